@@ -1,0 +1,127 @@
+import { assign, setup } from 'xstate';
+import type { BrowserEvent, Failure } from './events.js';
+import { missingCallback, missingDelay } from './notProvided.js';
+
+export interface BrowserInput {
+  readonly id: string;
+  /** `launch`: a process of ours. `attach`: somebody else's, reached by its debugging endpoint. */
+  readonly mode: 'launch' | 'attach';
+  /** How often a lost browser is tried again before it counts as failed. */
+  readonly maxAttempts: number;
+}
+
+export interface BrowserContext extends BrowserInput {
+  /** Tries since the browser was last ready. */
+  readonly attempts: number;
+  readonly wasReady: boolean;
+  readonly version: string | null;
+  readonly failure: Failure | null;
+}
+
+const chart = setup({
+  types: {
+    context: {} as BrowserContext,
+    events: {} as BrowserEvent,
+    input: {} as BrowserInput,
+  },
+  actors: {
+    /** Owns the process or the socket: opens it on start, closes it on stop, also when it opens late. */
+    connection: missingCallback<{ type: 'none' }, { id: string }>('connection'),
+  },
+  actions: {
+    countAttempt: assign({ attempts: ({ context }) => context.attempts + 1 }),
+    forgetAttempts: assign({ attempts: 0, wasReady: true, failure: null }),
+    recordVersion: assign({ version: (_, params: { version: string }) => params.version }),
+    recordFailure: assign({ failure: (_, params: { failure: Failure }) => params.failure }),
+  },
+  guards: {
+    mayTryAgain: ({ context }) => context.wasReady && context.attempts < context.maxAttempts,
+  },
+  delays: {
+    connectTimeout: missingDelay('connectTimeout'),
+    /** Grows with `attempts`. */
+    backoff: missingDelay('backoff'),
+  },
+});
+
+const failing = {
+  type: 'recordFailure',
+  params: ({ event }: { event: { failure: Failure } }) => ({ failure: event.failure }),
+} as const;
+
+const timedOut = {
+  type: 'recordFailure',
+  params: { failure: { reason: 'browser_failed', message: 'The browser did not answer in time.' } },
+} as const;
+
+/**
+ * One browser, launched or attached, for as long as somebody leases it. A browser that never was ready fails at once, so
+ * that the session that waits for it hears the cause; one that was ready is tried again.
+ */
+export const browserMachine = chart.createMachine({
+  id: 'browser',
+  description: 'One browser process, or the connection to one.',
+  context: ({ input }) => ({ ...input, attempts: 0, wasReady: false, version: null, failure: null }),
+  initial: 'open',
+  on: { 'browser.close': '.closed' },
+  states: {
+    open: {
+      description: 'The process or the socket exists.',
+      invoke: { src: 'connection', id: 'connection', input: ({ context }) => ({ id: context.id }) },
+      initial: 'connecting',
+      states: {
+        connecting: {
+          description: 'Started or dialled; it has not answered yet.',
+          entry: 'countAttempt',
+          after: { connectTimeout: { target: '#browser.unsettled', actions: timedOut } },
+          on: {
+            'connection.opened': {
+              target: 'ready',
+              actions: {
+                type: 'recordVersion',
+                params: ({ event }: { event: { version: string } }) => ({ version: event.version }),
+              },
+            },
+          },
+        },
+        ready: {
+          description: 'It answers; sessions lease contexts, pages and extensions in it.',
+          entry: 'forgetAttempts',
+          on: { 'connection.opened': {} },
+        },
+      },
+      on: {
+        'connection.failed': { target: 'unsettled', actions: failing },
+        'connection.lost': { target: 'unsettled', actions: failing },
+        'browser.wanted': {},
+      },
+    },
+    unsettled: {
+      description: 'Instant: lost if it may be tried again, failed if not.',
+      always: [{ guard: 'mayTryAgain', target: 'lost' }, { target: 'failed' }],
+    },
+    lost: {
+      description: 'It died or cannot be reached; it is tried again after a growing pause.',
+      after: { backoff: 'open' },
+      on: {
+        'browser.wanted': {},
+        'connection.opened': {},
+        'connection.failed': {},
+        'connection.lost': {},
+      },
+    },
+    failed: {
+      description: 'It cannot be had; the failure says why. The next one who wants it tries again.',
+      on: {
+        'browser.wanted': 'open',
+        'connection.opened': {},
+        'connection.failed': {},
+        'connection.lost': {},
+      },
+    },
+    closed: {
+      description: 'Nobody leases it any more: process, profile folder and socket are gone.',
+      type: 'final',
+    },
+  },
+});

@@ -1,0 +1,93 @@
+/**
+ * Every event a chart knows, as closed unions grouped by who sends them. Names are `noun.verb`: what happened, or, for
+ * `*.close` and `*.drain`, what is asked.
+ */
+
+/** Why a session ended. Retry and HTTP answers are chosen from this alone, never from a message. */
+export type ClosedBecause =
+  | 'client-closed'
+  | 'initialize-timeout'
+  | 'idle-timeout'
+  | 'setup-timeout'
+  | 'setup-failed'
+  | 'claim-refused'
+  | 'browser-failed'
+  | 'browser-lost'
+  | 'slow-client'
+  | 'operator-closed'
+  | 'server-draining';
+
+/** What went wrong, as data: an error survives neither JSON nor a second node. */
+export interface Failure {
+  /** A key of the error catalogue. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What kind of JSON-RPC message arrived; only requests are counted as in flight. */
+export type MessageKind = 'request' | 'notification' | 'response';
+
+export type SessionTransportEvent =
+  | { type: 'transport.attached' }
+  /** The client's stream is gone. */
+  | { type: 'transport.detached'; because: 'client-closed' | 'slow-client' };
+
+export type SessionClientEvent =
+  /** The message itself waits in the session's inbox for the `deliver` action; the chart never sees its content. */
+  | { type: 'message.received'; kind: MessageKind }
+  /** A request that was delivered has been answered, or needs no answer any more. */
+  | { type: 'request.settled' };
+
+export type SessionBrowserEvent =
+  | { type: 'browser.leased' }
+  /** The browser died; the lease replaces it at the next tool that needs one. */
+  | { type: 'browser.lost' }
+  /** The lease cannot be had, now or ever. */
+  | { type: 'browser.failed'; failure: Failure };
+
+export type SessionSystemEvent = { type: 'session.drain' } | { type: 'session.close'; because: ClosedBecause };
+
+export type SessionEvent = SessionTransportEvent | SessionClientEvent | SessionBrowserEvent | SessionSystemEvent;
+
+export type BrowserEvent =
+  /** From the connection actor. */
+  | { type: 'connection.opened'; version: string }
+  | { type: 'connection.failed'; failure: Failure }
+  | { type: 'connection.lost'; failure: Failure }
+  /** From whoever leases it. */
+  | { type: 'browser.wanted' }
+  | { type: 'browser.close' };
+
+export type ServerEvent =
+  /** From the listener actor. */
+  | { type: 'listener.opened'; port: number }
+  | { type: 'listener.failed'; failure: Failure }
+  /** From the process edge or an embedder. */
+  | { type: 'server.drain' };
+
+/** Every event type of a machine, for totality tests, tables and the inspector. Closed by the types above. */
+export const sessionEventTypes = [
+  'transport.attached',
+  'transport.detached',
+  'message.received',
+  'request.settled',
+  'browser.leased',
+  'browser.lost',
+  'browser.failed',
+  'session.drain',
+  'session.close',
+] as const satisfies readonly SessionEvent['type'][];
+
+export const browserEventTypes = [
+  'connection.opened',
+  'connection.failed',
+  'connection.lost',
+  'browser.wanted',
+  'browser.close',
+] as const satisfies readonly BrowserEvent['type'][];
+
+export const serverEventTypes = [
+  'listener.opened',
+  'listener.failed',
+  'server.drain',
+] as const satisfies readonly ServerEvent['type'][];

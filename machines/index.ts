@@ -1,0 +1,18 @@
+import { browserMachine } from './browserMachine.js';
+import { browserEventTypes, serverEventTypes, sessionEventTypes } from './events.js';
+import { serverMachine } from './serverMachine.js';
+import { sessionMachine } from './sessionMachine.js';
+
+/** Every chart of the program with its closed set of events: what tests walk and what the pictures are made from. */
+export const machines = [
+  { name: 'session', machine: sessionMachine, eventTypes: sessionEventTypes },
+  { name: 'browser', machine: browserMachine, eventTypes: browserEventTypes },
+  { name: 'server', machine: serverMachine, eventTypes: serverEventTypes },
+] as const;
+
+export { browserMachine } from './browserMachine.js';
+export { serverMachine } from './serverMachine.js';
+export { sessionMachine } from './sessionMachine.js';
+export type { SessionContext, SessionInput, SessionOutput, SessionTag } from './sessionMachine.js';
+export type { BrowserContext, BrowserInput } from './browserMachine.js';
+export type * from './events.js';

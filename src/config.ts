@@ -1,0 +1,205 @@
+import { tmpdir } from 'node:os';
+import { isIP } from 'node:net';
+import { z } from 'zod';
+
+const duration = z
+  .union([z.number().int().min(0), z.string().regex(/^\d+(ms|s|m|h)$/)], 'a duration such as 500ms, 30s, 30m or 2h')
+  .transform((value) => (typeof value === 'number' ? value : parseUnit(value, { ms: 1, s: 1e3, m: 6e4, h: 36e5 })));
+
+const size = z
+  .union([z.number().int().min(1), z.string().regex(/^\d+(b|kb|mb)$/i)], 'a size such as 512kb or 4mb')
+  .transform((value) =>
+    typeof value === 'number' ? value : parseUnit(value.toLowerCase(), { b: 1, kb: 1024, mb: 1024 ** 2 }),
+  );
+
+const whole = (min: number, max: number) =>
+  z.coerce.number(`a whole number from ${min} to ${max}`).int(`a whole number from ${min} to ${max}`).min(min).max(max);
+
+const yesNo = z.union(
+  [z.boolean(), z.stringbool({ truthy: ['true', '1', 'yes'], falsy: ['false', '0', 'no'] })],
+  'true or false',
+);
+
+const list = z
+  .union([z.array(z.string().min(1)), z.string().min(1)])
+  .transform((value) => (typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value))
+  .readonly();
+
+const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];
+
+/** Every option, once: its check, its default and its meaning. Flags, environment, file, help and README follow from it. */
+export const options = z.strictObject({
+  host: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('address to listen on; only loopback while authentication is off'),
+  port: whole(0, 65535).default(32122).describe('port to listen on; 0 picks a free one'),
+  auth: z
+    .enum(['none'])
+    .default('none')
+    .describe('who may connect. `none`: anyone on this machine; the user is `?userId=` or `local`'),
+  allowedHosts: list.default(loopbackNames).describe('Host names that requests may use; a foreign one gets 403'),
+  allowedOrigins: list
+    .default(loopbackNames)
+    .describe('hosts of web pages that may connect; a foreign Origin gets 403'),
+  browser: z.enum(['launch', 'attach']).optional().describe('start browsers, or use the one at --browser-url'),
+  browserUrl: z
+    .url({ protocol: /^(https?|wss?)$/, error: 'an address such as http://127.0.0.1:9222 or ws://…' })
+    .optional()
+    .describe('debugging endpoint of a running browser (http or ws); implies `--browser attach`'),
+  executablePath: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('the Chrome or Chromium to launch; then `CHROME_PATH`, then an installed one'),
+  headless: yesNo.default(true).describe('launch without a window'),
+  lease: z
+    .enum(['eager', 'lazy'])
+    .default('eager')
+    .describe(
+      'eager: a session is announced when its browser is ready. lazy: the browser is leased at the first tool that needs it',
+    ),
+  isolation: z
+    .enum(['auto', 'context', 'process', 'profile'])
+    .optional()
+    .describe(
+      'what a session has of its own: a browser context, a process and profile, or (attach) the tabs of the attached browser. auto: a context until a tool needs a process',
+    ),
+  maxSessions: whole(1, 1e6).default(100).describe('sessions open at once; past it 429'),
+  maxSessionsPerUser: whole(1, 1e6).default(20).describe('sessions one user may have open at once; past it 429'),
+  setupTimeout: duration.default(30_000).describe('how long a session may take to get ready'),
+  initializeTimeout: duration
+    .default(30_000)
+    .describe('how long a connected client may take to send its first message'),
+  idleTimeout: duration.default(1_800_000).describe('how long a session may go without a message'),
+  drainTimeout: duration.default(10_000).describe('how long open requests may take to finish when the server stops'),
+  bodyLimit: size.default(4 * 1024 ** 2).describe('largest message a client may send'),
+  tools: list.default(['extension', 'core']).describe('tool groups, or `all`; per connection with `/sse?tools=core`'),
+  workspace: list
+    .default([process.cwd(), tmpdir()])
+    .describe('the only folders of this disk that tools may read or write'),
+  logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least important line that is written'),
+  logFormat: z.enum(['pretty', 'json']).optional().describe('how lines are written; pretty on a terminal, else json'),
+});
+
+export type Options = z.input<typeof options>;
+
+/** The checked configuration. Frozen, read once at start; durations in milliseconds, sizes in bytes. */
+export type Config = Readonly<
+  Omit<z.output<typeof options>, 'browser' | 'isolation'> & {
+    browser: 'launch' | 'attach';
+    isolation: 'auto' | 'context' | 'process' | 'profile';
+  }
+>;
+
+/** A value that is not allowed: one line that names the option, where it was set, the value and what is allowed. */
+export class ConfigError extends Error {}
+
+/** Where a value came from, best first. */
+export interface Sources {
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly file?: { readonly path: string; readonly values: Readonly<Record<string, unknown>> };
+}
+
+export const optionNames = Object.keys(options.shape);
+
+export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+export const variableOf = (name: string): string =>
+  `GREENROOM_${flagOf(name).slice(2).replaceAll('-', '_').toUpperCase()}`;
+
+/** Merges flag, environment and file (in this order of precedence) over the defaults and checks the result. */
+export function readConfig(sources: Sources): Config {
+  const merged: Record<string, unknown> = {};
+  const origin: Record<string, string> = {};
+  for (const [key, value] of Object.entries(sources.file?.values ?? {})) {
+    const name = optionNames.find((candidate) => candidate === key || flagOf(candidate) === `--${key}`);
+    if (name === undefined)
+      throw new ConfigError(`${sources.file?.path}: unknown key "${key}". Known keys: ${optionNames.join(', ')}.`);
+    merged[name] = value;
+    origin[name] = `"${key}" in ${sources.file?.path}`;
+  }
+  for (const name of optionNames) {
+    const fromEnvironment = sources.environment[variableOf(name)];
+    if (fromEnvironment !== undefined) {
+      merged[name] = fromEnvironment;
+      origin[name] = variableOf(name);
+    }
+    if (sources.flags[name] !== undefined) {
+      merged[name] = sources.flags[name];
+      origin[name] = flagOf(name);
+    }
+  }
+  rejectUnknownVariables(sources.environment);
+  return defineConfig(merged, origin);
+}
+
+/** Checks options given in code. Throws {@link ConfigError}. */
+export function defineConfig(
+  values: Options | Record<string, unknown> = {},
+  origin: Record<string, string> = {},
+): Config {
+  const parsed = options.safeParse(values);
+  if (!parsed.success) throw new ConfigError(describeIssue(parsed.error.issues[0], values, origin));
+  const { browser, isolation, ...rest } = parsed.data;
+  const attaching = browser === 'attach' || rest.browserUrl !== undefined;
+  const config: Config = Object.freeze({
+    ...rest,
+    browser: attaching ? 'attach' : 'launch',
+    isolation: isolation ?? (attaching ? 'profile' : 'auto'),
+  });
+  rejectContradictions(config, browser);
+  return config;
+}
+
+function rejectContradictions(config: Config, asked: string | undefined): void {
+  if (asked === 'launch' && config.browserUrl !== undefined) {
+    throw new ConfigError('--browser launch contradicts --browser-url: leave one of them out.');
+  }
+  if (config.browser === 'attach' && config.browserUrl === undefined) {
+    throw new ConfigError('--browser attach needs --browser-url, for example http://127.0.0.1:9222.');
+  }
+  if (config.browser === 'launch' && config.isolation === 'profile') {
+    throw new ConfigError('--isolation profile needs a browser to attach to: add --browser-url.');
+  }
+  if (config.browser === 'attach' && (config.isolation === 'process' || config.isolation === 'auto')) {
+    throw new ConfigError(
+      `--isolation ${config.isolation} starts browsers and contradicts --browser attach: use context or profile.`,
+    );
+  }
+  if (!isLoopback(config.host)) {
+    throw new ConfigError(
+      `--host ${config.host} is not loopback, and authentication is off: anyone could drive the browser. Use 127.0.0.1.`,
+    );
+  }
+}
+
+/** Whether only this machine can reach an address. A name other than `localhost` is not trusted to be one. */
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, '');
+  if (bare === 'localhost' || bare === '::1') return true;
+  return isIP(bare) === 4 && bare.startsWith('127.');
+}
+
+function rejectUnknownVariables(environment: Sources['environment']): void {
+  const known = new Set([...optionNames.map(variableOf), 'GREENROOM_CONFIG']);
+  const stray = Object.keys(environment).find((name) => name.startsWith('GREENROOM_') && !known.has(name));
+  if (stray !== undefined)
+    throw new ConfigError(`${stray} is not a variable of this server. Known: ${[...known].join(', ')}.`);
+}
+
+function describeIssue(issue: z.core.$ZodIssue | undefined, values: object, origin: Record<string, string>): string {
+  const name = String(issue?.path[0] ?? '');
+  if (issue?.code === 'unrecognized_keys')
+    return `Unknown option "${issue.keys[0]}". Known options: ${optionNames.join(', ')}.`;
+  const value = JSON.stringify(Object.entries(values).find(([key]) => key === name)?.[1]);
+  const allowed = issue?.code === 'invalid_value' ? `one of ${issue.values.join(', ')}` : issue?.message;
+  return `${origin[name] ?? flagOf(name)}: ${value} is not allowed. Allowed: ${allowed}.`;
+}
+
+function parseUnit(value: string, units: Record<string, number>): number {
+  const [, amount = '', unit = ''] = /^(\d+)([a-z]+)$/.exec(value) ?? [];
+  return Number(amount) * (units[unit] ?? 1);
+}

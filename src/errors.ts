@@ -1,0 +1,223 @@
+import type { ClosedBecause } from '../machines/events.js';
+
+interface Entry {
+  readonly status: number;
+  /** JSON-RPC code. -32000 to -32019 are the server's own to define. */
+  readonly code: number;
+  /** Whether the same request may succeed later, unchanged. */
+  readonly retryable: boolean;
+  readonly when: string;
+  /** What went wrong and what to do about it. */
+  readonly message: string;
+}
+
+/**
+ * Every way in which the server refuses: the one owner of status, code and wording. README's table is made from it.
+ * "Not ready" is never 404, 401 or -32602: clients throw a session away on those.
+ */
+export const catalogue = {
+  missing_session: {
+    status: 400,
+    code: -32600,
+    retryable: false,
+    when: 'no session id in the request',
+    message: 'No session id. Open GET /sse and post to the address its endpoint event names.',
+  },
+  parse_error: {
+    status: 400,
+    code: -32700,
+    retryable: false,
+    when: 'the body is not JSON',
+    message: 'The body is not JSON. Send one JSON-RPC 2.0 message, UTF-8 encoded.',
+  },
+  invalid_message: {
+    status: 400,
+    code: -32600,
+    retryable: false,
+    when: 'JSON, but not a JSON-RPC message',
+    message: 'Not a JSON-RPC 2.0 message. Send one request, notification or response object.',
+  },
+  forbidden_host: {
+    status: 403,
+    code: -32012,
+    retryable: false,
+    when: 'the Host header names a host that is not allowed',
+    message: 'This Host is not allowed. Use a loopback name, or start the server with --allowed-hosts.',
+  },
+  forbidden_origin: {
+    status: 403,
+    code: -32012,
+    retryable: false,
+    when: 'the Origin header names a site that is not allowed',
+    message: 'This Origin is not allowed. Start the server with --allowed-origins to let the site in.',
+  },
+  not_found: {
+    status: 404,
+    code: -32600,
+    retryable: false,
+    when: 'no such route',
+    message: 'No such route. MCP clients open GET /sse; see GET /health for the state of the server.',
+  },
+  unknown: {
+    status: 404,
+    code: -32001,
+    retryable: false,
+    when: "the session never existed, or is somebody else's",
+    message: 'Unknown session. Open a new one with GET /sse.',
+  },
+  closed: {
+    status: 404,
+    code: -32001,
+    retryable: false,
+    when: 'the session existed and has ended; `data.closedBecause` says why, for ten minutes',
+    message: 'This session has ended. Open a new one with GET /sse.',
+  },
+  not_ready: {
+    status: 503,
+    code: -32010,
+    retryable: true,
+    when: 'the session is in `created` or `tools-registered`; `data.state`, `data.retryAfterMs`',
+    message: 'This session is not connected yet. Wait for its endpoint event, then send again.',
+  },
+  queue_full: {
+    status: 429,
+    code: -32013,
+    retryable: true,
+    when: 'too many requests of one session are in flight',
+    message: 'Too many requests of this session are in flight. Wait for an answer, then send again.',
+  },
+  too_many_sessions: {
+    status: 429,
+    code: -32013,
+    retryable: true,
+    when: '--max-sessions or --max-sessions-per-user is reached; nothing was created',
+    message: 'Too many sessions are open. Close one, or raise the limit that data.limit names.',
+  },
+  method_not_allowed: {
+    status: 405,
+    code: -32600,
+    retryable: false,
+    when: 'the route exists, but not with this verb',
+    message: 'This route does not take this verb. See the Allow header.',
+  },
+  too_large: {
+    status: 413,
+    code: -32600,
+    retryable: false,
+    when: 'the body is larger than --body-limit',
+    message: 'The body is too large. Send less, or raise --body-limit.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    code: -32600,
+    retryable: false,
+    when: 'the body is not application/json in UTF-8',
+    message: 'Send Content-Type: application/json, UTF-8, not compressed.',
+  },
+  browser_unreachable: {
+    status: 502,
+    code: -32014,
+    retryable: true,
+    when: 'the browser to attach to does not answer',
+    message: 'The browser cannot be reached.',
+  },
+  browser_failed: {
+    status: 502,
+    code: -32014,
+    retryable: true,
+    when: 'no browser was found, or it did not start',
+    message: 'The browser could not be started.',
+  },
+  setup_failed: {
+    status: 500,
+    code: -32014,
+    retryable: true,
+    when: 'the set-up of the session failed in this server or its embedder',
+    message: 'The session could not be set up.',
+  },
+  setup_timeout: {
+    status: 504,
+    code: -32014,
+    retryable: true,
+    when: 'the session was not ready in time; what it had opened is closed',
+    message: 'The session was not ready in time. Run `greenroom doctor`, then try again.',
+  },
+  draining: {
+    status: 503,
+    code: -32010,
+    retryable: true,
+    when: 'the server is shutting down',
+    message: 'The server is shutting down. Try again in a moment.',
+  },
+  internal: {
+    status: 500,
+    code: -32603,
+    retryable: false,
+    when: 'a defect of this server; the log has the details',
+    message: 'The server failed on this request; the details are in its log.',
+  },
+} as const satisfies Record<string, Entry>;
+
+export type Reason = keyof typeof catalogue;
+
+export type RequestId = string | number | null;
+
+export interface RefusalData {
+  readonly state?: string;
+  readonly closedBecause?: ClosedBecause;
+  readonly retryAfterMs?: number;
+  readonly limit?: string;
+  readonly detail?: string;
+}
+
+/**
+ * A refusal with its entry of the catalogue. Thrown to the left until a transport or route turns it into an answer;
+ * whoever throws it has left nothing behind.
+ */
+export class Refusal extends Error {
+  readonly reason: Reason;
+  readonly data: RefusalData;
+
+  constructor(reason: Reason, data: RefusalData = {}, options?: ErrorOptions) {
+    super(data.detail ?? catalogue[reason].message, options);
+    this.name = 'Refusal';
+    this.reason = reason;
+    this.data = data;
+  }
+
+  get status(): number {
+    return catalogue[this.reason].status;
+  }
+
+  /** The JSON-RPC error object, for the answer to the request `id`. */
+  toJsonRpc(id: RequestId): JsonRpcErrorResponse {
+    const { detail: _, ...data } = this.data;
+    return {
+      jsonrpc: '2.0',
+      id,
+      error: { code: catalogue[this.reason].code, message: this.message, data: { reason: this.reason, ...data } },
+    };
+  }
+}
+
+export interface JsonRpcErrorResponse {
+  readonly jsonrpc: '2.0';
+  readonly id: RequestId;
+  readonly error: { readonly code: number; readonly message: string; readonly data: object };
+}
+
+export function isReason(value: string): value is Reason {
+  return Object.hasOwn(catalogue, value);
+}
+
+/** What failed in a tool, for the model that called it: what, why, and what to do next. Never a protocol error. */
+export class ToolError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'ToolError';
+  }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

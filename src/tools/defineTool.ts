@@ -1,0 +1,116 @@
+import { z } from 'zod';
+import type { SessionBrowser } from '../browser/sessionBrowser.js';
+import type { SessionPage } from '../browser/page.js';
+
+/** The groups of `--tools`, in the order of README. `core` and `extension` name several at once. */
+export const toolGroups = ['session', 'pages', 'input', 'look', 'console', 'network', 'extension'] as const;
+export type ToolGroup = (typeof toolGroups)[number];
+
+/** What a tool may know of its session. */
+export interface SessionFacts {
+  readonly id: string;
+  readonly user: string;
+  readonly transport: string;
+  readonly state: string;
+  readonly createdAt: Date;
+  readonly client: { readonly name: string; readonly version: string } | null;
+  readonly protocolVersion: string | null;
+  readonly toolCalls: number;
+  readonly lease: 'eager' | 'lazy';
+  readonly browserState: string;
+}
+
+/** What every handler gets. Valid for one call; nothing of it may be kept. */
+export interface ToolContext {
+  readonly session: SessionFacts;
+  /** Aborted by the client's `notifications/cancelled`, the tool's deadline, or the end of the session. */
+  readonly signal: AbortSignal;
+  /** Sends `notifications/progress` if the client asked for it; `progress` must grow. */
+  progress(progress: number, total?: number, message?: string): void;
+  /** The only folders of the server's disk that the tool may touch; checked by `insideWorkspace`. */
+  readonly workspace: readonly string[];
+}
+
+export interface BrowserToolContext extends ToolContext {
+  readonly browser: SessionBrowser;
+}
+
+export interface PageToolContext extends BrowserToolContext {
+  readonly page: SessionPage;
+}
+
+export type ImageContent = { readonly type: 'image'; readonly data: string; readonly mimeType: string };
+
+/** What a tool answers: text that a model can act on, the same as data, and images if it made any. */
+export interface ToolAnswer<Output> {
+  readonly text: string;
+  readonly structured: Output;
+  readonly images?: readonly ImageContent[];
+}
+
+export interface Annotations {
+  /** Changes nothing in the browser. */
+  readonly readOnlyHint: boolean;
+  /** Can lose something that cannot be had back. */
+  readonly destructiveHint?: boolean;
+  /** Twice is the same as once. */
+  readonly idempotentHint?: boolean;
+}
+
+interface ToolBase<Input extends z.ZodObject, Output extends z.ZodObject> {
+  readonly name: string;
+  readonly group: ToolGroup;
+  readonly description: string;
+  readonly input: Input;
+  readonly output: Output;
+  readonly annotations: Annotations;
+  /** Deadline of one call. */
+  readonly timeoutMs?: number;
+}
+
+/** A tool that needs no browser: answers also while there is none. */
+export interface PlainTool<
+  Input extends z.ZodObject = z.ZodObject,
+  Output extends z.ZodObject = z.ZodObject,
+> extends ToolBase<Input, Output> {
+  readonly needs: 'nothing';
+  handler(args: z.output<Input>, context: ToolContext): Promise<ToolAnswer<z.input<Output>>>;
+}
+
+/** `browser`: any of the session's isolation. `process`: a browser and profile of its own. */
+export interface BrowserTool<
+  Input extends z.ZodObject = z.ZodObject,
+  Output extends z.ZodObject = z.ZodObject,
+> extends ToolBase<Input, Output> {
+  readonly needs: 'browser' | 'process';
+  handler(args: z.output<Input>, context: BrowserToolContext): Promise<ToolAnswer<z.input<Output>>>;
+}
+
+/** Works on one page: the selected one, or the one that the added `pageId` names. */
+export interface PageTool<
+  Input extends z.ZodObject = z.ZodObject,
+  Output extends z.ZodObject = z.ZodObject,
+> extends ToolBase<Input, Output> {
+  readonly needs: 'page';
+  /** False for tools that must work while another one waits on the page (dialogs, lists). Default true. */
+  readonly lock?: boolean;
+  handler(args: z.output<Input>, context: PageToolContext): Promise<ToolAnswer<z.input<Output>>>;
+}
+
+export type Tool = PlainTool | BrowserTool | PageTool;
+
+const pageId = z.number().int().min(1).optional().describe('Page from list_pages; default: the selected page');
+
+/** One tool as one plain object. No SDK type in it: another protocol can serve the same object. */
+export function defineTool<Input extends z.ZodRawShape, Output extends z.ZodRawShape>(
+  tool: PlainTool<z.ZodObject<Input>, z.ZodObject<Output>> | BrowserTool<z.ZodObject<Input>, z.ZodObject<Output>>,
+): Tool {
+  return tool as unknown as Tool;
+}
+
+/** A tool that works on a page; adds the optional `pageId` argument. */
+export function definePageTool<Input extends z.ZodRawShape, Output extends z.ZodRawShape>(
+  tool: Omit<PageTool<z.ZodObject<Input>, z.ZodObject<Output>>, 'needs'>,
+): Tool {
+  return { ...tool, needs: 'page', input: tool.input.extend({ pageId }).strict() } as unknown as Tool;
+}
