@@ -1,0 +1,87 @@
+import { createReadStream, existsSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { dirname, extname, join, normalize } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+/** The folder that holds package.json, from the sources and from the build alike. */
+function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return folder;
+}
+
+/** The sample extension that ships with this package: an unpacked MV3 extension. */
+export const sampleExtension = join(packageRoot(), 'src/selftest/extension');
+
+const pages = join(packageRoot(), 'src/selftest/pages');
+
+const types: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json',
+  '.png': 'image/png',
+};
+
+export interface PageServer {
+  /** `http://127.0.0.1:<port>`, without a slash at the end. */
+  readonly url: string;
+  readonly server: Server;
+  /** Ends open connections and the socket. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves the sample pages on a free loopback port, with `/echo` (answers what it was sent), `/slow?ms=` and
+ * `/status?code=`. Owned and closed by the caller.
+ */
+export async function startPageServer(): Promise<PageServer> {
+  const server = createServer((request, response) => {
+    void answer(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    server,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://localhost');
+  if (url.pathname === '/echo') return echo(request, response);
+  if (url.pathname === '/slow') {
+    await delay(Math.min(Number(url.searchParams.get('ms') ?? 0), 60_000));
+    response.writeHead(200, { 'content-type': 'text/plain' }).end('slow');
+    return;
+  }
+  if (url.pathname === '/status') {
+    const code = Number(url.searchParams.get('code') ?? 500);
+    response.writeHead(code, { 'content-type': 'text/plain' }).end(`status ${code}`);
+    return;
+  }
+  const path = join(pages, normalize(url.pathname === '/' ? '/index.html' : url.pathname));
+  const type = types[extname(path)];
+  if (!path.startsWith(pages) || type === undefined || !existsSync(path)) {
+    response.writeHead(404, { 'content-type': 'text/plain' }).end('not found');
+    return;
+  }
+  response.writeHead(200, { 'content-type': type });
+  createReadStream(path).pipe(response);
+}
+
+async function echo(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(Buffer.from(chunk));
+  const body = Buffer.concat(chunks).toString('utf8');
+  response
+    .writeHead(200, { 'content-type': 'application/json' })
+    .end(JSON.stringify({ method: request.method, url: request.url, headers: request.headers, body }));
+}
