@@ -27,6 +27,16 @@ export interface Failure {
 /** What kind of JSON-RPC message arrived; only requests are counted as in flight. */
 export type MessageKind = 'request' | 'notification' | 'response';
 
+/** How a request ended: what logs, metrics and the inspector know of it. */
+export interface SettledRequest {
+  readonly method: string;
+  /** The tool of a `tools/call`. */
+  readonly tool: string | null;
+  /** `failed`: a protocol error, or a tool result with `isError`. */
+  readonly outcome: 'ok' | 'failed' | 'cancelled';
+  readonly durationMs: number;
+}
+
 export type SessionTransportEvent =
   | { type: 'transport.attached' }
   /** The client's stream is gone. */
@@ -36,7 +46,7 @@ export type SessionClientEvent =
   /** The message itself waits in the session's inbox for the `deliver` action; the chart never sees its content. */
   | { type: 'message.received'; kind: MessageKind }
   /** A request that was delivered has been answered, or needs no answer any more. */
-  | { type: 'request.settled' };
+  | { type: 'request.settled'; request: SettledRequest };
 
 export type SessionBrowserEvent =
   | { type: 'browser.leased' }

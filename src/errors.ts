@@ -16,6 +16,13 @@ interface Entry {
  * "Not ready" is never 404, 401 or -32602: clients throw a session away on those.
  */
 export const catalogue = {
+  invalid_parameter: {
+    status: 400,
+    code: -32600,
+    retryable: false,
+    when: 'a query parameter has a value that is not allowed',
+    message: 'A query parameter has a value that is not allowed.',
+  },
   missing_session: {
     status: 400,
     code: -32600,
@@ -190,7 +197,7 @@ export class Refusal extends Error {
   }
 
   /** The JSON-RPC error object, for the answer to the request `id`. */
-  toJsonRpc(id: RequestId): JsonRpcErrorResponse {
+  toJsonRpc<Id extends RequestId>(id: Id): JsonRpcErrorResponse<Id> {
     const { detail: _, ...data } = this.data;
     return {
       jsonrpc: '2.0',
@@ -200,9 +207,9 @@ export class Refusal extends Error {
   }
 }
 
-export interface JsonRpcErrorResponse {
+export interface JsonRpcErrorResponse<Id extends RequestId = RequestId> {
   readonly jsonrpc: '2.0';
-  readonly id: RequestId;
+  readonly id: Id;
   readonly error: { readonly code: number; readonly message: string; readonly data: object };
 }
 

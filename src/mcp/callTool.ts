@@ -1,0 +1,122 @@
+import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { z } from 'zod';
+import type { BrowserLease } from '../browser/lease.js';
+import type { SessionBrowser } from '../browser/sessionBrowser.js';
+import type { Clock } from '../clock.js';
+import { messageOf, Refusal, ToolError } from '../errors.js';
+import type { Log } from '../log.js';
+import type { SessionFacts, Tool, ToolAnswer, ToolContext } from '../tools/defineTool.js';
+
+const defaultTimeoutMs = 30_000;
+
+/** What a call needs of the session that makes it. */
+export interface CallEnvironment {
+  readonly session: SessionFacts;
+  readonly lease: BrowserLease;
+  readonly workspace: readonly string[];
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface Call {
+  readonly tool: Tool;
+  readonly args: unknown;
+  /** Aborted when the client cancels the request or the session ends. */
+  readonly cancelled: AbortSignal;
+  progress(progress: number, total?: number, message?: string): void;
+}
+
+class DeadlineError extends Error {}
+
+/**
+ * Runs one tool: checks the arguments, gets the browser and the page it needs, holds the page's lock, and ends it at its
+ * deadline. Whatever the tool does wrong is a result with `isError` that says what to do next; this rejects only with
+ * the reason of `cancelled`, since a cancelled request gets no answer.
+ */
+export async function callTool(call: Call, environment: CallEnvironment): Promise<CallToolResult> {
+  const { tool, cancelled } = call;
+  const checked = tool.input.safeParse(call.args ?? {});
+  if (!checked.success) return failure(describeArguments(tool, checked.error));
+
+  const deadline = new AbortController();
+  const ms = tool.timeoutMs ?? defaultTimeoutMs;
+  const timer = environment.clock.setTimeout(() => deadline.abort(new DeadlineError()), ms);
+  const signal = AbortSignal.any([cancelled, deadline.signal]);
+  try {
+    const answer = await untilAborted(signal, run(tool, checked.data, call, environment, signal));
+    return success(answer, environment.lease.current?.takeNotices() ?? []);
+  } catch (error) {
+    cancelled.throwIfAborted();
+    return failure(describeError(tool, error, ms, environment), environment.lease.current?.takeNotices());
+  } finally {
+    environment.clock.clearTimeout(timer);
+  }
+}
+
+async function run(
+  tool: Tool,
+  args: Record<string, unknown>,
+  call: Call,
+  { session, lease, workspace }: CallEnvironment,
+  signal: AbortSignal,
+): Promise<ToolAnswer<Record<string, unknown>>> {
+  const context: ToolContext = { session, signal, workspace, progress: call.progress };
+  if (tool.needs === 'nothing') return tool.handler(args, context);
+  const browser = await lease.browser(signal);
+  if (tool.needs === 'process') await browser.ensureProcess(signal);
+  if (tool.needs !== 'page') return tool.handler(args, { ...context, browser });
+  const { pageId, ...rest } = args;
+  const page = pageOf(browser, pageId);
+  const work = () => tool.handler(rest, { ...context, browser, page });
+  return tool.lock === false ? work() : page.locked(signal, work);
+}
+
+function pageOf(browser: SessionBrowser, pageId: unknown) {
+  return browser.page(typeof pageId === 'number' ? pageId : undefined);
+}
+
+/** Settles with `work`, or rejects as soon as the signal aborts; the work then ends in its own time. */
+function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+function success(answer: ToolAnswer<Record<string, unknown>>, notices: readonly string[]): CallToolResult {
+  const text = [...notices.map((notice) => `Note: ${notice}`), answer.text].join('\n');
+  return {
+    content: [{ type: 'text', text }, ...(answer.images ?? [])],
+    structuredContent: answer.structured,
+  };
+}
+
+function failure(message: string, notices: readonly string[] = []): CallToolResult {
+  const text = [...notices.map((notice) => `Note: ${notice}`), message].join('\n');
+  return { content: [{ type: 'text', text }], isError: true };
+}
+
+function describeError(tool: Tool, error: unknown, ms: number, { log, session }: CallEnvironment): string {
+  if (error instanceof ToolError || error instanceof Refusal) return error.message;
+  if (error instanceof DeadlineError) {
+    return (
+      `${tool.name} did not finish within ${ms / 1000} s and was stopped. ` +
+      'If a dialog is open, answer it with handle_dialog; if the page hangs, open another one with new_page.'
+    );
+  }
+  log.warn('tool failed', { tool: tool.name, session: session.id.slice(0, 8), error: messageOf(error) });
+  return `${tool.name} failed: ${messageOf(error)}`;
+}
+
+/** Names each wrong argument, and for an unknown one the arguments that exist. */
+function describeArguments(tool: Tool, error: z.ZodError): string {
+  const known = Object.keys(tool.input.shape);
+  const problems = error.issues.map((issue) => {
+    if (issue.code === 'unrecognized_keys') return `unknown argument ${issue.keys.map((key) => `"${key}"`).join(', ')}`;
+    return `${issue.path.length === 0 ? 'arguments' : `"${issue.path.join('.')}"`}: ${issue.message}`;
+  });
+  const expected = known.length === 0 ? 'It takes no arguments.' : `Its arguments: ${known.join(', ')}.`;
+  return `Wrong arguments for ${tool.name}: ${problems.join('; ')}. ${expected}`;
+}

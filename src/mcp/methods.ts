@@ -1,0 +1,92 @@
+import { callTool } from './callTool.js';
+import type { McpServer } from './mcpServer.js';
+import { isObject, logLevels, rpcCodes, type RequestId } from './protocol.js';
+
+/** A protocol error: the request itself was wrong. A tool that fails is a result, never this. */
+export class RpcError extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+type Params = Readonly<Record<string, unknown>>;
+
+interface RequestInfo {
+  readonly id: RequestId;
+  /** Aborted when the client cancels or the session ends. */
+  readonly signal: AbortSignal;
+}
+
+type Method = (
+  server: McpServer,
+  params: Params,
+  request: RequestInfo,
+) => Record<string, unknown> | Promise<Record<string, unknown>>;
+
+const instructions =
+  'Debugs Chrome pages and Chrome extensions. Each session has a browser of its own. Start with list_pages or new_page, ' +
+  'look with take_snapshot, act by the uids it prints. For extensions: install_extension, then evaluate_in_extension.';
+
+/** Every method that is served. One table for the process: a session adds nothing to it. */
+export const methods: Readonly<Record<string, Method>> = {
+  initialize: (server, params) => {
+    server.client = clientOf(params['clientInfo']);
+    return {
+      protocolVersion: server.negotiate(params['protocolVersion']),
+      capabilities: { tools: {}, logging: {} },
+      serverInfo: server.host.serverInfo,
+      instructions,
+    };
+  },
+
+  ping: () => ({}),
+
+  'logging/setLevel': (server, params) => {
+    const level = logLevels.find((candidate) => candidate === params['level']);
+    if (!level) throw invalidParams(`"level" is one of ${logLevels.join(', ')}.`);
+    server.logLevel = level;
+    return {};
+  },
+
+  'tools/list': (server, params) => {
+    if (params['cursor'] !== undefined) throw invalidParams('Unknown cursor: the list has one page.');
+    return { tools: server.host.toolSet.listings };
+  },
+
+  'tools/call': async (server, params, { id, signal }) => {
+    const { name, arguments: args } = params;
+    if (typeof name !== 'string') throw invalidParams('"name" is the name of a tool.');
+    if (args !== undefined && !isObject(args)) throw invalidParams('"arguments" is an object.');
+    const tool = server.host.toolSet.tools.get(name);
+    if (!tool) throw invalidParams(`Unknown tool: ${name.slice(0, 100)}`);
+    server.toolCalls += 1;
+    const progress = progressOf(server, params, id);
+    return { ...(await callTool({ tool, args, cancelled: signal, progress }, server.host.environment)) };
+  },
+};
+
+/** Progress goes out only with the token that the request carried, and only while it grows (utilities/progress). */
+function progressOf(server: McpServer, params: Params, id: RequestId) {
+  const meta = params['_meta'];
+  const progressToken = isObject(meta) ? meta['progressToken'] : undefined;
+  let last = Number.NEGATIVE_INFINITY;
+  return (progress: number, total?: number, message?: string): void => {
+    if (progressToken === undefined || progress <= last || !server.isInFlight(id)) return;
+    last = progress;
+    const extra = { ...(total !== undefined && { total }), ...(message !== undefined && { message }) };
+    server.notify('notifications/progress', { progressToken, progress, ...extra }, id);
+  };
+}
+
+function clientOf(value: unknown): { name: string; version: string } | null {
+  if (!isObject(value)) return null;
+  const { name, version } = value;
+  return { name: String(name ?? 'unknown').slice(0, 100), version: String(version ?? '').slice(0, 100) };
+}
+
+function invalidParams(message: string): RpcError {
+  return new RpcError(rpcCodes.invalidParams, message);
+}

@@ -1,0 +1,74 @@
+import type {
+  JSONRPCMessage,
+  JSONRPCNotification,
+  JSONRPCRequest,
+  JSONRPCResponse,
+  RequestId,
+} from '@modelcontextprotocol/sdk/types.js';
+import type { MessageKind } from '../../machines/events.js';
+import { Refusal } from '../errors.js';
+
+export type { JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId };
+
+/** Revisions that are spoken, newest first. A client that asks for another one is offered the newest. */
+export const protocolVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
+
+/** JSON-RPC 2.0, section 5.1. */
+export const rpcCodes = { invalidRequest: -32600, methodNotFound: -32601, invalidParams: -32602, internal: -32603 } as const;
+
+/** Levels of `logging/setLevel` (RFC 5424), least important first. */
+export const logLevels = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/**
+ * Checks the shape of one JSON-RPC 2.0 message, and nothing of what it asks. Written by hand: it runs for each message
+ * of each session. Throws `invalid_message` with what is wrong.
+ */
+export function parseMessage(value: unknown): JSONRPCMessage {
+  if (Array.isArray(value)) throw invalid('Batches are not part of this transport: send one message at a time.');
+  if (!isObject(value)) throw invalid('A JSON-RPC message is an object.');
+  if (value['jsonrpc'] !== '2.0') throw invalid('A JSON-RPC message has "jsonrpc": "2.0".');
+  const id = value['id'];
+  if (id !== undefined && !isId(id)) throw invalid('"id" is a string or a whole number.');
+  if ('method' in value) {
+    if (typeof value['method'] !== 'string') throw invalid('"method" is a string.');
+    if (value['params'] !== undefined && !isObject(value['params'])) throw invalid('"params" is an object.');
+    return value as JSONRPCMessage;
+  }
+  if (id === undefined) throw invalid('A message has a "method", or is the answer to an "id".');
+  const answers = Number('result' in value) + Number('error' in value);
+  if (answers !== 1) throw invalid('A response has either "result" or "error".');
+  if ('result' in value && !isObject(value['result'])) throw invalid('"result" is an object.');
+  if ('error' in value && !isErrorObject(value['error'])) throw invalid('"error" has a whole "code" and a "message".');
+  return value as JSONRPCMessage;
+}
+
+export function kindOf(message: JSONRPCMessage): MessageKind {
+  if (!('method' in message)) return 'response';
+  return 'id' in message ? 'request' : 'notification';
+}
+
+export function isRequest(message: JSONRPCMessage): message is JSONRPCRequest {
+  return kindOf(message) === 'request';
+}
+
+/** The id to answer with, of whatever was sent: null if there is none that could be echoed. */
+export function idOf(value: unknown): RequestId | null {
+  return isObject(value) && 'method' in value && isId(value['id']) ? value['id'] : null;
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isId(value: unknown): value is RequestId {
+  return typeof value === 'string' || Number.isInteger(value);
+}
+
+function isErrorObject(value: unknown): boolean {
+  return isObject(value) && Number.isInteger(value['code']) && typeof value['message'] === 'string';
+}
+
+function invalid(detail: string): Refusal {
+  return new Refusal('invalid_message', { detail });
+}

@@ -1,0 +1,151 @@
+import type { Application } from 'express';
+import { createApp } from './app.js';
+import type { BrowserPool } from './browser/lease.js';
+import { systemClock, type Clock } from './clock.js';
+import { defineConfig, type Config, type Options } from './config.js';
+import { Refusal } from './errors.js';
+import { silentLog, type Log } from './log.js';
+import { createMetrics } from './metrics.js';
+import { createObserver, type Observation } from './session/observer.js';
+import { provideSession } from './session/sessionActor.js';
+import type { Session, SessionParts } from './session/session.js';
+import { SessionRegistry } from './session/sessionRegistry.js';
+import { startServer, type ListeningServer } from './session/serverActor.js';
+import { logTransitions } from './session/transitionLog.js';
+import { authenticateNone } from './tenancy/auth.js';
+import { compileCatalogue, UnknownGroupError, type Catalogue } from './tools/catalogue.js';
+import type { Tool } from './tools/defineTool.js';
+import { allTools } from './tools/index.js';
+import { packageInfo } from './packageInfo.js';
+
+export interface OrchestratorOptions {
+  /** As the flags, in camelCase. */
+  readonly options?: Options;
+  /** A configuration that is checked already; wins over `options`. */
+  readonly config?: Config;
+  /** Default: every tool of this package. */
+  readonly tools?: readonly Tool[];
+  /** Where browsers come from. The orchestrator closes it. */
+  readonly pool: BrowserPool;
+  readonly log?: Log;
+  readonly clock?: Clock;
+  /** Runs once for each session before it can be announced; a rejection closes the session. */
+  readonly onSession?: (session: Session, signal: AbortSignal) => Promise<void>;
+  /** Sees every observation, after the log and the metrics. */
+  readonly observe?: (observation: Observation) => void;
+}
+
+export interface Orchestrator {
+  /** The routes, to mount on an express app of one's own. */
+  readonly app: Application;
+  readonly registry: SessionRegistry;
+  /** Opens the port. Rejects if it cannot. */
+  listen(): Promise<{ readonly url: string; readonly port: number }>;
+  health(): object;
+  /** Drains: the listener first, then the sessions, the browsers last; bounded. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Builds a server from its parts. Nothing runs before `listen`; whoever creates it calls `close`. */
+export function createOrchestrator(given: OrchestratorOptions): Orchestrator {
+  const config = given.config ?? defineConfig(given.options);
+  const { pool, clock = systemClock, log = silentLog } = given;
+  const startedAt = clock.now();
+  const metrics = createMetrics();
+  const catalogue = compileCatalogue(given.tools ?? allTools);
+  const registry = new SessionRegistry(config);
+  const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
+  const inspect = createObserver(clock, folds);
+  const parts = sessionParts({ config, registry, pool, clock, log, inspect, onSession: given.onSession });
+  const selectTools = toolSelector(catalogue, config.tools);
+  let server: ListeningServer | undefined;
+
+  const health = () => ({
+    status: 'ok',
+    version: packageInfo.version,
+    sessions: countSessions(registry.list()),
+    browsers: pool.health(),
+    performance: metrics.performance(),
+    uptime: (clock.now() - startedAt) / 1000,
+  });
+
+  const app = createApp({
+    registry,
+    parts,
+    authenticate: authenticateNone,
+    selectTools,
+    clock,
+    log,
+    allowedHosts: config.allowedHosts,
+    allowedOrigins: config.allowedOrigins,
+    bodyLimit: config.bodyLimit,
+    isReady: () => server === undefined || server.state() === 'listening',
+    health,
+  });
+
+  const drain = { drainSessions: () => registry.drain(), closeBrowsers: () => pool.close() };
+  return {
+    app,
+    registry,
+    health,
+    listen: () => {
+      server ??= startServer({ app, config, clock, inspect, ...drain });
+      return server.opened;
+    },
+    close: async () => {
+      if (server) return server.drain();
+      await drain.drainSessions();
+      await drain.closeBrowsers();
+    },
+  };
+}
+
+interface PartsGiven {
+  readonly config: Config;
+  readonly registry: SessionRegistry;
+  readonly pool: BrowserPool;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly inspect: SessionParts['inspect'];
+  readonly onSession: OrchestratorOptions['onSession'];
+}
+
+function sessionParts({ config, registry, pool, clock, log, inspect, onSession }: PartsGiven): SessionParts {
+  const logic = provideSession({
+    find: (id) => registry.get(id),
+    pool,
+    isolation: config.isolation,
+    delays: { ...config, resumeGrace: 0 },
+    registerTools: (session, signal) => onSession?.(session, signal) ?? Promise.resolve(),
+    // One process: the registry is the directory, and it has the session already.
+    claim: () => Promise.resolve(),
+  });
+  return { logic, serverInfo: packageInfo, workspace: config.workspace, lease: config.lease, clock, log, inspect };
+}
+
+function toolSelector(catalogue: Catalogue, defaults: readonly string[]) {
+  catalogue.select(defaults);
+  return (asked: string | null) => {
+    try {
+      return catalogue.select(asked === null ? defaults : asked.split(',').filter(Boolean));
+    } catch (error) {
+      if (error instanceof UnknownGroupError) throw new Refusal('invalid_parameter', { detail: error.message });
+      throw error;
+    }
+  };
+}
+
+function countSessions(sessions: readonly Session[]) {
+  return {
+    total: sessions.length,
+    active: sessions.filter((session) => session.state === 'active').length,
+    byState: tally(sessions.map((session) => session.state)),
+    byUser: tally(sessions.map((session) => session.user)),
+  };
+}
+
+function tally(keys: readonly string[]): Record<string, number> {
+  const counts = new Map<string, number>();
+  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
+  return Object.fromEntries(counts);
+}

@@ -1,0 +1,154 @@
+import { createActor, fromCallback, type InspectionEvent, type Observer } from 'xstate';
+import { browserMachine, type BrowserEvent, type Failure } from '../../machines/index.js';
+import { untilAborted } from '../browser/abort.js';
+import type {
+  BrowserConnection,
+  BrowserState,
+  Connect,
+  Supervise,
+  SuperviseOptions,
+  SupervisedBrowser,
+} from '../browser/connection.js';
+import { isReason, messageOf, Refusal } from '../errors.js';
+
+export interface BrowserActorOptions {
+  /** How long a browser may take to answer. */
+  readonly connectTimeoutMs: number;
+  /** The first pause after a loss; doubled with each failed try. */
+  readonly backoffMs: number;
+  readonly maxBackoffMs: number;
+  /** How often a lost browser is tried again before it counts as failed. */
+  readonly maxAttempts: number;
+  /** From 0 to 1; spreads the tries of many browsers lost at once over the second half of the pause. */
+  readonly jitter: () => number;
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
+}
+
+export const browserActorDefaults: BrowserActorOptions = {
+  connectTimeoutMs: 20_000,
+  backoffMs: 200,
+  maxBackoffMs: 5_000,
+  maxAttempts: 5,
+  jitter: Math.random,
+};
+
+/** What runs a browser's chart: hand it to the pool. Each call starts an actor, which the returned browser's owner closes. */
+export function browserSupervisor(options: BrowserActorOptions = browserActorDefaults): Supervise {
+  return (browser) => new BrowserActor(browser, options);
+}
+
+class BrowserActor implements SupervisedBrowser {
+  readonly #actor;
+  readonly #connect: Connect;
+  /** What is open or still opening; emptied as it closes. `close()` waits for the rest. */
+  readonly #closing = new Set<Promise<void>>();
+  #connection: BrowserConnection | undefined;
+
+  constructor({ id, mode, connect, observer }: SuperviseOptions, options: BrowserActorOptions) {
+    this.#connect = connect;
+    const machine = browserMachine.provide({
+      actors: { connection: fromCallback(({ sendBack }) => this.#hold(sendBack)) },
+      delays: {
+        connectTimeout: options.connectTimeoutMs,
+        backoff: ({ context }) => backoff(context.attempts, options),
+      },
+    });
+    this.#actor = createActor(machine, {
+      input: { id, mode, maxAttempts: options.maxAttempts },
+      ...(options.inspect !== undefined && { inspect: options.inspect }),
+    });
+    let last: BrowserState = 'connecting';
+    this.#actor.subscribe((snapshot) => {
+      const state = stateOf(snapshot.value);
+      if (state === last) return;
+      last = state;
+      if (state === 'ready' && this.#connection !== undefined) observer.ready(this.#connection);
+      if (state === 'lost') observer.lost();
+      if (state === 'failed') observer.failed(snapshot.context.failure ?? unknownFailure);
+    });
+    this.#actor.start();
+  }
+
+  get state(): BrowserState {
+    return stateOf(this.#actor.getSnapshot().value);
+  }
+
+  connection(signal?: AbortSignal): Promise<BrowserConnection> {
+    this.#actor.send({ type: 'browser.wanted' });
+    return untilAborted(this.#settled(), signal);
+  }
+
+  async close(): Promise<void> {
+    this.#actor.send({ type: 'browser.close' });
+    await Promise.all(this.#closing);
+  }
+
+  /** The `connection` of the chart: one try. Whatever it opens is closed when the chart leaves `open`, also late. */
+  #hold(report: (event: BrowserEvent) => void): () => void {
+    const cancel = new AbortController();
+    const opening = this.#connect(cancel.signal);
+    void opening.then(
+      (connection) => {
+        if (cancel.signal.aborted) return;
+        this.#connection = connection;
+        void connection.gone.then(() => report({ type: 'connection.lost', failure: lostFailure }));
+        report({ type: 'connection.opened', version: connection.product });
+      },
+      (error: unknown) => report({ type: 'connection.failed', failure: failureOf(error) }),
+    );
+    return () => {
+      this.#connection = undefined;
+      cancel.abort(new Error('The browser is not wanted any more.'));
+      const closing = opening.then(
+        (connection) => connection.close(),
+        () => undefined,
+      );
+      this.#closing.add(closing);
+      void closing.finally(() => this.#closing.delete(closing));
+    };
+  }
+
+  /** Resolves or rejects at the first state that settles the question. */
+  #settled(): Promise<BrowserConnection> {
+    return new Promise((resolve, reject) => {
+      const look = (): boolean => {
+        const { value, context } = this.#actor.getSnapshot();
+        const state = stateOf(value);
+        if (state === 'ready' && this.#connection !== undefined) resolve(this.#connection);
+        else if (state === 'failed') reject(refusalOf(context.failure ?? unknownFailure));
+        else if (state === 'closed') reject(refusalOf(closedFailure));
+        else return false;
+        return true;
+      };
+      if (look()) return;
+      const subscription = this.#actor.subscribe({
+        next: () => void (look() && subscription.unsubscribe()),
+        complete: () => void look(),
+      });
+    });
+  }
+}
+
+const unknownFailure: Failure = { reason: 'browser_failed', message: 'The browser could not be started.' };
+const lostFailure: Failure = { reason: 'browser_failed', message: 'The browser ended or its connection broke.' };
+const closedFailure: Failure = { reason: 'browser_failed', message: 'The browser has been closed.' };
+
+/** The state for the outside: `open` is told apart by its inner state; `unsettled` is never seen. */
+function stateOf(value: string | Record<string, unknown>): BrowserState {
+  const name = typeof value === 'string' ? value : value['open'];
+  return name === 'ready' || name === 'lost' || name === 'failed' || name === 'closed' ? name : 'connecting';
+}
+
+function backoff(attempts: number, { backoffMs, maxBackoffMs, jitter }: BrowserActorOptions): number {
+  const pause = Math.min(maxBackoffMs, backoffMs * 2 ** attempts);
+  return pause / 2 + (pause / 2) * jitter();
+}
+
+function failureOf(error: unknown): Failure {
+  const reason = error instanceof Refusal ? error.reason : 'browser_failed';
+  return { reason, message: messageOf(error) };
+}
+
+function refusalOf({ reason, message }: Failure): Refusal {
+  return new Refusal(isReason(reason) ? reason : 'browser_failed', { detail: message });
+}

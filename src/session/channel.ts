@@ -1,0 +1,27 @@
+import type { ClosedBecause } from '../../machines/events.js';
+import type { Refusal } from '../errors.js';
+import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
+
+export type TransportKind = 'sse' | 'streamable-http' | 'websocket' | 'stdio';
+
+/** How a session ended, as its channel tells the client. */
+export interface Ending {
+  readonly closedBecause: ClosedBecause;
+  /** What a client that was never told its session id hears instead. */
+  readonly refusal: Refusal;
+}
+
+/**
+ * What a session needs of the transport that carries it: the way out to one client. The transport owns its sockets; the
+ * session calls `announce` once (S2), `send` only after it, `close` once and nothing after that (S7). None of them throws:
+ * a stream that is gone is reported as the event `transport.detached`.
+ */
+export interface Channel {
+  readonly kind: TransportKind;
+  /** Whether the client may come back to the same session after its stream was lost. */
+  readonly resumable: boolean;
+  /** Tells the client its session id. Called on entry to `connected`, and from nowhere else. */
+  announce(sessionId: string): void;
+  deliver(message: JSONRPCMessage, relatedTo?: RequestId): void;
+  end(ending: Ending): void;
+}

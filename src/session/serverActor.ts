@@ -1,0 +1,85 @@
+import { createServer, type RequestListener } from 'node:http';
+import { createActor, fromCallback, fromPromise, waitFor, type InspectionEvent } from 'xstate';
+import { serverMachine } from '../../machines/index.js';
+import type { Failure, ServerEvent } from '../../machines/events.js';
+import type { Clock } from '../clock.js';
+
+export interface ServerParts {
+  readonly app: RequestListener;
+  readonly config: { readonly host: string; readonly port: number; readonly drainTimeout: number };
+  readonly clock: Clock;
+  inspect(event: InspectionEvent): void;
+  drainSessions(): Promise<void>;
+  closeBrowsers(): Promise<void>;
+}
+
+export interface ListeningServer {
+  /** Resolves with the address on entry to `listening`; rejects if the port cannot be had. */
+  readonly opened: Promise<{ readonly url: string; readonly port: number }>;
+  state(): string;
+  /** Drains and resolves on entry to `stopped`. Idempotent. */
+  drain(): Promise<void>;
+}
+
+/** Time to send a request's headers and body: longer is a client that holds a socket for nothing (slow loris). */
+const requestTimeoutMs = 30_000;
+/** Past the sessions' own drain timeout, and for the browsers to go. */
+const marginMs = 5_000;
+
+/** Runs the server chart on a port. Owned by the orchestrator. */
+export function startServer(parts: ServerParts): ListeningServer {
+  const { config, clock, inspect } = parts;
+  const http = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs }, parts.app);
+
+  const listener = fromCallback<{ type: 'none' }, Record<never, never>>(({ sendBack }) => {
+    http.once('error', (error: NodeJS.ErrnoException) => sendBack({ type: 'listener.failed', failure: describe(error) }));
+    http.listen(config.port, config.host, () => {
+      const address = http.address();
+      const port = typeof address === 'object' && address !== null ? address.port : config.port;
+      sendBack({ type: 'listener.opened', port } satisfies ServerEvent);
+    });
+    return () => {
+      http.close();
+      http.closeAllConnections();
+    };
+  });
+
+  function describe(error: NodeJS.ErrnoException): Failure {
+    const message =
+      error.code === 'EADDRINUSE'
+        ? `Port ${config.port} on ${config.host} is in use: stop the other program or choose another --port.`
+        : `Cannot listen on ${config.host}:${config.port}: ${error.message}`;
+    return { reason: 'listen_failed', message };
+  }
+
+  const actor = createActor(
+    serverMachine.provide({
+      actors: {
+        listener,
+        drainSessions: fromPromise(() => parts.drainSessions()),
+        closeBrowsers: fromPromise(() => parts.closeBrowsers()),
+      },
+      actions: { stopAccepting: () => void http.close() },
+      delays: { drainTimeout: config.drainTimeout + marginMs, closeTimeout: marginMs },
+    }),
+    { id: 'server', clock, inspect },
+  );
+  actor.start();
+
+  return {
+    opened: whenOpened(),
+    state: () => String(typeof actor.getSnapshot().value === 'string' ? actor.getSnapshot().value : 'draining'),
+    drain: async () => {
+      actor.send({ type: 'server.drain' });
+      await waitFor(actor, (snapshot) => snapshot.status === 'done');
+    },
+  };
+
+  async function whenOpened(): Promise<{ url: string; port: number }> {
+    const snapshot = await waitFor(actor, ({ value }) => value !== 'starting');
+    const { port, failure } = snapshot.context;
+    if (failure !== null || port === null) throw new Error(failure?.message ?? 'The server was stopped before it listened.');
+    const host = config.host.includes(':') && !config.host.startsWith('[') ? `[${config.host}]` : config.host;
+    return { url: `http://${host}:${port}`, port };
+  }
+}

@@ -1,0 +1,217 @@
+import { createActor, type ActorRefFrom, type InspectionEvent } from 'xstate';
+import type { ClosedBecause, Failure, SettledRequest } from '../../machines/events.js';
+import type { BrowserLease } from '../browser/lease.js';
+import type { Clock } from '../clock.js';
+import { isReason, Refusal } from '../errors.js';
+import { shortId, type Log } from '../log.js';
+import { McpServer, type McpHost } from '../mcp/mcpServer.js';
+import { kindOf, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
+import type { Principal } from '../tenancy/principal.js';
+import type { ToolSet } from '../tools/catalogue.js';
+import type { SessionFacts } from '../tools/defineTool.js';
+import type { Channel, Ending } from './channel.js';
+import type { SessionLogic } from './sessionActor.js';
+
+/** Requests of one session that may be in flight at once (S10). */
+const maxInFlight = 256;
+const retryAfterMs = 500;
+
+/** What all sessions of a server share. */
+export interface SessionParts {
+  readonly logic: SessionLogic;
+  readonly serverInfo: McpHost['serverInfo'];
+  readonly workspace: readonly string[];
+  readonly lease: 'eager' | 'lazy';
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The one inspection stream (see observer.ts). */
+  inspect(event: InspectionEvent): void;
+}
+
+export interface SessionRequest {
+  readonly id: string;
+  readonly principal: Principal;
+  readonly toolSet: ToolSet;
+  /** Absent for a warm session, which waits in `tools-registered` for one. */
+  readonly channel: Channel;
+}
+
+/**
+ * One client session: the actor that decides, and the handles that it owns. The registry opens and forgets it; the chart
+ * alone says what may happen when. Everything it owned is released when `ended` resolves (S5).
+ */
+export class Session implements SessionFacts {
+  readonly id: string;
+  readonly principal: Principal;
+  readonly createdAt: Date;
+  readonly lease: 'eager' | 'lazy';
+  readonly actor: ActorRefFrom<SessionLogic>;
+  readonly channel: Channel;
+  readonly server: McpServer;
+  /** Resolves, never rejects, on entry to `closed`. */
+  readonly closed: Promise<void>;
+  /** Resolves, never rejects, once the session is closed and what it owned is released. */
+  readonly ended: Promise<void>;
+  #inbox: JSONRPCMessage[] = [];
+  #browserLease: BrowserLease | undefined;
+  #release: Promise<void> = Promise.resolve();
+
+  constructor(parts: SessionParts, request: SessionRequest) {
+    this.id = request.id;
+    this.principal = request.principal;
+    this.channel = request.channel;
+    this.lease = parts.lease;
+    this.createdAt = new Date(parts.clock.now());
+    this.server = new McpServer(this.#host(parts, request.toolSet));
+    this.actor = createActor(parts.logic, {
+      id: this.id,
+      clock: parts.clock,
+      inspect: parts.inspect,
+      input: {
+        id: this.id,
+        issuer: this.principal.issuer,
+        user: this.principal.user,
+        lease: parts.lease,
+        resumable: request.channel.resumable,
+      },
+    });
+    this.closed = new Promise<void>((resolve) => {
+      this.actor.subscribe({
+        complete: resolve,
+        error: (error) => {
+          parts.log.error('session actor failed', { session: shortId(this.id), error: String(error) });
+          this.dismiss('setup-failed', { reason: 'internal', message: new Refusal('internal').message });
+          resolve();
+        },
+      });
+    });
+    this.ended = this.closed.then(() => this.#release);
+  }
+
+  get user(): string {
+    return this.principal.user;
+  }
+
+  get transport(): string {
+    return this.channel.kind;
+  }
+
+  /** The top-level state: one of the five. */
+  get state(): string {
+    const { value } = this.actor.getSnapshot();
+    return typeof value === 'string' ? value : (Object.keys(value)[0] ?? '');
+  }
+
+  get client() {
+    return this.server.client;
+  }
+
+  get protocolVersion(): string | null {
+    return this.server.protocolVersion;
+  }
+
+  get toolCalls(): number {
+    return this.server.toolCalls;
+  }
+
+  get browserState(): string {
+    return this.actor.getSnapshot().context.browser;
+  }
+
+  /** Starts the actor and attaches the channel. Called once, after the session is in the directory. */
+  start(): void {
+    this.actor.start();
+    this.actor.send({ type: 'transport.attached' });
+  }
+
+  /**
+   * Hands one message over, in the order of arrival (S4). Throws `not_ready`, `closed`, `draining`, `queue_full` or, for an
+   * id that is in flight already, `invalid_message`; then nothing has happened (S3).
+   */
+  receive(message: JSONRPCMessage): void {
+    const snapshot = this.actor.getSnapshot();
+    const kind = kindOf(message);
+    if (snapshot.status !== 'active') throw closedRefusal(snapshot.context.closedBecause);
+    if (snapshot.hasTag('early')) throw new Refusal('not_ready', { state: this.state, retryAfterMs });
+    if (kind === 'request') this.#admit(message, snapshot.hasTag('draining'), snapshot.context.inFlight);
+    this.#inbox.push(message);
+    this.actor.send({ type: 'message.received', kind });
+  }
+
+  #admit(message: JSONRPCMessage, draining: boolean, inFlight: number): void {
+    if (draining) throw new Refusal('draining', { retryAfterMs });
+    if (inFlight >= maxInFlight) {
+      throw new Refusal('queue_full', { retryAfterMs, limit: `${maxInFlight} requests in flight` });
+    }
+    if ('id' in message && message.id !== undefined && this.server.isInFlight(message.id)) {
+      throw new Refusal('invalid_message', { detail: `A request with the id ${message.id} is still in flight.` });
+    }
+  }
+
+  detach(because: 'client-closed' | 'slow-client'): void {
+    this.actor.send({ type: 'transport.detached', because });
+  }
+
+  close(because: ClosedBecause): void {
+    this.actor.send({ type: 'session.close', because });
+  }
+
+  /** The chart's `deliver`. */
+  deliver(): void {
+    const messages = this.#inbox;
+    this.#inbox = [];
+    for (const message of messages) this.server.receive(message);
+  }
+
+  /** The chart's `dismiss`: ends requests in flight, says why, then closes the channel. */
+  dismiss(because: ClosedBecause, failure: Failure | null): void {
+    const ending = endingOf(because, failure);
+    if (because === 'server-draining') this.server.log('notice', 'The server is shutting down.');
+    this.server.close(ending.refusal);
+    this.channel.end(ending);
+  }
+
+  /** The chart's `browserLease`: from here on the session owns the lease. */
+  holdLease(lease: BrowserLease): void {
+    this.#browserLease = lease;
+  }
+
+  releaseLease(): void {
+    this.#release = this.#browserLease?.release() ?? Promise.resolve();
+  }
+
+  #host(parts: SessionParts, toolSet: ToolSet): McpHost {
+    const session = this;
+    return {
+      toolSet,
+      serverInfo: parts.serverInfo,
+      environment: {
+        session,
+        workspace: parts.workspace,
+        clock: parts.clock,
+        log: parts.log,
+        get lease(): BrowserLease {
+          if (!session.#browserLease) throw new Refusal('not_ready');
+          return session.#browserLease;
+        },
+      },
+      send: (message: JSONRPCMessage, relatedTo?: RequestId) => this.channel.deliver(message, relatedTo),
+      settled: (request: SettledRequest) => this.actor.send({ type: 'request.settled', request }),
+    };
+  }
+}
+
+export function closedRefusal(closedBecause: ClosedBecause | null): Refusal {
+  return new Refusal('closed', closedBecause === null ? {} : { closedBecause });
+}
+
+/** What a client that never got its session id is told: the cause, by the error catalogue. */
+function endingOf(closedBecause: ClosedBecause, failure: Failure | null): Ending {
+  if (failure !== null) {
+    const reason = isReason(failure.reason) ? failure.reason : 'setup_failed';
+    return { closedBecause, refusal: new Refusal(reason, { detail: failure.message }) };
+  }
+  if (closedBecause === 'setup-timeout') return { closedBecause, refusal: new Refusal('setup_timeout') };
+  if (closedBecause === 'server-draining') return { closedBecause, refusal: new Refusal('draining', { retryAfterMs }) };
+  return { closedBecause, refusal: closedRefusal(closedBecause) };
+}

@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { ClosedBecause } from '../../machines/events.js';
+import { Refusal } from '../errors.js';
+import { ownerKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
+import type { ToolSet } from '../tools/catalogue.js';
+import type { Channel } from './channel.js';
+import { closedRefusal, Session, type SessionParts } from './session.js';
+
+/** How long, and of how many sessions, it is known that they existed. */
+const rememberedMs = 600_000;
+const rememberedSessions = 10_000;
+const retryAfterMs = 1_000;
+
+export interface SessionLimits {
+  readonly maxSessions: number;
+  readonly maxSessionsPerUser: number;
+}
+
+interface Epitaph {
+  readonly principal: Principal;
+  readonly closedBecause: ClosedBecause | null;
+}
+
+/**
+ * The only map of sessions: the directory of this process. A session is in it before its actor starts (S1) and until
+ * everything it owned is released (S5); then, for ten minutes, its owner is told that it is closed and why.
+ */
+export class SessionRegistry {
+  readonly #sessions = new Map<string, Session>();
+  readonly #closed = new LRUCache<string, Epitaph>({ max: rememberedSessions, ttl: rememberedMs });
+  readonly #limits: SessionLimits;
+  /** Sessions that are not closed, by owner: counted as they come and go, so that admission costs the same at any size. */
+  readonly #openByOwner = new Map<string, number>();
+  #open = 0;
+  #draining = false;
+
+  constructor(limits: SessionLimits) {
+    this.#limits = limits;
+  }
+
+  /**
+   * Opens a session and starts it; its channel is announced when the chart says so. Throws `too_many_sessions` or
+   * `draining`, and then nothing was created.
+   */
+  open(parts: SessionParts, request: { principal: Principal; toolSet: ToolSet; channel: Channel }): Session {
+    if (this.#draining) throw new Refusal('draining', { retryAfterMs });
+    this.#admit(request.principal);
+    const session = new Session(parts, { ...request, id: randomBytes(16).toString('base64url') });
+    this.#sessions.set(session.id, session);
+    this.#count(request.principal, 1);
+    void session.closed.then(() => this.#count(request.principal, -1));
+    void session.ended.then(() => this.#forget(session));
+    session.start();
+    return session;
+  }
+
+  /** For the chart's implementations, whose sessions are here by construction. */
+  get(id: string): Session {
+    const session = this.#sessions.get(id);
+    if (!session) throw new Error(`No session ${id.slice(0, 8)} in the registry.`);
+    return session;
+  }
+
+  /** The session of a request. Throws `unknown` (never existed, or not the caller's: one answer for both) or `closed`. */
+  find(id: string, caller: Caller): Session {
+    const session = this.#sessions.get(id);
+    if (session && owns(caller, session.principal)) return session;
+    const epitaph = session ? undefined : this.#closed.get(id);
+    if (epitaph && owns(caller, epitaph.principal)) throw closedRefusal(epitaph.closedBecause);
+    throw new Refusal('unknown');
+  }
+
+  /** Sessions that are not closed, oldest first. */
+  list(): Session[] {
+    return [...this.#sessions.values()].filter((session) => session.state !== 'closed');
+  }
+
+  /** Ends every session, each in its own way, and refuses new ones. Resolves when all are released. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    const sessions = [...this.#sessions.values()];
+    for (const session of sessions) session.actor.send({ type: 'session.drain' });
+    await Promise.all(sessions.map((session) => session.ended));
+  }
+
+  #admit(principal: Principal): void {
+    const { maxSessions, maxSessionsPerUser } = this.#limits;
+    if (this.#open >= maxSessions) {
+      throw new Refusal('too_many_sessions', { retryAfterMs, limit: `--max-sessions ${maxSessions}` });
+    }
+    if ((this.#openByOwner.get(ownerKey(principal)) ?? 0) >= maxSessionsPerUser) {
+      throw new Refusal('too_many_sessions', { retryAfterMs, limit: `--max-sessions-per-user ${maxSessionsPerUser}` });
+    }
+  }
+
+  #count(principal: Principal, change: 1 | -1): void {
+    const key = ownerKey(principal);
+    const count = (this.#openByOwner.get(key) ?? 0) + change;
+    this.#open += change;
+    if (count === 0) this.#openByOwner.delete(key);
+    else this.#openByOwner.set(key, count);
+  }
+
+  #forget(session: Session): void {
+    const { closedBecause } = session.actor.getSnapshot().context;
+    this.#sessions.delete(session.id);
+    this.#closed.set(session.id, { principal: session.principal, closedBecause });
+  }
+}

@@ -1,0 +1,29 @@
+import type { NextFunction, Request, Response } from 'express';
+import { Refusal } from '../errors.js';
+
+/**
+ * Refuses requests that a foreign web page could make: a Host that is not ours (DNS rebinding) and an Origin that is not
+ * allowed. Requests without an Origin are not from a page and pass.
+ */
+export function guardDoors(allowedHosts: readonly string[], allowedOrigins: readonly string[]) {
+  const hosts = new Set(allowedHosts.map((host) => host.toLowerCase()));
+  const origins = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
+  return (request: Request, _response: Response, next: NextFunction): void => {
+    const host = hostName(`http://${request.headers.host ?? ''}`);
+    if (host === null || !hosts.has(host)) throw new Refusal('forbidden_host');
+    const { origin } = request.headers;
+    if (origin !== undefined) {
+      const site = hostName(origin);
+      const allowed = site !== null && (origins.has(site) || origins.has(origin.toLowerCase()));
+      if (!allowed) throw new Refusal('forbidden_origin');
+    }
+    next();
+  };
+}
+
+/** The host of a URL in lower case, without its port; null if there is none. */
+function hostName(url: string): string | null {
+  if (!URL.canParse(url)) return null;
+  const { hostname, username } = new URL(url);
+  return hostname === '' || username !== '' ? null : hostname;
+}

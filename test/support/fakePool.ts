@@ -1,0 +1,101 @@
+import type { Failure } from '../../machines/events.js';
+import type { BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from '../../src/browser/lease.js';
+import type { SessionBrowser } from '../../src/browser/sessionBrowser.js';
+import { Refusal, type Reason } from '../../src/errors.js';
+
+interface Waiting {
+  readonly sessionId: string;
+  open(): void;
+  fail(reason: Reason, detail: string): void;
+}
+
+/**
+ * A browser pool whose doors the test holds: with `hold()` leases wait until `open()` or `fail()`. Counts what it opened and
+ * closed, also what opened late, so that a test can compare the two.
+ */
+export class FakePool implements BrowserPool {
+  readonly opened: string[] = [];
+  readonly closed: string[] = [];
+  readonly listeners = new Map<string, LeaseListener>();
+  #holding = false;
+  #waiting: Waiting[] = [];
+  #arrivals: (() => void)[] = [];
+
+  hold(): void {
+    this.#holding = true;
+  }
+
+  get waiting(): readonly Waiting[] {
+    return this.#waiting;
+  }
+
+  /** Resolves when `count` leases wait at the held door. */
+  async whenWaiting(count = 1): Promise<void> {
+    while (this.#waiting.length < count) await new Promise<void>((resolve) => this.#arrivals.push(resolve));
+  }
+
+  open(): void {
+    this.#holding = false;
+    for (const lease of this.#waiting.splice(0)) lease.open();
+  }
+
+  fail(reason: Reason, detail: string): void {
+    for (const lease of this.#waiting.splice(0)) lease.fail(reason, detail);
+  }
+
+  lose(sessionId: string): void {
+    this.listeners.get(sessionId)?.lost();
+  }
+
+  loseForGood(sessionId: string, failure: Failure): void {
+    this.listeners.get(sessionId)?.failed(failure);
+  }
+
+  lease(request: LeaseRequest, listener: LeaseListener): BrowserLease {
+    const { sessionId } = request;
+    this.listeners.set(sessionId, listener);
+    let opening: Promise<SessionBrowser> | undefined;
+    let released = false;
+    const open = (): SessionBrowser => {
+      this.opened.push(sessionId);
+      // Released while it was being opened: a late arrival is closed, not handed out.
+      if (released) this.closed.push(sessionId);
+      return fakeBrowser;
+    };
+    return {
+      current: undefined,
+      browser: () => (opening ??= this.#holding ? this.#wait(sessionId, open) : Promise.resolve(open())),
+      release: () => {
+        if (!released && this.opened.includes(sessionId)) this.closed.push(sessionId);
+        released = true;
+        this.listeners.delete(sessionId);
+        return Promise.resolve();
+      },
+    };
+  }
+
+  health() {
+    const total = this.opened.length - this.closed.length;
+    return { total, ready: total, connecting: this.#waiting.length, lost: 0, failed: 0, contexts: total };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #wait(sessionId: string, open: () => SessionBrowser): Promise<SessionBrowser> {
+    return new Promise((resolve, reject) => {
+      const fail = (reason: Reason, detail: string): void => reject(new Refusal(reason, { detail }));
+      this.#waiting.push({ sessionId, open: () => resolve(open()), fail });
+      for (const arrived of this.#arrivals.splice(0)) arrived();
+    });
+  }
+}
+
+const fakeBrowser: SessionBrowser = new Proxy({} as SessionBrowser, {
+  get: (_target, name) => {
+    // A promise asks every value it resolves with for `then`.
+    if (name === 'then') return undefined;
+    throw new Error(`The fake browser has no ${String(name)}.`);
+  },
+});

@@ -1,0 +1,38 @@
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
+import { createOrchestrator, type Orchestrator, type OrchestratorOptions } from '../../src/orchestrator.js';
+import { FakePool } from './fakePool.js';
+
+export interface Served {
+  readonly orchestrator: Orchestrator;
+  readonly url: string;
+  readonly pool: FakePool;
+  /** Ends the server, then checks the ledger: everything that was opened is closed. */
+  close(): Promise<void>;
+}
+
+/** A server on a free port with a fake pool. */
+export async function serve(given: Partial<OrchestratorOptions> = {}): Promise<Served> {
+  const pool = new FakePool();
+  const options = { port: 0, maxSessions: 5_000, maxSessionsPerUser: 5_000, ...given.options };
+  const orchestrator = createOrchestrator({ pool, ...given, options });
+  const { url } = await orchestrator.listen();
+  return {
+    orchestrator,
+    url,
+    pool,
+    close: async () => {
+      pool.open();
+      await orchestrator.close();
+      expect(pool.closed.toSorted()).toEqual(pool.opened.toSorted());
+      expect(orchestrator.registry.list()).toEqual([]);
+    },
+  };
+}
+
+/** An official client over SSE. The caller closes it. */
+export async function connectClient(url: string, path = '/sse'): Promise<Client> {
+  const client = new Client({ name: 'test-client', version: '1.0.0' });
+  await client.connect(new SSEClientTransport(new URL(path, url)));
+  return client;
+}
