@@ -1,6 +1,7 @@
 import type { Application } from 'express';
 import { createApp } from './app.js';
 import type { BrowserPool } from './browser/lease.js';
+import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { systemClock, type Clock } from './clock.js';
 import { defineConfig, type Config, type Options } from './config.js';
 import { Refusal } from './errors.js';
@@ -29,6 +30,8 @@ export interface OrchestratorOptions {
   readonly pool: BrowserPool;
   readonly log?: Log;
   readonly clock?: Clock;
+  /** Where sessions are claimed. Default: this process alone. */
+  readonly directory?: Directory;
   /** Runs once for each session before it can be announced; a rejection closes the session. */
   readonly onSession?: (session: Session, signal: AbortSignal) => Promise<void>;
   /** Sees every observation, after the log and the metrics. */
@@ -56,7 +59,8 @@ export function createOrchestrator(given: OrchestratorOptions): Orchestrator {
   const registry = new SessionRegistry(config);
   const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
   const inspect = createObserver(clock, folds);
-  const parts = sessionParts({ config, registry, pool, clock, log, inspect, onSession: given.onSession });
+  const { directory = memoryDirectory, onSession } = given;
+  const parts = sessionParts({ config, registry, pool, clock, log, inspect, directory, onSession });
   const selectTools = toolSelector(catalogue, config.tools);
   let server: ListeningServer | undefined;
 
@@ -107,18 +111,19 @@ interface PartsGiven {
   readonly clock: Clock;
   readonly log: Log;
   readonly inspect: SessionParts['inspect'];
+  readonly directory: Directory;
   readonly onSession: OrchestratorOptions['onSession'];
 }
 
-function sessionParts({ config, registry, pool, clock, log, inspect, onSession }: PartsGiven): SessionParts {
+function sessionParts(given: PartsGiven): SessionParts {
+  const { config, registry, pool, clock, log, inspect, directory, onSession } = given;
   const logic = provideSession({
     find: (id) => registry.get(id),
     pool,
     isolation: config.isolation,
     delays: { ...config, resumeGrace: 0 },
     registerTools: (session, signal) => onSession?.(session, signal) ?? Promise.resolve(),
-    // One process: the registry is the directory, and it has the session already.
-    claim: () => Promise.resolve(),
+    claim: ({ id, principal }, signal) => directory.claim({ sessionId: id, principal }, signal),
   });
   return { logic, serverInfo: packageInfo, workspace: config.workspace, lease: config.lease, clock, log, inspect };
 }

@@ -1,0 +1,19 @@
+import type { Principal } from '../tenancy/principal.js';
+
+/** What is claimed: a session that is ready, for the user it will be announced to. */
+export interface Claim {
+  readonly sessionId: string;
+  readonly principal: Principal;
+}
+
+/** Where it is written down whose each session is. */
+export interface Directory {
+  /**
+   * Claims the session; only then is it announced (S1). A rejection, best a `Refusal`, closes the session unannounced
+   * (S12). Aborted when the session ends first.
+   */
+  claim(claim: Claim, signal: AbortSignal): Promise<void>;
+}
+
+/** One process: the registry of sessions is the directory, and a session is in it before its actor starts. */
+export const memoryDirectory: Directory = { claim: () => Promise.resolve() };
