@@ -32,6 +32,11 @@ const chart = setup({
   },
 });
 
+const failing = {
+  type: 'recordFailure',
+  params: ({ event }: { event: { failure: Failure } }) => ({ failure: event.failure }),
+} as const;
+
 /** The life of one server process: the door opens last and closes first. */
 export const serverMachine = chart.createMachine({
   id: 'server',
@@ -74,17 +79,11 @@ export const serverMachine = chart.createMachine({
           after: { closeTimeout: '#server.stopped' },
         },
       },
-      on: { 'server.drain': {}, 'listener.opened': {} },
+      on: { 'server.drain': {}, 'listener.opened': {}, 'listener.failed': { actions: failing } },
     },
     stopped: { description: 'Nothing of this server is left.', type: 'final' },
   },
   on: {
-    'listener.failed': {
-      target: '.draining',
-      actions: {
-        type: 'recordFailure',
-        params: ({ event }: { event: { failure: Failure } }) => ({ failure: event.failure }),
-      },
-    },
+    'listener.failed': { target: '.draining', actions: failing },
   },
 });

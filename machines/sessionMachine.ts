@@ -196,6 +196,7 @@ export const sessionMachine = chart.createMachine({
         waiting: {
           description: 'No transport yet.',
           always: { guard: 'isAttached', target: 'claiming' },
+          on: { 'transport.attached': { target: 'claiming', actions: 'markAttached' } },
         },
         claiming: {
           description: 'The session is being claimed for its user in the directory.',
@@ -205,10 +206,10 @@ export const sessionMachine = chart.createMachine({
             onDone: '#session.connected',
             onError: { target: '#session.closed', actions: withFailure('claim-refused') },
           },
+          on: { 'transport.attached': {} },
         },
       },
       on: {
-        'transport.attached': { target: '.waiting', actions: 'markAttached' },
         'transport.detached': { target: 'closed', actions: asAsked },
         'browser.leased': { actions: 'markBrowserReady' },
         'browser.lost': { actions: 'markBrowserLost' },

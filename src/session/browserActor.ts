@@ -74,12 +74,12 @@ class BrowserActor implements SupervisedBrowser {
   }
 
   connection(signal?: AbortSignal): Promise<BrowserConnection> {
-    this.#actor.send({ type: 'browser.wanted' });
+    if (this.state !== 'closed') this.#actor.send({ type: 'browser.wanted' });
     return untilAborted(this.#settled(), signal);
   }
 
   async close(): Promise<void> {
-    this.#actor.send({ type: 'browser.close' });
+    if (this.state !== 'closed') this.#actor.send({ type: 'browser.close' });
     await Promise.all(this.#closing);
   }
 

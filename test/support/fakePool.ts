@@ -17,6 +17,8 @@ export class FakePool implements BrowserPool {
   readonly opened: string[] = [];
   readonly closed: string[] = [];
   readonly listeners = new Map<string, LeaseListener>();
+  /** Whether `close()` was called: the last thing that an orchestrator does. */
+  closedPool = false;
   #holding = false;
   #waiting: Waiting[] = [];
   #arrivals: (() => void)[] = [];
@@ -45,6 +47,11 @@ export class FakePool implements BrowserPool {
 
   lose(sessionId: string): void {
     this.listeners.get(sessionId)?.lost();
+  }
+
+  /** A browser is there again after `lose`. */
+  recover(sessionId: string): void {
+    this.listeners.get(sessionId)?.ready();
   }
 
   loseForGood(sessionId: string, failure: Failure): void {
@@ -80,6 +87,7 @@ export class FakePool implements BrowserPool {
   }
 
   close(): Promise<void> {
+    this.closedPool = true;
     return Promise.resolve();
   }
 

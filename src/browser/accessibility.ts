@@ -1,0 +1,206 @@
+import type { Protocol } from 'puppeteer-core';
+import type { FrameDocument } from './frames.js';
+
+type AXNode = Protocol.Accessibility.AXNode;
+
+/** A frame's accessibility tree as the browser gives it. */
+export interface SourceFrame {
+  readonly document: FrameDocument;
+  readonly nodes: readonly AXNode[];
+  /** Frames inside it, by the backend node id of the element that holds them. */
+  readonly inner: Map<number, SourceFrame>;
+}
+
+/** A node as it is shown. */
+export interface SnapshotNode {
+  readonly uid: string;
+  readonly role: string;
+  readonly name: string;
+  /** Name, state and value, ready to print behind the role. */
+  readonly details: string;
+  readonly children: readonly SnapshotNode[];
+}
+
+export interface TreeOptions {
+  readonly verbose: boolean;
+  readonly nameOf: (document: FrameDocument, backendNodeId: number) => string;
+}
+
+/** Nodes that only repeat what stands elsewhere. */
+const dropped: ReadonlySet<string> = new Set(['InlineTextBox', 'LineBreak', 'ListMarker']);
+/** Nodes that say nothing of their own: what is in them moves up, unless they can be focused or are named. */
+const transparent: ReadonlySet<string> = new Set([
+  'none',
+  'generic',
+  'Section',
+  'LayoutTable',
+  'LayoutTableRow',
+  'LayoutTableCell',
+  'rowgroup',
+]);
+/** States that are shown when true, or with their value when it is a word. */
+const states: readonly string[] = [
+  'busy',
+  'checked',
+  'disabled',
+  'expanded',
+  'focused',
+  'hasPopup',
+  'invalid',
+  'modal',
+  'multiselectable',
+  'pressed',
+  'readonly',
+  'required',
+  'selected',
+];
+/** States whose `false` says something too. */
+const twoSided: ReadonlySet<string> = new Set(['expanded', 'checked', 'pressed']);
+
+/** An item of a node's content, before adjacent text is joined. */
+interface Draft {
+  readonly source: AXNode;
+  readonly document: FrameDocument;
+  readonly role: string;
+  name: string;
+  children: Draft[];
+}
+
+/** Folds a page's trees into what is worth reading. Only what is shown gets a uid. */
+export function buildTree(main: SourceFrame, options: TreeOptions): SnapshotNode {
+  const drafts = frameDrafts(main, options.verbose);
+  const [root] = drafts;
+  if (!root) return { uid: 'e0', role: 'RootWebArea', name: '', details: '', children: [] };
+  return shown(root, options);
+}
+
+function frameDrafts(frame: SourceFrame, verbose: boolean): Draft[] {
+  const byId = new Map(frame.nodes.map((node) => [node.nodeId, node]));
+  const [root] = frame.nodes;
+  return root ? draftsOf(root, { frame, byId, verbose }) : [];
+}
+
+interface Walk {
+  readonly frame: SourceFrame;
+  readonly byId: ReadonlyMap<string, AXNode>;
+  readonly verbose: boolean;
+}
+
+function draftsOf(source: AXNode, walk: Walk): Draft[] {
+  const role = text(source.role);
+  if (dropped.has(role)) return [];
+  const name = collapse(text(source.name));
+  if (role === 'StaticText') return name === '' ? [] : [draft(source, walk, 'text', name, [])];
+  const children = [...contentOf(source, walk), ...innerFrame(source, walk)];
+  if (isFolded(source, role, name, walk.verbose)) return children;
+  return [draft(source, walk, role, name, children)];
+}
+
+function contentOf(source: AXNode, walk: Walk): Draft[] {
+  return (source.childIds ?? []).flatMap((id) => {
+    const child = walk.byId.get(id);
+    return child ? draftsOf(child, walk) : [];
+  });
+}
+
+function innerFrame(source: AXNode, { frame, verbose }: Walk): Draft[] {
+  const inner = source.backendDOMNodeId === undefined ? undefined : frame.inner.get(source.backendDOMNodeId);
+  return inner ? frameDrafts(inner, verbose) : [];
+}
+
+function isFolded(source: AXNode, role: string, name: string, verbose: boolean): boolean {
+  if (source.ignored) return true;
+  if (source.backendDOMNodeId === undefined) return true;
+  if (verbose || !transparent.has(role)) return false;
+  return name === '' && property(source, 'focusable') !== true;
+}
+
+function draft(source: AXNode, walk: Walk, role: string, name: string, children: Draft[]): Draft {
+  return { source, document: walk.frame.document, role, name, children };
+}
+
+function shown(node: Draft, options: TreeOptions): SnapshotNode {
+  const children = joinText(node.children).filter((child) => !repeats(child, node));
+  const [only] = children;
+  // A paragraph of one text is one line, not two.
+  const merged = node.name === '' && children.length === 1 && only?.role === 'text';
+  const name = merged ? only.name : node.name;
+  return {
+    uid: options.nameOf(node.document, node.source.backendDOMNodeId ?? 0),
+    role: node.role,
+    name,
+    details: detailsOf(node.source, name, node.role, options.verbose),
+    children: merged ? [] : children.map((child) => shown(child, options)),
+  };
+}
+
+/** Text in pieces (a bold word, a line of a source file) reads as one. */
+function joinText(nodes: readonly Draft[]): Draft[] {
+  const joined: Draft[] = [];
+  for (const node of nodes) {
+    const before = joined.at(-1);
+    if (node.role === 'text' && before?.role === 'text') before.name = `${before.name} ${node.name}`;
+    else joined.push({ ...node });
+  }
+  return joined;
+}
+
+function repeats(child: Draft, parent: Draft): boolean {
+  return child.role === 'text' && parent.name !== '' && parent.role !== 'RootWebArea' && includes(parent, child);
+}
+
+function includes(parent: Draft, child: Draft): boolean {
+  const value = collapse(text(parent.source.value));
+  return parent.name.includes(child.name) || value === child.name;
+}
+
+function detailsOf(source: AXNode, name: string, role: string, verbose: boolean): string {
+  const parts: string[] = [];
+  if (name !== '') parts.push(JSON.stringify(name));
+  const level = property(source, 'level');
+  if (role === 'heading' && level !== undefined) parts.push(`level=${String(level)}`);
+  const value = collapse(text(source.value));
+  if (value !== '' && value !== name) parts.push(`value=${JSON.stringify(value)}`);
+  parts.push(...states.flatMap((state) => stateOf(source, state)));
+  if (role === 'slider' || role === 'spinbutton') parts.push(...rangeOf(source));
+  if (verbose) parts.push(...verboseDetails(source));
+  return parts.map((part) => ` ${part}`).join('');
+}
+
+function stateOf(source: AXNode, state: string): string[] {
+  const value = property(source, state);
+  if (value === undefined || value === '') return [];
+  if (value === true || value === 'true') return [state];
+  if (value === false || value === 'false') return twoSided.has(state) ? [`${state}=false`] : [];
+  return [`${state}=${String(value)}`];
+}
+
+function rangeOf(source: AXNode): string[] {
+  return ['valuemin', 'valuemax'].flatMap((bound) => {
+    const value = property(source, bound);
+    return value === undefined ? [] : [`${bound}=${String(value)}`];
+  });
+}
+
+function verboseDetails(source: AXNode): string[] {
+  const url = property(source, 'url');
+  const description = collapse(text(source.description));
+  return [
+    ...(description === '' ? [] : [`description=${JSON.stringify(description)}`]),
+    ...(typeof url === 'string' && url !== '' ? [`url=${JSON.stringify(url)}`] : []),
+    ...(property(source, 'focusable') === true ? ['focusable'] : []),
+  ];
+}
+
+function property(source: AXNode, name: string): unknown {
+  const found = source.properties?.find((candidate) => candidate.name === name);
+  return found?.value.value;
+}
+
+function text(value: Protocol.Accessibility.AXValue | undefined): string {
+  return value?.value === undefined ? '' : String(value.value);
+}
+
+function collapse(value: string): string {
+  return value.replace(/\s+/g, ' ').trim();
+}

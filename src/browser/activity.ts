@@ -1,0 +1,100 @@
+import type { CDPEvents, CDPSession, Protocol } from 'puppeteer-core';
+
+/** What a page waits for before it shows a result. Streams, beacons and pictures are not among it. */
+const awaitedTypes: ReadonlySet<Protocol.Network.ResourceType> = new Set([
+  'Document',
+  'Stylesheet',
+  'Script',
+  'XHR',
+  'Fetch',
+]);
+
+/**
+ * What a page does from now on: loads and requests that began and did not end. Owned by the action it watches, which
+ * disposes it. Needs `Page.enable` and `Network.enable` on the session.
+ */
+export class Activity {
+  /** Windows that the page opened meanwhile. */
+  readonly opened: string[] = [];
+  /** Address of a download that the page began. */
+  download: string | undefined;
+  #navigated: string | undefined;
+  #changes = 0;
+  readonly #loading = new Set<string>();
+  /** Request id to the document that asked. */
+  readonly #requests = new Map<string, string>();
+  #idle: (() => void)[] = [];
+  readonly #stops: (() => void)[] = [];
+
+  constructor(cdp: CDPSession) {
+    this.#watchLoads(cdp);
+    this.#watchRequests(cdp);
+  }
+
+  /** Address of the page's new document, if there was one. */
+  get navigated(): string | undefined {
+    return this.#navigated;
+  }
+
+  /** Grows with everything that began. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  get busy(): boolean {
+    return this.#loading.size > 0 || this.#requests.size > 0;
+  }
+
+  /** Resolves when nothing that began is still under way. */
+  idle(): Promise<void> {
+    return this.busy ? new Promise((resolve) => this.#idle.push(resolve)) : Promise.resolve();
+  }
+
+  dispose(): void {
+    for (const stop of this.#stops) stop();
+    for (const resolve of this.#idle) resolve();
+  }
+
+  #watchLoads(cdp: CDPSession): void {
+    this.#on(cdp, 'Page.frameStartedLoading', ({ frameId }) => this.#begin(this.#loading.add(frameId)));
+    this.#on(cdp, 'Page.frameStoppedLoading', ({ frameId }) => this.#end(this.#loading.delete(frameId)));
+    this.#on(cdp, 'Page.frameDetached', ({ frameId }) => this.#end(this.#loading.delete(frameId)));
+    this.#on(cdp, 'Page.frameNavigated', ({ frame }) => this.#arrive(frame));
+    this.#on(cdp, 'Page.navigatedWithinDocument', ({ url }) => (this.#navigated = url));
+    this.#on(cdp, 'Page.windowOpen', ({ url }) => this.opened.push(url));
+    this.#on(cdp, 'Page.downloadWillBegin', ({ url }) => (this.download = url));
+  }
+
+  #watchRequests(cdp: CDPSession): void {
+    this.#on(cdp, 'Network.requestWillBeSent', ({ requestId, loaderId, type }) => {
+      if (type && awaitedTypes.has(type)) this.#begin(this.#requests.set(requestId, loaderId));
+    });
+    this.#on(cdp, 'Network.responseReceived', ({ requestId, response }) => {
+      if (response.mimeType === 'text/event-stream') this.#end(this.#requests.delete(requestId));
+    });
+    this.#on(cdp, 'Network.loadingFinished', ({ requestId }) => this.#end(this.#requests.delete(requestId)));
+    this.#on(cdp, 'Network.loadingFailed', ({ requestId }) => this.#end(this.#requests.delete(requestId)));
+  }
+
+  #on<E extends keyof CDPEvents>(cdp: CDPSession, event: E, listener: (event: CDPEvents[E]) => void): void {
+    cdp.on(event, listener);
+    this.#stops.push(() => cdp.off(event, listener));
+  }
+
+  #begin(_: unknown): void {
+    this.#changes++;
+  }
+
+  #arrive(frame: Protocol.Page.Frame): void {
+    this.#changes++;
+    if (frame.parentId !== undefined) return;
+    this.#navigated = frame.url;
+    // What the left document asked for is nobody's any more, and not always reported as ended.
+    for (const [requestId, loaderId] of this.#requests) if (loaderId !== frame.loaderId) this.#requests.delete(requestId);
+  }
+
+  #end(_: unknown): void {
+    if (this.busy) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}

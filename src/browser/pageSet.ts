@@ -1,0 +1,193 @@
+import type { BrowserContext, Target } from 'puppeteer-core';
+import { messageOf } from '../errors.js';
+import { untilAborted } from './abort.js';
+import type { Ledger } from './ledger.js';
+import { openSessionPage, type SessionPage } from './page.js';
+
+/** What outlives the browser of a session: page ids that are never reused, and what the client has yet to be told. */
+export interface SessionMemory {
+  nextPageId(): number;
+  readonly notices: string[];
+}
+
+/** A page to be opened again: what a session that moves takes along. */
+export interface PageRecord {
+  readonly id: number;
+  readonly url: string;
+  readonly selected: boolean;
+}
+
+export interface PageSetOptions {
+  readonly context: BrowserContext;
+  readonly memory: SessionMemory;
+  readonly ledger: Ledger;
+}
+
+const adoptTimeoutMs = 15_000;
+const reopenTimeoutMs = 10_000;
+const maxReloads = 3;
+
+/**
+ * The tabs of one browser context as one session sees them: those it opened, those that were there, and every popup that
+ * these open. Extension popups and service workers are not tabs and not in it. Owned by a seat, which disposes it.
+ */
+export class PageSet {
+  readonly #context: BrowserContext;
+  readonly #memory: SessionMemory;
+  readonly #ledger: Ledger;
+  readonly #pages = new Map<number, SessionPage>();
+  /** One adoption for each target, whoever noticed it first: our own `newPage` or the browser's event. */
+  readonly #adoptions = new Map<Target, Promise<SessionPage>>();
+  readonly #ends = new Set<Promise<void>>();
+  /** Opened by this session, not by the user or a page. */
+  readonly #opened = new Set<SessionPage>();
+  readonly #crashes = new WeakMap<SessionPage, number>();
+  readonly #disposed = new AbortController();
+  #selected: SessionPage | undefined;
+
+  constructor({ context, memory, ledger }: PageSetOptions) {
+    this.#context = context;
+    this.#memory = memory;
+    this.#ledger = ledger;
+  }
+
+  /** Opens the pages to restore, then takes in what is there and what comes. At least one page is open and selected. */
+  async start(restore: readonly PageRecord[]): Promise<void> {
+    // Before the listener: a target that it sees first would get a new id.
+    for (const record of restore) await this.#restore(record);
+    this.#context.on('targetcreated', this.#onTarget);
+    await Promise.all(
+      this.#context
+        .targets()
+        .filter(isTab)
+        .map((target) => this.#adopt(target)),
+    );
+    if (this.#pages.size === 0) await this.open();
+    this.#selected ??= this.list()[0];
+  }
+
+  /** Oldest first. */
+  list(): readonly SessionPage[] {
+    return [...this.#pages.values()].sort((a, b) => a.id - b.id);
+  }
+
+  get(pageId: number): SessionPage | undefined {
+    return this.#pages.get(pageId);
+  }
+
+  get selected(): SessionPage | undefined {
+    return this.#selected;
+  }
+
+  select(page: SessionPage): void {
+    this.#selected = page;
+  }
+
+  records(): PageRecord[] {
+    return this.list().map((page) => ({ id: page.id, url: page.url(), selected: page === this.#selected }));
+  }
+
+  /** Opens a blank page; one that opens after the signal aborted is closed. */
+  async open(options: { background?: boolean; id?: number; signal?: AbortSignal } = {}): Promise<SessionPage> {
+    const opening = this.#openPage(options);
+    const page = await untilAborted(opening, options.signal, (late) => void this.close(late).catch(goneAgain));
+    if (options.background !== true) this.#selected = page;
+    return page;
+  }
+
+  /** Closes the tab without asking it (`beforeunload` does not run). */
+  async close(page: SessionPage): Promise<void> {
+    await page.page.close();
+    await Promise.all(this.#ends);
+  }
+
+  /** Stops listening and lets go of every page. The tabs stay open. Idempotent; never rejects. */
+  async dispose(): Promise<void> {
+    this.#disposed.abort(new Error('The session has let go of this browser.'));
+    this.#context.off('targetcreated', this.#onTarget);
+    await Promise.allSettled(this.#adoptions.values());
+    for (const page of this.list()) this.#drop(page);
+    await Promise.all(this.#ends);
+  }
+
+  /** The tabs that this session opened and never used. */
+  unused(): SessionPage[] {
+    return this.list().filter((page) => this.#opened.has(page) && page.url() === 'about:blank');
+  }
+
+  async #openPage({ background = false, id }: { background?: boolean; id?: number }): Promise<SessionPage> {
+    const page = await this.#context.newPage({ background });
+    const adopted = await this.#adopt(page.target(), id);
+    this.#opened.add(adopted);
+    return adopted;
+  }
+
+  async #restore({ id, url, selected }: PageRecord): Promise<void> {
+    const page = await this.open({ id, background: !selected });
+    if (url === 'about:blank') return;
+    const loading = page.page.goto(url, { waitUntil: 'domcontentloaded', timeout: reopenTimeoutMs });
+    await loading.catch((error: unknown) => {
+      this.#memory.notices.push(`Page ${id} could not be opened again at ${url}: ${messageOf(error)}`);
+    });
+  }
+
+  readonly #onTarget = (target: Target): void => {
+    if (isTab(target)) this.#adopt(target).catch(goneAgain);
+  };
+
+  #adopt(target: Target, id?: number): Promise<SessionPage> {
+    const known = this.#adoptions.get(target);
+    if (known !== undefined) return known;
+    const adoption = this.#take(target, id ?? this.#memory.nextPageId());
+    this.#adoptions.set(target, adoption);
+    return adoption;
+  }
+
+  /** Rejects when the tab goes away meanwhile, or sleeps and does not answer. */
+  async #take(target: Target, id: number): Promise<SessionPage> {
+    const deadline = AbortSignal.any([AbortSignal.timeout(adoptTimeoutMs), this.#disposed.signal]);
+    const page = await untilAborted(target.page(), deadline);
+    if (page === null) throw new Error('The tab is gone.');
+    const taken = await untilAborted(openSessionPage({ id, page }), deadline, (late) => void late.dispose());
+    this.#ledger.pages.opened += 1;
+    this.#pages.set(id, taken);
+    page.once('close', () => this.#drop(taken));
+    page.on('error', () => this.#onCrash(taken));
+    if (page.isClosed()) this.#drop(taken);
+    return taken;
+  }
+
+  /** A crashed tab answers nothing until it is loaded again. One that keeps crashing is left as it is. */
+  #onCrash(page: SessionPage): void {
+    const crashes = (this.#crashes.get(page) ?? 0) + 1;
+    this.#crashes.set(page, crashes);
+    const what = `Page ${page.id} (${page.url()}) crashed`;
+    if (crashes > maxReloads) {
+      this.#memory.notices.push(`${what} again and was left so. Use close_page, or navigate_page to somewhere else.`);
+      return;
+    }
+    this.#memory.notices.push(`${what} and was loaded again. What was in it is gone; take_snapshot again.`);
+    page.page.reload().catch(goneAgain);
+  }
+
+  #drop(page: SessionPage): void {
+    if (!this.#pages.delete(page.id)) return;
+    this.#opened.delete(page);
+    if (this.#selected === page) this.#selected = this.list().at(-1);
+    const end = page.dispose().then(() => {
+      this.#ledger.pages.closed += 1;
+      this.#ends.delete(end);
+    });
+    this.#ends.add(end);
+  }
+}
+
+/** An extension's popup starts as `other` and is no tab; DevTools windows are the user's. */
+function isTab(target: Target): boolean {
+  return target.type() === 'page' && !target.url().startsWith('devtools://');
+}
+
+/** A tab that somebody else opened may close again before it is ours. */
+function goneAgain(): void {
+  return undefined;
+}

@@ -1,0 +1,103 @@
+import type { CDPEvents, CDPSession } from 'puppeteer-core';
+
+/** Where something of a page happened. `iframe`: one in a process of its own; others belong to `page`. */
+export type SourceKind = 'page' | 'iframe' | 'worker';
+
+export interface Source {
+  readonly kind: SourceKind;
+  readonly session: CDPSession;
+}
+
+export type Handlers = { readonly [Name in keyof CDPEvents]?: (event: CDPEvents[Name]) => void };
+
+export interface Following {
+  /** Resolves when the page's own session has answered `enable`; never rejects. */
+  readonly ready: Promise<void>;
+  /** The sessions that are open now, the page's own first. */
+  sources(): readonly Source[];
+  /** Takes the listeners off. The sessions stay: they belong to the page. Idempotent. */
+  stop(): void;
+}
+
+/** Who follows a page: what to listen to on each session, and the commands that make it report. */
+export interface Follower {
+  handlers(source: Source): Handlers;
+  enable(source: Source): readonly Promise<unknown>[];
+}
+
+/** Service workers are left out: a session on one keeps it awake and so hides what idling breaks. */
+const autoAttachSettings = {
+  autoAttach: true,
+  waitForDebuggerOnStart: true,
+  flatten: true,
+  filter: [{ type: 'iframe' }, { type: 'worker' }],
+};
+
+/**
+ * Attaches to the out-of-process frames and the workers below a session, present and future. The last call's settings
+ * count for all who share the session, so this is the only place that has them. Those who start are held until a
+ * follower lets them go: on a page, its collectors do.
+ */
+export function attachToChildren(session: CDPSession): Promise<void> {
+  return session.send('Target.setAutoAttach', autoAttachSettings);
+}
+
+/**
+ * Follows a page's session and those of its out-of-process frames and workers (Target.setAutoAttach, flat). A new one is
+ * held until every follower of the page has sent its commands, so that nothing of its start is missed. Several
+ * followers of one session get along: they attach with the same settings.
+ */
+export function followSessions(root: CDPSession, follower: Follower): Following {
+  const open = new Map<CDPSession, { source: Source; stop: () => void }>();
+
+  function enter(source: Source): readonly Promise<unknown>[] {
+    const stop = listen(source.session, {
+      ...follower.handlers(source),
+      'Target.attachedToTarget': ({ sessionId, targetInfo }) => {
+        const session = source.session.connection()?.session(sessionId) ?? undefined;
+        if (session === undefined) return;
+        enter({ kind: targetInfo.type === 'iframe' ? 'iframe' : 'worker', session });
+        // A microtask later every follower has sent its commands, and a session answers them in order.
+        queueMicrotask(() => void unlessGone(session.send('Runtime.runIfWaitingForDebugger')));
+      },
+      'Target.detachedFromTarget': ({ sessionId }) => leave(sessionId),
+    });
+    open.set(source.session, { source, stop });
+    return [...follower.enable(source), unlessGone(attachToChildren(source.session))];
+  }
+
+  function leave(sessionId: string): void {
+    for (const [session, { stop }] of open) {
+      if (session.id() !== sessionId) continue;
+      stop();
+      open.delete(session);
+    }
+  }
+
+  const ready = Promise.allSettled(enter({ kind: 'page', session: root })).then(() => undefined);
+  return {
+    ready,
+    sources: () => [...open.values()].map(({ source }) => source),
+    stop: () => {
+      for (const { stop } of open.values()) stop();
+      open.clear();
+    },
+  };
+}
+
+/** Adds the handlers and answers what takes them off again. */
+function listen(session: CDPSession, handlers: Handlers): () => void {
+  const entries = Object.entries(handlers) as [keyof CDPEvents, (event: unknown) => void][];
+  for (const [name, handler] of entries) session.on(name, handler);
+  return () => {
+    for (const [name, handler] of entries) session.off(name, handler);
+  };
+}
+
+/**
+ * The answer to a command whose failure only says that its target has gone, or does not know the domain (workers lack
+ * some). Never rejects.
+ */
+export function unlessGone<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
+  return answer.catch(() => undefined);
+}

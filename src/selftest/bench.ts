@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { z } from 'zod';
+
+/** What a tool answered. */
+export interface Answer {
+  readonly text: string;
+  /** Its `structuredContent`. */
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly images: readonly { readonly data: string; readonly mimeType: string }[];
+}
+
+export type Arguments = Readonly<Record<string, unknown>>;
+
+const rowsSchema = z.array(z.record(z.string(), z.unknown()));
+
+/** What a check works with: one session of the server under test, and the sample pages. Valid for one run. */
+export class Bench {
+  /** Where the sample pages are served, without a slash at the end. */
+  readonly pages: string;
+  /** A copy of the sample extension in the temp folder, which a server may read. */
+  readonly extension: string;
+  /** A folder of this run in the temp folder, for files that tools read. */
+  readonly folder: string;
+  readonly #client: Client;
+
+  constructor(client: Client, places: { pages: string; extension: string; folder: string }) {
+    this.#client = client;
+    this.pages = places.pages;
+    this.extension = places.extension;
+    this.folder = places.folder;
+  }
+
+  /** Calls a tool. Throws what it said if it failed. */
+  async call(tool: string, args: Arguments = {}): Promise<Answer> {
+    const result = await this.#request(tool, args);
+    const answer = answerOf(result);
+    assert.notEqual(result.isError, true, `${tool} failed: ${answer.text}`);
+    assert.notEqual(answer.text, '', `${tool} answered no text`);
+    assert.ok(result.structuredContent, `${tool} answered no structuredContent`);
+    return answer;
+  }
+
+  /** Calls a tool that has to fail, and answers what it said. */
+  async refusal(tool: string, args: Arguments): Promise<string> {
+    const result = await this.#request(tool, args);
+    const { text } = answerOf(result);
+    assert.equal(result.isError, true, `${tool} ought to have failed, but said: ${text}`);
+    return text;
+  }
+
+  /** Opens the page that every control is on, in the selected tab, marked with a word that no answer can guess. */
+  async openControls(): Promise<string> {
+    const nonce = randomUUID().slice(0, 8);
+    await this.call('navigate_page', { url: `${this.pages}/selftest.html?nonce=${nonce}` });
+    return nonce;
+  }
+
+  /** The uid of the element with this name in the selected page. */
+  async uidOf(name: string): Promise<string> {
+    const { text } = await this.call('take_snapshot');
+    const line = text.split('\n').find((candidate) => candidate.includes(`"${name}"`) && candidate.includes('uid='));
+    const uid = line && /uid=(\S+)/.exec(line)?.[1];
+    assert.ok(uid, `no element "${name}" in the snapshot:\n${text}`);
+    return uid;
+  }
+
+  /** What an expression gives in the selected page: the second witness of what a tool claims to have done. */
+  async evaluate(expression: string): Promise<unknown> {
+    const { data } = await this.call('evaluate_script', { function: `() => ${expression}` });
+    return data['type'] === 'undefined' ? undefined : JSON.parse(String(data['result']));
+  }
+
+  status(): Promise<unknown> {
+    return this.evaluate('document.querySelector("#status").textContent');
+  }
+
+  /** Ends the session. */
+
+  async #request(name: string, args: Arguments): Promise<CallToolResult> {
+    const result = await this.#client.callTool({ name, arguments: args }, CallToolResultSchema, { timeout: 120_000 });
+    return CallToolResultSchema.parse(result);
+  }
+}
+
+function answerOf({ content, structuredContent }: CallToolResult): Answer {
+  return {
+    text: content.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('\n'),
+    data: structuredContent ?? {},
+    images: content.flatMap((part) => (part.type === 'image' ? [part] : [])),
+  };
+}
+
+/** The rows of a list in an answer. */
+export function rowsOf(answer: Answer, key: string): Record<string, unknown>[] {
+  const rows = rowsSchema.safeParse(answer.data[key]);
+  assert.ok(rows.success, `structuredContent.${key} is no list of rows`);
+  return rows.data;
+}
+
+/** The one row that has these values. */
+export function rowWith(answer: Answer, key: string, values: Arguments): Record<string, unknown> {
+  const rows = rowsOf(answer, key);
+  const found = rows.filter((row) => Object.entries(values).every(([name, value]) => row[name] === value));
+  assert.equal(found.length, 1, `one row of ${key} with ${JSON.stringify(values)} in ${JSON.stringify(rows)}`);
+  return found[0] ?? {};
+}
+
+export function assertIncludes(text: unknown, part: string): void {
+  assert.ok(typeof text === 'string' && text.includes(part), `"${part}" in: ${String(text)}`);
+}

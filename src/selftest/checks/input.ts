@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { assertIncludes, type Bench } from '../bench.js';
+import type { Check } from '../check.js';
+
+const valueOf = (bench: Bench, id: string): Promise<unknown> =>
+  bench.evaluate(`document.querySelector("#${id}").value`);
+
+const focus = (bench: Bench, id: string): Promise<unknown> =>
+  bench.evaluate(`void document.querySelector("#${id}").focus()`);
+
+/** The status after an action whose answer brings a snapshot: the answer has to show it too. */
+async function statusAfter(bench: Bench, tool: string, args: object): Promise<unknown> {
+  const { text } = await bench.call(tool, { ...args, includeSnapshot: true });
+  const status = await bench.status();
+  assertIncludes(text, String(status));
+  return status;
+}
+
+export const inputChecks: readonly Check[] = [
+  {
+    tool: 'click',
+    async run(bench) {
+      const nonce = await bench.openControls();
+      const uid = await bench.uidOf('Save');
+      const status = await statusAfter(bench, 'click', { uid });
+      assert.equal(status, `saved  red false ${nonce}`);
+      return `pressed "Save": status became ${String(status)}`;
+    },
+  },
+  {
+    tool: 'hover',
+    async run(bench) {
+      const nonce = await bench.openControls();
+      assert.equal(await statusAfter(bench, 'hover', { uid: await bench.uidOf('Hover') }), `hovered ${nonce}`);
+      return 'the page saw the mouse enter';
+    },
+  },
+  {
+    tool: 'drag',
+    async run(bench) {
+      const nonce = await bench.openControls();
+      const [from_uid, to_uid] = [await bench.uidOf('Source'), await bench.uidOf('Goal')];
+      assert.equal(await statusAfter(bench, 'drag', { from_uid, to_uid }), `dropped cargo ${nonce}`);
+      return 'the goal got what was dragged';
+    },
+  },
+  {
+    tool: 'fill',
+    async run(bench) {
+      await bench.openControls();
+      const word = randomUUID();
+      const { text } = await bench.call('fill', { uid: await bench.uidOf('Name'), value: word, includeSnapshot: true });
+      assert.equal(await valueOf(bench, 'name'), word);
+      assertIncludes(text, word);
+      await bench.call('fill', { uid: await bench.uidOf('Colour'), value: 'green' });
+      assert.equal(await valueOf(bench, 'colour'), 'green');
+      return 'a text and a choice';
+    },
+  },
+  {
+    tool: 'fill_form',
+    async run(bench) {
+      const nonce = await bench.openControls();
+      const word = randomUUID();
+      const elements = [
+        { uid: await bench.uidOf('Name'), value: word },
+        { uid: await bench.uidOf('Agree'), value: 'true' },
+      ];
+      const { text } = await bench.call('fill_form', { elements, includeSnapshot: true });
+      assertIncludes(text, word);
+      await bench.call('click', { uid: await bench.uidOf('Save') });
+      assert.equal(await bench.status(), `saved ${word} red true ${nonce}`);
+      return 'two fields, saved by the page';
+    },
+  },
+  {
+    tool: 'upload_file',
+    async run(bench) {
+      const nonce = await bench.openControls();
+      const word = randomUUID();
+      const file = join(bench.folder, `${word}.txt`);
+      await writeFile(file, `content ${word}`);
+      const { text } = await bench.call('upload_file', { uid: await bench.uidOf('File'), filePaths: [file] });
+      assert.notEqual(text, '');
+      const wanted = `uploaded ${basename(file)}: content ${word} ${nonce}`;
+      await bench.call('wait_for', { text: [wanted] });
+      assert.equal(await bench.status(), wanted);
+      assertIncludes(
+        await bench.refusal('upload_file', { uid: await bench.uidOf('File'), filePaths: ['/etc/hostname'] }),
+        'outside',
+      );
+      return 'the page read the file; one outside the workspace was refused';
+    },
+  },
+  {
+    tool: 'press_key',
+    async run(bench) {
+      const nonce = await bench.openControls();
+      await focus(bench, 'name');
+      const { text } = await bench.call('press_key', { key: 'k' });
+      assertIncludes(text, 'k');
+      assert.equal(await valueOf(bench, 'name'), 'k');
+      assert.equal(await statusAfter(bench, 'press_key', { key: 'Enter' }), `saved k red false ${nonce}`);
+      return 'a letter, and Enter sent the form';
+    },
+  },
+  {
+    tool: 'type_text',
+    async run(bench) {
+      const nonce = await bench.openControls();
+      await focus(bench, 'name');
+      const word = randomUUID();
+      const { text } = await bench.call('type_text', { text: word, submitKey: 'Enter' });
+      assertIncludes(text, 'Enter');
+      assert.equal(await bench.status(), `saved ${word} red false ${nonce}`);
+      return 'a word and Enter';
+    },
+  },
+];

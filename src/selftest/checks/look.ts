@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { assertIncludes } from '../bench.js';
+import type { Check } from '../check.js';
+
+/** The first bytes of a PNG file. */
+const pngSignature = '89504e470d0a1a0a';
+
+/** Where a PNG file has its width and height. */
+const pngSize = (bytes: Buffer): [number, number] => [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
+
+export const lookChecks: readonly Check[] = [
+  {
+    tool: 'take_snapshot',
+    async run(bench) {
+      const word = randomUUID();
+      const nonce = await bench.openControls();
+      await bench.evaluate(`void (document.querySelector("#hover").textContent = "${word}")`);
+      const { text, data } = await bench.call('take_snapshot');
+      assert.match(text, new RegExp(`uid=\\S+ button "${word}"`));
+      assertIncludes(data['snapshot'], word);
+      assertIncludes(text, nonce);
+      assert.equal(await bench.uidOf(word), await bench.uidOf(word));
+      return `${text.split('\n').length} lines, uids stay`;
+    },
+  },
+  {
+    tool: 'find_in_snapshot',
+    async run(bench) {
+      await bench.openControls();
+      const word = randomUUID();
+      await bench.evaluate(`void (document.querySelector("#hover").textContent = "${word}")`);
+      const { text, data } = await bench.call('find_in_snapshot', { text: word, context: 0 });
+      assert.ok(Number(data['matches']) >= 1);
+      assertIncludes(data['lines'], word);
+      assertIncludes(text, await bench.uidOf(word));
+      const none = await bench.call('find_in_snapshot', { text: randomUUID() });
+      assert.equal(none.data['matches'], 0);
+      return 'one button found, a missing one not';
+    },
+  },
+  {
+    tool: 'take_screenshot',
+    async run(bench) {
+      await bench.openControls();
+      await bench.call('resize_page', { width: 640, height: 480 });
+      const [whole] = (await bench.call('take_screenshot')).images;
+      const bytes = Buffer.from(whole?.data ?? '', 'base64');
+      assert.equal(bytes.subarray(0, 8).toString('hex'), pngSignature);
+      assert.deepEqual(pngSize(bytes), [640, 480]);
+      const button = await bench.call('take_screenshot', { uid: await bench.uidOf('Save') });
+      const [width, height] = pngSize(Buffer.from(button.images[0]?.data ?? '', 'base64'));
+      assert.ok(width < 200 && height < 100, `${width} × ${height} is more than a button`);
+      assert.match(button.text, /\d+ × \d+/);
+      await bench.call('resize_page', { width: 1280, height: 800 });
+      return `640 × 480 of the page, ${width} × ${height} of a button`;
+    },
+  },
+  {
+    tool: 'evaluate_script',
+    async run(bench) {
+      const nonce = await bench.openControls();
+      const word = randomUUID();
+      const { text, data } = await bench.call('evaluate_script', {
+        function: 'async (word, element) => ({ word, tag: element.tagName, nonce: document.title })',
+        args: [word, { uid: await bench.uidOf('Save') }],
+      });
+      assert.deepEqual(JSON.parse(String(data['result'])), { word, tag: 'BUTTON', nonce: `Selftest ${nonce}` });
+      assertIncludes(text, word);
+      assertIncludes(
+        await bench.refusal('evaluate_script', { function: `() => { throw new Error("${word}") }` }),
+        word,
+      );
+      return 'an async function with an element, and one that throws';
+    },
+  },
+];

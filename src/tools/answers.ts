@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import { act, type Outcome, type SettleOptions } from '../browser/act.js';
+import { describeDialog } from '../browser/dialogs.js';
+import { releaseElements } from '../browser/element.js';
+import type { SessionPage } from '../browser/page.js';
+import { takeSnapshot } from '../browser/snapshot.js';
+import type { ToolAnswer } from './defineTool.js';
+
+/** What a model can be expected to read in one answer; a snapshot is asked for to be read whole. */
+const maxTextBytes = 64 * 1024;
+const maxSnapshotBytes = 256 * 1024;
+const maxUrlLength = 300;
+
+/** What every tool says that acts on a page. */
+export const actionOutput = z.object({
+  url: z.string(),
+  navigated: z.boolean(),
+  /** False when the page was still busy at the end of the wait, or waits for a dialog. */
+  settled: z.boolean(),
+  dialog: z.object({ type: z.string(), message: z.string() }).optional(),
+  openedWindows: z.array(z.string()).optional(),
+  snapshot: z.string().optional(),
+});
+
+export type ActionOutput = z.infer<typeof actionOutput>;
+
+export const uid = z.string().describe('From take_snapshot');
+export const includeSnapshot = z.boolean().optional().describe('Add a snapshot of the page afterwards');
+
+export interface Action extends SettleOptions {
+  readonly page: SessionPage;
+  readonly signal: AbortSignal;
+  /** What was done, in the past tense and with a full stop, once it is known. */
+  readonly done: string;
+  readonly includeSnapshot?: boolean | undefined;
+}
+
+/** Does `work` on a page, waits until the page has dealt with it, and answers what became of it. */
+export async function answerAction(
+  action: Action,
+  work: (signal: AbortSignal) => Promise<string | void>,
+): Promise<ToolAnswer<ActionOutput>> {
+  const { page, signal, done } = action;
+  try {
+    const { value, outcome } = await act(page, signal, work, action);
+    return await answerOutcome(page, [done, ...(value === undefined ? [] : [value])], outcome, action.includeSnapshot);
+  } finally {
+    await releaseElements(page);
+  }
+}
+
+/** `done`, then what an action led to, one line each. */
+export async function answerOutcome(
+  page: SessionPage,
+  done: readonly (string | void)[],
+  outcome: Outcome,
+  withSnapshot = false,
+): Promise<ToolAnswer<ActionOutput>> {
+  const { dialog, opened, navigated, settled, closed } = outcome;
+  const snapshot = withSnapshot && !dialog && !closed ? await snapshotText(page, false) : undefined;
+  const url = navigated ?? page.url();
+  const lines = [...done, ...describeOutcome(outcome), ...(snapshot === undefined ? [] : [snapshot])];
+  return {
+    text: lines.join('\n'),
+    structured: {
+      url,
+      navigated: navigated !== undefined,
+      settled,
+      ...(dialog && { dialog: { type: dialog.type, message: dialog.message } }),
+      ...(opened.length > 0 && { openedWindows: [...opened] }),
+      ...(snapshot !== undefined && { snapshot }),
+    },
+  };
+}
+
+function describeOutcome({ navigated, dialog, opened, download, settled, closed }: Outcome): string[] {
+  if (closed) return ['The page closed itself. list_pages shows what is left.'];
+  const lines: string[] = [];
+  if (navigated !== undefined) lines.push(`Now at ${shortUrl(navigated)}`);
+  if (opened.length > 0) lines.push(`It opened a window: ${opened.map(shortUrl).join(', ')}. list_pages shows its id.`);
+  if (download !== undefined) lines.push(`It began a download: ${shortUrl(download)}`);
+  if (dialog) lines.push(describeDialog(dialog));
+  else if (!settled) lines.push('The page is still busy. wait_for a text if you need what comes next.');
+  return lines;
+}
+
+/** An address as text; data: addresses can be endless. */
+export function shortUrl(url: string): string {
+  return url.length > maxUrlLength ? `${url.slice(0, maxUrlLength)}… (${url.length} characters)` : url;
+}
+
+/** A page's snapshot as one text, cut at a line, with how to get the rest. */
+export async function snapshotText(page: SessionPage, verbose: boolean): Promise<string> {
+  const { lines } = await takeSnapshot(page, verbose);
+  return capText(lines.join('\n'), 'find_in_snapshot searches all of it', maxSnapshotBytes);
+}
+
+/** Cuts a text that is longer than an answer may be, at the end of a line, and says so with `hint`. */
+export function capText(text: string, hint: string, maxBytes = maxTextBytes): string {
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= maxBytes) return text;
+  const kept = Buffer.from(text).subarray(0, maxBytes).toString('utf8').replace(/\uFFFD+$/, '');
+  const end = kept.lastIndexOf('\n');
+  const whole = end > maxBytes / 2 ? kept.slice(0, end) : kept;
+  return `${whole}\n… cut: ${bytes - Buffer.byteLength(whole)} of ${bytes} bytes left out; ${hint}.`;
+}

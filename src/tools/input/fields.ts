@@ -1,0 +1,76 @@
+import { stat } from 'node:fs/promises';
+import { z } from 'zod';
+import { fill, upload } from '../../browser/actions.js';
+import type { SessionPage } from '../../browser/page.js';
+import { ToolError } from '../../errors.js';
+import { actionOutput, answerAction, includeSnapshot, uid } from '../answers.js';
+import { definePageTool } from '../defineTool.js';
+import { insideWorkspace } from '../workspace.js';
+
+const value = z.string().describe('Text; label of an option; true or false for a checkbox; 2026-01-31 for a date');
+
+export const fillTool = definePageTool({
+  name: 'fill',
+  group: 'input',
+  description: 'Give a form field its value',
+  input: z.strictObject({ uid, value, includeSnapshot }),
+  output: actionOutput,
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  handler(args, { page, signal }) {
+    return answerAction({ page, signal, done: `Filled ${args.uid}.`, includeSnapshot: args.includeSnapshot }, () =>
+      fillOne(page, args.uid, args.value),
+    );
+  },
+});
+
+export const fillFormTool = definePageTool({
+  name: 'fill_form',
+  group: 'input',
+  description: 'Fill several fields, in order',
+  input: z.strictObject({
+    elements: z.array(z.strictObject({ uid: z.string(), value: z.string() })).min(1),
+    includeSnapshot,
+  }),
+  output: actionOutput,
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  handler({ elements, includeSnapshot: withSnapshot }, { page, signal }) {
+    const done = `Filled ${elements.map((element) => element.uid).join(', ')}.`;
+    return answerAction({ page, signal, done, includeSnapshot: withSnapshot }, async (either) => {
+      const remarks: string[] = [];
+      for (const element of elements) {
+        either.throwIfAborted();
+        remarks.push((await fillOne(page, element.uid, element.value)) ?? '');
+      }
+      return remarks.filter(Boolean).join('\n') || undefined;
+    });
+  },
+});
+
+/** Fills one field; a remark when it does not hold what it was given. */
+async function fillOne(page: SessionPage, field: string, text: string): Promise<string | undefined> {
+  const holds = await fill(page, field, text);
+  return holds === undefined ? undefined : `${field} now holds ${JSON.stringify(holds.slice(0, 200))}.`;
+}
+
+export const uploadFileTool = definePageTool({
+  name: 'upload_file',
+  group: 'input',
+  description: 'Choose files of the workspace for a file field, or for the button that opens its chooser',
+  input: z.strictObject({ uid, filePaths: z.array(z.string()).min(1), includeSnapshot }),
+  output: actionOutput,
+  annotations: { readOnlyHint: false },
+  async handler(args, { page, signal, workspace }) {
+    const files = await Promise.all(args.filePaths.map((path) => existingFile(path, workspace)));
+    const done = `Chose ${files.length} file(s) for ${args.uid}.`;
+    return answerAction({ page, signal, done, includeSnapshot: args.includeSnapshot }, (either) =>
+      upload(page, args.uid, files, either),
+    );
+  },
+});
+
+async function existingFile(path: string, workspace: readonly string[]): Promise<string> {
+  const real = await insideWorkspace(path, workspace);
+  const entry = await stat(real).catch(() => undefined);
+  if (entry?.isFile() === true) return real;
+  throw new ToolError(`${path} is no file. Give the path of a file in ${workspace.join(' or ')}.`);
+}

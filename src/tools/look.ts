@@ -1,0 +1,133 @@
+import { runInNewContext } from 'node:vm';
+import { z } from 'zod';
+import { act } from '../browser/act.js';
+import { describeDialog } from '../browser/dialogs.js';
+import { evaluate } from '../browser/evaluate.js';
+import { takeScreenshot } from '../browser/screenshot.js';
+import { takeSnapshot } from '../browser/snapshot.js';
+import { messageOf, ToolError } from '../errors.js';
+import { capText, shortUrl, snapshotText } from './answers.js';
+import { definePageTool, type Tool } from './defineTool.js';
+
+const takeSnapshotTool = definePageTool({
+  name: 'take_snapshot',
+  group: 'look',
+  description: 'The page as text: a line per element, with the uid that actions take',
+  input: z.strictObject({ verbose: z.boolean().optional().describe('Also structure, urls and descriptions') }),
+  output: z.object({ url: z.string(), snapshot: z.string() }),
+  annotations: { readOnlyHint: true },
+  async handler({ verbose }, { page }) {
+    const snapshot = await snapshotText(page, verbose ?? false);
+    return { text: snapshot, structured: { url: page.url(), snapshot } };
+  },
+});
+
+const findInSnapshot = definePageTool({
+  name: 'find_in_snapshot',
+  group: 'look',
+  description: 'Find lines of the snapshot by text or regular expression, ignoring case',
+  input: z.strictObject({
+    text: z.string().min(1).optional(),
+    regex: z.string().min(1).optional(),
+    context: z.number().int().min(0).max(10).default(1).describe('Lines around each'),
+  }),
+  output: z.object({ matches: z.number().int(), lines: z.string() }),
+  annotations: { readOnlyHint: true },
+  async handler({ text, regex, context }, { page }) {
+    if ((text === undefined) === (regex === undefined)) throw new ToolError('Give either text or regex.');
+    const { lines } = await takeSnapshot(page, false);
+    const hits = regex === undefined ? indexesOfText(lines, text ?? '') : indexesOfPattern(lines, regex);
+    const found = capText(excerpt(lines, hits, context), 'search for something rarer');
+    const none = `Nothing of the ${lines.length} lines matches. take_snapshot shows them.`;
+    const head = hits.length === 1 ? '1 match:' : `${hits.length} matches:`;
+    return {
+      text: hits.length === 0 ? none : `${head}\n${found}`,
+      structured: { matches: hits.length, lines: found },
+    };
+  },
+});
+
+function indexesOfText(lines: readonly string[], text: string): number[] {
+  const wanted = text.toLowerCase();
+  return lines.flatMap((line, index) => (line.toLowerCase().includes(wanted) ? [index] : []));
+}
+
+const patternLimitMs = 500;
+
+/** A pattern comes from a client and may run for ever; here it can be stopped, so other sessions do not wait for it. */
+function indexesOfPattern(lines: readonly string[], pattern: string): number[] {
+  const code = `
+    const expression = new RegExp(pattern, 'i');
+    lines.flatMap((line, index) => (expression.test(line) ? [index] : [])).join()`;
+  try {
+    const indexes: unknown = runInNewContext(code, { lines, pattern }, { timeout: patternLimitMs });
+    return String(indexes).split(',').filter(Boolean).map(Number);
+  } catch (error) {
+    throw new ToolError(`regex ${JSON.stringify(pattern)}: ${messageOf(error)}. Try a simpler one, or text.`);
+  }
+}
+
+/** The lines with what surrounds them; `…` where lines are left out. */
+function excerpt(lines: readonly string[], hits: readonly number[], context: number): string {
+  const kept = new Set<number>();
+  for (const hit of hits) for (let at = hit - context; at <= hit + context; at++) kept.add(at);
+  const parts: string[] = [];
+  let before = -1;
+  for (const [index, line] of lines.entries()) {
+    if (!kept.has(index)) continue;
+    if (before !== -1 && index !== before + 1) parts.push('…');
+    parts.push(line);
+    before = index;
+  }
+  return parts.join('\n');
+}
+
+const takeScreenshotTool = definePageTool({
+  name: 'take_screenshot',
+  group: 'look',
+  description: 'Picture of the page or of an element',
+  input: z.strictObject({
+    format: z.enum(['png', 'jpeg', 'webp']).default('png'),
+    quality: z.number().int().min(0).max(100).optional(),
+    uid: z.string().optional(),
+    fullPage: z.boolean().optional(),
+  }),
+  output: z.object({ width: z.number(), height: z.number(), mimeType: z.string(), bytes: z.number().int() }),
+  annotations: { readOnlyHint: true },
+  async handler({ fullPage = false, uid, ...rest }, { page }) {
+    if (fullPage && uid !== undefined) throw new ToolError('Give either uid or fullPage.');
+    const { data, mimeType, width, height } = await takeScreenshot(page, { ...rest, uid, fullPage });
+    const bytes = Buffer.byteLength(data, 'base64');
+    return {
+      text: `${Math.round(width)} × ${Math.round(height)} pixels, ${mimeType}, ${bytes} bytes.`,
+      structured: { width, height, mimeType, bytes },
+      images: [{ type: 'image', data, mimeType }],
+    };
+  },
+});
+
+const evaluateScript = definePageTool({
+  name: 'evaluate_script',
+  group: 'look',
+  description: 'Run a JavaScript function in the page; its result, awaited, comes back as JSON',
+  input: z.strictObject({
+    function: z.string().min(1).describe('Like (el) => el.innerText'),
+    args: z.array(z.unknown()).optional().describe('{"uid": "e1"} becomes the element'),
+  }),
+  output: z.object({ type: z.string(), result: z.string(), dialog: z.string().optional() }),
+  annotations: { readOnlyHint: false },
+  async handler(args, { page, signal }) {
+    // Not stopped by a dialog, as other actions are: the script goes on when the dialog is answered.
+    const run = () => evaluate(page, args.function, args.args ?? [], signal);
+    const { value, outcome } = await act(page, signal, run, { onlyIfBegun: true });
+    const dialog = outcome.dialog && describeDialog(outcome.dialog);
+    const result = capText(value?.text ?? 'undefined', 'return less, or a part');
+    const moved = outcome.navigated === undefined ? [] : [`Now at ${shortUrl(outcome.navigated)}`];
+    return {
+      text: dialog === undefined ? [result, ...moved].join('\n') : `The script has not ended. ${dialog}`,
+      structured: { type: value?.type ?? 'undefined', result, ...(dialog !== undefined && { dialog }) },
+    };
+  },
+});
+
+export const lookTools: readonly Tool[] = [takeSnapshotTool, findInSnapshot, takeScreenshotTool, evaluateScript];

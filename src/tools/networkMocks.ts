@@ -1,0 +1,109 @@
+import { z } from 'zod';
+import type { ActiveMock, MockRule, NetworkCollector } from '../browser/network.js';
+import { ToolError } from '../errors.js';
+import { definePageTool } from './defineTool.js';
+import { oneLine } from './listing.js';
+
+/** Short names for Network.ErrorReason. */
+const abortReasons = {
+  failed: 'Failed',
+  offline: 'InternetDisconnected',
+  timeout: 'TimedOut',
+  refused: 'ConnectionRefused',
+  reset: 'ConnectionReset',
+  dns: 'NameNotResolved',
+  blocked: 'BlockedByClient',
+} as const;
+
+type AbortName = keyof typeof abortReasons;
+
+export const mockNetwork = definePageTool({
+  name: 'mock_network',
+  group: 'network',
+  description: 'Answer, abort or delay requests by rules. The newest match acts.',
+  input: z.object({
+    action: z.enum(['add', 'remove', 'clear', 'list']),
+    url: z.string().optional().describe('Glob or /regex/'),
+    method: z.string().optional(),
+    status: z.int().min(200).max(599).optional(),
+    headers: z.record(z.string(), z.string()).optional(),
+    body: z.string().optional(),
+    abort: z.enum(Object.keys(abortReasons) as [AbortName, ...AbortName[]]).optional(),
+    delayMs: z.int().min(0).max(60_000).optional(),
+    times: z.int().min(1).optional().describe('Hits, then it stops'),
+    id: z.int().optional().describe('To remove'),
+  }),
+  output: z.object({
+    rules: z.array(
+      z.object({
+        id: z.int(),
+        url: z.string(),
+        method: z.string().optional(),
+        does: z.string(),
+        hits: z.int(),
+        times: z.int().optional(),
+      }),
+    ),
+  }),
+  annotations: { readOnlyHint: false, destructiveHint: false },
+  lock: false,
+  handler: async (args, { page: { network } }) => {
+    const done = await perform(network, args);
+    const rules = network.mocks.list();
+    const lines = rules.length === 0 ? ['No rules: nothing is intercepted.'] : rules.map(ruleLine);
+    return { text: [...done, ...lines].join('\n'), structured: { rules: rules.map(structuredRule) } };
+  },
+});
+
+type Arguments = Omit<MockRule, 'url' | 'abort'> & {
+  readonly action: 'add' | 'remove' | 'clear' | 'list';
+  readonly url?: string | undefined;
+  readonly abort?: AbortName | undefined;
+  readonly id?: number | undefined;
+};
+
+async function perform({ mocks }: NetworkCollector, { action, id, ...rule }: Arguments): Promise<string[]> {
+  if (action === 'list') return [];
+  if (action === 'clear') return [`Removed ${await mocks.remove()} rules.`];
+  if (action === 'remove') {
+    if (id === undefined) throw new ToolError('remove needs the id of a rule. See action: list.');
+    if ((await mocks.remove(id)) === 0) throw new ToolError(`There is no rule ${id}. See action: list.`);
+    return [`Removed rule ${id}.`];
+  }
+  const added = await mocks.add(ruleOf(rule));
+  return [`Added rule ${added.id}. Requests that it acts on say so in list_network_requests.`];
+}
+
+function ruleOf({ url, abort, ...rest }: Omit<Arguments, 'action' | 'id'>): MockRule {
+  if (url === undefined) throw new ToolError('add needs url, for example *://*/api/users*.');
+  const effects = [rest.status, rest.headers, rest.body, rest.delayMs, abort];
+  if (effects.every((effect) => effect === undefined)) {
+    throw new ToolError('add needs an effect: status, headers, body, abort or delayMs.');
+  }
+  if (abort !== undefined && [rest.status, rest.headers, rest.body].some((effect) => effect !== undefined)) {
+    throw new ToolError('A rule either answers (status, headers, body) or aborts. Leave one of them out.');
+  }
+  return { ...rest, url, abort: abort === undefined ? undefined : abortReasons[abort] };
+}
+
+function ruleLine(mock: ActiveMock): string {
+  const times = mock.times === undefined ? '' : ` of at most ${mock.times}`;
+  return `Rule ${mock.id}: ${mock.method ?? 'any method'} ${mock.url}: ${effectText(mock)}; hits: ${mock.hits}${times}`;
+}
+
+function effectText({ abort, status, headers, body, delayMs }: MockRule): string {
+  const wait = delayMs === undefined ? [] : [`waits ${delayMs} ms`];
+  if (abort !== undefined) return [...wait, `aborts with ${abort}`].join(', ');
+  if (status === undefined && headers === undefined && body === undefined) return [...wait, 'lets it go on'].join(', ');
+  const names = headers === undefined ? [] : [`headers ${Object.keys(headers).join(', ')}`];
+  return [...wait, `answers ${status ?? 200}`, ...names, ...(body === undefined ? [] : [oneLine(body, 80)])].join(', ');
+}
+
+function structuredRule(mock: ActiveMock) {
+  const { id, url, method, hits, times } = mock;
+  return {
+    ...{ id, url, hits, does: effectText(mock) },
+    ...(method === undefined ? {} : { method }),
+    ...(times === undefined ? {} : { times }),
+  };
+}

@@ -1,0 +1,160 @@
+import { z } from 'zod';
+import type { HttpHeaders, NetworkCollector, NetworkRequest } from '../browser/network.js';
+import { messageOf, ToolError } from '../errors.js';
+import { placeText } from './console.js';
+import { definePageTool } from './defineTool.js';
+import { failureText, requestLine, requestRow, structuredRequest } from './networkRequests.js';
+
+const hidden = '(hidden; includeSensitive shows it)';
+const sensitiveNames = /^(cookie|set-cookie|authorization|proxy-authorization|.*(token|api-?key|secret|csrf).*)$/;
+const stackFrames = 10;
+
+const part = z.object({
+  content: z.string(),
+  encoding: z.enum(['text', 'base64']),
+  offset: z.int(),
+  total: z.int(),
+});
+
+type Part = z.infer<typeof part>;
+
+export const getNetworkRequest = definePageTool({
+  name: 'get_network_request',
+  group: 'network',
+  description: 'One request in full: headers, timing, initiator, bodies',
+  input: z.object({
+    id: z.int(),
+    body: z.enum(['response', 'request', 'none']).default('response'),
+    offset: z.int().min(0).default(0),
+    limit: z.int().min(1).max(100_000).default(4_000).describe('Of body'),
+    includeSensitive: z.boolean().default(false).describe('Show credentials'),
+  }),
+  output: z.object({
+    ...requestRow,
+    statusText: z.string(),
+    mimeType: z.string(),
+    protocol: z.string(),
+    remoteAddress: z.string(),
+    startedAt: z.string(),
+    documentUrl: z.string(),
+    requestHeaders: z.record(z.string(), z.string()),
+    responseHeaders: z.record(z.string(), z.string()),
+    timing: z.record(z.string(), z.number()),
+    initiator: z.object({ type: z.string(), place: z.string(), stack: z.array(z.string()) }),
+    requestBody: part.optional(),
+    responseBody: part.optional(),
+    bodyNote: z.string().optional(),
+  }),
+  annotations: { readOnlyHint: true },
+  lock: false,
+  handler: async (args, { page: { network } }) => {
+    const request = network.get(args.id);
+    if (request === undefined) {
+      throw new ToolError(`There is no request ${args.id} on this page (any more). See list_network_requests.`);
+    }
+    const shown = args.includeSensitive ? request : withoutSecrets(request);
+    const requestBody = args.body === 'none' ? undefined : await requestPart(network, args);
+    const response = args.body === 'response' ? await responsePart(network, args) : {};
+    return {
+      text: describe(args.id, shown, requestBody, response),
+      structured: {
+        ...structuredRequest({ id: args.id, value: shown }),
+        ...details(shown),
+        ...(requestBody === undefined ? {} : { requestBody }),
+        ...response,
+      },
+    };
+  },
+});
+
+interface Range {
+  readonly id: number;
+  readonly body: 'response' | 'request' | 'none';
+  readonly offset: number;
+  readonly limit: number;
+}
+
+async function requestPart(network: NetworkCollector, { id, body, offset, limit }: Range): Promise<Part | undefined> {
+  const data = await network.postData(id);
+  return data === undefined ? undefined : textPart(data, body === 'request' ? offset : 0, limit);
+}
+
+async function responsePart(
+  network: NetworkCollector,
+  { id, offset, limit }: Range,
+): Promise<{ responseBody?: Part; bodyNote?: string }> {
+  try {
+    const { content, isText } = await network.responseBody(id);
+    if (isText) return { responseBody: textPart(content.toString('utf8'), offset, limit) };
+    const slice = content.subarray(offset, offset + limit).toString('base64');
+    return { responseBody: { content: slice, encoding: 'base64', offset, total: content.length } };
+  } catch (error) {
+    // A body that cannot be had is a fact about the request, not a failure of the tool.
+    return { bodyNote: messageOf(error) };
+  }
+}
+
+function textPart(text: string, offset: number, limit: number): Part {
+  return { content: text.slice(offset, offset + limit), encoding: 'text', offset, total: text.length };
+}
+
+function withoutSecrets(request: NetworkRequest): NetworkRequest {
+  const hide = (headers: HttpHeaders): HttpHeaders =>
+    Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name, sensitiveNames.test(name) ? hidden : value]),
+    );
+  return { ...request, requestHeaders: hide(request.requestHeaders), responseHeaders: hide(request.responseHeaders) };
+}
+
+function details(request: NetworkRequest) {
+  const { statusText, mimeType, protocol, remoteAddress, documentUrl, initiator } = request;
+  return {
+    ...{ statusText, mimeType, protocol, remoteAddress, documentUrl, url: request.url },
+    startedAt: new Date(request.startedAt).toISOString(),
+    requestHeaders: { ...request.requestHeaders },
+    responseHeaders: { ...request.responseHeaders },
+    timing: { ...request.timing },
+    initiator: {
+      type: initiator.type,
+      place: initiator.url === '' ? '' : placeText({ url: initiator.url, line: initiator.line, column: undefined }),
+      stack: initiator.stack.slice(0, stackFrames).map((frame) => `${frame.functionName} (${placeText(frame)})`),
+    },
+  };
+}
+
+function describe(
+  id: number,
+  request: NetworkRequest,
+  requestBody: Part | undefined,
+  { responseBody, bodyNote }: { responseBody?: Part; bodyNote?: string },
+): string {
+  const { initiator, timing, requestHeaders, responseHeaders, startedAt } = details(request);
+  const phases = Object.entries(timing).map(([name, ms]) => `${name} ${ms} ms`);
+  return [
+    requestLine(id, request),
+    ...(request.url.length > 300 ? [request.url] : []),
+    `Started ${startedAt} by ${[initiator.type, initiator.place].filter(Boolean).join(' ')}`,
+    ...initiator.stack.map((frame) => `  at ${frame}`),
+    ...(request.failure === undefined ? [] : [`Failure: ${failureText(request.failure)}`]),
+    ...(phases.length === 0 ? [] : [`Timing: ${phases.join(', ')}`]),
+    ...section('Request headers', requestHeaders),
+    ...bodySection('Request body', requestBody),
+    ...section(`Response headers (${request.status ?? 'none yet'} ${request.statusText})`, responseHeaders),
+    ...bodySection('Response body', responseBody),
+    ...(bodyNote === undefined ? [] : [`Response body: ${bodyNote}`]),
+  ].join('\n');
+}
+
+function section(title: string, headers: HttpHeaders): string[] {
+  const lines = Object.entries(headers).map(([name, value]) => `  ${name}: ${value.replaceAll('\n', '\n    ')}`);
+  return lines.length === 0 ? [] : [`${title}:`, ...lines];
+}
+
+function bodySection(title: string, body: Part | undefined): string[] {
+  if (body === undefined) return [];
+  const size = Buffer.byteLength(body.content, body.encoding === 'base64' ? 'base64' : 'utf16le');
+  const end = body.offset + (body.encoding === 'base64' ? size : body.content.length);
+  const unit = body.encoding === 'base64' ? 'bytes, as base64' : 'characters';
+  const rest = end < body.total ? [`(${body.offset} to ${end} of ${body.total}; go on with offset: ${end})`] : [];
+  return [`${title} (${body.total} ${unit}):`, body.content, ...rest];
+}

@@ -1,0 +1,114 @@
+import { z } from 'zod';
+import { describeBrowser, listDomains } from '../browser/capabilities.js';
+import { defineTool, type Tool } from './defineTool.js';
+
+const readOnly = { readOnlyHint: true, idempotentHint: true };
+
+const getConnectedBrowser = defineTool({
+  name: 'get_connected_browser',
+  group: 'session',
+  needs: 'browser',
+  description: 'Which browser this session uses, how it is shared, and its pages',
+  input: z.strictObject({}),
+  output: z.object({
+    product: z.string(),
+    userAgent: z.string(),
+    headless: z.boolean(),
+    mode: z.enum(['launch', 'attach']),
+    isolation: z.enum(['context', 'process', 'profile']),
+    pages: z.number().int(),
+    selectedPageId: z.number().int().optional(),
+  }),
+  annotations: readOnly,
+  async handler(_args, { browser }) {
+    const { userAgent, headless } = await describeBrowser(browser.browser);
+    const { product, mode, isolation, selected } = browser;
+    const pages = browser.pages().length;
+    return {
+      text:
+        `${product}, ${headless ? 'headless' : 'with windows'}, ${mode === 'launch' ? 'launched' : 'attached'}, ` +
+        `isolation ${isolation}, ${pages} page(s)${selected ? `, page ${selected.id} selected` : ''}\n${userAgent}`,
+      structured: {
+        product,
+        userAgent,
+        headless,
+        mode,
+        isolation,
+        pages,
+        ...(selected && { selectedPageId: selected.id }),
+      },
+    };
+  },
+});
+
+const isolations = {
+  context: 'a browser context of its own; cookies and storage are apart, the process is shared',
+  process: 'a browser process and profile of its own',
+  profile: "the attached browser's own profile and tabs",
+} as const;
+
+const listBrowserCapabilities = defineTool({
+  name: 'list_browser_capabilities',
+  group: 'session',
+  needs: 'browser',
+  description: 'What this session can do with its browser: extensions, isolation, CDP domains of a page',
+  input: z.strictObject({}),
+  output: z.object({
+    extensions: z.boolean(),
+    headless: z.boolean(),
+    isolation: z.string(),
+    domains: z.array(z.string()),
+  }),
+  annotations: readOnly,
+  async handler(_args, { browser }) {
+    const [{ headless, extensions }, domains] = await Promise.all([
+      describeBrowser(browser.browser),
+      listDomains(browser.page().page.target()),
+    ]);
+    const { isolation } = browser;
+    return {
+      text: [
+        `Extensions: ${extensions ? 'can be installed and debugged' : 'not available in this browser'}`,
+        `Windows: ${headless ? 'none (headless)' : 'shown'}`,
+        `Isolation: ${isolation} (${isolations[isolation]})`,
+        `CDP domains: ${domains.join(' ')}`,
+      ].join('\n'),
+      structured: { extensions, headless, isolation, domains },
+    };
+  },
+});
+
+const getSessionInfo = defineTool({
+  name: 'get_session_info',
+  group: 'session',
+  needs: 'nothing',
+  description: 'This session: id, user, transport, state, age, calls',
+  input: z.strictObject({}),
+  output: z.object({
+    id: z.string(),
+    user: z.string(),
+    transport: z.string(),
+    state: z.string(),
+    createdAt: z.string(),
+    client: z.string().nullable(),
+    protocolVersion: z.string().nullable(),
+    toolCalls: z.number().int(),
+    lease: z.enum(['eager', 'lazy']),
+    browserState: z.string(),
+    workspace: z.array(z.string()),
+  }),
+  annotations: readOnly,
+  handler(_args, { session, workspace }) {
+    const { client, createdAt, ...facts } = session;
+    const structured = {
+      ...facts,
+      createdAt: createdAt.toISOString(),
+      client: client && `${client.name} ${client.version}`,
+      workspace: [...workspace],
+    };
+    const text = Object.entries(structured).map(([name, value]) => `${name}: ${String(value ?? 'unknown')}`);
+    return Promise.resolve({ text: text.join('\n'), structured });
+  },
+});
+
+export const sessionTools: readonly Tool[] = [getConnectedBrowser, listBrowserCapabilities, getSessionInfo];

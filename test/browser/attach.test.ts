@@ -1,0 +1,157 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findExecutable } from '../../src/browser/executable.js';
+import { Refusal } from '../../src/errors.js';
+import { listener, openTestPool, request, until, type TestPool } from './support/testPool.js';
+
+/** A Chrome as a user would start it for debugging, on a port that it picks. */
+interface UserChrome {
+  readonly process: ChildProcess;
+  readonly url: string;
+  end(): Promise<void>;
+}
+
+async function startUserChrome(port = 0): Promise<UserChrome> {
+  const folder = await mkdtemp(join(tmpdir(), 'user-chrome-'));
+  const flags = ['--headless=new', '--no-sandbox', '--disable-background-networking', '--disable-component-update'];
+  const more = ['--disable-sync', '--disable-quic', '--no-first-run', `--user-data-dir=${folder}`];
+  const child = spawn(
+    '/usr/bin/env',
+    [`TMPDIR=${folder}`, await findExecutable(), ...flags, ...more, `--remote-debugging-port=${port}`, 'about:blank'],
+    { stdio: 'ignore', detached: true },
+  );
+  const url = (): Promise<string> => debuggingUrl(folder, port);
+  await until(async () => (await url()) !== '');
+  return {
+    process: child,
+    url: await url(),
+    end: async () => {
+      const ended = once(child, 'exit');
+      if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
+        process.kill(-child.pid, 'SIGKILL');
+        await ended;
+      }
+      await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    },
+  };
+}
+
+/** Chrome writes the port that it picked itself into its profile; one that was asked for answers or not. */
+async function debuggingUrl(folder: string, port: number): Promise<string> {
+  if (port === 0) {
+    const [picked = ''] = (await readFile(join(folder, 'DevToolsActivePort'), 'utf8').catch(() => '')).split('\n');
+    return picked === '' ? '' : `http://127.0.0.1:${picked}`;
+  }
+  const asked = `http://127.0.0.1:${port}`;
+  const answer = await fetch(`${asked}/json/version`).catch(() => undefined);
+  return answer?.ok === true ? asked : '';
+}
+
+describe('a pool that attaches to a running browser', () => {
+  let chrome: UserChrome;
+  let test: TestPool;
+
+  beforeAll(async () => {
+    chrome = await startUserChrome();
+    test = await openTestPool({ browser: 'attach', browserUrl: chrome.url });
+  });
+
+  afterAll(async () => {
+    expect(await test.close()).toEqual([]);
+    for (const { opened, closed } of Object.values(test.pool.ledger)) expect(closed).toBe(opened);
+    await chrome.end();
+  });
+
+  it('shares the tabs of the profile, each session with its own selection, and leaves used tabs open', async () => {
+    const [one, two] = [
+      test.pool.lease(request('profile', 'one'), listener()),
+      test.pool.lease(request('profile', 'two'), listener()),
+    ];
+    const first = await one.browser();
+    const second = await two.browser();
+    expect(first).toMatchObject({ mode: 'attach', isolation: 'profile' });
+    expect(first.pages()).toHaveLength(1);
+    const used = await first.newPage();
+    await used.page.goto('data:text/html,<title>used</title>');
+    await first.newPage();
+    await until(() => second.pages().length === 3);
+    expect(second.selected?.id).toBe(1);
+    expect(first.selected?.id).toBe(3);
+    await first.ensureProcess(new AbortController().signal);
+    await one.release();
+    await until(() => second.pages().length === 2);
+    expect(second.pages().map((page) => page.url())).toEqual(['about:blank', expect.stringContaining('used')]);
+    await two.release();
+    expect(chrome.process.exitCode).toBeNull();
+  });
+
+  it('gives a session a context of its own in the attached browser', async () => {
+    const lease = test.pool.lease(request('context'), listener());
+    const session = await lease.browser();
+    expect(session.pages().map((page) => page.url())).toEqual(['about:blank']);
+    expect(session.context).not.toBe(session.browser.defaultBrowserContext());
+    await expect(session.ensureProcess(new AbortController().signal)).rejects.toThrow('--isolation profile');
+    await lease.release();
+  });
+
+  it('gives up on a browser that is gone after a bounded number of tries, and tells the session why', async () => {
+    const told = listener();
+    const lease = test.pool.lease(request('profile'), told);
+    await lease.browser();
+    const [lost, failed] = [told.next('lost'), told.next('failed browser_unreachable')];
+    await chrome.end();
+    await lost;
+    await failed;
+    expect(told.events).toEqual(['lost', 'failed browser_unreachable']);
+    expect(test.pool.health()).toMatchObject({ total: 1, failed: 1 });
+    await lease.release();
+  });
+
+  it('reconnects when the browser is back', async () => {
+    const port = Number(new URL(chrome.url).port);
+    chrome = await startUserChrome(port);
+    const lease = test.pool.lease(request('profile'), listener());
+    expect((await lease.browser()).pages()).toHaveLength(1);
+    await lease.release();
+  });
+});
+
+describe('attaching to nothing', () => {
+  async function refusal(browserUrl: string): Promise<Refusal> {
+    const test = await openTestPool({ browser: 'attach', browserUrl });
+    const lease = test.pool.lease(request('profile'), listener());
+    try {
+      await lease.browser();
+      throw new Error('It was leased.');
+    } catch (error) {
+      if (error instanceof Refusal) return error;
+      throw error;
+    } finally {
+      await test.close();
+    }
+  }
+
+  it.each(['http', 'ws'])('is refused over %s with the cause and the mend', async (protocol) => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    const error = await refusal(`${protocol}://127.0.0.1:${port}`);
+    expect(error.reason).toBe('browser_unreachable');
+    expect(error.message).toContain(`--remote-debugging-port=${port}`);
+    expect(error.message).toContain('ECONNREFUSED');
+  });
+
+  it('is refused within seconds when the far end says nothing', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const error = await refusal(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    server.close();
+    expect(error.message).toContain('no answer in 5 s');
+  });
+});

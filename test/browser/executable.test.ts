@@ -1,0 +1,80 @@
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findExecutable } from '../../src/browser/executable.js';
+import { launchBrowser } from '../../src/browser/launch.js';
+import { createLedger } from '../../src/browser/ledger.js';
+
+describe('the browser to launch', () => {
+  let folder: string;
+  let script: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'executable-test-'));
+    script = join(folder, 'chrome');
+    await writeFile(script, '#!/bin/sh\necho "libnss3.so: cannot open shared object file" >&2\nexit 127\n');
+    await chmod(script, 0o755);
+    await writeFile(join(folder, 'plain'), 'text');
+  });
+
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it('is the named one before CHROME_PATH, and CHROME_PATH before an installed one', async () => {
+    expect(await findExecutable({ executablePath: script, chromePath: '/nowhere' })).toBe(script);
+    expect(await findExecutable({ chromePath: script })).toBe(script);
+  });
+
+  it('is an installed one when none is named', async () => {
+    expect(await findExecutable()).toMatch(/chrom/i);
+  });
+
+  it.each([
+    ['--executable-path', { executablePath: '/nowhere/chrome' }],
+    ['CHROME_PATH', { chromePath: '/nowhere/chrome' }],
+  ])('is refused by the name of %s when the path is wrong, with the mend', async (by, options) => {
+    const refused = expect(findExecutable(options)).rejects;
+    await refused.toMatchObject({
+      reason: 'browser_failed',
+      message: expect.stringMatching(new RegExp(`^${by} names /nowhere/chrome, .*greenroom install-browser`)),
+    });
+  });
+
+  it.each(['', 'plain'])('is refused when it is no executable file: "%s"', async (name) => {
+    await expect(findExecutable({ executablePath: join(folder, name) })).rejects.toThrow('not an executable file');
+  });
+
+  it('that does not start is refused with its own last words and leaves nothing behind', async () => {
+    const ledger = createLedger();
+    const profile = join(folder, 'profile');
+    const launching = launchBrowser({
+      executablePath: script,
+      folder: profile,
+      headless: true,
+      signal: new AbortController().signal,
+      ledger,
+    });
+    await expect(launching).rejects.toMatchObject({
+      reason: 'browser_failed',
+      message: expect.stringMatching(/libnss3\.so.*\n.*greenroom doctor/),
+    });
+    expect(ledger.processes).toEqual({ opened: 1, closed: 1 });
+    expect(ledger.profiles).toEqual({ opened: 1, closed: 1 });
+    await expect(rm(profile, { recursive: true })).rejects.toThrow('ENOENT');
+  });
+
+  it('whose start is cancelled is ended, with its folder', async () => {
+    const ledger = createLedger();
+    const cancel = new AbortController();
+    const launching = launchBrowser({
+      executablePath: await findExecutable(),
+      folder: join(folder, 'cancelled'),
+      headless: true,
+      signal: cancel.signal,
+      ledger,
+    });
+    setImmediate(() => cancel.abort(new Error('not wanted')));
+    await expect(launching).rejects.toThrow('not wanted');
+    expect(ledger.processes.closed).toBe(ledger.processes.opened);
+    await expect(rm(join(folder, 'cancelled'), { recursive: true })).rejects.toThrow('ENOENT');
+  });
+});

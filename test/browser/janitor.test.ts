@@ -1,0 +1,84 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findLeftovers, openRunFolder, removeLeftovers } from '../../src/browser/janitor.js';
+import { until } from './support/testPool.js';
+
+const support = join(dirname(fileURLToPath(import.meta.url)), 'support');
+
+/** The processes whose command line carries this text. */
+async function processesWith(text: string): Promise<string[]> {
+  const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(ids.map((id) => readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => '')));
+  return ids.filter((_, index) => lines[index]?.includes(text));
+}
+
+describe('a run folder', () => {
+  let parent: string;
+
+  beforeEach(async () => {
+    parent = await mkdtemp(join(tmpdir(), 'janitor-test-'));
+  });
+
+  afterEach(async () => {
+    await rm(parent, { recursive: true, force: true });
+  });
+
+  it('is removed with everything in it, once', async () => {
+    const run = await openRunFolder(parent);
+    await mkdir(join(run.nextBrowserFolder(), 'profile'), { recursive: true });
+    await Promise.all([run.close(), run.close()]);
+    expect(await readdir(parent)).toEqual([]);
+  });
+
+  it('takes the processes along that were started out of it, and no others', async () => {
+    const run = await openRunFolder(parent);
+    const sleeper = (argument: string): ChildProcess =>
+      spawn('/bin/sh', ['-c', 'echo up; while :; do sleep 1; done', argument], { detached: true });
+    const ours = sleeper(`--user-data-dir=${run.path}/1/profile`);
+    const other = sleeper(`--user-data-dir=${run.path}-of-somebody-else/1`);
+    await Promise.all([once(ours.stdout ?? ours, 'data'), once(other.stdout ?? other, 'data')]);
+    const ended = once(ours, 'exit');
+    await run.close();
+    expect((await ended)[1]).toBe('SIGKILL');
+    expect(other.signalCode).toBeNull();
+    const otherEnded = once(other, 'exit');
+    process.kill(-Number(other.pid), 'SIGKILL');
+    await otherEnded;
+  });
+
+  it('leaves neither processes nor folders when the server is killed', async () => {
+    const server = spawn(
+      process.execPath,
+      ['--no-warnings', '--import', join(support, 'typescript.mjs'), join(support, 'serverThatDies.ts'), parent],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const [line] = (await once(server.stdout, 'data')) as [Buffer];
+    const path = line.toString('utf8').trim();
+    expect((await processesWith(path)).length).toBeGreaterThan(2);
+    server.kill('SIGKILL');
+    await once(server, 'exit');
+    const killedAt = performance.now();
+    await until(async () => !existsSync(path) && (await processesWith(path)).length === 0);
+    expect(performance.now() - killedAt).toBeLessThan(10_000);
+    expect(await readdir(parent)).toEqual([]);
+  });
+
+  it('of a dead server is found and removed by the next one; those of living servers stay', async () => {
+    const living = await openRunFolder(parent);
+    const dead = join(parent, 'greenroom-dead01');
+    await mkdir(join(dead, '1/profile'), { recursive: true });
+    const owner = await readFile(join(living.path, 'owner'), 'utf8');
+    // The same process id, given to another process later.
+    await writeFile(join(dead, 'owner'), `${owner}0`);
+    await mkdir(join(parent, 'greenroom-isborn'));
+    expect(await findLeftovers(parent)).toEqual([dead]);
+    await removeLeftovers([dead]);
+    expect((await readdir(parent)).sort()).toEqual(['greenroom-isborn', living.path.slice(parent.length + 1)].sort());
+    await living.close();
+  });
+});

@@ -1,0 +1,205 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { readdir } from 'node:fs/promises';
+import { ToolError } from '../../src/errors.js';
+import type { BrowserLease } from '../../src/browser/lease.js';
+import { kill, listener, openTestPool, pidOf, request, until, type TestPool } from './support/testPool.js';
+
+const signal = new AbortController().signal;
+
+describe('a pool that launches browsers', () => {
+  let test: TestPool;
+  let site: Server;
+  let url: string;
+  const leases: BrowserLease[] = [];
+  const lease = (isolation: Parameters<typeof request>[0], told = listener()): BrowserLease => {
+    const made = test.pool.lease(request(isolation, `s${leases.length}`), told);
+    leases.push(made);
+    return made;
+  };
+
+  beforeAll(async () => {
+    site = createServer((asked, answer) => {
+      answer.setHeader('content-type', 'text/html');
+      answer.end(`<title>${asked.url}</title><h1>${asked.url}</h1>`);
+    });
+    await new Promise<void>((resolve) => site.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${(site.address() as AddressInfo).port}`;
+    test = await openTestPool();
+  });
+
+  afterEach(async () => {
+    await Promise.all(leases.splice(0).map((each) => each.release()));
+    const { contexts, pages } = test.pool.ledger;
+    expect(contexts.closed).toBe(contexts.opened);
+    expect(pages.closed).toBe(pages.opened);
+  });
+
+  afterAll(async () => {
+    const left = await test.close();
+    site.close();
+    site.closeAllConnections();
+    expect(left).toEqual([]);
+    for (const { opened, closed } of Object.values(test.pool.ledger)) expect(closed).toBe(opened);
+    expect(test.pool.ledger.processes.opened).toBeGreaterThan(1);
+  });
+
+  it('starts no browser before a lease asks for one', async () => {
+    lease('auto');
+    expect(test.pool.health().total).toBe(0);
+    await test.pool.warm();
+    expect(test.pool.health()).toMatchObject({ total: 1, ready: 1, contexts: 0 });
+  });
+
+  it('gives a session a context of its own with one blank page, selected', async () => {
+    const first = await lease('context').browser();
+    const second = await lease('auto').browser();
+    expect(first.pages().map((page) => page.url())).toEqual(['about:blank']);
+    expect(first.selected?.id).toBe(1);
+    expect(first.isolation).toBe('context');
+    expect(first.browser).toBe(second.browser);
+    expect(first.context).not.toBe(second.context);
+    expect(first.product).toMatch(/^Chrome\/\d+/);
+    expect(test.pool.health().contexts).toBe(2);
+  });
+
+  it('shares one opening among concurrent calls', async () => {
+    const { contexts } = test.pool.ledger;
+    const before = contexts.opened;
+    const asked = lease('context');
+    const [one, two] = await Promise.all([asked.browser(), asked.browser()]);
+    expect(one).toBe(two);
+    expect(asked.current).toBe(one);
+    expect(contexts.opened).toBe(before + 1);
+  });
+
+  it('keeps cookies and pages of sessions apart', async () => {
+    const [one, two] = await Promise.all([lease('context').browser(), lease('context').browser()]);
+    await one.page().page.goto(`${url}/one`);
+    await one.page().page.evaluate('document.cookie = "secret=1"');
+    await two.page().page.goto(`${url}/two`);
+    expect(await two.page().page.evaluate('document.cookie')).toBe('');
+    expect(two.pages().map((page) => page.url())).toEqual([`${url}/two`]);
+  });
+
+  it('lists the popups of its pages without selecting them', async () => {
+    const session = await lease('context').browser();
+    await session.page().page.evaluate(`void window.open('${url}/popup')`);
+    await until(() => session.pages().length === 2);
+    expect(session.selected?.id).toBe(1);
+    expect((await session.newPage({ background: true })).id).toBe(3);
+    expect(session.selected?.id).toBe(1);
+  });
+
+  it('never uses a page id again and selects another page when the selected one closes', async () => {
+    const session = await lease('context').browser();
+    const second = await session.newPage();
+    expect(session.selected).toBe(second);
+    await session.closePage(second.id);
+    expect(session.selected?.id).toBe(1);
+    expect((await session.newPage()).id).toBe(3);
+    expect(() => session.page(2)).toThrow(ToolError);
+    expect(() => session.page(2)).toThrow(/no page 2.*1 about:blank, 3 about:blank/);
+  });
+
+  it('loads a crashed page again under its id and says so', async () => {
+    const session = await lease('context').browser();
+    const { page, cdp } = session.page();
+    await page.goto(`${url}/crash`);
+    const loaded = new Promise((resolve) => page.once('load', resolve));
+    await cdp.send('Page.crash').catch(() => undefined);
+    await loaded;
+    expect(session.takeNotices()).toEqual([expect.stringMatching(/Page 1 .*\/crash\) crashed and was loaded again/)]);
+    expect(await session.page(1).title()).toBe('/crash');
+  });
+
+  it('replaces a killed browser, tells what was lost, and serves the session again', async () => {
+    const told = listener();
+    const asked = lease('context', told);
+    const before = await asked.browser();
+    await before.page().page.goto(`${url}/lost`);
+    const [lost, ready] = [told.next('lost'), told.next('ready')];
+    await kill(before);
+    await lost;
+    expect(asked.current).toBeUndefined();
+    const after = await asked.browser();
+    await ready;
+    expect(after).not.toBe(before);
+    expect(after.selected?.id).toBe(2);
+    expect(after.takeNotices()).toEqual([
+      expect.stringContaining(`Lost pages: ${url}/lost. Open them again with new_page`),
+    ]);
+    expect(after.takeNotices()).toEqual([]);
+    await after.page().page.goto(`${url}/again`);
+    expect(told.events).toEqual(['lost', 'ready']);
+  });
+
+  it('gives each process session a browser of its own, and folder and process go with it', async () => {
+    const [one, two] = [lease('process'), lease('process')];
+    const [first, second] = await Promise.all([one.browser(), two.browser()]);
+    const [firstPid, secondPid] = await Promise.all([pidOf(first), pidOf(second)]);
+    expect(firstPid).not.toBe(secondPid);
+    expect(first.isolation).toBe('process');
+    await first.ensureProcess(signal);
+    await one.release();
+    expect(() => process.kill(firstPid, 0)).toThrow('ESRCH');
+    expect(() => process.kill(secondPid, 0)).not.toThrow();
+    expect(test.pool.ledger.profiles.closed).toBe(test.pool.ledger.profiles.opened - 2);
+  });
+
+  it('moves an auto session to a process: same object, ids, URLs and selection, and a notice', async () => {
+    const asked = lease('auto');
+    const session = await asked.browser();
+    await session.page(1).page.goto(`${url}/a`);
+    const second = await session.newPage();
+    await second.page.goto(`${url}/b`);
+    await session.newPage();
+    session.select(second.id);
+    const shared = session.browser;
+    await Promise.all([session.ensureProcess(signal), session.ensureProcess(signal)]);
+    expect(await asked.browser()).toBe(session);
+    expect(session.browser).not.toBe(shared);
+    expect(session.isolation).toBe('process');
+    expect(session.pages().map((page) => [page.id, page.url()])).toEqual([
+      [1, `${url}/a`],
+      [2, `${url}/b`],
+      [3, 'about:blank'],
+    ]);
+    expect(session.selected?.id).toBe(2);
+    expect(session.takeNotices()).toEqual([
+      expect.stringContaining('moved to a browser process and profile of its own'),
+    ]);
+    expect((await session.newPage()).id).toBe(4);
+    expect(test.pool.health().contexts).toBe(0);
+  });
+
+  it('refuses to move a context session and names the flag', async () => {
+    const session = await lease('context').browser();
+    await expect(session.ensureProcess(signal)).rejects.toThrow(/--isolation auto/);
+  });
+
+  it('closes what opens after the release, and gives nothing any more', async () => {
+    const asked = lease('process');
+    const opening = asked.browser();
+    const released = asked.release();
+    await expect(opening).rejects.toThrow('released');
+    await released;
+    await expect(asked.browser()).rejects.toThrow('released');
+    expect(asked.release()).toBe(asked.release());
+  });
+
+  it('stops waiting when the caller gives up, and goes on opening for the next call', async () => {
+    const asked = lease('context');
+    const giveUp = new AbortController();
+    const opening = asked.browser(giveUp.signal);
+    giveUp.abort(new Error('cancelled'));
+    await expect(opening).rejects.toThrow('cancelled');
+    expect((await asked.browser()).pages()).toHaveLength(1);
+  });
+
+  it('keeps no folder of a browser that is gone', async () => {
+    const [run] = await readdir(test.folder);
+    const folders = (await readdir(`${test.folder}/${run}`)).filter((name) => name !== 'owner');
+    expect(folders).toHaveLength(1);
+  });
+});

@@ -1,0 +1,21 @@
+/**
+ * Run as a process of its own by the janitor's test: launches a browser and waits to be killed. Plain JavaScript at run
+ * time: the test compiles it together with what it imports.
+ */
+import { openRunFolder } from '../../../src/browser/janitor.js';
+import { launchBrowser } from '../../../src/browser/launch.js';
+import { findExecutable } from '../../../src/browser/executable.js';
+import { createLedger } from '../../../src/browser/ledger.js';
+
+const parent = process.argv[2] ?? '';
+const run = await openRunFolder(parent);
+const connection = await launchBrowser({
+  executablePath: await findExecutable(),
+  folder: run.nextBrowserFolder(),
+  headless: true,
+  signal: new AbortController().signal,
+  ledger: createLedger(),
+});
+await connection.browser.newPage();
+process.stdout.write(`${run.path}\n`);
+setInterval(() => undefined, 60_000);

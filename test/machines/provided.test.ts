@@ -1,0 +1,80 @@
+import type { AnyStateMachine, InspectionEvent } from 'xstate';
+import { browserMachine, serverMachine, sessionMachine } from '../../machines/index.js';
+import { browserActorDefaults, browserSupervisor } from '../../src/session/browserActor.js';
+import { startServer } from '../../src/session/serverActor.js';
+import { provideSession, type SessionImplementation } from '../../src/session/sessionActor.js';
+
+type Kind = 'actors' | 'actions' | 'delays';
+const kinds: readonly Kind[] = ['actors', 'actions', 'delays'];
+
+/** Names for which the chart has a placeholder only: its own actions are `assign`, which carries a type. */
+function placeholders(chart: AnyStateMachine): string[] {
+  return kinds.flatMap((kind) =>
+    Object.entries(chart.implementations[kind])
+      .filter(([, value]) => kind !== 'actions' || !(typeof value === 'function' && 'type' in value))
+      .map(([name]) => `${kind} ${name}`),
+  );
+}
+
+function provided(chart: AnyStateMachine, machine: AnyStateMachine): string[] {
+  return kinds.flatMap((kind) =>
+    Object.entries(machine.implementations[kind])
+      .filter(([name, value]) => value !== chart.implementations[kind][name])
+      .map(([name]) => `${kind} ${name}`),
+  );
+}
+
+/** Keeps the machine that the first actor of an inspected system runs. */
+function keeper() {
+  const kept: AnyStateMachine[] = [];
+  const inspect = (event: InspectionEvent): void => {
+    if (event.type !== '@xstate.actor' || kept.length > 0) return;
+    kept.push((event.actorRef as unknown as { logic: AnyStateMachine }).logic);
+  };
+  return { kept, inspect };
+}
+
+describe('every name of a chart has an implementation, and nothing else has', () => {
+  test('session', () => {
+    expect(placeholders(sessionMachine).length).toBeGreaterThan(10);
+    const implementation = {
+      delays: { setupTimeout: 1, initializeTimeout: 1, idleTimeout: 1, resumeGrace: 1, drainTimeout: 1 },
+    } as SessionImplementation;
+    expect(provided(sessionMachine, provideSession(implementation))).toEqual(placeholders(sessionMachine));
+  });
+
+  test('browser', async () => {
+    const { kept, inspect } = keeper();
+    const browser = browserSupervisor({ ...browserActorDefaults, inspect })({
+      id: 'b',
+      mode: 'launch',
+      connect: () => Promise.reject(new Error('not today')),
+      observer: { ready: () => undefined, lost: () => undefined, failed: () => undefined },
+    });
+    await browser.close();
+    expect(kept.flatMap((machine) => provided(browserMachine, machine))).toEqual(placeholders(browserMachine));
+  });
+
+  test('server', async () => {
+    const { kept, inspect } = keeper();
+    const server = startServer({
+      app: (_request, response) => response.end(),
+      config: { host: '127.0.0.1', port: 0, drainTimeout: 1_000 },
+      clock: { now: Date.now, setTimeout, clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout) },
+      inspect,
+      drainSessions: () => Promise.resolve(),
+      closeBrowsers: () => Promise.resolve(),
+    });
+    await server.opened;
+    await server.drain();
+    expect(kept.flatMap((machine) => provided(serverMachine, machine))).toEqual(placeholders(serverMachine));
+  });
+});
+
+describe('a name that was not provided', () => {
+  test('fails with that name', () => {
+    const { actions, delays } = sessionMachine.implementations as unknown as Record<Kind, Record<string, () => void>>;
+    expect(actions['announce']).toThrow(/action "announce" was not provided/);
+    expect(delays['idleTimeout']).toThrow(/delay "idleTimeout" was not provided/);
+  });
+});

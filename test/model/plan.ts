@@ -1,0 +1,125 @@
+import { transition, type AnyStateMachine, type SnapshotFrom, type TransitionDefinition } from 'xstate';
+import { fromCallback, fromPromise, initialTransition, type AnyEventObject, type MachineContext } from 'xstate';
+import { getAdjacencyMap, getShortestPaths } from 'xstate/graph';
+import { sessionMachine, type Failure, type SessionContext } from '../../machines/index.js';
+
+/** Below the keep-alive of a stream, so that advancing the clock by one of these makes exactly one timer fire. */
+export const delays = { setupTimeout: 1_000, initializeTimeout: 2_000, idleTimeout: 3_000, drainTimeout: 4_000 };
+
+export const browserFailure: Failure = { reason: 'browser_unreachable', message: 'Nothing answers at port 9222.' };
+export const toolsError = new Error('The embedder said no.');
+export const claimError = new Error('The directory cannot be reached.');
+
+const forever = fromPromise<void, { id: string }>(() => new Promise(() => undefined));
+
+/** The session chart with implementations that do nothing: what it decides is all that is asked of it. */
+export const chart = sessionMachine.provide({
+  actors: { browserLease: fromCallback(() => undefined), registerTools: forever, claim: forever },
+  actions: { announce: () => undefined, deliver: () => undefined, dismiss: () => undefined },
+  delays: { ...delays, resumeGrace: 0 },
+});
+
+export type ChartSnapshot = SnapshotFrom<typeof chart>;
+export type Lease = SessionContext['lease'];
+
+/** One thing that can happen to a session in the world, as the chart's event. */
+export type Move = AnyEventObject;
+
+export const inputOf = (lease: Lease) => ({ id: 'session', issuer: 'local', user: 'anna', lease, resumable: false });
+
+/** What a test can see of a snapshot: the chart's and the server's must be the same after each step. */
+export function view({ value, context }: ChartSnapshot) {
+  const { attached, browser, inFlight, closedBecause, failure } = context;
+  return { value, attached, browser, inFlight, closedBecause, failure };
+}
+
+const afterOf = (delay: keyof typeof delays, state: string): Move => ({ type: `xstate.after.${delay}.session.${state}` });
+
+const outcomesOf = (state: string, error: Error): Move[] => {
+  const id = chart.getStateNodeById(`session.${state}`).invoke[0]?.id;
+  return [
+    { type: `xstate.done.actor.${id}`, output: undefined, actorId: id },
+    { type: `xstate.error.actor.${id}`, error, actorId: id },
+  ];
+};
+
+const requestSettled = { method: 'tools/call', tool: 'hold', outcome: 'ok', durationMs: 0 };
+
+/** Everything that the world can do to a session in this state, over SSE. */
+export function movesIn(snapshot: ChartSnapshot): Move[] {
+  if (snapshot.status !== 'active') return [];
+  const { browser, inFlight } = snapshot.context;
+  const kinds = ['notification', 'response', ...(inFlight < 2 ? ['request'] : [])];
+  return [
+    ...kinds.map((kind) => ({ type: 'message.received', kind })),
+    { type: 'transport.detached', because: 'client-closed' },
+    { type: 'session.close', because: 'operator-closed' },
+    { type: 'session.drain' },
+    ...(inFlight > 0 ? [{ type: 'request.settled', request: requestSettled }] : []),
+    ...(browser === 'leasing' || browser === 'lost' ? [{ type: 'browser.leased' }] : []),
+    ...(browser === 'ready' ? [{ type: 'browser.lost' }] : []),
+    ...(browser === 'deferred' ? [] : [{ type: 'browser.failed', failure: browserFailure }]),
+    ...stateMoves(snapshot),
+  ];
+}
+
+function stateMoves(snapshot: ChartSnapshot): Move[] {
+  if (snapshot.matches('created')) {
+    const registering = snapshot.matches({ created: { tools: 'registering' } });
+    const outcomes = registering ? outcomesOf('created.tools.registering', toolsError) : [];
+    return [afterOf('setupTimeout', 'created'), ...outcomes];
+  }
+  if (snapshot.matches({ 'tools-registered': 'claiming' })) return outcomesOf('tools-registered.claiming', claimError);
+  if (snapshot.matches('connected')) return [afterOf('initializeTimeout', 'connected')];
+  if (snapshot.matches({ active: { serving: 'idle' } })) return [afterOf('idleTimeout', 'active.serving.idle')];
+  if (snapshot.matches({ active: 'draining' })) return [afterOf('drainTimeout', 'active.draining')];
+  return [];
+}
+
+/** A shortest path to a state, and one more move from there. */
+export interface Scenario {
+  readonly name: string;
+  readonly lease: Lease;
+  readonly moves: readonly Move[];
+}
+
+/** Every move from every state, each behind a shortest path to it; a scenario that begins another is left out. */
+export function scenariosOf(lease: Lease): Scenario[] {
+  const [initial] = initialTransition(chart, inputOf(lease));
+  const [attached] = transition(chart, initial, { type: 'transport.attached' });
+  const options = {
+    fromState: attached,
+    events: (snapshot: ChartSnapshot) => movesIn(snapshot) as never,
+    serializeState: (snapshot: ChartSnapshot) => JSON.stringify(view(snapshot)),
+  };
+  // A traversal runs nothing: it asks the chart for the next state of each move.
+  const states = Object.keys(getAdjacencyMap(chart, options));
+  const paths = getShortestPaths(chart, options);
+  if (new Set(paths.map(({ state }) => options.serializeState(state))).size !== states.length) {
+    throw new Error('A state of the chart has no path.');
+  }
+  const all = paths.flatMap(({ state, steps }) => {
+    const before: Move[] = steps.map(({ event }) => event).filter(({ type }) => type !== 'xstate.init');
+    return movesIn(state).map((move) => [...before, move]);
+  });
+  const named = all.map((moves) => ({ name: moves.map(nameOf).join(', '), lease, moves }));
+  return named.filter(({ name }) => !named.some((other) => other.name.startsWith(`${name}, `)));
+}
+
+export const nameOf = ({ type, kind }: Move): string =>
+  [type.replace(/^xstate\.|\bactor\.\d+\./g, ''), kind].filter(Boolean).join(' ');
+
+type Edge = TransitionDefinition<MachineContext, AnyEventObject>;
+
+export const edgeName = ({ source, eventType, target, reenter }: Edge): string => {
+  const targets = target?.map(({ id }) => id).join() ?? (reenter ? source.id : 'stays');
+  return `${source.id} | ${eventType === '' ? 'always' : eventType} | ${targets}`;
+};
+
+/** Every transition that the chart names, and every state. */
+export function inventoryOf(machine: AnyStateMachine): { states: string[]; edges: string[] } {
+  const nodes = [machine.root];
+  for (const node of nodes) nodes.push(...Object.values(node.states));
+  const edges = nodes.flatMap((node) => [...[...node.transitions.values()].flat(), ...(node.always ?? [])]);
+  return { states: nodes.map(({ id }) => id), edges: [...new Set(edges.map(edgeName))] };
+}

@@ -1,0 +1,226 @@
+import { createActor, waitFor, type AnyTransitionDefinition } from 'xstate';
+import { catalogue, Refusal, type Reason } from '../../src/errors.js';
+import type { Observation } from '../../src/session/observer.js';
+import type { Session } from '../../src/session/session.js';
+import { Gate, nextTurn } from '../support/gate.js';
+import { postJson, send, type Reply } from '../support/http.js';
+import { ManualClock } from '../support/manualClock.js';
+import { RawSse } from '../support/rawSse.js';
+import { serve, type Served } from '../support/serve.js';
+import { TestTools } from '../support/testTools.js';
+import { browserFailure, chart, claimError, delays, inputOf, toolsError, view, type Lease, type Move } from './plan.js';
+
+/**
+ * One server with one session whose every step the test decides, beside the bare chart, which is told the same: what the
+ * chart says is what must hold on the wire.
+ */
+export class World {
+  readonly edges = new Set<AnyTransitionDefinition>();
+  readonly #clock = new ManualClock();
+  readonly #tools = new TestTools();
+  readonly #registering = new Gate();
+  readonly #claiming = new Gate();
+  readonly #unexpected: Observation[] = [];
+  readonly #twin;
+  #served!: Served;
+  #stream!: RawSse;
+  #session!: Session;
+  #messages = 0;
+  #wasAnnounced = false;
+
+  private constructor(lease: Lease) {
+    this.#twin = createActor(chart, {
+      input: inputOf(lease),
+      clock: new ManualClock(),
+      inspect: (event) => {
+        if (event.type !== '@xstate.microstep' || event.actorRef !== this.#twin) return;
+        for (const edge of event._transitions) this.edges.add(edge);
+      },
+    });
+  }
+
+  /** A session in `created` whose stream is attached and whose browser, tools and claim are held. */
+  static async start(lease: Lease): Promise<World> {
+    const world = new World(lease);
+    await world.#open(lease);
+    return world;
+  }
+
+  async #open(lease: Lease): Promise<void> {
+    this.#twin.start();
+    this.#twin.send({ type: 'transport.attached' });
+    this.#served = await serve({
+      clock: this.#clock,
+      tools: this.#tools.all,
+      options: { lease, ...delays },
+      onSession: () => this.#registering.pass(),
+      directory: { claim: () => this.#claiming.pass() },
+      observe: (observation) => {
+        if (observation.kind === 'unexpected') this.#unexpected.push(observation);
+      },
+    });
+    this.#served.pool.hold();
+    this.#stream = new RawSse(this.#served.url, { path: '/sse?userId=anna' });
+    await this.#registering.whenReached();
+    const [session] = this.#served.orchestrator.registry.list();
+    if (!session) throw new Error('No session was opened.');
+    this.#session = session;
+    await this.check();
+  }
+
+  /** Makes it happen to the server and tells the chart. Resolves when the server is where the chart is. */
+  async take(move: Move): Promise<void> {
+    const reply = await this.#perform(move);
+    this.#twin.send(move as never);
+    const expected = view(this.#twin.getSnapshot());
+    const agrees = () => JSON.stringify(view(this.#session.actor.getSnapshot())) === JSON.stringify(expected);
+    // Where they never agree, the comparison below says how they differ.
+    await waitFor(this.#session.actor, agrees, { timeout: 3_000 }).catch(() => undefined);
+    expect(view(this.#session.actor.getSnapshot())).toEqual(expected);
+    if (reply) this.#checkReply(move, reply);
+    await this.check();
+  }
+
+  /** What must hold in every state, whatever happened before. */
+  async check(): Promise<void> {
+    const { id, state } = this.#session;
+    const early = state === 'created' || state === 'tools-registered';
+    if (state === 'connected' || state === 'active') {
+      await this.#stream.whenAnnounced();
+      this.#wasAnnounced = true;
+    }
+    if (state === 'closed') await this.#checkClosed();
+    // Another round trip through the server: what it had written before is here now.
+    if (early || state === 'closed') await this.#checkTrueId(state);
+    const [foreign, invented] = await Promise.all([this.#postAs('bert', id), this.#postAs('anna', 'A'.repeat(22))]);
+    expect([foreign.status, foreign.text]).toEqual([404, invented.text]);
+    expect(foreign.json).toMatchObject({ error: { code: -32001, data: { reason: 'unknown' } } });
+    await nextTurn();
+    if (early) expect([this.#stream.status, this.#stream.text]).toEqual([undefined, '']);
+    const announcements = this.#stream.events.filter(({ event }) => event === 'endpoint');
+    expect(announcements).toHaveLength(this.#wasAnnounced ? 1 : 0);
+    expect(this.#unexpected).toEqual([]);
+  }
+
+  /** The session still does what its state says; then everything ends, and nothing is left. */
+  async finish(): Promise<void> {
+    const { state, actor } = this.#session;
+    if (state === 'connected' || state === 'active') {
+      const reply = await this.#post({ id: 'last', method: 'ping' });
+      if (actor.getSnapshot().hasTag('draining')) this.#expectRefusal(reply, 'draining');
+      else expect(await this.#stream.answer('last')).toMatchObject({ id: 'last', result: {} });
+    }
+    const bytes = this.#stream.text;
+    this.#tools.release();
+    this.#registering.open();
+    this.#claiming.open();
+    await this.#served.close();
+    await this.#session.ended;
+    await this.#stream.hangUp();
+    if (state === 'closed') expect(this.#stream.text).toBe(bytes);
+    expect(this.#clock.pending).toBe(0);
+    expect(this.#unexpected).toEqual([]);
+    this.#twin.stop();
+  }
+
+  async #perform(move: Move): Promise<Reply | undefined> {
+    const { pool, url, orchestrator } = this.#served;
+    const { id } = this.#session;
+    const { type } = move;
+    const isLost = this.#session.browserState === 'lost';
+    if (type === 'message.received') return this.#message(String(move['kind']));
+    if (type === 'request.settled') this.#tools.held.find(({ gate }) => !gate.isOpen)?.gate.open();
+    else if (type === 'transport.detached') await this.#stream.hangUp();
+    else if (type === 'session.close') await send(`${url}/api/sessions/${id}`, { method: 'DELETE' });
+    else if (type === 'session.drain') void orchestrator.registry.drain();
+    else if (type === 'browser.leased') isLost ? pool.recover(id) : pool.open();
+    else if (type === 'browser.lost') pool.lose(id);
+    else if (type === 'browser.failed') this.#failBrowser();
+    else if (type.includes('.registering')) type.includes('done') ? this.#registering.open() : this.#registering.fail(toolsError);
+    else if (type.includes('.claiming')) type.includes('done') ? this.#claiming.open() : this.#claiming.fail(claimError);
+    else this.#clock.advance(this.#delayOf(type));
+    return undefined;
+  }
+
+  #failBrowser(): void {
+    const { pool } = this.#served;
+    if (pool.waiting.length === 0) pool.loseForGood(this.#session.id, browserFailure);
+    else pool.fail('browser_unreachable', browserFailure.message);
+  }
+
+  #delayOf(type: string): number {
+    const delay = Object.entries(delays).find(([name]) => type.startsWith(`xstate.after.${name}.`));
+    if (!delay) throw new Error(`No way to make ${type} happen.`);
+    return delay[1];
+  }
+
+  #message(kind: string): Promise<Reply> {
+    this.#messages += 1;
+    const id = this.#messages;
+    if (kind === 'response') return this.#post({ id, result: {} });
+    if (kind === 'notification') return this.#post({ method: 'notifications/initialized' });
+    return this.#post({ id, method: 'tools/call', params: { name: 'hold' } });
+  }
+
+  #checkReply(move: Move, reply: Reply): void {
+    const { state, actor } = this.#session;
+    if (state === 'created' || state === 'tools-registered') this.#expectRefusal(reply, 'not_ready');
+    else if (actor.getSnapshot().hasTag('draining') && move['kind'] === 'request') this.#expectRefusal(reply, 'draining');
+    else expect(reply.status).toBe(202);
+  }
+
+  async #checkTrueId(state: string): Promise<void> {
+    const reply = await this.#postAs('anna', this.#session.id);
+    if (state === 'closed') {
+      const { closedBecause } = this.#twin.getSnapshot().context;
+      this.#expectRefusal(reply, 'closed');
+      expect(reply.json).toMatchObject({ error: { data: { closedBecause } } });
+    } else {
+      this.#expectRefusal(reply, 'not_ready');
+      expect(reply.json).toMatchObject({ error: { data: { state, retryAfterMs: 500 } } });
+    }
+  }
+
+  /** A set-up that failed is answered with its cause; whatever was opened is closed. */
+  async #checkClosed(): Promise<void> {
+    await this.#stream.whenClosed();
+    const { closedBecause, failure } = this.#twin.getSnapshot().context;
+    if (!this.#wasAnnounced && closedBecause !== 'client-closed') {
+      const reason = reasonOf(closedBecause, failure?.reason);
+      expect(this.#stream.status).toBe(catalogue[reason].status);
+      expect(JSON.parse(this.#stream.text)).toMatchObject({
+        id: null,
+        error: { code: catalogue[reason].code, data: { reason }, ...(failure && { message: failure.message }) },
+      });
+    }
+    for (const { context } of this.#tools.held.filter(({ gate }) => !gate.isOpen)) expect(context.signal.aborted).toBe(true);
+    expect(this.#served.orchestrator.registry.list()).toEqual([]);
+    this.#served.pool.open();
+    await this.#session.ended;
+    await nextTurn();
+    expect(this.#served.pool.closed).toEqual(this.#served.pool.opened);
+    expect(this.#clock.pending).toBe(0);
+  }
+
+  #expectRefusal(reply: Reply, reason: Reason): void {
+    const { status, code, retryable } = catalogue[reason];
+    expect([reply.status, reply.json]).toMatchObject([status, { error: { code, data: { reason } } }]);
+    expect(reply.headers['retry-after']).toBe(retryable ? '1' : undefined);
+  }
+
+  #post(message: object): Promise<Reply> {
+    return this.#postAs('anna', this.#session.id, message);
+  }
+
+  #postAs(user: string, id: string, message: object = { id: 'probe', method: 'ping' }): Promise<Reply> {
+    const path = `/message?sessionId=${id}&userId=${user}`;
+    return postJson(`${this.#served.url}${path}`, { jsonrpc: '2.0', ...message });
+  }
+}
+
+/** The entry of the catalogue that a client hears when its session ended before it was announced. */
+function reasonOf(closedBecause: string | null, failed: string | undefined): Reason {
+  if (failed !== undefined) return new Refusal(failed === 'browser_unreachable' ? failed : 'setup_failed').reason;
+  if (closedBecause === 'setup-timeout') return 'setup_timeout';
+  return closedBecause === 'server-draining' ? 'draining' : 'closed';
+}

@@ -1,0 +1,85 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import puppeteer, { type Browser } from 'puppeteer-core';
+import type { Extension } from '../../src/browser/extensions.js';
+import { withProtocol, type ProtocolScope } from '../../src/browser/protocolScope.js';
+import { originOf } from '../../src/browser/extensions.js';
+import { WorkerWatch } from '../../src/browser/serviceWorkers.js';
+
+/** A real Chromium without a window, in which extensions can be installed, and a folder to write them to. */
+export interface ExtensionBrowser {
+  readonly browser: Browser;
+  readonly folder: string;
+  /** Runs with a scope that nobody cancels. */
+  run<T>(use: (scope: ProtocolScope) => Promise<T>): Promise<T>;
+  /** Writes an unpacked extension and answers its folder. */
+  write(name: string, files: Record<string, string>): Promise<string>;
+  /** Puts the worker to sleep, as Chrome does when it idles; resolves when it is down. */
+  stopWorker(extensionId: string): Promise<void>;
+  /** Types and addresses of what is left open apart from Chrome's own surfaces. */
+  open(): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+const flags = [
+  '--no-sandbox',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-quic',
+  '--no-first-run',
+  '--no-startup-window',
+];
+
+export async function startExtensionBrowser(): Promise<ExtensionBrowser> {
+  const folder = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
+  const browser = await puppeteer.launch({
+    executablePath: process.env['CHROME_PATH'] ?? '/usr/bin/chromium',
+    pipe: true,
+    enableExtensions: true,
+    waitForInitialPage: false,
+    args: flags,
+  });
+  const run = <T>(use: (scope: ProtocolScope) => Promise<T>): Promise<T> =>
+    withProtocol(browser, new AbortController().signal, use);
+  return {
+    browser,
+    folder,
+    run,
+    write: (name, files) => write(join(folder, name), files),
+    stopWorker: (extensionId) => run((scope) => stopWorker(scope, extensionId)),
+    open: () =>
+      run(async (scope) =>
+        (await scope.targets()).filter(({ type }) => type !== 'browser_ui').map(({ type, url }) => `${type} ${url}`),
+      ),
+    close: async () => {
+      await browser.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function write(folder: string, files: Record<string, string>): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), content);
+  }
+  return folder;
+}
+
+async function stopWorker(scope: ProtocolScope, extensionId: string): Promise<void> {
+  const watch = await WorkerWatch.open(scope);
+  const page = await scope.hiddenPage();
+  await page.send('ServiceWorker.enable');
+  await page.send('ServiceWorker.stopAllWorkers');
+  await watch.until(() => watch.state(extensionId) === 'stopped');
+}
+
+/** What an extension with this id may be opened at. */
+export const pageOf = ({ id }: Pick<Extension, 'id'>, path: string): string => `${originOf(id)}/${path}`;
+
+/** A manifest that Chrome accepts, with what the test adds. */
+export const manifestOf = (name: string, more: object = {}): string =>
+  JSON.stringify({ manifest_version: 3, name, version: '1.0', ...more });

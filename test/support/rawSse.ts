@@ -1,0 +1,185 @@
+import { once } from 'node:events';
+import { request, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
+import { postJson, type Reply } from './http.js';
+
+export interface SseEvent {
+  readonly event: string;
+  readonly data: string;
+}
+
+export interface RawSseOptions {
+  readonly path?: string;
+  readonly headers?: OutgoingHttpHeaders;
+  /** Runs in the very tick in which the bytes of the endpoint event are read. */
+  readonly atEndpoint?: (stream: RawSse) => void;
+}
+
+/** A client of `GET /sse` that sees bytes: what came, in which order, and how it ended. The test hangs it up. */
+export class RawSse {
+  readonly #url: string;
+  readonly #options: RawSseOptions;
+  readonly #request: ClientRequest;
+  readonly #watchers = new Set<() => void>();
+  #response: IncomingMessage | undefined;
+  #text = '';
+  #unparsed = '';
+  #isClosed = false;
+  readonly events: SseEvent[] = [];
+  readonly comments: string[] = [];
+
+  constructor(url: string, options: RawSseOptions = {}) {
+    this.#url = url;
+    this.#options = options;
+    this.#request = request(new URL(options.path ?? '/sse', url), { agent: false, headers: options.headers ?? {} });
+    this.#request.on('response', (response) => this.#read(response));
+    this.#request.on('error', () => undefined);
+    this.#request.on('close', () => this.#closed());
+    this.#request.end();
+  }
+
+  /** Every byte of the body so far. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** Undefined until the head of the answer came. */
+  get status(): number | undefined {
+    return this.#response?.statusCode;
+  }
+
+  get headers() {
+    return this.#response?.headers ?? {};
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** What the first endpoint event names. */
+  get endpoint(): string | undefined {
+    return this.events.find(({ event }) => event === 'endpoint')?.data;
+  }
+
+  get sessionId(): string {
+    return new URL(this.endpoint ?? '/', this.#url).searchParams.get('sessionId') ?? '';
+  }
+
+  get messages(): JSONRPCMessage[] {
+    return this.events.filter(({ event }) => event === 'message').map(({ data }) => parseMessage(JSON.parse(data)));
+  }
+
+  /** Answers to the request `id`: exactly one is right. */
+  answersTo(id: string | number): JSONRPCMessage[] {
+    return this.messages.filter((message) => !('method' in message) && message.id === id);
+  }
+
+  /** Resolves as soon as `predicate` holds; rejects when the stream ended without it. */
+  async when(predicate: (stream: this) => boolean): Promise<this> {
+    await this.#until(() => predicate(this) || this.#isClosed);
+    if (!predicate(this)) throw new Error(`The stream ended (status ${String(this.status)}) after: ${this.#text}`);
+    return this;
+  }
+
+  whenAnnounced(): Promise<this> {
+    return this.when(({ endpoint }) => endpoint !== undefined);
+  }
+
+  /** Resolves with the answer to the request `id`. */
+  async answer(id: string | number): Promise<JSONRPCMessage> {
+    await this.when(() => this.answersTo(id).length > 0);
+    const [answer] = this.answersTo(id);
+    if (!answer) throw new Error('unreachable');
+    return answer;
+  }
+
+  /** Resolves when the stream is over, whoever ended it. */
+  whenClosed(): Promise<void> {
+    return this.#until(() => this.#isClosed);
+  }
+
+  post(message: unknown, headers: OutgoingHttpHeaders = {}): Promise<Reply> {
+    if (this.endpoint === undefined) throw new Error('Not announced yet.');
+    return postJson(new URL(this.endpoint, this.#url).href, message, headers);
+  }
+
+  /** Posts a request and resolves with its answer on the stream. */
+  async call(id: string | number, method: string, params?: object): Promise<JSONRPCMessage> {
+    const { status, text } = await this.post({ jsonrpc: '2.0', id, method, ...(params && { params }) });
+    if (status !== 202) throw new Error(`${status} ${text}`);
+    return this.answer(id);
+  }
+
+  async initialize(protocolVersion = '2025-11-25'): Promise<JSONRPCMessage> {
+    const clientInfo = { name: 'raw', version: '1' };
+    const answer = await this.call('initialize', 'initialize', { protocolVersion, capabilities: {}, clientInfo });
+    await this.post({ jsonrpc: '2.0', method: 'notifications/initialized' });
+    return answer;
+  }
+
+  /** Stops reading, so that the server's bytes pile up. */
+  pause(): void {
+    this.#response?.pause();
+  }
+
+  resume(): void {
+    this.#response?.resume();
+  }
+
+  /** Cuts the connection, as a client that goes away does. */
+  async hangUp(): Promise<void> {
+    if (this.#isClosed) return;
+    const closed = once(this.#request, 'close');
+    this.#request.destroy();
+    await closed;
+  }
+
+  #read(response: IncomingMessage): void {
+    this.#response = response;
+    response.setEncoding('utf8');
+    response.on('data', (chunk: string) => this.#take(chunk));
+    response.on('error', () => undefined);
+    this.#changed();
+  }
+
+  #take(chunk: string): void {
+    this.#text += chunk;
+    this.#unparsed += chunk;
+    const wasAnnounced = this.endpoint !== undefined;
+    const blocks = this.#unparsed.split('\n\n');
+    this.#unparsed = blocks.pop() ?? '';
+    for (const block of blocks) this.#parse(block);
+    if (!wasAnnounced && this.endpoint !== undefined) this.#options.atEndpoint?.(this);
+    this.#changed();
+  }
+
+  #parse(block: string): void {
+    if (block.startsWith(':')) {
+      this.comments.push(block.slice(1).trim());
+      return;
+    }
+    const field = (name: string): string => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? '';
+    this.events.push({ event: field('event'), data: field('data') });
+  }
+
+  #closed(): void {
+    this.#isClosed = true;
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  #until(predicate: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (!predicate()) return;
+        this.#watchers.delete(look);
+        resolve();
+      };
+      this.#watchers.add(look);
+      look();
+    });
+  }
+}

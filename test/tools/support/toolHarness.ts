@@ -1,0 +1,156 @@
+import puppeteer, { type Browser, type BrowserContext } from 'puppeteer-core';
+import { openSessionPage, type SessionPage } from '../../../src/browser/page.js';
+import type { SessionBrowser } from '../../../src/browser/sessionBrowser.js';
+import { ToolError } from '../../../src/errors.js';
+import type { SessionFacts, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
+
+const chromium = process.env['CHROME_PATH'] ?? '/usr/bin/chromium';
+
+export interface RunOptions {
+  readonly signal?: AbortSignal;
+  readonly workspace?: readonly string[];
+}
+
+export interface ToolHarness {
+  readonly browser: SessionBrowser;
+  /** Runs a tool as the server does: checked arguments, the page's lock, an answer that fits the output schema. */
+  run(name: string, args?: Record<string, unknown>, options?: RunOptions): Promise<ToolAnswer<Record<string, unknown>>>;
+  /** The text of the answer, for reading. */
+  text(name: string, args?: Record<string, unknown>, options?: RunOptions): Promise<string>;
+  /** The message of the ToolError that the call has to end with. */
+  refusal(name: string, args?: Record<string, unknown>, options?: RunOptions): Promise<string>;
+  close(): Promise<void>;
+}
+
+export const sessionFacts: SessionFacts = {
+  id: 'session-of-a-test',
+  user: 'local',
+  transport: 'sse',
+  state: 'active',
+  createdAt: new Date(0),
+  client: { name: 'test', version: '1.0.0' },
+  protocolVersion: '2025-06-18',
+  toolCalls: 3,
+  lease: 'eager',
+  browserState: 'ready',
+};
+
+/** One real browser with one blank page, and the given tools on it. Closed by the caller. */
+export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarness> {
+  const chrome = await puppeteer.launch({
+    executablePath: chromium,
+    enableExtensions: true,
+    pipe: true,
+    args: [
+      '--no-sandbox',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--disable-quic',
+      '--no-first-run',
+    ],
+  });
+  const browser = new HarnessBrowser(chrome, await chrome.version());
+  await browser.newPage();
+  const harness: ToolHarness = {
+    browser,
+    run: (name, args = {}, options = {}) => runTool(findTool(tools, name), args, options, browser),
+    text: async (name, args, options) => (await harness.run(name, args, options)).text,
+    async refusal(name, args, options) {
+      try {
+        const answer = await harness.run(name, args, options);
+        throw new Error(`${name} answered instead of refusing: ${answer.text}`);
+      } catch (error) {
+        if (error instanceof ToolError) return error.message;
+        throw error;
+      }
+    },
+    close: () => chrome.close(),
+  };
+  return harness;
+}
+
+function findTool(tools: readonly Tool[], name: string): Tool {
+  const tool = tools.find((candidate) => candidate.name === name);
+  if (!tool) throw new Error(`No tool ${name}`);
+  return tool;
+}
+
+async function runTool(
+  tool: Tool,
+  args: Record<string, unknown>,
+  { signal = new AbortController().signal, workspace = [] }: RunOptions,
+  browser: SessionBrowser,
+): Promise<ToolAnswer<Record<string, unknown>>> {
+  const { pageId, ...checked } = tool.input.parse(args);
+  const context: ToolContext = { session: sessionFacts, signal, workspace, progress: () => undefined };
+  const call = async (): Promise<ToolAnswer<Record<string, unknown>>> => {
+    if (tool.needs === 'nothing') return tool.handler(checked, context);
+    if (tool.needs !== 'page') return tool.handler(tool.input.parse(args), { ...context, browser });
+    const page = browser.page(typeof pageId === 'number' ? pageId : undefined);
+    const run = () => tool.handler(checked, { ...context, browser, page });
+    return tool.lock === false ? run() : page.locked(signal, run);
+  };
+  const answer = await call();
+  tool.output.parse(answer.structured);
+  return answer;
+}
+
+/** The least that tools need of a session's browser: the launched browser's default context. */
+class HarnessBrowser implements SessionBrowser {
+  readonly isolation = 'process';
+  readonly mode = 'launch';
+  readonly browser: Browser;
+  readonly context: BrowserContext;
+  readonly product: string;
+  #pages: SessionPage[] = [];
+  #selected: SessionPage | undefined;
+  #lastId = 0;
+
+  constructor(browser: Browser, product: string) {
+    this.browser = browser;
+    this.context = browser.defaultBrowserContext();
+    this.product = product;
+  }
+
+  get selected(): SessionPage | undefined {
+    return this.#selected;
+  }
+
+  pages(): readonly SessionPage[] {
+    return this.#pages;
+  }
+
+  page(pageId?: number): SessionPage {
+    const found = pageId === undefined ? this.#selected : this.#pages.find((page) => page.id === pageId);
+    if (!found) throw new ToolError('No such page.');
+    return found;
+  }
+
+  select(pageId: number): SessionPage {
+    return (this.#selected = this.page(pageId));
+  }
+
+  async newPage(options: { background?: boolean } = {}): Promise<SessionPage> {
+    const page = await openSessionPage({ id: ++this.#lastId, page: await this.context.newPage() });
+    this.#pages.push(page);
+    if (options.background !== true) this.#selected = page;
+    return page;
+  }
+
+  async closePage(pageId: number): Promise<void> {
+    const page = this.page(pageId);
+    this.#pages = this.#pages.filter((candidate) => candidate !== page);
+    if (this.#selected === page) this.#selected = this.#pages.at(-1);
+    await page.dispose();
+    await page.page.close();
+  }
+
+  ensureProcess(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  takeNotices(): string[] {
+    return [];
+  }
+}

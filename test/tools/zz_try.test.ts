@@ -1,0 +1,47 @@
+import { startToolHarness } from './support/toolHarness.js';
+import { startPageServer } from '../../src/selftest/pageServer.js';
+import { lookTools } from '../../src/tools/look.js';
+import { pageTools } from '../../src/tools/pages.js';
+import { navigationTools } from '../../src/tools/navigation.js';
+import { inputTools } from '../../src/tools/input/index.js';
+import { sessionTools } from '../../src/tools/session.js';
+test('try', async () => {
+  const h = await startToolHarness([...lookTools, ...pageTools, ...navigationTools, ...inputTools, ...sessionTools]);
+  const log = (x: unknown) => process.stdout.write(String(x) + '\n');
+  const srv = await startPageServer();
+  const port = new URL(srv.url).port;
+  srv.server.removeAllListeners('request');
+  srv.server.on('request', (q, r) => { r.setHeader('content-type', 'text/html');
+    if (q.url === '/') r.end(`<title>top</title><div style="height:1500px">x</div><iframe src="/in"></iframe><iframe src="http://localhost:${port}/in"></iframe><div id=src draggable=true style="width:80px;height:30px" role=button aria-label=Src ondragstart="event.dataTransfer.setData('text/plain','x')">drag</div><div role=button aria-label=Dst style="width:80px;height:60px" ondragover="event.preventDefault()" ondrop="this.textContent='dropped '+event.dataTransfer.getData('text/plain');this.ariaLabel='dropped'">here</div><button onclick="document.getElementById('f').click()">Choose</button><input id=f type=file hidden onchange="document.title=this.files[0].name"><button onclick="location='/slow'">Nav</button><a href="/in" target=_blank>pop</a>`);
+    else if (q.url === '/slow') setTimeout(() => r.end('<title>slow</title>slow page'), 300);
+    else r.end(`<button onclick="this.textContent='clicked '+location.host">In</button><input aria-label=F>`); });
+  try {
+    log(await h.text('list_browser_capabilities'));
+    log(await h.text('navigate_page', { url: srv.url + '/' }));
+    let s = await h.text('take_snapshot'); log(s);
+    const u = (n: string, k=0) => [...s.matchAll(new RegExp(`uid=(e\\d+) ${n}`, 'g'))][k]?.[1];
+    log(await h.text('click', { uid: u('button "In"') }));
+    log(await h.text('click', { uid: u('button "In"', 1) }));
+    log(await h.text('fill', { uid: u('textbox "F"', 1), value: 'abc' }));
+    log(await h.text('drag', { from_uid: u('button "Src"'), to_uid: u('button "Dst"') }));
+    log(await h.text('upload_file', { uid: u('button "Choose"'), filePaths: ['package.json'] }, {workspace: [process.cwd()]}));
+    log(await h.text('click', { uid: u('link "pop"') }));
+    s = await h.text('take_snapshot'); log(s);
+    log(await h.text('take_screenshot', { uid: u('button "In"'.replace('In','.*localhost') ) }));
+    log(await h.text('evaluate_script', { function: 'el => el.textContent', args: [{uid: u('button "clicked localhost')}] }));
+    log(await h.text('evaluate_script', { function: '() => { const a = {b: 1n, u: undefined, d: document}; a.a = a; return a }'}));
+    log(await h.text('evaluate_script', { function: '() => undefined'}));
+    log(await h.text('evaluate_script', { function: '() => { location.href = "/slow" }'}));
+    log(await h.refusal('click', { uid: u('button "Nav"') }));
+    log(await h.text('navigate_page_history', { navigate: 'back' }));
+    s = await h.text('take_snapshot');
+    log(await h.text('click', { uid: u('button "Nav"') }));
+    log(await h.text('wait_for', { text: ['nope', 'slow page'] }));
+    log(await h.refusal('wait_for', { text: ['nope'], timeout: 100 }));
+    log(await h.refusal('evaluate_script', { function: '() => { throw new Error("x") }'}));
+    log(await h.refusal('evaluate_script', { function: 'const x = 1'}));
+    const ac = new AbortController(); setTimeout(() => ac.abort(new Error('stop')), 300);
+    log(await h.run('evaluate_script', { function: '() => { while(true); }'}, {signal: ac.signal}).catch(e => e.message));
+    log(await h.text('evaluate_script', { function: '() => 5'}));
+  } finally { await h.close(); await srv.close(); }
+}, 60000);

@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { machines } from '../machines/index.js';
+import { readChart } from './chart.js';
+import { eventTableOf } from './eventTable.js';
+import { layOut } from './layout.js';
+import { readLayers } from './layers.js';
+import { layersPageOf, layersSvgOf } from './layersPicture.js';
+import { fenced } from './markdown.js';
+import { mermaidOf } from './mermaid.js';
+import { fillMarkers } from './readme.js';
+import { drawChart } from './stateSvg.js';
+import { studioJsonOf } from './studio.js';
+
+/** A generated file: its path below the root of the project, and all that it should hold. */
+export interface Artefact {
+  readonly path: string;
+  readonly content: string;
+}
+
+/** Makes every generated file in memory, from the charts, the layer list and the catalogues. Writes nothing. */
+export async function makeArtefacts(root: string): Promise<Artefact[]> {
+  const layers = await readLayers(root);
+  const charts = await Promise.all(machines.map(chartArtefacts));
+  const readme = await readFile(join(root, 'README.md'), 'utf8');
+  return [
+    ...charts.flat(),
+    { path: 'visualizations/layers.svg', content: layersSvgOf(layers) },
+    { path: 'visualizations/layers.md', content: layersPageOf(layers) },
+    { path: 'README.md', content: fillMarkers(readme) },
+  ];
+}
+
+/** The artefacts whose files hold something else, or are missing. */
+export async function differing(root: string, artefacts: readonly Artefact[]): Promise<Artefact[]> {
+  const current = await Promise.all(
+    artefacts.map(({ path }) => readFile(join(root, path), 'utf8').catch(() => undefined)),
+  );
+  return artefacts.filter(({ content }, index) => content !== current[index]);
+}
+
+async function chartArtefacts({ name, machine, eventTypes }: (typeof machines)[number]): Promise<Artefact[]> {
+  const chart = readChart(machine);
+  const mermaid = mermaidOf(chart);
+  const page = [
+    `# ${name}`,
+    '',
+    chart.description,
+    '',
+    `Events on the arrows, guards in brackets, actions after a slash. [What each state does with each event](${name}.events.md).`,
+    `[JSON for Stately Studio](${name}.json).`,
+    '',
+    `![State chart: ${name}](${name}.svg)`,
+    '',
+    '## The same as Mermaid',
+    '',
+    fenced('mermaid', mermaid),
+    '',
+  ].join('\n');
+  const svg = drawChart(await layOut(chart), `State chart: ${name}`);
+  return [
+    { path: `visualizations/${name}.svg`, content: svg },
+    { path: `visualizations/${name}.mmd`, content: mermaid },
+    { path: `visualizations/${name}.md`, content: page },
+    { path: `visualizations/${name}.json`, content: studioJsonOf(machine) },
+    { path: `visualizations/${name}.events.md`, content: eventTableOf(chart, eventTypes) },
+  ];
+}

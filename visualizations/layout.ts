@@ -1,0 +1,164 @@
+import elkModule, { type ElkExtendedEdge, type ElkNode } from 'elkjs/lib/elk.bundled.js';
+import { anyOf, arrowsOf, dotOf, type Arrow } from './arrows.js';
+import { cardOf, labelLines, labelSize, padding, type Card } from './card.js';
+import { allStates, type State } from './chart.js';
+
+// The package is CommonJS and exports the class as `default`, which Node and TypeScript see one level apart.
+const Elk = elkModule.default;
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface Area extends Point {
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Box extends Area {
+  readonly state: State;
+  readonly card: Card;
+  readonly depth: number;
+  /** One of several that are all entered together. */
+  readonly region: boolean;
+}
+
+export interface Line {
+  readonly points: readonly Point[];
+  readonly ending: boolean;
+  readonly label: (Area & { readonly lines: readonly string[] }) | null;
+}
+
+/** A chart with a place for everything, in pixels from the top left. Boxes come outer before inner. */
+export interface Picture extends Area {
+  readonly boxes: readonly Box[];
+  readonly dots: readonly Area[];
+  /** The sign "any state" of charts that have transitions on their root. */
+  readonly any: Area | null;
+  readonly lines: readonly Line[];
+}
+
+const dotSize = { width: 12, height: 12 };
+const leafTextWidth = 290;
+const anySize = { width: 84, height: 26 };
+
+const rootOptions = {
+  'elk.algorithm': 'layered',
+  'elk.direction': 'DOWN',
+  'elk.hierarchyHandling': 'INCLUDE_CHILDREN',
+  'elk.edgeRouting': 'ORTHOGONAL',
+  'elk.json.shapeCoords': 'ROOT',
+  'elk.json.edgeCoords': 'ROOT',
+  'elk.randomSeed': '1',
+};
+
+/** The way through the chart is kept straight and short, at the cost of the arrows to its end. */
+const preferred = { 'elk.layered.priority.straightness': '10', 'elk.layered.priority.shortness': '10' };
+
+/** Every box is laid out as a graph of its own, which does not take these from the one around it. */
+const levelOptions = {
+  'elk.layered.nodePlacement.strategy': 'NETWORK_SIMPLEX',
+  'elk.spacing.nodeNode': '28',
+  'elk.spacing.edgeNode': '18',
+  'elk.spacing.edgeEdge': '14',
+  'elk.spacing.edgeLabel': '4',
+  'elk.layered.spacing.nodeNodeBetweenLayers': '34',
+  'elk.layered.spacing.edgeNodeBetweenLayers': '18',
+  'elk.layered.spacing.edgeEdgeBetweenLayers': '14',
+};
+
+/**
+ * Lays a chart out. The same chart gives the same picture each time. The first round finds how wide the outer boxes get,
+ * the second breaks their text to that width.
+ */
+export async function layOut(root: State): Promise<Picture> {
+  const narrow = await layOutWith(root, new Map());
+  return layOutWith(root, new Map(narrow.boxes.map(({ state, width }) => [state, width - 2 * padding])));
+}
+
+async function layOutWith(root: State, textWidths: ReadonlyMap<State, number>): Promise<Picture> {
+  const arrows = arrowsOf(root);
+  const labelled = new Set(arrows.flatMap((arrow) => (arrow.ending ? [] : arrow.transitions)));
+  const textWidth = (state: State): number =>
+    state.states.length === 0 ? leafTextWidth : (textWidths.get(state) ?? leafTextWidth);
+  const cards = new Map(allStates(root).map((state) => [state, cardOf(state, labelled, textWidth(state))]));
+  const graph = graphOf(root, cards);
+  const any = arrows.some(({ source }) => source === anyOf(root)) ? [{ id: anyOf(root), ...anySize }] : [];
+  const placed = await new Elk().layout({
+    ...graph,
+    children: [...any, ...(graph.children ?? [])],
+    layoutOptions: { ...graph.layoutOptions, ...rootOptions },
+    edges: arrows.map(edgeOf),
+  });
+  return readPicture(root, cards, arrows, placed);
+}
+
+function graphOf(state: State, cards: ReadonlyMap<State, Card>): ElkNode {
+  const { width, height } = known(cards.get(state), state.id);
+  if (state.states.length === 0) return { id: state.id, width, height };
+  const dot = state.initial === null ? [] : [{ id: dotOf(state), ...dotSize }];
+  return {
+    id: state.id,
+    layoutOptions: {
+      ...levelOptions,
+      'elk.padding': `[top=${height + 8},left=18,bottom=18,right=18]`,
+      'elk.nodeSize.constraints': '[MINIMUM_SIZE]',
+      'elk.nodeSize.minimum': `(${width},${height})`,
+    },
+    children: [...dot, ...state.states.map((child) => graphOf(child, cards))],
+  };
+}
+
+/** All edges belong to the root, whatever they connect, so that their coordinates do. */
+function edgeOf({ id, source, target, transitions, ending, backward }: Arrow): ElkExtendedEdge {
+  const lines = ending ? [] : labelLines(transitions);
+  const labels = lines.length === 0 ? [] : [{ text: lines.join('\n'), ...labelSize(lines) }];
+  const direction = { 'elk.layered.priority.direction': backward ? '0' : '10' };
+  return {
+    id,
+    sources: [source],
+    targets: [target],
+    labels,
+    layoutOptions: ending ? {} : { ...preferred, ...direction },
+  };
+}
+
+function readPicture(root: State, cards: ReadonlyMap<State, Card>, arrows: readonly Arrow[], placed: ElkNode): Picture {
+  const nodes = new Map(allNodes(placed).map((node) => [node.id, areaOf(node)]));
+  const edges = new Map((placed.edges ?? []).map((edge) => [edge.id, edge]));
+  const boxesOf = (state: State, depth: number, region: boolean): Box[] => [
+    { ...known(nodes.get(state.id), state.id), state, card: known(cards.get(state), state.id), depth, region },
+    ...state.states.flatMap((child) => boxesOf(child, depth + 1, state.type === 'parallel')),
+  ];
+  return {
+    ...areaOf(placed),
+    boxes: boxesOf(root, 0, false),
+    dots: allStates(root).flatMap((state) => nodes.get(dotOf(state)) ?? []),
+    any: nodes.get(anyOf(root)) ?? null,
+    lines: arrows.map((arrow) => lineOf(arrow, known(edges.get(arrow.id), arrow.id))),
+  };
+}
+
+function allNodes(node: ElkNode): ElkNode[] {
+  return [node, ...(node.children ?? []).flatMap(allNodes)];
+}
+
+function areaOf({ x = 0, y = 0, width = 0, height = 0 }: Partial<Area>): Area {
+  return { x, y, width, height };
+}
+
+function lineOf({ ending }: Arrow, edge: ElkExtendedEdge): Line {
+  const section = known(edge.sections?.[0], edge.id);
+  const label = edge.labels?.[0];
+  return {
+    points: [section.startPoint, ...(section.bendPoints ?? []), section.endPoint],
+    ending,
+    label: label === undefined ? null : { ...areaOf(label), lines: (label.text ?? '').split('\n') },
+  };
+}
+
+function known<Value>(value: Value | undefined, id: string): Value {
+  if (value === undefined) throw new Error(`The layout lost "${id}".`);
+  return value;
+}
