@@ -1,4 +1,10 @@
-import express, { type Application, type ErrorRequestHandler, type NextFunction, type Request, type Response } from 'express';
+import express, {
+  type Application,
+  type ErrorRequestHandler,
+  type NextFunction,
+  type Request,
+  type Response,
+} from 'express';
 import { messageOf, Refusal } from './errors.js';
 import type { Log } from './log.js';
 import { guardDoors } from './transport/doors.js';
@@ -69,17 +75,13 @@ function readJson(limit: number): Handler {
 function listSessions({ registry, clock }: AppDeps): object[] {
   return registry
     .list()
-    .map((session) => ({
-      id: session.id,
-      user: session.user,
-      transport: session.transport,
-      state: session.state,
-      client: session.client,
-      protocolVersion: session.protocolVersion,
-      createdAt: session.createdAt.toISOString(),
-      ageMs: clock.now() - session.createdAt.getTime(),
-      browser: session.browserState,
-      calls: session.toolCalls,
+    .map((session) => session.facts())
+    .map(({ createdAt, toolCalls, browserState, ...facts }) => ({
+      ...facts,
+      createdAt: createdAt.toISOString(),
+      ageMs: clock.now() - createdAt.getTime(),
+      browser: browserState,
+      calls: toolCalls,
     }))
     .reverse();
 }

@@ -1,5 +1,6 @@
 import type { Application } from 'express';
 import { createApp } from './app.js';
+import { openBrowserPool } from './browser/pool.js';
 import type { BrowserPool } from './browser/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { systemClock, type Clock } from './clock.js';
@@ -7,6 +8,7 @@ import { defineConfig, type Config, type Options } from './config.js';
 import { Refusal } from './errors.js';
 import { silentLog, type Log } from './log.js';
 import { createMetrics } from './metrics.js';
+import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
 import { createObserver, type Observation } from './session/observer.js';
 import { provideSession } from './session/sessionActor.js';
 import type { Session, SessionParts } from './session/session.js';
@@ -26,8 +28,10 @@ export interface OrchestratorOptions {
   readonly config?: Config;
   /** Default: every tool of this package. */
   readonly tools?: readonly Tool[];
-  /** Where browsers come from. The orchestrator closes it. */
-  readonly pool: BrowserPool;
+  /** Where browsers come from; the orchestrator closes it. Default: launched or attached, as configured. */
+  readonly pool?: BrowserPool;
+  /** Where to look for a browser: the values of `CHROME_PATH` and `PATH`. */
+  readonly search?: { readonly chromePath?: string | undefined; readonly searchPath?: string | undefined };
   readonly log?: Log;
   readonly clock?: Clock;
   /** Where sessions are claimed. Default: this process alone. */
@@ -49,16 +53,21 @@ export interface Orchestrator {
   close(): Promise<void>;
 }
 
-/** Builds a server from its parts. Nothing runs before `listen`; whoever creates it calls `close`. */
-export function createOrchestrator(given: OrchestratorOptions): Orchestrator {
+/**
+ * Builds a server from its parts. No port is opened before `listen` and no browser started before a session needs one;
+ * whoever creates it calls `close`. Throws a `ConfigError` on options that are not allowed.
+ */
+export async function createOrchestrator(given: OrchestratorOptions = {}): Promise<Orchestrator> {
   const config = given.config ?? defineConfig(given.options);
-  const { pool, clock = systemClock, log = silentLog } = given;
+  const { clock = systemClock, log = silentLog } = given;
   const startedAt = clock.now();
   const metrics = createMetrics();
   const catalogue = compileCatalogue(given.tools ?? allTools);
   const registry = new SessionRegistry(config);
   const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
   const inspect = createObserver(clock, folds);
+  const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
+  const pool = given.pool ?? (await openBrowserPool({ config, supervise, ...given.search }));
   const { directory = memoryDirectory, onSession } = given;
   const parts = sessionParts({ config, registry, pool, clock, log, inspect, directory, onSession });
   const selectTools = toolSelector(catalogue, config.tools);

@@ -5,7 +5,7 @@ import { untilQuiet } from './inPage.js';
 import type { SessionPage } from './page.js';
 
 /** How long a page must be still to count as settled: longer than the timers that scripts use to render "later". */
-const quietMs = 80;
+const quietMs = 60;
 const settleLimitMs = 3_000;
 const maxRounds = 50;
 

@@ -2,7 +2,6 @@ import type { CDPEvents, CDPSession, Protocol } from 'puppeteer-core';
 
 /** What a page waits for before it shows a result. Streams, beacons and pictures are not among it. */
 const awaitedTypes: ReadonlySet<Protocol.Network.ResourceType> = new Set([
-  'Document',
   'Stylesheet',
   'Script',
   'XHR',
@@ -56,6 +55,8 @@ export class Activity {
   }
 
   #watchLoads(cdp: CDPSession): void {
+    // Only asked for: the load begins in a moment, if nothing stands against it.
+    this.#on(cdp, 'Page.frameRequestedNavigation', () => this.#begin(undefined));
     this.#on(cdp, 'Page.frameStartedLoading', ({ frameId }) => this.#begin(this.#loading.add(frameId)));
     this.#on(cdp, 'Page.frameStoppedLoading', ({ frameId }) => this.#end(this.#loading.delete(frameId)));
     this.#on(cdp, 'Page.frameDetached', ({ frameId }) => this.#end(this.#loading.delete(frameId)));

@@ -1,7 +1,6 @@
 import type { Config } from '../config.js';
 import type { Log } from '../log.js';
-import { createOrchestrator } from '../orchestrator.js';
-import type { BrowserPool } from '../browser/lease.js';
+import { createOrchestrator, type OrchestratorOptions } from '../orchestrator.js';
 
 export interface Running {
   readonly url: string;
@@ -9,9 +8,9 @@ export interface Running {
   close(): Promise<void>;
 }
 
-/** `greenroom serve`: opens the port and says where. The caller closes it. */
-export async function serve(config: Config, pool: BrowserPool, log: Log): Promise<Running> {
-  const orchestrator = createOrchestrator({ config, pool, log });
+/** Opens the port and says where. The caller closes it. */
+export async function serve(config: Config, search: OrchestratorOptions['search'], log: Log): Promise<Running> {
+  const orchestrator = await createOrchestrator({ config, log, ...(search && { search }) });
   try {
     const { url } = await orchestrator.listen();
     log.info('ready', { sse: `${url}/sse`, health: `${url}/health`, browser: config.browser, lease: config.lease });

@@ -44,7 +44,8 @@ export async function callTool(call: Call, environment: CallEnvironment): Promis
   const signal = AbortSignal.any([cancelled, deadline.signal]);
   try {
     const answer = await untilAborted(signal, run(tool, checked.data, call, environment, signal));
-    return success(answer, environment.lease.current?.takeNotices() ?? []);
+    const structured = tool.output.parse(answer.structured);
+    return success({ ...answer, structured }, environment.lease.current?.takeNotices() ?? []);
   } catch (error) {
     cancelled.throwIfAborted();
     return failure(describeError(tool, error, ms, environment), environment.lease.current?.takeNotices());

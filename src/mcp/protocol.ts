@@ -14,7 +14,12 @@ export type { JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCRespon
 export const protocolVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
 
 /** JSON-RPC 2.0, section 5.1. */
-export const rpcCodes = { invalidRequest: -32600, methodNotFound: -32601, invalidParams: -32602, internal: -32603 } as const;
+export const rpcCodes = {
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+  internal: -32603,
+} as const;
 
 /** Levels of `logging/setLevel` (RFC 5424), least important first. */
 export const logLevels = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;

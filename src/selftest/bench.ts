@@ -58,12 +58,12 @@ export class Bench {
     return nonce;
   }
 
-  /** The uid of the element with this name in the selected page. */
-  async uidOf(name: string): Promise<string> {
+  /** The uid of the element with this role and name in the selected page. */
+  async uidOf(role: string, name: string): Promise<string> {
     const { text } = await this.call('take_snapshot');
-    const line = text.split('\n').find((candidate) => candidate.includes(`"${name}"`) && candidate.includes('uid='));
+    const line = text.split('\n').find((candidate) => candidate.includes(` ${role} "${name}"`));
     const uid = line && /uid=(\S+)/.exec(line)?.[1];
-    assert.ok(uid, `no element "${name}" in the snapshot:\n${text}`);
+    assert.ok(uid, `no ${role} "${name}" in the snapshot:\n${text}`);
     return uid;
   }
 
@@ -76,8 +76,6 @@ export class Bench {
   status(): Promise<unknown> {
     return this.evaluate('document.querySelector("#status").textContent');
   }
-
-  /** Ends the session. */
 
   async #request(name: string, args: Arguments): Promise<CallToolResult> {
     const result = await this.#client.callTool({ name, arguments: args }, CallToolResultSchema, { timeout: 120_000 });

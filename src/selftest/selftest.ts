@@ -71,7 +71,7 @@ async function runChecks(bench: Bench, listed: readonly string[], write: (line: 
   }
   for (const name of unchecked) write(`FAIL ${name.padEnd(width)}  has no check`);
   if (listed.length === 0) write('FAIL the server lists no tools');
-  return { passed, failed: Math.max(1 - passed, listed.length - passed) };
+  return { passed, failed: Math.max(listed.length, 1) - passed };
 }
 
 async function runCheck(bench: Bench, check: Check, width: number): Promise<{ line: string; ok: boolean }> {

@@ -1,4 +1,4 @@
-import { isMachineSnapshot, type InspectionEvent } from 'xstate';
+import { isMachineSnapshot, type InspectedMicrostepEvent, type InspectionEvent } from 'xstate';
 import type { Clock } from '../clock.js';
 
 /** One fact from the inspection stream. Logs, metrics and the inspector are folds over these and hold no other hook. */
@@ -19,9 +19,21 @@ export type Observation =
       /** The actor's context after it. */
       readonly context: unknown;
     }
-  | { readonly kind: 'event'; readonly machine: string; readonly actor: string; readonly state: string; readonly event: { readonly type: string } }
+  | {
+      readonly kind: 'event';
+      readonly machine: string;
+      readonly actor: string;
+      readonly state: string;
+      readonly event: { readonly type: string };
+    }
   /** An event that the state neither handles nor names as a no-op (S9). */
-  | { readonly kind: 'unexpected'; readonly machine: string; readonly actor: string; readonly state: string; readonly cause: string };
+  | {
+      readonly kind: 'unexpected';
+      readonly machine: string;
+      readonly actor: string;
+      readonly state: string;
+      readonly cause: string;
+    };
 
 export type Fold = (observation: Observation) => void;
 
@@ -56,13 +68,29 @@ export function createObserver(clock: Clock, folds: readonly Fold[]) {
       const durationMs = track ? at - track.since : 0;
       const { event: causing } = event;
       const { context } = snapshot;
-      tell({ kind: 'transition', machine, actor, from, to, cause: causing.type, at, durationMs, event: causing, context });
+      tell({
+        kind: 'transition',
+        machine,
+        actor,
+        from,
+        to,
+        cause: causing.type,
+        at,
+        durationMs,
+        event: causing,
+        context,
+      });
     } else if (track && event.type === '@xstate.event') {
       tell({ kind: 'event', machine: track.machine, actor, state: track.state, event: event.event });
-    } else if (track && event.type === '@xstate.microstep' && event._transitions.length === 0) {
+    } else if (track && event.type === '@xstate.microstep' && isUnexpected(event)) {
       tell({ kind: 'unexpected', machine: track.machine, actor, state: track.state, cause: event.event.type });
     }
   };
+}
+
+/** XState tells of its own (`xstate.done.state.…`) whether or not a chart listens; only our events are closed unions. */
+function isUnexpected({ event, _transitions }: InspectedMicrostepEvent): boolean {
+  return _transitions.length === 0 && !event.type.startsWith('xstate.');
 }
 
 function topLevel(value: unknown): string {

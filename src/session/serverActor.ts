@@ -32,7 +32,9 @@ export function startServer(parts: ServerParts): ListeningServer {
   const http = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs }, parts.app);
 
   const listener = fromCallback<{ type: 'none' }, Record<never, never>>(({ sendBack }) => {
-    http.once('error', (error: NodeJS.ErrnoException) => sendBack({ type: 'listener.failed', failure: describe(error) }));
+    http.once('error', (error: NodeJS.ErrnoException) =>
+      sendBack({ type: 'listener.failed', failure: describe(error) }),
+    );
     http.listen(config.port, config.host, () => {
       const address = http.address();
       const port = typeof address === 'object' && address !== null ? address.port : config.port;
@@ -78,7 +80,8 @@ export function startServer(parts: ServerParts): ListeningServer {
   async function whenOpened(): Promise<{ url: string; port: number }> {
     const snapshot = await waitFor(actor, ({ value }) => value !== 'starting');
     const { port, failure } = snapshot.context;
-    if (failure !== null || port === null) throw new Error(failure?.message ?? 'The server was stopped before it listened.');
+    if (failure !== null || port === null)
+      throw new Error(failure?.message ?? 'The server was stopped before it listened.');
     const host = config.host.includes(':') && !config.host.startsWith('[') ? `[${config.host}]` : config.host;
     return { url: `http://${host}:${port}`, port };
   }

@@ -40,7 +40,7 @@ export interface SessionRequest {
  * One client session: the actor that decides, and the handles that it owns. The registry opens and forgets it; the chart
  * alone says what may happen when. Everything it owned is released when `ended` resolves (S5).
  */
-export class Session implements SessionFacts {
+export class Session {
   readonly id: string;
   readonly principal: Principal;
   readonly createdAt: Date;
@@ -92,30 +92,27 @@ export class Session implements SessionFacts {
     return this.principal.user;
   }
 
-  get transport(): string {
-    return this.channel.kind;
-  }
-
   /** The top-level state: one of the five. */
   get state(): string {
     const { value } = this.actor.getSnapshot();
     return typeof value === 'string' ? value : (Object.keys(value)[0] ?? '');
   }
 
-  get client() {
-    return this.server.client;
-  }
-
-  get protocolVersion(): string | null {
-    return this.server.protocolVersion;
-  }
-
-  get toolCalls(): number {
-    return this.server.toolCalls;
-  }
-
-  get browserState(): string {
-    return this.actor.getSnapshot().context.browser;
+  /** What tools and operators may know of it, as it is now. */
+  facts(): SessionFacts {
+    const { client, protocolVersion, toolCalls } = this.server;
+    return {
+      id: this.id,
+      user: this.user,
+      transport: this.channel.kind,
+      state: this.state,
+      createdAt: this.createdAt,
+      client,
+      protocolVersion,
+      toolCalls,
+      lease: this.lease,
+      browserState: this.actor.getSnapshot().context.browser,
+    };
   }
 
   /** Starts the actor and attaches the channel. Called once, after the session is in the directory. */
@@ -186,7 +183,9 @@ export class Session implements SessionFacts {
       toolSet,
       serverInfo: parts.serverInfo,
       environment: {
-        session,
+        get session(): SessionFacts {
+          return session.facts();
+        },
         workspace: parts.workspace,
         clock: parts.clock,
         log: parts.log,

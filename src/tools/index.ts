@@ -1,4 +1,21 @@
+import { consoleTools } from './console.js';
 import type { Tool } from './defineTool.js';
+import { extensionTools } from './extensions/index.js';
+import { inputTools } from './input/index.js';
+import { lookTools } from './look.js';
+import { navigationTools } from './navigation.js';
+import { networkTools } from './network.js';
+import { pageTools } from './pages.js';
+import { sessionTools } from './session.js';
 
-/** Every tool of this package. */
-export const allTools: readonly Tool[] = [];
+/** Every tool of this package, in the order in which clients list them. */
+export const allTools: readonly Tool[] = [
+  ...sessionTools,
+  ...pageTools,
+  ...navigationTools,
+  ...lookTools,
+  ...inputTools,
+  ...consoleTools,
+  ...networkTools,
+  ...extensionTools,
+];

@@ -99,10 +99,11 @@ const getSessionInfo = defineTool({
   }),
   annotations: readOnly,
   handler(_args, { session, workspace }) {
-    const { client, createdAt, ...facts } = session;
+    // Named one by one: the facts come from a live object that holds far more than them.
+    const { id, user, transport, state, client, protocolVersion, toolCalls, lease, browserState } = session;
     const structured = {
-      ...facts,
-      createdAt: createdAt.toISOString(),
+      ...{ id, user, transport, state, protocolVersion, toolCalls, lease, browserState },
+      createdAt: session.createdAt.toISOString(),
       client: client && `${client.name} ${client.version}`,
       workspace: [...workspace],
     };

@@ -15,8 +15,8 @@ function recorded(claim: () => Promise<void> = () => Promise.resolve()) {
         sendBack({ type: 'browser.leased' });
         return () => void doings.push('released');
       }),
-      registerTools: fromPromise<void, object>(() => Promise.resolve()),
-      claim: fromPromise<void, object>(() => {
+      registerTools: fromPromise<void, { id: string }>(() => Promise.resolve()),
+      claim: fromPromise<void, { id: string }>(() => {
         doings.push('claimed');
         return claim();
       }),
@@ -43,7 +43,11 @@ describe('a session that is restored from its stored state', () => {
 
     const second = recorded();
     const snapshot = second.machine.resolveState({ value: 'closed', context: before.getSnapshot().context });
-    const after = createActor(second.machine, { snapshot: stored as typeof snapshot, clock: second.clock }).start();
+    const after = createActor(second.machine, {
+      snapshot: stored as typeof snapshot,
+      input,
+      clock: second.clock,
+    }).start();
     expect(after.getSnapshot().value).toEqual({ active: { serving: 'busy' } });
     expect(after.getSnapshot().context).toEqual(before.getSnapshot().context);
     after.send({ type: 'message.received', kind: 'request' });
@@ -63,7 +67,11 @@ describe('a session that is restored from its stored state', () => {
 
     const second = recorded();
     const snapshot = second.machine.resolveState({ value: 'closed', context: before.getSnapshot().context });
-    const after = createActor(second.machine, { snapshot: stored as typeof snapshot, clock: second.clock }).start();
+    const after = createActor(second.machine, {
+      snapshot: stored as typeof snapshot,
+      input,
+      clock: second.clock,
+    }).start();
     await waitFor(after, ({ value }) => value === 'connected');
     expect(second.doings).toEqual(['leased', 'claimed', 'announced']);
     after.stop();

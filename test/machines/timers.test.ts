@@ -1,8 +1,9 @@
 import { createActor, fromCallback, fromPromise, SimulatedClock, waitFor } from 'xstate';
 import { browserMachine, serverMachine, sessionMachine } from '../../machines/index.js';
 
-const never = fromPromise<void, object>(() => new Promise<void>(() => undefined));
-const atOnce = fromPromise<void, object>(() => Promise.resolve());
+type Id = { id: string };
+const never = <Input>() => fromPromise<void, Input>(() => new Promise<void>(() => undefined));
+const atOnce = fromPromise<void, Id>(() => Promise.resolve());
 const ignore = (): void => undefined;
 
 const sessionDelays = {
@@ -13,7 +14,7 @@ const sessionDelays = {
   drainTimeout: 5_000,
 };
 
-function startSession(setup: typeof never, resumable = false) {
+function startSession(setup: typeof atOnce, resumable = false) {
   const clock = new SimulatedClock();
   const machine = sessionMachine.provide({
     actors: { browserLease: fromCallback(ignore), registerTools: setup, claim: atOnce },
@@ -33,7 +34,7 @@ async function connect(resumable = false) {
 
 describe('time in the session chart', () => {
   test('a setup that takes longer than `setupTimeout` closes the session (S8)', () => {
-    const { clock, actor } = startSession(never);
+    const { clock, actor } = startSession(never<Id>());
     clock.increment(sessionDelays.setupTimeout - 1);
     expect(actor.getSnapshot().status).toBe('active');
     clock.increment(1);
@@ -139,7 +140,7 @@ describe('time in the server chart', () => {
   test('sessions and browsers that do not end are left behind, each after its own bound', () => {
     const clock = new SimulatedClock();
     const machine = serverMachine.provide({
-      actors: { listener: fromCallback(ignore), drainSessions: never, closeBrowsers: never },
+      actors: { listener: fromCallback(ignore), drainSessions: never(), closeBrowsers: never() },
       actions: { stopAccepting: ignore },
       delays: { drainTimeout: 1_000, closeTimeout: 2_000 },
     });

@@ -24,9 +24,9 @@ export const inputChecks: readonly Check[] = [
     tool: 'click',
     async run(bench) {
       const nonce = await bench.openControls();
-      const uid = await bench.uidOf('Save');
+      const uid = await bench.uidOf('button', 'Save');
       const status = await statusAfter(bench, 'click', { uid });
-      assert.equal(status, `saved  red false ${nonce}`);
+      assert.equal(status, `saved /red/false ${nonce}`);
       return `pressed "Save": status became ${String(status)}`;
     },
   },
@@ -34,7 +34,10 @@ export const inputChecks: readonly Check[] = [
     tool: 'hover',
     async run(bench) {
       const nonce = await bench.openControls();
-      assert.equal(await statusAfter(bench, 'hover', { uid: await bench.uidOf('Hover') }), `hovered ${nonce}`);
+      assert.equal(
+        await statusAfter(bench, 'hover', { uid: await bench.uidOf('button', 'Hover') }),
+        `hovered ${nonce}`,
+      );
       return 'the page saw the mouse enter';
     },
   },
@@ -42,7 +45,7 @@ export const inputChecks: readonly Check[] = [
     tool: 'drag',
     async run(bench) {
       const nonce = await bench.openControls();
-      const [from_uid, to_uid] = [await bench.uidOf('Source'), await bench.uidOf('Goal')];
+      const [from_uid, to_uid] = [await bench.uidOf('button', 'Source'), await bench.uidOf('button', 'Goal')];
       assert.equal(await statusAfter(bench, 'drag', { from_uid, to_uid }), `dropped cargo ${nonce}`);
       return 'the goal got what was dragged';
     },
@@ -52,10 +55,14 @@ export const inputChecks: readonly Check[] = [
     async run(bench) {
       await bench.openControls();
       const word = randomUUID();
-      const { text } = await bench.call('fill', { uid: await bench.uidOf('Name'), value: word, includeSnapshot: true });
+      const { text } = await bench.call('fill', {
+        uid: await bench.uidOf('textbox', 'Name'),
+        value: word,
+        includeSnapshot: true,
+      });
       assert.equal(await valueOf(bench, 'name'), word);
       assertIncludes(text, word);
-      await bench.call('fill', { uid: await bench.uidOf('Colour'), value: 'green' });
+      await bench.call('fill', { uid: await bench.uidOf('combobox', 'Colour'), value: 'green' });
       assert.equal(await valueOf(bench, 'colour'), 'green');
       return 'a text and a choice';
     },
@@ -66,13 +73,13 @@ export const inputChecks: readonly Check[] = [
       const nonce = await bench.openControls();
       const word = randomUUID();
       const elements = [
-        { uid: await bench.uidOf('Name'), value: word },
-        { uid: await bench.uidOf('Agree'), value: 'true' },
+        { uid: await bench.uidOf('textbox', 'Name'), value: word },
+        { uid: await bench.uidOf('checkbox', 'Agree'), value: 'true' },
       ];
       const { text } = await bench.call('fill_form', { elements, includeSnapshot: true });
       assertIncludes(text, word);
-      await bench.call('click', { uid: await bench.uidOf('Save') });
-      assert.equal(await bench.status(), `saved ${word} red true ${nonce}`);
+      await bench.call('click', { uid: await bench.uidOf('button', 'Save') });
+      assert.equal(await bench.status(), `saved ${word}/red/true ${nonce}`);
       return 'two fields, saved by the page';
     },
   },
@@ -83,13 +90,13 @@ export const inputChecks: readonly Check[] = [
       const word = randomUUID();
       const file = join(bench.folder, `${word}.txt`);
       await writeFile(file, `content ${word}`);
-      const { text } = await bench.call('upload_file', { uid: await bench.uidOf('File'), filePaths: [file] });
+      const { text } = await bench.call('upload_file', { uid: await bench.uidOf('button', 'File'), filePaths: [file] });
       assert.notEqual(text, '');
       const wanted = `uploaded ${basename(file)}: content ${word} ${nonce}`;
       await bench.call('wait_for', { text: [wanted] });
       assert.equal(await bench.status(), wanted);
       assertIncludes(
-        await bench.refusal('upload_file', { uid: await bench.uidOf('File'), filePaths: ['/etc/hostname'] }),
+        await bench.refusal('upload_file', { uid: await bench.uidOf('button', 'File'), filePaths: ['/etc/hostname'] }),
         'outside',
       );
       return 'the page read the file; one outside the workspace was refused';
@@ -103,7 +110,7 @@ export const inputChecks: readonly Check[] = [
       const { text } = await bench.call('press_key', { key: 'k' });
       assertIncludes(text, 'k');
       assert.equal(await valueOf(bench, 'name'), 'k');
-      assert.equal(await statusAfter(bench, 'press_key', { key: 'Enter' }), `saved k red false ${nonce}`);
+      assert.equal(await statusAfter(bench, 'press_key', { key: 'Enter' }), `saved k/red/false ${nonce}`);
       return 'a letter, and Enter sent the form';
     },
   },
@@ -115,7 +122,7 @@ export const inputChecks: readonly Check[] = [
       const word = randomUUID();
       const { text } = await bench.call('type_text', { text: word, submitKey: 'Enter' });
       assertIncludes(text, 'Enter');
-      assert.equal(await bench.status(), `saved ${word} red false ${nonce}`);
+      assert.equal(await bench.status(), `saved ${word}/red/false ${nonce}`);
       return 'a word and Enter';
     },
   },

@@ -20,7 +20,7 @@ export const lookChecks: readonly Check[] = [
       assert.match(text, new RegExp(`uid=\\S+ button "${word}"`));
       assertIncludes(data['snapshot'], word);
       assertIncludes(text, nonce);
-      assert.equal(await bench.uidOf(word), await bench.uidOf(word));
+      assert.equal(await bench.uidOf('button', word), await bench.uidOf('button', word));
       return `${text.split('\n').length} lines, uids stay`;
     },
   },
@@ -33,7 +33,7 @@ export const lookChecks: readonly Check[] = [
       const { text, data } = await bench.call('find_in_snapshot', { text: word, context: 0 });
       assert.ok(Number(data['matches']) >= 1);
       assertIncludes(data['lines'], word);
-      assertIncludes(text, await bench.uidOf(word));
+      assertIncludes(text, await bench.uidOf('button', word));
       const none = await bench.call('find_in_snapshot', { text: randomUUID() });
       assert.equal(none.data['matches'], 0);
       return 'one button found, a missing one not';
@@ -48,7 +48,7 @@ export const lookChecks: readonly Check[] = [
       const bytes = Buffer.from(whole?.data ?? '', 'base64');
       assert.equal(bytes.subarray(0, 8).toString('hex'), pngSignature);
       assert.deepEqual(pngSize(bytes), [640, 480]);
-      const button = await bench.call('take_screenshot', { uid: await bench.uidOf('Save') });
+      const button = await bench.call('take_screenshot', { uid: await bench.uidOf('button', 'Save') });
       const [width, height] = pngSize(Buffer.from(button.images[0]?.data ?? '', 'base64'));
       assert.ok(width < 200 && height < 100, `${width} × ${height} is more than a button`);
       assert.match(button.text, /\d+ × \d+/);
@@ -63,7 +63,7 @@ export const lookChecks: readonly Check[] = [
       const word = randomUUID();
       const { text, data } = await bench.call('evaluate_script', {
         function: 'async (word, element) => ({ word, tag: element.tagName, nonce: document.title })',
-        args: [word, { uid: await bench.uidOf('Save') }],
+        args: [word, { uid: await bench.uidOf('button', 'Save') }],
       });
       assert.deepEqual(JSON.parse(String(data['result'])), { word, tag: 'BUTTON', nonce: `Selftest ${nonce}` });
       assertIncludes(text, word);

@@ -130,12 +130,12 @@ export const pageChecks: readonly Check[] = [
     tool: 'handle_dialog',
     async run(bench) {
       const nonce = await bench.openControls();
-      const clicked = await bench.call('click', { uid: await bench.uidOf('Ask') });
+      const clicked = await bench.call('click', { uid: await bench.uidOf('button', 'Ask') });
       assertIncludes(clicked.text, 'What is it?');
       const { text } = await bench.call('handle_dialog', { action: 'accept', promptText: 'a stone' });
       assertIncludes(text, 'prompt');
       assert.equal(await bench.status(), `answered a stone ${nonce}`);
-      await bench.call('click', { uid: await bench.uidOf('Ask') });
+      await bench.call('click', { uid: await bench.uidOf('button', 'Ask') });
       await bench.call('handle_dialog', { action: 'dismiss' });
       assert.equal(await bench.status(), `answered null ${nonce}`);
       return 'a prompt answered, and one dismissed';

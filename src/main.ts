@@ -1,0 +1,78 @@
+#!/usr/bin/env node
+import { runProgram, type Commands } from './cli/program.js';
+import { serve, type Running } from './cli/serve.js';
+import type { Config } from './config.js';
+import { messageOf } from './errors.js';
+import { createLog } from './log.js';
+
+/** The process edge: arguments, environment, signals, streams. Nothing else reads or writes them. */
+
+const search = { chromePath: process.env['CHROME_PATH'], searchPath: process.env['PATH'] };
+
+const write = (line: string): void => void process.stdout.write(`${line}\n`);
+const writeError = (line: string): void => void process.stderr.write(`${line}\n`);
+
+/** Resolves at the first SIGINT or SIGTERM. The second one ends the process at once; browsers end with it. */
+function stopAsked(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const ask = (signal: NodeJS.Signals): void => {
+      for (const name of ['SIGINT', 'SIGTERM'] as const) {
+        process.off(name, ask);
+        process.on(name, () => process.exit(1));
+      }
+      resolve(signal);
+    };
+    process.on('SIGINT', ask);
+    process.on('SIGTERM', ask);
+  });
+}
+
+/** A server for one command, on a free port, with only warnings in its log. */
+async function startServer(config: Config): Promise<Running> {
+  const { prepareBrowser } = await import('./cli/installBrowser.js');
+  await prepareBrowser(config, search, writeError);
+  const log = createLog({ ...config, logLevel: 'warn' }, process.stderr.isTTY);
+  return serve({ ...config, port: 0 }, search, log);
+}
+
+const commands: Commands = {
+  async serve(config) {
+    const log = createLog(config, process.stderr.isTTY);
+    process.on('unhandledRejection', (error) => log.error('unhandled rejection', { error: messageOf(error) }));
+    const { prepareBrowser } = await import('./cli/installBrowser.js');
+    await prepareBrowser(config, search, writeError);
+    const stop = stopAsked();
+    const running = await serve(config, search, log);
+    log.info('stopping', { signal: await stop });
+    await running.close();
+    log.info('stopped');
+    return 0;
+  },
+
+  async selftest(config, url) {
+    const { selftest } = await import('./cli/selftest.js');
+    return selftest({ url, write, startServer: () => startServer(config) });
+  },
+
+  async call(config, url, tool, args) {
+    const { call } = await import('./cli/call.js');
+    const running = url === undefined ? await startServer(config) : undefined;
+    try {
+      return await call({ url: url ?? running?.url ?? '', tool, args, write });
+    } finally {
+      await running?.close();
+    }
+  },
+
+  async doctor(config) {
+    const { doctor } = await import('./cli/doctor.js');
+    return doctor({ config, search, write });
+  },
+
+  async installBrowser() {
+    const { installBrowser } = await import('./cli/installBrowser.js');
+    return installBrowser({ write });
+  },
+};
+
+process.exitCode = await runProgram(process.argv.slice(2), process.env, commands, writeError);

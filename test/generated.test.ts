@@ -1,0 +1,97 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createMachine } from 'xstate';
+import { machines } from '../machines/index.js';
+import { differing, makeArtefacts, type Artefact } from '../visualizations/artefacts.js';
+import { readChart } from '../visualizations/chart.js';
+import { layOut, type Area, type Picture } from '../visualizations/layout.js';
+import { fillMarkers } from '../visualizations/readme.js';
+
+const root = process.cwd();
+let artefacts: Artefact[];
+
+beforeAll(async () => {
+  artefacts = await makeArtefacts(root);
+});
+
+test('every picture, table and generated part of README is current: `npm run visualize` would change nothing', async () => {
+  expect(artefacts.length).toBeGreaterThan(5 * machines.length);
+  expect((await differing(root, artefacts)).map(({ path }) => path)).toEqual([]);
+});
+
+test('the same charts make the same bytes', async () => {
+  expect(await makeArtefacts(root)).toEqual(artefacts);
+});
+
+test('a changed or missing file is noticed', async () => {
+  const copy = await mkdtemp(join(tmpdir(), 'greenroom-generated-'));
+  try {
+    await mkdir(join(copy, 'visualizations'));
+    await Promise.all(artefacts.map(({ path, content }) => writeFile(join(copy, path), content)));
+    await writeFile(join(copy, 'visualizations/session.mmd'), 'stateDiagram-v2');
+    await rm(join(copy, 'visualizations/layers.svg'));
+    const paths = (await differing(copy, artefacts)).map(({ path }) => path);
+    expect(paths.sort()).toEqual(['visualizations/layers.svg', 'visualizations/session.mmd']);
+  } finally {
+    await rm(copy, { recursive: true });
+  }
+});
+
+test('a README that asks for a table nobody makes is refused', () => {
+  expect(() => fillMarkers('<!-- generated:weather -->\n<!-- /generated -->')).toThrow(/"weather"/);
+});
+
+test('README has every generated table', async () => {
+  const readme = await readFile(join(root, 'README.md'), 'utf8');
+  const names = [...readme.matchAll(/<!-- generated:(\w+) -->/g)].map(([, name]) => name);
+  expect(names).toEqual(expect.arrayContaining(['options', 'errors', 'tools']));
+});
+
+describe.each(machines.map(({ name, machine }) => ({ name, machine })))('the picture of the $name chart', (entry) => {
+  let picture: Picture;
+
+  beforeAll(async () => {
+    picture = await layOut(readChart(entry.machine));
+  });
+
+  test('puts no label on a box of its level, nor on another label', () => {
+    const { boxes, lines } = picture;
+    const leaves = boxes.filter(({ state }) => state.states.length === 0);
+    const labels = lines.flatMap(({ label }) => label ?? []);
+    const hits = labels.flatMap((label, index) => [
+      ...leaves.filter((box) => overlap(label, box)).map(({ state }) => `${label.lines.join()} on ${state.id}`),
+      ...labels
+        .slice(index + 1)
+        .filter((other) => overlap(label, other))
+        .map((other) => `${label.lines.join()} on ${other.lines.join()}`),
+    ]);
+    expect(hits).toEqual([]);
+    expect(leaves.length).toBeGreaterThan(3);
+  });
+
+  test('keeps text inside its box and lines at right angles', () => {
+    const { boxes, lines } = picture;
+    expect(boxes.filter(({ card, width, height }) => card.width > width + 1 || card.height > height + 1)).toEqual([]);
+    for (const { points } of lines) {
+      points.slice(1).forEach((point, index) => {
+        const before = points[index] ?? point;
+        expect(Math.min(Math.abs(point.x - before.x), Math.abs(point.y - before.y))).toBeLessThan(0.01);
+      });
+    }
+  });
+
+  test('is accompanied by JSON that XState reads as the same chart', async () => {
+    const json = await readFile(join(root, `visualizations/${entry.name}.json`), 'utf8');
+    const copy = createMachine(JSON.parse(json) as Parameters<typeof createMachine>[0]);
+    const shape = ({ states, ...rest }: ReturnType<typeof readChart>): object => ({
+      ...rest,
+      states: states.map(shape),
+    });
+    expect(shape(readChart(copy))).toEqual(shape(readChart(entry.machine)));
+  });
+});
+
+function overlap(a: Area, b: Area): boolean {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+}
