@@ -66,12 +66,12 @@ const commands: Commands = {
 
   async doctor(config) {
     const { doctor } = await import('./cli/doctor.js');
-    return doctor({ config, search, write });
+    return doctor({ config, ...search, write });
   },
 
   async installBrowser() {
     const { installBrowser } = await import('./cli/installBrowser.js');
-    return installBrowser({ write });
+    return installBrowser(search, write);
   },
 };
 

@@ -10,10 +10,14 @@ export async function untilAborted<T>(
   if (signal === undefined) return work;
   return new Promise<T>((resolve, reject) => {
     const onAbort = (): void => {
-      reject(signal.reason);
+      // Whatever the reason is, it is handed on as it is.
+      reject(signal.reason as Error);
       work.then(release, () => undefined);
     };
-    if (signal.aborted) return onAbort();
+    if (signal.aborted) {
+      onAbort();
+      return;
+    }
     signal.addEventListener('abort', onAbort, { once: true });
     work.then(
       (value) => {

@@ -32,11 +32,25 @@ const dropped: ReadonlySet<string> = new Set(['InlineTextBox', 'LineBreak', 'Lis
 const transparent: ReadonlySet<string> = new Set([
   'none',
   'generic',
+  'LabelText',
   'Section',
   'LayoutTable',
   'LayoutTableRow',
   'LayoutTableCell',
   'rowgroup',
+]);
+/** Roles whose content is presentation: their name says it. */
+const named: ReadonlySet<string> = new Set([
+  'button',
+  'checkbox',
+  'image',
+  'menuitem',
+  'menuitemcheckbox',
+  'menuitemradio',
+  'option',
+  'radio',
+  'switch',
+  'tab',
 ]);
 /** States that are shown when true, or with their value when it is a word. */
 const states: readonly string[] = [
@@ -120,7 +134,8 @@ function draft(source: AXNode, walk: Walk, role: string, name: string, children:
 }
 
 function shown(node: Draft, options: TreeOptions): SnapshotNode {
-  const children = joinText(node.children).filter((child) => !repeats(child, node));
+  const joined = joinText(node.children);
+  const children = joined.filter((child, index) => !repeats(child, node, joined[index - 1], joined[index + 1]));
   const [only] = children;
   // A paragraph of one text is one line, not two.
   const merged = node.name === '' && children.length === 1 && only?.role === 'text';
@@ -145,13 +160,13 @@ function joinText(nodes: readonly Draft[]): Draft[] {
   return joined;
 }
 
-function repeats(child: Draft, parent: Draft): boolean {
-  return child.role === 'text' && parent.name !== '' && parent.role !== 'RootWebArea' && includes(parent, child);
-}
-
-function includes(parent: Draft, child: Draft): boolean {
-  const value = collapse(text(parent.source.value));
-  return parent.name.includes(child.name) || value === child.name;
+/** Whether a text says only what its parent's name or value says, or the name of the field that it labels. */
+function repeats(child: Draft, parent: Draft, before: Draft | undefined, after: Draft | undefined): boolean {
+  if (child.role !== 'text') return false;
+  if (before?.name === child.name || after?.name === child.name) return true;
+  if (parent.name === '' || parent.role === 'RootWebArea') return false;
+  if (named.has(parent.role) || parent.name.includes(child.name)) return true;
+  return collapse(text(parent.source.value)) === child.name;
 }
 
 function detailsOf(source: AXNode, name: string, role: string, verbose: boolean): string {

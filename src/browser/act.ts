@@ -77,12 +77,7 @@ export async function act<T>(
 }
 
 /** Whether the page came to rest within the limit. Rejects with the signal's reason only. */
-async function settle(
-  page: SessionPage,
-  activity: Activity,
-  signal: AbortSignal,
-  limitMs: number,
-): Promise<boolean> {
+async function settle(page: SessionPage, activity: Activity, signal: AbortSignal, limitMs: number): Promise<boolean> {
   const limit = AbortSignal.timeout(limitMs);
   const either = AbortSignal.any([signal, limit]);
   try {

@@ -1,12 +1,7 @@
 import type { CDPEvents, CDPSession, Protocol } from 'puppeteer-core';
 
 /** What a page waits for before it shows a result. Streams, beacons and pictures are not among it. */
-const awaitedTypes: ReadonlySet<Protocol.Network.ResourceType> = new Set([
-  'Stylesheet',
-  'Script',
-  'XHR',
-  'Fetch',
-]);
+const awaitedTypes: ReadonlySet<Protocol.Network.ResourceType> = new Set(['Stylesheet', 'Script', 'XHR', 'Fetch']);
 
 /**
  * What a page does from now on: loads and requests that began and did not end. Owned by the action it watches, which
@@ -91,7 +86,8 @@ export class Activity {
     if (frame.parentId !== undefined) return;
     this.#navigated = frame.url;
     // What the left document asked for is nobody's any more, and not always reported as ended.
-    for (const [requestId, loaderId] of this.#requests) if (loaderId !== frame.loaderId) this.#requests.delete(requestId);
+    for (const [requestId, loaderId] of this.#requests)
+      if (loaderId !== frame.loaderId) this.#requests.delete(requestId);
   }
 
   #end(_: unknown): void {

@@ -9,29 +9,40 @@ export interface AttachOptions {
   readonly url: string;
   readonly signal: AbortSignal;
   readonly ledger: Ledger;
+  /** How long the browser may take to answer. Default five seconds. */
+  readonly timeoutMs?: number;
 }
-
-const answerTimeoutMs = 5_000;
 
 /**
  * Connects to somebody else's running browser. Closing the connection leaves that browser and its tabs running. All
- * targets are visible, extension pages and service workers too. Throws `browser_unreachable` with cause and mend within
- * five seconds, or the signal's reason.
+ * targets are visible, extension pages and service workers too. Throws `browser_unreachable` with cause and mend, or the
+ * signal's reason.
  */
 export async function attachBrowser(options: AttachOptions): Promise<BrowserConnection> {
-  const { url, ledger } = options;
-  const deadline = AbortSignal.timeout(answerTimeoutMs);
+  const { url, ledger, timeoutMs = 5_000 } = options;
+  const deadline = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([options.signal, deadline]);
   try {
-    const endpoint = url.startsWith('http') ? { browserURL: url } : { browserWSEndpoint: url };
-    const connecting = puppeteer.connect({ ...endpoint, defaultViewport: null });
+    const browserWSEndpoint = await socketOf(url, signal);
+    const connecting = puppeteer.connect({ browserWSEndpoint, defaultViewport: null });
     const browser = await untilAborted(connecting, signal, (late) => void late.disconnect());
     ledger.connections.opened += 1;
     return await describe(browser, ledger);
   } catch (error) {
     options.signal.throwIfAborted();
-    throw unreachable(url, deadline.aborted ? `no answer in ${answerTimeoutMs / 1000} s` : causeOf(error), error);
+    throw unreachable(url, deadline.aborted ? `no answer in ${timeoutMs} ms` : causeOf(error), error);
   }
+}
+
+/** Asked here and not by the library, whose question cannot be taken back. */
+async function socketOf(url: string, signal: AbortSignal): Promise<string> {
+  if (!url.startsWith('http')) return url;
+  const answer = await fetch(new URL('/json/version', url), { signal });
+  const version: unknown = answer.ok ? await answer.json() : undefined;
+  if (typeof version === 'object' && version !== null && 'webSocketDebuggerUrl' in version) {
+    return String(version.webSocketDebuggerUrl);
+  }
+  throw new Error(`${url}/json/version answered ${answer.status}, not as a browser does`);
 }
 
 async function describe(browser: Browser, ledger: Ledger): Promise<BrowserConnection> {

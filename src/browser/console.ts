@@ -3,22 +3,23 @@ import {
   describeException,
   describeLogEntry,
   describeRuntimeCall,
+  maxArgumentChars,
   maxArguments,
   withArgument,
   type ConsoleMessage,
   type Said,
 } from './consoleMessage.js';
 import { Ring, type RingReading } from './ring.js';
-import { describeDeep, isAbridged } from './remoteObject.js';
+import { isAbridged } from './remoteObject.js';
 import { followSessions, unlessGone, type Following, type Handlers, type Source } from './sessions.js';
+import { writeValue } from './valueText.js';
 
 export type { CodeLocation, ConsoleLevel, ConsoleMessage, StackFrame } from './consoleMessage.js';
 
 const maxEntries = 2_000;
 const maxBytes = 2 * 1024 ** 2;
-/** Arguments being read deeper at once; past it the preview stands. */
+/** Arguments being read in full at once; past it the preview stands. */
 const maxReadings = 16;
-const maxDepth = 4;
 
 const violations = [
   { name: 'longTask', threshold: 200 },
@@ -112,7 +113,7 @@ export class ConsoleCollector {
       .filter(({ arg }) => isAbridged(arg));
     const message = describeRuntimeCall(event);
     const id = this.#record(message, source, extension);
-    for (const { arg, index } of abridged) this.#readDeep(id, index, arg, source.session);
+    for (const { arg, index } of abridged) this.#readFully(id, index, arg, source.session);
     if (event.args.some((arg) => arg.objectId !== undefined)) this.#release(source.session);
   }
 
@@ -138,27 +139,28 @@ export class ConsoleCollector {
     });
   }
 
-  /** Replaces the preview of one argument by its content, four levels deep. Runs no code of the page's. */
-  #readDeep(id: number, index: number, { objectId }: Protocol.Runtime.RemoteObject, session: CDPSession): void {
+  /** Replaces the preview of one argument by its content. Whatever would have side effects in the page is refused. */
+  #readFully(id: number, index: number, { objectId }: Protocol.Runtime.RemoteObject, session: CDPSession): void {
     if (objectId === undefined || this.#readings >= maxReadings) return;
     this.#readings++;
-    void unlessGone(
-      session.send('Runtime.callFunctionOn', {
-        objectId,
-        functionDeclaration: 'function () { return this; }',
-        silent: true,
-        serializationOptions: { serialization: 'deep', maxDepth },
-      }),
-    ).then((answer) => {
+    const reading = session.send('Runtime.callFunctionOn', {
+      objectId,
+      functionDeclaration: writeValue.toString(),
+      arguments: [{ value: maxArgumentChars }],
+      returnByValue: true,
+      silent: true,
+      throwOnSideEffect: true,
+    });
+    void unlessGone(reading).then((answer) => {
       this.#readings--;
-      const value = answer?.result.deepSerializedValue;
-      if (value === undefined) return;
-      this.#ring.amend(id, (message) => withArgument(message, index, describeDeep(value)));
+      const text: unknown = answer?.result.value;
+      if (answer?.exceptionDetails !== undefined || typeof text !== 'string') return;
+      this.#ring.amend(id, (message) => withArgument(message, index, text));
     });
   }
 
   /**
-   * Lets go of the values that console events hold on to. Commands are answered in order, so what is being read deeper is
+   * Lets go of the values that console events hold on to. Commands are answered in order, so what is being read in full is
    * read first; one release at a time, however fast the page logs.
    */
   #release(session: CDPSession): void {

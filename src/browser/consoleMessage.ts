@@ -52,7 +52,7 @@ export type Said = Pick<
 >;
 
 const maxTextChars = 2_000;
-const maxArgumentChars = 8_000;
+export const maxArgumentChars = 8_000;
 /** Further arguments of a message are left out. */
 export const maxArguments = 20;
 const maxFrames = 30;

@@ -33,7 +33,8 @@ export class PageElement {
       awaitPromise: true,
       returnByValue: true,
     });
-    if (exceptionDetails) throw new ToolError(`uid ${this.uid}: ${exceptionDetails.exception?.description ?? 'failed'}`);
+    if (exceptionDetails)
+      throw new ToolError(`uid ${this.uid}: ${exceptionDetails.exception?.description ?? 'failed'}`);
     return result.value;
   }
 
@@ -79,5 +80,7 @@ export async function findElement(page: SessionPage, uid: string): Promise<PageE
 export async function releaseElements(page: SessionPage): Promise<void> {
   // A page that waits for a dialog answers nothing; what is held goes at the next release, or with its document.
   if (page.dialogs.open) return;
-  await Promise.allSettled(page.frames.sessions().map((cdp) => cdp.send('Runtime.releaseObjectGroup', { objectGroup })));
+  await Promise.allSettled(
+    page.frames.sessions().map((cdp) => cdp.send('Runtime.releaseObjectGroup', { objectGroup })),
+  );
 }

@@ -11,13 +11,17 @@ import {
 } from '@puppeteer/browsers';
 import { Refusal } from '../errors.js';
 
-export interface ExecutableOptions {
-  /** `--executable-path`. */
-  readonly executablePath?: string | undefined;
+/** What the environment says about where browsers are. Only the process edge reads it. */
+export interface BrowserSearch {
   /** The value of `CHROME_PATH`. */
   readonly chromePath?: string | undefined;
   /** The value of `PATH`. */
   readonly searchPath?: string | undefined;
+}
+
+export interface ExecutableOptions extends BrowserSearch {
+  /** `--executable-path`. */
+  readonly executablePath?: string | undefined;
   /** Where `install-browser` puts browsers. */
   readonly cacheFolder?: string;
 }

@@ -4,6 +4,8 @@ import { originOf, readManifest, type Extension, type Manifest } from './extensi
 import type { SessionPage } from './page.js';
 import type { ProtocolScope } from './protocolScope.js';
 
+type Target = Protocol.Target.TargetInfo;
+
 /** The places where an extension's code runs. `page`: any other document of its own, in a tab or a frame. */
 export const contextKinds = ['service_worker', 'popup', 'options', 'side_panel', 'offscreen', 'page'] as const;
 export type ContextKind = (typeof contextKinds)[number];
@@ -17,23 +19,23 @@ export interface ExtensionContext {
 }
 
 /**
- * What runs of this extension now, apart from content scripts. A document is what its manifest says about its address:
+ * What runs of this extension among the browser's targets; content scripts are no targets. A document is what its manifest says about its address:
  * the popup's page opened in a tab counts as the popup.
  */
-export async function listContexts(scope: ProtocolScope, extension: Extension): Promise<ExtensionContext[]> {
-  const [targets, manifest] = await Promise.all([scope.targets(), readManifest(extension)]);
+export async function contextsAmong(targets: readonly Target[], extension: Extension): Promise<ExtensionContext[]> {
+  const manifest = (await readManifest(extension)) ?? {};
   const prefix = `${originOf(extension.id)}/`;
   return targets
     .filter(({ url }) => url.startsWith(prefix))
     .map((target) => ({
-      kind: kindOf(target, prefix, manifest ?? {}),
+      kind: kindOf(target, prefix, manifest),
       targetId: target.targetId,
       url: target.url,
       title: target.title,
     }));
 }
 
-function kindOf({ type, url }: Protocol.Target.TargetInfo, prefix: string, manifest: Manifest): ContextKind {
+function kindOf({ type, url }: Target, prefix: string, manifest: Manifest): ContextKind {
   if (type === 'service_worker') return 'service_worker';
   // Manifest V3 has no background pages; Chrome gives this type to offscreen documents.
   if (type === 'background_page') return 'offscreen';

@@ -1,6 +1,6 @@
 import { ToolError } from '../errors.js';
 import { evaluateInTarget, type Evaluated } from './evaluateInTarget.js';
-import { addressOf, contentWorld, listContexts, type ContextKind } from './extensionContexts.js';
+import { addressOf, contentWorld, contextsAmong, type ContextKind } from './extensionContexts.js';
 import type { Extension } from './extensions.js';
 import type { SessionPage } from './page.js';
 import type { ProtocolScope } from './protocolScope.js';
@@ -29,7 +29,8 @@ export async function evaluateInDocument(
   kind: ContextKind,
   code: string,
 ): Promise<Evaluated> {
-  const context = (await listContexts(scope, extension)).find((candidate) => candidate.kind === kind);
+  const contexts = await contextsAmong(await scope.targets(), extension);
+  const context = contexts.find((candidate) => candidate.kind === kind);
   if (!context) throw await notOpen(extension, kind);
   return evaluateInTarget(scope, { session: await scope.attach(context.targetId) }, code);
 }

@@ -85,7 +85,8 @@ export function parseChord(chord: string): Chord {
   const last = parts.at(-1) ?? '';
   const before = parts.slice(0, -1);
   const modifiers = before.filter(isModifier);
-  if (modifiers.length === before.length && isModifier(last)) return { modifiers: [...modifiers, last], key: undefined };
+  if (modifiers.length === before.length && isModifier(last))
+    return { modifiers: [...modifiers, last], key: undefined };
   const key = findKey(last);
   if (key && modifiers.length === before.length) return { modifiers, key };
   throw new ToolError(
@@ -123,7 +124,12 @@ async function stroke(cdp: CDPSession, key: Key, held: number): Promise<void> {
   const pressed = shifted ? { ...key, key: key.key.toUpperCase(), text: key.key.toUpperCase() } : key;
   const writes = (held & ~modifierBits.Shift) === 0;
   const { text: _, ...silent } = pressed;
-  const down = dispatch(cdp, writes && pressed.text !== undefined ? 'keyDown' : 'rawKeyDown', writes ? pressed : silent, held);
+  const down = dispatch(
+    cdp,
+    writes && pressed.text !== undefined ? 'keyDown' : 'rawKeyDown',
+    writes ? pressed : silent,
+    held,
+  );
   // Both are on their way at once: the browser keeps their order, and half the waiting is saved.
   await Promise.all([down, dispatch(cdp, 'keyUp', silent, held)]);
 }

@@ -41,6 +41,10 @@ export class LeasedBrowser implements SessionBrowser {
     return this.#seat.connection.product;
   }
 
+  get isAlive(): boolean {
+    return this.browser.connected;
+  }
+
   get seat(): Seat {
     return this.#seat;
   }

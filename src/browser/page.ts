@@ -101,12 +101,7 @@ export async function openSessionPage(options: { id: number; page: Page }): Prom
   const cdp = await options.page.createCDPSession();
   const page = new SessionPage({ ...options, cdp });
   try {
-    await Promise.all([
-      cdp.send('Page.enable'),
-      page.frames.start(),
-      page.console.ready,
-      page.network.ready,
-    ]);
+    await Promise.all([cdp.send('Page.enable'), page.frames.start(), page.console.ready, page.network.ready]);
     return page;
   } catch (error) {
     await page.dispose();

@@ -1,4 +1,4 @@
-import type { BrowserContext, Target } from 'puppeteer-core';
+import { TargetType, type BrowserContext, type Page, type Target } from 'puppeteer-core';
 import { messageOf } from '../errors.js';
 import { untilAborted } from './abort.js';
 import type { Ledger } from './ledger.js';
@@ -37,7 +37,7 @@ export class PageSet {
   readonly #ledger: Ledger;
   readonly #pages = new Map<number, SessionPage>();
   /** One adoption for each target, whoever noticed it first: our own `newPage` or the browser's event. */
-  readonly #adoptions = new Map<Target, Promise<SessionPage>>();
+  readonly #adoptions = new Map<Page, Promise<SessionPage>>();
   readonly #ends = new Set<Promise<void>>();
   /** Opened by this session, not by the user or a page. */
   readonly #opened = new Set<SessionPage>();
@@ -117,7 +117,7 @@ export class PageSet {
 
   async #openPage({ background = false, id }: { background?: boolean; id?: number }): Promise<SessionPage> {
     const page = await this.#context.newPage({ background });
-    const adopted = await this.#adopt(page.target(), id);
+    const adopted = await this.#adopt(page, id);
     this.#opened.add(adopted);
     return adopted;
   }
@@ -132,29 +132,38 @@ export class PageSet {
   }
 
   readonly #onTarget = (target: Target): void => {
-    if (isTab(target)) this.#adopt(target).catch(goneAgain);
+    if (isTab(target)) this.#notice(target).catch(goneAgain);
   };
 
-  #adopt(target: Target, id?: number): Promise<SessionPage> {
-    const known = this.#adoptions.get(target);
+  /** Rejects when the tab goes away meanwhile, or sleeps and does not answer. */
+  async #notice(target: Target): Promise<SessionPage> {
+    const page = await untilAborted(target.page(), this.#deadline());
+    if (page === null) throw new Error('The tab is gone.');
+    return this.#adopt(page);
+  }
+
+  #adopt(page: Page, id?: number): Promise<SessionPage> {
+    const known = this.#adoptions.get(page);
     if (known !== undefined) return known;
-    const adoption = this.#take(target, id ?? this.#memory.nextPageId());
-    this.#adoptions.set(target, adoption);
+    const adoption = this.#take(page, id ?? this.#memory.nextPageId());
+    this.#adoptions.set(page, adoption);
+    adoption.catch(() => this.#adoptions.delete(page));
     return adoption;
   }
 
-  /** Rejects when the tab goes away meanwhile, or sleeps and does not answer. */
-  async #take(target: Target, id: number): Promise<SessionPage> {
-    const deadline = AbortSignal.any([AbortSignal.timeout(adoptTimeoutMs), this.#disposed.signal]);
-    const page = await untilAborted(target.page(), deadline);
-    if (page === null) throw new Error('The tab is gone.');
-    const taken = await untilAborted(openSessionPage({ id, page }), deadline, (late) => void late.dispose());
+  async #take(page: Page, id: number): Promise<SessionPage> {
+    const opening = openSessionPage({ id, page });
+    const taken = await untilAborted(opening, this.#deadline(), (late) => void late.dispose());
     this.#ledger.pages.opened += 1;
     this.#pages.set(id, taken);
     page.once('close', () => this.#drop(taken));
     page.on('error', () => this.#onCrash(taken));
     if (page.isClosed()) this.#drop(taken);
     return taken;
+  }
+
+  #deadline(): AbortSignal {
+    return AbortSignal.any([AbortSignal.timeout(adoptTimeoutMs), this.#disposed.signal]);
   }
 
   /** A crashed tab answers nothing until it is loaded again. One that keeps crashing is left as it is. */
@@ -172,6 +181,7 @@ export class PageSet {
 
   #drop(page: SessionPage): void {
     if (!this.#pages.delete(page.id)) return;
+    this.#adoptions.delete(page.page);
     this.#opened.delete(page);
     if (this.#selected === page) this.#selected = this.list().at(-1);
     const end = page.dispose().then(() => {
@@ -184,7 +194,7 @@ export class PageSet {
 
 /** An extension's popup starts as `other` and is no tab; DevTools windows are the user's. */
 function isTab(target: Target): boolean {
-  return target.type() === 'page' && !target.url().startsWith('devtools://');
+  return target.type() === TargetType.PAGE && !target.url().startsWith('devtools://');
 }
 
 /** A tab that somebody else opened may close again before it is ours. */

@@ -22,7 +22,10 @@ export async function clickAt(cdp: CDPSession, at: Point, button: MouseButton, c
       ...common,
     });
     // Both are on their way at once: the browser keeps their order, and half the waiting is saved.
-    await Promise.all([pressed, cdp.send('Input.dispatchMouseEvent', { type: 'mouseReleased', buttons: 0, ...common })]);
+    await Promise.all([
+      pressed,
+      cdp.send('Input.dispatchMouseEvent', { type: 'mouseReleased', buttons: 0, ...common }),
+    ]);
   }
 }
 

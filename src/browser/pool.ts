@@ -2,21 +2,17 @@ import { tmpdir } from 'node:os';
 import type { Config } from '../config.js';
 import { attachBrowser } from './attach.js';
 import type { BrowserObserver, BrowserState, Connect, Supervise, SupervisedBrowser } from './connection.js';
-import { findExecutable } from './executable.js';
+import { findExecutable, type BrowserSearch } from './executable.js';
 import { findLeftovers, openRunFolder, removeLeftovers, type RunFolder } from './janitor.js';
 import { launchBrowser } from './launch.js';
 import type { BrowserHealth, BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from './lease.js';
 import { createLedger, type Ledger } from './ledger.js';
 import { SessionLease, type Host } from './sessionLease.js';
 
-export interface BrowserPoolOptions {
+export interface BrowserPoolOptions extends BrowserSearch {
   readonly config: Pick<Config, 'browser' | 'browserUrl' | 'executablePath' | 'headless'>;
   /** Runs the life of each browser; see `Supervise`. */
   readonly supervise: Supervise;
-  /** The value of `CHROME_PATH`. */
-  readonly chromePath?: string | undefined;
-  /** The value of `PATH`. */
-  readonly searchPath?: string | undefined;
   /** Where the run folder is made. Default: the system's temporary folder. */
   readonly temporaryFolder?: string;
 }

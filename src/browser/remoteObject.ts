@@ -1,7 +1,6 @@
 import type { Protocol } from 'puppeteer-core';
 
 type RemoteObject = Protocol.Runtime.RemoteObject;
-type Deep = Protocol.Runtime.DeepSerializedValue;
 
 /** Cuts a text and says how much is missing. */
 export function capText(text: string, maxChars: number): string {
@@ -62,39 +61,6 @@ export function isAbridged({ type, subtype, preview }: RemoteObject): boolean {
         (property.type === 'string' && (property.value ?? '').length >= 100),
     )
   );
-}
-
-/** A deeply serialized value (`serializationOptions`) in the same form as {@link describeObject}. */
-export function describeDeep({ type, value }: Deep): string {
-  if (type === 'object') return `{${pairs(value, ': ')}}`;
-  if (type === 'map') return `Map {${pairs(value, ' => ')}}`;
-  if (type === 'array') return `[${items(value)}]`;
-  if (type === 'set') return `Set {${items(value)}}`;
-  if (type === 'string') return JSON.stringify(value);
-  if (type === 'null' || type === 'undefined') return type;
-  if (type === 'node') return `<${String((value as { localName?: string } | undefined)?.localName ?? 'node')}>`;
-  if (type === 'regexp') return describePattern(value);
-  if (value === undefined || typeof value === 'object') return `(${type})`;
-  return String(value);
-}
-
-/** The protocol types the value as `any`; these are its forms for lists and for lists of pairs. */
-function items(value: unknown): string {
-  return Array.isArray(value) ? value.map((item: Deep) => describeDeep(item)).join(', ') : '…';
-}
-
-function pairs(value: unknown, between: string): string {
-  if (!Array.isArray(value)) return '…';
-  return value
-    .map(([key, item]: [string | Deep, Deep]) => {
-      return `${typeof key === 'string' ? key : describeDeep(key)}${between}${describeDeep(item)}`;
-    })
-    .join(', ');
-}
-
-function describePattern(value: unknown): string {
-  const { pattern = '', flags = '' } = value as { pattern?: string; flags?: string };
-  return `/${pattern}/${flags}`;
 }
 
 /** Joins console arguments as the console does: `%s`, `%d`, `%i`, `%f`, `%o` and `%O` take the next ones, `%c` eats one. */

@@ -14,6 +14,9 @@ export interface SessionBrowser {
   /** `Chrome/156.0.…` */
   readonly product: string;
 
+  /** False as soon as the browser behind it has died; what was open in it is gone. */
+  readonly isAlive: boolean;
+
   /** The session's pages, oldest first. */
   pages(): readonly SessionPage[];
   /** The page with this id, or the selected one. Throws a ToolError that lists what exists. */

@@ -5,7 +5,7 @@ import type { SessionBrowser } from '../browser/sessionBrowser.js';
 import type { Clock } from '../clock.js';
 import { messageOf, Refusal, ToolError } from '../errors.js';
 import type { Log } from '../log.js';
-import type { SessionFacts, Tool, ToolAnswer, ToolContext } from '../tools/defineTool.js';
+import type { BrowserToolContext, SessionFacts, Tool, ToolAnswer, ToolContext } from '../tools/defineTool.js';
 
 const defaultTimeoutMs = 30_000;
 
@@ -43,7 +43,7 @@ export async function callTool(call: Call, environment: CallEnvironment): Promis
   const timer = environment.clock.setTimeout(() => deadline.abort(new DeadlineError()), ms);
   const signal = AbortSignal.any([cancelled, deadline.signal]);
   try {
-    const answer = await untilAborted(signal, run(tool, checked.data, call, environment, signal));
+    const answer = await untilAborted(signal, run(checked.data, call, environment, signal));
     const structured = tool.output.parse(answer.structured);
     return success({ ...answer, structured }, environment.lease.current?.takeNotices() ?? []);
   } catch (error) {
@@ -54,21 +54,37 @@ export async function callTool(call: Call, environment: CallEnvironment): Promis
   }
 }
 
-async function run(
-  tool: Tool,
-  args: Record<string, unknown>,
-  call: Call,
-  { session, lease, workspace }: CallEnvironment,
-  signal: AbortSignal,
-): Promise<ToolAnswer<Record<string, unknown>>> {
+type Result = Promise<ToolAnswer<Record<string, unknown>>>;
+
+/**
+ * A browser that dies under a tool takes everything with it that the tool could have half done there: so it runs once
+ * more, in the browser that replaces it, and the answer begins with what was lost.
+ */
+async function run(args: Record<string, unknown>, call: Call, around: CallEnvironment, signal: AbortSignal): Result {
+  const { session, lease, workspace } = around;
   const context: ToolContext = { session, signal, workspace, progress: call.progress };
+  const { tool } = call;
   if (tool.needs === 'nothing') return tool.handler(args, context);
   const browser = await lease.browser(signal);
+  try {
+    return await runInBrowser(tool, args, { ...context, browser });
+  } catch (error) {
+    if (signal.aborted || browser.isAlive) throw error;
+    return runInBrowser(tool, args, { ...context, browser: await lease.browser(signal) });
+  }
+}
+
+async function runInBrowser(
+  tool: Exclude<Tool, { needs: 'nothing' }>,
+  args: Record<string, unknown>,
+  context: BrowserToolContext,
+): Result {
+  const { browser, signal } = context;
   if (tool.needs === 'process') await browser.ensureProcess(signal);
-  if (tool.needs !== 'page') return tool.handler(args, { ...context, browser });
+  if (tool.needs !== 'page') return tool.handler(args, context);
   const { pageId, ...rest } = args;
   const page = pageOf(browser, pageId);
-  const work = () => tool.handler(rest, { ...context, browser, page });
+  const work = () => tool.handler(rest, { ...context, page });
   return tool.lock === false ? work() : page.locked(signal, work);
 }
 

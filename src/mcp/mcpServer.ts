@@ -2,11 +2,12 @@ import type { SettledRequest } from '../../machines/events.js';
 import { Refusal } from '../errors.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { CallEnvironment } from './callTool.js';
-import { methods, RpcError } from './methods.js';
+import { methods, type Serving } from './methods.js';
 import {
   logLevels,
   protocolVersions,
   rpcCodes,
+  RpcError,
   type JSONRPCMessage,
   type JSONRPCNotification,
   type JSONRPCRequest,
@@ -38,7 +39,7 @@ export interface ClientInfo {
  * Requests run side by side, so a long call holds up neither `ping` nor `notifications/cancelled` (S4). Each request is
  * answered exactly once, or not at all when the client cancelled it.
  */
-export class McpServer {
+export class McpServer implements Serving {
   readonly host: McpHost;
   client: ClientInfo | null = null;
   protocolVersion: string | null = null;

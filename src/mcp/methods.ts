@@ -1,15 +1,21 @@
-import { callTool } from './callTool.js';
-import type { McpServer } from './mcpServer.js';
-import { isObject, logLevels, rpcCodes, type RequestId } from './protocol.js';
+import type { ToolSet } from '../tools/catalogue.js';
+import { callTool, type CallEnvironment } from './callTool.js';
+import { isObject, logLevels, rpcCodes, RpcError, type LogLevel, type RequestId } from './protocol.js';
 
-/** A protocol error: the request itself was wrong. A tool that fails is a result, never this. */
-export class RpcError extends Error {
-  readonly code: number;
-
-  constructor(code: number, message: string) {
-    super(message);
-    this.code = code;
-  }
+/** What a method may do with the MCP server of the session that called it. */
+export interface Serving {
+  readonly host: {
+    readonly environment: CallEnvironment;
+    readonly toolSet: ToolSet;
+    readonly serverInfo: Readonly<Record<string, string>>;
+  };
+  client: { readonly name: string; readonly version: string } | null;
+  logLevel: LogLevel;
+  toolCalls: number;
+  /** Settles the revision that is spoken from here on. */
+  negotiate(asked: unknown): string;
+  notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void;
+  isInFlight(id: RequestId): boolean;
 }
 
 type Params = Readonly<Record<string, unknown>>;
@@ -21,7 +27,7 @@ interface RequestInfo {
 }
 
 type Method = (
-  server: McpServer,
+  server: Serving,
   params: Params,
   request: RequestInfo,
 ) => Record<string, unknown> | Promise<Record<string, unknown>>;
@@ -69,7 +75,7 @@ export const methods: Readonly<Record<string, Method>> = {
 };
 
 /** Progress goes out only with the token that the request carried, and only while it grows (utilities/progress). */
-function progressOf(server: McpServer, params: Params, id: RequestId) {
+function progressOf(server: Serving, params: Params, id: RequestId) {
   const meta = params['_meta'];
   const progressToken = isObject(meta) ? meta['progressToken'] : undefined;
   let last = Number.NEGATIVE_INFINITY;

@@ -21,6 +21,17 @@ export const rpcCodes = {
   internal: -32603,
 } as const;
 
+/** A protocol error: the request itself was wrong. A tool that fails is a result, never this. */
+export class RpcError extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.name = 'RpcError';
+    this.code = code;
+  }
+}
+
 /** Levels of `logging/setLevel` (RFC 5424), least important first. */
 export const logLevels = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
 export type LogLevel = (typeof logLevels)[number];

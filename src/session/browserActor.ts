@@ -122,8 +122,10 @@ class BrowserActor implements SupervisedBrowser {
       };
       if (look()) return;
       const subscription = this.#actor.subscribe({
-        next: () => void (look() && subscription.unsubscribe()),
-        complete: () => void look(),
+        next: () => {
+          if (look()) subscription.unsubscribe();
+        },
+        complete: look,
       });
     });
   }

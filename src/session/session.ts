@@ -1,5 +1,6 @@
 import { createActor, type ActorRefFrom, type InspectionEvent } from 'xstate';
 import type { ClosedBecause, Failure, SettledRequest } from '../../machines/events.js';
+import type { sessionMachine } from '../../machines/index.js';
 import type { BrowserLease } from '../browser/lease.js';
 import type { Clock } from '../clock.js';
 import { isReason, Refusal } from '../errors.js';
@@ -10,11 +11,13 @@ import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Channel, Ending } from './channel.js';
-import type { SessionLogic } from './sessionActor.js';
 
 /** Requests of one session that may be in flight at once (S10). */
 const maxInFlight = 256;
 const retryAfterMs = 500;
+
+/** The session chart with its implementations provided (see sessionActor.ts). */
+export type SessionLogic = typeof sessionMachine;
 
 /** What all sessions of a server share. */
 export interface SessionParts {

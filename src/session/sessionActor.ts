@@ -4,7 +4,7 @@ import type { Failure } from '../../machines/events.js';
 import type { BrowserPool } from '../browser/lease.js';
 import { messageOf, Refusal } from '../errors.js';
 import { ownerKey } from '../tenancy/principal.js';
-import type { Session } from './session.js';
+import type { Session, SessionLogic } from './session.js';
 
 export interface SessionDelays {
   readonly setupTimeout: number;
@@ -27,10 +27,8 @@ export interface SessionImplementation {
   claim(session: Session, signal: AbortSignal): Promise<void>;
 }
 
-export type SessionLogic = ReturnType<typeof provideSession>;
-
 /** The session chart with its implementations: made once, shared by every session actor of the process. */
-export function provideSession(implementation: SessionImplementation) {
+export function provideSession(implementation: SessionImplementation): SessionLogic {
   const { find, pool, isolation, delays } = implementation;
   return sessionMachine.provide({
     actors: {

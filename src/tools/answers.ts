@@ -99,7 +99,10 @@ export async function snapshotText(page: SessionPage, verbose: boolean): Promise
 export function capText(text: string, hint: string, maxBytes = maxTextBytes): string {
   const bytes = Buffer.byteLength(text);
   if (bytes <= maxBytes) return text;
-  const kept = Buffer.from(text).subarray(0, maxBytes).toString('utf8').replace(/\uFFFD+$/, '');
+  const kept = Buffer.from(text)
+    .subarray(0, maxBytes)
+    .toString('utf8')
+    .replace(/\uFFFD+$/, '');
   const end = kept.lastIndexOf('\n');
   const whole = end > maxBytes / 2 ? kept.slice(0, end) : kept;
   return `${whole}\n… cut: ${bytes - Buffer.byteLength(whole)} of ${bytes} bytes left out; ${hint}.`;

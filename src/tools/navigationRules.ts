@@ -25,7 +25,8 @@ export async function allowedUrl(text: string, workspace: readonly string[]): Pr
   const url = new URL(text);
   if (allowedSchemes.has(url.protocol)) return url.href;
   if (url.protocol === 'file:') {
-    if (url.host !== '') throw new ToolError(`${text} names another machine. Only files of the workspace can be opened.`);
+    if (url.host !== '')
+      throw new ToolError(`${text} names another machine. Only files of the workspace can be opened.`);
     await insideWorkspace(fileURLToPath(url), workspace);
     return url.href;
   }

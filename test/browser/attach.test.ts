@@ -5,7 +5,9 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { attachBrowser } from '../../src/browser/attach.js';
 import { findExecutable } from '../../src/browser/executable.js';
+import { createLedger } from '../../src/browser/ledger.js';
 import { Refusal } from '../../src/errors.js';
 import { listener, openTestPool, request, until, type TestPool } from './support/testPool.js';
 
@@ -147,11 +149,17 @@ describe('attaching to nothing', () => {
     expect(error.message).toContain('ECONNREFUSED');
   });
 
-  it('is refused within seconds when the far end says nothing', async () => {
-    const server = createServer().listen(0, '127.0.0.1');
+  it('is refused in time when the far end says nothing', async () => {
+    const server = createServer((socket) => socket.resume()).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const error = await refusal(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { signal } = new AbortController();
+    const attaching = attachBrowser({ url, signal, ledger: createLedger(), timeoutMs: 50 });
+    await expect(attaching).rejects.toMatchObject({
+      reason: 'browser_unreachable',
+      message: expect.stringContaining('no answer in 50 ms'),
+    });
     server.close();
-    expect(error.message).toContain('no answer in 5 s');
+    await once(server, 'close');
   });
 });

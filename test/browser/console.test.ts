@@ -53,6 +53,7 @@ describe('what the page says', () => {
   it('is kept in order with its type, level and place', async () => {
     await opened.page.evaluate('sayKinds()');
     await message('group');
+    await settled();
     const own = said().filter(({ extension: from }) => from === undefined);
     expect(own.map(({ type, level, text }) => `${level} ${type} ${text}`)).toEqual([
       'info log plain',
@@ -64,7 +65,7 @@ describe('what the page says', () => {
       'info table [{name: "Ada", born: 1815}]',
       'info startGroupCollapsed group',
     ]);
-    expect(own[0]?.location).toMatchObject({ url: `${server.url}/console.html`, line: 13 });
+    expect(own[0]?.location).toMatchObject({ url: `${server.url}/console.html`, line: 12 });
     expect(own[0]?.stack.map(({ functionName }) => functionName)).toContain('sayKinds');
   });
 
@@ -117,7 +118,7 @@ describe('frames and workers', () => {
     expect(await message('from the frame')).toMatchObject({ source: 'iframe', type: 'log' });
     await settled();
     expect(said().filter(({ text }) => text.includes('from the worker'))).toHaveLength(1);
-    expect((await message('from the worker')).text).toBe('from the worker {a: {b: 1}}');
+    await message('from the worker {a: {b: 1}}');
   });
 });
 
@@ -161,23 +162,21 @@ describe('bounds', () => {
   });
 
   it('lists a message again when its count grew', async () => {
-    const again = '(() => { for (let i = 0; i < 2; i++) console.log("more"); })()';
-    await opened.page.evaluate(`globalThis.more = () => console.log("more"); ${again}`);
-    await until(() => said().find(({ text, count }) => text === 'more' && count === 2));
-    await opened.page.evaluate('more(); 0');
-    const { cursor } = await until(() => (said().at(-1)?.count === 1 ? opened.console.read() : undefined));
-    await opened.page.evaluate('more(); 0');
-    await until(() => said().find(({ text, count }) => text === 'more' && count === 2 && text === said().at(-1)?.text));
-    expect(opened.console.read(cursor).entries).toMatchObject([{ value: { text: 'more', count: 2 } }]);
+    await opened.page.evaluate('sayAgain(2)');
+    await until(() => said().find(({ count }) => count === 2));
+    const { cursor } = opened.console.read();
+    await opened.page.evaluate('sayAgain(1)');
+    await until(() => said().find(({ count }) => count === 3));
+    expect(opened.console.read(cursor).entries).toMatchObject([{ value: { text: 'again', count: 3 } }]);
   });
 
-  it('keeps the newest of 100,000 lines and says how many are gone', async () => {
-    await opened.page.evaluate('sayLines(100_000)');
+  it('keeps the newest of many lines and says how many are gone', async () => {
+    await opened.page.evaluate('sayLines(3_000)');
     await message('last line');
     const { entries, dropped } = opened.console.read();
     expect(entries.length).toBeLessThanOrEqual(2_000);
-    expect(entries.length + dropped).toBe(100_002);
-    expect(entries.at(-2)?.value.text).toBe('line 100000 {line: 100000}');
+    expect(entries.length + dropped).toBe(3_002);
+    expect(entries.at(-2)?.value.text).toBe('line 3000 {line: 3000}');
   });
 
   it('cuts a long text and says how much is missing', async () => {

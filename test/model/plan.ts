@@ -99,7 +99,8 @@ export function scenariosOf(lease: Lease): Scenario[] {
     throw new Error('A state of the chart has no path.');
   }
   const all = paths.flatMap(({ state, steps }) => {
-    const before: Move[] = steps.map(({ event }) => event).filter(({ type }) => type !== 'xstate.init');
+    const moves: Move[] = steps.map(({ event }) => event);
+    const before = moves.filter(({ type }) => type !== 'xstate.init');
     return movesIn(state).map((move) => [...before, move]);
   });
   const named = all.map((moves) => ({ name: moves.map(nameOf).join(', '), lease, moves }));
@@ -111,9 +112,10 @@ export const nameOf = ({ type, kind }: Move): string =>
 
 type Edge = TransitionDefinition<MachineContext, AnyEventObject>;
 
-export const edgeName = ({ source, eventType, target, reenter }: Edge): string => {
-  const targets = target?.map(({ id }) => id).join() ?? (reenter ? source.id : 'stays');
-  return `${source.id} | ${eventType === '' ? 'always' : eventType} | ${targets}`;
+export const edgeName = ({ source, eventType, target, guard }: Edge): string => {
+  const event = eventType === '' ? 'always' : eventType.replace(/^xstate\.(\w+)\..*$/, '$1');
+  const condition = guard === undefined ? '' : ` if ${String(guard)}`;
+  return `${source.id}: ${event}${condition} -> ${target?.map(({ id }) => id).join() ?? 'stays'}`;
 };
 
 /** Every transition that the chart names, and every state. */

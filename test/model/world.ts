@@ -16,6 +16,7 @@ import { browserFailure, chart, claimError, delays, inputOf, toolsError, view, t
  */
 export class World {
   readonly edges = new Set<AnyTransitionDefinition>();
+  readonly states = new Set<string>();
   readonly #clock = new ManualClock();
   readonly #tools = new TestTools();
   readonly #registering = new Gate();
@@ -36,6 +37,9 @@ export class World {
         if (event.type !== '@xstate.microstep' || event.actorRef !== this.#twin) return;
         for (const edge of event._transitions) this.edges.add(edge);
       },
+    });
+    this.#twin.subscribe(({ _nodes: nodes }) => {
+      for (const { id } of nodes) this.states.add(id);
     });
   }
 
@@ -71,7 +75,8 @@ export class World {
   /** Makes it happen to the server and tells the chart. Resolves when the server is where the chart is. */
   async take(move: Move): Promise<void> {
     const reply = await this.#perform(move);
-    this.#twin.send(move as never);
+    // A message that was refused at the door never came to the chart.
+    if (!reply || reply.status === 202) this.#twin.send(move as never);
     const expected = view(this.#twin.getSnapshot());
     const agrees = () => JSON.stringify(view(this.#session.actor.getSnapshot())) === JSON.stringify(expected);
     // Where they never agree, the comparison below says how they differ.
@@ -127,18 +132,18 @@ export class World {
     const { pool, url, orchestrator } = this.#served;
     const { id } = this.#session;
     const { type } = move;
-    const isLost = this.#session.browserState === 'lost';
+    const isLost = this.#session.facts().browserState === 'lost';
     if (type === 'message.received') return this.#message(String(move['kind']));
-    if (type === 'request.settled') this.#tools.held.find(({ gate }) => !gate.isOpen)?.gate.open();
+    if (type.startsWith('xstate.after.')) this.#clock.advance(this.#delayOf(type));
+    else if (type === 'request.settled') this.#tools.held.find(({ gate }) => !gate.isOpen)?.gate.open();
     else if (type === 'transport.detached') await this.#stream.hangUp();
     else if (type === 'session.close') await send(`${url}/api/sessions/${id}`, { method: 'DELETE' });
     else if (type === 'session.drain') void orchestrator.registry.drain();
-    else if (type === 'browser.leased') isLost ? pool.recover(id) : pool.open();
+    else if (type === 'browser.leased' && isLost) pool.recover(id);
+    else if (type === 'browser.leased') pool.open();
     else if (type === 'browser.lost') pool.lose(id);
     else if (type === 'browser.failed') this.#failBrowser();
-    else if (type.includes('.registering')) type.includes('done') ? this.#registering.open() : this.#registering.fail(toolsError);
-    else if (type.includes('.claiming')) type.includes('done') ? this.#claiming.open() : this.#claiming.fail(claimError);
-    else this.#clock.advance(this.#delayOf(type));
+    else settle(type, this.#registering, this.#claiming);
     return undefined;
   }
 
@@ -216,6 +221,13 @@ export class World {
     const path = `/message?sessionId=${id}&userId=${user}`;
     return postJson(`${this.#served.url}${path}`, { jsonrpc: '2.0', ...message });
   }
+}
+
+/** Lets the work that the chart invoked end as the event says. */
+function settle(type: string, registering: Gate, claiming: Gate): void {
+  const gate = type.endsWith('.registering') ? registering : claiming;
+  if (type.startsWith('xstate.done')) gate.open();
+  else gate.fail(gate === registering ? toolsError : claimError);
 }
 
 /** The entry of the catalogue that a client hears when its session ended before it was announced. */

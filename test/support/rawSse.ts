@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { request, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { postJson, type Reply } from './http.js';
@@ -128,10 +127,8 @@ export class RawSse {
 
   /** Cuts the connection, as a client that goes away does. */
   async hangUp(): Promise<void> {
-    if (this.#isClosed) return;
-    const closed = once(this.#request, 'close');
     this.#request.destroy();
-    await closed;
+    await this.whenClosed();
   }
 
   #read(response: IncomingMessage): void {

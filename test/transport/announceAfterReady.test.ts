@@ -60,7 +60,7 @@ test('[S1] sessions that initialise at the same time each get the version and th
   const listed = served.orchestrator.registry.list();
   racers.forEach(({ stream, version }, index) => {
     const session = listed.find(({ id }) => id === stream.sessionId);
-    expect([session?.user, session?.protocolVersion]).toEqual([`user-${index}`, version]);
+    expect([session?.user, session?.server.protocolVersion]).toEqual([`user-${index}`, version]);
   });
   await Promise.all(racers.map(({ stream }) => stream.hangUp()));
   await served.close();
@@ -76,7 +76,7 @@ test('[C-ISOLATION] what one client negotiates and sets does not touch its neigh
   ]);
   const facts = (stream: RawSse) => {
     const session = served.orchestrator.registry.list().find(({ id }) => id === stream.sessionId);
-    return { version: session?.protocolVersion, level: session?.server.logLevel };
+    return { version: session?.server.protocolVersion, level: session?.server.logLevel };
   };
   expect(facts(old)).toEqual({ version: '2024-11-05', level: 'error' });
   expect(facts(recent)).toEqual({ version: '2025-06-18', level: 'debug' });

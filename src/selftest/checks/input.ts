@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { assertIncludes, type Bench } from '../bench.js';
@@ -11,12 +11,13 @@ const valueOf = (bench: Bench, id: string): Promise<unknown> =>
 const focus = (bench: Bench, id: string): Promise<unknown> =>
   bench.evaluate(`void document.querySelector("#${id}").focus()`);
 
-/** The status after an action whose answer brings a snapshot: the answer has to show it too. */
-async function statusAfter(bench: Bench, tool: string, args: object): Promise<unknown> {
-  const { text } = await bench.call(tool, { ...args, includeSnapshot: true });
-  const status = await bench.status();
-  assertIncludes(text, String(status));
-  return status;
+/** Acts, and asks the answer for what only this page can have: its address, and in the snapshot what it shows. */
+async function act(bench: Bench, tool: string, args: object, shown?: string): Promise<void> {
+  const { text, data } = await bench.call(tool, { ...args, includeSnapshot: true });
+  assert.equal(data['url'], await bench.evaluate('location.href'));
+  const wanted = shown ?? String(await bench.status());
+  assertIncludes(text, wanted);
+  assertIncludes(data['snapshot'], wanted);
 }
 
 export const inputChecks: readonly Check[] = [
@@ -25,7 +26,8 @@ export const inputChecks: readonly Check[] = [
     async run(bench) {
       const nonce = await bench.openControls();
       const uid = await bench.uidOf('button', 'Save');
-      const status = await statusAfter(bench, 'click', { uid });
+      await act(bench, 'click', { uid });
+      const status = await bench.status();
       assert.equal(status, `saved /red/false ${nonce}`);
       return `pressed "Save": status became ${String(status)}`;
     },
@@ -34,10 +36,8 @@ export const inputChecks: readonly Check[] = [
     tool: 'hover',
     async run(bench) {
       const nonce = await bench.openControls();
-      assert.equal(
-        await statusAfter(bench, 'hover', { uid: await bench.uidOf('button', 'Hover') }),
-        `hovered ${nonce}`,
-      );
+      await act(bench, 'hover', { uid: await bench.uidOf('button', 'Hover') });
+      assert.equal(await bench.status(), `hovered ${nonce}`);
       return 'the page saw the mouse enter';
     },
   },
@@ -46,7 +46,8 @@ export const inputChecks: readonly Check[] = [
     async run(bench) {
       const nonce = await bench.openControls();
       const [from_uid, to_uid] = [await bench.uidOf('button', 'Source'), await bench.uidOf('button', 'Goal')];
-      assert.equal(await statusAfter(bench, 'drag', { from_uid, to_uid }), `dropped cargo ${nonce}`);
+      await act(bench, 'drag', { from_uid, to_uid });
+      assert.equal(await bench.status(), `dropped cargo ${nonce}`);
       return 'the goal got what was dragged';
     },
   },
@@ -55,13 +56,8 @@ export const inputChecks: readonly Check[] = [
     async run(bench) {
       await bench.openControls();
       const word = randomUUID();
-      const { text } = await bench.call('fill', {
-        uid: await bench.uidOf('textbox', 'Name'),
-        value: word,
-        includeSnapshot: true,
-      });
+      await act(bench, 'fill', { uid: await bench.uidOf('textbox', 'Name'), value: word }, word);
       assert.equal(await valueOf(bench, 'name'), word);
-      assertIncludes(text, word);
       await bench.call('fill', { uid: await bench.uidOf('combobox', 'Colour'), value: 'green' });
       assert.equal(await valueOf(bench, 'colour'), 'green');
       return 'a text and a choice';
@@ -76,8 +72,7 @@ export const inputChecks: readonly Check[] = [
         { uid: await bench.uidOf('textbox', 'Name'), value: word },
         { uid: await bench.uidOf('checkbox', 'Agree'), value: 'true' },
       ];
-      const { text } = await bench.call('fill_form', { elements, includeSnapshot: true });
-      assertIncludes(text, word);
+      await act(bench, 'fill_form', { elements }, word);
       await bench.call('click', { uid: await bench.uidOf('button', 'Save') });
       assert.equal(await bench.status(), `saved ${word}/red/true ${nonce}`);
       return 'two fields, saved by the page';
@@ -90,8 +85,10 @@ export const inputChecks: readonly Check[] = [
       const word = randomUUID();
       const file = join(bench.folder, `${word}.txt`);
       await writeFile(file, `content ${word}`);
-      const { text } = await bench.call('upload_file', { uid: await bench.uidOf('button', 'File'), filePaths: [file] });
-      assert.notEqual(text, '');
+      const uid = await bench.uidOf('button', 'File');
+      const { text, data } = await bench.call('upload_file', { uid, filePaths: [file] });
+      assertIncludes(text, uid);
+      assertIncludes(data['url'], nonce);
       const wanted = `uploaded ${basename(file)}: content ${word} ${nonce}`;
       await bench.call('wait_for', { text: [wanted] });
       assert.equal(await bench.status(), wanted);
@@ -110,7 +107,8 @@ export const inputChecks: readonly Check[] = [
       const { text } = await bench.call('press_key', { key: 'k' });
       assertIncludes(text, 'k');
       assert.equal(await valueOf(bench, 'name'), 'k');
-      assert.equal(await statusAfter(bench, 'press_key', { key: 'Enter' }), `saved k/red/false ${nonce}`);
+      await act(bench, 'press_key', { key: 'Enter' });
+      assert.equal(await bench.status(), `saved k/red/false ${nonce}`);
       return 'a letter, and Enter sent the form';
     },
   },
@@ -119,9 +117,10 @@ export const inputChecks: readonly Check[] = [
     async run(bench) {
       const nonce = await bench.openControls();
       await focus(bench, 'name');
-      const word = randomUUID();
-      const { text } = await bench.call('type_text', { text: word, submitKey: 'Enter' });
-      assertIncludes(text, 'Enter');
+      const word = randomUUID().slice(randomInt(30));
+      const { text, data } = await bench.call('type_text', { text: word, submitKey: 'Enter' });
+      assertIncludes(text, `${word.length} character(s) and Enter`);
+      assertIncludes(data['url'], nonce);
       assert.equal(await bench.status(), `saved ${word}/red/false ${nonce}`);
       return 'a word and Enter';
     },

@@ -33,6 +33,7 @@ export const networkChecks: readonly Check[] = [
       assertIncludes(JSON.stringify(data['requestBody']), 'asked');
       assertIncludes(JSON.stringify(data['responseHeaders']), 'application/json');
       assertIncludes(text, 'asked');
+      assertIncludes(text, url.slice(-36));
       return 'headers and both bodies';
     },
   },

@@ -10,7 +10,8 @@ const selectedId = async (bench: Bench): Promise<unknown> =>
 /** Opens a second page, runs `use`, closes it and selects the first again. */
 async function withSecondPage(bench: Bench, use: (first: unknown, second: unknown) => Promise<void>): Promise<void> {
   const first = await selectedId(bench);
-  const { data } = await bench.call('new_page', { url: `${bench.pages}/selftest.html?nonce=second` });
+  const { data, text } = await bench.call('new_page', { url: `${bench.pages}/selftest.html?nonce=second` });
+  assertIncludes(text, String(data['pageId']));
   await use(first, data['pageId']);
   await bench.call('close_page', { pageId: data['pageId'] });
   await bench.call('select_page', { pageId: first });
@@ -36,7 +37,9 @@ export const pageChecks: readonly Check[] = [
       await withSecondPage(bench, async (first) => {
         assertIncludes(await location(bench), 'nonce=second');
         const answer = await bench.call('select_page', { pageId: first });
-        assert.equal(rowWith(answer, 'pages', { selected: true })['id'], first);
+        const row = rowWith(answer, 'pages', { selected: true });
+        assert.equal(row['id'], first);
+        assertIncludes(row['url'], nonce);
         assertIncludes(answer.text, nonce);
         assertIncludes(await location(bench), nonce);
       });
@@ -60,11 +63,13 @@ export const pageChecks: readonly Check[] = [
     async run(bench) {
       await bench.openControls();
       const { data } = await bench.call('new_page', { url: `${bench.pages}/selftest.html`, background: true });
-      const before = rowsOf(await bench.call('list_pages'), 'pages').length;
+      const before = rowsOf(await bench.call('list_pages'), 'pages');
       const answer = await bench.call('close_page', { pageId: data['pageId'] });
-      assert.equal(rowsOf(answer, 'pages').length, before - 1);
-      assertIncludes(answer.text, String(data['pageId']));
-      assert.ok(!rowsOf(await bench.call('list_pages'), 'pages').some(({ id }) => id === data['pageId']));
+      const left = before.filter(({ id }) => id !== data['pageId']);
+      assert.equal(left.length, before.length - 1);
+      assert.deepEqual(answer.data['pages'], left);
+      assertIncludes(answer.text, `page ${String(data['pageId'])}`);
+      assert.deepEqual((await bench.call('list_pages')).data['pages'], left);
       return `page ${String(data['pageId'])} is gone`;
     },
   },
@@ -132,11 +137,13 @@ export const pageChecks: readonly Check[] = [
       const nonce = await bench.openControls();
       const clicked = await bench.call('click', { uid: await bench.uidOf('button', 'Ask') });
       assertIncludes(clicked.text, 'What is it?');
-      const { text } = await bench.call('handle_dialog', { action: 'accept', promptText: 'a stone' });
-      assertIncludes(text, 'prompt');
+      const accepted = await bench.call('handle_dialog', { action: 'accept', promptText: 'a stone' });
+      assertIncludes(accepted.text, 'Accepted the prompt');
+      assertIncludes(accepted.data['url'], nonce);
       assert.equal(await bench.status(), `answered a stone ${nonce}`);
       await bench.call('click', { uid: await bench.uidOf('button', 'Ask') });
-      await bench.call('handle_dialog', { action: 'dismiss' });
+      const dismissed = await bench.call('handle_dialog', { action: 'dismiss' });
+      assertIncludes(dismissed.text, 'Dismissed the prompt');
       assert.equal(await bench.status(), `answered null ${nonce}`);
       return 'a prompt answered, and one dismissed';
     },

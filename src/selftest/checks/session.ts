@@ -6,12 +6,19 @@ export const sessionChecks: readonly Check[] = [
   {
     tool: 'get_connected_browser',
     async run(bench) {
-      const nonce = await bench.openControls();
-      const { text, data } = await bench.call('get_connected_browser');
-      assert.match(String(data['product']), /Chrome\/\d+\./);
-      assert.equal(data['userAgent'], await bench.evaluate('navigator.userAgent'), nonce);
-      assertIncludes(text, String(data['product']));
-      return `${String(data['product'])}, ${String(data['mode'])}`;
+      await bench.openControls();
+      const one = await bench.call('get_connected_browser');
+      assert.equal(one.data['userAgent'], await bench.evaluate('navigator.userAgent'));
+      assert.match(String(one.data['product']), /Chrome\/\d+\./);
+      const opened = await bench.call('new_page', { url: 'about:blank' });
+      const { pageId } = opened.data;
+      const two = await bench.call('get_connected_browser');
+      assert.equal(two.data['pages'], Number(one.data['pages']) + 1);
+      assert.equal(two.data['selectedPageId'], pageId);
+      assertIncludes(two.text, `page ${String(pageId)} selected`);
+      await bench.call('close_page', { pageId });
+      await bench.call('select_page', { pageId: one.data['selectedPageId'] });
+      return `${String(two.data['product'])}, ${String(two.data['mode'])}`;
     },
   },
   {
@@ -20,7 +27,9 @@ export const sessionChecks: readonly Check[] = [
       const { text, data } = await bench.call('list_browser_capabilities');
       const { domains } = data;
       assert.ok(Array.isArray(domains) && domains.includes('Page') && domains.includes('Runtime'), text);
-      assertIncludes(text, 'Runtime');
+      assertIncludes(text, domains.join(' '));
+      const browser = await bench.call('get_connected_browser');
+      assert.equal(data['isolation'], browser.data['isolation']);
       return `${domains.length} CDP domains`;
     },
   },
@@ -35,6 +44,7 @@ export const sessionChecks: readonly Check[] = [
       assert.equal(after.data['client'], 'greenroom-selftest 1');
       assert.equal(after.data['state'], 'active');
       assertIncludes(after.text, String(after.data['id']));
+      assertIncludes(after.text, `toolCalls: ${String(after.data['toolCalls'])}`);
       return `${String(after.data['transport'])} session, ${String(after.data['toolCalls'])} calls`;
     },
   },

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listContexts } from '../../browser/extensionContexts.js';
+import { contextsAmong } from '../../browser/extensionContexts.js';
 import { listExtensions } from '../../browser/extensions.js';
 import { withProtocol, type ProtocolScope } from '../../browser/protocolScope.js';
 import { WorkerWatch } from '../../browser/serviceWorkers.js';
@@ -38,11 +38,12 @@ export const listExtensionsTool = defineTool({
 
 async function rows(scope: ProtocolScope): Promise<Row[]> {
   const [extensions, watch] = await Promise.all([listExtensions(scope), WorkerWatch.open(scope)]);
+  const targets = await scope.targets();
   return Promise.all(
     extensions.map(async (extension) => ({
       ...extension,
       serviceWorker: watch.state(extension.id),
-      contexts: (await listContexts(scope, extension)).length,
+      contexts: (await contextsAmong(targets, extension)).length,
     })),
   );
 }

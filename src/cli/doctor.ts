@@ -1,0 +1,139 @@
+import { access, constants, mkdtemp, statfs } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { attachBrowser } from '../browser/attach.js';
+import type { BrowserConnection } from '../browser/connection.js';
+import { findExecutable, type BrowserSearch } from '../browser/executable.js';
+import { findLeftovers } from '../browser/janitor.js';
+import { launchBrowser } from '../browser/launch.js';
+import { createLedger } from '../browser/ledger.js';
+import type { Config } from '../config.js';
+import { messageOf } from '../errors.js';
+
+export interface DoctorOptions extends BrowserSearch {
+  readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless'>;
+  readonly temporaryFolder?: string;
+  readonly write: (line: string) => void;
+}
+
+/** Says what it found. Throws a `Problem` for what stands in the way of a server. */
+interface Check {
+  readonly name: string;
+  run(): Promise<string>;
+}
+
+class Problem extends Error {
+  readonly mend: string;
+
+  constructor(message: string, mend: string, options?: ErrorOptions) {
+    super(message, options);
+    this.mend = mend;
+  }
+}
+
+const leastFreeMb = 500;
+const oldestNode = [20, 19] as const;
+
+/**
+ * `greenroom doctor`: checks what a server needs, prints a line for each (`ok` or `problem` with the mend) and resolves
+ * with the exit code. Starts one browser and ends it again; changes nothing.
+ */
+export async function doctor(options: DoctorOptions): Promise<number> {
+  const { config, temporaryFolder = tmpdir() } = options;
+  const checks: Check[] = [
+    { name: 'node', run: async () => checkNode(process.versions.node) },
+    ...browserChecks(options, temporaryFolder),
+    { name: 'temporary folder', run: () => checkFolder(temporaryFolder) },
+    { name: 'port', run: () => checkPort(config.host, config.port) },
+    { name: 'leftovers', run: () => checkLeftovers(temporaryFolder) },
+  ];
+  let problems = 0;
+  for (const check of checks) if (!(await report(check, options.write))) problems += 1;
+  options.write(problems === 0 ? 'All is well.' : `${problems} of ${checks.length} need attention.`);
+  return problems === 0 ? 0 : 1;
+}
+
+async function report({ name, run }: Check, write: (line: string) => void): Promise<boolean> {
+  try {
+    write(`ok       ${name}: ${await run()}`);
+    return true;
+  } catch (error) {
+    write(`problem  ${name}: ${messageOf(error)}`);
+    if (error instanceof Problem) write(`         mend: ${error.mend}`);
+    return false;
+  }
+}
+
+function checkNode(version: string): string {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [oldestMajor, oldestMinor] = oldestNode;
+  if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return version;
+  throw new Problem(`${version} is too old`, `install Node ${oldestNode.join('.')} or later`);
+}
+
+function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[] {
+  const { config, chromePath, searchPath } = options;
+  const { browserUrl } = config;
+  if (browserUrl !== undefined) {
+    const attach = (signal: AbortSignal) => attachBrowser({ url: browserUrl, signal, ledger: createLedger() });
+    return [{ name: 'browser', run: () => timed(attach) }];
+  }
+  const find = () => findExecutable({ executablePath: config.executablePath, chromePath, searchPath });
+  const launch = async (signal: AbortSignal): Promise<BrowserConnection> => {
+    const executablePath = await find();
+    const folder = await mkdtemp(join(temporaryFolder, 'doctor-'));
+    return launchBrowser({ executablePath, folder, headless: config.headless, signal, ledger: createLedger() });
+  };
+  return [
+    { name: 'browser', run: find },
+    { name: 'launch', run: () => timed(launch) },
+  ];
+}
+
+/** Opens a browser and a page in it, and closes it again. */
+async function timed(open: (signal: AbortSignal) => Promise<BrowserConnection>): Promise<string> {
+  const startedAt = performance.now();
+  const connection = await open(AbortSignal.timeout(30_000));
+  try {
+    const context = await connection.browser.createBrowserContext();
+    await context.newPage();
+    await context.close();
+    return `${connection.product} answered in ${Math.round(performance.now() - startedAt)} ms`;
+  } finally {
+    await connection.close();
+  }
+}
+
+async function checkFolder(folder: string): Promise<string> {
+  try {
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw new Problem(`${folder} cannot be written to`, `chmod u+w ${folder}, or set TMPDIR`, { cause: error });
+  }
+  const { bavail, bsize } = await statfs(folder);
+  const freeMb = Math.floor((bavail * bsize) / 1024 ** 2);
+  if (freeMb < leastFreeMb) {
+    throw new Problem(`${folder} has ${freeMb} MB free`, `free ${leastFreeMb} MB, or set TMPDIR to another disk`);
+  }
+  return `${folder}, ${freeMb} MB free`;
+}
+
+async function checkPort(host: string, port: number): Promise<string> {
+  const server = createServer();
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    throw new Problem(messageOf(error), 'end the other program, or choose another --port', { cause: error });
+  }
+  server.close();
+  return `${host}:${port} is free`;
+}
+
+async function checkLeftovers(folder: string): Promise<string> {
+  const leftovers = await findLeftovers(folder);
+  if (leftovers.length === 0) return 'none of dead servers';
+  throw new Problem(`of dead servers: ${leftovers.join(', ')}`, `rm -r ${leftovers.join(' ')}, or start a server`);
+}

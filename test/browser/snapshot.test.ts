@@ -1,0 +1,133 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { inputTools } from '../../src/tools/input/index.js';
+import { lookTools } from '../../src/tools/look.js';
+import { navigationTools } from '../../src/tools/navigation.js';
+import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
+
+let pages: PageServer;
+let harness: ToolHarness;
+
+beforeAll(async () => {
+  [pages, harness] = await Promise.all([
+    startPageServer(),
+    startToolHarness([...inputTools, ...lookTools, ...navigationTools]),
+  ]);
+});
+
+afterAll(async () => {
+  await harness.close();
+  await pages.close();
+});
+
+const open = (path: string) => harness.run('navigate_page', { url: path.startsWith('/') ? pages.url + path : path });
+const snapshot = (args = {}) => harness.text('take_snapshot', args);
+const withoutUids = (text: string) => text.replace(/uid=e\d+ /g, '');
+const uidOf = (text: string, line: string) => new RegExp(`uid=(e\\d+) ${line}`).exec(text)?.[1];
+
+test('a line a node: structure without a word of its own is folded, text is not repeated, hidden parts are left out', async () => {
+  await open('/look.html');
+  expect(withoutUids(await snapshot())).toBe(
+    `RootWebArea "Look" focused
+  heading "Fruit" level=1
+  paragraph "Fresh today only"
+  list
+    listitem "Apple"
+    listitem
+      text "Pear"
+      link "more"
+  button "Menu" expanded=false
+  button "Close"
+  textbox "Search" value="plum" required
+  Iframe "Inner"
+    RootWebArea "Settled"
+      heading "Arrived" level=1
+      paragraph "rendered on load"`,
+  );
+});
+
+test('verbose keeps structure and tells urls', async () => {
+  await open('/look.html');
+  const verbose = await snapshot({ verbose: true });
+  expect(verbose).toContain(`link "more" url="${pages.url}/settled.html"`);
+  expect(verbose).toContain('generic');
+});
+
+test('a node keeps its uid while its document lives, and new nodes get new ones', async () => {
+  await open('/look.html');
+  const before = await snapshot();
+  await harness.run('evaluate_script', {
+    function: `() => document.querySelector('ul').prepend(Object.assign(document.createElement('li'), { textContent: 'Fig' }))`,
+  });
+  const after = await snapshot();
+  const added = uidOf(after, 'listitem "Fig"');
+  expect(before).not.toContain(`uid=${added} `);
+  expect(
+    after
+      .split('\n')
+      .filter((line) => !line.includes(`uid=${added} `))
+      .join('\n'),
+  ).toBe(before);
+});
+
+test('no uid comes again after a reload, and an old one says that its page was left', async () => {
+  await open('/look.html');
+  const before = await snapshot();
+  await harness.run('navigate_page', { reload: true });
+  const after = await snapshot();
+  const uids = (text: string) => [...text.matchAll(/uid=(e\d+)/g)].map(([, uid]) => uid);
+  expect(uids(after).filter((uid) => uids(before).includes(uid))).toEqual([]);
+  const uid = uidOf(before, 'button "Menu"');
+  expect(await harness.refusal('click', { uid })).toBe(
+    `uid ${uid} belongs to a page that was left. take_snapshot again for the present uids.`,
+  );
+});
+
+test('a uid that never was, and one whose element was removed, are told apart', async () => {
+  await open('/look.html');
+  const uid = uidOf(await snapshot(), 'button "Menu"');
+  await harness.run('evaluate_script', { function: `() => document.querySelector('button').remove()` });
+  expect(await harness.refusal('click', { uid })).toContain('no longer in the page');
+  expect(await harness.refusal('click', { uid: 'e999999' })).toContain('No element has the uid "e999999"');
+});
+
+test('a frame of another process is part of the page: seen, clicked and filled', async () => {
+  const other = pages.url.replace('127.0.0.1', 'localhost');
+  const html = `<p style="height: 2000px">tall</p><iframe width="700" height="500" src="${other}/input.html"></iframe>`;
+  await open(`${pages.url}/look.html`);
+  await harness.run('evaluate_script', { function: `(html) => { document.body.innerHTML = html }`, args: [html] });
+  await harness.run('wait_for', { text: ['Volume'] });
+  const before = await snapshot();
+  await harness.run('fill', { uid: uidOf(before, 'textbox "Name"'), value: 'across' });
+  await harness.run('click', { uid: uidOf(before, 'button "Send"') });
+  const after = await snapshot();
+  expect(after).toContain('textbox "Name" value="across"');
+  expect(after).toContain('submitted {\\"name\\":\\"across\\"');
+});
+
+test('find_in_snapshot finds by text and by pattern, with the lines around', async () => {
+  await open('/look.html');
+  expect(withoutUids(await harness.text('find_in_snapshot', { text: 'APPLE' }))).toBe(
+    '1 match:\n  list\n    listitem "Apple"\n    listitem',
+  );
+  expect(withoutUids(await harness.text('find_in_snapshot', { regex: '^.*(heading|link) ', context: 0 }))).toBe(
+    '3 matches:\n  heading "Fruit" level=1\n…\n      link "more"\n…\n      heading "Arrived" level=1',
+  );
+  expect(await harness.text('find_in_snapshot', { text: 'melon' })).toContain('take_snapshot shows them');
+});
+
+test('a pattern that would run for ever is stopped', async () => {
+  await open('data:text/html,<h1>' + 'a'.repeat(60) + '!</h1>');
+  expect(await harness.refusal('find_in_snapshot', { regex: '(a+)+$' })).toContain('timed out');
+});
+
+test('a long snapshot is cut at a line and says how to search the rest', async () => {
+  await open('/look.html');
+  await harness.run('evaluate_script', {
+    function: `() => { document.body.innerHTML = Array.from({ length: 400 }, (_, i) => '<p>' + i + ' ' + 'word '.repeat(200) + '</p>').join('') }`,
+  });
+  const text = await snapshot();
+  expect(Buffer.byteLength(text)).toBeLessThan(257 * 1024);
+  expect(text).toMatch(/\n… cut: \d+ of \d+ bytes left out; find_in_snapshot searches all of it\.$/);
+  expect(await harness.text('find_in_snapshot', { text: '"399 word', context: 0 })).toContain('1 match:');
+});

@@ -1,0 +1,54 @@
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { doctor } from '../../src/cli/doctor.js';
+
+describe('doctor', () => {
+  let temporaryFolder: string;
+  const lines: string[] = [];
+  const run = (config: object): Promise<number> => {
+    lines.length = 0;
+    const defaults = { host: '127.0.0.1', port: 0, headless: true, browserUrl: undefined, executablePath: undefined };
+    return doctor({
+      config: { ...defaults, ...config },
+      temporaryFolder,
+      write: (line) => lines.push(line),
+    });
+  };
+
+  beforeAll(async () => {
+    temporaryFolder = await mkdtemp(join(tmpdir(), 'doctor-test-'));
+  });
+
+  afterAll(() => rm(temporaryFolder, { recursive: true, force: true }));
+
+  it('finds all well, says what it found, and leaves nothing', async () => {
+    expect(await run({})).toBe(0);
+    expect(lines.filter((line) => line.startsWith('ok')).map((line) => /ok +([a-z ]+):/.exec(line)?.[1])).toEqual([
+      'node',
+      'browser',
+      'launch',
+      'temporary folder',
+      'port',
+      'leftovers',
+    ]);
+    expect(lines.join('\n')).toMatch(/launch: Chrome\/[\d.]+ answered in \d+ ms/);
+    expect(await readdir(temporaryFolder)).toEqual([]);
+  });
+
+  it('names each problem with its mend', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    await mkdir(join(temporaryFolder, 'greenroom-dead01'));
+    await writeFile(join(temporaryFolder, 'greenroom-dead01', 'owner'), '0 0');
+    expect(await run({ port: (taken.address() as AddressInfo).port, executablePath: '/nowhere' })).toBe(1);
+    taken.close();
+    const text = lines.join('\n');
+    expect(text).toMatch(/problem +browser: --executable-path names \/nowhere.*install-browser/);
+    expect(text).toMatch(/problem +port: .*EADDRINUSE.*\n +mend: .*--port/);
+    expect(text).toMatch(/problem +leftovers: .*greenroom-dead01\n +mend: rm -r/);
+    expect(lines.at(-1)).toBe('4 of 6 need attention.');
+  });
+});

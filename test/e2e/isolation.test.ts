@@ -1,0 +1,61 @@
+import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { Browsing, textOf } from './support/browse.js';
+import { startServerProcess, type ServerProcess } from './support/serverProcess.js';
+
+const clients = 8;
+
+describe('several clients of one user at once', () => {
+  let pages: PageServer;
+  let server: ServerProcess;
+  let browsings: Browsing[];
+
+  beforeAll(async () => {
+    [pages, server] = await Promise.all([startPageServer(), startServerProcess()]);
+    browsings = await Promise.all(Array.from({ length: clients }, () => Browsing.open(server.url, '?userId=alice')));
+  });
+  afterAll(async () => {
+    await Promise.all(browsings.map((browsing) => browsing.close()));
+    await server.dispose();
+    await pages.close();
+  });
+
+  test("[S6] each sees and touches only its own pages, whatever the others' do meanwhile", async () => {
+    const seen = await Promise.all(
+      browsings.map(async (browsing, index) => {
+        const own = `${pages.url}/index.html?client=${index}`;
+        await browsing.text('new_page', { url: own });
+        await browsing.evaluate(`() => {
+          document.title = 'client ${index}';
+          document.cookie = 'who=client-${index}';
+          localStorage.setItem('who', 'client-${index}');
+          console.log('hello from client ${index}');
+          return fetch('/echo?from=client-${index}').then(() => 1);
+        }`);
+        return {
+          pages: await browsing.text('list_pages'),
+          console: await browsing.text('list_console_messages'),
+          network: await browsing.text('list_network_requests'),
+          page: await browsing.evaluate('() => [document.title, document.cookie, localStorage.getItem("who")]'),
+        };
+      }),
+    );
+    for (const [index, { page, ...texts }] of seen.entries()) {
+      expect(page).toEqual([`client ${index}`, `who=client-${index}`, `client-${index}`]);
+      for (const text of Object.values(texts)) expect(clientsNamedIn(text)).toEqual([index]);
+    }
+  });
+
+  test("[S6] a page id of another session is not known, and a page's uid neither", async () => {
+    const [first, second] = browsings;
+    const { pageId } = (await first?.data('new_page', { url: `${pages.url}/index.html` })) ?? {};
+    await first?.data('new_page', { url: `${pages.url}/index.html` });
+    const known = Number(pageId) + 1;
+    const answer = await second?.call('select_page', { pageId: known });
+    expect(answer?.isError).toBe(true);
+    expect(answer && textOf(answer)).toMatch(new RegExp(`no page ${known}`, 'i'));
+  });
+});
+
+function clientsNamedIn(text: string): number[] {
+  return [...new Set([...text.matchAll(/client[- =](\d)/g)].map(([, index]) => Number(index)))];
+}

@@ -1,0 +1,77 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
+
+export interface ServerProcess {
+  readonly url: string;
+  readonly child: ChildProcess;
+  /** Resolves with code and signal when the process has ended. */
+  readonly exited: Promise<readonly [number | null, NodeJS.Signals | null]>;
+  /** Everything it wrote to its log, line by line. */
+  readonly log: readonly string[];
+  /** Browser processes of this server that are alive. */
+  browsers(): Promise<number[]>;
+  /** What is left in the server's temporary folder. */
+  leftovers(): Promise<string[]>;
+  /** Ends the process, however it fares, and removes its temporary folder. */
+  dispose(): Promise<void>;
+}
+
+const main = join(import.meta.dirname, '../../../dist/src/main.js');
+
+/** A real server process with a temporary folder of its own, so that its browsers and files can be told from others. */
+export async function startServerProcess(flags: readonly string[] = [], program = main): Promise<ServerProcess> {
+  const folder = await mkdtemp(join(tmpdir(), 'greenroom-e2e-'));
+  const args = [program, 'serve', '--port', '0', '--log-format', 'json', ...flags];
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, TMPDIR: folder },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  const log: string[] = [];
+  const url = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      log.push(line);
+      const ready = /"sse":"(http:[^"]+)\/sse"/.exec(line)?.[1];
+      if (ready !== undefined) resolve(ready);
+    });
+    void exited.then(([code]) => reject(new Error(`the server ended with ${code}: ${log.join('\n')}`)));
+  });
+  const browsers = (): Promise<number[]> => processesWith(folder);
+  return {
+    url,
+    child,
+    exited,
+    log,
+    browsers,
+    leftovers: () => readdir(folder),
+    dispose: async () => {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+      await exited;
+      await until(async () => (await browsers()).length === 0, 15_000);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Processes whose command line names the folder. */
+async function processesWith(folder: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const commands = await Promise.all(
+    pids.map(async (pid) => ({ pid, command: await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '') })),
+  );
+  return commands.filter(({ command }) => command.includes(`--user-data-dir=${folder}`)).map(({ pid }) => Number(pid));
+}
+
+/** Waits for a state of the outside world that nobody tells of (processes of the operating system). */
+export async function until(condition: () => Promise<boolean>, withinMs: number): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${condition.toString()}`);
+    await pause(50);
+  }
+}

@@ -1,0 +1,35 @@
+import type { JSONRPCMessage } from '../../src/mcp/protocol.js';
+import type { Channel, Ending } from '../../src/session/channel.js';
+
+/** The other end of a session without a socket: what it was told, in order. */
+export class RecordingChannel implements Channel {
+  readonly kind = 'sse';
+  readonly resumable: boolean;
+  readonly told: ('announce' | 'end' | JSONRPCMessage)[] = [];
+  readonly endings: Ending[] = [];
+  /** Runs at each announcement, in the tick in which a client could know of it. */
+  readonly #onAnnounce: (sessionId: string) => void;
+
+  constructor(onAnnounce: (sessionId: string) => void = () => undefined, resumable = false) {
+    this.#onAnnounce = onAnnounce;
+    this.resumable = resumable;
+  }
+
+  get announcements(): number {
+    return this.told.filter((one) => one === 'announce').length;
+  }
+
+  announce(sessionId: string): void {
+    this.told.push('announce');
+    this.#onAnnounce(sessionId);
+  }
+
+  deliver(message: JSONRPCMessage): void {
+    this.told.push(message);
+  }
+
+  end(ending: Ending): void {
+    this.told.push('end');
+    this.endings.push(ending);
+  }
+}

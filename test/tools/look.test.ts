@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { lookTools } from '../../src/tools/look.js';
+import { navigationTools } from '../../src/tools/navigation.js';
+import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+
+let pages: PageServer;
+let harness: ToolHarness;
+
+beforeAll(async () => {
+  [pages, harness] = await Promise.all([startPageServer(), startToolHarness([...lookTools, ...navigationTools])]);
+});
+
+beforeEach(async () => {
+  await harness.run('navigate_page', { url: `${pages.url}/look.html` });
+});
+
+afterAll(async () => {
+  await harness.close();
+  await pages.close();
+});
+
+const evaluate = (source: string, ...args: unknown[]) => harness.text('evaluate_script', { function: source, args });
+const uidOf = async (line: string) =>
+  /uid=(e\d+)/.exec(await harness.text('find_in_snapshot', { text: line, context: 0 }))?.[1];
+
+describe('evaluate_script', () => {
+  test.each([
+    ['() => ({ sum: 1 + 2, list: [1, "two", null] })', '{"sum":3,"list":[1,"two",null]}'],
+    ['async () => (await fetch("/echo")).status', '200'],
+    ['() => undefined', 'undefined'],
+    ['() => [undefined, NaN, 10n, () => 1]', '[null,"NaN","10n","[Function anonymous]"]'],
+    [
+      '() => { const a = { same: 1 }; a.self = a; return [a, a] }',
+      '[{"same":1,"self":"[Circular]"},{"same":1,"self":"[Circular]"}]',
+    ],
+    ['() => new Map([["a", new Set([1])]])', '{"a":[1]}'],
+    ['() => document.body', '"[body]"'],
+    ['document.title', '"Look"'],
+  ])('%s gives %s', async (source, result) => {
+    expect(await evaluate(source)).toBe(result);
+  });
+
+  test('takes values, and elements by uid in their own frame', async () => {
+    expect(await evaluate('(a, b) => a + b.c', 1, { c: 2 })).toBe('3');
+    const inner = { uid: await uidOf('heading "Arrived"') };
+    expect(await evaluate('(el, word) => [el.localName, word, el.ownerDocument.title]', inner, 'x')).toBe(
+      '["h1","x","Settled"]',
+    );
+  });
+
+  test('what the script throws, and what is no script, is an error with the reason', async () => {
+    expect(await harness.refusal('evaluate_script', { function: '() => { throw new TypeError("no") }' })).toContain(
+      'The script threw: TypeError: no',
+    );
+    expect(await harness.refusal('evaluate_script', { function: 'const a = 1; a' })).toContain('Pass one function');
+    expect(await harness.refusal('evaluate_script', { function: '() => 1', args: [{ uid: 'e9999' }] })).toContain(
+      'No element has the uid',
+    );
+  });
+
+  test('a long result is cut, with how to get less', async () => {
+    const text = await evaluate('() => "x".repeat(1e6)');
+    expect(Buffer.byteLength(text)).toBeLessThan(66 * 1024);
+    expect(text).toContain('return less, or a part');
+  });
+
+  test('a navigation that the script starts is waited for', async () => {
+    expect(await evaluate('() => { location.href = "settled.html" }')).toContain(`Now at ${pages.url}/settled.html`);
+    expect(await harness.text('take_snapshot')).toContain('rendered on load');
+  });
+
+  test('a dialog that the script opens is its answer; the script goes on when it is handled', async () => {
+    expect(await evaluate('() => { document.title = String(confirm("Go on?")) }')).toContain(
+      'The script has not ended.',
+    );
+    await harness.run('handle_dialog', { action: 'accept' });
+    expect(await evaluate('document.title')).toBe('"true"');
+  });
+
+  test('aborting ends a script that never would, and the page works on', async () => {
+    const page = harness.browser.page();
+    const stopping = new AbortController();
+    const started = new Promise((resolve) => page.cdp.once('Runtime.consoleAPICalled', resolve));
+    const source = '() => { console.log("started"); while (true); }';
+    const answer = harness.run('evaluate_script', { function: source }, { signal: stopping.signal });
+    await started;
+    stopping.abort(new Error('cancelled by the test'));
+    await expect(answer).rejects.toThrow('cancelled by the test');
+    expect(await evaluate('() => 1')).toBe('1');
+  });
+});
+
+describe('take_screenshot', () => {
+  /** Width and height as the picture itself has them. */
+  function sizeOfPng(base64: string): [number, number] {
+    const bytes = Buffer.from(base64, 'base64');
+    return [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
+  }
+
+  test('pictures what the window shows', async () => {
+    const { images, structured } = await harness.run('take_screenshot');
+    expect(images).toHaveLength(1);
+    expect(images?.[0]?.mimeType).toBe('image/png');
+    expect(sizeOfPng(images?.[0]?.data ?? '')).toEqual([structured['width'], structured['height']]);
+  });
+
+  test('pictures one element, or the whole height', async () => {
+    const uid = await uidOf('button "Menu"');
+    const [width, height] = JSON.parse(
+      await evaluate('(el) => { const box = el.getBoundingClientRect(); return [box.width, box.height] }', { uid }),
+    ) as [number, number];
+    const element = await harness.run('take_screenshot', { uid });
+    const [pictured, high] = sizeOfPng(element.images?.[0]?.data ?? '');
+    expect(Math.abs(pictured - width)).toBeLessThanOrEqual(1);
+    expect(Math.abs(high - height)).toBeLessThanOrEqual(1);
+    await evaluate('() => { document.body.style.height = "2500px" }');
+    const whole = await harness.run('take_screenshot', { fullPage: true, format: 'jpeg', quality: 30 });
+    expect(whole.structured).toMatchObject({ mimeType: 'image/jpeg' });
+    expect(whole.structured['height']).toBeGreaterThanOrEqual(2500);
+  });
+
+  test('a page too high to picture is refused with what to do', async () => {
+    await evaluate('() => { document.body.style.height = "40000px" }');
+    expect(await harness.refusal('take_screenshot', { fullPage: true })).toContain('Leave out fullPage');
+  });
+});

@@ -1,0 +1,180 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { inputTools } from '../../src/tools/input/index.js';
+import { lookTools } from '../../src/tools/look.js';
+import { navigationTools } from '../../src/tools/navigation.js';
+import { pageTools } from '../../src/tools/pages.js';
+import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+
+let pages: PageServer;
+let harness: ToolHarness;
+let workspace: string;
+
+beforeAll(async () => {
+  [pages, harness, workspace] = await Promise.all([
+    startPageServer(),
+    startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools]),
+    mkdtemp(join(tmpdir(), 'pages-')),
+  ]);
+});
+
+afterAll(async () => {
+  await harness.close();
+  await pages.close();
+  await rm(workspace, { recursive: true });
+});
+
+const go = (path: string) => harness.run('navigate_page', { url: pages.url + path });
+const run = (source: string) => harness.text('evaluate_script', { function: source });
+
+async function click(label: string): Promise<string> {
+  const found = await harness.text('find_in_snapshot', { regex: `button "${label}"`, context: 0 });
+  return harness.text('click', { uid: /uid=(e\d+)/.exec(found)?.[1] });
+}
+
+describe('pages', () => {
+  test('new_page opens and selects, select_page goes back, close_page takes it away', async () => {
+    await go('/look.html');
+    const opened = await harness.run('new_page', { url: `${pages.url}/settled.html` });
+    const pageId = opened.structured['pageId'];
+    expect(await harness.text('list_pages')).toBe(
+      `1: ${pages.url}/look.html "Look"\n${String(pageId)}: ${pages.url}/settled.html "Settled" [selected]`,
+    );
+    expect(await harness.text('select_page', { pageId: 1 })).toContain('"Look" [selected]');
+    const closed = await harness.run('close_page', { pageId });
+    expect(closed.text).toContain(`Closed page ${String(pageId)}.`);
+    expect(closed.structured['pages']).toHaveLength(1);
+  });
+
+  test('a tool works on the page that pageId names', async () => {
+    await go('/look.html');
+    const { structured } = await harness.run('new_page', { url: `${pages.url}/settled.html`, background: true });
+    const { pageId } = structured;
+    expect(await harness.text('take_snapshot', { pageId })).toContain('heading "Arrived"');
+    expect(await harness.text('take_snapshot')).toContain('heading "Fruit"');
+    await harness.run('close_page', { pageId });
+  });
+
+  test('a page that could not be loaded is not left open', async () => {
+    const gone = await startPageServer();
+    await gone.close();
+    expect(await harness.refusal('new_page', { url: gone.url })).toContain('ERR_CONNECTION_REFUSED');
+    expect((await harness.run('list_pages')).structured['pages']).toHaveLength(1);
+  });
+
+  test('resize_page sets what the page measures', async () => {
+    await harness.run('resize_page', { width: 640, height: 480 });
+    expect(await run('() => [innerWidth, innerHeight]')).toBe('[640,480]');
+  });
+});
+
+describe('navigation', () => {
+  test('reload loads the page again; back and forward walk its history', async () => {
+    await go('/look.html');
+    await go('/settled.html');
+    await run('() => { document.title = "changed" }');
+    expect((await harness.run('navigate_page', { reload: true })).text).toContain('Reloaded.');
+    expect(await run('() => document.title')).toBe('"Settled"');
+    const back = await harness.run('navigate_page_history', { navigate: 'back' });
+    expect(back.structured['url']).toBe(`${pages.url}/look.html`);
+    const forward = await harness.run('navigate_page_history', { navigate: 'forward' });
+    expect(forward.structured['url']).toBe(`${pages.url}/settled.html`);
+    expect(await harness.refusal('navigate_page_history', { navigate: 'forward' })).toContain('no page to go forward');
+  });
+
+  test('a place within the document is arrived at too', async () => {
+    await go('/look.html');
+    await go('/look.html#fruit');
+    const back = await harness.run('navigate_page_history', { navigate: 'back' });
+    expect(back.structured['url']).toBe(`${pages.url}/look.html`);
+  });
+
+  test('an address that nobody answers is an error with the cause', async () => {
+    const gone = await startPageServer();
+    await gone.close();
+    expect(await harness.refusal('navigate_page', { url: gone.url })).toContain('ERR_CONNECTION_REFUSED');
+  });
+
+  test('a server that does not answer in time is an error that says what to do', async () => {
+    const refusal = await harness.refusal('navigate_page', { url: `${pages.url}/slow?ms=2000`, timeout: 100 });
+    expect(refusal).toContain('No page came within 0.1 s');
+  });
+
+  test.each([
+    ['javascript:alert(1)', 'javascript: addresses are not opened'],
+    ['chrome://settings', 'chrome: addresses are not opened'],
+    ['about:version', 'about: addresses are not opened'],
+    ['view-source:file:///etc/passwd', 'view-source: addresses are not opened'],
+    ['file:///etc/passwd', 'outside the folders'],
+    ['localhost:8080', 'Did you mean http://localhost:8080?'],
+    ['example', 'is no URL'],
+  ])('%s is refused', async (url, why) => {
+    expect(await harness.refusal('navigate_page', { url }, { workspace: [workspace] })).toContain(why);
+    expect(await harness.refusal('new_page', { url }, { workspace: [workspace] })).toContain(why);
+  });
+
+  test('a file of the workspace may be opened', async () => {
+    const file = join(workspace, 'own.html');
+    await writeFile(file, '<title>Own file</title>');
+    await harness.run('navigate_page', { url: pathToFileURL(file).href }, { workspace: [workspace] });
+    expect(await run('() => document.title')).toBe('"Own file"');
+  });
+
+  test('one of url and reload is wanted', async () => {
+    expect(await harness.refusal('navigate_page')).toBe('Give either url or reload: true.');
+  });
+});
+
+describe('wait_for', () => {
+  test('resolves to the text that came first, also behind a navigation', async () => {
+    await go('/settle.html');
+    const waiting = harness.text('wait_for', { text: ['never there', 'Arrived'] });
+    await harness.browser.page().page.evaluate('void setTimeout(() => (location.href = "settled.html"), 100)');
+    expect(await waiting).toBe('The page shows "Arrived".');
+  });
+
+  test('sees what a style sheet reveals and what a field holds', async () => {
+    await go('/input.html');
+    expect(await harness.text('wait_for', { text: ['fixed'] })).toContain('"fixed"');
+    expect(await harness.refusal('wait_for', { text: ['never there'], timeout: 50 })).toContain('did not show');
+  });
+});
+
+describe('dialogs', () => {
+  test('a click that opens one answers with it; page tools are refused until it is handled, lists are not', async () => {
+    await go('/settle.html');
+    expect(await click('Ask')).toContain('A dialog is open (confirm: "Sure?"). Answer it with handle_dialog.');
+    expect(await harness.refusal('take_snapshot')).toContain('Answer it with handle_dialog');
+    expect(await harness.text('list_pages')).toContain('[dialog: confirm: Sure?]');
+    expect(await harness.text('handle_dialog', { action: 'accept' })).toBe('Accepted the confirm dialog.');
+    expect(await run('() => said.textContent')).toBe('"answered true"');
+  });
+
+  test('a prompt takes a text, or null when dismissed', async () => {
+    await go('/settle.html');
+    await click('Prompt');
+    await harness.run('handle_dialog', { action: 'accept', promptText: 'Ada' });
+    expect(await run('() => said.textContent')).toBe('"hello Ada"');
+    await click('Prompt');
+    await harness.run('handle_dialog', { action: 'dismiss' });
+    expect(await run('() => said.textContent')).toBe('"hello null"');
+  });
+
+  test('leaving a page that asks back stops at the dialog, and goes on when it is accepted', async () => {
+    await go('/settle.html');
+    await run('() => { addEventListener("beforeunload", (event) => event.preventDefault()) }');
+    await click('Nothing');
+    const left = await harness.text('navigate_page', { url: `${pages.url}/look.html` });
+    expect(left).toContain('A dialog is open (beforeunload: leave the page?)');
+    const handled = await harness.run('handle_dialog', { action: 'accept' });
+    expect(handled.structured['url']).toBe(`${pages.url}/look.html`);
+  });
+
+  test('without a dialog there is nothing to answer', async () => {
+    expect(await harness.refusal('handle_dialog', { action: 'accept' })).toContain('No dialog is open');
+  });
+});
