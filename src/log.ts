@@ -43,7 +43,12 @@ function prettyFormat(colored: boolean) {
   return format.combine(...steps, ...(colored ? [colorized()] : []), lines);
 }
 
-const tint: Record<string, string> = { error: '\u001b[31m', warn: '\u001b[33m', info: '\u001b[36m', debug: '\u001b[2m' };
+const tint: Record<string, string> = {
+  error: '\u001b[31m',
+  warn: '\u001b[33m',
+  info: '\u001b[36m',
+  debug: '\u001b[2m',
+};
 
 const colorized = format((info) => ({ ...info, level: `${tint[info.level.trim()] ?? ''}${info.level}\u001b[0m` }));
 

@@ -54,7 +54,7 @@ const commands: Commands = {
     return selftest({ url, write, startServer: () => startServer(config) });
   },
 
-  async call(config, url, tool, args) {
+  async call({ config, url, tool, args }) {
     const { call } = await import('./cli/call.js');
     const running = url === undefined ? await startServer(config) : undefined;
     try {

@@ -61,5 +61,7 @@ function isFailedToolCall(event: object): boolean {
 }
 
 function closedBecauseOf(context: unknown): unknown {
-  return typeof context === 'object' && context !== null && 'closedBecause' in context ? context.closedBecause : undefined;
+  return typeof context === 'object' && context !== null && 'closedBecause' in context
+    ? context.closedBecause
+    : undefined;
 }

@@ -46,7 +46,7 @@ export async function act<T>(
   work: (signal: AbortSignal) => Promise<T>,
   { limitMs = settleLimitMs, onlyIfBegun = false }: SettleOptions = {},
 ): Promise<Acted<T>> {
-  const activity = new Activity(page.cdp);
+  const activity = new Activity(page.cdp, page.frames.mainId);
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   let value: T | undefined;
@@ -59,7 +59,12 @@ export async function act<T>(
     closed: page.cdp.detached,
   });
   const steps = async (): Promise<Outcome> => {
-    value = await work(either);
+    try {
+      value = await work(either);
+    } catch (error) {
+      // A page that closes itself takes the answers of its last commands with it.
+      if (either.aborted || !page.cdp.detached) throw error;
+    }
     if (onlyIfBegun && activity.changes === 0) return outcome(true);
     return outcome(await settle(page, activity, either, limitMs));
   };

@@ -20,8 +20,8 @@ export class Activity {
   #idle: (() => void)[] = [];
   readonly #stops: (() => void)[] = [];
 
-  constructor(cdp: CDPSession) {
-    this.#watchLoads(cdp);
+  constructor(cdp: CDPSession, mainFrameId: string) {
+    this.#watchLoads(cdp, mainFrameId);
     this.#watchRequests(cdp);
   }
 
@@ -49,27 +49,34 @@ export class Activity {
     for (const resolve of this.#idle) resolve();
   }
 
-  #watchLoads(cdp: CDPSession): void {
+  #watchLoads(cdp: CDPSession, mainFrameId: string): void {
     // Only asked for: the load begins in a moment, if nothing stands against it.
-    this.#on(cdp, 'Page.frameRequestedNavigation', () => this.#begin(undefined));
-    this.#on(cdp, 'Page.frameStartedLoading', ({ frameId }) => this.#begin(this.#loading.add(frameId)));
-    this.#on(cdp, 'Page.frameStoppedLoading', ({ frameId }) => this.#end(this.#loading.delete(frameId)));
-    this.#on(cdp, 'Page.frameDetached', ({ frameId }) => this.#end(this.#loading.delete(frameId)));
+    this.#on(cdp, 'Page.frameRequestedNavigation', () => this.#changes++);
+    this.#on(cdp, 'Page.frameStartedLoading', ({ frameId }) => {
+      this.#changes++;
+      this.#loading.add(frameId);
+    });
+    this.#on(cdp, 'Page.frameStoppedLoading', ({ frameId }) => this.#loaded(frameId));
+    this.#on(cdp, 'Page.frameDetached', ({ frameId }) => this.#loaded(frameId));
     this.#on(cdp, 'Page.frameNavigated', ({ frame }) => this.#arrive(frame));
-    this.#on(cdp, 'Page.navigatedWithinDocument', ({ url }) => (this.#navigated = url));
+    this.#on(cdp, 'Page.navigatedWithinDocument', ({ frameId, url }) => {
+      if (frameId === mainFrameId) this.#navigated = url;
+    });
     this.#on(cdp, 'Page.windowOpen', ({ url }) => this.opened.push(url));
     this.#on(cdp, 'Page.downloadWillBegin', ({ url }) => (this.download = url));
   }
 
   #watchRequests(cdp: CDPSession): void {
     this.#on(cdp, 'Network.requestWillBeSent', ({ requestId, loaderId, type }) => {
-      if (type && awaitedTypes.has(type)) this.#begin(this.#requests.set(requestId, loaderId));
+      if (type === undefined || !awaitedTypes.has(type)) return;
+      this.#changes++;
+      this.#requests.set(requestId, loaderId);
     });
     this.#on(cdp, 'Network.responseReceived', ({ requestId, response }) => {
-      if (response.mimeType === 'text/event-stream') this.#end(this.#requests.delete(requestId));
+      if (response.mimeType === 'text/event-stream') this.#answered(requestId);
     });
-    this.#on(cdp, 'Network.loadingFinished', ({ requestId }) => this.#end(this.#requests.delete(requestId)));
-    this.#on(cdp, 'Network.loadingFailed', ({ requestId }) => this.#end(this.#requests.delete(requestId)));
+    this.#on(cdp, 'Network.loadingFinished', ({ requestId }) => this.#answered(requestId));
+    this.#on(cdp, 'Network.loadingFailed', ({ requestId }) => this.#answered(requestId));
   }
 
   #on<E extends keyof CDPEvents>(cdp: CDPSession, event: E, listener: (event: CDPEvents[E]) => void): void {
@@ -77,8 +84,14 @@ export class Activity {
     this.#stops.push(() => cdp.off(event, listener));
   }
 
-  #begin(_: unknown): void {
-    this.#changes++;
+  #loaded(frameId: string): void {
+    this.#loading.delete(frameId);
+    this.#wakeIfIdle();
+  }
+
+  #answered(requestId: string): void {
+    this.#requests.delete(requestId);
+    this.#wakeIfIdle();
   }
 
   #arrive(frame: Protocol.Page.Frame): void {
@@ -88,9 +101,10 @@ export class Activity {
     // What the left document asked for is nobody's any more, and not always reported as ended.
     for (const [requestId, loaderId] of this.#requests)
       if (loaderId !== frame.loaderId) this.#requests.delete(requestId);
+    this.#wakeIfIdle();
   }
 
-  #end(_: unknown): void {
+  #wakeIfIdle(): void {
     if (this.busy) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }

@@ -43,6 +43,8 @@ export class ConsoleCollector {
   readonly #extensions = new Map<string, string>();
   readonly #exceptions = new Map<string, number>();
   readonly #releasing = new Map<CDPSession, { again: boolean }>();
+  /** Sessions whose values go when nothing is being read. */
+  readonly #waiting = new Set<CDPSession>();
   #readings = 0;
   #mainFrame = '';
   #visit = { page: '', navigation: 0 };
@@ -113,14 +115,14 @@ export class ConsoleCollector {
       .filter(({ arg }) => isAbridged(arg));
     const message = describeRuntimeCall(event);
     const id = this.#record(message, source, extension);
-    for (const { arg, index } of abridged) this.#readFully(id, index, arg, source.session);
+    for (const { arg, index } of abridged) void this.#readFully(id, index, arg, source.session);
     if (event.args.some((arg) => arg.objectId !== undefined)) this.#release(source.session);
   }
 
   /** Appends a message, or counts it if it equals the last one. */
   #record(message: Said, source: Source, extension: string | undefined): number {
     const last = this.#ring.last();
-    if (last === undefined || !isRepeated(last.value, message, this.#visit.navigation, source, extension)) {
+    if (last === undefined || !isRepeated(last.value, message, { ...this.#visit, source: source.kind, extension })) {
       return this.#push(message, source, extension);
     }
     this.#ring.update(last.id, (value) => ({ ...value, count: value.count + 1, lastAt: message.at }));
@@ -140,7 +142,12 @@ export class ConsoleCollector {
   }
 
   /** Replaces the preview of one argument by its content. Whatever would have side effects in the page is refused. */
-  #readFully(id: number, index: number, { objectId }: Protocol.Runtime.RemoteObject, session: CDPSession): void {
+  async #readFully(
+    id: number,
+    index: number,
+    { objectId }: Protocol.Runtime.RemoteObject,
+    session: CDPSession,
+  ): Promise<void> {
     if (objectId === undefined || this.#readings >= maxReadings) return;
     this.#readings++;
     const reading = session.send('Runtime.callFunctionOn', {
@@ -151,19 +158,21 @@ export class ConsoleCollector {
       silent: true,
       throwOnSideEffect: true,
     });
-    void unlessGone(reading).then((answer) => {
-      this.#readings--;
-      const text: unknown = answer?.result.value;
-      if (answer?.exceptionDetails !== undefined || typeof text !== 'string') return;
-      this.#ring.amend(id, (message) => withArgument(message, index, text));
-    });
+    const answer = await unlessGone(reading);
+    this.#readings--;
+    if (this.#readings === 0) this.#releaseWaiting();
+    const text: unknown = answer?.result.value;
+    if (answer?.exceptionDetails !== undefined || typeof text !== 'string') return;
+    this.#ring.amend(id, (message) => withArgument(message, index, text));
   }
 
-  /**
-   * Lets go of the values that console events hold on to. Commands are answered in order, so what is being read in full is
-   * read first; one release at a time, however fast the page logs.
-   */
+  /** Lets go of the values that console events hold on to; one release at a time, however fast the page logs. */
   #release(session: CDPSession): void {
+    // Commands are not taken strictly in order everywhere: reading has to be over before values go.
+    if (this.#readings > 0) {
+      this.#waiting.add(session);
+      return;
+    }
     const running = this.#releasing.get(session);
     if (running !== undefined) {
       running.again = true;
@@ -175,6 +184,12 @@ export class ConsoleCollector {
       this.#releasing.delete(session);
       if (release.again) this.#release(session);
     });
+  }
+
+  #releaseWaiting(): void {
+    const sessions = [...this.#waiting];
+    this.#waiting.clear();
+    for (const session of sessions) this.#release(session);
   }
 
   #rememberException(key: string, id: number): void {
@@ -211,16 +226,14 @@ export class ConsoleCollector {
 function isRepeated(
   last: ConsoleMessage,
   next: Said,
-  navigation: number,
-  source: Source,
-  extension: string | undefined,
+  where: Pick<ConsoleMessage, 'navigation' | 'source' | 'extension'>,
 ): boolean {
   return (
-    last.navigation === navigation &&
+    last.navigation === where.navigation &&
     last.type === next.type &&
     last.text === next.text &&
-    last.source === source.kind &&
-    last.extension === extension &&
+    last.source === where.source &&
+    last.extension === where.extension &&
     last.location?.url === next.location?.url &&
     last.location?.line === next.location?.line &&
     !last.abridged &&

@@ -1,4 +1,5 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
+import { z } from 'zod';
 import { ToolError } from '../errors.js';
 import { originOf, readManifest, type Extension, type Manifest } from './extensions.js';
 import type { SessionPage } from './page.js';
@@ -65,6 +66,10 @@ export interface ContentWorld {
   readonly uniqueContextId: string;
 }
 
+/** The protocol leaves `auxData` open; Chrome puts the frame there. */
+const frameOf = (auxData: unknown): string | undefined =>
+  z.object({ frameId: z.string() }).safeParse(auxData).data?.frameId;
+
 /** Finds the world of the extension's content scripts in the page's main frame, or else in its first frame with one. */
 export async function contentWorld(
   scope: ProtocolScope,
@@ -80,7 +85,7 @@ export async function contentWorld(
   // Announces every context that exists before it answers.
   await scope.until(session.send('Runtime.enable'));
   // The main frame has its target's id.
-  const world = worlds.find(({ auxData }) => auxData?.['frameId'] === targetInfo.targetId) ?? worlds[0];
+  const world = worlds.find(({ auxData }) => frameOf(auxData) === targetInfo.targetId) ?? worlds[0];
   if (world) return { session, uniqueContextId: world.uniqueId };
   throw new ToolError(
     `${extension.name} has no content script in page ${page.id} (${page.url()}). Check content_scripts.matches in its manifest, then reload the page: content scripts are injected when a page loads.`,

@@ -56,6 +56,8 @@ export async function openRunFolder(parent: string): Promise<RunFolder> {
   let browsers = 0;
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
+    // Now it is waited for.
+    child.process.ref();
     child.process.stdin?.end();
     await child.ended;
     await remove(path);

@@ -23,6 +23,7 @@ export class SessionPage {
   readonly elements: ElementIds;
   readonly frames: Frames;
   readonly #lock = new Lock();
+  #awake: Promise<void> | undefined;
 
   constructor(options: { id: number; page: Page; cdp: CDPSession }) {
     const { id, page, cdp } = options;
@@ -54,10 +55,23 @@ export class SessionPage {
   locked<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
     return this.#lock.run(signal, () => {
       this.dialogs.throwIfOpen();
-      return this.dialogs.interrupting(run, (dialog) => {
+      const awakened = async (): Promise<T> => {
+        await this.#wake();
+        return run();
+      };
+      return this.dialogs.interrupting(awakened, (dialog) => {
         throw new ToolError(describeDialog(dialog));
       });
     });
+  }
+
+  /**
+   * From the first tool on, the page runs as if it were in front: behind another tab its timers and frames, and all that
+   * waits for them, crawl.
+   */
+  #wake(): Promise<void> {
+    this.#awake ??= this.cdp.send('Emulation.setFocusEmulationEnabled', { enabled: true });
+    return this.#awake;
   }
 
   /**

@@ -41,6 +41,7 @@ export class PageSet {
   readonly #ends = new Set<Promise<void>>();
   /** Opened by this session, not by the user or a page. */
   readonly #opened = new Set<SessionPage>();
+  readonly #unlisten = new WeakMap<SessionPage, () => void>();
   readonly #crashes = new WeakMap<SessionPage, number>();
   readonly #disposed = new AbortController();
   #selected: SessionPage | undefined;
@@ -54,14 +55,10 @@ export class PageSet {
   /** Opens the pages to restore, then takes in what is there and what comes. At least one page is open and selected. */
   async start(restore: readonly PageRecord[]): Promise<void> {
     // Before the listener: a target that it sees first would get a new id.
-    for (const record of restore) await this.#restore(record);
+    await Promise.all(restore.map((record) => this.#restore(record)));
     this.#context.on('targetcreated', this.#onTarget);
-    await Promise.all(
-      this.#context
-        .targets()
-        .filter(isTab)
-        .map((target) => this.#adopt(target)),
-    );
+    const tabs = this.#context.targets().filter(isTab);
+    await Promise.all(tabs.map((target) => this.#notice(target).catch(goneAgain)));
     if (this.#pages.size === 0) await this.open();
     this.#selected ??= this.list()[0];
   }
@@ -156,10 +153,18 @@ export class PageSet {
     const taken = await untilAborted(opening, this.#deadline(), (late) => void late.dispose());
     this.#ledger.pages.opened += 1;
     this.#pages.set(id, taken);
-    page.once('close', () => this.#drop(taken));
-    page.on('error', () => this.#onCrash(taken));
+    this.#listen(taken);
     if (page.isClosed()) this.#drop(taken);
     return taken;
+  }
+
+  /** In a profile the tab outlives the session: then nobody of it may listen any more. */
+  #listen(taken: SessionPage): void {
+    const { page } = taken;
+    const onClose = (): void => this.#drop(taken);
+    const onCrash = (): void => this.#onCrash(taken);
+    page.on('close', onClose).on('error', onCrash);
+    this.#unlisten.set(taken, () => void page.off('close', onClose).off('error', onCrash));
   }
 
   #deadline(): AbortSignal {
@@ -182,6 +187,7 @@ export class PageSet {
   #drop(page: SessionPage): void {
     if (!this.#pages.delete(page.id)) return;
     this.#adoptions.delete(page.page);
+    this.#unlisten.get(page)?.();
     this.#opened.delete(page);
     if (this.#selected === page) this.#selected = this.list().at(-1);
     const end = page.dispose().then(() => {

@@ -34,7 +34,11 @@ export class ProtocolScope {
 
   /** Attaches to a target until the scope closes. */
   async attach(targetId: string): Promise<CDPSession> {
-    const { sessionId } = await this.until(this.#root.send('Target.attachToTarget', { targetId, flatten: true }));
+    return this.until(this.#attach(targetId));
+  }
+
+  async #attach(targetId: string): Promise<CDPSession> {
+    const { sessionId } = await this.#root.send('Target.attachToTarget', { targetId, flatten: true });
     const session = this.#root.connection()?.session(sessionId);
     if (!session) throw new Error(`The target ${targetId} is gone.`);
     this.#sessions.push(session);
@@ -61,19 +65,25 @@ export class ProtocolScope {
     }
   }
 
-  /** Idempotent, never rejects: a browser that is gone has let go already. */
+  /** Resolves when all of it is gone. Never rejects: a browser that is gone has let go already. */
   async close(): Promise<void> {
     // Pages still being opened are waited for: once the session is detached, nobody could close a tab any more.
-    const opened = (await Promise.allSettled(this.#pages)).flatMap((page) =>
+    const pages = (await Promise.allSettled(this.#pages)).flatMap((page) =>
       page.status === 'fulfilled' ? [page.value.targetId] : [],
     );
-    const pages = opened.map((targetId) => this.#root.send('Target.closeTarget', { targetId }));
+    await Promise.allSettled(pages.map((targetId) => this.#closePage(targetId)));
     // A nested session can only be detached through the session it hangs on.
     const sessions = this.#sessions.map((session) =>
       this.#root.send('Target.detachFromTarget', { sessionId: session.id() }),
     );
-    await Promise.allSettled([...pages, ...sessions]);
-    await Promise.allSettled([this.#root.detach()]);
+    await Promise.allSettled([...sessions, this.#root.detach()]);
+  }
+
+  /** Chrome answers before it has closed the page. A question that has no answer ends when the page, or Chrome, has. */
+  async #closePage(targetId: string): Promise<void> {
+    const session = await this.#attach(targetId);
+    const gone = session.send('Runtime.evaluate', { expression: 'new Promise(() => {})', awaitPromise: true });
+    await Promise.allSettled([this.#root.send('Target.closeTarget', { targetId }), gone]);
   }
 }
 

@@ -27,7 +27,7 @@ const maxImageBytes = 4 * 1024 ** 2;
 /** What a renderer can paint in one piece. */
 const maxSidePixels = 16_384;
 
-/** `Page.captureScreenshot`. Throws a ToolError when the picture is too large to send. */
+/** `Page.captureScreenshot`, for which the page comes to the front. Throws a ToolError when the picture is too large to send. */
 export async function takeScreenshot(page: SessionPage, options: ScreenshotOptions): Promise<Screenshot> {
   const { format, quality } = options;
   const clip = await clipOf(page, options);
@@ -37,6 +37,8 @@ export async function takeScreenshot(page: SessionPage, options: ScreenshotOptio
         'Leave out fullPage, or give the uid of a part.',
     );
   }
+  // A tab behind another one may never paint the frame that the picture waits for.
+  await page.cdp.send('Page.bringToFront');
   const { data } = await page.cdp.send('Page.captureScreenshot', {
     format,
     ...(quality !== undefined && format !== 'png' && { quality }),

@@ -56,7 +56,7 @@ export function followSessions(root: CDPSession, follower: Follower): Following 
       'Target.attachedToTarget': ({ sessionId, targetInfo }) => {
         const session = source.session.connection()?.session(sessionId) ?? undefined;
         if (session === undefined) return;
-        enter({ kind: targetInfo.type === 'iframe' ? 'iframe' : 'worker', session });
+        void enter({ kind: targetInfo.type === 'iframe' ? 'iframe' : 'worker', session });
         // A microtask later every follower has sent its commands, and a session answers them in order.
         queueMicrotask(() => void unlessGone(session.send('Runtime.runIfWaitingForDebugger')));
       },

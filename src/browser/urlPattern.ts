@@ -1,7 +1,7 @@
 import { ToolError } from '../errors.js';
 
 /** The one form in which tools take addresses: a glob in which only `*` means anything, or `/regex/flags`. */
-const regexForm = /^\/(.+)\/([a-z]*)$/;
+const regexForm = /^\/(.+)\/([dgimsuvy]*)$/;
 
 /** Whether an address fits the whole pattern (glob) or is found by it (regex). Throws a ToolError on a bad regex. */
 export function matcherOf(pattern: string): (url: string) => boolean {

@@ -34,7 +34,8 @@ export function writeValue(this: unknown, maxChars: number): string {
   }
 
   function writeContent(value: object): string {
-    const name = Object.getPrototypeOf(value)?.constructor?.name ?? 'Object';
+    const prototype = Object.getPrototypeOf(value) as object | null;
+    const name = prototype?.constructor.name ?? 'Object';
     const prefix = name === 'Object' || name === 'Array' ? '' : `${name} `;
     if (Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))) {
       const list = value as ArrayLike<unknown>;
@@ -50,13 +51,13 @@ export function writeValue(this: unknown, maxChars: number): string {
     return `${prefix}{${withRest(shown, keys.length)}}`;
   }
 
-  /** Iterating would count as a side effect; `forEach` does not. */
+  /** `forEach` would count as a side effect; iterating does not. */
   function writeMembers(value: Map<unknown, unknown> | Set<unknown>): string[] {
     const shown: string[] = [];
-    value.forEach((item: unknown, key: unknown) => {
-      if (shown.length === maxItems) return;
+    for (const [key, item] of value.entries()) {
+      if (shown.length === maxItems) break;
       shown.push(value instanceof Map ? `${write(key)} => ${write(item)}` : write(item));
-    });
+    }
     return shown;
   }
 

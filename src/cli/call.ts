@@ -34,7 +34,9 @@ function parseArguments(text: string): Record<string, unknown> {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
   } catch (error) {
-    throw new ConfigError(`The tool's arguments are not JSON: ${messageOf(error)}. Write them as '{"url":"https://…"}'.`);
+    throw new ConfigError(
+      `The tool's arguments are not JSON: ${messageOf(error)}. Write them as '{"url":"https://…"}'.`,
+    );
   }
   throw new ConfigError(`The tool's arguments are a JSON object, for example '{"url":"https://…"}'.`);
 }

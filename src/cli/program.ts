@@ -8,10 +8,13 @@ import { packageInfo } from '../packageInfo.js';
 export interface Commands {
   serve(config: Config): Promise<number>;
   selftest(config: Config, url: string | undefined): Promise<number>;
-  call(config: Config, url: string | undefined, tool: string, args: string): Promise<number>;
+  call(request: { config: Config; url: string | undefined; tool: string; args: string }): Promise<number>;
   doctor(config: Config): Promise<number>;
   installBrowser(): Promise<number>;
 }
+
+type Flags = Record<string, unknown>;
+type Target = { url?: string };
 
 /** The command line. Resolves with the exit code; a wrong flag or value is one line on `writeError` and 2. */
 export async function runProgram(
@@ -22,26 +25,31 @@ export async function runProgram(
 ): Promise<number> {
   let code = 0;
   const done = (result: number): void => void (code = result);
-  const read = (flags: Record<string, unknown>) => readFlags(flags, environment);
+  const read = (flags: Flags) => readFlags(flags, environment);
   const program = new Command('greenroom').description('MCP server for debugging Chrome and Chrome extensions.');
-  program.version(packageInfo.version).exitOverride().configureOutput({ outputError: (text) => writeError(text.trim()) });
+  program
+    .version(packageInfo.version)
+    .exitOverride()
+    .configureOutput({ outputError: (text) => writeError(text.trim()) });
 
   withOptions(program.command('serve', { isDefault: true }))
     .description('run the server (default)')
-    .action(async (flags) => done(await commands.serve(read(flags))));
+    .action(async (flags: Flags) => done(await commands.serve(read(flags))));
   withOptions(program.command('selftest'))
     .description('call every tool against the sample extension and pages')
     .option('--url <url>', 'a running server; default: one that is started for the test')
-    .action(async ({ url, ...flags }) => done(await commands.selftest(read(flags), url)));
+    .action(async ({ url, ...flags }: Flags & Target) => done(await commands.selftest(read(flags), url)));
   withOptions(program.command('call'))
     .description('call one tool and print its answer')
     .argument('<tool>', 'name of the tool')
     .argument('[json]', 'its arguments as JSON', '{}')
     .option('--url <url>', 'a running server; default: one that is started for the call')
-    .action(async (tool, json, { url, ...flags }) => done(await commands.call(read(flags), url, tool, json)));
+    .action(async (tool: string, json: string, { url, ...flags }: Flags & Target) =>
+      done(await commands.call({ config: read(flags), url, tool, args: json })),
+    );
   withOptions(program.command('doctor'))
     .description('check what a server needs, and name what mends it')
-    .action(async (flags) => done(await commands.doctor(read(flags))));
+    .action(async (flags: Flags) => done(await commands.doctor(read(flags))));
   program
     .command('install-browser')
     .description('install a browser for this server')
@@ -63,18 +71,20 @@ function withOptions(command: Command): Command {
   for (const name of optionNames) {
     const schema = Object.entries(options.shape).find(([key]) => key === name)?.[1];
     const fallback = schema?.safeParse(undefined).data;
-    const shown = fallback === undefined ? '' : ` (default: ${Array.isArray(fallback) ? fallback.join() : String(fallback)})`;
+    const shown =
+      fallback === undefined ? '' : ` (default: ${Array.isArray(fallback) ? fallback.join() : String(fallback)})`;
     const repeatable = name === 'workspace' || name.startsWith('allowed');
     const value = name === 'headless' ? '[yes]' : '<value>';
     const option = new Option(`${flagOf(name)} ${value}`, `${schema?.description ?? ''}${shown} [${variableOf(name)}]`);
     if (name === 'headless') option.preset(true);
-    if (repeatable) option.argParser((item: string, earlier: string[] = []) => [...earlier, ...item.split(',')]);
+    if (repeatable)
+      option.argParser((item: string, earlier: string[] | undefined) => [...(earlier ?? []), ...item.split(',')]);
     command.addOption(option);
   }
   return command.exitOverride();
 }
 
-function readFlags(flags: Record<string, unknown>, environment: Readonly<Record<string, string | undefined>>): Config {
+function readFlags(flags: Flags, environment: Readonly<Record<string, string | undefined>>): Config {
   const { config = environment['GREENROOM_CONFIG'], ...rest } = flags;
   if (typeof config !== 'string') return readConfig({ flags: rest, environment });
   return readConfig({ flags: rest, environment, file: { path: config, values: readFile(config) } });

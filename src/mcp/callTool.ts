@@ -1,5 +1,5 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { BrowserLease } from '../browser/lease.js';
 import type { SessionBrowser } from '../browser/sessionBrowser.js';
 import type { Clock } from '../clock.js';

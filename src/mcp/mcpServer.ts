@@ -63,9 +63,10 @@ export class McpServer implements Serving {
     else this.#notified(message);
   }
 
-  /** Sends `notifications/message` if the client wants that level. */
+  /** Sends `notifications/message` if the client has initialised and wants that level. */
   log(level: LogLevel, data: unknown): void {
-    if (this.#closed || logLevels.indexOf(level) < logLevels.indexOf(this.logLevel)) return;
+    if (this.#closed || this.protocolVersion === null) return;
+    if (logLevels.indexOf(level) < logLevels.indexOf(this.logLevel)) return;
     this.host.send({ jsonrpc: '2.0', method: 'notifications/message', params: { level, logger: 'greenroom', data } });
   }
 
@@ -130,7 +131,8 @@ export class McpServer implements Serving {
     if (notification.method !== 'notifications/cancelled') return;
     const id = notification.params?.['requestId'];
     if (typeof id !== 'string' && typeof id !== 'number') return;
-    const reason = String(notification.params?.['reason'] ?? 'cancelled by the client');
+    const asked = notification.params?.['reason'];
+    const reason = typeof asked === 'string' ? asked : 'cancelled by the client';
     this.#inFlight?.get(id)?.abort(new Error(reason));
   }
 }

@@ -90,7 +90,11 @@ function progressOf(server: Serving, params: Params, id: RequestId) {
 function clientOf(value: unknown): { name: string; version: string } | null {
   if (!isObject(value)) return null;
   const { name, version } = value;
-  return { name: String(name ?? 'unknown').slice(0, 100), version: String(version ?? '').slice(0, 100) };
+  return { name: textOf(name).slice(0, 100), version: textOf(version).slice(0, 100) };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
 
 function invalidParams(message: string): RpcError {

@@ -46,17 +46,22 @@ export function parseMessage(value: unknown): JSONRPCMessage {
   if (value['jsonrpc'] !== '2.0') throw invalid('A JSON-RPC message has "jsonrpc": "2.0".');
   const id = value['id'];
   if (id !== undefined && !isId(id)) throw invalid('"id" is a string or a whole number.');
-  if ('method' in value) {
-    if (typeof value['method'] !== 'string') throw invalid('"method" is a string.');
-    if (value['params'] !== undefined && !isObject(value['params'])) throw invalid('"params" is an object.');
-    return value as JSONRPCMessage;
-  }
+  if ('method' in value) checkCall(value);
+  else checkResponse(value, id);
+  return value as JSONRPCMessage;
+}
+
+function checkCall({ method, params }: Record<string, unknown>): void {
+  if (typeof method !== 'string') throw invalid('"method" is a string.');
+  if (params !== undefined && !isObject(params)) throw invalid('"params" is an object.');
+}
+
+function checkResponse(value: Record<string, unknown>, id: unknown): void {
   if (id === undefined) throw invalid('A message has a "method", or is the answer to an "id".');
   const answers = Number('result' in value) + Number('error' in value);
   if (answers !== 1) throw invalid('A response has either "result" or "error".');
   if ('result' in value && !isObject(value['result'])) throw invalid('"result" is an object.');
   if ('error' in value && !isErrorObject(value['error'])) throw invalid('"error" has a whole "code" and a "message".');
-  return value as JSONRPCMessage;
 }
 
 export function kindOf(message: JSONRPCMessage): MessageKind {

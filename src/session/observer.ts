@@ -67,7 +67,7 @@ export function createObserver(clock: Clock, folds: readonly Fold[]) {
       tracks.set(event.actorRef, { machine, state: to, since: at });
       const durationMs = track ? at - track.since : 0;
       const { event: causing } = event;
-      const { context } = snapshot;
+      const context: unknown = snapshot.context;
       tell({
         kind: 'transition',
         machine,

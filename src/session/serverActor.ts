@@ -70,7 +70,10 @@ export function startServer(parts: ServerParts): ListeningServer {
 
   return {
     opened: whenOpened(),
-    state: () => String(typeof actor.getSnapshot().value === 'string' ? actor.getSnapshot().value : 'draining'),
+    state: () => {
+      const { value } = actor.getSnapshot();
+      return typeof value === 'string' ? value : 'draining';
+    },
     drain: async () => {
       actor.send({ type: 'server.drain' });
       await waitFor(actor, (snapshot) => snapshot.status === 'done');

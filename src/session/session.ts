@@ -1,16 +1,17 @@
 import { createActor, type ActorRefFrom, type InspectionEvent } from 'xstate';
-import type { ClosedBecause, Failure, SettledRequest } from '../../machines/events.js';
+import type { ClosedBecause, Failure } from '../../machines/events.js';
 import type { sessionMachine } from '../../machines/index.js';
 import type { BrowserLease } from '../browser/lease.js';
 import type { Clock } from '../clock.js';
 import { isReason, Refusal } from '../errors.js';
 import { shortId, type Log } from '../log.js';
 import { McpServer, type McpHost } from '../mcp/mcpServer.js';
-import { kindOf, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
+import { kindOf, type JSONRPCMessage } from '../mcp/protocol.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Channel, Ending } from './channel.js';
+import { SessionHost } from './sessionHost.js';
 
 /** Requests of one session that may be in flight at once (S10). */
 const maxInFlight = 256;
@@ -65,7 +66,7 @@ export class Session {
     this.channel = request.channel;
     this.lease = parts.lease;
     this.createdAt = new Date(parts.clock.now());
-    this.server = new McpServer(this.#host(parts, request.toolSet));
+    this.server = new McpServer(new SessionHost(this, parts, request.toolSet));
     this.actor = createActor(parts.logic, {
       id: this.id,
       clock: parts.clock,
@@ -156,6 +157,11 @@ export class Session {
     this.actor.send({ type: 'session.close', because });
   }
 
+  /** Undefined only before the actor has started. */
+  get browserLease(): BrowserLease | undefined {
+    return this.#browserLease;
+  }
+
   /** The chart's `deliver`. */
   deliver(): void {
     const messages = this.#inbox;
@@ -178,28 +184,6 @@ export class Session {
 
   releaseLease(): void {
     this.#release = this.#browserLease?.release() ?? Promise.resolve();
-  }
-
-  #host(parts: SessionParts, toolSet: ToolSet): McpHost {
-    const session = this;
-    return {
-      toolSet,
-      serverInfo: parts.serverInfo,
-      environment: {
-        get session(): SessionFacts {
-          return session.facts();
-        },
-        workspace: parts.workspace,
-        clock: parts.clock,
-        log: parts.log,
-        get lease(): BrowserLease {
-          if (!session.#browserLease) throw new Refusal('not_ready');
-          return session.#browserLease;
-        },
-      },
-      send: (message: JSONRPCMessage, relatedTo?: RequestId) => this.channel.deliver(message, relatedTo),
-      settled: (request: SettledRequest) => this.actor.send({ type: 'request.settled', request }),
-    };
   }
 }
 

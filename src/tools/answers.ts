@@ -73,7 +73,8 @@ export async function answerOutcome(
   };
 }
 
-function describeOutcome({ navigated, dialog, opened, download, settled, closed }: Outcome): string[] {
+/** What an action led to, a line each. */
+export function describeOutcome({ navigated, dialog, opened, download, settled, closed }: Outcome): string[] {
   if (closed) return ['The page closed itself. list_pages shows what is left.'];
   const lines: string[] = [];
   if (navigated !== undefined) lines.push(`Now at ${shortUrl(navigated)}`);

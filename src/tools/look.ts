@@ -6,7 +6,7 @@ import { evaluate } from '../browser/evaluate.js';
 import { takeScreenshot } from '../browser/screenshot.js';
 import { takeSnapshot } from '../browser/snapshot.js';
 import { messageOf, ToolError } from '../errors.js';
-import { capText, shortUrl, snapshotText } from './answers.js';
+import { capText, describeOutcome, snapshotText } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
 
 const takeSnapshotTool = definePageTool({
@@ -122,7 +122,7 @@ const evaluateScript = definePageTool({
     const { value, outcome } = await act(page, signal, run, { onlyIfBegun: true });
     const dialog = outcome.dialog && describeDialog(outcome.dialog);
     const result = capText(value?.text ?? 'undefined', 'return less, or a part');
-    const moved = outcome.navigated === undefined ? [] : [`Now at ${shortUrl(outcome.navigated)}`];
+    const moved = describeOutcome({ ...outcome, dialog: undefined });
     return {
       text: dialog === undefined ? [result, ...moved].join('\n') : `The script has not ended. ${dialog}`,
       structured: { type: value?.type ?? 'undefined', result, ...(dialog !== undefined && { dialog }) },

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Page } from 'puppeteer-core';
+import { act } from '../../src/browser/act.js';
 import { Lock } from '../../src/browser/lock.js';
 import { openSessionPage, type SessionPage } from '../../src/browser/page.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
@@ -90,6 +92,17 @@ describe('session page', () => {
     await Promise.all([page.dispose(), page.dispose()]);
     expect(page.cdp.detached).toBe(true);
     expect(page.page.isClosed()).toBe(false);
+  });
+
+  test('an action that closes its own page ends with that, not with an error', async () => {
+    const opened = new Promise<Page | null>((resolve) => page.page.once('popup', resolve));
+    await page.page.evaluate('void window.open("about:blank")');
+    const popup = await opened;
+    if (!popup) throw new Error('no popup');
+    const own = await openSessionPage({ id: 98, page: popup });
+    const closing = () => own.cdp.send('Runtime.evaluate', { expression: 'window.close()' });
+    expect((await act(own, never, closing)).outcome.closed).toBe(true);
+    await own.dispose();
   });
 
   test('a page that is closed already cannot be taken in', async () => {

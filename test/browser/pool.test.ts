@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { readdir } from 'node:fs/promises';
 import { ToolError } from '../../src/errors.js';
 import type { BrowserLease } from '../../src/browser/lease.js';
+import { sampleExtension } from '../../src/selftest/pageServer.js';
 import { kill, listener, openTestPool, pidOf, request, until, type TestPool } from './support/testPool.js';
 
 const signal = new AbortController().signal;
@@ -171,6 +172,18 @@ describe('a pool that launches browsers', () => {
     ]);
     expect((await session.newPage()).id).toBe(4);
     expect(test.pool.health().contexts).toBe(0);
+  });
+
+  it('takes extensions in a process, whose popup and service worker are no pages of the session', async () => {
+    const session = await lease('process').browser();
+    const id = await session.browser.installExtension(sampleExtension);
+    const extension = (await session.browser.extensions()).get(id);
+    const popup = session.browser.waitForTarget((target) => target.url().startsWith(`chrome-extension://${id}/popup`));
+    await extension?.triggerAction(session.page().page);
+    await popup;
+    const tab = await session.newPage();
+    await tab.page.goto(`chrome-extension://${id}/popup.html`);
+    expect(session.pages().map((page) => page.url())).toEqual(['about:blank', `chrome-extension://${id}/popup.html`]);
   });
 
   it('refuses to move a context session and names the flag', async () => {

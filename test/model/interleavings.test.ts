@@ -1,5 +1,4 @@
 import fc from 'fast-check';
-import { compileCatalogue } from '../../src/tools/catalogue.js';
 import { silentLog } from '../../src/log.js';
 import { Refusal } from '../../src/errors.js';
 import { createObserver } from '../../src/session/observer.js';
@@ -12,28 +11,51 @@ import { ManualClock } from '../support/manualClock.js';
 import { RecordingChannel } from '../support/recordingChannel.js';
 import { TestTools } from '../support/testTools.js';
 
-const schedules = 2_500;
+const schedules = 2_000;
 const delays = { setupTimeout: 50, initializeTimeout: 70, idleTimeout: 110, resumeGrace: 0, drainTimeout: 130 };
 
 /** What is done to one session, in this order, between which everything else may happen. */
-const action = fc.constantFrom('ping', 'hold', 'notify', 'answer', 'cancel', 'lose', 'recover', 'hang up', 'close', 'wait');
+const action = fc.constantFrom(
+  'ping',
+  'hold',
+  'notify',
+  'answer',
+  'cancel',
+  'lose',
+  'recover',
+  'hang up',
+  'close',
+  'wait',
+);
 const outcome = fc.constantFrom('ok', 'ok', 'ok', 'fails');
 const plan = fc.record({
-  actions: fc.array(action, { maxLength: 6 }),
+  actions: fc.array(action, { maxLength: 8 }),
   browser: outcome,
   tools: outcome,
   claim: outcome,
 });
 type Plan = typeof plan extends fc.Arbitrary<infer Value> ? Value : never;
 
+interface Entry {
+  readonly session: Session;
+  readonly channel: RecordingChannel;
+  /** Ids of requests that were taken. */
+  readonly accepted: number[];
+  readonly cancelled: Set<number>;
+}
+
+/** One server core without sockets; every step of it that waits is ordered by the scheduler. */
 class Run {
   readonly clock = new ManualClock();
   readonly tools = new TestTools();
   readonly unexpected: unknown[] = [];
+  readonly announcedEarly: string[] = [];
+  /** Refusals that were not the ones that the session's state calls for. */
+  readonly mistaken: string[] = [];
   readonly opened: string[] = [];
   readonly closed: string[] = [];
   readonly listeners = new Map<string, LeaseListener>();
-  readonly sessions: { session: Session; channel: RecordingChannel; accepted: number[]; cancelled: Set<number> }[] = [];
+  readonly sessions: Entry[] = [];
   readonly registry = new SessionRegistry({ maxSessions: 10, maxSessionsPerUser: 10 });
   readonly #ready = new Set<string>();
   readonly #plans = new Map<string, Plan>();
@@ -59,20 +81,22 @@ class Run {
   }
 
   open(asked: Plan): void {
-    const announcedEarly: string[] = [];
     const channel = new RecordingChannel((id) => {
-      // S1: at the announcement the claim has succeeded, and whoever posts in this tick is heard.
-      if (!this.#ready.has(id)) announcedEarly.push(id);
+      if (!this.#ready.has(id)) this.announcedEarly.push(id);
+      // The fastest client there can be: it posts before anything else happens.
+      void Promise.resolve().then(() => this.#post(entry, 'ping'));
     });
     const principal = { issuer: 'local', user: 'anna' };
-    const toolSet = compileCatalogue(this.tools.all).select(['all']);
+    const toolSet = { tools: new Map(this.tools.all.map((tool) => [tool.name, tool])), listings: [] };
     this.#opening = asked;
     const session = this.registry.open(this.#parts, { principal, toolSet, channel });
-    const entry = { session, channel, accepted: [], cancelled: new Set<number>() };
+    const entry: Entry = { session, channel, accepted: [], cancelled: new Set() };
     this.sessions.push(entry);
-    const steps = asked.actions.map((name) => ({ label: name, builder: () => Promise.resolve(this.#act(entry, name)) }));
+    const steps = asked.actions.map((name) => ({
+      label: name,
+      builder: () => Promise.resolve(this.#act(entry, name)),
+    }));
     this.#scheduler.scheduleSequence(steps);
-    expect(announcedEarly).toEqual([]);
   }
 
   #opening: Plan | undefined;
@@ -115,7 +139,7 @@ class Run {
     };
   }
 
-  #act(entry: Run['sessions'][number], name: string): void {
+  #act(entry: Entry, name: string): void {
     const { session, accepted, cancelled } = entry;
     const last = accepted.at(-1) ?? 0;
     if (name === 'ping') this.#post(entry, 'ping');
@@ -132,24 +156,19 @@ class Run {
   }
 
   /** S3: accepted in `connected` and `active`, else refused as what it is. */
-  #post({ session, accepted }: Run['sessions'][number], method: string, params: Record<string, unknown> = {}): boolean {
+  #post({ session, accepted }: Entry, method: string, params: Record<string, unknown> = {}): boolean {
     const { state } = session;
     const isRequest = !method.startsWith('notifications/');
-    const isDraining = session.actor.getSnapshot().hasTag('draining');
+    const refusesRequests = session.actor.getSnapshot().hasTag('draining');
     const id = (this.#ids += 1);
-    const expected =
-      state === 'closed' ? 'closed' : state !== 'connected' && state !== 'active' ? 'not_ready' : isDraining && isRequest ? 'draining' : 'ok';
-    try {
+    const expected = refusesRequests && isRequest ? 'draining' : (answerIn[state] ?? 'ok');
+    const answer = refusalOf(() => {
       this.registry.find(session.id, session.principal);
       session.receive({ jsonrpc: '2.0', method, params, ...(isRequest && { id }) });
-      expect('ok').toBe(expected);
-      if (isRequest) accepted.push(id);
-      return true;
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      expect(error.reason).toBe(expected);
-      return false;
-    }
+    });
+    if (answer !== expected) this.mistaken.push(`${state}: ${answer} instead of ${expected}`);
+    if (isRequest && answer === 'ok') accepted.push(id);
+    return answer === 'ok';
   }
 
   async end(): Promise<void> {
@@ -162,31 +181,61 @@ class Run {
     await this.#scheduler.waitAll();
   }
 
-  check(): void {
-    expect(this.unexpected).toEqual([]);
-    expect(this.closed.toSorted()).toEqual(this.opened.toSorted());
-    expect(this.clock.pending).toBe(0);
-    expect(this.registry.list()).toEqual([]);
-    for (const { session, channel, accepted, cancelled } of this.sessions) {
-      const { told } = channel;
-      expect(channel.announcements).toBe(this.#ready.has(session.id) && told.length > 1 ? 1 : channel.announcements);
-      expect(channel.announcements).toBeLessThanOrEqual(1);
-      expect(told.length > 1 ? told[0] : 'announce').toBe('announce');
-      expect(told.filter((one) => one === 'end')).toHaveLength(1);
-      expect(told.at(-1)).toBe('end');
-      const answered = told.flatMap((one) => (typeof one === 'object' && !('method' in one) ? [Number(one.id)] : []));
-      expect(new Set(answered).size).toBe(answered.length);
-      const unanswered = accepted.filter((id) => !answered.includes(id));
-      expect(unanswered.filter((id) => !cancelled.has(id))).toEqual([]);
-      expect(() => this.registry.find(session.id, session.principal)).toThrow('ended');
-      expect(() => this.registry.find(session.id, { issuer: 'local', user: 'bert' })).toThrow('Unknown');
-    }
+  /** What did not hold; one list, compared once, because this runs thousands of times. */
+  violations(): unknown[] {
+    const leaks = [
+      ...(this.closed.toSorted().join() === this.opened.toSorted().join() ? [] : ['[S5] opened is not closed']),
+      ...(this.clock.pending === 0 ? [] : ['[S5] a timer is left']),
+      ...(this.registry.list().length === 0 ? [] : ['[S5] a session is left']),
+    ];
+    const early = this.announcedEarly.map((id) => `[S1] ${id} was announced before it was claimed`);
+    return [
+      ...leaks,
+      ...early,
+      ...this.mistaken,
+      ...this.unexpected,
+      ...this.sessions.flatMap((entry) => this.#broken(entry)),
+    ];
+  }
+
+  #broken({ session, channel, accepted, cancelled }: Entry): string[] {
+    const { told } = channel;
+    const answered = told.flatMap((one) => (typeof one === 'object' && !('method' in one) ? [Number(one.id)] : []));
+    const unanswered = accepted.filter((id) => !answered.includes(id) && !cancelled.has(id));
+    const find = (user: string) => refusalOf(() => this.registry.find(session.id, { issuer: 'local', user }));
+    const holds: Record<string, boolean> = {
+      '[S2] announced at most once': channel.announcements <= 1,
+      '[S1] announced before anything else': told.length === 1 || told[0] === 'announce',
+      '[S7] ended once, and nothing after it': told.indexOf('end') === told.length - 1,
+      '[S4] answered once': new Set(answered).size === answered.length,
+      '[S4] answered all': unanswered.length === 0,
+      '[S3] its owner hears that it is closed': find('anna') === 'closed',
+      '[S3] others hear nothing of it': find('bert') === 'unknown',
+    };
+    return Object.keys(holds).filter((promise) => !holds[promise]);
+  }
+}
+
+const answerIn: Readonly<Record<string, string>> = {
+  created: 'not_ready',
+  'tools-registered': 'not_ready',
+  closed: 'closed',
+};
+
+function refusalOf(work: () => void): string {
+  try {
+    work();
+    return 'ok';
+  } catch (error) {
+    if (error instanceof Refusal) return error.reason;
+    throw error;
   }
 }
 
 // The reporter prints seed and path of a failure: give both to fc.assert to run it again.
 test(`[S1][S2][S3][S4][S5][S7][S8][S9] hold in ${schedules} generated interleavings of up to three sessions`, async () => {
   const plans = fc.array(plan, { minLength: 1, maxLength: 3 });
+  let announced = 0;
   const property = fc.asyncProperty(
     fc.scheduler(),
     plans,
@@ -197,8 +246,11 @@ test(`[S1][S2][S3][S4][S5][S7][S8][S9] hold in ${schedules} generated interleavi
       for (const one of asked) run.open(one);
       if (drains) void scheduler.schedule(Promise.resolve(), 'drain').then(() => void run.registry.drain());
       await run.end();
-      run.check();
+      expect(run.violations()).toEqual([]);
+      announced += run.sessions.filter(({ channel }) => channel.announcements === 1).length;
     },
   );
   await fc.assert(property, { numRuns: schedules });
+  // Else the promises held because nothing happened.
+  expect(announced).toBeGreaterThan(schedules / 5);
 });

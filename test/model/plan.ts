@@ -33,7 +33,9 @@ export function view({ value, context }: ChartSnapshot) {
   return { value, attached, browser, inFlight, closedBecause, failure };
 }
 
-const afterOf = (delay: keyof typeof delays, state: string): Move => ({ type: `xstate.after.${delay}.session.${state}` });
+const afterOf = (delay: keyof typeof delays, state: string): Move => ({
+  type: `xstate.after.${delay}.session.${state}`,
+});
 
 const outcomesOf = (state: string, error: Error): Move[] => {
   const id = chart.getStateNodeById(`session.${state}`).invoke[0]?.id;

@@ -3,7 +3,8 @@ import { World } from './world.js';
 
 const takenEdges = new Set<string>();
 const enteredStates = new Set<string>();
-const notEntered = ['session.active.detached'];
+/** Kept for a stream that can be resumed; and two that are left in the step that enters them. */
+const notEntered = ['session.active.detached', 'session.active.serving.choosing', 'session.tools-registered.waiting'];
 
 /** What cannot happen over SSE, and so was not taken: each with its reason. */
 const notTaken = {

@@ -170,7 +170,8 @@ export class World {
   #checkReply(move: Move, reply: Reply): void {
     const { state, actor } = this.#session;
     if (state === 'created' || state === 'tools-registered') this.#expectRefusal(reply, 'not_ready');
-    else if (actor.getSnapshot().hasTag('draining') && move['kind'] === 'request') this.#expectRefusal(reply, 'draining');
+    else if (actor.getSnapshot().hasTag('draining') && move['kind'] === 'request')
+      this.#expectRefusal(reply, 'draining');
     else expect(reply.status).toBe(202);
   }
 
@@ -198,7 +199,8 @@ export class World {
         error: { code: catalogue[reason].code, data: { reason }, ...(failure && { message: failure.message }) },
       });
     }
-    for (const { context } of this.#tools.held.filter(({ gate }) => !gate.isOpen)) expect(context.signal.aborted).toBe(true);
+    for (const { context } of this.#tools.held.filter(({ gate }) => !gate.isOpen))
+      expect(context.signal.aborted).toBe(true);
     expect(this.#served.orchestrator.registry.list()).toEqual([]);
     this.#served.pool.open();
     await this.#session.ended;

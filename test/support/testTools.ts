@@ -5,6 +5,14 @@ import { Gate } from './gate.js';
 
 const annotations = { readOnlyHint: true } as const;
 const output = z.object({ value: z.string() });
+/** Made once: a schema is compiled at its first use. */
+const inputs = {
+  nothing: z.object({}).strict(),
+  echo: z.object({ value: z.string() }).strict(),
+  hold: z.object({ value: z.string().default('held') }).strict(),
+  fail: z.object({ how: z.enum(['tool', 'defect', 'sync']) }).strict(),
+  large: z.object({ bytes: z.number() }).strict(),
+};
 const answer = (value: string) => ({ text: value, structured: { value } });
 
 /** Longer than any test advances its clock: only the tool that is about deadlines ends at one. */
@@ -45,7 +53,7 @@ export class TestTools {
       name: 'echo',
       group: 'session',
       description: 'Answers what it was given.',
-      input: z.object({ value: z.string() }).strict(),
+      input: inputs.echo,
       output,
       annotations,
       needs: 'nothing',
@@ -55,7 +63,7 @@ export class TestTools {
       name: 'hold',
       group: 'session',
       description: 'Answers when the test lets it.',
-      input: z.object({ value: z.string().default('held') }).strict(),
+      input: inputs.hold,
       output,
       annotations,
       timeoutMs: never,
@@ -69,7 +77,7 @@ export class TestTools {
       name: 'late',
       group: 'session',
       description: 'Never ends by itself; its deadline is five seconds.',
-      input: z.object({}).strict(),
+      input: inputs.nothing,
       output,
       annotations,
       timeoutMs: 5_000,
@@ -83,7 +91,7 @@ export class TestTools {
       name: 'fail',
       group: 'session',
       description: 'Fails: `tool` with advice, `defect` with any other error, `sync` before it returns a promise.',
-      input: z.object({ how: z.enum(['tool', 'defect', 'sync']) }).strict(),
+      input: inputs.fail,
       output,
       annotations,
       needs: 'nothing',
@@ -96,7 +104,7 @@ export class TestTools {
       name: 'count',
       group: 'pages',
       description: 'Reports progress 1, 2, 2, 1, 3 of 3.',
-      input: z.object({}).strict(),
+      input: inputs.nothing,
       output,
       annotations,
       needs: 'nothing',
@@ -109,7 +117,7 @@ export class TestTools {
       name: 'large',
       group: 'network',
       description: 'Answers as many bytes as it is asked for.',
-      input: z.object({ bytes: z.number() }).strict(),
+      input: inputs.large,
       output,
       annotations,
       needs: 'nothing',
@@ -119,7 +127,7 @@ export class TestTools {
       name: 'browse',
       group: 'extension',
       description: 'Needs a browser.',
-      input: z.object({}).strict(),
+      input: inputs.nothing,
       output,
       annotations,
       needs: 'browser',

@@ -59,6 +59,16 @@ describe('pages', () => {
     await harness.run('close_page', { pageId });
   });
 
+  test('a page behind another one runs as if it were in front, and can be pictured', async () => {
+    await go('/settle.html');
+    const { structured } = await harness.run('new_page', { url: `${pages.url}/settled.html` });
+    expect(await harness.text('evaluate_script', { pageId: 1, function: '() => document.visibilityState' })).toBe(
+      '"visible"',
+    );
+    expect((await harness.run('take_screenshot', { pageId: 1 })).images).toHaveLength(1);
+    await harness.run('close_page', { pageId: structured['pageId'] });
+  });
+
   test('a page that could not be loaded is not left open', async () => {
     const gone = await startPageServer();
     await gone.close();

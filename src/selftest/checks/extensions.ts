@@ -57,7 +57,7 @@ export const extensionChecks: readonly Check[] = [
       const other = rowWith(answer, 'extensions', { id: data['id'], name: made.name, enabled: true });
       assert.equal(other['serviceWorker'], 'none');
       assertIncludes(answer.text, made.name);
-      return `${String(sample['name'])}, worker ${String(sample['serviceWorker'])}`;
+      return `${sample['name']}, worker ${sample['serviceWorker']}`;
     },
   },
   {

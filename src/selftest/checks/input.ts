@@ -29,7 +29,7 @@ export const inputChecks: readonly Check[] = [
       await act(bench, 'click', { uid });
       const status = await bench.status();
       assert.equal(status, `saved /red/false ${nonce}`);
-      return `pressed "Save": status became ${String(status)}`;
+      return `pressed "Save": status became ${status}`;
     },
   },
   {

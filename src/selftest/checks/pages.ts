@@ -27,7 +27,7 @@ export const pageChecks: readonly Check[] = [
       assert.equal(row['url'], `${bench.pages}/selftest.html?nonce=${nonce}`);
       assert.equal(row['title'], `Selftest ${nonce}`);
       assertIncludes(answer.text, nonce);
-      return `${rowsOf(answer, 'pages').length} open, "${String(row['title'])}" selected`;
+      return `${rowsOf(answer, 'pages').length} open, "${row['title']}" selected`;
     },
   },
   {

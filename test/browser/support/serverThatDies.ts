@@ -1,7 +1,4 @@
-/**
- * Run as a process of its own by the janitor's test: launches a browser and waits to be killed. Plain JavaScript at run
- * time: the test compiles it together with what it imports.
- */
+/** A process for the janitor's test: launches a browser, names its run folder, and waits to be killed. */
 import { openRunFolder } from '../../../src/browser/janitor.js';
 import { launchBrowser } from '../../../src/browser/launch.js';
 import { findExecutable } from '../../../src/browser/executable.js';

@@ -117,6 +117,10 @@ class HarnessBrowser implements SessionBrowser {
     return this.#selected;
   }
 
+  get isAlive(): boolean {
+    return this.browser.connected;
+  }
+
   pages(): readonly SessionPage[] {
     return this.#pages;
   }

@@ -1,0 +1,62 @@
+import type { SettledRequest } from '../../machines/events.js';
+import type { BrowserLease } from '../browser/lease.js';
+import type { Clock } from '../clock.js';
+import { Refusal } from '../errors.js';
+import type { Log } from '../log.js';
+import type { CallEnvironment } from '../mcp/callTool.js';
+import type { McpHost } from '../mcp/mcpServer.js';
+import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
+import type { ToolSet } from '../tools/catalogue.js';
+import type { SessionFacts } from '../tools/defineTool.js';
+import type { Session, SessionParts } from './session.js';
+
+/** A session as its MCP server sees it. Two references and no closures: there is one for each open session. */
+export class SessionHost implements McpHost, CallEnvironment {
+  readonly toolSet: ToolSet;
+  readonly #session: Session;
+  readonly #parts: SessionParts;
+
+  constructor(session: Session, parts: SessionParts, toolSet: ToolSet) {
+    this.#session = session;
+    this.#parts = parts;
+    this.toolSet = toolSet;
+  }
+
+  get environment(): CallEnvironment {
+    return this;
+  }
+
+  get serverInfo(): McpHost['serverInfo'] {
+    return this.#parts.serverInfo;
+  }
+
+  get session(): SessionFacts {
+    return this.#session.facts();
+  }
+
+  get lease(): BrowserLease {
+    const lease = this.#session.browserLease;
+    if (lease === undefined) throw new Refusal('not_ready');
+    return lease;
+  }
+
+  get workspace(): readonly string[] {
+    return this.#parts.workspace;
+  }
+
+  get clock(): Clock {
+    return this.#parts.clock;
+  }
+
+  get log(): Log {
+    return this.#parts.log;
+  }
+
+  send(message: JSONRPCMessage, relatedTo?: RequestId): void {
+    this.#session.channel.deliver(message, relatedTo);
+  }
+
+  settled(request: SettledRequest): void {
+    this.#session.actor.send({ type: 'request.settled', request });
+  }
+}

@@ -1,0 +1,117 @@
+import { RawSse } from '../support/rawSse.js';
+import { serve, type Served } from '../support/serve.js';
+import { TestTools } from '../support/testTools.js';
+
+let served: Served;
+let stream: RawSse;
+beforeEach(async () => {
+  served = await serve({ tools: new TestTools().all });
+  stream = await new RawSse(served.url).whenAnnounced();
+});
+afterEach(async () => {
+  await stream.hangUp();
+  await served.close();
+});
+
+test.each(['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'])('a client that asks for %s gets it', async (version) => {
+  expect(await stream.initialize(version)).toMatchObject({
+    result: {
+      protocolVersion: version,
+      capabilities: { tools: {}, logging: {} },
+      serverInfo: { name: 'greenroom', version: expect.any(String) },
+      instructions: expect.stringContaining('list_pages'),
+    },
+  });
+});
+
+test.each(['1999-01-01', '', 7, null, undefined])('a client that asks for the revision %p is offered the newest', async (asked) => {
+  const answer = await stream.call(1, 'initialize', { protocolVersion: asked, capabilities: {} });
+  expect(answer).toMatchObject({ result: { protocolVersion: '2025-11-25' } });
+});
+
+test('an unknown method is -32601 and names it; an unknown notification and an answer to nothing are ignored', async () => {
+  expect(await stream.call(1, 'tools/destroy')).toMatchObject({
+    error: { code: -32601, message: 'Method not found: tools/destroy' },
+  });
+  expect((await stream.post({ jsonrpc: '2.0', method: 'notifications/nothing' })).status).toBe(202);
+  expect((await stream.post({ jsonrpc: '2.0', id: 99, result: {} })).status).toBe(202);
+  expect((await stream.post({ jsonrpc: '2.0', id: 99, error: { code: 1, message: 'no' } })).status).toBe(202);
+  expect(await stream.call(2, 'ping')).toEqual({ jsonrpc: '2.0', id: 2, result: {} });
+  expect(stream.messages).toHaveLength(2);
+});
+
+test('an unknown tool, and parameters of the wrong shape, are -32602 and say what is right', async () => {
+  const errorOf = async (id: number, params: object) => {
+    const answer = await stream.call(id, 'tools/call', params);
+    return 'error' in answer ? [answer.error.code, answer.error.message] : answer;
+  };
+  expect(await errorOf(1, { name: 'nothing' })).toEqual([-32602, 'Unknown tool: nothing']);
+  expect(await errorOf(2, {})).toEqual([-32602, '"name" is the name of a tool.']);
+  expect(await errorOf(3, { name: 'echo', arguments: [] })).toEqual([-32602, '"arguments" is an object.']);
+  const level = await stream.call(4, 'logging/setLevel', { level: 'loud' });
+  expect(level).toMatchObject({ error: { code: -32602, message: expect.stringContaining('emergency') } });
+  const cursor = await stream.call(5, 'tools/list', { cursor: 'x' });
+  expect(cursor).toMatchObject({ error: { code: -32602, message: expect.stringContaining('cursor') } });
+});
+
+test('[C-TOOL-ERROR] wrong arguments are a result that names each of them and those that exist', async () => {
+  const textOf = async (id: number, args: object) => {
+    const answer = await stream.call(id, 'tools/call', { name: 'echo', arguments: args });
+    expect(answer).toMatchObject({ result: { isError: true } });
+    return JSON.stringify(answer);
+  };
+  const wrong = await textOf(1, { value: 7, colour: 'red' });
+  expect(wrong).toContain('\\"value\\": ');
+  expect(wrong).toContain('unknown argument \\"colour\\"');
+  expect(wrong).toContain('Its arguments: value.');
+  expect(await textOf(2, {})).toContain('\\"value\\": ');
+});
+
+test('tools/list names the tools of the groups that were asked for, with their schemas', async () => {
+  const namesOf = async (open: RawSse) => {
+    const answer = await open.call('list', 'tools/list');
+    const { tools } = ('result' in answer ? answer.result : {}) as { tools: { name: string; inputSchema: object }[] };
+    for (const { inputSchema } of tools) expect(inputSchema).toMatchObject({ type: 'object', properties: {} });
+    return tools.map(({ name }) => name);
+  };
+  expect(await namesOf(stream)).toEqual(new TestTools().all.map(({ name }) => name));
+  const core = await new RawSse(served.url, { path: '/sse?tools=core' }).whenAnnounced();
+  expect(await namesOf(core)).toEqual(['echo', 'hold', 'late', 'fail', 'count', 'large']);
+  const hidden = await core.call('hidden', 'tools/call', { name: 'browse' });
+  expect(hidden).toMatchObject({ error: { code: -32602 } });
+  await core.hangUp();
+});
+
+test('progress goes out only with a token, only while it grows, and before the answer', async () => {
+  await stream.call(1, 'tools/call', { name: 'count', arguments: {} });
+  expect(stream.messages).toHaveLength(1);
+  await stream.call(2, 'tools/call', { name: 'count', arguments: {}, _meta: { progressToken: 'token' } });
+  const [, ...rest] = stream.messages;
+  const progress = (step: number) => ({
+    jsonrpc: '2.0',
+    method: 'notifications/progress',
+    params: { progressToken: 'token', progress: step, total: 3, message: `step ${step}` },
+  });
+  expect(rest).toEqual([progress(1), progress(2), progress(3), expect.objectContaining({ id: 2 })]);
+});
+
+test('a progress token of zero is a token', async () => {
+  await stream.call(1, 'tools/call', { name: 'count', arguments: {}, _meta: { progressToken: 0 } });
+  expect(stream.messages).toHaveLength(4);
+});
+
+test('logging/setLevel holds back what is less important', async () => {
+  await stream.initialize();
+  const session = served.orchestrator.registry.find(stream.sessionId, 'anyone');
+  session.server.log('info', 'first');
+  session.server.log('debug', 'not wanted');
+  await stream.call(1, 'logging/setLevel', { level: 'error' });
+  session.server.log('warning', 'not wanted');
+  session.server.log('critical', 'last');
+  await stream.call(2, 'ping');
+  const logged = stream.messages.flatMap((message) => ('method' in message ? [message.params] : []));
+  expect(logged).toEqual([
+    { level: 'info', logger: 'greenroom', data: 'first' },
+    { level: 'critical', logger: 'greenroom', data: 'last' },
+  ]);
+});

@@ -1,0 +1,78 @@
+import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { consoleTools } from '../../src/tools/console.js';
+import { until } from '../browser/support/collected.js';
+import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+
+let server: PageServer;
+let harness: ToolHarness;
+
+beforeAll(async () => {
+  server = await startPageServer();
+  harness = await startToolHarness(consoleTools);
+  const { page } = harness.browser.page();
+  await page.goto(`${server.url}/console.html`);
+  await page.evaluate('sayKinds(); sayAgain(3); throwLater()');
+  await until(async () => {
+    const text = await list();
+    return text.includes('Ada') && text.includes('thrown on purpose') ? true : undefined;
+  });
+});
+
+afterAll(async () => {
+  await harness.close();
+  await server.close();
+});
+
+const list = (args: object = {}): Promise<string> => harness.text('list_console_messages', { ...args });
+
+describe('list_console_messages', () => {
+  it('has a line a message with level, count, text and place', async () => {
+    const text = await list();
+    expect(text).toContain(`On ${server.url}/console.html:\n`);
+    expect(text).toMatch(/^#\d+ info log: plain \(http:.*console\.html:12:\d+\)$/m);
+    expect(text).toMatch(/^#\d+ info log x3: again \(/m);
+    expect(text).toMatch(/^#\d+ error exception: Uncaught TypeError: thrown on purpose \(/m);
+  });
+
+  it('filters by level, type and text', async () => {
+    const rows = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('#'));
+    expect(rows(await list({ types: ['warning'] }))).toEqual([expect.stringContaining('warning: careful')]);
+    expect(rows(await list({ types: ['exception', 'assert'] }))).toHaveLength(2);
+    expect(rows(await list({ text: 'ADA' }))).toEqual([expect.stringContaining('{name: "Ada", born: 1815}')]);
+  });
+
+  it('pages from the newest', async () => {
+    const { structured, text } = await harness.run('list_console_messages', { limit: 2, page: 2 });
+    expect(structured).toMatchObject({ total: 10, page: 2, pages: 5 });
+    expect((structured['messages'] as { text: string }[]).map((message) => message.text)).toEqual([
+      expect.stringContaining('Ada'),
+      'group',
+    ]);
+    expect(text).toContain('Page 2 of 5 (10 in all');
+  });
+
+  it('answers a cursor with nothing but news', async () => {
+    const { structured } = await harness.run('list_console_messages');
+    expect(await list({ since: structured['cursor'] })).toContain('Nothing new since then.');
+    await harness.browser.page().page.evaluate('console.info("news")');
+    await until(async () => ((await list({ since: structured['cursor'] })).includes('news') ? true : undefined));
+    expect(await list({ since: structured['cursor'] })).not.toContain('plain');
+    expect(await harness.refusal('list_console_messages', { since: '7' })).toContain('is not a cursor');
+  });
+});
+
+describe('get_console_message', () => {
+  it('has the arguments and the stack', async () => {
+    const { structured } = await harness.run('list_console_messages', { text: 'thrown on purpose' });
+    const [row] = structured['messages'] as { id: number }[];
+    const { text } = await harness.run('get_console_message', { id: row?.id });
+    expect(text).toContain('Argument 1: TypeError: thrown on purpose');
+    expect(text).toMatch(/Stack:\n {2}at failing \(http:.*console\.html:\d+:\d+\)/);
+  });
+
+  it('says which id is unknown and where ids come from', async () => {
+    expect(await harness.refusal('get_console_message', { id: 9999 })).toBe(
+      'There is no console message 9999 on this page (any more). See list_console_messages.',
+    );
+  });
+});
