@@ -75,6 +75,10 @@ export class LeasedBrowser implements SessionBrowser {
     return page;
   }
 
+  ensureFirstPage(signal: AbortSignal): Promise<void> {
+    return this.#seat.pages.ensureFirst(signal);
+  }
+
   newPage(options: { background?: boolean; signal?: AbortSignal } = {}): Promise<SessionPage> {
     return this.#seat.pages.open(options);
   }

@@ -45,6 +45,8 @@ export class PageSet {
   readonly #crashes = new WeakMap<SessionPage, number>();
   readonly #disposed = new AbortController();
   #selected: SessionPage | undefined;
+  /** Settles with the first page that the session has here, whoever opened it. */
+  #first: Promise<unknown> | undefined;
 
   constructor({ context, memory, ledger }: PageSetOptions) {
     this.#context = context;
@@ -52,15 +54,26 @@ export class PageSet {
     this.#ledger = ledger;
   }
 
-  /** Opens the pages to restore, then takes in what is there and what comes. At least one page is open and selected. */
+  /** Opens the pages to restore, then takes in what is there and what comes. */
   async start(restore: readonly PageRecord[]): Promise<void> {
     // Before the listener: a target that it sees first would get a new id.
     await Promise.all(restore.map((record) => this.#restore(record)));
     this.#context.on('targetcreated', this.#onTarget);
     const tabs = this.#context.targets().filter(isTab);
     await Promise.all(tabs.map((target) => this.#notice(target).catch(goneAgain)));
-    if (this.#pages.size === 0) await this.open();
     this.#selected ??= this.list()[0];
+  }
+
+  /**
+   * Opens a blank page unless the session has had a page here: a page costs a renderer process, which a session pays for
+   * when it first needs one, not when it connects.
+   */
+  async ensureFirst(signal: AbortSignal): Promise<void> {
+    this.#first ??= this.open().catch((error: unknown) => {
+      this.#first = undefined;
+      throw error;
+    });
+    await untilAborted(this.#first, signal);
   }
 
   /** Oldest first. */
@@ -153,6 +166,7 @@ export class PageSet {
     const taken = await untilAborted(opening, this.#deadline(), (late) => void late.dispose());
     this.#ledger.pages.opened += 1;
     this.#pages.set(id, taken);
+    this.#first ??= Promise.resolve();
     this.#listen(taken);
     if (page.isClosed()) this.#drop(taken);
     return taken;

@@ -20,11 +20,11 @@ export interface SeatOptions {
   readonly isolation: SeatIsolation;
   readonly memory: SessionMemory;
   readonly ledger: Ledger;
-  /** Pages to open again, with their ids. Without any, one blank page is opened where there is none. */
+  /** Pages to open again, with their ids. */
   readonly restore?: readonly PageRecord[];
 }
 
-/** Opens a context (or takes the browser's own) with at least one page. Leaves nothing behind when it rejects. */
+/** Opens a context, or takes the browser's own. Leaves nothing behind when it rejects. */
 export async function openSeat(options: SeatOptions): Promise<Seat> {
   const { connection, isolation, memory, ledger } = options;
   const { browser } = connection;

@@ -22,6 +22,8 @@ export interface SessionBrowser {
   /** The page with this id, or the selected one. Throws a ToolError that lists what exists. */
   page(pageId?: number): SessionPage;
   readonly selected: SessionPage | undefined;
+  /** Opens and selects a blank page unless the session has had one: page tools work at once, and connecting is cheap. */
+  ensureFirstPage(signal: AbortSignal): Promise<void>;
   select(pageId: number): SessionPage;
   /** Opens a blank page and selects it unless `background`. */
   newPage(options?: { background?: boolean; signal?: AbortSignal }): Promise<SessionPage>;

@@ -82,6 +82,7 @@ async function runInBrowser(
   const { browser, signal } = context;
   if (tool.needs === 'process') await browser.ensureProcess(signal);
   if (tool.needs !== 'page') return tool.handler(args, context);
+  await browser.ensureFirstPage(signal);
   const { pageId, ...rest } = args;
   const page = pageOf(browser, pageId);
   const work = () => tool.handler(rest, { ...context, page });

@@ -9,7 +9,7 @@ import { attachBrowser } from '../../src/browser/attach.js';
 import { findExecutable } from '../../src/browser/executable.js';
 import { createLedger } from '../../src/browser/ledger.js';
 import { Refusal } from '../../src/errors.js';
-import { listener, openTestPool, request, until, type TestPool } from './support/testPool.js';
+import { withFirstPage, listener, openTestPool, request, until, type TestPool } from './support/testPool.js';
 
 /** A Chrome as a user would start it for debugging, on a port that it picks. */
 interface UserChrome {
@@ -74,8 +74,8 @@ describe('a pool that attaches to a running browser', () => {
       test.pool.lease(request('profile', 'one'), listener()),
       test.pool.lease(request('profile', 'two'), listener()),
     ];
-    const first = await one.browser();
-    const second = await two.browser();
+    const first = await withFirstPage(one);
+    const second = await withFirstPage(two);
     expect(first).toMatchObject({ mode: 'attach', isolation: 'profile' });
     expect(first.pages()).toHaveLength(1);
     const used = await first.newPage();
@@ -94,7 +94,7 @@ describe('a pool that attaches to a running browser', () => {
 
   it('gives a session a context of its own in the attached browser', async () => {
     const lease = test.pool.lease(request('context'), listener());
-    const session = await lease.browser();
+    const session = await withFirstPage(lease);
     expect(session.pages().map((page) => page.url())).toEqual(['about:blank']);
     expect(session.context).not.toBe(session.browser.defaultBrowserContext());
     await expect(session.ensureProcess(new AbortController().signal)).rejects.toThrow('--isolation profile');
@@ -118,7 +118,7 @@ describe('a pool that attaches to a running browser', () => {
     const port = Number(new URL(chrome.url).port);
     chrome = await startUserChrome(port);
     const lease = test.pool.lease(request('profile'), listener());
-    expect((await lease.browser()).pages()).toHaveLength(1);
+    expect((await withFirstPage(lease)).pages()).toHaveLength(1);
     await lease.release();
   });
 });

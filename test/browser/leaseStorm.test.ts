@@ -1,6 +1,6 @@
 import { messageOf } from '../../src/errors.js';
 import type { BrowserLease } from '../../src/browser/lease.js';
-import { kill, listener, openTestPool, request, type TestPool } from './support/testPool.js';
+import { withFirstPage, kill, listener, openTestPool, request, type TestPool } from './support/testPool.js';
 
 /** A small seeded generator (mulberry32): the same seed gives the same storm. */
 function seeded(seed: number): () => number {
@@ -20,7 +20,7 @@ async function session(test: TestPool, id: number, random: () => number): Promis
   const killIt = random() < 0.2;
   const pages = Math.floor(random() * 2);
   const work = async (): Promise<void> => {
-    const browser = await lease.browser();
+    const browser = await withFirstPage(lease);
     for (let page = 0; page < pages; page += 1) await browser.newPage();
     if (killIt) await kill(browser);
   };

@@ -4,7 +4,16 @@ import { readdir } from 'node:fs/promises';
 import { ToolError } from '../../src/errors.js';
 import type { BrowserLease } from '../../src/browser/lease.js';
 import { sampleExtension } from '../../src/selftest/pageServer.js';
-import { kill, listener, openTestPool, pidOf, request, until, type TestPool } from './support/testPool.js';
+import {
+  withFirstPage,
+  kill,
+  listener,
+  openTestPool,
+  pidOf,
+  request,
+  until,
+  type TestPool,
+} from './support/testPool.js';
 
 const signal = new AbortController().signal;
 
@@ -53,8 +62,8 @@ describe('a pool that launches browsers', () => {
   });
 
   it('gives a session a context of its own with one blank page, selected', async () => {
-    const first = await lease('context').browser();
-    const second = await lease('auto').browser();
+    const first = await withFirstPage(lease('context'));
+    const second = await withFirstPage(lease('auto'));
     expect(first.pages().map((page) => page.url())).toEqual(['about:blank']);
     expect(first.selected?.id).toBe(1);
     expect(first.isolation).toBe('context');
@@ -75,7 +84,7 @@ describe('a pool that launches browsers', () => {
   });
 
   it('keeps cookies and pages of sessions apart', async () => {
-    const [one, two] = await Promise.all([lease('context').browser(), lease('context').browser()]);
+    const [one, two] = await Promise.all([withFirstPage(lease('context')), withFirstPage(lease('context'))]);
     await one.page().page.goto(`${url}/one`);
     await one.page().page.evaluate('document.cookie = "secret=1"');
     await two.page().page.goto(`${url}/two`);
@@ -84,7 +93,7 @@ describe('a pool that launches browsers', () => {
   });
 
   it('lists the popups of its pages without selecting them', async () => {
-    const session = await lease('context').browser();
+    const session = await withFirstPage(lease('context'));
     await session.page().page.evaluate(`void window.open('${url}/popup')`);
     await until(() => session.pages().length === 2);
     expect(session.selected?.id).toBe(1);
@@ -93,7 +102,7 @@ describe('a pool that launches browsers', () => {
   });
 
   it('never uses a page id again and selects another page when the selected one closes', async () => {
-    const session = await lease('context').browser();
+    const session = await withFirstPage(lease('context'));
     const second = await session.newPage();
     expect(session.selected).toBe(second);
     await session.closePage(second.id);
@@ -104,7 +113,7 @@ describe('a pool that launches browsers', () => {
   });
 
   it('loads a crashed page again under its id and says so', async () => {
-    const session = await lease('context').browser();
+    const session = await withFirstPage(lease('context'));
     const { page, cdp } = session.page();
     await page.goto(`${url}/crash`);
     const loaded = new Promise((resolve) => page.once('load', resolve));
@@ -117,13 +126,13 @@ describe('a pool that launches browsers', () => {
   it('replaces a killed browser, tells what was lost, and serves the session again', async () => {
     const told = listener();
     const asked = lease('context', told);
-    const before = await asked.browser();
+    const before = await withFirstPage(asked);
     await before.page().page.goto(`${url}/lost`);
     const [lost, ready] = [told.next('lost'), told.next('ready')];
     await kill(before);
     await lost;
     expect(asked.current).toBeUndefined();
-    const after = await asked.browser();
+    const after = await withFirstPage(asked);
     await ready;
     expect(after).not.toBe(before);
     expect(after.selected?.id).toBe(2);
@@ -137,7 +146,7 @@ describe('a pool that launches browsers', () => {
 
   it('gives each process session a browser of its own, and folder and process go with it', async () => {
     const [one, two] = [lease('process'), lease('process')];
-    const [first, second] = await Promise.all([one.browser(), two.browser()]);
+    const [first, second] = await Promise.all([withFirstPage(one), withFirstPage(two)]);
     const [firstPid, secondPid] = await Promise.all([pidOf(first), pidOf(second)]);
     expect(firstPid).not.toBe(secondPid);
     expect(first.isolation).toBe('process');
@@ -150,7 +159,7 @@ describe('a pool that launches browsers', () => {
 
   it('moves an auto session to a process: same object, ids, URLs and selection, and a notice', async () => {
     const asked = lease('auto');
-    const session = await asked.browser();
+    const session = await withFirstPage(asked);
     await session.page(1).page.goto(`${url}/a`);
     const second = await session.newPage();
     await second.page.goto(`${url}/b`);
@@ -158,7 +167,7 @@ describe('a pool that launches browsers', () => {
     session.select(second.id);
     const shared = session.browser;
     await Promise.all([session.ensureProcess(signal), session.ensureProcess(signal)]);
-    expect(await asked.browser()).toBe(session);
+    expect(await withFirstPage(asked)).toBe(session);
     expect(session.browser).not.toBe(shared);
     expect(session.isolation).toBe('process');
     expect(session.pages().map((page) => [page.id, page.url()])).toEqual([
@@ -175,7 +184,7 @@ describe('a pool that launches browsers', () => {
   });
 
   it('takes extensions in a process, whose popup and service worker are no pages of the session', async () => {
-    const session = await lease('process').browser();
+    const session = await withFirstPage(lease('process'));
     const id = await session.browser.installExtension(sampleExtension);
     const extension = (await session.browser.extensions()).get(id);
     const popup = session.browser.waitForTarget((target) => target.url().startsWith(`chrome-extension://${id}/popup`));
@@ -187,7 +196,7 @@ describe('a pool that launches browsers', () => {
   });
 
   it('refuses to move a context session and names the flag', async () => {
-    const session = await lease('context').browser();
+    const session = await withFirstPage(lease('context'));
     await expect(session.ensureProcess(signal)).rejects.toThrow(/--isolation auto/);
   });
 
@@ -207,7 +216,7 @@ describe('a pool that launches browsers', () => {
     const opening = asked.browser(giveUp.signal);
     giveUp.abort(new Error('cancelled'));
     await expect(opening).rejects.toThrow('cancelled');
-    expect((await asked.browser()).pages()).toHaveLength(1);
+    expect((await withFirstPage(asked)).pages()).toHaveLength(1);
   });
 
   it('keeps no folder of a browser that is gone', async () => {

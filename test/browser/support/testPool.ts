@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { LeaseListener, LeaseRequest } from '../../../src/browser/lease.js';
+import type { BrowserLease, LeaseListener, LeaseRequest } from '../../../src/browser/lease.js';
 import { openBrowserPool, type BrowserPoolOptions, type Pool } from '../../../src/browser/pool.js';
 import type { SessionBrowser } from '../../../src/browser/sessionBrowser.js';
 import { browserActorDefaults, browserSupervisor } from '../../../src/session/browserActor.js';
@@ -80,4 +80,11 @@ export async function kill(session: Pick<SessionBrowser, 'browser'>): Promise<vo
 /** Waits for what no event tells from outside: looked at again and again, for as long as the test may take. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await delay(10);
+}
+
+/** A lease's browser with its first page open, as a page tool finds it. */
+export async function withFirstPage(lease: BrowserLease): Promise<SessionBrowser> {
+  const browser = await lease.browser();
+  await browser.ensureFirstPage(new AbortController().signal);
+  return browser;
 }

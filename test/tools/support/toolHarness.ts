@@ -150,6 +150,10 @@ class HarnessBrowser implements SessionBrowser {
     await page.page.close();
   }
 
+  ensureFirstPage(): Promise<void> {
+    return Promise.resolve();
+  }
+
   ensureProcess(): Promise<void> {
     return Promise.resolve();
   }
