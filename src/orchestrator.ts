@@ -1,7 +1,7 @@
 import type { Application } from 'express';
 import { createApp } from './app.js';
-import { openBrowserPool } from './browser/pool.js';
-import type { BrowserPool } from './browser/lease.js';
+import { openBrowserPool } from './browser/lease/pool.js';
+import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { systemClock, type Clock } from './clock.js';
 import { defineConfig, type Config, type Options } from './config.js';

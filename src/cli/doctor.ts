@@ -3,12 +3,12 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { attachBrowser } from '../browser/attach.js';
-import type { BrowserConnection } from '../browser/connection.js';
-import { findExecutable, type BrowserSearch } from '../browser/executable.js';
-import { findLeftovers } from '../browser/janitor.js';
-import { launchBrowser } from '../browser/launch.js';
-import { createLedger } from '../browser/ledger.js';
+import { attachBrowser } from '../browser/process/attach.js';
+import type { BrowserConnection } from '../browser/process/connection.js';
+import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
+import { findLeftovers } from '../browser/process/janitor.js';
+import { launchBrowser } from '../browser/process/launch.js';
+import { createLedger } from '../browser/lease/ledger.js';
 import type { Config } from '../config.js';
 import { messageOf } from '../errors.js';
 

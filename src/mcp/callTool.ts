@@ -1,7 +1,7 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import type { z } from 'zod';
-import type { BrowserLease } from '../browser/lease.js';
-import type { SessionBrowser } from '../browser/sessionBrowser.js';
+import type { BrowserLease } from '../browser/lease/lease.js';
+import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import type { Clock } from '../clock.js';
 import { messageOf, Refusal, ToolError } from '../errors.js';
 import type { Log } from '../log.js';

@@ -1,6 +1,6 @@
 import { createActor, fromCallback, type InspectionEvent, type Observer } from 'xstate';
 import { browserMachine, type BrowserEvent, type Failure } from '../../machines/index.js';
-import { untilAborted } from '../browser/abort.js';
+import { untilAborted } from '../browser/protocol/abort.js';
 import type {
   BrowserConnection,
   BrowserState,
@@ -8,7 +8,7 @@ import type {
   Supervise,
   SuperviseOptions,
   SupervisedBrowser,
-} from '../browser/connection.js';
+} from '../browser/process/connection.js';
 import { isReason, messageOf, Refusal } from '../errors.js';
 
 export interface BrowserActorOptions {

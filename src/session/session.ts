@@ -1,7 +1,7 @@
 import { createActor, type ActorRefFrom, type InspectionEvent } from 'xstate';
 import type { ClosedBecause, Failure } from '../../machines/events.js';
 import type { sessionMachine } from '../../machines/index.js';
-import type { BrowserLease } from '../browser/lease.js';
+import type { BrowserLease } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
 import { isReason, Refusal } from '../errors.js';
 import { shortId, type Log } from '../log.js';

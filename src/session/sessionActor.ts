@@ -1,7 +1,7 @@
 import { fromCallback, fromPromise } from 'xstate';
 import { sessionMachine } from '../../machines/index.js';
 import type { Failure } from '../../machines/events.js';
-import type { BrowserPool } from '../browser/lease.js';
+import type { BrowserPool } from '../browser/lease/lease.js';
 import { messageOf, Refusal } from '../errors.js';
 import { ownerKey } from '../tenancy/principal.js';
 import type { Session, SessionLogic } from './session.js';

@@ -1,5 +1,5 @@
 import type { SettledRequest } from '../../machines/events.js';
-import type { BrowserLease } from '../browser/lease.js';
+import type { BrowserLease } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
 import type { Log } from '../log.js';

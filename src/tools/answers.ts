@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { act, type Outcome, type SettleOptions } from '../browser/act.js';
-import { describeDialog } from '../browser/dialogs.js';
-import { releaseElements } from '../browser/element.js';
-import type { SessionPage } from '../browser/page.js';
-import { takeSnapshot } from '../browser/snapshot.js';
+import { act, type Outcome, type SettleOptions } from '../browser/page/act.js';
+import { describeDialog } from '../browser/page/dialogs.js';
+import { releaseElements } from '../browser/page/element.js';
+import type { SessionPage } from '../browser/page/page.js';
+import { takeSnapshot } from '../browser/page/snapshot.js';
 import type { ToolAnswer } from './defineTool.js';
 
 /** What a model can be expected to read in one answer; a snapshot is asked for to be read whole. */

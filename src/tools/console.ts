@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { CodeLocation, ConsoleMessage, StackFrame } from '../browser/console.js';
-import type { RingEntry } from '../browser/ring.js';
+import type { CodeLocation, ConsoleMessage, StackFrame } from '../browser/collectors/console.js';
+import type { RingEntry } from '../browser/collectors/ring.js';
 import { ToolError } from '../errors.js';
 import { definePageTool, type Tool } from './defineTool.js';
 import { listingInput, listingOutput, listOf, oneLine, timeText } from './listing.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { SessionBrowser } from '../browser/sessionBrowser.js';
-import type { SessionPage } from '../browser/page.js';
+import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
+import type { SessionPage } from '../browser/page/page.js';
 
 /** The groups of `--tools`, in the order of README. `core` and `extension` name several at once. */
 export const toolGroups = ['session', 'pages', 'input', 'look', 'console', 'network', 'extension'] as const;

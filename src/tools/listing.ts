@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RingEntry, RingReading } from '../browser/ring.js';
+import type { RingEntry, RingReading } from '../browser/collectors/ring.js';
 
 /** Arguments of every tool that lists what was collected. */
 export const listingInput = {

@@ -1,10 +1,10 @@
 import { runInNewContext } from 'node:vm';
 import { z } from 'zod';
-import { act } from '../browser/act.js';
-import { describeDialog } from '../browser/dialogs.js';
-import { evaluate } from '../browser/evaluate.js';
-import { takeScreenshot } from '../browser/screenshot.js';
-import { takeSnapshot } from '../browser/snapshot.js';
+import { act } from '../browser/page/act.js';
+import { describeDialog } from '../browser/page/dialogs.js';
+import { evaluate } from '../browser/page/evaluate.js';
+import { takeScreenshot } from '../browser/page/screenshot.js';
+import { takeSnapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors.js';
 import { capText, describeOutcome, snapshotText } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { act } from '../browser/act.js';
-import { navigate, reload, traverse } from '../browser/navigation.js';
-import { waitForText } from '../browser/waitForText.js';
+import { act } from '../browser/page/act.js';
+import { navigate, reload, traverse } from '../browser/page/navigation.js';
+import { waitForText } from '../browser/page/waitForText.js';
 import { ToolError } from '../errors.js';
 import { actionOutput, answerOutcome } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ActiveMock, MockRule, NetworkCollector } from '../browser/network.js';
+import type { ActiveMock, MockRule, NetworkCollector } from '../browser/collectors/network.js';
 import { ToolError } from '../errors.js';
 import { definePageTool } from './defineTool.js';
 import { oneLine } from './listing.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { HttpHeaders, NetworkCollector, NetworkRequest } from '../browser/network.js';
+import type { HttpHeaders, NetworkCollector, NetworkRequest } from '../browser/collectors/network.js';
 import { messageOf, ToolError } from '../errors.js';
 import { placeText } from './console.js';
 import { definePageTool } from './defineTool.js';

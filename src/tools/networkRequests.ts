@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { NetworkRequest } from '../browser/network.js';
-import type { RingEntry } from '../browser/ring.js';
-import { finderOf } from '../browser/urlPattern.js';
+import type { NetworkRequest } from '../browser/collectors/network.js';
+import type { RingEntry } from '../browser/collectors/ring.js';
+import { finderOf } from '../browser/collectors/urlPattern.js';
 import { definePageTool } from './defineTool.js';
 import { bytesText, listingInput, listingOutput, listOf, oneLine } from './listing.js';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { navigate } from '../browser/navigation.js';
-import type { SessionPage } from '../browser/page.js';
-import type { SessionBrowser } from '../browser/sessionBrowser.js';
+import { navigate } from '../browser/page/navigation.js';
+import type { SessionPage } from '../browser/page/page.js';
+import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import { actionOutput, answerOutcome, shortUrl } from './answers.js';
 import { definePageTool, defineTool, type Tool } from './defineTool.js';
 import { allowedUrl, loadTimeout, navigationTimeoutMs } from './navigationRules.js';

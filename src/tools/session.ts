@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { describeBrowser, listDomains } from '../browser/capabilities.js';
+import { describeBrowser, listDomains } from '../browser/process/capabilities.js';
 import { defineTool, type Tool } from './defineTool.js';
 
 const readOnly = { readOnlyHint: true, idempotentHint: true };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { WebSocketFrame } from '../browser/network.js';
-import { finderOf } from '../browser/urlPattern.js';
+import type { WebSocketFrame } from '../browser/collectors/network.js';
+import { finderOf } from '../browser/collectors/urlPattern.js';
 import { definePageTool } from './defineTool.js';
 import { bytesText, listingInput, listingOutput, listOf, oneLine, timeText } from './listing.js';
 

@@ -30,7 +30,16 @@ test.each([
 });
 
 test('a route that does not exist is 404 in the words of the catalogue', async () => {
-  for (const route of ['/', '/nothing', '/sse/x', '/api', '/api/sessions/a/b', '/../etc/passwd', '/%2e%2e/', '//sse//']) {
+  for (const route of [
+    '/',
+    '/nothing',
+    '/sse/x',
+    '/api',
+    '/api/sessions/a/b',
+    '/../etc/passwd',
+    '/%2e%2e/',
+    '//sse//',
+  ]) {
     const reply = await send(`${served.url}${route}`);
     expect([reply.status, reply.json]).toMatchObject([404, refusedAs('not_found')]);
   }
@@ -50,7 +59,12 @@ test.each([
 });
 
 test('nothing that HTTP cannot parse stops the server', async () => {
-  const bytes = ['\u0000\u0001\u0002', 'GET\r\n\r\n', `GET /${'x'.repeat(20_000)} HTTP/1.1\r\n\r\n`, 'GET / HTTP/9.9\r\n\r\n'];
+  const bytes = [
+    '\u0000\u0001\u0002',
+    'GET\r\n\r\n',
+    `GET /${'x'.repeat(20_000)} HTTP/1.1\r\n\r\n`,
+    'GET / HTTP/9.9\r\n\r\n',
+  ];
   for (const one of bytes) expect(await sendBytes(served.url, one)).toMatch(/^(HTTP\/1\.1 4\d\d |$)/);
   expect((await send(`${served.url}/health`)).status).toBe(200);
 });
@@ -66,7 +80,8 @@ test('a body of huge depth, and one that reaches for prototypes, are messages li
     });
   const nested = await post(`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"deep":${deep}}}`);
   expect([202, 400]).toContain(nested.status);
-  const polluting = '{"jsonrpc":"2.0","id":2,"method":"ping","__proto__":{"polluted":1},"params":{"__proto__":{"polluted":1}}}';
+  const polluting =
+    '{"jsonrpc":"2.0","id":2,"method":"ping","__proto__":{"polluted":1},"params":{"__proto__":{"polluted":1}}}';
   expect((await post(polluting)).status).toBe(202);
   expect(await stream.answer(2)).toEqual({ jsonrpc: '2.0', id: 2, result: {} });
   expect({}).not.toHaveProperty('polluted');

@@ -5,9 +5,9 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { attachBrowser } from '../../src/browser/attach.js';
-import { findExecutable } from '../../src/browser/executable.js';
-import { createLedger } from '../../src/browser/ledger.js';
+import { attachBrowser } from '../../src/browser/process/attach.js';
+import { findExecutable } from '../../src/browser/process/executable.js';
+import { createLedger } from '../../src/browser/lease/ledger.js';
 import { Refusal } from '../../src/errors.js';
 import { withFirstPage, listener, openTestPool, request, until, type TestPool } from './support/testPool.js';
 

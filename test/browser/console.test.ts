@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
-import type { ConsoleMessage } from '../../src/browser/console.js';
+import type { ConsoleMessage } from '../../src/browser/collectors/console.js';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { launchChromium, openCollected, until, type CollectedPage } from './support/collected.js';
 

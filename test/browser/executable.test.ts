@@ -1,9 +1,9 @@
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findExecutable } from '../../src/browser/executable.js';
-import { launchBrowser } from '../../src/browser/launch.js';
-import { createLedger } from '../../src/browser/ledger.js';
+import { findExecutable } from '../../src/browser/process/executable.js';
+import { launchBrowser } from '../../src/browser/process/launch.js';
+import { createLedger } from '../../src/browser/lease/ledger.js';
 
 describe('the browser to launch', () => {
   let folder: string;

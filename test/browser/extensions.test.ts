@@ -1,8 +1,8 @@
-import { evaluateInDocument, evaluateInWorker } from '../../src/browser/extensionEvaluation.js';
-import { installExtension } from '../../src/browser/extensionInstall.js';
-import { findExtension, loadExtension, type Extension } from '../../src/browser/extensions.js';
-import { withProtocol } from '../../src/browser/protocolScope.js';
-import { wakeWorker, WorkerWatch } from '../../src/browser/serviceWorkers.js';
+import { evaluateInDocument, evaluateInWorker } from '../../src/browser/extensions/evaluation.js';
+import { installExtension } from '../../src/browser/extensions/install.js';
+import { findExtension, loadExtension, type Extension } from '../../src/browser/extensions/extensions.js';
+import { withProtocol } from '../../src/browser/protocol/protocolScope.js';
+import { wakeWorker, WorkerWatch } from '../../src/browser/extensions/serviceWorkers.js';
 import { sampleExtension } from '../../src/selftest/pageServer.js';
 import { sampleExtensionId } from '../../src/selftest/sampleExtension.js';
 import { manifestOf, pageOf, startExtensionBrowser, type ExtensionBrowser } from '../support/extensionBrowser.js';

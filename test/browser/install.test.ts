@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { installBrowser } from '../../src/browser/install.js';
+import { installBrowser } from '../../src/browser/process/install.js';
 
 describe('installing a browser that cannot be downloaded', () => {
   let cacheFolder: string;

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { findLeftovers, openRunFolder, removeLeftovers } from '../../src/browser/janitor.js';
+import { findLeftovers, openRunFolder, removeLeftovers } from '../../src/browser/process/janitor.js';
 import { until } from './support/testPool.js';
 
 const support = join(dirname(fileURLToPath(import.meta.url)), 'support');

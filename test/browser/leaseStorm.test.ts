@@ -1,5 +1,5 @@
 import { messageOf } from '../../src/errors.js';
-import type { BrowserLease } from '../../src/browser/lease.js';
+import type { BrowserLease } from '../../src/browser/lease/lease.js';
 import { withFirstPage, kill, listener, openTestPool, request, type TestPool } from './support/testPool.js';
 
 /** A small seeded generator (mulberry32): the same seed gives the same storm. */

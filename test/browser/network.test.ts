@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { Browser } from 'puppeteer-core';
 import { WebSocketServer } from 'ws';
-import type { NetworkRequest, WebSocketFrame } from '../../src/browser/network.js';
+import type { NetworkRequest, WebSocketFrame } from '../../src/browser/collectors/network.js';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { launchChromium, openCollected, until, type CollectedPage } from './support/collected.js';
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Page } from 'puppeteer-core';
-import { act } from '../../src/browser/act.js';
-import { Lock } from '../../src/browser/lock.js';
-import { openSessionPage, type SessionPage } from '../../src/browser/page.js';
+import { act } from '../../src/browser/page/act.js';
+import { Lock } from '../../src/browser/page/lock.js';
+import { openSessionPage, type SessionPage } from '../../src/browser/page/page.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
 
 const never = new AbortController().signal;

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readdir } from 'node:fs/promises';
 import { ToolError } from '../../src/errors.js';
-import type { BrowserLease } from '../../src/browser/lease.js';
+import type { BrowserLease } from '../../src/browser/lease/lease.js';
 import { sampleExtension } from '../../src/selftest/pageServer.js';
 import {
   withFirstPage,

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { Ring } from '../../src/browser/ring.js';
+import { Ring } from '../../src/browser/collectors/ring.js';
 
 const ringOf = (maxEntries: number, maxBytes: number): Ring<string> =>
   new Ring({ maxEntries, maxBytes, sizeOf: (value) => value.length });

@@ -209,7 +209,11 @@ test('malformed bodies: not JSON, too large, not application/json, compressed, a
       expectRefusal(await post({ 'content-type': type }, body), 'unsupported_media_type', null);
     }
     expectRefusal(await post({ 'content-encoding': 'gzip' }, body), 'unsupported_media_type', null);
-    expectRefusal(await post({ 'content-type': 'application/json; charset=latin1' }, body), 'unsupported_media_type', null);
+    expectRefusal(
+      await post({ 'content-type': 'application/json; charset=latin1' }, body),
+      'unsupported_media_type',
+      null,
+    );
     expect((await post({ 'content-type': 'application/json; charset=utf-8' }, body)).status).toBe(202);
   }));
 

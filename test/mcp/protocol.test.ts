@@ -13,21 +13,27 @@ afterEach(async () => {
   await served.close();
 });
 
-test.each(['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'])('a client that asks for %s gets it', async (version) => {
-  expect(await stream.initialize(version)).toMatchObject({
-    result: {
-      protocolVersion: version,
-      capabilities: { tools: {}, logging: {} },
-      serverInfo: { name: 'greenroom', version: expect.any(String) },
-      instructions: expect.stringContaining('list_pages'),
-    },
-  });
-});
+test.each(['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'])(
+  'a client that asks for %s gets it',
+  async (version) => {
+    expect(await stream.initialize(version)).toMatchObject({
+      result: {
+        protocolVersion: version,
+        capabilities: { tools: {}, logging: {} },
+        serverInfo: { name: 'greenroom', version: expect.any(String) },
+        instructions: expect.stringContaining('list_pages'),
+      },
+    });
+  },
+);
 
-test.each(['1999-01-01', '', 7, null, undefined])('a client that asks for the revision %p is offered the newest', async (asked) => {
-  const answer = await stream.call(1, 'initialize', { protocolVersion: asked, capabilities: {} });
-  expect(answer).toMatchObject({ result: { protocolVersion: '2025-11-25' } });
-});
+test.each(['1999-01-01', '', 7, null, undefined])(
+  'a client that asks for the revision %p is offered the newest',
+  async (asked) => {
+    const answer = await stream.call(1, 'initialize', { protocolVersion: asked, capabilities: {} });
+    expect(answer).toMatchObject({ result: { protocolVersion: '2025-11-25' } });
+  },
+);
 
 test('an unknown method is -32601 and names it; an unknown notification and an answer to nothing are ignored', async () => {
   expect(await stream.call(1, 'tools/destroy')).toMatchObject({

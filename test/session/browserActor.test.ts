@@ -1,4 +1,4 @@
-import type { BrowserConnection, BrowserObserver, Connect } from '../../src/browser/connection.js';
+import type { BrowserConnection, BrowserObserver, Connect } from '../../src/browser/process/connection.js';
 import { Refusal } from '../../src/errors.js';
 import { browserSupervisor, browserActorDefaults } from '../../src/session/browserActor.js';
 

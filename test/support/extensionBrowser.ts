@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
-import type { Extension } from '../../src/browser/extensions.js';
-import { withProtocol, type ProtocolScope } from '../../src/browser/protocolScope.js';
-import { originOf } from '../../src/browser/extensions.js';
-import { WorkerWatch } from '../../src/browser/serviceWorkers.js';
+import type { Extension } from '../../src/browser/extensions/extensions.js';
+import { withProtocol, type ProtocolScope } from '../../src/browser/protocol/protocolScope.js';
+import { originOf } from '../../src/browser/extensions/extensions.js';
+import { WorkerWatch } from '../../src/browser/extensions/serviceWorkers.js';
 
 /** A real Chromium without a window, in which extensions can be installed, and a folder to write them to. */
 export interface ExtensionBrowser {

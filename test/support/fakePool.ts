@@ -1,6 +1,6 @@
 import type { Failure } from '../../machines/events.js';
-import type { BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from '../../src/browser/lease.js';
-import type { SessionBrowser } from '../../src/browser/sessionBrowser.js';
+import type { BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from '../../src/browser/lease/lease.js';
+import type { SessionBrowser } from '../../src/browser/lease/sessionBrowser.js';
 import { Refusal, type Reason } from '../../src/errors.js';
 
 interface Waiting {

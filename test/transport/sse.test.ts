@@ -62,7 +62,7 @@ test('[C-SSE] the official client initialises, pings, lists tools, calls one, an
   await served.close();
 });
 
-test('[C-SSE] the SDK\'s own server works behind the transport', async () => {
+test("[C-SSE] the SDK's own server works behind the transport", async () => {
   const given = await bare(systemClock);
   const server = new Server({ name: 'sdk', version: '1' }, { capabilities: { tools: {} } });
   server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: [{ name: 'a', inputSchema: { type: 'object' } }] }));
@@ -82,7 +82,7 @@ test('[C-SSE] the SDK\'s own server works behind the transport', async () => {
 
 test('[C-SSE] keep-alive comments go out every 15 s once the stream is announced, and stop with it', async () => {
   const clock = new ManualClock();
-  const served = await serve({ clock });
+  const served = await serve({ clock, options: { initializeTimeout: '1h', setupTimeout: '1h' } });
   served.pool.hold();
   const stream = new RawSse(served.url);
   await served.pool.whenWaiting();
@@ -95,7 +95,10 @@ test('[C-SSE] keep-alive comments go out every 15 s once the stream is announced
   clock.advance(14_999);
   clock.advance(1);
   await stream.when(({ comments }) => comments.length === 2);
-  expect(stream.headers).toMatchObject({ 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform' });
+  expect(stream.headers).toMatchObject({
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-cache, no-transform',
+  });
   await stream.hangUp();
   await served.close();
   expect(clock.pending).toBe(0);

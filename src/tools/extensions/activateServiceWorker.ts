@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { findExtension } from '../../browser/extensions.js';
-import { withProtocol } from '../../browser/protocolScope.js';
-import { wakeWorker } from '../../browser/serviceWorkers.js';
+import { findExtension } from '../../browser/extensions/extensions.js';
+import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { wakeWorker } from '../../browser/extensions/serviceWorkers.js';
 import { defineTool } from '../defineTool.js';
 import { extensionId, workerState } from './shared.js';
 

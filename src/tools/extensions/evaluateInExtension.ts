@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { EvaluationError, type Evaluated } from '../../browser/evaluateInTarget.js';
-import { evaluateInContentScript, evaluateInDocument, evaluateInWorker } from '../../browser/extensionEvaluation.js';
-import { findExtension, type Extension } from '../../browser/extensions.js';
-import { withProtocol, type ProtocolScope } from '../../browser/protocolScope.js';
+import { EvaluationError, type Evaluated } from '../../browser/extensions/evaluateInTarget.js';
+import { evaluateInContentScript, evaluateInDocument, evaluateInWorker } from '../../browser/extensions/evaluation.js';
+import { findExtension, type Extension } from '../../browser/extensions/extensions.js';
+import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
 import { capText } from '../answers.js';
 import { defineTool, type BrowserToolContext } from '../defineTool.js';

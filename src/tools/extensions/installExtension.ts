@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { installExtension } from '../../browser/extensionInstall.js';
-import { withProtocol } from '../../browser/protocolScope.js';
+import { installExtension } from '../../browser/extensions/install.js';
+import { withProtocol } from '../../browser/protocol/protocolScope.js';
 import { defineTool } from '../defineTool.js';
 import { insideWorkspace } from '../workspace.js';
 import { extensionId } from './shared.js';

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { contextsAmong } from '../../browser/extensionContexts.js';
-import { listExtensions } from '../../browser/extensions.js';
-import { withProtocol, type ProtocolScope } from '../../browser/protocolScope.js';
-import { WorkerWatch } from '../../browser/serviceWorkers.js';
+import { contextsAmong } from '../../browser/extensions/contexts.js';
+import { listExtensions } from '../../browser/extensions/extensions.js';
+import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
+import { WorkerWatch } from '../../browser/extensions/serviceWorkers.js';
 import { defineTool } from '../defineTool.js';
 import { count, extensionId, workerState } from './shared.js';
 

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
-import { fill, upload } from '../../browser/actions.js';
-import type { SessionPage } from '../../browser/page.js';
+import { fill, upload } from '../../browser/page/actions.js';
+import type { SessionPage } from '../../browser/page/page.js';
 import { ToolError } from '../../errors.js';
 import { actionOutput, answerAction, includeSnapshot, uid } from '../answers.js';
 import { definePageTool } from '../defineTool.js';

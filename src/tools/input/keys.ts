@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseChord, pressChord, typeText } from '../../browser/keyboard.js';
+import { parseChord, pressChord, typeText } from '../../browser/page/keyboard.js';
 import { actionOutput, answerAction, includeSnapshot } from '../answers.js';
 import { definePageTool } from '../defineTool.js';
 

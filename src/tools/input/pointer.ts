@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { click, drag, hover } from '../../browser/actions.js';
+import { click, drag, hover } from '../../browser/page/actions.js';
 import { actionOutput, answerAction, includeSnapshot, uid } from '../answers.js';
 import { definePageTool } from '../defineTool.js';
 

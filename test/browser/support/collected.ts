@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import puppeteer, { type Browser, type CDPSession, type LaunchOptions, type Page } from 'puppeteer-core';
-import { ConsoleCollector } from '../../../src/browser/console.js';
-import { NetworkCollector } from '../../../src/browser/network.js';
+import { ConsoleCollector } from '../../../src/browser/collectors/console.js';
+import { NetworkCollector } from '../../../src/browser/collectors/network.js';
 
 const args = [
   '--no-sandbox',

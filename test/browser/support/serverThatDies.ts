@@ -1,8 +1,8 @@
 /** A process for the janitor's test: launches a browser, names its run folder, and waits to be killed. */
-import { openRunFolder } from '../../../src/browser/janitor.js';
-import { launchBrowser } from '../../../src/browser/launch.js';
-import { findExecutable } from '../../../src/browser/executable.js';
-import { createLedger } from '../../../src/browser/ledger.js';
+import { openRunFolder } from '../../../src/browser/process/janitor.js';
+import { launchBrowser } from '../../../src/browser/process/launch.js';
+import { findExecutable } from '../../../src/browser/process/executable.js';
+import { createLedger } from '../../../src/browser/lease/ledger.js';
 
 const parent = process.argv[2] ?? '';
 const run = await openRunFolder(parent);

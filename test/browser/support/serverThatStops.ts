@@ -1,5 +1,5 @@
 /** A process for the janitor's test: opens a run folder, closes it, and has nothing else to do. */
-import { openRunFolder } from '../../../src/browser/janitor.js';
+import { openRunFolder } from '../../../src/browser/process/janitor.js';
 
 const run = await openRunFolder(process.argv[2] ?? '');
 await run.close();

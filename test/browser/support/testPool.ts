@@ -2,9 +2,9 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { BrowserLease, LeaseListener, LeaseRequest } from '../../../src/browser/lease.js';
-import { openBrowserPool, type BrowserPoolOptions, type Pool } from '../../../src/browser/pool.js';
-import type { SessionBrowser } from '../../../src/browser/sessionBrowser.js';
+import type { BrowserLease, LeaseListener, LeaseRequest } from '../../../src/browser/lease/lease.js';
+import { openBrowserPool, type BrowserPoolOptions, type Pool } from '../../../src/browser/lease/pool.js';
+import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
 import { browserActorDefaults, browserSupervisor } from '../../../src/session/browserActor.js';
 
 export interface TestPool {

@@ -1,6 +1,6 @@
 import puppeteer, { type Browser, type BrowserContext } from 'puppeteer-core';
-import { openSessionPage, type SessionPage } from '../../../src/browser/page.js';
-import type { SessionBrowser } from '../../../src/browser/sessionBrowser.js';
+import { openSessionPage, type SessionPage } from '../../../src/browser/page/page.js';
+import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
 import { ToolError } from '../../../src/errors.js';
 import type { SessionFacts, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
 

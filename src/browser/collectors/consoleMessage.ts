@@ -1,0 +1,148 @@
+import type { Protocol } from 'puppeteer-core';
+import { capText, describeObject, isAbridged, joinArguments } from './remoteObject.js';
+import type { SourceKind } from '../protocol/sessions.js';
+
+export type ConsoleLevel = 'error' | 'warning' | 'info' | 'debug';
+
+/** Line and column count from 1. */
+export interface CodeLocation {
+  readonly url: string;
+  readonly line: number | undefined;
+  readonly column: number | undefined;
+}
+
+export interface StackFrame extends CodeLocation {
+  readonly functionName: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface ConsoleMessage {
+  /** `log`, `table`, … for console calls, `exception`, or the browser's own: `network`, `violation`, `deprecation`, … */
+  readonly type: string;
+  readonly level: ConsoleLevel;
+  /** One string, capped. */
+  readonly text: string;
+  /** Each argument on its own, capped higher. */
+  readonly args: readonly string[];
+  /** Whether the first argument is text, in which `%s` and the like are filled in. */
+  readonly hasFormat: boolean;
+  /** Whether some values had more to them than came with the message. */
+  readonly abridged: boolean;
+  readonly location: CodeLocation | undefined;
+  readonly stack: readonly StackFrame[];
+  readonly source: SourceKind;
+  /** `chrome-extension://id` when an extension's content script said it. */
+  readonly extension: string | undefined;
+  /** The address of the page at that time, and how many navigations it had seen. */
+  readonly page: string;
+  readonly navigation: number;
+  /** Milliseconds since 1970, of the first and of the last of `count`. */
+  readonly at: number;
+  readonly lastAt: number;
+  readonly count: number;
+  /** An unhandled rejection that was handled after all. */
+  readonly handledLater: boolean;
+}
+
+/** What the message itself says; the rest of a ConsoleMessage is where and when. */
+export type Said = Pick<
+  ConsoleMessage,
+  'type' | 'level' | 'text' | 'args' | 'hasFormat' | 'abridged' | 'location' | 'stack' | 'at'
+>;
+
+const maxTextChars = 2_000;
+export const maxArgumentChars = 8_000;
+/** Further arguments of a message are left out. */
+export const maxArguments = 20;
+const maxFrames = 30;
+
+const levels: Partial<Record<string, ConsoleLevel>> = {
+  error: 'error',
+  assert: 'error',
+  warning: 'warning',
+  debug: 'debug',
+  verbose: 'debug',
+};
+
+export function describeRuntimeCall(event: Protocol.Runtime.ConsoleAPICalledEvent): Said {
+  const args = event.args.slice(0, maxArguments).map((arg) => capText(describeObject(arg), maxArgumentChars));
+  const stack = framesOf(event.stackTrace);
+  const hasFormat = event.args[0]?.type === 'string';
+  return {
+    type: event.type === 'warning' ? 'warn' : event.type,
+    level: levels[event.type] ?? 'info',
+    text: textOf(args, hasFormat),
+    args,
+    hasFormat,
+    abridged: event.args.length > maxArguments || event.args.some(isAbridged),
+    location: stack[0],
+    stack,
+    at: event.timestamp,
+  };
+}
+
+export function describeException({ exceptionDetails, timestamp }: Protocol.Runtime.ExceptionThrownEvent): Said {
+  const { text, exception, url, lineNumber, columnNumber, stackTrace } = exceptionDetails;
+  const stack = framesOf(stackTrace);
+  const cause = exception === undefined ? '' : describeObject(exception);
+  return {
+    type: 'exception',
+    level: 'error',
+    text: capText(`${text} ${withoutFrames(cause)}`.trim(), maxTextChars),
+    args: cause === '' ? [] : [capText(cause, maxArgumentChars)],
+    hasFormat: false,
+    abridged: false,
+    location: stack[0] ?? (url ? { url, line: lineNumber + 1, column: columnNumber + 1 } : undefined),
+    stack,
+    at: timestamp,
+  };
+}
+
+export function describeLogEntry(entry: Protocol.Log.LogEntry): Said {
+  const stack = framesOf(entry.stackTrace);
+  const line = entry.lineNumber === undefined ? undefined : entry.lineNumber + 1;
+  return {
+    type: entry.source,
+    level: levels[entry.level] ?? 'info',
+    text: capText(entry.text, maxTextChars),
+    args: (entry.args ?? []).slice(0, maxArguments).map((arg) => capText(describeObject(arg), maxArgumentChars)),
+    hasFormat: false,
+    abridged: false,
+    location: stack[0] ?? (entry.url ? { url: entry.url, line, column: undefined } : undefined),
+    stack,
+    at: entry.timestamp,
+  };
+}
+
+/** The message with one argument replaced by what it says in full. */
+export function withArgument(message: ConsoleMessage, index: number, value: string): ConsoleMessage {
+  const args = message.args.with(index, capText(value, maxArgumentChars));
+  return { ...message, args, text: textOf(args, message.hasFormat) };
+}
+
+function textOf(args: readonly string[], hasFormat: boolean): string {
+  return capText(joinArguments(args, hasFormat), maxTextChars);
+}
+
+/** Frames of a stack and of the stacks that scheduled it, innermost first. */
+export function framesOf(trace: Protocol.Runtime.StackTrace | undefined): StackFrame[] {
+  const frames: StackFrame[] = [];
+  for (let next = trace; next !== undefined && frames.length < maxFrames; next = next.parent) {
+    for (const { functionName, url, lineNumber, columnNumber } of next.callFrames) {
+      frames.push({
+        functionName: functionName || '(anonymous)',
+        url: capText(url, 500),
+        line: lineNumber + 1,
+        column: columnNumber + 1,
+      });
+    }
+  }
+  return frames.slice(0, maxFrames);
+}
+
+/** The message of an error whose description ends with its stack; the stack is kept apart. */
+function withoutFrames(description: string): string {
+  const start = description.search(/\n\s+at /);
+  return start === -1 ? description : description.slice(0, start);
+}

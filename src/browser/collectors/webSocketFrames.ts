@@ -1,0 +1,92 @@
+import type { Protocol } from 'puppeteer-core';
+import { capText } from './remoteObject.js';
+import { Ring, type RingReading } from './ring.js';
+import type { Handlers } from '../protocol/sessions.js';
+
+export type FrameKind = 'open' | 'text' | 'binary' | 'ping' | 'pong' | 'continuation' | 'close' | 'error' | 'event';
+
+/** One WebSocket frame, or message of an EventSource (`event`), or the opening or end of a connection. */
+export interface WebSocketFrame {
+  /** Number in the list of requests. */
+  readonly request: number | undefined;
+  readonly url: string;
+  readonly direction: 'sent' | 'received' | undefined;
+  readonly kind: FrameKind;
+  /** Text, or base64 of a binary frame; capped. */
+  readonly payload: string;
+  /** Bytes of the payload as sent. */
+  readonly bytes: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** What the list of requests knows of a connection. */
+export type Connections = (cdpId: string) => { readonly request: number | undefined; readonly url: string };
+
+const maxPayloadChars = 4_000;
+const kinds: Partial<Record<number, FrameKind>> = {
+  0: 'continuation',
+  1: 'text',
+  2: 'binary',
+  8: 'close',
+  9: 'ping',
+  10: 'pong',
+};
+
+/**
+ * What goes through the WebSockets and EventSources of a page (Network.webSocket*, eventSourceMessageReceived): the
+ * newest 2,000 frames within 2 MiB. Fed by the network collector, which owns it.
+ */
+export class WebSocketFrames {
+  readonly #ring = new Ring<WebSocketFrame>({
+    maxEntries: 2_000,
+    maxBytes: 2 * 1024 ** 2,
+    sizeOf: ({ url, payload }) => 200 + 2 * (url.length + payload.length),
+  });
+  readonly #connections: Connections;
+
+  constructor(connections: Connections) {
+    this.#connections = connections;
+  }
+
+  read(since?: string): RingReading<WebSocketFrame> {
+    return this.#ring.read(since);
+  }
+
+  handlers(): Handlers {
+    return {
+      'Network.webSocketHandshakeResponseReceived': (event) => this.#push(event.requestId, 'open', undefined, ''),
+      'Network.webSocketFrameSent': (event) => this.#pushFrame(event, 'sent'),
+      'Network.webSocketFrameReceived': (event) => this.#pushFrame(event, 'received'),
+      'Network.webSocketFrameError': (event) => this.#push(event.requestId, 'error', undefined, event.errorMessage),
+      'Network.webSocketClosed': (event) => this.#push(event.requestId, 'close', undefined, ''),
+      'Network.eventSourceMessageReceived': (event) =>
+        this.#push(event.requestId, 'event', 'received', `${event.eventName}: ${event.data}`),
+    };
+  }
+
+  #pushFrame({ requestId, response }: Protocol.Network.WebSocketFrameSentEvent, direction: 'sent' | 'received'): void {
+    const kind = kinds[response.opcode] ?? 'binary';
+    const { payloadData } = response;
+    // Everything but text comes as base64.
+    const bytes = Buffer.byteLength(payloadData, kind === 'text' ? 'utf8' : 'base64');
+    this.#push(requestId, kind, direction, payloadData, bytes);
+  }
+
+  #push(
+    cdpId: string,
+    kind: FrameKind,
+    direction: WebSocketFrame['direction'],
+    payload: string,
+    bytes = Buffer.byteLength(payload),
+  ): void {
+    this.#ring.push({
+      ...this.#connections(cdpId),
+      kind,
+      direction,
+      payload: capText(payload, maxPayloadChars),
+      bytes,
+      at: Date.now(),
+    });
+  }
+}

@@ -1,0 +1,102 @@
+import type { CDPSession, Protocol } from 'puppeteer-core';
+import { z } from 'zod';
+import { runAndPrint } from '../page/inPage.js';
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+
+/** What code answered. */
+export interface Evaluated {
+  /** `typeof` the value. */
+  readonly type: string;
+  /** JSON, with words for what JSON cannot say; undefined for a value that has no JSON, as `undefined` has not. */
+  readonly json: string | undefined;
+}
+
+/** The code threw, or a promise that it gave was rejected. The message has the stack. */
+export class EvaluationError extends Error {}
+
+/** Where to evaluate. Without a context, in the target's main one. */
+export interface EvaluationPlace {
+  readonly session: CDPSession;
+  readonly uniqueContextId?: string;
+}
+
+const printed = z.object({ json: z.string().optional(), kind: z.string() });
+
+/**
+ * Evaluates an expression, or statements with top-level await; calls what is a function and awaits what is a promise.
+ * Does not enable `Runtime`, which would keep a worker awake. On abort ends a running script
+ * (`Runtime.terminateExecution`). Throws an EvaluationError for what the code throws.
+ */
+export async function evaluateInTarget(scope: ProtocolScope, place: EvaluationPlace, code: string): Promise<Evaluated> {
+  const { session } = place;
+  const terminate = (): void => void terminateExecution(session);
+  scope.signal.addEventListener('abort', terminate, { once: true });
+  try {
+    return await run(scope, place, code);
+  } finally {
+    scope.signal.removeEventListener('abort', terminate);
+  }
+}
+
+async function run(
+  scope: ProtocolScope,
+  { session, uniqueContextId }: EvaluationPlace,
+  code: string,
+): Promise<Evaluated> {
+  const given = await settle(
+    scope,
+    session.send('Runtime.evaluate', {
+      expression: asExpression(code),
+      replMode: true,
+      awaitPromise: true,
+      userGesture: true,
+      ...(uniqueContextId !== undefined && { uniqueContextId }),
+    }),
+  );
+  if (given.objectId === undefined) return { type: given.type, json: primitive(given) };
+  const answer = await settle(
+    scope,
+    session.send('Runtime.callFunctionOn', {
+      objectId: given.objectId,
+      functionDeclaration: `function () { return (${runAndPrint})(this); }`,
+      awaitPromise: true,
+      returnByValue: true,
+      userGesture: true,
+    }),
+  );
+  const { json, kind } = printed.parse(answer.value);
+  return { type: kind, json };
+}
+
+/** `function () {}` alone is a broken declaration, in brackets a value. Arrow functions are values as they are. */
+function asExpression(code: string): string {
+  return /^\s*(async\s+)?function\b/.test(code) ? `(${code}\n)` : code;
+}
+
+function primitive({ value, unserializableValue }: Protocol.Runtime.RemoteObject): string | undefined {
+  return JSON.stringify(unserializableValue ?? value);
+}
+
+async function settle(
+  scope: ProtocolScope,
+  answer: Promise<{ result: Protocol.Runtime.RemoteObject; exceptionDetails?: Protocol.Runtime.ExceptionDetails }>,
+): Promise<Protocol.Runtime.RemoteObject> {
+  const { result, exceptionDetails } = await scope.until(answer);
+  if (exceptionDetails) throw new EvaluationError(thrown(exceptionDetails));
+  return result;
+}
+
+function thrown({ exception, text }: Protocol.Runtime.ExceptionDetails): string {
+  if (exception?.description !== undefined) return exception.description;
+  return exception === undefined ? text : `${text} ${primitive(exception) ?? exception.type}`;
+}
+
+/**
+ * Where nothing runs (the code only waits) Chrome ends what runs next, so something of ours runs next. A session that is
+ * gone has nothing left to end.
+ */
+async function terminateExecution(session: CDPSession): Promise<void> {
+  const ended = session.send('Runtime.terminateExecution');
+  const spent = session.send('Runtime.evaluate', { expression: '0' });
+  await Promise.allSettled([ended, spent]);
+}

@@ -1,0 +1,67 @@
+import { ToolError } from '../../errors.js';
+import { evaluateInTarget, type Evaluated } from './evaluateInTarget.js';
+import { addressOf, contentWorld, contextsAmong, type ContextKind } from './contexts.js';
+import type { Extension } from './extensions.js';
+import type { SessionPage } from '../page/page.js';
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+import { WorkerWatch } from './serviceWorkers.js';
+
+/**
+ * Evaluates code in the extension's service worker, attached for this call only, since being attached keeps a worker
+ * awake. Throws a ToolError when it is asleep, and when it ends before it has answered.
+ */
+export async function evaluateInWorker(scope: ProtocolScope, extension: Extension, code: string): Promise<Evaluated> {
+  const watch = await WorkerWatch.open(scope);
+  const targetId = watch.targetId(extension.id);
+  if (targetId === undefined) throw asleep(extension, watch.state(extension.id));
+  const session = await scope.attach(targetId);
+  // A session on a worker that has ended is not told so: only the registry knows.
+  const ended = watch
+    .until(() => watch.targetId(extension.id) !== targetId)
+    .then(() => Promise.reject(new ToolError(`The service worker of ${extension.name} ended before it answered.`)));
+  return Promise.race([evaluateInTarget(scope, { session }, code), ended]);
+}
+
+/** Evaluates code in an open document of the extension. Throws a ToolError that says how to open one if there is none. */
+export async function evaluateInDocument(
+  scope: ProtocolScope,
+  extension: Extension,
+  kind: ContextKind,
+  code: string,
+): Promise<Evaluated> {
+  const contexts = await contextsAmong(await scope.targets(), extension);
+  const context = contexts.find((candidate) => candidate.kind === kind);
+  if (!context) throw await notOpen(extension, kind);
+  return evaluateInTarget(scope, { session: await scope.attach(context.targetId) }, code);
+}
+
+/** Evaluates code in the world of the extension's content scripts in a page. */
+export async function evaluateInContentScript(
+  scope: ProtocolScope,
+  extension: Extension,
+  page: SessionPage,
+  code: string,
+): Promise<Evaluated> {
+  return evaluateInTarget(scope, await contentWorld(scope, extension, page), code);
+}
+
+function asleep({ id, name }: Extension, state: string): ToolError {
+  const why = state === 'none' ? 'is not registered' : state === 'stopped' ? 'is asleep' : `is ${state}`;
+  return new ToolError(
+    `The service worker of ${name} ${why}. Call activate_extension_service_worker with extensionId ${id}, then again.`,
+  );
+}
+
+async function notOpen(extension: Extension, kind: ContextKind): Promise<ToolError> {
+  if (kind === 'offscreen')
+    return new ToolError(
+      `${extension.name} has no offscreen document open: chrome.offscreen.createDocument opens one.`,
+    );
+  const address = await addressOf(extension, kind);
+  const words = kind.replace('_', ' ');
+  return new ToolError(
+    address === undefined
+      ? `${extension.name} has no ${words}: its manifest names none.`
+      : `The ${words} of ${extension.name} is not open. Open ${address} with new_page, then again.`,
+  );
+}

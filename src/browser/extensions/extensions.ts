@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CDPSession, Protocol } from 'puppeteer-core';
+import { z } from 'zod';
+import { messageOf, ToolError } from '../../errors.js';
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+
+/** An unpacked extension as Chrome reports it (`Extensions.getExtensions`). `path` is its folder. */
+export type Extension = Protocol.Extensions.ExtensionInfo;
+
+export const originOf = (extensionId: string): string => `chrome-extension://${extensionId}`;
+
+export async function listExtensions(scope: ProtocolScope): Promise<readonly Extension[]> {
+  const { extensions } = await scope.until(scope.browser.send('Extensions.getExtensions'));
+  return extensions;
+}
+
+/** The extension with this id. Throws a ToolError that lists those that exist. */
+export async function findExtension(scope: ProtocolScope, extensionId: string): Promise<Extension> {
+  const extensions = await listExtensions(scope);
+  const found = extensions.find(({ id }) => id === extensionId);
+  if (found) return found;
+  const known = extensions.map(({ id, name }) => `${id} (${name})`).join(', ');
+  throw new ToolError(
+    known === ''
+      ? `No extension ${extensionId}: none is installed. Call install_extension first.`
+      : `No extension ${extensionId}. Installed: ${known}.`,
+  );
+}
+
+/**
+ * Loads an unpacked extension from its folder (`Extensions.loadUnpacked`); on a folder that is loaded already, loads it
+ * again: id and storage stay, its open pages and content scripts are stale. Throws a ToolError with Chrome's own words.
+ */
+export async function loadExtension(scope: ProtocolScope, path: string): Promise<Extension> {
+  const id = await loadUnpacked(scope, path);
+  // Started with --disable-extensions, Chrome answers with an id and installs nothing.
+  const installed = (await listExtensions(scope)).find((extension) => extension.id === id);
+  if (installed) return installed;
+  throw new ToolError(
+    'Chrome accepted the extension but did not install it: extensions are switched off in this browser. Start it without --disable-extensions.',
+  );
+}
+
+async function loadUnpacked(scope: ProtocolScope, path: string): Promise<string> {
+  try {
+    const { id } = await scope.until(scope.browser.send('Extensions.loadUnpacked', { path }));
+    return id;
+  } catch (error) {
+    scope.signal.throwIfAborted();
+    throw new ToolError(`Chrome refused the extension in ${path}: ${chromesWords(error)}`, { cause: error });
+  }
+}
+
+/** What Chrome said, without the driver's prefix, as a sentence. */
+export function chromesWords(error: unknown): string {
+  const words = messageOf(error).replace(/^Protocol error \([^)]*\): /, '');
+  return /[.!?]$/.test(words) ? words : `${words}.`;
+}
+
+const problem = z.object({
+  message: z.string(),
+  source: z.string().optional(),
+  manifestKey: z.string().optional(),
+  occurrences: z.number().optional(),
+  stackTrace: z.array(z.object({ url: z.string(), lineNumber: z.number(), columnNumber: z.number() })).optional(),
+});
+
+/** One entry of the error list that chrome://extensions shows. */
+export type ExtensionProblem = z.infer<typeof problem>;
+
+const report = z.object({ manifestErrors: z.array(problem), runtimeErrors: z.array(problem) });
+
+/**
+ * Chrome's own page about extensions, hidden: the only place where `chrome.developerPrivate` exists. It switches
+ * developer mode on, without which Chrome keeps no errors and runs no unpacked extension. Ends with its scope.
+ */
+export class ExtensionsPage {
+  readonly #scope: ProtocolScope;
+  readonly #session: CDPSession;
+
+  private constructor(scope: ProtocolScope, session: CDPSession) {
+    this.#scope = scope;
+    this.#session = session;
+  }
+
+  static async open(scope: ProtocolScope): Promise<ExtensionsPage> {
+    const session = await scope.hiddenPage();
+    // Answers once the new document is there, and its bindings with it.
+    await scope.until(session.send('Page.navigate', { url: 'chrome://extensions' }));
+    const page = new ExtensionsPage(scope, session);
+    await page.#call('updateProfileConfiguration', { inDeveloperMode: true });
+    return page;
+  }
+
+  /** What Chrome noted since the extension was loaded: about its manifest, and uncaught errors of its scripts. */
+  async problems(extensionId: string): Promise<z.infer<typeof report>> {
+    return report.parse(await this.#call('getExtensionInfo', extensionId));
+  }
+
+  async #call(method: string, argument: unknown): Promise<unknown> {
+    const { result, exceptionDetails } = await this.#scope.until(
+      this.#session.send('Runtime.evaluate', {
+        expression: `chrome.developerPrivate.${method}(${JSON.stringify(argument)})`,
+        awaitPromise: true,
+        returnByValue: true,
+      }),
+    );
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value;
+  }
+}
+
+const manifest = z.object({
+  background: z.object({ service_worker: z.string().optional() }).optional(),
+  action: z.object({ default_popup: z.string().optional() }).optional(),
+  options_page: z.string().optional(),
+  options_ui: z.object({ page: z.string().optional() }).optional(),
+  side_panel: z.object({ default_path: z.string().optional() }).optional(),
+});
+
+/** What the manifest says about the contexts of the extension. */
+export type Manifest = z.infer<typeof manifest>;
+
+/** Reads the manifest in the extension's folder. Undefined where that is not readable here, as with a browser elsewhere. */
+export async function readManifest({ path }: Extension): Promise<Manifest | undefined> {
+  const text = await readFile(join(path, 'manifest.json'), 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    // Chrome allows lines that are comments.
+    return manifest.parse(JSON.parse(text.replace(/^\s*\/\/.*$/gm, '')));
+  } catch {
+    // It was changed on the disk after Chrome had read it.
+    return undefined;
+  }
+}

@@ -1,0 +1,164 @@
+import type { CDPSession, Protocol } from 'puppeteer-core';
+import { ToolError } from '../../errors.js';
+import { untilAborted } from '../protocol/abort.js';
+import { loadExtension, originOf, readManifest, type Extension } from './extensions.js';
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+
+/** `none`: no worker is registered, since the manifest names none or it threw when it was installed. */
+export type WorkerState = Protocol.ServiceWorker.ServiceWorkerVersionRunningStatus | 'none';
+
+type Version = Protocol.ServiceWorker.ServiceWorkerVersion;
+
+/** Starts of each extension's worker, by extension id. */
+export type Starts = ReadonlyMap<string, number>;
+
+const scopeOf = (extensionId: string): string => `${originOf(extensionId)}/`;
+
+/**
+ * The service workers of a profile as the browser's own registry has them (CDP domain `ServiceWorker`), seen from a
+ * hidden page. Watching attaches to no worker and keeps none awake. A worker that restarts stays the same entry under a
+ * new target; a session attached to the old target never hears of its end. Ends with its scope.
+ */
+export class WorkerWatch {
+  readonly #scope: ProtocolScope;
+  readonly #session: CDPSession;
+  readonly #versions = new Map<string, Version>();
+  readonly #starts = new Map<string, number>();
+  readonly #errors: Protocol.ServiceWorker.ServiceWorkerErrorMessage[] = [];
+  readonly #listeners = new Set<() => void>();
+
+  private constructor(scope: ProtocolScope, session: CDPSession) {
+    this.#scope = scope;
+    this.#session = session;
+  }
+
+  /** Resolves when the registry has been read once. */
+  static async open(scope: ProtocolScope): Promise<WorkerWatch> {
+    const session = await scope.hiddenPage();
+    const watch = new WorkerWatch(scope, session);
+    const first = new Promise<void>((resolve) => {
+      session.once('ServiceWorker.workerVersionUpdated', () => resolve());
+    });
+    session.on('ServiceWorker.workerVersionUpdated', ({ versions }) => watch.#note(versions));
+    session.on('ServiceWorker.workerErrorReported', ({ errorMessage }) => watch.#errors.push(errorMessage));
+    await scope.until(session.send('ServiceWorker.enable'));
+    await scope.until(first);
+    return watch;
+  }
+
+  state(extensionId: string): WorkerState {
+    const version = this.#newest(extensionId);
+    return version === undefined || version.status === 'redundant' ? 'none' : version.runningStatus;
+  }
+
+  /** Where to attach to the worker; undefined while it does not run. */
+  targetId(extensionId: string): string | undefined {
+    return this.state(extensionId) === 'running' ? this.#newest(extensionId)?.targetId : undefined;
+  }
+
+  /** Asks Chrome to start the worker. Does nothing if it runs or none is registered. */
+  async start(extensionId: string): Promise<void> {
+    await this.#scope.until(this.#session.send('ServiceWorker.startWorker', { scopeURL: scopeOf(extensionId) }));
+  }
+
+  /** What workers of this extension threw while being watched, oldest first, each with its place, each once. */
+  errors(extensionId: string): string[] {
+    const own = this.#errors.filter(({ sourceURL }) => sourceURL.startsWith(scopeOf(extensionId)));
+    return [...new Set(own.map((error) => `${error.errorMessage} (${error.sourceURL}:${error.lineNumber})`))];
+  }
+
+  /** How often each worker has been started, to tell a start that follows from one that was before. */
+  starts(): Starts {
+    return new Map(this.#starts);
+  }
+
+  /**
+   * Waits for the first start after `before`, or the one that is under way: true when the worker came up, false when it
+   * ended again. Rejects with the signal's reason.
+   */
+  async cameUp(extensionId: string, before: Starts, signal = this.#scope.signal): Promise<boolean> {
+    const outcome = (): boolean | undefined => {
+      const version = this.#newest(extensionId);
+      const started = (this.#starts.get(extensionId) ?? 0) > (before.get(extensionId) ?? 0);
+      if (version === undefined || !started) return undefined;
+      if (version.status === 'redundant' || version.runningStatus === 'stopped') return false;
+      return version.runningStatus === 'running' && version.status === 'activated' ? true : undefined;
+    };
+    let up: boolean | undefined;
+    await this.until(() => (up = outcome()) !== undefined, signal);
+    return up === true;
+  }
+
+  /** Resolves when `test` holds, now or after a change of the registry. Rejects with the signal's reason. */
+  async until(test: () => boolean, signal = this.#scope.signal): Promise<void> {
+    if (test()) return;
+    let listener = (): void => undefined;
+    const holds = new Promise<void>((resolve) => {
+      listener = () => {
+        if (test()) resolve();
+      };
+      this.#listeners.add(listener);
+    });
+    try {
+      await untilAborted(holds, signal);
+    } finally {
+      this.#listeners.delete(listener);
+    }
+  }
+
+  #note(versions: readonly Version[]): void {
+    for (const version of versions) {
+      const known = this.#versions.get(version.versionId);
+      this.#versions.set(version.versionId, version);
+      if (version.runningStatus !== 'starting' || known?.runningStatus === 'starting') continue;
+      const { host } = new URL(version.scriptURL);
+      this.#starts.set(host, (this.#starts.get(host) ?? 0) + 1);
+    }
+    for (const listener of this.#listeners) listener();
+  }
+
+  #newest(extensionId: string): Version | undefined {
+    return [...this.#versions.values()]
+      .filter(({ scriptURL }) => scriptURL.startsWith(scopeOf(extensionId)))
+      .reduce<Version | undefined>(
+        (newest, version) => (newest && Number(newest.versionId) > Number(version.versionId) ? newest : version),
+        undefined,
+      );
+  }
+}
+
+export interface Waking {
+  /** The worker's state before; it runs now. */
+  readonly before: WorkerState;
+  /** What it threw while it started. Chrome lets a worker run whose script threw, unless it is the very first start. */
+  readonly errors: readonly string[];
+}
+
+/**
+ * Starts the extension's worker unless it runs. Throws a ToolError with what the worker threw when it does not come up.
+ * Where Chrome has dropped the registration (the first start failed), loads the extension again, which registers it anew.
+ */
+export async function wakeWorker(scope: ProtocolScope, extension: Extension): Promise<Waking> {
+  const watch = await WorkerWatch.open(scope);
+  const { id, name } = extension;
+  const before = watch.state(id);
+  if (before === 'running') return { before, errors: [] };
+  if (!extension.enabled) throw new ToolError(`${name} is disabled, so its service worker cannot run.`);
+  await requireWorker(extension);
+  const starts = before === 'starting' ? new Map() : watch.starts();
+  if (before === 'none') await loadExtension(scope, extension.path);
+  else await watch.start(id);
+  const up = await watch.cameUp(id, starts);
+  const errors = watch.errors(id);
+  if (up) return { before, errors };
+  throw new ToolError(
+    `The service worker of ${name} does not start. ${errors.join('\n') || 'Chrome gave no reason.'}\n` +
+      'Mend its script, then call install_extension with its folder again.',
+  );
+}
+
+async function requireWorker(extension: Extension): Promise<void> {
+  const manifest = await readManifest(extension);
+  if (manifest === undefined || manifest.background?.service_worker !== undefined) return;
+  throw new ToolError(`${extension.name} has no service worker: its manifest names no background.service_worker.`);
+}

@@ -1,0 +1,56 @@
+import type { Failure } from '../../../machines/events.js';
+import type { SessionBrowser } from './sessionBrowser.js';
+
+/** What a session asks the pool for. */
+export interface LeaseRequest {
+  readonly sessionId: string;
+  /** Issuer and subject in one string: tabs of an attached profile are shared by the sessions of one user. */
+  readonly owner: string;
+  readonly isolation: 'auto' | 'context' | 'process' | 'profile';
+}
+
+/** What the pool tells the session, in order; nothing after `release()`. */
+export interface LeaseListener {
+  /** The browser died. It is replaced at the next `browser()`; what was lost becomes a notice of the next answer. */
+  lost(): void;
+  /** A browser is there again after `lost`. */
+  ready(): void;
+  /** It cannot be had any more; the session ends. */
+  failed(failure: Failure): void;
+}
+
+/**
+ * A session's right to one browser (context, process or profile). Owned by the session's `browserLease` actor, which
+ * alone calls `release()`; whatever is opened under it, also late, is closed by then (S5, S8).
+ */
+export interface BrowserLease {
+  /**
+   * The browser, opened on the first call (so a lazy session pays nothing before) and replaced when it was lost.
+   * Concurrent calls share one opening. Throws a `Refusal` (`browser_unreachable`, `browser_failed`) that names cause
+   * and mend, or the signal's reason when aborted.
+   */
+  browser(signal?: AbortSignal): Promise<SessionBrowser>;
+  /** What is open now, without opening anything. */
+  readonly current: SessionBrowser | undefined;
+  /** Closes everything opened under this lease. Idempotent; resolves when it is gone. */
+  release(): Promise<void>;
+}
+
+/** Gives browsers to sessions. One per orchestrator, which closes it last. */
+export interface BrowserPool {
+  lease(request: LeaseRequest, listener: LeaseListener): BrowserLease;
+  /** Counts for `/health`. */
+  health(): BrowserHealth;
+  /** Ends every browser, process, profile folder. Resolves when they are gone. */
+  close(): Promise<void>;
+}
+
+export interface BrowserHealth {
+  readonly total: number;
+  readonly ready: number;
+  readonly connecting: number;
+  readonly lost: number;
+  readonly failed: number;
+  /** Browser contexts that sessions hold. */
+  readonly contexts: number;
+}

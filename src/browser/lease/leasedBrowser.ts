@@ -1,0 +1,102 @@
+import type { Browser, BrowserContext } from 'puppeteer-core';
+import { ToolError } from '../../errors.js';
+import type { SessionPage } from '../page/page.js';
+import type { SessionMemory } from './pageSet.js';
+import type { Seat } from './seat.js';
+import type { SessionBrowser } from './sessionBrowser.js';
+
+/**
+ * A session's browser from its opening to its loss or release. The seat behind it changes when the session moves to a
+ * process of its own, so that a running call may keep this object.
+ */
+export class LeasedBrowser implements SessionBrowser {
+  #seat: Seat;
+  readonly #memory: SessionMemory;
+  readonly #move: (signal: AbortSignal) => Promise<void>;
+
+  /** `move` gets the session a process of its own, or throws why not. */
+  constructor(seat: Seat, memory: SessionMemory, move: (signal: AbortSignal) => Promise<void>) {
+    this.#seat = seat;
+    this.#memory = memory;
+    this.#move = move;
+  }
+
+  get browser(): Browser {
+    return this.#seat.connection.browser;
+  }
+
+  get context(): BrowserContext {
+    return this.#seat.context;
+  }
+
+  get isolation(): 'context' | 'process' | 'profile' {
+    return this.#seat.isolation;
+  }
+
+  get mode(): 'launch' | 'attach' {
+    return this.#seat.connection.mode;
+  }
+
+  get product(): string {
+    return this.#seat.connection.product;
+  }
+
+  get isAlive(): boolean {
+    return this.browser.connected;
+  }
+
+  get seat(): Seat {
+    return this.#seat;
+  }
+
+  pages(): readonly SessionPage[] {
+    return this.#seat.pages.list();
+  }
+
+  get selected(): SessionPage | undefined {
+    return this.#seat.pages.selected;
+  }
+
+  page(pageId?: number): SessionPage {
+    const page = pageId === undefined ? this.selected : this.#seat.pages.get(pageId);
+    if (page !== undefined) return page;
+    const open = this.pages().map(({ id, page }) => `${id} ${page.url()}`);
+    const asked = pageId === undefined ? 'No page is open' : `There is no page ${pageId}`;
+    throw new ToolError(
+      open.length === 0
+        ? `${asked}. Open one with new_page.`
+        : `${asked}. Open pages: ${open.join(', ')}. See list_pages.`,
+    );
+  }
+
+  select(pageId: number): SessionPage {
+    const page = this.page(pageId);
+    this.#seat.pages.select(page);
+    return page;
+  }
+
+  ensureFirstPage(signal: AbortSignal): Promise<void> {
+    return this.#seat.pages.ensureFirst(signal);
+  }
+
+  newPage(options: { background?: boolean; signal?: AbortSignal } = {}): Promise<SessionPage> {
+    return this.#seat.pages.open(options);
+  }
+
+  async closePage(pageId: number): Promise<void> {
+    await this.#seat.pages.close(this.page(pageId));
+  }
+
+  ensureProcess(signal: AbortSignal): Promise<void> {
+    return this.#move(signal);
+  }
+
+  takeNotices(): string[] {
+    return this.#memory.notices.splice(0);
+  }
+
+  /** Goes on in another seat, whose pages are open already. Called by the lease, which closes the old one. */
+  moveTo(seat: Seat): void {
+    this.#seat = seat;
+  }
+}

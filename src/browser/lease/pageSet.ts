@@ -1,0 +1,223 @@
+import { TargetType, type BrowserContext, type Page, type Target } from 'puppeteer-core';
+import { messageOf } from '../../errors.js';
+import { untilAborted } from '../protocol/abort.js';
+import type { Ledger } from './ledger.js';
+import { openSessionPage, type SessionPage } from '../page/page.js';
+
+/** What outlives the browser of a session: page ids that are never reused, and what the client has yet to be told. */
+export interface SessionMemory {
+  nextPageId(): number;
+  readonly notices: string[];
+}
+
+/** A page to be opened again: what a session that moves takes along. */
+export interface PageRecord {
+  readonly id: number;
+  readonly url: string;
+  readonly selected: boolean;
+}
+
+export interface PageSetOptions {
+  readonly context: BrowserContext;
+  readonly memory: SessionMemory;
+  readonly ledger: Ledger;
+}
+
+const adoptTimeoutMs = 15_000;
+const reopenTimeoutMs = 10_000;
+const maxReloads = 3;
+
+/**
+ * The tabs of one browser context as one session sees them: those it opened, those that were there, and every popup that
+ * these open. Extension popups and service workers are not tabs and not in it. Owned by a seat, which disposes it.
+ */
+export class PageSet {
+  readonly #context: BrowserContext;
+  readonly #memory: SessionMemory;
+  readonly #ledger: Ledger;
+  readonly #pages = new Map<number, SessionPage>();
+  /** One adoption for each target, whoever noticed it first: our own `newPage` or the browser's event. */
+  readonly #adoptions = new Map<Page, Promise<SessionPage>>();
+  readonly #ends = new Set<Promise<void>>();
+  /** Opened by this session, not by the user or a page. */
+  readonly #opened = new Set<SessionPage>();
+  readonly #unlisten = new WeakMap<SessionPage, () => void>();
+  readonly #crashes = new WeakMap<SessionPage, number>();
+  readonly #disposed = new AbortController();
+  #selected: SessionPage | undefined;
+  /** Settles with the first page that the session has here, whoever opened it. */
+  #first: Promise<unknown> | undefined;
+
+  constructor({ context, memory, ledger }: PageSetOptions) {
+    this.#context = context;
+    this.#memory = memory;
+    this.#ledger = ledger;
+  }
+
+  /** Opens the pages to restore, then takes in what is there and what comes. */
+  async start(restore: readonly PageRecord[]): Promise<void> {
+    // Before the listener: a target that it sees first would get a new id.
+    await Promise.all(restore.map((record) => this.#restore(record)));
+    this.#context.on('targetcreated', this.#onTarget);
+    const tabs = this.#context.targets().filter(isTab);
+    await Promise.all(tabs.map((target) => this.#notice(target).catch(goneAgain)));
+    this.#selected ??= this.list()[0];
+  }
+
+  /**
+   * Opens a blank page unless the session has had a page here: a page costs a renderer process, which a session pays for
+   * when it first needs one, not when it connects.
+   */
+  async ensureFirst(signal: AbortSignal): Promise<void> {
+    this.#first ??= this.open().catch((error: unknown) => {
+      this.#first = undefined;
+      throw error;
+    });
+    await untilAborted(this.#first, signal);
+  }
+
+  /** Oldest first. */
+  list(): readonly SessionPage[] {
+    return [...this.#pages.values()].sort((a, b) => a.id - b.id);
+  }
+
+  get(pageId: number): SessionPage | undefined {
+    return this.#pages.get(pageId);
+  }
+
+  get selected(): SessionPage | undefined {
+    return this.#selected;
+  }
+
+  select(page: SessionPage): void {
+    this.#selected = page;
+  }
+
+  records(): PageRecord[] {
+    return this.list().map((page) => ({ id: page.id, url: page.url(), selected: page === this.#selected }));
+  }
+
+  /** Opens a blank page; one that opens after the signal aborted is closed. */
+  async open(options: { background?: boolean; id?: number; signal?: AbortSignal } = {}): Promise<SessionPage> {
+    const opening = this.#openPage(options);
+    const page = await untilAborted(opening, options.signal, (late) => void this.close(late).catch(goneAgain));
+    if (options.background !== true) this.#selected = page;
+    return page;
+  }
+
+  /** Closes the tab without asking it (`beforeunload` does not run). */
+  async close(page: SessionPage): Promise<void> {
+    await page.page.close();
+    await Promise.all(this.#ends);
+  }
+
+  /** Stops listening and lets go of every page. The tabs stay open. Idempotent; never rejects. */
+  async dispose(): Promise<void> {
+    this.#disposed.abort(new Error('The session has let go of this browser.'));
+    this.#context.off('targetcreated', this.#onTarget);
+    await Promise.allSettled(this.#adoptions.values());
+    for (const page of this.list()) this.#drop(page);
+    await Promise.all(this.#ends);
+  }
+
+  /** The tabs that this session opened and never used. */
+  unused(): SessionPage[] {
+    return this.list().filter((page) => this.#opened.has(page) && page.url() === 'about:blank');
+  }
+
+  async #openPage({ background = false, id }: { background?: boolean; id?: number }): Promise<SessionPage> {
+    const page = await this.#context.newPage({ background });
+    const adopted = await this.#adopt(page, id);
+    this.#opened.add(adopted);
+    return adopted;
+  }
+
+  async #restore({ id, url, selected }: PageRecord): Promise<void> {
+    const page = await this.open({ id, background: !selected });
+    if (url === 'about:blank') return;
+    const loading = page.page.goto(url, { waitUntil: 'domcontentloaded', timeout: reopenTimeoutMs });
+    await loading.catch((error: unknown) => {
+      this.#memory.notices.push(`Page ${id} could not be opened again at ${url}: ${messageOf(error)}`);
+    });
+  }
+
+  readonly #onTarget = (target: Target): void => {
+    if (isTab(target)) this.#notice(target).catch(goneAgain);
+  };
+
+  /** Rejects when the tab goes away meanwhile, or sleeps and does not answer. */
+  async #notice(target: Target): Promise<SessionPage> {
+    const page = await untilAborted(target.page(), this.#deadline());
+    if (page === null) throw new Error('The tab is gone.');
+    return this.#adopt(page);
+  }
+
+  #adopt(page: Page, id?: number): Promise<SessionPage> {
+    const known = this.#adoptions.get(page);
+    if (known !== undefined) return known;
+    const adoption = this.#take(page, id ?? this.#memory.nextPageId());
+    this.#adoptions.set(page, adoption);
+    adoption.catch(() => this.#adoptions.delete(page));
+    return adoption;
+  }
+
+  async #take(page: Page, id: number): Promise<SessionPage> {
+    const opening = openSessionPage({ id, page });
+    const taken = await untilAborted(opening, this.#deadline(), (late) => void late.dispose());
+    this.#ledger.pages.opened += 1;
+    this.#pages.set(id, taken);
+    this.#first ??= Promise.resolve();
+    this.#listen(taken);
+    if (page.isClosed()) this.#drop(taken);
+    return taken;
+  }
+
+  /** In a profile the tab outlives the session: then nobody of it may listen any more. */
+  #listen(taken: SessionPage): void {
+    const { page } = taken;
+    const onClose = (): void => this.#drop(taken);
+    const onCrash = (): void => this.#onCrash(taken);
+    page.on('close', onClose).on('error', onCrash);
+    this.#unlisten.set(taken, () => void page.off('close', onClose).off('error', onCrash));
+  }
+
+  #deadline(): AbortSignal {
+    return AbortSignal.any([AbortSignal.timeout(adoptTimeoutMs), this.#disposed.signal]);
+  }
+
+  /** A crashed tab answers nothing until it is loaded again. One that keeps crashing is left as it is. */
+  #onCrash(page: SessionPage): void {
+    const crashes = (this.#crashes.get(page) ?? 0) + 1;
+    this.#crashes.set(page, crashes);
+    const what = `Page ${page.id} (${page.url()}) crashed`;
+    if (crashes > maxReloads) {
+      this.#memory.notices.push(`${what} again and was left so. Use close_page, or navigate_page to somewhere else.`);
+      return;
+    }
+    this.#memory.notices.push(`${what} and was loaded again. What was in it is gone; take_snapshot again.`);
+    page.page.reload().catch(goneAgain);
+  }
+
+  #drop(page: SessionPage): void {
+    if (!this.#pages.delete(page.id)) return;
+    this.#adoptions.delete(page.page);
+    this.#unlisten.get(page)?.();
+    this.#opened.delete(page);
+    if (this.#selected === page) this.#selected = this.list().at(-1);
+    const end = page.dispose().then(() => {
+      this.#ledger.pages.closed += 1;
+      this.#ends.delete(end);
+    });
+    this.#ends.add(end);
+  }
+}
+
+/** An extension's popup starts as `other` and is no tab; DevTools windows are the user's. */
+function isTab(target: Target): boolean {
+  return target.type() === TargetType.PAGE && !target.url().startsWith('devtools://');
+}
+
+/** A tab that somebody else opened may close again before it is ours. */
+function goneAgain(): void {
+  return undefined;
+}

@@ -1,0 +1,41 @@
+import type { Browser, BrowserContext } from 'puppeteer-core';
+import type { SessionPage } from '../page/page.js';
+
+/**
+ * The browser as one session sees it: its own pages and nothing else (S6). Tools use it; its lease owns and closes it.
+ * Popups that an own page opens are own pages.
+ */
+export interface SessionBrowser {
+  readonly browser: Browser;
+  readonly context: BrowserContext;
+  /** What the session has of its own just now. `auto` sessions report `context` until they moved to a `process`. */
+  readonly isolation: 'context' | 'process' | 'profile';
+  readonly mode: 'launch' | 'attach';
+  /** `Chrome/156.0.…` */
+  readonly product: string;
+
+  /** False as soon as the browser behind it has died; what was open in it is gone. */
+  readonly isAlive: boolean;
+
+  /** The session's pages, oldest first. */
+  pages(): readonly SessionPage[];
+  /** The page with this id, or the selected one. Throws a ToolError that lists what exists. */
+  page(pageId?: number): SessionPage;
+  readonly selected: SessionPage | undefined;
+  /** Opens and selects a blank page unless the session has had one: page tools work at once, and connecting is cheap. */
+  ensureFirstPage(signal: AbortSignal): Promise<void>;
+  select(pageId: number): SessionPage;
+  /** Opens a blank page and selects it unless `background`. */
+  newPage(options?: { background?: boolean; signal?: AbortSignal }): Promise<SessionPage>;
+  closePage(pageId: number): Promise<void>;
+
+  /**
+   * Makes sure that the session has a process and profile of its own, which installing and debugging extensions needs.
+   * An `auto` session moves: its pages are opened again by URL and a notice says so. `profile` (the user's own
+   * browser) is fine as it is; `context` throws a ToolError that names the flag to change.
+   */
+  ensureProcess(signal: AbortSignal): Promise<void>;
+
+  /** What the client has to be told with its next answer (browser replaced, session moved, pages lost). Empties. */
+  takeNotices(): string[];
+}

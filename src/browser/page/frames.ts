@@ -1,0 +1,107 @@
+import type { CDPSession, Protocol } from 'puppeteer-core';
+import { attachToChildren } from '../protocol/sessions.js';
+
+/** A document in a frame: where it lives, and which one it is. */
+export interface FrameDocument {
+  readonly frameId: string;
+  readonly loaderId: string;
+  readonly url: string;
+  readonly parentId: string | undefined;
+  /** The session of the process that renders the frame. */
+  readonly cdp: CDPSession;
+}
+
+interface RemoteFrame {
+  readonly cdp: CDPSession;
+  readonly parent: CDPSession;
+}
+
+/**
+ * The protocol sessions of a page: its own, and one for each frame that another process renders (flat auto-attach, at
+ * any depth). Owned by its page; the sessions end with it.
+ */
+export class Frames {
+  readonly #root: CDPSession;
+  /** By frame id, which is also the target id. */
+  readonly #remote = new Map<string, RemoteFrame>();
+  #mainId = '';
+  readonly #onDocument: (frameId: string, loaderId: string | undefined) => void;
+
+  /** `onDocument` hears of every new document of a frame, and with no loader that the frame went away. */
+  constructor(root: CDPSession, onDocument: (frameId: string, loaderId: string | undefined) => void) {
+    this.#root = root;
+    this.#onDocument = onDocument;
+    this.#watch(root);
+  }
+
+  /** Attaches to what is and will be there. */
+  async start(): Promise<void> {
+    const [{ frameTree }] = await Promise.all([this.#root.send('Page.getFrameTree'), attachToChildren(this.#root)]);
+    this.#mainId = frameTree.frame.id;
+  }
+
+  /** The page's outermost frame. */
+  get mainId(): string {
+    return this.#mainId;
+  }
+
+  /** Every document of the page, a parent before its children. */
+  async documents(): Promise<FrameDocument[]> {
+    const [root, ...remote] = this.sessions().map(readTree);
+    // A frame that goes away while it is read is no longer part of the page.
+    const trees = await Promise.all([root ?? [], ...remote.map((tree) => tree.catch(() => []))]);
+    return trees.flat();
+  }
+
+  /** The page's own session first. */
+  sessions(): CDPSession[] {
+    return [this.#root, ...[...this.#remote.values()].map((frame) => frame.cdp)];
+  }
+
+  /** Where a session's coordinates begin in the page's viewport, in CSS pixels. */
+  async originOf(cdp: CDPSession): Promise<{ x: number; y: number }> {
+    const entry = [...this.#remote].find(([, frame]) => frame.cdp === cdp);
+    if (!entry) return { x: 0, y: 0 };
+    const [frameId, { parent }] = entry;
+    const { backendNodeId } = await parent.send('DOM.getFrameOwner', { frameId });
+    const { model } = await parent.send('DOM.getBoxModel', { backendNodeId });
+    const [x = 0, y = 0] = model.content;
+    const outer = await this.originOf(parent);
+    return { x: outer.x + x, y: outer.y + y };
+  }
+
+  #watch(cdp: CDPSession): void {
+    cdp.on('Page.frameNavigated', ({ frame }) => {
+      if (cdp === this.#root && frame.parentId === undefined) this.#mainId = frame.id;
+      this.#onDocument(frame.id, frame.loaderId);
+    });
+    cdp.on('Page.frameDetached', ({ frameId, reason }) => {
+      if (reason === 'remove') this.#onDocument(frameId, undefined);
+    });
+    cdp.on('Target.attachedToTarget', ({ sessionId, targetInfo }) => {
+      const session = cdp.connection()?.session(sessionId);
+      if (session && targetInfo.type === 'iframe') this.#adopt(targetInfo.targetId, { cdp: session, parent: cdp });
+    });
+    cdp.on('Target.detachedFromTarget', ({ sessionId }) => {
+      for (const [frameId, frame] of this.#remote) if (frame.cdp.id() === sessionId) this.#remote.delete(frameId);
+    });
+  }
+
+  #adopt(frameId: string, frame: RemoteFrame): void {
+    this.#remote.set(frameId, frame);
+    this.#watch(frame.cdp);
+    const started = Promise.all([frame.cdp.send('Page.enable'), attachToChildren(frame.cdp)]);
+    void started.catch(() => this.#remote.delete(frameId));
+  }
+}
+
+async function readTree(cdp: CDPSession): Promise<FrameDocument[]> {
+  const { frameTree } = await cdp.send('Page.getFrameTree');
+  const documents: FrameDocument[] = [];
+  const collect = ({ frame, childFrames }: Protocol.Page.FrameTree): void => {
+    documents.push({ frameId: frame.id, loaderId: frame.loaderId, url: frame.url, parentId: frame.parentId, cdp });
+    childFrames?.forEach(collect);
+  };
+  collect(frameTree);
+  return documents;
+}

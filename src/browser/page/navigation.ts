@@ -1,0 +1,108 @@
+import type { Protocol } from 'puppeteer-core';
+import { ToolError } from '../../errors.js';
+import { untilAborted } from '../protocol/abort.js';
+import { act, type Outcome } from './act.js';
+import type { SessionPage } from './page.js';
+
+export interface NavigationLimits {
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+}
+
+/**
+ * `Page.navigate`, then until the page is loaded and quiet, at most `timeoutMs`. Throws a ToolError with the network's
+ * error when nothing answers. Aborting stops the load.
+ */
+export function navigate(page: SessionPage, url: string, limits: NavigationLimits): Promise<Outcome> {
+  return load(page, limits, async () => {
+    const { errorText, isDownload } = await page.cdp.send('Page.navigate', { url });
+    if (errorText === undefined || isDownload === true) return;
+    throw new ToolError(`${url} could not be loaded: ${errorText}. Check the address, and that its server runs.`);
+  });
+}
+
+/** `Page.reload`, then as {@link navigate}. */
+export function reload(page: SessionPage, ignoreCache: boolean, limits: NavigationLimits): Promise<Outcome> {
+  return load(page, limits, (signal) => arriving(page, signal, () => page.cdp.send('Page.reload', { ignoreCache })));
+}
+
+/** One entry back (-1) or forward (1), then as {@link navigate}. Throws a ToolError when there is none. */
+export function traverse(page: SessionPage, step: -1 | 1, limits: NavigationLimits): Promise<Outcome> {
+  return load(page, limits, async (signal) => {
+    const entry = await historyEntry(page, step);
+    await arriving(page, signal, () => page.cdp.send('Page.navigateToHistoryEntry', { entryId: entry.id }));
+  });
+}
+
+async function historyEntry(page: SessionPage, step: -1 | 1): Promise<Protocol.Page.NavigationEntry> {
+  const { currentIndex, entries } = await page.cdp.send('Page.getNavigationHistory');
+  const entry = entries[currentIndex + step];
+  if (entry) return entry;
+  throw new ToolError(
+    `There is no page to go ${step === -1 ? 'back' : 'forward'} to from ${page.url()}. Use navigate_page with a url.`,
+  );
+}
+
+async function load(
+  page: SessionPage,
+  { signal, timeoutMs }: NavigationLimits,
+  begin: (signal: AbortSignal) => Promise<void>,
+): Promise<Outcome> {
+  try {
+    const { outcome } = await act(page, signal, (either) => withinLimit(begin, either, timeoutMs), {
+      limitMs: timeoutMs,
+    });
+    return outcome;
+  } catch (error) {
+    // The caller's abort has to end the browser's work too, not only ours.
+    if (signal.aborted) await stopLoading(page);
+    throw error;
+  }
+}
+
+/** The first answer may never come (a server that hangs, a 204): it is waited for no longer than the load itself. */
+async function withinLimit(
+  begin: (signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+  timeoutMs: number,
+): Promise<void> {
+  const limit = AbortSignal.timeout(timeoutMs);
+  const either = AbortSignal.any([signal, limit]);
+  try {
+    await untilAborted(begin(either), either);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!limit.aborted) throw error;
+    throw new ToolError(
+      `No page came within ${timeoutMs / 1000} s. It may still come: wait_for a text of it, raise timeout, or check ` +
+        'its server.',
+    );
+  }
+}
+
+/** Stopping a load that is over, or of a page that is gone, is no failure. */
+async function stopLoading(page: SessionPage): Promise<void> {
+  await page.cdp.send('Page.stopLoading').catch(() => undefined);
+}
+
+/** Resolves when the main frame shows another document or another place of the same one. */
+async function arriving(page: SessionPage, signal: AbortSignal, begin: () => Promise<unknown>): Promise<void> {
+  const { cdp, frames } = page;
+  let arrive = (): void => undefined;
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  const onDocument = ({ frame }: Protocol.Page.FrameNavigatedEvent): void => {
+    if (frame.parentId === undefined) arrive();
+  };
+  const onPlace = ({ frameId }: Protocol.Page.NavigatedWithinDocumentEvent): void => {
+    if (frameId === frames.mainId) arrive();
+  };
+  cdp.on('Page.frameNavigated', onDocument);
+  cdp.on('Page.navigatedWithinDocument', onPlace);
+  try {
+    await begin();
+    await untilAborted(arrived, signal);
+  } finally {
+    cdp.off('Page.frameNavigated', onDocument);
+    cdp.off('Page.navigatedWithinDocument', onPlace);
+  }
+}

@@ -1,0 +1,124 @@
+import type { CDPSession, Page } from 'puppeteer-core';
+import { ConsoleCollector } from '../collectors/console.js';
+import { Dialogs, describeDialog } from './dialogs.js';
+import { ElementIds } from './elementIds.js';
+import { Frames, type FrameDocument } from './frames.js';
+import { Lock } from './lock.js';
+import { NetworkCollector } from '../collectors/network.js';
+import { ToolError } from '../../errors.js';
+
+/**
+ * One page of a session, with everything collected about it since the session has it. Made by `openSessionPage`; owned
+ * and disposed by the session's lease, which also closes the page itself.
+ */
+export class SessionPage {
+  /** Never reused within a session. */
+  readonly id: number;
+  readonly page: Page;
+  /** A protocol session of our own on the page's target. */
+  readonly cdp: CDPSession;
+  readonly console: ConsoleCollector;
+  readonly network: NetworkCollector;
+  readonly dialogs: Dialogs;
+  readonly elements: ElementIds;
+  readonly frames: Frames;
+  readonly #lock = new Lock();
+  #awake: Promise<void> | undefined;
+
+  constructor(options: { id: number; page: Page; cdp: CDPSession }) {
+    const { id, page, cdp } = options;
+    this.id = id;
+    this.page = page;
+    this.cdp = cdp;
+    this.console = new ConsoleCollector(cdp);
+    this.network = new NetworkCollector(cdp);
+    this.dialogs = new Dialogs(cdp);
+    const elements = new ElementIds();
+    this.elements = elements;
+    this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
+  }
+
+  url(): string {
+    return this.page.url();
+  }
+
+  /** Answers also while a dialog or a busy script stops the page: the browser process knows it. */
+  async title(): Promise<string> {
+    const { targetInfo } = await this.cdp.send('Target.getTargetInfo');
+    return targetInfo.title;
+  }
+
+  /**
+   * Runs one tool at a time on this page, in order of arrival. Rejects with the signal's reason while waiting, and with
+   * a ToolError that names the dialog when one is open or opens meanwhile: nothing answers until it is handled.
+   */
+  locked<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+    return this.#lock.run(signal, () => {
+      this.dialogs.throwIfOpen();
+      const awakened = async (): Promise<T> => {
+        await this.#wake();
+        return run();
+      };
+      return this.dialogs.interrupting(awakened, (dialog) => {
+        throw new ToolError(describeDialog(dialog));
+      });
+    });
+  }
+
+  /**
+   * From the first tool on, the page runs as if it were in front: behind another tab its timers and frames, and all that
+   * waits for them, crawl.
+   */
+  #wake(): Promise<void> {
+    this.#awake ??= this.cdp.send('Emulation.setFocusEmulationEnabled', { enabled: true });
+    return this.#awake;
+  }
+
+  /**
+   * The execution context of our own in a frame, made on first use: it shares the frame's document and nothing else, and
+   * the page can neither see nor change it.
+   */
+  async worldOf(cdp: CDPSession, frameId: string): Promise<number> {
+    const made = await cdp.send('Page.createIsolatedWorld', { frameId, worldName: 'greenroom' });
+    return made.executionContextId;
+  }
+
+  /** Calls a function of `inPage.ts` in our own world of a frame (default: the main one), and waits for its promise. */
+  async callApart(source: string, values: readonly unknown[], frame?: FrameDocument): Promise<unknown> {
+    const cdp = frame?.cdp ?? this.cdp;
+    const contextId = await this.worldOf(cdp, frame?.frameId ?? this.frames.mainId);
+    const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', {
+      expression: `(${source})(...${JSON.stringify(values)})`,
+      contextId,
+      awaitPromise: true,
+      returnByValue: true,
+    });
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value;
+  }
+
+  /** Ends the collectors and the protocol session. The page stays open. Idempotent; never rejects. */
+  async dispose(): Promise<void> {
+    this.console.dispose();
+    this.network.dispose();
+    if (!this.cdp.detached) await this.cdp.detach().catch(ignoreGone);
+  }
+}
+
+/** A target that is gone already has nothing left to detach from. */
+function ignoreGone(): void {
+  return undefined;
+}
+
+/** Takes a page into a session. Rejects, leaving nothing behind, when the page goes away meanwhile. */
+export async function openSessionPage(options: { id: number; page: Page }): Promise<SessionPage> {
+  const cdp = await options.page.createCDPSession();
+  const page = new SessionPage({ ...options, cdp });
+  try {
+    await Promise.all([cdp.send('Page.enable'), page.frames.start(), page.console.ready, page.network.ready]);
+    return page;
+  } catch (error) {
+    await page.dispose();
+    throw error;
+  }
+}

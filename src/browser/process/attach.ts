@@ -1,0 +1,79 @@
+import puppeteer, { type Browser } from 'puppeteer-core';
+import { Refusal } from '../../errors.js';
+import { untilAborted } from '../protocol/abort.js';
+import type { BrowserConnection } from './connection.js';
+import type { Ledger } from '../lease/ledger.js';
+
+export interface AttachOptions {
+  /** `http(s)://host:port`, whose /json/version names the socket, or the `ws(s)://` socket itself. */
+  readonly url: string;
+  readonly signal: AbortSignal;
+  readonly ledger: Ledger;
+  /** How long the browser may take to answer. Default five seconds. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Connects to somebody else's running browser. Closing the connection leaves that browser and its tabs running. All
+ * targets are visible, extension pages and service workers too. Throws `browser_unreachable` with cause and mend, or the
+ * signal's reason.
+ */
+export async function attachBrowser(options: AttachOptions): Promise<BrowserConnection> {
+  const { url, ledger, timeoutMs = 5_000 } = options;
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const signal = AbortSignal.any([options.signal, deadline]);
+  try {
+    const browserWSEndpoint = await socketOf(url, signal);
+    const connecting = puppeteer.connect({ browserWSEndpoint, defaultViewport: null });
+    const browser = await untilAborted(connecting, signal, (late) => void late.disconnect());
+    ledger.connections.opened += 1;
+    return await describe(browser, ledger);
+  } catch (error) {
+    options.signal.throwIfAborted();
+    throw unreachable(url, deadline.aborted ? `no answer in ${timeoutMs} ms` : causeOf(error), error);
+  }
+}
+
+/** Asked here and not by the library, whose question cannot be taken back. */
+async function socketOf(url: string, signal: AbortSignal): Promise<string> {
+  if (!url.startsWith('http')) return url;
+  const answer = await fetch(new URL('/json/version', url), { signal });
+  const version: unknown = answer.ok ? await answer.json() : undefined;
+  if (typeof version === 'object' && version !== null && 'webSocketDebuggerUrl' in version) {
+    return String(version.webSocketDebuggerUrl);
+  }
+  throw new Error(`${url}/json/version answered ${answer.status}, not as a browser does`);
+}
+
+async function describe(browser: Browser, ledger: Ledger): Promise<BrowserConnection> {
+  const gone = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
+  let open = true;
+  const close = async (): Promise<void> => {
+    if (!open) return;
+    open = false;
+    await browser.disconnect();
+    ledger.connections.closed += 1;
+  };
+  try {
+    return { browser, mode: 'attach', product: await browser.version(), gone, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The innermost cause says most: `connect ECONNREFUSED 127.0.0.1:9222`. A failed WebSocket reports an event. */
+function causeOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return String(error);
+  if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) return causeOf(error.errors[0]);
+  if ('cause' in error && error.cause !== undefined) return causeOf(error.cause);
+  return 'message' in error ? String(error.message) : 'the connection failed';
+}
+
+function unreachable(url: string, cause: string, error: unknown): Refusal {
+  const port = new URL(url).port || '9222';
+  const detail =
+    `No browser answers at ${url}: ${cause}. Start Chrome with --remote-debugging-port=${port} and a ` +
+    `--user-data-dir of its own, or correct --browser-url.`;
+  return new Refusal('browser_unreachable', { detail }, { cause: error });
+}

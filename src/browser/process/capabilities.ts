@@ -1,0 +1,76 @@
+import type { Browser, CDPSession, Target } from 'puppeteer-core';
+import { messageOf } from '../../errors.js';
+
+export interface BrowserDescription {
+  readonly userAgent: string;
+  readonly headless: boolean;
+  /** Whether the browser answers the `Extensions` domain over this connection. */
+  readonly extensions: boolean;
+}
+
+/** Domains of a page that can be switched off, which on a session of its own changes nothing: so they can be probed. */
+const pageDomains = [
+  'Accessibility',
+  'Animation',
+  'Audits',
+  'CSS',
+  'DOM',
+  'DOMStorage',
+  'Debugger',
+  'Fetch',
+  'HeapProfiler',
+  'IndexedDB',
+  'LayerTree',
+  'Log',
+  'Media',
+  'Network',
+  'Overlay',
+  'Page',
+  'Performance',
+  'Preload',
+  'Profiler',
+  'Runtime',
+  'Security',
+  'ServiceWorker',
+  'WebAudio',
+  'WebAuthn',
+] as const;
+
+/** What the browser says of itself (`Browser.getVersion`) and of extensions (`Extensions.getExtensions`). */
+export function describeBrowser(browser: Browser): Promise<BrowserDescription> {
+  return withSession(browser.target(), async (cdp) => {
+    const [{ userAgent }, extensions] = await Promise.all([
+      cdp.send('Browser.getVersion'),
+      isKnown(cdp, cdp.send('Extensions.getExtensions')),
+    ]);
+    return { userAgent, headless: userAgent.includes('Headless'), extensions };
+  });
+}
+
+/** The protocol's domains that this browser has for a page. */
+export function listDomains(page: Target): Promise<string[]> {
+  return withSession(page, async (cdp) => {
+    const known = await Promise.all(pageDomains.map((domain) => isKnown(cdp, cdp.send(`${domain}.disable`))));
+    return pageDomains.filter((_, index) => known[index]);
+  });
+}
+
+/** Whether a command exists: older browsers lack it, others refuse it without the flag that allows it. */
+async function isKnown(cdp: CDPSession, command: Promise<unknown>): Promise<boolean> {
+  try {
+    await command;
+    return true;
+  } catch (error) {
+    if (cdp.detached) throw error;
+    return !/wasn't found|not allowed|not available|unsafe/i.test(messageOf(error));
+  }
+}
+
+async function withSession<T>(target: Target, work: (cdp: CDPSession) => Promise<T>): Promise<T> {
+  const cdp = await target.createCDPSession();
+  try {
+    return await work(cdp);
+  } finally {
+    if (!cdp.detached) await cdp.detach();
+  }
+}

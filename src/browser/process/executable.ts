@@ -1,0 +1,101 @@
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import {
+  Browser,
+  ChromeReleaseChannel,
+  computeSystemExecutablePath,
+  detectBrowserPlatform,
+  getInstalledBrowsers,
+} from '@puppeteer/browsers';
+import { Refusal } from '../../errors.js';
+
+/** What the environment says about where browsers are. Only the process edge reads it. */
+export interface BrowserSearch {
+  /** The value of `CHROME_PATH`. */
+  readonly chromePath?: string | undefined;
+  /** The value of `PATH`. */
+  readonly searchPath?: string | undefined;
+}
+
+export interface ExecutableOptions extends BrowserSearch {
+  /** `--executable-path`. */
+  readonly executablePath?: string | undefined;
+  /** Where `install-browser` puts browsers. */
+  readonly cacheFolder?: string;
+}
+
+/** Where the field's installer keeps its browsers; what other tools installed there counts too. */
+export const browserCache = join(homedir(), '.cache', 'puppeteer');
+
+const names = ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser', 'chrome'];
+
+const usualFolders = ['/usr/bin', '/usr/local/bin', '/snap/bin', '/opt/google/chrome', '/opt/homebrew/bin'];
+
+const usualPlaces: Partial<Record<NodeJS.Platform, readonly string[]>> = {
+  darwin: [
+    '/Applications/Chromium.app/Contents/MacOS/Chromium',
+    join(homedir(), 'Applications/Google Chrome.app/Contents/MacOS/Google Chrome'),
+    join(homedir(), 'Applications/Chromium.app/Contents/MacOS/Chromium'),
+  ],
+  win32: [join(homedir(), 'AppData\\Local\\Google\\Chrome\\Application\\chrome.exe')],
+};
+
+/**
+ * The browser to launch: the one that was named by flag, then by `CHROME_PATH`, then an installed one, then one that
+ * `install-browser` fetched. Throws `browser_failed` that names what was looked for and the mend.
+ */
+export async function findExecutable(options: ExecutableOptions = {}): Promise<string> {
+  if (options.executablePath !== undefined) return named(options.executablePath, '--executable-path');
+  if (options.chromePath !== undefined) return named(options.chromePath, 'CHROME_PATH');
+  for (const candidate of systemPlaces(options.searchPath)) if (await isExecutable(candidate)) return candidate;
+  const fetched = await newestFetched(options.cacheFolder ?? browserCache);
+  if (fetched !== undefined) return fetched;
+  throw new Refusal('browser_failed', {
+    detail: 'No Chrome or Chromium was found. Run `greenroom install-browser`, or name one with --executable-path.',
+  });
+}
+
+async function named(path: string, by: string): Promise<string> {
+  if (await isExecutable(path)) return path;
+  const detail = `${by} names ${path}, which is not an executable file. Correct it, or run \`greenroom install-browser\`.`;
+  throw new Refusal('browser_failed', { detail });
+}
+
+function systemPlaces(searchPath: string | undefined): string[] {
+  const folders = [...usualFolders, ...(searchPath ?? '').split(delimiter).filter((folder) => folder !== '')];
+  const binaries =
+    process.platform === 'win32' ? [] : names.flatMap((name) => folders.map((folder) => join(folder, name)));
+  return [...channelPlaces(), ...binaries, ...(usualPlaces[process.platform] ?? [])];
+}
+
+/** Where Chrome's own installers put its channels, stable first. Throws for a platform without that channel. */
+function channelPlaces(): string[] {
+  const channels = [ChromeReleaseChannel.STABLE, ChromeReleaseChannel.BETA, ChromeReleaseChannel.DEV];
+  return channels.flatMap((channel) => {
+    try {
+      return [computeSystemExecutablePath({ browser: Browser.CHROME, channel })];
+    } catch {
+      return [];
+    }
+  });
+}
+
+async function newestFetched(cacheDir: string): Promise<string | undefined> {
+  const platform = detectBrowserPlatform();
+  const all = await getInstalledBrowsers({ cacheDir });
+  const usable = all.filter(({ browser, platform: its }) => browser === Browser.CHROME && its === platform);
+  const newestFirst = usable.sort((a, b) => b.buildId.localeCompare(a.buildId, 'en', { numeric: true }));
+  for (const { executablePath } of newestFirst) if (await isExecutable(executablePath)) return executablePath;
+  return undefined;
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}

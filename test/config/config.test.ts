@@ -1,0 +1,168 @@
+import { readFileSync } from 'node:fs';
+import {
+  ConfigError,
+  defineConfig,
+  flagOf,
+  isLoopback,
+  optionNames,
+  readConfig,
+  variableOf,
+  type Sources,
+} from '../../src/config.js';
+
+const read = (given: Partial<Sources>) => readConfig({ flags: {}, environment: {}, ...given });
+const file = (values: Record<string, unknown>) => ({ path: 'greenroom.json', values });
+
+/** The one line that a wrong value is answered with. */
+function complaint(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    expect(error.message).not.toContain('\n');
+    return error.message;
+  }
+  throw new Error('It was accepted.');
+}
+
+test('[C-CONFIG] a flag wins over the environment, that over the file, that over the default', () => {
+  const [flags, environment, values] = [{ port: '1' }, { GREENROOM_PORT: '2' }, file({ port: 3 })];
+  expect(read({ flags, environment, file: values }).port).toBe(1);
+  expect(read({ environment, file: values }).port).toBe(2);
+  expect(read({ file: values }).port).toBe(3);
+  expect(read({}).port).toBe(32122);
+});
+
+test('[C-CONFIG] each source is read for each option by itself', () => {
+  const config = read({
+    flags: { maxSessions: '7' },
+    environment: { GREENROOM_IDLE_TIMEOUT: '5m', PATH: '/bin' },
+    file: file({ 'body-limit': '1mb', lease: 'lazy' }),
+  });
+  expect(config).toMatchObject({ maxSessions: 7, idleTimeout: 300_000, bodyLimit: 1_048_576, lease: 'lazy' });
+});
+
+test('[C-CONFIG] the defaults are the ones of the contract', () => {
+  expect(read({})).toMatchObject({
+    host: '127.0.0.1',
+    port: 32122,
+    auth: 'none',
+    browser: 'launch',
+    headless: true,
+    lease: 'eager',
+    isolation: 'auto',
+    maxSessions: 100,
+    maxSessionsPerUser: 20,
+    initializeTimeout: 30_000,
+    idleTimeout: 1_800_000,
+    bodyLimit: 4_194_304,
+    tools: ['extension', 'core'],
+    logLevel: 'info',
+  });
+});
+
+test('[C-CONFIG] the configuration cannot be changed', () => {
+  const config = defineConfig({});
+  expect(Object.isFrozen(config)).toBe(true);
+});
+
+test.each([
+  ['500ms', 500],
+  ['30s', 30_000],
+  ['30m', 1_800_000],
+  ['2h', 7_200_000],
+  ['0ms', 0],
+  [1_500, 1_500],
+])('[C-CONFIG] the duration %p is %d ms', (given, expected) => {
+  expect(defineConfig({ idleTimeout: given }).idleTimeout).toBe(expected);
+});
+
+test.each([
+  ['512kb', 524_288],
+  ['4mb', 4_194_304],
+  ['4MB', 4_194_304],
+  ['10b', 10],
+  [99, 99],
+])('[C-CONFIG] the size %p is %d bytes', (given, expected) => {
+  expect(defineConfig({ bodyLimit: given }).bodyLimit).toBe(expected);
+});
+
+test.each([
+  ['port', '99999', '--port: "99999" is not allowed. Allowed: '],
+  ['port', 'x', '--port: "x" is not allowed. Allowed: a whole number from 0 to 65535.'],
+  ['port', '1.5', '--port: "1.5" is not allowed. Allowed: a whole number from 0 to 65535.'],
+  ['idleTimeout', '30', '--idle-timeout: "30" is not allowed. Allowed: a duration such as 500ms, 30s, 30m or 2h.'],
+  ['idleTimeout', '-1s', '--idle-timeout: "-1s" is not allowed. Allowed: a duration such as 500ms, 30s, 30m or 2h.'],
+  ['bodyLimit', '4gb', '--body-limit: "4gb" is not allowed. Allowed: a size such as 512kb or 4mb.'],
+  ['bodyLimit', '', '--body-limit: "" is not allowed. Allowed: a size such as 512kb or 4mb.'],
+  ['lease', 'soon', '--lease: "soon" is not allowed. Allowed: one of eager, lazy.'],
+  ['auth', 'jwt', '--auth: "jwt" is not allowed. Allowed: one of none.'],
+  ['headless', 'maybe', '--headless: "maybe" is not allowed. Allowed: true or false.'],
+  [
+    'browserUrl',
+    'ftp://x',
+    '--browser-url: "ftp://x" is not allowed. Allowed: an address such as http://127.0.0.1:9222',
+  ],
+  ['logLevel', 'loud', '--log-level: "loud" is not allowed. Allowed: one of error, warn, info, debug.'],
+  ['maxSessions', '0', '--max-sessions: "0" is not allowed. Allowed: '],
+])('[C-CONFIG] --%s %p is refused in one line that says what is allowed', (name, value, expected) => {
+  expect(complaint(() => read({ flags: { [name]: value } }))).toContain(expected);
+});
+
+test('[C-CONFIG] a wrong value is blamed on where it was set', () => {
+  expect(complaint(() => read({ environment: { GREENROOM_PORT: 'x' } }))).toMatch(/^GREENROOM_PORT: "x"/);
+  expect(complaint(() => read({ file: file({ port: 'x' }) }))).toMatch(/^"port" in greenroom\.json: "x"/);
+});
+
+test('[C-CONFIG] an unknown key is named, with those that exist', () => {
+  const inFile = complaint(() => read({ file: file({ prot: 1 }) }));
+  expect(inFile).toContain('greenroom.json: unknown key "prot"');
+  expect(inFile).toContain('port');
+  expect(complaint(() => read({ environment: { GREENROOM_PROT: '1' } }))).toContain('GREENROOM_PROT is not a variable');
+  expect(complaint(() => defineConfig({ prot: 1 }))).toContain('Unknown option "prot"');
+});
+
+test.each([
+  [{ browser: 'launch', browserUrl: 'http://127.0.0.1:9222' }, '--browser launch contradicts --browser-url'],
+  [{ browser: 'attach' }, '--browser attach needs --browser-url'],
+  [{ isolation: 'profile' }, '--isolation profile needs a browser to attach to'],
+  [{ browserUrl: 'http://127.0.0.1:9222', isolation: 'process' }, '--isolation process starts browsers'],
+  [{ browserUrl: 'http://127.0.0.1:9222', isolation: 'auto' }, '--isolation auto starts browsers'],
+])('[C-CONFIG] %j contradicts itself', (values, expected) => {
+  expect(complaint(() => defineConfig(values))).toContain(expected);
+});
+
+test('[C-CONFIG] --browser-url implies to attach, and the profile of the attached browser', () => {
+  const config = defineConfig({ browserUrl: 'ws://127.0.0.1:9222/devtools/browser/x' });
+  expect(config).toMatchObject({ browser: 'attach', isolation: 'profile' });
+});
+
+test.each([
+  '0.0.0.0',
+  '::',
+  '[::]',
+  '192.168.1.4',
+  'example.com',
+  'localhost.example.com',
+  '127.0.0.1.example.com',
+  '::ffff:10.0.0.1',
+])('[C-CONFIG] the host %s is refused while authentication is off', (host) => {
+  expect(isLoopback(host)).toBe(false);
+  expect(complaint(() => read({ flags: { host } }))).toContain(`--host ${host} is not loopback`);
+});
+
+test.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1', '[::1]'])('[C-CONFIG] the host %s is loopback', (host) => {
+  expect(defineConfig({ host }).host).toBe(host);
+});
+
+test('[C-CONFIG] lists are read from commas as well as from arrays', () => {
+  expect(read({ environment: { GREENROOM_TOOLS: 'core, extension' } }).tools).toEqual(['core', 'extension']);
+  expect(read({ flags: { allowedHosts: ['a', 'b'] } }).allowedHosts).toEqual(['a', 'b']);
+});
+
+test('every option has a flag, a variable and words that explain it', () => {
+  const source = readFileSync(new URL('../../src/config.ts', import.meta.url), 'utf8');
+  expect(optionNames.map(flagOf)).toContain('--max-sessions-per-user');
+  expect(variableOf('maxSessionsPerUser')).toBe('GREENROOM_MAX_SESSIONS_PER_USER');
+  expect(source.match(/\.describe\(/g)).toHaveLength(optionNames.length);
+});

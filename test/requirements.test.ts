@@ -1,0 +1,30 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { requirements } from './requirements.js';
+
+/** Ids that tests cite, as `[S1]`, in the names of tests of any file below this folder. */
+function citedIds(): Set<string> {
+  const folder = new URL('.', import.meta.url);
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.ts'));
+  const sources = files.map((name) => readFileSync(new URL(name, folder), 'utf8'));
+  const names = sources.flatMap(
+    (source) =>
+      source.match(
+        /^.*\b(?:test|it|describe)\b.*\[(?:S\d+|C-[A-Z-]+)\].*$|^\s*\)?\(?['"`](?:\[(?:S\d+|C-[A-Z-]+)\])+.*$/gm,
+      ) ?? [],
+  );
+  return new Set(names.flatMap((name) => [...name.matchAll(/\[(S\d+|C-[A-Z-]+)\]/g)].map(([, id = '']) => id)));
+}
+
+test('every requirement is cited by a test', () => {
+  const cited = citedIds();
+  expect(requirements.map(({ id }) => id).filter((id) => !cited.has(id))).toEqual([]);
+});
+
+test('every id that a test cites is a requirement', () => {
+  const known = new Set(requirements.map(({ id }) => id));
+  expect([...citedIds()].filter((id) => !known.has(id))).toEqual([]);
+});
+
+test('no id is given twice', () => {
+  expect(new Set(requirements.map(({ id }) => id)).size).toBe(requirements.length);
+});
