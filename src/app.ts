@@ -30,7 +30,7 @@ export function createApp(deps: AppDeps): Application {
   app.disable('etag');
   app.use(guardDoors(deps.allowedHosts, deps.allowedOrigins));
 
-  route(app, '/sse', { get: [openStream(deps)] });
+  route(app, '/sse', { get: [refuseHead, openStream(deps)] });
   route(app, '/message', { post: [readJson(deps.bodyLimit), postMessage(deps)] });
   route(app, '/health', { get: [(_request, response) => void response.json(deps.health())] });
   route(app, '/ready', {
@@ -61,6 +61,16 @@ function route(app: Application, path: string, verbs: Partial<Record<Verb, Handl
     throw new Refusal('method_not_allowed');
   });
 }
+
+/** Express gives HEAD to the handlers of GET. A stream has no head of its own: asking for it would open a session. */
+const refuseHead: Handler = (request, response, next) => {
+  if (request.method !== 'HEAD') {
+    next();
+    return;
+  }
+  response.setHeader('allow', 'GET');
+  throw new Refusal('method_not_allowed');
+};
 
 /** Reads a JSON body up to the limit, as `request.body`. Compressed bodies are refused: they hide their size. */
 function readJson(limit: number): Handler {

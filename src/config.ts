@@ -2,18 +2,24 @@ import { tmpdir } from 'node:os';
 import { isIP } from 'node:net';
 import { z } from 'zod';
 
+const aDuration = 'a duration such as 500ms, 30s, 30m or 2h';
+
 const duration = z
-  .union([z.number().int().min(0), z.string().regex(/^\d+(ms|s|m|h)$/)], 'a duration such as 500ms, 30s, 30m or 2h')
+  .union([z.number().int(aDuration).min(0, aDuration), z.string().regex(/^\d+(ms|s|m|h)$/, aDuration)], aDuration)
   .transform((value) => (typeof value === 'number' ? value : parseUnit(value, { ms: 1, s: 1e3, m: 6e4, h: 36e5 })));
 
+const aSize = 'a size such as 512kb or 4mb';
+
 const size = z
-  .union([z.number().int().min(1), z.string().regex(/^\d+(b|kb|mb)$/i)], 'a size such as 512kb or 4mb')
+  .union([z.number().int(aSize).min(1, aSize), z.string().regex(/^\d+(b|kb|mb)$/i, aSize)], aSize)
   .transform((value) =>
     typeof value === 'number' ? value : parseUnit(value.toLowerCase(), { b: 1, kb: 1024, mb: 1024 ** 2 }),
   );
 
-const whole = (min: number, max: number) =>
-  z.coerce.number(`a whole number from ${min} to ${max}`).int(`a whole number from ${min} to ${max}`).min(min).max(max);
+const whole = (min: number, max: number) => {
+  const allowed = `a whole number from ${min} to ${max}`;
+  return z.coerce.number(allowed).int(allowed).min(min, allowed).max(max, allowed);
+};
 
 const yesNo = z.union(
   [z.boolean(), z.stringbool({ truthy: ['true', '1', 'yes'], falsy: ['false', '0', 'no'] })],

@@ -1,18 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { requirements } from './requirements.js';
 
-/** Ids that tests cite, as `[S1]`, in the names of tests of any file below this folder. */
+/** Ids that tests of any file below this folder cite at the beginning of their names. */
 function citedIds(): Set<string> {
   const folder = new URL('.', import.meta.url);
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.ts'));
   const sources = files.map((name) => readFileSync(new URL(name, folder), 'utf8'));
-  const names = sources.flatMap(
-    (source) =>
-      source.match(
-        /^.*\b(?:test|it|describe)\b.*\[(?:S\d+|C-[A-Z-]+)\].*$|^\s*\)?\(?['"`](?:\[(?:S\d+|C-[A-Z-]+)\])+.*$/gm,
-      ) ?? [],
-  );
-  return new Set(names.flatMap((name) => [...name.matchAll(/\[(S\d+|C-[A-Z-]+)\]/g)].map(([, id = '']) => id)));
+  const names = sources.flatMap((source) => source.match(/\(\s*['"`](?:\[[A-Z][A-Z0-9-]*\])+/g) ?? []);
+  return new Set(names.flatMap((name) => name.match(/[A-Z][A-Z0-9-]*/g) ?? []));
 }
 
 test('every requirement is cited by a test', () => {

@@ -79,7 +79,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 
 async function echo(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(Buffer.from(chunk));
+  for await (const chunk of request) chunks.push(Buffer.from(chunk as Uint8Array));
   const body = Buffer.concat(chunks).toString('utf8');
   response
     .writeHead(200, { 'content-type': 'application/json' })

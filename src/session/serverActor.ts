@@ -1,7 +1,7 @@
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import { createActor, fromCallback, fromPromise, waitFor, type InspectionEvent } from 'xstate';
 import { serverMachine } from '../../machines/index.js';
-import type { Failure, ServerEvent } from '../../machines/events.js';
+import type { ServerEvent } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 
 export interface ServerParts {
@@ -31,33 +31,10 @@ export function startServer(parts: ServerParts): ListeningServer {
   const { config, clock, inspect } = parts;
   const http = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs }, parts.app);
 
-  const listener = fromCallback<{ type: 'none' }, Record<never, never>>(({ sendBack }) => {
-    http.once('error', (error: NodeJS.ErrnoException) =>
-      sendBack({ type: 'listener.failed', failure: describe(error) }),
-    );
-    http.listen(config.port, config.host, () => {
-      const address = http.address();
-      const port = typeof address === 'object' && address !== null ? address.port : config.port;
-      sendBack({ type: 'listener.opened', port } satisfies ServerEvent);
-    });
-    return () => {
-      http.close();
-      http.closeAllConnections();
-    };
-  });
-
-  function describe(error: NodeJS.ErrnoException): Failure {
-    const message =
-      error.code === 'EADDRINUSE'
-        ? `Port ${config.port} on ${config.host} is in use: stop the other program or choose another --port.`
-        : `Cannot listen on ${config.host}:${config.port}: ${error.message}`;
-    return { reason: 'listen_failed', message };
-  }
-
   const actor = createActor(
     serverMachine.provide({
       actors: {
-        listener,
+        listener: listenerOf(http, config),
         drainSessions: fromPromise(() => parts.drainSessions()),
         closeBrowsers: fromPromise(() => parts.closeBrowsers()),
       },
@@ -88,4 +65,26 @@ export function startServer(parts: ServerParts): ListeningServer {
     const host = config.host.includes(':') && !config.host.startsWith('[') ? `[${config.host}]` : config.host;
     return { url: `http://${host}:${port}`, port };
   }
+}
+
+/** Owns the socket: opens it, tells how that went, and ends every connection that is left when it is stopped. */
+function listenerOf(http: Server, { host, port }: ServerParts['config']) {
+  return fromCallback<{ type: 'none' }, Record<never, never>>(({ sendBack }) => {
+    http.once('error', (error: NodeJS.ErrnoException) => {
+      const message =
+        error.code === 'EADDRINUSE'
+          ? `Port ${port} on ${host} is in use: stop the other program or choose another --port.`
+          : `Cannot listen on ${host}:${port}: ${error.message}`;
+      sendBack({ type: 'listener.failed', failure: { reason: 'listen_failed', message } } satisfies ServerEvent);
+    });
+    http.listen(port, host, () => {
+      const address = http.address();
+      const opened = typeof address === 'object' && address !== null ? address.port : port;
+      sendBack({ type: 'listener.opened', port: opened } satisfies ServerEvent);
+    });
+    return () => {
+      http.close();
+      http.closeAllConnections();
+    };
+  });
 }

@@ -99,13 +99,13 @@ export interface PageTool<
 
 export type Tool = PlainTool | BrowserTool | PageTool;
 
-const pageId = z.number().int().min(1).optional().describe('Page from list_pages; default: the selected page');
+const pageId = z.number().int().min(1).optional().describe('Default: the selected page');
 
 /** One tool as one plain object. No SDK type in it: another protocol can serve the same object. */
 export function defineTool<Input extends z.ZodRawShape, Output extends z.ZodRawShape>(
   tool: PlainTool<z.ZodObject<Input>, z.ZodObject<Output>> | BrowserTool<z.ZodObject<Input>, z.ZodObject<Output>>,
 ): Tool {
-  return tool as unknown as Tool;
+  return tool;
 }
 
 /** A tool that works on a page; adds the optional `pageId` argument. */

@@ -60,10 +60,11 @@ const listBrowserCapabilities = defineTool({
     domains: z.array(z.string()),
   }),
   annotations: readOnly,
-  async handler(_args, { browser }) {
+  async handler(_args, { browser, signal }) {
+    await browser.ensureFirstPage(signal);
     const [{ headless, extensions }, domains] = await Promise.all([
       describeBrowser(browser.browser),
-      listDomains(browser.page().page.target()),
+      listDomains(browser.page().page),
     ]);
     const { isolation } = browser;
     return {

@@ -29,6 +29,20 @@ test.each([
   }
 });
 
+test('[S5] HEAD /sse opens no session', async () => {
+  const { status, headers } = await send(`${served.url}/sse`, { method: 'HEAD' });
+  expect([status, headers.allow]).toEqual([405, 'GET']);
+  expect(served.orchestrator.registry.list()).toEqual([]);
+  expect((await send(`${served.url}/health`, { method: 'HEAD' })).status).toBe(200);
+});
+
+test('[S3] a client cannot choose its session id', async () => {
+  const stream = await new RawSse(served.url, { path: '/sse?sessionId=AAAAAAAAAAAAAAAAAAAAAA' }).whenAnnounced();
+  expect(stream.sessionId).toMatch(/^[\w-]{22}$/);
+  expect(stream.sessionId).not.toBe('AAAAAAAAAAAAAAAAAAAAAA');
+  await stream.hangUp();
+});
+
 test('a route that does not exist is 404 in the words of the catalogue', async () => {
   for (const route of [
     '/',

@@ -88,10 +88,12 @@ test.each([
 });
 
 test.each([
-  ['port', '99999', '--port: "99999" is not allowed. Allowed: '],
+  ['port', '99999', '--port: "99999" is not allowed. Allowed: a whole number from 0 to 65535.'],
   ['port', 'x', '--port: "x" is not allowed. Allowed: a whole number from 0 to 65535.'],
   ['port', '1.5', '--port: "1.5" is not allowed. Allowed: a whole number from 0 to 65535.'],
   ['idleTimeout', '30', '--idle-timeout: "30" is not allowed. Allowed: a duration such as 500ms, 30s, 30m or 2h.'],
+  ['idleTimeout', 1.5, '--idle-timeout: 1.5 is not allowed. Allowed: a duration such as 500ms, 30s, 30m or 2h.'],
+  ['idleTimeout', -1, '--idle-timeout: -1 is not allowed. Allowed: a duration such as 500ms, 30s, 30m or 2h.'],
   ['idleTimeout', '-1s', '--idle-timeout: "-1s" is not allowed. Allowed: a duration such as 500ms, 30s, 30m or 2h.'],
   ['bodyLimit', '4gb', '--body-limit: "4gb" is not allowed. Allowed: a size such as 512kb or 4mb.'],
   ['bodyLimit', '', '--body-limit: "" is not allowed. Allowed: a size such as 512kb or 4mb.'],
@@ -104,7 +106,7 @@ test.each([
     '--browser-url: "ftp://x" is not allowed. Allowed: an address such as http://127.0.0.1:9222',
   ],
   ['logLevel', 'loud', '--log-level: "loud" is not allowed. Allowed: one of error, warn, info, debug.'],
-  ['maxSessions', '0', '--max-sessions: "0" is not allowed. Allowed: '],
+  ['maxSessions', '0', '--max-sessions: "0" is not allowed. Allowed: a whole number from 1 to 1000000.'],
 ])('[C-CONFIG] --%s %p is refused in one line that says what is allowed', (name, value, expected) => {
   expect(complaint(() => read({ flags: { [name]: value } }))).toContain(expected);
 });

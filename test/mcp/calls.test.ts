@@ -45,6 +45,13 @@ test('[S4] a long call holds up neither ping nor another call', async () => {
   expect(await stream.answer('long')).toMatchObject({ result: { structuredContent: { value: 'held' } } });
 });
 
+test('[S4] quick requests are answered in the order in which they came', async () => {
+  const ids = Array.from({ length: 20 }, (_, id) => id);
+  for (const id of ids) await stream.post({ jsonrpc: '2.0', id, method: 'ping' });
+  await stream.answer(19);
+  expect(stream.messages).toEqual(ids.map((id) => ({ jsonrpc: '2.0', id, result: {} })));
+});
+
 test('a cancelled call is stopped and not answered, also when it ends later', async () => {
   const signal = await start(1);
   await cancel(1, { reason: 'changed my mind' });

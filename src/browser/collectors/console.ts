@@ -86,6 +86,8 @@ export class ConsoleCollector {
           this.#extensions.set(contextKey(context.id), context.origin);
         }
       },
+      // The unique id is the newer name, but console calls still name their context by this one.
+      // eslint-disable-next-line @typescript-eslint/no-deprecated
       'Runtime.executionContextDestroyed': ({ executionContextId }) =>
         void this.#extensions.delete(contextKey(executionContextId)),
       'Runtime.consoleAPICalled': (event) => this.#recordCall(event, source, extensionOf(event.executionContextId)),

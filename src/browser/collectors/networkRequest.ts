@@ -121,6 +121,8 @@ export function startedRequest(event: Protocol.Network.RequestWillBeSentEvent, s
   return {
     ...base,
     requestHeaders: headersOf(request.headers),
+    // Deprecated in favour of `postDataEntries`, which leaves the joining and decoding of its pieces to us.
+    // eslint-disable-next-line @typescript-eslint/no-deprecated
     postData: request.postData === undefined ? undefined : capText(request.postData, maxPostDataBytes),
     hasPostData: request.hasPostData ?? false,
   };

@@ -1,7 +1,8 @@
 /**
  * Writes a value as a console would, at most six levels and `maxChars` characters of it. Runs in the page (its source is
- * sent there), so it uses nothing from outside; it is called so that the browser refuses whatever has side effects.
+ * sent there), so it is one function and uses nothing from outside; it is called so that the browser refuses whatever has side effects.
  */
+// eslint-disable-next-line max-lines-per-function
 export function writeValue(this: unknown, maxChars: number): string {
   const maxDepth = 6;
   const maxItems = 50;

@@ -33,6 +33,13 @@ const kinds: Partial<Record<number, FrameKind>> = {
   10: 'pong',
 };
 
+interface Arrival {
+  readonly kind: FrameKind;
+  readonly direction?: 'sent' | 'received';
+  readonly payload?: string;
+  readonly bytes?: number;
+}
+
 /**
  * What goes through the WebSockets and EventSources of a page (Network.webSocket*, eventSourceMessageReceived): the
  * newest 2,000 frames within 2 MiB. Fed by the network collector, which owns it.
@@ -55,13 +62,18 @@ export class WebSocketFrames {
 
   handlers(): Handlers {
     return {
-      'Network.webSocketHandshakeResponseReceived': (event) => this.#push(event.requestId, 'open', undefined, ''),
+      'Network.webSocketHandshakeResponseReceived': (event) => this.#push(event.requestId, { kind: 'open' }),
       'Network.webSocketFrameSent': (event) => this.#pushFrame(event, 'sent'),
       'Network.webSocketFrameReceived': (event) => this.#pushFrame(event, 'received'),
-      'Network.webSocketFrameError': (event) => this.#push(event.requestId, 'error', undefined, event.errorMessage),
-      'Network.webSocketClosed': (event) => this.#push(event.requestId, 'close', undefined, ''),
+      'Network.webSocketFrameError': (event) =>
+        this.#push(event.requestId, { kind: 'error', payload: event.errorMessage }),
+      'Network.webSocketClosed': (event) => this.#push(event.requestId, { kind: 'close' }),
       'Network.eventSourceMessageReceived': (event) =>
-        this.#push(event.requestId, 'event', 'received', `${event.eventName}: ${event.data}`),
+        this.#push(event.requestId, {
+          kind: 'event',
+          direction: 'received',
+          payload: `${event.eventName}: ${event.data}`,
+        }),
     };
   }
 
@@ -70,16 +82,10 @@ export class WebSocketFrames {
     const { payloadData } = response;
     // Everything but text comes as base64.
     const bytes = Buffer.byteLength(payloadData, kind === 'text' ? 'utf8' : 'base64');
-    this.#push(requestId, kind, direction, payloadData, bytes);
+    this.#push(requestId, { kind, direction, payload: payloadData, bytes });
   }
 
-  #push(
-    cdpId: string,
-    kind: FrameKind,
-    direction: WebSocketFrame['direction'],
-    payload: string,
-    bytes = Buffer.byteLength(payload),
-  ): void {
+  #push(cdpId: string, { kind, direction, payload = '', bytes = Buffer.byteLength(payload) }: Arrival): void {
     this.#ring.push({
       ...this.#connections(cdpId),
       kind,

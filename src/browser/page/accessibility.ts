@@ -104,10 +104,11 @@ function draftsOf(source: AXNode, walk: Walk): Draft[] {
   const role = text(source.role);
   if (dropped.has(role)) return [];
   const name = collapse(text(source.name));
-  if (role === 'StaticText') return name === '' ? [] : [draft(source, walk, 'text', name, [])];
+  const { document } = walk.frame;
+  if (role === 'StaticText') return name === '' ? [] : [{ source, document, role: 'text', name, children: [] }];
   const children = [...contentOf(source, walk), ...innerFrame(source, walk)];
   if (isFolded(source, role, name, walk.verbose)) return children;
-  return [draft(source, walk, role, name, children)];
+  return [{ source, document, role, name, children }];
 }
 
 function contentOf(source: AXNode, walk: Walk): Draft[] {
@@ -127,10 +128,6 @@ function isFolded(source: AXNode, role: string, name: string, verbose: boolean):
   if (source.backendDOMNodeId === undefined) return true;
   if (verbose || !transparent.has(role)) return false;
   return name === '' && property(source, 'focusable') !== true;
-}
-
-function draft(source: AXNode, walk: Walk, role: string, name: string, children: Draft[]): Draft {
-  return { source, document: walk.frame.document, role, name, children };
 }
 
 function shown(node: Draft, options: TreeOptions): SnapshotNode {
@@ -207,13 +204,20 @@ function verboseDetails(source: AXNode): string[] {
   ];
 }
 
-function property(source: AXNode, name: string): unknown {
+/** AX values are primitives of several types, told by `type`. */
+function property(source: AXNode, name: string): string | number | boolean | undefined {
   const found = source.properties?.find((candidate) => candidate.name === name);
-  return found?.value.value;
+  const value: unknown = found?.value.value;
+  return isPrimitive(value) ? value : undefined;
 }
 
 function text(value: Protocol.Accessibility.AXValue | undefined): string {
-  return value?.value === undefined ? '' : String(value.value);
+  const content: unknown = value?.value;
+  return isPrimitive(content) ? String(content) : '';
+}
+
+function isPrimitive(value: unknown): value is string | number | boolean {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 }
 
 function collapse(value: string): string {

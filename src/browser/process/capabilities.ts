@@ -1,4 +1,4 @@
-import type { Browser, CDPSession, Target } from 'puppeteer-core';
+import type { Browser, CDPSession, Page, Target } from 'puppeteer-core';
 import { messageOf } from '../../errors.js';
 
 export interface BrowserDescription {
@@ -48,7 +48,7 @@ export function describeBrowser(browser: Browser): Promise<BrowserDescription> {
 }
 
 /** The protocol's domains that this browser has for a page. */
-export function listDomains(page: Target): Promise<string[]> {
+export function listDomains(page: Page): Promise<string[]> {
   return withSession(page, async (cdp) => {
     const known = await Promise.all(pageDomains.map((domain) => isKnown(cdp, cdp.send(`${domain}.disable`))));
     return pageDomains.filter((_, index) => known[index]);
@@ -66,7 +66,7 @@ async function isKnown(cdp: CDPSession, command: Promise<unknown>): Promise<bool
   }
 }
 
-async function withSession<T>(target: Target, work: (cdp: CDPSession) => Promise<T>): Promise<T> {
+async function withSession<T>(target: Target | Page, work: (cdp: CDPSession) => Promise<T>): Promise<T> {
   const cdp = await target.createCDPSession();
   try {
     return await work(cdp);
