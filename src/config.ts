@@ -49,7 +49,10 @@ export const options = z.strictObject({
   allowedOrigins: list
     .default(loopbackNames)
     .describe('hosts of web pages that may connect; a foreign Origin gets 403'),
-  browser: z.enum(['launch', 'attach']).optional().describe('start browsers, or use the one at --browser-url'),
+  browser: z
+    .enum(['launch', 'attach'])
+    .optional()
+    .meta({ shown: '`launch`', description: 'start browsers, or use the one at --browser-url' }),
   browserUrl: z
     .url({ protocol: /^(https?|wss?)$/, error: 'an address such as http://127.0.0.1:9222 or ws://…' })
     .optional()
@@ -66,27 +69,30 @@ export const options = z.strictObject({
     .describe(
       'eager: a session is announced when its browser is ready. lazy: the browser is leased at the first tool that needs it',
     ),
-  isolation: z
-    .enum(['auto', 'context', 'process', 'profile'])
-    .optional()
-    .describe(
+  isolation: z.enum(['auto', 'context', 'process', 'profile']).optional().meta({
+    shown: 'launch: `auto`; attach: `profile`',
+    description:
       'what a session has of its own: a browser context, a process and profile, or (attach) the tabs of the attached browser. auto: a context until a tool needs a process',
-    ),
+  }),
   maxSessions: whole(1, 1e6).default(100).describe('sessions open at once; past it 429'),
   maxSessionsPerUser: whole(1, 1e6).default(20).describe('sessions one user may have open at once; past it 429'),
-  setupTimeout: duration.default(30_000).describe('how long a session may take to get ready'),
+  setupTimeout: duration.prefault('30s').describe('how long a session may take to get ready'),
   initializeTimeout: duration
-    .default(30_000)
+    .prefault('30s')
     .describe('how long a connected client may take to send its first message'),
-  idleTimeout: duration.default(1_800_000).describe('how long a session may go without a message'),
-  drainTimeout: duration.default(10_000).describe('how long open requests may take to finish when the server stops'),
-  bodyLimit: size.default(4 * 1024 ** 2).describe('largest message a client may send'),
+  idleTimeout: duration.prefault('30m').describe('how long a session may go without a message'),
+  drainTimeout: duration.prefault('10s').describe('how long open requests may take to finish when the server stops'),
+  bodyLimit: size.prefault('4mb').describe('largest message a client may send'),
   tools: list.default(['extension', 'core']).describe('tool groups, or `all`; per connection with `/sse?tools=core`'),
-  workspace: list
-    .default([process.cwd(), tmpdir()])
-    .describe('the only folders of this disk that tools may read or write'),
+  workspace: list.default([process.cwd(), tmpdir()]).meta({
+    shown: 'current and temp folder',
+    description: 'the only folders of this disk that tools may read or write; repeatable',
+  }),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least important line that is written'),
-  logFormat: z.enum(['pretty', 'json']).optional().describe('how lines are written; pretty on a terminal, else json'),
+  logFormat: z
+    .enum(['pretty', 'json'])
+    .optional()
+    .meta({ shown: '`pretty` on a terminal, else `json`', description: 'how lines are written' }),
 });
 
 export type Options = z.input<typeof options>;
@@ -112,6 +118,17 @@ export interface Sources {
 export const optionNames = Object.keys(options.shape);
 
 export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** An option's default as one would write it; empty if it has none. In Markdown. */
+export function defaultOf(name: string): string {
+  const schema = Object.entries(options.shape).find(([key]) => key === name)?.[1];
+  const shown = schema?.meta()?.['shown'];
+  if (typeof shown === 'string') return shown;
+  const value: unknown = schema && 'defaultValue' in schema.def ? schema.def.defaultValue : undefined;
+  const items: readonly unknown[] = Array.isArray(value) ? value : [value ?? ''];
+  const text = items.map(String).join(',');
+  return text === '' ? '' : `\`${text}\``;
+}
 
 export const variableOf = (name: string): string =>
   `GREENROOM_${flagOf(name).slice(2).replaceAll('-', '_').toUpperCase()}`;

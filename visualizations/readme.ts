@@ -1,6 +1,5 @@
-import { tmpdir } from 'node:os';
 import { machines } from '../machines/index.js';
-import { flagOf, options, variableOf } from '../src/config.js';
+import { defaultOf, flagOf, options, variableOf } from '../src/config.js';
 import { catalogue } from '../src/errors.js';
 import { toolGroups } from '../src/tools/defineTool.js';
 import { allTools } from '../src/tools/index.js';
@@ -59,28 +58,4 @@ function toolTable(): string {
     allTools.filter((tool) => tool.group === group).map(({ name, description }) => [group, code(name), description]),
   );
   return table(['group', 'tool', 'what it does'], rows);
-}
-
-/** The default as one would write it on the command line. Folders of this machine are named, not shown. */
-function defaultOf(name: string): string {
-  const schema = Object.entries(options.shape).find(([key]) => key === name)?.[1];
-  const value: unknown = schema?.safeParse(undefined).data;
-  if (value === undefined) return '';
-  const takes = (text: string): boolean => schema?.safeParse(text).success === true;
-  const isDuration = takes('1s') && !takes('one');
-  const isSize = takes('1kb') && !takes('one');
-  if (typeof value === 'number' && isDuration) return code(inUnits(value, { h: 36e5, m: 6e4, s: 1e3, ms: 1 }));
-  if (typeof value === 'number' && isSize) return code(inUnits(value, { mb: 1024 ** 2, kb: 1024, b: 1 }));
-  const items: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return items.map((item) => folderName(item) ?? code(String(item))).join(', ');
-}
-
-function folderName(value: unknown): string | undefined {
-  if (value === process.cwd()) return 'current folder';
-  return value === tmpdir() ? 'temp folder' : undefined;
-}
-
-function inUnits(value: number, units: Readonly<Record<string, number>>): string {
-  const [unit = '', size = 1] = Object.entries(units).find(([, candidate]) => value % candidate === 0) ?? [];
-  return `${value / size}${unit}`;
 }

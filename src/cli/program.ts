@@ -1,6 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { ConfigError, flagOf, optionNames, options, readConfig, variableOf, type Config } from '../config.js';
+import {
+  ConfigError,
+  defaultOf,
+  flagOf,
+  optionNames,
+  options,
+  readConfig,
+  variableOf,
+  type Config,
+} from '../config.js';
 import { messageOf } from '../errors.js';
 import { packageInfo } from '../packageInfo.js';
 
@@ -31,6 +40,8 @@ export async function runProgram(
     .version(packageInfo.version)
     .exitOverride()
     .configureOutput({ outputError: (text) => writeError(text.trim()) });
+
+  program.addHelpText('after', '\nThe options of a command: greenroom serve --help');
 
   withOptions(program.command('serve', { isDefault: true }))
     .description('run the server (default)')
@@ -70,13 +81,11 @@ function withOptions(command: Command): Command {
   command.addOption(new Option('--config <file>', 'a JSON file with these options'));
   for (const name of optionNames) {
     const schema = Object.entries(options.shape).find(([key]) => key === name)?.[1];
-    const fallback = schema?.safeParse(undefined).data;
-    const shown =
-      fallback === undefined ? '' : ` (default: ${Array.isArray(fallback) ? fallback.join() : String(fallback)})`;
+    const fallback = defaultOf(name).replaceAll('`', '');
+    const shown = fallback === '' ? '' : ` (default: ${fallback})`;
     const repeatable = name === 'workspace' || name.startsWith('allowed');
     const value = name === 'headless' ? '[yes]' : '<value>';
     const option = new Option(`${flagOf(name)} ${value}`, `${schema?.description ?? ''}${shown} [${variableOf(name)}]`);
-    if (name === 'headless') option.preset(true);
     if (repeatable)
       option.argParser((item: string, earlier: string[] | undefined) => [...(earlier ?? []), ...item.split(',')]);
     command.addOption(option);

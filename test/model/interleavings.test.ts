@@ -62,6 +62,8 @@ class Run {
   readonly #scheduler: fc.Scheduler;
   readonly #parts: SessionParts;
   #ids = 0;
+  /** The plan of the session that is being opened: its first steps begin before `open` has its id. */
+  #opening: Plan | undefined;
 
   constructor(scheduler: fc.Scheduler, lease: 'eager' | 'lazy') {
     this.#scheduler = scheduler;
@@ -74,7 +76,9 @@ class Run {
       claim: ({ id }) => this.#step(id, 'claim').then(() => void this.#ready.add(id)),
     });
     const inspect = createObserver(this.clock, [
-      (observation) => void (observation.kind === 'unexpected' && this.unexpected.push(observation)),
+      (observation) => {
+        if (observation.kind === 'unexpected') this.unexpected.push(observation);
+      },
     ]);
     const serverInfo = { name: 'test', title: 'Test', version: '0' };
     this.#parts = { logic, serverInfo, workspace: [], lease, clock: this.clock, log: silentLog, inspect };
@@ -94,12 +98,13 @@ class Run {
     this.sessions.push(entry);
     const steps = asked.actions.map((name) => ({
       label: name,
-      builder: () => Promise.resolve(this.#act(entry, name)),
+      builder: () => {
+        this.#act(entry, name);
+        return Promise.resolve();
+      },
     }));
     this.#scheduler.scheduleSequence(steps);
   }
-
-  #opening: Plan | undefined;
 
   #planOf(id: string): Plan {
     const known = this.#plans.get(id) ?? this.#opening;
@@ -172,13 +177,13 @@ class Run {
   }
 
   async end(): Promise<void> {
-    await this.#scheduler.waitAll();
+    await this.#scheduler.waitIdle();
     this.tools.release();
     const drained = this.registry.drain();
     this.clock.advance(delays.drainTimeout);
-    await this.#scheduler.waitAll();
+    await this.#scheduler.waitIdle();
     await drained;
-    await this.#scheduler.waitAll();
+    await this.#scheduler.waitIdle();
   }
 
   /** What did not hold; one list, compared once, because this runs thousands of times. */

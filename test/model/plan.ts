@@ -1,5 +1,13 @@
-import { transition, type AnyStateMachine, type SnapshotFrom, type TransitionDefinition } from 'xstate';
-import { fromCallback, fromPromise, initialTransition, type AnyEventObject, type MachineContext } from 'xstate';
+import {
+  fromCallback,
+  fromPromise,
+  initialTransition,
+  transition,
+  type AnyEventObject,
+  type AnyStateMachine,
+  type AnyTransitionDefinition,
+  type SnapshotFrom,
+} from 'xstate';
 import { getAdjacencyMap, getShortestPaths } from 'xstate/graph';
 import { sessionMachine, type Failure, type SessionContext } from '../../machines/index.js';
 
@@ -91,6 +99,7 @@ export function scenariosOf(lease: Lease): Scenario[] {
   const [attached] = transition(chart, initial, { type: 'transport.attached' });
   const options = {
     fromState: attached,
+    // The type lacks XState's own events, for what was invoked and for delays.
     events: (snapshot: ChartSnapshot) => movesIn(snapshot) as never,
     serializeState: (snapshot: ChartSnapshot) => JSON.stringify(view(snapshot)),
   };
@@ -112,11 +121,9 @@ export function scenariosOf(lease: Lease): Scenario[] {
 export const nameOf = ({ type, kind }: Move): string =>
   [type.replace(/^xstate\.|\bactor\.\d+\./g, ''), kind].filter(Boolean).join(' ');
 
-type Edge = TransitionDefinition<MachineContext, AnyEventObject>;
-
-export const edgeName = ({ source, eventType, target, guard }: Edge): string => {
+export const edgeName = ({ source, eventType, target, guard }: AnyTransitionDefinition): string => {
   const event = eventType === '' ? 'always' : eventType.replace(/^xstate\.(\w+)\..*$/, '$1');
-  const condition = guard === undefined ? '' : ` if ${String(guard)}`;
+  const condition = typeof guard === 'string' ? ` if ${guard}` : '';
   return `${source.id}: ${event}${condition} -> ${target?.map(({ id }) => id).join() ?? 'stays'}`;
 };
 

@@ -10,6 +10,23 @@ import { serve, type Served } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 import { browserFailure, chart, claimError, delays, inputOf, toolsError, view, type Lease, type Move } from './plan.js';
 
+/** What the test holds of one server, apart from its pool. */
+class Gates {
+  readonly clock = new ManualClock();
+  readonly tools = new TestTools();
+  readonly registering = new Gate();
+  readonly claiming = new Gate();
+  readonly unexpected: Observation[] = [];
+}
+
+interface Parts {
+  readonly lease: Lease;
+  readonly gates: Gates;
+  readonly served: Served;
+  readonly stream: RawSse;
+  readonly session: Session;
+}
+
 /**
  * One server with one session whose every step the test decides, beside the bare chart, which is told the same: what the
  * chart says is what must hold on the wire.
@@ -17,19 +34,19 @@ import { browserFailure, chart, claimError, delays, inputOf, toolsError, view, t
 export class World {
   readonly edges = new Set<AnyTransitionDefinition>();
   readonly states = new Set<string>();
-  readonly #clock = new ManualClock();
-  readonly #tools = new TestTools();
-  readonly #registering = new Gate();
-  readonly #claiming = new Gate();
-  readonly #unexpected: Observation[] = [];
+  readonly #gates: Gates;
+  readonly #served: Served;
+  readonly #stream: RawSse;
+  readonly #session: Session;
   readonly #twin;
-  #served!: Served;
-  #stream!: RawSse;
-  #session!: Session;
   #messages = 0;
   #wasAnnounced = false;
 
-  private constructor(lease: Lease) {
+  private constructor({ lease, gates, served, stream, session }: Parts) {
+    this.#gates = gates;
+    this.#served = served;
+    this.#stream = stream;
+    this.#session = session;
     this.#twin = createActor(chart, {
       input: inputOf(lease),
       clock: new ManualClock(),
@@ -41,41 +58,38 @@ export class World {
     this.#twin.subscribe(({ _nodes: nodes }) => {
       for (const { id } of nodes) this.states.add(id);
     });
+    this.#twin.start();
+    this.#twin.send({ type: 'transport.attached' });
   }
 
   /** A session in `created` whose stream is attached and whose browser, tools and claim are held. */
   static async start(lease: Lease): Promise<World> {
-    const world = new World(lease);
-    await world.#open(lease);
-    return world;
-  }
-
-  async #open(lease: Lease): Promise<void> {
-    this.#twin.start();
-    this.#twin.send({ type: 'transport.attached' });
-    this.#served = await serve({
-      clock: this.#clock,
-      tools: this.#tools.all,
+    const gates = new Gates();
+    const { clock, tools, registering, claiming, unexpected } = gates;
+    const served = await serve({
+      clock,
+      tools: tools.all,
       options: { lease, ...delays },
-      onSession: () => this.#registering.pass(),
-      directory: { claim: () => this.#claiming.pass() },
+      onSession: () => registering.pass(),
+      directory: { claim: () => claiming.pass() },
       observe: (observation) => {
-        if (observation.kind === 'unexpected') this.#unexpected.push(observation);
+        if (observation.kind === 'unexpected') unexpected.push(observation);
       },
     });
-    this.#served.pool.hold();
-    this.#stream = new RawSse(this.#served.url, { path: '/sse?userId=anna' });
-    await this.#registering.whenReached();
-    const [session] = this.#served.orchestrator.registry.list();
+    served.pool.hold();
+    const stream = new RawSse(served.url, { path: '/sse?userId=anna' });
+    await registering.whenReached();
+    const [session] = served.orchestrator.registry.list();
     if (!session) throw new Error('No session was opened.');
-    this.#session = session;
-    await this.check();
+    const world = new World({ lease, gates, served, stream, session });
+    await world.check();
+    return world;
   }
 
   /** Makes it happen to the server and tells the chart. Resolves when the server is where the chart is. */
   async take(move: Move): Promise<void> {
     const reply = await this.#perform(move);
-    // A message that was refused at the door never came to the chart.
+    // A message that was refused at the door never came to the chart. The type of `send` lacks XState's own events.
     if (!reply || reply.status === 202) this.#twin.send(move as never);
     const expected = view(this.#twin.getSnapshot());
     const agrees = () => JSON.stringify(view(this.#session.actor.getSnapshot())) === JSON.stringify(expected);
@@ -104,7 +118,7 @@ export class World {
     if (early) expect([this.#stream.status, this.#stream.text]).toEqual([undefined, '']);
     const announcements = this.#stream.events.filter(({ event }) => event === 'endpoint');
     expect(announcements).toHaveLength(this.#wasAnnounced ? 1 : 0);
-    expect(this.#unexpected).toEqual([]);
+    expect(this.#gates.unexpected).toEqual([]);
   }
 
   /** The session still does what its state says; then everything ends, and nothing is left. */
@@ -116,15 +130,15 @@ export class World {
       else expect(await this.#stream.answer('last')).toMatchObject({ id: 'last', result: {} });
     }
     const bytes = this.#stream.text;
-    this.#tools.release();
-    this.#registering.open();
-    this.#claiming.open();
+    this.#gates.tools.release();
+    this.#gates.registering.open();
+    this.#gates.claiming.open();
     await this.#served.close();
     await this.#session.ended;
     await this.#stream.hangUp();
     if (state === 'closed') expect(this.#stream.text).toBe(bytes);
-    expect(this.#clock.pending).toBe(0);
-    expect(this.#unexpected).toEqual([]);
+    expect(this.#gates.clock.pending).toBe(0);
+    expect(this.#gates.unexpected).toEqual([]);
     this.#twin.stop();
   }
 
@@ -134,8 +148,8 @@ export class World {
     const { type } = move;
     const isLost = this.#session.facts().browserState === 'lost';
     if (type === 'message.received') return this.#message(String(move['kind']));
-    if (type.startsWith('xstate.after.')) this.#clock.advance(this.#delayOf(type));
-    else if (type === 'request.settled') this.#tools.held.find(({ gate }) => !gate.isOpen)?.gate.open();
+    if (type.startsWith('xstate.after.')) this.#gates.clock.advance(this.#delayOf(type));
+    else if (type === 'request.settled') this.#gates.tools.held.find(({ gate }) => !gate.isOpen)?.gate.open();
     else if (type === 'transport.detached') await this.#stream.hangUp();
     else if (type === 'session.close') await send(`${url}/api/sessions/${id}`, { method: 'DELETE' });
     else if (type === 'session.drain') void orchestrator.registry.drain();
@@ -143,7 +157,7 @@ export class World {
     else if (type === 'browser.leased') pool.open();
     else if (type === 'browser.lost') pool.lose(id);
     else if (type === 'browser.failed') this.#failBrowser();
-    else settle(type, this.#registering, this.#claiming);
+    else settle(type, this.#gates.registering, this.#gates.claiming);
     return undefined;
   }
 
@@ -199,14 +213,14 @@ export class World {
         error: { code: catalogue[reason].code, data: { reason }, ...(failure && { message: failure.message }) },
       });
     }
-    for (const { context } of this.#tools.held.filter(({ gate }) => !gate.isOpen))
+    for (const { context } of this.#gates.tools.held.filter(({ gate }) => !gate.isOpen))
       expect(context.signal.aborted).toBe(true);
     expect(this.#served.orchestrator.registry.list()).toEqual([]);
     this.#served.pool.open();
     await this.#session.ended;
     await nextTurn();
     expect(this.#served.pool.closed).toEqual(this.#served.pool.opened);
-    expect(this.#clock.pending).toBe(0);
+    expect(this.#gates.clock.pending).toBe(0);
   }
 
   #expectRefusal(reply: Reply, reason: Reason): void {

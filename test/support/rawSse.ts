@@ -142,11 +142,11 @@ export class RawSse {
   #take(chunk: string): void {
     this.#text += chunk;
     this.#unparsed += chunk;
-    const wasAnnounced = this.endpoint !== undefined;
+    const known = this.endpoint;
     const blocks = this.#unparsed.split('\n\n');
     this.#unparsed = blocks.pop() ?? '';
     for (const block of blocks) this.#parse(block);
-    if (!wasAnnounced && this.endpoint !== undefined) this.#options.atEndpoint?.(this);
+    if (known === undefined && this.endpoint !== undefined) this.#options.atEndpoint?.(this);
     this.#changed();
   }
 
