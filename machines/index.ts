@@ -13,6 +13,5 @@ export const machines = [
 export { browserMachine } from './browserMachine.js';
 export { serverMachine } from './serverMachine.js';
 export { sessionMachine } from './sessionMachine.js';
-export type { SessionContext, SessionInput, SessionOutput, SessionTag } from './sessionMachine.js';
-export type { BrowserContext, BrowserInput } from './browserMachine.js';
+export type { SessionContext } from './sessionMachine.js';
 export type * from './events.js';

@@ -2,13 +2,12 @@ import type {
   JSONRPCMessage,
   JSONRPCNotification,
   JSONRPCRequest,
-  JSONRPCResponse,
   RequestId,
 } from '@modelcontextprotocol/sdk/types.js';
 import type { MessageKind } from '../../machines/events.js';
 import { Refusal } from '../errors.js';
 
-export type { JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId };
+export type { JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, RequestId };
 
 /** Revisions that are spoken, newest first. A client that asks for another one is offered the newest. */
 export const protocolVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
@@ -67,10 +66,6 @@ function checkResponse(value: Record<string, unknown>, id: unknown): void {
 export function kindOf(message: JSONRPCMessage): MessageKind {
   if (!('method' in message)) return 'response';
   return 'id' in message ? 'request' : 'notification';
-}
-
-export function isRequest(message: JSONRPCMessage): message is JSONRPCRequest {
-  return kindOf(message) === 'request';
 }
 
 /** The id to answer with, of whatever was sent: null if there is none that could be echoed. */

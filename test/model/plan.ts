@@ -5,6 +5,7 @@ import {
   transition,
   type AnyEventObject,
   type AnyStateMachine,
+  type AnyStateNode,
   type AnyTransitionDefinition,
   type SnapshotFrom,
 } from 'xstate';
@@ -123,8 +124,10 @@ export const nameOf = ({ type, kind }: Move): string =>
 
 export const edgeName = ({ source, eventType, target, guard }: AnyTransitionDefinition): string => {
   const event = eventType === '' ? 'always' : eventType.replace(/^xstate\.(\w+)\..*$/, '$1');
+  // The library types it as `any`.
+  const targets = target as readonly AnyStateNode[] | undefined;
   const condition = typeof guard === 'string' ? ` if ${guard}` : '';
-  return `${source.id}: ${event}${condition} -> ${target?.map(({ id }) => id).join() ?? 'stays'}`;
+  return `${source.id}: ${event}${condition} -> ${targets?.map(({ id }) => id).join() ?? 'stays'}`;
 };
 
 /** Every transition that the chart names, and every state. */

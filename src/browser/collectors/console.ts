@@ -14,7 +14,7 @@ import { isAbridged } from './remoteObject.js';
 import { followSessions, unlessGone, type Following, type Handlers, type Source } from '../protocol/sessions.js';
 import { writeValue } from './valueText.js';
 
-export type { CodeLocation, ConsoleLevel, ConsoleMessage, StackFrame } from './consoleMessage.js';
+export type { CodeLocation, ConsoleMessage, StackFrame } from './consoleMessage.js';
 
 const maxEntries = 2_000;
 const maxBytes = 2 * 1024 ** 2;

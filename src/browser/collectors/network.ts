@@ -17,7 +17,7 @@ import { Ring, type RingReading } from './ring.js';
 import { followSessions, unlessGone, type Following, type Handlers, type Source } from '../protocol/sessions.js';
 import { WebSocketFrames } from './webSocketFrames.js';
 
-export type { HttpHeaders, NetworkRequest, RequestFailure, Timing } from './networkRequest.js';
+export type { HttpHeaders, NetworkRequest } from './networkRequest.js';
 export type { ActiveMock, MockRule } from './networkMocks.js';
 export type { WebSocketFrame } from './webSocketFrames.js';
 

@@ -67,7 +67,7 @@ const problem = z.object({
 });
 
 /** One entry of the error list that chrome://extensions shows. */
-export type ExtensionProblem = z.infer<typeof problem>;
+type ExtensionProblem = z.infer<typeof problem>;
 
 const report = z.object({ manifestErrors: z.array(problem), runtimeErrors: z.array(problem) });
 
