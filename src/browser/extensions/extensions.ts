@@ -58,6 +58,7 @@ export function chromesWords(error: unknown): string {
   return /[.!?]$/.test(words) ? words : `${words}.`;
 }
 
+/** One entry of the error list that chrome://extensions shows. */
 const problem = z.object({
   message: z.string(),
   source: z.string().optional(),
@@ -65,9 +66,6 @@ const problem = z.object({
   occurrences: z.number().optional(),
   stackTrace: z.array(z.object({ url: z.string(), lineNumber: z.number(), columnNumber: z.number() })).optional(),
 });
-
-/** One entry of the error list that chrome://extensions shows. */
-type ExtensionProblem = z.infer<typeof problem>;
 
 const report = z.object({ manifestErrors: z.array(problem), runtimeErrors: z.array(problem) });
 
