@@ -55,6 +55,11 @@ export type SessionBrowserEvent =
   /** The lease cannot be had, now or ever. */
   | { type: 'browser.failed'; failure: Failure };
 
+/** What a session's lease is asked for. */
+export interface BrowserLeaseEvent {
+  readonly type: 'browser.wanted';
+}
+
 export type SessionSystemEvent = { type: 'session.drain' } | { type: 'session.close'; because: ClosedBecause };
 
 export type SessionEvent = SessionTransportEvent | SessionClientEvent | SessionBrowserEvent | SessionSystemEvent;

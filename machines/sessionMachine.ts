@@ -1,5 +1,5 @@
-import { assign, setup } from 'xstate';
-import type { ClosedBecause, Failure, SessionEvent } from './events.js';
+import { assign, sendTo, setup } from 'xstate';
+import type { BrowserLeaseEvent, ClosedBecause, Failure, SessionEvent } from './events.js';
 import { missingAction, missingCallback, missingDelay, missingPromise } from './notProvided.js';
 
 /** What a session is created with. JSON: a session can be restored on another machine from this and its state. */
@@ -40,7 +40,7 @@ const chart = setup({
   },
   actors: {
     /** Owns the session's browser lease from creation to close. */
-    browserLease: missingCallback<{ type: 'none' }, { id: string; lease: 'eager' | 'lazy' }>('browserLease'),
+    browserLease: missingCallback<BrowserLeaseEvent, { id: string; lease: 'eager' | 'lazy' }>('browserLease'),
     /** Prepares the session's tools: the groups it asked for, and whatever an embedder adds. */
     registerTools: missingPromise<void, { id: string }>('registerTools'),
     /** Claims the session for its user in the directory. Comes before every announcement. */
@@ -51,6 +51,8 @@ const chart = setup({
     announce: missingAction('announce'),
     /** Hands the messages that wait in the inbox to the MCP server, in the order of arrival. */
     deliver: missingAction('deliver'),
+    /** Asks the lease for a browser to replace the lost one. */
+    wantBrowser: sendTo('browserLease', { type: 'browser.wanted' } satisfies BrowserLeaseEvent),
     markAttached: assign({ attached: true }),
     markDetached: assign({ attached: false }),
     markBrowserReady: assign({ browser: 'ready' }),
@@ -70,6 +72,7 @@ const chart = setup({
   guards: {
     isAttached: ({ context }) => context.attached,
     isLazy: ({ context }) => context.lease === 'lazy',
+    isBrowserLost: ({ context }) => context.browser === 'lost',
     isResumable: ({ context }) => context.resumable,
     isRequest: ({ event }) => event.type === 'message.received' && event.kind === 'request',
     hasNoRequests: ({ context }) => context.inFlight === 0,
@@ -183,7 +186,7 @@ export const sessionMachine = chart.createMachine({
         'transport.detached': { target: 'closed', actions: asAsked },
         'browser.leased': { actions: 'markBrowserReady' },
         'browser.failed': { target: 'closed', actions: withFailure('browser-failed') },
-        'browser.lost': { actions: 'markBrowserLost' },
+        'browser.lost': { actions: ['markBrowserLost', 'wantBrowser'] },
         'session.drain': { target: 'closed', actions: because('server-draining') },
         ...ignoredEarly,
       },
@@ -195,8 +198,20 @@ export const sessionMachine = chart.createMachine({
       states: {
         waiting: {
           description: 'No transport yet.',
-          always: { guard: 'isAttached', target: 'claiming' },
+          always: [
+            { guard: 'isBrowserLost', target: 'leasing' },
+            { guard: 'isAttached', target: 'claiming' },
+          ],
           on: { 'transport.attached': { target: 'claiming', actions: 'markAttached' } },
+        },
+        leasing: {
+          description: 'The browser was lost before the client could be told; another one is being leased.',
+          after: { setupTimeout: { target: '#session.closed', actions: because('setup-timeout') } },
+          on: {
+            'browser.leased': { target: 'waiting', actions: 'markBrowserReady' },
+            'transport.attached': { actions: 'markAttached' },
+            'browser.lost': {},
+          },
         },
         claiming: {
           description: 'The session is being claimed for its user in the directory.',
@@ -212,7 +227,7 @@ export const sessionMachine = chart.createMachine({
       on: {
         'transport.detached': { target: 'closed', actions: asAsked },
         'browser.leased': { actions: 'markBrowserReady' },
-        'browser.lost': { actions: 'markBrowserLost' },
+        'browser.lost': { target: '.leasing', actions: ['markBrowserLost', 'wantBrowser'] },
         'browser.failed': { target: 'closed', actions: withFailure('browser-failed') },
         'session.drain': { target: 'closed', actions: because('server-draining') },
         ...ignoredEarly,

@@ -35,7 +35,7 @@ async function importProblems(path: string, code: string): Promise<string[]> {
         rules: { 'layers/imports': 'error' },
       },
     ],
-    { filename: join(root, path) },
+    { filename: join(root, path), allowInlineConfig: false },
   );
   return messages.map(({ message }) => `${path}: ${message}`);
 }

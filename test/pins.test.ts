@@ -25,6 +25,7 @@ describe('pinned', () => {
       'session.created.tools.registered',
       'session.tools-registered',
       'session.tools-registered.waiting',
+      'session.tools-registered.leasing',
       'session.tools-registered.claiming',
       'session.connected',
       'session.active',

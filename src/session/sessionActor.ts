@@ -1,10 +1,15 @@
 import { fromCallback, fromPromise } from 'xstate';
 import { sessionMachine } from '../../machines/index.js';
-import type { Failure } from '../../machines/events.js';
+import type { BrowserLeaseEvent, Failure } from '../../machines/events.js';
 import type { BrowserPool } from '../browser/lease/lease.js';
 import { messageOf, Refusal } from '../errors.js';
 import { ownerKey } from '../tenancy/principal.js';
 import type { Session, SessionLogic } from './session.js';
+
+interface LeaseInput {
+  readonly id: string;
+  readonly lease: 'eager' | 'lazy';
+}
 
 export interface SessionDelays {
   readonly setupTimeout: number;
@@ -32,24 +37,32 @@ export function provideSession(implementation: SessionImplementation): SessionLo
   const { find, pool, isolation, delays } = implementation;
   return sessionMachine.provide({
     actors: {
-      browserLease: fromCallback<{ type: 'none' }, { id: string; lease: 'eager' | 'lazy' }>(({ input, sendBack }) => {
+      browserLease: fromCallback<BrowserLeaseEvent, LeaseInput>(({ input, sendBack, receive }) => {
         const session = find(input.id);
+        let acquiring = 0;
         const failed = (failure: Failure): void => sendBack({ type: 'browser.failed', failure });
         const lease = pool.lease(
           { sessionId: session.id, owner: ownerKey(session.principal), isolation },
           {
             lost: () => sendBack({ type: 'browser.lost' }),
-            ready: () => sendBack({ type: 'browser.leased' }),
+            // While one is being leased, that is what is waited for: not the browser alone, but the session's place in it.
+            ready: () => acquiring === 0 && sendBack({ type: 'browser.leased' }),
             failed,
           },
         );
         session.holdLease(lease);
-        if (input.lease === 'eager') {
-          lease.browser().then(
-            () => sendBack({ type: 'browser.leased' }),
-            (error: unknown) => failed(failureOf(error)),
-          );
-        }
+        const acquire = (): void => {
+          acquiring += 1;
+          lease
+            .browser()
+            .finally(() => (acquiring -= 1))
+            .then(
+              () => sendBack({ type: 'browser.leased' }),
+              (error: unknown) => failed(failureOf(error)),
+            );
+        };
+        if (input.lease === 'eager') acquire();
+        receive(acquire);
         return () => session.releaseLease();
       }),
       registerTools: fromPromise<void, { id: string }>(({ input, signal }) =>

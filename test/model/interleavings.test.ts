@@ -58,6 +58,7 @@ class Run {
   readonly sessions: Entry[] = [];
   readonly registry = new SessionRegistry({ maxSessions: 10, maxSessionsPerUser: 10 });
   readonly #ready = new Set<string>();
+  readonly #losses = new Map<string, () => boolean>();
   readonly #plans = new Map<string, Plan>();
   readonly #scheduler: fc.Scheduler;
   readonly #parts: SessionParts;
@@ -125,19 +126,30 @@ class Run {
       lease: ({ sessionId }, listener): BrowserLease => {
         this.listeners.set(sessionId, listener);
         let isReleased = false;
+        let isOpen = false;
+        let opening: Promise<SessionBrowser> | undefined;
+        const close = (): boolean => {
+          const wasOpen = isOpen;
+          if (wasOpen) this.closed.push(sessionId);
+          isOpen = false;
+          opening = undefined;
+          return wasOpen;
+        };
         const open = async (): Promise<SessionBrowser> => {
           await this.#step(sessionId, 'browser');
           this.opened.push(sessionId);
-          if (isReleased) this.closed.push(sessionId);
+          isOpen = true;
+          if (isReleased) close();
           return {} as SessionBrowser;
         };
         const release = (): Promise<void> => {
-          if (!isReleased && this.opened.includes(sessionId)) this.closed.push(sessionId);
           isReleased = true;
+          close();
           this.listeners.delete(sessionId);
           return this.#scheduler.schedule(Promise.resolve(), 'release');
         };
-        return { current: undefined, browser: open, release };
+        this.#losses.set(sessionId, close);
+        return { current: undefined, browser: () => (opening ??= open()), release };
       },
       health: () => ({ total: 0, ready: 0, connecting: 0, lost: 0, failed: 0, contexts: 0 }),
       close: () => Promise.resolve(),
@@ -155,9 +167,14 @@ class Run {
     } else if (name === 'answer') this.tools.held.find(({ gate }) => !gate.isOpen)?.gate.open();
     else if (name === 'hang up') session.detach('client-closed');
     else if (name === 'close') session.close('operator-closed');
-    else if (name === 'lose') this.listeners.get(session.id)?.lost();
+    else if (name === 'lose') this.#lose(session.id);
     else if (name === 'recover') this.listeners.get(session.id)?.ready();
     else this.clock.advance(40);
+  }
+
+  /** Only what is open can be lost. */
+  #lose(id: string): void {
+    if (this.#losses.get(id)?.() === true) this.listeners.get(id)?.lost();
   }
 
   /** S3: accepted in `connected` and `active`, else refused as what it is. */
@@ -258,4 +275,4 @@ test(`[S1][S2][S3][S4][S5][S7][S8][S9] hold in ${schedules} generated interleavi
   await fc.assert(property, { numRuns: schedules });
   // Else the promises held because nothing happened.
   expect(announced).toBeGreaterThan(schedules / 5);
-});
+}, 120_000);

@@ -81,6 +81,9 @@ function stateMoves(snapshot: ChartSnapshot): Move[] {
     return [afterOf('setupTimeout', 'created'), ...outcomes];
   }
   if (snapshot.matches({ 'tools-registered': 'claiming' })) return outcomesOf('tools-registered.claiming', claimError);
+  if (snapshot.matches({ 'tools-registered': 'leasing' })) {
+    return [afterOf('setupTimeout', 'tools-registered.leasing')];
+  }
   if (snapshot.matches('connected')) return [afterOf('initializeTimeout', 'connected')];
   if (snapshot.matches({ active: { serving: 'idle' } })) return [afterOf('idleTimeout', 'active.serving.idle')];
   if (snapshot.matches({ active: 'draining' })) return [afterOf('drainTimeout', 'active.draining')];
@@ -123,7 +126,7 @@ export const nameOf = ({ type, kind }: Move): string =>
   [type.replace(/^xstate\.|\bactor\.\d+\./g, ''), kind].filter(Boolean).join(' ');
 
 export const edgeName = ({ source, eventType, target, guard }: AnyTransitionDefinition): string => {
-  const event = eventType === '' ? 'always' : eventType.replace(/^xstate\.(\w+)\..*$/, '$1');
+  const event = eventType === '' ? 'always' : String(eventType).replace(/^xstate\.(\w+)\..*$/, '$1');
   // The library types it as `any`.
   const targets = target as readonly AnyStateNode[] | undefined;
   const condition = typeof guard === 'string' ? ` if ${guard}` : '';

@@ -19,6 +19,7 @@ const notTaken = {
   ],
   'a stream is attached once, when the session is created': [
     'session.tools-registered.waiting: transport.attached -> session.tools-registered.claiming',
+    'session.tools-registered.leasing: transport.attached -> stays',
     'session.tools-registered.claiming: transport.attached -> stays',
     'session.connected: transport.attached -> stays',
     'session.active.serving: transport.attached -> stays',
@@ -33,6 +34,10 @@ const notTaken = {
     'session.created: request.settled -> stays',
     'session.tools-registered: request.settled -> stays',
     'session.connected: request.settled -> stays',
+  ],
+  'what is lost is not lost again, and what is leased not leased again': [
+    'session.tools-registered.leasing: browser.lost -> stays',
+    'session.tools-registered: browser.leased -> stays',
   ],
   'taken before the first snapshot; the state it leads to is entered': [
     'session.created.browser.leasing: always if isLazy -> session.created.browser.deferred',

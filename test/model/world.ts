@@ -94,7 +94,7 @@ export class World {
     const expected = view(this.#twin.getSnapshot());
     const agrees = () => JSON.stringify(view(this.#session.actor.getSnapshot())) === JSON.stringify(expected);
     // Where they never agree, the comparison below says how they differ.
-    await waitFor(this.#session.actor, agrees, { timeout: 3_000 }).catch(() => undefined);
+    await waitFor(this.#session.actor, agrees, { timeout: 5_000 }).catch(() => undefined);
     expect(view(this.#session.actor.getSnapshot())).toEqual(expected);
     if (reply) this.#checkReply(move, reply);
     await this.check();
@@ -106,6 +106,9 @@ export class World {
     const early = state === 'created' || state === 'tools-registered';
     if (state === 'connected' || state === 'active') {
       await this.#stream.whenAnnounced();
+      // Announced just now: nothing else has happened since.
+      if (!this.#wasAnnounced && this.#session.lease === 'eager')
+        expect(this.#session.facts().browserState).toBe('ready');
       this.#wasAnnounced = true;
     }
     if (state === 'closed') await this.#checkClosed();
@@ -153,12 +156,18 @@ export class World {
     else if (type === 'transport.detached') await this.#stream.hangUp();
     else if (type === 'session.close') await send(`${url}/api/sessions/${id}`, { method: 'DELETE' });
     else if (type === 'session.drain') void orchestrator.registry.drain();
-    else if (type === 'browser.leased' && isLost) pool.recover(id);
+    else if (type === 'browser.leased' && isLost && pool.waiting.length === 0) pool.recover(id);
     else if (type === 'browser.leased') pool.open();
-    else if (type === 'browser.lost') pool.lose(id);
+    else if (type === 'browser.lost') this.#loseBrowser();
     else if (type === 'browser.failed') this.#failBrowser();
     else settle(type, this.#gates.registering, this.#gates.claiming);
     return undefined;
+  }
+
+  /** Its replacement waits at the held door. */
+  #loseBrowser(): void {
+    this.#served.pool.hold();
+    this.#served.pool.lose(this.#session.id);
   }
 
   #failBrowser(): void {

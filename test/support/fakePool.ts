@@ -16,6 +16,7 @@ interface Waiting {
 export class FakePool implements BrowserPool {
   readonly opened: string[] = [];
   readonly closed: string[] = [];
+  readonly #losses = new Map<string, () => void>();
   readonly listeners = new Map<string, LeaseListener>();
   /** Whether `close()` was called: the last thing that an orchestrator does. */
   closedPool = false;
@@ -46,6 +47,7 @@ export class FakePool implements BrowserPool {
   }
 
   lose(sessionId: string): void {
+    this.#losses.get(sessionId)?.();
     this.listeners.get(sessionId)?.lost();
   }
 
@@ -63,18 +65,26 @@ export class FakePool implements BrowserPool {
     this.listeners.set(sessionId, listener);
     let opening: Promise<SessionBrowser> | undefined;
     let released = false;
+    let isOpen = false;
     const open = (): SessionBrowser => {
       this.opened.push(sessionId);
+      isOpen = true;
       // Released while it was being opened: a late arrival is closed, not handed out.
-      if (released) this.closed.push(sessionId);
+      if (released) close();
       return fakeBrowser;
     };
+    const close = (): void => {
+      if (isOpen) this.closed.push(sessionId);
+      isOpen = false;
+      opening = undefined;
+    };
+    this.#losses.set(sessionId, close);
     return {
       current: undefined,
       browser: () => (opening ??= this.#holding ? this.#wait(sessionId, open) : Promise.resolve(open())),
       release: () => {
-        if (!released && this.opened.includes(sessionId)) this.closed.push(sessionId);
         released = true;
+        close();
         this.listeners.delete(sessionId);
         return Promise.resolve();
       },
