@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { ClosedBecause } from '../machines/events.js';
 
 interface Entry {
@@ -226,5 +227,10 @@ export class ToolError extends Error {
 }
 
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return types.isNativeError(error) ? error.message : String(error);
+}
+
+/** The system's code of an error (`ENOENT`), if it carries one. */
+export function codeOf(error: unknown): string | undefined {
+  return types.isNativeError(error) && 'code' in error ? String(error.code) : undefined;
 }

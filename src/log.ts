@@ -33,7 +33,8 @@ export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerm
 }
 
 function prettyFormat(colored: boolean) {
-  const lines = format.printf(({ timestamp, level, message, ...fields }) => {
+  // A transition's message says from where to where already.
+  const lines = format.printf(({ timestamp, level, message, from: _from, to: _to, ...fields }) => {
     const details = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
     const tail = details.map(([key, value]) => `${key}=${quoted(String(value))}`).join(' ');
     return `${String(timestamp)} ${level} ${String(message).padEnd(tail === '' ? 0 : 34)} ${tail}`.trimEnd();

@@ -10,7 +10,7 @@ import {
   variableOf,
   type Config,
 } from '../config.js';
-import { messageOf } from '../errors.js';
+import { codeOf, messageOf } from '../errors.js';
 import { packageInfo } from '../packageInfo.js';
 
 /** What the commands do; the process edge provides it. Each resolves with the exit code. */
@@ -108,7 +108,7 @@ function readFile(path: string): Record<string, unknown> {
 }
 
 function isCommanderError(error: unknown): error is { code: string; exitCode: number } {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('commander.');
+  return codeOf(error)?.startsWith('commander.') === true;
 }
 
 function isHelp(error: unknown): boolean {

@@ -16,6 +16,8 @@ export function logTransitions(log: Log) {
     log.info(`${from === '' ? 'new' : from} -> ${to}`, {
       ...subject,
       user,
+      from,
+      to,
       cause: closedBecause ?? cause,
       ms: Math.round(durationMs),
       error: failure,

@@ -19,7 +19,7 @@ describe('several clients of one user at once', () => {
     await pages.close();
   });
 
-  test("[S6] each sees and touches only its own pages, whatever the others' do meanwhile", async () => {
+  test('[S6] regression: each sees and touches only its own pages, whatever the others do meanwhile', async () => {
     const seen = await Promise.all(
       browsings.map(async (browsing, index) => {
         const own = `${pages.url}/index.html?client=${index}`;

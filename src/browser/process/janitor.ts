@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf } from '../../errors.js';
 
 const prefix = 'greenroom-';
 const ownerFile = 'owner';
@@ -133,6 +134,6 @@ async function identityOf(pid: number): Promise<string> {
     process.kill(pid, 0);
     return String(pid);
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM' ? String(pid) : '';
+    return codeOf(error) === 'EPERM' ? String(pid) : '';
   }
 }
