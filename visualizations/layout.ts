@@ -78,7 +78,7 @@ export async function layOut(root: State): Promise<Picture> {
 }
 
 async function layOutWith(root: State, textWidths: ReadonlyMap<State, number>): Promise<Picture> {
-  const arrows = arrowsOf(root);
+  const arrows = withoutCrowd(arrowsOf(root));
   const labelled = new Set(arrows.flatMap((arrow) => (arrow.ending ? [] : arrow.transitions)));
   const textWidth = (state: State): number =>
     state.states.length === 0 ? leafTextWidth : (textWidths.get(state) ?? leafTextWidth);
@@ -92,6 +92,20 @@ async function layOutWith(root: State, textWidths: ReadonlyMap<State, number>): 
     edges: arrows.map(edgeOf),
   });
   return readPicture(root, cards, arrows, placed);
+}
+
+/**
+ * Almost every state leads to the end of a chart, and its box says so. One arrow shows the way, the outermost and latest;
+ * the others would push the boxes apart.
+ */
+function withoutCrowd(arrows: readonly Arrow[]): Arrow[] {
+  const depth = ({ source }: Arrow): number => source.split('.').length;
+  const shown = new Map<string, Arrow>();
+  for (const arrow of arrows.filter(({ ending }) => ending)) {
+    const best = shown.get(arrow.target);
+    if (best === undefined || depth(arrow) <= depth(best)) shown.set(arrow.target, arrow);
+  }
+  return arrows.filter((arrow) => !arrow.ending || shown.get(arrow.target) === arrow);
 }
 
 function graphOf(state: State, cards: ReadonlyMap<State, Card>): ElkNode {
