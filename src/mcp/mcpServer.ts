@@ -97,10 +97,9 @@ export class McpServer implements Serving {
     const answer = await this.#answer(request, controller.signal);
     const answered = !this.#closed && this.#inFlight.delete(request.id);
     if (answered && answer.message !== null) this.host.send(answer.message, request.id);
-    const tool = request.method === 'tools/call' ? String(request.params?.['name']) : null;
     this.host.settled({
       method: request.method,
-      tool,
+      tool: toolOf(request),
       outcome: controller.signal.aborted ? 'cancelled' : answer.outcome,
       durationMs: clock.now() - startedAt,
     });
@@ -135,6 +134,13 @@ export class McpServer implements Serving {
     const reason = typeof asked === 'string' ? asked : 'cancelled by the client';
     this.#inFlight?.get(id)?.abort(new Error(reason));
   }
+}
+
+/** What the client called the tool: nothing of it has been checked yet. Null for every other request. */
+function toolOf({ method, params }: JSONRPCRequest): string | null {
+  if (method !== 'tools/call') return null;
+  const name = params?.['name'];
+  return typeof name === 'string' ? name : '';
 }
 
 interface Answer {

@@ -39,7 +39,9 @@ export class SseTransport implements SessionTransport {
   constructor(response: ServerResponse, options: SseOptions) {
     this.#response = response;
     this.#options = { keepAliveMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, ...options };
-    response.on('close', () => this.#closed());
+    response.on('close', this.#closed);
+    // An answer that waits for an earlier one on its connection (pipelining) never hears of its end.
+    response.req.socket.on('close', this.#closed);
     response.on('error', (error) => this.onerror?.(error));
   }
 
@@ -102,10 +104,11 @@ export class SseTransport implements SessionTransport {
     }, keepAliveMs);
   }
 
-  #closed(): void {
+  readonly #closed = (): void => {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#response.req.socket.off('close', this.#closed);
     this.#options.clock.clearTimeout(this.#keepAlive);
     this.onclose?.();
-  }
+  };
 }

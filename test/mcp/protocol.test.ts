@@ -1,3 +1,4 @@
+import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
 import { serve, type Served } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
@@ -121,3 +122,17 @@ test('logging/setLevel holds back what is less important', async () => {
     { level: 'critical', logger: 'greenroom', data: 'last' },
   ]);
 });
+
+test.each(['{"toString":1,"valueOf":1}', '['.repeat(20_000) + ']'.repeat(20_000), 'null'])(
+  '[S4] a tool name that is not even printable is answered, and leaves no request in flight (%#)',
+  async (name) => {
+    const headers = { 'content-type': 'application/json' };
+    const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":${name}}}`;
+    const url = new URL(stream.endpoint ?? '', served.url).href;
+    expect(await send(url, { method: 'POST', headers, body })).toMatchObject({ status: 202 });
+    expect(await stream.answer(1)).toMatchObject({ error: { code: -32602 } });
+    await stream.call(2, 'ping');
+    const session = served.orchestrator.registry.find(stream.sessionId, 'anyone');
+    expect(session.actor.getSnapshot().context.inFlight).toBe(0);
+  },
+);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server as HttpServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
@@ -117,6 +117,20 @@ test('[S5] a client that hangs up before it is announced leaves nothing behind, 
   served.pool.open();
   await nextTurn();
   expect([served.pool.opened.length, served.pool.closed.length]).toEqual([1, 1]);
+  await served.close();
+});
+
+test('[S5] streams that are pipelined on one connection all end with it', async () => {
+  const served = await serve();
+  const { hostname, port } = new URL(served.url);
+  const socket = connect(Number(port), hostname);
+  socket.write(`GET /sse HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`.repeat(3));
+  await once(socket, 'data');
+  const sessions = served.orchestrator.registry.list();
+  expect(sessions).toHaveLength(3);
+  socket.destroy();
+  await Promise.all(sessions.map((session) => session.ended));
+  expect(served.orchestrator.registry.list()).toEqual([]);
   await served.close();
 });
 
