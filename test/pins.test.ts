@@ -142,7 +142,19 @@ describe('pinned', () => {
   });
 
   test('tool groups', () => {
-    expect(toolGroups).toEqual(['session', 'pages', 'input', 'look', 'console', 'network', 'extension']);
+    expect(toolGroups).toEqual([
+      'session',
+      'pages',
+      'input',
+      'look',
+      'console',
+      'network',
+      'performance',
+      'memory',
+      'emulation',
+      'storage',
+      'extension',
+    ]);
   });
 
   test('tools, in the order of their listing', () => {

@@ -1,6 +1,7 @@
 import puppeteer, { type Browser, type BrowserContext } from 'puppeteer-core';
 import { openSessionPage, type SessionPage } from '../../../src/browser/page/page.js';
 import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
+import { ResourceStore } from '../../../src/mcp/resourceStore.js';
 import { ToolError } from '../../../src/errors.js';
 import type { SessionFacts, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
 
@@ -19,6 +20,8 @@ export interface ToolHarness {
   text(name: string, args?: Record<string, unknown>, options?: RunOptions): Promise<string>;
   /** The message of the ToolError that the call has to end with. */
   refusal(name: string, args?: Record<string, unknown>, options?: RunOptions): Promise<string>;
+  /** What the tools made, as in a session of its own. */
+  readonly resources: ResourceStore;
   close(): Promise<void>;
 }
 
@@ -52,9 +55,11 @@ export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarn
   });
   const browser = new HarnessBrowser(chrome, await chrome.version());
   await browser.newPage();
+  const resources = new ResourceStore();
   const harness: ToolHarness = {
     browser,
-    run: (name, args = {}, options = {}) => runTool(findTool(tools, name), args, options, browser),
+    resources,
+    run: (name, args = {}, options = {}) => runTool(findTool(tools, name), args, options, { browser, resources }),
     text: async (name, args, options) => (await harness.run(name, args, options)).text,
     async refusal(name, args, options) {
       try {
@@ -65,7 +70,10 @@ export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarn
         throw error;
       }
     },
-    close: () => chrome.close(),
+    close: async () => {
+      await chrome.close();
+      await resources.close();
+    },
   };
   return harness;
 }
@@ -80,10 +88,10 @@ async function runTool(
   tool: Tool,
   args: Record<string, unknown>,
   { signal = new AbortController().signal, workspace = [] }: RunOptions,
-  browser: SessionBrowser,
+  { browser, resources }: Pick<ToolHarness, 'browser' | 'resources'>,
 ): Promise<ToolAnswer<Record<string, unknown>>> {
   const { pageId, ...checked } = tool.input.parse(args);
-  const context: ToolContext = { session: sessionFacts, signal, workspace, progress: () => undefined };
+  const context: ToolContext = { session: sessionFacts, signal, workspace, resources, progress: () => undefined };
   const call = async (): Promise<ToolAnswer<Record<string, unknown>>> => {
     if (tool.needs === 'nothing') return tool.handler(checked, context);
     if (tool.needs !== 'page') return tool.handler(tool.input.parse(args), { ...context, browser });
