@@ -1,5 +1,6 @@
 import { consoleTools } from './console.js';
 import type { Tool } from './defineTool.js';
+import { emulationTools } from './emulation/index.js';
 import { extensionTools } from './extensions/index.js';
 import { inputTools } from './input/index.js';
 import { lookTools } from './look.js';
@@ -17,5 +18,6 @@ export const allTools: readonly Tool[] = [
   ...inputTools,
   ...consoleTools,
   ...networkTools,
+  ...emulationTools,
   ...extensionTools,
 ];

@@ -1,6 +1,7 @@
 import type { CDPSession, Page } from 'puppeteer-core';
 import { ConsoleCollector } from '../collectors/console.js';
 import { Dialogs, describeDialog } from './dialogs.js';
+import { Emulation } from './emulation.js';
 import { ElementIds } from './elementIds.js';
 import { Frames, type FrameDocument } from './frames.js';
 import { Lock } from './lock.js';
@@ -22,6 +23,7 @@ export class SessionPage {
   readonly dialogs: Dialogs;
   readonly elements: ElementIds;
   readonly frames: Frames;
+  readonly emulation: Emulation;
   readonly #lock = new Lock();
   #awake: Promise<void> | undefined;
 
@@ -33,6 +35,7 @@ export class SessionPage {
     this.console = new ConsoleCollector(cdp);
     this.network = new NetworkCollector(cdp);
     this.dialogs = new Dialogs(cdp);
+    this.emulation = new Emulation(page, cdp);
     const elements = new ElementIds();
     this.elements = elements;
     this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
@@ -101,6 +104,8 @@ export class SessionPage {
   async dispose(): Promise<void> {
     this.console.dispose();
     this.network.dispose();
+    // Not waited for: a page that hangs would not answer. In a profile, the tab stays.
+    void this.emulation.reset().catch(ignoreGone);
     if (!this.cdp.detached) await this.cdp.detach().catch(ignoreGone);
   }
 }
