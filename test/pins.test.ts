@@ -192,6 +192,8 @@ describe('pinned', () => {
       'emulate',
       'emulate_cpu',
       'emulate_network',
+      'inspect_page_storage',
+      'set_page_storage',
       'install_extension',
       'list_extensions',
       'evaluate_in_extension',

@@ -8,6 +8,7 @@ import { navigationTools } from './navigation.js';
 import { networkTools } from './network.js';
 import { pageTools } from './pages.js';
 import { sessionTools } from './session.js';
+import { storageTools } from './storage/index.js';
 
 /** Every tool of this package, in the order in which clients list them. */
 export const allTools: readonly Tool[] = [
@@ -19,5 +20,6 @@ export const allTools: readonly Tool[] = [
   ...consoleTools,
   ...networkTools,
   ...emulationTools,
+  ...storageTools,
   ...extensionTools,
 ];

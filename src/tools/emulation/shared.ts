@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { networkPresets, type EmulationSettings } from '../../browser/page/emulation.js';
+import { networkPresets } from '../../browser/page/emulation.js';
 import type { SessionPage } from '../../browser/page/page.js';
 import type { ToolAnswer } from '../defineTool.js';
 
@@ -19,6 +19,6 @@ export function answerEmulation(page: SessionPage): ToolAnswer<z.input<typeof em
   };
 }
 
-function textOf(value: EmulationSettings[keyof EmulationSettings]): string {
+function textOf(value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
