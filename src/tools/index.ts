@@ -4,6 +4,7 @@ import { emulationTools } from './emulation/index.js';
 import { extensionTools } from './extensions/index.js';
 import { inputTools } from './input/index.js';
 import { lookTools } from './look.js';
+import { memoryTools } from './memory/index.js';
 import { navigationTools } from './navigation.js';
 import { networkTools } from './network.js';
 import { pageTools } from './pages.js';
@@ -19,6 +20,7 @@ export const allTools: readonly Tool[] = [
   ...inputTools,
   ...consoleTools,
   ...networkTools,
+  ...memoryTools,
   ...emulationTools,
   ...storageTools,
   ...extensionTools,
