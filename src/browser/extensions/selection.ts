@@ -6,6 +6,8 @@ export interface SelectedContext {
   readonly extensionId: string;
   readonly kind: ContextKind;
   readonly url: string;
+  /** The session's page that shows it, or that its content script runs in. */
+  readonly pageId?: number;
 }
 
 /** The context that a session works on when none is named. Owned by its browser, and lost with it. */
@@ -18,9 +20,5 @@ export class ContextSelection {
 
   select(context: SelectedContext): void {
     this.#selected = context;
-  }
-
-  clear(): void {
-    this.#selected = undefined;
   }
 }
