@@ -8,6 +8,7 @@ import { memoryTools } from './memory/index.js';
 import { navigationTools } from './navigation.js';
 import { networkTools } from './network.js';
 import { pageTools } from './pages.js';
+import { performanceTools } from './performance/index.js';
 import { sessionTools } from './session.js';
 import { storageTools } from './storage/index.js';
 
@@ -20,6 +21,7 @@ export const allTools: readonly Tool[] = [
   ...inputTools,
   ...consoleTools,
   ...networkTools,
+  ...performanceTools,
   ...memoryTools,
   ...emulationTools,
   ...storageTools,

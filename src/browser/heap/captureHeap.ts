@@ -23,10 +23,12 @@ export async function* captureHeap({ page, signal, progress }: HeapCapture): Asy
   const waiting: Buffer[] = [];
   let bytes = 0;
   const more = new EventTarget();
+  const overrun = new AbortController();
   cdp.on('HeapProfiler.addHeapSnapshotChunk', ({ chunk }) => {
     const part = Buffer.from(chunk);
     bytes += part.length;
-    if (bytes <= maxWaitingBytes) waiting.push(part);
+    if (bytes > maxWaitingBytes) overrun.abort(tooLarge());
+    else waiting.push(part);
     more.dispatchEvent(new Event('more'));
   });
   cdp.on('HeapProfiler.reportHeapSnapshotProgress', ({ done, total }) => progress(done, total));
@@ -35,7 +37,7 @@ export async function* captureHeap({ page, signal, progress }: HeapCapture): Asy
     const ended = taking.then(() => 'ended' as const);
     for (let next: unknown; next !== 'ended' || waiting.length > 0;) {
       if (waiting.length === 0) next = await untilAborted(Promise.race([once(more, 'more'), ended]), signal);
-      if (bytes > maxWaitingBytes) throw new ToolError('The heap is too large: it came faster than it could be kept.');
+      overrun.signal.throwIfAborted();
       for (const part of waiting.splice(0)) {
         yield part;
         bytes -= part.length;
@@ -44,6 +46,10 @@ export async function* captureHeap({ page, signal, progress }: HeapCapture): Asy
   } finally {
     await detach(cdp);
   }
+}
+
+function tooLarge(): ToolError {
+  return new ToolError('The heap is too large: it came faster than it could be kept. Try a smaller page.');
 }
 
 /** Ends the session; one whose page has gone has ended. */

@@ -6,6 +6,7 @@ import { ElementIds } from './elementIds.js';
 import { Frames, type FrameDocument } from './frames.js';
 import { Lock } from './lock.js';
 import { NetworkCollector } from '../collectors/network.js';
+import { Tracing } from '../tracing/tracing.js';
 import { ToolError } from '../../errors.js';
 
 /**
@@ -24,6 +25,7 @@ export class SessionPage {
   readonly elements: ElementIds;
   readonly frames: Frames;
   readonly emulation: Emulation;
+  readonly tracing: Tracing;
   readonly #lock = new Lock();
   #awake: Promise<void> | undefined;
 
@@ -36,6 +38,7 @@ export class SessionPage {
     this.network = new NetworkCollector(cdp);
     this.dialogs = new Dialogs(cdp);
     this.emulation = new Emulation(page, cdp);
+    this.tracing = new Tracing(page);
     const elements = new ElementIds();
     this.elements = elements;
     this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
@@ -106,6 +109,7 @@ export class SessionPage {
     this.network.dispose();
     // Not waited for: a page that hangs would not answer. In a profile, the tab stays.
     void this.emulation.reset().catch(ignoreGone);
+    await this.tracing.dispose();
     if (!this.cdp.detached) await this.cdp.detach().catch(ignoreGone);
   }
 }
