@@ -1,11 +1,14 @@
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { untilAborted } from '../protocol/abort.js';
 import { unlessGone } from '../protocol/sessions.js';
-import { CallLog } from './callLog.js';
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+import { CallLog, type Trace } from './callLog.js';
 import { ContextFollower } from './contextFollower.js';
 import { originOf } from './extensions.js';
 import { ExtensionLog } from './extensionLog.js';
 import { MessageLog } from './messageLog.js';
+import { WorkerWatch, type WorkerState } from './serviceWorkers.js';
+import { WorkerRegistry } from './workerRegistry.js';
 import { StorageWatch } from './storageWatch.js';
 
 /** Popups begin as `other`, and offscreen documents are `background_page`. */
@@ -26,12 +29,14 @@ export class ExtensionActivity {
   readonly #followers = new Map<string, ContextFollower>();
   /** Why each extension's worker is kept awake. */
   readonly #awake = new Map<string, Set<'trace' | 'logs'>>();
+  readonly #registry: WorkerRegistry;
   #root: Promise<CDPSession> | undefined;
   #closed = false;
 
   constructor(browser: Browser) {
     this.#browser = browser;
     this.storage = new StorageWatch(browser);
+    this.#registry = new WorkerRegistry(browser);
   }
 
   /** Follows what is open and what will be. Does nothing when it does so already. */
@@ -43,8 +48,19 @@ export class ExtensionActivity {
     await untilAborted(this.#root, signal);
   }
 
+  /** Takes over what the extension's worker has logged, if it runs and is not followed anyway. Answers its state. */
+  async readWorker(scope: ProtocolScope, extensionId: string): Promise<WorkerState> {
+    const watch = await WorkerWatch.open(scope);
+    const targetId = watch.targetId(extensionId);
+    if (targetId !== undefined && !this.isKeptAwake(extensionId)) {
+      await this.logs.takeFromWorker(scope, extensionId, targetId);
+    }
+    return watch.state(extensionId);
+  }
+
   /** Traces the `chrome.*` calls of an extension, also those of its worker, which stays awake meanwhile. */
-  async startTrace(extensionId: string, filter: string): Promise<void> {
+  async startTrace(scope: ProtocolScope, { extensionId, filter }: Trace): Promise<void> {
+    await this.readWorker(scope, extensionId);
     this.calls.start({ extensionId, filter });
     await this.#retrace(extensionId);
     await this.keepAwake(extensionId, 'trace', true);
@@ -67,6 +83,8 @@ export class ExtensionActivity {
     const reasons = this.#awake.get(extensionId) ?? new Set();
     if (on) this.#awake.set(extensionId, reasons.add(reason));
     else if (reasons.delete(reason) && reasons.size === 0) this.#awake.delete(extensionId);
+    if (this.#awake.size > 0) await this.#registry.open();
+    else await this.#registry.close();
     await this.#attach();
     const idle = [...this.#followers].filter(
       ([, { target }]) => target.type === 'service_worker' && !this.#wants(target),
@@ -74,10 +92,16 @@ export class ExtensionActivity {
     await Promise.all(idle.map(([sessionId]) => this.#letGo(sessionId)));
   }
 
+  /** The files of an extension that run in a page, in the extension's world or the page's own. */
+  scriptsIn(targetId: string, extensionId: string): string[] {
+    const followers = [...this.#followers.values()].filter(({ target }) => target.targetId === targetId);
+    return followers.flatMap((follower) => follower.scripts(extensionId));
+  }
+
   /** Ends all protocol sessions. What was collected stays readable. Idempotent; never rejects. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.storage.close();
+    await Promise.all([this.storage.close(), this.#registry.close()]);
     const root = await this.#root?.catch(() => undefined);
     for (const follower of this.#followers.values()) follower.stop();
     this.#followers.clear();
@@ -117,6 +141,8 @@ export class ExtensionActivity {
     if (session === undefined || session === null || this.#followers.has(sessionId)) return;
     const wanted = this.#wants(target);
     if (wanted) this.#followers.set(sessionId, new ContextFollower(target, session, this));
+    // A session that outlives its worker would hold the next one at its start.
+    if (wanted && target.type === 'service_worker') this.#registry.onEnd(target, () => void this.#letGo(sessionId));
     void unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
     if (!wanted) void unlessGone(root.send('Target.detachFromTarget', { sessionId }));
   }

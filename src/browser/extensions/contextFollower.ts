@@ -18,6 +18,8 @@ interface World extends Reporter {
   readonly worker: string | undefined;
   readonly session: CDPSession;
   readonly contextId: number;
+  /** Of a content script's world; others have none. */
+  readonly contextName: string;
 }
 
 const scheme = 'chrome-extension://';
@@ -37,6 +39,8 @@ export class ContextFollower {
   readonly #following: Following;
   readonly #worlds = new Map<string, World>();
   readonly #frames = new Map<string, string>();
+  /** Files of extensions that were run, by context: also in the page's own world. */
+  readonly #scripts = new Map<string, Set<string>>();
   readonly #breakpoints = new Map<CDPSession, string>();
   readonly #releasing = new Set<CDPSession>();
 
@@ -56,6 +60,13 @@ export class ContextFollower {
     await Promise.all(sessions.map(({ session }) => this.#breakAtStart(session)));
     const worlds = [...this.#worlds.values()].filter((world) => world.extensionId === extensionId);
     await Promise.all(worlds.map((world) => this.#instrument(world)));
+  }
+
+  /** The files of an extension that run in the documents that are open here now. */
+  scripts(extensionId: string): string[] {
+    const prefix = `${scheme}${extensionId}/`;
+    const urls = new Set([...this.#scripts.values()].flatMap((all) => [...all]));
+    return [...urls].filter((url) => url.startsWith(prefix)).map((url) => url.slice(prefix.length));
   }
 
   stop(): void {
@@ -94,9 +105,12 @@ export class ContextFollower {
       'Page.frameDetached': ({ frameId }) => void this.#frames.delete(frameId),
       'Runtime.executionContextCreated': ({ context }) => this.#enter(session, context),
       'Runtime.executionContextDestroyed': ({ executionContextId }) =>
-        void this.#worlds.delete(keyOf(session, executionContextId)),
-      'Runtime.executionContextsCleared': () => {
-        for (const [key, world] of this.#worlds) if (world.session === session) this.#worlds.delete(key);
+        this.#forget((key) => key === keyOf(session, executionContextId)),
+      'Runtime.executionContextsCleared': () => this.#forget((key) => key.startsWith(keyOf(session, ''))),
+      'Debugger.scriptParsed': ({ url, executionContextId }) => {
+        if (!url.startsWith(scheme)) return;
+        const key = keyOf(session, executionContextId);
+        this.#scripts.set(key, (this.#scripts.get(key) ?? new Set()).add(url));
       },
       'Runtime.bindingCalled': ({ name, payload, executionContextId }) => {
         const world = worldOf(executionContextId);
@@ -126,9 +140,14 @@ export class ContextFollower {
     const extensionId = context.origin.slice(scheme.length, scheme.length + 32);
     const key = keyOf(session, context.id);
     const worker = this.target.type === 'service_worker' ? this.target.targetId : undefined;
-    const world = { extensionId, key, worker, session, contextId: context.id, name: this.#nameOf(context) };
+    const { id: contextId, name: contextName } = context;
+    const world = { extensionId, key, worker, session, contextId, contextName, name: this.#nameOf(context) };
     this.#worlds.set(key, world);
     void this.#instrument(world);
+  }
+
+  #forget(isGone: (key: string) => boolean): void {
+    for (const map of [this.#worlds, this.#scripts]) for (const key of map.keys()) if (isGone(key)) map.delete(key);
   }
 
   /** `service_worker`, `content_script ADDRESS`, or a document's path in the extension. */
@@ -139,12 +158,14 @@ export class ContextFollower {
     return type === 'isolated' ? `content_script ${url}` : pathOf(url);
   }
 
-  async #instrument({ session, contextId, extensionId }: World): Promise<void> {
+  async #instrument({ session, contextId, extensionId, contextName }: World): Promise<void> {
+    // By name it is in no other world of the page; documents of the extension, which have none, are its own throughout.
+    const world = contextName === '' ? {} : { executionContextName: contextName };
     const run = (expression: string): Promise<unknown> =>
       unlessGone(session.send('Runtime.evaluate', { expression, contextId, silent: true }));
     await Promise.all([
       run(instrumentation(this.#to.calls.trace(extensionId) !== undefined)),
-      unlessGone(session.send('Runtime.addBinding', { name: bindingName, executionContextId: contextId })),
+      unlessGone(session.send('Runtime.addBinding', { name: bindingName, ...world })),
       run(flushing),
     ]);
   }
@@ -167,7 +188,7 @@ export class ContextFollower {
   }
 }
 
-const keyOf = (session: CDPSession, contextId: number): string => `${session.id()} ${contextId}`;
+const keyOf = (session: CDPSession, contextId: number | ''): string => `${session.id()} ${contextId}`;
 
 function pathOf(url: string): string {
   return URL.canParse(url) ? new URL(url).pathname : url;

@@ -1,5 +1,11 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
-import { describeException, describeLogEntry, describeRuntimeCall, type Said } from '../collectors/consoleMessage.js';
+import {
+  describeException,
+  describeLogEntry,
+  describeRuntimeCall,
+  type Said,
+  type StackFrame,
+} from '../collectors/consoleMessage.js';
 import { Ring, type RingReading } from '../collectors/ring.js';
 import { writeValue } from '../collectors/valueText.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
@@ -32,9 +38,27 @@ export class ExtensionLog {
   readonly #ring = new Ring<ExtensionLogEntry>({ ...limits, sizeOf });
   /** The time of the newest entry of each worker, by target. */
   readonly #newest = new Map<string, number>();
+  /** The newest entry at the time the errors of an extension were cleared. */
+  readonly #forgotten = new Map<string, number>();
 
   read(since?: string): RingReading<ExtensionLogEntry> {
     return this.#ring.read(since);
+  }
+
+  /** The uncaught errors of one extension that are kept, without those from before `forgetErrors`. */
+  errors(extensionId: string): ExtensionLogEntry[] {
+    const forgotten = this.#forgotten.get(extensionId) ?? 0;
+    return this.#ring
+      .read()
+      .entries.filter(
+        ({ id, value }) => id > forgotten && value.extensionId === extensionId && value.type === 'exception',
+      )
+      .map(({ value }) => value);
+  }
+
+  /** Counts the errors so far as dealt with. They stay in the timeline. */
+  forgetErrors(extensionId: string): void {
+    this.#forgotten.set(extensionId, this.#ring.last()?.id ?? 0);
   }
 
   noteCall(event: ConsoleCall, from: Logger): void {
@@ -42,7 +66,10 @@ export class ExtensionLog {
   }
 
   noteException(event: Protocol.Runtime.ExceptionThrownEvent, from: Logger): void {
-    this.#note(describeException(event), from);
+    const said = describeException(event);
+    const { description } = event.exceptionDetails.exception ?? {};
+    const stack = said.stack.length > 0 ? said.stack : framesIn(description ?? '');
+    this.#note({ ...said, stack, location: stack[0] ?? said.location }, from);
   }
 
   noteEntry(entry: Protocol.Log.LogEntry, from: Logger): void {
@@ -111,6 +138,15 @@ async function readValue(session: CDPSession, object: Protocol.Runtime.RemoteObj
   if (answer?.exceptionDetails !== undefined || typeof text !== 'string') return;
   delete object.preview;
   object.description = text;
+}
+
+/** What was thrown before anybody listened has its stack only in words. */
+function framesIn(description: string): StackFrame[] {
+  return [...description.matchAll(/^\s+at (?:(.+?) \()?(\S+?):(\d+):(\d+)\)?$/gm)].map(
+    ([, functionName = '(anonymous)', url = '', line, column]) => {
+      return { functionName, url, line: Number(line), column: Number(column) };
+    },
+  );
 }
 
 function sizeOf({ text, args, stack, context }: ExtensionLogEntry): number {

@@ -162,7 +162,9 @@ const instrument = /* javascript */ `(binding, tracing) => {
     watchCalls(api, []);
   }
 
-  const flush = () => { for (const text of waiting.splice(0)) globalThis[binding](text); };
+  const flush = () => {
+    if (typeof globalThis[binding] === 'function') waiting.splice(0).forEach((text) => globalThis[binding](text));
+  };
   Object.defineProperty(globalThis, mark, { value: { trace, flush } });
   watchSending(runtime, 'runtime.sendMessage');
   watchSending(api.tabs, 'tabs.sendMessage');

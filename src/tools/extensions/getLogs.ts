@@ -2,7 +2,6 @@ import { z } from 'zod';
 import type { RingEntry } from '../../browser/collectors/ring.js';
 import type { ExtensionLogEntry } from '../../browser/extensions/extensionLog.js';
 import { findExtension } from '../../browser/extensions/extensions.js';
-import { WorkerWatch } from '../../browser/extensions/serviceWorkers.js';
 import { withProtocol } from '../../browser/protocol/protocolScope.js';
 import { placeText } from '../console.js';
 import { defineTool } from '../defineTool.js';
@@ -43,11 +42,8 @@ export const getExtensionLogsTool = defineTool({
     const { activity } = browser;
     const state = await withProtocol(browser.browser, signal, async (scope) => {
       await findExtension(scope, id);
-      const watch = await WorkerWatch.open(scope);
-      const targetId = watch.targetId(id);
-      // Before it is followed: what it has said so far is then known.
-      if (targetId !== undefined && !activity.isKeptAwake(id)) await activity.logs.takeFromWorker(scope, id, targetId);
-      return watch.state(id);
+      // Before it is followed: then it is told without the values.
+      return activity.readWorker(scope, id);
     });
     if (args.keepAlive !== undefined) await activity.keepAwake(id, 'logs', args.keepAlive);
     const listing = listOf(

@@ -3,7 +3,7 @@ import type { RingEntry } from '../../browser/collectors/ring.js';
 import type { ExtensionActivity } from '../../browser/extensions/activity.js';
 import type { ApiCall } from '../../browser/extensions/callLog.js';
 import { findExtension } from '../../browser/extensions/extensions.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
 import { defineTool } from '../defineTool.js';
 import { listingInput, listingOutput, listOf, oneLine, timeText } from '../listing.js';
@@ -35,10 +35,13 @@ export const traceApiCallsTool = defineTool({
   }),
   output: z.object({ tracing: z.boolean(), calls: z.array(row), ...listingOutput }),
   annotations: { readOnlyHint: false },
-  async handler({ extensionId: id, action, filter, ...args }, { browser, signal }) {
+  async handler({ extensionId: id, action, filter: asked, ...args }, { browser, signal }) {
     const { activity } = browser;
-    const { name } = await withProtocol(browser.browser, signal, (scope) => findExtension(scope, id));
-    const said = await act(activity, { action, filter, id, name });
+    const filter = asked.replace(/^chrome\./, '');
+    const said = await withProtocol(browser.browser, signal, async (scope) => {
+      const { name } = await findExtension(scope, id);
+      return act(scope, activity, { action, filter, id, name });
+    });
     const listing = listOf(
       activity.calls.read(args.since),
       ({ extensionId: owner, api }) => owner === id && api.startsWith(filter),
@@ -56,12 +59,13 @@ export const traceApiCallsTool = defineTool({
 });
 
 async function act(
+  scope: ProtocolScope,
   activity: ExtensionActivity,
   { action, filter, id, name }: { action: string; filter: string; id: string; name: string },
 ): Promise<string[]> {
   const what = `chrome.${filter}${filter === '' ? '*' : '…'} calls of "${name}"`;
   if (action === 'start') {
-    await activity.startTrace(id, filter.replace(/^chrome\./, ''));
+    await activity.startTrace(scope, { extensionId: id, filter });
     return [`Tracing ${what} from now on. Its service worker stays awake until you stop.`];
   }
   const tracing = activity.calls.trace(id) !== undefined;
