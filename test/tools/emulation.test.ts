@@ -96,13 +96,15 @@ test('emulate_network cuts the network and gives it back', async () => {
 });
 
 test('emulate_cpu makes the same work take longer', async () => {
-  const work =
-    '() => { const start = performance.now(); for (let i = 0; i < 2e7; i++); return performance.now() - start }';
-  await run(work);
+  const work = `() => Math.min(...[1, 2, 3].map(() => {
+    const start = performance.now();
+    for (let i = 0; i < 1e7; i++);
+    return performance.now() - start;
+  }))`;
   const fast = Number(await run(work));
   const { structured } = await harness.run('emulate_cpu', { cpuThrottlingRate: 20 });
   expect(structured).toEqual({ emulated: { cpuThrottlingRate: 20 } });
-  expect(Number(await run(work))).toBeGreaterThan(3 * fast);
+  expect(Number(await run(work))).toBeGreaterThan(2 * fast);
 });
 
 test('a page that closes or another one is not touched by it', async () => {
