@@ -34,8 +34,8 @@ export interface PageServer {
 }
 
 /**
- * Serves the sample pages on a free loopback port, with `/echo` (answers what it was sent), `/slow?ms=` and
- * `/status?code=`. Owned and closed by the caller.
+ * Serves the sample pages on a free loopback port, with `/echo` (answers what it was sent), `/slow?ms=`,
+ * `/status?code=` and `/bytes?base64=`. Owned and closed by the caller.
  */
 export async function startPageServer(): Promise<PageServer> {
   const server = createServer((request, response) => {
@@ -65,6 +65,11 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (url.pathname === '/status') {
     const code = Number(url.searchParams.get('code') ?? 500);
     response.writeHead(code, { 'content-type': 'text/plain' }).end(`status ${code}`);
+    return;
+  }
+  if (url.pathname === '/bytes') {
+    const bytes = Buffer.from(url.searchParams.get('base64') ?? '', 'base64');
+    response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(bytes);
     return;
   }
   const path = join(pages, normalize(url.pathname === '/' ? '/index.html' : url.pathname));

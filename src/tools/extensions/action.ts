@@ -6,13 +6,10 @@ import { actionOutput, answerAction, includeSnapshot, shortUrl, type ActionOutpu
 import { defineTool, type BrowserToolContext, type ToolAnswer } from '../defineTool.js';
 import { count, extensionId } from './shared.js';
 
-const input = z.strictObject({
-  extensionId,
-  pageId: z.int().min(1).optional().describe('Tab; default: the selected page'),
-  includeSnapshot,
-});
+const input = z.strictObject({ extensionId, pageId: z.int().min(1).optional() });
+const popupInput = input.extend({ includeSnapshot });
 
-type Args = z.output<typeof input>;
+type Args = z.output<typeof popupInput>;
 
 /** `pageId` is the popup's if there is one, else that of the tab. */
 const output = actionOutput.extend({ pageId: z.int(), popup: z.boolean() });
@@ -35,8 +32,8 @@ export const openExtensionPopupTool = defineTool({
   name: 'open_extension_popup',
   group: 'extension',
   needs: 'process',
-  description: 'Open the popup over a tab and select it as a page: snapshot, click and the like work in it',
-  input,
+  description: 'Open the popup over a tab and select it: page tools work in it',
+  input: popupInput,
   output,
   annotations: { readOnlyHint: false },
   async handler(args, context) {

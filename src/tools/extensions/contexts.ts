@@ -64,7 +64,7 @@ export const switchExtensionContextTool = defineTool({
   name: 'switch_extension_context',
   group: 'extension',
   needs: 'process',
-  description: 'Select the context that evaluate_in_extension works in; one that is a page becomes the selected page',
+  description: 'Select the context for evaluate_in_extension, and its page',
   input: z.strictObject({ contextId: z.string().describe('From list_extension_contexts') }),
   output: row,
   annotations: { readOnlyHint: false, idempotentHint: true },

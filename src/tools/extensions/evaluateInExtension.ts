@@ -18,10 +18,10 @@ import { extensionId } from './shared.js';
 const target = z.enum(['service_worker', 'popup', 'options', 'side_panel', 'offscreen', 'content_script']);
 
 const input = z.strictObject({
-  extensionId: extensionId.optional().describe('Default: that of the selected context'),
-  expression: z.string().min(1).describe('JavaScript, may await; a function is called. chrome.* is there'),
-  target: target.optional().describe('Default: the selected context, else service_worker'),
-  pageId: z.number().int().min(1).optional().describe('For content_script; default: the selected page'),
+  extensionId: extensionId.optional(),
+  expression: z.string().min(1).describe('JavaScript, may await; a function is called'),
+  target: target.optional().describe('Default: the selected context, or service_worker'),
+  pageId: z.number().int().min(1).optional().describe('For content_script'),
 });
 
 type Args = z.output<typeof input>;

@@ -6,8 +6,10 @@ import { withProtocol } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
 import { actionOutput, answerOutcome, includeSnapshot } from '../answers.js';
 import { defineTool } from '../defineTool.js';
-import { loadTimeout, navigationTimeoutMs } from '../navigationRules.js';
 import { extensionId } from './shared.js';
+
+/** Its files are on this machine. */
+const loadMs = 15_000;
 
 const named: readonly ContextKind[] = ['options', 'side_panel', 'popup'];
 
@@ -18,20 +20,18 @@ export const openExtensionPageTool = defineTool({
   description: 'Open a page of an extension in a tab and select it',
   input: z.strictObject({
     extensionId,
-    page: z.string().min(1).default('options').describe('options, side_panel, popup, or a path like debug.html?x=1'),
+    page: z.string().min(1).default('options').describe('options, side_panel, popup, or a path'),
     includeSnapshot,
-    timeout: loadTimeout,
   }),
   output: actionOutput.extend({ pageId: z.int() }),
   annotations: { readOnlyHint: false },
-  timeoutMs: navigationTimeoutMs,
-  async handler({ extensionId: id, page: wanted, timeout, includeSnapshot: snapshot }, { browser, signal }) {
+  async handler({ extensionId: id, page: wanted, includeSnapshot: snapshot }, { browser, signal }) {
     const extension = await withProtocol(browser.browser, signal, (scope) => findEnabledExtension(scope, id));
     const url = await urlOf(extension, wanted);
     const page = await browser.newPage({ signal });
     try {
       const { text, structured } = await page.locked(signal, async () => {
-        const outcome = await navigate(page, url, { signal, timeoutMs: timeout });
+        const outcome = await navigate(page, url, { signal, timeoutMs: loadMs });
         return answerOutcome(page, [`Opened ${url} as page ${page.id}.`], outcome, snapshot);
       });
       return { text, structured: { ...structured, pageId: page.id } };
