@@ -123,13 +123,13 @@ function* mismatches(script: ContentScript, url: URL): Generator<string> {
 
 /** What almost fits says most. */
 function hint(matches: readonly string[], url: URL): string {
+  if (!/^https?:$/.test(url.protocol)) return '';
   const other = new URL(url);
   other.protocol = url.protocol === 'http:' ? 'https:' : 'http:';
-  if (matchesAny(matches, other)) return `: the scheme differs, use *://`;
-  const root = new URL(url.origin);
+  if (matchesAny(matches, other)) return ': the scheme differs, use *://';
   const withPath = matches.find((pattern) => matchesAny([pattern.replace(/^([^:]+:\/\/[^/]+).*$/, '$1/*')], url));
   if (withPath !== undefined) return `: the path of ${withPath} differs, end it with *`;
-  const below = matches.find((pattern) => matchesAny([pattern.replace('://', '://*.')], root));
+  const below = matches.find((pattern) => matchesAny([pattern.replace('://', '://*.')], url));
   return below === undefined ? '' : `: ${below} leaves out subdomains, use *.`;
 }
 
