@@ -50,7 +50,10 @@ test('a snapshot counts what the page made, is kept as DevTools reads it, and co
   expect(none.structured).toMatchObject({ matching: 0, detachedNodes: 40, classes: [], detached: [] });
 
   await leak(25);
-  const second = await harness.run('take_heapsnapshot');
+  const steps: number[] = [];
+  const progress = (done: number, total?: number) => void steps.push(done / (total ?? Number.NaN));
+  const second = await harness.run('take_heapsnapshot', {}, { progress });
+  expect(steps.at(-1)).toBe(1);
   const compared = await harness.run('compare_heapsnapshots', { limit: 200 });
   expect(compared.structured).toMatchObject({ base: link?.uri, current: second.structured['uri'] });
   expect(compared.structured['grown']).toContainEqual({ name: 'LeakedNote', count: 25, bytes: expect.any(Number) });

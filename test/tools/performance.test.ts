@@ -42,7 +42,16 @@ test('before there is a trace, the tools that need one say how to make it', asyn
 });
 
 test('a load gives LCP with its phases, CLS and named insights, and the trace is kept', async () => {
-  const { text, structured, resources } = await harness.run('performance_start_trace');
+  const steps: unknown[] = [];
+  const progress = (...step: unknown[]) => void steps.push(step);
+  const { text, structured, resources } = await harness.run('performance_start_trace', {}, { progress });
+  expect(steps).toEqual([
+    [0, 4, 'starting'],
+    [1, 4, 'recording'],
+    [2, 4, 'reading the trace'],
+    [3, 4, 'analysing the trace'],
+    [4, 4, 'done'],
+  ]);
   const sets = z
     .array(
       z.object({ id: z.string(), url: z.string(), lcpMs: z.number(), cls: z.number(), insights: z.array(z.unknown()) }),
@@ -82,6 +91,14 @@ test('between start and stop the page can be used, and INP tells where the time 
   const details = await harness.text('performance_analyze_insight', { insightName: 'INPBreakdown' });
   expect(Number(/mainThreadHandlingMs: ([\d.]+)/.exec(details)?.[1])).toBeGreaterThanOrEqual(100);
   expect(await harness.refusal('performance_stop_trace')).toContain('not being traced');
+});
+
+test('a page that goes to another site, and so to another process, stays in its trace', async () => {
+  await harness.run('performance_start_trace', { reload: false, autoStop: false });
+  const url = `${pages.url.replace('127.0.0.1', 'localhost')}/performance.html`;
+  await harness.run('navigate_page', { url });
+  const { structured } = await harness.run('performance_stop_trace');
+  expect(structured['insightSets']).toContainEqual(expect.objectContaining({ url, lcpMs: expect.any(Number) }));
 });
 
 test('an unknown insight or set is answered with those that there are', async () => {

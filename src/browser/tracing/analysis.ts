@@ -2,6 +2,8 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { z } from 'zod';
+import { ToolError } from '../../errors.js';
+import { Lock } from '../page/lock.js';
 import { analysisWorker } from './analysisWorker.js';
 
 /** The engine keeps several copies of the events; a trace that needs more than this ends its thread, not the server. */
@@ -43,11 +45,20 @@ export type Insight = z.infer<typeof insightSchema>;
 
 const messageSchema = z.object({ trace: z.instanceof(Uint8Array), analysis: analysisSchema });
 
+type Analysed = z.infer<typeof messageSchema>;
+
+/** One at a time in this process: each may need as much memory as that. */
+const turns = new Lock();
+
 /**
  * Analyses a gzipped trace in a thread of its own, so that other sessions do not wait for it, and answers it with what
- * belongs to other pages left out. Aborting ends the thread.
+ * belongs to other pages left out. Aborting ends the thread. Throws a ToolError when the trace is too large.
  */
-export function analyseTrace(trace: Buffer, signal: AbortSignal): Promise<z.infer<typeof messageSchema>> {
+export function analyseTrace(trace: Buffer, signal: AbortSignal): Promise<Analysed> {
+  return turns.run(signal, () => runThread(trace, signal));
+}
+
+function runThread(trace: Buffer, signal: AbortSignal): Promise<Analysed> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const engine = pathToFileURL(createRequire(import.meta.url).resolve('@paulirish/trace_engine')).href;
@@ -74,9 +85,16 @@ export function analyseTrace(trace: Buffer, signal: AbortSignal): Promise<z.infe
     });
     worker.once('error', (error) => {
       end();
-      reject(error);
+      reject(isOutOfMemory(error) ? new ToolError(tooLarge, { cause: error }) : error);
     });
     // Comes last, and says nothing new unless nothing came before.
     worker.once('exit', (code) => reject(new Error(`The analysis ended with code ${code} and no result.`)));
   });
+}
+
+const tooLarge = 'The trace is too large to be analysed. Record a shorter time.';
+
+function isOutOfMemory(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return error.code === 'ERR_WORKER_OUT_OF_MEMORY' || error.code === 'ERR_STRING_TOO_LONG';
 }

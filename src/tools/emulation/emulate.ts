@@ -8,13 +8,20 @@ import { answerEmulation, cpuThrottlingRate, emulationOutput, networkConditions 
 const viewport = z.strictObject({
   width: z.int().min(1).max(10_000),
   height: z.int().min(1).max(10_000),
-  deviceScaleFactor: z.number().min(0.1).max(10).optional(),
+  deviceScaleFactor: z.number().positive().optional(),
   mobile: z.boolean().optional(),
   touch: z.boolean().optional(),
 });
 
-/** A token of RFC 9110, section 5.1, and a value without control characters: what Chrome takes without a protocol error. */
-const headers = z.record(z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/), z.string().regex(/^[^\r\n\0]*$/));
+const headerName = /^[\w!#$%&'*+.^`|~-]+$/;
+const headerValue = /^[^\r\n\0]*$/;
+
+/** What RFC 9110, section 5, allows: Chrome would drop the rest without a word. */
+const headers = z
+  .record(z.string(), z.string())
+  .refine((given) => Object.entries(given).every(([name, value]) => headerName.test(name) && headerValue.test(value)), {
+    error: 'a header is a token and one line of text',
+  });
 
 export const emulateTool = definePageTool({
   name: 'emulate',
@@ -27,7 +34,7 @@ export const emulateTool = definePageTool({
     geolocation: z
       .strictObject({ latitude: z.number().min(-90).max(90), longitude: z.number().min(-180).max(180) })
       .optional(),
-    userAgent: z.string().max(1_000).optional().describe('"": its own'),
+    userAgent: z.string().optional().describe('"": its own'),
     colorScheme: z.enum(['dark', 'light', 'auto']).optional(),
     viewport: viewport.optional(),
     extraHttpHeaders: headers.optional().describe('{}: none'),

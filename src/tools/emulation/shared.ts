@@ -20,5 +20,5 @@ export function answerEmulation(page: SessionPage): ToolAnswer<z.input<typeof em
 }
 
 function textOf(value: unknown): string {
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }

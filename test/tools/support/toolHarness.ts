@@ -13,6 +13,7 @@ const chromium = process.env['CHROME_PATH'] ?? '/usr/bin/chromium';
 export interface RunOptions {
   readonly signal?: AbortSignal;
   readonly workspace?: readonly string[];
+  readonly progress?: ToolContext['progress'];
 }
 
 export interface ToolHarness {
@@ -108,11 +109,11 @@ function findTool(tools: readonly Tool[], name: string): Tool {
 async function runTool(
   tool: Tool,
   args: Record<string, unknown>,
-  { signal = new AbortController().signal, workspace = [] }: RunOptions,
+  { signal = new AbortController().signal, workspace = [], progress = () => undefined }: RunOptions,
   { browser, resources }: Pick<ToolHarness, 'browser' | 'resources'>,
 ): Promise<ToolAnswer<Record<string, unknown>>> {
   const { pageId, ...checked } = tool.input.parse(args);
-  const context: ToolContext = { session: sessionFacts, signal, workspace, resources, progress: () => undefined };
+  const context: ToolContext = { session: sessionFacts, signal, workspace, resources, progress };
   const call = async (): Promise<ToolAnswer<Record<string, unknown>>> => {
     if (tool.needs === 'nothing') return tool.handler(checked, context);
     if (tool.needs === 'process') await browser.ensureProcess(signal);
