@@ -218,6 +218,15 @@ describe('pinned', () => {
       'open_extension_page',
       'inspect_extension_storage',
       'set_extension_storage',
+      'watch_extension_storage',
+      'monitor_extension_messages',
+      'send_extension_message',
+      'trace_extension_api_calls',
+      'get_extension_logs',
+      'get_extension_runtime_errors',
+      'clear_extension_errors',
+      'inspect_extension_manifest',
+      'check_content_script_injection',
     ]);
   });
 });

@@ -1,5 +1,6 @@
 import type { Browser, CDPSession } from 'puppeteer-core';
 import { z } from 'zod';
+import { ToolError } from '../../errors.js';
 import { Ring, type RingReading } from '../collectors/ring.js';
 import { untilAborted } from '../protocol/abort.js';
 import { ProtocolScope } from '../protocol/protocolScope.js';
@@ -26,6 +27,8 @@ interface Watching {
 const limits = { maxEntries: 1_000, maxBytes: 2 * 1024 ** 2 };
 const maxValueChars = 4_000;
 const openTimeoutMs = 10_000;
+const noStorage =
+  'The extension has no chrome.storage. Add "storage" to permissions in its manifest, then call reload_extension.';
 const bindingName = 'greenroomStorage';
 
 const change = z.object({
@@ -95,7 +98,7 @@ export class StorageWatch {
       await scope.until(session.send('Page.navigate', { url: quietDocument(extensionId) }));
       await scope.until(session.send('Runtime.addBinding', { name: bindingName }));
       const { exceptionDetails } = await scope.until(session.send('Runtime.evaluate', { expression: listen }));
-      if (exceptionDetails) throw new Error('It has no chrome.storage.');
+      if (exceptionDetails) throw new ToolError(noStorage);
       return { scope, session };
     } catch (error) {
       await scope.close();

@@ -1,7 +1,9 @@
 import type { Check } from '../check.js';
 import { consoleChecks } from './console.js';
 import { emulationChecks } from './emulation.js';
+import { extensionActivityChecks } from './extensionActivity.js';
 import { extensionContextChecks } from './extensionContexts.js';
+import { extensionDiagnosisChecks } from './extensionDiagnosis.js';
 import { extensionLifeChecks } from './extensionLife.js';
 import { extensionChecks } from './extensions.js';
 import { extensionStorageChecks } from './extensionStorage.js';
@@ -32,4 +34,6 @@ export const checks: readonly Check[] = [
   ...extensionContextChecks,
   ...extensionUiChecks,
   ...extensionStorageChecks,
+  ...extensionActivityChecks,
+  ...extensionDiagnosisChecks,
 ];
