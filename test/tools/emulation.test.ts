@@ -2,6 +2,7 @@ import { startPageServer, type PageServer } from '../../src/selftest/pageServer.
 import { emulationTools } from '../../src/tools/emulation/index.js';
 import { lookTools } from '../../src/tools/look.js';
 import { navigationTools } from '../../src/tools/navigation.js';
+import { pageTools } from '../../src/tools/pages.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let pages: PageServer;
@@ -10,7 +11,7 @@ let harness: ToolHarness;
 beforeAll(async () => {
   [pages, harness] = await Promise.all([
     startPageServer(),
-    startToolHarness([...emulationTools, ...lookTools, ...navigationTools]),
+    startToolHarness([...emulationTools, ...lookTools, ...navigationTools, ...pageTools]),
   ]);
 });
 
@@ -81,6 +82,15 @@ test('a mobile viewport has touch and the width of the device', async () => {
     true,
   ]);
   expect(await run('() => screen.width')).toBe(390);
+});
+
+test('resize_page sets the same size that emulate tells and takes off', async () => {
+  const own = await run('() => innerWidth');
+  await harness.run('resize_page', { width: 432, height: 500 });
+  expect(await emulated({})).toEqual({ viewport: { width: 432, height: 500 } });
+  expect(await run('() => innerWidth')).toBe(432);
+  await emulated({ reset: true });
+  expect(await run('() => innerWidth')).toBe(own);
 });
 
 test('emulate_network cuts the network and gives it back', async () => {

@@ -58,6 +58,7 @@ export const emulationChecks: readonly Check[] = [
     tool: 'emulate_cpu',
     async run(bench) {
       await bench.openControls();
+      await nothingEmulated(bench);
       const before = await workMs(bench);
       const cpuThrottlingRate = randomInt(10, 20);
       const { text, data } = await bench.call('emulate_cpu', { cpuThrottlingRate });
@@ -73,6 +74,7 @@ export const emulationChecks: readonly Check[] = [
     tool: 'emulate_network',
     async run(bench) {
       await bench.openControls();
+      await nothingEmulated(bench);
       const reachable = 'fetch("/echo").then(() => "there", () => "gone")';
       const { text, data } = await bench.call('emulate_network', { networkConditions: 'Offline' });
       assert.deepEqual(data['emulated'], { networkConditions: 'Offline' });
