@@ -110,7 +110,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
     files: {
       'manifest.json': manifest('Busy', { background: { service_worker: 'worker.js' } }),
       'worker.js':
-        'setInterval(() => { for (let i = 0; i < 50; i++) console.log("line", i, { i }); }, 5); chrome.runtime.onMessage.addListener(() => true);',
+        'setInterval(() => { for (let i = 0; i < 3; i++) console.log("line", i, { i }); }, 5); chrome.runtime.onMessage.addListener(() => true);',
     },
   },
   'huge storage': {
