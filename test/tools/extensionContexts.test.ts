@@ -282,6 +282,35 @@ describe('the popup', () => {
     await tools.browser.closePage(pageId);
   });
 
+  it('that closes itself at once is told as such, and the tab is selected again', async () => {
+    const extensionId = await tools.install(
+      'Shy',
+      { action: { default_popup: 'popup.html' } },
+      {
+        'popup.html': '<script src="popup.js"></script>',
+        'popup.js': 'window.close();',
+      },
+    );
+    const pageId = await openPage('/settled.html');
+    const said = await tools.text('open_extension_popup', { extensionId }).catch(String);
+    expect(said).toMatch(/opened and closed again at once|closed itself/);
+    expect(tools.browser.page().id).toBe(pageId);
+    tools.browser.takeNotices();
+    await tools.run('uninstall_extension', { extensionId });
+    await tools.browser.closePage(pageId);
+  });
+
+  it('over the popup of another extension closes that one', async () => {
+    const extensionId = await tools.install('Another', { action: { default_popup: 'popup.html' } }, files);
+    const pageId = await openPage('/settled.html');
+    await tools.run('open_extension_popup', { extensionId: id });
+    expect(await tools.text('open_extension_popup', { extensionId })).toContain(`over page ${pageId}`);
+    expect((await contexts()).some(({ kind }) => kind === 'popup')).toBe(false);
+    await tools.run('uninstall_extension', { extensionId });
+    expect(tools.browser.page().id).toBe(pageId);
+    await tools.browser.closePage(pageId);
+  });
+
   it('is refused while the extension is disabled, and where there is no action', async () => {
     const extensionId = await tools.install('No action', {});
     expect(await tools.refusal('trigger_extension_action', { extensionId })).toContain('has no action');

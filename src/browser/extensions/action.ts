@@ -1,11 +1,11 @@
-import type { Browser, Target } from 'puppeteer-core';
+import { TargetType, type Browser, type Page, type Target } from 'puppeteer-core';
 import { z } from 'zod';
 import { ToolError } from '../../errors.js';
 import type { SessionBrowser } from '../lease/sessionBrowser.js';
 import type { SessionPage } from '../page/page.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
-import { ExtensionDocument, manifestOf } from './extensionDocument.js';
+import { ExtensionDocument } from './extensionDocument.js';
 import { chromesWords, originOf, type Extension } from './extensions.js';
 
 /** The action as a click on it would find it: for the active tab. */
@@ -48,27 +48,32 @@ export async function clickAction(
   { browser, pageId, popupOnly }: ActionClick,
 ): Promise<Clicked> {
   await browser.ensureFirstPage(scope.signal);
-  const page = pageId === undefined ? await tabBelow(browser, extension) : browser.page(pageId);
+  const page = pageId === undefined ? await tabBelow(browser) : browser.page(pageId);
   const popup = await trigger(scope, extension, page, { browser: browser.browser, popupOnly });
-  return { page, popup: popup && (await scope.until(browser.adoptPopup(popup))) };
+  if (popup === undefined) return { page, popup };
+  const adopted = browser.adoptPopup(popup).catch((error: unknown) => {
+    const words = `The popup of ${extension.name} opened and closed again at once, before it could be looked at.`;
+    throw new ToolError(words, { cause: error });
+  });
+  return { page, popup: await scope.until(adopted) };
 }
 
 /** Closes what `openPopups` finds, and answers how many that were. */
 export async function closePopups(browser: SessionBrowser, extension: Extension): Promise<number> {
-  const popups = await openPopups(browser.browser, extension);
+  const popups = await openPopups(browser.browser, originOf(extension.id));
   for (const popup of popups) {
-    const page = browser.pages().find((own) => own.page.target() === popup);
-    if (page === undefined) await (await popup.asPage()).close();
+    const page = browser.pages().find((own) => own.page === popup);
+    if (page === undefined) await popup.close();
     else await browser.closePage(page.id);
   }
   return popups.length;
 }
 
 /** The selected page; a popup that is selected closes first, which selects the page below it. */
-async function tabBelow(browser: SessionBrowser, extension: Extension): Promise<SessionPage> {
+async function tabBelow(browser: SessionBrowser): Promise<SessionPage> {
   const selected = browser.page();
-  const popups = await openPopups(browser.browser, extension);
-  if (popups.includes(selected.page.target())) await browser.closePage(selected.id);
+  const popups = await openPopups(browser.browser, 'chrome-extension://');
+  if (popups.includes(selected.page)) await browser.closePage(selected.id);
   return browser.page();
 }
 
@@ -98,12 +103,12 @@ async function trigger(
   return undefined;
 }
 
-/** The popups of this extension that are open: documents of its own that are in no tab. */
-async function openPopups(browser: Browser, extension: Extension): Promise<Target[]> {
-  const candidates = browser.targets().filter((target) => isDocumentOf(extension, target));
+/** The popups that are open, of the extensions whose addresses begin so: documents of theirs that are in no tab. */
+async function openPopups(browser: Browser, start: string): Promise<Page[]> {
+  const candidates = browser.targets().filter((target) => isDocument(target) && target.url().startsWith(start));
   // The driver takes as a page what was one from the start; a popup was not.
   const checked = await Promise.all(candidates.map(async (target) => ((await target.page()) === null ? [target] : [])));
-  return checked.flat();
+  return Promise.all(checked.flat().map((popup) => popup.asPage()));
 }
 
 async function openPopup(
@@ -114,10 +119,9 @@ async function openPopup(
 ): Promise<Target> {
   const before = new Set(browser.targets());
   const limit = AbortSignal.any([scope.signal, AbortSignal.timeout(popupMs)]);
-  const opened = browser.waitForTarget((target) => isDocumentOf(extension, target) && !before.has(target), {
-    timeout: popupMs,
-    signal: limit,
-  });
+  const isPopup = (target: Target): boolean =>
+    isDocument(target) && target.url().startsWith(originOf(extension.id)) && !before.has(target);
+  const opened = browser.waitForTarget(isPopup, { timeout: popupMs, signal: limit });
   try {
     const [popup] = await Promise.all([untilAborted(opened, limit), open()]);
     return popup;
@@ -128,9 +132,9 @@ async function openPopup(
   }
 }
 
-function isDocumentOf({ id }: Extension, target: Target): boolean {
-  const url = target.url();
-  return target.type() === 'page' && url.startsWith(`${originOf(id)}/`) && url !== manifestOf(id);
+/** Our own hidden pages stand at manifests. */
+function isDocument(target: Target): boolean {
+  return target.type() === TargetType.PAGE && !target.url().endsWith('/manifest.json');
 }
 
 async function click(scope: ProtocolScope, { id, name }: Extension, targetId: string): Promise<void> {

@@ -50,7 +50,9 @@ function webAddress(address: string): URL {
 async function readBounded(response: Response, address: string): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of response.body ?? []) {
+  // The types of `fetch` leave open what a body yields.
+  const body = response.body as AsyncIterable<Uint8Array> | null;
+  for await (const chunk of body ?? []) {
     bytes += chunk.byteLength;
     if (bytes > maxBytes) throw new ToolError(`${address} has more than ${maxBytes / 1024 / 1024} MB.`);
     chunks.push(chunk);
