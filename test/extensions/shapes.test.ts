@@ -86,8 +86,8 @@ async function sweep(extensionId: string): Promise<Outcome[]> {
   return outcomes;
 }
 
-/** A failure has to say more than that it failed: a sentence that names something. */
-const isHelpful = ({ text }: Outcome): boolean => text.length > 20 && !/undefined|\[object|Protocol error/.test(text);
+/** A failure has to say more than that it failed: a sentence that names something, not an accident of ours. */
+const isHelpful = ({ text }: Outcome): boolean => text.length > 20 && !/: undefined|\[object|Protocol error/.test(text);
 
 const sound = Object.entries(shapes).filter(([, { refused }]) => refused === undefined);
 const broken = Object.entries(shapes).filter(([, { refused }]) => refused !== undefined);

@@ -30,6 +30,9 @@ export type Delivery = z.infer<typeof outcome>;
 
 /** Runs in the sender. */
 const send = /* javascript */ `async (message, tab, timeoutMs) => {
+  if (chrome.runtime?.id === undefined) {
+    return { error: 'Its sender is cut off: the extension was reloaded or disabled since. Reload the page.' };
+  }
   const start = performance.now();
   let timer;
   const late = new Promise((resolve) => {
