@@ -26,7 +26,7 @@ export const checkInjectionTool = defineTool({
   name: 'check_content_script_injection',
   group: 'extension',
   needs: 'process',
-  description: 'Which content scripts match a page or URL, why or why not, and which really run there',
+  description: 'Which content scripts match a page or URL, why not, and which run there',
   input: z.strictObject({
     extensionId,
     url: z.string().optional().describe('Instead of a page'),

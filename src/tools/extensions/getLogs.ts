@@ -25,15 +25,12 @@ export const getExtensionLogsTool = defineTool({
   name: 'get_extension_logs',
   group: 'extension',
   needs: 'process',
-  description: 'What all contexts of an extension logged and threw, in one timeline',
+  description: 'What all contexts of an extension logged, in one timeline',
   input: z.strictObject({
     extensionId,
     level: level.optional(),
-    context: z.string().optional().describe('Start of its name, as service_worker, content_script, /popup.html'),
-    keepAlive: z
-      .boolean()
-      .optional()
-      .describe('true: miss nothing of the worker, which then never idles; false: let it'),
+    context: z.string().optional().describe('service_worker, content_script, /popup.html…'),
+    keepAlive: z.boolean().optional().describe('Miss nothing of the worker: it never idles then'),
     ...listingInput,
   }),
   output: z.object({ keepAlive: z.boolean(), entries: z.array(row), ...listingOutput }),

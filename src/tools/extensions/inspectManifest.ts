@@ -18,7 +18,7 @@ export const inspectManifestTool = defineTool({
   name: 'inspect_extension_manifest',
   group: 'extension',
   needs: 'process',
-  description: 'Audit manifest, files and code against MV3: permissions, hosts, CSP, icons, paths; each with its fix',
+  description: 'Audit manifest, files and code against MV3; each finding with its fix',
   input: z.strictObject({ extensionId }),
   output: z.object({ findings: z.array(finding), manifest: z.string() }),
   annotations: { readOnlyHint: true },

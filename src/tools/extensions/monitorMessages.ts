@@ -25,8 +25,8 @@ export const monitorMessagesTool = defineTool({
   name: 'monitor_extension_messages',
   group: 'extension',
   needs: 'process',
-  description: "An extension's messages and ports so far, with replies. Keeps no worker awake",
-  input: z.strictObject({ extensionId, text: z.string().optional().describe('Contained text'), ...listingInput }),
+  description: "An extension's messages and ports so far, with replies",
+  input: z.strictObject({ extensionId, text: z.string().optional(), ...listingInput }),
   output: z.object({ messages: z.array(row), ...listingOutput }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id, text: wanted, ...args }, { browser, signal }) {

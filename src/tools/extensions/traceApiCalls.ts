@@ -26,11 +26,11 @@ export const traceApiCallsTool = defineTool({
   name: 'trace_extension_api_calls',
   group: 'extension',
   needs: 'process',
-  description: 'Trace chrome.* calls: start, later read, stop. The worker stays awake meanwhile',
+  description: 'Trace chrome.* calls; keeps the worker awake until stop',
   input: z.strictObject({
     extensionId,
     action: z.enum(['start', 'read', 'stop']).default('read'),
-    filter: z.string().default('').describe('Start of the names, as storage.'),
+    filter: z.string().default('').describe('As storage.'),
     ...listingInput,
   }),
   output: z.object({ tracing: z.boolean(), calls: z.array(row), ...listingOutput }),

@@ -23,7 +23,7 @@ export const watchStorageTool = defineTool({
   name: 'watch_extension_storage',
   group: 'extension',
   needs: 'process',
-  description: 'Changes of chrome.storage since the first call, also while the worker sleeps; wakes nothing',
+  description: 'Changes of chrome.storage since the first call; wakes no worker',
   input: z.strictObject({
     extensionId,
     area: z.enum(['local', 'session', 'sync', 'managed']).optional(),
