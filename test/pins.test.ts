@@ -143,7 +143,19 @@ describe('pinned', () => {
   });
 
   test('tool groups', () => {
-    expect(toolGroups).toEqual(['session', 'pages', 'input', 'look', 'console', 'network', 'extension']);
+    expect(toolGroups).toEqual([
+      'session',
+      'pages',
+      'input',
+      'look',
+      'console',
+      'network',
+      'performance',
+      'memory',
+      'emulation',
+      'storage',
+      'extension',
+    ]);
   });
 
   test('tools, in the order of their listing', () => {
@@ -178,10 +190,44 @@ describe('pinned', () => {
       'get_network_request',
       'list_websocket_frames',
       'mock_network',
+      'performance_start_trace',
+      'performance_stop_trace',
+      'performance_analyze_insight',
+      'take_heapsnapshot',
+      'get_heapsnapshot_summary',
+      'compare_heapsnapshots',
+      'emulate',
+      'emulate_cpu',
+      'emulate_network',
+      'inspect_page_storage',
+      'set_page_storage',
       'install_extension',
       'list_extensions',
+      'get_extension_details',
+      'reload_extension',
+      'set_extension_enabled',
+      'uninstall_extension',
+      'list_extension_contexts',
+      'switch_extension_context',
       'evaluate_in_extension',
       'activate_extension_service_worker',
+      'stop_extension_service_worker',
+      'get_extension_service_worker_status',
+      'trigger_extension_action',
+      'open_extension_popup',
+      'close_extension_popup',
+      'open_extension_page',
+      'inspect_extension_storage',
+      'set_extension_storage',
+      'watch_extension_storage',
+      'monitor_extension_messages',
+      'send_extension_message',
+      'trace_extension_api_calls',
+      'get_extension_logs',
+      'get_extension_runtime_errors',
+      'clear_extension_errors',
+      'inspect_extension_manifest',
+      'check_content_script_injection',
     ]);
   });
 });

@@ -5,7 +5,15 @@ import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import type { Clock } from '../clock.js';
 import { messageOf, Refusal, ToolError } from '../errors.js';
 import type { Log } from '../log.js';
-import type { BrowserToolContext, SessionFacts, Tool, ToolAnswer, ToolContext } from '../tools/defineTool.js';
+import type {
+  BrowserToolContext,
+  ResourceLink,
+  SessionFacts,
+  Tool,
+  ToolAnswer,
+  ToolContext,
+} from '../tools/defineTool.js';
+import type { ResourceStore } from './resourceStore.js';
 
 const defaultTimeoutMs = 30_000;
 
@@ -14,6 +22,7 @@ export interface CallEnvironment {
   readonly session: SessionFacts;
   readonly lease: BrowserLease;
   readonly workspace: readonly string[];
+  readonly resources: ResourceStore;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -45,10 +54,10 @@ export async function callTool(call: Call, environment: CallEnvironment): Promis
   try {
     const answer = await untilAborted(signal, run(checked.data, call, environment, signal));
     const structured = tool.output.parse(answer.structured);
-    return success({ ...answer, structured }, environment.lease.current?.takeNotices() ?? []);
+    return success({ ...answer, structured }, noticesOf(environment));
   } catch (error) {
     cancelled.throwIfAborted();
-    return failure(describeError(tool, error, ms, environment), environment.lease.current?.takeNotices());
+    return failure(describeError(tool, error, ms, environment), noticesOf(environment));
   } finally {
     environment.clock.clearTimeout(timer);
   }
@@ -61,8 +70,8 @@ type Result = Promise<ToolAnswer<Record<string, unknown>>>;
  * more, in the browser that replaces it, and the answer begins with what was lost.
  */
 async function run(args: Record<string, unknown>, call: Call, around: CallEnvironment, signal: AbortSignal): Result {
-  const { session, lease, workspace } = around;
-  const context: ToolContext = { session, signal, workspace, progress: call.progress };
+  const { session, lease, workspace, resources } = around;
+  const context: ToolContext = { session, signal, workspace, resources, progress: call.progress };
   const { tool } = call;
   if (tool.needs === 'nothing') return tool.handler(args, context);
   const browser = await lease.browser(signal);
@@ -103,12 +112,21 @@ function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   });
 }
 
+/** What the client has to be told beside the answer. */
+function noticesOf({ lease, resources }: CallEnvironment): readonly string[] {
+  return [...(lease.current?.takeNotices() ?? []), ...resources.takeNotices()];
+}
+
 function success(answer: ToolAnswer<Record<string, unknown>>, notices: readonly string[]): CallToolResult {
   const text = [...notices.map((notice) => `Note: ${notice}`), answer.text].join('\n');
   return {
-    content: [{ type: 'text', text }, ...(answer.images ?? [])],
+    content: [{ type: 'text', text }, ...(answer.images ?? []), ...(answer.resources ?? []).map(linkOf)],
     structuredContent: answer.structured,
   };
+}
+
+function linkOf({ uri, name, mimeType, bytes }: ResourceLink): CallToolResult['content'][number] {
+  return { type: 'resource_link', uri, name, mimeType, size: bytes };
 }
 
 function failure(message: string, notices: readonly string[] = []): CallToolResult {

@@ -1,4 +1,5 @@
 import type { ToolSet } from '../tools/catalogue.js';
+import type { ResourceLink } from '../tools/defineTool.js';
 import { callTool, type CallEnvironment } from './callTool.js';
 import { isObject, logLevels, rpcCodes, RpcError, type LogLevel, type RequestId } from './protocol.js';
 
@@ -36,13 +37,16 @@ const instructions =
   'Debugs Chrome pages and Chrome extensions. Each session has a browser of its own. Start with list_pages or new_page, ' +
   'look with take_snapshot, act by the uids it prints. For extensions: install_extension, then evaluate_in_extension.';
 
+/** Escaped or in base64 it is larger still, and a transport gives up on a client for whom too much waits. */
+const maxReadBytes = 8 * 1024 ** 2;
+
 /** Every method that is served. One table for the process: a session adds nothing to it. */
 export const methods: Readonly<Record<string, Method>> = {
   initialize: (server, params) => {
     server.client = clientOf(params['clientInfo']);
     return {
       protocolVersion: server.negotiate(params['protocolVersion']),
-      capabilities: { tools: {}, logging: {} },
+      capabilities: { tools: {}, logging: {}, resources: {} },
       serverInfo: server.host.serverInfo,
       instructions,
     };
@@ -72,7 +76,29 @@ export const methods: Readonly<Record<string, Method>> = {
     const progress = progressOf(server, params, id);
     return { ...(await callTool({ tool, args, cancelled: signal, progress }, server.host.environment)) };
   },
+
+  'resources/list': (server) => ({
+    resources: server.host.environment.resources.list().map(({ bytes, ...link }) => ({ ...link, size: bytes })),
+  }),
+
+  'resources/templates/list': () => ({ resourceTemplates: [] }),
+
+  'resources/read': async (server, { uri }) => {
+    if (typeof uri !== 'string') throw invalidParams('"uri" is the address of a resource.');
+    const { resources } = server.host.environment;
+    const link = resources.list().find((resource) => resource.uri === uri);
+    if (!link) throw new RpcError(rpcCodes.resourceNotFound, `Resource not found: ${uri.slice(0, 200)}`);
+    if (link.bytes > maxReadBytes) {
+      throw invalidParams(`${link.name} has ${link.bytes} bytes, more than one message may carry (${maxReadBytes}).`);
+    }
+    return { contents: [contentsOf(link, await resources.read(uri))] };
+  },
 };
+
+function contentsOf({ uri, mimeType }: ResourceLink, data: Buffer): Record<string, string> {
+  const isText = mimeType.startsWith('text/') || mimeType === 'application/json';
+  return { uri, mimeType, ...(isText ? { text: data.toString('utf8') } : { blob: data.toString('base64') }) };
+}
 
 /** Progress goes out only with the token that the request carried, and only while it grows (utilities/progress). */
 function progressOf(server: Serving, params: Params, id: RequestId) {

@@ -12,12 +12,13 @@ export type { JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, RequestId };
 /** Revisions that are spoken, newest first. A client that asks for another one is offered the newest. */
 export const protocolVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
 
-/** JSON-RPC 2.0, section 5.1. */
+/** JSON-RPC 2.0, section 5.1; the last one is MCP's own (server/resources). */
 export const rpcCodes = {
   invalidRequest: -32600,
   methodNotFound: -32601,
   invalidParams: -32602,
   internal: -32603,
+  resourceNotFound: -32002,
 } as const;
 
 /** A protocol error: the request itself was wrong. A tool that fails is a result, never this. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { CallToolResultSchema, type CallToolResult, type ResourceLink } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
 
 /** What a tool answered. */
@@ -10,6 +10,8 @@ export interface Answer {
   /** Its `structuredContent`. */
   readonly data: Readonly<Record<string, unknown>>;
   readonly images: readonly { readonly data: string; readonly mimeType: string }[];
+  /** What it made that is too big for an answer. */
+  readonly links: readonly ResourceLink[];
 }
 
 export type Arguments = Readonly<Record<string, unknown>>;
@@ -41,6 +43,19 @@ export class Bench {
     assert.notEqual(answer.text, '', `${tool} answered no text`);
     assert.ok(result.structuredContent, `${tool} answered no structuredContent`);
     return answer;
+  }
+
+  /** What the one link of an answer leads to, as it is in the list of resources too. */
+  async linked({ links }: Answer, suffix: string): Promise<Buffer> {
+    const found = links.filter(({ name }) => name.endsWith(suffix));
+    const uri = found[0]?.uri ?? '';
+    assert.equal(found.length, 1, `one link to a ${suffix} in ${JSON.stringify(links)}`);
+    const { resources } = await this.#client.listResources();
+    assert.ok(resources.some((resource) => resource.uri === uri));
+    const { contents } = await this.#client.readResource({ uri });
+    const [content] = contents;
+    assert.ok(content, `nothing in ${uri}`);
+    return 'blob' in content ? Buffer.from(content.blob, 'base64') : Buffer.from(content.text);
   }
 
   /** Calls a tool that has to fail, and answers what it said. */
@@ -88,6 +103,7 @@ function answerOf({ content, structuredContent }: CallToolResult): Answer {
     text: content.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('\n'),
     data: structuredContent ?? {},
     images: content.flatMap((part) => (part.type === 'image' ? [part] : [])),
+    links: content.flatMap((part) => (part.type === 'resource_link' ? [part] : [])),
   };
 }
 

@@ -2,6 +2,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, extname, join, normalize } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -34,8 +35,8 @@ export interface PageServer {
 }
 
 /**
- * Serves the sample pages on a free loopback port, with `/echo` (answers what it was sent), `/slow?ms=` and
- * `/status?code=`. Owned and closed by the caller.
+ * Serves the sample pages on a free loopback port, with `/echo` (answers what it was sent), `/slow?ms=`,
+ * `/status?code=` and `/bytes?base64=`. Owned and closed by the caller.
  */
 export async function startPageServer(): Promise<PageServer> {
   const server = createServer((request, response) => {
@@ -67,6 +68,11 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     response.writeHead(code, { 'content-type': 'text/plain' }).end(`status ${code}`);
     return;
   }
+  if (url.pathname === '/bytes') {
+    const bytes = Buffer.from(url.searchParams.get('base64') ?? '', 'base64');
+    response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(bytes);
+    return;
+  }
   const path = join(pages, normalize(url.pathname === '/' ? '/index.html' : url.pathname));
   const type = types[extname(path)];
   if (!path.startsWith(pages) || type === undefined || !existsSync(path)) {
@@ -78,9 +84,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 }
 
 async function echo(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(Buffer.from(chunk as Uint8Array));
-  const body = Buffer.concat(chunks).toString('utf8');
+  const body = await text(request);
   response
     .writeHead(200, { 'content-type': 'application/json' })
     .end(JSON.stringify({ method: request.method, url: request.url, headers: request.headers, body }));

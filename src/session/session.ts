@@ -7,6 +7,7 @@ import { isReason, Refusal } from '../errors.js';
 import { shortId, type Log } from '../log.js';
 import { McpServer, type McpHost } from '../mcp/mcpServer.js';
 import { kindOf, type JSONRPCMessage } from '../mcp/protocol.js';
+import { ResourceStore } from '../mcp/resourceStore.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
@@ -52,6 +53,7 @@ export class Session {
   readonly actor: ActorRefFrom<SessionLogic>;
   readonly channel: Channel;
   readonly server: McpServer;
+  readonly resources = new ResourceStore();
   /** Resolves, never rejects, on entry to `closed`. */
   readonly closed: Promise<void>;
   /** Resolves, never rejects, once the session is closed and what it owned is released. */
@@ -89,7 +91,9 @@ export class Session {
         },
       });
     });
-    this.ended = this.closed.then(() => this.#release);
+    this.ended = this.closed.then(async () => {
+      await Promise.all([this.#release, this.resources.close()]);
+    });
   }
 
   get user(): string {

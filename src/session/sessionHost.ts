@@ -6,6 +6,7 @@ import type { Log } from '../log.js';
 import type { CallEnvironment } from '../mcp/callTool.js';
 import type { McpHost } from '../mcp/mcpServer.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
+import type { ResourceStore } from '../mcp/resourceStore.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Session, SessionParts } from './session.js';
@@ -42,6 +43,10 @@ export class SessionHost implements McpHost, CallEnvironment {
 
   get workspace(): readonly string[] {
     return this.#parts.workspace;
+  }
+
+  get resources(): ResourceStore {
+    return this.#session.resources;
   }
 
   get clock(): Clock {

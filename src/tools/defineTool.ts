@@ -3,7 +3,19 @@ import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/page.js';
 
 /** The groups of `--tools`, in the order of README. `core` and `extension` name several at once. */
-export const toolGroups = ['session', 'pages', 'input', 'look', 'console', 'network', 'extension'] as const;
+export const toolGroups = [
+  'session',
+  'pages',
+  'input',
+  'look',
+  'console',
+  'network',
+  'performance',
+  'memory',
+  'emulation',
+  'storage',
+  'extension',
+] as const;
 export type ToolGroup = (typeof toolGroups)[number];
 
 /** What a tool may know of its session. */
@@ -20,6 +32,31 @@ export interface SessionFacts {
   readonly browserState: string;
 }
 
+/** A big result that the client reads by its address instead of finding it in the answer. */
+export interface ResourceLink {
+  /** `greenroom://…`, known to this session alone. */
+  readonly uri: string;
+  readonly name: string;
+  readonly mimeType: string;
+  readonly bytes: number;
+}
+
+export interface NewResource {
+  readonly name: string;
+  readonly mimeType: string;
+  readonly data: string | Uint8Array | AsyncIterable<Uint8Array>;
+}
+
+/** The big results of one session. They live as long as it does, or until newer ones take their place. */
+export interface Resources {
+  /** Keeps it. Throws a ToolError when it alone is more than a session may keep. */
+  add(resource: NewResource): Promise<ResourceLink>;
+  /** Oldest first. */
+  list(): readonly ResourceLink[];
+  /** Throws a ToolError that lists those that exist. */
+  read(uri: string): Promise<Buffer>;
+}
+
 /** What every handler gets. Valid for one call; nothing of it may be kept. */
 export interface ToolContext {
   readonly session: SessionFacts;
@@ -29,6 +66,7 @@ export interface ToolContext {
   progress(progress: number, total?: number, message?: string): void;
   /** The only folders of the server's disk that the tool may touch; checked by `insideWorkspace`. */
   readonly workspace: readonly string[];
+  readonly resources: Resources;
 }
 
 export interface BrowserToolContext extends ToolContext {
@@ -41,11 +79,12 @@ export interface PageToolContext extends BrowserToolContext {
 
 export type ImageContent = { readonly type: 'image'; readonly data: string; readonly mimeType: string };
 
-/** What a tool answers: text that a model can act on, the same as data, and images if it made any. */
+/** What a tool answers: text that a model can act on, the same as data, and images and resources if it made any. */
 export interface ToolAnswer<Output> {
   readonly text: string;
   readonly structured: Output;
   readonly images?: readonly ImageContent[];
+  readonly resources?: readonly ResourceLink[];
 }
 
 export interface Annotations {

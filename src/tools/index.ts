@@ -1,12 +1,16 @@
 import { consoleTools } from './console.js';
 import type { Tool } from './defineTool.js';
+import { emulationTools } from './emulation/index.js';
 import { extensionTools } from './extensions/index.js';
 import { inputTools } from './input/index.js';
 import { lookTools } from './look.js';
+import { memoryTools } from './memory/index.js';
 import { navigationTools } from './navigation.js';
 import { networkTools } from './network.js';
 import { pageTools } from './pages.js';
+import { performanceTools } from './performance/index.js';
 import { sessionTools } from './session.js';
+import { storageTools } from './storage/index.js';
 
 /** Every tool of this package, in the order in which clients list them. */
 export const allTools: readonly Tool[] = [
@@ -17,5 +21,9 @@ export const allTools: readonly Tool[] = [
   ...inputTools,
   ...consoleTools,
   ...networkTools,
+  ...performanceTools,
+  ...memoryTools,
+  ...emulationTools,
+  ...storageTools,
   ...extensionTools,
 ];

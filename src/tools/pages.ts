@@ -96,7 +96,7 @@ const resizePage = definePageTool({
   output: z.object({ width: z.number().int(), height: z.number().int() }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ width, height }, { page }) {
-    await page.page.setViewport({ width, height });
+    await page.emulation.apply({ viewport: { width, height } });
     return { text: `The page shows ${width} × ${height} pixels.`, structured: { width, height } };
   },
 });

@@ -20,7 +20,7 @@ test.each(['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'])(
     expect(await stream.initialize(version)).toMatchObject({
       result: {
         protocolVersion: version,
-        capabilities: { tools: {}, logging: {} },
+        capabilities: { tools: {}, logging: {}, resources: {} },
         serverInfo: { name: 'greenroom', version: expect.any(String) },
         instructions: expect.stringContaining('list_pages'),
       },

@@ -48,6 +48,7 @@ function fakeConnection(): FakeConnection {
     browser: {} as BrowserConnection['browser'],
     mode: 'launch',
     product: 'Chrome/1',
+    temporaryFolder: '',
     gone,
     die: () => die(),
     closed: () => closed,

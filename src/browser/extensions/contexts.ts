@@ -1,14 +1,18 @@
-import type { CDPSession, Protocol } from 'puppeteer-core';
-import { z } from 'zod';
-import { ToolError } from '../../errors.js';
+import type { Protocol } from 'puppeteer-core';
 import { originOf, readManifest, type Extension, type Manifest } from './extensions.js';
-import type { SessionPage } from '../page/page.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
 
 type Target = Protocol.Target.TargetInfo;
 
 /** The places where an extension's code runs. `page`: any other document of its own, in a tab or a frame. */
-export const contextKinds = ['service_worker', 'popup', 'options', 'side_panel', 'offscreen', 'page'] as const;
+export const contextKinds = [
+  'service_worker',
+  'popup',
+  'options',
+  'side_panel',
+  'offscreen',
+  'page',
+  'content_script',
+] as const;
 export type ContextKind = (typeof contextKinds)[number];
 
 /** One context that runs now. `targetId` names it until it ends. */
@@ -20,20 +24,23 @@ export interface ExtensionContext {
 }
 
 /**
- * What runs of this extension among the browser's targets; content scripts are no targets. A document is what its manifest says about its address:
- * the popup's page opened in a tab counts as the popup.
+ * What runs of this extension among the browser's targets; content scripts are no targets. A document is what the
+ * manifest says about its address: the popup's page opened in a tab counts as the popup.
  */
 export async function contextsAmong(targets: readonly Target[], extension: Extension): Promise<ExtensionContext[]> {
   const manifest = (await readManifest(extension)) ?? {};
   const prefix = `${originOf(extension.id)}/`;
-  return targets
-    .filter(({ url }) => url.startsWith(prefix))
-    .map((target) => ({
-      kind: kindOf(target, prefix, manifest),
-      targetId: target.targetId,
-      url: target.url,
-      title: target.title,
-    }));
+  return (
+    targets
+      // Its manifest is where our own hidden pages stand (see `extensionDocument`).
+      .filter(({ url }) => url.startsWith(prefix) && url !== `${prefix}manifest.json`)
+      .map((target) => ({
+        kind: kindOf(target, prefix, manifest),
+        targetId: target.targetId,
+        url: target.url,
+        title: target.title,
+      }))
+  );
 }
 
 function kindOf({ type, url }: Target, prefix: string, manifest: Manifest): ContextKind {
@@ -60,34 +67,7 @@ export async function addressOf(extension: Extension, kind: ContextKind): Promis
   return page && new URL(page.path, `${originOf(extension.id)}/`).href;
 }
 
-/** A content script's world in a page: the session to talk to the page, and the world's id on it. */
-export interface ContentWorld {
-  readonly session: CDPSession;
-  readonly uniqueContextId: string;
-}
-
-/** The protocol leaves `auxData` open; Chrome puts the frame there. */
-const frameOf = (auxData: unknown): string | undefined =>
-  z.object({ frameId: z.string() }).safeParse(auxData).data?.frameId;
-
-/** Finds the world of the extension's content scripts in the page's main frame, or else in its first frame with one. */
-export async function contentWorld(
-  scope: ProtocolScope,
-  extension: Extension,
-  page: SessionPage,
-): Promise<ContentWorld> {
-  const { targetInfo } = await scope.until(page.cdp.send('Target.getTargetInfo'));
-  const session = await scope.attach(targetInfo.targetId);
-  const worlds: Protocol.Runtime.ExecutionContextDescription[] = [];
-  session.on('Runtime.executionContextCreated', ({ context }) => {
-    if (context.origin === originOf(extension.id)) worlds.push(context);
-  });
-  // Announces every context that exists before it answers.
-  await scope.until(session.send('Runtime.enable'));
-  // The main frame has its target's id.
-  const world = worlds.find(({ auxData }) => frameOf(auxData) === targetInfo.targetId) ?? worlds[0];
-  if (world) return { session, uniqueContextId: world.uniqueId };
-  throw new ToolError(
-    `${extension.name} has no content script in page ${page.id} (${page.url()}). Check content_scripts.matches in its manifest, then reload the page: content scripts are injected when a page loads.`,
-  );
+/** The contexts that the manifest names a page for. */
+export async function namedContexts(extension: Extension): Promise<ContextKind[]> {
+  return pagesOf((await readManifest(extension)) ?? {}).map(({ kind }) => kind);
 }

@@ -1,9 +1,11 @@
 import { ToolError } from '../../errors.js';
 import { evaluateInTarget, type Evaluated } from './evaluateInTarget.js';
-import { addressOf, contentWorld, contextsAmong, type ContextKind } from './contexts.js';
-import type { Extension } from './extensions.js';
+import { contentWorld } from './contentScripts.js';
+import { addressOf, contextsAmong, type ContextKind } from './contexts.js';
+import { findExtension, type Extension } from './extensions.js';
 import type { SessionPage } from '../page/page.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { SelectedContext } from './selection.js';
 import { WorkerWatch } from './serviceWorkers.js';
 
 /**
@@ -43,6 +45,31 @@ export async function evaluateInContentScript(
   code: string,
 ): Promise<Evaluated> {
   return evaluateInTarget(scope, await contentWorld(scope, extension, page), code);
+}
+
+/** Evaluates code where a selection points to. Throws a ToolError when that is gone. */
+export async function evaluateInSelected(
+  scope: ProtocolScope,
+  selected: SelectedContext,
+  pages: readonly SessionPage[],
+  code: string,
+): Promise<Evaluated> {
+  const extension = await findExtension(scope, selected.extensionId);
+  if (selected.kind === 'service_worker') return evaluateInWorker(scope, extension, code);
+  if (selected.kind === 'content_script') {
+    const page = pages.find(({ id }) => id === selected.pageId);
+    if (page === undefined) throw gone(selected);
+    return evaluateInContentScript(scope, extension, page, code);
+  }
+  const targets = await scope.targets();
+  if (!targets.some(({ targetId }) => targetId === selected.contextId)) throw gone(selected);
+  return evaluateInTarget(scope, { session: await scope.attach(selected.contextId) }, code);
+}
+
+function gone({ kind, url }: SelectedContext): ToolError {
+  return new ToolError(
+    `The selected context, the ${kind.replace('_', ' ')} at ${url}, is gone. Call list_extension_contexts for what runs, then switch_extension_context.`,
+  );
 }
 
 function asleep({ id, name }: Extension, state: string): ToolError {

@@ -15,6 +15,15 @@ export async function listExtensions(scope: ProtocolScope): Promise<readonly Ext
   return extensions;
 }
 
+/** As `findExtension`, for what a disabled extension cannot do. Throws a ToolError that names the tool that enables it. */
+export async function findEnabledExtension(scope: ProtocolScope, extensionId: string): Promise<Extension> {
+  const extension = await findExtension(scope, extensionId);
+  if (extension.enabled) return extension;
+  throw new ToolError(
+    `${extension.name} is disabled. Call set_extension_enabled with extensionId ${extensionId} first.`,
+  );
+}
+
 /** The extension with this id. Throws a ToolError that lists those that exist. */
 export async function findExtension(scope: ProtocolScope, extensionId: string): Promise<Extension> {
   const extensions = await listExtensions(scope);
@@ -64,10 +73,41 @@ const problem = z.object({
   source: z.string().optional(),
   manifestKey: z.string().optional(),
   occurrences: z.number().optional(),
-  stackTrace: z.array(z.object({ url: z.string(), lineNumber: z.number(), columnNumber: z.number() })).optional(),
+  isServiceWorker: z.boolean().optional(),
+  contextUrl: z.string().optional(),
+  severity: z.string().optional(),
+  stackTrace: z
+    .array(
+      z.object({ url: z.string(), lineNumber: z.number(), columnNumber: z.number(), functionName: z.string().optional() }),
+    )
+    .optional(),
 });
 
-const report = z.object({ manifestErrors: z.array(problem), runtimeErrors: z.array(problem) });
+/** One entry of the error list that chrome://extensions shows. */
+export type ExtensionProblem = z.infer<typeof problem>;
+
+const switchable = z.object({ isActive: z.boolean() });
+
+const info = z.object({
+  description: z.string(),
+  location: z.string(),
+  state: z.string(),
+  disableReasons: z.record(z.string(), z.boolean()),
+  permissions: z.object({
+    simplePermissions: z.array(z.object({ message: z.string() })),
+    runtimeHostPermissions: z
+      .object({ hostAccess: z.string(), hosts: z.array(z.object({ host: z.string(), granted: z.boolean() })) })
+      .optional(),
+  }),
+  commands: z.array(z.object({ name: z.string(), description: z.string(), keybinding: z.string() })),
+  incognitoAccess: switchable,
+  fileAccess: switchable,
+  manifestErrors: z.array(problem),
+  runtimeErrors: z.array(problem),
+});
+
+/** What chrome://extensions knows of one extension (`chrome.developerPrivate.getExtensionInfo`). */
+export type ExtensionInfo = z.infer<typeof info>;
 
 /**
  * Chrome's own page about extensions, hidden: the only place where `chrome.developerPrivate` exists. It switches
@@ -87,19 +127,29 @@ export class ExtensionsPage {
     // Answers once the new document is there, and its bindings with it.
     await scope.until(session.send('Page.navigate', { url: 'chrome://extensions' }));
     const page = new ExtensionsPage(scope, session);
-    await page.#call('updateProfileConfiguration', { inDeveloperMode: true });
+    await page.#call('developerPrivate.updateProfileConfiguration', { inDeveloperMode: true });
     return page;
   }
 
-  /** What Chrome noted since the extension was loaded: about its manifest, and uncaught errors of its scripts. */
-  async problems(extensionId: string): Promise<z.infer<typeof report>> {
-    return report.parse(await this.#call('getExtensionInfo', extensionId));
+  /** With what Chrome noted since the extension was loaded: about its manifest, and uncaught errors of its scripts. */
+  async info(extensionId: string): Promise<ExtensionInfo> {
+    return info.parse(await this.#call('developerPrivate.getExtensionInfo', extensionId));
   }
 
-  async #call(method: string, argument: unknown): Promise<unknown> {
+  /** Switches an extension on or off, as its switch on chrome://extensions does (`chrome.management.setEnabled`). */
+  async setEnabled(extensionId: string, enabled: boolean): Promise<void> {
+    await this.#call('management.setEnabled', extensionId, enabled);
+  }
+
+  /** Empties what Chrome noted of an extension. */
+  async clearProblems(extensionId: string): Promise<void> {
+    await this.#call('developerPrivate.deleteExtensionErrors', { extensionId });
+  }
+
+  async #call(method: string, ...args: readonly unknown[]): Promise<unknown> {
     const { result, exceptionDetails } = await this.#scope.until(
       this.#session.send('Runtime.evaluate', {
-        expression: `chrome.developerPrivate.${method}(${JSON.stringify(argument)})`,
+        expression: `chrome.${method}(...${JSON.stringify(args)})`,
         awaitPromise: true,
         returnByValue: true,
       }),

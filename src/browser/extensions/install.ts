@@ -1,4 +1,4 @@
-import { ExtensionsPage, loadExtension, readManifest, type Extension } from './extensions.js';
+import { ExtensionsPage, findExtension, loadExtension, readManifest, type Extension } from './extensions.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { WorkerWatch, type Starts } from './serviceWorkers.js';
 
@@ -15,19 +15,37 @@ const firstStartMs = 5_000;
  * Loads an unpacked extension and waits for the first start of its service worker, so that whoever calls next finds it
  * running. Throws a ToolError with Chrome's own words when Chrome refuses the folder.
  */
-export async function installExtension(scope: ProtocolScope, path: string): Promise<Installation> {
+export function installExtension(scope: ProtocolScope, path: string): Promise<Installation> {
+  return untilUp(scope, () => loadExtension(scope, path));
+}
+
+/**
+ * Switches an extension on or off, as its switch on chrome://extensions does; switched on, waits for its service worker.
+ * Switched off, Chrome closes its documents and stops its worker; its storage stays.
+ */
+export function setExtensionEnabled(scope: ProtocolScope, id: string, enabled: boolean): Promise<Installation> {
+  return untilUp(scope, async (page) => {
+    await page.setEnabled(id, enabled);
+    return findExtension(scope, id);
+  });
+}
+
+async function untilUp(
+  scope: ProtocolScope,
+  begin: (page: ExtensionsPage) => Promise<Extension>,
+): Promise<Installation> {
   const [page, watch] = await Promise.all([ExtensionsPage.open(scope), WorkerWatch.open(scope)]);
   const before = watch.starts();
-  const extension = await loadExtension(scope, path);
-  const slow = (await hasWorker(extension)) && !(await startsInTime(scope, watch, extension.id, before));
-  const { manifestErrors } = await page.problems(extension.id);
+  const extension = await begin(page);
+  const slow = (await runsWorker(extension)) && !(await startsInTime(scope, watch, extension.id, before));
+  const { manifestErrors } = await page.info(extension.id);
   const warnings = [...manifestErrors.map(({ message }) => message), ...watch.errors(extension.id)];
   if (slow) warnings.push(`The service worker is not up after ${firstStartMs / 1000} s.`);
   return { extension, warnings: [...new Set(warnings)] };
 }
 
-async function hasWorker(extension: Extension): Promise<boolean> {
-  return (await readManifest(extension))?.background?.service_worker !== undefined;
+async function runsWorker(extension: Extension): Promise<boolean> {
+  return extension.enabled && (await readManifest(extension))?.background?.service_worker !== undefined;
 }
 
 /** Whether the first start was over in time, whatever came of it. */

@@ -56,6 +56,24 @@ export class WorkerWatch {
     return this.state(extensionId) === 'running' ? this.#newest(extensionId)?.targetId : undefined;
   }
 
+  /** The address of its script; undefined while none is registered. */
+  script(extensionId: string): string | undefined {
+    return this.#newest(extensionId)?.scriptURL;
+  }
+
+  /** Where the newest version of the worker is on its way from `new` to `activated` and `redundant`. */
+  phase(extensionId: string): string | undefined {
+    return this.#newest(extensionId)?.status;
+  }
+
+  /** Puts the worker to sleep as Chrome does when it idles; resolves when it is down. Does nothing if it does not run. */
+  async stop(extensionId: string): Promise<void> {
+    const version = this.#newest(extensionId);
+    if (version === undefined || this.state(extensionId) === 'stopped') return;
+    await this.#scope.until(this.#session.send('ServiceWorker.stopWorker', { versionId: version.versionId }));
+    await this.until(() => ['stopped', 'none'].includes(this.state(extensionId)));
+  }
+
   /** Asks Chrome to start the worker. Does nothing if it runs or none is registered. */
   async start(extensionId: string): Promise<void> {
     await this.#scope.until(this.#session.send('ServiceWorker.startWorker', { scopeURL: scopeOf(extensionId) }));

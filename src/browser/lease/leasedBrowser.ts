@@ -1,5 +1,7 @@
-import type { Browser, BrowserContext } from 'puppeteer-core';
+import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import { ToolError } from '../../errors.js';
+import type { ExtensionActivity } from '../extensions/activity.js';
+import { ContextSelection } from '../extensions/selection.js';
 import type { SessionPage } from '../page/page.js';
 import type { SessionMemory } from './pageSet.js';
 import type { Seat } from './seat.js';
@@ -10,6 +12,7 @@ import type { SessionBrowser } from './sessionBrowser.js';
  * process of its own, so that a running call may keep this object.
  */
 export class LeasedBrowser implements SessionBrowser {
+  readonly extensionContext = new ContextSelection();
   #seat: Seat;
   readonly #memory: SessionMemory;
   readonly #move: (signal: AbortSignal) => Promise<void>;
@@ -87,8 +90,21 @@ export class LeasedBrowser implements SessionBrowser {
     await this.#seat.pages.close(this.page(pageId));
   }
 
-  ensureProcess(signal: AbortSignal): Promise<void> {
-    return this.#move(signal);
+  adoptPopup(popup: Target): Promise<SessionPage> {
+    return this.#seat.pages.adoptPopup(popup);
+  }
+
+  folder(): Promise<string> {
+    return this.#seat.folder.path();
+  }
+
+  get activity(): ExtensionActivity {
+    return this.#seat.activity;
+  }
+
+  async ensureProcess(signal: AbortSignal): Promise<void> {
+    await this.#move(signal);
+    await this.activity.start(signal);
   }
 
   takeNotices(): string[] {

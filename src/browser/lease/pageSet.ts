@@ -41,6 +41,8 @@ export class PageSet {
   readonly #ends = new Set<Promise<void>>();
   /** Opened by this session, not by the user or a page. */
   readonly #opened = new Set<SessionPage>();
+  /** The popups of extensions, with the page that was selected when they opened. */
+  readonly #popups = new Map<SessionPage, SessionPage | undefined>();
   readonly #unlisten = new WeakMap<SessionPage, () => void>();
   readonly #crashes = new WeakMap<SessionPage, number>();
   readonly #disposed = new AbortController();
@@ -107,8 +109,17 @@ export class PageSet {
 
   /** Closes the tab without asking it (`beforeunload` does not run). */
   async close(page: SessionPage): Promise<void> {
+    if (this.#selected === page && this.#popups.has(page)) this.#selected = this.#beneath(page);
     await page.page.close();
     await Promise.all(this.#ends);
+  }
+
+  /** Takes in the popup of an extension, which the browser lists as no tab, and selects it. */
+  async adoptPopup(popup: Target): Promise<SessionPage> {
+    const page = await this.#adopt(await untilAborted(popup.asPage(), this.#deadline()));
+    if (this.#selected !== page) this.#popups.set(page, this.#selected);
+    this.#selected = page;
+    return page;
   }
 
   /** Stops listening and lets go of every page. The tabs stay open. Idempotent; never rejects. */
@@ -181,6 +192,21 @@ export class PageSet {
     this.#unlisten.set(taken, () => void page.off('close', onClose).off('error', onCrash));
   }
 
+  /** Popups close by themselves: whoever worked in one has to know where the next tool works. */
+  #selectAfter(page: SessionPage): void {
+    this.#selected = this.#beneath(page);
+    if (!this.#popups.has(page) || this.#disposed.signal.aborted) return;
+    const next = this.#selected === undefined ? 'No page is' : `Page ${this.#selected.id} is`;
+    this.#memory.notices.push(`Page ${page.id}, the popup of an extension, closed. ${next} selected now.`);
+  }
+
+  #beneath(page: SessionPage): SessionPage | undefined {
+    const before = this.#popups.get(page);
+    return before !== undefined && this.#pages.has(before.id)
+      ? before
+      : this.list().findLast((other) => other !== page);
+  }
+
   #deadline(): AbortSignal {
     return AbortSignal.any([AbortSignal.timeout(adoptTimeoutMs), this.#disposed.signal]);
   }
@@ -203,7 +229,8 @@ export class PageSet {
     this.#adoptions.delete(page.page);
     this.#unlisten.get(page)?.();
     this.#opened.delete(page);
-    if (this.#selected === page) this.#selected = this.list().at(-1);
+    if (this.#selected === page) this.#selectAfter(page);
+    this.#popups.delete(page);
     const end = page.dispose().then(() => {
       this.#ledger.pages.closed += 1;
       this.#ends.delete(end);

@@ -1,7 +1,10 @@
 import type { BrowserContext } from 'puppeteer-core';
 import type { BrowserConnection } from '../process/connection.js';
+import { ExtensionActivity } from '../extensions/activity.js';
+import { uninstallBelow } from '../extensions/uninstall.js';
 import type { Ledger } from './ledger.js';
 import { PageSet, type PageRecord, type SessionMemory } from './pageSet.js';
+import { SeatFolder } from './seatFolder.js';
 
 export type SeatIsolation = 'context' | 'process' | 'profile';
 
@@ -11,6 +14,8 @@ export interface Seat {
   readonly context: BrowserContext;
   readonly isolation: SeatIsolation;
   readonly pages: PageSet;
+  readonly folder: SeatFolder;
+  readonly activity: ExtensionActivity;
   /** Closes what the session has of its own here. Idempotent, never rejects; also right when the browser is gone. */
   close(): Promise<void>;
 }
@@ -31,11 +36,14 @@ export async function openSeat(options: SeatOptions): Promise<Seat> {
   const context = isolation === 'context' ? await browser.createBrowserContext() : browser.defaultBrowserContext();
   if (isolation === 'context') ledger.contexts.opened += 1;
   const pages = new PageSet({ context, memory, ledger });
+  const folder = new SeatFolder(connection.temporaryFolder);
+  const activity = new ExtensionActivity(browser);
+  const seat = { connection, context, isolation, pages, folder, activity };
   let closing: Promise<void> | undefined;
-  const close = (): Promise<void> => (closing ??= closeSeat({ isolation, context, pages, ledger }));
+  const close = (): Promise<void> => (closing ??= closeSeat(seat, ledger));
   try {
     await pages.start(options.restore ?? []);
-    return { connection, context, isolation, pages, close };
+    return { ...seat, close };
   } catch (error) {
     await close();
     throw error;
@@ -43,10 +51,12 @@ export async function openSeat(options: SeatOptions): Promise<Seat> {
 }
 
 /** In the user's own browser every tab stays, but for the blank ones that the session opened and never used. */
-async function closeSeat(seat: Pick<Seat, 'isolation' | 'context' | 'pages'> & { ledger: Ledger }): Promise<void> {
-  const { isolation, context, pages, ledger } = seat;
+async function closeSeat(seat: Omit<Seat, 'close'>, ledger: Ledger): Promise<void> {
+  const { isolation, context, pages, folder } = seat;
+  await seat.activity.close();
   if (isolation === 'profile') await Promise.all(pages.unused().map(({ page }) => page.close().catch(goneAlready)));
   await pages.dispose();
+  await folder.remove((path) => (isolation === 'profile' ? uninstallBelow(seat.connection.browser, path) : undefined));
   if (isolation !== 'context') return;
   await context.close().catch(goneAlready);
   ledger.contexts.closed += 1;

@@ -1,4 +1,6 @@
-import type { Browser, BrowserContext } from 'puppeteer-core';
+import type { Browser, BrowserContext, Target } from 'puppeteer-core';
+import type { ExtensionActivity } from '../extensions/activity.js';
+import type { ContextSelection } from '../extensions/selection.js';
 import type { SessionPage } from '../page/page.js';
 
 /**
@@ -28,6 +30,18 @@ export interface SessionBrowser {
   /** Opens a blank page and selects it unless `background`. */
   newPage(options?: { background?: boolean; signal?: AbortSignal }): Promise<SessionPage>;
   closePage(pageId: number): Promise<void>;
+  /**
+   * Takes in the popup of an extension, which is no tab, and selects it. When it closes, the page that was selected
+   * before is again, and a notice says so unless `closePage` closed it.
+   */
+  adoptPopup(popup: Target): Promise<SessionPage>;
+
+  /** What the extensions do, from the first `ensureProcess` on. */
+  readonly activity: ExtensionActivity;
+  /** The context of an extension that is worked on when none is named. */
+  readonly extensionContext: ContextSelection;
+  /** A folder of the session's own on the server's disk, made at the first call, removed with the session. */
+  folder(): Promise<string>;
 
   /**
    * Makes sure that the session has a process and profile of its own, which installing and debugging extensions needs.

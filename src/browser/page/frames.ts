@@ -58,6 +58,11 @@ export class Frames {
     return [this.#root, ...[...this.#remote.values()].map((frame) => frame.cdp)];
   }
 
+  /** The targets of the frames that other processes render. */
+  remoteTargetIds(): string[] {
+    return [...this.#remote.keys()];
+  }
+
   /** Where a session's coordinates begin in the page's viewport, in CSS pixels. */
   async originOf(cdp: CDPSession): Promise<{ x: number; y: number }> {
     const entry = [...this.#remote].find(([, frame]) => frame.cdp === cdp);

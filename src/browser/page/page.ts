@@ -1,10 +1,12 @@
 import type { CDPSession, Page } from 'puppeteer-core';
 import { ConsoleCollector } from '../collectors/console.js';
 import { Dialogs, describeDialog } from './dialogs.js';
+import { Emulation } from './emulation.js';
 import { ElementIds } from './elementIds.js';
 import { Frames, type FrameDocument } from './frames.js';
 import { Lock } from './lock.js';
 import { NetworkCollector } from '../collectors/network.js';
+import { Tracing } from '../tracing/tracing.js';
 import { ToolError } from '../../errors.js';
 
 /**
@@ -22,6 +24,8 @@ export class SessionPage {
   readonly dialogs: Dialogs;
   readonly elements: ElementIds;
   readonly frames: Frames;
+  readonly emulation: Emulation;
+  readonly tracing: Tracing;
   readonly #lock = new Lock();
   #awake: Promise<void> | undefined;
 
@@ -33,6 +37,8 @@ export class SessionPage {
     this.console = new ConsoleCollector(cdp);
     this.network = new NetworkCollector(cdp);
     this.dialogs = new Dialogs(cdp);
+    this.emulation = new Emulation(page, cdp);
+    this.tracing = new Tracing(page);
     const elements = new ElementIds();
     this.elements = elements;
     this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
@@ -101,6 +107,9 @@ export class SessionPage {
   async dispose(): Promise<void> {
     this.console.dispose();
     this.network.dispose();
+    // Not waited for: a page that hangs would not answer. In a profile, the tab stays.
+    void this.emulation.reset().catch(ignoreGone);
+    await this.tracing.dispose();
     if (!this.cdp.detached) await this.cdp.detach().catch(ignoreGone);
   }
 }

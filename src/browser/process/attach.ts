@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { Refusal } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
@@ -55,7 +56,8 @@ async function describe(browser: Browser, ledger: Ledger): Promise<BrowserConnec
     ledger.connections.closed += 1;
   };
   try {
-    return { browser, mode: 'attach', product: await browser.version(), gone, close };
+    const product = await browser.version();
+    return { browser, mode: 'attach', product, temporaryFolder: tmpdir(), gone, close };
   } catch (error) {
     await close();
     throw error;

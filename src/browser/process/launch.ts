@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import puppeteer from 'puppeteer-core';
+import puppeteer, { type Browser } from 'puppeteer-core';
 import { messageOf, Refusal } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import { startChrome, type ChromeProcess } from './chromeProcess.js';
@@ -43,7 +43,9 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   ledger.processes.opened += 1;
   const close = once(() => end(chrome, folder, ledger));
   try {
-    return await connect(chrome, signal, close);
+    const browser = await connect(chrome, signal);
+    const product = await browser.version();
+    return { browser, mode: 'launch', product, temporaryFolder, gone: chrome.ended, close };
   } catch (error) {
     await close();
     signal.throwIfAborted();
@@ -61,15 +63,10 @@ function flagsOf({ folder, headless }: LaunchOptions): string[] {
   return puppeteer.defaultArgs({ headless, enableExtensions: true, userDataDir: join(folder, 'profile'), args: flags });
 }
 
-async function connect(
-  chrome: ChromeProcess,
-  signal: AbortSignal,
-  close: () => Promise<void>,
-): Promise<BrowserConnection> {
+async function connect(chrome: ChromeProcess, signal: AbortSignal): Promise<Browser> {
   const opening = puppeteer.connect({ transport: chrome.transport, defaultViewport: null });
   const died = chrome.ended.then(() => Promise.reject(new Error('Chrome ended while it started.')));
-  const browser = await untilAborted(Promise.race([opening, died]), signal);
-  return { browser, mode: 'launch', product: await browser.version(), gone: chrome.ended, close };
+  return untilAborted(Promise.race([opening, died]), signal);
 }
 
 async function end(chrome: ChromeProcess, folder: string, ledger: Ledger): Promise<void> {

@@ -5,16 +5,18 @@ import { join } from 'node:path';
 import { assertIncludes, rowWith, type Answer, type Bench } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId as extensionId } from '../sampleExtension.js';
+import { zip } from '../zip.js';
 
-const install = (bench: Bench): Promise<Answer> => bench.call('install_extension', { path: bench.extension });
+/** Installs the sample extension, or loads it again. */
+export const install = (bench: Bench): Promise<Answer> => bench.call('install_extension', { path: bench.extension });
 
-const evaluate = async (bench: Bench, expression: string, more: object = {}): Promise<unknown> => {
+export const evaluate = async (bench: Bench, expression: string, more: object = {}): Promise<unknown> => {
   const { data } = await bench.call('evaluate_in_extension', { extensionId, expression, ...more });
   return JSON.parse(String(data['result']));
 };
 
 /** An extension of this run alone, whose name no answer can guess. */
-async function writeExtension(bench: Bench, manifest: object): Promise<{ path: string; name: string }> {
+export async function writeExtension(bench: Bench, manifest: object): Promise<{ path: string; name: string }> {
   const name = `Made ${randomUUID()}`;
   const path = join(bench.folder, name);
   await mkdir(path);
@@ -40,7 +42,13 @@ export const extensionChecks: readonly Check[] = [
       assertIncludes(text, made.name);
       const old = await writeExtension(bench, { manifest_version: 2 });
       assertIncludes(await bench.refusal('install_extension', { path: old.path }), 'unsupported manifest version');
-      return 'two extensions, a warning, a refusal';
+      const packed = randomUUID();
+      const archive = zip({ 'manifest.json': JSON.stringify({ manifest_version: 3, name: packed, version: '1.0' }) });
+      const sent = await bench.call('install_extension', { archive: archive.toString('base64') });
+      assert.equal(sent.data['name'], packed);
+      const url = `${bench.pages}/bytes?base64=${archive.toString('base64url')}`;
+      assert.equal((await bench.call('install_extension', { url })).data['id'], sent.data['id']);
+      return 'from folders, an archive and a url; a warning, a refusal';
     },
   },
   {

@@ -1,7 +1,14 @@
 import { z } from 'zod';
+import { contextKinds, type ContextKind } from '../../browser/extensions/contexts.js';
 import { EvaluationError, type Evaluated } from '../../browser/extensions/evaluateInTarget.js';
-import { evaluateInContentScript, evaluateInDocument, evaluateInWorker } from '../../browser/extensions/evaluation.js';
-import { findExtension, type Extension } from '../../browser/extensions/extensions.js';
+import {
+  evaluateInContentScript,
+  evaluateInDocument,
+  evaluateInSelected,
+  evaluateInWorker,
+} from '../../browser/extensions/evaluation.js';
+import { findExtension } from '../../browser/extensions/extensions.js';
+import type { SelectedContext } from '../../browser/extensions/selection.js';
 import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
 import { capText } from '../answers.js';
@@ -11,13 +18,20 @@ import { extensionId } from './shared.js';
 const target = z.enum(['service_worker', 'popup', 'options', 'side_panel', 'offscreen', 'content_script']);
 
 const input = z.strictObject({
-  extensionId,
-  expression: z.string().min(1).describe('JavaScript, may await; a function is called. chrome.* is there'),
-  target: target.default('service_worker'),
-  pageId: z.number().int().min(1).optional().describe('For content_script; default: the selected page'),
+  extensionId: extensionId.optional(),
+  expression: z.string().min(1).describe('JavaScript, may await; a function is called'),
+  target: target.optional().describe('Default: the selected context, or service_worker'),
+  pageId: z.number().int().min(1).optional().describe('For content_script'),
 });
 
 type Args = z.output<typeof input>;
+
+/** Where to evaluate: what was selected, or the first context of a kind. */
+interface Place {
+  readonly extensionId: string;
+  readonly kind: ContextKind;
+  readonly selected?: SelectedContext;
+}
 
 export const evaluateInExtensionTool = defineTool({
   name: 'evaluate_in_extension',
@@ -25,33 +39,46 @@ export const evaluateInExtensionTool = defineTool({
   needs: 'process',
   description: 'Run JavaScript in an open context of an extension',
   input,
-  output: z.object({ extensionId, target, type: z.string(), result: z.string() }),
+  output: z.object({ extensionId, target: z.enum(contextKinds), type: z.string(), result: z.string() }),
   annotations: { readOnlyHint: false },
   async handler(args, context) {
-    const { json, type } = await withProtocol(context.browser.browser, context.signal, async (scope) => {
-      const extension = await findExtension(scope, args.extensionId);
-      return evaluateIn(scope, extension, args, context).catch((error: unknown) => {
-        throw error instanceof EvaluationError ? threw(extension, args.target, error) : error;
-      });
-    });
+    const { browser, signal } = context;
+    const place = placeOf(args, browser.extensionContext.selected);
+    const { json, type } = await withProtocol(browser.browser, signal, (scope) =>
+      evaluateIn(scope, place, args, context),
+    );
     const result = capText(json ?? type, 'pick what you need in the expression');
-    return { text: result, structured: { extensionId: args.extensionId, target: args.target, type, result } };
+    return { text: result, structured: { extensionId: place.extensionId, target: place.kind, type, result } };
   },
 });
 
-function evaluateIn(
-  scope: ProtocolScope,
-  extension: Extension,
-  { expression, target: where, pageId }: Args,
-  { browser }: BrowserToolContext,
-): Promise<Evaluated> {
-  if (where === 'service_worker') return evaluateInWorker(scope, extension, expression);
-  if (where === 'content_script') return evaluateInContentScript(scope, extension, browser.page(pageId), expression);
-  return evaluateInDocument(scope, extension, where, expression);
+/** What is named wins over what is selected. */
+function placeOf(args: Args, selected: SelectedContext | undefined): Place {
+  const id = args.extensionId ?? selected?.extensionId;
+  if (id === undefined) {
+    throw new ToolError('Pass extensionId (see list_extensions), or select a context with switch_extension_context.');
+  }
+  const isSelected = args.target === undefined && selected?.extensionId === id;
+  if (isSelected) return { extensionId: id, kind: selected.kind, selected };
+  return { extensionId: id, kind: args.target ?? 'service_worker' };
 }
 
-function threw({ name }: Extension, where: string, error: EvaluationError): ToolError {
-  return new ToolError(`The code threw in the ${where.replace('_', ' ')} of ${name}: ${error.message}`, {
-    cause: error,
-  });
+async function evaluateIn(
+  scope: ProtocolScope,
+  place: Place,
+  { expression, pageId }: Args,
+  { browser }: BrowserToolContext,
+): Promise<Evaluated> {
+  const extension = await findExtension(scope, place.extensionId);
+  const { kind, selected } = place;
+  try {
+    if (selected !== undefined) return await evaluateInSelected(scope, selected, browser.pages(), expression);
+    if (kind === 'service_worker') return await evaluateInWorker(scope, extension, expression);
+    if (kind !== 'content_script') return await evaluateInDocument(scope, extension, kind, expression);
+    return await evaluateInContentScript(scope, extension, browser.page(pageId), expression);
+  } catch (error) {
+    if (!(error instanceof EvaluationError)) throw error;
+    const where = `${kind.replace('_', ' ')} of ${extension.name}`;
+    throw new ToolError(`The code threw in the ${where}: ${error.message}`, { cause: error });
+  }
 }

@@ -1,21 +1,34 @@
 import { z } from 'zod';
+import { unpackExtension } from '../../browser/extensions/archive.js';
+import { download } from '../../browser/extensions/download.js';
 import { installExtension } from '../../browser/extensions/install.js';
 import { withProtocol } from '../../browser/protocol/protocolScope.js';
-import { defineTool } from '../defineTool.js';
+import { ToolError } from '../../errors.js';
+import { defineTool, type BrowserToolContext } from '../defineTool.js';
 import { insideWorkspace } from '../workspace.js';
 import { extensionId } from './shared.js';
+
+const input = z.strictObject({
+  path: z.string().min(1).optional().describe("Folder with manifest.json, on the server's disk"),
+  archive: z.string().min(1).optional().describe('zip or crx, base64'),
+  url: z.string().optional().describe('Of a zip or crx'),
+});
+
+type Args = z.output<typeof input>;
 
 export const installExtensionTool = defineTool({
   name: 'install_extension',
   group: 'extension',
   needs: 'process',
-  description: 'Install an unpacked extension, or load it again after a change on the disk',
-  input: z.strictObject({ path: z.string().min(1).describe("Folder with manifest.json, on the server's disk") }),
+  description: 'Install an extension from a folder, an archive or a url. The same one again is updated',
+  input,
   output: z.object({ id: extensionId, name: z.string(), version: z.string(), warnings: z.array(z.string()) }),
   annotations: { readOnlyHint: false, idempotentHint: true },
-  async handler({ path }, { browser, signal, workspace }) {
-    const folder = await insideWorkspace(path, workspace);
-    const { extension, warnings } = await withProtocol(browser.browser, signal, (scope) =>
+  timeoutMs: 90_000,
+  async handler(args, context) {
+    const folder = await folderOf(args, context);
+    context.progress(2, 3, 'Loading the extension');
+    const { extension, warnings } = await withProtocol(context.browser.browser, context.signal, (scope) =>
       installExtension(scope, folder),
     );
     const { id, name, version } = extension;
@@ -23,3 +36,21 @@ export const installExtensionTool = defineTool({
     return { text: lines.join('\n'), structured: { id, name, version, warnings: [...warnings] } };
   },
 });
+
+async function folderOf({ path, archive, url }: Args, context: BrowserToolContext): Promise<string> {
+  if ([path, archive, url].filter((source) => source !== undefined).length !== 1) {
+    throw new ToolError('Pass exactly one of path, archive and url.');
+  }
+  if (path !== undefined) return insideWorkspace(path, context.workspace);
+  const { signal, browser } = context;
+  context.progress(0, 3, 'Fetching the archive');
+  const bytes = url === undefined ? decode(archive ?? '') : await download(url, signal);
+  context.progress(1, 3, 'Unpacking the archive');
+  return unpackExtension(bytes, await browser.folder(), signal);
+}
+
+/** The decoder of Node skips what is no base64. */
+function decode(text: string): Buffer {
+  if (/^[\w+/\s-]*={0,2}\s*$/.test(text)) return Buffer.from(text, 'base64');
+  throw new ToolError('archive is no base64. Encode the bytes of the zip or crx file.');
+}

@@ -1,9 +1,6 @@
 import { z } from 'zod';
 
-export const extensionId = z
-  .string()
-  .regex(/^[a-p]{32}$/, 'an extension id has 32 letters from a to p')
-  .describe('From list_extensions');
+export const extensionId = z.string().regex(/^[a-p]{32}$/, 'an extension id has 32 letters from a to p');
 
 export const workerState = z.enum(['running', 'starting', 'stopping', 'stopped', 'none']);
 

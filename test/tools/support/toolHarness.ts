@@ -1,6 +1,10 @@
-import puppeteer, { type Browser, type BrowserContext } from 'puppeteer-core';
-import { openSessionPage, type SessionPage } from '../../../src/browser/page/page.js';
+import { tmpdir } from 'node:os';
+import puppeteer, { type Browser } from 'puppeteer-core';
+import { LeasedBrowser } from '../../../src/browser/lease/leasedBrowser.js';
+import { createLedger } from '../../../src/browser/lease/ledger.js';
+import { openSeat, type Seat } from '../../../src/browser/lease/seat.js';
 import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
+import { ResourceStore } from '../../../src/mcp/resourceStore.js';
 import { ToolError } from '../../../src/errors.js';
 import type { SessionFacts, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
 
@@ -9,6 +13,7 @@ const chromium = process.env['CHROME_PATH'] ?? '/usr/bin/chromium';
 export interface RunOptions {
   readonly signal?: AbortSignal;
   readonly workspace?: readonly string[];
+  readonly progress?: ToolContext['progress'];
 }
 
 export interface ToolHarness {
@@ -19,6 +24,8 @@ export interface ToolHarness {
   text(name: string, args?: Record<string, unknown>, options?: RunOptions): Promise<string>;
   /** The message of the ToolError that the call has to end with. */
   refusal(name: string, args?: Record<string, unknown>, options?: RunOptions): Promise<string>;
+  /** What the tools made, as in a session of its own. */
+  readonly resources: ResourceStore;
   close(): Promise<void>;
 }
 
@@ -50,11 +57,19 @@ export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarn
       '--no-first-run',
     ],
   });
-  const browser = new HarnessBrowser(chrome, await chrome.version());
-  await browser.newPage();
+  const memory = { nextPageId: counter(), notices: [] };
+  const seat = await openSeat({
+    connection: await connectionTo(chrome),
+    isolation: 'process',
+    memory,
+    ledger: createLedger(),
+  });
+  const browser = new LeasedBrowser(seat, memory, () => Promise.resolve());
+  const resources = new ResourceStore();
   const harness: ToolHarness = {
     browser,
-    run: (name, args = {}, options = {}) => runTool(findTool(tools, name), args, options, browser),
+    resources,
+    run: (name, args = {}, options = {}) => runTool(findTool(tools, name), args, options, { browser, resources }),
     text: async (name, args, options) => (await harness.run(name, args, options)).text,
     async refusal(name, args, options) {
       try {
@@ -65,9 +80,24 @@ export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarn
         throw error;
       }
     },
-    close: () => chrome.close(),
+    close: async () => {
+      await seat.close();
+      await chrome.close();
+      await resources.close();
+    },
   };
   return harness;
+}
+
+async function connectionTo(browser: Browser): Promise<Seat['connection']> {
+  const gone = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
+  const product = await browser.version();
+  return { browser, mode: 'launch', product, temporaryFolder: tmpdir(), gone, close: () => browser.close() };
+}
+
+function counter(): () => number {
+  let last = 0;
+  return () => (last += 1);
 }
 
 function findTool(tools: readonly Tool[], name: string): Tool {
@@ -79,13 +109,14 @@ function findTool(tools: readonly Tool[], name: string): Tool {
 async function runTool(
   tool: Tool,
   args: Record<string, unknown>,
-  { signal = new AbortController().signal, workspace = [] }: RunOptions,
-  browser: SessionBrowser,
+  { signal = new AbortController().signal, workspace = [], progress = () => undefined }: RunOptions,
+  { browser, resources }: Pick<ToolHarness, 'browser' | 'resources'>,
 ): Promise<ToolAnswer<Record<string, unknown>>> {
   const { pageId, ...checked } = tool.input.parse(args);
-  const context: ToolContext = { session: sessionFacts, signal, workspace, progress: () => undefined };
+  const context: ToolContext = { session: sessionFacts, signal, workspace, resources, progress };
   const call = async (): Promise<ToolAnswer<Record<string, unknown>>> => {
     if (tool.needs === 'nothing') return tool.handler(checked, context);
+    if (tool.needs === 'process') await browser.ensureProcess(signal);
     if (tool.needs !== 'page') return tool.handler(tool.input.parse(args), { ...context, browser });
     const page = browser.page(typeof pageId === 'number' ? pageId : undefined);
     const run = () => tool.handler(checked, { ...context, browser, page });
@@ -94,71 +125,4 @@ async function runTool(
   const answer = await call();
   tool.output.parse(answer.structured);
   return answer;
-}
-
-/** The least that tools need of a session's browser: the launched browser's default context. */
-class HarnessBrowser implements SessionBrowser {
-  readonly isolation = 'process';
-  readonly mode = 'launch';
-  readonly browser: Browser;
-  readonly context: BrowserContext;
-  readonly product: string;
-  #pages: SessionPage[] = [];
-  #selected: SessionPage | undefined;
-  #lastId = 0;
-
-  constructor(browser: Browser, product: string) {
-    this.browser = browser;
-    this.context = browser.defaultBrowserContext();
-    this.product = product;
-  }
-
-  get selected(): SessionPage | undefined {
-    return this.#selected;
-  }
-
-  get isAlive(): boolean {
-    return this.browser.connected;
-  }
-
-  pages(): readonly SessionPage[] {
-    return this.#pages;
-  }
-
-  page(pageId?: number): SessionPage {
-    const found = pageId === undefined ? this.#selected : this.#pages.find((page) => page.id === pageId);
-    if (!found) throw new ToolError('No such page.');
-    return found;
-  }
-
-  select(pageId: number): SessionPage {
-    return (this.#selected = this.page(pageId));
-  }
-
-  async newPage(options: { background?: boolean } = {}): Promise<SessionPage> {
-    const page = await openSessionPage({ id: ++this.#lastId, page: await this.context.newPage() });
-    this.#pages.push(page);
-    if (options.background !== true) this.#selected = page;
-    return page;
-  }
-
-  async closePage(pageId: number): Promise<void> {
-    const page = this.page(pageId);
-    this.#pages = this.#pages.filter((candidate) => candidate !== page);
-    if (this.#selected === page) this.#selected = this.#pages.at(-1);
-    await page.dispose();
-    await page.page.close();
-  }
-
-  ensureFirstPage(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  ensureProcess(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  takeNotices(): string[] {
-    return [];
-  }
 }

@@ -1,0 +1,83 @@
+import { Ring, type RingReading } from '../collectors/ring.js';
+import type { Reporter } from './messageLog.js';
+import type { Report } from './report.js';
+
+/** One call of a `chrome.*` function. */
+export interface ApiCall {
+  readonly extensionId: string;
+  /** Without `chrome.`: `storage.local.get`. */
+  readonly api: string;
+  readonly context: string;
+  /** JSON, capped, with commas between. */
+  readonly args: string;
+  /** JSON, capped; undefined while it runs and where it failed. */
+  readonly result: string | undefined;
+  readonly error: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** Undefined while it runs. */
+  readonly durationMs: number | undefined;
+}
+
+/** Which calls of which extension are kept. */
+export interface Trace {
+  readonly extensionId: string;
+  /** Start of the names to keep, as `storage.`; empty for all. */
+  readonly filter: string;
+}
+
+const limits = { maxEntries: 2_000, maxBytes: 2 * 1024 ** 2 };
+const maxOpen = 500;
+
+/** The `chrome.*` calls of traced extensions: the newest 2,000 within 2 MiB. What was kept stays readable after a trace. */
+export class CallLog {
+  readonly #ring = new Ring<ApiCall>({ ...limits, sizeOf });
+  readonly #open = new Map<string, number>();
+  readonly #traces = new Map<string, Trace>();
+
+  trace(extensionId: string): Trace | undefined {
+    return this.#traces.get(extensionId);
+  }
+
+  get isTracing(): boolean {
+    return this.#traces.size > 0;
+  }
+
+  start(trace: Trace): void {
+    this.#traces.set(trace.extensionId, trace);
+  }
+
+  stop(extensionId: string): boolean {
+    return this.#traces.delete(extensionId);
+  }
+
+  read(since?: string): RingReading<ApiCall> {
+    return this.#ring.read(since);
+  }
+
+  note(report: Report, reporter: Reporter): void {
+    const key = `${reporter.key} ${report.id}`;
+    if (report.phase === 'begin') this.#begin(key, report, reporter);
+    else this.#end(key, report);
+  }
+
+  #begin(key: string, { api, value = '', at }: Report, { extensionId, name }: Reporter): void {
+    const trace = this.#traces.get(extensionId);
+    if (trace === undefined || !api.startsWith(trace.filter)) return;
+    const outcome = { result: undefined, error: undefined, durationMs: undefined };
+    this.#open.set(key, this.#ring.push({ extensionId, api, context: name, args: value, at, ...outcome }));
+    const [oldest] = this.#open.keys();
+    if (this.#open.size > maxOpen && oldest !== undefined) this.#open.delete(oldest);
+  }
+
+  #end(key: string, { value, error, at }: Report): void {
+    const id = this.#open.get(key);
+    this.#open.delete(key);
+    if (id === undefined) return;
+    this.#ring.update(id, (call) => ({ ...call, result: value, error, durationMs: Math.max(0, at - call.at) }));
+  }
+}
+
+function sizeOf({ api, context, args, result = '', error = '' }: ApiCall): number {
+  return 200 + 2 * (api.length + context.length + args.length + result.length + error.length);
+}

@@ -1,0 +1,90 @@
+import type { CDPSession } from 'puppeteer-core';
+import { z } from 'zod';
+import { ToolError } from '../../errors.js';
+import type { SessionPage } from '../page/page.js';
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+import { originOf, type Extension } from './extensions.js';
+
+/** A page that is busy or waits for a dialog tells nothing: it is named, not waited for. */
+const answerMs = 2_000;
+
+/** A content script's world in a frame: the session to talk to, and the world's id on it. */
+export interface ContentWorld {
+  readonly session: CDPSession;
+  readonly uniqueContextId: string;
+  readonly frameId: string;
+}
+
+export interface ContentScripts {
+  readonly page: SessionPage;
+  /** In at least one frame; the outermost frame's first. */
+  readonly worlds: readonly ContentWorld[];
+}
+
+/** The protocol leaves `auxData` open; this is what Chrome puts there. */
+const place = z.object({ frameId: z.string(), isDefault: z.boolean() });
+
+/**
+ * In which of these pages content scripts of the extension run in a world of their own (those in the page's own world
+ * cannot be told from it), and which pages did not tell in time.
+ */
+export async function contentScriptsIn(
+  scope: ProtocolScope,
+  extension: Extension,
+  pages: readonly SessionPage[],
+): Promise<{ found: ContentScripts[]; silent: SessionPage[] }> {
+  const all = await Promise.all(pages.map(async (page) => ({ page, worlds: await worldsIn(scope, extension, page) })));
+  return {
+    found: all.flatMap(({ page, worlds }) => (worlds === undefined || worlds.length === 0 ? [] : [{ page, worlds }])),
+    silent: all.flatMap(({ page, worlds }) => (worlds === undefined ? [page] : [])),
+  };
+}
+
+/** The world of the extension's content scripts in the page's outermost frame, or else in its first frame with one. */
+export async function contentWorld(
+  scope: ProtocolScope,
+  extension: Extension,
+  page: SessionPage,
+): Promise<ContentWorld> {
+  const [world] = (await worldsIn(scope, extension, page)) ?? [];
+  if (world) return world;
+  throw new ToolError(
+    `${extension.name} has no content script in page ${page.id} (${page.url()}). Check content_scripts.matches in its manifest, then reload the page: content scripts are injected when a page loads.`,
+  );
+}
+
+/** Undefined when the page does not answer. */
+async function worldsIn(
+  scope: ProtocolScope,
+  extension: Extension,
+  page: SessionPage,
+): Promise<ContentWorld[] | undefined> {
+  if (page.dialogs.open) return undefined;
+  const limit = AbortSignal.timeout(answerMs);
+  const late = new Promise<undefined>((resolve) => limit.addEventListener('abort', () => resolve(undefined)));
+  const { targetInfo } = await scope.until(page.cdp.send('Target.getTargetInfo'));
+  const inFrames = page.frames.remoteTargetIds().map((targetId) =>
+    // A frame that goes away meanwhile runs nothing any more.
+    worldsOfTarget(scope, extension, targetId).catch(() => []),
+  );
+  const worlds = Promise.all([worldsOfTarget(scope, extension, targetInfo.targetId), ...inFrames]);
+  const answer = await Promise.race([worlds, late]);
+  const isMain = ({ frameId }: ContentWorld): boolean => frameId === targetInfo.targetId;
+  return answer?.flat().sort((a, b) => Number(isMain(b)) - Number(isMain(a)));
+}
+
+async function worldsOfTarget(scope: ProtocolScope, extension: Extension, targetId: string): Promise<ContentWorld[]> {
+  const session = await scope.attach(targetId);
+  const worlds: (z.infer<typeof place> & ContentWorld)[] = [];
+  session.on('Runtime.executionContextCreated', ({ context }) => {
+    const { data } = place.safeParse(context.auxData);
+    if (data && context.origin === originOf(extension.id)) {
+      worlds.push({ ...data, session, uniqueContextId: context.uniqueId });
+    }
+  });
+  // Announces every context that exists before it answers.
+  await scope.until(session.send('Runtime.enable'));
+  // A document of the extension itself has its origin in every world.
+  const own = new Set(worlds.flatMap(({ isDefault, frameId }) => (isDefault ? [frameId] : [])));
+  return worlds.filter(({ frameId }) => !own.has(frameId));
+}

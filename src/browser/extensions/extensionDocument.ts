@@ -1,0 +1,40 @@
+import type { CDPSession } from 'puppeteer-core';
+import { z } from 'zod';
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+import { evaluateInTarget } from './evaluateInTarget.js';
+import { originOf, type Extension } from './extensions.js';
+
+/** The one file that every extension has, and in which none of its code runs. */
+export const manifestOf = (extensionId: string): string => `${originOf(extensionId)}/manifest.json`;
+
+/** Code that runs with all rights of an extension while its worker may sleep. Ends with its scope. */
+export class ExtensionDocument {
+  readonly #scope: ProtocolScope;
+  readonly #session: CDPSession;
+
+  private constructor(scope: ProtocolScope, session: CDPSession) {
+    this.#scope = scope;
+    this.#session = session;
+  }
+
+  /** Opens a hidden page at the extension's manifest. */
+  static async open(scope: ProtocolScope, { id }: Extension): Promise<ExtensionDocument> {
+    const session = await scope.hiddenPage();
+    const { errorText } = await scope.until(session.send('Page.navigate', { url: manifestOf(id) }));
+    if (errorText !== undefined) throw new Error(`The extension's manifest could not be opened: ${errorText}`);
+    return new ExtensionDocument(scope, session);
+  }
+
+  /** Calls the source of an async function and answers what it gives, which has to be JSON. Throws an EvaluationError. */
+  async call<Schema extends z.ZodType>(
+    source: string,
+    args: readonly unknown[],
+    schema: Schema,
+  ): Promise<z.output<Schema>> {
+    // Through text, since the answer may be deep.
+    const code = `(async () => JSON.stringify(await (${source})(...${JSON.stringify(args)})))()`;
+    const { json } = await evaluateInTarget(this.#scope, { session: this.#session }, code);
+    const text = z.string().parse(JSON.parse(json ?? 'null'));
+    return schema.parse(JSON.parse(text));
+  }
+}

@@ -1,0 +1,155 @@
+import type { CDPSession, Protocol } from 'puppeteer-core';
+import {
+  describeException,
+  describeLogEntry,
+  describeRuntimeCall,
+  type Said,
+  type StackFrame,
+} from '../collectors/consoleMessage.js';
+import { Ring, type RingReading } from '../collectors/ring.js';
+import { writeValue } from '../collectors/valueText.js';
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+import { unlessGone } from '../protocol/sessions.js';
+
+/** What a context of an extension logged or threw. */
+export interface ExtensionLogEntry extends Said {
+  readonly extensionId: string;
+  readonly context: string;
+}
+
+/** Who says something. `worker`: the target of a service worker, whose entries may be told more than once. */
+export interface Logger {
+  readonly extensionId: string;
+  readonly name: string;
+  readonly worker: string | undefined;
+}
+
+type ConsoleCall = Protocol.Runtime.ConsoleAPICalledEvent;
+
+const limits = { maxEntries: 2_000, maxBytes: 2 * 1024 ** 2 };
+/** Workers whose entries are told apart from what is told again. */
+const maxWorkers = 100;
+/** Values read in full for one reading; past it their class name stands. */
+const maxReadings = 50;
+const maxValueChars = 2_000;
+
+/** What the extensions of a session log, in all contexts, in one timeline: the newest 2,000 entries within 2 MiB. */
+export class ExtensionLog {
+  readonly #ring = new Ring<ExtensionLogEntry>({ ...limits, sizeOf });
+  /** The time of the newest entry of each worker, by target. */
+  readonly #newest = new Map<string, number>();
+  /** The newest entry at the time the errors of an extension were cleared. */
+  readonly #forgotten = new Map<string, number>();
+
+  read(since?: string): RingReading<ExtensionLogEntry> {
+    return this.#ring.read(since);
+  }
+
+  /** The uncaught errors of one extension that are kept, without those from before `forgetErrors`. */
+  errors(extensionId: string): ExtensionLogEntry[] {
+    const forgotten = this.#forgotten.get(extensionId) ?? 0;
+    return this.#ring
+      .read()
+      .entries.filter(
+        ({ id, value }) => id > forgotten && value.extensionId === extensionId && value.type === 'exception',
+      )
+      .map(({ value }) => value);
+  }
+
+  /** Counts the errors so far as dealt with. They stay in the timeline. */
+  forgetErrors(extensionId: string): void {
+    this.#forgotten.set(extensionId, this.#ring.last()?.id ?? 0);
+  }
+
+  noteCall(event: ConsoleCall, from: Logger): void {
+    if (event.type !== 'endGroup') this.#note(describeRuntimeCall(event), from);
+  }
+
+  noteException(event: Protocol.Runtime.ExceptionThrownEvent, from: Logger): void {
+    const said = describeException(event);
+    const { description } = event.exceptionDetails.exception ?? {};
+    const stack = said.stack.length > 0 ? said.stack : framesIn(description ?? '');
+    this.#note({ ...said, stack, location: stack[0] ?? said.location }, from);
+  }
+
+  noteEntry(entry: Protocol.Log.LogEntry, from: Logger): void {
+    this.#note(describeLogEntry(entry), from);
+  }
+
+  /**
+   * Takes over what a running worker has logged since it started: Chrome keeps it, and tells it again to whoever attaches
+   * (`Runtime.enable`). Attached only for the moment, which keeps no worker awake.
+   */
+  async takeFromWorker(scope: ProtocolScope, extensionId: string, targetId: string): Promise<void> {
+    const session = await scope.attach(targetId);
+    const from = { extensionId, name: 'service_worker', worker: targetId };
+    const notes: (() => void)[] = [];
+    const calls: ConsoleCall[] = [];
+    session.on('Runtime.consoleAPICalled', (event) => {
+      calls.push(event);
+      notes.push(() => this.noteCall(event, from));
+    });
+    session.on('Runtime.exceptionThrown', (event) => notes.push(() => this.noteException(event, from)));
+    await scope.until(session.send('Runtime.enable'));
+    const known = this.#newest.get(targetId) ?? 0;
+    await scope.until(
+      readValues(
+        session,
+        calls.filter(({ timestamp }) => timestamp > known),
+      ),
+    );
+    for (const note of notes) note();
+    await scope.until(session.send('Runtime.disable'));
+  }
+
+  #note(said: Said, { extensionId, name, worker }: Logger): void {
+    if (worker !== undefined && !this.#isNew(worker, said.at)) return;
+    this.#ring.push({ ...said, extensionId, context: name });
+  }
+
+  /** Entries of a worker come in the order of their time, however often they are told. */
+  #isNew(worker: string, at: number): boolean {
+    if (at <= (this.#newest.get(worker) ?? 0)) return false;
+    this.#newest.set(worker, at);
+    const [oldest] = this.#newest.keys();
+    if (this.#newest.size > maxWorkers && oldest !== undefined) this.#newest.delete(oldest);
+    return true;
+  }
+}
+
+/** Replaces the objects among the newest arguments, which come without a preview, by what they say in full. */
+async function readValues(session: CDPSession, calls: readonly ConsoleCall[]): Promise<void> {
+  const objects = calls.flatMap(({ args }) => args).filter(({ objectId, subtype }) => objectId && subtype !== 'error');
+  await Promise.all(objects.slice(-maxReadings).map((object) => readValue(session, object)));
+}
+
+async function readValue(session: CDPSession, object: Protocol.Runtime.RemoteObject): Promise<void> {
+  if (object.objectId === undefined) return;
+  const reading = session.send('Runtime.callFunctionOn', {
+    objectId: object.objectId,
+    functionDeclaration: writeValue.toString(),
+    arguments: [{ value: maxValueChars }],
+    returnByValue: true,
+    silent: true,
+    throwOnSideEffect: true,
+  });
+  const answer = await unlessGone(reading);
+  const text: unknown = answer?.result.value;
+  if (answer?.exceptionDetails !== undefined || typeof text !== 'string') return;
+  delete object.preview;
+  object.description = text;
+}
+
+/** What was thrown before anybody listened has its stack only in words. */
+function framesIn(description: string): StackFrame[] {
+  return [...description.matchAll(/^\s+at (?:(.+?) \()?(\S+?):(\d+):(\d+)\)?$/gm)].map(
+    ([, functionName = '(anonymous)', url = '', line, column]) => {
+      return { functionName, url, line: Number(line), column: Number(column) };
+    },
+  );
+}
+
+function sizeOf({ text, args, stack, context }: ExtensionLogEntry): number {
+  const chars = text.length + context.length + args.reduce((sum, arg) => sum + arg.length, 0);
+  return 2 * chars + 400 + stack.reduce((sum, frame) => sum + 100 + 2 * frame.url.length, 0);
+}

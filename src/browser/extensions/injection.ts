@@ -1,0 +1,143 @@
+import { z } from 'zod';
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+import { ExtensionDocument } from './extensionDocument.js';
+import { objectsIn, readExtensionFiles, stringsIn, type ExtensionFiles } from './extensionFiles.js';
+import type { Extension, ExtensionInfo } from './extensions.js';
+import { matchesAny, matchesGlob, parsePattern } from './matchPattern.js';
+
+/** One declaration of content scripts, from the manifest or registered with `chrome.scripting`. */
+export interface ContentScript {
+  /** `content_scripts[0]`, or the id it was registered with. */
+  readonly name: string;
+  readonly files: readonly string[];
+  readonly matches: readonly string[];
+  readonly excludeMatches: readonly string[];
+  readonly includeGlobs: readonly string[];
+  readonly excludeGlobs: readonly string[];
+  readonly runAt: string;
+  readonly world: string;
+  readonly allFrames: boolean;
+  readonly asFallback: boolean;
+}
+
+/** What a declaration comes to for an address. */
+export interface Injection {
+  readonly script: ContentScript;
+  readonly expected: boolean;
+  /** Why, or why not; and what to do about it. */
+  readonly reasons: readonly string[];
+}
+
+const registered = z.array(
+  z.object({
+    id: z.string(),
+    matches: z.array(z.string()).default([]),
+    excludeMatches: z.array(z.string()).default([]),
+    js: z.array(z.string()).default([]),
+    css: z.array(z.string()).default([]),
+    runAt: z.string().default('document_idle'),
+    world: z.string().default('ISOLATED'),
+    allFrames: z.boolean().default(false),
+  }),
+);
+
+const readRegistered = `async () => (chrome.scripting ? chrome.scripting.getRegisteredContentScripts() : [])`;
+
+/** Judges every content script of an extension for an address, as Chrome would when a page loads there. */
+export async function judgeInjection(
+  scope: ProtocolScope,
+  extension: Extension,
+  { info, url }: { info: ExtensionInfo; url: URL },
+): Promise<Injection[]> {
+  const files = await readExtensionFiles(extension);
+  const scripts = [...declared(files), ...(extension.enabled ? await dynamic(scope, extension) : [])];
+  const general = obstacles(extension, info, url);
+  return scripts.map((script) => {
+    const reasons = [...general, ...mismatches(script, url), ...missing(script, files)];
+    if (reasons.length > 0) return { script, expected: false, reasons };
+    return { script, expected: true, reasons: [`matches ${fitting(script, url)}`] };
+  });
+}
+
+function declared({ manifest }: ExtensionFiles): ContentScript[] {
+  return objectsIn(manifest?.['content_scripts']).map((entry, index) => ({
+    name: `content_scripts[${index}]`,
+    files: [...stringsIn(entry['js']), ...stringsIn(entry['css'])],
+    matches: stringsIn(entry['matches']),
+    excludeMatches: stringsIn(entry['exclude_matches']),
+    includeGlobs: stringsIn(entry['include_globs']),
+    excludeGlobs: stringsIn(entry['exclude_globs']),
+    runAt: typeof entry['run_at'] === 'string' ? entry['run_at'] : 'document_idle',
+    world: typeof entry['world'] === 'string' ? entry['world'] : 'ISOLATED',
+    allFrames: entry['all_frames'] === true,
+    asFallback: entry['match_about_blank'] === true || entry['match_origin_as_fallback'] === true,
+  }));
+}
+
+async function dynamic(scope: ProtocolScope, extension: Extension): Promise<ContentScript[]> {
+  const document = await ExtensionDocument.open(scope, extension);
+  const scripts = await document.call(readRegistered, [], registered);
+  return scripts.map(({ id, js, css, ...script }) => {
+    const files = [...js, ...css];
+    return { ...script, name: `registered "${id}"`, files, includeGlobs: [], excludeGlobs: [], asFallback: false };
+  });
+}
+
+/** What keeps all scripts of the extension out. */
+function* obstacles(extension: Extension, info: ExtensionInfo, url: URL): Generator<string> {
+  const { protocol, hostname, pathname } = url;
+  if (!extension.enabled) yield 'the extension is disabled: call set_extension_enabled';
+  if (hostname === 'chromewebstore.google.com' || (hostname === 'chrome.google.com' && /^\/webstore/.test(pathname))) {
+    yield 'Chrome lets no extension into the Web Store';
+  } else if (protocol === 'file:' && !info.fileAccess.isActive) {
+    yield 'files need "Allow access to file URLs" on chrome://extensions';
+  } else if (!['http:', 'https:', 'file:', 'ftp:', 'about:', 'data:', 'blob:'].includes(protocol)) {
+    yield `Chrome lets no extension into ${protocol} pages`;
+  }
+  const access = info.permissions.runtimeHostPermissions;
+  const granted = access?.hosts.filter((host) => host.granted).map(({ host }) => host) ?? [];
+  if (access !== undefined && access.hostAccess !== 'ON_ALL_SITES' && !matchesAny(granted, url)) {
+    yield `the user's site access (${access.hostAccess}) withholds this host: grant it on chrome://extensions`;
+  }
+}
+
+function* mismatches(script: ContentScript, url: URL): Generator<string> {
+  const { matches, excludeMatches, includeGlobs, excludeGlobs, asFallback } = script;
+  for (const text of [...matches, ...excludeMatches]) {
+    const pattern = parsePattern(text);
+    if (typeof pattern === 'string') yield `"${text}" is no match pattern: ${pattern}`;
+  }
+  if (['about:', 'data:', 'blob:'].includes(url.protocol)) {
+    yield asFallback
+      ? 'the page has no address of its own: the script runs where its opener matches'
+      : `${url.protocol} pages need match_origin_as_fallback (or match_about_blank)`;
+    return;
+  }
+  if (!matchesAny(matches, url)) yield `no pattern of matches fits (${matches.join(', ')})${hint(matches, url)}`;
+  const excluded = excludeMatches.find((pattern) => matchesAny([pattern], url));
+  if (excluded !== undefined) yield `exclude_matches "${excluded}" fits`;
+  if (includeGlobs.length > 0 && !matchesGlob(includeGlobs, url))
+    yield `no include_globs fits (${includeGlobs.join(', ')})`;
+  if (matchesGlob(excludeGlobs, url)) yield `exclude_globs fits (${excludeGlobs.join(', ')})`;
+}
+
+/** What almost fits says most. */
+function hint(matches: readonly string[], url: URL): string {
+  if (!/^https?:$/.test(url.protocol)) return '';
+  const other = new URL(url);
+  other.protocol = url.protocol === 'http:' ? 'https:' : 'http:';
+  if (matchesAny(matches, other)) return ': the scheme differs, use *://';
+  const withPath = matches.find((pattern) => matchesAny([pattern.replace(/^([^:]+:\/\/[^/]+).*$/, '$1/*')], url));
+  if (withPath !== undefined) return `: the path of ${withPath} differs, end it with *`;
+  const below = matches.find((pattern) => matchesAny([pattern.replace('://', '://*.')], url));
+  return below === undefined ? '' : `: ${below} leaves out subdomains, use *.`;
+}
+
+function* missing({ files }: ContentScript, { paths }: ExtensionFiles): Generator<string> {
+  const absent = files.filter((file) => !paths.has(file.replace(/^\.?\//, '')));
+  if (absent.length > 0) yield `the file ${absent.join(', ')} does not exist`;
+  if (files.length === 0) yield 'it names no js and no css';
+}
+
+const fitting = ({ matches }: ContentScript, url: URL): string =>
+  matches.filter((pattern) => matchesAny([pattern], url)).join(', ');

@@ -1,0 +1,61 @@
+/** A match pattern as manifests have them: `https://*.example.com/*`, `<all_urls>`. */
+export interface MatchPattern {
+  matches(url: URL): boolean;
+  /** Whether it takes in every host. */
+  readonly everyHost: boolean;
+}
+
+const webSchemes = ['http', 'https'];
+const schemes = [...webSchemes, 'file', 'ftp', 'ws', 'wss', 'chrome-extension'];
+
+/** The pattern, or why it is none. */
+export function parsePattern(pattern: string): MatchPattern | string {
+  if (pattern === '<all_urls>') {
+    return { matches: (url) => [...webSchemes, 'file', 'ftp'].includes(schemeOf(url)), everyHost: true };
+  }
+  const [, scheme, host, path] = /^([^:]+):\/\/([^/]*)(\/.*)?$/.exec(pattern) ?? [];
+  if (scheme === undefined || host === undefined) return 'it is not scheme://host/path';
+  if (path === undefined) return `the path is missing: write ${pattern}/*`;
+  if (scheme !== '*' && !schemes.includes(scheme)) return `the scheme ${scheme} is not one of *, ${schemes.join(', ')}`;
+  if (host === '' && scheme !== 'file') return 'the host is missing';
+  const port = /:(\d+|\*)$/.exec(host)?.[1];
+  const name = port === undefined ? host : host.slice(0, -port.length - 1);
+  if (name.slice(1).includes('*') || /^\*[^.]/.test(name))
+    return '* may stand only at the start of the host, before a dot';
+  return {
+    matches: (url) =>
+      (scheme === '*' ? webSchemes.includes(schemeOf(url)) : scheme === schemeOf(url)) &&
+      isHost(name, url.hostname) &&
+      (port === undefined || port === '*' || port === portOf(url)) &&
+      globExpression(path).test(url.pathname + url.search),
+    everyHost: name === '*',
+  };
+}
+
+/** Whether a URL fits any of the patterns; those that are none fit nothing. */
+export function matchesAny(patterns: readonly string[], url: URL): boolean {
+  return patterns.some((text) => {
+    const pattern = parsePattern(text);
+    return typeof pattern !== 'string' && pattern.matches(url);
+  });
+}
+
+/** `include_globs` and `exclude_globs`: also `?` for one character; the whole URL counts. */
+export function matchesGlob(globs: readonly string[], url: URL): boolean {
+  return globs.some((glob) => globExpression(glob, true).test(url.href));
+}
+
+/** `*` for anything. */
+export function globExpression(glob: string, withQuestionMark = false): RegExp {
+  const source = glob.replace(/[.+^${}()|[\]\\?]/g, '\\$&').replaceAll('*', '.*');
+  return new RegExp(`^${withQuestionMark ? source.replaceAll('\\?', '.') : source}$`, 's');
+}
+
+const schemeOf = (url: URL): string => url.protocol.slice(0, -1);
+
+const portOf = ({ port, protocol }: URL): string => port || (protocol === 'https:' ? '443' : '80');
+
+function isHost(pattern: string, host: string): boolean {
+  if (pattern === '*' || pattern === host) return true;
+  return pattern.startsWith('*.') && (host === pattern.slice(2) || host.endsWith(pattern.slice(1)));
+}

@@ -1,0 +1,96 @@
+import { stringsIn, type ExtensionFiles } from './extensionFiles.js';
+import type { Finding } from './manifestAudit.js';
+
+type Manifest = Readonly<Record<string, unknown>>;
+
+/** Permissions without which `chrome.NAME` is not there. */
+const namespaces = [
+  ...['alarms', 'bookmarks', 'browsingData', 'contentSettings', 'contextMenus', 'cookies', 'debugger'],
+  ...['declarativeContent', 'declarativeNetRequest', 'desktopCapture', 'downloads', 'fontSettings', 'gcm', 'history'],
+  ...['identity', 'idle', 'notifications', 'offscreen', 'pageCapture', 'power', 'printing', 'privacy', 'proxy'],
+  ...['readingList', 'scripting', 'search', 'sessions', 'sidePanel', 'storage', 'tabCapture', 'tabGroups', 'topSites'],
+  ...['tts', 'ttsEngine', 'userScripts', 'webNavigation', 'webRequest'],
+];
+
+/** Others give that name's powers to these words in the code. */
+const words: Readonly<Record<string, RegExp>> = {
+  tabs: /\btabs\b/,
+  nativeMessaging: /\b(connectNative|sendNativeMessage)\b/,
+  management: /\bmanagement\b/,
+  geolocation: /\bgeolocation\b/,
+  clipboardRead: /\b(clipboard|execCommand)\b/,
+  clipboardWrite: /\b(clipboard|execCommand)\b/,
+};
+
+/** Keys of the manifest that use a permission without code. */
+const usedByKey: Readonly<Record<string, string>> = {
+  declarativeNetRequest: 'declarative_net_request',
+  sidePanel: 'side_panel',
+  ttsEngine: 'tts_engine',
+};
+
+const broad: Readonly<Record<string, string>> = {
+  debugger: 'It gives full control over every page and shows a bar while in use',
+  proxy: 'It sees where all traffic goes',
+  webRequest: 'It sees all requests',
+  history: 'It reads every address the user has visited',
+  tabs: 'It reads address and title of every tab',
+};
+
+/** Permissions that are wrong, unused, broad, or missing. */
+export function* permissionFindings(manifest: Manifest, files: ExtensionFiles): Generator<Finding> {
+  const required = stringsIn(manifest['permissions']);
+  const declared = new Set([...required, ...stringsIn(manifest['optional_permissions'])]);
+  for (const permission of required) yield* judge(permission, manifest, files);
+  yield* missing(declared, files);
+}
+
+function* judge(permission: string, manifest: Manifest, files: ExtensionFiles): Generator<Finding> {
+  const at = 'permissions';
+  if (/:\/\/|^<all_urls>$/.test(permission)) {
+    const problem = `"${permission}" is a host, which Chrome ignores here.`;
+    yield { severity: 'error', at, problem, fix: `Move it to "host_permissions": ["${permission}"].` };
+  } else if (permission === 'webRequestBlocking') {
+    const problem = 'webRequestBlocking is only for extensions that a policy installed.';
+    yield { severity: 'error', at, problem, fix: 'Use declarativeNetRequest.' };
+  } else if (isUnused(permission, manifest, files)) {
+    const problem = `"${permission}" is not used by any code of the extension.`;
+    yield { severity: 'warning', at, problem, fix: `Remove "${permission}" from permissions.` };
+  } else if (broad[permission] !== undefined) {
+    const problem = `"${permission}" is broad. ${broad[permission]}.`;
+    const fix =
+      permission === 'tabs'
+        ? 'chrome.tabs works without it; for the address of the tab that the user acts on activeTab is enough.'
+        : 'Ask for it when needed: optional_permissions with chrome.permissions.request.';
+    yield { severity: 'info', at, problem, fix };
+  }
+}
+
+/** Says so only where not even the word occurs, in whatever form the code reaches the API. */
+function isUnused(permission: string, manifest: Manifest, { sources, cut }: ExtensionFiles): boolean {
+  const word = words[permission] ?? (namespaces.includes(permission) ? new RegExp(`\\b${permission}\\b`) : undefined);
+  if (word === undefined || cut || (usedByKey[permission] ?? '') in manifest) return false;
+  return !sources.some(({ text }) => word.test(text));
+}
+
+function* missing(declared: ReadonlySet<string>, { sources }: ExtensionFiles): Generator<Finding> {
+  for (const namespace of namespaces) {
+    if (
+      declared.has(namespace) ||
+      (namespace === 'declarativeNetRequest' && declared.has(`${namespace}WithHostAccess`))
+    )
+      continue;
+    const use = new RegExp(`\\b(?:chrome|browser)\\.${namespace}\\.`);
+    const source = sources.find(({ text }) => use.test(text));
+    if (source === undefined) continue;
+    const problem = `The code uses chrome.${namespace}, and "${namespace}" is not among the permissions: it is undefined there.`;
+    const at = placeOf(source, use);
+    yield { severity: 'error', at, problem, fix: `Add "${namespace}" to permissions.` };
+  }
+}
+
+/** `file:line` of the first hit. */
+export function placeOf({ path, text }: { path: string; text: string }, expression: RegExp): string {
+  const index = text.search(expression);
+  return `${path}:${text.slice(0, index).split('\n').length}`;
+}

@@ -1,0 +1,118 @@
+import { z } from 'zod';
+import { ToolError } from '../../errors.js';
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+import { EvaluationError } from './evaluateInTarget.js';
+import { ExtensionDocument } from './extensionDocument.js';
+import type { Extension } from './extensions.js';
+
+export const storageAreas = ['local', 'sync', 'session', 'managed'] as const;
+export type StorageArea = (typeof storageAreas)[number];
+
+/** Characters of one reading. */
+const maxTotal = 200_000;
+
+const entry = z.object({
+  key: z.string(),
+  /** JSON, cut where it is longer than was asked for. */
+  value: z.string(),
+  /** Of the whole value. */
+  length: z.number(),
+});
+
+export type StorageEntry = z.infer<typeof entry>;
+
+const reading = z.object({
+  entries: z.array(entry),
+  /** What was asked for and is too much for one reading. */
+  omitted: z.number(),
+  /** Of all keys of the area. */
+  keys: z.number(),
+  /** Null where Chrome does not count. */
+  bytes: z.number().nullable(),
+});
+
+/** What an area of `chrome.storage` holds. */
+export type StorageReading = z.infer<typeof reading>;
+
+export interface ReadOptions {
+  /** Default: all. */
+  readonly keys?: readonly string[] | undefined;
+  /** Of one value. */
+  readonly maxLength: number;
+}
+
+export interface StorageChange {
+  readonly clear: boolean;
+  readonly remove: readonly string[];
+  readonly set: Readonly<Record<string, unknown>>;
+}
+
+const areaOf = /* javascript */ `(name) => {
+  if (!chrome.storage) throw new Error('its manifest lacks the permission "storage"');
+  return chrome.storage[name];
+}`;
+
+const read = /* javascript */ `async (name, keys, maxLength) => {
+  const area = (${areaOf})(name);
+  const items = await area.get(null);
+  const wanted = keys === null ? Object.keys(items).sort() : keys.filter((key) => Object.hasOwn(items, key));
+  const entries = [];
+  let room = ${maxTotal};
+  for (const key of wanted) {
+    const json = JSON.stringify(items[key]);
+    const value = json.slice(0, maxLength);
+    room -= key.length + value.length;
+    if (room < 0) break;
+    entries.push({ key, value, length: json.length });
+  }
+  return {
+    entries,
+    omitted: wanted.length - entries.length,
+    keys: Object.keys(items).length,
+    bytes: area.getBytesInUse ? await area.getBytesInUse(null) : null,
+  };
+}`;
+
+const change = /* javascript */ `async (name, { clear, remove, set }) => {
+  const area = (${areaOf})(name);
+  if (clear) await area.clear();
+  if (remove.length > 0) await area.remove(remove);
+  if (Object.keys(set).length > 0) await area.set(set);
+  return null;
+}`;
+
+/**
+ * Reads and writes what an extension stores, through its own `chrome.storage`: with its quotas and errors. Reading wakes
+ * no worker; writing wakes one that listens for changes, as any write does. Ends with its scope.
+ */
+export class ExtensionStorage {
+  readonly #extension: Extension;
+  readonly #document: ExtensionDocument;
+
+  private constructor(extension: Extension, document: ExtensionDocument) {
+    this.#extension = extension;
+    this.#document = document;
+  }
+
+  static async open(scope: ProtocolScope, extension: Extension): Promise<ExtensionStorage> {
+    return new ExtensionStorage(extension, await ExtensionDocument.open(scope, extension));
+  }
+
+  /** Throws a ToolError if the extension may not use its storage. */
+  read(area: StorageArea, { keys, maxLength }: ReadOptions): Promise<StorageReading> {
+    return this.#told(area, this.#document.call(read, [area, keys ?? null, maxLength], reading));
+  }
+
+  /** Clears, then removes, then sets. Throws a ToolError with Chrome's words, such as a quota that is exceeded. */
+  async write(area: StorageArea, changes: StorageChange): Promise<void> {
+    await this.#told(area, this.#document.call(change, [area, changes], z.null()));
+  }
+
+  #told<T>(area: StorageArea, answer: Promise<T>): Promise<T> {
+    return answer.catch((error: unknown) => {
+      if (!(error instanceof EvaluationError)) throw error;
+      const [words] = error.message.replace(/^Error: /, '').split('\n    at ');
+      throw new ToolError(`The storage area ${area} of ${this.#extension.name}: ${words ?? ''}`, { cause: error });
+    });
+  }
+}

@@ -1,0 +1,27 @@
+import { sep } from 'node:path';
+import type { Browser } from 'puppeteer-core';
+import { ToolError } from '../../errors.js';
+import { withProtocol, type ProtocolScope } from '../protocol/protocolScope.js';
+import { chromesWords, listExtensions, type Extension } from './extensions.js';
+
+const goodbyeMs = 5_000;
+
+/** Removes an extension with its storage (`Extensions.uninstall`). Its folder stays. Throws a ToolError if Chrome refuses. */
+export async function uninstallExtension(scope: ProtocolScope, { id, name }: Extension): Promise<void> {
+  try {
+    await scope.until(scope.browser.send('Extensions.uninstall', { id }));
+  } catch (error) {
+    scope.signal.throwIfAborted();
+    throw new ToolError(`Chrome did not uninstall ${name}: ${chromesWords(error)}`, { cause: error });
+  }
+}
+
+/** Removes the extensions whose folder is about to be removed. Never rejects: a browser that is gone has none. */
+export async function uninstallBelow(browser: Browser, folder: string): Promise<void> {
+  const removing = withProtocol(browser, AbortSignal.timeout(goodbyeMs), async (scope) => {
+    const extensions = await listExtensions(scope);
+    const own = extensions.filter(({ path }) => path.startsWith(`${folder}${sep}`));
+    await Promise.allSettled(own.map((extension) => uninstallExtension(scope, extension)));
+  });
+  await removing.catch(() => undefined);
+}

@@ -1,0 +1,41 @@
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+import { evaluateInWorker } from './evaluation.js';
+import { ExtensionsPage, type Extension, type ExtensionProblem } from './extensions.js';
+import { WorkerWatch, type WorkerState } from './serviceWorkers.js';
+
+export interface WorkerStatus {
+  readonly state: WorkerState;
+  /** Undefined while none is registered. */
+  readonly script: string | undefined;
+  /** From `new` to `activated`, and `redundant`. */
+  readonly phase: string | undefined;
+  /** When the running one started. */
+  readonly startedAt: Date | undefined;
+  /** What Chrome noted of the worker's errors since the extension was loaded. */
+  readonly errors: readonly ExtensionProblem[];
+}
+
+/**
+ * The state of an extension's worker. A sleeping one is not woken. One that runs is asked for its age, which does not put
+ * off its sleep: Chrome counts on while a session comes and goes.
+ */
+export async function workerStatus(scope: ProtocolScope, extension: Extension): Promise<WorkerStatus> {
+  const [watch, page] = await Promise.all([WorkerWatch.open(scope), ExtensionsPage.open(scope)]);
+  const { id } = extension;
+  const { runtimeErrors } = await page.info(id);
+  const state = watch.state(id);
+  return {
+    state,
+    script: watch.script(id),
+    phase: watch.phase(id),
+    startedAt: state === 'running' ? await startOf(scope, extension) : undefined,
+    errors: runtimeErrors.filter(({ isServiceWorker }) => isServiceWorker === true),
+  };
+}
+
+async function startOf(scope: ProtocolScope, extension: Extension): Promise<Date | undefined> {
+  // It may fall asleep while it is asked.
+  const answer = await evaluateInWorker(scope, extension, 'performance.timeOrigin').catch(() => undefined);
+  scope.signal.throwIfAborted();
+  return answer?.json === undefined ? undefined : new Date(Number(answer.json));
+}

@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import type { CDPSession } from 'puppeteer-core';
+import { ToolError } from '../../errors.js';
+import type { SessionPage } from '../page/page.js';
+import { untilAborted } from '../protocol/abort.js';
+
+/** What may wait in memory for a reader: Chrome sends as fast as it can and cannot be held up. */
+const maxWaitingBytes = 256 * 1024 ** 2;
+
+export interface HeapCapture {
+  readonly page: SessionPage;
+  readonly signal: AbortSignal;
+  progress(done: number, total: number): void;
+}
+
+/**
+ * The heap of a page after a garbage collection, as Chrome sends it (`HeapProfiler.takeHeapSnapshot`), in a protocol
+ * session of its own that ends with the iteration. Throws the signal's reason, or a ToolError when the reader falls too
+ * far behind.
+ */
+export async function* captureHeap({ page, signal, progress }: HeapCapture): AsyncGenerator<Buffer> {
+  const cdp = await untilAborted(page.page.createCDPSession(), signal, (late) => void detach(late));
+  const waiting: Buffer[] = [];
+  let bytes = 0;
+  const more = new EventTarget();
+  const overrun = new AbortController();
+  cdp.on('HeapProfiler.addHeapSnapshotChunk', ({ chunk }) => {
+    const part = Buffer.from(chunk);
+    bytes += part.length;
+    if (bytes > maxWaitingBytes) overrun.abort(tooLarge());
+    else waiting.push(part);
+    more.dispatchEvent(new Event('more'));
+  });
+  cdp.on('HeapProfiler.reportHeapSnapshotProgress', ({ done, total }) => progress(done, total));
+  try {
+    const taking = cdp.send('HeapProfiler.takeHeapSnapshot', { reportProgress: true });
+    const ended = taking.then(() => 'ended' as const);
+    for (let next: unknown; next !== 'ended' || waiting.length > 0;) {
+      if (waiting.length === 0) next = await untilAborted(Promise.race([once(more, 'more'), ended]), signal);
+      overrun.signal.throwIfAborted();
+      for (const part of waiting.splice(0)) {
+        yield part;
+        bytes -= part.length;
+      }
+    }
+  } finally {
+    await detach(cdp);
+  }
+}
+
+function tooLarge(): ToolError {
+  return new ToolError('The heap is too large: it came faster than it could be kept. Try a smaller page.');
+}
+
+/** Ends the session; one whose page has gone has ended. */
+async function detach(cdp: CDPSession): Promise<void> {
+  if (!cdp.detached) await cdp.detach().catch(() => undefined);
+}

@@ -1,0 +1,233 @@
+import { z } from 'zod';
+
+const headerSchema = z.object({
+  snapshot: z.object({
+    meta: z.object({
+      node_fields: z.array(z.string()),
+      node_types: z.tuple([z.array(z.string())], z.unknown()),
+    }),
+    node_count: z.number(),
+  }),
+});
+
+/** Objects of one constructor; `(string)`, `(code)` and the like are what V8 keeps for itself. */
+export interface HeapClass {
+  readonly name: string;
+  readonly count: number;
+  /** Shallow: without what they hold. */
+  readonly bytes: number;
+}
+
+export interface HeapSummary {
+  readonly objects: number;
+  readonly bytes: number;
+  /** Largest first. */
+  readonly classes: readonly HeapClass[];
+  /** DOM nodes that are in no document but still held, most frequent first. */
+  readonly detached: readonly HeapClass[];
+}
+
+interface Tally {
+  count: number;
+  bytes: number;
+}
+
+interface Layout {
+  readonly width: number;
+  readonly type: number;
+  readonly name: number;
+  readonly size: number;
+  /** -1 where the browser does not tell. */
+  readonly detachedness: number;
+  readonly types: readonly string[];
+}
+
+const nodesStart = Buffer.from('"nodes":[');
+const stringsStart = Buffer.from('"strings":[');
+const maxHeaderBytes = 1024 ** 2;
+const isDetached = 2;
+const [zero, nine, comma, quote, backslash, closing] = Buffer.from('09,"\\]');
+
+/**
+ * Reads a V8 heap snapshot (the JSON of `HeapProfiler.addHeapSnapshotChunk`) piece by piece and counts as it goes: of
+ * the graph nothing is kept, so the memory it needs depends on how many constructors there are, not on the heap. Write
+ * the pieces in order, then call `end` once.
+ */
+export class HeapSnapshotParser {
+  #read: (chunk: Buffer) => void = (chunk) => this.#readHeader(chunk);
+  #rest: Buffer = Buffer.alloc(0);
+  #layout: Layout | undefined;
+  /** Fields of the node that is being read. */
+  #node: number[] = [];
+  #number = 0;
+  #hasDigits = false;
+  #objects = 0;
+  #bytes = 0;
+  /** By index of the constructor's name. */
+  readonly #named = new Map<number, Tally>();
+  /** By index of the type: what has no constructor. */
+  readonly #unnamed = new Map<number, Tally>();
+  readonly #detached = new Map<number, Tally>();
+  readonly #names = new Map<number, string>();
+  #stringIndex = 0;
+  #isComplete = false;
+
+  /** Throws when it is no heap snapshot. */
+  write(chunk: Buffer): void {
+    this.#read(chunk);
+  }
+
+  /** Throws when the snapshot is not complete. */
+  end(): HeapSummary {
+    if (!this.#isComplete) throw new Error('The heap snapshot is not complete.');
+    const classes = new Map<string, Tally>();
+    for (const [index, tally] of this.#named) addTo(classes, classNameOf(this.#names.get(index) ?? ''), tally);
+    for (const [type, tally] of this.#unnamed) addTo(classes, `(${this.#layout?.types[type] ?? 'unknown'})`, tally);
+    const detached = new Map<string, Tally>();
+    for (const [index, tally] of this.#detached) addTo(detached, classNameOf(this.#names.get(index) ?? ''), tally);
+    return {
+      objects: this.#objects,
+      bytes: this.#bytes,
+      classes: rowsOf(classes).sort((a, b) => b.bytes - a.bytes),
+      detached: rowsOf(detached).sort((a, b) => b.count - a.count),
+    };
+  }
+
+  #readHeader(chunk: Buffer): void {
+    const text = this.#joined(chunk);
+    const start = text.indexOf(nodesStart);
+    if (start === -1) {
+      if (text.length > maxHeaderBytes) throw new Error('This is no heap snapshot.');
+      this.#rest = text;
+      return;
+    }
+    this.#layout = layoutOf(text.subarray(0, start).toString('utf8'));
+    this.#enter((nodes) => this.#readNodes(nodes), text.subarray(start + nodesStart.length));
+  }
+
+  #readNodes(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at] ?? 0;
+      if (byte >= (zero ?? 0) && byte <= (nine ?? 0)) {
+        this.#number = this.#number * 10 + byte - (zero ?? 0);
+        this.#hasDigits = true;
+      } else if (byte === comma || byte === closing) {
+        this.#endNumber();
+        if (byte === comma) continue;
+        this.#enter((rest) => this.#skipToStrings(rest), chunk.subarray(at + 1));
+        return;
+      }
+    }
+  }
+
+  #endNumber(): void {
+    if (!this.#hasDigits) return;
+    this.#node.push(this.#number);
+    this.#number = 0;
+    this.#hasDigits = false;
+    if (this.#node.length === this.#layout?.width) this.#endNode(this.#layout);
+  }
+
+  #endNode(layout: Layout): void {
+    const node = this.#node;
+    const [type = 0, name = 0, size = 0] = [node[layout.type], node[layout.name], node[layout.size]];
+    const typeName = layout.types[type];
+    const hasConstructor = typeName === 'object' || typeName === 'native';
+    addTo(hasConstructor ? this.#named : this.#unnamed, hasConstructor ? name : type, { count: 1, bytes: size });
+    if (node[layout.detachedness] === isDetached) addTo(this.#detached, name, { count: 1, bytes: size });
+    this.#objects += 1;
+    this.#bytes += size;
+    node.length = 0;
+  }
+
+  /** Between the two there are only numbers. */
+  #skipToStrings(chunk: Buffer): void {
+    const text = this.#joined(chunk);
+    const start = text.indexOf(stringsStart);
+    if (start === -1) this.#rest = text.subarray(Math.max(0, text.length - stringsStart.length));
+    else this.#enter((strings) => this.#readStrings(strings), text.subarray(start + stringsStart.length));
+  }
+
+  #readStrings(chunk: Buffer): void {
+    const text = this.#joined(chunk);
+    let at = 0;
+    while (at < text.length) {
+      const byte = text[at];
+      if (byte === closing) {
+        this.#isComplete = true;
+        this.#enter(() => undefined, Buffer.alloc(0));
+        return;
+      }
+      if (byte !== quote) {
+        at += 1;
+        continue;
+      }
+      const end = endOfString(text, at);
+      if (end === -1) break;
+      this.#endString(text.subarray(at, end + 1));
+      at = end + 1;
+    }
+    this.#rest = Buffer.from(text.subarray(at));
+  }
+
+  #endString(json: Buffer): void {
+    const index = this.#stringIndex++;
+    if (this.#named.has(index) || this.#detached.has(index)) {
+      this.#names.set(index, String(JSON.parse(json.toString('utf8'))));
+    }
+  }
+
+  #joined(chunk: Buffer): Buffer {
+    const text = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#rest = Buffer.alloc(0);
+    return text;
+  }
+
+  #enter(read: (chunk: Buffer) => void, rest: Buffer): void {
+    this.#read = read;
+    if (rest.length > 0) read(rest);
+  }
+}
+
+function layoutOf(head: string): Layout {
+  const header = headerSchema.parse(JSON.parse(head.replace(/,\s*$/, '}')));
+  const { node_fields: fields, node_types: types } = header.snapshot.meta;
+  const at = (name: string): number => fields.indexOf(name);
+  return {
+    width: fields.length,
+    type: at('type'),
+    name: at('name'),
+    size: at('self_size'),
+    detachedness: at('detachedness'),
+    types: types[0],
+  };
+}
+
+/** The index of the quote that ends the string which begins at `start`, or -1. */
+function endOfString(text: Buffer, start: number): number {
+  for (let at = start + 1; at < text.length; at++) {
+    if (text[at] === backslash) at += 1;
+    else if (text[at] === quote) return at;
+  }
+  return -1;
+}
+
+/** Elements of one tag are one class, whatever attributes the name shows. */
+function classNameOf(name: string): string {
+  const tag = /^<[^\s>]+(?=\s)/.exec(name);
+  return tag ? `${tag[0]}>` : name;
+}
+
+function addTo<Key>(tallies: Map<Key, Tally>, key: Key, { count, bytes }: Tally): void {
+  const tally = tallies.get(key);
+  if (tally === undefined) {
+    tallies.set(key, { count, bytes });
+    return;
+  }
+  tally.count += count;
+  tally.bytes += bytes;
+}
+
+function rowsOf(tallies: ReadonlyMap<string, Tally>): HeapClass[] {
+  return [...tallies].map(([name, { count, bytes }]) => ({ name, count, bytes }));
+}

@@ -1,0 +1,135 @@
+import { PredefinedNetworkConditions, type CDPSession, type NetworkConditions, type Page } from 'puppeteer-core';
+
+/** Names of DevTools, with its numbers. */
+export const networkPresets = ['No emulation', 'Offline', 'Slow 3G', 'Fast 3G', 'Slow 4G', 'Fast 4G'] as const;
+export type NetworkPreset = (typeof networkPresets)[number];
+
+export interface EmulatedViewport {
+  /** CSS pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly deviceScaleFactor?: number | undefined;
+  readonly mobile?: boolean | undefined;
+  readonly touch?: boolean | undefined;
+}
+
+/** What a page can be made to believe. What is absent stays as it is. */
+export interface EmulationSettings {
+  readonly networkConditions?: NetworkPreset | undefined;
+  /** How many times slower; 1 is none. */
+  readonly cpuThrottlingRate?: number | undefined;
+  /** Degrees. */
+  readonly geolocation?: { readonly latitude: number; readonly longitude: number } | undefined;
+  /** Empty: the browser's own. */
+  readonly userAgent?: string | undefined;
+  readonly colorScheme?: 'dark' | 'light' | 'auto' | undefined;
+  readonly viewport?: EmulatedViewport | undefined;
+  /** Sent with every request; an empty object takes them off. */
+  readonly extraHttpHeaders?: Readonly<Record<string, string>> | undefined;
+}
+
+const offline: NetworkConditions = { offline: true, download: 0, upload: 0, latency: 0 };
+
+type Settings = { -readonly [Name in keyof EmulationSettings]: EmulationSettings[Name] };
+
+/** What is emulated on one page, over navigations and in its frames. Owned by the page, which resets it when it goes. */
+export class Emulation {
+  readonly #page: Page;
+  readonly #cdp: CDPSession;
+  #applied: Settings = {};
+
+  constructor(page: Page, cdp: CDPSession) {
+    this.#page = page;
+    this.#cdp = cdp;
+  }
+
+  /** What differs from the browser's own just now. */
+  get applied(): EmulationSettings {
+    return this.#applied;
+  }
+
+  /**
+   * Applies one setting after the other; when one fails, those before it count. A change of `mobile` or `touch` loads
+   * the page again.
+   */
+  async apply(settings: EmulationSettings): Promise<void> {
+    const { networkConditions, cpuThrottlingRate, geolocation, userAgent, colorScheme } = settings;
+    if (networkConditions !== undefined) await this.#setNetwork(networkConditions);
+    if (cpuThrottlingRate !== undefined) await this.#setCpu(cpuThrottlingRate);
+    if (geolocation !== undefined) await this.#setGeolocation(geolocation);
+    if (userAgent !== undefined) await this.#setUserAgent(userAgent);
+    if (colorScheme !== undefined) await this.#setColorScheme(colorScheme);
+    if (settings.extraHttpHeaders !== undefined) await this.#setHeaders(settings.extraHttpHeaders);
+    if (settings.viewport !== undefined) await this.#setViewport(settings.viewport);
+  }
+
+  /** Takes everything off that was applied. */
+  async reset(): Promise<void> {
+    const { geolocation, viewport, ...plain } = this.#applied;
+    if (geolocation !== undefined) await this.#setGeolocation(undefined);
+    if (viewport !== undefined) await this.#setViewport(undefined);
+    await this.apply({
+      ...(plain.networkConditions !== undefined && { networkConditions: 'No emulation' }),
+      ...(plain.cpuThrottlingRate !== undefined && { cpuThrottlingRate: 1 }),
+      ...(plain.userAgent !== undefined && { userAgent: '' }),
+      ...(plain.colorScheme !== undefined && { colorScheme: 'auto' }),
+      ...(plain.extraHttpHeaders !== undefined && { extraHttpHeaders: {} }),
+    });
+  }
+
+  async #setNetwork(preset: NetworkPreset): Promise<void> {
+    await this.#page.emulateNetworkConditions(conditionsOf(preset));
+    this.#note('networkConditions', preset === 'No emulation' ? undefined : preset);
+  }
+
+  async #setCpu(rate: number): Promise<void> {
+    await this.#page.emulateCPUThrottling(rate);
+    this.#note('cpuThrottlingRate', rate === 1 ? undefined : rate);
+  }
+
+  /** `Emulation.setGeolocationOverride`. The page may still ask for leave: see `allowGeolocation`. */
+  async #setGeolocation(place: EmulationSettings['geolocation']): Promise<void> {
+    if (place === undefined) await this.#cdp.send('Emulation.clearGeolocationOverride');
+    else await this.#cdp.send('Emulation.setGeolocationOverride', { ...place, accuracy: 1 });
+    this.#note('geolocation', place);
+  }
+
+  async #setUserAgent(userAgent: string): Promise<void> {
+    await this.#page.setUserAgent({ userAgent });
+    this.#note('userAgent', userAgent === '' ? undefined : userAgent);
+  }
+
+  async #setColorScheme(scheme: 'dark' | 'light' | 'auto'): Promise<void> {
+    await this.#page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme === 'auto' ? '' : scheme }]);
+    this.#note('colorScheme', scheme === 'auto' ? undefined : scheme);
+  }
+
+  async #setHeaders(headers: Readonly<Record<string, string>>): Promise<void> {
+    await this.#page.setExtraHTTPHeaders({ ...headers });
+    this.#note('extraHttpHeaders', Object.keys(headers).length === 0 ? undefined : headers);
+  }
+
+  async #setViewport(viewport: EmulatedViewport | undefined): Promise<void> {
+    await this.#page.setViewport(viewport === undefined ? null : viewportOf(viewport));
+    this.#note('viewport', viewport);
+  }
+
+  #note<Name extends keyof Settings>(name: Name, value: Settings[Name]): void {
+    const { [name]: _, ...rest } = this.#applied;
+    this.#applied = value === undefined ? rest : { ...rest, [name]: value };
+  }
+}
+
+function viewportOf({ width, height, deviceScaleFactor = 1, mobile = false, touch = mobile }: EmulatedViewport) {
+  return { width, height, deviceScaleFactor, isMobile: mobile, hasTouch: touch };
+}
+
+function conditionsOf(preset: NetworkPreset): NetworkConditions | null {
+  if (preset === 'No emulation') return null;
+  return preset === 'Offline' ? offline : PredefinedNetworkConditions[preset];
+}
+
+/** Lets the pages of this origin know the place without asking, in this browser context (`Browser.setPermission`). */
+export async function allowGeolocation(page: Page, origin: string): Promise<void> {
+  await page.browserContext().setPermission(origin, { permission: { name: 'geolocation' }, state: 'granted' });
+}

@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ToolError } from '../errors.js';
+import type { NewResource, ResourceLink, Resources } from '../tools/defineTool.js';
+
+/** What one session may keep. */
+const defaultBounds = { count: 24, bytes: 256 * 1024 ** 2, bytesEach: 64 * 1024 ** 2 };
+type ResourceBounds = typeof defaultBounds;
+
+const scheme = 'greenroom://resources/';
+
+interface Kept extends ResourceLink {
+  readonly file: FileHandle;
+}
+
+/**
+ * The big results of one session, on disk. Their files are unlinked as soon as they are open: however this process ends,
+ * nothing stays behind. Addresses cannot be guessed, and each session looks only in its own store (S6). At the bound the
+ * oldest is dropped and the client is told (S10). Owned by its session, which closes it.
+ */
+export class ResourceStore implements Resources {
+  readonly #bounds: ResourceBounds;
+  readonly #folder: string;
+  /** Made at the first resource: most sessions have none. Oldest first. */
+  #kept: Map<string, Kept> | undefined;
+  #notices: string[] | undefined;
+  #closed = false;
+
+  /** `folder` is where the files are made. */
+  constructor(bounds: ResourceBounds = defaultBounds, folder = tmpdir()) {
+    this.#bounds = bounds;
+    this.#folder = folder;
+  }
+
+  async add({ name, mimeType, data }: NewResource): Promise<ResourceLink> {
+    const file = await openUnlinked(this.#folder);
+    try {
+      const bytes = await this.#write(file, data);
+      if (this.#closed) throw new Error('The session has ended.');
+      const kept: Kept = { uri: `${scheme}${randomUUID()}/${encodeURIComponent(name)}`, name, mimeType, bytes, file };
+      (this.#kept ??= new Map()).set(kept.uri, kept);
+      await this.#dropOldest();
+      return linkOf(kept);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  list(): readonly ResourceLink[] {
+    return [...(this.#kept?.values() ?? [])].map(linkOf);
+  }
+
+  async read(uri: string): Promise<Buffer> {
+    const kept = this.#kept?.get(uri);
+    if (kept === undefined) throw new ToolError(this.#unknown(uri));
+    const buffer = Buffer.alloc(kept.bytes);
+    await kept.file.read(buffer, 0, kept.bytes, 0);
+    return buffer;
+  }
+
+  /** What was dropped since the last time, for the next answer. Empties. */
+  takeNotices(): readonly string[] {
+    const notices = this.#notices ?? [];
+    this.#notices = undefined;
+    return notices;
+  }
+
+  /** Lets go of everything, also of what is still being written. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const kept = [...(this.#kept?.values() ?? [])];
+    this.#kept = undefined;
+    await Promise.all(kept.map(({ file }) => file.close()));
+  }
+
+  async #write(file: FileHandle, data: NewResource['data']): Promise<number> {
+    const { bytesEach } = this.#bounds;
+    let bytes = 0;
+    for await (const chunk of typeof data === 'string' || data instanceof Uint8Array ? [data] : data) {
+      const part = Buffer.from(chunk);
+      bytes += part.length;
+      if (bytes > bytesEach) throw new ToolError(`The result has more than ${bytesEach} bytes and was not kept.`);
+      await file.writeFile(part);
+    }
+    return bytes;
+  }
+
+  async #dropOldest(): Promise<void> {
+    const kept = [...(this.#kept?.values() ?? [])];
+    let bytes = kept.reduce((sum, resource) => sum + resource.bytes, 0);
+    let { length } = kept;
+    for (const oldest of kept) {
+      if (length <= this.#bounds.count && bytes <= this.#bounds.bytes) return;
+      bytes -= oldest.bytes;
+      length -= 1;
+      this.#kept?.delete(oldest.uri);
+      (this.#notices ??= []).push(`Resource ${oldest.uri} was dropped to stay within the bounds of a session.`);
+      await oldest.file.close();
+    }
+  }
+
+  #unknown(uri: string): string {
+    const known = this.list().map((resource) => resource.uri);
+    const existing = known.length === 0 ? 'There is none yet.' : `There are: ${known.join(', ')}.`;
+    return `There is no resource ${uri}. ${existing} resources/list shows them.`;
+  }
+}
+
+function linkOf({ uri, name, mimeType, bytes }: Kept): ResourceLink {
+  return { uri, name, mimeType, bytes };
+}
+
+async function openUnlinked(parent: string): Promise<FileHandle> {
+  const folder = await mkdtemp(join(parent, 'greenroom-resource-'));
+  try {
+    return await open(join(folder, 'data'), 'wx+', 0o600);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

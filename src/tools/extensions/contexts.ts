@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { contextKinds } from '../../browser/extensions/contexts.js';
+import { findExtension } from '../../browser/extensions/extensions.js';
+import { findLiveContext, liveContexts, type LiveContext } from '../../browser/extensions/liveContexts.js';
+import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { shortUrl } from '../answers.js';
+import { defineTool } from '../defineTool.js';
+import { oneLine } from '../listing.js';
+import { count, extensionId, workerState } from './shared.js';
+
+const row = z.object({
+  contextId: z.string(),
+  extensionId,
+  kind: z.enum(contextKinds),
+  url: z.string(),
+  title: z.string(),
+  state: workerState.optional(),
+  pageId: z.int().optional(),
+  frames: z.int().optional(),
+});
+
+export const listExtensionContextsTool = defineTool({
+  name: 'list_extension_contexts',
+  group: 'extension',
+  needs: 'process',
+  description:
+    'List where the code of an extension runs: worker, popup, options, side panel, offscreen, content scripts',
+  input: z.strictObject({ extensionId }),
+  output: z.object({ contexts: z.array(row), selected: z.string().optional(), silentPages: z.array(z.int()) }),
+  annotations: { readOnlyHint: true },
+  async handler({ extensionId: id }, { browser, signal }) {
+    const { name, contexts, silent } = await withProtocol(browser.browser, signal, async (scope) => {
+      const extension = await findExtension(scope, id);
+      return { name: extension.name, ...(await liveContexts(scope, extension, browser.pages())) };
+    });
+    const selected = browser.extensionContext.selected?.contextId;
+    const lines = [
+      contexts.length === 0 ? `"${name}" runs nowhere.` : `"${name}" has ${count(contexts.length, 'context')}:`,
+      ...contexts.map((context) => `${line(context)}${context.contextId === selected ? ' [selected]' : ''}`),
+      ...silent.map((page) => `Page ${page.id} is busy or waits for a dialog: its content scripts are unknown.`),
+    ];
+    return {
+      text: lines.join('\n'),
+      structured: {
+        contexts: [...contexts],
+        silentPages: silent.map((page) => page.id),
+        ...(selected !== undefined && { selected }),
+      },
+    };
+  },
+});
+
+function line({ contextId, kind, url, title, state, pageId, frames }: LiveContext): string {
+  const facts = [
+    ...(state === undefined ? [] : [state]),
+    ...(pageId === undefined ? [] : [`page ${pageId}`]),
+    ...(frames === undefined || frames === 1 ? [] : [`${frames} frames`]),
+    ...(title === '' ? [] : [`"${oneLine(title, 60)}"`]),
+  ];
+  return `${contextId} ${kind} ${shortUrl(url)}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}`;
+}
+
+export const switchExtensionContextTool = defineTool({
+  name: 'switch_extension_context',
+  group: 'extension',
+  needs: 'process',
+  description: 'Select the context for evaluate_in_extension, and its page',
+  input: z.strictObject({ contextId: z.string().describe('From list_extension_contexts') }),
+  output: row,
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  async handler({ contextId }, { browser, signal }) {
+    const context = await withProtocol(browser.browser, signal, (scope) =>
+      findLiveContext(scope, contextId, browser.pages()),
+    );
+    browser.extensionContext.select(context);
+    if (context.pageId !== undefined) browser.select(context.pageId);
+    const asleep = context.state === 'stopped' ? [' It sleeps: activate_extension_service_worker wakes it.'] : [];
+    const page = context.pageId === undefined ? [] : [` Page ${context.pageId} is selected.`];
+    return {
+      text: [`evaluate_in_extension works in: ${line(context)}.`, ...page, ...asleep].join(''),
+      structured: { ...context },
+    };
+  },
+});

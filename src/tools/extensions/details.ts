@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import {
+  ExtensionsPage,
+  findExtension,
+  type Extension,
+  type ExtensionInfo,
+} from '../../browser/extensions/extensions.js';
+import { namedContexts } from '../../browser/extensions/contexts.js';
+import { WorkerWatch, type WorkerState } from '../../browser/extensions/serviceWorkers.js';
+import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
+import { oneLine } from '../listing.js';
+import { defineTool } from '../defineTool.js';
+import { count, extensionId, workerState } from './shared.js';
+
+const output = z.object({
+  id: extensionId,
+  name: z.string(),
+  version: z.string(),
+  description: z.string(),
+  path: z.string(),
+  location: z.string(),
+  enabled: z.boolean(),
+  disabledBecause: z.array(z.string()),
+  /** As Chrome words them to users. */
+  permissions: z.array(z.string()),
+  hosts: z.array(z.object({ host: z.string(), granted: z.boolean() })),
+  commands: z.array(z.string()),
+  pages: z.array(z.string()),
+  serviceWorker: workerState,
+  incognito: z.boolean(),
+  fileAccess: z.boolean(),
+  manifestErrors: z.array(z.string()),
+  runtimeErrors: z.array(z.string()),
+});
+
+type Details = z.infer<typeof output>;
+
+export const getExtensionDetailsTool = defineTool({
+  name: 'get_extension_details',
+  group: 'extension',
+  needs: 'process',
+  description: 'What Chrome knows of an extension: permissions, host access, pages, commands, errors',
+  input: z.strictObject({ extensionId }),
+  output,
+  annotations: { readOnlyHint: true },
+  async handler({ extensionId: id }, { browser, signal }) {
+    const structured = await withProtocol(browser.browser, signal, (scope) => detailsOf(scope, id));
+    return { text: describe(structured), structured };
+  },
+});
+
+async function detailsOf(scope: ProtocolScope, id: string): Promise<Details> {
+  const extension = await findExtension(scope, id);
+  const [page, watch] = await Promise.all([ExtensionsPage.open(scope), WorkerWatch.open(scope)]);
+  const info = await page.info(id);
+  return { ...factsOf(extension, info, watch.state(id)), pages: await namedContexts(extension) };
+}
+
+function factsOf(
+  { id, name, version, path, enabled }: Extension,
+  info: ExtensionInfo,
+  serviceWorker: WorkerState,
+): Omit<Details, 'pages'> {
+  const { permissions, disableReasons, commands, manifestErrors, runtimeErrors } = info;
+  return {
+    ...{ id, name, version, path, enabled, serviceWorker },
+    description: info.description,
+    location: info.location.toLowerCase(),
+    disabledBecause: Object.keys(disableReasons).filter((reason) => disableReasons[reason] === true),
+    permissions: permissions.simplePermissions.map(({ message }) => message),
+    hosts: permissions.runtimeHostPermissions?.hosts.map(({ host, granted }) => ({ host, granted })) ?? [],
+    commands: commands.map(({ name, keybinding }) => (keybinding === '' ? name : `${name} (${keybinding})`)),
+    incognito: info.incognitoAccess.isActive,
+    fileAccess: info.fileAccess.isActive,
+    manifestErrors: manifestErrors.map(({ message }) => message),
+    runtimeErrors: runtimeErrors.map(({ message }) => message),
+  };
+}
+
+function describe(details: Details): string {
+  const { id, name, version, enabled, hosts, runtimeErrors } = details;
+  const list = (values: readonly string[]): string => (values.length === 0 ? 'none' : values.join(', '));
+  return [
+    `"${name}" ${version}, ${id}, ${enabled ? 'enabled' : `disabled ${list(details.disabledBecause)}`}`,
+    ...(details.description === '' ? [] : [oneLine(details.description, 200)]),
+    `Folder: ${details.path} (${details.location})`,
+    `Permissions that users are told of: ${list(details.permissions)}`,
+    `Hosts: ${list(hosts.map(({ host, granted }) => (granted ? host : `${host} (not granted)`)))}`,
+    `Pages: ${list(details.pages)}; service worker: ${details.serviceWorker}`,
+    `Commands: ${list(details.commands)}`,
+    `Incognito: ${details.incognito ? 'yes' : 'no'}; file addresses: ${details.fileAccess ? 'yes' : 'no'}`,
+    ...details.manifestErrors.map((message) => `Manifest: ${message}`),
+    ...(runtimeErrors.length > 0 ? [`${count(runtimeErrors.length, 'runtime error')}:`] : []),
+    ...runtimeErrors.map((message) => `  ${oneLine(message, 200)}`),
+  ].join('\n');
+}

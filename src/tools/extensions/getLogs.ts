@@ -1,0 +1,87 @@
+import { z } from 'zod';
+import type { RingEntry } from '../../browser/collectors/ring.js';
+import type { ExtensionLogEntry } from '../../browser/extensions/extensionLog.js';
+import { findExtension } from '../../browser/extensions/extensions.js';
+import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { placeText } from '../console.js';
+import { defineTool } from '../defineTool.js';
+import { listingInput, listingOutput, listOf, oneLine, timeText } from '../listing.js';
+import { extensionId } from './shared.js';
+
+const rowChars = 500;
+const level = z.enum(['error', 'warning', 'info', 'debug']);
+
+const row = z.object({
+  id: z.int(),
+  at: z.string(),
+  level,
+  type: z.string(),
+  context: z.string(),
+  text: z.string(),
+  location: z.string().optional(),
+});
+
+export const getExtensionLogsTool = defineTool({
+  name: 'get_extension_logs',
+  group: 'extension',
+  needs: 'process',
+  description: 'What all contexts of an extension logged, in one timeline',
+  input: z.strictObject({
+    extensionId,
+    level: level.optional(),
+    context: z.string().optional().describe('service_worker, content_script, /popup.html…'),
+    keepAlive: z.boolean().optional().describe('Miss nothing of the worker: it never idles then'),
+    ...listingInput,
+  }),
+  output: z.object({ keepAlive: z.boolean(), entries: z.array(row), ...listingOutput }),
+  annotations: { readOnlyHint: true },
+  async handler({ extensionId: id, ...args }, { browser, signal }) {
+    const { activity } = browser;
+    const state = await withProtocol(browser.browser, signal, async (scope) => {
+      await findExtension(scope, id);
+      // Before it is followed: then it is told without the values.
+      return activity.readWorker(scope, id);
+    });
+    if (args.keepAlive !== undefined) await activity.keepAwake(id, 'logs', args.keepAlive);
+    const listing = listOf(
+      activity.logs.read(args.since),
+      (entry) =>
+        entry.extensionId === id &&
+        (args.level === undefined || entry.level === args.level) &&
+        entry.context.startsWith(args.context ?? ''),
+      args,
+    );
+    const keepAlive = activity.isKeptAwake(id);
+    const entries = listing.entries.toSorted((a, b) => a.value.at - b.value.at);
+    const lines = entries.length === 0 ? ['Nothing was logged.'] : entries.map(line);
+    return {
+      text: [...lines, '', aboutWorker(state, keepAlive), listing.closing]
+        .filter((part) => part !== undefined)
+        .join('\n'),
+      structured: { keepAlive, entries: entries.map(structuredRow), ...listing.facts },
+    };
+  },
+});
+
+function aboutWorker(state: string, keepAlive: boolean): string | undefined {
+  if (state === 'none') return undefined;
+  if (keepAlive) return 'The service worker is kept awake to miss nothing; keepAlive false ends that.';
+  return state === 'running'
+    ? 'The service worker may idle; what it logs between the last reading and its end is lost. keepAlive true prevents both.'
+    : `The service worker is ${state}; what it logged since the last reading is lost. keepAlive true prevents that.`;
+}
+
+function line({ id, value }: RingEntry<ExtensionLogEntry>): string {
+  const { at, level: of, type, context, text, location } = value;
+  const kind = type === 'exception' ? 'error exception' : of;
+  const place = location === undefined ? '' : ` (${placeText(location)})`;
+  return `#${id} ${timeText(at)} ${context} ${kind}: ${oneLine(text, rowChars)}${place}`;
+}
+
+function structuredRow({ id, value }: RingEntry<ExtensionLogEntry>): z.input<typeof row> {
+  const { at, level: of, type, context, text, location } = value;
+  return {
+    ...{ id, at: new Date(at).toISOString(), level: of, type, context, text: oneLine(text, rowChars) },
+    ...(location === undefined ? {} : { location: placeText(location) }),
+  };
+}

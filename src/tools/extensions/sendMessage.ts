@@ -1,0 +1,46 @@
+import { z } from 'zod';
+import { contextKinds } from '../../browser/extensions/contexts.js';
+import { findEnabledExtension } from '../../browser/extensions/extensions.js';
+import { sendMessage } from '../../browser/extensions/sendMessage.js';
+import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { ToolError } from '../../errors.js';
+import { capText } from '../answers.js';
+import { defineTool } from '../defineTool.js';
+import { extensionId } from './shared.js';
+
+const pageId = z.int().min(1).optional();
+
+export const sendMessageTool = defineTool({
+  name: 'send_extension_message',
+  group: 'extension',
+  needs: 'process',
+  description: 'Send a message as the extension would; await the reply',
+  input: z.strictObject({
+    extensionId,
+    message: z.unknown(),
+    from: z.enum(contextKinds).exclude(['page']).optional().describe('Default: a hidden page'),
+    pageId: pageId.describe('Of content_script'),
+    toPageId: pageId.describe('Send to this tab'),
+    timeoutMs: z.int().min(1).max(25_000).default(5_000),
+  }),
+  output: z.object({ reply: z.string(), ms: z.number() }),
+  annotations: { readOnlyHint: false },
+  async handler({ extensionId: id, message, from, pageId: fromId, toPageId, timeoutMs }, { browser, signal }) {
+    const page = () => browser.page(fromId);
+    const toPage = toPageId === undefined ? undefined : browser.page(toPageId);
+    const { name, ...delivery } = await withProtocol(browser.browser, signal, async (scope) => {
+      const extension = await findEnabledExtension(scope, id);
+      const sent = await sendMessage(scope, { extension, message, from, page, toPage, timeoutMs });
+      return { name: extension.name, ...sent };
+    });
+    if ('error' in delivery) {
+      throw new ToolError(
+        `The message to ${toPage === undefined ? `"${name}"` : `page ${toPage.id}`} got no reply: ${delivery.error} ` +
+          'get_extension_logs shows what its contexts said, list_extension_contexts which of them are there.',
+      );
+    }
+    const reply = delivery.reply ?? 'undefined';
+    const text = capText(reply, 'evaluate_in_extension can pick what you need');
+    return { text: `Reply after ${delivery.ms} ms: ${text}`, structured: { reply: text, ms: delivery.ms } };
+  },
+});

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { findExtension } from '../../browser/extensions/extensions.js';
+import { setExtensionEnabled } from '../../browser/extensions/install.js';
+import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { defineTool } from '../defineTool.js';
+import { extensionId } from './shared.js';
+
+export const setExtensionEnabledTool = defineTool({
+  name: 'set_extension_enabled',
+  group: 'extension',
+  needs: 'process',
+  description: 'Switch an extension on or off; its storage stays',
+  input: z.strictObject({ extensionId, enabled: z.boolean() }),
+  output: z.object({ extensionId, enabled: z.boolean(), before: z.boolean(), warnings: z.array(z.string()) }),
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  async handler({ extensionId: id, enabled: wanted }, { browser, signal }) {
+    const { before, after } = await withProtocol(browser.browser, signal, async (scope) => {
+      const extension = await findExtension(scope, id);
+      const same = { extension, warnings: [] };
+      return {
+        before: extension.enabled,
+        after: extension.enabled === wanted ? same : await setExtensionEnabled(scope, id, wanted),
+      };
+    });
+    const { extension, warnings } = after;
+    const { name, enabled } = extension;
+    const state = enabled ? 'enabled' : 'disabled';
+    const effects = enabled
+      ? 'Pages that are open have no content script of it until they are reloaded.'
+      : 'Its pages were closed and its service worker stopped.';
+    const lines = before === enabled ? [`"${name}" was ${state} already.`] : [`"${name}" is ${state} now. ${effects}`];
+    return {
+      text: [...lines, ...warnings.map((warning) => `Warning: ${warning}`)].join('\n'),
+      structured: { extensionId: id, enabled, before, warnings: [...warnings] },
+    };
+  },
+});

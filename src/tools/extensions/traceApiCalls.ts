@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import type { RingEntry } from '../../browser/collectors/ring.js';
+import type { ExtensionActivity } from '../../browser/extensions/activity.js';
+import type { ApiCall } from '../../browser/extensions/callLog.js';
+import { findExtension } from '../../browser/extensions/extensions.js';
+import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
+import { ToolError } from '../../errors.js';
+import { defineTool } from '../defineTool.js';
+import { listingInput, listingOutput, listOf, oneLine, timeText } from '../listing.js';
+import { extensionId } from './shared.js';
+
+const rowChars = 300;
+
+const row = z.object({
+  id: z.int(),
+  at: z.string(),
+  api: z.string(),
+  context: z.string(),
+  args: z.string(),
+  result: z.string().optional(),
+  error: z.string().optional(),
+  durationMs: z.number().optional(),
+});
+
+export const traceApiCallsTool = defineTool({
+  name: 'trace_extension_api_calls',
+  group: 'extension',
+  needs: 'process',
+  description: 'Trace chrome.* calls; keeps the worker awake until stop',
+  input: z.strictObject({
+    extensionId,
+    action: z.enum(['start', 'read', 'stop']).default('read'),
+    filter: z.string().default('').describe('As storage.'),
+    ...listingInput,
+  }),
+  output: z.object({ tracing: z.boolean(), calls: z.array(row), ...listingOutput }),
+  annotations: { readOnlyHint: false },
+  async handler({ extensionId: id, action, filter: asked, ...args }, { browser, signal }) {
+    const { activity } = browser;
+    const filter = asked.replace(/^chrome\./, '');
+    const said = await withProtocol(browser.browser, signal, async (scope) => {
+      const { name } = await findExtension(scope, id);
+      return act(scope, activity, { action, filter, id, name });
+    });
+    const listing = listOf(
+      activity.calls.read(args.since),
+      ({ extensionId: owner, api }) => owner === id && api.startsWith(filter),
+      args,
+    );
+    return {
+      text: [...said, ...listing.entries.map(line), '', listing.closing].join('\n'),
+      structured: {
+        tracing: activity.calls.trace(id) !== undefined,
+        calls: listing.entries.map(structuredRow),
+        ...listing.facts,
+      },
+    };
+  },
+});
+
+async function act(
+  scope: ProtocolScope,
+  activity: ExtensionActivity,
+  { action, filter, id, name }: { action: string; filter: string; id: string; name: string },
+): Promise<string[]> {
+  const what = `chrome.${filter}${filter === '' ? '*' : '…'} calls of "${name}"`;
+  if (action === 'start') {
+    await activity.startTrace(scope, { extensionId: id, filter });
+    return [`Tracing ${what} from now on. Its service worker stays awake until you stop.`];
+  }
+  const tracing = activity.calls.trace(id) !== undefined;
+  if (action === 'stop') {
+    await activity.stopTrace(id);
+    return [tracing ? `Stopped tracing "${name}".` : `"${name}" was not being traced.`];
+  }
+  const kept = activity.calls.read().entries.some(({ value }) => value.extensionId === id);
+  if (tracing || kept) return tracing ? [] : [`"${name}" is not being traced any more.`];
+  throw new ToolError(`"${name}" is not being traced. Call trace_extension_api_calls with action start first.`);
+}
+
+function line({ id, value }: RingEntry<ApiCall>): string {
+  const { at, api, context, args, result, error, durationMs } = value;
+  const took = durationMs === undefined ? ' (not over)' : ` (${durationMs} ms)`;
+  const outcome =
+    error === undefined ? (result === undefined ? '' : ` = ${oneLine(result, rowChars)}`) : ` failed: ${error}`;
+  return `#${id} ${timeText(at)} ${context}: chrome.${api}(${oneLine(args, rowChars)})${outcome}${took}`;
+}
+
+function structuredRow({ id, value }: RingEntry<ApiCall>): z.input<typeof row> {
+  const { at, api, context, args, result, error, durationMs } = value;
+  return {
+    ...{ id, at: new Date(at).toISOString(), api, context, args: oneLine(args, rowChars) },
+    ...(result === undefined ? {} : { result: oneLine(result, rowChars) }),
+    ...(error === undefined ? {} : { error }),
+    ...(durationMs === undefined ? {} : { durationMs }),
+  };
+}

@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import type { RingEntry } from '../../browser/collectors/ring.js';
+import { findExtension } from '../../browser/extensions/extensions.js';
+import type { StorageChange } from '../../browser/extensions/storageWatch.js';
+import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { ToolError } from '../../errors.js';
+import { defineTool } from '../defineTool.js';
+import { listingInput, listingOutput, listOf, oneLine, timeText } from '../listing.js';
+import { extensionId } from './shared.js';
+
+const rowChars = 500;
+
+const row = z.object({
+  id: z.int(),
+  at: z.string(),
+  area: z.string(),
+  key: z.string(),
+  oldValue: z.string().optional(),
+  newValue: z.string().optional(),
+});
+
+export const watchStorageTool = defineTool({
+  name: 'watch_extension_storage',
+  group: 'extension',
+  needs: 'process',
+  description: 'Changes of chrome.storage since the first call; wakes no worker',
+  input: z.strictObject({
+    extensionId,
+    area: z.enum(['local', 'session', 'sync', 'managed']).optional(),
+    ...listingInput,
+  }),
+  output: z.object({ wasWatching: z.boolean(), changes: z.array(row), ...listingOutput }),
+  annotations: { readOnlyHint: true },
+  async handler({ extensionId: id, area, ...args }, { browser, signal }) {
+    const extension = await withProtocol(browser.browser, signal, (scope) => findExtension(scope, id));
+    if (!extension.enabled) throw new ToolError(`"${extension.name}" is disabled. Call set_extension_enabled first.`);
+    const { storage } = browser.activity;
+    const wasWatching = await storage.watch(id, signal);
+    const listing = listOf(
+      storage.read(args.since),
+      (change) => change.extensionId === id && (area === undefined || change.area === area),
+      args,
+    );
+    const lines = wasWatching
+      ? []
+      : [
+          `Watching the storage of "${extension.name}" from now on; earlier changes, or while it was reloaded, are not seen.`,
+        ];
+    if (wasWatching && listing.entries.length === 0) lines.push('No changes.');
+    return {
+      text: [...lines, ...listing.entries.map(line), '', listing.closing].join('\n'),
+      structured: { wasWatching, changes: listing.entries.map(structuredRow), ...listing.facts },
+    };
+  },
+});
+
+function line({ id, value }: RingEntry<StorageChange>): string {
+  const { at, area, key, oldValue = '(none)', newValue = '(removed)' } = value;
+  return `#${id} ${timeText(at)} ${area} ${key}: ${oneLine(oldValue, rowChars)} -> ${oneLine(newValue, rowChars)}`;
+}
+
+function structuredRow({ id, value }: RingEntry<StorageChange>): z.input<typeof row> {
+  const { at, area, key, oldValue, newValue } = value;
+  return {
+    ...{ id, at: new Date(at).toISOString(), area, key },
+    ...(oldValue === undefined ? {} : { oldValue: oneLine(oldValue, rowChars) }),
+    ...(newValue === undefined ? {} : { newValue: oneLine(newValue, rowChars) }),
+  };
+}

@@ -1,0 +1,14 @@
+import { z } from 'zod';
+import { definePageTool } from '../defineTool.js';
+import { finishTrace, traceOutput, traceTimeoutMs } from './shared.js';
+
+export const performanceStopTraceTool = definePageTool({
+  name: 'performance_stop_trace',
+  group: 'performance',
+  description: 'Stop the trace of a page and analyse it',
+  input: z.strictObject({}),
+  output: traceOutput,
+  annotations: { readOnlyHint: true },
+  timeoutMs: traceTimeoutMs,
+  handler: (_args, context) => finishTrace(context),
+});

@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import { PageStorage, type StoredCookie, type StoredItem } from '../../browser/storage/pageStorage.js';
+import { ToolError } from '../../errors.js';
+import { capText } from '../answers.js';
+import { definePageTool } from '../defineTool.js';
+import { oneLine } from '../listing.js';
+import { area, areas, type Area } from './shared.js';
+
+const maxRows = 200;
+const maxRowChars = 200;
+const maxValueBytes = 32 * 1024;
+
+const item = z.object({ area, name: z.string(), value: z.string(), hidden: z.boolean(), attributes: z.string() });
+type Item = z.infer<typeof item>;
+
+export const inspectPageStorageTool = definePageTool({
+  name: 'inspect_page_storage',
+  group: 'storage',
+  description: 'Cookies (HttpOnly too), localStorage and sessionStorage of a page; secrets are hidden',
+  input: z.strictObject({
+    area: area.optional().describe('Default: all'),
+    name: z.string().optional().describe('Only this item, uncut'),
+    showSecrets: z.boolean().optional(),
+  }),
+  output: z.object({ origin: z.string(), total: z.int(), items: z.array(item) }),
+  annotations: { readOnlyHint: true },
+  async handler({ area: asked, name, showSecrets = false }, { page }) {
+    const storage = new PageStorage(page);
+    const wanted = asked === undefined ? areas : [asked];
+    const all = (await Promise.all(wanted.map((one) => readArea(storage, one)))).flat();
+    const found = name === undefined ? all : named(all, name);
+    const cut = name === undefined ? cutToRow : cutToValue;
+    const items = found.slice(0, maxRows).map((one) => cut(showSecrets ? one : hideSecret(one)));
+    return {
+      text: describe(storage.origin, wanted, items, found.length),
+      structured: { origin: storage.origin, total: found.length, items },
+    };
+  },
+});
+
+async function readArea(storage: PageStorage, one: Area): Promise<Item[]> {
+  if (one === 'cookies') return (await storage.cookies()).map(cookieItem);
+  const items = await storage.items(one);
+  return items.map(({ name, value }) => ({ area: one, name, value, hidden: false, attributes: '' }));
+}
+
+function cookieItem({ name, value, domain, path, expires, httpOnly, secure, sameSite }: StoredCookie): Item {
+  const attributes = [
+    `${domain}${path}`,
+    ...(expires === -1 ? ['session'] : [`until ${new Date(expires * 1000).toISOString()}`]),
+    ...(httpOnly ? ['HttpOnly'] : []),
+    ...(secure ? ['Secure'] : []),
+    ...(sameSite ? [`SameSite=${sameSite}`] : []),
+  ];
+  return { area: 'cookies', name, value, hidden: false, attributes: attributes.join(' ') };
+}
+
+function named(items: readonly Item[], name: string): readonly Item[] {
+  const found = items.filter((one) => one.name === name);
+  if (found.length > 0) return found;
+  const names = oneLine(items.map((one) => `${one.area} ${one.name}`).join(', ') || 'none', 1_000);
+  throw new ToolError(`Nothing is stored as ${JSON.stringify(name)}. Stored: ${names}.`);
+}
+
+const secretName = /token|secret|auth|session|passw|credential|jwt|csrf|xsrf|api.?key|\bsid\b/i;
+/** A JSON Web Token: header and payload are JSON objects in base64. */
+const secretValue = /\beyJ[\w-]+\.eyJ[\w-]+\./;
+
+/** An HttpOnly cookie is one that its site keeps even from its own scripts. */
+function isSecret({ name, value, attributes }: Item): boolean {
+  return attributes.includes(' HttpOnly') || secretName.test(name) || secretValue.test(value);
+}
+
+function hideSecret(one: Item): Item {
+  return isSecret(one) ? { ...one, value: '', hidden: true } : one;
+}
+
+function cutToRow(one: Item): Item {
+  return { ...one, value: oneLine(one.value, maxRowChars) };
+}
+
+function cutToValue(one: Item): Item {
+  return { ...one, value: capText(one.value, 'evaluate_script can read a part', maxValueBytes) };
+}
+
+function describe(origin: string, wanted: readonly Area[], items: readonly Item[], total: number): string {
+  const lines = wanted.flatMap((one) => {
+    const own = items.filter((candidate) => candidate.area === one);
+    return own.length === 0 ? [`${one}: nothing`] : [`${one}:`, ...own.map(line)];
+  });
+  const hidden = items.filter((one) => one.hidden).length;
+  return capText(
+    [
+      `Storage of ${origin}`,
+      ...lines,
+      ...(hidden > 0 ? [`${hidden} hidden: showSecrets shows them.`] : []),
+      ...(total > items.length ? [`${total - items.length} more of ${total} left out: ask for one by name.`] : []),
+    ].join('\n'),
+    'ask for one area, or one item by name',
+  );
+}
+
+function line({ name, value, hidden, attributes }: Item & StoredItem): string {
+  const shown = hidden ? '(hidden)' : value;
+  return `  ${oneLine(name, maxRowChars)} = ${shown}${attributes === '' ? '' : ` [${attributes}]`}`;
+}

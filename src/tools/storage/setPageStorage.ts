@@ -1,0 +1,149 @@
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { PageStorage } from '../../browser/storage/pageStorage.js';
+import { messageOf, ToolError } from '../../errors.js';
+import { definePageTool, type PageToolContext, type ResourceLink } from '../defineTool.js';
+import { oneLine } from '../listing.js';
+import { insideWorkspace } from '../workspace.js';
+import { area, areas, type Area } from './shared.js';
+import { parseState, readState, restoreState } from './storageState.js';
+
+const maxStateBytes = 32 * 1024 ** 2;
+
+const cookie = z.strictObject({
+  domain: z.string().optional(),
+  path: z.string().optional(),
+  expires: z.number().positive().optional().describe('Unix seconds'),
+  httpOnly: z.boolean().optional(),
+  secure: z.boolean().optional(),
+  sameSite: z.enum(['Strict', 'Lax', 'None']).optional(),
+});
+
+const input = z.strictObject({
+  action: z.enum(['set', 'remove', 'clear', 'save', 'restore']),
+  area: area.optional().describe('For set, remove; clear without it: all'),
+  items: z.record(z.string(), z.string()).optional().describe('For set'),
+  names: z.array(z.string()).min(1).optional().describe('For remove'),
+  cookie: cookie.optional().describe('Attributes of set cookies'),
+  file: z.string().optional().describe('JSON for save (default: a resource) and restore (path or resource uri)'),
+});
+
+type Args = z.output<typeof input>;
+
+interface Done {
+  /** Items set, removed, cleared, saved or restored. */
+  readonly count: number;
+  readonly what: string;
+  readonly file?: string;
+  readonly resources?: readonly ResourceLink[];
+}
+
+export const setPageStorageTool = definePageTool({
+  name: 'set_page_storage',
+  group: 'storage',
+  description: "Change, save or restore a page's cookies, localStorage and sessionStorage",
+  input,
+  output: z.object({ origin: z.string(), count: z.int(), file: z.string().optional() }),
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
+  async handler(args, context) {
+    const storage = new PageStorage(context.page);
+    const { count, what, file, resources = [] } = await actions[args.action](storage, args, context);
+    return {
+      text: `${what} (${storage.origin}).`,
+      structured: { origin: storage.origin, count, ...(file !== undefined && { file }) },
+      resources,
+    };
+  },
+});
+
+type Act = (storage: PageStorage, args: Args, context: PageToolContext) => Promise<Done>;
+
+const actions: Readonly<Record<Args['action'], Act>> = {
+  async set(storage, args) {
+    const [where, items] = [needed(args, 'area'), Object.entries(needed(args, 'items'))];
+    for (const [name, value] of items) {
+      if (where === 'cookies') await storage.setCookie({ name, value }, args.cookie);
+      else await storage.setItem(where, { name, value });
+    }
+    return { count: items.length, what: `Set in ${where}: ${namesOf(items.map(([name]) => name))}` };
+  },
+
+  async remove(storage, args) {
+    const [where, names] = [needed(args, 'area'), needed(args, 'names')];
+    const stored = await storedNames(storage, where);
+    const missing = names.filter((name) => !stored.includes(name));
+    if (missing.length > 0) {
+      throw new ToolError(`${where} has no ${namesOf(missing)}, but ${namesOf(stored)}. Nothing was removed.`);
+    }
+    await removeFrom(storage, where, names);
+    return { count: names.length, what: `Removed from ${where}: ${namesOf(names)}` };
+  },
+
+  async clear(storage, args) {
+    let count = 0;
+    for (const where of args.area === undefined ? areas : [args.area]) {
+      const names = await storedNames(storage, where);
+      await removeFrom(storage, where, names);
+      count += names.length;
+    }
+    return { count, what: `Cleared ${args.area ?? areas.join(', ')}: ${count} items` };
+  },
+
+  async save(storage, { file }, { workspace, resources }) {
+    const state = await readState(storage);
+    const count =
+      state.cookies.length + state.origins.flatMap((one) => [one.localStorage, one.sessionStorage]).flat().length;
+    const data = JSON.stringify(state, null, 2);
+    if (file === undefined) {
+      const link = await resources.add({ name: 'storage.json', mimeType: 'application/json', data });
+      return { count, what: `Saved ${count} items as ${link.uri}`, file: link.uri, resources: [link] };
+    }
+    const path = await insideWorkspace(file, workspace);
+    // Whoever has the file is logged in as this page is.
+    await fileWork(path, writeFile(path, data, { mode: 0o600 }));
+    return { count, what: `Saved ${count} items in ${path}`, file: path };
+  },
+
+  async restore(storage, args, context) {
+    const file = needed(args, 'file');
+    const count = await restoreState(storage, parseState(await stateText(file, context), file));
+    return { count, what: `Restored ${count} items from ${file}. Reload the page to let it see them`, file };
+  },
+};
+
+function needed<Name extends 'area' | 'items' | 'names' | 'file'>(args: Args, name: Name): NonNullable<Args[Name]> {
+  const value = args[name];
+  if (value === undefined) throw new ToolError(`${args.action} needs the argument ${name}.`);
+  return value;
+}
+
+async function storedNames(storage: PageStorage, where: Area): Promise<string[]> {
+  const items = where === 'cookies' ? await storage.cookies() : await storage.items(where);
+  return [...new Set(items.map(({ name }) => name))];
+}
+
+async function removeFrom(storage: PageStorage, where: Area, names: readonly string[]): Promise<void> {
+  if (where === 'cookies') {
+    const cookies = await storage.cookies();
+    return storage.deleteCookies(cookies.filter(({ name }) => names.includes(name)));
+  }
+  for (const name of names) await storage.removeItem(where, name);
+}
+
+async function stateText(file: string, { workspace, resources }: PageToolContext): Promise<string> {
+  if (file.startsWith('greenroom://')) return (await resources.read(file)).toString('utf8');
+  const path = await insideWorkspace(file, workspace);
+  const { size } = await fileWork(path, stat(path));
+  if (size > maxStateBytes) throw new ToolError(`${path} has ${size} bytes: that is no saved storage.`);
+  return fileWork(path, readFile(path, 'utf8'));
+}
+
+async function fileWork<T>(path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw new ToolError(`${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+const namesOf = (names: readonly string[]): string => oneLine(names.join(', ') || 'nothing', 1_000);

@@ -1,0 +1,75 @@
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import puppeteer, { type Browser } from 'puppeteer-core';
+import { unpackExtension } from '../../src/browser/extensions/archive.js';
+import { listExtensions } from '../../src/browser/extensions/extensions.js';
+import { installExtension } from '../../src/browser/extensions/install.js';
+import { withProtocol } from '../../src/browser/protocol/protocolScope.js';
+import { manifestOf } from '../support/extensionBrowser.js';
+import { zip } from '../support/zip.js';
+import { listener, openTestPool, request, withFirstPage } from './support/testPool.js';
+
+const signal = new AbortController().signal;
+const archive = (name: string): Buffer => zip([{ name: 'manifest.json', content: manifestOf(name) }]);
+
+const names = (browser: Browser): Promise<string[]> =>
+  withProtocol(browser, signal, async (scope) => (await listExtensions(scope)).map(({ name }) => name).sort());
+
+async function installArchive(browser: Browser, folder: string, name: string): Promise<void> {
+  const path = await unpackExtension(archive(name), folder, signal);
+  await withProtocol(browser, signal, (scope) => installExtension(scope, path));
+}
+
+const isGone = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => false,
+    () => true,
+  );
+
+test('the folder of a session with a browser of its own is removed with the session', async () => {
+  const { pool, folder: runs, close } = await openTestPool();
+  const lease = pool.lease(request('process'), listener());
+  const browser = await lease.browser();
+  const folder = await browser.folder();
+  expect(folder.startsWith(runs)).toBe(true);
+  expect(await browser.folder()).toBe(folder);
+  await installArchive(browser.browser, folder, 'Sent');
+  expect(await names(browser.browser)).toEqual(['Sent']);
+  await lease.release();
+  expect(await isGone(folder)).toBe(true);
+  expect(await close()).toEqual([]);
+});
+
+describe("in a user's own browser", () => {
+  let chrome: Browser;
+  let folder: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
+    chrome = await puppeteer.launch({
+      executablePath: process.env['CHROME_PATH'] ?? '/usr/bin/chromium',
+      enableExtensions: true,
+      args: ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    });
+  });
+  afterAll(async () => {
+    await chrome.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test('what came as an archive leaves with the session, what the user has stays', async () => {
+    await writeFile(join(folder, 'manifest.json'), manifestOf('Own'));
+    await withProtocol(chrome, signal, (scope) => installExtension(scope, folder));
+    const { pool, close } = await openTestPool({ browser: 'attach', browserUrl: chrome.wsEndpoint() });
+    const lease = pool.lease(request('profile'), listener());
+    const browser = await withFirstPage(lease);
+    const own = await browser.folder();
+    await installArchive(browser.browser, own, 'Sent');
+    expect(await names(chrome)).toEqual(['Own', 'Sent']);
+    await lease.release();
+    expect(await names(chrome)).toEqual(['Own']);
+    expect(await isGone(own)).toBe(true);
+    expect(await close()).toEqual([]);
+  });
+});

@@ -1,0 +1,207 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { sampleExtension, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { sampleExtensionId } from '../../src/selftest/sampleExtension.js';
+import { extensionTools } from '../../src/tools/extensions/index.js';
+import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+
+let tools: ToolHarness;
+let pages: PageServer;
+let workspace: string;
+
+beforeAll(async () => {
+  pages = await startPageServer();
+  workspace = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
+  tools = await startToolHarness(extensionTools);
+  await tools.run('install_extension', { path: sampleExtension }, { workspace: [sampleExtension] });
+});
+
+afterAll(async () => {
+  await tools.close();
+  await pages.close();
+  await rm(workspace, { recursive: true, force: true });
+});
+
+async function install(name: string, manifest: object, files: Record<string, string | Buffer> = {}): Promise<string> {
+  const path = join(workspace, name);
+  const whole = { manifest_version: 3, name, version: '1.0', ...manifest };
+  for (const [file, content] of Object.entries({ 'manifest.json': JSON.stringify(whole), ...files })) {
+    await mkdir(dirname(join(path, file)), { recursive: true });
+    await writeFile(join(path, file), content);
+  }
+  const { structured } = await tools.run('install_extension', { path }, { workspace: [workspace] });
+  return String(structured['id']);
+}
+
+interface Finding {
+  readonly severity: string;
+  readonly at: string;
+  readonly problem: string;
+  readonly fix: string;
+}
+
+async function findings(extensionId: string): Promise<Finding[]> {
+  const { structured } = await tools.run('inspect_extension_manifest', { extensionId });
+  return structured['findings'] as Finding[];
+}
+
+/** A PNG as far as its header. */
+function png(width: number, height: number): Buffer {
+  const bytes = Buffer.alloc(24);
+  bytes.write('\x89PNG\r\n\x1a\n\0\0\0\rIHDR', 'latin1');
+  bytes.writeUInt32BE(width, 16);
+  bytes.writeUInt32BE(height, 20);
+  return bytes;
+}
+
+describe('inspect_extension_manifest', () => {
+  it('finds nothing grave in a good extension', async () => {
+    const found = await findings(sampleExtensionId);
+    expect(found.filter(({ severity }) => severity !== 'info')).toEqual([]);
+  });
+
+  it('finds permissions that are unused, misplaced, broad or missing, each with its fix', async () => {
+    const id = await install(
+      'Permissions',
+      {
+        permissions: ['bookmarks', 'storage', 'tabs', 'https://example.com/*'],
+        host_permissions: ['<all_urls>'],
+        background: { service_worker: 'worker.js' },
+      },
+      { 'worker.js': '\nchrome.tabs.query({});\nchrome.alarms.create({});\nconst { storage } = chrome;' },
+    );
+    const found = await findings(id);
+    const problems = found.map(({ severity, at, problem }) => `${severity} ${at}: ${problem}`);
+    expect(problems).toContain('warning permissions: "bookmarks" is not used by any code of the extension.');
+    expect(problems).toContain('error permissions: "https://example.com/*" is a host, which Chrome ignores here.');
+    expect(problems).toContainEqual(expect.stringMatching(/^info permissions: "tabs" is broad/));
+    expect(problems).toContainEqual(expect.stringMatching(/^error worker.js:3: The code uses chrome.alarms/));
+    expect(problems).toContainEqual(
+      expect.stringMatching(/^warning host_permissions: "<all_urls>" takes in every site/),
+    );
+    expect(problems.join()).not.toContain('"storage"');
+    expect(found.every(({ fix }) => fix !== '')).toBe(true);
+  });
+
+  it('finds what Manifest V3 does not have, in manifest, pages and code', async () => {
+    const id = await install(
+      'Old',
+      {
+        background: { service_worker: 'worker.js' },
+        browser_action: {},
+        action: { default_popup: 'popup.html' },
+        web_accessible_resources: [{ resources: ['*'], matches: ['<all_urls>'] }],
+      },
+      {
+        'worker.js': '// eval()\nlocalStorage.x = 1;\nchrome.browserAction.setTitle({});\n',
+        'popup.html': '<p>\n<script>alert(1)</script><b onclick="x()">b</b>',
+      },
+    );
+    const at = (await findings(id)).map(({ severity, at }) => `${severity} ${at}`);
+    expect(at).toEqual(
+      expect.arrayContaining([
+        'error browser_action',
+        'error worker.js:2',
+        'error worker.js:3',
+        'error popup.html:2',
+        'warning web_accessible_resources[0]',
+      ]),
+    );
+    expect(JSON.stringify(await findings(id))).not.toContain('eval');
+  });
+
+  it('finds files that vanished, icons of a wrong size and a broken manifest on the disk', async () => {
+    const id = await install(
+      'Files',
+      { icons: { 16: 'icon.png', 48: 'icon.png' }, action: { default_popup: 'popup.html' } },
+      { 'icon.png': png(16, 16), 'popup.html': '' },
+    );
+    await rm(join(workspace, 'Files', 'popup.html'));
+    const problems = (await findings(id)).map(({ at, problem }) => `${at}: ${problem}`);
+    expect(problems).toContain('action.default_popup: The file popup.html does not exist.');
+    expect(problems).toContain('icons.48: icon.png has 16 x 16 pixels and is listed as 48.');
+    expect(problems).toContain('icons: There is no icon of 128 pixels.');
+    await writeFile(join(workspace, 'Files', 'manifest.json'), '{ "name": ');
+    expect(await findings(id)).toMatchObject([{ severity: 'error', at: 'manifest.json', fix: 'Mend the JSON.' }]);
+  });
+});
+
+describe('check_content_script_injection', () => {
+  let id: string;
+
+  beforeAll(async () => {
+    id = await install(
+      'Injected',
+      {
+        host_permissions: ['http://127.0.0.1/*'],
+        permissions: ['scripting'],
+        content_scripts: [
+          { matches: ['http://127.0.0.1/*'], js: ['a.js'], run_at: 'document_start' },
+          { matches: ['http://127.0.0.1/*'], js: ['main.js'], world: 'MAIN', all_frames: true },
+          { matches: ['https://127.0.0.1/*'], js: ['a.js'] },
+          { matches: ['http://127.0.0.1/look*'], js: ['a.js'] },
+          { matches: ['http://127.0.0.1/*'], exclude_matches: ['*://*/settled.html'], js: ['a.js'] },
+        ],
+      },
+      {
+        'a.js': 'globalThis.keep = () => 1;',
+        'main.js': 'window.fromMain = () => 2;',
+        'dynamic.js': 'globalThis.dyn = () => 3;',
+      },
+    );
+  });
+
+  const check = async (args: object = {}): Promise<Record<string, unknown>[]> => {
+    const { structured } = await tools.run('check_content_script_injection', { extensionId: id, ...args });
+    return structured['scripts'] as Record<string, unknown>[];
+  };
+
+  it('says for a page which scripts match and run, in both worlds, and why others do not', async () => {
+    await tools.browser.page().page.goto(`${pages.url}/settled.html`);
+    const [start, main, scheme, path, excluded] = await check();
+    expect(start).toMatchObject({ expected: true, running: ['a.js'], reasons: ['matches http://127.0.0.1/*'] });
+    expect(main).toMatchObject({ expected: true, running: ['main.js'], world: 'MAIN', allFrames: true });
+    expect(scheme).toMatchObject({ expected: false });
+    expect(String(scheme?.['reasons'])).toContain('the scheme differs, use *://');
+    expect(String(path?.['reasons'])).toContain('no pattern of matches fits (http://127.0.0.1/look*)');
+    expect(String(excluded?.['reasons'])).toContain('exclude_matches "*://*/settled.html" fits');
+  });
+
+  it('judges addresses without a page', async () => {
+    const reasons = async (url: string): Promise<string> => String((await check({ url }))[0]?.['reasons']);
+    expect(await reasons('http://127.0.0.1/anything')).toBe('matches http://127.0.0.1/*');
+    expect(await reasons('chrome://settings')).toContain('Chrome lets no extension into chrome: pages');
+    expect(await reasons('https://chromewebstore.google.com/x')).toContain('Web Store');
+    expect(await reasons('about:blank')).toContain('match_origin_as_fallback');
+    expect(await reasons('file:///tmp/a.html')).toContain('matches fits');
+    expect(await tools.refusal('check_content_script_injection', { extensionId: id, url: 'nowhere' })).toContain(
+      '"nowhere" is no URL',
+    );
+  });
+
+  it('knows scripts that the extension registered, and pages that were there before', async () => {
+    const code = `chrome.scripting.registerContentScripts([{ id: 'late', matches: ['http://127.0.0.1/*'], js: ['dynamic.js'] }])`;
+    await tools.browser.page().page.goto(`chrome-extension://${id}/manifest.json`);
+    await tools.browser.page().page.evaluate(code);
+    const before = await tools.browser.newPage();
+    await before.page.goto(`${pages.url}/settled.html`);
+    const late = (await check({ pageId: before.id })).find(({ name }) => name === 'registered "late"');
+    expect(late).toMatchObject({ expected: true, running: ['dynamic.js'], runAt: 'document_idle' });
+    const young = await install(
+      'Young',
+      { content_scripts: [{ matches: ['http://127.0.0.1/*'], js: ['y.js'] }] },
+      { 'y.js': 'globalThis.y = () => 1;' },
+    );
+    const text = await tools.text('check_content_script_injection', { extensionId: young, pageId: before.id });
+    expect(text).toContain('not running yet: y.js. Reload the page');
+    expect(text).toContain('Running there now: nothing of it.');
+  });
+
+  it('says that a disabled extension injects nothing', async () => {
+    await tools.run('set_extension_enabled', { extensionId: id, enabled: false });
+    const [start] = await check({ url: 'http://127.0.0.1/' });
+    expect(start).toMatchObject({ expected: false });
+    expect(String(start?.['reasons'])).toContain('disabled: call set_extension_enabled');
+  });
+});

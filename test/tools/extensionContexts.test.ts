@@ -1,0 +1,347 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
+
+let tools: ExtensionTools;
+let id: string;
+
+const worker = { background: { service_worker: 'worker.js' } };
+const files = {
+  'worker.js': `self.kept = 'in a variable';
+    chrome.action.onClicked.addListener((tab) => chrome.storage.local.set({ clicked: tab.url }));`,
+  'popup.html': '<title>Popup</title><button>Press</button><output></output><script src="popup.js"></script>',
+  'popup.js': `document.querySelector('button').onclick = async () => {
+    const [tab] = await chrome.tabs.query({ active: true, lastFocusedWindow: true });
+    document.querySelector('output').textContent = 'pressed over ' + tab.title;
+  };`,
+  'options.html': '<title>Options</title><h1>Options of it</h1>',
+  'other.html': '<title>Other</title><p>Some other page</p>',
+  'content.js': 'globalThis.mark = "content " + location.pathname;',
+};
+
+beforeAll(async () => {
+  tools = await startExtensionTools();
+  const matches = ['http://127.0.0.1/*'];
+  id = await tools.install(
+    'Many places',
+    {
+      ...worker,
+      permissions: ['storage', 'tabs'],
+      action: { default_popup: 'popup.html' },
+      options_page: 'options.html',
+      content_scripts: [{ matches, js: ['content.js'], all_frames: true }],
+    },
+    files,
+  );
+});
+afterAll(() => tools.close());
+
+interface Row {
+  readonly contextId: string;
+  readonly kind: string;
+  readonly url: string;
+  readonly pageId?: number;
+}
+
+const contexts = async (extensionId = id): Promise<Row[]> => {
+  const { structured } = await tools.run('list_extension_contexts', { extensionId });
+  return structured['contexts'] as Row[];
+};
+
+const contextOf = async (kind: string): Promise<Row> => {
+  const found = (await contexts()).find((context) => context.kind === kind);
+  if (!found) throw new Error(`No ${kind}`);
+  return found;
+};
+
+const evaluateSelected = async (expression: string): Promise<unknown> => {
+  const { structured } = await tools.run('evaluate_in_extension', { expression });
+  return [structured['target'], JSON.parse(String(structured['result']))];
+};
+
+const state = async (extensionId = id): Promise<unknown> =>
+  (await tools.run('get_extension_service_worker_status', { extensionId })).structured['state'];
+
+async function openPage(path: string): Promise<number> {
+  const page = await tools.browser.newPage();
+  await page.page.goto(`${tools.pages.url}${path}`);
+  return page.id;
+}
+
+describe('list_extension_contexts', () => {
+  it('lists the worker, documents with their page, and content scripts by page and frames', async () => {
+    const pageId = await openPage('/extension-notes.html');
+    await tools.browser.page(pageId).page.evaluate(`new Promise((resolve) => {
+      const frame = Object.assign(document.createElement('iframe'), { src: '/settled.html', onload: resolve });
+      document.body.append(frame);
+    }).then(() => undefined)`);
+    const options = await tools.run('open_extension_page', { extensionId: id });
+    const { text, structured } = await tools.run('list_extension_contexts', { extensionId: id });
+    expect(structured['contexts']).toEqual([
+      {
+        contextId: `worker:${id}`,
+        extensionId: id,
+        kind: 'service_worker',
+        url: `chrome-extension://${id}/worker.js`,
+        title: '',
+        state: 'running',
+      },
+      {
+        contextId: expect.stringMatching(/^[0-9A-F]{32}$/),
+        extensionId: id,
+        kind: 'options',
+        url: `chrome-extension://${id}/options.html`,
+        title: 'Options',
+        pageId: options.structured['pageId'],
+      },
+      {
+        contextId: `content:${pageId}:${id}`,
+        extensionId: id,
+        kind: 'content_script',
+        url: `${tools.pages.url}/extension-notes.html`,
+        title: 'A page with notes',
+        pageId,
+        frames: 2,
+      },
+    ]);
+    expect(text).toContain(`content:${pageId}:${id} content_script ${tools.pages.url}/extension-notes.html (page`);
+    await tools.browser.closePage(Number(options.structured['pageId']));
+    await tools.browser.closePage(pageId);
+  });
+
+  it('names the pages that cannot tell, instead of waiting for them', async () => {
+    const pageId = await openPage('/settled.html');
+    const { page, dialogs } = tools.browser.page(pageId);
+    const asked = page.evaluate('setTimeout(() => alert("wait"))');
+    await asked;
+    while (!dialogs.open) await delay(5);
+    const { text, structured } = await tools.run('list_extension_contexts', { extensionId: id });
+    expect(structured['silentPages']).toEqual([pageId]);
+    expect(text).toContain(`Page ${pageId} is busy or waits for a dialog`);
+    await tools.browser.closePage(pageId);
+  });
+});
+
+describe('switch_extension_context', () => {
+  it('makes evaluate_in_extension work in the context until another is named', async () => {
+    const pageId = await openPage('/extension-notes.html');
+    await tools.run('switch_extension_context', { contextId: `content:${pageId}:${id}` });
+    expect(await evaluateSelected('mark')).toEqual(['content_script', 'content /extension-notes.html']);
+    expect(await tools.evaluate(id, 'kept', { target: 'service_worker' })).toBe('in a variable');
+    await tools.run('switch_extension_context', { contextId: `worker:${id}` });
+    expect(await evaluateSelected('kept')).toEqual(['service_worker', 'in a variable']);
+    await tools.browser.closePage(pageId);
+  });
+
+  it('selects the page that shows a document, and says so when that is gone', async () => {
+    const first = await openPage('/settled.html');
+    const { structured } = await tools.run('open_extension_page', { extensionId: id, page: 'other.html' });
+    tools.browser.select(first);
+    const { contextId } = await contextOf('page');
+    expect(await tools.text('switch_extension_context', { contextId })).toContain(
+      `Page ${String(structured['pageId'])} is selected.`,
+    );
+    expect(tools.browser.page().id).toBe(structured['pageId']);
+    expect(await evaluateSelected('document.title')).toEqual(['page', 'Other']);
+    await tools.browser.closePage(Number(structured['pageId']));
+    const said = await tools.refusal('evaluate_in_extension', { expression: '1' });
+    expect(said).toContain(`the page at chrome-extension://${id}/other.html, is gone`);
+    expect(said).toContain('list_extension_contexts');
+    await tools.browser.closePage(first);
+  });
+
+  it('refuses an id that is not there, and names the tool that lists them', async () => {
+    for (const contextId of ['nonsense', `content:999:${id}`, 'A'.repeat(32)]) {
+      const said = await tools.refusal('switch_extension_context', { contextId });
+      expect(said).toBe(
+        `There is no context ${contextId} now. list_extension_contexts shows the ids of those that are.`,
+      );
+    }
+    expect(await tools.refusal('switch_extension_context', { contextId: `worker:${'a'.repeat(32)}` })).toContain(
+      `${id} (Many places)`,
+    );
+  });
+});
+
+describe('the service worker', () => {
+  it('is stopped, reported without being woken, and loses its variables', async () => {
+    await tools.run('activate_extension_service_worker', { extensionId: id });
+    await tools.evaluate(id, 'void (kept = "changed")', { target: 'service_worker' }).catch(() => undefined);
+    const running = await tools.run('get_extension_service_worker_status', { extensionId: id });
+    expect(running.structured).toMatchObject({ state: 'running', phase: 'activated', version: '1.0', errors: [] });
+    const startedAt = new Date(String(running.structured['startedAt'])).getTime();
+    expect(Math.abs(Date.now() - startedAt)).toBeLessThan(60_000);
+    const { structured } = await tools.run('stop_extension_service_worker', { extensionId: id });
+    expect(structured).toEqual({ extensionId: id, before: 'running', state: 'stopped' });
+    const stopped = await tools.run('get_extension_service_worker_status', { extensionId: id });
+    expect(stopped.structured).toMatchObject({ state: 'stopped', script: `chrome-extension://${id}/worker.js` });
+    expect(stopped.structured).not.toHaveProperty('startedAt');
+    expect(await tools.text('stop_extension_service_worker', { extensionId: id })).toContain('was stopped already');
+    await tools.run('activate_extension_service_worker', { extensionId: id });
+    expect(await tools.evaluate(id, 'kept', { target: 'service_worker' })).toBe('in a variable');
+  });
+
+  it('that none is registered for is told as such', async () => {
+    const bare = await tools.install('No worker', {});
+    expect(await state(bare)).toBe('none');
+    expect(await tools.text('stop_extension_service_worker', { extensionId: bare })).toBe(
+      '"No worker" has no service worker.',
+    );
+    await tools.run('uninstall_extension', { extensionId: bare });
+  });
+
+  it('that throws is reported with its error', async () => {
+    const extensionId = await tools.install('Throws', worker, {
+      'worker.js': 'setTimeout(() => { throw new RangeError("too far"); });',
+    });
+    const errors = async (): Promise<unknown[]> => {
+      const { structured } = await tools.run('get_extension_service_worker_status', { extensionId });
+      return structured['errors'] as unknown[];
+    };
+    while ((await errors()).length === 0) await delay(20);
+    expect(JSON.stringify(await errors())).toContain('RangeError: too far');
+    await tools.run('uninstall_extension', { extensionId });
+  });
+});
+
+describe('the popup', () => {
+  it('opens over the tab as a page that tools work in, and gives the page below back', async () => {
+    const pageId = await openPage('/extension-notes.html');
+    const { text, structured } = await tools.run('open_extension_popup', { extensionId: id, includeSnapshot: true });
+    expect(structured).toMatchObject({ popup: true, url: `chrome-extension://${id}/popup.html` });
+    expect(text).toContain('button "Press"');
+    const popup = tools.browser.page();
+    expect(popup.id).toBe(structured['pageId']);
+    await popup.page.click('button');
+    await popup.page.waitForFunction('document.querySelector("output").textContent !== ""');
+    expect(await popup.page.evaluate('document.querySelector("output").textContent')).toBe(
+      'pressed over A page with notes',
+    );
+    expect(await contextOf('popup')).toMatchObject({ pageId: popup.id });
+    const closed = await tools.run('close_extension_popup', { extensionId: id });
+    expect(closed.structured).toEqual({ closed: 1, selectedPageId: pageId });
+    expect((await contexts()).some(({ kind }) => kind === 'popup')).toBe(false);
+    expect(await tools.text('close_extension_popup', { extensionId: id })).toContain(
+      'No popup of "Many places" is open.',
+    );
+    expect(tools.browser.takeNotices()).toEqual([]);
+    await tools.browser.closePage(pageId);
+  });
+
+  it('that closes itself leaves a notice with the page that is selected then', async () => {
+    const pageId = await openPage('/settled.html');
+    await tools.run('open_extension_popup', { extensionId: id });
+    const popup = tools.browser.page();
+    const gone = new Promise<void>((resolve) => popup.page.once('close', () => resolve()));
+    await popup.page.evaluate('setTimeout(() => window.close())');
+    await gone;
+    expect(tools.browser.page().id).toBe(pageId);
+    expect(tools.browser.takeNotices()).toEqual([
+      `Page ${popup.id}, the popup of an extension, closed. Page ${pageId} is selected now.`,
+    ]);
+    await tools.browser.closePage(pageId);
+  });
+
+  it('opens again while it is open, also when it is the selected page', async () => {
+    const pageId = await openPage('/settled.html');
+    const first = await tools.run('open_extension_popup', { extensionId: id });
+    const second = await tools.run('open_extension_popup', { extensionId: id });
+    expect(second.structured['pageId']).not.toBe(first.structured['pageId']);
+    expect(second.text).toContain(`over page ${pageId}`);
+    await tools.run('close_extension_popup', { extensionId: id });
+    await tools.browser.closePage(pageId);
+  });
+
+  it('is refused on what is no tab, without harm to the browser', async () => {
+    const pageId = await openPage('/settled.html');
+    const { structured } = await tools.run('open_extension_popup', { extensionId: id });
+    const popupId = structured['pageId'];
+    expect(await tools.refusal('trigger_extension_action', { extensionId: id, pageId: popupId })).toBe(
+      `Page ${String(popupId)} is no tab, so an action cannot be triggered on it. select_page one that is.`,
+    );
+    await tools.run('close_extension_popup', { extensionId: id });
+    await tools.browser.closePage(pageId);
+  });
+
+  it('of an extension without one is refused; its action reaches the worker, asleep or not', async () => {
+    const extensionId = await tools.install(
+      'Clicks',
+      { ...worker, permissions: ['storage', 'tabs'], action: {} },
+      files,
+    );
+    const pageId = await openPage('/settled.html');
+    expect(await tools.refusal('open_extension_popup', { extensionId })).toContain('trigger_extension_action');
+    await tools.run('stop_extension_service_worker', { extensionId });
+    const { text, structured } = await tools.run('trigger_extension_action', { extensionId });
+    expect(structured).toMatchObject({ popup: false, pageId });
+    expect(text).toContain('chrome.action.onClicked');
+    const stored = async (): Promise<string> =>
+      tools.text('inspect_extension_storage', { extensionId, keys: ['clicked'] });
+    while ((await stored()).includes('not set')) await delay(20);
+    expect(await stored()).toContain(`clicked = "${tools.pages.url}/settled.html"`);
+    await tools.run('uninstall_extension', { extensionId });
+    await tools.browser.closePage(pageId);
+  });
+
+  it('that closes itself at once is told as such, and the tab is selected again', async () => {
+    const extensionId = await tools.install(
+      'Shy',
+      { action: { default_popup: 'popup.html' } },
+      {
+        'popup.html': '<script src="popup.js"></script>',
+        'popup.js': 'window.close();',
+      },
+    );
+    const pageId = await openPage('/settled.html');
+    const said = await tools.text('open_extension_popup', { extensionId }).catch(String);
+    expect(said).toMatch(/opened and closed again at once|closed itself/);
+    expect(tools.browser.page().id).toBe(pageId);
+    tools.browser.takeNotices();
+    await tools.run('uninstall_extension', { extensionId });
+    await tools.browser.closePage(pageId);
+  });
+
+  it('over the popup of another extension closes that one', async () => {
+    const extensionId = await tools.install('Another', { action: { default_popup: 'popup.html' } }, files);
+    const pageId = await openPage('/settled.html');
+    await tools.run('open_extension_popup', { extensionId: id });
+    expect(await tools.text('open_extension_popup', { extensionId })).toContain(`over page ${pageId}`);
+    expect((await contexts()).some(({ kind }) => kind === 'popup')).toBe(false);
+    await tools.run('uninstall_extension', { extensionId });
+    expect(tools.browser.page().id).toBe(pageId);
+    await tools.browser.closePage(pageId);
+  });
+
+  it('is refused while the extension is disabled, and where there is no action', async () => {
+    const extensionId = await tools.install('No action', {});
+    expect(await tools.refusal('trigger_extension_action', { extensionId })).toContain('has no action');
+    await tools.run('set_extension_enabled', { extensionId, enabled: false });
+    expect(await tools.refusal('trigger_extension_action', { extensionId })).toBe(
+      `No action is disabled. Call set_extension_enabled with extensionId ${extensionId} first.`,
+    );
+    await tools.run('uninstall_extension', { extensionId });
+  });
+});
+
+describe('open_extension_page', () => {
+  it('opens options, or any path, as the selected page', async () => {
+    const before = tools.browser.pages().length;
+    const options = await tools.run('open_extension_page', { extensionId: id, includeSnapshot: true });
+    expect(options.text).toContain('heading "Options of it"');
+    const other = await tools.run('open_extension_page', { extensionId: id, page: 'other.html?x=1' });
+    expect(other.structured).toMatchObject({ url: `chrome-extension://${id}/other.html?x=1` });
+    expect(tools.browser.page().id).toBe(other.structured['pageId']);
+    for (const { structured } of [options, other]) await tools.browser.closePage(Number(structured['pageId']));
+    expect(tools.browser.pages()).toHaveLength(before);
+  });
+
+  it('refuses what the extension has not, and leaves no page behind', async () => {
+    const before = tools.browser.pages().length;
+    const refusal = (page: string): Promise<string> => tools.refusal('open_extension_page', { extensionId: id, page });
+    expect(await refusal('side_panel')).toBe(
+      'The manifest of Many places names no side_panel page. It names: popup, options; a path opens any other.',
+    );
+    expect(await refusal('https://example.com/')).toContain('is no page of Many places');
+    expect(await refusal('missing.html')).toContain('could not be loaded');
+    expect(tools.browser.pages()).toHaveLength(before);
+  });
+});

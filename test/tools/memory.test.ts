@@ -1,0 +1,133 @@
+import { gunzipSync } from 'node:zlib';
+import { captureHeap } from '../../src/browser/heap/captureHeap.js';
+import { HeapSnapshotParser } from '../../src/browser/heap/heapSnapshotParser.js';
+import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { lookTools } from '../../src/tools/look.js';
+import { memoryTools } from '../../src/tools/memory/index.js';
+import { navigationTools } from '../../src/tools/navigation.js';
+import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+
+let pages: PageServer;
+let harness: ToolHarness;
+
+beforeAll(async () => {
+  [pages, harness] = await Promise.all([
+    startPageServer(),
+    startToolHarness([...memoryTools, ...lookTools, ...navigationTools]),
+  ]);
+});
+
+afterAll(async () => {
+  await harness.close();
+  await pages.close();
+});
+
+const leak = (count: number) => harness.text('evaluate_script', { function: `() => leak(${count})` });
+
+test('before there is a snapshot, the tools that need one say how to get it', async () => {
+  expect(await harness.refusal('get_heapsnapshot_summary')).toContain('call take_heapsnapshot');
+  expect(await harness.refusal('compare_heapsnapshots')).toContain('There are: none.');
+  expect(await harness.refusal('get_heapsnapshot_summary', { uri: 'greenroom://x' })).toContain(
+    'There is no heap snapshot greenroom://x',
+  );
+});
+
+test('a snapshot counts what the page made, is kept as DevTools reads it, and compares with the next', async () => {
+  await harness.run('navigate_page', { url: `${pages.url}/memory.html` });
+  await leak(40);
+  const first = await harness.run('take_heapsnapshot', { limit: 200 });
+  const [link] = first.resources ?? [];
+  expect(first.structured).toMatchObject({ uri: link?.uri, detachedNodes: 40 });
+  const raw: unknown = JSON.parse(gunzipSync(await harness.resources.read(link?.uri ?? '')).toString());
+  expect(raw).toMatchObject({ snapshot: { node_count: first.structured['objects'] } });
+
+  const notes = await harness.run('get_heapsnapshot_summary', { filter: 'leakednote' });
+  expect(notes.structured['classes']).toEqual([{ name: 'LeakedNote', count: 40, bytes: expect.any(Number) }]);
+  expect(notes.text).toMatch(/LeakedNote × 40, \d+ B/);
+  const elements = await harness.run('get_heapsnapshot_summary', { filter: '<article>' });
+  expect(elements.structured['detached']).toMatchObject([{ name: '<article>', count: 40 }]);
+  const none = await harness.run('get_heapsnapshot_summary', { filter: 'no such name' });
+  expect(none.structured).toMatchObject({ matching: 0, detachedNodes: 40, classes: [], detached: [] });
+
+  await leak(25);
+  const steps: number[] = [];
+  const progress = (done: number, total?: number) => void steps.push(done / (total ?? Number.NaN));
+  const second = await harness.run('take_heapsnapshot', {}, { progress });
+  expect(steps.at(-1)).toBe(1);
+  const compared = await harness.run('compare_heapsnapshots', { limit: 200 });
+  expect(compared.structured).toMatchObject({ base: link?.uri, current: second.structured['uri'] });
+  expect(compared.structured['grown']).toContainEqual({ name: 'LeakedNote', count: 25, bytes: expect.any(Number) });
+  expect(compared.structured['detached']).toMatchObject([{ name: '<article>', count: 25 }]);
+  expect(compared.text).toContain('LeakedNote +25, +');
+
+  const back = await harness.run('compare_heapsnapshots', {
+    base: second.structured['uri'],
+    current: link?.uri,
+    limit: 200,
+  });
+  expect(back.structured['shrunk']).toContainEqual({ name: 'LeakedNote', count: -25, bytes: expect.any(Number) });
+});
+
+test('cancelled, it leaves no snapshot and no protocol session, and the page works on', async () => {
+  const before = harness.resources.list().length;
+  const reason = new Error('cancelled by the test');
+  await expect(harness.run('take_heapsnapshot', {}, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  expect(harness.resources.list()).toHaveLength(before);
+  expect(await harness.text('evaluate_script', { function: '() => 1 + 1' })).toBe('2');
+});
+
+test('cancelled in the middle, it stops at once', async () => {
+  const stopping = new AbortController();
+  const capture = captureHeap({
+    page: harness.browser.page(),
+    signal: stopping.signal,
+    progress: () => stopping.abort(new Error('cancelled by the test')),
+  });
+  const read = async () => {
+    for await (const chunk of capture) expect(chunk.length).toBeGreaterThan(0);
+  };
+  await expect(read()).rejects.toThrow('cancelled by the test');
+  expect(await harness.text('evaluate_script', { function: '() => 1 + 1' })).toBe('2');
+});
+
+describe('the parser', () => {
+  const fields = ['type', 'name', 'id', 'self_size', 'edge_count', 'detachedness'];
+  const meta = { node_fields: fields, node_types: [['object', 'native', 'string'], 'string'] };
+  const nodes = [
+    [0, 1, 1, 100, 0, 0],
+    [0, 1, 3, 20, 0, 0],
+    [1, 2, 5, 8, 0, 2],
+    [1, 3, 7, 8, 0, 2],
+    [2, 0, 9, 5, 0, 0],
+  ];
+  const snapshot = `{"snapshot":${JSON.stringify({ meta, node_count: 5 })},
+"nodes":[${nodes.join('\n,')}],
+"edges":[1,2,3],
+"strings":["a \\"]\\" b",
+"Größe",
+"<p class=\\"]\\">",
+"<p>"]}`;
+
+  test.each([1, 2, 7, 64, 10_000])('reads pieces of %i bytes alike', (size) => {
+    const parser = new HeapSnapshotParser();
+    const bytes = Buffer.from(snapshot);
+    for (let at = 0; at < bytes.length; at += size) parser.write(bytes.subarray(at, at + size));
+    expect(parser.end()).toEqual({
+      objects: 5,
+      bytes: 141,
+      classes: [
+        { name: 'Größe', count: 2, bytes: 120 },
+        { name: '<p>', count: 2, bytes: 16 },
+        { name: '(string)', count: 1, bytes: 5 },
+      ],
+      detached: [{ name: '<p>', count: 2, bytes: 16 }],
+    });
+  });
+
+  test('a snapshot that ends too early, or is none, is an error', () => {
+    const cut = new HeapSnapshotParser();
+    cut.write(Buffer.from(snapshot.slice(0, -5)));
+    expect(() => cut.end()).toThrow('not complete');
+    expect(() => new HeapSnapshotParser().write(Buffer.alloc(2 ** 21, ' '))).toThrow('no heap snapshot');
+  });
+});

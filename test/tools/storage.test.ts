@@ -1,0 +1,152 @@
+import { mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { lookTools } from '../../src/tools/look.js';
+import { navigationTools } from '../../src/tools/navigation.js';
+import { storageTools } from '../../src/tools/storage/index.js';
+import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+
+let pages: PageServer;
+let harness: ToolHarness;
+let workspace: string;
+
+beforeAll(async () => {
+  [pages, harness, workspace] = await Promise.all([
+    startPageServer(),
+    startToolHarness([...storageTools, ...lookTools, ...navigationTools]),
+    mkdtemp(join(tmpdir(), 'greenroom-test-')).then((folder) => realpath(folder)),
+  ]);
+});
+
+beforeEach(async () => {
+  await harness.run('navigate_page', { url: `${pages.url}/look.html` });
+  await change({ action: 'clear' });
+});
+
+afterAll(async () => {
+  await harness.close();
+  await pages.close();
+  await rm(workspace, { recursive: true, force: true });
+});
+
+const run = async (source: string): Promise<unknown> =>
+  JSON.parse(await harness.text('evaluate_script', { function: source }));
+const change = (args: Record<string, unknown>) => harness.run('set_page_storage', args, { workspace: [workspace] });
+const refused = (args: Record<string, unknown>) =>
+  harness.refusal('set_page_storage', args, { workspace: [workspace] });
+const items = async (args: Record<string, unknown> = {}) =>
+  (await harness.run('inspect_page_storage', args)).structured['items'];
+const stored = '() => [{ ...localStorage }, { ...sessionStorage }, document.cookie]';
+
+test('shows what the page stored, and the cookies that its scripts cannot see', async () => {
+  await run(`() => { localStorage.theme = 'dark'; sessionStorage.step = '2'; document.cookie = 'seen=yes'; return 1 }`);
+  await change({ action: 'set', area: 'cookies', items: { own: '1' }, cookie: { httpOnly: true, sameSite: 'Strict' } });
+  expect(await run('() => document.cookie')).toBe('seen=yes');
+  const { text, structured } = await harness.run('inspect_page_storage', { showSecrets: true });
+  expect(structured).toMatchObject({ origin: pages.url, total: 4 });
+  expect(structured['items']).toEqual(
+    expect.arrayContaining([
+      { area: 'cookies', name: 'seen', value: 'yes', hidden: false, attributes: '127.0.0.1/ session' },
+      {
+        area: 'cookies',
+        name: 'own',
+        value: '1',
+        hidden: false,
+        attributes: '127.0.0.1/ session HttpOnly SameSite=Strict',
+      },
+      { area: 'local', name: 'theme', value: 'dark', hidden: false, attributes: '' },
+      { area: 'session', name: 'step', value: '2', hidden: false, attributes: '' },
+    ]),
+  );
+  expect(text).toContain('  theme = dark');
+});
+
+test('secrets are hidden until asked for: HttpOnly cookies, telling names, tokens', async () => {
+  const jwt = 'eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.signature';
+  await change({ action: 'set', area: 'local', items: { authToken: 'hush', plain: jwt, theme: 'dark' } });
+  await change({ action: 'set', area: 'cookies', items: { x: 'hush' }, cookie: { httpOnly: true } });
+  const answer = await harness.run('inspect_page_storage');
+  expect(JSON.stringify(answer)).not.toMatch(/hush|eyJ/);
+  expect(answer.text).toContain('3 hidden: showSecrets shows them.');
+  expect(answer.text).toContain('theme = dark');
+  expect(await harness.text('inspect_page_storage', { showSecrets: true })).toContain('authToken = hush');
+});
+
+test('long values and long lists are cut, and one by name is not', async () => {
+  await run(`() => { for (let i = 0; i < 300; i++) localStorage['k' + i] = 'v'.repeat(1000); return 1 }`);
+  const { text, structured } = await harness.run('inspect_page_storage', { area: 'local' });
+  expect(structured).toMatchObject({ total: 300, items: { length: 200 } });
+  expect(text).toContain('100 more of 300 left out');
+  expect(text.length).toBeLessThan(64 * 1024);
+  expect(await items({ name: 'k7' })).toMatchObject([{ value: 'v'.repeat(1000) }]);
+});
+
+test('sets, removes and clears what the page then sees', async () => {
+  await change({ action: 'set', area: 'local', items: { a: '1', b: '2' } });
+  await change({ action: 'set', area: 'session', items: { c: '3' } });
+  await change({ action: 'set', area: 'cookies', items: { d: '4' } });
+  expect(await run(stored)).toEqual([{ a: '1', b: '2' }, { c: '3' }, 'd=4']);
+  expect((await change({ action: 'remove', area: 'local', names: ['a'] })).structured).toMatchObject({ count: 1 });
+  expect((await change({ action: 'clear', area: 'session' })).structured).toMatchObject({ count: 1 });
+  expect(await run(stored)).toEqual([{ b: '2' }, {}, 'd=4']);
+  expect((await change({ action: 'clear' })).structured).toMatchObject({ count: 2 });
+  expect(await run(stored)).toEqual([{}, {}, '']);
+});
+
+test('a state that was saved is restored, in a file that only its owner reads or as a resource', async () => {
+  await change({ action: 'set', area: 'local', items: { a: '1' } });
+  await change({ action: 'set', area: 'session', items: { b: '2' } });
+  const expires = Math.round(Date.now() / 1000) + 3600;
+  await change({ action: 'set', area: 'cookies', items: { c: '3' }, cookie: { httpOnly: true, expires } });
+  const before = await items({ showSecrets: true });
+  const file = join(workspace, 'state.json');
+  const { structured, resources } = await change({ action: 'save' });
+  await change({ action: 'save', file: 'state.json' });
+  expect((await stat(file)).mode & 0o077).toBe(0);
+  expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({
+    cookies: [{ name: 'c', value: '3', httpOnly: true, expires }],
+    origins: [{ origin: pages.url, localStorage: [{ name: 'a', value: '1' }] }],
+  });
+  expect(resources).toEqual(harness.resources.list());
+  for (const from of [file, structured['file']]) {
+    await change({ action: 'clear' });
+    await change({ action: 'set', area: 'local', items: { other: 'x' } });
+    expect((await change({ action: 'restore', file: from })).structured).toMatchObject({ count: 3 });
+    expect(await items({ showSecrets: true })).toEqual(before);
+  }
+});
+
+test('what is missing, unknown or elsewhere is named, and nothing changes', async () => {
+  await change({ action: 'set', area: 'local', items: { a: '1' } });
+  expect(await refused({ action: 'set', area: 'local' })).toBe('set needs the argument items.');
+  expect(await refused({ action: 'restore' })).toBe('restore needs the argument file.');
+  expect(await refused({ action: 'remove', area: 'local', names: ['a', 'z'] })).toContain('local has no z, but a.');
+  expect(await refused({ action: 'save', file: '/etc/state.json' })).toContain('outside the folders');
+  expect(await refused({ action: 'restore', file: 'none.json' })).toContain('ENOENT');
+  expect(await refused({ action: 'restore', file: 'greenroom://resources/none' })).toContain('There is no resource');
+  expect(await refused({ action: 'set', area: 'cookies', items: { a: 'b' }, cookie: { domain: 'x.test' } })).toContain(
+    'Chrome refused the cookie "a"',
+  );
+  expect(await harness.refusal('inspect_page_storage', { name: 'z' })).toContain('Stored: local a.');
+  expect(await run(stored)).toEqual([{ a: '1' }, {}, '']);
+});
+
+test('a file that holds no state, or one of another site, is refused before anything changes', async () => {
+  await change({ action: 'set', area: 'local', items: { a: '1' } });
+  const restore = async (content: string): Promise<string> => {
+    await writeFile(join(workspace, 'bad.json'), content);
+    return refused({ action: 'restore', file: 'bad.json' });
+  };
+  expect(await restore('{')).toContain('holds no saved storage');
+  expect(await restore('{"cookies":[{}],"origins":[]}')).toContain('"cookies.0.name"');
+  const foreign = { cookies: [], origins: [{ origin: 'https://x.test', localStorage: [{ name: 'a', value: '2' }] }] };
+  expect(await restore(JSON.stringify(foreign))).toContain('but of https://x.test');
+  expect(await run(stored)).toEqual([{ a: '1' }, {}, '']);
+});
+
+test('a page without an origin says why it has no storage', async () => {
+  const blank = await harness.browser.newPage();
+  expect(await harness.refusal('inspect_page_storage')).toContain('about:blank has no storage');
+  await harness.browser.closePage(blank.id);
+});
