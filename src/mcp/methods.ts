@@ -34,8 +34,9 @@ type Method = (
 ) => Record<string, unknown> | Promise<Record<string, unknown>>;
 
 const instructions =
-  'Debugs Chrome pages and Chrome extensions. Each session has a browser of its own. Start with list_pages or new_page, ' +
-  'look with take_snapshot, act by the uids it prints. For extensions: install_extension, then evaluate_in_extension.';
+  'Debugs Chrome pages and Chrome extensions. Start with new_page or list_pages, look with take_snapshot, act by the ' +
+  'uids it prints. Page tools work on the selected page, or on the one that pageId names. For extensions: ' +
+  'install_extension, list_extension_contexts, evaluate_in_extension, get_extension_runtime_errors, get_extension_logs.';
 
 /** Escaped or in base64 it is larger still, and a transport gives up on a client for whom too much waits. */
 const maxReadBytes = 8 * 1024 ** 2;

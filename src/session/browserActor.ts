@@ -54,6 +54,7 @@ class BrowserActor implements SupervisedBrowser {
       },
     });
     this.#actor = createActor(machine, {
+      id,
       input: { id, mode, maxAttempts: options.maxAttempts },
       ...(options.inspect !== undefined && { inspect: options.inspect }),
     });

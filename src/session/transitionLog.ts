@@ -1,4 +1,4 @@
-import { shortId, type Log } from '../log.js';
+import { shortId, type Fields, type Log } from '../log.js';
 import type { Observation } from './observer.js';
 
 /** One line for each transition of a session, browser or server; a warning for each event that nobody expected (S9). */
@@ -6,23 +6,37 @@ export function logTransitions(log: Log) {
   return (observation: Observation): void => {
     if (observation.kind === 'event') return;
     const { machine, actor } = observation;
-    const subject = { [machine]: machine === 'session' ? shortId(actor) : actor };
+    const subject: Fields = machine === 'server' ? {} : { [machine]: machine === 'session' ? shortId(actor) : actor };
     if (observation.kind === 'unexpected') {
-      log.warn('unexpected event', { ...subject, state: observation.state, cause: observation.cause });
+      log.warn(`${machine}: unexpected event`, { ...subject, state: observation.state, cause: observation.cause });
       return;
     }
     const { from, to, cause, durationMs, context } = observation;
     const { user, closedBecause, failure } = known(context);
-    log.info(`${from === '' ? 'new' : from} -> ${to}`, {
+    const write = failure === undefined && !troubles.has(to) ? log.info : log.warn;
+    write.call(log, `${machine}: ${from === '' ? 'new' : from} -> ${to}`, {
       ...subject,
       user,
       from,
       to,
-      cause: closedBecause ?? cause,
+      cause: closedBecause ?? inWords(cause),
       ms: Math.round(durationMs),
       error: failure,
     });
   };
+}
+
+/** States of a browser that an operator wants to hear of. */
+const troubles: ReadonlySet<string> = new Set(['lost', 'failed']);
+
+/** XState's own events are named after the chart: `xstate.done.actor.0.session.tools-registered.claiming`. */
+function inWords(cause: string): string {
+  const [, kind, ...rest] = cause.split('.');
+  const last = rest.at(-1) ?? '';
+  if (!cause.startsWith('xstate.')) return cause;
+  if (kind === 'init') return 'start';
+  if (kind === 'after') return `after ${rest[0] ?? ''}`;
+  return `${last} ${kind === 'error' ? 'failed' : 'done'}`;
 }
 
 /** The few fields of a context that belong in a log line. */

@@ -78,11 +78,23 @@ function listingOf(tool: Tool): ToolListing {
   };
 }
 
-/** JSON Schema without what a client does not need: every byte here is read by a model in every conversation. */
+/**
+ * JSON Schema without what a client can do without, because every byte of it is read by a model in every conversation.
+ * The server checks arguments against the whole schema, and names what is wrong.
+ */
 function schemaOf(schema: z.ZodObject, io: 'input' | 'output'): JsonSchema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
   const lean = JSON.parse(JSON.stringify(rest), (key, value: unknown) =>
-    (key === 'minimum' || key === 'maximum') && Math.abs(Number(value)) >= Number.MAX_SAFE_INTEGER ? undefined : value,
+    isImplied(key, value) ? undefined : value,
   ) as Record<string, unknown>;
   return { ...lean, type: 'object' };
+}
+
+/** Strictness, and bounds that nobody would think of crossing. A property of one of these names has an object as its value. */
+function isImplied(key: string, value: unknown): boolean {
+  if (key === 'additionalProperties') return value === false;
+  if (key === 'pattern') return typeof value === 'string';
+  if (key === 'minimum' && value === Number.MIN_SAFE_INTEGER) return true;
+  if (key === 'minimum' || key === 'minLength' || key === 'minItems') return value === 0 || value === 1;
+  return key === 'maximum' && value === Number.MAX_SAFE_INTEGER;
 }

@@ -138,7 +138,7 @@ export interface PageTool<
 
 export type Tool = PlainTool | BrowserTool | PageTool;
 
-const pageId = z.number().int().min(1).optional().describe('Default: the selected page');
+const pageId = z.number().int().min(1).optional();
 
 /** One tool as one plain object. No SDK type in it: another protocol can serve the same object. */
 export function defineTool<Input extends z.ZodRawShape, Output extends z.ZodRawShape>(

@@ -61,11 +61,11 @@ describe('a server process and its browsers', () => {
     const lines = server.log.map((line) => JSON.parse(line) as Record<string, unknown>);
     const own = lines.filter((line) => line['session'] === session);
     expect(own.map(({ message }) => message)).toEqual([
-      'new -> created',
-      'created -> tools-registered',
-      'tools-registered -> connected',
-      'connected -> active',
-      'active -> closed',
+      'session: new -> created',
+      'session: created -> tools-registered',
+      'session: tools-registered -> connected',
+      'session: connected -> active',
+      'session: active -> closed',
     ]);
     for (const line of own) {
       expect(line).toMatchObject({ level: 'info', user: 'alice', cause: expect.any(String), ms: expect.any(Number) });
