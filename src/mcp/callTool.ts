@@ -13,6 +13,7 @@ import type {
   ToolAnswer,
   ToolContext,
 } from '../tools/defineTool.js';
+import { guardFiles } from '../tools/fileGuard.js';
 import type { ResourceStore } from './resourceStore.js';
 
 const defaultTimeoutMs = 30_000;
@@ -37,6 +38,9 @@ export interface Call {
 
 class DeadlineError extends Error {}
 
+/** Contexts hold no extensions: nothing is there to be looked at, and nothing to move to a process for. */
+const noExtension = 'No extension is installed in this session. Call install_extension first.';
+
 /**
  * Runs one tool: checks the arguments, gets the browser and the page it needs, holds the page's lock, and ends it at its
  * deadline. Whatever the tool does wrong is a result with `isError` that says what to do next; this rejects only with
@@ -45,7 +49,7 @@ class DeadlineError extends Error {}
 export async function callTool(call: Call, environment: CallEnvironment): Promise<CallToolResult> {
   const { tool, cancelled } = call;
   const checked = tool.input.safeParse(call.args ?? {});
-  if (!checked.success) return failure(describeArguments(tool, checked.error));
+  if (!checked.success) return failure(describeArguments(tool, checked.error, call.args ?? {}));
 
   const deadline = new AbortController();
   const ms = tool.timeoutMs ?? defaultTimeoutMs;
@@ -76,11 +80,13 @@ async function run(args: Record<string, unknown>, call: Call, around: CallEnviro
   if (tool.needs === 'nothing') return tool.handler(args, context);
   const browser = await lease.browser(signal);
   try {
-    return await runInBrowser(tool, args, { ...context, browser });
+    const answer = await runInBrowser(tool, args, { ...context, browser });
+    // What it saw may have been the browser's end: a page that is suddenly closed, a script without a result.
+    if (signal.aborted || browser.isAlive) return answer;
   } catch (error) {
     if (signal.aborted || browser.isAlive) throw error;
-    return runInBrowser(tool, args, { ...context, browser: await lease.browser(signal) });
   }
+  return runInBrowser(tool, args, { ...context, browser: await lease.browser(signal) });
 }
 
 async function runInBrowser(
@@ -89,13 +95,19 @@ async function runInBrowser(
   context: BrowserToolContext,
 ): Result {
   const { browser, signal } = context;
-  if (tool.needs === 'process') await browser.ensureProcess(signal);
+  if (tool.needs === 'extension' && browser.isolation === 'context') throw new ToolError(noExtension);
+  if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal);
   if (tool.needs !== 'page') return tool.handler(args, context);
   await browser.ensureFirstPage(signal);
   const { pageId, ...rest } = args;
   const page = pageOf(browser, pageId);
+  if (!tool.annotations.readOnlyHint) page.touched = true;
   const work = () => tool.handler(rest, { ...context, page });
-  return tool.lock === false ? work() : page.locked(signal, work);
+  if (tool.lock === false) return work();
+  return page.locked(signal, async () => {
+    if (browser.mode === 'launch') await guardFiles(page, context.workspace);
+    return work();
+  });
 }
 
 function pageOf(browser: SessionBrowser, pageId: unknown) {
@@ -134,25 +146,43 @@ function failure(message: string, notices: readonly string[] = []): CallToolResu
   return { content: [{ type: 'text', text }], isError: true };
 }
 
+const pageAdvice =
+  ' If a dialog is open, answer it with handle_dialog; if the page hangs, open another one with new_page.';
+const extensionAdvice =
+  ' If a context of the extension hangs, stop_extension_service_worker or reload_extension ends what runs there; ' +
+  'get_extension_runtime_errors tells what failed.';
+const adviceAfterDeadline: Readonly<Record<Tool['needs'], string>> = {
+  nothing: '',
+  browser: pageAdvice,
+  page: pageAdvice,
+  process: extensionAdvice,
+  extension: extensionAdvice,
+};
+
 function describeError(tool: Tool, error: unknown, ms: number, { log, session }: CallEnvironment): string {
   if (error instanceof ToolError || error instanceof Refusal) return error.message;
   if (error instanceof DeadlineError) {
-    return (
-      `${tool.name} did not finish within ${ms / 1000} s and was stopped. ` +
-      'If a dialog is open, answer it with handle_dialog; if the page hangs, open another one with new_page.'
-    );
+    return `${tool.name} did not finish within ${ms / 1000} s and was stopped.${adviceAfterDeadline[tool.needs]}`;
   }
   log.warn('tool failed', { tool: tool.name, session: session.id.slice(0, 8), error: messageOf(error) });
   return `${tool.name} failed: ${messageOf(error)}`;
 }
 
-/** Names each wrong argument, and for an unknown one the arguments that exist. */
-function describeArguments(tool: Tool, error: z.ZodError): string {
+/** Names each wrong or missing argument, and the arguments that exist. */
+function describeArguments(tool: Tool, error: z.ZodError, args: unknown): string {
   const known = Object.keys(tool.input.shape);
   const problems = error.issues.map((issue) => {
     if (issue.code === 'unrecognized_keys') return `unknown argument ${issue.keys.map((key) => `"${key}"`).join(', ')}`;
-    return `${issue.path.length === 0 ? 'arguments' : `"${issue.path.join('.')}"`}: ${issue.message}`;
+    const name = issue.path.length === 0 ? 'arguments' : `"${issue.path.join('.')}"`;
+    return valueAt(args, issue.path) === undefined ? `${name} is missing` : `${name}: ${issue.message}`;
   });
   const expected = known.length === 0 ? 'It takes no arguments.' : `Its arguments: ${known.join(', ')}.`;
   return `Wrong arguments for ${tool.name}: ${problems.join('; ')}. ${expected}`;
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (part, key) => (typeof part === 'object' && part !== null ? Reflect.get(part, key) : undefined),
+    value,
+  );
 }

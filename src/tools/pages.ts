@@ -4,6 +4,7 @@ import type { SessionPage } from '../browser/page/page.js';
 import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import { actionOutput, answerOutcome, shortUrl } from './answers.js';
 import { definePageTool, defineTool, type Tool } from './defineTool.js';
+import { guardFiles } from './fileGuard.js';
 import { allowedUrl, loadTimeout, navigationTimeoutMs } from './navigationRules.js';
 
 const pageId = z.number().int().min(1).describe('From list_pages');
@@ -28,7 +29,10 @@ const listPages = defineTool({
   input: z.strictObject({}),
   output: pageList,
   annotations: { readOnlyHint: true, idempotentHint: true },
-  handler: (_args, { browser }) => answerPages(browser),
+  async handler(_args, { browser, signal }) {
+    await browser.ensureFirstPage(signal);
+    return answerPages(browser);
+  },
 });
 
 const selectPage = defineTool({
@@ -59,6 +63,7 @@ const newPage = defineTool({
     const url = await allowedUrl(args.url, workspace);
     const page = await browser.newPage({ background: args.background ?? false, signal });
     try {
+      if (browser.mode === 'launch') await guardFiles(page, workspace);
       const outcome = await page.locked(signal, () => navigate(page, url, { signal, timeoutMs: args.timeout }));
       const { text, structured } = await answerOutcome(page, [`Opened page ${page.id}.`], outcome);
       return { text, structured: { ...structured, pageId: page.id } };

@@ -2,8 +2,9 @@ import type { NextFunction, Request, Response } from 'express';
 import { Refusal } from '../errors.js';
 
 /**
- * Refuses requests that a foreign web page could make: a Host that is not ours (DNS rebinding) and an Origin that is not
- * allowed. Requests without an Origin are not from a page and pass.
+ * Refuses requests that a foreign web page could make: a Host that is not ours (DNS rebinding), an Origin that is not
+ * allowed, and what a page fetches without an Origin (an image, a script, a link): the browser calls that cross-site.
+ * Requests with neither are not from a page and pass.
  */
 export function guardDoors(allowedHosts: readonly string[], allowedOrigins: readonly string[]) {
   const hosts = new Set(allowedHosts.map((host) => host.toLowerCase()));
@@ -11,7 +12,8 @@ export function guardDoors(allowedHosts: readonly string[], allowedOrigins: read
   return (request: Request, _response: Response, next: NextFunction): void => {
     const host = hostName(`http://${request.headers.host ?? ''}`);
     if (host === null || !hosts.has(host)) throw new Refusal('forbidden_host');
-    const { origin } = request.headers;
+    const { origin, 'sec-fetch-site': from } = request.headers;
+    if (origin === undefined && from === 'cross-site') throw new Refusal('forbidden_origin');
     if (origin !== undefined) {
       const site = hostName(origin);
       const allowed = site !== null && (origins.has(site) || origins.has(origin.toLowerCase()));

@@ -14,6 +14,8 @@ export interface SseOptions {
   readonly keepAliveMs?: number;
   /** Bytes that may wait for a slow client before it is given up (S10). */
   readonly maxPendingBytes?: number;
+  /** Time that a client has to read what is left when its session ends; then its socket is destroyed (S5). */
+  readonly farewellMs?: number;
 }
 
 /**
@@ -38,7 +40,7 @@ export class SseTransport implements SessionTransport {
 
   constructor(response: ServerResponse, options: SseOptions) {
     this.#response = response;
-    this.#options = { keepAliveMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, ...options };
+    this.#options = { keepAliveMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, farewellMs: 5_000, ...options };
     response.on('close', this.#closed);
     // An answer that waits for an earlier one on its connection (pipelining) never hears of its end.
     response.req.socket.on('close', this.#closed);
@@ -80,7 +82,7 @@ export class SseTransport implements SessionTransport {
   }
 
   close(): Promise<void> {
-    if (this.#state === 'announced') this.#response.end();
+    if (this.#state === 'announced') this.#finish();
     this.#closed();
     return Promise.resolve();
   }
@@ -94,6 +96,17 @@ export class SseTransport implements SessionTransport {
       return;
     }
     this.#response.write(text);
+  }
+
+  /** Ends the stream. A client that does not read would hold socket and bytes for ever: it is cut off after a while. */
+  #finish(): void {
+    const response = this.#response;
+    const { clock, farewellMs } = this.#options;
+    response.end();
+    if (response.writableFinished || response.destroyed) return;
+    const farewell = clock.setTimeout(() => response.destroy(), farewellMs);
+    const said = (): void => clock.clearTimeout(farewell);
+    response.once('finish', said).once('close', said);
   }
 
   #armKeepAlive(): void {

@@ -63,6 +63,21 @@ test.each([
   expect(await ask({ origin })).toEqual([403, 'forbidden_origin']);
 });
 
+test('what a foreign page fetches without an Origin, as an image, opens no session', async () => {
+  const headers = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' };
+  const { status, json } = await send(`${served.url}/sse`, { headers });
+  expect([status, reasonOf(json)]).toEqual([403, 'forbidden_origin']);
+  expect(served.orchestrator.registry.list()).toEqual([]);
+});
+
+test.each(['none', 'same-origin', 'same-site'])('what a browser calls %s is let in', async (from) => {
+  expect(await ask({ 'sec-fetch-site': from })).toEqual([200, undefined]);
+});
+
+test.each(['http://localhost:3000'])('a page of the allowed Origin %s may connect across sites', async (origin) => {
+  expect(await ask({ origin, 'sec-fetch-site': 'cross-site' })).toEqual([200, undefined]);
+});
+
 test('an Origin that is allowed by its full name is let in, another of the same scheme is not', async () => {
   const own = await serve({
     options: { allowedOrigins: ['chrome-extension://abcdefghijklmnopabcdefghijklmnop'] },

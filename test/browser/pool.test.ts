@@ -225,3 +225,25 @@ describe('a pool that launches browsers', () => {
     expect(folders).toHaveLength(1);
   });
 });
+
+test('[S5] a pool whose browser hangs ends it and leaves nothing behind', async () => {
+  const hung = await openTestPool();
+  const session = await withFirstPage(hung.pool.lease(request('context'), listener()));
+  process.kill(await pidOf(session), 'SIGSTOP');
+  expect(await hung.close()).toEqual([]);
+  for (const { opened, closed } of Object.values(hung.pool.ledger)) expect(closed).toBe(opened);
+});
+
+test('opening a page in a browser that hangs ends with the lease', async () => {
+  const hung = await openTestPool();
+  const lease = hung.pool.lease(request('context'), listener());
+  const session = await withFirstPage(lease);
+  const pid = await pidOf(session);
+  process.kill(pid, 'SIGSTOP');
+  const opening = expect(session.newPage({ background: true, signal })).rejects.toThrow('let go of this browser');
+  const released = lease.release();
+  await opening;
+  process.kill(pid, 'SIGKILL');
+  await released;
+  expect(await hung.close()).toEqual([]);
+});

@@ -114,6 +114,7 @@ const fakeBrowser: SessionBrowser = new Proxy({} as SessionBrowser, {
   get: (_target, name) => {
     // A promise asks every value it resolves with for `then`.
     if (name === 'then') return undefined;
+    if (name === 'isAlive') return true;
     throw new Error(`The fake browser has no ${String(name)}.`);
   },
 });

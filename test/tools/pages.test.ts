@@ -8,6 +8,7 @@ import { inputTools } from '../../src/tools/input/index.js';
 import { lookTools } from '../../src/tools/look.js';
 import { navigationTools } from '../../src/tools/navigation.js';
 import { pageTools } from '../../src/tools/pages.js';
+import { guardFiles } from '../../src/tools/fileGuard.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let pages: PageServer;
@@ -125,6 +126,26 @@ describe('navigation', () => {
   ])('%s is refused', async (url, why) => {
     expect(await harness.refusal('navigate_page', { url }, { workspace: [workspace] })).toContain(why);
     expect(await harness.refusal('new_page', { url }, { workspace: [workspace] })).toContain(why);
+  });
+
+  test('a file of the workspace leads to no file outside: not by a script, a frame or a window', async () => {
+    const file = join(workspace, 'leaving.html');
+    await writeFile(file, '<iframe src="file:///etc/passwd"></iframe>');
+    const options = { workspace: [workspace] };
+    const { structured } = await harness.run('new_page', { url: pathToFileURL(file).href }, options);
+    const page = harness.browser.page(Number(structured['pageId'])).page;
+    const texts = await Promise.all(page.frames().map((frame) => frame.evaluate('document.body.innerText')));
+    expect(texts.join()).not.toContain('root:');
+    await run('() => { location.href = "file:///etc/passwd" }');
+    expect(await page.evaluate('document.body.innerText')).not.toContain('root:');
+  });
+
+  test('a page that shows a file outside the workspace is emptied before it is read', async () => {
+    const page = await harness.browser.newPage({ background: true });
+    await page.page.goto('file:///etc/passwd');
+    await expect(guardFiles(page, [workspace])).rejects.toThrow('outside the folders');
+    await expect(guardFiles(page, [workspace])).resolves.toBeUndefined();
+    await harness.browser.closePage(page.id);
   });
 
   test('a file of the workspace may be opened', async () => {

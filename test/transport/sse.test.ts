@@ -162,6 +162,27 @@ test('[S10] a client that does not read is given up at the bound of waiting byte
   await shut(given);
 });
 
+test('[S5] a client that does not read keeps neither socket nor bytes once its session has ended', async () => {
+  const clock = new ManualClock();
+  const given = await bare(clock, Number.POSITIVE_INFINITY);
+  const stream = new RawSse(given.url);
+  const { transport, response } = await given.accepted;
+  transport.announce('an-id');
+  await stream.whenAnnounced();
+  stream.pause();
+  // More than the kernel's buffers take.
+  for (let sent = 0; sent < 40; sent += 1) transport.deliver(notice('x'.repeat(1_000_000)));
+  const cut = once(response, 'close');
+  transport.end({ closedBecause: 'operator-closed', refusal: new Refusal('closed') });
+  clock.advance(4_999);
+  expect(response.destroyed).toBe(false);
+  clock.advance(1);
+  await cut;
+  expect(clock.pending).toBe(0);
+  await stream.hangUp();
+  await shut(given);
+});
+
 test('[S10] the session of a client that does not read ends as slow-client; its neighbours do not notice', async () => {
   const served = await serve({ tools: new TestTools().all });
   const [slow, other] = [await new RawSse(served.url).whenAnnounced(), await new RawSse(served.url).whenAnnounced()];

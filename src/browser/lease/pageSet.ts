@@ -47,6 +47,8 @@ export class PageSet {
   readonly #crashes = new WeakMap<SessionPage, number>();
   readonly #disposed = new AbortController();
   #selected: SessionPage | undefined;
+  /** The blank page that was opened unasked, while it is nobody's. */
+  #spare: SessionPage | undefined;
   /** Settles with the first page that the session has here, whoever opened it. */
   #first: Promise<unknown> | undefined;
 
@@ -68,13 +70,16 @@ export class PageSet {
 
   /**
    * Opens a blank page unless the session has had a page here: a page costs a renderer process, which a session pays for
-   * when it first needs one, not when it connects.
+   * when it first needs one, not when it connects. As long as no tool changes it, the next page asked for is this one.
    */
   async ensureFirst(signal: AbortSignal): Promise<void> {
-    this.#first ??= this.open().catch((error: unknown) => {
-      this.#first = undefined;
-      throw error;
-    });
+    this.#first ??= this.open().then(
+      (page) => (this.#spare = page),
+      (error: unknown) => {
+        this.#first = undefined;
+        throw error;
+      },
+    );
     await untilAborted(this.#first, signal);
   }
 
@@ -101,9 +106,9 @@ export class PageSet {
 
   /** Opens a blank page; one that opens after the signal aborted is closed. */
   async open(options: { background?: boolean; id?: number; signal?: AbortSignal } = {}): Promise<SessionPage> {
-    const opening = this.#openPage(options);
+    const opening = this.#takeSpare() ?? this.#openPage(options);
     const page = await untilAborted(opening, options.signal, (late) => void this.close(late).catch(goneAgain));
-    if (options.background !== true) this.#selected = page;
+    if (options.background !== true || this.#selected === undefined) this.#selected = page;
     return page;
   }
 
@@ -136,8 +141,17 @@ export class PageSet {
     return this.list().filter((page) => this.#opened.has(page) && page.url() === 'about:blank');
   }
 
+  #takeSpare(): Promise<SessionPage> | undefined {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    const unchanged = spare !== undefined && this.#pages.has(spare.id) && !spare.touched;
+    return unchanged && spare.url() === 'about:blank' ? Promise.resolve(spare) : undefined;
+  }
+
   async #openPage({ background = false, id }: { background?: boolean; id?: number }): Promise<SessionPage> {
-    const page = await this.#context.newPage({ background });
+    // The answer of a browser that ends meanwhile never comes; puppeteer would wait half a minute for it.
+    const opening = this.#context.newPage({ background });
+    const page = await untilAborted(opening, this.#disposed.signal, (late) => void late.close().catch(goneAgain));
     const adopted = await this.#adopt(page, id);
     this.#opened.add(adopted);
     return adopted;

@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os';
 import type { Config } from '../../config.js';
+import { untilAborted } from '../protocol/abort.js';
 import { attachBrowser } from '../process/attach.js';
 import type { BrowserObserver, BrowserState, Connect, Supervise, SupervisedBrowser } from '../process/connection.js';
 import { findExecutable, type BrowserSearch } from '../process/executable.js';
@@ -16,6 +17,9 @@ export interface BrowserPoolOptions extends BrowserSearch {
   /** Where the run folder is made. Default: the system's temporary folder. */
   readonly temporaryFolder?: string;
 }
+
+/** How long a browser may take to close what a lease had in it, before it is ended with all of it. */
+const releaseTimeoutMs = 2_000;
 
 /**
  * Opens a pool with its run folder, and clears away what dead servers left. No browser is started before the first lease
@@ -81,8 +85,11 @@ export class Pool implements BrowserPool {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#leases].map((lease) => lease.release()));
+    const released = Promise.all([...this.#leases].map((lease) => lease.release()));
+    // A browser that hangs answers nothing, also not this: it is ended, and takes along what waits for it.
+    await untilAborted(released, AbortSignal.timeout(releaseTimeoutMs)).catch(() => undefined);
     await Promise.all([...this.#browsers].map((browser) => browser.close()));
+    await released;
     await this.#cleared;
     await this.#runFolder?.close();
   }
