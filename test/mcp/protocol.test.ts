@@ -71,7 +71,7 @@ test('[C-TOOL-ERROR] wrong arguments are a result that names each of them and th
   expect(wrong).toContain('\\"value\\": ');
   expect(wrong).toContain('unknown argument \\"colour\\"');
   expect(wrong).toContain('Its arguments: value.');
-  expect(await textOf(2, {})).toContain('\\"value\\": ');
+  expect(await textOf(2, {})).toContain('\\"value\\" is missing');
 });
 
 test('tools/list names the tools of the groups that were asked for, with their schemas', async () => {

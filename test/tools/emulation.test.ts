@@ -90,7 +90,12 @@ test('resize_page sets the same size that emulate tells and takes off', async ()
   expect(await emulated({})).toEqual({ viewport: { width: 432, height: 500 } });
   expect(await run('() => innerWidth')).toBe(432);
   await emulated({ reset: true });
-  expect(await run('() => innerWidth')).toBe(own);
+  // The page hears of its size a moment after it has been set.
+  const settled = `() => new Promise((resolve) => {
+    const look = () => innerWidth === ${String(own)} ? resolve(innerWidth) : addEventListener('resize', look, { once: true });
+    look();
+  })`;
+  expect(await run(settled)).toBe(own);
 });
 
 test('emulate_network cuts the network and gives it back', async () => {
