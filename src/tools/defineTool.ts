@@ -116,12 +116,15 @@ export interface PlainTool<
   handler(args: z.output<Input>, context: ToolContext): Promise<ToolAnswer<z.input<Output>>>;
 }
 
-/** `browser`: any of the session's isolation. `process`: a browser and profile of its own. */
+/**
+ * `browser`: any of the session's isolation. `process`: a browser and profile of its own, for which an `auto` session
+ * moves. `extension`: the same, but there can be no extension before a tool has moved the session, and the call says so.
+ */
 export interface BrowserTool<
   Input extends z.ZodObject = z.ZodObject,
   Output extends z.ZodObject = z.ZodObject,
 > extends ToolBase<Input, Output> {
-  readonly needs: 'browser' | 'process';
+  readonly needs: 'browser' | 'process' | 'extension';
   handler(args: z.output<Input>, context: BrowserToolContext): Promise<ToolAnswer<z.input<Output>>>;
 }
 

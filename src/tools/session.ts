@@ -20,7 +20,8 @@ const getConnectedBrowser = defineTool({
     selectedPageId: z.number().int().optional(),
   }),
   annotations: readOnly,
-  async handler(_args, { browser }) {
+  async handler(_args, { browser, signal }) {
+    await browser.ensureFirstPage(signal);
     const { userAgent, headless } = await describeBrowser(browser.browser);
     const { product, mode, isolation, selected } = browser;
     const pages = browser.pages().length;

@@ -123,11 +123,13 @@ describe('a pool that launches browsers', () => {
     expect(await session.page(1).title()).toBe('/crash');
   });
 
-  it('replaces a killed browser, tells what was lost, and serves the session again', async () => {
+  it('replaces a killed browser, opens the pages again with ids and selection, and tells what was lost', async () => {
     const told = listener();
     const asked = lease('context', told);
     const before = await withFirstPage(asked);
     await before.page().page.goto(`${url}/lost`);
+    await before.newPage();
+    before.select(1);
     const [lost, ready] = [told.next('lost'), told.next('ready')];
     await kill(before);
     await lost;
@@ -135,13 +137,61 @@ describe('a pool that launches browsers', () => {
     const after = await withFirstPage(asked);
     await ready;
     expect(after).not.toBe(before);
-    expect(after.selected?.id).toBe(2);
+    expect(after.pages().map((page) => [page.id, page.url()])).toEqual([
+      [1, `${url}/lost`],
+      [2, 'about:blank'],
+    ]);
+    expect(after.selected?.id).toBe(1);
     expect(after.takeNotices()).toEqual([
-      expect.stringContaining(`Lost pages: ${url}/lost. Open them again with new_page`),
+      expect.stringMatching(/ended unexpectedly.*replaced.*opened again with the same ids; cookies, storage/),
     ]);
     expect(after.takeNotices()).toEqual([]);
-    await after.page().page.goto(`${url}/again`);
+    expect((await after.newPage()).id).toBe(3);
     expect(told.events).toEqual(['lost', 'ready']);
+  });
+
+  it('names the pages that a replaced browser cannot show again', async () => {
+    const asked = lease('process');
+    const before = await withFirstPage(asked);
+    await before.page().page.goto(`${url}/kept`);
+    const id = await before.browser.installExtension(sampleExtension);
+    await (await before.newPage()).page.goto(`chrome-extension://${id}/popup.html`);
+    const gone = createServer((_asked, answer) => answer.end('soon gone'));
+    await new Promise<void>((resolve) => gone.listen(0, '127.0.0.1', resolve));
+    const goneUrl = `http://127.0.0.1:${(gone.address() as AddressInfo).port}/`;
+    await (await before.newPage()).page.goto(goneUrl);
+    gone.close();
+    gone.closeAllConnections();
+    await kill(before);
+    await until(() => asked.current === undefined);
+    const after = await asked.browser();
+    expect(after.pages().map((page) => page.id)).toEqual([1, 3]);
+    expect(after.page(1).url()).toBe(`${url}/kept`);
+    const [loss, failed] = after.takeNotices();
+    expect(loss).toContain(`Lost pages, whose ids are not valid any more: 2 chrome-extension://${id}/popup.html`);
+    expect(loss).toContain('install_extension again');
+    expect(failed).toContain(`Page 3 could not be opened again at ${goneUrl}`);
+  });
+
+  it('says nothing of pages when it moves a session that has none', async () => {
+    const session = await lease('auto').browser();
+    await session.ensureProcess(signal);
+    expect(session.takeNotices()).toEqual([expect.stringMatching(/which this tool needs\.$/)]);
+  });
+
+  it('gives the untouched first page to whoever asks for a new one, and a touched one to nobody', async () => {
+    const session = await lease('context').browser();
+    await session.ensureFirstPage(signal);
+    expect((await session.newPage({ background: true })).id).toBe(1);
+    expect((await session.newPage()).id).toBe(2);
+    const other = await withFirstPage(lease('context'));
+    expect((await other.newPage()).id).toBe(2);
+  });
+
+  it('selects the only page, also one that opens in the background', async () => {
+    const session = await lease('context').browser();
+    const page = await session.newPage({ background: true });
+    expect(session.selected).toBe(page);
   });
 
   it('gives each process session a browser of its own, and folder and process go with it', async () => {

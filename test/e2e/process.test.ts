@@ -1,4 +1,4 @@
-import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { sampleExtension, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { Browsing } from './support/browse.js';
 import { startServerProcess, until, type ServerProcess } from './support/serverProcess.js';
 
@@ -20,8 +20,9 @@ describe('a server process and its browsers', () => {
     await browsing.text('new_page', { url: `${pages.url}/` });
     for (const pid of await server.browsers()) kill(pid);
     const answer = await browsing.text('new_page', { url: `${pages.url}/` });
-    expect(answer).toMatch(/ended unexpectedly.*new_page/s);
+    expect(answer).toMatch(/ended unexpectedly.*opened again with the same ids/s);
     expect(await browsing.evaluate('() => location.href')).toBe(`${pages.url}/`);
+    expect(await browsing.data('list_pages')).toMatchObject({ pages: [{ id: 1, url: `${pages.url}/` }, {}] });
     await browsing.close();
   });
 
@@ -43,7 +44,7 @@ describe('a server process and its browsers', () => {
   test('[S5] kill -9 of the server: its browsers and their folders are gone within 10 s', async () => {
     const browsing = await Browsing.open(server.url, '?tools=all');
     await browsing.text('new_page', { url: `${pages.url}/` });
-    await browsing.text('list_extensions');
+    await browsing.text('install_extension', { path: sampleExtension });
     expect((await server.browsers()).length).toBeGreaterThan(0);
     server.child.kill('SIGKILL');
     await until(async () => (await server.browsers()).length === 0, 10_000);

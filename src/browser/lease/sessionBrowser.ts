@@ -27,7 +27,7 @@ export interface SessionBrowser {
   /** Opens and selects a blank page unless the session has had one: page tools work at once, and connecting is cheap. */
   ensureFirstPage(signal: AbortSignal): Promise<void>;
   select(pageId: number): SessionPage;
-  /** Opens a blank page and selects it unless `background`. */
+  /** Opens a blank page, or takes the untouched first one, and selects it unless `background` or if it is the only one. */
   newPage(options?: { background?: boolean; signal?: AbortSignal }): Promise<SessionPage>;
   closePage(pageId: number): Promise<void>;
   /**

@@ -4,7 +4,7 @@ import type { BrowserObserver, SupervisedBrowser } from '../process/connection.j
 import type { BrowserLease, LeaseListener, LeaseRequest } from './lease.js';
 import { LeasedBrowser } from './leasedBrowser.js';
 import type { Ledger } from './ledger.js';
-import type { SessionMemory } from './pageSet.js';
+import type { PageRecord, SessionMemory } from './pageSet.js';
 import { openSeat, type Seat, type SeatIsolation } from './seat.js';
 
 /** A browser that a lease takes part in. */
@@ -27,16 +27,21 @@ export interface LeaseSurroundings {
   onReleased(): void;
 }
 
-type LeaseState =
+type UnopenedState =
   /** Nothing is open: not asked for yet, or it could not be had. */
   | { readonly name: 'vacant' }
   /** The session had a browser, and it died. */
-  | { readonly name: 'lost' }
-  | { readonly name: 'opening'; readonly from: 'vacant' | 'lost'; readonly opening: Promise<LeasedBrowser> }
+  | { readonly name: 'lost'; readonly restore: readonly PageRecord[] };
+
+type LeaseState =
+  | UnopenedState
+  | { readonly name: 'opening'; readonly from: UnopenedState; readonly opening: Promise<LeasedBrowser> }
   | { readonly name: 'open'; readonly session: LeasedBrowser }
   | { readonly name: 'released'; readonly gone: Promise<void> };
 
 const openAttempts = 3;
+/** A page may be what ends the browser: after so many losses of one session its pages are only named. */
+const maxRestores = 3;
 
 /** See `BrowserLease`. One for each session; made by the pool. */
 export class SessionLease implements BrowserLease {
@@ -49,6 +54,7 @@ export class SessionLease implements BrowserLease {
   #host: Host | undefined;
   #isolation: SeatIsolation;
   #moving: Promise<void> | undefined;
+  #restores = 0;
 
   constructor(around: LeaseSurroundings) {
     this.#around = around;
@@ -65,7 +71,7 @@ export class SessionLease implements BrowserLease {
     this.#released.signal.throwIfAborted();
     if (this.#state.name === 'open') return this.#living(this.#state.session, signal);
     if (this.#state.name === 'vacant' || this.#state.name === 'lost') {
-      this.#state = { name: 'opening', from: this.#state.name, opening: this.#open(this.#state.name) };
+      this.#state = { name: 'opening', from: this.#state, opening: this.#open(this.#state) };
     }
     if (this.#state.name !== 'opening') throw released();
     return untilAborted(this.#state.opening, signal);
@@ -89,32 +95,34 @@ export class SessionLease implements BrowserLease {
   }
 
   /** Alone sets the state while it is `opening`, except for a release. */
-  async #open(from: 'vacant' | 'lost'): Promise<LeasedBrowser> {
+  async #open(from: UnopenedState): Promise<LeasedBrowser> {
     try {
-      const seat = await this.#takeSeat();
+      const seat = await this.#takeSeat(from.name === 'lost' ? from.restore : []);
       const session = new LeasedBrowser(seat, this.#memory, (signal) => this.#ensureProcess(signal));
       this.#state = { name: 'open', session };
       return session;
     } catch (error) {
-      if (this.#state.name === 'opening') this.#state = { name: from };
+      if (this.#state.name === 'opening') this.#state = from;
       throw this.#released.signal.aborted ? this.#released.signal.reason : asRefusal(error);
     }
   }
 
-  /** A browser may die while the seat is being opened in it: then its replacement is waited for. */
-  async #takeSeat(): Promise<Seat> {
+  /** A browser may die while the seat is being opened in it: then its replacement is waited for, without the pages. */
+  async #takeSeat(pages: readonly PageRecord[]): Promise<Seat> {
     const { signal } = this.#released;
     for (let attempt = 1; ; attempt += 1) {
       this.#host ??= this.#join();
       const connection = await this.#host.browser.connection(signal);
+      const restore = attempt === 1 ? pages : [];
       try {
-        const seat = await openSeat({ ...this.#seatOptions, connection, isolation: this.#isolation });
+        const seat = await openSeat({ ...this.#seatOptions, connection, isolation: this.#isolation, restore });
         if (connection.browser.connected && !signal.aborted) return seat;
         await seat.close();
         throw new Error('it ended while the session was set up');
       } catch (error) {
         if (signal.aborted || connection.browser.connected || attempt === openAttempts) throw error;
         await untilAborted(connection.gone, signal);
+        if (restore.length > 0) this.#memory.notices.push(`It ended again meanwhile. ${describeLostPages(restore)}`);
       }
     }
   }
@@ -146,18 +154,28 @@ export class SessionLease implements BrowserLease {
 
   /** A first browser that cannot be had is told to whoever asked for it, not to the listener. */
   #hasLost(): boolean {
-    return this.#state.name === 'lost' || (this.#state.name === 'opening' && this.#state.from === 'lost');
+    return this.#state.name === 'lost' || (this.#state.name === 'opening' && this.#state.from.name === 'lost');
   }
 
   #onLost(): void {
     if (this.#state.name !== 'open') return;
     const { session } = this.#state;
-    this.#state = { name: 'lost' };
-    this.#memory.notices.push(describeLoss(session));
+    const loss = this.#lossOf(session);
+    this.#state = { name: 'lost', restore: loss.restore };
+    this.#memory.notices.push(describeLoss(session, loss));
     const closing = session.seat.close();
     this.#closing.add(closing);
     void closing.then(() => this.#closing.delete(closing));
     this.#around.listener.lost();
+  }
+
+  /** The tabs of a profile are the user's, who has them opened again or not; pages of extensions went with these. */
+  #lossOf(session: LeasedBrowser): Loss {
+    const records = session.seat.pages.records();
+    this.#restores += 1;
+    if (session.isolation === 'profile' || this.#restores > maxRestores) return { restore: [], lost: records };
+    const isLost = ({ url }: PageRecord): boolean => url.startsWith('chrome-extension://');
+    return { restore: records.filter((record) => !isLost(record)), lost: records.filter(isLost) };
   }
 
   async #ensureProcess(signal: AbortSignal): Promise<void> {
@@ -192,8 +210,8 @@ export class SessionLease implements BrowserLease {
     this.#isolation = 'process';
     session.moveTo(seat);
     this.#memory.notices.push(
-      'The session moved to a browser process and profile of its own, which this tool needs. Its pages were opened ' +
-        'again with the same ids; cookies, storage and what was typed into them are gone.',
+      'The session moved to a browser process and profile of its own, which this tool needs.' +
+        (oldSeat.pages.list().length === 0 ? '' : ` ${reopened}`),
     );
     await oldSeat.close();
     await oldHost?.leave();
@@ -222,15 +240,29 @@ function asRefusal(error: unknown): Refusal {
   return new Refusal('browser_failed', { detail: `The browser failed: ${messageOf(error)}` }, { cause: error });
 }
 
-function describeLoss(session: LeasedBrowser): string {
-  const urls = session.pages().map((page) => page.url());
-  const lost = urls.filter((url) => url !== 'about:blank');
+interface Loss {
+  /** To be opened again in the browser that replaces the lost one. */
+  readonly restore: readonly PageRecord[];
+  readonly lost: readonly PageRecord[];
+}
+
+const reopened =
+  'Its pages were opened again with the same ids; cookies, storage and what was typed into them are gone.';
+
+function describeLoss({ mode, isolation }: LeasedBrowser, { restore, lost }: Loss): string {
   const what =
-    session.mode === 'attach' ? 'The connection to the browser was lost.' : 'The browser ended unexpectedly.';
-  const pages = lost.length === 0 ? '' : ` Lost pages: ${lost.join(', ')}. Open them again with new_page.`;
-  const extensions =
-    session.isolation === 'process' ? ' Installed extensions are gone too: install_extension again.' : '';
-  return `${what} It has been replaced; ids of earlier pages are not valid any more.${pages}${extensions}`;
+    mode === 'attach' ? 'The connection to the browser was lost.' : 'The browser of this session ended unexpectedly.';
+  return [
+    `${what} It has been replaced.`,
+    ...(restore.length === 0 ? [] : [reopened]),
+    ...(lost.length === 0 ? [] : [describeLostPages(lost)]),
+    ...(isolation === 'process' ? ['Installed extensions are gone too: install_extension again.'] : []),
+  ].join(' ');
+}
+
+function describeLostPages(pages: readonly PageRecord[]): string {
+  const named = pages.map(({ id, url }) => `${id} ${url}`).join(', ');
+  return `Lost pages, whose ids are not valid any more: ${named}. Open them again with new_page.`;
 }
 
 function describeRefusedMove(mode: 'launch' | 'attach'): string {

@@ -26,6 +26,8 @@ export class SessionPage {
   readonly frames: Frames;
   readonly emulation: Emulation;
   readonly tracing: Tracing;
+  /** Whether a tool that is not read-only has been at work in it. */
+  touched = false;
   readonly #lock = new Lock();
   #awake: Promise<void> | undefined;
 

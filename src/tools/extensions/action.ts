@@ -17,7 +17,7 @@ const output = actionOutput.extend({ pageId: z.int(), popup: z.boolean() });
 export const triggerExtensionActionTool = defineTool({
   name: 'trigger_extension_action',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: "Click an extension's toolbar button on a tab: opens its popup, or fires action.onClicked",
   input,
   output,
@@ -31,7 +31,7 @@ export const triggerExtensionActionTool = defineTool({
 export const openExtensionPopupTool = defineTool({
   name: 'open_extension_popup',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Open the popup over a tab and select it: page tools work in it',
   input: popupInput,
   output,
@@ -45,7 +45,7 @@ export const openExtensionPopupTool = defineTool({
 export const closeExtensionPopupTool = defineTool({
   name: 'close_extension_popup',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Close the popup; the page below it is selected again',
   input: z.strictObject({ extensionId }),
   output: z.object({ closed: z.int(), selectedPageId: z.int().optional() }),

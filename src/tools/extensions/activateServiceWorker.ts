@@ -8,7 +8,7 @@ import { extensionId, workerState } from './shared.js';
 export const activateServiceWorkerTool = defineTool({
   name: 'activate_extension_service_worker',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: "Wake an extension's service worker; says what it throws as it starts",
   input: z.strictObject({ extensionId }),
   output: z.object({ extensionId, before: workerState, errors: z.array(z.string()) }),

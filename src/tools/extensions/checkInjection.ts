@@ -25,7 +25,7 @@ type Row = z.infer<typeof row>;
 export const checkInjectionTool = defineTool({
   name: 'check_content_script_injection',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Which content scripts match a page or URL, why not, and which run there',
   input: z.strictObject({
     extensionId,

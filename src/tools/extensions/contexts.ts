@@ -22,7 +22,7 @@ const row = z.object({
 export const listExtensionContextsTool = defineTool({
   name: 'list_extension_contexts',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description:
     'List where the code of an extension runs: worker, popup, options, side panel, offscreen, content scripts',
   input: z.strictObject({ extensionId }),
@@ -63,7 +63,7 @@ function line({ contextId, kind, url, title, state, pageId, frames }: LiveContex
 export const switchExtensionContextTool = defineTool({
   name: 'switch_extension_context',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Select the context for evaluate_in_extension, and its page',
   input: z.strictObject({ contextId: z.string().describe('From list_extension_contexts') }),
   output: row,

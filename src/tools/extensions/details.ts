@@ -38,7 +38,7 @@ type Details = z.infer<typeof output>;
 export const getExtensionDetailsTool = defineTool({
   name: 'get_extension_details',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'What Chrome knows of an extension: permissions, host access, pages, commands, errors',
   input: z.strictObject({ extensionId }),
   output,

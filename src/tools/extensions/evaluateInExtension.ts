@@ -36,7 +36,7 @@ interface Place {
 export const evaluateInExtensionTool = defineTool({
   name: 'evaluate_in_extension',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Run JavaScript in an open context of an extension',
   input,
   output: z.object({ extensionId, target: z.enum(contextKinds), type: z.string(), result: z.string() }),

@@ -24,7 +24,7 @@ const row = z.object({
 export const getExtensionLogsTool = defineTool({
   name: 'get_extension_logs',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'What all contexts of an extension logged, in one timeline',
   input: z.strictObject({
     extensionId,

@@ -17,7 +17,7 @@ const finding = z.object({
 export const inspectManifestTool = defineTool({
   name: 'inspect_extension_manifest',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Audit manifest, files and code against MV3; each finding with its fix',
   input: z.strictObject({ extensionId }),
   output: z.object({ findings: z.array(finding), manifest: z.string() }),

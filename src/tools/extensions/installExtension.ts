@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { unpackExtension } from '../../browser/extensions/archive.js';
 import { download } from '../../browser/extensions/download.js';
@@ -6,7 +7,7 @@ import { withProtocol } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
 import { defineTool, type BrowserToolContext } from '../defineTool.js';
 import { insideWorkspace } from '../workspace.js';
-import { extensionId } from './shared.js';
+import { closedPagesDuring, describeClosedPages, extensionId } from './shared.js';
 
 const input = z.strictObject({
   path: z.string().min(1).optional().describe("Folder with manifest.json, on the server's disk"),
@@ -22,18 +23,34 @@ export const installExtensionTool = defineTool({
   needs: 'process',
   description: 'Install an extension from a folder, an archive or a url. The same one again is updated',
   input,
-  output: z.object({ id: extensionId, name: z.string(), version: z.string(), warnings: z.array(z.string()) }),
+  output: z.object({
+    id: extensionId,
+    name: z.string(),
+    version: z.string(),
+    warnings: z.array(z.string()),
+    /** Of this session: Chrome closes the pages of an extension that it loads again. */
+    closedPages: z.array(z.string()),
+  }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   timeoutMs: 90_000,
   async handler(args, context) {
     const folder = await folderOf(args, context);
     context.progress(2, 3, 'Loading the extension');
-    const { extension, warnings } = await withProtocol(context.browser.browser, context.signal, (scope) =>
-      installExtension(scope, folder),
+    const { browser, signal } = context;
+    const { value, closed } = await closedPagesDuring(browser, () =>
+      withProtocol(browser.browser, signal, (scope) => installExtension(scope, folder)),
     );
+    const { extension, warnings } = value;
     const { id, name, version } = extension;
-    const lines = [`Installed "${name}" ${version} as ${id}.`, ...warnings.map((warning) => `Warning: ${warning}`)];
-    return { text: lines.join('\n'), structured: { id, name, version, warnings: [...warnings] } };
+    const lines = [
+      `Installed "${name}" ${version} as ${id}.`,
+      ...warnings.map((warning) => `Warning: ${warning}`),
+      ...describeClosedPages(browser, closed),
+    ];
+    return {
+      text: lines.join('\n'),
+      structured: { id, name, version, warnings: [...warnings], closedPages: closed.map(({ url }) => url) },
+    };
   },
 });
 
@@ -41,12 +58,22 @@ async function folderOf({ path, archive, url }: Args, context: BrowserToolContex
   if ([path, archive, url].filter((source) => source !== undefined).length !== 1) {
     throw new ToolError('Pass exactly one of path, archive and url.');
   }
-  if (path !== undefined) return insideWorkspace(path, context.workspace);
+  if (path !== undefined) return existingFolder(await insideWorkspace(path, context.workspace));
   const { signal, browser } = context;
   context.progress(0, 3, 'Fetching the archive');
   const bytes = url === undefined ? decode(archive ?? '') : await download(url, signal);
   context.progress(1, 3, 'Unpacking the archive');
   return unpackExtension(bytes, await browser.folder(), signal);
+}
+
+async function existingFolder(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory() === true) return path;
+  throw new ToolError(
+    found === undefined
+      ? `There is no folder ${path} on the server's disk. Pass the folder with manifest.json.`
+      : `${path} is no folder. Pass the folder with manifest.json, or a zip or crx as archive.`,
+  );
 }
 
 /** The decoder of Node skips what is no base64. */

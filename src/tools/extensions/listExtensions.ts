@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { contextsAmong } from '../../browser/extensions/contexts.js';
-import { listExtensions } from '../../browser/extensions/extensions.js';
+import { listExtensions, readManifest, type Extension } from '../../browser/extensions/extensions.js';
 import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
 import { WorkerWatch } from '../../browser/extensions/serviceWorkers.js';
 import { defineTool } from '../defineTool.js';
@@ -13,6 +13,8 @@ const row = z.object({
   enabled: z.boolean(),
   path: z.string(),
   serviceWorker: workerState,
+  /** Chrome dropped the worker that the manifest names, since it failed at its first start. */
+  workerFailed: z.boolean(),
   contexts: z.number().int(),
 });
 
@@ -21,7 +23,7 @@ type Row = z.infer<typeof row>;
 export const listExtensionsTool = defineTool({
   name: 'list_extensions',
   group: 'extension',
-  needs: 'process',
+  needs: 'browser',
   description: 'List unpacked extensions with the state of their service worker',
   input: z.strictObject({}),
   output: z.object({ extensions: z.array(row) }),
@@ -43,13 +45,21 @@ async function rows(scope: ProtocolScope): Promise<Row[]> {
     extensions.map(async (extension) => ({
       ...extension,
       serviceWorker: watch.state(extension.id),
+      workerFailed: extension.enabled && watch.state(extension.id) === 'none' && (await namesWorker(extension)),
       contexts: (await contextsAmong(targets, extension)).length,
     })),
   );
 }
 
-function line({ id, name, version, enabled, path, serviceWorker, contexts }: Row): string {
+async function namesWorker(extension: Extension): Promise<boolean> {
+  return (await readManifest(extension))?.background?.service_worker !== undefined;
+}
+
+function line({ id, name, version, enabled, path, serviceWorker, workerFailed, contexts }: Row): string {
   const state = enabled ? 'enabled' : 'disabled';
-  const worker = serviceWorker === 'none' ? 'no service worker' : `service worker ${serviceWorker}`;
+  const none = workerFailed
+    ? 'its service worker failed to start (get_extension_runtime_errors says why)'
+    : 'no service worker';
+  const worker = serviceWorker === 'none' ? none : `service worker ${serviceWorker}`;
   return `${id} "${name}" ${version} ${state}, ${worker}, ${count(contexts, 'context')}, ${path}`;
 }

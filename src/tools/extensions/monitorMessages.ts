@@ -24,7 +24,7 @@ const row = z.object({
 export const monitorMessagesTool = defineTool({
   name: 'monitor_extension_messages',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: "An extension's messages and ports so far, with replies",
   input: z.strictObject({ extensionId, text: z.string().optional(), ...listingInput }),
   output: z.object({ messages: z.array(row), ...listingOutput }),

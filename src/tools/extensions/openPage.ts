@@ -16,7 +16,7 @@ const named: readonly ContextKind[] = ['options', 'side_panel', 'popup'];
 export const openExtensionPageTool = defineTool({
   name: 'open_extension_page',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Open a page of an extension in a tab and select it',
   input: z.strictObject({
     extensionId,

@@ -4,12 +4,12 @@ import { reloadExtension, type Reloading } from '../../browser/extensions/reload
 import { withProtocol } from '../../browser/protocol/protocolScope.js';
 import { shortUrl } from '../answers.js';
 import { defineTool } from '../defineTool.js';
-import { extensionId } from './shared.js';
+import { closedPagesDuring, describeSelectionAfter, extensionId } from './shared.js';
 
 export const reloadExtensionTool = defineTool({
   name: 'reload_extension',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Load the code of an extension again from its folder; tells what still runs the old code',
   input: z.strictObject({ extensionId }),
   output: z.object({
@@ -24,16 +24,19 @@ export const reloadExtensionTool = defineTool({
   }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const { previousVersion, reloading } = await withProtocol(browser.browser, signal, async (scope) => {
-      const extension = await findExtension(scope, id);
-      return {
-        previousVersion: extension.version,
-        reloading: await reloadExtension(scope, extension, browser.pages()),
-      };
-    });
+    const { value, closed: closedPages } = await closedPagesDuring(browser, () =>
+      withProtocol(browser.browser, signal, async (scope) => {
+        const extension = await findExtension(scope, id);
+        return {
+          previousVersion: extension.version,
+          reloading: await reloadExtension(scope, extension, browser.pages()),
+        };
+      }),
+    );
+    const { previousVersion, reloading } = value;
     const { extension, warnings, closed, stale, stalePages } = reloading;
     return {
-      text: describe(reloading, previousVersion),
+      text: [describe(reloading, previousVersion), ...describeSelectionAfter(browser, closedPages)].join('\n'),
       structured: {
         extensionId: id,
         version: extension.version,

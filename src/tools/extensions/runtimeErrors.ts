@@ -24,7 +24,7 @@ const maxRows = 100;
 export const getRuntimeErrorsTool = defineTool({
   name: 'get_extension_runtime_errors',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Uncaught errors and manifest problems, with place, stack and count',
   input: z.strictObject({ extensionId }),
   output: z.object({ errors: z.array(row), total: z.int() }),
@@ -45,7 +45,7 @@ export const getRuntimeErrorsTool = defineTool({
 export const clearErrorsTool = defineTool({
   name: 'clear_extension_errors',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: "Empty an extension's error list",
   input: z.strictObject({ extensionId }),
   output: z.object({ cleared: z.int() }),

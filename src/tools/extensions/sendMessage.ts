@@ -13,7 +13,7 @@ const pageId = z.int().min(1).optional();
 export const sendMessageTool = defineTool({
   name: 'send_extension_message',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Send a message as the extension would; await the reply',
   input: z.strictObject({
     extensionId,

@@ -10,7 +10,7 @@ import { extensionId, workerState } from './shared.js';
 export const stopServiceWorkerTool = defineTool({
   name: 'stop_extension_service_worker',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Put a service worker to sleep, as idling does: what it kept only in variables is lost',
   input: z.strictObject({ extensionId }),
   output: z.object({ extensionId, before: workerState, state: workerState }),
@@ -36,7 +36,7 @@ const problem = z.object({ message: z.string(), source: z.string().optional(), o
 export const serviceWorkerStatusTool = defineTool({
   name: 'get_extension_service_worker_status',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Whether a service worker runs, since when, and its errors; neither wakes it nor keeps it awake',
   input: z.strictObject({ extensionId }),
   output: z.object({

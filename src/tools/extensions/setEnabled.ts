@@ -8,7 +8,7 @@ import { extensionId } from './shared.js';
 export const setExtensionEnabledTool = defineTool({
   name: 'set_extension_enabled',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Switch an extension on or off; its storage stays',
   input: z.strictObject({ extensionId, enabled: z.boolean() }),
   output: z.object({ extensionId, enabled: z.boolean(), before: z.boolean(), warnings: z.array(z.string()) }),

@@ -31,7 +31,7 @@ const output = z.object({
 export const inspectExtensionStorageTool = defineTool({
   name: 'inspect_extension_storage',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Read chrome.storage without waking the service worker',
   input: z.strictObject({
     extensionId,
@@ -54,7 +54,7 @@ export const inspectExtensionStorageTool = defineTool({
 export const setExtensionStorageTool = defineTool({
   name: 'set_extension_storage',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Change chrome.storage: clear, then remove, then set; answers what is there then',
   input: z.strictObject({
     extensionId,

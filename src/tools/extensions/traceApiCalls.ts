@@ -25,7 +25,7 @@ const row = z.object({
 export const traceApiCallsTool = defineTool({
   name: 'trace_extension_api_calls',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Trace chrome.* calls; keeps the worker awake until stop',
   input: z.strictObject({
     extensionId,

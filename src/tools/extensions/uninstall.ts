@@ -10,7 +10,7 @@ import { count, extensionId } from './shared.js';
 export const uninstallExtensionTool = defineTool({
   name: 'uninstall_extension',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Remove an extension and its storage; its folder stays',
   input: z.strictObject({ extensionId }),
   output: z.object({ extensionId, name: z.string(), left: z.array(z.string()) }),

@@ -22,7 +22,7 @@ const row = z.object({
 export const watchStorageTool = defineTool({
   name: 'watch_extension_storage',
   group: 'extension',
-  needs: 'process',
+  needs: 'extension',
   description: 'Changes of chrome.storage since the first call; wakes no worker',
   input: z.strictObject({
     extensionId,

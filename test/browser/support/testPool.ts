@@ -82,9 +82,10 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
   while (!(await holds())) await delay(10);
 }
 
-/** A lease's browser with its first page open, as a page tool finds it. */
+/** A lease's browser with its first page open, as a page tool leaves it. */
 export async function withFirstPage(lease: BrowserLease): Promise<SessionBrowser> {
   const browser = await lease.browser();
   await browser.ensureFirstPage(new AbortController().signal);
+  for (const page of browser.pages()) page.touched = true;
   return browser;
 }

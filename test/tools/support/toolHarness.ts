@@ -116,7 +116,7 @@ async function runTool(
   const context: ToolContext = { session: sessionFacts, signal, workspace, resources, progress };
   const call = async (): Promise<ToolAnswer<Record<string, unknown>>> => {
     if (tool.needs === 'nothing') return tool.handler(checked, context);
-    if (tool.needs === 'process') await browser.ensureProcess(signal);
+    if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal);
     if (tool.needs !== 'page') return tool.handler(tool.input.parse(args), { ...context, browser });
     const page = browser.page(typeof pageId === 'number' ? pageId : undefined);
     const run = () => tool.handler(checked, { ...context, browser, page });
