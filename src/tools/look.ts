@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { act } from '../browser/page/act.js';
 import { describeDialog } from '../browser/page/dialogs.js';
 import { evaluate } from '../browser/page/evaluate.js';
+import type { SessionPage } from '../browser/page/page.js';
 import { takeScreenshot } from '../browser/page/screenshot.js';
 import { takeSnapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors.js';
@@ -118,16 +119,31 @@ const evaluateScript = definePageTool({
   annotations: { readOnlyHint: false },
   async handler(args, { page, signal }) {
     // Not stopped by a dialog, as other actions are: the script goes on when the dialog is answered.
-    const run = () => evaluate(page, args.function, args.args ?? [], signal);
+    const hint = hintAtUids(page, args.args ?? []);
+    const run = () => evaluate(page, args.function, args.args ?? [], signal).catch(withHint(hint));
     const { value, outcome } = await act(page, signal, run, { onlyIfBegun: true });
     const dialog = outcome.dialog && describeDialog(outcome.dialog);
     const result = capText(value?.text ?? 'undefined', 'return less, or a part');
     const moved = describeOutcome({ ...outcome, dialog: undefined });
+    if (value?.type === 'undefined') moved.push(...hint);
     return {
       text: dialog === undefined ? [result, ...moved].join('\n') : `The script has not ended. ${dialog}`,
       structured: { type: value?.type ?? 'undefined', result, ...(dialog !== undefined && { dialog }) },
     };
   },
 });
+
+/** A uid that is passed as a plain string stays a string, which is seldom what was meant. */
+function hintAtUids(page: SessionPage, values: readonly unknown[]): string[] {
+  const uids = values.filter((value) => typeof value === 'string' && page.elements.has(value));
+  return uids.map((uid) => `The argument ${JSON.stringify(uid)} was passed as text; {"uid": "${uid}"} is the element.`);
+}
+
+function withHint(hint: readonly string[]): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof ToolError) || hint.length === 0) throw error;
+    throw new ToolError([error.message, ...hint].join('\n'), { cause: error });
+  };
+}
 
 export const lookTools: readonly Tool[] = [takeSnapshotTool, findInSnapshot, takeScreenshotTool, evaluateScript];

@@ -13,11 +13,15 @@ export const navigationTimeoutMs = maxLoadMs + 10_000;
 
 const allowedSchemes: ReadonlySet<string> = new Set(['http:', 'https:', 'data:', 'blob:', 'chrome-extension:']);
 
+/** `example.com/x`, `127.0.0.1:8080`, `localhost`: a host without a scheme, as one types it. */
+const bareHost = /^(localhost|\[[\da-f:.]+\]|[\w-]+(\.[\w-]+)+)(:\d+)?([/?#]|$)/i;
+
 /**
- * The address as a page may be sent there. Throws a ToolError for what would reach the server's disk outside the
+ * The address as a page may be sent there; a host without a scheme is taken as http. Throws a ToolError for what would reach the server's disk outside the
  * workspace, the browser's own settings, or run as a script.
  */
-export async function allowedUrl(text: string, workspace: readonly string[]): Promise<string> {
+export async function allowedUrl(asked: string, workspace: readonly string[]): Promise<string> {
+  const text = bareHost.test(asked) ? `http://${asked}` : asked;
   if (text === 'about:blank') return text;
   if (!URL.canParse(text)) {
     throw new ToolError(`${JSON.stringify(text)} is no URL. Write it in full: https://example.com/.`);

@@ -104,6 +104,12 @@ describe('navigation', () => {
     expect(back.structured['url']).toBe(`${pages.url}/look.html`);
   });
 
+  test('a host without a scheme is taken as http', async () => {
+    const { host } = new URL(pages.url);
+    const { structured } = await harness.run('navigate_page', { url: `${host}/look.html` });
+    expect(structured['url']).toBe(`http://${host}/look.html`);
+  });
+
   test('an address that nobody answers is an error with the cause', async () => {
     const gone = await startPageServer();
     await gone.close();
@@ -121,7 +127,7 @@ describe('navigation', () => {
     ['about:version', 'about: addresses are not opened'],
     ['view-source:file:///etc/passwd', 'view-source: addresses are not opened'],
     ['file:///etc/passwd', 'outside the folders'],
-    ['localhost:8080', 'Did you mean http://localhost:8080?'],
+    ['dev-server:8080', 'Did you mean http://dev-server:8080?'],
     ['example', 'is no URL'],
   ])('%s is refused', async (url, why) => {
     expect(await harness.refusal('navigate_page', { url }, { workspace: [workspace] })).toContain(why);

@@ -29,6 +29,11 @@ export class ElementIds {
     return name;
   }
 
+  /** Whether the name is of a document that is still shown. */
+  has(name: string): boolean {
+    return this.#addresses.has(name);
+  }
+
   /** Throws a ToolError that tells a name of an earlier document from one that never was. */
   addressOf(name: string): NodeAddress {
     const address = this.#addresses.get(name);
