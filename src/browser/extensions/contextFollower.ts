@@ -104,6 +104,8 @@ export class ContextFollower {
       'Page.frameNavigated': ({ frame }) => void this.#frames.set(frame.id, frame.url),
       'Page.frameDetached': ({ frameId }) => void this.#frames.delete(frameId),
       'Runtime.executionContextCreated': ({ context }) => this.#enter(session, context),
+      // The unique id is the newer name, but console calls still name their context by this one.
+      // eslint-disable-next-line @typescript-eslint/no-deprecated
       'Runtime.executionContextDestroyed': ({ executionContextId }) =>
         this.#forget((key) => key === keyOf(session, executionContextId)),
       'Runtime.executionContextsCleared': () => this.#forget((key) => key.startsWith(keyOf(session, ''))),
