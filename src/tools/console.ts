@@ -112,9 +112,9 @@ function rowText(id: number, message: ConsoleMessage): string {
   const kind = type === level || (type === 'warn' && level === 'warning') ? level : `${level} ${type}`;
   return [
     `#${id} ${kind}${count > 1 ? ` x${count}` : ''}: ${oneLine(message.text, rowChars)}`,
-    ...(message.location === undefined ? [] : [`(${placeText(message.location)})`]),
+    ...(message.location === undefined ? [] : [`(${placeWithin(message.location, extension)})`]),
     ...(source === 'page' ? [] : [`[${source}]`]),
-    ...(extension === undefined ? [] : [`[${extension}]`]),
+    ...(extension === undefined ? [] : [`[extension ${new URL(extension).host}]`]),
     ...(handledLater ? ['[handled later]'] : []),
   ].join(' ');
 }
@@ -145,6 +145,12 @@ function describe(id: number, message: ConsoleMessage): string {
 
 function frameText(frame: StackFrame): string {
   return `  at ${frame.functionName} (${placeText(frame)})`;
+}
+
+/** Within an extension that is named beside it, the path of the file says enough. */
+function placeWithin(place: CodeLocation, extension: string | undefined): string {
+  const own = extension !== undefined && place.url.startsWith(`${extension}/`);
+  return placeText(own ? { ...place, url: place.url.slice(extension.length + 1) } : place);
 }
 
 export function placeText({ url, line, column }: CodeLocation): string {

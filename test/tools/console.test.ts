@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { consoleTools } from '../../src/tools/console.js';
 import { until } from '../browser/support/collected.js';
@@ -75,4 +78,20 @@ describe('get_console_message', () => {
       'There is no console message 9999 on this page (any more). See list_console_messages.',
     );
   });
+});
+
+test('what a content script logs names its extension once', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'console-extension-'));
+  const scripts = [{ matches: ['http://127.0.0.1/*'], js: ['content.js'] }];
+  const manifest = { manifest_version: 3, name: 'Says', version: '1', content_scripts: scripts };
+  await writeFile(join(folder, 'manifest.json'), JSON.stringify(manifest));
+  await writeFile(join(folder, 'content.js'), 'console.log("from the content script");');
+  const id = await harness.browser.browser.installExtension(folder);
+  const page = await harness.browser.newPage();
+  await page.page.goto(`${server.url}/settled.html`);
+  const args = { pageId: page.id, text: 'from the content script' };
+  await until(async () => ((await list(args)).includes('content.js') ? true : undefined));
+  expect(await list(args)).toMatch(new RegExp(`\\(content\\.js:1:\\d+\\) \\[extension ${id}\\]`));
+  await harness.browser.closePage(page.id);
+  await rm(folder, { recursive: true });
 });
