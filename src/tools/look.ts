@@ -135,8 +135,8 @@ const evaluateScript = definePageTool({
 
 /** A uid that is passed as a plain string stays a string, which is seldom what was meant. */
 function hintAtUids(page: SessionPage, values: readonly unknown[]): string[] {
-  const uids = values.filter((value) => typeof value === 'string' && page.elements.has(value));
-  return uids.map((uid) => `The argument ${JSON.stringify(uid)} was passed as text; {"uid": "${uid}"} is the element.`);
+  const uids = values.filter((value) => typeof value === 'string').filter((text) => page.elements.has(text));
+  return uids.map((uid) => `The argument "${uid}" was passed as text; {"uid": "${uid}"} is the element.`);
 }
 
 function withHint(hint: readonly string[]): (error: unknown) => never {

@@ -45,6 +45,32 @@ describe('several clients of one user at once', () => {
     }
   });
 
+  test('looking for extensions before one is installed moves no session, whose cookies stay', async () => {
+    const browsing = await Browsing.open(server.url);
+    await browsing.text('new_page', { url: `${pages.url}/index.html` });
+    await browsing.evaluate("() => { document.cookie = 'kept=1'; return 1; }");
+    expect(await browsing.text('list_extensions')).toBe(
+      'No extension is installed. Call install_extension with the folder of one.',
+    );
+    const answer = await browsing.call('list_extension_contexts', { extensionId: 'a'.repeat(32) });
+    expect(answer).toMatchObject({ isError: true });
+    expect(textOf(answer)).toContain('Call install_extension first.');
+    expect(await browsing.data('get_connected_browser')).toMatchObject({ isolation: 'context', pages: 1 });
+    expect(await browsing.evaluate('() => document.cookie')).toContain('kept=1');
+    await browsing.close();
+  });
+
+  test('a session that lists its pages has one, which new_page then takes', async () => {
+    const browsing = await Browsing.open(server.url);
+    expect(await browsing.data('get_connected_browser')).toMatchObject({ pages: 1, selectedPageId: 1 });
+    expect(await browsing.data('list_pages')).toMatchObject({ pages: [{ id: 1, url: 'about:blank', selected: true }] });
+    const url = `${pages.url}/index.html`;
+    expect(await browsing.data('new_page', { url })).toMatchObject({ pageId: 1 });
+    expect(await browsing.data('list_pages')).toMatchObject({ pages: [{ id: 1, url }] });
+    expect(await browsing.data('new_page', { url })).toMatchObject({ pageId: 2 });
+    await browsing.close();
+  });
+
   test("[S6] a page id of another session is not known, and a page's uid neither", async () => {
     const [first, second] = browsings;
     const { pageId } = (await first?.data('new_page', { url: `${pages.url}/index.html` })) ?? {};

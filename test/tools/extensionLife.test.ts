@@ -124,6 +124,28 @@ describe('reload_extension', () => {
   });
 });
 
+describe('install_extension once more', () => {
+  it('names the pages that Chrome closed and the page that is selected now', async () => {
+    const extensionId = await tools.install('Again', worker, { 'worker.js': '', 'page.html': '' });
+    const below = await tools.browser.newPage();
+    const opened = await tools.run('open_extension_page', { extensionId, page: 'page.html' });
+    const { pageId, url } = opened.structured;
+    const path = `${tools.workspace}/Again`;
+    const { text, structured } = await tools.run('install_extension', { path }, { workspace: [tools.workspace] });
+    expect(structured['closedPages']).toEqual([url]);
+    expect(text).toContain(`Chrome closed page ${String(pageId)} of the extension: ${String(url)}`);
+    expect(text).toContain(`Page ${below.id} is selected now: about:blank`);
+    await tools.browser.closePage(below.id);
+  });
+
+  it('says that it needs a folder when it gets a file', async () => {
+    const options = { workspace: [tools.workspace] };
+    await tools.write('Present', worker, { 'worker.js': '' });
+    const file = `${tools.workspace}/Present/worker.js`;
+    expect(await tools.refusal('install_extension', { path: file }, options)).toContain(`${file} is no folder`);
+  });
+});
+
 describe('set_extension_enabled', () => {
   it('switches off and on again, keeps the storage, and says when nothing changed', async () => {
     const extensionId = await tools.install('Switched', worker, { 'worker.js': 'self.up = true;' });
@@ -166,7 +188,7 @@ describe('install_extension from an archive', () => {
   it('works with nothing in the workspace, and an update keeps id and storage', async () => {
     const first = await installed(archive('1.0'));
     const extensionId = String(first['id']);
-    expect(first).toEqual({ id: extensionId, name: 'Packed', version: '1.0', warnings: [] });
+    expect(first).toEqual({ id: extensionId, name: 'Packed', version: '1.0', warnings: [], closedPages: [] });
     await tools.run('set_extension_storage', { extensionId, set: { kept: true } });
     expect(await installed(crx(archive('2.0')))).toMatchObject({ id: extensionId, version: '2.0' });
     expect(await tools.evaluate(extensionId, 'code')).toBe('2.0');

@@ -76,10 +76,10 @@ describe('install_extension', () => {
     expect(structured).toMatchObject({ name: 'Relative' });
   });
 
-  it('quotes Chrome on a folder that is missing', async () => {
+  it('says that a folder is missing', async () => {
     const path = join(workspace, 'missing');
     expect(await tools.refusal('install_extension', { path }, { workspace: [workspace] })).toBe(
-      `Chrome refused the extension in ${path}: File path cannot be resolved.`,
+      `There is no folder ${path} on the server's disk. Pass the folder with manifest.json.`,
     );
   });
 
@@ -110,6 +110,7 @@ describe('list_extensions', () => {
       enabled: true,
       path,
       serviceWorker: 'none',
+      workerFailed: false,
       contexts: 0,
     });
     expect(await row('Page Notes')).toMatchObject({ id: extensionId, serviceWorker: 'running', contexts: 1 });
@@ -118,6 +119,17 @@ describe('list_extensions', () => {
     expect(await tools.text('list_extensions')).toContain(
       `${extensionId} "Page Notes" 1.0.0 enabled, service worker stopped, 0 contexts, ${sampleExtension}`,
     );
+  });
+});
+
+describe('a service worker that throws at its first start', () => {
+  it('is listed as failed, with the tool that tells why', async () => {
+    const path = await write('Failing', { background: { service_worker: 'worker.js' } }, 'throw new Error("at once")');
+    const { structured } = await tools.run('install_extension', { path }, { workspace: [workspace] });
+    const row = expect.objectContaining({ id: structured['id'], serviceWorker: 'none', workerFailed: true });
+    const listed = await tools.run('list_extensions');
+    expect(listed.structured['extensions']).toContainEqual(row);
+    expect(listed.text).toContain('its service worker failed to start (get_extension_runtime_errors says why)');
   });
 });
 

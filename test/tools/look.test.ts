@@ -49,6 +49,16 @@ describe('evaluate_script', () => {
     );
   });
 
+  test('a uid that is passed as text stays text, with a hint when nothing came of it', async () => {
+    const uid = await uidOf('heading "Fruit"');
+    const hint = `The argument "${uid}" was passed as text; {"uid": "${uid}"} is the element.`;
+    expect(await evaluate('(text) => text', uid)).toBe(`"${uid}"`);
+    expect(await evaluate('(el) => el.innerText', uid)).toBe(`undefined\n${hint}`);
+    const args = [uid];
+    expect(await harness.refusal('evaluate_script', { function: '(el) => el.click()', args })).toContain(hint);
+    expect(await evaluate('(text) => undefined', 'e9999')).toBe('undefined');
+  });
+
   test('what the script throws, and what is no script, is an error with the reason', async () => {
     expect(await harness.refusal('evaluate_script', { function: '() => { throw new TypeError("no") }' })).toContain(
       'The script threw: TypeError: no',
