@@ -1,7 +1,7 @@
 import { shortId, type Fields, type Log } from '../log.js';
 import type { Observation } from './observer.js';
 
-/** One line for each transition of a session, browser or server; a warning for each event that nobody expected (S9). */
+/** One line for each transition of a session, browser or (debug) server; a warning for each event that nobody expected (S9). */
 export function logTransitions(log: Log) {
   return (observation: Observation): void => {
     if (observation.kind === 'event') return;
@@ -13,7 +13,9 @@ export function logTransitions(log: Log) {
     }
     const { from, to, cause, durationMs, context } = observation;
     const { user, closedBecause, failure } = known(context);
-    const write = failure === undefined && !troubles.has(to) ? log.info : log.warn;
+    const calm = failure === undefined && !troubles.has(to);
+    // The process says itself that it is ready, stops, or why it cannot start.
+    const write = machine === 'server' ? log.debug : calm ? log.info : log.warn;
     write.call(log, `${machine}: ${from === '' ? 'new' : from} -> ${to}`, {
       ...subject,
       user,
