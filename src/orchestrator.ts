@@ -4,7 +4,7 @@ import { openBrowserPool } from './browser/lease/pool.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { systemClock, type Clock } from './clock.js';
-import { defineConfig, type Config, type Options } from './config.js';
+import { ConfigError, defineConfig, type Config, type Options } from './config.js';
 import { Refusal } from './errors.js';
 import { silentLog, type Log } from './log.js';
 import { createMetrics } from './metrics.js';
@@ -62,7 +62,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const { clock = systemClock, log = silentLog } = given;
   const startedAt = clock.now();
   const metrics = createMetrics();
-  const catalogue = compileCatalogue(given.tools ?? allTools);
+  const selectTools = toolSelector(compileCatalogue(given.tools ?? allTools), config.tools);
   const registry = new SessionRegistry(config);
   const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
   const inspect = createObserver(clock, folds);
@@ -70,7 +70,6 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const pool = given.pool ?? (await openBrowserPool({ config, supervise, ...given.search }));
   const { directory = memoryDirectory, onSession } = given;
   const parts = sessionParts({ config, registry, pool, clock, log, inspect, directory, onSession });
-  const selectTools = toolSelector(catalogue, config.tools);
   let server: ListeningServer | undefined;
 
   const health = () => ({
@@ -138,7 +137,11 @@ function sessionParts(given: PartsGiven): SessionParts {
 }
 
 function toolSelector(catalogue: Catalogue, defaults: readonly string[]) {
-  catalogue.select(defaults);
+  try {
+    catalogue.select(defaults);
+  } catch (error) {
+    throw error instanceof UnknownGroupError ? new ConfigError(`--tools: ${error.message}`, { cause: error }) : error;
+  }
   return (asked: string | null) => {
     try {
       return catalogue.select(asked === null ? defaults : asked.split(',').filter(Boolean));

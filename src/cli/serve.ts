@@ -1,6 +1,11 @@
-import type { Config } from '../config.js';
+import { stat } from 'node:fs/promises';
+import { createLedger } from '../browser/lease/ledger.js';
+import { attachBrowser } from '../browser/process/attach.js';
+import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
+import { ConfigError, type Config } from '../config.js';
+import { messageOf } from '../errors.js';
 import type { Log } from '../log.js';
-import { createOrchestrator, type OrchestratorOptions } from '../orchestrator.js';
+import { createOrchestrator } from '../orchestrator.js';
 
 export interface Running {
   readonly url: string;
@@ -8,9 +13,15 @@ export interface Running {
   close(): Promise<void>;
 }
 
-/** Opens the port and says where. The caller closes it. */
-export async function serve(config: Config, search: OrchestratorOptions['search'], log: Log): Promise<Running> {
-  const orchestrator = await createOrchestrator({ config, log, ...(search && { search }) });
+/**
+ * Opens the port and says where. The caller closes it. Throws a `ConfigError` for an executable or a folder that is not
+ * there; a browser to attach to may come later, and is only warned of.
+ */
+export async function serve(config: Config, search: BrowserSearch, log: Log): Promise<Running> {
+  await checkFolders(config.workspace);
+  if (config.browser === 'launch') await checkExecutable(config, search);
+  if (config.browserUrl !== undefined) await checkAttached(config.browserUrl, log);
+  const orchestrator = await createOrchestrator({ config, log, search });
   try {
     const { url } = await orchestrator.listen();
     log.info('ready', { sse: `${url}/sse`, health: `${url}/health`, browser: config.browser, lease: config.lease });
@@ -18,5 +29,32 @@ export async function serve(config: Config, search: OrchestratorOptions['search'
   } catch (error) {
     await orchestrator.close();
     throw error;
+  }
+}
+
+async function checkFolders(folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
+    const found = await stat(folder).catch(() => undefined);
+    if (found?.isDirectory() !== true)
+      throw new ConfigError(`--workspace: ${JSON.stringify(folder)} is not allowed. Allowed: a folder that exists.`);
+  }
+}
+
+/** Only what was named: that no browser is installed is told to each session that needs one. */
+async function checkExecutable({ executablePath }: Config, { chromePath }: BrowserSearch): Promise<void> {
+  if (executablePath === undefined && chromePath === undefined) return;
+  try {
+    await findExecutable({ executablePath, chromePath });
+  } catch (error) {
+    throw new ConfigError(messageOf(error), { cause: error });
+  }
+}
+
+async function checkAttached(url: string, log: Log): Promise<void> {
+  try {
+    const connection = await attachBrowser({ url, signal: new AbortController().signal, ledger: createLedger() });
+    await connection.close();
+  } catch (error) {
+    log.warn(messageOf(error));
   }
 }

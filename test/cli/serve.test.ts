@@ -1,0 +1,43 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { serve } from '../../src/cli/serve.js';
+import { ConfigError, defineConfig, type Options } from '../../src/config.js';
+import { createOrchestrator } from '../../src/orchestrator.js';
+import { silentLog } from '../../src/log.js';
+
+const start = (options: Options, search = {}, log = silentLog) =>
+  serve(defineConfig({ port: 0, ...options }), search, log);
+
+test.each([
+  ['an executable', { executablePath: '/nowhere' }, {}, /--executable-path names \/nowhere/],
+  ['an executable of CHROME_PATH', {}, { chromePath: '/nowhere' }, /CHROME_PATH names \/nowhere/],
+  ['a folder', { workspace: [process.cwd(), '/nowhere'] }, {}, /--workspace: "\/nowhere" is not allowed/],
+  ['a tool group', { tools: ['core', 'foo'] }, {}, /--tools: Unknown tool group "foo". Groups: core, all/],
+])('%s that is not there is refused in one line before the port is opened', async (_, options, search, line) => {
+  const refused = await start(options, search).catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(ConfigError);
+  expect(refused).toMatchObject({ message: expect.stringMatching(line) });
+});
+
+test('a browser to attach to that does not answer is warned of with cause and mend; it may come later', async () => {
+  const log: string[] = [];
+  const note = (message: string): void => void log.push(message);
+  const running = await start({ browserUrl: 'http://127.0.0.1:1' }, {}, { ...silentLog, warn: note, info: note });
+  await running.close();
+  expect(log).toEqual([expect.stringMatching(/No browser answers at .*--remote-debugging-port/), 'ready']);
+});
+
+test('a port in use is one error, and no line of the log', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const log: string[] = [];
+  const note = (message: string): void => void log.push(message);
+  await expect(start({ port }, {}, { ...silentLog, error: note, warn: note, info: note })).rejects.toThrow(/in use/);
+  expect(log).toEqual([]);
+  taken.close();
+});
+
+test('a server in code refuses an unknown tool group as it refuses any wrong option', async () => {
+  await expect(createOrchestrator({ options: { tools: ['foo'] } })).rejects.toBeInstanceOf(ConfigError);
+});
