@@ -54,13 +54,16 @@ const commands: Commands = {
     return selftest({ url, write, startServer: () => startServer(config) });
   },
 
-  async call({ config, url, tool, args }) {
+  async call({ config, url, mayReuse, calls }) {
     const { call } = await import('./cli/call.js');
-    const running = url === undefined ? await startServer(config) : undefined;
+    const { findRunningServer } = await import('./cli/runningServer.js');
+    const known = url ?? (mayReuse ? await findRunningServer(config) : undefined);
+    if (known !== undefined) return call({ url: known, calls, write });
+    const running = await startServer(config);
     try {
-      return await call({ url: url ?? running?.url ?? '', tool, args, write });
+      return await call({ url: running.url, calls, write });
     } finally {
-      await running?.close();
+      await running.close();
     }
   },
 

@@ -12,20 +12,35 @@ import {
 } from '../config.js';
 import { codeOf, messageOf } from '../errors.js';
 import { packageInfo } from '../packageInfo.js';
+import { readToolCalls, type ToolCall } from './toolCalls.js';
 
 /** What the commands do; the process edge provides it. Each resolves with the exit code. */
 export interface Commands {
   serve(config: Config): Promise<number>;
   selftest(config: Config, url: string | undefined): Promise<number>;
-  call(request: { config: Config; url: string | undefined; tool: string; args: string }): Promise<number>;
+  call(request: CallRequest): Promise<number>;
   doctor(config: Config): Promise<number>;
   installBrowser(): Promise<number>;
+}
+
+export interface CallRequest {
+  readonly config: Config;
+  readonly url: string | undefined;
+  /** Whether a server that is running at `--host` and `--port` would do: no flag asks for one of another kind. */
+  readonly mayReuse: boolean;
+  /** At least one. */
+  readonly calls: readonly ToolCall[];
 }
 
 type Flags = Record<string, unknown>;
 type Target = { url?: string };
 
-/** The command line. Resolves with the exit code; a wrong flag or value is one line on `writeError` and 2. */
+const usesFirstWord = ['-h', '--help', '-V', '--version'];
+
+/**
+ * The command line. Resolves with the exit code; a wrong flag or value is one line on `writeError` and 2. Without a
+ * command it is `serve`.
+ */
 export async function runProgram(
   args: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
@@ -39,25 +54,28 @@ export async function runProgram(
   program
     .version(packageInfo.version)
     .exitOverride()
-    .configureOutput({ outputError: (text) => writeError(text.trim()) });
+    .configureOutput({ outputError: (text) => writeError(text.trim().replace(/\s*\n\s*/g, ' ')) })
+    .addHelpText('after', '\nWithout a command: serve. The options of a command: greenroom serve --help');
 
-  program.addHelpText('after', '\nThe options of a command: greenroom serve --help');
-
-  withOptions(program.command('serve', { isDefault: true }))
+  withOptions(program.command('serve'))
     .description('run the server (default)')
     .action(async (flags: Flags) => done(await commands.serve(read(flags))));
-  withOptions(program.command('selftest'))
+  withOptions(withTarget(program.command('selftest'), 'one that is started for the test'))
     .description('call every tool against the sample extension and pages')
-    .option('--url <url>', 'a running server; default: one that is started for the test')
     .action(async ({ url, ...flags }: Flags & Target) => done(await commands.selftest(read(flags), url)));
-  withOptions(program.command('call'))
-    .description('call one tool and print its answer')
-    .argument('<tool>', 'name of the tool')
-    .argument('[json]', 'its arguments as JSON', '{}')
-    .option('--url <url>', 'a running server; default: one that is started for the call')
-    .action(async (tool: string, json: string, { url, ...flags }: Flags & Target) =>
-      done(await commands.call({ config: read(flags), url, tool, args: json })),
-    );
+  withOptions(
+    withTarget(program.command('call'), 'the one at --host and --port, else one that is started for the call'),
+  )
+    .description('call tools in one session, one after the other, and print their answers; stops at the first failure')
+    .usage('[options] TOOL JSON [TOOL JSON ...]')
+    .argument(
+      '<words...>',
+      `each tool's name and its arguments: new_page '{"url":"https://example.com"}' take_snapshot`,
+    )
+    .action(async (words: string[], { url, ...flags }: Flags & Target) => {
+      const mayReuse = Object.keys(flags).every((name) => name === 'host' || name === 'port');
+      done(await commands.call({ config: read(flags), url, mayReuse, calls: readToolCalls(words) }));
+    });
   withOptions(program.command('doctor'))
     .description('check what a server needs, and name what mends it')
     .action(async (flags: Flags) => done(await commands.doctor(read(flags))));
@@ -67,7 +85,7 @@ export async function runProgram(
     .action(async () => done(await commands.installBrowser()));
 
   try {
-    await program.parseAsync(args, { from: 'user' });
+    await program.parseAsync(withCommand(args, program), { from: 'user' });
     return code;
   } catch (error) {
     if (isHelp(error)) return 0;
@@ -75,6 +93,27 @@ export async function runProgram(
     if (!isCommanderError(error)) writeError(`greenroom: ${messageOf(error)}`);
     return error instanceof ConfigError || isCommanderError(error) ? 2 : 1;
   }
+}
+
+/** Names the default command where only flags are given. Commander's own default would swallow a misspelt command. */
+function withCommand(args: readonly string[], program: Command): readonly string[] {
+  const [first = '-'] = args;
+  if (!first.startsWith('-') || usesFirstWord.includes(first)) return args;
+  const word = args.find((candidate, index) => !candidate.startsWith('-') && !takesValue(args[index - 1]));
+  if (program.commands.some((command) => command.name() === word))
+    throw new ConfigError(`The command comes before its flags: greenroom ${word} ${first} …`);
+  return ['serve', ...args];
+}
+
+const takesValue = (word = ''): boolean => word.startsWith('-') && !word.includes('=');
+
+function withTarget(command: Command, fallback: string): Command {
+  return command.option('--url <url>', `a running server, with or without /sse (default: ${fallback})`, readUrl);
+}
+
+function readUrl(value: string): string {
+  if (URL.canParse(value) && /^https?:/.test(value)) return value;
+  throw new ConfigError(`--url: "${value}" is not allowed. Allowed: an address such as http://127.0.0.1:32122.`);
 }
 
 function withOptions(command: Command): Command {

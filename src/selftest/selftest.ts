@@ -1,8 +1,8 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { connect } from '../cli/connect.js';
 import { messageOf } from '../errors.js';
 import { Bench } from './bench.js';
 import type { Check } from './check.js';
@@ -11,7 +11,7 @@ import { sampleExtension, startPageServer } from './pageServer.js';
 import { echoWebSockets } from './webSocketEcho.js';
 
 export interface SelftestOptions {
-  /** The server under test, without a path. */
+  /** The address of the server under test. */
   readonly url: string;
   /** Tool groups to test, as in `--tools`. */
   readonly tools?: string;
@@ -35,8 +35,7 @@ export async function runSelftest({ url, write, tools = 'all' }: SelftestOptions
   try {
     const extension = join(folder, 'extension');
     await cp(sampleExtension, extension, { recursive: true });
-    const client = new Client({ name: 'greenroom-selftest', version: '1' });
-    await client.connect(new SSEClientTransport(new URL(`/sse?tools=${encodeURIComponent(tools)}`, url)));
+    const client = await connect({ url, name: 'greenroom-selftest', tools });
     const bench = new Bench(client, { pages: server.url, extension, folder });
     const counts = await runChecks(bench, await listTools(client), write).finally(() => client.close());
     write(`${counts.passed} passed, ${counts.failed} failed`);

@@ -1,0 +1,66 @@
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
+import { z } from 'zod';
+import { messageOf } from '../errors.js';
+import { packageInfo } from '../packageInfo.js';
+
+export interface ConnectOptions {
+  /** The server's address, with or without `/sse`; its query is kept. */
+  readonly url: string;
+  /** What the client calls itself. */
+  readonly name: string;
+  /** Tool groups, as in `--tools`. Default: all. */
+  readonly tools?: string;
+}
+
+const refusalSchema = z.object({ error: z.object({ message: z.string() }) });
+
+/**
+ * Opens a session of its own. The caller closes the client. Throws one line that names the cause: what the server
+ * refused with, or that none answers; nothing is left open then.
+ */
+export async function connect({ url, name, tools = 'all' }: ConnectOptions): Promise<Client> {
+  let cause: string | undefined;
+  // The SDK reports a status at most: what the server said is read here, from the same answer.
+  const askAndListen = async (address: string | URL, init?: RequestInit): Promise<Response> => {
+    try {
+      const response = await fetch(address, init);
+      if (!response.ok) cause = await refusalIn(response.clone(), url);
+      return response;
+    } catch (error) {
+      cause = `Cannot reach ${url} (${reasonOf(error)}): is a server running there?`;
+      throw error;
+    }
+  };
+  const transport = new SSEClientTransport(sseAddress(url, tools), { fetch: askAndListen });
+  const client = new Client({ name, version: packageInfo.version });
+  try {
+    await client.connect(transport);
+    return client;
+  } catch (error) {
+    // The transport would go on trying, and keep the process alive.
+    await transport.close();
+    throw new Error(cause ?? `${url} does not answer as an MCP server over SSE: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function sseAddress(url: string, tools: string): URL {
+  const address = new URL(url);
+  address.pathname = address.pathname.replace(/(\/sse)?\/*$/, '/sse');
+  if (!address.searchParams.has('tools')) address.searchParams.set('tools', tools);
+  return address;
+}
+
+/** The message of the JSON-RPC error in a refusal. */
+async function refusalIn(response: Response, url: string): Promise<string> {
+  const body: unknown = await response.json().catch(() => undefined);
+  const refusal = refusalSchema.safeParse(body);
+  return refusal.success
+    ? refusal.data.error.message
+    : `${url} answered ${response.status}: is it the server's address?`;
+}
+
+/** `fetch` says that it failed; its cause says why (`connect ECONNREFUSED 127.0.0.1:32122`). */
+function reasonOf(error: unknown): string {
+  return messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
+}

@@ -1,0 +1,101 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import { call } from '../../src/cli/call.js';
+import { findRunningServer } from '../../src/cli/runningServer.js';
+import { selftest } from '../../src/cli/selftest.js';
+import { ToolError } from '../../src/errors.js';
+import { defineTool } from '../../src/tools/defineTool.js';
+import { FakePool } from '../support/fakePool.js';
+import { serve, type Served } from '../support/serve.js';
+
+const echo = defineTool({
+  name: 'echo',
+  needs: 'nothing',
+  group: 'session',
+  description: 'Says a word with the id of its session.',
+  input: z.strictObject({ word: z.string() }),
+  output: z.strictObject({}),
+  annotations: { readOnlyHint: true },
+  async handler({ word }, { session }) {
+    if (word === 'bad') throw new ToolError('That word is not said.');
+    return { text: `${word} ${session.id}`, structured: {} };
+  },
+});
+
+const say = (word: string) => ({ tool: 'echo', args: { word } });
+
+describe('greenroom call', () => {
+  let pool: FakePool;
+  let served: Served;
+  let lines: string[];
+  const write = (line: string): void => void lines.push(line);
+
+  beforeEach(async () => {
+    lines = [];
+    pool = new FakePool();
+    served = await serve({ pool, tools: [echo] });
+  });
+  afterEach(() => served.close());
+
+  test.each(['', '/', '/sse', '/sse?userId=alice'])('takes the address of a server that ends in "%s"', async (end) => {
+    expect(await call({ url: `${served.url}${end}`, calls: [say('hello')], write })).toBe(0);
+    expect(lines).toEqual([expect.stringMatching(/^hello /)]);
+  });
+
+  test('calls its tools in order in one session, and stops at the first that fails', async () => {
+    expect(await call({ url: served.url, calls: [say('one'), say('two'), say('bad'), say('four')], write })).toBe(1);
+    const [one = '', two = '', ...rest] = lines;
+    expect([one.split(' ')[0], two.split(' ')[0], rest]).toEqual(['one', 'two', ['That word is not said.']]);
+    expect(one.split(' ')[1]).toBe(two.split(' ')[1]);
+  });
+
+  test('[S8] says why the server refused', async () => {
+    pool.hold();
+    const called = call({ url: served.url, calls: [say('hello')], write });
+    await pool.whenWaiting();
+    pool.fail('browser_failed', 'Chrome could not be started: no display.');
+    await expect(called).rejects.toThrow(/^Chrome could not be started: no display\.$/);
+  });
+
+  test('finds a server that is running, and nothing else', async () => {
+    const [{ port }, other] = [new URL(served.url), createServer((_, response) => response.end('{}'))];
+    expect(await findRunningServer({ host: '127.0.0.1', port: Number(port) })).toBe(served.url);
+    await once(other.listen(0, '127.0.0.1'), 'listening');
+    const { port: taken } = other.address() as AddressInfo;
+    expect(await findRunningServer({ host: '127.0.0.1', port: taken })).toBeUndefined();
+    await expect(call({ url: `http://127.0.0.1:${taken}`, calls: [], write })).rejects.toThrow(/does not answer as/);
+    await new Promise((resolve) => other.close(resolve));
+    expect(await findRunningServer({ host: '127.0.0.1', port: taken })).toBeUndefined();
+  });
+});
+
+describe('where no server answers', () => {
+  let url: string;
+
+  beforeAll(async () => {
+    const gone = createServer().listen(0, '127.0.0.1');
+    await once(gone, 'listening');
+    url = `http://127.0.0.1:${(gone.address() as AddressInfo).port}`;
+    await new Promise((resolve) => gone.close(resolve));
+  });
+
+  test('call and selftest say so', async () => {
+    const lines: string[] = [];
+    const write = (line: string): void => void lines.push(line);
+    await expect(call({ url, calls: [], write })).rejects.toThrow(`Cannot reach ${url} (`);
+    const startServer = () => Promise.reject(new Error('not asked for'));
+    expect(await selftest({ url, write, startServer })).toBe(1);
+    expect(lines[0]).toMatch(/Cannot reach .*: is a server running there\?$/);
+  });
+
+  test('the process ends: nothing goes on trying', async () => {
+    const main = join(import.meta.dirname, '../../dist/src/main.js');
+    const ended = promisify(execFile)(process.execPath, [main, 'call', 'list_pages', '--url', `${url}/sse`]);
+    await expect(ended).rejects.toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/Cannot reach/) });
+  });
+});

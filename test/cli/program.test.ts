@@ -1,0 +1,62 @@
+import { runProgram, type CallRequest } from '../../src/cli/program.js';
+
+/** Runs a command line against commands that only say that they were called. */
+async function run(...args: string[]) {
+  const errors: string[] = [];
+  const ran: string[] = [];
+  const requests: CallRequest[] = [];
+  const note = (name: string) => async () => {
+    ran.push(name);
+    return 0;
+  };
+  const call = async (request: CallRequest) => {
+    ran.push('call');
+    requests.push(request);
+    return 0;
+  };
+  const commands = {
+    serve: note('serve'),
+    selftest: note('selftest'),
+    doctor: note('doctor'),
+    installBrowser: note('install-browser'),
+    call,
+  };
+  const code = await runProgram(args, {}, commands, (line) => void errors.push(line));
+  return { code, errors, ran, request: requests[0] };
+}
+
+test.each([[[]], [['--port', '4000']], [['--headless=false']], [['serve']], [['serve', '--port', '4000']]])(
+  'the command line %j serves',
+  async (args) => {
+    expect(await run(...args)).toMatchObject({ code: 0, ran: ['serve'], errors: [] });
+  },
+);
+
+test.each([
+  ['a misspelt command', ['docter'], /unknown command 'docter' \(Did you mean doctor\?\)/],
+  ['flags before the command', ['--port', '1', 'call', 'x'], /command comes before its flags: greenroom call --port …/],
+  ['a word that serve does not take', ['--port', '1', 'x'], /too many arguments for 'serve'/],
+  ['an address that is none', ['call', '--url', 'localhost:1', 'x'], /--url: "localhost:1" is not allowed. Allowed: /],
+  ['arguments that are not JSON', ['call', 'new_page', '{url}'], /arguments of new_page are not JSON/],
+  ['arguments that are no object', ['call', 'new_page', '[1]'], /arguments of new_page are a JSON object/],
+  ['arguments without a tool', ['call', '{}'], /tool's name was expected here: \{\}/],
+])('%s: one line, exit 2, and nothing is run', async (_, args, line) => {
+  const { code, errors, ran } = await run(...args);
+  expect([code, ran]).toEqual([2, []]);
+  expect(errors).toEqual([expect.stringMatching(line)]);
+  expect(errors[0]).not.toContain('\n');
+});
+
+test('call takes several tools; one without arguments may stand alone', async () => {
+  const { request } = await run('call', 'new_page', '{"url":"http://a"}', 'list_pages', 'take_snapshot', '{}');
+  expect(request?.calls).toEqual([
+    { tool: 'new_page', args: { url: 'http://a' } },
+    { tool: 'list_pages', args: {} },
+    { tool: 'take_snapshot', args: {} },
+  ]);
+});
+
+test('call may use a running server unless a flag asks for one of another kind', async () => {
+  expect((await run('call', 'list_pages', '--port', '4000')).request?.mayReuse).toBe(true);
+  expect((await run('call', 'list_pages', '--headless=false')).request?.mayReuse).toBe(false);
+});
