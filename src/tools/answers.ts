@@ -24,8 +24,8 @@ export const actionOutput = z.object({
 
 export type ActionOutput = z.infer<typeof actionOutput>;
 
-export const uid = z.string().describe('From take_snapshot');
-export const includeSnapshot = z.boolean().optional().describe('Add a snapshot of the page afterwards');
+export const uid = z.string();
+export const includeSnapshot = z.boolean().optional();
 
 export interface Action extends SettleOptions {
   readonly page: SessionPage;

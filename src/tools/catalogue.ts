@@ -9,7 +9,7 @@ export interface ToolListing {
   readonly description: string;
   readonly inputSchema: JsonSchema;
   readonly outputSchema: JsonSchema;
-  readonly annotations: Annotations;
+  readonly annotations: Partial<Annotations>;
 }
 
 /** What one selection of groups offers. Shared by every session that asked for the same groups. */
@@ -74,8 +74,13 @@ function listingOf(tool: Tool): ToolListing {
     description: tool.description,
     inputSchema: schemaOf(tool.input, 'input'),
     outputSchema: schemaOf(tool.output, 'output'),
-    annotations: tool.annotations,
+    annotations: annotationsOf(tool),
   };
+}
+
+/** Not to be read-only is what the protocol assumes, and the other hints mean something only then (server/tools). */
+function annotationsOf({ annotations: { readOnlyHint, ...rest } }: Tool): Partial<Annotations> {
+  return readOnlyHint ? { readOnlyHint } : rest;
 }
 
 /**

@@ -3,9 +3,9 @@ import type { RingEntry, RingReading } from '../browser/collectors/ring.js';
 
 /** Arguments of every tool that lists what was collected. */
 export const listingInput = {
-  since: z.string().optional().describe('Cursor: only new or changed'),
+  since: z.string().optional().describe('Cursor'),
   limit: z.int().min(1).default(50),
-  page: z.int().min(1).default(1).describe('1: newest'),
+  page: z.int().min(1).default(1),
 };
 
 export const listingOutput = {
