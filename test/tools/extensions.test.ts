@@ -130,6 +130,8 @@ describe('a service worker that throws at its first start', () => {
     const listed = await tools.run('list_extensions');
     expect(listed.structured['extensions']).toContainEqual(row);
     expect(listed.text).toContain('its service worker failed to start (get_extension_runtime_errors says why)');
+    const told = await tools.text('get_extension_runtime_errors', { extensionId: structured['id'] });
+    expect(told).toContain('at once');
   });
 });
 
