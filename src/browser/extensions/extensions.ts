@@ -78,7 +78,12 @@ const problem = z.object({
   severity: z.string().optional(),
   stackTrace: z
     .array(
-      z.object({ url: z.string(), lineNumber: z.number(), columnNumber: z.number(), functionName: z.string().optional() }),
+      z.object({
+        url: z.string(),
+        lineNumber: z.number(),
+        columnNumber: z.number(),
+        functionName: z.string().optional(),
+      }),
     )
     .optional(),
 });
