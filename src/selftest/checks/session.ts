@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { packageInfo } from '../../packageInfo.js';
 import { assertIncludes } from '../bench.js';
 import type { Check } from '../check.js';
 
@@ -41,7 +42,7 @@ export const sessionChecks: readonly Check[] = [
       const after = await bench.call('get_session_info');
       assert.equal(before.data['id'], after.data['id']);
       assert.ok(Number(after.data['toolCalls']) >= Number(before.data['toolCalls']) + 2, 'calls are counted');
-      assert.equal(after.data['client'], 'greenroom-selftest 1');
+      assert.equal(after.data['client'], `greenroom-selftest ${packageInfo.version}`);
       assert.equal(after.data['state'], 'active');
       assertIncludes(after.text, String(after.data['id']));
       assertIncludes(after.text, `toolCalls: ${String(after.data['toolCalls'])}`);
