@@ -40,6 +40,7 @@ export const requirements: readonly Requirement[] = [
   { id: 'C-TOOL-ERROR', text: 'A tool that fails is a result that says what went wrong and what to do next.' },
   { id: 'C-DRAIN', text: 'The server ends in order, within a bound: port, sessions, browsers.' },
   { id: 'C-TIMEOUTS', text: 'Sessions that nobody uses are closed; one with a call in flight is not.' },
+  { id: 'C-EXAMPLE', text: 'What README shows of finding and mending a bug is what happens.' },
   { id: 'C-PACKAGE', text: 'The package, installed into an empty folder, serves.' },
   { id: 'C-STORM', text: '1,500 sessions come and go, 64 at a time, without a failure and without a trace.' },
   { id: 'C-CONFIG', text: 'Flag, then environment, then file, then default; what is wrong is named in one line.' },
