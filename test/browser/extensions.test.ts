@@ -176,8 +176,11 @@ const announce = 'await chrome.storage.session.set({ announced: Math.random() })
 async function listening(use: (announced: Promise<void>) => Promise<void>): Promise<void> {
   const page = await chrome.browser.newPage();
   await page.goto(pageOf(sample, 'options.html'));
-  const announced = page.evaluate('new Promise((resolve) => chrome.storage.onChanged.addListener(() => resolve()))');
-  await use(announced.then(() => undefined));
+  // It listens before anything is announced.
+  await page.evaluate(
+    'globalThis.announced = new Promise((resolve) => chrome.storage.onChanged.addListener(() => resolve())); undefined',
+  );
+  await use(page.evaluate('announced').then(() => undefined));
   await page.close();
 }
 
