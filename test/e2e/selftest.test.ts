@@ -13,4 +13,4 @@ test('every listed tool answers with true content through a real SSE session', a
   } finally {
     await server.dispose();
   }
-}, 120_000);
+}, 240_000);
