@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import type { ClosedBecause } from '../machines/events.js';
+import type { ClosedBecause, Failure } from '../machines/events.js';
 
 interface Entry {
   readonly status: number;
@@ -224,6 +224,11 @@ export class ToolError extends Error {
     super(message, options);
     this.name = 'ToolError';
   }
+}
+
+/** An error as the data that a chart keeps: with the reason that it carries, or else with `otherwise`. */
+export function failureOf(error: unknown, otherwise: Reason): Failure {
+  return { reason: error instanceof Refusal ? error.reason : otherwise, message: messageOf(error) };
 }
 
 export function messageOf(error: unknown): string {

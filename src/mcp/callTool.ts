@@ -2,6 +2,7 @@ import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import type { z } from 'zod';
 import type { BrowserLease } from '../browser/lease/lease.js';
 import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
+import { untilAborted } from '../browser/protocol/abort.js';
 import type { Clock } from '../clock.js';
 import { messageOf, Refusal, ToolError } from '../errors.js';
 import type { Log } from '../log.js';
@@ -56,7 +57,7 @@ export async function callTool(call: Call, environment: CallEnvironment): Promis
   const timer = environment.clock.setTimeout(() => deadline.abort(new DeadlineError()), ms);
   const signal = AbortSignal.any([cancelled, deadline.signal]);
   try {
-    const answer = await untilAborted(signal, run(checked.data, call, environment, signal));
+    const answer = await untilAborted(run(checked.data, call, environment, signal), signal);
     const structured = tool.output.parse(answer.structured);
     return success({ ...answer, structured }, noticesOf(environment));
   } catch (error) {
@@ -112,16 +113,6 @@ async function runInBrowser(
 
 function pageOf(browser: SessionBrowser, pageId: unknown) {
   return browser.page(typeof pageId === 'number' ? pageId : undefined);
-}
-
-/** Settles with `work`, or rejects as soon as the signal aborts; the work then ends in its own time. */
-function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }
 
 /** What the client has to be told beside the answer. */

@@ -1,22 +1,15 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dirname, extname, join, normalize } from 'node:path';
+import { extname, join, normalize } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-
-/** The folder that holds package.json, from the sources and from the build alike. */
-function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
-}
+import { packageRoot } from '../packageInfo.js';
 
 /** The sample extension that ships with this package: an unpacked MV3 extension. */
-export const sampleExtension = join(packageRoot(), 'src/selftest/extension');
+export const sampleExtension = join(packageRoot, 'src/selftest/extension');
 
-const pages = join(packageRoot(), 'src/selftest/pages');
+const pages = join(packageRoot, 'src/selftest/pages');
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',

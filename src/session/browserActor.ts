@@ -9,7 +9,7 @@ import type {
   SuperviseOptions,
   SupervisedBrowser,
 } from '../browser/process/connection.js';
-import { isReason, messageOf, Refusal } from '../errors.js';
+import { failureOf, isReason, Refusal } from '../errors.js';
 
 export interface BrowserActorOptions {
   /** How long a browser may take to answer. */
@@ -95,7 +95,7 @@ class BrowserActor implements SupervisedBrowser {
         void connection.gone.then(() => report({ type: 'connection.lost', failure: lostFailure }));
         report({ type: 'connection.opened', version: connection.product });
       },
-      (error: unknown) => report({ type: 'connection.failed', failure: failureOf(error) }),
+      (error: unknown) => report({ type: 'connection.failed', failure: failureOf(error, 'browser_failed') }),
     );
     return () => {
       this.#connection = undefined;
@@ -145,11 +145,6 @@ function stateOf(value: string | Record<string, unknown>): BrowserState {
 function backoff(attempts: number, { backoffMs, maxBackoffMs, jitter }: BrowserActorOptions): number {
   const pause = Math.min(maxBackoffMs, backoffMs * 2 ** attempts);
   return pause / 2 + (pause / 2) * jitter();
-}
-
-function failureOf(error: unknown): Failure {
-  const reason = error instanceof Refusal ? error.reason : 'browser_failed';
-  return { reason, message: messageOf(error) };
 }
 
 function refusalOf({ reason, message }: Failure): Refusal {

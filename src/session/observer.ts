@@ -93,7 +93,8 @@ function isUnexpected({ event, _transitions }: InspectedMicrostepEvent): boolean
   return _transitions.length === 0 && !event.type.startsWith('xstate.');
 }
 
-function topLevel(value: unknown): string {
+/** The top-level state of a snapshot's value. */
+export function topLevel(value: unknown): string {
   return typeof value === 'object' && value !== null ? (Object.keys(value)[0] ?? '') : String(value);
 }
 

@@ -3,6 +3,7 @@ import { createActor, fromCallback, fromPromise, waitFor, type InspectionEvent }
 import { serverMachine } from '../../machines/index.js';
 import type { ServerEvent } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
+import { topLevel } from './observer.js';
 
 export interface ServerParts {
   readonly app: RequestListener;
@@ -47,10 +48,7 @@ export function startServer(parts: ServerParts): ListeningServer {
 
   return {
     opened: whenOpened(),
-    state: () => {
-      const { value } = actor.getSnapshot();
-      return typeof value === 'string' ? value : 'draining';
-    },
+    state: () => topLevel(actor.getSnapshot().value),
     drain: async () => {
       actor.send({ type: 'server.drain' });
       await waitFor(actor, (snapshot) => snapshot.status === 'done');
@@ -62,9 +60,13 @@ export function startServer(parts: ServerParts): ListeningServer {
     const { port, failure } = snapshot.context;
     if (failure !== null || port === null)
       throw new Error(failure?.message ?? 'The server was stopped before it listened.');
-    const host = config.host.includes(':') && !config.host.startsWith('[') ? `[${config.host}]` : config.host;
-    return { url: `http://${host}:${port}`, port };
+    return { url: urlOf(config.host, port), port };
   }
+}
+
+/** Where a server on this host and port is reached. An IPv6 address may stand in brackets or not. */
+export function urlOf(host: string, port: number): string {
+  return `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`;
 }
 
 /** Owns the socket: opens it, tells how that went, and ends every connection that is left when it is stopped. */

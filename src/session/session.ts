@@ -12,6 +12,7 @@ import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Channel, Ending } from './channel.js';
+import { topLevel } from './observer.js';
 import { SessionHost } from './sessionHost.js';
 
 /** Requests of one session that may be in flight at once (S10). */
@@ -102,8 +103,7 @@ export class Session {
 
   /** The top-level state: one of the five. */
   get state(): string {
-    const { value } = this.actor.getSnapshot();
-    return typeof value === 'string' ? value : (Object.keys(value)[0] ?? '');
+    return topLevel(this.actor.getSnapshot().value);
   }
 
   /** What tools and operators may know of it, as it is now. */

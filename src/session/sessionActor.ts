@@ -2,7 +2,7 @@ import { fromCallback, fromPromise } from 'xstate';
 import { sessionMachine } from '../../machines/index.js';
 import type { BrowserLeaseEvent, Failure } from '../../machines/events.js';
 import type { BrowserPool } from '../browser/lease/lease.js';
-import { messageOf, Refusal } from '../errors.js';
+import { failureOf } from '../errors.js';
 import { ownerKey } from '../tenancy/principal.js';
 import type { Session, SessionLogic } from './session.js';
 
@@ -58,7 +58,7 @@ export function provideSession(implementation: SessionImplementation): SessionLo
             .finally(() => (acquiring -= 1))
             .then(
               () => sendBack({ type: 'browser.leased' }),
-              (error: unknown) => failed(failureOf(error)),
+              (error: unknown) => failed(failureOf(error, 'browser_failed')),
             );
         };
         if (input.lease === 'eager') acquire();
@@ -83,8 +83,4 @@ export function provideSession(implementation: SessionImplementation): SessionLo
       drainTimeout: delays.drainTimeout,
     },
   });
-}
-
-function failureOf(error: unknown): Failure {
-  return { reason: error instanceof Refusal ? error.reason : 'browser_failed', message: messageOf(error) };
 }

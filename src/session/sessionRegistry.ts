@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { ClosedBecause } from '../../machines/events.js';
 import { Refusal } from '../errors.js';
+import { shortId } from '../log.js';
 import { ownerKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { Channel } from './channel.js';
@@ -58,7 +59,7 @@ export class SessionRegistry {
   /** For the chart's implementations, whose sessions are here by construction. */
   get(id: string): Session {
     const session = this.#sessions.get(id);
-    if (!session) throw new Error(`No session ${id.slice(0, 8)} in the registry.`);
+    if (!session) throw new Error(`No session ${shortId(id)} in the registry.`);
     return session;
   }
 
