@@ -9,9 +9,10 @@ import { messageOf, Refusal } from './errors.js';
 import type { Log } from './log.js';
 import { guardDoors } from './transport/doors.js';
 import { sendRefusal } from './transport/refuse.js';
-import { openStream, postMessage, type SseRoutesDeps } from './transport/sseRoutes.js';
+import { openStream, postMessage } from './transport/sseRoutes.js';
+import type { TransportDeps } from './transport/transport.js';
 
-export interface AppDeps extends SseRoutesDeps {
+export interface AppDeps extends TransportDeps {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   /** Bytes. */

@@ -1,29 +1,17 @@
 import type { Request, Response } from 'express';
-import type { Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
 import { idOf, parseMessage } from '../mcp/protocol.js';
-import type { SessionParts } from '../session/session.js';
-import type { SessionRegistry } from '../session/sessionRegistry.js';
-import { principalOf, type Authenticate } from '../tenancy/auth.js';
-import type { ToolSet } from '../tools/catalogue.js';
+import { principalOf } from '../tenancy/auth.js';
 import { sendRefusal } from './refuse.js';
 import { SseTransport } from './sse.js';
-
-export interface SseRoutesDeps {
-  readonly registry: SessionRegistry;
-  readonly parts: SessionParts;
-  readonly authenticate: Authenticate;
-  /** The tools of `?tools=`, or the server's default without it. Throws a Refusal on an unknown group. */
-  selectTools(groups: string | null): ToolSet;
-  readonly clock: Clock;
-}
+import { credentialsOf, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
-export function openStream({ registry, parts, authenticate, selectTools, clock }: SseRoutesDeps) {
-  return (request: Request, response: Response): void => {
-    const query = queryOf(request);
-    const principal = principalOf(authenticate(query));
-    const toolSet = selectTools(query.get('tools'));
+export function openStream({ registry, parts, authenticate, selectTools, clock }: TransportDeps) {
+  return async (request: Request, response: Response): Promise<void> => {
+    const credentials = credentialsOf(request);
+    const principal = principalOf(await authenticate(credentials));
+    const toolSet = selectTools(credentials.query.get('tools'));
     const channel = new SseTransport(response, { messagePath: `${request.baseUrl}/message`, clock });
     const session = registry.open(parts, { principal, toolSet, channel });
     channel.onclose = () => session.detach(channel.closedBecause);
@@ -33,14 +21,14 @@ export function openStream({ registry, parts, authenticate, selectTools, clock }
 }
 
 /** `POST /message?sessionId=`: hands one message to a session; 202, and the answer comes on the stream. */
-export function postMessage({ registry, authenticate }: SseRoutesDeps) {
-  return (request: Request, response: Response): void => {
+export function postMessage({ registry, authenticate }: TransportDeps) {
+  return async (request: Request, response: Response): Promise<void> => {
     const id = idOf(request.body);
     try {
-      const query = queryOf(request);
-      const sessionId = query.get('sessionId') ?? '';
+      const credentials = credentialsOf(request);
+      const sessionId = credentials.query.get('sessionId') ?? '';
       if (sessionId === '') throw new Refusal('missing_session');
-      const session = registry.find(sessionId, authenticate(query));
+      const session = registry.find(sessionId, await authenticate(credentials));
       session.receive(parseMessage(request.body));
       response.writeHead(202).end('Accepted');
     } catch (error) {
@@ -48,10 +36,4 @@ export function postMessage({ registry, authenticate }: SseRoutesDeps) {
       sendRefusal(response, error, id);
     }
   };
-}
-
-/** The query as it was sent. No URL is parsed: a request target may be anything, and this must not fail. */
-function queryOf(request: Request): URLSearchParams {
-  const start = request.originalUrl.indexOf('?');
-  return new URLSearchParams(start === -1 ? '' : request.originalUrl.slice(start + 1));
 }

@@ -1,5 +1,11 @@
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
+import type { IncomingMessage } from 'node:http';
+import type { Clock } from '../clock.js';
 import type { Channel } from '../session/channel.js';
+import type { SessionParts } from '../session/session.js';
+import type { SessionRegistry } from '../session/sessionRegistry.js';
+import type { Authenticate, Credentials } from '../tenancy/auth.js';
+import type { ToolSet } from '../tools/catalogue.js';
 
 /**
  * The contract of every transport: the SDK's `Transport`, so that anything which speaks it can be put behind one of ours,
@@ -10,3 +16,19 @@ import type { Channel } from '../session/channel.js';
  * fires exactly once, however it ends, and nothing is written afterwards (S7).
  */
 export interface SessionTransport extends Transport, Channel {}
+
+/** What the routes of every transport need. */
+export interface TransportDeps {
+  readonly registry: SessionRegistry;
+  readonly parts: SessionParts;
+  readonly authenticate: Authenticate;
+  /** The tools of `?tools=`, or the server's default without it. Throws a Refusal on an unknown group. */
+  selectTools(groups: string | null): ToolSet;
+  readonly clock: Clock;
+}
+
+/** Who asks, of a request or an upgrade. No URL is parsed: a request target may be anything, and this must not fail. */
+export function credentialsOf({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): Credentials {
+  const start = url.indexOf('?');
+  return { headers, query: new URLSearchParams(start === -1 ? '' : url.slice(start + 1)) };
+}
