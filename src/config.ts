@@ -61,7 +61,7 @@ export const options = z.strictObject({
     .optional()
     .meta({ shown: "from the issuer's metadata", description: 'where the public keys of the issuer are' }),
   publicUrl: webUrl
-    .refine((value) => new URL(value).pathname === '/', 'an address without a path')
+    .refine((value) => URL.canParse(value) && new URL(value).pathname === '/', 'an address without a path')
     .transform((value) => new URL(value).origin)
     .optional()
     .meta({ shown: 'as the request names it', description: 'how clients reach this server, if through a proxy' }),

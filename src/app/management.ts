@@ -151,6 +151,7 @@ function describeToken({ hash: _hash, ...token }: StoredToken): Omit<StoredToken
 }
 
 function isPlain(text: string): boolean {
+  if (!URL.canParse(text)) return false;
   const { username, password, search, hash } = new URL(text);
   return [username, password, search, hash].every((part) => part === '');
 }

@@ -126,7 +126,8 @@ async function writeWhole(folder: string, file: string, text: string): Promise<v
     }
     await rename(temporary, file);
   } catch (error) {
-    await rm(temporary, { force: true });
+    // What is left of it is overwritten by the next write; the first error is the one that says why.
+    await rm(temporary, { force: true }).catch(() => undefined);
     throw error;
   }
   await syncFolder(folder);
