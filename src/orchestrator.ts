@@ -1,6 +1,7 @@
 import type { Application } from 'express';
-import { createApp } from './app.js';
-import { openBrowserPool } from './browser/lease/pool.js';
+import { createApp, type Health } from './app.js';
+import { probeBrowser } from './browser/process/attach.js';
+import { openBrowserPool, type BrowserPoolOptions } from './browser/lease/pool.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { systemClock, type Clock } from './clock.js';
@@ -15,7 +16,9 @@ import type { Session, SessionParts } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
 import { logTransitions } from './session/transitionLog.js';
-import { authenticateNone } from './tenancy/auth.js';
+import { unauthorized } from './tenancy/bearer.js';
+import { openTenancy } from './tenancy/tenancy.js';
+import type { Users } from './tenancy/users.js';
 import { compileCatalogue, UnknownGroupError, type Catalogue } from './tools/catalogue.js';
 import type { Tool } from './tools/defineTool.js';
 import { allTools } from './tools/index.js';
@@ -48,7 +51,7 @@ export interface Orchestrator {
   readonly registry: SessionRegistry;
   /** Opens the port. Rejects if it cannot. */
   listen(): Promise<{ readonly url: string; readonly port: number }>;
-  health(): object;
+  health(): Health;
   /** Drains: the listener first, then the sessions, the browsers last; bounded. Idempotent. */
   close(): Promise<void>;
 }
@@ -67,9 +70,11 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
   const inspect = createObserver(clock, folds);
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
-  const pool = given.pool ?? (await openBrowserPool({ config, supervise, ...given.search }));
+  const tenancy = await openTenancy(config, clock);
+  const { users, resolveAddress: resolve } = tenancy;
+  const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...given.search }, users));
   const { directory = memoryDirectory, onSession } = given;
-  const parts = sessionParts({ config, registry, pool, clock, log, inspect, directory, onSession });
+  const parts = sessionParts({ config, registry, pool, users, clock, log, inspect, directory, onSession });
   let server: ListeningServer | undefined;
 
   const health = () => ({
@@ -84,8 +89,9 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const app = createApp({
     registry,
     parts,
-    authenticate: authenticateNone,
+    ...tenancy,
     selectTools,
+    probeBrowser: (url) => probeBrowser({ url, resolve, signal: new AbortController().signal }),
     clock,
     log,
     allowedHosts: config.allowedHosts,
@@ -95,7 +101,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     health,
   });
 
-  const drain = { drainSessions: () => registry.drain(), closeBrowsers: () => pool.close() };
+  const drain = { drainSessions: () => registry.drain(), closeBrowsers: () => closeAll(pool, users) };
   return {
     app,
     registry,
@@ -116,6 +122,7 @@ interface PartsGiven {
   readonly config: Config;
   readonly registry: SessionRegistry;
   readonly pool: BrowserPool;
+  readonly users: Users;
   readonly clock: Clock;
   readonly log: Log;
   readonly inspect: SessionParts['inspect'];
@@ -124,16 +131,33 @@ interface PartsGiven {
 }
 
 function sessionParts(given: PartsGiven): SessionParts {
-  const { config, registry, pool, clock, log, inspect, directory, onSession } = given;
+  const { config, registry, pool, users, clock, log, inspect, directory, onSession } = given;
   const logic = provideSession({
     find: (id) => registry.get(id),
     pool,
     isolation: config.isolation,
     delays: { ...config, resumeGrace: 0 },
     registerTools: (session, signal) => onSession?.(session, signal) ?? Promise.resolve(),
-    claim: ({ id, principal }, signal) => directory.claim({ sessionId: id, principal }, signal),
+    claim: async ({ id, principal }, signal) => {
+      // The token may have been revoked while the browser was opened.
+      if (!(await users.stillHolds(principal))) throw unauthorized({ wrong: true });
+      await directory.claim({ sessionId: id, principal }, signal);
+    },
   });
   return { logic, serverInfo: packageInfo, workspace: config.workspace, lease: config.lease, clock, log, inspect };
+}
+
+async function openPool(options: BrowserPoolOptions, users: Users): Promise<BrowserPool> {
+  try {
+    return await openBrowserPool(options);
+  } catch (error) {
+    await users.close();
+    throw error;
+  }
+}
+
+async function closeAll(pool: BrowserPool, users: Users): Promise<void> {
+  await Promise.all([pool.close(), users.close()]);
 }
 
 function toolSelector(catalogue: Catalogue, defaults: readonly string[]) {

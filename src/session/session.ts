@@ -38,6 +38,8 @@ export interface SessionRequest {
   readonly id: string;
   readonly principal: Principal;
   readonly toolSet: ToolSet;
+  /** The user's own browser, where the session uses that one. */
+  readonly browserUrl?: string;
   /** Absent for a warm session, which waits in `tools-registered` for one. */
   readonly channel: Channel;
 }
@@ -51,6 +53,7 @@ export class Session {
   readonly principal: Principal;
   readonly createdAt: Date;
   readonly lease: 'eager' | 'lazy';
+  readonly browserUrl: string | undefined;
   readonly actor: ActorRefFrom<SessionLogic>;
   readonly channel: Channel;
   readonly server: McpServer;
@@ -68,6 +71,7 @@ export class Session {
     this.principal = request.principal;
     this.channel = request.channel;
     this.lease = parts.lease;
+    this.browserUrl = request.browserUrl;
     this.createdAt = new Date(parts.clock.now());
     this.server = new McpServer(new SessionHost(this, parts, request.toolSet));
     this.actor = createActor(parts.logic, {

@@ -4,9 +4,7 @@ import type { ClosedBecause } from '../../machines/events.js';
 import { Refusal } from '../errors.js';
 import { shortId } from '../log.js';
 import { ownerKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
-import type { ToolSet } from '../tools/catalogue.js';
-import type { Channel } from './channel.js';
-import { closedRefusal, Session, type SessionParts } from './session.js';
+import { closedRefusal, Session, type SessionParts, type SessionRequest } from './session.js';
 
 /** How long, and of how many sessions, it is known that they existed. */
 const rememberedMs = 600_000;
@@ -44,7 +42,7 @@ export class SessionRegistry {
    * Opens a session and starts it; its channel is announced when the chart says so. Throws `too_many_sessions` or
    * `draining`, and then nothing was created.
    */
-  open(parts: SessionParts, request: { principal: Principal; toolSet: ToolSet; channel: Channel }): Session {
+  open(parts: SessionParts, request: Omit<SessionRequest, 'id'>): Session {
     if (this.#draining) throw new Refusal('draining', { retryAfterMs });
     this.#admit(request.principal);
     const session = new Session(parts, { ...request, id: randomBytes(16).toString('base64url') });
@@ -75,6 +73,13 @@ export class SessionRegistry {
   /** Sessions that are not closed, oldest first. */
   list(): Session[] {
     return [...this.#sessions.values()].filter((session) => session.state !== 'closed');
+  }
+
+  /** Closes every session that `isMeant`, in the operator's name. Resolves when all that they owned is released. */
+  async closeEach(isMeant: (session: Session) => boolean): Promise<void> {
+    const sessions = this.list().filter(isMeant);
+    for (const session of sessions) session.close('operator-closed');
+    await Promise.all(sessions.map((session) => session.ended));
   }
 
   /** Ends every session, each in its own way, and refuses new ones. Resolves when all are released. */

@@ -1,19 +1,17 @@
 import type { Request, Response } from 'express';
 import { Refusal } from '../errors.js';
 import { idOf, parseMessage } from '../mcp/protocol.js';
-import { principalOf } from '../tenancy/auth.js';
 import { sendRefusal } from './refuse.js';
 import { SseTransport } from './sse.js';
-import { credentialsOf, type TransportDeps } from './transport.js';
+import { admit, credentialsOf, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
-export function openStream({ registry, parts, authenticate, selectTools, clock }: TransportDeps) {
+export function openStream(deps: TransportDeps) {
+  const { registry, parts, clock } = deps;
   return async (request: Request, response: Response): Promise<void> => {
-    const credentials = credentialsOf(request);
-    const principal = principalOf(await authenticate(credentials));
-    const toolSet = selectTools(credentials.query.get('tools'));
+    const admitted = await admit(deps, credentialsOf(request));
     const channel = new SseTransport(response, { messagePath: `${request.baseUrl}/message`, clock });
-    const session = registry.open(parts, { principal, toolSet, channel });
+    const session = registry.open(parts, { ...admitted, channel });
     channel.onclose = () => session.detach(channel.closedBecause);
     channel.onmessage = (message) => session.receive(message);
     if (response.destroyed) session.detach('client-closed');
@@ -26,9 +24,10 @@ export function postMessage({ registry, authenticate }: TransportDeps) {
     const id = idOf(request.body);
     try {
       const credentials = credentialsOf(request);
+      const caller = await authenticate(credentials);
       const sessionId = credentials.query.get('sessionId') ?? '';
       if (sessionId === '') throw new Refusal('missing_session');
-      const session = registry.find(sessionId, await authenticate(credentials));
+      const session = registry.find(sessionId, caller);
       session.receive(parseMessage(request.body));
       response.writeHead(202).end('Accepted');
     } catch (error) {
