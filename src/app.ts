@@ -15,13 +15,15 @@ import type { TransportDeps } from './transport/transport.js';
 export interface AppDeps extends TransportDeps {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
+  /** Proxies whose X-Forwarded-For is believed. */
+  readonly trustProxy: readonly string[];
   /** Bytes. */
   readonly bodyLimit: number;
   readonly log: Log;
   /** Whether new clients are let in. */
   isReady(): boolean;
   /** The document of `GET /health`. */
-  health(): object;
+  health(): Promise<object>;
 }
 
 /** The routes of the contract, on an express app that nobody listens with yet: mount it, or hand it to a server. */
@@ -29,11 +31,12 @@ export function createApp(deps: AppDeps): Application {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
+  app.set('trust proxy', [...deps.trustProxy]);
   app.use(guardDoors(deps.allowedHosts, deps.allowedOrigins));
 
   route(app, '/sse', { get: [refuseHead, openStream(deps)] });
   route(app, '/message', { post: [readJson(deps.bodyLimit), postMessage(deps)] });
-  route(app, '/health', { get: [(_request, response) => void response.json(deps.health())] });
+  route(app, '/health', { get: [async (_request, response) => void response.json(await deps.health())] });
   route(app, '/ready', {
     get: [(_request, response) => void response.status(deps.isReady() ? 200 : 503).json({ ready: deps.isReady() })],
   });

@@ -7,29 +7,27 @@ import { SseTransport } from './sse.js';
 import { credentialsOf, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
-export function openStream({ registry, parts, authenticate, selectTools, clock }: TransportDeps) {
+export function openStream({ registry, parts, admit, selectTools, clock }: TransportDeps) {
   return async (request: Request, response: Response): Promise<void> => {
-    const credentials = credentialsOf(request);
-    const principal = principalOf(await authenticate(credentials));
-    const toolSet = selectTools(credentials.query.get('tools'));
+    const principal = principalOf(await admit(request, 'connection'));
+    const toolSet = selectTools(credentialsOf(request).query.get('tools'));
     const channel = new SseTransport(response, { messagePath: `${request.baseUrl}/message`, clock });
     const session = registry.open(parts, { principal, toolSet, channel });
     channel.onclose = () => session.detach(channel.closedBecause);
-    channel.onmessage = (message) => session.receive(message);
     if (response.destroyed) session.detach('client-closed');
   };
 }
 
-/** `POST /message?sessionId=`: hands one message to a session; 202, and the answer comes on the stream. */
-export function postMessage({ registry, authenticate }: TransportDeps) {
+/** `POST /message?sessionId=`: hands one message to a session; 202 once it is delivered, and the answer comes on the stream. */
+export function postMessage({ registry, admit }: TransportDeps) {
   return async (request: Request, response: Response): Promise<void> => {
     const id = idOf(request.body);
     try {
-      const credentials = credentialsOf(request);
-      const sessionId = credentials.query.get('sessionId') ?? '';
+      const caller = await admit(request, 'message');
+      const sessionId = credentialsOf(request).query.get('sessionId') ?? '';
       if (sessionId === '') throw new Refusal('missing_session');
-      const session = registry.find(sessionId, await authenticate(credentials));
-      session.receive(parseMessage(request.body));
+      const session = registry.find(sessionId, caller);
+      await session.receive(parseMessage(request.body));
       response.writeHead(202).end('Accepted');
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

@@ -5,6 +5,7 @@ import type { Channel } from '../session/channel.js';
 import type { SessionParts } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 import type { Authenticate, Credentials } from '../tenancy/auth.js';
+import type { Admit } from './admission.js';
 import type { ToolSet } from '../tools/catalogue.js';
 
 /**
@@ -22,6 +23,8 @@ export interface TransportDeps {
   readonly registry: SessionRegistry;
   readonly parts: SessionParts;
   readonly authenticate: Authenticate;
+  /** Asked before anything else of a request that opens a session or talks to one. */
+  readonly admit: Admit;
   /** The tools of `?tools=`, or the server's default without it. Throws a Refusal on an unknown group. */
   selectTools(groups: string | null): ToolSet;
   readonly clock: Clock;
