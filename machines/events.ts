@@ -14,6 +14,8 @@ export type ClosedBecause =
   | 'browser-failed'
   | 'browser-lost'
   | 'slow-client'
+  /** A warm session that no client came for in time, or whose browser was lost. */
+  | 'stale'
   | 'operator-closed'
   | 'server-draining';
 
@@ -37,8 +39,17 @@ export interface SettledRequest {
   readonly durationMs: number;
 }
 
+/** Whom a session serves. Nobody's name stands in it while the session is warm. */
+export interface SessionClient {
+  readonly issuer: string | null;
+  readonly user: string | null;
+  /** Whether a lost stream may be attached again. A legacy SSE stream cannot. */
+  readonly resumable: boolean;
+}
+
 export type SessionTransportEvent =
-  | { type: 'transport.attached' }
+  /** With `client` when a warm session is handed over: only then it is known whose it is. */
+  | { type: 'transport.attached'; client?: SessionClient }
   /** The client's stream is gone. */
   | { type: 'transport.detached'; because: 'client-closed' | 'slow-client' };
 

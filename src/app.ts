@@ -13,11 +13,13 @@ import type { TransportDeps } from './transport/transport.js';
 export interface AppDeps extends TransportDeps, ManagementDeps, Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
+  /** Proxies whose X-Forwarded-For is believed. */
+  readonly trustProxy: readonly string[];
   readonly log: Log;
   /** Whether new clients are let in. */
   isReady(): boolean;
   /** The document of `GET /health`. */
-  health(): Health;
+  health(): Promise<Health>;
 }
 
 /** What anybody may know of the server; the operator sees more. */
@@ -33,6 +35,7 @@ export function createApp(deps: AppDeps): Application {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
+  app.set('trust proxy', [...deps.trustProxy]);
   app.use(guardDoors(deps.allowedHosts, deps.allowedOrigins));
   const operator = operatorOnly(deps.isOperator);
 
@@ -67,8 +70,8 @@ const refuseHead: Handler = (request, response, next) => {
 };
 
 function showHealth({ health, isOperator }: AppDeps): Handler {
-  return ({ headers }, response) => {
-    const document = health();
+  return async ({ headers }, response) => {
+    const document = await health();
     const { status, version, uptime } = document;
     response.json(isOperator(headers) ? document : { status, version, uptime });
   };

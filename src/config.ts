@@ -1,4 +1,4 @@
-import { homedir, tmpdir } from 'node:os';
+import { homedir, tmpdir, totalmem } from 'node:os';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -28,6 +28,14 @@ const list = z
   .readonly();
 
 const webUrl = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
+const gibibyte = 1024 ** 3;
+
+/** A browser with a few pages takes half a gibibyte. A container may have less memory than its machine. */
+function defaultMaxBrowsers(): number {
+  const granted = process.constrainedMemory();
+  const memory = granted > 0 ? Math.min(granted, totalmem()) : totalmem();
+  return Math.max(2, Math.floor(memory / gibibyte));
+}
 
 const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];
 
@@ -103,8 +111,32 @@ export const options = z.strictObject({
     description:
       'what a session has of its own: a browser context, a process and profile, or (attach) the tabs of the attached browser. auto: a context until a tool needs a process',
   }),
+  prewarm: whole(0, 100)
+    .default(1)
+    .describe(
+      'sessions kept ready for the next client, each with a blank page (`--lease eager`, `--isolation auto` or `context`)',
+    ),
+  maxBrowsers: whole(1, 1000).prefault(defaultMaxBrowsers).meta({
+    shown: 'one for each GiB of memory, at least 2',
+    description: 'browser processes that are launched at once, the shared one included',
+  }),
+  browserQueue: whole(0, 1000).default(16).describe('sessions that may wait for a browser process; past it 429'),
   maxSessions: whole(1, 1e6).default(100).describe('sessions open at once; past it 429'),
   maxSessionsPerUser: whole(1, 1e6).default(20).describe('sessions one user may have open at once; past it 429'),
+  connectRate: whole(1, 1e9)
+    .default(6_000)
+    .describe('sessions that one user, and one address, may open in a minute; past it 429'),
+  requestRate: whole(1, 1e9).default(600_000).describe('messages that one user may send in a minute; past it 429'),
+  trustProxy: list
+    .default([])
+    .describe(
+      'proxies whose X-Forwarded-For is believed: addresses, networks, or `loopback`, `linklocal`, `uniquelocal`',
+    ),
+  onEarlyMessage: z
+    .enum(['reject', 'queue'])
+    .default('reject')
+    .describe('a message for a session that is not connected yet is refused as `not_ready`, or held until it is'),
+  queueLimit: whole(1, 256).default(32).describe('messages that one session may hold; past it 429'),
   setupTimeout: duration.prefault('30s').describe('how long a session may take to get ready'),
   initializeTimeout: duration
     .prefault('30s')

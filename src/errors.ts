@@ -140,8 +140,8 @@ export const catalogue = {
     status: 429,
     code: -32013,
     retryable: true,
-    when: 'too many requests of one session are in flight',
-    message: 'Too many requests of this session are in flight. Wait for an answer, then send again.',
+    when: 'too many messages of one session are in flight, or held until it is connected',
+    message: 'Too many messages of this session are waiting. Wait for an answer, then send again.',
   },
   too_many_sessions: {
     status: 429,
@@ -149,6 +149,21 @@ export const catalogue = {
     retryable: true,
     when: '--max-sessions or --max-sessions-per-user is reached; nothing was created',
     message: 'Too many sessions are open. Close one, or raise the limit that data.limit names.',
+  },
+  rate_limited: {
+    status: 429,
+    code: -32013,
+    retryable: true,
+    when: 'too many sessions opened or messages sent in a minute; `data.limit`; nothing was created or delivered',
+    message:
+      'Too many requests in a minute. Wait as long as Retry-After says, or raise the limit that data.limit names.',
+  },
+  browsers_busy: {
+    status: 429,
+    code: -32013,
+    retryable: true,
+    when: 'every browser process is taken, and --browser-queue sessions wait for one',
+    message: 'Every browser process is taken. Try again in a moment, or raise the limits that data.limit names.',
   },
   method_not_allowed: {
     status: 405,

@@ -6,7 +6,7 @@ import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { systemClock, type Clock } from './clock.js';
 import { ConfigError, defineConfig, type Config, type Options } from './config.js';
-import { Refusal } from './errors.js';
+import { messageOf, Refusal } from './errors.js';
 import { silentLog, type Log } from './log.js';
 import { createMetrics } from './metrics.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
@@ -16,9 +16,13 @@ import type { Session, SessionParts } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
 import { logTransitions } from './session/transitionLog.js';
+import { WarmSessions } from './session/warmSessions.js';
+import type { Authenticate } from './tenancy/auth.js';
 import { unauthorized } from './tenancy/bearer.js';
+import { RateLimits } from './tenancy/rateLimits.js';
 import { openTenancy } from './tenancy/tenancy.js';
 import type { Users } from './tenancy/users.js';
+import { createAdmission, trustedProxies, type Admit } from './transport/admission.js';
 import { compileCatalogue, UnknownGroupError, type Catalogue } from './tools/catalogue.js';
 import type { Tool } from './tools/defineTool.js';
 import { allTools } from './tools/index.js';
@@ -39,7 +43,10 @@ export interface OrchestratorOptions {
   readonly clock?: Clock;
   /** Where sessions are claimed. Default: this process alone. */
   readonly directory?: Directory;
-  /** Runs once for each session before it can be announced; a rejection closes the session. */
+  /**
+   * Runs once for each session before it can be announced; a rejection closes the session. It knows the session's client,
+   * so that with it no session is set up before there is one: `prewarm` is 0.
+   */
   readonly onSession?: (session: Session, signal: AbortSignal) => Promise<void>;
   /** Sees every observation, after the log and the metrics. */
   readonly observe?: (observation: Observation) => void;
@@ -49,9 +56,10 @@ export interface Orchestrator {
   /** The routes, to mount on an express app of one's own. */
   readonly app: Application;
   readonly registry: SessionRegistry;
-  /** Opens the port. Rejects if it cannot. */
+  /** Opens the port, then begins to keep warm sessions. Rejects if it cannot. */
   listen(): Promise<{ readonly url: string; readonly port: number }>;
-  health(): Health;
+  /** The document of `GET /health`. */
+  health(): Promise<Health>;
   /** Drains: the listener first, then the sessions, the browsers last; bounded. Idempotent. */
   close(): Promise<void>;
 }
@@ -66,7 +74,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const startedAt = clock.now();
   const metrics = createMetrics();
   const selectTools = toolSelector(compileCatalogue(given.tools ?? allTools), config.tools);
-  const registry = new SessionRegistry(config);
+  const registry = new SessionRegistry(config, clock);
   const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
   const inspect = createObserver(clock, folds);
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
@@ -75,13 +83,14 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...given.search }, users));
   const { directory = memoryDirectory, onSession } = given;
   const parts = sessionParts({ config, registry, pool, users, clock, log, inspect, directory, onSession });
+  const warm = new WarmSessions({ registry, parts, clock, count: onSession ? 0 : warmCount(config) });
   let server: ListeningServer | undefined;
 
-  const health = () => ({
+  const health = async () => ({
     status: 'ok',
     version: packageInfo.version,
-    sessions: countSessions(registry.list()),
-    browsers: pool.health(),
+    sessions: { ...countSessions(registry.list()), warm: registry.warm().length },
+    browsers: { ...pool.health(), memoryBytes: await pool.memory() },
     performance: metrics.performance(),
     uptime: (clock.now() - startedAt) / 1000,
   });
@@ -90,25 +99,29 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     registry,
     parts,
     ...tenancy,
+    admit: admission(config, tenancy.authenticate),
     selectTools,
     probeBrowser: (url) => probeBrowser({ url, resolve, signal: new AbortController().signal }),
     clock,
     log,
     allowedHosts: config.allowedHosts,
     allowedOrigins: config.allowedOrigins,
+    trustProxy: config.trustProxy,
     bodyLimit: config.bodyLimit,
     isReady: () => server === undefined || server.state() === 'listening',
     health,
   });
 
-  const drain = { drainSessions: () => registry.drain(), closeBrowsers: () => closeAll(pool, users) };
+  const drain = { drainSessions: () => warm.drain(), closeBrowsers: () => closeAll(pool, users) };
   return {
     app,
     registry,
     health,
-    listen: () => {
+    listen: async () => {
       server ??= startServer({ app, config, clock, inspect, ...drain });
-      return server.opened;
+      const address = await server.opened;
+      warm.start();
+      return address;
     },
     close: async () => {
       if (server) return server.drain();
@@ -144,7 +157,23 @@ function sessionParts(given: PartsGiven): SessionParts {
       await directory.claim({ sessionId: id, principal }, signal);
     },
   });
-  return { logic, serverInfo: packageInfo, workspace: config.workspace, lease: config.lease, clock, log, inspect };
+  const { workspace, lease, onEarlyMessage } = config;
+  const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
+  return { logic, serverInfo: packageInfo, workspace, lease, queueLimit, clock, log, inspect };
+}
+
+/** Only a session that begins in a context of the shared browser can be set up for anybody. */
+function warmCount({ lease, isolation, prewarm }: Config): number {
+  return lease === 'eager' && (isolation === 'auto' || isolation === 'context') ? prewarm : 0;
+}
+
+function admission(config: Config, authenticate: Authenticate): Admit {
+  try {
+    const isTrusted = trustedProxies(config.trustProxy);
+    return createAdmission({ authenticate, isTrusted, limits: new RateLimits(config) });
+  } catch (error) {
+    throw new ConfigError(`--trust-proxy: ${messageOf(error)}. Allowed: addresses and networks.`, { cause: error });
+  }
 }
 
 async function openPool(options: BrowserPoolOptions, users: Users): Promise<BrowserPool> {

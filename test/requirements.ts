@@ -13,7 +13,7 @@ export const requirements: readonly Requirement[] = [
   { id: 'S2', text: 'A session is announced exactly once for each transport that is attached.' },
   {
     id: 'S3',
-    text: 'A message is delivered only in connected or active. Earlier it is refused as not_ready, later as closed; not_ready, closed and unknown are never mistaken for one another.',
+    text: 'A message is delivered only in connected or active. Earlier it is held within a bound or refused as not_ready, later as closed; not_ready, closed and unknown are never mistaken for one another.',
   },
   {
     id: 'S4',
@@ -42,6 +42,18 @@ export const requirements: readonly Requirement[] = [
   { id: 'C-TIMEOUTS', text: 'Sessions that nobody uses are closed; one with a call in flight is not.' },
   { id: 'C-EXAMPLE', text: 'What README shows of finding and mending a bug is what happens.' },
   { id: 'C-PACKAGE', text: 'The package, installed into an empty folder, serves.' },
+  {
+    id: 'C-ADMISSION',
+    text: 'Who connects or asks too often, or finds everything taken, hears 429 and when to come back; nothing is created.',
+  },
+  {
+    id: 'C-BROWSERS',
+    text: 'There are never more browser processes than allowed; who waits for one hears its place in the queue, which is bounded.',
+  },
+  {
+    id: 'C-WARM',
+    text: 'Sessions wait for clients, ready and found by nobody; they are checked as they are handed over, and replaced.',
+  },
   { id: 'C-STORM', text: '1,500 sessions come and go, 64 at a time, without a failure and without a trace.' },
   { id: 'C-CONFIG', text: 'Flag, then environment, then file, then default; what is wrong is named in one line.' },
   {

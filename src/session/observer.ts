@@ -56,7 +56,10 @@ export function createObserver(clock: Clock, folds: readonly Fold[]) {
     if (event.actorRef.sessionId !== event.rootId) return;
     const actor = idOf(event.actorRef);
     const track = tracks.get(event.actorRef);
-    if (event.type === '@xstate.snapshot') {
+    if (track && event.type === '@xstate.microstep' && isUnexpected(event)) {
+      tell({ kind: 'unexpected', machine: track.machine, actor, state: track.state, cause: event.event.type });
+    } else if (event.type === '@xstate.snapshot' || event.type === '@xstate.microstep') {
+      // A state that is left in the step that enters it is seen in the microstep only.
       const snapshot = event.snapshot;
       if (!isMachineSnapshot(snapshot)) return;
       const to = topLevel(snapshot.value);
@@ -82,8 +85,6 @@ export function createObserver(clock: Clock, folds: readonly Fold[]) {
       });
     } else if (track && event.type === '@xstate.event') {
       tell({ kind: 'event', machine: track.machine, actor, state: track.state, event: event.event });
-    } else if (track && event.type === '@xstate.microstep' && isUnexpected(event)) {
-      tell({ kind: 'unexpected', machine: track.machine, actor, state: track.state, cause: event.event.type });
     }
   };
 }

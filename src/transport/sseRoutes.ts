@@ -3,32 +3,30 @@ import { Refusal } from '../errors.js';
 import { idOf, parseMessage } from '../mcp/protocol.js';
 import { sendRefusal } from './refuse.js';
 import { SseTransport } from './sse.js';
-import { admit, credentialsOf, type TransportDeps } from './transport.js';
+import { askedOf, credentialsOf, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
 export function openStream(deps: TransportDeps) {
   const { registry, parts, clock } = deps;
   return async (request: Request, response: Response): Promise<void> => {
-    const admitted = await admit(deps, credentialsOf(request));
+    const asked = await askedOf(deps, request);
     const channel = new SseTransport(response, { messagePath: `${request.baseUrl}/message`, clock });
-    const session = registry.open(parts, { ...admitted, channel });
+    const session = registry.open(parts, { ...asked, channel });
     channel.onclose = () => session.detach(channel.closedBecause);
-    channel.onmessage = (message) => session.receive(message);
     if (response.destroyed) session.detach('client-closed');
   };
 }
 
-/** `POST /message?sessionId=`: hands one message to a session; 202, and the answer comes on the stream. */
-export function postMessage({ registry, authenticate }: TransportDeps) {
+/** `POST /message?sessionId=`: hands one message to a session; 202 once it is delivered, and the answer comes on the stream. */
+export function postMessage({ registry, admit }: TransportDeps) {
   return async (request: Request, response: Response): Promise<void> => {
     const id = idOf(request.body);
     try {
-      const credentials = credentialsOf(request);
-      const caller = await authenticate(credentials);
-      const sessionId = credentials.query.get('sessionId') ?? '';
+      const caller = await admit(request, 'message');
+      const sessionId = credentialsOf(request).query.get('sessionId') ?? '';
       if (sessionId === '') throw new Refusal('missing_session');
       const session = registry.find(sessionId, caller);
-      session.receive(parseMessage(request.body));
+      await session.receive(parseMessage(request.body));
       response.writeHead(202).end('Accepted');
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

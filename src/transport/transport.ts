@@ -4,8 +4,9 @@ import type { Clock } from '../clock.js';
 import type { Channel } from '../session/channel.js';
 import type { SessionParts, SessionRequest } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
-import { principalOf, type Authenticate, type Credentials } from '../tenancy/auth.js';
+import { principalOf, type Credentials } from '../tenancy/auth.js';
 import type { ChooseBrowser } from '../tenancy/ownBrowser.js';
+import type { Admit } from './admission.js';
 import type { ToolSet } from '../tools/catalogue.js';
 
 /**
@@ -22,7 +23,8 @@ export interface SessionTransport extends Transport, Channel {}
 export interface TransportDeps {
   readonly registry: SessionRegistry;
   readonly parts: SessionParts;
-  readonly authenticate: Authenticate;
+  /** Asked before anything else of a request that opens a session or talks to one. */
+  readonly admit: Admit;
   /** The tools of `?tools=`, or the server's default without it. Throws a Refusal on an unknown group. */
   selectTools(groups: string | null): ToolSet;
   /** The browser of `?browser=`, or the user's own without it; undefined is the server's. Throws a Refusal. */
@@ -34,13 +36,14 @@ export interface TransportDeps {
  * Everything that a new session is opened with but its channel: for whom, with which tools, in whose browser. The one way
  * in, for every transport. Throws a Refusal, and then nothing was opened.
  */
-export async function admit(
-  { authenticate, selectTools, chooseBrowser }: TransportDeps,
-  credentials: Credentials,
-): Promise<Omit<SessionRequest, 'id' | 'channel'>> {
-  const principal = principalOf(await authenticate(credentials));
-  const toolSet = selectTools(credentials.query.get('tools'));
-  const browserUrl = await chooseBrowser(principal, credentials.query.get('browser'));
+export async function askedOf(
+  { admit, selectTools, chooseBrowser }: TransportDeps,
+  request: IncomingMessage,
+): Promise<Omit<SessionRequest, 'channel'>> {
+  const principal = principalOf(await admit(request, 'connection'));
+  const { query } = credentialsOf(request);
+  const toolSet = selectTools(query.get('tools'));
+  const browserUrl = await chooseBrowser(principal, query.get('browser'));
   return { principal, toolSet, ...(browserUrl !== undefined && { browserUrl }) };
 }
 

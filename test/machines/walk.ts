@@ -11,6 +11,10 @@ const samples: Readonly<Record<string, readonly AnyEventObject[]>> = {
     { type: 'message.received', kind: 'request' },
     { type: 'message.received', kind: 'notification' },
   ],
+  'transport.attached': [
+    { type: 'transport.attached' },
+    { type: 'transport.attached', client: { issuer: 'local', user: 'bob', resumable: false } },
+  ],
   'transport.detached': [{ type: 'transport.detached', because: 'slow-client' }],
   'session.close': [{ type: 'session.close', because: 'operator-closed' }],
   'browser.failed': [{ type: 'browser.failed', failure }],
@@ -33,7 +37,7 @@ export interface Walkable {
 
 const session = { id: 'a', issuer: 'local', user: 'alice' };
 const sessionInputs = (['eager', 'lazy'] as const).flatMap((lease) =>
-  [true, false].map((resumable) => ({ ...session, lease, resumable })),
+  [true, false].map((resumable) => ({ ...session, lease, resumable, queueLimit: resumable ? 1 : 0 })),
 );
 
 const walkable: Readonly<Record<string, Pick<Walkable, 'machine' | 'inputs'>>> = {

@@ -6,12 +6,18 @@ import type { BrowserObserver, BrowserState, Connect, Supervise, SupervisedBrows
 import { findExecutable, type BrowserSearch } from '../process/executable.js';
 import { findLeftovers, openRunFolder, removeLeftovers, type RunFolder } from '../process/janitor.js';
 import { launchBrowser } from '../process/launch.js';
+import { residentMemory } from '../process/memory.js';
 import type { BrowserHealth, BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from './lease.js';
 import { createLedger, type Ledger } from './ledger.js';
+import { Places } from './places.js';
+import type { Queue } from './queuedWork.js';
 import { SessionLease, type Host } from './sessionLease.js';
 
 export interface BrowserPoolOptions extends BrowserSearch {
-  readonly config: Pick<Config, 'browser' | 'browserUrl' | 'executablePath' | 'headless'>;
+  readonly config: Pick<
+    Config,
+    'browser' | 'browserUrl' | 'executablePath' | 'headless' | 'isolation' | 'maxBrowsers' | 'browserQueue'
+  >;
   /** Runs the life of each browser; see `Supervise`. */
   readonly supervise: Supervise;
   /** Checks where users' own browsers are; see `AttachOptions`. */
@@ -48,6 +54,9 @@ export class Pool implements BrowserPool {
   readonly #cleared: Promise<void>;
   readonly #browsers = new Set<SupervisedBrowser>();
   readonly #leases = new Set<SessionLease>();
+  readonly #places: Places;
+  /** Of the processes that run. */
+  readonly #pids = new Set<number>();
   /** Users' own browsers by their endpoints, for as long as a lease takes part in them. */
   readonly #attached = new Map<string, SharedBrowser>();
   #shared: SharedBrowser | undefined;
@@ -56,6 +65,8 @@ export class Pool implements BrowserPool {
   constructor(options: BrowserPoolOptions, runFolder: RunFolder | undefined, cleared: Promise<void>) {
     this.#options = options;
     this.#runFolder = runFolder;
+    const { isolation, maxBrowsers, browserQueue } = options.config;
+    this.#places = new Places({ maxBrowsers, browserQueue, shared: isolation === 'process' ? 0 : 1 });
     // What other servers left is no reason to fail: the next start tries again.
     this.#cleared = cleared.catch(() => undefined);
   }
@@ -69,7 +80,7 @@ export class Pool implements BrowserPool {
       mode: endpoint === undefined ? this.#options.config.browser : 'attach',
       joinShared: (observer) =>
         endpoint === undefined ? this.#joinShared(observer) : this.#joinAttached(endpoint, observer),
-      startProcess: (observer) => this.#startProcess(observer),
+      startProcess: (observer, queue) => this.#startProcess(observer, queue),
       onReleased: () => this.#leases.delete(lease),
     });
     this.#leases.add(lease);
@@ -91,7 +102,12 @@ export class Pool implements BrowserPool {
       lost: count('lost'),
       failed: count('failed'),
       contexts: this.ledger.contexts.opened - this.ledger.contexts.closed,
+      queued: this.#places.waiting,
     };
+  }
+
+  memory(): Promise<number | null> {
+    return residentMemory(this.#pids);
   }
 
   async close(): Promise<void> {
@@ -153,13 +169,15 @@ export class Pool implements BrowserPool {
     return { browser: this.#start(mode, connect, observer), observers };
   }
 
-  #startProcess(observer: BrowserObserver): Host {
+  async #startProcess(observer: BrowserObserver, queue: Queue): Promise<Host> {
+    const place = await this.#places.take(queue);
     const browser = this.#start(this.#options.config.browser, (signal) => this.#connect(signal), observer);
     return {
       browser,
       leave: async () => {
         await browser.close();
         this.#browsers.delete(browser);
+        place.leave();
       },
     };
   }
@@ -178,6 +196,13 @@ export class Pool implements BrowserPool {
     if (this.#runFolder === undefined) throw new Error('A pool that launches browsers has a run folder.');
     const { executablePath: named, headless } = config;
     const executablePath = await findExecutable({ executablePath: named, chromePath, searchPath });
-    return launchBrowser({ executablePath, folder: this.#runFolder.nextBrowserFolder(), headless, signal, ledger });
+    const folder = this.#runFolder.nextBrowserFolder();
+    const connection = await launchBrowser({ executablePath, folder, headless, signal, ledger });
+    const { pid } = connection;
+    if (pid !== undefined) {
+      this.#pids.add(pid);
+      void connection.gone.then(() => this.#pids.delete(pid));
+    }
+    return connection;
   }
 }
