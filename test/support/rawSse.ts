@@ -1,6 +1,6 @@
 import { request, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
-import { postJson, type Reply } from './http.js';
+import { postJson, postText, type Reply } from './http.js';
 
 export interface SseEvent {
   readonly event: string;
@@ -100,6 +100,11 @@ export class RawSse {
   post(message: unknown, headers: OutgoingHttpHeaders = {}): Promise<Reply> {
     if (this.endpoint === undefined) throw new Error('Not announced yet.');
     return postJson(new URL(this.endpoint, this.#url).href, message, headers);
+  }
+
+  /** Posts a body as it is. */
+  postText(body: string): Promise<Reply> {
+    return postText(new URL(this.endpoint ?? '/', this.#url).href, body);
   }
 
   /** Posts a request and resolves with its answer on the stream. */
