@@ -3,6 +3,7 @@ import { createApp } from './app.js';
 import { openBrowserPool } from './browser/lease/pool.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
+import { MemoryEventLog, type EventLog } from './cluster/eventLog.js';
 import { systemClock, type Clock } from './clock.js';
 import { ConfigError, defineConfig, type Config, type Options } from './config.js';
 import { Refusal } from './errors.js';
@@ -36,6 +37,8 @@ export interface OrchestratorOptions {
   readonly clock?: Clock;
   /** Where sessions are claimed. Default: this process alone. */
   readonly directory?: Directory;
+  /** Where the streams of Streamable HTTP are written down, to be resumed. Default: the memory of this process. */
+  readonly eventLog?: EventLog;
   /** Runs once for each session before it can be announced; a rejection closes the session. */
   readonly onSession?: (session: Session, signal: AbortSignal) => Promise<void>;
   /** Sees every observation, after the log and the metrics. */
@@ -87,6 +90,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     authenticate: authenticateNone,
     selectTools,
     clock,
+    eventLog: given.eventLog ?? new MemoryEventLog(),
     log,
     allowedHosts: config.allowedHosts,
     allowedOrigins: config.allowedOrigins,
@@ -129,7 +133,7 @@ function sessionParts(given: PartsGiven): SessionParts {
     find: (id) => registry.get(id),
     pool,
     isolation: config.isolation,
-    delays: { ...config, resumeGrace: 0 },
+    delays: config,
     registerTools: (session, signal) => onSession?.(session, signal) ?? Promise.resolve(),
     claim: ({ id, principal }, signal) => directory.claim({ sessionId: id, principal }, signal),
   });

@@ -17,7 +17,9 @@ function open(url: string): ContractClient {
     get messages() {
       return stream.messages;
     },
-    send: async (message) => void (await stream.post(message)),
+    send: async (message) => {
+      await stream.post(message);
+    },
     answer: (id) => stream.answer(id),
     refusal: async (body) => (await stream.postText(body)).json,
     leave: () => stream.hangUp(),
