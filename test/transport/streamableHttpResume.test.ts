@@ -52,6 +52,12 @@ function expectRefusal(reply: Reply, reason: Reason): void {
   ]);
 }
 
+/** Resolves when the server has noticed that nobody listens. */
+const detached = (session: Session) =>
+  new Promise<void>((resolve) => {
+    session.actor.subscribe((snapshot) => snapshot.matches({ active: 'detached' }) && resolve());
+  });
+
 const resume = (client: RawMcp, id: string): Promise<Reply> => client.get({ 'last-event-id': id });
 
 test('[C-RESUME] the answer to a call whose stream was lost is there for the client that comes back', () =>
@@ -124,7 +130,8 @@ test('[C-RESUME][S10] a gap is told with 410, and one who begins anew hears that
     const first = await client.listen();
     session.server.log('info', 0);
     await first.when(({ messages }) => messages.length === 1);
-    await first.hangUp();
+    const noticed = detached(session);
+    await Promise.all([first.hangUp(), noticed]);
     for (let n = 1; n <= 5; n += 1) session.server.log('info', n);
     expectRefusal(await resume(client, lastId(first)), 'gap');
     const second = await client.listen();
