@@ -50,7 +50,7 @@ export class SseWriter {
     return this.#state;
   }
 
-  /** Writes the head. */
+  /** Writes the head, which leaves with the first event: a client that has one has the other. */
   open(headers: Readonly<Record<string, string>> = {}): void {
     if (this.#state !== 'silent') return;
     this.#state = 'open';
@@ -61,8 +61,12 @@ export class SseWriter {
       'x-accel-buffering': 'no',
       ...headers,
     });
-    this.#response.flushHeaders();
     this.#armKeepAlive();
+  }
+
+  /** Lets the head leave if there is no event to take it along. */
+  flush(): void {
+    if (this.#state === 'open') this.#response.flushHeaders();
   }
 
   write(event: SseEvent): void {

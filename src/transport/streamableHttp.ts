@@ -140,10 +140,10 @@ export class StreamableHttpTransport implements SessionTransport {
    * Goes on with the stream of an event that the client has. `over`: every answer on it was sent, the client has them all.
    * Rejects with `unknown_event`, also for an id of another session, or `gap`.
    */
-  async resume(writer: SseWriter, lastEventId: string): Promise<'attached' | 'over'> {
+  async resume(writer: SseWriter, lastEventId: string, primed: boolean): Promise<'attached' | 'over'> {
     const stream = this.#streams.get(parseEventId(lastEventId)?.streamId ?? '');
     if (stream === undefined) throw new Refusal('unknown_event');
-    return this.#attach(stream, writer, { primed: false, lastEventId, isVital: stream === this.#standalone });
+    return this.#attach(stream, writer, { primed, lastEventId, isVital: stream === this.#standalone });
   }
 
   /**

@@ -48,9 +48,10 @@ export function listenToSession(deps: StreamableHttpDeps) {
     const { session, channel } = findOpen(deps, caller, request);
     const writer = new SseWriter(response, deps);
     const lastEventId = request.get('last-event-id') ?? '';
-    if (lastEventId === '') await channel.listen(writer, isPrimed(revisionOf(request, session)));
+    const primed = isPrimed(revisionOf(request, session));
+    if (lastEventId === '') await channel.listen(writer, primed);
     // 204 tells an event source not to come again (HTML, server-sent events).
-    else if ((await channel.resume(writer, lastEventId)) === 'over') response.writeHead(204).end();
+    else if ((await channel.resume(writer, lastEventId, primed)) === 'over') response.writeHead(204).end();
   };
 }
 

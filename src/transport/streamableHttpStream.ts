@@ -84,7 +84,8 @@ export class ResumableStream {
       writer.open(head);
       if (!isWhole) writer.write({ event: 'message', data: lostNotice });
       for (const { id, data } of messages) this.#write(id, data);
-      if (primed && messages.length === 0 && lastEventId === undefined) await this.#append('');
+      if (primed && messages.length === 0) await this.#prime(writer, lastEventId);
+      writer.flush();
       if (this.#isFinished) this.#end();
       return 'attached';
     });
@@ -116,6 +117,12 @@ export class ResumableStream {
     const done = this.#turn.then(work);
     this.#turn = done.catch(() => undefined);
     return done;
+  }
+
+  /** A client that loses this socket too comes back with the last id that it got on it, and on no other. */
+  async #prime(writer: SseWriter, lastEventId: string | undefined): Promise<void> {
+    if (lastEventId === undefined) await this.#append('');
+    else writer.write({ id: lastEventId, data: '' });
   }
 
   async #append(data: string): Promise<void> {

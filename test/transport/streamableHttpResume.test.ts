@@ -18,7 +18,7 @@ interface Given {
 }
 
 async function withSession(
-  { log = new MemoryEventLog(), ...given }: ServeOptions & { log?: MemoryEventLog },
+  { log = new MemoryEventLog(), ...given }: Omit<ServeOptions, 'log'> & { readonly log?: MemoryEventLog },
   run: (given: Given) => Promise<void>,
 ): Promise<void> {
   const tools = new TestTools();
