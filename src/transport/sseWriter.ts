@@ -39,6 +39,8 @@ export class SseWriter {
 
   constructor(response: ServerResponse, options: SseWriterOptions) {
     this.#response = response;
+    // Gone before it got here: nobody will say so any more.
+    if (response.destroyed) this.#state = 'closed';
     this.#options = { keepAliveMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, farewellMs: 5_000, ...options };
     response.on('close', this.#gone);
     // An answer that waits for an earlier one on its connection (pipelining) never hears of its end.

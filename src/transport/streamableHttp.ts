@@ -4,7 +4,7 @@ import { parseEventId, type EventLog } from '../cluster/eventLog.js';
 import { messageOf, Refusal } from '../errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
-import type { SseWriter } from './sseWriter.js';
+import type { SseWriter, StreamEnd } from './sseWriter.js';
 import { ResumableStream, type Attaching } from './streamableHttpStream.js';
 import type { SessionTransport } from './transport.js';
 
@@ -182,13 +182,15 @@ export class StreamableHttpTransport implements SessionTransport {
     this.contact();
     this.#sockets.add(writer);
     writer.onerror = this.#failed;
-    writer.onclose = (because) => {
+    const left = (because: StreamEnd): void => {
       this.#sockets.delete(writer);
       if (isVital && because !== 'ended') this.#presence = 'leaving';
       if (this.#presence !== 'leaving' || this.#sockets.size > 0) return;
       this.#presence = 'absent';
       this.onabsent?.(because === 'slow-client' ? because : 'client-closed');
     };
+    writer.onclose = left;
+    if (writer.state === 'closed') left('client-closed');
     const outcome = await stream.attach(writer, attaching).catch((error: unknown) => {
       this.#letGo(writer);
       throw error;

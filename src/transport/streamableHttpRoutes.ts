@@ -81,6 +81,7 @@ async function openSession(
   writer.onclose = leave;
   channel.onabsent = (because) => session.detach(because);
   channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
+  channel.onerror = ({ message: error }) => parts.log.warn('stream failed', { session: session.id.slice(0, 8), error });
   channel.onmessage = (received) => session.receive(received);
   if (response.destroyed) leave();
   await channel.ready;

@@ -77,7 +77,9 @@ test('[C-RESUME] the official client whose wire is cut gets its answer and every
     let [tokens, look] = [0, (): void => undefined];
     const until = (holds: () => boolean) =>
       new Promise<void>((resolve) => {
-        look = () => void (holds() && resolve());
+        look = () => {
+          if (holds()) resolve();
+        };
         look();
       });
     client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => {

@@ -1,6 +1,11 @@
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { MemoryEventLog, type StreamAddress } from '../../src/cluster/eventLog.js';
 import { catalogue, type Reason } from '../../src/errors.js';
 import type { Session } from '../../src/session/session.js';
+import { SseWriter } from '../../src/transport/sseWriter.js';
+import { StreamableHttpTransport } from '../../src/transport/streamableHttp.js';
 import { nextTurn } from '../support/gate.js';
 import type { Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
@@ -203,6 +208,29 @@ test('[S7] a session that has ended writes nothing more, and its events are gone
     expect([saidOn(listening), log.size]).toEqual([['last'], 0]);
     expectRefusal(await resume(client, lastId(listening)), 'closed');
   }));
+
+test('[S5][C-DETACH] a GET whose client hung up before it was looked at leaves no socket and no timer behind', async () => {
+  const clock = new ManualClock();
+  const eventLog = new MemoryEventLog();
+  const channel = new StreamableHttpTransport({ clock, eventLog });
+  const absences: string[] = [];
+  channel.onabsent = (because) => absences.push(because);
+  channel.announce('an-id');
+  let late: Promise<void> = Promise.resolve();
+  const http = createServer((_request, response) => {
+    late = once(response, 'close').then(() => channel.listen(new SseWriter(response, { clock }), true));
+    client.destroy();
+  });
+  await once(http.listen(0, '127.0.0.1'), 'listening');
+  const client = request({ port: (http.address() as AddressInfo).port, host: '127.0.0.1' });
+  client.on('error', () => undefined);
+  client.end();
+  await once(client, 'close');
+  await once(http.close(), 'close');
+  await late;
+  expect([absences, clock.pending]).toEqual([['client-closed'], 0]);
+  await channel.close();
+});
 
 /** Numbers from 0 up to 1 that are the same for the same seed (mulberry32). */
 function randomFrom(seed: number): () => number {
