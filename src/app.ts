@@ -8,9 +8,14 @@ import type { Tenancy } from './tenancy/tenancy.js';
 import { guardDoors } from './transport/doors.js';
 import { sendRefusal } from './transport/refuse.js';
 import { openStream, postMessage } from './transport/sseRoutes.js';
-import type { TransportDeps } from './transport/transport.js';
+import {
+  leaveSession,
+  listenToSession,
+  postToSession,
+  type StreamableHttpDeps,
+} from './transport/streamableHttpRoutes.js';
 
-export interface AppDeps extends TransportDeps, ManagementDeps, Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
+export interface AppDeps extends StreamableHttpDeps, ManagementDeps, Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   /** Proxies whose X-Forwarded-For is believed. */
@@ -39,8 +44,13 @@ export function createApp(deps: AppDeps): Application {
   app.use(guardDoors(deps.allowedHosts, deps.allowedOrigins));
   const operator = operatorOnly(deps.isOperator);
 
-  route(app, '/sse', { get: [refuseHead, openStream(deps)] });
+  route(app, '/sse', { get: [refuseHead('GET'), openStream(deps)] });
   route(app, '/message', { post: [readJson(deps.bodyLimit), postMessage(deps)] });
+  route(app, '/mcp', {
+    get: [refuseHead('GET, POST, DELETE'), listenToSession(deps)],
+    post: [readJson(deps.bodyLimit), postToSession(deps)],
+    delete: [leaveSession(deps)],
+  });
   route(app, '/health', { get: [showHealth(deps)] });
   route(app, '/ready', {
     get: [(_request, response) => void response.status(deps.isReady() ? 200 : 503).json({ ready: deps.isReady() })],
@@ -60,14 +70,16 @@ export function createApp(deps: AppDeps): Application {
 }
 
 /** Express gives HEAD to the handlers of GET. A stream has no head of its own: asking for it would open a session. */
-const refuseHead: Handler = (request, response, next) => {
-  if (request.method !== 'HEAD') {
-    next();
-    return;
-  }
-  response.setHeader('allow', 'GET');
-  throw new Refusal('method_not_allowed');
-};
+const refuseHead =
+  (allow: string): Handler =>
+  (request, response, next) => {
+    if (request.method !== 'HEAD') {
+      next();
+      return;
+    }
+    response.setHeader('allow', allow);
+    throw new Refusal('method_not_allowed');
+  };
 
 function showHealth({ health, isOperator }: AppDeps): Handler {
   return async ({ headers }, response) => {

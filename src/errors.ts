@@ -29,7 +29,22 @@ export const catalogue = {
     code: -32600,
     retryable: false,
     when: 'no session id in the request',
-    message: 'No session id. Open GET /sse and post to the address its endpoint event names.',
+    message:
+      'No session id. Open GET /sse and post to the address its endpoint event names, or send initialize to POST /mcp and its Mcp-Session-Id with every request.',
+  },
+  unknown_event: {
+    status: 400,
+    code: -32600,
+    retryable: false,
+    when: 'Last-Event-ID is of no stream that this session has, or has any more',
+    message: 'This Last-Event-ID is of no stream that this session has, or has any more. Send GET without it.',
+  },
+  unsupported_version: {
+    status: 400,
+    code: -32600,
+    retryable: false,
+    when: 'MCP-Protocol-Version names a revision that is not spoken',
+    message: 'This MCP-Protocol-Version is not spoken. Send the one that initialize was answered with.',
   },
   parse_error: {
     status: 400,
@@ -78,7 +93,7 @@ export const catalogue = {
     code: -32600,
     retryable: false,
     when: 'no such route',
-    message: 'No such route. MCP clients open GET /sse; see GET /health for the state of the server.',
+    message: 'No such route. MCP clients open GET /sse or POST /mcp; see GET /health for the state of the server.',
   },
   forbidden_address: {
     status: 403,
@@ -120,14 +135,14 @@ export const catalogue = {
     code: -32001,
     retryable: false,
     when: "the session never existed, or is somebody else's",
-    message: 'Unknown session. Open a new one with GET /sse.',
+    message: 'Unknown session. Open a new one with GET /sse or POST /mcp.',
   },
   closed: {
     status: 404,
     code: -32001,
     retryable: false,
     when: 'the session existed and has ended; `data.closedBecause` says why, for ten minutes',
-    message: 'This session has ended. Open a new one with GET /sse.',
+    message: 'This session has ended. Open a new one with GET /sse or POST /mcp.',
   },
   not_ready: {
     status: 503,
@@ -171,6 +186,20 @@ export const catalogue = {
     retryable: false,
     when: 'the route exists, but not with this verb',
     message: 'This route does not take this verb. See the Allow header.',
+  },
+  not_acceptable: {
+    status: 406,
+    code: -32600,
+    retryable: false,
+    when: 'the Accept header lacks a type that the answer may have',
+    message: 'The Accept header lacks a type that the answer may have.',
+  },
+  gap: {
+    status: 410,
+    code: -32015,
+    retryable: false,
+    when: 'events after Last-Event-ID are no longer kept: they are lost, and none is skipped silently',
+    message: 'Events after this Last-Event-ID are no longer kept. Send GET without it to go on from now.',
   },
   too_large: {
     status: 413,

@@ -4,6 +4,7 @@ import { probeBrowser } from './browser/process/attach.js';
 import { openBrowserPool, type BrowserPoolOptions } from './browser/lease/pool.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
+import { MemoryEventLog, type EventLog } from './cluster/eventLog.js';
 import { systemClock, type Clock } from './clock.js';
 import { ConfigError, defineConfig, type Config, type Options } from './config.js';
 import { messageOf, Refusal } from './errors.js';
@@ -43,6 +44,8 @@ export interface OrchestratorOptions {
   readonly clock?: Clock;
   /** Where sessions are claimed. Default: this process alone. */
   readonly directory?: Directory;
+  /** Where the streams of Streamable HTTP are written down, to be resumed. Default: the memory of this process. */
+  readonly eventLog?: EventLog;
   /**
    * Runs once for each session before it can be announced; a rejection closes the session. It knows the session's client,
    * so that with it no session is set up before there is one: `prewarm` is 0.
@@ -103,6 +106,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     selectTools,
     probeBrowser: (url) => probeBrowser({ url, resolve, signal: new AbortController().signal }),
     clock,
+    eventLog: given.eventLog ?? new MemoryEventLog(),
     log,
     allowedHosts: config.allowedHosts,
     allowedOrigins: config.allowedOrigins,
@@ -149,7 +153,7 @@ function sessionParts(given: PartsGiven): SessionParts {
     find: (id) => registry.get(id),
     pool,
     isolation: config.isolation,
-    delays: { ...config, resumeGrace: 0 },
+    delays: config,
     registerTools: (session, signal) => onSession?.(session, signal) ?? Promise.resolve(),
     claim: async ({ id, principal }, signal) => {
       // The token may have been revoked while the browser was opened.

@@ -1,4 +1,4 @@
-import { createActor, type ActorRefFrom, type InspectionEvent } from 'xstate';
+import { createActor, type ActorRefFrom, type InspectionEvent, type SnapshotFrom } from 'xstate';
 import type { ClosedBecause, Failure, SessionClient } from '../../machines/events.js';
 import type { sessionMachine } from '../../machines/index.js';
 import type { BrowserLease } from '../browser/lease/lease.js';
@@ -196,6 +196,14 @@ export class Session {
     if (queueLimit === 0) throw new Refusal('not_ready', { state: this.state, retryAfterMs });
     if (mayHold && (this.#held ??= new HeldMessages()).hasRoomFor(message)) return;
     throw new Refusal('queue_full', { retryAfterMs, limit: `--queue-limit ${queueLimit}` });
+  }
+
+  /** Throws `closed` or `not_ready` if nothing can be said to it now. */
+  checkOpen(): SnapshotFrom<SessionLogic> {
+    const snapshot = this.actor.getSnapshot();
+    if (snapshot.status !== 'active') throw closedRefusal(snapshot.context.closedBecause);
+    if (snapshot.hasTag('early')) throw new Refusal('not_ready', { state: this.state, retryAfterMs });
+    return snapshot;
   }
 
   #admit(message: JSONRPCMessage, draining: boolean, inFlight: number): void {

@@ -26,6 +26,8 @@ export function postMessage({ registry, admit }: TransportDeps) {
       const sessionId = credentialsOf(request).query.get('sessionId') ?? '';
       if (sessionId === '') throw new Refusal('missing_session');
       const session = registry.find(sessionId, caller);
+      // A session's messages come in at the door at which it was opened.
+      if (!(session.channel instanceof SseTransport)) throw new Refusal('unknown');
       await session.receive(parseMessage(request.body));
       response.writeHead(202).end('Accepted');
     } catch (error) {

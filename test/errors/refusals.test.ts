@@ -17,6 +17,10 @@ const elsewhere: Partial<Record<Reason, string>> = {
   already_registered: 'test/tenancy/management.test.ts',
   too_many_records: 'test/tenancy/management.test.ts',
   storage_failed: 'test/tenancy/store.test.ts',
+  unknown_event: 'test/transport/streamableHttpResume.test.ts',
+  gap: 'test/transport/streamableHttpResume.test.ts',
+  unsupported_version: 'test/transport/streamableHttp.test.ts',
+  not_acceptable: 'test/transport/streamableHttp.test.ts',
 };
 
 /** The answer is exactly what the catalogue says of `reason`. */
