@@ -36,6 +36,7 @@ export async function openStore(folder: string): Promise<Store> {
 }
 
 const fileName = 'users.json';
+const retryAfterMs = 1_000;
 
 /**
  * One JSON document, in memory and on the disk. What is in memory is on the disk: a change is seen, and acknowledged, when
@@ -64,7 +65,7 @@ export class Store {
 
   /** Resolves when the change is durable. Rejects with its own refusal, or with `storage_failed`: then nothing changed. */
   change<Result>(change: Change<Result>): Promise<Result> {
-    if (this.#closed) return Promise.reject(new Refusal('draining', { retryAfterMs: 1_000 }));
+    if (this.#closed) return Promise.reject(new Refusal('draining', { retryAfterMs }));
     return new Promise((resolve, reject) => {
       let settle: () => void;
       const apply = (draft: StoredDocument): StoredDocument => {

@@ -10,6 +10,7 @@ import { hashOf, isToken, mintToken, sameHash } from './token.js';
 const maxUsers = 10_000;
 const maxTokens = 100;
 const maxBrowsers = 20;
+const retryAfterMs = 1_000;
 
 export interface UsersOptions {
   readonly folder: string;
@@ -31,6 +32,7 @@ export interface NewToken {
 export class Users {
   readonly #options: UsersOptions;
   #store: Promise<Store> | undefined;
+  #closed = false;
   #indexed: { readonly document: StoredDocument; readonly byHash: TokenIndex } | undefined;
 
   constructor(options: UsersOptions) {
@@ -39,6 +41,7 @@ export class Users {
 
   /** Opens the store now. Throws a {@link StoreError} when it cannot be had, and may be called again then. */
   open(): Promise<Store> {
+    if (this.#closed) return Promise.reject(new Refusal('draining', { retryAfterMs }));
     this.#store ??= openStore(this.#options.folder).catch((error: unknown) => {
       this.#store = undefined;
       throw error;
@@ -46,8 +49,9 @@ export class Users {
     return this.#store;
   }
 
-  /** Waits for what is being written and gives the folder back. */
+  /** Waits for what is being written and gives the folder back, for good. Idempotent. */
   async close(): Promise<void> {
+    this.#closed = true;
     const store = await this.#store?.catch(() => undefined);
     await store?.close();
   }

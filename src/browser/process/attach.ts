@@ -28,7 +28,9 @@ export async function attachBrowser(options: AttachOptions): Promise<BrowserConn
   try {
     const address = await untilAborted(resolve(url), signal);
     // The browser's answer may name any other address.
-    const browserWSEndpoint = url.startsWith('http') ? await resolve(await socketOf(address, signal)) : address;
+    const browserWSEndpoint = url.startsWith('http')
+      ? await untilAborted(resolve(await socketOf(address, signal)), signal)
+      : address;
     const connecting = puppeteer.connect({ browserWSEndpoint, defaultViewport: null });
     const browser = await untilAborted(connecting, signal, (late) => void late.disconnect());
     ledger.connections.opened += 1;
