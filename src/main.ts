@@ -27,12 +27,12 @@ function stopAsked(): Promise<NodeJS.Signals> {
   });
 }
 
-/** A server for one command, on a free port, with only warnings in its log. */
+/** A server for one command: on a free port, nothing kept ready, only warnings in its log. */
 async function startServer(config: Config): Promise<Running> {
   const { prepareBrowser } = await import('./cli/installBrowser.js');
   await prepareBrowser(config, search, writeError);
   const log = createLog({ ...config, logLevel: 'warn' }, process.stderr.isTTY);
-  return serve({ ...config, port: 0 }, search, log);
+  return serve({ ...config, port: 0, prewarm: 0 }, search, log);
 }
 
 const commands: Commands = {
