@@ -39,7 +39,7 @@ export function createMetrics(): Metrics {
       }
       if (to === 'connected' || to === 'closed') createdAt.delete(actor);
       const early = from === 'created' || from === 'tools-registered';
-      if (to === 'closed' && early && closedBecauseOf(context) !== 'client-closed') errors += 1;
+      if (to === 'closed' && early && wasAsked(context) && closedBecauseOf(context) !== 'client-closed') errors += 1;
     },
     performance() {
       const attempts = connections + requests;
@@ -58,6 +58,11 @@ function isFailedToolCall(event: object): boolean {
   const request: unknown = 'request' in event ? event.request : undefined;
   if (typeof request !== 'object' || request === null) return false;
   return 'tool' in request && request.tool !== null && 'outcome' in request && request.outcome === 'failed';
+}
+
+/** A warm session that ends has failed nobody. */
+function wasAsked(context: unknown): boolean {
+  return typeof context === 'object' && context !== null && 'attached' in context && context.attached === true;
 }
 
 function closedBecauseOf(context: unknown): unknown {
