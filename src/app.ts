@@ -7,8 +7,12 @@ import express, {
 } from 'express';
 import { messageOf, Refusal } from './errors.js';
 import type { Log } from './log.js';
+import type { Exposition } from './metrics/metrics.js';
+import type { Fold } from './session/observer.js';
 import { guardDoors } from './transport/doors.js';
 import { sendRefusal } from './transport/refuse.js';
+import { identifyRequests, requestIdOf } from './transport/requestId.js';
+import { continueTrace } from './transport/requestTrace.js';
 import { openStream, postMessage } from './transport/sseRoutes.js';
 import type { TransportDeps } from './transport/transport.js';
 
@@ -22,6 +26,10 @@ export interface AppDeps extends TransportDeps {
   isReady(): boolean;
   /** The document of `GET /health`. */
   health(): object;
+  /** The text of `GET /metrics`. */
+  metrics(): Promise<Exposition>;
+  /** Hears of refusals. */
+  readonly observe: Fold;
 }
 
 /** The routes of the contract, on an express app that nobody listens with yet: mount it, or hand it to a server. */
@@ -29,6 +37,7 @@ export function createApp(deps: AppDeps): Application {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
+  app.use(identifyRequests(deps.observe), continueTrace);
   app.use(guardDoors(deps.allowedHosts, deps.allowedOrigins));
 
   route(app, '/sse', { get: [refuseHead, openStream(deps)] });
@@ -37,6 +46,7 @@ export function createApp(deps: AppDeps): Application {
   route(app, '/ready', {
     get: [(_request, response) => void response.status(deps.isReady() ? 200 : 503).json({ ready: deps.isReady() })],
   });
+  route(app, '/metrics', { get: [showMetrics(deps)] });
   route(app, '/api/sessions', { get: [(_request, response) => void response.json({ sessions: listSessions(deps) })] });
   route(app, '/api/sessions/:id', { delete: [closeSession(deps)] });
 
@@ -83,6 +93,14 @@ function readJson(limit: number): Handler {
   };
 }
 
+function showMetrics({ metrics }: AppDeps): Handler {
+  return async (_request, response) => {
+    const { contentType, text } = await metrics();
+    // Not `send`, which would put the charset before the version of the format.
+    response.writeHead(200, { 'content-type': contentType }).end(text);
+  };
+}
+
 function listSessions({ registry, clock }: AppDeps): object[] {
   return registry
     .list()
@@ -111,7 +129,9 @@ function answerError(log: Log): ErrorRequestHandler {
   // Express knows an error handler by its four parameters.
   return (error: unknown, request: Request, response: Response, next) => {
     const refusal = refusalOf(error);
-    if (refusal.reason === 'internal') log.error('request failed', { path: request.path, error: messageOf(error) });
+    if (refusal.reason === 'internal') {
+      log.error('request failed', { path: request.path, request: requestIdOf(response), error: messageOf(error) });
+    }
     if (response.headersSent) next(error);
     else sendRefusal(response, refusal, null);
   };

@@ -1,20 +1,19 @@
 import type { Application } from 'express';
 import { createApp } from './app.js';
 import { openBrowserPool } from './browser/lease/pool.js';
-import type { BrowserPool } from './browser/lease/lease.js';
+import type { BrowserHealth, BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { systemClock, type Clock } from './clock.js';
 import { ConfigError, defineConfig, type Config, type Options } from './config.js';
 import { Refusal } from './errors.js';
 import { silentLog, type Log } from './log.js';
-import { createMetrics } from './metrics.js';
+import { startObservability, type Observability } from './observability.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
-import { createObserver, type Observation } from './session/observer.js';
+import type { Observation } from './session/observer.js';
 import { provideSession } from './session/sessionActor.js';
 import type { Session, SessionParts } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
-import { logTransitions } from './session/transitionLog.js';
 import { authenticateNone } from './tenancy/auth.js';
 import { compileCatalogue, UnknownGroupError, type Catalogue } from './tools/catalogue.js';
 import type { Tool } from './tools/defineTool.js';
@@ -61,11 +60,19 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const config = given.config ?? defineConfig(given.options);
   const { clock = systemClock, log = silentLog } = given;
   const startedAt = clock.now();
-  const metrics = createMetrics();
-  const selectTools = toolSelector(compileCatalogue(given.tools ?? allTools), config.tools);
+  const tools = given.tools ?? allTools;
+  const selectTools = toolSelector(compileCatalogue(tools), config.tools);
   const registry = new SessionRegistry(config);
-  const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
-  const inspect = createObserver(clock, folds);
+  const observability = startObservability({
+    config,
+    clock,
+    log,
+    tools: tools.map(({ name }) => name),
+    observe: given.observe,
+    sessions: () => registry.list().map(readSession),
+    browsers: () => readBrowsers(pool.health()),
+  });
+  const { inspect, observe } = observability;
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
   const pool = given.pool ?? (await openBrowserPool({ config, supervise, ...given.search }));
   const { directory = memoryDirectory, onSession } = given;
@@ -73,11 +80,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   let server: ListeningServer | undefined;
 
   const health = () => ({
-    status: 'ok',
-    version: packageInfo.version,
-    sessions: countSessions(registry.list()),
-    browsers: pool.health(),
-    performance: metrics.performance(),
+    ...describeHealth(registry, pool, observability),
     uptime: (clock.now() - startedAt) / 1000,
   });
 
@@ -93,6 +96,8 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     bodyLimit: config.bodyLimit,
     isReady: () => server === undefined || server.state() === 'listening',
     health,
+    metrics: () => observability.metrics.expose(),
+    observe,
   });
 
   const drain = { drainSessions: () => registry.drain(), closeBrowsers: () => pool.close() };
@@ -105,9 +110,12 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
       return server.opened;
     },
     close: async () => {
-      if (server) return server.drain();
-      await drain.drainSessions();
-      await drain.closeBrowsers();
+      if (server) await server.drain();
+      else {
+        await drain.drainSessions();
+        await drain.closeBrowsers();
+      }
+      await observability.close();
     },
   };
 }
@@ -149,6 +157,27 @@ function toolSelector(catalogue: Catalogue, defaults: readonly string[]) {
       if (error instanceof UnknownGroupError) throw new Refusal('invalid_parameter', { detail: error.message });
       throw error;
     }
+  };
+}
+
+const readSession = (session: Session) => ({
+  state: session.state,
+  transport: session.channel.kind,
+  inFlight: session.actor.getSnapshot().context.inFlight,
+});
+
+function readBrowsers({ total: _, contexts, ...byState }: BrowserHealth) {
+  return { byState, contexts, residentBytes: null };
+}
+
+function describeHealth(registry: SessionRegistry, pool: BrowserPool, { metrics, alerts }: Observability) {
+  return {
+    status: 'ok',
+    version: packageInfo.version,
+    sessions: countSessions(registry.list()),
+    browsers: pool.health(),
+    performance: metrics.performance(),
+    alerts: alerts(),
   };
 }
 

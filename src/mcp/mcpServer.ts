@@ -98,6 +98,7 @@ export class McpServer implements Serving {
     const answered = !this.#closed && this.#inFlight.delete(request.id);
     if (answered && answer.message !== null) this.host.send(answer.message, request.id);
     this.host.settled({
+      id: request.id,
       method: request.method,
       tool: toolOf(request),
       outcome: controller.signal.aborted ? 'cancelled' : answer.outcome,

@@ -1,0 +1,99 @@
+import { createHmac, randomUUID } from 'node:crypto';
+import pRetry from 'p-retry';
+import { codeOf, messageOf } from './errors.js';
+
+export interface WebhookOptions {
+  readonly url: string;
+  /** `whsec_` and the key in base64. Without it nothing is signed. */
+  readonly secret?: string | undefined;
+  /** Told once in each episode if a delivery was given up. */
+  failed(why: string): void;
+  readonly retry?: Retry;
+}
+
+/** Times in milliseconds. */
+interface Retry {
+  readonly retries: number;
+  readonly minTimeout: number;
+  /** For one try. */
+  readonly answerTimeout: number;
+  /** For all of them. */
+  readonly deadline: number;
+}
+
+const patience: Retry = { retries: 5, minTimeout: 1_000, answerTimeout: 5_000, deadline: 60_000 };
+
+export interface Webhook {
+  /** Delivers one event of an episode, sooner or later or never; returns at once. What comes later takes its place. */
+  send(type: string, data: object): void;
+  /** Gives up what is under way. Resolves when nothing is. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Tells one address of events by HTTP, as Standard Webhooks has it: a JSON body `{ type, timestamp, data }`, and the
+ * headers `webhook-id` (the same at each try), `webhook-timestamp` (seconds) and `webhook-signature` (`v1,` and the
+ * HMAC-SHA256 of `id.timestamp.body` in base64). At most one delivery is under way: a later event says what is true now.
+ * Neither address nor secret is ever told to anybody. The owner closes it.
+ */
+export function createWebhook({ url, secret, failed, retry = patience }: WebhookOptions): Webhook {
+  let current = new AbortController();
+  let delivery: Promise<void> = Promise.resolve();
+  return {
+    send(type, data) {
+      current.abort();
+      current = new AbortController();
+      const { signal } = current;
+      delivery = deliver({ url, secret, type, data }, retry, signal).catch((error: unknown) => {
+        if (!signal.aborted) failed(whyOf(error));
+      });
+    },
+    close: () => {
+      current.abort();
+      return delivery;
+    },
+  };
+}
+
+interface Delivery {
+  readonly url: string;
+  readonly secret: string | undefined;
+  readonly type: string;
+  readonly data: object;
+}
+
+async function deliver({ url, secret, type, data }: Delivery, retry: Retry, signal: AbortSignal): Promise<void> {
+  const id = `msg_${randomUUID()}`;
+  const body = JSON.stringify({ type, timestamp: new Date().toISOString(), data });
+  const { retries, minTimeout, answerTimeout, deadline } = retry;
+  const post = async (): Promise<void> => {
+    const timestamp = Math.floor(Date.now() / 1_000);
+    const answer = await fetch(url, {
+      method: 'POST',
+      body,
+      headers: {
+        'content-type': 'application/json',
+        'webhook-id': id,
+        'webhook-timestamp': String(timestamp),
+        ...(secret !== undefined && { 'webhook-signature': signatureOf(secret, `${id}.${timestamp}.${body}`) }),
+      },
+      redirect: 'error',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(answerTimeout)]),
+    });
+    // Unread, an answer holds its connection.
+    await answer.body?.cancel();
+    if (!answer.ok) throw new Error(`it answered ${answer.status}`);
+  };
+  await pRetry(post, { retries, minTimeout, maxRetryTime: deadline, randomize: true, unref: true, signal });
+}
+
+function signatureOf(secret: string, content: string): string {
+  const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
+  return `v1,${createHmac('sha256', key).update(content).digest('base64')}`;
+}
+
+/** In words that do not hold the address. */
+function whyOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return codeOf(cause) ?? messageOf(error);
+}
