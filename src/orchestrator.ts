@@ -79,10 +79,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const parts = sessionParts({ config, registry, pool, clock, log, inspect, directory, onSession });
   let server: ListeningServer | undefined;
 
-  const health = () => ({
-    ...describeHealth(registry, pool, observability),
-    uptime: (clock.now() - startedAt) / 1000,
-  });
+  const health = () => describeHealth({ registry, pool, observability, uptimeMs: clock.now() - startedAt });
 
   const app = createApp({
     registry,
@@ -170,14 +167,22 @@ function readBrowsers({ total: _, contexts, ...byState }: BrowserHealth) {
   return { byState, contexts, residentBytes: null };
 }
 
-function describeHealth(registry: SessionRegistry, pool: BrowserPool, { metrics, alerts }: Observability) {
+interface HealthGiven {
+  readonly registry: SessionRegistry;
+  readonly pool: BrowserPool;
+  readonly observability: Observability;
+  readonly uptimeMs: number;
+}
+
+function describeHealth({ registry, pool, observability, uptimeMs }: HealthGiven) {
   return {
     status: 'ok',
     version: packageInfo.version,
     sessions: countSessions(registry.list()),
     browsers: pool.health(),
-    performance: metrics.performance(),
-    alerts: alerts(),
+    performance: observability.metrics.performance(),
+    alerts: observability.alerts(),
+    uptime: uptimeMs / 1000,
   };
 }
 

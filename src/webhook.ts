@@ -1,5 +1,5 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import pRetry from 'p-retry';
+import pRetry, { AbortError } from 'p-retry';
 import { codeOf, messageOf } from './errors.js';
 
 export interface WebhookOptions {
@@ -45,7 +45,7 @@ export function createWebhook({ url, secret, failed, retry = patience }: Webhook
       current = new AbortController();
       const { signal } = current;
       delivery = deliver({ url, secret, type, data }, retry, signal).catch((error: unknown) => {
-        if (!signal.aborted) failed(whyOf(error));
+        if (!signal.aborted) failed(messageOf(error));
       });
     },
     close: () => {
@@ -79,21 +79,28 @@ async function deliver({ url, secret, type, data }: Delivery, retry: Retry, sign
       },
       redirect: 'error',
       signal: AbortSignal.any([signal, AbortSignal.timeout(answerTimeout)]),
+    }).catch((error: unknown) => {
+      throw new Error(whyOf(error), { cause: error });
     });
     // Unread, an answer holds its connection.
     await answer.body?.cancel();
-    if (!answer.ok) throw new Error(`it answered ${answer.status}`);
+    if (answer.ok) return;
+    const why = `it answered ${answer.status}`;
+    throw mayChange(answer.status) ? new Error(why) : new AbortError(why);
   };
   await pRetry(post, { retries, minTimeout, maxRetryTime: deadline, randomize: true, unref: true, signal });
 }
+
+/** A request that the receiver calls wrong is not tried again; one that it calls early is. */
+const mayChange = (status: number): boolean => status >= 500 || status === 408 || status === 429;
 
 function signatureOf(secret: string, content: string): string {
   const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
   return `v1,${createHmac('sha256', key).update(content).digest('base64')}`;
 }
 
-/** In words that do not hold the address. */
+/** Why nothing was answered, in words that do not hold the address: "fetch failed" has the reason in its cause. */
 function whyOf(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return codeOf(cause) ?? messageOf(error);
+  const cause = typeof error === 'object' && error !== null && 'cause' in error ? error.cause : error;
+  return codeOf(cause) ?? messageOf(cause);
 }

@@ -44,4 +44,15 @@ export const requirements: readonly Requirement[] = [
   { id: 'C-PACKAGE', text: 'The package, installed into an empty folder, serves.' },
   { id: 'C-STORM', text: '1,500 sessions come and go, 64 at a time, without a failure and without a trace.' },
   { id: 'C-CONFIG', text: 'Flag, then environment, then file, then default; what is wrong is named in one line.' },
+  {
+    id: 'C-ALARM',
+    text: 'When too many session creations fail within the window the alarm rings once, and clears once when they no longer do.',
+  },
+  { id: 'C-WEBHOOK', text: 'The webhook is signed, tried again within a bound, and holds up nothing.' },
+  { id: 'C-METRICS', text: '/metrics is Prometheus text by its conventions, with labels from closed sets only.' },
+  {
+    id: 'C-REQUEST-ID',
+    text: 'Every answer carries the id of its request, and so do refusals and log lines about it.',
+  },
+  { id: 'C-TRACE', text: 'Connects and tool calls are OpenTelemetry spans below the trace context of their caller.' },
 ];
