@@ -163,8 +163,8 @@ const readSession = (session: Session) => ({
   inFlight: session.actor.getSnapshot().context.inFlight,
 });
 
-function readBrowsers({ total: _, contexts, ...byState }: BrowserHealth) {
-  return { byState, contexts, residentBytes: null };
+function readBrowsers({ contexts, ready, connecting, lost, failed }: BrowserHealth) {
+  return { byState: { ready, connecting, lost, failed }, contexts, residentBytes: null };
 }
 
 interface HealthGiven {
