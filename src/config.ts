@@ -107,7 +107,7 @@ export const options = z.strictObject({
     .url({ protocol: /^https?$/, error: anAddress })
     .refine((url) => new URL(url).username === '', anAddress)
     .optional()
-    .describe('address that is told when the alarm rings and when it is over'),
+    .meta({ secret: true, description: 'address that is told when the alarm rings and when it is over' }),
   alertWebhookSecret: z
     .string()
     .regex(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, '`whsec_` and at least 24 bytes in base64')

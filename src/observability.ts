@@ -82,7 +82,7 @@ function createBell({ alertWebhook: url, alertWebhookSecret: secret, alertWindow
   if (url === undefined) return { ring: () => undefined, clear: () => undefined, close: () => Promise.resolve() };
   let isWarned = false;
   const warn = (error: string): void => {
-    if (!isWarned) log.warn('the webhook of the alarm was not told', { error });
+    if (!isWarned) log.warn('the webhook of the alarm cannot be told', { error });
     isWarned = true;
   };
   const webhook = createWebhook({ url, secret, failed: warn });

@@ -1,12 +1,12 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import pRetry, { AbortError } from 'p-retry';
+import pRetry from 'p-retry';
 import { codeOf, messageOf } from './errors.js';
 
 export interface WebhookOptions {
   readonly url: string;
   /** `whsec_` and the key in base64. Without it nothing is signed. */
   readonly secret?: string | undefined;
-  /** Told once in each episode if a delivery was given up. */
+  /** Told of each try that fails, and why; not of one that is cut off by a later event or the end. */
   failed(why: string): void;
   readonly retry?: Retry;
 }
@@ -38,19 +38,18 @@ export interface Webhook {
  */
 export function createWebhook({ url, secret, failed, retry = patience }: WebhookOptions): Webhook {
   let current = new AbortController();
-  let delivery: Promise<void> = Promise.resolve();
+  let deliveries: Promise<void> = Promise.resolve();
   return {
     send(type, data) {
       current.abort();
       current = new AbortController();
       const { signal } = current;
-      delivery = deliver({ url, secret, type, data }, retry, signal).catch((error: unknown) => {
-        if (!signal.aborted) failed(messageOf(error));
-      });
+      const delivery = deliver({ url, secret, type, data }, { retry, signal, failed });
+      deliveries = deliveries.then(() => delivery);
     },
     close: () => {
       current.abort();
-      return delivery;
+      return deliveries;
     },
   };
 }
@@ -62,7 +61,17 @@ interface Delivery {
   readonly data: object;
 }
 
-async function deliver({ url, secret, type, data }: Delivery, retry: Retry, signal: AbortSignal): Promise<void> {
+interface Effort {
+  readonly retry: Retry;
+  readonly signal: AbortSignal;
+  failed(why: string): void;
+}
+
+/** The receiver calls the request wrong: trying again would not make it right. */
+class RejectedError extends Error {}
+
+/** Never rejects: each try has told of its failure. */
+async function deliver({ url, secret, type, data }: Delivery, { retry, signal, failed }: Effort): Promise<void> {
   const id = `msg_${randomUUID()}`;
   const body = JSON.stringify({ type, timestamp: new Date().toISOString(), data });
   const { retries, minTimeout, answerTimeout, deadline } = retry;
@@ -86,9 +95,16 @@ async function deliver({ url, secret, type, data }: Delivery, retry: Retry, sign
     await answer.body?.cancel();
     if (answer.ok) return;
     const why = `it answered ${answer.status}`;
-    throw mayChange(answer.status) ? new Error(why) : new AbortError(why);
+    throw mayChange(answer.status) ? new Error(why) : new RejectedError(why);
   };
-  await pRetry(post, { retries, minTimeout, maxRetryTime: deadline, randomize: true, unref: true, signal });
+  const trying = pRetry(post, {
+    ...{ retries, minTimeout, maxRetryTime: deadline, randomize: true, unref: true, signal },
+    onFailedAttempt: ({ error }) => {
+      if (!signal.aborted) failed(error.message);
+    },
+    shouldRetry: ({ error }) => !(error instanceof RejectedError),
+  });
+  await trying.catch(() => undefined);
 }
 
 /** A request that the receiver calls wrong is not tried again; one that it calls early is. */

@@ -18,7 +18,9 @@ export function logObservations(log: Log): Fold {
 type Seen<Kind extends Observation['kind']> = Extract<Observation, { kind: Kind }>;
 
 function logTransition(log: Log, { machine, actor, from, to, cause, durationMs, context }: Seen<'transition'>): void {
-  const { user, closedBecause, failure, window } = known(context);
+  const { user, closedBecause, window, ...rest } = known(context);
+  // A browser remembers why it failed until it is ready again: that is told as it fails, and not at every step after.
+  const failure = machine === 'browser' && !troubles.has(to) ? undefined : rest.failure;
   const calm = failure === undefined && !troubles.has(to);
   // The process says itself that it is ready, stops, or why it cannot start; an alarm that begins to watch is no news.
   const quiet = machine === 'server' || (machine === 'alert' && from === '');
