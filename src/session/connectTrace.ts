@@ -5,13 +5,18 @@ import type { Fold } from './observer.js';
 
 type Step = 'lease' | 'registerTools' | 'claim';
 
+interface Asked {
+  readonly span: Span;
+  readonly within: Context;
+  readonly steps: Map<Step, Span>;
+}
+
 /** One session on its way to its client. */
 interface Connect {
   /** Set-up that is not done: it may be under way before a client asks (a warm session). */
-  readonly missing: Set<Step>;
-  readonly steps: Map<Step, Span>;
-  /** Absent until a client asks. */
-  asked?: { readonly span: Span; readonly within: Context };
+  missing: readonly Step[];
+  /** Null until a client asks. */
+  asked: Asked | null;
 }
 
 /**
@@ -23,29 +28,33 @@ export function traceConnects(): Fold {
   const tracer = trace.getTracer('greenroom');
   const connects = new Map<string, Connect>();
 
-  const begin = ({ asked, steps }: Connect, step: Step): void => {
-    if (asked) steps.set(step, tracer.startSpan(`session.${step}`, {}, asked.within));
+  const begin = (asked: Asked, step: Step): void => {
+    asked.steps.set(step, tracer.startSpan(`session.${step}`, {}, asked.within));
   };
 
   const ask = (session: string, connect: Connect, state: string): void => {
     const active = context.active();
     const span = tracer.startSpan('session.connect', { attributes: { 'mcp.session.id': shortId(session) } }, active);
-    connect.asked = { span, within: trace.setSpan(active, span) };
-    if (!span.isRecording()) connects.delete(session);
-    else if (state === 'created') for (const step of connect.missing) begin(connect, step);
-    else begin(connect, 'claim');
+    if (!span.isRecording()) {
+      connects.delete(session);
+      return;
+    }
+    const asked: Asked = { span, within: trace.setSpan(active, span), steps: new Map() };
+    connect.asked = asked;
+    if (state === 'created') for (const step of connect.missing) begin(asked, step);
+    else begin(asked, 'claim');
   };
 
-  const settle = ({ missing, steps }: Connect, type: string): void => {
-    const step = type === 'browser.leased' ? 'lease' : registered.test(type) ? 'registerTools' : undefined;
-    if (step === undefined) return;
-    missing.delete(step);
-    steps.get(step)?.end();
-    steps.delete(step);
+  const settle = (connect: Connect, type: string): void => {
+    const done = type === 'browser.leased' ? 'lease' : registered.test(type) ? 'registerTools' : undefined;
+    if (done === undefined) return;
+    connect.missing = connect.missing.filter((step) => step !== done);
+    connect.asked?.steps.get(done)?.end();
+    connect.asked?.steps.delete(done);
   };
 
-  const finish = ({ asked, steps }: Connect, failure: string | null): void => {
-    for (const span of [...steps.values(), ...(asked ? [asked.span] : [])]) {
+  const finish = ({ span: whole, steps }: Asked, failure: string | null): void => {
+    for (const span of [...steps.values(), whole]) {
       if (failure !== null) span.setStatus({ code: SpanStatusCode.ERROR, message: failure });
       span.end();
     }
@@ -56,8 +65,7 @@ export function traceConnects(): Fold {
     const { machine, actor, event } = observation;
     if (machine !== 'session') return;
     if (observation.kind === 'transition' && observation.to === 'created') {
-      const missing: Step[] = isLazy(observation.context) ? ['registerTools'] : ['lease', 'registerTools'];
-      connects.set(actor, { missing: new Set(missing), steps: new Map() });
+      connects.set(actor, { missing: isLazy(observation.context) ? lazySteps : eagerSteps, asked: null });
       return;
     }
     const connect = connects.get(actor);
@@ -65,13 +73,18 @@ export function traceConnects(): Fold {
     if (observation.kind === 'event') {
       if (event.type === 'transport.attached' && !connect.asked) ask(actor, connect, observation.state);
       else settle(connect, event.type);
-    } else if (observation.to === 'tools-registered') begin(connect, 'claim');
-    else {
-      finish(connect, observation.to === 'closed' ? closedBecauseOf(observation.context) : null);
+    } else if (observation.to === 'tools-registered') {
+      if (connect.asked) begin(connect.asked, 'claim');
+    } else {
+      if (connect.asked)
+        finish(connect.asked, observation.to === 'closed' ? closedBecauseOf(observation.context) : null);
       connects.delete(actor);
     }
   };
 }
+
+const lazySteps: readonly Step[] = ['registerTools'];
+const eagerSteps: readonly Step[] = ['lease', ...lazySteps];
 
 /** The end of the actor that registers the tools, in XState's words. */
 const registered = /^xstate\.done\.actor\..*\.registering$/;
