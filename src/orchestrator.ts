@@ -70,6 +70,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     tools: tools.map(({ name }) => name),
     observe: given.observe,
     sessions: () => registry.list().map(readSession),
+    warm: () => 0,
     browsers: () => readBrowsers(pool.health()),
   });
   const { inspect, observe } = observability;
@@ -164,7 +165,7 @@ const readSession = (session: Session) => ({
 });
 
 function readBrowsers({ contexts, ready, connecting, lost, failed }: BrowserHealth) {
-  return { byState: { ready, connecting, lost, failed }, contexts, residentBytes: null };
+  return { byState: { ready, connecting, lost, failed }, contexts, queued: 0, residentBytes: null };
 }
 
 interface HealthGiven {

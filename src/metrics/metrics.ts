@@ -35,7 +35,7 @@ export interface Metrics {
 /** The metrics of one server, in a registry of their own. Labels are closed sets: no ids, no names of users. */
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
-  registerReadings(registry, options);
+  const refresh = registerReadings(registry, options);
   registerBuild(registry, options.version);
   const { fold: countFigures, performance } = countPerformance();
   const fold = tellAll([countFigures, foldSessions(registry), foldRequests(registry, options), foldRefusals(registry)]);
@@ -43,6 +43,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     fold,
     performance,
     async expose() {
+      await refresh();
       const parts = await Promise.all([registry.metrics(), processMetrics().metrics()]);
       return { contentType: registry.contentType, text: parts.join('\n') };
     },

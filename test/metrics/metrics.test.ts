@@ -54,6 +54,8 @@ test.each([
   'greenroom_requests_in_flight 0',
   'greenroom_browsers{state="ready"} 1',
   'greenroom_browser_contexts 1',
+  'greenroom_browser_queue_depth 0',
+  'greenroom_warm_sessions 0',
   'greenroom_refusals_total{reason="not_found",transport="http"} 1',
   'greenroom_refusals_total{reason="missing_session",transport="sse"} 1',
   'greenroom_refusals_total{reason="unknown",transport="sse"} 1',
