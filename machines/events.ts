@@ -31,6 +31,8 @@ export type MessageKind = 'request' | 'notification' | 'response';
 
 /** How a request ended: what logs, metrics and the inspector know of it. */
 export interface SettledRequest {
+  /** The client's own id of it. */
+  readonly id: string | number;
   readonly method: string;
   /** The tool of a `tools/call`. */
   readonly tool: string | null;
@@ -91,6 +93,20 @@ export type ServerEvent =
   /** From the process edge or an embedder. */
   | { type: 'server.drain' };
 
+/** The session creations of a sliding window, as they are counted at one moment. */
+export interface CreationWindow {
+  readonly creations: number;
+  readonly failures: number;
+  /** Failures of all creations, from 0 to 1; 0 without a creation. */
+  readonly rate: number;
+  /** Why most of the failures happened, as `ClosedBecause` names it; null without a failure. */
+  readonly cause: string | null;
+}
+
+export type AlertEvent =
+  /** From whoever watches creations: at each of them, and as the window slides on. */
+  { type: 'window.measured'; window: CreationWindow };
+
 /** Every event type of a machine, for totality tests, tables and the inspector. Closed by the types above. */
 export const sessionEventTypes = [
   'transport.attached',
@@ -117,3 +133,5 @@ export const serverEventTypes = [
   'listener.failed',
   'server.drain',
 ] as const satisfies readonly ServerEvent['type'][];
+
+export const alertEventTypes = ['window.measured'] as const satisfies readonly AlertEvent['type'][];

@@ -4,9 +4,13 @@ import { operatorOnly, readJson, route, type Handler } from './app/route.js';
 import { addResourceMetadata } from './app/resourceMetadata.js';
 import { messageOf, Refusal } from './errors.js';
 import type { Log } from './log.js';
+import type { Exposition } from './metrics/metrics.js';
+import type { Fold } from './session/observer.js';
 import type { Tenancy } from './tenancy/tenancy.js';
 import { guardDoors } from './transport/doors.js';
 import { sendRefusal } from './transport/refuse.js';
+import { identifyRequests, requestIdOf } from './transport/requestId.js';
+import { continueTrace } from './transport/requestTrace.js';
 import { openStream, postMessage } from './transport/sseRoutes.js';
 import {
   leaveSession,
@@ -25,6 +29,10 @@ export interface AppDeps extends StreamableHttpDeps, ManagementDeps, Pick<Tenanc
   isReady(): boolean;
   /** The document of `GET /health`. */
   health(): Promise<Health>;
+  /** The text of `GET /metrics`. */
+  metrics(): Promise<Exposition>;
+  /** Hears of refusals. */
+  readonly observe: Fold;
 }
 
 /** What anybody may know of the server; the operator sees more. */
@@ -41,6 +49,7 @@ export function createApp(deps: AppDeps): Application {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('trust proxy', [...deps.trustProxy]);
+  app.use(identifyRequests(deps.observe), continueTrace);
   app.use(guardDoors(deps.allowedHosts, deps.allowedOrigins));
   const operator = operatorOnly(deps.isOperator);
 
@@ -55,6 +64,7 @@ export function createApp(deps: AppDeps): Application {
   route(app, '/ready', {
     get: [(_request, response) => void response.status(deps.isReady() ? 200 : 503).json({ ready: deps.isReady() })],
   });
+  route(app, '/metrics', { get: [operator, showMetrics(deps)] });
   route(app, '/api/sessions', {
     get: [operator, (_request, response) => void response.json({ sessions: listSessions(deps) })],
   });
@@ -89,6 +99,14 @@ function showHealth({ health, isOperator }: AppDeps): Handler {
   };
 }
 
+function showMetrics({ metrics }: AppDeps): Handler {
+  return async (_request, response) => {
+    const { contentType, text } = await metrics();
+    // Not `send`, which would put the charset before the version of the format.
+    response.writeHead(200, { 'content-type': contentType }).end(text);
+  };
+}
+
 function listSessions({ registry, clock }: AppDeps): object[] {
   return registry
     .list()
@@ -117,7 +135,9 @@ function answerError(log: Log): ErrorRequestHandler {
   // Express knows an error handler by its four parameters.
   return (error: unknown, request: Request, response: Response, next) => {
     const refusal = refusalOf(error);
-    if (refusal.reason === 'internal') log.error('request failed', { path: request.path, error: messageOf(error) });
+    if (refusal.reason === 'internal') {
+      log.error('request failed', { path: request.path, request: requestIdOf(response), error: messageOf(error) });
+    }
     if (response.headersSent) next(error);
     else sendRefusal(response, refusal, null);
   };

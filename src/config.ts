@@ -17,6 +17,11 @@ const whole = (min: number, max: number) => {
   return z.coerce.number(allowed).int(allowed).min(min, allowed).max(max, allowed);
 };
 
+const aShare = 'a number above 0, up to 1';
+const share = z.coerce.number(aShare).gt(0, aShare).max(1, aShare);
+
+const anAddress = 'an http or https address without a user name';
+
 const yesNo = z.union(
   [z.boolean(), z.stringbool({ truthy: ['true', '1', 'yes'], falsy: ['false', '0', 'no'] })],
   'true or false',
@@ -152,6 +157,26 @@ export const options = z.strictObject({
     shown: 'current and temp folder',
     description: 'the only folders of this disk that tools may read or write; repeatable',
   }),
+  alertFailureRate: share
+    .default(0.2)
+    .describe('share of session creations that fail within the window, from which on the alarm is raised'),
+  alertWindow: duration
+    .refine((ms) => ms >= 1_000, 'a duration of at least 1s')
+    .prefault('60s')
+    .describe('how far back the alarm looks; it rings after a quarter of it, unless that is over by then'),
+  alertMinCreations: whole(1, 1e6)
+    .default(5)
+    .describe('with fewer creations than this in the window, the alarm is not raised'),
+  alertWebhook: z
+    .url({ protocol: /^https?$/, error: anAddress })
+    .refine((url) => new URL(url).username === '', anAddress)
+    .optional()
+    .meta({ secret: true, description: 'address that is told when the alarm rings and when it is over' }),
+  alertWebhookSecret: z
+    .string()
+    .regex(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, '`whsec_` and at least 24 bytes in base64')
+    .optional()
+    .meta({ secret: true, description: 'signs what the webhook is sent; set the variable, not the flag' }),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least important line that is written'),
   logFormat: z
     .enum(['pretty', 'json'])

@@ -292,9 +292,10 @@ export class Refusal extends Error {
     return catalogue[this.reason].status;
   }
 
-  /** The JSON-RPC error object, for the answer to the request `id`. */
-  toJsonRpc<Id extends RequestId>(id: Id): JsonRpcErrorResponse<Id> {
-    const { detail: _detail, challenge: _challenge, ...data } = this.data;
+  /** The JSON-RPC error object, for the answer to the request `id`; `requestId` names the HTTP request it came with. */
+  toJsonRpc<Id extends RequestId>(id: Id, requestId?: string): JsonRpcErrorResponse<Id> {
+    const { detail: _detail, challenge: _challenge, ...rest } = this.data;
+    const data = requestId === undefined ? rest : { ...rest, requestId };
     return {
       jsonrpc: '2.0',
       id,

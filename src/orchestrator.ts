@@ -2,21 +2,20 @@ import type { Application } from 'express';
 import { createApp, type Health } from './app.js';
 import { probeBrowser } from './browser/process/attach.js';
 import { openBrowserPool, type BrowserPoolOptions } from './browser/lease/pool.js';
-import type { BrowserPool } from './browser/lease/lease.js';
+import type { BrowserHealth, BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { MemoryEventLog, type EventLog } from './cluster/eventLog.js';
 import { systemClock, type Clock } from './clock.js';
 import { ConfigError, defineConfig, type Config, type Options } from './config.js';
 import { messageOf, Refusal } from './errors.js';
 import { silentLog, type Log } from './log.js';
-import { createMetrics } from './metrics.js';
+import { startObservability, type Observability } from './observability.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
-import { createObserver, type Observation } from './session/observer.js';
+import type { Observation } from './session/observer.js';
 import { provideSession } from './session/sessionActor.js';
 import type { Session, SessionParts } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
-import { logTransitions } from './session/transitionLog.js';
 import { WarmSessions } from './session/warmSessions.js';
 import type { Authenticate } from './tenancy/auth.js';
 import { unauthorized } from './tenancy/bearer.js';
@@ -75,11 +74,20 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const config = given.config ?? defineConfig(given.options);
   const { clock = systemClock, log = silentLog } = given;
   const startedAt = clock.now();
-  const metrics = createMetrics();
-  const selectTools = toolSelector(compileCatalogue(given.tools ?? allTools), config.tools);
+  const tools = given.tools ?? allTools;
+  const selectTools = toolSelector(compileCatalogue(tools), config.tools);
   const registry = new SessionRegistry(config, clock);
-  const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
-  const inspect = createObserver(clock, folds);
+  const observability = startObservability({
+    config,
+    clock,
+    log,
+    tools: tools.map(({ name }) => name),
+    observe: given.observe,
+    sessions: () => registry.list().map(readSession),
+    warm: () => registry.warm().length,
+    browsers: async () => readBrowsers(pool.health(), await pool.memory()),
+  });
+  const { inspect, observe } = observability;
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
   const tenancy = await openTenancy(config, clock);
   const { users, resolveAddress: resolve } = tenancy;
@@ -89,14 +97,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const warm = new WarmSessions({ registry, parts, clock, count: onSession ? 0 : warmCount(config) });
   let server: ListeningServer | undefined;
 
-  const health = async () => ({
-    status: 'ok',
-    version: packageInfo.version,
-    sessions: { ...countSessions(registry.list()), warm: registry.warm().length },
-    browsers: { ...pool.health(), memoryBytes: await pool.memory() },
-    performance: metrics.performance(),
-    uptime: (clock.now() - startedAt) / 1000,
-  });
+  const health = () => describeHealth({ registry, pool, observability, uptimeMs: clock.now() - startedAt });
 
   const app = createApp({
     registry,
@@ -114,6 +115,8 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     bodyLimit: config.bodyLimit,
     isReady: () => server === undefined || server.state() === 'listening',
     health,
+    metrics: () => observability.metrics.expose(),
+    observe,
   });
 
   const drain = { drainSessions: () => warm.drain(), closeBrowsers: () => closeAll(pool, users) };
@@ -128,9 +131,12 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
       return address;
     },
     close: async () => {
-      if (server) return server.drain();
-      await drain.drainSessions();
-      await drain.closeBrowsers();
+      if (server) await server.drain();
+      else {
+        await drain.drainSessions();
+        await drain.closeBrowsers();
+      }
+      await observability.close();
     },
   };
 }
@@ -206,6 +212,38 @@ function toolSelector(catalogue: Catalogue, defaults: readonly string[]) {
       if (error instanceof UnknownGroupError) throw new Refusal('invalid_parameter', { detail: error.message });
       throw error;
     }
+  };
+}
+
+const readSession = (session: Session) => ({
+  state: session.state,
+  transport: session.channel.kind,
+  inFlight: session.actor.getSnapshot().context.inFlight,
+});
+
+function readBrowsers(
+  { contexts, ready, connecting, lost, failed, queued }: BrowserHealth,
+  residentBytes: number | null,
+) {
+  return { byState: { ready, connecting, lost, failed }, contexts, queued, residentBytes };
+}
+
+interface HealthGiven {
+  readonly registry: SessionRegistry;
+  readonly pool: BrowserPool;
+  readonly observability: Observability;
+  readonly uptimeMs: number;
+}
+
+async function describeHealth({ registry, pool, observability, uptimeMs }: HealthGiven) {
+  return {
+    status: 'ok',
+    version: packageInfo.version,
+    sessions: { ...countSessions(registry.list()), warm: registry.warm().length },
+    browsers: { ...pool.health(), memoryBytes: await pool.memory() },
+    performance: observability.metrics.performance(),
+    alerts: observability.alerts(),
+    uptime: uptimeMs / 1000,
   };
 }
 

@@ -52,6 +52,10 @@ describe('pinned', () => {
       'server.draining.sessions',
       'server.draining.browsers',
       'server.stopped',
+      'alert',
+      'alert.ok',
+      'alert.pending',
+      'alert.firing',
     ]);
   });
 
@@ -74,6 +78,7 @@ describe('pinned', () => {
       'server listener.opened',
       'server listener.failed',
       'server server.drain',
+      'alert window.measured',
     ]);
   });
 
@@ -167,6 +172,11 @@ describe('pinned', () => {
       '--body-limit': 4194304,
       '--tools': ['extension', 'core'],
       '--workspace': [process.cwd(), tmpdir()],
+      '--alert-failure-rate': 0.2,
+      '--alert-window': 60000,
+      '--alert-min-creations': 5,
+      '--alert-webhook': undefined,
+      '--alert-webhook-secret': undefined,
       '--log-level': 'info',
       '--log-format': undefined,
     });

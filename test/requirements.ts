@@ -81,4 +81,15 @@ export const requirements: readonly Requirement[] = [
     text: 'A change that was acknowledged is kept, also over kill -9; one that failed has changed nothing.',
   },
   { id: 'C-SECRETS', text: 'No secret is in a log, an error or a file.' },
+  {
+    id: 'C-ALARM',
+    text: 'When too many session creations fail within the window the alarm rings once, and clears once when they no longer do.',
+  },
+  { id: 'C-WEBHOOK', text: 'The webhook is signed, tried again within a bound, and holds up nothing.' },
+  { id: 'C-METRICS', text: '/metrics is Prometheus text by its conventions, with labels from closed sets only.' },
+  {
+    id: 'C-REQUEST-ID',
+    text: 'Every answer carries the id of its request, and so do refusals and log lines about it.',
+  },
+  { id: 'C-TRACE', text: 'Connects and tool calls are OpenTelemetry spans below the trace context of their caller.' },
 ];

@@ -101,6 +101,7 @@ export class McpServer implements Serving {
     if (answered && answer.message !== null) this.host.send(answer.message, request.id);
     else if (answered) this.host.unanswered(request.id);
     this.host.settled({
+      id: request.id,
       method: request.method,
       tool: toolOf(request),
       outcome: controller.signal.aborted ? 'cancelled' : answer.outcome,

@@ -19,6 +19,7 @@ test.each([
   ['/message', 'POST'],
   ['/health', 'GET'],
   ['/ready', 'GET'],
+  ['/metrics', 'GET'],
   ['/api/sessions', 'GET'],
   ['/api/sessions/x', 'DELETE'],
 ])('%s takes %s only and says so', async (route, verb) => {
@@ -129,6 +130,7 @@ test('[C-HEALTH] /health counts sessions by state and user, requests and failed 
       errorRate: '20.00%',
       avgConnectMs: expect.any(Number),
     },
+    alerts: { creationFailureRate: 'ok' },
     uptime: expect.any(Number),
   });
   await Promise.all([client.close(), idle.hangUp()]);

@@ -212,3 +212,27 @@ test('every option has a flag, a variable and words that explain it', () => {
   expect(variableOf('maxSessionsPerUser')).toBe('GREENROOM_MAX_SESSIONS_PER_USER');
   for (const schema of Object.values(options.shape)) expect(schema.description).toMatch(/\w+ \w+/);
 });
+
+test.each([
+  ['alertFailureRate', '0', 'above 0, up to 1'],
+  ['alertFailureRate', '1.5', 'above 0, up to 1'],
+  ['alertFailureRate', 'often', 'above 0, up to 1'],
+  ['alertWindow', '999ms', 'at least 1s'],
+  ['alertMinCreations', '0', 'a whole number from 1'],
+  ['alertWebhook', 'ftp://example.com/', 'http or https'],
+  ['alertWebhook', 'https://me:secret@example.com/', 'without a user name'],
+])('[C-CONFIG][C-ALARM] --%s %s is refused in one line', (name, value, allowed) => {
+  const line = complaint(() => read({ flags: { [name]: value } }));
+  expect(line).toContain(flagOf(name));
+  expect(line).toContain(allowed);
+  expect(line).not.toContain('me:secret');
+});
+
+test.each(['hunter2', 'whsec_c2hvcnQ=', 'whsec_not base64, but long enough to be a key of some kind'])(
+  '[C-CONFIG][C-WEBHOOK] a secret that is not allowed is not repeated: %s',
+  (secret) => {
+    const line = complaint(() => read({ environment: { GREENROOM_ALERT_WEBHOOK_SECRET: secret } }));
+    expect(line).toMatch(/^GREENROOM_ALERT_WEBHOOK_SECRET: the value is not allowed. Allowed: `whsec_`/);
+    expect(line).not.toContain(secret);
+  },
+);

@@ -66,7 +66,7 @@ const outcomesOf = (state: string, error: Error): Move[] => {
   ];
 };
 
-const requestSettled = { method: 'tools/call', tool: 'hold', outcome: 'ok', durationMs: 0 };
+const requestSettled = { id: 1, method: 'tools/call', tool: 'hold', outcome: 'ok', durationMs: 0 };
 
 /** Everything that the world can do to a session in this state, over SSE. */
 export function movesIn(snapshot: ChartSnapshot): Move[] {
