@@ -283,5 +283,5 @@ test(
       take();
       expect(received).toEqual(Array.from({ length: notifications }, (_, index) => index));
     }),
-  120_000,
+  240_000,
 );
