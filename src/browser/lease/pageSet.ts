@@ -253,6 +253,8 @@ export class PageSet {
     if (!this.#pages.delete(page.id)) return;
     this.#adoptions.delete(page.page);
     this.#unlisten.get(page)?.();
+    // A tab that came and went unasked, as the hidden ones of tools do where no window is open, was not the first page.
+    if (this.#pages.size === 0 && !page.touched && !this.#opened.has(page)) this.#first = undefined;
     this.#opened.delete(page);
     if (this.#selected === page) this.#selectAfter(page);
     this.#popups.delete(page);

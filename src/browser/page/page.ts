@@ -8,6 +8,7 @@ import { Lock } from './lock.js';
 import { NetworkCollector } from '../collectors/network.js';
 import { Tracing } from '../tracing/tracing.js';
 import { ToolError } from '../../errors.js';
+import { openSession } from '../protocol/openSession.js';
 
 /**
  * One page of a session, with everything collected about it since the session has it. Made by `openSessionPage`; owned
@@ -130,7 +131,7 @@ function ignoreGone(): void {
 
 /** Takes a page into a session. Rejects, leaving nothing behind, when the page goes away meanwhile. */
 export async function openSessionPage(options: { id: number; page: Page }): Promise<SessionPage> {
-  const cdp = await options.page.createCDPSession();
+  const cdp = await openSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {
     await Promise.all([cdp.send('Page.enable'), page.frames.start(), page.console.ready, page.network.ready]);
