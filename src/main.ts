@@ -57,7 +57,9 @@ const commands: Commands = {
   async call({ config, url, mayReuse, calls }) {
     const { call } = await import('./cli/call.js');
     const { findRunningServer } = await import('./cli/runningServer.js');
-    const known = url ?? (mayReuse ? await findRunningServer(config) : undefined);
+    const found = url === undefined && mayReuse ? await findRunningServer(config) : undefined;
+    if (found !== undefined) writeError(`Calling the server that runs at ${found}.`);
+    const known = url ?? found;
     if (known !== undefined) return call({ url: known, calls, write });
     const running = await startServer(config);
     try {
