@@ -1,29 +1,33 @@
-import express, {
-  type Application,
-  type ErrorRequestHandler,
-  type NextFunction,
-  type Request,
-  type Response,
-} from 'express';
+import express, { type Application, type ErrorRequestHandler, type Request, type Response } from 'express';
+import { addManagement, type ManagementDeps } from './app/management.js';
+import { operatorOnly, readJson, route, type Handler } from './app/route.js';
+import { addResourceMetadata } from './app/resourceMetadata.js';
 import { messageOf, Refusal } from './errors.js';
 import type { Log } from './log.js';
+import type { Tenancy } from './tenancy/tenancy.js';
 import { guardDoors } from './transport/doors.js';
 import { sendRefusal } from './transport/refuse.js';
 import { openStream, postMessage } from './transport/sseRoutes.js';
 import type { TransportDeps } from './transport/transport.js';
 
-export interface AppDeps extends TransportDeps {
+export interface AppDeps extends TransportDeps, ManagementDeps, Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   /** Proxies whose X-Forwarded-For is believed. */
   readonly trustProxy: readonly string[];
-  /** Bytes. */
-  readonly bodyLimit: number;
   readonly log: Log;
   /** Whether new clients are let in. */
   isReady(): boolean;
   /** The document of `GET /health`. */
-  health(): Promise<object>;
+  health(): Promise<Health>;
+}
+
+/** What anybody may know of the server; the operator sees more. */
+export interface Health {
+  readonly status: string;
+  readonly version: string;
+  /** Seconds. */
+  readonly uptime: number;
 }
 
 /** The routes of the contract, on an express app that nobody listens with yet: mount it, or hand it to a server. */
@@ -33,37 +37,26 @@ export function createApp(deps: AppDeps): Application {
   app.disable('etag');
   app.set('trust proxy', [...deps.trustProxy]);
   app.use(guardDoors(deps.allowedHosts, deps.allowedOrigins));
+  const operator = operatorOnly(deps.isOperator);
 
   route(app, '/sse', { get: [refuseHead, openStream(deps)] });
   route(app, '/message', { post: [readJson(deps.bodyLimit), postMessage(deps)] });
-  route(app, '/health', { get: [async (_request, response) => void response.json(await deps.health())] });
+  route(app, '/health', { get: [showHealth(deps)] });
   route(app, '/ready', {
     get: [(_request, response) => void response.status(deps.isReady() ? 200 : 503).json({ ready: deps.isReady() })],
   });
-  route(app, '/api/sessions', { get: [(_request, response) => void response.json({ sessions: listSessions(deps) })] });
-  route(app, '/api/sessions/:id', { delete: [closeSession(deps)] });
+  route(app, '/api/sessions', {
+    get: [operator, (_request, response) => void response.json({ sessions: listSessions(deps) })],
+  });
+  route(app, '/api/sessions/:id', { delete: [operator, closeSession(deps)] });
+  addManagement(app, deps);
+  if (deps.jwtIssuer !== undefined) addResourceMetadata(app, deps.jwtIssuer, deps.publicUrl);
 
   app.use(() => {
     throw new Refusal('not_found');
   });
   app.use(answerError(deps.log));
   return app;
-}
-
-type Handler = (request: Request, response: Response, next: NextFunction) => void | Promise<void>;
-type Verb = 'get' | 'post' | 'delete';
-
-/** One route with its verbs; every other verb is refused with the list of those that exist. */
-function route(app: Application, path: string, verbs: Partial<Record<Verb, Handler[]>>): void {
-  const allow = Object.keys(verbs).map((verb) => verb.toUpperCase());
-  const target = app.route(path);
-  if (verbs.get) target.get(...verbs.get);
-  if (verbs.post) target.post(...verbs.post);
-  if (verbs.delete) target.delete(...verbs.delete);
-  target.all((_request, response) => {
-    response.setHeader('allow', allow.join(', '));
-    throw new Refusal('method_not_allowed');
-  });
 }
 
 /** Express gives HEAD to the handlers of GET. A stream has no head of its own: asking for it would open a session. */
@@ -76,13 +69,11 @@ const refuseHead: Handler = (request, response, next) => {
   throw new Refusal('method_not_allowed');
 };
 
-/** Reads a JSON body up to the limit, as `request.body`. Compressed bodies are refused: they hide their size. */
-function readJson(limit: number): Handler {
-  const parse = express.json({ limit, strict: false, inflate: false, type: 'application/json' });
-  return (request, response, next) => {
-    const isJson = request.is('application/json') === 'application/json';
-    if (!isJson) throw new Refusal('unsupported_media_type');
-    parse(request, response, next);
+function showHealth({ health, isOperator }: AppDeps): Handler {
+  return async ({ headers }, response) => {
+    const document = await health();
+    const { status, version, uptime } = document;
+    response.json(isOperator(headers) ? document : { status, version, uptime });
   };
 }
 

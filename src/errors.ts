@@ -21,8 +21,8 @@ export const catalogue = {
     status: 400,
     code: -32600,
     retryable: false,
-    when: 'a query parameter has a value that is not allowed',
-    message: 'A query parameter has a value that is not allowed.',
+    when: 'a query parameter, or a field of a management request, is not allowed',
+    message: 'A parameter has a value that is not allowed.',
   },
   missing_session: {
     status: 400,
@@ -45,6 +45,20 @@ export const catalogue = {
     when: 'JSON, but not a JSON-RPC message',
     message: 'Not a JSON-RPC 2.0 message. Send one request, notification or response object.',
   },
+  unauthorized: {
+    status: 401,
+    code: -32011,
+    retryable: false,
+    when: 'no token, or a wrong one, in the Authorization header; `WWW-Authenticate` says which is wanted',
+    message: 'A token is needed. Send Authorization: Bearer TOKEN.',
+  },
+  issuer_unreachable: {
+    status: 503,
+    code: -32011,
+    retryable: true,
+    when: 'the issuer of access tokens does not answer, so that none can be checked',
+    message: 'The issuer of access tokens cannot be reached, so that yours cannot be checked. Try again in a moment.',
+  },
   forbidden_host: {
     status: 403,
     code: -32012,
@@ -65,6 +79,41 @@ export const catalogue = {
     retryable: false,
     when: 'no such route',
     message: 'No such route. MCP clients open GET /sse; see GET /health for the state of the server.',
+  },
+  forbidden_address: {
+    status: 403,
+    code: -32012,
+    retryable: false,
+    when: "a browser's address is link-local or a cloud's metadata service, and not in --allow-browser-addresses",
+    message: 'No browser may have this address. Start the server with --allow-browser-addresses to allow it.',
+  },
+  not_registered: {
+    status: 404,
+    code: -32600,
+    retryable: false,
+    when: 'no such user, or the user has no such token or browser',
+    message: 'Not registered. See GET /api/users for those who are.',
+  },
+  already_registered: {
+    status: 409,
+    code: -32600,
+    retryable: false,
+    when: 'the user id is taken, or the user has this browser already',
+    message: 'Registered already.',
+  },
+  too_many_records: {
+    status: 409,
+    code: -32600,
+    retryable: false,
+    when: 'as many users, or tokens or browsers of a user, as can be kept',
+    message: 'No more can be kept. Delete one first.',
+  },
+  storage_failed: {
+    status: 507,
+    code: -32014,
+    retryable: true,
+    when: 'users cannot be read or written; nothing was changed',
+    message: 'The change could not be written. Nothing was changed.',
   },
   unknown: {
     status: 404,
@@ -191,6 +240,8 @@ export interface RefusalData {
   readonly retryAfterMs?: number;
   readonly limit?: string;
   readonly detail?: string;
+  /** The `WWW-Authenticate` header of a 401. */
+  readonly challenge?: string;
 }
 
 /**
@@ -214,7 +265,7 @@ export class Refusal extends Error {
 
   /** The JSON-RPC error object, for the answer to the request `id`. */
   toJsonRpc<Id extends RequestId>(id: Id): JsonRpcErrorResponse<Id> {
-    const { detail: _, ...data } = this.data;
+    const { detail: _detail, challenge: _challenge, ...data } = this.data;
     return {
       jsonrpc: '2.0',
       id,

@@ -1,6 +1,7 @@
 import type { Application } from 'express';
-import { createApp } from './app.js';
-import { openBrowserPool } from './browser/lease/pool.js';
+import { createApp, type Health } from './app.js';
+import { probeBrowser } from './browser/process/attach.js';
+import { openBrowserPool, type BrowserPoolOptions } from './browser/lease/pool.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { systemClock, type Clock } from './clock.js';
@@ -16,8 +17,11 @@ import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
 import { logTransitions } from './session/transitionLog.js';
 import { WarmSessions } from './session/warmSessions.js';
-import { authenticateNone, type Authenticate } from './tenancy/auth.js';
+import type { Authenticate } from './tenancy/auth.js';
+import { unauthorized } from './tenancy/bearer.js';
 import { RateLimits } from './tenancy/rateLimits.js';
+import { openTenancy } from './tenancy/tenancy.js';
+import type { Users } from './tenancy/users.js';
 import { createAdmission, trustedProxies, type Admit } from './transport/admission.js';
 import { compileCatalogue, UnknownGroupError, type Catalogue } from './tools/catalogue.js';
 import type { Tool } from './tools/defineTool.js';
@@ -55,7 +59,7 @@ export interface Orchestrator {
   /** Opens the port, then begins to keep warm sessions. Rejects if it cannot. */
   listen(): Promise<{ readonly url: string; readonly port: number }>;
   /** The document of `GET /health`. */
-  health(): Promise<object>;
+  health(): Promise<Health>;
   /** Drains: the listener first, then the sessions, the browsers last; bounded. Idempotent. */
   close(): Promise<void>;
 }
@@ -74,9 +78,11 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
   const inspect = createObserver(clock, folds);
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
-  const pool = given.pool ?? (await openBrowserPool({ config, supervise, ...given.search }));
+  const tenancy = await openTenancy(config, clock);
+  const { users, resolveAddress: resolve } = tenancy;
+  const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...given.search }, users));
   const { directory = memoryDirectory, onSession } = given;
-  const parts = sessionParts({ config, registry, pool, clock, log, inspect, directory, onSession });
+  const parts = sessionParts({ config, registry, pool, users, clock, log, inspect, directory, onSession });
   const warm = new WarmSessions({ registry, parts, clock, count: onSession ? 0 : warmCount(config) });
   let server: ListeningServer | undefined;
 
@@ -92,9 +98,10 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const app = createApp({
     registry,
     parts,
-    authenticate: authenticateNone,
-    admit: admission(config, authenticateNone),
+    ...tenancy,
+    admit: admission(config, tenancy.authenticate),
     selectTools,
+    probeBrowser: (url) => probeBrowser({ url, resolve, signal: new AbortController().signal }),
     clock,
     log,
     allowedHosts: config.allowedHosts,
@@ -105,7 +112,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     health,
   });
 
-  const drain = { drainSessions: () => warm.drain(), closeBrowsers: () => pool.close() };
+  const drain = { drainSessions: () => warm.drain(), closeBrowsers: () => closeAll(pool, users) };
   return {
     app,
     registry,
@@ -128,6 +135,7 @@ interface PartsGiven {
   readonly config: Config;
   readonly registry: SessionRegistry;
   readonly pool: BrowserPool;
+  readonly users: Users;
   readonly clock: Clock;
   readonly log: Log;
   readonly inspect: SessionParts['inspect'];
@@ -136,14 +144,18 @@ interface PartsGiven {
 }
 
 function sessionParts(given: PartsGiven): SessionParts {
-  const { config, registry, pool, clock, log, inspect, directory, onSession } = given;
+  const { config, registry, pool, users, clock, log, inspect, directory, onSession } = given;
   const logic = provideSession({
     find: (id) => registry.get(id),
     pool,
     isolation: config.isolation,
     delays: { ...config, resumeGrace: 0 },
     registerTools: (session, signal) => onSession?.(session, signal) ?? Promise.resolve(),
-    claim: ({ id, principal }, signal) => directory.claim({ sessionId: id, principal }, signal),
+    claim: async ({ id, principal }, signal) => {
+      // The token may have been revoked while the browser was opened.
+      if (!(await users.stillHolds(principal))) throw unauthorized({ wrong: true });
+      await directory.claim({ sessionId: id, principal }, signal);
+    },
   });
   const { workspace, lease, onEarlyMessage } = config;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
@@ -162,6 +174,19 @@ function admission(config: Config, authenticate: Authenticate): Admit {
   } catch (error) {
     throw new ConfigError(`--trust-proxy: ${messageOf(error)}. Allowed: addresses and networks.`, { cause: error });
   }
+}
+
+async function openPool(options: BrowserPoolOptions, users: Users): Promise<BrowserPool> {
+  try {
+    return await openBrowserPool(options);
+  } catch (error) {
+    await users.close();
+    throw error;
+  }
+}
+
+async function closeAll(pool: BrowserPool, users: Users): Promise<void> {
+  await Promise.all([pool.close(), users.close()]);
 }
 
 function toolSelector(catalogue: Catalogue, defaults: readonly string[]) {

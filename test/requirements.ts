@@ -56,4 +56,17 @@ export const requirements: readonly Requirement[] = [
   },
   { id: 'C-STORM', text: '1,500 sessions come and go, 64 at a time, without a failure and without a trace.' },
   { id: 'C-CONFIG', text: 'Flag, then environment, then file, then default; what is wrong is named in one line.' },
+  {
+    id: 'C-AUTH',
+    text: 'Every route asks who makes a request: nobody, a user with a token, or one of an OAuth issuer.',
+  },
+  {
+    id: 'C-USERS',
+    text: 'The operator registers users, their tokens and their browsers; removing one ends its sessions.',
+  },
+  {
+    id: 'C-STORE',
+    text: 'A change that was acknowledged is kept, also over kill -9; one that failed has changed nothing.',
+  },
+  { id: 'C-SECRETS', text: 'No secret is in a log, an error or a file.' },
 ];

@@ -41,6 +41,8 @@ export interface SessionParts {
 export interface SessionRequest {
   readonly principal: Principal;
   readonly toolSet: ToolSet;
+  /** The user's own browser, where the session uses that one. */
+  readonly browserUrl?: string;
   readonly channel: Channel;
 }
 
@@ -110,6 +112,11 @@ export class Session {
 
   get user(): string {
     return this.principal.user;
+  }
+
+  /** The user's own browser, where the session uses that one. */
+  get browserUrl(): string | undefined {
+    return this.#request?.browserUrl;
   }
 
   get toolSet(): ToolSet {

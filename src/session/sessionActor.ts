@@ -1,7 +1,7 @@
 import { fromCallback, fromPromise } from 'xstate';
 import { sessionMachine } from '../../machines/index.js';
 import type { BrowserLeaseEvent, Failure } from '../../machines/events.js';
-import type { BrowserLease, BrowserPool } from '../browser/lease/lease.js';
+import type { BrowserLease, BrowserPool, LeaseRequest } from '../browser/lease/lease.js';
 import { failureOf } from '../errors.js';
 import { ownerKey } from '../tenancy/principal.js';
 import type { Session, SessionLogic } from './session.js';
@@ -32,6 +32,11 @@ export interface SessionImplementation {
   claim(session: Session, signal: AbortSignal): Promise<void>;
 }
 
+/** Where a session works: in the user's own browser and profile, or as the server is configured. */
+function placeOf(endpoint: string | undefined, isolation: LeaseRequest['isolation']) {
+  return endpoint === undefined ? { isolation } : ({ isolation: 'profile', endpoint } as const);
+}
+
 /** The session chart with its implementations: made once, shared by every session actor of the process. */
 export function provideSession(implementation: SessionImplementation): SessionLogic {
   const { find, pool, isolation, delays } = implementation;
@@ -43,7 +48,11 @@ export function provideSession(implementation: SessionImplementation): SessionLo
         let acquiring = 0;
         const failed = (failure: Failure): void => sendBack({ type: 'browser.failed', failure });
         const lease = pool.lease(
-          { sessionId: session.id, owner: session.isWarm ? '' : ownerKey(session.principal), isolation },
+          {
+            sessionId: session.id,
+            owner: session.isWarm ? '' : ownerKey(session.principal),
+            ...placeOf(session.browserUrl, isolation),
+          },
           {
             lost: () => sendBack({ type: 'browser.lost' }),
             // While one is being leased, that is what is waited for: not the browser alone, but the session's place in it.

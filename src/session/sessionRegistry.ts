@@ -92,6 +92,13 @@ export class SessionRegistry {
     return [...this.#sessions.values()].filter((session) => !session.isWarm && session.state !== 'closed');
   }
 
+  /** Closes every session that `isMeant`, in the operator's name. Resolves when all that they owned is released. */
+  async closeEach(isMeant: (session: Session) => boolean): Promise<void> {
+    const sessions = this.list().filter(isMeant);
+    for (const session of sessions) session.close('operator-closed');
+    await Promise.all(sessions.map((session) => session.ended));
+  }
+
   /** Ends every session, each in its own way, and refuses new ones. Resolves when all are released. */
   async drain(): Promise<void> {
     this.#draining = true;
@@ -111,7 +118,7 @@ export class SessionRegistry {
 
   /** The client's session is as young as the client. */
   #handOver(request: SessionRequest): Session | undefined {
-    const [session] = this.warm();
+    const [session] = request.browserUrl === undefined ? this.warm() : [];
     if (session === undefined) return undefined;
     this.#warm.delete(session);
     this.#sessions.delete(session.id);

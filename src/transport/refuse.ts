@@ -1,11 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import type { Refusal, RequestId } from '../errors.js';
 
-/** Answers a request with a refusal: status, `Retry-After` where it helps, and the JSON-RPC error. */
+/** Answers a request with a refusal: status, `Retry-After` or `WWW-Authenticate` where it helps, and the JSON-RPC error. */
 export function sendRefusal(response: ServerResponse, refusal: Refusal, id: RequestId): void {
-  const { retryAfterMs } = refusal.data;
+  const { retryAfterMs, challenge } = refusal.data;
   const body = JSON.stringify(refusal.toJsonRpc(id));
   if (retryAfterMs !== undefined) response.setHeader('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
+  if (challenge !== undefined) response.setHeader('www-authenticate', challenge);
   response.writeHead(refusal.status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),

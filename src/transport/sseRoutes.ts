@@ -1,18 +1,17 @@
 import type { Request, Response } from 'express';
 import { Refusal } from '../errors.js';
 import { idOf, parseMessage } from '../mcp/protocol.js';
-import { principalOf } from '../tenancy/auth.js';
 import { sendRefusal } from './refuse.js';
 import { SseTransport } from './sse.js';
-import { credentialsOf, type TransportDeps } from './transport.js';
+import { askedOf, credentialsOf, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
-export function openStream({ registry, parts, admit, selectTools, clock }: TransportDeps) {
+export function openStream(deps: TransportDeps) {
+  const { registry, parts, clock } = deps;
   return async (request: Request, response: Response): Promise<void> => {
-    const principal = principalOf(await admit(request, 'connection'));
-    const toolSet = selectTools(credentialsOf(request).query.get('tools'));
+    const asked = await askedOf(deps, request);
     const channel = new SseTransport(response, { messagePath: `${request.baseUrl}/message`, clock });
-    const session = registry.open(parts, { principal, toolSet, channel });
+    const session = registry.open(parts, { ...asked, channel });
     channel.onclose = () => session.detach(channel.closedBecause);
     if (response.destroyed) session.detach('client-closed');
   };

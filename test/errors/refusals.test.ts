@@ -10,6 +10,13 @@ const exercised = new Set<Reason>();
 /** Reasons that no request of this file can cause, with the test that owns them. */
 const elsewhere: Partial<Record<Reason, string>> = {
   internal: 'test/app/app.test.ts',
+  unauthorized: 'test/tenancy/management.test.ts',
+  issuer_unreachable: 'test/tenancy/jwt.test.ts',
+  forbidden_address: 'test/tenancy/management.test.ts',
+  not_registered: 'test/tenancy/management.test.ts',
+  already_registered: 'test/tenancy/management.test.ts',
+  too_many_records: 'test/tenancy/management.test.ts',
+  storage_failed: 'test/tenancy/store.test.ts',
 };
 
 /** The answer is exactly what the catalogue says of `reason`. */

@@ -8,6 +8,8 @@ export interface LeaseRequest {
   /** Issuer and subject in one string: tabs of an attached profile are shared by the sessions of one user. */
   readonly owner: string;
   readonly isolation: 'auto' | 'context' | 'process' | 'profile';
+  /** A browser of the user's own to attach to (http or ws), instead of the server's; with the isolation `profile`. */
+  readonly endpoint?: string;
 }
 
 /** What the pool tells the session, in order; nothing after `release()`. */

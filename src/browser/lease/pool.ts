@@ -20,8 +20,16 @@ export interface BrowserPoolOptions extends BrowserSearch {
   >;
   /** Runs the life of each browser; see `Supervise`. */
   readonly supervise: Supervise;
+  /** Checks where users' own browsers are; see `AttachOptions`. */
+  readonly resolve?: (url: string) => Promise<string>;
   /** Where the run folder is made. Default: the system's temporary folder. */
   readonly temporaryFolder?: string;
+}
+
+/** A browser with the leases that take part in it. */
+interface SharedBrowser {
+  readonly browser: SupervisedBrowser;
+  readonly observers: Set<BrowserObserver>;
 }
 
 /** How long a browser may take to close what a lease had in it, before it is ended with all of it. */
@@ -49,9 +57,9 @@ export class Pool implements BrowserPool {
   readonly #places: Places;
   /** Of the processes that run. */
   readonly #pids = new Set<number>();
-  /** The leases that take part in the shared browser. */
-  readonly #observers = new Set<BrowserObserver>();
-  #shared: SupervisedBrowser | undefined;
+  /** Users' own browsers by their endpoints, for as long as a lease takes part in them. */
+  readonly #attached = new Map<string, SharedBrowser>();
+  #shared: SharedBrowser | undefined;
   #started = 0;
 
   constructor(options: BrowserPoolOptions, runFolder: RunFolder | undefined, cleared: Promise<void>) {
@@ -64,12 +72,14 @@ export class Pool implements BrowserPool {
   }
 
   lease(request: LeaseRequest, listener: LeaseListener): BrowserLease {
+    const { endpoint } = request;
     const lease: SessionLease = new SessionLease({
       request,
       listener,
       ledger: this.ledger,
-      mode: this.#options.config.browser,
-      joinShared: (observer) => this.#joinShared(observer),
+      mode: endpoint === undefined ? this.#options.config.browser : 'attach',
+      joinShared: (observer) =>
+        endpoint === undefined ? this.#joinShared(observer) : this.#joinAttached(endpoint, observer),
       startProcess: (observer, queue) => this.#startProcess(observer, queue),
       onReleased: () => this.#leases.delete(lease),
     });
@@ -79,7 +89,7 @@ export class Pool implements BrowserPool {
 
   /** Starts the shared browser ahead of the first lease. Throws a `Refusal` when it cannot be had. */
   async warm(signal?: AbortSignal): Promise<void> {
-    await this.#sharedBrowser().connection(signal);
+    await this.#sharedBrowser().browser.connection(signal);
   }
 
   health(): BrowserHealth {
@@ -111,29 +121,57 @@ export class Pool implements BrowserPool {
   }
 
   #joinShared(observer: BrowserObserver): Host {
-    const browser = this.#sharedBrowser();
-    this.#observers.add(observer);
+    const { browser, observers } = this.#sharedBrowser();
+    observers.add(observer);
     return {
       browser,
       leave: async () => {
-        this.#observers.delete(observer);
+        observers.delete(observer);
       },
     };
   }
 
-  #sharedBrowser(): SupervisedBrowser {
-    const tell = (message: (observer: BrowserObserver) => void): void => [...this.#observers].forEach(message);
-    this.#shared ??= this.#start({
-      lost: () => tell((observer) => observer.lost()),
-      ready: (connection) => tell((observer) => observer.ready(connection)),
-      failed: (failure) => tell((observer) => observer.failed(failure)),
-    });
+  #sharedBrowser(): SharedBrowser {
+    this.#shared ??= this.#share(this.#options.config.browser, (signal) => this.#connect(signal));
     return this.#shared;
+  }
+
+  /** The last one who leaves closes the connection; whoever comes then opens another one. */
+  #joinAttached(endpoint: string, observer: BrowserObserver): Host {
+    const { ledger } = this;
+    const { resolve } = this.#options;
+    const connect: Connect = (signal) =>
+      attachBrowser({ url: endpoint, signal, ledger, ...(resolve !== undefined && { resolve }) });
+    const shared = this.#attached.get(endpoint) ?? this.#share('attach', connect);
+    const { browser, observers } = shared;
+    this.#attached.set(endpoint, shared);
+    observers.add(observer);
+    return {
+      browser,
+      leave: async () => {
+        observers.delete(observer);
+        if (observers.size > 0) return;
+        if (this.#attached.get(endpoint) === shared) this.#attached.delete(endpoint);
+        await browser.close();
+        this.#browsers.delete(browser);
+      },
+    };
+  }
+
+  #share(mode: 'launch' | 'attach', connect: Connect): SharedBrowser {
+    const observers = new Set<BrowserObserver>();
+    const tell = (message: (observer: BrowserObserver) => void): void => [...observers].forEach(message);
+    const observer: BrowserObserver = {
+      lost: () => tell((one) => one.lost()),
+      ready: (connection) => tell((one) => one.ready(connection)),
+      failed: (failure) => tell((one) => one.failed(failure)),
+    };
+    return { browser: this.#start(mode, connect, observer), observers };
   }
 
   async #startProcess(observer: BrowserObserver, queue: Queue): Promise<Host> {
     const place = await this.#places.take(queue);
-    const browser = this.#start(observer);
+    const browser = this.#start(this.#options.config.browser, (signal) => this.#connect(signal), observer);
     return {
       browser,
       leave: async () => {
@@ -144,10 +182,8 @@ export class Pool implements BrowserPool {
     };
   }
 
-  #start(observer: BrowserObserver): SupervisedBrowser {
-    const mode = this.#options.config.browser;
+  #start(mode: 'launch' | 'attach', connect: Connect, observer: BrowserObserver): SupervisedBrowser {
     this.#started += 1;
-    const connect: Connect = (signal) => this.#connect(signal);
     const browser = this.#options.supervise({ id: `${mode}-${this.#started}`, mode, connect, observer });
     this.#browsers.add(browser);
     return browser;
