@@ -12,7 +12,9 @@ test(
   () =>
     withFolder(async (dataDir) => {
       const chrome = await startUserChrome();
-      const orchestrator = await createOrchestrator({ options: { port: 0, auth: 'token', adminToken, dataDir } });
+      const orchestrator = await createOrchestrator({
+        options: { port: 0, prewarm: 0, auth: 'token', adminToken, dataDir },
+      });
       const { url } = await orchestrator.listen();
       const manage = async (path: string, body: object): Promise<Record<string, string>> => {
         const headers = { ...bearer(adminToken), 'content-type': 'application/json' };
