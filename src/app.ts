@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import express, {
   type Application,
   type ErrorRequestHandler,
@@ -7,10 +9,12 @@ import express, {
 } from 'express';
 import { messageOf, Refusal } from './errors.js';
 import type { Log } from './log.js';
-import { guardDoors } from './transport/doors.js';
+import { doorRule, guardDoors } from './transport/doors.js';
 import { sendRefusal } from './transport/refuse.js';
 import { openStream, postMessage } from './transport/sseRoutes.js';
 import type { TransportDeps } from './transport/transport.js';
+import { PendingUpgrade } from './transport/upgrade.js';
+import { openWebSocket } from './transport/webSocketRoutes.js';
 
 export interface AppDeps extends TransportDeps {
   readonly allowedHosts: readonly string[];
@@ -29,10 +33,11 @@ export function createApp(deps: AppDeps): Application {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.use(guardDoors(deps.allowedHosts, deps.allowedOrigins));
+  app.use(guardDoors(doorRule(deps.allowedHosts, deps.allowedOrigins)));
 
   route(app, '/sse', { get: [refuseHead, openStream(deps)] });
   route(app, '/message', { post: [readJson(deps.bodyLimit), postMessage(deps)] });
+  route(app, '/ws', { get: [requireUpgrade] });
   route(app, '/health', { get: [(_request, response) => void response.json(deps.health())] });
   route(app, '/ready', {
     get: [(_request, response) => void response.status(deps.isReady() ? 200 : 503).json({ ready: deps.isReady() })],
@@ -45,6 +50,33 @@ export function createApp(deps: AppDeps): Application {
   });
   app.use(answerError(deps.log));
   return app;
+}
+
+/** What a server's `upgrade` event is listened to with. */
+export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** The upgrades of the contract, for the `upgrade` event of the server that the app is mounted on. Answers every one. */
+export function createUpgrade(deps: AppDeps): UpgradeListener {
+  const check = doorRule(deps.allowedHosts, deps.allowedOrigins);
+  const open = openWebSocket(deps);
+  const answer = async (upgrade: PendingUpgrade): Promise<void> => {
+    const { headers, url = '' } = upgrade.request;
+    try {
+      check(headers);
+      if (!/^\/ws(\?|$)/.test(url)) throw new Refusal('not_found');
+      await open(upgrade);
+    } catch (error) {
+      upgrade.refuse(loggedRefusal(error, '/ws', deps.log));
+    }
+  };
+  return (request, socket, head) => {
+    try {
+      void answer(new PendingUpgrade(request, head));
+    } catch {
+      // An earlier answer is still under way on this connection: the two must not mix.
+      socket.destroy();
+    }
+  };
 }
 
 type Handler = (request: Request, response: Response, next: NextFunction) => void | Promise<void>;
@@ -73,12 +105,18 @@ const refuseHead: Handler = (request, response, next) => {
   throw new Refusal('method_not_allowed');
 };
 
+const requireUpgrade: Handler = () => {
+  throw new Refusal('upgrade_required');
+};
+
 /** Reads a JSON body up to the limit, as `request.body`. Compressed bodies are refused: they hide their size. */
 function readJson(limit: number): Handler {
   const parse = express.json({ limit, strict: false, inflate: false, type: 'application/json' });
   return (request, response, next) => {
     const isJson = request.is('application/json') === 'application/json';
-    if (!isJson) throw new Refusal('unsupported_media_type');
+    // The parser would read UTF-16 and UTF-32 as well; JSON on a wire is UTF-8 (RFC 8259, section 8.1).
+    const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(request.headers['content-type'] ?? '') ?? [];
+    if (!isJson || charset.toLowerCase() !== 'utf-8') throw new Refusal('unsupported_media_type');
     parse(request, response, next);
   };
 }
@@ -110,11 +148,17 @@ function closeSession({ registry }: AppDeps): Handler {
 function answerError(log: Log): ErrorRequestHandler {
   // Express knows an error handler by its four parameters.
   return (error: unknown, request: Request, response: Response, next) => {
-    const refusal = refusalOf(error);
-    if (refusal.reason === 'internal') log.error('request failed', { path: request.path, error: messageOf(error) });
+    const refusal = loggedRefusal(error, request.path, log);
     if (response.headersSent) next(error);
     else sendRefusal(response, refusal, null);
   };
+}
+
+/** A defect of ours is told to the log, and to the client only that there is one. */
+function loggedRefusal(error: unknown, path: string, log: Log): Refusal {
+  const refusal = refusalOf(error);
+  if (refusal.reason === 'internal') log.error('request failed', { path, error: messageOf(error) });
+  return refusal;
 }
 
 /** What body-parser's errors are in our catalogue, by their `type`. */

@@ -1,5 +1,5 @@
 import type { Application } from 'express';
-import { createApp } from './app.js';
+import { createApp, createUpgrade, type AppDeps, type UpgradeListener } from './app.js';
 import { openBrowserPool } from './browser/lease/pool.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
@@ -45,6 +45,8 @@ export interface OrchestratorOptions {
 export interface Orchestrator {
   /** The routes, to mount on an express app of one's own. */
   readonly app: Application;
+  /** The WebSocket door: hang it on the `upgrade` event of the server that the app is mounted on. */
+  readonly upgrade: UpgradeListener;
   readonly registry: SessionRegistry;
   /** Opens the port. Rejects if it cannot. */
   listen(): Promise<{ readonly url: string; readonly port: number }>;
@@ -81,7 +83,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     uptime: (clock.now() - startedAt) / 1000,
   });
 
-  const app = createApp({
+  const deps: AppDeps = {
     registry,
     parts,
     authenticate: authenticateNone,
@@ -93,15 +95,17 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     bodyLimit: config.bodyLimit,
     isReady: () => server === undefined || server.state() === 'listening',
     health,
-  });
+  };
+  const [app, upgrade] = [createApp(deps), createUpgrade(deps)];
 
   const drain = { drainSessions: () => registry.drain(), closeBrowsers: () => pool.close() };
   return {
     app,
+    upgrade,
     registry,
     health,
     listen: () => {
-      server ??= startServer({ app, config, clock, inspect, ...drain });
+      server ??= startServer({ app, upgrade, config, clock, inspect, ...drain });
       return server.opened;
     },
     close: async () => {

@@ -33,6 +33,10 @@ export const requirements: readonly Requirement[] = [
   { id: 'S10', text: 'Queues, logs and buffers are bounded; at the bound there is an answer, not silence.' },
   { id: 'S12', text: 'If the directory cannot be reached, nothing new is announced.' },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
+  {
+    id: 'C-WS',
+    text: 'GET /ws with the subprotocol mcp opens a session of one message a text frame; a bad handshake is answered by the catalogue, an end by its close code.',
+  },
   { id: 'C-ISOLATION', text: 'What one client negotiates, sets or asks is never seen by another.' },
   { id: 'C-HEALTH', text: '/health counts sessions, browsers, connections, requests and errors.' },
   { id: 'C-READY', text: '/ready is 503 while the server drains.' },

@@ -4,18 +4,16 @@ import { idOf, parseMessage } from '../mcp/protocol.js';
 import { principalOf } from '../tenancy/auth.js';
 import { sendRefusal } from './refuse.js';
 import { SseTransport } from './sse.js';
-import { credentialsOf, type TransportDeps } from './transport.js';
+import { credentialsOf, openSession, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
-export function openStream({ registry, parts, authenticate, selectTools, clock }: TransportDeps) {
+export function openStream({ authenticate, selectTools, clock, ...parts }: TransportDeps) {
   return async (request: Request, response: Response): Promise<void> => {
     const credentials = credentialsOf(request);
     const principal = principalOf(await authenticate(credentials));
     const toolSet = selectTools(credentials.query.get('tools'));
     const channel = new SseTransport(response, { messagePath: `${request.baseUrl}/message`, clock });
-    const session = registry.open(parts, { principal, toolSet, channel });
-    channel.onclose = () => session.detach(channel.closedBecause);
-    channel.onmessage = (message) => session.receive(message);
+    const session = openSession(parts, { principal, toolSet, channel });
     if (response.destroyed) session.detach('client-closed');
   };
 }

@@ -33,6 +33,10 @@ export async function serve({ pool = new FakePool(), ...given }: ServeOptions = 
   };
 }
 
+/** Resolves when every session that is open now has ended and released what it owned. */
+export const whenAllEnded = ({ orchestrator }: Served): Promise<unknown> =>
+  Promise.all(orchestrator.registry.list().map((session) => session.ended));
+
 /** An official client over SSE. The caller closes it. */
 export async function connectClient(url: string, path = '/sse'): Promise<Client> {
   const client = new Client({ name: 'test-client', version: '1.0.0' });
