@@ -15,10 +15,11 @@ import type { Session, SessionParts } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
 import { logTransitions } from './session/transitionLog.js';
-import { authenticateNone } from './tenancy/auth.js';
+import { authenticateNone, principalOf } from './tenancy/auth.js';
 import { compileCatalogue, UnknownGroupError, type Catalogue } from './tools/catalogue.js';
 import type { Tool } from './tools/defineTool.js';
 import { allTools } from './tools/index.js';
+import { openSession, type SessionTransport } from './transport/transport.js';
 import { packageInfo } from './packageInfo.js';
 
 export interface OrchestratorOptions {
@@ -50,6 +51,8 @@ export interface Orchestrator {
   readonly registry: SessionRegistry;
   /** Opens the port. Rejects if it cannot. */
   listen(): Promise<{ readonly url: string; readonly port: number }>;
+  /** Opens a session over a transport of the caller's, for this machine's own user. Throws a `Refusal`: nothing was created. */
+  connect(transport: SessionTransport): Session;
   health(): object;
   /** Drains: the listener first, then the sessions, the browsers last; bounded. Idempotent. */
   close(): Promise<void>;
@@ -104,6 +107,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     upgrade,
     registry,
     health,
+    connect: (channel) => openSession(deps, { principal: principalOf('anyone'), toolSet: selectTools(null), channel }),
     listen: () => {
       server ??= startServer({ app, upgrade, config, clock, inspect, ...drain });
       return server.opened;

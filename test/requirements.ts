@@ -37,6 +37,10 @@ export const requirements: readonly Requirement[] = [
     id: 'C-WS',
     text: 'GET /ws with the subprotocol mcp opens a session of one message a text frame; a bad handshake is answered by the catalogue, an end by its close code.',
   },
+  {
+    id: 'C-STDIO',
+    text: 'greenroom stdio serves one client on standard streams, writes nothing but messages there, and ends with them.',
+  },
   { id: 'C-ISOLATION', text: 'What one client negotiates, sets or asks is never seen by another.' },
   { id: 'C-HEALTH', text: '/health counts sessions, browsers, connections, requests and errors.' },
   { id: 'C-READY', text: '/ready is 503 while the server drains.' },
