@@ -10,6 +10,8 @@ const exercised = new Set<Reason>();
 /** Reasons that no request of this file can cause, with the test that owns them. */
 const elsewhere: Partial<Record<Reason, string>> = {
   internal: 'test/app/app.test.ts',
+  invalid_upgrade: 'test/transport/webSocketHandshake.test.ts',
+  upgrade_required: 'test/transport/webSocketHandshake.test.ts',
 };
 
 /** The answer is exactly what the catalogue says of `reason`. */
@@ -209,12 +211,13 @@ test('malformed bodies: not JSON, too large, not application/json, compressed, a
       expectRefusal(await post({ 'content-type': type }, body), 'unsupported_media_type', null);
     }
     expectRefusal(await post({ 'content-encoding': 'gzip' }, body), 'unsupported_media_type', null);
-    expectRefusal(
-      await post({ 'content-type': 'application/json; charset=latin1' }, body),
-      'unsupported_media_type',
-      null,
-    );
-    expect((await post({ 'content-type': 'application/json; charset=utf-8' }, body)).status).toBe(202);
+    for (const charset of ['latin1', 'utf-16', 'UTF-16LE', '"utf-32"', 'utf-7']) {
+      const type = `application/json; charset=${charset}`;
+      expectRefusal(await post({ 'content-type': type }, body), 'unsupported_media_type', null);
+    }
+    for (const charset of ['utf-8', '"UTF-8"']) {
+      expect((await post({ 'content-type': `application/json; charset=${charset}` }, body)).status).toBe(202);
+    }
   }));
 
 test('[S3] invalid_message: JSON that is no JSON-RPC message echoes its id where it has one', () =>
