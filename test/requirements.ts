@@ -42,6 +42,10 @@ export const requirements: readonly Requirement[] = [
     text: 'greenroom stdio serves one client on standard streams, writes nothing but messages there, and ends with them.',
   },
   { id: 'C-SECURITY', text: 'Each line of the security checklist is held by a test (test/security/checklist.ts).' },
+  {
+    id: 'C-FUZZ',
+    text: 'Whatever comes in at a door, at least 20,000 cases of it: a defined answer, nothing left behind, the next client is served.',
+  },
   { id: 'C-ISOLATION', text: 'What one client negotiates, sets or asks is never seen by another.' },
   { id: 'C-HEALTH', text: '/health counts sessions, browsers, connections, requests and errors.' },
   { id: 'C-READY', text: '/ready is 503 while the server drains.' },
