@@ -6,6 +6,7 @@ import {
   options,
   optionNames,
   readConfig,
+  stdioDefaults,
   variableOf,
   type Sources,
 } from '../../src/config.js';
@@ -166,4 +167,19 @@ test('every option has a flag, a variable and words that explain it', () => {
   expect(optionNames.map(flagOf)).toContain('--max-sessions-per-user');
   expect(variableOf('maxSessionsPerUser')).toBe('GREENROOM_MAX_SESSIONS_PER_USER');
   for (const schema of Object.values(options.shape)) expect(schema.description).toMatch(/\w+ \w+/);
+});
+
+test("[C-CONFIG] a command's own defaults give way to file, environment and flag", () => {
+  const read = (environment: Record<string, string>, flags = {}) =>
+    readConfig({ defaults: stdioDefaults, environment, flags, file: { path: 'f', values: {} } }).lease;
+  expect([read({}), read({ GREENROOM_LEASE: 'eager' }), read({}, { lease: 'eager' })]).toEqual([
+    'lazy',
+    'eager',
+    'eager',
+  ]);
+  const file = { path: 'f', values: { lease: 'eager' } };
+  expect(readConfig({ defaults: stdioDefaults, environment: {}, flags: {}, file })).toMatchObject({
+    lease: 'eager',
+    idleTimeout: 168 * 3_600_000,
+  });
 });
