@@ -49,6 +49,24 @@ const commands: Commands = {
     return 0;
   },
 
+  async stdio(config) {
+    const log = createLog(config, process.stderr.isTTY);
+    process.on('unhandledRejection', (error) => log.error('unhandled rejection', { error: messageOf(error) }));
+    const { prepareBrowser } = await import('./cli/installBrowser.js');
+    await prepareBrowser(config, search, writeError);
+    const { serveStdio } = await import('./cli/stdio.js');
+    const code = await serveStdio({
+      config,
+      search,
+      log,
+      input: process.stdin,
+      output: process.stdout,
+      stop: stopAsked(),
+    });
+    // What a client does not read, even after its time to, must not keep the process.
+    process.exit(code);
+  },
+
   async selftest(config, url) {
     const { selftest } = await import('./cli/selftest.js');
     return selftest({ url, write, startServer: () => startServer(config) });
