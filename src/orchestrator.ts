@@ -1,33 +1,30 @@
 import type { Application } from 'express';
 import { createApp } from './app.js';
+import { noBrowsers } from './browser/lease/noBrowsers.js';
 import { openBrowserPool } from './browser/lease/pool.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { systemClock, type Clock } from './clock.js';
-import { ConfigError, defineConfig, type Config, type Options } from './config.js';
-import { Refusal } from './errors.js';
+import { defineConfig, type Config, type Options } from './config.js';
+import { compileEmbedding, type Embedding, type Offering } from './embedding.js';
 import { silentLog, type Log } from './log.js';
 import { createMetrics } from './metrics.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
 import { createObserver, type Observation } from './session/observer.js';
+import { openSession } from './session/openSession.js';
 import { provideSession } from './session/sessionActor.js';
 import type { Session, SessionParts } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
 import { logTransitions } from './session/transitionLog.js';
 import { authenticateNone } from './tenancy/auth.js';
-import { compileCatalogue, UnknownGroupError, type Catalogue } from './tools/catalogue.js';
-import type { Tool } from './tools/defineTool.js';
-import { allTools } from './tools/index.js';
 import { packageInfo } from './packageInfo.js';
 
-export interface OrchestratorOptions {
+export interface OrchestratorOptions extends Embedding {
   /** As the flags, in camelCase. */
   readonly options?: Options;
   /** A configuration that is checked already; wins over `options`. */
   readonly config?: Config;
-  /** Default: every tool of this package. */
-  readonly tools?: readonly Tool[];
   /** Where browsers come from; the orchestrator closes it. Default: launched or attached, as configured. */
   readonly pool?: BrowserPool;
   /** Where to look for a browser: the values of `CHROME_PATH` and `PATH`. */
@@ -36,19 +33,19 @@ export interface OrchestratorOptions {
   readonly clock?: Clock;
   /** Where sessions are claimed. Default: this process alone. */
   readonly directory?: Directory;
-  /** Runs once for each session before it can be announced; a rejection closes the session. */
-  readonly onSession?: (session: Session, signal: AbortSignal) => Promise<void>;
   /** Sees every observation, after the log and the metrics. */
   readonly observe?: (observation: Observation) => void;
 }
 
 export interface Orchestrator {
-  /** The routes, to mount on an express app of one's own. */
+  /** The routes, to mount on an express app of one's own, at its root or under a path. Host and Origin are checked. */
   readonly app: Application;
   readonly registry: SessionRegistry;
   /** Opens the port. Rejects if it cannot. */
   listen(): Promise<{ readonly url: string; readonly port: number }>;
   health(): object;
+  /** Tells every client that subscribed to a resource that it changed. */
+  resourceUpdated(uri: string): void;
   /** Drains: the listener first, then the sessions, the browsers last; bounded. Idempotent. */
   close(): Promise<void>;
 }
@@ -62,14 +59,18 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const { clock = systemClock, log = silentLog } = given;
   const startedAt = clock.now();
   const metrics = createMetrics();
-  const selectTools = toolSelector(compileCatalogue(given.tools ?? allTools), config.tools);
+  // The default groups are ours: tools of one's own are listed without being named twice.
+  const isChosen = given.tools === undefined || given.config !== undefined || given.options?.tools !== undefined;
+  const offering = compileEmbedding(given, isChosen ? config.tools : undefined);
   const registry = new SessionRegistry(config);
   const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
   const inspect = createObserver(clock, folds);
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
-  const pool = given.pool ?? (await openBrowserPool({ config, supervise, ...given.search }));
+  const hasBrowsers = given.pool !== undefined || offering.needsBrowser;
+  const pool = given.pool ?? (hasBrowsers ? await openBrowserPool({ config, supervise, ...given.search }) : noBrowsers);
   const { directory = memoryDirectory, onSession } = given;
-  const parts = sessionParts({ config, registry, pool, clock, log, inspect, directory, onSession });
+  const lease = hasBrowsers ? config.lease : 'lazy';
+  const parts = sessionParts({ config, registry, pool, lease, offering, clock, log, inspect, directory, onSession });
   let server: ListeningServer | undefined;
 
   const health = () => ({
@@ -85,7 +86,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     registry,
     parts,
     authenticate: authenticateNone,
-    selectTools,
+    selectTools: offering.selectTools,
     clock,
     log,
     allowedHosts: config.allowedHosts,
@@ -100,6 +101,9 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     app,
     registry,
     health,
+    resourceUpdated: (uri) => {
+      for (const { server } of registry.list()) server.resourceUpdated(uri);
+    },
     listen: () => {
       server ??= startServer({ app, config, clock, inspect, ...drain });
       return server.opened;
@@ -116,6 +120,8 @@ interface PartsGiven {
   readonly config: Config;
   readonly registry: SessionRegistry;
   readonly pool: BrowserPool;
+  readonly lease: Config['lease'];
+  readonly offering: Offering;
   readonly clock: Clock;
   readonly log: Log;
   readonly inspect: SessionParts['inspect'];
@@ -124,32 +130,17 @@ interface PartsGiven {
 }
 
 function sessionParts(given: PartsGiven): SessionParts {
-  const { config, registry, pool, clock, log, inspect, directory, onSession } = given;
+  const { config, registry, pool, lease, clock, log, inspect, directory, onSession } = given;
+  const { offer, serverInfo } = given.offering;
   const logic = provideSession({
     find: (id) => registry.get(id),
     pool,
     isolation: config.isolation,
     delays: { ...config, resumeGrace: 0 },
-    registerTools: (session, signal) => onSession?.(session, signal) ?? Promise.resolve(),
+    registerTools: async (session, signal) => onSession?.(openSession(session), signal),
     claim: ({ id, principal }, signal) => directory.claim({ sessionId: id, principal }, signal),
   });
-  return { logic, serverInfo: packageInfo, workspace: config.workspace, lease: config.lease, clock, log, inspect };
-}
-
-function toolSelector(catalogue: Catalogue, defaults: readonly string[]) {
-  try {
-    catalogue.select(defaults);
-  } catch (error) {
-    throw error instanceof UnknownGroupError ? new ConfigError(`--tools: ${error.message}`, { cause: error }) : error;
-  }
-  return (asked: string | null) => {
-    try {
-      return catalogue.select(asked === null ? defaults : asked.split(',').filter(Boolean));
-    } catch (error) {
-      if (error instanceof UnknownGroupError) throw new Refusal('invalid_parameter', { detail: error.message });
-      throw error;
-    }
-  };
+  return { logic, serverInfo, offer, workspace: config.workspace, lease, clock, log, inspect };
 }
 
 function countSessions(sessions: readonly Session[]) {

@@ -26,6 +26,7 @@ export type SessionLogic = typeof sessionMachine;
 export interface SessionParts {
   readonly logic: SessionLogic;
   readonly serverInfo: McpHost['serverInfo'];
+  readonly offer: McpHost['offer'];
   readonly workspace: readonly string[];
   readonly lease: 'eager' | 'lazy';
   readonly clock: Clock;

@@ -27,6 +27,10 @@ export class SessionHost implements McpHost, CallEnvironment {
     return this;
   }
 
+  get offer(): McpHost['offer'] {
+    return this.#parts.offer;
+  }
+
   get serverInfo(): McpHost['serverInfo'] {
     return this.#parts.serverInfo;
   }

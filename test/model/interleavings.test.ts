@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { silentLog } from '../../src/log.js';
+import { compileOffer } from '../../src/mcp/offer.js';
 import { Refusal } from '../../src/errors.js';
 import { createObserver } from '../../src/session/observer.js';
 import { provideSession } from '../../src/session/sessionActor.js';
@@ -82,7 +83,8 @@ class Run {
       },
     ]);
     const serverInfo = { name: 'test', title: 'Test', version: '0' };
-    this.#parts = { logic, serverInfo, workspace: [], lease, clock: this.clock, log: silentLog, inspect };
+    const offer = compileOffer({ mayChange: false });
+    this.#parts = { logic, serverInfo, offer, workspace: [], lease, clock: this.clock, log: silentLog, inspect };
   }
 
   open(asked: Plan): void {
