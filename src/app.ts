@@ -10,9 +10,14 @@ import type { Log } from './log.js';
 import { guardDoors } from './transport/doors.js';
 import { sendRefusal } from './transport/refuse.js';
 import { openStream, postMessage } from './transport/sseRoutes.js';
-import type { TransportDeps } from './transport/transport.js';
+import {
+  leaveSession,
+  listenToSession,
+  postToSession,
+  type StreamableHttpDeps,
+} from './transport/streamableHttpRoutes.js';
 
-export interface AppDeps extends TransportDeps {
+export interface AppDeps extends StreamableHttpDeps {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   /** Bytes. */
@@ -31,8 +36,13 @@ export function createApp(deps: AppDeps): Application {
   app.disable('etag');
   app.use(guardDoors(deps.allowedHosts, deps.allowedOrigins));
 
-  route(app, '/sse', { get: [refuseHead, openStream(deps)] });
+  route(app, '/sse', { get: [refuseHead('GET'), openStream(deps)] });
   route(app, '/message', { post: [readJson(deps.bodyLimit), postMessage(deps)] });
+  route(app, '/mcp', {
+    get: [refuseHead('GET, POST, DELETE'), listenToSession(deps)],
+    post: [readJson(deps.bodyLimit), postToSession(deps)],
+    delete: [leaveSession(deps)],
+  });
   route(app, '/health', { get: [(_request, response) => void response.json(deps.health())] });
   route(app, '/ready', {
     get: [(_request, response) => void response.status(deps.isReady() ? 200 : 503).json({ ready: deps.isReady() })],
@@ -64,14 +74,16 @@ function route(app: Application, path: string, verbs: Partial<Record<Verb, Handl
 }
 
 /** Express gives HEAD to the handlers of GET. A stream has no head of its own: asking for it would open a session. */
-const refuseHead: Handler = (request, response, next) => {
-  if (request.method !== 'HEAD') {
-    next();
-    return;
-  }
-  response.setHeader('allow', 'GET');
-  throw new Refusal('method_not_allowed');
-};
+const refuseHead =
+  (allow: string): Handler =>
+  (request, response, next) => {
+    if (request.method !== 'HEAD') {
+      next();
+      return;
+    }
+    response.setHeader('allow', allow);
+    throw new Refusal('method_not_allowed');
+  };
 
 /** Reads a JSON body up to the limit, as `request.body`. Compressed bodies are refused: they hide their size. */
 function readJson(limit: number): Handler {

@@ -81,6 +81,9 @@ export const options = z.strictObject({
     .prefault('30s')
     .describe('how long a connected client may take to send its first message'),
   idleTimeout: duration.prefault('30m').describe('how long a session may go without a message'),
+  resumeGrace: duration
+    .prefault('60s')
+    .describe('how long a session whose stream was lost is kept for its client to come back (Streamable HTTP)'),
   drainTimeout: duration.prefault('10s').describe('how long open requests may take to finish when the server stops'),
   bodyLimit: size.prefault('4mb').describe('largest message a client may send'),
   tools: list.default(['extension', 'core']).describe('tool groups, or `all`; per connection with `/sse?tools=core`'),

@@ -4,6 +4,7 @@ import { noBrowsers } from './browser/lease/noBrowsers.js';
 import { openBrowserPool } from './browser/lease/pool.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
+import { MemoryEventLog, type EventLog } from './cluster/eventLog.js';
 import { systemClock, type Clock } from './clock.js';
 import { defineConfig, type Config, type Options } from './config.js';
 import { compileEmbedding, type Embedding, type Offering } from './embedding.js';
@@ -33,6 +34,8 @@ export interface OrchestratorOptions extends Embedding {
   readonly clock?: Clock;
   /** Where sessions are claimed. Default: this process alone. */
   readonly directory?: Directory;
+  /** Where the streams of Streamable HTTP are written down, to be resumed. Default: the memory of this process. */
+  readonly eventLog?: EventLog;
   /** Sees every observation, after the log and the metrics. */
   readonly observe?: (observation: Observation) => void;
 }
@@ -88,6 +91,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     authenticate: authenticateNone,
     selectTools: offering.selectTools,
     clock,
+    eventLog: given.eventLog ?? new MemoryEventLog(),
     log,
     allowedHosts: config.allowedHosts,
     allowedOrigins: config.allowedOrigins,
@@ -136,7 +140,7 @@ function sessionParts(given: PartsGiven): SessionParts {
     find: (id) => registry.get(id),
     pool,
     isolation: config.isolation,
-    delays: { ...config, resumeGrace: 0 },
+    delays: config,
     registerTools: async (session, signal) => onSession?.(openSession(session), signal),
     claim: ({ id, principal }, signal) => directory.claim({ sessionId: id, principal }, signal),
   });

@@ -23,5 +23,7 @@ export interface Channel {
   /** Tells the client its session id. Called on entry to `connected`, and from nowhere else. */
   announce(sessionId: string): void;
   deliver(message: JSONRPCMessage, relatedTo?: RequestId): void;
+  /** A request will get no answer: the client cancelled it. For transports that hold something open for each answer. */
+  unanswered?(request: RequestId): void;
   end(ending: Ending): void;
 }

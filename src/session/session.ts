@@ -1,4 +1,4 @@
-import { createActor, type ActorRefFrom, type InspectionEvent } from 'xstate';
+import { createActor, type ActorRefFrom, type InspectionEvent, type SnapshotFrom } from 'xstate';
 import type { ClosedBecause, Failure } from '../../machines/events.js';
 import type { sessionMachine } from '../../machines/index.js';
 import type { BrowserLease } from '../browser/lease/lease.js';
@@ -135,13 +135,19 @@ export class Session {
    * id that is in flight already, `invalid_message`; then nothing has happened (S3).
    */
   receive(message: JSONRPCMessage): void {
-    const snapshot = this.actor.getSnapshot();
+    const snapshot = this.checkOpen();
     const kind = kindOf(message);
-    if (snapshot.status !== 'active') throw closedRefusal(snapshot.context.closedBecause);
-    if (snapshot.hasTag('early')) throw new Refusal('not_ready', { state: this.state, retryAfterMs });
     if (kind === 'request') this.#admit(message, snapshot.hasTag('draining'), snapshot.context.inFlight);
     this.#inbox.push(message);
     this.actor.send({ type: 'message.received', kind });
+  }
+
+  /** Throws `closed` or `not_ready` if nothing can be said to it now. */
+  checkOpen(): SnapshotFrom<SessionLogic> {
+    const snapshot = this.actor.getSnapshot();
+    if (snapshot.status !== 'active') throw closedRefusal(snapshot.context.closedBecause);
+    if (snapshot.hasTag('early')) throw new Refusal('not_ready', { state: this.state, retryAfterMs });
+    return snapshot;
   }
 
   #admit(message: JSONRPCMessage, draining: boolean, inFlight: number): void {

@@ -65,6 +65,10 @@ export class SessionHost implements McpHost, CallEnvironment {
     this.#session.channel.deliver(message, relatedTo);
   }
 
+  unanswered(request: RequestId): void {
+    this.#session.channel.unanswered?.(request);
+  }
+
   settled(request: SettledRequest): void {
     this.#session.actor.send({ type: 'request.settled', request });
   }

@@ -29,6 +29,8 @@ export function postMessage({ registry, authenticate }: TransportDeps) {
       const sessionId = credentials.query.get('sessionId') ?? '';
       if (sessionId === '') throw new Refusal('missing_session');
       const session = registry.find(sessionId, await authenticate(credentials));
+      // A session's messages come in at the door at which it was opened.
+      if (!(session.channel instanceof SseTransport)) throw new Refusal('unknown');
       session.receive(parseMessage(request.body));
       response.writeHead(202).end('Accepted');
     } catch (error) {
