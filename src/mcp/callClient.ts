@@ -122,6 +122,10 @@ export class CallClient implements Client {
     this.#server.log(level, data, this.#call);
   }
 
+  suspend(retryMs: number): void {
+    this.#server.host.suspend(this.#call, retryMs);
+  }
+
   #require(capability: keyof ClientCapabilities, what: string): void {
     if (this.capabilities[capability]) return;
     throw new ToolError(`The client cannot ${what}: it did not declare that capability. Use one that does.`);

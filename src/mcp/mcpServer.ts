@@ -28,6 +28,8 @@ export interface McpHost {
   send(message: JSONRPCMessage, relatedTo?: RequestId): void;
   /** Told instead of the answer of a request that was cancelled. */
   unanswered(request: RequestId): void;
+  /** Ends the connection on which a request waits, if the client can come back for its answer. */
+  suspend(request: RequestId, retryMs: number): void;
   /** Told once for each request that was received. */
   settled(request: SettledRequest): void;
 }

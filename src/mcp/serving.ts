@@ -17,6 +17,7 @@ export interface Serving {
   readonly host: {
     readonly environment: CallEnvironment;
     readonly serverInfo: Implementation;
+    suspend(request: RequestId, retryMs: number): void;
   };
   readonly offered: SessionOffer;
   client: { readonly name: string; readonly version: string } | null;

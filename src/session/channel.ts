@@ -25,5 +25,10 @@ export interface Channel {
   deliver(message: JSONRPCMessage, relatedTo?: RequestId): void;
   /** A request will get no answer: the client cancelled it. For transports that hold something open for each answer. */
   unanswered?(request: RequestId): void;
+  /**
+   * Ends the connection on which a request waits; the client comes back for the answer after `retryMs`. For transports that
+   * can be resumed.
+   */
+  suspend?(request: RequestId, retryMs: number): void;
   end(ending: Ending): void;
 }

@@ -69,6 +69,10 @@ export class SessionHost implements McpHost, CallEnvironment {
     this.#session.channel.unanswered?.(request);
   }
 
+  suspend(request: RequestId, retryMs: number): void {
+    this.#session.channel.suspend?.(request, retryMs);
+  }
+
   settled(request: SettledRequest): void {
     this.#session.actor.send({ type: 'request.settled', request });
   }

@@ -113,4 +113,9 @@ export interface Client {
   listRoots(options?: AskOptions): Promise<readonly Root[]>;
   /** Sends `notifications/message` if the client wants that level. */
   log(level: LogLevel, data: unknown): void;
+  /**
+   * Ends the connection on which the client waits for this call, which goes on: the client comes back for the answer after
+   * `retryMs` (2025-11-25, basic/transports, polling). Does nothing on a transport that cannot do that.
+   */
+  suspend(retryMs: number): void;
 }

@@ -53,6 +53,7 @@ export const plainClient: Client = {
   elicitationCompleted: () => undefined,
   listRoots: () => Promise.reject(new Error('not asked')),
   log: () => undefined,
+  suspend: () => undefined,
 };
 
 /** One real browser with one blank page, and the given tools on it. Closed by the caller. */
