@@ -1,4 +1,4 @@
-import { ConfigError, type Config } from './config.js';
+import { ConfigError } from './config.js';
 import { Refusal } from './errors.js';
 import type { Prompt } from './mcp/definePrompt.js';
 import type { Resource } from './mcp/defineResource.js';
@@ -42,7 +42,7 @@ export interface Offering {
 }
 
 /** Compiles what is offered. Throws on a name that is given twice, and a ConfigError on a group that does not exist. */
-export function compileEmbedding(given: Embedding, groups: Config['tools'] | undefined): Offering {
+export function compileEmbedding(given: Embedding, groups: readonly string[]): Offering {
   const isOurs = given.tools === undefined;
   const tools = given.tools ?? allTools;
   return {
@@ -54,7 +54,7 @@ export function compileEmbedding(given: Embedding, groups: Config['tools'] | und
     }),
     serverInfo: given.serverInfo ?? packageInfo,
     needsBrowser: tools.some(({ needs }) => needs !== 'nothing'),
-    selectTools: toolSelector(compileCatalogue(tools), groups ?? ['all']),
+    selectTools: toolSelector(compileCatalogue(tools), groups),
   };
 }
 

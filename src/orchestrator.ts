@@ -62,17 +62,17 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const { clock = systemClock, log = silentLog } = given;
   const startedAt = clock.now();
   const metrics = createMetrics();
-  // The default groups are ours: tools of one's own are listed without being named twice.
-  const isChosen = given.tools === undefined || given.config !== undefined || given.options?.tools !== undefined;
-  const offering = compileEmbedding(given, isChosen ? config.tools : undefined);
+  const offering = compileEmbedding(given, defaultGroups(given, config));
   const registry = new SessionRegistry(config);
   const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
   const inspect = createObserver(clock, folds);
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
+  // Without a tool that needs a browser there is none, and nothing to wait for before a session is announced.
   const hasBrowsers = given.pool !== undefined || offering.needsBrowser;
-  const pool = given.pool ?? (hasBrowsers ? await openBrowserPool({ config, supervise, ...given.search }) : noBrowsers);
-  const { directory = memoryDirectory, onSession } = given;
   const lease = hasBrowsers ? config.lease : 'lazy';
+  const openPool = () => (hasBrowsers ? openBrowserPool({ config, supervise, ...given.search }) : noBrowsers);
+  const pool = given.pool ?? (await openPool());
+  const { directory = memoryDirectory, eventLog = new MemoryEventLog(), onSession } = given;
   const parts = sessionParts({ config, registry, pool, lease, offering, clock, log, inspect, directory, onSession });
   let server: ListeningServer | undefined;
 
@@ -91,7 +91,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     authenticate: authenticateNone,
     selectTools: offering.selectTools,
     clock,
-    eventLog: given.eventLog ?? new MemoryEventLog(),
+    eventLog,
     log,
     allowedHosts: config.allowedHosts,
     allowedOrigins: config.allowedOrigins,
@@ -118,6 +118,12 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
       await drain.closeBrowsers();
     },
   };
+}
+
+/** The groups of the configuration are ours: tools of one's own are all listed unless groups are asked for. */
+function defaultGroups(given: OrchestratorOptions, config: Config): readonly string[] {
+  const isChosen = given.tools === undefined || given.config !== undefined || given.options?.tools !== undefined;
+  return isChosen ? config.tools : ['all'];
 }
 
 interface PartsGiven {

@@ -34,6 +34,15 @@ export const requirements: readonly Requirement[] = [
   { id: 'S12', text: 'If the directory cannot be reached, nothing new is announced.' },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
   { id: 'C-ISOLATION', text: 'What one client negotiates, sets or asks is never seen by another.' },
+  {
+    id: 'C-ASK',
+    text: 'A tool may ask its client for a model, a person or its folders; each question ends once, with its call at the latest.',
+  },
+  {
+    id: 'C-OFFER',
+    text: 'Prompts, resources and completions are those of the session that asks, and it hears when they change.',
+  },
+  { id: 'C-LIBRARY', text: "An embedder's own tools on their own express app have every promise of the server." },
   { id: 'C-HEALTH', text: '/health counts sessions, browsers, connections, requests and errors.' },
   { id: 'C-READY', text: '/ready is 503 while the server drains.' },
   { id: 'C-OPERATOR', text: 'Operators list sessions and close one.' },

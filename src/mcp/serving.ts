@@ -1,10 +1,11 @@
+import { ToolError } from '../errors.js';
 import type { ClientCapabilities, LogLevel } from '../tools/client.js';
 import type { CallEnvironment } from './callTool.js';
 import type { ClientRequest } from './clientRequests.js';
-import { withinDeadline } from './deadline.js';
+import { DeadlineError, withinDeadline } from './deadline.js';
 import type { OfferContext } from './defineResource.js';
 import type { SessionOffer } from './offer.js';
-import { invalidParams, type RequestId } from './protocol.js';
+import { invalidParams, rpcCodes, RpcError, type RequestId } from './protocol.js';
 
 export interface Implementation {
   readonly name: string;
@@ -52,16 +53,22 @@ export type Method = (
 /** How long an embedder's prompt, resource or completion may take. */
 const offerTimeoutMs = 30_000;
 
-/** Runs what an embedder offers, within its time. */
-export function askOffer<T>(
+/** Runs what an embedder offers, within its time. A ToolError of theirs reaches the client in its own words. */
+export async function askOffer<T>(
   { host: { environment } }: Serving,
   { signal: cancelled }: RequestInfo,
   work: (context: OfferContext) => T | Promise<T>,
 ): Promise<T> {
   const { clock, session, lease } = environment;
-  return withinDeadline({ clock, ms: offerTimeoutMs, cancelled }, async (signal) =>
-    work({ session, browser: lease.current, signal }),
-  );
+  try {
+    return await withinDeadline({ clock, ms: offerTimeoutMs, cancelled }, async (signal) =>
+      work({ session, browser: lease.current, signal }),
+    );
+  } catch (error) {
+    if (error instanceof ToolError) throw new RpcError(rpcCodes.internal, error.message);
+    if (!(error instanceof DeadlineError)) throw error;
+    throw new RpcError(rpcCodes.internal, `It took longer than ${offerTimeoutMs / 1000} s and was stopped.`);
+  }
 }
 
 const pageSize = 200;

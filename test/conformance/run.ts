@@ -42,29 +42,36 @@ async function readResults(folder: string): Promise<Map<string, Check[]>> {
 }
 
 const counts = { passed: 0, failed: 0 };
-const fixture = await createFixture(0);
-const { url } = await fixture.listen();
-try {
-  for (const revision of revisions) {
-    const folder = await mkdtemp(join(tmpdir(), 'greenroom-conformance-'));
-    try {
-      await runSuite(`${url}/mcp`, revision, folder);
-      const results = await readResults(folder);
-      // No expected failures, and a warning is one: what the suite recommends is done.
-      for (const [scenario, checks] of results) {
-        const wrong = checks.filter(({ status }) => status === 'FAILURE' || status === 'WARNING');
-        counts[wrong.length === 0 ? 'passed' : 'failed'] += 1;
-        process.stdout.write(`${revision} ${scenario}: ${wrong.length === 0 ? 'passed' : 'FAILED'}\n`);
-        for (const { name, errorMessage = '' } of wrong) process.stdout.write(`  ${name}: ${errorMessage}\n`);
-      }
-      if (results.size === 0) {
-        counts.failed += 1;
-        process.stdout.write(`${revision}: the suite did not run\n`);
-      }
-    } finally {
-      await rm(folder, { recursive: true, force: true });
+
+function report(name: string, problems: readonly string[]): void {
+  counts[problems.length === 0 ? 'passed' : 'failed'] += 1;
+  process.stdout.write(`${name}: ${problems.length === 0 ? 'passed' : 'FAILED'}\n`);
+  for (const problem of problems) process.stdout.write(`  ${problem}\n`);
+}
+
+/** No failure is expected, and a warning is one: what the suite recommends is done. */
+async function runRevision(url: string, revision: string): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'greenroom-conformance-'));
+  try {
+    await runSuite(url, revision, folder);
+    const results = await readResults(folder);
+    if (results.size === 0) report(revision, ['The suite did not run.']);
+    for (const [scenario, checks] of results) {
+      const wrong = checks.filter(({ status }) => status === 'FAILURE' || status === 'WARNING');
+      report(
+        `${revision} ${scenario}`,
+        wrong.map(({ name, errorMessage = 'failed' }) => `${name}: ${errorMessage}`),
+      );
     }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
+}
+
+const fixture = await createFixture(0);
+try {
+  const { url } = await fixture.listen();
+  for (const revision of revisions) await runRevision(`${url}/mcp`, revision);
 } finally {
   await fixture.close();
 }
