@@ -66,14 +66,24 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const registry = new SessionRegistry(config);
   const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
   const inspect = createObserver(clock, folds);
-  const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
   // Without a tool that needs a browser there is none, and nothing to wait for before a session is announced.
   const hasBrowsers = given.pool !== undefined || offering.needsBrowser;
-  const lease = hasBrowsers ? config.lease : 'lazy';
-  const openPool = () => (hasBrowsers ? openBrowserPool({ config, supervise, ...given.search }) : noBrowsers);
-  const pool = given.pool ?? (await openPool());
+  const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
+  const openPool = () => openBrowserPool({ config, supervise, ...given.search });
+  const pool = given.pool ?? (hasBrowsers ? await openPool() : noBrowsers);
   const { directory = memoryDirectory, eventLog = new MemoryEventLog(), onSession } = given;
-  const parts = sessionParts({ config, registry, pool, lease, offering, clock, log, inspect, directory, onSession });
+  const parts = sessionParts({
+    config,
+    registry,
+    pool,
+    hasBrowsers,
+    offering,
+    clock,
+    log,
+    inspect,
+    directory,
+    onSession,
+  });
   let server: ListeningServer | undefined;
 
   const health = () => ({
@@ -130,7 +140,7 @@ interface PartsGiven {
   readonly config: Config;
   readonly registry: SessionRegistry;
   readonly pool: BrowserPool;
-  readonly lease: Config['lease'];
+  readonly hasBrowsers: boolean;
   readonly offering: Offering;
   readonly clock: Clock;
   readonly log: Log;
@@ -140,7 +150,7 @@ interface PartsGiven {
 }
 
 function sessionParts(given: PartsGiven): SessionParts {
-  const { config, registry, pool, lease, clock, log, inspect, directory, onSession } = given;
+  const { config, registry, pool, hasBrowsers, clock, log, inspect, directory, onSession } = given;
   const { offer, serverInfo } = given.offering;
   const logic = provideSession({
     find: (id) => registry.get(id),
@@ -150,6 +160,7 @@ function sessionParts(given: PartsGiven): SessionParts {
     registerTools: async (session, signal) => onSession?.(openSession(session), signal),
     claim: ({ id, principal }, signal) => directory.claim({ sessionId: id, principal }, signal),
   });
+  const lease = hasBrowsers ? config.lease : 'lazy';
   return { logic, serverInfo, offer, workspace: config.workspace, lease, clock, log, inspect };
 }
 

@@ -33,6 +33,18 @@ export const requirements: readonly Requirement[] = [
   { id: 'S10', text: 'Queues, logs and buffers are bounded; at the bound there is an answer, not silence.' },
   { id: 'S12', text: 'If the directory cannot be reached, nothing new is announced.' },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
+  {
+    id: 'C-HTTP',
+    text: 'POST, GET and DELETE /mcp are Streamable HTTP of 2025-03-26 to 2025-11-25, with their status codes.',
+  },
+  {
+    id: 'C-RESUME',
+    text: 'A stream of /mcp that was lost goes on after Last-Event-ID: nothing is lost, repeated or out of order, and a gap is told.',
+  },
+  {
+    id: 'C-DETACH',
+    text: 'A session whose stream was lost is kept for --resume-grace, and goes on with the next request.',
+  },
   { id: 'C-ISOLATION', text: 'What one client negotiates, sets or asks is never seen by another.' },
   {
     id: 'C-ASK',

@@ -4,7 +4,6 @@ import type { JSONRPCErrorResponse, JSONRPCMessage, JSONRPCResultResponse, Reque
 
 /** Requests to one client that may wait for an answer at once (S10). */
 const maxPending = 64;
-const defaultTimeoutMs = 60_000;
 
 export interface ClientRequest {
   readonly method: string;
@@ -13,6 +12,7 @@ export interface ClientRequest {
   readonly relatedTo: RequestId;
   /** Gives it up, with the signal's reason. */
   readonly signal: AbortSignal;
+  /** Gives it up, earlier than the signal. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -40,7 +40,7 @@ export class ClientRequests {
 
   /** Resolves with the result; rejects with a ToolError or the signal's reason. */
   async ask(request: ClientRequest): Promise<Record<string, unknown>> {
-    const { method, params, relatedTo, signal, timeoutMs = defaultTimeoutMs } = request;
+    const { method, params, relatedTo, signal, timeoutMs } = request;
     signal.throwIfAborted();
     if (this.#pending.size >= maxPending) {
       throw new ToolError(`${maxPending} requests to the client are waiting for their answers already.`);
@@ -52,8 +52,12 @@ export class ClientRequests {
       this.#send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id, reason } }, relatedTo);
       pending.reject(error);
     };
-    const late = new ToolError(`The client did not answer ${method} within ${timeoutMs / 1000} s.`);
-    const timer = this.#clock.setTimeout(() => giveUp(late, 'timed out'), timeoutMs);
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : this.#clock.setTimeout(() => {
+            giveUp(new ToolError(`The client did not answer ${method} within ${timeoutMs / 1000} s.`), 'timed out');
+          }, timeoutMs);
     const onAbort = (): void => giveUp(signal.reason, 'the call that it was part of has ended');
     signal.addEventListener('abort', onAbort, { once: true });
     try {
@@ -62,7 +66,7 @@ export class ClientRequests {
         this.#send({ jsonrpc: '2.0', id, method, ...(params && { params }) }, relatedTo);
       });
     } finally {
-      this.#clock.clearTimeout(timer);
+      if (timer !== undefined) this.#clock.clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
     }
   }

@@ -26,8 +26,8 @@ export interface Channel {
   /** A request will get no answer: the client cancelled it. For transports that hold something open for each answer. */
   unanswered?(request: RequestId): void;
   /**
-   * Ends the connection on which a request waits; the client comes back for the answer after `retryMs`. For transports that
-   * can be resumed.
+   * Ends the socket on which an answer is awaited; the client comes back for it after `retryMs`. For transports whose
+   * clients can.
    */
   suspend?(request: RequestId, retryMs: number): void;
   end(ending: Ending): void;

@@ -89,7 +89,10 @@ export interface Root {
 }
 
 export interface AskOptions {
-  /** How long the client may take, in milliseconds; never past the deadline of the tool. Default 60,000. */
+  /**
+   * How long the client may take, in milliseconds. Default: until the deadline of the tool, which sets a longer `timeoutMs`
+   * of its own when it asks a person.
+   */
   readonly timeoutMs?: number;
 }
 

@@ -1,7 +1,6 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import {
   CreateMessageRequestSchema,
   ElicitationCompleteNotificationSchema,
@@ -107,7 +106,7 @@ afterEach(async () => {
 
 const doors = {
   '/sse': (url: URL) => new SSEClientTransport(url),
-  '/mcp': (url: URL): Transport => new StreamableHTTPClientTransport(url) as Transport,
+  '/mcp': (url: URL) => new StreamableHTTPClientTransport(url),
 };
 
 async function connect(door: keyof typeof doors = '/sse', capabilities = everything): Promise<Client> {
