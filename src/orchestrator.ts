@@ -66,24 +66,9 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const registry = new SessionRegistry(config);
   const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
   const inspect = createObserver(clock, folds);
-  // Without a tool that needs a browser there is none, and nothing to wait for before a session is announced.
-  const hasBrowsers = given.pool !== undefined || offering.needsBrowser;
-  const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
-  const openPool = () => openBrowserPool({ config, supervise, ...given.search });
-  const pool = given.pool ?? (hasBrowsers ? await openPool() : noBrowsers);
+  const pool = given.pool ?? (await openPool(given, config, offering.needsBrowser, inspect));
   const { directory = memoryDirectory, eventLog = new MemoryEventLog(), onSession } = given;
-  const parts = sessionParts({
-    config,
-    registry,
-    pool,
-    hasBrowsers,
-    offering,
-    clock,
-    log,
-    inspect,
-    directory,
-    onSession,
-  });
+  const parts = sessionParts({ config, registry, pool, offering, clock, log, inspect, directory, onSession });
   let server: ListeningServer | undefined;
 
   const health = () => ({
@@ -136,11 +121,20 @@ function defaultGroups(given: OrchestratorOptions, config: Config): readonly str
   return isChosen ? config.tools : ['all'];
 }
 
+function openPool(
+  { search }: OrchestratorOptions,
+  config: Config,
+  needsBrowser: boolean,
+  inspect: SessionParts['inspect'],
+): Promise<BrowserPool> | BrowserPool {
+  if (!needsBrowser) return noBrowsers;
+  return openBrowserPool({ config, supervise: browserSupervisor({ ...browserActorDefaults, inspect }), ...search });
+}
+
 interface PartsGiven {
   readonly config: Config;
   readonly registry: SessionRegistry;
   readonly pool: BrowserPool;
-  readonly hasBrowsers: boolean;
   readonly offering: Offering;
   readonly clock: Clock;
   readonly log: Log;
@@ -150,7 +144,7 @@ interface PartsGiven {
 }
 
 function sessionParts(given: PartsGiven): SessionParts {
-  const { config, registry, pool, hasBrowsers, clock, log, inspect, directory, onSession } = given;
+  const { config, registry, pool, clock, log, inspect, directory, onSession } = given;
   const { offer, serverInfo } = given.offering;
   const logic = provideSession({
     find: (id) => registry.get(id),
@@ -160,7 +154,8 @@ function sessionParts(given: PartsGiven): SessionParts {
     registerTools: async (session, signal) => onSession?.(openSession(session), signal),
     claim: ({ id, principal }, signal) => directory.claim({ sessionId: id, principal }, signal),
   });
-  const lease = hasBrowsers ? config.lease : 'lazy';
+  // What will never come is not waited for.
+  const lease = pool === noBrowsers ? 'lazy' : config.lease;
   return { logic, serverInfo, offer, workspace: config.workspace, lease, clock, log, inspect };
 }
 
