@@ -80,11 +80,11 @@ class StreamLog {
   }
 }
 
-interface SessionLog {
-  readonly streams: Map<string, StreamLog>;
-  count: number;
-  bytes: number;
-  order: number;
+class SessionLog {
+  readonly streams = new Map<string, StreamLog>();
+  count = 0;
+  bytes = 0;
+  order = 0;
 }
 
 /** The log of one process, in memory. */
@@ -102,7 +102,7 @@ export class MemoryEventLog implements EventLog {
   }
 
   async append({ sessionId, streamId }: StreamAddress, data: string): Promise<string> {
-    const session = this.#sessions.get(sessionId) ?? { streams: new Map(), count: 0, bytes: 0, order: 0 };
+    const session = this.#sessions.get(sessionId) ?? new SessionLog();
     const stream = session.streams.get(streamId) ?? new StreamLog();
     this.#sessions.set(sessionId, session);
     session.streams.set(streamId, stream);

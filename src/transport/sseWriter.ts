@@ -39,6 +39,8 @@ export class SseWriter {
 
   constructor(response: ServerResponse, options: SseWriterOptions) {
     this.#response = response;
+    // Gone before it got here: nobody will say so any more.
+    if (response.destroyed) this.#state = 'closed';
     this.#options = { keepAliveMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, farewellMs: 5_000, ...options };
     response.on('close', this.#gone);
     // An answer that waits for an earlier one on its connection (pipelining) never hears of its end.
@@ -50,7 +52,7 @@ export class SseWriter {
     return this.#state;
   }
 
-  /** Writes the head. */
+  /** Writes the head, which leaves with the first event: a client that has one has the other. */
   open(headers: Readonly<Record<string, string>> = {}): void {
     if (this.#state !== 'silent') return;
     this.#state = 'open';
@@ -61,8 +63,12 @@ export class SseWriter {
       'x-accel-buffering': 'no',
       ...headers,
     });
-    this.#response.flushHeaders();
     this.#armKeepAlive();
+  }
+
+  /** Lets the head leave if there is no event to take it along. */
+  flush(): void {
+    if (this.#state === 'open') this.#response.flushHeaders();
   }
 
   write(event: SseEvent): void {

@@ -4,7 +4,7 @@ import { parseEventId, type EventLog } from '../cluster/eventLog.js';
 import { messageOf, Refusal } from '../errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
-import type { SseWriter } from './sseWriter.js';
+import type { SseWriter, StreamEnd } from './sseWriter.js';
 import { ResumableStream, type Attaching } from './streamableHttpStream.js';
 import type { SessionTransport } from './transport.js';
 
@@ -140,10 +140,10 @@ export class StreamableHttpTransport implements SessionTransport {
    * Goes on with the stream of an event that the client has. `over`: every answer on it was sent, the client has them all.
    * Rejects with `unknown_event`, also for an id of another session, or `gap`.
    */
-  async resume(writer: SseWriter, lastEventId: string): Promise<'attached' | 'over'> {
+  async resume(writer: SseWriter, lastEventId: string, primed: boolean): Promise<'attached' | 'over'> {
     const stream = this.#streams.get(parseEventId(lastEventId)?.streamId ?? '');
     if (stream === undefined) throw new Refusal('unknown_event');
-    return this.#attach(stream, writer, { primed: false, lastEventId, isVital: stream === this.#standalone });
+    return this.#attach(stream, writer, { primed, lastEventId, isVital: stream === this.#standalone });
   }
 
   /**
@@ -183,13 +183,15 @@ export class StreamableHttpTransport implements SessionTransport {
     this.contact();
     this.#sockets.add(writer);
     writer.onerror = this.#failed;
-    writer.onclose = (because) => {
+    const left = (because: StreamEnd): void => {
       this.#sockets.delete(writer);
       if (isVital && because !== 'ended') this.#presence = 'leaving';
       if (this.#presence !== 'leaving' || this.#sockets.size > 0) return;
       this.#presence = 'absent';
       this.onabsent?.(because === 'slow-client' ? because : 'client-closed');
     };
+    writer.onclose = left;
+    if (writer.state === 'closed') left('client-closed');
     const outcome = await stream.attach(writer, attaching).catch((error: unknown) => {
       this.#letGo(writer);
       throw error;

@@ -48,9 +48,10 @@ export function listenToSession(deps: StreamableHttpDeps) {
     const { session, channel } = findOpen(deps, caller, request);
     const writer = new SseWriter(response, deps);
     const lastEventId = request.get('last-event-id') ?? '';
-    if (lastEventId === '') await channel.listen(writer, isPrimed(session.server.protocolVersion));
+    const primed = isPrimed(session.server.protocolVersion);
+    if (lastEventId === '') await channel.listen(writer, primed);
     // 204 tells an event source not to come again (HTML, server-sent events).
-    else if ((await channel.resume(writer, lastEventId)) === 'over') response.writeHead(204).end();
+    else if ((await channel.resume(writer, lastEventId, primed)) === 'over') response.writeHead(204).end();
   };
 }
 
@@ -80,6 +81,7 @@ async function openSession(
   writer.onclose = leave;
   channel.onabsent = (because) => session.detach(because);
   channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
+  channel.onerror = ({ message: error }) => parts.log.warn('stream failed', { session: session.id.slice(0, 8), error });
   channel.onmessage = (received) => session.receive(received);
   if (response.destroyed) leave();
   await channel.ready;

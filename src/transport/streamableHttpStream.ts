@@ -1,4 +1,4 @@
-import { newStreamId, type EventLog, type StreamAddress } from '../cluster/eventLog.js';
+import { newStreamId, type EventLog, type LoggedEvent, type StreamAddress } from '../cluster/eventLog.js';
 import { Refusal } from '../errors.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { SseWriter } from './sseWriter.js';
@@ -13,6 +13,11 @@ export interface Attaching {
   readonly lastEventId?: string;
   /** Sends the client an event id at once, so that it can come back before the first message (since 2025-11-25). */
   readonly primed: boolean;
+}
+
+interface Missed {
+  readonly messages: readonly LoggedEvent[];
+  readonly isWhole: boolean;
 }
 
 /**
@@ -65,12 +70,7 @@ export class ResumableStream {
    */
   attach(writer: SseWriter, { head, lastEventId, primed }: Attaching): Promise<'attached' | 'over'> {
     return this.#inTurn(async () => {
-      const isCurrent = lastEventId === undefined && !this.#isBehind;
-      const replay = isCurrent
-        ? { events: [], isComplete: true }
-        : await this.#log.after(this.#address, lastEventId ?? this.#written);
-      const isWhole = replay.isComplete && this.#isWhole;
-      const messages = replay.events.filter(({ data }) => data !== '');
+      const { messages, isWhole } = await this.#missed(lastEventId);
       if (lastEventId !== undefined) {
         if (!isWhole) throw new Refusal('gap');
         if (this.#isFinished && messages.length === 0) return 'over';
@@ -84,7 +84,8 @@ export class ResumableStream {
       writer.open(head);
       if (!isWhole) writer.write({ event: 'message', data: lostNotice });
       for (const { id, data } of messages) this.#write(id, data);
-      if (primed && messages.length === 0 && lastEventId === undefined) await this.#append('');
+      if (primed && messages.length === 0) await this.#prime(writer, lastEventId);
+      writer.flush();
       if (this.#isFinished) this.#end();
       return 'attached';
     });
@@ -116,6 +117,19 @@ export class ResumableStream {
     const done = this.#turn.then(work);
     this.#turn = done.catch(() => undefined);
     return done;
+  }
+
+  /** What a client has not got, and whether that is all of it. */
+  async #missed(lastEventId: string | undefined): Promise<Missed> {
+    if (lastEventId === undefined && !this.#isBehind) return { messages: [], isWhole: this.#isWhole };
+    const { events, isComplete } = await this.#log.after(this.#address, lastEventId ?? this.#written);
+    return { messages: events.filter(({ data }) => data !== ''), isWhole: isComplete && this.#isWhole };
+  }
+
+  /** A client that loses this socket too comes back with the last id that it got on it, and on no other. */
+  async #prime(writer: SseWriter, lastEventId: string | undefined): Promise<void> {
+    if (lastEventId === undefined) await this.#append('');
+    else writer.write({ id: lastEventId, data: '' });
   }
 
   async #append(data: string): Promise<void> {

@@ -10,6 +10,10 @@ const exercised = new Set<Reason>();
 /** Reasons that no request of this file can cause, with the test that owns them. */
 const elsewhere: Partial<Record<Reason, string>> = {
   internal: 'test/app/app.test.ts',
+  unknown_event: 'test/transport/streamableHttpResume.test.ts',
+  gap: 'test/transport/streamableHttpResume.test.ts',
+  unsupported_version: 'test/transport/streamableHttp.test.ts',
+  not_acceptable: 'test/transport/streamableHttp.test.ts',
 };
 
 /** The answer is exactly what the catalogue says of `reason`. */

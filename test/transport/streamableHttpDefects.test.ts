@@ -93,7 +93,7 @@ async function sdk(): Promise<Side> {
   const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: randomUUID, eventStore: store });
   transport.onmessage = (message) => {
     if ('id' in message && 'method' in message) {
-      void transport.send({ jsonrpc: '2.0', id: message.id ?? 0, result: {} });
+      void transport.send({ jsonrpc: '2.0', id: message.id, result: {} });
     }
   };
   await transport.start();

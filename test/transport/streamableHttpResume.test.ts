@@ -1,6 +1,11 @@
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { MemoryEventLog, type StreamAddress } from '../../src/cluster/eventLog.js';
 import { catalogue, type Reason } from '../../src/errors.js';
 import type { Session } from '../../src/session/session.js';
+import { SseWriter } from '../../src/transport/sseWriter.js';
+import { StreamableHttpTransport } from '../../src/transport/streamableHttp.js';
 import { nextTurn } from '../support/gate.js';
 import type { Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
@@ -18,7 +23,7 @@ interface Given {
 }
 
 async function withSession(
-  { log = new MemoryEventLog(), ...given }: ServeOptions & { log?: MemoryEventLog },
+  { log = new MemoryEventLog(), ...given }: Omit<ServeOptions, 'log'> & { readonly log?: MemoryEventLog },
   run: (given: Given) => Promise<void>,
 ): Promise<void> {
   const tools = new TestTools();
@@ -51,6 +56,12 @@ function expectRefusal(reply: Reply, reason: Reason): void {
     { id: null, error: { data: { reason } } },
   ]);
 }
+
+/** Resolves when the server has noticed that nobody listens. */
+const detached = (session: Session) =>
+  new Promise<void>((resolve) => {
+    session.actor.subscribe((snapshot) => snapshot.matches({ active: 'detached' }) && resolve());
+  });
 
 const resume = (client: RawMcp, id: string): Promise<Reply> => client.get({ 'last-event-id': id });
 
@@ -124,7 +135,8 @@ test('[C-RESUME][S10] a gap is told with 410, and one who begins anew hears that
     const first = await client.listen();
     session.server.log('info', 0);
     await first.when(({ messages }) => messages.length === 1);
-    await first.hangUp();
+    const noticed = detached(session);
+    await Promise.all([first.hangUp(), noticed]);
     for (let n = 1; n <= 5; n += 1) session.server.log('info', n);
     expectRefusal(await resume(client, lastId(first)), 'gap');
     const second = await client.listen();
@@ -196,6 +208,29 @@ test('[S7] a session that has ended writes nothing more, and its events are gone
     expect([saidOn(listening), log.size]).toEqual([['last'], 0]);
     expectRefusal(await resume(client, lastId(listening)), 'closed');
   }));
+
+test('[S5][C-DETACH] a GET whose client hung up before it was looked at leaves no socket and no timer behind', async () => {
+  const clock = new ManualClock();
+  const eventLog = new MemoryEventLog();
+  const channel = new StreamableHttpTransport({ clock, eventLog });
+  const absences: string[] = [];
+  channel.onabsent = (because) => absences.push(because);
+  channel.announce('an-id');
+  let late: Promise<void> = Promise.resolve();
+  const http = createServer((_request, response) => {
+    late = once(response, 'close').then(() => channel.listen(new SseWriter(response, { clock }), true));
+    client.destroy();
+  });
+  await once(http.listen(0, '127.0.0.1'), 'listening');
+  const client = request({ port: (http.address() as AddressInfo).port, host: '127.0.0.1' });
+  client.on('error', () => undefined);
+  client.end();
+  await once(client, 'close');
+  await once(http.close(), 'close');
+  await late;
+  expect([absences, clock.pending]).toEqual([['client-closed'], 0]);
+  await channel.close();
+});
 
 /** Numbers from 0 up to 1 that are the same for the same seed (mulberry32). */
 function randomFrom(seed: number): () => number {
