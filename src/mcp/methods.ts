@@ -48,7 +48,7 @@ export const methods: Readonly<Record<string, Method>> = {
       { tool, args, cancelled, progress: progressOf(server, params, id), client },
       environment,
     );
-    if (environment.resources.changes !== changes) server.notify('notifications/resources/list_changed', {});
+    if (environment.resources.changes !== changes) server.notify('notifications/resources/list_changed', {}, id);
     return { ...result };
   },
 

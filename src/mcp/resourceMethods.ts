@@ -5,8 +5,9 @@ import { askOffer, pageOf, type Method, type RequestInfo, type Serving } from '.
 
 /** Escaped or in base64 it is larger still, and a transport gives up on a client for whom too much waits. */
 const maxReadBytes = 8 * 1024 ** 2;
-/** Resources that one client may watch (S10). */
+/** Resources that one client may watch, and how long their addresses may be (S10). */
 const maxSubscriptions = 256;
+const maxUriLength = 4_096;
 
 /** Resources: what is offered, then the big results that tools of this session left. */
 export const resourceMethods: Readonly<Record<string, Method>> = {
@@ -57,6 +58,7 @@ function describe({ name, title, description, mimeType }: Resource): Record<stri
 
 function uriOf({ uri }: Readonly<Record<string, unknown>>): string {
   if (typeof uri !== 'string') throw invalidParams('"uri" is the address of a resource.');
+  if (uri.length > maxUriLength) throw invalidParams(`"uri" has more than ${maxUriLength} characters.`);
   return uri;
 }
 

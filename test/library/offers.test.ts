@@ -205,6 +205,8 @@ test('[S10] a client watches no more than 256 resources', async () => {
   await expect(client.subscribeResource({ uri: uri(256) })).rejects.toMatchObject({ code: -32602 });
   await client.unsubscribeResource({ uri: uri(0) });
   await client.subscribeResource({ uri: uri(256) });
+  const long = client.subscribeResource({ uri: `notes://home/${'x'.repeat(5_000)}` });
+  await expect(long).rejects.toMatchObject({ code: -32602, message: expect.stringContaining('4096') });
 });
 
 test('[C-OFFER] what one session is offered more is its own, before and after its client is there', async () => {
