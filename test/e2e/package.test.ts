@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,7 +10,9 @@ const run = promisify(execFile);
 const root = join(import.meta.dirname, '../..');
 
 /** Compiles the example of README as one who has installed the package would, with every strictness of the compiler. */
-async function compileConsumer(folder: string): Promise<void> {
+async function compileConsumer(installedIn: string): Promise<void> {
+  const folder = join(installedIn, 'consumer');
+  await mkdir(join(folder, 'node_modules'), { recursive: true });
   const example = await readFile(join(root, 'test/library/example.ts'), 'utf8');
   await writeFile(join(folder, 'example.mts'), example.replace('../../src/index.js', 'greenroom'));
   // What a consumer has of their own: the compiler, and types for Node and express.
