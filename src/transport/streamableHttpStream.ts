@@ -9,7 +9,7 @@ const maxWaitingBytes = 16 * 1024 ** 2;
 export interface Attaching {
   /** Headers of the answer. */
   readonly head?: Readonly<Record<string, string>>;
-  /** The last event that the client has. Absent: it begins anew, with what nobody has been sent yet. */
+  /** The last event that the client has. Absent: it begins anew, with what went to no socket yet. */
   readonly lastEventId?: string;
   /** Sends the client an event id at once, so that it can come back before the first message (since 2025-11-25). */
   readonly primed: boolean;
