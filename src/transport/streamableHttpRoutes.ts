@@ -137,7 +137,7 @@ function findOpen({ registry }: StreamableHttpDeps, caller: Caller, request: Req
 
 const sessionIdOf = (request: Request): string => request.get('mcp-session-id') ?? '';
 
-/** The header of older clients is missing: what was negotiated says it too. */
+/** By what was negotiated: the header of a request may be missing. */
 const isPrimed = (revision: unknown): boolean => typeof revision === 'string' && revision >= primedSince;
 
 /** A client MUST name what it accepts, so one that names nothing is refused; beyond that, wildcards and weights count. */
