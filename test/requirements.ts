@@ -59,6 +59,15 @@ export const requirements: readonly Requirement[] = [
     text: 'Whatever comes in at a door, at least 20,000 cases of it: a defined answer, nothing left behind, the next client is served.',
   },
   { id: 'C-ISOLATION', text: 'What one client negotiates, sets or asks is never seen by another.' },
+  {
+    id: 'C-ASK',
+    text: 'A tool may ask its client for a model, a person or its folders; each question ends once, with its call at the latest.',
+  },
+  {
+    id: 'C-OFFER',
+    text: 'Prompts, resources and completions are those of the session that asks, and it hears when they change.',
+  },
+  { id: 'C-LIBRARY', text: "An embedder's own tools on their own express app have every promise of the server." },
   { id: 'C-HEALTH', text: '/health counts sessions, browsers, connections, requests and errors.' },
   { id: 'C-READY', text: '/ready is 503 while the server drains.' },
   { id: 'C-OPERATOR', text: 'Operators list sessions and close one.' },

@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { machines } from '../machines/index.js';
 import { defaultOf, flagOf, options, variableOf } from '../src/config.js';
 import { catalogue } from '../src/errors.js';
 import { toolGroups } from '../src/tools/defineTool.js';
+import { packageInfo, packageRoot } from '../src/packageInfo.js';
+import { allPrompts } from '../src/mcp/prompts/index.js';
 import { allTools } from '../src/tools/index.js';
 import { closeCodes } from '../src/transport/webSocket.js';
 import { readChart } from './chart.js';
@@ -14,6 +18,8 @@ const sections: Readonly<Record<string, () => string>> = {
   errors: errorTable,
   tools: toolTable,
   closes: closeTable,
+  prompts: promptTable,
+  example: embeddingExample,
 };
 
 /** Fills what stands between `<!-- generated:NAME -->` and `<!-- /generated -->`. An unknown name throws. */
@@ -72,4 +78,19 @@ function toolTable(): string {
     allTools.filter((tool) => tool.group === group).map(({ name, description }) => [group, code(name), description]),
   );
   return table(['group', 'tool', 'what it does'], rows);
+}
+
+function promptTable(): string {
+  const rows = allPrompts.map(({ name, arguments: { shape }, description }) => [
+    code(name),
+    Object.keys(shape).map(code).join(', '),
+    description,
+  ]);
+  return table(['prompt', 'arguments', 'what it does'], rows);
+}
+
+/** The example is compiled and run by the tests; here it imports what its reader will. */
+function embeddingExample(): string {
+  const source = readFileSync(join(packageRoot, 'test/library/example.ts'), 'utf8');
+  return fenced('ts', source.replace('../../src/index.js', packageInfo.name).trim());
 }

@@ -23,6 +23,7 @@ export interface Health {
   readonly version: string;
   /** Seconds. */
   readonly uptime: number;
+  readonly [figures: string]: unknown;
 }
 
 /** The routes by which the operator watches the server and its sessions. */

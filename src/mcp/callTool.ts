@@ -3,19 +3,14 @@ import type { z } from 'zod';
 import type { BrowserLease } from '../browser/lease/lease.js';
 import type { OnQueued } from '../browser/lease/queuedWork.js';
 import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
-import { untilAborted } from '../browser/protocol/abort.js';
 import type { Clock } from '../clock.js';
 import { messageOf, Refusal, ToolError } from '../errors.js';
 import type { Log } from '../log.js';
-import type {
-  BrowserToolContext,
-  ResourceLink,
-  SessionFacts,
-  Tool,
-  ToolAnswer,
-  ToolContext,
-} from '../tools/defineTool.js';
+import type { Client } from '../tools/client.js';
+import type { Answer, BrowserToolContext, ResourceLink, SessionFacts, Tool, ToolContext } from '../tools/defineTool.js';
 import { guardFiles } from '../tools/fileGuard.js';
+import { readableBy } from './content.js';
+import { DeadlineError, withinDeadline } from './deadline.js';
 import type { ResourceStore } from './resourceStore.js';
 
 const defaultTimeoutMs = 30_000;
@@ -36,9 +31,9 @@ export interface Call {
   /** Aborted when the client cancels the request or the session ends. */
   readonly cancelled: AbortSignal;
   progress(progress: number, total?: number, message?: string): void;
+  /** The client, for requests that end with `signal`. */
+  client(signal: AbortSignal): Client;
 }
-
-class DeadlineError extends Error {}
 
 /** Contexts hold no extensions: nothing is there to be looked at, and nothing to move to a process for. */
 const noExtension = 'No extension is installed in this session. Call install_extension first.';
@@ -53,23 +48,21 @@ export async function callTool(call: Call, environment: CallEnvironment): Promis
   const checked = tool.input.safeParse(call.args ?? {});
   if (!checked.success) return failure(describeArguments(tool, checked.error, call.args ?? {}));
 
-  const deadline = new AbortController();
   const ms = tool.timeoutMs ?? defaultTimeoutMs;
-  const timer = environment.clock.setTimeout(() => deadline.abort(new DeadlineError()), ms);
-  const signal = AbortSignal.any([cancelled, deadline.signal]);
+  const { clock, session } = environment;
   try {
-    const answer = await untilAborted(run(checked.data, call, environment, signal), signal);
-    const structured = tool.output.parse(answer.structured);
-    return success({ ...answer, structured }, noticesOf(environment));
+    const answer = await withinDeadline({ clock, ms, cancelled }, (signal) =>
+      run(checked.data, call, environment, signal),
+    );
+    const structured = tool.output?.parse(answer.structured);
+    return success(answer, structured, { notices: noticesOf(environment), revision: session.protocolVersion });
   } catch (error) {
     cancelled.throwIfAborted();
     return failure(describeError(tool, error, ms, environment), noticesOf(environment));
-  } finally {
-    environment.clock.clearTimeout(timer);
   }
 }
 
-type Result = Promise<ToolAnswer<Record<string, unknown>>>;
+type Result = Promise<Answer>;
 
 /**
  * A browser that dies under a tool takes everything with it that the tool could have half done there: so it runs once
@@ -77,7 +70,14 @@ type Result = Promise<ToolAnswer<Record<string, unknown>>>;
  */
 async function run(args: Record<string, unknown>, call: Call, around: CallEnvironment, signal: AbortSignal): Result {
   const { session, lease, workspace, resources } = around;
-  const context: ToolContext = { session, signal, workspace, resources, progress: call.progress };
+  const context: ToolContext = {
+    session,
+    signal,
+    workspace,
+    resources,
+    progress: call.progress,
+    client: call.client(signal),
+  };
   const { tool } = call;
   if (tool.needs === 'nothing') return tool.handler(args, context);
   const onQueued = queueProgress(call);
@@ -143,12 +143,20 @@ function noticesOf({ lease, resources }: CallEnvironment): readonly string[] {
   return [...(lease.current?.takeNotices() ?? []), ...resources.takeNotices()];
 }
 
-function success(answer: ToolAnswer<Record<string, unknown>>, notices: readonly string[]): CallToolResult {
-  const text = [...notices.map((notice) => `Note: ${notice}`), answer.text].join('\n');
-  return {
-    content: [{ type: 'text', text }, ...(answer.images ?? []), ...(answer.resources ?? []).map(linkOf)],
-    structuredContent: answer.structured,
-  };
+interface Around {
+  readonly notices: readonly string[];
+  /** The protocol revision of the client. */
+  readonly revision: string | null;
+}
+
+function success(answer: Answer, structured: Record<string, unknown> | undefined, around: Around): CallToolResult {
+  const text = [...around.notices.map((notice) => `Note: ${notice}`), ...(answer.text === '' ? [] : [answer.text])];
+  const content: CallToolResult['content'] = [
+    ...(text.length === 0 ? [] : [{ type: 'text' as const, text: text.join('\n') }]),
+    ...(answer.content ?? []),
+    ...(answer.resources ?? []).map(linkOf),
+  ];
+  return { content: readableBy(around.revision, content), ...(structured && { structuredContent: structured }) };
 }
 
 function linkOf({ uri, name, mimeType, bytes }: ResourceLink): CallToolResult['content'][number] {

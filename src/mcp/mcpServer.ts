@@ -1,29 +1,35 @@
 import type { SettledRequest } from '../../machines/events.js';
 import { Refusal } from '../errors.js';
 import type { ToolSet } from '../tools/catalogue.js';
+import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
+import { noCapabilities } from './callClient.js';
 import type { CallEnvironment } from './callTool.js';
-import { methods, type Serving } from './methods.js';
+import { ClientRequests, type ClientRequest } from './clientRequests.js';
+import { methods } from './methods.js';
+import { extendOffer, type Additions, type Offer, type SessionOffer } from './offer.js';
 import {
-  logLevels,
   protocolVersions,
   rpcCodes,
   RpcError,
   type JSONRPCMessage,
   type JSONRPCNotification,
   type JSONRPCRequest,
-  type LogLevel,
   type RequestId,
 } from './protocol.js';
+import type { Implementation, Serving } from './serving.js';
 
 /** What an MCP server needs of the session that it belongs to. */
 export interface McpHost {
   readonly environment: CallEnvironment;
   readonly toolSet: ToolSet;
-  readonly serverInfo: { readonly name: string; readonly title: string; readonly version: string };
+  readonly offer: Offer;
+  readonly serverInfo: Implementation;
   /** Sends to the client. `relatedTo` is the request that the message belongs to. Never throws. */
   send(message: JSONRPCMessage, relatedTo?: RequestId): void;
   /** Told instead of the answer of a request that was cancelled. */
   unanswered(request: RequestId): void;
+  /** Ends the connection on which a request waits, if the client can come back for its answer. */
+  suspend(request: RequestId, retryMs: number): void;
   /** Told once for each request that was received. */
   settled(request: SettledRequest): void;
 }
@@ -39,15 +45,22 @@ export interface ClientInfo {
  * arrival, only in `connected` and `active`, and `close` once; after that nothing is sent (S7).
  *
  * Requests run side by side, so a long call holds up neither `ping` nor `notifications/cancelled` (S4). Each request is
- * answered exactly once, or not at all when the client cancelled it.
+ * answered exactly once, or not at all when the client cancelled it. Requests to the client end with the call that they
+ * are part of.
  */
 export class McpServer implements Serving {
   readonly host: McpHost;
   client: ClientInfo | null = null;
+  clientCapabilities: ClientCapabilities = noCapabilities;
   protocolVersion: string | null = null;
   logLevel: LogLevel = 'info';
   toolCalls = 0;
+  // Most sessions never need these: each is made at its first use.
   #inFlight: Map<RequestId, AbortController> | undefined;
+  #subscriptions: Set<string> | undefined;
+  #asked: ClientRequests | undefined;
+  /** What this session alone is offered, and the whole of what it is offered then. */
+  #own: { readonly additions: Additions; readonly offered: SessionOffer } | undefined;
   #closed = false;
 
   constructor(host: McpHost) {
@@ -60,28 +73,60 @@ export class McpServer implements Serving {
 
   receive(message: JSONRPCMessage): void {
     if (this.#closed) return;
-    if (!('method' in message)) return;
-    if ('id' in message) void this.#serve(message);
+    if (!('method' in message)) this.#asked?.settle(message);
+    else if ('id' in message) void this.#serve(message);
     else this.#notified(message);
   }
 
+  get subscriptions(): Set<string> {
+    return (this.#subscriptions ??= new Set());
+  }
+
+  get offered(): SessionOffer {
+    return this.#own?.offered ?? this.host;
+  }
+
+  /**
+   * Offers this session more than the others. Each list that is given takes the place of what was added before, and a
+   * client that has initialised is told that it changed. Throws if a name is taken; then nothing has changed.
+   */
+  add(additions: Additions): void {
+    const all = { ...this.#own?.additions, ...additions };
+    this.#own = { additions: all, offered: extendOffer(this.host, all) };
+    if (this.protocolVersion === null) return;
+    for (const list of Object.keys(additions)) this.notify(`notifications/${list}/list_changed`, {});
+  }
+
+  /** Tells the client that a resource changed, if it subscribed to it. */
+  resourceUpdated(uri: string): void {
+    if (this.#subscriptions?.has(uri) === true) this.notify('notifications/resources/updated', { uri });
+  }
+
   /** Sends `notifications/message` if the client has initialised and wants that level. */
-  log(level: LogLevel, data: unknown): void {
-    if (this.#closed || this.protocolVersion === null) return;
+  log(level: LogLevel, data: unknown, relatedTo?: RequestId): void {
+    if (this.protocolVersion === null) return;
     if (logLevels.indexOf(level) < logLevels.indexOf(this.logLevel)) return;
-    this.host.send({ jsonrpc: '2.0', method: 'notifications/message', params: { level, logger: 'greenroom', data } });
+    this.notify('notifications/message', { level, logger: this.host.serverInfo.name, data }, relatedTo);
+  }
+
+  ask(request: ClientRequest): Promise<Record<string, unknown>> {
+    const send = (message: JSONRPCMessage, relatedTo: RequestId): void => {
+      if (!this.#closed) this.host.send(message, relatedTo);
+    };
+    return (this.#asked ??= new ClientRequests(send, this.host.environment.clock)).ask(request);
   }
 
   notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void {
     if (!this.#closed) this.host.send({ jsonrpc: '2.0', method, params }, relatedTo);
   }
 
-  /** Stops every call and answers each with `refusal`. */
+  /** Stops every call and answers each with `refusal`; requests to the client are given up. */
   close(refusal: Refusal): void {
     if (this.#closed) return;
     const open = [...(this.#inFlight ?? [])];
     for (const [id] of open) this.host.send(refusal.toJsonRpc(id), id);
     this.#closed = true;
+    this.#asked?.close(refusal);
     for (const [, controller] of open) controller.abort(refusal);
     this.#inFlight = undefined;
   }

@@ -1,13 +1,22 @@
 import type {
+  JSONRPCErrorResponse,
   JSONRPCMessage,
   JSONRPCNotification,
   JSONRPCRequest,
+  JSONRPCResultResponse,
   RequestId,
 } from '@modelcontextprotocol/sdk/types.js';
 import type { MessageKind } from '../../machines/events.js';
 import { Refusal } from '../errors.js';
 
-export type { JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, RequestId };
+export type {
+  JSONRPCErrorResponse,
+  JSONRPCMessage,
+  JSONRPCNotification,
+  JSONRPCRequest,
+  JSONRPCResultResponse,
+  RequestId,
+};
 
 /** Revisions that are spoken, newest first. A client that asks for another one is offered the newest. */
 export const protocolVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
@@ -32,9 +41,9 @@ export class RpcError extends Error {
   }
 }
 
-/** Levels of `logging/setLevel` (RFC 5424), least important first. */
-export const logLevels = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
-export type LogLevel = (typeof logLevels)[number];
+export function invalidParams(message: string): RpcError {
+  return new RpcError(rpcCodes.invalidParams, message);
+}
 
 /**
  * Checks the shape of one JSON-RPC 2.0 message, and nothing of what it asks. Written by hand: it runs for each message

@@ -26,6 +26,8 @@ export class ResourceStore implements Resources {
   /** Made at the first resource: most sessions have none. Oldest first. */
   #kept: Map<string, Kept> | undefined;
   #notices: string[] | undefined;
+  /** How often the list changed: whoever remembers it sees whether it did. */
+  changes = 0;
   #closed = false;
 
   /** `folder` is where the files are made. */
@@ -41,6 +43,7 @@ export class ResourceStore implements Resources {
       if (this.#closed) throw new Error('The session has ended.');
       const kept: Kept = { uri: `${scheme}${randomUUID()}/${encodeURIComponent(name)}`, name, mimeType, bytes, file };
       (this.#kept ??= new Map()).set(kept.uri, kept);
+      this.changes += 1;
       await this.#dropOldest();
       return linkOf(kept);
     } catch (error) {

@@ -27,6 +27,7 @@ export type SessionLogic = typeof sessionMachine;
 export interface SessionParts {
   readonly logic: SessionLogic;
   readonly serverInfo: McpHost['serverInfo'];
+  readonly offer: McpHost['offer'];
   readonly workspace: readonly string[];
   readonly lease: 'eager' | 'lazy';
   /** Messages that a session holds until it is connected; with 0 they are refused as `not_ready`. */

@@ -29,6 +29,10 @@ export class SessionHost implements McpHost, CallEnvironment {
     return this;
   }
 
+  get offer(): McpHost['offer'] {
+    return this.#parts.offer;
+  }
+
   get serverInfo(): McpHost['serverInfo'] {
     return this.#parts.serverInfo;
   }
@@ -65,6 +69,10 @@ export class SessionHost implements McpHost, CallEnvironment {
 
   unanswered(request: RequestId): void {
     this.#session.channel.unanswered?.(request);
+  }
+
+  suspend(request: RequestId, retryMs: number): void {
+    this.#session.channel.suspend?.(request, retryMs);
   }
 
   settled(request: SettledRequest): void {

@@ -1,14 +1,13 @@
 import { z } from 'zod';
-import { toolGroups, type Annotations, type Tool, type ToolGroup } from './defineTool.js';
-
-type JsonSchema = { readonly type: 'object' } & Readonly<Record<string, unknown>>;
+import { toolGroups, type Annotations, type JsonSchema, type Tool, type ToolGroup } from './defineTool.js';
 
 /** One entry of `tools/list`, made once for the process. */
 export interface ToolListing {
   readonly name: string;
+  readonly title?: string;
   readonly description: string;
   readonly inputSchema: JsonSchema;
-  readonly outputSchema: JsonSchema;
+  readonly outputSchema?: JsonSchema;
   readonly annotations: Partial<Annotations>;
 }
 
@@ -24,35 +23,45 @@ export interface Catalogue {
   select(groups: readonly string[]): ToolSet;
 }
 
-/** Names of several groups at once. */
+/** Names of several groups at once; `all` names every group there is. */
 export const groupAliases: Readonly<Record<string, readonly ToolGroup[]>> = {
   core: ['session', 'pages', 'input', 'look', 'console', 'network'],
-  all: toolGroups,
 };
+const everyGroup = 'all';
 
 export class UnknownGroupError extends Error {
-  constructor(group: string) {
-    super(`Unknown tool group "${group}". Groups: ${[...Object.keys(groupAliases), ...toolGroups].join(', ')}.`);
+  constructor(group: string, known: readonly string[]) {
+    super(`Unknown tool group "${group}". Groups: ${known.join(', ')}.`);
     this.name = 'UnknownGroupError';
   }
 }
 
-/** Compiles `tools`. Throws if two have the same name. */
+/** Compiles `tools`. Throws if two have the same name, or a group has the name of an alias. */
 export function compileCatalogue(tools: readonly Tool[]): Catalogue {
-  const entries = tools.map((tool) => ({ tool, listing: listingOf(tool) }));
-  const names = new Set(tools.map((tool) => tool.name));
-  if (names.size !== tools.length) throw new Error('Two tools have the same name.');
+  const all = extendToolSet({ tools: new Map(), listings: [] }, tools);
+  const groups = new Set<string>([...toolGroups, ...tools.map(({ group }) => group)]);
+  const aliases = [...Object.keys(groupAliases), everyGroup];
+  const taken = aliases.find((alias) => groups.has(alias));
+  if (taken !== undefined) throw new Error(`A tool group cannot be called "${taken}".`);
+  const expand = (name: string): readonly string[] => {
+    if (name === everyGroup) return [...groups];
+    const alias = Object.hasOwn(groupAliases, name) ? groupAliases[name] : undefined;
+    if (alias) return alias;
+    if (groups.has(name)) return [name];
+    throw new UnknownGroupError(name, [...aliases, ...groups]);
+  };
   const selections = new Map<string, ToolSet>();
   return {
-    select(groups) {
-      const wanted = new Set(groups.flatMap(expandGroup));
+    select(asked) {
+      const wanted = new Set(asked.flatMap(expand));
       const key = [...wanted].sort().join();
       const known = selections.get(key);
       if (known) return known;
-      const chosen = entries.filter(({ tool }) => wanted.has(tool.group));
+      const chosen = tools.filter(({ group }) => wanted.has(group));
+      const names = new Set(chosen.map(({ name }) => name));
       const selection = {
-        tools: new Map(chosen.map(({ tool }) => [tool.name, tool])),
-        listings: chosen.map(({ listing }) => listing),
+        tools: new Map(chosen.map((tool) => [tool.name, tool])),
+        listings: all.listings.filter(({ name }) => names.has(name)),
       };
       selections.set(key, selection);
       return selection;
@@ -60,20 +69,24 @@ export function compileCatalogue(tools: readonly Tool[]): Catalogue {
   };
 }
 
-function expandGroup(name: string): readonly ToolGroup[] {
-  const alias = Object.hasOwn(groupAliases, name) ? groupAliases[name] : undefined;
-  const group = toolGroups.find((candidate) => candidate === name);
-  if (alias) return alias;
-  if (group) return [group];
-  throw new UnknownGroupError(name);
+/** The tools of `base` and then `tools`. Throws if two have the same name. */
+export function extendToolSet(base: ToolSet, tools: readonly Tool[]): ToolSet {
+  const byName = new Map(base.tools);
+  for (const tool of tools) {
+    if (byName.has(tool.name)) throw new Error(`Two tools have the same name: ${tool.name}.`);
+    byName.set(tool.name, tool);
+  }
+  return { tools: byName, listings: [...base.listings, ...tools.map(listingOf)] };
 }
 
 function listingOf(tool: Tool): ToolListing {
+  const { name, title, description, input, inputSchema, output } = tool;
   return {
-    name: tool.name,
-    description: tool.description,
-    inputSchema: schemaOf(tool.input, 'input'),
-    outputSchema: schemaOf(tool.output, 'output'),
+    name,
+    ...(title !== undefined && { title }),
+    description,
+    inputSchema: inputSchema ?? schemaOf(input, 'input'),
+    ...(output && { outputSchema: schemaOf(output, 'output') }),
     annotations: annotationsOf(tool),
   };
 }

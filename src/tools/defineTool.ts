@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/page.js';
+import type { Client } from './client.js';
+import type { Content } from './content.js';
 
 /** The groups of `--tools`, in the order of README. `core` and `extension` name several at once. */
 export const toolGroups = [
@@ -17,6 +19,8 @@ export const toolGroups = [
   'extension',
 ] as const;
 export type ToolGroup = (typeof toolGroups)[number];
+
+export type JsonSchema = { readonly type: 'object' } & Readonly<Record<string, unknown>>;
 
 /** What a tool may know of its session. */
 export interface SessionFacts {
@@ -67,6 +71,8 @@ export interface ToolContext {
   /** The only folders of the server's disk that the tool may touch; checked by `insideWorkspace`. */
   readonly workspace: readonly string[];
   readonly resources: Resources;
+  /** The client that called, for what the tool wants of it. */
+  readonly client: Client;
 }
 
 export interface BrowserToolContext extends ToolContext {
@@ -77,14 +83,17 @@ export interface PageToolContext extends BrowserToolContext {
   readonly page: SessionPage;
 }
 
-export type ImageContent = { readonly type: 'image'; readonly data: string; readonly mimeType: string };
-
-/** What a tool answers: text that a model can act on, the same as data, and images and resources if it made any. */
-export interface ToolAnswer<Output> {
+/** What a tool answers: text that a model can act on, then whatever else it has to show. */
+export interface Answer {
   readonly text: string;
-  readonly structured: Output;
-  readonly images?: readonly ImageContent[];
+  /** The same as data, of a tool with an `output`. */
+  readonly structured?: object;
+  readonly content?: readonly Content[];
   readonly resources?: readonly ResourceLink[];
+}
+
+export interface ToolAnswer<Output extends object> extends Answer {
+  readonly structured: Output;
 }
 
 export interface Annotations {
@@ -96,24 +105,30 @@ export interface Annotations {
   readonly idempotentHint?: boolean;
 }
 
-interface ToolBase<Input extends z.ZodObject, Output extends z.ZodObject> {
+interface ToolBase<Input extends z.ZodObject> {
   readonly name: string;
-  readonly group: ToolGroup;
+  /** For people; models read the name. */
+  readonly title?: string;
+  /** One of ours, or a name of one's own. */
+  readonly group: ToolGroup | (string & Record<never, never>);
   readonly description: string;
   readonly input: Input;
-  readonly output: Output;
+  /** What `tools/list` shows, to the letter, instead of the short schema that is made from `input`. */
+  readonly inputSchema?: JsonSchema;
+  /** Undefined: the answer is text alone. */
+  readonly output: z.ZodObject | undefined;
   readonly annotations: Annotations;
-  /** Deadline of one call. */
+  /** Deadline of one call, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number;
 }
 
 /** A tool that needs no browser: answers also while there is none. */
 export interface PlainTool<
   Input extends z.ZodObject = z.ZodObject,
-  Output extends z.ZodObject = z.ZodObject,
-> extends ToolBase<Input, Output> {
+  Answered extends Answer = Answer,
+> extends ToolBase<Input> {
   readonly needs: 'nothing';
-  handler(args: z.output<Input>, context: ToolContext): Promise<ToolAnswer<z.input<Output>>>;
+  handler(args: z.output<Input>, context: ToolContext): Promise<Answered>;
 }
 
 /**
@@ -122,37 +137,72 @@ export interface PlainTool<
  */
 export interface BrowserTool<
   Input extends z.ZodObject = z.ZodObject,
-  Output extends z.ZodObject = z.ZodObject,
-> extends ToolBase<Input, Output> {
+  Answered extends Answer = Answer,
+> extends ToolBase<Input> {
   readonly needs: 'browser' | 'process' | 'extension';
-  handler(args: z.output<Input>, context: BrowserToolContext): Promise<ToolAnswer<z.input<Output>>>;
+  handler(args: z.output<Input>, context: BrowserToolContext): Promise<Answered>;
 }
 
 /** Works on one page: the selected one, or the one that the added `pageId` names. */
 export interface PageTool<
   Input extends z.ZodObject = z.ZodObject,
-  Output extends z.ZodObject = z.ZodObject,
-> extends ToolBase<Input, Output> {
+  Answered extends Answer = Answer,
+> extends ToolBase<Input> {
   readonly needs: 'page';
   /** False for tools that must work while another one waits on the page (dialogs, lists). Default true. */
   readonly lock?: boolean;
-  handler(args: z.output<Input>, context: PageToolContext): Promise<ToolAnswer<z.input<Output>>>;
+  handler(args: z.output<Input>, context: PageToolContext): Promise<Answered>;
 }
 
 export type Tool = PlainTool | BrowserTool | PageTool;
+
+interface WithOutput<Output extends z.ZodRawShape> {
+  readonly output: z.ZodObject<Output>;
+}
+
+type Structured<Output extends z.ZodRawShape> = ToolAnswer<z.input<z.ZodObject<Output>>>;
+
+/** A tool that needs no browser and answers text: no more than it takes. Its group is `own` unless it says so. */
+export interface TextTool<Input extends z.ZodObject = z.ZodObject> extends Partial<
+  Pick<PlainTool, 'title' | 'group' | 'inputSchema' | 'annotations' | 'timeoutMs'>
+> {
+  readonly name: string;
+  readonly description: string;
+  readonly input: Input;
+  handler(args: z.output<Input>, context: ToolContext): Awaitable<string | Omit<Answer, 'structured'>>;
+}
+
+type Awaitable<T> = T | Promise<T>;
 
 const pageId = z.number().int().min(1).optional();
 
 /** One tool as one plain object. No SDK type in it: another protocol can serve the same object. */
 export function defineTool<Input extends z.ZodRawShape, Output extends z.ZodRawShape>(
-  tool: PlainTool<z.ZodObject<Input>, z.ZodObject<Output>> | BrowserTool<z.ZodObject<Input>, z.ZodObject<Output>>,
+  tool:
+    | (PlainTool<z.ZodObject<Input>, Structured<Output>> & WithOutput<Output>)
+    | (BrowserTool<z.ZodObject<Input>, Structured<Output>> & WithOutput<Output>),
 ): Tool {
   return tool;
 }
 
 /** A tool that works on a page; adds the optional `pageId` argument. */
 export function definePageTool<Input extends z.ZodRawShape, Output extends z.ZodRawShape>(
-  tool: Omit<PageTool<z.ZodObject<Input>, z.ZodObject<Output>>, 'needs'>,
+  tool: Omit<PageTool<z.ZodObject<Input>, Structured<Output>>, 'needs'> & WithOutput<Output>,
 ): Tool {
   return { ...tool, needs: 'page', input: tool.input.extend({ pageId }).strict() } as unknown as Tool;
+}
+
+/** A tool in three lines, see {@link TextTool}. */
+export function defineTextTool<Input extends z.ZodRawShape>(tool: TextTool<z.ZodObject<Input>>): Tool {
+  return {
+    group: 'own',
+    annotations: { readOnlyHint: false },
+    ...tool,
+    needs: 'nothing',
+    output: undefined,
+    async handler(args, context) {
+      const answer = await tool.handler(args as z.output<z.ZodObject<Input>>, context);
+      return typeof answer === 'string' ? { text: answer } : answer;
+    },
+  };
 }

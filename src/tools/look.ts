@@ -102,7 +102,7 @@ const takeScreenshotTool = definePageTool({
     return {
       text: `${Math.round(width)} × ${Math.round(height)} pixels, ${mimeType}, ${bytes} bytes.`,
       structured: { width, height, mimeType, bytes },
-      images: [{ type: 'image', data, mimeType }],
+      content: [{ type: 'image', data, mimeType }],
     };
   },
 });

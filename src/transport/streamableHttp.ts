@@ -1,3 +1,4 @@
+import type { TransportSendOptions } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { Clock } from '../clock.js';
 import { parseEventId, type EventLog } from '../cluster/eventLog.js';
 import { messageOf, Refusal } from '../errors.js';
@@ -150,7 +151,8 @@ export class StreamableHttpTransport implements SessionTransport {
    * polling). Does nothing for a request that is answered.
    */
   suspend(request: RequestId, retryMs: number): void {
-    this.#asked.get(request)?.suspend(retryMs);
+    // A call may want it while it is being handed over, which is just before its socket is attached.
+    queueMicrotask(() => this.#asked.get(request)?.suspend(retryMs));
   }
 
   async #ask(

@@ -47,7 +47,7 @@ export function listenToSession(deps: StreamableHttpDeps) {
     const { session, channel } = findOpen(deps, caller, request);
     const writer = new SseWriter(response, deps);
     const lastEventId = request.get('last-event-id') ?? '';
-    const primed = isPrimed(revisionOf(request, session));
+    const primed = isPrimed(session.server.protocolVersion);
     if (lastEventId === '') await channel.listen(writer, primed);
     // 204 tells an event source not to come again (HTML, server-sent events).
     else if ((await channel.resume(writer, lastEventId, primed)) === 'over') response.writeHead(204).end();
@@ -93,7 +93,7 @@ async function handOver(deps: StreamableHttpDeps, caller: Caller, request: Reque
   if (messages.some(isInitialize)) throw new Refusal('invalid_message', { detail: 'This session is initialised.' });
   const requests = requestsOf(messages);
   if (requests.length > 0) {
-    const primed = isPrimed(revisionOf(request, session));
+    const primed = isPrimed(session.server.protocolVersion);
     await channel.ask(new SseWriter(response, deps), { requests, hand: () => handAll(session, messages), primed });
     return;
   }
@@ -131,10 +131,7 @@ function findOpen({ registry }: StreamableHttpDeps, caller: Caller, request: Req
 
 const sessionIdOf = (request: Request): string => request.get('mcp-session-id') ?? '';
 
-/** The header of older clients is missing: what was negotiated says it too. */
-const revisionOf = (request: Request, session: Session): string | null =>
-  request.get('mcp-protocol-version') ?? session.server.protocolVersion;
-
+/** By what was negotiated: the header of a request may be missing. */
 const isPrimed = (revision: unknown): boolean => typeof revision === 'string' && revision >= primedSince;
 
 /** A client MUST name what it accepts, so one that names nothing is refused; beyond that, wildcards and weights count. */

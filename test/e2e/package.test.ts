@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,7 +9,28 @@ import { startServerProcess } from './support/serverProcess.js';
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '../..');
 
-test('[C-PACKAGE] the packed package, installed into an empty folder, serves and brings its sample extension', async () => {
+/** Compiles the example of README as one who has installed the package would, with every strictness of the compiler. */
+async function compileConsumer(installedIn: string): Promise<void> {
+  const folder = join(installedIn, 'consumer');
+  await mkdir(join(folder, 'node_modules'), { recursive: true });
+  const example = await readFile(join(root, 'test/library/example.ts'), 'utf8');
+  await writeFile(join(folder, 'example.mts'), example.replace('../../src/index.js', 'greenroom'));
+  // What a consumer has of their own: the compiler, and types for Node and express.
+  await symlink(join(root, 'node_modules/@types'), join(folder, 'node_modules/@types'));
+  const strict = ['--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--verbatimModuleSyntax'];
+  const target = ['--noEmit', '--target', 'es2023', '--module', 'nodenext', '--skipLibCheck', '--types', 'node'];
+  await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...strict, ...target, 'example.mts'], {
+    cwd: folder,
+  }).catch((error: unknown) => {
+    throw new Error(`The example does not compile: ${stdoutOf(error)}`, { cause: error });
+  });
+}
+
+function stdoutOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'stdout' in error ? String(error.stdout) : '';
+}
+
+test('[C-PACKAGE] the packed package, installed into an empty folder, serves, brings its sample extension and types for embedders', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-package-'));
   try {
     // The build is there already; scripts would write it again under the tests that run meanwhile.
@@ -18,6 +39,7 @@ test('[C-PACKAGE] the packed package, installed into an empty folder, serves and
     await writeFile(join(folder, 'package.json'), '{}');
     const quick = ['--omit=dev', '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'];
     await run('npm', ['install', ...quick, tarball], { cwd: folder });
+    await compileConsumer(folder);
     const installed = join(folder, 'node_modules/greenroom');
     const server = await startServerProcess(['--workspace', installed], join(installed, 'dist/src/main.js'));
     try {

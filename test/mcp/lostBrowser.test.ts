@@ -6,7 +6,7 @@ import { silentLog } from '../../src/log.js';
 import { callTool } from '../../src/mcp/callTool.js';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { defineTool } from '../../src/tools/defineTool.js';
-import { sessionFacts } from '../tools/support/toolHarness.js';
+import { plainClient, sessionFacts } from '../tools/support/toolHarness.js';
 
 interface FakeBrowser {
   isAlive: boolean;
@@ -39,7 +39,13 @@ async function callWhileDying(end: (browser: FakeBrowser) => void) {
       return Promise.resolve({ text: browser.name, structured: { seen: browser.name } });
     },
   });
-  const call = { tool, args: {}, cancelled: new AbortController().signal, progress: () => undefined };
+  const call = {
+    tool,
+    args: {},
+    cancelled: new AbortController().signal,
+    progress: () => undefined,
+    client: () => plainClient,
+  };
   const resources = new ResourceStore();
   const environment = { session: sessionFacts, lease, resources, workspace: [], clock: systemClock, log: silentLog };
   return { ran, result: await callTool(call, environment) };

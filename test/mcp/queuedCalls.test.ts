@@ -8,7 +8,7 @@ import { silentLog } from '../../src/log.js';
 import { callTool } from '../../src/mcp/callTool.js';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { defineTool } from '../../src/tools/defineTool.js';
-import { sessionFacts } from '../tools/support/toolHarness.js';
+import { plainClient, sessionFacts } from '../tools/support/toolHarness.js';
 
 /** Calls a tool that needs a process, which its session gets as `ensureProcess` says. */
 async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) => Promise<void>) {
@@ -37,7 +37,10 @@ async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) =>
   const cancelled = new AbortController().signal;
   const resources = new ResourceStore();
   const environment = { session: sessionFacts, lease, resources, workspace: [], clock: systemClock, log: silentLog };
-  return { told, result: await callTool({ tool, args: {}, cancelled, progress }, environment) };
+  return {
+    told,
+    result: await callTool({ tool, args: {}, cancelled, progress, client: () => plainClient }, environment),
+  };
 }
 
 test('[C-BROWSERS] a call that waits for a process says how long the queue before it is, and its progress grows', async () => {

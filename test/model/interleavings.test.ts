@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { silentLog } from '../../src/log.js';
+import { compileOffer } from '../../src/mcp/offer.js';
 import { Refusal } from '../../src/errors.js';
 import { createObserver } from '../../src/session/observer.js';
 import { provideSession } from '../../src/session/sessionActor.js';
@@ -103,8 +104,9 @@ class Run {
       },
     ]);
     const serverInfo = { name: 'test', title: 'Test', version: '0' };
+    const offer = compileOffer({ mayChange: false });
     const { clock } = this;
-    this.#parts = { logic, serverInfo, workspace: [], lease, queueLimit, clock, log: silentLog, inspect };
+    this.#parts = { logic, serverInfo, offer, workspace: [], lease, queueLimit, clock, log: silentLog, inspect };
   }
 
   /** A session that waits for whoever comes first. Until then it is nobody's: not even operators find it. */

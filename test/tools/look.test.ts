@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { ImageContent } from '../../src/tools/content.js';
+import type { Answer } from '../../src/tools/defineTool.js';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { lookTools } from '../../src/tools/look.js';
 import { navigationTools } from '../../src/tools/navigation.js';
@@ -108,11 +110,17 @@ describe('take_screenshot', () => {
     return [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
   }
 
+  function pictureOf(content: Answer['content']): ImageContent {
+    const picture = content?.find((block) => block.type === 'image');
+    if (!picture) throw new Error('There is no picture in the answer.');
+    return picture;
+  }
+
   test('pictures what the window shows', async () => {
-    const { images, structured } = await harness.run('take_screenshot');
-    expect(images).toHaveLength(1);
-    expect(images?.[0]?.mimeType).toBe('image/png');
-    expect(sizeOfPng(images?.[0]?.data ?? '')).toEqual([structured['width'], structured['height']]);
+    const { content, structured } = await harness.run('take_screenshot');
+    expect(content).toHaveLength(1);
+    expect(pictureOf(content).mimeType).toBe('image/png');
+    expect(sizeOfPng(pictureOf(content).data)).toEqual([structured['width'], structured['height']]);
   });
 
   test('pictures one element, or the whole height', async () => {
@@ -121,7 +129,7 @@ describe('take_screenshot', () => {
       await evaluate('(el) => { const box = el.getBoundingClientRect(); return [box.width, box.height] }', { uid }),
     ) as [number, number];
     const element = await harness.run('take_screenshot', { uid });
-    const [pictured, high] = sizeOfPng(element.images?.[0]?.data ?? '');
+    const [pictured, high] = sizeOfPng(pictureOf(element.content).data);
     expect(Math.abs(pictured - width)).toBeLessThanOrEqual(1);
     expect(Math.abs(high - height)).toBeLessThanOrEqual(1);
     await evaluate('() => { document.body.style.height = "2500px" }');

@@ -66,7 +66,7 @@ describe('pages', () => {
     expect(await harness.text('evaluate_script', { pageId: 1, function: '() => document.visibilityState' })).toBe(
       '"visible"',
     );
-    expect((await harness.run('take_screenshot', { pageId: 1 })).images).toHaveLength(1);
+    expect((await harness.run('take_screenshot', { pageId: 1 })).content).toHaveLength(1);
     await harness.run('close_page', { pageId: structured['pageId'] });
   });
 

@@ -4,9 +4,11 @@ import { LeasedBrowser } from '../../../src/browser/lease/leasedBrowser.js';
 import { createLedger } from '../../../src/browser/lease/ledger.js';
 import { openSeat, type Seat } from '../../../src/browser/lease/seat.js';
 import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
+import { noCapabilities } from '../../../src/mcp/callClient.js';
 import { ResourceStore } from '../../../src/mcp/resourceStore.js';
 import { ToolError } from '../../../src/errors.js';
-import type { SessionFacts, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
+import type { Client } from '../../../src/tools/client.js';
+import type { Answer, SessionFacts, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
 
 const chromium = process.env['CHROME_PATH'] ?? '/usr/bin/chromium';
 
@@ -40,6 +42,18 @@ export const sessionFacts: SessionFacts = {
   toolCalls: 3,
   lease: 'eager',
   browserState: 'ready',
+};
+
+/** A client that declared nothing, so that no tool asks it for anything. */
+export const plainClient: Client = {
+  capabilities: noCapabilities,
+  createMessage: () => Promise.reject(new Error('not asked')),
+  elicit: () => Promise.reject(new Error('not asked')),
+  elicitUrl: () => Promise.reject(new Error('not asked')),
+  elicitationCompleted: () => undefined,
+  listRoots: () => Promise.reject(new Error('not asked')),
+  log: () => undefined,
+  suspend: () => undefined,
 };
 
 /** One real browser with one blank page, and the given tools on it. Closed by the caller. */
@@ -114,8 +128,8 @@ async function runTool(
   { browser, resources }: Pick<ToolHarness, 'browser' | 'resources'>,
 ): Promise<ToolAnswer<Record<string, unknown>>> {
   const { pageId, ...checked } = tool.input.parse(args);
-  const context: ToolContext = { session: sessionFacts, signal, workspace, resources, progress };
-  const call = async (): Promise<ToolAnswer<Record<string, unknown>>> => {
+  const context: ToolContext = { session: sessionFacts, signal, workspace, resources, progress, client: plainClient };
+  const call = async (): Promise<Answer> => {
     if (tool.needs === 'nothing') return tool.handler(checked, context);
     if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal);
     if (tool.needs !== 'page') return tool.handler(tool.input.parse(args), { ...context, browser });
@@ -124,6 +138,5 @@ async function runTool(
     return tool.lock === false ? run() : page.locked(signal, run);
   };
   const answer = await call();
-  tool.output.parse(answer.structured);
-  return answer;
+  return { ...answer, structured: tool.output?.parse(answer.structured) ?? {} };
 }

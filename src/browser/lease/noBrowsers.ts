@@ -1,0 +1,17 @@
+import { Refusal } from '../../errors.js';
+import type { BrowserPool } from './lease.js';
+
+const none = 'This server has no browser: none of the tools that it was made with needs one.';
+
+/** The pool of a server whose tools need no browser: nothing is started, and nothing is left behind. */
+export const noBrowsers: BrowserPool = {
+  lease: () => ({
+    current: undefined,
+    browser: () => Promise.reject(new Refusal('browser_failed', { detail: none })),
+    check: () => Promise.resolve(),
+    release: () => Promise.resolve(),
+  }),
+  health: () => ({ total: 0, ready: 0, connecting: 0, lost: 0, failed: 0, contexts: 0, queued: 0 }),
+  memory: () => Promise.resolve(0),
+  close: () => Promise.resolve(),
+};

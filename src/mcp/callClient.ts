@@ -1,0 +1,145 @@
+import { z } from 'zod';
+import { ToolError } from '../errors.js';
+import type {
+  AskOptions,
+  Client,
+  ClientCapabilities,
+  FormAnswer,
+  LogLevel,
+  Question,
+  Root,
+  SamplingAnswer,
+  SamplingRequest,
+  UrlQuestion,
+} from '../tools/client.js';
+import { isObject, type RequestId } from './protocol.js';
+import type { Serving } from './serving.js';
+
+const text = z.object({ type: z.literal('text'), text: z.string() });
+const image = z.object({ type: z.literal('image'), data: z.string(), mimeType: z.string() });
+const audio = z.object({ type: z.literal('audio'), data: z.string(), mimeType: z.string() });
+const samplingContent = z.discriminatedUnion('type', [
+  text,
+  image,
+  audio,
+  z.object({ type: z.literal('tool_use'), id: z.string(), name: z.string(), input: z.record(z.string(), z.unknown()) }),
+  z.object({
+    type: z.literal('tool_result'),
+    toolUseId: z.string(),
+    content: z.array(z.discriminatedUnion('type', [text, image, audio])),
+    isError: z.boolean().default(false),
+  }),
+]);
+
+const samplingAnswer = z.object({
+  role: z.enum(['user', 'assistant']),
+  content: z.union([z.array(samplingContent), samplingContent.transform((only) => [only])]),
+  model: z.string(),
+  stopReason: z.string().optional(),
+});
+const elicitationAnswer = z.object({
+  action: z.enum(['accept', 'decline', 'cancel']),
+  content: z.record(z.string(), z.unknown()).optional(),
+});
+const roots = z.object({ roots: z.array(z.object({ uri: z.string(), name: z.string().optional() })) });
+
+export const noCapabilities: ClientCapabilities = {
+  sampling: false,
+  samplingTools: false,
+  forms: false,
+  urls: false,
+  roots: false,
+};
+
+/** What of `initialize`'s `capabilities` concerns requests to the client. An empty `elicitation` means forms. */
+export function capabilitiesOf(declared: unknown): ClientCapabilities {
+  if (!isObject(declared)) return noCapabilities;
+  const { sampling, elicitation } = declared;
+  const urls = isObject(elicitation) && isObject(elicitation['url']);
+  return {
+    sampling: isObject(sampling),
+    samplingTools: isObject(sampling) && isObject(sampling['tools']),
+    forms: isObject(elicitation) && (!urls || isObject(elicitation['form'])),
+    urls,
+    roots: isObject(declared['roots']),
+  };
+}
+
+/** The client of one call. Made for each call; holds nothing of its own. */
+export class CallClient implements Client {
+  readonly #server: Serving;
+  readonly #call: RequestId;
+  readonly #signal: AbortSignal;
+
+  /** `call` is the client's request, and `signal` ends with it. */
+  constructor(server: Serving, call: RequestId, signal: AbortSignal) {
+    this.#server = server;
+    this.#call = call;
+    this.#signal = signal;
+  }
+
+  get capabilities(): ClientCapabilities {
+    return this.#server.clientCapabilities;
+  }
+
+  async createMessage(request: SamplingRequest, options?: AskOptions): Promise<SamplingAnswer> {
+    this.#require('sampling', 'ask its model (sampling)');
+    if (request.tools !== undefined) this.#require('samplingTools', 'give its model tools (sampling.tools)');
+    return this.#ask('sampling/createMessage', samplingAnswer, { ...request }, options);
+  }
+
+  async elicit<Form extends z.ZodObject>(
+    { message, form }: Question<Form>,
+    options?: AskOptions,
+  ): Promise<FormAnswer<Form>> {
+    this.#require('forms', 'show a form (elicitation)');
+    const { $schema: _, additionalProperties: _closed, ...requestedSchema } = z.toJSONSchema(form, { io: 'input' });
+    const params = { message, requestedSchema };
+    const { action, content } = await this.#ask('elicitation/create', elicitationAnswer, params, options);
+    if (action !== 'accept') return { action };
+    const checked = form.safeParse(content ?? {});
+    if (checked.success) return { action, content: checked.data };
+    throw new ToolError(`The form came back with wrong values: ${z.prettifyError(checked.error)}`);
+  }
+
+  async elicitUrl({ message, url, elicitationId }: UrlQuestion, options?: AskOptions) {
+    this.#require('urls', 'open an address (elicitation.url)');
+    const params = { mode: 'url', message, url, elicitationId };
+    const { action } = await this.#ask('elicitation/create', elicitationAnswer, params, options);
+    return { action };
+  }
+
+  elicitationCompleted(elicitationId: string): void {
+    this.#server.notify('notifications/elicitation/complete', { elicitationId }, this.#call);
+  }
+
+  async listRoots(options?: AskOptions): Promise<readonly Root[]> {
+    this.#require('roots', 'name its folders (roots)');
+    return (await this.#ask('roots/list', roots, undefined, options)).roots;
+  }
+
+  log(level: LogLevel, data: unknown): void {
+    this.#server.log(level, data, this.#call);
+  }
+
+  suspend(retryMs: number): void {
+    this.#server.host.suspend(this.#call, retryMs);
+  }
+
+  #require(capability: keyof ClientCapabilities, what: string): void {
+    if (this.capabilities[capability]) return;
+    throw new ToolError(`The client cannot ${what}: it did not declare that capability. Use one that does.`);
+  }
+
+  async #ask<Schema extends z.ZodType>(
+    method: string,
+    schema: Schema,
+    params: Record<string, unknown> | undefined,
+    { timeoutMs }: AskOptions = {},
+  ): Promise<z.output<Schema>> {
+    const request = { method, ...(params && { params }), relatedTo: this.#call, signal: this.#signal, timeoutMs };
+    const checked = schema.safeParse(await this.#server.ask(request));
+    if (checked.success) return checked.data;
+    throw new ToolError(`The client's answer to ${method} is not one: ${z.prettifyError(checked.error)}`);
+  }
+}

@@ -1,0 +1,120 @@
+import type { z } from 'zod';
+import type { Prompt, PromptMessage } from './definePrompt.js';
+import type { Completer } from './defineResource.js';
+import { invalidParams, isObject } from './protocol.js';
+import { askOffer, pageOf, type Method, type Params, type Serving } from './serving.js';
+import { readableBy } from './content.js';
+
+/** More would be cut by the protocol (server/utilities/completion). */
+const maxCompletions = 100;
+
+export const promptMethods: Readonly<Record<string, Method>> = {
+  'prompts/list': (server, params) => {
+    const { page, ...next } = pageOf([...server.offered.offer.prompts.values()].filter(isUsable(server)), params);
+    return { prompts: page.map(listingOf), ...next };
+  },
+
+  'prompts/get': async (server, params, request) => {
+    const prompt = findPrompt(server, params['name']);
+    const checked = prompt.arguments.safeParse(params['arguments'] ?? {});
+    if (!checked.success) throw invalidParams(describeArguments(prompt, checked.error));
+    const answer = await askOffer(server, request, (context) => prompt.messages(checked.data, context));
+    const { protocolVersion } = server.host.environment.session;
+    const messages: readonly PromptMessage[] =
+      typeof answer === 'string' ? [{ role: 'user', content: { type: 'text', text: answer } }] : answer;
+    return {
+      description: prompt.description,
+      messages: messages.map(({ role, content }) => ({ role, content: readableBy(protocolVersion, [content])[0] })),
+    };
+  },
+
+  'completion/complete': async (server, { ref, argument, context }, request) => {
+    if (!isObject(argument) || typeof argument['name'] !== 'string' || typeof argument['value'] !== 'string') {
+      throw invalidParams('"argument" has a "name" and a "value".');
+    }
+    const { name, value } = argument;
+    const completer = findCompleter(server, ref, name);
+    if (completer === undefined) return { completion: { values: [], total: 0, hasMore: false } };
+    const others = textsOf(isObject(context) ? context['arguments'] : undefined);
+    const candidates = await askOffer(server, request, (around) => completer(around, { value, others }));
+    const values = matching(candidates, value);
+    const { length: total } = values;
+    return { completion: { values: values.slice(0, maxCompletions), total, hasMore: total > maxCompletions } };
+  },
+};
+
+function isUsable({ offered }: Serving) {
+  return ({ tools = [] }: Prompt): boolean => tools.every((name) => offered.toolSet.tools.has(name));
+}
+
+function findPrompt(server: Serving, name: unknown): Prompt {
+  if (typeof name !== 'string') throw invalidParams('"name" is the name of a prompt.');
+  const prompt = server.offered.offer.prompts.get(name);
+  if (!prompt || !isUsable(server)(prompt)) throw invalidParams(`Unknown prompt: ${name.slice(0, 100)}`);
+  return prompt;
+}
+
+function listingOf({ name, title, description, arguments: { shape } }: Prompt): object {
+  const fields: readonly (readonly [string, z.core.$ZodType])[] = Object.entries(shape);
+  return {
+    name,
+    ...(title !== undefined && { title }),
+    description,
+    arguments: fields.map(([argument, schema]) => argumentOf(argument, schema as z.ZodType)),
+  };
+}
+
+function argumentOf(name: string, schema: z.ZodType): object {
+  const { description } = schema;
+  return { name, ...(description !== undefined && { description }), required: !schema.safeParse(undefined).success };
+}
+
+function describeArguments({ name, arguments: { shape } }: Prompt, error: z.ZodError): string {
+  const problems = error.issues.map((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? `unknown argument ${issue.keys.map((key) => `"${key.slice(0, 100)}"`).join(', ')}`
+      : `"${issue.path.join('.')}": ${issue.message}`,
+  );
+  return `Wrong arguments for ${name}: ${problems.join('; ')}. Its arguments: ${Object.keys(shape).join(', ') || 'none'}.`;
+}
+
+/** Undefined: the argument exists, and any value will do. */
+function findCompleter(server: Serving, ref: unknown, argument: string): Completer | undefined {
+  const { names, complete = {} } = completedBy(server, isObject(ref) ? ref : {});
+  if (!names.includes(argument)) {
+    throw invalidParams(`Unknown argument: ${argument.slice(0, 100)}. There are: ${names.join(', ') || 'none'}.`);
+  }
+  return Object.hasOwn(complete, argument) ? complete[argument] : undefined;
+}
+
+interface Completed {
+  readonly names: readonly string[];
+  readonly complete?: Readonly<Record<string, Completer>> | undefined;
+}
+
+function completedBy(server: Serving, { type, name, uri }: Params): Completed {
+  if (type === 'ref/prompt') {
+    const { arguments: args, complete } = findPrompt(server, name);
+    return { names: Object.keys(args.shape), complete };
+  }
+  if (type !== 'ref/resource' || typeof uri !== 'string') {
+    throw invalidParams('"ref" is {"type":"ref/prompt","name"} or {"type":"ref/resource","uri"}.');
+  }
+  const template = server.offered.offer.templates.get(uri);
+  if (!template) throw invalidParams(`Unknown resource template: ${uri.slice(0, 200)}`);
+  return { names: template.uri.variableNames, complete: template.resource.complete };
+}
+
+/** Those that begin with what was typed, then those that have it elsewhere; case does not matter. */
+function matching(candidates: readonly string[], typed: string): string[] {
+  const wanted = typed.toLowerCase();
+  const starts = (candidate: string): boolean => candidate.toLowerCase().startsWith(wanted);
+  const has = candidates.filter((candidate) => candidate.toLowerCase().includes(wanted));
+  return [...has.filter(starts), ...has.filter((candidate) => !starts(candidate))];
+}
+
+function textsOf(value: unknown): Record<string, string> {
+  if (!isObject(value)) return {};
+  const texts = Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  return Object.fromEntries(texts);
+}

@@ -1,0 +1,21 @@
+import { listExtensions } from '../../browser/extensions/extensions.js';
+import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import type { Completer } from '../defineResource.js';
+
+/** The extensions of the session's browser; none while it has no process of its own, which extensions need. */
+export const installedExtensions: Completer = async ({ browser, signal }) => {
+  if (browser === undefined || browser.isolation === 'context') return [];
+  const extensions = await withProtocol(browser.browser, signal, listExtensions);
+  return extensions.map(({ id }) => id);
+};
+
+/** The addresses that the session's pages show. */
+export const openPages: Completer = ({ browser }) => {
+  const addresses = (browser?.pages() ?? []).map((page) => page.url());
+  return [...new Set(addresses)].filter((url) => url.startsWith('http'));
+};
+
+/** Steps as a numbered list. */
+export function numbered(steps: readonly string[]): string {
+  return steps.map((step, index) => `${index + 1}. ${step}`).join('\n');
+}

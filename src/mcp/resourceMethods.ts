@@ -1,0 +1,115 @@
+import type { ResourceLink } from '../tools/defineTool.js';
+import type { Resource } from './defineResource.js';
+import { invalidParams, rpcCodes, RpcError } from './protocol.js';
+import { askOffer, pageOf, type Method, type RequestInfo, type Serving } from './serving.js';
+
+/** Escaped or in base64 it is larger still, and a transport gives up on a client for whom too much waits. */
+const maxReadBytes = 8 * 1024 ** 2;
+/** Resources that one client may watch, and how long their addresses may be (S10). */
+const maxSubscriptions = 256;
+const maxUriLength = 4_096;
+
+/** Resources: what is offered, then the big results that tools of this session left. */
+export const resourceMethods: Readonly<Record<string, Method>> = {
+  'resources/list': (server, params) => {
+    const offered = [...server.offered.offer.resources.values()].map((resource) => ({
+      uri: resource.uri,
+      ...describe(resource),
+    }));
+    const kept = server.host.environment.resources.list().map(({ bytes, ...link }) => ({ ...link, size: bytes }));
+    const { page, ...next } = pageOf<object>([...offered, ...kept], params);
+    return { resources: page, ...next };
+  },
+
+  'resources/templates/list': (server, params) => {
+    const all = [...server.offered.offer.templates.values()];
+    const { page, ...next } = pageOf(all, params);
+    return {
+      resourceTemplates: page.map(({ resource }) => ({ uriTemplate: resource.uri, ...describe(resource) })),
+      ...next,
+    };
+  },
+
+  'resources/read': async (server, params, request) => {
+    const uri = uriOf(params);
+    const kept = findKept(server, uri);
+    return { contents: [await (kept ? readKept(server, kept) : readOffered(server, uri, request))] };
+  },
+
+  'resources/subscribe': (server, params) => {
+    const uri = uriOf(params);
+    if (!findKept(server, uri) && !findOffered(server, uri)) throw notFound(uri);
+    if (server.subscriptions.size >= maxSubscriptions && !server.subscriptions.has(uri)) {
+      throw invalidParams(`${maxSubscriptions} resources are watched already: unsubscribe from one first.`);
+    }
+    server.subscriptions.add(uri);
+    return {};
+  },
+
+  'resources/unsubscribe': (server, params) => {
+    server.subscriptions.delete(uriOf(params));
+    return {};
+  },
+};
+
+function describe({ name, title, description, mimeType }: Resource): Record<string, string> {
+  return { name, ...(title !== undefined && { title }), ...(description !== undefined && { description }), mimeType };
+}
+
+function uriOf({ uri }: Readonly<Record<string, unknown>>): string {
+  if (typeof uri !== 'string') throw invalidParams('"uri" is the address of a resource.');
+  if (uri.length > maxUriLength) throw invalidParams(`"uri" has more than ${maxUriLength} characters.`);
+  return uri;
+}
+
+function findKept(server: Serving, uri: string): ResourceLink | undefined {
+  return server.host.environment.resources.list().find((resource) => resource.uri === uri);
+}
+
+interface Found {
+  readonly resource: Resource;
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+function findOffered({ offered: { offer } }: Serving, uri: string): Found | undefined {
+  const fixed = offer.resources.get(uri);
+  if (fixed) return { resource: fixed, variables: {} };
+  for (const template of offer.templates.values()) {
+    const matched = template.uri.match(uri);
+    if (matched === null) continue;
+    const variables = Object.entries(matched).map(([name, value]) => [name, String(value)]);
+    return { resource: template.resource, variables: Object.fromEntries(variables) as Record<string, string> };
+  }
+  return undefined;
+}
+
+async function readKept(server: Serving, link: ResourceLink): Promise<Record<string, string>> {
+  checkSize(link.name, link.bytes);
+  const { uri, mimeType } = link;
+  const data = await server.host.environment.resources.read(uri);
+  const isText = mimeType.startsWith('text/') || mimeType === 'application/json';
+  return { uri, mimeType, ...(isText ? { text: data.toString('utf8') } : { blob: data.toString('base64') }) };
+}
+
+async function readOffered(server: Serving, uri: string, request: RequestInfo): Promise<Record<string, string>> {
+  const found = findOffered(server, uri);
+  if (!found) throw notFound(uri);
+  const { resource, variables } = found;
+  const data = await askOffer(server, request, (context) => resource.read(variables, context));
+  if (data === undefined) throw notFound(uri);
+  checkSize(resource.name, Buffer.byteLength(data));
+  const { mimeType } = resource;
+  return typeof data === 'string'
+    ? { uri, mimeType, text: data }
+    : { uri, mimeType, blob: Buffer.from(data).toString('base64') };
+}
+
+function checkSize(name: string, bytes: number): void {
+  if (bytes > maxReadBytes) {
+    throw invalidParams(`${name} has ${bytes} bytes, more than one message may carry (${maxReadBytes}).`);
+  }
+}
+
+function notFound(uri: string): RpcError {
+  return new RpcError(rpcCodes.resourceNotFound, `Resource not found: ${uri.slice(0, 200)}`);
+}

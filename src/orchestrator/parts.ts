@@ -1,0 +1,88 @@
+import { noBrowsers } from '../browser/lease/noBrowsers.js';
+import { openBrowserPool, type BrowserPoolOptions } from '../browser/lease/pool.js';
+import type { BrowserPool } from '../browser/lease/lease.js';
+import type { Directory } from '../cluster/directory.js';
+import type { Clock } from '../clock.js';
+import { ConfigError, type Config } from '../config.js';
+import type { Embedding, Offering } from '../embedding.js';
+import { messageOf } from '../errors.js';
+import type { Log } from '../log.js';
+import { openSession } from '../session/openSession.js';
+import { provideSession } from '../session/sessionActor.js';
+import type { SessionParts } from '../session/session.js';
+import type { SessionRegistry } from '../session/sessionRegistry.js';
+import type { Authenticate } from '../tenancy/auth.js';
+import { unauthorized } from '../tenancy/bearer.js';
+import { RateLimits } from '../tenancy/rateLimits.js';
+import type { Users } from '../tenancy/users.js';
+import { createAdmission, trustedProxies, type Admit } from '../transport/admission.js';
+
+export interface PartsGiven {
+  readonly config: Config;
+  readonly registry: SessionRegistry;
+  readonly pool: BrowserPool;
+  readonly users: Users;
+  readonly offering: Offering;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly inspect: SessionParts['inspect'];
+  readonly directory: Directory;
+  readonly onSession: Embedding['onSession'];
+}
+
+/** What all sessions of a server share. */
+export function sessionParts(given: PartsGiven): SessionParts {
+  const { config, registry, pool, users, clock, log, inspect, directory, onSession } = given;
+  const { offer, serverInfo } = given.offering;
+  const logic = provideSession({
+    find: (id) => registry.get(id),
+    pool,
+    isolation: config.isolation,
+    delays: config,
+    registerTools: async (session, signal) => onSession?.(openSession(session), signal),
+    claim: async ({ id, principal }, signal) => {
+      // The token may have been revoked while the browser was opened.
+      if (!(await users.stillHolds(principal))) throw unauthorized({ wrong: true });
+      await directory.claim({ sessionId: id, principal }, signal);
+    },
+  });
+  const { workspace, onEarlyMessage } = config;
+  // What will never come is not waited for.
+  const lease = pool === noBrowsers ? 'lazy' : config.lease;
+  const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
+  return { logic, serverInfo, offer, workspace, lease, queueLimit, clock, log, inspect };
+}
+
+/**
+ * How many sessions are kept warm. Only one that begins in a context of the shared browser can be set up for anybody, and
+ * none where the set-up is an embedder's, who may want to know the client.
+ */
+export function warmCount({ isolation, prewarm }: Config, { lease }: SessionParts, isSetUpByOthers: boolean): number {
+  const isForAnybody = lease === 'eager' && (isolation === 'auto' || isolation === 'context') && !isSetUpByOthers;
+  return isForAnybody ? prewarm : 0;
+}
+
+/** Who is let in, and how often. Throws a `ConfigError` on a proxy that is no address. */
+export function admission(config: Config, authenticate: Authenticate): Admit {
+  try {
+    const isTrusted = trustedProxies(config.trustProxy);
+    return createAdmission({ authenticate, isTrusted, limits: new RateLimits(config) });
+  } catch (error) {
+    throw new ConfigError(`--trust-proxy: ${messageOf(error)}. Allowed: addresses and networks.`, { cause: error });
+  }
+}
+
+/** Opens the browsers of a server that needs some. When that fails, the users that were opened before are closed. */
+export async function openPool(
+  options: BrowserPoolOptions,
+  users: Users,
+  { needsBrowser }: Offering,
+): Promise<BrowserPool> {
+  if (!needsBrowser) return noBrowsers;
+  try {
+    return await openBrowserPool(options);
+  } catch (error) {
+    await users.close();
+    throw error;
+  }
+}

@@ -1,0 +1,174 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { z } from 'zod';
+import { defineTextTool, ToolError, type Client, type Content, type Tool } from '../../src/index.js';
+import { redPixel, silence } from './media.js';
+
+const nothing = z.strictObject({});
+
+/** A tool that answers the same each time. */
+const constant = (name: string, description: string, text: string, content: readonly Content[]): Tool =>
+  defineTextTool({ name, description, input: nothing, handler: () => ({ text, content }) });
+
+const contentTools: readonly Tool[] = [
+  constant('test_simple_text', 'Answers a text', 'This is a simple text response for testing.', []),
+  constant('test_image_content', 'Answers a picture', '', [redPixel]),
+  constant('test_audio_content', 'Answers a sound', '', [silence]),
+  constant('test_embedded_resource', 'Answers a resource with its content', '', [
+    {
+      type: 'resource',
+      resource: {
+        uri: 'test://embedded-resource',
+        mimeType: 'text/plain',
+        text: 'This is an embedded resource content.',
+      },
+    },
+  ]),
+  constant('test_multiple_content_types', 'Answers text, picture and resource', 'Multiple content types test:', [
+    redPixel,
+    {
+      type: 'resource',
+      resource: {
+        uri: 'test://mixed-content-resource',
+        mimeType: 'application/json',
+        text: '{"test":"data","value":123}',
+      },
+    },
+  ]),
+];
+
+const runningTools: readonly Tool[] = [
+  defineTextTool({
+    name: 'test_tool_with_logging',
+    description: 'Logs three times while it runs',
+    input: nothing,
+    async handler(_args, { client, signal }) {
+      client.log('info', 'Tool execution started');
+      await pause(50, undefined, { signal });
+      client.log('info', 'Tool processing data');
+      await pause(50, undefined, { signal });
+      client.log('info', 'Tool execution completed');
+      return 'Logged three times.';
+    },
+  }),
+  defineTextTool({
+    name: 'test_tool_with_progress',
+    description: 'Tells its progress three times while it runs',
+    input: nothing,
+    async handler(_args, { progress, signal }) {
+      progress(0, 100);
+      await pause(50, undefined, { signal });
+      progress(50, 100);
+      await pause(50, undefined, { signal });
+      progress(100, 100);
+      return 'Told its progress three times.';
+    },
+  }),
+  defineTextTool({
+    name: 'test_error_handling',
+    description: 'Always fails',
+    input: nothing,
+    handler: () => Promise.reject(new ToolError('This tool intentionally returns an error for testing')),
+  }),
+  defineTextTool({
+    name: 'test_reconnection',
+    description: 'Ends the connection of its call; the client comes back for the answer',
+    input: nothing,
+    async handler(_args, { client, signal }) {
+      client.suspend(100);
+      await pause(200, undefined, { signal });
+      return 'The client came back.';
+    },
+  }),
+];
+
+const addressed = z.strictObject({
+  name: z.string().optional(),
+  address: z.object({ street: z.string().optional(), city: z.string().optional() }).optional(),
+});
+
+const schemaTool = defineTextTool({
+  name: 'json_schema_2020_12_tool',
+  description: 'Has an input schema that is shown to the letter',
+  input: addressed,
+  inputSchema: {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    type: 'object',
+    $defs: {
+      address: { type: 'object', properties: { street: { type: 'string' }, city: { type: 'string' } } },
+    },
+    properties: { name: { type: 'string' }, address: { $ref: '#/$defs/address' } },
+    additionalProperties: false,
+  },
+  handler: (args) => JSON.stringify(args),
+});
+
+/** Asks with a form, and says what came back. */
+async function elicit(client: Client, message: string, form: z.ZodObject): Promise<string> {
+  const answer = await client.elicit({ message, form });
+  const content = answer.action === 'accept' ? answer.content : {};
+  return `Elicitation completed: action=${answer.action}, content=${JSON.stringify(content)}`;
+}
+
+const withDefaults = z.object({
+  name: z.string().default('John Doe'),
+  age: z.int().default(30),
+  score: z.number().default(95.5),
+  status: z.enum(['active', 'inactive', 'pending']).default('active'),
+  verified: z.boolean().default(true),
+});
+
+const titled = (...options: (readonly [string, string])[]) =>
+  options.map(([value, title]) => ({ const: value, title }));
+
+const withEnums = z.object({
+  untitledSingle: z.enum(['option1', 'option2', 'option3']),
+  titledSingle: z.string().meta({ oneOf: titled(['value1', 'First'], ['value2', 'Second'], ['value3', 'Third']) }),
+  legacyEnum: z.enum(['opt1', 'opt2', 'opt3']).meta({ enumNames: ['Option One', 'Option Two', 'Option Three'] }),
+  untitledMulti: z.array(z.enum(['option1', 'option2', 'option3'])),
+  titledMulti: z.array(
+    z.string().meta({ anyOf: titled(['value1', 'First Choice'], ['value2', 'Second Choice'], ['value3', 'Third']) }),
+  ),
+});
+
+const askingTools: readonly Tool[] = [
+  defineTextTool({
+    name: 'test_sampling',
+    description: "Asks the client's model",
+    input: z.strictObject({ prompt: z.string() }),
+    async handler({ prompt }, { client }) {
+      const { content } = await client.createMessage({
+        messages: [{ role: 'user', content: { type: 'text', text: prompt } }],
+        maxTokens: 100,
+      });
+      const texts = content.map((block) => (block.type === 'text' ? block.text : `(${block.type})`));
+      return `LLM response: ${texts.join(' ')}`;
+    },
+  }),
+  defineTextTool({
+    name: 'test_elicitation',
+    description: 'Asks the person at the client',
+    input: z.strictObject({ message: z.string() }),
+    async handler({ message }, { client }) {
+      const form = z.object({
+        username: z.string().describe("User's response"),
+        email: z.string().describe("User's email address"),
+      });
+      const answer = await client.elicit({ message, form });
+      return `User response: ${JSON.stringify(answer)}`;
+    },
+  }),
+  defineTextTool({
+    name: 'test_elicitation_sep1034_defaults',
+    description: 'Asks with a form whose fields have defaults',
+    input: nothing,
+    handler: (_args, { client }) => elicit(client, 'Review the defaults.', withDefaults),
+  }),
+  defineTextTool({
+    name: 'test_elicitation_sep1330_enums',
+    description: 'Asks with a form of choices',
+    input: nothing,
+    handler: (_args, { client }) => elicit(client, 'Choose.', withEnums),
+  }),
+];
+
+export const conformanceTools: readonly Tool[] = [...contentTools, ...runningTools, schemaTool, ...askingTools];
