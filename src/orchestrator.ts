@@ -101,7 +101,9 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   };
   const [app, upgrade] = [createApp(deps), createUpgrade(deps)];
   const drainSessions = (): Promise<void> => warm.drain();
-  const closeBrowsers = async (): Promise<void> => void (await Promise.all([pool.close(), users.close()]));
+  const closeBrowsers = async (): Promise<void> => {
+    await Promise.all([pool.close(), users.close()]);
+  };
   return {
     app,
     upgrade,

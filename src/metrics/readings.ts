@@ -34,7 +34,7 @@ export function registerReadings(registry: Registry, readings: Readings): () => 
     alertGauge(registry, readings),
   ];
   return async () => {
-    await Promise.all(refreshers.map((refresh) => refresh()));
+    await Promise.all(refreshers.map(async (refresh) => refresh()));
   };
 }
 

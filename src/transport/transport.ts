@@ -18,7 +18,7 @@ import type { ToolSet } from '../tools/catalogue.js';
  * Owned by whoever accepted the connection; ended by its session (`end`) or by either side closing it (`close`). `onclose`
  * fires exactly once, however it ends, and nothing is written afterwards (S7).
  */
-export interface SessionTransport extends Transport, Channel {
+export interface SessionTransport extends Omit<Transport, 'onmessage'>, Channel {
   /** Takes a message of the client's. A session's rejects with the refusal; what is decided at once is decided when it returns. */
   onmessage?: OnMessage;
 }

@@ -35,7 +35,7 @@ async function bare(clock: Clock, maxPendingBytes = 1_000): Promise<Bare> {
     }
     request.setEncoding('utf8');
     void request.toArray().then((chunks) => {
-      transport?.onmessage?.(parseMessage(JSON.parse(chunks.join(''))));
+      void transport?.onmessage?.(parseMessage(JSON.parse(chunks.join(''))));
       response.writeHead(202).end();
     });
   });

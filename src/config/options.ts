@@ -1,0 +1,208 @@
+import { tmpdir, totalmem } from 'node:os';
+import { z } from 'zod';
+import { duration, parseUnit } from '../duration.js';
+
+const aSize = 'a size such as 512kb or 4mb';
+
+const size = z
+  .union([z.number().int(aSize).min(1, aSize), z.string().regex(/^\d+(b|kb|mb)$/i, aSize)], aSize)
+  .transform((value) =>
+    typeof value === 'number' ? value : parseUnit(value.toLowerCase(), { b: 1, kb: 1024, mb: 1024 ** 2 }),
+  );
+
+const whole = (min: number, max: number) => {
+  const allowed = `a whole number from ${min} to ${max}`;
+  return z.coerce.number(allowed).int(allowed).min(min, allowed).max(max, allowed);
+};
+
+const aShare = 'a number above 0, up to 1';
+const share = z.coerce.number(aShare).gt(0, aShare).max(1, aShare);
+
+const anAddress = 'an http or https address without a user name';
+
+const yesNo = z.union(
+  [z.boolean(), z.stringbool({ truthy: ['true', '1', 'yes'], falsy: ['false', '0', 'no'] })],
+  'true or false',
+);
+
+const list = z
+  .union([z.array(z.string().min(1)), z.string().min(1)])
+  .transform((value) => (typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value))
+  .readonly();
+
+const webUrl = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
+const gibibyte = 1024 ** 3;
+
+/** A browser with a few pages takes half a gibibyte. A container may have less memory than its machine. */
+function defaultMaxBrowsers(): number {
+  const granted = process.constrainedMemory();
+  const memory = granted > 0 ? Math.min(granted, totalmem()) : totalmem();
+  return Math.max(2, Math.floor(memory / gibibyte));
+}
+
+const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];
+
+/** Every option, once: its check, its default and its meaning. Flags, environment, file, help and README follow from it. */
+export const options = z.strictObject({
+  host: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('address to listen on; only loopback while authentication is off, else with --allowed-hosts'),
+  port: whole(0, 65535).default(32122).describe('port to listen on; 0 picks a free one'),
+  auth: z
+    .enum(['none', 'token', 'jwt'])
+    .default('none')
+    .describe(
+      'who may connect. `none`: anyone on this machine; the user is `?userId=` or `local`. `token`: users of /api/users. `jwt`: those of an OAuth issuer',
+    ),
+  adminToken: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, 'at least 16 characters without spaces')
+    .optional()
+    .meta({
+      secret: true,
+      description: "the operator's token, asked for by /api, /metrics and /inspector; set the variable, not the flag",
+    }),
+  jwtIssuer: webUrl.optional().describe('issuer of the access tokens, exactly as in their `iss`'),
+  jwtAudience: list
+    .optional()
+    .describe('audience of the access tokens, one of `aud`: what the issuer calls this server'),
+  jwtJwksUrl: webUrl
+    .optional()
+    .meta({ shown: "from the issuer's metadata", description: 'where the public keys of the issuer are' }),
+  publicUrl: webUrl
+    .refine((value) => URL.canParse(value) && new URL(value).pathname === '/', 'an address without a path')
+    .transform((value) => new URL(value).origin)
+    .optional()
+    .meta({ shown: 'as the request names it', description: 'how clients reach this server, if through a proxy' }),
+  dataDir: z.string().min(1).optional().meta({
+    shown: "`greenroom` in the user's data folder",
+    description: 'folder of users, tokens and browsers; one server at a time',
+  }),
+  allowBrowserAddresses: list
+    .default([])
+    .describe(
+      "addresses or names that users' browsers may have although they are link-local or a cloud's metadata service",
+    ),
+  allowedHosts: list.default(loopbackNames).describe('Host names that requests may use; a foreign one gets 403'),
+  allowedOrigins: list
+    .default(loopbackNames)
+    .describe('hosts of web pages that may connect; a foreign Origin gets 403'),
+  browser: z
+    .enum(['launch', 'attach'])
+    .optional()
+    .meta({ shown: '`launch`', description: 'start browsers, or use the one at --browser-url' }),
+  browserUrl: z
+    .url({ protocol: /^(https?|wss?)$/, error: 'an address such as http://127.0.0.1:9222 or ws://…' })
+    .optional()
+    .describe('debugging endpoint of a running browser (http or ws); implies `--browser attach`'),
+  executablePath: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('the Chrome or Chromium to launch; then `CHROME_PATH`, then an installed one'),
+  headless: yesNo.default(true).describe('launch without a window'),
+  lease: z
+    .enum(['eager', 'lazy'])
+    .default('eager')
+    .describe(
+      'eager: a session is announced when its browser is ready. lazy: the browser is leased at the first tool that needs it',
+    ),
+  isolation: z.enum(['auto', 'context', 'process', 'profile']).optional().meta({
+    shown: 'launch: `auto`; attach: `profile`',
+    description:
+      'what a session has of its own: a browser context, a process and profile, or (attach) the tabs of the attached browser. auto: a context until a tool needs a process',
+  }),
+  prewarm: whole(0, 100)
+    .default(1)
+    .describe(
+      'sessions kept ready for the next client, each with a blank page (`--lease eager`, `--isolation auto` or `context`)',
+    ),
+  maxBrowsers: whole(1, 1000).prefault(defaultMaxBrowsers).meta({
+    shown: 'one for each GiB of memory, at least 2',
+    description: 'browser processes that are launched at once, the shared one included',
+  }),
+  browserQueue: whole(0, 1000).default(16).describe('sessions that may wait for a browser process; past it 429'),
+  maxSessions: whole(1, 1e6).default(100).describe('sessions open at once; past it 429'),
+  maxSessionsPerUser: whole(1, 1e6).default(20).describe('sessions one user may have open at once; past it 429'),
+  connectRate: whole(1, 1e9)
+    .default(6_000)
+    .describe('sessions that one user, and one address, may open in a minute; past it 429'),
+  requestRate: whole(1, 1e9).default(600_000).describe('messages that one user may send in a minute; past it 429'),
+  trustProxy: list
+    .default([])
+    .describe(
+      'proxies whose X-Forwarded-For is believed: addresses, networks, or `loopback`, `linklocal`, `uniquelocal`',
+    ),
+  onEarlyMessage: z
+    .enum(['reject', 'queue'])
+    .default('reject')
+    .describe('a message for a session that is not connected yet is refused as `not_ready`, or held until it is'),
+  queueLimit: whole(1, 256).default(32).describe('messages that one session may hold; past it 429'),
+  setupTimeout: duration.prefault('30s').describe('how long a session may take to get ready'),
+  initializeTimeout: duration
+    .prefault('30s')
+    .describe('how long a connected client may take to send its first message'),
+  idleTimeout: duration.prefault('30m').describe('how long a session may go without a message'),
+  resumeGrace: duration
+    .prefault('60s')
+    .describe('how long a session whose stream was lost is kept for its client to come back (Streamable HTTP)'),
+  drainTimeout: duration.prefault('10s').describe('how long open requests may take to finish when the server stops'),
+  bodyLimit: size.prefault('4mb').describe('largest message a client may send'),
+  tools: list.default(['extension', 'core']).describe('tool groups, or `all`; per connection with `/sse?tools=core`'),
+  workspace: list.default([process.cwd(), tmpdir()]).meta({
+    shown: 'current and temp folder',
+    description: 'the only folders of this disk that tools may read or write; repeatable',
+  }),
+  alertFailureRate: share
+    .default(0.2)
+    .describe('share of session creations that fail within the window, from which on the alarm is raised'),
+  alertWindow: duration
+    .refine((ms) => ms >= 1_000, 'a duration of at least 1s')
+    .prefault('60s')
+    .describe('how far back the alarm looks; it rings after a quarter of it, unless that is over by then'),
+  alertMinCreations: whole(1, 1e6)
+    .default(5)
+    .describe('with fewer creations than this in the window, the alarm is not raised'),
+  alertWebhook: z
+    .url({ protocol: /^https?$/, error: anAddress })
+    .refine((url) => new URL(url).username === '', anAddress)
+    .optional()
+    .meta({ secret: true, description: 'address that is told when the alarm rings and when it is over' }),
+  alertWebhookSecret: z
+    .string()
+    .regex(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, '`whsec_` and at least 24 bytes in base64')
+    .optional()
+    .meta({ secret: true, description: 'signs what the webhook is sent; set the variable, not the flag' }),
+  logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least important line that is written'),
+  logFormat: z
+    .enum(['pretty', 'json'])
+    .optional()
+    .meta({ shown: '`pretty` on a terminal, else `json`', description: 'how lines are written' }),
+});
+
+/** Other defaults of `greenroom stdio`: an editor starts it long before it is needed, and ends it itself. */
+export const stdioDefaults = { lease: 'lazy', idleTimeout: '168h' } as const satisfies Options;
+
+export type Options = z.input<typeof options>;
+
+export const optionNames = Object.keys(options.shape);
+
+export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** An option's default as one would write it; empty if it has none. In Markdown. */
+export function defaultOf(name: string): string {
+  const schema = Object.entries(options.shape).find(([key]) => key === name)?.[1];
+  const shown = schema?.meta()?.['shown'];
+  if (typeof shown === 'string') return shown;
+  const value: unknown = schema && 'defaultValue' in schema.def ? schema.def.defaultValue : undefined;
+  const items: readonly unknown[] = Array.isArray(value) ? value : [value ?? ''];
+  const text = items.map(String).join(',');
+  const overStdio = Object.entries(stdioDefaults).find(([key]) => key === name)?.[1];
+  const other = overStdio === undefined ? '' : `; stdio: \`${overStdio}\``;
+  return text === '' ? '' : `\`${text}\`${other}`;
+}
+
+export const variableOf = (name: string): string =>
+  `GREENROOM_${flagOf(name).slice(2).replaceAll('-', '_').toUpperCase()}`;
