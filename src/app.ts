@@ -3,6 +3,7 @@ import express, {
   type ErrorRequestHandler,
   type NextFunction,
   type Request,
+  type RequestHandler,
   type Response,
 } from 'express';
 import { messageOf, Refusal } from './errors.js';
@@ -22,6 +23,8 @@ export interface AppDeps extends TransportDeps {
   isReady(): boolean;
   /** The document of `GET /health`. */
   health(): object;
+  /** The pages and the stream below `/inspector`. */
+  readonly inspector: RequestHandler;
 }
 
 /** The routes of the contract, on an express app that nobody listens with yet: mount it, or hand it to a server. */
@@ -39,6 +42,8 @@ export function createApp(deps: AppDeps): Application {
   });
   route(app, '/api/sessions', { get: [(_request, response) => void response.json({ sessions: listSessions(deps) })] });
   route(app, '/api/sessions/:id', { delete: [closeSession(deps)] });
+
+  app.use('/inspector', deps.inspector);
 
   app.use(() => {
     throw new Refusal('not_found');

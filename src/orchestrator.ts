@@ -6,6 +6,7 @@ import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { systemClock, type Clock } from './clock.js';
 import { ConfigError, defineConfig, type Config, type Options } from './config.js';
 import { Refusal } from './errors.js';
+import { createInspector } from './inspector/inspector.js';
 import { silentLog, type Log } from './log.js';
 import { createMetrics } from './metrics.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
@@ -64,7 +65,8 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const metrics = createMetrics();
   const selectTools = toolSelector(compileCatalogue(given.tools ?? allTools), config.tools);
   const registry = new SessionRegistry(config);
-  const folds = [logTransitions(log), metrics.fold, ...(given.observe ? [given.observe] : [])];
+  const inspector = createInspector({ clock, factsOf: (id) => registry.peek(id)?.facts(), health: () => health() });
+  const folds = [logTransitions(log), metrics.fold, inspector.fold, ...(given.observe ? [given.observe] : [])];
   const inspect = createObserver(clock, folds);
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
   const pool = given.pool ?? (await openBrowserPool({ config, supervise, ...given.search }));
@@ -93,6 +95,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     bodyLimit: config.bodyLimit,
     isReady: () => server === undefined || server.state() === 'listening',
     health,
+    inspector: inspector.routes,
   });
 
   const drain = { drainSessions: () => registry.drain(), closeBrowsers: () => pool.close() };

@@ -6,6 +6,7 @@ import { eventTableOf } from './eventTable.js';
 import { layOut } from './layout.js';
 import { readLayers } from './layers.js';
 import { layersPageOf, layersSvgOf } from './layersPicture.js';
+import { liveChartOf } from './liveCharts.js';
 import { fenced } from './markdown.js';
 import { mermaidOf } from './mermaid.js';
 import { fillMarkers } from './readme.js';
@@ -22,11 +23,13 @@ export interface Artefact {
 export async function makeArtefacts(root: string): Promise<Artefact[]> {
   const layers = await readLayers(root);
   const charts = await Promise.all(machines.map(chartArtefacts));
+  const live = await Promise.all(machines.map(liveChart));
   const readme = await readFile(join(root, 'README.md'), 'utf8');
   return [
     ...charts.flat(),
     { path: 'visualizations/layers.svg', content: layersSvgOf(layers) },
     { path: 'visualizations/layers.md', content: layersPageOf(layers) },
+    { path: 'src/inspector/page/charts.json', content: `${JSON.stringify(live)}\n` },
     { path: 'README.md', content: fillMarkers(readme) },
   ];
 }
@@ -37,6 +40,11 @@ export async function differing(root: string, artefacts: readonly Artefact[]): P
     artefacts.map(({ path }) => readFile(join(root, path), 'utf8').catch(() => undefined)),
   );
   return artefacts.filter(({ content }, index) => content !== current[index]);
+}
+
+async function liveChart({ name, machine }: (typeof machines)[number]) {
+  const chart = readChart(machine);
+  return liveChartOf(name, chart.description, await layOut(chart, 'names'));
 }
 
 async function chartArtefacts({ name, machine, eventTypes }: (typeof machines)[number]): Promise<Artefact[]> {

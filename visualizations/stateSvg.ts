@@ -61,8 +61,12 @@ function drawAny(area: Area): string {
 
 const cornerRadius = 6;
 
-/** An orthogonal line with rounded corners. */
 function drawLine({ points, ending }: Line): string {
+  return `<path class="arrow${ending ? ' ending' : ''}" d="${pathOf(points)}"/>`;
+}
+
+/** An orthogonal line with rounded corners, as the data of an SVG path. */
+export function pathOf(points: readonly Point[]): string {
   const [first, ...rest] = points;
   if (first === undefined) return '';
   const path = rest.map((point, index) => {
@@ -72,7 +76,7 @@ function drawLine({ points, ending }: Line): string {
     const after = towards(point, next);
     return `L${before.x} ${before.y}Q${point.x} ${point.y} ${after.x} ${after.y}`;
   });
-  return `<path class="arrow${ending ? ' ending' : ''}" d="M${first.x} ${first.y}${path.join('')}"/>`;
+  return `M${first.x} ${first.y}${path.join('')}`;
 }
 
 /** The point on the way from a corner to its neighbour at which the rounding ends. */

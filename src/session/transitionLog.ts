@@ -4,7 +4,7 @@ import type { Observation } from './observer.js';
 /** One line for each transition of a session, browser or (debug) server; a warning for each event that nobody expected (S9). */
 export function logTransitions(log: Log) {
   return (observation: Observation): void => {
-    if (observation.kind === 'event') return;
+    if (observation.kind === 'event' || observation.kind === 'step') return;
     const { machine, actor } = observation;
     const subject: Fields = machine === 'server' ? {} : { [machine]: machine === 'session' ? shortId(actor) : actor };
     if (observation.kind === 'unexpected') {

@@ -1,0 +1,37 @@
+import type { Router } from 'express';
+import type { Clock } from '../clock.js';
+import type { Fold } from '../session/observer.js';
+import { shortId } from '../log.js';
+import { Journal } from './journal.js';
+import { inspectorRoutes } from './routes.js';
+import type { FactsOf } from './sessionTrack.js';
+import { Statistics } from './statistics.js';
+import { Viewers } from './viewers.js';
+
+export interface InspectorDeps {
+  readonly clock: Clock;
+  readonly factsOf: FactsOf;
+  /** The document of `GET /health`. */
+  health(): object;
+}
+
+export interface Inspector {
+  readonly fold: Fold;
+  /** The page, its stream and its data, to be mounted at `/inspector` behind whatever guards it. */
+  readonly routes: Router;
+}
+
+/** The live view of every session: remembers what happened, shows it to whoever looks. Holds nothing that needs closing. */
+export function createInspector({ clock, factsOf, health }: InspectorDeps): Inspector {
+  const journal = new Journal(clock, factsOf);
+  const statistics = new Statistics(clock);
+  const overview = () => statistics.read(health());
+  const viewers = new Viewers({ journal, clock, overview });
+  return {
+    fold: (observation) => {
+      journal.fold(observation);
+      if (observation.machine === 'session') statistics.fold(observation, journal.track(shortId(observation.actor)));
+    },
+    routes: inspectorRoutes({ viewers, journal, overview }),
+  };
+}
