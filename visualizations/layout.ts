@@ -1,4 +1,4 @@
-import elkModule, { type ElkExtendedEdge, type ElkNode } from 'elkjs/lib/elk.bundled.js';
+import elkModule, { type ElkExtendedEdge, type ElkNode, type LayoutOptions } from 'elkjs/lib/elk.bundled.js';
 import { anyOf, arrowsOf, dotOf, type Arrow } from './arrows.js';
 import { cardOf, labelLines, labelSize, nameOf, padding, type Card } from './card.js';
 import { allStates, type State } from './chart.js';
@@ -71,6 +71,16 @@ const levelOptions = {
   'elk.layered.spacing.edgeEdgeBetweenLayers': '14',
 };
 
+/** For pictures without text on the arrows, which have to fit on a screen. */
+const tightLevelOptions = {
+  ...levelOptions,
+  'elk.spacing.nodeNode': '16',
+  'elk.spacing.edgeNode': '10',
+  'elk.layered.spacing.nodeNodeBetweenLayers': '20',
+  'elk.layered.spacing.edgeNodeBetweenLayers': '10',
+  'elk.layered.spacing.edgeEdgeBetweenLayers': '10',
+};
+
 /**
  * Lays a chart out. The same chart gives the same picture each time. The first round finds how wide the outer boxes get,
  * the second breaks their text to that width. With `names` the boxes hold nothing but their names.
@@ -96,7 +106,7 @@ async function layOutWith(
       text === 'full' ? cardOf(state, labelled, textWidth(state)) : nameOf(state),
     ]),
   );
-  const graph = graphOf(root, cards);
+  const graph = graphOf(root, cards, text === 'full' ? levelOptions : tightLevelOptions);
   const any = arrows.some(({ source }) => source === anyOf(root)) ? [{ id: anyOf(root), ...anySize }] : [];
   const placed = await new Elk().layout({
     ...graph,
@@ -121,20 +131,25 @@ function withoutCrowd(arrows: readonly Arrow[]): Arrow[] {
   return arrows.filter((arrow) => !arrow.ending || shown.get(arrow.target) === arrow);
 }
 
-function graphOf(state: State, cards: ReadonlyMap<State, Card>): ElkNode {
+function graphOf(state: State, cards: ReadonlyMap<State, Card>, options: LayoutOptions): ElkNode {
   const { width, height } = known(cards.get(state), state.id);
   if (state.states.length === 0) return { id: state.id, width, height };
   const dot = state.initial === null ? [] : [{ id: dotOf(state), ...dotSize }];
   return {
     id: state.id,
     layoutOptions: {
-      ...levelOptions,
-      'elk.padding': `[top=${height + 8},left=18,bottom=18,right=18]`,
+      ...options,
+      'elk.padding': paddingBelow(height, options),
       'elk.nodeSize.constraints': '[MINIMUM_SIZE]',
       'elk.nodeSize.minimum': `(${width},${height})`,
     },
-    children: [...dot, ...state.states.map((child) => graphOf(child, cards))],
+    children: [...dot, ...state.states.map((child) => graphOf(child, cards, options))],
   };
+}
+
+function paddingBelow(top: number, options: LayoutOptions): string {
+  const side = options === tightLevelOptions ? 12 : 18;
+  return `[top=${top + 8},left=${side},bottom=${side},right=${side}]`;
 }
 
 /** All edges belong to the root, whatever they connect, so that their coordinates do. */

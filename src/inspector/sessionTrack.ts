@@ -47,6 +47,8 @@ export class SessionTrack {
   fold(observation: Observation, now: number, limit: number): void {
     switch (observation.kind) {
       case 'event':
+        // XState's own events end work that the chart began: the change of state tells of it.
+        if (observation.event.type.startsWith('xstate.')) break;
         this.#add(entryOf(observation.event, observation.state, now), limit);
         if (settledOf(observation.event)?.outcome === 'failed') this.#errors += 1;
         break;

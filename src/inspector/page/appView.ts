@@ -51,7 +51,7 @@ function header(model: Model): ComponentChild {
   );
 }
 
-/** What people have to know beside what they look at; the place is kept free, so that nothing jumps. */
+/** What people have to know beside what they look at; it lies above the page, so that nothing jumps. */
 function notice(model: Model, update: Update): ComponentChild {
   const dismiss = (): void => update({ restarted: false, lost: 0 });
   const close = h('button', { class: 'plain', onClick: dismiss, 'aria-label': 'Dismiss' }, '×');

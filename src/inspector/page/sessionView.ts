@@ -67,9 +67,20 @@ function heading(model: Model, session: OpenSession, row: Row | undefined, id: s
       null,
       facts.map(([name, value]) => h('div', { key: name }, h('dt', null, name), h('dd', null, value))),
     ),
-    because !== null &&
-      h('p', { class: 'ending' }, endingInWords(because), session.failure !== null && h('q', null, session.failure)),
+    h(
+      'p',
+      { class: 'ending' },
+      because === null ? aboutState(model, session) : endingInWords(because),
+      session.failure !== null && h('q', null, session.failure),
+    ),
   );
+}
+
+/** What is true in the state that the session is in, in the chart's words. */
+function aboutState({ charts }: Model, { leaves }: OpenSession): string {
+  const boxes = charts.find(({ name }) => name === 'session')?.boxes ?? [];
+  const entered = boxes.filter(({ id }) => leaves.includes(id));
+  return entered.map(({ about }) => about).join(' ');
 }
 
 function sessionChart(model: Model, session: OpenSession, update: Update): ComponentChild {

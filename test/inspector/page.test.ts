@@ -1,0 +1,189 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import puppeteer, { type Browser, type Page } from 'puppeteer-core';
+import { findExecutable } from '../../src/browser/process/executable.js';
+import { connectClient, serve, type Served } from '../support/serve.js';
+import { FakePool } from '../support/fakePool.js';
+import { TestTools } from '../support/testTools.js';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+/** What people are promised; a busy machine gets more before a wait counts as failed. */
+const patience = { timeout: 20_000 };
+
+let browser: Browser;
+
+beforeAll(async () => {
+  const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;
+  const executablePath = await findExecutable({ chromePath, searchPath });
+  browser = await puppeteer.launch({ executablePath, args: ['--no-sandbox'], userDataDir: undefined });
+}, 60_000);
+
+afterAll(() => browser.close());
+
+/** A page of the inspector that keeps what it asked for and what went wrong in it. */
+class Watching {
+  readonly requests: string[] = [];
+  readonly errors: string[] = [];
+  readonly page: Page;
+
+  private constructor(page: Page) {
+    this.page = page;
+    page.on('request', (request) => this.requests.push(new URL(request.url()).origin));
+    page.on('pageerror', (error) => this.errors.push(String(error)));
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warn') this.errors.push(message.text());
+    });
+  }
+
+  static async open(url: string, theme: 'light' | 'dark' = 'light', width = 1280): Promise<Watching> {
+    const page = await browser.newPage();
+    await page.setViewport({ width, height: 860 });
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: theme }]);
+    const watching = new Watching(page);
+    await page.goto(`${url}/inspector`);
+    await page.waitForSelector('.link.live', patience);
+    return watching;
+  }
+
+  async go(hash: string, selector: string): Promise<void> {
+    await this.page.evaluate((to) => (location.hash = to), hash);
+    await this.page.waitForSelector(selector, patience);
+  }
+
+  /** Resolves when an element that fits the selector has the text. */
+  async sees(selector: string, text: string): Promise<void> {
+    const isThere = (css: string, wanted: string): boolean =>
+      [...document.querySelectorAll(css)].some(({ textContent }) => textContent.includes(wanted));
+    await this.page.waitForFunction(isThere, patience, selector, text);
+  }
+
+  /** What axe finds wrong, as `rule: element`. */
+  async violations(): Promise<string[]> {
+    // Scripts of the test are not the page's: its policy would stop them.
+    await this.page.evaluate(axe);
+    const found: unknown = await this.page.evaluate(`axe.run().then(({ violations }) =>
+      violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => id + ': ' + target.join(' '))))`);
+    return found as string[];
+  }
+
+  close(): Promise<void> {
+    return this.page.close();
+  }
+}
+
+const lit = (state: string): string => `[data-chart="session"] [data-state="${state}"].leaf`;
+
+describe.each(['light', 'dark'] as const)('in %s', (theme) => {
+  test('[C-INSPECTOR] a session is followed from its first state to its end and the reason', async () => {
+    const pool = new FakePool();
+    const tools = new TestTools();
+    const served = await serve({ pool, tools: tools.all });
+    const watching = await Watching.open(served.url, theme);
+    expect(await watching.violations()).toEqual([]);
+
+    pool.hold();
+    const connecting = connectClient(served.url, '/sse?userId=anna');
+    await pool.whenWaiting();
+    await watching.sees('tbody tr', 'created');
+    await watching.sees('tbody tr', 'anna');
+    const id = await watching.page.$eval('tbody tr[data-id]', (row) => row.getAttribute('data-id') ?? '');
+    await watching.go(`#/session/${id}`, lit('created.browser.leasing'));
+
+    pool.open();
+    const client = await connecting;
+    await watching.page.waitForSelector(lit('active.serving.idle'), patience);
+    const holding = client.callTool({ name: 'hold', arguments: {} });
+    await watching.page.waitForSelector(lit('active.serving.busy'), patience);
+    tools.release();
+    await holding;
+    await watching.sees('.timeline .call', 'hold');
+    await watching.sees('.heading dd', 'test-client 1.0.0');
+    expect(await watching.violations()).toEqual([]);
+
+    await client.close();
+    await watching.page.waitForSelector(lit('closed'), patience);
+    await watching.sees('.ending', 'The client left.');
+    await watching.sees('.heading .chip', 'client-closed');
+    await watching.go('#/overview', '.overview');
+    await watching.sees('.bars', 'The client left.');
+    expect(await watching.violations()).toEqual([]);
+    expect(new Set(watching.requests)).toEqual(new Set([served.url]));
+    expect(watching.errors).toEqual([]);
+    await watching.close();
+    await served.close();
+  }, 90_000);
+});
+
+describe('one server', () => {
+  let served: Served;
+
+  beforeAll(async () => {
+    served = await serve({ tools: new TestTools().all });
+  });
+
+  afterAll(() => served.close());
+
+  test('[C-INSPECTOR] one can step back through what happened, and the chart follows', async () => {
+    const client = await connectClient(served.url);
+    await client.callTool({ name: 'echo', arguments: { value: 'secret-value' } });
+    const watching = await Watching.open(served.url);
+    await watching.page.click('tbody tr[data-id] a');
+    await watching.page.waitForSelector(lit('active.serving.idle'), patience);
+    await watching.page.keyboard.press('ArrowLeft');
+    await watching.page.waitForSelector(lit('active.serving.busy'), patience);
+    await watching.page.keyboard.press('Escape');
+    await watching.page.waitForSelector(lit('active.serving.idle'), patience);
+    await watching.page.$$eval('.tabs button', (buttons) => buttons.at(-1)?.click());
+    await watching.sees('.sequence', 'announced');
+    await watching.sees('.sequence', 'echo: ok');
+    expect(await watching.violations()).toEqual([]);
+    expect(await watching.page.content()).not.toContain('secret-value');
+    await watching.close();
+    await client.close();
+  }, 60_000);
+
+  test('[C-INSPECTOR] the table is filtered by text and walked by keys, also where it is narrow', async () => {
+    const users = ['anna', 'bert', 'clara'];
+    const clients = await Promise.all(users.map((user) => connectClient(served.url, `/sse?userId=${user}`)));
+    const watching = await Watching.open(served.url, 'light', 400);
+    const { page } = watching;
+    await watching.sees('tbody', 'clara');
+    await page.keyboard.press('/');
+    await page.keyboard.type('bert');
+    await page.waitForFunction(() => document.querySelectorAll('tbody tr[data-id]').length === 1, patience);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(overflow).toBeLessThanOrEqual(0);
+    expect(await watching.violations()).toEqual([]);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('j');
+    await page.waitForSelector('tr.selected', patience);
+    await page.keyboard.press('Enter');
+    await watching.sees('.heading dd', 'bert');
+    await watching.close();
+    await Promise.all(clients.map((client) => client.close()));
+  }, 60_000);
+
+  test('[C-INSPECTOR] a session that nobody knows is explained, and so is what has no session', async () => {
+    const watching = await Watching.open(served.url);
+    await watching.go('#/session/AAAAAAAA', '.blank');
+    await watching.sees('h2', 'AAAAAAAA is not known here');
+    expect(await watching.violations()).toEqual([]);
+    await watching.close();
+  }, 60_000);
+});
+
+test('[C-INSPECTOR] a page whose server restarts says so, comes back by itself, and shows the new one', async () => {
+  const first = await serve();
+  const { port } = new URL(first.url);
+  const watching = await Watching.open(first.url);
+  await first.close();
+  await watching.sees('.notice', 'is lost');
+  expect(await watching.violations()).toEqual([]);
+  const second = await serve({ options: { port: Number(port) } });
+  const client = await connectClient(second.url, '/sse?userId=newcomer');
+  await watching.sees('.notice', 'was restarted');
+  await watching.sees('tbody', 'newcomer');
+  await watching.close();
+  await client.close();
+  await second.close();
+}, 90_000);
