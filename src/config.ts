@@ -88,6 +88,9 @@ export const options = z.strictObject({
     shown: 'current and temp folder',
     description: 'the only folders of this disk that tools may read or write; repeatable',
   }),
+  inspectStately: whole(0, 65535)
+    .optional()
+    .describe("port of 127.0.0.1 that speaks the protocol of Stately's inspector; its page is remote. Off without it"),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least important line that is written'),
   logFormat: z
     .enum(['pretty', 'json'])

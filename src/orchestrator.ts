@@ -1,4 +1,5 @@
 import type { Application } from 'express';
+import { machines } from '../machines/index.js';
 import { createApp } from './app.js';
 import { openBrowserPool } from './browser/lease/pool.js';
 import type { BrowserPool } from './browser/lease/lease.js';
@@ -8,9 +9,10 @@ import { ConfigError, defineConfig, type Config, type Options } from './config.j
 import { Refusal } from './errors.js';
 import { createInspector } from './inspector/inspector.js';
 import { silentLog, type Log } from './log.js';
+import { createStately, type Stately } from './inspector/stately.js';
 import { createMetrics } from './metrics.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
-import { createObserver, type Observation } from './session/observer.js';
+import { createObserver, type Fold, type Observation } from './session/observer.js';
 import { provideSession } from './session/sessionActor.js';
 import type { Session, SessionParts } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
@@ -66,7 +68,8 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const selectTools = toolSelector(compileCatalogue(given.tools ?? allTools), config.tools);
   const registry = new SessionRegistry(config);
   const inspector = createInspector({ clock, factsOf: (id) => registry.peek(id)?.facts(), health: () => health() });
-  const folds = [logTransitions(log), metrics.fold, inspector.fold, ...(given.observe ? [given.observe] : [])];
+  const stately = statelyOf(config);
+  const folds = [logTransitions(log), metrics.fold, inspector.fold, ...others(stately?.fold, given.observe)];
   const inspect = createObserver(clock, folds);
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
   const pool = given.pool ?? (await openBrowserPool({ config, supervise, ...given.search }));
@@ -103,16 +106,27 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     app,
     registry,
     health,
-    listen: () => {
+    listen: async () => {
+      await stately?.listen();
       server ??= startServer({ app, config, clock, inspect, ...drain });
       return server.opened;
     },
     close: async () => {
-      if (server) return server.drain();
-      await drain.drainSessions();
-      await drain.closeBrowsers();
+      if (server) await server.drain();
+      else await drain.drainSessions().then(drain.closeBrowsers);
+      await stately?.close();
     },
   };
+}
+
+const others = (...folds: (Fold | undefined)[]): Fold[] => folds.filter((fold) => fold !== undefined);
+
+function statelyOf({ inspectStately: port }: Config): Stately | undefined {
+  if (port === undefined) return undefined;
+  const definitions = new Map<string, string>(
+    machines.map(({ name, machine }) => [name, JSON.stringify(machine.config)]),
+  );
+  return createStately({ port, definitions });
 }
 
 interface PartsGiven {

@@ -13,10 +13,8 @@ class Reader extends ServerResponse {
 
   constructor() {
     super(new IncomingMessage(new Socket()));
-  }
-
-  override get writableLength(): number {
-    return this.unread;
+    // Node declares a property where it has an accessor.
+    Object.defineProperty(this, 'writableLength', { get: () => this.unread });
   }
 
   override write(chunk: unknown): boolean {

@@ -13,6 +13,7 @@ export function overviewView(model: Model): ComponentChild {
   return h(
     'article',
     { class: 'overview', 'aria-label': 'Overview' },
+    h('h2', { class: 'unseen' }, 'Overview'),
     tiles(model, overview),
     h('div', { class: 'plots' }, statesOverTime(samples, now(model)), timeToAnnounce(announceMs)),
     h('div', { class: 'plots' }, endingsView(endings), failuresView(failures)),

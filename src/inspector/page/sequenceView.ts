@@ -42,7 +42,7 @@ function rowOf(entry: Entry): ComponentChild[] {
         'span',
         { class: 'arrow', title: label },
         h('span', { class: 'seen', 'aria-hidden': 'true' }, text),
-        h('span', { class: 'heard' }, label),
+        h('span', { class: 'unseen' }, label),
       ),
     ),
   ];
