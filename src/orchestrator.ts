@@ -107,7 +107,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     registry,
     health,
     listen: async () => {
-      await stately?.listen();
+      if (server === undefined) await stately?.listen();
       server ??= startServer({ app, config, clock, inspect, ...drain });
       return server.opened;
     },

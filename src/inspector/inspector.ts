@@ -32,6 +32,6 @@ export function createInspector({ clock, factsOf, health }: InspectorDeps): Insp
       journal.fold(observation);
       if (observation.machine === 'session') statistics.fold(observation, journal.track(shortId(observation.actor)));
     },
-    routes: inspectorRoutes({ viewers, journal, overview }),
+    routes: inspectorRoutes({ viewers, journal, clock, overview }),
   };
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import express, { type Request, type Response, type Router } from 'express';
+import type { Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
 import { packageRoot } from '../packageInfo.js';
 import type { Journal } from './journal.js';
@@ -27,11 +28,12 @@ const idPattern = /^[\w-]{8}$/;
 export interface InspectorRoutes {
   readonly viewers: Viewers;
   readonly journal: Journal;
+  readonly clock: Clock;
   overview(): Overview;
 }
 
 /** The routes below `/inspector`. Everything the page needs comes from here, and its policy allows nothing else. */
-export function inspectorRoutes({ viewers, journal, overview }: InspectorRoutes): Router {
+export function inspectorRoutes({ viewers, journal, clock, overview }: InspectorRoutes): Router {
   const router = express.Router();
   const page = readPage();
   router.use((_request, response, next) => {
@@ -57,7 +59,7 @@ export function inspectorRoutes({ viewers, journal, overview }: InspectorRoutes)
   router
     .route('/sessions')
     .get((_request, response) => {
-      response.json({ rows: journal.rowsSince(0).reverse(), overview: overview() });
+      response.json({ now: clock.now(), rows: journal.rowsSince(0).reverse(), overview: overview() });
     })
     .all(refuseVerb);
   router.route('/:file').get(sendFile).all(refuseVerb);

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { messageOf } from '../errors.js';
 import { shortId } from '../log.js';
 import type { Fold, Observation } from '../session/observer.js';
 import { statelyPage } from './statelyPage.js';
@@ -71,7 +72,11 @@ export function createStately({ port, definitions }: StatelyDeps): Stately {
     },
     listen: async () => {
       http.listen(port, loopback);
-      await once(http, 'listening');
+      await once(http, 'listening').catch((error: unknown) => {
+        throw new Error(`--inspect-stately: cannot listen on ${loopback}:${port}: ${messageOf(error)}`, {
+          cause: error,
+        });
+      });
       const address = http.address();
       return typeof address === 'object' && address !== null ? address.port : port;
     },

@@ -25,20 +25,14 @@ afterEach(async () => {
   await stately.close();
 });
 
-type Message = Parameters<
-  Parameters<ReturnType<typeof createWebSocketReceiver>['subscribe']>[0] & object
->[0] extends infer M
-  ? M
-  : never;
-
 /** Everything that Stately's own receiver hands on. */
 class Received {
   readonly messages: Record<string, unknown>[] = [];
   #look: () => void = () => undefined;
 
   constructor(receiver: ReturnType<typeof createWebSocketReceiver>) {
-    receiver.subscribe((message: Message) => {
-      this.messages.push({ ...(message as object) });
+    receiver.subscribe((message) => {
+      this.messages.push({ ...message });
       this.#look();
     });
   }
