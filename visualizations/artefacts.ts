@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { machines } from '../machines/index.js';
 import { readChart } from './chart.js';
+import { coverageSvgOf, readCoverage } from './coverage.js';
 import { eventTableOf } from './eventTable.js';
 import { layOut } from './layout.js';
 import { readLayers } from './layers.js';
@@ -23,12 +24,15 @@ export interface Artefact {
 export async function makeArtefacts(root: string): Promise<Artefact[]> {
   const layers = await readLayers(root);
   const charts = await Promise.all(machines.map(chartArtefacts));
+  const coverage = await readCoverage(root);
+  const names = await layOut(readChart(machines[0].machine), 'names');
   const live = await Promise.all(machines.map(liveChart));
   const readme = await readFile(join(root, 'README.md'), 'utf8');
   return [
     ...charts.flat(),
     { path: 'visualizations/layers.svg', content: layersSvgOf(layers) },
     { path: 'visualizations/layers.md', content: layersPageOf(layers) },
+    { path: 'visualizations/coverage.svg', content: coverageSvgOf(names, coverage) },
     { path: 'src/inspector/page/charts.json', content: `${JSON.stringify(live)}\n` },
     { path: 'README.md', content: fillMarkers(readme) },
   ];
