@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { State } from './chart.js';
 import type { Box, Picture } from './layout.js';
-import { pathOf } from './stateSvg.js';
+import { drawWays } from './stateSvg.js';
 import { rect, svgDocument } from './svgDocument.js';
 import { escapeXml } from './text.js';
 
@@ -32,18 +32,15 @@ export function coverageSvgOf(picture: Picture, { states, transitions }: Coverag
   const possible = entries.filter(([, taken]) => typeof taken === 'boolean');
   const taken = possible.filter(([, isTaken]) => isTaken === true).length;
   const notes = [
-    `${taken} of ${possible.length} transitions that can happen over SSE were taken through the real server (${percent(taken, possible.length)}).`,
-    `${entries.length - possible.length} others cannot happen there:`,
+    `${percent(taken, possible.length)}: ${taken} of ${possible.length} transitions taken through the real server.`,
+    `${entries.length - possible.length} others cannot happen over SSE:`,
     ...reasons.map((reason) => `${entries.filter(([, why]) => why === reason).length} × ${reason}`),
   ];
   const width = Math.max(picture.width, 620);
   const height = picture.height + gap + notes.length * lineHeight;
   return svgDocument('What the model-based tests took of the session chart', { width, height }, [
     ...picture.boxes.map((box) => drawBox(box, states, entries)),
-    ...picture.lines.map(({ points }) => `<path class="arrow" d="${pathOf(points)}"/>`),
-    ...picture.dots.map(
-      ({ x, y, width: size }) => `<circle class="dot" cx="${x + size / 2}" cy="${y + size / 2}" r="4"/>`,
-    ),
+    ...drawWays(picture),
     ...notes.map((note, index) => {
       const y = picture.height + gap + index * lineHeight;
       return `<text class="${index === 0 ? 'title' : 'description'}" x="4" y="${y}">${escapeXml(note)}</text>`;
@@ -58,12 +55,14 @@ function drawBox(box: Box, states: Coverage['states'], transitions: [string, boo
   const own = transitions.filter(([name]) => name.startsWith(`${state.id}: `));
   const possible = own.filter(([, taken]) => typeof taken === 'boolean');
   const taken = possible.filter(([, isTaken]) => isTaken === true).length;
-  const isCovered = states[state.id] === true && taken === possible.length;
+  const isCovered = possible.length > 0 ? taken === possible.length : states[state.id] === true;
   const said = possible.length > 0 ? `${taken}/${possible.length}` : wordFor(state, states);
+  const isLeaf = state.states.length === 0;
+  const tone = depth === 0 ? '' : isCovered ? ' open' : ' early';
   return [
-    rect(`box depth${depth} ${isCovered ? 'open' : 'early'}`, box, 10),
-    `<text class="title" x="${x + 12}" y="${y + 22}">${escapeXml(state.key)}</text>`,
-    `<text class="effect end" x="${x + width - 10}" y="${y + (state.states.length === 0 ? 34 : 21)}">${said}</text>`,
+    rect(`box depth${depth}${tone}`, box, 10),
+    `<text class="title" x="${x + 12}" y="${y + (isLeaf ? 17 : 22)}">${escapeXml(state.key)}</text>`,
+    `<text class="effect${isLeaf ? '' : ' end'}" x="${isLeaf ? x + 12 : x + width - 10}" y="${y + (isLeaf ? 32 : 21)}">${said}</text>`,
   ].join('\n');
 }
 

@@ -7,11 +7,14 @@ import { escapeXml } from './text.js';
 export function drawChart(picture: Picture, title: string): string {
   return svgDocument(title, picture, [
     ...picture.boxes.map(drawBox),
-    ...picture.lines.map(drawLine),
-    ...picture.dots.map(drawDot),
-    ...(picture.any === null ? [] : [drawAny(picture.any)]),
+    ...drawWays(picture),
     ...picture.lines.flatMap(({ label }) => (label === null ? [] : [drawLabel(label)])),
   ]);
+}
+
+/** The arrows and the signs that they start from. */
+export function drawWays({ lines, dots, any }: Picture): string[] {
+  return [...lines.map(drawLine), ...dots.map(drawDot), ...(any === null ? [] : [drawAny(any)])];
 }
 
 function drawBox(box: Box): string {

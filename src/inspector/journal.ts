@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import { shortId } from '../log.js';
 import type { Observation } from '../session/observer.js';
-import { leavesOf, sameLeaves } from './leaves.js';
+import { placeOf } from './place.js';
 import { SessionTrack, type FactsOf } from './sessionTrack.js';
 import type { Actor, Detail, Row } from './wire.js';
 
@@ -90,9 +90,9 @@ export class Journal {
   #foldActor(observation: Observation & { kind: 'transition' | 'step' }): void {
     const { machine, actor: id, at } = observation;
     const key = `${machine} ${id}`;
-    const leaves = leavesOf(observation.value);
+    const { leaves } = placeOf(observation.value);
     const known = this.#actors.get(key);
-    if (known !== undefined && sameLeaves(known.leaves, leaves)) return;
+    if (known?.leaves === leaves) return;
     if (leaves[0] === 'closed') this.#actors.delete(key);
     else this.#actors.set(key, { machine, id, leaves, since: at });
     this.version += 1;

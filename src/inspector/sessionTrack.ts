@@ -1,7 +1,7 @@
 import type { SettledRequest } from '../../machines/events.js';
 import type { Observation } from '../session/observer.js';
-import { leavesOf, sameLeaves } from './leaves.js';
-import type { Detail, Ending, Entry, Leaves, Row } from './wire.js';
+import { placeOf, type Place } from './place.js';
+import type { Detail, Ending, Entry, Row } from './wire.js';
 
 /** What the inspector asks of a session. Undefined once it is gone. */
 export type FactsOf = (id: string) =>
@@ -18,6 +18,8 @@ export type FactsOf = (id: string) =>
 type Facts = Pick<Row, 'user' | 'transport' | 'client' | 'createdAt' | 'calls' | 'browser'>;
 type Unnumbered<Any> = Any extends Entry ? Omit<Any, 'seq'> : never;
 
+const nowhere: Place = { leaves: [], states: [] };
+
 /** What happened to one session: its last entries, and how long it was in which state. */
 export class SessionTrack {
   readonly id: string;
@@ -27,9 +29,9 @@ export class SessionTrack {
   version = 0;
   state = '';
   #since = 0;
-  #leaves: Leaves = [];
-  #leavesSince = 0;
-  readonly #dwell = new Map<string, number>();
+  #place = nowhere;
+  #placeSince = 0;
+  readonly #dwell = new Map<Place, number>();
   readonly #entries: Entry[] = [];
   #seq = 0;
   #errors = 0;
@@ -58,11 +60,11 @@ export class SessionTrack {
       case 'transition':
         this.state = observation.to;
         this.#since = now;
-        this.#enter(leavesOf(observation.value), observation.cause, now, limit);
+        this.#enter(placeOf(observation.value), observation.cause, now, limit);
         if (observation.to === 'closed') this.#close(observation.context);
         break;
       case 'step':
-        this.#enter(leavesOf(observation.value), observation.cause, now, limit);
+        this.#enter(placeOf(observation.value), observation.cause, now, limit);
     }
   }
 
@@ -76,12 +78,14 @@ export class SessionTrack {
 
   /** With the entries after `seq`. */
   detail(seq: number, now: number): Detail {
-    const dwell = new Map(this.#dwell);
-    if (this.state !== 'closed') addDwell(dwell, this.#leaves, now - this.#leavesSince);
+    const dwell: Record<string, number> = {};
+    const stays = this.state === 'closed' ? [] : [[this.#place, now - this.#placeSince] as const];
+    for (const [{ states }, ms] of [...this.#dwell, ...stays])
+      for (const state of states) dwell[state] = (dwell[state] ?? 0) + ms;
     return {
       id: this.id,
-      leaves: this.#leaves,
-      dwell: Object.fromEntries(dwell),
+      leaves: this.#place.leaves,
+      dwell,
       asOf: now,
       failure: this.#failure,
       entries: this.#entries.filter((entry) => entry.seq > seq),
@@ -95,12 +99,13 @@ export class SessionTrack {
     return { id: this.id, user, at: this.#since, because: this.#closedBecause, failure: this.#failure };
   }
 
-  #enter(leaves: Leaves, cause: string, now: number, limit: number): void {
-    if (sameLeaves(leaves, this.#leaves)) return;
-    addDwell(this.#dwell, this.#leaves, now - this.#leavesSince);
-    this.#add({ kind: 'state', at: now, from: this.#leaves, to: leaves, cause }, limit);
-    this.#leaves = leaves;
-    this.#leavesSince = now;
+  #enter(place: Place, cause: string, now: number, limit: number): void {
+    const before = this.#place;
+    if (place === before) return;
+    if (before !== nowhere) this.#dwell.set(before, (this.#dwell.get(before) ?? 0) + now - this.#placeSince);
+    this.#add({ kind: 'state', at: now, from: before.leaves, to: place.leaves, cause }, limit);
+    this.#place = place;
+    this.#placeSince = now;
   }
 
   /** The session is still in the registry while it tells of its end; later nobody could be asked. */
@@ -123,14 +128,6 @@ export class SessionTrack {
     this.#entries.push({ seq: this.#seq, ...entry });
     while (this.#entries.length > limit) this.#entries.shift();
   }
-}
-
-/** Adds a stay to each entered state, from the leaf outwards: a state lasts as long as what is in it. */
-function addDwell(dwell: Map<string, number>, leaves: Leaves, ms: number): void {
-  const entered = new Set(
-    leaves.flatMap((leaf) => leaf.split('.').map((_, index, keys) => keys.slice(0, index + 1).join('.'))),
-  );
-  for (const state of entered) dwell.set(state, (dwell.get(state) ?? 0) + ms);
 }
 
 /** Names, outcomes and durations only: what a client sends and gets is never kept. */
