@@ -94,6 +94,7 @@ describe('pinned', () => {
       not_ready: [503, -32010, true],
       queue_full: [429, -32013, true],
       too_many_sessions: [429, -32013, true],
+      too_many_viewers: [429, -32013, true],
       method_not_allowed: [405, -32600, false],
       too_large: [413, -32600, false],
       unsupported_media_type: [415, -32600, false],

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { messageOf } from '../errors.js';
 
@@ -64,15 +65,9 @@ export async function top(options: TopOptions): Promise<number> {
     return 0;
   }
   write(otherScreen.enter);
-  let isOver = false;
-  void stopped.then(() => (isOver = true));
   const show = (lines: readonly string[]): void => write(clear + lines.join('\r\n'));
   show(draw(listing, screen(), options.colored));
-  while (!isOver) {
-    const pause = new AbortController();
-    await Promise.race([stopped, wait(refreshMs, pause.signal)]);
-    pause.abort();
-    if (isOver) break;
+  while (!(await isStopped(stopped))) {
     try {
       show(draw(await look(options), screen(), options.colored));
     } catch (error) {
@@ -137,13 +132,12 @@ function age(ms: number): string {
   return seconds < 3_600 ? `${Math.floor(seconds / 60)}m${seconds % 60}s` : `${Math.floor(seconds / 3_600)}h`;
 }
 
-/** Never rejects: it ends early when it is aborted. */
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+/** Whether the user has had enough, at the latest after the pause between two looks. */
+async function isStopped(stopped: Promise<unknown>): Promise<boolean> {
+  const over = new AbortController();
+  try {
+    return await Promise.race([stopped.then(() => true), pause(refreshMs, false, { signal: over.signal })]);
+  } finally {
+    over.abort();
+  }
 }

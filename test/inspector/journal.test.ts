@@ -12,7 +12,13 @@ const facts = {
   browserState: 'ready',
 };
 
-function transition(actor: string, from: string, to: string, value: unknown = to, context: object = {}): Observation {
+function transition(
+  actor: string,
+  from: string,
+  to: string,
+  more: { value?: unknown; context?: object } = {},
+): Observation {
+  const { value = to, context = {} } = more;
   const at = clock.now();
   const event = { type: 'some.cause' };
   return {
@@ -77,7 +83,9 @@ test('[S10] closed sessions can be looked at until newer ones need their place',
   const journal = new Journal(clock, () => known, { closed: 2 });
   for (const actor of ['session1', 'session2', 'session3']) {
     journal.fold(transition(actor, '', 'created'));
-    journal.fold(transition(actor, 'created', 'closed', 'closed', { closedBecause: 'setup-timeout', failure: null }));
+    journal.fold(
+      transition(actor, 'created', 'closed', { context: { closedBecause: 'setup-timeout', failure: null } }),
+    );
   }
   known = undefined;
   expect(journal.rowsSince(0)).toMatchObject([
@@ -89,7 +97,7 @@ test('[S10] closed sessions can be looked at until newer ones need their place',
 
 test('[C-INSPECTOR] each state is given the time that was spent in it and in what is inside it', () => {
   const journal = new Journal(clock, () => facts);
-  journal.fold(transition('session-a', '', 'active', { active: { serving: 'idle' } }));
+  journal.fold(transition('session-a', '', 'active', { value: { active: { serving: 'idle' } } }));
   clock.advance(300);
   const step = {
     kind: 'step',

@@ -3,8 +3,10 @@ import { createWebSocketReceiver } from '@statelyai/inspect';
 import { createMachine } from 'xstate';
 import WebSocket from 'ws';
 import { machines } from '../../machines/index.js';
+import { createOrchestrator } from '../../src/orchestrator.js';
 import { createStately, type Stately } from '../../src/inspector/stately.js';
 import { send } from '../support/http.js';
+import { FakePool } from '../support/fakePool.js';
 import { connectClient, serve, type Served } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
@@ -97,4 +99,16 @@ test('[S10] a receiver that talks is not listened to, and one that shouts is let
   socket.send('x'.repeat(5_000));
   await once(socket, 'close');
   expect((await send(`http://127.0.0.1:${port}/`)).status).toBe(200);
+});
+
+test('[C-CONFIG] --inspect-stately opens and closes the port with the server; one that is taken is named', async () => {
+  const options = { inspectStately: port };
+  const blocked = await createOrchestrator({ options: { port: 0, ...options }, pool: new FakePool(), tools: [] });
+  await expect(blocked.listen()).rejects.toThrow(/--inspect-stately: cannot listen on 127\.0\.0\.1:\d+/);
+  await blocked.close();
+  await stately.close();
+  const other = await serve({ options });
+  expect((await send(`http://127.0.0.1:${port}/`)).text).toContain('https://stately.ai/inspect');
+  await other.close();
+  await expect(send(`http://127.0.0.1:${port}/`)).rejects.toThrow(/ECONNREFUSED/);
 });
