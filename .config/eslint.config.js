@@ -54,7 +54,15 @@ export default defineConfig(
       // The transport that clients of the original server speak is the one that is served and tested.
       '@typescript-eslint/no-deprecated': [
         'error',
-        { allow: [{ from: 'package', package: '@modelcontextprotocol/sdk', name: 'SSEClientTransport' }] },
+        {
+          allow: [
+            {
+              from: 'package',
+              package: '@modelcontextprotocol/sdk',
+              name: ['SSEClientTransport', 'SSEServerTransport'],
+            },
+          ],
+        },
       ],
       // An actor may have no output and no input: `void` and `Record<never, never>` say so.
       '@typescript-eslint/no-invalid-void-type': 'off',

@@ -14,6 +14,8 @@ export type ClosedBecause =
   | 'browser-failed'
   | 'browser-lost'
   | 'slow-client'
+  /** A warm session that no client came for in time, or whose browser was lost. */
+  | 'stale'
   | 'operator-closed'
   | 'server-draining';
 
@@ -29,6 +31,8 @@ export type MessageKind = 'request' | 'notification' | 'response';
 
 /** How a request ended: what logs, metrics and the inspector know of it. */
 export interface SettledRequest {
+  /** The client's own id of it. */
+  readonly id: string | number;
   readonly method: string;
   /** The tool of a `tools/call`. */
   readonly tool: string | null;
@@ -37,8 +41,17 @@ export interface SettledRequest {
   readonly durationMs: number;
 }
 
+/** Whom a session serves. Nobody's name stands in it while the session is warm. */
+export interface SessionClient {
+  readonly issuer: string | null;
+  readonly user: string | null;
+  /** Whether a lost stream may be attached again. A legacy SSE stream cannot. */
+  readonly resumable: boolean;
+}
+
 export type SessionTransportEvent =
-  | { type: 'transport.attached' }
+  /** With `client` when a warm session is handed over: only then it is known whose it is. */
+  | { type: 'transport.attached'; client?: SessionClient }
   /** The client's stream is gone. */
   | { type: 'transport.detached'; because: 'client-closed' | 'slow-client' };
 
@@ -80,6 +93,20 @@ export type ServerEvent =
   /** From the process edge or an embedder. */
   | { type: 'server.drain' };
 
+/** The session creations of a sliding window, as they are counted at one moment. */
+export interface CreationWindow {
+  readonly creations: number;
+  readonly failures: number;
+  /** Failures of all creations, from 0 to 1; 0 without a creation. */
+  readonly rate: number;
+  /** Why most of the failures happened, as `ClosedBecause` names it; null without a failure. */
+  readonly cause: string | null;
+}
+
+export type AlertEvent =
+  /** From whoever watches creations: at each of them, and as the window slides on. */
+  { type: 'window.measured'; window: CreationWindow };
+
 /** Every event type of a machine, for totality tests, tables and the inspector. Closed by the types above. */
 export const sessionEventTypes = [
   'transport.attached',
@@ -106,3 +133,5 @@ export const serverEventTypes = [
   'listener.failed',
   'server.drain',
 ] as const satisfies readonly ServerEvent['type'][];
+
+export const alertEventTypes = ['window.measured'] as const satisfies readonly AlertEvent['type'][];

@@ -1,5 +1,6 @@
+import { alertMachine } from './alertMachine.js';
 import { browserMachine } from './browserMachine.js';
-import { browserEventTypes, serverEventTypes, sessionEventTypes } from './events.js';
+import { alertEventTypes, browserEventTypes, serverEventTypes, sessionEventTypes } from './events.js';
 import { serverMachine } from './serverMachine.js';
 import { sessionMachine } from './sessionMachine.js';
 
@@ -8,8 +9,10 @@ export const machines = [
   { name: 'session', machine: sessionMachine, eventTypes: sessionEventTypes },
   { name: 'browser', machine: browserMachine, eventTypes: browserEventTypes },
   { name: 'server', machine: serverMachine, eventTypes: serverEventTypes },
+  { name: 'alert', machine: alertMachine, eventTypes: alertEventTypes },
 ] as const;
 
+export { alertMachine } from './alertMachine.js';
 export { browserMachine } from './browserMachine.js';
 export { serverMachine } from './serverMachine.js';
 export { sessionMachine } from './sessionMachine.js';

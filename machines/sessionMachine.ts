@@ -1,22 +1,23 @@
 import { assign, sendTo, setup } from 'xstate';
-import type { BrowserLeaseEvent, ClosedBecause, Failure, SessionEvent } from './events.js';
+import { asAsked, because, withFailure } from './closing.js';
+import type { BrowserLeaseEvent, ClosedBecause, Failure, SessionClient, SessionEvent } from './events.js';
 import { missingAction, missingCallback, missingDelay, missingPromise } from './notProvided.js';
 
 /** What a session is created with. JSON: a session can be restored on another machine from this and its state. */
-export interface SessionInput {
+export interface SessionInput extends SessionClient {
   readonly id: string;
-  readonly issuer: string;
-  readonly user: string;
   /** eager: announced only when the browser is ready. lazy: the browser is leased at the first tool that needs it. */
   readonly lease: 'eager' | 'lazy';
-  /** Whether a lost stream may be attached again. A legacy SSE stream cannot. */
-  readonly resumable: boolean;
+  /** Messages that are held until the session is connected; with 0 they are refused. */
+  readonly queueLimit: number;
 }
 
 export interface SessionContext extends SessionInput {
   readonly attached: boolean;
   readonly browser: 'leasing' | 'deferred' | 'ready' | 'lost';
-  /** Requests that were delivered and not yet answered. */
+  /** Messages that wait for `connected`. */
+  readonly held: number;
+  /** Requests that were taken and not yet answered. */
   readonly inFlight: number;
   readonly closedBecause: ClosedBecause | null;
   readonly failure: Failure | null;
@@ -43,17 +44,19 @@ const chart = setup({
     browserLease: missingCallback<BrowserLeaseEvent, { id: string; lease: 'eager' | 'lazy' }>('browserLease'),
     /** Prepares the session's tools: the groups it asked for, and whatever an embedder adds. */
     registerTools: missingPromise<void, { id: string }>('registerTools'),
+    /** Asks the browser of a warm session for a sign of life before a client gets it. */
+    checkBrowser: missingPromise<void, { id: string }>('checkBrowser'),
     /** Claims the session for its user in the directory. Comes before every announcement. */
     claim: missingPromise<void, { id: string }>('claim'),
   },
   actions: {
     /** Tells the client its session id. Named on the entry of `connected` and nowhere else. */
     announce: missingAction('announce'),
-    /** Hands the messages that wait in the inbox to the MCP server, in the order of arrival. */
+    /** Hands the messages that are held or wait in the inbox to the MCP server, in the order of arrival. */
     deliver: missingAction('deliver'),
     /** Asks the lease for a browser to replace the lost one. */
     wantBrowser: sendTo('browserLease', { type: 'browser.wanted' } satisfies BrowserLeaseEvent),
-    markAttached: assign({ attached: true }),
+    markAttached: assign(({ event }) => ({ attached: true, ...('client' in event && event.client) })),
     markDetached: assign({ attached: false }),
     markBrowserReady: assign({ browser: 'ready' }),
     markBrowserLost: assign({ browser: 'lost' }),
@@ -61,6 +64,8 @@ const chart = setup({
       inFlight: ({ context, event }) =>
         event.type === 'message.received' && event.kind === 'request' ? context.inFlight + 1 : context.inFlight,
     }),
+    countHeld: assign({ held: ({ context }) => context.held + 1 }),
+    clearHeld: assign({ held: 0 }),
     countSettled: assign({ inFlight: ({ context }) => Math.max(0, context.inFlight - 1) }),
     recordClose: assign({
       closedBecause: (_, params: { because: ClosedBecause; failure?: Failure }) => params.because,
@@ -74,6 +79,8 @@ const chart = setup({
     isLazy: ({ context }) => context.lease === 'lazy',
     isBrowserLost: ({ context }) => context.browser === 'lost',
     isResumable: ({ context }) => context.resumable,
+    mayHold: ({ context }) => context.held < context.queueLimit,
+    hasHeld: ({ context }) => context.held > 0,
     isRequest: ({ event }) => event.type === 'message.received' && event.kind === 'request',
     hasNoRequests: ({ context }) => context.inFlight === 0,
   },
@@ -86,32 +93,11 @@ const chart = setup({
   },
 });
 
-/** The recorded reason of a close that the chart itself decides. */
-const because = (reason: ClosedBecause) => ({ type: 'recordClose', params: { because: reason } }) as const;
-
-/** The recorded reason of a close that the event asks for. */
-const asAsked = {
-  type: 'recordClose',
-  params: ({ event }: { event: { because: ClosedBecause } }) => ({ because: event.because }),
+/** Early, a message is held within the bound, or else a declared no-op: the door refuses it. Nothing can be settled. */
+const early = {
+  'message.received': [{ guard: 'mayHold', actions: ['countHeld', 'countMessage'] }, {}],
+  'request.settled': {},
 } as const;
-
-/** The recorded reason of a close that a failing browser or setup step causes, with what it said. */
-const withFailure = (reason: ClosedBecause) =>
-  ({
-    type: 'recordClose',
-    params: ({ event }: { event: { failure: Failure } | { error: unknown } }) => ({
-      because: reason,
-      failure: 'failure' in event ? event.failure : failureOf(event.error),
-    }),
-  }) as const;
-
-function failureOf(error: unknown): Failure {
-  const reason = error instanceof Error && 'reason' in error ? String(error.reason) : 'setup_failed';
-  return { reason, message: error instanceof Error ? error.message : String(error) };
-}
-
-/** Early, nobody can know the id: these are declared no-ops, refused at the door as `not_ready`. */
-const ignoredEarly = { 'message.received': {}, 'request.settled': {} } as const;
 
 /**
  * One client session, from the moment its id exists to the release of everything it owned.
@@ -126,6 +112,7 @@ export const sessionMachine = chart.createMachine({
     ...input,
     attached: false,
     browser: input.lease === 'lazy' ? 'deferred' : 'leasing',
+    held: 0,
     inFlight: 0,
     closedBecause: null,
     failure: null,
@@ -188,7 +175,7 @@ export const sessionMachine = chart.createMachine({
         'browser.failed': { target: 'closed', actions: withFailure('browser-failed') },
         'browser.lost': { actions: ['markBrowserLost', 'wantBrowser'] },
         'session.drain': { target: 'closed', actions: because('server-draining') },
-        ...ignoredEarly,
+        ...early,
       },
     },
     'tools-registered': {
@@ -202,7 +189,16 @@ export const sessionMachine = chart.createMachine({
             { guard: 'isBrowserLost', target: 'leasing' },
             { guard: 'isAttached', target: 'claiming' },
           ],
-          on: { 'transport.attached': { target: 'claiming', actions: 'markAttached' } },
+          on: { 'transport.attached': { target: 'checking', actions: 'markAttached' } },
+        },
+        checking: {
+          description: 'A client has come to a warm session, whose browser is asked for a sign of life.',
+          invoke: {
+            src: 'checkBrowser',
+            input: ({ context }) => ({ id: context.id }),
+            onDone: 'claiming',
+            onError: { target: 'leasing', actions: ['markBrowserLost', 'wantBrowser'] },
+          },
         },
         leasing: {
           description: 'The browser was lost before the client could be told; another one is being leased.',
@@ -221,22 +217,26 @@ export const sessionMachine = chart.createMachine({
             onDone: '#session.connected',
             onError: { target: '#session.closed', actions: withFailure('claim-refused') },
           },
-          on: { 'transport.attached': {} },
         },
       },
       on: {
+        'transport.attached': {},
         'transport.detached': { target: 'closed', actions: asAsked },
         'browser.leased': { actions: 'markBrowserReady' },
-        'browser.lost': { target: '.leasing', actions: ['markBrowserLost', 'wantBrowser'] },
+        'browser.lost': [
+          { guard: 'isAttached', target: '.leasing', actions: ['markBrowserLost', 'wantBrowser'] },
+          { target: 'closed', actions: because('stale') },
+        ],
         'browser.failed': { target: 'closed', actions: withFailure('browser-failed') },
         'session.drain': { target: 'closed', actions: because('server-draining') },
-        ...ignoredEarly,
+        ...early,
       },
     },
     connected: {
-      description: 'The client has been told its session id; nothing has arrived yet.',
+      description: 'The client has been told its session id; nothing has arrived yet, or what was held is delivered.',
       tags: 'open',
       entry: 'announce',
+      always: { guard: 'hasHeld', target: 'active', actions: ['deliver', 'clearHeld'] },
       after: { initializeTimeout: { target: 'closed', actions: because('initialize-timeout') } },
       on: {
         'message.received': { target: 'active', actions: ['countMessage', 'deliver'] },

@@ -1,30 +1,54 @@
 import express, {
   type Application,
   type ErrorRequestHandler,
-  type NextFunction,
   type Request,
   type RequestHandler,
   type Response,
 } from 'express';
+import { addManagement, type ManagementDeps } from './app/management.js';
+import { operatorOnly, readJson, route, type Handler } from './app/route.js';
+import { addResourceMetadata } from './app/resourceMetadata.js';
 import { messageOf, Refusal } from './errors.js';
 import type { Log } from './log.js';
+import type { Exposition } from './metrics/metrics.js';
+import type { Fold } from './session/observer.js';
+import type { Tenancy } from './tenancy/tenancy.js';
 import { guardDoors } from './transport/doors.js';
 import { sendRefusal } from './transport/refuse.js';
+import { identifyRequests, requestIdOf } from './transport/requestId.js';
+import { continueTrace } from './transport/requestTrace.js';
 import { openStream, postMessage } from './transport/sseRoutes.js';
-import type { TransportDeps } from './transport/transport.js';
+import {
+  leaveSession,
+  listenToSession,
+  postToSession,
+  type StreamableHttpDeps,
+} from './transport/streamableHttpRoutes.js';
 
-export interface AppDeps extends TransportDeps {
+export interface AppDeps extends StreamableHttpDeps, ManagementDeps, Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
-  /** Bytes. */
-  readonly bodyLimit: number;
+  /** Proxies whose X-Forwarded-For is believed. */
+  readonly trustProxy: readonly string[];
   readonly log: Log;
   /** Whether new clients are let in. */
   isReady(): boolean;
   /** The document of `GET /health`. */
-  health(): object;
+  health(): Promise<Health>;
   /** The pages and the stream below `/inspector`. */
   readonly inspector: RequestHandler;
+  /** The text of `GET /metrics`. */
+  metrics(): Promise<Exposition>;
+  /** Hears of refusals. */
+  readonly observe: Fold;
+}
+
+/** What anybody may know of the server; the operator sees more. */
+export interface Health {
+  readonly status: string;
+  readonly version: string;
+  /** Seconds. */
+  readonly uptime: number;
 }
 
 /** The routes of the contract, on an express app that nobody listens with yet: mount it, or hand it to a server. */
@@ -32,18 +56,31 @@ export function createApp(deps: AppDeps): Application {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
+  app.set('trust proxy', [...deps.trustProxy]);
+  app.use(identifyRequests(deps.observe), continueTrace);
   app.use(guardDoors(deps.allowedHosts, deps.allowedOrigins));
+  const operator = operatorOnly(deps.isOperator);
 
-  route(app, '/sse', { get: [refuseHead, openStream(deps)] });
+  route(app, '/sse', { get: [refuseHead('GET'), openStream(deps)] });
   route(app, '/message', { post: [readJson(deps.bodyLimit), postMessage(deps)] });
-  route(app, '/health', { get: [(_request, response) => void response.json(deps.health())] });
+  route(app, '/mcp', {
+    get: [refuseHead('GET, POST, DELETE'), listenToSession(deps)],
+    post: [readJson(deps.bodyLimit), postToSession(deps)],
+    delete: [leaveSession(deps)],
+  });
+  route(app, '/health', { get: [showHealth(deps)] });
   route(app, '/ready', {
     get: [(_request, response) => void response.status(deps.isReady() ? 200 : 503).json({ ready: deps.isReady() })],
   });
-  route(app, '/api/sessions', { get: [(_request, response) => void response.json({ sessions: listSessions(deps) })] });
-  route(app, '/api/sessions/:id', { delete: [closeSession(deps)] });
+  route(app, '/metrics', { get: [operator, showMetrics(deps)] });
+  route(app, '/api/sessions', {
+    get: [operator, (_request, response) => void response.json({ sessions: listSessions(deps) })],
+  });
+  route(app, '/api/sessions/:id', { delete: [operator, closeSession(deps)] });
+  addManagement(app, deps);
+  if (deps.jwtIssuer !== undefined) addResourceMetadata(app, deps.jwtIssuer, deps.publicUrl);
 
-  app.use('/inspector', deps.inspector);
+  app.use('/inspector', operator, deps.inspector);
 
   app.use(() => {
     throw new Refusal('not_found');
@@ -52,39 +89,31 @@ export function createApp(deps: AppDeps): Application {
   return app;
 }
 
-type Handler = (request: Request, response: Response, next: NextFunction) => void | Promise<void>;
-type Verb = 'get' | 'post' | 'delete';
-
-/** One route with its verbs; every other verb is refused with the list of those that exist. */
-function route(app: Application, path: string, verbs: Partial<Record<Verb, Handler[]>>): void {
-  const allow = Object.keys(verbs).map((verb) => verb.toUpperCase());
-  const target = app.route(path);
-  if (verbs.get) target.get(...verbs.get);
-  if (verbs.post) target.post(...verbs.post);
-  if (verbs.delete) target.delete(...verbs.delete);
-  target.all((_request, response) => {
-    response.setHeader('allow', allow.join(', '));
+/** Express gives HEAD to the handlers of GET. A stream has no head of its own: asking for it would open a session. */
+const refuseHead =
+  (allow: string): Handler =>
+  (request, response, next) => {
+    if (request.method !== 'HEAD') {
+      next();
+      return;
+    }
+    response.setHeader('allow', allow);
     throw new Refusal('method_not_allowed');
-  });
+  };
+
+function showHealth({ health, isOperator }: AppDeps): Handler {
+  return async ({ headers }, response) => {
+    const document = await health();
+    const { status, version, uptime } = document;
+    response.json(isOperator(headers) ? document : { status, version, uptime });
+  };
 }
 
-/** Express gives HEAD to the handlers of GET. A stream has no head of its own: asking for it would open a session. */
-const refuseHead: Handler = (request, response, next) => {
-  if (request.method !== 'HEAD') {
-    next();
-    return;
-  }
-  response.setHeader('allow', 'GET');
-  throw new Refusal('method_not_allowed');
-};
-
-/** Reads a JSON body up to the limit, as `request.body`. Compressed bodies are refused: they hide their size. */
-function readJson(limit: number): Handler {
-  const parse = express.json({ limit, strict: false, inflate: false, type: 'application/json' });
-  return (request, response, next) => {
-    const isJson = request.is('application/json') === 'application/json';
-    if (!isJson) throw new Refusal('unsupported_media_type');
-    parse(request, response, next);
+function showMetrics({ metrics }: AppDeps): Handler {
+  return async (_request, response) => {
+    const { contentType, text } = await metrics();
+    // Not `send`, which would put the charset before the version of the format.
+    response.writeHead(200, { 'content-type': contentType }).end(text);
   };
 }
 
@@ -116,7 +145,9 @@ function answerError(log: Log): ErrorRequestHandler {
   // Express knows an error handler by its four parameters.
   return (error: unknown, request: Request, response: Response, next) => {
     const refusal = refusalOf(error);
-    if (refusal.reason === 'internal') log.error('request failed', { path: request.path, error: messageOf(error) });
+    if (refusal.reason === 'internal') {
+      log.error('request failed', { path: request.path, request: requestIdOf(response), error: messageOf(error) });
+    }
     if (response.headersSent) next(error);
     else sendRefusal(response, refusal, null);
   };

@@ -1,12 +1,8 @@
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir, totalmem } from 'node:os';
 import { isIP } from 'node:net';
+import { join } from 'node:path';
 import { z } from 'zod';
-
-const aDuration = 'a duration such as 500ms, 30s, 30m or 2h';
-
-const duration = z
-  .union([z.number().int(aDuration).min(0, aDuration), z.string().regex(/^\d+(ms|s|m|h)$/, aDuration)], aDuration)
-  .transform((value) => (typeof value === 'number' ? value : parseUnit(value, { ms: 1, s: 1e3, m: 6e4, h: 36e5 })));
+import { duration, parseUnit } from './duration.js';
 
 const aSize = 'a size such as 512kb or 4mb';
 
@@ -21,6 +17,11 @@ const whole = (min: number, max: number) => {
   return z.coerce.number(allowed).int(allowed).min(min, allowed).max(max, allowed);
 };
 
+const aShare = 'a number above 0, up to 1';
+const share = z.coerce.number(aShare).gt(0, aShare).max(1, aShare);
+
+const anAddress = 'an http or https address without a user name';
+
 const yesNo = z.union(
   [z.boolean(), z.stringbool({ truthy: ['true', '1', 'yes'], falsy: ['false', '0', 'no'] })],
   'true or false',
@@ -31,6 +32,16 @@ const list = z
   .transform((value) => (typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value))
   .readonly();
 
+const webUrl = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
+const gibibyte = 1024 ** 3;
+
+/** A browser with a few pages takes half a gibibyte. A container may have less memory than its machine. */
+function defaultMaxBrowsers(): number {
+  const granted = process.constrainedMemory();
+  const memory = granted > 0 ? Math.min(granted, totalmem()) : totalmem();
+  return Math.max(2, Math.floor(memory / gibibyte));
+}
+
 const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];
 
 /** Every option, once: its check, its default and its meaning. Flags, environment, file, help and README follow from it. */
@@ -39,12 +50,43 @@ export const options = z.strictObject({
     .string()
     .min(1)
     .default('127.0.0.1')
-    .describe('address to listen on; only loopback while authentication is off'),
+    .describe('address to listen on; only loopback while authentication is off, else with --allowed-hosts'),
   port: whole(0, 65535).default(32122).describe('port to listen on; 0 picks a free one'),
   auth: z
-    .enum(['none'])
+    .enum(['none', 'token', 'jwt'])
     .default('none')
-    .describe('who may connect. `none`: anyone on this machine; the user is `?userId=` or `local`'),
+    .describe(
+      'who may connect. `none`: anyone on this machine; the user is `?userId=` or `local`. `token`: users of /api/users. `jwt`: those of an OAuth issuer',
+    ),
+  adminToken: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, 'at least 16 characters without spaces')
+    .optional()
+    .meta({
+      secret: true,
+      description: "the operator's token, asked for by /api, /metrics and /inspector; set the variable, not the flag",
+    }),
+  jwtIssuer: webUrl.optional().describe('issuer of the access tokens, exactly as in their `iss`'),
+  jwtAudience: list
+    .optional()
+    .describe('audience of the access tokens, one of `aud`: what the issuer calls this server'),
+  jwtJwksUrl: webUrl
+    .optional()
+    .meta({ shown: "from the issuer's metadata", description: 'where the public keys of the issuer are' }),
+  publicUrl: webUrl
+    .refine((value) => URL.canParse(value) && new URL(value).pathname === '/', 'an address without a path')
+    .transform((value) => new URL(value).origin)
+    .optional()
+    .meta({ shown: 'as the request names it', description: 'how clients reach this server, if through a proxy' }),
+  dataDir: z.string().min(1).optional().meta({
+    shown: "`greenroom` in the user's data folder",
+    description: 'folder of users, tokens and browsers; one server at a time',
+  }),
+  allowBrowserAddresses: list
+    .default([])
+    .describe(
+      "addresses or names that users' browsers may have although they are link-local or a cloud's metadata service",
+    ),
   allowedHosts: list.default(loopbackNames).describe('Host names that requests may use; a foreign one gets 403'),
   allowedOrigins: list
     .default(loopbackNames)
@@ -74,13 +116,40 @@ export const options = z.strictObject({
     description:
       'what a session has of its own: a browser context, a process and profile, or (attach) the tabs of the attached browser. auto: a context until a tool needs a process',
   }),
+  prewarm: whole(0, 100)
+    .default(1)
+    .describe(
+      'sessions kept ready for the next client, each with a blank page (`--lease eager`, `--isolation auto` or `context`)',
+    ),
+  maxBrowsers: whole(1, 1000).prefault(defaultMaxBrowsers).meta({
+    shown: 'one for each GiB of memory, at least 2',
+    description: 'browser processes that are launched at once, the shared one included',
+  }),
+  browserQueue: whole(0, 1000).default(16).describe('sessions that may wait for a browser process; past it 429'),
   maxSessions: whole(1, 1e6).default(100).describe('sessions open at once; past it 429'),
   maxSessionsPerUser: whole(1, 1e6).default(20).describe('sessions one user may have open at once; past it 429'),
+  connectRate: whole(1, 1e9)
+    .default(6_000)
+    .describe('sessions that one user, and one address, may open in a minute; past it 429'),
+  requestRate: whole(1, 1e9).default(600_000).describe('messages that one user may send in a minute; past it 429'),
+  trustProxy: list
+    .default([])
+    .describe(
+      'proxies whose X-Forwarded-For is believed: addresses, networks, or `loopback`, `linklocal`, `uniquelocal`',
+    ),
+  onEarlyMessage: z
+    .enum(['reject', 'queue'])
+    .default('reject')
+    .describe('a message for a session that is not connected yet is refused as `not_ready`, or held until it is'),
+  queueLimit: whole(1, 256).default(32).describe('messages that one session may hold; past it 429'),
   setupTimeout: duration.prefault('30s').describe('how long a session may take to get ready'),
   initializeTimeout: duration
     .prefault('30s')
     .describe('how long a connected client may take to send its first message'),
   idleTimeout: duration.prefault('30m').describe('how long a session may go without a message'),
+  resumeGrace: duration
+    .prefault('60s')
+    .describe('how long a session whose stream was lost is kept for its client to come back (Streamable HTTP)'),
   drainTimeout: duration.prefault('10s').describe('how long open requests may take to finish when the server stops'),
   bodyLimit: size.prefault('4mb').describe('largest message a client may send'),
   tools: list.default(['extension', 'core']).describe('tool groups, or `all`; per connection with `/sse?tools=core`'),
@@ -91,6 +160,26 @@ export const options = z.strictObject({
   inspectStately: whole(0, 65535)
     .optional()
     .describe("port of 127.0.0.1 that speaks the protocol of Stately's inspector; its page is remote. Off without it"),
+  alertFailureRate: share
+    .default(0.2)
+    .describe('share of session creations that fail within the window, from which on the alarm is raised'),
+  alertWindow: duration
+    .refine((ms) => ms >= 1_000, 'a duration of at least 1s')
+    .prefault('60s')
+    .describe('how far back the alarm looks; it rings after a quarter of it, unless that is over by then'),
+  alertMinCreations: whole(1, 1e6)
+    .default(5)
+    .describe('with fewer creations than this in the window, the alarm is not raised'),
+  alertWebhook: z
+    .url({ protocol: /^https?$/, error: anAddress })
+    .refine((url) => new URL(url).username === '', anAddress)
+    .optional()
+    .meta({ secret: true, description: 'address that is told when the alarm rings and when it is over' }),
+  alertWebhookSecret: z
+    .string()
+    .regex(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, '`whsec_` and at least 24 bytes in base64')
+    .optional()
+    .meta({ secret: true, description: 'signs what the webhook is sent; set the variable, not the flag' }),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least important line that is written'),
   logFormat: z
     .enum(['pretty', 'json'])
@@ -102,7 +191,8 @@ export type Options = z.input<typeof options>;
 
 /** The checked configuration. Frozen, read once at start; durations in milliseconds, sizes in bytes. */
 export type Config = Readonly<
-  Omit<z.output<typeof options>, 'browser' | 'isolation'> & {
+  Omit<z.output<typeof options>, 'browser' | 'isolation' | 'dataDir'> & {
+    dataDir: string;
     browser: 'launch' | 'attach';
     isolation: 'auto' | 'context' | 'process' | 'profile';
   }
@@ -159,6 +249,7 @@ export function readConfig(sources: Sources): Config {
     }
   }
   rejectUnknownVariables(sources.environment);
+  merged['dataDir'] ??= dataFolder(sources.environment);
   return defineConfig(merged, origin);
 }
 
@@ -169,15 +260,27 @@ export function defineConfig(
 ): Config {
   const parsed = options.safeParse(values);
   if (!parsed.success) throw new ConfigError(describeIssue(parsed.error.issues[0], values, origin));
-  const { browser, isolation, ...rest } = parsed.data;
+  const { browser, isolation, dataDir = dataFolder({}), ...rest } = parsed.data;
   const attaching = browser === 'attach' || rest.browserUrl !== undefined;
   const config: Config = Object.freeze({
     ...rest,
+    dataDir,
     browser: attaching ? 'attach' : 'launch',
     isolation: isolation ?? (attaching ? 'profile' : 'auto'),
   });
   rejectContradictions(config, browser);
+  rejectOpenDoors(config, !('allowedHosts' in values));
   return config;
+}
+
+/** Where programs of this user keep their data, by the custom of the system. */
+function dataFolder(environment: Sources['environment'], platform: NodeJS.Platform = process.platform): string {
+  const home = homedir();
+  const roots: Partial<Record<NodeJS.Platform, string>> = {
+    darwin: join(home, 'Library', 'Application Support'),
+    win32: environment['LOCALAPPDATA'] ?? join(home, 'AppData', 'Local'),
+  };
+  return join(roots[platform] ?? (environment['XDG_DATA_HOME'] || join(home, '.local', 'share')), 'greenroom');
 }
 
 function rejectContradictions(config: Config, asked: string | undefined): void {
@@ -195,10 +298,25 @@ function rejectContradictions(config: Config, asked: string | undefined): void {
       `--isolation ${config.isolation} starts browsers and contradicts --browser attach: use context or profile.`,
     );
   }
-  if (!isLoopback(config.host)) {
+}
+
+function rejectOpenDoors(config: Config, hostsAreDefault: boolean): void {
+  const { host, auth } = config;
+  if (!isLoopback(host) && auth === 'none') {
     throw new ConfigError(
-      `--host ${config.host} is not loopback, and authentication is off: anyone could drive the browser. Use 127.0.0.1.`,
+      `--host ${host} is not loopback, and authentication is off: anyone could drive the browser. Use 127.0.0.1, or --auth.`,
     );
+  }
+  if (!isLoopback(host) && hostsAreDefault) {
+    throw new ConfigError(`--host ${host} needs --allowed-hosts: the names by which clients reach this server.`);
+  }
+  if (auth === 'token' && config.adminToken === undefined) {
+    throw new ConfigError(
+      '--auth token needs the token of the operator, who registers users: set GREENROOM_ADMIN_TOKEN.',
+    );
+  }
+  if (auth === 'jwt' && (config.jwtIssuer === undefined || config.jwtAudience === undefined)) {
+    throw new ConfigError('--auth jwt needs --jwt-issuer and --jwt-audience.');
   }
 }
 
@@ -220,12 +338,11 @@ function describeIssue(issue: z.core.$ZodIssue | undefined, values: object, orig
   const name = String(issue?.path[0] ?? '');
   if (issue?.code === 'unrecognized_keys')
     return `Unknown option "${issue.keys[0]}". Known options: ${optionNames.join(', ')}.`;
-  const value = JSON.stringify(Object.entries(values).find(([key]) => key === name)?.[1]);
+  const isSecret =
+    Object.entries(options.shape)
+      .find(([key]) => key === name)?.[1]
+      .meta()?.['secret'] === true;
+  const value = isSecret ? 'the value' : JSON.stringify(Object.entries(values).find(([key]) => key === name)?.[1]);
   const allowed = issue?.code === 'invalid_value' ? `one of ${issue.values.join(', ')}` : issue?.message;
   return `${origin[name] ?? flagOf(name)}: ${value} is not allowed. Allowed: ${allowed}.`;
-}
-
-function parseUnit(value: string, units: Record<string, number>): number {
-  const [, amount = '', unit = ''] = /^(\d+)([a-z]+)$/.exec(value) ?? [];
-  return Number(amount) * (units[unit] ?? 1);
 }

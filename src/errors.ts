@@ -21,15 +21,30 @@ export const catalogue = {
     status: 400,
     code: -32600,
     retryable: false,
-    when: 'a query parameter has a value that is not allowed',
-    message: 'A query parameter has a value that is not allowed.',
+    when: 'a query parameter, or a field of a management request, is not allowed',
+    message: 'A parameter has a value that is not allowed.',
   },
   missing_session: {
     status: 400,
     code: -32600,
     retryable: false,
     when: 'no session id in the request',
-    message: 'No session id. Open GET /sse and post to the address its endpoint event names.',
+    message:
+      'No session id. Open GET /sse and post to the address its endpoint event names, or send initialize to POST /mcp and its Mcp-Session-Id with every request.',
+  },
+  unknown_event: {
+    status: 400,
+    code: -32600,
+    retryable: false,
+    when: 'Last-Event-ID is of no stream that this session has, or has any more',
+    message: 'This Last-Event-ID is of no stream that this session has, or has any more. Send GET without it.',
+  },
+  unsupported_version: {
+    status: 400,
+    code: -32600,
+    retryable: false,
+    when: 'MCP-Protocol-Version names a revision that is not spoken',
+    message: 'This MCP-Protocol-Version is not spoken. Send the one that initialize was answered with.',
   },
   parse_error: {
     status: 400,
@@ -44,6 +59,20 @@ export const catalogue = {
     retryable: false,
     when: 'JSON, but not a JSON-RPC message',
     message: 'Not a JSON-RPC 2.0 message. Send one request, notification or response object.',
+  },
+  unauthorized: {
+    status: 401,
+    code: -32011,
+    retryable: false,
+    when: 'no token, or a wrong one, in the Authorization header; `WWW-Authenticate` says which is wanted',
+    message: 'A token is needed. Send Authorization: Bearer TOKEN.',
+  },
+  issuer_unreachable: {
+    status: 503,
+    code: -32011,
+    retryable: true,
+    when: 'the issuer of access tokens does not answer, so that none can be checked',
+    message: 'The issuer of access tokens cannot be reached, so that yours cannot be checked. Try again in a moment.',
   },
   forbidden_host: {
     status: 403,
@@ -64,21 +93,56 @@ export const catalogue = {
     code: -32600,
     retryable: false,
     when: 'no such route',
-    message: 'No such route. MCP clients open GET /sse; see GET /health for the state of the server.',
+    message: 'No such route. MCP clients open GET /sse or POST /mcp; see GET /health for the state of the server.',
+  },
+  forbidden_address: {
+    status: 403,
+    code: -32012,
+    retryable: false,
+    when: "a browser's address is link-local or a cloud's metadata service, and not in --allow-browser-addresses",
+    message: 'No browser may have this address. Start the server with --allow-browser-addresses to allow it.',
+  },
+  not_registered: {
+    status: 404,
+    code: -32600,
+    retryable: false,
+    when: 'no such user, or the user has no such token or browser',
+    message: 'Not registered. See GET /api/users for those who are.',
+  },
+  already_registered: {
+    status: 409,
+    code: -32600,
+    retryable: false,
+    when: 'the user id is taken, or the user has this browser already',
+    message: 'Registered already.',
+  },
+  too_many_records: {
+    status: 409,
+    code: -32600,
+    retryable: false,
+    when: 'as many users, or tokens or browsers of a user, as can be kept',
+    message: 'No more can be kept. Delete one first.',
+  },
+  storage_failed: {
+    status: 507,
+    code: -32014,
+    retryable: true,
+    when: 'users cannot be read or written; nothing was changed',
+    message: 'The change could not be written. Nothing was changed.',
   },
   unknown: {
     status: 404,
     code: -32001,
     retryable: false,
     when: "the session never existed, or is somebody else's",
-    message: 'Unknown session. Open a new one with GET /sse.',
+    message: 'Unknown session. Open a new one with GET /sse or POST /mcp.',
   },
   closed: {
     status: 404,
     code: -32001,
     retryable: false,
     when: 'the session existed and has ended; `data.closedBecause` says why, for ten minutes',
-    message: 'This session has ended. Open a new one with GET /sse.',
+    message: 'This session has ended. Open a new one with GET /sse or POST /mcp.',
   },
   not_ready: {
     status: 503,
@@ -91,8 +155,8 @@ export const catalogue = {
     status: 429,
     code: -32013,
     retryable: true,
-    when: 'too many requests of one session are in flight',
-    message: 'Too many requests of this session are in flight. Wait for an answer, then send again.',
+    when: 'too many messages of one session are in flight, or held until it is connected',
+    message: 'Too many messages of this session are waiting. Wait for an answer, then send again.',
   },
   too_many_sessions: {
     status: 429,
@@ -108,12 +172,41 @@ export const catalogue = {
     when: 'too many pages watch the inspector',
     message: 'Too many pages watch the inspector. Close one.',
   },
+  rate_limited: {
+    status: 429,
+    code: -32013,
+    retryable: true,
+    when: 'too many sessions opened or messages sent in a minute; `data.limit`; nothing was created or delivered',
+    message:
+      'Too many requests in a minute. Wait as long as Retry-After says, or raise the limit that data.limit names.',
+  },
+  browsers_busy: {
+    status: 429,
+    code: -32013,
+    retryable: true,
+    when: 'every browser process is taken, and --browser-queue sessions wait for one',
+    message: 'Every browser process is taken. Try again in a moment, or raise the limits that data.limit names.',
+  },
   method_not_allowed: {
     status: 405,
     code: -32600,
     retryable: false,
     when: 'the route exists, but not with this verb',
     message: 'This route does not take this verb. See the Allow header.',
+  },
+  not_acceptable: {
+    status: 406,
+    code: -32600,
+    retryable: false,
+    when: 'the Accept header lacks a type that the answer may have',
+    message: 'The Accept header lacks a type that the answer may have.',
+  },
+  gap: {
+    status: 410,
+    code: -32015,
+    retryable: false,
+    when: 'events after Last-Event-ID are no longer kept: they are lost, and none is skipped silently',
+    message: 'Events after this Last-Event-ID are no longer kept. Send GET without it to go on from now.',
   },
   too_large: {
     status: 413,
@@ -183,6 +276,8 @@ export interface RefusalData {
   readonly retryAfterMs?: number;
   readonly limit?: string;
   readonly detail?: string;
+  /** The `WWW-Authenticate` header of a 401. */
+  readonly challenge?: string;
 }
 
 /**
@@ -204,9 +299,10 @@ export class Refusal extends Error {
     return catalogue[this.reason].status;
   }
 
-  /** The JSON-RPC error object, for the answer to the request `id`. */
-  toJsonRpc<Id extends RequestId>(id: Id): JsonRpcErrorResponse<Id> {
-    const { detail: _, ...data } = this.data;
+  /** The JSON-RPC error object, for the answer to the request `id`; `requestId` names the HTTP request it came with. */
+  toJsonRpc<Id extends RequestId>(id: Id, requestId?: string): JsonRpcErrorResponse<Id> {
+    const { detail: _detail, challenge: _challenge, ...rest } = this.data;
+    const data = requestId === undefined ? rest : { ...rest, requestId };
     return {
       jsonrpc: '2.0',
       id,

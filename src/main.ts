@@ -36,12 +36,12 @@ function quitPressed(): Promise<void> {
   });
 }
 
-/** A server for one command, on a free port, with only warnings in its log. */
+/** A server for one command alone: on a free port of this machine, without users, nothing kept ready, only warnings in its log. */
 async function startServer(config: Config): Promise<Running> {
   const { prepareBrowser } = await import('./cli/installBrowser.js');
   await prepareBrowser(config, search, writeError);
   const log = createLog({ ...config, logLevel: 'warn' }, process.stderr.isTTY);
-  return serve({ ...config, port: 0 }, search, log);
+  return serve({ ...config, host: '127.0.0.1', port: 0, auth: 'none', prewarm: 0 }, search, log);
 }
 
 const commands: Commands = {

@@ -1,24 +1,31 @@
 import type { Application } from 'express';
 import { machines } from '../machines/index.js';
-import { createApp } from './app.js';
-import { openBrowserPool } from './browser/lease/pool.js';
-import type { BrowserPool } from './browser/lease/lease.js';
+import { createApp, type Health } from './app.js';
+import { probeBrowser } from './browser/process/attach.js';
+import { openBrowserPool, type BrowserPoolOptions } from './browser/lease/pool.js';
+import type { BrowserHealth, BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
+import { MemoryEventLog, type EventLog } from './cluster/eventLog.js';
 import { systemClock, type Clock } from './clock.js';
 import { ConfigError, defineConfig, type Config, type Options } from './config.js';
-import { Refusal } from './errors.js';
+import { messageOf, Refusal } from './errors.js';
 import { createInspector } from './inspector/inspector.js';
-import { silentLog, type Log } from './log.js';
 import { createStately, type Stately } from './inspector/stately.js';
-import { createMetrics } from './metrics.js';
+import { silentLog, type Log } from './log.js';
+import { startObservability, type Observability } from './observability.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
-import { createObserver, type Fold, type Observation } from './session/observer.js';
+import { tellAll, type Fold, type Observation } from './session/observer.js';
 import { provideSession } from './session/sessionActor.js';
 import type { Session, SessionParts } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
-import { logTransitions } from './session/transitionLog.js';
-import { authenticateNone } from './tenancy/auth.js';
+import { WarmSessions } from './session/warmSessions.js';
+import type { Authenticate } from './tenancy/auth.js';
+import { unauthorized } from './tenancy/bearer.js';
+import { RateLimits } from './tenancy/rateLimits.js';
+import { openTenancy } from './tenancy/tenancy.js';
+import type { Users } from './tenancy/users.js';
+import { createAdmission, trustedProxies, type Admit } from './transport/admission.js';
 import { compileCatalogue, UnknownGroupError, type Catalogue } from './tools/catalogue.js';
 import type { Tool } from './tools/defineTool.js';
 import { allTools } from './tools/index.js';
@@ -39,7 +46,12 @@ export interface OrchestratorOptions {
   readonly clock?: Clock;
   /** Where sessions are claimed. Default: this process alone. */
   readonly directory?: Directory;
-  /** Runs once for each session before it can be announced; a rejection closes the session. */
+  /** Where the streams of Streamable HTTP are written down, to be resumed. Default: the memory of this process. */
+  readonly eventLog?: EventLog;
+  /**
+   * Runs once for each session before it can be announced; a rejection closes the session. It knows the session's client,
+   * so that with it no session is set up before there is one: `prewarm` is 0.
+   */
   readonly onSession?: (session: Session, signal: AbortSignal) => Promise<void>;
   /** Sees every observation, after the log and the metrics. */
   readonly observe?: (observation: Observation) => void;
@@ -49,9 +61,10 @@ export interface Orchestrator {
   /** The routes, to mount on an express app of one's own. */
   readonly app: Application;
   readonly registry: SessionRegistry;
-  /** Opens the port. Rejects if it cannot. */
+  /** Opens the port, then begins to keep warm sessions. Rejects if it cannot. */
   listen(): Promise<{ readonly url: string; readonly port: number }>;
-  health(): object;
+  /** The document of `GET /health`. */
+  health(): Promise<Health>;
   /** Drains: the listener first, then the sessions, the browsers last; bounded. Idempotent. */
   close(): Promise<void>;
 }
@@ -64,44 +77,56 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const config = given.config ?? defineConfig(given.options);
   const { clock = systemClock, log = silentLog } = given;
   const startedAt = clock.now();
-  const metrics = createMetrics();
-  const selectTools = toolSelector(compileCatalogue(given.tools ?? allTools), config.tools);
-  const registry = new SessionRegistry(config);
-  const inspector = createInspector({ clock, factsOf: (id) => registry.peek(id)?.facts(), health: () => health() });
+  const tools = given.tools ?? allTools;
+  const selectTools = toolSelector(compileCatalogue(tools), config.tools);
+  const registry = new SessionRegistry(config, clock);
+  const factsOf = (id: string) => registry.peek(id)?.facts();
+  const inspector = createInspector({ clock, factsOf, health: () => health() });
   const stately = statelyOf(config);
-  const folds = [logTransitions(log), metrics.fold, inspector.fold, ...others(stately?.fold, given.observe)];
-  const inspect = createObserver(clock, folds);
+  const observability = startObservability({
+    config,
+    clock,
+    log,
+    tools: tools.map(({ name }) => name),
+    observe: tellAll(others(inspector.fold, stately?.fold, given.observe)),
+    sessions: () => registry.list().map(readSession),
+    warm: () => registry.warm().length,
+    browsers: async () => readBrowsers(pool.health(), await pool.memory()),
+  });
+  const { inspect, observe } = observability;
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
-  const pool = given.pool ?? (await openBrowserPool({ config, supervise, ...given.search }));
+  const tenancy = await openTenancy(config, clock);
+  const { users, resolveAddress: resolve } = tenancy;
+  const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...given.search }, users));
   const { directory = memoryDirectory, onSession } = given;
-  const parts = sessionParts({ config, registry, pool, clock, log, inspect, directory, onSession });
+  const parts = sessionParts({ config, registry, pool, users, clock, log, inspect, directory, onSession });
+  const warm = new WarmSessions({ registry, parts, clock, count: onSession ? 0 : warmCount(config) });
   let server: ListeningServer | undefined;
 
-  const health = () => ({
-    status: 'ok',
-    version: packageInfo.version,
-    sessions: countSessions(registry.list()),
-    browsers: pool.health(),
-    performance: metrics.performance(),
-    uptime: (clock.now() - startedAt) / 1000,
-  });
+  const health = () => describeHealth({ registry, pool, observability, uptimeMs: clock.now() - startedAt });
 
   const app = createApp({
     registry,
     parts,
-    authenticate: authenticateNone,
+    ...tenancy,
+    admit: admission(config, tenancy.authenticate),
     selectTools,
+    probeBrowser: (url) => probeBrowser({ url, resolve, signal: new AbortController().signal }),
     clock,
+    eventLog: given.eventLog ?? new MemoryEventLog(),
     log,
     allowedHosts: config.allowedHosts,
     allowedOrigins: config.allowedOrigins,
+    trustProxy: config.trustProxy,
     bodyLimit: config.bodyLimit,
     isReady: () => server === undefined || server.state() === 'listening',
     health,
     inspector: inspector.routes,
+    metrics: () => observability.metrics.expose(),
+    observe,
   });
 
-  const drain = { drainSessions: () => registry.drain(), closeBrowsers: () => pool.close() };
+  const drain = { drainSessions: () => warm.drain(), closeBrowsers: () => closeAll(pool, users) };
   return {
     app,
     registry,
@@ -109,11 +134,17 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     listen: async () => {
       if (server === undefined) await stately?.listen();
       server ??= startServer({ app, config, clock, inspect, ...drain });
-      return server.opened;
+      const address = await server.opened;
+      warm.start();
+      return address;
     },
     close: async () => {
       if (server) await server.drain();
-      else await drain.drainSessions().then(drain.closeBrowsers);
+      else {
+        await drain.drainSessions();
+        await drain.closeBrowsers();
+      }
+      await observability.close();
       await stately?.close();
     },
   };
@@ -133,6 +164,7 @@ interface PartsGiven {
   readonly config: Config;
   readonly registry: SessionRegistry;
   readonly pool: BrowserPool;
+  readonly users: Users;
   readonly clock: Clock;
   readonly log: Log;
   readonly inspect: SessionParts['inspect'];
@@ -141,16 +173,49 @@ interface PartsGiven {
 }
 
 function sessionParts(given: PartsGiven): SessionParts {
-  const { config, registry, pool, clock, log, inspect, directory, onSession } = given;
+  const { config, registry, pool, users, clock, log, inspect, directory, onSession } = given;
   const logic = provideSession({
     find: (id) => registry.get(id),
     pool,
     isolation: config.isolation,
-    delays: { ...config, resumeGrace: 0 },
+    delays: config,
     registerTools: (session, signal) => onSession?.(session, signal) ?? Promise.resolve(),
-    claim: ({ id, principal }, signal) => directory.claim({ sessionId: id, principal }, signal),
+    claim: async ({ id, principal }, signal) => {
+      // The token may have been revoked while the browser was opened.
+      if (!(await users.stillHolds(principal))) throw unauthorized({ wrong: true });
+      await directory.claim({ sessionId: id, principal }, signal);
+    },
   });
-  return { logic, serverInfo: packageInfo, workspace: config.workspace, lease: config.lease, clock, log, inspect };
+  const { workspace, lease, onEarlyMessage } = config;
+  const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
+  return { logic, serverInfo: packageInfo, workspace, lease, queueLimit, clock, log, inspect };
+}
+
+/** Only a session that begins in a context of the shared browser can be set up for anybody. */
+function warmCount({ lease, isolation, prewarm }: Config): number {
+  return lease === 'eager' && (isolation === 'auto' || isolation === 'context') ? prewarm : 0;
+}
+
+function admission(config: Config, authenticate: Authenticate): Admit {
+  try {
+    const isTrusted = trustedProxies(config.trustProxy);
+    return createAdmission({ authenticate, isTrusted, limits: new RateLimits(config) });
+  } catch (error) {
+    throw new ConfigError(`--trust-proxy: ${messageOf(error)}. Allowed: addresses and networks.`, { cause: error });
+  }
+}
+
+async function openPool(options: BrowserPoolOptions, users: Users): Promise<BrowserPool> {
+  try {
+    return await openBrowserPool(options);
+  } catch (error) {
+    await users.close();
+    throw error;
+  }
+}
+
+async function closeAll(pool: BrowserPool, users: Users): Promise<void> {
+  await Promise.all([pool.close(), users.close()]);
 }
 
 function toolSelector(catalogue: Catalogue, defaults: readonly string[]) {
@@ -166,6 +231,38 @@ function toolSelector(catalogue: Catalogue, defaults: readonly string[]) {
       if (error instanceof UnknownGroupError) throw new Refusal('invalid_parameter', { detail: error.message });
       throw error;
     }
+  };
+}
+
+const readSession = (session: Session) => ({
+  state: session.state,
+  transport: session.channel.kind,
+  inFlight: session.actor.getSnapshot().context.inFlight,
+});
+
+function readBrowsers(
+  { contexts, ready, connecting, lost, failed, queued }: BrowserHealth,
+  residentBytes: number | null,
+) {
+  return { byState: { ready, connecting, lost, failed }, contexts, queued, residentBytes };
+}
+
+interface HealthGiven {
+  readonly registry: SessionRegistry;
+  readonly pool: BrowserPool;
+  readonly observability: Observability;
+  readonly uptimeMs: number;
+}
+
+async function describeHealth({ registry, pool, observability, uptimeMs }: HealthGiven) {
+  return {
+    status: 'ok',
+    version: packageInfo.version,
+    sessions: { ...countSessions(registry.list()), warm: registry.warm().length },
+    browsers: { ...pool.health(), memoryBytes: await pool.memory() },
+    performance: observability.metrics.performance(),
+    alerts: observability.alerts(),
+    uptime: uptimeMs / 1000,
   };
 }
 

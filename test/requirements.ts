@@ -13,7 +13,7 @@ export const requirements: readonly Requirement[] = [
   { id: 'S2', text: 'A session is announced exactly once for each transport that is attached.' },
   {
     id: 'S3',
-    text: 'A message is delivered only in connected or active. Earlier it is refused as not_ready, later as closed; not_ready, closed and unknown are never mistaken for one another.',
+    text: 'A message is delivered only in connected or active. Earlier it is held within a bound or refused as not_ready, later as closed; not_ready, closed and unknown are never mistaken for one another.',
   },
   {
     id: 'S4',
@@ -33,6 +33,18 @@ export const requirements: readonly Requirement[] = [
   { id: 'S10', text: 'Queues, logs and buffers are bounded; at the bound there is an answer, not silence.' },
   { id: 'S12', text: 'If the directory cannot be reached, nothing new is announced.' },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
+  {
+    id: 'C-HTTP',
+    text: 'POST, GET and DELETE /mcp are Streamable HTTP of 2025-03-26 to 2025-11-25, with their status codes.',
+  },
+  {
+    id: 'C-RESUME',
+    text: 'A stream of /mcp that was lost goes on after Last-Event-ID: nothing is lost, repeated or out of order, and a gap is told.',
+  },
+  {
+    id: 'C-DETACH',
+    text: 'A session whose stream was lost is kept for --resume-grace, and goes on with the next request.',
+  },
   { id: 'C-ISOLATION', text: 'What one client negotiates, sets or asks is never seen by another.' },
   { id: 'C-HEALTH', text: '/health counts sessions, browsers, connections, requests and errors.' },
   { id: 'C-READY', text: '/ready is 503 while the server drains.' },
@@ -46,6 +58,42 @@ export const requirements: readonly Requirement[] = [
   { id: 'C-TIMEOUTS', text: 'Sessions that nobody uses are closed; one with a call in flight is not.' },
   { id: 'C-EXAMPLE', text: 'What README shows of finding and mending a bug is what happens.' },
   { id: 'C-PACKAGE', text: 'The package, installed into an empty folder, serves.' },
+  {
+    id: 'C-ADMISSION',
+    text: 'Who connects or asks too often, or finds everything taken, hears 429 and when to come back; nothing is created.',
+  },
+  {
+    id: 'C-BROWSERS',
+    text: 'There are never more browser processes than allowed; who waits for one hears its place in the queue, which is bounded.',
+  },
+  {
+    id: 'C-WARM',
+    text: 'Sessions wait for clients, ready and found by nobody; they are checked as they are handed over, and replaced.',
+  },
   { id: 'C-STORM', text: '1,500 sessions come and go, 64 at a time, without a failure and without a trace.' },
   { id: 'C-CONFIG', text: 'Flag, then environment, then file, then default; what is wrong is named in one line.' },
+  {
+    id: 'C-AUTH',
+    text: 'Every route asks who makes a request: nobody, a user with a token, or one of an OAuth issuer.',
+  },
+  {
+    id: 'C-USERS',
+    text: 'The operator registers users, their tokens and their browsers; removing one ends its sessions.',
+  },
+  {
+    id: 'C-STORE',
+    text: 'A change that was acknowledged is kept, also over kill -9; one that failed has changed nothing.',
+  },
+  { id: 'C-SECRETS', text: 'No secret is in a log, an error or a file.' },
+  {
+    id: 'C-ALARM',
+    text: 'When too many session creations fail within the window the alarm rings once, and clears once when they no longer do.',
+  },
+  { id: 'C-WEBHOOK', text: 'The webhook is signed, tried again within a bound, and holds up nothing.' },
+  { id: 'C-METRICS', text: '/metrics is Prometheus text by its conventions, with labels from closed sets only.' },
+  {
+    id: 'C-REQUEST-ID',
+    text: 'Every answer carries the id of its request, and so do refusals and log lines about it.',
+  },
+  { id: 'C-TRACE', text: 'Connects and tool calls are OpenTelemetry spans below the trace context of their caller.' },
 ];

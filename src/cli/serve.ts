@@ -24,7 +24,13 @@ export async function serve(config: Config, search: BrowserSearch, log: Log): Pr
   const orchestrator = await createOrchestrator({ config, log, search });
   try {
     const { url } = await orchestrator.listen();
-    log.info('ready', { sse: `${url}/sse`, health: `${url}/health`, browser: config.browser, lease: config.lease });
+    log.info('ready', {
+      mcp: `${url}/mcp`,
+      sse: `${url}/sse`,
+      health: `${url}/health`,
+      browser: config.browser,
+      lease: config.lease,
+    });
     return { url, close: () => orchestrator.close() };
   } catch (error) {
     await orchestrator.close();

@@ -2,6 +2,7 @@ import type { Router } from 'express';
 import type { Clock } from '../clock.js';
 import type { Fold } from '../session/observer.js';
 import { shortId } from '../log.js';
+import { concernsActor } from './actorObservation.js';
 import { Journal } from './journal.js';
 import { inspectorRoutes } from './routes.js';
 import type { FactsOf } from './sessionTrack.js';
@@ -12,7 +13,7 @@ export interface InspectorDeps {
   readonly clock: Clock;
   readonly factsOf: FactsOf;
   /** The document of `GET /health`. */
-  health(): object;
+  health(): Promise<object>;
 }
 
 export interface Inspector {
@@ -25,10 +26,11 @@ export interface Inspector {
 export function createInspector({ clock, factsOf, health }: InspectorDeps): Inspector {
   const journal = new Journal(clock, factsOf);
   const statistics = new Statistics(clock);
-  const overview = () => statistics.read(health());
+  const overview = async () => statistics.read(await health());
   const viewers = new Viewers({ journal, clock, overview });
   return {
     fold: (observation) => {
+      if (!concernsActor(observation)) return;
       journal.fold(observation);
       if (observation.machine === 'session') statistics.fold(observation, journal.track(shortId(observation.actor)));
     },

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import { shortId } from '../log.js';
-import type { Observation } from '../session/observer.js';
+import type { ActorObservation } from './actorObservation.js';
 import { placeOf } from './place.js';
 import { SessionTrack, type FactsOf } from './sessionTrack.js';
 import type { Actor, Detail, Row } from './wire.js';
@@ -39,7 +39,7 @@ export class Journal {
     this.#limits = { ...defaults, ...limits };
   }
 
-  readonly fold = (observation: Observation): void => {
+  readonly fold = (observation: ActorObservation): void => {
     if (observation.machine === 'session') this.#foldSession(observation);
     else if (observation.kind === 'transition' || observation.kind === 'step') this.#foldActor(observation);
   };
@@ -68,7 +68,7 @@ export class Journal {
     return this.#tracks.get(id);
   }
 
-  #foldSession(observation: Observation): void {
+  #foldSession(observation: ActorObservation): void {
     const id = shortId(observation.actor);
     const track = this.#tracks.get(id) ?? new SessionTrack(id, observation.actor, this.#factsOf);
     this.#tracks.set(id, track);
@@ -87,7 +87,7 @@ export class Journal {
     if (oldest !== undefined) this.#tracks.delete(oldest);
   }
 
-  #foldActor(observation: Observation & { kind: 'transition' | 'step' }): void {
+  #foldActor(observation: ActorObservation & { kind: 'transition' | 'step' }): void {
     const { machine, actor: id, at } = observation;
     const key = `${machine} ${id}`;
     const { leaves } = placeOf(observation.value);

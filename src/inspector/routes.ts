@@ -29,7 +29,7 @@ export interface InspectorRoutes {
   readonly viewers: Viewers;
   readonly journal: Journal;
   readonly clock: Clock;
-  overview(): Overview;
+  overview(): Promise<Overview>;
 }
 
 /** The routes below `/inspector`. Everything the page needs comes from here, and its policy allows nothing else. */
@@ -58,8 +58,8 @@ export function inspectorRoutes({ viewers, journal, clock, overview }: Inspector
     .all(refuseVerb);
   router
     .route('/sessions')
-    .get((_request, response) => {
-      response.json({ now: clock.now(), rows: journal.rowsSince(0).reverse(), overview: overview() });
+    .get(async (_request, response) => {
+      response.json({ now: clock.now(), rows: journal.rowsSince(0).reverse(), overview: await overview() });
     })
     .all(refuseVerb);
   router.route('/:file').get(sendFile).all(refuseVerb);

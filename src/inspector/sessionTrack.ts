@@ -1,5 +1,5 @@
 import type { SettledRequest } from '../../machines/events.js';
-import type { Observation } from '../session/observer.js';
+import type { ActorObservation } from './actorObservation.js';
 import { placeOf, type Place } from './place.js';
 import type { Detail, Ending, Entry, Row } from './wire.js';
 
@@ -46,7 +46,7 @@ export class SessionTrack {
   }
 
   /** `limit` entries are kept, the newest ones. */
-  fold(observation: Observation, now: number, limit: number): void {
+  fold(observation: ActorObservation, now: number, limit: number): void {
     switch (observation.kind) {
       case 'event':
         // XState's own events end work that the chart began: the change of state tells of it.

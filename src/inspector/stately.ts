@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { messageOf } from '../errors.js';
 import { shortId } from '../log.js';
-import type { Fold, Observation } from '../session/observer.js';
+import type { Fold } from '../session/observer.js';
+import { concernsActor, type ActorObservation } from './actorObservation.js';
 import { statelyPage } from './statelyPage.js';
 
 /** The version of `@statelyai/inspect` whose messages these are: its page takes no others. */
@@ -67,6 +68,7 @@ export function createStately({ port, definitions }: StatelyDeps): Stately {
   };
   return {
     fold: (observation) => {
+      if (!concernsActor(observation)) return;
       const messages = messagesOf(observation, known, definitions);
       if (sockets.clients.size > 0) tell(messages);
     },
@@ -101,7 +103,7 @@ function send(socket: WebSocket, messages: readonly object[]): void {
 
 /** What the protocol has for an observation; also keeps what a later receiver will need. */
 function messagesOf(
-  observation: Observation,
+  observation: ActorObservation,
   known: Map<string, Known>,
   definitions: ReadonlyMap<string, string>,
 ): object[] {

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import type { Observation } from '../session/observer.js';
+import type { ActorObservation } from './actorObservation.js';
 import type { SessionTrack } from './sessionTrack.js';
 import type { Ending, Overview, Sample } from './wire.js';
 
@@ -27,7 +27,7 @@ export class Statistics {
   }
 
   /** Called for sessions, after the journal has folded the observation into `track`. */
-  fold(observation: Observation, track: SessionTrack | undefined): void {
+  fold(observation: ActorObservation, track: SessionTrack | undefined): void {
     if (observation.kind !== 'transition') return;
     const { actor, from, to, at } = observation;
     this.#count(from, -1);

@@ -27,7 +27,7 @@ interface Viewer {
 export interface ViewersDeps {
   readonly journal: Journal;
   readonly clock: Clock;
-  overview(): Overview;
+  overview(): Promise<Overview>;
 }
 
 /**
@@ -41,6 +41,8 @@ export class Viewers {
   readonly #startedAt: number;
   #timer: unknown;
   #ticks = 0;
+  /** Made since the last tick, for all viewers. */
+  #overview: Overview | undefined;
 
   constructor(deps: ViewersDeps) {
     this.#deps = deps;
@@ -66,7 +68,8 @@ export class Viewers {
       'cache-control': 'no-cache, no-transform',
       'x-accel-buffering': 'no',
     });
-    this.#send(viewer, this.#frame(viewer, this.#deps.overview()));
+    this.#send(viewer, this.#frame(viewer, undefined));
+    this.#refresh();
     if (this.#viewers.size === 1) this.#arm();
   }
 
@@ -84,12 +87,20 @@ export class Viewers {
 
   #tick(): void {
     this.#ticks += 1;
-    const overview = this.#ticks % overviewTicks === 0 ? this.#deps.overview() : undefined;
+    if (this.#ticks % overviewTicks === 0) this.#refresh();
+    const overview = this.#overview;
+    this.#overview = undefined;
     for (const viewer of this.#viewers) {
       if (viewer.version === this.#deps.journal.version && overview === undefined) continue;
       if (viewer.response.writableLength === 0) this.#send(viewer, this.#frame(viewer, overview));
       else if (++viewer.lost > patience) viewer.response.destroy();
     }
+  }
+
+  /** It asks the pool and the stores, so it comes when it comes; one that cannot be had is left out. */
+  #refresh(): void {
+    const keep = (overview: Overview | undefined): void => void (this.#overview = overview);
+    this.#deps.overview().then(keep, () => keep(undefined));
   }
 
   #frame(viewer: Viewer, overview: Overview | undefined): Frame {

@@ -1,6 +1,7 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import type { z } from 'zod';
 import type { BrowserLease } from '../browser/lease/lease.js';
+import type { OnQueued } from '../browser/lease/queuedWork.js';
 import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import { untilAborted } from '../browser/protocol/abort.js';
 import type { Clock } from '../clock.js';
@@ -79,25 +80,28 @@ async function run(args: Record<string, unknown>, call: Call, around: CallEnviro
   const context: ToolContext = { session, signal, workspace, resources, progress: call.progress };
   const { tool } = call;
   if (tool.needs === 'nothing') return tool.handler(args, context);
-  const browser = await lease.browser(signal);
+  const onQueued = queueProgress(call);
+  const browser = await lease.browser(signal, onQueued);
   try {
-    const answer = await runInBrowser(tool, args, { ...context, browser });
+    const answer = await runInBrowser(tool, args, { ...context, browser }, onQueued);
     // What it saw may have been the browser's end: a page that is suddenly closed, a script without a result.
     if (signal.aborted || browser.isAlive) return answer;
   } catch (error) {
     if (signal.aborted || browser.isAlive) throw error;
   }
-  return runInBrowser(tool, args, { ...context, browser: await lease.browser(signal) });
+  const replacement = await lease.browser(signal, onQueued);
+  return runInBrowser(tool, args, { ...context, browser: replacement }, onQueued);
 }
 
 async function runInBrowser(
   tool: Exclude<Tool, { needs: 'nothing' }>,
   args: Record<string, unknown>,
   context: BrowserToolContext,
+  onQueued: OnQueued,
 ): Result {
   const { browser, signal } = context;
   if (tool.needs === 'extension' && browser.isolation === 'context') throw new ToolError(noExtension);
-  if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal);
+  if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal, onQueued);
   if (tool.needs !== 'page') return tool.handler(args, context);
   await browser.ensureFirstPage(signal);
   const { pageId, ...rest } = args;
@@ -109,6 +113,25 @@ async function runInBrowser(
     if (browser.mode === 'launch') await guardFiles(page, context.workspace);
     return work();
   });
+}
+
+const ordinals = new Intl.PluralRules('en', { type: 'ordinal' });
+const suffixes: Readonly<Record<Intl.LDMLPluralRule, string>> = {
+  zero: 'th',
+  one: 'st',
+  two: 'nd',
+  few: 'rd',
+  many: 'th',
+  other: 'th',
+};
+
+/** Tells the client how long the queue before it is. Progress has to grow: it stays below the tool's own first step. */
+function queueProgress({ progress }: Call): OnQueued {
+  let told = 0;
+  return (position) => {
+    told += 0.001;
+    progress(told, undefined, `${position}${suffixes[ordinals.select(position)]} in the queue for a browser process`);
+  };
 }
 
 function pageOf(browser: SessionBrowser, pageId: unknown) {

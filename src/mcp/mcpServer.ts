@@ -22,6 +22,8 @@ export interface McpHost {
   readonly serverInfo: { readonly name: string; readonly title: string; readonly version: string };
   /** Sends to the client. `relatedTo` is the request that the message belongs to. Never throws. */
   send(message: JSONRPCMessage, relatedTo?: RequestId): void;
+  /** Told instead of the answer of a request that was cancelled. */
+  unanswered(request: RequestId): void;
   /** Told once for each request that was received. */
   settled(request: SettledRequest): void;
 }
@@ -97,7 +99,9 @@ export class McpServer implements Serving {
     const answer = await this.#answer(request, controller.signal);
     const answered = !this.#closed && this.#inFlight.delete(request.id);
     if (answered && answer.message !== null) this.host.send(answer.message, request.id);
+    else if (answered) this.host.unanswered(request.id);
     this.host.settled({
+      id: request.id,
       method: request.method,
       tool: toolOf(request),
       outcome: controller.signal.aborted ? 'cancelled' : answer.outcome,

@@ -2,6 +2,7 @@ import type { ToolSet } from '../tools/catalogue.js';
 import type { ResourceLink } from '../tools/defineTool.js';
 import { callTool, type CallEnvironment } from './callTool.js';
 import { isObject, logLevels, rpcCodes, RpcError, type LogLevel, type RequestId } from './protocol.js';
+import { traceCall } from './toolTrace.js';
 
 /** What a method may do with the MCP server of the session that called it. */
 export interface Serving {
@@ -75,7 +76,10 @@ export const methods: Readonly<Record<string, Method>> = {
     if (!tool) throw invalidParams(`Unknown tool: ${name.slice(0, 100)}`);
     server.toolCalls += 1;
     const progress = progressOf(server, params, id);
-    return { ...(await callTool({ tool, args, cancelled: signal, progress }, server.host.environment)) };
+    const { environment } = server.host;
+    const traced = { tool: name, sessionId: environment.session.id, meta: params['_meta'] };
+    const run = () => callTool({ tool, args, cancelled: signal, progress }, environment);
+    return { ...(await traceCall(traced, run)) };
   },
 
   'resources/list': (server) => ({

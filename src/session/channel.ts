@@ -23,5 +23,12 @@ export interface Channel {
   /** Tells the client its session id. Called on entry to `connected`, and from nowhere else. */
   announce(sessionId: string): void;
   deliver(message: JSONRPCMessage, relatedTo?: RequestId): void;
+  /** A request will get no answer: the client cancelled it. For transports that hold something open for each answer. */
+  unanswered?(request: RequestId): void;
+  /**
+   * Ends the socket on which an answer is awaited; the client comes back for it after `retryMs`. For transports whose
+   * clients can.
+   */
+  suspend?(request: RequestId, retryMs: number): void;
   end(ending: Ending): void;
 }

@@ -1,11 +1,17 @@
 import { isMachineSnapshot, type InspectedMicrostepEvent, type InspectionEvent } from 'xstate';
+import type { SessionEvent, SettledRequest } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
+import type { Reason } from '../errors.js';
 
-/** One fact from the inspection stream. Logs, metrics and the inspector are folds over these and hold no other hook. */
+/**
+ * One fact of what happens. Logs, metrics, traces, the alarm and the inspector are folds over these and hold no other
+ * hook. Most come from XState's inspection; `creation` is derived from them, and a refusal is told by the door that
+ * answers with it, since no actor ever hears of it.
+ */
 export type Observation =
   | {
       readonly kind: 'transition';
-      /** Which chart: session, browser or server. */
+      /** Which chart: session, browser, server or alert. */
       readonly machine: string;
       readonly actor: string;
       readonly from: string;
@@ -35,6 +41,7 @@ export type Observation =
       readonly machine: string;
       readonly actor: string;
       readonly state: string;
+      readonly at: number;
       readonly event: { readonly type: string };
     }
   /** An event that the state neither handles nor names as a no-op (S9). */
@@ -44,9 +51,48 @@ export type Observation =
       readonly actor: string;
       readonly state: string;
       readonly cause: string;
+    }
+  /** A client that waited for its session got it, or never will. Once for each session that a client asked for. */
+  | {
+      readonly kind: 'creation';
+      readonly actor: string;
+      /** `abandoned`: the client left before it was told its session. */
+      readonly outcome: 'announced' | 'failed' | 'abandoned';
+      /** Why the session ended, as `ClosedBecause`; null if it was announced. */
+      readonly cause: string | null;
+      readonly at: number;
+      /** From the moment the client asked. */
+      readonly durationMs: number;
+    }
+  /** A request was answered with an entry of the catalogue. */
+  | {
+      readonly kind: 'refusal';
+      readonly reason: Reason;
+      readonly status: number;
+      readonly message: string;
+      readonly door: Door;
+      readonly requestId: string;
     };
 
+/** Where a request came in: the transport, or `http` for every other route. */
+export type Door = 'sse' | 'streamable-http' | 'websocket' | 'http';
+
 export type Fold = (observation: Observation) => void;
+
+/** Tells each fold, in their order. What a fold tells in its turn is told to all of them before the next one hears this. */
+export function tellAll(folds: readonly Fold[]): Fold {
+  return (observation) => {
+    for (const fold of folds) fold(observation);
+  };
+}
+
+/** How a request ended, if that is what was observed. */
+export function settledRequest(observation: Observation): SettledRequest | undefined {
+  if (observation.kind !== 'event' || observation.machine !== 'session') return undefined;
+  // Inspection does not keep the type of an event; a session's events are this closed union, and XState's own.
+  const event = observation.event as SessionEvent;
+  return event.type === 'request.settled' ? event.request : undefined;
+}
 
 interface Track {
   readonly machine: string;
@@ -55,19 +101,20 @@ interface Track {
 }
 
 /**
- * Turns XState's inspection events into observations. One for the process; actors are followed by their id from their
- * first snapshot to the last. Only actors whose ids `follows` accepts count: children are details of their parents.
+ * Turns XState's inspection events into observations. One for the process; actors are followed from their first snapshot
+ * to the last. Only root actors count: children are details of their parents.
  */
 export function createObserver(clock: Clock, folds: readonly Fold[]) {
   const tracks = new WeakMap<object, Track>();
-  const tell: Fold = (observation) => {
-    for (const fold of folds) fold(observation);
-  };
+  const tell = tellAll(folds);
   return (event: InspectionEvent): void => {
     if (event.actorRef.sessionId !== event.rootId) return;
     const actor = idOf(event.actorRef);
     const track = tracks.get(event.actorRef);
-    if (event.type === '@xstate.snapshot') {
+    if (track && event.type === '@xstate.microstep' && isUnexpected(event)) {
+      tell({ kind: 'unexpected', machine: track.machine, actor, state: track.state, cause: event.event.type });
+    } else if (event.type === '@xstate.snapshot' || event.type === '@xstate.microstep') {
+      // A state that is left in the step that enters it is seen in the microstep only.
       const snapshot = event.snapshot;
       if (!isMachineSnapshot(snapshot)) return;
       const value: unknown = snapshot.value;
@@ -77,7 +124,8 @@ export function createObserver(clock: Clock, folds: readonly Fold[]) {
       const machine = snapshot.machine.id;
       const context: unknown = snapshot.context;
       if (from === to) {
-        tell({ kind: 'step', machine, actor, cause: event.event.type, at, value, context });
+        if (event.type === '@xstate.snapshot')
+          tell({ kind: 'step', machine, actor, cause: event.event.type, at, value, context });
         return;
       }
       tracks.set(event.actorRef, { machine, state: to, since: at });
@@ -97,9 +145,7 @@ export function createObserver(clock: Clock, folds: readonly Fold[]) {
         context,
       });
     } else if (track && event.type === '@xstate.event') {
-      tell({ kind: 'event', machine: track.machine, actor, state: track.state, event: event.event });
-    } else if (track && event.type === '@xstate.microstep' && isUnexpected(event)) {
-      tell({ kind: 'unexpected', machine: track.machine, actor, state: track.state, cause: event.event.type });
+      tell({ kind: 'event', machine: track.machine, actor, state: track.state, at: clock.now(), event: event.event });
     }
   };
 }

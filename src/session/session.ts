@@ -1,9 +1,9 @@
-import { createActor, type ActorRefFrom, type InspectionEvent } from 'xstate';
-import type { ClosedBecause, Failure } from '../../machines/events.js';
+import { createActor, type ActorRefFrom, type InspectionEvent, type SnapshotFrom } from 'xstate';
+import type { ClosedBecause, Failure, SessionClient } from '../../machines/events.js';
 import type { sessionMachine } from '../../machines/index.js';
 import type { BrowserLease } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
-import { isReason, Refusal } from '../errors.js';
+import { catalogue, isReason, Refusal } from '../errors.js';
 import { shortId, type Log } from '../log.js';
 import { McpServer, type McpHost } from '../mcp/mcpServer.js';
 import { kindOf, type JSONRPCMessage } from '../mcp/protocol.js';
@@ -12,6 +12,7 @@ import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Channel, Ending } from './channel.js';
+import { HeldMessages } from './heldMessages.js';
 import { topLevel } from './observer.js';
 import { SessionHost } from './sessionHost.js';
 
@@ -28,59 +29,62 @@ export interface SessionParts {
   readonly serverInfo: McpHost['serverInfo'];
   readonly workspace: readonly string[];
   readonly lease: 'eager' | 'lazy';
+  /** Messages that a session holds until it is connected; with 0 they are refused as `not_ready`. */
+  readonly queueLimit: number;
   readonly clock: Clock;
   readonly log: Log;
   /** The one inspection stream (see observer.ts). */
   inspect(event: InspectionEvent): void;
 }
 
+/** Whom a session is opened for, with which tools, and through what. */
 export interface SessionRequest {
-  readonly id: string;
   readonly principal: Principal;
   readonly toolSet: ToolSet;
-  /** Absent for a warm session, which waits in `tools-registered` for one. */
+  /** The user's own browser, where the session uses that one. */
+  readonly browserUrl?: string;
   readonly channel: Channel;
 }
 
 /**
  * One client session: the actor that decides, and the handles that it owns. The registry opens and forgets it; the chart
  * alone says what may happen when. Everything it owned is released when `ended` resolves (S5).
+ *
+ * A warm session is one that nobody has asked for yet: it waits in `tools-registered` until it is handed over.
  */
 export class Session {
   readonly id: string;
-  readonly principal: Principal;
-  readonly createdAt: Date;
   readonly lease: 'eager' | 'lazy';
   readonly actor: ActorRefFrom<SessionLogic>;
-  readonly channel: Channel;
   readonly server: McpServer;
   readonly resources = new ResourceStore();
   /** Resolves, never rejects, on entry to `closed`. */
   readonly closed: Promise<void>;
   /** Resolves, never rejects, once the session is closed and what it owned is released. */
   readonly ended: Promise<void>;
+  readonly #clock: Clock;
+  #createdAt: Date;
+  #request: SessionRequest | null;
   #inbox: JSONRPCMessage[] = [];
+  /** Made at the first early message: most sessions have none. */
+  #held: HeldMessages | undefined;
   #browserLease: BrowserLease | undefined;
   #release: Promise<void> = Promise.resolve();
 
-  constructor(parts: SessionParts, request: SessionRequest) {
-    this.id = request.id;
-    this.principal = request.principal;
-    this.channel = request.channel;
+  /** Without a request it is a warm session. */
+  constructor(parts: SessionParts, id: string, request: SessionRequest | null) {
+    this.id = id;
     this.lease = parts.lease;
-    this.createdAt = new Date(parts.clock.now());
-    this.server = new McpServer(new SessionHost(this, parts, request.toolSet));
+    this.#clock = parts.clock;
+    this.#request = request;
+    this.#createdAt = new Date(parts.clock.now());
+    this.server = new McpServer(new SessionHost(this, parts));
+    const client = request === null ? nobody : clientOf(request);
     this.actor = createActor(parts.logic, {
-      id: this.id,
+      id,
       clock: parts.clock,
       inspect: parts.inspect,
-      input: {
-        id: this.id,
-        issuer: this.principal.issuer,
-        user: this.principal.user,
-        lease: parts.lease,
-        resumable: request.channel.resumable,
-      },
+      input: { id, ...client, lease: parts.lease, queueLimit: parts.queueLimit },
     });
     this.closed = new Promise<void>((resolve) => {
       this.actor.subscribe({
@@ -97,8 +101,40 @@ export class Session {
     });
   }
 
+  /** Nobody's yet: no caller may find it. */
+  get isWarm(): boolean {
+    return this.#request === null;
+  }
+
+  get principal(): Principal {
+    return this.#asked.principal;
+  }
+
   get user(): string {
     return this.principal.user;
+  }
+
+  /** The user's own browser, where the session uses that one. */
+  get browserUrl(): string | undefined {
+    return this.#request?.browserUrl;
+  }
+
+  get toolSet(): ToolSet {
+    return this.#asked.toolSet;
+  }
+
+  get channel(): Channel {
+    return this.#asked.channel;
+  }
+
+  /** When its client came. */
+  get createdAt(): Date {
+    return this.#createdAt;
+  }
+
+  get #asked(): SessionRequest {
+    if (this.#request === null) throw new Error(`Nobody has asked for session ${shortId(this.id)} yet.`);
+    return this.#request;
   }
 
   /** The top-level state: one of the five. */
@@ -123,24 +159,51 @@ export class Session {
     };
   }
 
-  /** Starts the actor and attaches the channel. Called once, after the session is in the directory. */
+  /** Starts the actor and attaches the channel, if there is one. Called once, after the session is in the directory. */
   start(): void {
     this.actor.start();
-    this.actor.send({ type: 'transport.attached' });
+    if (this.#request !== null) this.actor.send({ type: 'transport.attached' });
+  }
+
+  /** Gives a warm session that waits to whoever asks for one. Called once, by the registry. */
+  handOver(request: SessionRequest): void {
+    this.#request = request;
+    this.#createdAt = new Date(this.#clock.now());
+    this.actor.send({ type: 'transport.attached', client: clientOf(request) });
   }
 
   /**
-   * Hands one message over, in the order of arrival (S4). Throws `not_ready`, `closed`, `draining`, `queue_full` or, for an
-   * id that is in flight already, `invalid_message`; then nothing has happened (S3).
+   * Takes one message, in the order of arrival (S4): delivers it, holds it until the session is connected, or refuses it.
+   * What is decided at once is decided before this returns. Resolves when the message is delivered. Rejects with
+   * `not_ready`, `closed`, `draining`, `queue_full`, `invalid_message` (its id is in flight already), or with the
+   * cause for which a session that held it was never connected; then it was not delivered (S3).
    */
-  receive(message: JSONRPCMessage): void {
+  async receive(message: JSONRPCMessage): Promise<void> {
     const snapshot = this.actor.getSnapshot();
     const kind = kindOf(message);
     if (snapshot.status !== 'active') throw closedRefusal(snapshot.context.closedBecause);
-    if (snapshot.hasTag('early')) throw new Refusal('not_ready', { state: this.state, retryAfterMs });
+    const isEarly = snapshot.hasTag('early');
+    if (isEarly) this.#admitEarly(message, snapshot.can({ type: 'message.received', kind }));
     if (kind === 'request') this.#admit(message, snapshot.hasTag('draining'), snapshot.context.inFlight);
-    this.#inbox.push(message);
+    const held = isEarly ? (this.#held ??= new HeldMessages()).hold(message) : this.#inbox.push(message);
     this.actor.send({ type: 'message.received', kind });
+    await held;
+  }
+
+  /** How many may be held, the chart knows; how large, the messages. */
+  #admitEarly(message: JSONRPCMessage, mayHold: boolean): void {
+    const { queueLimit } = this.actor.getSnapshot().context;
+    if (queueLimit === 0) throw new Refusal('not_ready', { state: this.state, retryAfterMs });
+    if (mayHold && (this.#held ??= new HeldMessages()).hasRoomFor(message)) return;
+    throw new Refusal('queue_full', { retryAfterMs, limit: `--queue-limit ${queueLimit}` });
+  }
+
+  /** Throws `closed` or `not_ready` if nothing can be said to it now. */
+  checkOpen(): SnapshotFrom<SessionLogic> {
+    const snapshot = this.actor.getSnapshot();
+    if (snapshot.status !== 'active') throw closedRefusal(snapshot.context.closedBecause);
+    if (snapshot.hasTag('early')) throw new Refusal('not_ready', { state: this.state, retryAfterMs });
+    return snapshot;
   }
 
   #admit(message: JSONRPCMessage, draining: boolean, inFlight: number): void {
@@ -148,8 +211,9 @@ export class Session {
     if (inFlight >= maxInFlight) {
       throw new Refusal('queue_full', { retryAfterMs, limit: `${maxInFlight} requests in flight` });
     }
-    if ('id' in message && message.id !== undefined && this.server.isInFlight(message.id)) {
-      throw new Refusal('invalid_message', { detail: `A request with the id ${message.id} is still in flight.` });
+    const id = 'id' in message ? message.id : undefined;
+    if (id !== undefined && (this.server.isInFlight(id) || this.#held?.hasRequest(id) === true)) {
+      throw new Refusal('invalid_message', { detail: `A request with the id ${id} is still in flight.` });
     }
   }
 
@@ -168,6 +232,8 @@ export class Session {
 
   /** The chart's `deliver`. */
   deliver(): void {
+    this.#held?.deliver((message) => this.server.receive(message));
+    this.#held = undefined;
     const messages = this.#inbox;
     this.#inbox = [];
     for (const message of messages) this.server.receive(message);
@@ -178,7 +244,8 @@ export class Session {
     const ending = endingOf(because, failure);
     if (because === 'server-draining') this.server.log('notice', 'The server is shutting down.');
     this.server.close(ending.refusal);
-    this.channel.end(ending);
+    this.#held?.refuse(ending.refusal);
+    this.#request?.channel.end(ending);
   }
 
   /** The chart's `browserLease`: from here on the session owns the lease. */
@@ -191,6 +258,12 @@ export class Session {
   }
 }
 
+const nobody: SessionClient = { issuer: null, user: null, resumable: false };
+
+function clientOf({ principal: { issuer, user }, channel: { resumable } }: SessionRequest): SessionClient {
+  return { issuer, user, resumable };
+}
+
 export function closedRefusal(closedBecause: ClosedBecause | null): Refusal {
   return new Refusal('closed', closedBecause === null ? {} : { closedBecause });
 }
@@ -199,7 +272,9 @@ export function closedRefusal(closedBecause: ClosedBecause | null): Refusal {
 function endingOf(closedBecause: ClosedBecause, failure: Failure | null): Ending {
   if (failure !== null) {
     const reason = isReason(failure.reason) ? failure.reason : 'setup_failed';
-    return { closedBecause, refusal: new Refusal(reason, { detail: failure.message }) };
+    const isBusy = catalogue[reason].status === 429;
+    const refusal = new Refusal(reason, { detail: failure.message, ...(isBusy && { retryAfterMs }) });
+    return { closedBecause, refusal };
   }
   if (closedBecause === 'setup-timeout') return { closedBecause, refusal: new Refusal('setup_timeout') };
   if (closedBecause === 'server-draining') return { closedBecause, refusal: new Refusal('draining', { retryAfterMs }) };

@@ -1,7 +1,7 @@
 import { fromCallback, fromPromise } from 'xstate';
 import { sessionMachine } from '../../machines/index.js';
 import type { BrowserLeaseEvent, Failure } from '../../machines/events.js';
-import type { BrowserPool } from '../browser/lease/lease.js';
+import type { BrowserLease, BrowserPool, LeaseRequest } from '../browser/lease/lease.js';
 import { failureOf } from '../errors.js';
 import { ownerKey } from '../tenancy/principal.js';
 import type { Session, SessionLogic } from './session.js';
@@ -32,6 +32,11 @@ export interface SessionImplementation {
   claim(session: Session, signal: AbortSignal): Promise<void>;
 }
 
+/** Where a session works: in the user's own browser and profile, or as the server is configured. */
+function placeOf(endpoint: string | undefined, isolation: LeaseRequest['isolation']) {
+  return endpoint === undefined ? { isolation } : ({ isolation: 'profile', endpoint } as const);
+}
+
 /** The session chart with its implementations: made once, shared by every session actor of the process. */
 export function provideSession(implementation: SessionImplementation): SessionLogic {
   const { find, pool, isolation, delays } = implementation;
@@ -39,10 +44,15 @@ export function provideSession(implementation: SessionImplementation): SessionLo
     actors: {
       browserLease: fromCallback<BrowserLeaseEvent, LeaseInput>(({ input, sendBack, receive }) => {
         const session = find(input.id);
+        const released = new AbortController();
         let acquiring = 0;
         const failed = (failure: Failure): void => sendBack({ type: 'browser.failed', failure });
         const lease = pool.lease(
-          { sessionId: session.id, owner: ownerKey(session.principal), isolation },
+          {
+            sessionId: session.id,
+            owner: session.isWarm ? '' : ownerKey(session.principal),
+            ...placeOf(session.browserUrl, isolation),
+          },
           {
             lost: () => sendBack({ type: 'browser.lost' }),
             // While one is being leased, that is what is waited for: not the browser alone, but the session's place in it.
@@ -53,8 +63,7 @@ export function provideSession(implementation: SessionImplementation): SessionLo
         session.holdLease(lease);
         const acquire = (): void => {
           acquiring += 1;
-          lease
-            .browser()
+          readyBrowser(session, lease, released.signal)
             .finally(() => (acquiring -= 1))
             .then(
               () => sendBack({ type: 'browser.leased' }),
@@ -63,10 +72,16 @@ export function provideSession(implementation: SessionImplementation): SessionLo
         };
         if (input.lease === 'eager') acquire();
         receive(acquire);
-        return () => session.releaseLease();
+        return () => {
+          released.abort(new Error('The session has ended.'));
+          session.releaseLease();
+        };
       }),
       registerTools: fromPromise<void, { id: string }>(({ input, signal }) =>
         implementation.registerTools(find(input.id), signal),
+      ),
+      checkBrowser: fromPromise<void, { id: string }>(
+        ({ input, signal }) => find(input.id).browserLease?.check(signal) ?? Promise.resolve(),
       ),
       claim: fromPromise<void, { id: string }>(({ input, signal }) => implementation.claim(find(input.id), signal)),
     },
@@ -83,4 +98,10 @@ export function provideSession(implementation: SessionImplementation): SessionLo
       drainTimeout: delays.drainTimeout,
     },
   });
+}
+
+/** In a warm session the first page is open too: it is what the first tool would wait for. */
+async function readyBrowser(session: Session, lease: BrowserLease, signal: AbortSignal): Promise<void> {
+  const browser = await lease.browser();
+  if (session.isWarm) await browser.ensureFirstPage(signal);
 }

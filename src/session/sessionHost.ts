@@ -13,14 +13,16 @@ import type { Session, SessionParts } from './session.js';
 
 /** A session as its MCP server sees it. Two references and no closures: there is one for each open session. */
 export class SessionHost implements McpHost, CallEnvironment {
-  readonly toolSet: ToolSet;
   readonly #session: Session;
   readonly #parts: SessionParts;
 
-  constructor(session: Session, parts: SessionParts, toolSet: ToolSet) {
+  constructor(session: Session, parts: SessionParts) {
     this.#session = session;
     this.#parts = parts;
-    this.toolSet = toolSet;
+  }
+
+  get toolSet(): ToolSet {
+    return this.#session.toolSet;
   }
 
   get environment(): CallEnvironment {
@@ -59,6 +61,10 @@ export class SessionHost implements McpHost, CallEnvironment {
 
   send(message: JSONRPCMessage, relatedTo?: RequestId): void {
     this.#session.channel.deliver(message, relatedTo);
+  }
+
+  unanswered(request: RequestId): void {
+    this.#session.channel.unanswered?.(request);
   }
 
   settled(request: SettledRequest): void {

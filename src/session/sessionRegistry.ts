@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { ClosedBecause } from '../../machines/events.js';
+import { systemClock, type Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
 import { shortId } from '../log.js';
 import { ownerKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
-import type { ToolSet } from '../tools/catalogue.js';
-import type { Channel } from './channel.js';
-import { closedRefusal, Session, type SessionParts } from './session.js';
+import { closedRefusal, Session, type SessionParts, type SessionRequest } from './session.js';
 
 /** How long, and of how many sessions, it is known that they existed. */
 const rememberedMs = 600_000;
@@ -29,31 +28,46 @@ interface Epitaph {
  */
 export class SessionRegistry {
   readonly #sessions = new Map<string, Session>();
-  readonly #closed = new LRUCache<string, Epitaph>({ max: rememberedSessions, ttl: rememberedMs });
+  /** Those of them that wait for a client. */
+  readonly #warm = new Set<Session>();
+  readonly #closed: LRUCache<string, Epitaph>;
   readonly #limits: SessionLimits;
   /** Sessions that are not closed, by owner: counted as they come and go, so that admission costs the same at any size. */
   readonly #openByOwner = new Map<string, number>();
   #open = 0;
   #draining = false;
 
-  constructor(limits: SessionLimits) {
+  constructor(limits: SessionLimits, clock: Pick<Clock, 'now'> = systemClock) {
     this.#limits = limits;
+    const options = { max: rememberedSessions, ttl: rememberedMs, ttlResolution: 0, perf: clock };
+    this.#closed = new LRUCache(options);
   }
 
   /**
-   * Opens a session and starts it; its channel is announced when the chart says so. Throws `too_many_sessions` or
-   * `draining`, and then nothing was created.
+   * Opens a session, or hands a warm one over; its channel is announced when the chart says so. Throws
+   * `too_many_sessions` or `draining`, and then nothing was created.
    */
-  open(parts: SessionParts, request: { principal: Principal; toolSet: ToolSet; channel: Channel }): Session {
+  open(parts: SessionParts, request: SessionRequest): Session {
     if (this.#draining) throw new Refusal('draining', { retryAfterMs });
     this.#admit(request.principal);
-    const session = new Session(parts, { ...request, id: randomBytes(16).toString('base64url') });
-    this.#sessions.set(session.id, session);
+    const session = this.#handOver(request) ?? this.#create(parts, request);
     this.#count(request.principal, 1);
     void session.closed.then(() => this.#count(request.principal, -1));
-    void session.ended.then(() => this.#forget(session));
-    session.start();
     return session;
+  }
+
+  /** Opens a session that nobody has asked for yet. Nobody can find it, and it counts for no limit. */
+  openWarm(parts: SessionParts): Session {
+    return this.#create(parts, null);
+  }
+
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
+  /** The warm sessions that can be handed over. */
+  warm(): Session[] {
+    return [...this.#warm].filter(({ actor }) => actor.getSnapshot().matches({ 'tools-registered': 'waiting' }));
   }
 
   /** For the chart's implementations, whose sessions are here by construction. */
@@ -70,16 +84,24 @@ export class SessionRegistry {
 
   /** The session of a request. Throws `unknown` (never existed, or not the caller's: one answer for both) or `closed`. */
   find(id: string, caller: Caller): Session {
-    const session = this.#sessions.get(id);
+    const known = this.#sessions.get(id);
+    const session = known?.isWarm === true ? undefined : known;
     if (session && owns(caller, session.principal)) return session;
     const epitaph = session ? undefined : this.#closed.get(id);
     if (epitaph && owns(caller, epitaph.principal)) throw closedRefusal(epitaph.closedBecause);
     throw new Refusal('unknown');
   }
 
-  /** Sessions that are not closed, oldest first. */
+  /** Sessions that clients opened and that are not closed, oldest first. */
   list(): Session[] {
-    return [...this.#sessions.values()].filter((session) => session.state !== 'closed');
+    return [...this.#sessions.values()].filter((session) => !session.isWarm && session.state !== 'closed');
+  }
+
+  /** Closes every session that `isMeant`, in the operator's name. Resolves when all that they owned is released. */
+  async closeEach(isMeant: (session: Session) => boolean): Promise<void> {
+    const sessions = this.list().filter(isMeant);
+    for (const session of sessions) session.close('operator-closed');
+    await Promise.all(sessions.map((session) => session.ended));
   }
 
   /** Ends every session, each in its own way, and refuses new ones. Resolves when all are released. */
@@ -88,6 +110,26 @@ export class SessionRegistry {
     const sessions = [...this.#sessions.values()];
     for (const session of sessions) session.actor.send({ type: 'session.drain' });
     await Promise.all(sessions.map((session) => session.ended));
+  }
+
+  #create(parts: SessionParts, request: SessionRequest | null): Session {
+    const session = new Session(parts, randomBytes(16).toString('base64url'), request);
+    this.#sessions.set(session.id, session);
+    if (request === null) this.#warm.add(session);
+    void session.ended.then(() => this.#forget(session));
+    session.start();
+    return session;
+  }
+
+  /** The client's session is as young as the client. */
+  #handOver(request: SessionRequest): Session | undefined {
+    const [session] = request.browserUrl === undefined ? this.warm() : [];
+    if (session === undefined) return undefined;
+    this.#warm.delete(session);
+    this.#sessions.delete(session.id);
+    this.#sessions.set(session.id, session);
+    session.handOver(request);
+    return session;
   }
 
   #admit(principal: Principal): void {
@@ -111,6 +153,8 @@ export class SessionRegistry {
   #forget(session: Session): void {
     const { closedBecause } = session.actor.getSnapshot().context;
     this.#sessions.delete(session.id);
+    this.#warm.delete(session);
+    if (session.isWarm) return;
     this.#closed.set(session.id, { principal: session.principal, closedBecause });
   }
 }

@@ -1,27 +1,53 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Clock } from '../clock.js';
+import type { Config } from '../config.js';
 import { Refusal } from '../errors.js';
-import type { Caller, Principal } from './principal.js';
+import { bearerOf, unauthorized } from './bearer.js';
+import { authenticateJwt } from './jwt.js';
+import { isUserId, localIssuer, userIdRule, type Caller, type Principal } from './principal.js';
+import type { Users } from './users.js';
 
 /** What a request or an upgrade shows of who makes it. */
 export interface Credentials {
   readonly headers: IncomingHttpHeaders;
+  /** Without the query. */
+  readonly path: string;
   readonly query: URLSearchParams;
 }
 
 /** Finds out who makes a request. Rejects with a {@link Refusal}; never lets a request through by mistake. */
 export type Authenticate = (credentials: Credentials) => Promise<Caller>;
 
-const userName = /^[\w.@+-]{1,128}$/;
+export type AuthConfig = Pick<Config, 'auth' | 'jwtIssuer' | 'jwtAudience' | 'jwtJwksUrl' | 'publicUrl'>;
+
+/** The way of `--auth`. */
+export function authenticatorOf(config: AuthConfig, users: Users, clock: Clock): Authenticate {
+  const { auth, jwtIssuer, jwtAudience, jwtJwksUrl, publicUrl } = config;
+  if (auth === 'none') return authenticateNone;
+  if (auth === 'token') return authenticateToken(users);
+  if (jwtIssuer === undefined || jwtAudience === undefined) throw new Error('The configuration is not checked.');
+  return authenticateJwt({ issuer: jwtIssuer, audience: jwtAudience, jwksUrl: jwtJwksUrl, publicUrl, clock });
+}
 
 /** `--auth none`: whoever reaches the loopback address may name the user; a request that names none speaks for any. */
-export const authenticateNone: Authenticate = async ({ query }) => {
+const authenticateNone: Authenticate = async ({ query }) => {
   const user = query.get('userId');
   if (user === null) return 'anyone';
-  if (userName.test(user)) return { issuer: 'local', user };
-  throw new Refusal('invalid_parameter', { detail: '"userId" has 1 to 128 letters, digits or . _ @ + -' });
+  if (isUserId(user)) return { issuer: localIssuer, user };
+  throw new Refusal('invalid_parameter', { detail: `"userId" has ${userIdRule}.` });
 };
+
+/** `--auth token`: a token of /api/users, in the Authorization header alone. */
+function authenticateToken(users: Users): Authenticate {
+  return async ({ headers, query }) => {
+    const token = bearerOf(headers);
+    const principal = token === undefined ? undefined : await users.principalOf(token);
+    if (principal === undefined) throw unauthorized({ wrong: token !== undefined, query });
+    return principal;
+  };
+}
 
 /** Whom a session is opened for. */
 export function principalOf(caller: Caller): Principal {
-  return caller === 'anyone' ? { issuer: 'local', user: 'local' } : caller;
+  return caller === 'anyone' ? { issuer: localIssuer, user: 'local' } : caller;
 }

@@ -2,6 +2,8 @@
 export interface Principal {
   readonly issuer: string;
   readonly user: string;
+  /** The id of the token that was shown, if it is one of ours: when it is revoked, the sessions that it opened end. */
+  readonly credentialId?: string;
 }
 
 /** Who makes a request. `anyone`: authentication is off and the request names no user. */
@@ -13,3 +15,12 @@ export function owns(caller: Caller, owner: Principal): boolean {
 
 /** Issuer and subject as one key of a map. */
 export const ownerKey = ({ issuer, user }: Principal): string => `${issuer} ${user}`;
+
+/** What this server calls its own users, as opposed to those of an outside issuer. */
+export const localIssuer = 'local';
+
+/** What a user id is made of, in words. */
+export const userIdRule = '1 to 128 letters, digits or . _ @ + - (and not . or .. alone)';
+
+/** Whether an id may be given to a user. It is part of paths and log lines: nothing that means something there. */
+export const isUserId = (id: string): boolean => /^[\w.@+-]{1,128}$/.test(id) && id !== '.' && id !== '..';

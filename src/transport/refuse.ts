@@ -1,14 +1,22 @@
 import type { ServerResponse } from 'node:http';
 import type { Refusal, RequestId } from '../errors.js';
+import { refusedEvent, requestIdOf } from './requestId.js';
 
-/** Answers a request with a refusal: status, `Retry-After` where it helps, and the JSON-RPC error. */
+/**
+ * Answers a request with a refusal: status, `Retry-After` or `WWW-Authenticate` where it helps, and the JSON-RPC error. The one place that
+ * does, and so the one where refusals are observed: the response emits the refusal for whoever opened the request.
+ */
 export function sendRefusal(response: ServerResponse, refusal: Refusal, id: RequestId): void {
-  const { retryAfterMs } = refusal.data;
-  const body = JSON.stringify(refusal.toJsonRpc(id));
+  const { retryAfterMs, challenge } = refusal.data;
+  // `unknown` has one body, whether a session never was or is somebody else's: there, the header alone has the id.
+  const requestId = refusal.reason === 'unknown' ? undefined : requestIdOf(response);
+  const body = JSON.stringify(refusal.toJsonRpc(id, requestId));
   if (retryAfterMs !== undefined) response.setHeader('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
+  if (challenge !== undefined) response.setHeader('www-authenticate', challenge);
   response.writeHead(refusal.status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
   });
   response.end(body);
+  response.emit(refusedEvent, refusal);
 }

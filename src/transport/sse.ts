@@ -1,21 +1,14 @@
 import type { ServerResponse } from 'node:http';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
-import type { Clock } from '../clock.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
 import { sendRefusal } from './refuse.js';
+import { SseWriter, type SseWriterOptions } from './sseWriter.js';
 import type { SessionTransport } from './transport.js';
 
-export interface SseOptions {
+export interface SseOptions extends SseWriterOptions {
   /** The path that the client posts to; the session id is appended as `?sessionId=`. */
   readonly messagePath: string;
-  readonly clock: Clock;
-  /** Time between comments that keep proxies from closing a silent stream. */
-  readonly keepAliveMs?: number;
-  /** Bytes that may wait for a slow client before it is given up (S10). */
-  readonly maxPendingBytes?: number;
-  /** Time that a client has to read what is left when its session ends; then its socket is destroyed (S5). */
-  readonly farewellMs?: number;
 }
 
 /**
@@ -24,7 +17,7 @@ export interface SseOptions {
  */
 export class SseTransport implements SessionTransport {
   readonly kind = 'sse';
-  /** A legacy stream has no event ids: its end is the end of the session. */
+  /** A legacy stream has no event ids: its end is the end of the session. A client that comes again gets a new one. */
   readonly resumable = false;
   sessionId?: string;
   onclose?: () => void;
@@ -34,17 +27,18 @@ export class SseTransport implements SessionTransport {
   closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
 
   readonly #response: ServerResponse;
-  readonly #options: Required<SseOptions>;
-  #state: 'silent' | 'announced' | 'closed' = 'silent';
-  #keepAlive: unknown;
+  readonly #messagePath: string;
+  readonly #stream: SseWriter;
 
-  constructor(response: ServerResponse, options: SseOptions) {
+  constructor(response: ServerResponse, { messagePath, ...options }: SseOptions) {
     this.#response = response;
-    this.#options = { keepAliveMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, farewellMs: 5_000, ...options };
-    response.on('close', this.#closed);
-    // An answer that waits for an earlier one on its connection (pipelining) never hears of its end.
-    response.req.socket.on('close', this.#closed);
-    response.on('error', (error) => this.onerror?.(error));
+    this.#messagePath = messagePath;
+    this.#stream = new SseWriter(response, options);
+    this.#stream.onerror = (error) => this.onerror?.(error);
+    this.#stream.onclose = (because) => {
+      if (because === 'slow-client') this.closedBecause = because;
+      this.onclose?.();
+    };
   }
 
   /** Part of the SDK's contract. The stream is open as soon as the request is there; nothing is announced. */
@@ -53,75 +47,29 @@ export class SseTransport implements SessionTransport {
   }
 
   announce(sessionId: string): void {
-    if (this.#state !== 'silent') return;
-    this.#state = 'announced';
+    if (this.#stream.state !== 'silent') return;
     this.sessionId = sessionId;
-    this.#response.writeHead(200, {
-      'content-type': 'text/event-stream',
-      'cache-control': 'no-cache, no-transform',
-      connection: 'keep-alive',
-      'x-accel-buffering': 'no',
-    });
-    this.#write(`event: endpoint\ndata: ${this.#options.messagePath}?sessionId=${sessionId}\n\n`);
-    this.#armKeepAlive();
+    this.#stream.open();
+    this.#stream.write({ event: 'endpoint', data: `${this.#messagePath}?sessionId=${sessionId}` });
   }
 
   deliver(message: JSONRPCMessage): void {
-    if (this.#state === 'announced') this.#write(`event: message\ndata: ${JSON.stringify(message)}\n\n`);
+    this.#stream.write({ event: 'message', data: JSON.stringify(message) });
   }
 
   send(message: JSONRPCMessage): Promise<void> {
-    if (this.#state !== 'announced') return Promise.reject(new Error(`The stream is ${this.#state}.`));
+    if (this.#stream.state !== 'open') return Promise.reject(new Error(`The stream is ${this.#stream.state}.`));
     this.deliver(message);
     return Promise.resolve();
   }
 
   end({ refusal }: Ending): void {
-    if (this.#state === 'silent' && !this.#response.headersSent) sendRefusal(this.#response, refusal, null);
+    if (this.#stream.state === 'silent' && !this.#response.headersSent) sendRefusal(this.#response, refusal, null);
     void this.close();
   }
 
   close(): Promise<void> {
-    if (this.#state === 'announced') this.#finish();
-    this.#closed();
+    this.#stream.end();
     return Promise.resolve();
   }
-
-  #write(text: string): void {
-    if (this.#response.writableLength > this.#options.maxPendingBytes) {
-      this.closedBecause = 'slow-client';
-      this.onerror?.(new Error(`The client does not read: ${this.#response.writableLength} bytes are waiting.`));
-      this.#response.destroy();
-      this.#closed();
-      return;
-    }
-    this.#response.write(text);
-  }
-
-  /** Ends the stream. A client that does not read would hold socket and bytes for ever: it is cut off after a while. */
-  #finish(): void {
-    const response = this.#response;
-    const { clock, farewellMs } = this.#options;
-    response.end();
-    if (response.writableFinished || response.destroyed) return;
-    const farewell = clock.setTimeout(() => response.destroy(), farewellMs);
-    const said = (): void => clock.clearTimeout(farewell);
-    response.once('finish', said).once('close', said);
-  }
-
-  #armKeepAlive(): void {
-    const { clock, keepAliveMs } = this.#options;
-    this.#keepAlive = clock.setTimeout(() => {
-      this.#write(': keep-alive\n\n');
-      if (this.#state === 'announced') this.#armKeepAlive();
-    }, keepAliveMs);
-  }
-
-  readonly #closed = (): void => {
-    if (this.#state === 'closed') return;
-    this.#state = 'closed';
-    this.#response.req.socket.off('close', this.#closed);
-    this.#options.clock.clearTimeout(this.#keepAlive);
-    this.onclose?.();
-  };
 }

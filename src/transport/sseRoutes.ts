@@ -1,35 +1,34 @@
 import type { Request, Response } from 'express';
 import { Refusal } from '../errors.js';
 import { idOf, parseMessage } from '../mcp/protocol.js';
-import { principalOf } from '../tenancy/auth.js';
 import { sendRefusal } from './refuse.js';
 import { SseTransport } from './sse.js';
-import { credentialsOf, type TransportDeps } from './transport.js';
+import { askedOf, credentialsOf, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
-export function openStream({ registry, parts, authenticate, selectTools, clock }: TransportDeps) {
+export function openStream(deps: TransportDeps) {
+  const { registry, parts, clock } = deps;
   return async (request: Request, response: Response): Promise<void> => {
-    const credentials = credentialsOf(request);
-    const principal = principalOf(await authenticate(credentials));
-    const toolSet = selectTools(credentials.query.get('tools'));
+    const asked = await askedOf(deps, request);
     const channel = new SseTransport(response, { messagePath: `${request.baseUrl}/message`, clock });
-    const session = registry.open(parts, { principal, toolSet, channel });
+    const session = registry.open(parts, { ...asked, channel });
     channel.onclose = () => session.detach(channel.closedBecause);
-    channel.onmessage = (message) => session.receive(message);
     if (response.destroyed) session.detach('client-closed');
   };
 }
 
-/** `POST /message?sessionId=`: hands one message to a session; 202, and the answer comes on the stream. */
-export function postMessage({ registry, authenticate }: TransportDeps) {
+/** `POST /message?sessionId=`: hands one message to a session; 202 once it is delivered, and the answer comes on the stream. */
+export function postMessage({ registry, admit }: TransportDeps) {
   return async (request: Request, response: Response): Promise<void> => {
     const id = idOf(request.body);
     try {
-      const credentials = credentialsOf(request);
-      const sessionId = credentials.query.get('sessionId') ?? '';
+      const caller = await admit(request, 'message');
+      const sessionId = credentialsOf(request).query.get('sessionId') ?? '';
       if (sessionId === '') throw new Refusal('missing_session');
-      const session = registry.find(sessionId, await authenticate(credentials));
-      session.receive(parseMessage(request.body));
+      const session = registry.find(sessionId, caller);
+      // A session's messages come in at the door at which it was opened.
+      if (!(session.channel instanceof SseTransport)) throw new Refusal('unknown');
+      await session.receive(parseMessage(request.body));
       response.writeHead(202).end('Accepted');
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

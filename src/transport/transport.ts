@@ -2,9 +2,11 @@ import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../clock.js';
 import type { Channel } from '../session/channel.js';
-import type { SessionParts } from '../session/session.js';
+import type { SessionParts, SessionRequest } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
-import type { Authenticate, Credentials } from '../tenancy/auth.js';
+import { principalOf, type Credentials } from '../tenancy/auth.js';
+import type { ChooseBrowser } from '../tenancy/ownBrowser.js';
+import type { Admit } from './admission.js';
 import type { ToolSet } from '../tools/catalogue.js';
 
 /**
@@ -21,14 +23,32 @@ export interface SessionTransport extends Transport, Channel {}
 export interface TransportDeps {
   readonly registry: SessionRegistry;
   readonly parts: SessionParts;
-  readonly authenticate: Authenticate;
+  /** Asked before anything else of a request that opens a session or talks to one. */
+  readonly admit: Admit;
   /** The tools of `?tools=`, or the server's default without it. Throws a Refusal on an unknown group. */
   selectTools(groups: string | null): ToolSet;
+  /** The browser of `?browser=`, or the user's own without it; undefined is the server's. Throws a Refusal. */
+  chooseBrowser: ChooseBrowser;
   readonly clock: Clock;
+}
+
+/**
+ * Everything that a new session is opened with but its channel: for whom, with which tools, in whose browser. The one way
+ * in, for every transport. Throws a Refusal, and then nothing was opened.
+ */
+export async function askedOf(
+  { admit, selectTools, chooseBrowser }: TransportDeps,
+  request: IncomingMessage,
+): Promise<Omit<SessionRequest, 'channel'>> {
+  const principal = principalOf(await admit(request, 'connection'));
+  const { query } = credentialsOf(request);
+  const toolSet = selectTools(query.get('tools'));
+  const browserUrl = await chooseBrowser(principal, query.get('browser'));
+  return { principal, toolSet, ...(browserUrl !== undefined && { browserUrl }) };
 }
 
 /** Who asks, of a request or an upgrade. No URL is parsed: a request target may be anything, and this must not fail. */
 export function credentialsOf({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): Credentials {
-  const start = url.indexOf('?');
-  return { headers, query: new URLSearchParams(start === -1 ? '' : url.slice(start + 1)) };
+  const start = url.includes('?') ? url.indexOf('?') : url.length;
+  return { headers, path: url.slice(0, start), query: new URLSearchParams(url.slice(start + 1)) };
 }

@@ -19,6 +19,7 @@ test.each([
   ['/message', 'POST'],
   ['/health', 'GET'],
   ['/ready', 'GET'],
+  ['/metrics', 'GET'],
   ['/api/sessions', 'GET'],
   ['/api/sessions/x', 'DELETE'],
 ])('%s takes %s only and says so', async (route, verb) => {
@@ -120,8 +121,8 @@ test('[C-HEALTH] /health counts sessions by state and user, requests and failed 
   expect(json).toEqual({
     status: 'ok',
     version: expect.stringMatching(/^\d+\.\d+\.\d+/),
-    sessions: { total: 2, active: 1, byState: { active: 1, connected: 1 }, byUser: { anna: 1, bert: 1 } },
-    browsers: { total: 2, ready: 2, connecting: 0, lost: 0, failed: 0, contexts: 2 },
+    sessions: { total: 2, active: 1, byState: { active: 1, connected: 1 }, byUser: { anna: 1, bert: 1 }, warm: 0 },
+    browsers: { total: 2, ready: 2, connecting: 0, lost: 0, failed: 0, contexts: 2, queued: 0, memoryBytes: null },
     performance: {
       totalConnections: 2,
       totalRequests: 3,
@@ -129,6 +130,7 @@ test('[C-HEALTH] /health counts sessions by state and user, requests and failed 
       errorRate: '20.00%',
       avgConnectMs: expect.any(Number),
     },
+    alerts: { creationFailureRate: 'ok' },
     uptime: expect.any(Number),
   });
   await Promise.all([client.close(), idle.hangUp()]);

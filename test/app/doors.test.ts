@@ -90,7 +90,7 @@ test('an Origin that is allowed by its full name is let in, another of the same 
 
 test('the doors are in front of every route, also of those that do not exist', async () => {
   const headers = { host: 'rebind.example' };
-  const routes = ['/sse', '/message', '/health', '/ready', '/api/sessions', '/nothing'];
+  const routes = ['/sse', '/message', '/mcp', '/health', '/ready', '/api/sessions', '/nothing'];
   for (const route of routes) {
     for (const method of ['GET', 'POST', 'DELETE', 'OPTIONS']) {
       expect((await send(`${served.url}${route}`, { method, headers })).status).toBe(403);

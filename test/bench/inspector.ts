@@ -4,9 +4,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import puppeteer, { type Page } from 'puppeteer-core';
 import { findExecutable } from '../../src/browser/process/executable.js';
 import { systemClock } from '../../src/clock.js';
+import { concernsActor, type ActorObservation } from '../../src/inspector/actorObservation.js';
 import { Journal } from '../../src/inspector/journal.js';
 import { createOrchestrator, type Orchestrator } from '../../src/orchestrator.js';
-import type { Observation } from '../../src/session/observer.js';
 import type { Session } from '../../src/session/session.js';
 import { FakePool } from '../support/fakePool.js';
 
@@ -21,14 +21,14 @@ const limits = { longTaskMs: 200, serverCost: 0.05, heapGrowth: 1.5 };
 const seconds = Number(argv[argv.indexOf('--seconds') + 1]) || 60;
 const say = (line: string): void => void stdout.write(`${line}\n`);
 
-const seen: Observation[] = [];
+const seen: ActorObservation[] = [];
 let watching = false;
 const orchestrator = await createOrchestrator({
   pool: new FakePool(),
   tools: [],
   options: { port: 0, maxSessions: sessionCount, maxSessionsPerUser: sessionCount, initializeTimeout: '2h' },
   observe: (observation) => {
-    if (watching) seen.push(observation);
+    if (watching && concernsActor(observation)) seen.push(observation);
   },
 });
 const { url } = await orchestrator.listen();

@@ -1,58 +1,11 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { attachBrowser } from '../../src/browser/process/attach.js';
-import { findExecutable } from '../../src/browser/process/executable.js';
 import { createLedger } from '../../src/browser/lease/ledger.js';
 import { Refusal } from '../../src/errors.js';
 import { withFirstPage, listener, openTestPool, request, until, type TestPool } from './support/testPool.js';
-
-/** A Chrome as a user would start it for debugging, on a port that it picks. */
-interface UserChrome {
-  readonly process: ChildProcess;
-  readonly url: string;
-  end(): Promise<void>;
-}
-
-async function startUserChrome(port = 0): Promise<UserChrome> {
-  const folder = await mkdtemp(join(tmpdir(), 'user-chrome-'));
-  const flags = ['--headless=new', '--no-sandbox', '--disable-background-networking', '--disable-component-update'];
-  const more = ['--disable-sync', '--disable-quic', '--no-first-run', `--user-data-dir=${folder}`];
-  const child = spawn(
-    '/usr/bin/env',
-    [`TMPDIR=${folder}`, await findExecutable(), ...flags, ...more, `--remote-debugging-port=${port}`, 'about:blank'],
-    { stdio: 'ignore', detached: true },
-  );
-  const url = (): Promise<string> => debuggingUrl(folder, port);
-  await until(async () => (await url()) !== '');
-  return {
-    process: child,
-    url: await url(),
-    end: async () => {
-      const ended = once(child, 'exit');
-      if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
-        process.kill(-child.pid, 'SIGKILL');
-        await ended;
-      }
-      await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
-    },
-  };
-}
-
-/** Chrome writes the port that it picked itself into its profile; one that was asked for answers or not. */
-async function debuggingUrl(folder: string, port: number): Promise<string> {
-  if (port === 0) {
-    const [picked = ''] = (await readFile(join(folder, 'DevToolsActivePort'), 'utf8').catch(() => '')).split('\n');
-    return picked === '' ? '' : `http://127.0.0.1:${picked}`;
-  }
-  const asked = `http://127.0.0.1:${port}`;
-  const answer = await fetch(`${asked}/json/version`).catch(() => undefined);
-  return answer?.ok === true ? asked : '';
-}
+import { startUserChrome, type UserChrome } from './support/userChrome.js';
 
 describe('a pool that attaches to a running browser', () => {
   let chrome: UserChrome;
@@ -120,6 +73,49 @@ describe('a pool that attaches to a running browser', () => {
     const lease = test.pool.lease(request('profile'), listener());
     expect((await withFirstPage(lease)).pages()).toHaveLength(1);
     await lease.release();
+  });
+});
+
+describe("a user's own browser, in a pool that launches others", () => {
+  let chrome: UserChrome;
+  let test: TestPool;
+
+  beforeAll(async () => {
+    chrome = await startUserChrome();
+    test = await openTestPool();
+  });
+
+  afterAll(async () => {
+    expect(await test.close()).toEqual([]);
+    for (const { opened, closed } of Object.values(test.pool.ledger)) expect(closed).toBe(opened);
+    await chrome.end();
+  });
+
+  const own = (sessionId: string) => ({ ...request('profile', sessionId), endpoint: chrome.url });
+
+  it('[S5] is attached to once for all sessions that use it, and let go after the last', async () => {
+    const [one, two] = [test.pool.lease(own('one'), listener()), test.pool.lease(own('two'), listener())];
+    const [first, second] = [await one.browser(), await two.browser()];
+    expect(first).toMatchObject({ mode: 'attach', isolation: 'profile' });
+    expect(first.browser).toBe(second.browser);
+    expect(test.pool.health()).toMatchObject({ total: 1, ready: 1 });
+    await one.release();
+    expect(second.isAlive).toBe(true);
+    await two.release();
+    expect(test.pool.health()).toMatchObject({ total: 0 });
+    expect(test.pool.ledger.connections).toEqual({ opened: 1, closed: 1 });
+    const again = test.pool.lease(own('three'), listener());
+    expect((await again.browser()).isAlive).toBe(true);
+    await again.release();
+    expect(chrome.process.exitCode).toBeNull();
+  });
+
+  it('[S5] that opens after its session has ended is let go at once', async () => {
+    const lease = test.pool.lease(own('early'), listener());
+    const opening = lease.browser().catch((error: unknown) => error);
+    await lease.release();
+    expect(await opening).toBeInstanceOf(Error);
+    expect(test.pool.health()).toMatchObject({ total: 0 });
   });
 });
 

@@ -25,7 +25,7 @@ async function session(test: TestPool, id: number, random: () => number): Promis
     if (killIt) await kill(browser);
   };
   const working = work().catch((error: unknown) => {
-    expect(messageOf(error)).toMatch(/released|ended|closed|lost|detached|failed|names no process|crashed/i);
+    expect(messageOf(error)).toMatch(/released|let go|ended|closed|lost|detached|failed|names no process|crashed/i);
   });
   if (!leaveEarly) await working;
   await lease.release();

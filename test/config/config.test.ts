@@ -1,3 +1,5 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import {
   ConfigError,
   defineConfig,
@@ -98,7 +100,14 @@ test.each([
   ['bodyLimit', '4gb', '--body-limit: "4gb" is not allowed. Allowed: a size such as 512kb or 4mb.'],
   ['bodyLimit', '', '--body-limit: "" is not allowed. Allowed: a size such as 512kb or 4mb.'],
   ['lease', 'soon', '--lease: "soon" is not allowed. Allowed: one of eager, lazy.'],
-  ['auth', 'jwt', '--auth: "jwt" is not allowed. Allowed: one of none.'],
+  ['auth', 'basic', '--auth: "basic" is not allowed. Allowed: one of none, token, jwt.'],
+  ['dataDir', '', '--data-dir: "" is not allowed.'],
+  ['jwtIssuer', 'example.com', '--jwt-issuer: "example.com" is not allowed. Allowed: an address such as'],
+  [
+    'publicUrl',
+    'https://example.com/mcp',
+    '--public-url: "https://example.com/mcp" is not allowed. Allowed: an address',
+  ],
   ['headless', 'maybe', '--headless: "maybe" is not allowed. Allowed: true or false.'],
   [
     'browserUrl',
@@ -134,6 +143,42 @@ test.each([
   expect(complaint(() => defineConfig(values))).toContain(expected);
 });
 
+test.each([
+  [{ host: '0.0.0.0', auth: 'token', adminToken: 'x'.repeat(16) }, '--host 0.0.0.0 needs --allowed-hosts'],
+  [{ auth: 'token' }, 'set GREENROOM_ADMIN_TOKEN'],
+  [{ auth: 'jwt', jwtIssuer: 'https://issuer.example' }, '--auth jwt needs --jwt-issuer and --jwt-audience'],
+  [{ auth: 'jwt', jwtAudience: 'a' }, '--auth jwt needs --jwt-issuer and --jwt-audience'],
+])('[C-CONFIG][C-AUTH] %j is not enough to start with', (values, expected) => {
+  expect(complaint(() => defineConfig(values))).toContain(expected);
+});
+
+test('[C-CONFIG][C-AUTH] with authentication on, any address may be listened on under the names that are given', () => {
+  const config = defineConfig({
+    host: '0.0.0.0',
+    auth: 'token',
+    adminToken: 'x'.repeat(16),
+    allowedHosts: 'mcp.example.com',
+    publicUrl: 'https://mcp.example.com/',
+  });
+  expect(config).toMatchObject({ host: '0.0.0.0', publicUrl: 'https://mcp.example.com' });
+});
+
+test.each(['short', 'with spaces in between', `${'x'.repeat(20)}\n`])(
+  "[C-CONFIG][C-SECRETS] the operator's token %j is refused without being repeated",
+  (value) => {
+    const line = complaint(() => read({ environment: { GREENROOM_ADMIN_TOKEN: value } }));
+    expect(line).toBe(
+      'GREENROOM_ADMIN_TOKEN: the value is not allowed. Allowed: at least 16 characters without spaces.',
+    );
+  },
+);
+
+test('[C-CONFIG] users are kept where the programs of this user keep their data', () => {
+  expect(read({ environment: { XDG_DATA_HOME: '/data' } }).dataDir).toBe('/data/greenroom');
+  expect(read({ environment: { XDG_DATA_HOME: '' } }).dataDir).toBe(join(homedir(), '.local/share/greenroom'));
+  expect(read({ environment: { XDG_DATA_HOME: '/data', GREENROOM_DATA_DIR: '/own' } }).dataDir).toBe('/own');
+});
+
 test('[C-CONFIG] --browser-url implies to attach, and the profile of the attached browser', () => {
   const config = defineConfig({ browserUrl: 'ws://127.0.0.1:9222/devtools/browser/x' });
   expect(config).toMatchObject({ browser: 'attach', isolation: 'profile' });
@@ -167,3 +212,27 @@ test('every option has a flag, a variable and words that explain it', () => {
   expect(variableOf('maxSessionsPerUser')).toBe('GREENROOM_MAX_SESSIONS_PER_USER');
   for (const schema of Object.values(options.shape)) expect(schema.description).toMatch(/\w+ \w+/);
 });
+
+test.each([
+  ['alertFailureRate', '0', 'above 0, up to 1'],
+  ['alertFailureRate', '1.5', 'above 0, up to 1'],
+  ['alertFailureRate', 'often', 'above 0, up to 1'],
+  ['alertWindow', '999ms', 'at least 1s'],
+  ['alertMinCreations', '0', 'a whole number from 1'],
+  ['alertWebhook', 'ftp://example.com/', 'http or https'],
+  ['alertWebhook', 'https://me:secret@example.com/', 'without a user name'],
+])('[C-CONFIG][C-ALARM] --%s %s is refused in one line', (name, value, allowed) => {
+  const line = complaint(() => read({ flags: { [name]: value } }));
+  expect(line).toContain(flagOf(name));
+  expect(line).toContain(allowed);
+  expect(line).not.toContain('me:secret');
+});
+
+test.each(['hunter2', 'whsec_c2hvcnQ=', 'whsec_not base64, but long enough to be a key of some kind'])(
+  '[C-CONFIG][C-WEBHOOK] a secret that is not allowed is not repeated: %s',
+  (secret) => {
+    const line = complaint(() => read({ environment: { GREENROOM_ALERT_WEBHOOK_SECRET: secret } }));
+    expect(line).toMatch(/^GREENROOM_ALERT_WEBHOOK_SECRET: the value is not allowed. Allowed: `whsec_`/);
+    expect(line).not.toContain(secret);
+  },
+);

@@ -11,6 +11,17 @@ const exercised = new Set<Reason>();
 const elsewhere: Partial<Record<Reason, string>> = {
   internal: 'test/app/app.test.ts',
   too_many_viewers: 'test/inspector/viewers.test.ts',
+  unauthorized: 'test/tenancy/management.test.ts',
+  issuer_unreachable: 'test/tenancy/jwt.test.ts',
+  forbidden_address: 'test/tenancy/management.test.ts',
+  not_registered: 'test/tenancy/management.test.ts',
+  already_registered: 'test/tenancy/management.test.ts',
+  too_many_records: 'test/tenancy/management.test.ts',
+  storage_failed: 'test/tenancy/store.test.ts',
+  unknown_event: 'test/transport/streamableHttpResume.test.ts',
+  gap: 'test/transport/streamableHttpResume.test.ts',
+  unsupported_version: 'test/transport/streamableHttp.test.ts',
+  not_acceptable: 'test/transport/streamableHttp.test.ts',
 };
 
 /** The answer is exactly what the catalogue says of `reason`. */
@@ -125,6 +136,16 @@ test('[S10] queue_full: the 257th request in flight is refused, and room is made
   });
 });
 
+test('[C-ADMISSION] rate_limited: one message more than a user may send in a minute', async () => {
+  const served = await serve({ options: { requestRate: 1 } });
+  const stream = await new RawSse(served.url).whenAnnounced();
+  const ping = { jsonrpc: '2.0', id: 'x', method: 'ping' };
+  expect((await stream.post(ping)).status).toBe(202);
+  expectRefusal(await stream.post(ping), 'rate_limited', 'x', { limit: '--request-rate 1' });
+  await stream.hangUp();
+  await served.close();
+});
+
 test('draining: no session is opened and no request taken while the server ends', async () => {
   const tools = new TestTools();
   const served = await serve({ tools: tools.all });
@@ -144,6 +165,7 @@ test('draining: no session is opened and no request taken while the server ends'
 test.each<[Reason, string]>([
   ['browser_unreachable', 'Nothing answers at http://127.0.0.1:9222.'],
   ['browser_failed', 'No Chrome was found: run greenroom install-browser.'],
+  ['browsers_busy', 'Both browser processes are taken.'],
 ])('[S8] %s: the client hears at once why its session cannot be had', async (reason, cause) => {
   const served = await serve();
   served.pool.hold();

@@ -1,5 +1,5 @@
 import { Journal } from '../../src/inspector/journal.js';
-import type { Observation } from '../../src/session/observer.js';
+import type { ActorObservation } from '../../src/inspector/actorObservation.js';
 import { ManualClock } from '../support/manualClock.js';
 
 const clock = new ManualClock();
@@ -17,7 +17,7 @@ function transition(
   from: string,
   to: string,
   more: { value?: unknown; context?: object } = {},
-): Observation {
+): ActorObservation {
   const { value = to, context = {} } = more;
   const at = clock.now();
   const event = { type: 'some.cause' };
@@ -36,7 +36,8 @@ function transition(
   };
 }
 
-const message = (actor: string): Observation => ({
+const message = (actor: string): ActorObservation => ({
+  at: clock.now(),
   kind: 'event',
   machine: 'session',
   actor,

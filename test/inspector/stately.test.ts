@@ -78,7 +78,7 @@ test('[C-INSPECTOR] a receiver that comes late is told of the actors that live, 
   const received = new Received(createWebSocketReceiver({ server: `ws://127.0.0.1:${port}` }));
   await received.when(({ sessionId }) => sessionId === session?.id.slice(0, 8));
   const actors = received.messages.filter(({ type }) => type === '@xstate.actor').map(({ sessionId }) => sessionId);
-  expect(actors).toEqual(['server', session?.id.slice(0, 8)]);
+  expect(actors).toEqual(['creation-failure-rate', 'server', session?.id.slice(0, 8)]);
   await client.close();
 });
 

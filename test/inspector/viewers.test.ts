@@ -29,7 +29,7 @@ function setUp() {
   const facts = { user: 'anna', transport: 'sse', client: null, createdAt, toolCalls: 0, browserState: 'ready' };
   const journal = new Journal(clock, () => facts);
   const statistics = new Statistics(clock);
-  const viewers = new Viewers({ journal, clock, overview: () => statistics.read({}) });
+  const viewers = new Viewers({ journal, clock, overview: () => Promise.resolve(statistics.read({})) });
   const happen = (actor: string, value = 'created'): void => {
     const at = clock.now();
     const event = { type: 'x' };

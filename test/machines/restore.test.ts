@@ -1,7 +1,7 @@
 import { createActor, fromCallback, fromPromise, SimulatedClock, waitFor, type Snapshot } from 'xstate';
 import { sessionMachine } from '../../machines/index.js';
 
-const input = { id: 'a', issuer: 'local', user: 'alice', lease: 'eager', resumable: true } as const;
+const input = { id: 'a', issuer: 'local', user: 'alice', lease: 'eager', resumable: true, queueLimit: 0 } as const;
 const ignore = (): void => undefined;
 
 /** A session chart whose doings are written down, and whose claim can be made to wait. */
@@ -16,6 +16,7 @@ function recorded(claim: () => Promise<void> = () => Promise.resolve()) {
         return () => void doings.push('released');
       }),
       registerTools: fromPromise<void, { id: string }>(() => Promise.resolve()),
+      checkBrowser: fromPromise<void, { id: string }>(() => Promise.resolve()),
       claim: fromPromise<void, { id: string }>(() => {
         doings.push('claimed');
         return claim();

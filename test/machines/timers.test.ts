@@ -17,11 +17,11 @@ const sessionDelays = {
 function startSession(setup: typeof atOnce, resumable = false) {
   const clock = new SimulatedClock();
   const machine = sessionMachine.provide({
-    actors: { browserLease: fromCallback(ignore), registerTools: setup, claim: atOnce },
+    actors: { browserLease: fromCallback(ignore), registerTools: setup, checkBrowser: atOnce, claim: atOnce },
     actions: { announce: ignore, deliver: ignore, dismiss: ignore },
     delays: sessionDelays,
   });
-  const input = { id: 'a', issuer: 'local', user: 'alice', lease: 'lazy', resumable } as const;
+  const input = { id: 'a', issuer: 'local', user: 'alice', lease: 'lazy', resumable, queueLimit: 0 } as const;
   return { clock, actor: createActor(machine, { clock, input }).start() };
 }
 

@@ -26,10 +26,14 @@ const request = { type: 'message.received', kind: 'request' };
 const notification = { type: 'message.received', kind: 'notification' };
 const left = { type: 'transport.detached', because: 'client-closed' };
 const failed = { type: 'browser.failed', failure: { reason: 'browser_failed', message: 'gone' } };
-const connected: Script = ['browser.leased', registered, 'transport.attached', claimed];
+const connected: Script = ['transport.attached', 'browser.leased', registered, claimed];
+const warm: Script = ['browser.leased', registered];
+const handedOver = { type: 'transport.attached', client: { issuer: 'local', user: 'bob', resumable: true } };
+const answered = { type: 'xstate.done.actor.0.session.tools-registered.checking' };
+const silent = { type: 'xstate.error.actor.0.session.tools-registered.checking', error: new Error('silent') };
 const serving: Script = [...connected, request];
 
-const eager = { id: 'a', issuer: 'local', user: 'alice', lease: 'eager', resumable: false };
+const eager = { id: 'a', issuer: 'local', user: 'alice', lease: 'eager', resumable: false, queueLimit: 0 };
 const closedBecause = (reason: string): object => ({ closedBecause: reason });
 
 describe('the session chart', () => {
@@ -62,12 +66,12 @@ describe('the session chart', () => {
     },
     {
       given: 'a second attachment while the claim runs',
-      events: ['browser.leased', registered, 'transport.attached', 'transport.attached'],
+      events: ['browser.leased', 'transport.attached', registered, 'transport.attached'],
       state: { 'tools-registered': 'claiming' },
     },
     {
       given: 'a message before the claim',
-      events: ['browser.leased', registered, 'transport.attached', request],
+      events: ['browser.leased', 'transport.attached', registered, request],
       state: { 'tools-registered': 'claiming' },
       context: { inFlight: 0 },
     },
@@ -119,7 +123,7 @@ describe('the session chart', () => {
     },
     {
       given: 'a refused claim',
-      events: ['browser.leased', registered, 'transport.attached', claimRefused],
+      events: ['browser.leased', 'transport.attached', registered, claimRefused],
       state: 'closed',
       context: { closedBecause: 'claim-refused', failure: { reason: 'setup_failed', message: 'taken' } },
     },
@@ -149,7 +153,38 @@ describe('the session chart', () => {
     },
   ])('after $given is in $state', ({ events, state, context }) => expectEnd(session, eager, events, state, context));
 
-  const resumable = { ...eager, resumable: true };
+  const patient = { ...eager, queueLimit: 2 };
+
+  test('holds early messages up to the limit, and delivers them once the client is told', () => {
+    const early: Script = ['transport.attached', request, notification, request];
+    expectEnd(
+      session,
+      patient,
+      early,
+      { created: { browser: 'leasing', tools: 'registering' } },
+      { held: 2, inFlight: 1 },
+    );
+    const told: Script = [...early, registered, 'browser.leased', claimed];
+    expectEnd(session, patient, told, { active: { serving: 'busy' } }, { held: 0, inFlight: 1 });
+  });
+
+  const nobodys = { ...eager, issuer: null, user: null };
+
+  test('a warm session waits, is asked for a sign of life when its client comes, and is claimed for that client', () => {
+    expectEnd(session, nobodys, warm, { 'tools-registered': 'waiting' }, { user: null, attached: false });
+    const asked: Script = [...warm, handedOver];
+    expectEnd(session, nobodys, asked, { 'tools-registered': 'checking' }, { user: 'bob', resumable: true });
+    expectEnd(session, nobodys, [...asked, answered], { 'tools-registered': 'claiming' });
+    expectEnd(session, nobodys, [...asked, answered, claimed], 'connected');
+  });
+
+  test('a warm session whose browser is silent gets another one before its client is told', () => {
+    const asked: Script = [...warm, handedOver, silent];
+    expectEnd(session, nobodys, asked, { 'tools-registered': 'leasing' }, { browser: 'lost' });
+    expectEnd(session, nobodys, [...asked, 'browser.leased'], { 'tools-registered': 'claiming' });
+  });
+
+  const resumable = { ...eager, resumable: true, queueLimit: 0 };
 
   test('keeps a resumable session whose stream is lost, and serves it again', () => {
     expectEnd(session, resumable, [...serving, left], { active: 'detached' }, { attached: false, inFlight: 1 });

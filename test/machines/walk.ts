@@ -1,7 +1,7 @@
 import type { AnyEventObject, AnyMachineSnapshot, AnyStateMachine, AnyStateNode } from 'xstate';
 import { initialTransition, transition } from 'xstate';
 import { getShortestPaths } from 'xstate/graph';
-import { browserMachine, machines, serverMachine, sessionMachine } from '../../machines/index.js';
+import { alertMachine, browserMachine, machines, serverMachine, sessionMachine } from '../../machines/index.js';
 
 const failure = { reason: 'browser_failed', message: 'No browser was found.' };
 
@@ -11,12 +11,21 @@ const samples: Readonly<Record<string, readonly AnyEventObject[]>> = {
     { type: 'message.received', kind: 'request' },
     { type: 'message.received', kind: 'notification' },
   ],
+  'transport.attached': [
+    { type: 'transport.attached' },
+    { type: 'transport.attached', client: { issuer: 'local', user: 'bob', resumable: false } },
+  ],
   'transport.detached': [{ type: 'transport.detached', because: 'slow-client' }],
   'session.close': [{ type: 'session.close', because: 'operator-closed' }],
   'browser.failed': [{ type: 'browser.failed', failure }],
   'connection.opened': [{ type: 'connection.opened', version: 'Chrome/156' }],
   'connection.failed': [{ type: 'connection.failed', failure }],
   'connection.lost': [{ type: 'connection.lost', failure }],
+  'window.measured': [
+    { type: 'window.measured', window: { creations: 5, failures: 5, rate: 1, cause: 'browser-failed' } },
+    { type: 'window.measured', window: { creations: 2, failures: 1, rate: 0.5, cause: 'browser-failed' } },
+    { type: 'window.measured', window: { creations: 6, failures: 1, rate: 1 / 6, cause: 'browser-failed' } },
+  ],
   'listener.opened': [{ type: 'listener.opened', port: 4000 }],
   'listener.failed': [{ type: 'listener.failed', failure: { reason: 'listen_failed', message: 'in use' } }],
 };
@@ -33,7 +42,7 @@ export interface Walkable {
 
 const session = { id: 'a', issuer: 'local', user: 'alice' };
 const sessionInputs = (['eager', 'lazy'] as const).flatMap((lease) =>
-  [true, false].map((resumable) => ({ ...session, lease, resumable })),
+  [true, false].map((resumable) => ({ ...session, lease, resumable, queueLimit: resumable ? 1 : 0 })),
 );
 
 const walkable: Readonly<Record<string, Pick<Walkable, 'machine' | 'inputs'>>> = {
@@ -48,6 +57,10 @@ const walkable: Readonly<Record<string, Pick<Walkable, 'machine' | 'inputs'>>> =
     inputs: [{ id: 'b', mode: 'launch', maxAttempts: 2 }],
   },
   server: { machine: serverMachine.provide({ delays: { drainTimeout: 1, closeTimeout: 1 } }), inputs: [{}] },
+  alert: {
+    machine: alertMachine.provide({ delays: { confirmation: 1 } }),
+    inputs: [{ failureRate: 0.2, minCreations: 5 }],
+  },
 };
 
 export const walkables: readonly Walkable[] = machines.map(({ name, eventTypes }) => {

@@ -21,6 +21,7 @@ async function callWhileDying(end: (browser: FakeBrowser) => void) {
   const lease: BrowserLease = {
     current: undefined,
     browser: () => Promise.resolve((browsers.length > 1 ? browsers.shift() : browsers[0]) as unknown as SessionBrowser),
+    check: () => Promise.resolve(),
     release: () => Promise.resolve(),
   };
   const tool = defineTool({

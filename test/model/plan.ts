@@ -23,7 +23,12 @@ const forever = fromPromise<void, { id: string }>(() => new Promise(() => undefi
 
 /** The session chart with implementations that do nothing: what it decides is all that is asked of it. */
 export const chart = sessionMachine.provide({
-  actors: { browserLease: fromCallback(() => undefined), registerTools: forever, claim: forever },
+  actors: {
+    browserLease: fromCallback(() => undefined),
+    registerTools: forever,
+    checkBrowser: forever,
+    claim: forever,
+  },
   actions: { announce: () => undefined, deliver: () => undefined, dismiss: () => undefined },
   delays: { ...delays, resumeGrace: 0 },
 });
@@ -34,12 +39,19 @@ export type Lease = SessionContext['lease'];
 /** One thing that can happen to a session in the world, as the chart's event. */
 export type Move = AnyEventObject;
 
-export const inputOf = (lease: Lease) => ({ id: 'session', issuer: 'local', user: 'anna', lease, resumable: false });
+export const inputOf = (lease: Lease, queueLimit: number) => ({
+  id: 'session',
+  issuer: 'local',
+  user: 'anna',
+  lease,
+  resumable: false,
+  queueLimit,
+});
 
 /** What a test can see of a snapshot: the chart's and the server's must be the same after each step. */
 export function view({ value, context }: ChartSnapshot) {
-  const { attached, browser, inFlight, closedBecause, failure } = context;
-  return { value, attached, browser, inFlight, closedBecause, failure };
+  const { attached, browser, held, inFlight, closedBecause, failure } = context;
+  return { value, attached, browser, held, inFlight, closedBecause, failure };
 }
 
 const afterOf = (delay: keyof typeof delays, state: string): Move => ({
@@ -54,7 +66,7 @@ const outcomesOf = (state: string, error: Error): Move[] => {
   ];
 };
 
-const requestSettled = { method: 'tools/call', tool: 'hold', outcome: 'ok', durationMs: 0 };
+const requestSettled = { id: 1, method: 'tools/call', tool: 'hold', outcome: 'ok', durationMs: 0 };
 
 /** Everything that the world can do to a session in this state, over SSE. */
 export function movesIn(snapshot: ChartSnapshot): Move[] {
@@ -66,7 +78,7 @@ export function movesIn(snapshot: ChartSnapshot): Move[] {
     { type: 'transport.detached', because: 'client-closed' },
     { type: 'session.close', because: 'operator-closed' },
     { type: 'session.drain' },
-    ...(inFlight > 0 ? [{ type: 'request.settled', request: requestSettled }] : []),
+    ...(inFlight > 0 && !snapshot.hasTag('early') ? [{ type: 'request.settled', request: requestSettled }] : []),
     ...(browser === 'leasing' || browser === 'lost' ? [{ type: 'browser.leased' }] : []),
     ...(browser === 'ready' ? [{ type: 'browser.lost' }] : []),
     ...(browser === 'deferred' ? [] : [{ type: 'browser.failed', failure: browserFailure }]),
@@ -94,12 +106,13 @@ function stateMoves(snapshot: ChartSnapshot): Move[] {
 export interface Scenario {
   readonly name: string;
   readonly lease: Lease;
+  readonly queueLimit: number;
   readonly moves: readonly Move[];
 }
 
 /** Every move from every state, each behind a shortest path to it; a scenario that begins another is left out. */
-export function scenariosOf(lease: Lease): Scenario[] {
-  const [initial] = initialTransition(chart, inputOf(lease));
+export function scenariosOf(lease: Lease, queueLimit = 0): Scenario[] {
+  const [initial] = initialTransition(chart, inputOf(lease, queueLimit));
   const [attached] = transition(chart, initial, { type: 'transport.attached' });
   const options = {
     fromState: attached,
@@ -118,7 +131,7 @@ export function scenariosOf(lease: Lease): Scenario[] {
     const before = moves.filter(({ type }) => type !== 'xstate.init');
     return movesIn(state).map((move) => [...before, move]);
   });
-  const named = all.map((moves) => ({ name: moves.map(nameOf).join(', '), lease, moves }));
+  const named = all.map((moves) => ({ name: moves.map(nameOf).join(', '), lease, queueLimit, moves }));
   return named.filter(({ name }) => !named.some((other) => other.name.startsWith(`${name}, `)));
 }
 

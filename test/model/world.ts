@@ -21,10 +21,16 @@ class Gates {
 
 interface Parts {
   readonly lease: Lease;
+  readonly queueLimit: number;
   readonly gates: Gates;
   readonly served: Served;
   readonly stream: RawSse;
   readonly session: Session;
+}
+
+interface HeldReply {
+  readonly reply: Promise<Reply>;
+  isAnswered: boolean;
 }
 
 /**
@@ -39,16 +45,18 @@ export class World {
   readonly #stream: RawSse;
   readonly #session: Session;
   readonly #twin;
+  /** Answers to messages that are held. */
+  readonly #held: HeldReply[] = [];
   #messages = 0;
   #wasAnnounced = false;
 
-  private constructor({ lease, gates, served, stream, session }: Parts) {
+  private constructor({ lease, queueLimit, gates, served, stream, session }: Parts) {
     this.#gates = gates;
     this.#served = served;
     this.#stream = stream;
     this.#session = session;
     this.#twin = createActor(chart, {
-      input: inputOf(lease),
+      input: inputOf(lease, queueLimit),
       clock: new ManualClock(),
       inspect: (event) => {
         if (event.type !== '@xstate.microstep' || event.actorRef !== this.#twin) return;
@@ -63,13 +71,13 @@ export class World {
   }
 
   /** A session in `created` whose stream is attached and whose browser, tools and claim are held. */
-  static async start(lease: Lease): Promise<World> {
+  static async start(lease: Lease, queueLimit = 0): Promise<World> {
     const gates = new Gates();
     const { clock, tools, registering, claiming, unexpected } = gates;
     const served = await serve({
       clock,
       tools: tools.all,
-      options: { lease, ...delays },
+      options: { lease, ...delays, ...(queueLimit > 0 && { onEarlyMessage: 'queue', queueLimit }) },
       onSession: () => registering.pass(),
       directory: { claim: () => claiming.pass() },
       observe: (observation) => {
@@ -81,7 +89,7 @@ export class World {
     await registering.whenReached();
     const [session] = served.orchestrator.registry.list();
     if (!session) throw new Error('No session was opened.');
-    const world = new World({ lease, gates, served, stream, session });
+    const world = new World({ lease, queueLimit, gates, served, stream, session });
     await world.check();
     return world;
   }
@@ -112,8 +120,10 @@ export class World {
       this.#wasAnnounced = true;
     }
     if (state === 'closed') await this.#checkClosed();
+    await this.#checkHeld(early);
     // Another round trip through the server: what it had written before is here now.
-    if (early || state === 'closed') await this.#checkTrueId(state);
+    const { held, queueLimit } = this.#twin.getSnapshot().context;
+    if ((early && held === queueLimit) || state === 'closed') await this.#checkTrueId(state);
     const [foreign, invented] = await Promise.all([this.#postAs('bert', id), this.#postAs('anna', 'A'.repeat(22))]);
     expect([foreign.status, foreign.text]).toEqual([404, invented.text]);
     expect(foreign.json).toMatchObject({ error: { code: -32001, data: { reason: 'unknown' } } });
@@ -182,17 +192,42 @@ export class World {
     return delay[1];
   }
 
-  #message(kind: string): Promise<Reply> {
+  #message(kind: string): Promise<Reply | undefined> {
     this.#messages += 1;
     const id = this.#messages;
-    if (kind === 'response') return this.#post({ id, result: {} });
-    if (kind === 'notification') return this.#post({ method: 'notifications/initialized' });
-    return this.#post({ id, method: 'tools/call', params: { name: 'hold' } });
+    if (kind === 'response') return this.#send({ id, result: {} });
+    if (kind === 'notification') return this.#send({ method: 'notifications/initialized' });
+    return this.#send({ id, method: 'tools/call', params: { name: 'hold' } });
+  }
+
+  /** A message that is held is answered later: nothing waits for that here. */
+  async #send(message: object): Promise<Reply | undefined> {
+    const snapshot = this.#twin.getSnapshot();
+    const reply = this.#post(message);
+    const isHeld = snapshot.hasTag('early') && snapshot.context.held < snapshot.context.queueLimit;
+    if (!isHeld) return reply;
+    const held: HeldReply = { reply, isAnswered: false };
+    void reply.finally(() => (held.isAnswered = true));
+    this.#held.push(held);
+    return undefined;
+  }
+
+  /** A held message is answered when the session is connected, or with the cause for which it never will be. */
+  async #checkHeld(early: boolean): Promise<void> {
+    if (early) {
+      expect(this.#held.filter(({ isAnswered }) => isAnswered)).toEqual([]);
+      return;
+    }
+    const { closedBecause, failure } = this.#twin.getSnapshot().context;
+    for (const { reply } of this.#held.splice(0)) {
+      if (this.#wasAnnounced) expect((await reply).status).toBe(202);
+      else this.#expectRefusal(await reply, reasonOf(closedBecause, failure?.reason));
+    }
   }
 
   #checkReply(move: Move, reply: Reply): void {
     const { state, actor } = this.#session;
-    if (state === 'created' || state === 'tools-registered') this.#expectRefusal(reply, 'not_ready');
+    if (state === 'created' || state === 'tools-registered') this.#expectRefusal(reply, this.#earlyRefusal);
     else if (actor.getSnapshot().hasTag('draining') && move['kind'] === 'request')
       this.#expectRefusal(reply, 'draining');
     else expect(reply.status).toBe(202);
@@ -205,7 +240,8 @@ export class World {
       this.#expectRefusal(reply, 'closed');
       expect(reply.json).toMatchObject({ error: { data: { closedBecause } } });
     } else {
-      this.#expectRefusal(reply, 'not_ready');
+      this.#expectRefusal(reply, this.#earlyRefusal);
+      if (this.#earlyRefusal === 'queue_full') return;
       expect(reply.json).toMatchObject({ error: { data: { state, retryAfterMs: 500 } } });
     }
   }
@@ -235,7 +271,12 @@ export class World {
   #expectRefusal(reply: Reply, reason: Reason): void {
     const { status, code, retryable } = catalogue[reason];
     expect([reply.status, reply.json]).toMatchObject([status, { error: { code, data: { reason } } }]);
-    expect(reply.headers['retry-after']).toBe(retryable ? '1' : undefined);
+    const helps = retryable && (status === 503 || status === 429);
+    expect(reply.headers['retry-after']).toBe(helps ? '1' : undefined);
+  }
+
+  get #earlyRefusal(): Reason {
+    return this.#twin.getSnapshot().context.queueLimit === 0 ? 'not_ready' : 'queue_full';
   }
 
   #post(message: object): Promise<Reply> {

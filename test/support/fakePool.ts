@@ -18,6 +18,8 @@ export class FakePool implements BrowserPool {
   readonly closed: string[] = [];
   readonly #losses = new Map<string, () => void>();
   readonly listeners = new Map<string, LeaseListener>();
+  /** What becomes of asking a browser for a sign of life; without it, it gives one. */
+  checks: ((sessionId: string) => Promise<void>) | undefined;
   /** Whether `close()` was called: the last thing that an orchestrator does. */
   closedPool = false;
   #holding = false;
@@ -82,6 +84,11 @@ export class FakePool implements BrowserPool {
     return {
       current: undefined,
       browser: () => (opening ??= this.#holding ? this.#wait(sessionId, open) : Promise.resolve(open())),
+      check: () =>
+        (this.checks?.(sessionId) ?? Promise.resolve()).catch((error: unknown) => {
+          close();
+          throw error;
+        }),
       release: () => {
         released = true;
         close();
@@ -93,7 +100,11 @@ export class FakePool implements BrowserPool {
 
   health() {
     const total = this.opened.length - this.closed.length;
-    return { total, ready: total, connecting: this.#waiting.length, lost: 0, failed: 0, contexts: total };
+    return { total, ready: total, connecting: this.#waiting.length, lost: 0, failed: 0, contexts: total, queued: 0 };
+  }
+
+  memory(): Promise<number | null> {
+    return Promise.resolve(null);
   }
 
   close(): Promise<void> {
@@ -115,6 +126,7 @@ const fakeBrowser: SessionBrowser = new Proxy({} as SessionBrowser, {
     // A promise asks every value it resolves with for `then`.
     if (name === 'then') return undefined;
     if (name === 'isAlive') return true;
+    if (name === 'ensureFirstPage') return () => Promise.resolve();
     throw new Error(`The fake browser has no ${String(name)}.`);
   },
 });

@@ -35,11 +35,12 @@ export function send(url: string, { method = 'GET', headers = {}, body }: Sendin
 
 /** Posts one JSON-RPC message, or whatever is given, as JSON. */
 export function postJson(url: string, message: unknown, headers: OutgoingHttpHeaders = {}): Promise<Reply> {
-  return send(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify(message),
-  });
+  return postText(url, JSON.stringify(message), headers);
+}
+
+/** Posts a body that says it is JSON. */
+export function postText(url: string, body: string, headers: OutgoingHttpHeaders = {}): Promise<Reply> {
+  return send(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body });
 }
 
 /** Writes bytes to the server's socket and returns what comes back until it closes: for what node:http cannot send. */

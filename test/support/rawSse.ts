@@ -1,8 +1,10 @@
 import { request, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
-import { postJson, type Reply } from './http.js';
+import { postJson, postText, type Reply } from './http.js';
 
 export interface SseEvent {
+  /** Empty if it has none. */
+  readonly id: string;
   readonly event: string;
   readonly data: string;
 }
@@ -10,11 +12,15 @@ export interface SseEvent {
 export interface RawSseOptions {
   readonly path?: string;
   readonly headers?: OutgoingHttpHeaders;
+  /** Posted, as JSON. */
+  readonly body?: string;
   /** Runs in the very tick in which the bytes of the endpoint event are read. */
   readonly atEndpoint?: (stream: RawSse) => void;
+  /** Runs for each event as it is read. */
+  readonly atEvent?: (event: SseEvent, stream: RawSse) => void;
 }
 
-/** A client of `GET /sse` that sees bytes: what came, in which order, and how it ended. The test hangs it up. */
+/** One event stream, of `GET /sse` unless it is told otherwise, that sees bytes: what came, in which order, and how it ended. The test hangs it up. */
 export class RawSse {
   readonly #url: string;
   readonly #options: RawSseOptions;
@@ -30,11 +36,15 @@ export class RawSse {
   constructor(url: string, options: RawSseOptions = {}) {
     this.#url = url;
     this.#options = options;
-    this.#request = request(new URL(options.path ?? '/sse', url), { agent: false, headers: options.headers ?? {} });
+    this.#request = request(new URL(options.path ?? '/sse', url), {
+      agent: false,
+      method: options.body === undefined ? 'GET' : 'POST',
+      headers: { ...(options.body !== undefined && { 'content-type': 'application/json' }), ...options.headers },
+    });
     this.#request.on('response', (response) => this.#read(response));
     this.#request.on('error', () => undefined);
     this.#request.on('close', () => this.#closed());
-    this.#request.end();
+    this.#request.end(options.body);
   }
 
   /** Every byte of the body so far. */
@@ -80,6 +90,11 @@ export class RawSse {
     return this;
   }
 
+  /** Resolves when the head of the answer came. */
+  whenOpen(): Promise<this> {
+    return this.when(({ status }) => status !== undefined);
+  }
+
   whenAnnounced(): Promise<this> {
     return this.when(({ endpoint }) => endpoint !== undefined);
   }
@@ -100,6 +115,11 @@ export class RawSse {
   post(message: unknown, headers: OutgoingHttpHeaders = {}): Promise<Reply> {
     if (this.endpoint === undefined) throw new Error('Not announced yet.');
     return postJson(new URL(this.endpoint, this.#url).href, message, headers);
+  }
+
+  /** Posts a body as it is. */
+  postText(body: string): Promise<Reply> {
+    return postText(new URL(this.endpoint ?? '/', this.#url).href, body);
   }
 
   /** Posts a request and resolves with its answer on the stream. */
@@ -156,7 +176,9 @@ export class RawSse {
       return;
     }
     const field = (name: string): string => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? '';
-    this.events.push({ event: field('event'), data: field('data') });
+    const event = { id: field('id'), event: field('event'), data: field('data') };
+    this.events.push(event);
+    this.#options.atEvent?.(event, this);
   }
 
   #closed(): void {

@@ -17,7 +17,7 @@ export interface ServeOptions extends Omit<Partial<OrchestratorOptions>, 'pool'>
 
 /** A server on a free port with a fake pool and no tools, unless they are given. */
 export async function serve({ pool = new FakePool(), ...given }: ServeOptions = {}): Promise<Served> {
-  const options = { port: 0, maxSessions: 5_000, maxSessionsPerUser: 5_000, ...given.options };
+  const options = { port: 0, prewarm: 0, maxSessions: 5_000, maxSessionsPerUser: 5_000, ...given.options };
   const orchestrator = await createOrchestrator({ pool, tools: [], ...given, options });
   const { url } = await orchestrator.listen();
   return {

@@ -3,6 +3,7 @@ import { emulationTools } from '../../src/tools/emulation/index.js';
 import { lookTools } from '../../src/tools/look.js';
 import { navigationTools } from '../../src/tools/navigation.js';
 import { pageTools } from '../../src/tools/pages.js';
+import { until } from '../browser/support/testPool.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let pages: PageServer;
@@ -111,15 +112,17 @@ test('emulate_network cuts the network and gives it back', async () => {
 });
 
 test('emulate_cpu makes the same work take longer', async () => {
-  const work = `() => Math.min(...[1, 2, 3].map(() => {
+  const work = `() => {
     const start = performance.now();
     for (let i = 0; i < 3e7; i++);
     return performance.now() - start;
-  }))`;
-  const fast = Number(await run(work));
+  }`;
+  const duration = async (): Promise<number> => Number(await run(work));
+  const fast = Math.min(await duration(), await duration(), await duration());
   const { structured } = await harness.run('emulate_cpu', { cpuThrottlingRate: 20 });
   expect(structured).toEqual({ emulated: { cpuThrottlingRate: 20 } });
-  expect(Number(await run(work))).toBeGreaterThan(2 * fast);
+  // A thread of the browser stops the page again and again: on a busy machine it may come too late for one run.
+  await until(async () => (await duration()) > 5 * fast);
 });
 
 test('a page that closes or another one is not touched by it', async () => {

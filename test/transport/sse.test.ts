@@ -57,7 +57,7 @@ test('[C-SSE] the official client initialises, pings, lists tools, calls one, an
   expect((await client.listTools()).tools.map(({ name }) => name)).toContain('echo');
   const answer = await client.callTool({ name: 'echo', arguments: { value: 'hello' } });
   expect(answer).toMatchObject({ content: [{ type: 'text', text: 'hello' }], structuredContent: { value: 'hello' } });
-  expect(served.orchestrator.health()).toMatchObject({ sessions: { total: 1, active: 1 } });
+  expect(await served.orchestrator.health()).toMatchObject({ sessions: { total: 1, active: 1 } });
   await client.close();
   await served.close();
 });

@@ -1,4 +1,5 @@
 import type { Failure } from '../../../machines/events.js';
+import type { OnQueued } from './queuedWork.js';
 import type { SessionBrowser } from './sessionBrowser.js';
 
 /** What a session asks the pool for. */
@@ -7,6 +8,8 @@ export interface LeaseRequest {
   /** Issuer and subject in one string: tabs of an attached profile are shared by the sessions of one user. */
   readonly owner: string;
   readonly isolation: 'auto' | 'context' | 'process' | 'profile';
+  /** A browser of the user's own to attach to (http or ws), instead of the server's; with the isolation `profile`. */
+  readonly endpoint?: string;
 }
 
 /** What the pool tells the session, in order; nothing after `release()`. */
@@ -26,10 +29,16 @@ export interface LeaseListener {
 export interface BrowserLease {
   /**
    * The browser, opened on the first call (so a lazy session pays nothing before) and replaced when it was lost.
-   * Concurrent calls share one opening. Throws a `Refusal` (`browser_unreachable`, `browser_failed`) that names cause
-   * and mend, or the signal's reason when aborted.
+   * Concurrent calls share one opening. While every process is taken, `onQueued` is told the position in the queue, which
+   * is left when the last call gives up. Throws a `Refusal` (`browser_unreachable`, `browser_failed`, `browsers_busy`)
+   * that names cause and mend, or the signal's reason when aborted.
    */
-  browser(signal?: AbortSignal): Promise<SessionBrowser>;
+  browser(signal?: AbortSignal, onQueued?: OnQueued): Promise<SessionBrowser>;
+  /**
+   * Resolves when the open browser gives a sign of life. Rejects when it does not within a second, or none is open: then
+   * the lease has let go of it, and the next `browser()` opens another place.
+   */
+  check(signal: AbortSignal): Promise<void>;
   /** What is open now, without opening anything. */
   readonly current: SessionBrowser | undefined;
   /** Closes everything opened under this lease. Idempotent; resolves when it is gone. */
@@ -41,6 +50,8 @@ export interface BrowserPool {
   lease(request: LeaseRequest, listener: LeaseListener): BrowserLease;
   /** Counts for `/health`. */
   health(): BrowserHealth;
+  /** Resident memory of the browsers that were launched, in bytes; null where the system does not tell. */
+  memory(): Promise<number | null>;
   /** Ends every browser, process, profile folder. Resolves when they are gone. */
   close(): Promise<void>;
 }
@@ -53,4 +64,6 @@ export interface BrowserHealth {
   readonly failed: number;
   /** Browser contexts that sessions hold. */
   readonly contexts: number;
+  /** Sessions that wait for a process. */
+  readonly queued: number;
 }

@@ -4,6 +4,7 @@ import type { ExtensionActivity } from '../extensions/activity.js';
 import { ContextSelection } from '../extensions/selection.js';
 import type { SessionPage } from '../page/page.js';
 import type { SessionMemory } from './pageSet.js';
+import type { OnQueued } from './queuedWork.js';
 import type { Seat } from './seat.js';
 import type { SessionBrowser } from './sessionBrowser.js';
 
@@ -15,10 +16,10 @@ export class LeasedBrowser implements SessionBrowser {
   readonly extensionContext = new ContextSelection();
   #seat: Seat;
   readonly #memory: SessionMemory;
-  readonly #move: (signal: AbortSignal) => Promise<void>;
+  readonly #move: SessionBrowser['ensureProcess'];
 
   /** `move` gets the session a process of its own, or throws why not. */
-  constructor(seat: Seat, memory: SessionMemory, move: (signal: AbortSignal) => Promise<void>) {
+  constructor(seat: Seat, memory: SessionMemory, move: SessionBrowser['ensureProcess']) {
     this.#seat = seat;
     this.#memory = memory;
     this.#move = move;
@@ -102,8 +103,8 @@ export class LeasedBrowser implements SessionBrowser {
     return this.#seat.activity;
   }
 
-  async ensureProcess(signal: AbortSignal): Promise<void> {
-    await this.#move(signal);
+  async ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void> {
+    await this.#move(signal, onQueued);
     await this.activity.start(signal);
   }
 

@@ -6,16 +6,30 @@ import type { BrowserObserver, BrowserState, Connect, Supervise, SupervisedBrows
 import { findExecutable, type BrowserSearch } from '../process/executable.js';
 import { findLeftovers, openRunFolder, removeLeftovers, type RunFolder } from '../process/janitor.js';
 import { launchBrowser } from '../process/launch.js';
+import { residentMemory } from '../process/memory.js';
 import type { BrowserHealth, BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from './lease.js';
 import { createLedger, type Ledger } from './ledger.js';
+import { Places } from './places.js';
+import type { Queue } from './queuedWork.js';
 import { SessionLease, type Host } from './sessionLease.js';
 
 export interface BrowserPoolOptions extends BrowserSearch {
-  readonly config: Pick<Config, 'browser' | 'browserUrl' | 'executablePath' | 'headless'>;
+  readonly config: Pick<
+    Config,
+    'browser' | 'browserUrl' | 'executablePath' | 'headless' | 'isolation' | 'maxBrowsers' | 'browserQueue'
+  >;
   /** Runs the life of each browser; see `Supervise`. */
   readonly supervise: Supervise;
+  /** Checks where users' own browsers are; see `AttachOptions`. */
+  readonly resolve?: (url: string) => Promise<string>;
   /** Where the run folder is made. Default: the system's temporary folder. */
   readonly temporaryFolder?: string;
+}
+
+/** A browser with the leases that take part in it. */
+interface SharedBrowser {
+  readonly browser: SupervisedBrowser;
+  readonly observers: Set<BrowserObserver>;
 }
 
 /** How long a browser may take to close what a lease had in it, before it is ended with all of it. */
@@ -40,26 +54,33 @@ export class Pool implements BrowserPool {
   readonly #cleared: Promise<void>;
   readonly #browsers = new Set<SupervisedBrowser>();
   readonly #leases = new Set<SessionLease>();
-  /** The leases that take part in the shared browser. */
-  readonly #observers = new Set<BrowserObserver>();
-  #shared: SupervisedBrowser | undefined;
+  readonly #places: Places;
+  /** Of the processes that run. */
+  readonly #pids = new Set<number>();
+  /** Users' own browsers by their endpoints, for as long as a lease takes part in them. */
+  readonly #attached = new Map<string, SharedBrowser>();
+  #shared: SharedBrowser | undefined;
   #started = 0;
 
   constructor(options: BrowserPoolOptions, runFolder: RunFolder | undefined, cleared: Promise<void>) {
     this.#options = options;
     this.#runFolder = runFolder;
+    const { isolation, maxBrowsers, browserQueue } = options.config;
+    this.#places = new Places({ maxBrowsers, browserQueue, shared: isolation === 'process' ? 0 : 1 });
     // What other servers left is no reason to fail: the next start tries again.
     this.#cleared = cleared.catch(() => undefined);
   }
 
   lease(request: LeaseRequest, listener: LeaseListener): BrowserLease {
+    const { endpoint } = request;
     const lease: SessionLease = new SessionLease({
       request,
       listener,
       ledger: this.ledger,
-      mode: this.#options.config.browser,
-      joinShared: (observer) => this.#joinShared(observer),
-      startProcess: (observer) => this.#startProcess(observer),
+      mode: endpoint === undefined ? this.#options.config.browser : 'attach',
+      joinShared: (observer) =>
+        endpoint === undefined ? this.#joinShared(observer) : this.#joinAttached(endpoint, observer),
+      startProcess: (observer, queue) => this.#startProcess(observer, queue),
       onReleased: () => this.#leases.delete(lease),
     });
     this.#leases.add(lease);
@@ -68,7 +89,7 @@ export class Pool implements BrowserPool {
 
   /** Starts the shared browser ahead of the first lease. Throws a `Refusal` when it cannot be had. */
   async warm(signal?: AbortSignal): Promise<void> {
-    await this.#sharedBrowser().connection(signal);
+    await this.#sharedBrowser().browser.connection(signal);
   }
 
   health(): BrowserHealth {
@@ -81,7 +102,12 @@ export class Pool implements BrowserPool {
       lost: count('lost'),
       failed: count('failed'),
       contexts: this.ledger.contexts.opened - this.ledger.contexts.closed,
+      queued: this.#places.waiting,
     };
+  }
+
+  memory(): Promise<number | null> {
+    return residentMemory(this.#pids);
   }
 
   async close(): Promise<void> {
@@ -95,41 +121,69 @@ export class Pool implements BrowserPool {
   }
 
   #joinShared(observer: BrowserObserver): Host {
-    const browser = this.#sharedBrowser();
-    this.#observers.add(observer);
+    const { browser, observers } = this.#sharedBrowser();
+    observers.add(observer);
     return {
       browser,
       leave: async () => {
-        this.#observers.delete(observer);
+        observers.delete(observer);
       },
     };
   }
 
-  #sharedBrowser(): SupervisedBrowser {
-    const tell = (message: (observer: BrowserObserver) => void): void => [...this.#observers].forEach(message);
-    this.#shared ??= this.#start({
-      lost: () => tell((observer) => observer.lost()),
-      ready: (connection) => tell((observer) => observer.ready(connection)),
-      failed: (failure) => tell((observer) => observer.failed(failure)),
-    });
+  #sharedBrowser(): SharedBrowser {
+    this.#shared ??= this.#share(this.#options.config.browser, (signal) => this.#connect(signal));
     return this.#shared;
   }
 
-  #startProcess(observer: BrowserObserver): Host {
-    const browser = this.#start(observer);
+  /** The last one who leaves closes the connection; whoever comes then opens another one. */
+  #joinAttached(endpoint: string, observer: BrowserObserver): Host {
+    const { ledger } = this;
+    const { resolve } = this.#options;
+    const connect: Connect = (signal) =>
+      attachBrowser({ url: endpoint, signal, ledger, ...(resolve !== undefined && { resolve }) });
+    const shared = this.#attached.get(endpoint) ?? this.#share('attach', connect);
+    const { browser, observers } = shared;
+    this.#attached.set(endpoint, shared);
+    observers.add(observer);
     return {
       browser,
       leave: async () => {
+        observers.delete(observer);
+        if (observers.size > 0) return;
+        if (this.#attached.get(endpoint) === shared) this.#attached.delete(endpoint);
         await browser.close();
         this.#browsers.delete(browser);
       },
     };
   }
 
-  #start(observer: BrowserObserver): SupervisedBrowser {
-    const mode = this.#options.config.browser;
+  #share(mode: 'launch' | 'attach', connect: Connect): SharedBrowser {
+    const observers = new Set<BrowserObserver>();
+    const tell = (message: (observer: BrowserObserver) => void): void => [...observers].forEach(message);
+    const observer: BrowserObserver = {
+      lost: () => tell((one) => one.lost()),
+      ready: (connection) => tell((one) => one.ready(connection)),
+      failed: (failure) => tell((one) => one.failed(failure)),
+    };
+    return { browser: this.#start(mode, connect, observer), observers };
+  }
+
+  async #startProcess(observer: BrowserObserver, queue: Queue): Promise<Host> {
+    const place = await this.#places.take(queue);
+    const browser = this.#start(this.#options.config.browser, (signal) => this.#connect(signal), observer);
+    return {
+      browser,
+      leave: async () => {
+        await browser.close();
+        this.#browsers.delete(browser);
+        place.leave();
+      },
+    };
+  }
+
+  #start(mode: 'launch' | 'attach', connect: Connect, observer: BrowserObserver): SupervisedBrowser {
     this.#started += 1;
-    const connect: Connect = (signal) => this.#connect(signal);
     const browser = this.#options.supervise({ id: `${mode}-${this.#started}`, mode, connect, observer });
     this.#browsers.add(browser);
     return browser;
@@ -142,6 +196,13 @@ export class Pool implements BrowserPool {
     if (this.#runFolder === undefined) throw new Error('A pool that launches browsers has a run folder.');
     const { executablePath: named, headless } = config;
     const executablePath = await findExecutable({ executablePath: named, chromePath, searchPath });
-    return launchBrowser({ executablePath, folder: this.#runFolder.nextBrowserFolder(), headless, signal, ledger });
+    const folder = this.#runFolder.nextBrowserFolder();
+    const connection = await launchBrowser({ executablePath, folder, headless, signal, ledger });
+    const { pid } = connection;
+    if (pid !== undefined) {
+      this.#pids.add(pid);
+      void connection.gone.then(() => this.#pids.delete(pid));
+    }
+    return connection;
   }
 }

@@ -2,6 +2,7 @@ import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import type { ExtensionActivity } from '../extensions/activity.js';
 import type { ContextSelection } from '../extensions/selection.js';
 import type { SessionPage } from '../page/page.js';
+import type { OnQueued } from './queuedWork.js';
 
 /**
  * The browser as one session sees it: its own pages and nothing else (S6). Tools use it; its lease owns and closes it.
@@ -46,9 +47,10 @@ export interface SessionBrowser {
   /**
    * Makes sure that the session has a process and profile of its own, which installing and debugging extensions needs.
    * An `auto` session moves: its pages are opened again by URL and a notice says so. `profile` (the user's own
-   * browser) is fine as it is; `context` throws a ToolError that names the flag to change.
+   * browser) is fine as it is; `context` throws a ToolError that names the flag to change. While every process is
+   * taken, `onQueued` is told the position in the queue; a full queue throws `browsers_busy`.
    */
-  ensureProcess(signal: AbortSignal): Promise<void>;
+  ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void>;
 
   /** What the client has to be told with its next answer (browser replaced, session moved, pages lost). Empties. */
   takeNotices(): string[];

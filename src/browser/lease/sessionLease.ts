@@ -4,7 +4,9 @@ import type { BrowserObserver, SupervisedBrowser } from '../process/connection.j
 import type { BrowserLease, LeaseListener, LeaseRequest } from './lease.js';
 import { LeasedBrowser } from './leasedBrowser.js';
 import type { Ledger } from './ledger.js';
+import { describeLoss, describeLostPages, reopened, type Loss } from './loss.js';
 import type { PageRecord, SessionMemory } from './pageSet.js';
+import { QueuedWork, type OnQueued, type Queue } from './queuedWork.js';
 import { openSeat, type Seat, type SeatIsolation } from './seat.js';
 
 /** A browser that a lease takes part in. */
@@ -21,8 +23,8 @@ export interface LeaseSurroundings {
   readonly mode: 'launch' | 'attach';
   /** The browser of all sessions. */
   joinShared(observer: BrowserObserver): Host;
-  /** A process and profile for this session alone. */
-  startProcess(observer: BrowserObserver): Host;
+  /** A process and profile for this session alone, as soon as there is a place for it. */
+  startProcess(observer: BrowserObserver, queue: Queue): Promise<Host>;
   /** Told once, when all is gone. */
   onReleased(): void;
 }
@@ -35,10 +37,12 @@ type UnopenedState =
 
 type LeaseState =
   | UnopenedState
-  | { readonly name: 'opening'; readonly from: UnopenedState; readonly opening: Promise<LeasedBrowser> }
+  | { readonly name: 'opening'; readonly from: UnopenedState; readonly opening: QueuedWork<LeasedBrowser> }
   | { readonly name: 'open'; readonly session: LeasedBrowser }
   | { readonly name: 'released'; readonly gone: Promise<void> };
 
+/** How long a browser may take to answer the cheapest of questions (CDP Browser.getVersion). */
+const checkMs = 1_000;
 const openAttempts = 3;
 /** A page may be what ends the browser: after so many losses of one session its pages are only named. */
 const maxRestores = 3;
@@ -53,7 +57,7 @@ export class SessionLease implements BrowserLease {
   #state: LeaseState = { name: 'vacant' };
   #host: Host | undefined;
   #isolation: SeatIsolation;
-  #moving: Promise<void> | undefined;
+  #moving: QueuedWork<void> | undefined;
   #restores = 0;
 
   constructor(around: LeaseSurroundings) {
@@ -66,15 +70,32 @@ export class SessionLease implements BrowserLease {
     return this.#state.name === 'open' ? this.#state.session : undefined;
   }
 
-  async browser(signal?: AbortSignal): Promise<LeasedBrowser> {
+  async browser(signal?: AbortSignal, onQueued?: OnQueued): Promise<LeasedBrowser> {
     signal?.throwIfAborted();
     this.#released.signal.throwIfAborted();
     if (this.#state.name === 'open') return this.#living(this.#state.session, signal);
+    if (this.#state.name === 'opening' && this.#state.opening.isAbandoned) {
+      await untilAborted(this.#state.opening.settled, signal);
+      return this.browser(signal, onQueued);
+    }
     if (this.#state.name === 'vacant' || this.#state.name === 'lost') {
-      this.#state = { name: 'opening', from: this.#state, opening: this.#open(this.#state) };
+      const from = this.#state;
+      this.#state = { name: 'opening', from, opening: new QueuedWork((queue) => this.#open(from, queue)) };
     }
     if (this.#state.name !== 'opening') throw released();
-    return untilAborted(this.#state.opening, signal);
+    return this.#state.opening.wait(signal, onQueued);
+  }
+
+  async check(signal: AbortSignal): Promise<void> {
+    const open = this.#state;
+    if (open.name !== 'open') throw new Error('No browser is open.');
+    try {
+      await untilAborted(open.session.browser.version(), AbortSignal.any([signal, AbortSignal.timeout(checkMs)]));
+    } catch (error) {
+      if (this.#state === open) this.#state = { name: 'vacant' };
+      this.#letGo(open.session);
+      throw error;
+    }
   }
 
   release(): Promise<void> {
@@ -95,10 +116,10 @@ export class SessionLease implements BrowserLease {
   }
 
   /** Alone sets the state while it is `opening`, except for a release. */
-  async #open(from: UnopenedState): Promise<LeasedBrowser> {
+  async #open(from: UnopenedState, queue: Queue): Promise<LeasedBrowser> {
     try {
-      const seat = await this.#takeSeat(from.name === 'lost' ? from.restore : []);
-      const session = new LeasedBrowser(seat, this.#memory, (signal) => this.#ensureProcess(signal));
+      const seat = await this.#takeSeat(from.name === 'lost' ? from.restore : [], queue);
+      const session = new LeasedBrowser(seat, this.#memory, (...asked) => this.#ensureProcess(...asked));
       this.#state = { name: 'open', session };
       return session;
     } catch (error) {
@@ -108,10 +129,10 @@ export class SessionLease implements BrowserLease {
   }
 
   /** A browser may die while the seat is being opened in it: then its replacement is waited for, without the pages. */
-  async #takeSeat(pages: readonly PageRecord[]): Promise<Seat> {
+  async #takeSeat(pages: readonly PageRecord[], queue: Queue): Promise<Seat> {
     const { signal } = this.#released;
     for (let attempt = 1; ; attempt += 1) {
-      this.#host ??= this.#join();
+      this.#host ??= await this.#join(queue);
       const connection = await this.#host.browser.connection(signal);
       const restore = attempt === 1 ? pages : [];
       try {
@@ -131,25 +152,28 @@ export class SessionLease implements BrowserLease {
     return { memory: this.#memory, ledger: this.#around.ledger };
   }
 
-  #join(): Host {
-    return this.#isolation === 'process' ? this.#startProcess() : this.#observed(this.#around.joinShared);
+  #join(queue: Queue): Promise<Host> {
+    if (this.#isolation === 'process') return this.#startProcess(queue);
+    return this.#observed((observer) => Promise.resolve(this.#around.joinShared(observer)));
   }
 
-  #startProcess(): Host {
-    return this.#observed(this.#around.startProcess);
+  #startProcess(queue: Queue): Promise<Host> {
+    const signal = AbortSignal.any([queue.signal, this.#released.signal]);
+    return this.#observed((observer) => this.#around.startProcess(observer, { ...queue, signal }));
   }
 
   /** Listens only while the host is the one in use: not to one that is being moved to, or has been left. */
-  #observed(join: (observer: BrowserObserver) => Host): Host {
+  async #observed(join: (observer: BrowserObserver) => Promise<Host>): Promise<Host> {
+    const joined: { host?: Host } = {};
     const whenInUse = (tell: () => unknown) => (): void => {
-      if (this.#host === host) tell();
+      if (joined.host !== undefined && this.#host === joined.host) tell();
     };
-    const host: Host = join({
+    joined.host = await join({
       lost: whenInUse(() => this.#onLost()),
       ready: whenInUse(() => this.#hasLost() && this.#around.listener.ready()),
       failed: (failure) => whenInUse(() => this.#hasLost() && this.#around.listener.failed(failure))(),
     });
-    return host;
+    return joined.host;
   }
 
   /** A first browser that cannot be had is told to whoever asked for it, not to the listener. */
@@ -163,10 +187,14 @@ export class SessionLease implements BrowserLease {
     const loss = this.#lossOf(session);
     this.#state = { name: 'lost', restore: loss.restore };
     this.#memory.notices.push(describeLoss(session, loss));
+    this.#letGo(session);
+    this.#around.listener.lost();
+  }
+
+  #letGo(session: LeasedBrowser): void {
     const closing = session.seat.close();
     this.#closing.add(closing);
     void closing.then(() => this.#closing.delete(closing));
-    this.#around.listener.lost();
   }
 
   /** The tabs of a profile are the user's, who has them opened again or not; pages of extensions went with these. */
@@ -178,17 +206,21 @@ export class SessionLease implements BrowserLease {
     return { restore: records.filter((record) => !isLost(record)), lost: records.filter(isLost) };
   }
 
-  async #ensureProcess(signal: AbortSignal): Promise<void> {
+  async #ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void> {
     if (this.#isolation !== 'context') return;
     if (this.#around.request.isolation !== 'auto') throw new ToolError(describeRefusedMove(this.#around.mode));
-    this.#moving ??= this.#move().finally(() => (this.#moving = undefined));
-    await untilAborted(this.#moving, signal);
+    if (this.#moving?.isAbandoned === true) {
+      await untilAborted(this.#moving.settled, signal);
+      return this.#ensureProcess(signal, onQueued);
+    }
+    this.#moving ??= new QueuedWork((queue) => this.#move(queue).finally(() => (this.#moving = undefined)));
+    await this.#moving.wait(signal, onQueued);
   }
 
-  async #move(): Promise<void> {
+  async #move(queue: Queue): Promise<void> {
     const session = this.current;
     if (session === undefined) throw new ToolError('The browser was lost. Call the tool again.');
-    const host = this.#startProcess();
+    const host = await this.#startProcess(queue);
     try {
       const connection = await host.browser.connection(this.#released.signal);
       const restore = session.seat.pages.records();
@@ -219,8 +251,8 @@ export class SessionLease implements BrowserLease {
 
   async #end(before: LeaseState): Promise<void> {
     // Both end soon: their signal is aborted. What they opened they close themselves.
-    if (before.name === 'opening') await before.opening.catch(() => undefined);
-    await this.#moving?.catch(() => undefined);
+    if (before.name === 'opening') await before.opening.settled;
+    await this.#moving?.settled;
     if (before.name === 'open') await before.session.seat.close();
     await Promise.all(this.#closing);
     await this.#host?.leave();
@@ -238,31 +270,6 @@ const released = (): Error => new Error('The session has ended and its browser i
 function asRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   return new Refusal('browser_failed', { detail: `The browser failed: ${messageOf(error)}` }, { cause: error });
-}
-
-interface Loss {
-  /** To be opened again in the browser that replaces the lost one. */
-  readonly restore: readonly PageRecord[];
-  readonly lost: readonly PageRecord[];
-}
-
-const reopened =
-  'Its pages were opened again with the same ids; cookies, storage and what was typed into them are gone.';
-
-function describeLoss({ mode, isolation }: LeasedBrowser, { restore, lost }: Loss): string {
-  const what =
-    mode === 'attach' ? 'The connection to the browser was lost.' : 'The browser of this session ended unexpectedly.';
-  return [
-    `${what} It has been replaced.`,
-    ...(restore.length === 0 ? [] : [reopened]),
-    ...(lost.length === 0 ? [] : [describeLostPages(lost)]),
-    ...(isolation === 'process' ? ['Installed extensions are gone too: install_extension again.'] : []),
-  ].join(' ');
-}
-
-function describeLostPages(pages: readonly PageRecord[]): string {
-  const named = pages.map(({ id, url }) => `${id} ${url}`).join(', ');
-  return `Lost pages, whose ids are not valid any more: ${named}. Open them again with new_page.`;
 }
 
 function describeRefusedMove(mode: 'launch' | 'attach'): string {

@@ -3,7 +3,7 @@ import puppeteer, { type Browser } from 'puppeteer-core';
 import { Refusal } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { BrowserConnection } from './connection.js';
-import type { Ledger } from '../lease/ledger.js';
+import { createLedger, type Ledger } from '../lease/ledger.js';
 
 export interface AttachOptions {
   /** `http(s)://host:port`, whose /json/version names the socket, or the `ws(s)://` socket itself. */
@@ -12,6 +12,8 @@ export interface AttachOptions {
   readonly ledger: Ledger;
   /** How long the browser may take to answer. Default five seconds. */
   readonly timeoutMs?: number;
+  /** Checks an address before anything is sent there, and says where to connect instead. Default: as it is. */
+  readonly resolve?: (url: string) => Promise<string>;
 }
 
 /**
@@ -20,25 +22,38 @@ export interface AttachOptions {
  * signal's reason.
  */
 export async function attachBrowser(options: AttachOptions): Promise<BrowserConnection> {
-  const { url, ledger, timeoutMs = 5_000 } = options;
+  const { url, ledger, timeoutMs = 5_000, resolve = asItIs } = options;
   const deadline = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([options.signal, deadline]);
   try {
-    const browserWSEndpoint = await socketOf(url, signal);
+    const address = await untilAborted(resolve(url), signal);
+    // The browser's answer may name any other address.
+    const browserWSEndpoint = url.startsWith('http')
+      ? await untilAborted(resolve(await socketOf(address, signal)), signal)
+      : address;
     const connecting = puppeteer.connect({ browserWSEndpoint, defaultViewport: null });
     const browser = await untilAborted(connecting, signal, (late) => void late.disconnect());
     ledger.connections.opened += 1;
     return await describe(browser, ledger);
   } catch (error) {
     options.signal.throwIfAborted();
+    if (error instanceof Refusal) throw error;
     throw unreachable(url, deadline.aborted ? `no answer in ${timeoutMs} ms` : causeOf(error), error);
   }
 }
 
+const asItIs = (url: string): Promise<string> => Promise.resolve(url);
+
+/** Attaches for a moment and resolves with what answers: `Chrome/156.0.…`. Throws as {@link attachBrowser} does. */
+export async function probeBrowser(options: Omit<AttachOptions, 'ledger'>): Promise<string> {
+  const connection = await attachBrowser({ ...options, ledger: createLedger() });
+  await connection.close();
+  return connection.product;
+}
+
 /** Asked here and not by the library, whose question cannot be taken back. */
 async function socketOf(url: string, signal: AbortSignal): Promise<string> {
-  if (!url.startsWith('http')) return url;
-  const answer = await fetch(new URL('/json/version', url), { signal });
+  const answer = await fetch(new URL('/json/version', url), { signal, redirect: 'error' });
   const version: unknown = answer.ok ? await answer.json() : undefined;
   if (typeof version === 'object' && version !== null && 'webSocketDebuggerUrl' in version) {
     return String(version.webSocketDebuggerUrl);
@@ -76,6 +91,6 @@ function unreachable(url: string, cause: string, error: unknown): Refusal {
   const port = new URL(url).port || '9222';
   const detail =
     `No browser answers at ${url}: ${cause}. Start Chrome with --remote-debugging-port=${port} and a ` +
-    `--user-data-dir of its own, or correct --browser-url.`;
+    `--user-data-dir of its own, or correct its address.`;
   return new Refusal('browser_unreachable', { detail }, { cause: error });
 }

@@ -7,6 +7,8 @@ export interface BrowserConnection {
   readonly mode: 'launch' | 'attach';
   /** `Chrome/156.0.…` */
   readonly product: string;
+  /** Of our own process. */
+  readonly pid?: number | undefined;
   /** Where files for this browser may be put. Removed with the browser if it is ours. */
   readonly temporaryFolder: string;
   /** Resolves when the browser, or the way to it, is gone, whoever ended it. Never rejects. */

@@ -45,7 +45,7 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   try {
     const browser = await connect(chrome, signal);
     const product = await browser.version();
-    return { browser, mode: 'launch', product, temporaryFolder, gone: chrome.ended, close };
+    return { browser, mode: 'launch', product, pid: chrome.pid, temporaryFolder, gone: chrome.ended, close };
   } catch (error) {
     await close();
     signal.throwIfAborted();

@@ -19,7 +19,16 @@ export interface TestPool {
 export async function openTestPool(config: Partial<BrowserPoolOptions['config']> = {}): Promise<TestPool> {
   const folder = await mkdtemp(join(tmpdir(), 'pool-test-'));
   const pool = await openBrowserPool({
-    config: { browser: 'launch', headless: true, browserUrl: undefined, executablePath: undefined, ...config },
+    config: {
+      browser: 'launch',
+      headless: true,
+      browserUrl: undefined,
+      executablePath: undefined,
+      isolation: 'auto',
+      maxBrowsers: 16,
+      browserQueue: 16,
+      ...config,
+    },
     supervise: browserSupervisor({ ...browserActorDefaults, backoffMs: 20, maxAttempts: 3 }),
     temporaryFolder: folder,
   });

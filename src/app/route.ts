@@ -1,0 +1,38 @@
+import express, { type Application, type NextFunction, type Request, type Response } from 'express';
+import { Refusal } from '../errors.js';
+import { unauthorized } from '../tenancy/bearer.js';
+import type { IsOperator } from '../tenancy/operator.js';
+
+export type Handler = (request: Request, response: Response, next: NextFunction) => void | Promise<void>;
+export type Verb = 'get' | 'post' | 'delete';
+
+/** One route with its verbs; every other verb is refused with the list of those that exist. */
+export function route(app: Application, path: string, verbs: Partial<Record<Verb, Handler[]>>): void {
+  const allow = Object.keys(verbs).map((verb) => verb.toUpperCase());
+  const target = app.route(path);
+  if (verbs.get) target.get(...verbs.get);
+  if (verbs.post) target.post(...verbs.post);
+  if (verbs.delete) target.delete(...verbs.delete);
+  target.all((_request, response) => {
+    response.setHeader('allow', allow.join(', '));
+    throw new Refusal('method_not_allowed');
+  });
+}
+
+/** Reads a JSON body up to the limit, as `request.body`. Compressed bodies are refused: they hide their size. */
+export function readJson(limit: number): Handler {
+  const parse = express.json({ limit, strict: false, inflate: false, type: 'application/json' });
+  return (request, response, next) => {
+    const isJson = request.is('application/json') === 'application/json';
+    if (!isJson) throw new Refusal('unsupported_media_type');
+    parse(request, response, next);
+  };
+}
+
+/** Lets the operator pass, and refuses everybody else before anything of the request is read. */
+export function operatorOnly(isOperator: IsOperator): Handler {
+  return ({ headers }, _response, next) => {
+    if (!isOperator(headers)) throw unauthorized({ wrong: headers.authorization !== undefined });
+    next();
+  };
+}

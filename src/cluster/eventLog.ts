@@ -1,0 +1,166 @@
+import { randomBytes } from 'node:crypto';
+import { Refusal } from '../errors.js';
+
+/** One stream of one session. */
+export interface StreamAddress {
+  readonly sessionId: string;
+  /** From `newStreamId`: nobody can guess it, so an event's id says of which stream it is and proves that it was seen. */
+  readonly streamId: string;
+}
+
+export interface LoggedEvent {
+  readonly id: string;
+  /** As it was appended. */
+  readonly data: string;
+}
+
+export interface Replay {
+  /** In the order in which they were appended. */
+  readonly events: readonly LoggedEvent[];
+  /** False: the first of what came after is no longer kept. */
+  readonly isComplete: boolean;
+}
+
+/**
+ * What was sent on the streams of sessions, so that a client that lost one can go on where it stopped (2025-11-25,
+ * basic/transports, resumability). Bounded: the oldest events go first (S10). The methods reject when the log cannot be
+ * reached. Whoever writes a stream appends and reads one after the other, and appends nothing to what it has forgotten.
+ */
+export interface EventLog {
+  /** Writes one event down and answers its id: the stream's, and the event's place in it, from 1. */
+  append(stream: StreamAddress, data: string): Promise<string>;
+  /** What was appended after the event `eventId`, or, for null, everything. Rejects with `unknown_event`. */
+  after(stream: StreamAddress, eventId: string | null): Promise<Replay>;
+  /** Drops one stream, or all of a session. */
+  forget(sessionId: string, streamId?: string): Promise<void>;
+}
+
+/** 128 random bits, as the id of a session. */
+export const newStreamId = (): string => randomBytes(16).toString('base64url');
+
+const eventIds = /^([\w-]{22})\.([1-9]\d{0,14})$/;
+
+/** The stream and the place that an event's id names; null if it cannot be an id. */
+export function parseEventId(eventId: string): { readonly streamId: string; readonly place: number } | null {
+  const [, streamId, place] = eventIds.exec(eventId) ?? [];
+  return streamId === undefined ? null : { streamId, place: Number(place) };
+}
+
+/** What is kept at most. The bytes are those of UTF-16, as it is in memory. */
+export interface EventBounds {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+const defaultBounds = {
+  stream: { count: 2_000, bytes: 16 * 1024 ** 2 },
+  session: { count: 8_000, bytes: 32 * 1024 ** 2 },
+};
+
+interface Kept {
+  readonly place: number;
+  /** Its age among the events of its session. */
+  readonly order: number;
+  readonly data: string;
+}
+
+/** Events of one stream; those up to the place `dropped` are gone. */
+class StreamLog {
+  readonly events: Kept[] = [];
+  bytes = 0;
+  dropped = 0;
+  last = 0;
+
+  dropOldest(): number {
+    const oldest = this.events.shift();
+    if (oldest === undefined) return 0;
+    this.dropped = oldest.place;
+    this.bytes -= sizeOf(oldest.data);
+    return sizeOf(oldest.data);
+  }
+}
+
+class SessionLog {
+  readonly streams = new Map<string, StreamLog>();
+  count = 0;
+  bytes = 0;
+  order = 0;
+}
+
+/** The log of one process, in memory. */
+export class MemoryEventLog implements EventLog {
+  readonly #sessions = new Map<string, SessionLog>();
+  readonly #bounds: { readonly stream: EventBounds; readonly session: EventBounds };
+
+  constructor(bounds: Partial<typeof defaultBounds> = {}) {
+    this.#bounds = { ...defaultBounds, ...bounds };
+  }
+
+  /** Sessions of which something is kept. */
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  async append({ sessionId, streamId }: StreamAddress, data: string): Promise<string> {
+    const session = this.#sessions.get(sessionId) ?? new SessionLog();
+    const stream = session.streams.get(streamId) ?? new StreamLog();
+    this.#sessions.set(sessionId, session);
+    session.streams.set(streamId, stream);
+    stream.last += 1;
+    session.order += 1;
+    stream.events.push({ place: stream.last, order: session.order, data });
+    stream.bytes += sizeOf(data);
+    session.bytes += sizeOf(data);
+    session.count += 1;
+    this.#trim(session, stream);
+    return `${streamId}.${stream.last}`;
+  }
+
+  async after({ sessionId, streamId }: StreamAddress, eventId: string | null): Promise<Replay> {
+    const stream = this.#sessions.get(sessionId)?.streams.get(streamId);
+    const place = eventId === null ? 0 : placeIn(streamId, eventId);
+    if (place > (stream?.last ?? 0)) throw new Refusal('unknown_event');
+    if (stream === undefined) return { events: [], isComplete: true };
+    const events = stream.events.filter((event) => event.place > place);
+    return {
+      events: events.map((event) => ({ id: `${streamId}.${event.place}`, data: event.data })),
+      isComplete: place >= stream.dropped,
+    };
+  }
+
+  async forget(sessionId: string, streamId?: string): Promise<void> {
+    const session = this.#sessions.get(sessionId);
+    if (session === undefined) return;
+    for (const [id, stream] of session.streams) {
+      if (streamId !== undefined && id !== streamId) continue;
+      session.count -= stream.events.length;
+      session.bytes -= stream.bytes;
+      session.streams.delete(id);
+    }
+    if (session.streams.size === 0) this.#sessions.delete(sessionId);
+  }
+
+  #trim(session: SessionLog, stream: StreamLog): void {
+    const { stream: each, session: all } = this.#bounds;
+    while (stream.events.length > each.count || stream.bytes > each.bytes) drop(session, stream);
+    while (session.count > all.count || session.bytes > all.bytes) drop(session, oldestOf(session));
+  }
+}
+
+function drop(session: SessionLog, stream: StreamLog): void {
+  session.count -= 1;
+  session.bytes -= stream.dropOldest();
+}
+
+function oldestOf({ streams }: SessionLog): StreamLog {
+  const age = ({ events }: StreamLog): number => events[0]?.order ?? Number.POSITIVE_INFINITY;
+  return [...streams.values()].reduce((oldest, stream) => (age(stream) < age(oldest) ? stream : oldest));
+}
+
+function placeIn(streamId: string, eventId: string): number {
+  const parsed = parseEventId(eventId);
+  if (parsed?.streamId !== streamId) throw new Refusal('unknown_event');
+  return parsed.place;
+}
+
+const sizeOf = (data: string): number => data.length * 2;

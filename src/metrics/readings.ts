@@ -1,0 +1,85 @@
+import { Gauge, type Registry } from 'prom-client';
+
+/** What is read when somebody asks, from its owner, instead of being counted along. */
+export interface Readings {
+  /** Sessions that clients opened and that are not closed. */
+  sessions(): Iterable<{ readonly state: string; readonly transport: string; readonly inFlight: number }>;
+  /** Sessions that are ready and wait for a client. */
+  warm(): number;
+  browsers(): BrowserReading | Promise<BrowserReading>;
+  /** State of the alarm over failing creations. */
+  alert(): string;
+}
+
+export interface BrowserReading {
+  /** Browsers by state. */
+  readonly byState: Readonly<Record<string, number>>;
+  readonly contexts: number;
+  /** Sessions that wait for a browser process. */
+  readonly queued: number;
+  /** Of all browser processes of ours together; null where it cannot be known. */
+  readonly residentBytes: number | null;
+}
+
+/** Every series exists from the first scrape on, with 0: a rate over one that appears later would miss its beginning. */
+const transports = ['sse', 'streamable-http', 'websocket', 'stdio'];
+const openStates = ['created', 'tools-registered', 'connected', 'active'];
+const alertStates = ['ok', 'pending', 'firing'];
+
+/** Registers the gauges of what is read. Whoever answers a scrape calls the function that it returns just before. */
+export function registerReadings(registry: Registry, readings: Readings): () => Promise<void> {
+  const refreshers = [
+    sessionGauges(registry, readings),
+    browserGauges(registry, readings),
+    alertGauge(registry, readings),
+  ];
+  return async () => {
+    await Promise.all(refreshers.map((refresh) => refresh()));
+  };
+}
+
+type Refresh = () => void | Promise<void>;
+
+const gaugesOf =
+  (registry: Registry) =>
+  (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name, help, labelNames, registers: [registry] });
+
+function sessionGauges(registry: Registry, readings: Readings): Refresh {
+  const gauge = gaugesOf(registry);
+  const open = gauge('greenroom_sessions', 'Open sessions by state and transport.', ['state', 'transport']);
+  const inFlight = gauge('greenroom_requests_in_flight', 'JSON-RPC requests that are not answered yet.');
+  const warm = gauge('greenroom_warm_sessions', 'Sessions that are ready and wait for a client; not open sessions.');
+  return () => {
+    const sessions = [...readings.sessions()];
+    for (const transport of transports) for (const state of openStates) open.set({ state, transport }, 0);
+    for (const { state, transport } of sessions) open.inc({ state, transport });
+    inFlight.set(sessions.reduce((sum, session) => sum + session.inFlight, 0));
+    warm.set(readings.warm());
+  };
+}
+
+function browserGauges(registry: Registry, { browsers }: Readings): Refresh {
+  const gauge = gaugesOf(registry);
+  const states = gauge('greenroom_browsers', 'Browsers, launched or attached, by state.', ['state']);
+  const contexts = gauge('greenroom_browser_contexts', 'Browser contexts that sessions hold.');
+  const queued = gauge('greenroom_browser_queue_depth', 'Sessions that wait for a browser process.');
+  const memory = gauge('greenroom_browser_resident_memory_bytes', 'Resident memory of our browser processes together.');
+  return async () => {
+    const reading = await browsers();
+    for (const [state, count] of Object.entries(reading.byState)) states.set({ state }, count);
+    contexts.set(reading.contexts);
+    queued.set(reading.queued);
+    if (reading.residentBytes === null) memory.remove();
+    else memory.set(reading.residentBytes);
+  };
+}
+
+function alertGauge(registry: Registry, readings: Readings): Refresh {
+  const help = '1 for the state that the alarm is in.';
+  const alert = gaugesOf(registry)('greenroom_alert_state', help, ['alert', 'state']);
+  return () => {
+    const current = readings.alert();
+    for (const state of alertStates) alert.set({ alert: 'creation_failure_rate', state }, state === current ? 1 : 0);
+  };
+}

@@ -1,0 +1,106 @@
+import type { CreationWindow } from '../../machines/events.js';
+import { shortId, type Fields, type Log } from '../log.js';
+import { settledRequest, type Fold, type Observation } from './observer.js';
+
+/**
+ * What an operator reads. One line for each transition of a session, browser, alarm or (debug) server; a warning for each
+ * event that nobody expected (S9); requests and refusals at debug, but for refusals that are the server's own trouble.
+ */
+export function logObservations(log: Log): Fold {
+  return (observation) => {
+    if (observation.kind === 'transition') logTransition(log, observation);
+    else if (observation.kind === 'unexpected') logUnexpected(log, observation);
+    else if (observation.kind === 'refusal') logRefusal(log, observation);
+    else if (observation.kind === 'event') logRequest(log, observation);
+  };
+}
+
+type Seen<Kind extends Observation['kind']> = Extract<Observation, { kind: Kind }>;
+
+function logTransition(log: Log, { machine, actor, from, to, cause, durationMs, context }: Seen<'transition'>): void {
+  const { user, closedBecause, window, ...rest } = known(context);
+  // A browser remembers why it failed until it is ready again: that is told as it fails, and not at every step after.
+  const failure = machine === 'browser' && !troubles.has(to) ? undefined : rest.failure;
+  const calm = failure === undefined && !troubles.has(to);
+  // The process says itself that it is ready, stops, or why it cannot start; an alarm that begins to watch is no news.
+  const quiet = machine === 'server' || (machine === 'alert' && from === '');
+  const write = quiet ? log.debug : calm ? log.info : log.warn;
+  write.call(log, `${machine}: ${from === '' ? 'new' : from} -> ${to}`, {
+    ...subjectOf(machine, actor),
+    user,
+    from,
+    to,
+    cause: closedBecause ?? window?.cause ?? inWords(cause),
+    ms: Math.round(durationMs),
+    ...(window && { failures: window.failures, creations: window.creations, rate: Number(window.rate.toFixed(2)) }),
+    error: failure,
+  });
+}
+
+function logUnexpected(log: Log, { machine, actor, state, cause }: Seen<'unexpected'>): void {
+  log.warn(`${machine}: unexpected event`, { ...subjectOf(machine, actor), state, cause });
+}
+
+function logRefusal(log: Log, { reason, status, message, door, requestId }: Seen<'refusal'>): void {
+  // 503 is "not yet" and "not any more": nothing is broken.
+  const isTrouble = status >= 500 && status !== 503;
+  const write = isTrouble ? log.info : log.debug;
+  write.call(log, 'refused', { reason, status, door, request: requestId, error: message });
+}
+
+function logRequest(log: Log, observation: Seen<'event'>): void {
+  const request = settledRequest(observation);
+  if (request === undefined) return;
+  const { id, method, tool, outcome, durationMs } = request;
+  log.debug('request settled', {
+    session: shortId(observation.actor),
+    id: String(id).slice(0, maxShown),
+    method: method.slice(0, maxShown),
+    tool: tool?.slice(0, maxShown),
+    outcome,
+    ms: Math.round(durationMs),
+  });
+}
+
+/** Of what a client may name as it likes. */
+const maxShown = 64;
+
+function subjectOf(machine: string, actor: string): Fields {
+  if (machine === 'server') return {};
+  return { [machine]: machine === 'session' ? shortId(actor) : actor };
+}
+
+/** States of a browser, or of the alarm, that an operator wants to hear of. */
+const troubles: ReadonlySet<string> = new Set(['lost', 'failed', 'firing']);
+
+/** XState's own events are named after the chart: `xstate.done.actor.0.session.tools-registered.claiming`. */
+function inWords(cause: string): string {
+  const [, kind, ...rest] = cause.split('.');
+  const last = rest.at(-1) ?? '';
+  if (!cause.startsWith('xstate.')) return cause;
+  if (kind === 'init') return 'start';
+  if (kind === 'after') return `after ${rest[0] ?? ''}`;
+  return `${last} ${kind === 'error' ? 'failed' : 'done'}`;
+}
+
+interface Known {
+  readonly user?: string;
+  readonly closedBecause?: string;
+  readonly failure?: string;
+  readonly window?: CreationWindow;
+}
+
+/** The few fields of a context that belong in a log line. */
+function known(context: unknown): Known {
+  if (typeof context !== 'object' || context === null) return {};
+  const fields: Record<string, unknown> = { ...context };
+  const { user, closedBecause, failure } = fields;
+  const message = typeof failure === 'object' && failure !== null && 'message' in failure ? failure.message : undefined;
+  return {
+    ...(typeof user === 'string' && { user }),
+    ...(typeof closedBecause === 'string' && { closedBecause }),
+    ...(typeof message === 'string' && { failure: message }),
+    // The one chart with a window is the alarm's.
+    ...('window' in fields && { window: fields['window'] as CreationWindow }),
+  };
+}

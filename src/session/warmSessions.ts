@@ -1,0 +1,81 @@
+import type { Clock } from '../clock.js';
+import type { Session, SessionParts } from './session.js';
+import type { SessionRegistry } from './sessionRegistry.js';
+
+/** An older browser context is thrown away unused: what is fresh is never far from what a client would get. */
+const maxAgeMs = 600_000;
+/** A client that has just come works undisturbed for a moment before its successor is prepared. */
+const refillPauseMs = 250;
+const maxBackoffMs = 60_000;
+
+export interface WarmSessionsOptions {
+  readonly registry: SessionRegistry;
+  readonly parts: SessionParts;
+  /** How many are kept, those included that are still being set up. */
+  readonly count: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Keeps so many sessions ready in `tools-registered`. It only opens and drops them: the registry hands them over, and
+ * their chart says what they are. Those that cannot be set up are tried again with growing pauses. Owned by the
+ * orchestrator, which starts it once the port is open and drains it.
+ */
+export class WarmSessions {
+  readonly #options: WarmSessionsOptions;
+  readonly #kept = new Set<Session>();
+  #state: 'idle' | 'running' | 'stopped' = 'idle';
+  #failures = 0;
+  #refill: unknown;
+
+  constructor(options: WarmSessionsOptions) {
+    this.#options = options;
+  }
+
+  /** Idempotent; does nothing after `drain`. */
+  start(): void {
+    if (this.#state !== 'idle') return;
+    this.#state = 'running';
+    this.#fill();
+  }
+
+  /** Opens no more, and ends every session of the registry, those that wait included. Idempotent. */
+  drain(): Promise<void> {
+    this.#state = 'stopped';
+    this.#options.clock.clearTimeout(this.#refill);
+    return this.#options.registry.drain();
+  }
+
+  #fill(): void {
+    const { registry, parts, count } = this.#options;
+    this.#refill = undefined;
+    while (!registry.isDraining && this.#kept.size < count) this.#keep(registry.openWarm(parts));
+  }
+
+  #keep(session: Session): void {
+    const { clock } = this.#options;
+    const age = clock.setTimeout(() => session.close('stale'), maxAgeMs);
+    const left = (): void => {
+      subscription.unsubscribe();
+      clock.clearTimeout(age);
+      this.#kept.delete(session);
+      this.#refillLater();
+    };
+    this.#kept.add(session);
+    const subscription = session.actor.subscribe({
+      next: (snapshot) => {
+        if (snapshot.context.attached) left();
+        else if (snapshot.matches({ 'tools-registered': 'waiting' })) this.#failures = 0;
+        else if (snapshot.context.closedBecause !== null && snapshot.context.closedBecause !== 'stale')
+          this.#failures += 1;
+      },
+      complete: left,
+    });
+  }
+
+  #refillLater(): void {
+    if (this.#state !== 'running' || this.#refill !== undefined) return;
+    const pause = Math.min(maxBackoffMs, refillPauseMs * 4 ** this.#failures);
+    this.#refill = this.#options.clock.setTimeout(() => this.#fill(), pause);
+  }
+}

@@ -1,0 +1,178 @@
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { codeOf, messageOf, Refusal } from '../errors.js';
+import { documentSchema, emptyDocument, type StoredDocument } from './document.js';
+import { lockFolder } from './folderLock.js';
+
+/** What to make of the document, and what to tell whoever asked. Pure; throws a `Refusal` to change nothing. */
+export type Change<Result> = (document: StoredDocument) => {
+  readonly document: StoredDocument;
+  readonly result: Result;
+};
+
+/** A folder or a file that cannot be used, in one line that names it and what mends it. */
+export class StoreError extends Error {}
+
+interface Waiting {
+  /** Applies the change to a draft, or notes why not. */
+  apply(draft: StoredDocument): StoredDocument;
+  /** The draft is on the disk. */
+  acknowledge(): void;
+  refuse(error: unknown): void;
+}
+
+/**
+ * Opens the store of users, tokens and browsers in a folder, which is made if need be and is this process's alone until
+ * `close()`. Throws a {@link StoreError} when it cannot be had or read; a file that is not understood is left as it is.
+ */
+export async function openStore(folder: string): Promise<Store> {
+  const unlock = await lock(folder);
+  try {
+    return new Store(folder, await load(join(folder, fileName)), unlock);
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+}
+
+const fileName = 'users.json';
+const retryAfterMs = 1_000;
+
+/**
+ * One JSON document, in memory and on the disk. What is in memory is on the disk: a change is seen, and acknowledged, when
+ * it has been written whole, flushed and renamed into place. Changes that come while one is being written share the next
+ * write, in their order.
+ */
+export class Store {
+  readonly #file: string;
+  readonly #folder: string;
+  readonly #unlock: () => Promise<void>;
+  #document: StoredDocument;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(folder: string, document: StoredDocument, unlock: () => Promise<void>) {
+    this.#folder = folder;
+    this.#file = join(folder, fileName);
+    this.#document = document;
+    this.#unlock = unlock;
+  }
+
+  get document(): StoredDocument {
+    return this.#document;
+  }
+
+  /** Resolves when the change is durable. Rejects with its own refusal, or with `storage_failed`: then nothing changed. */
+  change<Result>(change: Change<Result>): Promise<Result> {
+    if (this.#closed) return Promise.reject(new Refusal('draining', { retryAfterMs }));
+    return new Promise((resolve, reject) => {
+      let settle: () => void;
+      const apply = (draft: StoredDocument): StoredDocument => {
+        try {
+          const { document, result } = change(draft);
+          settle = () => resolve(result);
+          return document;
+        } catch (error) {
+          settle = () => reject(error);
+          return draft;
+        }
+      };
+      this.#waiting.push({ apply, acknowledge: () => settle(), refuse: reject });
+      this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
+    });
+  }
+
+  /** Waits for what is being written and gives the folder back. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#writing;
+    await this.#unlock();
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      const draft = batch.reduce((document, { apply }) => apply(document), this.#document);
+      try {
+        if (draft !== this.#document) await writeWhole(this.#folder, this.#file, JSON.stringify(draft, null, 2));
+        this.#document = draft;
+        for (const { acknowledge } of batch) acknowledge();
+      } catch (error) {
+        // Also what was refused in view of the draft: the draft has never been.
+        const refusal = storageFailed(`${this.#file} cannot be written: ${messageOf(error)}`, error);
+        for (const { refuse } of batch) refuse(refusal);
+      }
+    }
+  }
+}
+
+/** `storage_failed` in these words. */
+export function storageFailed(detail: string, cause: unknown): Refusal {
+  return new Refusal('storage_failed', { detail: `${detail}. Nothing was changed.` }, { cause });
+}
+
+/** Replaces the file or leaves it as it is. Whoever calls has the folder locked, so that there is one temporary file. */
+async function writeWhole(folder: string, file: string, text: string): Promise<void> {
+  const temporary = `${file}.tmp`;
+  try {
+    const handle = await open(temporary, 'w', 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    // What is left of it is overwritten by the next write; the first error is the one that says why.
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
+  }
+  await syncFolder(folder);
+}
+
+/** Makes the rename outlive a power failure, where the system can: the file is whole either way. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => undefined);
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
+}
+
+async function lock(folder: string): Promise<() => Promise<void>> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    return await lockFolder(folder);
+  } catch (error) {
+    if (codeOf(error) === undefined) throw new StoreError(messageOf(error), { cause: error });
+    throw new StoreError(`${folder} cannot be used: ${messageOf(error)}. Choose another --data-dir.`, { cause: error });
+  }
+}
+
+async function load(file: string): Promise<StoredDocument> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw new StoreError(`${file} cannot be read: ${messageOf(error)}. Mend its permissions.`, { cause: error });
+  });
+  if (text === undefined) return emptyDocument;
+  const content = parse(text);
+  const parsed = documentSchema.safeParse(content);
+  if (parsed.success) return parsed.data;
+  const version = typeof content === 'object' && content !== null && 'version' in content ? content.version : undefined;
+  if (typeof version === 'number' && version > emptyDocument.version) {
+    throw new StoreError(
+      `${file} was written by a newer version (format ${version}): start that one, or move it away.`,
+    );
+  }
+  throw new StoreError(`${file} is damaged: put a copy of it back, or move it away to start without users.`);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,36 @@
+import type { Clock } from '../clock.js';
+import type { Config } from '../config.js';
+import { authenticatorOf, type Authenticate } from './auth.js';
+import { addressGuard, type ResolveAddress } from './browserAddress.js';
+import { operatorCheck, type IsOperator } from './operator.js';
+import { browserChooser, type ChooseBrowser } from './ownBrowser.js';
+import { Users } from './users.js';
+
+/** Who may do what, as configured. Made by the orchestrator, which closes `users` last. */
+export interface Tenancy {
+  readonly users: Users;
+  authenticate: Authenticate;
+  isOperator: IsOperator;
+  chooseBrowser: ChooseBrowser;
+  /** Checks where users' browsers are. */
+  resolveAddress: ResolveAddress;
+  /** Who gives the tokens that are asked for, if it is an OAuth issuer. */
+  readonly jwtIssuer: string | undefined;
+  /** How clients reach this server, where it is not as the request names it. */
+  readonly publicUrl: string | undefined;
+}
+
+/** With authentication the store is opened now, else when it is first asked for. Throws a `StoreError`. */
+export async function openTenancy(config: Config, clock: Clock): Promise<Tenancy> {
+  const users = new Users({ folder: config.dataDir, clock });
+  if (config.auth !== 'none') await users.open();
+  return {
+    users,
+    authenticate: authenticatorOf(config, users, clock),
+    isOperator: operatorCheck(config),
+    chooseBrowser: browserChooser(config, users),
+    resolveAddress: addressGuard(config.allowBrowserAddresses),
+    jwtIssuer: config.auth === 'jwt' ? config.jwtIssuer : undefined,
+    publicUrl: config.publicUrl,
+  };
+}

@@ -1,0 +1,205 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../clock.js';
+import { messageOf, Refusal } from '../errors.js';
+import type { StoredBrowser, StoredDocument, StoredToken, StoredUser } from './document.js';
+import { localIssuer, type Principal } from './principal.js';
+import { openStore, storageFailed, StoreError, type Change, type Store } from './store.js';
+import { hashOf, isToken, mintToken, sameHash } from './token.js';
+
+/** The store is one document: these keep it small. */
+const maxUsers = 10_000;
+const maxTokens = 100;
+const maxBrowsers = 20;
+const retryAfterMs = 1_000;
+
+export interface UsersOptions {
+  readonly folder: string;
+  readonly clock: Clock;
+}
+
+type TokenIndex = ReadonlyMap<string, { readonly userId: string; readonly token: StoredToken }>;
+
+export interface NewToken {
+  /** Shown this once. */
+  readonly secret: string;
+  readonly token: StoredToken;
+}
+
+/**
+ * The users of this server, with their tokens and browsers. Opens the store when it is first needed, or with `open()`; the
+ * orchestrator closes it. A change that is acknowledged outlives the process. Every call may reject with `storage_failed`.
+ */
+export class Users {
+  readonly #options: UsersOptions;
+  #store: Promise<Store> | undefined;
+  #closed = false;
+  #indexed: { readonly document: StoredDocument; readonly byHash: TokenIndex } | undefined;
+
+  constructor(options: UsersOptions) {
+    this.#options = options;
+  }
+
+  /** Opens the store now. Throws a {@link StoreError} when it cannot be had, and may be called again then. */
+  open(): Promise<Store> {
+    if (this.#closed) return Promise.reject(new Refusal('draining', { retryAfterMs }));
+    this.#store ??= openStore(this.#options.folder).catch((error: unknown) => {
+      this.#store = undefined;
+      throw error;
+    });
+    return this.#store;
+  }
+
+  /** Waits for what is being written and gives the folder back, for good. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const store = await this.#store?.catch(() => undefined);
+    await store?.close();
+  }
+
+  async list(): Promise<readonly StoredUser[]> {
+    return (await this.#opened()).document.users;
+  }
+
+  /** Throws `not_registered`. */
+  async get(id: string): Promise<StoredUser> {
+    return userIn((await this.#opened()).document, id);
+  }
+
+  async create(id: string): Promise<StoredUser> {
+    const user: StoredUser = { id, createdAt: this.#now(), tokens: [], browsers: [] };
+    return this.#change((document) => {
+      if (document.users.some((known) => known.id === id)) {
+        throw new Refusal('already_registered', { detail: `There is a user "${id}" already.` });
+      }
+      if (document.users.length >= maxUsers) throw new Refusal('too_many_records', { limit: `${maxUsers} users` });
+      return { document: { ...document, users: [...document.users, user] }, result: user };
+    });
+  }
+
+  /** Removes a user with all tokens and browsers. */
+  async remove(id: string): Promise<void> {
+    await this.#change((document) => {
+      const user = userIn(document, id);
+      const users = document.users.filter((other) => other !== user);
+      return { document: { ...document, users }, result: undefined };
+    });
+  }
+
+  async issueToken(userId: string, { label, lifeMs }: { label?: string; lifeMs?: number }): Promise<NewToken> {
+    const secret = mintToken();
+    const token: StoredToken = {
+      id: newId(),
+      hash: hashOf(secret),
+      ...(label !== undefined && { label }),
+      createdAt: this.#now(),
+      ...(lifeMs !== undefined && { expiresAt: new Date(this.#options.clock.now() + lifeMs).toISOString() }),
+    };
+    return this.#changeUser(userId, (user) => {
+      if (user.tokens.length >= maxTokens) throw new Refusal('too_many_records', { limit: `${maxTokens} tokens` });
+      return { user: { ...user, tokens: [...user.tokens, token] }, result: { secret, token } };
+    });
+  }
+
+  async revokeToken(userId: string, tokenId: string): Promise<void> {
+    await this.#changeUser(userId, (user) => {
+      const token = find(user.tokens, tokenId, 'token');
+      return { user: { ...user, tokens: user.tokens.filter((other) => other !== token) }, result: undefined };
+    });
+  }
+
+  async addBrowser(userId: string, { url, label }: { url: string; label?: string }): Promise<StoredBrowser> {
+    const browser = { id: newId(), url, ...(label !== undefined && { label }), createdAt: this.#now() };
+    return this.#changeUser(userId, (user) => {
+      if (user.browsers.some((known) => known.url === url)) {
+        throw new Refusal('already_registered', { detail: 'The user has a browser at this address already.' });
+      }
+      if (user.browsers.length >= maxBrowsers)
+        throw new Refusal('too_many_records', { limit: `${maxBrowsers} browsers` });
+      return { user: { ...user, browsers: [...user.browsers, browser] }, result: browser };
+    });
+  }
+
+  async removeBrowser(userId: string, browserId: string): Promise<StoredBrowser> {
+    return this.#changeUser(userId, (user) => {
+      const browser = find(user.browsers, browserId, 'browser');
+      return { user: { ...user, browsers: user.browsers.filter((other) => other !== browser) }, result: browser };
+    });
+  }
+
+  /** Whose token this is; undefined if it is nobody's, revoked or expired. */
+  async principalOf(secret: string): Promise<Principal | undefined> {
+    if (!isToken(secret)) return undefined;
+    const hash = hashOf(secret);
+    const found = this.#index((await this.#opened()).document).get(hash);
+    if (found === undefined || !sameHash(found.token.hash, hash) || !this.#isCurrent(found.token)) return undefined;
+    return { issuer: localIssuer, user: found.userId, credentialId: found.token.id };
+  }
+
+  /** Whether the token that somebody came with still holds. True for those who came without one of ours. */
+  async stillHolds({ user, credentialId }: Principal): Promise<boolean> {
+    if (credentialId === undefined) return true;
+    const { document } = await this.#opened();
+    const token = document.users.find(({ id }) => id === user)?.tokens.find(({ id }) => id === credentialId);
+    return token !== undefined && this.#isCurrent(token);
+  }
+
+  /** The browsers of a user, oldest first; none for one who is not registered. */
+  async browsersOf(userId: string): Promise<readonly StoredBrowser[]> {
+    return (await this.#opened()).document.users.find(({ id }) => id === userId)?.browsers ?? [];
+  }
+
+  /** The tokens of a document by their hash: made once for each document. */
+  #index(document: StoredDocument): TokenIndex {
+    if (this.#indexed?.document === document) return this.#indexed.byHash;
+    const tokens = document.users.flatMap(({ id, tokens }) => tokens.map((token) => ({ userId: id, token })));
+    const byHash = new Map(tokens.map((owned) => [owned.token.hash, owned]));
+    this.#indexed = { document, byHash };
+    return byHash;
+  }
+
+  #isCurrent({ expiresAt }: StoredToken): boolean {
+    return expiresAt === undefined || Date.parse(expiresAt) > this.#options.clock.now();
+  }
+
+  #changeUser<Result>(
+    id: string,
+    change: (user: StoredUser) => { readonly user: StoredUser; readonly result: Result },
+  ): Promise<Result> {
+    return this.#change((document) => {
+      const before = userIn(document, id);
+      const { user, result } = change(before);
+      const users = document.users.map((other) => (other === before ? user : other));
+      return { document: { ...document, users }, result };
+    });
+  }
+
+  async #change<Result>(change: Change<Result>): Promise<Result> {
+    return (await this.#opened()).change(change);
+  }
+
+  async #opened(): Promise<Store> {
+    try {
+      return await this.open();
+    } catch (error) {
+      throw error instanceof StoreError ? storageFailed(messageOf(error), error) : error;
+    }
+  }
+
+  #now(): string {
+    return new Date(this.#options.clock.now()).toISOString();
+  }
+}
+
+const newId = (): string => randomBytes(9).toString('base64url');
+
+function userIn({ users }: StoredDocument, id: string): StoredUser {
+  const user = users.find((candidate) => candidate.id === id);
+  if (user === undefined) throw new Refusal('not_registered', { detail: 'There is no such user.' });
+  return user;
+}
+
+function find<Item extends { readonly id: string }>(items: readonly Item[], id: string, name: string): Item {
+  const item = items.find((candidate) => candidate.id === id);
+  if (item === undefined) throw new Refusal('not_registered', { detail: `The user has no such ${name}.` });
+  return item;
+}

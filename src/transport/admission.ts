@@ -1,0 +1,36 @@
+import type { IncomingMessage } from 'node:http';
+import proxyAddr from 'proxy-addr';
+import { principalOf, type Authenticate } from '../tenancy/auth.js';
+import type { Caller } from '../tenancy/principal.js';
+import type { RateLimits } from '../tenancy/rateLimits.js';
+import { credentialsOf } from './transport.js';
+
+/**
+ * Lets a request or an upgrade in that passed the doors, or throws why not: first who asks, then how often. The caps on
+ * what is open at once come last, in `SessionRegistry.open`.
+ */
+export type Admit = (request: IncomingMessage, asks: 'connection' | 'message') => Promise<Caller>;
+
+/** Whether an address, so many hops away, is a proxy whose word is believed. */
+export type IsTrusted = (address: string, hop: number) => boolean;
+
+export interface AdmissionOptions {
+  readonly authenticate: Authenticate;
+  readonly limits: Pick<RateLimits, 'connection' | 'message'>;
+  readonly isTrusted: IsTrusted;
+}
+
+export function createAdmission({ authenticate, limits, isTrusted }: AdmissionOptions): Admit {
+  return async (request, asks) => {
+    const caller = await authenticate(credentialsOf(request));
+    const principal = principalOf(caller);
+    if (asks === 'message') await limits.message(principal);
+    else await limits.connection(principal, proxyAddr(request, isTrusted));
+    return caller;
+  };
+}
+
+/** The rule of `--trust-proxy`, the same that express follows. Throws a TypeError that names a wrong address. */
+export function trustedProxies(proxies: readonly string[]): IsTrusted {
+  return proxyAddr.compile([...proxies]);
+}

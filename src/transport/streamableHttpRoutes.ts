@@ -1,0 +1,163 @@
+import type { Request, Response } from 'express';
+import type { EventLog } from '../cluster/eventLog.js';
+import { Refusal } from '../errors.js';
+import { idOf, kindOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
+import type { Session } from '../session/session.js';
+import type { Caller } from '../tenancy/principal.js';
+import { sendRefusal } from './refuse.js';
+import { SseWriter } from './sseWriter.js';
+import { StreamableHttpTransport } from './streamableHttp.js';
+import { askedOf, type TransportDeps } from './transport.js';
+
+/** Messages that one batch may have (S10). Only revision 2025-03-26 has batches. */
+const maxBatch = 100;
+const batchRevision = '2025-03-26';
+/** Clients of this revision and later know an event that has an id and no data. */
+const primedSince = '2025-11-25';
+
+export interface StreamableHttpDeps extends TransportDeps {
+  readonly eventLog: EventLog;
+}
+
+/**
+ * `POST /mcp`: `initialize` without a session's id opens a session; everything else goes to the session that the header
+ * `Mcp-Session-Id` names. What asks something is answered by a stream, so that the answer outlives its connection; all else
+ * by 202.
+ */
+export function postToSession(deps: StreamableHttpDeps) {
+  return async (request: Request, response: Response): Promise<void> => {
+    const id = idOf(request.body);
+    try {
+      const opens = sessionIdOf(request) === '';
+      requireAccept(request, ['application/json', 'text/event-stream']);
+      if (opens) await openSession(deps, request, response);
+      else await handOver(deps, await deps.admit(request, 'message'), request, response);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      sendRefusal(response, error, id);
+    }
+  };
+}
+
+/** `GET /mcp`: the stream for what belongs to no request, or, with `Last-Event-ID`, the one that this event is of. */
+export function listenToSession(deps: StreamableHttpDeps) {
+  return async (request: Request, response: Response): Promise<void> => {
+    const caller = await deps.admit(request, 'message');
+    requireAccept(request, ['text/event-stream']);
+    const { session, channel } = findOpen(deps, caller, request);
+    const writer = new SseWriter(response, deps);
+    const lastEventId = request.get('last-event-id') ?? '';
+    const primed = isPrimed(revisionOf(request, session));
+    if (lastEventId === '') await channel.listen(writer, primed);
+    // 204 tells an event source not to come again (HTML, server-sent events).
+    else if ((await channel.resume(writer, lastEventId, primed)) === 'over') response.writeHead(204).end();
+  };
+}
+
+/** `DELETE /mcp`: the client is done. 204 once the session is closed. */
+export function leaveSession(deps: StreamableHttpDeps) {
+  return async (request: Request, response: Response): Promise<void> => {
+    const caller = await deps.admit(request, 'message');
+    findOpen(deps, caller, request).session.close('client-closed');
+    response.writeHead(204).end();
+  };
+}
+
+async function openSession(deps: StreamableHttpDeps, request: Request, response: Response): Promise<void> {
+  const { registry, parts } = deps;
+  const asked = await askedOf(deps, request);
+  if (!isInitialize(request.body)) throw new Refusal('missing_session');
+  const message = parseMessage(request.body);
+  const channel = new StreamableHttpTransport(deps);
+  const writer = new SseWriter(response, deps);
+  const session = registry.open(parts, { ...asked, channel });
+  const leave = (): void => session.detach('client-closed');
+  writer.onclose = leave;
+  channel.onabsent = (because) => session.detach(because);
+  channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
+  channel.onerror = ({ message: error }) => parts.log.warn('stream failed', { session: session.id.slice(0, 8), error });
+  channel.onmessage = (received) => session.receive(received);
+  if (response.destroyed) leave();
+  await channel.ready;
+  const revision = 'params' in message ? message.params?.['protocolVersion'] : undefined;
+  await channel.open(writer, {
+    requests: requestsOf([message]),
+    hand: () => session.receive(message),
+    primed: isPrimed(revision),
+  });
+}
+
+async function handOver(deps: StreamableHttpDeps, caller: Caller, request: Request, response: Response): Promise<void> {
+  const { session, channel } = findOpen(deps, caller, request);
+  const messages = messagesOf(request.body, session.server.protocolVersion);
+  if (messages.some(isInitialize)) throw new Refusal('invalid_message', { detail: 'This session is initialised.' });
+  const requests = requestsOf(messages);
+  if (requests.length > 0) {
+    const primed = isPrimed(revisionOf(request, session));
+    await channel.ask(new SseWriter(response, deps), { requests, hand: () => handAll(session, messages), primed });
+    return;
+  }
+  channel.contact();
+  await handAll(session, messages);
+  response.writeHead(202).end();
+}
+
+/** A batch is refused with its first message; after that each request is answered for itself. */
+async function handAll(session: Session, messages: readonly JSONRPCMessage[]): Promise<void> {
+  for (const [index, message] of messages.entries()) {
+    try {
+      await session.receive(message);
+    } catch (error) {
+      if (index === 0 || !(error instanceof Refusal)) throw error;
+      for (const id of requestsOf([message])) session.channel.deliver(error.toJsonRpc(id), id);
+    }
+  }
+}
+
+/** Throws `missing_session`, `unknown`, also for a session of another transport, `closed`, `not_ready` or `unsupported_version`. */
+function findOpen({ registry }: StreamableHttpDeps, caller: Caller, request: Request) {
+  const sessionId = sessionIdOf(request);
+  if (sessionId === '') throw new Refusal('missing_session');
+  const session = registry.find(sessionId, caller);
+  const { channel } = session;
+  if (!(channel instanceof StreamableHttpTransport)) throw new Refusal('unknown');
+  session.checkOpen();
+  const revision = request.get('mcp-protocol-version');
+  if (revision !== undefined && !protocolVersions.some((known) => known === revision)) {
+    throw new Refusal('unsupported_version');
+  }
+  return { session, channel };
+}
+
+const sessionIdOf = (request: Request): string => request.get('mcp-session-id') ?? '';
+
+/** The header of older clients is missing: what was negotiated says it too. */
+const revisionOf = (request: Request, session: Session): string | null =>
+  request.get('mcp-protocol-version') ?? session.server.protocolVersion;
+
+const isPrimed = (revision: unknown): boolean => typeof revision === 'string' && revision >= primedSince;
+
+/** A client MUST name what it accepts, so one that names nothing is refused; beyond that, wildcards and weights count. */
+function requireAccept(request: Request, types: readonly string[]): void {
+  const accepted = request.headers.accept !== undefined && types.every((type) => request.accepts(type) !== false);
+  if (!accepted) throw new Refusal('not_acceptable', { detail: `Send Accept: ${types.join(', ')}.` });
+}
+
+function messagesOf(body: unknown, revision: string | null): JSONRPCMessage[] {
+  if (!Array.isArray(body) || revision !== batchRevision) return [parseMessage(body)];
+  if (body.length === 0 || body.length > maxBatch) {
+    throw new Refusal('invalid_message', { detail: `A batch has 1 to ${maxBatch} messages.` });
+  }
+  const messages = body.map(parseMessage);
+  const ids = requestsOf(messages);
+  if (new Set(ids).size < ids.length) throw new Refusal('invalid_message', { detail: 'An id is there twice.' });
+  return messages;
+}
+
+function requestsOf(messages: readonly JSONRPCMessage[]) {
+  return messages.flatMap((message) => ('id' in message && kindOf(message) === 'request' ? [message.id ?? ''] : []));
+}
+
+function isInitialize(message: unknown): boolean {
+  return typeof message === 'object' && message !== null && 'method' in message && message.method === 'initialize';
+}

@@ -1,0 +1,170 @@
+import { newStreamId, type EventLog, type LoggedEvent, type StreamAddress } from '../cluster/eventLog.js';
+import { Refusal } from '../errors.js';
+import type { JSONRPCMessage } from '../mcp/protocol.js';
+import type { SseWriter } from './sseWriter.js';
+
+/** Bytes of messages that may wait for the log (S10). */
+const maxWaitingBytes = 16 * 1024 ** 2;
+
+export interface Attaching {
+  /** Headers of the answer. */
+  readonly head?: Readonly<Record<string, string>>;
+  /** The last event that the client has. Absent: it begins anew, with what went to no socket yet. */
+  readonly lastEventId?: string;
+  /** Sends the client an event id at once, so that it can come back before the first message (since 2025-11-25). */
+  readonly primed: boolean;
+}
+
+interface Missed {
+  readonly messages: readonly LoggedEvent[];
+  readonly isWhole: boolean;
+}
+
+/**
+ * One logical stream of a session, whichever socket carries it, and none for a while. Each message goes first to the log,
+ * then to the socket. Everything happens in turn, first come, first served; a replay keeps its turn from its first event
+ * to the last, so what is sent meanwhile follows it: nothing is lost, repeated or out of order (S4). What cannot be logged
+ * is not sent either: the socket is cut, and the client hears `gap` when it comes back.
+ */
+export class ResumableStream {
+  readonly #address: StreamAddress;
+  readonly #log: EventLog;
+  readonly #onerror: (error: unknown) => void;
+  #turn: Promise<unknown> = Promise.resolve();
+  #waitingBytes = 0;
+  #writer: SseWriter | undefined;
+  /** The last event that went to a socket. */
+  #written: string | null = null;
+  /** Whether there are events that no socket has seen. */
+  #isBehind = false;
+  #isWhole = true;
+  #isFinished = false;
+
+  constructor(sessionId: string, log: EventLog, onerror: (error: unknown) => void) {
+    this.#address = { sessionId, streamId: newStreamId() };
+    this.#log = log;
+    this.#onerror = onerror;
+  }
+
+  get id(): string {
+    return this.#address.streamId;
+  }
+
+  /** Never throws. */
+  send(message: JSONRPCMessage): void {
+    const data = JSON.stringify(message);
+    if (this.#waitingBytes > maxWaitingBytes) {
+      this.#lose(new Error('The event log does not keep up.'));
+      return;
+    }
+    this.#waitingBytes += data.length;
+    void this.#inTurn(async () => {
+      this.#waitingBytes -= data.length;
+      await this.#append(data);
+    });
+  }
+
+  /**
+   * Makes `writer` the stream's socket; the one before is ended. `over`: there is nothing left to wait for, and nothing was
+   * written. Rejects with `unknown_event` or `gap`, and then nothing was written either.
+   */
+  attach(writer: SseWriter, { head, lastEventId, primed }: Attaching): Promise<'attached' | 'over'> {
+    return this.#inTurn(async () => {
+      const { messages, isWhole } = await this.#missed(lastEventId);
+      if (lastEventId !== undefined) {
+        if (!isWhole) throw new Refusal('gap');
+        if (this.#isFinished && messages.length === 0) return 'over';
+      }
+      // Hung up while it waited for its turn: what was not sent stays for the next one.
+      if (writer.state !== 'silent') return 'attached';
+      this.#writer?.end();
+      this.#writer = writer;
+      this.#isBehind = false;
+      this.#isWhole = true;
+      writer.open(head);
+      if (!isWhole) writer.write({ event: 'message', data: lostNotice });
+      for (const { id, data } of messages) this.#write(id, data);
+      if (primed && messages.length === 0) await this.#prime(writer, lastEventId);
+      writer.flush();
+      if (this.#isFinished) this.#end();
+      return 'attached';
+    });
+  }
+
+  /** Ends the socket and leaves the stream open: the client comes again after a while, and misses nothing. */
+  suspend(retryMs: number): void {
+    void this.#inTurn(async () => {
+      this.#writer?.write({ retry: retryMs });
+      this.#end();
+    });
+  }
+
+  /** After what was sent, the socket ends; what was sent can be had once more until it is forgotten. */
+  finish(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#isFinished = true;
+      this.#end();
+    });
+  }
+
+  /** Drops what is logged. */
+  forget(): void {
+    const { sessionId, streamId } = this.#address;
+    void this.#inTurn(() => this.#log.forget(sessionId, streamId)).catch(this.#onerror);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  /** What a client has not got, and whether that is all of it. */
+  async #missed(lastEventId: string | undefined): Promise<Missed> {
+    if (lastEventId === undefined && !this.#isBehind) return { messages: [], isWhole: this.#isWhole };
+    const { events, isComplete } = await this.#log.after(this.#address, lastEventId ?? this.#written);
+    return { messages: events.filter(({ data }) => data !== ''), isWhole: isComplete && this.#isWhole };
+  }
+
+  /** A client that loses this socket too comes back with the last id that it got on it, and on no other. */
+  async #prime(writer: SseWriter, lastEventId: string | undefined): Promise<void> {
+    if (lastEventId === undefined) await this.#append('');
+    else writer.write({ id: lastEventId, data: '' });
+  }
+
+  async #append(data: string): Promise<void> {
+    try {
+      this.#write(await this.#log.append(this.#address, data), data);
+    } catch (error) {
+      this.#lose(error);
+    }
+  }
+
+  #write(id: string, data: string): void {
+    if (this.#writer?.state !== 'open') {
+      this.#isBehind = true;
+      return;
+    }
+    this.#written = id;
+    this.#writer.write(data === '' ? { id, data } : { event: 'message', id, data });
+  }
+
+  #lose(error: unknown): void {
+    this.#onerror(error);
+    this.#isWhole = false;
+    this.#isBehind = true;
+    this.#writer?.cut();
+  }
+
+  #end(): void {
+    this.#writer?.end();
+    this.#writer = undefined;
+  }
+}
+
+/** To a client that begins anew: it cannot be refused, and it is not to believe that it has everything. */
+const lostNotice = JSON.stringify({
+  jsonrpc: '2.0',
+  method: 'notifications/message',
+  params: { level: 'warning', logger: 'greenroom', data: 'Messages were dropped while no stream was open.' },
+} satisfies JSONRPCMessage);

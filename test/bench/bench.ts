@@ -1,0 +1,65 @@
+import { writeFile } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
+import { cpus, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import {
+  measureCrowding,
+  measureFootprint,
+  measureRates,
+  serverNames,
+  type BenchOptions,
+  type Series,
+} from './measure.js';
+import { chartOf, ratioOf, spreadOf, tableOf, type Figure } from './report.js';
+
+/** `npm run bench`: this server beside the plain SDK and the bare runtime, on the same work, in turns. */
+
+const { values } = parseArgs({ options: { rounds: { type: 'string' }, quick: { type: 'boolean' } } });
+const write = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const options: BenchOptions = {
+  rounds: Number(values.rounds ?? (values.quick === true ? 1 : 5)),
+  ms: values.quick === true ? 1_000 : 3_000,
+  doors: ['sse', 'streamable'],
+  idle: values.quick === true ? 500 : 3_000,
+  crowd: values.quick === true ? 1_000 : 10_000,
+  report: (line) => void process.stderr.write(`${line}\n`),
+};
+
+const kib = 1024;
+
+async function run(): Promise<{ figures: Figure[]; series: Series[] }> {
+  const figures: Figure[] = [];
+  const series: Series[] = [];
+  for (const door of options.doors) {
+    const sessions = await measureRates('sessions', door, options);
+    series.push(sessions);
+    figures.push(ratioOf(`sessions/s ${door} : plain SDK`, sessions, 'plainSdk', 5));
+    figures.push(ratioOf(`sessions/s ${door} : bare node:http`, sessions, 'bare', 0.8));
+    const pings = await measureRates('pings', door, options);
+    series.push(pings);
+    figures.push(ratioOf(`pings/s ${door} : bare node:http`, pings, 'bare', 0.85));
+  }
+  const { heap, resident } = await measureFootprint('greenroom', options);
+  figures.push({ name: 'heap of an idle session', value: heap, wanted: { atMost: 16 * kib }, unit: 'bytes' });
+  figures.push({ name: 'resident of an idle session', value: resident, wanted: { atMost: 30 * kib }, unit: 'bytes' });
+  const crowding = await measureCrowding(options);
+  const growth = spreadOf(crowding.map(({ few, many }) => many / few));
+  figures.push({ name: `p99 ping, ${options.crowd} : 100 sessions`, ...growth, wanted: { atMost: 1.5 }, unit: '' });
+  return { figures, series };
+}
+
+const { figures, series } = await run();
+const folder = await mkdtemp(join(tmpdir(), 'greenroom-bench-'));
+const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0]?.model, load: loadavg() };
+await writeFile(
+  join(folder, 'bench.json'),
+  JSON.stringify({ machine, servers: serverNames, figures, series }, null, 2),
+);
+await writeFile(join(folder, 'bench.svg'), chartOf(figures));
+write(tableOf(figures, series));
+write(
+  `\nNode ${machine.node}, ${machine.cores} cores, load ${machine.load.map((value) => value.toFixed(1)).join(' ')}`,
+);
+write(`${join(folder, 'bench.json')}\n${join(folder, 'bench.svg')}`);

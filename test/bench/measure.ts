@@ -1,0 +1,112 @@
+import type { Door } from './load.js';
+import { startLoad, startMeasured, type Load, type MeasuredServer } from './processes.js';
+
+/** Servers that do the same work: this one, the plain SDK, and the runtime without either. */
+export const serverNames = ['greenroom', 'plainSdk', 'bare'] as const;
+export type ServerName = (typeof serverNames)[number];
+
+export interface BenchOptions {
+  readonly rounds: number;
+  /** Of one measurement. */
+  readonly ms: number;
+  readonly doors: readonly Door[];
+  /** Sessions of the measurements that need many. */
+  readonly idle: number;
+  readonly crowd: number;
+  report(line: string): void;
+}
+
+/** One figure of one server, once for each round. */
+export interface Series {
+  readonly name: string;
+  readonly unit: string;
+  readonly values: Readonly<Record<ServerName, readonly number[]>>;
+}
+
+const clients = 16;
+
+/** Rates: the servers take turns in every round, so that what slows the machine slows all of them. */
+export async function measureRates(kind: 'sessions' | 'pings', door: Door, options: BenchOptions): Promise<Series> {
+  const values: Record<ServerName, number[]> = { greenroom: [], plainSdk: [], bare: [] };
+  const servers: [ServerName, MeasuredServer][] = [];
+  const load = startLoad();
+  try {
+    for (const name of serverNames) servers.push([name, await startMeasured(name)]);
+    for (let round = -1; round < options.rounds; round += 1) {
+      for (const [name, { url }] of servers) {
+        const { count, seconds } = await load.carryOut({ kind, url, door, clients, ms: options.ms });
+        // The first one warms up.
+        if (round >= 0) values[name].push(count / seconds);
+        options.report(
+          `${kind} ${door} ${name}: ${(count / seconds).toFixed(0)} a second${round < 0 ? ' (warm-up)' : ''}`,
+        );
+      }
+    }
+  } finally {
+    for (const [, server] of servers) server.stop();
+    load.stop();
+  }
+  return { name: `${kind} ${door}`, unit: 'a second', values };
+}
+
+export interface Footprint {
+  /** Bytes for each idle session. */
+  readonly heap: number;
+  readonly resident: number;
+}
+
+/** What an idle session holds: the difference between a server that has seen as many come and go, and one that keeps them. */
+export async function measureFootprint(name: ServerName, options: BenchOptions): Promise<Footprint> {
+  const [server, load] = [await startMeasured(name), startLoad()];
+  const fill = { kind: 'fill', url: server.url, door: 'sse', count: options.idle } as const;
+  try {
+    await load.carryOut(fill);
+    await load.carryOut({ kind: 'empty' });
+    const before = await server.memory();
+    await load.carryOut(fill);
+    const after = await server.memory();
+    const each = (key: 'heap' | 'resident'): number => (after[key] - before[key]) / options.idle;
+    options.report(
+      `idle session ${name}: heap ${each('heap').toFixed(0)}, resident ${each('resident').toFixed(0)} bytes`,
+    );
+    return { heap: each('heap'), resident: each('resident') };
+  } finally {
+    server.stop();
+    load.stop();
+  }
+}
+
+export interface Crowding {
+  /** Milliseconds: p99 of a ping with a hundred open sessions, and with `crowd`. */
+  readonly few: number;
+  readonly many: number;
+}
+
+/** Whether a ping takes longer when many sessions are open, once for each round. */
+export async function measureCrowding(options: BenchOptions): Promise<readonly Crowding[]> {
+  const [server, load] = [await startMeasured('greenroom'), startLoad()];
+  const { url } = server;
+  const rounds: Crowding[] = [];
+  try {
+    await pings(load, url, options.ms);
+    for (let round = 0; round < options.rounds; round += 1) {
+      await load.carryOut({ kind: 'fill', url, door: 'sse', count: 100 });
+      const few = await pings(load, url, options.ms);
+      await load.carryOut({ kind: 'fill', url, door: 'sse', count: options.crowd - 100 });
+      const many = await pings(load, url, options.ms);
+      await load.carryOut({ kind: 'empty' });
+      rounds.push({ few, many });
+      options.report(
+        `p99 of a ping: ${few.toFixed(2)} ms with 100 sessions, ${many.toFixed(2)} ms with ${options.crowd}`,
+      );
+    }
+    return rounds;
+  } finally {
+    server.stop();
+    load.stop();
+  }
+}
+
+async function pings(load: Load, url: string, ms: number): Promise<number> {
+  return (await load.carryOut({ kind: 'pings', url, door: 'sse', clients, ms })).p99;
+}

@@ -1,0 +1,133 @@
+import { connect, type Socket } from 'node:net';
+
+/** The least that speaks MCP over HTTP, so that the load costs less than the server: bytes on sockets, no parser. */
+
+const initialize = {
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'load', version: '1' } },
+};
+const initialized = { jsonrpc: '2.0', method: 'notifications/initialized' };
+
+/** One keep-alive connection on which requests follow each other. Its user closes it. */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #host: string;
+  #text = '';
+  #waiting: { found: (text: string) => string | undefined; resolve: (match: string) => void } | undefined;
+  #failed: ((error: Error) => void) | undefined;
+
+  constructor(url: string) {
+    const { hostname, port, host } = new URL(url);
+    this.#host = host;
+    this.#socket = connect(Number(port), hostname);
+    this.#socket.setNoDelay(true).setEncoding('latin1');
+    this.#socket.on('data', (text: string) => this.#read(text));
+    this.#socket.on('error', (error) => this.#failed?.(error));
+    this.#socket.on('close', () => this.#failed?.(new Error('The server closed the connection.')));
+  }
+
+  send(verb: string, path: string, headers = '', body?: object): void {
+    const text = body === undefined ? '' : JSON.stringify(body);
+    const length = body === undefined ? '' : `content-type: application/json\r\ncontent-length: ${text.length}\r\n`;
+    const accept = 'accept: application/json, text/event-stream\r\n';
+    this.#socket.write(`${verb} ${path} HTTP/1.1\r\nhost: ${this.#host}\r\n${accept}${headers}${length}\r\n${text}`);
+  }
+
+  /** Resolves with what `found` makes of the bytes that came since the last time. */
+  next(found: (text: string) => string | undefined): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#failed = reject;
+      this.#waiting = { found, resolve };
+      this.#read('');
+    });
+  }
+
+  close(): void {
+    this.#failed = undefined;
+    this.#socket.destroy();
+  }
+
+  #read(text: string): void {
+    this.#text += text;
+    const match = this.#waiting?.found(this.#text);
+    if (match === undefined) return;
+    this.#text = '';
+    const { resolve } = this.#waiting ?? {};
+    this.#waiting = undefined;
+    resolve?.(match);
+  }
+}
+
+/** A session that is initialised and can be pinged. */
+export interface RawSession {
+  ping(id: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens a session; `posts` is a connection of the caller's for what is posted, one request after the other. */
+export type OpenSession = (url: string, posts: Connection) => Promise<RawSession>;
+
+const accepted = (text: string): string | undefined => {
+  const head = /^HTTP\/1\.1 (\d+)[^]*?\r\n\r\n/.exec(text);
+  if (head === null) return undefined;
+  if (head[1] !== '202') throw new Error(`The server answered: ${text.slice(0, 300)}`);
+  const length = Number(/content-length: (\d+)/i.exec(head[0])?.[1] ?? 0);
+  return text.length >= head[0].length + length ? text : undefined;
+};
+
+const answer = (id: number) => {
+  const mark = new RegExp(`"id":${id}[,}][^]*\\n`);
+  return (text: string): string | undefined => (mark.test(text) ? text : undefined);
+};
+
+export const openSse: OpenSession = async (url, posts) => {
+  const stream = new Connection(url);
+  stream.send('GET', '/sse');
+  const path = await stream.next((text) => /data: (\S+)\n\n/.exec(text)?.[1]);
+  const post = async (message: object): Promise<void> => {
+    posts.send('POST', path, '', message);
+    await posts.next(accepted);
+  };
+  const ask = async (message: { id: number; [field: string]: unknown }): Promise<void> => {
+    const answered = stream.next(answer(message.id));
+    await post(message);
+    await answered;
+  };
+  await ask(initialize);
+  await post(initialized);
+  return {
+    ping: (id) => ask({ jsonrpc: '2.0', id, method: 'ping' }),
+    close: async () => stream.close(),
+  };
+};
+
+const whole = (text: string): string | undefined => {
+  const head = /^HTTP\/1\.1 (\d+)[^]*?\r\n\r\n/.exec(text)?.[0];
+  if (head === undefined) return undefined;
+  const length = /content-length: (\d+)/i.exec(head)?.[1];
+  const ended = length === undefined ? text.endsWith('0\r\n\r\n') : text.length >= head.length + Number(length);
+  return ended ? text : undefined;
+};
+
+export const openStreamable: OpenSession = async (_url, connection) => {
+  const post = async (message: object, session: string): Promise<string> => {
+    connection.send('POST', '/mcp', session, message);
+    return connection.next(whole);
+  };
+  const greeting = await post(initialize, '');
+  const id = /mcp-session-id: (\S+)/i.exec(greeting)?.[1];
+  if (id === undefined) throw new Error(`The server gave no session: ${greeting.slice(0, 300)}`);
+  const session = `mcp-session-id: ${id}\r\nmcp-protocol-version: 2025-11-25\r\n`;
+  await post(initialized, session);
+  return {
+    ping: async (number) => {
+      await post({ jsonrpc: '2.0', id: number, method: 'ping' }, session);
+    },
+    close: async () => {
+      connection.send('DELETE', '/mcp', session);
+      await connection.next(whole);
+    },
+  };
+};

@@ -1,0 +1,38 @@
+import { createOrchestrator, type Orchestrator } from '../../src/orchestrator.js';
+import { kill, until } from '../browser/support/testPool.js';
+import { send } from '../support/http.js';
+import { Browsing } from './support/browse.js';
+
+async function whenWarm({ registry }: Orchestrator, after?: string): Promise<string> {
+  await until(() => registry.warm().some(({ id }) => id !== after));
+  return registry.warm()[0]?.id ?? '';
+}
+
+test('[C-WARM] the first tool finds a page that was open before its client came; a killed browser costs only the wait', async () => {
+  const orchestrator = await createOrchestrator({ options: { port: 0 } });
+  const { url } = await orchestrator.listen();
+  try {
+    const first = await whenWarm(orchestrator);
+    const waiting = orchestrator.registry.get(first).browserLease?.current;
+    expect(waiting?.pages().map((page) => page.url())).toEqual(['about:blank']);
+    const browsing = await Browsing.open(url);
+    expect(orchestrator.registry.list().map(({ id }) => id)).toEqual([first]);
+    expect(await browsing.text('evaluate_script', { function: '() => 6 * 7' })).toBe('42');
+    expect(waiting?.pages()).toHaveLength(1);
+    await browsing.close();
+
+    const second = await whenWarm(orchestrator, first);
+    const lost = orchestrator.registry.get(second).browserLease?.current;
+    if (!lost) throw new Error('The warm session has no browser.');
+    await kill(lost);
+    const other = await Browsing.open(url);
+    const text = await other.text('evaluate_script', { function: '() => 6 * 7' });
+    expect(text).toMatch(/42$/);
+    await other.close();
+    await whenWarm(orchestrator, second);
+    const { json } = await send(`${url}/health`);
+    expect(json).toMatchObject({ sessions: { warm: 1 }, browsers: { ready: 1 }, performance: { totalErrors: 0 } });
+  } finally {
+    await orchestrator.close();
+  }
+});

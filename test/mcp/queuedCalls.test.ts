@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import type { BrowserLease } from '../../src/browser/lease/lease.js';
+import type { OnQueued } from '../../src/browser/lease/queuedWork.js';
+import type { SessionBrowser } from '../../src/browser/lease/sessionBrowser.js';
+import { systemClock } from '../../src/clock.js';
+import { Refusal } from '../../src/errors.js';
+import { silentLog } from '../../src/log.js';
+import { callTool } from '../../src/mcp/callTool.js';
+import { ResourceStore } from '../../src/mcp/resourceStore.js';
+import { defineTool } from '../../src/tools/defineTool.js';
+import { sessionFacts } from '../tools/support/toolHarness.js';
+
+/** Calls a tool that needs a process, which its session gets as `ensureProcess` says. */
+async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) => Promise<void>) {
+  const browser = { isAlive: true, isolation: 'context', ensureProcess } as unknown as SessionBrowser;
+  const lease: BrowserLease = {
+    current: undefined,
+    browser: () => Promise.resolve(browser),
+    check: () => Promise.resolve(),
+    release: () => Promise.resolve(),
+  };
+  const tool = defineTool({
+    name: 'install',
+    group: 'extension',
+    needs: 'process',
+    description: 'Installs.',
+    input: z.strictObject({}),
+    output: z.object({ done: z.boolean() }),
+    annotations: { readOnlyHint: false },
+    handler(_args, { progress }) {
+      progress(1, 1, 'installed');
+      return Promise.resolve({ text: 'done', structured: { done: true } });
+    },
+  });
+  const told: [number, string | undefined][] = [];
+  const progress = (step: number, _total?: number, message?: string): void => void told.push([step, message]);
+  const cancelled = new AbortController().signal;
+  const resources = new ResourceStore();
+  const environment = { session: sessionFacts, lease, resources, workspace: [], clock: systemClock, log: silentLog };
+  return { told, result: await callTool({ tool, args: {}, cancelled, progress }, environment) };
+}
+
+test('[C-BROWSERS] a call that waits for a process says how long the queue before it is, and its progress grows', async () => {
+  const { told, result } = await call((_signal, onQueued) => {
+    for (const position of [23, 12, 3, 2, 1]) onQueued?.(position);
+    return Promise.resolve();
+  });
+  expect(result.structuredContent).toEqual({ done: true });
+  expect(told.map(([, message]) => message)).toEqual([
+    '23rd in the queue for a browser process',
+    '12th in the queue for a browser process',
+    '3rd in the queue for a browser process',
+    '2nd in the queue for a browser process',
+    '1st in the queue for a browser process',
+    'installed',
+  ]);
+  const steps = told.map(([step]) => step);
+  expect(steps).toEqual(steps.toSorted((one, other) => one - other));
+  expect(new Set(steps).size).toBe(steps.length);
+});
+
+test('[C-BROWSERS] a call that finds the queue full is a result that says what to do', async () => {
+  const { result } = await call(() => Promise.reject(new Refusal('browsers_busy')));
+  expect(result).toMatchObject({
+    isError: true,
+    content: [{ text: expect.stringContaining('Every browser process is taken. Try again in a moment') }],
+  });
+});

@@ -1,0 +1,125 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import { parseMessage, type JSONRPCMessage, type RequestId } from '../../src/mcp/protocol.js';
+import { send, type Reply } from './http.js';
+import { RawSse, type SseEvent } from './rawSse.js';
+
+const accept = 'application/json, text/event-stream';
+
+export interface RawMcpOptions {
+  readonly path?: string;
+  readonly version?: string;
+}
+
+/** A client of `/mcp` that sees bytes: each POST and GET is a stream of its own, and the test decides what becomes of it. */
+export class RawMcp {
+  readonly #url: string;
+  readonly #path: string;
+  readonly #watchers = new Set<() => void>();
+  readonly version: string;
+  sessionId = '';
+  /** Every stream, in the order in which it was opened. */
+  readonly streams: RawSse[] = [];
+  /** Every message, in the order of arrival, over whichever stream. */
+  readonly messages: JSONRPCMessage[] = [];
+
+  constructor(url: string, { path = '/mcp', version = '2025-11-25' }: RawMcpOptions = {}) {
+    this.#url = url;
+    this.#path = path;
+    this.version = version;
+  }
+
+  get address(): string {
+    return new URL(this.#path, this.#url).href;
+  }
+
+  get headers(): OutgoingHttpHeaders {
+    return { accept, 'mcp-session-id': this.sessionId, 'mcp-protocol-version': this.version };
+  }
+
+  /** Sends `initialize`, whose answer may take its time. */
+  begin(): RawSse {
+    const params = {
+      protocolVersion: this.version,
+      capabilities: {},
+      clientInfo: { name: 'raw', version: '1' },
+    };
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 'initialize', method: 'initialize', params });
+    return this.#open({ body, headers: { accept } });
+  }
+
+  /** Opens a session, and says so. */
+  async initialize(): Promise<this> {
+    const opening = await this.begin().when(({ messages }) => messages.length > 0);
+    this.sessionId = String(opening.headers['mcp-session-id']);
+    await this.post({ jsonrpc: '2.0', method: 'notifications/initialized' });
+    return this;
+  }
+
+  /** Posts requests: the stream of their answers, once its head is there. */
+  ask(message: unknown, headers: OutgoingHttpHeaders = {}): Promise<RawSse> {
+    return this.#open({ body: JSON.stringify(message), headers: { ...this.headers, ...headers } }).whenOpen();
+  }
+
+  /** Posts anything and waits for the whole answer. */
+  post(message: unknown, headers: OutgoingHttpHeaders = {}): Promise<Reply> {
+    return this.postText(JSON.stringify(message), headers);
+  }
+
+  postText(body: string, headers: OutgoingHttpHeaders = {}): Promise<Reply> {
+    return this.#send('POST', { 'content-type': 'application/json', ...headers }, body);
+  }
+
+  /** `GET`, with `Last-Event-ID` if it is given, once its head is there. */
+  listen(lastEventId?: string): Promise<RawSse> {
+    return this.#open({
+      headers: { ...this.headers, ...(lastEventId !== undefined && { 'last-event-id': lastEventId }) },
+    }).whenOpen();
+  }
+
+  /** A `GET` that is refused, or for which nothing is left. */
+  get(headers: OutgoingHttpHeaders = {}): Promise<Reply> {
+    return this.#send('GET', headers);
+  }
+
+  delete(headers: OutgoingHttpHeaders = {}): Promise<Reply> {
+    return this.#send('DELETE', headers);
+  }
+
+  async answer(id: RequestId): Promise<JSONRPCMessage> {
+    const find = () => this.messages.find((message) => !('method' in message) && message.id === id);
+    await new Promise<void>((resolve) => {
+      const look = (): void => {
+        if (find() === undefined) return;
+        this.#watchers.delete(look);
+        resolve();
+      };
+      this.#watchers.add(look);
+      look();
+    });
+    return find() ?? Promise.reject(new Error('unreachable'));
+  }
+
+  /** Cuts every connection. */
+  async vanish(): Promise<void> {
+    await Promise.all(this.streams.map((stream) => stream.hangUp()));
+  }
+
+  #open(options: { readonly headers: OutgoingHttpHeaders; readonly body?: string }): RawSse {
+    const atEvent = (event: SseEvent): void => this.#take(event);
+    const stream = new RawSse(this.#url, { path: this.#path, atEvent, ...options });
+    this.streams.push(stream);
+    return stream;
+  }
+
+  #take({ event, data }: SseEvent): void {
+    if (event !== 'message') return;
+    this.messages.push(parseMessage(JSON.parse(data)));
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  #send(method: string, headers: OutgoingHttpHeaders, body?: string): Promise<Reply> {
+    const all = { ...this.headers, ...headers };
+    const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined && value !== ''));
+    return send(this.address, { method, headers: given, ...(body !== undefined && { body }) });
+  }
+}
