@@ -80,8 +80,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const tools = given.tools ?? allTools;
   const selectTools = toolSelector(compileCatalogue(tools), config.tools);
   const registry = new SessionRegistry(config, clock);
-  const factsOf = (id: string) => registry.peek(id)?.facts();
-  const inspector = createInspector({ clock, factsOf, health: () => health() });
+  const inspector = createInspector({ clock, find: (id) => registry.peek(id), health: () => health() });
   const stately = statelyOf(config);
   const observability = startObservability({
     config,

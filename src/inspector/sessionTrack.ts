@@ -3,19 +3,20 @@ import type { ActorObservation } from './actorObservation.js';
 import { placeOf, type Place } from './place.js';
 import type { Detail, Ending, Entry, Row } from './wire.js';
 
-/** What the inspector asks of a session. Undefined once it is gone. */
-export type FactsOf = (id: string) =>
-  | {
-      readonly user: string;
-      readonly transport: string;
-      readonly client: Row['client'];
-      readonly createdAt: Date;
-      readonly toolCalls: number;
-      readonly browserState: string;
-    }
-  | undefined;
+/** What the inspector asks of a session. */
+export interface Facts {
+  readonly user: string;
+  readonly transport: string;
+  readonly client: Row['client'];
+  readonly createdAt: Date;
+  readonly toolCalls: number;
+  readonly browserState: string;
+}
 
-type Facts = Pick<Row, 'user' | 'transport' | 'client' | 'createdAt' | 'calls' | 'browser'>;
+/** Undefined once the session is gone. */
+export type FactsOf = (id: string) => Facts | undefined;
+
+type Known = Pick<Row, 'user' | 'transport' | 'client' | 'createdAt' | 'calls' | 'browser'>;
 type Unnumbered<Any> = Any extends Entry ? Omit<Any, 'seq'> : never;
 
 const nowhere: Place = { leaves: [], states: [] };
@@ -35,7 +36,7 @@ export class SessionTrack {
   readonly #entries: Entry[] = [];
   #seq = 0;
   #errors = 0;
-  #facts: Facts | undefined;
+  #facts: Known | undefined;
   #closedBecause: string | null = null;
   #failure: string | null = null;
 
@@ -116,7 +117,7 @@ export class SessionTrack {
     this.#failure = failure;
   }
 
-  #readFacts(): Facts | undefined {
+  #readFacts(): Known | undefined {
     const facts = this.#factsOf(this.#key);
     if (facts === undefined) return undefined;
     const { user, transport, client, createdAt, toolCalls, browserState } = facts;

@@ -49,7 +49,7 @@ async function openSessions({ registry }: Orchestrator): Promise<readonly Sessio
 
 function ping(index: number): void {
   const session = sessions[index % sessions.length];
-  session?.receive({ jsonrpc: '2.0', id: index, method: 'ping' });
+  void session?.receive({ jsonrpc: '2.0', id: index, method: 'ping' });
 }
 
 /** The share of a request's time that goes into remembering it: the same observations, folded again by themselves. */
