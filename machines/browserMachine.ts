@@ -27,6 +27,8 @@ const chart = setup({
   actors: {
     /** Owns the process or the socket: opens it on start, closes it on stop, also when it opens late. */
     connection: missingCallback<{ type: 'none' }, { id: string }>('connection'),
+    /** Asks the browser from time to time whether it answers; one that hangs is reported as lost. */
+    heartbeat: missingCallback<{ type: 'none' }, undefined>('heartbeat'),
   },
   actions: {
     countAttempt: assign({ attempts: ({ context }) => context.attempts + 1 }),
@@ -87,6 +89,7 @@ export const browserMachine = chart.createMachine({
         ready: {
           description: 'It answers; sessions lease contexts, pages and extensions in it.',
           entry: 'forgetAttempts',
+          invoke: { src: 'heartbeat', id: 'heartbeat' },
           on: { 'connection.opened': {} },
         },
       },

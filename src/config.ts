@@ -187,6 +187,9 @@ export const options = z.strictObject({
     .meta({ shown: '`pretty` on a terminal, else `json`', description: 'how lines are written' }),
 });
 
+/** Other defaults of `greenroom stdio`: an editor starts it long before it is needed, and ends it itself. */
+export const stdioDefaults = { lease: 'lazy', idleTimeout: '168h' } as const satisfies Options;
+
 export type Options = z.input<typeof options>;
 
 /** The checked configuration. Frozen, read once at start; durations in milliseconds, sizes in bytes. */
@@ -203,6 +206,8 @@ export class ConfigError extends Error {}
 
 /** Where a value came from, best first. */
 export interface Sources {
+  /** What a command has instead of the schema's own defaults. */
+  readonly defaults?: Options;
   readonly flags: Readonly<Record<string, unknown>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly file?: { readonly path: string; readonly values: Readonly<Record<string, unknown>> };
@@ -220,7 +225,9 @@ export function defaultOf(name: string): string {
   const value: unknown = schema && 'defaultValue' in schema.def ? schema.def.defaultValue : undefined;
   const items: readonly unknown[] = Array.isArray(value) ? value : [value ?? ''];
   const text = items.map(String).join(',');
-  return text === '' ? '' : `\`${text}\``;
+  const overStdio = Object.entries(stdioDefaults).find(([key]) => key === name)?.[1];
+  const other = overStdio === undefined ? '' : `; stdio: \`${overStdio}\``;
+  return text === '' ? '' : `\`${text}\`${other}`;
 }
 
 export const variableOf = (name: string): string =>
@@ -228,7 +235,7 @@ export const variableOf = (name: string): string =>
 
 /** Merges flag, environment and file (in this order of precedence) over the defaults and checks the result. */
 export function readConfig(sources: Sources): Config {
-  const merged: Record<string, unknown> = {};
+  const merged: Record<string, unknown> = { ...sources.defaults };
   const origin: Record<string, string> = {};
   for (const [key, value] of Object.entries(sources.file?.values ?? {})) {
     const name = optionNames.find((candidate) => candidate === key || flagOf(candidate) === `--${key}`);

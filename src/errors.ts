@@ -74,6 +74,13 @@ export const catalogue = {
     when: 'the issuer of access tokens does not answer, so that none can be checked',
     message: 'The issuer of access tokens cannot be reached, so that yours cannot be checked. Try again in a moment.',
   },
+  invalid_upgrade: {
+    status: 400,
+    code: -32600,
+    retryable: false,
+    when: 'an upgrade that is not a WebSocket handshake with the subprotocol `mcp`',
+    message: 'Not a WebSocket handshake with Sec-WebSocket-Protocol: mcp.',
+  },
   forbidden_host: {
     status: 403,
     code: -32012,
@@ -221,6 +228,13 @@ export const catalogue = {
     retryable: false,
     when: 'the body is not application/json in UTF-8',
     message: 'Send Content-Type: application/json, UTF-8, not compressed.',
+  },
+  upgrade_required: {
+    status: 426,
+    code: -32600,
+    retryable: false,
+    when: 'GET /ws without an upgrade to WebSocket version 13',
+    message: 'This route speaks WebSocket, version 13, with Sec-WebSocket-Protocol: mcp.',
   },
   browser_unreachable: {
     status: 502,

@@ -58,6 +58,24 @@ const commands: Commands = {
     return 0;
   },
 
+  async stdio(config) {
+    const log = createLog(config, process.stderr.isTTY);
+    process.on('unhandledRejection', (error) => log.error('unhandled rejection', { error: messageOf(error) }));
+    const { prepareBrowser } = await import('./cli/installBrowser.js');
+    await prepareBrowser(config, search, writeError);
+    const { serveStdio } = await import('./cli/stdio.js');
+    const code = await serveStdio({
+      config,
+      search,
+      log,
+      input: process.stdin,
+      output: process.stdout,
+      stop: stopAsked(),
+    });
+    // What a client does not read, even after its time to, must not keep the process.
+    process.exit(code);
+  },
+
   async selftest(config, url) {
     const { selftest } = await import('./cli/selftest.js');
     return selftest({ url, write, startServer: () => startServer(config) });
@@ -66,7 +84,9 @@ const commands: Commands = {
   async call({ config, url, mayReuse, calls }) {
     const { call } = await import('./cli/call.js');
     const { findRunningServer } = await import('./cli/runningServer.js');
-    const known = url ?? (mayReuse ? await findRunningServer(config) : undefined);
+    const found = url === undefined && mayReuse ? await findRunningServer(config) : undefined;
+    if (found !== undefined) writeError(`Calling the server that runs at ${found}.`);
+    const known = url ?? found;
     if (known !== undefined) return call({ url: known, calls, write });
     const running = await startServer(config);
     try {

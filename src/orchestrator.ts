@@ -1,6 +1,7 @@
 import type { Application } from 'express';
 import { machines } from '../machines/index.js';
-import { createApp, type Health } from './app.js';
+import { createApp, createUpgrade, type AppDeps, type UpgradeListener } from './app.js';
+import type { Health } from './app/operations.js';
 import { probeBrowser } from './browser/process/attach.js';
 import { openBrowserPool, type BrowserPoolOptions } from './browser/lease/pool.js';
 import type { BrowserHealth, BrowserPool } from './browser/lease/lease.js';
@@ -20,7 +21,7 @@ import type { Session, SessionParts } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
 import { WarmSessions } from './session/warmSessions.js';
-import type { Authenticate } from './tenancy/auth.js';
+import { principalOf, type Authenticate } from './tenancy/auth.js';
 import { unauthorized } from './tenancy/bearer.js';
 import { RateLimits } from './tenancy/rateLimits.js';
 import { openTenancy } from './tenancy/tenancy.js';
@@ -29,6 +30,7 @@ import { createAdmission, trustedProxies, type Admit } from './transport/admissi
 import { compileCatalogue, UnknownGroupError, type Catalogue } from './tools/catalogue.js';
 import type { Tool } from './tools/defineTool.js';
 import { allTools } from './tools/index.js';
+import { openSession, type ConnectionTransport } from './transport/transport.js';
 import { packageInfo } from './packageInfo.js';
 
 export interface OrchestratorOptions {
@@ -60,9 +62,13 @@ export interface OrchestratorOptions {
 export interface Orchestrator {
   /** The routes, to mount on an express app of one's own. */
   readonly app: Application;
+  /** The WebSocket door: hang it on the `upgrade` event of the server that the app is mounted on. */
+  readonly upgrade: UpgradeListener;
   readonly registry: SessionRegistry;
   /** Opens the port, then begins to keep warm sessions. Rejects if it cannot. */
   listen(): Promise<{ readonly url: string; readonly port: number }>;
+  /** Opens a session over a transport of the caller's, for this machine's own user. Throws a `Refusal`: nothing was created. */
+  connect(transport: ConnectionTransport): Session;
   /** The document of `GET /health`. */
   health(): Promise<Health>;
   /** Drains: the listener first, then the sessions, the browsers last; bounded. Idempotent. */
@@ -104,7 +110,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
 
   const health = () => describeHealth({ registry, pool, observability, uptimeMs: clock.now() - startedAt });
 
-  const app = createApp({
+  const deps: AppDeps = {
     registry,
     parts,
     ...tenancy,
@@ -123,16 +129,19 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     inspector: inspector.routes,
     metrics: () => observability.metrics.expose(),
     observe,
-  });
+  };
+  const [app, upgrade] = [createApp(deps), createUpgrade(deps)];
 
   const drain = { drainSessions: () => warm.drain(), closeBrowsers: () => closeAll(pool, users) };
   return {
     app,
+    upgrade,
     registry,
     health,
+    connect: (channel) => openSession(deps, { principal: principalOf('anyone'), toolSet: selectTools(null), channel }),
     listen: async () => {
       if (server === undefined) await stately?.listen();
-      server ??= startServer({ app, config, clock, inspect, ...drain });
+      server ??= startServer({ app, upgrade, config, clock, inspect, ...drain });
       const address = await server.opened;
       warm.start();
       return address;

@@ -45,6 +45,19 @@ export const requirements: readonly Requirement[] = [
     id: 'C-DETACH',
     text: 'A session whose stream was lost is kept for --resume-grace, and goes on with the next request.',
   },
+  {
+    id: 'C-WS',
+    text: 'GET /ws with the subprotocol mcp opens a session of one message a text frame; a bad handshake is answered by the catalogue, an end by its close code.',
+  },
+  {
+    id: 'C-STDIO',
+    text: 'greenroom stdio serves one client on standard streams, writes nothing but messages there, and ends with them.',
+  },
+  { id: 'C-SECURITY', text: 'Each line of the security checklist is held by a test (test/security/checklist.ts).' },
+  {
+    id: 'C-FUZZ',
+    text: 'Whatever comes in at a door, at least 20,000 cases of it: a defined answer, nothing left behind, the next client is served.',
+  },
   { id: 'C-ISOLATION', text: 'What one client negotiates, sets or asks is never seen by another.' },
   { id: 'C-HEALTH', text: '/health counts sessions, browsers, connections, requests and errors.' },
   { id: 'C-READY', text: '/ready is 503 while the server drains.' },

@@ -3,6 +3,7 @@ import { defaultOf, flagOf, options, variableOf } from '../src/config.js';
 import { catalogue } from '../src/errors.js';
 import { toolGroups } from '../src/tools/defineTool.js';
 import { allTools } from '../src/tools/index.js';
+import { closeCodes } from '../src/transport/webSocket.js';
 import { readChart } from './chart.js';
 import { code, fenced, table } from './markdown.js';
 import { overviewOf } from './mermaid.js';
@@ -12,6 +13,7 @@ const sections: Readonly<Record<string, () => string>> = {
   options: optionTable,
   errors: errorTable,
   tools: toolTable,
+  closes: closeTable,
 };
 
 /** Fills what stands between `<!-- generated:NAME -->` and `<!-- /generated -->`. An unknown name throws. */
@@ -51,6 +53,18 @@ function errorTable(): string {
     when,
   ]);
   return table(['reason', 'HTTP', 'code', 'retry', 'when'], rows);
+}
+
+function closeTable(): string {
+  const codes = [...new Set(Object.values(closeCodes))].toSorted((one, other) => one - other);
+  const reasons = (wanted: number) => Object.entries(closeCodes).filter(([, closeCode]) => closeCode === wanted);
+  const rows = codes.map((closeCode) => [
+    String(closeCode),
+    reasons(closeCode)
+      .map(([reason]) => code(reason))
+      .join(', '),
+  ]);
+  return table(['close code', 'the session ended because of'], rows);
 }
 
 function toolTable(): string {

@@ -24,7 +24,9 @@ export function readJson(limit: number): Handler {
   const parse = express.json({ limit, strict: false, inflate: false, type: 'application/json' });
   return (request, response, next) => {
     const isJson = request.is('application/json') === 'application/json';
-    if (!isJson) throw new Refusal('unsupported_media_type');
+    // The parser would read UTF-16 and UTF-32 as well; JSON on a wire is UTF-8 (RFC 8259, section 8.1).
+    const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(request.headers['content-type'] ?? '') ?? [];
+    if (!isJson || charset.toLowerCase() !== 'utf-8') throw new Refusal('unsupported_media_type');
     parse(request, response, next);
   };
 }

@@ -7,8 +7,10 @@ import {
   optionNames,
   options,
   readConfig,
+  stdioDefaults,
   variableOf,
   type Config,
+  type Options,
 } from '../config.js';
 import { codeOf, messageOf } from '../errors.js';
 import { packageInfo } from '../packageInfo.js';
@@ -17,6 +19,7 @@ import { readToolCalls, type ToolCall } from './toolCalls.js';
 /** What the commands do; the process edge provides it. Each resolves with the exit code. */
 export interface Commands {
   serve(config: Config): Promise<number>;
+  stdio(config: Config): Promise<number>;
   selftest(config: Config, url: string | undefined): Promise<number>;
   call(request: CallRequest): Promise<number>;
   doctor(config: Config): Promise<number>;
@@ -62,6 +65,9 @@ export async function runProgram(
   withOptions(program.command('serve'))
     .description('run the server (default)')
     .action(async (flags: Flags) => done(await commands.serve(read(flags))));
+  withOptions(program.command('stdio'))
+    .description('serve one client on standard input and output, as editors want it; ends with them')
+    .action(async (flags: Flags) => done(await commands.stdio(readFlags(flags, environment, stdioDefaults))));
   withOptions(withTarget(program.command('selftest'), 'one that is started for the test'))
     .description('call every tool against the sample extension and pages')
     .action(async ({ url, ...flags }: Flags & Target) => done(await commands.selftest(read(flags), url)));
@@ -137,10 +143,14 @@ function withOptions(command: Command): Command {
   return command.exitOverride();
 }
 
-function readFlags(flags: Flags, environment: Readonly<Record<string, string | undefined>>): Config {
+function readFlags(
+  flags: Flags,
+  environment: Readonly<Record<string, string | undefined>>,
+  defaults: Options = {},
+): Config {
   const { config = environment['GREENROOM_CONFIG'], ...rest } = flags;
-  if (typeof config !== 'string') return readConfig({ flags: rest, environment });
-  return readConfig({ flags: rest, environment, file: { path: config, values: readFile(config) } });
+  if (typeof config !== 'string') return readConfig({ flags: rest, environment, defaults });
+  return readConfig({ flags: rest, environment, defaults, file: { path: config, values: readFile(config) } });
 }
 
 function readFile(path: string): Record<string, unknown> {

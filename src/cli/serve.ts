@@ -18,9 +18,7 @@ export interface Running {
  * there; a browser to attach to may come later, and is only warned of.
  */
 export async function serve(config: Config, search: BrowserSearch, log: Log): Promise<Running> {
-  await checkFolders(config.workspace);
-  if (config.browser === 'launch') await checkExecutable(config, search);
-  if (config.browserUrl !== undefined) await checkAttached(config.browserUrl, log);
+  await checkSurroundings(config, search, log);
   const orchestrator = await createOrchestrator({ config, log, search });
   try {
     const { url } = await orchestrator.listen();
@@ -36,6 +34,13 @@ export async function serve(config: Config, search: BrowserSearch, log: Log): Pr
     await orchestrator.close();
     throw error;
   }
+}
+
+/** Throws a `ConfigError` for what is named and not there. */
+export async function checkSurroundings(config: Config, search: BrowserSearch, log: Log): Promise<void> {
+  await checkFolders(config.workspace);
+  if (config.browser === 'launch') await checkExecutable(config, search);
+  if (config.browserUrl !== undefined) await checkAttached(config.browserUrl, log);
 }
 
 async function checkFolders(folders: readonly string[]): Promise<void> {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { CallToolResultSchema, type CallToolResult, type ResourceLink } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
@@ -16,19 +17,31 @@ export interface Answer {
 
 export type Arguments = Readonly<Record<string, unknown>>;
 
-const rowsSchema = z.array(z.record(z.string(), z.unknown()));
+/** What a check may ask of its session. */
+export type BenchClient = Pick<Client, 'callTool' | 'listResources' | 'readResource'>;
 
-/** What a check works with: one session of the server under test, and the sample pages. Valid for one run. */
-export class Bench {
+/** Where the things are that tools are tried on. */
+export interface Places {
   /** Where the sample pages are served, without a slash at the end. */
   readonly pages: string;
   /** A copy of the sample extension in the temp folder, which a server may read. */
   readonly extension: string;
   /** A folder of this run in the temp folder, for files that tools read. */
   readonly folder: string;
-  readonly #client: Client;
+}
 
-  constructor(client: Client, places: { pages: string; extension: string; folder: string }) {
+const patienceMs = 5_000;
+
+const rowsSchema = z.array(z.record(z.string(), z.unknown()));
+
+/** What a check works with: one session of the server under test, and the sample pages. Valid for one run. */
+export class Bench implements Places {
+  readonly pages: string;
+  readonly extension: string;
+  readonly folder: string;
+  readonly #client: BenchClient;
+
+  constructor(client: BenchClient, places: Places) {
     this.#client = client;
     this.pages = places.pages;
     this.extension = places.extension;
@@ -124,4 +137,19 @@ export function rowWith(answer: Answer, key: string, values: Arguments): Record<
 
 export function assertIncludes(text: unknown, part: string): void {
   assert.ok(typeof text === 'string' && text.includes(part), `"${part}" in: ${String(text)}`);
+}
+
+/** Asks until the answer passes, since what happens in the browser is told a moment later. Throws why the last did not. */
+export async function eventually(ask: () => Promise<Answer>, passes: (answer: Answer) => void): Promise<Answer> {
+  const end = Date.now() + patienceMs;
+  for (;;) {
+    const answer = await ask();
+    try {
+      passes(answer);
+      return answer;
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await delay(20);
+    }
+  }
 }

@@ -1,20 +1,11 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { connect } from '../cli/connect.js';
 import { messageOf } from '../errors.js';
 import { Bench } from './bench.js';
 import type { Check } from './check.js';
 import { checks } from './checks/index.js';
-import { sampleExtension, startPageServer } from './pageServer.js';
-import { echoWebSockets } from './webSocketEcho.js';
+import { openWorkbench, type WorkbenchOptions } from './workbench.js';
 
-export interface SelftestOptions {
-  /** The address of the server under test. */
-  readonly url: string;
-  /** Tool groups to test, as in `--tools`. */
-  readonly tools?: string;
+export interface SelftestOptions extends WorkbenchOptions {
   write(line: string): void;
 }
 
@@ -28,21 +19,14 @@ export interface Counts {
  * pages and the sample extension. A listed tool without a check is a failure. Writes a line for each tool and last
  * `N passed, N failed`. Rejects if no session can be opened; ends the session and removes its files on every path.
  */
-export async function runSelftest({ url, write, tools = 'all' }: SelftestOptions): Promise<Counts> {
-  const server = await startPageServer();
-  echoWebSockets(server.server);
-  const folder = await mkdtemp(join(tmpdir(), 'greenroom-selftest-'));
+export async function runSelftest({ write, ...options }: SelftestOptions): Promise<Counts> {
+  const { client, places, close } = await openWorkbench(options);
   try {
-    const extension = join(folder, 'extension');
-    await cp(sampleExtension, extension, { recursive: true });
-    const client = await connect({ url, name: 'greenroom-selftest', tools });
-    const bench = new Bench(client, { pages: server.url, extension, folder });
-    const counts = await runChecks(bench, await listTools(client), write).finally(() => client.close());
+    const counts = await runChecks(new Bench(client, places), await listTools(client), write);
     write(`${counts.passed} passed, ${counts.failed} failed`);
     return counts;
   } finally {
-    await server.close();
-    await rm(folder, { recursive: true, force: true });
+    await close();
   }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { createActor, fromCallback, type InspectionEvent, type Observer } from 'xstate';
 import { browserMachine, type BrowserEvent, type Failure } from '../../machines/index.js';
 import { untilAborted } from '../browser/protocol/abort.js';
@@ -19,6 +20,10 @@ export interface BrowserActorOptions {
   readonly maxBackoffMs: number;
   /** How often a lost browser is tried again before it counts as failed. */
   readonly maxAttempts: number;
+  /** The pause between two questions whether a ready browser answers. */
+  readonly heartbeatMs: number;
+  /** How long the answer may take; after two in a row that did not come, the browser counts as lost. */
+  readonly heartbeatTimeoutMs: number;
   /** From 0 to 1; spreads the tries of many browsers lost at once over the second half of the pause. */
   readonly jitter: () => number;
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
@@ -29,6 +34,8 @@ export const browserActorDefaults: BrowserActorOptions = {
   backoffMs: 200,
   maxBackoffMs: 5_000,
   maxAttempts: 5,
+  heartbeatMs: 10_000,
+  heartbeatTimeoutMs: 10_000,
   jitter: Math.random,
 };
 
@@ -47,7 +54,10 @@ class BrowserActor implements SupervisedBrowser {
   constructor({ id, mode, connect, observer }: SuperviseOptions, options: BrowserActorOptions) {
     this.#connect = connect;
     const machine = browserMachine.provide({
-      actors: { connection: fromCallback(({ sendBack }) => this.#hold(sendBack)) },
+      actors: {
+        connection: fromCallback(({ sendBack }) => this.#hold(sendBack)),
+        heartbeat: fromCallback(({ sendBack }) => this.#listenToHeart(options, sendBack)),
+      },
       delays: {
         connectTimeout: options.connectTimeoutMs,
         backoff: ({ context }) => backoff(context.attempts, options),
@@ -109,6 +119,19 @@ class BrowserActor implements SupervisedBrowser {
     };
   }
 
+  /** The `heartbeat` of the chart. */
+  #listenToHeart(options: BrowserActorOptions, report: (event: BrowserEvent) => void): () => void {
+    const stop = new AbortController();
+    const connection = this.#connection;
+    if (connection !== undefined) {
+      void untilSilent(connection, options, stop.signal).then(
+        () => report({ type: 'connection.lost', failure: silentFailure }),
+        () => undefined,
+      );
+    }
+    return () => stop.abort();
+  }
+
   /** Resolves or rejects at the first state that settles the question. */
   #settled(): Promise<BrowserConnection> {
     return new Promise((resolve, reject) => {
@@ -134,7 +157,26 @@ class BrowserActor implements SupervisedBrowser {
 
 const unknownFailure: Failure = { reason: 'browser_failed', message: 'The browser could not be started.' };
 const lostFailure: Failure = { reason: 'browser_failed', message: 'The browser ended or its connection broke.' };
+const silentFailure: Failure = { reason: 'browser_failed', message: 'The browser hung and was ended.' };
 const closedFailure: Failure = { reason: 'browser_failed', message: 'The browser has been closed.' };
+
+/** Resolves when two questions in a row got no answer; rejects when the signal aborts. */
+async function untilSilent(
+  connection: BrowserConnection,
+  { heartbeatMs, heartbeatTimeoutMs }: BrowserActorOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let missed = 0; missed < 2;) {
+    await delay(heartbeatMs, undefined, { signal });
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(heartbeatTimeoutMs)]);
+    const answered = await untilAborted(connection.ping(), patience).then(
+      () => true,
+      () => false,
+    );
+    signal.throwIfAborted();
+    missed = answered ? 0 : missed + 1;
+  }
+}
 
 /** The state for the outside: `open` is told apart by its inner state; `unsettled` is never seen. */
 function stateOf(value: string | Record<string, unknown>): BrowserState {

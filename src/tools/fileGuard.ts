@@ -1,6 +1,7 @@
 import type { SessionPage } from '../browser/page/page.js';
 import { ToolError } from '../errors.js';
 import { allowedUrl } from './navigationRules.js';
+import { openSession } from '../browser/protocol/openSession.js';
 
 /** Pages that load no file from outside the workspace any more. */
 const guarded = new WeakMap<SessionPage, Promise<void>>();
@@ -27,7 +28,7 @@ export async function guardFiles(page: SessionPage, workspace: readonly string[]
 }
 
 async function refuseFiles(page: SessionPage, workspace: readonly string[]): Promise<void> {
-  const cdp = await page.page.createCDPSession();
+  const cdp = await openSession(page.page);
   cdp.on('Fetch.requestPaused', ({ requestId, request }) => {
     void mayLoad(request.url, workspace)
       .then((may) =>

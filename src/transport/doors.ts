@@ -1,24 +1,35 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { NextFunction, Request, Response } from 'express';
 import { Refusal } from '../errors.js';
 
+/** Throws `forbidden_host` or `forbidden_origin`; says nothing of who asks. */
+export type CheckDoors = (headers: IncomingHttpHeaders) => void;
+
 /**
- * Refuses requests that a foreign web page could make: a Host that is not ours (DNS rebinding), an Origin that is not
- * allowed, and what a page fetches without an Origin (an image, a script, a link): the browser calls that cross-site.
- * Requests with neither are not from a page and pass.
+ * The one rule of every door, requests and upgrades alike. Refuses what a foreign web page could make: a Host that is not
+ * ours (DNS rebinding), an Origin that is not allowed, and what a page fetches without an Origin (an image, a script, a
+ * link): the browser calls that cross-site. Requests with neither are not from a page and pass.
  */
-export function guardDoors(allowedHosts: readonly string[], allowedOrigins: readonly string[]) {
+export function doorRule(allowedHosts: readonly string[], allowedOrigins: readonly string[]): CheckDoors {
   const hosts = new Set(allowedHosts.map((host) => host.toLowerCase()));
   const origins = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
-  return (request: Request, _response: Response, next: NextFunction): void => {
-    const host = hostName(`http://${request.headers.host ?? ''}`);
+  return (headers) => {
+    const host = hostName(`http://${headers.host ?? ''}`);
     if (host === null || !hosts.has(host)) throw new Refusal('forbidden_host');
-    const { origin, 'sec-fetch-site': from } = request.headers;
+    const { origin, 'sec-fetch-site': from } = headers;
     if (origin === undefined && from === 'cross-site') throw new Refusal('forbidden_origin');
     if (origin !== undefined) {
       const site = hostName(origin);
       const allowed = site !== null && (origins.has(site) || origins.has(origin.toLowerCase()));
       if (!allowed) throw new Refusal('forbidden_origin');
     }
+  };
+}
+
+/** The rule in front of every route. */
+export function guardDoors(check: CheckDoors) {
+  return (request: Request, _response: Response, next: NextFunction): void => {
+    check(request.headers);
     next();
   };
 }

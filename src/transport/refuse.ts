@@ -13,6 +13,9 @@ export function sendRefusal(response: ServerResponse, refusal: Refusal, id: Requ
   const body = JSON.stringify(refusal.toJsonRpc(id, requestId));
   if (retryAfterMs !== undefined) response.setHeader('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
   if (challenge !== undefined) response.setHeader('www-authenticate', challenge);
+  if (refusal.reason === 'upgrade_required') {
+    response.setHeader('upgrade', 'websocket').setHeader('sec-websocket-version', '13');
+  }
   response.writeHead(refusal.status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),

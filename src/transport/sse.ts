@@ -1,10 +1,9 @@
 import type { ServerResponse } from 'node:http';
-import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
 import { sendRefusal } from './refuse.js';
 import { SseWriter, type SseWriterOptions } from './sseWriter.js';
-import type { SessionTransport } from './transport.js';
+import type { ConnectionTransport, OnMessage } from './transport.js';
 
 export interface SseOptions extends SseWriterOptions {
   /** The path that the client posts to; the session id is appended as `?sessionId=`. */
@@ -15,14 +14,14 @@ export interface SseOptions extends SseWriterOptions {
  * The server's end of HTTP+SSE (MCP 2024-11-05, basic/transports): one GET whose answer is the stream. Until `announce`
  * not one byte is written, so a set-up that fails is still answered with its own status code.
  */
-export class SseTransport implements SessionTransport {
+export class SseTransport implements ConnectionTransport {
   readonly kind = 'sse';
   /** A legacy stream has no event ids: its end is the end of the session. A client that comes again gets a new one. */
   readonly resumable = false;
   sessionId?: string;
   onclose?: () => void;
   onerror?: (error: Error) => void;
-  onmessage?: NonNullable<Transport['onmessage']>;
+  onmessage?: OnMessage;
   /** Why `onclose` fired. */
   closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
 

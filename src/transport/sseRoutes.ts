@@ -3,16 +3,15 @@ import { Refusal } from '../errors.js';
 import { idOf, parseMessage } from '../mcp/protocol.js';
 import { sendRefusal } from './refuse.js';
 import { SseTransport } from './sse.js';
-import { askedOf, credentialsOf, type TransportDeps } from './transport.js';
+import { askedOf, credentialsOf, openSession, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
 export function openStream(deps: TransportDeps) {
-  const { registry, parts, clock } = deps;
+  const { clock } = deps;
   return async (request: Request, response: Response): Promise<void> => {
     const asked = await askedOf(deps, request);
     const channel = new SseTransport(response, { messagePath: `${request.baseUrl}/message`, clock });
-    const session = registry.open(parts, { ...asked, channel });
-    channel.onclose = () => session.detach(channel.closedBecause);
+    const session = openSession(deps, { ...asked, channel });
     if (response.destroyed) session.detach('client-closed');
   };
 }

@@ -1,4 +1,3 @@
-import type { Transport, TransportSendOptions } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { Clock } from '../clock.js';
 import { parseEventId, type EventLog } from '../cluster/eventLog.js';
 import { messageOf, Refusal } from '../errors.js';
@@ -6,7 +5,7 @@ import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
 import type { SseWriter, StreamEnd } from './sseWriter.js';
 import { ResumableStream, type Attaching } from './streamableHttpStream.js';
-import type { SessionTransport } from './transport.js';
+import type { OnMessage, SessionTransport } from './transport.js';
 
 /** How long, and of how many requests, an answer that was sent can be had once more. */
 const keepAnswersMs = 60_000;
@@ -41,7 +40,7 @@ export class StreamableHttpTransport implements SessionTransport {
   sessionId?: string;
   onclose?: () => void;
   onerror?: (error: Error) => void;
-  onmessage?: NonNullable<Transport['onmessage']>;
+  onmessage?: OnMessage;
   onabsent?: (because: 'client-closed' | 'slow-client') => void;
   onpresent?: () => void;
 

@@ -2,7 +2,8 @@ import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../clock.js';
 import type { Channel } from '../session/channel.js';
-import type { SessionParts, SessionRequest } from '../session/session.js';
+import type { JSONRPCMessage } from '../mcp/protocol.js';
+import type { Session, SessionParts, SessionRequest } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 import { principalOf, type Credentials } from '../tenancy/auth.js';
 import type { ChooseBrowser } from '../tenancy/ownBrowser.js';
@@ -17,7 +18,18 @@ import type { ToolSet } from '../tools/catalogue.js';
  * Owned by whoever accepted the connection; ended by its session (`end`) or by either side closing it (`close`). `onclose`
  * fires exactly once, however it ends, and nothing is written afterwards (S7).
  */
-export interface SessionTransport extends Transport, Channel {}
+export interface SessionTransport extends Transport, Channel {
+  /** Takes a message of the client's. A session's rejects with the refusal; what is decided at once is decided when it returns. */
+  onmessage?: OnMessage;
+}
+
+/** A transport of one connection, whose end is the end of its session. */
+export interface ConnectionTransport extends SessionTransport {
+  /** Why `onclose` fired. */
+  readonly closedBecause: 'client-closed' | 'slow-client';
+}
+
+export type OnMessage = (message: JSONRPCMessage) => void | Promise<void>;
 
 /** What the routes of every transport need. */
 export interface TransportDeps {
@@ -45,6 +57,18 @@ export async function askedOf(
   const toolSet = selectTools(query.get('tools'));
   const browserUrl = await chooseBrowser(principal, query.get('browser'));
   return { principal, toolSet, ...(browserUrl !== undefined && { browserUrl }) };
+}
+
+/** Opens a session over a transport and ties the two together. Throws what `registry.open` throws: nothing was created. */
+export function openSession(
+  { registry, parts }: Pick<TransportDeps, 'registry' | 'parts'>,
+  request: SessionRequest & { readonly channel: ConnectionTransport },
+): Session {
+  const { channel } = request;
+  const session = registry.open(parts, request);
+  channel.onclose = () => session.detach(channel.closedBecause);
+  channel.onmessage = (message) => session.receive(message);
+  return session;
 }
 
 /** Who asks, of a request or an upgrade. No URL is parsed: a request target may be anything, and this must not fail. */

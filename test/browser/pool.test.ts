@@ -174,6 +174,20 @@ describe('a pool that launches browsers', () => {
     expect(failed).toContain(`Page 3 could not be opened again at ${goneUrl}`);
   });
 
+  it('emulates on the pages of a session that moved what was emulated before, from their first request on', async () => {
+    const session = await withFirstPage(lease('auto'));
+    const emulated = { userAgent: 'Agent/before', geolocation: { latitude: 47, longitude: 8 } };
+    await session.page(1).emulation.apply(emulated);
+    await session.page(1).page.goto(`${url}/a`);
+    await session.ensureProcess(signal);
+    expect(session.isolation).toBe('process');
+    expect(session.page(1).emulation.applied).toEqual(emulated);
+    const seen = await session.page(1).page.evaluate(`new Promise((resolve, reject) =>
+      navigator.geolocation.getCurrentPosition(({ coords }) =>
+        resolve([navigator.userAgent, coords.latitude, coords.longitude]), reject))`);
+    expect(seen).toEqual(['Agent/before', 47, 8]);
+  });
+
   it('says nothing of pages when it moves a session that has none', async () => {
     const session = await lease('auto').browser();
     await session.ensureProcess(signal);
@@ -275,28 +289,6 @@ describe('a pool that launches browsers', () => {
     const folders = (await readdir(`${test.folder}/${run}`)).filter((name) => name !== 'owner');
     expect(folders).toHaveLength(1);
   });
-});
-
-test('[S5] a pool whose browser hangs ends it and leaves nothing behind', async () => {
-  const hung = await openTestPool();
-  const session = await withFirstPage(hung.pool.lease(request('context'), listener()));
-  process.kill(await pidOf(session), 'SIGSTOP');
-  expect(await hung.close()).toEqual([]);
-  for (const { opened, closed } of Object.values(hung.pool.ledger)) expect(closed).toBe(opened);
-});
-
-test('opening a page in a browser that hangs ends with the lease', async () => {
-  const hung = await openTestPool();
-  const lease = hung.pool.lease(request('context'), listener());
-  const session = await withFirstPage(lease);
-  const pid = await pidOf(session);
-  process.kill(pid, 'SIGSTOP');
-  const opening = expect(session.newPage({ background: true, signal })).rejects.toThrow('let go of this browser');
-  const released = lease.release();
-  await opening;
-  process.kill(pid, 'SIGKILL');
-  await released;
-  expect(await hung.close()).toEqual([]);
 });
 
 describe('[C-BROWSERS] a pool that may run one process beside the shared one', () => {

@@ -66,6 +66,31 @@ describe('after a click, the answer comes when the page has dealt with it', () =
     expect(settled).toBe(true);
   });
 
+  test('what a shadow root shows late is there, also of one that is new', async () => {
+    expect((await clickAndRead('Shadow')).settled).toBe(true);
+    const shown = { function: `() => document.getElementById('host').shadowRoot.textContent` };
+    expect(await harness.text('evaluate_script', shown)).toContain('shadow ran');
+  });
+
+  test('what a frame of another process fetches and shows is there', async () => {
+    const url = `${pages.url}/settle.html`.replace('127.0.0.1', 'localhost');
+    await harness.run('evaluate_script', {
+      function: `(url) => new Promise((resolve) => {
+        const frame = document.createElement('iframe');
+        frame.src = url;
+        frame.onload = resolve;
+        document.body.prepend(frame);
+      })`,
+      args: [url],
+    });
+    const snapshot = await harness.text('take_snapshot');
+    const [own = '', framed = ''] = [...snapshot.matchAll(/uid=(\S+) button "Fetch"/g)].map(([, uid]) => uid);
+    expect(own).not.toBe(framed);
+    for (const uid of [own, framed]) await harness.run('click', { uid });
+    const after = await harness.text('take_snapshot');
+    expect(after.match(/fetched slow/g)).toHaveLength(2);
+  });
+
   test('a request without an end is given up at the limit, and the answer says so', async () => {
     await harness.run('evaluate_script', {
       function: `(url) => { document.getElementById('later').onclick = () => void fetch(url); }`,

@@ -74,6 +74,16 @@ describe('greenroom call', () => {
   });
 });
 
+test('the process says that it calls a server that runs already, apart from the answers', async () => {
+  const served = await serve({ pool: new FakePool(), tools: [echo] });
+  const main = join(import.meta.dirname, '../../dist/src/main.js');
+  const args = [main, 'call', '--port', new URL(served.url).port, 'echo', '{"word":"hello"}'];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args);
+  expect(stdout).toMatch(/^hello \S+\n$/);
+  expect(stderr).toBe(`Calling the server that runs at ${served.url}.\n`);
+  await served.close();
+});
+
 describe('where no server answers', () => {
   let url: string;
 

@@ -16,6 +16,7 @@ async function run(...args: string[]) {
   };
   const commands = {
     serve: note('serve'),
+    stdio: note('stdio'),
     selftest: note('selftest'),
     doctor: note('doctor'),
     installBrowser: note('install-browser'),

@@ -8,6 +8,7 @@ import {
   options,
   optionNames,
   readConfig,
+  stdioDefaults,
   variableOf,
   type Sources,
 } from '../../src/config.js';
@@ -236,3 +237,18 @@ test.each(['hunter2', 'whsec_c2hvcnQ=', 'whsec_not base64, but long enough to be
     expect(line).not.toContain(secret);
   },
 );
+
+test("[C-CONFIG] a command's own defaults give way to file, environment and flag", () => {
+  const read = (environment: Record<string, string>, flags = {}) =>
+    readConfig({ defaults: stdioDefaults, environment, flags, file: { path: 'f', values: {} } }).lease;
+  expect([read({}), read({ GREENROOM_LEASE: 'eager' }), read({}, { lease: 'eager' })]).toEqual([
+    'lazy',
+    'eager',
+    'eager',
+  ]);
+  const file = { path: 'f', values: { lease: 'eager' } };
+  expect(readConfig({ defaults: stdioDefaults, environment: {}, flags: {}, file })).toMatchObject({
+    lease: 'eager',
+    idleTimeout: 168 * 3_600_000,
+  });
+});

@@ -22,6 +22,8 @@ const elsewhere: Partial<Record<Reason, string>> = {
   gap: 'test/transport/streamableHttpResume.test.ts',
   unsupported_version: 'test/transport/streamableHttp.test.ts',
   not_acceptable: 'test/transport/streamableHttp.test.ts',
+  invalid_upgrade: 'test/transport/webSocketHandshake.test.ts',
+  upgrade_required: 'test/transport/webSocketHandshake.test.ts',
 };
 
 /** The answer is exactly what the catalogue says of `reason`. */
@@ -232,12 +234,13 @@ test('malformed bodies: not JSON, too large, not application/json, compressed, a
       expectRefusal(await post({ 'content-type': type }, body), 'unsupported_media_type', null);
     }
     expectRefusal(await post({ 'content-encoding': 'gzip' }, body), 'unsupported_media_type', null);
-    expectRefusal(
-      await post({ 'content-type': 'application/json; charset=latin1' }, body),
-      'unsupported_media_type',
-      null,
-    );
-    expect((await post({ 'content-type': 'application/json; charset=utf-8' }, body)).status).toBe(202);
+    for (const charset of ['latin1', 'utf-16', 'UTF-16LE', '"utf-32"', 'utf-7']) {
+      const type = `application/json; charset=${charset}`;
+      expectRefusal(await post({ 'content-type': type }, body), 'unsupported_media_type', null);
+    }
+    for (const charset of ['utf-8', '"UTF-8"']) {
+      expect((await post({ 'content-type': `application/json; charset=${charset}` }, body)).status).toBe(202);
+    }
   }));
 
 test('[S3] invalid_message: JSON that is no JSON-RPC message echoes its id where it has one', () =>

@@ -97,6 +97,7 @@ test.each(sound)(
   async (_name, shape) => {
     const path = await write(shape);
     const { structured } = await tools.run('install_extension', { path }, { workspace: [workspace] });
+    if (shape.warned !== undefined) expect(JSON.stringify(structured['warnings'])).toContain(shape.warned);
     const extensionId = String(structured['id']);
     const page = await tools.browser.newPage();
     await page.page.goto(`${pages.url}/settled.html`);

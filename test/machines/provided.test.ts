@@ -59,7 +59,8 @@ describe('every name of a chart has an implementation, and nothing else has', ()
     const { kept, inspect } = keeper();
     const server = startServer({
       app: (_request, response) => response.end(),
-      config: { host: '127.0.0.1', port: 0, drainTimeout: 1_000 },
+      upgrade: (_request, socket) => socket.destroy(),
+      config: { host: '127.0.0.1', port: 0, drainTimeout: 1_000, maxSessions: 1 },
       clock: { now: Date.now, setTimeout, clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout) },
       inspect,
       drainSessions: () => Promise.resolve(),

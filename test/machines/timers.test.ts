@@ -103,7 +103,7 @@ describe('time in the browser chart', () => {
   function startBrowser() {
     const clock = new SimulatedClock();
     const machine = browserMachine.provide({
-      actors: { connection: fromCallback(ignore) },
+      actors: { connection: fromCallback(ignore), heartbeat: fromCallback(ignore) },
       delays: { connectTimeout: 1_000, backoff: ({ context }) => 100 * 2 ** context.attempts },
     });
     const input = { id: 'b', mode: 'launch', maxAttempts: 3 } as const;

@@ -11,6 +11,10 @@ interface Attempt {
 
 interface FakeConnection extends BrowserConnection {
   die(): void;
+  /** So many questions from now on get no answer. */
+  hang(questions: number): void;
+  /** Resolves when it has been asked so often from now on. */
+  asked(times: number): Promise<void>;
   readonly closed: () => number;
 }
 
@@ -43,6 +47,8 @@ function fakeConnection(): FakeConnection {
   let die = (): void => undefined;
   const gone = new Promise<void>((resolve) => (die = resolve));
   let closed = 0;
+  let hanging = 0;
+  let onAsked = (): void => undefined;
   return {
     // The actor hands the browser on and never touches it.
     browser: {} as BrowserConnection['browser'],
@@ -51,6 +57,13 @@ function fakeConnection(): FakeConnection {
     temporaryFolder: '',
     gone,
     die: () => die(),
+    hang: (questions) => (hanging = questions),
+    asked: (times) => new Promise((resolve) => (onAsked = () => (times -= 1) === 0 && resolve())),
+    ping: () => {
+      onAsked();
+      hanging -= 1;
+      return hanging >= 0 ? new Promise(() => undefined) : Promise.resolve();
+    },
     closed: () => closed,
     close: async () => {
       closed += 1;
@@ -118,6 +131,33 @@ describe('a supervised browser', () => {
     await browser.close();
     expect(replacement.closed()).toBe(1);
     expect(connection.closed()).toBe(1);
+  });
+
+  it('that hangs counts as lost after two questions without an answer, is ended and replaced', async () => {
+    const { browser, first, far, told } = supervise({ heartbeatMs: 1, heartbeatTimeoutMs: 1 });
+    const connection = first.open();
+    await browser.connection();
+    const next = far.next();
+    connection.hang(2);
+    const replacement = (await next).open();
+    expect(connection.closed()).toBe(1);
+    expect(await browser.connection()).toBe(replacement);
+    expect(told.events).toEqual(['ready', 'lost', 'ready']);
+    await browser.close();
+  });
+
+  it('that misses one question and answers the next stays', async () => {
+    const { browser, first, far, told } = supervise({ heartbeatMs: 1, heartbeatTimeoutMs: 1 });
+    const connection = first.open();
+    await browser.connection();
+    for (let round = 0; round < 3; round += 1) {
+      connection.hang(1);
+      await connection.asked(3);
+    }
+    expect(browser.state).toBe('ready');
+    expect(told.events).toEqual(['ready']);
+    expect(far.attempts).toHaveLength(1);
+    await browser.close();
   });
 
   it('that cannot be had again fails after the allowed tries', async () => {

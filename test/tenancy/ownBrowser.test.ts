@@ -12,7 +12,9 @@ test(
   () =>
     withFolder(async (dataDir) => {
       const chrome = await startUserChrome();
-      const orchestrator = await createOrchestrator({ options: { port: 0, auth: 'token', adminToken, dataDir } });
+      const orchestrator = await createOrchestrator({
+        options: { port: 0, prewarm: 0, auth: 'token', adminToken, dataDir },
+      });
       const { url } = await orchestrator.listen();
       const manage = async (path: string, body: object): Promise<Record<string, string>> => {
         const headers = { ...bearer(adminToken), 'content-type': 'application/json' };
@@ -28,7 +30,7 @@ test(
       const { token = '' } = await manage('/api/users/anna/tokens', {});
       const browser = await manage('/api/users/anna/browsers', { url: chrome.url, label: 'desk' });
       expect(browser).toMatchObject({ url: chrome.url, label: 'desk', product: expect.stringMatching(/Chrom.*\/\d/) });
-      expect(orchestrator.health()).toMatchObject({ browsers: { total: 0 } });
+      expect(await orchestrator.health()).toMatchObject({ browsers: { total: 0 } });
 
       const connect = (path: string) => new RawSse(url, { path, headers: bearer(token) });
       const streams = [connect('/sse'), connect(`/sse?browser=${browser['id']}`)];
@@ -40,7 +42,7 @@ test(
           result: { structuredContent: { mode: 'attach', isolation: 'profile' } },
         });
       }
-      expect(orchestrator.health()).toMatchObject({ browsers: { total: 1, ready: 1 } });
+      expect(await orchestrator.health()).toMatchObject({ browsers: { total: 1, ready: 1 } });
 
       const none = await send(`${url}/sse?browser=nonsense`, { headers: bearer(token) });
       expect([none.status, reasonOf(none.json)]).toEqual([400, 'invalid_parameter']);
@@ -53,7 +55,7 @@ test(
       });
       expect(removed.status).toBe(204);
       await Promise.all([...streams.map((stream) => stream.whenClosed()), ...sessions.map(({ ended }) => ended)]);
-      expect(orchestrator.health()).toMatchObject({ browsers: { total: 0 } });
+      expect(await orchestrator.health()).toMatchObject({ browsers: { total: 0 } });
       expect(chrome.process.exitCode).toBeNull();
 
       await manage('/api/users/anna/browsers', { url: chrome.url });

@@ -27,6 +27,8 @@ export interface Logger {
 type ConsoleCall = Protocol.Runtime.ConsoleAPICalledEvent;
 
 const limits = { maxEntries: 2_000, maxBytes: 2 * 1024 ** 2 };
+/** Lines of one extension that are kept of each second: past it they are counted, and not even read. */
+export const maxLinesPerSecond = 1_000;
 /** Workers whose entries are told apart from what is told again. */
 const maxWorkers = 100;
 /** Values read in full for one reading; past it their class name stands. */
@@ -38,11 +40,18 @@ export class ExtensionLog {
   readonly #ring = new Ring<ExtensionLogEntry>({ ...limits, sizeOf });
   /** The time of the newest entry of each worker, by target. */
   readonly #newest = new Map<string, number>();
+  /** What each extension said in the second of its newest line, and how much of it all was too much. */
+  readonly #rates = new Map<string, { second: number; lines: number; dropped: number }>();
   /** The newest entry at the time the errors of an extension were cleared. */
   readonly #forgotten = new Map<string, number>();
 
   read(since?: string): RingReading<ExtensionLogEntry> {
     return this.#ring.read(since);
+  }
+
+  /** How many lines of an extension were not kept because they came too fast. */
+  droppedOf(extensionId: string): number {
+    return this.#rates.get(extensionId)?.dropped ?? 0;
   }
 
   /** The uncaught errors of one extension that are kept, without those from before `forgetErrors`. */
@@ -62,18 +71,20 @@ export class ExtensionLog {
   }
 
   noteCall(event: ConsoleCall, from: Logger): void {
-    if (event.type !== 'endGroup') this.#note(describeRuntimeCall(event), from);
+    if (event.type !== 'endGroup') this.#note(event.timestamp, from, () => describeRuntimeCall(event));
   }
 
   noteException(event: Protocol.Runtime.ExceptionThrownEvent, from: Logger): void {
-    const said = describeException(event);
-    const { description } = event.exceptionDetails.exception ?? {};
-    const stack = said.stack.length > 0 ? said.stack : framesIn(description ?? '');
-    this.#note({ ...said, stack, location: stack[0] ?? said.location }, from);
+    this.#note(event.timestamp, from, () => {
+      const said = describeException(event);
+      const { description } = event.exceptionDetails.exception ?? {};
+      const stack = said.stack.length > 0 ? said.stack : framesIn(description ?? '');
+      return { ...said, stack, location: stack[0] ?? said.location };
+    });
   }
 
   noteEntry(entry: Protocol.Log.LogEntry, from: Logger): void {
-    this.#note(describeLogEntry(entry), from);
+    this.#note(entry.timestamp, from, () => describeLogEntry(entry));
   }
 
   /**
@@ -102,9 +113,19 @@ export class ExtensionLog {
     await scope.until(session.send('Runtime.disable'));
   }
 
-  #note(said: Said, { extensionId, name, worker }: Logger): void {
-    if (worker !== undefined && !this.#isNew(worker, said.at)) return;
-    this.#ring.push({ ...said, extensionId, context: name });
+  #note(at: number, { extensionId, name, worker }: Logger, describe: () => Said): void {
+    if (worker !== undefined && !this.#isNew(worker, at)) return;
+    if (this.#isTooFast(extensionId, at)) return;
+    this.#ring.push({ ...describe(), extensionId, context: name });
+  }
+
+  #isTooFast(extensionId: string, at: number): boolean {
+    const second = Math.floor(at / 1000);
+    const before = this.#rates.get(extensionId);
+    const lines = before?.second === second ? before.lines + 1 : 1;
+    const isTooFast = lines > maxLinesPerSecond;
+    this.#rates.set(extensionId, { second, lines, dropped: (before?.dropped ?? 0) + (isTooFast ? 1 : 0) });
+    return isTooFast;
   }
 
   /** Entries of a worker come in the order of their time, however often they are told. */

@@ -67,9 +67,17 @@ export function chromesWords(error: unknown): string {
   return /[.!?]$/.test(words) ? words : `${words}.`;
 }
 
-/** One entry of the error list that chrome://extensions shows. */
+/** Chrome's numbers for why a service worker could not be registered (blink's ServiceWorkerStatusCode). */
+function inWords(message: string): string {
+  const code = /^Service worker registration failed\. Status code: (\d+)$/.exec(message)?.[1];
+  if (code === '3') {
+    return `${message} (its script could not be started: a missing import, a syntax error, or an await outside of functions)`;
+  }
+  return code === '15' ? `${message} (its script threw while it started)` : message;
+}
+
 const problem = z.object({
-  message: z.string(),
+  message: z.string().transform(inWords),
   source: z.string().optional(),
   manifestKey: z.string().optional(),
   occurrences: z.number().optional(),

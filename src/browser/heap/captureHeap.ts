@@ -3,6 +3,7 @@ import type { CDPSession } from 'puppeteer-core';
 import { ToolError } from '../../errors.js';
 import type { SessionPage } from '../page/page.js';
 import { untilAborted } from '../protocol/abort.js';
+import { openSession } from '../protocol/openSession.js';
 
 /** What may wait in memory for a reader: Chrome sends as fast as it can and cannot be held up. */
 const maxWaitingBytes = 256 * 1024 ** 2;
@@ -19,7 +20,7 @@ export interface HeapCapture {
  * far behind.
  */
 export async function* captureHeap({ page, signal, progress }: HeapCapture): AsyncGenerator<Buffer> {
-  const cdp = await untilAborted(page.page.createCDPSession(), signal, (late) => void detach(late));
+  const cdp = await untilAborted(openSession(page.page), signal, (late) => void detach(late));
   const waiting: Buffer[] = [];
   let bytes = 0;
   const more = new EventTarget();

@@ -2,6 +2,7 @@ import { TargetType, type BrowserContext, type Page, type Target } from 'puppete
 import { messageOf } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { Ledger } from './ledger.js';
+import { allowGeolocation, type EmulationSettings } from '../page/emulation.js';
 import { openSessionPage, type SessionPage } from '../page/page.js';
 
 /** What outlives the browser of a session: page ids that are never reused, and what the client has yet to be told. */
@@ -15,6 +16,7 @@ export interface PageRecord {
   readonly id: number;
   readonly url: string;
   readonly selected: boolean;
+  readonly emulated: EmulationSettings;
 }
 
 export interface PageSetOptions {
@@ -101,7 +103,12 @@ export class PageSet {
   }
 
   records(): PageRecord[] {
-    return this.list().map((page) => ({ id: page.id, url: page.url(), selected: page === this.#selected }));
+    return this.list().map((page) => ({
+      id: page.id,
+      url: page.url(),
+      selected: page === this.#selected,
+      emulated: page.emulation.applied,
+    }));
   }
 
   /** Opens a blank page; one that opens after the signal aborted is closed. */
@@ -157,8 +164,12 @@ export class PageSet {
     return adopted;
   }
 
-  async #restore({ id, url, selected }: PageRecord): Promise<void> {
+  async #restore({ id, url, selected, emulated }: PageRecord): Promise<void> {
     const page = await this.open({ id, background: !selected });
+    // Before the load: the page's first request and script have to see it.
+    await restoreEmulation(page, url, emulated).catch((error: unknown) => {
+      this.#memory.notices.push(`What page ${id} emulated could not be set again: ${messageOf(error)}`);
+    });
     if (url === 'about:blank') return;
     const loading = page.page.goto(url, { waitUntil: 'domcontentloaded', timeout: reopenTimeoutMs });
     await loading.catch((error: unknown) => {
@@ -242,6 +253,8 @@ export class PageSet {
     if (!this.#pages.delete(page.id)) return;
     this.#adoptions.delete(page.page);
     this.#unlisten.get(page)?.();
+    // A tab that came and went unasked, as the hidden ones of tools do where no window is open, was not the first page.
+    if (this.#pages.size === 0 && !page.touched && !this.#opened.has(page)) this.#first = undefined;
     this.#opened.delete(page);
     if (this.#selected === page) this.#selectAfter(page);
     this.#popups.delete(page);
@@ -251,6 +264,12 @@ export class PageSet {
     });
     this.#ends.add(end);
   }
+}
+
+async function restoreEmulation(page: SessionPage, url: string, emulated: EmulationSettings): Promise<void> {
+  await page.emulation.apply(emulated);
+  if (emulated.geolocation !== undefined && /^https?:/.test(url))
+    await allowGeolocation(page.page, new URL(url).origin);
 }
 
 /** An extension's popup starts as `other` and is no tab; DevTools windows are the user's. */

@@ -46,7 +46,7 @@ export async function act<T>(
   work: (signal: AbortSignal) => Promise<T>,
   { limitMs = settleLimitMs, onlyIfBegun = false }: SettleOptions = {},
 ): Promise<Acted<T>> {
-  const activity = new Activity(page.cdp, page.frames.mainId);
+  const activity = new Activity(page.frames.sessions(), page.frames.mainId);
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   let value: T | undefined;
@@ -84,26 +84,28 @@ export async function act<T>(
 /** Whether the page came to rest within the limit. Rejects with the signal's reason only. */
 async function settle(page: SessionPage, activity: Activity, signal: AbortSignal, limitMs: number): Promise<boolean> {
   const limit = AbortSignal.timeout(limitMs);
-  const either = AbortSignal.any([signal, limit]);
+  // A page that is gone, and a browser that died, never tell the end of what they began.
+  const either = AbortSignal.any([signal, limit, page.gone]);
   try {
     for (let round = 0; round < maxRounds && !page.cdp.detached; round++) {
       await untilAborted(activity.idle(), either);
       const before = activity.changes;
-      const quiet = await untilAborted(documentQuiet(page, limitMs), either);
+      const quiet = await untilAborted(documentsQuiet(page, limitMs), either);
       if (quiet && !activity.busy && activity.changes === before) return true;
     }
     return page.cdp.detached;
   } catch (error) {
     signal.throwIfAborted();
+    if (page.gone.aborted) return true;
     if (limit.aborted) return false;
     throw error;
   }
 }
 
-/** False when the document was left meanwhile: a new one is coming, and is waited for in its turn. */
-async function documentQuiet(page: SessionPage, limitMs: number): Promise<boolean> {
+/** False when a document was left meanwhile: a new one is coming, and is waited for in its turn. */
+async function documentsQuiet(page: SessionPage, limitMs: number): Promise<boolean> {
   try {
-    await page.callApart(untilQuiet, [quietMs, limitMs]);
+    await Promise.all(page.frames.roots().map((root) => page.callApart(untilQuiet, [quietMs, limitMs], root)));
     return true;
   } catch {
     return false;

@@ -3,9 +3,16 @@ import type { CDPEvents, CDPSession, Protocol } from 'puppeteer-core';
 /** What a page waits for before it shows a result. Streams, beacons and pictures are not among it. */
 const awaitedTypes: ReadonlySet<Protocol.Network.ResourceType> = new Set(['Stylesheet', 'Script', 'XHR', 'Fetch']);
 
+interface Request {
+  /** The document that asked. */
+  readonly loaderId: string;
+  readonly session: CDPSession;
+}
+
 /**
- * What a page does from now on: loads and requests that began and did not end. Owned by the action it watches, which
- * disposes it. Needs `Page.enable` and `Network.enable` on the session.
+ * What a page, and the frames that other processes render now, do from now on: loads and requests that began and did not
+ * end. Owned by the action it watches, which disposes it. Needs `Page.enable` and `Network.enable` on the sessions, of
+ * which the page's own is the first.
  */
 export class Activity {
   /** Windows that the page opened meanwhile. */
@@ -15,14 +22,17 @@ export class Activity {
   #navigated: string | undefined;
   #changes = 0;
   readonly #loading = new Set<string>();
-  /** Request id to the document that asked. */
-  readonly #requests = new Map<string, string>();
+  /** By request id. */
+  readonly #requests = new Map<string, Request>();
   #idle: (() => void)[] = [];
   readonly #stops: (() => void)[] = [];
 
-  constructor(cdp: CDPSession, mainFrameId: string) {
-    this.#watchLoads(cdp, mainFrameId);
-    this.#watchRequests(cdp);
+  constructor(sessions: readonly CDPSession[], mainFrameId: string) {
+    for (const session of sessions) {
+      this.#watchLoads(session, mainFrameId);
+      this.#watchRequests(session);
+      this.#on(session, 'Target.detachedFromTarget', ({ sessionId }) => this.#leave(sessionId));
+    }
   }
 
   /** Address of the page's new document, if there was one. */
@@ -70,7 +80,7 @@ export class Activity {
     this.#on(cdp, 'Network.requestWillBeSent', ({ requestId, loaderId, type }) => {
       if (type === undefined || !awaitedTypes.has(type)) return;
       this.#changes++;
-      this.#requests.set(requestId, loaderId);
+      this.#requests.set(requestId, { loaderId, session: cdp });
     });
     this.#on(cdp, 'Network.responseReceived', ({ requestId, response }) => {
       if (response.mimeType === 'text/event-stream') this.#answered(requestId);
@@ -99,8 +109,16 @@ export class Activity {
     if (frame.parentId !== undefined) return;
     this.#navigated = frame.url;
     // What the left document asked for is nobody's any more, and not always reported as ended.
-    for (const [requestId, loaderId] of this.#requests)
-      if (loaderId !== frame.loaderId) this.#requests.delete(requestId);
+    this.#forget(({ loaderId }) => loaderId !== frame.loaderId);
+  }
+
+  /** A frame that went away hears no answers any more. */
+  #leave(sessionId: string): void {
+    this.#forget(({ session }) => session.id() === sessionId);
+  }
+
+  #forget(isNobodys: (request: Request) => boolean): void {
+    for (const [requestId, request] of this.#requests) if (isNobodys(request)) this.#requests.delete(requestId);
     this.#wakeIfIdle();
   }
 

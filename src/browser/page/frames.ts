@@ -1,14 +1,17 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { attachToChildren } from '../protocol/sessions.js';
 
-/** A document in a frame: where it lives, and which one it is. */
-export interface FrameDocument {
+/** A frame, and the session of the process that renders it. */
+export interface FramePlace {
   readonly frameId: string;
+  readonly cdp: CDPSession;
+}
+
+/** A document in a frame: where it lives, and which one it is. */
+export interface FrameDocument extends FramePlace {
   readonly loaderId: string;
   readonly url: string;
   readonly parentId: string | undefined;
-  /** The session of the process that renders the frame. */
-  readonly cdp: CDPSession;
 }
 
 interface RemoteFrame {
@@ -53,9 +56,15 @@ export class Frames {
     return trees.flat();
   }
 
+  /** The outermost frame of each session, the page's own first. */
+  roots(): FramePlace[] {
+    const remote = [...this.#remote].map(([frameId, { cdp }]) => ({ frameId, cdp }));
+    return [{ frameId: this.#mainId, cdp: this.#root }, ...remote];
+  }
+
   /** The page's own session first. */
   sessions(): CDPSession[] {
-    return [this.#root, ...[...this.#remote.values()].map((frame) => frame.cdp)];
+    return this.roots().map(({ cdp }) => cdp);
   }
 
   /** The targets of the frames that other processes render. */

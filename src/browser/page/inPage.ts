@@ -4,28 +4,41 @@
  * where the page cannot replace what they call.
  */
 
-/** Resolves when no document of the page changed for `quietMs`, or `limitMs` passed. On the page's own clock, so that
- * a timer of the page's that is due earlier always comes first. */
+/** Resolves when nothing of the document, its open shadow roots and the frames in the same process changed for
+ * `quietMs`, or `limitMs` passed. On the page's own clock, so that a timer of the page's that is due earlier always comes
+ * first. */
 export const untilQuiet = /* javascript */ `(quietMs, limitMs) => new Promise((resolve) => {
   const limit = setTimeout(done, limitMs);
-  let timer = setTimeout(done, quietMs);
-  const observer = new MutationObserver(() => {
+  const roots = new Set();
+  let timer;
+  const rearm = () => {
     clearTimeout(timer);
-    timer = setTimeout(done, quietMs);
-  });
-  const watch = (view) => {
-    let inner;
-    try { inner = view.document; } catch { return; }
-    observer.observe(inner, { subtree: true, childList: true, attributes: true, characterData: true });
-    for (let i = 0; i < view.frames.length; i++) watch(view.frames[i]);
+    timer = setTimeout(look, quietMs);
   };
-  watch(window);
+  const observer = new MutationObserver(rearm);
+  const watch = (root) => {
+    if (!root) return;
+    if (!roots.has(root)) {
+      roots.add(root);
+      observer.observe(root, { subtree: true, childList: true, attributes: true, characterData: true });
+    }
+    for (const element of root.querySelectorAll('*')) watch(element.shadowRoot ?? element.contentDocument);
+  };
+  // No mutation tells of a new shadow root or of a frame's new document.
+  function look() {
+    const known = roots.size;
+    watch(document);
+    if (roots.size === known) done();
+    else rearm();
+  }
   function done() {
     clearTimeout(limit);
     clearTimeout(timer);
     observer.disconnect();
     resolve();
   }
+  watch(document);
+  rearm();
 })`;
 
 /** Resolves to the first of `texts` that the document shows. Checks after changes, and twice a second for what changes

@@ -3,11 +3,12 @@ import { ConsoleCollector } from '../collectors/console.js';
 import { Dialogs, describeDialog } from './dialogs.js';
 import { Emulation } from './emulation.js';
 import { ElementIds } from './elementIds.js';
-import { Frames, type FrameDocument } from './frames.js';
+import { Frames, type FramePlace } from './frames.js';
 import { Lock } from './lock.js';
 import { NetworkCollector } from '../collectors/network.js';
 import { Tracing } from '../tracing/tracing.js';
 import { ToolError } from '../../errors.js';
+import { openSession } from '../protocol/openSession.js';
 
 /**
  * One page of a session, with everything collected about it since the session has it. Made by `openSessionPage`; owned
@@ -29,6 +30,7 @@ export class SessionPage {
   /** Whether a tool that is not read-only has been at work in it. */
   touched = false;
   readonly #lock = new Lock();
+  readonly #gone = new AbortController();
   #awake: Promise<void> | undefined;
 
   constructor(options: { id: number; page: Page; cdp: CDPSession }) {
@@ -44,6 +46,11 @@ export class SessionPage {
     const elements = new ElementIds();
     this.elements = elements;
     this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
+  }
+
+  /** Aborted when the page is disposed: closed, or let go of, or its browser has died. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
   }
 
   url(): string {
@@ -92,7 +99,7 @@ export class SessionPage {
   }
 
   /** Calls a function of `inPage.ts` in our own world of a frame (default: the main one), and waits for its promise. */
-  async callApart(source: string, values: readonly unknown[], frame?: FrameDocument): Promise<unknown> {
+  async callApart(source: string, values: readonly unknown[], frame?: FramePlace): Promise<unknown> {
     const cdp = frame?.cdp ?? this.cdp;
     const contextId = await this.worldOf(cdp, frame?.frameId ?? this.frames.mainId);
     const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', {
@@ -107,6 +114,7 @@ export class SessionPage {
 
   /** Ends the collectors and the protocol session. The page stays open. Idempotent; never rejects. */
   async dispose(): Promise<void> {
+    this.#gone.abort(new Error('The page is gone.'));
     this.console.dispose();
     this.network.dispose();
     // Not waited for: a page that hangs would not answer. In a profile, the tab stays.
@@ -123,7 +131,7 @@ function ignoreGone(): void {
 
 /** Takes a page into a session. Rejects, leaving nothing behind, when the page goes away meanwhile. */
 export async function openSessionPage(options: { id: number; page: Page }): Promise<SessionPage> {
-  const cdp = await options.page.createCDPSession();
+  const cdp = await openSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {
     await Promise.all([cdp.send('Page.enable'), page.frames.start(), page.console.ready, page.network.ready]);

@@ -72,7 +72,10 @@ async function describe(browser: Browser, ledger: Ledger): Promise<BrowserConnec
   };
   try {
     const product = await browser.version();
-    return { browser, mode: 'attach', product, temporaryFolder: tmpdir(), gone, close };
+    const ping = async (): Promise<void> => {
+      await browser.version();
+    };
+    return { browser, mode: 'attach', product, temporaryFolder: tmpdir(), gone, ping, close };
   } catch (error) {
     await close();
     throw error;

@@ -1,5 +1,6 @@
 import type { Browser, CDPSession, Page, Target } from 'puppeteer-core';
 import { messageOf } from '../../errors.js';
+import { openSession } from '../protocol/openSession.js';
 
 export interface BrowserDescription {
   readonly userAgent: string;
@@ -67,7 +68,7 @@ async function isKnown(cdp: CDPSession, command: Promise<unknown>): Promise<bool
 }
 
 async function withSession<T>(target: Target | Page, work: (cdp: CDPSession) => Promise<T>): Promise<T> {
-  const cdp = await target.createCDPSession();
+  const cdp = await openSession(target);
   try {
     return await work(cdp);
   } finally {

@@ -13,6 +13,8 @@ export interface BrowserConnection {
   readonly temporaryFolder: string;
   /** Resolves when the browser, or the way to it, is gone, whoever ended it. Never rejects. */
   readonly gone: Promise<void>;
+  /** Resolves when the browser answers (Browser.getVersion). One that hangs leaves it open. */
+  ping(): Promise<void>;
   /** Ends our process with its profile folder; leaves an attached browser running. Idempotent, never rejects. */
   close(): Promise<void>;
 }

@@ -45,7 +45,10 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   try {
     const browser = await connect(chrome, signal);
     const product = await browser.version();
-    return { browser, mode: 'launch', product, pid: chrome.pid, temporaryFolder, gone: chrome.ended, close };
+    const ping = async (): Promise<void> => {
+      await browser.version();
+    };
+    return { browser, mode: 'launch', product, pid: chrome.pid, temporaryFolder, gone: chrome.ended, ping, close };
   } catch (error) {
     await close();
     signal.throwIfAborted();

@@ -1,6 +1,7 @@
 import type { CDPSession, Page, Protocol } from 'puppeteer-core';
 import { messageOf, ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
+import { openSession } from '../protocol/openSession.js';
 
 /** What the trace engine reads; screenshots and the like only make a trace larger. */
 const includedCategories = [
@@ -51,7 +52,7 @@ export class Tracing {
   /** Throws a ToolError when a trace is being made already. */
   async start(signal: AbortSignal): Promise<void> {
     if (this.isRecording) throw new ToolError('This page is being traced already. Call performance_stop_trace.');
-    const cdp = await untilAborted(this.#page.createCDPSession(), signal, (late) => void detach(late));
+    const cdp = await untilAborted(openSession(this.#page), signal, (late) => void detach(late));
     this.#recording = cdp;
     try {
       await untilAborted(begin(cdp), signal);

@@ -1,27 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
-import { assertIncludes, rowsOf, rowWith, type Answer, type Bench } from '../bench.js';
+import { assertIncludes, eventually, rowsOf, rowWith, type Answer, type Bench } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId as extensionId } from '../sampleExtension.js';
 import { evaluate, install } from './extensions.js';
-
-const patienceMs = 5_000;
-
-/** Asks until the answer passes, since what happens in the browser is told a moment later. Throws why the last did not. */
-async function eventually(ask: () => Promise<Answer>, passes: (answer: Answer) => void): Promise<Answer> {
-  const end = Date.now() + patienceMs;
-  for (;;) {
-    const answer = await ask();
-    try {
-      passes(answer);
-      return answer;
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await delay(20);
-    }
-  }
-}
 
 const openNotes = (bench: Bench): Promise<Answer> =>
   bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assertIncludes, rowsOf, rowWith, type Bench } from '../bench.js';
+import { assertIncludes, eventually, rowsOf, rowWith, type Bench } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId as extensionId } from '../sampleExtension.js';
 import { install, writeExtension } from './extensions.js';
@@ -25,14 +25,21 @@ export const extensionDiagnosisChecks: readonly Check[] = [
     async run(bench) {
       await installWithPage(bench);
       await provoke(bench);
-      const answer = await bench.call('get_extension_runtime_errors', { extensionId });
+      const word = randomUUID();
+      const thrown = `void setTimeout(() => { throw new Error("${word}"); })`;
+      await bench.call('evaluate_in_extension', { extensionId, expression: thrown, target: 'content_script' });
+      const answer = await eventually(
+        () => bench.call('get_extension_runtime_errors', { extensionId }),
+        ({ text }) =>
+          assertIncludes(text, `[content_script ${bench.pages}/extension-notes.html] Uncaught Error: ${word}`),
+      );
       const error = rowsOf(answer, 'errors').find(({ message }) => String(message).includes("reading 'text'"));
       assertIncludes(error?.['url'], '/worker.js');
       assert.equal(error?.['line'], 9);
       assert.equal(error['context'], 'service_worker');
       assertIncludes(JSON.stringify(error['stack']), 'notes.measure');
       assertIncludes(answer.text, 'worker.js:9');
-      return 'the planted bug, with its line and stack';
+      return 'the planted bug, with its line and stack, and one of a content script';
     },
   },
   {

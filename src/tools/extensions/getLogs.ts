@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { RingEntry } from '../../browser/collectors/ring.js';
-import type { ExtensionLogEntry } from '../../browser/extensions/extensionLog.js';
+import { maxLinesPerSecond, type ExtensionLogEntry } from '../../browser/extensions/extensionLog.js';
 import { findExtension } from '../../browser/extensions/extensions.js';
 import { withProtocol } from '../../browser/protocol/protocolScope.js';
 import { placeText } from '../console.js';
@@ -33,7 +33,7 @@ export const getExtensionLogsTool = defineTool({
     keepAlive: z.boolean().optional().describe('Miss nothing of the worker: it never idles then'),
     ...listingInput,
   }),
-  output: z.object({ keepAlive: z.boolean(), entries: z.array(row), ...listingOutput }),
+  output: z.object({ keepAlive: z.boolean(), droppedAtSource: z.int(), entries: z.array(row), ...listingOutput }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id, ...args }, { browser, signal }) {
     const { activity } = browser;
@@ -52,16 +52,22 @@ export const getExtensionLogsTool = defineTool({
       args,
     );
     const keepAlive = activity.isKeptAwake(id);
+    const droppedAtSource = activity.logs.droppedOf(id);
     const entries = listing.entries.toSorted((a, b) => a.value.at - b.value.at);
     const lines = entries.length === 0 ? ['Nothing was logged.'] : entries.map(line);
     return {
-      text: [...lines, '', aboutWorker(state, keepAlive), listing.closing]
+      text: [...lines, '', aboutFlood(droppedAtSource), aboutWorker(state, keepAlive), listing.closing]
         .filter((part) => part !== undefined)
         .join('\n'),
-      structured: { keepAlive, entries: entries.map(structuredRow), ...listing.facts },
+      structured: { keepAlive, droppedAtSource, entries: entries.map(structuredRow), ...listing.facts },
     };
   },
 });
+
+function aboutFlood(dropped: number): string | undefined {
+  if (dropped === 0) return undefined;
+  return `${dropped} lines were dropped as they came: of each second the first ${maxLinesPerSecond} are kept. Log less, or under a condition.`;
+}
 
 function aboutWorker(state: string, keepAlive: boolean): string | undefined {
   if (state === 'none') return undefined;

@@ -5,7 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { BrowserLease, LeaseListener, LeaseRequest } from '../../../src/browser/lease/lease.js';
 import { openBrowserPool, type BrowserPoolOptions, type Pool } from '../../../src/browser/lease/pool.js';
 import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
-import { browserActorDefaults, browserSupervisor } from '../../../src/session/browserActor.js';
+import {
+  browserActorDefaults,
+  browserSupervisor,
+  type BrowserActorOptions,
+} from '../../../src/session/browserActor.js';
 
 export interface TestPool {
   readonly pool: Pool;
@@ -16,7 +20,10 @@ export interface TestPool {
 }
 
 /** A pool with real browsers whose run folder lies in a folder of its own, and that tries lost browsers again soon. */
-export async function openTestPool(config: Partial<BrowserPoolOptions['config']> = {}): Promise<TestPool> {
+export async function openTestPool(
+  config: Partial<BrowserPoolOptions['config']> = {},
+  actor: Partial<BrowserActorOptions> = {},
+): Promise<TestPool> {
   const folder = await mkdtemp(join(tmpdir(), 'pool-test-'));
   const pool = await openBrowserPool({
     config: {
@@ -29,7 +36,7 @@ export async function openTestPool(config: Partial<BrowserPoolOptions['config']>
       browserQueue: 16,
       ...config,
     },
-    supervise: browserSupervisor({ ...browserActorDefaults, backoffMs: 20, maxAttempts: 3 }),
+    supervise: browserSupervisor({ ...browserActorDefaults, backoffMs: 20, maxAttempts: 3, ...actor }),
     temporaryFolder: folder,
   });
   return {

@@ -3,6 +3,8 @@ export interface Shape {
   readonly files: Readonly<Record<string, string>>;
   /** Chrome's words when it refuses the folder. */
   readonly refused?: string;
+  /** What installing it warns of. */
+  readonly warned?: string;
 }
 
 const manifest = (name: string, more: object = {}): string =>
@@ -133,6 +135,80 @@ export const shapes: Readonly<Record<string, Shape>> = {
       '_locales/ja/messages.json': JSON.stringify({ name: { message: 'メモ帳 “ノート” & <b>' } }),
       '働き手.js': 'console.log("こんにちは");',
       '内容.js': 'chrome.runtime.sendMessage("内容").catch(() => 0);',
+    },
+  },
+  'native messaging to a host that is not installed': {
+    files: {
+      'manifest.json': manifest('Native', {
+        permissions: ['nativeMessaging'],
+        background: { service_worker: 'worker.js' },
+      }),
+      'worker.js':
+        'chrome.runtime.connectNative("com.example.host").onDisconnect.addListener(() => console.error("native", chrome.runtime.lastError.message));',
+    },
+  },
+  'user scripts, context menus and a command': {
+    files: {
+      'manifest.json': manifest('Menus', {
+        permissions: ['userScripts', 'contextMenus'],
+        host_permissions: ['http://127.0.0.1/*'],
+        commands: { go: { suggested_key: { default: 'Ctrl+Shift+Y' }, description: 'Go' } },
+        background: { service_worker: 'worker.js' },
+      }),
+      'worker.js':
+        'chrome.runtime.onInstalled.addListener(() => chrome.contextMenus.create({ id: "m", title: "Menu" })); chrome.commands.onCommand.addListener(() => {}); chrome.userScripts.register([{ id: "u", matches: ["http://127.0.0.1/*"], js: [{ code: "0" }] }]);',
+    },
+    // Chrome gives the API only where a person has switched user scripts on.
+    warned: 'its script threw while it started',
+  },
+  'embedded options and resources with changing addresses': {
+    files: {
+      'manifest.json': manifest('Embedded', {
+        options_ui: { page: 'options.html', open_in_tab: false },
+        web_accessible_resources: [
+          { resources: ['frame.html'], matches: ['http://127.0.0.1/*'], use_dynamic_url: true },
+        ],
+        content_scripts: [{ ...everywhere, js: ['frame.js'] }],
+      }),
+      'options.html': page('options.js'),
+      'options.js': 'document.title = "options";',
+      'frame.html': '<p>framed',
+      'frame.js':
+        'document.body.append(Object.assign(document.createElement("iframe"), { src: chrome.runtime.getURL("frame.html") }));',
+    },
+  },
+  'module worker whose late import fails': {
+    files: {
+      'manifest.json': manifest('Late', { background: { service_worker: 'worker.js', type: 'module' } }),
+      'worker.js': 'const late = await import("./late.js"); late.go();',
+      'late.js': 'export const go = () => {};',
+    },
+    warned: 'an await outside of functions',
+  },
+  'worker whose import fails in an event': {
+    files: {
+      'manifest.json': manifest('Lazy', { background: { service_worker: 'worker.js', type: 'module' } }),
+      'worker.js':
+        'chrome.runtime.onMessage.addListener((message, sender, reply) => { import("./late.js").then(reply); return true; }); import("./late.js");',
+      'late.js': '',
+    },
+  },
+  'alarms and managed storage': {
+    files: {
+      'manifest.json': manifest('Managed', {
+        permissions: ['alarms', 'storage'],
+        storage: { managed_schema: 'schema.json' },
+        background: { service_worker: 'worker.js' },
+      }),
+      'schema.json': JSON.stringify({ type: 'object', properties: { server: { type: 'string' } } }),
+      'worker.js':
+        'chrome.alarms.create("tick", { periodInMinutes: 0.5 }); chrome.alarms.onAlarm.addListener(() => chrome.storage.managed.get());',
+    },
+  },
+  'icon that is no picture': {
+    files: {
+      'manifest.json': manifest('Icon', { icons: { 48: 'icon.png' }, action: { default_icon: 'icon.png' } }),
+      'icon.png': 'not a picture',
     },
   },
   'manifest that is no JSON': {

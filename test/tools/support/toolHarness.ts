@@ -92,7 +92,8 @@ export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarn
 async function connectionTo(browser: Browser): Promise<Seat['connection']> {
   const gone = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
   const product = await browser.version();
-  return { browser, mode: 'launch', product, temporaryFolder: tmpdir(), gone, close: () => browser.close() };
+  const ping = (): Promise<void> => Promise.resolve();
+  return { browser, mode: 'launch', product, temporaryFolder: tmpdir(), gone, ping, close: () => browser.close() };
 }
 
 function counter(): () => number {

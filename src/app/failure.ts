@@ -1,0 +1,44 @@
+import type { ServerResponse } from 'node:http';
+import type { ErrorRequestHandler, Request, Response } from 'express';
+import { messageOf, Refusal } from '../errors.js';
+import type { Log } from '../log.js';
+import { sendRefusal } from '../transport/refuse.js';
+import { requestIdOf } from '../transport/requestId.js';
+
+/** The last stop of every request that went wrong: the catalogue's answer, and never a stack to the client. */
+export function answerError(log: Log): ErrorRequestHandler {
+  // Express knows an error handler by its four parameters.
+  return (error: unknown, request: Request, response: Response, next) => {
+    const refusal = loggedRefusal(error, { path: request.path, response, log });
+    if (response.headersSent) next(error);
+    else sendRefusal(response, refusal, null);
+  };
+}
+
+interface Failed {
+  readonly path: string;
+  readonly response: ServerResponse;
+  readonly log: Log;
+}
+
+/** A defect of ours is told to the log, and to the client only that there is one. */
+export function loggedRefusal(error: unknown, { path, response, log }: Failed): Refusal {
+  const refusal = refusalOf(error);
+  if (refusal.reason === 'internal') {
+    log.error('request failed', { path, request: requestIdOf(response), error: messageOf(error) });
+  }
+  return refusal;
+}
+
+/** What body-parser's errors are in our catalogue, by their `type`. */
+function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  // Express could not decode the path.
+  if (error instanceof URIError) return new Refusal('not_found');
+  const type = typeof error === 'object' && error !== null && 'type' in error ? String(error.type) : '';
+  const status = typeof error === 'object' && error !== null && 'status' in error ? Number(error.status) : 500;
+  if (type === 'entity.too.large') return new Refusal('too_large');
+  if (type.startsWith('charset.') || type.startsWith('encoding.')) return new Refusal('unsupported_media_type');
+  if (status >= 400 && status < 500) return new Refusal('parse_error');
+  return new Refusal('internal', {}, { cause: error });
+}

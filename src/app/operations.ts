@@ -1,0 +1,82 @@
+import type { Application } from 'express';
+import type { Clock } from '../clock.js';
+import type { Exposition } from '../metrics/metrics.js';
+import type { SessionRegistry } from '../session/sessionRegistry.js';
+import type { IsOperator } from '../tenancy/operator.js';
+import { operatorOnly, route, type Handler } from './route.js';
+
+export interface OperationsDeps {
+  readonly registry: SessionRegistry;
+  readonly clock: Clock;
+  isOperator: IsOperator;
+  /** Whether new clients are let in. */
+  isReady(): boolean;
+  /** The document of `GET /health`. */
+  health(): Promise<Health>;
+  /** The text of `GET /metrics`. */
+  metrics(): Promise<Exposition>;
+}
+
+/** What anybody may know of the server; the operator sees more. */
+export interface Health {
+  readonly status: string;
+  readonly version: string;
+  /** Seconds. */
+  readonly uptime: number;
+}
+
+/** The routes by which the operator watches the server and its sessions. */
+export function addOperations(app: Application, deps: OperationsDeps): void {
+  const operator = operatorOnly(deps.isOperator);
+  route(app, '/health', { get: [showHealth(deps)] });
+  route(app, '/ready', { get: [showReadiness(deps)] });
+  route(app, '/metrics', { get: [operator, showMetrics(deps)] });
+  route(app, '/api/sessions', { get: [operator, listSessions(deps)] });
+  route(app, '/api/sessions/:id', { delete: [operator, closeSession(deps)] });
+}
+
+function showHealth({ health, isOperator }: OperationsDeps): Handler {
+  return async ({ headers }, response) => {
+    const document = await health();
+    const { status, version, uptime } = document;
+    response.json(isOperator(headers) ? document : { status, version, uptime });
+  };
+}
+
+function showReadiness({ isReady }: OperationsDeps): Handler {
+  return (_request, response) => void response.status(isReady() ? 200 : 503).json({ ready: isReady() });
+}
+
+function showMetrics({ metrics }: OperationsDeps): Handler {
+  return async (_request, response) => {
+    const { contentType, text } = await metrics();
+    // Not `send`, which would put the charset before the version of the format.
+    response.writeHead(200, { 'content-type': contentType }).end(text);
+  };
+}
+
+function listSessions({ registry, clock }: OperationsDeps): Handler {
+  return (_request, response) => {
+    const sessions = registry
+      .list()
+      .map((session) => session.facts())
+      .map(({ createdAt, toolCalls, browserState, ...facts }) => ({
+        ...facts,
+        createdAt: createdAt.toISOString(),
+        ageMs: clock.now() - createdAt.getTime(),
+        browser: browserState,
+        calls: toolCalls,
+      }))
+      .reverse();
+    response.json({ sessions });
+  };
+}
+
+function closeSession({ registry }: OperationsDeps): Handler {
+  return async (request, response) => {
+    const session = registry.find(String(request.params['id']), 'anyone');
+    session.close('operator-closed');
+    await session.ended;
+    response.status(204).end();
+  };
+}

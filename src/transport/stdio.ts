@@ -1,0 +1,158 @@
+import type { Readable, Writable } from 'node:stream';
+import type { Clock } from '../clock.js';
+import { messageOf, Refusal, type JsonRpcErrorResponse } from '../errors.js';
+import type { JSONRPCMessage } from '../mcp/protocol.js';
+import type { Ending } from '../session/channel.js';
+import { EarlyBytes } from './earlyBytes.js';
+import { LineReader, type Line } from './lines.js';
+import { receiveText } from './textMessage.js';
+import type { ConnectionTransport, OnMessage } from './transport.js';
+
+export interface StdioOptions {
+  readonly clock: Clock;
+  /** Bytes of one message. */
+  readonly bodyLimit: number;
+  /** Bytes that may wait for a client that does not read before it is given up (S10). */
+  readonly maxPendingBytes?: number;
+  /** Time that a client has to ask, and to read, what it is told last. */
+  readonly farewellMs?: number;
+}
+
+/**
+ * The server's end of MCP's stdio transport (2025-11-25, basic/transports): one JSON-RPC message a line. Nothing is written
+ * before the client has asked: to be announced is to be read. What comes earlier waits, here up to the size of one message
+ * and then in the pipe, while the end of the input is noticed at once. A session that could not be set up answers the
+ * first request with the cause.
+ */
+export class StdioTransport implements ConnectionTransport {
+  readonly kind = 'stdio';
+  /** The streams are the process's own: their end is the end of the session. */
+  readonly resumable = false;
+  sessionId?: string;
+  onclose?: () => void;
+  onerror?: (error: Error) => void;
+  onmessage?: OnMessage;
+  /** Why `onclose` fired. */
+  closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
+  /** Resolves when all that was written has been read, or the client has had its time to. */
+  readonly finished: Promise<void>;
+
+  readonly #input: Readable;
+  readonly #output: Writable;
+  readonly #options: Required<StdioOptions>;
+  readonly #lines: LineReader;
+  readonly #early: EarlyBytes;
+  #state: 'silent' | 'announced' | 'refusing' | 'closed' = 'silent';
+  #refusal: Refusal | null = null;
+  #farewell: unknown;
+  #finish: () => void = () => undefined;
+
+  constructor(input: Readable, output: Writable, options: StdioOptions) {
+    this.#input = input;
+    this.#output = output;
+    this.#options = { maxPendingBytes: 16 * 1024 ** 2, farewellMs: 5_000, ...options };
+    this.#lines = new LineReader(options.bodyLimit);
+    this.#early = new EarlyBytes(input, options.bodyLimit);
+    this.finished = new Promise((resolve) => (this.#finish = resolve));
+    for (const event of ['end', 'close', 'error']) input.once(event, this.#left);
+    // EPIPE: the client is gone.
+    output.on('error', this.#left);
+  }
+
+  /** Part of the SDK's contract. Nothing is read yet. */
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  announce(sessionId: string): void {
+    if (this.#state !== 'silent') return;
+    this.#state = 'announced';
+    this.sessionId = sessionId;
+    this.#read();
+  }
+
+  deliver(message: JSONRPCMessage): void {
+    if (this.#state === 'announced') this.#write(message);
+  }
+
+  send(message: JSONRPCMessage): Promise<void> {
+    if (this.#state !== 'announced') return Promise.reject(new Error(`The streams are ${this.#state}.`));
+    this.deliver(message);
+    return Promise.resolve();
+  }
+
+  end({ refusal }: Ending): void {
+    if (this.#state !== 'silent') {
+      void this.close();
+      return;
+    }
+    this.#state = 'refusing';
+    this.#refusal = refusal;
+    this.#farewell = this.#options.clock.setTimeout(() => void this.close(), this.#options.farewellMs);
+    this.#read();
+  }
+
+  close(): Promise<void> {
+    this.#closed();
+    return Promise.resolve();
+  }
+
+  #read(): void {
+    const take = (chunk: Buffer): void => {
+      for (const line of this.#lines.read(chunk)) this.#receive(line);
+    };
+    // Later: the session has not finished entering its state yet.
+    queueMicrotask(() => {
+      if (this.#state === 'closed') return;
+      take(this.#early.take());
+      this.#input.on('data', take).resume();
+    });
+  }
+
+  #receive(line: Line): void {
+    if (this.#state !== 'announced' && this.#state !== 'refusing') return;
+    if ('fault' in line) this.#write(new Refusal(line.fault).toJsonRpc(null));
+    else
+      receiveText(line.text, (message) => this.#hand(message)).then(
+        (refused) => refused !== null && this.#refused(refused),
+        (error: unknown) => this.onerror?.(new Error(messageOf(error), { cause: error })),
+      );
+  }
+
+  #refused(refused: JsonRpcErrorResponse): void {
+    if (this.#state === 'closed') return;
+    this.#write(refused);
+    if (this.#state === 'refusing' && refused.id !== null) this.#closed();
+  }
+
+  /** Gives a message to the session; to a request for one that could not be set up, its cause is the answer. */
+  #hand(message: JSONRPCMessage): void | Promise<void> {
+    if (this.#refusal === null) return this.onmessage?.(message);
+    if ('id' in message && 'method' in message) throw this.#refusal;
+  }
+
+  #write(message: JSONRPCMessage | JsonRpcErrorResponse): void {
+    if (this.#output.writableLength > this.#options.maxPendingBytes) {
+      this.closedBecause = 'slow-client';
+      this.onerror?.(new Error(`The client does not read: ${this.#output.writableLength} bytes are waiting.`));
+      this.#closed();
+      return;
+    }
+    this.#output.write(`${JSON.stringify(message)}\n`);
+  }
+
+  readonly #left = (): void => this.#closed();
+
+  #closed(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    const { clock, farewellMs } = this.#options;
+    clock.clearTimeout(this.#farewell);
+    this.#input.destroy();
+    const patience = clock.setTimeout(this.#finish, farewellMs);
+    void this.finished.then(() => clock.clearTimeout(patience));
+    // Behind everything that waits; at once if the client is gone.
+    this.#output.end(this.#finish);
+    this.onclose?.();
+  }
+}

@@ -1,0 +1,192 @@
+import type { RawData, WebSocket, WebSocketServer } from 'ws';
+import type { ClosedBecause } from '../../machines/events.js';
+import type { Clock } from '../clock.js';
+import { messageOf, type JsonRpcErrorResponse, type Refusal } from '../errors.js';
+import type { JSONRPCMessage } from '../mcp/protocol.js';
+import type { Ending } from '../session/channel.js';
+import { receiveText } from './textMessage.js';
+import type { ConnectionTransport, OnMessage } from './transport.js';
+import type { PendingUpgrade } from './upgrade.js';
+
+/**
+ * The code of the close frame, by why the session ended (RFC 6455, section 7.4.1; 4000 and up are private). README's table
+ * is made from it. The first five end a session that was never announced: its client hears an HTTP status instead.
+ */
+export const closeCodes: Readonly<Record<ClosedBecause, number>> = {
+  'setup-timeout': 1011,
+  'setup-failed': 1011,
+  'claim-refused': 1013,
+  'browser-failed': 1011,
+  'browser-lost': 1011,
+  'client-closed': 1000,
+  'idle-timeout': 1000,
+  'initialize-timeout': 1008,
+  'slow-client': 1008,
+  'server-draining': 1001,
+  stale: 1001,
+  'operator-closed': 4000,
+};
+
+/** The close code for a frame that is not text. */
+const unsupportedData = 1003;
+/** What fits into a close frame beside its code (RFC 6455, section 5.5). */
+const maxReasonBytes = 123;
+
+export interface WebSocketOptions {
+  readonly clock: Clock;
+  /** Time between pings; a client that has said nothing since the last one is gone. */
+  readonly pingMs?: number;
+  /** Bytes that may wait for a slow client before it is given up (S10). */
+  readonly maxPendingBytes?: number;
+  /** Time that a client has to answer a close frame; then its socket is destroyed (S5). */
+  readonly farewellMs?: number;
+}
+
+/**
+ * The server's end of a WebSocket that carries one JSON-RPC message in each text frame. The handshake is answered by
+ * `announce`: until then not one byte is written, and a set-up that fails is still answered with its own HTTP status.
+ */
+export class WebSocketTransport implements ConnectionTransport {
+  readonly kind = 'websocket';
+  /** The custom protocol has no message ids to resume from: the end of the socket is the end of the session. */
+  readonly resumable = false;
+  sessionId?: string;
+  onclose?: () => void;
+  onerror?: (error: Error) => void;
+  onmessage?: OnMessage;
+  /** Why `onclose` fired. */
+  closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
+
+  readonly #upgrade: PendingUpgrade;
+  readonly #server: WebSocketServer;
+  readonly #options: Required<WebSocketOptions>;
+  #state: 'silent' | 'announced' | 'closed' = 'silent';
+  #socket: WebSocket | null = null;
+  #isAlive = true;
+  #heartbeat: unknown;
+
+  constructor(upgrade: PendingUpgrade, server: WebSocketServer, options: WebSocketOptions) {
+    this.#upgrade = upgrade;
+    this.#server = server;
+    this.#options = { pingMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, farewellMs: 5_000, ...options };
+    upgrade.onclose = () => this.#closed();
+  }
+
+  /** Part of the SDK's contract. The client waits for the answer to its handshake; nothing is announced. */
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  announce(sessionId: string): void {
+    if (this.#state !== 'silent') return;
+    this.#state = 'announced';
+    this.sessionId = sessionId;
+    this.#socket = this.#upgrade.accept(this.#server, [`Mcp-Session-Id: ${sessionId}`]);
+    if (this.#socket === null) {
+      this.#closed();
+      return;
+    }
+    this.#socket
+      .on('message', (data, isBinary) => this.#receive(data, isBinary))
+      .on('pong', () => (this.#isAlive = true))
+      // A frame that breaks the protocol: `ws` has answered it with the close code that it deserves.
+      .on('error', (error) => this.#failed(error))
+      .on('close', () => this.#closed());
+    this.#armHeartbeat();
+  }
+
+  deliver(message: JSONRPCMessage): void {
+    this.#write(message);
+  }
+
+  send(message: JSONRPCMessage): Promise<void> {
+    if (this.#state !== 'announced') return Promise.reject(new Error(`The socket is ${this.#state}.`));
+    this.deliver(message);
+    return Promise.resolve();
+  }
+
+  end({ closedBecause, refusal }: Ending): void {
+    if (this.#state === 'silent') this.#upgrade.refuse(refusal);
+    this.#finish(closeCodes[closedBecause], reasonText(closedBecause, refusal));
+  }
+
+  close(): Promise<void> {
+    if (this.#state === 'silent') this.#upgrade.abandon();
+    this.#finish(closeCodes['client-closed'], '');
+    return Promise.resolve();
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    if (this.#state !== 'announced') return;
+    this.#isAlive = true;
+    if (isBinary || !Buffer.isBuffer(data)) {
+      this.#finish(unsupportedData, 'unsupported_media_type: Send text frames, one JSON-RPC message each.');
+      return;
+    }
+    receiveText(data.toString('utf8'), (message) => this.onmessage?.(message)).then(
+      (refused) => refused !== null && this.#write(refused),
+      (error: unknown) => this.onerror?.(new Error(messageOf(error), { cause: error })),
+    );
+  }
+
+  #write(message: JSONRPCMessage | JsonRpcErrorResponse): void {
+    if (this.#state !== 'announced' || this.#socket === null) return;
+    const { bufferedAmount } = this.#socket;
+    if (bufferedAmount <= this.#options.maxPendingBytes) {
+      this.#socket.send(JSON.stringify(message));
+      return;
+    }
+    // A close frame would wait behind what is not read.
+    this.closedBecause = 'slow-client';
+    this.#socket.terminate();
+    this.#failed(new Error(`The client does not read: ${bufferedAmount} bytes are waiting.`));
+  }
+
+  #armHeartbeat(): void {
+    const { clock, pingMs } = this.#options;
+    this.#heartbeat = clock.setTimeout(() => {
+      if (this.#isAlive) {
+        this.#isAlive = false;
+        this.#socket?.ping();
+        this.#armHeartbeat();
+        return;
+      }
+      this.#socket?.terminate();
+      this.#failed(new Error('The client does not answer pings.'));
+    }, pingMs);
+  }
+
+  #failed(error: Error): void {
+    this.onerror?.(error);
+    this.#closed();
+  }
+
+  #finish(code: number, reason: string): void {
+    if (this.#state === 'announced') this.#socket?.close(code, reason);
+    this.#closed();
+  }
+
+  /** A client that neither answers the close frame nor hangs up would hold its socket for ever. */
+  #cutOff(): void {
+    const socket = this.#socket;
+    const { clock, farewellMs } = this.#options;
+    if (socket === null || socket.readyState === socket.CLOSED) return;
+    const farewell = clock.setTimeout(() => socket.terminate(), farewellMs);
+    socket.once('close', () => clock.clearTimeout(farewell));
+  }
+
+  #closed(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#options.clock.clearTimeout(this.#heartbeat);
+    this.#cutOff();
+    this.onclose?.();
+  }
+}
+
+/** `closed: idle-timeout`, or the catalogue's reason and words; cut to what fits, between characters. */
+function reasonText(closedBecause: ClosedBecause, refusal: Refusal): string {
+  const words = refusal.reason === 'closed' ? closedBecause : refusal.message;
+  const bytes = new TextEncoder().encode(`${refusal.reason}: ${words}`);
+  return new TextDecoder().decode(bytes.subarray(0, maxReasonBytes), { stream: true });
+}

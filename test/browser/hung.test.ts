@@ -1,0 +1,64 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { navigate } from '../../src/browser/page/navigation.js';
+import { kill, listener, openTestPool, pidOf, request, withFirstPage } from './support/testPool.js';
+
+const { signal } = new AbortController();
+
+test('a browser that hangs is found out, ended and replaced, and the answer says so', async () => {
+  const hung = await openTestPool({}, { heartbeatMs: 50, heartbeatTimeoutMs: 1_000 });
+  const told = listener();
+  const asked = hung.pool.lease(request('context'), told);
+  const before = await withFirstPage(asked);
+  const pid = await pidOf(before);
+  const [lost, ready] = [told.next('lost'), told.next('ready')];
+  process.kill(pid, 'SIGSTOP');
+  await lost;
+  await ready;
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  const after = await asked.browser();
+  expect(await after.page(1).page.evaluate('1 + 1')).toBe(2);
+  expect(after.takeNotices()).toEqual([expect.stringContaining('has been replaced')]);
+  expect(await hung.close()).toEqual([]);
+});
+
+test('a navigation whose browser is killed ends with the browser, not at its own limit', async () => {
+  const silent = createServer();
+  await once(silent.listen(0, '127.0.0.1'), 'listening');
+  const hung = await openTestPool();
+  const told = listener();
+  const session = await withFirstPage(hung.pool.lease(request('context'), told));
+  const page = session.page();
+  const frame = `<iframe src="http://127.0.0.1:${(silent.address() as AddressInfo).port}/"></iframe>`;
+  const loading = once(silent, 'connection');
+  const outcome = navigate(page, `data:text/html,${frame}`, { signal, timeoutMs: 600_000 });
+  await loading;
+  const lost = told.next('lost');
+  await kill(session);
+  expect(await outcome).toMatchObject({ closed: true });
+  await lost;
+  expect(await hung.close()).toEqual([]);
+  silent.close();
+});
+
+test('[S5] a pool whose browser hangs ends it and leaves nothing behind', async () => {
+  const hung = await openTestPool();
+  const session = await withFirstPage(hung.pool.lease(request('context'), listener()));
+  process.kill(await pidOf(session), 'SIGSTOP');
+  expect(await hung.close()).toEqual([]);
+  for (const { opened, closed } of Object.values(hung.pool.ledger)) expect(closed).toBe(opened);
+});
+
+test('opening a page in a browser that hangs ends with the lease', async () => {
+  const hung = await openTestPool();
+  const lease = hung.pool.lease(request('context'), listener());
+  const session = await withFirstPage(lease);
+  const pid = await pidOf(session);
+  process.kill(pid, 'SIGSTOP');
+  const opening = expect(session.newPage({ background: true, signal })).rejects.toThrow('let go of this browser');
+  const released = lease.release();
+  await opening;
+  process.kill(pid, 'SIGKILL');
+  await released;
+  expect(await hung.close()).toEqual([]);
+});

@@ -1,0 +1,21 @@
+import puppeteer, { type Browser } from 'puppeteer-core';
+import { openSession } from '../../src/browser/protocol/openSession.js';
+
+let browser: Browser;
+beforeAll(async () => {
+  const executablePath = process.env['CHROME_PATH'] ?? '/usr/bin/chromium';
+  browser = await puppeteer.launch({ executablePath, pipe: true, args: ['--no-sandbox'] });
+});
+afterAll(() => browser.close());
+
+test('sessions opened at once on one target come and go without taking it along', async () => {
+  const [page] = await browser.pages();
+  if (page === undefined) throw new Error('No page.');
+  for (const target of [browser.target(), page]) {
+    const sessions = await Promise.all([1, 2, 3].map(() => openSession(target)));
+    await Promise.all(sessions.map((session) => session.detach()));
+  }
+  expect(browser.target().type()).toBe('browser');
+  expect(await browser.pages()).toEqual([page]);
+  expect(page.isClosed()).toBe(false);
+});

@@ -1,0 +1,70 @@
+import { tmpdir } from 'node:os';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { z } from 'zod';
+import { Bench } from '../../src/selftest/bench.js';
+import { checks } from '../../src/selftest/checks/index.js';
+import { openWorkbench, type Workbench } from '../../src/selftest/workbench.js';
+import { mutate, record } from './support/mutant.js';
+import { startServerProcess, type ServerProcess } from './support/serverProcess.js';
+
+let server: ServerProcess;
+let workbench: Workbench;
+
+beforeAll(async () => {
+  server = await startServerProcess(['--tools', 'all', '--workspace', tmpdir()]);
+  workbench = await openWorkbench({ url: server.url });
+}, 60_000);
+afterAll(async () => {
+  await workbench.close();
+  await server.dispose();
+}, 30_000);
+
+/** What a tool says elsewhere whose true answer is the same throughout a session: there it is no lie. */
+async function answerOfAnotherSession(tool: string): Promise<CallToolResult> {
+  const other = await openWorkbench({ url: server.url });
+  try {
+    await other.client.callTool({ name: 'install_extension', arguments: { path: other.places.extension } });
+    return CallToolResultSchema.parse(await other.client.callTool({ name: tool, arguments: {} }));
+  } finally {
+    await other.close();
+  }
+}
+
+/** True answers that a tool gave a moment ago: right in form, and wrong only where the check looks closely. */
+async function constantsOf(tool: string, answers: readonly CallToolResult[]): Promise<readonly CallToolResult[]> {
+  if (tool === 'list_browser_capabilities') return [await answerOfAnotherSession(tool)];
+  const [first, last] = [answers.at(0), answers.at(-1)];
+  return first === undefined || last === undefined || first === last ? answers : [first, last];
+}
+
+const pageList = z.object({ structuredContent: z.object({ pages: z.array(z.object({ id: z.number() })) }) });
+
+/** Ends what a check that gave up left behind. What is not there to be ended is refused, and that is fine. */
+async function tidy(): Promise<void> {
+  const call = (name: string, args = {}) => workbench.client.callTool({ name, arguments: args });
+  await call('handle_dialog', { action: 'dismiss' });
+  await call('performance_stop_trace');
+  const { pages } = pageList.parse(await call('list_pages')).structuredContent;
+  for (const { id } of pages.slice(1)) await call('close_page', { pageId: id });
+}
+
+describe('the selftest tells a tool that works from one that answers a constant', () => {
+  test.each(checks.map((check) => [check.tool, check] as const))(
+    '%s',
+    async (tool, check) => {
+      const answers: CallToolResult[] = [];
+      // Also shows that what was left of the mutants before this one has no part in what follows.
+      await check.run(new Bench(record(workbench.client, tool, answers), workbench.places));
+      const constants = await constantsOf(tool, answers);
+      expect(constants).not.toEqual([]);
+      for (const constant of constants) {
+        const mutant = mutate(workbench.client, tool, constant);
+        await expect(check.run(new Bench(mutant.client, workbench.places))).rejects.toThrow();
+        expect(mutant.calls()).toBeGreaterThan(0);
+        await tidy();
+      }
+    },
+    60_000,
+  );
+});

@@ -1,0 +1,41 @@
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import type { BenchClient } from '../../../src/selftest/bench.js';
+
+export interface Mutant {
+  readonly client: BenchClient;
+  /** How often the tool was called. */
+  readonly calls: () => number;
+}
+
+/** A session in which one tool answers a constant, whatever it is asked, and does nothing. */
+export function mutate(client: Client, tool: string, constant: CallToolResult): Mutant {
+  let calls = 0;
+  return {
+    client: through(client, (name, ask) => {
+      if (name !== tool) return ask();
+      calls += 1;
+      return Promise.resolve(constant);
+    }),
+    calls: () => calls,
+  };
+}
+
+/** A session that keeps what one tool answers when it does not fail. */
+export function record(client: Client, tool: string, answers: CallToolResult[]): BenchClient {
+  return through(client, async (name, ask) => {
+    const answer = CallToolResultSchema.parse(await ask());
+    if (name === tool && answer.isError !== true) answers.push(answer);
+    return answer;
+  });
+}
+
+type Answer = ReturnType<Client['callTool']>;
+
+function through(client: Client, answer: (name: string, ask: () => Answer) => Answer): BenchClient {
+  return {
+    callTool: (params, ...rest) => answer(params.name, () => client.callTool(params, ...rest)),
+    listResources: (...args) => client.listResources(...args),
+    readResource: (...args) => client.readResource(...args),
+  };
+}

@@ -1,0 +1,95 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Bench, eventually, type Arguments } from '../../src/selftest/bench.js';
+import { sampleExtensionId as extensionId } from '../../src/selftest/sampleExtension.js';
+import { runSelftest } from '../../src/selftest/selftest.js';
+import { openWorkbench, type Workbench } from '../../src/selftest/workbench.js';
+import { startServerProcess, type ServerProcess } from './support/serverProcess.js';
+
+const sessions = 10;
+const each = <T>(run: (index: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: sessions }, (_, index) => run(index)));
+
+let server: ServerProcess;
+beforeAll(async () => {
+  server = await startServerProcess(['--tools', 'all', '--workspace', tmpdir()]);
+}, 60_000);
+afterAll(() => server.dispose(), 60_000);
+
+test('[S6] ten sessions run the checks of pages, input, console, network and storage at once', async () => {
+  const failures: string[] = [];
+  const counts = await each(() =>
+    runSelftest({
+      url: server.url,
+      tools: 'session,pages,input,look,console,network,storage',
+      write: (line) => line.startsWith('FAIL') && failures.push(line),
+    }),
+  );
+  expect(failures).toEqual([]);
+  expect(counts).toEqual(Array.from({ length: sessions }, () => ({ passed: counts[0]?.passed, failed: 0 })));
+}, 240_000);
+
+describe('ten sessions with the same extension, each in a browser of its own', () => {
+  let workbenches: readonly Workbench[];
+  beforeAll(async () => {
+    workbenches = await each(() => openWorkbench({ url: server.url }));
+  }, 60_000);
+  afterAll(() => Promise.all(workbenches.map((workbench) => workbench.close())), 60_000);
+
+  test('[S6] each sees what its own copy says, sends, stores, calls and shows, and nothing of another', async () => {
+    const seen = await Promise.all(workbenches.map(work));
+    for (const [index, answers] of seen.entries()) {
+      for (const [tool, text] of Object.entries(answers)) expect([tool, sessionsIn(text)]).toEqual([tool, [index]]);
+    }
+  }, 240_000);
+});
+
+/** Leaves the session's mark wherever an extension leaves traces, and answers what every list then shows. */
+async function work({ client, places }: Workbench, index: number): Promise<Record<string, string>> {
+  const bench = new Bench(client, places);
+  const mark = `session-${index}.`;
+  const manifest = join(places.extension, 'manifest.json');
+  const named = (await readFile(manifest, 'utf8')).replace('"Page Notes"', `"Notes of ${mark}"`);
+  await writeFile(manifest, named);
+  const call = async (tool: string, args: Arguments = {}): Promise<string> => {
+    const { text, data } = await bench.call(tool, args);
+    return `${text}\n${JSON.stringify(data)}`;
+  };
+  await call('install_extension', { path: places.extension });
+  await call('navigate_page', { url: `${places.pages}/extension-notes.html?${mark}` });
+  await call('evaluate_in_extension', { extensionId, expression: `chrome.storage.local.set({ mark: '${mark}' })` });
+  await call('trace_extension_api_calls', { extensionId, action: 'start' });
+  await call('evaluate_in_extension', { extensionId, expression: `chrome.storage.local.get('${mark}')` });
+  const message = { type: 'notes.add', url: `http://${mark}`, text: mark };
+  await call('send_extension_message', { extensionId, message, from: 'content_script' });
+  await call('evaluate_in_extension', { extensionId, expression: `void console.log('${mark}')` });
+  await call('evaluate_script', {
+    function: `() => { console.log('${mark}'); return fetch('/echo?${mark}').then(() => 1); }`,
+  });
+  const marked = (tool: string, args: Arguments): Promise<string> => untilMarked(bench, tool, args, mark);
+  return {
+    extensions: await call('list_extensions'),
+    contexts: await call('list_extension_contexts', { extensionId }),
+    storage: await call('inspect_extension_storage', { extensionId, area: 'local' }),
+    messages: await marked('monitor_extension_messages', { extensionId }),
+    calls: await marked('trace_extension_api_calls', { extensionId }),
+    logs: await marked('get_extension_logs', { extensionId }),
+    console: await call('list_console_messages'),
+    network: await call('list_network_requests'),
+    pages: await call('list_pages'),
+  };
+}
+
+async function untilMarked(bench: Bench, tool: string, args: Arguments, mark: string): Promise<string> {
+  const { text, data } = await eventually(
+    () => bench.call(tool, args),
+    (answer) => expect(answer.text).toContain(mark),
+  );
+  return `${text}\n${JSON.stringify(data)}`;
+}
+
+function sessionsIn(text: string): number[] {
+  return [...new Set([...text.matchAll(/session-(\d+)\./g)].map(([, index]) => Number(index)))].sort();
+}

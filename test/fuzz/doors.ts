@@ -1,0 +1,134 @@
+import { once } from 'node:events';
+import type { Arbitrary } from 'fast-check';
+import { systemClock } from '../../src/clock.js';
+import { StdioTransport } from '../../src/transport/stdio.js';
+import { dial, handshake } from '../support/handshake.js';
+import { RawSse } from '../support/rawSse.js';
+import { RawWebSocket } from '../support/rawWebSocket.js';
+import { streamPair } from '../support/rawStdio.js';
+import type { Served } from '../support/serve.js';
+import { checkFrames, checkHttp, checkMessage } from './answers.js';
+import { httpBytes, messageText, webSocketBytes } from './grammars.js';
+
+/** A way in, and how one client throws a handful of cases at it and checks what it hears. */
+export interface Door<Case> {
+  readonly name: string;
+  readonly cases: Arbitrary<Case>;
+  /** How many cases one client throws, and how many clients. */
+  readonly each: number;
+  readonly clients: number;
+  /** Rejects if an answer is not one that is defined, or if the session of the client did not survive what it should. */
+  play(served: Served, cases: readonly Case[]): Promise<void>;
+}
+
+const ping = { jsonrpc: '2.0', id: 'the last one', method: 'ping' };
+const door = <Case>(given: Door<Case>): Door<unknown> => ({
+  ...given,
+  play: (served, cases) => given.play(served, cases as readonly Case[]),
+});
+
+/** Another transport is one more entry. */
+export const doors: readonly Door<unknown>[] = [
+  door({
+    name: 'GET /sse and POST /message',
+    cases: messageText,
+    each: 20,
+    clients: 100,
+    async play(served, texts) {
+      const stream = await new RawSse(served.url).whenAnnounced();
+      const address = new URL(stream.endpoint ?? '', served.url).href;
+      const answers = (await hear(served.url, postsOf(address, texts))).toString('utf8').split(/(?=HTTP\/1\.1 \d{3} )/);
+      if (answers.length !== texts.length) throw new Error(`${answers.length} answers to ${texts.length} requests`);
+      for (const answer of answers) {
+        if (!/^HTTP\/1\.1 (202|400|413|429) /.test(answer)) throw new Error(`undefined answer: ${answer}`);
+        if (!answer.startsWith('HTTP/1.1 202')) checkMessage(answer.slice(answer.indexOf('\r\n\r\n')));
+      }
+      await stream.post(ping);
+      await stream.answer(ping.id);
+      for (const { event, data } of stream.events) if (event === 'message') checkMessage(data);
+      await stream.hangUp();
+    },
+  }),
+  door({
+    name: 'messages of GET /ws',
+    cases: messageText,
+    each: 60,
+    clients: 100,
+    async play(served, texts) {
+      const socket = await new RawWebSocket(served.url).whenAnnounced();
+      for (const text of texts) socket.send(text);
+      await socket.call(ping.id, ping.method);
+      for (const frame of socket.frames) checkMessage(frame);
+      await socket.hangUp();
+    },
+  }),
+  door({
+    name: 'messages of stdio',
+    cases: messageText,
+    each: 80,
+    clients: 100,
+    async play(served, texts) {
+      const { input, output, client } = streamPair();
+      const transport = new StdioTransport(input, output, { clock: systemClock, bodyLimit: 1_000 });
+      const session = served.orchestrator.connect(transport);
+      for (const text of texts) client.write(`${text}\n`);
+      client.send(ping);
+      await client.answer(ping.id);
+      for (const line of client.text.trim().split('\n')) checkMessage(line);
+      client.hangUp();
+      await session.ended;
+    },
+  }),
+  door({
+    name: 'bytes of HTTP',
+    cases: httpBytes,
+    each: 20,
+    clients: 100,
+    async play(served, cases) {
+      for (const answer of await Promise.all(cases.map((bytes) => hear(served.url, bytes)))) checkHttp(answer);
+    },
+  }),
+  door({
+    name: 'frames of a WebSocket',
+    cases: webSocketBytes,
+    each: 20,
+    clients: 100,
+    async play(served, cases) {
+      const opening = Buffer.from(handshake());
+      const heard = await Promise.all(cases.map((frames) => hear(served.url, Buffer.concat([opening, frames]), 101)));
+      for (const answer of heard) checkFrames(answer.subarray(answer.indexOf('\r\n\r\n') + 4));
+    },
+  }),
+];
+
+/** One request after the other on one connection, which the last one closes. */
+function postsOf(address: string, texts: readonly string[]): Buffer {
+  const { pathname, search, host } = new URL(address);
+  return Buffer.concat(
+    texts.flatMap((text, index) => {
+      const body = Buffer.from(text);
+      const head = [
+        `POST ${pathname}${search} HTTP/1.1`,
+        `Host: ${host}`,
+        'Content-Type: application/json',
+        `Content-Length: ${body.length}`,
+        ...(index === texts.length - 1 ? ['Connection: close'] : []),
+      ];
+      return [Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body];
+    }),
+  );
+}
+
+/** Everything that is said to a client that sends these bytes; it hangs up behind them, or once the status has come. */
+async function hear(url: string, bytes: Buffer, status?: number): Promise<Buffer> {
+  const socket = dial(url);
+  socket.on('error', () => undefined);
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const closed = once(socket, 'close');
+  socket.write(bytes);
+  if (status !== undefined) await Promise.race([once(socket, 'data'), closed]);
+  socket.end();
+  await closed;
+  return Buffer.concat(chunks);
+}

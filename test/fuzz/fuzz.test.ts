@@ -1,0 +1,49 @@
+import fc from 'fast-check';
+import { silentLog } from '../../src/log.js';
+import { RawWebSocket } from '../support/rawWebSocket.js';
+import { connectClient, serve, whenAllEnded, type Served } from '../support/serve.js';
+import { TestTools } from '../support/testTools.js';
+import { doors } from './doors.js';
+
+/** A bound for a busy machine, in milliseconds: some seconds on an idle one. */
+const patience = 120_000;
+const seed = Date.now() % 2 ** 31;
+/** Tools that answer at once. */
+const tools = () => new TestTools().all.filter(({ name }) => name === 'echo' || name === 'count');
+
+let served: Served;
+const defects: string[] = [];
+beforeEach(async () => {
+  defects.length = 0;
+  const log = { ...silentLog, error: (message: string) => void defects.push(message) };
+  served = await serve({ tools: tools(), log, options: { bodyLimit: '8kb' } });
+});
+
+test('[C-FUZZ] there are at least 20,000 cases', () => {
+  expect(doors.reduce((sum, { each, clients }) => sum + each * clients, 0)).toBeGreaterThanOrEqual(20_000);
+  return served.close();
+});
+
+describe(`seed ${seed}`, () => {
+  test.each(doors)(
+    '[C-FUZZ][S5] $name: every answer is defined, the next good client is served, and nothing is left',
+    async ({ cases, each, clients, play }) => {
+      const batch = fc.array(cases, { minLength: each, maxLength: each });
+      // A case that fails is named with its seed and path; looking for a smaller one would take long.
+      await fc.assert(
+        fc.asyncProperty(batch, (given) => play(served, given)),
+        { seed, numRuns: clients, endOnFailure: true },
+      );
+      await whenAllEnded(served);
+      const [client, socket] = [await connectClient(served.url), await new RawWebSocket(served.url).whenAnnounced()];
+      expect(await client.ping()).toEqual({});
+      expect(await socket.call(1, 'ping')).toMatchObject({ result: {} });
+      await Promise.all([client.close(), socket.hangUp()]);
+      expect(defects).toEqual([]);
+      // Checks the ledger: what was opened is closed, and no session is left.
+      await served.close();
+      expect({}).not.toHaveProperty('x');
+    },
+    patience,
+  );
+});

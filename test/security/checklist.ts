@@ -1,0 +1,116 @@
+/** A way in which a server like this one is attacked, and the tests that show it held: the file, and words of a name. */
+export interface Threat {
+  readonly threat: string;
+  readonly heldBy: readonly (readonly [file: string, words: string])[];
+}
+
+/** The MCP security best practices (2025-11-25), and what is known of HTTP servers. Tokens and rates have tests of their own. */
+export const checklist: readonly Threat[] = [
+  {
+    threat: 'DNS rebinding: a page whose name resolves to this machine',
+    heldBy: [
+      ['app/doors', 'whatever its name resolves to'],
+      ['app/doors', 'the doors are in front of every route'],
+      ['transport/webSocketHandshake', 'a foreign Host'],
+    ],
+  },
+  {
+    threat: 'Origin: a foreign page that connects, fetches or upgrades',
+    heldBy: [
+      ['app/doors', 'may not connect'],
+      ['app/doors', 'what a foreign page fetches without an Origin'],
+      ['transport/webSocketHandshake', 'a foreign Origin'],
+      ['security/sessions', 'does not let in the other'],
+      ['security/sessions', 'mounted elsewhere keep their doors'],
+    ],
+  },
+  {
+    threat: "Session hijacking: somebody else's session",
+    heldBy: [
+      ['errors/refusals', 'the id of somebody else, are answered with the same bytes'],
+      ['security/sessions', 'every guess is answered with the same bytes'],
+    ],
+  },
+  {
+    threat: 'Session ids that can be guessed, chosen or read',
+    heldBy: [
+      ['security/sessions', 'an id is 128 random bits'],
+      ['app/app', 'a client cannot choose its session id'],
+      ['security/sessions', '/health names no session'],
+    ],
+  },
+  {
+    threat: 'Replay: what was said in one session is heard in another',
+    heldBy: [
+      ['security/sessions', 'gets it nothing of another'],
+      ['security/sessions', 'a cancellation reaches only requests of its own session'],
+      ['transport/webSocket', 'are answered once each, to the one who asked'],
+    ],
+  },
+  {
+    threat: 'Messages that are too large, or too many in one',
+    heldBy: [
+      ['errors/refusals', 'malformed bodies: not JSON, too large'],
+      ['errors/refusals', 'queue_full'],
+      ['transport/webSocket', 'larger than --body-limit'],
+      ['transport/webSocket', 'a batch'],
+      ['transport/stdio', 'larger than allowed'],
+      ['transport/stdio', 'a line without an end is not kept'],
+      ['transport/webSocket', 'compression is not agreed to'],
+    ],
+  },
+  {
+    threat: 'Slow loris: requests, handshakes and answers that never end',
+    heldBy: [
+      ['security/connections', 'slow loris'],
+      ['transport/sse', 'a client that does not read is given up'],
+      ['transport/webSocket', 'a client that does not read ends as slow-client'],
+      ['transport/webSocket', 'one that does not is gone after the second'],
+      ['transport/webSocket', 'ignores the close frame'],
+      ['transport/webSocketHandshake', 'a set-up that takes too long'],
+    ],
+  },
+  {
+    threat: 'Floods of connections, sessions and headers',
+    heldBy: [
+      ['security/connections', 'past the cap a connection is hung up on'],
+      ['security/connections', 'header floods'],
+      ['errors/refusals', 'too_many_sessions'],
+      ['transport/webSocketHandshake', 'past --max-sessions'],
+    ],
+  },
+  {
+    threat: 'Prototype pollution',
+    heldBy: [
+      ['security/sessions', 'change no object'],
+      ['app/app', 'one that reaches for prototypes'],
+    ],
+  },
+  {
+    threat: 'Path tricks in routes, upgrades and resources',
+    heldBy: [
+      ['security/sessions', 'GET %s opens nothing'],
+      ['security/sessions', 'an upgrade at %s is not found'],
+      ['security/sessions', 'the resource %s does not exist'],
+      ['app/app', 'a request target that is'],
+    ],
+  },
+  {
+    threat: 'Smuggling: one request that two readers see as two, or an upgrade that hides one',
+    heldBy: [
+      ['security/connections', 'request smuggling'],
+      ['security/connections', 'opens no tunnel'],
+      ['security/sessions', 'what follows a refused handshake'],
+      ['transport/webSocketHandshake', 'the two are not mixed'],
+      ['transport/webSocketHandshake', 'is passed over: the request is answered as it is'],
+      ['transport/webSocketHandshake', 'with a body'],
+    ],
+  },
+  {
+    threat: 'Errors that tell of the inside',
+    heldBy: [
+      ['app/app', '"internal" without details'],
+      ['app/app', 'never with a stack'],
+    ],
+  },
+];

@@ -1,0 +1,87 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { consoleTools } from '../../src/tools/console.js';
+import { lookTools } from '../../src/tools/look.js';
+import { navigationTools } from '../../src/tools/navigation.js';
+import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
+import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+
+/** 50 MB in ten thousand paragraphs. */
+async function* bigPage(): AsyncGenerator<string> {
+  yield '<!doctype html><title>Big</title><h1>Big</h1><button onclick="this.textContent=1">Go</button>';
+  for (let index = 0; index < 10_000; index += 1) yield `<p>${`word${index} `.repeat(600).slice(0, 5_200)}</p>`;
+  yield '<p>the end</p>';
+}
+
+describe('[S10] what a page throws at a session', () => {
+  let server: Server;
+  let url: string;
+  let harness: ToolHarness;
+
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      response.setHeader('content-type', 'text/html');
+      if (request.url !== '/big') return response.end('<title>Small</title><p>small</p>');
+      return void (async () => {
+        for await (const part of bigPage()) response.write(part);
+        response.end();
+      })();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    harness = await startToolHarness([...consoleTools, ...lookTools, ...navigationTools]);
+  });
+  afterAll(async () => {
+    await harness.close();
+    server.close();
+  });
+
+  test('100,000 console lines: the newest stay, the rest is counted, and the page goes on', async () => {
+    await harness.run('navigate_page', { url });
+    await harness.run('evaluate_script', {
+      function: '() => { for (let i = 1; i <= 100000; i++) console.log("line", i); }',
+    });
+    const { text, structured } = await harness.run('list_console_messages', { limit: 1 });
+    expect(text).toContain('line 100000');
+    expect(structured).toMatchObject({ total: 2_000, dropped: 98_000 });
+    expect(await harness.text('evaluate_script', { function: '() => document.title' })).toContain('Small');
+  }, 120_000);
+
+  test('a page of 50 MB: loaded, read and left, with every answer short', async () => {
+    await harness.run('navigate_page', { url: `${url}/big`, timeout: 100_000 });
+    const whole = await harness.text('evaluate_script', { function: '() => document.body.innerText' });
+    expect(whole).toContain('word0');
+    expect(whole.length).toBeLessThan(100_000);
+    const size = await harness.text('evaluate_script', { function: '() => document.body.innerText.length > 5e7' });
+    expect(size).toContain('true');
+    await harness.run('navigate_page', { url });
+    expect(await harness.text('take_snapshot')).toContain('small');
+  }, 120_000);
+});
+
+describe('[S10] what a worker throws at a session', () => {
+  let tools: ExtensionTools;
+  beforeAll(async () => {
+    tools = await startExtensionTools();
+  });
+  afterAll(() => tools.close());
+
+  test('10,000 lines a second: of each second the first 1,000 are kept, and the answer tells how many are not', async () => {
+    const extensionId = await tools.install(
+      'Loud',
+      { background: { service_worker: 'worker.js' } },
+      { 'worker.js': '' },
+    );
+    await tools.run('get_extension_logs', { extensionId, keepAlive: true });
+    const flood = `for (let i = 1; i <= 10000; i++) console.log('loud', i)`;
+    await tools.evaluate(extensionId, `() => { ${flood}; return 1; }`);
+    await tools.evaluate(extensionId, `() => { console.warn('after all'); return 1; }`);
+    const { structured, text } = await tools.run('get_extension_logs', { extensionId, limit: 1 });
+    const { total, dropped, droppedAtSource } = structured as Record<string, number>;
+    expect(Number(total) + Number(dropped) + Number(droppedAtSource)).toBe(10_001);
+    expect(droppedAtSource).toBeGreaterThan(0);
+    expect(text).toContain(`${droppedAtSource} lines were dropped as they came`);
+    await tools.run('get_extension_logs', { extensionId, keepAlive: false });
+  });
+});

@@ -1,0 +1,49 @@
+import { systemClock } from '../../src/clock.js';
+import type { JSONRPCMessage } from '../../src/mcp/protocol.js';
+import { StdioTransport } from '../../src/transport/stdio.js';
+import { streamPair } from '../support/rawStdio.js';
+import { servedAt } from '../support/serve.js';
+import { describeTransport, Refused, type ContractClient } from './contract.js';
+
+const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'raw', version: '1' } };
+
+function open(url: string): ContractClient {
+  const { input, output, client } = streamPair();
+  servedAt(url).orchestrator.connect(new StdioTransport(input, output, { clock: systemClock, bodyLimit: 64 * 1024 }));
+  client.send({ jsonrpc: '2.0', id: 'initialize', method: 'initialize', params });
+  const begun = client.answer('initialize');
+  return {
+    ready: begun.then((answer) => ('error' in answer ? Promise.reject(new Refused(answer)) : answer)),
+    get announcements() {
+      return client.values.filter((value) => JSON.stringify(value).includes('"protocolVersion"')).length;
+    },
+    get text() {
+      return client.text;
+    },
+    get messages() {
+      return client.messages;
+    },
+    send: async (message) => {
+      client.send(message);
+    },
+    answer: async (id) => (await client.answer(id)) as unknown as JSONRPCMessage,
+    refusal: (body) => {
+      client.write(`${body}\n`);
+      return client.first((value) => 'error' in value);
+    },
+    leave: async () => {
+      client.hangUp();
+    },
+    vanish: () => {
+      client.hangUp();
+      output.destroy();
+      return Promise.resolve();
+    },
+    ended: async () => {
+      await client.ended;
+    },
+    pause: () => client.pause(),
+  };
+}
+
+describeTransport({ kind: 'stdio', slowClient: 'session', vanished: 'closed', refusesGarbage: true, open });

@@ -1,0 +1,304 @@
+import { once } from 'node:events';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { WebSocketClientTransport } from '@modelcontextprotocol/sdk/client/websocket.js';
+import { WebSocket } from 'ws';
+import { dial, handshake } from '../support/handshake.js';
+import { send } from '../support/http.js';
+import { ManualClock } from '../support/manualClock.js';
+import { RawWebSocket } from '../support/rawWebSocket.js';
+import { serve, whenAllEnded } from '../support/serve.js';
+import { TestTools } from '../support/testTools.js';
+
+// The official client takes the platform's WebSocket, which Node 20 has not.
+Object.assign(globalThis, { WebSocket });
+
+const initialize = (protocolVersion = '2025-11-25') => ({
+  jsonrpc: '2.0',
+  id: 'first',
+  method: 'initialize',
+  params: { protocolVersion, capabilities: {}, clientInfo: { name: 'raw', version: '1' } },
+});
+
+const ping = (id: string | number) => ({ jsonrpc: '2.0', id, method: 'ping' });
+
+test('[C-WS] the official client initialises, pings, lists tools, calls one, and leaves nothing behind', async () => {
+  const served = await serve({ tools: new TestTools().all });
+  const client = new Client({ name: 'test-client', version: '1.0.0' });
+  const errors: Error[] = [];
+  client.onerror = (error) => void errors.push(error);
+  await client.connect(new WebSocketClientTransport(new URL('/ws', served.url.replace('http', 'ws'))));
+  await expect(client.ping()).resolves.toEqual({});
+  expect((await client.listTools()).tools.map(({ name }) => name)).toContain('echo');
+  const answer = await client.callTool({ name: 'echo', arguments: { value: 'hello' } });
+  expect(answer).toMatchObject({ structuredContent: { value: 'hello' } });
+  expect(served.orchestrator.registry.list().map((session) => session.facts().transport)).toEqual(['websocket']);
+  const ended = whenAllEnded(served);
+  await client.close();
+  await ended;
+  expect(errors).toEqual([]);
+  await served.close();
+});
+
+test('[S1] 100 sockets that initialise in the tick of the 101 each get the version of their own', async () => {
+  const served = await serve();
+  served.pool.hold();
+  const versions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'];
+  const sockets = Array.from({ length: 100 }, (_, index) => {
+    const version = versions[index % 4] ?? '';
+    const path = `/ws?userId=user-${index}`;
+    return {
+      version,
+      socket: new RawWebSocket(served.url, { path, atOpen: (open) => open.send(initialize(version)) }),
+    };
+  });
+  await served.pool.whenWaiting(100);
+  served.pool.open();
+  for (const { socket, version } of sockets) {
+    expect(await socket.answer('first')).toMatchObject({ result: { protocolVersion: version } });
+    expect(socket.frames).toHaveLength(1);
+  }
+  const listed = served.orchestrator.registry.list();
+  sockets.forEach(({ socket, version }, index) => {
+    const session = listed.find(({ id }) => id === socket.sessionId);
+    expect([session?.user, session?.server.protocolVersion]).toEqual([`user-${index}`, version]);
+  });
+  await Promise.all(sockets.map(({ socket }) => socket.hangUp()));
+  await served.close();
+});
+
+test('[C-ISOLATION] what one socket negotiates and sets does not touch its neighbour', async () => {
+  const served = await serve();
+  const [old, recent] = [new RawWebSocket(served.url), new RawWebSocket(served.url)];
+  await Promise.all([old.whenAnnounced(), recent.whenAnnounced()]);
+  for (const [socket, version] of [
+    [old, '2024-11-05'],
+    [recent, '2025-06-18'],
+  ] as const)
+    socket.send(initialize(version));
+  await Promise.all([old.answer('first'), recent.answer('first')]);
+  await old.call(1, 'logging/setLevel', { level: 'error' });
+  await recent.call(1, 'logging/setLevel', { level: 'debug' });
+  const facts = ({ sessionId }: RawWebSocket) => {
+    const { server } = served.orchestrator.registry.find(sessionId, 'anyone');
+    return [server.protocolVersion, server.logLevel];
+  };
+  expect([facts(old), facts(recent)]).toEqual([
+    ['2024-11-05', 'error'],
+    ['2025-06-18', 'debug'],
+  ]);
+  await Promise.all([old.hangUp(), recent.hangUp()]);
+  await served.close();
+});
+
+test('[S4] ten calls at once on each of ten sockets are answered once each, to the one who asked', async () => {
+  const served = await serve({ tools: new TestTools().all });
+  const sockets = await Promise.all(Array.from({ length: 10 }, () => new RawWebSocket(served.url).whenAnnounced()));
+  const ids = Array.from({ length: 10 }, (_, index) => index);
+  for (const id of ids) {
+    for (const socket of sockets) {
+      const params = { name: 'echo', arguments: { value: `${socket.sessionId} ${id}` } };
+      socket.send({ jsonrpc: '2.0', id, method: 'tools/call', params });
+    }
+  }
+  for (const socket of sockets) {
+    await socket.when(({ frames }) => frames.length === 10);
+    const values = socket.messages.map((message) => JSON.stringify(message));
+    for (const id of ids)
+      expect(values.filter((value) => value.includes(`"${socket.sessionId} ${id}"`))).toHaveLength(1);
+  }
+  await Promise.all(sockets.map((socket) => socket.hangUp()));
+  await served.close();
+});
+
+test('[S4] a long call holds up neither ping nor its own cancellation; messages are handed over in their order', async () => {
+  const tools = new TestTools();
+  const served = await serve({ tools: tools.all });
+  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  socket.send({ jsonrpc: '2.0', id: 'long', method: 'tools/call', params: { name: 'hold', arguments: {} } });
+  for (let id = 0; id < 50; id += 1) socket.send(ping(id));
+  await socket.when(({ frames }) => frames.length === 50);
+  expect(socket.messages.map((message) => 'id' in message && message.id)).toEqual(
+    Array.from({ length: 50 }, (_, id) => id),
+  );
+  socket.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'long' } });
+  await socket.call('after', 'ping');
+  expect(tools.held[0]?.context.signal.aborted).toBe(true);
+  tools.release();
+  await socket.hangUp();
+  await served.close();
+  expect(socket.frames).toHaveLength(51);
+});
+
+test.each([
+  ['not JSON', '{"jsonrpc":', -32700, null],
+  ['nothing', '', -32700, null],
+  ['not JSON-RPC', '{"hello":1}', -32600, null],
+  ['a batch', JSON.stringify([ping(1)]), -32600, null],
+  ['a request with a wrong "params"', '{"jsonrpc":"2.0","id":7,"method":"ping","params":1}', -32600, 7],
+])('[C-WS] a frame that is %s is answered with an error, and the session goes on', async (_, frame, code, id) => {
+  const served = await serve();
+  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  socket.send(frame);
+  await socket.when(({ frames }) => frames.length === 1);
+  expect(JSON.parse(socket.frames[0] ?? '')).toMatchObject({ jsonrpc: '2.0', id, error: { code } });
+  expect(await socket.call('next', 'ping')).toMatchObject({ result: {} });
+  await socket.hangUp();
+  await served.close();
+});
+
+test('[C-WS] an id that is in flight already is refused, and the request that has it is not disturbed', async () => {
+  const tools = new TestTools();
+  const served = await serve({ tools: tools.all });
+  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  const request = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold', arguments: {} } };
+  socket.send(request);
+  socket.send(request);
+  expect(await socket.answer(1)).toMatchObject({ error: { data: { reason: 'invalid_message' } } });
+  tools.release();
+  await socket.when(({ frames }) => frames.length === 2);
+  expect(socket.messages[1]).toMatchObject({ id: 1, result: { structuredContent: { value: 'held' } } });
+  await socket.hangUp();
+  await served.close();
+});
+
+test('[C-WS] a binary frame ends the session with 1003', async () => {
+  const served = await serve();
+  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  const ended = whenAllEnded(served);
+  socket.socket.send(Buffer.from(JSON.stringify(ping(1))), { binary: true });
+  expect(await socket.closed).toEqual({ code: 1003, reason: expect.stringMatching(/^unsupported_media_type: /) });
+  await ended;
+  expect(socket.frames).toEqual([]);
+  await served.close();
+});
+
+test('[C-WS][S10] a message larger than --body-limit ends the session with 1009 before it is read whole', async () => {
+  const served = await serve({ options: { bodyLimit: 1_000 } });
+  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  const fits = { ...ping(1), params: { x: '' } };
+  fits.params.x = 'x'.repeat(1_000 - JSON.stringify(fits).length);
+  socket.send(fits);
+  expect(await socket.answer(1)).toMatchObject({ result: {} });
+  const ended = whenAllEnded(served);
+  socket.send({ ...fits, params: { x: `${fits.params.x}x` } });
+  expect((await socket.closed).code).toBe(1009);
+  await ended;
+  await served.close();
+});
+
+test('[C-WS] compression is not agreed to, whatever the client offers', async () => {
+  const served = await serve();
+  const socket = await new RawWebSocket(served.url, { options: { perMessageDeflate: true } }).whenAnnounced();
+  expect([socket.socket.extensions, socket.headers['sec-websocket-extensions']]).toEqual(['', undefined]);
+  await socket.hangUp();
+  await served.close();
+});
+
+test('[C-WS][S5] a client that answers pings stays; one that does not is gone after the second', async () => {
+  const clock = new ManualClock();
+  const served = await serve({ clock, options: { initializeTimeout: '1h' } });
+  const alive = await new RawWebSocket(served.url).whenAnnounced();
+  const dead = await new RawWebSocket(served.url, { options: { autoPong: false } }).whenAnnounced();
+  const deadSession = served.orchestrator.registry.find(dead.sessionId, 'anyone');
+  const pinged = [once(alive.socket, 'ping'), once(dead.socket, 'ping')];
+  clock.advance(15_000);
+  await Promise.all(pinged);
+  // Behind its pong, so that the pong has been read when this is answered.
+  await alive.call(1, 'ping');
+  const again = once(alive.socket, 'ping');
+  clock.advance(15_000);
+  await again;
+  await deadSession.ended;
+  expect((await dead.closed).code).toBe(1006);
+  expect(served.orchestrator.registry.list().map(({ id }) => id)).toEqual([alive.sessionId]);
+  await alive.hangUp();
+  await served.close();
+  expect(clock.pending).toBe(0);
+});
+
+test.each([
+  ['initialize-timeout', 1008, 'closed: initialize-timeout', { options: { initializeTimeout: '10s' }, messages: [] }],
+  ['idle-timeout', 1000, 'closed: idle-timeout', { options: { idleTimeout: '10s' }, messages: [ping(1)] }],
+])('[C-WS] %s is told by close code %i', async (_, code, reason, { options, messages }) => {
+  const clock = new ManualClock();
+  const served = await serve({ clock, options });
+  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  for (const message of messages) {
+    socket.send(message);
+    await socket.answer(1);
+  }
+  clock.advance(10_000);
+  expect(await socket.closed).toEqual({ code, reason });
+  await served.close();
+});
+
+test('[C-WS] a session that an operator closes is told so, and its open call is answered first', async () => {
+  const tools = new TestTools();
+  const served = await serve({ tools: tools.all });
+  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  socket.send({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold', arguments: {} } });
+  await tools.whenHeld();
+  await send(`${served.url}/api/sessions/${socket.sessionId}`, { method: 'DELETE' });
+  expect(await socket.closed).toEqual({ code: 4000, reason: 'closed: operator-closed' });
+  expect(socket.messages).toMatchObject([{ id: 1, error: { data: { closedBecause: 'operator-closed' } } }]);
+  tools.release();
+  await served.close();
+});
+
+test('[C-WS] a lost browser is told by 1011 with its words, cut to what a close frame carries', async () => {
+  const served = await serve();
+  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  served.pool.loseForGood(socket.sessionId, { reason: 'browser_failed', message: 'ü'.repeat(200) });
+  const { code, reason } = await socket.closed;
+  expect(code).toBe(1011);
+  expect(reason).toMatch(/^browser_failed: ü+$/);
+  expect(Buffer.byteLength(reason)).toBeGreaterThan(120);
+  await served.close();
+});
+
+test('[C-WS][C-DRAIN] a server that stops says goodbye with 1001', async () => {
+  const served = await serve();
+  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  await socket.call(1, 'ping');
+  await served.close();
+  expect(await socket.closed).toEqual({ code: 1001, reason: expect.stringMatching(/^draining: /) });
+});
+
+test('[S5] a client that ignores the close frame is cut off', async () => {
+  const clock = new ManualClock();
+  const served = await serve({ clock, options: { initializeTimeout: '10s' } });
+  const socket = dial(served.url);
+  socket.write(handshake());
+  await once(socket, 'data');
+  const [session] = served.orchestrator.registry.list();
+  clock.advance(10_000);
+  const [frame] = (await once(socket, 'data')) as [Buffer];
+  expect(frame[0]).toBe(0x88);
+  await session?.ended;
+  const closed = once(socket, 'close');
+  clock.advance(4_999);
+  expect(clock.pending).toBe(1);
+  clock.advance(1);
+  await closed;
+  await served.close();
+  expect(clock.pending).toBe(0);
+});
+
+test('[S10] the session of a client that does not read ends as slow-client; its neighbours do not notice', async () => {
+  const served = await serve({ tools: new TestTools().all });
+  const [slow, other] = [new RawWebSocket(served.url), new RawWebSocket(served.url)];
+  await Promise.all([slow.whenAnnounced(), other.whenAnnounced()]);
+  const session = served.orchestrator.registry.find(slow.sessionId, 'anyone');
+  slow.socket.pause();
+  let [isOver, id] = [false, 0];
+  void session.closed.then(() => (isOver = true));
+  for (; !isOver && id < 100; id += 1) {
+    slow.send({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'large', arguments: { bytes: 2_000_000 } } });
+    await other.call(id, 'ping');
+  }
+  await session.ended;
+  expect(session.actor.getSnapshot().context.closedBecause).toBe('slow-client');
+  slow.socket.terminate();
+  await other.hangUp();
+  await served.close();
+});

@@ -1,0 +1,40 @@
+import { RawWebSocket } from '../support/rawWebSocket.js';
+import { describeTransport, Refused, type ContractClient } from './contract.js';
+
+const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'raw', version: '1' } };
+
+function open(url: string): ContractClient {
+  const socket = new RawWebSocket(url);
+  const refused = socket.refused.then(({ json }) => Promise.reject(new Refused(json)));
+  const opened = socket.whenAnnounced().then((announced) => announced.call('initialize', 'initialize', params));
+  opened.catch(() => undefined);
+  return {
+    ready: Promise.race([opened, refused]),
+    get announcements() {
+      return socket.sessionId === '' ? 0 : 1;
+    },
+    get text() {
+      return socket.sessionId + socket.frames.join('');
+    },
+    get messages() {
+      return socket.messages;
+    },
+    send: async (message) => {
+      socket.send(message);
+    },
+    answer: (id) => socket.answer(id),
+    // Tested beside the close codes: a message that is too large ends the socket.
+    refusal: () => Promise.reject(new Error('not of this transport')),
+    leave: () => socket.hangUp(),
+    vanish: async () => {
+      socket.socket.terminate();
+      await socket.closed;
+    },
+    ended: async () => {
+      await socket.closed;
+    },
+    pause: () => socket.socket.pause(),
+  };
+}
+
+describeTransport({ kind: 'websocket', slowClient: 'session', vanished: 'closed', refusesGarbage: false, open });
