@@ -2,7 +2,7 @@ import express, { type Application, type RequestHandler } from 'express';
 import { addManagement, type ManagementDeps } from './app/management.js';
 import { addOperations, type OperationsDeps } from './app/operations.js';
 import { addResourceMetadata } from './app/resourceMetadata.js';
-import { operatorOnly, readJson, route, type Handler } from './app/route.js';
+import { operatorInBrowser, readJson, route, type Handler } from './app/route.js';
 import { answerError } from './app/failure.js';
 import { Refusal } from './errors.js';
 import type { Log } from './log.js';
@@ -55,7 +55,7 @@ export function createApp(deps: AppDeps): Application {
   addManagement(app, deps);
   if (deps.jwtIssuer !== undefined) addResourceMetadata(app, deps.jwtIssuer, deps.publicUrl);
 
-  app.use('/inspector', operatorOnly(deps.isOperator), deps.inspector);
+  app.use('/inspector', operatorInBrowser(deps.isOperator), deps.inspector);
 
   app.use(() => {
     throw new Refusal('not_found');

@@ -113,6 +113,7 @@ const commands: Commands = {
         write: (text) => void stdout.write(text),
         screen: isWatched ? () => ({ columns: stdout.columns, rows: stdout.rows }) : null,
         colored: env['NO_COLOR'] === undefined,
+        authorization: config.adminToken === undefined ? undefined : `Bearer ${config.adminToken}`,
         stopped: isWatched ? quitPressed() : Promise.resolve(),
       });
     } finally {

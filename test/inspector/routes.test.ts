@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { send } from '../support/http.js';
 import { connectClient, serve, type Served } from '../support/serve.js';
 
@@ -83,4 +86,27 @@ test('[C-INSPECTOR] sessions are listed newest first, without what would let any
   });
   for (const { id } of served.orchestrator.registry.list()) expect(text).not.toContain(id);
   await Promise.all(clients.map((client) => client.close()));
+});
+
+test('[C-INSPECTOR] with authentication on, page, stream and table are for the operator, by token or by password', async () => {
+  const adminToken = 'an-operator-token-of-enough-length-0123456789';
+  const dataDir = await mkdtemp(join(tmpdir(), 'greenroom-inspector-'));
+  const guarded = await serve({ options: { auth: 'token', adminToken, dataDir } });
+  const basic = (password: string) => `Basic ${Buffer.from(`anna:${password}`).toString('base64')}`;
+  const status = async (path: string, authorization?: string) => {
+    const headers = authorization === undefined ? {} : { authorization };
+    return (await send(`${guarded.url}/inspector${path}`, { headers })).status;
+  };
+  try {
+    for (const path of ['', '/stream', '/sessions', '/style.css']) {
+      expect(await status(path)).toBe(401);
+      expect(await status(path, basic('wrong'))).toBe(401);
+    }
+    for (const shown of [`Bearer ${adminToken}`, basic(adminToken)]) expect(await status('/sessions', shown)).toBe(200);
+    const asked = await send(`${guarded.url}/inspector`);
+    expect(asked.headers['www-authenticate']).toMatch(/^Basic /);
+  } finally {
+    await guarded.close();
+    await rm(dataDir, { recursive: true });
+  }
 });
