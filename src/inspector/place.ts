@@ -25,6 +25,8 @@ export function placeOf(value: unknown): Place {
 
 function keyOf(value: unknown, path: string): string {
   if (typeof value !== 'object' || value === null) return path + String(value);
-  const keys = Object.entries(value).map(([name, inner]) => keyOf(inner, `${path}${name}.`));
-  return keys.length === 0 ? path.slice(0, -1) : keys.join(' ');
+  let joined = '';
+  for (const [name, inner] of Object.entries(value))
+    joined += `${joined === '' ? '' : ' '}${keyOf(inner, `${path}${name}.`)}`;
+  return joined === '' ? path.slice(0, -1) : joined;
 }

@@ -126,7 +126,8 @@ export class SessionTrack {
 
   #add(entry: Unnumbered<Entry>, limit: number): void {
     this.#seq += 1;
-    this.#entries.push({ seq: this.#seq, ...entry });
+    // Spreading the entry into a new one would cost more than all the rest.
+    this.#entries.push(Object.assign(entry, { seq: this.#seq }));
     while (this.#entries.length > limit) this.#entries.shift();
   }
 }
