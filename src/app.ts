@@ -1,8 +1,8 @@
-import express, { type Application } from 'express';
+import express, { type Application, type RequestHandler } from 'express';
 import { addManagement, type ManagementDeps } from './app/management.js';
 import { addOperations, type OperationsDeps } from './app/operations.js';
 import { addResourceMetadata } from './app/resourceMetadata.js';
-import { readJson, route, type Handler } from './app/route.js';
+import { operatorInBrowser, readJson, route, type Handler } from './app/route.js';
 import { answerError } from './app/failure.js';
 import { Refusal } from './errors.js';
 import type { Log } from './log.js';
@@ -28,6 +28,8 @@ export interface AppDeps
   /** Proxies whose X-Forwarded-For is believed. */
   readonly trustProxy: readonly string[];
   readonly log: Log;
+  /** The pages and the stream below `/inspector`. */
+  readonly inspector: RequestHandler;
   /** Hears of refusals. */
   readonly observe: Fold;
 }
@@ -52,6 +54,8 @@ export function createApp(deps: AppDeps): Application {
   addOperations(app, deps);
   addManagement(app, deps);
   if (deps.jwtIssuer !== undefined) addResourceMetadata(app, deps.jwtIssuer, deps.publicUrl);
+
+  app.use('/inspector', operatorInBrowser(deps.isOperator), deps.inspector);
 
   app.use(() => {
     throw new Refusal('not_found');

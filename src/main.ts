@@ -27,6 +27,15 @@ function stopAsked(): Promise<NodeJS.Signals> {
   });
 }
 
+/** Resolves at `q`, or at Ctrl-C, which a terminal in raw mode sends as a character. */
+function quitPressed(): Promise<void> {
+  return new Promise((resolve) => {
+    process.stdin.on('data', (keys: Buffer) => {
+      if (/[qQ\u0003]/.test(keys.toString())) resolve();
+    });
+  });
+}
+
 /** A server for one command alone: on a free port of this machine, without users, nothing kept ready, only warnings in its log. */
 async function startServer(config: Config): Promise<Running> {
   const { prepareBrowser } = await import('./cli/installBrowser.js');
@@ -90,6 +99,26 @@ const commands: Commands = {
   async doctor(config) {
     const { doctor } = await import('./cli/doctor.js');
     return doctor({ config, ...search, write });
+  },
+
+  async top(config, url) {
+    const { top } = await import('./cli/top.js');
+    const { urlOf } = await import('./session/serverActor.js');
+    const { stdin, stdout, env } = process;
+    const isWatched = stdin.isTTY && stdout.isTTY;
+    if (isWatched) stdin.setRawMode(true).resume();
+    try {
+      return await top({
+        url: url ?? urlOf(config.host, config.port),
+        write: (text) => void stdout.write(text),
+        screen: isWatched ? () => ({ columns: stdout.columns, rows: stdout.rows }) : null,
+        colored: env['NO_COLOR'] === undefined,
+        authorization: config.adminToken === undefined ? undefined : `Bearer ${config.adminToken}`,
+        stopped: isWatched ? quitPressed() : Promise.resolve(),
+      });
+    } finally {
+      if (isWatched) stdin.setRawMode(false).pause();
+    }
   },
 
   async installBrowser() {

@@ -11,9 +11,10 @@ import { compileEmbedding, type Embedding } from './embedding.js';
 import { silentLog, type Log } from './log.js';
 import { startObservability } from './observability.js';
 import { describeHealth, readingsOf } from './orchestrator/health.js';
+import { startInspection } from './orchestrator/inspection.js';
 import { admission, openPool, sessionParts, warmCount } from './orchestrator/parts.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
-import type { Observation } from './session/observer.js';
+import { tellAll, type Observation } from './session/observer.js';
 import type { Session } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
@@ -73,7 +74,9 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const registry = new SessionRegistry(config, clock);
   const tools = (given.tools ?? allTools).map(({ name }) => name);
   const readings = readingsOf(registry, () => pool);
-  const observability = startObservability({ config, clock, log, tools, observe: given.observe, ...readings });
+  const inspection = startInspection({ config, clock, registry, health: () => deps.health() });
+  const watchers = tellAll([...inspection.folds, ...(given.observe ? [given.observe] : [])]);
+  const observability = startObservability({ config, clock, log, tools, observe: watchers, ...readings });
   const { inspect, observe } = observability;
   const tenancy = await openTenancy(config, clock);
   const { users, resolveAddress: resolve } = tenancy;
@@ -97,6 +100,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     isReady: () => server === undefined || server.state() === 'listening',
     health: () => describeHealth({ registry, pool, observability, uptimeMs: clock.now() - startedAt }),
     metrics: () => observability.metrics.expose(),
+    inspector: inspection.routes,
     observe,
   };
   const [app, upgrade] = [createApp(deps), createUpgrade(deps)];
@@ -112,6 +116,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     resourceUpdated: (uri) => registry.list().forEach((session) => session.server.resourceUpdated(uri)),
     connect: (channel) => openSession(deps, { principal: principalOf('anyone'), toolSet: selectTools(null), channel }),
     listen: async () => {
+      await inspection.listen();
       server ??= startServer({ app, upgrade, config, clock, inspect, drainSessions, closeBrowsers });
       const address = await server.opened;
       warm.start();
@@ -121,6 +126,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
       if (server) await server.drain();
       else await drainSessions().then(closeBrowsers);
       await observability.close();
+      await inspection.close();
     },
   };
 }

@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createMachine } from 'xstate';
 import { machines } from '../machines/index.js';
 import { differing, makeArtefacts, type Artefact } from '../visualizations/artefacts.js';
@@ -33,7 +33,7 @@ test(
 test('a changed or missing file is noticed', async () => {
   const copy = await mkdtemp(join(tmpdir(), 'greenroom-generated-'));
   try {
-    await mkdir(join(copy, 'visualizations'));
+    await Promise.all(artefacts.map(({ path }) => mkdir(join(copy, dirname(path)), { recursive: true })));
     await Promise.all(artefacts.map(({ path, content }) => writeFile(join(copy, path), content)));
     await writeFile(join(copy, 'visualizations/session.mmd'), 'stateDiagram-v2');
     await rm(join(copy, 'visualizations/layers.svg'));

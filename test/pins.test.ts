@@ -110,6 +110,7 @@ describe('pinned', () => {
       not_ready: [503, -32010, true],
       queue_full: [429, -32013, true],
       too_many_sessions: [429, -32013, true],
+      too_many_viewers: [429, -32013, true],
       rate_limited: [429, -32013, true],
       browsers_busy: [429, -32013, true],
       method_not_allowed: [405, -32600, false],

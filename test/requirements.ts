@@ -72,6 +72,10 @@ export const requirements: readonly Requirement[] = [
   { id: 'C-READY', text: '/ready is 503 while the server drains.' },
   { id: 'C-OPERATOR', text: 'Operators list sessions and close one.' },
   { id: 'C-TOOL-ERROR', text: 'A tool that fails is a result that says what went wrong and what to do next.' },
+  {
+    id: 'C-INSPECTOR',
+    text: 'The inspector shows every session as it is within a second, to people of this server only, and nothing of what it works on.',
+  },
   { id: 'C-DRAIN', text: 'The server ends in order, within a bound: port, sessions, browsers.' },
   { id: 'C-TIMEOUTS', text: 'Sessions that nobody uses are closed; one with a call in flight is not.' },
   { id: 'C-EXAMPLE', text: 'What README shows of finding and mending a bug is what happens.' },

@@ -2,10 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { machines } from '../machines/index.js';
 import { readChart } from './chart.js';
+import { coverageSvgOf, readCoverage } from './coverage.js';
 import { eventTableOf } from './eventTable.js';
 import { layOut } from './layout.js';
 import { readLayers } from './layers.js';
 import { layersPageOf, layersSvgOf } from './layersPicture.js';
+import { liveChartOf } from './liveCharts.js';
 import { fenced } from './markdown.js';
 import { mermaidOf } from './mermaid.js';
 import { fillMarkers } from './readme.js';
@@ -22,11 +24,16 @@ export interface Artefact {
 export async function makeArtefacts(root: string): Promise<Artefact[]> {
   const layers = await readLayers(root);
   const charts = await Promise.all(machines.map(chartArtefacts));
+  const coverage = await readCoverage(root);
+  const names = await layOut(readChart(machines[0].machine), 'names');
+  const live = await Promise.all(machines.map(liveChart));
   const readme = await readFile(join(root, 'README.md'), 'utf8');
   return [
     ...charts.flat(),
     { path: 'visualizations/layers.svg', content: layersSvgOf(layers) },
     { path: 'visualizations/layers.md', content: layersPageOf(layers) },
+    { path: 'visualizations/coverage.svg', content: coverageSvgOf(names, coverage) },
+    { path: 'src/inspector/page/charts.json', content: `${JSON.stringify(live)}\n` },
     { path: 'README.md', content: fillMarkers(readme) },
   ];
 }
@@ -37,6 +44,11 @@ export async function differing(root: string, artefacts: readonly Artefact[]): P
     artefacts.map(({ path }) => readFile(join(root, path), 'utf8').catch(() => undefined)),
   );
   return artefacts.filter(({ content }, index) => content !== current[index]);
+}
+
+async function liveChart({ name, machine }: (typeof machines)[number]) {
+  const chart = readChart(machine);
+  return liveChartOf(name, chart.description, await layOut(chart, 'names'));
 }
 
 async function chartArtefacts({ name, machine, eventTypes }: (typeof machines)[number]): Promise<Artefact[]> {

@@ -49,6 +49,13 @@ export function cardOf(state: State, labelled: ReadonlySet<Transition>, maxWidth
   };
 }
 
+/** A box with nothing but the state's name, and room for how long it lasted. */
+export function nameOf(state: State): Card {
+  const titleWidth = measure(state.key, titleSize, true);
+  const height = state.states.length === 0 ? titleHeight + padding : titleHeight;
+  return { title: state.key, titleWidth, tags: [], lines: [], width: Math.max(96, titleWidth + 4 * padding), height };
+}
+
 /** The lines of an arrow's label, one transition after the other. */
 export function labelLines(transitions: readonly Transition[]): string[] {
   return transitions.flatMap((transition) => hang(wrap(bind(transitionText(transition)), fontSize, labelWidth)));

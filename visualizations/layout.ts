@@ -1,6 +1,6 @@
-import elkModule, { type ElkExtendedEdge, type ElkNode } from 'elkjs/lib/elk.bundled.js';
+import elkModule, { type ElkExtendedEdge, type ElkNode, type LayoutOptions } from 'elkjs/lib/elk.bundled.js';
 import { anyOf, arrowsOf, dotOf, type Arrow } from './arrows.js';
-import { cardOf, labelLines, labelSize, padding, type Card } from './card.js';
+import { cardOf, labelLines, labelSize, nameOf, padding, type Card } from './card.js';
 import { allStates, type State } from './chart.js';
 
 // The package is CommonJS and exports the class as `default`, which Node and TypeScript see one level apart.
@@ -25,6 +25,9 @@ export interface Box extends Area {
 }
 
 export interface Line {
+  /** Ids of what it connects: states, or signs of the chart (see arrows.ts). */
+  readonly source: string;
+  readonly target: string;
   readonly points: readonly Point[];
   readonly ending: boolean;
   readonly label: (Area & { readonly lines: readonly string[] }) | null;
@@ -68,28 +71,48 @@ const levelOptions = {
   'elk.layered.spacing.edgeEdgeBetweenLayers': '14',
 };
 
+/** For pictures without text on the arrows, which have to fit on a screen. */
+const tightLevelOptions = {
+  ...levelOptions,
+  'elk.spacing.nodeNode': '16',
+  'elk.spacing.edgeNode': '10',
+  'elk.layered.spacing.nodeNodeBetweenLayers': '20',
+  'elk.layered.spacing.edgeNodeBetweenLayers': '10',
+  'elk.layered.spacing.edgeEdgeBetweenLayers': '10',
+};
+
 /**
  * Lays a chart out. The same chart gives the same picture each time. The first round finds how wide the outer boxes get,
- * the second breaks their text to that width.
+ * the second breaks their text to that width. With `names` the boxes hold nothing but their names.
  */
-export async function layOut(root: State): Promise<Picture> {
+export async function layOut(root: State, text: 'full' | 'names' = 'full'): Promise<Picture> {
+  if (text === 'names') return layOutWith(root, new Map(), text);
   const narrow = await layOutWith(root, new Map());
   return layOutWith(root, new Map(narrow.boxes.map(({ state, width }) => [state, width - 2 * padding])));
 }
 
-async function layOutWith(root: State, textWidths: ReadonlyMap<State, number>): Promise<Picture> {
+async function layOutWith(
+  root: State,
+  textWidths: ReadonlyMap<State, number>,
+  text: 'full' | 'names' = 'full',
+): Promise<Picture> {
   const arrows = withoutCrowd(arrowsOf(root));
   const labelled = new Set(arrows.flatMap((arrow) => (arrow.ending ? [] : arrow.transitions)));
   const textWidth = (state: State): number =>
     state.states.length === 0 ? leafTextWidth : (textWidths.get(state) ?? leafTextWidth);
-  const cards = new Map(allStates(root).map((state) => [state, cardOf(state, labelled, textWidth(state))]));
-  const graph = graphOf(root, cards);
+  const cards = new Map(
+    allStates(root).map((state) => [
+      state,
+      text === 'full' ? cardOf(state, labelled, textWidth(state)) : nameOf(state),
+    ]),
+  );
+  const graph = graphOf(root, cards, text === 'full' ? levelOptions : tightLevelOptions);
   const any = arrows.some(({ source }) => source === anyOf(root)) ? [{ id: anyOf(root), ...anySize }] : [];
   const placed = await new Elk().layout({
     ...graph,
     children: [...any, ...(graph.children ?? [])],
     layoutOptions: { ...graph.layoutOptions, ...rootOptions },
-    edges: arrows.map(edgeOf),
+    edges: arrows.map((arrow) => edgeOf(arrow, text === 'full')),
   });
   return readPicture(root, cards, arrows, placed);
 }
@@ -108,25 +131,30 @@ function withoutCrowd(arrows: readonly Arrow[]): Arrow[] {
   return arrows.filter((arrow) => !arrow.ending || shown.get(arrow.target) === arrow);
 }
 
-function graphOf(state: State, cards: ReadonlyMap<State, Card>): ElkNode {
+function graphOf(state: State, cards: ReadonlyMap<State, Card>, options: LayoutOptions): ElkNode {
   const { width, height } = known(cards.get(state), state.id);
   if (state.states.length === 0) return { id: state.id, width, height };
   const dot = state.initial === null ? [] : [{ id: dotOf(state), ...dotSize }];
   return {
     id: state.id,
     layoutOptions: {
-      ...levelOptions,
-      'elk.padding': `[top=${height + 8},left=18,bottom=18,right=18]`,
+      ...options,
+      'elk.padding': paddingBelow(height, options),
       'elk.nodeSize.constraints': '[MINIMUM_SIZE]',
       'elk.nodeSize.minimum': `(${width},${height})`,
     },
-    children: [...dot, ...state.states.map((child) => graphOf(child, cards))],
+    children: [...dot, ...state.states.map((child) => graphOf(child, cards, options))],
   };
 }
 
+function paddingBelow(top: number, options: LayoutOptions): string {
+  const side = options === tightLevelOptions ? 12 : 18;
+  return `[top=${top + 8},left=${side},bottom=${side},right=${side}]`;
+}
+
 /** All edges belong to the root, whatever they connect, so that their coordinates do. */
-function edgeOf({ id, source, target, transitions, ending, backward }: Arrow): ElkExtendedEdge {
-  const lines = ending ? [] : labelLines(transitions);
+function edgeOf({ id, source, target, transitions, ending, backward }: Arrow, labelled: boolean): ElkExtendedEdge {
+  const lines = ending || !labelled ? [] : labelLines(transitions);
   const labels = lines.length === 0 ? [] : [{ text: lines.join('\n'), ...labelSize(lines) }];
   const direction = { 'elk.layered.priority.direction': backward ? '0' : '10' };
   return {
@@ -162,10 +190,12 @@ function areaOf({ x = 0, y = 0, width = 0, height = 0 }: Partial<Area>): Area {
   return { x, y, width, height };
 }
 
-function lineOf({ ending }: Arrow, edge: ElkExtendedEdge): Line {
+function lineOf({ source, target, ending }: Arrow, edge: ElkExtendedEdge): Line {
   const section = known(edge.sections?.[0], edge.id);
   const label = edge.labels?.[0];
   return {
+    source,
+    target,
     points: [section.startPoint, ...(section.bendPoints ?? []), section.endPoint],
     ending,
     label: label === undefined ? null : { ...areaOf(label), lines: (label.text ?? '').split('\n') },

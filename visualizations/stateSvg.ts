@@ -7,11 +7,14 @@ import { escapeXml } from './text.js';
 export function drawChart(picture: Picture, title: string): string {
   return svgDocument(title, picture, [
     ...picture.boxes.map(drawBox),
-    ...picture.lines.map(drawLine),
-    ...picture.dots.map(drawDot),
-    ...(picture.any === null ? [] : [drawAny(picture.any)]),
+    ...drawWays(picture),
     ...picture.lines.flatMap(({ label }) => (label === null ? [] : [drawLabel(label)])),
   ]);
+}
+
+/** The arrows and the signs that they start from. */
+export function drawWays({ lines, dots, any }: Picture): string[] {
+  return [...lines.map(drawLine), ...dots.map(drawDot), ...(any === null ? [] : [drawAny(any)])];
 }
 
 function drawBox(box: Box): string {
@@ -61,8 +64,12 @@ function drawAny(area: Area): string {
 
 const cornerRadius = 6;
 
-/** An orthogonal line with rounded corners. */
 function drawLine({ points, ending }: Line): string {
+  return `<path class="arrow${ending ? ' ending' : ''}" d="${pathOf(points)}"/>`;
+}
+
+/** An orthogonal line with rounded corners, as the data of an SVG path. */
+export function pathOf(points: readonly Point[]): string {
   const [first, ...rest] = points;
   if (first === undefined) return '';
   const path = rest.map((point, index) => {
@@ -72,7 +79,7 @@ function drawLine({ points, ending }: Line): string {
     const after = towards(point, next);
     return `L${before.x} ${before.y}Q${point.x} ${point.y} ${after.x} ${after.y}`;
   });
-  return `<path class="arrow${ending ? ' ending' : ''}" d="M${first.x} ${first.y}${path.join('')}"/>`;
+  return `M${first.x} ${first.y}${path.join('')}`;
 }
 
 /** The point on the way from a corner to its neighbour at which the rounding ends. */

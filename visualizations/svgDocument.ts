@@ -7,6 +7,7 @@ text { font: 12px ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "
 .title { font-size: 15px; font-weight: 650 }
 .description { fill: #59636e }
 .effect, .tag { fill: #59636e }
+.end { text-anchor: end }
 .tag { font-size: 11px; text-anchor: middle; fill: #1f2328 }
 .label { font-weight: 500 }
 .paper { fill: #ffffff }

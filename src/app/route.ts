@@ -38,3 +38,17 @@ export function operatorOnly(isOperator: IsOperator): Handler {
     next();
   };
 }
+
+/**
+ * The same for a page that a person opens: the browser asks for a password, and sends it with all that the page asks for
+ * (RFC 7617). The password is the operator's token, under any name.
+ */
+export function operatorInBrowser(isOperator: IsOperator): Handler {
+  return ({ headers }, _response, next) => {
+    const [, encoded] = /^Basic +([\w+/=]+) *$/i.exec(headers.authorization ?? '') ?? [];
+    const [, password] = /^[^:]*:(.*)$/.exec(Buffer.from(encoded ?? '', 'base64').toString('utf8')) ?? [];
+    const shown = password === undefined ? headers : { ...headers, authorization: `Bearer ${password}` };
+    if (!isOperator(shown)) throw new Refusal('unauthorized', { challenge: 'Basic realm="greenroom operator"' });
+    next();
+  };
+}

@@ -23,6 +23,8 @@ export interface Commands {
   selftest(config: Config, url: string | undefined): Promise<number>;
   call(request: CallRequest): Promise<number>;
   doctor(config: Config): Promise<number>;
+  /** `url`: undefined is the server at `--host` and `--port`. */
+  top(config: Config, url: string | undefined): Promise<number>;
   installBrowser(): Promise<number>;
 }
 
@@ -85,6 +87,9 @@ export async function runProgram(
   withOptions(program.command('doctor'))
     .description('check what a server needs, and name what mends it')
     .action(async (flags: Flags) => done(await commands.doctor(read(flags))));
+  withOptions(withTarget(program.command('top'), 'the one at --host and --port'))
+    .description('watch the sessions of a running server; q quits')
+    .action(async ({ url, ...flags }: Flags & Target) => done(await commands.top(read(flags), url)));
   program
     .command('install-browser')
     .description('install a browser for this server')

@@ -155,6 +155,9 @@ export const options = z.strictObject({
     shown: 'current and temp folder',
     description: 'the only folders of this disk that tools may read or write; repeatable',
   }),
+  inspectStately: whole(0, 65535)
+    .optional()
+    .describe("port of 127.0.0.1 that speaks the protocol of Stately's inspector; its page is remote. Off without it"),
   alertFailureRate: share
     .default(0.2)
     .describe('share of session creations that fail within the window, from which on the alarm is raised'),

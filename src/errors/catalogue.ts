@@ -169,6 +169,13 @@ export const catalogue = {
     when: '--max-sessions or --max-sessions-per-user is reached; nothing was created',
     message: 'Too many sessions are open. Close one, or raise the limit that data.limit names.',
   },
+  too_many_viewers: {
+    status: 429,
+    code: -32013,
+    retryable: true,
+    when: 'too many pages watch the inspector',
+    message: 'Too many pages watch the inspector. Close one.',
+  },
   rate_limited: {
     status: 429,
     code: -32013,

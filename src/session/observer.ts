@@ -22,7 +22,18 @@ export type Observation =
       /** Time spent in `from`. */
       readonly durationMs: number;
       readonly event: { readonly type: string };
-      /** The actor's context after it. */
+      /** The actor's state value and context after it. */
+      readonly value: unknown;
+      readonly context: unknown;
+    }
+  /** An event was dealt with inside one top-level state: a sub-state or the context may have changed. */
+  | {
+      readonly kind: 'step';
+      readonly machine: string;
+      readonly actor: string;
+      readonly cause: string;
+      readonly at: number;
+      readonly value: unknown;
       readonly context: unknown;
     }
   | {
@@ -106,15 +117,20 @@ export function createObserver(clock: Clock, folds: readonly Fold[]) {
       // A state that is left in the step that enters it is seen in the microstep only.
       const snapshot = event.snapshot;
       if (!isMachineSnapshot(snapshot)) return;
-      const to = topLevel(snapshot.value);
+      const value: unknown = snapshot.value;
+      const to = topLevel(value);
       const from = track?.state ?? '';
-      if (from === to) return;
       const at = clock.now();
       const machine = snapshot.machine.id;
+      const context: unknown = snapshot.context;
+      if (from === to) {
+        if (event.type === '@xstate.snapshot')
+          tell({ kind: 'step', machine, actor, cause: event.event.type, at, value, context });
+        return;
+      }
       tracks.set(event.actorRef, { machine, state: to, since: at });
       const durationMs = track ? at - track.since : 0;
       const { event: causing } = event;
-      const context: unknown = snapshot.context;
       tell({
         kind: 'transition',
         machine,
@@ -125,6 +141,7 @@ export function createObserver(clock: Clock, folds: readonly Fold[]) {
         at,
         durationMs,
         event: causing,
+        value,
         context,
       });
     } else if (track && event.type === '@xstate.event') {

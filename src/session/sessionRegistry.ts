@@ -77,6 +77,11 @@ export class SessionRegistry {
     return session;
   }
 
+  /** A session that is not released yet, for those who only look. */
+  peek(id: string): Session | undefined {
+    return this.#sessions.get(id);
+  }
+
   /** The session of a request. Throws `unknown` (never existed, or not the caller's: one answer for both) or `closed`. */
   find(id: string, caller: Caller): Session {
     const known = this.#sessions.get(id);

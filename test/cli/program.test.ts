@@ -20,6 +20,7 @@ async function run(...args: string[]) {
     selftest: note('selftest'),
     doctor: note('doctor'),
     installBrowser: note('install-browser'),
+    top: note('top'),
     call,
   };
   const code = await runProgram(args, {}, commands, (line) => void errors.push(line));

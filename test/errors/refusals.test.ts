@@ -10,6 +10,7 @@ const exercised = new Set<Reason>();
 /** Reasons that no request of this file can cause, with the test that owns them. */
 const elsewhere: Partial<Record<Reason, string>> = {
   internal: 'test/app/app.test.ts',
+  too_many_viewers: 'test/inspector/viewers.test.ts',
   unauthorized: 'test/tenancy/management.test.ts',
   issuer_unreachable: 'test/tenancy/jwt.test.ts',
   forbidden_address: 'test/tenancy/management.test.ts',

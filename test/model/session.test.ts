@@ -1,3 +1,5 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { chart, edgeName, inventoryOf, scenariosOf, type Scenario } from './plan.js';
 import { World } from './world.js';
 
@@ -73,4 +75,19 @@ test('[S9] every state and transition of the chart was taken, but those that SSE
   const missed = (all: string[], taken: Set<string>) => all.filter((one) => !taken.has(one)).toSorted();
   expect(missed(edges, takenEdges)).toEqual(Object.values(notTaken).flat().toSorted());
   expect(missed(states, enteredStates)).toEqual(notEntered);
+});
+
+/** What visualizations/coverage.svg is drawn from. `RECORD_COVERAGE=1` writes it anew. */
+const record = join(process.cwd(), 'visualizations/coverage.json');
+
+test('[S9] the picture of what the tests took is true', async () => {
+  const { edges, states } = inventoryOf(chart);
+  const reasonOf = (edge: string): string | undefined =>
+    Object.entries(notTaken).find(([, missed]) => missed.includes(edge))?.[0];
+  const coverage = {
+    states: Object.fromEntries(states.map((state) => [state, enteredStates.has(state)])),
+    transitions: Object.fromEntries(edges.map((edge) => [edge, takenEdges.has(edge) || (reasonOf(edge) ?? false)])),
+  };
+  if (process.env['RECORD_COVERAGE'] === '1') await writeFile(record, `${JSON.stringify(coverage, null, 2)}\n`);
+  expect(JSON.parse(await readFile(record, 'utf8'))).toEqual(coverage);
 });

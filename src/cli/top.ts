@@ -1,0 +1,143 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { z } from 'zod';
+import { messageOf } from '../errors.js';
+
+export interface TopOptions {
+  /** The server's address, with or without `/sse`. */
+  readonly url: string;
+  /** Writes text as it is, without a line end of its own. */
+  write(text: string): void;
+  /** What the table is drawn for, each time anew; null prints it once, for a file or a pipe. */
+  readonly screen: (() => Screen) | null;
+  readonly colored: boolean;
+  /** Resolves when the user has had enough. */
+  readonly stopped: Promise<unknown>;
+  /** Sent as `Authorization`, where the server asks for one. */
+  readonly authorization?: string | undefined;
+}
+
+export interface Screen {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+const refreshMs = 1_000;
+
+const schema = z.object({
+  rows: z.array(
+    z.object({
+      id: z.string(),
+      user: z.string(),
+      transport: z.string(),
+      client: z.object({ name: z.string(), version: z.string() }).nullable(),
+      state: z.string(),
+      since: z.number(),
+      calls: z.number(),
+      errors: z.number(),
+      browser: z.string(),
+      closedBecause: z.string().nullable(),
+    }),
+  ),
+  now: z.number(),
+});
+
+type Listing = z.output<typeof schema>;
+
+const clear = '\u001b[H\u001b[J';
+const otherScreen = { enter: '\u001b[?1049h\u001b[?25l', leave: '\u001b[?25h\u001b[?1049l' };
+const tints: Readonly<Record<string, string>> = {
+  created: '\u001b[33m',
+  'tools-registered': '\u001b[35m',
+  connected: '\u001b[34m',
+  active: '\u001b[32m',
+  closed: '\u001b[2m',
+};
+
+/**
+ * The inspector's table in a terminal, newest session first, until the user stops it; printed once where nobody watches.
+ * Resolves with the exit code. The first look has to succeed; later a server that is away is waited for, and told of.
+ */
+export async function top(options: TopOptions): Promise<number> {
+  const { write, screen, stopped } = options;
+  const listing = await look(options);
+  if (screen === null) {
+    write(`${draw(listing, { columns: 120, rows: Infinity }, false).join('\n')}\n`);
+    return 0;
+  }
+  write(otherScreen.enter);
+  const show = (lines: readonly string[]): void => write(clear + lines.join('\r\n'));
+  show(draw(listing, screen(), options.colored));
+  while (!(await isStopped(stopped))) {
+    try {
+      show(draw(await look(options), screen(), options.colored));
+    } catch (error) {
+      show([messageOf(error), 'Trying again. q quits.']);
+    }
+  }
+  write(otherScreen.leave);
+  return 0;
+}
+
+async function look({ url, authorization }: TopOptions): Promise<Listing> {
+  const address = new URL(url);
+  address.pathname = address.pathname.replace(/(\/sse)?\/*$/, '/inspector/sessions');
+  const headers = authorization === undefined ? {} : { authorization };
+  const response = await fetch(address, { headers, signal: AbortSignal.timeout(5_000) }).catch((error: unknown) => {
+    throw new Error(`Cannot reach ${url}: is a server running there?`, { cause: error });
+  });
+  if (!response.ok) throw new Error(`${url} answered ${response.status}: it does not show its sessions.`);
+  const parsed = schema.safeParse(await response.json().catch(() => undefined));
+  if (!parsed.success) throw new Error(`${url} does not answer as a Greenroom server.`);
+  return parsed.data;
+}
+
+function draw({ rows, now }: Listing, { columns, rows: height }: Screen, colored: boolean): string[] {
+  const open = rows.filter(({ state }) => state !== 'closed').length;
+  const cells = rows.map((row) => ({ state: row.state, cells: cellsOf(row, now) }));
+  const head = ['SESSION', 'USER', 'STATE', 'FOR', 'CLIENT', 'TRANSPORT', 'BROWSER', 'CALLS', 'ERRORS'];
+  const widths = head.map((title, index) =>
+    Math.max(title.length, ...cells.map((line) => line.cells[index]?.length ?? 0)),
+  );
+  const line = (texts: readonly string[]): string =>
+    texts
+      .map((text, index) => text.padEnd(widths[index] ?? 0))
+      .join('  ')
+      .slice(0, columns)
+      .trimEnd();
+  const body = cells.slice(0, Math.max(1, height - 4)).map(({ state, cells: texts }) => {
+    const tint = colored ? tints[state] : undefined;
+    return tint === undefined ? line(texts) : `${tint}${line(texts)}\u001b[0m`;
+  });
+  const more = cells.length - body.length;
+  const title = `${open} open, ${rows.length - open} closed${more > 0 ? `, ${more} not shown` : ''}`;
+  return [title, '', line(head), ...body];
+}
+
+function cellsOf(row: Listing['rows'][number], now: number): string[] {
+  const { id, user, state, since, client, transport, browser, calls, errors, closedBecause } = row;
+  const said = closedBecause === null ? state : `${state} (${closedBecause})`;
+  const name = client === null ? '-' : `${client.name} ${client.version}`;
+  const texts = [id, user, said, age(now - since), name, transport, browser, String(calls), String(errors)];
+  return texts.map(printable);
+}
+
+/** A client chooses its own name: what could steer a terminal is left out. */
+function printable(text: string): string {
+  return text.replace(/\p{C}/gu, '').slice(0, 40);
+}
+
+function age(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1_000));
+  if (seconds < 60) return `${seconds}s`;
+  return seconds < 3_600 ? `${Math.floor(seconds / 60)}m${seconds % 60}s` : `${Math.floor(seconds / 3_600)}h`;
+}
+
+/** Whether the user has had enough, at the latest after the pause between two looks. */
+async function isStopped(stopped: Promise<unknown>): Promise<boolean> {
+  const over = new AbortController();
+  try {
+    return await Promise.race([stopped.then(() => true), pause(refreshMs, false, { signal: over.signal })]);
+  } finally {
+    over.abort();
+  }
+}

@@ -1,0 +1,48 @@
+import type { Router } from 'express';
+import type { Clock } from '../clock.js';
+import type { Fold } from '../session/observer.js';
+import type { Session } from '../session/session.js';
+import { shortId } from '../log.js';
+import { concernsActor } from './actorObservation.js';
+import { Journal } from './journal.js';
+import { inspectorRoutes } from './routes.js';
+import type { Facts } from './sessionTrack.js';
+import { Statistics } from './statistics.js';
+import { Viewers } from './viewers.js';
+
+export interface InspectorDeps {
+  readonly clock: Clock;
+  /** A session that is not released yet. */
+  find(id: string): Session | undefined;
+  /** The document of `GET /health`. */
+  health(): Promise<object>;
+}
+
+export interface Inspector {
+  readonly fold: Fold;
+  /** The page, its stream and its data, to be mounted at `/inspector` behind whatever guards it. */
+  readonly routes: Router;
+}
+
+/** The live view of every session: remembers what happened, shows it to whoever looks. Holds nothing that needs closing. */
+export function createInspector({ clock, find, health }: InspectorDeps): Inspector {
+  const journal = new Journal(clock, (id) => factsOf(find(id)));
+  const statistics = new Statistics(clock);
+  const overview = async () => statistics.read(await health());
+  const viewers = new Viewers({ journal, clock, overview });
+  return {
+    fold: (observation) => {
+      if (!concernsActor(observation)) return;
+      journal.fold(observation);
+      if (observation.machine === 'session') statistics.fold(observation, journal.track(shortId(observation.actor)));
+    },
+    routes: inspectorRoutes({ viewers, journal, clock, overview }),
+  };
+}
+
+/** A warm session has no client yet: nobody's, over no transport. */
+function factsOf(session: Session | undefined): Facts | undefined {
+  if (session?.isWarm !== true) return session?.facts();
+  const { browser: browserState } = session.actor.getSnapshot().context;
+  return { user: '', transport: 'warm', client: null, createdAt: session.createdAt, toolCalls: 0, browserState };
+}

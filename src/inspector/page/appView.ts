@@ -1,0 +1,72 @@
+import { h, type ComponentChild } from 'preact';
+import { plural } from './format.js';
+import type { Model, Update } from './model.js';
+import { overviewView } from './overviewView.js';
+import { sessionsView } from './sessionsView.js';
+import { sessionView } from './sessionView.js';
+import { turnTheme } from './theme.js';
+
+/** The whole page, as a function of the model. */
+export function appView({ model, update }: { model: Model; update: Update }): ComponentChild {
+  return h(
+    'div',
+    { class: `page showing-${model.route.view}` },
+    header(model),
+    notice(model, update),
+    h('main', null, view(model, update)),
+  );
+}
+
+function view(model: Model, update: Update): ComponentChild {
+  switch (model.route.view) {
+    case 'sessions':
+      return sessionsView(model, update);
+    case 'session':
+      return sessionView(model, update);
+    case 'overview':
+      return overviewView(model);
+  }
+}
+
+function header(model: Model): ComponentChild {
+  const link = (view: string, title: string) =>
+    h('a', { href: `#/${view}`, 'aria-current': model.route.view === view ? 'page' : undefined }, title);
+  const words = { connecting: 'Connecting', live: 'Live', lost: 'No connection' }[model.link];
+  return h(
+    'header',
+    null,
+    h(
+      'a',
+      { class: 'brand', href: '#/sessions' },
+      h('img', { src: 'icon.svg', alt: '', width: 20, height: 20 }),
+      h('h1', null, 'Greenroom'),
+    ),
+    h('nav', { 'aria-label': 'Views' }, link('sessions', 'Sessions'), link('overview', 'Overview')),
+    h('span', { class: `link ${model.link}`, role: 'status' }, words),
+    h(
+      'button',
+      { class: 'plain', 'aria-label': 'Switch between light and dark', title: 'Light or dark (t)', onClick: turnTheme },
+      '◐',
+    ),
+  );
+}
+
+/** What people have to know beside what they look at; it lies above the page, so that nothing jumps. */
+function notice(model: Model, update: Update): ComponentChild {
+  const dismiss = (): void => update({ restarted: false, lost: 0 });
+  const close = h('button', { class: 'plain', onClick: dismiss, 'aria-label': 'Dismiss' }, '×');
+  const said =
+    model.link === 'lost'
+      ? [
+          'The connection to the server is lost, or it takes no more viewers. Trying again; this is the last that is known.',
+        ]
+      : model.restarted
+        ? ['The server was restarted. This is the new one; the sessions of the old one are gone.', close]
+        : model.lost > 0
+          ? [
+              `This page was too slow for ${plural(model.lost, 'frame')}; some events are missing, all states are right.`,
+              close,
+            ]
+          : [];
+  return h('div', { class: `notice${said.length > 0 ? ' said' : ''}`, role: 'status' }, said);
+}

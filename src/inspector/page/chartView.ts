@@ -1,0 +1,103 @@
+import { h, type ComponentChild } from 'preact';
+import type { Chart, ChartArea, ChartBox, Leaves } from '../wire.js';
+import { duration } from './format.js';
+
+/** What of a chart is shown as entered, passed through and taken. */
+export interface Lighting {
+  readonly leaves: Leaves;
+  /** Time spent in each state, by its id. */
+  readonly dwell: Readonly<Record<string, number>>;
+  /** Pairs of leaves that followed each other. */
+  readonly moves: readonly { readonly from: Leaves; readonly to: Leaves }[];
+  /** What to say in a state instead of its dwell time. */
+  readonly notes?: Readonly<Record<string, string>>;
+}
+
+/** A chart with its current state lit, the states and arrows of its path marked, and how long each state lasted. */
+export function chartView(chart: Chart, lighting: Lighting): ComponentChild {
+  const lit = enteredBy(lighting.leaves);
+  const taken = takenBy(lighting.moves);
+  const { any } = chart;
+  const margin = 6;
+  const [width, height] = [chart.width + 2 * margin, chart.height + 2 * margin];
+  return h(
+    'svg',
+    {
+      class: 'chart',
+      viewBox: `${-margin} ${-margin} ${width} ${height}`,
+      style: { maxWidth: `${width}px` },
+      role: 'img',
+      'aria-label': `${chart.name} chart; now in ${lighting.leaves.join(' and ') || 'no state'}`,
+      'data-chart': chart.name,
+    },
+    chart.boxes.map((box) => drawBox(box, lit, lighting)),
+    chart.lines.map(({ source, target, path }) => {
+      const isTaken = source === null ? lit.has(target) || target in lighting.dwell : taken.has(`${source}>${target}`);
+      return [
+        h('path', { class: `line${isTaken ? ' taken' : ''}`, d: path }),
+        h('path', { class: `tip${isTaken ? ' taken' : ''}`, d: tipOf(path) }),
+      ];
+    }),
+    any !== null && anySign(any),
+    chart.dots.map(({ x, y, width: size }) => h('circle', { class: 'dot', cx: x + size / 2, cy: y + size / 2, r: 4 })),
+  );
+}
+
+function drawBox(box: ChartBox, lit: ReadonlySet<string>, { leaves, dwell, notes = {} }: Lighting): ComponentChild {
+  const { id, x, y, width, height, title, about, depth, kind, tags } = box;
+  const isLeaf = height < 60;
+  const marks = [lit.has(id) && 'lit', leaves.includes(id) && 'leaf', id in dwell && 'visited', depth === 0 && 'root'];
+  const classes = ['state', kind, ...tags, ...marks.filter((mark) => mark !== false)].join(' ');
+  const ms = dwell[id];
+  const said = notes[id] ?? (ms === undefined ? '' : duration(ms));
+  return h(
+    'g',
+    { class: classes, 'data-state': id },
+    h('title', null, about),
+    h('rect', { x, y, width, height, rx: isLeaf ? 8 : 11 }),
+    kind === 'final' && h('rect', { class: 'ring', x: x + 3, y: y + 3, width: width - 6, height: height - 6, rx: 6 }),
+    h('text', { x: x + (isLeaf ? width / 2 : 12), y: y + (isLeaf ? 16 : 19), class: isLeaf ? 'mid' : '' }, title),
+    isLeaf
+      ? h('text', { class: 'mid dwell', x: x + width / 2, y: y + 30 }, said)
+      : h('text', { class: 'end dwell', x: x + width - 12, y: y + 19 }, said),
+  );
+}
+
+function anySign({ x, y, width, height }: ChartArea): ComponentChild {
+  return h(
+    'g',
+    { class: 'any' },
+    h('rect', { x, y, width, height, rx: height / 2 }),
+    h('text', { class: 'mid', x: x + width / 2, y: y + 17 }, 'any state'),
+  );
+}
+
+/** Every state that is entered when these leaves are. */
+export function enteredBy(leaves: Leaves): Set<string> {
+  return new Set(leaves.flatMap((leaf) => leaf.split('.').map((_, index, keys) => keys.slice(0, index + 1).join('.'))));
+}
+
+/** The arrows that lead from states that were left to states that were entered. */
+function takenBy(moves: Lighting['moves']): Set<string> {
+  const taken = new Set<string>();
+  for (const { from, to } of moves) {
+    const [before, after] = [enteredBy(from), enteredBy(to)];
+    for (const source of before)
+      for (const target of after) if (!after.has(source) && !before.has(target)) taken.add(`${source}>${target}`);
+  }
+  return taken;
+}
+
+/** The head of an arrow, at the end of its path: a marker would not take the line's colour. */
+function tipOf(path: string): string {
+  const [ex = 0, ey = 0, bx = 0, by = 0] = lastPoints(path);
+  const angle = Math.atan2(ey - by, ex - bx);
+  const at = (turn: number): string => `${ex - 7 * Math.cos(angle + turn)} ${ey - 7 * Math.sin(angle + turn)}`;
+  return `M${ex} ${ey}L${at(0.45)}L${at(-0.45)}Z`;
+}
+
+function lastPoints(path: string): number[] {
+  const numbers = [...path.matchAll(/-?\d+(?:\.\d+)?/g)].map(([digits]) => Number(digits));
+  const [bx = 0, by = 0, ex = 0, ey = 0] = numbers.slice(-4);
+  return [ex, ey, bx, by];
+}

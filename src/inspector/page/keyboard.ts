@@ -1,0 +1,60 @@
+import { shownRows, statesOf, type Model, type Update } from './model.js';
+import { turnTheme } from './theme.js';
+
+const rowHeight = 40;
+
+/** Keys: `/` filters, `j` `k` and arrows walk, Enter opens, left and right step through time, Escape goes back, `t` the theme. */
+export function listenToKeys(read: () => Model, update: Update): void {
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { target, key } = event;
+    const isTyping = target instanceof HTMLInputElement || target instanceof HTMLSelectElement;
+    if (key === 'Escape') leave(read(), update, isTyping ? target : null);
+    else if (isTyping) return;
+    else if (key === '/') focusSearch(event);
+    else if (key === 't') turnTheme();
+    else if (read().route.view === 'sessions') walkRows(event, read(), update);
+    else if (read().route.view === 'session') walkTime(event, read(), update);
+  });
+}
+
+function leave(model: Model, update: Update, field: HTMLElement | null): void {
+  if (field !== null) field.blur();
+  else if (model.step !== null) update({ step: null });
+  else if (model.route.view === 'sessions') update({ text: '', state: '', user: '', selected: null });
+  else location.hash = '#/sessions';
+}
+
+function focusSearch(event: KeyboardEvent): void {
+  event.preventDefault();
+  document.getElementById('search')?.focus();
+}
+
+function walkRows(event: KeyboardEvent, model: Model, update: Update): void {
+  if (event.key === 'Enter' && model.selected !== null && !(event.target instanceof HTMLAnchorElement)) {
+    location.hash = `#/session/${model.selected}`;
+    return;
+  }
+  const change = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
+  const rows = shownRows(model);
+  if (change === undefined || rows.length === 0) return;
+  event.preventDefault();
+  const before = rows.findIndex(({ id }) => id === model.selected);
+  const index = Math.max(0, Math.min(rows.length - 1, before + change));
+  const scroller = document.getElementById('rows');
+  if (scroller !== null) {
+    const top = index * rowHeight;
+    const room = scroller.clientHeight - 2 * rowHeight;
+    scroller.scrollTop = Math.min(top, Math.max(scroller.scrollTop, top - room));
+  }
+  update({ selected: rows[index]?.id ?? null });
+}
+
+function walkTime(event: KeyboardEvent, { session, step }: Model, update: Update): void {
+  const change = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (change === undefined || session === null || session === 'gone') return;
+  event.preventDefault();
+  const last = statesOf(session).length - 1;
+  const index = (step ?? last) + change;
+  update({ step: index >= last ? null : Math.max(0, index) });
+}

@@ -1,0 +1,52 @@
+import { h, render } from 'preact';
+import type { Chart } from '../wire.js';
+import { appView } from './appView.js';
+import { Connection } from './connection.js';
+import { listenToKeys } from './keyboard.js';
+import { initial, take, type Model, type Route, type Update } from './model.js';
+import { applyTheme } from './theme.js';
+
+/** The page's one loop: frames and people change the model, and the model is drawn, at most once for each picture. */
+
+const root = document.getElementById('app') ?? document.body;
+let model: Model = { ...initial, route: readRoute() };
+let drawing = false;
+
+const update: Update = (change) => {
+  model = { ...model, ...change };
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    render(h(appView, { model, update }), root);
+  });
+};
+
+const connection = new Connection({
+  frame: (frame) => update(take(model, frame)),
+  lost: () => update({ link: 'lost' }),
+});
+
+function readRoute(): Route {
+  const [, view, id] = /^#\/(\w+)(?:\/([\w-]+))?$/.exec(location.hash) ?? [];
+  if (view === 'session' && id !== undefined) return { view, id };
+  return { view: view === 'overview' ? 'overview' : 'sessions' };
+}
+
+function follow(): void {
+  const route = readRoute();
+  update({ route, session: null, step: null, restarted: false });
+  connection.watch(route.view === 'session' ? route.id : null);
+  scrollTo(0, 0);
+}
+
+window.addEventListener('hashchange', follow);
+window.addEventListener('resize', () => update({}));
+listenToKeys(() => model, update);
+// Ages grow without the server saying so.
+setInterval(() => update({}), 1_000);
+applyTheme();
+root.replaceChildren();
+follow();
+const response = await fetch('charts.json');
+update({ charts: (await response.json()) as Chart[] });

@@ -1,0 +1,105 @@
+import { h, type ComponentChild } from 'preact';
+import type { Ending, Overview } from '../wire.js';
+import { age, duration, endingInWords, plural, timeOfDay } from './format.js';
+import { now, type Model } from './model.js';
+import { quantile, statesOverTime, timeToAnnounce } from './plots.js';
+import { otherCharts } from './sessionView.js';
+
+/** The server as a whole. */
+export function overviewView(model: Model): ComponentChild {
+  const { overview } = model;
+  if (overview === null) return h('p', { class: 'blank' }, 'Connecting to the server.');
+  const { samples, announceMs, endings, failures } = overview;
+  return h(
+    'article',
+    { class: 'overview', 'aria-label': 'Overview' },
+    h('h2', { class: 'unseen' }, 'Overview'),
+    tiles(model, overview),
+    h('div', { class: 'plots' }, statesOverTime(samples, now(model)), timeToAnnounce(announceMs)),
+    h('div', { class: 'plots' }, endingsView(endings), failuresView(failures)),
+    otherCharts(model),
+  );
+}
+
+function tiles(model: Model, { samples, announceMs, failures, health }: Overview): ComponentChild {
+  const states = samples.at(-1)?.states ?? {};
+  const open = Object.values(states).reduce((sum, count) => sum + count, 0);
+  const figures: (readonly [string, string])[] = [
+    ['open sessions', open.toLocaleString('en')],
+    ['active', (states['active'] ?? 0).toLocaleString('en')],
+    ['announced in, median', announceMs.length === 0 ? '–' : duration(quantile(announceMs, 0.5))],
+    ['announced in, p95', announceMs.length === 0 ? '–' : duration(quantile(announceMs, 0.95))],
+    ['last failures', String(failures.length)],
+    ['browsers ready', textAt(health, 'browsers', 'ready')],
+    ['warm sessions', textAt(health, 'sessions', 'warm')],
+    ['failure alarm', textAt(health, 'alerts', 'creationFailureRate')],
+    ['up for', model.startedAt === null ? '–' : age(now(model) - model.startedAt)],
+  ];
+  const shown = figures.filter(([, value]) => value !== '');
+  return h(
+    'dl',
+    { class: 'tiles' },
+    shown.map(([name, value]) => h('div', { key: name }, h('dt', null, name), h('dd', null, value))),
+  );
+}
+
+/** A value of the health document; empty if this server has none of it. */
+function textAt(health: unknown, ...path: readonly string[]): string {
+  let value = health;
+  for (const key of path) value = typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}
+
+function endingsView(endings: Overview['endings']): ComponentChild {
+  const sorted = Object.entries(endings).toSorted(([, one], [, other]) => other - one);
+  const most = Math.max(1, ...sorted.map(([, count]) => count));
+  return h(
+    'figure',
+    { class: 'plot' },
+    h('figcaption', null, h('h3', null, 'Why sessions ended')),
+    sorted.length === 0
+      ? h('p', { class: 'quiet' }, 'None has ended yet.')
+      : h(
+          'ul',
+          { class: 'bars' },
+          sorted.map(([because, count]) =>
+            h(
+              'li',
+              { key: because },
+              h('span', null, endingInWords(because)),
+              h('meter', { value: count, max: most, 'aria-label': endingInWords(because) }),
+              h('b', null, count.toLocaleString('en')),
+            ),
+          ),
+        ),
+  );
+}
+
+function failuresView(failures: readonly Ending[]): ComponentChild {
+  return h(
+    'figure',
+    { class: 'plot' },
+    h(
+      'figcaption',
+      null,
+      h('h3', null, 'Last failures'),
+      failures.length > 0 && h('span', { class: 'legend' }, plural(failures.length, 'session')),
+    ),
+    failures.length === 0
+      ? h('p', { class: 'quiet' }, 'No session has failed.')
+      : h(
+          'ol',
+          { class: 'failures', tabIndex: 0, 'aria-label': 'Last failures' },
+          failures.map(({ id, user, at, because, failure }) =>
+            h(
+              'li',
+              { key: id },
+              h('time', { dateTime: new Date(at).toISOString() }, timeOfDay(at)),
+              h('a', { href: `#/session/${id}` }, id),
+              h('span', null, user),
+              h('p', null, failure ?? endingInWords(because)),
+            ),
+          ),
+        ),
+  );
+}

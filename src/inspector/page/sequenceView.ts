@@ -1,0 +1,87 @@
+import { h, type ComponentChild } from 'preact';
+import type { Entry } from '../wire.js';
+import { duration, timeOfDay } from './format.js';
+import type { OpenSession } from './model.js';
+
+type Party = 'client' | 'session' | 'browser';
+
+interface Message {
+  readonly from: Party;
+  readonly to: Party;
+  readonly text: string;
+  readonly tone: string;
+}
+
+/** Who said what to whom, oldest first: a lane for the client, the session and its browser. */
+export function sequenceView({ entries }: OpenSession): ComponentChild {
+  return h(
+    'div',
+    { class: 'sequence', tabIndex: 0, role: 'region', 'aria-label': 'Sequence' },
+    h(
+      'div',
+      { class: 'lanes', 'aria-hidden': 'true' },
+      h('span', null, 'client'),
+      h('span', null, 'session'),
+      h('span', null, 'browser'),
+    ),
+    h('ol', null, entries.flatMap(rowOf)),
+  );
+}
+
+function rowOf(entry: Entry): ComponentChild[] {
+  const message = messageOf(entry);
+  if (message === null) return [];
+  const { from, to, text, tone } = message;
+  const label = from === to ? text : `${from} to ${to}: ${text}`;
+  return [
+    h(
+      'li',
+      { key: entry.seq, class: `${from}-${to} ${tone}` },
+      h('time', { dateTime: new Date(entry.at).toISOString() }, timeOfDay(entry.at)),
+      h(
+        'span',
+        { class: 'arrow', title: label },
+        h('span', { class: 'seen', 'aria-hidden': 'true' }, text),
+        h('span', { class: 'unseen' }, label),
+      ),
+    ),
+  ];
+}
+
+/** Null for what nobody said to anybody. */
+function messageOf(entry: Entry): Message | null {
+  switch (entry.kind) {
+    case 'state':
+      return stateMessage(entry);
+    case 'message':
+      return { from: 'client', to: 'session', text: entry.what, tone: '' };
+    case 'call': {
+      const text = `${entry.tool ?? entry.method}: ${entry.outcome}, ${duration(entry.durationMs)}`;
+      return { from: 'session', to: 'client', text, tone: entry.outcome };
+    }
+    case 'event':
+      return eventMessage(entry.type);
+    case 'unexpected':
+      return { from: 'session', to: 'session', text: `unexpected ${entry.type}`, tone: 'failed' };
+  }
+}
+
+/** Only what is true at the top level; the ups and downs below would drown what is said. */
+function stateMessage({ from, to }: Entry & { kind: 'state' }): Message | null {
+  const [before, after] = [topOf(from), topOf(to)];
+  if (before === after) return null;
+  if (after === 'connected') return { from: 'session', to: 'client', text: 'announced', tone: 'state' };
+  return { from: 'session', to: 'session', text: after, tone: 'state' };
+}
+
+function topOf([leaf = '']: readonly string[]): string {
+  return leaf.split('.')[0] ?? '';
+}
+
+function eventMessage(type: string): Message | null {
+  if (type === 'message.received') return null;
+  if (type.startsWith('transport.')) return { from: 'client', to: 'session', text: type, tone: '' };
+  if (type.startsWith('browser.'))
+    return { from: 'browser', to: 'session', text: type, tone: type === 'browser.leased' ? '' : 'failed' };
+  return null;
+}

@@ -1,0 +1,196 @@
+import { h, type ComponentChild } from 'preact';
+import type { Chart, Row } from '../wire.js';
+import { chartView, enteredBy, type Lighting } from './chartView.js';
+import { age, causeInWords, duration, endingInWords, plural, timeOfDay } from './format.js';
+import { now, statesOf, type Model, type OpenSession, type Update } from './model.js';
+import { sequenceView } from './sequenceView.js';
+import { stateChip } from './sessionsView.js';
+import { timelineView } from './timelineView.js';
+
+/** One session: where it is, how it got there, and what was said. */
+export function sessionView(model: Model, update: Update): ComponentChild {
+  const { session, route } = model;
+  const id = route.view === 'session' ? route.id : '';
+  if (session === 'gone') return goneView(id);
+  const row = model.rows.get(id);
+  if (session === null) return h('p', { class: 'blank' }, `Asking for session ${id}.`);
+  return h(
+    'article',
+    { class: 'session', 'aria-label': `Session ${id}` },
+    heading(model, session, row, id),
+    h('div', { class: 'charts' }, sessionChart(model, session, update), otherCharts(model)),
+    h(
+      'section',
+      { class: 'story', 'aria-label': 'What happened' },
+      tabs(model, session, update),
+      story(model, session, update),
+    ),
+  );
+}
+
+function goneView(id: string): ComponentChild {
+  return h(
+    'div',
+    { class: 'blank' },
+    h('h2', null, `Session ${id} is not known here`),
+    h(
+      'p',
+      null,
+      'It ended a while ago, or belonged to a server that was restarted. The last 200 closed sessions are kept.',
+    ),
+    h('a', { href: '#/sessions' }, 'All sessions'),
+  );
+}
+
+function heading(model: Model, session: OpenSession, row: Row | undefined, id: string): ComponentChild {
+  const facts: readonly (readonly [string, string])[] =
+    row === undefined
+      ? []
+      : [
+          ['user', row.user],
+          ['client', row.client === null ? 'not introduced' : `${row.client.name} ${row.client.version}`],
+          ['transport', row.transport],
+          ['browser', row.browser],
+          ['calls', row.calls.toLocaleString('en')],
+          ['errors', row.errors.toLocaleString('en')],
+          row.state === 'closed'
+            ? ['lasted', duration(row.since - row.createdAt)]
+            : ['age', age(now(model) - row.createdAt)],
+        ];
+  const because = row?.closedBecause ?? null;
+  return h(
+    'div',
+    { class: 'heading' },
+    h('h2', null, h('code', null, id), row && stateChip(row.state, because)),
+    h(
+      'dl',
+      null,
+      facts.map(([name, value]) => h('div', { key: name }, h('dt', null, name), h('dd', null, value))),
+    ),
+    h(
+      'p',
+      { class: 'ending' },
+      because === null ? aboutState(model, session) : endingInWords(because),
+      session.failure !== null && h('q', null, session.failure),
+    ),
+  );
+}
+
+/** What is true in the state that the session is in, in the chart's words. */
+function aboutState({ charts }: Model, { leaves }: OpenSession): string {
+  const boxes = charts.find(({ name }) => name === 'session')?.boxes ?? [];
+  const entered = boxes.filter(({ id }) => leaves.includes(id));
+  return entered.map(({ about }) => about).join(' ');
+}
+
+function sessionChart(model: Model, session: OpenSession, update: Update): ComponentChild {
+  const chart = model.charts.find(({ name }) => name === 'session');
+  return h(
+    'figure',
+    { class: 'main' },
+    h('figcaption', null, h('h3', null, 'Session'), legend()),
+    chart && chartView(chart, model.step === null ? lightNow(model, session) : lightThen(session, model.step)),
+    timeTravel(model, session, update),
+  );
+}
+
+function legend(): ComponentChild {
+  return h(
+    'span',
+    { class: 'legend', 'aria-hidden': 'true' },
+    h('i', { class: 'now' }),
+    'now',
+    h('i', { class: 'was' }),
+    'was there',
+  );
+}
+
+/** As it is: dwell times grow while one looks. */
+function lightNow(model: Model, session: OpenSession): Lighting {
+  const isOver = session.leaves.includes('closed');
+  const more = isOver ? 0 : Math.max(0, now(model) - session.asOf);
+  const dwell: Record<string, number> = { ...session.dwell };
+  for (const state of enteredBy(session.leaves)) dwell[state] = (dwell[state] ?? 0) + more;
+  return { leaves: session.leaves, dwell, moves: statesOf(session), notes: isOver ? { closed: 'the end' } : {} };
+}
+
+/** As it was right after a recorded transition. */
+function lightThen(session: OpenSession, step: number): Lighting {
+  const states = statesOf(session).slice(0, step + 1);
+  const dwell: Record<string, number> = {};
+  states.forEach(({ to, at }, index) => {
+    const until = states[index + 1]?.at ?? at;
+    for (const state of enteredBy(to)) dwell[state] = (dwell[state] ?? 0) + until - at;
+  });
+  return { leaves: states.at(-1)?.to ?? [], dwell, moves: states };
+}
+
+function timeTravel({ step }: Model, session: OpenSession, update: Update): ComponentChild {
+  const states = statesOf(session);
+  const last = Math.max(0, states.length - 1);
+  const at = step ?? last;
+  const entry = states[at];
+  const said = entry === undefined ? '' : `${timeOfDay(entry.at)}  ${causeInWords(entry.cause)}`;
+  const go = (index: number): void => update({ step: index >= last ? null : Math.max(0, index) });
+  return h(
+    'div',
+    { class: 'travel' },
+    h('button', { onClick: () => go(at - 1), disabled: at <= 0, 'aria-label': 'One transition back' }, '←'),
+    h('input', {
+      type: 'range',
+      min: 0,
+      max: last,
+      value: at,
+      'aria-label': 'Transition',
+      'aria-valuetext': said,
+      onInput: ({ currentTarget }: Event) =>
+        currentTarget instanceof HTMLInputElement && go(Number(currentTarget.value)),
+    }),
+    h('button', { onClick: () => go(at + 1), disabled: step === null, 'aria-label': 'One transition on' }, '→'),
+    h('button', { class: 'now', onClick: () => update({ step: null }), disabled: step === null }, 'Now'),
+    h('output', null, `${at + 1} of ${plural(states.length, 'transition')}`, h('small', null, said)),
+  );
+}
+
+/** The charts of what the session leans on: every browser of this server, its alarms, the server itself. */
+export function otherCharts({ charts, actors }: Model): ComponentChild {
+  const others = charts.filter(({ name }) => name !== 'session');
+  return h(
+    'div',
+    { class: 'others' },
+    others.map((chart) => actorChart(chart, actors)),
+  );
+}
+
+function actorChart(chart: Chart, actors: Model['actors']): ComponentChild {
+  const own = actors.filter(({ machine }) => machine === chart.name);
+  const counts = new Map<string, number>();
+  for (const leaf of own.flatMap(({ leaves }) => leaves)) counts.set(leaf, (counts.get(leaf) ?? 0) + 1);
+  const notes = own.length > 1 ? Object.fromEntries([...counts].map(([leaf, count]) => [leaf, `${count}`])) : {};
+  const title = chart.name.charAt(0).toUpperCase() + chart.name.slice(1);
+  const said = own.length === 0 ? 'none' : own.length === 1 ? (own[0]?.leaves.join(', ') ?? '') : String(own.length);
+  return h(
+    'figure',
+    { key: chart.name },
+    h('figcaption', null, h('h3', null, title), h('span', { class: 'legend' }, said)),
+    chartView(chart, { leaves: [...counts.keys()], dwell: {}, moves: [], notes }),
+  );
+}
+
+function tabs(model: Model, session: OpenSession, update: Update): ComponentChild {
+  const tab = (name: Model['tab'], title: string) =>
+    h('button', { 'aria-pressed': model.tab === name, onClick: () => update({ tab: name }) }, title);
+  const { dropped } = session;
+  return h(
+    'div',
+    { class: 'tabs' },
+    h('h3', null, 'What happened'),
+    h('span', { role: 'group', 'aria-label': 'View' }, tab('timeline', 'Timeline'), tab('sequence', 'Sequence')),
+    dropped > 0 && h('small', null, `${plural(dropped, 'earlier entry').replace('entrys', 'entries')} not kept`),
+  );
+}
+
+function story(model: Model, session: OpenSession, update: Update): ComponentChild {
+  if (session.entries.length === 0) return h('p', { class: 'blank' }, 'Nothing yet.');
+  return model.tab === 'timeline' ? timelineView(model, session, update) : sequenceView(session);
+}

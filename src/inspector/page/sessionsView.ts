@@ -1,0 +1,179 @@
+import { h, type ComponentChild } from 'preact';
+import type { Row } from '../wire.js';
+import { age, plural } from './format.js';
+import { now, shownRows, type Model, type Update } from './model.js';
+
+/** Pixels; the style sheet holds rows to it. */
+const rowHeight = 40;
+/** Rows drawn beyond what is seen, so that scrolling shows no gaps. */
+const margin = 8;
+
+export const stateNames = ['created', 'tools-registered', 'connected', 'active', 'closed'] as const;
+
+/** The table of all sessions: only the rows in sight are in the document, however many there are. */
+export function sessionsView(model: Model, update: Update): ComponentChild {
+  const rows = shownRows(model);
+  return h(
+    'section',
+    { class: 'sessions', 'aria-label': 'Sessions' },
+    filters(model, update, rows.length),
+    table(model, rows, update),
+  );
+}
+
+function filters(model: Model, update: Update, shown: number): ComponentChild {
+  const users = [...new Set([...model.rows.values()].map(({ user }) => user))].toSorted();
+  return h(
+    'form',
+    { class: 'filters', role: 'search', onSubmit: (event: Event) => event.preventDefault() },
+    h('input', {
+      id: 'search',
+      type: 'search',
+      placeholder: 'Filter by id, user, client, state',
+      'aria-label': 'Filter sessions by text',
+      'aria-keyshortcuts': '/',
+      value: model.text,
+      onInput: ({ currentTarget }: InputEvent) => update({ text: valueOf(currentTarget), scrollTop: 0 }),
+    }),
+    select('State', model.state, ['', 'open', ...stateNames], (state) => update({ state, scrollTop: 0 })),
+    select('User', model.user, ['', ...users], (user) => update({ user, scrollTop: 0 })),
+    h('output', { class: 'count' }, countOf(shown, model.rows.size)),
+  );
+}
+
+function countOf(shown: number, total: number): string {
+  return shown === total ? plural(total, 'session') : `${shown.toLocaleString('en')} of ${plural(total, 'session')}`;
+}
+
+function select(
+  label: string,
+  value: string,
+  options: readonly string[],
+  choose: (value: string) => void,
+): ComponentChild {
+  return h(
+    'select',
+    { 'aria-label': label, value, onChange: ({ currentTarget }: Event) => choose(valueOf(currentTarget)) },
+    options.map((option) =>
+      h('option', { value: option, selected: option === value }, option === '' ? `${label}: all` : option),
+    ),
+  );
+}
+
+function valueOf(target: EventTarget | null): string {
+  return target instanceof HTMLInputElement || target instanceof HTMLSelectElement ? target.value : '';
+}
+
+const columns = [
+  ['session', 'id'],
+  ['user', 'user'],
+  ['state', 'state'],
+  ['in state', 'for num'],
+  ['client', 'client'],
+  ['transport', 'transport'],
+  ['browser', 'browser'],
+  ['calls', 'calls num'],
+  ['errors', 'errors num'],
+] as const;
+
+function table(model: Model, rows: readonly Row[], update: Update): ComponentChild {
+  const seen = Math.ceil(window.innerHeight / rowHeight);
+  const first = Math.max(0, Math.min(rows.length - seen, Math.floor(model.scrollTop / rowHeight)) - margin);
+  const last = Math.min(rows.length, first + seen + 2 * margin);
+  return h(
+    'div',
+    {
+      class: 'scroller',
+      id: 'rows',
+      tabIndex: 0,
+      role: 'region',
+      'aria-label': 'Table of sessions',
+      onScroll: ({ currentTarget }: Event) =>
+        currentTarget instanceof HTMLElement && update({ scrollTop: currentTarget.scrollTop }),
+    },
+    h(
+      'table',
+      { 'aria-rowcount': rows.length + 1 },
+      h(
+        'thead',
+        null,
+        h(
+          'tr',
+          null,
+          columns.map(([title, kind]) => h('th', { scope: 'col', class: kind }, title)),
+        ),
+      ),
+      h(
+        'tbody',
+        null,
+        spacer('above', first * rowHeight),
+        rows.slice(first, last).map((row, index) => rowView(model, row, first + index)),
+        spacer('below', (rows.length - last) * rowHeight),
+      ),
+    ),
+    rows.length === 0 && emptyView(model, update),
+  );
+}
+
+function spacer(key: string, height: number): ComponentChild | null {
+  return height === 0
+    ? null
+    : h(
+        'tr',
+        { key, class: 'spacer', 'aria-hidden': 'true' },
+        h('td', { colSpan: 9, style: { height: `${height}px` } }),
+      );
+}
+
+function rowView(model: Model, row: Row, index: number): ComponentChild {
+  const { id, user, state, since, client, transport, browser, calls, errors, closedBecause } = row;
+  const cells = [
+    h('a', { href: `#/session/${id}` }, id),
+    user,
+    stateChip(state, closedBecause),
+    age(now(model) - since),
+    client === null ? '–' : [client.name, ' ', h('small', null, client.version)],
+    transport,
+    browser,
+    calls,
+    errors,
+  ];
+  return h(
+    'tr',
+    {
+      key: id,
+      'data-id': id,
+      'aria-rowindex': index + 2,
+      class: `${state === 'closed' ? 'over' : ''}${id === model.selected ? ' selected' : ''}`,
+      onClick: () => void (location.hash = `#/session/${id}`),
+    },
+    columns.map(([, kind], column) =>
+      h('td', { class: `${kind}${kind.startsWith('errors') && errors > 0 ? ' bad' : ''}` }, cells[column]),
+    ),
+  );
+}
+
+/** A state in its colour; the colour never says it alone. */
+export function stateChip(state: string, closedBecause: string | null = null): ComponentChild {
+  return h('span', { class: `chip ${state}` }, state, closedBecause !== null && h('small', null, closedBecause));
+}
+
+function emptyView(model: Model, update: Update): ComponentChild {
+  if (model.link === 'connecting') return h('p', { class: 'blank' }, 'Connecting to the server.');
+  if (model.rows.size > 0) {
+    const clear = (): void => update({ text: '', state: '', user: '' });
+    return h(
+      'div',
+      { class: 'blank' },
+      h('p', null, 'No session fits the filter.'),
+      h('button', { onClick: clear }, 'Show all'),
+    );
+  }
+  return h(
+    'div',
+    { class: 'blank' },
+    h('h2', null, 'Nobody is here yet'),
+    h('p', null, 'A session appears as soon as a client connects. For example:'),
+    h('pre', null, `claude mcp add --transport sse greenroom ${location.origin}/sse`),
+  );
+}

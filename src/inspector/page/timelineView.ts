@@ -1,0 +1,63 @@
+import { h, type ComponentChild, type ComponentChildren } from 'preact';
+import type { Entry } from '../wire.js';
+import { causeInWords, duration, timeOfDay } from './format.js';
+import { statesOf, type Model, type OpenSession, type Update } from './model.js';
+
+/** What happened to a session, newest first. A transition can be chosen: the chart then shows that moment. */
+export function timelineView(model: Model, session: OpenSession, update: Update): ComponentChild {
+  const states = statesOf(session);
+  const shown = model.step === null ? null : states[model.step]?.seq;
+  const choose = (seq: number): void => {
+    const index = states.findIndex((state) => state.seq === seq);
+    update({ step: index === states.length - 1 ? null : index });
+  };
+  return h(
+    'ol',
+    { class: 'timeline', reversed: true, tabIndex: 0, 'aria-label': 'Timeline, newest first' },
+    session.entries
+      .toReversed()
+      .map((entry) =>
+        h(
+          'li',
+          { key: entry.seq, class: `${toneOf(entry)}${entry.seq === shown ? ' shown' : ''}` },
+          h('time', { dateTime: new Date(entry.at).toISOString() }, timeOfDay(entry.at)),
+          h('span', { class: 'kind' }, kindOf(entry)),
+          entry.kind === 'state'
+            ? h(
+                'button',
+                { class: 'plain', onClick: () => choose(entry.seq), title: 'Show this moment in the chart' },
+                textOf(entry),
+              )
+            : h('span', null, textOf(entry)),
+        ),
+      ),
+  );
+}
+
+function kindOf(entry: Entry): string {
+  if (entry.kind === 'call') return entry.tool === null ? 'request' : 'tool';
+  return entry.kind;
+}
+
+function toneOf(entry: Entry): string {
+  if (entry.kind === 'call') return `call ${entry.outcome}`;
+  return entry.kind;
+}
+
+function textOf(entry: Entry): ComponentChildren {
+  switch (entry.kind) {
+    case 'state':
+      return [h('b', null, entry.to.join(' + ')), h('small', null, causeInWords(entry.cause))];
+    case 'message':
+      return `${entry.what} from the client`;
+    case 'call':
+      return [
+        h('b', null, entry.tool ?? entry.method),
+        h('small', null, `${entry.outcome}, ${duration(entry.durationMs)}`),
+      ];
+    case 'event':
+      return [entry.type, h('small', null, `in ${entry.state}`)];
+    case 'unexpected':
+      return [h('b', null, entry.type), h('small', null, `nobody expects it in ${entry.state}`)];
+  }
+}

@@ -1,0 +1,163 @@
+import { createServer, type IncomingMessage } from 'node:http';
+import { once } from 'node:events';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { messageOf } from '../errors.js';
+import { shortId } from '../log.js';
+import type { Fold } from '../session/observer.js';
+import { concernsActor, type ActorObservation } from './actorObservation.js';
+import { statelyPage } from './statelyPage.js';
+
+/** The version of `@statelyai/inspect` whose messages these are: its page takes no others. */
+const protocolVersion = '0.7.2';
+/** Bytes that may wait for a receiver; past it the receiver is let go, and may come back (S10). */
+const maxPendingBytes = 4 * 1024 ** 2;
+const maxReceivers = 8;
+const loopback = '127.0.0.1';
+const loopbackNames: ReadonlySet<string> = new Set(['localhost', loopback, '[::1]']);
+
+export interface StatelyDeps {
+  /** 0 picks a free port. */
+  readonly port: number;
+  /** Each chart as JSON, by its name. */
+  readonly definitions: ReadonlyMap<string, string>;
+}
+
+/** Owned by the orchestrator, which opens it with the server and closes it last. */
+export interface Stately {
+  readonly fold: Fold;
+  /** Opens the port and resolves with it. Rejects if it cannot be had. */
+  listen(): Promise<number>;
+  close(): Promise<void>;
+}
+
+interface Known {
+  readonly actor: object;
+  snapshot: object;
+}
+
+/**
+ * The observations in the protocol of Stately's inspector, on a loopback port of their own: what the receiver of
+ * `@statelyai/inspect` reads. Off unless it is asked for. A receiver that comes later is told of every live actor first.
+ *
+ * Contexts and events are reduced to numbers, switches and the words of the charts: the page that shows them is not ours.
+ */
+export function createStately({ port, definitions }: StatelyDeps): Stately {
+  const known = new Map<string, Known>();
+  const http = createServer((request, response) => {
+    if (!isFromHere(request)) {
+      response.writeHead(403).end();
+      return;
+    }
+    response
+      .writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' })
+      .end(statelyPage);
+  });
+  const verifyClient = ({ req }: { req: IncomingMessage }): boolean =>
+    isFromHere(req) && sockets.clients.size < maxReceivers;
+  const sockets = new WebSocketServer({ server: http, verifyClient, maxPayload: 1024 });
+  sockets.on('connection', (socket) => {
+    // A receiver has nothing to say; what it sends is dropped, and what breaks it ends it.
+    socket.on('error', () => socket.terminate());
+    for (const { actor, snapshot } of known.values()) send(socket, [actor, snapshot]);
+  });
+  // The listening server tells of it too, and that is what `listen` waits for.
+  sockets.on('error', () => undefined);
+
+  const tell = (messages: readonly object[]): void => {
+    for (const socket of sockets.clients) send(socket, messages);
+  };
+  return {
+    fold: (observation) => {
+      if (!concernsActor(observation)) return;
+      const messages = messagesOf(observation, known, definitions);
+      if (sockets.clients.size > 0) tell(messages);
+    },
+    listen: async () => {
+      http.listen(port, loopback);
+      await once(http, 'listening').catch((error: unknown) => {
+        throw new Error(`--inspect-stately: cannot listen on ${loopback}:${port}: ${messageOf(error)}`, {
+          cause: error,
+        });
+      });
+      const address = http.address();
+      return typeof address === 'object' && address !== null ? address.port : port;
+    },
+    close: async () => {
+      for (const socket of sockets.clients) socket.terminate();
+      sockets.close();
+      if (!http.listening) return;
+      http.close();
+      http.closeAllConnections();
+      await once(http, 'close');
+    },
+  };
+}
+
+function send(socket: WebSocket, messages: readonly object[]): void {
+  if (socket.bufferedAmount > maxPendingBytes) {
+    socket.terminate();
+    return;
+  }
+  for (const message of messages) socket.send(JSON.stringify(message));
+}
+
+/** What the protocol has for an observation; also keeps what a later receiver will need. */
+function messagesOf(
+  observation: ActorObservation,
+  known: Map<string, Known>,
+  definitions: ReadonlyMap<string, string>,
+): object[] {
+  const { kind, machine, actor } = observation;
+  const sessionId = machine === 'session' ? shortId(actor) : actor;
+  const about = { sessionId, rootId: sessionId, id: null, createdAt: String(Date.now()), _version: protocolVersion };
+  if (kind === 'unexpected') return [];
+  if (kind === 'event') return [{ type: '@xstate.event', ...about, event: plain(observation.event) }];
+  const { value, context } = observation;
+  const isDone = value === 'closed' || value === 'stopped';
+  const state = { status: isDone ? 'done' : 'active', value, context: plain(context) };
+  const snapshot = { type: '@xstate.snapshot', ...about, event: { type: observation.cause }, snapshot: state };
+  const before = known.get(sessionId);
+  const created = {
+    type: '@xstate.actor',
+    ...about,
+    name: machine === 'session' ? `session ${sessionId}` : sessionId,
+    definition: definitions.get(machine),
+    snapshot: state,
+  };
+  if (isDone) known.delete(sessionId);
+  else if (before === undefined) known.set(sessionId, { actor: created, snapshot });
+  else before.snapshot = snapshot;
+  return before === undefined ? [created, snapshot] : [snapshot];
+}
+
+/** Words that the charts themselves put into a context or an event; every other text may be a secret or a name. */
+const chartWords: ReadonlySet<string> = new Set([
+  'type',
+  'kind',
+  'because',
+  'lease',
+  'browser',
+  'mode',
+  'closedBecause',
+  'reason',
+  'method',
+  'tool',
+  'outcome',
+]);
+
+function plain(value: unknown, key = ''): unknown {
+  if (typeof value === 'string') return chartWords.has(key) ? value : '…';
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return value;
+  if (typeof value !== 'object') return undefined;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(inner, name)]));
+}
+
+/** A page of another site can neither name us (DNS rebinding) nor speak from its own origin. */
+function isFromHere({ headers }: IncomingMessage): boolean {
+  const { host, origin } = headers;
+  return isLoopback(`http://${host ?? ''}`) && (origin === undefined || isLoopback(origin));
+}
+
+function isLoopback(url: string): boolean {
+  return URL.canParse(url) && loopbackNames.has(new URL(url).hostname);
+}

@@ -1,0 +1,71 @@
+import type { Clock } from '../clock.js';
+import type { ActorObservation } from './actorObservation.js';
+import type { SessionTrack } from './sessionTrack.js';
+import type { Ending, Overview, Sample } from './wire.js';
+
+/** One sample for each stretch in which something changed, for the last half hour of changes. */
+const sampleMs = 5_000;
+const samplesKept = 360;
+const announcementsKept = 200;
+const failuresKept = 20;
+
+/** Ways in which a session ends that nobody has to look into. */
+const ordinary: ReadonlySet<string> = new Set(['client-closed', 'idle-timeout', 'operator-closed', 'server-draining']);
+
+/** The server as a whole, in bounded memory: a fold over the transitions of sessions. */
+export class Statistics {
+  readonly #clock: Clock;
+  readonly #counts = new Map<string, number>();
+  readonly #samples: Sample[] = [];
+  readonly #createdAt = new Map<string, number>();
+  readonly #announceMs: number[] = [];
+  readonly #endings = new Map<string, number>();
+  readonly #failures: Ending[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Called for sessions, after the journal has folded the observation into `track`. */
+  fold(observation: ActorObservation, track: SessionTrack | undefined): void {
+    if (observation.kind !== 'transition') return;
+    const { actor, from, to, at } = observation;
+    this.#count(from, -1);
+    if (to !== 'closed') this.#count(to, 1);
+    this.#sample(at);
+    if (to === 'created') this.#createdAt.set(actor, at);
+    if (to === 'connected') push(this.#announceMs, at - (this.#createdAt.get(actor) ?? at), announcementsKept);
+    if (to === 'connected' || to === 'closed') this.#createdAt.delete(actor);
+    const ending = track?.ending();
+    if (to !== 'closed' || ending === undefined) return;
+    this.#endings.set(ending.because, (this.#endings.get(ending.because) ?? 0) + 1);
+    if (!ordinary.has(ending.because)) push(this.#failures, ending, failuresKept);
+  }
+
+  read(health: unknown): Overview {
+    return {
+      samples: [...this.#samples, { at: this.#clock.now(), states: Object.fromEntries(this.#counts) }],
+      announceMs: this.#announceMs,
+      endings: Object.fromEntries(this.#endings),
+      failures: this.#failures.toReversed(),
+      health,
+    };
+  }
+
+  #count(state: string, change: 1 | -1): void {
+    if (state !== '') this.#counts.set(state, (this.#counts.get(state) ?? 0) + change);
+  }
+
+  /** The last one of a stretch counts: it is what held until the next change. */
+  #sample(at: number): void {
+    const sample = { at, states: Object.fromEntries(this.#counts) };
+    const before = this.#samples.at(-2);
+    if (before !== undefined && at - before.at < sampleMs) this.#samples[this.#samples.length - 1] = sample;
+    else push(this.#samples, sample, samplesKept);
+  }
+}
+
+function push<Item>(items: Item[], item: Item, limit: number): void {
+  items.push(item);
+  if (items.length > limit) items.shift();
+}

@@ -1,0 +1,118 @@
+import { Journal } from '../../src/inspector/journal.js';
+import type { ActorObservation } from '../../src/inspector/actorObservation.js';
+import { ManualClock } from '../support/manualClock.js';
+
+const clock = new ManualClock();
+const facts = {
+  user: 'anna',
+  transport: 'sse',
+  client: null,
+  createdAt: new Date(0),
+  toolCalls: 0,
+  browserState: 'ready',
+};
+
+function transition(
+  actor: string,
+  from: string,
+  to: string,
+  more: { value?: unknown; context?: object } = {},
+): ActorObservation {
+  const { value = to, context = {} } = more;
+  const at = clock.now();
+  const event = { type: 'some.cause' };
+  return {
+    kind: 'transition',
+    machine: 'session',
+    actor,
+    from,
+    to,
+    cause: event.type,
+    at,
+    durationMs: 0,
+    event,
+    value,
+    context,
+  };
+}
+
+const message = (actor: string): ActorObservation => ({
+  at: clock.now(),
+  kind: 'event',
+  machine: 'session',
+  actor,
+  state: 'active',
+  event: { type: 'message.received' },
+});
+
+test('[C-INSPECTOR] a whole session id, which would let anyone in, never leaves the journal', () => {
+  const id = 'abcdefgh-the-rest-is-secret';
+  const journal = new Journal(clock, () => facts);
+  journal.fold(transition(id, '', 'created'));
+  expect(JSON.stringify([journal.rowsSince(0), journal.detail('abcdefgh', 0)])).not.toContain('secret');
+  expect(journal.rowsSince(0)).toMatchObject([{ id: 'abcdefgh', user: 'anna', state: 'created', closedBecause: null }]);
+});
+
+test('[C-INSPECTOR] a reader gets what is newer than what it has, and nothing else', () => {
+  const journal = new Journal(clock, () => facts);
+  journal.fold(transition('session-a', '', 'created'));
+  const { version } = journal;
+  journal.fold(transition('sessionB', '', 'created'));
+  expect(journal.rowsSince(version).map(({ id }) => id)).toEqual(['sessionB']);
+  expect(journal.rowsSince(journal.version)).toEqual([]);
+  expect(journal.detail('session-', 1)?.entries).toEqual([]);
+});
+
+test('[S10] of one session the newest entries are kept, and a gap in their numbers shows what went', () => {
+  const journal = new Journal(clock, () => facts, { entriesOfOne: 20 });
+  journal.fold(transition('session-a', '', 'created'));
+  for (let count = 0; count < 50; count += 1) journal.fold(message('session-a'));
+  expect(journal.detail('session-', 0)?.entries.map(({ seq }) => seq)).toEqual(
+    Array.from({ length: 20 }, (_, i) => i + 32),
+  );
+});
+
+test('[S10] the more sessions there are, the less is kept of each', () => {
+  const journal = new Journal(clock, () => facts, { entriesOfAll: 400 });
+  for (let index = 0; index < 20; index += 1) journal.fold(transition(`number${index + 10}`, '', 'created'));
+  for (let count = 0; count < 50; count += 1) journal.fold(message('number15'));
+  expect(journal.detail('number15', 0)?.entries).toHaveLength(20);
+});
+
+test('[S10] closed sessions can be looked at until newer ones need their place', () => {
+  let known: typeof facts | undefined = facts;
+  const journal = new Journal(clock, () => known, { closed: 2 });
+  for (const actor of ['session1', 'session2', 'session3']) {
+    journal.fold(transition(actor, '', 'created'));
+    journal.fold(
+      transition(actor, 'created', 'closed', { context: { closedBecause: 'setup-timeout', failure: null } }),
+    );
+  }
+  known = undefined;
+  expect(journal.rowsSince(0)).toMatchObject([
+    { id: 'session2', user: 'anna', state: 'closed', closedBecause: 'setup-timeout' },
+    { id: 'session3' },
+  ]);
+  expect(journal.detail('session1', 0)).toBeNull();
+});
+
+test('[C-INSPECTOR] each state is given the time that was spent in it and in what is inside it', () => {
+  const journal = new Journal(clock, () => facts);
+  journal.fold(transition('session-a', '', 'active', { value: { active: { serving: 'idle' } } }));
+  clock.advance(300);
+  const step = {
+    kind: 'step',
+    machine: 'session',
+    actor: 'session-a',
+    cause: 'message.received',
+    context: {},
+  } as const;
+  journal.fold({ ...step, at: clock.now(), value: { active: { serving: 'busy' } } });
+  clock.advance(50);
+  journal.fold({ ...step, at: clock.now(), value: { active: { serving: 'busy' } } });
+  expect(journal.detail('session-', 0)).toMatchObject({
+    leaves: ['active.serving.busy'],
+    dwell: { active: 350, 'active.serving': 350, 'active.serving.idle': 300, 'active.serving.busy': 50 },
+    entries: [{ kind: 'state' }, { kind: 'state', from: ['active.serving.idle'], to: ['active.serving.busy'] }],
+  });
+});

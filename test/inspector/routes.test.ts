@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { send } from '../support/http.js';
+import { connectClient, serve, type Served } from '../support/serve.js';
+
+let served: Served;
+
+beforeAll(async () => {
+  served = await serve();
+});
+
+afterAll(() => served.close());
+
+test('[C-INSPECTOR] the page allows itself nothing but this server, and one inline element by its hash', async () => {
+  const { status, headers, text } = await send(`${served.url}/inspector`);
+  const policy = String(headers['content-security-policy']);
+  const [, map = ''] = /<script type="importmap">([\s\S]*?)<\/script>/.exec(text) ?? [];
+  expect(status).toBe(200);
+  expect(policy).toContain("default-src 'self'; script-src 'self' ");
+  expect(policy).toContain(createHash('sha256').update(map).digest('base64'));
+  expect(policy).not.toMatch(/unsafe|\*|http/);
+  expect(text.match(/<script/g)).toHaveLength(2);
+  expect(text).toContain('<base href="/inspector/" />');
+});
+
+test.each([
+  ['style.css', 'text/css'],
+  ['charts.json', 'application/json'],
+  ['main.js', 'text/javascript'],
+  ['preact.mjs', 'text/javascript'],
+  ['icon.svg', 'image/svg'],
+])('[C-INSPECTOR] %s is served as %s', async (file, type) => {
+  const { status, headers } = await send(`${served.url}/inspector/${file}`);
+  expect([status, String(headers['content-type'])]).toEqual([200, expect.stringContaining(type)]);
+});
+
+test.each(['main.ts', 'nothing.js', '..%2f..%2fpackage.json', '.%2e/journal.js', 'tsconfig.json%00.css', 'a/b.js'])(
+  '[C-INSPECTOR] %s is not served',
+  async (file) => {
+    const { status, json } = await send(`${served.url}/inspector/${file}`);
+    expect([status, json]).toMatchObject([404, { error: { data: { reason: 'not_found' } } }]);
+  },
+);
+
+test.each(['', 'short', '%00%00%00%00%00%00%00%00', 'abcdefghi', '../../..', 'abcdefgh&session=x'])(
+  '[C-INSPECTOR] the stream refuses "%s" as a session',
+  async (session) => {
+    const { status, json } = await send(`${served.url}/inspector/stream?session=${session}`);
+    expect([status, json]).toMatchObject([400, { error: { data: { reason: 'invalid_parameter' } } }]);
+  },
+);
+
+test.each([
+  ['POST', '/inspector'],
+  ['DELETE', '/inspector/stream'],
+  ['HEAD', '/inspector/stream'],
+  ['PUT', '/inspector/sessions'],
+])('[C-INSPECTOR] %s %s is not a verb of the inspector', async (method, path) => {
+  const { status, headers } = await send(`${served.url}${path}`, { method });
+  expect([status, headers['allow']]).toEqual([405, 'GET']);
+});
+
+test.each([
+  ['a foreign Host', { host: 'evil.example' }],
+  ['a foreign Origin', { origin: 'https://evil.example' }],
+  ['an image or script of a foreign page', { 'sec-fetch-site': 'cross-site' }],
+])('[C-INSPECTOR] page and stream refuse %s', async (_name, headers) => {
+  for (const path of ['/inspector', '/inspector/stream', '/inspector/sessions'])
+    expect((await send(`${served.url}${path}`, { headers })).status).toBe(403);
+});
+
+test('[C-INSPECTOR] sessions are listed newest first, without what would let anyone in', async () => {
+  const clients = [
+    await connectClient(served.url, '/sse?userId=anna'),
+    await connectClient(served.url, '/sse?userId=bert'),
+  ];
+  const { json, text } = await send(`${served.url}/inspector/sessions`);
+  expect(json).toMatchObject({
+    rows: [
+      { user: 'bert', state: 'active', client: { name: 'test-client', version: '1.0.0' }, transport: 'sse' },
+      { user: 'anna', state: 'active' },
+    ],
+    overview: { health: { status: 'ok' } },
+  });
+  for (const { id } of served.orchestrator.registry.list()) expect(text).not.toContain(id);
+  await Promise.all(clients.map((client) => client.close()));
+});
+
+test('[C-INSPECTOR] with authentication on, page, stream and table are for the operator, by token or by password', async () => {
+  const adminToken = 'an-operator-token-of-enough-length-0123456789';
+  const dataDir = await mkdtemp(join(tmpdir(), 'greenroom-inspector-'));
+  const guarded = await serve({ options: { auth: 'token', adminToken, dataDir } });
+  const basic = (password: string) => `Basic ${Buffer.from(`anna:${password}`).toString('base64')}`;
+  const status = async (path: string, authorization?: string) => {
+    const headers = authorization === undefined ? {} : { authorization };
+    return (await send(`${guarded.url}/inspector${path}`, { headers })).status;
+  };
+  try {
+    for (const path of ['', '/stream', '/sessions', '/style.css']) {
+      expect(await status(path)).toBe(401);
+      expect(await status(path, basic('wrong'))).toBe(401);
+    }
+    for (const shown of [`Bearer ${adminToken}`, basic(adminToken)]) expect(await status('/sessions', shown)).toBe(200);
+    const asked = await send(`${guarded.url}/inspector`);
+    expect(asked.headers['www-authenticate']).toMatch(/^Basic /);
+  } finally {
+    await guarded.close();
+    await rm(dataDir, { recursive: true });
+  }
+});
