@@ -9,12 +9,11 @@ import { systemClock, type Clock } from './clock.js';
 import { defineConfig, type Config, type Options } from './config.js';
 import { compileEmbedding, type Embedding } from './embedding.js';
 import { silentLog, type Log } from './log.js';
-import { startObservability } from './observability.js';
-import { describeHealth, readingsOf } from './orchestrator/health.js';
-import { startInspection } from './orchestrator/inspection.js';
-import { admission, openPool, sessionParts, warmCount } from './orchestrator/parts.js';
+import { describeHealth } from './orchestrator/health.js';
+import { admissionOf, openPool, sessionParts, warmCount } from './orchestrator/parts.js';
+import { startWatchers } from './orchestrator/watchers.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
-import { tellAll, type Observation } from './session/observer.js';
+import type { Observation } from './session/observer.js';
 import type { Session } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
@@ -22,6 +21,7 @@ import { WarmSessions } from './session/warmSessions.js';
 import { principalOf } from './tenancy/auth.js';
 import { openTenancy } from './tenancy/tenancy.js';
 import { allTools } from './tools/index.js';
+import { createAdmission } from './transport/admission.js';
 import { openSession, type ConnectionTransport } from './transport/transport.js';
 
 export interface OrchestratorOptions extends Embedding {
@@ -67,23 +67,10 @@ export interface Orchestrator {
  */
 export async function createOrchestrator(given: OrchestratorOptions = {}): Promise<Orchestrator> {
   const config = given.config ?? defineConfig(given.options);
-  const { clock = systemClock, log = silentLog, directory = memoryDirectory, onSession } = given;
-  const offering = compileEmbedding(given, defaultGroups(given, config));
-  const { selectTools } = offering;
+  const { clock = systemClock, log = silentLog } = given;
   const startedAt = clock.now();
-  const registry = new SessionRegistry(config, clock);
-  const tools = (given.tools ?? allTools).map(({ name }) => name);
-  const readings = readingsOf(registry, () => pool);
-  const inspection = startInspection({ config, clock, registry, health: () => deps.health() });
-  const watchers = tellAll([...inspection.folds, ...(given.observe ? [given.observe] : [])]);
-  const observability = startObservability({ config, clock, log, tools, observe: watchers, ...readings });
-  const { inspect, observe } = observability;
-  const tenancy = await openTenancy(config, clock);
-  const { users, resolveAddress: resolve } = tenancy;
-  const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
-  const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...given.search }, users, offering));
-  const parts = sessionParts({ config, registry, pool, users, offering, clock, log, inspect, directory, onSession });
-  const warm = new WarmSessions({ registry, parts, clock, count: warmCount(config, parts, onSession !== undefined) });
+  const opened = await openParts(given, { config, clock, log, health: () => deps.health() });
+  const { registry, watchers, tenancy, selectTools, pool, parts, warm } = opened;
   let server: ListeningServer | undefined;
 
   const deps: AppDeps = {
@@ -91,22 +78,22 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     ...tenancy,
     registry,
     parts,
-    admit: admission(config, tenancy.authenticate),
+    admit: createAdmission({ ...opened.admission, authenticate: tenancy.authenticate }),
     selectTools,
-    probeBrowser: (url) => probeBrowser({ url, resolve, signal: new AbortController().signal }),
+    probeBrowser: (url) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal: new AbortController().signal }),
     clock,
     eventLog: given.eventLog ?? new MemoryEventLog(),
     log,
     isReady: () => server === undefined || server.state() === 'listening',
-    health: () => describeHealth({ registry, pool, observability, uptimeMs: clock.now() - startedAt }),
-    metrics: () => observability.metrics.expose(),
-    inspector: inspection.routes,
-    observe,
+    health: () => describeHealth({ registry, pool, watchers, uptimeMs: clock.now() - startedAt }),
+    metrics: () => watchers.metrics.expose(),
+    inspector: watchers.inspector,
+    observe: watchers.observe,
   };
   const [app, upgrade] = [createApp(deps), createUpgrade(deps)];
   const drainSessions = (): Promise<void> => warm.drain();
   const closeBrowsers = async (): Promise<void> => {
-    await Promise.all([pool.close(), users.close()]);
+    await Promise.all([pool.close(), tenancy.users.close()]);
   };
   return {
     app,
@@ -116,8 +103,8 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     resourceUpdated: (uri) => registry.list().forEach((session) => session.server.resourceUpdated(uri)),
     connect: (channel) => openSession(deps, { principal: principalOf('anyone'), toolSet: selectTools(null), channel }),
     listen: async () => {
-      await inspection.listen();
-      server ??= startServer({ app, upgrade, config, clock, inspect, drainSessions, closeBrowsers });
+      await watchers.listen();
+      server ??= startServer({ app, upgrade, config, clock, inspect: watchers.inspect, drainSessions, closeBrowsers });
       const address = await server.opened;
       warm.start();
       return address;
@@ -125,10 +112,35 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     close: async () => {
       if (server) await server.drain();
       else await drainSessions().then(closeBrowsers);
-      await observability.close();
-      await inspection.close();
+      await watchers.close();
     },
   };
+}
+
+interface Surroundings {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Asked only once the server is built. */
+  health(): Promise<Health>;
+}
+
+/** Everything behind the doors. What is not allowed is found out before anything is opened. */
+async function openParts(given: OrchestratorOptions, { config, clock, log, health }: Surroundings) {
+  const { directory = memoryDirectory, onSession, observe, search } = given;
+  const offering = compileEmbedding(given, defaultGroups(given, config));
+  const admission = admissionOf(config);
+  const registry = new SessionRegistry(config, clock);
+  const tools = (given.tools ?? allTools).map(({ name }) => name);
+  const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, observe });
+  const { inspect } = watchers;
+  const tenancy = await openTenancy(config, clock);
+  const { users, resolveAddress: resolve } = tenancy;
+  const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
+  const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...search }, users, offering));
+  const parts = sessionParts({ config, registry, pool, users, offering, clock, log, inspect, directory, onSession });
+  const warm = new WarmSessions({ registry, parts, clock, count: warmCount(config, parts, onSession !== undefined) });
+  return { registry, admission, selectTools: offering.selectTools, watchers, tenancy, pool, parts, warm };
 }
 
 /** The groups of the configuration are ours: tools of one's own are all listed unless groups are asked for. */

@@ -8,19 +8,19 @@ import type { SessionRegistry } from '../session/sessionRegistry.js';
 export interface HealthGiven {
   readonly registry: SessionRegistry;
   readonly pool: BrowserPool;
-  readonly observability: Observability;
+  readonly watchers: Pick<Observability, 'metrics' | 'alerts'>;
   readonly uptimeMs: number;
 }
 
 /** The document of `GET /health`, as things are now. */
-export async function describeHealth({ registry, pool, observability, uptimeMs }: HealthGiven): Promise<Health> {
+export async function describeHealth({ registry, pool, watchers, uptimeMs }: HealthGiven): Promise<Health> {
   return {
     status: 'ok',
     version: packageInfo.version,
     sessions: { ...countSessions(registry.list()), warm: registry.warm().length },
     browsers: { ...pool.health(), memoryBytes: await pool.memory() },
-    performance: observability.metrics.performance(),
-    alerts: observability.alerts(),
+    performance: watchers.metrics.performance(),
+    alerts: watchers.alerts(),
     uptime: uptimeMs / 1000,
   };
 }

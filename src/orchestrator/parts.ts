@@ -11,11 +11,10 @@ import { openSession } from '../session/openSession.js';
 import { provideSession } from '../session/sessionActor.js';
 import type { SessionParts } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
-import type { Authenticate } from '../tenancy/auth.js';
 import { unauthorized } from '../tenancy/bearer.js';
 import { RateLimits } from '../tenancy/rateLimits.js';
 import type { Users } from '../tenancy/users.js';
-import { createAdmission, trustedProxies, type Admit } from '../transport/admission.js';
+import { trustedProxies, type AdmissionOptions } from '../transport/admission.js';
 
 export interface PartsGiven {
   readonly config: Config;
@@ -62,11 +61,10 @@ export function warmCount({ isolation, prewarm }: Config, { lease }: SessionPart
   return isForAnybody ? prewarm : 0;
 }
 
-/** Who is let in, and how often. Throws a `ConfigError` on a proxy that is no address. */
-export function admission(config: Config, authenticate: Authenticate): Admit {
+/** How often somebody is let in, and whose word is believed about where they are. Throws a `ConfigError` on a proxy that is no address. */
+export function admissionOf(config: Config): Omit<AdmissionOptions, 'authenticate'> {
   try {
-    const isTrusted = trustedProxies(config.trustProxy);
-    return createAdmission({ authenticate, isTrusted, limits: new RateLimits(config) });
+    return { isTrusted: trustedProxies(config.trustProxy), limits: new RateLimits(config) };
   } catch (error) {
     throw new ConfigError(`--trust-proxy: ${messageOf(error)}. Allowed: addresses and networks.`, { cause: error });
   }
