@@ -175,20 +175,21 @@ export class Session {
 
   /**
    * Takes one message, in the order of arrival (S4): delivers it, holds it until the session is connected, or refuses it.
-   * What is decided at once is decided before this returns. Resolves when the message is delivered. Rejects with
-   * `not_ready`, `closed`, `draining`, `queue_full`, `invalid_message` (its id is in flight already), or with the
-   * cause for which a session that held it was never connected; then it was not delivered (S3).
+   * Throws `not_ready`, `closed`, `draining`, `queue_full` or, for an id that is in flight already, `invalid_message`; then
+   * nothing has happened (S3). Returns a promise only for what is held: it resolves when that is delivered, and rejects
+   * with the cause for which the session was never connected.
    */
-  async receive(message: JSONRPCMessage): Promise<void> {
+  receive(message: JSONRPCMessage): Promise<void> | undefined {
     const snapshot = this.actor.getSnapshot();
     const kind = kindOf(message);
     if (snapshot.status !== 'active') throw closedRefusal(snapshot.context.closedBecause);
     const isEarly = snapshot.hasTag('early');
     if (isEarly) this.#admitEarly(message, snapshot.can({ type: 'message.received', kind }));
     if (kind === 'request') this.#admit(message, snapshot.hasTag('draining'), snapshot.context.inFlight);
-    const held = isEarly ? (this.#held ??= new HeldMessages()).hold(message) : this.#inbox.push(message);
+    const held = isEarly ? (this.#held ??= new HeldMessages()).hold(message) : undefined;
+    if (!isEarly) this.#inbox.push(message);
     this.actor.send({ type: 'message.received', kind });
-    await held;
+    return held;
   }
 
   /** How many may be held, the chart knows; how large, the messages. */

@@ -20,8 +20,8 @@ export interface StreamableHttpOptions {
 /** A POST with requests in it. */
 export interface Asking {
   readonly requests: readonly RequestId[];
-  /** Hands the messages to the session. A rejection leaves nothing behind. */
-  hand(): Promise<void>;
+  /** Hands the messages to the session. What it throws leaves nothing behind. */
+  hand(): void;
   readonly primed: boolean;
 }
 
@@ -166,7 +166,7 @@ export class StreamableHttpTransport implements SessionTransport {
     for (const id of requests) this.#asked.set(id, stream);
     this.contact();
     try {
-      await hand();
+      hand();
     } catch (error) {
       for (const id of requests) this.#asked.delete(id);
       this.#streams.delete(stream.id);

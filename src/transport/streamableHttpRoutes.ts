@@ -82,7 +82,7 @@ async function openSession(deps: StreamableHttpDeps, request: Request, response:
   const revision = 'params' in message ? message.params?.['protocolVersion'] : undefined;
   await channel.open(writer, {
     requests: requestsOf([message]),
-    hand: () => session.receive(message),
+    hand: () => void session.receive(message),
     primed: isPrimed(revision),
   });
 }
@@ -98,15 +98,16 @@ async function handOver(deps: StreamableHttpDeps, caller: Caller, request: Reque
     return;
   }
   channel.contact();
-  await handAll(session, messages);
+  handAll(session, messages);
   response.writeHead(202).end();
 }
 
 /** A batch is refused with its first message; after that each request is answered for itself. */
-async function handAll(session: Session, messages: readonly JSONRPCMessage[]): Promise<void> {
+function handAll(session: Session, messages: readonly JSONRPCMessage[]): void {
   for (const [index, message] of messages.entries()) {
     try {
-      await session.receive(message);
+      // The session is open: nothing is held.
+      void session.receive(message);
     } catch (error) {
       if (index === 0 || !(error instanceof Refusal)) throw error;
       for (const id of requestsOf([message])) session.channel.deliver(error.toJsonRpc(id), id);

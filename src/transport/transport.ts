@@ -19,7 +19,7 @@ import type { ToolSet } from '../tools/catalogue.js';
  * fires exactly once, however it ends, and nothing is written afterwards (S7).
  */
 export interface SessionTransport extends Omit<Transport, 'onmessage'>, Channel {
-  /** Takes a message of the client's. A session's rejects with the refusal; what is decided at once is decided when it returns. */
+  /** Takes a message of the client's; a session's throws its refusal. */
   onmessage?: OnMessage;
 }
 

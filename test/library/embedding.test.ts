@@ -68,7 +68,7 @@ describe('the example of README', () => {
   );
 
   test('[C-LIBRARY] has no browser and needs none', async () => {
-    expect(notes.health()).toMatchObject({ browsers: { total: 0 } });
+    expect(await notes.health()).toMatchObject({ browsers: { total: 0 } });
     expect((await send(`${url}health`)).json).toMatchObject({ status: 'ok' });
   });
 });

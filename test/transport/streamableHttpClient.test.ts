@@ -48,7 +48,7 @@ test('[C-HTTP] the official client lists, calls, and leaves', () =>
     expect((await client.listTools()).tools.map(({ name }) => name)).toContain('echo');
     const answer = await client.callTool({ name: 'echo', arguments: { value: 'hello' } });
     expect(answer).toMatchObject({ structuredContent: { value: 'hello' } });
-    expect(served.orchestrator.health()).toMatchObject({ sessions: { total: 1, active: 1 } });
+    expect(await served.orchestrator.health()).toMatchObject({ sessions: { total: 1, active: 1 } });
     const [session] = served.orchestrator.registry.list();
     await transport.terminateSession();
     await session?.ended;
