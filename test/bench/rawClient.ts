@@ -107,7 +107,8 @@ const whole = (text: string): string | undefined => {
   const head = /^HTTP\/1\.1 (\d+)[^]*?\r\n\r\n/.exec(text)?.[0];
   if (head === undefined) return undefined;
   const length = /content-length: (\d+)/i.exec(head)?.[1];
-  const ended = length === undefined ? text.endsWith('0\r\n\r\n') : text.length >= head.length + Number(length);
+  const isChunked = /transfer-encoding: chunked/i.test(head);
+  const ended = isChunked ? text.endsWith('0\r\n\r\n') : text.length >= head.length + Number(length ?? 0);
   return ended ? text : undefined;
 };
 
