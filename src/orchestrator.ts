@@ -78,6 +78,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     ...tenancy,
     registry,
     parts,
+    limits: opened.admission.limits,
     admit: createAdmission({ ...opened.admission, authenticate: tenancy.authenticate }),
     selectTools,
     probeBrowser: (url) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal: new AbortController().signal }),

@@ -93,6 +93,9 @@ export class Session {
         error: (error) => {
           parts.log.error('session actor failed', { session: shortId(this.id), error: String(error) });
           this.dismiss('setup-failed', { reason: 'internal', message: new Refusal('internal').message });
+          // XState neither stops what a failed actor has invoked nor tells its inspection stream.
+          this.releaseLease();
+          parts.inspect(this.#failed(parts.logic));
           resolve();
         },
       });
@@ -248,6 +251,14 @@ export class Session {
     this.server.close(ending.refusal);
     this.#held?.refuse(ending.refusal);
     this.#request?.channel.end(ending);
+  }
+
+  /** What the inspection stream is told of an actor that has failed: the session is closed. */
+  #failed(logic: SessionLogic): InspectionEvent {
+    const { context } = this.actor.getSnapshot();
+    const snapshot = logic.resolveState({ value: 'closed', context: { ...context, closedBecause: 'setup-failed' } });
+    const { actor } = this;
+    return { type: '@xstate.snapshot', actorRef: actor, rootId: actor.sessionId, event: { type: 'failed' }, snapshot };
   }
 
   /** The chart's `browserLease`: from here on the session owns the lease. */

@@ -69,6 +69,11 @@ export class WarmSessions {
         else if (snapshot.context.closedBecause !== null && snapshot.context.closedBecause !== 'stale')
           this.#failures += 1;
       },
+      // One may have failed as it was started: then this is called before there is a subscription.
+      error: () => {
+        this.#failures += 1;
+        void session.closed.then(left);
+      },
       complete: left,
     });
   }

@@ -7,6 +7,7 @@ import type { Session, SessionParts, SessionRequest } from '../session/session.j
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 import { principalOf, type Credentials } from '../tenancy/auth.js';
 import type { ChooseBrowser } from '../tenancy/ownBrowser.js';
+import type { RateLimits } from '../tenancy/rateLimits.js';
 import type { Admit } from './admission.js';
 import type { ToolSet } from '../tools/catalogue.js';
 
@@ -37,6 +38,8 @@ export interface TransportDeps {
   readonly parts: SessionParts;
   /** Asked before anything else of a request that opens a session or talks to one. */
   readonly admit: Admit;
+  /** Counts what comes over a connection that was admitted once. */
+  readonly limits: Pick<RateLimits, 'message'>;
   /** The tools of `?tools=`, or the server's default without it. Throws a Refusal on an unknown group. */
   selectTools(groups: string | null): ToolSet;
   /** The browser of `?browser=`, or the user's own without it; undefined is the server's. Throws a Refusal. */

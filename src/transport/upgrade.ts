@@ -48,11 +48,13 @@ export class PendingUpgrade {
     this.#forget();
     this.response.detachSocket(this.#socket);
     let accepted: WebSocket | null = null;
-    // Both run before `handleUpgrade` returns.
-    server.once('headers', (lines) => void lines.push(...headers));
+    const addHeaders = (lines: string[]): void => void lines.push(...headers);
+    // Both run before `handleUpgrade` returns; neither does for a socket that has just been destroyed.
+    server.on('headers', addHeaders);
     server.handleUpgrade(this.request, this.#socket, Buffer.concat([this.#head, early]), (opened) => {
       accepted = opened;
     });
+    server.off('headers', addHeaders);
     this.#socket.resume();
     return accepted;
   }

@@ -17,7 +17,7 @@ export interface WebSocketDeps extends TransportDeps {
  * refused before is thrown, what fails later is answered by the session. Compression is off: it hides a message's size.
  */
 export function openWebSocket(deps: WebSocketDeps) {
-  const { bodyLimit, clock } = deps;
+  const { bodyLimit, clock, limits } = deps;
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -30,7 +30,13 @@ export function openWebSocket(deps: WebSocketDeps) {
     const asked = await askedOf(deps, upgrade.request);
     // Who left meanwhile is not waited for; from here on the transport is told.
     if (upgrade.isGone) return;
-    openSession(deps, { ...asked, channel: new WebSocketTransport(upgrade, server, { clock }) });
+    const channel = new WebSocketTransport(upgrade, server, { clock });
+    const session = openSession(deps, { ...asked, channel });
+    // Each message waits as long as the one before it: their order stays (S4).
+    channel.onmessage = async (message) => {
+      await limits.message(asked.principal);
+      await session.receive(message);
+    };
   };
 }
 

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { Arbitrary } from 'fast-check';
 import { systemClock } from '../../src/clock.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
 import { dial, handshake } from '../support/handshake.js';
+import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
 import { streamPair } from '../support/rawStdio.js';
@@ -32,8 +34,8 @@ export const doors: readonly Door<unknown>[] = [
   door({
     name: 'GET /sse and POST /message',
     cases: messageText,
-    each: 20,
-    clients: 100,
+    each: 40,
+    clients: 25,
     async play(served, texts) {
       const stream = await new RawSse(served.url).whenAnnounced();
       const address = new URL(stream.endpoint ?? '', served.url).href;
@@ -47,6 +49,26 @@ export const doors: readonly Door<unknown>[] = [
       await stream.answer(ping.id);
       for (const { event, data } of stream.events) if (event === 'message') checkMessage(data);
       await stream.hangUp();
+    },
+  }),
+  door({
+    name: 'POST /mcp',
+    cases: messageText,
+    each: 40,
+    clients: 25,
+    async play(served, texts) {
+      const client = await new RawMcp(served.url).initialize();
+      const heard = (await hear(served.url, postsOf(client.address, texts, client.headers))).toString('utf8');
+      const answers = heard.split(/(?=HTTP\/1\.1 \d{3} )/);
+      if (answers.length !== texts.length) throw new Error(`${answers.length} answers to ${texts.length} requests`);
+      for (const answer of answers) {
+        if (!/^HTTP\/1\.1 (200|202|400|413|429) /.test(answer)) throw new Error(`undefined answer: ${answer}`);
+        for (const [, data = ''] of answer.matchAll(/^data: (.+)$/gm)) checkMessage(data);
+        if (!/^HTTP\/1\.1 20/.test(answer)) checkMessage(answer.slice(answer.indexOf('\r\n\r\n')));
+      }
+      await client.ask(ping);
+      await client.answer(ping.id);
+      await client.delete();
     },
   }),
   door({
@@ -102,7 +124,7 @@ export const doors: readonly Door<unknown>[] = [
 ];
 
 /** One request after the other on one connection, which the last one closes. */
-function postsOf(address: string, texts: readonly string[]): Buffer {
+function postsOf(address: string, texts: readonly string[], more: OutgoingHttpHeaders = {}): Buffer {
   const { pathname, search, host } = new URL(address);
   return Buffer.concat(
     texts.flatMap((text, index) => {
@@ -112,6 +134,7 @@ function postsOf(address: string, texts: readonly string[]): Buffer {
         `Host: ${host}`,
         'Content-Type: application/json',
         `Content-Length: ${body.length}`,
+        ...Object.entries(more).map(([name, value]) => `${name}: ${String(value)}`),
         ...(index === texts.length - 1 ? ['Connection: close'] : []),
       ];
       return [Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body];

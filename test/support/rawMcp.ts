@@ -8,12 +8,15 @@ const accept = 'application/json, text/event-stream';
 export interface RawMcpOptions {
   readonly path?: string;
   readonly version?: string;
+  /** Sent with every request. */
+  readonly headers?: OutgoingHttpHeaders;
 }
 
 /** A client of `/mcp` that sees bytes: each POST and GET is a stream of its own, and the test decides what becomes of it. */
 export class RawMcp {
   readonly #url: string;
   readonly #path: string;
+  readonly #own: OutgoingHttpHeaders;
   readonly #watchers = new Set<() => void>();
   readonly version: string;
   sessionId = '';
@@ -22,9 +25,10 @@ export class RawMcp {
   /** Every message, in the order of arrival, over whichever stream. */
   readonly messages: JSONRPCMessage[] = [];
 
-  constructor(url: string, { path = '/mcp', version = '2025-11-25' }: RawMcpOptions = {}) {
+  constructor(url: string, { path = '/mcp', version = '2025-11-25', headers = {} }: RawMcpOptions = {}) {
     this.#url = url;
     this.#path = path;
+    this.#own = headers;
     this.version = version;
   }
 
@@ -33,7 +37,7 @@ export class RawMcp {
   }
 
   get headers(): OutgoingHttpHeaders {
-    return { accept, 'mcp-session-id': this.sessionId, 'mcp-protocol-version': this.version };
+    return { ...this.#own, accept, 'mcp-session-id': this.sessionId, 'mcp-protocol-version': this.version };
   }
 
   /** Sends `initialize`, whose answer may take its time. */
@@ -44,7 +48,7 @@ export class RawMcp {
       clientInfo: { name: 'raw', version: '1' },
     };
     const body = JSON.stringify({ jsonrpc: '2.0', id: 'initialize', method: 'initialize', params });
-    return this.#open({ body, headers: { accept } });
+    return this.#open({ body, headers: { ...this.#own, accept } });
   }
 
   /** Opens a session, and says so. */

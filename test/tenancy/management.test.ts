@@ -146,7 +146,7 @@ test("[C-AUTH] management, sessions and the full figures ask for the operator's 
     bearer(`${adminToken}x`),
     { authorization: `Basic ${adminToken}` },
   ];
-  const routes = ['/api/users', '/api/users/curious', '/api/users/curious/tokens', '/api/sessions'];
+  const routes = ['/api/users', '/api/users/curious', '/api/users/curious/tokens', '/api/sessions', '/metrics'];
   for (const headers of wrong) {
     for (const path of routes) {
       const reply = await send(`${guarded.url}${path}`, { headers });
@@ -158,6 +158,7 @@ test("[C-AUTH] management, sessions and the full figures ask for the operator's 
     const { json } = await send(`${guarded.url}/health`, { headers });
     expect(Object.keys(json as object)).toEqual(['status', 'version', 'uptime']);
   }
+  expect((await guarded.manage('GET', '/metrics')).text).toContain('greenroom_sessions');
   const full = await send(`${guarded.url}/health`, { headers: bearer(adminToken) });
   expect(full.json).toHaveProperty('sessions.byUser');
   expect((await guarded.manage('GET', '/api/users')).text).not.toContain('intruder');

@@ -4,7 +4,9 @@ import { ConfigError } from '../../src/config.js';
 import { createOrchestrator } from '../../src/orchestrator.js';
 import { FakePool } from '../support/fakePool.js';
 import { send, type Reply } from '../support/http.js';
+import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
+import { RawWebSocket } from '../support/rawWebSocket.js';
 import { serve } from '../support/serve.js';
 
 const refusedFor = (reason: string, limit: string) => ({
@@ -94,6 +96,47 @@ test('[C-ADMISSION] a user who sends too many messages is refused; what was refu
   await stream.hangUp();
   await served.close();
 });
+
+test('[C-ADMISSION][S4] what comes over a WebSocket is counted message by message; what was refused was not delivered', async () => {
+  const served = await serve({ options: { requestRate: 20 } });
+  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  for (let id = 0; id < 30; id += 1) socket.send({ jsonrpc: '2.0', id, method: 'ping' });
+  await socket.when(({ frames }) => frames.length === 30);
+  const answered = socket.messages.flatMap((message) => ('result' in message ? [message.id] : []));
+  expect(answered).toEqual(Array.from({ length: 20 }, (_, id) => id));
+  expect(await socket.answer(29)).toMatchObject({ id: 29, ...refusedFor('rate_limited', '--request-rate 20') });
+  const other = await new RawWebSocket(served.url, { path: '/ws?userId=bert' }).whenAnnounced();
+  expect(await other.call(1, 'ping')).toMatchObject({ result: {} });
+  await Promise.all([socket.hangUp(), other.hangUp()]);
+  await served.close();
+});
+
+test.each([
+  ['--connect-rate 1', 'rate_limited', { connectRate: 1 }],
+  ['--max-sessions 1', 'too_many_sessions', { maxSessions: 1 }],
+  ['--max-sessions-per-user 1', 'too_many_sessions', { maxSessionsPerUser: 1 }],
+])(
+  '[C-ADMISSION] past %s every door answers 429, an upgrade before its 101, and nothing is created',
+  async (limit, reason, options) => {
+    const served = await serve({ options });
+    const first = await new RawSse(served.url).whenAnnounced();
+    const opening = new RawMcp(served.url);
+    const initialize = { jsonrpc: '2.0', id: 'mine', method: 'initialize', params: {} };
+    const replies = [
+      await send(`${served.url}/sse`),
+      await opening.post(initialize, { 'mcp-session-id': '' }),
+      await new RawWebSocket(served.url).refused,
+    ];
+    for (const reply of replies) {
+      expect([reply.status, reply.json]).toMatchObject([429, refusedFor(reason, limit)]);
+      expect(Number(reply.headers['retry-after'])).toBeGreaterThan(0);
+      expect(reply.headers).not.toHaveProperty('mcp-session-id');
+    }
+    expect(served.pool.opened).toHaveLength(1);
+    await first.hangUp();
+    await served.close();
+  },
+);
 
 test('[C-ADMISSION] who may not come in at all is not counted', async () => {
   const served = await serve({ options: { connectRate: 1 } });

@@ -1,4 +1,7 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { nextTurn } from '../support/gate.js';
 import { dial, handshake, textFrame } from '../support/handshake.js';
 import { ManualClock } from '../support/manualClock.js';
@@ -144,6 +147,31 @@ test('[C-WS] past --max-sessions the handshake is answered 429 with Retry-After'
   expect(reply).toMatchObject({ status: 429, json: { error: { data: { reason: 'too_many_sessions' } } } });
   expect(reply.headers['retry-after']).toBe('1');
   await open.hangUp();
+  await served.close();
+});
+
+test('[S6] a socket that ends in the moment it is to be answered leaves no header behind for the next client', async () => {
+  const served = await serve();
+  served.pool.hold();
+  const sockets: Duplex[] = [];
+  const http = createServer().on('upgrade', (request, socket, head) => {
+    sockets.push(socket);
+    served.orchestrator.upgrade(request, socket, head);
+  });
+  await once(http.listen(0, '127.0.0.1'), 'listening');
+  const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  const gone = dial(url).on('error', () => undefined);
+  gone.write(handshake());
+  await served.pool.whenWaiting();
+  const ended = whenAllEnded(served);
+  // Nobody hears of it before the session is announced.
+  sockets[0]?.destroy();
+  served.pool.open();
+  await ended;
+  const socket = await new RawWebSocket(url).whenAnnounced();
+  expect(served.orchestrator.registry.list().map(({ id }) => id)).toEqual([socket.sessionId]);
+  await socket.hangUp();
+  await once(http.close(), 'close');
   await served.close();
 });
 
