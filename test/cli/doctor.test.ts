@@ -40,7 +40,7 @@ describe('doctor', () => {
   });
 
   it('names each problem with its mend', async () => {
-    const taken = createServer().listen(0, '127.0.0.1');
+    const taken = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
     await once(taken, 'listening');
     await mkdir(join(temporaryFolder, 'greenroom-dead01'));
     await writeFile(join(temporaryFolder, 'greenroom-dead01', 'owner'), '0 0');
