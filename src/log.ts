@@ -27,17 +27,25 @@ export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerm
   const pretty = (config.logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'pretty';
   return createLogger({
     level: config.logLevel,
-    format: pretty ? prettyFormat(isTerminal) : format.combine(format.timestamp(), format.json()),
+    format: pretty ? prettyFormat(isTerminal) : format.combine(format.timestamp(), jsonLines),
     transports: [new transports.Stream({ stream: process.stderr })],
   });
 }
+
+/** When, how bad and what come first, for the eyes that read it all the same. */
+const jsonLines = format.printf(({ timestamp, level, message, ...fields }) =>
+  JSON.stringify({ timestamp, level, message, ...fields }),
+);
+
+/** As long as the longest transition of a session, so that what follows the message is in one column. */
+const messageWidth = 'session: tools-registered -> connected'.length;
 
 function prettyFormat(colored: boolean) {
   // A transition's message says from where to where already.
   const lines = format.printf(({ timestamp, level, message, from: _from, to: _to, ...fields }) => {
     const details = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
     const tail = details.map(([key, value]) => `${key}=${quoted(String(value))}`).join(' ');
-    return `${String(timestamp)} ${level} ${String(message).padEnd(tail === '' ? 0 : 34)} ${tail}`.trimEnd();
+    return `${String(timestamp)} ${level} ${String(message).padEnd(tail === '' ? 0 : messageWidth)} ${tail}`.trimEnd();
   });
   const padded = format((info) => ({ ...info, level: info.level.padEnd(5) }));
   const steps = [padded(), format.timestamp({ format: 'HH:mm:ss.SSS' })];

@@ -11,6 +11,7 @@ import { launchBrowser } from '../browser/process/launch.js';
 import { createLedger } from '../browser/lease/ledger.js';
 import type { Config } from '../config.js';
 import { messageOf } from '../errors.js';
+import { findRunningServer } from './runningServer.js';
 
 export interface DoctorOptions extends BrowserSearch {
   readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless'>;
@@ -126,6 +127,8 @@ async function checkPort(host: string, port: number): Promise<string> {
   try {
     await once(server, 'listening');
   } catch (error) {
+    const url = await findRunningServer({ host, port });
+    if (url !== undefined) return `a Greenroom server runs at ${url}`;
     throw new Problem(messageOf(error), 'end the other program, or choose another --port', { cause: error });
   }
   server.close();

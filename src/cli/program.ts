@@ -76,10 +76,7 @@ export async function runProgram(
   )
     .description('call tools in one session, one after the other, and print their answers; stops at the first failure')
     .usage('[options] TOOL JSON [TOOL JSON ...]')
-    .argument(
-      '<words...>',
-      `each tool's name and its arguments: new_page '{"url":"https://example.com"}' take_snapshot`,
-    )
+    .argument('<tool...>', `each tool's name and its arguments: new_page '{"url":"https://example.com"}' take_snapshot`)
     .action(async (words: string[], { url, ...flags }: Flags & Target) => {
       const mayReuse = Object.keys(flags).every((name) => name === 'host' || name === 'port');
       done(await commands.call({ config: read(flags), url, mayReuse, calls: readToolCalls(words) }));

@@ -25,7 +25,7 @@ export async function serve(config: Config, search: BrowserSearch, log: Log): Pr
     log.info('ready', {
       mcp: `${url}/mcp`,
       sse: `${url}/sse`,
-      health: `${url}/health`,
+      inspector: `${url}/inspector`,
       browser: config.browser,
       lease: config.lease,
     });

@@ -150,7 +150,7 @@ export const options = z.strictObject({
     .describe('how long a session whose stream was lost is kept for its client to come back (Streamable HTTP)'),
   drainTimeout: duration.prefault('10s').describe('how long open requests may take to finish when the server stops'),
   bodyLimit: size.prefault('4mb').describe('largest message a client may send'),
-  tools: list.default(['extension', 'core']).describe('tool groups, or `all`; per connection with `/sse?tools=core`'),
+  tools: list.default(['extension', 'core']).describe('tool groups, or `all`; per connection with `/mcp?tools=core`'),
   workspace: list.default([process.cwd(), tmpdir()]).meta({
     shown: 'current and temp folder',
     description: 'the only folders of this disk that tools may read or write; repeatable',

@@ -97,7 +97,7 @@ export const catalogue = {
     code: -32600,
     retryable: false,
     when: 'no such route',
-    message: 'No such route. MCP clients open GET /sse or POST /mcp; see GET /health for the state of the server.',
+    message: 'No such route. MCP clients open POST /mcp or GET /sse; people look at /inspector and /health.',
   },
   forbidden_address: {
     status: 403,

@@ -43,6 +43,19 @@ describe('the browser to launch', () => {
     await expect(findExecutable({ executablePath: join(folder, name) })).rejects.toThrow('not an executable file');
   });
 
+  it('that ends without a word is refused with how it ended', async () => {
+    const silent = join(folder, 'silent');
+    await writeFile(silent, '#!/bin/sh\nexit 3\n', { mode: 0o755 });
+    const launching = launchBrowser({
+      executablePath: silent,
+      folder: join(folder, 'silent-profile'),
+      headless: true,
+      signal: new AbortController().signal,
+      ledger: createLedger(),
+    });
+    await expect(launching).rejects.toThrow('did not start: it ended with exit code 3, without a word.');
+  });
+
   it('that does not start is refused with its own last words and leaves nothing behind', async () => {
     const ledger = createLedger();
     const profile = join(folder, 'profile');

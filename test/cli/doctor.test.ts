@@ -4,6 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { doctor } from '../../src/cli/doctor.js';
+import { serve } from '../support/serve.js';
 
 describe('doctor', () => {
   let temporaryFolder: string;
@@ -39,7 +40,7 @@ describe('doctor', () => {
   });
 
   it('names each problem with its mend', async () => {
-    const taken = createServer().listen(0, '127.0.0.1');
+    const taken = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
     await once(taken, 'listening');
     await mkdir(join(temporaryFolder, 'greenroom-dead01'));
     await writeFile(join(temporaryFolder, 'greenroom-dead01', 'owner'), '0 0');
@@ -50,5 +51,12 @@ describe('doctor', () => {
     expect(text).toMatch(/problem +port: .*EADDRINUSE.*\n +mend: .*--port/);
     expect(text).toMatch(/problem +leftovers: .*greenroom-dead01\n +mend: rm -r/);
     expect(lines.at(-1)).toBe('4 of 6 need attention.');
+  });
+
+  it('says that the port is taken by a server of ours, which is no problem', async () => {
+    const served = await serve();
+    await run({ port: Number(new URL(served.url).port) });
+    await served.close();
+    expect(lines).toContain(`ok       port: a Greenroom server runs at ${served.url}`);
   });
 });

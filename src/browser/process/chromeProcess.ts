@@ -34,7 +34,9 @@ export function startChrome(executablePath: string, args: readonly string[], tem
   return {
     pid: child.pid,
     transport: new PipeTransport(toBrowser, fromBrowser),
-    ended: untilEnded(child, note),
+    ended: untilEnded(child, (cause) => {
+      if (words.length === 0) note(cause);
+    }),
     lastWords: () => words.join('\n'),
     kill: () => killGroup(child),
   };
@@ -49,9 +51,13 @@ function withTemporaryFolder(executable: string, args: readonly string[], folder
   return ['/usr/bin/env', [`TMPDIR=${folder}`, executable, ...args]];
 }
 
-function untilEnded(child: ChildProcess, note: (text: string) => void): Promise<void> {
+function untilEnded(child: ChildProcess, note: (cause: string) => void): Promise<void> {
   return new Promise((resolve) => {
-    child.once('exit', () => resolve());
+    child.once('exit', (code, signal) => {
+      // SIGKILL is ours, and says nothing of why.
+      if (signal !== 'SIGKILL') note(`it ended with ${signal ?? `exit code ${code}`}, without a word.`);
+      resolve();
+    });
     child.once('error', (error) => {
       note(messageOf(error));
       resolve();

@@ -50,13 +50,14 @@ function drawBox(box: ChartBox, lit: ReadonlySet<string>, { leaves, dwell, notes
   const classes = ['state', kind, ...tags, ...marks.filter((mark) => mark !== false)].join(' ');
   const ms = dwell[id];
   const said = notes[id] ?? (ms === undefined ? '' : duration(ms));
+  const titleY = said === '' ? height / 2 + 4 : 16;
   return h(
     'g',
     { class: classes, 'data-state': id },
     h('title', null, about),
     h('rect', { x, y, width, height, rx: isLeaf ? 8 : 11 }),
     kind === 'final' && h('rect', { class: 'ring', x: x + 3, y: y + 3, width: width - 6, height: height - 6, rx: 6 }),
-    h('text', { x: x + (isLeaf ? width / 2 : 12), y: y + (isLeaf ? 16 : 19), class: isLeaf ? 'mid' : '' }, title),
+    h('text', { x: x + (isLeaf ? width / 2 : 12), y: y + (isLeaf ? titleY : 19), class: isLeaf ? 'mid' : '' }, title),
     isLeaf
       ? h('text', { class: 'mid dwell', x: x + width / 2, y: y + 30 }, said)
       : h('text', { class: 'end dwell', x: x + width - 12, y: y + 19 }, said),

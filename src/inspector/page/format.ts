@@ -38,6 +38,7 @@ const endings: Readonly<Record<string, string>> = {
   'setup-timeout': 'It was not ready in time.',
   'setup-failed': 'Its set-up failed.',
   'claim-refused': 'The directory refused the claim.',
+  stale: 'It was kept ready too long, or its browser gave no sign of life.',
   'browser-failed': 'No browser could be had.',
   'browser-lost': 'Its browser was lost for good.',
   'slow-client': 'The client did not read what it was sent.',
