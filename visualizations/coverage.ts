@@ -33,7 +33,7 @@ export function coverageSvgOf(picture: Picture, { states, transitions }: Coverag
   const taken = possible.filter(([, isTaken]) => isTaken === true).length;
   const notes = [
     `${percent(taken, possible.length)}: ${taken} of ${possible.length} transitions taken through the real server.`,
-    `${entries.length - possible.length} others cannot happen over SSE:`,
+    `${entries.length - possible.length} others never happen, though the chart answers them:`,
     ...reasons.map((reason) => `${entries.filter(([, why]) => why === reason).length} × ${reason}`),
   ];
   const width = Math.max(picture.width, 620);
@@ -68,5 +68,5 @@ function drawBox(box: Box, states: Coverage['states'], transitions: [string, boo
 
 /** A state without transitions of its own that can be taken. */
 function wordFor(state: State, states: Coverage['states']): string {
-  return states[state.id] === true ? 'entered' : 'not over SSE';
+  return states[state.id] === true ? 'entered' : 'passed through';
 }

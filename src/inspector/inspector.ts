@@ -5,6 +5,7 @@ import type { Session } from '../session/session.js';
 import { shortId } from '../log.js';
 import { concernsActor } from './actorObservation.js';
 import { Journal } from './journal.js';
+import { Payloads } from './payloads.js';
 import { inspectorRoutes } from './routes.js';
 import type { Facts } from './sessionTrack.js';
 import { Statistics } from './statistics.js';
@@ -29,7 +30,8 @@ export function createInspector({ clock, find, health }: InspectorDeps): Inspect
   const journal = new Journal(clock, (id) => factsOf(find(id)));
   const statistics = new Statistics(clock);
   const overview = async () => statistics.read(await health());
-  const viewers = new Viewers({ journal, clock, overview });
+  const payloads = new Payloads(clock, (id) => find(journal.track(id)?.key ?? ''));
+  const viewers = new Viewers({ journal, payloads, clock, overview });
   return {
     fold: (observation) => {
       if (!concernsActor(observation)) return;

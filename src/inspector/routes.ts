@@ -53,7 +53,7 @@ export function inspectorRoutes({ viewers, journal, clock, overview }: Inspector
     .route('/stream')
     .get((request, response) => {
       if (request.method === 'HEAD') refuseVerb(request, response);
-      viewers.open(response, readSession(request));
+      viewers.open(response, readSession(request), readContents(request));
     })
     .all(refuseVerb);
   router
@@ -76,6 +76,12 @@ function readSession({ query }: Request): string | null {
   if (id === undefined) return null;
   if (typeof id === 'string' && idPattern.test(id)) return id;
   throw new Refusal('invalid_parameter', { detail: '"session" is the first 8 characters of a session id.' });
+}
+
+function readContents({ query }: Request): boolean {
+  const asked = query['contents'];
+  if (asked === undefined || asked === '1') return asked === '1';
+  throw new Refusal('invalid_parameter', { detail: '"contents" is 1, or left out.' });
 }
 
 function sendFile(request: Request, response: Response, next: (error?: unknown) => void): void {

@@ -24,7 +24,8 @@ const nowhere: Place = { leaves: [], states: [] };
 /** What happened to one session: its last entries, and how long it was in which state. */
 export class SessionTrack {
   readonly id: string;
-  readonly #key: string;
+  /** The whole id, for the registry alone. */
+  readonly key: string;
   readonly #factsOf: FactsOf;
   /** The journal's version at the last change. */
   version = 0;
@@ -42,7 +43,7 @@ export class SessionTrack {
 
   constructor(id: string, key: string, factsOf: FactsOf) {
     this.id = id;
-    this.#key = key;
+    this.key = key;
     this.#factsOf = factsOf;
   }
 
@@ -118,7 +119,7 @@ export class SessionTrack {
   }
 
   #readFacts(): Known | undefined {
-    const facts = this.#factsOf(this.#key);
+    const facts = this.#factsOf(this.key);
     if (facts === undefined) return undefined;
     const { user, transport, client, createdAt, toolCalls, browserState } = facts;
     return { user, transport, client, createdAt: createdAt.getTime(), calls: toolCalls, browser: browserState };

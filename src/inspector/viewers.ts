@@ -3,6 +3,7 @@ import type { Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
 import { packageInfo } from '../packageInfo.js';
 import type { Journal } from './journal.js';
+import type { Payloads } from './payloads.js';
 import type { Frame, Overview } from './wire.js';
 
 /** Pages that may watch at once (S10). */
@@ -18,14 +19,21 @@ interface Viewer {
   readonly response: ServerResponse;
   /** The session that is open in it. */
   readonly session: string | null;
+  /** Whether it wants to see what is said in that session. */
+  readonly contents: boolean;
   /** The journal's version, and the session's last entry, that it has been sent. */
   version: number;
   seq: number;
+  payload: number;
   lost: number;
+  leave(): void;
 }
+
+const nothing = (): void => undefined;
 
 export interface ViewersDeps {
   readonly journal: Journal;
+  readonly payloads: Payloads;
   readonly clock: Clock;
   overview(): Promise<Overview>;
 }
@@ -53,16 +61,20 @@ export class Viewers {
     return this.#viewers.size;
   }
 
-  /** Answers a request with the stream. Throws `too_many_viewers`, and then nothing was written. */
-  open(response: ServerResponse, session: string | null): void {
+  /**
+   * Answers a request with the stream; with `contents`, what is said in the session from now on is in it, redacted. Throws
+   * `too_many_viewers`, and then nothing was written.
+   */
+  open(response: ServerResponse, session: string | null, contents = false): void {
     if (this.#viewers.size >= maxViewers) {
       throw new Refusal('too_many_viewers', { retryAfterMs, limit: `${maxViewers} pages` });
     }
-    const viewer: Viewer = { response, session, version: 0, seq: 0, lost: 0 };
+    const viewer: Viewer = { response, session, contents, version: 0, seq: 0, payload: 0, lost: 0, leave: nothing };
     response.on('close', () => this.#leave(viewer));
     response.on('error', () => this.#leave(viewer));
     if (response.destroyed) return;
     this.#viewers.add(viewer);
+    if (contents && session !== null) viewer.leave = this.#deps.payloads.watch(session);
     response.writeHead(200, {
       'content-type': 'text/event-stream',
       'cache-control': 'no-cache, no-transform',
@@ -74,7 +86,8 @@ export class Viewers {
   }
 
   #leave(viewer: Viewer): void {
-    this.#viewers.delete(viewer);
+    if (!this.#viewers.delete(viewer)) return;
+    viewer.leave();
     if (this.#viewers.size === 0) this.#deps.clock.clearTimeout(this.#timer);
   }
 
@@ -91,10 +104,15 @@ export class Viewers {
     const overview = this.#overview;
     this.#overview = undefined;
     for (const viewer of this.#viewers) {
-      if (viewer.version === this.#deps.journal.version && overview === undefined) continue;
+      if (overview === undefined && !this.#hasNews(viewer)) continue;
       if (viewer.response.writableLength === 0) this.#send(viewer, this.#frame(viewer, overview));
       else if (++viewer.lost > patience) viewer.response.destroy();
     }
+  }
+
+  #hasNews({ version, session, contents, payload }: Viewer): boolean {
+    const { journal, payloads } = this.#deps;
+    return version !== journal.version || (contents && session !== null && payload !== payloads.last(session));
   }
 
   /** It asks the pool and the stores, so it comes when it comes; one that cannot be had is left out. */
@@ -104,7 +122,7 @@ export class Viewers {
   }
 
   #frame(viewer: Viewer, overview: Overview | undefined): Frame {
-    const { journal, clock } = this.#deps;
+    const { journal, payloads, clock } = this.#deps;
     const actors = journal.actorsSince(viewer.version);
     return {
       startedAt: this.#startedAt,
@@ -115,6 +133,7 @@ export class Viewers {
       ...(actors !== undefined && { actors }),
       ...(overview !== undefined && { overview }),
       ...(viewer.session !== null && { detail: journal.detail(viewer.session, viewer.seq) }),
+      ...(viewer.contents && viewer.session !== null && { payloads: payloads.since(viewer.session, viewer.payload) }),
       lost: viewer.lost,
     };
   }
@@ -122,6 +141,7 @@ export class Viewers {
   #send(viewer: Viewer, frame: Frame): void {
     viewer.version = this.#deps.journal.version;
     viewer.seq = frame.detail?.entries.at(-1)?.seq ?? viewer.seq;
+    viewer.payload = frame.payloads?.at(-1)?.seq ?? viewer.payload;
     viewer.lost = 0;
     viewer.response.write(`data: ${JSON.stringify(frame)}\n\n`);
   }

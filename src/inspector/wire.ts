@@ -3,7 +3,7 @@
  * page is compiled with the browser's types alone. Times are milliseconds since the epoch, durations milliseconds.
  *
  * Nothing here can let anyone in or show what a client works on: ids are shortened, and of messages and calls there are
- * names, outcomes and durations, never contents.
+ * names, outcomes and durations; contents only where a viewer asks for them, and then redacted.
  */
 
 /** One session, as a line of the table. */
@@ -55,6 +55,17 @@ export interface Detail {
   readonly entries: readonly Entry[];
 }
 
+/** One message of a session whose contents the viewer asked for. `seq` grows by one, so a gap shows what was dropped. */
+export interface Payload {
+  readonly seq: number;
+  readonly at: number;
+  readonly from: 'client' | 'session';
+  /** The method, or that it is an answer; with the id where that is a number. */
+  readonly what: string;
+  /** As JSON: structure, numbers and known words; what else there was is named by its type and length. */
+  readonly text: string;
+}
+
 /** An actor that is no session: a browser, the server, an alarm. */
 export interface Actor {
   readonly machine: string;
@@ -103,6 +114,8 @@ export interface Frame {
   readonly overview?: Overview;
   /** Of the session in the query; null if there is none with this id. */
   readonly detail?: Detail | null;
+  /** Of that session, those that the viewer has not seen, if it asked for contents. */
+  readonly payloads?: readonly Payload[];
   /** Frames that were left out because the viewer did not read in time. */
   readonly lost: number;
 }

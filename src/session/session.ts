@@ -23,6 +23,9 @@ const retryAfterMs = 500;
 /** The session chart with its implementations provided (see sessionActor.ts). */
 export type SessionLogic = typeof sessionMachine;
 
+/** Hears a message that was taken from the client, or is sent to it. Must not throw, and never keeps it as it is. */
+export type Tap = (from: 'client' | 'session', message: JSONRPCMessage) => void;
+
 /** What all sessions of a server share. */
 export interface SessionParts {
   readonly logic: SessionLogic;
@@ -63,6 +66,8 @@ export class Session {
   readonly closed: Promise<void>;
   /** Resolves, never rejects, once the session is closed and what it owned is released. */
   readonly ended: Promise<void>;
+  /** The inspector's, while somebody looks at what this session says; null otherwise. */
+  tap: Tap | null = null;
   readonly #clock: Clock;
   #createdAt: Date;
   #request: SessionRequest | null;
@@ -191,6 +196,7 @@ export class Session {
     if (kind === 'request') this.#admit(message, snapshot.hasTag('draining'), snapshot.context.inFlight);
     const held = isEarly ? (this.#held ??= new HeldMessages()).hold(message) : undefined;
     if (!isEarly) this.#inbox.push(message);
+    this.tap?.('client', message);
     this.actor.send({ type: 'message.received', kind });
     return held;
   }

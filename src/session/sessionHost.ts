@@ -64,6 +64,7 @@ export class SessionHost implements McpHost, CallEnvironment {
   }
 
   send(message: JSONRPCMessage, relatedTo?: RequestId): void {
+    this.#session.tap?.('session', message);
     this.#session.channel.deliver(message, relatedTo);
   }
 

@@ -155,9 +155,28 @@ describe('one server', () => {
     await watching.shows(lit('active.serving.busy'));
     await watching.page.keyboard.press('Escape');
     await watching.shows(lit('active.serving.idle'));
-    await watching.page.click('.tabs button:last-child');
+    await watching.page.click('.tabs [role=group] button:last-child');
     await watching.shows('.sequence', 'announced');
     await watching.shows('.sequence', 'echo: ok');
+    expect(await watching.violations()).toEqual([]);
+    expect(await watching.page.content()).not.toContain('secret-value');
+    await client.close();
+  }, 60_000);
+
+  test('[C-INSPECTOR] what is said is shown to those who ask, and what is private in it is told by its length', async () => {
+    const client = await connectClient(served.url);
+    const watching = await Watching.open(served.url);
+    await watching.page.click('tbody tr[data-id] a');
+    await watching.shows(lit('active.serving.idle'));
+    expect(await watching.page.$('.payload')).toBeNull();
+    const listening = watching.page.waitForResponse((response) => response.url().endsWith('&contents=1'));
+    await watching.page.click('.tabs > button');
+    await listening;
+    await watching.shows('.hint', 'type and length alone');
+    await client.callTool({ name: 'echo', arguments: { value: 'secret-value' } });
+    await watching.shows('.payload summary', 'tools/call');
+    await watching.shows('.payload pre', '"value": "‹text, 12 characters›"');
+    await watching.page.click('.payload summary');
     expect(await watching.violations()).toEqual([]);
     expect(await watching.page.content()).not.toContain('secret-value');
     await client.close();

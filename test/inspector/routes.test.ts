@@ -3,7 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { send } from '../support/http.js';
+import { RawSse } from '../support/rawSse.js';
 import { connectClient, serve, type Served } from '../support/serve.js';
+import { TestTools } from '../support/testTools.js';
 
 let served: Served;
 
@@ -44,13 +46,18 @@ test.each(['main.ts', 'nothing.js', '..%2f..%2fpackage.json', '.%2e/journal.js',
   },
 );
 
-test.each(['', 'short', '%00%00%00%00%00%00%00%00', 'abcdefghi', '../../..', 'abcdefgh&session=x'])(
-  '[C-INSPECTOR] the stream refuses "%s" as a session',
-  async (session) => {
-    const { status, json } = await send(`${served.url}/inspector/stream?session=${session}`);
-    expect([status, json]).toMatchObject([400, { error: { data: { reason: 'invalid_parameter' } } }]);
-  },
-);
+test.each([
+  '',
+  'abcdefgh&contents=2',
+  'short',
+  '%00%00%00%00%00%00%00%00',
+  'abcdefghi',
+  '../../..',
+  'abcdefgh&session=x',
+])('[C-INSPECTOR] the stream refuses "%s" as a session', async (session) => {
+  const { status, json } = await send(`${served.url}/inspector/stream?session=${session}`);
+  expect([status, json]).toMatchObject([400, { error: { data: { reason: 'invalid_parameter' } } }]);
+});
 
 test.each([
   ['POST', '/inspector'],
@@ -108,5 +115,28 @@ test('[C-INSPECTOR] with authentication on, page, stream and table are for the o
   } finally {
     await guarded.close();
     await rm(dataDir, { recursive: true });
+  }
+});
+
+test('[C-INSPECTOR] the stream of a session with its contents holds no secret that was planted in it', async () => {
+  const tools = new TestTools();
+  const planting = await serve({ tools: tools.all });
+  const client = await connectClient(planting.url);
+  const [session] = planting.orchestrator.registry.list();
+  const path = `/inspector/stream?session=${session?.id.slice(0, 8)}&contents=1`;
+  const stream = new RawSse(planting.url, { path });
+  try {
+    await stream.when(({ events }) => events.length > 0);
+    await client.callTool({ name: 'echo', arguments: { value: 'planted-secret' } });
+    await client.callTool({ name: 'echo', arguments: { 'planted-secret': 'x', token: 'planted-secret' } });
+    await client.ping();
+    await stream.when(({ text }) => text.includes('"what":"ping #'));
+    expect(stream.text).not.toContain('planted-secret');
+    expect(stream.text).toContain('‹text, 14 characters›');
+    expect(stream.text).toContain('tools/call');
+  } finally {
+    await stream.hangUp();
+    await client.close();
+    await planting.close();
   }
 });

@@ -1,6 +1,7 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { Journal } from '../../src/inspector/journal.js';
+import { Payloads, type Tapped } from '../../src/inspector/payloads.js';
 import { Statistics } from '../../src/inspector/statistics.js';
 import { Viewers } from '../../src/inspector/viewers.js';
 import type { Frame } from '../../src/inspector/wire.js';
@@ -29,14 +30,16 @@ function setUp() {
   const facts = { user: 'anna', transport: 'sse', client: null, createdAt, toolCalls: 0, browserState: 'ready' };
   const journal = new Journal(clock, () => facts);
   const statistics = new Statistics(clock);
-  const viewers = new Viewers({ journal, clock, overview: () => Promise.resolve(statistics.read({})) });
+  const tapped: Tapped = { tap: null };
+  const payloads = new Payloads(clock, () => tapped);
+  const viewers = new Viewers({ journal, payloads, clock, overview: () => Promise.resolve(statistics.read({})) });
   const happen = (actor: string, value = 'created'): void => {
     const at = clock.now();
     const event = { type: 'x' };
     const base = { machine: 'session', actor, cause: 'x', at, durationMs: 0, event, value, context: {} } as const;
     journal.fold({ kind: 'transition', from: '', to: value, ...base });
   };
-  return { clock, viewers, happen };
+  return { clock, viewers, happen, tapped };
 }
 
 test('[C-INSPECTOR] a viewer gets everything once, then what changes, at most ten times a second', () => {
@@ -104,4 +107,51 @@ test('[S10] fifty pages may watch; the next is told so, and may come when one ha
   readers[0]?.emit('close');
   viewers.open(late, null);
   expect([late.frames.length, viewers.size]).toEqual([1, 50]);
+});
+
+const said = (id: number, text: string) => ({ jsonrpc: '2.0', id, method: 'ping', params: { text } }) as const;
+
+test('[C-INSPECTOR] contents are recorded for those who ask, each once, and forgotten with the last of them', () => {
+  const { clock, viewers, happen, tapped } = setUp();
+  happen('session1');
+  const [table, first, second] = [new Reader(), new Reader(), new Reader()];
+  viewers.open(table, 'session1');
+  expect(tapped.tap).toBeNull();
+  viewers.open(first, 'session1', true);
+  viewers.open(second, 'session1', true);
+  tapped.tap?.('client', said(1, 'planted'));
+  clock.advance(100);
+  tapped.tap?.('session', said(2, 'planted'));
+  clock.advance(100);
+  const payloads = (reader: Reader) => reader.frames.flatMap((frame) => frame.payloads ?? []);
+  expect(payloads(first)).toMatchObject([
+    { seq: 1, from: 'client' },
+    { seq: 2, from: 'session' },
+  ]);
+  expect(JSON.stringify(first.frames)).not.toContain('planted');
+  expect(payloads(table)).toEqual([]);
+  first.emit('close');
+  expect(tapped.tap).not.toBeNull();
+  second.emit('close');
+  expect(tapped.tap).toBeNull();
+  const late = new Reader();
+  viewers.open(late, 'session1', true);
+  expect(payloads(late)).toEqual([]);
+});
+
+test('[S10] of the contents the newest are kept, up to a number and a size', () => {
+  const { viewers, happen, tapped } = setUp();
+  happen('session1');
+  viewers.open(new Reader(), 'session1', true);
+  const large = Object.fromEntries(
+    Array.from({ length: 40 }, (_, index) => [`field${index}`, [1, 2, 3, 4, 5, 6, 7, 8]]),
+  );
+  for (let id = 1; id <= 300; id += 1) tapped.tap?.('client', { jsonrpc: '2.0', id, method: 'ping', params: large });
+  const reader = new Reader();
+  viewers.open(reader, 'session1', true);
+  const [{ payloads = [] } = {}] = reader.frames;
+  const characters = payloads.reduce((sum, { text }) => sum + text.length, 0);
+  expect(payloads.at(-1)?.seq).toBe(300);
+  expect(payloads.length).toBeLessThanOrEqual(200);
+  expect(characters).toBeLessThanOrEqual(256 * 1024);
 });

@@ -17,6 +17,7 @@ export class Connection {
   readonly #listener: Listener;
   #source: EventSource | undefined;
   #session: string | null = null;
+  #contents = false;
   #timer: number | undefined;
   #pauseMs = firstPauseMs;
 
@@ -25,17 +26,19 @@ export class Connection {
     document.addEventListener('visibilitychange', () => (document.hidden ? this.#close() : this.#open()));
   }
 
-  /** Watches the server, and one session in detail. */
-  watch(session: string | null): void {
-    if (this.#source !== undefined && this.#session === session) return;
+  /** Watches the server, and one session in detail; with `contents`, what is said in it too. */
+  watch(session: string | null, contents: boolean): void {
+    if (this.#source !== undefined && this.#session === session && this.#contents === contents) return;
     this.#session = session;
+    this.#contents = contents;
     this.#close();
     if (!document.hidden) this.#open();
   }
 
   #open(): void {
     this.#close();
-    const query = this.#session === null ? '' : `?session=${encodeURIComponent(this.#session)}`;
+    const session = this.#session === null ? '' : `?session=${encodeURIComponent(this.#session)}`;
+    const query = session !== '' && this.#contents ? `${session}&contents=1` : session;
     const source = new EventSource(`stream${query}`);
     this.#source = source;
     source.onmessage = ({ data }: MessageEvent<string>) => {

@@ -14,6 +14,7 @@ let drawing = false;
 
 const update: Update = (change) => {
   model = { ...model, ...change };
+  if (change.contents !== undefined) watch();
   if (drawing) return;
   drawing = true;
   requestAnimationFrame(() => {
@@ -33,10 +34,14 @@ function readRoute(): Route {
   return { view: view === 'overview' ? 'overview' : 'sessions' };
 }
 
+function watch(): void {
+  const { route, contents } = model;
+  connection.watch(route.view === 'session' ? route.id : null, contents);
+}
+
 function follow(): void {
   const route = readRoute();
-  update({ route, session: null, step: null, restarted: false });
-  connection.watch(route.view === 'session' ? route.id : null);
+  update({ route, session: null, step: null, restarted: false, contents: false });
   scrollTo(0, 0);
 }
 

@@ -1,8 +1,9 @@
-import type { Actor, Chart, Detail, Entry, Frame, Overview, Row } from '../wire.js';
+import type { Actor, Chart, Detail, Entry, Frame, Overview, Payload, Row } from '../wire.js';
 
 /** As many as the server keeps: older ones could not be opened. */
 const closedKept = 200;
 const entriesKept = 512;
+const payloadsKept = 200;
 
 export type Route =
   { readonly view: 'sessions' } | { readonly view: 'overview' } | { readonly view: 'session'; readonly id: string };
@@ -28,6 +29,9 @@ export interface Model {
   readonly overview: Overview | null;
   /** Null: the server has not said yet. `gone`: it knows no session with this id. */
   readonly session: OpenSession | 'gone' | null;
+  /** Whether what is said in the open session is asked for, and what has been said since. */
+  readonly contents: boolean;
+  readonly payloads: readonly Payload[];
   readonly route: Route;
   readonly text: string;
   readonly state: string;
@@ -55,6 +59,8 @@ export const initial: Model = {
   actors: [],
   overview: null,
   session: null,
+  contents: false,
+  payloads: [],
   route: { view: 'sessions' },
   text: '',
   state: '',
@@ -80,6 +86,7 @@ export function take(model: Model, frame: Frame): Partial<Model> {
     rows: frame.full || frame.rows.length > 0 ? merge(frame.full ? new Map() : model.rows, frame.rows) : model.rows,
     actors: frame.actors ?? (frame.full ? [] : model.actors),
     overview: frame.overview ?? model.overview,
+    payloads: [...(frame.full ? [] : model.payloads), ...(frame.payloads ?? [])].slice(-payloadsKept),
     session: frame.detail === undefined ? model.session : follow(frame.full ? null : model.session, frame.detail),
   };
 }

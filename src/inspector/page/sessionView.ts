@@ -186,9 +186,23 @@ function tabs(model: Model, session: OpenSession, update: Update): ComponentChil
     { class: 'tabs' },
     h('h3', null, 'What happened'),
     h('span', { role: 'group', 'aria-label': 'View' }, tab('timeline', 'Timeline'), tab('sequence', 'Sequence')),
+    h(
+      'button',
+      {
+        'aria-pressed': model.contents,
+        title: 'Show what the messages hold, without anything private',
+        onClick: () => update({ contents: !model.contents, tab: 'timeline' }),
+      },
+      'Contents',
+    ),
+    model.contents && h('p', { class: 'hint', role: 'note' }, contentsHint),
     dropped > 0 && h('small', null, `${plural(dropped, 'earlier entry').replace('entrys', 'entries')} not kept`),
   );
 }
+
+const contentsHint =
+  'Messages are shown from now on, and forgotten when you leave. Of secrets, typed values, page contents, scripts and ' +
+  'their results, storage, headers and query strings you see the type and length alone.';
 
 function story(model: Model, session: OpenSession, update: Update): ComponentChild {
   if (session.entries.length === 0) return h('p', { class: 'blank' }, 'Nothing yet.');

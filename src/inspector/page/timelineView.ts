@@ -1,5 +1,5 @@
 import { h, type ComponentChild, type ComponentChildren } from 'preact';
-import type { Entry } from '../wire.js';
+import type { Entry, Payload } from '../wire.js';
 import { causeInWords, duration, timeOfDay } from './format.js';
 import { statesOf, type Model, type OpenSession, type Update } from './model.js';
 
@@ -14,23 +14,40 @@ export function timelineView(model: Model, session: OpenSession, update: Update)
   return h(
     'ol',
     { class: 'timeline', reversed: true, tabIndex: 0, 'aria-label': 'Timeline, newest first' },
-    session.entries
-      .toReversed()
-      .map((entry) =>
-        h(
-          'li',
-          { key: entry.seq, class: `${toneOf(entry)}${entry.seq === shown ? ' shown' : ''}` },
-          h('time', { dateTime: new Date(entry.at).toISOString() }, timeOfDay(entry.at)),
-          h('span', { class: 'kind' }, kindOf(entry)),
-          entry.kind === 'state'
-            ? h(
-                'button',
-                { class: 'plain', onClick: () => choose(entry.seq), title: 'Show this moment in the chart' },
-                textOf(entry),
-              )
-            : h('span', null, textOf(entry)),
-        ),
-      ),
+    newestFirst(session.entries, model.payloads).map((fact) =>
+      'from' in fact && 'text' in fact ? payloadItem(fact) : entryItem(fact, fact.seq === shown, choose),
+    ),
+  );
+}
+
+/** Both are in order; at the same moment, what was said stands below what came of it. */
+function newestFirst(entries: readonly Entry[], payloads: readonly Payload[]): (Entry | Payload)[] {
+  return [...payloads, ...entries].toSorted((one, other) => one.at - other.at).reverse();
+}
+
+function entryItem(entry: Entry, isShown: boolean, choose: (seq: number) => void): ComponentChild {
+  return h(
+    'li',
+    { key: entry.seq, class: `${toneOf(entry)}${isShown ? ' shown' : ''}` },
+    h('time', { dateTime: new Date(entry.at).toISOString() }, timeOfDay(entry.at)),
+    h('span', { class: 'kind' }, kindOf(entry)),
+    entry.kind === 'state'
+      ? h(
+          'button',
+          { class: 'plain', onClick: () => choose(entry.seq), title: 'Show this moment in the chart' },
+          textOf(entry),
+        )
+      : h('span', null, textOf(entry)),
+  );
+}
+
+function payloadItem({ seq, at, from, what, text }: Payload): ComponentChild {
+  return h(
+    'li',
+    { key: `payload ${seq}`, class: 'payload' },
+    h('time', { dateTime: new Date(at).toISOString() }, timeOfDay(at)),
+    h('span', { class: 'kind' }, from === 'client' ? 'received' : 'sent'),
+    h('details', null, h('summary', null, what), h('pre', null, text)),
   );
 }
 

@@ -1,0 +1,88 @@
+import type { Clock } from '../clock.js';
+import type { Tap } from '../session/session.js';
+import { redact } from './redact.js';
+import type { Payload } from './wire.js';
+
+/** Of one session (S10). */
+const mostPayloads = 200;
+const mostCharacters = 256 * 1024;
+const longestPayload = 8 * 1024;
+
+/** A session as far as one may listen to it. */
+export interface Tapped {
+  tap: Tap | null;
+}
+
+interface Recording {
+  viewers: number;
+  seq: number;
+  characters: number;
+  readonly payloads: Payload[];
+  stop(): void;
+}
+
+/**
+ * What is said in the sessions whose contents somebody asked to see, redacted as it is written down, in bounded memory.
+ * A session is listened to while it has such a viewer; with the last one all that was kept of it is forgotten.
+ */
+export class Payloads {
+  readonly #clock: Clock;
+  readonly #find: (id: string) => Tapped | undefined;
+  readonly #recordings = new Map<string, Recording>();
+
+  constructor(clock: Clock, find: (id: string) => Tapped | undefined) {
+    this.#clock = clock;
+    this.#find = find;
+  }
+
+  /** Listens to a session, by its short id. Call what it returns once, when the viewer leaves. */
+  watch(id: string): () => void {
+    const recording = this.#recordings.get(id) ?? this.#record(id);
+    recording.viewers += 1;
+    return () => {
+      recording.viewers -= 1;
+      if (recording.viewers > 0) return;
+      recording.stop();
+      this.#recordings.delete(id);
+    };
+  }
+
+  /** What was recorded of a session after `seq`, oldest first. */
+  since(id: string, seq: number): readonly Payload[] {
+    return this.#recordings.get(id)?.payloads.filter((payload) => payload.seq > seq) ?? [];
+  }
+
+  /** The number of the last payload of a session; 0 for none. */
+  last(id: string): number {
+    return this.#recordings.get(id)?.seq ?? 0;
+  }
+
+  #record(id: string): Recording {
+    const session = this.#find(id);
+    const stop = (): void => {
+      if (session !== undefined) session.tap = null;
+    };
+    const recording: Recording = { viewers: 0, seq: 0, characters: 0, payloads: [], stop };
+    if (session !== undefined) session.tap = (from, message) => this.#add(recording, from, message);
+    this.#recordings.set(id, recording);
+    return recording;
+  }
+
+  #add(recording: Recording, from: Payload['from'], message: unknown): void {
+    const shown = redact(message);
+    const whole = JSON.stringify(shown, null, 2);
+    const text = whole.length > longestPayload ? `${whole.slice(0, longestPayload)}\n… cut` : whole;
+    recording.seq += 1;
+    recording.characters += text.length;
+    recording.payloads.push({ seq: recording.seq, at: this.#clock.now(), from, what: whatOf(shown), text });
+    while (recording.payloads.length > mostPayloads || recording.characters > mostCharacters)
+      recording.characters -= recording.payloads.shift()?.text.length ?? 0;
+  }
+}
+
+/** The method of a request or notification; an answer has none. */
+function whatOf(shown: unknown): string {
+  const { id, method, error }: Record<string, unknown> = { ...(shown as object) };
+  const what = typeof method === 'string' ? method : error === undefined ? 'answer' : 'error';
+  return typeof id === 'number' ? `${what} #${id}` : what;
+}

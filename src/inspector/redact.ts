@@ -1,0 +1,121 @@
+/**
+ * What may be shown of a message: its structure, numbers, words that a protocol or a tool chose, and addresses without
+ * query. Every other text is replaced by its type and length, since only an allowed key can vouch for what it says.
+ */
+
+/** Whatever stands below these is somebody's secret. */
+const secretKey =
+  /token|secret|passw|pwd|cookie|auth|api_?-?key|credential|private|signature|bearer|session_?id|otp|^pin$/i;
+
+/** Below these is what was typed, or what a page, a script, a storage or a header holds: not even numbers are shown. */
+const contentKeys =
+  keys(`args text texts value values oldValue newValue body content data blob script function expression
+  code source html snapshot result message reply payload items fields entries storage headers requestHeaders
+  responseHeaders postData response title description stack error errors key keys file files path paths dialog reason
+  location experimental _meta requestState userAgent query regex filter prompt promptText`);
+
+/** Text below these is one of the few words of a protocol or of a tool's own list, where it looks like one. */
+const wordKeys =
+  keys(`jsonrpc method protocolVersion type role kind level severity state status mode format mimeType button
+  phase area action isolation transport lease cache colorScheme direction encoding sameSite waitUntil resourceType
+  browserState uid`);
+
+const word = /^[\w./+:-]{1,40}$/;
+const plainKey = /^[A-Za-z_]{1,32}\d{0,2}$/;
+const shownSchemes: ReadonlySet<string> = new Set(['http:', 'https:', 'ws:', 'wss:', 'chrome-extension:']);
+/** Longer parts of a path may be a key to what lies there. */
+const longestSegment = 24;
+const deepest = 10;
+const mostValues = 400;
+const mostItems = 20;
+
+/** A copy of a message that may be shown. Its size is bounded whatever the message's is. */
+export function redact(message: unknown): unknown {
+  const state: Visit = { left: mostValues, named: namedTools(message) };
+  return show(message, '', 0, state);
+}
+
+interface Visit {
+  /** Values that may still be looked at. */
+  left: number;
+  /** The one object whose `name` a protocol chose: the parameters of a call. */
+  readonly named: unknown;
+}
+
+/** Elsewhere a name may be that of a cookie, a header or an element of a page. */
+function namedTools(message: unknown): unknown {
+  if (!isObject(message)) return undefined;
+  const { method, params } = message;
+  return method === 'tools/call' || method === 'prompts/get' ? params : undefined;
+}
+
+function show(value: unknown, key: string, depth: number, visit: Visit): unknown {
+  if (value === null || value === undefined) return value;
+  visit.left -= 1;
+  if (visit.left < 0 || depth > deepest || secretKey.test(key) || isContent(key, value, depth)) return hidden(value);
+  if (Array.isArray(value)) return showItems(value, key, depth, visit);
+  if (isObject(value)) return showFields(value, depth, visit);
+  if (typeof value === 'string') return showText(value, key);
+  return value;
+}
+
+/** An answer is structure, and so is the list of its parts: a part's text is content. */
+function isContent(key: string, value: unknown, depth: number): boolean {
+  if (key === 'result') return depth > 1;
+  if (key === 'content' || key === 'error') return typeof value !== 'object';
+  return contentKeys.has(key);
+}
+
+function showItems(items: readonly unknown[], key: string, depth: number, visit: Visit): unknown[] {
+  const shown = items.slice(0, mostItems).map((item) => show(item, key, depth + 1, visit));
+  return items.length > mostItems ? [...shown, `‹${items.length - mostItems} more›`] : shown;
+}
+
+function showFields(fields: Readonly<Record<string, unknown>>, depth: number, visit: Visit): Record<string, unknown> {
+  const shown: Record<string, unknown> = {};
+  const all = Object.entries(fields);
+  for (const [name, inner] of all.slice(0, mostItems * 2)) {
+    // A name that no programmer would choose may itself be data.
+    if (!plainKey.test(name)) shown[`‹name, ${name.length} characters›`] = hidden(inner);
+    else if (name === 'name' && fields === visit.named) shown[name] = showWord(inner);
+    else shown[name] = show(inner, name, depth + 1, visit);
+  }
+  if (all.length > mostItems * 2) shown['‹more›'] = all.length - mostItems * 2;
+  return shown;
+}
+
+function showText(text: string, key: string): string {
+  if (wordKeys.has(key)) return showWord(text);
+  return (text.length <= 2_000 && address(text)) || hidden(text);
+}
+
+function showWord(value: unknown): string {
+  return typeof value === 'string' && word.test(value) ? value : hidden(value);
+}
+
+/** An address without what may let somebody in: user, query, fragment, and long parts of its path. Empty if it is none. */
+function address(text: string): string {
+  if (!URL.canParse(text)) return '';
+  const { protocol, host, pathname, search } = new URL(text);
+  if (!shownSchemes.has(protocol)) return '';
+  const path = pathname
+    .split('/')
+    .map((part) => (part.length > longestSegment ? '…' : part))
+    .join('/');
+  return `${protocol}//${host}${path}${search === '' ? '' : '?…'}`;
+}
+
+function keys(words: string): ReadonlySet<string> {
+  return new Set(words.split(/\s+/));
+}
+
+function hidden(value: unknown): string {
+  if (typeof value === 'string') return `‹text, ${value.length} characters›`;
+  if (Array.isArray(value)) return `‹list, ${value.length} items›`;
+  if (isObject(value)) return `‹object, ${Object.keys(value).length} fields›`;
+  return `‹${typeof value}›`;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
