@@ -34,6 +34,7 @@ const orchestrator = await createOrchestrator({
 const { url } = await orchestrator.listen();
 const sessions = await openSessions(orchestrator);
 const isCheap = await measureServer();
+await measureViewer();
 const isSmooth = await measurePage();
 await orchestrator.close();
 exit(isCheap && isSmooth ? 0 : 1);
@@ -70,6 +71,24 @@ async function measureServer(): Promise<boolean> {
     `server, no viewer: ${(eachMs * 1_000).toFixed(1)} µs a ping, of which the inspector ${(foldMs * 1_000).toFixed(2)} µs (${percent(share)})`,
   );
   return share < limits.serverCost;
+}
+
+/** Pings a second with and without a stream that is read, by turns; the reader works in this process, so it is told, not judged. */
+async function measureViewer(): Promise<void> {
+  const rates = { alone: 0, watched: 0 };
+  for (let round = 0; round < 3; round += 1) {
+    rates.alone = Math.max(rates.alone, await rate(20_000));
+    const leave = new AbortController();
+    const stream = await fetch(`${url}/inspector/stream`, { signal: leave.signal });
+    const reading = stream.body?.pipeTo(new WritableStream()).catch(() => undefined);
+    rates.watched = Math.max(rates.watched, await rate(20_000));
+    leave.abort();
+    await reading;
+  }
+  const { alone, watched } = rates;
+  say(
+    `server, one viewer: ${watched.toFixed(0)} pings a second, ${alone.toFixed(0)} without: ${percent(1 - watched / alone)} less`,
+  );
 }
 
 async function rate(requests: number): Promise<number> {

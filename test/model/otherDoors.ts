@@ -81,7 +81,7 @@ export async function resumeOverHttp(taken: Taken): Promise<void> {
 
 /** A warm session is taken, found to be without its browser when it is, or loses it while it waits. */
 export async function takeWarm(taken: Taken): Promise<void> {
-  await warm(taken, async ({ url }) => void (await new RawMcp(url).initialize()));
+  await warm(taken, ({ url }) => new RawMcp(url).initialize());
   await warm(taken, async ({ url, pool }) => {
     pool.checks = () => Promise.reject(new Error('It hangs.'));
     await new RawMcp(url).initialize();
