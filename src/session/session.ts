@@ -3,7 +3,7 @@ import type { ClosedBecause, Failure, SessionClient } from '../../machines/event
 import type { sessionMachine } from '../../machines/index.js';
 import type { BrowserLease } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
-import { catalogue, isReason, Refusal } from '../errors.js';
+import { Refusal } from '../errors.js';
 import { shortId, type Log } from '../log.js';
 import { McpServer, type McpHost } from '../mcp/mcpServer.js';
 import { kindOf, type JSONRPCMessage } from '../mcp/protocol.js';
@@ -11,7 +11,8 @@ import { ResourceStore } from '../mcp/resourceStore.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
-import type { Channel, Ending } from './channel.js';
+import type { Channel } from './channel.js';
+import { closedRefusal, endingOf } from './ending.js';
 import { HeldMessages } from './heldMessages.js';
 import { topLevel } from './observer.js';
 import { SessionHost } from './sessionHost.js';
@@ -281,21 +282,4 @@ const nobody: SessionClient = { issuer: null, user: null, resumable: false };
 
 function clientOf({ principal: { issuer, user }, channel: { resumable } }: SessionRequest): SessionClient {
   return { issuer, user, resumable };
-}
-
-export function closedRefusal(closedBecause: ClosedBecause | null): Refusal {
-  return new Refusal('closed', closedBecause === null ? {} : { closedBecause });
-}
-
-/** What a client that never got its session id is told: the cause, by the error catalogue. */
-function endingOf(closedBecause: ClosedBecause, failure: Failure | null): Ending {
-  if (failure !== null) {
-    const reason = isReason(failure.reason) ? failure.reason : 'setup_failed';
-    const isBusy = catalogue[reason].status === 429;
-    const refusal = new Refusal(reason, { detail: failure.message, ...(isBusy && { retryAfterMs }) });
-    return { closedBecause, refusal };
-  }
-  if (closedBecause === 'setup-timeout') return { closedBecause, refusal: new Refusal('setup_timeout') };
-  if (closedBecause === 'server-draining') return { closedBecause, refusal: new Refusal('draining', { retryAfterMs }) };
-  return { closedBecause, refusal: closedRefusal(closedBecause) };
 }

@@ -5,7 +5,8 @@ import { systemClock, type Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
 import { shortId } from '../log.js';
 import { ownerKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
-import { closedRefusal, Session, type SessionParts, type SessionRequest } from './session.js';
+import { closedRefusal } from './ending.js';
+import { Session, type SessionParts, type SessionRequest } from './session.js';
 
 /** How long, and of how many sessions, it is known that they existed. */
 const rememberedMs = 600_000;

@@ -1,0 +1,23 @@
+import type { ClosedBecause, Failure } from '../../machines/events.js';
+import { catalogue, isReason, Refusal } from '../errors.js';
+import type { Ending } from './channel.js';
+
+const retryAfterMs = 500;
+
+/** Why a session can be talked to no more. */
+export function closedRefusal(closedBecause: ClosedBecause | null): Refusal {
+  return new Refusal('closed', closedBecause === null ? {} : { closedBecause });
+}
+
+/** What a client that never got its session id is told: the cause, by the error catalogue. */
+export function endingOf(closedBecause: ClosedBecause, failure: Failure | null): Ending {
+  if (failure !== null) {
+    const reason = isReason(failure.reason) ? failure.reason : 'setup_failed';
+    const isBusy = catalogue[reason].status === 429;
+    const refusal = new Refusal(reason, { detail: failure.message, ...(isBusy && { retryAfterMs }) });
+    return { closedBecause, refusal };
+  }
+  if (closedBecause === 'setup-timeout') return { closedBecause, refusal: new Refusal('setup_timeout') };
+  if (closedBecause === 'server-draining') return { closedBecause, refusal: new Refusal('draining', { retryAfterMs }) };
+  return { closedBecause, refusal: closedRefusal(closedBecause) };
+}
