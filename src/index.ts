@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 export { createOrchestrator, type Orchestrator, type OrchestratorOptions } from './orchestrator.js';
-export type { Embedding } from './embedding.js';
+export type { Embedding } from './orchestrator/embedding.js';
 export type { OpenSession } from './session/openSession.js';
 export type { Additions } from './mcp/offer.js';
 

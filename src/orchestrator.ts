@@ -7,7 +7,7 @@ import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { MemoryEventLog, type EventLog } from './cluster/eventLog.js';
 import { systemClock, type Clock } from './clock.js';
 import { defineConfig, type Config, type Options } from './config.js';
-import { compileEmbedding, type Embedding } from './embedding.js';
+import { compileEmbedding, type Embedding } from './orchestrator/embedding.js';
 import { silentLog, type Log } from './log.js';
 import { describeHealth } from './orchestrator/health.js';
 import { admissionOf, openPool, sessionParts, warmCount } from './orchestrator/parts.js';

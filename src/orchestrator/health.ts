@@ -1,6 +1,6 @@
 import type { Health } from '../app/operations.js';
 import type { BrowserHealth, BrowserPool } from '../browser/lease/lease.js';
-import type { Observability } from '../observability.js';
+import type { Observability } from './observability.js';
 import { packageInfo } from '../packageInfo.js';
 import type { Session } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';

@@ -4,7 +4,7 @@ import type { BrowserPool } from '../browser/lease/lease.js';
 import type { Directory } from '../cluster/directory.js';
 import type { Clock } from '../clock.js';
 import { ConfigError, type Config } from '../config.js';
-import type { Embedding, Offering } from '../embedding.js';
+import type { Embedding, Offering } from './embedding.js';
 import { messageOf } from '../errors.js';
 import type { Log } from '../log.js';
 import { openSession } from '../session/openSession.js';

@@ -6,7 +6,7 @@ import type { Config } from '../config.js';
 import { createInspector } from '../inspector/inspector.js';
 import { createStately } from '../inspector/stately.js';
 import type { Log } from '../log.js';
-import { startObservability, type Observability } from '../observability.js';
+import { startObservability, type Observability } from './observability.js';
 import { tellAll, type Fold } from '../session/observer.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 import { readingsOf } from './health.js';

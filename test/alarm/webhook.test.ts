@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { createWebhook } from '../../src/webhook.js';
+import { createWebhook } from '../../src/orchestrator/webhook.js';
 import { expectedSignature, receiveWebhooks, type WebhookReceiver } from '../support/webhookReceiver.js';
 
 const secret = `whsec_${Buffer.from('twenty-four bytes of key').toString('base64')}`;

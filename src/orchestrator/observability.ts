@@ -1,17 +1,17 @@
 import type { InspectionEvent } from 'xstate';
-import type { CreationWindow } from '../machines/events.js';
-import type { Clock } from './clock.js';
-import type { Config } from './config.js';
-import type { Log } from './log.js';
-import { methods } from './mcp/methods.js';
-import { createMetrics, type Metrics } from './metrics/metrics.js';
-import type { Readings } from './metrics/readings.js';
-import { packageInfo } from './packageInfo.js';
-import { startAlarm } from './session/alertActor.js';
-import { traceConnects } from './session/connectTrace.js';
-import { followCreations } from './session/creations.js';
-import { logObservations } from './session/observationLog.js';
-import { createObserver, tellAll, type Fold } from './session/observer.js';
+import type { CreationWindow } from '../../machines/events.js';
+import type { Clock } from '../clock.js';
+import type { Config } from '../config.js';
+import type { Log } from '../log.js';
+import { methods } from '../mcp/methods.js';
+import { createMetrics, type Metrics } from '../metrics/metrics.js';
+import type { Readings } from '../metrics/readings.js';
+import { packageInfo } from '../packageInfo.js';
+import { startAlarm } from '../session/alertActor.js';
+import { traceConnects } from '../session/connectTrace.js';
+import { followCreations } from '../session/creations.js';
+import { logObservations } from '../session/observationLog.js';
+import { createObserver, tellAll, type Fold } from '../session/observer.js';
 import { createWebhook } from './webhook.js';
 
 export interface ObservabilityOptions extends Omit<Readings, 'alert'> {

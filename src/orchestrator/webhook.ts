@@ -1,6 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import pRetry from 'p-retry';
-import { codeOf, messageOf } from './errors.js';
+import { codeOf, messageOf } from '../errors.js';
 
 export interface WebhookOptions {
   readonly url: string;

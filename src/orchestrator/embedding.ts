@@ -1,16 +1,16 @@
-import { ConfigError } from './config.js';
-import { Refusal } from './errors.js';
-import type { Prompt } from './mcp/definePrompt.js';
-import type { Resource } from './mcp/defineResource.js';
-import { instructions } from './mcp/instructions.js';
-import { compileOffer, type Offer } from './mcp/offer.js';
-import { allPrompts } from './mcp/prompts/index.js';
-import type { Implementation } from './mcp/serving.js';
-import { packageInfo } from './packageInfo.js';
-import type { OpenSession } from './session/openSession.js';
-import { compileCatalogue, UnknownGroupError, type Catalogue, type ToolSet } from './tools/catalogue.js';
-import type { Tool } from './tools/defineTool.js';
-import { allTools } from './tools/index.js';
+import { ConfigError } from '../config.js';
+import { Refusal } from '../errors.js';
+import type { Prompt } from '../mcp/definePrompt.js';
+import type { Resource } from '../mcp/defineResource.js';
+import { instructions } from '../mcp/instructions.js';
+import { compileOffer, type Offer } from '../mcp/offer.js';
+import { allPrompts } from '../mcp/prompts/index.js';
+import type { Implementation } from '../mcp/serving.js';
+import { packageInfo } from '../packageInfo.js';
+import type { OpenSession } from '../session/openSession.js';
+import { compileCatalogue, UnknownGroupError, type Catalogue, type ToolSet } from '../tools/catalogue.js';
+import type { Tool } from '../tools/defineTool.js';
+import { allTools } from '../tools/index.js';
 
 /** What an embedder makes of the orchestrator: without any of it, it is the server of this package. */
 export interface Embedding {
