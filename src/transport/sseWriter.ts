@@ -23,12 +23,27 @@ export interface SseEvent {
 /** `ended`: by us. */
 export type StreamEnd = 'ended' | 'client-closed' | 'slow-client';
 
+/** What carries a stream to a client, over one HTTP answer. */
+export interface StreamWriter {
+  /** Whether it can carry nothing but the answers to what was asked. */
+  readonly answersOnly: boolean;
+  readonly state: 'silent' | 'open' | 'closed';
+  onclose: ((because: StreamEnd) => void) | undefined;
+  onerror: ((error: Error) => void) | undefined;
+  open(headers?: Readonly<Record<string, string>>): void;
+  flush(): void;
+  write(event: SseEvent): void;
+  end(): void;
+  cut(): void;
+}
+
 /**
  * The one writer of an event stream to one HTTP answer. `silent` until `open`, so that a refusal can still be answered
  * with its own status code; then `open`; then `closed`, after which nothing is written (S7). Owned by a transport, which
  * ends it; `onclose` fires exactly once, however it ends.
  */
-export class SseWriter {
+export class SseWriter implements StreamWriter {
+  readonly answersOnly = false;
   onclose: ((because: StreamEnd) => void) | undefined;
   onerror: ((error: Error) => void) | undefined;
   readonly #response: ServerResponse;

@@ -4,7 +4,7 @@ import { parseEventId, type EventLog } from '../cluster/eventLog.js';
 import { messageOf, Refusal } from '../errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
-import type { SseWriter, StreamEnd } from './sseWriter.js';
+import type { StreamWriter, StreamEnd } from './sseWriter.js';
 import { ResumableStream, type Attaching } from './streamableHttpStream.js';
 import type { OnMessage, SessionTransport } from './transport.js';
 
@@ -53,7 +53,7 @@ export class StreamableHttpTransport implements SessionTransport {
   readonly #asked = new Map<RequestId, ResumableStream>();
   /** Streams whose answers were sent, oldest first, with the timers that forget them. */
   readonly #answered = new Map<ResumableStream, unknown>();
-  readonly #sockets = new Set<SseWriter>();
+  readonly #sockets = new Set<StreamWriter>();
   #presence: 'here' | 'leaving' | 'absent' = 'here';
   #isClosed = false;
 
@@ -80,7 +80,9 @@ export class StreamableHttpTransport implements SessionTransport {
     const isAnswer = !('method' in message);
     // An answer belongs to its request's stream and to no other (basic/transports, listening for messages).
     if (stream === undefined && isAnswer) return;
-    (stream ?? this.#standalone).send(message);
+    // Who wants one JSON answer hears of everything else where it listens, if it does.
+    const carrier = stream === undefined || (stream.answersOnly && !isAnswer) ? this.#standalone : stream;
+    carrier.send(message);
     if (isAnswer && relatedTo !== undefined) this.unanswered(relatedTo);
   }
 
@@ -120,18 +122,18 @@ export class StreamableHttpTransport implements SessionTransport {
   }
 
   /** Answers the `initialize` that opened the session. Until it is answered nobody can come back: then `onabsent` fires. */
-  async open(writer: SseWriter, asking: Asking): Promise<void> {
+  async open(writer: StreamWriter, asking: Asking): Promise<void> {
     const head = { 'mcp-session-id': this.sessionId ?? '' };
     await this.#ask(writer, asking, { head, isVital: true });
   }
 
   /** Hands requests over and answers them on `writer`. Rejects with a Refusal, and then nothing was written. */
-  async ask(writer: SseWriter, asking: Asking): Promise<void> {
+  async ask(writer: StreamWriter, asking: Asking): Promise<void> {
     await this.#ask(writer, asking, { head: {}, isVital: false });
   }
 
   /** Makes `writer` the stream for what belongs to no request. */
-  async listen(writer: SseWriter, primed: boolean): Promise<void> {
+  async listen(writer: StreamWriter, primed: boolean): Promise<void> {
     if (this.#standalone === undefined) throw new Refusal('not_ready');
     await this.#attach(this.#standalone, writer, { primed, isVital: true });
   }
@@ -140,7 +142,7 @@ export class StreamableHttpTransport implements SessionTransport {
    * Goes on with the stream of an event that the client has. `over`: every answer on it was sent, the client has them all.
    * Rejects with `unknown_event`, also for an id of another session, or `gap`.
    */
-  async resume(writer: SseWriter, lastEventId: string, primed: boolean): Promise<'attached' | 'over'> {
+  async resume(writer: StreamWriter, lastEventId: string, primed: boolean): Promise<'attached' | 'over'> {
     const stream = this.#streams.get(parseEventId(lastEventId)?.streamId ?? '');
     if (stream === undefined) throw new Refusal('unknown_event');
     return this.#attach(stream, writer, { primed, lastEventId, isVital: stream === this.#standalone });
@@ -156,13 +158,13 @@ export class StreamableHttpTransport implements SessionTransport {
   }
 
   async #ask(
-    writer: SseWriter,
+    writer: StreamWriter,
     { requests, hand, primed }: Asking,
     { head, isVital }: { head: Record<string, string>; isVital: boolean },
   ): Promise<void> {
     const taken = requests.find((id) => this.#asked.has(id));
     if (taken !== undefined) throw new Refusal('invalid_message', { detail: `The id ${taken} is still in flight.` });
-    const stream = this.#newStream(this.sessionId ?? '');
+    const stream = this.#newStream(this.sessionId ?? '', writer.answersOnly);
     for (const id of requests) this.#asked.set(id, stream);
     this.contact();
     try {
@@ -177,7 +179,7 @@ export class StreamableHttpTransport implements SessionTransport {
 
   async #attach(
     stream: ResumableStream,
-    writer: SseWriter,
+    writer: StreamWriter,
     { isVital, ...attaching }: Attaching & { readonly isVital: boolean },
   ): Promise<'attached' | 'over'> {
     this.contact();
@@ -200,13 +202,14 @@ export class StreamableHttpTransport implements SessionTransport {
     return outcome;
   }
 
-  #letGo(writer: SseWriter): void {
+  #letGo(writer: StreamWriter): void {
     writer.onclose = undefined;
     this.#sockets.delete(writer);
   }
 
-  #newStream(sessionId: string): ResumableStream {
-    const stream = new ResumableStream(sessionId, this.#options.eventLog, this.#failed);
+  #newStream(sessionId: string, answersOnly = false): ResumableStream {
+    const options = { answersOnly, onerror: this.#failed };
+    const stream = new ResumableStream(sessionId, this.#options.eventLog, options);
     this.#streams.set(stream.id, stream);
     return stream;
   }

@@ -5,7 +5,8 @@ import { idOf, kindOf, parseMessage, protocolVersions, type JSONRPCMessage } fro
 import type { Session } from '../session/session.js';
 import type { Caller } from '../tenancy/principal.js';
 import { sendRefusal } from './refuse.js';
-import { SseWriter } from './sseWriter.js';
+import { JsonWriter } from './jsonWriter.js';
+import { SseWriter, type StreamWriter } from './sseWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
 import { askedOf, type TransportDeps } from './transport.js';
 
@@ -21,8 +22,8 @@ export interface StreamableHttpDeps extends TransportDeps {
 
 /**
  * `POST /mcp`: `initialize` without a session's id opens a session; everything else goes to the session that the header
- * `Mcp-Session-Id` names. What asks something is answered by a stream, so that the answer outlives its connection; all else
- * by 202.
+ * `Mcp-Session-Id` names. What asks something is answered by a stream, so that the answer outlives its connection, or as JSON
+ * for who prefers it; all else by 202.
  */
 export function postToSession(deps: StreamableHttpDeps) {
   return async (request: Request, response: Response): Promise<void> => {
@@ -69,7 +70,7 @@ async function openSession(deps: StreamableHttpDeps, request: Request, response:
   if (!isInitialize(request.body)) throw new Refusal('missing_session');
   const message = parseMessage(request.body);
   const channel = new StreamableHttpTransport(deps);
-  const writer = new SseWriter(response, deps);
+  const writer = writerFor(deps, request, response);
   const session = registry.open(parts, { ...asked, channel });
   const leave = (): void => session.detach('client-closed');
   writer.onclose = leave;
@@ -94,7 +95,7 @@ async function handOver(deps: StreamableHttpDeps, caller: Caller, request: Reque
   const requests = requestsOf(messages);
   if (requests.length > 0) {
     const primed = isPrimed(session.server.protocolVersion);
-    await channel.ask(new SseWriter(response, deps), { requests, hand: () => handAll(session, messages), primed });
+    await channel.ask(writerFor(deps, request, response), { requests, hand: () => handAll(session, messages), primed });
     return;
   }
   channel.contact();
@@ -139,6 +140,12 @@ const isPrimed = (revision: unknown): boolean => typeof revision === 'string' &&
 function requireAccept(request: Request, types: readonly string[]): void {
   const accepted = request.headers.accept !== undefined && types.every((type) => request.accepts(type) !== false);
   if (!accepted) throw new Refusal('not_acceptable', { detail: `Send Accept: ${types.join(', ')}.` });
+}
+
+/** An event stream, which can be resumed; one JSON answer for who names the stream second (`text/event-stream;q=0.5`). */
+function writerFor(deps: StreamableHttpDeps, request: Request, response: Response): StreamWriter {
+  const prefersJson = /text\/event-stream\s*;\s*q\s*=\s*0?\.\d/i.test(request.headers.accept ?? '');
+  return prefersJson ? new JsonWriter(response, Array.isArray(request.body)) : new SseWriter(response, deps);
 }
 
 function messagesOf(body: unknown, revision: string | null): JSONRPCMessage[] {

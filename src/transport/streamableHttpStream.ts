@@ -1,7 +1,7 @@
 import { newStreamId, type EventLog, type LoggedEvent, type StreamAddress } from '../cluster/eventLog.js';
 import { Refusal } from '../errors.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
-import type { SseWriter } from './sseWriter.js';
+import type { StreamWriter } from './sseWriter.js';
 
 /** Bytes of messages that may wait for the log (S10). */
 const maxWaitingBytes = 16 * 1024 ** 2;
@@ -13,6 +13,11 @@ export interface Attaching {
   readonly lastEventId?: string;
   /** Sends the client an event id at once, so that it can come back before the first message (since 2025-11-25). */
   readonly primed: boolean;
+}
+
+export interface StreamOptions {
+  readonly answersOnly: boolean;
+  onerror(error: unknown): void;
 }
 
 interface Missed {
@@ -32,7 +37,7 @@ export class ResumableStream {
   readonly #onerror: (error: unknown) => void;
   #turn: Promise<unknown> = Promise.resolve();
   #waitingBytes = 0;
-  #writer: SseWriter | undefined;
+  #writer: StreamWriter | undefined;
   /** The last event that went to a socket. */
   #written: string | null = null;
   /** Whether there are events that no socket has seen. */
@@ -40,7 +45,11 @@ export class ResumableStream {
   #isWhole = true;
   #isFinished = false;
 
-  constructor(sessionId: string, log: EventLog, onerror: (error: unknown) => void) {
+  /** Whether it carries nothing but the answers to what was asked. */
+  readonly answersOnly: boolean;
+
+  constructor(sessionId: string, log: EventLog, { onerror, answersOnly }: StreamOptions) {
+    this.answersOnly = answersOnly;
     this.#address = { sessionId, streamId: newStreamId() };
     this.#log = log;
     this.#onerror = onerror;
@@ -68,7 +77,7 @@ export class ResumableStream {
    * Makes `writer` the stream's socket; the one before is ended. `over`: there is nothing left to wait for, and nothing was
    * written. Rejects with `unknown_event` or `gap`, and then nothing was written either.
    */
-  attach(writer: SseWriter, { head, lastEventId, primed }: Attaching): Promise<'attached' | 'over'> {
+  attach(writer: StreamWriter, { head, lastEventId, primed }: Attaching): Promise<'attached' | 'over'> {
     return this.#inTurn(async () => {
       const { messages, isWhole } = await this.#missed(lastEventId);
       if (lastEventId !== undefined) {
@@ -127,7 +136,7 @@ export class ResumableStream {
   }
 
   /** A client that loses this socket too comes back with the last id that it got on it, and on no other. */
-  async #prime(writer: SseWriter, lastEventId: string | undefined): Promise<void> {
+  async #prime(writer: StreamWriter, lastEventId: string | undefined): Promise<void> {
     if (lastEventId === undefined) await this.#append('');
     else writer.write({ id: lastEventId, data: '' });
   }
