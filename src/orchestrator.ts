@@ -22,7 +22,8 @@ import { principalOf } from './tenancy/auth.js';
 import { openTenancy } from './tenancy/tenancy.js';
 import { allTools } from './tools/index.js';
 import { createAdmission } from './transport/admission.js';
-import { openSession, type ConnectionTransport } from './transport/transport.js';
+import type { ConnectionTransport } from './transport/connectionTransport.js';
+import { openSession } from './transport/transport.js';
 
 export interface OrchestratorOptions extends Embedding {
   /** As the flags, in camelCase. */

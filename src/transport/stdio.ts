@@ -6,7 +6,7 @@ import type { Ending } from '../session/channel.js';
 import { EarlyBytes } from './earlyBytes.js';
 import { LineReader, type Line } from './lines.js';
 import { receiveText } from './textMessage.js';
-import type { ConnectionTransport, OnMessage } from './transport.js';
+import { ConnectionTransport } from './connectionTransport.js';
 
 export interface StdioOptions {
   readonly clock: Clock;
@@ -24,16 +24,8 @@ export interface StdioOptions {
  * and then in the pipe, while the end of the input is noticed at once. A session that could not be set up answers the
  * first request with the cause.
  */
-export class StdioTransport implements ConnectionTransport {
+export class StdioTransport extends ConnectionTransport {
   readonly kind = 'stdio';
-  /** The streams are the process's own: their end is the end of the session. */
-  readonly resumable = false;
-  sessionId?: string;
-  onclose?: () => void;
-  onerror?: (error: Error) => void;
-  onmessage?: OnMessage;
-  /** Why `onclose` fired. */
-  closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
   /** Resolves when all that was written has been read, or the client has had its time to. */
   readonly finished: Promise<void>;
 
@@ -48,6 +40,7 @@ export class StdioTransport implements ConnectionTransport {
   #finish: () => void = () => undefined;
 
   constructor(input: Readable, output: Writable, options: StdioOptions) {
+    super();
     this.#input = input;
     this.#output = output;
     this.#options = { maxPendingBytes: 16 * 1024 ** 2, farewellMs: 5_000, ...options };
@@ -59,9 +52,8 @@ export class StdioTransport implements ConnectionTransport {
     output.on('error', this.#left);
   }
 
-  /** Part of the SDK's contract. Nothing is read yet. */
-  start(): Promise<void> {
-    return Promise.resolve();
+  protected get isOpen(): boolean {
+    return this.#state === 'announced';
   }
 
   announce(sessionId: string): void {
@@ -73,12 +65,6 @@ export class StdioTransport implements ConnectionTransport {
 
   deliver(message: JSONRPCMessage): void {
     if (this.#state === 'announced') this.#write(message);
-  }
-
-  send(message: JSONRPCMessage): Promise<void> {
-    if (this.#state !== 'announced') return Promise.reject(new Error(`The streams are ${this.#state}.`));
-    this.deliver(message);
-    return Promise.resolve();
   }
 
   end({ refusal }: Ending): void {

@@ -4,7 +4,7 @@ import { parseEventId, type EventLog } from '../cluster/eventLog.js';
 import { messageOf, Refusal } from '../errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
-import type { StreamWriter, StreamEnd } from './sseWriter.js';
+import type { StreamEnd, StreamWriter } from './streamWriter.js';
 import { ResumableStream, type Attaching } from './streamableHttpStream.js';
 import type { OnMessage, SessionTransport } from './transport.js';
 

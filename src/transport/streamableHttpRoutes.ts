@@ -6,7 +6,8 @@ import type { Session } from '../session/session.js';
 import type { Caller } from '../tenancy/principal.js';
 import { sendRefusal } from './refuse.js';
 import { JsonWriter } from './jsonWriter.js';
-import { SseWriter, type StreamWriter } from './sseWriter.js';
+import { SseWriter } from './sseWriter.js';
+import type { StreamWriter } from './streamWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
 import { askedOf, type TransportDeps } from './transport.js';
 
@@ -77,7 +78,6 @@ async function openSession(deps: StreamableHttpDeps, request: Request, response:
   channel.onabsent = (because) => session.detach(because);
   channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
   channel.onerror = ({ message: error }) => parts.log.warn('stream failed', { session: session.id.slice(0, 8), error });
-  channel.onmessage = (received) => session.receive(received);
   if (response.destroyed) leave();
   await channel.ready;
   const revision = 'params' in message ? message.params?.['protocolVersion'] : undefined;

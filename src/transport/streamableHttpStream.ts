@@ -1,7 +1,7 @@
 import { newStreamId, type EventLog, type LoggedEvent, type StreamAddress } from '../cluster/eventLog.js';
 import { Refusal } from '../errors.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
-import type { StreamWriter } from './sseWriter.js';
+import type { StreamWriter } from './streamWriter.js';
 
 /** Bytes of messages that may wait for the log (S10). */
 const maxWaitingBytes = 16 * 1024 ** 2;

@@ -9,6 +9,7 @@ import { principalOf, type Credentials } from '../tenancy/auth.js';
 import type { ChooseBrowser } from '../tenancy/ownBrowser.js';
 import type { RateLimits } from '../tenancy/rateLimits.js';
 import type { Admit } from './admission.js';
+import type { ConnectionTransport } from './connectionTransport.js';
 import type { ToolSet } from '../tools/catalogue.js';
 
 /**
@@ -24,12 +25,7 @@ export interface SessionTransport extends Omit<Transport, 'onmessage'>, Channel 
   onmessage?: OnMessage;
 }
 
-/** A transport of one connection, whose end is the end of its session. */
-export interface ConnectionTransport extends SessionTransport {
-  /** Why `onclose` fired. */
-  readonly closedBecause: 'client-closed' | 'slow-client';
-}
-
+/** Takes a message of the client's. */
 export type OnMessage = (message: JSONRPCMessage) => void | Promise<void>;
 
 /** What the routes of every transport need. */

@@ -5,7 +5,7 @@ import { messageOf, type JsonRpcErrorResponse, type Refusal } from '../errors.js
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
 import { receiveText } from './textMessage.js';
-import type { ConnectionTransport, OnMessage } from './transport.js';
+import { ConnectionTransport } from './connectionTransport.js';
 import type { PendingUpgrade } from './upgrade.js';
 
 /**
@@ -46,16 +46,8 @@ export interface WebSocketOptions {
  * The server's end of a WebSocket that carries one JSON-RPC message in each text frame. The handshake is answered by
  * `announce`: until then not one byte is written, and a set-up that fails is still answered with its own HTTP status.
  */
-export class WebSocketTransport implements ConnectionTransport {
+export class WebSocketTransport extends ConnectionTransport {
   readonly kind = 'websocket';
-  /** The custom protocol has no message ids to resume from: the end of the socket is the end of the session. */
-  readonly resumable = false;
-  sessionId?: string;
-  onclose?: () => void;
-  onerror?: (error: Error) => void;
-  onmessage?: OnMessage;
-  /** Why `onclose` fired. */
-  closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
 
   readonly #upgrade: PendingUpgrade;
   readonly #server: WebSocketServer;
@@ -66,15 +58,15 @@ export class WebSocketTransport implements ConnectionTransport {
   #heartbeat: unknown;
 
   constructor(upgrade: PendingUpgrade, server: WebSocketServer, options: WebSocketOptions) {
+    super();
     this.#upgrade = upgrade;
     this.#server = server;
     this.#options = { pingMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, farewellMs: 5_000, ...options };
     upgrade.onclose = () => this.#closed();
   }
 
-  /** Part of the SDK's contract. The client waits for the answer to its handshake; nothing is announced. */
-  start(): Promise<void> {
-    return Promise.resolve();
+  protected get isOpen(): boolean {
+    return this.#state === 'announced';
   }
 
   announce(sessionId: string): void {
@@ -97,12 +89,6 @@ export class WebSocketTransport implements ConnectionTransport {
 
   deliver(message: JSONRPCMessage): void {
     this.#write(message);
-  }
-
-  send(message: JSONRPCMessage): Promise<void> {
-    if (this.#state !== 'announced') return Promise.reject(new Error(`The socket is ${this.#state}.`));
-    this.deliver(message);
-    return Promise.resolve();
   }
 
   end({ closedBecause, refusal }: Ending): void {

@@ -77,7 +77,7 @@ test("[C-SSE] the SDK's own server works behind the transport", async () => {
   const closed = new Promise<void>((resolve) => (server.onclose = resolve));
   await client.close();
   await closed;
-  await expect(transport.send(notice('late'))).rejects.toThrow('closed');
+  await expect(transport.send(notice('late'))).rejects.toThrow('not open');
   await shut(given);
 });
 
