@@ -1,11 +1,20 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import puppeteer from 'puppeteer-core';
 import { attachBrowser } from '../../src/browser/process/attach.js';
 import { createLedger } from '../../src/browser/lease/ledger.js';
 import { Refusal } from '../../src/errors.js';
 import { withFirstPage, listener, openTestPool, request, until, type TestPool } from './support/testPool.js';
 import { startUserChrome, type UserChrome } from './support/userChrome.js';
+
+/** Contexts of a browser beside its profile. */
+async function ownContexts({ url }: UserChrome): Promise<number> {
+  const browser = await puppeteer.connect({ browserURL: url });
+  const count = browser.browserContexts().length - 1;
+  await browser.disconnect();
+  return count;
+}
 
 describe('a pool that attaches to a running browser', () => {
   let chrome: UserChrome;
@@ -51,6 +60,49 @@ describe('a pool that attaches to a running browser', () => {
     expect(session.pages().map((page) => page.url())).toEqual(['about:blank']);
     expect(session.context).not.toBe(session.browser.defaultBrowserContext());
     await expect(session.ensureProcess(new AbortController().signal)).rejects.toThrow('--isolation profile');
+    await lease.release();
+  });
+
+  it('finds the pages of a session as they were when only the connection broke, in a context of its own', async () => {
+    const told = listener();
+    const lease = test.pool.lease(request('context'), told);
+    const before = await withFirstPage(lease);
+    const { page } = before.page(1);
+    await page.goto('data:text/html,<title>kept</title>');
+    await page.evaluate('globalThis.count = 7');
+    await before.page().emulation.apply({ userAgent: 'kept too' });
+    const lost = told.next('lost');
+    await before.browser.disconnect();
+    await lost;
+    const after = await lease.browser();
+    expect(after.pages().map(({ id }) => id)).toEqual([1]);
+    expect(await after.page(1).page.evaluate('[count, document.title, navigator.userAgent]')).toEqual([
+      7,
+      'kept',
+      'kept too',
+    ]);
+    expect(after.takeNotices()).toEqual([
+      expect.stringMatching(/connection.*lost. It is back. The pages are as they were/),
+    ]);
+    await lease.release();
+    expect(await ownContexts(chrome)).toBe(0);
+  });
+
+  it('leaves the tabs of a profile their ids when only the connection broke', async () => {
+    const told = listener();
+    const lease = test.pool.lease(request('profile'), told);
+    const before = await withFirstPage(lease);
+    const second = await before.newPage();
+    await second.page.goto('data:text/html,<title>second</title>');
+    await before.page(1).page.goto('data:text/html,<title>first</title>');
+    const lost = told.next('lost');
+    await before.browser.disconnect();
+    await lost;
+    const after = await lease.browser();
+    expect(after.page(1).url()).toContain('first');
+    expect(after.page(second.id).url()).toContain('second');
+    expect(after.selected?.id).toBe(second.id);
+    await after.closePage(second.id);
     await lease.release();
   });
 

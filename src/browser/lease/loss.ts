@@ -1,30 +1,48 @@
-import type { PageRecord } from './pageSet.js';
+import type { PageRecord } from './pageRecord.js';
 
-/** What the end of a browser took from a session. */
-export interface Loss {
-  /** To be opened again in the browser that replaces the lost one. */
-  readonly restore: readonly PageRecord[];
+/** What a session had in a browser that it lost. In JSON: another server can go on from it. */
+export interface Lost {
+  readonly mode: 'launch' | 'attach';
+  readonly isolation: 'context' | 'process' | 'profile';
+  /** Of the session's own context, which outlives the connection to a browser that is not ours. */
+  readonly contextId?: string;
+  readonly pages: readonly PageRecord[];
+}
+
+/** What became of the pages. */
+export interface Recovery {
+  /** Found as they were. */
+  readonly kept: readonly PageRecord[];
+  /** Opened again by their addresses. */
+  readonly reopened: readonly PageRecord[];
   readonly lost: readonly PageRecord[];
 }
 
 export const reopened =
   'Its pages were opened again with the same ids; cookies, storage and what was typed into them are gone.';
 
+const kept = 'The pages are as they were; take_snapshot again, and what was recorded of them starts anew.';
+
 /** What the client is told with its next answer. */
-export function describeLoss(browser: { readonly mode: string; readonly isolation: string }, loss: Loss): string {
-  const { mode, isolation } = browser;
-  const { restore, lost } = loss;
+export function describeRecovery({ mode, isolation }: Lost, recovery: Recovery): string {
+  const isBack = recovery.kept.length > 0;
   const what =
     mode === 'attach' ? 'The connection to the browser was lost.' : 'The browser of this session ended unexpectedly.';
   return [
-    `${what} It has been replaced.`,
-    ...(restore.length === 0 ? [] : [reopened]),
-    ...(lost.length === 0 ? [] : [describeLostPages(lost)]),
+    `${what} ${isBack ? 'It is back.' : 'It has been replaced.'}`,
+    ...(isBack ? [kept] : []),
+    ...(recovery.reopened.length === 0 ? [] : [isBack ? describeReopened(recovery.reopened) : reopened]),
+    ...(recovery.lost.length === 0 ? [] : [describeLostPages(recovery.lost)]),
     ...(isolation === 'process' ? ['Installed extensions are gone too: install_extension again.'] : []),
   ].join(' ');
 }
 
-export function describeLostPages(pages: readonly PageRecord[]): string {
-  const named = pages.map(({ id, url }) => `${id} ${url}`).join(', ');
-  return `Lost pages, whose ids are not valid any more: ${named}. Open them again with new_page.`;
+function describeReopened(pages: readonly PageRecord[]): string {
+  return `Opened again, without what was in them: ${named(pages)}.`;
 }
+
+function describeLostPages(pages: readonly PageRecord[]): string {
+  return `Lost pages, whose ids are not valid any more: ${named(pages)}. Open them again with new_page.`;
+}
+
+const named = (pages: readonly PageRecord[]): string => pages.map(({ id, url }) => `${id} ${url}`).join(', ');

@@ -1,22 +1,17 @@
-import { TargetType, type BrowserContext, type Page, type Target } from 'puppeteer-core';
+import type { BrowserContext, Page, Target } from 'puppeteer-core';
 import { messageOf } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { Ledger } from './ledger.js';
-import { allowGeolocation, type EmulationSettings } from '../page/emulation.js';
 import { openSessionPage, type SessionPage } from '../page/page.js';
+import { livingTabs } from './livingTabs.js';
+import type { Recovery } from './loss.js';
+import { emulateAgain, recordOf, type PageRecord } from './pageRecord.js';
+import { isTab } from './tab.js';
 
 /** What outlives the browser of a session: page ids that are never reused, and what the client has yet to be told. */
 export interface SessionMemory {
   nextPageId(): number;
   readonly notices: string[];
-}
-
-/** A page to be opened again: what a session that moves takes along. */
-export interface PageRecord {
-  readonly id: number;
-  readonly url: string;
-  readonly selected: boolean;
-  readonly emulated: EmulationSettings;
 }
 
 export interface PageSetOptions {
@@ -60,14 +55,24 @@ export class PageSet {
     this.#ledger = ledger;
   }
 
-  /** Opens the pages to restore, then takes in what is there and what comes. */
-  async start(restore: readonly PageRecord[]): Promise<void> {
+  /**
+   * Finds the pages to restore, or opens them again unless `mayReopen` denies it, then takes in what is there and what
+   * comes.
+   */
+  async start(restore: readonly PageRecord[], mayReopen: (record: PageRecord) => boolean): Promise<Recovery> {
+    const living = restore.length === 0 ? new Map<string, Page>() : await livingTabs(this.#context);
+    const [kept, gone] = partition(restore, ({ targetId }) => living.has(targetId));
+    const [reopened, lost] = partition(gone, mayReopen);
     // Before the listener: a target that it sees first would get a new id.
-    await Promise.all(restore.map((record) => this.#restore(record)));
+    await Promise.all([
+      ...kept.map((record) => this.#keep(record, living.get(record.targetId))),
+      ...reopened.map((record) => this.#reopen(record)),
+    ]);
     this.#context.on('targetcreated', this.#onTarget);
     const tabs = this.#context.targets().filter(isTab);
     await Promise.all(tabs.map((target) => this.#notice(target).catch(goneAgain)));
     this.#selected ??= this.list()[0];
+    return { kept, reopened, lost };
   }
 
   /**
@@ -103,12 +108,7 @@ export class PageSet {
   }
 
   records(): PageRecord[] {
-    return this.list().map((page) => ({
-      id: page.id,
-      url: page.url(),
-      selected: page === this.#selected,
-      emulated: page.emulation.applied,
-    }));
+    return this.list().map((page) => recordOf(page, page === this.#selected));
   }
 
   /** Opens a blank page; one that opens after the signal aborted is closed. */
@@ -164,12 +164,18 @@ export class PageSet {
     return adopted;
   }
 
-  async #restore({ id, url, selected, emulated }: PageRecord): Promise<void> {
+  async #keep(record: PageRecord, page: Page | undefined): Promise<void> {
+    if (page === undefined) return;
+    const kept = await this.#adopt(page, record.id);
+    if (record.selected) this.#selected = kept;
+    this.#memory.notices.push(...(await emulateAgain(kept, record)));
+  }
+
+  async #reopen(record: PageRecord): Promise<void> {
+    const { id, url, selected } = record;
     const page = await this.open({ id, background: !selected });
     // Before the load: the page's first request and script have to see it.
-    await restoreEmulation(page, url, emulated).catch((error: unknown) => {
-      this.#memory.notices.push(`What page ${id} emulated could not be set again: ${messageOf(error)}`);
-    });
+    this.#memory.notices.push(...(await emulateAgain(page, record)));
     if (url === 'about:blank') return;
     const loading = page.page.goto(url, { waitUntil: 'domcontentloaded', timeout: reopenTimeoutMs });
     await loading.catch((error: unknown) => {
@@ -266,15 +272,8 @@ export class PageSet {
   }
 }
 
-async function restoreEmulation(page: SessionPage, url: string, emulated: EmulationSettings): Promise<void> {
-  await page.emulation.apply(emulated);
-  if (emulated.geolocation !== undefined && /^https?:/.test(url))
-    await allowGeolocation(page.page, new URL(url).origin);
-}
-
-/** An extension's popup starts as `other` and is no tab; DevTools windows are the user's. */
-function isTab(target: Target): boolean {
-  return target.type() === TargetType.PAGE && !target.url().startsWith('devtools://');
+function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolean): [Item[], Item[]] {
+  return [items.filter(isFirst), items.filter((item) => !isFirst(item))];
 }
 
 /** A tab that somebody else opened may close again before it is ours. */

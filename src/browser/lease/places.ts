@@ -1,6 +1,6 @@
 import { Refusal } from '../../errors.js';
-import { untilAborted } from '../protocol/abort.js';
-import type { OnQueued, Queue } from './queuedWork.js';
+import { Line } from './line.js';
+import type { Queue } from './queuedWork.js';
 
 export interface PlaceLimits {
   readonly maxBrowsers: number;
@@ -15,18 +15,13 @@ export interface Place {
   leave(): void;
 }
 
-interface Waiting {
-  readonly onQueued: OnQueued;
-  granted(place: Place): void;
-}
-
 const retryAfterMs = 5_000;
 
 /** The places for the browser processes of one pool: bounded, and given in the order of asking (S10). */
 export class Places {
   readonly #limits: PlaceLimits;
   #free: number;
-  #queue: readonly Waiting[] = [];
+  readonly #line = new Line<Place>((late) => late.leave());
 
   constructor(limits: PlaceLimits) {
     this.#limits = limits;
@@ -34,56 +29,33 @@ export class Places {
   }
 
   get waiting(): number {
-    return this.#queue.length;
+    return this.#line.length;
   }
 
   /**
    * Resolves with a place, at once or after the others who wait. Throws `browsers_busy` when nobody more may wait, or the
    * signal's reason: then the queue has been left.
    */
-  async take({ signal, onQueued }: Queue): Promise<Place> {
-    signal.throwIfAborted();
-    if (this.#free > 0) return this.#grant();
+  async take(queue: Queue): Promise<Place> {
+    queue.signal.throwIfAborted();
+    const place = this.#grant();
+    if (place !== undefined) return place;
     const { maxBrowsers, shared, browserQueue } = this.#limits;
     if (maxBrowsers === shared || this.waiting >= browserQueue) throw busy(this.#limits);
-    let leaveQueue = (): void => undefined;
-    const granted = new Promise<Place>((resolve) => {
-      const waiting: Waiting = { granted: resolve, onQueued };
-      leaveQueue = () => this.#moveUp(this.#queue.filter((other) => other !== waiting));
-      this.#moveUp([...this.#queue, waiting]);
-    });
-    try {
-      return await untilAborted(granted, signal, (late) => late.leave());
-    } catch (error) {
-      leaveQueue();
-      throw error;
-    }
+    return this.#line.wait(() => this.#grant(), queue);
   }
 
-  #grant(): Place {
+  #grant(): Place | undefined {
+    if (this.#free === 0) return undefined;
     this.#free -= 1;
     let isLeft = false;
     const leave = (): void => {
       if (isLeft) return;
       isLeft = true;
       this.#free += 1;
-      this.#admitNext();
+      this.#line.serve();
     };
     return { leave };
-  }
-
-  #admitNext(): void {
-    const [first, ...rest] = this.#queue;
-    if (first === undefined) return;
-    first.granted(this.#grant());
-    this.#moveUp(rest);
-  }
-
-  /** Tells everyone who has another position now. */
-  #moveUp(queue: readonly Waiting[]): void {
-    const before = this.#queue;
-    this.#queue = queue;
-    for (const [index, waiting] of queue.entries()) if (before[index] !== waiting) waiting.onQueued(index + 1);
   }
 }
 

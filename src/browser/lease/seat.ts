@@ -3,19 +3,28 @@ import type { BrowserConnection } from '../process/connection.js';
 import { ExtensionActivity } from '../extensions/activity.js';
 import { uninstallBelow } from '../extensions/uninstall.js';
 import type { Ledger } from './ledger.js';
-import { PageSet, type PageRecord, type SessionMemory } from './pageSet.js';
+import type { Lost, Recovery } from './loss.js';
+import type { PageRecord } from './pageRecord.js';
+import { PageSet, type SessionMemory } from './pageSet.js';
 import { SeatFolder } from './seatFolder.js';
 
 export type SeatIsolation = 'context' | 'process' | 'profile';
 
-/** A session's place in one browser: a context and the pages in it. Owned by the session's lease, which closes it. */
-export interface Seat {
+interface SeatParts {
   readonly connection: BrowserConnection;
   readonly context: BrowserContext;
   readonly isolation: SeatIsolation;
   readonly pages: PageSet;
   readonly folder: SeatFolder;
   readonly activity: ExtensionActivity;
+}
+
+/** A session's place in one browser: a context and the pages in it. Owned by the session's lease, which closes it. */
+export interface Seat extends SeatParts {
+  /** What became of the pages to restore. */
+  readonly recovery: Recovery;
+  /** What is here now, by which it can be found again. */
+  record(): Lost;
   /** Closes what the session has of its own here. Idempotent, never rejects; also right when the browser is gone. */
   close(): Promise<void>;
 }
@@ -25,15 +34,19 @@ export interface SeatOptions {
   readonly isolation: SeatIsolation;
   readonly memory: SessionMemory;
   readonly ledger: Ledger;
-  /** Pages to open again, with their ids. */
+  /** The context to find again, if it is there. */
+  readonly contextId?: string | undefined;
+  /** Pages to find or open again, with their ids. */
   readonly restore?: readonly PageRecord[];
+  /** Whether one that is not found is opened again. Default: each. */
+  readonly mayReopen?: (record: PageRecord) => boolean;
 }
 
-/** Opens a context, or takes the browser's own. Leaves nothing behind when it rejects. */
+/** Opens a context or finds it again, or takes the browser's own. Leaves nothing behind when it rejects. */
 export async function openSeat(options: SeatOptions): Promise<Seat> {
-  const { connection, isolation, memory, ledger } = options;
+  const { connection, isolation, memory, ledger, restore = [], mayReopen = () => true } = options;
   const { browser } = connection;
-  const context = isolation === 'context' ? await browser.createBrowserContext() : browser.defaultBrowserContext();
+  const context = isolation === 'context' ? await ownContext(options) : browser.defaultBrowserContext();
   if (isolation === 'context') ledger.contexts.opened += 1;
   const pages = new PageSet({ context, memory, ledger });
   const folder = new SeatFolder(connection.temporaryFolder);
@@ -42,16 +55,28 @@ export async function openSeat(options: SeatOptions): Promise<Seat> {
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= closeSeat(seat, ledger));
   try {
-    await pages.start(options.restore ?? []);
-    return { ...seat, close };
+    const recovery = await pages.start(restore, mayReopen);
+    return { ...seat, recovery, record: () => recordOf(seat), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+function recordOf({ connection, context, isolation, pages }: SeatParts): Lost {
+  const { mode } = connection;
+  const found = mode === 'attach' && isolation === 'context' && context.id !== undefined && { contextId: context.id };
+  return { mode, isolation, pages: pages.records(), ...found };
+}
+
+async function ownContext({ connection, contextId }: SeatOptions): Promise<BrowserContext> {
+  const { browser } = connection;
+  const found = browser.browserContexts().find(({ id }) => id !== undefined && id === contextId);
+  return found ?? browser.createBrowserContext();
+}
+
 /** In the user's own browser every tab stays, but for the blank ones that the session opened and never used. */
-async function closeSeat(seat: Omit<Seat, 'close'>, ledger: Ledger): Promise<void> {
+async function closeSeat(seat: SeatParts, ledger: Ledger): Promise<void> {
   const { isolation, context, pages, folder } = seat;
   await seat.activity.close();
   if (isolation === 'profile') await Promise.all(pages.unused().map(({ page }) => page.close().catch(goneAlready)));

@@ -1,11 +1,12 @@
 import { messageOf, Refusal, ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
-import type { BrowserObserver, SupervisedBrowser } from '../process/connection.js';
+import type { BrowserConnection, BrowserObserver, SupervisedBrowser } from '../process/connection.js';
 import type { BrowserLease, LeaseListener, LeaseRequest } from './lease.js';
 import { LeasedBrowser } from './leasedBrowser.js';
 import type { Ledger } from './ledger.js';
-import { describeLoss, describeLostPages, reopened, type Loss } from './loss.js';
-import type { PageRecord, SessionMemory } from './pageSet.js';
+import { describeRecovery, reopened, type Lost } from './loss.js';
+import type { PageRecord } from './pageRecord.js';
+import type { SessionMemory } from './pageSet.js';
 import { QueuedWork, type OnQueued, type Queue } from './queuedWork.js';
 import { openSeat, type Seat, type SeatIsolation } from './seat.js';
 
@@ -32,8 +33,8 @@ export interface LeaseSurroundings {
 type UnopenedState =
   /** Nothing is open: not asked for yet, or it could not be had. */
   | { readonly name: 'vacant' }
-  /** The session had a browser, and it died. */
-  | { readonly name: 'lost'; readonly restore: readonly PageRecord[] };
+  /** The session had a browser, and it died or cannot be reached. */
+  | { readonly name: 'lost'; readonly lost: Lost };
 
 type LeaseState =
   | UnopenedState
@@ -58,7 +59,7 @@ export class SessionLease implements BrowserLease {
   #host: Host | undefined;
   #isolation: SeatIsolation;
   #moving: QueuedWork<void> | undefined;
-  #restores = 0;
+  #losses = 0;
 
   constructor(around: LeaseSurroundings) {
     this.#around = around;
@@ -118,7 +119,8 @@ export class SessionLease implements BrowserLease {
   /** Alone sets the state while it is `opening`, except for a release. */
   async #open(from: UnopenedState, queue: Queue): Promise<LeasedBrowser> {
     try {
-      const seat = await this.#takeSeat(from.name === 'lost' ? from.restore : [], queue);
+      const seat = await this.#takeSeat(from.name === 'lost' ? from.lost : undefined, queue);
+      if (from.name === 'lost') this.#memory.notices.unshift(describeRecovery(from.lost, seat.recovery));
       const session = new LeasedBrowser(seat, this.#memory, (...asked) => this.#ensureProcess(...asked));
       this.#state = { name: 'open', session };
       return session;
@@ -128,24 +130,35 @@ export class SessionLease implements BrowserLease {
     }
   }
 
-  /** A browser may die while the seat is being opened in it: then its replacement is waited for, without the pages. */
-  async #takeSeat(pages: readonly PageRecord[], queue: Queue): Promise<Seat> {
+  /** A browser may die while the seat is being opened in it: then its replacement is waited for. */
+  async #takeSeat(lost: Lost | undefined, queue: Queue): Promise<Seat> {
     const { signal } = this.#released;
     for (let attempt = 1; ; attempt += 1) {
-      this.#host ??= await this.#join(queue);
-      const connection = await this.#host.browser.connection(signal);
-      const restore = attempt === 1 ? pages : [];
+      const connection = await this.#connection(queue);
+      // A page may be what ended it.
+      const mayReopen = (record: PageRecord): boolean => attempt === 1 && this.#mayReopen(record);
+      const { contextId, pages: restore = [] } = lost ?? {};
       try {
-        const seat = await openSeat({ ...this.#seatOptions, connection, isolation: this.#isolation, restore });
+        const isolation = this.#isolation;
+        const seat = await openSeat({ ...this.#seatOptions, connection, isolation, contextId, restore, mayReopen });
         if (connection.browser.connected && !signal.aborted) return seat;
         await seat.close();
         throw new Error('it ended while the session was set up');
       } catch (error) {
         if (signal.aborted || connection.browser.connected || attempt === openAttempts) throw error;
         await untilAborted(connection.gone, signal);
-        if (restore.length > 0) this.#memory.notices.push(`It ended again meanwhile. ${describeLostPages(restore)}`);
       }
     }
+  }
+
+  async #connection(queue: Queue): Promise<BrowserConnection> {
+    this.#host ??= await this.#join(queue);
+    return this.#host.browser.connection(this.#released.signal);
+  }
+
+  /** The tabs of a profile are the user's, who has them opened again or not; pages of extensions went with these. */
+  #mayReopen({ url }: PageRecord): boolean {
+    return this.#isolation !== 'profile' && this.#losses <= maxRestores && !url.startsWith('chrome-extension://');
   }
 
   get #seatOptions(): { memory: SessionMemory; ledger: Ledger } {
@@ -184,9 +197,8 @@ export class SessionLease implements BrowserLease {
   #onLost(): void {
     if (this.#state.name !== 'open') return;
     const { session } = this.#state;
-    const loss = this.#lossOf(session);
-    this.#state = { name: 'lost', restore: loss.restore };
-    this.#memory.notices.push(describeLoss(session, loss));
+    this.#losses += 1;
+    this.#state = { name: 'lost', lost: session.seat.record() };
     this.#letGo(session);
     this.#around.listener.lost();
   }
@@ -195,15 +207,6 @@ export class SessionLease implements BrowserLease {
     const closing = session.seat.close();
     this.#closing.add(closing);
     void closing.then(() => this.#closing.delete(closing));
-  }
-
-  /** The tabs of a profile are the user's, who has them opened again or not; pages of extensions went with these. */
-  #lossOf(session: LeasedBrowser): Loss {
-    const records = session.seat.pages.records();
-    this.#restores += 1;
-    if (session.isolation === 'profile' || this.#restores > maxRestores) return { restore: [], lost: records };
-    const isLost = ({ url }: PageRecord): boolean => url.startsWith('chrome-extension://');
-    return { restore: records.filter((record) => !isLost(record)), lost: records.filter(isLost) };
   }
 
   async #ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void> {
