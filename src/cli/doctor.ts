@@ -78,8 +78,10 @@ function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[]
   const { config, chromePath, searchPath } = options;
   const { browserUrl } = config;
   if (browserUrl !== undefined) {
-    const attach = (signal: AbortSignal) => attachBrowser({ url: browserUrl, signal, ledger: createLedger() });
-    return [{ name: 'browser', run: () => timed(attach) }];
+    return browserUrl.map((url) => ({
+      name: `browser at ${new URL(url).host}`,
+      run: () => timed((signal) => attachBrowser({ url, signal, ledger: createLedger() })),
+    }));
   }
   const find = () => findExecutable({ executablePath: config.executablePath, chromePath, searchPath });
   const launch = async (signal: AbortSignal): Promise<BrowserConnection> => {

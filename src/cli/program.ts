@@ -130,7 +130,7 @@ function withOptions(command: Command): Command {
     const schema = Object.entries(options.shape).find(([key]) => key === name)?.[1];
     const fallback = defaultOf(name).replaceAll('`', '');
     const shown = fallback === '' ? '' : ` (default: ${fallback})`;
-    const repeatable = name === 'workspace' || name.startsWith('allowed');
+    const repeatable = name === 'workspace' || name === 'browserUrl' || name.startsWith('allowed');
     const value = name === 'headless' ? '[yes]' : '<value>';
     const option = new Option(`${flagOf(name)} ${value}`, `${schema?.description ?? ''}${shown} [${variableOf(name)}]`);
     if (repeatable)

@@ -40,7 +40,7 @@ export async function serve(config: Config, search: BrowserSearch, log: Log): Pr
 export async function checkSurroundings(config: Config, search: BrowserSearch, log: Log): Promise<void> {
   await checkFolders(config.workspace);
   if (config.browser === 'launch') await checkExecutable(config, search);
-  if (config.browserUrl !== undefined) await checkAttached(config.browserUrl, log);
+  await Promise.all((config.browserUrl ?? []).map((url) => checkAttached(url, log)));
 }
 
 async function checkFolders(folders: readonly string[]): Promise<void> {

@@ -30,6 +30,16 @@ const list = z
   .transform((value) => (typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value))
   .readonly();
 
+const aBrowserUrl = 'an address such as http://127.0.0.1:9222 or ws://…';
+const browserUrls = z.array(z.url({ protocol: /^(https?|wss?)$/, error: aBrowserUrl })).min(1);
+
+const urls = z
+  .union([z.array(z.string()), z.string()], aBrowserUrl)
+  .transform((value) => (typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value))
+  .pipe(browserUrls)
+  .transform((value) => [...new Set(value)])
+  .readonly();
+
 const webUrl = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
 const gibibyte = 1024 ** 3;
 
@@ -93,10 +103,15 @@ export const options = z.strictObject({
     .enum(['launch', 'attach'])
     .optional()
     .meta({ shown: '`launch`', description: 'start browsers, or use the one at --browser-url' }),
-  browserUrl: z
-    .url({ protocol: /^(https?|wss?)$/, error: 'an address such as http://127.0.0.1:9222 or ws://…' })
+  browserUrl: urls
     .optional()
-    .describe('debugging endpoint of a running browser (http or ws); implies `--browser attach`'),
+    .describe(
+      'debugging endpoint of a running browser (http or ws); implies `--browser attach`; repeatable: sessions are shared out',
+    ),
+  sessionsPerBrowser: whole(1, 1e6).optional().meta({
+    shown: 'no bound',
+    description: 'sessions that work in one browser of `--browser-url` at once; further ones wait for a place',
+  }),
   executablePath: z
     .string()
     .min(1)
@@ -123,7 +138,7 @@ export const options = z.strictObject({
     shown: 'one for each GiB of memory, at least 2',
     description: 'browser processes that are launched at once, the shared one included',
   }),
-  browserQueue: whole(0, 1000).default(16).describe('sessions that may wait for a browser process; past it 429'),
+  browserQueue: whole(0, 1000).default(16).describe('sessions that may wait for a browser; past it 429'),
   maxSessions: whole(1, 1e6).default(100).describe('sessions open at once; past it 429'),
   maxSessionsPerUser: whole(1, 1e6).default(20).describe('sessions one user may have open at once; past it 429'),
   connectRate: whole(1, 1e9)

@@ -22,7 +22,7 @@ describe('a pool that attaches to a running browser', () => {
 
   beforeAll(async () => {
     chrome = await startUserChrome();
-    test = await openTestPool({ browser: 'attach', browserUrl: chrome.url });
+    test = await openTestPool({ browser: 'attach', browserUrl: [chrome.url] });
   });
 
   afterAll(async () => {
@@ -128,6 +128,74 @@ describe('a pool that attaches to a running browser', () => {
   });
 });
 
+describe('[C-BROWSERS] a pool of browsers that run elsewhere', () => {
+  let chromes: readonly UserChrome[];
+  let test: TestPool;
+
+  beforeAll(async () => {
+    chromes = await Promise.all([startUserChrome(), startUserChrome()]);
+    test = await openTestPool({ browser: 'attach', browserUrl: chromes.map(({ url }) => url), isolation: 'context' });
+  });
+
+  afterAll(async () => {
+    expect(await test.close()).toEqual([]);
+    for (const { opened, closed } of Object.values(test.pool.ledger)) expect(closed).toBe(opened);
+    await Promise.all(chromes.map((chrome) => chrome.end()));
+  });
+
+  it("is gone on with by another server's lease, where the session's pages are as they were", async () => {
+    const others = await openTestPool({
+      browser: 'attach',
+      browserUrl: chromes.map(({ url }) => url).toReversed(),
+      isolation: 'context',
+    });
+    const lease = test.pool.lease(request('context'), listener());
+    const before = await withFirstPage(lease);
+    const second = await before.newPage();
+    await second.page.goto('data:text/html,<title>kept</title>');
+    await second.page.evaluate('globalThis.count = 7');
+    await before.closePage(1);
+    const address = lease.address;
+    if (address === undefined) throw new Error('It has no address.');
+    expect(JSON.stringify(address)).not.toContain(new URL(chromes[0]?.url ?? '').port);
+    // As a server that died: its connections break, and it closes nothing.
+    await before.browser.disconnect();
+    const resume: unknown = JSON.parse(JSON.stringify(address));
+    const taken = others.pool.lease({ ...request('context'), resume: resume as typeof address }, listener());
+    const after = await taken.browser();
+    expect(after.pages().map(({ id, page }) => [id, page.url()])).toEqual([[2, second.url()]]);
+    expect(await after.page(2).page.evaluate('count')).toBe(7);
+    expect((await after.newPage()).id).toBe(3);
+    expect(after.takeNotices()).toEqual([expect.stringContaining('The pages are as they were')]);
+    await taken.release();
+    await lease.release();
+    expect(await others.close()).toEqual([]);
+  });
+
+  it('moves a session on when its browser cannot be had any more, and opens its pages again', async () => {
+    const told = listener();
+    const leases = [
+      test.pool.lease(request('context', 'one'), told),
+      test.pool.lease(request('context', 'two'), listener()),
+    ];
+    const [mine, others] = await Promise.all(leases.map((lease) => withFirstPage(lease)));
+    if (mine === undefined || others === undefined) throw new Error('Two were asked for.');
+    const ends = [mine, others].map(({ browser }) => browser.wsEndpoint());
+    expect(new Set(ends).size).toBe(2);
+    await mine.page(1).page.goto('data:text/html,<title>again</title>');
+    const ready = told.next('ready');
+    await chromes.find(({ url }) => ends[0]?.includes(new URL(url).host))?.end();
+    await ready;
+    expect(told.events).toEqual(['lost', 'ready']);
+    const after = await leases[0]?.browser();
+    expect(after?.browser.wsEndpoint()).toBe(ends[1]);
+    expect(await after?.page(1).page.title()).toBe('again');
+    expect(after?.takeNotices()).toEqual([expect.stringMatching(/connection.*lost.*replaced.*opened again/)]);
+    expect(test.pool.health()).toMatchObject({ total: 2, ready: 1, failed: 1 });
+    await Promise.all(leases.map((lease) => lease.release()));
+  });
+});
+
 describe("a user's own browser, in a pool that launches others", () => {
   let chrome: UserChrome;
   let test: TestPool;
@@ -173,7 +241,7 @@ describe("a user's own browser, in a pool that launches others", () => {
 
 describe('attaching to nothing', () => {
   async function refusal(browserUrl: string): Promise<Refusal> {
-    const test = await openTestPool({ browser: 'attach', browserUrl });
+    const test = await openTestPool({ browser: 'attach', browserUrl: [browserUrl] });
     const lease = test.pool.lease(request('profile'), listener());
     try {
       await lease.browser();

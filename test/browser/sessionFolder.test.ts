@@ -61,7 +61,7 @@ describe("in a user's own browser", () => {
   test('what came as an archive leaves with the session, what the user has stays', async () => {
     await writeFile(join(folder, 'manifest.json'), manifestOf('Own'));
     await withProtocol(chrome, signal, (scope) => installExtension(scope, folder));
-    const { pool, close } = await openTestPool({ browser: 'attach', browserUrl: chrome.wsEndpoint() });
+    const { pool, close } = await openTestPool({ browser: 'attach', browserUrl: [chrome.wsEndpoint()] });
     const lease = pool.lease(request('profile'), listener());
     const browser = await withFirstPage(lease);
     const own = await browser.folder();

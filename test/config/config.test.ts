@@ -185,6 +185,13 @@ test('[C-CONFIG] --browser-url implies to attach, and the profile of the attache
   expect(config).toMatchObject({ browser: 'attach', isolation: 'profile' });
 });
 
+test('[C-CONFIG] --browser-url names any number of browsers, each once', () => {
+  const [one, two] = ['http://127.0.0.1:9222', 'wss://chrome.example/devtools?token=x'];
+  expect(defineConfig({ browserUrl: [one, two, one] }).browserUrl).toEqual([one, two]);
+  expect(defineConfig({ browserUrl: `${one}, ${two}` }).browserUrl).toEqual([one, two]);
+  expect(complaint(() => defineConfig({ browserUrl: [one, 'chrome'] }))).toContain('Allowed: an address such as');
+});
+
 test.each([
   '0.0.0.0',
   '::',

@@ -1,4 +1,5 @@
 import type { Failure } from '../../../machines/events.js';
+import type { Lost } from './loss.js';
 import type { OnQueued } from './queuedWork.js';
 import type { SessionBrowser } from './sessionBrowser.js';
 
@@ -10,6 +11,15 @@ export interface LeaseRequest {
   readonly isolation: 'auto' | 'context' | 'process' | 'profile';
   /** A browser of the user's own to attach to (http or ws), instead of the server's; with the isolation `profile`. */
   readonly endpoint?: string;
+  /** What the session had under an earlier lease, perhaps another server's: it is gone on with if it can be found. */
+  readonly resume?: Address;
+}
+
+/** Where the pages of a session are, in a browser that outlives this server. In JSON, without the browser's address. */
+export interface Address {
+  /** See `endpointId`. */
+  readonly endpoint: string;
+  readonly lost: Lost;
 }
 
 /** What the pool tells the session, in order; nothing after `release()`. */
@@ -41,6 +51,8 @@ export interface BrowserLease {
   check(signal: AbortSignal): Promise<void>;
   /** What is open now, without opening anything. */
   readonly current: SessionBrowser | undefined;
+  /** Where another lease can go on; undefined for a browser of this server's own, or while nothing is open yet. */
+  readonly address?: Address | undefined;
   /** Closes everything opened under this lease. Idempotent; resolves when it is gone. */
   release(): Promise<void>;
 }

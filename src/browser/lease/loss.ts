@@ -7,6 +7,8 @@ export interface Lost {
   /** Of the session's own context, which outlives the connection to a browser that is not ours. */
   readonly contextId?: string;
   readonly pages: readonly PageRecord[];
+  /** Ids are never used again. */
+  readonly lastPageId: number;
 }
 
 /** What became of the pages. */

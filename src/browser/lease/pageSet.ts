@@ -10,8 +10,19 @@ import { isTab } from './tab.js';
 
 /** What outlives the browser of a session: page ids that are never reused, and what the client has yet to be told. */
 export interface SessionMemory {
+  lastPageId: number;
   nextPageId(): number;
   readonly notices: string[];
+}
+
+export function createMemory(lastPageId = 0): SessionMemory {
+  return {
+    lastPageId,
+    nextPageId() {
+      return (this.lastPageId += 1);
+    },
+    notices: [],
+  };
 }
 
 export interface PageSetOptions {

@@ -1,4 +1,5 @@
 import { tmpdir } from 'node:os';
+import { systemClock, type Clock } from '../../clock.js';
 import type { Config } from '../../config.js';
 import { untilAborted } from '../protocol/abort.js';
 import { attachBrowser } from '../process/attach.js';
@@ -11,25 +12,32 @@ import type { BrowserHealth, BrowserLease, BrowserPool, LeaseListener, LeaseRequ
 import { createLedger, type Ledger } from './ledger.js';
 import { Places } from './places.js';
 import type { Queue } from './queuedWork.js';
-import { SessionLease, type Host } from './sessionLease.js';
+import { endpointId } from './endpoint.js';
+import { Endpoints } from './endpoints.js';
+import type { Host } from './host.js';
+import { SessionLease } from './sessionLease.js';
+import { SharedBrowser } from './sharedBrowser.js';
 
 export interface BrowserPoolOptions extends BrowserSearch {
   readonly config: Pick<
     Config,
-    'browser' | 'browserUrl' | 'executablePath' | 'headless' | 'isolation' | 'maxBrowsers' | 'browserQueue'
+    | 'browser'
+    | 'browserUrl'
+    | 'sessionsPerBrowser'
+    | 'executablePath'
+    | 'headless'
+    | 'isolation'
+    | 'maxBrowsers'
+    | 'browserQueue'
   >;
   /** Runs the life of each browser; see `Supervise`. */
   readonly supervise: Supervise;
   /** Checks where users' own browsers are; see `AttachOptions`. */
   readonly resolve?: (url: string) => Promise<string>;
+  /** Spaces the tries to reach browsers that run elsewhere. */
+  readonly clock?: Clock;
   /** Where the run folder is made. Default: the system's temporary folder. */
   readonly temporaryFolder?: string;
-}
-
-/** A browser with the leases that take part in it. */
-interface SharedBrowser {
-  readonly browser: SupervisedBrowser;
-  readonly observers: Set<BrowserObserver>;
 }
 
 /** How long a browser may take to close what a lease had in it, before it is ended with all of it. */
@@ -58,8 +66,10 @@ export class Pool implements BrowserPool {
   /** Of the processes that run. */
   readonly #pids = new Set<number>();
   /** Users' own browsers by their endpoints, for as long as a lease takes part in them. */
-  readonly #attached = new Map<string, SharedBrowser>();
+  readonly #own = new Map<string, SharedBrowser>();
   #shared: SharedBrowser | undefined;
+  /** Those of `--browser-url`, once the first lease wants one. */
+  #endpoints: Endpoints | undefined;
   #started = 0;
 
   constructor(options: BrowserPoolOptions, runFolder: RunFolder | undefined, cleared: Promise<void>) {
@@ -72,14 +82,12 @@ export class Pool implements BrowserPool {
   }
 
   lease(request: LeaseRequest, listener: LeaseListener): BrowserLease {
-    const { endpoint } = request;
     const lease: SessionLease = new SessionLease({
       request,
       listener,
       ledger: this.ledger,
-      mode: endpoint === undefined ? this.#options.config.browser : 'attach',
-      joinShared: (observer) =>
-        endpoint === undefined ? this.#joinShared(observer) : this.#joinAttached(endpoint, observer),
+      mode: request.endpoint === undefined ? this.#options.config.browser : 'attach',
+      joinShared: (observer, queue) => this.#join(request, observer, queue),
       startProcess: (observer, queue) => this.#startProcess(observer, queue),
       onReleased: () => this.#leases.delete(lease),
     });
@@ -87,9 +95,10 @@ export class Pool implements BrowserPool {
     return lease;
   }
 
-  /** Starts the shared browser ahead of the first lease. Throws a `Refusal` when it cannot be had. */
+  /** Starts the shared browser ahead of the first lease, or reaches one. Throws a `Refusal` when it cannot be had. */
   async warm(signal?: AbortSignal): Promise<void> {
-    await this.#sharedBrowser().browser.connection(signal);
+    if (this.#options.config.browser === 'attach') await this.#reachable().warm(signal);
+    else await this.#sharedBrowser().browser.connection(signal);
   }
 
   health(): BrowserHealth {
@@ -102,7 +111,7 @@ export class Pool implements BrowserPool {
       lost: count('lost'),
       failed: count('failed'),
       contexts: this.ledger.contexts.opened - this.ledger.contexts.closed,
-      queued: this.#places.waiting,
+      queued: this.#places.waiting + (this.#endpoints?.waiting ?? 0),
     };
   }
 
@@ -111,6 +120,7 @@ export class Pool implements BrowserPool {
   }
 
   async close(): Promise<void> {
+    this.#endpoints?.close();
     const released = Promise.all([...this.#leases].map((lease) => lease.release()));
     // A browser that hangs answers nothing, also not this: it is ended, and takes along what waits for it.
     await untilAborted(released, AbortSignal.timeout(releaseTimeoutMs)).catch(() => undefined);
@@ -120,58 +130,67 @@ export class Pool implements BrowserPool {
     await this.#runFolder?.close();
   }
 
-  #joinShared(observer: BrowserObserver): Host {
-    const { browser, observers } = this.#sharedBrowser();
-    observers.add(observer);
-    return {
-      browser,
-      leave: async () => {
-        observers.delete(observer);
-      },
-    };
+  async #join(request: LeaseRequest, observer: BrowserObserver, queue: Queue): Promise<Host> {
+    const { endpoint, owner, resume } = request;
+    if (endpoint !== undefined) return this.#joinOwn(endpoint, observer);
+    if (this.#options.config.browser === 'launch') return this.#joinLaunched(observer);
+    return this.#reachable().join({ owner, observer, preferred: resume?.endpoint }, queue);
+  }
+
+  #joinLaunched(observer: BrowserObserver): Host {
+    const shared = this.#sharedBrowser();
+    shared.join(observer);
+    return { browser: shared.browser, leave: async () => shared.leave(observer) };
   }
 
   #sharedBrowser(): SharedBrowser {
-    this.#shared ??= this.#share(this.#options.config.browser, (signal) => this.#connect(signal));
+    this.#shared ??= new SharedBrowser((observer) => this.#start('launch', (signal) => this.#launch(signal), observer));
     return this.#shared;
   }
 
-  /** The last one who leaves closes the connection; whoever comes then opens another one. */
-  #joinAttached(endpoint: string, observer: BrowserObserver): Host {
+  #reachable(): Endpoints {
+    const { config, clock = systemClock } = this.#options;
+    const { browserUrl = [], isolation, sessionsPerBrowser, browserQueue } = config;
+    this.#endpoints ??= new Endpoints({
+      urls: browserUrl,
+      isolation: isolation === 'context' ? 'context' : 'profile',
+      sessionsPerBrowser,
+      browserQueue,
+      clock,
+      jitter: Math.random,
+      start: (url, observer) => this.#start('attach', this.#attachingTo(url), observer),
+    });
+    return this.#endpoints;
+  }
+
+  #attachingTo(url: string, resolve?: BrowserPoolOptions['resolve']): Connect {
     const { ledger } = this;
-    const { resolve } = this.#options;
-    const connect: Connect = (signal) =>
-      attachBrowser({ url: endpoint, signal, ledger, ...(resolve !== undefined && { resolve }) });
-    const shared = this.#attached.get(endpoint) ?? this.#share('attach', connect);
-    const { browser, observers } = shared;
-    this.#attached.set(endpoint, shared);
-    observers.add(observer);
+    return (signal) => attachBrowser({ url, signal, ledger, ...(resolve !== undefined && { resolve }) });
+  }
+
+  /** A user's own. The last one who leaves closes the connection; whoever comes then opens another one. */
+  #joinOwn(endpoint: string, observer: BrowserObserver): Host {
+    const connect = this.#attachingTo(endpoint, this.#options.resolve);
+    const shared = this.#own.get(endpoint) ?? new SharedBrowser((all) => this.#start('attach', connect, all));
+    const { browser } = shared;
+    this.#own.set(endpoint, shared);
+    shared.join(observer);
     return {
       browser,
+      endpoint: endpointId(endpoint),
       leave: async () => {
-        observers.delete(observer);
-        if (observers.size > 0) return;
-        if (this.#attached.get(endpoint) === shared) this.#attached.delete(endpoint);
+        shared.leave(observer);
+        if (shared.isUsed) return;
+        if (this.#own.get(endpoint) === shared) this.#own.delete(endpoint);
         await browser.close();
         this.#browsers.delete(browser);
       },
     };
   }
 
-  #share(mode: 'launch' | 'attach', connect: Connect): SharedBrowser {
-    const observers = new Set<BrowserObserver>();
-    const tell = (message: (observer: BrowserObserver) => void): void => [...observers].forEach(message);
-    const observer: BrowserObserver = {
-      lost: () => tell((one) => one.lost()),
-      ready: (connection) => tell((one) => one.ready(connection)),
-      failed: (failure) => tell((one) => one.failed(failure)),
-    };
-    return { browser: this.#start(mode, connect, observer), observers };
-  }
-
   async #startProcess(observer: BrowserObserver, queue: Queue): Promise<Host> {
     const place = await this.#places.take(queue);
-    const browser = this.#start(this.#options.config.browser, (signal) => this.#connect(signal), observer);
+    const browser = this.#start('launch', (signal) => this.#launch(signal), observer);
     return {
       browser,
       leave: async () => {
@@ -189,10 +208,9 @@ export class Pool implements BrowserPool {
     return browser;
   }
 
-  async #connect(signal: AbortSignal) {
+  async #launch(signal: AbortSignal) {
     const { config, chromePath, searchPath } = this.#options;
     const { ledger } = this;
-    if (config.browserUrl !== undefined) return attachBrowser({ url: config.browserUrl, signal, ledger });
     if (this.#runFolder === undefined) throw new Error('A pool that launches browsers has a run folder.');
     const { executablePath: named, headless } = config;
     const executablePath = await findExecutable({ executablePath: named, chromePath, searchPath });

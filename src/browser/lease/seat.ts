@@ -56,17 +56,17 @@ export async function openSeat(options: SeatOptions): Promise<Seat> {
   const close = (): Promise<void> => (closing ??= closeSeat(seat, ledger));
   try {
     const recovery = await pages.start(restore, mayReopen);
-    return { ...seat, recovery, record: () => recordOf(seat), close };
+    return { ...seat, recovery, record: () => recordOf(seat, memory), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-function recordOf({ connection, context, isolation, pages }: SeatParts): Lost {
+function recordOf({ connection, context, isolation, pages }: SeatParts, { lastPageId }: SessionMemory): Lost {
   const { mode } = connection;
   const found = mode === 'attach' && isolation === 'context' && context.id !== undefined && { contextId: context.id };
-  return { mode, isolation, pages: pages.records(), ...found };
+  return { mode, isolation, pages: pages.records(), lastPageId, ...found };
 }
 
 async function ownContext({ connection, contextId }: SeatOptions): Promise<BrowserContext> {

@@ -1,34 +1,16 @@
-import { messageOf, Refusal, ToolError } from '../../errors.js';
+import type { Failure } from '../../../machines/events.js';
+import { failureOf, messageOf, Refusal, ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
-import type { BrowserConnection, BrowserObserver, SupervisedBrowser } from '../process/connection.js';
-import type { BrowserLease, LeaseListener, LeaseRequest } from './lease.js';
+import type { BrowserConnection, BrowserObserver } from '../process/connection.js';
+import type { Address, BrowserLease } from './lease.js';
 import { LeasedBrowser } from './leasedBrowser.js';
 import type { Ledger } from './ledger.js';
+import type { Host, LeaseSurroundings } from './host.js';
 import { describeRecovery, reopened, type Lost } from './loss.js';
 import type { PageRecord } from './pageRecord.js';
-import type { SessionMemory } from './pageSet.js';
+import { createMemory, type SessionMemory } from './pageSet.js';
 import { QueuedWork, type OnQueued, type Queue } from './queuedWork.js';
 import { openSeat, type Seat, type SeatIsolation } from './seat.js';
-
-/** A browser that a lease takes part in. */
-export interface Host {
-  readonly browser: SupervisedBrowser;
-  /** Takes no part any more; ends the browser if it was this lease's alone. */
-  leave(): Promise<void>;
-}
-
-export interface LeaseSurroundings {
-  readonly request: LeaseRequest;
-  readonly listener: LeaseListener;
-  readonly ledger: Ledger;
-  readonly mode: 'launch' | 'attach';
-  /** The browser of all sessions. */
-  joinShared(observer: BrowserObserver): Host;
-  /** A process and profile for this session alone, as soon as there is a place for it. */
-  startProcess(observer: BrowserObserver, queue: Queue): Promise<Host>;
-  /** Told once, when all is gone. */
-  onReleased(): void;
-}
 
 type UnopenedState =
   /** Nothing is open: not asked for yet, or it could not be had. */
@@ -51,7 +33,7 @@ const maxRestores = 3;
 /** See `BrowserLease`. One for each session; made by the pool. */
 export class SessionLease implements BrowserLease {
   readonly #around: LeaseSurroundings;
-  readonly #memory: SessionMemory = createMemory();
+  readonly #memory: SessionMemory;
   readonly #released = new AbortController();
   /** Seats of lost browsers that are still being let go. */
   readonly #closing = new Set<Promise<void>>();
@@ -63,12 +45,20 @@ export class SessionLease implements BrowserLease {
 
   constructor(around: LeaseSurroundings) {
     this.#around = around;
-    const { isolation } = around.request;
+    const { isolation, resume } = around.request;
     this.#isolation = isolation === 'auto' ? 'context' : isolation;
+    this.#memory = createMemory(resume?.lost.lastPageId);
+    if (resume !== undefined) this.#state = { name: 'lost', lost: resume.lost };
   }
 
   get current(): LeasedBrowser | undefined {
     return this.#state.name === 'open' ? this.#state.session : undefined;
+  }
+
+  get address(): Address | undefined {
+    const lost = this.#state.name === 'open' ? this.#state.session.seat.record() : lostIn(this.#state);
+    const endpoint = this.#host?.endpoint ?? this.#around.request.resume?.endpoint;
+    return lost === undefined || endpoint === undefined ? undefined : { endpoint, lost };
   }
 
   async browser(signal?: AbortSignal, onQueued?: OnQueued): Promise<LeasedBrowser> {
@@ -134,7 +124,7 @@ export class SessionLease implements BrowserLease {
   async #takeSeat(lost: Lost | undefined, queue: Queue): Promise<Seat> {
     const { signal } = this.#released;
     for (let attempt = 1; ; attempt += 1) {
-      const connection = await this.#connection(queue);
+      const connection = await this.#connection(lost, queue);
       // A page may be what ended it.
       const mayReopen = (record: PageRecord): boolean => attempt === 1 && this.#mayReopen(record);
       const { contextId, pages: restore = [] } = lost ?? {};
@@ -151,9 +141,19 @@ export class SessionLease implements BrowserLease {
     }
   }
 
-  async #connection(queue: Queue): Promise<BrowserConnection> {
-    this.#host ??= await this.#join(queue);
-    return this.#host.browser.connection(this.#released.signal);
+  /** One that cannot be had any more is left for another, where there are others. */
+  async #connection(lost: Lost | undefined, queue: Queue): Promise<BrowserConnection> {
+    for (;;) {
+      this.#host ??= await this.#join(queue);
+      const host = this.#host;
+      try {
+        return await host.browser.connection(this.#released.signal);
+      } catch (error) {
+        if (host.isReplaceable !== true || this.#released.signal.aborted) throw error;
+        this.#host = undefined;
+        await host.leave(lost?.contextId);
+      }
+    }
   }
 
   /** The tabs of a profile are the user's, who has them opened again or not; pages of extensions went with these. */
@@ -167,7 +167,8 @@ export class SessionLease implements BrowserLease {
 
   #join(queue: Queue): Promise<Host> {
     if (this.#isolation === 'process') return this.#startProcess(queue);
-    return this.#observed((observer) => Promise.resolve(this.#around.joinShared(observer)));
+    const signal = AbortSignal.any([queue.signal, this.#released.signal]);
+    return this.#observed((observer) => this.#around.joinShared(observer, { ...queue, signal }));
   }
 
   #startProcess(queue: Queue): Promise<Host> {
@@ -184,14 +185,28 @@ export class SessionLease implements BrowserLease {
     joined.host = await join({
       lost: whenInUse(() => this.#onLost()),
       ready: whenInUse(() => this.#hasLost() && this.#around.listener.ready()),
-      failed: (failure) => whenInUse(() => this.#hasLost() && this.#around.listener.failed(failure))(),
+      failed: (failure) => whenInUse(() => this.#hasLost() && this.#onFailed(failure))(),
     });
     return joined.host;
   }
 
   /** A first browser that cannot be had is told to whoever asked for it, not to the listener. */
   #hasLost(): boolean {
-    return this.#state.name === 'lost' || (this.#state.name === 'opening' && this.#state.from.name === 'lost');
+    return lostIn(this.#state) !== undefined;
+  }
+
+  /** Where there are others, one is taken at once: with it the session goes on, or it ends. */
+  #onFailed(failure: Failure): void {
+    const { listener } = this.#around;
+    if (this.#host?.isReplaceable !== true) {
+      listener.failed(failure);
+      return;
+    }
+    const unlessReleased = (tell: () => void): void => (this.#released.signal.aborted ? undefined : tell());
+    this.browser().then(
+      () => unlessReleased(() => listener.ready()),
+      (error: unknown) => unlessReleased(() => listener.failed(failureOf(error, 'browser_failed'))),
+    );
   }
 
   #onLost(): void {
@@ -258,14 +273,15 @@ export class SessionLease implements BrowserLease {
     await this.#moving?.settled;
     if (before.name === 'open') await before.session.seat.close();
     await Promise.all(this.#closing);
-    await this.#host?.leave();
+    await this.#host?.leave(lostIn(before)?.contextId);
     this.#around.onReleased();
   }
 }
 
-function createMemory(): SessionMemory {
-  let last = 0;
-  return { nextPageId: () => (last += 1), notices: [] };
+/** What is to be found again. */
+function lostIn(state: LeaseState): Lost | undefined {
+  const from = state.name === 'opening' ? state.from : state;
+  return from.name === 'lost' ? from.lost : undefined;
 }
 
 const released = (): Error => new Error('The session has ended and its browser is released.');

@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { LeasedBrowser } from '../../../src/browser/lease/leasedBrowser.js';
 import { createLedger } from '../../../src/browser/lease/ledger.js';
+import { createMemory } from '../../../src/browser/lease/pageSet.js';
 import { openSeat, type Seat } from '../../../src/browser/lease/seat.js';
 import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
 import { noCapabilities } from '../../../src/mcp/callClient.js';
@@ -71,7 +72,7 @@ export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarn
       '--no-first-run',
     ],
   });
-  const memory = { nextPageId: counter(), notices: [] };
+  const memory = createMemory();
   const seat = await openSeat({
     connection: await connectionTo(chrome),
     isolation: 'process',
@@ -108,11 +109,6 @@ async function connectionTo(browser: Browser): Promise<Seat['connection']> {
   const product = await browser.version();
   const ping = (): Promise<void> => Promise.resolve();
   return { browser, mode: 'launch', product, temporaryFolder: tmpdir(), gone, ping, close: () => browser.close() };
-}
-
-function counter(): () => number {
-  let last = 0;
-  return () => (last += 1);
 }
 
 function findTool(tools: readonly Tool[], name: string): Tool {
