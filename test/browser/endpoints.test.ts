@@ -47,7 +47,7 @@ class FakeBrowser implements SupervisedBrowser {
       id,
       close: () => Promise.resolve(this.closedContexts.push(id)).then(() => undefined),
     }));
-     
+
     return { browser: { browserContexts: () => contexts } } as unknown as BrowserConnection;
   }
 }
