@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Bench, eventually, type Arguments } from '../../src/selftest/bench.js';
+import { Bench, type Arguments } from '../../src/selftest/bench.js';
 import { sampleExtensionId as extensionId } from '../../src/selftest/sampleExtension.js';
 import { runSelftest } from '../../src/selftest/selftest.js';
 import { openWorkbench, type Workbench } from '../../src/selftest/workbench.js';
@@ -83,7 +83,7 @@ async function work({ client, places }: Workbench, index: number): Promise<Recor
 }
 
 async function untilMarked(bench: Bench, tool: string, args: Arguments, mark: string): Promise<string> {
-  const { text, data } = await eventually(
+  const { text, data } = await bench.eventually(
     () => bench.call(tool, args),
     (answer) => expect(answer.text).toContain(mark),
   );
