@@ -49,6 +49,12 @@ async function tidy(): Promise<void> {
   for (const { id } of pages.slice(1)) await call('close_page', { pageId: id });
 }
 
+test('the selftest has a check for every tool that the server lists', async () => {
+  const { tools } = await workbench.client.listTools();
+  expect(tools.length).toBeGreaterThan(30);
+  expect(tools.map(({ name }) => name).toSorted()).toEqual(checks.map(({ tool }) => tool).toSorted());
+});
+
 describe('the selftest tells a tool that works from one that answers a constant', () => {
   test.each(checks.map((check) => [check.tool, check] as const))(
     '%s',

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
-import { findExecutable } from '../../src/browser/process/executable.js';
+import { chromium } from '../support/chromium.js';
 import { connectClient, serve, type Served } from '../support/serve.js';
 import { FakePool } from '../support/fakePool.js';
 import { TestTools } from '../support/testTools.js';
@@ -21,9 +21,7 @@ afterEach(async () => {
 });
 
 beforeAll(async () => {
-  const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;
-  const executablePath = await findExecutable({ chromePath, searchPath });
-  browser = await puppeteer.launch({ executablePath, args: ['--no-sandbox'] });
+  browser = await puppeteer.launch({ executablePath: chromium, args: ['--no-sandbox'] });
 }, 60_000);
 
 afterAll(() => browser.close());

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
+import { chromium } from '../../support/chromium.js';
 
 export interface ServerProcess {
   readonly url: string;
@@ -28,7 +29,7 @@ export async function startServerProcess(flags: readonly string[] = [], program 
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-e2e-'));
   const args = [program, 'serve', '--port', '0', '--log-format', 'json', ...flags];
   const child = spawn(process.execPath, args, {
-    env: { ...process.env, TMPDIR: folder },
+    env: { ...process.env, TMPDIR: folder, CHROME_PATH: chromium },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
