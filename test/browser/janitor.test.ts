@@ -66,7 +66,7 @@ describe('a run folder', () => {
     await once(server, 'exit');
     await until(async () => !existsSync(path) && (await processesWith(path)).length === 0);
     expect(await readdir(parent)).toEqual([]);
-  }, 60_000);
+  });
 
   it('is waited for by a server that stops', async () => {
     const server = startServer('serverThatStops.js', parent);
@@ -75,7 +75,7 @@ describe('a run folder', () => {
     expect(code).toBe(0);
     expect(String(await said)).toBe('stopped\n');
     expect(await readdir(parent)).toEqual([]);
-  }, 60_000);
+  });
 
   it('of a dead server is found and removed by the next one; those of living servers stay', async () => {
     const living = await openRunFolder(parent);

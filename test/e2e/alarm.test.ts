@@ -53,4 +53,4 @@ test('[C-ALARM][C-WEBHOOK] a server whose browser breaks rings, and clears when 
     await receiver.close();
     await rm(folder, { recursive: true, force: true });
   }
-}, 60_000);
+});

@@ -14,11 +14,11 @@ let workbench: Workbench;
 beforeAll(async () => {
   server = await startServerProcess(['--tools', 'all', '--workspace', tmpdir()]);
   workbench = await openWorkbench({ url: server.url });
-}, 60_000);
+});
 afterAll(async () => {
   await workbench.close();
   await server.dispose();
-}, 30_000);
+});
 
 /** What a tool says elsewhere whose true answer is the same throughout a session: there it is no lie. */
 async function answerOfAnotherSession(tool: string): Promise<CallToolResult> {

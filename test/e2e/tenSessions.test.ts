@@ -15,8 +15,8 @@ const each = <T>(run: (index: number) => Promise<T>): Promise<T[]> =>
 let server: ServerProcess;
 beforeAll(async () => {
   server = await startServerProcess(['--tools', 'all', '--workspace', tmpdir()]);
-}, 60_000);
-afterAll(() => server.dispose(), 60_000);
+});
+afterAll(() => server.dispose());
 
 test('[S6] ten sessions run the checks of pages, input, console, network and storage at once', async () => {
   const failures: string[] = [];
@@ -35,8 +35,8 @@ describe('ten sessions with the same extension, each in a browser of its own', (
   let workbenches: readonly Workbench[];
   beforeAll(async () => {
     workbenches = await each(() => openWorkbench({ url: server.url }));
-  }, 60_000);
-  afterAll(() => Promise.all(workbenches.map((workbench) => workbench.close())), 60_000);
+  });
+  afterAll(() => Promise.all(workbenches.map((workbench) => workbench.close())));
 
   test('[S6] each sees what its own copy says, sends, stores, calls and shows, and nothing of another', async () => {
     const seen = await Promise.all(workbenches.map(work));
