@@ -40,9 +40,12 @@ export class Bench implements Places {
   readonly extension: string;
   readonly folder: string;
   readonly #client: BenchClient;
+  readonly #now: () => number;
 
-  constructor(client: BenchClient, places: Places) {
+  /** `now` is the time, in milliseconds. */
+  constructor(client: BenchClient, places: Places, now = () => Date.now()) {
     this.#client = client;
+    this.#now = now;
     this.pages = places.pages;
     this.extension = places.extension;
     this.folder = places.folder;
@@ -105,6 +108,21 @@ export class Bench implements Places {
     return this.evaluate('document.querySelector("#status").textContent');
   }
 
+  /** Asks until the answer passes, since what happens in the browser is told a moment later. Throws why the last did not. */
+  async eventually(ask: () => Promise<Answer>, passes: (answer: Answer) => void): Promise<Answer> {
+    const end = this.#now() + patienceMs;
+    for (;;) {
+      const answer = await ask();
+      try {
+        passes(answer);
+        return answer;
+      } catch (error) {
+        if (this.#now() > end) throw error;
+        await delay(20);
+      }
+    }
+  }
+
   async #request(name: string, args: Arguments): Promise<CallToolResult> {
     const result = await this.#client.callTool({ name, arguments: args }, CallToolResultSchema, { timeout: 120_000 });
     return CallToolResultSchema.parse(result);
@@ -137,19 +155,4 @@ export function rowWith(answer: Answer, key: string, values: Arguments): Record<
 
 export function assertIncludes(text: unknown, part: string): void {
   assert.ok(typeof text === 'string' && text.includes(part), `"${part}" in: ${String(text)}`);
-}
-
-/** Asks until the answer passes, since what happens in the browser is told a moment later. Throws why the last did not. */
-export async function eventually(ask: () => Promise<Answer>, passes: (answer: Answer) => void): Promise<Answer> {
-  const end = Date.now() + patienceMs;
-  for (;;) {
-    const answer = await ask();
-    try {
-      passes(answer);
-      return answer;
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await delay(20);
-    }
-  }
 }

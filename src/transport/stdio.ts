@@ -137,8 +137,9 @@ export class StdioTransport extends ConnectionTransport {
     this.#input.destroy();
     const patience = clock.setTimeout(this.#finish, farewellMs);
     void this.finished.then(() => clock.clearTimeout(patience));
-    // Behind everything that waits; at once if the client is gone.
-    this.#output.end(this.#finish);
+    // Behind everything that waits; at once if the client is gone: a destroyed stream never calls back.
+    if (this.#output.destroyed) this.#finish();
+    else this.#output.end(this.#finish);
     this.onclose?.();
   }
 }

@@ -71,11 +71,11 @@ test('[C-WEBHOOK] one that answers 500 for ever is given up after a bounded numb
 const redirect = (response: ServerResponse) => void response.writeHead(307, { location: 'http://127.0.0.1:1/' }).end();
 
 test.each([
-  ['hangs', () => undefined, /timeout/],
-  ['redirects', redirect, /redirect/],
-])('one that %s is given up, and the reason does not hold its address', async (_name, answer, why) => {
+  ['hangs', () => undefined, 20, /timeout/],
+  ['redirects', redirect, retry.answerTimeout, /redirect/],
+])('one that %s is given up, and the reason does not hold its address', async (_name, answer, answerTimeout, why) => {
   receiver = await receiveWebhooks(answer);
-  const told = await failure(receiver.url, { retries: 1, answerTimeout: 20 });
+  const told = await failure(receiver.url, { retries: 1, answerTimeout });
   expect(told).toMatch(why);
   expect(told).not.toContain('T0PSECRET');
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { findExecutable } from '../../src/browser/process/executable.js';
 import { launchBrowser } from '../../src/browser/process/launch.js';
 import { createLedger } from '../../src/browser/lease/ledger.js';
+import { chromium } from '../support/chromium.js';
 
 describe('the browser to launch', () => {
   let folder: string;
@@ -79,7 +80,7 @@ describe('the browser to launch', () => {
     const ledger = createLedger();
     const cancel = new AbortController();
     const launching = launchBrowser({
-      executablePath: await findExecutable(),
+      executablePath: chromium,
       folder: join(folder, 'cancelled'),
       headless: true,
       signal: cancel.signal,

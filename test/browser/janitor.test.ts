@@ -3,13 +3,12 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { findLeftovers, openRunFolder, removeLeftovers } from '../../src/browser/process/janitor.js';
 import { until } from './support/testPool.js';
 
-const support = join(dirname(fileURLToPath(import.meta.url)), 'support');
+const programs = join(import.meta.dirname, '../../dist/test/browser/support');
 
 /** The processes whose command line carries this text. */
 async function processesWith(text: string): Promise<string[]> {
@@ -19,8 +18,7 @@ async function processesWith(text: string): Promise<string[]> {
 }
 
 function startServer(script: string, parent: string): ChildProcessByStdio<null, Readable, null> {
-  const loader = join(support, 'typescript.mjs');
-  return spawn(process.execPath, ['--no-warnings', '--import', loader, join(support, script), parent], {
+  return spawn(process.execPath, [join(programs, script), parent], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 }
@@ -60,7 +58,7 @@ describe('a run folder', () => {
   });
 
   it('leaves neither processes nor folders when the server is killed', async () => {
-    const server = startServer('serverThatDies.ts', parent);
+    const server = startServer('serverThatDies.js', parent);
     const [line] = (await once(server.stdout, 'data')) as [Buffer];
     const path = line.toString('utf8').trim();
     expect((await processesWith(path)).length).toBeGreaterThan(2);
@@ -68,16 +66,16 @@ describe('a run folder', () => {
     await once(server, 'exit');
     await until(async () => !existsSync(path) && (await processesWith(path)).length === 0);
     expect(await readdir(parent)).toEqual([]);
-  }, 60_000);
+  });
 
   it('is waited for by a server that stops', async () => {
-    const server = startServer('serverThatStops.ts', parent);
+    const server = startServer('serverThatStops.js', parent);
     const said = once(server.stdout, 'data');
     const [code] = (await once(server, 'exit')) as [number | null];
     expect(code).toBe(0);
     expect(String(await said)).toBe('stopped\n');
     expect(await readdir(parent)).toEqual([]);
-  }, 60_000);
+  });
 
   it('of a dead server is found and removed by the next one; those of living servers stay', async () => {
     const living = await openRunFolder(parent);

@@ -1,10 +1,10 @@
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { openSession } from '../../src/browser/protocol/openSession.js';
+import { chromium } from '../support/chromium.js';
 
 let browser: Browser;
 beforeAll(async () => {
-  const executablePath = process.env['CHROME_PATH'] ?? '/usr/bin/chromium';
-  browser = await puppeteer.launch({ executablePath, pipe: true, args: ['--no-sandbox'] });
+  browser = await puppeteer.launch({ executablePath: chromium, pipe: true, args: ['--no-sandbox'] });
 });
 afterAll(() => browser.close());
 

@@ -6,6 +6,7 @@ import { unpackExtension } from '../../src/browser/extensions/archive.js';
 import { listExtensions } from '../../src/browser/extensions/extensions.js';
 import { installExtension } from '../../src/browser/extensions/install.js';
 import { withProtocol } from '../../src/browser/protocol/protocolScope.js';
+import { chromium } from '../support/chromium.js';
 import { manifestOf } from '../support/extensionBrowser.js';
 import { zip } from '../support/zip.js';
 import { listener, openTestPool, request, withFirstPage } from './support/testPool.js';
@@ -48,7 +49,7 @@ describe("in a user's own browser", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
     chrome = await puppeteer.launch({
-      executablePath: process.env['CHROME_PATH'] ?? '/usr/bin/chromium',
+      executablePath: chromium,
       enableExtensions: true,
       args: ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
     });

@@ -49,7 +49,7 @@ test('[C-INSPECTOR] on a terminal it follows the sessions, through an end of the
   stop();
   expect(await watching).toBe(0);
   expect(screen.text().endsWith('\u001b[?1049l')).toBe(true);
-}, 30_000);
+});
 
 test('[C-INSPECTOR] a client cannot steer the terminal by its name', async () => {
   const served = await serve();

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findExecutable } from '../../src/browser/process/executable.js';
+import { chromium } from '../support/chromium.js';
 import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
 import { expectedSignature, receiveWebhooks } from '../support/webhookReceiver.js';
@@ -11,10 +11,8 @@ const secret = `whsec_${Buffer.from('a key of thirty-two bytes, or so').toString
 
 /** A browser that ends at once until the file `mended` lies beside it. */
 async function breakableBrowser(folder: string): Promise<string> {
-  const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;
-  const chrome = await findExecutable({ executablePath: undefined, chromePath, searchPath });
   const path = join(folder, 'browser');
-  await writeFile(path, `#!/bin/sh\n[ -e '${folder}/mended' ] || exit 1\nexec '${chrome}' "$@"\n`, { mode: 0o755 });
+  await writeFile(path, `#!/bin/sh\n[ -e '${folder}/mended' ] || exit 1\nexec '${chromium}' "$@"\n`, { mode: 0o755 });
   return path;
 }
 
@@ -55,4 +53,4 @@ test('[C-ALARM][C-WEBHOOK] a server whose browser breaks rings, and clears when 
     await receiver.close();
     await rm(folder, { recursive: true, force: true });
   }
-}, 60_000);
+});

@@ -47,8 +47,8 @@ describe('a server process and its browsers', () => {
     await browsing.text('install_extension', { path: sampleExtension });
     expect((await server.browsers()).length).toBeGreaterThan(0);
     server.child.kill('SIGKILL');
-    await until(async () => (await server.browsers()).length === 0, 10_000);
-    await until(async () => (await server.leftovers()).length === 0, 10_000);
+    await until(async () => (await server.browsers()).length === 0);
+    await until(async () => (await server.leftovers()).length === 0);
     browsing.client.onerror = () => undefined;
     await browsing.close();
   });
@@ -58,7 +58,7 @@ describe('a server process and its browsers', () => {
     const { sessions } = (await (await fetch(`${server.url}/api/sessions`)).json()) as { sessions: { id: string }[] };
     const session = String(sessions[0]?.id).slice(0, 8);
     await browsing.close();
-    await until(async () => server.log.some((line) => line.includes('-> closed') && line.includes(session)), 5_000);
+    await until(async () => server.log.some((line) => line.includes('-> closed') && line.includes(session)));
     const lines = server.log.map((line) => JSON.parse(line) as Record<string, unknown>);
     const own = lines.filter((line) => line['session'] === session);
     expect(own.map(({ message }) => message)).toEqual([

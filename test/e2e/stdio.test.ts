@@ -48,8 +48,7 @@ async function browsers(): Promise<string[]> {
   return commands.filter((command) => command.includes(`--user-data-dir=${folder}`));
 }
 
-const nothingIsLeft = () =>
-  until(async () => (await browsers()).length === 0 && (await readdir(folder)).length === 0, 15_000);
+const nothingIsLeft = () => until(async () => (await browsers()).length === 0 && (await readdir(folder)).length === 0);
 
 test('[C-STDIO] the official client works a page and an extension; after it nothing is left', async () => {
   const client = new Client({ name: 'e2e', version: '1.0.0' });
@@ -93,7 +92,7 @@ test('[C-STDIO][S5] kill -9 of the parent: neither the server nor its browser no
   parent.kill('SIGKILL');
   await once(parent, 'exit');
   await nothingIsLeft();
-  await until(async () => !(await readdir('/proc')).includes(String(pid)), 15_000);
+  await until(async () => !(await readdir('/proc')).includes(String(pid)));
 });
 
 test('[C-STDIO][C-DRAIN] SIGTERM: the exit is calm, and the browser gone', async () => {

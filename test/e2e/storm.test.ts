@@ -20,7 +20,7 @@ test('[C-STORM] 1,500 sessions, 64 at a time, each posting in the tick of its en
     await Promise.all(Array.from({ length: atOnce }, worker));
     expect(failures).toEqual([]);
     // The server hears of a hang-up a moment after the client has hung up.
-    await until(async () => (await send(`${server.url}/health`)).text.includes('"total":0'), 10_000);
+    await until(async () => (await send(`${server.url}/health`)).text.includes('"total":0'));
     expect((await send(`${server.url}/health`)).json).toMatchObject({
       sessions: { total: 0, byState: {}, byUser: {} },
       performance: { totalConnections: sessions, totalErrors: 0 },
@@ -28,7 +28,7 @@ test('[C-STORM] 1,500 sessions, 64 at a time, each posting in the tick of its en
   } finally {
     await server.dispose();
   }
-}, 120_000);
+});
 
 async function openAndLeave(url: string): Promise<void> {
   const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'storm', version: '1' } };

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Bench, eventually, type Arguments } from '../../src/selftest/bench.js';
+import { Bench, type Arguments } from '../../src/selftest/bench.js';
 import { sampleExtensionId as extensionId } from '../../src/selftest/sampleExtension.js';
 import { runSelftest } from '../../src/selftest/selftest.js';
 import { openWorkbench, type Workbench } from '../../src/selftest/workbench.js';
@@ -15,8 +15,8 @@ const each = <T>(run: (index: number) => Promise<T>): Promise<T[]> =>
 let server: ServerProcess;
 beforeAll(async () => {
   server = await startServerProcess(['--tools', 'all', '--workspace', tmpdir()]);
-}, 60_000);
-afterAll(() => server.dispose(), 60_000);
+});
+afterAll(() => server.dispose());
 
 test('[S6] ten sessions run the checks of pages, input, console, network and storage at once', async () => {
   const failures: string[] = [];
@@ -35,8 +35,8 @@ describe('ten sessions with the same extension, each in a browser of its own', (
   let workbenches: readonly Workbench[];
   beforeAll(async () => {
     workbenches = await each(() => openWorkbench({ url: server.url }));
-  }, 60_000);
-  afterAll(() => Promise.all(workbenches.map((workbench) => workbench.close())), 60_000);
+  });
+  afterAll(() => Promise.all(workbenches.map((workbench) => workbench.close())));
 
   test('[S6] each sees what its own copy says, sends, stores, calls and shows, and nothing of another', async () => {
     const seen = await Promise.all(workbenches.map(work));
@@ -83,7 +83,7 @@ async function work({ client, places }: Workbench, index: number): Promise<Recor
 }
 
 async function untilMarked(bench: Bench, tool: string, args: Arguments, mark: string): Promise<string> {
-  const { text, data } = await eventually(
+  const { text, data } = await bench.eventually(
     () => bench.call(tool, args),
     (answer) => expect(answer.text).toContain(mark),
   );

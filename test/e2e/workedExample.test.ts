@@ -41,4 +41,4 @@ test('[C-EXAMPLE] the worked example of the README finds and mends the bug of th
   }
   const shown = steady(await readFile(readme, 'utf8'));
   for (const step of transcript) expect(shown).toContain(steady(step));
-}, 60_000);
+});

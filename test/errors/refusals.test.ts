@@ -1,6 +1,7 @@
 import { catalogue, Refusal, type Reason } from '../../src/errors.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { postJson, send, type Reply } from '../support/http.js';
+import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
 import { serve, type Served, type ServeOptions } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
@@ -195,9 +196,13 @@ test('[S8][S5] setup_timeout: a set-up that takes too long is cancelled, and wha
     signal = given;
     return gate.pass();
   };
-  const served = await serve({ onSession, options: { setupTimeout: 20 } });
+  const clock = new ManualClock();
+  const served = await serve({ onSession, clock, options: { setupTimeout: 1_000 } });
   served.pool.hold();
-  expectRefusal(await send(`${served.url}/sse`), 'setup_timeout', null);
+  const reply = send(`${served.url}/sse`);
+  await gate.whenReached();
+  clock.advance(1_000);
+  expectRefusal(await reply, 'setup_timeout', null);
   expect(signal?.aborted).toBe(true);
   gate.open();
   served.pool.open();

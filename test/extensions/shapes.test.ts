@@ -92,44 +92,40 @@ const isHelpful = ({ text }: Outcome): boolean => text.length > 20 && !/: undefi
 const sound = Object.entries(shapes).filter(([, { refused }]) => refused === undefined);
 const broken = Object.entries(shapes).filter(([, { refused }]) => refused !== undefined);
 
-test.each(sound)(
-  'every tool on an extension with %s',
-  async (_name, shape) => {
-    const path = await write(shape);
-    const { structured } = await tools.run('install_extension', { path }, { workspace: [workspace] });
-    if (shape.warned !== undefined) expect(JSON.stringify(structured['warnings'])).toContain(shape.warned);
-    const extensionId = String(structured['id']);
-    const page = await tools.browser.newPage();
-    await page.page.goto(`${pages.url}/settled.html`);
-    const outcomes = await sweep(extensionId);
-    expect(outcomes.filter((outcome) => outcome.failed && !isHelpful(outcome))).toEqual([]);
-    const failed = outcomes.filter((outcome) => outcome.failed).map((outcome) => outcome.call.split(' ')[0]);
-    // Whatever the shape, it can be listed, described, watched, audited, and seen.
-    for (const always of [
-      'list_extensions',
-      'get_extension_details',
-      'list_extension_contexts',
-      'monitor_extension_messages',
-      'trace_extension_api_calls',
-      'get_extension_logs',
-      'get_extension_runtime_errors',
-      'clear_extension_errors',
-      'inspect_extension_manifest',
-      'check_content_script_injection',
-    ]) {
-      expect(failed).not.toContain(always);
-    }
-    await tools.run('uninstall_extension', { extensionId });
-    expect(await page.page.evaluate('document.readyState')).toBe('complete');
-    await Promise.all(
-      tools.browser
-        .pages()
-        .slice(1)
-        .map(({ id }) => tools.browser.closePage(id)),
-    );
-  },
-  120_000,
-);
+test.each(sound)('every tool on an extension with %s', async (_name, shape) => {
+  const path = await write(shape);
+  const { structured } = await tools.run('install_extension', { path }, { workspace: [workspace] });
+  if (shape.warned !== undefined) expect(JSON.stringify(structured['warnings'])).toContain(shape.warned);
+  const extensionId = String(structured['id']);
+  const page = await tools.browser.newPage();
+  await page.page.goto(`${pages.url}/settled.html`);
+  const outcomes = await sweep(extensionId);
+  expect(outcomes.filter((outcome) => outcome.failed && !isHelpful(outcome))).toEqual([]);
+  const failed = outcomes.filter((outcome) => outcome.failed).map((outcome) => outcome.call.split(' ')[0]);
+  // Whatever the shape, it can be listed, described, watched, audited, and seen.
+  for (const always of [
+    'list_extensions',
+    'get_extension_details',
+    'list_extension_contexts',
+    'monitor_extension_messages',
+    'trace_extension_api_calls',
+    'get_extension_logs',
+    'get_extension_runtime_errors',
+    'clear_extension_errors',
+    'inspect_extension_manifest',
+    'check_content_script_injection',
+  ]) {
+    expect(failed).not.toContain(always);
+  }
+  await tools.run('uninstall_extension', { extensionId });
+  expect(await page.page.evaluate('document.readyState')).toBe('complete');
+  await Promise.all(
+    tools.browser
+      .pages()
+      .slice(1)
+      .map(({ id }) => tools.browser.closePage(id)),
+  );
+});
 
 test.each(broken)('Chrome refuses an extension with a %s, and says why', async (_name, shape) => {
   const path = await write(shape);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
-import { findExecutable } from '../../src/browser/process/executable.js';
+import { chromium } from '../support/chromium.js';
 import { connectClient, serve, type Served } from '../support/serve.js';
 import { FakePool } from '../support/fakePool.js';
 import { TestTools } from '../support/testTools.js';
@@ -21,10 +21,8 @@ afterEach(async () => {
 });
 
 beforeAll(async () => {
-  const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;
-  const executablePath = await findExecutable({ chromePath, searchPath });
-  browser = await puppeteer.launch({ executablePath, args: ['--no-sandbox'] });
-}, 60_000);
+  browser = await puppeteer.launch({ executablePath: chromium, args: ['--no-sandbox'] });
+});
 
 afterAll(() => browser.close());
 
@@ -133,7 +131,7 @@ describe.each(['light', 'dark'] as const)('in %s', (theme) => {
     expect(await watching.violations()).toEqual([]);
     expect(new Set(watching.requests)).toEqual(new Set([served.url]));
     expect(watching.errors).toEqual([]);
-  }, 90_000);
+  });
 });
 
 describe('one server', () => {
@@ -161,7 +159,7 @@ describe('one server', () => {
     expect(await watching.violations()).toEqual([]);
     expect(await watching.page.content()).not.toContain('secret-value');
     await client.close();
-  }, 60_000);
+  });
 
   test('[C-INSPECTOR] what is said is shown to those who ask, and what is private in it is told by its length', async () => {
     const client = await connectClient(served.url);
@@ -180,7 +178,7 @@ describe('one server', () => {
     expect(await watching.violations()).toEqual([]);
     expect(await watching.page.content()).not.toContain('secret-value');
     await client.close();
-  }, 60_000);
+  });
 
   test('[C-INSPECTOR] the table is filtered by text and walked by keys, also where it is narrow', async () => {
     const users = ['anna', 'bert', 'clara'];
@@ -200,14 +198,14 @@ describe('one server', () => {
     await page.keyboard.press('Enter');
     await watching.shows('.heading dd', 'bert');
     await Promise.all(clients.map((client) => client.close()));
-  }, 60_000);
+  });
 
   test('[C-INSPECTOR] a session that nobody knows is explained, and so is what has no session', async () => {
     const watching = await Watching.open(served.url);
     await watching.go('#/session/AAAAAAAA', '.blank');
     await watching.shows('h2', 'AAAAAAAA is not known here');
     expect(await watching.violations()).toEqual([]);
-  }, 60_000);
+  });
 });
 
 test('[C-INSPECTOR] a page whose server restarts says so, comes back by itself, and shows the new one', async () => {
@@ -222,4 +220,4 @@ test('[C-INSPECTOR] a page whose server restarts says so, comes back by itself, 
   await watching.shows('.notice', 'was restarted');
   await watching.shows('tbody', 'newcomer');
   await client.close();
-}, 90_000);
+});

@@ -28,7 +28,11 @@ describe('the example of README', () => {
     const { port } = notes.server.address() as AddressInfo;
     url = `http://127.0.0.1:${port}/notes/`;
   });
-  afterAll(() => notes.close());
+  afterAll(async () => {
+    await notes.close();
+    // The clients keep theirs alive.
+    notes.server.closeAllConnections();
+  });
 
   const doors = {
     sse: (address: URL): Transport => new SSEClientTransport(address),

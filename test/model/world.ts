@@ -102,7 +102,7 @@ export class World {
     const expected = view(this.#twin.getSnapshot());
     const agrees = () => JSON.stringify(view(this.#session.actor.getSnapshot())) === JSON.stringify(expected);
     // Where they never agree, the comparison below says how they differ.
-    await waitFor(this.#session.actor, agrees, { timeout: 5_000 }).catch(() => undefined);
+    await waitFor(this.#session.actor, agrees, { timeout: 60_000 }).catch(() => undefined);
     expect(view(this.#session.actor.getSnapshot())).toEqual(expected);
     if (reply) this.#checkReply(move, reply);
     await this.check();

@@ -6,6 +6,7 @@ import type { Extension } from '../../src/browser/extensions/extensions.js';
 import { withProtocol, type ProtocolScope } from '../../src/browser/protocol/protocolScope.js';
 import { originOf } from '../../src/browser/extensions/extensions.js';
 import { WorkerWatch } from '../../src/browser/extensions/serviceWorkers.js';
+import { chromium } from './chromium.js';
 
 /** A real Chromium without a window, in which extensions can be installed, and a folder to write them to. */
 export interface ExtensionBrowser {
@@ -35,7 +36,7 @@ const flags = [
 export async function startExtensionBrowser(): Promise<ExtensionBrowser> {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
   const browser = await puppeteer.launch({
-    executablePath: process.env['CHROME_PATH'] ?? '/usr/bin/chromium',
+    executablePath: chromium,
     pipe: true,
     enableExtensions: true,
     waitForInitialPage: false,

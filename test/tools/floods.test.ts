@@ -46,7 +46,7 @@ describe('[S10] what a page throws at a session', () => {
     expect(text).toContain('line 100000');
     expect(structured).toMatchObject({ total: 2_000, dropped: 98_000 });
     expect(await harness.text('evaluate_script', { function: '() => document.title' })).toContain('Small');
-  }, 120_000);
+  });
 
   test('a page of 50 MB: loaded, read and left, with every answer short', async () => {
     await harness.run('navigate_page', { url: `${url}/big`, timeout: 100_000 });
@@ -57,7 +57,7 @@ describe('[S10] what a page throws at a session', () => {
     expect(size).toContain('true');
     await harness.run('navigate_page', { url });
     expect(await harness.text('take_snapshot')).toContain('small');
-  }, 120_000);
+  });
 });
 
 describe('[S10] what a worker throws at a session', () => {

@@ -4,7 +4,8 @@ import { sampleExtension, startPageServer, type PageServer } from '../../src/sel
 import { sampleExtensionId } from '../../src/selftest/sampleExtension.js';
 import { extensionTools } from '../../src/tools/extensions/index.js';
 import { navigationTools } from '../../src/tools/navigation.js';
-import { sessionFacts as session, startToolHarness, type ToolHarness } from './support/toolHarness.js';
+import { sessionFacts as session } from './support/plainSession.js';
+import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let pages: PageServer;
 let harness: ToolHarness;

@@ -137,6 +137,19 @@ test('[C-STDIO][S5] a client whose end of the output breaks is gone', async () =
   await served.close();
 });
 
+test('[C-STDIO][S5] an output that is gone without an error is not waited for', async () => {
+  const clock = new ManualClock();
+  const { served, client, output, session, transport } = await connect({ clock });
+  client.send(ping(1));
+  await client.answer(1);
+  output.destroy();
+  client.hangUp();
+  await session.ended;
+  await transport.finished;
+  expect(clock.pending).toBe(0);
+  await served.close();
+});
+
 test('[S7] nothing is written after the session is closed, also not what a call answers late', async () => {
   const tools = new TestTools();
   const { served, client, session } = await connect({ tools: tools.all });

@@ -1,6 +1,6 @@
-import { systemClock } from '../../src/clock.js';
 import type { JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
+import { ManualClock } from '../support/manualClock.js';
 import { streamPair } from '../support/rawStdio.js';
 import { servedAt } from '../support/serve.js';
 import { describeTransport, Refused, type ContractClient } from './contract.js';
@@ -9,7 +9,8 @@ const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { 
 
 function open(url: string): ContractClient {
   const { input, output, client } = streamPair();
-  servedAt(url).orchestrator.connect(new StdioTransport(input, output, { clock: systemClock, bodyLimit: 64 * 1024 }));
+  const clock = new ManualClock();
+  servedAt(url).orchestrator.connect(new StdioTransport(input, output, { clock, bodyLimit: 64 * 1024 }));
   client.send({ jsonrpc: '2.0', id: 'initialize', method: 'initialize', params });
   const begun = client.answer('initialize');
   return {

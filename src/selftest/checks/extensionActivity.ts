@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { assertIncludes, eventually, rowsOf, rowWith, type Answer, type Bench } from '../bench.js';
+import { assertIncludes, rowsOf, rowWith, type Answer, type Bench } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId as extensionId } from '../sampleExtension.js';
 import { evaluate, install } from './extensions.js';
@@ -26,7 +26,7 @@ export const extensionActivityChecks: readonly Check[] = [
       await openNotes(bench);
       const code = `chrome.storage.local.set({ word: '${second}' }).then(() => 1)`;
       await evaluate(bench, code, { target: 'content_script' });
-      const seen = await eventually(
+      const seen = await bench.eventually(
         () => watch({ since, area: 'local' }),
         (answer) => rowWith(answer, 'changes', { key: 'word', oldValue: `"${first}"`, newValue: `"${second}"` }),
       );
@@ -43,7 +43,7 @@ export const extensionActivityChecks: readonly Check[] = [
       await openNotes(bench);
       const word = randomUUID();
       await evaluate(bench, addNote(word), { target: 'content_script' });
-      const answer = await eventually(
+      const answer = await bench.eventually(
         () => bench.call('monitor_extension_messages', { extensionId, text: word }),
         (seen) => assertIncludes(rowsOf(seen, 'messages').at(-1)?.['reply'], word),
       );
@@ -89,7 +89,7 @@ export const extensionActivityChecks: readonly Check[] = [
       await trace({ action: 'start', filter: 'storage.' });
       await evaluate(bench, `chrome.storage.local.get('${word}')`);
       await evaluate(bench, 'chrome.runtime.getPlatformInfo()');
-      const answer = await eventually(
+      const answer = await bench.eventually(
         () => trace({}),
         (seen) => rowWith(seen, 'calls', { args: `"${word}"`, result: '{}', context: 'service_worker' }),
       );
@@ -109,7 +109,7 @@ export const extensionActivityChecks: readonly Check[] = [
       await bench.call('activate_extension_service_worker', { extensionId });
       await evaluate(bench, `{ console.warn('${inWorker}', { deep: 42 }); 1 }`);
       await evaluate(bench, `{ console.error('${inPage}'); 1 }`, { target: 'content_script' });
-      const answer = await eventually(
+      const answer = await bench.eventually(
         () => bench.call('get_extension_logs', { extensionId }),
         (seen) => rowWith(seen, 'entries', { text: inPage, level: 'error' }),
       );

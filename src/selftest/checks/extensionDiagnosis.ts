@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assertIncludes, eventually, rowsOf, rowWith, type Bench } from '../bench.js';
+import { assertIncludes, rowsOf, rowWith, type Bench } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId as extensionId } from '../sampleExtension.js';
 import { install, writeExtension } from './extensions.js';
@@ -28,7 +28,7 @@ export const extensionDiagnosisChecks: readonly Check[] = [
       const word = randomUUID();
       const thrown = `void setTimeout(() => { throw new Error("${word}"); })`;
       await bench.call('evaluate_in_extension', { extensionId, expression: thrown, target: 'content_script' });
-      const answer = await eventually(
+      const answer = await bench.eventually(
         () => bench.call('get_extension_runtime_errors', { extensionId }),
         ({ text }) =>
           assertIncludes(text, `[content_script ${bench.pages}/extension-notes.html] Uncaught Error: ${word}`),

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import puppeteer, { type Browser, type CDPSession, type LaunchOptions, type Page } from 'puppeteer-core';
 import { ConsoleCollector } from '../../../src/browser/collectors/console.js';
 import { NetworkCollector } from '../../../src/browser/collectors/network.js';
+import { chromium } from '../../support/chromium.js';
 
 const args = [
   '--no-sandbox',
@@ -14,7 +15,7 @@ const args = [
 
 /** A Chromium of the caller's own, to be closed by the caller. */
 export function launchChromium(options: LaunchOptions = {}): Promise<Browser> {
-  return puppeteer.launch({ executablePath: process.env['CHROME_PATH'] ?? '/usr/bin/chromium', args, ...options });
+  return puppeteer.launch({ executablePath: chromium, args, ...options });
 }
 
 export interface CollectedPage {

@@ -1,13 +1,13 @@
 /** A process for the janitor's test: launches a browser, names its run folder, and waits to be killed. */
 import { openRunFolder } from '../../../src/browser/process/janitor.js';
 import { launchBrowser } from '../../../src/browser/process/launch.js';
-import { findExecutable } from '../../../src/browser/process/executable.js';
 import { createLedger } from '../../../src/browser/lease/ledger.js';
+import { chromium } from '../../support/chromium.js';
 
 const parent = process.argv[2] ?? '';
 const run = await openRunFolder(parent);
 const connection = await launchBrowser({
-  executablePath: await findExecutable(),
+  executablePath: chromium,
   folder: run.nextBrowserFolder(),
   headless: true,
   signal: new AbortController().signal,

@@ -10,6 +10,7 @@ import {
   browserSupervisor,
   type BrowserActorOptions,
 } from '../../../src/session/browserActor.js';
+import { chromium } from '../../support/chromium.js';
 
 export interface TestPool {
   readonly pool: Pool;
@@ -30,7 +31,7 @@ export async function openTestPool(
       browser: 'launch',
       headless: true,
       browserUrl: undefined,
-      executablePath: undefined,
+      executablePath: chromium,
       isolation: 'auto',
       maxBrowsers: 16,
       browserQueue: 16,

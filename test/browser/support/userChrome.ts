@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findExecutable } from '../../../src/browser/process/executable.js';
+import { chromium } from '../../support/chromium.js';
 import { until } from './testPool.js';
 
 /** A Chrome as a user would start it for debugging, on a port that it picks. */
@@ -19,7 +19,7 @@ export async function startUserChrome(port = 0): Promise<UserChrome> {
   const more = ['--disable-sync', '--disable-quic', '--no-first-run', `--user-data-dir=${folder}`];
   const child = spawn(
     '/usr/bin/env',
-    [`TMPDIR=${folder}`, await findExecutable(), ...flags, ...more, `--remote-debugging-port=${port}`, 'about:blank'],
+    [`TMPDIR=${folder}`, chromium, ...flags, ...more, `--remote-debugging-port=${port}`, 'about:blank'],
     { stdio: 'ignore', detached: true },
   );
   const url = (): Promise<string> => debuggingUrl(folder, port);

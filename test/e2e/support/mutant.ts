@@ -6,6 +6,8 @@ export interface Mutant {
   readonly client: BenchClient;
   /** How often the tool was called. */
   readonly calls: () => number;
+  /** Time that goes on a minute with each call: there is nothing to wait for in a constant. */
+  readonly now: () => number;
 }
 
 /** A session in which one tool answers a constant, whatever it is asked, and does nothing. */
@@ -18,6 +20,7 @@ export function mutate(client: Client, tool: string, constant: CallToolResult): 
       return Promise.resolve(constant);
     }),
     calls: () => calls,
+    now: () => Date.now() + calls * 60_000,
   };
 }
 

@@ -5,13 +5,11 @@ import { createLedger } from '../../../src/browser/lease/ledger.js';
 import { createMemory } from '../../../src/browser/lease/pageSet.js';
 import { openSeat, type Seat } from '../../../src/browser/lease/seat.js';
 import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
-import { noCapabilities } from '../../../src/mcp/callClient.js';
 import { ResourceStore } from '../../../src/mcp/resourceStore.js';
 import { ToolError } from '../../../src/errors.js';
-import type { Client } from '../../../src/tools/client.js';
-import type { Answer, SessionFacts, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
-
-const chromium = process.env['CHROME_PATH'] ?? '/usr/bin/chromium';
+import { chromium } from '../../support/chromium.js';
+import type { Answer, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
+import { plainClient, sessionFacts } from './plainSession.js';
 
 export interface RunOptions {
   readonly signal?: AbortSignal;
@@ -31,31 +29,6 @@ export interface ToolHarness {
   readonly resources: ResourceStore;
   close(): Promise<void>;
 }
-
-export const sessionFacts: SessionFacts = {
-  id: 'session-of-a-test',
-  user: 'local',
-  transport: 'sse',
-  state: 'active',
-  createdAt: new Date(0),
-  client: { name: 'test', version: '1.0.0' },
-  protocolVersion: '2025-06-18',
-  toolCalls: 3,
-  lease: 'eager',
-  browserState: 'ready',
-};
-
-/** A client that declared nothing, so that no tool asks it for anything. */
-export const plainClient: Client = {
-  capabilities: noCapabilities,
-  createMessage: () => Promise.reject(new Error('not asked')),
-  elicit: () => Promise.reject(new Error('not asked')),
-  elicitUrl: () => Promise.reject(new Error('not asked')),
-  elicitationCompleted: () => undefined,
-  listRoots: () => Promise.reject(new Error('not asked')),
-  log: () => undefined,
-  suspend: () => undefined,
-};
 
 /** One real browser with one blank page, and the given tools on it. Closed by the caller. */
 export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarness> {

@@ -1,0 +1,6 @@
+import { findExecutable } from '../../src/browser/process/executable.js';
+
+const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;
+
+/** The browser of the tests, found as the server finds it. A test that does not come to import this runs without one. */
+export const chromium = await findExecutable({ chromePath, searchPath });
