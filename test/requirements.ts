@@ -68,6 +68,10 @@ export const requirements: readonly Requirement[] = [
     text: 'Prompts, resources and completions are those of the session that asks, and it hears when they change.',
   },
   { id: 'C-LIBRARY', text: "An embedder's own tools on their own express app have every promise of the server." },
+  {
+    id: 'C-CREATION',
+    text: 'How the set-up of a session ended is told exactly once, as what it was, however it ends.',
+  },
   { id: 'C-HEALTH', text: '/health counts sessions, browsers, connections, requests and errors.' },
   { id: 'C-READY', text: '/ready is 503 while the server drains.' },
   { id: 'C-OPERATOR', text: 'Operators list sessions and close one.' },
