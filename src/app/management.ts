@@ -8,11 +8,13 @@ import type { StoredToken, StoredUser } from '../tenancy/document.js';
 import { isUserId, userIdRule } from '../tenancy/principal.js';
 import type { IsOperator } from '../tenancy/operator.js';
 import type { Users } from '../tenancy/users.js';
+import type { OpenAnswers } from '../transport/openAnswers.js';
 import { operatorOnly, readJson, route, type Handler } from './route.js';
 
 export interface ManagementDeps {
   readonly users: Users;
   readonly registry: SessionRegistry;
+  readonly answers: OpenAnswers;
   /** Attaches to a browser for a moment and says what it is. Throws `browser_unreachable` or `forbidden_address`. */
   probeBrowser(url: string): Promise<string>;
   isOperator: IsOperator;
@@ -73,10 +75,11 @@ function createUser({ users }: ManagementDeps): Handler {
   };
 }
 
-function removeUser({ users, registry }: ManagementDeps): Handler {
+function removeUser({ users, registry, answers }: ManagementDeps): Handler {
   return async (request, response) => {
     const id = idOf(request);
-    await users.remove(id);
+    const { tokens } = await users.remove(id);
+    for (const token of tokens) answers.revoke(token.id);
     await registry.closeEach(isOf(id));
     response.status(204).end();
   };
@@ -94,10 +97,11 @@ function issueToken({ users }: ManagementDeps): Handler {
   };
 }
 
-function revokeToken({ users, registry }: ManagementDeps): Handler {
+function revokeToken({ users, registry, answers }: ManagementDeps): Handler {
   return async (request, response) => {
     const [id, tokenId] = [idOf(request), itemOf(request)];
     await users.revokeToken(id, tokenId);
+    answers.revoke(tokenId);
     await registry.closeEach((session) => session.principal.credentialId === tokenId);
     response.status(204).end();
   };

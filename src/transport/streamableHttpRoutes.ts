@@ -6,6 +6,7 @@ import type { Session } from '../session/session.js';
 import type { Caller } from '../tenancy/principal.js';
 import { sendRefusal } from './refuse.js';
 import { JsonWriter } from './jsonWriter.js';
+import type { OpenAnswers } from './openAnswers.js';
 import { SseWriter } from './sseWriter.js';
 import type { StreamWriter } from './streamWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
@@ -19,6 +20,7 @@ const primedSince = '2025-11-25';
 
 export interface StreamableHttpDeps extends TransportDeps {
   readonly eventLog: EventLog;
+  readonly answers: OpenAnswers;
 }
 
 /**
@@ -47,6 +49,7 @@ export function listenToSession(deps: StreamableHttpDeps) {
     const caller = await deps.admit(request, 'message');
     requireAccept(request, ['text/event-stream']);
     const { session, channel } = findOpen(deps, caller, request);
+    deps.answers.add(caller, response);
     const writer = new SseWriter(response, deps);
     const lastEventId = request.get('last-event-id') ?? '';
     const primed = isPrimed(session.server.protocolVersion);
@@ -94,6 +97,7 @@ async function handOver(deps: StreamableHttpDeps, caller: Caller, request: Reque
   if (messages.some(isInitialize)) throw new Refusal('invalid_message', { detail: 'This session is initialised.' });
   const requests = requestsOf(messages);
   if (requests.length > 0) {
+    deps.answers.add(caller, response);
     const primed = isPrimed(session.server.protocolVersion);
     await channel.ask(writerFor(deps, request, response), { requests, hand: () => handAll(session, messages), primed });
     return;
