@@ -110,6 +110,7 @@ export const requirements: readonly Requirement[] = [
     id: 'C-STORE',
     text: 'A change that was acknowledged is kept, also over kill -9; one that failed has changed nothing.',
   },
+  { id: 'C-LOG', text: 'Each transition is one line of the log, and why something failed is said once.' },
   { id: 'C-SECRETS', text: 'No secret is in a log, an error or a file.' },
   {
     id: 'C-ALARM',

@@ -35,7 +35,7 @@ export function postToSession(deps: StreamableHttpDeps) {
       const opens = sessionIdOf(request) === '';
       requireAccept(request, ['application/json', 'text/event-stream']);
       if (opens) await openSession(deps, request, response);
-      else await handOver(deps, await deps.admit(request, 'message'), request, response);
+      else await handOver(deps, await deps.admit(request, 'message', sizeOf(request.body)), request, response);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       sendRefusal(response, error, id);
@@ -161,6 +161,11 @@ function messagesOf(body: unknown, revision: string | null): JSONRPCMessage[] {
   const ids = requestsOf(messages);
   if (new Set(ids).size < ids.length) throw new Refusal('invalid_message', { detail: 'An id is there twice.' });
   return messages;
+}
+
+/** How many messages a body counts for: also one that will be refused, or is empty, for one. */
+function sizeOf(body: unknown): number {
+  return Array.isArray(body) ? Math.min(Math.max(1, body.length), maxBatch) : 1;
 }
 
 function requestsOf(messages: readonly JSONRPCMessage[]) {
