@@ -5,7 +5,7 @@ import { Refusal } from '../errors.js';
 import type { Session } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 import type { StoredToken, StoredUser } from '../tenancy/document.js';
-import { isUserId, userIdRule } from '../tenancy/principal.js';
+import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
 import type { IsOperator } from '../tenancy/operator.js';
 import type { Users } from '../tenancy/users.js';
 import type { OpenAnswers } from '../transport/openAnswers.js';
@@ -15,6 +15,8 @@ export interface ManagementDeps {
   readonly users: Users;
   readonly registry: SessionRegistry;
   readonly answers: OpenAnswers;
+  /** Whose subjects the users are, if they are not our own. */
+  readonly jwtIssuer: string | undefined;
   /** Attaches to a browser for a moment and says what it is. Throws `browser_unreachable` or `forbidden_address`. */
   probeBrowser(url: string): Promise<string>;
   isOperator: IsOperator;
@@ -28,6 +30,8 @@ const label = z.string().max(200, 'at most 200 characters').optional();
 const webScheme = /^(https?|wss?)$/;
 
 const newUser = z.strictObject({ id: z.string().refine(isUserId, userIdRule) });
+/** With an outside issuer a user is one of its subjects (`auth0|1`), registered to give them browsers. */
+const newSubject = z.strictObject({ id: z.string().refine(isSubject, subjectRule) });
 const newToken = z.strictObject({
   label,
   expiresIn: duration.refine((ms) => ms >= 1_000 && ms <= longestLifeMs, aLife).optional(),
@@ -65,9 +69,10 @@ export function addManagement(app: Application, deps: ManagementDeps): void {
   route(app, '/api/users/:id/browsers/:item', { delete: [operator, removeBrowser(deps)] });
 }
 
-function createUser({ users }: ManagementDeps): Handler {
+function createUser({ users, jwtIssuer }: ManagementDeps): Handler {
+  const schema = jwtIssuer === undefined ? newUser : newSubject;
   return async (request, response) => {
-    const user = await users.create(read(newUser, request).id);
+    const user = await users.create(read(schema, request).id);
     response
       .status(201)
       .location(`/api/users/${encodeURIComponent(user.id)}`)
