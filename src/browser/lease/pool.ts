@@ -92,6 +92,10 @@ export class Pool implements BrowserPool {
     await this.#sharedBrowser().browser.connection(signal);
   }
 
+  get isFull(): boolean {
+    return this.#places.isFull;
+  }
+
   health(): BrowserHealth {
     const count = (state: BrowserState): number =>
       [...this.#browsers].filter((browser) => browser.state === state).length;
