@@ -15,6 +15,9 @@ export type Config = Readonly<
   }
 >;
 
+/** What commands that talk to a running server show it: no option of a server. */
+export const tokenVariable = 'GREENROOM_TOKEN';
+
 /** A value that is not allowed: one line that names the option, where it was set, the value and what is allowed. */
 export class ConfigError extends Error {}
 
@@ -129,7 +132,7 @@ export function isLoopback(host: string): boolean {
 }
 
 function rejectUnknownVariables(environment: Sources['environment']): void {
-  const known = new Set([...optionNames.map(variableOf), 'GREENROOM_CONFIG']);
+  const known = new Set([...optionNames.map(variableOf), 'GREENROOM_CONFIG', tokenVariable]);
   const stray = Object.keys(environment).find((name) => name.startsWith('GREENROOM_') && !known.has(name));
   if (stray !== undefined)
     throw new ConfigError(`${stray} is not a variable of this server. Known: ${[...known].join(', ')}.`);

@@ -76,18 +76,20 @@ const commands: Commands = {
     process.exit(code);
   },
 
-  async selftest(config, url) {
+  async selftest(config, target) {
     const { selftest } = await import('./cli/selftest.js');
-    return selftest({ url, write, startServer: () => startServer(config) });
+    return selftest({ ...target, write, startServer: () => startServer(config) });
   },
 
-  async call({ config, url, mayReuse, calls }) {
+  async call({ config, url, token, mayReuse, calls }) {
     const { call } = await import('./cli/call.js');
     const { findRunningServer } = await import('./cli/runningServer.js');
     const found = url === undefined && mayReuse ? await findRunningServer(config) : undefined;
-    if (found !== undefined) writeError(`Calling the server that runs at ${found}.`);
-    const known = url ?? found;
-    if (known !== undefined) return call({ url: known, calls, write });
+    // A server that would only ask for a token is of no use.
+    const reused = found?.isGuarded === true && token === undefined ? undefined : found?.url;
+    if (reused !== undefined) writeError(`Calling the server that runs at ${reused}.`);
+    const known = url ?? reused;
+    if (known !== undefined) return call({ url: known, token, calls, write });
     const running = await startServer(config);
     try {
       return await call({ url: running.url, calls, write });

@@ -22,6 +22,7 @@ import { principalOf } from './tenancy/auth.js';
 import { openTenancy } from './tenancy/tenancy.js';
 import { allTools } from './tools/index.js';
 import { createAdmission } from './transport/admission.js';
+import { OpenAnswers } from './transport/openAnswers.js';
 import type { ConnectionTransport } from './transport/connectionTransport.js';
 import { openSession } from './transport/transport.js';
 
@@ -85,6 +86,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     probeBrowser: (url) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal: new AbortController().signal }),
     clock,
     eventLog: given.eventLog ?? new MemoryEventLog(),
+    answers: new OpenAnswers(),
     log,
     isReady: () => server === undefined || server.state() === 'listening',
     health: () => describeHealth({ registry, pool, watchers, uptimeMs: clock.now() - startedAt }),

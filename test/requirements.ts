@@ -68,6 +68,10 @@ export const requirements: readonly Requirement[] = [
     text: 'Prompts, resources and completions are those of the session that asks, and it hears when they change.',
   },
   { id: 'C-LIBRARY', text: "An embedder's own tools on their own express app have every promise of the server." },
+  {
+    id: 'C-CREATION',
+    text: 'How the set-up of a session ended is told exactly once, as what it was, however it ends.',
+  },
   { id: 'C-HEALTH', text: '/health counts sessions, browsers, connections, requests and errors.' },
   { id: 'C-READY', text: '/ready is 503 while the server drains.' },
   { id: 'C-OPERATOR', text: 'Operators list sessions and close one.' },
@@ -106,6 +110,7 @@ export const requirements: readonly Requirement[] = [
     id: 'C-STORE',
     text: 'A change that was acknowledged is kept, also over kill -9; one that failed has changed nothing.',
   },
+  { id: 'C-LOG', text: 'Each transition is one line of the log, and why something failed is said once.' },
   { id: 'C-SECRETS', text: 'No secret is in a log, an error or a file.' },
   {
     id: 'C-ALARM',

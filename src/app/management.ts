@@ -5,14 +5,18 @@ import { Refusal } from '../errors.js';
 import type { Session } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 import type { StoredToken, StoredUser } from '../tenancy/document.js';
-import { isUserId, userIdRule } from '../tenancy/principal.js';
+import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
 import type { IsOperator } from '../tenancy/operator.js';
 import type { Users } from '../tenancy/users.js';
+import type { OpenAnswers } from '../transport/openAnswers.js';
 import { operatorOnly, readJson, route, type Handler } from './route.js';
 
 export interface ManagementDeps {
   readonly users: Users;
   readonly registry: SessionRegistry;
+  readonly answers: OpenAnswers;
+  /** Whose subjects the users are, if they are not our own. */
+  readonly jwtIssuer: string | undefined;
   /** Attaches to a browser for a moment and says what it is. Throws `browser_unreachable` or `forbidden_address`. */
   probeBrowser(url: string): Promise<string>;
   isOperator: IsOperator;
@@ -26,6 +30,8 @@ const label = z.string().max(200, 'at most 200 characters').optional();
 const webScheme = /^(https?|wss?)$/;
 
 const newUser = z.strictObject({ id: z.string().refine(isUserId, userIdRule) });
+/** With an outside issuer a user is one of its subjects (`auth0|1`), registered to give them browsers. */
+const newSubject = z.strictObject({ id: z.string().refine(isSubject, subjectRule) });
 const newToken = z.strictObject({
   label,
   expiresIn: duration.refine((ms) => ms >= 1_000 && ms <= longestLifeMs, aLife).optional(),
@@ -63,9 +69,10 @@ export function addManagement(app: Application, deps: ManagementDeps): void {
   route(app, '/api/users/:id/browsers/:item', { delete: [operator, removeBrowser(deps)] });
 }
 
-function createUser({ users }: ManagementDeps): Handler {
+function createUser({ users, jwtIssuer }: ManagementDeps): Handler {
+  const schema = jwtIssuer === undefined ? newUser : newSubject;
   return async (request, response) => {
-    const user = await users.create(read(newUser, request).id);
+    const user = await users.create(read(schema, request).id);
     response
       .status(201)
       .location(`/api/users/${encodeURIComponent(user.id)}`)
@@ -73,10 +80,11 @@ function createUser({ users }: ManagementDeps): Handler {
   };
 }
 
-function removeUser({ users, registry }: ManagementDeps): Handler {
+function removeUser({ users, registry, answers }: ManagementDeps): Handler {
   return async (request, response) => {
     const id = idOf(request);
-    await users.remove(id);
+    const { tokens } = await users.remove(id);
+    for (const token of tokens) answers.revoke(token.id);
     await registry.closeEach(isOf(id));
     response.status(204).end();
   };
@@ -94,10 +102,11 @@ function issueToken({ users }: ManagementDeps): Handler {
   };
 }
 
-function revokeToken({ users, registry }: ManagementDeps): Handler {
+function revokeToken({ users, registry, answers }: ManagementDeps): Handler {
   return async (request, response) => {
     const [id, tokenId] = [idOf(request), itemOf(request)];
     await users.revokeToken(id, tokenId);
+    answers.revoke(tokenId);
     await registry.closeEach((session) => session.principal.credentialId === tokenId);
     response.status(204).end();
   };

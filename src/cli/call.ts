@@ -6,6 +6,7 @@ import type { ToolCall } from './toolCalls.js';
 export interface CallOptions {
   /** The server's address. */
   readonly url: string;
+  readonly token?: string | undefined;
   readonly calls: readonly ToolCall[];
   write(line: string): void;
 }
@@ -14,8 +15,8 @@ export interface CallOptions {
  * `greenroom call TOOL JSON [TOOL JSON …]`: calls tools in a session of its own, one after the other, and prints each
  * answer. Resolves with the exit code: 1 at the first tool that fails; those after it are not called.
  */
-export async function call({ url, calls, write }: CallOptions): Promise<number> {
-  const client = await connect({ url, name: 'greenroom-call' });
+export async function call({ url, token, calls, write }: CallOptions): Promise<number> {
+  const client = await connect({ url, token, name: 'greenroom-call' });
   try {
     for (const [index, { tool, args }] of calls.entries()) {
       const request = { name: tool, arguments: { ...args } };

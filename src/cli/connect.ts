@@ -11,6 +11,8 @@ export interface ConnectOptions {
   readonly name: string;
   /** Tool groups, as in `--tools`. Default: all. */
   readonly tools?: string;
+  /** Shown to a server with authentication; kept and told nowhere. */
+  readonly token?: string | undefined;
 }
 
 const refusalSchema = z.object({ error: z.object({ message: z.string() }) });
@@ -19,12 +21,14 @@ const refusalSchema = z.object({ error: z.object({ message: z.string() }) });
  * Opens a session of its own. The caller closes the client. Throws one line that names the cause: what the server
  * refused with, or that none answers; nothing is left open then.
  */
-export async function connect({ url, name, tools = 'all' }: ConnectOptions): Promise<Client> {
+export async function connect({ url, name, tools = 'all', token }: ConnectOptions): Promise<Client> {
   let cause: string | undefined;
   // The SDK reports a status at most: what the server said is read here, from the same answer.
   const askAndListen = async (address: string | URL, init?: RequestInit): Promise<Response> => {
     try {
-      const response = await fetch(address, init);
+      const headers = new Headers(init?.headers);
+      if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
+      const response = await fetch(address, { ...init, headers });
       if (!response.ok) cause = await refusalIn(response.clone(), url);
       return response;
     } catch (error) {

@@ -129,8 +129,8 @@ async function checkPort(host: string, port: number): Promise<string> {
   try {
     await once(server, 'listening');
   } catch (error) {
-    const url = await findRunningServer({ host, port });
-    if (url !== undefined) return `a Greenroom server runs at ${url}`;
+    const running = await findRunningServer({ host, port });
+    if (running !== undefined) return `a Greenroom server runs at ${running.url}`;
     throw new Problem(messageOf(error), 'end the other program, or choose another --port', { cause: error });
   }
   server.close();

@@ -8,6 +8,7 @@ import {
   options,
   readConfig,
   stdioDefaults,
+  tokenVariable,
   variableOf,
   type Config,
   type Options,
@@ -20,7 +21,7 @@ import { readToolCalls, type ToolCall } from './toolCalls.js';
 export interface Commands {
   serve(config: Config): Promise<number>;
   stdio(config: Config): Promise<number>;
-  selftest(config: Config, url: string | undefined): Promise<number>;
+  selftest(config: Config, target: Target): Promise<number>;
   call(request: CallRequest): Promise<number>;
   doctor(config: Config): Promise<number>;
   /** `url`: undefined is the server at `--host` and `--port`. */
@@ -31,6 +32,8 @@ export interface Commands {
 export interface CallRequest {
   readonly config: Config;
   readonly url: string | undefined;
+  /** For a server that is running. */
+  readonly token: string | undefined;
   /** Whether a server that is running at `--host` and `--port` would do: no flag asks for one of another kind. */
   readonly mayReuse: boolean;
   /** At least one. */
@@ -38,7 +41,12 @@ export interface CallRequest {
 }
 
 type Flags = Record<string, unknown>;
-type Target = { url?: string };
+
+/** A server that is running. */
+export interface Target {
+  readonly url?: string | undefined;
+  readonly token?: string | undefined;
+}
 
 const usesFirstWord = ['-h', '--help', '-V', '--version'];
 
@@ -68,18 +76,20 @@ export async function runProgram(
   withOptions(program.command('stdio'))
     .description('serve one client on standard input and output, as editors want it; ends with them')
     .action(async (flags: Flags) => done(await commands.stdio(readFlags(flags, environment, stdioDefaults))));
-  withOptions(withTarget(program.command('selftest'), 'one that is started for the test'))
+  withOptions(withToken(withTarget(program.command('selftest'), 'one that is started for the test')))
     .description('call every tool against the sample extension and pages')
-    .action(async ({ url, ...flags }: Flags & Target) => done(await commands.selftest(read(flags), url)));
-  withOptions(
-    withTarget(program.command('call'), 'the one at --host and --port, else one that is started for the call'),
-  )
+    .action(async ({ url, token, ...flags }: Flags & Target) => {
+      done(await commands.selftest(read(flags), { url, token: readToken(token, environment) }));
+    });
+  const fallback = 'the one at --host and --port, else one that is started for the call';
+  withOptions(withToken(withTarget(program.command('call'), fallback)))
     .description('call tools in one session, one after the other, and print their answers; stops at the first failure')
     .usage('[options] TOOL JSON [TOOL JSON ...]')
     .argument('<tool...>', `each tool's name and its arguments: new_page '{"url":"https://example.com"}' take_snapshot`)
-    .action(async (words: string[], { url, ...flags }: Flags & Target) => {
+    .action(async (words: string[], { url, token: given, ...flags }: Flags & Target) => {
       const mayReuse = Object.keys(flags).every((name) => name === 'host' || name === 'port');
-      done(await commands.call({ config: read(flags), url, mayReuse, calls: readToolCalls(words) }));
+      const token = readToken(given, environment);
+      done(await commands.call({ config: read(flags), url, token, mayReuse, calls: readToolCalls(words) }));
     });
   withOptions(program.command('doctor'))
     .description('check what a server needs, and name what mends it')
@@ -117,6 +127,19 @@ const takesValue = (word = ''): boolean => word.startsWith('-') && !word.include
 
 function withTarget(command: Command, fallback: string): Command {
   return command.option('--url <url>', `a running server, with or without /sse (default: ${fallback})`, readUrl);
+}
+
+function withToken(command: Command): Command {
+  const meaning = 'your token at a running server with authentication; set the variable, not the flag';
+  return command.option('--token <token>', `${meaning} [${tokenVariable}]`);
+}
+
+/** The value is a secret: it is not shown. */
+function readToken(flag: string | undefined, environment: Readonly<Record<string, string | undefined>>) {
+  const token = flag ?? environment[tokenVariable];
+  if (token === undefined || /^[\x21-\x7e]+$/.test(token)) return token;
+  const name = flag === undefined ? tokenVariable : '--token';
+  throw new ConfigError(`${name}: the value is not allowed. Allowed: a token, without spaces.`);
 }
 
 function readUrl(value: string): string {

@@ -4,15 +4,19 @@ import { runSelftest } from '../selftest/selftest.js';
 export interface SelftestCommand {
   /** A running server; without it, one is started for the test. */
   readonly url?: string | undefined;
+  /** For the running server. */
+  readonly token?: string | undefined;
   write(line: string): void;
   startServer(): Promise<{ readonly url: string; close(): Promise<void> }>;
 }
 
 /** `greenroom selftest`: resolves with the exit code, 0 only if every listed tool passed. Stops the server it started. */
-export async function selftest({ url, write, startServer }: SelftestCommand): Promise<number> {
+export async function selftest({ url, token, write, startServer }: SelftestCommand): Promise<number> {
   const started = url === undefined ? await startServer() : undefined;
   try {
-    const { failed } = await runSelftest({ url: url ?? started?.url ?? '', write });
+    const { failed } = await runSelftest(
+      started === undefined ? { url: url ?? '', token, write } : { url: started.url, write },
+    );
     return failed === 0 ? 0 : 1;
   } catch (error) {
     write(`FAIL no session: ${messageOf(error)}`);

@@ -132,7 +132,7 @@ export const options = z.strictObject({
   prewarm: whole(0, 100)
     .default(1)
     .describe(
-      'sessions kept ready for the next client, each with a blank page (`--lease eager`, `--isolation auto` or `context`)',
+      'sessions kept ready for the next client, each with a blank page (`--lease eager`); with `--isolation process` each in a browser process, when one is free',
     ),
   maxBrowsers: whole(1, 1000).prefault(defaultMaxBrowsers).meta({
     shown: 'one for each GiB of memory, at least 2',

@@ -68,7 +68,7 @@ function foldSessions(registry: Registry): Fold {
   });
   const creations = new Counter({
     name: 'greenroom_session_creations_total',
-    help: 'Sessions that clients asked for: announced, failed or abandoned by the client, with the cause.',
+    help: 'Sessions that clients asked for: announced, failed, abandoned by the client, cancelled by the operator or a drain, or refused for a reason of the client, with the cause.',
     labelNames: ['outcome', 'cause'],
     registers,
   });

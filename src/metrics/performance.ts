@@ -1,4 +1,4 @@
-import { settledRequest, type Fold } from '../session/observer.js';
+import { settledRequest, type CreationOutcome, type Fold } from '../session/observer.js';
 
 /** The figures of `/health`, as a fold over the observations. */
 export interface Performance {
@@ -6,7 +6,9 @@ export interface Performance {
   readonly totalConnections: number;
   /** JSON-RPC requests that were answered or cancelled. */
   readonly totalRequests: number;
-  /** Sessions that ended before they were announced without the client leaving, and tool calls that failed. */
+  /** Sessions that clients asked for, by how that ended. */
+  readonly connects: Readonly<Record<CreationOutcome, number>>;
+  /** Connects that failed, and tool calls that did. */
   readonly totalErrors: number;
   readonly errorRate: string;
   /** From the moment a client asked to the announcement. */
@@ -14,17 +16,17 @@ export interface Performance {
 }
 
 export function countPerformance(): { readonly fold: Fold; performance(): Performance } {
-  let connections = 0;
+  const connects: Record<CreationOutcome, number> = { announced: 0, failed: 0, abandoned: 0, cancelled: 0, refused: 0 };
   let requests = 0;
   let errors = 0;
   let connectMs = 0;
   return {
     fold(observation) {
       if (observation.kind === 'creation') {
-        if (observation.outcome === 'failed') errors += 1;
-        if (observation.outcome !== 'announced') return;
-        connections += 1;
-        connectMs += observation.durationMs;
+        const { outcome, durationMs } = observation;
+        connects[outcome] += 1;
+        if (outcome === 'failed') errors += 1;
+        if (outcome === 'announced') connectMs += durationMs;
         return;
       }
       const request = settledRequest(observation);
@@ -33,8 +35,10 @@ export function countPerformance(): { readonly fold: Fold; performance(): Perfor
       if (request.tool !== null && request.outcome === 'failed') errors += 1;
     },
     performance() {
+      const { announced: connections } = connects;
       const attempts = connections + requests;
       return {
+        connects: { ...connects },
         totalConnections: connections,
         totalRequests: requests,
         totalErrors: errors,

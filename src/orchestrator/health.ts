@@ -28,6 +28,7 @@ export async function describeHealth({ registry, pool, watchers, uptimeMs }: Hea
 /** What the metrics read of sessions and browsers when they are asked for. */
 export function readingsOf(registry: SessionRegistry, pool: () => BrowserPool) {
   return {
+    hasOwnBrowser: (id: string) => registry.peek(id)?.browserUrl !== undefined,
     sessions: () => registry.list().map(readSession),
     warm: () => registry.warm().length,
     browsers: async () => readBrowsers(pool().health(), await pool().memory()),

@@ -20,6 +20,8 @@ export interface ObservabilityOptions extends Omit<Readings, 'alert'> {
   readonly log: Log;
   /** Names of every tool. */
   readonly tools: readonly string[];
+  /** Whether a session works in its user's own browser. */
+  hasOwnBrowser(session: string): boolean;
   /** Sees every observation, after the log and the metrics. */
   readonly observe?: Fold | undefined;
 }
@@ -52,7 +54,7 @@ export function startObservability(options: ObservabilityOptions): Observability
   });
   folds.push(logObservations(log), metrics.fold, traceConnects());
   if (options.observe) folds.push(options.observe);
-  folds.push(followCreations(observe));
+  folds.push(followCreations({ ...options, tell: observe }));
   const bell = createBell(config, log);
   const alarm = startAlarm({
     failureRate: config.alertFailureRate,

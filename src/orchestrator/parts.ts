@@ -49,15 +49,16 @@ export function sessionParts(given: PartsGiven): SessionParts {
   // What will never come is not waited for.
   const lease = pool === noBrowsers ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
-  return { logic, serverInfo, offer, workspace, lease, queueLimit, clock, log, inspect };
+  const hasPlace = (): boolean => config.isolation !== 'process' || !pool.isFull;
+  return { logic, serverInfo, offer, workspace, lease, hasPlace, queueLimit, clock, log, inspect };
 }
 
 /**
- * How many sessions are kept warm. Only one that begins in a context of the shared browser can be set up for anybody, and
- * none where the set-up is an embedder's, who may want to know the client.
+ * How many sessions are kept warm. None can be set up for anybody in the tabs of a user, nor where the set-up is an
+ * embedder's, who may want to know the client.
  */
 export function warmCount({ isolation, prewarm }: Config, { lease }: SessionParts, isSetUpByOthers: boolean): number {
-  const isForAnybody = lease === 'eager' && (isolation === 'auto' || isolation === 'context') && !isSetUpByOthers;
+  const isForAnybody = lease === 'eager' && isolation !== 'profile' && !isSetUpByOthers;
   return isForAnybody ? prewarm : 0;
 }
 

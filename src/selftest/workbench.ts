@@ -12,6 +12,7 @@ export interface WorkbenchOptions {
   readonly url: string;
   /** Tool groups, as in `--tools`. Default: all. */
   readonly tools?: string;
+  readonly token?: string | undefined;
 }
 
 /** A session of the server under test, and what its tools are tried on. */
@@ -23,7 +24,7 @@ export interface Workbench {
 }
 
 /** Opens a session, serves the sample pages and copies the sample extension. Leaves nothing behind if it rejects. */
-export async function openWorkbench({ url, tools = 'all' }: WorkbenchOptions): Promise<Workbench> {
+export async function openWorkbench({ url, tools = 'all', token }: WorkbenchOptions): Promise<Workbench> {
   const server = await startPageServer();
   echoWebSockets(server.server);
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-selftest-'));
@@ -34,7 +35,7 @@ export async function openWorkbench({ url, tools = 'all' }: WorkbenchOptions): P
   try {
     const extension = join(folder, 'extension');
     await cp(sampleExtension, extension, { recursive: true });
-    const client = await connect({ url, name: 'greenroom-selftest', tools });
+    const client = await connect({ url, name: 'greenroom-selftest', tools, token });
     const close = (): Promise<void> => client.close().finally(clear);
     return { client, places: { pages: server.url, extension, folder }, close };
   } catch (error) {

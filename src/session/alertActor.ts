@@ -3,10 +3,13 @@ import { alertMachine } from '../../machines/index.js';
 import type { AlertEvent, CreationWindow } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { CreationCounter } from './creationWindow.js';
-import { topLevel, type Fold } from './observer.js';
+import { topLevel, type CreationOutcome, type Fold } from './observer.js';
 
 /** Of the window: long enough that one bad moment is over, short enough to ring well within it. */
 const confirmationShare = 0.25;
+
+/** The outcomes that say how well this server opens sessions. */
+const telling: ReadonlySet<CreationOutcome> = new Set(['announced', 'failed']);
 
 export interface AlarmOptions {
   readonly failureRate: number;
@@ -48,7 +51,8 @@ export function startAlarm(options: AlarmOptions): Alarm {
   actor.start();
   return {
     fold: (observation) => {
-      if (observation.kind !== 'creation' || observation.outcome === 'abandoned') return;
+      // Neither a failure of ours nor a sign that all is well.
+      if (observation.kind !== 'creation' || !telling.has(observation.outcome)) return;
       counter.add(observation.at, observation.cause);
       actor.send(measured());
     },

@@ -1,32 +1,70 @@
-import type { Fold } from './observer.js';
+import { catalogue, isReason } from '../errors.js';
+import type { CreationOutcome, Fold } from './observer.js';
+
+export interface CreationsOptions {
+  readonly tell: Fold;
+  /** Whether a session is set up in its user's own browser, which is not this server's to keep well. */
+  hasOwnBrowser(session: string): boolean;
+}
 
 /**
- * Follows each session that a client waits for, and tells how that ended. The one owner of what a failed creation is: the
- * session ended before it was announced, for any reason but its client leaving. Until a client waits for it, a warm
- * session is nobody's creation.
+ * Follows each session that a client waits for, and tells exactly once how that ended. The one owner of what a failed
+ * creation is. Until a client waits for it, a warm session is nobody's creation.
  */
-export function followCreations(tell: Fold): Fold {
+export function followCreations({ tell, hasOwnBrowser }: CreationsOptions): Fold {
+  /** When its client came, of each that is not settled. */
   const waitingSince = new Map<string, number>();
   return (observation) => {
     if (observation.kind === 'event') {
       const { actor, state, at, event } = observation;
-      const asks = event.type === 'transport.attached' && (state === 'created' || state === 'tools-registered');
-      if (asks && !waitingSince.has(actor)) waitingSince.set(actor, at);
+      if (event.type !== 'transport.attached' || (state !== 'created' && state !== 'tools-registered')) return;
+      if (!waitingSince.has(actor)) waitingSince.set(actor, at);
       return;
     }
-    if (observation.kind !== 'transition') return;
-    const { actor, to, at, context } = observation;
-    const since = waitingSince.get(actor);
-    if (since === undefined || (to !== 'connected' && to !== 'closed')) return;
+    if (observation.kind !== 'transition' || observation.machine !== 'session') return;
+    const { actor, from, to, at } = observation;
+    const isSettled = to === 'connected' || (to === 'closed' && unannounced.has(from));
+    if (!isSettled) return;
+    const context = contextOf(observation.context);
+    const since = waitingSince.get(actor) ?? at;
     waitingSince.delete(actor);
-    const cause = to === 'closed' ? closedBecauseOf(context) : null;
-    const outcome = cause === null ? 'announced' : cause === 'client-closed' ? 'abandoned' : 'failed';
+    // Whoever it was opened for stands in its context from the first: it may end before its channel is attached.
+    if (context.user === null) return;
+    const cause = to === 'closed' ? context.closedBecause : null;
+    const outcome = cause === null ? 'announced' : outcomeOf(cause, context.reason, hasOwnBrowser(actor));
     tell({ kind: 'creation', actor, outcome, cause, at, durationMs: at - since });
   };
 }
 
+/** States in which no client knows of the session; '' is before the first. */
+const unannounced: ReadonlySet<string> = new Set(['', 'created', 'tools-registered']);
+
+/** Ends that somebody wanted, by whom. Every other one is a failure, unless the client is to blame for it. */
+const wanted: Readonly<Record<string, CreationOutcome>> = {
+  'client-closed': 'abandoned',
+  'slow-client': 'abandoned',
+  'operator-closed': 'cancelled',
+  'server-draining': 'cancelled',
+};
+
+function outcomeOf(cause: string, reason: string, hasOwnBrowser: boolean): CreationOutcome {
+  const asked = wanted[cause];
+  if (asked !== undefined) return asked;
+  if (reason === 'draining') return 'cancelled';
+  const isClients = isReason(reason) && catalogue[reason].status < 500;
+  return isClients || (hasOwnBrowser && cause === 'browser-failed') ? 'refused' : 'failed';
+}
+
 /** Why a session ended, by the context of its chart. */
 export function closedBecauseOf(context: unknown): string {
-  const known = typeof context === 'object' && context !== null && 'closedBecause' in context;
-  return String(known ? context.closedBecause : 'unknown');
+  return contextOf(context).closedBecause;
 }
+
+/** The few fields of a session's context that say how its set-up ended. */
+function contextOf(context: unknown) {
+  const { user, closedBecause, failure }: Record<string, unknown> = typeof context === 'object' ? { ...context } : {};
+  const reason = typeof failure === 'object' && failure !== null && 'reason' in failure ? failure.reason : '';
+  return { user: user ?? null, closedBecause: textOf(closedBecause, 'unknown'), reason: textOf(reason, '') };
+}
+
+const textOf = (value: unknown, otherwise: string): string => (typeof value === 'string' ? value : otherwise);

@@ -1,14 +1,16 @@
-import type { CreationWindow } from '../../machines/events.js';
+import type { CreationWindow, Failure } from '../../machines/events.js';
 import { shortId, type Fields, type Log } from '../log.js';
 import { settledRequest, type Fold, type Observation } from './observer.js';
 
 /**
  * What an operator reads. One line for each transition of a session, browser, alarm or (debug) server; a warning for each
- * event that nobody expected (S9); requests and refusals at debug, but for refusals that are the server's own trouble.
+ * event that nobody expected (S9); requests and refusals at debug, but for refusals that are the server's own trouble. Why
+ * a browser failed stands in its own line, and not again in those of the sessions that wanted it.
  */
 export function logObservations(log: Log): Fold {
+  const logTransition = transitionLog(log);
   return (observation) => {
-    if (observation.kind === 'transition') logTransition(log, observation);
+    if (observation.kind === 'transition') logTransition(observation);
     else if (observation.kind === 'unexpected') logUnexpected(log, observation);
     else if (observation.kind === 'refusal') logRefusal(log, observation);
     else if (observation.kind === 'event') logRequest(log, observation);
@@ -17,10 +19,26 @@ export function logObservations(log: Log): Fold {
 
 type Seen<Kind extends Observation['kind']> = Extract<Observation, { kind: Kind }>;
 
-function logTransition(log: Log, { machine, actor, from, to, cause, durationMs, context }: Seen<'transition'>): void {
-  const { user, closedBecause, window, ...rest } = known(context);
-  // A browser remembers why it failed until it is ready again: that is told as it fails, and not at every step after.
-  const failure = machine === 'browser' && !troubles.has(to) ? undefined : rest.failure;
+function transitionLog(log: Log): (observation: Seen<'transition'>) => void {
+  /** Why a browser failed last. */
+  let told: string | undefined;
+  return (observation) => {
+    const { machine } = observation;
+    const failure = failureTold(observation);
+    const isTold = machine === 'session' && failure?.message === told;
+    logTransition(log, observation, failure && { reason: failure.reason, ...(!isTold && { error: failure.message }) });
+    if (machine === 'browser') told = failure?.message ?? told;
+  };
+}
+
+/** A browser remembers why it failed until it is ready again: that is told as it fails, and not at every step after. */
+function failureTold({ machine, to, context }: Seen<'transition'>): Failure | undefined {
+  return machine === 'browser' && !troubles.has(to) ? undefined : known(context).failure;
+}
+
+function logTransition(log: Log, observation: Seen<'transition'>, failure: Fields | undefined): void {
+  const { machine, actor, from, to, cause, durationMs, context } = observation;
+  const { user, closedBecause, window } = known(context);
   const calm = failure === undefined && !troubles.has(to);
   // The process says itself that it is ready, stops, or why it cannot start; an alarm that begins to watch is no news.
   const quiet = machine === 'server' || (machine === 'alert' && from === '');
@@ -33,7 +51,7 @@ function logTransition(log: Log, { machine, actor, from, to, cause, durationMs, 
     cause: closedBecause ?? window?.cause ?? inWords(cause),
     ms: Math.round(durationMs),
     ...(window && { failures: window.failures, creations: window.creations, rate: Number(window.rate.toFixed(2)) }),
-    error: failure,
+    ...failure,
   });
 }
 
@@ -45,7 +63,9 @@ function logRefusal(log: Log, { reason, status, message, door, requestId }: Seen
   // 503 is "not yet" and "not any more": nothing is broken.
   const isTrouble = status >= 500 && status !== 503;
   const write = isTrouble ? log.info : log.debug;
-  write.call(log, 'refused', { reason, status, door, request: requestId, error: message });
+  // The line of the session that could not be set up says why.
+  const isSessions = isTrouble && door !== 'http' && reason !== 'storage_failed';
+  write.call(log, 'refused', { reason, status, door, request: requestId, ...(!isSessions && { error: message }) });
 }
 
 function logRequest(log: Log, observation: Seen<'event'>): void {
@@ -86,7 +106,7 @@ function inWords(cause: string): string {
 interface Known {
   readonly user?: string;
   readonly closedBecause?: string;
-  readonly failure?: string;
+  readonly failure?: Failure;
   readonly window?: CreationWindow;
 }
 
@@ -95,12 +115,16 @@ function known(context: unknown): Known {
   if (typeof context !== 'object' || context === null) return {};
   const fields: Record<string, unknown> = { ...context };
   const { user, closedBecause, failure } = fields;
-  const message = typeof failure === 'object' && failure !== null && 'message' in failure ? failure.message : undefined;
   return {
     ...(typeof user === 'string' && { user }),
     ...(typeof closedBecause === 'string' && { closedBecause }),
-    ...(typeof message === 'string' && { failure: message }),
+    ...(isFailure(failure) && { failure }),
     // The one chart with a window is the alarm's.
     ...('window' in fields && { window: fields['window'] as CreationWindow }),
   };
+}
+
+function isFailure(value: unknown): value is Failure {
+  if (typeof value !== 'object' || value === null || !('reason' in value) || !('message' in value)) return false;
+  return typeof value.reason === 'string' && typeof value.message === 'string';
 }

@@ -56,8 +56,12 @@ export type Observation =
   | {
       readonly kind: 'creation';
       readonly actor: string;
-      /** `abandoned`: the client left before it was told its session. */
-      readonly outcome: 'announced' | 'failed' | 'abandoned';
+      /**
+       * `abandoned`: the client left before it was told its session. `cancelled`: the operator or a drain ended it.
+       * `refused`: what the client asked for or came with does not hold (its token, its own browser), or a limit is
+       * reached. `failed`: all else, and alone a failure of this server.
+       */
+      readonly outcome: 'announced' | 'failed' | 'abandoned' | 'cancelled' | 'refused';
       /** Why the session ended, as `ClosedBecause`; null if it was announced. */
       readonly cause: string | null;
       readonly at: number;
@@ -73,6 +77,8 @@ export type Observation =
       readonly door: Door;
       readonly requestId: string;
     };
+
+export type CreationOutcome = Extract<Observation, { kind: 'creation' }>['outcome'];
 
 /** Where a request came in: the transport, or `http` for every other route. */
 export type Door = 'sse' | 'streamable-http' | 'websocket' | 'http';

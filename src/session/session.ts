@@ -34,6 +34,8 @@ export interface SessionParts {
   readonly offer: McpHost['offer'];
   readonly workspace: readonly string[];
   readonly lease: 'eager' | 'lazy';
+  /** Whether a session that is opened now gets its browser without waiting for another one's. */
+  hasPlace(): boolean;
   /** Messages that a session holds until it is connected; with 0 they are refused as `not_ready`. */
   readonly queueLimit: number;
   readonly clock: Clock;

@@ -2,7 +2,7 @@ import { fromCallback, fromPromise } from 'xstate';
 import { sessionMachine } from '../../machines/index.js';
 import type { BrowserLeaseEvent, Failure } from '../../machines/events.js';
 import type { BrowserLease, BrowserPool, LeaseRequest } from '../browser/lease/lease.js';
-import { failureOf } from '../errors.js';
+import { failureOf, Refusal } from '../errors.js';
 import { ownerKey } from '../tenancy/principal.js';
 import type { Session, SessionLogic } from './session.js';
 
@@ -100,8 +100,15 @@ export function provideSession(implementation: SessionImplementation): SessionLo
   });
 }
 
-/** In a warm session the first page is open too: it is what the first tool would wait for. */
+/**
+ * In a warm session the first page is open too: it is what the first tool would wait for. One that nobody has asked for
+ * does not queue for a browser: whoever waits for one is a client.
+ */
 async function readyBrowser(session: Session, lease: BrowserLease, signal: AbortSignal): Promise<void> {
-  const browser = await lease.browser();
+  const unasked = new AbortController();
+  const leave = (): void => {
+    if (session.isWarm) unasked.abort(new Refusal('browsers_busy'));
+  };
+  const browser = await lease.browser(unasked.signal, leave);
   if (session.isWarm) await browser.ensureFirstPage(signal);
 }

@@ -51,7 +51,7 @@ export class SessionRegistry {
   open(parts: SessionParts, request: SessionRequest): Session {
     if (this.#draining) throw new Refusal('draining', { retryAfterMs });
     this.#admit(request.principal);
-    const session = this.#handOver(request) ?? this.#create(parts, request);
+    const session = this.#handOver(parts, request) ?? this.#create(parts, request);
     this.#count(request.principal, 1);
     void session.closed.then(() => this.#count(request.principal, -1));
     return session;
@@ -122,9 +122,14 @@ export class SessionRegistry {
     return session;
   }
 
-  /** The client's session is as young as the client. */
-  #handOver(request: SessionRequest): Session | undefined {
-    const [session] = request.browserUrl === undefined ? this.warm() : [];
+  /**
+   * The client's session is as young as the client. Who would have to wait for a browser gets one that is still being
+   * made ready: it would be waited for in vain, since it waits for a client.
+   */
+  #handOver(parts: SessionParts, request: SessionRequest): Session | undefined {
+    if (request.browserUrl !== undefined) return undefined;
+    const starting = parts.hasPlace() ? [] : [...this.#warm].filter(({ state }) => state === 'created');
+    const [session] = [...this.warm(), ...starting];
     if (session === undefined) return undefined;
     this.#warm.delete(session);
     this.#sessions.delete(session.id);

@@ -7,6 +7,8 @@ const maxAgeMs = 600_000;
 /** A client that has just come works undisturbed for a moment before its successor is prepared. */
 const refillPauseMs = 250;
 const maxBackoffMs = 60_000;
+/** When every browser process is a client's: how soon one is looked for again. */
+const fullPauseMs = 1_000;
 
 export interface WarmSessionsOptions {
   readonly registry: SessionRegistry;
@@ -18,8 +20,8 @@ export interface WarmSessionsOptions {
 
 /**
  * Keeps so many sessions ready in `tools-registered`. It only opens and drops them: the registry hands them over, and
- * their chart says what they are. Those that cannot be set up are tried again with growing pauses. Owned by the
- * orchestrator, which starts it once the port is open and drains it.
+ * their chart says what they are. None is opened that would have to wait for its browser; those that cannot be set up are
+ * tried again with growing pauses. Owned by the orchestrator, which starts it once the port is open and drains it.
  */
 export class WarmSessions {
   readonly #options: WarmSessionsOptions;
@@ -49,7 +51,9 @@ export class WarmSessions {
   #fill(): void {
     const { registry, parts, count } = this.#options;
     this.#refill = undefined;
-    while (!registry.isDraining && this.#kept.size < count) this.#keep(registry.openWarm(parts));
+    if (registry.isDraining) return;
+    while (this.#kept.size < count && parts.hasPlace()) this.#keep(registry.openWarm(parts));
+    if (this.#kept.size < count) this.#refillLater(fullPauseMs);
   }
 
   #keep(session: Session): void {
@@ -78,9 +82,8 @@ export class WarmSessions {
     });
   }
 
-  #refillLater(): void {
+  #refillLater(pause = Math.min(maxBackoffMs, refillPauseMs * 4 ** this.#failures)): void {
     if (this.#state !== 'running' || this.#refill !== undefined) return;
-    const pause = Math.min(maxBackoffMs, refillPauseMs * 4 ** this.#failures);
     this.#refill = this.#options.clock.setTimeout(() => this.#fill(), pause);
   }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isUserId } from './principal.js';
+import { isSubject } from './principal.js';
 
 const instant = z.iso.datetime();
 
@@ -20,7 +20,8 @@ const browser = z.strictObject({
 });
 
 const user = z.strictObject({
-  id: z.string().refine(isUserId),
+  /** A user id of our own, or the subject of the issuer with `--auth jwt`. */
+  id: z.string().refine(isSubject),
   createdAt: instant,
   tokens: z.array(token).readonly(),
   browsers: z.array(browser).readonly(),

@@ -5,7 +5,7 @@ import { codeOf, messageOf, Refusal } from '../errors.js';
 import type { Authenticate } from './auth.js';
 import { bearerOf, unauthorized } from './bearer.js';
 import { findKeySet } from './issuer.js';
-import type { Principal } from './principal.js';
+import { isSubject, type Principal } from './principal.js';
 import { metadataUrl, resourceOf } from './resource.js';
 import { hashOf } from './token.js';
 
@@ -47,7 +47,6 @@ const keyTimeoutMs = 5_000;
 const rememberedMs = 60_000;
 const rememberedTokens = 1_000;
 const retryAfterMs = 5_000;
-const longestSubject = 255;
 
 /**
  * `--auth jwt`: this server as an OAuth 2.1 resource server (RFC 9068, RFC 9728). Checks signature, issuer, audience and
@@ -95,15 +94,11 @@ function verifier({ issuer, audience, jwksUrl, clock, keyCooldownMs = 5_000 }: J
     };
     const { payload } = await jwtVerify(token, keyOf, checks);
     const { sub = '', exp = 0 } = payload;
-    if (!isSubject(sub)) throw new Error('The subject is not usable.');
+    if (typeof sub !== 'string' || !isSubject(sub)) throw new Error('The subject is not usable.');
     const until = Math.min((exp + clockToleranceS) * 1_000, clock.now() + rememberedMs);
     return { principal: { issuer, user: sub }, until };
   };
 }
-
-/** It becomes part of log lines. */
-const isSubject = (sub: unknown): boolean =>
-  typeof sub === 'string' && sub.length > 0 && sub.length <= longestSubject && !/\p{C}/u.test(sub);
 
 /** The issuer's public keys, asked for at the first token and again for a key that is new. */
 function keysOf(issuer: string, jwksUrl: string | undefined, cooldownDuration: number): JWTVerifyGetKey {

@@ -19,8 +19,15 @@ export const ownerKey = ({ issuer, user }: Principal): string => `${issuer} ${us
 /** What this server calls its own users, as opposed to those of an outside issuer. */
 export const localIssuer = 'local';
 
+/** What the subject of an outside issuer is made of, in words. */
+export const subjectRule = '1 to 255 printable characters (and not . or .. alone)';
+
+/** Whether an outside issuer's subject can be a user. It becomes part of log lines and, encoded, of paths. */
+export const isSubject = (sub: string): boolean =>
+  sub.length > 0 && sub.length <= 255 && !/\p{C}/u.test(sub) && sub !== '.' && sub !== '..';
+
 /** What a user id is made of, in words. */
 export const userIdRule = '1 to 128 letters, digits or . _ @ + - (and not . or .. alone)';
 
-/** Whether an id may be given to a user. It is part of paths and log lines: nothing that means something there. */
+/** Whether an id may be given to a user of our own. It is part of paths and log lines: nothing that means something there. */
 export const isUserId = (id: string): boolean => /^[\w.@+-]{1,128}$/.test(id) && id !== '.' && id !== '..';

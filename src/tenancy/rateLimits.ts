@@ -28,15 +28,15 @@ export class RateLimits {
     await count(this.#connects, `user ${ownerKey(user)}`, '--connect-rate');
   }
 
-  /** Counts a message that is about to be received. Throws `rate_limited`; then it must not be. */
-  message(user: Principal): Promise<void> {
-    return count(this.#messages, ownerKey(user), '--request-rate');
+  /** Counts messages that are about to be received. Throws `rate_limited`; then none must be. */
+  message(user: Principal, messages = 1): Promise<void> {
+    return count(this.#messages, ownerKey(user), '--request-rate', messages);
   }
 }
 
-async function count(limiter: RateLimiterMemory, key: string, flag: string): Promise<void> {
+async function count(limiter: RateLimiterMemory, key: string, flag: string, points = 1): Promise<void> {
   try {
-    await limiter.consume(key);
+    await limiter.consume(key, points);
   } catch (error) {
     if (!(error instanceof RateLimiterRes)) throw error;
     throw new Refusal('rate_limited', { retryAfterMs: error.msBeforeNext, limit: `${flag} ${limiter.points}` });

@@ -76,12 +76,12 @@ export class Users {
     });
   }
 
-  /** Removes a user with all tokens and browsers. */
-  async remove(id: string): Promise<void> {
-    await this.#change((document) => {
+  /** Removes a user with all tokens and browsers, and says who that was. */
+  async remove(id: string): Promise<StoredUser> {
+    return this.#change((document) => {
       const user = userIn(document, id);
       const users = document.users.filter((other) => other !== user);
-      return { document: { ...document, users }, result: undefined };
+      return { document: { ...document, users }, result: user };
     });
   }
 

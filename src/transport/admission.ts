@@ -7,9 +7,9 @@ import { credentialsOf } from './transport.js';
 
 /**
  * Lets a request or an upgrade in that passed the doors, or throws why not: first who asks, then how often. The caps on
- * what is open at once come last, in `SessionRegistry.open`.
+ * what is open at once come last, in `SessionRegistry.open`. `messages`: how many it brings, if it is a batch.
  */
-export type Admit = (request: IncomingMessage, asks: 'connection' | 'message') => Promise<Caller>;
+export type Admit = (request: IncomingMessage, asks: 'connection' | 'message', messages?: number) => Promise<Caller>;
 
 /** Whether an address, so many hops away, is a proxy whose word is believed. */
 export type IsTrusted = (address: string, hop: number) => boolean;
@@ -21,10 +21,10 @@ export interface AdmissionOptions {
 }
 
 export function createAdmission({ authenticate, limits, isTrusted }: AdmissionOptions): Admit {
-  return async (request, asks) => {
+  return async (request, asks, messages) => {
     const caller = await authenticate(credentialsOf(request));
     const principal = principalOf(caller);
-    if (asks === 'message') await limits.message(principal);
+    if (asks === 'message') await limits.message(principal, messages);
     else await limits.connection(principal, proxyAddr(request, isTrusted));
     return caller;
   };

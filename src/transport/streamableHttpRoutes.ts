@@ -6,6 +6,7 @@ import type { Session } from '../session/session.js';
 import type { Caller } from '../tenancy/principal.js';
 import { sendRefusal } from './refuse.js';
 import { JsonWriter } from './jsonWriter.js';
+import type { OpenAnswers } from './openAnswers.js';
 import { SseWriter } from './sseWriter.js';
 import type { StreamWriter } from './streamWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
@@ -19,6 +20,7 @@ const primedSince = '2025-11-25';
 
 export interface StreamableHttpDeps extends TransportDeps {
   readonly eventLog: EventLog;
+  readonly answers: OpenAnswers;
 }
 
 /**
@@ -33,7 +35,7 @@ export function postToSession(deps: StreamableHttpDeps) {
       const opens = sessionIdOf(request) === '';
       requireAccept(request, ['application/json', 'text/event-stream']);
       if (opens) await openSession(deps, request, response);
-      else await handOver(deps, await deps.admit(request, 'message'), request, response);
+      else await handOver(deps, await deps.admit(request, 'message', sizeOf(request.body)), request, response);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       sendRefusal(response, error, id);
@@ -47,6 +49,7 @@ export function listenToSession(deps: StreamableHttpDeps) {
     const caller = await deps.admit(request, 'message');
     requireAccept(request, ['text/event-stream']);
     const { session, channel } = findOpen(deps, caller, request);
+    deps.answers.add(caller, response);
     const writer = new SseWriter(response, deps);
     const lastEventId = request.get('last-event-id') ?? '';
     const primed = isPrimed(session.server.protocolVersion);
@@ -94,6 +97,7 @@ async function handOver(deps: StreamableHttpDeps, caller: Caller, request: Reque
   if (messages.some(isInitialize)) throw new Refusal('invalid_message', { detail: 'This session is initialised.' });
   const requests = requestsOf(messages);
   if (requests.length > 0) {
+    deps.answers.add(caller, response);
     const primed = isPrimed(session.server.protocolVersion);
     await channel.ask(writerFor(deps, request, response), { requests, hand: () => handAll(session, messages), primed });
     return;
@@ -157,6 +161,11 @@ function messagesOf(body: unknown, revision: string | null): JSONRPCMessage[] {
   const ids = requestsOf(messages);
   if (new Set(ids).size < ids.length) throw new Refusal('invalid_message', { detail: 'An id is there twice.' });
   return messages;
+}
+
+/** How many messages a body counts for: also one that will be refused, or is empty, for one. */
+function sizeOf(body: unknown): number {
+  return Array.isArray(body) ? Math.min(Math.max(1, body.length), maxBatch) : 1;
 }
 
 function requestsOf(messages: readonly JSONRPCMessage[]) {

@@ -124,6 +124,7 @@ test('[C-HEALTH] /health counts sessions by state and user, requests and failed 
     sessions: { total: 2, active: 1, byState: { active: 1, connected: 1 }, byUser: { anna: 1, bert: 1 }, warm: 0 },
     browsers: { total: 2, ready: 2, connecting: 0, lost: 0, failed: 0, contexts: 2, queued: 0, memoryBytes: null },
     performance: {
+      connects: { announced: 2, failed: 0, abandoned: 0, cancelled: 0, refused: 0 },
       totalConnections: 2,
       totalRequests: 3,
       totalErrors: 1,

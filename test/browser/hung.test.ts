@@ -62,3 +62,15 @@ test('opening a page in a browser that hangs ends with the lease', async () => {
   await released;
   expect(await hung.close()).toEqual([]);
 });
+
+test('[C-WARM] a process of its own that gives no sign of life is ended, and its place is for the next one', async () => {
+  const hung = await openTestPool({ isolation: 'process', maxBrowsers: 1 });
+  const lease = hung.pool.lease(request('process'), listener());
+  const pid = await pidOf(await lease.browser());
+  process.kill(pid, 'SIGSTOP');
+  await expect(lease.check(signal)).rejects.toThrow();
+  const after = await lease.browser();
+  expect(await pidOf(after)).not.toBe(pid);
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  expect(await hung.close()).toEqual([]);
+});

@@ -12,6 +12,7 @@ import { ToolError } from '../../src/errors.js';
 import { defineTool } from '../../src/tools/defineTool.js';
 import { FakePool } from '../support/fakePool.js';
 import { serve, type Served } from '../support/serve.js';
+import { serveGuarded } from '../tenancy/support/guarded.js';
 
 const echo = defineTool({
   name: 'echo',
@@ -64,7 +65,10 @@ describe('greenroom call', () => {
 
   test('finds a server that is running, and nothing else', async () => {
     const [{ port }, other] = [new URL(served.url), createServer((_, response) => response.end('{}'))];
-    expect(await findRunningServer({ host: '127.0.0.1', port: Number(port) })).toBe(served.url);
+    expect(await findRunningServer({ host: '127.0.0.1', port: Number(port) })).toEqual({
+      url: served.url,
+      isGuarded: false,
+    });
     await once(other.listen(0, '127.0.0.1'), 'listening');
     const { port: taken } = other.address() as AddressInfo;
     expect(await findRunningServer({ host: '127.0.0.1', port: taken })).toBeUndefined();
@@ -108,4 +112,24 @@ describe('where no server answers', () => {
     const ended = promisify(execFile)(process.execPath, [main, 'call', 'list_pages', '--url', `${url}/sse`]);
     await expect(ended).rejects.toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/Cannot reach/) });
   });
+});
+
+test('[C-SECRETS] call and selftest show their token to a server with authentication, and to nobody else', async () => {
+  const guarded = await serveGuarded({ tools: [echo] });
+  const { url } = guarded;
+  const { token } = await guarded.tokenOf('anna');
+  const lines: string[] = [];
+  const write = (line: string): void => void lines.push(line);
+  expect(await call({ url, token, calls: [say('hello')], write })).toBe(0);
+  await expect(call({ url, calls: [], write })).rejects.toThrow(/^A token is needed/);
+  const startServer = () => Promise.reject(new Error('not asked for'));
+  expect(await selftest({ url, token, write, startServer })).toBe(1);
+  expect(lines).toContain('0 passed, 1 failed');
+  expect(lines.join()).toContain('echo');
+  const port = Number(new URL(url).port);
+  expect(await findRunningServer({ host: '127.0.0.1', port })).toEqual({ url, isGuarded: true });
+  const wrong = `${token}x`;
+  await expect(call({ url, token: wrong, calls: [], write })).rejects.toThrow(/^This token is not valid/);
+  expect([...lines, ...guarded.log].join()).not.toContain(token);
+  await guarded.close();
 });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { doctor } from '../../src/cli/doctor.js';
 import { serve } from '../support/serve.js';
+import { serveGuarded } from '../tenancy/support/guarded.js';
 
 describe('doctor', () => {
   let temporaryFolder: string;
@@ -54,9 +55,10 @@ describe('doctor', () => {
   });
 
   it('says that the port is taken by a server of ours, which is no problem', async () => {
-    const served = await serve();
-    await run({ port: Number(new URL(served.url).port) });
-    await served.close();
-    expect(lines).toContain(`ok       port: a Greenroom server runs at ${served.url}`);
+    for (const server of [await serve(), await serveGuarded()]) {
+      await run({ port: Number(new URL(server.url).port) });
+      await server.close();
+      expect(lines).toContain(`ok       port: a Greenroom server runs at ${server.url}`);
+    }
   });
 });

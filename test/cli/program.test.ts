@@ -1,7 +1,9 @@
 import { runProgram, type CallRequest } from '../../src/cli/program.js';
 
+const run = (...args: string[]) => runIn({}, ...args);
+
 /** Runs a command line against commands that only say that they were called. */
-async function run(...args: string[]) {
+async function runIn(environment: Record<string, string>, ...args: string[]) {
   const errors: string[] = [];
   const ran: string[] = [];
   const requests: CallRequest[] = [];
@@ -23,7 +25,7 @@ async function run(...args: string[]) {
     top: note('top'),
     call,
   };
-  const code = await runProgram(args, {}, commands, (line) => void errors.push(line));
+  const code = await runProgram(args, environment, commands, (line) => void errors.push(line));
   return { code, errors, ran, request: requests[0] };
 }
 
@@ -62,4 +64,19 @@ test('call takes several tools; one without arguments may stand alone', async ()
 test('call may use a running server unless a flag asks for one of another kind', async () => {
   expect((await run('call', 'list_pages', '--port', '4000')).request?.mayReuse).toBe(true);
   expect((await run('call', 'list_pages', '--headless=false')).request?.mayReuse).toBe(false);
+});
+
+test('[C-SECRETS] a token is taken from the flag, else from the variable, and is never repeated', async () => {
+  const environment = { GREENROOM_TOKEN: 'from-the-variable' };
+  expect((await runIn(environment, 'call', 'list_pages')).request?.token).toBe('from-the-variable');
+  const both = await runIn(environment, 'call', '--token', 'from-the-flag', 'list_pages');
+  expect(both.request).toMatchObject({ token: 'from-the-flag', mayReuse: true });
+  const wrong = [
+    await run('call', '--token', 'a secret', 'list_pages'),
+    await runIn({ GREENROOM_TOKEN: 'a secret' }, 'selftest'),
+  ];
+  for (const { code, errors, ran } of wrong) {
+    expect([code, ran, errors]).toEqual([2, [], [expect.stringMatching(/TOKEN|--token/)]]);
+    expect(errors.join()).not.toContain('a secret');
+  }
 });

@@ -1,6 +1,7 @@
 import { createOrchestrator } from '../../src/orchestrator.js';
 import type { Options } from '../../src/config.js';
 import { send } from '../support/http.js';
+import { recordingLog } from '../tenancy/support/guarded.js';
 import { Browsing, textOf } from './support/browse.js';
 
 const cases: [name: string, options: Options, reason: string, told: RegExp][] = [
@@ -21,7 +22,11 @@ const cases: [name: string, options: Options, reason: string, told: RegExp][] = 
 
 test.each(cases)('[S8] a browser %s: the client hears cause and mend, and nothing is left', async (...row) => {
   const [, options, reason, told] = row;
-  const orchestrator = await createOrchestrator({ options: { ...options, port: 0 } });
+  const lines: string[] = [];
+  const orchestrator = await createOrchestrator({
+    options: { ...options, port: 0, prewarm: 0 },
+    log: recordingLog(lines),
+  });
   const { url } = await orchestrator.listen();
   try {
     const reply = await send(`${url}/sse`);
@@ -32,6 +37,10 @@ test.each(cases)('[S8] a browser %s: the client hears cause and mend, and nothin
     });
     const health = await send(`${url}/health`);
     expect(health.json).toMatchObject({ sessions: { total: 0 }, performance: { totalConnections: 0, totalErrors: 1 } });
+    // Said once, by the browser; what follows from it names the code alone.
+    expect(lines.filter((line) => told.test(line))).toEqual([expect.stringContaining('browser: unsettled -> failed')]);
+    for (const line of ['refused', 'session: created -> closed'])
+      expect(lines.filter((one) => one.includes(`"${line}"`))).toEqual([expect.stringContaining(`"${reason}"`)]);
   } finally {
     await orchestrator.close();
   }

@@ -36,3 +36,28 @@ test('[C-WARM] the first tool finds a page that was open before its client came;
     await orchestrator.close();
   }
 });
+
+test('[C-WARM] with a process for each session the first tool finds one that runs: none is started for it, and none beyond the ceiling', async () => {
+  const started: string[] = [];
+  const orchestrator = await createOrchestrator({
+    options: { port: 0, isolation: 'process', maxBrowsers: 1 },
+    observe: (one) => {
+      if (one.kind === 'transition' && one.machine === 'browser' && one.from === '') started.push(one.actor);
+    },
+  });
+  const { url } = await orchestrator.listen();
+  try {
+    const first = await whenWarm(orchestrator);
+    expect(started).toHaveLength(1);
+    const browsing = await Browsing.open(url);
+    expect(orchestrator.registry.list().map(({ id }) => id)).toEqual([first]);
+    expect(await browsing.text('evaluate_script', { function: '() => 6 * 7' })).toBe('42');
+    expect(started).toHaveLength(1);
+    await browsing.close();
+    await whenWarm(orchestrator, first);
+    const { json } = await send(`${url}/health`);
+    expect(json).toMatchObject({ sessions: { total: 0, warm: 1 }, browsers: { total: 1, queued: 0 } });
+  } finally {
+    await orchestrator.close();
+  }
+});

@@ -106,7 +106,18 @@ class Run {
     const serverInfo = { name: 'test', title: 'Test', version: '0' };
     const offer = compileOffer({ mayChange: false });
     const { clock } = this;
-    this.#parts = { logic, serverInfo, offer, workspace: [], lease, queueLimit, clock, log: silentLog, inspect };
+    this.#parts = {
+      logic,
+      serverInfo,
+      offer,
+      workspace: [],
+      lease,
+      hasPlace: () => true,
+      queueLimit,
+      clock,
+      log: silentLog,
+      inspect,
+    };
   }
 
   /** A session that waits for whoever comes first. Until then it is nobody's: not even operators find it. */
@@ -168,6 +179,7 @@ class Run {
 
   #pool(): BrowserPool {
     return {
+      isFull: false,
       lease: ({ sessionId }, listener): BrowserLease => {
         this.listeners.set(sessionId, listener);
         let isReleased = false;

@@ -1,3 +1,4 @@
+import type { BrowserLease } from '../../src/browser/lease/lease.js';
 import type { SessionRegistry } from '../../src/session/sessionRegistry.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { FakePool } from '../support/fakePool.js';
@@ -156,7 +157,7 @@ test('[C-WARM] nothing is started before a client comes where sessions cannot be
   const cases: ServeOptions[] = [
     { options: { prewarm: 0 } },
     { options: { lease: 'lazy' } },
-    { options: { isolation: 'process' } },
+    { options: { browserUrl: 'http://127.0.0.1:1' } },
     { onSession: () => Promise.resolve() },
   ];
   for (const given of cases) {
@@ -165,4 +166,76 @@ test('[C-WARM] nothing is started before a client comes where sessions cannot be
     expect(pool.listeners.size).toBe(0);
     await served.close();
   }
+});
+
+const inProcesses = { options: { isolation: 'process' } } as const;
+
+test('[C-WARM][C-BROWSERS] with a process for each session one is kept ready while one is free, and is looked for when not', async () => {
+  const pool = new FakePool();
+  pool.isFull = true;
+  const { clock, served, registry } = await serveWarm(1, { pool, ...inProcesses });
+  await nextTurn();
+  clock.advance(60_000);
+  await nextTurn();
+  expect([registry.warm(), pool.listeners.size]).toEqual([[], 0]);
+  pool.isFull = false;
+  clock.advance(1_000);
+  await whenWarm(registry);
+  expect(pool.opened).toHaveLength(1);
+  pool.lose(registry.warm()[0]?.id ?? '');
+  expect(registry.warm()).toEqual([]);
+  clock.advance(250);
+  await whenWarm(registry);
+  const stream = await new RawSse(served.url).whenAnnounced();
+  expect(pool.opened).toEqual([expect.any(String), stream.sessionId]);
+  await stream.hangUp();
+  await served.close();
+  expect(clock.pending).toBe(0);
+});
+
+test('[C-WARM][C-BROWSERS] a client that finds no process free takes the one that is being made ready for nobody', async () => {
+  const pool = new FakePool();
+  pool.hold();
+  const { served, registry } = await serveWarm(1, { pool, ...inProcesses });
+  await pool.whenWaiting();
+  pool.isFull = true;
+  const stream = new RawSse(served.url, { path: '/sse?userId=anna' });
+  while (registry.list().length === 0) await nextTurn();
+  pool.open();
+  await stream.whenAnnounced();
+  expect(pool.opened).toEqual([stream.sessionId]);
+  expect(registry.list().map((session) => session.user)).toEqual(['anna']);
+  await stream.hangUp();
+  await served.close();
+});
+
+/** Whoever asks for a browser is queued, and leaves the queue when it gives up. */
+class QueueingPool extends FakePool {
+  readonly left: unknown[] = [];
+  queued = 0;
+
+  override lease(...given: Parameters<FakePool['lease']>): BrowserLease {
+    const wait: BrowserLease['browser'] = (signal, onQueued) =>
+      new Promise((_, reject) => {
+        signal?.addEventListener('abort', () => {
+          this.left.push(given[0].sessionId);
+          reject(signal.reason as Error);
+        });
+        this.queued += 1;
+        onQueued?.(1);
+      });
+    return { ...super.lease(...given), browser: wait };
+  }
+}
+
+test('[C-WARM][C-BROWSERS] a session that nobody has asked for leaves the queue for a process at once; a client stays', async () => {
+  const pool = new QueueingPool();
+  const { served, registry } = await serveWarm(1, { pool, ...inProcesses });
+  while (pool.left.length === 0) await nextTurn();
+  const stream = new RawSse(served.url);
+  while (pool.queued < 2) await nextTurn();
+  await nextTurn();
+  expect([pool.left.length, registry.list().length]).toEqual([1, 1]);
+  await stream.hangUp();
+  await served.close();
 });

@@ -22,6 +22,7 @@ export class FakePool implements BrowserPool {
   checks: ((sessionId: string) => Promise<void>) | undefined;
   /** Whether `close()` was called: the last thing that an orchestrator does. */
   closedPool = false;
+  isFull = false;
   #holding = false;
   #waiting: Waiting[] = [];
   #arrivals: (() => void)[] = [];

@@ -97,6 +97,24 @@ test('[C-ADMISSION] a user who sends too many messages is refused; what was refu
   await served.close();
 });
 
+test('[C-ADMISSION] a batch counts for as many messages as it has, also one that will be refused', async () => {
+  const served = await serve({ options: { requestRate: 10 } });
+  const pings = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, n) => ({ jsonrpc: '2.0', id: from + n, method: 'ping' }));
+  const client = await new RawMcp(served.url, { version: '2025-03-26' }).initialize();
+  const batch = await client.ask(pings(0, 6));
+  await batch.whenClosed();
+  expect(batch.messages).toHaveLength(6);
+  expect((await client.post([])).status).toBe(400);
+  expect(await client.post(pings(6, 9))).toMatchObject({
+    status: 429,
+    json: refusedFor('rate_limited', '--request-rate 10'),
+  });
+  expect(client.messages.filter((message) => 'result' in message)).toHaveLength(7);
+  await client.vanish();
+  await served.close();
+});
+
 test('[C-ADMISSION][S4] what comes over a WebSocket is counted message by message; what was refused was not delivered', async () => {
   const served = await serve({ options: { requestRate: 20 } });
   const socket = await new RawWebSocket(served.url).whenAnnounced();

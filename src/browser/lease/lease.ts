@@ -60,6 +60,8 @@ export interface BrowserLease {
 /** Gives browsers to sessions. One per orchestrator, which closes it last. */
 export interface BrowserPool {
   lease(request: LeaseRequest, listener: LeaseListener): BrowserLease;
+  /** Whether whoever needs a process of its own now has to wait for it. */
+  readonly isFull: boolean;
   /** Counts for `/health`. */
   health(): BrowserHealth;
   /** Resident memory of the browsers that were launched, in bytes; null where the system does not tell. */

@@ -11,6 +11,7 @@ export const noBrowsers: BrowserPool = {
     check: () => Promise.resolve(),
     release: () => Promise.resolve(),
   }),
+  isFull: false,
   health: () => ({ total: 0, ready: 0, connecting: 0, lost: 0, failed: 0, contexts: 0, queued: 0 }),
   memory: () => Promise.resolve(0),
   close: () => Promise.resolve(),

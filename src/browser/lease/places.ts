@@ -28,6 +28,10 @@ export class Places {
     this.#free = limits.maxBrowsers - limits.shared;
   }
 
+  get isFull(): boolean {
+    return this.#free <= 0;
+  }
+
   get waiting(): number {
     return this.#line.length;
   }

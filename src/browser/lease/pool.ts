@@ -101,6 +101,10 @@ export class Pool implements BrowserPool {
     else await this.#sharedBrowser().browser.connection(signal);
   }
 
+  get isFull(): boolean {
+    return this.#places.isFull;
+  }
+
   health(): BrowserHealth {
     const count = (state: BrowserState): number =>
       [...this.#browsers].filter((browser) => browser.state === state).length;

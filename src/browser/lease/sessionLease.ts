@@ -35,7 +35,7 @@ export class SessionLease implements BrowserLease {
   readonly #around: LeaseSurroundings;
   readonly #memory: SessionMemory;
   readonly #released = new AbortController();
-  /** Seats of lost browsers that are still being let go. */
+  /** What is still being let go: seats of lost browsers, processes that hung. */
   readonly #closing = new Set<Promise<void>>();
   #state: LeaseState = { name: 'vacant' };
   #host: Host | undefined;
@@ -85,6 +85,8 @@ export class SessionLease implements BrowserLease {
     } catch (error) {
       if (this.#state === open) this.#state = { name: 'vacant' };
       this.#letGo(open.session);
+      // One of the session's own goes with it: it would hang again. The shared one is others' too.
+      if (open.session.isolation === 'process') this.#leaveHost();
       throw error;
     }
   }
@@ -218,8 +220,18 @@ export class SessionLease implements BrowserLease {
     this.#around.listener.lost();
   }
 
+  #leaveHost(): void {
+    const leaving = this.#host?.leave();
+    this.#host = undefined;
+    if (leaving !== undefined) this.#waitFor(leaving);
+  }
+
   #letGo(session: LeasedBrowser): void {
-    const closing = session.seat.close();
+    this.#waitFor(session.seat.close());
+  }
+
+  /** Before the lease is gone. */
+  #waitFor(closing: Promise<void>): void {
     this.#closing.add(closing);
     void closing.then(() => this.#closing.delete(closing));
   }
