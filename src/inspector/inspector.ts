@@ -44,7 +44,10 @@ export function createInspector({ clock, find, health }: InspectorDeps): Inspect
 
 /** A warm session has no client yet: nobody's, over no transport. */
 function factsOf(session: Session | undefined): Facts | undefined {
-  if (session?.isWarm !== true) return session?.facts();
+  if (session === undefined) return undefined;
+  const browserActor = session.browserLease?.browserId ?? null;
+  if (!session.isWarm) return { ...session.facts(), browserActor };
+  const { createdAt } = session;
   const { browser: browserState } = session.actor.getSnapshot().context;
-  return { user: '', transport: 'warm', client: null, createdAt: session.createdAt, toolCalls: 0, browserState };
+  return { user: '', transport: 'warm', client: null, createdAt, toolCalls: 0, browserState, browserActor };
 }

@@ -41,6 +41,8 @@ export interface BrowserLease {
   check(signal: AbortSignal): Promise<void>;
   /** What is open now, without opening anything. */
   readonly current: SessionBrowser | undefined;
+  /** The actor that runs the session's browser, open or not yet; another one after a move. */
+  readonly browserId: string | undefined;
   /** Closes everything opened under this lease. Idempotent; resolves when it is gone. */
   release(): Promise<void>;
 }

@@ -70,6 +70,10 @@ export class SessionLease implements BrowserLease {
     return this.#state.name === 'open' ? this.#state.session : undefined;
   }
 
+  get browserId(): string | undefined {
+    return this.#host?.browser.id;
+  }
+
   async browser(signal?: AbortSignal, onQueued?: OnQueued): Promise<LeasedBrowser> {
     signal?.throwIfAborted();
     this.#released.signal.throwIfAborted();

@@ -18,7 +18,7 @@ export function sessionView(model: Model, update: Update): ComponentChild {
     'article',
     { class: 'session', 'aria-label': `Session ${id}` },
     heading(model, session, row, id),
-    h('div', { class: 'charts' }, sessionChart(model, session, update), otherCharts(model)),
+    h('div', { class: 'charts' }, sessionChart(model, session, update), otherCharts(model, session)),
     h(
       'section',
       { class: 'story', 'aria-label': 'What happened' },
@@ -152,13 +152,14 @@ function timeTravel({ step }: Model, session: OpenSession, update: Update): Comp
   );
 }
 
-/** The charts of what the session leans on: every browser of this server, its alarms, the server itself. */
-export function otherCharts({ charts, actors }: Model): ComponentChild {
+/** What runs beside sessions: browsers, the alarm, the server itself. Of the browsers, beside a session, its own alone. */
+export function otherCharts({ charts, actors }: Model, session?: OpenSession): ComponentChild {
   const others = charts.filter(({ name }) => name !== 'session');
+  const concerned = actors.filter(({ machine, id }) => machine !== 'browser' || !session || id === session.browser);
   return h(
     'div',
     { class: 'others' },
-    others.map((chart) => actorChart(chart, actors)),
+    others.map((chart) => actorChart(chart, concerned)),
   );
 }
 
