@@ -94,6 +94,17 @@ test('[S10] closed sessions can be looked at until newer ones need their place',
   expect(journal.detail('session1', 0)).toBeNull();
 });
 
+test('[C-INSPECTOR] the browser of a session is the one that it uses now, also after it moved to another', () => {
+  let browserActor: string | null = null;
+  const journal = new Journal(clock, () => ({ ...facts, browserActor }));
+  journal.fold(transition('session-a', '', 'created'));
+  const browsers = ['launch-1', 'launch-2', null].map((id) => {
+    browserActor = id;
+    return journal.detail('session-', 0)?.browser;
+  });
+  expect(browsers).toEqual(['launch-1', 'launch-2', null]);
+});
+
 test('[C-INSPECTOR] each state is given the time that was spent in it and in what is inside it', () => {
   const journal = new Journal(clock, () => facts);
   journal.fold(transition('session-a', '', 'active', { value: { active: { serving: 'idle' } } }));

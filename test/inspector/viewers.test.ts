@@ -198,6 +198,24 @@ test('[S10] fifty pages may watch; the next is told so, and may come when one ha
   expect([late.frames.length, viewers.size]).toEqual([1, 50]);
 });
 
+test('[S5][S10] one that comes and goes in a loop costs the table once for each turn, and leaves nothing behind', () => {
+  const { clock, viewers, happen } = setUp();
+  happen('session1');
+  const chunks = new Set<unknown>();
+  for (let count = 0; count < 1_000; count += 1) {
+    const reader = new Reader();
+    viewers.open(reader, null);
+    reader.emit('close');
+    chunks.add(reader.chunks[0]);
+  }
+  expect([chunks.size, viewers.size, clock.pending]).toEqual([1, 0, 0]);
+  happen('session1', 'connected');
+  clock.advance(250);
+  const late = new Reader();
+  viewers.open(late, null);
+  expect(late.frames).toMatchObject([{ rows: [{ id: 'session1', state: 'connected' }] }]);
+});
+
 const said = (id: number, text: string) => ({ jsonrpc: '2.0', id, method: 'ping', params: { text } }) as const;
 
 test('[C-INSPECTOR] contents are recorded for those who ask, each once, and forgotten with the last of them', () => {
