@@ -79,8 +79,22 @@ export class Table {
   }
 }
 
+const fields = [
+  'user',
+  'transport',
+  'client',
+  'state',
+  'since',
+  'createdAt',
+  'calls',
+  'errors',
+  'browser',
+  'closedBecause',
+] as const satisfies readonly Exclude<keyof Row, 'id'>[];
+
 /** The fields that differ, with the id; null if none does. */
 function changeOf(before: Row, after: Row): RowChange | null {
-  const changed = Object.entries(after).filter(([name, value]) => Reflect.get(before, name) !== value);
-  return changed.length === 0 ? null : { id: after.id, ...Object.fromEntries(changed) };
+  const changed = fields.filter((field) => before[field] !== after[field]);
+  if (changed.length === 0) return null;
+  return { id: after.id, ...Object.fromEntries(changed.map((field) => [field, after[field]])) };
 }

@@ -161,25 +161,26 @@ export class Viewers {
   }
 
   #send(viewer: Viewer, news: News, overview: Overview | undefined): void {
-    const { session, contents, lost } = viewer;
     const common = this.#common.get(viewer.turn) ?? this.#write(viewer.turn, news, overview);
     this.#common.set(viewer.turn, common);
+    const isOwn = viewer.session !== null || viewer.lost > 0;
+    viewer.response.write(isOwn ? eventOf(common.json, this.#takeOwn(viewer)) : common.bytes);
     viewer.turn = this.#table.turn;
+  }
+
+  /** What this viewer alone is told. It counts as told then. */
+  #takeOwn(viewer: Viewer): Pick<Frame, OwnPart> {
+    const { session, contents, lost } = viewer;
     viewer.lost = 0;
-    if (session === null && lost === 0) {
-      viewer.response.write(common.bytes);
-      return;
-    }
+    if (session === null) return { lost };
     const { journal, payloads } = this.#deps;
-    const own: Pick<Frame, OwnPart> = {
-      ...(session !== null && { detail: journal.detail(session, viewer.seq) }),
-      ...(session !== null && contents && { payloads: payloads.since(session, viewer.payload) }),
-      lost,
-    };
-    if (session !== null) viewer.version = journal.track(session)?.version ?? 0;
-    viewer.seq = own.detail?.entries.at(-1)?.seq ?? viewer.seq;
-    viewer.payload = own.payloads?.at(-1)?.seq ?? viewer.payload;
-    viewer.response.write(eventOf(common.json, own));
+    const detail = journal.detail(session, viewer.seq);
+    viewer.version = journal.track(session)?.version ?? 0;
+    viewer.seq = detail?.entries.at(-1)?.seq ?? viewer.seq;
+    if (!contents) return { detail, lost };
+    const said = payloads.since(session, viewer.payload);
+    viewer.payload = said.at(-1)?.seq ?? viewer.payload;
+    return { detail, payloads: said, lost };
   }
 
   #write(turn: number, news: News, overview: Overview | undefined): Common {

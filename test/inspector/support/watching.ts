@@ -85,7 +85,7 @@ export class Watching {
   async violations(): Promise<string[]> {
     // Scripts of the test are not the page's: its policy would stop them.
     await this.page.evaluate(axe);
-    const found: unknown = await this.page.evaluate(`axe.run().then(({ violations }) =>
+    const found: unknown = await this.page.evaluate(`axe.run({ resultTypes: ['violations'] }).then(({ violations }) =>
       violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => id + ': ' + target.join(' '))))`);
     return found as string[];
   }
