@@ -42,9 +42,16 @@ export function createInspector({ clock, find, health }: InspectorDeps): Inspect
   };
 }
 
-/** A warm session has no client yet: nobody's, over no transport. */
+/** A warm session has no client yet. */
+const nobodys = { user: '', transport: 'warm', client: null, toolCalls: 0 } as const;
+
 function factsOf(session: Session | undefined): Facts | undefined {
-  if (session?.isWarm !== true) return session?.facts();
+  if (session === undefined) return undefined;
+  const browserActor = session.browserLease?.browserId ?? null;
+  const { createdAt } = session;
   const { browser: browserState } = session.actor.getSnapshot().context;
-  return { user: '', transport: 'warm', client: null, createdAt: session.createdAt, toolCalls: 0, browserState };
+  if (session.isWarm) return { ...nobodys, createdAt, browserState, browserActor };
+  const { client, toolCalls } = session.server;
+  const { kind: transport } = session.channel;
+  return { user: session.user, transport, client, createdAt, toolCalls, browserState, browserActor };
 }

@@ -19,8 +19,6 @@ const fewestEntries = 16;
 /**
  * What happened to each session, in bounded memory (S10): a fold over the observations, and questions about it. Folding
  * costs a small object for each observation; everything else waits until somebody looks.
- *
- * `version` grows with each change, so a reader asks for what is newer than what it has.
  */
 export class Journal {
   readonly #clock: Clock;
@@ -30,8 +28,8 @@ export class Journal {
   readonly #tracks = new Map<string, SessionTrack>();
   readonly #closed: string[] = [];
   readonly #actors = new Map<string, Actor>();
-  #actorsVersion = 0;
-  version = 0;
+  #actorList: readonly Actor[] = [];
+  #version = 0;
 
   constructor(clock: Clock, factsOf: FactsOf, limits: Partial<JournalLimits> = {}) {
     this.#clock = clock;
@@ -44,19 +42,19 @@ export class Journal {
     else if (observation.kind === 'transition' || observation.kind === 'step') this.#foldActor(observation);
   };
 
-  /** The sessions that changed after `version`, oldest first; 0 for all. */
-  rowsSince(version: number): Row[] {
-    const rows: Row[] = [];
-    for (const track of this.#tracks.values()) {
-      const row = track.version > version ? track.row() : undefined;
-      if (row !== undefined) rows.push(row);
-    }
-    return rows;
+  /** Every session that is known, oldest first. */
+  rows(): Row[] {
+    return [...this.#tracks.values()].map((track) => track.row()).filter((row) => row !== undefined);
   }
 
-  /** All actors that are no sessions, if one of them changed after `version`. */
-  actorsSince(version: number): Actor[] | undefined {
-    return this.#actorsVersion > version ? [...this.#actors.values()] : undefined;
+  /** The actors that are no sessions: another list after each change. */
+  get actors(): readonly Actor[] {
+    return this.#actorList;
+  }
+
+  /** Oldest first. */
+  tracks(): Iterable<SessionTrack> {
+    return this.#tracks.values();
   }
 
   /** One session with its entries after `seq`; null if it is not known, or not any more. */
@@ -75,9 +73,11 @@ export class Journal {
     const { entriesOfOne, entriesOfAll } = this.#limits;
     const share = Math.max(fewestEntries, Math.floor(entriesOfAll / this.#tracks.size));
     track.fold(observation, this.#clock.now(), Math.min(entriesOfOne, share));
-    this.version += 1;
-    track.version = this.version;
-    if (observation.kind === 'transition' && observation.to === 'closed') this.#bury(id);
+    this.#version += 1;
+    track.version = this.#version;
+    if (observation.kind !== 'transition') return;
+    track.moved = this.#version;
+    if (observation.to === 'closed') this.#bury(id);
   }
 
   #bury(id: string): void {
@@ -95,7 +95,6 @@ export class Journal {
     if (known?.leaves === leaves) return;
     if (leaves[0] === 'closed') this.#actors.delete(key);
     else this.#actors.set(key, { machine, id, leaves, since: at });
-    this.version += 1;
-    this.#actorsVersion = this.version;
+    this.#actorList = [...this.#actors.values()];
   }
 }

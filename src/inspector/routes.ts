@@ -59,7 +59,7 @@ export function inspectorRoutes({ viewers, journal, clock, overview }: Inspector
   router
     .route('/sessions')
     .get(async (_request, response) => {
-      response.json({ now: clock.now(), rows: journal.rowsSince(0).reverse(), overview: await overview() });
+      response.json({ now: clock.now(), rows: journal.rows().reverse(), overview: await overview() });
     })
     .all(refuseVerb);
   router.route('/:file').get(sendFile).all(refuseVerb);

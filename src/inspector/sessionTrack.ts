@@ -11,6 +11,8 @@ export interface Facts {
   readonly createdAt: Date;
   readonly toolCalls: number;
   readonly browserState: string;
+  /** The actor of the browser that it uses now; null while it has none. */
+  readonly browserActor: string | null;
 }
 
 /** Undefined once the session is gone. */
@@ -27,8 +29,9 @@ export class SessionTrack {
   /** The whole id, for the registry alone. */
   readonly key: string;
   readonly #factsOf: FactsOf;
-  /** The journal's version at the last change. */
+  /** Set by the journal, which counts its observations: at the last one, and at the last change of the top-level state. */
   version = 0;
+  moved = 0;
   state = '';
   #since = 0;
   #place = nowhere;
@@ -89,6 +92,7 @@ export class SessionTrack {
       leaves: this.#place.leaves,
       dwell,
       asOf: now,
+      browser: this.#factsOf(this.key)?.browserActor ?? null,
       failure: this.#failure,
       entries: this.#entries.filter((entry) => entry.seq > seq),
     };

@@ -24,6 +24,9 @@ export interface Row {
   readonly closedBecause: string | null;
 }
 
+/** What is new of a row that the viewer has. */
+export type RowChange = Pick<Row, 'id'> & Partial<Row>;
+
 /** A chart's leaves that are entered, such as `active.serving.idle`; several where a state is parallel. */
 export type Leaves = readonly string[];
 
@@ -50,6 +53,8 @@ export interface Detail {
   /** Time spent in each state that was left or is still entered, the current stay up to `asOf`. */
   readonly dwell: Readonly<Record<string, number>>;
   readonly asOf: number;
+  /** The id of its browser among the actors; null while it has none. */
+  readonly browser: string | null;
   readonly failure: string | null;
   /** Those that the viewer has not seen. */
   readonly entries: readonly Entry[];
@@ -109,7 +114,10 @@ export interface Frame {
   readonly now: number;
   /** Everything there is, instead of what has changed. */
   readonly full: boolean;
+  /** Sessions that the viewer does not have yet, or not as they are. */
   readonly rows: readonly Row[];
+  /** States within a quarter of a second; counters, clients and browsers once a second. */
+  readonly changes: readonly RowChange[];
   readonly actors?: readonly Actor[];
   readonly overview?: Overview;
   /** Of the session in the query; null if there is none with this id. */

@@ -45,6 +45,7 @@ export function browserSupervisor(options: BrowserActorOptions = browserActorDef
 }
 
 class BrowserActor implements SupervisedBrowser {
+  readonly id: string;
   readonly #actor;
   readonly #connect: Connect;
   /** What is open or still opening; emptied as it closes. `close()` waits for the rest. */
@@ -52,6 +53,7 @@ class BrowserActor implements SupervisedBrowser {
   #connection: BrowserConnection | undefined;
 
   constructor({ id, mode, connect, observer }: SuperviseOptions, options: BrowserActorOptions) {
+    this.id = id;
     this.#connect = connect;
     const machine = browserMachine.provide({
       actors: {

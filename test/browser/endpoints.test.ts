@@ -15,6 +15,7 @@ const never = new AbortController().signal;
 
 /** A browser elsewhere whose state the test sets; asking for one that failed tries it again. */
 class FakeBrowser implements SupervisedBrowser {
+  readonly id = 'attach-0';
   state: BrowserState = 'ready';
   tries = 0;
   readonly closedContexts: string[] = [];

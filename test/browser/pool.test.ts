@@ -230,8 +230,10 @@ describe('a pool that launches browsers', () => {
     await second.page.goto(`${url}/b`);
     await session.newPage();
     session.select(second.id);
-    const shared = session.browser;
+    const [shared, sharedId] = [session.browser, asked.browserId];
     await Promise.all([session.ensureProcess(signal), session.ensureProcess(signal)]);
+    expect([sharedId, asked.browserId]).toEqual([expect.any(String), expect.any(String)]);
+    expect(asked.browserId).not.toBe(sharedId);
     expect(await withFirstPage(asked)).toBe(session);
     expect(session.browser).not.toBe(shared);
     expect(session.isolation).toBe('process');

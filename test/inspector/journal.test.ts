@@ -10,6 +10,7 @@ const facts = {
   createdAt: new Date(0),
   toolCalls: 0,
   browserState: 'ready',
+  browserActor: 'launch-1',
 };
 
 function transition(
@@ -49,17 +50,14 @@ test('[C-INSPECTOR] a whole session id, which would let anyone in, never leaves 
   const id = 'abcdefgh-the-rest-is-secret';
   const journal = new Journal(clock, () => facts);
   journal.fold(transition(id, '', 'created'));
-  expect(JSON.stringify([journal.rowsSince(0), journal.detail('abcdefgh', 0)])).not.toContain('secret');
-  expect(journal.rowsSince(0)).toMatchObject([{ id: 'abcdefgh', user: 'anna', state: 'created', closedBecause: null }]);
+  expect(JSON.stringify([journal.rows(), journal.detail('abcdefgh', 0)])).not.toContain('secret');
+  expect(journal.rows()).toMatchObject([{ id: 'abcdefgh', user: 'anna', state: 'created', closedBecause: null }]);
 });
 
-test('[C-INSPECTOR] a reader gets what is newer than what it has, and nothing else', () => {
+test('[C-INSPECTOR] a reader gets the entries that are newer than what it has, and nothing else', () => {
   const journal = new Journal(clock, () => facts);
   journal.fold(transition('session-a', '', 'created'));
-  const { version } = journal;
-  journal.fold(transition('sessionB', '', 'created'));
-  expect(journal.rowsSince(version).map(({ id }) => id)).toEqual(['sessionB']);
-  expect(journal.rowsSince(journal.version)).toEqual([]);
+  expect(journal.detail('session-', 0)?.entries).toHaveLength(1);
   expect(journal.detail('session-', 1)?.entries).toEqual([]);
 });
 
@@ -89,11 +87,22 @@ test('[S10] closed sessions can be looked at until newer ones need their place',
     );
   }
   known = undefined;
-  expect(journal.rowsSince(0)).toMatchObject([
+  expect(journal.rows()).toMatchObject([
     { id: 'session2', user: 'anna', state: 'closed', closedBecause: 'setup-timeout' },
     { id: 'session3' },
   ]);
   expect(journal.detail('session1', 0)).toBeNull();
+});
+
+test('[C-INSPECTOR] the browser of a session is the one that it uses now, also after it moved to another', () => {
+  let browserActor: string | null = null;
+  const journal = new Journal(clock, () => ({ ...facts, browserActor }));
+  journal.fold(transition('session-a', '', 'created'));
+  const browsers = ['launch-1', 'launch-2', null].map((id) => {
+    browserActor = id;
+    return journal.detail('session-', 0)?.browser;
+  });
+  expect(browsers).toEqual(['launch-1', 'launch-2', null]);
 });
 
 test('[C-INSPECTOR] each state is given the time that was spent in it and in what is inside it', () => {

@@ -1,12 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import puppeteer, { type Browser, type Page } from 'puppeteer-core';
+import { fileURLToPath } from 'node:url';
+import puppeteer, { type Browser } from 'puppeteer-core';
 import { chromium } from '../support/chromium.js';
 import { connectClient, serve, type Served } from '../support/serve.js';
+import { createOrchestrator } from '../../src/orchestrator.js';
 import { FakePool } from '../support/fakePool.js';
+import { ManualClock } from '../support/manualClock.js';
 import { TestTools } from '../support/testTools.js';
+import { lit, Watching } from './support/watching.js';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let browser: Browser;
 /** What a test has opened, closed after it in the opposite order, however it went. */
 const opened: { close(): Promise<void> }[] = [];
@@ -15,6 +16,9 @@ function keep<Thing extends { close(): Promise<void> }>(thing: Thing): Thing {
   opened.unshift(thing);
   return thing;
 }
+
+const watch = async (...[url, theme, width]: [string, ('light' | 'dark')?, number?]): Promise<Watching> =>
+  keep(await Watching.open(browser, url, theme, width));
 
 afterEach(async () => {
   for (const thing of opened.splice(0)) await thing.close();
@@ -26,81 +30,12 @@ beforeAll(async () => {
 
 afterAll(() => browser.close());
 
-/** A page of the inspector that keeps what it asked for and what went wrong in it. */
-class Watching {
-  readonly requests: string[] = [];
-  readonly errors: string[] = [];
-  readonly page: Page;
-
-  private constructor(page: Page) {
-    this.page = page;
-    page.on('request', (request) => this.requests.push(new URL(request.url()).origin));
-    page.on('pageerror', (error) => this.errors.push(String(error)));
-    page.on('console', (message) => {
-      if (message.type() === 'error' || message.type() === 'warn') this.errors.push(message.text());
-    });
-  }
-
-  static async open(url: string, theme: 'light' | 'dark' = 'light', width = 1280): Promise<Watching> {
-    const page = await browser.newPage();
-    await page.setViewport({ width, height: 860 });
-    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: theme }]);
-    const watching = keep(new Watching(page));
-    await page.goto(`${url}/inspector`);
-    await watching.shows('.link.live');
-    return watching;
-  }
-
-  async go(hash: string, selector: string): Promise<void> {
-    await this.page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
-    await this.shows(selector);
-  }
-
-  /** Resolves when an element fits the selector and, if one is given, has the text. */
-  shows(selector: string, text = ''): Promise<void> {
-    const wanted = [selector, text].map((value) => JSON.stringify(value));
-    return this.until(
-      `(css, text) => [...document.querySelectorAll(css)].some((one) => one.textContent.includes(text))`,
-      wanted,
-    );
-  }
-
-  /** Looks at the start and after each change of the document. Puppeteer's own waiting needs an eval, which the policy stops. */
-  async until(condition: string, args: readonly string[] = []): Promise<void> {
-    await this.page.evaluate(`new Promise((resolve) => {
-      const look = () => {
-        if (!(${condition})(${args.join(', ')})) return;
-        observer.disconnect();
-        resolve();
-      };
-      const observer = new MutationObserver(look);
-      observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
-      look();
-    })`);
-  }
-
-  /** What axe finds wrong, as `rule: element`. */
-  async violations(): Promise<string[]> {
-    // Scripts of the test are not the page's: its policy would stop them.
-    await this.page.evaluate(axe);
-    const found: unknown = await this.page.evaluate(`axe.run().then(({ violations }) =>
-      violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => id + ': ' + target.join(' '))))`);
-    return found as string[];
-  }
-
-  close(): Promise<void> {
-    return this.page.close();
-  }
-}
-
-const lit = (state: string): string => `[data-chart="session"] [data-state="${state}"].leaf`;
-
 describe.each(['light', 'dark'] as const)('in %s', (theme) => {
   test('[C-INSPECTOR] a session is followed from its first state to its end and the reason', async () => {
     const pool = new FakePool();
     const tools = new TestTools();
     const served = keep(await serve({ pool, tools: tools.all }));
-    const watching = await Watching.open(served.url, theme);
+    const watching = await watch(served.url, theme);
     expect(await watching.violations()).toEqual([]);
 
     pool.hold();
@@ -146,7 +81,7 @@ describe('one server', () => {
   test('[C-INSPECTOR] one can step back through what happened, and the chart follows', async () => {
     const client = await connectClient(served.url);
     await client.callTool({ name: 'echo', arguments: { value: 'secret-value' } });
-    const watching = await Watching.open(served.url);
+    const watching = await watch(served.url);
     await watching.page.click('tbody tr[data-id] a');
     await watching.shows(lit('active.serving.idle'));
     await watching.page.keyboard.press('ArrowLeft');
@@ -163,7 +98,7 @@ describe('one server', () => {
 
   test('[C-INSPECTOR] what is said is shown to those who ask, and what is private in it is told by its length', async () => {
     const client = await connectClient(served.url);
-    const watching = await Watching.open(served.url);
+    const watching = await watch(served.url);
     await watching.page.click('tbody tr[data-id] a');
     await watching.shows(lit('active.serving.idle'));
     expect(await watching.page.$('.payload')).toBeNull();
@@ -183,7 +118,7 @@ describe('one server', () => {
   test('[C-INSPECTOR] the table is filtered by text and walked by keys, also where it is narrow', async () => {
     const users = ['anna', 'bert', 'clara'];
     const clients = await Promise.all(users.map((user) => connectClient(served.url, `/sse?userId=${user}`)));
-    const watching = await Watching.open(served.url, 'light', 400);
+    const watching = await watch(served.url, 'light', 400);
     const { page } = watching;
     await watching.shows('tbody', 'clara');
     await page.keyboard.press('/');
@@ -201,7 +136,7 @@ describe('one server', () => {
   });
 
   test('[C-INSPECTOR] a session that nobody knows is explained, and so is what has no session', async () => {
-    const watching = await Watching.open(served.url);
+    const watching = await watch(served.url);
     await watching.go('#/session/AAAAAAAA', '.blank');
     await watching.shows('h2', 'AAAAAAAA is not known here');
     expect(await watching.violations()).toEqual([]);
@@ -211,7 +146,7 @@ describe('one server', () => {
 test('[C-INSPECTOR] a page whose server restarts says so, comes back by itself, and shows the new one', async () => {
   const first = await serve();
   const { port } = new URL(first.url);
-  const watching = await Watching.open(first.url);
+  const watching = await watch(first.url);
   await first.close();
   await watching.shows('.notice', 'is lost');
   expect(await watching.violations()).toEqual([]);
@@ -220,4 +155,65 @@ test('[C-INSPECTOR] a page whose server restarts says so, comes back by itself, 
   await watching.shows('.notice', 'was restarted');
   await watching.shows('tbody', 'newcomer');
   await client.close();
+});
+
+test('[C-INSPECTOR] each transition is lit one frame later, less than a second after its moment on the clock of the server', async () => {
+  const clock = new ManualClock();
+  const pool = new FakePool();
+  const tools = new TestTools();
+  const served = keep(await serve({ pool, tools: tools.all, clock }));
+  const watching = await watch(served.url);
+  const frame = (): void => clock.advance(250);
+  pool.hold();
+  const connecting = connectClient(served.url, '/sse?userId=anna');
+  await pool.whenWaiting();
+  frame();
+  await watching.shows('tbody tr', 'anna');
+  await watching.shows('tbody tr', 'created');
+  const [session] = served.orchestrator.registry.list();
+  await watching.go(`#/session/${session?.id.slice(0, 8)}`, lit('created.browser.leasing'));
+  pool.open();
+  const client = await connecting;
+  frame();
+  await watching.shows(lit('active.serving.idle'));
+  const holding = client.callTool({ name: 'hold', arguments: {} });
+  await tools.whenHeld();
+  frame();
+  await watching.shows(lit('active.serving.busy'));
+  tools.release();
+  await holding;
+  frame();
+  await watching.shows(lit('active.serving.idle'));
+  await client.close();
+  await session?.ended;
+  frame();
+  await watching.shows(lit('closed'));
+  await watching.shows('.ending', 'The client left.');
+  const waits = watching.frames.flatMap(({ now, detail }) => detail?.entries.map(({ at }) => now - at) ?? []);
+  expect(waits.length).toBeGreaterThan(10);
+  expect(Math.max(...waits)).toBeLessThan(1_000);
+});
+
+test('[C-INSPECTOR] beside a session is the chart of its own browser, also after it moved to a process of its own', async () => {
+  const orchestrator = keep(await createOrchestrator({ options: { port: 0, prewarm: 0, tools: ['all'] } }));
+  const { url } = await orchestrator.listen();
+  const [moving, staying] = [
+    await connectClient(url, '/sse?userId=moving'),
+    await connectClient(url, '/sse?userId=staying'),
+  ];
+  const idOf = (user: string) =>
+    orchestrator.registry
+      .list()
+      .find((session) => session.user === user)
+      ?.id.slice(0, 8);
+  const watching = await watch(url);
+  const caption = '.others figure .legend';
+  await watching.go(`#/session/${idOf('moving')}`, caption);
+  await watching.shows(caption, 'launch-1: open.ready');
+  const path = fileURLToPath(new URL('../../../src/selftest/extension', import.meta.url));
+  await moving.callTool({ name: 'install_extension', arguments: { path } });
+  await watching.shows(caption, 'launch-2: open.ready');
+  await watching.go(`#/session/${idOf('staying')}`, caption);
+  await watching.shows(caption, 'launch-1: open.ready');
+  await Promise.all([moving.close(), staying.close()]);
 });

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { send } from '../support/http.js';
@@ -139,4 +141,32 @@ test('[C-INSPECTOR] the stream of a session with its contents holds no secret th
     await client.close();
     await planting.close();
   }
+});
+
+test('[C-INSPECTOR] fifty tabs are served, the next is told when to come, and takes the place of one that left', async () => {
+  const tabs = Array.from({ length: 50 }, () => new RawSse(served.url, { path: '/inspector/stream' }));
+  await Promise.all(tabs.map((tab) => tab.when(({ events }) => events.length > 0)));
+  const { status, headers, json } = await send(`${served.url}/inspector/stream`);
+  expect([status, headers['retry-after'], json]).toMatchObject([429, '5', { error: { code: -32013 } }]);
+  for (const tab of tabs) await tab.hangUp();
+  const next = new RawSse(served.url, { path: '/inspector/stream' });
+  await next.when(({ events }) => events.length > 0);
+  await next.hangUp();
+});
+
+test('[C-INSPECTOR] a viewer that sends garbage down its stream loses the connection, and nobody else does', async () => {
+  const other = new RawSse(served.url, { path: '/inspector/stream' });
+  await other.when(({ events }) => events.length > 0);
+  const { hostname, port, host } = new URL(served.url);
+  const socket = connect(Number(port), hostname);
+  socket.write(`GET /inspector/stream HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  await once(socket, 'data');
+  socket.resume();
+  const closed = once(socket, 'close');
+  socket.write(Buffer.from([0, 255, 13, 10, ...Buffer.from('{"jsonrpc":"2.0"}\r\n\r\n')]));
+  await closed;
+  const client = await connectClient(served.url, '/sse?userId=after-garbage');
+  await other.when(({ text }) => text.includes('after-garbage'));
+  await client.close();
+  await other.hangUp();
 });

@@ -10,6 +10,8 @@ import { ManualClock } from '../support/manualClock.js';
 /** The server's end of a viewer, whose reading the test decides. */
 class Reader extends ServerResponse {
   readonly frames: Frame[] = [];
+  /** As they were written. */
+  readonly chunks: unknown[] = [];
   unread = 0;
 
   constructor() {
@@ -19,6 +21,7 @@ class Reader extends ServerResponse {
   }
 
   override write(chunk: unknown): boolean {
+    this.chunks.push(chunk);
     this.frames.push(JSON.parse(String(chunk).slice('data: '.length)) as Frame);
     return true;
   }
@@ -27,7 +30,15 @@ class Reader extends ServerResponse {
 function setUp() {
   const clock = new ManualClock();
   const createdAt = new Date(0);
-  const facts = { user: 'anna', transport: 'sse', client: null, createdAt, toolCalls: 0, browserState: 'ready' };
+  const facts = {
+    user: 'anna',
+    transport: 'sse',
+    client: null,
+    createdAt,
+    toolCalls: 0,
+    browserState: 'ready',
+    browserActor: null,
+  };
   const journal = new Journal(clock, () => facts);
   const statistics = new Statistics(clock);
   const tapped: Tapped = { tap: null };
@@ -39,10 +50,14 @@ function setUp() {
     const base = { machine: 'session', actor, cause: 'x', at, durationMs: 0, event, value, context: {} } as const;
     journal.fold({ kind: 'transition', from: '', to: value, ...base });
   };
-  return { clock, viewers, happen, tapped };
+  const message = (actor: string): void => {
+    const event = { type: 'message.received', kind: 'request' };
+    journal.fold({ kind: 'event', machine: 'session', actor, state: 'active', at: clock.now(), event });
+  };
+  return { clock, viewers, happen, message, facts, tapped };
 }
 
-test('[C-INSPECTOR] a viewer gets everything once, then what changes, at most ten times a second', () => {
+test('[C-INSPECTOR] a viewer gets everything once, then what changes, at most four times a second', () => {
   const { clock, viewers, happen } = setUp();
   happen('session1');
   const reader = new Reader();
@@ -50,9 +65,9 @@ test('[C-INSPECTOR] a viewer gets everything once, then what changes, at most te
   expect(reader.frames).toMatchObject([{ full: true, rows: [{ id: 'session1' }], lost: 0 }]);
   happen('session2');
   happen('session2', 'connected');
-  clock.advance(100);
+  clock.advance(250);
   expect(reader.frames.slice(1)).toMatchObject([{ full: false, rows: [{ id: 'session2', state: 'connected' }] }]);
-  clock.advance(300);
+  clock.advance(500);
   expect(reader.frames).toHaveLength(2);
 });
 
@@ -63,10 +78,84 @@ test('[C-INSPECTOR] the open session comes with its entries, each once; an unkno
   viewers.open(reader, 'session1');
   viewers.open(lost, 'nobody00');
   happen('session1', 'connected');
-  clock.advance(100);
+  clock.advance(250);
   expect(reader.frames.flatMap(({ detail }) => detail?.entries.map(({ seq }) => seq))).toEqual([1, 2]);
   expect(lost.frames.map(({ detail }) => detail)).toEqual([null, null]);
 });
+
+test('[C-INSPECTOR] of a row that a viewer has it is sent what changed: states at once, counters once a second', () => {
+  const { clock, viewers, happen, message, facts } = setUp();
+  happen('session1');
+  const reader = new Reader();
+  viewers.open(reader, null);
+  const changes = () => reader.frames.slice(1).flatMap((frame) => frame.changes);
+  clock.advance(250);
+  happen('session1', 'connected');
+  clock.advance(250);
+  expect(changes()).toEqual([{ id: 'session1', state: 'connected', since: clock.now() - 250 }]);
+  facts.toolCalls = 3;
+  message('session1');
+  clock.advance(250);
+  expect(changes()).toHaveLength(1);
+  clock.advance(250);
+  expect(changes()[1]).toEqual({ id: 'session1', calls: 3 });
+  message('session1');
+  clock.advance(1_000);
+  expect(changes()).toHaveLength(2);
+  expect(reader.frames.slice(1).flatMap(({ rows }) => rows)).toEqual([]);
+});
+
+test('[C-INSPECTOR] a viewer that comes later is told what the others know, and then the same as they', () => {
+  const { clock, viewers, happen } = setUp();
+  const [early, late] = [new Reader(), new Reader()];
+  viewers.open(early, null);
+  happen('session1');
+  clock.advance(250);
+  happen('session1', 'connected');
+  viewers.open(late, null);
+  expect(late.frames).toMatchObject([{ full: true, rows: [{ id: 'session1', state: 'created' }] }]);
+  happen('session1', 'active');
+  clock.advance(250);
+  expect(late.frames[1]).toMatchObject({ changes: [{ id: 'session1', state: 'active' }] });
+  expect(late.chunks[1]).toBe(early.chunks[2]);
+});
+
+test('[C-INSPECTOR] no transition waits longer than a quarter of a second for its frame, whenever it happens', () => {
+  const { clock, viewers, happen } = setUp();
+  happen('session1');
+  const reader = new Reader();
+  viewers.open(reader, 'session1');
+  for (let count = 0; count < 40; count += 1) {
+    happen('session1', `state${count}`);
+    clock.advance(7 * count);
+  }
+  clock.advance(250);
+  const waits = reader.frames.flatMap(({ now, detail }) => detail?.entries.map(({ at }) => now - at) ?? []);
+  expect(waits).toHaveLength(41);
+  expect(Math.max(...waits)).toBeLessThanOrEqual(250);
+});
+
+test.each([1, 50])(
+  '[C-INSPECTOR] with %i viewers a busy second costs four frames, which are written down once',
+  (count) => {
+    const { clock, viewers, happen, message } = setUp();
+    const sessions = Array.from({ length: 1_000 }, (_, index) => `s${String(index).padStart(7, '0')}`);
+    for (const session of sessions) happen(session, 'active');
+    const readers = Array.from({ length: count }, () => new Reader());
+    for (const reader of readers) viewers.open(reader, null);
+    for (let turn = 0; turn < 4; turn += 1) {
+      for (const session of sessions) for (let event = 0; event < 5; event += 1) message(session);
+      happen(String(sessions[turn]), 'closed');
+      clock.advance(250);
+    }
+    const chunks = readers.map((reader) => reader.chunks.slice(1));
+    const bytes = chunks[0]?.reduce<number>((sum, chunk) => sum + Buffer.byteLength(String(chunk)), 0);
+    expect(chunks.map(({ length }) => length)).toEqual(readers.map(() => 4));
+    expect(new Set(chunks.flat()).size).toBe(4);
+    // 20,000 messages and four transitions: some two hundred bytes for each of the four.
+    expect(bytes).toBeLessThan(2_000);
+  },
+);
 
 test('[S10] a viewer that does not read loses frames and is told how many; what it is sent then is current', () => {
   const { clock, viewers, happen } = setUp();
@@ -75,11 +164,11 @@ test('[S10] a viewer that does not read loses frames and is told how many; what 
   reader.unread = 1;
   for (const state of ['created', 'connected', 'active']) {
     happen('session1', state);
-    clock.advance(100);
+    clock.advance(250);
   }
   expect(reader.frames).toHaveLength(1);
   reader.unread = 0;
-  clock.advance(100);
+  clock.advance(250);
   expect(reader.frames.slice(1)).toMatchObject([{ lost: 3, rows: [{ id: 'session1', state: 'active' }] }]);
 });
 
@@ -90,7 +179,7 @@ test('[S5][S10] one that never reads is let go, and without viewers no timer run
   reader.unread = 1;
   for (let count = 0; count < 400; count += 1) {
     happen('session1', `state${count}`);
-    clock.advance(100);
+    clock.advance(250);
   }
   expect(reader.destroyed).toBe(true);
   reader.emit('close');
@@ -109,6 +198,24 @@ test('[S10] fifty pages may watch; the next is told so, and may come when one ha
   expect([late.frames.length, viewers.size]).toEqual([1, 50]);
 });
 
+test('[S5][S10] one that comes and goes in a loop costs the table once for each turn, and leaves nothing behind', () => {
+  const { clock, viewers, happen } = setUp();
+  happen('session1');
+  const chunks = new Set<unknown>();
+  for (let count = 0; count < 1_000; count += 1) {
+    const reader = new Reader();
+    viewers.open(reader, null);
+    reader.emit('close');
+    chunks.add(reader.chunks[0]);
+  }
+  expect([chunks.size, viewers.size, clock.pending]).toEqual([1, 0, 0]);
+  happen('session1', 'connected');
+  clock.advance(250);
+  const late = new Reader();
+  viewers.open(late, null);
+  expect(late.frames).toMatchObject([{ rows: [{ id: 'session1', state: 'connected' }] }]);
+});
+
 const said = (id: number, text: string) => ({ jsonrpc: '2.0', id, method: 'ping', params: { text } }) as const;
 
 test('[C-INSPECTOR] contents are recorded for those who ask, each once, and forgotten with the last of them', () => {
@@ -120,9 +227,9 @@ test('[C-INSPECTOR] contents are recorded for those who ask, each once, and forg
   viewers.open(first, 'session1', true);
   viewers.open(second, 'session1', true);
   tapped.tap?.('client', said(1, 'planted'));
-  clock.advance(100);
+  clock.advance(250);
   tapped.tap?.('session', said(2, 'planted'));
-  clock.advance(100);
+  clock.advance(250);
   const payloads = (reader: Reader) => reader.frames.flatMap((frame) => frame.payloads ?? []);
   expect(payloads(first)).toMatchObject([
     { seq: 1, from: 'client' },

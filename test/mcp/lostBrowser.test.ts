@@ -20,6 +20,7 @@ async function callWhileDying(end: (browser: FakeBrowser) => void) {
   const ran: string[] = [];
   const lease: BrowserLease = {
     current: undefined,
+    browserId: undefined,
     browser: () => Promise.resolve((browsers.length > 1 ? browsers.shift() : browsers[0]) as unknown as SessionBrowser),
     check: () => Promise.resolve(),
     release: () => Promise.resolve(),

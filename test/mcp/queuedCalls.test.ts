@@ -15,6 +15,7 @@ async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) =>
   const browser = { isAlive: true, isolation: 'context', ensureProcess } as unknown as SessionBrowser;
   const lease: BrowserLease = {
     current: undefined,
+    browserId: undefined,
     browser: () => Promise.resolve(browser),
     check: () => Promise.resolve(),
     release: () => Promise.resolve(),

@@ -211,7 +211,7 @@ class Run {
             close();
             throw error;
           });
-        return { current: undefined, browser: () => (opening ??= open()), check, release };
+        return { current: undefined, browserId: undefined, browser: () => (opening ??= open()), check, release };
       },
       health: () => ({ total: 0, ready: 0, connecting: 0, lost: 0, failed: 0, contexts: 0, queued: 0 }),
       memory: () => Promise.resolve(null),

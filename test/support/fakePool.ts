@@ -17,6 +17,8 @@ export class FakePool implements BrowserPool {
   readonly opened: string[] = [];
   readonly closed: string[] = [];
   readonly #losses = new Map<string, () => void>();
+  /** What a session's lease says of its browser's actor. */
+  readonly browserIds = new Map<string, string>();
   readonly listeners = new Map<string, LeaseListener>();
   /** What becomes of asking a browser for a sign of life; without it, it gives one. */
   checks: ((sessionId: string) => Promise<void>) | undefined;
@@ -65,6 +67,7 @@ export class FakePool implements BrowserPool {
 
   lease(request: LeaseRequest, listener: LeaseListener): BrowserLease {
     const { sessionId } = request;
+    const { browserIds } = this;
     this.listeners.set(sessionId, listener);
     let opening: Promise<SessionBrowser> | undefined;
     let released = false;
@@ -84,6 +87,9 @@ export class FakePool implements BrowserPool {
     this.#losses.set(sessionId, close);
     return {
       current: undefined,
+      get browserId() {
+        return isOpen ? browserIds.get(sessionId) : undefined;
+      },
       browser: () => (opening ??= this.#holding ? this.#wait(sessionId, open) : Promise.resolve(open())),
       check: () =>
         (this.checks?.(sessionId) ?? Promise.resolve()).catch((error: unknown) => {

@@ -53,6 +53,8 @@ export interface BrowserLease {
   readonly current: SessionBrowser | undefined;
   /** Where another lease can go on; undefined for a browser of this server's own, or while nothing is open yet. */
   readonly address?: Address | undefined;
+  /** The actor that runs the session's browser, open or not yet; another one after a move. */
+  readonly browserId: string | undefined;
   /** Closes everything opened under this lease. Idempotent; resolves when it is gone. */
   release(): Promise<void>;
 }

@@ -7,6 +7,7 @@ const none = 'This server has no browser: none of the tools that it was made wit
 export const noBrowsers: BrowserPool = {
   lease: () => ({
     current: undefined,
+    browserId: undefined,
     browser: () => Promise.reject(new Refusal('browser_failed', { detail: none })),
     check: () => Promise.resolve(),
     release: () => Promise.resolve(),

@@ -6,23 +6,12 @@ import type { Address, BrowserLease } from './lease.js';
 import { LeasedBrowser } from './leasedBrowser.js';
 import type { Ledger } from './ledger.js';
 import type { Host, LeaseSurroundings } from './host.js';
+import { lostIn, type LeaseState, type UnopenedState } from './leaseState.js';
 import { describeRecovery, reopened, type Lost } from './loss.js';
 import type { PageRecord } from './pageRecord.js';
 import { createMemory, type SessionMemory } from './pageSet.js';
 import { QueuedWork, type OnQueued, type Queue } from './queuedWork.js';
 import { openSeat, type Seat, type SeatIsolation } from './seat.js';
-
-type UnopenedState =
-  /** Nothing is open: not asked for yet, or it could not be had. */
-  | { readonly name: 'vacant' }
-  /** The session had a browser, and it died or cannot be reached. */
-  | { readonly name: 'lost'; readonly lost: Lost };
-
-type LeaseState =
-  | UnopenedState
-  | { readonly name: 'opening'; readonly from: UnopenedState; readonly opening: QueuedWork<LeasedBrowser> }
-  | { readonly name: 'open'; readonly session: LeasedBrowser }
-  | { readonly name: 'released'; readonly gone: Promise<void> };
 
 /** How long a browser may take to answer the cheapest of questions (CDP Browser.getVersion). */
 const checkMs = 1_000;
@@ -59,6 +48,10 @@ export class SessionLease implements BrowserLease {
     const lost = this.#state.name === 'open' ? this.#state.session.seat.record() : lostIn(this.#state);
     const endpoint = this.#host?.endpoint ?? this.#around.request.resume?.endpoint;
     return lost === undefined || endpoint === undefined ? undefined : { endpoint, lost };
+  }
+
+  get browserId(): string | undefined {
+    return this.#host?.browser.id;
   }
 
   async browser(signal?: AbortSignal, onQueued?: OnQueued): Promise<LeasedBrowser> {
@@ -288,12 +281,6 @@ export class SessionLease implements BrowserLease {
     await this.#host?.leave(lostIn(before)?.contextId);
     this.#around.onReleased();
   }
-}
-
-/** What is to be found again. */
-function lostIn(state: LeaseState): Lost | undefined {
-  const from = state.name === 'opening' ? state.from : state;
-  return from.name === 'lost' ? from.lost : undefined;
 }
 
 const released = (): Error => new Error('The session has ended and its browser is released.');

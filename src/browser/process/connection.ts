@@ -36,6 +36,8 @@ export type BrowserState = 'connecting' | 'ready' | 'lost' | 'failed' | 'closed'
 
 /** A browser whose life a state chart runs: opened, lost, tried again, given up, closed. */
 export interface SupervisedBrowser {
+  /** Of the actor that runs its chart. */
+  readonly id: string;
   readonly state: BrowserState;
   /** The connection once it is ready. Throws a `Refusal` when it cannot be had, or the signal's reason. */
   connection(signal?: AbortSignal): Promise<BrowserConnection>;

@@ -42,6 +42,7 @@ function header(model: Model): ComponentChild {
       h('h1', null, 'Greenroom'),
     ),
     h('nav', { 'aria-label': 'Views' }, link('sessions', 'Sessions'), link('overview', 'Overview')),
+    isRinging(model) && h('a', { class: 'alarm', href: '#/overview' }, 'Alarm'),
     h('span', { class: `link ${model.link}`, role: 'status' }, words),
     h(
       'button',
@@ -49,6 +50,11 @@ function header(model: Model): ComponentChild {
       '◐',
     ),
   );
+}
+
+/** Too many sessions fail to be set up. */
+function isRinging({ actors }: Model): boolean {
+  return actors.some(({ machine, leaves }) => machine === 'alert' && leaves.includes('firing'));
 }
 
 /** What people have to know beside what they look at; it lies above the page, so that nothing jumps. */

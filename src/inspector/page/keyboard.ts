@@ -31,7 +31,8 @@ function focusSearch(event: KeyboardEvent): void {
 }
 
 function walkRows(event: KeyboardEvent, model: Model, update: Update): void {
-  if (event.key === 'Enter' && model.selected !== null && !(event.target instanceof HTMLAnchorElement)) {
+  const isElsewhere = event.target instanceof HTMLAnchorElement || event.target instanceof HTMLButtonElement;
+  if (event.key === 'Enter' && model.selected !== null && !isElsewhere) {
     location.hash = `#/session/${model.selected}`;
     return;
   }

@@ -41,7 +41,7 @@ function watch(): void {
 
 function follow(): void {
   const route = readRoute();
-  update({ route, session: null, step: null, restarted: false, contents: false });
+  update({ route, session: null, step: null, restarted: false, contents: false, scrollTop: 0 });
   scrollTo(0, 0);
 }
 
@@ -51,6 +51,8 @@ listenToKeys(() => model, update);
 // Ages grow without the server saying so.
 setInterval(() => update({}), 1_000);
 applyTheme();
+// Links within the page are resolved against its base: at another address each would load the page again.
+history.replaceState(null, '', document.baseURI + location.hash);
 root.replaceChildren();
 follow();
 const response = await fetch('charts.json');

@@ -83,7 +83,7 @@ export function take(model: Model, frame: Frame): Partial<Model> {
     skew: frame.now - Date.now(),
     restarted: model.restarted || restarted,
     lost: model.lost + frame.lost,
-    rows: frame.full || frame.rows.length > 0 ? merge(frame.full ? new Map() : model.rows, frame.rows) : model.rows,
+    rows: merge(frame.full ? new Map() : model.rows, frame),
     actors: frame.actors ?? (frame.full ? [] : model.actors),
     overview: frame.overview ?? model.overview,
     payloads: [...(frame.full ? [] : model.payloads), ...(frame.payloads ?? [])].slice(-payloadsKept),
@@ -91,12 +91,17 @@ export function take(model: Model, frame: Frame): Partial<Model> {
   };
 }
 
-function merge(before: ReadonlyMap<string, Row>, changed: readonly Row[]): Map<string, Row> {
-  const rows = new Map(before);
-  for (const row of changed) rows.set(row.id, row);
-  const closed = [...rows.values()].filter(({ state }) => state === 'closed');
-  for (const { id } of closed.slice(0, -closedKept)) rows.delete(id);
-  return rows;
+function merge(before: ReadonlyMap<string, Row>, { rows, changes }: Frame): ReadonlyMap<string, Row> {
+  if (rows.length + changes.length === 0) return before;
+  const merged = new Map(before);
+  for (const row of rows) merged.set(row.id, row);
+  for (const change of changes) {
+    const row = merged.get(change.id);
+    if (row !== undefined) merged.set(change.id, { ...row, ...change });
+  }
+  const closed = [...merged.values()].filter(({ state }) => state === 'closed');
+  for (const { id } of closed.slice(0, -closedKept)) merged.delete(id);
+  return merged;
 }
 
 function follow(before: Model['session'], detail: Detail | null): Model['session'] {

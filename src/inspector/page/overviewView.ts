@@ -27,20 +27,30 @@ function tiles(model: Model, { samples, announceMs, failures, health }: Overview
   const figures: (readonly [string, string])[] = [
     ['open sessions', open.toLocaleString('en')],
     ['active', (states['active'] ?? 0).toLocaleString('en')],
-    ['announced in, median', announceMs.length === 0 ? '–' : duration(quantile(announceMs, 0.5))],
-    ['announced in, p95', announceMs.length === 0 ? '–' : duration(quantile(announceMs, 0.95))],
+    ['to announce, p50', announceMs.length === 0 ? '–' : duration(quantile(announceMs, 0.5))],
+    ['to announce, p95', announceMs.length === 0 ? '–' : duration(quantile(announceMs, 0.95))],
     ['last failures', String(failures.length)],
     ['browsers ready', textAt(health, 'browsers', 'ready')],
     ['warm sessions', textAt(health, 'sessions', 'warm')],
     ['failure alarm', textAt(health, 'alerts', 'creationFailureRate')],
-    ['up for', model.startedAt === null ? '–' : age(now(model) - model.startedAt)],
+    ['up for', model.startedAt === null ? '–' : roughly(age(now(model) - model.startedAt))],
   ];
   const shown = figures.filter(([, value]) => value !== '');
   return h(
     'dl',
     { class: 'tiles' },
-    shown.map(([name, value]) => h('div', { key: name }, h('dt', null, name), h('dd', null, value))),
+    shown.map(([name, value]) =>
+      h('div', { key: name, class: tones[value] }, h('dt', null, name), h('dd', null, value)),
+    ),
   );
+}
+
+/** What people have to look at, by what the alarm says. */
+const tones: Readonly<Record<string, string>> = { firing: 'bad', pending: 'warned' };
+
+/** The first unit of an age. */
+function roughly(said: string): string {
+  return said.split(' ').slice(0, 2).join(' ');
 }
 
 /** A value of the health document; empty if this server has none of it. */

@@ -78,7 +78,7 @@ export function timeToAnnounce(times: readonly number[]): ComponentChild {
       'figcaption',
       null,
       h('h3', null, 'Time to announce'),
-      h('span', { class: 'legend' }, `the last ${times.length}`),
+      h('span', { class: 'legend' }, times.length === 0 ? 'none yet' : `the last ${times.length}`),
     ),
     h(
       'svg',
@@ -104,7 +104,7 @@ export function timeToAnnounce(times: readonly number[]): ComponentChild {
       'p',
       { class: 'axis' },
       h('span', null, 'older'),
-      h('span', null, `scale: ${duration(most)}`),
+      times.length > 0 && h('span', null, `scale: ${duration(most)}`),
       h('span', null, 'newer'),
     ),
   );

@@ -18,13 +18,14 @@ export function sessionView(model: Model, update: Update): ComponentChild {
     'article',
     { class: 'session', 'aria-label': `Session ${id}` },
     heading(model, session, row, id),
-    h('div', { class: 'charts' }, sessionChart(model, session, update), otherCharts(model)),
+    sessionChart(model, session, update),
     h(
       'section',
       { class: 'story', 'aria-label': 'What happened' },
       tabs(model, session, update),
       story(model, session, update),
     ),
+    otherCharts(model, session),
   );
 }
 
@@ -47,7 +48,7 @@ function heading(model: Model, session: OpenSession, row: Row | undefined, id: s
     row === undefined
       ? []
       : [
-          ['user', row.user],
+          ['user', row.user === '' ? 'nobody yet' : row.user],
           ['client', row.client === null ? 'not introduced' : `${row.client.name} ${row.client.version}`],
           ['transport', row.transport],
           ['browser', row.browser],
@@ -65,7 +66,7 @@ function heading(model: Model, session: OpenSession, row: Row | undefined, id: s
     h(
       'dl',
       null,
-      facts.map(([name, value]) => h('div', { key: name }, h('dt', null, name), h('dd', null, value))),
+      facts.map(([name, value]) => h('div', { key: name }, h('dt', null, name), h('dd', { title: value }, value))),
     ),
     h(
       'p',
@@ -152,29 +153,38 @@ function timeTravel({ step }: Model, session: OpenSession, update: Update): Comp
   );
 }
 
-/** The charts of what the session leans on: every browser of this server, its alarms, the server itself. */
-export function otherCharts({ charts, actors }: Model): ComponentChild {
+/** What runs beside sessions: browsers, the alarm, the server itself. Of the browsers, beside a session, its own alone. */
+export function otherCharts({ charts, actors }: Model, session?: OpenSession): ComponentChild {
   const others = charts.filter(({ name }) => name !== 'session');
+  const concerned = actors.filter(({ machine, id }) => machine !== 'browser' || !session || id === session.browser);
   return h(
     'div',
     { class: 'others' },
-    others.map((chart) => actorChart(chart, actors)),
+    others.map((chart) => actorChart(chart, concerned, session)),
   );
 }
 
-function actorChart(chart: Chart, actors: Model['actors']): ComponentChild {
+function actorChart(chart: Chart, actors: Model['actors'], session?: OpenSession): ComponentChild {
   const own = actors.filter(({ machine }) => machine === chart.name);
   const counts = new Map<string, number>();
   for (const leaf of own.flatMap(({ leaves }) => leaves)) counts.set(leaf, (counts.get(leaf) ?? 0) + 1);
   const notes = own.length > 1 ? Object.fromEntries([...counts].map(([leaf, count]) => [leaf, `${count}`])) : {};
   const title = chart.name.charAt(0).toUpperCase() + chart.name.slice(1);
-  const said = own.length === 0 ? 'none' : own.length === 1 ? (own[0]?.leaves.join(', ') ?? '') : String(own.length);
   return h(
     'figure',
     { key: chart.name },
-    h('figcaption', null, h('h3', null, title), h('span', { class: 'legend' }, said)),
+    h('figcaption', null, h('h3', null, title), h('span', { class: 'legend' }, said(own, session))),
     chartView(chart, { leaves: [...counts.keys()], dwell: {}, moves: [], notes }),
   );
+}
+
+/** What the caption of a chart says of the actors that run it. */
+function said(actors: Model['actors'], session?: OpenSession): string {
+  const [only] = actors;
+  if (only === undefined) return session?.leaves.includes('closed') === true ? 'let go' : 'none';
+  if (actors.length > 1) return String(actors.length);
+  const state = only.leaves.join(', ');
+  return only.machine === 'browser' ? `${only.id}: ${state}` : state;
 }
 
 function tabs(model: Model, session: OpenSession, update: Update): ComponentChild {

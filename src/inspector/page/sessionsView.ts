@@ -22,7 +22,11 @@ export function sessionsView(model: Model, update: Update): ComponentChild {
 }
 
 function filters(model: Model, update: Update, shown: number): ComponentChild {
-  const users = [...new Set([...model.rows.values()].map(({ user }) => user))].toSorted();
+  const users = [...new Set([...model.rows.values()].map(({ user }) => user))].filter((user) => user !== '').toSorted();
+  const filter = (change: Partial<Model>): void => {
+    document.getElementById('rows')?.scrollTo({ top: 0 });
+    update({ ...change, scrollTop: 0 });
+  };
   return h(
     'form',
     { class: 'filters', role: 'search', onSubmit: (event: Event) => event.preventDefault() },
@@ -33,10 +37,10 @@ function filters(model: Model, update: Update, shown: number): ComponentChild {
       'aria-label': 'Filter sessions by text',
       'aria-keyshortcuts': '/',
       value: model.text,
-      onInput: ({ currentTarget }: InputEvent) => update({ text: valueOf(currentTarget), scrollTop: 0 }),
+      onInput: ({ currentTarget }: InputEvent) => filter({ text: valueOf(currentTarget) }),
     }),
-    select('State', model.state, ['', 'open', ...stateNames], (state) => update({ state, scrollTop: 0 })),
-    select('User', model.user, ['', ...users], (user) => update({ user, scrollTop: 0 })),
+    select('State', model.state, ['', 'open', ...stateNames], (state) => filter({ state })),
+    select('User', model.user, ['', ...users], (user) => filter({ user })),
     h('output', { class: 'count' }, countOf(shown, model.rows.size)),
   );
 }
@@ -118,18 +122,14 @@ function table(model: Model, rows: readonly Row[], update: Update): ComponentChi
 function spacer(key: string, height: number): ComponentChild | null {
   return height === 0
     ? null
-    : h(
-        'tr',
-        { key, class: 'spacer', 'aria-hidden': 'true' },
-        h('td', { colSpan: 9, style: { height: `${height}px` } }),
-      );
+    : h('tr', { key, class: 'spacer', 'aria-hidden': 'true' }, h('td', { style: { height: `${height}px` } }));
 }
 
 function rowView(model: Model, row: Row, index: number): ComponentChild {
   const { id, user, state, since, client, transport, browser, calls, errors, closedBecause } = row;
   const cells = [
     h('a', { href: `#/session/${id}` }, id),
-    user,
+    user === '' ? '–' : user,
     stateChip(state, closedBecause),
     age(now(model) - since),
     client === null ? '–' : [client.name, ' ', h('small', null, client.version)],
