@@ -76,9 +76,9 @@ const commands: Commands = {
     process.exit(code);
   },
 
-  async selftest(config, url) {
+  async selftest({ config, url, sessions }) {
     const { selftest } = await import('./cli/selftest.js');
-    return selftest({ url, write, startServer: () => startServer(config) });
+    return selftest({ url, sessions, write, startServer: () => startServer(config) });
   },
 
   async call({ config, url, mayReuse, calls }) {

@@ -99,7 +99,7 @@ describe('where no server answers', () => {
     const write = (line: string): void => void lines.push(line);
     await expect(call({ url, calls: [], write })).rejects.toThrow(`Cannot reach ${url} (`);
     const startServer = () => Promise.reject(new Error('not asked for'));
-    expect(await selftest({ url, write, startServer })).toBe(1);
+    expect(await selftest({ url, sessions: 1, write, startServer })).toBe(1);
     expect(lines[0]).toMatch(/Cannot reach .*: is a server running there\?$/);
   });
 
