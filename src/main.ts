@@ -76,7 +76,7 @@ const commands: Commands = {
     process.exit(code);
   },
 
-  async selftest(config, target) {
+  async selftest({ config, ...target }) {
     const { selftest } = await import('./cli/selftest.js');
     return selftest({ ...target, write, startServer: () => startServer(config) });
   },

@@ -21,12 +21,21 @@ import { readToolCalls, type ToolCall } from './toolCalls.js';
 export interface Commands {
   serve(config: Config): Promise<number>;
   stdio(config: Config): Promise<number>;
-  selftest(config: Config, target: Target): Promise<number>;
+  selftest(request: SelftestRequest): Promise<number>;
   call(request: CallRequest): Promise<number>;
   doctor(config: Config): Promise<number>;
   /** `url`: undefined is the server at `--host` and `--port`. */
   top(config: Config, url: string | undefined): Promise<number>;
   installBrowser(): Promise<number>;
+}
+
+export interface SelftestRequest {
+  readonly config: Config;
+  readonly url: string | undefined;
+  /** For a server that is running. */
+  readonly token: string | undefined;
+  /** Sessions that run it at once. */
+  readonly sessions: number;
 }
 
 export interface CallRequest {
@@ -78,9 +87,10 @@ export async function runProgram(
     .action(async (flags: Flags) => done(await commands.stdio(readFlags(flags, environment, stdioDefaults))));
   withOptions(withToken(withTarget(program.command('selftest'), 'one that is started for the test')))
     .description('call every tool against the sample extension and pages')
-    .action(async ({ url, token, ...flags }: Flags & Target) => {
-      done(await commands.selftest(read(flags), { url, token: readToken(token, environment) }));
-    });
+    .option('--sessions <number>', 'sessions that do it at once, and see nothing of each other', readCount, 1)
+    .action(async ({ url, token, sessions, ...flags }: Flags & Target & { sessions: number }) =>
+      done(await commands.selftest({ config: read(flags), url, token: readToken(token, environment), sessions })),
+    );
   const fallback = 'the one at --host and --port, else one that is started for the call';
   withOptions(withToken(withTarget(program.command('call'), fallback)))
     .description('call tools in one session, one after the other, and print their answers; stops at the first failure')
@@ -145,6 +155,12 @@ function readToken(flag: string | undefined, environment: Readonly<Record<string
 function readUrl(value: string): string {
   if (URL.canParse(value) && /^https?:/.test(value)) return value;
   throw new ConfigError(`--url: "${value}" is not allowed. Allowed: an address such as http://127.0.0.1:32122.`);
+}
+
+function readCount(value: string): number {
+  const count = Number(value);
+  if (Number.isInteger(count) && count >= 1 && count <= 100) return count;
+  throw new ConfigError(`--sessions: "${value}" is not allowed. Allowed: 1 to 100.`);
 }
 
 function withOptions(command: Command): Command {

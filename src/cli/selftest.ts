@@ -1,22 +1,23 @@
 import { messageOf } from '../errors.js';
-import { runSelftest } from '../selftest/selftest.js';
+import { runSelftest, runSelftests } from '../selftest/selftest.js';
 
 export interface SelftestCommand {
   /** A running server; without it, one is started for the test. */
   readonly url?: string | undefined;
   /** For the running server. */
   readonly token?: string | undefined;
+  /** Sessions that run it at once. */
+  readonly sessions: number;
   write(line: string): void;
   startServer(): Promise<{ readonly url: string; close(): Promise<void> }>;
 }
 
-/** `greenroom selftest`: resolves with the exit code, 0 only if every listed tool passed. Stops the server it started. */
-export async function selftest({ url, token, write, startServer }: SelftestCommand): Promise<number> {
+/** `greenroom selftest`: resolves with the exit code, 0 only if every listed tool passed in every session. Stops the server it started. */
+export async function selftest({ url, token, sessions, write, startServer }: SelftestCommand): Promise<number> {
   const started = url === undefined ? await startServer() : undefined;
   try {
-    const { failed } = await runSelftest(
-      started === undefined ? { url: url ?? '', token, write } : { url: started.url, write },
-    );
+    const options = started === undefined ? { url: url ?? '', token, write } : { url: started.url, write };
+    const { failed } = await (sessions === 1 ? runSelftest(options) : runSelftests({ ...options, sessions }));
     return failed === 0 ? 0 : 1;
   } catch (error) {
     write(`FAIL no session: ${messageOf(error)}`);

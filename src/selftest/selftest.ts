@@ -3,10 +3,21 @@ import { messageOf } from '../errors.js';
 import { Bench } from './bench.js';
 import type { Check } from './check.js';
 import { checks } from './checks/index.js';
+import { Witness } from './witness.js';
 import { openWorkbench, type WorkbenchOptions } from './workbench.js';
 
 export interface SelftestOptions extends WorkbenchOptions {
   write(line: string): void;
+}
+
+export interface SelftestsOptions extends SelftestOptions {
+  /** How many at once. */
+  readonly sessions: number;
+}
+
+interface Watched extends SelftestOptions {
+  readonly witness: Witness;
+  readonly index: number;
 }
 
 export interface Counts {
@@ -23,12 +34,50 @@ export async function runSelftest({ write, ...options }: SelftestOptions): Promi
   const { client, places, close } = await openWorkbench(options);
   try {
     const counts = await runChecks(new Bench(client, places), await listTools(client), write);
-    write(`${counts.passed} passed, ${counts.failed} failed`);
+    write(countsLine(counts));
     return counts;
   } finally {
     await close();
   }
 }
+
+/**
+ * The same in several sessions at once, numbered from 1, each with a page server, a copy of the extension and words of its
+ * own. Writes what failed, a line for each session, whether one saw anything of another, and last the sum, in which
+ * each mark that was seen by another counts as a failure.
+ */
+export async function runSelftests({ write, sessions, ...options }: SelftestsOptions): Promise<Counts> {
+  const witness = new Witness();
+  const all = await Promise.all(
+    Array.from({ length: sessions }, (_, at) => runWatched({ ...options, write, witness, index: at + 1 })),
+  );
+  const { crosstalk, answers, marks } = witness;
+  for (const line of crosstalk) write(`FAIL ${line}`);
+  const seen =
+    crosstalk.length === 0 ? 'none showed a word of another session' : `${crosstalk.length} showed one of another`;
+  write(`${answers} answers, ${marks} words of ${sessions} sessions: ${seen}`);
+  const sum = (numberOf: (counts: Counts) => number): number => all.reduce((total, one) => total + numberOf(one), 0);
+  const counts = { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed) + crosstalk.length };
+  write(countsLine(counts));
+  return counts;
+}
+
+async function runWatched({ write, witness, index, ...options }: Watched): Promise<Counts> {
+  const start = performance.now();
+  const { client, places, close } = await openWorkbench(options);
+  try {
+    const bench = new Bench(witness.watch(client, index, places), places);
+    const counts = await runChecks(bench, await listTools(client), (line) => {
+      if (line.startsWith('FAIL')) write(`FAIL session ${index}: ${line.slice('FAIL '.length)}`);
+    });
+    write(`session ${index}: ${countsLine(counts)}   ${Math.round(performance.now() - start)} ms`);
+    return counts;
+  } finally {
+    await close();
+  }
+}
+
+const countsLine = ({ passed, failed }: Counts): string => `${passed} passed, ${failed} failed`;
 
 async function listTools(client: Client): Promise<string[]> {
   const names: string[] = [];

@@ -3,7 +3,7 @@ import { act, type Outcome, type SettleOptions } from '../browser/page/act.js';
 import { describeDialog } from '../browser/page/dialogs.js';
 import { releaseElements } from '../browser/page/element.js';
 import type { SessionPage } from '../browser/page/page.js';
-import { takeSnapshot } from '../browser/page/snapshot.js';
+import { takeSnapshot, type PartRead, type Snapshot } from '../browser/page/snapshot.js';
 import type { ToolAnswer } from './defineTool.js';
 
 /** What a model can be expected to read in one answer; a snapshot is asked for to be read whole. */
@@ -57,7 +57,7 @@ export async function answerOutcome(
   withSnapshot = false,
 ): Promise<ToolAnswer<ActionOutput>> {
   const { dialog, opened, navigated, settled, closed } = outcome;
-  const snapshot = withSnapshot && !dialog && !closed ? await snapshotText(page, false) : undefined;
+  const snapshot = withSnapshot && !dialog && !closed ? await snapshotText(page) : undefined;
   const url = navigated ?? page.url();
   const lines = [...done, ...describeOutcome(outcome), ...(snapshot === undefined ? [] : [snapshot])];
   return {
@@ -91,9 +91,34 @@ export function shortUrl(url: string): string {
 }
 
 /** A page's snapshot as one text, cut at a line, with how to get the rest. */
-export async function snapshotText(page: SessionPage, verbose: boolean): Promise<string> {
-  const { lines } = await takeSnapshot(page, verbose);
-  return capText(lines.join('\n'), 'find_in_snapshot searches all of it', maxSnapshotBytes);
+async function snapshotText(page: SessionPage): Promise<string> {
+  return textOfSnapshot(await takeSnapshot(page, { verbose: false }));
+}
+
+export function textOfSnapshot({ lines, part }: Snapshot): string {
+  const text = capText(lines.join('\n'), 'find_in_snapshot searches all of it', maxSnapshotBytes);
+  return part === undefined ? text : `${text}\n${describePart(part, 'take_snapshot')}`;
+}
+
+/** What of a page was not read, and how `tool` gets at it. */
+export function describePart({ read, nodes, characters, next }: PartRead, tool: string): string {
+  const more = next === undefined ? '' : ` ${tool} {"from":"${next}"} goes on there.`;
+  return (
+    `… too big to be read whole (${nodes} nodes, ${characters} characters of text): ${read} nodes were read, with roles ` +
+    `and names by their tags.${more} evaluate_script reads texts that are cut.`
+  );
+}
+
+/** The same as data. */
+export const partOutput = z.object({
+  read: z.int(),
+  nodes: z.int(),
+  characters: z.int(),
+  next: z.string().optional(),
+});
+
+export function structuredPart({ next, ...part }: PartRead): z.infer<typeof partOutput> {
+  return { ...part, ...(next !== undefined && { next }) };
 }
 
 /** Cuts a text that is longer than an answer may be, at the end of a line, and says so with `hint`. */

@@ -5,21 +5,29 @@ import { describeDialog } from '../browser/page/dialogs.js';
 import { evaluate } from '../browser/page/evaluate.js';
 import type { SessionPage } from '../browser/page/page.js';
 import { takeScreenshot } from '../browser/page/screenshot.js';
-import { takeSnapshot } from '../browser/page/snapshot.js';
+import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors.js';
-import { capText, describeOutcome, snapshotText } from './answers.js';
+import { capText, describeOutcome, describePart, partOutput, structuredPart, textOfSnapshot } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
+
+const from = z.string().optional().describe('uid to begin at');
+
+const partWithin = ({ part }: Snapshot) => (part === undefined ? {} : { part: structuredPart(part) });
 
 const takeSnapshotTool = definePageTool({
   name: 'take_snapshot',
   group: 'look',
   description: 'The page as text: a line per element, with the uid that actions take',
-  input: z.strictObject({ verbose: z.boolean().optional().describe('Also structure, urls and descriptions') }),
-  output: z.object({ url: z.string(), snapshot: z.string() }),
+  input: z.strictObject({
+    verbose: z.boolean().optional().describe('Also structure, urls and descriptions'),
+    from,
+  }),
+  output: z.object({ url: z.string(), snapshot: z.string(), part: partOutput.optional() }),
   annotations: { readOnlyHint: true },
-  async handler({ verbose }, { page }) {
-    const snapshot = await snapshotText(page, verbose ?? false);
-    return { text: snapshot, structured: { url: page.url(), snapshot } };
+  async handler({ verbose = false, from }, { page }) {
+    const taken = await takeSnapshot(page, { verbose, from });
+    const snapshot = textOfSnapshot(taken);
+    return { text: snapshot, structured: { url: page.url(), snapshot, ...partWithin(taken) } };
   },
 });
 
@@ -31,19 +39,22 @@ const findInSnapshot = definePageTool({
     text: z.string().min(1).optional(),
     regex: z.string().min(1).optional(),
     context: z.number().int().min(0).max(10).default(1).describe('Lines around each'),
+    from,
   }),
-  output: z.object({ matches: z.number().int(), lines: z.string() }),
+  output: z.object({ matches: z.number().int(), lines: z.string(), part: partOutput.optional() }),
   annotations: { readOnlyHint: true },
-  async handler({ text, regex, context }, { page }) {
+  async handler({ text, regex, context, from }, { page }) {
     if ((text === undefined) === (regex === undefined)) throw new ToolError('Give either text or regex.');
-    const { lines } = await takeSnapshot(page, false);
+    const taken = await takeSnapshot(page, { verbose: false, from });
+    const { lines, part } = taken;
     const hits = regex === undefined ? indexesOfText(lines, text ?? '') : indexesOfPattern(lines, regex);
     const found = capText(excerpt(lines, hits, context), 'search for something rarer');
     const none = `Nothing of the ${lines.length} lines matches. take_snapshot shows them.`;
     const head = hits.length === 1 ? '1 match:' : `${hits.length} matches:`;
+    const rest = part === undefined ? [] : [describePart(part, 'find_in_snapshot')];
     return {
-      text: hits.length === 0 ? none : `${head}\n${found}`,
-      structured: { matches: hits.length, lines: found },
+      text: [hits.length === 0 ? none : `${head}\n${found}`, ...rest].join('\n'),
+      structured: { matches: hits.length, lines: found, ...partWithin(taken) },
     };
   },
 });

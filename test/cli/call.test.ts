@@ -103,7 +103,7 @@ describe('where no server answers', () => {
     const write = (line: string): void => void lines.push(line);
     await expect(call({ url, calls: [], write })).rejects.toThrow(`Cannot reach ${url} (`);
     const startServer = () => Promise.reject(new Error('not asked for'));
-    expect(await selftest({ url, write, startServer })).toBe(1);
+    expect(await selftest({ url, sessions: 1, write, startServer })).toBe(1);
     expect(lines[0]).toMatch(/Cannot reach .*: is a server running there\?$/);
   });
 
@@ -123,7 +123,7 @@ test('[C-SECRETS] call and selftest show their token to a server with authentica
   expect(await call({ url, token, calls: [say('hello')], write })).toBe(0);
   await expect(call({ url, calls: [], write })).rejects.toThrow(/^A token is needed/);
   const startServer = () => Promise.reject(new Error('not asked for'));
-  expect(await selftest({ url, token, write, startServer })).toBe(1);
+  expect(await selftest({ url, token, sessions: 1, write, startServer })).toBe(1);
   expect(lines).toContain('0 passed, 1 failed');
   expect(lines.join()).toContain('echo');
   const port = Number(new URL(url).port);

@@ -43,6 +43,11 @@ test.each([
   ['an address that is none', ['call', '--url', 'localhost:1', 'x'], /--url: "localhost:1" is not allowed. Allowed: /],
   ['arguments that are not JSON', ['call', 'new_page', '{url}'], /arguments of new_page are not JSON/],
   ['arguments that are no object', ['call', 'new_page', '[1]'], /arguments of new_page are a JSON object/],
+  [
+    'a number of sessions that is none',
+    ['selftest', '--sessions', '0'],
+    /--sessions: "0" is not allowed. Allowed: 1 to/,
+  ],
   ['a call of nothing', ['call'], /missing required argument 'tool'/],
   ['arguments without a tool', ['call', '{}'], /tool's name was expected here: \{\}/],
 ])('%s: one line, exit 2, and nothing is run', async (_, args, line) => {

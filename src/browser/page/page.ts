@@ -1,4 +1,4 @@
-import type { CDPSession, Page } from 'puppeteer-core';
+import type { CDPSession, Page, WebWorker } from 'puppeteer-core';
 import { ConsoleCollector } from '../collectors/console.js';
 import { Dialogs, describeDialog } from './dialogs.js';
 import { Emulation } from './emulation.js';
@@ -45,6 +45,7 @@ export class SessionPage {
     this.tracing = new Tracing(page);
     const elements = new ElementIds();
     this.elements = elements;
+    page.on('workercreated', hearNothing);
     this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
   }
 
@@ -115,6 +116,7 @@ export class SessionPage {
   /** Ends the collectors and the protocol session. The page stays open. Idempotent; never rejects. */
   async dispose(): Promise<void> {
     this.#gone.abort(new Error('The page is gone.'));
+    this.page.off('workercreated', hearNothing);
     this.console.dispose();
     this.network.dispose();
     // Not waited for: a page that hangs would not answer. In a profile, the tab stays.
@@ -122,6 +124,14 @@ export class SessionPage {
     await this.tracing.dispose();
     if (!this.cdp.detached) await this.cdp.detach().catch(ignoreGone);
   }
+}
+
+/**
+ * Ends what puppeteer hears of scripts on a session of its own: else every console message comes twice, and each value in
+ * it is let go by a command. Nothing here uses the handles that it would make.
+ */
+function hearNothing({ client }: Pick<WebWorker, 'client'>): void {
+  void client.send('Runtime.disable').catch(ignoreGone);
 }
 
 /** A target that is gone already has nothing left to detach from. */
@@ -134,6 +144,9 @@ export async function openSessionPage(options: { id: number; page: Page }): Prom
   const cdp = await openSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {
+    // The declarations leave out the session of a frame, which requests and workers have in theirs.
+    hearNothing(options.page.mainFrame() as unknown as Pick<WebWorker, 'client'>);
+    options.page.workers().forEach(hearNothing);
     await Promise.all([cdp.send('Page.enable'), page.frames.start(), page.console.ready, page.network.ready]);
     return page;
   } catch (error) {

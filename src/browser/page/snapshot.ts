@@ -1,39 +1,139 @@
+import { z } from 'zod';
+import { ToolError } from '../../errors.js';
 import { buildTree, type SnapshotNode, type SourceFrame } from './accessibility.js';
 import type { FrameDocument } from './frames.js';
+import type { NodeAddress } from './elementIds.js';
+import { readOutline } from './outline.js';
+import { weigh } from './outlineInPage.js';
 import type { SessionPage } from './page.js';
+
+/** What of a page was read when it was too much to be read whole. */
+export interface PartRead {
+  /** Nodes that were read, and nodes and characters of text that there are. */
+  readonly read: number;
+  readonly nodes: number;
+  readonly characters: number;
+  /** The first node that was not read. */
+  readonly next: string | undefined;
+}
 
 export interface Snapshot {
   readonly url: string;
   readonly title: string;
   /** One line a node, a child two spaces further in. */
   readonly lines: readonly string[];
+  /** Undefined when the page was read whole. */
+  readonly part: PartRead | undefined;
+}
+
+export interface SnapshotOptions {
+  /** Keeps structure and properties that are usually noise. */
+  readonly verbose: boolean;
+  /** The uid of the node to begin at. Default: the page's first. */
+  readonly from?: string | undefined;
+}
+
+/**
+ * What is read whole, in nodes of the accessibility tree, of which a line of text is one more: the browser makes that
+ * tree for all of a document or not at all, 10,000 nodes a second where it is slow.
+ */
+const maxWholeNodes = 40_000;
+const charactersPerLine = 50;
+/** What is read of a document that is more than that. */
+export const outlineBounds = { nodes: 2_000, characters: 100_000 };
+
+const weightSchema = z.object({ nodes: z.number(), characters: z.number() });
+type Weight = z.infer<typeof weightSchema>;
+
+const nothing: Weight = { nodes: 0, characters: 0 };
+
+interface ReadFrame extends SourceFrame {
+  readonly weight: Weight;
+  readonly isWhole: boolean;
+  /** Of one that was not read whole. */
+  readonly next: number | undefined;
 }
 
 /**
  * What a user of assistive technology meets on the page, as text (`Accessibility.getFullAXTree` of every frame). Names
- * every node shown, so that actions can refer to it. `verbose` keeps structure and properties that are usually noise.
+ * every node shown, so that actions can refer to it. Of documents that are too big for that, an outline of the beginning,
+ * or of what follows `from`; `part` then says what was left out. Throws a ToolError if `from` is not shown.
  */
-export async function takeSnapshot(page: SessionPage, verbose: boolean): Promise<Snapshot> {
-  const documents = await page.frames.documents();
-  const frames = await Promise.all(documents.map(readFrame));
+export async function takeSnapshot(page: SessionPage, { verbose, from }: SnapshotOptions): Promise<Snapshot> {
+  const start = from === undefined ? undefined : page.elements.addressOf(from);
+  const frames = await readFrames(page, start);
   await Promise.all(frames.map((frame) => linkOwner(frame, frames)));
   const [main] = frames;
-  if (!main) return { url: page.url(), title: '', lines: [] };
+  if (!main) return { url: page.url(), title: '', lines: [], part: undefined };
   const root = buildTree(main, {
     verbose,
     nameOf: (document, backendNodeId) => page.elements.nameOf(document, backendNodeId),
   });
   const lines: string[] = [];
   write(root, 0, lines);
-  return { url: main.document.url, title: root.name, lines };
+  const isOutlined = frames.some(({ document, isWhole }) => !isWhole && document.frameId === start?.document.frameId);
+  const shown = from === undefined || isOutlined ? lines : linesFrom(lines, from);
+  return { url: main.document.url, title: root.name, lines: shown, part: partOf(page, frames, start) };
 }
 
-async function readFrame(document: FrameDocument, index: number): Promise<SourceFrame> {
-  const { cdp, frameId } = document;
-  const reading = cdp.send('Accessibility.getFullAXTree', { frameId });
-  // An inner frame that went away while it was read has nothing to show; without the main frame there is nothing at all.
-  const { nodes } = index === 0 ? await reading : await reading.catch(() => ({ nodes: [] }));
-  return { document, nodes, inner: new Map() };
+async function readFrames(page: SessionPage, start: NodeAddress | undefined): Promise<ReadFrame[]> {
+  const documents = await page.frames.documents();
+  const weights = await Promise.all(documents.map((document, index) => weightOf(page, document, index === 0)));
+  const isWhole = fitting(weights);
+  const parts = isWhole.filter((whole) => !whole).length;
+  const bounds = { nodes: outlineBounds.nodes / parts, characters: outlineBounds.characters / parts };
+  const readings = documents.map(async (document, index): Promise<ReadFrame> => {
+    const whole = isWhole[index] === true;
+    const from = start?.document.frameId === document.frameId ? start.backendNodeId : undefined;
+    const reading = whole ? readWhole(document) : readOutline(page, document, bounds, from);
+    const read = await (index === 0 ? reading : reading.catch(() => ({ nodes: [], next: undefined })));
+    return { ...read, document, weight: weights[index] ?? nothing, isWhole: whole, inner: new Map() };
+  });
+  return Promise.all(readings);
+}
+
+/** An inner frame that went away while it was read has nothing to show; without the main frame there is nothing at all. */
+async function weightOf(page: SessionPage, document: FrameDocument, isMain: boolean): Promise<Weight> {
+  const weighing = page.callApart(weigh, [], document);
+  return weightSchema.parse(await (isMain ? weighing : weighing.catch(() => nothing)));
+}
+
+/** Which of the documents can be read whole, so that all of those together are within the bound. */
+function fitting(weights: readonly Weight[]): boolean[] {
+  let left = maxWholeNodes;
+  return weights.map(({ nodes, characters }) => {
+    const cost = nodes + characters / charactersPerLine;
+    if (cost > left) return false;
+    left -= cost;
+    return true;
+  });
+}
+
+async function readWhole({ cdp, frameId }: FrameDocument): Promise<Pick<ReadFrame, 'nodes' | 'next'>> {
+  const { nodes } = await cdp.send('Accessibility.getFullAXTree', { frameId });
+  return { nodes, next: undefined };
+}
+
+/** What was left out; the next to read is in the frame of `start` or behind it. */
+function partOf(page: SessionPage, frames: readonly ReadFrame[], start: NodeAddress | undefined): PartRead | undefined {
+  const parts = frames.filter(({ isWhole }) => !isWhole);
+  if (parts.length === 0) return undefined;
+  const sum = (numberOf: (frame: ReadFrame) => number): number =>
+    parts.reduce((total, frame) => total + numberOf(frame), 0);
+  const first = parts.findIndex(({ document }) => document.frameId === start?.document.frameId);
+  const unfinished = parts.slice(Math.max(first, 0)).find(({ next }) => next !== undefined);
+  return {
+    read: sum(({ nodes }) => nodes.length),
+    nodes: sum(({ weight }) => weight.nodes),
+    characters: sum(({ weight }) => weight.characters),
+    next: unfinished?.next === undefined ? undefined : page.elements.nameOf(unfinished.document, unfinished.next),
+  };
+}
+
+function linesFrom(lines: readonly string[], uid: string): readonly string[] {
+  const index = lines.findIndex((line) => line.trimStart().startsWith(`uid=${uid} `));
+  if (index !== -1) return lines.slice(index);
+  throw new ToolError(`uid ${uid} is not in the snapshot any more. take_snapshot shows the present uids.`);
 }
 
 /** Puts a frame under the element that holds it. */

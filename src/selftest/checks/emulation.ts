@@ -60,7 +60,9 @@ export const emulationChecks: readonly Check[] = [
     async run(bench) {
       await bench.openControls();
       await nothingEmulated(bench);
-      const before = await workMs(bench);
+      // The quickest of several: what else runs on the machine slows some of them, too.
+      let before = Infinity;
+      for (let runs = 0; runs < 5; runs += 1) before = Math.min(before, await workMs(bench));
       const cpuThrottlingRate = randomInt(600, 1200) / 100;
       const { text, data } = await bench.call('emulate_cpu', { cpuThrottlingRate });
       assert.deepEqual(data['emulated'], { cpuThrottlingRate });

@@ -17,7 +17,10 @@ import { performanceChecks } from './performance.js';
 import { sessionChecks } from './session.js';
 import { storageChecks } from './storage.js';
 
-/** One for each tool, in the order of the catalogue. Extensions come last: they may move the session to a process of its own. */
+/**
+ * One for each tool, in the order of the catalogue. Extensions come late: they may move the session to a process of its
+ * own. Traces come last, since a browser makes one at a time, and sessions that share it would be in each other's way.
+ */
 export const checks: readonly Check[] = [
   ...sessionChecks,
   ...pageChecks,
@@ -25,7 +28,6 @@ export const checks: readonly Check[] = [
   ...lookChecks,
   ...consoleChecks,
   ...networkChecks,
-  ...performanceChecks,
   ...memoryChecks,
   ...emulationChecks,
   ...storageChecks,
@@ -36,4 +38,5 @@ export const checks: readonly Check[] = [
   ...extensionStorageChecks,
   ...extensionActivityChecks,
   ...extensionDiagnosisChecks,
+  ...performanceChecks,
 ];
