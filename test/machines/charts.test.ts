@@ -85,6 +85,7 @@ describe('the session chart', () => {
     expect(delivering.map(({ id }) => id)).toEqual([
       'session.connected',
       'session.active.serving',
+      'session.active.serving.idle',
       'session.active.detached',
       'session.active.draining',
     ]);
