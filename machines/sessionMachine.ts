@@ -261,7 +261,6 @@ export const sessionMachine = chart.createMachine({
             idle: {
               description: 'No request in flight; whatever arrives begins the wait anew.',
               after: { idleTimeout: { target: '#session.closed', actions: because('idle-timeout') } },
-              on: { 'message.received': { target: 'busy', actions: ['countMessage', 'deliver'] } },
             },
             busy: {
               description: 'At least one request in flight.',
@@ -269,7 +268,7 @@ export const sessionMachine = chart.createMachine({
             },
           },
           on: {
-            'message.received': { actions: ['countMessage', 'deliver'] },
+            'message.received': { target: '.busy', actions: ['countMessage', 'deliver'] },
             'request.settled': { actions: 'countSettled' },
             'transport.detached': [
               { guard: 'isResumable', target: 'detached', actions: 'markDetached' },

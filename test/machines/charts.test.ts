@@ -85,7 +85,6 @@ describe('the session chart', () => {
     expect(delivering.map(({ id }) => id)).toEqual([
       'session.connected',
       'session.active.serving',
-      'session.active.serving.idle',
       'session.active.detached',
       'session.active.draining',
     ]);
