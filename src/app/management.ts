@@ -8,7 +8,7 @@ import type { StoredToken, StoredUser } from '../tenancy/document.js';
 import { isUserId, userIdRule } from '../tenancy/principal.js';
 import type { IsOperator } from '../tenancy/operator.js';
 import type { Users } from '../tenancy/users.js';
-import { operatorOnly, readJson, route, type Handler } from './route.js';
+import { operatorOnly, readBody, route, type Handler } from './route.js';
 
 export interface ManagementDeps {
   readonly users: Users;
@@ -42,7 +42,7 @@ const newBrowser = z.strictObject({
 export function addManagement(app: Application, deps: ManagementDeps): void {
   const { users, isOperator, bodyLimit } = deps;
   const operator = operatorOnly(isOperator);
-  const posted = (handler: Handler): Handler[] => [operator, readJson(bodyLimit), handler];
+  const posted = (handler: Handler): Handler[] => [operator, readBody(bodyLimit), handler];
   const listUsers: Handler = async (_request, response) => {
     response.json({ users: (await users.list()).map(describeUser) });
   };
