@@ -256,21 +256,20 @@ export const sessionMachine = chart.createMachine({
         serving: {
           description: 'The client is there and its messages are handed over as they come.',
           tags: 'open',
-          initial: 'choosing',
+          initial: 'busy',
           states: {
-            choosing: {
-              description: 'Instant: busy if a request is in flight.',
-              always: [{ guard: 'hasNoRequests', target: 'idle' }, { target: 'busy' }],
-            },
             idle: {
-              description: 'No request in flight.',
+              description: 'No request in flight; whatever arrives begins the wait anew.',
               after: { idleTimeout: { target: '#session.closed', actions: because('idle-timeout') } },
             },
-            busy: { description: 'At least one request in flight.' },
+            busy: {
+              description: 'At least one request in flight.',
+              always: { guard: 'hasNoRequests', target: 'idle' },
+            },
           },
           on: {
-            'message.received': { target: '.choosing', actions: ['countMessage', 'deliver'] },
-            'request.settled': { target: '.choosing', actions: 'countSettled' },
+            'message.received': { target: '.busy', actions: ['countMessage', 'deliver'] },
+            'request.settled': { actions: 'countSettled' },
             'transport.detached': [
               { guard: 'isResumable', target: 'detached', actions: 'markDetached' },
               { target: '#session.closed', actions: asAsked },

@@ -1,9 +1,11 @@
+import type { RequestListener } from 'node:http';
 import express, { type Application, type RequestHandler } from 'express';
 import { addManagement, type ManagementDeps } from './app/management.js';
 import { addOperations, type OperationsDeps } from './app/operations.js';
 import { addResourceMetadata } from './app/resourceMetadata.js';
-import { operatorInBrowser, readJson, route, type Handler } from './app/route.js';
 import { answerError } from './app/failure.js';
+import { createFront, messageDoors } from './app/messageDoors.js';
+import { allowed, operatorInBrowser, route, type Handler } from './app/route.js';
 import { Refusal } from './errors.js';
 import type { Log } from './log.js';
 import type { Fold } from './session/observer.js';
@@ -11,13 +13,7 @@ import type { Tenancy } from './tenancy/tenancy.js';
 import { doorRule, guardDoors } from './transport/doors.js';
 import { identifyRequests } from './transport/requestId.js';
 import { continueTrace } from './transport/requestTrace.js';
-import { openStream, postMessage } from './transport/sseRoutes.js';
-import {
-  leaveSession,
-  listenToSession,
-  postToSession,
-  type StreamableHttpDeps,
-} from './transport/streamableHttpRoutes.js';
+import type { StreamableHttpDeps } from './transport/streamableHttpRoutes.js';
 
 export { createUpgrade, type UpgradeListener } from './app/upgrade.js';
 
@@ -43,13 +39,10 @@ export function createApp(deps: AppDeps): Application {
   app.use(identifyRequests(deps.observe), continueTrace);
   app.use(guardDoors(doorRule(deps.allowedHosts, deps.allowedOrigins)));
 
-  route(app, '/sse', { get: [refuseHead('GET'), openStream(deps)] });
-  route(app, '/message', { post: [readJson(deps.bodyLimit), postMessage(deps)] });
-  route(app, '/mcp', {
-    get: [refuseHead('GET, POST, DELETE'), listenToSession(deps)],
-    post: [readJson(deps.bodyLimit), postToSession(deps)],
-    delete: [leaveSession(deps)],
-  });
+  for (const [path, verbs] of Object.entries(messageDoors(deps))) {
+    const listeners = Object.entries(verbs);
+    route(app, path, Object.fromEntries<Handler[]>(listeners.map(([verb, on]) => [verb, [refuseHead(verbs), on]])));
+  }
   route(app, '/ws', { get: [requireUpgrade] });
   addOperations(app, deps);
   addManagement(app, deps);
@@ -64,15 +57,21 @@ export function createApp(deps: AppDeps): Application {
   return app;
 }
 
+/** What a server of ours listens with: the app, and in front of it the doors that every message comes through. */
+export function createListener(deps: AppDeps, app: Application): RequestListener {
+  const check = doorRule(deps.allowedHosts, deps.allowedOrigins);
+  return createFront({ ...deps, doors: messageDoors(deps), check, rest: app });
+}
+
 /** Express gives HEAD to the handlers of GET. A stream has no head of its own: asking for it would open a session. */
 const refuseHead =
-  (allow: string): Handler =>
+  (verbs: object): Handler =>
   (request, response, next) => {
     if (request.method !== 'HEAD') {
       next();
       return;
     }
-    response.setHeader('allow', allow);
+    response.setHeader('allow', allowed(verbs));
     throw new Refusal('method_not_allowed');
   };
 

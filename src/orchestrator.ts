@@ -1,5 +1,5 @@
 import type { Application } from 'express';
-import { createApp, createUpgrade, type AppDeps, type UpgradeListener } from './app.js';
+import { createApp, createListener, createUpgrade, type AppDeps, type UpgradeListener } from './app.js';
 import type { Health } from './app/operations.js';
 import { probeBrowser } from './browser/process/attach.js';
 import type { BrowserPool } from './browser/lease/lease.js';
@@ -108,7 +108,9 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     connect: (channel) => openSession(deps, { principal: principalOf('anyone'), toolSet: selectTools(null), channel }),
     listen: async () => {
       await watchers.listen();
-      server ??= startServer({ app, upgrade, config, clock, inspect: watchers.inspect, drainSessions, closeBrowsers });
+      const { inspect } = watchers;
+      const whole = createListener(deps, app);
+      server ??= startServer({ app: whole, upgrade, config, clock, inspect, drainSessions, closeBrowsers });
       const address = await server.opened;
       warm.start();
       return address;

@@ -31,7 +31,6 @@ describe('pinned', () => {
       'session.connected',
       'session.active',
       'session.active.serving',
-      'session.active.serving.choosing',
       'session.active.serving.idle',
       'session.active.serving.busy',
       'session.active.detached',

@@ -30,15 +30,11 @@ export function loggedRefusal(error: unknown, { path, response, log }: Failed): 
   return refusal;
 }
 
-/** What body-parser's errors are in our catalogue, by their `type`. */
 function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   // Express could not decode the path.
   if (error instanceof URIError) return new Refusal('not_found');
-  const type = typeof error === 'object' && error !== null && 'type' in error ? String(error.type) : '';
   const status = typeof error === 'object' && error !== null && 'status' in error ? Number(error.status) : 500;
-  if (type === 'entity.too.large') return new Refusal('too_large');
-  if (type.startsWith('charset.') || type.startsWith('encoding.')) return new Refusal('unsupported_media_type');
   if (status >= 400 && status < 500) return new Refusal('parse_error');
   return new Refusal('internal', {}, { cause: error });
 }

@@ -9,7 +9,7 @@ import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/princip
 import type { IsOperator } from '../tenancy/operator.js';
 import type { Users } from '../tenancy/users.js';
 import type { OpenAnswers } from '../transport/openAnswers.js';
-import { operatorOnly, readJson, route, type Handler } from './route.js';
+import { operatorOnly, readBody, route, type Handler } from './route.js';
 
 export interface ManagementDeps {
   readonly users: Users;
@@ -48,7 +48,7 @@ const newBrowser = z.strictObject({
 export function addManagement(app: Application, deps: ManagementDeps): void {
   const { users, isOperator, bodyLimit } = deps;
   const operator = operatorOnly(isOperator);
-  const posted = (handler: Handler): Handler[] => [operator, readJson(bodyLimit), handler];
+  const posted = (handler: Handler): Handler[] => [operator, readBody(bodyLimit), handler];
   const listUsers: Handler = async (_request, response) => {
     response.json({ users: (await users.list()).map(describeUser) });
   };

@@ -1,33 +1,35 @@
-import express, { type Application, type NextFunction, type Request, type Response } from 'express';
+import type { Application, NextFunction, Request, Response } from 'express';
 import { Refusal } from '../errors.js';
 import { unauthorized } from '../tenancy/bearer.js';
 import type { IsOperator } from '../tenancy/operator.js';
+import { readJson } from '../transport/jsonBody.js';
 
 export type Handler = (request: Request, response: Response, next: NextFunction) => void | Promise<void>;
 export type Verb = 'get' | 'post' | 'delete';
 
 /** One route with its verbs; every other verb is refused with the list of those that exist. */
 export function route(app: Application, path: string, verbs: Partial<Record<Verb, Handler[]>>): void {
-  const allow = Object.keys(verbs).map((verb) => verb.toUpperCase());
   const target = app.route(path);
   if (verbs.get) target.get(...verbs.get);
   if (verbs.post) target.post(...verbs.post);
   if (verbs.delete) target.delete(...verbs.delete);
   target.all((_request, response) => {
-    response.setHeader('allow', allow.join(', '));
+    response.setHeader('allow', allowed(verbs));
     throw new Refusal('method_not_allowed');
   });
 }
 
-/** Reads a JSON body up to the limit, as `request.body`. Compressed bodies are refused: they hide their size. */
-export function readJson(limit: number): Handler {
-  const parse = express.json({ limit, strict: false, inflate: false, type: 'application/json' });
-  return (request, response, next) => {
-    const isJson = request.is('application/json') === 'application/json';
-    // The parser would read UTF-16 and UTF-32 as well; JSON on a wire is UTF-8 (RFC 8259, section 8.1).
-    const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(request.headers['content-type'] ?? '') ?? [];
-    if (!isJson || charset.toLowerCase() !== 'utf-8') throw new Refusal('unsupported_media_type');
-    parse(request, response, next);
+/** The `Allow` header of a path with these verbs. */
+export const allowed = (verbs: object): string =>
+  Object.keys(verbs)
+    .map((verb) => verb.toUpperCase())
+    .join(', ');
+
+/** Reads the body, as `request.body`. */
+export function readBody(limit: number): Handler {
+  return async (request, _response, next) => {
+    request.body = await readJson(request, limit);
+    next();
   };
 }
 

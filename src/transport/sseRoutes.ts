@@ -1,25 +1,29 @@
-import type { Request, Response } from 'express';
 import { Refusal } from '../errors.js';
 import { idOf, parseMessage } from '../mcp/protocol.js';
+import { readJson } from './jsonBody.js';
 import { sendRefusal } from './refuse.js';
 import { SseTransport } from './sse.js';
-import { askedOf, credentialsOf, openSession, type TransportDeps } from './transport.js';
+import { askedOf, credentialsOf, openSession, type Listener, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
-export function openStream(deps: TransportDeps) {
+export function openStream(deps: TransportDeps): Listener {
   const { clock } = deps;
-  return async (request: Request, response: Response): Promise<void> => {
+  return async (request, response) => {
     const asked = await askedOf(deps, request);
-    const channel = new SseTransport(response, { messagePath: `${request.baseUrl}/message`, clock });
+    const channel = new SseTransport(response, { messagePath: `${request.baseUrl ?? ''}/message`, clock });
     const session = openSession(deps, { ...asked, channel });
     if (response.destroyed) session.detach('client-closed');
   };
 }
 
+/** With a length, head and body leave in one piece. */
+const accepted = { 'content-length': 'Accepted'.length };
+
 /** `POST /message?sessionId=`: hands one message to a session; 202 once it is delivered, and the answer comes on the stream. */
-export function postMessage({ registry, admit }: TransportDeps) {
-  return async (request: Request, response: Response): Promise<void> => {
-    const id = idOf(request.body);
+export function postMessage({ registry, admit, bodyLimit }: TransportDeps): Listener {
+  return async (request, response) => {
+    const body = await readJson(request, bodyLimit);
+    const id = idOf(body);
     try {
       const caller = await admit(request, 'message');
       const sessionId = credentialsOf(request).query.get('sessionId') ?? '';
@@ -27,8 +31,8 @@ export function postMessage({ registry, admit }: TransportDeps) {
       const session = registry.find(sessionId, caller);
       // A session's messages come in at the door at which it was opened.
       if (!(session.channel instanceof SseTransport)) throw new Refusal('unknown');
-      await session.receive(parseMessage(request.body));
-      response.writeHead(202).end('Accepted');
+      await session.receive(parseMessage(body));
+      response.writeHead(202, accepted).end('Accepted');
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       sendRefusal(response, error, id);

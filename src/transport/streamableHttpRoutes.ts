@@ -1,16 +1,18 @@
-import type { Request, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { EventLog } from '../cluster/eventLog.js';
 import { Refusal } from '../errors.js';
 import { idOf, kindOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
 import type { Session } from '../session/session.js';
 import type { Caller } from '../tenancy/principal.js';
-import { sendRefusal } from './refuse.js';
+import { accepts } from './accepts.js';
+import { readJson } from './jsonBody.js';
 import { JsonWriter } from './jsonWriter.js';
 import type { OpenAnswers } from './openAnswers.js';
+import { sendRefusal } from './refuse.js';
 import { SseWriter } from './sseWriter.js';
 import type { StreamWriter } from './streamWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
-import { askedOf, type TransportDeps } from './transport.js';
+import { askedOf, type Listener, type TransportDeps } from './transport.js';
 
 /** Messages that one batch may have (S10). Only revision 2025-03-26 has batches. */
 const maxBatch = 100;
@@ -28,14 +30,16 @@ export interface StreamableHttpDeps extends TransportDeps {
  * `Mcp-Session-Id` names. What asks something is answered by a stream, so that the answer outlives its connection, or as JSON
  * for who prefers it; all else by 202.
  */
-export function postToSession(deps: StreamableHttpDeps) {
-  return async (request: Request, response: Response): Promise<void> => {
-    const id = idOf(request.body);
+export function postToSession(deps: StreamableHttpDeps): Listener {
+  return async (request, response) => {
+    const body = await readJson(request, deps.bodyLimit);
+    const id = idOf(body);
+    const posted = { request, response, body };
     try {
       const opens = sessionIdOf(request) === '';
       requireAccept(request, ['application/json', 'text/event-stream']);
-      if (opens) await openSession(deps, request, response);
-      else await handOver(deps, await deps.admit(request, 'message', sizeOf(request.body)), request, response);
+      if (opens) await openSession(deps, posted);
+      else await handOver(deps, await deps.admit(request, 'message', sizeOf(body)), posted);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       sendRefusal(response, error, id);
@@ -44,14 +48,14 @@ export function postToSession(deps: StreamableHttpDeps) {
 }
 
 /** `GET /mcp`: the stream for what belongs to no request, or, with `Last-Event-ID`, the one that this event is of. */
-export function listenToSession(deps: StreamableHttpDeps) {
-  return async (request: Request, response: Response): Promise<void> => {
+export function listenToSession(deps: StreamableHttpDeps): Listener {
+  return async (request, response) => {
     const caller = await deps.admit(request, 'message');
     requireAccept(request, ['text/event-stream']);
     const { session, channel } = findOpen(deps, caller, request);
     deps.answers.add(caller, response);
     const writer = new SseWriter(response, deps);
-    const lastEventId = request.get('last-event-id') ?? '';
+    const lastEventId = headerOf(request, 'last-event-id');
     const primed = isPrimed(session.server.protocolVersion);
     if (lastEventId === '') await channel.listen(writer, primed);
     // 204 tells an event source not to come again (HTML, server-sent events).
@@ -60,21 +64,28 @@ export function listenToSession(deps: StreamableHttpDeps) {
 }
 
 /** `DELETE /mcp`: the client is done. 204 once the session is closed. */
-export function leaveSession(deps: StreamableHttpDeps) {
-  return async (request: Request, response: Response): Promise<void> => {
+export function leaveSession(deps: StreamableHttpDeps): Listener {
+  return async (request, response) => {
     const caller = await deps.admit(request, 'message');
     findOpen(deps, caller, request).session.close('client-closed');
     response.writeHead(204).end();
   };
 }
 
-async function openSession(deps: StreamableHttpDeps, request: Request, response: Response): Promise<void> {
+interface Posted {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly body: unknown;
+}
+
+async function openSession(deps: StreamableHttpDeps, posted: Posted): Promise<void> {
   const { registry, parts } = deps;
+  const { request, response, body } = posted;
   const asked = await askedOf(deps, request);
-  if (!isInitialize(request.body)) throw new Refusal('missing_session');
-  const message = parseMessage(request.body);
+  if (!isInitialize(body)) throw new Refusal('missing_session');
+  const message = parseMessage(body);
   const channel = new StreamableHttpTransport(deps);
-  const writer = writerFor(deps, request, response);
+  const writer = writerFor(deps, posted);
   const session = registry.open(parts, { ...asked, channel });
   const leave = (): void => session.detach('client-closed');
   writer.onclose = leave;
@@ -91,15 +102,16 @@ async function openSession(deps: StreamableHttpDeps, request: Request, response:
   });
 }
 
-async function handOver(deps: StreamableHttpDeps, caller: Caller, request: Request, response: Response): Promise<void> {
+async function handOver(deps: StreamableHttpDeps, caller: Caller, posted: Posted): Promise<void> {
+  const { request, response, body } = posted;
   const { session, channel } = findOpen(deps, caller, request);
-  const messages = messagesOf(request.body, session.server.protocolVersion);
+  const messages = messagesOf(body, session.server.protocolVersion);
   if (messages.some(isInitialize)) throw new Refusal('invalid_message', { detail: 'This session is initialised.' });
   const requests = requestsOf(messages);
   if (requests.length > 0) {
     deps.answers.add(caller, response);
     const primed = isPrimed(session.server.protocolVersion);
-    await channel.ask(writerFor(deps, request, response), { requests, hand: () => handAll(session, messages), primed });
+    await channel.ask(writerFor(deps, posted), { requests, hand: () => handAll(session, messages), primed });
     return;
   }
   channel.contact();
@@ -121,35 +133,39 @@ function handAll(session: Session, messages: readonly JSONRPCMessage[]): void {
 }
 
 /** Throws `missing_session`, `unknown`, also for a session of another transport, `closed`, `not_ready` or `unsupported_version`. */
-function findOpen({ registry }: StreamableHttpDeps, caller: Caller, request: Request) {
+function findOpen({ registry }: StreamableHttpDeps, caller: Caller, request: IncomingMessage) {
   const sessionId = sessionIdOf(request);
   if (sessionId === '') throw new Refusal('missing_session');
   const session = registry.find(sessionId, caller);
   const { channel } = session;
   if (!(channel instanceof StreamableHttpTransport)) throw new Refusal('unknown');
   session.checkOpen();
-  const revision = request.get('mcp-protocol-version');
-  if (revision !== undefined && !protocolVersions.some((known) => known === revision)) {
+  const revision = headerOf(request, 'mcp-protocol-version');
+  if (revision !== '' && !protocolVersions.some((known) => known === revision)) {
     throw new Refusal('unsupported_version');
   }
   return { session, channel };
 }
 
-const sessionIdOf = (request: Request): string => request.get('mcp-session-id') ?? '';
+const sessionIdOf = (request: IncomingMessage): string => headerOf(request, 'mcp-session-id');
+
+/** Empty without one. Node joins what is sent twice. */
+const headerOf = ({ headers }: IncomingMessage, name: string): string => String(headers[name] ?? '');
 
 /** By what was negotiated: the header of a request may be missing. */
 const isPrimed = (revision: unknown): boolean => typeof revision === 'string' && revision >= primedSince;
 
 /** A client MUST name what it accepts, so one that names nothing is refused; beyond that, wildcards and weights count. */
-function requireAccept(request: Request, types: readonly string[]): void {
-  const accepted = request.headers.accept !== undefined && types.every((type) => request.accepts(type) !== false);
-  if (!accepted) throw new Refusal('not_acceptable', { detail: `Send Accept: ${types.join(', ')}.` });
+function requireAccept({ headers }: IncomingMessage, types: readonly string[]): void {
+  const { accept = '' } = headers;
+  if (!types.every((type) => accepts(accept, type)))
+    throw new Refusal('not_acceptable', { detail: `Send Accept: ${types.join(', ')}.` });
 }
 
 /** An event stream, which can be resumed; one JSON answer for who names the stream second (`text/event-stream;q=0.5`). */
-function writerFor(deps: StreamableHttpDeps, request: Request, response: Response): StreamWriter {
+function writerFor(deps: StreamableHttpDeps, { request, response, body }: Posted): StreamWriter {
   const prefersJson = /text\/event-stream\s*;\s*q\s*=\s*0?\.\d/i.test(request.headers.accept ?? '');
-  return prefersJson ? new JsonWriter(response, Array.isArray(request.body)) : new SseWriter(response, deps);
+  return prefersJson ? new JsonWriter(response, Array.isArray(body)) : new SseWriter(response, deps);
 }
 
 function messagesOf(body: unknown, revision: string | null): JSONRPCMessage[] {

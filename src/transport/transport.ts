@@ -1,5 +1,5 @@
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
 import type { Channel } from '../session/channel.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
@@ -40,7 +40,18 @@ export interface TransportDeps {
   selectTools(groups: string | null): ToolSet;
   /** The browser of `?browser=`, or the user's own without it; undefined is the server's. Throws a Refusal. */
   chooseBrowser: ChooseBrowser;
+  /** Bytes of one message. */
+  readonly bodyLimit: number;
   readonly clock: Clock;
+}
+
+/** Answers one request. Rejects with a Refusal, or with a defect, as long as nothing is answered. */
+export type Listener = (request: Mounted, response: ServerResponse) => Promise<void>;
+
+/** A request as a router passes it on: its path begins where the router is mounted. */
+export interface Mounted extends IncomingMessage {
+  /** The path that the router is mounted at. */
+  readonly baseUrl?: string;
 }
 
 /**

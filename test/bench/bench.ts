@@ -15,15 +15,19 @@ import { chartOf, ratioOf, spreadOf, tableOf, type Figure } from './report.js';
 
 /** `npm run bench`: this server beside the plain SDK and the bare runtime, on the same work, in turns. */
 
-const { values } = parseArgs({ options: { rounds: { type: 'string' }, quick: { type: 'boolean' } } });
+const { values } = parseArgs({
+  options: { rounds: { type: 'string' }, quick: { type: 'boolean' }, profiles: { type: 'string' } },
+});
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const options: BenchOptions = {
   rounds: Number(values.rounds ?? (values.quick === true ? 1 : 5)),
-  ms: values.quick === true ? 1_000 : 3_000,
+  sessions: values.quick === true ? 500 : 1_500,
+  pings: values.quick === true ? 5_000 : 15_000,
   doors: ['sse', 'streamable'],
   idle: values.quick === true ? 500 : 3_000,
   crowd: values.quick === true ? 1_000 : 10_000,
+  profiles: values.profiles,
   report: (line) => void process.stderr.write(`${line}\n`),
 };
 
@@ -33,13 +37,14 @@ async function run(): Promise<{ figures: Figure[]; series: Series[] }> {
   const figures: Figure[] = [];
   const series: Series[] = [];
   for (const door of options.doors) {
-    const sessions = await measureRates('sessions', door, options);
-    series.push(sessions);
-    figures.push(ratioOf(`sessions/s ${door} : plain SDK`, sessions, 'plainSdk', 5));
-    figures.push(ratioOf(`sessions/s ${door} : bare node:http`, sessions, 'bare', 0.8));
-    const pings = await measureRates('pings', door, options);
-    series.push(pings);
-    figures.push(ratioOf(`pings/s ${door} : bare node:http`, pings, 'bare', 0.85));
+    for (const sessions of await measureRates('sessions', door, options)) {
+      series.push(sessions);
+      figures.push(ratioOf(sessions, 'plainSdk', 5), ratioOf(sessions, 'bare', 0.8));
+    }
+    for (const pings of await measureRates('pings', door, options)) {
+      series.push(pings);
+      figures.push(ratioOf(pings, 'bare', 0.85));
+    }
   }
   const { heap, resident } = await measureFootprint('greenroom', options);
   figures.push({ name: 'heap of an idle session', value: heap, wanted: { atMost: 16 * kib }, unit: 'bytes' });

@@ -1,17 +1,23 @@
 import { Connection, openSse, openStreamable, type OpenSession, type RawSession } from './rawClient.js';
 
-/** What the measuring process asks of the load process. Each is bounded: by time, or by the number of sessions. */
+/** What the measuring process asks of the load process. `count` sessions or pings in all, `clients` at a time. */
 export type Order =
-  /** Opens, initialises and closes sessions, `clients` at a time. */
+  /** Opens, initialises and closes sessions. */
   | {
       readonly kind: 'sessions';
       readonly url: string;
       readonly door: Door;
       readonly clients: number;
-      readonly ms: number;
+      readonly count: number;
     }
   /** Pings, one after the other on each of `clients` sessions. */
-  | { readonly kind: 'pings'; readonly url: string; readonly door: Door; readonly clients: number; readonly ms: number }
+  | {
+      readonly kind: 'pings';
+      readonly url: string;
+      readonly door: Door;
+      readonly clients: number;
+      readonly count: number;
+    }
   /** Opens so many idle sessions and keeps them. */
   | { readonly kind: 'fill'; readonly url: string; readonly door: Door; readonly count: number }
   | { readonly kind: 'empty' };
@@ -19,8 +25,6 @@ export type Order =
 export type Door = 'sse' | 'streamable';
 
 export interface Outcome {
-  /** Sessions, or pings. */
-  readonly count: number;
   readonly seconds: number;
   /** Milliseconds, of each ping. */
   readonly p50: number;
@@ -34,26 +38,16 @@ const kept: { session: RawSession; posts: Connection }[] = [];
 async function carryOut(order: Order): Promise<Outcome> {
   const startedAt = performance.now();
   const times: number[] = [];
-  let count = 0;
-  if (order.kind === 'empty') {
-    await Promise.all(kept.splice(0).map(leave));
-  } else if (order.kind === 'fill') {
-    await inParallel(filling, async () => {
-      while (count < order.count) {
-        count += 1;
-        kept.push(await enter(order));
-      }
-    });
-  } else {
-    const isOver = (): boolean => performance.now() - startedAt >= order.ms;
-    const work = order.kind === 'sessions' ? comeAndGo : keepPinging;
-    await inParallel(order.clients, async () => {
-      count += await work(order, isOver, times);
-    });
-  }
+  let begun = 0;
+  /** Takes one of what is still to be done. */
+  const take = (): boolean => order.kind !== 'empty' && (begun += 1) <= order.count;
+  if (order.kind === 'empty') await Promise.all(kept.splice(0).map(leave));
+  else if (order.kind === 'fill') await inParallel(filling, () => keepFilling(order, take));
+  else if (order.kind === 'sessions') await inParallel(order.clients, () => comeAndGo(order, take));
+  else await inParallel(order.clients, () => keepPinging(order, take, times));
   times.sort((a, b) => a - b);
   const at = (share: number): number => times[Math.floor((times.length - 1) * share)] ?? 0;
-  return { count, seconds: (performance.now() - startedAt) / 1000, p50: at(0.5), p99: at(0.99) };
+  return { seconds: (performance.now() - startedAt) / 1000, p50: at(0.5), p99: at(0.99) };
 }
 
 interface Target {
@@ -61,29 +55,27 @@ interface Target {
   readonly door: Door;
 }
 
-async function comeAndGo({ url, door }: Target, isOver: () => boolean): Promise<number> {
-  const posts = new Connection(url);
-  let count = 0;
-  while (!isOver()) {
-    const session = await doors[door](url, posts);
-    await session.close();
-    count += 1;
-  }
-  posts.close();
-  return count;
+async function keepFilling(target: Target, take: () => boolean): Promise<void> {
+  while (take()) kept.push(await enter(target));
 }
 
-async function keepPinging(target: Target, isOver: () => boolean, times: number[]): Promise<number> {
+async function comeAndGo({ url, door }: Target, take: () => boolean): Promise<void> {
+  const posts = new Connection(url);
+  while (take()) {
+    const session = await doors[door](url, posts);
+    await session.close();
+  }
+  posts.close();
+}
+
+async function keepPinging(target: Target, take: () => boolean, times: number[]): Promise<void> {
   const entered = await enter(target);
-  let id = 2;
-  while (!isOver()) {
+  for (let id = 2; take(); id += 1) {
     const sentAt = performance.now();
     await entered.session.ping(id);
     times.push(performance.now() - sentAt);
-    id += 1;
   }
   await leave(entered);
-  return id - 2;
 }
 
 async function enter({ url, door }: Target): Promise<{ session: RawSession; posts: Connection }> {
@@ -106,4 +98,4 @@ process.on('message', (order: Order) => {
     (error: unknown) => process.send?.({ error: String(error) }),
   );
 });
-process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+process.on('disconnect', () => process.exit());

@@ -7,12 +7,15 @@ export type ServerName = (typeof serverNames)[number];
 
 export interface BenchOptions {
   readonly rounds: number;
-  /** Of one measurement. */
-  readonly ms: number;
+  /** Of each round. */
+  readonly sessions: number;
+  readonly pings: number;
   readonly doors: readonly Door[];
   /** Sessions of the measurements that need many. */
   readonly idle: number;
   readonly crowd: number;
+  /** Where the servers leave a profile of their processor time, if anywhere. */
+  readonly profiles?: string | undefined;
   report(line: string): void;
 }
 
@@ -25,28 +28,42 @@ export interface Series {
 
 const clients = 16;
 
-/** Rates: the servers take turns in every round, so that what slows the machine slows all of them. */
-export async function measureRates(kind: 'sessions' | 'pings', door: Door, options: BenchOptions): Promise<Series> {
-  const values: Record<ServerName, number[]> = { greenroom: [], plainSdk: [], bare: [] };
+/**
+ * Rates: the servers take turns in every round, so that what slows the machine slows all of them. By the clock, and by the
+ * server's processor time, which is steady also while the machine does other work.
+ */
+export async function measureRates(kind: 'sessions' | 'pings', door: Door, options: BenchOptions): Promise<Series[]> {
+  const perSecond: Record<ServerName, number[]> = { greenroom: [], plainSdk: [], bare: [] };
+  const perProcessorSecond: Record<ServerName, number[]> = { greenroom: [], plainSdk: [], bare: [] };
   const servers: [ServerName, MeasuredServer][] = [];
+  const count = options[kind];
   const load = startLoad();
   try {
-    for (const name of serverNames) servers.push([name, await startMeasured(name)]);
+    for (const name of serverNames) servers.push([name, await startMeasured(name, options.profiles)]);
     for (let round = -1; round < options.rounds; round += 1) {
-      for (const [name, { url }] of servers) {
-        const { count, seconds } = await load.carryOut({ kind, url, door, clients, ms: options.ms });
-        // The first one warms up.
-        if (round >= 0) values[name].push(count / seconds);
+      for (const [name, server] of servers) {
+        const before = await server.processor();
+        const { seconds } = await load.carryOut({ kind, url: server.url, door, clients, count });
+        const processorMs = (await server.processor()).processorMs - before.processorMs;
+        const micros = ((processorMs * 1_000) / count).toFixed(0);
         options.report(
-          `${kind} ${door} ${name}: ${(count / seconds).toFixed(0)} a second${round < 0 ? ' (warm-up)' : ''}`,
+          `${kind} ${door} ${name}: ${(count / seconds).toFixed(0)} a second, ${micros} µs of processor time each${round < 0 ? ' (warm-up)' : ''}`,
         );
+        // The first one warms up.
+        if (round < 0) continue;
+        perSecond[name].push(count / seconds);
+        perProcessorSecond[name].push((count * 1_000) / processorMs);
       }
     }
   } finally {
-    for (const [, server] of servers) server.stop();
-    load.stop();
+    for (const [, server] of servers) await server.stop();
+    await load.stop();
   }
-  return { name: `${kind} ${door}`, unit: 'a second', values };
+  const name = `${kind} ${door}`;
+  return [
+    { name, unit: 'a second', values: perSecond },
+    { name, unit: 'a second of processor time', values: perProcessorSecond },
+  ];
 }
 
 export interface Footprint {
@@ -71,8 +88,8 @@ export async function measureFootprint(name: ServerName, options: BenchOptions):
     );
     return { heap: each('heap'), resident: each('resident') };
   } finally {
-    server.stop();
-    load.stop();
+    await server.stop();
+    await load.stop();
   }
 }
 
@@ -88,12 +105,12 @@ export async function measureCrowding(options: BenchOptions): Promise<readonly C
   const { url } = server;
   const rounds: Crowding[] = [];
   try {
-    await pings(load, url, options.ms);
+    await pings(load, url, options.pings);
     for (let round = 0; round < options.rounds; round += 1) {
       await load.carryOut({ kind: 'fill', url, door: 'sse', count: 100 });
-      const few = await pings(load, url, options.ms);
+      const few = await pings(load, url, options.pings);
       await load.carryOut({ kind: 'fill', url, door: 'sse', count: options.crowd - 100 });
-      const many = await pings(load, url, options.ms);
+      const many = await pings(load, url, options.pings);
       await load.carryOut({ kind: 'empty' });
       rounds.push({ few, many });
       options.report(
@@ -102,11 +119,11 @@ export async function measureCrowding(options: BenchOptions): Promise<readonly C
     }
     return rounds;
   } finally {
-    server.stop();
-    load.stop();
+    await server.stop();
+    await load.stop();
   }
 }
 
-async function pings(load: Load, url: string, ms: number): Promise<number> {
-  return (await load.carryOut({ kind: 'pings', url, door: 'sse', clients, ms })).p99;
+async function pings(load: Load, url: string, count: number): Promise<number> {
+  return (await load.carryOut({ kind: 'pings', url, door: 'sse', clients, count })).p99;
 }

@@ -1,15 +1,18 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { availableParallelism, platform } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Order, Outcome } from './load.js';
-import type { Answer } from './servers/serve.js';
+import type { Answer, Memory, Processor, Question } from './servers/serve.js';
 
 /** A process of the bench, on a core of its own where the system can do that. Whoever starts it stops it. */
 class Pinned<Told> {
   readonly #child: ChildProcess;
 
-  constructor(file: string, core: number) {
-    const node = [process.execPath, '--expose-gc', '--no-warnings', fileURLToPath(new URL(file, import.meta.url))];
+  constructor(file: string, core: number, profiles?: string) {
+    const profiling = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
+    const flags = ['--expose-gc', '--no-warnings', ...profiling];
+    const node = [process.execPath, ...flags, fileURLToPath(new URL(file, import.meta.url))];
     const pinned = platform() === 'linux' && availableParallelism() > 1 ? ['taskset', '-c', String(core)] : [];
     const [command = '', ...args] = [...pinned, ...node];
     this.#child = spawn(command, args, {
@@ -29,33 +32,43 @@ class Pinned<Told> {
     });
   }
 
-  ask(question: Order | 'memory'): Promise<Told> {
+  ask(question: Order | Question): Promise<Told> {
     const heard = this.hears();
     this.#child.send(question);
     return heard;
   }
 
-  stop(): void {
-    this.#child.kill('SIGKILL');
+  /** Resolves when it is gone. */
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const gone = once(this.#child, 'exit');
+    this.#child.disconnect();
+    await gone;
   }
 }
 
 export interface MeasuredServer {
   readonly url: string;
-  memory(): Promise<{ heap: number; resident: number }>;
-  stop(): void;
+  memory(): Promise<Memory>;
+  processor(): Promise<Processor>;
+  stop(): Promise<void>;
 }
 
-/** Starts one of `test/bench/servers` on the first core. */
-export async function startMeasured(name: string): Promise<MeasuredServer> {
-  const child = new Pinned<Answer>(`./servers/${name}.js`, 0);
+/** Starts one of `test/bench/servers` on the first core. With a folder, it leaves a profile there as it stops. */
+export async function startMeasured(name: string, profiles?: string): Promise<MeasuredServer> {
+  const child = new Pinned<Answer>(`./servers/${name}.js`, 0, profiles);
   const told = await child.hears();
   if (!('url' in told)) throw new Error(`${name} did not say where it listens.`);
   return {
     url: told.url,
     memory: async () => {
       const answer = await child.ask('memory');
-      if (!('heap' in answer)) throw new Error(`${name} did not say what it uses.`);
+      if (!('heap' in answer)) throw new Error(`${name} did not say what it holds.`);
+      return answer;
+    },
+    processor: async () => {
+      const answer = await child.ask('processor');
+      if (!('processorMs' in answer)) throw new Error(`${name} did not say what it used.`);
       return answer;
     },
     stop: () => child.stop(),
@@ -64,7 +77,7 @@ export async function startMeasured(name: string): Promise<MeasuredServer> {
 
 export interface Load {
   carryOut(order: Order): Promise<Outcome>;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 /** Starts the process that makes the load, on the second core. */

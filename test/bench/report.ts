@@ -18,9 +18,9 @@ export function median(values: readonly number[]): number {
 }
 
 /** How often the first is the second, round by round: what disturbs a round disturbs both. */
-export function ratioOf(name: string, { values }: Series, other: ServerName, atLeast: number): Figure {
+export function ratioOf({ name, unit, values }: Series, other: ServerName, atLeast: number): Figure {
   const ratios = values.greenroom.map((value, round) => value / (values[other][round] ?? Number.NaN));
-  return { name, ...spreadOf(ratios), wanted: { atLeast }, unit: '' };
+  return { name: `${name} ${unit} : ${other}`, ...spreadOf(ratios), wanted: { atLeast }, unit: '' };
 }
 
 export function spreadOf(values: readonly number[]): { value: number; spread: readonly [number, number] } {

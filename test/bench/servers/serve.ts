@@ -1,14 +1,29 @@
 import type { AddressInfo } from 'node:net';
 import type { Server } from 'node:http';
 
-/** What a server under measurement tells the process that measures: its address first, then, when asked, its size. */
-export type Answer = { readonly url: string } | { readonly heap: number; readonly resident: number };
+/** What a server under measurement can be asked. */
+export type Question = 'memory' | 'processor';
+
+/** What it tells the process that measures: its address first, then what it is asked. */
+export type Answer = { readonly url: string } | Memory | Processor;
+
+/** Bytes in use once everything that can be collected is collected. */
+export interface Memory {
+  readonly heap: number;
+  readonly resident: number;
+}
+
+/** Of all threads, since the start. */
+export interface Processor {
+  readonly processorMs: number;
+}
 
 /** Tells the parent process where a server listens, and answers its questions until the channel to it closes. */
 export function present(url: string): void {
   const send = (answer: Answer): void => void process.send?.(answer);
-  process.on('message', () => send(measure()));
-  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+  process.on('message', (question: Question) => send(question === 'memory' ? memory() : processor()));
+  // Not with a signal: a profile is written at the exit.
+  process.on('disconnect', () => process.exit());
   send({ url });
 }
 
@@ -18,11 +33,15 @@ export async function listen(server: Server): Promise<void> {
   present(`http://127.0.0.1:${port}`);
 }
 
-/** Bytes in use once everything that can be collected is collected. */
-function measure(): Answer {
+function memory(): Memory {
   // `--expose-gc`; twice, since finalizers run between the two.
   globalThis.gc?.();
   globalThis.gc?.();
   const { heapUsed, rss } = process.memoryUsage();
   return { heap: heapUsed, resident: rss };
+}
+
+function processor(): Processor {
+  const { user, system } = process.cpuUsage();
+  return { processorMs: (user + system) / 1_000 };
 }
