@@ -31,6 +31,7 @@ export class SessionPage {
   touched = false;
   readonly #lock = new Lock();
   readonly #gone = new AbortController();
+  readonly #end = (): void => this.#gone.abort(new Error('The page is gone.'));
   #awake: Promise<void> | undefined;
 
   constructor(options: { id: number; page: Page; cdp: CDPSession }) {
@@ -46,10 +47,11 @@ export class SessionPage {
     const elements = new ElementIds();
     this.elements = elements;
     page.on('workercreated', hearNothing);
+    page.browser().once('disconnected', this.#end);
     this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
   }
 
-  /** Aborted when the page is disposed: closed, or let go of, or its browser has died. */
+  /** Aborted when the page is closed or let go of, or its browser has died, whichever is heard of first. */
   get gone(): AbortSignal {
     return this.#gone.signal;
   }
@@ -115,7 +117,8 @@ export class SessionPage {
 
   /** Ends the collectors and the protocol session. The page stays open. Idempotent; never rejects. */
   async dispose(): Promise<void> {
-    this.#gone.abort(new Error('The page is gone.'));
+    this.#end();
+    this.page.browser().off('disconnected', this.#end);
     this.page.off('workercreated', hearNothing);
     this.console.dispose();
     this.network.dispose();
