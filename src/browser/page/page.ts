@@ -130,8 +130,8 @@ export class SessionPage {
 }
 
 /**
- * Ends what puppeteer hears of scripts on a session of its own: else every console message comes twice, and each value in
- * it is let go by a command. Nothing here uses the handles that it would make.
+ * Ends what puppeteer hears of a worker on a session of its own: else every console message comes twice, and each value in
+ * it is let go by a command. Of a page it has to hear: whoever writes a tool may evaluate with it.
  */
 function hearNothing({ client }: Pick<WebWorker, 'client'>): void {
   void client.send('Runtime.disable').catch(ignoreGone);
@@ -147,8 +147,6 @@ export async function openSessionPage(options: { id: number; page: Page }): Prom
   const cdp = await openSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {
-    // The declarations leave out the session of a frame, which requests and workers have in theirs.
-    hearNothing(options.page.mainFrame() as unknown as Pick<WebWorker, 'client'>);
     options.page.workers().forEach(hearNothing);
     await Promise.all([cdp.send('Page.enable'), page.frames.start(), page.console.ready, page.network.ready]);
     return page;
