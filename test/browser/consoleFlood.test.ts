@@ -43,10 +43,7 @@ const lastOf = (who: string): Promise<string> =>
 /** Console messages that came over the pipe, whichever session they were for. */
 const told = () => arrived.mock.calls.filter(([message]) => message.includes('"Runtime.consoleAPICalled"')).length;
 
-test.each([
-  ['page', flood('page')],
-  ['worker', `void new Worker(URL.createObjectURL(new Blob([${JSON.stringify(flood('worker'))}])))`],
-])(
+test.each([['worker', `void new Worker(URL.createObjectURL(new Blob([${JSON.stringify(flood('worker'))}])))`]])(
   '[S10] what a %s logs comes once, and costs fewer commands than a hundredth of its lines',
   async (who, expression) => {
     await opened.cdp.send('Runtime.evaluate', { expression });

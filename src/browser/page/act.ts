@@ -48,7 +48,9 @@ export async function act<T>(
 ): Promise<Acted<T>> {
   const activity = new Activity(page.frames.sessions(), page.frames.mainId);
   const stop = new AbortController();
-  const either = AbortSignal.any([signal, stop.signal]);
+  const unwanted = AbortSignal.any([signal, stop.signal]);
+  // What begins in a page that is gone, or whose browser died, is never told to have ended.
+  const either = AbortSignal.any([unwanted, page.gone]);
   let value: T | undefined;
   const outcome = (settled: boolean, dialog?: OpenDialog): Outcome => ({
     navigated: activity.navigated,
@@ -63,10 +65,10 @@ export async function act<T>(
       value = await work(either);
     } catch (error) {
       // A page that closes itself takes the answers of its last commands with it.
-      if (either.aborted || !page.cdp.detached) throw error;
+      if (unwanted.aborted || !page.cdp.detached) throw error;
     }
     if (onlyIfBegun && activity.changes === 0) return outcome(true);
-    return outcome(await settle(page, activity, either, limitMs));
+    return outcome(await settle(page, activity, unwanted, limitMs));
   };
   try {
     const end = await page.dialogs.interrupting(

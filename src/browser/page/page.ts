@@ -31,6 +31,7 @@ export class SessionPage {
   touched = false;
   readonly #lock = new Lock();
   readonly #gone = new AbortController();
+  readonly #end = (): void => this.#gone.abort(new Error('The page is gone.'));
   #awake: Promise<void> | undefined;
 
   constructor(options: { id: number; page: Page; cdp: CDPSession }) {
@@ -46,10 +47,11 @@ export class SessionPage {
     const elements = new ElementIds();
     this.elements = elements;
     page.on('workercreated', hearNothing);
+    page.browser().once('disconnected', this.#end);
     this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
   }
 
-  /** Aborted when the page is disposed: closed, or let go of, or its browser has died. */
+  /** Aborted when the page is closed or let go of, or its browser has died, whichever is heard of first. */
   get gone(): AbortSignal {
     return this.#gone.signal;
   }
@@ -115,7 +117,8 @@ export class SessionPage {
 
   /** Ends the collectors and the protocol session. The page stays open. Idempotent; never rejects. */
   async dispose(): Promise<void> {
-    this.#gone.abort(new Error('The page is gone.'));
+    this.#end();
+    this.page.browser().off('disconnected', this.#end);
     this.page.off('workercreated', hearNothing);
     this.console.dispose();
     this.network.dispose();
@@ -127,8 +130,8 @@ export class SessionPage {
 }
 
 /**
- * Ends what puppeteer hears of scripts on a session of its own: else every console message comes twice, and each value in
- * it is let go by a command. Nothing here uses the handles that it would make.
+ * Ends what puppeteer hears of a worker on a session of its own: else every console message comes twice, and each value in
+ * it is let go by a command. Of a page it has to hear: whoever writes a tool may evaluate with it.
  */
 function hearNothing({ client }: Pick<WebWorker, 'client'>): void {
   void client.send('Runtime.disable').catch(ignoreGone);
@@ -144,8 +147,6 @@ export async function openSessionPage(options: { id: number; page: Page }): Prom
   const cdp = await openSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {
-    // The declarations leave out the session of a frame, which requests and workers have in theirs.
-    hearNothing(options.page.mainFrame() as unknown as Pick<WebWorker, 'client'>);
     options.page.workers().forEach(hearNothing);
     await Promise.all([cdp.send('Page.enable'), page.frames.start(), page.console.ready, page.network.ready]);
     return page;
