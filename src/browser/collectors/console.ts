@@ -39,6 +39,7 @@ export class ConsoleCollector {
   /** Resolves when messages are being collected; never rejects. */
   readonly ready: Promise<void>;
   readonly #ring = new Ring<ConsoleMessage>({ maxEntries, maxBytes, sizeOf });
+  readonly #onCall: () => void;
   readonly #following: Following;
   readonly #extensions = new Map<string, string>();
   readonly #exceptions = new Map<string, number>();
@@ -49,7 +50,9 @@ export class ConsoleCollector {
   #mainFrame = '';
   #visit = { page: '', navigation: 0 };
 
-  constructor(cdp: CDPSession) {
+  /** `onCall` is told of each console call. */
+  constructor(cdp: CDPSession, onCall: () => void = () => undefined) {
+    this.#onCall = onCall;
     this.#following = followSessions(cdp, {
       handlers: (source) => ({ ...this.#handlers(source), ...(source.kind === 'page' ? this.#visitHandlers() : {}) }),
       enable: ({ session, kind }) => [
@@ -110,6 +113,7 @@ export class ConsoleCollector {
   }
 
   #recordCall(event: Protocol.Runtime.ConsoleAPICalledEvent, source: Source, extension: string | undefined): void {
+    this.#onCall();
     if (event.type === 'endGroup') return;
     const abridged = event.args
       .slice(0, maxArguments)

@@ -1,8 +1,9 @@
-import type { CDPSession, Page, WebWorker } from 'puppeteer-core';
+import type { CDPSession, Page } from 'puppeteer-core';
 import { ConsoleCollector } from '../collectors/console.js';
 import { Dialogs, describeDialog } from './dialogs.js';
 import { Emulation } from './emulation.js';
 import { ElementIds } from './elementIds.js';
+import { Flood } from './flood.js';
 import { Frames, type FramePlace } from './frames.js';
 import { Lock } from './lock.js';
 import { NetworkCollector } from '../collectors/network.js';
@@ -30,6 +31,7 @@ export class SessionPage {
   /** Whether a tool that is not read-only has been at work in it. */
   touched = false;
   readonly #lock = new Lock();
+  readonly #flood: Flood;
   readonly #gone = new AbortController();
   readonly #end = (): void => this.#gone.abort(new Error('The page is gone.'));
   #awake: Promise<void> | undefined;
@@ -39,14 +41,14 @@ export class SessionPage {
     this.id = id;
     this.page = page;
     this.cdp = cdp;
-    this.console = new ConsoleCollector(cdp);
+    this.#flood = new Flood(page);
+    this.console = new ConsoleCollector(cdp, this.#flood.note);
     this.network = new NetworkCollector(cdp);
     this.dialogs = new Dialogs(cdp);
     this.emulation = new Emulation(page, cdp);
     this.tracing = new Tracing(page);
     const elements = new ElementIds();
     this.elements = elements;
-    page.on('workercreated', hearNothing);
     page.browser().once('disconnected', this.#end);
     this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
   }
@@ -119,7 +121,7 @@ export class SessionPage {
   async dispose(): Promise<void> {
     this.#end();
     this.page.browser().off('disconnected', this.#end);
-    this.page.off('workercreated', hearNothing);
+    this.#flood.dispose();
     this.console.dispose();
     this.network.dispose();
     // Not waited for: a page that hangs would not answer. In a profile, the tab stays.
@@ -127,14 +129,6 @@ export class SessionPage {
     await this.tracing.dispose();
     if (!this.cdp.detached) await this.cdp.detach().catch(ignoreGone);
   }
-}
-
-/**
- * Ends what puppeteer hears of a worker on a session of its own: else every console message comes twice, and each value in
- * it is let go by a command. Of a page it has to hear: whoever writes a tool may evaluate with it.
- */
-function hearNothing({ client }: Pick<WebWorker, 'client'>): void {
-  void client.send('Runtime.disable').catch(ignoreGone);
 }
 
 /** A target that is gone already has nothing left to detach from. */
@@ -147,7 +141,6 @@ export async function openSessionPage(options: { id: number; page: Page }): Prom
   const cdp = await openSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {
-    options.page.workers().forEach(hearNothing);
     await Promise.all([cdp.send('Page.enable'), page.frames.start(), page.console.ready, page.network.ready]);
     return page;
   } catch (error) {
