@@ -140,6 +140,12 @@ export const untilActionable = /* javascript */ `async function (pointer, limitM
   }
 }`;
 
+/** Waits until what is there has been drawn: two frames, or as long as `limitMs` in a tab that draws none. */
+export const untilDrawn = /* javascript */ `(limitMs) => new Promise((resolve) => {
+  requestAnimationFrame(() => requestAnimationFrame(resolve));
+  setTimeout(resolve, limitMs);
+})`;
+
 /** Called on an element. Sets what is set at once, and says what is left: `typed`, `clicked` or `set`. */
 export const prepareFill = /* javascript */ `function (value) {
   const element = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;

@@ -1,10 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { untilDrawn } from '../../browser/page/inPage.js';
 import { reload as reloadPage } from '../../browser/page/navigation.js';
+import { untilAborted } from '../../browser/protocol/abort.js';
 import { definePageTool, type PageToolContext } from '../defineTool.js';
 import { finishTrace, traceOutput, traceTimeoutMs } from './shared.js';
 
 const loadTimeoutMs = 60_000;
+/** A page that is loaded may not be drawn yet, on a busy machine. */
+const drawnTimeoutMs = 5_000;
 /** Late pictures and shifts come after the page is quiet. */
 const afterLoadMs = 2_000;
 
@@ -44,5 +48,11 @@ async function record(
   { page, signal }: PageToolContext,
 ): Promise<void> {
   if (reload) await reloadPage(page, false, { signal, timeoutMs: loadTimeoutMs });
+  if (reload && autoStop) await untilAborted(page.callApart(untilDrawn, [drawnTimeoutMs]).catch(wentOn), signal);
   if (autoStop) await delay(afterLoadMs, undefined, { signal });
+}
+
+/** A document that was left meanwhile is not drawn any more. */
+function wentOn(): void {
+  return undefined;
 }
