@@ -1,4 +1,4 @@
-import { TargetType, type BrowserContext, type Page, type Target } from 'puppeteer-core';
+import type { BrowserContext, Page, Target } from 'puppeteer-core';
 import { messageOf } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { Ledger } from './ledger.js';
@@ -274,7 +274,8 @@ async function restoreEmulation(page: SessionPage, url: string, emulated: Emulat
 
 /** An extension's popup starts as `other` and is no tab; DevTools windows are the user's. */
 function isTab(target: Target): boolean {
-  return target.type() === TargetType.PAGE && !target.url().startsWith('devtools://');
+  const type: string = target.type();
+  return type === 'page' && !target.url().startsWith('devtools://');
 }
 
 /** A tab that somebody else opened may close again before it is ours. */
