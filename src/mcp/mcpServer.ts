@@ -5,6 +5,7 @@ import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/clie
 import { noCapabilities } from './callClient.js';
 import type { CallEnvironment } from './callTool.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
+import { InFlight } from './inFlight.js';
 import { methods } from './methods.js';
 import { extendOffer, type Additions, type Offer, type SessionOffer } from './offer.js';
 import {
@@ -56,7 +57,7 @@ export class McpServer implements Serving {
   logLevel: LogLevel = 'info';
   toolCalls = 0;
   // Most sessions never need these: each is made at its first use.
-  #inFlight: Map<RequestId, AbortController> | undefined;
+  #inFlight: Map<RequestId, InFlight> | undefined;
   #subscriptions: Set<string> | undefined;
   #asked: ClientRequests | undefined;
   /** What this session alone is offered, and the whole of what it is offered then. */
@@ -127,7 +128,7 @@ export class McpServer implements Serving {
     for (const [id] of open) this.host.send(refusal.toJsonRpc(id), id);
     this.#closed = true;
     this.#asked?.close(refusal);
-    for (const [, controller] of open) controller.abort(refusal);
+    for (const [, inFlight] of open) inFlight.abort(refusal);
     this.#inFlight = undefined;
   }
 
@@ -138,10 +139,10 @@ export class McpServer implements Serving {
 
   async #serve(request: JSONRPCRequest): Promise<void> {
     const { clock } = this.host.environment;
-    const controller = new AbortController();
+    const inFlight = new InFlight(request.id);
     const startedAt = clock.now();
-    (this.#inFlight ??= new Map()).set(request.id, controller);
-    const answer = await this.#answer(request, controller.signal);
+    (this.#inFlight ??= new Map()).set(request.id, inFlight);
+    const answer = await this.#answer(request, inFlight);
     const answered = !this.#closed && this.#inFlight.delete(request.id);
     if (answered && answer.message !== null) this.host.send(answer.message, request.id);
     else if (answered) this.host.unanswered(request.id);
@@ -149,20 +150,20 @@ export class McpServer implements Serving {
       id: request.id,
       method: request.method,
       tool: toolOf(request),
-      outcome: controller.signal.aborted ? 'cancelled' : answer.outcome,
+      outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
       durationMs: clock.now() - startedAt,
     });
   }
 
-  async #answer(request: JSONRPCRequest, signal: AbortSignal): Promise<Answer> {
+  async #answer(request: JSONRPCRequest, inFlight: InFlight): Promise<Answer> {
     const method = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
     try {
       if (!method) throw new RpcError(rpcCodes.methodNotFound, `Method not found: ${request.method}`);
-      const result = await method(this, request.params ?? {}, { signal, id: request.id });
+      const result = await method(this, request.params ?? {}, inFlight);
       const outcome = 'isError' in result && result['isError'] === true ? 'failed' : 'ok';
       return { outcome, message: { jsonrpc: '2.0', id: request.id, result } };
     } catch (error) {
-      if (signal.aborted) return { outcome: 'cancelled', message: null };
+      if (inFlight.isAborted) return { outcome: 'cancelled', message: null };
       return { outcome: 'failed', message: this.#errorAnswer(request, error) };
     }
   }

@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, jwtVerify, type JWTVerifyGetKey, type JWTVerifyOptions } from 'jose';
+import type { JWTVerifyGetKey, JWTVerifyOptions } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.js';
 import { codeOf, messageOf, Refusal } from '../errors.js';
@@ -92,6 +92,7 @@ function verifier({ issuer, audience, jwksUrl, clock, keyCooldownMs = 5_000 }: J
       currentDate: new Date(clock.now()),
       requiredClaims: ['sub', 'exp'],
     };
+    const { jwtVerify } = await import('jose');
     const { payload } = await jwtVerify(token, keyOf, checks);
     const { sub = '', exp = 0 } = payload;
     if (typeof sub !== 'string' || !isSubject(sub)) throw new Error('The subject is not usable.');
@@ -105,6 +106,7 @@ function keysOf(issuer: string, jwksUrl: string | undefined, cooldownDuration: n
   let finding: Promise<JWTVerifyGetKey> | undefined;
   const find = async (): Promise<JWTVerifyGetKey> => {
     const url = new URL(jwksUrl ?? (await findKeySet(issuer, keyTimeoutMs)));
+    const { createRemoteJWKSet } = await import('jose');
     return createRemoteJWKSet(url, { timeoutDuration: keyTimeoutMs, cooldownDuration });
   };
   return async (header, token) => {

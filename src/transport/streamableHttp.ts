@@ -51,8 +51,10 @@ export class StreamableHttpTransport implements SessionTransport {
   readonly #streams = new Map<string, ResumableStream>();
   /** The stream of each request that is not answered yet. */
   readonly #asked = new Map<RequestId, ResumableStream>();
-  /** Streams whose answers were sent, oldest first, with the timers that forget them. */
-  readonly #answered = new Map<ResumableStream, unknown>();
+  /** Streams whose answers were sent, oldest first, with the time from which they may be forgotten. */
+  readonly #answered = new Map<ResumableStream, number>();
+  /** Runs when the oldest of them may be: one timer, however many there are. */
+  #sweeping: unknown;
   readonly #sockets = new Set<StreamWriter>();
   #presence: 'here' | 'leaving' | 'absent' = 'here';
   #isClosed = false;
@@ -108,7 +110,7 @@ export class StreamableHttpTransport implements SessionTransport {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.onclose?.();
-    for (const timer of this.#answered.values()) this.#options.clock.clearTimeout(timer);
+    this.#options.clock.clearTimeout(this.#sweeping);
     await Promise.all([...this.#streams.values()].map((stream) => stream.finish()));
     if (this.sessionId === undefined) return;
     await this.#options.eventLog.forget(this.sessionId).catch(this.#failed);
@@ -216,16 +218,27 @@ export class StreamableHttpTransport implements SessionTransport {
 
   #retire(stream: ResumableStream): void {
     void stream.finish();
-    this.#answered.set(
-      stream,
-      this.#options.clock.setTimeout(() => this.#forget(stream), keepAnswersMs),
-    );
+    const { clock } = this.#options;
+    this.#answered.set(stream, clock.now() + keepAnswersMs);
     const [oldest = stream] = this.#answered.keys();
     if (this.#answered.size > maxKeptAnswers) this.#forget(oldest);
+    this.#sweeping ??= clock.setTimeout(this.#sweep, keepAnswersMs);
   }
 
+  readonly #sweep = (): void => {
+    const { clock } = this.#options;
+    const now = clock.now();
+    this.#sweeping = undefined;
+    for (const [stream, until] of this.#answered) {
+      if (until > now) {
+        this.#sweeping = clock.setTimeout(this.#sweep, until - now);
+        return;
+      }
+      this.#forget(stream);
+    }
+  };
+
   #forget(stream: ResumableStream): void {
-    this.#options.clock.clearTimeout(this.#answered.get(stream));
     this.#answered.delete(stream);
     this.#streams.delete(stream.id);
     stream.forget();

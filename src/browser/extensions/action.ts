@@ -1,4 +1,4 @@
-import { TargetType, type Browser, type Page, type Target } from 'puppeteer-core';
+import type { Browser, Page, Target } from 'puppeteer-core';
 import { z } from 'zod';
 import { ToolError } from '../../errors.js';
 import type { SessionBrowser } from '../lease/sessionBrowser.js';
@@ -134,7 +134,8 @@ async function openPopup(
 
 /** Our own hidden pages stand at manifests. */
 function isDocument(target: Target): boolean {
-  return target.type() === TargetType.PAGE && !target.url().endsWith('/manifest.json');
+  const type: string = target.type();
+  return type === 'page' && !target.url().endsWith('/manifest.json');
 }
 
 async function click(scope: ProtocolScope, { id, name }: Extension, targetId: string): Promise<void> {

@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import * as yauzl from 'yauzl';
+import type { Entry } from 'yauzl';
 import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors.js';
 
@@ -56,6 +56,7 @@ function zipOf(archive: Buffer): Buffer {
 
 /** yauzl refuses names that lead elsewhere, and files that turn out bigger than they say. */
 async function unpack(zip: Buffer, folder: string, signal: AbortSignal): Promise<void> {
+  const yauzl = await import('yauzl');
   const file = await yauzl.fromBufferPromise(zip, { lazyEntries: true, strictFileNames: false });
   let [files, bytes] = [0, 0];
   for await (const entry of file.eachEntry()) {
@@ -72,7 +73,7 @@ async function unpack(zip: Buffer, folder: string, signal: AbortSignal): Promise
   }
 }
 
-function requirePlain(entry: yauzl.Entry): void {
+function requirePlain(entry: Entry): void {
   const { fileName } = entry;
   const quoted = JSON.stringify(fileName);
   if (((entry.externalFileAttributes >>> 16) & unixTypeMask) === unixLink) {

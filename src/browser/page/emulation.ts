@@ -1,4 +1,4 @@
-import { PredefinedNetworkConditions, type CDPSession, type NetworkConditions, type Page } from 'puppeteer-core';
+import type { CDPSession, NetworkConditions, Page } from 'puppeteer-core';
 
 /** Names of DevTools, with its numbers. */
 export const networkPresets = ['No emulation', 'Offline', 'Slow 3G', 'Fast 3G', 'Slow 4G', 'Fast 4G'] as const;
@@ -78,7 +78,7 @@ export class Emulation {
   }
 
   async #setNetwork(preset: NetworkPreset): Promise<void> {
-    await this.#page.emulateNetworkConditions(conditionsOf(preset));
+    await this.#page.emulateNetworkConditions(await conditionsOf(preset));
     this.#note('networkConditions', preset === 'No emulation' ? undefined : preset);
   }
 
@@ -124,9 +124,10 @@ function viewportOf({ width, height, deviceScaleFactor = 1, mobile = false, touc
   return { width, height, deviceScaleFactor, isMobile: mobile, hasTouch: touch };
 }
 
-function conditionsOf(preset: NetworkPreset): NetworkConditions | null {
+async function conditionsOf(preset: NetworkPreset): Promise<NetworkConditions | null> {
   if (preset === 'No emulation') return null;
-  return preset === 'Offline' ? offline : PredefinedNetworkConditions[preset];
+  if (preset === 'Offline') return offline;
+  return (await import('puppeteer-core')).PredefinedNetworkConditions[preset];
 }
 
 /** Lets the pages of this origin know the place without asking, in this browser context (`Browser.setPermission`). */

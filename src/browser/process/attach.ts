@@ -1,5 +1,5 @@
 import { tmpdir } from 'node:os';
-import puppeteer, { type Browser } from 'puppeteer-core';
+import type { Browser } from 'puppeteer-core';
 import { Refusal } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { BrowserConnection } from './connection.js';
@@ -31,7 +31,8 @@ export async function attachBrowser(options: AttachOptions): Promise<BrowserConn
     const browserWSEndpoint = url.startsWith('http')
       ? await untilAborted(resolve(await socketOf(address, signal)), signal)
       : address;
-    const connecting = puppeteer.connect({ browserWSEndpoint, defaultViewport: null });
+    const { connect } = await untilAborted(import('puppeteer-core'), signal);
+    const connecting = connect({ browserWSEndpoint, defaultViewport: null });
     const browser = await untilAborted(connecting, signal, (late) => void late.disconnect());
     ledger.connections.opened += 1;
     return await describe(browser, ledger);

@@ -2,13 +2,6 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import {
-  Browser,
-  ChromeReleaseChannel,
-  computeSystemExecutablePath,
-  detectBrowserPlatform,
-  getInstalledBrowsers,
-} from '@puppeteer/browsers';
 import { Refusal } from '../../errors.js';
 
 /** What the environment says about where browsers are. Only the process edge reads it. */
@@ -49,7 +42,7 @@ const usualPlaces: Partial<Record<NodeJS.Platform, readonly string[]>> = {
 export async function findExecutable(options: ExecutableOptions = {}): Promise<string> {
   if (options.executablePath !== undefined) return named(options.executablePath, '--executable-path');
   if (options.chromePath !== undefined) return named(options.chromePath, 'CHROME_PATH');
-  for (const candidate of systemPlaces(options.searchPath)) if (await isExecutable(candidate)) return candidate;
+  for (const candidate of await systemPlaces(options.searchPath)) if (await isExecutable(candidate)) return candidate;
   const fetched = await newestFetched(options.cacheFolder ?? browserCache);
   if (fetched !== undefined) return fetched;
   throw new Refusal('browser_failed', {
@@ -63,15 +56,16 @@ async function named(path: string, by: string): Promise<string> {
   throw new Refusal('browser_failed', { detail });
 }
 
-function systemPlaces(searchPath: string | undefined): string[] {
+async function systemPlaces(searchPath: string | undefined): Promise<string[]> {
   const folders = [...usualFolders, ...(searchPath ?? '').split(delimiter).filter((folder) => folder !== '')];
   const binaries =
     process.platform === 'win32' ? [] : names.flatMap((name) => folders.map((folder) => join(folder, name)));
-  return [...channelPlaces(), ...binaries, ...(usualPlaces[process.platform] ?? [])];
+  return [...(await channelPlaces()), ...binaries, ...(usualPlaces[process.platform] ?? [])];
 }
 
 /** Where Chrome's own installers put its channels, stable first. Throws for a platform without that channel. */
-function channelPlaces(): string[] {
+async function channelPlaces(): Promise<string[]> {
+  const { Browser, ChromeReleaseChannel, computeSystemExecutablePath } = await import('@puppeteer/browsers');
   const channels = [ChromeReleaseChannel.STABLE, ChromeReleaseChannel.BETA, ChromeReleaseChannel.DEV];
   return channels.flatMap((channel) => {
     try {
@@ -83,6 +77,7 @@ function channelPlaces(): string[] {
 }
 
 async function newestFetched(cacheDir: string): Promise<string | undefined> {
+  const { Browser, detectBrowserPlatform, getInstalledBrowsers } = await import('@puppeteer/browsers');
   const platform = detectBrowserPlatform();
   const all = await getInstalledBrowsers({ cacheDir });
   const usable = all.filter(({ browser, platform: its }) => browser === Browser.CHROME && its === platform);

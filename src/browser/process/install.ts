@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { Browser, detectBrowserPlatform, install, resolveBuildId } from '@puppeteer/browsers';
 import { messageOf, Refusal } from '../../errors.js';
 import { browserCache, findExecutable } from './executable.js';
 
@@ -47,6 +46,7 @@ function neither(why: string, hint: string, cause: unknown): Refusal {
 }
 
 async function download({ write, cacheFolder = browserCache, baseUrl }: InstallOptions): Promise<string> {
+  const { Browser, detectBrowserPlatform, install, resolveBuildId } = await import('@puppeteer/browsers');
   const platform = detectBrowserPlatform();
   if (platform === undefined) throw new Error(`there is none for ${process.platform} ${process.arch}`);
   write('Asking for the newest stable Chrome.');

@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import puppeteer, { type Browser } from 'puppeteer-core';
+import type { Browser } from 'puppeteer-core';
 import { messageOf, Refusal } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import { startChrome, type ChromeProcess } from './chromeProcess.js';
@@ -37,9 +37,11 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   const { signal, ledger, folder } = options;
   signal.throwIfAborted();
   const temporaryFolder = join(folder, 'tmp');
+  const flags = await flagsOf(options);
+  signal.throwIfAborted();
   await mkdir(temporaryFolder, { recursive: true, mode: 0o700 });
   ledger.profiles.opened += 1;
-  const chrome = startChrome(options.executablePath, flagsOf(options), temporaryFolder);
+  const chrome = startChrome(options.executablePath, flags, temporaryFolder);
   ledger.processes.opened += 1;
   const close = once(() => end(chrome, folder, ledger));
   try {
@@ -56,18 +58,21 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   }
 }
 
-function flagsOf({ folder, headless }: LaunchOptions): string[] {
+/** What drives browsers is loaded with the first of them: it is the most that there is to load, and a start needs none of it. */
+async function flagsOf({ folder, headless }: LaunchOptions): Promise<string[]> {
+  const { defaultArgs } = await import('puppeteer-core');
   const flags = [...quietFlags, '--remote-debugging-pipe'];
   // Chrome cannot start its sandbox as root.
   if (process.getuid?.() === 0) flags.push('--no-sandbox');
   // A first window that nobody asked for takes two thirds of the start-up time. With a screen, Chrome ends with its last
   // window, so there it stays.
   if (headless) flags.push('--no-startup-window');
-  return puppeteer.defaultArgs({ headless, enableExtensions: true, userDataDir: join(folder, 'profile'), args: flags });
+  return defaultArgs({ headless, enableExtensions: true, userDataDir: join(folder, 'profile'), args: flags });
 }
 
 async function connect(chrome: ChromeProcess, signal: AbortSignal): Promise<Browser> {
-  const opening = puppeteer.connect({ transport: chrome.transport, defaultViewport: null });
+  const { connect: open } = await import('puppeteer-core');
+  const opening = open({ transport: chrome.transport, defaultViewport: null });
   const died = chrome.ended.then(() => Promise.reject(new Error('Chrome ended while it started.')));
   return untilAborted(Promise.race([opening, died]), signal);
 }

@@ -1,0 +1,136 @@
+import { Socket } from 'node:net';
+import type { InspectionEvent } from 'xstate';
+import { systemClock, type Clock } from '../../src/clock.js';
+import type { Observation } from '../../src/session/observer.js';
+import { RawMcp } from '../support/rawMcp.js';
+import { RawSse } from '../support/rawSse.js';
+import { serve, type Served } from '../support/serve.js';
+
+/**
+ * A guard of speed that does not look at a clock: what a session and a message cost, as counts, with the limits beside
+ * them. They are what was counted: who needs one more says so here.
+ */
+const limits = {
+  /** The head with the endpoint event. */
+  writesOfAnAnnouncement: 1,
+  /** The answer on the stream, and 202. */
+  writesOfAPing: 2,
+  /** Streamable HTTP: the primer with the head, the answer, the end. */
+  writesOfAPingOverHttp: 3,
+  /** The idle timeout, and one more: the next keep-alive, or the time to forget answers. */
+  timersOfAnIdleSession: 2,
+  microstepsOfASession: 13,
+  microstepsOfAPing: 3,
+  actorsOfASession: 4,
+  observationsOfAPing: 4,
+};
+
+interface Counted {
+  readonly served: Served;
+  /** Of the server's sockets. */
+  writes(): number;
+  /** Armed and neither fired nor cleared. */
+  timers(): number;
+  readonly inspected: Map<InspectionEvent['type'], number>;
+  readonly observed: Observation[];
+}
+
+const restore: (() => void)[] = [];
+afterEach(() => {
+  for (const undo of restore.splice(0)) undo();
+});
+
+async function counted(): Promise<Counted> {
+  const observed: Observation[] = [];
+  const inspected = new Map<InspectionEvent['type'], number>();
+  const armed = new Set<unknown>();
+  const clock: Clock = {
+    now: () => systemClock.now(),
+    setTimeout: (callback, ms) => {
+      const timer = systemClock.setTimeout(() => {
+        armed.delete(timer);
+        callback();
+      }, ms);
+      armed.add(timer);
+      return timer;
+    },
+    clearTimeout: (timer) => {
+      armed.delete(timer);
+      systemClock.clearTimeout(timer);
+    },
+  };
+  const served = await serve({ clock, observe: (observation) => observed.push(observation) });
+  const { registry } = served.orchestrator;
+  const open = registry.open.bind(registry);
+  registry.open = (parts, request) => {
+    const inspect = (event: InspectionEvent): void => {
+      inspected.set(event.type, (inspected.get(event.type) ?? 0) + 1);
+      parts.inspect(event);
+    };
+    return open({ ...parts, inspect }, request);
+  };
+  const atRest = armed.size;
+  return {
+    served,
+    writes: countWrites(Number(new URL(served.url).port)),
+    timers: () => armed.size - atRest,
+    inspected,
+    observed,
+  };
+}
+
+/** Counts what goes to the system: one for each chunk, or for each bundle of chunks. */
+function countWrites(port: number): () => number {
+  let writes = 0;
+  const { _write: write, _writev: writev } = Socket.prototype;
+  const count = (socket: Socket): void => {
+    if (socket.localPort === port) writes += 1;
+  };
+  Socket.prototype._write = function (...given) {
+    count(this);
+    write.apply(this, given);
+  };
+  Socket.prototype._writev = function (...given) {
+    count(this);
+    writev?.apply(this, given);
+  };
+  restore.push(() => Object.assign(Socket.prototype, { _write: write, _writev: writev }));
+  return () => writes;
+}
+
+test('a session over SSE: what its announcement, a ping and its rest cost', async () => {
+  const { served, writes, timers, inspected, observed } = await counted();
+  const stream = await new RawSse(served.url).whenAnnounced();
+  expect(writes()).toBe(limits.writesOfAnAnnouncement);
+  await stream.initialize();
+  expect(timers()).toBe(limits.timersOfAnIdleSession);
+  expect(inspected.get('@xstate.microstep')).toBeLessThanOrEqual(limits.microstepsOfASession);
+  expect(inspected.get('@xstate.actor')).toBeLessThanOrEqual(limits.actorsOfASession);
+
+  inspected.clear();
+  observed.length = 0;
+  const before = writes();
+  await stream.call('a', 'ping');
+  expect(writes() - before).toBe(limits.writesOfAPing);
+  expect(inspected.get('@xstate.microstep')).toBeLessThanOrEqual(limits.microstepsOfAPing);
+  expect(inspected.get('@xstate.actor')).toBeUndefined();
+  expect(observed.length).toBeLessThanOrEqual(limits.observationsOfAPing);
+  expect(timers()).toBe(limits.timersOfAnIdleSession);
+
+  await stream.hangUp();
+  await served.close();
+  expect(timers()).toBeLessThanOrEqual(0);
+});
+
+test('a session over Streamable HTTP: what a ping and its rest cost', async () => {
+  const { served, writes, timers, inspected } = await counted();
+  const client = await new RawMcp(served.url).initialize();
+  await client.post({ jsonrpc: '2.0', id: 'first', method: 'ping' });
+  inspected.clear();
+  const before = writes();
+  await (await client.ask({ jsonrpc: '2.0', id: 'a', method: 'ping' })).whenClosed();
+  expect(writes() - before).toBe(limits.writesOfAPingOverHttp);
+  expect(inspected.get('@xstate.microstep')).toBeLessThanOrEqual(limits.microstepsOfAPing);
+  expect(timers()).toBeLessThanOrEqual(limits.timersOfAnIdleSession);
+  await served.close();
+});
