@@ -9,12 +9,14 @@ import type { Log } from './log.js';
 import type { Fold } from './session/observer.js';
 import type { Tenancy } from './tenancy/tenancy.js';
 import { doorRule, guardDoors } from './transport/doors.js';
+import { passToOwner, type ElsewhereDeps } from './transport/elsewhere.js';
 import { identifyRequests } from './transport/requestId.js';
 import { continueTrace } from './transport/requestTrace.js';
-import { openStream, postMessage } from './transport/sseRoutes.js';
+import { openStream, postedSession, postMessage } from './transport/sseRoutes.js';
 import {
   leaveSession,
   listenToSession,
+  namedSession,
   postToSession,
   type StreamableHttpDeps,
 } from './transport/streamableHttpRoutes.js';
@@ -22,7 +24,7 @@ import {
 export { createUpgrade, type UpgradeListener } from './app/upgrade.js';
 
 export interface AppDeps
-  extends StreamableHttpDeps, ManagementDeps, OperationsDeps, Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
+  extends StreamableHttpDeps, ElsewhereDeps, ManagementDeps, OperationsDeps, Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   /** Proxies whose X-Forwarded-For is believed. */
@@ -44,11 +46,12 @@ export function createApp(deps: AppDeps): Application {
   app.use(guardDoors(doorRule(deps.allowedHosts, deps.allowedOrigins)));
 
   route(app, '/sse', { get: [refuseHead('GET'), openStream(deps)] });
-  route(app, '/message', { post: [readJson(deps.bodyLimit), postMessage(deps)] });
+  const [messageOwner, mcpOwner] = [passToOwner(deps, postedSession), passToOwner(deps, namedSession)];
+  route(app, '/message', { post: [readJson(deps.bodyLimit), messageOwner, postMessage(deps)] });
   route(app, '/mcp', {
-    get: [refuseHead('GET, POST, DELETE'), listenToSession(deps)],
-    post: [readJson(deps.bodyLimit), postToSession(deps)],
-    delete: [leaveSession(deps)],
+    get: [refuseHead('GET, POST, DELETE'), mcpOwner, listenToSession(deps)],
+    post: [readJson(deps.bodyLimit), mcpOwner, postToSession(deps)],
+    delete: [mcpOwner, leaveSession(deps)],
   });
   route(app, '/ws', { get: [requireUpgrade] });
   addOperations(app, deps);

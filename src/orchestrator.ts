@@ -1,14 +1,19 @@
 import type { Application } from 'express';
 import { createApp, createUpgrade, type AppDeps, type UpgradeListener } from './app.js';
+import { serveForwarded } from './app/forwarded.js';
 import type { Health } from './app/operations.js';
 import { probeBrowser } from './browser/process/attach.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { MemoryEventLog, type EventLog } from './cluster/eventLog.js';
+import type { ClusterNode } from './cluster/node.js';
+import type { Store } from './cluster/store.js';
+import { messageOf } from './errors.js';
 import { systemClock, type Clock } from './clock.js';
 import { defineConfig, type Config, type Options } from './config.js';
 import { compileEmbedding, type Embedding } from './orchestrator/embedding.js';
 import { silentLog, type Log } from './log.js';
+import { openNode, type NodeGiven } from './orchestrator/cluster.js';
 import { describeHealth } from './orchestrator/health.js';
 import { admissionOf, openPool, sessionParts, warmCount } from './orchestrator/parts.js';
 import { startWatchers } from './orchestrator/watchers.js';
@@ -40,6 +45,8 @@ export interface OrchestratorOptions extends Embedding {
   readonly directory?: Directory;
   /** Where the streams of Streamable HTTP are written down, to be resumed. Default: the memory of this process. */
   readonly eventLog?: EventLog;
+  /** What this server shares with others. Default: the Redis of `redisUrl`, or nothing. The orchestrator closes it. */
+  readonly store?: Store;
   /** Sees every observation, after the log and the metrics. */
   readonly observe?: (observation: Observation) => void;
 }
@@ -70,8 +77,9 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const config = given.config ?? defineConfig(given.options);
   const { clock = systemClock, log = silentLog } = given;
   const startedAt = clock.now();
-  const opened = await openParts(given, { config, clock, log, health: () => deps.health() });
-  const { registry, watchers, tenancy, selectTools, pool, parts, warm } = opened;
+  const serve: NodeGiven['serve'] = (socket, caller) => forwarded(socket, caller);
+  const opened = await openParts(given, { config, clock, log, serve, health: () => deps.health() });
+  const { registry, watchers, tenancy, selectTools, pool, parts, warm, node } = opened;
   let server: ListeningServer | undefined;
 
   const deps: AppDeps = {
@@ -84,18 +92,19 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     selectTools,
     probeBrowser: (url) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal: new AbortController().signal }),
     clock,
-    eventLog: given.eventLog ?? new MemoryEventLog(),
+    eventLog: given.eventLog ?? node?.tenures ?? new MemoryEventLog(),
+    node,
     log,
-    isReady: () => server === undefined || server.state() === 'listening',
+    isReady: () => (server === undefined || server.state() === 'listening') && node?.isReady !== false,
     health: () => describeHealth({ registry, pool, watchers, uptimeMs: clock.now() - startedAt }),
     metrics: () => watchers.metrics.expose(),
     inspector: watchers.inspector,
     observe: watchers.observe,
   };
-  const [app, upgrade] = [createApp(deps), createUpgrade(deps)];
+  const [app, upgrade, forwarded] = [createApp(deps), createUpgrade(deps), serveForwarded(deps)];
   const drainSessions = (): Promise<void> => warm.drain();
   const closeBrowsers = async (): Promise<void> => {
-    await Promise.all([pool.close(), tenancy.users.close()]);
+    await Promise.all([pool.close(), tenancy.users.close(), node?.leave()]);
   };
   return {
     app,
@@ -108,6 +117,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
       await watchers.listen();
       server ??= startServer({ app, upgrade, config, clock, inspect: watchers.inspect, drainSessions, closeBrowsers });
       const address = await server.opened;
+      if (node !== undefined) joinLater(node, log);
       warm.start();
       return address;
     },
@@ -119,20 +129,28 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   };
 }
 
-interface Surroundings {
+/** Until the node is there it lets nobody in: `/ready` says so, and no session can be claimed. */
+function joinLater(node: ClusterNode, log: Log): void {
+  node.join().then(
+    () => log.info('joined', { node: node.name }),
+    (error: unknown) => log.error('cannot join', { node: node.name, error: messageOf(error) }),
+  );
+}
+
+interface Surroundings extends Pick<NodeGiven, 'config' | 'clock' | 'log' | 'serve'> {
   readonly config: Config;
-  readonly clock: Clock;
-  readonly log: Log;
   /** Asked only once the server is built. */
   health(): Promise<Health>;
 }
 
 /** Everything behind the doors. What is not allowed is found out before anything is opened. */
-async function openParts(given: OrchestratorOptions, { config, clock, log, health }: Surroundings) {
-  const { directory = memoryDirectory, onSession, observe, search } = given;
+async function openParts(given: OrchestratorOptions, { config, clock, log, serve, health }: Surroundings) {
+  const { onSession, observe, search } = given;
   const offering = compileEmbedding(given, defaultGroups(given, config));
   const admission = admissionOf(config);
   const registry = new SessionRegistry(config, clock);
+  const node = openNode({ config, store: given.store, registry, clock, log, serve });
+  const directory = given.directory ?? node?.tenures ?? memoryDirectory;
   const tools = (given.tools ?? allTools).map(({ name }) => name);
   const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, observe });
   const { inspect } = watchers;
@@ -142,7 +160,7 @@ async function openParts(given: OrchestratorOptions, { config, clock, log, healt
   const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...search }, users, offering));
   const parts = sessionParts({ config, registry, pool, users, offering, clock, log, inspect, directory, onSession });
   const warm = new WarmSessions({ registry, parts, clock, count: warmCount(config, parts, onSession !== undefined) });
-  return { registry, admission, selectTools: offering.selectTools, watchers, tenancy, pool, parts, warm };
+  return { registry, admission, selectTools: offering.selectTools, watchers, tenancy, pool, parts, warm, node };
 }
 
 /** The groups of the configuration are ours: tools of one's own are all listed unless groups are asked for. */

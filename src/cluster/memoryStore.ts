@@ -1,3 +1,4 @@
+import type { ClosedBecause } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { owns, type Principal } from '../tenancy/principal.js';
 import { MemoryEventLog } from './eventLog.js';
@@ -23,7 +24,7 @@ interface Entry {
   node: string;
   epoch: number;
   state: 'open' | 'restoring' | 'closed';
-  because: string;
+  because: ClosedBecause | null;
   inbox: string[];
   snapshot: string | null;
 }
@@ -75,7 +76,7 @@ export class MemoryStore implements Store {
   readonly directory: SessionDirectory = {
     claim: async ({ sessionId, principal, node, transport }) => {
       if (this.#entries.get(sessionId) !== undefined) return null;
-      const rest = { epoch: 1, state: 'open' as const, because: '', inbox: [], snapshot: null };
+      const rest = { epoch: 1, state: 'open' as const, because: null, inbox: [], snapshot: null };
       const fresh: Entry = { principal, node, transport, ...rest };
       this.#entries.set(sessionId, fresh, this.#bounds.entryMs);
       return fresh.epoch;
@@ -130,11 +131,11 @@ export class MemoryStore implements Store {
   };
 
   readonly replies: Replies = {
-    put: async (tenure, { sessionId, offerId, node }, piece) => {
+    put: async (tenure, { sessionId, offerId, node }, piece, isLast) => {
       if (this.#held(tenure) === undefined) return 'fenced';
       const key = `${sessionId} ${offerId}`;
       const pieces = this.#replies.get(key) ?? [];
-      if (pieces.length >= this.#bounds.pieces) return 'full';
+      if (!isLast && pieces.length >= this.#bounds.pieces) return 'full';
       this.#replies.set(key, [...pieces, piece], this.#bounds.replyMs);
       this.#tell(node, { kind: 'reply', offerId, piece: piece.length > maxPieceInHint ? null : piece });
       return 'put';
@@ -183,8 +184,13 @@ export class MemoryStore implements Store {
     wake: async (node, sessionId) => this.#tell(node, { kind: 'inbox', sessionId }),
   };
 
+  async open(): Promise<void> {
+    return;
+  }
+
+  /** Other nodes of the process may have it still. */
   async close(): Promise<void> {
-    this.#listeners.clear();
+    return;
   }
 
   #held({ sessionId, epoch }: Tenure): Entry | undefined {
@@ -201,7 +207,7 @@ export class MemoryStore implements Store {
 function foundOf(entry: Entry | undefined): Found {
   if (entry === undefined) return { is: 'unknown' };
   const { state, node, epoch, transport, because, principal } = entry;
-  if (state === 'closed') return { is: 'closed', because, principal };
+  if (state === 'closed' && because !== null) return { is: 'closed', because, principal };
   if (state === 'restoring') return { is: 'not_ready', node, epoch };
   return { is: 'owned', node, epoch, transport };
 }

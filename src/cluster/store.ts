@@ -1,3 +1,4 @@
+import type { ClosedBecause } from '../../machines/events.js';
 import type { Caller, Principal } from '../tenancy/principal.js';
 import type { EventBounds, Replay, StreamAddress } from './eventLog.js';
 
@@ -16,6 +17,8 @@ export interface Store {
   readonly events: FencedEventLog;
   readonly snapshots: SnapshotStore;
   readonly nodes: Nodes;
+  /** Resolves when it can be used; tries until then. Called once. */
+  open(): Promise<void>;
   /** Ends its connections. Idempotent. */
   close(): Promise<void>;
 }
@@ -43,7 +46,7 @@ export type Found =
   | { readonly is: 'unknown' | 'forbidden' }
   /** It is being taken over by `node`. */
   | { readonly is: 'not_ready'; readonly node: string; readonly epoch: number }
-  | { readonly is: 'closed'; readonly because: string; readonly principal: Principal }
+  | { readonly is: 'closed'; readonly because: ClosedBecause; readonly principal: Principal }
   | { readonly is: 'owned'; readonly node: string; readonly epoch: number; readonly transport: string };
 
 /** Whose each session is and who serves it. An entry that nobody renews is gone after `entryMs`. */
@@ -58,7 +61,7 @@ export interface SessionDirectory {
   /** The new owner is ready. */
   settle(tenure: Tenure): Promise<'settled' | Fenced>;
   /** Drops what is stored of the session; why it ended is known for `rememberedMs`. */
-  close(tenure: Tenure, because: string): Promise<'closed' | Fenced>;
+  close(tenure: Tenure, because: ClosedBecause): Promise<'closed' | Fenced>;
 }
 
 /** What is said to a session at another node. */
@@ -90,8 +93,8 @@ export interface ReplyAddress {
 
 /** The owner's answers to what was offered, each in pieces. Kept for `replyMs` after the last piece. */
 export interface Replies {
-  /** Puts the piece down and wakes the node that waits. */
-  put(tenure: Tenure, address: ReplyAddress, piece: string): Promise<'put' | 'full' | Fenced>;
+  /** Puts the piece down and wakes the node that waits. The last one always fits. */
+  put(tenure: Tenure, address: ReplyAddress, piece: string, isLast: boolean): Promise<'put' | 'full' | Fenced>;
   /** Removes and answers the pieces that are there. */
   take(address: ReplyAddress): Promise<readonly string[]>;
 }

@@ -1,3 +1,4 @@
+import type { ClosedBecause } from '../../machines/events.js';
 import { noBrowsers } from '../browser/lease/noBrowsers.js';
 import { openBrowserPool, type BrowserPoolOptions } from '../browser/lease/pool.js';
 import type { BrowserPool } from '../browser/lease/lease.js';
@@ -9,7 +10,7 @@ import { messageOf } from '../errors.js';
 import type { Log } from '../log.js';
 import { openSession } from '../session/openSession.js';
 import { provideSession } from '../session/sessionActor.js';
-import type { SessionParts } from '../session/session.js';
+import type { Session, SessionParts } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 import { unauthorized } from '../tenancy/bearer.js';
 import { RateLimits } from '../tenancy/rateLimits.js';
@@ -39,10 +40,12 @@ export function sessionParts(given: PartsGiven): SessionParts {
     isolation: config.isolation,
     delays: config,
     registerTools: async (session, signal) => onSession?.(openSession(session), signal),
-    claim: async ({ id, principal }, signal) => {
+    claim: async (session, signal) => {
+      const { id: sessionId, principal, channel } = session;
       // The token may have been revoked while the browser was opened.
       if (!(await users.stillHolds(principal))) throw unauthorized({ wrong: true });
-      await directory.claim({ sessionId: id, principal }, signal);
+      await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
+      directory.releaseAfter?.(sessionId, endOf(session));
     },
   });
   const { workspace, onEarlyMessage } = config;
@@ -50,6 +53,13 @@ export function sessionParts(given: PartsGiven): SessionParts {
   const lease = pool === noBrowsers ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
   return { logic, serverInfo, offer, workspace, lease, queueLimit, clock, log, inspect };
+}
+
+/** Why it ended, once it has, after the last of what its client is told. */
+async function endOf({ ended, channel, actor }: Session): Promise<ClosedBecause> {
+  await ended;
+  await channel.said;
+  return actor.getSnapshot().context.closedBecause ?? 'setup-failed';
 }
 
 /**

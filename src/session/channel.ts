@@ -31,4 +31,6 @@ export interface Channel {
    */
   suspend?(request: RequestId, retryMs: number): void;
   end(ending: Ending): void;
+  /** Resolves, after `end`, when the last that was said is written down. For transports that write things down. */
+  readonly said?: Promise<void>;
 }

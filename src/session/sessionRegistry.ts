@@ -93,6 +93,11 @@ export class SessionRegistry {
     throw new Refusal('unknown');
   }
 
+  /** A session of another node has ended: its user is told here, too. */
+  remember(id: string, principal: Principal, closedBecause: ClosedBecause): void {
+    this.#closed.set(id, { principal, closedBecause });
+  }
+
   /** Sessions that clients opened and that are not closed, oldest first. */
   list(): Session[] {
     return [...this.#sessions.values()].filter((session) => !session.isWarm && session.state !== 'closed');

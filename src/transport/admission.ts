@@ -21,12 +21,19 @@ export interface AdmissionOptions {
 }
 
 export function createAdmission({ authenticate, limits, isTrusted }: AdmissionOptions): Admit {
-  return async (request, asks) => {
+  const letIn = async (request: IncomingMessage, asks: 'connection' | 'message'): Promise<Caller> => {
     const caller = await authenticate(credentialsOf(request));
     const principal = principalOf(caller);
     if (asks === 'message') await limits.message(principal);
     else await limits.connection(principal, proxyAddr(request, isTrusted));
     return caller;
+  };
+  // Who asks twice about a request hears the same, and it is counted once.
+  const asked = new WeakMap<IncomingMessage, Promise<Caller>>();
+  return (request, asks) => {
+    const answer = asked.get(request) ?? letIn(request, asks);
+    asked.set(request, answer);
+    return answer;
   };
 }
 

@@ -22,7 +22,7 @@ export function postMessage({ registry, admit }: TransportDeps) {
     const id = idOf(request.body);
     try {
       const caller = await admit(request, 'message');
-      const sessionId = credentialsOf(request).query.get('sessionId') ?? '';
+      const sessionId = postedSession(request);
       if (sessionId === '') throw new Refusal('missing_session');
       const session = registry.find(sessionId, caller);
       // A session's messages come in at the door at which it was opened.
@@ -35,3 +35,6 @@ export function postMessage({ registry, admit }: TransportDeps) {
     }
   };
 }
+
+/** The session that a POST to `/message` is for; empty if it names none. */
+export const postedSession = (request: Request): string => credentialsOf(request).query.get('sessionId') ?? '';

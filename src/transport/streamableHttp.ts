@@ -38,6 +38,7 @@ export class StreamableHttpTransport implements SessionTransport {
   readonly resumable = true;
   /** Resolves when the session is announced, rejects with the reason why it never will be. */
   readonly ready: Promise<void>;
+  readonly said: Promise<void>;
   sessionId?: string;
   onclose?: () => void;
   onerror?: (error: Error) => void;
@@ -56,9 +57,11 @@ export class StreamableHttpTransport implements SessionTransport {
   readonly #sockets = new Set<StreamWriter>();
   #presence: 'here' | 'leaving' | 'absent' = 'here';
   #isClosed = false;
+  #allSaid: () => void = () => undefined;
 
   constructor(options: StreamableHttpOptions) {
     this.#options = options;
+    this.said = new Promise((resolve) => (this.#allSaid = resolve));
     this.ready = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
   }
 
@@ -110,8 +113,8 @@ export class StreamableHttpTransport implements SessionTransport {
     this.onclose?.();
     for (const timer of this.#answered.values()) this.#options.clock.clearTimeout(timer);
     await Promise.all([...this.#streams.values()].map((stream) => stream.finish()));
-    if (this.sessionId === undefined) return;
-    await this.#options.eventLog.forget(this.sessionId).catch(this.#failed);
+    if (this.sessionId !== undefined) await this.#options.eventLog.forget(this.sessionId).catch(this.#failed);
+    this.#allSaid();
   }
 
   /** The client made a request: it is there. */

@@ -30,7 +30,7 @@ export function postToSession(deps: StreamableHttpDeps) {
   return async (request: Request, response: Response): Promise<void> => {
     const id = idOf(request.body);
     try {
-      const opens = sessionIdOf(request) === '';
+      const opens = namedSession(request) === '';
       requireAccept(request, ['application/json', 'text/event-stream']);
       if (opens) await openSession(deps, request, response);
       else await handOver(deps, await deps.admit(request, 'message'), request, response);
@@ -118,7 +118,7 @@ function handAll(session: Session, messages: readonly JSONRPCMessage[]): void {
 
 /** Throws `missing_session`, `unknown`, also for a session of another transport, `closed`, `not_ready` or `unsupported_version`. */
 function findOpen({ registry }: StreamableHttpDeps, caller: Caller, request: Request) {
-  const sessionId = sessionIdOf(request);
+  const sessionId = namedSession(request);
   if (sessionId === '') throw new Refusal('missing_session');
   const session = registry.find(sessionId, caller);
   const { channel } = session;
@@ -131,7 +131,8 @@ function findOpen({ registry }: StreamableHttpDeps, caller: Caller, request: Req
   return { session, channel };
 }
 
-const sessionIdOf = (request: Request): string => request.get('mcp-session-id') ?? '';
+/** The session that a request is for; empty if it names none. */
+export const namedSession = (request: Request): string => request.get('mcp-session-id') ?? '';
 
 /** By what was negotiated: the header of a request may be missing. */
 const isPrimed = (revision: unknown): boolean => typeof revision === 'string' && revision >= primedSince;

@@ -2,10 +2,9 @@ import { createClient } from '@redis/client';
 import { systemClock } from '../../src/clock.js';
 import { newStreamId } from '../../src/cluster/eventLog.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import { RedisStore } from '../../src/cluster/redis/redisStore.js';
 import type { Hint, Store, StoreBounds } from '../../src/cluster/store.js';
 import { ManualClock } from '../support/manualClock.js';
-import { RedisServer } from '../support/redisServer.js';
+import { openRedisStore, RedisServer } from '../support/redisServer.js';
 
 let redis: RedisServer;
 const opened: Store[] = [];
@@ -20,7 +19,6 @@ afterAll(() => redis.stop());
 
 const alice = { issuer: 'local', user: 'alice' };
 const bob = { issuer: 'local', user: 'bob' };
-const onTrouble = (): void => undefined;
 
 interface Kind {
   readonly name: string;
@@ -31,7 +29,7 @@ const kinds: readonly Kind[] = [
   { name: 'memory', open: (bounds) => Promise.resolve(new MemoryStore(systemClock, bounds)) },
   {
     name: 'redis',
-    open: (bounds) => RedisStore.open({ url: redis.url, timeoutMs: 5_000, onTrouble }, bounds),
+    open: (bounds) => openRedisStore(redis, bounds),
   },
 ];
 
@@ -74,7 +72,7 @@ describe.each(kinds)('the store of $name', ({ open }) => {
       await directory.settle(before),
       await directory.close(before, 'idle-timeout'),
       await inbox.take(before, 10),
-      await replies.put(before, address, 'late'),
+      await replies.put(before, address, 'late', false),
       await snapshots.put(before, 'late'),
       await events.append(1, stream, 'late'),
     ]).toEqual(['fenced', 'fenced', 'fenced', 'fenced', 'fenced', 'fenced', null]);
@@ -167,12 +165,13 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     await directory.claim(entry);
     const address = { sessionId: entry.sessionId, offerId: newStreamId(), node: 'two' };
     const large = 'x'.repeat(20_000);
-    expect(await replies.put(tenure, address, 'small')).toBe('put');
-    expect(await replies.put(tenure, address, large)).toBe('put');
-    expect(await replies.put(tenure, address, 'more')).toBe('full');
+    expect(await replies.put(tenure, address, 'small', false)).toBe('put');
+    expect(await replies.put(tenure, address, large, false)).toBe('put');
+    expect(await replies.put(tenure, address, 'more', false)).toBe('full');
     await told;
     expect(pieces).toEqual(['small', null]);
-    expect(await replies.take(address)).toEqual(['small', large]);
+    expect(await replies.put(tenure, address, 'the last', true)).toBe('put');
+    expect(await replies.take(address)).toEqual(['small', large, 'the last']);
     expect(await replies.take(address)).toEqual([]);
   });
 
@@ -229,7 +228,7 @@ test('an entry, a lease and the memory of an end are over after their time', asy
 });
 
 test('[S5] every key in Redis has the hash tag of its session, or is a lease, and a time to live', async () => {
-  const store = await RedisStore.open({ url: redis.url, timeoutMs: 5_000, onTrouble });
+  const store = await openRedisStore(redis);
   opened.push(store);
   const { directory, inbox, replies, events, snapshots, nodes } = store;
   const sessionId = newStreamId();
@@ -237,7 +236,7 @@ test('[S5] every key in Redis has the hash tag of its session, or is a lease, an
   const stream = { sessionId, streamId: newStreamId() };
   await directory.claim({ sessionId, principal: alice, node: sessionId, transport: 'sse' });
   await inbox.offer({ id: '1', sessionId, caller: alice, data: 'x' });
-  await replies.put(tenure, { sessionId, offerId: '1', node: 'two' }, 'x');
+  await replies.put(tenure, { sessionId, offerId: '1', node: 'two' }, 'x', false);
   await events.append(1, stream, 'x');
   await snapshots.put(tenure, 'x');
   await nodes.beat(sessionId, 60_000);

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { systemClock } from '../../src/clock.js';
 import { newStreamId } from '../../src/cluster/eventLog.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import { RedisStore } from '../../src/cluster/redis/redisStore.js';
+import type { RedisStore } from '../../src/cluster/redis/redisStore.js';
 import type { Store, StoreBounds } from '../../src/cluster/store.js';
 import { messageOf } from '../../src/errors.js';
-import { RedisServer } from '../support/redisServer.js';
+import { openRedisStore, RedisServer } from '../support/redisServer.js';
 
 let redis: RedisServer;
 let shared: RedisStore;
@@ -18,7 +18,7 @@ const small: Partial<StoreBounds> = {
 
 beforeAll(async () => {
   redis = await RedisServer.start();
-  shared = await RedisStore.open({ url: redis.url, timeoutMs: 10_000, onTrouble: () => undefined }, small);
+  shared = await openRedisStore(redis, small);
 });
 afterAll(async () => {
   await shared.close();
@@ -88,12 +88,12 @@ const steps: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
     run: ({ inbox }: Store, ids: Ids) =>
       inbox.take({ sessionId: ids.of(given.session), epoch: given.epoch }, given.number),
   })),
-  fc.record({ session, epoch, number, text, node }).map((given) => ({
+  fc.record({ session, epoch, number, text, node, isLast: fc.boolean() }).map((given) => ({
     name: `put ${JSON.stringify(given)}`,
     run: async ({ replies }: Store, ids: Ids) => {
       const sessionId = ids.of(given.session);
       const address = { sessionId, offerId: `offer ${given.number}`, node: given.node };
-      const put = await replies.put({ sessionId, epoch: given.epoch }, address, given.text);
+      const put = await replies.put({ sessionId, epoch: given.epoch }, address, given.text, given.isLast);
       return put === 'full' ? [put, await replies.take(address)] : put;
     },
   })),

@@ -2,6 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
+import { RedisStore } from '../../src/cluster/redis/redisStore.js';
+import type { StoreBounds } from '../../src/cluster/store.js';
 
 const readyLine = /Ready to accept connections/;
 
@@ -60,4 +62,17 @@ async function freePort(): Promise<number> {
   await once(server, 'close');
   if (typeof address !== 'object' || address === null) throw new Error('no port');
   return address.port;
+}
+
+/** Not open yet: a node opens and closes its store. */
+export function redisStore({ url }: RedisServer, bounds?: Partial<StoreBounds>): RedisStore {
+  const quiet = { onLost: () => undefined, onFound: () => undefined };
+  return new RedisStore({ url, timeoutMs: 10_000, ...quiet }, bounds);
+}
+
+/** The test closes it. */
+export async function openRedisStore(redis: RedisServer, bounds?: Partial<StoreBounds>): Promise<RedisStore> {
+  const store = redisStore(redis, bounds);
+  await store.open();
+  return store;
 }

@@ -7,8 +7,10 @@ export interface ConnectionOptions {
   readonly url: string;
   /** How long one command may take. Milliseconds. */
   readonly timeoutMs: number;
-  /** Told when a connection is lost, and when it is there again. The message names no secret. */
-  onTrouble(message: string): void;
+  /** Told once when it is lost, or cannot be had. The message names no secret. */
+  onLost(message: string): void;
+  /** Told once when it is there again. */
+  onFound(): void;
 }
 
 const open = (url: string, timeoutMs: number) =>
@@ -32,6 +34,7 @@ export class RedisConnection {
   readonly #options: ConnectionOptions;
   readonly #commands: Client;
   readonly #listener: Client;
+  #isLost = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -39,9 +42,9 @@ export class RedisConnection {
     this.#listener = this.#watched(open(options.url, options.timeoutMs));
   }
 
-  /** Rejects with `store_unreachable` if it does not answer in time. */
+  /** Resolves when both are there; tries until then, or until it is closed. */
   async open(): Promise<void> {
-    await this.#inTime(Promise.all([this.#commands.connect(), this.#listener.connect()]));
+    await Promise.all([this.#commands.connect(), this.#listener.connect()]);
   }
 
   /** Runs one command. Rejects with `store_unreachable`; then it may or may not have been run. */
@@ -59,7 +62,15 @@ export class RedisConnection {
   }
 
   #watched(client: Client): Client {
-    return client.on('error', (error: unknown) => this.#options.onTrouble(messageOf(error)));
+    return client
+      .on('error', (error: unknown) => {
+        if (!this.#isLost) this.#options.onLost(messageOf(error));
+        this.#isLost = true;
+      })
+      .on('ready', () => {
+        if (this.#isLost) this.#options.onFound();
+        this.#isLost = false;
+      });
   }
 
   async #inTime<T>(work: Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ClosedBecause } from '../../../machines/events.js';
 import { owns, type Caller } from '../../tenancy/principal.js';
 import {
   maxPieceInHint,
@@ -18,6 +19,8 @@ import { RedisConnection, type ConnectionOptions } from './connection.js';
 import { keysOf, nodeKey, wakeChannel, wakeChannels } from './keys.js';
 import { RedisEventLog } from './redisEventLog.js';
 
+/** Written by this class alone, or by a later version of it. */
+const closedBecause = z.custom<ClosedBecause>((text) => typeof text === 'string');
 const texts = z.array(z.string());
 const entry = z.array(
   z
@@ -36,22 +39,10 @@ export class RedisStore implements Store {
   readonly #bounds: StoreBounds;
   readonly events: RedisEventLog;
 
-  private constructor(redis: RedisConnection, bounds: StoreBounds) {
-    this.#redis = redis;
-    this.#bounds = bounds;
-    this.events = new RedisEventLog(redis, bounds);
-  }
-
-  /** Rejects with `store_unreachable`. The caller closes it. */
-  static async open(options: ConnectionOptions, bounds: Partial<StoreBounds> = {}): Promise<RedisStore> {
-    const redis = new RedisConnection(options);
-    try {
-      await redis.open();
-    } catch (error) {
-      redis.close();
-      throw error;
-    }
-    return new RedisStore(redis, { ...storeBounds, ...bounds });
+  constructor(options: ConnectionOptions, bounds: Partial<StoreBounds> = {}) {
+    this.#redis = new RedisConnection(options);
+    this.#bounds = { ...storeBounds, ...bounds };
+    this.events = new RedisEventLog(this.#redis, this.#bounds);
   }
 
   readonly directory: SessionDirectory = {
@@ -106,12 +97,13 @@ export class RedisStore implements Store {
   };
 
   readonly replies: Replies = {
-    put: async ({ epoch }, { sessionId, offerId, node }, piece) => {
+    put: async ({ epoch }, { sessionId, offerId, node }, piece, isLast) => {
       const keys = keysOf(sessionId);
       const shown = piece.length > maxPieceInHint ? null : piece;
       const hint = JSON.stringify({ kind: 'reply', offerId, piece: shown } satisfies Hint);
       const { pieces, replyMs } = this.#bounds;
-      const values = [epoch, piece, pieces, replyMs, wakeChannel(node), hint];
+      const most = isLast ? Number.MAX_SAFE_INTEGER : pieces;
+      const values = [epoch, piece, most, replyMs, wakeChannel(node), hint];
       const put = await this.#redis.run((redis) => redis.putPiece([keys.entry, keys.replies(offerId)], values));
       return put === 'put' || put === 'full' ? put : 'fenced';
     },
@@ -146,6 +138,10 @@ export class RedisStore implements Store {
     },
   };
 
+  open(): Promise<void> {
+    return this.#redis.open();
+  }
+
   async close(): Promise<void> {
     this.#redis.close();
   }
@@ -156,7 +152,7 @@ function foundOf(fields: readonly string[], caller: Caller): Found {
   const principal = { issuer, user };
   if (state === '') return { is: 'unknown' };
   if (!owns(caller, principal)) return { is: 'forbidden' };
-  if (state === 'closed') return { is: 'closed', because, principal };
+  if (state === 'closed') return { is: 'closed', because: closedBecause.parse(because), principal };
   if (state === 'restoring') return { is: 'not_ready', node, epoch: Number(epoch) };
   return { is: 'owned', node, epoch: Number(epoch), transport };
 }
