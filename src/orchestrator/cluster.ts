@@ -19,7 +19,7 @@ export interface NodeGiven {
 }
 
 /** One command of a healthy Redis takes a millisecond. A claim that waits longer is refused (S12). */
-const commandMs = 2_000;
+const commandMs = 3_000;
 
 /** This server as one node of many; undefined if it shares nothing. */
 export function openNode({ config, store, registry, log, ...given }: NodeGiven): ClusterNode | undefined {

@@ -9,7 +9,7 @@ export async function whenReady(url: string): Promise<void> {
 
 /** One node of many, in this process, with a fake pool. The test closes it. */
 export async function serveNode(store: Store, given: ServeOptions = {}): Promise<Served> {
-  const node = await serve({ ...given, store, options: { nodeLease: '1s', ...given.options } });
+  const node = await serve({ ...given, store, options: { nodeLease: '30s', ...given.options } });
   await whenReady(node.url);
   return node;
 }

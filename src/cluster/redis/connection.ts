@@ -76,7 +76,9 @@ export class RedisConnection {
   async #inTime<T>(work: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error('It does not answer in time.')), this.#options.timeoutMs);
+      const tooLate = (): void => reject(new Error('It does not answer in time.'));
+      // An answer that has come while this process was busy is read first.
+      timer = setTimeout(() => setImmediate(tooLate), this.#options.timeoutMs);
     });
     try {
       return await Promise.race([work, late]);
