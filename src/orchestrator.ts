@@ -15,6 +15,7 @@ import { compileEmbedding, type Embedding } from './orchestrator/embedding.js';
 import { silentLog, type Log } from './log.js';
 import { openNode, type NodeGiven } from './orchestrator/cluster.js';
 import { describeHealth } from './orchestrator/health.js';
+import { restorer } from './orchestrator/restore.js';
 import { admissionOf, openPool, sessionParts, warmCount } from './orchestrator/parts.js';
 import { startWatchers } from './orchestrator/watchers.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
@@ -77,8 +78,12 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const config = given.config ?? defineConfig(given.options);
   const { clock = systemClock, log = silentLog } = given;
   const startedAt = clock.now();
-  const serve: NodeGiven['serve'] = (socket, caller) => forwarded(socket, caller);
-  const opened = await openParts(given, { config, clock, log, serve, health: () => deps.health() });
+  const late: LateParts = {
+    health: () => deps.health(),
+    serve: (socket, caller) => forwarded(socket, caller),
+    restore: (sessionId, stored) => restore(sessionId, stored),
+  };
+  const opened = await openParts(given, { config, clock, log, ...late });
   const { registry, watchers, tenancy, selectTools, pool, parts, warm, node } = opened;
   let server: ListeningServer | undefined;
 
@@ -101,6 +106,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     inspector: watchers.inspector,
     observe: watchers.observe,
   };
+  const restore = restorer({ ...opened, ...deps, users: tenancy.users });
   const [app, upgrade, forwarded] = [createApp(deps), createUpgrade(deps), serveForwarded(deps)];
   const drainSessions = (): Promise<void> => warm.drain();
   const closeBrowsers = async (): Promise<void> => {
@@ -137,19 +143,22 @@ function joinLater(node: ClusterNode, log: Log): void {
   );
 }
 
-interface Surroundings extends Pick<NodeGiven, 'config' | 'clock' | 'log' | 'serve'> {
-  readonly config: Config;
-  /** Asked only once the server is built. */
+/** What is asked only once the server is built. */
+interface LateParts extends Pick<NodeGiven, 'serve' | 'restore'> {
   health(): Promise<Health>;
 }
 
+interface Surroundings extends LateParts, Pick<NodeGiven, 'clock' | 'log'> {
+  readonly config: Config;
+}
+
 /** Everything behind the doors. What is not allowed is found out before anything is opened. */
-async function openParts(given: OrchestratorOptions, { config, clock, log, serve, health }: Surroundings) {
+async function openParts(given: OrchestratorOptions, { config, clock, log, serve, restore, health }: Surroundings) {
   const { onSession, observe, search } = given;
   const offering = compileEmbedding(given, defaultGroups(given, config));
   const admission = admissionOf(config);
   const registry = new SessionRegistry(config, clock);
-  const node = openNode({ config, store: given.store, registry, clock, log, serve });
+  const node = openNode({ config, store: given.store, registry, clock, log, serve, restore });
   const directory = given.directory ?? node?.tenures ?? memoryDirectory;
   const tools = (given.tools ?? allTools).map(({ name }) => name);
   const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, observe });
@@ -160,7 +169,18 @@ async function openParts(given: OrchestratorOptions, { config, clock, log, serve
   const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...search }, users, offering));
   const parts = sessionParts({ config, registry, pool, users, offering, clock, log, inspect, directory, onSession });
   const warm = new WarmSessions({ registry, parts, clock, count: warmCount(config, parts, onSession !== undefined) });
-  return { registry, admission, selectTools: offering.selectTools, watchers, tenancy, pool, parts, warm, node };
+  return {
+    registry,
+    admission,
+    selectTools: offering.selectTools,
+    watchers,
+    tenancy,
+    pool,
+    parts,
+    warm,
+    node,
+    directory,
+  };
 }
 
 /** The groups of the configuration are ours: tools of one's own are all listed unless groups are asked for. */

@@ -40,6 +40,10 @@ export const requirements: readonly Requirement[] = [
     id: 'C-NODES',
     text: 'With --redis-url any node serves any session: what is said at one is done and answered by the node that owns the session, once and in order.',
   },
+  {
+    id: 'C-TAKEOVER',
+    text: 'The Streamable HTTP sessions of a node that dies go on at the node that is asked; what was under way is answered with node_lost.',
+  },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
   {
     id: 'C-HTTP',

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
 import type { Caller } from '../tenancy/principal.js';
-import type { Found, Offered, Store, Tenure } from './store.js';
+import type { Found, Offer, Offered, Store, Tenure } from './store.js';
 import { AskingTunnel } from './tunnel.js';
 
 export interface AskedOptions {
@@ -41,6 +41,9 @@ interface Open {
 /** The first pause after which one who waits looks for itself; doubled, up to the longest, while nothing comes. */
 const pollMs = 250;
 const maxPollMs = 2_000;
+/** The pause between two tries while a session is being taken over, and how often it is tried. */
+const takeoverMs = 50;
+const maxRounds = 40;
 /** So often a new owner is asked for what may have gone with the old one. */
 const maxVain = 4;
 
@@ -79,7 +82,7 @@ export class Asked {
     const bytes = tunnel.said.toString('base64');
     const data = JSON.stringify({ kind: 'request', id, node: this.#options.node, caller: who, bytes });
     this.#open.set(id, open);
-    const offered = await this.#options.store.inbox.offer({ id, sessionId, caller, data });
+    const offered = await this.#offer({ id, sessionId, caller, data });
     if (offered.is !== 'owned') this.#open.delete(id);
     else {
       open.epoch = offered.epoch;
@@ -87,6 +90,17 @@ export class Asked {
       this.#findOrphan(open, offered).catch(() => undefined);
     }
     return offered;
+  }
+
+  /** A takeover takes a moment: it is waited for. One that died with its node is begun anew. */
+  async #offer(offer: Offer): Promise<Offered> {
+    const { store, clock } = this.#options;
+    for (let round = 1; ; round += 1) {
+      const offered = await store.inbox.offer(offer);
+      if (offered.is !== 'not_ready' || round === maxRounds) return offered;
+      await this.#findOrphan(offer, offered);
+      await new Promise<void>((resolve) => clock.setTimeout(() => resolve(), takeoverMs));
+    }
   }
 
   #lookLater(open: Open, round: number): void {
@@ -116,7 +130,7 @@ export class Asked {
       await this.#options.store.nodes.wake(found.node, sessionId);
   }
 
-  async #findOrphan({ sessionId }: Open, { node, epoch }: Owner): Promise<boolean> {
+  async #findOrphan({ sessionId }: Pick<Open, 'sessionId'>, { node, epoch }: Owner): Promise<boolean> {
     if (await this.#options.store.nodes.isAlive(node)) return false;
     await this.#options.onOrphan({ sessionId, epoch });
     return true;

@@ -16,6 +16,8 @@ export interface Directory {
    * (S12). Aborted when the session ends first.
    */
   claim(claim: Claim, signal: AbortSignal): Promise<void>;
+  /** Keeps what the session can be restored from at another node. Never throws; what comes later takes its place. */
+  keep?(sessionId: string, stored: string): void;
   /** Told of each session that was claimed: `ended` resolves with why it ended, when nothing of it is written any more. */
   releaseAfter?(sessionId: string, ended: Promise<ClosedBecause>): void;
 }

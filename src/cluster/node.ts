@@ -22,6 +22,8 @@ export interface NodeOptions {
   serve(socket: Duplex, caller: Caller): void;
   /** The session is another node's now. */
   onLost(sessionId: string): void;
+  /** Goes on with a session whose node is gone, from what was kept of it; false if that cannot be. It is this node's. */
+  restore(sessionId: string, stored: string): Promise<boolean>;
 }
 
 /** How many offers an owner takes at once. */
@@ -154,11 +156,19 @@ export class ClusterNode {
     this.#options.serve(tunnel, offer.caller);
   }
 
-  /** The owner is gone: its streams are, too. */
-  async #takeOver(tenure: Tenure): Promise<void> {
-    const { store } = this.#options;
-    const epoch = await store.directory.takeOver(tenure, this.name);
-    if (epoch !== null) await store.directory.close({ ...tenure, epoch }, 'node-lost');
+  /** The owner is gone. Of those who notice one goes on with the session, or says that it is over. */
+  async #takeOver(before: Tenure): Promise<void> {
+    const { store, restore, log } = this.#options;
+    const { sessionId } = before;
+    const epoch = await store.directory.takeOver(before, this.name);
+    if (epoch === null) return;
+    const tenure = { sessionId, epoch };
+    this.tenures.hold(tenure);
+    const stored = await store.snapshots.get(sessionId);
+    const isRestored = stored !== null && (await restore(sessionId, stored));
+    log.info('took over', { session: sessionId.slice(0, 8), epoch, restored: isRestored });
+    if (!isRestored) await this.tenures.release(sessionId, 'node-lost');
+    else if ((await store.directory.settle(tenure)) === 'settled') await this.#read(sessionId);
   }
 
   async #beaten(isNew: boolean): Promise<void> {

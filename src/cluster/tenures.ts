@@ -47,11 +47,20 @@ export class Tenures implements Directory, EventLog {
     if (epoch === null) throw new Refusal('store_unreachable', { detail: 'This session is claimed already.' });
     this.hold({ sessionId: claim.sessionId, epoch });
     // Its client left meanwhile: nobody will say so again.
-    if (signal.aborted) await this.#release(claim.sessionId, 'client-closed');
+    if (signal.aborted) await this.release(claim.sessionId, 'client-closed');
+  }
+
+  keep(sessionId: string, stored: string): void {
+    const tenure = this.#held.get(sessionId);
+    if (tenure === undefined) return;
+    this.#options.store.snapshots
+      .put(tenure, stored)
+      .then((put) => put === 'fenced' && this.#held.get(sessionId) === tenure && this.drop(sessionId))
+      .catch(this.#failed);
   }
 
   releaseAfter(sessionId: string, ended: Promise<ClosedBecause>): void {
-    const releasing = ended.then((closedBecause) => this.#release(sessionId, closedBecause)).catch(this.#failed);
+    const releasing = ended.then((closedBecause) => this.release(sessionId, closedBecause)).catch(this.#failed);
     this.#releasing.add(releasing);
     void releasing.finally(() => this.#releasing.delete(releasing));
   }
@@ -89,10 +98,10 @@ export class Tenures implements Directory, EventLog {
     if (tenure !== undefined) await this.#options.store.events.forget(tenure, streamId);
   }
 
-  async #release(sessionId: string, closedBecause: ClosedBecause): Promise<void> {
+  /** Writes down why it ended. Rejects when the store cannot be reached: then the entry is gone when nobody renews it. */
+  async release(sessionId: string, closedBecause: ClosedBecause): Promise<void> {
     const tenure = this.#held.get(sessionId);
     this.#held.delete(sessionId);
-    // An entry that cannot be closed now is gone when nobody renews it.
     if (tenure !== undefined) await this.#options.store.directory.close(tenure, closedBecause);
   }
 

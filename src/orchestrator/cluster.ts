@@ -1,12 +1,10 @@
-import type { Duplex } from 'node:stream';
-import { ClusterNode } from '../cluster/node.js';
+import { ClusterNode, type NodeOptions } from '../cluster/node.js';
 import { RedisStore } from '../cluster/redis/redisStore.js';
 import type { Store } from '../cluster/store.js';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import type { Log } from '../log.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
-import type { Caller } from '../tenancy/principal.js';
 
 export interface NodeGiven {
   readonly config: Pick<Config, 'redisUrl' | 'nodeId' | 'nodeLease'>;
@@ -15,7 +13,8 @@ export interface NodeGiven {
   readonly registry: SessionRegistry;
   readonly clock: Clock;
   readonly log: Log;
-  serve(socket: Duplex, caller: Caller): void;
+  serve: NodeOptions['serve'];
+  restore: NodeOptions['restore'];
 }
 
 /** One command of a healthy Redis takes a millisecond. A claim that waits longer is refused (S12). */

@@ -12,6 +12,7 @@ import { openSession } from '../session/openSession.js';
 import { provideSession } from '../session/sessionActor.js';
 import type { Session, SessionParts } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
+import { keepStored } from '../session/storedSession.js';
 import { unauthorized } from '../tenancy/bearer.js';
 import { RateLimits } from '../tenancy/rateLimits.js';
 import type { Users } from '../tenancy/users.js';
@@ -45,7 +46,7 @@ export function sessionParts(given: PartsGiven): SessionParts {
       // The token may have been revoked while the browser was opened.
       if (!(await users.stillHolds(principal))) throw unauthorized({ wrong: true });
       await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
-      directory.releaseAfter?.(sessionId, endOf(session));
+      own(session, directory);
     },
   });
   const { workspace, onEarlyMessage } = config;
@@ -53,6 +54,15 @@ export function sessionParts(given: PartsGiven): SessionParts {
   const lease = pool === noBrowsers ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
   return { logic, serverInfo, offer, workspace, lease, queueLimit, clock, log, inspect };
+}
+
+/** From when a session is claimed, the directory hears of it: what it can be restored from, and its end. */
+export function own(session: Session, directory: Directory): void {
+  const { id, channel } = session;
+  if (channel.stored !== undefined && directory.keep !== undefined) {
+    keepStored(session, (stored) => directory.keep?.(id, stored));
+  }
+  directory.releaseAfter?.(id, endOf(session));
 }
 
 /** Why it ended, once it has, after the last of what its client is told. */

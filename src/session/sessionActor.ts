@@ -52,6 +52,7 @@ export function provideSession(implementation: SessionImplementation): SessionLo
             sessionId: session.id,
             owner: session.isWarm ? '' : ownerKey(session.principal),
             ...placeOf(session.browserUrl, isolation),
+            ...(session.isRestored && noticeOf(session, isolation)),
           },
           {
             lost: () => sendBack({ type: 'browser.lost' }),
@@ -98,6 +99,15 @@ export function provideSession(implementation: SessionImplementation): SessionLo
       drainTimeout: delays.drainTimeout,
     },
   });
+}
+
+/** Only a browser that is away from the node, and its own tabs, are there still. */
+function noticeOf({ browserUrl, server }: Session, isolation: LeaseRequest['isolation']) {
+  if (browserUrl !== undefined || isolation === 'profile' || server.toolCalls === 0) return {};
+  return {
+    notice:
+      'The node that served this session is gone, and its browser and pages with it. Open them again with new_page.',
+  };
 }
 
 /** In a warm session the first page is open too: it is what the first tool would wait for. */

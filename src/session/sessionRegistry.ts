@@ -6,6 +6,7 @@ import { Refusal } from '../errors.js';
 import { shortId } from '../log.js';
 import { ownerKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
 import { closedRefusal } from './ending.js';
+import type { StoredSession } from './storedSession.js';
 import { Session, type SessionParts, type SessionRequest } from './session.js';
 
 /** How long, and of how many sessions, it is known that they existed. */
@@ -54,6 +55,16 @@ export class SessionRegistry {
     const session = this.#handOver(request) ?? this.#create(parts, request);
     this.#count(request.principal, 1);
     void session.closed.then(() => this.#count(request.principal, -1));
+    return session;
+  }
+
+  /** Goes on with a session of a node that is gone. Its limits were checked where it was opened. Throws `draining`. */
+  restore(parts: SessionParts, id: string, request: SessionRequest, stored: StoredSession): Session {
+    if (this.#draining) throw new Refusal('draining', { retryAfterMs });
+    const session = this.#keep(new Session(parts, id, request, stored));
+    this.#count(request.principal, 1);
+    void session.closed.then(() => this.#count(request.principal, -1));
+    session.start();
     return session;
   }
 
@@ -119,11 +130,15 @@ export class SessionRegistry {
   }
 
   #create(parts: SessionParts, request: SessionRequest | null): Session {
-    const session = new Session(parts, randomBytes(16).toString('base64url'), request);
-    this.#sessions.set(session.id, session);
+    const session = this.#keep(new Session(parts, randomBytes(16).toString('base64url'), request));
     if (request === null) this.#warm.add(session);
-    void session.ended.then(() => this.#forget(session));
     session.start();
+    return session;
+  }
+
+  #keep(session: Session): Session {
+    this.#sessions.set(session.id, session);
+    void session.ended.then(() => this.#forget(session));
     return session;
   }
 

@@ -2,6 +2,7 @@ import type { Request, Response } from 'express';
 import type { EventLog } from '../cluster/eventLog.js';
 import { Refusal } from '../errors.js';
 import { idOf, kindOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
+import type { Log } from '../log.js';
 import type { Session } from '../session/session.js';
 import type { Caller } from '../tenancy/principal.js';
 import { sendRefusal } from './refuse.js';
@@ -75,9 +76,7 @@ async function openSession(deps: StreamableHttpDeps, request: Request, response:
   const session = registry.open(parts, { ...asked, channel });
   const leave = (): void => session.detach('client-closed');
   writer.onclose = leave;
-  channel.onabsent = (because) => session.detach(because);
-  channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
-  channel.onerror = ({ message: error }) => parts.log.warn('stream failed', { session: session.id.slice(0, 8), error });
+  tie(session, channel, parts.log);
   if (response.destroyed) leave();
   await channel.ready;
   const revision = 'params' in message ? message.params?.['protocolVersion'] : undefined;
@@ -86,6 +85,13 @@ async function openSession(deps: StreamableHttpDeps, request: Request, response:
     hand: () => void session.receive(message),
     primed: isPrimed(revision),
   });
+}
+
+/** From here on the session hears of its client. */
+export function tie(session: Session, channel: StreamableHttpTransport, log: Log): void {
+  channel.onabsent = (because) => session.detach(because);
+  channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
+  channel.onerror = ({ message: error }) => log.warn('stream failed', { session: session.id.slice(0, 8), error });
 }
 
 async function handOver(deps: StreamableHttpDeps, caller: Caller, request: Request, response: Response): Promise<void> {

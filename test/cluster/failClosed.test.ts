@@ -17,7 +17,7 @@ test('[S12] while Redis is slow or down nothing is announced, and the client hea
   const refused = async (): Promise<void> => {
     const stream = new RawSse(node.url);
     await stream.whenClosed();
-    expect([stream.status, stream.endpoint]).toEqual([503, undefined]);
+    expect([stream.status, stream.headers['retry-after'], stream.endpoint]).toEqual([503, '1', undefined]);
     expect(JSON.parse(stream.text)).toMatchObject({ error: { data: { reason: 'store_unreachable' } } });
     const client = new RawMcp(node.url).begin();
     await client.whenClosed();

@@ -10,6 +10,8 @@ export interface LeaseRequest {
   readonly isolation: 'auto' | 'context' | 'process' | 'profile';
   /** A browser of the user's own to attach to (http or ws), instead of the server's; with the isolation `profile`. */
   readonly endpoint?: string;
+  /** What the client is told with its first answer that needs the browser. */
+  readonly notice?: string;
 }
 
 /** What the pool tells the session, in order; nothing after `release()`. */

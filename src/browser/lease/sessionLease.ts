@@ -62,7 +62,8 @@ export class SessionLease implements BrowserLease {
 
   constructor(around: LeaseSurroundings) {
     this.#around = around;
-    const { isolation } = around.request;
+    const { isolation, notice } = around.request;
+    if (notice !== undefined) this.#memory.notices.push(notice);
     this.#isolation = isolation === 'auto' ? 'context' : isolation;
   }
 

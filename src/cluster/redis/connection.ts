@@ -27,6 +27,9 @@ const open = (url: string, timeoutMs: number) =>
     },
   });
 
+/** For a client that is refused because of it. */
+const retryAfterMs = 1_000;
+
 type Client = ReturnType<typeof open>;
 
 /** Two connections to one Redis: one for commands, one that listens to channels. Owned by the store, which closes it. */
@@ -83,7 +86,7 @@ export class RedisConnection {
     try {
       return await Promise.race([work, late]);
     } catch (error) {
-      throw new Refusal('store_unreachable', {}, { cause: error });
+      throw new Refusal('store_unreachable', { retryAfterMs }, { cause: error });
     } finally {
       clearTimeout(timer);
     }
