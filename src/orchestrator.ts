@@ -108,7 +108,10 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   };
   const restore = restorer({ ...opened, ...deps, users: tenancy.users });
   const [app, upgrade, forwarded] = [createApp(deps), createUpgrade(deps), serveForwarded(deps)];
-  const drainSessions = (): Promise<void> => warm.drain();
+  const drainSessions = (): Promise<void> => {
+    node?.tenures.handOver();
+    return warm.drain();
+  };
   const closeBrowsers = async (): Promise<void> => {
     await Promise.all([pool.close(), tenancy.users.close(), node?.leave()]);
   };

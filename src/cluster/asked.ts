@@ -22,6 +22,8 @@ export interface Asking {
    * was put down.
    */
   send(): Promise<Offered>;
+  /** The whole answer was read: what is left of the connection is nothing to anybody. */
+  finish(): void;
 }
 
 type Owner = Extract<Found, { readonly is: 'owned' | 'not_ready' }>;
@@ -65,7 +67,7 @@ export class Asked {
     const tunnel = new AskingTunnel(() => store.replies.take({ sessionId, offerId: id, node }));
     const open: Open = { id, sessionId, caller, tunnel, epoch: 0, vain: 0, timer: undefined };
     tunnel.once('close', () => this.#closed(open));
-    return { tunnel, send: () => this.#send(open) };
+    return { tunnel, send: () => this.#send(open), finish: () => void this.#open.delete(id) };
   }
 
   told(offerId: string, piece: string | null): void {
@@ -136,7 +138,7 @@ export class Asked {
     return true;
   }
 
-  /** Its client has left, or has its answer: in the first case the owner is told. */
+  /** Before its time: its client has left, and the owner is told. */
   #closed({ id, sessionId, caller, tunnel, timer }: Open): void {
     this.#options.clock.clearTimeout(timer);
     if (!this.#open.delete(id) || tunnel.readableEnded) return;

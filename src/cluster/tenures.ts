@@ -26,6 +26,9 @@ export class Tenures implements Directory, EventLog {
   readonly #options: TenuresOptions;
   readonly #held = new Map<string, Tenure>();
   readonly #releasing = new Set<Promise<void>>();
+  /** Those that can be restored elsewhere. */
+  readonly #kept = new Set<string>();
+  #isLeaving = false;
 
   constructor(options: TenuresOptions) {
     this.#options = options;
@@ -53,6 +56,7 @@ export class Tenures implements Directory, EventLog {
   keep(sessionId: string, stored: string): void {
     const tenure = this.#held.get(sessionId);
     if (tenure === undefined) return;
+    this.#kept.add(sessionId);
     this.#options.store.snapshots
       .put(tenure, stored)
       .then((put) => put === 'fenced' && this.#held.get(sessionId) === tenure && this.drop(sessionId))
@@ -72,6 +76,7 @@ export class Tenures implements Directory, EventLog {
 
   /** What is fenced off is another node's now. */
   drop(sessionId: string): void {
+    this.#kept.delete(sessionId);
     if (this.#held.delete(sessionId)) this.#options.onLost(sessionId);
   }
 
@@ -95,14 +100,26 @@ export class Tenures implements Directory, EventLog {
 
   async forget(sessionId: string, streamId?: string): Promise<void> {
     const tenure = this.#held.get(sessionId);
-    if (tenure !== undefined) await this.#options.store.events.forget(tenure, streamId);
+    if (this.#isLeft(sessionId) || tenure === undefined) return;
+    await this.#options.store.events.forget(tenure, streamId);
+  }
+
+  /** From here on sessions that can be restored are left to the other nodes as they end here. */
+  handOver(): void {
+    this.#isLeaving = true;
   }
 
   /** Writes down why it ended. Rejects when the store cannot be reached: then the entry is gone when nobody renews it. */
   async release(sessionId: string, closedBecause: ClosedBecause): Promise<void> {
     const tenure = this.#held.get(sessionId);
     this.#held.delete(sessionId);
+    if (this.#isLeft(sessionId) && closedBecause === 'server-draining') return;
+    this.#kept.delete(sessionId);
     if (tenure !== undefined) await this.#options.store.directory.close(tenure, closedBecause);
+  }
+
+  #isLeft(sessionId: string): boolean {
+    return this.#isLeaving && this.#kept.has(sessionId);
   }
 
   async #renewOne(tenure: Tenure): Promise<void> {

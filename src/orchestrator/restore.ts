@@ -9,7 +9,7 @@ import type { SessionRegistry } from '../session/sessionRegistry.js';
 import { readStored } from '../session/storedSession.js';
 import type { Users } from '../tenancy/users.js';
 import type { ToolSet } from '../tools/catalogue.js';
-import { StreamableHttpTransport } from '../transport/streamableHttp.js';
+import { StreamableHttpTransport, type StoredStreams } from '../transport/streamableHttp.js';
 import { tie } from '../transport/streamableHttpRoutes.js';
 import { own } from './parts.js';
 
@@ -23,12 +23,24 @@ export interface RestoreGiven {
   selectTools(groups: string | null): ToolSet;
 }
 
+const requestId = z.union([z.string(), z.number()]);
+const answer = z.object({ id: requestId, method: z.undefined().optional() });
 const streams = z.object({
   standalone: z.string(),
-  asked: z.array(
-    z.object({ id: z.string(), answersOnly: z.boolean(), requests: z.array(z.union([z.string(), z.number()])) }),
-  ),
+  asked: z.array(z.object({ id: z.string(), answersOnly: z.boolean(), requests: z.array(requestId) })),
 });
+
+/** The log knows best: an answer may have been written down after the rest was kept. */
+async function withoutAnswered(sessionId: string, stored: unknown, log: EventLog): Promise<StoredStreams> {
+  const { standalone, asked } = streams.parse(stored);
+  const left = asked.map(async (stream) => {
+    if (stream.requests.length === 0) return stream;
+    const { events } = await log.after({ sessionId, streamId: stream.id }, null);
+    const sent = events.map(({ data }) => answer.safeParse(data === '' ? null : JSON.parse(data)).data?.id);
+    return { ...stream, requests: stream.requests.filter((id) => !sent.includes(id)) };
+  });
+  return { standalone, asked: await Promise.all(left) };
+}
 
 /**
  * Goes on with a session of a node that is gone: the same id, streams, tools and user, the same browser if it is away from
@@ -41,7 +53,7 @@ export function restorer(given: RestoreGiven): NodeOptions['restore'] {
     const { principal, groups, browserUrl } = stored;
     if (!(await users.stillHolds(principal))) throw new Error('Its token was revoked.');
     const channel = new StreamableHttpTransport({ clock, eventLog });
-    const unanswered = channel.restore(sessionId, streams.parse(stored.channel));
+    const unanswered = channel.restore(sessionId, await withoutAnswered(sessionId, stored.channel, eventLog));
     const optional = { ...(groups !== undefined && { groups }), ...(browserUrl !== undefined && { browserUrl }) };
     const request = { principal, toolSet: selectTools(groups ?? null), channel, ...optional };
     const session = registry.restore(parts, sessionId, request, stored);

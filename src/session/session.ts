@@ -1,7 +1,7 @@
 import { createActor, type ActorRefFrom, type InspectionEvent, type SnapshotFrom } from 'xstate';
 import type { ClosedBecause, Failure, SessionClient } from '../../machines/events.js';
 import type { sessionMachine } from '../../machines/index.js';
-import type { BrowserLease } from '../browser/lease/lease.js';
+import type { BrowserLease, KnownPage } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
 import { shortId, type Log } from '../log.js';
@@ -72,8 +72,8 @@ export class Session {
   readonly ended: Promise<void>;
   /** The inspector's, while somebody looks at what this session says; null otherwise. */
   tap: Tap | null = null;
-  /** Whether it began at another node, which is gone. */
-  readonly isRestored: boolean;
+  /** Of a session that began at another node, which is gone: the tabs that it knew there. */
+  readonly restoredPages: readonly KnownPage[] | undefined;
   readonly #clock: Clock;
   #createdAt: Date;
   #request: SessionRequest | null;
@@ -90,7 +90,7 @@ export class Session {
     this.#clock = parts.clock;
     this.#request = request;
     this.#createdAt = stored?.createdAt ?? new Date(parts.clock.now());
-    this.isRestored = stored !== undefined;
+    this.restoredPages = stored?.pages;
     this.server = new McpServer(new SessionHost(this, parts));
     if (stored !== undefined) this.server.restore(stored.server);
     const client = request === null ? nobody : clientOf(request);

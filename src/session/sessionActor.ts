@@ -33,9 +33,17 @@ export interface SessionImplementation {
 }
 
 /** Where a session works: in the user's own browser and profile, or as the server is configured. */
-function placeOf(endpoint: string | undefined, isolation: LeaseRequest['isolation']) {
-  return endpoint === undefined ? { isolation } : ({ isolation: 'profile', endpoint } as const);
+function placeOf(session: Session, isolation: LeaseRequest['isolation']) {
+  const { browserUrl: endpoint, restoredPages, server } = session;
+  const known = restoredPages === undefined ? {} : { known: restoredPages };
+  if (endpoint !== undefined) return { isolation: 'profile', endpoint, ...known } as const;
+  // Only a browser that is away from the node, and its own tabs, are there still.
+  const isLost = restoredPages !== undefined && isolation !== 'profile' && server.toolCalls > 0;
+  return { isolation, ...known, ...(isLost && { notice: lostWithNode }) };
 }
+
+const lostWithNode =
+  'The node that served this session is gone, and its browser and pages with it. Open them again with new_page.';
 
 /** The session chart with its implementations: made once, shared by every session actor of the process. */
 export function provideSession(implementation: SessionImplementation): SessionLogic {
@@ -51,8 +59,7 @@ export function provideSession(implementation: SessionImplementation): SessionLo
           {
             sessionId: session.id,
             owner: session.isWarm ? '' : ownerKey(session.principal),
-            ...placeOf(session.browserUrl, isolation),
-            ...(session.isRestored && noticeOf(session, isolation)),
+            ...placeOf(session, isolation),
           },
           {
             lost: () => sendBack({ type: 'browser.lost' }),
@@ -99,15 +106,6 @@ export function provideSession(implementation: SessionImplementation): SessionLo
       drainTimeout: delays.drainTimeout,
     },
   });
-}
-
-/** Only a browser that is away from the node, and its own tabs, are there still. */
-function noticeOf({ browserUrl, server }: Session, isolation: LeaseRequest['isolation']) {
-  if (browserUrl !== undefined || isolation === 'profile' || server.toolCalls === 0) return {};
-  return {
-    notice:
-      'The node that served this session is gone, and its browser and pages with it. Open them again with new_page.',
-  };
 }
 
 /** In a warm session the first page is open too: it is what the first tool would wait for. */

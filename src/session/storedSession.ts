@@ -1,5 +1,6 @@
 import type { Snapshot } from 'xstate';
 import { z } from 'zod';
+import type { KnownPage } from '../browser/lease/lease.js';
 import { logLevels } from '../tools/client.js';
 import type { Session } from './session.js';
 
@@ -16,6 +17,8 @@ const storedSession = z.object({
   /** As `?tools=` asked for them. */
   groups: z.string().exactOptional(),
   browserUrl: z.string().exactOptional(),
+  /** The tabs of an attached profile. */
+  pages: z.array(z.object({ id: z.number(), targetId: z.string(), selected: z.boolean() })),
   createdAt: z.coerce.date(),
   server: z.object({
     client: z.object({ name: z.string(), version: z.string() }).nullable(),
@@ -57,10 +60,17 @@ export function keepStored(session: Session, keep: (stored: string) => void): vo
   session.actor.subscribe({ next: changed, error: () => undefined });
 }
 
+function pagesOf({ browserLease }: Session): readonly KnownPage[] {
+  const browser = browserLease?.current;
+  if (browser?.isolation !== 'profile') return [];
+  const { selected } = browser;
+  return browser.pages().map((page) => ({ id: page.id, targetId: page.frames.mainId, selected: page === selected }));
+}
+
 function storedOf(session: Session): unknown {
   const { actor, principal, server, channel, createdAt, browserUrl, groups } = session;
   return {
-    ...{ actor: actor.getPersistedSnapshot(), principal, groups, browserUrl, createdAt },
+    ...{ actor: actor.getPersistedSnapshot(), principal, groups, browserUrl, createdAt, pages: pagesOf(session) },
     ...{ server: server.stored(), channel: channel.stored?.() },
   };
 }

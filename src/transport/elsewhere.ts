@@ -37,7 +37,7 @@ export function passToOwner({ registry, admit, node }: ElsewhereDeps, sessionIdO
       await said;
       const offered = await asking.send();
       if (offered.is === 'owned') {
-        relay(await head, response);
+        relay(await head, response, asking);
         return;
       }
       asking.tunnel.destroy();
@@ -96,10 +96,11 @@ function withoutHops(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHop.includes(name)));
 }
 
-function relay(answer: IncomingMessage, response: ServerResponse): void {
+function relay(answer: IncomingMessage, response: ServerResponse, { finish }: Asking): void {
   response.writeHead(answer.statusCode ?? 502, withoutHops(answer.headers));
   response.flushHeaders();
   // A client that loses it here comes again, as after any broken connection.
   answer.once('error', () => response.destroy());
+  answer.once('end', finish);
   answer.pipe(response);
 }

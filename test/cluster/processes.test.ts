@@ -9,21 +9,24 @@ const sessions = 300;
 const postsEach = 4;
 
 let redis: RedisServer;
-const nodes: ServerProcess[] = [];
+let one: ServerProcess;
+let other: ServerProcess;
+/** Whose lease is short. */
+let mortal: ServerProcess;
 
 beforeAll(async () => {
   redis = await RedisServer.start();
+  [one, other, mortal] = await Promise.all([startNode('30s'), startNode('30s'), startNode('2s')]);
+}, 60_000);
+afterAll(async () => {
+  await Promise.all([one, other, mortal].map((node) => node.dispose()));
+  await redis.stop();
 });
-afterEach(async () => {
-  await Promise.all(nodes.splice(0).map((node) => node.dispose()));
-});
-afterAll(() => redis.stop());
 
 async function startNode(lease: string): Promise<ServerProcess> {
   const shared = ['--redis-url', redis.url, '--lease', 'lazy', '--prewarm', '0', '--node-lease', lease];
   const limits = ['--max-sessions', '1000', '--max-sessions-per-user', '1000'];
   const node = await startServerProcess([...shared, ...limits]);
-  nodes.push(node);
   await whenReady(node.url);
   return node;
 }
@@ -32,7 +35,9 @@ async function startNode(lease: string): Promise<ServerProcess> {
 function openAndPost(url: string, at: string): { stream: RawSse; first: Promise<number> } {
   let posted: Promise<number> | undefined;
   const stream = new RawSse(url, {
-    atEndpoint: ({ endpoint }) => (posted = post(new URL(endpoint ?? '', at).href, 1)),
+    atEndpoint: ({ endpoint }) => {
+      posted = post(new URL(endpoint ?? '', at).href, 1);
+    },
   });
   const first = stream.whenAnnounced().then(() => posted ?? 0);
   return { stream, first };
@@ -42,11 +47,10 @@ const post = async (url: string, id: number): Promise<number> =>
   (await postJson(url, { jsonrpc: '2.0', id, method: 'ping' })).status;
 
 test('[C-NODES] 300 sessions of one node, posted to in turns through two: none fails, from the first message on', async () => {
-  const [one, other] = [(await startNode('30s')).url, (await startNode('30s')).url];
-  const opened = Array.from({ length: sessions }, () => openAndPost(one, other));
+  const opened = Array.from({ length: sessions }, () => openAndPost(one.url, other.url));
   const statuses = await Promise.all(opened.map(({ first }) => first));
   for (let id = 2; id <= postsEach; id += 1) {
-    const at = id % 2 === 0 ? one : other;
+    const at = id % 2 === 0 ? one.url : other.url;
     statuses.push(
       ...(await Promise.all(opened.map(({ stream }) => post(new URL(stream.endpoint ?? '', at).href, id)))),
     );
@@ -62,13 +66,23 @@ test('[C-NODES] 300 sessions of one node, posted to in turns through two: none f
   await Promise.all(opened.map(({ stream }) => stream.hangUp()));
 }, 60_000);
 
+test('[S11] a node that stands still for longer than its lease has lost its session when it wakes up', async () => {
+  const stream = await new RawSse(mortal.url).whenAnnounced();
+  const url = new URL(stream.endpoint ?? '', other.url).href;
+  mortal.child.kill('SIGSTOP');
+  const { status, json } = await postJson(url, { jsonrpc: '2.0', id: 1, method: 'ping' });
+  mortal.child.kill('SIGCONT');
+  expect([status, json]).toMatchObject([404, { error: { data: { closedBecause: 'node-lost' } } }]);
+  await stream.whenClosed();
+  expect(stream.messages).toEqual([]);
+});
+
 test('[S11] kill -9 of the node of an SSE session: the other one says that it is closed, and why', async () => {
-  const [one, other] = [await startNode('2s'), await startNode('30s')];
-  const stream = await new RawSse(one.url).whenAnnounced();
+  const stream = await new RawSse(mortal.url).whenAnnounced();
   const url = new URL(stream.endpoint ?? '', other.url).href;
   expect(await post(url, 1)).toBe(202);
-  const exited = once(one.child, 'exit');
-  one.child.kill('SIGKILL');
+  const exited = once(mortal.child, 'exit');
+  mortal.child.kill('SIGKILL');
   await exited;
   await stream.whenClosed();
   const { status, json } = await postJson(url, { jsonrpc: '2.0', id: 2, method: 'ping' });

@@ -142,6 +142,43 @@ describe.each(kinds)('a node that dies, over $name', ({ stores }) => {
   });
 });
 
+test('[C-TAKEOVER] a node that is stopped finishes what is under way and leaves its session to the others', async () => {
+  const open = memory();
+  const tools = new TestTools();
+  const [one, other] = [
+    await serveNode(open(), { tools: tools.all, options: { tools: ['all'] } }),
+    await startNode(open(), tools),
+  ];
+  const client = await new RawMcp(one.url).initialize();
+  const listening = await client.listen();
+  await listening.when(({ events }) => events.length > 0);
+  const held = await client.ask({ jsonrpc: '2.0', id: 5, method: 'tools/call', params: { name: 'hold' } });
+  await tools.whenHeld();
+  const [session] = one.orchestrator.registry.list();
+  const draining = new Promise<void>((resolve) => {
+    session?.actor.subscribe((snapshot) => snapshot.matches({ active: 'draining' }) && resolve());
+  });
+  const closing = one.close();
+  await draining;
+  tools.release();
+  await Promise.all([closing, held.whenClosed(), listening.whenClosed()]);
+  expect(held.messages).toMatchObject([{ id: 5, result: {} }]);
+  expect(listening.messages).toMatchObject([{ params: { data: 'The server is shutting down.' } }]);
+
+  const away = at(other.url, client);
+  const asked = await away.ask(echo(6, 'there'));
+  await asked.whenClosed();
+  expect(asked.messages).toMatchObject([{ id: 6, result: { content: [{ text: 'there' }] } }]);
+  // What was answered there is not answered once more.
+  const over = await away.listen(held.events.at(-1)?.id);
+  await over.whenClosed();
+  expect([over.status, over.text]).toEqual([204, '']);
+  const resumed = await away.listen(listening.events[0]?.id);
+  await resumed.when(({ messages }) => messages.length > 0);
+  expect(resumed.messages).toEqual(listening.messages);
+  await resumed.hangUp();
+});
+
 test('[C-TAKEOVER] a session that nobody comes back to ends when its time is up: deadlines are armed again', async () => {
   const open = memory();
   const tools = new TestTools();

@@ -2,6 +2,13 @@ import type { Failure } from '../../../machines/events.js';
 import type { OnQueued } from './queuedWork.js';
 import type { SessionBrowser } from './sessionBrowser.js';
 
+/** A tab of an attached profile as a session knows it, also from another node: tabs outlive both. */
+export interface KnownPage {
+  readonly id: number;
+  readonly targetId: string;
+  readonly selected: boolean;
+}
+
 /** What a session asks the pool for. */
 export interface LeaseRequest {
   readonly sessionId: string;
@@ -12,6 +19,8 @@ export interface LeaseRequest {
   readonly endpoint?: string;
   /** What the client is told with its first answer that needs the browser. */
   readonly notice?: string;
+  /** What the session called the tabs that are there, with the isolation `profile`. */
+  readonly known?: readonly KnownPage[];
 }
 
 /** What the pool tells the session, in order; nothing after `release()`. */

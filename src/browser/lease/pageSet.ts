@@ -1,4 +1,5 @@
 import { TargetType, type BrowserContext, type Page, type Target } from 'puppeteer-core';
+import type { KnownPage } from './lease.js';
 import { messageOf } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { Ledger } from './ledger.js';
@@ -9,6 +10,8 @@ import { openSessionPage, type SessionPage } from '../page/page.js';
 export interface SessionMemory {
   nextPageId(): number;
   readonly notices: string[];
+  /** What it called the tabs of the user's browser, from another node. */
+  readonly known?: readonly KnownPage[];
 }
 
 /** A page to be opened again: what a session that moves takes along. */
@@ -67,7 +70,8 @@ export class PageSet {
     this.#context.on('targetcreated', this.#onTarget);
     const tabs = this.#context.targets().filter(isTab);
     await Promise.all(tabs.map((target) => this.#notice(target).catch(goneAgain)));
-    this.#selected ??= this.list()[0];
+    const chosen = this.#memory.known?.find(({ selected }) => selected)?.id;
+    this.#selected ??= (chosen === undefined ? undefined : this.get(chosen)) ?? this.list()[0];
   }
 
   /**
@@ -185,7 +189,17 @@ export class PageSet {
   async #notice(target: Target): Promise<SessionPage> {
     const page = await untilAborted(target.page(), this.#deadline());
     if (page === null) throw new Error('The tab is gone.');
-    return this.#adopt(page);
+    return this.#adopt(page, await this.#knownId(page));
+  }
+
+  /** What the session called the tab before, if it knew it. */
+  async #knownId(page: Page): Promise<number | undefined> {
+    const { known = [] } = this.#memory;
+    if (known.length === 0) return undefined;
+    const cdp = await untilAborted(page.createCDPSession(), this.#deadline());
+    const { targetInfo } = await cdp.send('Target.getTargetInfo');
+    await cdp.detach();
+    return known.find(({ targetId }) => targetId === targetInfo.targetId)?.id;
   }
 
   #adopt(page: Page, id?: number): Promise<SessionPage> {

@@ -1,7 +1,7 @@
 import { messageOf, Refusal, ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { BrowserObserver, SupervisedBrowser } from '../process/connection.js';
-import type { BrowserLease, LeaseListener, LeaseRequest } from './lease.js';
+import type { BrowserLease, KnownPage, LeaseListener, LeaseRequest } from './lease.js';
 import { LeasedBrowser } from './leasedBrowser.js';
 import type { Ledger } from './ledger.js';
 import { describeLoss, describeLostPages, reopened, type Loss } from './loss.js';
@@ -50,7 +50,7 @@ const maxRestores = 3;
 /** See `BrowserLease`. One for each session; made by the pool. */
 export class SessionLease implements BrowserLease {
   readonly #around: LeaseSurroundings;
-  readonly #memory: SessionMemory = createMemory();
+  readonly #memory: SessionMemory;
   readonly #released = new AbortController();
   /** Seats of lost browsers that are still being let go. */
   readonly #closing = new Set<Promise<void>>();
@@ -62,8 +62,8 @@ export class SessionLease implements BrowserLease {
 
   constructor(around: LeaseSurroundings) {
     this.#around = around;
-    const { isolation, notice } = around.request;
-    if (notice !== undefined) this.#memory.notices.push(notice);
+    const { isolation, notice, known = [] } = around.request;
+    this.#memory = createMemory(known, notice === undefined ? [] : [notice]);
     this.#isolation = isolation === 'auto' ? 'context' : isolation;
   }
 
@@ -261,9 +261,9 @@ export class SessionLease implements BrowserLease {
   }
 }
 
-function createMemory(): SessionMemory {
-  let last = 0;
-  return { nextPageId: () => (last += 1), notices: [] };
+function createMemory(known: readonly KnownPage[], notices: string[]): SessionMemory {
+  let last = Math.max(0, ...known.map(({ id }) => id));
+  return { nextPageId: () => (last += 1), known, notices };
 }
 
 const released = (): Error => new Error('The session has ended and its browser is released.');
