@@ -17,7 +17,9 @@ export type ClosedBecause =
   /** A warm session that no client came for in time, or whose browser was lost. */
   | 'stale'
   | 'operator-closed'
-  | 'server-draining';
+  | 'server-draining'
+  /** The node that served it is gone, or lost it to another one. */
+  | 'node-lost';
 
 /** What went wrong, as data: an error survives neither JSON nor a second node. */
 export interface Failure {

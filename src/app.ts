@@ -11,6 +11,7 @@ import type { Log } from './log.js';
 import type { Fold } from './session/observer.js';
 import type { Tenancy } from './tenancy/tenancy.js';
 import { doorRule, guardDoors } from './transport/doors.js';
+import type { ElsewhereDeps } from './transport/elsewhere.js';
 import { identifyRequests } from './transport/requestId.js';
 import { continueTrace } from './transport/requestTrace.js';
 import type { StreamableHttpDeps } from './transport/streamableHttpRoutes.js';
@@ -18,7 +19,7 @@ import type { StreamableHttpDeps } from './transport/streamableHttpRoutes.js';
 export { createUpgrade, type UpgradeListener } from './app/upgrade.js';
 
 export interface AppDeps
-  extends StreamableHttpDeps, ManagementDeps, OperationsDeps, Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
+  extends StreamableHttpDeps, ElsewhereDeps, ManagementDeps, OperationsDeps, Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   /** Proxies whose X-Forwarded-For is believed. */

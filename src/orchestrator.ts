@@ -1,15 +1,21 @@
 import type { Application } from 'express';
 import { createApp, createListener, createUpgrade, type AppDeps, type UpgradeListener } from './app.js';
+import { serveForwarded } from './app/forwarded.js';
 import type { Health } from './app/operations.js';
 import { probeBrowser } from './browser/process/attach.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { MemoryEventLog, type EventLog } from './cluster/eventLog.js';
+import type { ClusterNode } from './cluster/node.js';
+import type { Store } from './cluster/store.js';
+import { messageOf } from './errors.js';
 import { systemClock, type Clock } from './clock.js';
 import { defineConfig, type Config, type Options } from './config.js';
 import { compileEmbedding, type Embedding } from './orchestrator/embedding.js';
 import { silentLog, type Log } from './log.js';
+import { openNode, type NodeGiven } from './orchestrator/cluster.js';
 import { describeHealth } from './orchestrator/health.js';
+import { restorer } from './orchestrator/restore.js';
 import { admissionOf, openPool, sessionParts, warmCount } from './orchestrator/parts.js';
 import { startWatchers } from './orchestrator/watchers.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
@@ -41,6 +47,8 @@ export interface OrchestratorOptions extends Embedding {
   readonly directory?: Directory;
   /** Where the streams of Streamable HTTP are written down, to be resumed. Default: the memory of this process. */
   readonly eventLog?: EventLog;
+  /** What this server shares with others. Default: the Redis of `redisUrl`, or nothing. The orchestrator closes it. */
+  readonly store?: Store;
   /** Sees every observation, after the log and the metrics. */
   readonly observe?: (observation: Observation) => void;
 }
@@ -71,8 +79,13 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const config = given.config ?? defineConfig(given.options);
   const { clock = systemClock, log = silentLog } = given;
   const startedAt = clock.now();
-  const opened = await openParts(given, { config, clock, log, health: () => deps.health() });
-  const { registry, watchers, tenancy, selectTools, pool, parts, warm } = opened;
+  const late: LateParts = {
+    health: () => deps.health(),
+    serve: (socket, caller) => forwarded(socket, caller),
+    restore: (sessionId, stored) => restore(sessionId, stored),
+  };
+  const opened = await openParts(given, { config, clock, log, ...late });
+  const { registry, watchers, tenancy, selectTools, pool, parts, warm, node } = opened;
   let server: ListeningServer | undefined;
 
   const deps: AppDeps = {
@@ -85,19 +98,24 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
     selectTools,
     probeBrowser: (url) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal: new AbortController().signal }),
     clock,
-    eventLog: given.eventLog ?? new MemoryEventLog(),
+    eventLog: given.eventLog ?? node?.tenures ?? new MemoryEventLog(),
     answers: new OpenAnswers(),
+    node,
     log,
-    isReady: () => server === undefined || server.state() === 'listening',
+    isReady: () => (server === undefined || server.state() === 'listening') && node?.isReady !== false,
     health: () => describeHealth({ registry, pool, watchers, uptimeMs: clock.now() - startedAt }),
     metrics: () => watchers.metrics.expose(),
     inspector: watchers.inspector,
     observe: watchers.observe,
   };
-  const [app, upgrade] = [createApp(deps), createUpgrade(deps)];
-  const drainSessions = (): Promise<void> => warm.drain();
+  const restore = restorer({ ...opened, ...deps, users: tenancy.users });
+  const [app, upgrade, forwarded] = [createApp(deps), createUpgrade(deps), serveForwarded(deps)];
+  const drainSessions = (): Promise<void> => {
+    node?.tenures.handOver();
+    return warm.drain();
+  };
   const closeBrowsers = async (): Promise<void> => {
-    await Promise.all([pool.close(), tenancy.users.close()]);
+    await Promise.all([pool.close(), tenancy.users.close(), node?.leave()]);
   };
   return {
     app,
@@ -112,6 +130,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
       const whole = createListener(deps, app);
       server ??= startServer({ app: whole, upgrade, config, clock, inspect, drainSessions, closeBrowsers });
       const address = await server.opened;
+      if (node !== undefined) joinLater(node, log);
       warm.start();
       return address;
     },
@@ -123,20 +142,31 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   };
 }
 
-interface Surroundings {
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Asked only once the server is built. */
+/** Until the node is there it lets nobody in: `/ready` says so, and no session can be claimed. */
+function joinLater(node: ClusterNode, log: Log): void {
+  node.join().then(
+    () => log.info('joined', { node: node.name }),
+    (error: unknown) => log.error('cannot join', { node: node.name, error: messageOf(error) }),
+  );
+}
+
+/** What is asked only once the server is built. */
+interface LateParts extends Pick<NodeGiven, 'serve' | 'restore'> {
   health(): Promise<Health>;
 }
 
+interface Surroundings extends LateParts, Pick<NodeGiven, 'clock' | 'log'> {
+  readonly config: Config;
+}
+
 /** Everything behind the doors. What is not allowed is found out before anything is opened. */
-async function openParts(given: OrchestratorOptions, { config, clock, log, health }: Surroundings) {
-  const { directory = memoryDirectory, onSession, observe, search } = given;
+async function openParts(given: OrchestratorOptions, { config, clock, log, serve, restore, health }: Surroundings) {
+  const { onSession, observe, search } = given;
   const offering = compileEmbedding(given, defaultGroups(given, config));
   const admission = admissionOf(config);
   const registry = new SessionRegistry(config, clock);
+  const node = openNode({ config, store: given.store, registry, clock, log, serve, restore });
+  const directory = given.directory ?? node?.tenures ?? memoryDirectory;
   const tools = (given.tools ?? allTools).map(({ name }) => name);
   const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, observe });
   const { inspect } = watchers;
@@ -146,7 +176,18 @@ async function openParts(given: OrchestratorOptions, { config, clock, log, healt
   const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...search }, users, offering));
   const parts = sessionParts({ config, registry, pool, users, offering, clock, log, inspect, directory, onSession });
   const warm = new WarmSessions({ registry, parts, clock, count: warmCount(config, parts, onSession !== undefined) });
-  return { registry, admission, selectTools: offering.selectTools, watchers, tenancy, pool, parts, warm };
+  return {
+    registry,
+    admission,
+    selectTools: offering.selectTools,
+    watchers,
+    tenancy,
+    pool,
+    parts,
+    warm,
+    node,
+    directory,
+  };
 }
 
 /** The groups of the configuration are ours: tools of one's own are all listed unless groups are asked for. */

@@ -31,7 +31,19 @@ export const requirements: readonly Requirement[] = [
     text: 'Each state handles each event or names it as a no-op; an unexpected one is logged with its state.',
   },
   { id: 'S10', text: 'Queues, logs and buffers are bounded; at the bound there is an answer, not silence.' },
+  {
+    id: 'S11',
+    text: 'A session has at most one owner at a time, and a node that lost it can write nothing.',
+  },
   { id: 'S12', text: 'If the directory cannot be reached, nothing new is announced.' },
+  {
+    id: 'C-NODES',
+    text: 'With --redis-url any node serves any session: what is said at one is done and answered by the node that owns the session, once and in order.',
+  },
+  {
+    id: 'C-TAKEOVER',
+    text: 'The Streamable HTTP sessions of a node that dies go on at the node that is asked; what was under way is answered with node_lost.',
+  },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
   {
     id: 'C-HTTP',

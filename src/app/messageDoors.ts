@@ -3,10 +3,12 @@ import type { CheckDoors } from '../transport/doors.js';
 import { sendRefusal } from '../transport/refuse.js';
 import { identifyRequests } from '../transport/requestId.js';
 import { continueTrace } from '../transport/requestTrace.js';
-import { openStream, postMessage } from '../transport/sseRoutes.js';
+import { orElsewhere, type ElsewhereDeps } from '../transport/elsewhere.js';
+import { openStream, postedSession, postMessage } from '../transport/sseRoutes.js';
 import {
   leaveSession,
   listenToSession,
+  namedSession,
   postToSession,
   type StreamableHttpDeps,
 } from '../transport/streamableHttpRoutes.js';
@@ -20,11 +22,17 @@ import type { Verb } from './route.js';
 export type MessageDoors = Readonly<Record<'/sse' | '/message' | '/mcp', Partial<Record<Verb, Listener>>>>;
 
 /** Where the messages of sessions come in. */
-export function messageDoors(deps: StreamableHttpDeps): MessageDoors {
+export function messageDoors(deps: StreamableHttpDeps & ElsewhereDeps): MessageDoors {
+  const posted = (here: Listener): Listener => orElsewhere(deps, postedSession, here);
+  const named = (here: Listener): Listener => orElsewhere(deps, namedSession, here);
   return {
     '/sse': { get: openStream(deps) },
-    '/message': { post: postMessage(deps) },
-    '/mcp': { get: listenToSession(deps), post: postToSession(deps), delete: leaveSession(deps) },
+    '/message': { post: posted(postMessage(deps)) },
+    '/mcp': {
+      get: named(listenToSession(deps)),
+      post: named(postToSession(deps)),
+      delete: named(leaveSession(deps)),
+    },
   };
 }
 

@@ -1,9 +1,12 @@
+import type { ClosedBecause } from '../../machines/events.js';
 import type { Principal } from '../tenancy/principal.js';
 
 /** What is claimed: a session that is ready, for the user it will be announced to. */
 export interface Claim {
   readonly sessionId: string;
   readonly principal: Principal;
+  /** By which transport its client came. */
+  readonly transport: string;
 }
 
 /** Where it is written down whose each session is. */
@@ -13,6 +16,10 @@ export interface Directory {
    * (S12). Aborted when the session ends first.
    */
   claim(claim: Claim, signal: AbortSignal): Promise<void>;
+  /** Keeps what the session can be restored from at another node. Never throws; what comes later takes its place. */
+  keep?(sessionId: string, stored: string): void;
+  /** Told of each session that was claimed: `ended` resolves with why it ended, when nothing of it is written any more. */
+  releaseAfter?(sessionId: string, ended: Promise<ClosedBecause>): void;
 }
 
 /** One process: the registry of sessions is the directory, and a session is in it before its actor starts. */

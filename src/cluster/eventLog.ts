@@ -157,10 +157,12 @@ function oldestOf({ streams }: SessionLog): StreamLog {
   return [...streams.values()].reduce((oldest, stream) => (age(stream) < age(oldest) ? stream : oldest));
 }
 
-function placeIn(streamId: string, eventId: string): number {
+/** The place that an event's id names in a stream. Throws `unknown_event` for an id of another one. */
+export function placeIn(streamId: string, eventId: string): number {
   const parsed = parseEventId(eventId);
   if (parsed?.streamId !== streamId) throw new Refusal('unknown_event');
   return parsed.place;
 }
 
-const sizeOf = (data: string): number => data.length * 2;
+/** Bytes, as UTF-16. */
+export const sizeOf = (data: string): number => data.length * 2;

@@ -90,6 +90,25 @@ export const options = z.strictObject({
     shown: "`greenroom` in the user's data folder",
     description: 'folder of users, tokens and browsers; one server at a time',
   }),
+  redisUrl: z
+    .url({ protocol: /^rediss?$/, error: 'an address such as redis://127.0.0.1:6379' })
+    .optional()
+    .meta({
+      secret: true,
+      description:
+        'Redis (7 or later) or Valkey that many nodes share: any of them serves any session. It may carry a password: set the variable, not the flag',
+    }),
+  nodeId: z
+    .string()
+    .regex(/^[\w-]{1,64}$/, '1 to 64 letters, digits, _ or -')
+    .default('node')
+    .describe('what this node is called in its log, with `--redis-url`; need not be unique'),
+  nodeLease: duration
+    .refine((ms) => ms >= 300, 'a duration of at least 300ms')
+    .prefault('5s')
+    .describe(
+      'how long a node that says nothing counts as there, with `--redis-url`; then others close or take its sessions',
+    ),
   allowBrowserAddresses: list
     .default([])
     .describe(

@@ -64,6 +64,21 @@ export const catalogue = {
     when: 'no token, or a wrong one, in the Authorization header; `WWW-Authenticate` says which is wanted',
     message: 'A token is needed. Send Authorization: Bearer TOKEN.',
   },
+  store_unreachable: {
+    status: 503,
+    code: -32010,
+    retryable: true,
+    when: 'the store that the nodes of this server share (`--redis-url`) does not answer',
+    message: 'The store that the nodes of this server share cannot be reached. Try again in a moment.',
+  },
+  node_lost: {
+    status: 502,
+    code: -32010,
+    retryable: true,
+    when: 'the node that served the session went away while it had this request: it may or may not have been carried out',
+    message:
+      'The node that served this session went away. What you asked may or may not have been done: look, then ask again.',
+  },
   issuer_unreachable: {
     status: 503,
     code: -32011,

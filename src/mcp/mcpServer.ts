@@ -35,6 +35,16 @@ export interface McpHost {
   settled(request: SettledRequest): void;
 }
 
+/** What the client told its server: what a server at another node needs to go on. */
+export interface StoredServer {
+  readonly client: ClientInfo | null;
+  readonly clientCapabilities: ClientCapabilities;
+  readonly protocolVersion: string | null;
+  readonly logLevel: LogLevel;
+  readonly toolCalls: number;
+  readonly subscriptions: readonly string[];
+}
+
 export interface ClientInfo {
   readonly name: string;
   readonly version: string;
@@ -66,6 +76,18 @@ export class McpServer implements Serving {
 
   constructor(host: McpHost) {
     this.host = host;
+  }
+
+  stored(): StoredServer {
+    const { client, clientCapabilities, protocolVersion, logLevel, toolCalls } = this;
+    const subscriptions = [...(this.#subscriptions ?? [])];
+    return { client, clientCapabilities, protocolVersion, logLevel, toolCalls, subscriptions };
+  }
+
+  /** Goes on where another one stopped. Called before the first `receive`, if at all. */
+  restore({ subscriptions, ...told }: StoredServer): void {
+    Object.assign(this, told);
+    for (const uri of subscriptions) this.subscriptions.add(uri);
   }
 
   isInFlight(id: RequestId): boolean {

@@ -1,3 +1,4 @@
+import type { ClosedBecause } from '../../machines/events.js';
 import { noBrowsers } from '../browser/lease/noBrowsers.js';
 import { openBrowserPool, type BrowserPoolOptions } from '../browser/lease/pool.js';
 import type { BrowserPool } from '../browser/lease/lease.js';
@@ -9,8 +10,9 @@ import { messageOf } from '../errors.js';
 import type { Log } from '../log.js';
 import { openSession } from '../session/openSession.js';
 import { provideSession } from '../session/sessionActor.js';
-import type { SessionParts } from '../session/session.js';
+import type { Session, SessionParts } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
+import { keepStored } from '../session/storedSession.js';
 import { unauthorized } from '../tenancy/bearer.js';
 import { RateLimits } from '../tenancy/rateLimits.js';
 import type { Users } from '../tenancy/users.js';
@@ -39,10 +41,12 @@ export function sessionParts(given: PartsGiven): SessionParts {
     isolation: config.isolation,
     delays: config,
     registerTools: async (session, signal) => onSession?.(openSession(session), signal),
-    claim: async ({ id, principal }, signal) => {
+    claim: async (session, signal) => {
+      const { id: sessionId, principal, channel } = session;
       // The token may have been revoked while the browser was opened.
       if (!(await users.stillHolds(principal))) throw unauthorized({ wrong: true });
-      await directory.claim({ sessionId: id, principal }, signal);
+      await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
+      own(session, directory);
     },
   });
   const { workspace, onEarlyMessage } = config;
@@ -51,6 +55,22 @@ export function sessionParts(given: PartsGiven): SessionParts {
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
   const hasPlace = (): boolean => config.isolation !== 'process' || !pool.isFull;
   return { logic, serverInfo, offer, workspace, lease, hasPlace, queueLimit, clock, log, inspect };
+}
+
+/** From when a session is claimed, the directory hears of it: what it can be restored from, and its end. */
+export function own(session: Session, directory: Directory): void {
+  const { id, channel } = session;
+  if (channel.stored !== undefined && directory.keep !== undefined) {
+    keepStored(session, (stored) => directory.keep?.(id, stored));
+  }
+  directory.releaseAfter?.(id, endOf(session));
+}
+
+/** Why it ended, once it has, after the last of what its client is told. */
+async function endOf({ ended, channel, actor }: Session): Promise<ClosedBecause> {
+  await ended;
+  await channel.said;
+  return actor.getSnapshot().context.closedBecause ?? 'setup-failed';
 }
 
 /**

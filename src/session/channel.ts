@@ -30,5 +30,9 @@ export interface Channel {
    * clients can.
    */
   suspend?(request: RequestId, retryMs: number): void;
+  /** What another node needs to go on where this one stops, as JSON. For transports whose clients can come back. */
+  stored?(): unknown;
   end(ending: Ending): void;
+  /** Resolves, after `end`, when the last that was said is written down. For transports that write things down. */
+  readonly said?: Promise<void>;
 }

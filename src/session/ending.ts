@@ -13,7 +13,8 @@ export function closedRefusal(closedBecause: ClosedBecause | null): Refusal {
 export function endingOf(closedBecause: ClosedBecause, failure: Failure | null): Ending {
   if (failure !== null) {
     const reason = isReason(failure.reason) ? failure.reason : 'setup_failed';
-    const isBusy = catalogue[reason].status === 429;
+    const { status } = catalogue[reason];
+    const isBusy = status === 429 || status === 503;
     const refusal = new Refusal(reason, { detail: failure.message, ...(isBusy && { retryAfterMs }) });
     return { closedBecause, refusal };
   }

@@ -1,7 +1,7 @@
 import { createActor, type ActorRefFrom, type InspectionEvent, type SnapshotFrom } from 'xstate';
 import type { ClosedBecause, Failure, SessionClient } from '../../machines/events.js';
 import type { sessionMachine } from '../../machines/index.js';
-import type { BrowserLease } from '../browser/lease/lease.js';
+import type { Address, BrowserLease } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
 import { shortId, type Log } from '../log.js';
@@ -14,6 +14,7 @@ import type { SessionFacts } from '../tools/defineTool.js';
 import type { Channel } from './channel.js';
 import { closedRefusal, endingOf } from './ending.js';
 import { HeldMessages } from './heldMessages.js';
+import { detachedState, type StoredSession } from './storedSession.js';
 import { topLevel } from './observer.js';
 import { SessionHost } from './sessionHost.js';
 
@@ -48,6 +49,8 @@ export interface SessionParts {
 export interface SessionRequest {
   readonly principal: Principal;
   readonly toolSet: ToolSet;
+  /** As the client asked for them; absent: the server's default. */
+  readonly groups?: string;
   /** The user's own browser, where the session uses that one. */
   readonly browserUrl?: string;
   readonly channel: Channel;
@@ -71,6 +74,8 @@ export class Session {
   readonly ended: Promise<void>;
   /** The inspector's, while somebody looks at what this session says; null otherwise. */
   tap: Tap | null = null;
+  /** Of a session that began at another node, which is gone: where its pages were. */
+  readonly resume: Address | undefined;
   readonly #clock: Clock;
   #createdAt: Date;
   #request: SessionRequest | null;
@@ -80,20 +85,23 @@ export class Session {
   #browserLease: BrowserLease | undefined;
   #release: Promise<void> = Promise.resolve();
 
-  /** Without a request it is a warm session. */
-  constructor(parts: SessionParts, id: string, request: SessionRequest | null) {
+  /** Without a request it is a warm session. With `stored` it goes on where another node stopped. */
+  constructor(parts: SessionParts, id: string, request: SessionRequest | null, stored?: StoredSession) {
     this.id = id;
     this.lease = parts.lease;
     this.#clock = parts.clock;
     this.#request = request;
-    this.#createdAt = new Date(parts.clock.now());
+    this.#createdAt = stored?.createdAt ?? new Date(parts.clock.now());
+    this.resume = stored?.browser ?? undefined;
     this.server = new McpServer(new SessionHost(this, parts));
+    if (stored !== undefined) this.server.restore(stored.server);
     const client = request === null ? nobody : clientOf(request);
     this.actor = createActor(parts.logic, {
       id,
       clock: parts.clock,
       inspect: parts.inspect,
       input: { id, ...client, lease: parts.lease, queueLimit: parts.queueLimit },
+      ...(stored && { snapshot: detachedState(stored) }),
     });
     this.closed = new Promise<void>((resolve) => {
       this.actor.subscribe({
@@ -129,6 +137,10 @@ export class Session {
   /** The user's own browser, where the session uses that one. */
   get browserUrl(): string | undefined {
     return this.#request?.browserUrl;
+  }
+
+  get groups(): string | undefined {
+    return this.#request?.groups;
   }
 
   get toolSet(): ToolSet {

@@ -33,8 +33,9 @@ export interface SessionImplementation {
 }
 
 /** Where a session works: in the user's own browser and profile, or as the server is configured. */
-function placeOf(endpoint: string | undefined, isolation: LeaseRequest['isolation']) {
-  return endpoint === undefined ? { isolation } : ({ isolation: 'profile', endpoint } as const);
+function placeOf({ browserUrl: endpoint, resume }: Session, isolation: LeaseRequest['isolation']) {
+  const place = endpoint === undefined ? { isolation } : ({ isolation: 'profile', endpoint } as const);
+  return resume === undefined ? place : { ...place, resume };
 }
 
 /** The session chart with its implementations: made once, shared by every session actor of the process. */
@@ -51,7 +52,7 @@ export function provideSession(implementation: SessionImplementation): SessionLo
           {
             sessionId: session.id,
             owner: session.isWarm ? '' : ownerKey(session.principal),
-            ...placeOf(session.browserUrl, isolation),
+            ...placeOf(session, isolation),
           },
           {
             lost: () => sendBack({ type: 'browser.lost' }),

@@ -6,6 +6,7 @@ import { Refusal } from '../errors.js';
 import { shortId } from '../log.js';
 import { ownerKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
 import { closedRefusal } from './ending.js';
+import type { StoredSession } from './storedSession.js';
 import { Session, type SessionParts, type SessionRequest } from './session.js';
 
 /** How long, and of how many sessions, it is known that they existed. */
@@ -57,6 +58,16 @@ export class SessionRegistry {
     return session;
   }
 
+  /** Goes on with a session of a node that is gone. Its limits were checked where it was opened. Throws `draining`. */
+  restore(parts: SessionParts, id: string, request: SessionRequest, stored: StoredSession): Session {
+    if (this.#draining) throw new Refusal('draining', { retryAfterMs });
+    const session = this.#keep(new Session(parts, id, request, stored));
+    this.#count(request.principal, 1);
+    void session.closed.then(() => this.#count(request.principal, -1));
+    session.start();
+    return session;
+  }
+
   /** Opens a session that nobody has asked for yet. Nobody can find it, and it counts for no limit. */
   openWarm(parts: SessionParts): Session {
     return this.#create(parts, null);
@@ -93,6 +104,11 @@ export class SessionRegistry {
     throw new Refusal('unknown');
   }
 
+  /** A session of another node has ended: its user is told here, too. */
+  remember(id: string, principal: Principal, closedBecause: ClosedBecause): void {
+    this.#closed.set(id, { principal, closedBecause });
+  }
+
   /** Sessions that clients opened and that are not closed, oldest first. */
   list(): Session[] {
     return [...this.#sessions.values()].filter((session) => !session.isWarm && session.state !== 'closed');
@@ -114,11 +130,15 @@ export class SessionRegistry {
   }
 
   #create(parts: SessionParts, request: SessionRequest | null): Session {
-    const session = new Session(parts, randomBytes(16).toString('base64url'), request);
-    this.#sessions.set(session.id, session);
+    const session = this.#keep(new Session(parts, randomBytes(16).toString('base64url'), request));
     if (request === null) this.#warm.add(session);
-    void session.ended.then(() => this.#forget(session));
     session.start();
+    return session;
+  }
+
+  #keep(session: Session): Session {
+    this.#sessions.set(session.id, session);
+    void session.ended.then(() => this.#forget(session));
     return session;
   }
 

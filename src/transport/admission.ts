@@ -21,12 +21,19 @@ export interface AdmissionOptions {
 }
 
 export function createAdmission({ authenticate, limits, isTrusted }: AdmissionOptions): Admit {
-  return async (request, asks, messages) => {
+  const letIn: Admit = async (request, asks, messages) => {
     const caller = await authenticate(credentialsOf(request));
     const principal = principalOf(caller);
     if (asks === 'message') await limits.message(principal, messages);
     else await limits.connection(principal, proxyAddr(request, isTrusted));
     return caller;
+  };
+  // Who asks twice about a request hears the same, and it is counted once.
+  const asked = new WeakMap<IncomingMessage, Promise<Caller>>();
+  return (request, asks, messages) => {
+    const answer = asked.get(request) ?? letIn(request, asks, messages);
+    asked.set(request, answer);
+    return answer;
   };
 }
 

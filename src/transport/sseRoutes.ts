@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Refusal } from '../errors.js';
 import { idOf, parseMessage } from '../mcp/protocol.js';
 import { readJson } from './jsonBody.js';
@@ -26,7 +27,7 @@ export function postMessage({ registry, admit, bodyLimit }: TransportDeps): List
     const id = idOf(body);
     try {
       const caller = await admit(request, 'message');
-      const sessionId = credentialsOf(request).query.get('sessionId') ?? '';
+      const sessionId = postedSession(request);
       if (sessionId === '') throw new Refusal('missing_session');
       const session = registry.find(sessionId, caller);
       // A session's messages come in at the door at which it was opened.
@@ -39,3 +40,6 @@ export function postMessage({ registry, admit, bodyLimit }: TransportDeps): List
     }
   };
 }
+
+/** The session that a POST to `/message` is for; empty if it names none. */
+export const postedSession = (request: IncomingMessage): string => credentialsOf(request).query.get('sessionId') ?? '';

@@ -5,7 +5,7 @@ import { messageOf, Refusal } from '../errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
 import type { StreamEnd, StreamWriter } from './streamWriter.js';
-import { ResumableStream, type Attaching } from './streamableHttpStream.js';
+import { ResumableStream, type Attaching, type StreamOptions } from './streamableHttpStream.js';
 import type { OnMessage, SessionTransport } from './transport.js';
 
 /** How long, and of how many requests, an answer that was sent can be had once more. */
@@ -15,6 +15,13 @@ const maxKeptAnswers = 64;
 export interface StreamableHttpOptions {
   readonly clock: Clock;
   readonly eventLog: EventLog;
+}
+
+/** What is kept of a session's streams, beside their log, to go on with them at another node. */
+export interface StoredStreams {
+  readonly standalone: string;
+  /** Those of POSTs, with the requests that are not answered yet. */
+  readonly asked: readonly { readonly id: string; readonly answersOnly: boolean; readonly requests: RequestId[] }[];
 }
 
 /** A POST with requests in it. */
@@ -38,6 +45,7 @@ export class StreamableHttpTransport implements SessionTransport {
   readonly resumable = true;
   /** Resolves when the session is announced, rejects with the reason why it never will be. */
   readonly ready: Promise<void>;
+  readonly said: Promise<void>;
   sessionId?: string;
   onclose?: () => void;
   onerror?: (error: Error) => void;
@@ -58,9 +66,11 @@ export class StreamableHttpTransport implements SessionTransport {
   readonly #sockets = new Set<StreamWriter>();
   #presence: 'here' | 'leaving' | 'absent' = 'here';
   #isClosed = false;
+  #allSaid: () => void = () => undefined;
 
   constructor(options: StreamableHttpOptions) {
     this.#options = options;
+    this.said = new Promise((resolve) => (this.#allSaid = resolve));
     this.ready = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
   }
 
@@ -74,6 +84,33 @@ export class StreamableHttpTransport implements SessionTransport {
     this.sessionId = sessionId;
     this.#standalone = this.#newStream(sessionId);
     this.#settle?.resolve();
+  }
+
+  stored(): StoredStreams {
+    const asked = [...this.#streams.values()].filter((stream) => stream !== this.#standalone);
+    const requestsOf = (stream: ResumableStream) =>
+      [...this.#asked].filter(([, of]) => of === stream).map(([id]) => id);
+    return {
+      standalone: this.#standalone?.id ?? '',
+      asked: asked.map((stream) => ({ id: stream.id, answersOnly: stream.answersOnly, requests: requestsOf(stream) })),
+    };
+  }
+
+  /**
+   * Goes on with the streams of a session that was announced at another node; its client is absent. Called instead of
+   * `announce`. Answers the requests that will never be answered.
+   */
+  restore(sessionId: string, { standalone, asked }: StoredStreams): RequestId[] {
+    this.sessionId = sessionId;
+    this.#presence = 'absent';
+    this.#standalone = this.#newStream(sessionId, { streamId: standalone });
+    for (const { id: streamId, answersOnly, requests } of asked) {
+      const stream = this.#newStream(sessionId, { streamId, answersOnly });
+      for (const request of requests) this.#asked.set(request, stream);
+      if (requests.length === 0) this.#retire(stream);
+    }
+    this.#settle?.resolve();
+    return [...this.#asked.keys()];
   }
 
   deliver(message: JSONRPCMessage, relatedTo?: RequestId): void {
@@ -112,8 +149,8 @@ export class StreamableHttpTransport implements SessionTransport {
     this.onclose?.();
     this.#options.clock.clearTimeout(this.#sweeping);
     await Promise.all([...this.#streams.values()].map((stream) => stream.finish()));
-    if (this.sessionId === undefined) return;
-    await this.#options.eventLog.forget(this.sessionId).catch(this.#failed);
+    if (this.sessionId !== undefined) await this.#options.eventLog.forget(this.sessionId).catch(this.#failed);
+    this.#allSaid();
   }
 
   /** The client made a request: it is there. */
@@ -166,7 +203,7 @@ export class StreamableHttpTransport implements SessionTransport {
   ): Promise<void> {
     const taken = requests.find((id) => this.#asked.has(id));
     if (taken !== undefined) throw new Refusal('invalid_message', { detail: `The id ${taken} is still in flight.` });
-    const stream = this.#newStream(this.sessionId ?? '', writer.answersOnly);
+    const stream = this.#newStream(this.sessionId ?? '', { answersOnly: writer.answersOnly });
     for (const id of requests) this.#asked.set(id, stream);
     this.contact();
     try {
@@ -209,8 +246,8 @@ export class StreamableHttpTransport implements SessionTransport {
     this.#sockets.delete(writer);
   }
 
-  #newStream(sessionId: string, answersOnly = false): ResumableStream {
-    const options = { answersOnly, onerror: this.#failed };
+  #newStream(sessionId: string, given: Partial<StreamOptions> = {}): ResumableStream {
+    const options = { answersOnly: false, ...given, onerror: this.#failed };
     const stream = new ResumableStream(sessionId, this.#options.eventLog, options);
     this.#streams.set(stream.id, stream);
     return stream;

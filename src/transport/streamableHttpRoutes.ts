@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { EventLog } from '../cluster/eventLog.js';
 import { Refusal } from '../errors.js';
 import { idOf, kindOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
+import type { Log } from '../log.js';
 import type { Session } from '../session/session.js';
 import type { Caller } from '../tenancy/principal.js';
 import { accepts } from './accepts.js';
@@ -36,7 +37,7 @@ export function postToSession(deps: StreamableHttpDeps): Listener {
     const id = idOf(body);
     const posted = { request, response, body };
     try {
-      const opens = sessionIdOf(request) === '';
+      const opens = namedSession(request) === '';
       requireAccept(request, ['application/json', 'text/event-stream']);
       if (opens) await openSession(deps, posted);
       else await handOver(deps, await deps.admit(request, 'message', sizeOf(body)), posted);
@@ -89,9 +90,7 @@ async function openSession(deps: StreamableHttpDeps, posted: Posted): Promise<vo
   const session = registry.open(parts, { ...asked, channel });
   const leave = (): void => session.detach('client-closed');
   writer.onclose = leave;
-  channel.onabsent = (because) => session.detach(because);
-  channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
-  channel.onerror = ({ message: error }) => parts.log.warn('stream failed', { session: session.id.slice(0, 8), error });
+  tie(session, channel, parts.log);
   if (response.destroyed) leave();
   await channel.ready;
   const revision = 'params' in message ? message.params?.['protocolVersion'] : undefined;
@@ -100,6 +99,13 @@ async function openSession(deps: StreamableHttpDeps, posted: Posted): Promise<vo
     hand: () => void session.receive(message),
     primed: isPrimed(revision),
   });
+}
+
+/** From here on the session hears of its client. */
+export function tie(session: Session, channel: StreamableHttpTransport, log: Log): void {
+  channel.onabsent = (because) => session.detach(because);
+  channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
+  channel.onerror = ({ message: error }) => log.warn('stream failed', { session: session.id.slice(0, 8), error });
 }
 
 async function handOver(deps: StreamableHttpDeps, caller: Caller, posted: Posted): Promise<void> {
@@ -134,7 +140,7 @@ function handAll(session: Session, messages: readonly JSONRPCMessage[]): void {
 
 /** Throws `missing_session`, `unknown`, also for a session of another transport, `closed`, `not_ready` or `unsupported_version`. */
 function findOpen({ registry }: StreamableHttpDeps, caller: Caller, request: IncomingMessage) {
-  const sessionId = sessionIdOf(request);
+  const sessionId = namedSession(request);
   if (sessionId === '') throw new Refusal('missing_session');
   const session = registry.find(sessionId, caller);
   const { channel } = session;
@@ -147,7 +153,8 @@ function findOpen({ registry }: StreamableHttpDeps, caller: Caller, request: Inc
   return { session, channel };
 }
 
-const sessionIdOf = (request: IncomingMessage): string => headerOf(request, 'mcp-session-id');
+/** The session that a request is for; empty if it names none. */
+export const namedSession = (request: IncomingMessage): string => headerOf(request, 'mcp-session-id');
 
 /** Empty without one. Node joins what is sent twice. */
 const headerOf = ({ headers }: IncomingMessage, name: string): string => String(headers[name] ?? '');
@@ -180,7 +187,7 @@ function messagesOf(body: unknown, revision: string | null): JSONRPCMessage[] {
 }
 
 /** How many messages a body counts for: also one that will be refused, or is empty, for one. */
-function sizeOf(body: unknown): number {
+export function sizeOf(body: unknown): number {
   return Array.isArray(body) ? Math.min(Math.max(1, body.length), maxBatch) : 1;
 }
 

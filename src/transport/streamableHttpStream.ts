@@ -16,6 +16,8 @@ export interface Attaching {
 }
 
 export interface StreamOptions {
+  /** Of a stream that is in the log already. */
+  readonly streamId?: string;
   readonly answersOnly: boolean;
   onerror(error: unknown): void;
 }
@@ -48,9 +50,9 @@ export class ResumableStream {
   /** Whether it carries nothing but the answers to what was asked. */
   readonly answersOnly: boolean;
 
-  constructor(sessionId: string, log: EventLog, { onerror, answersOnly }: StreamOptions) {
+  constructor(sessionId: string, log: EventLog, { onerror, answersOnly, streamId = newStreamId() }: StreamOptions) {
     this.answersOnly = answersOnly;
-    this.#address = { sessionId, streamId: newStreamId() };
+    this.#address = { sessionId, streamId };
     this.#log = log;
     this.#onerror = onerror;
   }

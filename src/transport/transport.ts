@@ -64,9 +64,10 @@ export async function askedOf(
 ): Promise<Omit<SessionRequest, 'channel'>> {
   const principal = principalOf(await admit(request, 'connection'));
   const { query } = credentialsOf(request);
-  const toolSet = selectTools(query.get('tools'));
+  const groups = query.get('tools');
+  const toolSet = selectTools(groups);
   const browserUrl = await chooseBrowser(principal, query.get('browser'));
-  return { principal, toolSet, ...(browserUrl !== undefined && { browserUrl }) };
+  return { principal, toolSet, ...(groups !== null && { groups }), ...(browserUrl !== undefined && { browserUrl }) };
 }
 
 /** Opens a session over a transport and ties the two together. Throws what `registry.open` throws: nothing was created. */

@@ -25,6 +25,7 @@ export const closeCodes: Readonly<Record<ClosedBecause, number>> = {
   'server-draining': 1001,
   stale: 1001,
   'operator-closed': 4000,
+  'node-lost': 1011,
 };
 
 /** The close code for a frame that is not text. */

@@ -14,6 +14,8 @@ const elsewhere: Partial<Record<Reason, string>> = {
   too_many_viewers: 'test/inspector/viewers.test.ts',
   unauthorized: 'test/tenancy/management.test.ts',
   issuer_unreachable: 'test/tenancy/jwt.test.ts',
+  store_unreachable: 'test/cluster/failClosed.test.ts',
+  node_lost: 'test/cluster/takeover.test.ts',
   forbidden_address: 'test/tenancy/management.test.ts',
   not_registered: 'test/tenancy/management.test.ts',
   already_registered: 'test/tenancy/management.test.ts',

@@ -15,10 +15,10 @@ export interface LeaseRequest {
   readonly resume?: Address;
 }
 
-/** Where the pages of a session are, in a browser that outlives this server. In JSON, without the browser's address. */
+/** Where the pages of a session are. In JSON, without the browser's own address. */
 export interface Address {
-  /** See `endpointId`. */
-  readonly endpoint: string;
+  /** Of a browser that outlives this server; see `endpointId`. */
+  readonly endpoint?: string | undefined;
   readonly lost: Lost;
 }
 
@@ -51,7 +51,7 @@ export interface BrowserLease {
   check(signal: AbortSignal): Promise<void>;
   /** What is open now, without opening anything. */
   readonly current: SessionBrowser | undefined;
-  /** Where another lease can go on; undefined for a browser of this server's own, or while nothing is open yet. */
+  /** Where another lease can go on; undefined while nothing is open yet. */
   readonly address?: Address | undefined;
   /** The actor that runs the session's browser, open or not yet; another one after a move. */
   readonly browserId: string | undefined;

@@ -47,7 +47,7 @@ export class SessionLease implements BrowserLease {
   get address(): Address | undefined {
     const lost = this.#state.name === 'open' ? this.#state.session.seat.record() : lostIn(this.#state);
     const endpoint = this.#host?.endpoint ?? this.#around.request.resume?.endpoint;
-    return lost === undefined || endpoint === undefined ? undefined : { endpoint, lost };
+    return lost && { endpoint, lost };
   }
 
   get browserId(): string | undefined {

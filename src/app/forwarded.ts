@@ -1,0 +1,44 @@
+import { createServer, type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { Refusal } from '../errors.js';
+import type { Log } from '../log.js';
+import type { Fold } from '../session/observer.js';
+import type { Caller } from '../tenancy/principal.js';
+import { sendRefusal } from '../transport/refuse.js';
+import type { StreamableHttpDeps } from '../transport/streamableHttpRoutes.js';
+import { createFront, messageDoors } from './messageDoors.js';
+
+export interface ForwardedDeps extends StreamableHttpDeps {
+  readonly log: Log;
+  /** Hears of refusals. */
+  readonly observe: Fold;
+}
+
+/** The headers of a client's request, and what the node that it asked added. */
+const maxHeaderSize = 32 * 1024;
+
+/**
+ * Serves what comes through other nodes with the routes of this one, so that it is answered as it would have been here. The
+ * door, the token and the rate were checked where the client asked. Each socket carries one request of the caller that is
+ * given with it.
+ */
+export function serveForwarded(deps: ForwardedDeps): (socket: Duplex, caller: Caller) => void {
+  const callers = new WeakMap<object, Caller>();
+  const admit = async ({ socket }: IncomingMessage): Promise<Caller> => {
+    const caller = callers.get(socket);
+    if (caller === undefined) throw new Error("This connection is nobody's.");
+    return caller;
+  };
+  const front = createFront({
+    ...deps,
+    // Its size was checked as it came.
+    doors: messageDoors({ ...deps, admit, bodyLimit: Number.POSITIVE_INFINITY, node: undefined }),
+    check: () => undefined,
+    rest: (_request, response) => sendRefusal(response, new Refusal('not_found'), null),
+  });
+  const server = createServer({ maxHeaderSize }, front);
+  return (socket, caller) => {
+    callers.set(socket, caller);
+    server.emit('connection', socket);
+  };
+}

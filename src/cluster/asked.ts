@@ -1,0 +1,148 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../clock.js';
+import { Refusal } from '../errors.js';
+import type { Caller } from '../tenancy/principal.js';
+import type { Found, Offer, Offered, Store, Tenure } from './store.js';
+import { AskingTunnel } from './tunnel.js';
+
+export interface AskedOptions {
+  readonly store: Store;
+  readonly node: string;
+  readonly clock: Clock;
+  /** The owner of a session is not there any more. */
+  onOrphan(tenure: Tenure): Promise<void>;
+}
+
+/** What is said to the owner of a session, through the store. */
+export interface Asking {
+  /** For an HTTP client, the socket. The caller destroys it unless it ends. */
+  readonly tunnel: AskingTunnel;
+  /**
+   * Offers what was written to the tunnel so far. `owned`: the answer comes, or the tunnel breaks. Anything else: nothing
+   * was put down.
+   */
+  send(): Promise<Offered>;
+  /** The whole answer was read: what is left of the connection is nothing to anybody. */
+  finish(): void;
+}
+
+type Owner = Extract<Found, { readonly is: 'owned' | 'not_ready' }>;
+
+interface Open {
+  readonly id: string;
+  readonly sessionId: string;
+  readonly caller: Caller;
+  readonly tunnel: AskingTunnel;
+  /** That of the owner to whom it was offered. */
+  epoch: number;
+  /** How often nothing had come. */
+  vain: number;
+  timer: unknown;
+}
+
+/** The first pause after which one who waits looks for itself; doubled, up to the longest, while nothing comes. */
+const pollMs = 250;
+const maxPollMs = 2_000;
+/** The pause between two tries while a session is being taken over, and how often it is tried. */
+const takeoverMs = 50;
+const maxRounds = 40;
+/** So often a new owner is asked for what may have gone with the old one. */
+const maxVain = 4;
+
+/**
+ * What this node asks of the owners of sessions, for its clients. Who waits looks for itself now and then, and wakes the
+ * owner: a hint that is lost costs time, not the message. Owned by the node.
+ */
+export class Asked {
+  readonly #options: AskedOptions;
+  readonly #open = new Map<string, Open>();
+
+  constructor(options: AskedOptions) {
+    this.#options = options;
+  }
+
+  open(sessionId: string, caller: Caller): Asking {
+    const { store, node } = this.#options;
+    const id = randomBytes(16).toString('base64url');
+    const tunnel = new AskingTunnel(() => store.replies.take({ sessionId, offerId: id, node }));
+    const open: Open = { id, sessionId, caller, tunnel, epoch: 0, vain: 0, timer: undefined };
+    tunnel.once('close', () => this.#closed(open));
+    return { tunnel, send: () => this.#send(open), finish: () => void this.#open.delete(id) };
+  }
+
+  told(offerId: string, piece: string | null): void {
+    this.#open.get(offerId)?.tunnel.told(piece);
+  }
+
+  close(): void {
+    for (const { tunnel } of this.#open.values()) tunnel.destroy(new Refusal('draining'));
+  }
+
+  async #send(open: Open): Promise<Offered> {
+    const { id, sessionId, caller, tunnel } = open;
+    const who = caller === 'anyone' ? caller : { issuer: caller.issuer, user: caller.user };
+    const bytes = tunnel.said.toString('base64');
+    const data = JSON.stringify({ kind: 'request', id, node: this.#options.node, caller: who, bytes });
+    this.#open.set(id, open);
+    const offered = await this.#offer({ id, sessionId, caller, data });
+    if (offered.is !== 'owned') this.#open.delete(id);
+    else {
+      open.epoch = offered.epoch;
+      this.#lookLater(open, 0);
+      this.#findOrphan(open, offered).catch(() => undefined);
+    }
+    return offered;
+  }
+
+  /** A takeover takes a moment: it is waited for. One that died with its node is begun anew. */
+  async #offer(offer: Offer): Promise<Offered> {
+    const { store, clock } = this.#options;
+    for (let round = 1; ; round += 1) {
+      const offered = await store.inbox.offer(offer);
+      if (offered.is !== 'not_ready' || round === maxRounds) return offered;
+      await this.#findOrphan(offer, offered);
+      await new Promise<void>((resolve) => clock.setTimeout(() => resolve(), takeoverMs));
+    }
+  }
+
+  #lookLater(open: Open, round: number): void {
+    if (open.tunnel.destroyed) return;
+    const pause = Math.min(maxPollMs, pollMs * 2 ** round);
+    open.timer = this.#options.clock.setTimeout(() => {
+      const before = open.tunnel.received;
+      void this.#look(open)
+        // The store cannot be reached: it is tried again.
+        .catch(() => undefined)
+        .finally(() => this.#lookLater(open, open.tunnel.received === before ? round + 1 : 0));
+    }, pause);
+  }
+
+  async #look(open: Open): Promise<void> {
+    const { sessionId, caller, tunnel } = open;
+    await tunnel.fetch();
+    const found = await this.#options.store.directory.find(sessionId, caller);
+    if (tunnel.destroyed) return;
+    const isAnswered = tunnel.received > 0;
+    if (found.is === 'closed' && !isAnswered) tunnel.destroy(new Refusal('closed', { closedBecause: found.because }));
+    if (found.is === 'not_ready') await this.#findOrphan(open, found);
+    if (found.is !== 'owned') return;
+    if (found.epoch !== open.epoch && (isAnswered || (open.vain += 1) > maxVain))
+      tunnel.destroy(new Refusal('node_lost'));
+    else if (!(await this.#findOrphan(open, found)) && !isAnswered)
+      await this.#options.store.nodes.wake(found.node, sessionId);
+  }
+
+  async #findOrphan({ sessionId }: Pick<Open, 'sessionId'>, { node, epoch }: Owner): Promise<boolean> {
+    if (await this.#options.store.nodes.isAlive(node)) return false;
+    await this.#options.onOrphan({ sessionId, epoch });
+    return true;
+  }
+
+  /** Before its time: its client has left, and the owner is told. */
+  #closed({ id, sessionId, caller, tunnel, timer }: Open): void {
+    this.#options.clock.clearTimeout(timer);
+    if (!this.#open.delete(id) || tunnel.readableEnded) return;
+    const data = JSON.stringify({ kind: 'hangUp', id });
+    this.#options.store.inbox.offer({ id: `${id}-`, sessionId, caller, data }).catch(() => undefined);
+  }
+}

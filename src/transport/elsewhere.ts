@@ -1,0 +1,122 @@
+import { once } from 'node:events';
+import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
+import type { Asking } from '../cluster/asked.js';
+import type { ClusterNode } from '../cluster/node.js';
+import type { Offered } from '../cluster/store.js';
+import { Refusal } from '../errors.js';
+import { idOf } from '../mcp/protocol.js';
+import { readJson } from './jsonBody.js';
+import { sendRefusal } from './refuse.js';
+import { requestIdOf } from './requestId.js';
+import { sizeOf } from './streamableHttpRoutes.js';
+import type { Listener, Mounted, TransportDeps } from './transport.js';
+
+const retryAfterMs = 500;
+
+export interface ElsewhereDeps extends Pick<TransportDeps, 'registry' | 'admit' | 'bodyLimit'> {
+  /** Absent: there is one node, this one. */
+  readonly node?: ClusterNode | undefined;
+}
+
+/**
+ * Hands a request for a session of another node to that node and its answer to the client, as it comes. What is for a
+ * session of this node, or for none, is `here`'s: it answers as if there were one node.
+ */
+export function orElsewhere(
+  { registry, admit, bodyLimit, node }: ElsewhereDeps,
+  sessionIdOf: (request: IncomingMessage) => string,
+  here: Listener,
+): Listener {
+  if (node === undefined) return here;
+  return async (request, response) => {
+    const sessionId = sessionIdOf(request);
+    const isElsewhere = sessionId !== '' && registry.peek(sessionId) === undefined;
+    if (!isElsewhere || !(await pass(request, response, sessionId))) await here(request, response);
+  };
+
+  /** False if `here` is to answer. */
+  async function pass(request: Mounted, response: ServerResponse, sessionId: string): Promise<boolean> {
+    const body = request.method === 'POST' ? await readJson(request, bodyLimit) : undefined;
+    // As a body reader leaves it, for whoever answers in the end.
+    Object.assign(request, { body });
+    // Who is not let in hears so from `here`, in its turn.
+    const caller = await admit(request, 'message', sizeOf(body)).catch(() => undefined);
+    if (node === undefined || caller === undefined) return false;
+    try {
+      const asking = node.ask(sessionId, caller);
+      const { said, head } = ask(asking, { request, response, body });
+      await said;
+      const offered = await asking.send();
+      if (offered.is === 'owned') {
+        relay(await head, response, asking);
+        return true;
+      }
+      asking.tunnel.destroy();
+      if (offered.is === 'closed') registry.remember(sessionId, offered.principal, offered.because);
+      refuseBusy(offered);
+      return false;
+    } catch (error) {
+      const refusal = error instanceof Refusal ? error : new Refusal('node_lost', {}, { cause: error });
+      if (!response.destroyed) sendRefusal(response, refusal, idOf(body));
+      return true;
+    }
+  }
+}
+
+interface Said {
+  readonly request: Mounted;
+  readonly response: ServerResponse;
+  /** Undefined: the request has none. */
+  readonly body: unknown;
+}
+
+function refuseBusy({ is }: Offered): void {
+  if (is === 'not_ready') throw new Refusal('not_ready', { state: 'tools-registered', retryAfterMs });
+  if (is === 'full')
+    throw new Refusal('queue_full', { retryAfterMs, limit: 'what waits for the node of this session' });
+}
+
+/** Says to the tunnel what the client said. */
+function ask({ tunnel }: Asking, said: Said) {
+  const { request, response, body } = said;
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const { method, url: path } = request;
+  const headers = headersOf(said, text);
+  const outgoing = httpRequest({ createConnection: () => tunnel, method, path, headers });
+  response.once('close', () => tunnel.destroy());
+  const head = new Promise<IncomingMessage>((resolve, reject) => {
+    outgoing.once('response', resolve).once('error', reject);
+  });
+  // What is not owned is not answered either; the tunnel is destroyed, and nobody waits.
+  head.catch(() => undefined);
+  const finished = once(outgoing, 'finish');
+  outgoing.end(text);
+  return { said: finished, head };
+}
+
+/** What belongs to one connection and not to the message (RFC 9110, section 7.6.1). */
+const hopByHop = ['connection', 'keep-alive', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect', 'date'];
+
+function headersOf({ request, response }: Said, text: string | undefined): OutgoingHttpHeaders {
+  const { 'content-length': _length, ...rest } = withoutHops(request.headers);
+  const requestId = requestIdOf(response);
+  return {
+    ...rest,
+    connection: 'close',
+    ...(requestId !== undefined && { 'x-request-id': requestId }),
+    ...(text !== undefined && { 'content-length': Buffer.byteLength(text) }),
+  };
+}
+
+function withoutHops(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHop.includes(name)));
+}
+
+function relay(answer: IncomingMessage, response: ServerResponse, { finish }: Asking): void {
+  response.writeHead(answer.statusCode ?? 502, withoutHops(answer.headers));
+  response.flushHeaders();
+  // A client that loses it here comes again, as after any broken connection.
+  answer.once('error', () => response.destroy());
+  answer.once('end', finish);
+  answer.pipe(response);
+}

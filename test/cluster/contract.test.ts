@@ -1,0 +1,260 @@
+import { createClient } from '@redis/client';
+import { systemClock } from '../../src/clock.js';
+import { newStreamId } from '../../src/cluster/eventLog.js';
+import { MemoryStore } from '../../src/cluster/memoryStore.js';
+import type { Hint, Store, StoreBounds } from '../../src/cluster/store.js';
+import { ManualClock } from '../support/manualClock.js';
+import { openRedisStore, RedisServer } from '../support/redisServer.js';
+
+let redis: RedisServer;
+const opened: Store[] = [];
+
+beforeAll(async () => {
+  redis = await RedisServer.start();
+});
+afterEach(async () => {
+  for (const store of opened.splice(0)) await store.close();
+});
+afterAll(() => redis.stop());
+
+const alice = { issuer: 'local', user: 'alice' };
+const bob = { issuer: 'local', user: 'bob' };
+
+interface Kind {
+  readonly name: string;
+  open(bounds?: Partial<StoreBounds>): Promise<Store>;
+}
+
+const kinds: readonly Kind[] = [
+  { name: 'memory', open: (bounds) => Promise.resolve(new MemoryStore(systemClock, bounds)) },
+  {
+    name: 'redis',
+    open: (bounds) => openRedisStore(redis, bounds),
+  },
+];
+
+describe.each(kinds)('the store of $name', ({ open }) => {
+  const openStore = async (bounds?: Partial<StoreBounds>): Promise<Store> => {
+    const store = await open(bounds);
+    opened.push(store);
+    return store;
+  };
+  const newEntry = () => ({ sessionId: newStreamId(), principal: alice, node: 'one', transport: 'sse' });
+
+  test('[C-NODES] a session is claimed once, and everybody who may know finds its owner', async () => {
+    const { directory } = await openStore();
+    const entry = newEntry();
+    const { sessionId } = entry;
+    expect(await directory.find(sessionId, 'anyone')).toEqual({ is: 'unknown' });
+    expect(await Promise.all([directory.claim(entry), directory.claim(entry)])).toEqual([1, null]);
+    const owned = { is: 'owned', node: 'one', epoch: 1, transport: 'sse' };
+    expect(await directory.find(sessionId, alice)).toEqual(owned);
+    expect(await directory.find(sessionId, 'anyone')).toEqual(owned);
+    expect(await directory.find(sessionId, bob)).toEqual({ is: 'forbidden' });
+    expect(await directory.find(sessionId, { ...alice, issuer: 'elsewhere' })).toEqual({ is: 'forbidden' });
+  });
+
+  test('[S11] of many takeovers one wins; the owner before writes nothing any more', async () => {
+    const { directory, inbox, replies, events, snapshots } = await openStore();
+    const entry = newEntry();
+    const { sessionId } = entry;
+    await directory.claim(entry);
+    const before = { sessionId, epoch: 1 };
+    await snapshots.put(before, 'before');
+    const stream = { sessionId, streamId: newStreamId() };
+    const first = await events.append(1, stream, 'first');
+    const epochs = await Promise.all(['two', 'three', 'four'].map((node) => directory.takeOver(before, node)));
+    expect(epochs).toEqual([2, null, null]);
+    expect(await directory.find(sessionId, alice)).toEqual({ is: 'not_ready', node: 'two', epoch: 2 });
+    const address = { sessionId, offerId: 'offer', node: 'three' };
+    expect([
+      await directory.renew(before),
+      await directory.settle(before),
+      await directory.close(before, 'idle-timeout'),
+      await inbox.take(before, 10),
+      await replies.put(before, address, 'late', false),
+      await snapshots.put(before, 'late'),
+      await events.append(1, stream, 'late'),
+    ]).toEqual(['fenced', 'fenced', 'fenced', 'fenced', 'fenced', 'fenced', null]);
+    await events.forget(before);
+    await events.forget(before, stream.streamId);
+    expect(await replies.take(address)).toEqual([]);
+    expect(await snapshots.get(sessionId)).toBe('before');
+    expect(await events.after(stream, null)).toEqual({ events: [{ id: first, data: 'first' }], isComplete: true });
+    const after = { sessionId, epoch: 2 };
+    expect(await directory.settle(after)).toBe('settled');
+    expect(await directory.find(sessionId, alice)).toMatchObject({ is: 'owned', node: 'two', epoch: 2 });
+    expect(await events.append(2, stream, 'second')).toBe(`${stream.streamId}.2`);
+  });
+
+  test('[C-NODES] why a session was closed is told to its user, and what was kept of it is gone', async () => {
+    const { directory, inbox, snapshots, events } = await openStore();
+    const entry = newEntry();
+    const tenure = { sessionId: entry.sessionId, epoch: 1 };
+    await directory.claim(entry);
+    await snapshots.put(tenure, 'state');
+    const stream = { sessionId: entry.sessionId, streamId: newStreamId() };
+    await events.append(1, stream, 'event');
+    expect(await directory.close(tenure, 'idle-timeout')).toBe('closed');
+    expect(await directory.close(tenure, 'operator-closed')).toBe('fenced');
+    const closed = { is: 'closed', because: 'idle-timeout', principal: alice };
+    expect(await directory.find(entry.sessionId, alice)).toEqual(closed);
+    expect(await directory.find(entry.sessionId, bob)).toEqual({ is: 'forbidden' });
+    const offer = { id: '1', sessionId: entry.sessionId, caller: alice, data: 'x' };
+    expect(await inbox.offer(offer)).toEqual(closed);
+    expect(await directory.claim(entry)).toBeNull();
+    expect(await snapshots.get(entry.sessionId)).toBeNull();
+    expect(await events.after(stream, null)).toEqual({ events: [], isComplete: true });
+  });
+
+  test('[S4] what is offered is taken once, in order, and put down once however often it is offered', async () => {
+    const { directory, inbox, nodes } = await openStore();
+    const hints: Hint[] = [];
+    const told = new Promise<void>((resolve) => {
+      void nodes.listen('one', (hint) => {
+        hints.push(hint);
+        if (hints.length === 3) resolve();
+      });
+    });
+    const entry = newEntry();
+    const { sessionId } = entry;
+    const tenure = { sessionId, epoch: 1 };
+    const offer = (id: string, caller: typeof alice | 'anyone' = alice) =>
+      inbox.offer({ id, sessionId, caller, data: `message ${id}` });
+    expect(await offer('0')).toEqual({ is: 'unknown' });
+    await directory.claim(entry);
+    expect(await offer('0', bob)).toEqual({ is: 'forbidden' });
+    const owned = { is: 'owned', node: 'one', epoch: 1, transport: 'sse' };
+    for (const id of ['1', '2', '1', '3', '2']) expect(await offer(id)).toEqual(owned);
+    await told;
+    expect(hints).toEqual([1, 2, 3].map(() => ({ kind: 'inbox', sessionId })));
+    expect(await inbox.take(tenure, 2)).toEqual(['message 1', 'message 2']);
+    expect(await offer('1')).toEqual(owned);
+    expect(await inbox.take(tenure, 10)).toEqual(['message 3']);
+    expect(await inbox.take(tenure, 10)).toEqual([]);
+  });
+
+  test('[S10] an inbox is bounded by count and by bytes; what is refused leaves nothing', async () => {
+    const { directory, inbox } = await openStore({ inbox: { count: 3, bytes: 100 } });
+    const entry = newEntry();
+    const { sessionId } = entry;
+    await directory.claim(entry);
+    const offer = (id: string, data: string) => inbox.offer({ id, sessionId, caller: alice, data });
+    for (const id of ['1', '2', '3']) await offer(id, id);
+    expect(await offer('4', '4')).toEqual({ is: 'full' });
+    expect(await inbox.take({ sessionId, epoch: 1 }, 2)).toEqual(['1', '2']);
+    expect(await offer('5', 'ä'.repeat(50))).toEqual({ is: 'full' });
+    expect(await offer('6', 'ä'.repeat(49))).toMatchObject({ is: 'owned' });
+    expect(await inbox.take({ sessionId, epoch: 1 }, 10)).toHaveLength(2);
+    // Alone, one that is too large has its place: it was let in at the door.
+    expect(await offer('7', 'x'.repeat(1_000))).toMatchObject({ is: 'owned' });
+    expect(await offer('8', '')).toEqual({ is: 'full' });
+  });
+
+  test('[S10] an answer comes in pieces, with its hint if they are small, up to a bound', async () => {
+    const { directory, replies, nodes } = await openStore({ pieces: 2 });
+    const pieces: (string | null)[] = [];
+    const told = new Promise<void>((resolve) => {
+      void nodes.listen('two', (hint) => {
+        if (hint.kind === 'reply') pieces.push(hint.piece);
+        if (pieces.length === 2) resolve();
+      });
+    });
+    const entry = newEntry();
+    const tenure = { sessionId: entry.sessionId, epoch: 1 };
+    await directory.claim(entry);
+    const address = { sessionId: entry.sessionId, offerId: newStreamId(), node: 'two' };
+    const large = 'x'.repeat(20_000);
+    expect(await replies.put(tenure, address, 'small', false)).toBe('put');
+    expect(await replies.put(tenure, address, large, false)).toBe('put');
+    expect(await replies.put(tenure, address, 'more', false)).toBe('full');
+    await told;
+    expect(pieces).toEqual(['small', null]);
+    expect(await replies.put(tenure, address, 'the last', true)).toBe('put');
+    expect(await replies.take(address)).toEqual(['small', large, 'the last']);
+    expect(await replies.take(address)).toEqual([]);
+  });
+
+  test('[C-NODES] a node is there while it holds its lease', async () => {
+    const { nodes } = await openStore();
+    const node = newStreamId();
+    expect(await nodes.isAlive(node)).toBe(false);
+    expect([await nodes.beat(node, 60_000), await nodes.beat(node, 60_000)]).toEqual([false, true]);
+    expect(await nodes.isAlive(node)).toBe(true);
+    await nodes.leave(node);
+    expect([await nodes.isAlive(node), await nodes.beat(node, 60_000)]).toEqual([false, false]);
+  });
+
+  test('[S10] the log of a stream and of a session is bounded, and the gap is told', async () => {
+    const { directory, events } = await openStore({
+      events: { stream: { count: 3, bytes: 1_000 }, session: { count: 4, bytes: 1_500 } },
+    });
+    const entry = newEntry();
+    const { sessionId } = entry;
+    await directory.claim(entry);
+    const [one, other] = [newStreamId(), newStreamId()].map((streamId) => ({ sessionId, streamId }));
+    if (one === undefined || other === undefined) throw new Error('unreachable');
+    for (const data of ['1', '2', '3', '4']) await events.append(1, one, data);
+    expect((await events.after(one, null)).isComplete).toBe(false);
+    expect((await events.after(one, `${one.streamId}.1`)).events.map(({ data }) => data)).toEqual(['2', '3', '4']);
+    for (const data of ['a', 'b']) await events.append(1, other, data);
+    // Four of the session are kept: the oldest of all streams went.
+    expect(await events.after(one, `${one.streamId}.1`)).toMatchObject({ isComplete: false });
+    expect((await events.after(one, `${one.streamId}.2`)).events.map(({ data }) => data)).toEqual(['3', '4']);
+    await events.append(1, other, 'x'.repeat(700));
+    expect((await events.after(one, `${one.streamId}.4`)).isComplete).toBe(true);
+    expect((await events.after(other, null)).isComplete).toBe(false);
+    await expect(events.after(one, `${one.streamId}.5`)).rejects.toMatchObject({ reason: 'unknown_event' });
+    await expect(events.after(one, `${other.streamId}.1`)).rejects.toMatchObject({ reason: 'unknown_event' });
+  });
+});
+
+test('an entry, a lease and the memory of an end are over after their time', async () => {
+  const clock = new ManualClock();
+  const { directory, nodes } = new MemoryStore(clock, { entryMs: 1_000, rememberedMs: 500 });
+  const entry = { sessionId: 'one', principal: alice, node: 'one', transport: 'sse' };
+  await directory.claim(entry);
+  await nodes.beat('one', 300);
+  clock.advance(900);
+  expect(await nodes.isAlive('one')).toBe(false);
+  await directory.renew({ sessionId: 'one', epoch: 1 });
+  clock.advance(900);
+  expect(await directory.find('one', alice)).toMatchObject({ is: 'owned' });
+  await directory.close({ sessionId: 'one', epoch: 1 }, 'idle-timeout');
+  clock.advance(499);
+  expect(await directory.find('one', alice)).toMatchObject({ is: 'closed' });
+  clock.advance(1);
+  expect(await directory.find('one', alice)).toEqual({ is: 'unknown' });
+});
+
+test('[S5] every key in Redis has the hash tag of its session, or is a lease, and a time to live', async () => {
+  const store = await openRedisStore(redis);
+  opened.push(store);
+  const { directory, inbox, replies, events, snapshots, nodes } = store;
+  const sessionId = newStreamId();
+  const tenure = { sessionId, epoch: 1 };
+  const stream = { sessionId, streamId: newStreamId() };
+  await directory.claim({ sessionId, principal: alice, node: sessionId, transport: 'sse' });
+  await inbox.offer({ id: '1', sessionId, caller: alice, data: 'x' });
+  await replies.put(tenure, { sessionId, offerId: '1', node: 'two' }, 'x', false);
+  await events.append(1, stream, 'x');
+  await snapshots.put(tenure, 'x');
+  await nodes.beat(sessionId, 60_000);
+  const client = createClient({ url: redis.url });
+  await client.connect();
+  const timesOf = async (pattern: string) => {
+    const keys = await client.keys(pattern);
+    return Object.fromEntries(await Promise.all(keys.map(async (key) => [key, await client.pTTL(key)] as const)));
+  };
+  const times = await timesOf(`*${sessionId}*`);
+  const tagged = ['', ':counts', ':events', ':inbox', ':offer:1', ':order', ':reply:1', ':snapshot'];
+  expect(Object.keys(times).toSorted()).toEqual([
+    `greenroom:node:${sessionId}`,
+    ...tagged.map((name) => `greenroom:{${sessionId}}${name}`),
+  ]);
+  expect(Object.values(times).filter((ms) => ms <= 0)).toEqual([]);
+  await directory.close(tenure, 'idle-timeout');
+  const left = Object.keys(await timesOf(`*{${sessionId}}*`)).toSorted();
+  expect(left).toEqual(['', ':offer:1', ':reply:1'].map((name) => `greenroom:{${sessionId}}${name}`));
+  client.destroy();
+});

@@ -1,0 +1,68 @@
+import { systemClock } from '../../src/clock.js';
+import { MemoryStore } from '../../src/cluster/memoryStore.js';
+import { RedisStore } from '../../src/cluster/redis/redisStore.js';
+import { RawMcp } from '../support/rawMcp.js';
+import { RawSse } from '../support/rawSse.js';
+import { RedisServer } from '../support/redisServer.js';
+import { serve } from '../support/serve.js';
+import { send } from '../support/http.js';
+import { serveNode, whenReady } from './support.js';
+
+const quiet = { onLost: () => undefined, onFound: () => undefined };
+
+test('[S12] while Redis is slow or down nothing is announced, and the client hears so; afterwards all is well', async () => {
+  const redis = await RedisServer.start();
+  const store = new RedisStore({ url: redis.url, timeoutMs: 250, ...quiet });
+  const node = await serveNode(store, { options: { nodeLease: '1s' } });
+  const refused = async (): Promise<void> => {
+    const stream = new RawSse(node.url);
+    await stream.whenClosed();
+    expect([stream.status, stream.headers['retry-after'], stream.endpoint]).toEqual([503, '1', undefined]);
+    expect(JSON.parse(stream.text)).toMatchObject({ error: { data: { reason: 'store_unreachable' } } });
+    const client = new RawMcp(node.url).begin();
+    await client.whenClosed();
+    expect([client.status, client.headers['mcp-session-id']]).toEqual([503, undefined]);
+    // The one that was there before, and its browser.
+    expect(node.orchestrator.registry.list()).toHaveLength(1);
+    expect(node.pool.opened.length - node.pool.closed.length).toBe(1);
+  };
+  const open = await new RawSse(node.url).whenAnnounced();
+  redis.freeze();
+  const slow = new RawSse(node.url);
+  await slow.whenClosed();
+  expect([slow.status, slow.endpoint]).toEqual([503, undefined]);
+  redis.wake();
+  await whenReady(node.url);
+  await redis.stop();
+  while ((await send(`${node.url}/ready`)).status !== 503);
+  await refused();
+  // Who was there already is served on.
+  expect(await open.call('ping', 'ping')).toMatchObject({ result: {} });
+  const again = await RedisServer.start(redis.port);
+  await whenReady(node.url);
+  const stream = await new RawSse(node.url).whenAnnounced();
+  await Promise.all([open.hangUp(), stream.hangUp()]);
+  await node.close();
+  await again.stop();
+});
+
+test('[S12] a node is not ready, and claims nothing, until its channel is subscribed', async () => {
+  let subscribed = (): void => undefined;
+  const store = new MemoryStore(systemClock);
+  const { listen } = store.nodes;
+  const acknowledged = new Promise<void>((resolve) => (subscribed = resolve));
+  store.nodes.listen = async (...given) => {
+    await acknowledged;
+    await listen(...given);
+  };
+  const node = await serve({ store });
+  expect((await send(`${node.url}/ready`)).status).toBe(503);
+  const early = new RawSse(node.url);
+  await early.whenClosed();
+  expect([early.status, early.endpoint]).toEqual([503, undefined]);
+  subscribed();
+  await whenReady(node.url);
+  const stream = await new RawSse(node.url).whenAnnounced();
+  await stream.hangUp();
+  await node.close();
+});

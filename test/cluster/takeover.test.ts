@@ -1,0 +1,201 @@
+import { systemClock } from '../../src/clock.js';
+import { MemoryStore } from '../../src/cluster/memoryStore.js';
+import type { Store } from '../../src/cluster/store.js';
+import { ManualClock } from '../support/manualClock.js';
+import { RawMcp } from '../support/rawMcp.js';
+import { RedisServer, redisStore } from '../support/redisServer.js';
+import type { Served } from '../support/serve.js';
+import { TestTools } from '../support/testTools.js';
+import { serveNode } from './support.js';
+
+let redis: RedisServer;
+const nodes: Served[] = [];
+
+beforeAll(async () => {
+  redis = await RedisServer.start();
+});
+afterEach(async () => {
+  await Promise.all(nodes.splice(0).map((node) => node.close()));
+});
+afterAll(() => redis.stop());
+
+const kinds = [
+  { name: 'memory', stores: memory },
+  { name: 'redis', stores: () => () => redisStore(redis) },
+] as const;
+
+function memory(): () => Store {
+  const store = new MemoryStore(systemClock);
+  return () => store;
+}
+
+interface Mortal {
+  readonly node: Served;
+  /** Others take it for dead from here on, as one that stands still, and it hears of nothing. */
+  stall(): Promise<void>;
+}
+
+async function startMortal(store: Store, tools: TestTools): Promise<Mortal> {
+  let name = '';
+  let isStalled = false;
+  const { beat, listen } = store.nodes;
+  const mine: Store = {
+    directory: store.directory,
+    inbox: store.inbox,
+    replies: store.replies,
+    events: store.events,
+    snapshots: store.snapshots,
+    open: () => store.open(),
+    close: () => store.close(),
+    nodes: {
+      ...store.nodes,
+      beat: (node, ms) => {
+        name = node;
+        return beat(node, ms);
+      },
+      listen: (node, onHint) => listen(node, (hint) => !isStalled && onHint(hint)),
+    },
+  };
+  const node = await serveNode(mine, { tools: tools.all, options: { tools: ['all'] } });
+  nodes.push(node);
+  return {
+    node,
+    stall: async () => {
+      isStalled = true;
+      await store.nodes.leave(name);
+    },
+  };
+}
+
+async function startNode(store: Store, tools: TestTools): Promise<Served> {
+  const node = await serveNode(store, { tools: tools.all, options: { tools: ['all'] } });
+  nodes.push(node);
+  return node;
+}
+
+const at = (url: string, { sessionId }: RawMcp): RawMcp => Object.assign(new RawMcp(url), { sessionId });
+const echo = (id: number, value: string) => ({
+  ...{ jsonrpc: '2.0', id, method: 'tools/call' },
+  params: { name: 'echo', arguments: { value } },
+});
+
+describe.each(kinds)('a node that dies, over $name', ({ stores }) => {
+  test('[S11][C-TAKEOVER] its Streamable HTTP session goes on at the node that is asked; what it had is refused', async () => {
+    const open = stores();
+    const tools = new TestTools();
+    const mortal = await startMortal(open(), tools);
+    const other = await startNode(open(), tools);
+    const client = await new RawMcp(mortal.node.url).initialize();
+    await client.post({ jsonrpc: '2.0', id: 'level', method: 'logging/setLevel', params: { level: 'error' } });
+    const [before] = mortal.node.orchestrator.registry.list();
+    const held = await client.ask({ jsonrpc: '2.0', id: 5, method: 'tools/call', params: { name: 'hold' } });
+    await held.when(({ events }) => events.length > 0);
+    await tools.whenHeld();
+    await mortal.stall();
+
+    const away = at(other.url, client);
+    const asked = await away.ask(echo(6, 'there'));
+    await asked.whenClosed();
+    expect(asked.messages).toMatchObject([{ id: 6, result: { content: [{ text: 'there' }] } }]);
+    const [after] = other.orchestrator.registry.list();
+    expect(after?.facts()).toMatchObject({
+      id: client.sessionId,
+      client: { name: 'raw' },
+      protocolVersion: '2025-11-25',
+      // Two calls: the one that was lost, and this one.
+      toolCalls: 2,
+    });
+    expect(after?.server.logLevel).toBe('error');
+    expect(after?.createdAt).toEqual(before?.createdAt);
+
+    // What was under way there is answered, once, where the client comes back for it.
+    const resumed = await away.listen(held.events[0]?.id);
+    await resumed.whenClosed();
+    expect(resumed.messages).toMatchObject([{ id: 5, error: { data: { reason: 'node_lost' } } }]);
+
+    // It wakes up and has its answer: nobody hears it, and it lets go of the session.
+    tools.release();
+    await before?.closed;
+    expect(before?.actor.getSnapshot().context.closedBecause).toBe('node-lost');
+    await held.whenClosed();
+    expect(held.messages).toEqual([]);
+    const again = await away.ask(echo(7, 'still'));
+    await again.whenClosed();
+    expect(again.messages).toMatchObject([{ id: 7 }]);
+    expect((await away.delete()).status).toBe(204);
+  });
+
+  test('[C-TAKEOVER] of many who ask at once one node takes over, and each is answered once', async () => {
+    const open = stores();
+    const tools = new TestTools();
+    const mortal = await startMortal(open(), tools);
+    const others = [await startNode(open(), tools), await startNode(open(), tools)];
+    const client = await new RawMcp(mortal.node.url).initialize();
+    await mortal.stall();
+    const ids = Array.from({ length: 12 }, (_, index) => index + 10);
+    const streams = await Promise.all(ids.map((id) => at(others[id % 2]?.url ?? '', client).ask(echo(id, String(id)))));
+    await Promise.all(streams.map((stream) => stream.whenClosed()));
+    expect(streams.map(({ messages }) => messages)).toMatchObject(
+      ids.map((id) => [{ id, result: { content: [{ text: String(id) }] } }]),
+    );
+    expect(others.flatMap(({ orchestrator }) => orchestrator.registry.list())).toHaveLength(1);
+  });
+});
+
+test('[C-TAKEOVER] a node that is stopped finishes what is under way and leaves its session to the others', async () => {
+  const open = memory();
+  const tools = new TestTools();
+  const [one, other] = [
+    await serveNode(open(), { tools: tools.all, options: { tools: ['all'] } }),
+    await startNode(open(), tools),
+  ];
+  const client = await new RawMcp(one.url).initialize();
+  const listening = await client.listen();
+  await listening.when(({ events }) => events.length > 0);
+  const held = await client.ask({ jsonrpc: '2.0', id: 5, method: 'tools/call', params: { name: 'hold' } });
+  await tools.whenHeld();
+  const [session] = one.orchestrator.registry.list();
+  const draining = new Promise<void>((resolve) => {
+    session?.actor.subscribe((snapshot) => snapshot.matches({ active: 'draining' }) && resolve());
+  });
+  const closing = one.close();
+  await draining;
+  tools.release();
+  await Promise.all([closing, held.whenClosed(), listening.whenClosed()]);
+  expect(held.messages).toMatchObject([{ id: 5, result: {} }]);
+  expect(listening.messages).toMatchObject([{ params: { data: 'The server is shutting down.' } }]);
+
+  const away = at(other.url, client);
+  const asked = await away.ask(echo(6, 'there'));
+  await asked.whenClosed();
+  expect(asked.messages).toMatchObject([{ id: 6, result: { content: [{ text: 'there' }] } }]);
+  // What was answered there is not answered once more.
+  const over = await away.listen(held.events.at(-1)?.id);
+  await over.whenClosed();
+  expect([over.status, over.text]).toEqual([204, '']);
+  const resumed = await away.listen(listening.events[0]?.id);
+  await resumed.when(({ messages }) => messages.length > 0);
+  expect(resumed.messages).toEqual(listening.messages);
+  await resumed.hangUp();
+});
+
+test('[C-TAKEOVER] a session that nobody comes back to ends when its time is up: deadlines are armed again', async () => {
+  const open = memory();
+  const tools = new TestTools();
+  const mortal = await startMortal(open(), tools);
+  const clock = new ManualClock();
+  const other = await serveNode(open(), { clock, tools: tools.all });
+  nodes.push(other);
+  const client = await new RawMcp(mortal.node.url).initialize();
+  await mortal.stall();
+  const listening = await at(other.url, client).listen();
+  const [session] = other.orchestrator.registry.list();
+  const detached = new Promise<void>((resolve) => {
+    session?.actor.subscribe((snapshot) => snapshot.matches({ active: 'detached' }) && resolve());
+  });
+  await listening.hangUp();
+  await detached;
+  clock.advance(60_000);
+  await session?.ended;
+  expect(session?.actor.getSnapshot().context.closedBecause).toBe('client-closed');
+});

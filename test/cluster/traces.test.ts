@@ -1,0 +1,152 @@
+import fc from 'fast-check';
+import { systemClock } from '../../src/clock.js';
+import { newStreamId } from '../../src/cluster/eventLog.js';
+import { MemoryStore } from '../../src/cluster/memoryStore.js';
+import type { RedisStore } from '../../src/cluster/redis/redisStore.js';
+import type { Store, StoreBounds } from '../../src/cluster/store.js';
+import { messageOf } from '../../src/errors.js';
+import { openRedisStore, RedisServer } from '../support/redisServer.js';
+
+let redis: RedisServer;
+let shared: RedisStore;
+
+const small: Partial<StoreBounds> = {
+  inbox: { count: 3, bytes: 12 },
+  pieces: 2,
+  events: { stream: { count: 3, bytes: 24 }, session: { count: 5, bytes: 32 } },
+};
+
+beforeAll(async () => {
+  redis = await RedisServer.start();
+  shared = await openRedisStore(redis, small);
+});
+afterAll(async () => {
+  await shared.close();
+  await redis.stop();
+});
+
+/** Ids by their number: what is written down does not depend on chance. */
+class Ids {
+  readonly #known = new Map<string, string>();
+  of(name: string): string {
+    const id = this.#known.get(name) ?? newStreamId();
+    this.#known.set(name, id);
+    return id;
+  }
+  hide(value: unknown): string {
+    const text = JSON.stringify([value]);
+    return [...this.#known].reduce((shown, [name, id]) => shown.replaceAll(id, name), text);
+  }
+}
+
+type Step = (store: Store, ids: Ids) => Promise<unknown>;
+
+const session = fc.constantFrom('session 1', 'session 2');
+const stream = fc.constantFrom('stream 1', 'stream 2', 'stream 3');
+const epoch = fc.integer({ min: 1, max: 3 });
+const node = fc.constantFrom('node 1', 'node 2');
+const text = fc.string({ maxLength: 8, unit: fc.constantFrom('a', 'ä', '"', ' ') });
+const user = fc.constantFrom('anyone' as const, { issuer: 'local', user: 'a' }, { issuer: 'local', user: 'b' });
+const owner = { issuer: 'local', user: 'a' };
+const number = fc.integer({ min: 1, max: 4 });
+
+/** One step of any port; commonest, what needs an entry that is there. */
+const steps: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
+  fc.record({ session, node }).map((given) => ({
+    name: `claim ${JSON.stringify(given)}`,
+    run: ({ directory }: Store, ids: Ids) =>
+      directory.claim({
+        ...{ sessionId: ids.of(given.session), principal: owner },
+        ...{ node: given.node, transport: 'sse' },
+      }),
+  })),
+  fc
+    .record({ session, epoch, node, what: fc.constantFrom('renew', 'takeOver', 'settle', 'settle', 'close') })
+    .map((given) => ({
+      name: JSON.stringify(given),
+      run: ({ directory }: Store, ids: Ids): Promise<unknown> => {
+        const tenure = { sessionId: ids.of(given.session), epoch: given.epoch };
+        if (given.what === 'takeOver') return directory.takeOver(tenure, given.node);
+        if (given.what === 'close') return directory.close(tenure, 'idle-timeout');
+        return given.what === 'renew' ? directory.renew(tenure) : directory.settle(tenure);
+      },
+    })),
+  fc.record({ session, user }).map((given) => ({
+    name: `find ${JSON.stringify(given)}`,
+    run: ({ directory }: Store, ids: Ids) => directory.find(ids.of(given.session), given.user),
+  })),
+  fc.record({ session, user, number, text }).map((given) => ({
+    name: `offer ${JSON.stringify(given)}`,
+    run: ({ inbox }: Store, ids: Ids) =>
+      inbox.offer({
+        ...{ id: `offer ${given.number}`, sessionId: ids.of(given.session) },
+        ...{ caller: given.user, data: given.text },
+      }),
+  })),
+  fc.record({ session, epoch, number }).map((given) => ({
+    name: `take ${JSON.stringify(given)}`,
+    run: ({ inbox }: Store, ids: Ids) =>
+      inbox.take({ sessionId: ids.of(given.session), epoch: given.epoch }, given.number),
+  })),
+  fc.record({ session, epoch, number, text, node, isLast: fc.boolean() }).map((given) => ({
+    name: `put ${JSON.stringify(given)}`,
+    run: async ({ replies }: Store, ids: Ids) => {
+      const sessionId = ids.of(given.session);
+      const address = { sessionId, offerId: `offer ${given.number}`, node: given.node };
+      const put = await replies.put({ sessionId, epoch: given.epoch }, address, given.text, given.isLast);
+      return put === 'full' ? [put, await replies.take(address)] : put;
+    },
+  })),
+  fc.record({ session, epoch, stream, text }).map((given) => ({
+    name: `append ${JSON.stringify(given)}`,
+    run: ({ events }: Store, ids: Ids) => {
+      const address = { sessionId: ids.of(given.session), streamId: ids.of(given.stream) };
+      return events.append(given.epoch, address, given.text);
+    },
+  })),
+  fc.record({ session, stream, of: stream, number: fc.option(number) }).map((given) => ({
+    name: `after ${JSON.stringify(given)}`,
+    run: ({ events }: Store, ids: Ids) => {
+      const address = { sessionId: ids.of(given.session), streamId: ids.of(given.stream) };
+      return events.after(address, given.number === null ? null : `${ids.of(given.of)}.${given.number}`);
+    },
+  })),
+  fc.record({ session, epoch, stream: fc.option(stream) }).map((given) => ({
+    name: `forget ${JSON.stringify(given)}`,
+    run: ({ events }: Store, ids: Ids) => {
+      const tenure = { sessionId: ids.of(given.session), epoch: given.epoch };
+      return events.forget(tenure, given.stream === null ? undefined : ids.of(given.stream));
+    },
+  })),
+  fc.record({ session, epoch, text }).map((given) => ({
+    name: `snapshot ${JSON.stringify(given)}`,
+    run: async ({ snapshots }: Store, ids: Ids) => {
+      const sessionId = ids.of(given.session);
+      return [await snapshots.put({ sessionId, epoch: given.epoch }, given.text), await snapshots.get(sessionId)];
+    },
+  })),
+);
+
+async function trace(store: Store, script: readonly { name: string; run: Step }[]): Promise<string[]> {
+  const ids = new Ids();
+  const lines: string[] = [];
+  for (const name of ['session 1', 'session 2']) {
+    const entry = { sessionId: ids.of(name), principal: owner, node: 'node 1', transport: 'sse' };
+    lines.push(String(await store.directory.claim(entry)));
+  }
+  for (const { name, run } of script) {
+    const answer = await run(store, ids).catch((error: unknown) => messageOf(error));
+    lines.push(`${name}: ${ids.hide(answer)}`);
+  }
+  return lines;
+}
+
+test('[C-NODES] one script leaves one trace, in memory and in Redis', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(steps, { minLength: 20, maxLength: 60 }), async (script) => {
+      const memory = new MemoryStore(systemClock, small);
+      expect(await trace(shared, script)).toEqual(await trace(memory, script));
+    }),
+    { numRuns: 150 },
+  );
+});
