@@ -34,6 +34,8 @@ export interface Call {
 const root = process.getuid?.() === 0;
 const packages = ['@playwright/mcp', 'chrome-devtools-mcp'] as const;
 const button = 'The quiet one';
+/** chrome-devtools-mcp is told with each call where to. */
+const onlyPage = { pageId: 1 };
 
 /** Installs the two peers that are not ours into a folder of their own, which the caller removes. */
 export async function installPeers(): Promise<string> {
@@ -100,10 +102,13 @@ export async function peersIn(folder: string, greenroom: { readonly url: string 
           ]),
         ),
       calls: {
-        evaluate: { name: 'evaluate_script', arguments: { function: '() => 1' } },
-        snapshot: { name: 'take_snapshot', arguments: {} },
-        navigate: (url) => ({ name: 'navigate_page', arguments: { type: 'url', url } }),
-        click: (snapshot) => ({ name: 'click', arguments: { uid: found(snapshot, `uid=(\\S+) button "${button}"`) } }),
+        evaluate: { name: 'evaluate_script', arguments: { ...onlyPage, function: '() => 1' } },
+        snapshot: { name: 'take_snapshot', arguments: onlyPage },
+        navigate: (url) => ({ name: 'navigate_page', arguments: { ...onlyPage, type: 'url', url } }),
+        click: (snapshot) => ({
+          name: 'click',
+          arguments: { ...onlyPage, uid: found(snapshot, `uid=(\\S+) button "${button}"`) },
+        }),
       },
     },
   ];

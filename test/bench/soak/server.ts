@@ -33,6 +33,8 @@ const config = defineConfig({
   requestRate: 1e6,
   bodyLimit: '64kb',
   resumeGrace: '1s',
+  // A client of Streamable HTTP that has gone without a word, and listened nowhere, is missed by nobody else.
+  idleTimeout: '3s',
   tools: 'all',
 });
 const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;

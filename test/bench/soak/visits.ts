@@ -136,7 +136,7 @@ export const visits: Readonly<Record<'works' | 'misbehaves' | 'vanishes', Visit>
   },
 
   async vanishes(visitor, pages) {
-    const asked = visitor.ask('tools/call', { name: 'navigate_page', arguments: { url: `${pages}/slow?ms=5000` } });
+    const asked = visitor.ask('tools/call', { name: 'navigate_page', arguments: { url: `${pages}/slow?ms=1500` } });
     const lost = asked.catch(() => undefined);
     await visitor.ask('ping');
     await visitor.vanish();
