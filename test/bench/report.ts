@@ -46,7 +46,7 @@ export function tableOf(figures: readonly Figure[], series: readonly Series[]): 
   ]);
   return [
     alignedOf([['figure', 'median', 'spread', 'wanted', ''], ...ratios]),
-    alignedOf([['medians', ...serverNames], ...rates]),
+    ...(rates.length > 0 ? [alignedOf([['medians', ...serverNames], ...rates])] : []),
   ].join('\n\n');
 }
 
