@@ -11,12 +11,21 @@ import {
   type BenchOptions,
   type Series,
 } from './measure.js';
+import { browserFigures, browserTable, measureBrowsers, type BrowserRounds } from './browserBench.js';
 import { chartOf, ratioOf, spreadOf, tableOf, type Figure } from './report.js';
 
-/** `npm run bench`: this server beside the plain SDK and the bare runtime, on the same work, in turns. */
+/**
+ * `npm run bench`: this server beside the plain SDK and the bare runtime, and beside others that drive browsers, on the same
+ * work, in turns. `--part servers` and `--part browsers` run one of the two.
+ */
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string' }, quick: { type: 'boolean' }, profiles: { type: 'string' } },
+  options: {
+    rounds: { type: 'string' },
+    quick: { type: 'boolean' },
+    profiles: { type: 'string' },
+    part: { type: 'string' },
+  },
 });
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -55,15 +64,25 @@ async function run(): Promise<{ figures: Figure[]; series: Series[] }> {
   return { figures, series };
 }
 
-const { figures, series } = await run();
+async function runBrowsers(): Promise<{ figures: Figure[]; browsers: BrowserRounds }> {
+  const browsers = await measureBrowsers(options.rounds, options.report);
+  return { figures: browserFigures(browsers), browsers };
+}
+
+const nothing = { figures: [], series: [] };
+const { figures: ofServers, series } = values.part === 'browsers' ? nothing : await run();
+const { figures: ofBrowsers, browsers } =
+  values.part === 'servers' ? { figures: [], browsers: new Map() satisfies BrowserRounds } : await runBrowsers();
+const figures = [...ofServers, ...ofBrowsers];
 const folder = await mkdtemp(join(tmpdir(), 'greenroom-bench-'));
 const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0]?.model, load: loadavg() };
 await writeFile(
   join(folder, 'bench.json'),
-  JSON.stringify({ machine, servers: serverNames, figures, series }, null, 2),
+  JSON.stringify({ machine, servers: serverNames, figures, series, browsers: [...browsers] }, null, 2),
 );
 await writeFile(join(folder, 'bench.svg'), chartOf(figures));
 write(tableOf(figures, series));
+if (browsers.size > 0) write(`\n${browserTable(browsers)}`);
 write(
   `\nNode ${machine.node}, ${machine.cores} cores, load ${machine.load.map((value) => value.toFixed(1)).join(' ')}`,
 );

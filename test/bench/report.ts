@@ -46,7 +46,7 @@ export function tableOf(figures: readonly Figure[], series: readonly Series[]): 
   ]);
   return [
     alignedOf([['figure', 'median', 'spread', 'wanted', ''], ...ratios]),
-    alignedOf([['medians', ...serverNames], ...rates]),
+    ...(rates.length > 0 ? [alignedOf([['medians', ...serverNames], ...rates])] : []),
   ].join('\n\n');
 }
 
@@ -54,7 +54,8 @@ function shown(value: number, unit: Figure['unit']): string {
   return unit === 'bytes' ? `${(value / 1024).toFixed(1)} KiB` : value.toFixed(2);
 }
 
-function alignedOf(rows: readonly (readonly string[])[]): string {
+/** Columns of one width each. */
+export function alignedOf(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   return rows
     .map((row) =>

@@ -15,8 +15,8 @@ const limits = {
   writesOfAnAnnouncement: 1,
   /** The answer on the stream, and 202. */
   writesOfAPing: 2,
-  /** Streamable HTTP: the primer with the head, the answer, the end. */
-  writesOfAPingOverHttp: 3,
+  /** Head, primer, answer and end leave together. */
+  writesOfAPingOverHttp: 1,
   /** The idle timeout, and one more: the next keep-alive, or the time to forget answers. */
   timersOfAnIdleSession: 2,
   microstepsOfASession: 13,

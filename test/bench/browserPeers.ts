@@ -1,0 +1,158 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { findExecutable } from '../../src/browser/process/executable.js';
+import { createOrchestrator, type Orchestrator } from '../../src/orchestrator.js';
+
+/** A server that drives a browser, as its users start it: how to reach it, and what its tools are called. */
+export interface Peer {
+  readonly name: string;
+  readonly version: string;
+  /** A client that has initialised, and whatever the server needs for it. Closed by the caller. */
+  connect(): Promise<Client>;
+  readonly calls: {
+    readonly evaluate: Call;
+    readonly snapshot: Call;
+    navigate(url: string): Call;
+    /** Of the button in the text of a snapshot. */
+    click(snapshot: string): Call;
+  };
+}
+
+export interface Call {
+  readonly name: string;
+  readonly arguments: Record<string, unknown>;
+}
+
+const root = process.getuid?.() === 0;
+const packages = ['@playwright/mcp', 'chrome-devtools-mcp'] as const;
+const button = 'The quiet one';
+/** chrome-devtools-mcp is told with each call where to. */
+const onlyPage = { pageId: 1 };
+
+/** Installs the two peers that are not ours into a folder of their own, which the caller removes. */
+export async function installPeers(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'greenroom-peers-'));
+  await writeFile(join(folder, 'package.json'), '{"private":true}');
+  await promisify(execFile)('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', ...packages], {
+    cwd: folder,
+  });
+  return folder;
+}
+
+export async function removePeers(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** All three drive the same browser executable, headless, with a fresh profile. */
+export async function peersIn(folder: string, greenroom: { readonly url: string }): Promise<Peer[]> {
+  const executable = await findExecutable({ chromePath: process.env['CHROME_PATH'], searchPath: process.env['PATH'] });
+  const versionOf = async (name: string): Promise<string> => {
+    const text = await readFile(join(folder, 'node_modules', name, 'package.json'), 'utf8');
+    return (JSON.parse(text) as { version: string }).version;
+  };
+  const [playwright, devtools] = packages;
+  return [
+    {
+      name: 'greenroom',
+      version: 'this',
+      connect: () => connect(new StreamableHTTPClientTransport(new URL('/mcp', greenroom.url))),
+      calls: {
+        evaluate: { name: 'evaluate_script', arguments: { function: '() => 1' } },
+        snapshot: { name: 'take_snapshot', arguments: {} },
+        navigate: (url) => ({ name: 'navigate_page', arguments: { url } }),
+        click: (snapshot) => ({ name: 'click', arguments: { uid: found(snapshot, `uid=(\\S+) button "${button}"`) } }),
+      },
+    },
+    {
+      name: playwright,
+      version: await versionOf(playwright),
+      connect: () =>
+        connect(
+          inNode(join(folder, 'node_modules', playwright, 'cli.js'), [
+            ...['--headless', '--isolated', '--executable-path', executable],
+            ...(root ? ['--no-sandbox'] : []),
+          ]),
+        ),
+      calls: {
+        evaluate: { name: 'browser_evaluate', arguments: { function: '() => 1' } },
+        snapshot: { name: 'browser_snapshot', arguments: {} },
+        navigate: (url) => ({ name: 'browser_navigate', arguments: { url } }),
+        click: (snapshot) => {
+          const target = found(snapshot, `button "${button}" \\[ref=(\\w+)\\]`);
+          return { name: 'browser_click', arguments: { element: button, target, ref: target } };
+        },
+      },
+    },
+    {
+      name: devtools,
+      version: await versionOf(devtools),
+      connect: () =>
+        connect(
+          inNode(join(folder, 'node_modules/.bin', devtools), [
+            ...['--headless', '--isolated', '--no-usage-statistics', '--executablePath', executable],
+            ...(root ? ['--chromeArg=--no-sandbox'] : []),
+          ]),
+        ),
+      calls: {
+        evaluate: { name: 'evaluate_script', arguments: { ...onlyPage, function: '() => 1' } },
+        snapshot: { name: 'take_snapshot', arguments: onlyPage },
+        navigate: (url) => ({ name: 'navigate_page', arguments: { ...onlyPage, type: 'url', url } }),
+        click: (snapshot) => ({
+          name: 'click',
+          arguments: { ...onlyPage, uid: found(snapshot, `uid=(\\S+) button "${button}"`) },
+        }),
+      },
+    },
+  ];
+}
+
+/** Ours runs before its clients come, with a session ready. */
+export async function startGreenroom(): Promise<{ readonly url: string; readonly orchestrator: Orchestrator }> {
+  const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;
+  const orchestrator = await createOrchestrator({ options: { port: 0 }, search: { chromePath, searchPath } });
+  return { ...(await orchestrator.listen()), orchestrator };
+}
+
+/** The page of the comparison: 500 sections, and a button that does nothing but say so. */
+export async function startPage(): Promise<{ readonly url: string; close(): void }> {
+  const section = (index: number): string =>
+    `<section><h2>Section ${index}</h2><p>What it says of ${index}.</p><a href="#${index}">More</a><button>Do ${index}</button></section>`;
+  const sections = Array.from({ length: 500 }, (_, index) => section(index)).join('\n');
+  const page = `<!doctype html><title>500 sections</title><button onclick="this.dataset.at = 'now'">${button}</button>${sections}`;
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(page);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+async function connect(transport: Parameters<Client['connect']>[0]): Promise<Client> {
+  const client = new Client({ name: 'bench', version: '1' });
+  await client.connect(transport);
+  return client;
+}
+
+function inNode(file: string, flags: readonly string[]): StdioClientTransport {
+  return new StdioClientTransport({ command: process.execPath, args: [file, ...flags], stderr: 'ignore' });
+}
+
+function found(snapshot: string, pattern: string): string {
+  const [, match] = new RegExp(pattern).exec(snapshot) ?? [];
+  if (match === undefined) throw new Error(`No ${pattern} in ${snapshot.slice(0, 300)}`);
+  return match;
+}

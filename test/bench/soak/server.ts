@@ -1,0 +1,76 @@
+import { openBrowserPool } from '../../../src/browser/lease/pool.js';
+import type { LedgerEntry, LedgerKind } from '../../../src/browser/lease/ledger.js';
+import { defineConfig } from '../../../src/config.js';
+import { silentLog, type Fields, type Log } from '../../../src/log.js';
+import { createOrchestrator } from '../../../src/orchestrator.js';
+import { browserActorDefaults, browserSupervisor } from '../../../src/session/browserActor.js';
+
+/** What the server of the soak is asked for; it answers `end` when everything is closed. */
+export type Question = 'sample' | 'end';
+
+/** Bytes, and what is open. */
+export interface Sample {
+  readonly heap: number;
+  readonly resident: number;
+  readonly chromium: number;
+  readonly sessions: number;
+  /** Open by the ledger. */
+  readonly open: Readonly<Record<LedgerKind, number>>;
+  /** What the log told at the level `error`. */
+  readonly errors: readonly string[];
+}
+
+const errors: string[] = [];
+const note = (message: string, fields?: Fields): void => void errors.push(`${message} ${JSON.stringify(fields)}`);
+const log: Log = { ...silentLog, error: note };
+
+const sessions = 1_000;
+const config = defineConfig({
+  port: 0,
+  maxSessions: sessions,
+  maxSessionsPerUser: sessions,
+  connectRate: 1e6,
+  requestRate: 1e6,
+  bodyLimit: '64kb',
+  resumeGrace: '1s',
+  // A client of Streamable HTTP that has gone without a word, and listened nowhere, is missed by nobody else.
+  idleTimeout: '3s',
+  tools: 'all',
+});
+const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;
+const pool = await openBrowserPool({
+  config,
+  supervise: browserSupervisor(browserActorDefaults),
+  chromePath,
+  searchPath,
+});
+const orchestrator = await createOrchestrator({ config, pool, log });
+const { url } = await orchestrator.listen();
+
+async function sample(): Promise<Sample> {
+  globalThis.gc?.();
+  globalThis.gc?.();
+  const { heapUsed: heap, rss: resident } = process.memoryUsage();
+  const open = Object.entries(pool.ledger).map(([kind, { opened, closed }]: [string, LedgerEntry]) => [
+    kind,
+    opened - closed,
+  ]);
+  return {
+    heap,
+    resident,
+    chromium: (await pool.memory()) ?? 0,
+    sessions: orchestrator.registry.list().length,
+    // Made of the ledger's own entries.
+    open: Object.fromEntries(open) as Sample['open'],
+    errors,
+  };
+}
+
+process.on('message', (question: Question) => {
+  void (async () => {
+    if (question === 'end') await orchestrator.close();
+    process.send?.(await sample());
+  })();
+});
+process.on('disconnect', () => process.exit());
+process.send?.({ url });
