@@ -108,10 +108,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   };
   const restore = restorer({ ...opened, ...deps, users: tenancy.users });
   const [app, upgrade, forwarded] = [createApp(deps), createUpgrade(deps), serveForwarded(deps)];
-  const drainSessions = (): Promise<void> => {
-    node?.tenures.handOver();
-    return warm.drain();
-  };
+  const drainSessions = (): Promise<void> => drain(opened);
   const closeBrowsers = async (): Promise<void> => {
     await Promise.all([pool.close(), tenancy.users.close(), node?.leave()]);
   };
@@ -136,6 +133,12 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
       await watchers.close();
     },
   };
+}
+
+/** Where there are other nodes, they go on with the sessions that can be gone on with. */
+function drain({ node, warm }: { readonly node: ClusterNode | undefined; readonly warm: WarmSessions }): Promise<void> {
+  node?.tenures.handOver();
+  return warm.drain();
 }
 
 /** Until the node is there it lets nobody in: `/ready` says so, and no session can be claimed. */
