@@ -112,6 +112,7 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   const closeBrowsers = async (): Promise<void> => {
     await Promise.all([pool.close(), tenancy.users.close(), node?.leave()]);
   };
+  if (node !== undefined) joinLater(node, log);
   return {
     app,
     upgrade,
@@ -123,7 +124,6 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
       await watchers.listen();
       server ??= startServer({ app, upgrade, config, clock, inspect: watchers.inspect, drainSessions, closeBrowsers });
       const address = await server.opened;
-      if (node !== undefined) joinLater(node, log);
       warm.start();
       return address;
     },
