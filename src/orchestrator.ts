@@ -110,13 +110,11 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
   };
   const restore = restorer({ ...opened, ...deps, users: tenancy.users });
   const [app, upgrade, forwarded] = [createApp(deps), createUpgrade(deps), serveForwarded(deps)];
-  const drainSessions = (): Promise<void> => {
-    node?.tenures.handOver();
-    return warm.drain();
-  };
+  const drainSessions = (): Promise<void> => drain(opened);
   const closeBrowsers = async (): Promise<void> => {
     await Promise.all([pool.close(), tenancy.users.close(), node?.leave()]);
   };
+  if (node !== undefined) joinLater(node, log);
   return {
     app,
     upgrade,
@@ -130,7 +128,6 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
       const whole = createListener(deps, app);
       server ??= startServer({ app: whole, upgrade, config, clock, inspect, drainSessions, closeBrowsers });
       const address = await server.opened;
-      if (node !== undefined) joinLater(node, log);
       warm.start();
       return address;
     },
@@ -140,6 +137,12 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
       await watchers.close();
     },
   };
+}
+
+/** Where there are other nodes, they go on with the sessions that can be gone on with. */
+function drain({ node, warm }: { readonly node: ClusterNode | undefined; readonly warm: WarmSessions }): Promise<void> {
+  node?.tenures.handOver();
+  return warm.drain();
 }
 
 /** Until the node is there it lets nobody in: `/ready` says so, and no session can be claimed. */

@@ -33,9 +33,7 @@ interface Open {
   readonly sessionId: string;
   readonly caller: Caller;
   readonly tunnel: AskingTunnel;
-  /** That of the owner to whom it was offered. */
-  epoch: number;
-  /** How often nothing had come. */
+  /** How often the owner was woken in vain. */
   vain: number;
   timer: unknown;
 }
@@ -46,8 +44,8 @@ const maxPollMs = 2_000;
 /** The pause between two tries while a session is being taken over, and how often it is tried. */
 const takeoverMs = 50;
 const maxRounds = 40;
-/** So often a new owner is asked for what may have gone with the old one. */
-const maxVain = 4;
+/** So often an owner is woken that does not take what was offered: it may have gone with the one before. */
+const maxVain = 8;
 
 /**
  * What this node asks of the owners of sessions, for its clients. Who waits looks for itself now and then, and wakes the
@@ -65,7 +63,7 @@ export class Asked {
     const { store, node } = this.#options;
     const id = randomBytes(16).toString('base64url');
     const tunnel = new AskingTunnel(() => store.replies.take({ sessionId, offerId: id, node }));
-    const open: Open = { id, sessionId, caller, tunnel, epoch: 0, vain: 0, timer: undefined };
+    const open: Open = { id, sessionId, caller, tunnel, vain: 0, timer: undefined };
     tunnel.once('close', () => this.#closed(open));
     return { tunnel, send: () => this.#send(open), finish: () => void this.#open.delete(id) };
   }
@@ -87,7 +85,6 @@ export class Asked {
     const offered = await this.#offer({ id, sessionId, caller, data });
     if (offered.is !== 'owned') this.#open.delete(id);
     else {
-      open.epoch = offered.epoch;
       this.#lookLater(open, 0);
       this.#findOrphan(open, offered).catch(() => undefined);
     }
@@ -119,17 +116,21 @@ export class Asked {
 
   async #look(open: Open): Promise<void> {
     const { sessionId, caller, tunnel } = open;
+    const { directory, nodes } = this.#options.store;
     await tunnel.fetch();
-    const found = await this.#options.store.directory.find(sessionId, caller);
+    const found = await directory.find(sessionId, caller);
     if (tunnel.destroyed) return;
-    const isAnswered = tunnel.received > 0;
-    if (found.is === 'closed' && !isAnswered) tunnel.destroy(new Refusal('closed', { closedBecause: found.because }));
+    const [isTaken, isAnswered] = [tunnel.received > 0, tunnel.received > 1];
     if (found.is === 'not_ready') await this.#findOrphan(open, found);
-    if (found.is !== 'owned') return;
-    if (found.epoch !== open.epoch && (isAnswered || (open.vain += 1) > maxVain))
-      tunnel.destroy(new Refusal('node_lost'));
-    else if (!(await this.#findOrphan(open, found)) && !isAnswered)
-      await this.#options.store.nodes.wake(found.node, sessionId);
+    else if (found.is === 'owned') {
+      if (isTaken && tunnel.epoch !== found.epoch) tunnel.destroy(new Refusal('node_lost'));
+      else if ((await this.#findOrphan(open, found)) || isTaken) return;
+      else if ((open.vain += 1) > maxVain) tunnel.destroy(new Refusal('node_lost'));
+      else await nodes.wake(found.node, sessionId);
+    } else if (!isAnswered) {
+      const closed = found.is === 'closed' ? new Refusal('closed', { closedBecause: found.because }) : null;
+      tunnel.destroy(closed ?? new Refusal('node_lost'));
+    }
   }
 
   async #findOrphan({ sessionId }: Pick<Open, 'sessionId'>, { node, epoch }: Owner): Promise<boolean> {

@@ -133,21 +133,20 @@ export class ClusterNode {
       this.tenures.drop(sessionId);
       return false;
     }
-    for (const data of taken) this.#serve(sessionId, data);
+    for (const data of taken) this.#serve(tenure, data);
     return taken.length === atOnce;
   }
 
-  #serve(sessionId: string, data: string): void {
+  #serve(tenure: Tenure, data: string): void {
+    const { sessionId, epoch } = tenure;
     const offer = offers.parse(JSON.parse(data));
     if (offer.kind === 'hangUp') {
       this.#served.get(offer.id)?.tunnel.destroy();
       return;
     }
     const address = { sessionId, offerId: offer.id, node: offer.node };
-    const tunnel = new ServedTunnel(Buffer.from(offer.bytes, 'base64'), async (piece, isLast) => {
-      const tenure = this.tenures.get(sessionId);
-      const put =
-        tenure === undefined ? 'fenced' : await this.#options.store.replies.put(tenure, address, piece, isLast);
+    const tunnel = new ServedTunnel(Buffer.from(offer.bytes, 'base64'), epoch, async (piece, isLast) => {
+      const put = await this.#options.store.replies.put(tenure, address, piece, isLast);
       if (put !== 'put') throw new Error(put === 'full' ? 'The client does not read.' : 'The session is not here.');
     });
     this.#served.set(offer.id, { tunnel, node: offer.node });

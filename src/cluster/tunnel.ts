@@ -1,12 +1,15 @@
 import { Duplex } from 'node:stream';
 import { z } from 'zod';
+import { messageOf } from '../errors.js';
 
 /** Bytes that go into one piece of an answer. */
 const pieceBytes = 48 * 1024;
 
 const piece = z.object({
-  /** From 0. */
+  /** From 0, which says that the owner has taken the request. */
   index: z.number(),
+  /** The owner's. */
+  epoch: z.number(),
   /** In base64. */
   bytes: z.string(),
   /** Whether it is the last: the end of the answer, or of the connection before it. */
@@ -21,13 +24,16 @@ export type PutPiece = (piece: string, isLast: boolean) => Promise<void>;
 /** The owner's end of a request that came through another node: to a server, it is a socket. */
 export class ServedTunnel extends Duplex {
   readonly #put: PutPiece;
+  readonly #epoch: number;
   #index = 0;
 
-  /** `request`: all that the client says. */
-  constructor(request: Buffer, put: PutPiece) {
+  /** `request`: all that the client says. `epoch`: the owner's. */
+  constructor(request: Buffer, epoch: number, put: PutPiece) {
     super({ decodeStrings: true });
     this.#put = put;
+    this.#epoch = epoch;
     this.push(request);
+    this.#sendPiece('', 'no').catch((error: unknown) => this.destroy(new Error(messageOf(error))));
   }
 
   override _read(): void {
@@ -60,7 +66,7 @@ export class ServedTunnel extends Duplex {
   }
 
   #sendPiece(bytes: string, end: Piece['end']): Promise<void> {
-    const next: Piece = { index: this.#index, bytes, end };
+    const next: Piece = { index: this.#index, epoch: this.#epoch, bytes, end };
     this.#index += 1;
     return this.#put(JSON.stringify(next), end !== 'no');
   }
@@ -71,6 +77,7 @@ export class AskingTunnel extends Duplex {
   readonly #fetch: () => Promise<readonly string[]>;
   readonly #said: Buffer[] = [];
   #next = 0;
+  #epoch: number | undefined;
   #isBehind = false;
   #fetching: Promise<void> | undefined;
   #isStale = false;
@@ -86,9 +93,14 @@ export class AskingTunnel extends Duplex {
     return Buffer.concat(this.#said);
   }
 
-  /** How many pieces of the answer have come. */
+  /** How many pieces have come: with the first one the owner has taken the request, the others are the answer. */
   get received(): number {
     return this.#next;
+  }
+
+  /** Of the owner that took the request; undefined before that. */
+  get epoch(): number | undefined {
+    return this.#epoch;
   }
 
   /** Told that there is a piece, and, if it is small, which. */
@@ -123,16 +135,17 @@ export class AskingTunnel extends Duplex {
         if (!pieces.every((text) => this.#take(text))) throw new Error('A part of the answer was lost.');
       }
     } catch (error) {
-      this.destroy(error instanceof Error ? error : new Error(String(error)));
+      this.destroy(new Error(messageOf(error), { cause: error }));
     }
   }
 
   /** False if one that comes before it is missing. */
   #take(text: string): boolean {
-    const { index, bytes, end } = piece.parse(JSON.parse(text));
+    const { index, epoch, bytes, end } = piece.parse(JSON.parse(text));
     if (index < this.#next || this.destroyed) return true;
     if (index > this.#next) return false;
     this.#next += 1;
+    this.#epoch = epoch;
     if (bytes !== '' && !this.push(Buffer.from(bytes, 'base64'))) this.#isBehind = true;
     if (end === 'whole') this.push(null);
     if (end === 'cut') this.destroy(new Error('The owner of the session cut the connection.'));

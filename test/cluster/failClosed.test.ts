@@ -1,6 +1,8 @@
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import { RedisStore } from '../../src/cluster/redis/redisStore.js';
+import { defineConfig } from '../../src/config.js';
+import { messageOf } from '../../src/errors.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RedisServer } from '../support/redisServer.js';
@@ -44,6 +46,22 @@ test('[S12] while Redis is slow or down nothing is announced, and the client hea
   await Promise.all([open.hangUp(), stream.hangUp()]);
   await node.close();
   await again.stop();
+});
+
+test('the password in the address of Redis is in no message', async () => {
+  const told: string[] = [];
+  const url = 'redis://greenroom:correct-horse@127.0.0.1:1';
+  let store: RedisStore | undefined;
+  const lost = new Promise<string>((onLost) => (store = new RedisStore({ url, timeoutMs: 250, ...quiet, onLost })));
+  const opening = store?.open().catch((error: unknown) => told.push(messageOf(error)));
+  told.push(await lost);
+  await store?.close();
+  await opening;
+  expect(() => defineConfig({ redisUrl: 'http://greenroom:correct-horse@127.0.0.1' })).toThrow(
+    '--redis-url: the value is not allowed. Allowed: an address such as redis://127.0.0.1:6379.',
+  );
+  expect(told.length).toBeGreaterThan(0);
+  expect(told.join()).not.toContain('correct-horse');
 });
 
 test('[S12] a node is not ready, and claims nothing, until its channel is subscribed', async () => {

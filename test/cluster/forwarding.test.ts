@@ -1,6 +1,8 @@
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import { RawSse } from '../support/rawSse.js';
+import { nextTurn } from '../support/gate.js';
+import { ManualClock } from '../support/manualClock.js';
 import { postJson } from '../support/http.js';
 import { serveNode } from './support.js';
 
@@ -29,6 +31,25 @@ test('[C-NODES] a message through another node costs three round trips to the st
   expect(trips.slice(0, 3)).toEqual(['offer', 'take', 'put']);
   // What follows says that the connection is over: nobody waits for it.
   expect(trips.slice(3).filter((trip) => trip !== 'put')).toEqual([]);
+  await stream.hangUp();
+  await Promise.all([one.close(), other.close()]);
+});
+
+test('[S10] what the store has lost, as it may in a failover, is answered with node_lost, not with silence', async () => {
+  const store = new MemoryStore(systemClock);
+  store.inbox.take = () => Promise.resolve([]);
+  const clock = new ManualClock();
+  const [one, other] = [await serveNode(store), await serveNode(store, { clock })];
+  const stream = await new RawSse(one.url).whenAnnounced();
+  const url = new URL(stream.endpoint ?? '', other.url).href;
+  const told = { isAnswered: false };
+  const posting = postJson(url, { jsonrpc: '2.0', id: 1, method: 'ping' }).finally(() => (told.isAnswered = true));
+  while (!told.isAnswered) {
+    clock.advance(2_000);
+    await nextTurn();
+  }
+  const { status, json } = await posting;
+  expect([status, json]).toMatchObject([502, { id: 1, error: { data: { reason: 'node_lost' } } }]);
   await stream.hangUp();
   await Promise.all([one.close(), other.close()]);
 });

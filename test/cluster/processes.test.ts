@@ -67,6 +67,7 @@ test('[C-NODES] 300 sessions of one node, posted to in turns through two: none f
 }, 60_000);
 
 test('[S11] a node that stands still for longer than its lease has lost its session when it wakes up', async () => {
+  await whenReady(mortal.url);
   const stream = await new RawSse(mortal.url).whenAnnounced();
   const url = new URL(stream.endpoint ?? '', other.url).href;
   mortal.child.kill('SIGSTOP');
@@ -78,6 +79,7 @@ test('[S11] a node that stands still for longer than its lease has lost its sess
 });
 
 test('[S11] kill -9 of the node of an SSE session: the other one says that it is closed, and why', async () => {
+  await whenReady(mortal.url);
   const stream = await new RawSse(mortal.url).whenAnnounced();
   const url = new URL(stream.endpoint ?? '', other.url).href;
   expect(await post(url, 1)).toBe(202);
