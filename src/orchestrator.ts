@@ -78,36 +78,16 @@ export interface Orchestrator {
 export async function createOrchestrator(given: OrchestratorOptions = {}): Promise<Orchestrator> {
   const config = given.config ?? defineConfig(given.options);
   const { clock = systemClock, log = silentLog } = given;
-  const startedAt = clock.now();
   const late: LateParts = {
     health: () => deps.health(),
     serve: (socket, caller) => forwarded(socket, caller),
     restore: (sessionId, stored) => restore(sessionId, stored),
   };
   const opened = await openParts(given, { config, clock, log, ...late });
-  const { registry, watchers, tenancy, selectTools, pool, parts, warm, node } = opened;
+  const { registry, watchers, tenancy, selectTools, pool, warm, node } = opened;
   let server: ListeningServer | undefined;
-
-  const deps: AppDeps = {
-    ...config,
-    ...tenancy,
-    registry,
-    parts,
-    limits: opened.admission.limits,
-    admit: createAdmission({ ...opened.admission, authenticate: tenancy.authenticate }),
-    selectTools,
-    probeBrowser: (url) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal: new AbortController().signal }),
-    clock,
-    eventLog: given.eventLog ?? node?.tenures ?? new MemoryEventLog(),
-    answers: new OpenAnswers(),
-    node,
-    log,
-    isReady: () => (server === undefined || server.state() === 'listening') && node?.isReady !== false,
-    health: () => describeHealth({ registry, pool, watchers, uptimeMs: clock.now() - startedAt }),
-    metrics: () => watchers.metrics.expose(),
-    inspector: watchers.inspector,
-    observe: watchers.observe,
-  };
+  const isListening = (): boolean => server === undefined || server.state() === 'listening';
+  const deps: AppDeps = appDeps(given, opened, { config, clock, log, isListening });
   const restore = restorer({ ...opened, ...deps, users: tenancy.users });
   const [app, upgrade, forwarded] = [createApp(deps), createUpgrade(deps), serveForwarded(deps)];
   const drainSessions = (): Promise<void> => drain(opened);
@@ -136,6 +116,36 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
       else await drainSessions().then(closeBrowsers);
       await watchers.close();
     },
+  };
+}
+
+/** What the doors need, from here on. */
+function appDeps(
+  { eventLog }: OrchestratorOptions,
+  opened: Awaited<ReturnType<typeof openParts>>,
+  { config, clock, log, isListening }: Pick<Surroundings, 'config' | 'clock' | 'log'> & { isListening(): boolean },
+): AppDeps {
+  const { registry, watchers, tenancy, selectTools, pool, parts, node } = opened;
+  const startedAt = clock.now();
+  return {
+    ...config,
+    ...tenancy,
+    registry,
+    parts,
+    limits: opened.admission.limits,
+    admit: createAdmission({ ...opened.admission, authenticate: tenancy.authenticate }),
+    selectTools,
+    probeBrowser: (url) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal: new AbortController().signal }),
+    clock,
+    eventLog: eventLog ?? node?.tenures ?? new MemoryEventLog(),
+    answers: new OpenAnswers(),
+    node,
+    log,
+    isReady: () => isListening() && node?.isReady !== false,
+    health: () => describeHealth({ registry, pool, watchers, uptimeMs: clock.now() - startedAt }),
+    metrics: () => watchers.metrics.expose(),
+    inspector: watchers.inspector,
+    observe: watchers.observe,
   };
 }
 
