@@ -18,6 +18,8 @@ export interface Directory {
   claim(claim: Claim, signal: AbortSignal): Promise<void>;
   /** Keeps what the session can be restored from at another node. Never throws; what comes later takes its place. */
   keep?(sessionId: string, stored: string): void;
+  /** Whether another node has the session by now, or may go on with it: it only ends here. */
+  goesOn?(sessionId: string): boolean;
   /** Told of each session that was claimed: `ended` resolves with why it ended, when nothing of it is written any more. */
   releaseAfter?(sessionId: string, ended: Promise<ClosedBecause>): void;
 }

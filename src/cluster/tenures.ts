@@ -28,6 +28,8 @@ export class Tenures implements Directory, EventLog {
   readonly #releasing = new Set<Promise<void>>();
   /** Those that can be restored elsewhere. */
   readonly #kept = new Set<string>();
+  /** Other nodes' by now, for as long as something is left of them here. */
+  readonly #lost = new Set<string>();
   #isLeaving = false;
 
   constructor(options: TenuresOptions) {
@@ -63,6 +65,10 @@ export class Tenures implements Directory, EventLog {
       .catch(this.#failed);
   }
 
+  goesOn(sessionId: string): boolean {
+    return this.#lost.has(sessionId) || this.#isLeft(sessionId);
+  }
+
   releaseAfter(sessionId: string, ended: Promise<ClosedBecause>): void {
     const releasing = ended.then((closedBecause) => this.release(sessionId, closedBecause)).catch(this.#failed);
     this.#releasing.add(releasing);
@@ -77,7 +83,9 @@ export class Tenures implements Directory, EventLog {
   /** What is fenced off is another node's now. */
   drop(sessionId: string): void {
     this.#kept.delete(sessionId);
-    if (this.#held.delete(sessionId)) this.#options.onLost(sessionId);
+    if (!this.#held.delete(sessionId)) return;
+    this.#lost.add(sessionId);
+    this.#options.onLost(sessionId);
   }
 
   /** Keeps every entry; drops those that are another node's by now. Rejects when the store cannot be reached. */
@@ -113,6 +121,7 @@ export class Tenures implements Directory, EventLog {
   async release(sessionId: string, closedBecause: ClosedBecause): Promise<void> {
     const tenure = this.#held.get(sessionId);
     this.#held.delete(sessionId);
+    this.#lost.delete(sessionId);
     if (this.#isLeft(sessionId) && closedBecause === 'server-draining') return;
     this.#kept.delete(sessionId);
     if (tenure !== undefined) await this.#options.store.directory.close(tenure, closedBecause);

@@ -48,6 +48,7 @@ export function sessionParts(given: PartsGiven): SessionParts {
       await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
       own(session, directory);
     },
+    goesOn: ({ id }) => directory.goesOn?.(id) ?? false,
   });
   const { workspace, onEarlyMessage } = config;
   // What will never come is not waited for.

@@ -287,8 +287,9 @@ export class Session {
     this.#browserLease = lease;
   }
 
-  releaseLease(): void {
-    this.#release = this.#browserLease?.release() ?? Promise.resolve();
+  /** `leftOpen`: another node goes on with it. */
+  releaseLease(end?: { readonly leftOpen: boolean }): void {
+    this.#release = this.#browserLease?.release(end) ?? Promise.resolve();
   }
 }
 

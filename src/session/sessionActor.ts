@@ -30,6 +30,8 @@ export interface SessionImplementation {
   registerTools(session: Session, signal: AbortSignal): Promise<void>;
   /** Claims the session in the directory; a rejection closes it as `claim-refused`, unannounced. */
   claim(session: Session, signal: AbortSignal): Promise<void>;
+  /** Whether another node goes on with the session as it ends here. */
+  goesOn(session: Session): boolean;
 }
 
 /** Where a session works: in the user's own browser and profile, or as the server is configured. */
@@ -75,7 +77,7 @@ export function provideSession(implementation: SessionImplementation): SessionLo
         receive(acquire);
         return () => {
           released.abort(new Error('The session has ended.'));
-          session.releaseLease();
+          session.releaseLease({ leftOpen: implementation.goesOn(session) });
         };
       }),
       registerTools: fromPromise<void, { id: string }>(({ input, signal }) =>

@@ -96,6 +96,7 @@ class Run {
       isolation: 'context',
       delays,
       registerTools: ({ id }) => this.#step(id, 'tools'),
+      goesOn: () => false,
       claim: ({ id }) => this.#step(id, 'claim').then(() => void this.#ready.add(id)),
     });
     const inspect = createObserver(this.clock, [

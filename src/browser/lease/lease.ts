@@ -55,8 +55,11 @@ export interface BrowserLease {
   readonly address?: Address | undefined;
   /** The actor that runs the session's browser, open or not yet; another one after a move. */
   readonly browserId: string | undefined;
-  /** Closes everything opened under this lease. Idempotent; resolves when it is gone. */
-  release(): Promise<void>;
+  /**
+   * Closes everything opened under this lease; what is `leftOpen`, in a browser that runs elsewhere, is for the lease that
+   * goes on with it. Idempotent; resolves when it is gone.
+   */
+  release(end?: { readonly leftOpen: boolean }): Promise<void>;
 }
 
 /** Gives browsers to sessions. One per orchestrator, which closes it last. */

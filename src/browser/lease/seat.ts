@@ -26,7 +26,7 @@ export interface Seat extends SeatParts {
   /** What is here now, by which it can be found again. */
   record(): Lost;
   /** Closes what the session has of its own here. Idempotent, never rejects; also right when the browser is gone. */
-  close(): Promise<void>;
+  close(end?: { readonly leftOpen: boolean }): Promise<void>;
 }
 
 export interface SeatOptions {
@@ -53,7 +53,7 @@ export async function openSeat(options: SeatOptions): Promise<Seat> {
   const activity = new ExtensionActivity(browser);
   const seat = { connection, context, isolation, pages, folder, activity };
   let closing: Promise<void> | undefined;
-  const close = (): Promise<void> => (closing ??= closeSeat(seat, ledger));
+  const close = (end = { leftOpen: false }): Promise<void> => (closing ??= closeSeat(seat, ledger, end.leftOpen));
   try {
     const recovery = await pages.start(restore, mayReopen);
     return { ...seat, recovery, record: () => recordOf(seat, memory), close };
@@ -76,14 +76,15 @@ async function ownContext({ connection, contextId }: SeatOptions): Promise<Brows
 }
 
 /** In the user's own browser every tab stays, but for the blank ones that the session opened and never used. */
-async function closeSeat(seat: SeatParts, ledger: Ledger): Promise<void> {
+async function closeSeat(seat: SeatParts, ledger: Ledger, leftOpen: boolean): Promise<void> {
   const { isolation, context, pages, folder } = seat;
   await seat.activity.close();
-  if (isolation === 'profile') await Promise.all(pages.unused().map(({ page }) => page.close().catch(goneAlready)));
+  if (isolation === 'profile' && !leftOpen)
+    await Promise.all(pages.unused().map(({ page }) => page.close().catch(goneAlready)));
   await pages.dispose();
   await folder.remove((path) => (isolation === 'profile' ? uninstallBelow(seat.connection.browser, path) : undefined));
   if (isolation !== 'context') return;
-  await context.close().catch(goneAlready);
+  if (!leftOpen) await context.close().catch(goneAlready);
   ledger.contexts.closed += 1;
 }
 

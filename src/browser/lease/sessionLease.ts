@@ -84,11 +84,11 @@ export class SessionLease implements BrowserLease {
     }
   }
 
-  release(): Promise<void> {
+  release({ leftOpen } = { leftOpen: false }): Promise<void> {
     if (this.#state.name === 'released') return this.#state.gone;
     const before = this.#state;
     this.#released.abort(released());
-    const gone = this.#end(before);
+    const gone = this.#end(before, leftOpen);
     this.#state = { name: 'released', gone };
     return gone;
   }
@@ -272,13 +272,13 @@ export class SessionLease implements BrowserLease {
     await oldHost?.leave();
   }
 
-  async #end(before: LeaseState): Promise<void> {
+  async #end(before: LeaseState, leftOpen: boolean): Promise<void> {
     // Both end soon: their signal is aborted. What they opened they close themselves.
     if (before.name === 'opening') await before.opening.settled;
     await this.#moving?.settled;
-    if (before.name === 'open') await before.session.seat.close();
+    if (before.name === 'open') await before.session.seat.close({ leftOpen });
     await Promise.all(this.#closing);
-    await this.#host?.leave(lostIn(before)?.contextId);
+    await this.#host?.leave(leftOpen ? undefined : lostIn(before)?.contextId);
     this.#around.onReleased();
   }
 }
