@@ -78,5 +78,6 @@ export function messageOf(error: unknown): string {
 
 /** The system's code of an error (`ENOENT`), if it carries one. */
 export function codeOf(error: unknown): string | undefined {
-  return types.isNativeError(error) && 'code' in error ? String(error.code) : undefined;
+  // A DOMException has a number, which says nothing, and counts as native from Node 21 on.
+  return types.isNativeError(error) && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

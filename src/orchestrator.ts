@@ -178,7 +178,7 @@ async function openParts(given: OrchestratorOptions, { config, clock, log, serve
   const offering = compileEmbedding(given, defaultGroups(given, config));
   const admission = admissionOf(config);
   const registry = new SessionRegistry(config, clock);
-  const node = openNode({ config, store: given.store, registry, clock, log, serve, restore });
+  const node = await openNode({ config, store: given.store, registry, clock, log, serve, restore });
   const directory = given.directory ?? node?.tenures ?? memoryDirectory;
   const tools = (given.tools ?? allTools).map(({ name }) => name);
   const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, observe });

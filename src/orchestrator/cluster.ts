@@ -1,5 +1,4 @@
 import { ClusterNode, type NodeOptions } from '../cluster/node.js';
-import { RedisStore } from '../cluster/redis/redisStore.js';
 import type { Store } from '../cluster/store.js';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
@@ -21,15 +20,17 @@ export interface NodeGiven {
 const commandMs = 3_000;
 
 /** This server as one node of many; undefined if it shares nothing. */
-export function openNode({ config, store, registry, log, ...given }: NodeGiven): ClusterNode | undefined {
+export async function openNode(options: NodeGiven): Promise<ClusterNode | undefined> {
+  const { config, store, registry, log, ...given } = options;
   const { redisUrl, nodeId: id, nodeLease: leaseMs } = config;
-  const shared = store ?? (redisUrl === undefined ? undefined : openRedis(redisUrl, log));
+  const shared = store ?? (redisUrl === undefined ? undefined : await openRedis(redisUrl, log));
   if (shared === undefined) return undefined;
   const onLost = (sessionId: string): void => registry.peek(sessionId)?.close('node-lost');
   return new ClusterNode({ ...given, store: shared, id, leaseMs, log, onLost });
 }
 
-function openRedis(url: string, log: Log): Store {
+async function openRedis(url: string, log: Log): Promise<Store> {
+  const { RedisStore } = await import('../cluster/redis/redisStore.js');
   return new RedisStore({
     url,
     timeoutMs: commandMs,

@@ -8,7 +8,7 @@ interface Wire {
   _rawSend(callbacks: unknown, method: string, ...rest: unknown[]): Promise<unknown>;
 }
 
-const lines = 20_000;
+const lines = 5_000;
 const value = '{ id: i, nested: { list: [1, 2, 3, i], deeper: { text: "deep" } } }';
 const flood = (who: string) => `for (let i = 1; i <= ${lines}; i++) console.log('${who}', i, ${value});`;
 
