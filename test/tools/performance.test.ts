@@ -95,7 +95,10 @@ test('between start and stop the page can be used, and INP tells where the time 
 
 test('a page that goes to another site, and so to another process, stays in its trace', async () => {
   await harness.run('performance_start_trace', { reload: false, autoStop: false });
-  const url = `${pages.url.replace('127.0.0.1', 'localhost')}/performance.html`;
+  const elsewhere = `${pages.url.replace('127.0.0.1', 'localhost')}/performance.html`;
+  await harness.run('navigate_page', { url: elsewhere });
+  // What a new process does before it hears that it is traced is in no trace.
+  const url = `${elsewhere}?again`;
   await harness.run('navigate_page', { url });
   // A busy machine paints late.
   const painted = `new Promise((resolve) =>
