@@ -12,7 +12,8 @@ export const storageChecks: readonly Check[] = [
       await bench.openControls();
       const [word, secret] = [randomUUID(), randomUUID()];
       await bench.evaluate(
-        `{ localStorage.word = "${word}"; sessionStorage.step = "${word}"; document.cookie = "authToken=${secret}"; }`,
+        // Read back: until then a cookie may be on its way to where the browser keeps it.
+        `{ localStorage.word = "${word}"; sessionStorage.step = "${word}"; document.cookie = "authToken=${secret}"; document.cookie }`,
       );
       const hidden = await bench.call('inspect_page_storage');
       assert.equal(hidden.data['origin'], bench.pages);
