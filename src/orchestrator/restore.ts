@@ -3,7 +3,7 @@ import type { Directory } from '../cluster/directory.js';
 import type { EventLog } from '../cluster/eventLog.js';
 import type { NodeOptions } from '../cluster/node.js';
 import type { Clock } from '../clock.js';
-import { messageOf, Refusal } from '../errors.js';
+import { catalogue, messageOf, Refusal } from '../errors.js';
 import type { SessionParts } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 import { readStored } from '../session/storedSession.js';
@@ -68,6 +68,8 @@ export function restorer(given: RestoreGiven): NodeOptions['restore'] {
       await restore(sessionId, text);
       return true;
     } catch (error) {
+      // Nothing is wrong with the session: it can be gone on with later, or elsewhere.
+      if (error instanceof Refusal && catalogue[error.reason].retryable) throw error;
       parts.log.warn('cannot go on with a session', { session: sessionId.slice(0, 8), error: messageOf(error) });
       return false;
     }

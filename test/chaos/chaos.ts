@@ -25,6 +25,9 @@ const { values } = parseArgs({
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
 
+// The nodes end with the channel to this process, Redis with its exit.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
 write(`seed ${seed}`);
 const { history, violations, faults, seconds } = await run({
   seed,

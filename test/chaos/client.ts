@@ -11,8 +11,6 @@ export interface Surroundings {
   readonly nodes: number;
   /** How long anything is waited for, in milliseconds. */
   readonly patienceMs: number;
-  /** Whether no new session is to be opened. */
-  isOver(): boolean;
   /** A session was announced: whether the directory has it is looked up. */
   announced(session: string): void;
 }

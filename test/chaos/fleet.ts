@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { send } from '../support/http.js';
 import { nameOf } from './check.js';
+import { now } from './history.js';
 import { Link } from './link.js';
 import type { NodeArguments, NodeOrder } from './node.js';
 import { PersistentRedis } from './persistentRedis.js';
@@ -20,6 +21,8 @@ export interface FleetOptions {
 }
 
 const timeoutMs = 800;
+/** Past it a node that has started will never be ready. */
+const readyMs = 120_000;
 /** Past it a node that is asked to end has not. */
 const endMs = 30_000;
 
@@ -56,13 +59,13 @@ class FleetNode {
     this.#url = url;
   }
 
-  /** Resolves when the node lets clients in. */
+  /** Resolves when the node lets clients in; rejects if it never does. */
   async whenReady(): Promise<void> {
-    for (;;) {
+    for (const until = now() + readyMs; now() < until; await pause(50)) {
       const ready = await send(`${this.#url}/ready`).catch(() => undefined);
       if (ready?.status === 200) return;
-      await pause(50);
     }
+    throw new Error(`${this.#given.name} does not become ready.`);
   }
 
   /** Resolves when the process is gone; false if it had to be killed. */

@@ -1,14 +1,11 @@
 import { appendFileSync } from 'node:fs';
-import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
-import { z } from 'zod';
 import { RedisStore } from '../../src/cluster/redis/redisStore.js';
 import type { Hint } from '../../src/cluster/store.js';
 import { messageOf } from '../../src/errors.js';
 import { silentLog, type Fields, type Log } from '../../src/log.js';
 import { createOrchestrator } from '../../src/orchestrator.js';
-import { defineTool, type Resources } from '../../src/tools/defineTool.js';
 import { now } from './history.js';
+import { noteTool } from './note.js';
 
 /** What a node of the run is started with, as JSON. */
 export interface NodeArguments {
@@ -29,39 +26,6 @@ export interface NodeOrder {
 
 const { redisUrl, name, leaseMs, timeoutMs, ledger, dataDir } = JSON.parse(process.argv[2] ?? '{}') as NodeArguments;
 const tell = (told: object): void => appendFileSync(ledger, `${JSON.stringify({ at: now(), node: name, ...told })}\n`);
-
-interface Term {
-  readonly id: string;
-  readonly notes: string[];
-}
-
-/** By what each session has for itself: one that goes on here has it anew. */
-const terms = new WeakMap<Resources, Term>();
-
-const note = defineTool({
-  name: 'note',
-  group: 'session',
-  description: 'Notes a text and answers all that this session has noted here.',
-  input: z.object({ text: z.string(), holdMs: z.number() }).strict(),
-  output: z.object({
-    ...{ node: z.string(), term: z.string(), session: z.string(), user: z.string() },
-    ...{ notes: z.array(z.string()), calls: z.number() },
-  }),
-  annotations: { readOnlyHint: false },
-  needs: 'nothing',
-  handler: async ({ text, holdMs }, { session, resources, progress, signal }) => {
-    const term = terms.get(resources) ?? { id: randomUUID(), notes: [] };
-    terms.set(resources, term);
-    term.notes.push(text);
-    const echo = { node: name, term: term.id, session: session.id, user: session.user, calls: session.toolCalls };
-    const notes = [...term.notes];
-    tell({ is: 'carriedOut', text, ...echo });
-    progress(1, 2);
-    if (holdMs > 0) await pause(holdMs, undefined, { signal });
-    progress(2, 2);
-    return { text: 'Noted.', structured: { ...echo, notes } };
-  },
-});
 
 const defect = (message: string, fields?: Fields): void =>
   tell({ is: 'defect', what: `${message} ${JSON.stringify(fields ?? {})}` });
@@ -85,7 +49,7 @@ Object.assign(store.nodes, {
 
 const orchestrator = await createOrchestrator({
   store,
-  tools: [note],
+  tools: [noteTool(name, tell)],
   log,
   options: {
     ...{ port: 0, prewarm: 0, lease: 'lazy', dataDir, nodeId: name, nodeLease: `${leaseMs}ms` },

@@ -87,6 +87,10 @@ export class PersistentRedis {
     const writing = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'everysec'];
     const child = spawn('redis-server', [...place, ...writing], { stdio: ['ignore', 'pipe', 'ignore'] });
     this.#process = child;
+    // Nobody else ends it when this process is ended early.
+    const end = (): void => void child.kill('SIGKILL');
+    process.once('exit', end);
+    child.once('exit', () => process.off('exit', end));
     const failed = once(child, 'exit').then(() => Promise.reject(new Error('redis-server ended.')));
     failed.catch(() => undefined);
     await Promise.race([untilReady(child), failed]);

@@ -71,13 +71,12 @@ async function befall(fleet: Fleet, history: History, options: RunOptions): Prom
       ...{ history, nodes, patienceMs, user, name: `c${index}` },
       random: new Random(seed * 1_000 + index),
       urlOf: (node) => fleet.urlOf(node),
-      isOver: () => over.signal.aborted,
       announced: (session) => {
         sessions.push({ id: session, user });
         claims.push(fleet.redis.userOf(session).then((is) => history.add({ is: 'claimed', session, user: is })));
       },
     };
-    return index % 3 === 0 ? visit(own, openSse) : visit(own, openStreamable);
+    return visit(own, index % 3 === 0 ? openSse : openStreamable, () => over.signal.aborted);
   });
   at.push(intrude(fleet, history, sessions, { seed, patienceMs, isOver: () => over.signal.aborted }));
   const lanes = new Map<string, Promise<void>>();
@@ -109,8 +108,12 @@ async function befall(fleet: Fleet, history: History, options: RunOptions): Prom
 }
 
 /** One session after the other, each with some messages, until it is over. */
-async function visit(options: ClientOptions, open: typeof openSse | typeof openStreamable): Promise<void> {
-  const { random, name, isOver } = options;
+async function visit(
+  options: ClientOptions,
+  open: typeof openSse | typeof openStreamable,
+  isOver: () => boolean,
+): Promise<void> {
+  const { random, name } = options;
   let count = 0;
   while (!isOver()) {
     const session = await open(options);
