@@ -9,10 +9,14 @@ import type { Answer, Memory, Processor, Question } from './servers/serve.js';
 class Pinned<Told> {
   readonly #child: ChildProcess;
 
-  constructor(file: string, core: number, profiles?: string) {
+  constructor(
+    file: string,
+    core: number,
+    { profiles, args: given = [] }: { profiles?: string | undefined; args?: readonly string[] } = {},
+  ) {
     const profiling = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
     const flags = ['--expose-gc', '--no-warnings', ...profiling];
-    const node = [process.execPath, ...flags, fileURLToPath(new URL(file, import.meta.url))];
+    const node = [process.execPath, ...flags, fileURLToPath(new URL(file, import.meta.url)), ...given];
     const pinned = platform() === 'linux' && availableParallelism() > 1 ? ['taskset', '-c', String(core)] : [];
     const [command = '', ...args] = [...pinned, ...node];
     this.#child = spawn(command, args, {
@@ -55,8 +59,12 @@ export interface MeasuredServer {
 }
 
 /** Starts one of `test/bench/servers` on the first core. With a folder, it leaves a profile there as it stops. */
-export async function startMeasured(name: string, profiles?: string): Promise<MeasuredServer> {
-  const child = new Pinned<Answer>(`./servers/${name}.js`, 0, profiles);
+export async function startMeasured(
+  name: string,
+  profiles?: string,
+  args: readonly string[] = [],
+): Promise<MeasuredServer> {
+  const child = new Pinned<Answer>(`./servers/${name}.js`, 0, { profiles, args });
   const told = await child.hears();
   if (!('url' in told)) throw new Error(`${name} did not say where it listens.`);
   return {

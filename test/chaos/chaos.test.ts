@@ -3,7 +3,11 @@ import { faults } from './plan.js';
 import { run } from './run.js';
 
 test('[C-CHAOS][S5][S11][S12] twenty faults of all kinds under load: nothing is lost, repeated, crossed or left', async () => {
-  const { history, violations, faults: made } = await run({
+  const {
+    history,
+    violations,
+    faults: made,
+  } = await run({
     ...{ seed: 20, faults: 20, leaseMs: 1_000, clients: 9, longestMs: 300_000, patienceMs: 60_000 },
     program: join(import.meta.dirname, '../../dist/test/chaos/node.js'),
     report: () => undefined,
