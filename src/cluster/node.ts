@@ -87,11 +87,16 @@ export class ClusterNode {
     return this.#isListening && this.#lease.isHeld;
   }
 
-  /** Resolves when it is ready, however long the store takes. */
+  /** Resolves when it is ready, however long the store takes, or has left. */
   async join(): Promise<void> {
-    await this.#options.store.open();
-    await this.#listen();
-    if (!this.#hasLeft) await this.#lease.start();
+    try {
+      await this.#options.store.open();
+      await this.#listen();
+      if (!this.#hasLeft) await this.#lease.start();
+    } catch (error) {
+      // Closed while it was being opened.
+      if (!this.#hasLeft) throw error;
+    }
   }
 
   /** Resolves when the ends of its sessions are written down, and nothing is open any more. Comes after their ends. */

@@ -37,6 +37,7 @@ const { history, violations, faults, seconds } = await run({
   leaseMs: Number(values.lease),
   clients: Number(values.clients),
   patienceMs: 30_000,
+  pausedMs: 250,
   report: (line) => void process.stderr.write(`${line}\n`),
 });
 write(`\n${reportOf(history, violations)}\n`);

@@ -28,9 +28,9 @@ const untouched = ['draining', 'not_ready', 'queue_full', 'too_many_sessions', '
 const explanations = ['node_lost', 'closed', 'gap', 'server-draining'];
 
 /**
- * What is wrong with a history. `pausedMs`: a node that is stopped between its last look at its lease and the call itself
- * carries the call out when it goes on; no lease can prevent that, and nobody hears of it. So long after a stop it counts
- * as that.
+ * What is wrong with a history. `pausedMs`: a node that is stopped, by a fault or by the scheduler, between its last look at
+ * its lease and the call itself carries the call out when it goes on; no lease can prevent that, and nobody hears of it. So
+ * long after a stop, or after the next owner has begun, it counts as that.
  */
 export function violationsOf(history: readonly Happening[], pausedMs = 250): Violation[] {
   const seen = new Seen(history);
@@ -99,20 +99,23 @@ function unclaimed(seen: Seen): Violation[] {
 /** Terms follow each other: nothing of one may come after the next has begun. */
 function doubleOwners(seen: Seen, pausedMs: number): Violation[] {
   const stops = seen.all('fault').filter(({ kind }) => kind === 'stall');
-  const mayBeLate = ({ at, node }: Of<'carriedOut'>): boolean =>
+  const mayBeLate = ({ at, node }: Of<'carriedOut'>, replacedAt: number): boolean =>
+    at <= replacedAt + pausedMs ||
     stops.some((stop) => node === nameOf(stop.node) && at >= stop.at && at <= stop.at + stop.ms + pausedMs);
   const late: Violation[] = [];
   for (const [session, calls] of seen.bySession()) {
-    const over = new Set<string>();
+    /** Terms that were replaced, and when. */
+    const over = new Map<string, number>();
     let term: string | undefined;
     for (const call of calls) {
-      if (over.has(call.term)) {
+      const replacedAt = over.get(call.term);
+      if (replacedAt !== undefined) {
         const isHeard = seen.answered.has(call.text);
         const what = `${call.node} carried out ${call.text} in ${short(session)} after another node had gone on with it${isHeard ? ', and answered' : ''}`;
-        if (isHeard || !mayBeLate(call)) late.push({ invariant: 'owner', what });
+        if (isHeard || !mayBeLate(call, replacedAt)) late.push({ invariant: 'owner', what });
         continue;
       }
-      if (term !== undefined && term !== call.term) over.add(term);
+      if (term !== undefined && term !== call.term) over.set(term, call.at);
       term = call.term;
     }
   }

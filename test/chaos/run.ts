@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { messageOf } from '../../src/errors.js';
 import { violationsOf, type Violation } from './check.js';
 import { reasonOf, request, type ClientOptions } from './client.js';
 import { Fleet } from './fleet.js';
@@ -22,6 +23,8 @@ export interface RunOptions {
   readonly clients: number;
   /** How long anything is waited for, in milliseconds. */
   readonly patienceMs: number;
+  /** See `violationsOf`. */
+  readonly pausedMs: number;
   report(line: string): void;
 }
 
@@ -52,7 +55,12 @@ export async function run(options: RunOptions): Promise<Outcome> {
     const told = await readFile(join(folder, 'ledger.jsonl'), 'utf8').catch(() => '');
     const ledger = told.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Happening]));
     const whole = [...history.happenings, ...ledger].toSorted((one, other) => one.at - other.at);
-    return { history: whole, violations: violationsOf(whole), faults: made, seconds: (now() - startedAt) / 1_000 };
+    return {
+      history: whole,
+      violations: violationsOf(whole, options.pausedMs),
+      faults: made,
+      seconds: (now() - startedAt) / 1_000,
+    };
   } finally {
     await fleet.stop();
     await rm(folder, { recursive: true, force: true });
@@ -79,6 +87,7 @@ async function befall(fleet: Fleet, history: History, options: RunOptions): Prom
     return visit(own, index % 3 === 0 ? openSse : openStreamable, () => over.signal.aborted);
   });
   at.push(intrude(fleet, history, sessions, { seed, patienceMs, isOver: () => over.signal.aborted }));
+  const failed = (error: unknown): void => history.add({ is: 'left', what: messageOf(error) });
   const lanes = new Map<string, Promise<void>>();
   const until = now() + longestMs;
   let made = 0;
@@ -91,7 +100,7 @@ async function befall(fleet: Fleet, history: History, options: RunOptions): Prom
     const before = isOfAll ? Promise.all(lanes.values()) : lanes.get(lane);
     const turn = (before ?? Promise.resolve()).then(async () => {
       history.add({ is: 'fault', kind: fault.kind, node: fault.node, ms: fault.ms });
-      await fleet.befall(fault);
+      await fleet.befall(fault).catch(failed);
     });
     for (const each of isOfAll ? ['0', '1', '2'] : [lane]) lanes.set(each, turn);
     made += 1;
@@ -100,7 +109,7 @@ async function befall(fleet: Fleet, history: History, options: RunOptions): Prom
     await Promise.race(lanes.values());
   }
   await Promise.all(lanes.values());
-  await Promise.all(fleet.nodes.map((node) => node.whenReady()));
+  await Promise.all(fleet.nodes.map((node) => node.whenReady().catch(failed)));
   over.abort();
   await Promise.all(at);
   await Promise.all(claims);
