@@ -148,9 +148,13 @@ export class Asked {
     return false;
   }
 
-  async #findOrphan({ sessionId }: Pick<Open, 'sessionId'>, { node, epoch }: Owner): Promise<boolean> {
-    const { isGone } = this.#options;
-    if (!(await isGone(sessionId, node))) return false;
+  /** Has the session taken over if its owner is gone. One that is there and not ready may not know that it is the owner. */
+  async #findOrphan({ sessionId }: Pick<Open, 'sessionId'>, { is, node, epoch }: Owner): Promise<boolean> {
+    const { isGone, store } = this.#options;
+    if (!(await isGone(sessionId, node))) {
+      if (is === 'not_ready') await store.nodes.wake(node, sessionId);
+      return false;
+    }
     await this.#options.onOrphan({ sessionId, epoch });
     return true;
   }

@@ -142,6 +142,7 @@ export class ClusterNode {
     try {
       do {
         this.#reading.set(sessionId, false);
+        if (this.tenures.get(sessionId) === undefined) await this.#takeBack(sessionId);
         if (await this.#takeSome(sessionId)) this.#reading.set(sessionId, true);
       } while (this.#reading.get(sessionId) === true);
     } catch (error) {
@@ -187,6 +188,16 @@ export class ClusterNode {
   async #isGone(sessionId: string, owner: string): Promise<boolean> {
     if (owner === this.name) return !this.#restoring.has(sessionId) && !this.tenures.has(sessionId);
     return !(await this.#options.store.nodes.isAlive(owner));
+  }
+
+  /**
+   * It is asked for a session that it does not have. If it is the owner all the same, a command whose answer it did not get
+   * was carried out later: it goes on with the session as it would with that of another node.
+   */
+  async #takeBack(sessionId: string): Promise<void> {
+    const found = await this.#options.store.directory.find(sessionId, 'anyone');
+    const isOwner = (found.is === 'owned' || found.is === 'not_ready') && found.node === this.name;
+    if (isOwner && (await this.#isGone(sessionId, found.node))) await this.#takeOver({ sessionId, epoch: found.epoch });
   }
 
   /** The owner is gone. Of those who notice one goes on with the session, or says that it is over. */

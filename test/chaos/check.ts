@@ -23,9 +23,9 @@ export interface Violation {
 type Of<Is extends Happening['is']> = Extract<Happening, { readonly is: Is }>;
 
 /** Refusals that say that nothing was done. */
-const untouched = ['draining', 'not_ready', 'queue_full', 'too_many_sessions', 'rate_limited', 'store_unreachable'];
+const untouched = ['draining', 'not_ready', 'queue_full', 'too_many_sessions', 'rate_limited'];
 /** What a client may hear of a message that was acknowledged: the session is over, or its node is gone. */
-const explanations = ['node_lost', 'closed', 'gap', 'server-draining'];
+const explanations = ['node_lost', 'closed', 'gap'];
 
 /**
  * What is wrong with a history. `pausedMs`: a node that is stopped, by a fault or by the scheduler, between its last look at

@@ -138,6 +138,24 @@ test.each(['takeOver', 'settle'] as const)(
   },
 );
 
+test('[C-TAKEOVER] a takeover that was given up lands later: the node that has it without knowing is told, and goes on with it', async () => {
+  const [store, tools] = [new MemoryStore(systemClock), new TestTools()];
+  const state = { names: [] as string[] };
+  const { beat } = store.nodes;
+  const named = { beat: (node: string, ms: number) => (state.names.push(node), beat(node, ms)) };
+  const mortal = await startNode(changed(store, { nodes: named }), tools);
+  const client = await new RawMcp(mortal.url).initialize();
+  const unaware = await startNode(changed(store, { nodes: named }), tools);
+  const other = await startNode(store, tools);
+  const [gone = '', owner = ''] = [...new Set(state.names)];
+  await store.nodes.leave(gone);
+  await store.directory.takeOver({ sessionId: client.sessionId, epoch: 1 }, owner);
+  const asked = await at(other.url, client).ask(echo(1));
+  await asked.whenClosed();
+  expect(asked.messages).toMatchObject([{ id: 1, result: {} }]);
+  expect(unaware.orchestrator.registry.list()).toHaveLength(1);
+});
+
 test('[S3] an end that could not be written down is written down later: nobody waits for a session that is over', async () => {
   const [store, clock, tools] = [new MemoryStore(systemClock), new ManualClock(), new TestTools()];
   const state = { isAway: true, tried: 0 };
