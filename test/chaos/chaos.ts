@@ -19,6 +19,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     clients: { type: 'string', default: '18' },
     lease: { type: 'string', default: '700' },
+    patience: { type: 'string', default: '30' },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -36,7 +37,7 @@ const { history, violations, faults, seconds } = await run({
   longestMs: Number(values.minutes) * 60_000,
   leaseMs: Number(values.lease),
   clients: Number(values.clients),
-  patienceMs: 30_000,
+  patienceMs: Number(values.patience) * 1_000,
   pausedMs: 250,
   report: (line) => void process.stderr.write(`${line}\n`),
 });

@@ -218,6 +218,10 @@ const good: readonly { readonly name: string; readonly history: Happening[] }[] 
       { at: 29, is: 'broken', text: 'three' },
     ],
   },
+  {
+    name: 'progress that was lost, if the client was told',
+    history: goodHistory().map((each) => (each.is === 'answered' ? { ...each, progress: 'told' } : each)),
+  },
   { name: 'a stranger who finds nothing', history: [...goodHistory(), { ...foreign, status: 404, reason: 'unknown' }] },
 ];
 

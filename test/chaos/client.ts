@@ -1,5 +1,4 @@
 import { send, type Reply } from '../support/http.js';
-import { RawSse } from '../support/rawSse.js';
 import type { Echo, History, Transport } from './history.js';
 import type { Random } from './random.js';
 
@@ -63,6 +62,10 @@ export function progressIn(message: object): { readonly text: string; readonly p
   return { text: params.progressToken, progress: params.progress };
 }
 
+/** Whether the server says that it had to drop some of what it sent. */
+export const isLossNotice = (message: object): boolean =>
+  'method' in message && message.method === 'notifications/message';
+
 /** Resolves with false when it took too long. */
 export async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
@@ -94,5 +97,3 @@ export const announce = ({ history, user, announced }: ClientOptions, session: s
   history.add({ is: 'announced', session, user, transport });
   announced(session);
 };
-
-export { RawSse };

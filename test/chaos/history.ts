@@ -15,6 +15,9 @@ export interface Echo {
   readonly calls: number;
 }
 
+/** The steps that came before an answer; `told`: that some were lost was told. */
+export type Progress = readonly number[] | 'told';
+
 /** One message: what a client sent under a text that nobody else sends, and never again. */
 interface OfMessage {
   readonly text: string;
@@ -33,7 +36,7 @@ export type Happening = { readonly at: number } & (
   | ({ readonly is: 'sent'; readonly session: string; readonly user: string; readonly to: number } & OfMessage)
   /** The client was told that the message has been taken: 202, or the head of the stream of its answer. */
   | ({ readonly is: 'acknowledged' } & OfMessage)
-  | ({ readonly is: 'answered'; readonly echo: Echo; readonly progress: readonly number[] } & OfMessage)
+  | ({ readonly is: 'answered'; readonly echo: Echo; readonly progress: Progress } & OfMessage)
   /** The client was told that there will be no answer, and why. */
   | ({ readonly is: 'refused'; readonly reason: string } & OfMessage)
   /** The connection broke before anything was acknowledged: the client knows that it knows nothing. */

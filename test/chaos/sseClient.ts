@@ -1,5 +1,6 @@
+import { RawSse } from '../support/rawSse.js';
 import { announce, anyUrl, call, echoOf, initialize, progressIn, reasonIn, reasonOf } from './client.js';
-import { RawSse, request, within, type ClientOptions, type ClientSession } from './client.js';
+import { request, within, type ClientOptions, type ClientSession } from './client.js';
 
 interface Waiting {
   readonly progress: number[];

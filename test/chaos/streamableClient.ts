@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { OutgoingHttpHeaders } from 'node:http';
-import { announce, anyUrl, call, echoOf, initialize, progressIn, reasonIn, reasonOf } from './client.js';
-import { RawSse, request, within, type ClientOptions, type ClientSession } from './client.js';
+import { RawSse } from '../support/rawSse.js';
+import { announce, anyUrl, call, echoOf, initialize, isLossNotice, progressIn, reasonIn, reasonOf } from './client.js';
+import { request, within, type ClientOptions, type ClientSession } from './client.js';
 import { now } from './history.js';
 
 const accept = 'application/json, text/event-stream';
@@ -33,6 +34,7 @@ class Following {
   readonly text: string;
   readonly progress: number[] = [];
   lastEventId = '';
+  wasToldOfLoss = false;
   isSettled = false;
 
   constructor(text: string) {
@@ -137,6 +139,11 @@ class StreamableSession implements ClientSession {
         history.add({ is: 'silent', text: following.text });
         break;
       }
+      if (following.lastEventId === '') {
+        // It was never told where to go on.
+        history.add({ is: 'broken', text: following.text });
+        break;
+      }
       if (reason !== '' && !passing.includes(reason)) {
         history.add({ is: 'refused', text: following.text, reason: reason === '204' ? 'nothing is left' : reason });
         if (reason === 'closed' || reason === 'unknown') this.#gone(reason);
@@ -158,6 +165,10 @@ class StreamableSession implements ClientSession {
     const { text, progress } = following;
     const step = progressIn(message);
     const { id } = message as { id?: string };
+    if (isLossNotice(message)) {
+      following.wasToldOfLoss = true;
+      return;
+    }
     if ((step?.text ?? id) !== text) {
       history.add({ is: 'stray', session: this.id, what: JSON.stringify(message) });
       return;
@@ -167,7 +178,8 @@ class StreamableSession implements ClientSession {
       return;
     }
     const echo = echoOf(message);
-    if (echo !== undefined) history.add({ is: 'answered', text, echo, progress: [...progress] });
+    if (echo !== undefined)
+      history.add({ is: 'answered', text, echo, progress: following.wasToldOfLoss ? 'told' : progress });
     else history.add({ is: 'refused', text, reason: reasonIn(message) });
     following.isSettled = true;
   }
