@@ -45,7 +45,7 @@ export async function measureNodes(options: NodesOptions): Promise<NodesRounds> 
       for (const door of doors) {
         for (const shape of shapes) {
           const figures = await measure(
-            { load, servers, processor: () => processorOf(watch) },
+            { load, servers, processor: async () => processorIn(await watch.info('cpu')) },
             door,
             shape,
             options.pings,
@@ -102,8 +102,7 @@ async function measure(
   return { perSecond: count / seconds, micros: micros(0), redisMicros: micros(1) };
 }
 
-async function processorOf(redis: ReturnType<typeof createClient>): Promise<number> {
-  const info = await redis.info('cpu');
+function processorIn(info: string): number {
   const of = (name: string): number => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1] ?? 0);
   return (of('used_cpu_user') + of('used_cpu_sys')) * 1_000;
 }

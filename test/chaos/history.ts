@@ -62,7 +62,8 @@ export type Happening = { readonly at: number } & (
 /** The same clock in every process of one machine. */
 export const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 
-type Told = Happening extends infer Each ? (Each extends unknown ? Omit<Each, 'at'> : never) : never;
+/** What happened, before it is known when. */
+export type Told = Happening extends infer Each ? (Each extends unknown ? Omit<Each, 'at'> : never) : never;
 
 /** Everything that happened, in the order in which this process came to know of it. */
 export class History {

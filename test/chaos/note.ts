@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
+import type { Told } from './history.js';
 import { defineTool, type Resources, type Tool } from '../../src/tools/defineTool.js';
 
 interface Term {
@@ -12,7 +13,7 @@ interface Term {
  * The tool of a node: notes a text and answers all that its session has noted here. `tell` hears of each call before it is
  * answered. Reports progress 1 and 2, before and after the time that it is told to take.
  */
-export function noteTool(node: string, tell: (told: object) => void): Tool {
+export function noteTool(node: string, tell: (told: Told) => void): Tool {
   /** By what each session has for itself: one that goes on here has it anew. */
   const terms = new WeakMap<Resources, Term>();
   return defineTool({

@@ -1,7 +1,7 @@
 import { noteTool } from './note.js';
 import { violationsOf } from './check.js';
 import type { ClientOptions, ClientSession } from './client.js';
-import { History, type Happening } from './history.js';
+import { History } from './history.js';
 import { Random } from './random.js';
 import { openStreamable } from './streamableClient.js';
 import { serveNode } from '../cluster/support.js';
@@ -23,7 +23,7 @@ afterAll(async () => {
 
 const startNode = (name: string): Promise<Served> =>
   serveNode(redisStore(redis), {
-    tools: [noteTool(name, (told) => history.add({ node: name, ...told } as Omit<Happening, 'at'>))],
+    tools: [noteTool(name, (told) => history.add(told))],
     options: { tools: ['all'], nodeLease: '30s' },
   });
 
