@@ -44,6 +44,10 @@ export const requirements: readonly Requirement[] = [
     id: 'C-TAKEOVER',
     text: 'The Streamable HTTP sessions of a node that dies go on at the node that is asked; what was under way is answered with node_lost.',
   },
+  {
+    id: 'C-CHAOS',
+    text: 'Whatever befalls nodes, links and Redis, in any order: no double owner, nothing lost, repeated, out of order or crossed, nothing left.',
+  },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
   {
     id: 'C-HTTP',

@@ -9,7 +9,9 @@ export interface AskedOptions {
   readonly store: Store;
   readonly node: string;
   readonly clock: Clock;
-  /** The owner of a session is not there any more. */
+  /** Whether a node that the directory names as the owner of a session cannot answer for it. */
+  isGone(sessionId: string, owner: string): Promise<boolean>;
+  /** The owner of a session is gone. */
   onOrphan(tenure: Tenure): Promise<void>;
 }
 
@@ -33,6 +35,8 @@ interface Open {
   readonly sessionId: string;
   readonly caller: Caller;
   readonly tunnel: AskingTunnel;
+  /** Of the owner for whom it was put down. */
+  epoch: number;
   /** How often the owner was woken in vain. */
   vain: number;
   timer: unknown;
@@ -44,8 +48,10 @@ const maxPollMs = 2_000;
 /** The pause between two tries while a session is being taken over, and how often it is tried. */
 const takeoverMs = 50;
 const maxRounds = 40;
-/** So often an owner is woken that does not take what was offered: it may have gone with the one before. */
+/** So often an owner is woken that does not take what was offered. */
 const maxVain = 8;
+/** And so often one that came later: what was offered may have gone with the owner before. */
+const maxVainLater = 3;
 
 /**
  * What this node asks of the owners of sessions, for its clients. Who waits looks for itself now and then, and wakes the
@@ -63,7 +69,7 @@ export class Asked {
     const { store, node } = this.#options;
     const id = randomBytes(16).toString('base64url');
     const tunnel = new AskingTunnel(() => store.replies.take({ sessionId, offerId: id, node }));
-    const open: Open = { id, sessionId, caller, tunnel, vain: 0, timer: undefined };
+    const open: Open = { id, sessionId, caller, tunnel, epoch: 0, vain: 0, timer: undefined };
     tunnel.once('close', () => this.#closed(open));
     return { tunnel, send: () => this.#send(open), finish: () => void this.#open.delete(id) };
   }
@@ -72,8 +78,9 @@ export class Asked {
     this.#open.get(offerId)?.tunnel.told(piece);
   }
 
+  /** What is asked was put down: its owner may carry it out, whoever waits for that. */
   close(): void {
-    for (const { tunnel } of this.#open.values()) tunnel.destroy(new Refusal('draining'));
+    for (const { tunnel } of this.#open.values()) tunnel.destroy(new Refusal('node_lost'));
   }
 
   async #send(open: Open): Promise<Offered> {
@@ -85,6 +92,7 @@ export class Asked {
     const offered = await this.#offer({ id, sessionId, caller, data });
     if (offered.is !== 'owned') this.#open.delete(id);
     else {
+      open.epoch = offered.epoch;
       this.#lookLater(open, 0);
       this.#findOrphan(open, offered).catch(() => undefined);
     }
@@ -109,32 +117,44 @@ export class Asked {
       const before = open.tunnel.received;
       void this.#look(open)
         // The store cannot be reached: it is tried again.
-        .catch(() => undefined)
-        .finally(() => this.#lookLater(open, open.tunnel.received === before ? round + 1 : 0));
+        .catch(() => false)
+        .then((hasChanged) => this.#lookLater(open, hasChanged || open.tunnel.received !== before ? 0 : round + 1));
     }, pause);
   }
 
-  async #look(open: Open): Promise<void> {
+  /** Whether the session has another owner now, or may have soon. */
+  async #look(open: Open): Promise<boolean> {
     const { sessionId, caller, tunnel } = open;
     const { directory, nodes } = this.#options.store;
     await tunnel.fetch();
     const found = await directory.find(sessionId, caller);
-    if (tunnel.destroyed) return;
+    if (tunnel.destroyed) return false;
     const [isTaken, isAnswered] = [tunnel.received > 0, tunnel.received > 1];
-    if (found.is === 'not_ready') await this.#findOrphan(open, found);
-    else if (found.is === 'owned') {
+    if (found.is === 'not_ready') {
+      await this.#findOrphan(open, found);
+      return true;
+    }
+    if (found.is === 'owned') {
       if (isTaken && tunnel.epoch !== found.epoch) tunnel.destroy(new Refusal('node_lost'));
-      else if ((await this.#findOrphan(open, found)) || isTaken) return;
-      else if ((open.vain += 1) > maxVain) tunnel.destroy(new Refusal('node_lost'));
+      else if (await this.#findOrphan(open, found)) return true;
+      else if (isTaken) return false;
+      else if ((open.vain += 1) > (found.epoch === open.epoch ? maxVain : maxVainLater))
+        tunnel.destroy(new Refusal('node_lost'));
       else await nodes.wake(found.node, sessionId);
     } else if (!isAnswered) {
       const closed = found.is === 'closed' ? new Refusal('closed', { closedBecause: found.because }) : null;
       tunnel.destroy(closed ?? new Refusal('node_lost'));
     }
+    return false;
   }
 
-  async #findOrphan({ sessionId }: Pick<Open, 'sessionId'>, { node, epoch }: Owner): Promise<boolean> {
-    if (await this.#options.store.nodes.isAlive(node)) return false;
+  /** Has the session taken over if its owner is gone. One that is there and not ready may not know that it is the owner. */
+  async #findOrphan({ sessionId }: Pick<Open, 'sessionId'>, { is, node, epoch }: Owner): Promise<boolean> {
+    const { isGone, store } = this.#options;
+    if (!(await isGone(sessionId, node))) {
+      if (is === 'not_ready') await store.nodes.wake(node, sessionId);
+      return false;
+    }
     await this.#options.onOrphan({ sessionId, epoch });
     return true;
   }

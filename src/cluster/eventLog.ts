@@ -27,6 +27,11 @@ export interface Replay {
  * reached. Whoever writes a stream appends and reads one after the other, and appends nothing to what it has forgotten.
  */
 export interface EventLog {
+  /**
+   * False: what is appended now would not be kept, and another process may have gone on with the sessions of this one.
+   * Absent: it never is.
+   */
+  readonly isOurs?: boolean;
   /** Writes one event down and answers its id: the stream's, and the event's place in it, from 1. */
   append(stream: StreamAddress, data: string): Promise<string>;
   /** What was appended after the event `eventId`, or, for null, everything. Rejects with `unknown_event`. */

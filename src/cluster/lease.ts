@@ -9,8 +9,10 @@ export interface LeaseOptions {
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** After each beat that got through. `isNew`: there was no lease, so that others may have taken what was this node's. */
-  onBeat(isNew: boolean): Promise<void>;
+  /** There was no lease for a while: others may have taken what was this node's. Comes before it counts as there again. */
+  onNew(): Promise<void>;
+  /** After each beat that got through. */
+  onBeat(): Promise<void>;
 }
 
 /** Beats in the time of one lease. */
@@ -49,14 +51,17 @@ export class Lease {
   }
 
   async #beat(): Promise<void> {
-    const { clock, leaseMs, store, node, onBeat } = this.#options;
+    const { clock, leaseMs, store, node, onNew, onBeat } = this.#options;
     // Counted from before the question: the store counts from later.
     const until = clock.now() + leaseMs;
+    // The store alone does not know it: the answer to an earlier beat, which said so, may have been lost.
+    const wasHeld = this.isHeld;
     try {
       const had = await store.nodes.beat(node, leaseMs);
+      if (!had || !wasHeld) await onNew();
       if (this.#isStopped) return;
       this.#until = until;
-      await onBeat(!had);
+      await onBeat();
     } catch (error) {
       this.#failed(error);
     }

@@ -22,7 +22,10 @@ export interface NodeOptions {
   serve(socket: Duplex, caller: Caller): void;
   /** The session is another node's now. */
   onLost(sessionId: string): void;
-  /** Goes on with a session whose node is gone, from what was kept of it; false if that cannot be. It is this node's. */
+  /**
+   * Goes on with a session whose node is gone, from what was kept of it; false if that cannot be. It is this node's.
+   * Rejects if it cannot be now.
+   */
   restore(sessionId: string, stored: string): Promise<boolean>;
 }
 
@@ -30,6 +33,8 @@ export interface NodeOptions {
 const atOnce = 32;
 /** Well within the time for which an entry is kept. */
 const renewEveryMs = 120_000;
+/** The pause before a subscription that failed is tried again. */
+const listenAgainMs = 250;
 
 const offers = z.discriminatedUnion('kind', [
   z.object({
@@ -58,7 +63,10 @@ export class ClusterNode {
   readonly #served = new Map<string, { readonly tunnel: ServedTunnel; readonly node: string }>();
   /** Sessions whose inbox is being read; true: it is to be read once more. */
   readonly #reading = new Map<string, boolean>();
+  /** Sessions that are being taken over. */
+  readonly #restoring = new Set<string>();
   #isListening = false;
+  #hasLeft = false;
   #renewedAt = 0;
 
   constructor(options: NodeOptions) {
@@ -68,8 +76,10 @@ export class ClusterNode {
     this.name = `${id}.${randomBytes(6).toString('base64url')}`;
     const isReady = (): boolean => this.isReady;
     this.tenures = new Tenures({ store, node: this.name, log, isReady, onLost: options.onLost });
-    this.#lease = new Lease({ store, node: this.name, leaseMs, clock, log, onBeat: (isNew) => this.#beaten(isNew) });
-    this.#asked = new Asked({ store, node: this.name, clock, onOrphan: (tenure) => this.#takeOver(tenure) });
+    const [onNew, onBeat] = [() => this.#renew(), () => this.#beaten()];
+    this.#lease = new Lease({ store, node: this.name, leaseMs, clock, log, onNew, onBeat });
+    const isGone = (sessionId: string, owner: string): Promise<boolean> => this.#isGone(sessionId, owner);
+    this.#asked = new Asked({ store, node: this.name, clock, isGone, onOrphan: (tenure) => this.#takeOver(tenure) });
   }
 
   /** Whether others find this node, and it hears of what waits for it. */
@@ -77,18 +87,22 @@ export class ClusterNode {
     return this.#isListening && this.#lease.isHeld;
   }
 
-  /** Resolves when it is ready, however long the store takes. */
+  /** Resolves when it is ready, however long the store takes, or has left. */
   async join(): Promise<void> {
-    const { store } = this.#options;
-    await store.open();
-    await store.nodes.listen(this.name, (hint) => this.#told(hint));
-    this.#isListening = true;
-    await this.#lease.start();
+    try {
+      await this.#options.store.open();
+      await this.#listen();
+      if (!this.#hasLeft) await this.#lease.start();
+    } catch (error) {
+      // Closed while it was being opened.
+      if (!this.#hasLeft) throw error;
+    }
   }
 
   /** Resolves when the ends of its sessions are written down, and nothing is open any more. Comes after their ends. */
   async leave(): Promise<void> {
     await this.tenures.released();
+    this.#hasLeft = true;
     this.#isListening = false;
     await this.#lease.stop();
     for (const { tunnel } of this.#served.values()) tunnel.destroy();
@@ -99,6 +113,20 @@ export class ClusterNode {
   /** A connection to the owner of a session; see `Asked`. */
   ask(sessionId: string, caller: Caller): Asking {
     return this.#asked.open(sessionId, caller);
+  }
+
+  /** A store that was there a moment ago may be gone again: it is tried until it is told. */
+  async #listen(): Promise<void> {
+    const { store, clock, log } = this.#options;
+    while (!this.#isListening && !this.#hasLeft) {
+      try {
+        await store.nodes.listen(this.name, (hint) => this.#told(hint));
+        this.#isListening = !this.#hasLeft;
+      } catch (error) {
+        log.warn('store failed', { node: this.name, error: messageOf(error) });
+        await new Promise<void>((resolve) => clock.setTimeout(() => resolve(), listenAgainMs));
+      }
+    }
   }
 
   #told(hint: Hint): void {
@@ -114,6 +142,7 @@ export class ClusterNode {
     try {
       do {
         this.#reading.set(sessionId, false);
+        if (this.tenures.get(sessionId) === undefined) await this.#takeBack(sessionId);
         if (await this.#takeSome(sessionId)) this.#reading.set(sessionId, true);
       } while (this.#reading.get(sessionId) === true);
     } catch (error) {
@@ -130,7 +159,7 @@ export class ClusterNode {
     if (tenure === undefined) return false;
     const taken = await this.#options.store.inbox.take(tenure, atOnce);
     if (taken === 'fenced') {
-      this.tenures.drop(sessionId);
+      this.tenures.fenced(tenure);
       return false;
     }
     for (const data of taken) this.#serve(tenure, data);
@@ -155,28 +184,63 @@ export class ClusterNode {
     this.#options.serve(tunnel, offer.caller);
   }
 
-  /** The owner is gone. Of those who notice one goes on with the session, or says that it is over. */
-  async #takeOver(before: Tenure): Promise<void> {
-    const { store, restore, log } = this.#options;
-    const { sessionId } = before;
-    const epoch = await store.directory.takeOver(before, this.name);
-    if (epoch === null) return;
-    const tenure = { sessionId, epoch };
-    this.tenures.hold(tenure);
-    const stored = await store.snapshots.get(sessionId);
-    const isRestored = stored !== null && (await restore(sessionId, stored));
-    log.info('took over', { session: sessionId.slice(0, 8), epoch, restored: isRestored });
-    if (!isRestored) await this.tenures.release(sessionId, 'node-lost');
-    else if ((await store.directory.settle(tenure)) === 'settled') await this.#read(sessionId);
+  /** Whether the owner of a session is not there, or is this node, which has begun to take it over and did not get there. */
+  async #isGone(sessionId: string, owner: string): Promise<boolean> {
+    if (owner === this.name) return !this.#restoring.has(sessionId) && !this.tenures.has(sessionId);
+    return !(await this.#options.store.nodes.isAlive(owner));
   }
 
-  async #beaten(isNew: boolean): Promise<void> {
-    const { clock, store } = this.#options;
-    const isDue = clock.now() - this.#renewedAt >= renewEveryMs;
-    if (isNew || isDue) {
-      this.#renewedAt = clock.now();
-      await this.tenures.renew();
+  /**
+   * It is asked for a session that it does not have. If it is the owner all the same, a command whose answer it did not get
+   * was carried out later: it goes on with the session as it would with that of another node.
+   */
+  async #takeBack(sessionId: string): Promise<void> {
+    const found = await this.#options.store.directory.find(sessionId, 'anyone');
+    const isOwner = (found.is === 'owned' || found.is === 'not_ready') && found.node === this.name;
+    if (isOwner && (await this.#isGone(sessionId, found.node))) await this.#takeOver({ sessionId, epoch: found.epoch });
+  }
+
+  /** The owner is gone. Of those who notice one goes on with the session, or says that it is over. */
+  async #takeOver(before: Tenure): Promise<void> {
+    const { sessionId } = before;
+    // Who is about to leave leaves it to the others, and what cannot be claimed cannot be taken over either.
+    if (this.tenures.isLeaving || !this.isReady || this.#restoring.has(sessionId)) return;
+    this.#restoring.add(sessionId);
+    try {
+      const epoch = await this.#options.store.directory.takeOver(before, this.name);
+      if (epoch !== null) await this.#goOn({ sessionId, epoch });
+    } finally {
+      this.#restoring.delete(sessionId);
     }
+  }
+
+  /** Rejects when the store cannot be reached: then nobody has the session, and whoever asks for it next begins anew. */
+  async #goOn(tenure: Tenure): Promise<void> {
+    const { store, restore, log } = this.#options;
+    const { sessionId, epoch } = tenure;
+    this.tenures.hold(tenure);
+    try {
+      const stored = await store.snapshots.get(sessionId);
+      const isRestored = stored !== null && (await restore(sessionId, stored));
+      log.info('took over', { session: sessionId.slice(0, 8), epoch, restored: isRestored });
+      if (!isRestored) await this.tenures.release(tenure, 'node-lost');
+      else if ((await store.directory.settle(tenure)) === 'fenced') this.tenures.fenced(tenure);
+    } catch (error) {
+      this.tenures.drop(sessionId);
+      throw error;
+    }
+    await this.#read(sessionId);
+  }
+
+  async #renew(): Promise<void> {
+    this.#renewedAt = this.#options.clock.now();
+    await this.tenures.renew();
+  }
+
+  async #beaten(): Promise<void> {
+    const { clock, store } = this.#options;
+    if (clock.now() - this.#renewedAt >= renewEveryMs) await this.#renew();
+    await this.tenures.settleEnds();
     const origins = new Set([...this.#served.values()].map(({ node }) => node));
     for (const origin of origins) {
       if (await store.nodes.isAlive(origin)) continue;

@@ -30,6 +30,8 @@ export class Tenures implements Directory, EventLog {
   readonly #kept = new Set<string>();
   /** Other nodes' by now, for as long as something is left of them here. */
   readonly #lost = new Set<string>();
+  /** Ends that are not written down yet. */
+  readonly #owed = new Map<Tenure, ClosedBecause>();
   #isLeaving = false;
 
   constructor(options: TenuresOptions) {
@@ -40,8 +42,25 @@ export class Tenures implements Directory, EventLog {
     return this.#held.get(sessionId);
   }
 
-  /** It was taken over from another node. */
+  /** Without its lease a node cannot know whether its sessions are still its own. */
+  get isOurs(): boolean {
+    return this.#options.isReady();
+  }
+
+  /** Whether sessions are left to the other nodes: none is taken over any more. */
+  get isLeaving(): boolean {
+    return this.#isLeaving;
+  }
+
+  /** Whether this node has a session, or has yet to write down that it ended. */
+  has(sessionId: string): boolean {
+    return this.#held.has(sessionId) || [...this.#owed.keys()].some((tenure) => tenure.sessionId === sessionId);
+  }
+
+  /** It was claimed, or taken over from another node. What this node may have of it from before is over. */
   hold(tenure: Tenure): void {
+    this.drop(tenure.sessionId);
+    this.#lost.delete(tenure.sessionId);
     this.#held.set(tenure.sessionId, tenure);
   }
 
@@ -50,9 +69,10 @@ export class Tenures implements Directory, EventLog {
     if (!isReady()) throw new Refusal('store_unreachable');
     const epoch = await store.directory.claim({ ...claim, node });
     if (epoch === null) throw new Refusal('store_unreachable', { detail: 'This session is claimed already.' });
-    this.hold({ sessionId: claim.sessionId, epoch });
+    const tenure = { sessionId: claim.sessionId, epoch };
+    this.hold(tenure);
     // Its client left meanwhile: nobody will say so again.
-    if (signal.aborted) await this.release(claim.sessionId, 'client-closed');
+    if (signal.aborted) await this.release(tenure, 'client-closed');
   }
 
   keep(sessionId: string, stored: string): void {
@@ -61,7 +81,7 @@ export class Tenures implements Directory, EventLog {
     this.#kept.add(sessionId);
     this.#options.store.snapshots
       .put(tenure, stored)
-      .then((put) => put === 'fenced' && this.#held.get(sessionId) === tenure && this.drop(sessionId))
+      .then((put) => put === 'fenced' && this.fenced(tenure))
       .catch(this.#failed);
   }
 
@@ -70,7 +90,9 @@ export class Tenures implements Directory, EventLog {
   }
 
   releaseAfter(sessionId: string, ended: Promise<ClosedBecause>): void {
-    const releasing = ended.then((closedBecause) => this.release(sessionId, closedBecause)).catch(this.#failed);
+    const tenure = this.#held.get(sessionId);
+    if (tenure === undefined) return;
+    const releasing = ended.then((closedBecause) => this.release(tenure, closedBecause)).catch(this.#failed);
     this.#releasing.add(releasing);
     void releasing.finally(() => this.#releasing.delete(releasing));
   }
@@ -80,7 +102,12 @@ export class Tenures implements Directory, EventLog {
     await Promise.all(this.#releasing);
   }
 
-  /** What is fenced off is another node's now. */
+  /** A write was refused: the session is another node's now, unless this one has taken it back since. */
+  fenced(tenure: Tenure): void {
+    if (this.#held.get(tenure.sessionId) === tenure) this.drop(tenure.sessionId);
+  }
+
+  /** Lets go of a session that others have, or may go on with. */
   drop(sessionId: string): void {
     this.#kept.delete(sessionId);
     if (!this.#held.delete(sessionId)) return;
@@ -96,9 +123,10 @@ export class Tenures implements Directory, EventLog {
 
   async append(stream: StreamAddress, data: string): Promise<string> {
     const { sessionId } = stream;
-    const id = await this.#options.store.events.append(this.#held.get(sessionId)?.epoch ?? 0, stream, data);
+    const tenure = this.#held.get(sessionId);
+    const id = await this.#options.store.events.append(tenure?.epoch ?? 0, stream, data);
     if (id !== null) return id;
-    this.drop(sessionId);
+    if (tenure !== undefined) this.fenced(tenure);
     throw new Error('Another node owns this session now.');
   }
 
@@ -117,14 +145,29 @@ export class Tenures implements Directory, EventLog {
     this.#isLeaving = true;
   }
 
-  /** Writes down why it ended. Rejects when the store cannot be reached: then the entry is gone when nobody renews it. */
-  async release(sessionId: string, closedBecause: ClosedBecause): Promise<void> {
-    const tenure = this.#held.get(sessionId);
+  /** Writes down why it ended. Rejects when the store cannot be reached: then `settleEnds` tries again. */
+  async release(tenure: Tenure, closedBecause: ClosedBecause): Promise<void> {
+    const { sessionId } = tenure;
+    // What was lost is another tenure's by now, maybe of this very node.
+    if (this.#held.get(sessionId) !== tenure) {
+      if (!this.#held.has(sessionId)) this.#lost.delete(sessionId);
+      return;
+    }
     this.#held.delete(sessionId);
-    this.#lost.delete(sessionId);
     if (this.#isLeft(sessionId) && closedBecause === 'server-draining') return;
     this.#kept.delete(sessionId);
-    if (tenure !== undefined) await this.#options.store.directory.close(tenure, closedBecause);
+    this.#owed.set(tenure, closedBecause);
+    await this.#settleEnd(tenure, closedBecause);
+  }
+
+  /** Writes down the ends that could not be written when they came. Rejects when the store cannot be reached. */
+  async settleEnds(): Promise<void> {
+    await Promise.all([...this.#owed].map(([tenure, because]) => this.#settleEnd(tenure, because)));
+  }
+
+  async #settleEnd(tenure: Tenure, because: ClosedBecause): Promise<void> {
+    await this.#options.store.directory.close(tenure, because);
+    this.#owed.delete(tenure);
   }
 
   #isLeft(sessionId: string): boolean {
@@ -133,7 +176,7 @@ export class Tenures implements Directory, EventLog {
 
   async #renewOne(tenure: Tenure): Promise<void> {
     const renewed = await this.#options.store.directory.renew(tenure);
-    if (renewed === 'fenced' && this.#held.get(tenure.sessionId) === tenure) this.drop(tenure.sessionId);
+    if (renewed === 'fenced') this.fenced(tenure);
   }
 
   readonly #failed = (error: unknown): void => this.#options.log.warn('store failed', { error: messageOf(error) });

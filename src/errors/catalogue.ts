@@ -68,7 +68,7 @@ export const catalogue = {
     status: 503,
     code: -32010,
     retryable: true,
-    when: 'the store that the nodes of this server share (`--redis-url`) does not answer',
+    when: 'the store that the nodes of this server share (`--redis-url`) does not answer; a message that was on its way to another node may have been carried out',
     message: 'The store that the nodes of this server share cannot be reached. Try again in a moment.',
   },
   node_lost: {

@@ -3,7 +3,7 @@ import type { Directory } from '../cluster/directory.js';
 import type { EventLog } from '../cluster/eventLog.js';
 import type { NodeOptions } from '../cluster/node.js';
 import type { Clock } from '../clock.js';
-import { messageOf, Refusal } from '../errors.js';
+import { catalogue, messageOf, Refusal } from '../errors.js';
 import type { SessionParts } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 import { readStored } from '../session/storedSession.js';
@@ -25,19 +25,20 @@ export interface RestoreGiven {
 
 const requestId = z.union([z.string(), z.number()]);
 const answer = z.object({ id: requestId, method: z.undefined().optional() });
+const stream = z.object({ id: z.string(), isWhole: z.boolean() });
 const streams = z.object({
-  standalone: z.string(),
-  asked: z.array(z.object({ id: z.string(), answersOnly: z.boolean(), requests: z.array(requestId) })),
+  standalone: stream,
+  asked: z.array(stream.extend({ answersOnly: z.boolean(), requests: z.array(requestId) })),
 });
 
 /** The log knows best: an answer may have been written down after the rest was kept. */
 async function withoutAnswered(sessionId: string, stored: unknown, log: EventLog): Promise<StoredStreams> {
   const { standalone, asked } = streams.parse(stored);
-  const left = asked.map(async (stream) => {
-    if (stream.requests.length === 0) return stream;
-    const { events } = await log.after({ sessionId, streamId: stream.id }, null);
+  const left = asked.map(async (one) => {
+    if (one.requests.length === 0) return one;
+    const { events } = await log.after({ sessionId, streamId: one.id }, null);
     const sent = events.map(({ data }) => answer.safeParse(data === '' ? null : JSON.parse(data)).data?.id);
-    return { ...stream, requests: stream.requests.filter((id) => !sent.includes(id)) };
+    return { ...one, requests: one.requests.filter((id) => !sent.includes(id)) };
   });
   return { standalone, asked: await Promise.all(left) };
 }
@@ -68,6 +69,8 @@ export function restorer(given: RestoreGiven): NodeOptions['restore'] {
       await restore(sessionId, text);
       return true;
     } catch (error) {
+      // Nothing is wrong with the session: it can be gone on with later, or elsewhere.
+      if (error instanceof Refusal && catalogue[error.reason].retryable) throw error;
       parts.log.warn('cannot go on with a session', { session: sessionId.slice(0, 8), error: messageOf(error) });
       return false;
     }

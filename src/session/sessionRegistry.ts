@@ -178,7 +178,8 @@ export class SessionRegistry {
 
   #forget(session: Session): void {
     const { closedBecause } = session.actor.getSnapshot().context;
-    this.#sessions.delete(session.id);
+    // It may have come back from another node while what is left of it here was released.
+    if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
     this.#warm.delete(session);
     if (session.isWarm) return;
     this.#closed.set(session.id, { principal: session.principal, closedBecause });

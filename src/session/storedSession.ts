@@ -52,7 +52,7 @@ export function keepStored(session: Session, keep: (stored: string) => void): vo
   const changed = (): void => {
     if (isDue) return;
     isDue = true;
-    // After what this turn appends to the log and before what the next one does: what is kept is never ahead of it.
+    // Once for all that this turn changes.
     queueMicrotask(put);
   };
   changed();

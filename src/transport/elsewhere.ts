@@ -30,9 +30,15 @@ export function orElsewhere(
   if (node === undefined) return here;
   return async (request, response) => {
     const sessionId = sessionIdOf(request);
-    const isElsewhere = sessionId !== '' && registry.peek(sessionId) === undefined;
-    if (!isElsewhere || !(await pass(request, response, sessionId))) await here(request, response);
+    const isPassed = sessionId !== '' && isElsewhere(sessionId) && (await pass(request, response, sessionId));
+    if (!isPassed) await here(request, response);
   };
+
+  /** What ends here because others go on with it is theirs already. */
+  function isElsewhere(sessionId: string): boolean {
+    const session = registry.peek(sessionId);
+    return session === undefined || (session.state === 'closed' && node?.tenures.goesOn(sessionId) === true);
+  }
 
   /** False if `here` is to answer. */
   async function pass(request: Mounted, response: ServerResponse, sessionId: string): Promise<boolean> {
@@ -43,6 +49,8 @@ export function orElsewhere(
     const caller = await admit(request, 'message', sizeOf(body)).catch(() => undefined);
     if (node === undefined || caller === undefined) return false;
     try {
+      // Who leaves may not be there any more when the answer comes.
+      if (node.tenures.isLeaving) throw new Refusal('draining', { retryAfterMs });
       const asking = node.ask(sessionId, caller);
       const { said, head } = ask(asking, { request, response, body });
       await said;

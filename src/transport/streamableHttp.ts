@@ -19,9 +19,15 @@ export interface StreamableHttpOptions {
 
 /** What is kept of a session's streams, beside their log, to go on with them at another node. */
 export interface StoredStreams {
-  readonly standalone: string;
-  /** Those of POSTs, with the requests that are not answered yet. */
-  readonly asked: readonly { readonly id: string; readonly answersOnly: boolean; readonly requests: RequestId[] }[];
+  readonly standalone: StoredStream;
+  /** Those of POSTs, with the requests whose answers are not in the log yet. */
+  readonly asked: readonly (StoredStream & { readonly answersOnly: boolean; readonly requests: RequestId[] })[];
+}
+
+interface StoredStream {
+  readonly id: string;
+  /** False: something that was sent is not in the log. */
+  readonly isWhole: boolean;
 }
 
 /** A POST with requests in it. */
@@ -88,11 +94,16 @@ export class StreamableHttpTransport implements SessionTransport {
 
   stored(): StoredStreams {
     const asked = [...this.#streams.values()].filter((stream) => stream !== this.#standalone);
-    const requestsOf = (stream: ResumableStream) =>
-      [...this.#asked].filter(([, of]) => of === stream).map(([id]) => id);
+    const requestsOf = (stream: ResumableStream) => [
+      ...[...this.#asked].filter(([, of]) => of === stream).map(([id]) => id),
+      ...stream.unlogged,
+    ];
     return {
-      standalone: this.#standalone?.id ?? '',
-      asked: asked.map((stream) => ({ id: stream.id, answersOnly: stream.answersOnly, requests: requestsOf(stream) })),
+      standalone: { id: this.#standalone?.id ?? '', isWhole: this.#standalone?.isWhole ?? true },
+      asked: asked.map((stream) => {
+        const { id, isWhole, answersOnly } = stream;
+        return { id, isWhole, answersOnly, requests: requestsOf(stream) };
+      }),
     };
   }
 
@@ -103,9 +114,9 @@ export class StreamableHttpTransport implements SessionTransport {
   restore(sessionId: string, { standalone, asked }: StoredStreams): RequestId[] {
     this.sessionId = sessionId;
     this.#presence = 'absent';
-    this.#standalone = this.#newStream(sessionId, { streamId: standalone });
-    for (const { id: streamId, answersOnly, requests } of asked) {
-      const stream = this.#newStream(sessionId, { streamId, answersOnly });
+    this.#standalone = this.#newStream(sessionId, { streamId: standalone.id, isWhole: standalone.isWhole });
+    for (const { id: streamId, requests, ...kept } of asked) {
+      const stream = this.#newStream(sessionId, { streamId, ...kept });
       for (const request of requests) this.#asked.set(request, stream);
       if (requests.length === 0) this.#retire(stream);
     }

@@ -18,6 +18,7 @@ import { askedOf, type Listener, type TransportDeps } from './transport.js';
 /** Messages that one batch may have (S10). Only revision 2025-03-26 has batches. */
 const maxBatch = 100;
 const batchRevision = '2025-03-26';
+const retryAfterMs = 1_000;
 /** Clients of this revision and later know an event that has an id and no data. */
 const primedSince = '2025-11-25';
 
@@ -138,13 +139,18 @@ function handAll(session: Session, messages: readonly JSONRPCMessage[]): void {
   }
 }
 
-/** Throws `missing_session`, `unknown`, also for a session of another transport, `closed`, `not_ready` or `unsupported_version`. */
-function findOpen({ registry }: StreamableHttpDeps, caller: Caller, request: IncomingMessage) {
+/**
+ * Throws `missing_session`, `unknown`, also for a session of another transport, `store_unreachable`, `closed`, `not_ready` or
+ * `unsupported_version`.
+ */
+function findOpen({ registry, eventLog }: StreamableHttpDeps, caller: Caller, request: IncomingMessage) {
   const sessionId = namedSession(request);
   if (sessionId === '') throw new Refusal('missing_session');
   const session = registry.find(sessionId, caller);
   const { channel } = session;
   if (!(channel instanceof StreamableHttpTransport)) throw new Refusal('unknown');
+  // What is done here now could not be answered, and may be another node's to do (S11).
+  if (eventLog.isOurs === false) throw new Refusal('store_unreachable', { retryAfterMs });
   session.checkOpen();
   const revision = headerOf(request, 'mcp-protocol-version');
   if (revision !== '' && !protocolVersions.some((known) => known === revision)) {

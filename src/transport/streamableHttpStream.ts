@@ -1,6 +1,6 @@
 import { newStreamId, type EventLog, type LoggedEvent, type StreamAddress } from '../cluster/eventLog.js';
 import { Refusal } from '../errors.js';
-import type { JSONRPCMessage } from '../mcp/protocol.js';
+import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { StreamWriter } from './streamWriter.js';
 
 /** Bytes of messages that may wait for the log (S10). */
@@ -18,6 +18,8 @@ export interface Attaching {
 export interface StreamOptions {
   /** Of a stream that is in the log already. */
   readonly streamId?: string;
+  /** Whether the log has all that was sent on it. */
+  readonly isWhole?: boolean;
   readonly answersOnly: boolean;
   onerror(error: unknown): void;
 }
@@ -39,19 +41,22 @@ export class ResumableStream {
   readonly #onerror: (error: unknown) => void;
   #turn: Promise<unknown> = Promise.resolve();
   #waitingBytes = 0;
+  readonly #unlogged = new Set<JSONRPCMessage>();
   #writer: StreamWriter | undefined;
   /** The last event that went to a socket. */
   #written: string | null = null;
   /** Whether there are events that no socket has seen. */
   #isBehind = false;
-  #isWhole = true;
+  #isWhole: boolean;
   #isFinished = false;
 
   /** Whether it carries nothing but the answers to what was asked. */
   readonly answersOnly: boolean;
 
-  constructor(sessionId: string, log: EventLog, { onerror, answersOnly, streamId = newStreamId() }: StreamOptions) {
+  constructor(sessionId: string, log: EventLog, options: StreamOptions) {
+    const { onerror, answersOnly, streamId = newStreamId(), isWhole = true } = options;
     this.answersOnly = answersOnly;
+    this.#isWhole = isWhole;
     this.#address = { sessionId, streamId };
     this.#log = log;
     this.#onerror = onerror;
@@ -59,6 +64,16 @@ export class ResumableStream {
 
   get id(): string {
     return this.#address.streamId;
+  }
+
+  /** False: something was sent that is not in the log. The client is told when it comes. */
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
+
+  /** Requests whose answers were sent and are not in the log yet. */
+  get unlogged(): RequestId[] {
+    return [...this.#unlogged].flatMap((message) => ('method' in message ? [] : [message.id ?? '']));
   }
 
   /** Never throws. */
@@ -69,9 +84,11 @@ export class ResumableStream {
       return;
     }
     this.#waitingBytes += data.length;
+    this.#unlogged.add(message);
     void this.#inTurn(async () => {
       this.#waitingBytes -= data.length;
       await this.#append(data);
+      this.#unlogged.delete(message);
     });
   }
 

@@ -13,12 +13,14 @@ import {
   type Series,
 } from './measure.js';
 import { browserFigures, browserTable, measureBrowsers, type BrowserRounds } from './browserBench.js';
+import { measureNodes, nodesFigures, nodesTable, type NodesRounds } from './nodes.js';
 import type { Shares } from './profile.js';
 import { chartOf, profileTableOf, ratioOf, spreadOf, tableOf, type Figure } from './report.js';
 
 /**
  * `npm run bench`: this server beside the plain SDK and the bare runtime, and beside others that drive browsers, on the same
- * work, in turns. `--part servers` and `--part browsers` run one of the two.
+ * work, in turns; and nodes that share a Redis beside one that does not. `--part servers`, `nodes` or `browsers` runs one of the
+ * three.
  */
 
 const { values } = parseArgs({
@@ -79,20 +81,28 @@ async function runBrowsers(): Promise<{ figures: Figure[]; browsers: BrowserRoun
   return { figures: browserFigures(browsers), browsers };
 }
 
+const isWanted = (part: string): boolean => values.part === undefined || values.part === part;
 const nothing: Measured = { figures: [], series: [], profiles: new Map() };
-const { figures: ofServers, series, profiles } = values.part === 'browsers' ? nothing : await run();
-const { figures: ofBrowsers, browsers } =
-  values.part === 'servers' ? { figures: [], browsers: new Map() satisfies BrowserRounds } : await runBrowsers();
-const figures = [...ofServers, ...ofBrowsers];
+const { figures: ofServers, series, profiles } = isWanted('servers') ? await run() : nothing;
+const nodes: NodesRounds = isWanted('nodes') ? await measureNodes(options) : new Map();
+const { figures: ofBrowsers, browsers } = isWanted('browsers')
+  ? await runBrowsers()
+  : { figures: [], browsers: new Map() satisfies BrowserRounds };
+const figures = [...ofServers, ...(nodes.size > 0 ? nodesFigures(nodes) : []), ...ofBrowsers];
 const { folder } = options;
 const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0]?.model, load: loadavg() };
 await writeFile(
   join(folder, 'bench.json'),
-  JSON.stringify({ machine, servers: serverNames, figures, series, browsers: [...browsers] }, null, 2),
+  JSON.stringify(
+    { machine, servers: serverNames, figures, series, nodes: [...nodes], browsers: [...browsers] },
+    null,
+    2,
+  ),
 );
 await writeFile(join(folder, 'bench.svg'), chartOf(figures));
 write(tableOf(figures, series));
 if (profiles.size > 0) write(`\n${profileTableOf(profiles)}`);
+if (nodes.size > 0) write(`\n${nodesTable(nodes)}`);
 if (browsers.size > 0) write(`\n${browserTable(browsers)}`);
 write(
   `\nNode ${machine.node}, ${machine.cores} cores, load ${machine.load.map((value) => value.toFixed(1)).join(' ')}`,

@@ -14,6 +14,10 @@ export type Order =
   | {
       readonly kind: 'pings';
       readonly url: string;
+      /** Among which the clients are spread; instead of `url`. */
+      readonly urls?: readonly string[];
+      /** Where everything is posted that comes after the session's opening. */
+      readonly via?: string;
       readonly door: Door;
       readonly clients: number;
       readonly count: number;
@@ -44,7 +48,7 @@ async function carryOut(order: Order): Promise<Outcome> {
   if (order.kind === 'empty') await Promise.all(kept.splice(0).map(leave));
   else if (order.kind === 'fill') await inParallel(filling, () => keepFilling(order, take));
   else if (order.kind === 'sessions') await inParallel(order.clients, () => comeAndGo(order, take));
-  else await inParallel(order.clients, () => keepPinging(order, take, times));
+  else await inParallel(order.clients, (client) => keepPinging(nearOf(order, client), take, times));
   times.sort((a, b) => a - b);
   const at = (share: number): number => times[Math.floor((times.length - 1) * share)] ?? 0;
   return { seconds: (performance.now() - startedAt) / 1000, p50: at(0.5), p99: at(0.99) };
@@ -52,7 +56,15 @@ async function carryOut(order: Order): Promise<Outcome> {
 
 interface Target {
   readonly url: string;
+  readonly via?: string | undefined;
   readonly door: Door;
+}
+
+function nearOf(
+  { url, urls = [url], via, door }: Target & { readonly urls?: readonly string[] },
+  client: number,
+): Target {
+  return { url: urls[client % urls.length] ?? url, via, door };
 }
 
 async function keepFilling(target: Target, take: () => boolean): Promise<void> {
@@ -78,8 +90,8 @@ async function keepPinging(target: Target, take: () => boolean, times: number[])
   await leave(entered);
 }
 
-async function enter({ url, door }: Target): Promise<{ session: RawSession; posts: Connection }> {
-  const posts = new Connection(url);
+async function enter({ url, via, door }: Target): Promise<{ session: RawSession; posts: Connection }> {
+  const posts = new Connection(via ?? url);
   return { session: await doors[door](url, posts), posts };
 }
 
@@ -88,8 +100,8 @@ async function leave({ session, posts }: { session: RawSession; posts: Connectio
   posts.close();
 }
 
-function inParallel(count: number, work: () => Promise<void>): Promise<unknown> {
-  return Promise.all(Array.from({ length: count }, work));
+function inParallel(count: number, work: (index: number) => Promise<void>): Promise<unknown> {
+  return Promise.all(Array.from({ length: count }, (_, index) => work(index)));
 }
 
 process.on('message', (order: Order) => {

@@ -10,10 +10,14 @@ import type { Answer, Memory, Processor, Question } from './servers/serve.js';
 class Pinned<Told> {
   readonly #child: ChildProcess;
 
-  constructor(file: string, core: number, profile?: string) {
+  constructor(
+    file: string,
+    core: number,
+    { profile, args: given = [] }: { profile?: string | undefined; args?: readonly string[] } = {},
+  ) {
     const profiling = profile === undefined ? [] : profilingInto(profile);
     const flags = ['--expose-gc', '--no-warnings', ...profiling];
-    const node = [process.execPath, ...flags, fileURLToPath(new URL(file, import.meta.url))];
+    const node = [process.execPath, ...flags, fileURLToPath(new URL(file, import.meta.url)), ...given];
     const pinned = platform() === 'linux' && availableParallelism() > 1 ? ['taskset', '-c', String(core)] : [];
     const [command = '', ...args] = [...pinned, ...node];
     this.#child = spawn(command, args, {
@@ -62,8 +66,12 @@ export interface MeasuredServer {
 }
 
 /** Starts one of `test/bench/servers` on the first core. With a file, it leaves a profile there as it stops. */
-export async function startMeasured(name: string, profile?: string): Promise<MeasuredServer> {
-  const child = new Pinned<Answer>(`./servers/${name}.js`, 0, profile);
+export async function startMeasured(
+  name: string,
+  profile?: string,
+  args: readonly string[] = [],
+): Promise<MeasuredServer> {
+  const child = new Pinned<Answer>(`./servers/${name}.js`, 0, { profile, args });
   const told = await child.hears();
   if (!('url' in told)) throw new Error(`${name} did not say where it listens.`);
   return {

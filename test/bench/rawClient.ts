@@ -13,14 +13,14 @@ const initialized = { jsonrpc: '2.0', method: 'notifications/initialized' };
 /** One keep-alive connection on which requests follow each other. Its user closes it. */
 export class Connection {
   readonly #socket: Socket;
-  readonly #host: string;
+  readonly host: string;
   #text = '';
   #waiting: { found: (text: string) => string | undefined; resolve: (match: string) => void } | undefined;
   #failed: ((error: Error) => void) | undefined;
 
   constructor(url: string) {
     const { hostname, port, host } = new URL(url);
-    this.#host = host;
+    this.host = host;
     this.#socket = connect(Number(port), hostname);
     this.#socket.setNoDelay(true).setEncoding('latin1');
     this.#socket.on('data', (text: string) => this.#read(text));
@@ -32,7 +32,7 @@ export class Connection {
     const text = body === undefined ? '' : JSON.stringify(body);
     const length = body === undefined ? '' : `content-type: application/json\r\ncontent-length: ${text.length}\r\n`;
     const accept = 'accept: application/json, text/event-stream\r\n';
-    this.#socket.write(`${verb} ${path} HTTP/1.1\r\nhost: ${this.#host}\r\n${accept}${headers}${length}\r\n${text}`);
+    this.#socket.write(`${verb} ${path} HTTP/1.1\r\nhost: ${this.host}\r\n${accept}${headers}${length}\r\n${text}`);
   }
 
   /** Resolves with what `found` makes of the bytes that came since the last time. */
@@ -66,7 +66,10 @@ export interface RawSession {
   close(): Promise<void>;
 }
 
-/** Opens a session; `posts` is a connection of the caller's for what is posted, one request after the other. */
+/**
+ * Opens a session at `url`; `posts` is a connection of the caller's, maybe to another node, for what is posted, one request
+ * after the other.
+ */
 export type OpenSession = (url: string, posts: Connection) => Promise<RawSession>;
 
 const accepted = (text: string): string | undefined => {
@@ -112,12 +115,14 @@ const whole = (text: string): string | undefined => {
   return ended ? text : undefined;
 };
 
-export const openStreamable: OpenSession = async (_url, connection) => {
-  const post = async (message: object, session: string): Promise<string> => {
-    connection.send('POST', '/mcp', session, message);
-    return connection.next(whole);
+export const openStreamable: OpenSession = async (url, connection) => {
+  const post = async (message: object, session: string, at = connection): Promise<string> => {
+    at.send('POST', '/mcp', session, message);
+    return at.next(whole);
   };
-  const greeting = await post(initialize, '');
+  const door = new URL(url).host === connection.host ? connection : new Connection(url);
+  const greeting = await post(initialize, '', door);
+  if (door !== connection) door.close();
   const id = /mcp-session-id: (\S+)/i.exec(greeting)?.[1];
   if (id === undefined) throw new Error(`The server gave no session: ${greeting.slice(0, 300)}`);
   const session = `mcp-session-id: ${id}\r\nmcp-protocol-version: 2025-11-25\r\n`;

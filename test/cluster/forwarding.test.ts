@@ -24,7 +24,8 @@ test('[C-NODES] a message through another node costs three round trips to the st
     return put(...given);
   };
   store.replies.take = () => Promise.reject(new Error('The answer comes with its hint.'));
-  const [one, other] = [await serveNode(store), await serveNode(store)];
+  // Who waits does not look for itself, however slow the machine is.
+  const [one, other] = [await serveNode(store), await serveNode(store, { clock: new ManualClock() })];
   const stream = await new RawSse(one.url).whenAnnounced();
   const url = new URL(stream.endpoint ?? '', other.url).href;
   expect((await postJson(url, { jsonrpc: '2.0', id: 1, method: 'ping' })).status).toBe(202);

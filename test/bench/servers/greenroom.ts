@@ -1,8 +1,20 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { createOrchestrator } from '../../../src/orchestrator.js';
 import { present } from './serve.js';
 
-/** This server as it is shipped, all of its default tools, its limits raised; a browser is leased when a tool needs one. */
+/**
+ * This server as it is shipped, all of its default tools, its limits raised; a browser is leased when a tool needs one. With
+ * the address of a Redis it is one of many nodes.
+ */
 const limits = { maxSessions: 100_000, maxSessionsPerUser: 100_000, connectRate: 1e9, requestRate: 1e9 };
-const orchestrator = await createOrchestrator({ options: { port: 0, lease: 'lazy', idleTimeout: '1h', ...limits } });
+const redisUrl = process.argv[2];
+const shared =
+  redisUrl === undefined ? {} : { redisUrl, dataDir: await mkdtemp(join(tmpdir(), 'greenroom-bench-node-')) };
+const options = { port: 0, lease: 'lazy', idleTimeout: '1h', ...limits, ...shared } as const;
+const orchestrator = await createOrchestrator({ options });
 const { url } = await orchestrator.listen();
+while (redisUrl !== undefined && (await fetch(`${url}/ready`)).status !== 200) await pause(20);
 present(url);

@@ -1,0 +1,20 @@
+import { join } from 'node:path';
+import { faults } from './plan.js';
+import { run } from './run.js';
+
+test('[C-CHAOS][S5][S11][S12] twenty faults of all kinds under load: nothing is lost, repeated, crossed or left', async () => {
+  const {
+    history,
+    violations,
+    faults: made,
+  } = await run({
+    ...{ seed: 20, faults: 20, leaseMs: 600, clients: 9, longestMs: 300_000, patienceMs: 60_000, pausedMs: 5_000 },
+    program: join(import.meta.dirname, '../../dist/test/chaos/node.js'),
+    report: () => undefined,
+  });
+  expect(violations).toEqual([]);
+  expect(made).toBe(20);
+  const kinds = new Set(history.flatMap((each) => (each.is === 'fault' ? [each.kind] : [])));
+  expect([...kinds].toSorted()).toEqual(Object.keys(faults).toSorted());
+  expect(history.filter(({ is }) => is === 'answered').length).toBeGreaterThan(20);
+}, 300_000);

@@ -1,0 +1,73 @@
+import { noteTool } from './note.js';
+import { violationsOf } from './check.js';
+import type { ClientOptions, ClientSession } from './client.js';
+import { History } from './history.js';
+import { Random } from './random.js';
+import { openStreamable } from './streamableClient.js';
+import { serveNode } from '../cluster/support.js';
+import { RedisServer, redisStore } from '../support/redisServer.js';
+import type { Served } from '../support/serve.js';
+
+let redis: RedisServer;
+const nodes: Served[] = [];
+const history = new History();
+
+beforeAll(async () => {
+  redis = await RedisServer.start();
+  for (const name of ['node-0', 'node-1', 'node-2']) nodes.push(await startNode(name));
+});
+afterAll(async () => {
+  await Promise.all(nodes.map((node) => node.close()));
+  await redis.stop();
+});
+
+const startNode = (name: string): Promise<Served> =>
+  serveNode(redisStore(redis), {
+    tools: [noteTool(name, (told) => history.add(told))],
+    options: { tools: ['all'], nodeLease: '30s' },
+  });
+
+/** Talks until it is told to stop, then leaves. */
+async function talk(options: ClientOptions, until: () => boolean): Promise<ClientSession> {
+  const session = await openStreamable(options);
+  if (session === null) throw new Error('No session could be opened.');
+  for (let count = 1; !until() || count < 10; count += 1) {
+    const { settled } = await session.say(`${options.name}-${count}`, count % 4 === 0 ? 30 : 0);
+    await settled;
+  }
+  await session.leave();
+  return session;
+}
+
+test('[C-CHAOS][C-TAKEOVER] a rolling restart under load loses no session of /mcp and no message that was taken', async () => {
+  const state = { isOver: false };
+  const claims: Promise<unknown>[] = [];
+  const clients = Array.from({ length: 6 }, (_, index) => {
+    const user = index % 2 === 0 ? 'ann' : 'bob';
+    const options: ClientOptions = {
+      ...{ history, user, name: `c${index}`, nodes: nodes.length, patienceMs: 60_000, random: new Random(index) },
+      urlOf: (node) => nodes[node]?.url ?? '',
+      announced: (session) => history.add({ is: 'claimed', session, user }),
+    };
+    return talk(options, () => state.isOver);
+  });
+  for (const [index, node] of nodes.entries()) {
+    await node.close();
+    nodes[index] = await startNode(`node-${index}`);
+  }
+  state.isOver = true;
+  await Promise.all([...clients, ...claims]);
+
+  const { happenings } = history;
+  expect(violationsOf(happenings)).toEqual([]);
+  expect(happenings.filter(({ is }) => is === 'announced')).toHaveLength(6);
+  // Each of them ended because its client left.
+  const ends = happenings.flatMap((each) => (each.is === 'ended' ? [each.because] : []));
+  expect(ends).toEqual(Array(6).fill('204 '));
+  const taken = happenings.flatMap((each) => (each.is === 'acknowledged' ? [each.text] : []));
+  const answered = happenings.flatMap((each) => (each.is === 'answered' ? [each.text] : []));
+  expect(answered.toSorted()).toEqual(taken.toSorted());
+  // Every session has lived at more than one node.
+  const terms = new Set(happenings.flatMap((each) => (each.is === 'answered' ? [each.echo.term] : [])));
+  expect(terms.size).toBeGreaterThan(6);
+});

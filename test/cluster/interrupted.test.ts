@@ -1,0 +1,243 @@
+import { Agent, get } from 'node:http';
+import { systemClock } from '../../src/clock.js';
+import { MemoryStore } from '../../src/cluster/memoryStore.js';
+import type { Nodes, SessionDirectory, Store } from '../../src/cluster/store.js';
+import { Tenures } from '../../src/cluster/tenures.js';
+import { silentLog } from '../../src/log.js';
+import { nextTurn } from '../support/gate.js';
+import { send } from '../support/http.js';
+import { ManualClock } from '../support/manualClock.js';
+import { RawMcp } from '../support/rawMcp.js';
+import { serve, type Served } from '../support/serve.js';
+import { TestTools } from '../support/testTools.js';
+import { serveNode, whenReady } from './support.js';
+
+/** What becomes of a node and its sessions when the store fails in the middle of something. */
+
+const served: Served[] = [];
+afterEach(async () => {
+  await Promise.all(served.splice(0).map((node) => node.close()));
+});
+
+interface Changed {
+  readonly nodes?: Partial<Nodes>;
+  readonly directory?: Partial<SessionDirectory>;
+}
+
+const changed = (store: Store, { nodes, directory }: Changed): Store => ({
+  ...store,
+  open: () => store.open(),
+  close: () => store.close(),
+  nodes: { ...store.nodes, ...nodes },
+  directory: { ...store.directory, ...directory },
+});
+
+const unreachable = (): Promise<never> => Promise.reject(new Error('The store cannot be reached.'));
+
+async function startNode(store: Store, tools: TestTools, clock?: ManualClock): Promise<Served> {
+  const node = await serveNode(store, { tools: tools.all, options: { tools: ['all'] }, ...(clock && { clock }) });
+  served.push(node);
+  return node;
+}
+
+const at = (url: string, { sessionId }: RawMcp): RawMcp => Object.assign(new RawMcp(url), { sessionId });
+const echo = (id: number) => ({
+  ...{ jsonrpc: '2.0', id, method: 'tools/call' },
+  params: { name: 'echo', arguments: { value: String(id) } },
+});
+
+/** The pause between two beats of a lease of thirty seconds. */
+const beatMs = 10_000;
+
+/** Lets beats come until the node is ready again. */
+async function beatUntilReady(clock: ManualClock, { url }: Served): Promise<void> {
+  while ((await send(`${url}/ready`)).status !== 200) {
+    clock.advance(beatMs);
+    await nextTurn();
+  }
+}
+
+test('[S11][S12] a node that has lost its lease carries nothing out for a session that another one may have', async () => {
+  const [store, clock] = [new MemoryStore(systemClock), new ManualClock()];
+  const state = { isAway: false };
+  const { beat } = store.nodes;
+  const nodes = { beat: (node: string, ms: number) => (state.isAway ? unreachable() : beat(node, ms)) };
+  const node = await startNode(changed(store, { nodes }), new TestTools(), clock);
+  const client = await new RawMcp(node.url).initialize();
+  const [session] = node.orchestrator.registry.list();
+  state.isAway = true;
+  clock.advance(30_000);
+  const { status, json } = await client.post(echo(1));
+  expect([status, json]).toMatchObject([503, { id: 1, error: { data: { reason: 'store_unreachable' } } }]);
+  expect(session?.facts().toolCalls).toBe(0);
+  state.isAway = false;
+  await beatUntilReady(clock, node);
+  const asked = await client.ask(echo(2));
+  await asked.whenClosed();
+  expect(asked.messages).toMatchObject([{ id: 2, result: {} }]);
+});
+
+test('[S11] the answer to a beat is lost, and with it that the lease had lapsed: the node finds out all the same', async () => {
+  const [storeClock, clock, tools] = [new ManualClock(), new ManualClock(), new TestTools()];
+  const store = new MemoryStore(storeClock);
+  const state = { isLost: false };
+  const { beat } = store.nodes;
+  const nodes = {
+    beat: async (node: string, ms: number) => {
+      const had = await beat(node, ms);
+      return state.isLost ? unreachable() : had;
+    },
+  };
+  const node = await startNode(changed(store, { nodes }), tools, clock);
+  const client = await new RawMcp(node.url).initialize();
+  const [session] = node.orchestrator.registry.list();
+  storeClock.advance(30_000);
+  const other = await startNode(store, tools);
+  const away = await at(other.url, client).ask(echo(1));
+  await away.whenClosed();
+  state.isLost = true;
+  clock.advance(30_000);
+  await nextTurn();
+  // From here on the store says that the lease was held all the time.
+  state.isLost = false;
+  await beatUntilReady(clock, node);
+  await session?.ended;
+  expect(session?.actor.getSnapshot().context.closedBecause).toBe('node-lost');
+  const back = await client.ask(echo(2));
+  await back.whenClosed();
+  expect([...away.messages, ...back.messages]).toMatchObject([
+    { id: 1, result: {} },
+    { id: 2, result: {} },
+  ]);
+});
+
+test.each(['takeOver', 'settle'] as const)(
+  '[C-TAKEOVER] the store fails at %s, before or after it was done: the session is taken over all the same',
+  async (step) => {
+    const [store, tools] = [new MemoryStore(systemClock), new TestTools()];
+    const state = { failures: 0, name: '' };
+    const { beat } = store.nodes;
+    const named = { beat: (node: string, ms: number) => beat((state.name = node), ms) };
+    const mortal = await startNode(changed(store, { nodes: named }), tools);
+    const directory: Partial<SessionDirectory> = {
+      [step]: async (...given: Parameters<SessionDirectory[typeof step]>) => {
+        state.failures += 1;
+        if (state.failures === 1) return unreachable();
+        const done = await (store.directory[step] as (...all: unknown[]) => Promise<unknown>)(...given);
+        return state.failures === 2 ? unreachable() : done;
+      },
+    };
+    const other = await startNode(changed(store, { directory }), tools);
+    const client = await new RawMcp(mortal.url).initialize();
+    await store.nodes.leave(state.name);
+    const asked = await at(other.url, client).ask(echo(1));
+    await asked.whenClosed();
+    expect(asked.messages).toMatchObject([{ id: 1, result: {} }]);
+    expect(state.failures).toBeGreaterThan(2);
+    expect(other.orchestrator.registry.list()).toHaveLength(1);
+  },
+);
+
+test('[C-TAKEOVER] a takeover that was given up lands later: the node that has it without knowing is told, and goes on with it', async () => {
+  const [store, tools] = [new MemoryStore(systemClock), new TestTools()];
+  const state = { names: [] as string[] };
+  const { beat } = store.nodes;
+  const named = { beat: (node: string, ms: number) => (state.names.push(node), beat(node, ms)) };
+  const mortal = await startNode(changed(store, { nodes: named }), tools);
+  const client = await new RawMcp(mortal.url).initialize();
+  const unaware = await startNode(changed(store, { nodes: named }), tools);
+  const other = await startNode(store, tools);
+  const [gone = '', owner = ''] = [...new Set(state.names)];
+  await store.nodes.leave(gone);
+  await store.directory.takeOver({ sessionId: client.sessionId, epoch: 1 }, owner);
+  const asked = await at(other.url, client).ask(echo(1));
+  await asked.whenClosed();
+  expect(asked.messages).toMatchObject([{ id: 1, result: {} }]);
+  expect(unaware.orchestrator.registry.list()).toHaveLength(1);
+});
+
+test('[S3] an end that could not be written down is written down later: nobody waits for a session that is over', async () => {
+  const [store, clock, tools] = [new MemoryStore(systemClock), new ManualClock(), new TestTools()];
+  const state = { isAway: true, tried: 0 };
+  const close: SessionDirectory['close'] = (...given) => {
+    state.tried += 1;
+    return state.isAway ? unreachable() : store.directory.close(...given);
+  };
+  const node = await startNode(changed(store, { directory: { close } }), tools, clock);
+  const client = await new RawMcp(node.url).initialize();
+  expect((await client.delete()).status).toBe(204);
+  while (state.tried === 0) await nextTurn();
+  expect(await store.directory.find(client.sessionId, 'anyone')).toMatchObject({ is: 'owned' });
+  state.isAway = false;
+  while ((await store.directory.find(client.sessionId, 'anyone')).is !== 'closed') {
+    clock.advance(beatMs);
+    await nextTurn();
+  }
+  expect(await store.directory.find(client.sessionId, 'anyone')).toMatchObject({ because: 'client-closed' });
+});
+
+test('a subscription that fails as a node joins is tried again', async () => {
+  const store = new MemoryStore(systemClock);
+  const state = { failures: 2 };
+  const { listen } = store.nodes;
+  const nodes: Partial<Nodes> = {
+    listen: (...given) => ((state.failures -= 1) < 0 ? listen(...given) : unreachable()),
+  };
+  const node = await serve({ store: changed(store, { nodes }) });
+  served.push(node);
+  await whenReady(node.url);
+  expect(state.failures).toBe(-1);
+});
+
+test('[C-TAKEOVER] a node that is about to leave takes nothing over, and closes nothing for it', async () => {
+  const [store, tools] = [new MemoryStore(systemClock), new TestTools()];
+  const state = { name: '' };
+  const { beat } = store.nodes;
+  const named = { beat: (node: string, ms: number) => beat((state.name = node), ms) };
+  const mortal = await startNode(changed(store, { nodes: named }), tools);
+  const [leaving, other] = [await startNode(store, tools), await startNode(store, tools)];
+  const busy = await new RawMcp(leaving.url).initialize();
+  const held = await busy.ask({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold' } });
+  await tools.whenHeld();
+  const client = await new RawMcp(mortal.url).initialize();
+  await store.nodes.leave(state.name);
+  // It keeps its connections until what is under way is done.
+  const kept = new Agent({ keepAlive: true });
+  await new Promise<void>((resolve) =>
+    get(`${leaving.url}/ready`, { agent: kept }, (answer) => answer.resume().once('end', resolve)),
+  );
+  const closing = leaving.close();
+  const refused = await new Promise<number | undefined>((resolve) => {
+    const headers = { 'mcp-session-id': client.sessionId, accept: 'text/event-stream' };
+    get(`${leaving.url}/mcp`, { agent: kept, headers }, ({ statusCode }) => resolve(statusCode)).once('error', () =>
+      resolve(0),
+    );
+  });
+  expect([0, 503]).toContain(refused);
+  tools.release();
+  await Promise.all([closing, held.whenClosed()]);
+  kept.destroy();
+  const asked = await at(other.url, client).ask(echo(2));
+  await asked.whenClosed();
+  expect(asked.messages).toMatchObject([{ id: 2, result: {} }]);
+});
+
+test('[S11] what is left of a lost session closes nothing when the node has it again', async () => {
+  const store = new MemoryStore(systemClock);
+  const lost: string[] = [];
+  const options = { store, node: 'one', log: silentLog, isReady: () => true, onLost: (id: string) => lost.push(id) };
+  const tenures = new Tenures(options);
+  const principal = { issuer: 'local', user: 'ann' };
+  await tenures.claim({ sessionId: 's', principal, transport: 'streamable-http' }, new AbortController().signal);
+  let end = (): void => undefined;
+  tenures.releaseAfter('s', new Promise((resolve) => (end = () => resolve('node-lost'))));
+  // Another node has it for a while, and is gone.
+  await store.directory.takeOver({ sessionId: 's', epoch: 1 }, 'other');
+  await store.directory.takeOver({ sessionId: 's', epoch: 2 }, 'one');
+  tenures.hold({ sessionId: 's', epoch: 3 });
+  expect(lost).toEqual(['s']);
+  end();
+  await tenures.released();
+  expect(await store.directory.find('s', 'anyone')).toMatchObject({ epoch: 3 });
+  expect(tenures.get('s')).toEqual({ sessionId: 's', epoch: 3 });
+});
