@@ -44,6 +44,11 @@ export const requirements: readonly Requirement[] = [
     id: 'C-TAKEOVER',
     text: 'The Streamable HTTP sessions of a node that dies go on at the node that is asked; what was under way is answered with node_lost.',
   },
+  {
+    id: 'C-FAILOVER',
+    text: 'With Redis Sentinel or a cluster, nodes follow a failover: nothing is announced during it, what was open goes on, and what was not replicated ends with a clear answer.',
+  },
+  { id: 'C-NGINX', text: 'Three nodes run behind nginx with the configuration that README shows, without stickiness.' },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
   {
     id: 'C-HTTP',

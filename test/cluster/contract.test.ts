@@ -4,18 +4,20 @@ import { newStreamId } from '../../src/cluster/eventLog.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import type { Hint, Store, StoreBounds } from '../../src/cluster/store.js';
 import { ManualClock } from '../support/manualClock.js';
+import { RedisCluster } from '../support/redisCluster.js';
 import { openRedisStore, RedisServer } from '../support/redisServer.js';
 
 let redis: RedisServer;
+let cluster: RedisCluster;
 const opened: Store[] = [];
 
 beforeAll(async () => {
-  redis = await RedisServer.start();
-});
+  [redis, cluster] = await Promise.all([RedisServer.start(), RedisCluster.start()]);
+}, 60_000);
 afterEach(async () => {
   for (const store of opened.splice(0)) await store.close();
 });
-afterAll(() => redis.stop());
+afterAll(() => Promise.all([redis.stop(), cluster.stop()]));
 
 const alice = { issuer: 'local', user: 'alice' };
 const bob = { issuer: 'local', user: 'bob' };
@@ -30,6 +32,10 @@ const kinds: readonly Kind[] = [
   {
     name: 'redis',
     open: (bounds) => openRedisStore(redis, bounds),
+  },
+  {
+    name: 'a cluster of three',
+    open: (bounds) => openRedisStore(cluster, bounds),
   },
 ];
 
