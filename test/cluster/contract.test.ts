@@ -116,11 +116,11 @@ describe.each(kinds)('the store of $name', ({ open }) => {
   test('[S4] what is offered is taken once, in order, and put down once however often it is offered', async () => {
     const { directory, inbox, nodes } = await openStore();
     const hints: Hint[] = [];
-    const told = new Promise<void>((resolve) => {
-      void nodes.listen('one', (hint) => {
-        hints.push(hint);
-        if (hints.length === 3) resolve();
-      });
+    let all = (): void => undefined;
+    const told = new Promise<void>((resolve) => (all = resolve));
+    await nodes.listen('one', (hint) => {
+      hints.push(hint);
+      if (hints.length === 3) all();
     });
     const entry = newEntry();
     const { sessionId } = entry;
@@ -160,11 +160,11 @@ describe.each(kinds)('the store of $name', ({ open }) => {
   test('[S10] an answer comes in pieces, with its hint if they are small, up to a bound', async () => {
     const { directory, replies, nodes } = await openStore({ pieces: 2 });
     const pieces: (string | null)[] = [];
-    const told = new Promise<void>((resolve) => {
-      void nodes.listen('two', (hint) => {
-        if (hint.kind === 'reply') pieces.push(hint.piece);
-        if (pieces.length === 2) resolve();
-      });
+    let all = (): void => undefined;
+    const told = new Promise<void>((resolve) => (all = resolve));
+    await nodes.listen('two', (hint) => {
+      if (hint.kind === 'reply') pieces.push(hint.piece);
+      if (pieces.length === 2) all();
     });
     const entry = newEntry();
     const tenure = { sessionId: entry.sessionId, epoch: 1 };

@@ -48,8 +48,7 @@ async function siteOfReadme(): Promise<(port: number) => string> {
 
 const transports: Record<string, (url: string) => Transport> = {
   sse: (url) => new SSEClientTransport(new URL('/sse', url)),
-  // Its session id is undefined at first, and so typed.
-  streamable: (url) => new StreamableHTTPClientTransport(new URL('/mcp', url)) as Transport,
+  streamable: (url) => new StreamableHTTPClientTransport(new URL('/mcp', url)),
   webSocket: (url) => new WebSocketClientTransport(new URL('/ws', url.replace('http', 'ws'))),
 };
 

@@ -163,10 +163,9 @@ export async function askSentinel(at: Place, primary: string): Promise<HostPort>
     return sentinel.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', primary]);
   };
   try {
-    const [host, port] = named.parse(await Promise.race([ask(), lost])) ?? [undefined, undefined];
-    if (host === undefined || port === undefined)
-      throw new Error(`The sentinel at ${at.host}:${at.port} knows no primary called ${primary}.`);
-    return { host, port };
+    const found = named.parse(await Promise.race([ask(), lost]));
+    if (found === null) throw new Error(`The sentinel at ${at.host}:${at.port} knows no primary called ${primary}.`);
+    return { host: found[0], port: found[1] };
   } finally {
     sentinel.destroy();
   }

@@ -100,7 +100,10 @@ async function infoOf(place: Place, whose: string): Promise<Info | Wrong> {
   };
   try {
     const lines = (await Promise.race([ask(), lost, late])).split('\r\n');
-    const fields = lines.flatMap((line) => (line.includes(':') ? [line.split(/:(.*)/s, 2)] : []));
+    const fields = lines.flatMap((line): [string, string][] => {
+      const colon = line.indexOf(':');
+      return colon === -1 ? [] : [[line.slice(0, colon), line.slice(colon + 1)]];
+    });
     return { is: 'info', of: Object.fromEntries(fields) };
   } catch (error) {
     const message = messageOf(error);
