@@ -14,7 +14,7 @@ import { messageOf } from '../errors.js';
 import { findRunningServer } from './runningServer.js';
 
 export interface DoctorOptions extends BrowserSearch {
-  readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless'>;
+  readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless' | 'redisUrl'>;
   readonly temporaryFolder?: string;
   readonly write: (line: string) => void;
 }
@@ -35,6 +35,8 @@ class Problem extends Error {
 }
 
 const leastFreeMb = 500;
+/** How long one Redis may take to answer. */
+const redisMs = 5_000;
 const oldestNode = [20, 19] as const;
 
 /**
@@ -49,6 +51,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     { name: 'temporary folder', run: () => checkFolder(temporaryFolder) },
     { name: 'port', run: () => checkPort(config.host, config.port) },
     { name: 'leftovers', run: () => checkLeftovers(temporaryFolder) },
+    ...redisChecks(config.redisUrl),
   ];
   let problems = 0;
   for (const check of checks) if (!(await report(check, options.write))) problems += 1;
@@ -93,6 +96,17 @@ function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[]
     { name: 'browser', run: find },
     { name: 'launch', run: () => timed(launch) },
   ];
+}
+
+function redisChecks(url: string | undefined): Check[] {
+  if (url === undefined) return [];
+  const run = async (): Promise<string> => {
+    const { probeRedis } = await import('../cluster/redis/probe.js');
+    const probed = await probeRedis(url, redisMs);
+    if (probed.is === 'wrong') throw new Problem(probed.what, probed.mend);
+    return probed.what;
+  };
+  return [{ name: 'redis', run }];
 }
 
 /** Opens a browser and a page in it, and closes it again. */

@@ -1,6 +1,7 @@
 import { tmpdir, totalmem } from 'node:os';
 import { z } from 'zod';
 import { duration, parseUnit } from '../duration.js';
+import { parseRedisAddress } from '../redisAddress.js';
 
 const aSize = 'a size such as 512kb or 4mb';
 
@@ -39,6 +40,9 @@ const urls = z
   .pipe(browserUrls)
   .transform((value) => [...new Set(value)])
   .readonly();
+
+const aRedisUrl =
+  'an address such as redis://127.0.0.1:6379, redis+sentinel://10.0.0.5:26379,10.0.0.6:26379/mymaster or redis+cluster://10.0.0.5:6379,10.0.0.6:6379';
 
 const webUrl = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
 const gibibyte = 1024 ** 3;
@@ -91,12 +95,13 @@ export const options = z.strictObject({
     description: 'folder of users, tokens and browsers; one server at a time',
   }),
   redisUrl: z
-    .url({ protocol: /^rediss?$/, error: 'an address such as redis://127.0.0.1:6379' })
+    .string(aRedisUrl)
+    .refine((value) => parseRedisAddress(value) !== undefined, aRedisUrl)
     .optional()
     .meta({
       secret: true,
       description:
-        'Redis (7 or later) or Valkey that many nodes share: any of them serves any session. It may carry a password: set the variable, not the flag',
+        'Redis (7 or later) or Valkey that many nodes share: any of them serves any session. Also through Sentinel, or a cluster. It may carry a password: set the variable, not the flag',
     }),
   nodeId: z
     .string()

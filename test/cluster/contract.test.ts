@@ -4,18 +4,20 @@ import { newStreamId } from '../../src/cluster/eventLog.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import type { Hint, Store, StoreBounds } from '../../src/cluster/store.js';
 import { ManualClock } from '../support/manualClock.js';
+import { RedisCluster } from '../support/redisCluster.js';
 import { openRedisStore, RedisServer } from '../support/redisServer.js';
 
 let redis: RedisServer;
+let cluster: RedisCluster;
 const opened: Store[] = [];
 
 beforeAll(async () => {
-  redis = await RedisServer.start();
-});
+  [redis, cluster] = await Promise.all([RedisServer.start(), RedisCluster.start()]);
+}, 60_000);
 afterEach(async () => {
   for (const store of opened.splice(0)) await store.close();
 });
-afterAll(() => redis.stop());
+afterAll(() => Promise.all([redis.stop(), cluster.stop()]));
 
 const alice = { issuer: 'local', user: 'alice' };
 const bob = { issuer: 'local', user: 'bob' };
@@ -30,6 +32,10 @@ const kinds: readonly Kind[] = [
   {
     name: 'redis',
     open: (bounds) => openRedisStore(redis, bounds),
+  },
+  {
+    name: 'a cluster of three',
+    open: (bounds) => openRedisStore(cluster, bounds),
   },
 ];
 
@@ -110,11 +116,11 @@ describe.each(kinds)('the store of $name', ({ open }) => {
   test('[S4] what is offered is taken once, in order, and put down once however often it is offered', async () => {
     const { directory, inbox, nodes } = await openStore();
     const hints: Hint[] = [];
-    const told = new Promise<void>((resolve) => {
-      void nodes.listen('one', (hint) => {
-        hints.push(hint);
-        if (hints.length === 3) resolve();
-      });
+    let all = (): void => undefined;
+    const told = new Promise<void>((resolve) => (all = resolve));
+    await nodes.listen('one', (hint) => {
+      hints.push(hint);
+      if (hints.length === 3) all();
     });
     const entry = newEntry();
     const { sessionId } = entry;
@@ -154,11 +160,11 @@ describe.each(kinds)('the store of $name', ({ open }) => {
   test('[S10] an answer comes in pieces, with its hint if they are small, up to a bound', async () => {
     const { directory, replies, nodes } = await openStore({ pieces: 2 });
     const pieces: (string | null)[] = [];
-    const told = new Promise<void>((resolve) => {
-      void nodes.listen('two', (hint) => {
-        if (hint.kind === 'reply') pieces.push(hint.piece);
-        if (pieces.length === 2) resolve();
-      });
+    let all = (): void => undefined;
+    const told = new Promise<void>((resolve) => (all = resolve));
+    await nodes.listen('two', (hint) => {
+      if (hint.kind === 'reply') pieces.push(hint.piece);
+      if (pieces.length === 2) all();
     });
     const entry = newEntry();
     const tenure = { sessionId: entry.sessionId, epoch: 1 };

@@ -48,6 +48,37 @@ test('[S12] while Redis is slow or down nothing is announced, and the client hea
   await again.stop();
 });
 
+test('[C-FAILOVER] a Redis that stands still, or is no primary any more, is left; who finds it again gives the others time', async () => {
+  const redis = await RedisServer.start();
+  const told: string[] = [];
+  let found = (): void => undefined;
+  const whenFound = () => new Promise<void>((resolve) => (found = resolve));
+  const onLost = (message: string): void => void told.push(message);
+  const store = new RedisStore({ url: redis.url, timeoutMs: 1_000, onLost, onFound: () => found() });
+  await store.open();
+  const { directory, nodes } = store;
+  const claim = () =>
+    directory.claim({ sessionId: 'one', principal: { issuer: '', user: '' }, node: 'a', transport: '' });
+  await nodes.beat('a', 600_000);
+  expect(await nodes.isAlive('b')).toBe(false);
+
+  let again = whenFound();
+  redis.freeze();
+  await expect(claim()).rejects.toMatchObject({ reason: 'store_unreachable' });
+  redis.wake();
+  await again;
+  // It may not have had its turn to say so.
+  expect(await nodes.isAlive('b')).toBe(true);
+
+  again = whenFound();
+  await redis.say('REPLICAOF 127.0.0.1 1');
+  await expect(claim()).rejects.toMatchObject({ reason: 'store_unreachable' });
+  await again;
+  expect(told).toEqual(['It does not answer in time.', expect.stringMatching(/^READONLY/)]);
+  await store.close();
+  await redis.stop();
+});
+
 test('the password in the address of Redis is in no message', async () => {
   const told: string[] = [];
   const url = 'redis://greenroom:correct-horse@127.0.0.1:1';
@@ -58,7 +89,7 @@ test('the password in the address of Redis is in no message', async () => {
   await store?.close();
   await opening;
   expect(() => defineConfig({ redisUrl: 'http://greenroom:correct-horse@127.0.0.1' })).toThrow(
-    '--redis-url: the value is not allowed. Allowed: an address such as redis://127.0.0.1:6379.',
+    '--redis-url: the value is not allowed. Allowed: an address such as redis://127.0.0.1:6379,',
   );
   expect(told.length).toBeGreaterThan(0);
   expect(told.join()).not.toContain('correct-horse');

@@ -5,10 +5,12 @@ import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import type { RedisStore } from '../../src/cluster/redis/redisStore.js';
 import type { Store, StoreBounds } from '../../src/cluster/store.js';
 import { messageOf } from '../../src/errors.js';
+import { RedisCluster } from '../support/redisCluster.js';
 import { openRedisStore, RedisServer } from '../support/redisServer.js';
 
 let redis: RedisServer;
-let shared: RedisStore;
+let cluster: RedisCluster;
+const shared: RedisStore[] = [];
 
 const small: Partial<StoreBounds> = {
   inbox: { count: 3, bytes: 12 },
@@ -17,12 +19,12 @@ const small: Partial<StoreBounds> = {
 };
 
 beforeAll(async () => {
-  redis = await RedisServer.start();
-  shared = await openRedisStore(redis, small);
-});
+  [redis, cluster] = await Promise.all([RedisServer.start(), RedisCluster.start()]);
+  for (const place of [redis, cluster]) shared.push(await openRedisStore(place, small));
+}, 60_000);
 afterAll(async () => {
-  await shared.close();
-  await redis.stop();
+  await Promise.all(shared.map((store) => store.close()));
+  await Promise.all([redis.stop(), cluster.stop()]);
 });
 
 /** Ids by their number: what is written down does not depend on chance. */
@@ -141,12 +143,12 @@ async function trace(store: Store, script: readonly { name: string; run: Step }[
   return lines;
 }
 
-test('[C-NODES] one script leaves one trace, in memory and in Redis', async () => {
+test('[C-NODES] one script leaves one trace, in memory, in Redis and in a cluster of three', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(steps, { minLength: 20, maxLength: 60 }), async (script) => {
-      const memory = new MemoryStore(systemClock, small);
-      expect(await trace(shared, script)).toEqual(await trace(memory, script));
+      const expected = await trace(new MemoryStore(systemClock, small), script);
+      for (const store of shared) expect(await trace(store, script)).toEqual(expected);
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 });

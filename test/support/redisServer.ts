@@ -1,16 +1,20 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
+import { createClient } from '@redis/client';
 import { RedisStore } from '../../src/cluster/redis/redisStore.js';
 import type { StoreBounds } from '../../src/cluster/store.js';
 
-const readyLine = /Ready to accept connections/;
+/** What Redis says when clients may come; a sentinel names what it watches. */
+const readyLine = /Ready to accept connections|\+monitor master/;
 
 /** A real Redis on a free port of this machine that keeps nothing on disk. The test stops it. */
 export class RedisServer {
   readonly port: number;
   readonly #process: ChildProcess;
+  #client: ReturnType<typeof connect> | undefined;
 
   private constructor(port: number, process: ChildProcess) {
     this.port = port;
@@ -21,13 +25,33 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  static async start(port?: number): Promise<RedisServer> {
+  static async start(port?: number, more: readonly string[] = []): Promise<RedisServer> {
     const chosen = port ?? (await freePort());
     const flags = ['--port', String(chosen), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-    const child = spawn('redis-server', flags, { stdio: ['ignore', 'pipe', 'ignore'] });
+    // Where a replica puts what it gets at first.
+    flags.push('--dir', tmpdir(), ...more);
+    return RedisServer.run(chosen, flags);
+  }
+
+  /** With these arguments and no others. */
+  static async run(port: number, args: readonly string[]): Promise<RedisServer> {
+    const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'ignore'] });
     const failed = new Promise<never>((_resolve, reject) => child.once('error', reject));
     await Promise.race([untilReady(child), failed]);
-    return new RedisServer(chosen, child);
+    return new RedisServer(port, child);
+  }
+
+  /** Runs commands, one after the other, on a connection of the test's own. */
+  async say(...commands: readonly string[]): Promise<unknown[]> {
+    const client = await (this.#client ??= connect(this.url));
+    const answers: unknown[] = [];
+    for (const command of commands) answers.push(await client.sendCommand(command.split(' ')));
+    return answers;
+  }
+
+  /** Resolves when the answer to the command, as text, is as wanted: nobody tells of what servers agree on. */
+  async until(command: string, isSo: (answer: string) => boolean): Promise<void> {
+    while (!isSo(JSON.stringify(await this.say(command))));
   }
 
   /** Stands still, connections and all, until `wake`. */
@@ -40,11 +64,19 @@ export class RedisServer {
   }
 
   async stop(): Promise<void> {
+    (await this.#client)?.destroy();
+    this.#client = undefined;
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const ended = once(this.#process, 'exit');
     this.#process.kill('SIGKILL');
     await ended;
   }
+}
+
+/** Until the test ends it, and however slow the machine is. */
+async function connect(url: string) {
+  const client = createClient({ url, socket: { connectTimeout: 0 }, commandOptions: { timeout: 0 } });
+  return client.on('error', () => undefined).connect();
 }
 
 async function untilReady(child: ChildProcess): Promise<void> {
@@ -54,7 +86,7 @@ async function untilReady(child: ChildProcess): Promise<void> {
   child.stdout.resume();
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -64,14 +96,19 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** What a store is opened at: one server, or more. */
+export interface HasUrl {
+  readonly url: string;
+}
+
 /** Not open yet: a node opens and closes its store. */
-export function redisStore({ url }: RedisServer, bounds?: Partial<StoreBounds>): RedisStore {
+export function redisStore({ url }: HasUrl, bounds?: Partial<StoreBounds>): RedisStore {
   const quiet = { onLost: () => undefined, onFound: () => undefined };
   return new RedisStore({ url, timeoutMs: 10_000, ...quiet }, bounds);
 }
 
 /** The test closes it. */
-export async function openRedisStore(redis: RedisServer, bounds?: Partial<StoreBounds>): Promise<RedisStore> {
+export async function openRedisStore(redis: HasUrl, bounds?: Partial<StoreBounds>): Promise<RedisStore> {
   const store = redisStore(redis, bounds);
   await store.open();
   return store;

@@ -38,6 +38,8 @@ export class RedisStore implements Store {
   readonly #redis: RedisConnection;
   readonly #bounds: StoreBounds;
   readonly events: RedisEventLog;
+  /** Of this node. */
+  #leaseMs = 0;
 
   constructor(options: ConnectionOptions, bounds: Partial<StoreBounds> = {}) {
     this.#redis = new RedisConnection(options);
@@ -123,10 +125,13 @@ export class RedisStore implements Store {
 
   readonly nodes: Nodes = {
     beat: async (node, ms) => {
+      this.#leaseMs = ms;
       const lease = { expiration: { type: 'PX', value: ms }, GET: true } as const;
       return (await this.#redis.run((redis) => redis.set(nodeKey(node), '1', lease))) !== null;
     },
-    isAlive: async (node) => (await this.#redis.run((redis) => redis.exists(nodeKey(node)))) === 1,
+    // Leases end while Redis is away. Who finds it again first gives the others the time to say that they are there.
+    isAlive: async (node) =>
+      this.#redis.isBackSince(this.#leaseMs) || (await this.#redis.run((redis) => redis.exists(nodeKey(node)))) === 1,
     leave: async (node) => {
       await this.#redis.run((redis) => redis.del(nodeKey(node)));
     },

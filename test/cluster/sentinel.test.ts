@@ -1,0 +1,123 @@
+import { probeRedis } from '../../src/cluster/redis/probe.js';
+import { RedisStore } from '../../src/cluster/redis/redisStore.js';
+import { postJson, send } from '../support/http.js';
+import { RawMcp } from '../support/rawMcp.js';
+import { RawSse } from '../support/rawSse.js';
+import { RedisSentinel } from '../support/redisSentinel.js';
+import { RedisServer } from '../support/redisServer.js';
+import type { Served } from '../support/serve.js';
+import { serveNode, whenReady } from './support.js';
+
+let redis: RedisSentinel;
+let nodes: readonly [Served, Served];
+
+/** An answer may take so long here: what is lost ends a connection, and is noticed sooner. */
+const patience = 60_000;
+const patient = { timeoutMs: patience, onLost: () => undefined, onFound: () => undefined };
+
+beforeAll(async () => {
+  redis = await RedisSentinel.start();
+  const start = () => serveNode(new RedisStore({ url: redis.url, ...patient }), { options: { nodeLease: '4s' } });
+  nodes = [await start(), await start()];
+}, 60_000);
+afterAll(async () => {
+  await Promise.all(nodes.map((node) => node.close()));
+  await redis.stop();
+});
+
+const at = (url: string, { sessionId }: RawMcp): RawMcp => Object.assign(new RawMcp(url), { sessionId });
+const ping = (id: number) => ({ jsonrpc: '2.0', id, method: 'ping' });
+
+async function refused(url: string): Promise<void> {
+  const stream = new RawSse(url);
+  await stream.whenClosed();
+  expect([stream.status, stream.endpoint]).toEqual([503, undefined]);
+  expect(JSON.parse(stream.text)).toMatchObject({ error: { data: { reason: 'store_unreachable' } } });
+  const client = new RawMcp(url).begin();
+  await client.whenClosed();
+  expect([client.status, client.headers['mcp-session-id']]).toEqual([503, undefined]);
+}
+
+test('[S12][C-NODES][C-FAILOVER] kill -9 of the primary: nobody is announced until another one is there, and what was open goes on', async () => {
+  const [one, other] = nodes;
+  const stream = await new RawSse(one.url).whenAnnounced();
+  const client = await new RawMcp(one.url).initialize();
+  await redis.whenReplicated();
+  await redis.cutReplication();
+  // The replica never hears of these two.
+  const lost = await new RawSse(one.url).whenAnnounced();
+  const lostClient = await new RawMcp(one.url).initialize();
+
+  await redis.primary.stop();
+  for (const { url } of nodes) {
+    while ((await send(`${url}/ready`)).status !== 503);
+    await refused(url);
+  }
+  // At their node both are served on.
+  expect(await stream.call('during', 'ping')).toMatchObject({ result: {} });
+  expect(await lost.call('during', 'ping')).toMatchObject({ result: {} });
+
+  await redis.failOver();
+  await Promise.all(nodes.map(({ url }) => whenReady(url)));
+  // The lease of its owner ended meanwhile: it is not taken from it.
+  expect((await postJson(new URL(stream.endpoint ?? '', other.url).href, ping(7))).status).toBe(202);
+  expect(await stream.answer(7)).toMatchObject({ result: {} });
+  const asked = await at(other.url, client).ask(ping(8));
+  await asked.whenClosed();
+  expect(asked.messages).toMatchObject([{ id: 8, result: {} }]);
+  const announced = await new RawSse(other.url).whenAnnounced();
+  expect((await postJson(new URL(announced.endpoint ?? '', one.url).href, ping(9))).status).toBe(202);
+  await announced.answer(9);
+
+  // What the replica never saw is known nowhere, and its owner lets go of it.
+  await lost.whenClosed();
+  const gone = await postJson(new URL(lost.endpoint ?? '', other.url).href, ping(10));
+  expect([gone.status, gone.json]).toMatchObject([404, { error: { data: { reason: 'unknown' } } }]);
+  const goneClient = await at(other.url, lostClient).post(ping(11));
+  expect([goneClient.status, goneClient.json]).toMatchObject([404, { error: { data: { reason: 'unknown' } } }]);
+  const here = await at(one.url, lostClient).post(ping(12));
+  expect([here.status, here.json]).toMatchObject([404, { error: { data: { closedBecause: 'node-lost' } } }]);
+  await Promise.all([stream.hangUp(), announced.hangUp()]);
+  await client.delete();
+}, 60_000);
+
+test('doctor names what is wrong with an address of sentinels, and which primary they name', async () => {
+  const { sentinel, replica, url } = redis;
+  const told = [
+    await probeRedis(`redis+sentinel://127.0.0.1:${sentinel.port}/main`, patience),
+    await probeRedis(`redis+sentinel://127.0.0.1:${sentinel.port}/other`, patience),
+    await probeRedis(`redis+sentinel://127.0.0.1:${replica.port}/main`, patience),
+    await probeRedis(`redis://127.0.0.1:${sentinel.port}`, patience),
+    await probeRedis(url, patience),
+  ];
+  const [of, other] = [`127.0.0.1:${sentinel.port}`, `127.0.0.1:${replica.port}`];
+  expect(told.map(({ what }) => what)).toEqual([
+    expect.stringMatching(new RegExp(`^${of} names Redis [\\d.]+ at ${other}$`)),
+    `The sentinel at ${of} knows no primary called other.`,
+    `${other} is no sentinel`,
+    `${of} is a sentinel`,
+    expect.stringMatching(/cannot be reached: .*ECONNREFUSED/),
+  ]);
+});
+
+test('doctor names what is wrong with the address of one Redis, and shows no password', async () => {
+  const primary = await RedisServer.start(undefined, ['--requirepass', 'correct-horse']);
+  const replica = await RedisServer.start(undefined, ['--replicaof', `127.0.0.1 ${primary.port}`]);
+  const [at, of] = [`127.0.0.1:${primary.port}`, `127.0.0.1:${replica.port}`];
+  const told = [
+    await probeRedis(`redis://:correct-horse@${at}`, patience),
+    await probeRedis(`redis://:battery-staple@${at}`, patience),
+    await probeRedis(`redis://${at}`, patience),
+    await probeRedis(`redis://${of}`, patience),
+    await probeRedis(`redis+cluster://:correct-horse@${at}`, patience),
+  ];
+  expect(told.map(({ what }) => what)).toEqual([
+    expect.stringMatching(new RegExp(`^Redis [\\d.]+ at ${at}$`)),
+    expect.stringMatching(new RegExp(`^${at} refuses the login: WRONGPASS`)),
+    expect.stringMatching(new RegExp(`^${at} refuses the login: NOAUTH`)),
+    `${of} is a replica, and cannot be written to`,
+    `${at} is no node of a cluster`,
+  ]);
+  expect(JSON.stringify(told)).not.toMatch(/correct-horse|battery-staple/);
+  await Promise.all([primary.stop(), replica.stop()]);
+});

@@ -1,0 +1,24 @@
+import { spawnSync } from 'node:child_process';
+
+/**
+ * Before the tests: a real Redis and a real nginx are part of them. Installs the distribution's where there is none, as
+ * root on Debian. nginx is started by none but the tests.
+ */
+const wanted = [
+  { command: 'redis-server', version: '--version', what: 'redis-server (7 or later)' },
+  { command: 'nginx', version: '-v', what: 'nginx' },
+];
+
+/** Debian has it where only root looks. */
+const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
+const missing = () => wanted.filter(({ command, version }) => spawnSync(command, [version], { env }).status !== 0);
+
+if (missing().length > 0) {
+  const packages = missing().map(({ command }) => command);
+  const quiet = ['DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1'];
+  for (const args of [['update'], ['install', '--yes', '--no-install-recommends', ...packages]]) {
+    spawnSync('env', [...quiet, 'apt-get', ...args], { stdio: 'inherit' });
+  }
+  const [first] = missing();
+  if (first !== undefined) throw new Error(`The tests need ${first.what} and could not install it.`);
+}
