@@ -44,6 +44,10 @@ export const requirements: readonly Requirement[] = [
     id: 'C-TAKEOVER',
     text: 'The Streamable HTTP sessions of a node that dies go on at the node that is asked; what was under way is answered with node_lost.',
   },
+  {
+    id: 'C-SHARED',
+    text: 'What limits, lets in, lists and watches sessions does so for all nodes together; what a dead node held is free within two of its leases.',
+  },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
   {
     id: 'C-HTTP',

@@ -24,6 +24,10 @@ export interface NodeOptions {
   onLost(sessionId: string): void;
   /** Goes on with a session whose node is gone, from what was kept of it; false if that cannot be. It is this node's. */
   restore(sessionId: string, stored: string): Promise<boolean>;
+  /** The others know that this node is there: what is its own beside sessions is renewed. */
+  onBeat(): Promise<void>;
+  /** Its sessions have ended; the store can still be told. Must not reject. */
+  onLeave(): Promise<void>;
 }
 
 /** How many offers an owner takes at once. */
@@ -89,6 +93,7 @@ export class ClusterNode {
   /** Resolves when the ends of its sessions are written down, and nothing is open any more. Comes after their ends. */
   async leave(): Promise<void> {
     await this.tenures.released();
+    await this.#options.onLeave();
     this.#isListening = false;
     await this.#lease.stop();
     for (const { tunnel } of this.#served.values()) tunnel.destroy();
@@ -177,6 +182,7 @@ export class ClusterNode {
       this.#renewedAt = clock.now();
       await this.tenures.renew();
     }
+    await this.#options.onBeat();
     const origins = new Set([...this.#served.values()].map(({ node }) => node));
     for (const origin of origins) {
       if (await store.nodes.isAlive(origin)) continue;
