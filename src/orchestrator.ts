@@ -2,6 +2,7 @@ import type { Application } from 'express';
 import { createApp, createListener, createUpgrade, type AppDeps, type UpgradeListener } from './app.js';
 import { serveForwarded } from './app/forwarded.js';
 import type { Health } from './app/operations.js';
+import { endRemoved } from './app/removal.js';
 import { probeBrowser } from './browser/process/attach.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
@@ -127,6 +128,8 @@ function appDeps(
 ): AppDeps {
   const { registry, watchers, tenancy, selectTools, pool, parts, node } = opened;
   const startedAt = clock.now();
+  const answers = new OpenAnswers();
+  tenancy.users.onremoved = endRemoved(registry, answers);
   return {
     ...config,
     ...tenancy,
@@ -142,7 +145,7 @@ function appDeps(
     probeBrowser: (url) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal: new AbortController().signal }),
     clock,
     eventLog: eventLog ?? node?.tenures ?? new MemoryEventLog(),
-    answers: new OpenAnswers(),
+    answers,
     node,
     log,
     isReady: () => isListening() && node?.isReady !== false,
@@ -190,13 +193,13 @@ async function openParts(given: OrchestratorOptions, { config, clock, log, serve
   const admission = admissionOf(config, store);
   const places = placesOf(config, store);
   const registry = new SessionRegistry(config, clock, places);
-  const node = openNode({ config, store, registry, places, clock, log, serve, restore });
+  const tenancy = await openTenancy(config, clock, store?.server.users);
+  const { users, resolveAddress: resolve } = tenancy;
+  const node = openNode({ config, store, registry, places, users, clock, log, serve, restore });
   const directory = given.directory ?? node?.tenures ?? memoryDirectory;
   const tools = (given.tools ?? allTools).map(({ name }) => name);
   const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, observe });
   const { inspect } = watchers;
-  const tenancy = await openTenancy(config, clock);
-  const { users, resolveAddress: resolve } = tenancy;
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
   const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...search }, users, offering));
   const parts = sessionParts({ config, registry, pool, users, offering, clock, log, inspect, directory, onSession });

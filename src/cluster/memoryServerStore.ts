@@ -2,6 +2,7 @@ import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Clock } from '../clock.js';
 import { ownerKey } from '../tenancy/principal.js';
 import type { Limiter, OpenLimiter } from '../tenancy/rateLimits.js';
+import type { SharedText } from '../tenancy/sharedStore.js';
 import type { PlaceStore, ServerStore } from './serverStore.js';
 
 /** What nodes that live in one process share of their server. */
@@ -10,6 +11,9 @@ export class MemoryServerStore implements ServerStore {
   readonly #limiters = new Map<string, Limiter>();
   /** By their ids. */
   readonly #places = new Map<string, { readonly owner: string; readonly until: number }>();
+
+  #users = { version: 0, text: '' };
+  readonly #followers: (() => void)[] = [];
 
   constructor(clock: Pick<Clock, 'now'>) {
     this.#clock = clock;
@@ -36,5 +40,16 @@ export class MemoryServerStore implements ServerStore {
       for (const id of ids) this.#places.set(id, { owner: ownerKey(owner), until: this.#clock.now() + ms });
     },
     free: async ({ id }) => void this.#places.delete(id),
+  };
+
+  readonly users: SharedText = {
+    read: async (known) => (known === this.#users.version ? null : this.#users),
+    write: async (text, known) => {
+      if (known !== this.#users.version) return false;
+      this.#users = { version: known + 1, text };
+      for (const follower of this.#followers) setImmediate(follower);
+      return true;
+    },
+    listen: async (onWritten) => void this.#followers.push(onWritten),
   };
 }

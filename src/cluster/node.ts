@@ -24,10 +24,17 @@ export interface NodeOptions {
   onLost(sessionId: string): void;
   /** Goes on with a session whose node is gone, from what was kept of it; false if that cannot be. It is this node's. */
   restore(sessionId: string, stored: string): Promise<boolean>;
-  /** The others know that this node is there: what is its own beside sessions is renewed. */
-  onBeat(): Promise<void>;
-  /** Its sessions have ended; the store can still be told. Must not reject. */
-  onLeave(): Promise<void>;
+  readonly beside: Beside;
+}
+
+/** What a node keeps up beside its sessions. */
+export interface Beside {
+  /** The store is open. A rejection ends the joining. */
+  join(): Promise<void>;
+  /** The others know that this node is there. Returns at once: the next beat does not wait for it. */
+  beat(): void;
+  /** Its sessions have ended, and the store can still be told. Must not reject. */
+  leave(): Promise<void>;
 }
 
 /** How many offers an owner takes at once. */
@@ -83,8 +90,9 @@ export class ClusterNode {
 
   /** Resolves when it is ready, however long the store takes. */
   async join(): Promise<void> {
-    const { store } = this.#options;
+    const { store, beside } = this.#options;
     await store.open();
+    await beside.join();
     await store.nodes.listen(this.name, (hint) => this.#told(hint));
     this.#isListening = true;
     await this.#lease.start();
@@ -93,7 +101,7 @@ export class ClusterNode {
   /** Resolves when the ends of its sessions are written down, and nothing is open any more. Comes after their ends. */
   async leave(): Promise<void> {
     await this.tenures.released();
-    await this.#options.onLeave();
+    await this.#options.beside.leave();
     this.#isListening = false;
     await this.#lease.stop();
     for (const { tunnel } of this.#served.values()) tunnel.destroy();
@@ -182,7 +190,7 @@ export class ClusterNode {
       this.#renewedAt = clock.now();
       await this.tenures.renew();
     }
-    await this.#options.onBeat();
+    this.#options.beside.beat();
     const origins = new Set([...this.#served.values()].map(({ node }) => node));
     for (const origin of origins) {
       if (await store.nodes.isAlive(origin)) continue;

@@ -1,5 +1,6 @@
 import type { Principal } from '../tenancy/principal.js';
 import type { OpenLimiter } from '../tenancy/rateLimits.js';
+import type { SharedText } from '../tenancy/sharedStore.js';
 
 /**
  * What the nodes share of the server as a whole, beside its sessions. As in the store that it is a part of, every method is
@@ -9,6 +10,8 @@ export interface ServerStore {
   /** Windows in which all nodes count together. */
   readonly limiter: OpenLimiter;
   readonly places: PlaceStore;
+  /** The users of the server, with their tokens and browsers. */
+  readonly users: SharedText;
 }
 
 /** What may be open at once at all nodes together. */

@@ -1,10 +1,12 @@
-import { ClusterNode, type NodeOptions } from '../cluster/node.js';
+import { ClusterNode, type Beside, type NodeOptions } from '../cluster/node.js';
 import type { Store } from '../cluster/store.js';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
+import { messageOf } from '../errors.js';
 import type { Log } from '../log.js';
 import { Places } from '../session/places.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
+import type { Users } from '../tenancy/users.js';
 
 export interface NodeGiven {
   readonly config: Pick<Config, 'nodeId' | 'nodeLease'>;
@@ -12,6 +14,7 @@ export interface NodeGiven {
   readonly store: Store | undefined;
   readonly registry: SessionRegistry;
   readonly places: Places | undefined;
+  readonly users: Users;
   readonly clock: Clock;
   readonly log: Log;
   serve: NodeOptions['serve'];
@@ -37,13 +40,38 @@ export function placesOf(config: Config, store: Store | undefined): Places | und
 
 /** This server as one node of many; undefined if it shares nothing. */
 export function openNode(options: NodeGiven): ClusterNode | undefined {
-  const { config, store, registry, places, ...given } = options;
+  const { config, store, registry, places, users, ...given } = options;
   if (store === undefined) return undefined;
   const { nodeId: id, nodeLease: leaseMs } = config;
   const onLost = (sessionId: string): void => registry.peek(sessionId)?.close('node-lost');
-  const onBeat = async (): Promise<void> => places?.renew();
-  const onLeave = async (): Promise<void> => places?.freed();
-  return new ClusterNode({ ...given, store, id, leaseMs, onLost, onBeat, onLeave });
+  const beside = besideSessions({ store, places, users, log: given.log });
+  return new ClusterNode({ ...given, store, id, leaseMs, onLost, beside });
+}
+
+/** What is asked with each beat needs no hint to arrive. */
+function besideSessions({ store, places, users, log }: BesideGiven): Beside {
+  const told = (error: unknown): void => log.warn('store failed', { error: messageOf(error) });
+  let renewing: Promise<void> | undefined;
+  const renew = async (): Promise<void> => {
+    await places?.renew();
+    await users.follow();
+  };
+  return {
+    join: () => store.server.users.listen(() => void users.follow().catch(told)),
+    beat: () => {
+      renewing ??= renew()
+        .catch(told)
+        .finally(() => (renewing = undefined));
+    },
+    leave: async () => {
+      await renewing;
+      await places?.freed();
+    },
+  };
+}
+
+interface BesideGiven extends Pick<NodeGiven, 'places' | 'users' | 'log'> {
+  readonly store: Store;
 }
 
 async function openRedis(url: string, log: Log): Promise<Store> {

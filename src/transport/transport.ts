@@ -78,10 +78,10 @@ export function openSession({ registry, parts }: Opening, request: ConnectionReq
 /** The same, where nodes count together what is open. A client that leaves meanwhile is noticed. */
 export async function openAmongAll({ registry, parts }: Opening, request: ConnectionRequest): Promise<Session> {
   const { channel } = request;
-  let isGone = false;
-  channel.onclose = () => (isGone = true);
+  const client = { isGone: false };
+  channel.onclose = () => (client.isGone = true);
   const session = tie(await registry.openAmongAll(parts, request), request);
-  if (isGone) session.detach(channel.closedBecause);
+  if (client.isGone) session.detach(channel.closedBecause);
   return session;
 }
 

@@ -1,11 +1,13 @@
 import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { z } from 'zod';
 import type { OpenLimiter } from '../../tenancy/rateLimits.js';
+import type { SharedText } from '../../tenancy/sharedStore.js';
 import type { PlaceStore, ServerStore } from '../serverStore.js';
 import type { RedisConnection } from './connection.js';
-import { placeKeys, ratePrefix } from './serverKeys.js';
+import { placeKeys, ratePrefix, usersChannel, usersKey } from './serverKeys.js';
 
 const taken = z.enum(['taken', 'full', 'full-of-owner']);
+const usersRead = z.tuple([z.coerce.number(), z.string()]).nullable();
 
 /** Ids that one command renews. */
 const renewedAtOnce = 1_000;
@@ -48,5 +50,17 @@ export class RedisServerStore implements ServerStore {
     free: async ({ id, owner }) => {
       await this.#redis.run((redis) => redis.freePlace(placeKeys(owner), [id]));
     },
+  };
+
+  readonly users: SharedText = {
+    read: async (known) => {
+      const read = usersRead.parse(await this.#redis.run((redis) => redis.readUsers([usersKey], [known])));
+      return read && { version: read[0], text: read[1] };
+    },
+    write: async (text, known) => {
+      const values = [text, known, usersChannel];
+      return (await this.#redis.run((redis) => redis.writeUsers([usersKey], values))) === 1;
+    },
+    listen: (onWritten) => this.#redis.listen(usersChannel, onWritten),
   };
 }

@@ -37,4 +37,18 @@ export const serverScripts = {
   /** KEYS: the places of all, of the owner. ARGV: id. */
   freePlace: script(`
     for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end`),
+
+  /** KEYS: the users. ARGV: the version that is known. Answers false if it is this one still. */
+  readUsers: script(`
+    local version = redis.call('HGET', KEYS[1], 'version') or '0'
+    if version == ARGV[1] then return false end
+    return { version, redis.call('HGET', KEYS[1], 'text') or '' }`),
+
+  /** KEYS: the users. ARGV: text, the version that it takes the place of, channel. */
+  writeUsers: script(`
+    local version = redis.call('HGET', KEYS[1], 'version') or '0'
+    if version ~= ARGV[2] then return 0 end
+    redis.call('HSET', KEYS[1], 'version', version + 1, 'text', ARGV[1])
+    redis.call('PUBLISH', ARGV[3], version + 1)
+    return 1`),
 };
