@@ -2,6 +2,7 @@ import type { Application } from 'express';
 import { createApp, createListener, createUpgrade, type AppDeps, type UpgradeListener } from './app.js';
 import { serveForwarded } from './app/forwarded.js';
 import type { Health } from './app/operations.js';
+import { endRemoved } from './app/removal.js';
 import { probeBrowser } from './browser/process/attach.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
@@ -13,7 +14,7 @@ import { systemClock, type Clock } from './clock.js';
 import { defineConfig, type Config, type Options } from './config.js';
 import { compileEmbedding, type Embedding } from './orchestrator/embedding.js';
 import { silentLog, type Log } from './log.js';
-import { openNode, type NodeGiven } from './orchestrator/cluster.js';
+import { openNode, placesOf, sharedStore, type NodeGiven } from './orchestrator/cluster.js';
 import { describeHealth } from './orchestrator/health.js';
 import { restorer } from './orchestrator/restore.js';
 import { admissionOf, openPool, sessionParts, warmCount } from './orchestrator/parts.js';
@@ -127,18 +128,24 @@ function appDeps(
 ): AppDeps {
   const { registry, watchers, tenancy, selectTools, pool, parts, node } = opened;
   const startedAt = clock.now();
+  const answers = new OpenAnswers();
+  tenancy.users.onremoved = endRemoved(registry, answers);
   return {
     ...config,
     ...tenancy,
     registry,
     parts,
     limits: opened.admission.limits,
-    admit: createAdmission({ ...opened.admission, authenticate: tenancy.authenticate }),
+    admit: createAdmission({
+      ...opened.admission,
+      authenticate: tenancy.authenticate,
+      failed: () => watchers.observe(unclaimed(clock)),
+    }),
     selectTools,
     probeBrowser: (url) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal: new AbortController().signal }),
     clock,
     eventLog: eventLog ?? node?.tenures ?? new MemoryEventLog(),
-    answers: new OpenAnswers(),
+    answers,
     node,
     log,
     isReady: () => isListening() && node?.isReady !== false,
@@ -147,6 +154,12 @@ function appDeps(
     inspector: watchers.inspector,
     observe: watchers.observe,
   };
+}
+
+/** Without the store no session can be claimed: the creation failed before there was a session. */
+function unclaimed(clock: Clock): Observation {
+  const [outcome, cause] = ['failed', 'claim-refused'] as const;
+  return { kind: 'creation', actor: '', outcome, cause, at: clock.now(), durationMs: 0 };
 }
 
 /** Where there are other nodes, they go on with the sessions that can be gone on with. */
@@ -176,15 +189,17 @@ interface Surroundings extends LateParts, Pick<NodeGiven, 'clock' | 'log'> {
 async function openParts(given: OrchestratorOptions, { config, clock, log, serve, restore, health }: Surroundings) {
   const { onSession, observe, search } = given;
   const offering = compileEmbedding(given, defaultGroups(given, config));
-  const admission = admissionOf(config);
-  const registry = new SessionRegistry(config, clock);
-  const node = await openNode({ config, store: given.store, registry, clock, log, serve, restore });
+  const store = await sharedStore(config, given.store, log);
+  const admission = admissionOf(config, store);
+  const places = placesOf(config, store);
+  const registry = new SessionRegistry(config, clock, places);
+  const tenancy = await openTenancy(config, clock, store?.server.users);
+  const { users, resolveAddress: resolve } = tenancy;
+  const node = openNode({ config, store, registry, places, users, clock, log, serve, restore });
   const directory = given.directory ?? node?.tenures ?? memoryDirectory;
   const tools = (given.tools ?? allTools).map(({ name }) => name);
   const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, observe });
   const { inspect } = watchers;
-  const tenancy = await openTenancy(config, clock);
-  const { users, resolveAddress: resolve } = tenancy;
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
   const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...search }, users, offering));
   const parts = sessionParts({ config, registry, pool, users, offering, clock, log, inspect, directory, onSession });

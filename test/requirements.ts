@@ -48,10 +48,15 @@ export const requirements: readonly Requirement[] = [
     id: 'C-CHAOS',
     text: 'Whatever befalls nodes, links and Redis, in any order: no double owner, nothing lost, repeated, out of order or crossed, nothing left.',
   },
+  {
     id: 'C-FAILOVER',
     text: 'With Redis Sentinel or a cluster, nodes follow a failover: nothing is announced during it, what was open goes on, and what was not replicated ends with a clear answer.',
   },
   { id: 'C-NGINX', text: 'Three nodes run behind nginx with the configuration that README shows, without stickiness.' },
+  {
+    id: 'C-SHARED',
+    text: 'What limits, lets in, lists and watches sessions does so for all nodes together; what a dead node held is free within two of its leases.',
+  },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
   {
     id: 'C-HTTP',

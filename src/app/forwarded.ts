@@ -1,12 +1,17 @@
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Duplex } from 'node:stream';
+import express from 'express';
 import { Refusal } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Fold } from '../session/observer.js';
 import type { Caller } from '../tenancy/principal.js';
 import { sendRefusal } from '../transport/refuse.js';
+import { identifyRequests } from '../transport/requestId.js';
+import { continueTrace } from '../transport/requestTrace.js';
 import type { StreamableHttpDeps } from '../transport/streamableHttpRoutes.js';
+import { answerError } from './failure.js';
 import { createFront, messageDoors } from './messageDoors.js';
+import { route, type Handler } from './route.js';
 
 export interface ForwardedDeps extends StreamableHttpDeps {
   readonly log: Log;
@@ -29,12 +34,16 @@ export function serveForwarded(deps: ForwardedDeps): (socket: Duplex, caller: Ca
     if (caller === undefined) throw new Error("This connection is nobody's.");
     return caller;
   };
+  const operator = operatorRoutes(deps);
   const front = createFront({
     ...deps,
     // Its size was checked as it came.
     doors: messageDoors({ ...deps, admit, bodyLimit: Number.POSITIVE_INFINITY, node: undefined }),
     check: () => undefined,
-    rest: (_request, response) => sendRefusal(response, new Refusal('not_found'), null),
+    rest: (request, response) => {
+      if (callers.get(request.socket) === 'anyone') operator(request, response);
+      else sendRefusal(response, new Refusal('not_found'), null);
+    },
   });
   const server = createServer({ maxHeaderSize }, front);
   return (socket, caller) => {
@@ -42,3 +51,24 @@ export function serveForwarded(deps: ForwardedDeps): (socket: Duplex, caller: Ca
     server.emit('connection', socket);
   };
 }
+
+/** What an operator asks of the node of a session, who was let in at another one. */
+function operatorRoutes(deps: ForwardedDeps): RequestListener {
+  const app = express();
+  app.use(identifyRequests(deps.observe), continueTrace);
+  route(app, '/api/sessions/:id', { delete: [closeAnswered(deps)] });
+  app.use(() => {
+    throw new Refusal('not_found');
+  });
+  app.use(answerError(deps.log));
+  return app;
+}
+
+/** The answer goes first: of a session that is closed nothing can be said to other nodes. */
+const closeAnswered =
+  ({ registry }: ForwardedDeps): Handler =>
+  ({ params }, response) => {
+    const session = registry.find(String(params['id']), 'anyone');
+    response.once('close', () => session.close('operator-closed'));
+    response.status(204).end();
+  };

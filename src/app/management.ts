@@ -2,19 +2,15 @@ import type { Application, Request } from 'express';
 import { z } from 'zod';
 import { duration } from '../duration.js';
 import { Refusal } from '../errors.js';
-import type { Session } from '../session/session.js';
-import type { SessionRegistry } from '../session/sessionRegistry.js';
 import type { StoredToken, StoredUser } from '../tenancy/document.js';
 import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
 import type { IsOperator } from '../tenancy/operator.js';
 import type { Users } from '../tenancy/users.js';
-import type { OpenAnswers } from '../transport/openAnswers.js';
 import { operatorOnly, readBody, route, type Handler } from './route.js';
 
 export interface ManagementDeps {
+  /** A change resolves when what was opened with what it removes has ended. */
   readonly users: Users;
-  readonly registry: SessionRegistry;
-  readonly answers: OpenAnswers;
   /** Whose subjects the users are, if they are not our own. */
   readonly jwtIssuer: string | undefined;
   /** Attaches to a browser for a moment and says what it is. Throws `browser_unreachable` or `forbidden_address`. */
@@ -80,12 +76,9 @@ function createUser({ users, jwtIssuer }: ManagementDeps): Handler {
   };
 }
 
-function removeUser({ users, registry, answers }: ManagementDeps): Handler {
+function removeUser({ users }: ManagementDeps): Handler {
   return async (request, response) => {
-    const id = idOf(request);
-    const { tokens } = await users.remove(id);
-    for (const token of tokens) answers.revoke(token.id);
-    await registry.closeEach(isOf(id));
+    await users.remove(idOf(request));
     response.status(204).end();
   };
 }
@@ -102,12 +95,9 @@ function issueToken({ users }: ManagementDeps): Handler {
   };
 }
 
-function revokeToken({ users, registry, answers }: ManagementDeps): Handler {
+function revokeToken({ users }: ManagementDeps): Handler {
   return async (request, response) => {
-    const [id, tokenId] = [idOf(request), itemOf(request)];
-    await users.revokeToken(id, tokenId);
-    answers.revoke(tokenId);
-    await registry.closeEach((session) => session.principal.credentialId === tokenId);
+    await users.revokeToken(idOf(request), itemOf(request));
     response.status(204).end();
   };
 }
@@ -122,17 +112,12 @@ function addBrowser({ users, probeBrowser }: ManagementDeps): Handler {
   };
 }
 
-function removeBrowser({ users, registry }: ManagementDeps): Handler {
+function removeBrowser({ users }: ManagementDeps): Handler {
   return async (request, response) => {
-    const id = idOf(request);
-    const { url } = await users.removeBrowser(id, itemOf(request));
-    const isTheirs = isOf(id);
-    await registry.closeEach((session) => isTheirs(session) && session.browserUrl === url);
+    await users.removeBrowser(idOf(request), itemOf(request));
     response.status(204).end();
   };
 }
-
-const isOf = (userId: string) => (session: Session) => session.user === userId;
 
 const idOf = ({ params }: Request): string => String(params['id']);
 const itemOf = ({ params }: Request): string => String(params['item']);

@@ -1,12 +1,11 @@
 import type { Application } from 'express';
 import type { Clock } from '../clock.js';
 import type { Exposition } from '../metrics/metrics.js';
-import type { SessionRegistry } from '../session/sessionRegistry.js';
 import type { IsOperator } from '../tenancy/operator.js';
+import { passOn, type ElsewhereDeps } from '../transport/elsewhere.js';
 import { operatorOnly, route, type Handler } from './route.js';
 
-export interface OperationsDeps {
-  readonly registry: SessionRegistry;
+export interface OperationsDeps extends Pick<ElsewhereDeps, 'registry' | 'node'> {
   readonly clock: Clock;
   isOperator: IsOperator;
   /** Whether new clients are let in. */
@@ -73,9 +72,13 @@ function listSessions({ registry, clock }: OperationsDeps): Handler {
   };
 }
 
-function closeSession({ registry }: OperationsDeps): Handler {
+function closeSession(deps: OperationsDeps): Handler {
+  const { registry } = deps;
   return async (request, response) => {
-    const session = registry.find(String(request.params['id']), 'anyone');
+    const sessionId = String(request.params['id']);
+    const asked = { sessionId, caller: 'anyone', request, response, body: undefined } as const;
+    if (registry.peek(sessionId) === undefined && (await passOn(deps, asked))) return;
+    const session = registry.find(sessionId, 'anyone');
     session.close('operator-closed');
     await session.ended;
     response.status(204).end();

@@ -2,6 +2,7 @@ import type { ClosedBecause } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { owns, type Principal } from '../tenancy/principal.js';
 import { MemoryEventLog } from './eventLog.js';
+import { MemoryServerStore } from './memoryServerStore.js';
 import {
   maxPieceInHint,
   storeBounds,
@@ -63,6 +64,7 @@ export class MemoryStore implements Store {
   readonly #events: MemoryEventLog;
   readonly #bounds: StoreBounds;
   readonly #listeners = new Map<string, (hint: Hint) => void>();
+  readonly server: MemoryServerStore;
 
   constructor(clock: Pick<Clock, 'now'>, bounds: Partial<StoreBounds> = {}) {
     this.#bounds = { ...storeBounds, ...bounds };
@@ -71,6 +73,7 @@ export class MemoryStore implements Store {
     this.#replies = new Expiring(clock);
     this.#leases = new Expiring(clock);
     this.#events = new MemoryEventLog(this.#bounds.events);
+    this.server = new MemoryServerStore(clock);
   }
 
   readonly directory: SessionDirectory = {

@@ -27,6 +27,17 @@ export interface NodeOptions {
    * Rejects if it cannot be now.
    */
   restore(sessionId: string, stored: string): Promise<boolean>;
+  readonly beside: Beside;
+}
+
+/** What a node keeps up beside its sessions. */
+export interface Beside {
+  /** The store is open. A rejection ends the joining. */
+  join(): Promise<void>;
+  /** The others know that this node is there. Returns at once: the next beat does not wait for it. */
+  beat(): void;
+  /** Its sessions have ended, and the store can still be told. Must not reject. */
+  leave(): Promise<void>;
 }
 
 /** How many offers an owner takes at once. */
@@ -89,8 +100,10 @@ export class ClusterNode {
 
   /** Resolves when it is ready, however long the store takes, or has left. */
   async join(): Promise<void> {
+    const { store, beside } = this.#options;
     try {
-      await this.#options.store.open();
+      await store.open();
+      await beside.join();
       await this.#listen();
       if (!this.#hasLeft) await this.#lease.start();
     } catch (error) {
@@ -103,6 +116,7 @@ export class ClusterNode {
   async leave(): Promise<void> {
     await this.tenures.released();
     this.#hasLeft = true;
+    await this.#options.beside.leave();
     this.#isListening = false;
     await this.#lease.stop();
     for (const { tunnel } of this.#served.values()) tunnel.destroy();
@@ -241,6 +255,7 @@ export class ClusterNode {
     const { clock, store } = this.#options;
     if (clock.now() - this.#renewedAt >= renewEveryMs) await this.#renew();
     await this.tenures.settleEnds();
+    this.#options.beside.beat();
     const origins = new Set([...this.#served.values()].map(({ node }) => node));
     for (const origin of origins) {
       if (await store.nodes.isAlive(origin)) continue;

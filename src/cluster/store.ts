@@ -1,6 +1,7 @@
 import type { ClosedBecause } from '../../machines/events.js';
 import type { Caller, Principal } from '../tenancy/principal.js';
 import type { EventBounds, Replay, StreamAddress } from './eventLog.js';
+import type { ServerStore } from './serverStore.js';
 
 /**
  * What the nodes of one server share. Two implementations: the memory of one process, which is the default and what the
@@ -17,6 +18,7 @@ export interface Store {
   readonly events: FencedEventLog;
   readonly snapshots: SnapshotStore;
   readonly nodes: Nodes;
+  readonly server: ServerStore;
   /** Resolves when it can be used; tries until then. Called once. */
   open(): Promise<void>;
   /** Ends its connections. Idempotent. */

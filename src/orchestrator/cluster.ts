@@ -1,15 +1,20 @@
-import { ClusterNode, type NodeOptions } from '../cluster/node.js';
+import { ClusterNode, type Beside, type NodeOptions } from '../cluster/node.js';
 import type { Store } from '../cluster/store.js';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
+import { messageOf } from '../errors.js';
 import type { Log } from '../log.js';
+import { Places } from '../session/places.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
+import type { Users } from '../tenancy/users.js';
 
 export interface NodeGiven {
-  readonly config: Pick<Config, 'redisUrl' | 'nodeId' | 'nodeLease'>;
-  /** Instead of the Redis of the configuration. The node closes it. */
+  readonly config: Pick<Config, 'nodeId' | 'nodeLease'>;
+  /** The node closes it. */
   readonly store: Store | undefined;
   readonly registry: SessionRegistry;
+  readonly places: Places | undefined;
+  readonly users: Users;
   readonly clock: Clock;
   readonly log: Log;
   serve: NodeOptions['serve'];
@@ -19,14 +24,54 @@ export interface NodeGiven {
 /** One command of a healthy Redis takes a millisecond. A claim that waits longer is refused (S12). */
 const commandMs = 3_000;
 
+/** What the nodes share: what is given, or else the Redis of the configuration; undefined: nothing. Nothing is asked of it yet. */
+export async function sharedStore(
+  { redisUrl }: Pick<Config, 'redisUrl'>,
+  given: Store | undefined,
+  log: Log,
+): Promise<Store | undefined> {
+  return given ?? (redisUrl === undefined ? undefined : openRedis(redisUrl, log));
+}
+
+/** The places of this node's sessions among those of all; undefined if there is one node. */
+export function placesOf(config: Config, store: Store | undefined): Places | undefined {
+  return store && new Places({ store: store.server.places, caps: config, leaseMs: config.nodeLease });
+}
+
 /** This server as one node of many; undefined if it shares nothing. */
-export async function openNode(options: NodeGiven): Promise<ClusterNode | undefined> {
-  const { config, store, registry, log, ...given } = options;
-  const { redisUrl, nodeId: id, nodeLease: leaseMs } = config;
-  const shared = store ?? (redisUrl === undefined ? undefined : await openRedis(redisUrl, log));
-  if (shared === undefined) return undefined;
+export function openNode(options: NodeGiven): ClusterNode | undefined {
+  const { config, store, registry, places, users, ...given } = options;
+  if (store === undefined) return undefined;
+  const { nodeId: id, nodeLease: leaseMs } = config;
   const onLost = (sessionId: string): void => registry.peek(sessionId)?.close('node-lost');
-  return new ClusterNode({ ...given, store: shared, id, leaseMs, log, onLost });
+  const beside = besideSessions({ store, places, users, log: given.log });
+  return new ClusterNode({ ...given, store, id, leaseMs, onLost, beside });
+}
+
+/** What is asked with each beat needs no hint to arrive. */
+function besideSessions({ store, places, users, log }: BesideGiven): Beside {
+  const told = (error: unknown): void => log.warn('store failed', { error: messageOf(error) });
+  let renewing: Promise<void> | undefined;
+  const renew = async (): Promise<void> => {
+    await places?.renew();
+    await users.follow();
+  };
+  return {
+    join: () => store.server.users.listen(() => void users.follow().catch(told)),
+    beat: () => {
+      renewing ??= renew()
+        .catch(told)
+        .finally(() => (renewing = undefined));
+    },
+    leave: async () => {
+      await renewing;
+      await places?.freed();
+    },
+  };
+}
+
+interface BesideGiven extends Pick<NodeGiven, 'places' | 'users' | 'log'> {
+  readonly store: Store;
 }
 
 async function openRedis(url: string, log: Log): Promise<Store> {

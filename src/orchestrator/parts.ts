@@ -3,6 +3,7 @@ import { noBrowsers } from '../browser/lease/noBrowsers.js';
 import { openBrowserPool, type BrowserPoolOptions } from '../browser/lease/pool.js';
 import type { BrowserPool } from '../browser/lease/lease.js';
 import type { Directory } from '../cluster/directory.js';
+import type { Store } from '../cluster/store.js';
 import type { Clock } from '../clock.js';
 import { ConfigError, type Config } from '../config.js';
 import type { Embedding, Offering } from './embedding.js';
@@ -84,9 +85,9 @@ export function warmCount({ isolation, prewarm }: Config, { lease }: SessionPart
 }
 
 /** How often somebody is let in, and whose word is believed about where they are. Throws a `ConfigError` on a proxy that is no address. */
-export function admissionOf(config: Config): Omit<AdmissionOptions, 'authenticate'> {
+export function admissionOf(config: Config, store: Store | undefined): Pick<AdmissionOptions, 'isTrusted' | 'limits'> {
   try {
-    return { isTrusted: trustedProxies(config.trustProxy), limits: new RateLimits(config) };
+    return { isTrusted: trustedProxies(config.trustProxy), limits: new RateLimits(config, store?.server.limiter) };
   } catch (error) {
     throw new ConfigError(`--trust-proxy: ${messageOf(error)}. Allowed: addresses and networks.`, { cause: error });
   }

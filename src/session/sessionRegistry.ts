@@ -5,7 +5,9 @@ import { systemClock, type Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
 import { shortId } from '../log.js';
 import { ownerKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
+import type { Caps, Place } from '../cluster/serverStore.js';
 import { closedRefusal } from './ending.js';
+import { tooMany, type Places } from './places.js';
 import type { StoredSession } from './storedSession.js';
 import { Session, type SessionParts, type SessionRequest } from './session.js';
 
@@ -13,11 +15,6 @@ import { Session, type SessionParts, type SessionRequest } from './session.js';
 const rememberedMs = 600_000;
 const rememberedSessions = 10_000;
 const retryAfterMs = 1_000;
-
-export interface SessionLimits {
-  readonly maxSessions: number;
-  readonly maxSessionsPerUser: number;
-}
 
 interface Epitaph {
   readonly principal: Principal;
@@ -33,37 +30,49 @@ export class SessionRegistry {
   /** Those of them that wait for a client. */
   readonly #warm = new Set<Session>();
   readonly #closed: LRUCache<string, Epitaph>;
-  readonly #limits: SessionLimits;
+  readonly #caps: Caps;
+  /** Absent: there is one node, this one. */
+  readonly #places: Places | undefined;
   /** Sessions that are not closed, by owner: counted as they come and go, so that admission costs the same at any size. */
   readonly #openByOwner = new Map<string, number>();
   #open = 0;
   #draining = false;
 
-  constructor(limits: SessionLimits, clock: Pick<Clock, 'now'> = systemClock) {
-    this.#limits = limits;
+  constructor(caps: Caps, clock: Pick<Clock, 'now'> = systemClock, places?: Places) {
+    this.#caps = caps;
+    this.#places = places;
     const options = { max: rememberedSessions, ttl: rememberedMs, ttlResolution: 0, perf: clock };
     this.#closed = new LRUCache(options);
   }
 
   /**
-   * Opens a session, or hands a warm one over; its channel is announced when the chart says so. Throws
-   * `too_many_sessions` or `draining`, and then nothing was created.
+   * Opens a session, or hands a warm one over; its channel is announced when the chart says so. With `place` it was counted
+   * among those of all nodes. Throws `too_many_sessions` or `draining`, and then nothing was created.
    */
-  open(parts: SessionParts, request: SessionRequest): Session {
+  open(parts: SessionParts, request: SessionRequest, place?: Place): Session {
     if (this.#draining) throw new Refusal('draining', { retryAfterMs });
     this.#admit(request.principal);
     const session = this.#handOver(parts, request) ?? this.#create(parts, request);
-    this.#count(request.principal, 1);
-    void session.closed.then(() => this.#count(request.principal, -1));
+    this.#enter(session, place);
     return session;
+  }
+
+  /** The same, where nodes count together: rejects also with `store_unreachable`. */
+  async openAmongAll(parts: SessionParts, request: SessionRequest): Promise<Session> {
+    const place = this.#draining ? undefined : await this.#places?.take(request.principal);
+    try {
+      return this.open(parts, request, place);
+    } catch (error) {
+      if (place !== undefined) this.#places?.free(place);
+      throw error;
+    }
   }
 
   /** Goes on with a session of a node that is gone. Its limits were checked where it was opened. Throws `draining`. */
   restore(parts: SessionParts, id: string, request: SessionRequest, stored: StoredSession): Session {
     if (this.#draining) throw new Refusal('draining', { retryAfterMs });
     const session = this.#keep(new Session(parts, id, request, stored));
-    this.#count(request.principal, 1);
-    void session.closed.then(() => this.#count(request.principal, -1));
+    this.#enter(session);
     session.start();
     return session;
   }
@@ -159,13 +168,17 @@ export class SessionRegistry {
   }
 
   #admit(principal: Principal): void {
-    const { maxSessions, maxSessionsPerUser } = this.#limits;
-    if (this.#open >= maxSessions) {
-      throw new Refusal('too_many_sessions', { retryAfterMs, limit: `--max-sessions ${maxSessions}` });
-    }
-    if ((this.#openByOwner.get(ownerKey(principal)) ?? 0) >= maxSessionsPerUser) {
-      throw new Refusal('too_many_sessions', { retryAfterMs, limit: `--max-sessions-per-user ${maxSessionsPerUser}` });
-    }
+    const { maxSessions, maxSessionsPerUser } = this.#caps;
+    if (this.#open >= maxSessions) throw tooMany(`--max-sessions ${maxSessions}`);
+    if ((this.#openByOwner.get(ownerKey(principal)) ?? 0) >= maxSessionsPerUser)
+      throw tooMany(`--max-sessions-per-user ${maxSessionsPerUser}`);
+  }
+
+  /** It counts until it is closed. */
+  #enter({ principal, closed }: Session, place?: Place): void {
+    this.#count(principal, 1);
+    void closed.then(() => this.#count(principal, -1));
+    this.#places?.hold(principal, closed, place);
   }
 
   #count(principal: Principal, change: 1 | -1): void {

@@ -1,4 +1,4 @@
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { RateLimiterMemory, RateLimiterRes, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { Refusal } from '../errors.js';
 import { ownerKey, type Principal } from './principal.js';
 
@@ -9,19 +9,40 @@ export interface Rates {
   readonly requestRate: number;
 }
 
-const windowSeconds = 60;
+/** A window in which points are counted for each key. */
+export interface RateWindow {
+  /** What is counted. */
+  readonly keyPrefix: string;
+  readonly points: number;
+  /** Seconds. */
+  readonly duration: number;
+  /** Counts in its place where it cannot be reached. Without one whoever asks is refused then. */
+  readonly insuranceLimiter?: RateLimiterMemory;
+}
 
-/** How often somebody may ask, counted in this process in windows of a minute. What is forgotten needs no owner. */
+export type Limiter = Pick<RateLimiterAbstract, 'consume' | 'points'>;
+
+/** Opens a window: the same one for all nodes that share a store. */
+export type OpenLimiter = (window: RateWindow) => Limiter;
+
+const duration = 60;
+
+const inThisProcess: OpenLimiter = (window) => new RateLimiterMemory(window);
+
+/** How often somebody may ask, counted in windows of a minute. What is forgotten needs no owner. */
 export class RateLimits {
-  readonly #connects: RateLimiterMemory;
-  readonly #messages: RateLimiterMemory;
+  readonly #connects: Limiter;
+  readonly #messages: Limiter;
 
-  constructor({ connectRate, requestRate }: Rates) {
-    this.#connects = new RateLimiterMemory({ points: connectRate, duration: windowSeconds });
-    this.#messages = new RateLimiterMemory({ points: requestRate, duration: windowSeconds });
+  /** `open`: where it is counted. Default: in this process. */
+  constructor({ connectRate, requestRate }: Rates, open: OpenLimiter = inThisProcess) {
+    const messages = { keyPrefix: 'message', points: requestRate, duration };
+    this.#connects = open({ keyPrefix: 'connect', points: connectRate, duration });
+    // Who is connected is served on, whatever becomes of the store.
+    this.#messages = open({ ...messages, insuranceLimiter: new RateLimiterMemory(messages) });
   }
 
-  /** Counts a session that is about to be opened. Throws `rate_limited`; then it must not be. */
+  /** Counts a session that is about to be opened. Throws `rate_limited` or `store_unreachable`; then it must not be. */
   async connection(user: Principal, peer: string): Promise<void> {
     // The address first: whoever invents users is stopped before their names fill the memory.
     await count(this.#connects, `peer ${peer}`, '--connect-rate');
@@ -34,7 +55,7 @@ export class RateLimits {
   }
 }
 
-async function count(limiter: RateLimiterMemory, key: string, flag: string, points = 1): Promise<void> {
+async function count(limiter: Limiter, key: string, flag: string, points = 1): Promise<void> {
   try {
     await limiter.consume(key, points);
   } catch (error) {

@@ -1,17 +1,15 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, messageOf, Refusal } from '../errors.js';
-import { documentSchema, emptyDocument, type StoredDocument } from './document.js';
+import {
+  emptyDocument,
+  readDocument,
+  StoreError,
+  type Change,
+  type StoredDocument,
+  type UserStore,
+} from './document.js';
 import { lockFolder } from './folderLock.js';
-
-/** What to make of the document, and what to tell whoever asked. Pure; throws a `Refusal` to change nothing. */
-export type Change<Result> = (document: StoredDocument) => {
-  readonly document: StoredDocument;
-  readonly result: Result;
-};
-
-/** A folder or a file that cannot be used, in one line that names it and what mends it. */
-export class StoreError extends Error {}
 
 interface Waiting {
   /** Applies the change to a draft, or notes why not. */
@@ -43,7 +41,7 @@ const retryAfterMs = 1_000;
  * it has been written whole, flushed and renamed into place. Changes that come while one is being written share the next
  * write, in their order.
  */
-export class Store {
+export class Store implements UserStore {
   readonly #file: string;
   readonly #folder: string;
   readonly #unlock: () => Promise<void>;
@@ -61,6 +59,11 @@ export class Store {
 
   get document(): StoredDocument {
     return this.#document;
+  }
+
+  /** No other process changes it. */
+  async refresh(): Promise<void> {
+    return;
   }
 
   /** Resolves when the change is durable. Rejects with its own refusal, or with `storage_failed`: then nothing changed. */
@@ -156,23 +159,5 @@ async function load(file: string): Promise<StoredDocument> {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw new StoreError(`${file} cannot be read: ${messageOf(error)}. Mend its permissions.`, { cause: error });
   });
-  if (text === undefined) return emptyDocument;
-  const content = parse(text);
-  const parsed = documentSchema.safeParse(content);
-  if (parsed.success) return parsed.data;
-  const version = typeof content === 'object' && content !== null && 'version' in content ? content.version : undefined;
-  if (typeof version === 'number' && version > emptyDocument.version) {
-    throw new StoreError(
-      `${file} was written by a newer version (format ${version}): start that one, or move it away.`,
-    );
-  }
-  throw new StoreError(`${file} is damaged: put a copy of it back, or move it away to start without users.`);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return text === undefined ? emptyDocument : readDocument(text, file);
 }

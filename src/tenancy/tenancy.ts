@@ -4,6 +4,7 @@ import { authenticatorOf, type Authenticate } from './auth.js';
 import { addressGuard, type ResolveAddress } from './browserAddress.js';
 import { operatorCheck, type IsOperator } from './operator.js';
 import { browserChooser, type ChooseBrowser } from './ownBrowser.js';
+import type { SharedText } from './sharedStore.js';
 import { Users } from './users.js';
 
 /** Who may do what, as configured. Made by the orchestrator, which closes `users` last. */
@@ -20,9 +21,12 @@ export interface Tenancy {
   readonly publicUrl: string | undefined;
 }
 
-/** With authentication the store is opened now, else when it is first asked for. Throws a `StoreError`. */
-export async function openTenancy(config: Config, clock: Clock): Promise<Tenancy> {
-  const users = new Users({ folder: config.dataDir, clock });
+/**
+ * With authentication the store is opened now, else when it is first asked for. Throws a `StoreError`. `shared`: where many
+ * nodes keep their users, instead of the folder.
+ */
+export async function openTenancy(config: Config, clock: Clock, shared?: SharedText): Promise<Tenancy> {
+  const users = new Users({ folder: config.dataDir, shared, clock });
   if (config.auth !== 'none') await users.open();
   return {
     users,

@@ -1,9 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import { messageOf, Refusal } from '../errors.js';
-import type { StoredBrowser, StoredDocument, StoredToken, StoredUser } from './document.js';
+import {
+  emptyDocument,
+  StoreError,
+  type Change,
+  type StoredBrowser,
+  type StoredDocument,
+  type StoredToken,
+  type StoredUser,
+  type UserStore,
+} from './document.js';
 import { localIssuer, type Principal } from './principal.js';
-import { openStore, storageFailed, StoreError, type Change, type Store } from './store.js';
+import { isNothing, removedBetween, type Removed } from './removed.js';
+import { SharedStore, type SharedText } from './sharedStore.js';
+import { openStore, storageFailed } from './store.js';
 import { hashOf, isToken, mintToken, sameHash } from './token.js';
 
 /** The store is one document: these keep it small. */
@@ -14,6 +25,8 @@ const retryAfterMs = 1_000;
 
 export interface UsersOptions {
   readonly folder: string;
+  /** Where many nodes keep them; the folder stays untouched then. */
+  readonly shared?: SharedText | undefined;
   readonly clock: Clock;
 }
 
@@ -27,12 +40,18 @@ export interface NewToken {
 
 /**
  * The users of this server, with their tokens and browsers. Opens the store when it is first needed, or with `open()`; the
- * orchestrator closes it. A change that is acknowledged outlives the process. Every call may reject with `storage_failed`.
+ * orchestrator closes it. A change that is acknowledged outlives the process. Every call may reject with `storage_failed` or,
+ * where many nodes share them, `store_unreachable`.
  */
 export class Users {
   readonly #options: UsersOptions;
-  #store: Promise<Store> | undefined;
+  #store: Promise<UserStore> | undefined;
   #closed = false;
+  /** What is gone since then has no consequences yet. */
+  #settled: StoredDocument = emptyDocument;
+  #settling: Promise<void> = Promise.resolve();
+  /** Told what is removed, here or at another node; a change resolves after it. */
+  onremoved: (removed: Removed) => Promise<void> = () => Promise.resolve();
   #indexed: { readonly document: StoredDocument; readonly byHash: TokenIndex } | undefined;
 
   constructor(options: UsersOptions) {
@@ -40,9 +59,11 @@ export class Users {
   }
 
   /** Opens the store now. Throws a {@link StoreError} when it cannot be had, and may be called again then. */
-  open(): Promise<Store> {
+  open(): Promise<UserStore> {
+    const { folder, shared } = this.#options;
     if (this.#closed) return Promise.reject(new Refusal('draining', { retryAfterMs }));
-    this.#store ??= openStore(this.#options.folder).catch((error: unknown) => {
+    if (shared !== undefined) return (this.#store ??= Promise.resolve(new SharedStore(shared)));
+    this.#store ??= openStore(folder).catch((error: unknown) => {
       this.#store = undefined;
       throw error;
     });
@@ -56,13 +77,18 @@ export class Users {
     await store?.close();
   }
 
+  /** Looks what other nodes have changed. Resolves when what was removed has its consequences here. */
+  async follow(): Promise<void> {
+    if (!this.#closed) await this.#settle(await this.#current());
+  }
+
   async list(): Promise<readonly StoredUser[]> {
-    return (await this.#opened()).document.users;
+    return (await this.#current()).users;
   }
 
   /** Throws `not_registered`. */
   async get(id: string): Promise<StoredUser> {
-    return userIn((await this.#opened()).document, id);
+    return userIn(await this.#current(), id);
   }
 
   async create(id: string): Promise<StoredUser> {
@@ -130,7 +156,9 @@ export class Users {
   async principalOf(secret: string): Promise<Principal | undefined> {
     if (!isToken(secret)) return undefined;
     const hash = hashOf(secret);
-    const found = this.#index((await this.#opened()).document).get(hash);
+    const known = this.#index((await this.#opened()).document).get(hash);
+    // One that is not known may be new, from another node. One that is gone is heard of.
+    const found = known ?? this.#index(await this.#current()).get(hash);
     if (found === undefined || !sameHash(found.token.hash, hash) || !this.#isCurrent(found.token)) return undefined;
     return { issuer: localIssuer, user: found.userId, credentialId: found.token.id };
   }
@@ -138,14 +166,14 @@ export class Users {
   /** Whether the token that somebody came with still holds. True for those who came without one of ours. */
   async stillHolds({ user, credentialId }: Principal): Promise<boolean> {
     if (credentialId === undefined) return true;
-    const { document } = await this.#opened();
-    const token = document.users.find(({ id }) => id === user)?.tokens.find(({ id }) => id === credentialId);
+    const { users } = await this.#current();
+    const token = users.find(({ id }) => id === user)?.tokens.find(({ id }) => id === credentialId);
     return token !== undefined && this.#isCurrent(token);
   }
 
   /** The browsers of a user, oldest first; none for one who is not registered. */
   async browsersOf(userId: string): Promise<readonly StoredBrowser[]> {
-    return (await this.#opened()).document.users.find(({ id }) => id === userId)?.browsers ?? [];
+    return (await this.#current()).users.find(({ id }) => id === userId)?.browsers ?? [];
   }
 
   /** The tokens of a document by their hash: made once for each document. */
@@ -174,19 +202,45 @@ export class Users {
   }
 
   async #change<Result>(change: Change<Result>): Promise<Result> {
-    return (await this.#opened()).change(change);
+    const store = await this.#opened();
+    const result = await inWords(store.change(change));
+    await this.#settle(store.document);
+    return result;
   }
 
-  async #opened(): Promise<Store> {
-    try {
-      return await this.open();
-    } catch (error) {
-      throw error instanceof StoreError ? storageFailed(messageOf(error), error) : error;
-    }
+  /** The document as it is now. */
+  async #current(): Promise<StoredDocument> {
+    const store = await this.#opened();
+    await inWords(store.refresh());
+    this.#settle(store.document).catch(() => undefined);
+    return store.document;
+  }
+
+  #opened(): Promise<UserStore> {
+    return inWords(this.open());
+  }
+
+  /** Resolves when what is gone from the document has its consequences. */
+  #settle(document: StoredDocument): Promise<void> {
+    const before = this.#settled;
+    if (before === document) return this.#settling;
+    this.#settled = document;
+    const removed = removedBetween(before, document);
+    if (isNothing(removed)) return Promise.resolve();
+    return (this.#settling = this.onremoved(removed));
   }
 
   #now(): string {
     return new Date(this.#options.clock.now()).toISOString();
+  }
+}
+
+/** A store that cannot be used is told of as `storage_failed`. */
+async function inWords<Result>(work: Promise<Result>): Promise<Result> {
+  try {
+    return await work;
+  } catch (error) {
+    throw error instanceof StoreError ? storageFailed(messageOf(error), error) : error;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import proxyAddr from 'proxy-addr';
+import { Refusal } from '../errors.js';
 import { principalOf, type Authenticate } from '../tenancy/auth.js';
 import type { Caller } from '../tenancy/principal.js';
 import type { RateLimits } from '../tenancy/rateLimits.js';
@@ -18,15 +19,21 @@ export interface AdmissionOptions {
   readonly authenticate: Authenticate;
   readonly limits: Pick<RateLimits, 'connection' | 'message'>;
   readonly isTrusted: IsTrusted;
+  /** A client that asked for a session was turned away before there was one, and not for anything that it did. */
+  failed(): void;
 }
 
-export function createAdmission({ authenticate, limits, isTrusted }: AdmissionOptions): Admit {
+export function createAdmission({ authenticate, limits, isTrusted, failed }: AdmissionOptions): Admit {
   const letIn: Admit = async (request, asks, messages) => {
     const caller = await authenticate(credentialsOf(request));
     const principal = principalOf(caller);
     if (asks === 'message') await limits.message(principal, messages);
-    else await limits.connection(principal, proxyAddr(request, isTrusted));
+    else await limits.connection(principal, proxyAddr(request, isTrusted)).catch(told);
     return caller;
+  };
+  const told = (error: unknown): never => {
+    if (error instanceof Refusal && error.reason === 'store_unreachable') failed();
+    throw error;
   };
   // Who asks twice about a request hears the same, and it is counted once.
   const asked = new WeakMap<IncomingMessage, Promise<Caller>>();

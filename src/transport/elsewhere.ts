@@ -5,6 +5,7 @@ import type { ClusterNode } from '../cluster/node.js';
 import type { Offered } from '../cluster/store.js';
 import { Refusal } from '../errors.js';
 import { idOf } from '../mcp/protocol.js';
+import type { Caller } from '../tenancy/principal.js';
 import { readJson } from './jsonBody.js';
 import { sendRefusal } from './refuse.js';
 import { requestIdOf } from './requestId.js';
@@ -47,27 +48,43 @@ export function orElsewhere(
     Object.assign(request, { body });
     // Who is not let in hears so from `here`, in its turn.
     const caller = await admit(request, 'message', sizeOf(body)).catch(() => undefined);
-    if (node === undefined || caller === undefined) return false;
-    try {
-      // Who leaves may not be there any more when the answer comes.
-      if (node.tenures.isLeaving) throw new Refusal('draining', { retryAfterMs });
-      const asking = node.ask(sessionId, caller);
-      const { said, head } = ask(asking, { request, response, body });
-      await said;
-      const offered = await asking.send();
-      if (offered.is === 'owned') {
-        relay(await head, response, asking);
-        return true;
-      }
-      asking.tunnel.destroy();
-      if (offered.is === 'closed') registry.remember(sessionId, offered.principal, offered.because);
-      refuseBusy(offered);
-      return false;
-    } catch (error) {
-      const refusal = error instanceof Refusal ? error : new Refusal('node_lost', {}, { cause: error });
-      if (!response.destroyed) sendRefusal(response, refusal, idOf(body));
+    if (caller === undefined) return false;
+    return passOn({ registry, node }, { sessionId, caller, request, response, body });
+  }
+}
+
+interface Passed extends Said {
+  readonly sessionId: string;
+  /** Who was let in. */
+  readonly caller: Caller;
+}
+
+/** Hands a request to the node of a session, and relays the answer. False if none has it: then nothing was answered. */
+export async function passOn(
+  { registry, node }: Pick<ElsewhereDeps, 'registry' | 'node'>,
+  passed: Passed,
+): Promise<boolean> {
+  const { sessionId, caller, response, body } = passed;
+  if (node === undefined) return false;
+  try {
+    // Who leaves may not be there any more when the answer comes.
+    if (node.tenures.isLeaving) throw new Refusal('draining', { retryAfterMs });
+    const asking = node.ask(sessionId, caller);
+    const { said, head } = ask(asking, passed);
+    await said;
+    const offered = await asking.send();
+    if (offered.is === 'owned') {
+      relay(await head, response, asking);
       return true;
     }
+    asking.tunnel.destroy();
+    if (offered.is === 'closed') registry.remember(sessionId, offered.principal, offered.because);
+    refuseBusy(offered);
+    return false;
+  } catch (error) {
+    const refusal = error instanceof Refusal ? error : new Refusal('node_lost', {}, { cause: error });
+    if (!response.destroyed) sendRefusal(response, refusal, idOf(body));
+    return true;
   }
 }
 

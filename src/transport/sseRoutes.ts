@@ -4,7 +4,7 @@ import { idOf, parseMessage } from '../mcp/protocol.js';
 import { readJson } from './jsonBody.js';
 import { sendRefusal } from './refuse.js';
 import { SseTransport } from './sse.js';
-import { askedOf, credentialsOf, openSession, type Listener, type TransportDeps } from './transport.js';
+import { askedOf, credentialsOf, openAmongAll, type Listener, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
 export function openStream(deps: TransportDeps): Listener {
@@ -12,7 +12,7 @@ export function openStream(deps: TransportDeps): Listener {
   return async (request, response) => {
     const asked = await askedOf(deps, request);
     const channel = new SseTransport(response, { messagePath: `${request.baseUrl ?? ''}/message`, clock });
-    const session = openSession(deps, { ...asked, channel });
+    const session = await openAmongAll(deps, { ...asked, channel });
     if (response.destroyed) session.detach('client-closed');
   };
 }

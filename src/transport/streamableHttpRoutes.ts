@@ -88,7 +88,7 @@ async function openSession(deps: StreamableHttpDeps, posted: Posted): Promise<vo
   const message = parseMessage(body);
   const channel = new StreamableHttpTransport(deps);
   const writer = writerFor(deps, posted);
-  const session = registry.open(parts, { ...asked, channel });
+  const session = await registry.openAmongAll(parts, { ...asked, channel });
   const leave = (): void => session.detach('client-closed');
   writer.onclose = leave;
   tie(session, channel, parts.log);

@@ -71,12 +71,24 @@ export async function askedOf(
 }
 
 /** Opens a session over a transport and ties the two together. Throws what `registry.open` throws: nothing was created. */
-export function openSession(
-  { registry, parts }: Pick<TransportDeps, 'registry' | 'parts'>,
-  request: SessionRequest & { readonly channel: ConnectionTransport },
-): Session {
+export function openSession({ registry, parts }: Opening, request: ConnectionRequest): Session {
+  return tie(registry.open(parts, request), request);
+}
+
+/** The same, where nodes count together what is open. A client that leaves meanwhile is noticed. */
+export async function openAmongAll({ registry, parts }: Opening, request: ConnectionRequest): Promise<Session> {
   const { channel } = request;
-  const session = registry.open(parts, request);
+  const client = { isGone: false };
+  channel.onclose = () => (client.isGone = true);
+  const session = tie(await registry.openAmongAll(parts, request), request);
+  if (client.isGone) session.detach(channel.closedBecause);
+  return session;
+}
+
+type Opening = Pick<TransportDeps, 'registry' | 'parts'>;
+type ConnectionRequest = SessionRequest & { readonly channel: ConnectionTransport };
+
+function tie(session: Session, { channel }: ConnectionRequest): Session {
   channel.onclose = () => session.detach(channel.closedBecause);
   channel.onmessage = (message) => session.receive(message);
   return session;

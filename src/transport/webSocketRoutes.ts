@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { WebSocketServer } from 'ws';
 import { Refusal } from '../errors.js';
-import { askedOf, openSession, type TransportDeps } from './transport.js';
+import { askedOf, openAmongAll, type TransportDeps } from './transport.js';
 import type { PendingUpgrade } from './upgrade.js';
 import { WebSocketTransport } from './webSocket.js';
 
@@ -31,7 +31,7 @@ export function openWebSocket(deps: WebSocketDeps) {
     // Who left meanwhile is not waited for; from here on the transport is told.
     if (upgrade.isGone) return;
     const channel = new WebSocketTransport(upgrade, server, { clock });
-    const session = openSession(deps, { ...asked, channel });
+    const session = await openAmongAll(deps, { ...asked, channel });
     // Each message waits as long as the one before it: their order stays (S4).
     channel.onmessage = async (message) => {
       await limits.message(asked.principal);

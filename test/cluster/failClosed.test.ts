@@ -14,8 +14,8 @@ const quiet = { onLost: () => undefined, onFound: () => undefined };
 
 test('[S12] while Redis is slow or down nothing is announced, and the client hears so; afterwards all is well', async () => {
   const redis = await RedisServer.start();
-  const store = new RedisStore({ url: redis.url, timeoutMs: 250, ...quiet });
-  const node = await serveNode(store, { options: { nodeLease: '1s' } });
+  const store = new RedisStore({ url: redis.url, timeoutMs: 2_000, ...quiet });
+  const node = await serveNode(store, { options: { nodeLease: '3s' } });
   const refused = async (): Promise<void> => {
     const stream = new RawSse(node.url);
     await stream.whenClosed();

@@ -23,6 +23,7 @@ async function startMortal(store: Store, tools: TestTools): Promise<Mortal> {
     replies: store.replies,
     events: store.events,
     snapshots: store.snapshots,
+    server: store.server,
     open: () => store.open(),
     close: () => store.close(),
     nodes: {

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { Refusal } from '../../src/errors.js';
 import { emptyDocument, type StoredDocument } from '../../src/tenancy/document.js';
 import { lockFolder } from '../../src/tenancy/folderLock.js';
-import { openStore, StoreError, type Store } from '../../src/tenancy/store.js';
+import { StoreError } from '../../src/tenancy/document.js';
+import { openStore, type Store } from '../../src/tenancy/store.js';
 import { withFolder } from './support/tempFolder.js';
 
 const add =

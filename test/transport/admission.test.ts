@@ -181,6 +181,7 @@ test('the routes and every upgrade see the same address', async () => {
       message: () => Promise.resolve(),
     },
     isTrusted: trustedProxies(['loopback']),
+    failed: () => undefined,
   });
   const server = createServer();
   const upgraded = new Promise<void>((resolve) => {

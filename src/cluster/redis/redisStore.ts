@@ -18,6 +18,7 @@ import {
 import { RedisConnection, type ConnectionOptions } from './connection.js';
 import { keysOf, nodeKey, wakeChannel, wakeChannels } from './keys.js';
 import { RedisEventLog } from './redisEventLog.js';
+import { RedisServerStore } from './redisServerStore.js';
 
 /** Written by this class alone, or by a later version of it. */
 const closedBecause = z.custom<ClosedBecause>((text) => typeof text === 'string');
@@ -40,11 +41,13 @@ export class RedisStore implements Store {
   readonly events: RedisEventLog;
   /** Of this node. */
   #leaseMs = 0;
+  readonly server: RedisServerStore;
 
   constructor(options: ConnectionOptions, bounds: Partial<StoreBounds> = {}) {
     this.#redis = new RedisConnection(options);
     this.#bounds = { ...storeBounds, ...bounds };
     this.events = new RedisEventLog(this.#redis, this.#bounds);
+    this.server = new RedisServerStore(this.#redis);
   }
 
   readonly directory: SessionDirectory = {

@@ -1,15 +1,5 @@
-import { defineScript, type CommandParser } from '@redis/client';
-
-/** A script that Redis runs as one step; loaded at its first use, then called by its hash. */
-const script = (lua: string) =>
-  defineScript({
-    SCRIPT: lua,
-    parseCommand(parser: CommandParser, keys: readonly string[], values: readonly (string | number)[]) {
-      parser.pushKeysLength([...keys]);
-      parser.push(...values.map(String));
-    },
-    transformReply: (reply: unknown): unknown => reply,
-  });
+import { script } from './script.js';
+import { serverScripts } from './serverScripts.js';
 
 /** Begins every write: KEYS[1] is the entry, ARGV[1] the epoch. What is over changes nothing. */
 const fence = `
@@ -33,6 +23,8 @@ local function number(field) return tonumber(redis.call('HGET', KEYS[4], field) 
 `;
 
 export const scripts = {
+  ...serverScripts,
+
   /** ARGV: issuer, user, node, transport, time to live. */
   claim: script(`
     if redis.call('EXISTS', KEYS[1]) == 1 then return false end

@@ -1,0 +1,55 @@
+import { RateLimiterMemory } from 'rate-limiter-flexible';
+import type { Clock } from '../clock.js';
+import { ownerKey } from '../tenancy/principal.js';
+import type { Limiter, OpenLimiter } from '../tenancy/rateLimits.js';
+import type { SharedText } from '../tenancy/sharedStore.js';
+import type { PlaceStore, ServerStore } from './serverStore.js';
+
+/** What nodes that live in one process share of their server. */
+export class MemoryServerStore implements ServerStore {
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #limiters = new Map<string, Limiter>();
+  /** By their ids. */
+  readonly #places = new Map<string, { readonly owner: string; readonly until: number }>();
+
+  #users = { version: 0, text: '' };
+  readonly #followers: (() => void)[] = [];
+
+  constructor(clock: Pick<Clock, 'now'>) {
+    this.#clock = clock;
+  }
+
+  readonly limiter: OpenLimiter = (window) => {
+    const limiter = this.#limiters.get(window.keyPrefix) ?? new RateLimiterMemory(window);
+    this.#limiters.set(window.keyPrefix, limiter);
+    return limiter;
+  };
+
+  readonly places: PlaceStore = {
+    take: async ({ id, owner }, { maxSessions, maxSessionsPerUser }, ms) => {
+      const now = this.#clock.now();
+      for (const [other, { until }] of this.#places) if (until <= now) this.#places.delete(other);
+      const key = ownerKey(owner);
+      if (this.#places.size >= maxSessions) return 'full';
+      if ([...this.#places.values()].filter((place) => place.owner === key).length >= maxSessionsPerUser)
+        return 'full-of-owner';
+      this.#places.set(id, { owner: key, until: now + ms });
+      return 'taken';
+    },
+    keep: async (owner, ids, ms) => {
+      for (const id of ids) this.#places.set(id, { owner: ownerKey(owner), until: this.#clock.now() + ms });
+    },
+    free: async ({ id }) => void this.#places.delete(id),
+  };
+
+  readonly users: SharedText = {
+    read: async (known) => (known === this.#users.version ? null : this.#users),
+    write: async (text, known) => {
+      if (known !== this.#users.version) return false;
+      this.#users = { version: known + 1, text };
+      for (const follower of this.#followers) setImmediate(follower);
+      return true;
+    },
+    listen: async (onWritten) => void this.#followers.push(onWritten),
+  };
+}

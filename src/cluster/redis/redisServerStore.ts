@@ -1,0 +1,66 @@
+import { RateLimiterRedis } from 'rate-limiter-flexible';
+import { z } from 'zod';
+import type { OpenLimiter } from '../../tenancy/rateLimits.js';
+import type { SharedText } from '../../tenancy/sharedStore.js';
+import type { PlaceStore, ServerStore } from '../serverStore.js';
+import type { RedisConnection } from './connection.js';
+import { placeKeys, ratePrefix, usersChannel, usersKey } from './serverKeys.js';
+
+const taken = z.enum(['taken', 'full', 'full-of-owner']);
+const usersRead = z.tuple([z.coerce.number(), z.string()]).nullable();
+
+/** Ids that one command renews. */
+const renewedAtOnce = 1_000;
+
+interface Evaluation {
+  readonly keys: string[];
+  readonly arguments: string[];
+}
+
+/** What nodes share of their server in Redis. Its keys are listed in serverKeys.ts. */
+export class RedisServerStore implements ServerStore {
+  readonly #redis: RedisConnection;
+
+  constructor(redis: RedisConnection) {
+    this.#redis = redis;
+  }
+
+  readonly limiter: OpenLimiter = ({ keyPrefix, ...window }) =>
+    new RateLimiterRedis({
+      ...window,
+      keyPrefix: ratePrefix(keyPrefix),
+      useRedisPackage: true,
+      // All that it asks of a client. This one answers in time, or says that the store cannot be reached.
+      storeClient: {
+        eval: (lua: string, given: Evaluation) => this.#redis.run((redis) => redis.eval(lua, given)),
+      },
+    });
+
+  readonly places: PlaceStore = {
+    take: async ({ id, owner }, { maxSessions, maxSessionsPerUser }, ms) => {
+      const values = [id, maxSessions, maxSessionsPerUser, ms];
+      return taken.parse(await this.#redis.run((redis) => redis.takePlace(placeKeys(owner), values)));
+    },
+    keep: async (owner, ids, ms) => {
+      for (let start = 0; start < ids.length; start += renewedAtOnce) {
+        const some = ids.slice(start, start + renewedAtOnce);
+        await this.#redis.run((redis) => redis.keepPlaces(placeKeys(owner), [ms, ...some]));
+      }
+    },
+    free: async ({ id, owner }) => {
+      await this.#redis.run((redis) => redis.freePlace(placeKeys(owner), [id]));
+    },
+  };
+
+  readonly users: SharedText = {
+    read: async (known) => {
+      const read = usersRead.parse(await this.#redis.run((redis) => redis.readUsers([usersKey], [known])));
+      return read && { version: read[0], text: read[1] };
+    },
+    write: async (text, known) => {
+      const values = [text, known, usersChannel];
+      return (await this.#redis.run((redis) => redis.writeUsers([usersKey], values))) === 1;
+    },
+    listen: (onWritten) => this.#redis.listen(usersChannel, onWritten),
+  };
+}

@@ -1,0 +1,23 @@
+import { ownerKey, type Principal } from '../../tenancy/principal.js';
+
+/**
+ * The keys of what nodes share beside the sessions, each group with a hash tag of its own.
+ *
+ * | key | type | what | time to live |
+ * |---|---|---|---|
+ * | `greenroom:rate:WINDOW:WHO` | string | how often somebody asked in this window (rate-limiter-flexible) | the window |
+ * | `greenroom:{places}` | sorted set | places of open sessions, by until when they count | two leases, renewed by their nodes |
+ * | `greenroom:{places}:ISSUER USER` | sorted set | those of one user | the same |
+ * | `greenroom:users` | hash | users with the hashes of their tokens and their browsers: `text`, and its `version` | for good |
+ *
+ * Channel `greenroom:users`: there is a new version. Nothing depends on its arrival.
+ */
+export const placeKeys = (owner: Principal): [string, string] => [
+  'greenroom:{places}',
+  `greenroom:{places}:${ownerKey(owner)}`,
+];
+
+export const ratePrefix = (window: string): string => `greenroom:rate:${window}`;
+
+export const usersKey = 'greenroom:users';
+export const usersChannel = 'greenroom:users';

@@ -1,0 +1,54 @@
+import { script } from './script.js';
+
+/** Milliseconds by the clock of Redis: those of the nodes may differ. */
+const clock = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+/** A key lives as long as what lives longest in it. */
+const live = `
+local function live(key, ms)
+  redis.call('PEXPIRE', key, ms, 'NX')
+  redis.call('PEXPIRE', key, ms, 'GT')
+end
+`;
+
+/** What the nodes share beside the sessions. The keys of one script have one hash tag; see serverKeys.ts. */
+export const serverScripts = {
+  /** KEYS: the places of all, of the owner. ARGV: id, most of all, most of the owner, for how long. */
+  takePlace: script(`${clock}${live}
+    for _, key in ipairs(KEYS) do redis.call('ZREMRANGEBYSCORE', key, '-inf', now) end
+    if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 'full' end
+    if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then return 'full-of-owner' end
+    for _, key in ipairs(KEYS) do
+      redis.call('ZADD', key, now + ARGV[4], ARGV[1])
+      live(key, ARGV[4])
+    end
+    return 'taken'`),
+
+  /** KEYS: the places of all, of the owner. ARGV: for how long, ids. */
+  keepPlaces: script(`${clock}${live}
+    for _, key in ipairs(KEYS) do
+      for index = 2, #ARGV do redis.call('ZADD', key, now + ARGV[1], ARGV[index]) end
+      live(key, ARGV[1])
+    end`),
+
+  /** KEYS: the places of all, of the owner. ARGV: id. */
+  freePlace: script(`
+    for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end`),
+
+  /** KEYS: the users. ARGV: the version that is known. Answers false if it is this one still. */
+  readUsers: script(`
+    local version = redis.call('HGET', KEYS[1], 'version') or '0'
+    if version == ARGV[1] then return false end
+    return { version, redis.call('HGET', KEYS[1], 'text') or '' }`),
+
+  /** KEYS: the users. ARGV: text, the version that it takes the place of, channel. */
+  writeUsers: script(`
+    local version = redis.call('HGET', KEYS[1], 'version') or '0'
+    if version ~= ARGV[2] then return 0 end
+    redis.call('HSET', KEYS[1], 'version', version + 1, 'text', ARGV[1])
+    redis.call('PUBLISH', ARGV[3], version + 1)
+    return 1`),
+};

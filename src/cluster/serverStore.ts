@@ -1,0 +1,35 @@
+import type { Principal } from '../tenancy/principal.js';
+import type { OpenLimiter } from '../tenancy/rateLimits.js';
+import type { SharedText } from '../tenancy/sharedStore.js';
+
+/**
+ * What the nodes share of the server as a whole, beside its sessions. As in the store that it is a part of, every method is
+ * one atomic step, and rejects when the store cannot be reached.
+ */
+export interface ServerStore {
+  /** Windows in which all nodes count together. */
+  readonly limiter: OpenLimiter;
+  readonly places: PlaceStore;
+  /** The users of the server, with their tokens and browsers. */
+  readonly users: SharedText;
+}
+
+/** What may be open at once at all nodes together. */
+export interface Caps {
+  readonly maxSessions: number;
+  readonly maxSessionsPerUser: number;
+}
+
+/** One of the places that sessions take. It counts until it is given back, or for as long as its node said last. */
+export interface Place {
+  readonly id: string;
+  readonly owner: Principal;
+}
+
+export interface PlaceStore {
+  /** Takes one more place, which counts for `ms`, unless there are as many as may be: of all, or of its owner. */
+  take(place: Place, caps: Caps, ms: number): Promise<'taken' | 'full' | 'full-of-owner'>;
+  /** The places of one owner count for `ms` from now, whatever the caps say. */
+  keep(owner: Principal, ids: readonly string[], ms: number): Promise<void>;
+  free(place: Place): Promise<void>;
+}
