@@ -32,7 +32,7 @@ export interface NodeOptions {
 
 /** What a node keeps up beside its sessions. */
 export interface Beside {
-  /** The store is open. A rejection ends the joining. */
+  /** The store is open. Called again after it, or what comes next, was rejected. */
   join(): Promise<void>;
   /** The others know that this node is there. Returns at once: the next beat does not wait for it. */
   beat(): void;
@@ -100,10 +100,8 @@ export class ClusterNode {
 
   /** Resolves when it is ready, however long the store takes, or has left. */
   async join(): Promise<void> {
-    const { store, beside } = this.#options;
     try {
-      await store.open();
-      await beside.join();
+      await this.#options.store.open();
       await this.#listen();
       if (!this.#hasLeft) await this.#lease.start();
     } catch (error) {
@@ -131,9 +129,10 @@ export class ClusterNode {
 
   /** A store that was there a moment ago may be gone again: it is tried until it is told. */
   async #listen(): Promise<void> {
-    const { store, clock, log } = this.#options;
+    const { store, beside, clock, log } = this.#options;
     while (!this.#isListening && !this.#hasLeft) {
       try {
+        await beside.join();
         await store.nodes.listen(this.name, (hint) => this.#told(hint));
         this.#isListening = !this.#hasLeft;
       } catch (error) {

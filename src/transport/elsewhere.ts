@@ -31,8 +31,7 @@ export function orElsewhere(
   if (node === undefined) return here;
   return async (request, response) => {
     const sessionId = sessionIdOf(request);
-    const isPassed = sessionId !== '' && isElsewhere(sessionId) && (await pass(request, response, sessionId));
-    if (!isPassed) await here(request, response);
+    if (sessionId === '' || !(await pass(request, response, sessionId))) await here(request, response);
   };
 
   /** What ends here because others go on with it is theirs already. */
@@ -48,7 +47,8 @@ export function orElsewhere(
     Object.assign(request, { body });
     // Who is not let in hears so from `here`, in its turn.
     const caller = await admit(request, 'message', sizeOf(body)).catch(() => undefined);
-    if (caller === undefined) return false;
+    // Looked for after all waiting: meanwhile it may have been left to the others.
+    if (caller === undefined || !isElsewhere(sessionId)) return false;
     return passOn({ registry, node }, { sessionId, caller, request, response, body });
   }
 }

@@ -27,36 +27,40 @@ const startNode = (name: string): Promise<Served> =>
     options: { tools: ['all'], nodeLease: '30s' },
   });
 
-/** Talks until it is told to stop, then leaves. */
-async function talk(options: ClientOptions, until: () => boolean): Promise<ClientSession> {
+async function open(options: ClientOptions): Promise<ClientSession> {
   const session = await openStreamable(options);
   if (session === null) throw new Error('No session could be opened.');
+  return session;
+}
+
+/** Talks until it is told to stop, then leaves. */
+async function talk(session: ClientSession, name: string, until: () => boolean): Promise<void> {
   for (let count = 1; !until() || count < 10; count += 1) {
-    const { settled } = await session.say(`${options.name}-${count}`, count % 4 === 0 ? 30 : 0);
+    const { settled } = await session.say(`${name}-${count}`, count % 4 === 0 ? 30 : 0);
     await settled;
   }
   await session.leave();
-  return session;
 }
 
 test('[C-CHAOS][C-TAKEOVER] a rolling restart under load loses no session of /mcp and no message that was taken', async () => {
   const state = { isOver: false };
-  const claims: Promise<unknown>[] = [];
-  const clients = Array.from({ length: 6 }, (_, index) => {
+  const opening = Array.from({ length: 6 }, (_, index) => {
     const user = index % 2 === 0 ? 'ann' : 'bob';
     const options: ClientOptions = {
       ...{ history, user, name: `c${index}`, nodes: nodes.length, patienceMs: 60_000, random: new Random(index) },
       urlOf: (node) => nodes[node]?.url ?? '',
       announced: (session) => history.add({ is: 'claimed', session, user }),
     };
-    return talk(options, () => state.isOver);
+    return open(options);
   });
+  const sessions = await Promise.all(opening);
+  const clients = sessions.map((session, index) => talk(session, `c${index}`, () => state.isOver));
   for (const [index, node] of nodes.entries()) {
     await node.close();
     nodes[index] = await startNode(`node-${index}`);
   }
   state.isOver = true;
-  await Promise.all([...clients, ...claims]);
+  await Promise.all(clients);
 
   const { happenings } = history;
   expect(violationsOf(happenings)).toEqual([]);
