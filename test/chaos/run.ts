@@ -188,8 +188,9 @@ async function leftovers(fleet: Fleet, patienceMs: number): Promise<string[]> {
     await pause(200);
     sessions = await fleet.sessions();
   }
+  // First which are closed: one that is being closed has its keys a moment longer.
+  const closed = new Set(await fleet.redis.closedAmong(await fleet.redis.keys()));
   const keys = await fleet.redis.keys();
-  const closed = new Set(await fleet.redis.closedAmong(keys));
   const ofEnded = keys.filter(({ key }) => {
     const [, id, kind] = oursOnly.exec(key) ?? [];
     return id !== undefined && kind !== undefined && closed.has(`greenroom:{${id}}`);
