@@ -144,6 +144,28 @@ test.each(['takeOver', 'settle'] as const)(
   },
 );
 
+test('[S11] an owner that came back just before its session was taken over is told, and lets go of it', async () => {
+  const [store, tools] = [new MemoryStore(systemClock), new TestTools()];
+  const state = { name: '' };
+  const { beat } = store.nodes;
+  const owner = await startNode(
+    changed(store, { nodes: { beat: (node, ms) => beat((state.name = node), ms) } }),
+    tools,
+  );
+  // Finds it gone as it comes back.
+  const late = {
+    isAlive: (node: string) => (node === state.name ? Promise.resolve(false) : store.nodes.isAlive(node)),
+  };
+  const other = await startNode(changed(store, { nodes: late }), tools);
+  const client = await new RawMcp(owner.url).initialize();
+  const [session] = owner.orchestrator.registry.list();
+  const asked = await at(other.url, client).ask(echo(1));
+  await asked.whenClosed();
+  await session?.ended;
+  expect(session?.actor.getSnapshot().context.closedBecause).toBe('node-lost');
+  expect(asked.messages).toMatchObject([{ id: 1, result: {} }]);
+});
+
 test('[C-TAKEOVER] a takeover that was given up lands later: the node that has it without knowing is told, and goes on with it', async () => {
   const [store, tools] = [new MemoryStore(systemClock), new TestTools()];
   const state = { names: [] as string[] };
