@@ -12,7 +12,7 @@ export interface AskedOptions {
   /** Whether a node that the directory names as the owner of a session cannot answer for it. */
   isGone(sessionId: string, owner: string): Promise<boolean>;
   /** The owner of a session is gone. */
-  onOrphan(tenure: Tenure): Promise<void>;
+  onOrphan(tenure: Tenure, owner: string): Promise<void>;
 }
 
 /** What is said to the owner of a session, through the store. */
@@ -155,7 +155,7 @@ export class Asked {
       if (is === 'not_ready') await store.nodes.wake(node, sessionId);
       return false;
     }
-    await this.#options.onOrphan({ sessionId, epoch });
+    await this.#options.onOrphan({ sessionId, epoch }, node);
     return true;
   }
 

@@ -90,7 +90,13 @@ export class ClusterNode {
     const [onNew, onBeat] = [() => this.#renew(), () => this.#beaten()];
     this.#lease = new Lease({ store, node: this.name, leaseMs, clock, log, onNew, onBeat });
     const isGone = (sessionId: string, owner: string): Promise<boolean> => this.#isGone(sessionId, owner);
-    this.#asked = new Asked({ store, node: this.name, clock, isGone, onOrphan: (tenure) => this.#takeOver(tenure) });
+    this.#asked = new Asked({
+      store,
+      node: this.name,
+      clock,
+      isGone,
+      onOrphan: (tenure, owner) => this.#takeOver(tenure, owner),
+    });
   }
 
   /** Whether others find this node, and it hears of what waits for it. */
@@ -210,18 +216,24 @@ export class ClusterNode {
   async #takeBack(sessionId: string): Promise<void> {
     const found = await this.#options.store.directory.find(sessionId, 'anyone');
     const isOwner = (found.is === 'owned' || found.is === 'not_ready') && found.node === this.name;
-    if (isOwner && (await this.#isGone(sessionId, found.node))) await this.#takeOver({ sessionId, epoch: found.epoch });
+    if (isOwner && (await this.#isGone(sessionId, found.node))) {
+      await this.#takeOver({ sessionId, epoch: found.epoch }, found.node);
+    }
   }
 
   /** The owner is gone. Of those who notice one goes on with the session, or says that it is over. */
-  async #takeOver(before: Tenure): Promise<void> {
+  async #takeOver(before: Tenure, owner: string): Promise<void> {
+    const { directory, nodes } = this.#options.store;
     const { sessionId } = before;
     // Who is about to leave leaves it to the others, and what cannot be claimed cannot be taken over either.
     if (this.tenures.isLeaving || !this.isReady || this.#restoring.has(sessionId)) return;
     this.#restoring.add(sessionId);
     try {
-      const epoch = await this.#options.store.directory.takeOver(before, this.name);
-      if (epoch !== null) await this.#goOn({ sessionId, epoch });
+      const epoch = await directory.takeOver(before, this.name);
+      if (epoch === null) return;
+      // It may have come back just after it was found gone, and look for its sessions just before this one was taken.
+      nodes.wake(owner, sessionId).catch(() => undefined);
+      await this.#goOn({ sessionId, epoch });
     } finally {
       this.#restoring.delete(sessionId);
     }

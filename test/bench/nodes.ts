@@ -29,6 +29,7 @@ export interface NodesOptions {
 
 const clients = 15;
 const doors: readonly Door[] = ['sse', 'streamable'];
+const turns = doors.flatMap((door) => shapes.map((shape) => ({ door, shape })));
 
 /** The same messages at one process without Redis, and at one, two and three nodes over a real one, in turns. */
 export async function measureNodes(options: NodesOptions): Promise<NodesRounds> {
@@ -41,22 +42,16 @@ export async function measureNodes(options: NodesOptions): Promise<NodesRounds> 
   try {
     servers.push(await startMeasured('greenroom'));
     for (let node = 0; node < 3; node += 1) servers.push(await startMeasured('greenroom', undefined, [redis.url]));
+    const measuring = { load, servers, processor: async () => processorIn(await watch.info('cpu')) };
     for (let round = -1; round < options.rounds; round += 1) {
-      for (const door of doors) {
-        for (const shape of shapes) {
-          const figures = await measure(
-            { load, servers, processor: async () => processorIn(await watch.info('cpu')) },
-            door,
-            shape,
-            options.pings,
-          );
-          const { perSecond, micros, redisMicros } = figures;
-          options.report(
-            `pings ${door} ${shape}: ${perSecond.toFixed(0)} a second, ${micros.toFixed(0)} µs of processor time each, ${redisMicros.toFixed(0)} of Redis${round < 0 ? ' (warm-up)' : ''}`,
-          );
-          // The first one warms up.
-          if (round >= 0) measured.set(`${door} ${shape}`, [...(measured.get(`${door} ${shape}`) ?? []), figures]);
-        }
+      for (const { door, shape } of turns) {
+        const figures = await measure(measuring, door, shape, options.pings);
+        const { perSecond, micros, redisMicros } = figures;
+        options.report(
+          `pings ${door} ${shape}: ${perSecond.toFixed(0)} a second, ${micros.toFixed(0)} µs of processor time each, ${redisMicros.toFixed(0)} of Redis${round < 0 ? ' (warm-up)' : ''}`,
+        );
+        // The first one warms up.
+        if (round >= 0) measured.set(`${door} ${shape}`, [...(measured.get(`${door} ${shape}`) ?? []), figures]);
       }
     }
     return measured;
@@ -86,11 +81,12 @@ async function measure(
   const counts: Readonly<Record<Shape, number>> = {
     ...{ 'no Redis': 0, '1 node': 1, '2 nodes': 2, '3 nodes': 3, 'another node': 2 },
   };
-  const used = shape === 'no Redis' ? [alone] : nodes.slice(0, counts[shape]);
-  const urls = used.flatMap((server) => (server === undefined ? [] : [server.url]));
+  const shaped = shape === 'no Redis' ? [alone] : nodes.slice(0, counts[shape]);
+  const used = shaped.filter((server) => server !== undefined);
+  const urls = used.map((server) => server.url);
   const spent = async (): Promise<number> => {
-    const each = await Promise.all(used.map((server) => server?.processor()));
-    return each.reduce((sum, answer) => sum + (answer?.processorMs ?? 0), 0);
+    const each = await Promise.all(used.map((server) => server.processor()));
+    return each.reduce((sum, { processorMs }) => sum + processorMs, 0);
   };
   const before = [await spent(), await processor()] as const;
   const [url = ''] = urls;

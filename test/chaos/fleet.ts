@@ -61,9 +61,11 @@ class FleetNode {
 
   /** Resolves when the node lets clients in; rejects if it never does. */
   async whenReady(): Promise<void> {
-    for (const until = now() + readyMs; now() < until; await pause(50)) {
+    const until = now() + readyMs;
+    while (now() < until) {
       const ready = await send(`${this.#url}/ready`).catch(() => undefined);
       if (ready?.status === 200) return;
+      await pause(50);
     }
     throw new Error(`${this.#given.name} does not become ready.`);
   }

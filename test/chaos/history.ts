@@ -70,6 +70,6 @@ export class History {
   readonly happenings: Happening[] = [];
 
   add(told: Told): void {
-    this.happenings.push({ at: now(), ...told } as Happening);
+    this.happenings.push({ at: now(), ...told });
   }
 }

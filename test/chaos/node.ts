@@ -44,7 +44,10 @@ const nothing = (): void => undefined;
 const store = new RedisStore({ url: redisUrl, timeoutMs, onLost: nothing, onFound: nothing });
 const { listen } = store.nodes;
 Object.assign(store.nodes, {
-  listen: (node: string, onHint: (hint: Hint) => void) => listen(node, (hint) => void (isDeaf || onHint(hint))),
+  listen: (node: string, onHint: (hint: Hint) => void) =>
+    listen(node, (hint) => {
+      if (!isDeaf) onHint(hint);
+    }),
 });
 
 const orchestrator = await createOrchestrator({

@@ -13,7 +13,7 @@ export interface LeftKey {
   readonly ttl: number;
 }
 
-/** A real Redis that writes every change down before it answers, and comes again with it. The run stops it. */
+/** A real Redis that hands every change to the system before it answers, and comes again with it. The run stops it. */
 export class PersistentRedis {
   readonly port: number;
   readonly #folder: string;
@@ -84,7 +84,7 @@ export class PersistentRedis {
 
   async #launch(): Promise<void> {
     const place = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder];
-    const writing = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'everysec'];
+    const writing = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'no'];
     const child = spawn('redis-server', [...place, ...writing], { stdio: ['ignore', 'pipe', 'ignore'] });
     this.#process = child;
     // Nobody else ends it when this process is ended early.

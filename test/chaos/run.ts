@@ -131,9 +131,10 @@ async function visit(
       continue;
     }
     const bursts = random.between(3, 30);
-    for (let turn = 0; turn < bursts && !session.isOver && !isOver(); turn += 1) {
+    const hasMore = (): boolean => !session.isOver && !isOver();
+    for (let turn = 0; turn < bursts && hasMore(); turn += 1) {
       const settled: Promise<void>[] = [];
-      for (let index = random.between(1, burst); index > 0 && !session.isOver; index -= 1) {
+      for (let index = random.between(1, burst); index > 0 && hasMore(); index -= 1) {
         count += 1;
         const holdMs = random.next() < 0.3 ? random.between(20, 300) : 0;
         settled.push((await session.say(`${name}-${count}`, holdMs)).settled);
@@ -188,8 +189,9 @@ async function leftovers(fleet: Fleet, patienceMs: number): Promise<string[]> {
     await pause(200);
     sessions = await fleet.sessions();
   }
+  // First which are closed: one that is being closed has its keys a moment longer.
+  const closed = new Set(await fleet.redis.closedAmong(await fleet.redis.keys()));
   const keys = await fleet.redis.keys();
-  const closed = new Set(await fleet.redis.closedAmong(keys));
   const ofEnded = keys.filter(({ key }) => {
     const [, id, kind] = oursOnly.exec(key) ?? [];
     return id !== undefined && kind !== undefined && closed.has(`greenroom:{${id}}`);

@@ -90,11 +90,13 @@ class StreamableSession implements ClientSession {
   /** Comes again, at any node, until it is answered with more than that it should come again. */
   async #insist(method: 'POST' | 'DELETE', body?: string) {
     const { patienceMs, user } = this.#options;
-    for (const until = now() + patienceMs; now() < until; await pause(retryMs)) {
+    const until = now() + patienceMs;
+    while (now() < until) {
       const { url } = anyUrl(this.#options, `/mcp?userId=${user}`);
       const headers = { ...this.#headers, ...(body !== undefined && { 'content-type': 'application/json' }) };
       const reply = await request(patienceMs, url, { method, headers, ...(body !== undefined && { body }) });
       if (typeof reply !== 'string' && !passing.includes(reasonOf(reply.json, ''))) return reply;
+      await pause(retryMs);
     }
     return undefined;
   }

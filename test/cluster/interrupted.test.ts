@@ -1,7 +1,7 @@
 import { Agent, get } from 'node:http';
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import type { Nodes, SessionDirectory, Store } from '../../src/cluster/store.js';
+import type { FencedEventLog, Nodes, SessionDirectory, Store } from '../../src/cluster/store.js';
 import { Tenures } from '../../src/cluster/tenures.js';
 import { silentLog } from '../../src/log.js';
 import { nextTurn } from '../support/gate.js';
@@ -20,14 +20,20 @@ afterEach(async () => {
 });
 
 interface Changed {
+  readonly events?: Partial<FencedEventLog>;
   readonly nodes?: Partial<Nodes>;
   readonly directory?: Partial<SessionDirectory>;
 }
 
-const changed = (store: Store, { nodes, directory }: Changed): Store => ({
+const changed = (store: Store, { events, nodes, directory }: Changed): Store => ({
   ...store,
   open: () => store.open(),
   close: () => store.close(),
+  events: {
+    append: (...given) => (events?.append ?? store.events.append)(...given),
+    after: (...given) => store.events.after(...given),
+    forget: (...given) => store.events.forget(...given),
+  },
   nodes: { ...store.nodes, ...nodes },
   directory: { ...store.directory, ...directory },
 });
@@ -138,6 +144,28 @@ test.each(['takeOver', 'settle'] as const)(
   },
 );
 
+test('[S11] an owner that came back just before its session was taken over is told, and lets go of it', async () => {
+  const [store, tools] = [new MemoryStore(systemClock), new TestTools()];
+  const state = { name: '' };
+  const { beat } = store.nodes;
+  const owner = await startNode(
+    changed(store, { nodes: { beat: (node, ms) => beat((state.name = node), ms) } }),
+    tools,
+  );
+  // Finds it gone as it comes back.
+  const late = {
+    isAlive: (node: string) => (node === state.name ? Promise.resolve(false) : store.nodes.isAlive(node)),
+  };
+  const other = await startNode(changed(store, { nodes: late }), tools);
+  const client = await new RawMcp(owner.url).initialize();
+  const [session] = owner.orchestrator.registry.list();
+  const asked = await at(other.url, client).ask(echo(1));
+  await asked.whenClosed();
+  await session?.ended;
+  expect(session?.actor.getSnapshot().context.closedBecause).toBe('node-lost');
+  expect(asked.messages).toMatchObject([{ id: 1, result: {} }]);
+});
+
 test('[C-TAKEOVER] a takeover that was given up lands later: the node that has it without knowing is told, and goes on with it', async () => {
   const [store, tools] = [new MemoryStore(systemClock), new TestTools()];
   const state = { names: [] as string[] };
@@ -155,6 +183,41 @@ test('[C-TAKEOVER] a takeover that was given up lands later: the node that has i
   expect(asked.messages).toMatchObject([{ id: 1, result: {} }]);
   expect(unaware.orchestrator.registry.list()).toHaveLength(1);
 });
+
+test.each([
+  { name: 'at once', saysMore: false, hears: [200, 'node_lost'] },
+  { name: 'after more was said', saysMore: true, hears: [410, 'gap'] },
+])(
+  '[S4] an answer could not be written down, and its node is lost $name: it is not passed over',
+  async ({ saysMore, hears }) => {
+    const [store, tools] = [new MemoryStore(systemClock), new TestTools()];
+    const state = { name: '' };
+    const { beat } = store.nodes;
+    const { append } = store.events;
+    const mortal = await startNode(
+      changed(store, {
+        nodes: { beat: (node, ms) => beat((state.name = node), ms) },
+        events: {
+          append: (...given) => (given[2].includes('"value":"held"') ? unreachable() : append(...given)),
+        },
+      }),
+      tools,
+    );
+    const other = await startNode(store, tools);
+    const client = await new RawMcp(mortal.url).initialize();
+    const asked = await client.ask({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold' } });
+    await asked.when(({ events }) => events.length > 0);
+    await tools.whenHeld();
+    tools.release();
+    await asked.whenClosed();
+    expect(asked.messages).toEqual([]);
+    if (saysMore) await (await client.ask(echo(2))).whenClosed();
+    await store.nodes.leave(state.name);
+    const resumed = await at(other.url, client).listen(asked.events[0]?.id);
+    await resumed.whenClosed();
+    expect([resumed.status, /"reason":"(\w+)"/.exec(resumed.text)?.[1]]).toEqual(hears);
+  },
+);
 
 test('[S3] an end that could not be written down is written down later: nobody waits for a session that is over', async () => {
   const [store, clock, tools] = [new MemoryStore(systemClock), new ManualClock(), new TestTools()];
