@@ -36,7 +36,8 @@ export function createInspector({ clock, find, health }: InspectorDeps): Inspect
     fold: (observation) => {
       if (!concernsActor(observation)) return;
       journal.fold(observation);
-      if (observation.machine === 'session') statistics.fold(observation, journal.track(shortId(observation.actor)));
+      if (observation.kind === 'transition' && observation.machine === 'session')
+        statistics.fold(observation, journal.track(shortId(observation.actor)));
     },
     routes: inspectorRoutes({ viewers, journal, clock, overview }),
   };

@@ -26,6 +26,8 @@ export class Journal {
   readonly #limits: JournalLimits;
   /** By short id, oldest first. */
   readonly #tracks = new Map<string, SessionTrack>();
+  /** The same by the actor's name, which costs no new string. */
+  readonly #trackOf = new Map<string, SessionTrack>();
   readonly #closed: string[] = [];
   readonly #actors = new Map<string, Actor>();
   #actorList: readonly Actor[] = [];
@@ -67,9 +69,7 @@ export class Journal {
   }
 
   #foldSession(observation: ActorObservation): void {
-    const id = shortId(observation.actor);
-    const track = this.#tracks.get(id) ?? new SessionTrack(id, observation.actor, this.#factsOf);
-    this.#tracks.set(id, track);
+    const track = this.#trackOf.get(observation.actor) ?? this.#begin(observation.actor);
     const { entriesOfOne, entriesOfAll } = this.#limits;
     const share = Math.max(fewestEntries, Math.floor(entriesOfAll / this.#tracks.size));
     track.fold(observation, this.#clock.now(), Math.min(entriesOfOne, share));
@@ -77,14 +77,23 @@ export class Journal {
     track.version = this.#version;
     if (observation.kind !== 'transition') return;
     track.moved = this.#version;
-    if (observation.to === 'closed') this.#bury(id);
+    if (observation.to === 'closed') this.#bury(track.id);
+  }
+
+  #begin(actor: string): SessionTrack {
+    const track = new SessionTrack(shortId(actor), actor, this.#factsOf);
+    this.#tracks.set(track.id, track);
+    this.#trackOf.set(actor, track);
+    return track;
   }
 
   #bury(id: string): void {
     this.#closed.push(id);
     if (this.#closed.length <= this.#limits.closed) return;
     const oldest = this.#closed.shift();
-    if (oldest !== undefined) this.#tracks.delete(oldest);
+    if (oldest === undefined) return;
+    this.#trackOf.delete(this.#tracks.get(oldest)?.key ?? '');
+    this.#tracks.delete(oldest);
   }
 
   #foldActor(observation: ActorObservation & { kind: 'transition' | 'step' }): void {

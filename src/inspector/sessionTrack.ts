@@ -19,7 +19,6 @@ export interface Facts {
 export type FactsOf = (id: string) => Facts | undefined;
 
 type Known = Pick<Row, 'user' | 'transport' | 'client' | 'createdAt' | 'calls' | 'browser'>;
-type Unnumbered<Any> = Any extends Entry ? Omit<Any, 'seq'> : never;
 
 const nowhere: Place = { leaves: [], states: [] };
 
@@ -56,11 +55,13 @@ export class SessionTrack {
       case 'event':
         // XState's own events end work that the chart began: the change of state tells of it.
         if (observation.event.type.startsWith('xstate.')) break;
-        this.#add(entryOf(observation.event, observation.state, now), limit);
-        if (settledOf(observation.event)?.outcome === 'failed') this.#errors += 1;
+        this.#addEvent(observation.event, observation.state, now, limit);
         break;
       case 'unexpected':
-        this.#add({ kind: 'unexpected', at: now, type: observation.cause, state: observation.state }, limit);
+        this.#add(
+          { kind: 'unexpected', seq: this.#next(), at: now, type: observation.cause, state: observation.state },
+          limit,
+        );
         break;
       case 'transition':
         this.state = observation.to;
@@ -109,7 +110,7 @@ export class SessionTrack {
     const before = this.#place;
     if (place === before) return;
     if (before !== nowhere) this.#dwell.set(before, (this.#dwell.get(before) ?? 0) + now - this.#placeSince);
-    this.#add({ kind: 'state', at: now, from: before.leaves, to: place.leaves, cause }, limit);
+    this.#add({ kind: 'state', seq: this.#next(), at: now, from: before.leaves, to: place.leaves, cause }, limit);
     this.#place = place;
     this.#placeSince = now;
   }
@@ -129,23 +130,27 @@ export class SessionTrack {
     return { user, transport, client, createdAt: createdAt.getTime(), calls: toolCalls, browser: browserState };
   }
 
-  #add(entry: Unnumbered<Entry>, limit: number): void {
-    this.#seq += 1;
-    // Spreading the entry into a new one would cost more than all the rest.
-    this.#entries.push(Object.assign(entry, { seq: this.#seq }));
+  /** Names, outcomes and durations only: what a client sends and gets is never kept. */
+  #addEvent(event: { readonly type: string }, state: string, at: number, limit: number): void {
+    const seq = this.#next();
+    const request = settledOf(event);
+    if (request !== undefined) {
+      const { method, tool, outcome, durationMs } = request;
+      if (outcome === 'failed') this.#errors += 1;
+      this.#add({ kind: 'call', seq, at, method, tool, outcome, durationMs }, limit);
+    } else if (event.type === 'message.received' && 'kind' in event) {
+      this.#add({ kind: 'message', seq, at, what: String(event.kind) }, limit);
+    } else this.#add({ kind: 'event', seq, at, type: event.type, state }, limit);
+  }
+
+  #next(): number {
+    return (this.#seq += 1);
+  }
+
+  #add(entry: Entry, limit: number): void {
+    this.#entries.push(entry);
     while (this.#entries.length > limit) this.#entries.shift();
   }
-}
-
-/** Names, outcomes and durations only: what a client sends and gets is never kept. */
-function entryOf(event: { readonly type: string }, state: string, at: number): Unnumbered<Entry> {
-  const request = settledOf(event);
-  if (request !== undefined) {
-    const { method, tool, outcome, durationMs } = request;
-    return { kind: 'call', at, method, tool, outcome, durationMs };
-  }
-  if (event.type === 'message.received' && 'kind' in event) return { kind: 'message', at, what: String(event.kind) };
-  return { kind: 'event', at, type: event.type, state };
 }
 
 function settledOf(event: { readonly type: string }): SettledRequest | undefined {

@@ -1,7 +1,9 @@
 import type { Clock } from '../clock.js';
-import type { ActorObservation } from './actorObservation.js';
+import type { Observation } from '../session/observer.js';
 import type { SessionTrack } from './sessionTrack.js';
 import type { Ending, Overview, Sample } from './wire.js';
+
+type Transition = Extract<Observation, { kind: 'transition' }>;
 
 /** One sample for each stretch in which something changed, for the last half hour of changes. */
 const sampleMs = 5_000;
@@ -26,10 +28,8 @@ export class Statistics {
     this.#clock = clock;
   }
 
-  /** Called for sessions, after the journal has folded the observation into `track`. */
-  fold(observation: ActorObservation, track: SessionTrack | undefined): void {
-    if (observation.kind !== 'transition') return;
-    const { actor, from, to, at } = observation;
+  /** Called for sessions, after the journal has folded the transition into `track`. */
+  fold({ actor, from, to, at }: Transition, track: SessionTrack | undefined): void {
     this.#count(from, -1);
     if (to !== 'closed') this.#count(to, 1);
     this.#sample(at);

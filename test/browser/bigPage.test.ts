@@ -1,10 +1,9 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { outlineBounds } from '../../src/browser/page/snapshot.js';
 import { lookTools } from '../../src/tools/look.js';
 import { inputTools } from '../../src/tools/input/index.js';
 import { navigationTools } from '../../src/tools/navigation.js';
+import { servePages } from '../support/pages.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
 
 const elements = 100_000;
@@ -36,26 +35,19 @@ const pages: Record<string, () => Iterable<string>> = {
   },
 };
 
-let server: Server;
-let url: string;
+let site: Awaited<ReturnType<typeof servePages>>;
 let harness: ToolHarness;
 
 beforeAll(async () => {
-  server = createServer((request, response) => {
-    response.setHeader('content-type', 'text/html');
-    for (const part of pages[request.url ?? '']?.() ?? []) response.write(part);
-    response.end();
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  site = await servePages(pages);
   harness = await startToolHarness([...inputTools, ...lookTools, ...navigationTools]);
 }, 60_000);
 afterAll(async () => {
   await harness.close();
-  server.close();
+  site.close();
 });
 
-const open = (path: string) => harness.run('navigate_page', { url: url + path, timeout: 100_000 });
+const open = (path: string) => harness.run('navigate_page', { url: site.url + path, timeout: 100_000 });
 
 interface Part {
   readonly read: number;

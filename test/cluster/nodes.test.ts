@@ -1,24 +1,12 @@
-import { systemClock } from '../../src/clock.js';
-import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import type { Store } from '../../src/cluster/store.js';
 import { postJson } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
-import { redisStore, RedisServer } from '../support/redisServer.js';
 import type { Served } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
-import { serveNode } from './support.js';
+import { serveNode, setUpNodes } from './support.js';
 
-let redis: RedisServer;
-const nodes: Served[] = [];
-
-beforeAll(async () => {
-  redis = await RedisServer.start();
-});
-afterEach(async () => {
-  await Promise.all(nodes.splice(0).map((node) => node.close()));
-});
-afterAll(() => redis.stop());
+const { kinds, nodes } = setUpNodes();
 
 /** Two nodes, each with a store of its own or one for both. */
 async function twoNodes(stores: () => Store): Promise<[Served, Served, TestTools]> {
@@ -28,16 +16,6 @@ async function twoNodes(stores: () => Store): Promise<[Served, Served, TestTools
   nodes.push(one, other);
   return [one, other, tools];
 }
-
-const memory = () => {
-  const store = new MemoryStore(systemClock);
-  return () => store;
-};
-
-const kinds = [
-  { name: 'memory', stores: memory },
-  { name: 'redis', stores: () => () => redisStore(redis) },
-] as const;
 
 describe.each(kinds)('two nodes over $name', ({ stores }) => {
   test('[C-NODES] what is posted at one node is done at the other, and answered on its stream', async () => {

@@ -1,5 +1,8 @@
+import { systemClock } from '../../src/clock.js';
+import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import type { Store } from '../../src/cluster/store.js';
 import { send } from '../support/http.js';
+import { redisStore, RedisServer } from '../support/redisServer.js';
 import { serve, type Served, type ServeOptions } from '../support/serve.js';
 
 /** Resolves when the node lets clients in. */
@@ -12,4 +15,34 @@ export async function serveNode(store: Store, given: ServeOptions = {}): Promise
   const node = await serve({ ...given, store, options: { nodeLease: '30s', ...given.options } });
   await whenReady(node.url);
   return node;
+}
+
+/** One store for all the nodes. */
+export function memory(): () => Store {
+  const store = new MemoryStore(systemClock);
+  return () => store;
+}
+
+export interface StoreKind {
+  readonly name: string;
+  /** What opens the store of each node: one store for all of them, or one each that share a Redis. */
+  stores(): () => Store;
+}
+
+/** Both kinds of store, and the nodes over them, which are closed after each test. Called once, at the top of a file. */
+export function setUpNodes(): { readonly kinds: readonly StoreKind[]; readonly nodes: Served[] } {
+  let redis: RedisServer;
+  const nodes: Served[] = [];
+  beforeAll(async () => {
+    redis = await RedisServer.start();
+  });
+  afterEach(async () => {
+    await Promise.all(nodes.splice(0).map((node) => node.close()));
+  });
+  afterAll(() => redis.stop());
+  const kinds = [
+    { name: 'memory', stores: memory },
+    { name: 'redis', stores: () => () => redisStore(redis) },
+  ];
+  return { kinds, nodes };
 }

@@ -1,33 +1,11 @@
-import { systemClock } from '../../src/clock.js';
-import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import type { Store } from '../../src/cluster/store.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
-import { RedisServer, redisStore } from '../support/redisServer.js';
 import type { Served } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
-import { serveNode } from './support.js';
+import { memory, serveNode, setUpNodes } from './support.js';
 
-let redis: RedisServer;
-const nodes: Served[] = [];
-
-beforeAll(async () => {
-  redis = await RedisServer.start();
-});
-afterEach(async () => {
-  await Promise.all(nodes.splice(0).map((node) => node.close()));
-});
-afterAll(() => redis.stop());
-
-const kinds = [
-  { name: 'memory', stores: memory },
-  { name: 'redis', stores: () => () => redisStore(redis) },
-] as const;
-
-function memory(): () => Store {
-  const store = new MemoryStore(systemClock);
-  return () => store;
-}
+const { kinds, nodes } = setUpNodes();
 
 interface Mortal {
   readonly node: Served;

@@ -39,9 +39,7 @@ export const doors: readonly Door<unknown>[] = [
     async play(served, texts) {
       const stream = await new RawSse(served.url).whenAnnounced();
       const address = new URL(stream.endpoint ?? '', served.url).href;
-      const answers = (await hear(served.url, postsOf(address, texts))).toString('utf8').split(/(?=HTTP\/1\.1 \d{3} )/);
-      if (answers.length !== texts.length) throw new Error(`${answers.length} answers to ${texts.length} requests`);
-      for (const answer of answers) {
+      for (const answer of await answersTo(served, postsOf(address, texts), texts.length)) {
         if (!/^HTTP\/1\.1 (202|400|413|429) /.test(answer)) throw new Error(`undefined answer: ${answer}`);
         if (!answer.startsWith('HTTP/1.1 202')) checkMessage(answer.slice(answer.indexOf('\r\n\r\n')));
       }
@@ -58,10 +56,8 @@ export const doors: readonly Door<unknown>[] = [
     clients: 25,
     async play(served, texts) {
       const client = await new RawMcp(served.url).initialize();
-      const heard = (await hear(served.url, postsOf(client.address, texts, client.headers))).toString('utf8');
-      const answers = heard.split(/(?=HTTP\/1\.1 \d{3} )/);
-      if (answers.length !== texts.length) throw new Error(`${answers.length} answers to ${texts.length} requests`);
-      for (const answer of answers) {
+      const posts = postsOf(client.address, texts, client.headers);
+      for (const answer of await answersTo(served, posts, texts.length)) {
         if (!/^HTTP\/1\.1 (200|202|400|413|429) /.test(answer)) throw new Error(`undefined answer: ${answer}`);
         for (const [, data = ''] of answer.matchAll(/^data: (.+)$/gm)) checkMessage(data);
         if (!/^HTTP\/1\.1 20/.test(answer)) checkMessage(answer.slice(answer.indexOf('\r\n\r\n')));
@@ -122,6 +118,13 @@ export const doors: readonly Door<unknown>[] = [
     },
   }),
 ];
+
+/** Each answer to requests on one connection. Rejects unless there are `count`. */
+async function answersTo({ url }: Served, requests: Buffer, count: number): Promise<string[]> {
+  const answers = (await hear(url, requests)).toString('utf8').split(/(?=HTTP\/1\.1 \d{3} )/);
+  if (answers.length !== count) throw new Error(`${answers.length} answers to ${count} requests`);
+  return answers;
+}
 
 /** One request after the other on one connection, which the last one closes. */
 function postsOf(address: string, texts: readonly string[], more: OutgoingHttpHeaders = {}): Buffer {

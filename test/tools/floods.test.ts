@@ -1,44 +1,33 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { consoleTools } from '../../src/tools/console.js';
 import { lookTools } from '../../src/tools/look.js';
 import { navigationTools } from '../../src/tools/navigation.js';
+import { servePages } from '../support/pages.js';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 /** 50 MB in ten thousand paragraphs. */
-async function* bigPage(): AsyncGenerator<string> {
+function* bigPage(): Generator<string> {
   yield '<!doctype html><title>Big</title><h1>Big</h1><button onclick="this.textContent=1">Go</button>';
   for (let index = 0; index < 10_000; index += 1) yield `<p>${`word${index} `.repeat(600).slice(0, 5_200)}</p>`;
   yield '<p>the end</p>';
 }
 
 describe('[S10] what a page throws at a session', () => {
-  let server: Server;
-  let url: string;
+  let site: Awaited<ReturnType<typeof servePages>>;
   let harness: ToolHarness;
 
   beforeAll(async () => {
-    server = createServer((request, response) => {
-      response.setHeader('content-type', 'text/html');
-      if (request.url !== '/big') return response.end('<title>Small</title><p>small</p>');
-      return void (async () => {
-        for await (const part of bigPage()) response.write(part);
-        response.end();
-      })();
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    site = await servePages({ '/': () => ['<title>Small</title><p>small</p>'], '/big': bigPage });
     harness = await startToolHarness([...consoleTools, ...lookTools, ...navigationTools]);
   });
   afterAll(async () => {
     await harness.close();
-    server.close();
+    site.close();
   });
 
   test('100,000 console lines: the newest stay, the rest is counted, and the page goes on', async () => {
-    await harness.run('navigate_page', { url });
+    await harness.run('navigate_page', { url: site.url });
     await harness.run('evaluate_script', {
       function: '() => { for (let i = 1; i <= 100000; i++) console.log("line", i); }',
     });
@@ -49,13 +38,13 @@ describe('[S10] what a page throws at a session', () => {
   });
 
   test('a page of 50 MB: loaded, read and left, with every answer short', async () => {
-    await harness.run('navigate_page', { url: `${url}/big`, timeout: 100_000 });
+    await harness.run('navigate_page', { url: `${site.url}/big`, timeout: 100_000 });
     const whole = await harness.text('evaluate_script', { function: '() => document.body.innerText' });
     expect(whole).toContain('word0');
     expect(whole.length).toBeLessThan(100_000);
     const size = await harness.text('evaluate_script', { function: '() => document.body.innerText.length > 5e7' });
     expect(size).toContain('true');
-    await harness.run('navigate_page', { url });
+    await harness.run('navigate_page', { url: site.url });
     expect(await harness.text('take_snapshot')).toContain('small');
   });
 });

@@ -54,7 +54,13 @@ test('a load gives LCP with its phases, CLS and named insights, and the trace is
   ]);
   const sets = z
     .array(
-      z.object({ id: z.string(), url: z.string(), lcpMs: z.number(), cls: z.number(), insights: z.array(z.unknown()) }),
+      z.object({
+        id: z.string(),
+        url: z.string(),
+        lcpMs: z.number().optional(),
+        cls: z.number(),
+        insights: z.array(z.unknown()),
+      }),
     )
     .parse(structured['insightSets']);
   const set = sets.at(-1);
@@ -75,6 +81,23 @@ test('a load gives LCP with its phases, CLS and named insights, and the trace is
   expect(blocking.structured).toMatchObject({ name: 'RenderBlocking', insightSetId: set?.id });
   expect(blocking.text).toContain(`url: ${pages.url}/performance.css`);
   expect(blocking.text).toContain(`LCP ${set?.lcpMs} ms`);
+});
+
+test('what the page did before it was loaded again is no part of the answer', async () => {
+  const moves = '() => { document.body.prepend(document.createElement("hr")); document.body.getBoundingClientRect(); }';
+  const recorded = async (reload: boolean) => {
+    const { tracing } = harness.browser.page();
+    await tracing.start(new AbortController().signal, reload);
+    await harness.run('evaluate_script', { function: moves });
+    await harness.run('navigate_page', { url: `${pages.url}/performance.html?again` });
+    const { structured } = await harness.run('performance_stop_trace');
+    return z
+      .array(z.object({ id: z.string() }))
+      .parse(structured['insightSets'])
+      .map(({ id }) => id.split('_')[0]);
+  };
+  expect(await recorded(true)).toEqual(['NAVIGATION']);
+  expect(await recorded(false)).toEqual(['NO', 'NAVIGATION']);
 });
 
 test('between start and stop the page can be used, and INP tells where the time of a click went', async () => {

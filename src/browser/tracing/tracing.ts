@@ -31,6 +31,8 @@ export interface RecordedTrace {
   readonly data: Buffer;
   /** The buffer was full before the end. */
   readonly isCut: boolean;
+  /** It was begun in order to load the page: what comes before that is of no interest. */
+  readonly isOfLoad: boolean;
 }
 
 /**
@@ -40,6 +42,7 @@ export interface RecordedTrace {
 export class Tracing {
   readonly #page: Page;
   #recording: CDPSession | undefined;
+  #isOfLoad = false;
 
   constructor(page: Page) {
     this.#page = page;
@@ -50,10 +53,11 @@ export class Tracing {
   }
 
   /** Throws a ToolError when a trace is being made already. */
-  async start(signal: AbortSignal): Promise<void> {
+  async start(signal: AbortSignal, isOfLoad: boolean): Promise<void> {
     if (this.isRecording) throw new ToolError('This page is being traced already. Call performance_stop_trace.');
     const cdp = await untilAborted(openSession(this.#page), signal, (late) => void detach(late));
     this.#recording = cdp;
+    this.#isOfLoad = isOfLoad;
     try {
       await untilAborted(begin(cdp), signal);
     } catch (error) {
@@ -69,7 +73,7 @@ export class Tracing {
       throw new ToolError('This page is not being traced. Call performance_start_trace first.');
     }
     try {
-      return await untilAborted(finish(cdp), signal);
+      return { ...(await untilAborted(finish(cdp), signal)), isOfLoad: this.#isOfLoad };
     } finally {
       await this.dispose();
     }
@@ -96,7 +100,7 @@ async function begin(cdp: CDPSession): Promise<void> {
   });
 }
 
-async function finish(cdp: CDPSession): Promise<RecordedTrace> {
+async function finish(cdp: CDPSession): Promise<Omit<RecordedTrace, 'isOfLoad'>> {
   const completed = new Promise<Protocol.Tracing.TracingCompleteEvent>((resolve) => {
     cdp.once('Tracing.tracingComplete', resolve);
   });

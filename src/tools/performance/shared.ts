@@ -7,6 +7,9 @@ import { bytesText } from '../listing.js';
 /** How the names of analyses end: what tells them from other resources. */
 export const analysisSuffix = '.insights.json';
 
+/** What the engine calls the time before the first navigation of a trace. */
+const noNavigation = 'NO_NAVIGATION';
+
 export const traceTimeoutMs = 180_000;
 
 const setRow = z.object({
@@ -30,9 +33,10 @@ type TraceAnswer = ToolAnswer<z.input<typeof traceOutput>>;
 /** Ends the recording of a page, keeps the trace and its analysis, and answers what was found. */
 export async function finishTrace({ page, signal, progress, resources }: PageToolContext): Promise<TraceAnswer> {
   progress(2, 4, 'reading the trace');
-  const { data, isCut } = await page.tracing.stop(signal);
+  const { data, isCut, isOfLoad } = await page.tracing.stop(signal);
   progress(3, 4, 'analysing the trace');
-  const { trace, analysis } = await analyseTrace(data, signal);
+  const { trace, analysis: whole } = await analyseTrace(data, signal);
+  const analysis = isOfLoad ? withoutWait(whole) : whole;
   const name = nameOf(page.id);
   const kept = [
     await resources.add({ name: `${name}.json.gz`, mimeType: 'application/gzip', data: trace }),
@@ -48,6 +52,11 @@ export async function finishTrace({ page, signal, progress, resources }: PageToo
     structured: { recording: false, uri: kept[0].uri, insightSets: analysis.sets.map(rowOf) },
     resources: kept,
   };
+}
+
+/** Without the time before the first navigation, in which the page that is loaded again was still at work. */
+function withoutWait(analysis: TraceAnalysis): TraceAnalysis {
+  return { ...analysis, sets: analysis.sets.filter(({ id }) => id !== noNavigation) };
 }
 
 function describeTrace(link: ResourceLink, { events, sets }: TraceAnalysis, isCut: boolean): string[] {

@@ -26,7 +26,7 @@ export const performanceStartTraceTool = definePageTool({
   async handler(args, context) {
     const { page, signal, progress } = context;
     progress(0, 4, 'starting');
-    await page.tracing.start(signal);
+    await page.tracing.start(signal, args.reload);
     try {
       progress(1, 4, 'recording');
       await record(args, context);
