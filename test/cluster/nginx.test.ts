@@ -22,7 +22,7 @@ let nginx: Nginx;
 
 beforeAll(async () => {
   redis = await RedisServer.start();
-  const shared = ['--redis-url', redis.url, '--node-lease', '2s', '--trust-proxy', 'loopback'];
+  const shared = ['--redis-url', redis.url, '--trust-proxy', 'loopback'];
   const limits = ['--max-sessions', '200', '--max-sessions-per-user', '200', '--lease', 'lazy', '--prewarm', '0'];
   nodes = await Promise.all(Array.from({ length: 3 }, () => startServerProcess([...shared, ...limits])));
   await Promise.all(nodes.map(({ url }) => whenReady(url)));
