@@ -16,7 +16,7 @@ const patient = { timeoutMs: patience, onLost: () => undefined, onFound: () => u
 
 beforeAll(async () => {
   redis = await RedisSentinel.start();
-  const start = () => serveNode(new RedisStore({ url: redis.url, ...patient }), { options: { nodeLease: '4s' } });
+  const start = () => serveNode(new RedisStore({ url: redis.url, ...patient }), { options: { nodeLease: '3s' } });
   nodes = [await start(), await start()];
 }, 60_000);
 afterAll(async () => {
