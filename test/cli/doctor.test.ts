@@ -45,13 +45,16 @@ describe('doctor', () => {
     await once(taken, 'listening');
     await mkdir(join(temporaryFolder, 'greenroom-dead01'));
     await writeFile(join(temporaryFolder, 'greenroom-dead01', 'owner'), '0 0');
-    expect(await run({ port: (taken.address() as AddressInfo).port, executablePath: '/nowhere' })).toBe(1);
+    const redisUrl = 'redis://me:correct-horse@127.0.0.1:1';
+    expect(await run({ port: (taken.address() as AddressInfo).port, executablePath: '/nowhere', redisUrl })).toBe(1);
     taken.close();
     const text = lines.join('\n');
     expect(text).toMatch(/problem +browser: --executable-path names \/nowhere.*install-browser/);
     expect(text).toMatch(/problem +port: .*EADDRINUSE.*\n +mend: .*--port/);
     expect(text).toMatch(/problem +leftovers: .*greenroom-dead01\n +mend: rm -r/);
-    expect(lines.at(-1)).toBe('4 of 6 need attention.');
+    expect(text).toMatch(/problem +redis: 127\.0\.0\.1:1 cannot be reached: .*\n +mend: .*--redis-url/);
+    expect(text).not.toContain('correct-horse');
+    expect(lines.at(-1)).toBe('5 of 7 need attention.');
   });
 
   it('says that the port is taken by a server of ours, which is no problem', async () => {

@@ -26,7 +26,7 @@ test('doctor tells a cluster from one Redis', async () => {
 });
 
 test('[S12][C-FAILOVER] while a node of a cluster is gone nothing is announced; when it is back, all is well', async () => {
-  const node = await serveNode(redisStore(redis), { options: { nodeLease: '4s' } });
+  const node = await serveNode(redisStore(redis), { options: { nodeLease: '3s' } });
   const open = await new RawSse(node.url).whenAnnounced();
   await redis.servers[1]?.stop();
   while ((await send(`${node.url}/ready`)).status !== 503);

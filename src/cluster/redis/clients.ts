@@ -61,6 +61,8 @@ export const clientAt = ({ host, port, login, isEncrypted, database, timeoutMs }
 
 const clusterOf = ({ address, timeoutMs }: ClientsOptions) =>
   createCluster({
+    // All of them, but only when it is known which they are.
+    minimizeConnections: true,
     rootNodes: address.hosts.map(({ host, port }) => ({ socket: { host, port } })),
     defaults: { ...always, ...address.login, socket: socketOf(timeoutMs, address.isEncrypted) },
     scripts,
@@ -180,15 +182,13 @@ async function assertPrimary(client: Client): Promise<void> {
 /** All primaries of a cluster; which has what is asked of any. */
 class ClusterClients implements Clients {
   readonly #cluster: Cluster;
+  /** What connects: the package leaves a connection open that is destroyed before it is there. */
+  readonly #connecting = new Set<Promise<void>>();
   #failed: unknown;
-  #isDestroyed = false;
 
   constructor(options: ClientsOptions) {
     this.#cluster = clusterOf(options)
-      .on('node-error', (error: unknown) => {
-        this.#failed = error;
-        options.onEnd(error);
-      })
+      .on('node-error', (error: unknown) => options.onEnd(error))
       // A node that was asked for the others does not answer: the next one is asked.
       .on('error', (error: unknown) => (this.#failed = error));
   }
@@ -197,21 +197,34 @@ class ClusterClients implements Clients {
     return this.#cluster;
   }
 
-  async open(): Promise<void> {
+  open(): Promise<void> {
+    return this.#settle(this.#connect());
+  }
+
+  subscribe(channel: string, onMessage: (message: string) => void): Promise<void> {
+    return this.#settle(this.#cluster.subscribe(channel, onMessage));
+  }
+
+  destroy(): void {
+    void Promise.allSettled(this.#connecting).then(() => this.#cluster.destroy());
+  }
+
+  async #connect(): Promise<void> {
     try {
       await this.#cluster.connect();
     } catch (error) {
       throw this.#failed ?? error;
     }
-    if (this.#isDestroyed) this.#cluster.destroy();
+    const opened = await Promise.allSettled(this.#cluster.masters.map((node) => this.#cluster.nodeClient(node)));
+    for (const client of opened) if (client.status === 'rejected') throw client.reason;
   }
 
-  async subscribe(channel: string, onMessage: (message: string) => void): Promise<void> {
-    await this.#cluster.subscribe(channel, onMessage);
-  }
-
-  destroy(): void {
-    this.#isDestroyed = true;
-    this.#cluster.destroy();
+  async #settle(connecting: Promise<void>): Promise<void> {
+    this.#connecting.add(connecting);
+    try {
+      await connecting;
+    } finally {
+      this.#connecting.delete(connecting);
+    }
   }
 }

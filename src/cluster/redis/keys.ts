@@ -14,7 +14,8 @@
  * | `greenroom:{sid}:snapshot` | string | what the session can be restored from | as the entry |
  * | `greenroom:node:NODE` | string | the node's lease | `--node-lease` |
  *
- * Channel `greenroom:wake:NODE`: hints that something waits for a node. Nothing depends on their arrival.
+ * Channel `greenroom:wake:NODE`: hints that something waits for a node. Nothing depends on their arrival. A channel is no
+ * key: what a script publishes in its slot is heard at every node of a cluster.
  */
 export function keysOf(sessionId: string) {
   const entry = `greenroom:{${sessionId}}`;
