@@ -3,7 +3,7 @@ import type { Clock } from '../clock.js';
 import { ownerKey } from '../tenancy/principal.js';
 import type { Limiter, OpenLimiter } from '../tenancy/rateLimits.js';
 import type { SharedText } from '../tenancy/sharedStore.js';
-import type { PlaceStore, ServerStore } from './serverStore.js';
+import type { PlaceStore, RosterStore, ServerStore } from './serverStore.js';
 
 /** What nodes that live in one process share of their server. */
 export class MemoryServerStore implements ServerStore {
@@ -12,6 +12,7 @@ export class MemoryServerStore implements ServerStore {
   /** By their ids. */
   readonly #places = new Map<string, { readonly owner: string; readonly until: number }>();
 
+  readonly #rosters = new Map<string, { readonly text: string; readonly until: number }>();
   #users = { version: 0, text: '' };
   readonly #followers: (() => void)[] = [];
 
@@ -51,5 +52,19 @@ export class MemoryServerStore implements ServerStore {
       return true;
     },
     listen: async (onWritten) => void this.#followers.push(onWritten),
+  };
+
+  readonly rosters: RosterStore = {
+    put: async (node, text, ms) => {
+      const told = text ?? this.#rosters.get(node)?.text;
+      if (told !== undefined) this.#rosters.set(node, { text: told, until: this.#clock.now() + ms });
+      return told !== undefined;
+    },
+    all: async () => {
+      const now = this.#clock.now();
+      for (const [node, { until }] of this.#rosters) if (until <= now) this.#rosters.delete(node);
+      return [...this.#rosters].map(([node, { text }]) => ({ node, text }));
+    },
+    drop: async (node) => void this.#rosters.delete(node),
   };
 }

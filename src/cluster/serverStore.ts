@@ -12,6 +12,15 @@ export interface ServerStore {
   readonly places: PlaceStore;
   /** The users of the server, with their tokens and browsers. */
   readonly users: SharedText;
+  readonly rosters: RosterStore;
+}
+
+/** What each node tells the others of itself. */
+export interface RosterStore {
+  /** Known for `ms` from now; null: as it was before. False: it is not known any more. */
+  put(node: string, text: string | null, ms: number): Promise<boolean>;
+  all(): Promise<readonly { readonly node: string; readonly text: string }[]>;
+  drop(node: string): Promise<void>;
 }
 
 /** What may be open at once at all nodes together. */

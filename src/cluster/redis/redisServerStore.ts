@@ -2,11 +2,12 @@ import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { z } from 'zod';
 import type { OpenLimiter } from '../../tenancy/rateLimits.js';
 import type { SharedText } from '../../tenancy/sharedStore.js';
-import type { PlaceStore, ServerStore } from '../serverStore.js';
+import type { PlaceStore, RosterStore, ServerStore } from '../serverStore.js';
 import type { RedisConnection } from './connection.js';
-import { placeKeys, ratePrefix, usersChannel, usersKey } from './serverKeys.js';
+import { placeKeys, ratePrefix, rosterKeys, usersChannel, usersKey } from './serverKeys.js';
 
 const taken = z.enum(['taken', 'full', 'full-of-owner']);
+const rosters = z.array(z.string());
 const usersRead = z.tuple([z.coerce.number(), z.string()]).nullable();
 
 /** Ids that one command renews. */
@@ -62,5 +63,19 @@ export class RedisServerStore implements ServerStore {
       return (await this.#redis.run((redis) => redis.writeUsers([usersKey], values))) === 1;
     },
     listen: (onWritten) => this.#redis.listen(usersChannel, onWritten),
+  };
+
+  readonly rosters: RosterStore = {
+    put: async (node, text, ms) => {
+      const values = [node, ms, ...(text === null ? [] : [text])];
+      return (await this.#redis.run((redis) => redis.putRoster(rosterKeys, values))) === 1;
+    },
+    all: async () => {
+      const all = rosters.parse(await this.#redis.run((redis) => redis.allRosters(rosterKeys, [])));
+      return all.flatMap((node, index) => (index % 2 === 0 ? [{ node, text: all[index + 1] ?? '' }] : []));
+    },
+    drop: async (node) => {
+      await this.#redis.run((redis) => redis.dropRoster(rosterKeys, [node]));
+    },
   };
 }

@@ -8,6 +8,8 @@ import { ownerKey, type Principal } from '../../tenancy/principal.js';
  * | `greenroom:rate:WINDOW:WHO` | string | how often somebody asked in this window (rate-limiter-flexible) | the window |
  * | `greenroom:{places}` | sorted set | places of open sessions, by until when they count | two leases, renewed by their nodes |
  * | `greenroom:{places}:ISSUER USER` | sorted set | those of one user | the same |
+ * | `greenroom:{rosters}` | hash | what each node tells of its sessions, as JSON | two leases, renewed |
+ * | `greenroom:{rosters}:until` | sorted set | the nodes, by until when that holds | the same |
  * | `greenroom:users` | hash | users with the hashes of their tokens and their browsers: `text`, and its `version` | for good |
  *
  * Channel `greenroom:users`: there is a new version. Nothing depends on its arrival.
@@ -21,3 +23,5 @@ export const ratePrefix = (window: string): string => `greenroom:rate:${window}`
 
 export const usersKey = 'greenroom:users';
 export const usersChannel = 'greenroom:users';
+
+export const rosterKeys = ['greenroom:{rosters}', 'greenroom:{rosters}:until'];

@@ -51,4 +51,25 @@ export const serverScripts = {
     redis.call('HSET', KEYS[1], 'version', version + 1, 'text', ARGV[1])
     redis.call('PUBLISH', ARGV[3], version + 1)
     return 1`),
+
+  /** KEYS: rosters, their times. ARGV: node, for how long, and its roster, if it is another one. */
+  putRoster: script(`${clock}${live}
+    if ARGV[3] then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+    elseif redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+    redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
+    for _, key in ipairs(KEYS) do live(key, ARGV[2]) end
+    return 1`),
+
+  /** KEYS: rosters, their times. Answers each node that is there, and after it its roster. */
+  allRosters: script(`${clock}
+    for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
+      redis.call('HDEL', KEYS[1], node)
+      redis.call('ZREM', KEYS[2], node)
+    end
+    return redis.call('HGETALL', KEYS[1])`),
+
+  /** KEYS: rosters, their times. ARGV: node. */
+  dropRoster: script(`
+    redis.call('HDEL', KEYS[1], ARGV[1])
+    redis.call('ZREM', KEYS[2], ARGV[1])`),
 };
