@@ -208,7 +208,8 @@ async function openParts(given: OrchestratorOptions, { config, clock, log, serve
   const tools = (given.tools ?? allTools).map(({ name }) => name);
   const rows = async () => (await others()).flatMap((listing) => listing.rows);
   const elsewhere = nodeName === undefined ? undefined : { node: nodeName, rows };
-  const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, elsewhere, observe });
+  const seen = { elsewhere, episodes: store?.server.episodes, observe };
+  const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, ...seen });
   const { inspect } = watchers;
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
   const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...search }, users, offering));

@@ -2,6 +2,7 @@ import type { RequestHandler } from 'express';
 import { machines } from '../../machines/index.js';
 import type { BrowserPool } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
+import type { EpisodeStore } from '../cluster/serverStore.js';
 import type { Config } from '../config.js';
 import type { Elsewhere } from '../inspector/elsewhere.js';
 import { createInspector } from '../inspector/inspector.js';
@@ -24,6 +25,8 @@ export interface WatchersGiven {
   pool(): BrowserPool;
   health(): Promise<object>;
   readonly elsewhere: Elsewhere | undefined;
+  /** Where many nodes count creations together. */
+  readonly episodes: EpisodeStore | undefined;
   /** An embedder's; hears last. */
   readonly observe?: Fold | undefined;
 }
@@ -40,12 +43,20 @@ export interface Watchers extends Observability {
 
 /** Starts to remember what happens. The orchestrator closes it, last of all. */
 export function startWatchers(given: WatchersGiven): Watchers {
-  const { config, clock, log, registry, tools, pool, health, elsewhere, observe } = given;
+  const { config, clock, log, registry, tools, pool, health, elsewhere, episodes, observe } = given;
   const inspector = createInspector({ clock, find: (id) => registry.peek(id), health, elsewhere });
   const stately = statelyOf(config);
   const folds = [inspector.fold, stately?.fold, observe].filter((fold) => fold !== undefined);
   const readings = readingsOf(registry, pool);
-  const observability = startObservability({ config, clock, log, tools, observe: tellAll(folds), ...readings });
+  const observability = startObservability({
+    config,
+    clock,
+    log,
+    tools,
+    episodes,
+    observe: tellAll(folds),
+    ...readings,
+  });
   let listening: Promise<unknown> | undefined;
   return {
     ...observability,

@@ -72,4 +72,40 @@ export const serverScripts = {
   dropRoster: script(`
     redis.call('HDEL', KEYS[1], ARGV[1])
     redis.call('ZREM', KEYS[2], ARGV[1])`),
+
+  /**
+   * KEYS: creations. ARGV: the window, and why one more failed ('' if it did not). They are counted in twelfths of the window.
+   * Answers how many there were in it, by why they failed.
+   */
+  countCreations: script(`${clock}
+    local part = math.floor(now / (ARGV[1] / 12))
+    if ARGV[2] then
+      redis.call('HINCRBY', KEYS[1], part .. ' ' .. ARGV[2], 1)
+      redis.call('PEXPIRE', KEYS[1], math.ceil(ARGV[1] * 13 / 12))
+    end
+    local counts, causes, all = {}, {}, redis.call('HGETALL', KEYS[1])
+    for index = 1, #all, 2 do
+      local at, cause = string.match(all[index], '^(%d+) (.*)$')
+      if tonumber(at) <= part - 12 then redis.call('HDEL', KEYS[1], all[index])
+      else
+        if not counts[cause] then
+          counts[cause] = 0
+          causes[#causes + 1] = cause
+        end
+        counts[cause] = counts[cause] + tonumber(all[index + 1])
+      end
+    end
+    local answer = {}
+    for index, cause in ipairs(causes) do answer[index] = { cause, counts[cause] } end
+    return answer`),
+
+  /** KEYS: the episode. ARGV: for how long. */
+  goOnRinging: script(`
+    if redis.call('GET', KEYS[1]) == 'ringing' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end`),
+
+  /** KEYS: the episode. ARGV: for how long none begins. */
+  endRinging: script(`
+    if redis.call('GET', KEYS[1]) ~= 'ringing' then return 0 end
+    redis.call('SET', KEYS[1], 'over', 'PX', ARGV[1])
+    return 1`),
 };
