@@ -17,6 +17,7 @@ import { silentLog, type Log } from './log.js';
 import { openNode, placesOf, sharedStore, type NodeGiven } from './orchestrator/cluster.js';
 import { describeHealth } from './orchestrator/health.js';
 import { restorer } from './orchestrator/restore.js';
+import { openRoster } from './orchestrator/roster.js';
 import { admissionOf, openPool, sessionParts, warmCount } from './orchestrator/parts.js';
 import { startWatchers } from './orchestrator/watchers.js';
 import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
@@ -126,7 +127,7 @@ function appDeps(
   opened: Awaited<ReturnType<typeof openParts>>,
   { config, clock, log, isListening }: Pick<Surroundings, 'config' | 'clock' | 'log'> & { isListening(): boolean },
 ): AppDeps {
-  const { registry, watchers, tenancy, selectTools, pool, parts, node } = opened;
+  const { registry, watchers, tenancy, selectTools, pool, parts, node, nodeName, others } = opened;
   const startedAt = clock.now();
   const answers = new OpenAnswers();
   tenancy.users.onremoved = endRemoved(registry, answers);
@@ -149,7 +150,12 @@ function appDeps(
     node,
     log,
     isReady: () => isListening() && node?.isReady !== false,
-    health: () => describeHealth({ registry, pool, watchers, uptimeMs: clock.now() - startedAt }),
+    nodeName,
+    others,
+    health: async () => {
+      const uptimeMs = clock.now() - startedAt;
+      return describeHealth({ registry, pool, watchers, uptimeMs, nodeName, others: await others() });
+    },
     metrics: () => watchers.metrics.expose(),
     inspector: watchers.inspector,
     observe: watchers.observe,
@@ -195,10 +201,15 @@ async function openParts(given: OrchestratorOptions, { config, clock, log, serve
   const registry = new SessionRegistry(config, clock, places);
   const tenancy = await openTenancy(config, clock, store?.server.users);
   const { users, resolveAddress: resolve } = tenancy;
-  const node = openNode({ config, store, registry, places, users, clock, log, serve, restore });
+  const rosters = openRoster({ config, store, registry, clock, log, rows: () => watchers.rows() });
+  const { nodeName, roster, others } = rosters;
+  const node = openNode({ config, store, registry, places, users, roster, clock, log, serve, restore });
   const directory = given.directory ?? node?.tenures ?? memoryDirectory;
   const tools = (given.tools ?? allTools).map(({ name }) => name);
-  const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, observe });
+  const rows = async () => (await others()).flatMap((listing) => listing.rows);
+  const elsewhere = nodeName === undefined ? undefined : { node: nodeName, rows };
+  const seen = { elsewhere, episodes: store?.server.episodes, observe };
+  const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, ...seen });
   const { inspect } = watchers;
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
   const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...search }, users, offering));
@@ -214,6 +225,8 @@ async function openParts(given: OrchestratorOptions, { config, clock, log, serve
     parts,
     warm,
     node,
+    nodeName,
+    others,
     directory,
   };
 }

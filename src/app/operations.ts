@@ -3,10 +3,15 @@ import type { Clock } from '../clock.js';
 import type { Exposition } from '../metrics/metrics.js';
 import type { IsOperator } from '../tenancy/operator.js';
 import { passOn, type ElsewhereDeps } from '../transport/elsewhere.js';
+import { listSession, type Listing } from './listing.js';
 import { operatorOnly, route, type Handler } from './route.js';
 
 export interface OperationsDeps extends Pick<ElsewhereDeps, 'registry' | 'node'> {
   readonly clock: Clock;
+  /** What operators call this node; undefined if there is one. */
+  readonly nodeName: string | undefined;
+  /** What the other nodes told of their sessions. Never rejects. */
+  others(): Promise<readonly Listing[]>;
   isOperator: IsOperator;
   /** Whether new clients are let in. */
   isReady(): boolean;
@@ -55,19 +60,15 @@ function showMetrics({ metrics }: OperationsDeps): Handler {
   };
 }
 
-function listSessions({ registry, clock }: OperationsDeps): Handler {
-  return (_request, response) => {
-    const sessions = registry
-      .list()
-      .map((session) => session.facts())
-      .map(({ createdAt, toolCalls, browserState, ...facts }) => ({
-        ...facts,
-        createdAt: createdAt.toISOString(),
-        ageMs: clock.now() - createdAt.getTime(),
-        browser: browserState,
-        calls: toolCalls,
-      }))
-      .reverse();
+function listSessions({ registry, clock, nodeName, others }: OperationsDeps): Handler {
+  return async (_request, response) => {
+    const own = registry.list().map((session) => listSession(session, nodeName));
+    const elsewhere = (await others()).flatMap(({ sessions }) => sessions);
+    const aged = [...own, ...elsewhere].map((session) => ({ session, since: Date.parse(session.createdAt) }));
+    const sessions = aged
+      .toReversed()
+      .toSorted((one, other) => other.since - one.since)
+      .map(({ session, since }) => ({ ...session, ageMs: clock.now() - since }));
     response.json({ sessions });
   };
 }

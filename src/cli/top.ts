@@ -36,6 +36,7 @@ const schema = z.object({
       errors: z.number(),
       browser: z.string(),
       closedBecause: z.string().nullable(),
+      node: z.string().optional(),
     }),
   ),
   now: z.number(),
@@ -91,18 +92,21 @@ async function look({ url, authorization }: TopOptions): Promise<Listing> {
   return parsed.data;
 }
 
-function draw({ rows, now }: Listing, { columns, rows: height }: Screen, colored: boolean): string[] {
+function draw({ rows, now }: Listing, { columns: width, rows: height }: Screen, colored: boolean): string[] {
   const open = rows.filter(({ state }) => state !== 'closed').length;
   const cells = rows.map((row) => ({ state: row.state, cells: cellsOf(row, now) }));
-  const head = ['SESSION', 'USER', 'STATE', 'FOR', 'CLIENT', 'TRANSPORT', 'BROWSER', 'CALLS', 'ERRORS'];
+  const ofMany = new Set(rows.map(({ node }) => node)).size > 1;
+  const columns = ['SESSION', 'USER', 'STATE', 'FOR', 'CLIENT', 'TRANSPORT', 'BROWSER', 'CALLS', 'ERRORS'];
+  const head = ofMany ? [...columns, 'NODE'] : columns;
   const widths = head.map((title, index) =>
     Math.max(title.length, ...cells.map((line) => line.cells[index]?.length ?? 0)),
   );
   const line = (texts: readonly string[]): string =>
     texts
+      .slice(0, head.length)
       .map((text, index) => text.padEnd(widths[index] ?? 0))
       .join('  ')
-      .slice(0, columns)
+      .slice(0, width)
       .trimEnd();
   const body = cells.slice(0, Math.max(1, height - 4)).map(({ state, cells: texts }) => {
     const tint = colored ? tints[state] : undefined;
@@ -114,10 +118,10 @@ function draw({ rows, now }: Listing, { columns, rows: height }: Screen, colored
 }
 
 function cellsOf(row: Listing['rows'][number], now: number): string[] {
-  const { id, user, state, since, client, transport, browser, calls, errors, closedBecause } = row;
+  const { id, user, state, since, client, transport, browser, calls, errors, closedBecause, node = '-' } = row;
   const said = closedBecause === null ? state : `${state} (${closedBecause})`;
   const name = client === null ? '-' : `${client.name} ${client.version}`;
-  const texts = [id, user, said, age(now - since), name, transport, browser, String(calls), String(errors)];
+  const texts = [id, user, said, age(now - since), name, transport, browser, String(calls), String(errors), node];
   return texts.map(printable);
 }
 

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.js';
 import { ownerKey } from '../tenancy/principal.js';
 import type { Limiter, OpenLimiter } from '../tenancy/rateLimits.js';
 import type { SharedText } from '../tenancy/sharedStore.js';
-import type { PlaceStore, ServerStore } from './serverStore.js';
+import type { EpisodeStore, PlaceStore, RosterStore, ServerStore } from './serverStore.js';
 
 /** What nodes that live in one process share of their server. */
 export class MemoryServerStore implements ServerStore {
@@ -12,6 +12,9 @@ export class MemoryServerStore implements ServerStore {
   /** By their ids. */
   readonly #places = new Map<string, { readonly owner: string; readonly until: number }>();
 
+  readonly #rosters = new Map<string, { readonly text: string; readonly until: number }>();
+  #creations: { readonly at: number; readonly cause: string }[] = [];
+  #episode = { is: 'over', until: 0 };
   #users = { version: 0, text: '' };
   readonly #followers: (() => void)[] = [];
 
@@ -52,4 +55,45 @@ export class MemoryServerStore implements ServerStore {
     },
     listen: async (onWritten) => void this.#followers.push(onWritten),
   };
+
+  readonly rosters: RosterStore = {
+    put: async (node, text, ms) => {
+      const told = text ?? this.#rosters.get(node)?.text;
+      if (told !== undefined) this.#rosters.set(node, { text: told, until: this.#clock.now() + ms });
+      return told !== undefined;
+    },
+    all: async () => {
+      const now = this.#clock.now();
+      for (const [node, { until }] of this.#rosters) if (until <= now) this.#rosters.delete(node);
+      return [...this.#rosters].map(([node, { text }]) => ({ node, text }));
+    },
+    drop: async (node) => void this.#rosters.delete(node),
+  };
+
+  readonly episodes: EpisodeStore = {
+    count: async (windowMs, cause) => {
+      const now = this.#clock.now();
+      this.#creations = this.#creations.filter(({ at }) => at > now - windowMs);
+      if (cause !== undefined) this.#creations.push({ at: now, cause });
+      const causes = new Set(this.#creations.map((creation) => creation.cause));
+      return new Map([...causes].map((each) => [each, this.#creations.filter((one) => one.cause === each).length]));
+    },
+    begin: async (ms) => {
+      const isFirst = this.#episode.until <= this.#clock.now();
+      if (isFirst) this.#episode = { is: 'ringing', until: this.#clock.now() + ms };
+      return isFirst;
+    },
+    goOn: async (ms) => {
+      if (this.#isRinging) this.#episode.until = this.#clock.now() + ms;
+    },
+    end: async (quietMs) => {
+      const isFirst = this.#isRinging;
+      if (isFirst) this.#episode = { is: 'over', until: this.#clock.now() + quietMs };
+      return isFirst;
+    },
+  };
+
+  get #isRinging(): boolean {
+    return this.#episode.is === 'ringing' && this.#episode.until > this.#clock.now();
+  }
 }

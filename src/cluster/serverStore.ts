@@ -12,6 +12,28 @@ export interface ServerStore {
   readonly places: PlaceStore;
   /** The users of the server, with their tokens and browsers. */
   readonly users: SharedText;
+  readonly rosters: RosterStore;
+  readonly episodes: EpisodeStore;
+}
+
+/** What the alarm over failing creations counts, and whether somebody has been told that it rings. */
+export interface EpisodeStore {
+  /** Counts one that ended now, if there is one, by why it failed ('' if it did not); answers those of the last `windowMs`. */
+  count(windowMs: number, cause?: string): Promise<ReadonlyMap<string, number>>;
+  /** Whether the caller is the first to whom it rings, and so the one to tell of it. Known for `ms`. */
+  begin(ms: number): Promise<boolean>;
+  /** It rings on: known for `ms` from now. */
+  goOn(ms: number): Promise<void>;
+  /** Whether the caller is the first to whom it is over. For `quietMs` nobody begins another one. */
+  end(quietMs: number): Promise<boolean>;
+}
+
+/** What each node tells the others of itself. */
+export interface RosterStore {
+  /** Known for `ms` from now; null: as it was before. False: it is not known any more. */
+  put(node: string, text: string | null, ms: number): Promise<boolean>;
+  all(): Promise<readonly { readonly node: string; readonly text: string }[]>;
+  drop(node: string): Promise<void>;
 }
 
 /** What may be open at once at all nodes together. */

@@ -8,7 +8,8 @@ import { Refusal } from '../errors.js';
 import { packageRoot } from '../packageInfo.js';
 import type { Journal } from './journal.js';
 import type { Viewers } from './viewers.js';
-import type { Overview } from './wire.js';
+import { rowsElsewhere } from './elsewhere.js';
+import type { Overview, Row } from './wire.js';
 
 const sources = join(packageRoot, 'src/inspector/page');
 const built = join(packageRoot, 'dist/src/inspector/page');
@@ -30,10 +31,12 @@ export interface InspectorRoutes {
   readonly journal: Journal;
   readonly clock: Clock;
   overview(): Promise<Overview>;
+  /** The rows of other nodes. Never rejects. */
+  others(): Promise<readonly Row[]>;
 }
 
 /** The routes below `/inspector`. Everything the page needs comes from here, and its policy allows nothing else. */
-export function inspectorRoutes({ viewers, journal, clock, overview }: InspectorRoutes): Router {
+export function inspectorRoutes({ viewers, journal, clock, overview, others }: InspectorRoutes): Router {
   const router = express.Router();
   const page = readPage();
   router.use((_request, response, next) => {
@@ -59,7 +62,10 @@ export function inspectorRoutes({ viewers, journal, clock, overview }: Inspector
   router
     .route('/sessions')
     .get(async (_request, response) => {
-      response.json({ now: clock.now(), rows: journal.rows().reverse(), overview: await overview() });
+      const elsewhere = rowsElsewhere(await others(), journal);
+      const own = journal.rows().filter(({ id }) => !elsewhere.has(id));
+      const rows = [...own.reverse(), ...elsewhere.values()].toSorted((one, other) => other.createdAt - one.createdAt);
+      response.json({ now: clock.now(), rows, overview: await overview() });
     })
     .all(refuseVerb);
   router.route('/:file').get(sendFile).all(refuseVerb);

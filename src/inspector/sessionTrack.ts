@@ -13,12 +13,14 @@ export interface Facts {
   readonly browserState: string;
   /** The actor of the browser that it uses now; null while it has none. */
   readonly browserActor: string | null;
+  /** What operators call this node, if there are many. */
+  readonly node?: string;
 }
 
 /** Undefined once the session is gone. */
 export type FactsOf = (id: string) => Facts | undefined;
 
-type Known = Pick<Row, 'user' | 'transport' | 'client' | 'createdAt' | 'calls' | 'browser'>;
+type Known = Pick<Row, 'user' | 'transport' | 'client' | 'createdAt' | 'calls' | 'browser' | 'node'>;
 
 const nowhere: Place = { leaves: [], states: [] };
 
@@ -126,8 +128,9 @@ export class SessionTrack {
   #readFacts(): Known | undefined {
     const facts = this.#factsOf(this.key);
     if (facts === undefined) return undefined;
-    const { user, transport, client, createdAt, toolCalls, browserState } = facts;
-    return { user, transport, client, createdAt: createdAt.getTime(), calls: toolCalls, browser: browserState };
+    const { user, transport, client, createdAt, toolCalls: calls, browserState: browser, node } = facts;
+    const known = { user, transport, client, createdAt: createdAt.getTime(), calls, browser };
+    return node === undefined ? known : { ...known, node };
   }
 
   /** Names, outcomes and durations only: what a client sends and gets is never kept. */

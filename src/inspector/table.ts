@@ -1,3 +1,4 @@
+import { rowsElsewhere } from './elsewhere.js';
 import type { Journal } from './journal.js';
 import type { Actor, Row, RowChange } from './wire.js';
 
@@ -39,8 +40,11 @@ export class Table {
     return this.#turn;
   }
 
-  /** Takes in what changed: with `isWhole` everything, otherwise new sessions and changes of state alone. */
-  advance(isWhole: boolean): News {
+  /**
+   * Takes in what changed: with `isWhole` everything, what `others` told of other nodes included, otherwise new sessions and
+   * changes of state alone.
+   */
+  advance(isWhole: boolean, others: readonly Row[] = [], now = 0): News {
     this.#turn += 1;
     const rows: Row[] = [];
     const changes: RowChange[] = [];
@@ -48,14 +52,9 @@ export class Table {
       const told = this.#rows.get(track.id);
       if (told !== undefined && (isWhole ? track.version : track.moved) <= told.read) continue;
       const row = track.row();
-      if (row === undefined) continue;
-      const change = told === undefined ? row : changeOf(told.row, row);
-      const turn = change === null ? (told?.turn ?? 0) : this.#turn;
-      this.#rows.set(track.id, { row, turn, read: track.version });
-      if (told === undefined) rows.push(row);
-      else if (change !== null) changes.push(change);
+      if (row !== undefined) this.#tell(row, track.version, { rows, changes });
     }
-    if (isWhole) this.#forget();
+    if (isWhole) this.#advanceOthers(rowsElsewhere(others, this.#journal), now, { rows, changes });
     return { rows, changes, ...this.#newActors() };
   }
 
@@ -65,17 +64,31 @@ export class Table {
     return { rows, changes: [], ...(this.#actorsTurn > turn && { actors: this.#actors }) };
   }
 
+  #tell(row: Row, read: number, news: { readonly rows: Row[]; readonly changes: RowChange[] }): void {
+    const told = this.#rows.get(row.id);
+    const change = told === undefined ? row : changeOf(told.row, row);
+    const turn = change === null ? (told?.turn ?? 0) : this.#turn;
+    this.#rows.set(row.id, { row, turn, read });
+    if (told === undefined) news.rows.push(row);
+    else if (change !== null) news.changes.push(change);
+  }
+
+  /** A session that no node tells of any more was at one that is gone. Closed ones that nobody keeps are forgotten. */
+  #advanceOthers(others: ReadonlyMap<string, Row>, now: number, news: { rows: Row[]; changes: RowChange[] }): void {
+    for (const row of others.values()) this.#tell(row, this.#journal.track(row.id)?.version ?? 0, news);
+    for (const [id, { row, read }] of this.#rows) {
+      if (others.has(id) || this.#journal.track(id) !== undefined) continue;
+      if (row.state === 'closed') this.#rows.delete(id);
+      else this.#tell({ ...row, state: 'closed', closedBecause: 'node-lost', since: now }, read, news);
+    }
+  }
+
   #newActors(): { readonly actors?: readonly Actor[] } {
     const { actors } = this.#journal;
     if (actors === this.#actors) return {};
     this.#actors = actors;
     this.#actorsTurn = this.#turn;
     return { actors };
-  }
-
-  /** The journal keeps the last closed sessions only. */
-  #forget(): void {
-    for (const id of this.#rows.keys()) if (this.#journal.track(id) === undefined) this.#rows.delete(id);
   }
 }
 
@@ -90,6 +103,7 @@ const fields = [
   'errors',
   'browser',
   'closedBecause',
+  'node',
 ] as const satisfies readonly Exclude<keyof Row, 'id'>[];
 
 /** The fields that differ, with the id; null if none does. */

@@ -5,7 +5,7 @@ import { packageInfo } from '../packageInfo.js';
 import type { Journal } from './journal.js';
 import type { Payloads } from './payloads.js';
 import { Table, type News } from './table.js';
-import type { Frame, Overview } from './wire.js';
+import type { Frame, Overview, Row } from './wire.js';
 
 /** Pages that may watch at once (S10). */
 const maxViewers = 50;
@@ -49,6 +49,8 @@ export interface ViewersDeps {
   readonly payloads: Payloads;
   readonly clock: Clock;
   overview(): Promise<Overview>;
+  /** The rows of other nodes. Never rejects. */
+  others?(): Promise<readonly Row[]>;
 }
 
 /**
@@ -65,6 +67,7 @@ export class Viewers {
   #ticks = 0;
   /** Made since the last tick, for all viewers. */
   #overview: Overview | undefined;
+  #others: readonly Row[] = [];
   /** Of this turn, by the turn that its readers have heard last. */
   readonly #common = new Map<number, Common>();
   #advancedAt = -Infinity;
@@ -126,7 +129,7 @@ export class Viewers {
   #advance(isWhole: boolean): News {
     this.#advancedAt = this.#deps.clock.now();
     this.#common.clear();
-    return this.#table.advance(isWhole);
+    return this.#table.advance(isWhole, this.#others, this.#advancedAt);
   }
 
   #tick(): void {
@@ -158,6 +161,7 @@ export class Viewers {
   #refresh(): void {
     const keep = (overview: Overview | undefined): void => void (this.#overview = overview);
     this.#deps.overview().then(keep, () => keep(undefined));
+    void this.#deps.others?.().then((rows) => (this.#others = rows));
   }
 
   #send(viewer: Viewer, news: News, overview: Overview | undefined): void {

@@ -22,6 +22,8 @@ export interface Row {
   readonly errors: number;
   readonly browser: string;
   readonly closedBecause: string | null;
+  /** What operators call the node that it is at, if there are many. */
+  readonly node?: string;
 }
 
 /** What is new of a row that the viewer has. */

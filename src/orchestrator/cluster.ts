@@ -1,4 +1,5 @@
 import { ClusterNode, type Beside, type NodeOptions } from '../cluster/node.js';
+import type { Roster } from '../cluster/roster.js';
 import type { Store } from '../cluster/store.js';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
@@ -15,6 +16,7 @@ export interface NodeGiven {
   readonly registry: SessionRegistry;
   readonly places: Places | undefined;
   readonly users: Users;
+  readonly roster: Roster | undefined;
   readonly clock: Clock;
   readonly log: Log;
   serve: NodeOptions['serve'];
@@ -40,16 +42,16 @@ export function placesOf(config: Config, store: Store | undefined): Places | und
 
 /** This server as one node of many; undefined if it shares nothing. */
 export function openNode(options: NodeGiven): ClusterNode | undefined {
-  const { config, store, registry, places, users, ...given } = options;
+  const { config, store, registry, places, users, roster, ...given } = options;
   if (store === undefined) return undefined;
   const { nodeId: id, nodeLease: leaseMs } = config;
   const onLost = (sessionId: string): void => registry.peek(sessionId)?.close('node-lost');
-  const beside = besideSessions({ store, places, users, log: given.log });
+  const beside = besideSessions({ store, places, users, roster, log: given.log });
   return new ClusterNode({ ...given, store, id, leaseMs, onLost, beside });
 }
 
 /** What is asked with each beat needs no hint to arrive. */
-function besideSessions({ store, places, users, log }: BesideGiven): Beside {
+function besideSessions({ store, places, users, roster, log }: BesideGiven): Beside {
   const told = (error: unknown): void => log.warn('store failed', { error: messageOf(error) });
   let renewing: Promise<void> | undefined;
   const renew = async (): Promise<void> => {
@@ -57,20 +59,23 @@ function besideSessions({ store, places, users, log }: BesideGiven): Beside {
     await users.follow();
   };
   return {
-    join: () => store.server.users.listen(() => void users.follow().catch(told)),
+    join: async () => {
+      await store.server.users.listen(() => void users.follow().catch(told));
+      roster?.start();
+    },
     beat: () => {
       renewing ??= renew()
         .catch(told)
         .finally(() => (renewing = undefined));
     },
     leave: async () => {
-      await renewing;
+      await Promise.all([renewing, roster?.stop()]);
       await places?.freed();
     },
   };
 }
 
-interface BesideGiven extends Pick<NodeGiven, 'places' | 'users' | 'log'> {
+interface BesideGiven extends Pick<NodeGiven, 'places' | 'users' | 'roster' | 'log'> {
   readonly store: Store;
 }
 

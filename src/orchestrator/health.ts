@@ -1,3 +1,4 @@
+import type { Listed, Listing } from '../app/listing.js';
 import type { Health } from '../app/operations.js';
 import type { BrowserHealth, BrowserPool } from '../browser/lease/lease.js';
 import type { Observability } from './observability.js';
@@ -10,14 +11,21 @@ export interface HealthGiven {
   readonly pool: BrowserPool;
   readonly watchers: Pick<Observability, 'metrics' | 'alerts'>;
   readonly uptimeMs: number;
+  readonly nodeName: string | undefined;
+  /** What the other nodes told. */
+  readonly others: readonly Listing[];
 }
 
 /** The document of `GET /health`, as things are now. */
-export async function describeHealth({ registry, pool, watchers, uptimeMs }: HealthGiven): Promise<Health> {
+export async function describeHealth(given: HealthGiven): Promise<Health> {
+  const { registry, pool, watchers, uptimeMs, nodeName, others } = given;
+  const own = { node: nodeName ?? '', sessions: registry.list(), warm: registry.warm().length };
+  const nodes = [own, ...others];
   return {
     status: 'ok',
     version: packageInfo.version,
-    sessions: { ...countSessions(registry.list()), warm: registry.warm().length },
+    sessions: countAll(nodes),
+    ...(nodeName !== undefined && { nodes: nodes.map((node) => ({ node: node.node, ...countBriefly(node) })) }),
     browsers: { ...pool.health(), memoryBytes: await pool.memory() },
     performance: watchers.metrics.performance(),
     alerts: watchers.alerts(),
@@ -46,14 +54,28 @@ function readBrowsers(health: BrowserHealth, residentBytes: number | null) {
   return { byState: { ready, connecting, lost, failed }, contexts, queued, residentBytes };
 }
 
-function countSessions(sessions: readonly Session[]) {
+interface Counted {
+  readonly sessions: readonly Pick<Listed, 'state' | 'user'>[];
+  readonly warm: number;
+}
+
+function countAll(nodes: readonly Counted[]) {
+  const sessions = nodes.flatMap((node) => node.sessions);
+  const { total, active } = countBriefly({ sessions, warm: 0 });
   return {
-    total: sessions.length,
-    active: sessions.filter((session) => session.state === 'active').length,
-    byState: tally(sessions.map((session) => session.state)),
-    byUser: tally(sessions.map((session) => session.user)),
+    total,
+    active,
+    byState: tally(sessions.map(({ state }) => state)),
+    byUser: tally(sessions.map(({ user }) => user)),
+    warm: nodes.reduce((sum, { warm }) => sum + warm, 0),
   };
 }
+
+const countBriefly = ({ sessions, warm }: Counted) => ({
+  total: sessions.length,
+  active: sessions.filter(({ state }) => state === 'active').length,
+  warm,
+});
 
 function tally(keys: readonly string[]): Record<string, number> {
   const counts = new Map<string, number>();

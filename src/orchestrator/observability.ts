@@ -1,6 +1,7 @@
 import type { InspectionEvent } from 'xstate';
 import type { CreationWindow } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
+import type { EpisodeStore } from '../cluster/serverStore.js';
 import type { Config } from '../config.js';
 import type { Log } from '../log.js';
 import { methods } from '../mcp/methods.js';
@@ -22,6 +23,8 @@ export interface ObservabilityOptions extends Omit<Readings, 'alert'> {
   readonly tools: readonly string[];
   /** Whether a session works in its user's own browser. */
   hasOwnBrowser(session: string): boolean;
+  /** Where many nodes count creations together. */
+  readonly episodes?: EpisodeStore | undefined;
   /** Sees every observation, after the log and the metrics. */
   readonly observe?: Fold | undefined;
 }
@@ -40,7 +43,7 @@ export interface Observability {
 
 /** Puts log, metrics, traces and the alarm on one stream of observations. The orchestrator closes it, last of all. */
 export function startObservability(options: ObservabilityOptions): Observability {
-  const { config, clock, log, tools } = options;
+  const { config, clock, log, tools, episodes } = options;
   const folds: Fold[] = [];
   const observe = tellAll(folds);
   const inspect = createObserver(clock, [observe]);
@@ -55,12 +58,13 @@ export function startObservability(options: ObservabilityOptions): Observability
   folds.push(logObservations(log), metrics.fold, traceConnects());
   if (options.observe) folds.push(options.observe);
   folds.push(followCreations({ ...options, tell: observe }));
-  const bell = createBell(config, log);
+  const bell = createBell(config, log, episodes);
   const alarm = startAlarm({
     failureRate: config.alertFailureRate,
     minCreations: config.alertMinCreations,
     windowMs: config.alertWindow,
     clock,
+    store: episodes,
     inspect,
     ring: bell.ring,
     clear: bell.clear,
@@ -79,8 +83,18 @@ export function startObservability(options: ObservabilityOptions): Observability
   };
 }
 
-/** Tells the webhook, if there is one; the log and the metrics hear of the alarm by themselves. */
-function createBell({ alertWebhook: url, alertWebhookSecret: secret, alertWindow }: Config, log: Log) {
+/** So long after an episode no other node can take it for a new one: those that hear of its end last are late by less. */
+const quietShare = 1 / 6;
+
+/**
+ * Tells the webhook, if there is one; the log and the metrics hear of the alarm by themselves. Of many nodes one tells it: the
+ * first that notices, or each that cannot ask the others.
+ */
+function createBell(
+  { alertWebhook: url, alertWebhookSecret: secret, alertWindow }: Config,
+  log: Log,
+  episodes: EpisodeStore | undefined,
+) {
   if (url === undefined) return { ring: () => undefined, clear: () => undefined, close: () => Promise.resolve() };
   let isWarned = false;
   const warn = (error: string): void => {
@@ -94,12 +108,17 @@ function createBell({ alertWebhook: url, alertWebhookSecret: secret, alertWindow
     windowSeconds: alertWindow / 1_000,
     version: packageInfo.version,
   });
+  const tell = (type: string, window: CreationWindow, isFirst: Promise<boolean> | undefined): void => {
+    const send = (): void => webhook.send(type, about(window));
+    if (isFirst === undefined) send();
+    else isFirst.then((first) => first && send(), send);
+  };
   return {
     ring: (window: CreationWindow) => {
       isWarned = false;
-      webhook.send('alert.firing', about(window));
+      tell('alert.firing', window, episodes?.begin(alertWindow));
     },
-    clear: (window: CreationWindow) => webhook.send('alert.cleared', about(window)),
+    clear: (window: CreationWindow) => tell('alert.cleared', window, episodes?.end(alertWindow * quietShare)),
     close: () => webhook.close(),
   };
 }

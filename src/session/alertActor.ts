@@ -2,7 +2,9 @@ import { createActor, fromCallback, type InspectionEvent } from 'xstate';
 import { alertMachine } from '../../machines/index.js';
 import type { AlertEvent, CreationWindow } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
+import type { EpisodeStore } from '../cluster/serverStore.js';
 import { CreationCounter } from './creationWindow.js';
+import { SharedCreations } from './sharedCreations.js';
 import { topLevel, type CreationOutcome, type Fold } from './observer.js';
 
 /** Of the window: long enough that one bad moment is over, short enough to ring well within it. */
@@ -16,6 +18,8 @@ export interface AlarmOptions {
   readonly minCreations: number;
   readonly windowMs: number;
   readonly clock: Clock;
+  /** Where many nodes count together. */
+  readonly store?: EpisodeStore | undefined;
   inspect(event: InspectionEvent): void;
   /** Once at the beginning of an episode. Must not throw. */
   ring(window: CreationWindow): void;
@@ -33,8 +37,12 @@ export interface Alarm {
 
 /** Runs the alert chart over the creations that its fold hears of. Owned and closed by the orchestrator. */
 export function startAlarm(options: AlarmOptions): Alarm {
-  const { failureRate, minCreations, windowMs, clock, inspect } = options;
-  const counter = new CreationCounter(windowMs);
+  const { failureRate, minCreations, windowMs, clock, inspect, store } = options;
+  const changed = (): void => actor.send(measured());
+  const isRinging = (): boolean => topLevel(actor.getSnapshot().value) === 'firing';
+  const own = new CreationCounter(windowMs);
+  const all = store && new SharedCreations({ store, windowMs, clock, changed, isRinging });
+  const counter = all ?? own;
   const measured = (): AlertEvent => ({ type: 'window.measured', window: counter.measure(clock.now()) });
   const actor = createActor(
     alertMachine.provide({
@@ -54,10 +62,14 @@ export function startAlarm(options: AlarmOptions): Alarm {
       // Neither a failure of ours nor a sign that all is well.
       if (observation.kind !== 'creation' || !telling.has(observation.outcome)) return;
       counter.add(observation.at, observation.cause);
-      actor.send(measured());
+      // The others are asked first.
+      if (all === undefined) changed();
     },
     state: () => topLevel(actor.getSnapshot().value),
-    close: () => void actor.stop(),
+    close: () => {
+      all?.close();
+      actor.stop();
+    },
   };
 }
 

@@ -5,8 +5,16 @@ const parts = 12;
 
 interface Part {
   readonly index: number;
-  creations: number;
-  readonly failures: Map<string, number>;
+  /** By why they failed; those that did not below ''. */
+  readonly counts: Map<string, number>;
+}
+
+/** What was counted, by why it failed; what did not stands below ''. */
+export function windowOf(counts: ReadonlyMap<string, number>): CreationWindow {
+  const causes = [...counts].filter(([cause]) => cause !== '').toSorted(([, one], [, other]) => other - one);
+  const failures = causes.reduce((sum, [, count]) => sum + count, 0);
+  const creations = failures + (counts.get('') ?? 0);
+  return { creations, failures, rate: failures / Math.max(1, creations), cause: causes[0]?.[0] ?? null };
 }
 
 /** Counts the creations of the last `windowMs`, in twelve parts: what it holds does not grow with their number. */
@@ -21,19 +29,15 @@ export class CreationCounter {
   /** One creation that ended at `at`; `cause` says why it failed, null that it did not. */
   add(at: number, cause: string | null): void {
     const part = this.#partAt(at);
-    part.creations += 1;
-    if (cause !== null) part.failures.set(cause, (part.failures.get(cause) ?? 0) + 1);
+    part.counts.set(cause ?? '', (part.counts.get(cause ?? '') ?? 0) + 1);
   }
 
   measure(at: number): CreationWindow {
     this.#slide(at);
-    const causes = new Map<string, number>();
-    for (const [cause, count] of this.#parts.flatMap((part) => [...part.failures]))
-      causes.set(cause, (causes.get(cause) ?? 0) + count);
-    const [commonest] = [...causes].toSorted(([, one], [, other]) => other - one);
-    const creations = this.#parts.reduce((sum, part) => sum + part.creations, 0);
-    const failures = [...causes.values()].reduce((sum, count) => sum + count, 0);
-    return { creations, failures, rate: failures / Math.max(1, creations), cause: commonest?.[0] ?? null };
+    const counts = new Map<string, number>();
+    for (const [cause, count] of this.#parts.flatMap((part) => [...part.counts]))
+      counts.set(cause, (counts.get(cause) ?? 0) + count);
+    return windowOf(counts);
   }
 
   #partAt(at: number): Part {
@@ -41,7 +45,7 @@ export class CreationCounter {
     const index = Math.floor(at / this.partMs);
     const last = this.#parts.at(-1);
     if (last?.index === index) return last;
-    const part: Part = { index, creations: 0, failures: new Map() };
+    const part: Part = { index, counts: new Map() };
     this.#parts.push(part);
     return part;
   }

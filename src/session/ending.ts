@@ -4,8 +4,20 @@ import type { Ending } from './channel.js';
 
 const retryAfterMs = 500;
 
-/** Why a session can be talked to no more. */
-export function closedRefusal(closedBecause: ClosedBecause | null): Refusal {
+/** How a session ended that can be talked to no more. */
+export interface Ended {
+  readonly closedBecause: ClosedBecause | null;
+  /** Another node goes on with it: it has ended at this one alone. */
+  readonly isLeft: boolean;
+}
+
+/** Why a session can be talked to no more. One that was left was not closed: its client is to come again. */
+export function endedRefusal({ closedBecause, isLeft }: Ended): Refusal {
+  if (isLeft) return new Refusal('draining', { retryAfterMs });
+  return closedRefusal(closedBecause);
+}
+
+function closedRefusal(closedBecause: ClosedBecause | null): Refusal {
   return new Refusal('closed', closedBecause === null ? {} : { closedBecause });
 }
 

@@ -12,7 +12,7 @@ import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Channel } from './channel.js';
-import { closedRefusal, endingOf } from './ending.js';
+import { endedRefusal, endingOf, type Ended } from './ending.js';
 import { HeldMessages } from './heldMessages.js';
 import { detachedState, type StoredSession } from './storedSession.js';
 import { topLevel } from './observer.js';
@@ -84,6 +84,7 @@ export class Session {
   #held: HeldMessages | undefined;
   #browserLease: BrowserLease | undefined;
   #release: Promise<void> = Promise.resolve();
+  #isLeft = false;
 
   /** Without a request it is a warm session. With `stored` it goes on where another node stopped. */
   constructor(parts: SessionParts, id: string, request: SessionRequest | null, stored?: StoredSession) {
@@ -205,7 +206,7 @@ export class Session {
   receive(message: JSONRPCMessage): Promise<void> | undefined {
     const snapshot = this.actor.getSnapshot();
     const kind = kindOf(message);
-    if (snapshot.status !== 'active') throw closedRefusal(snapshot.context.closedBecause);
+    if (snapshot.status !== 'active') throw endedRefusal(this.end);
     const isEarly = snapshot.hasTag('early');
     if (isEarly) this.#admitEarly(message, snapshot.can({ type: 'message.received', kind }));
     if (kind === 'request') this.#admit(message, snapshot.hasTag('draining'), snapshot.context.inFlight);
@@ -227,7 +228,7 @@ export class Session {
   /** Throws `closed` or `not_ready` if nothing can be said to it now. */
   checkOpen(): SnapshotFrom<SessionLogic> {
     const snapshot = this.actor.getSnapshot();
-    if (snapshot.status !== 'active') throw closedRefusal(snapshot.context.closedBecause);
+    if (snapshot.status !== 'active') throw endedRefusal(this.end);
     if (snapshot.hasTag('early')) throw new Refusal('not_ready', { state: this.state, retryAfterMs });
     return snapshot;
   }
@@ -287,8 +288,14 @@ export class Session {
     this.#browserLease = lease;
   }
 
+  /** How it ended, once it is closed. */
+  get end(): Ended {
+    return { closedBecause: this.actor.getSnapshot().context.closedBecause, isLeft: this.#isLeft };
+  }
+
   /** `leftOpen`: another node goes on with it. */
   releaseLease(end?: { readonly leftOpen: boolean }): void {
+    this.#isLeft = end?.leftOpen === true;
     this.#release = this.#browserLease?.release(end) ?? Promise.resolve();
   }
 }

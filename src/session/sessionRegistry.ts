@@ -6,7 +6,7 @@ import { Refusal } from '../errors.js';
 import { shortId } from '../log.js';
 import { ownerKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
 import type { Caps, Place } from '../cluster/serverStore.js';
-import { closedRefusal } from './ending.js';
+import { endedRefusal, type Ended } from './ending.js';
 import { tooMany, type Places } from './places.js';
 import type { StoredSession } from './storedSession.js';
 import { Session, type SessionParts, type SessionRequest } from './session.js';
@@ -16,9 +16,8 @@ const rememberedMs = 600_000;
 const rememberedSessions = 10_000;
 const retryAfterMs = 1_000;
 
-interface Epitaph {
+interface Epitaph extends Ended {
   readonly principal: Principal;
-  readonly closedBecause: ClosedBecause | null;
 }
 
 /**
@@ -109,13 +108,13 @@ export class SessionRegistry {
     const session = known?.isWarm === true ? undefined : known;
     if (session && owns(caller, session.principal)) return session;
     const epitaph = session ? undefined : this.#closed.get(id);
-    if (epitaph && owns(caller, epitaph.principal)) throw closedRefusal(epitaph.closedBecause);
+    if (epitaph && owns(caller, epitaph.principal)) throw endedRefusal(epitaph);
     throw new Refusal('unknown');
   }
 
   /** A session of another node has ended: its user is told here, too. */
   remember(id: string, principal: Principal, closedBecause: ClosedBecause): void {
-    this.#closed.set(id, { principal, closedBecause });
+    this.#closed.set(id, { principal, closedBecause, isLeft: false });
   }
 
   /** Sessions that clients opened and that are not closed, oldest first. */
@@ -190,11 +189,10 @@ export class SessionRegistry {
   }
 
   #forget(session: Session): void {
-    const { closedBecause } = session.actor.getSnapshot().context;
     // It may have come back from another node while what is left of it here was released.
     if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
     this.#warm.delete(session);
     if (session.isWarm) return;
-    this.#closed.set(session.id, { principal: session.principal, closedBecause });
+    this.#closed.set(session.id, { principal: session.principal, ...session.end });
   }
 }

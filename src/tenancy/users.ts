@@ -63,10 +63,16 @@ export class Users {
     const { folder, shared } = this.#options;
     if (this.#closed) return Promise.reject(new Refusal('draining', { retryAfterMs }));
     if (shared !== undefined) return (this.#store ??= Promise.resolve(new SharedStore(shared)));
-    this.#store ??= openStore(folder).catch((error: unknown) => {
-      this.#store = undefined;
-      throw error;
-    });
+    this.#store ??= openStore(folder).then(
+      (store) => {
+        this.#settled = store.document;
+        return store;
+      },
+      (error: unknown) => {
+        this.#store = undefined;
+        throw error;
+      },
+    );
     return this.#store;
   }
 

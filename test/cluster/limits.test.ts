@@ -5,20 +5,11 @@ import type { Store } from '../../src/cluster/store.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
-import { openRedisStore, redisStore, RedisServer } from '../support/redisServer.js';
+import { openRedisStore, RedisServer } from '../support/redisServer.js';
 import { serve, type Served } from '../support/serve.js';
-import { serveNode, whenReady } from './support.js';
+import { serveNode, setUpNodes, whenReady } from './support.js';
 
-let redis: RedisServer;
-const nodes: Served[] = [];
-
-beforeAll(async () => {
-  redis = await RedisServer.start();
-});
-afterEach(async () => {
-  await Promise.all(nodes.splice(0).map((node) => node.close()));
-});
-afterAll(() => redis.stop());
+const { kinds, nodes } = setUpNodes();
 
 async function twoNodes(open: () => Store, options: object): Promise<[Served, Served]> {
   const pair: [Served, Served] = [await serveNode(open(), { options }), await serveNode(open(), { options })];
@@ -26,19 +17,9 @@ async function twoNodes(open: () => Store, options: object): Promise<[Served, Se
   return pair;
 }
 
-function memory(): () => Store {
-  const store = new MemoryStore(systemClock);
-  return () => store;
-}
-
 /** What was counted by other tests is of other users. */
 let users = 0;
 const newUser = (): string => `user-${(users += 1)}`;
-
-const kinds = [
-  { name: 'memory', stores: memory },
-  { name: 'redis', stores: () => () => redisStore(redis) },
-] as const;
 
 const until = (stream: RawSse) => stream.when(({ endpoint, isClosed }) => endpoint !== undefined || isClosed);
 const refusal = (reason: string, limit: string) => ({
@@ -121,7 +102,8 @@ test('[C-SHARED] the places of a node that says nothing more are free after thei
 });
 
 test('[C-SHARED] the places of a node that says nothing more are free after their time, in Redis', async () => {
-  const store = await openRedisStore(redis);
+  const own = await RedisServer.start();
+  const store = await openRedisStore(own);
   const { places } = store.server;
   expect(await places.take({ id: '1', owner: anna }, caps, 60_000)).toBe('taken');
   await places.keep(anna, ['2'], 60_000);
@@ -132,8 +114,8 @@ test('[C-SHARED] the places of a node that says nothing more are free after thei
   expect(await places.take({ id: '4', owner: anna }, { maxSessions: 3, maxSessionsPerUser: 2 }, 60_000)).toBe(
     'full-of-owner',
   );
-  for (const id of ['1', '3']) await places.free({ id, owner: anna });
   await store.close();
+  await own.stop();
 });
 
 test('[C-SHARED] a session that is gone on with counts where it goes on, though all places are taken', async () => {

@@ -2,11 +2,13 @@ import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { z } from 'zod';
 import type { OpenLimiter } from '../../tenancy/rateLimits.js';
 import type { SharedText } from '../../tenancy/sharedStore.js';
-import type { PlaceStore, ServerStore } from '../serverStore.js';
+import type { EpisodeStore, PlaceStore, RosterStore, ServerStore } from '../serverStore.js';
 import type { RedisConnection } from './connection.js';
-import { placeKeys, ratePrefix, usersChannel, usersKey } from './serverKeys.js';
+import { creationsKey, episodeKey, placeKeys, ratePrefix, rosterKeys, usersChannel, usersKey } from './serverKeys.js';
 
 const taken = z.enum(['taken', 'full', 'full-of-owner']);
+const counts = z.array(z.tuple([z.string(), z.number()]));
+const rosters = z.array(z.string());
 const usersRead = z.tuple([z.coerce.number(), z.string()]).nullable();
 
 /** Ids that one command renews. */
@@ -62,5 +64,34 @@ export class RedisServerStore implements ServerStore {
       return (await this.#redis.run((redis) => redis.writeUsers([usersKey], values))) === 1;
     },
     listen: (onWritten) => this.#redis.listen(usersChannel, onWritten),
+  };
+
+  readonly rosters: RosterStore = {
+    put: async (node, text, ms) => {
+      const values = [node, ms, ...(text === null ? [] : [text])];
+      return (await this.#redis.run((redis) => redis.putRoster(rosterKeys, values))) === 1;
+    },
+    all: async () => {
+      const all = rosters.parse(await this.#redis.run((redis) => redis.allRosters(rosterKeys, [])));
+      return all.flatMap((node, index) => (index % 2 === 0 ? [{ node, text: all[index + 1] ?? '' }] : []));
+    },
+    drop: async (node) => {
+      await this.#redis.run((redis) => redis.dropRoster(rosterKeys, [node]));
+    },
+  };
+
+  readonly episodes: EpisodeStore = {
+    count: async (windowMs, cause) => {
+      const values = [windowMs, ...(cause === undefined ? [] : [cause])];
+      return new Map(counts.parse(await this.#redis.run((redis) => redis.countCreations([creationsKey], values))));
+    },
+    begin: async (ms) => {
+      const first = { condition: 'NX', expiration: { type: 'PX', value: ms } } as const;
+      return (await this.#redis.run((redis) => redis.set(episodeKey, 'ringing', first))) !== null;
+    },
+    goOn: async (ms) => {
+      await this.#redis.run((redis) => redis.goOnRinging([episodeKey], [ms]));
+    },
+    end: async (quietMs) => (await this.#redis.run((redis) => redis.endRinging([episodeKey], [quietMs]))) === 1,
   };
 }

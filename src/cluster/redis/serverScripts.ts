@@ -51,4 +51,61 @@ export const serverScripts = {
     redis.call('HSET', KEYS[1], 'version', version + 1, 'text', ARGV[1])
     redis.call('PUBLISH', ARGV[3], version + 1)
     return 1`),
+
+  /** KEYS: rosters, their times. ARGV: node, for how long, and its roster, if it is another one. */
+  putRoster: script(`${clock}${live}
+    if ARGV[3] then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+    elseif redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+    redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
+    for _, key in ipairs(KEYS) do live(key, ARGV[2]) end
+    return 1`),
+
+  /** KEYS: rosters, their times. Answers each node that is there, and after it its roster. */
+  allRosters: script(`${clock}
+    for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
+      redis.call('HDEL', KEYS[1], node)
+      redis.call('ZREM', KEYS[2], node)
+    end
+    return redis.call('HGETALL', KEYS[1])`),
+
+  /** KEYS: rosters, their times. ARGV: node. */
+  dropRoster: script(`
+    redis.call('HDEL', KEYS[1], ARGV[1])
+    redis.call('ZREM', KEYS[2], ARGV[1])`),
+
+  /**
+   * KEYS: creations. ARGV: the window, and why one more failed ('' if it did not). They are counted in twelfths of the window.
+   * Answers how many there were in it, by why they failed.
+   */
+  countCreations: script(`${clock}
+    local part = math.floor(now / (ARGV[1] / 12))
+    if ARGV[2] then
+      redis.call('HINCRBY', KEYS[1], part .. ' ' .. ARGV[2], 1)
+      redis.call('PEXPIRE', KEYS[1], math.ceil(ARGV[1] * 13 / 12))
+    end
+    local counts, causes, all = {}, {}, redis.call('HGETALL', KEYS[1])
+    for index = 1, #all, 2 do
+      local at, cause = string.match(all[index], '^(%d+) (.*)$')
+      if tonumber(at) <= part - 12 then redis.call('HDEL', KEYS[1], all[index])
+      else
+        if not counts[cause] then
+          counts[cause] = 0
+          causes[#causes + 1] = cause
+        end
+        counts[cause] = counts[cause] + tonumber(all[index + 1])
+      end
+    end
+    local answer = {}
+    for index, cause in ipairs(causes) do answer[index] = { cause, counts[cause] } end
+    return answer`),
+
+  /** KEYS: the episode. ARGV: for how long. */
+  goOnRinging: script(`
+    if redis.call('GET', KEYS[1]) == 'ringing' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end`),
+
+  /** KEYS: the episode. ARGV: for how long none begins. */
+  endRinging: script(`
+    if redis.call('GET', KEYS[1]) ~= 'ringing' then return 0 end
+    redis.call('SET', KEYS[1], 'over', 'PX', ARGV[1])
+    return 1`),
 };

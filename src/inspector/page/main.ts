@@ -41,7 +41,7 @@ function watch(): void {
 
 function follow(): void {
   const route = readRoute();
-  update({ route, session: null, step: null, restarted: false, contents: false, scrollTop: 0 });
+  update({ route, session: null, step: null, restarted: false, startedAt: null, contents: false, scrollTop: 0 });
   scrollTo(0, 0);
 }
 

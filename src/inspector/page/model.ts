@@ -123,8 +123,10 @@ export function shownRows({ rows, text, state, user }: Model): Row[] {
 }
 
 function textOf(row: Row): string {
-  const { id, user, transport, client, state, browser, closedBecause } = row;
-  return [id, user, transport, client?.name, client?.version, state, browser, closedBecause].join(' ').toLowerCase();
+  const { id, user, transport, client, state, browser, closedBecause, node } = row;
+  return [id, user, transport, client?.name, client?.version, state, browser, closedBecause, node]
+    .join(' ')
+    .toLowerCase();
 }
 
 type StateEntry = Entry & { readonly kind: 'state' };

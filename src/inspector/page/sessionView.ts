@@ -51,6 +51,7 @@ function heading(model: Model, session: OpenSession, row: Row | undefined, id: s
           ['user', row.user === '' ? 'nobody yet' : row.user],
           ['client', row.client === null ? 'not introduced' : `${row.client.name} ${row.client.version}`],
           ['transport', row.transport],
+          ...(row.node === undefined ? [] : [['node', row.node] as const]),
           ['browser', row.browser],
           ['calls', row.calls.toLocaleString('en')],
           ['errors', row.errors.toLocaleString('en')],

@@ -80,10 +80,19 @@ const columns = [
   ['errors', 'errors num'],
 ] as const;
 
+/** Only where there are several nodes. */
+const nodeColumn = ['node', 'node'] as const;
+
+function columnsOf({ rows }: Model): readonly (readonly [title: string, kind: string])[] {
+  const nodes = new Set([...rows.values()].map(({ node }) => node));
+  return nodes.size > 1 ? [...columns, nodeColumn] : columns;
+}
+
 function table(model: Model, rows: readonly Row[], update: Update): ComponentChild {
   const seen = Math.ceil(window.innerHeight / rowHeight);
   const first = Math.max(0, Math.min(rows.length - seen, Math.floor(model.scrollTop / rowHeight)) - margin);
   const last = Math.min(rows.length, first + seen + 2 * margin);
+  const shown = columnsOf(model);
   return h(
     'div',
     {
@@ -104,14 +113,14 @@ function table(model: Model, rows: readonly Row[], update: Update): ComponentChi
         h(
           'tr',
           null,
-          columns.map(([title, kind]) => h('th', { scope: 'col', class: kind }, title)),
+          shown.map(([title, kind]) => h('th', { scope: 'col', class: kind }, title)),
         ),
       ),
       h(
         'tbody',
         null,
         spacer('above', first * rowHeight),
-        rows.slice(first, last).map((row, index) => rowView(model, row, first + index)),
+        rows.slice(first, last).map((row, index) => rowView(model, row, shown, first + index)),
         spacer('below', (rows.length - last) * rowHeight),
       ),
     ),
@@ -125,8 +134,8 @@ function spacer(key: string, height: number): ComponentChild | null {
     : h('tr', { key, class: 'spacer', 'aria-hidden': 'true' }, h('td', { style: { height: `${height}px` } }));
 }
 
-function rowView(model: Model, row: Row, index: number): ComponentChild {
-  const { id, user, state, since, client, transport, browser, calls, errors, closedBecause } = row;
+function rowView(model: Model, row: Row, shown: ReturnType<typeof columnsOf>, index: number): ComponentChild {
+  const { id, user, state, since, client, transport, browser, calls, errors, closedBecause, node = '–' } = row;
   const cells = [
     h('a', { href: `#/session/${id}` }, id),
     user === '' ? '–' : user,
@@ -137,6 +146,7 @@ function rowView(model: Model, row: Row, index: number): ComponentChild {
     browser,
     calls,
     errors,
+    node,
   ];
   return h(
     'tr',
@@ -147,7 +157,7 @@ function rowView(model: Model, row: Row, index: number): ComponentChild {
       class: `${state === 'closed' ? 'over' : ''}${id === model.selected ? ' selected' : ''}`,
       onClick: () => void (location.hash = `#/session/${id}`),
     },
-    columns.map(([, kind], column) =>
+    shown.map(([, kind], column) =>
       h('td', { class: `${kind}${kind.startsWith('errors') && errors > 0 ? ' bad' : ''}` }, cells[column]),
     ),
   );
