@@ -1,35 +1,8 @@
 import { assign, sendTo, setup } from 'xstate';
 import { asAsked, because, withFailure } from './closing.js';
-import type { BrowserLeaseEvent, ClosedBecause, Failure, SessionClient, SessionEvent } from './events.js';
+import type { BrowserLeaseEvent, ClosedBecause, Failure, SessionEvent } from './events.js';
 import { missingAction, missingCallback, missingDelay, missingPromise } from './notProvided.js';
-
-/** What a session is created with. JSON: a session can be restored on another machine from this and its state. */
-export interface SessionInput extends SessionClient {
-  readonly id: string;
-  /** eager: announced only when the browser is ready. lazy: the browser is leased at the first tool that needs it. */
-  readonly lease: 'eager' | 'lazy';
-  /** Messages that are held until the session is connected; with 0 they are refused. */
-  readonly queueLimit: number;
-}
-
-export interface SessionContext extends SessionInput {
-  readonly attached: boolean;
-  readonly browser: 'leasing' | 'deferred' | 'ready' | 'lost';
-  /** Messages that wait for `connected`. */
-  readonly held: number;
-  /** Requests that were taken and not yet answered. */
-  readonly inFlight: number;
-  readonly closedBecause: ClosedBecause | null;
-  readonly failure: Failure | null;
-}
-
-export interface SessionOutput {
-  readonly closedBecause: ClosedBecause;
-  readonly failure: Failure | null;
-}
-
-/** `early`: the client cannot know the id yet. `open`: messages are delivered. `draining`: no new requests. */
-export type SessionTag = 'early' | 'open' | 'draining';
+import type { SessionContext, SessionInput, SessionOutput, SessionTag } from './sessionContext.js';
 
 const chart = setup({
   types: {

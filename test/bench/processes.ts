@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { availableParallelism, platform } from 'node:os';
+import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Order, Outcome } from './load.js';
 import type { Answer, Memory, Processor, Question } from './servers/serve.js';
@@ -9,8 +10,8 @@ import type { Answer, Memory, Processor, Question } from './servers/serve.js';
 class Pinned<Told> {
   readonly #child: ChildProcess;
 
-  constructor(file: string, core: number, profiles?: string) {
-    const profiling = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
+  constructor(file: string, core: number, profile?: string) {
+    const profiling = profile === undefined ? [] : profilingInto(profile);
     const flags = ['--expose-gc', '--no-warnings', ...profiling];
     const node = [process.execPath, ...flags, fileURLToPath(new URL(file, import.meta.url))];
     const pinned = platform() === 'linux' && availableParallelism() > 1 ? ['taskset', '-c', String(core)] : [];
@@ -47,6 +48,12 @@ class Pinned<Told> {
   }
 }
 
+const profilingInto = (file: string): string[] => [
+  '--cpu-prof',
+  `--cpu-prof-dir=${dirname(file)}`,
+  `--cpu-prof-name=${basename(file)}`,
+];
+
 export interface MeasuredServer {
   readonly url: string;
   memory(): Promise<Memory>;
@@ -54,9 +61,9 @@ export interface MeasuredServer {
   stop(): Promise<void>;
 }
 
-/** Starts one of `test/bench/servers` on the first core. With a folder, it leaves a profile there as it stops. */
-export async function startMeasured(name: string, profiles?: string): Promise<MeasuredServer> {
-  const child = new Pinned<Answer>(`./servers/${name}.js`, 0, profiles);
+/** Starts one of `test/bench/servers` on the first core. With a file, it leaves a profile there as it stops. */
+export async function startMeasured(name: string, profile?: string): Promise<MeasuredServer> {
+  const child = new Pinned<Answer>(`./servers/${name}.js`, 0, profile);
   const told = await child.hears();
   if (!('url' in told)) throw new Error(`${name} did not say where it listens.`);
   return {
