@@ -3,7 +3,6 @@ import type { AddressInfo } from 'node:net';
 import { readdir } from 'node:fs/promises';
 import { ToolError } from '../../src/errors.js';
 import type { BrowserLease } from '../../src/browser/lease/lease.js';
-import { residentMemory } from '../../src/browser/process/memory.js';
 import { sampleExtension } from '../../src/selftest/pageServer.js';
 import {
   withFirstPage,
@@ -290,64 +289,5 @@ describe('a pool that launches browsers', () => {
     const [run] = await readdir(test.folder);
     const folders = (await readdir(`${test.folder}/${run}`)).filter((name) => name !== 'owner');
     expect(folders).toHaveLength(1);
-  });
-});
-
-describe('[C-BROWSERS] a pool that may run one process beside the shared one', () => {
-  let test: TestPool;
-  beforeAll(async () => {
-    test = await openTestPool({ maxBrowsers: 2, browserQueue: 1 });
-  });
-  afterAll(async () => {
-    expect(await test.close()).toEqual([]);
-    for (const { opened, closed } of Object.values(test.pool.ledger)) expect(closed).toBe(opened);
-  });
-
-  it('lets the next one wait, tells it its position, and gives it the place of the one that ends', async () => {
-    const [first, second, third] = ['first', 'second', 'third'].map((id) =>
-      test.pool.lease(request('auto', id), listener()),
-    );
-    if (!first || !second || !third) throw new Error('unreachable');
-    const [one, two, three] = [await first.browser(), await second.browser(), await third.browser()];
-    await one.ensureProcess(signal);
-    const positions: number[] = [];
-    const moving = two.ensureProcess(signal, (position) => positions.push(position));
-    await until(() => test.pool.health().queued === 1);
-    await expect(three.ensureProcess(signal)).rejects.toMatchObject({ reason: 'browsers_busy' });
-    expect([positions, two.isolation, three.isolation, three.isAlive]).toEqual([[1], 'context', 'context', true]);
-    expect(test.pool.health().total).toBe(2);
-    await first.release();
-    await moving;
-    expect([two.isolation, test.pool.health().total, test.pool.health().queued]).toEqual(['process', 2, 0]);
-    await Promise.all([second.release(), third.release()]);
-  });
-
-  it('[S5] forgets who cancels or ends while it waits; who asks again waits again', async () => {
-    const [first, second] = [
-      test.pool.lease(request('process'), listener()),
-      test.pool.lease(request('process'), listener()),
-    ];
-    await first.browser();
-    const cancel = new AbortController();
-    const cancelled = second.browser(cancel.signal);
-    await until(() => test.pool.health().queued === 1);
-    cancel.abort(new Error('cancelled'));
-    const again = second.browser();
-    await expect(cancelled).rejects.toThrow('cancelled');
-    await until(() => test.pool.health().queued === 1);
-    const released = second.release();
-    await expect(again).rejects.toThrow('released');
-    await released;
-    expect(test.pool.health().queued).toBe(0);
-    await first.release();
-  });
-
-  it('tells the memory of its processes with their children, where the system does', async () => {
-    expect([0, null]).toContain(await residentMemory([]));
-    const lease = test.pool.lease(request('process'), listener());
-    await withFirstPage(lease);
-    const bytes = await test.pool.memory();
-    if (process.platform === 'linux') expect(bytes).toBeGreaterThan(50 * 1024 ** 2);
-    await lease.release();
   });
 });

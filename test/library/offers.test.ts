@@ -5,54 +5,17 @@ import {
   ResourceUpdatedNotificationSchema,
   ToolListChangedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js';
-import { z } from 'zod';
 import {
   allPrompts,
   allTools,
-  definePrompt,
   defineResource,
-  defineTextTool,
   ToolError,
   type OpenSession,
   type OrchestratorOptions,
-  type Resource,
 } from '../../src/index.js';
-import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { connectClient, serve, type Served } from '../support/serve.js';
-
-const greet = (name: string) =>
-  defineTextTool({ name, description: 'Greets', input: z.strictObject({}), handler: () => `Hello from ${name}.` });
-
-const poem = definePrompt({
-  name: 'poem',
-  title: 'A poem',
-  description: 'Writes a poem',
-  arguments: z.strictObject({
-    about: z.string().describe('What it is about'),
-    form: z.string().optional(),
-  }),
-  complete: {
-    about: async (_context, { others }) => {
-      await nextTurn();
-      return ['Spring', 'the spring', 'rain', ...(others['form'] === 'ode' ? ['springtime'] : [])];
-    },
-    form: () => Array.from({ length: 150 }, (_, index) => `form ${index}`),
-  },
-  messages: ({ about, form = 'poem' }, { session }) => `A ${form} about ${about} for ${session.user}.`,
-});
-
-const text = (uri: string, read: Resource['read'] = () => uri): Resource =>
-  defineResource({ uri, name: uri, mimeType: 'text/plain', read });
-
-const notes = defineResource({
-  uri: 'notes://{folder}/{name}',
-  name: 'Notes',
-  description: 'A note of a folder',
-  mimeType: 'text/plain',
-  complete: { folder: () => ['home', 'work'] },
-  read: ({ folder, name }) => (name === 'none' ? undefined : `${folder} and ${name}`),
-});
+import { greet, notes, poem, text } from './offered.js';
 
 let served: Served;
 const clients: Client[] = [];

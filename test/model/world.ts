@@ -1,23 +1,13 @@
 import { createActor, waitFor, type AnyTransitionDefinition } from 'xstate';
 import { catalogue, Refusal, type Reason } from '../../src/errors.js';
-import type { Observation } from '../../src/session/observer.js';
 import type { Session } from '../../src/session/session.js';
-import { Gate, nextTurn } from '../support/gate.js';
+import { nextTurn } from '../support/gate.js';
 import { postJson, send, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
 import { serve, type Served } from '../support/serve.js';
-import { TestTools } from '../support/testTools.js';
-import { browserFailure, chart, claimError, delays, inputOf, toolsError, view, type Lease, type Move } from './plan.js';
-
-/** What the test holds of one server, apart from its pool. */
-class Gates {
-  readonly clock = new ManualClock();
-  readonly tools = new TestTools();
-  readonly registering = new Gate();
-  readonly claiming = new Gate();
-  readonly unexpected: Observation[] = [];
-}
+import { Gates } from './gates.js';
+import { browserFailure, chart, delays, inputOf, view, type Lease, type Move } from './plan.js';
 
 interface Parts {
   readonly lease: Lease;
@@ -143,9 +133,7 @@ export class World {
       else expect(await this.#stream.answer('last')).toMatchObject({ id: 'last', result: {} });
     }
     const bytes = this.#stream.text;
-    this.#gates.tools.release();
-    this.#gates.registering.open();
-    this.#gates.claiming.open();
+    this.#gates.open();
     await this.#served.close();
     await this.#session.ended;
     await this.#stream.hangUp();
@@ -170,7 +158,7 @@ export class World {
     else if (type === 'browser.leased') pool.open();
     else if (type === 'browser.lost') this.#loseBrowser();
     else if (type === 'browser.failed') this.#failBrowser();
-    else settle(type, this.#gates.registering, this.#gates.claiming);
+    else this.#gates.settle(type);
     return undefined;
   }
 
@@ -287,13 +275,6 @@ export class World {
     const path = `/message?sessionId=${id}&userId=${user}`;
     return postJson(`${this.#served.url}${path}`, { jsonrpc: '2.0', ...message });
   }
-}
-
-/** Lets the work that the chart invoked end as the event says. */
-function settle(type: string, registering: Gate, claiming: Gate): void {
-  const gate = type.endsWith('.registering') ? registering : claiming;
-  if (type.startsWith('xstate.done')) gate.open();
-  else gate.fail(gate === registering ? toolsError : claimError);
 }
 
 /** The entry of the catalogue that a client hears when its session ended before it was announced. */

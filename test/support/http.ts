@@ -1,6 +1,7 @@
 import { request, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { once } from 'node:events';
+import { catalogue, type Reason } from '../../src/errors.js';
 
 export interface Reply {
   readonly status: number;
@@ -41,6 +42,14 @@ export function postJson(url: string, message: unknown, headers: OutgoingHttpHea
 /** Posts a body that says it is JSON. */
 export function postText(url: string, body: string, headers: OutgoingHttpHeaders = {}): Promise<Reply> {
   return send(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body });
+}
+
+/** The answer has status, code, id and data of a refusal. */
+export function expectRefusal(reply: Reply, reason: Reason, id: unknown = null, data: object = {}): void {
+  expect([reply.status, reply.json]).toMatchObject([
+    catalogue[reason].status,
+    { jsonrpc: '2.0', id, error: { code: catalogue[reason].code, data: { reason, ...data } } },
+  ]);
 }
 
 /** Writes bytes to the server's socket and returns what comes back until it closes: for what node:http cannot send. */

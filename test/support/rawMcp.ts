@@ -1,7 +1,10 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import { parseMessage, type JSONRPCMessage, type RequestId } from '../../src/mcp/protocol.js';
 import { send, type Reply } from './http.js';
+import { initialized, ping } from './messages.js';
 import { RawSse, type SseEvent } from './rawSse.js';
+import { serve, type Served, type ServeOptions } from './serve.js';
+import { TestTools } from './testTools.js';
 
 const accept = 'application/json, text/event-stream';
 
@@ -55,7 +58,7 @@ export class RawMcp {
   async initialize(): Promise<this> {
     const opening = await this.begin().when(({ messages }) => messages.length > 0);
     this.sessionId = String(opening.headers['mcp-session-id']);
-    await this.post({ jsonrpc: '2.0', method: 'notifications/initialized' });
+    await this.post(initialized);
     return this;
   }
 
@@ -126,4 +129,18 @@ export class RawMcp {
     const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined && value !== ''));
     return send(this.address, { method, headers: given, ...(body !== undefined && { body }) });
   }
+}
+
+/** Serves, opens a session, runs, and checks that the session still answers and that nothing is left afterwards. */
+export async function withRawMcp(
+  given: ServeOptions,
+  run: (client: RawMcp, served: Served) => Promise<void>,
+): Promise<void> {
+  const served = await serve({ tools: new TestTools().all, ...given });
+  const client = await new RawMcp(served.url).initialize();
+  await run(client, served);
+  await client.ask(ping('afterwards'));
+  expect(await client.answer('afterwards')).toMatchObject({ result: {} });
+  await client.vanish();
+  await served.close();
 }

@@ -1,81 +1,21 @@
-import { mkdtemp, rm, writeFile, mkdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { extensionTools } from '../../src/tools/extensions/index.js';
-import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
+import { talker } from './support/talker.js';
 
-let tools: ToolHarness;
-let pages: PageServer;
-let workspace: string;
+let tools: ExtensionTools;
 let extensionId: string;
 
-const worker = `
-  console.log('worker up', { deep: { er: 1 } });
-  chrome.runtime.onMessage.addListener((message, sender, reply) => {
-    if (message.ask === 'later') { setTimeout(() => reply({ late: true }), 20); return true; }
-    if (message.ask === 'never') return true;
-    reply({ echo: message });
-  });
-  chrome.runtime.onConnect.addListener((port) => port.onMessage.addListener((text) => port.postMessage('re ' + text)));
-`;
-
-const content = `
-  function first() { return chrome.runtime.sendMessage({ from: 'content', at: 'start' }); }
-  first();
-  const heard = (message, sender, reply) => reply('content heard ' + message);
-  chrome.runtime.onMessage.addListener(heard);
-  console.info('content here', chrome.runtime.onMessage.hasListener(heard));
-  const port = chrome.runtime.connect({ name: 'line' });
-  port.postMessage('hello');
-`;
-
-const manifest = {
-  manifest_version: 3,
-  name: 'Talker',
-  version: '1.0',
-  permissions: ['storage', 'tabs'],
-  background: { service_worker: 'worker.js' },
-  content_scripts: [{ matches: ['http://127.0.0.1/*'], js: ['content.js'], run_at: 'document_start' }],
-  options_page: 'options.html',
-};
-
-async function write(name: string, files: Record<string, string>): Promise<string> {
-  const folder = join(workspace, name);
-  await mkdir(folder, { recursive: true });
-  for (const [file, text] of Object.entries(files)) await writeFile(join(folder, file), text);
-  return folder;
-}
-
-async function install(name: string, files: Record<string, string>): Promise<string> {
-  const path = await write(name, files);
-  const { structured } = await tools.run('install_extension', { path }, { workspace: [workspace] });
-  return String(structured['id']);
-}
-
 beforeAll(async () => {
-  pages = await startPageServer();
-  workspace = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
-  tools = await startToolHarness(extensionTools);
-  extensionId = await install('talker', {
-    'manifest.json': JSON.stringify(manifest),
-    'worker.js': worker,
-    'content.js': content,
-    'options.html': '<script src="options.js"></script>',
-    'options.js': 'chrome.runtime.onMessage.addListener(() => undefined);',
-  });
+  tools = await startExtensionTools();
+  extensionId = await tools.install('Talker', talker.manifest, talker.files);
   await tools.browser.newPage();
 });
 
-afterAll(async () => {
-  await tools.close();
-  await pages.close();
-  await rm(workspace, { recursive: true, force: true });
-});
+afterAll(() => tools.close());
 
 type Rows = Record<string, unknown>[];
 
-const open = (): Promise<unknown> => tools.browser.page().page.goto(`${pages.url}/settled.html`);
+const open = (): Promise<unknown> => tools.browser.page().page.goto(`${tools.pages.url}/settled.html`);
 
 const evaluate = (expression: string, more: object = {}): Promise<string> =>
   tools.text('evaluate_in_extension', { extensionId, expression, ...more });
@@ -106,13 +46,13 @@ describe('monitor_extension_messages', () => {
     const reply = `{"echo":${payload}}`;
     expect(await message({ payload, reply })).toMatchObject({
       api: 'runtime.sendMessage',
-      from: `content_script ${pages.url}/settled.html`,
+      from: `content_script ${tools.pages.url}/settled.html`,
     });
   });
 
   it('sees both directions of a port', async () => {
     await open();
-    const contentScript = `content_script ${pages.url}/settled.html`;
+    const contentScript = `content_script ${tools.pages.url}/settled.html`;
     expect(await message({ payload: '"hello"' })).toMatchObject({ api: 'port "line"', from: contentScript });
     expect(await message({ payload: '"re hello"' })).toMatchObject({ from: 'service_worker', to: [contentScript] });
   });
@@ -126,7 +66,7 @@ describe('monitor_extension_messages', () => {
     );
     expect(await message({ payload: '"from worker"', reply: '"content heard from worker"' })).toMatchObject({
       from: 'service_worker',
-      to: [`content_script ${pages.url}/settled.html`],
+      to: [`content_script ${tools.pages.url}/settled.html`],
     });
   });
 
@@ -212,7 +152,7 @@ describe('watch_extension_storage', () => {
 
   it('goes on after the extension was loaded again', async () => {
     await tools.run('watch_extension_storage', { extensionId });
-    await tools.run('install_extension', { path: join(workspace, 'talker') }, { workspace: [workspace] });
+    await tools.run('install_extension', { path: join(tools.workspace, 'Talker') }, { workspace: [tools.workspace] });
     const { structured } = await tools.run('watch_extension_storage', { extensionId });
     expect(structured['wasWatching']).toBe(false);
     await evaluate('chrome.storage.local.set({ again: true })');
@@ -233,7 +173,7 @@ describe('trace_extension_api_calls', () => {
     const call = (wanted: object) => row('trace_extension_api_calls', 'calls', wanted);
     expect(await call({ api: 'storage.local.set', context: 'service_worker' })).toMatchObject({ args: '{"traced":1}' });
     const got = await call({ api: 'storage.local.get', result: '{"traced":1}' });
-    expect(got).toMatchObject({ args: '"traced"', context: `content_script ${pages.url}/settled.html` });
+    expect(got).toMatchObject({ args: '"traced"', context: `content_script ${tools.pages.url}/settled.html` });
     expect(got['durationMs']).toBeGreaterThanOrEqual(0);
     expect((await call({ api: 'storage.sync.set' }))['error']).toContain('quota');
     const { structured } = await tools.run('trace_extension_api_calls', { extensionId, action: 'stop' });
@@ -246,16 +186,11 @@ describe('trace_extension_api_calls', () => {
   });
 
   it('sees the calls of a worker that starts meanwhile, from its first statement on', async () => {
-    const path = {
-      'manifest.json': JSON.stringify({
-        manifest_version: 3,
-        name: 'Starter',
-        version: '1',
-        permissions: ['storage'],
-        background: { service_worker: 'w.js' },
-      }),
-    };
-    const id = await install('starter', { ...path, 'w.js': 'chrome.storage.local.get("at start");' });
+    const id = await tools.install(
+      'Starter',
+      { permissions: ['storage'], background: { service_worker: 'w.js' } },
+      { 'w.js': 'chrome.storage.local.get("at start");' },
+    );
     await tools.run('stop_extension_service_worker', { extensionId: id });
     await tools.run('trace_extension_api_calls', { extensionId: id, action: 'start' });
     await tools.run('activate_extension_service_worker', { extensionId: id });
@@ -296,12 +231,15 @@ describe('get_extension_logs', () => {
 
 describe('get_extension_runtime_errors', () => {
   it('has file, line, stack and count of errors in all contexts, until they are cleared', async () => {
-    const id = await install('faulty', {
-      'manifest.json': JSON.stringify({ ...manifest, name: 'Faulty', nonsense: 1 }),
-      'worker.js': 'function culprit() {\n  undefined.property;\n}\nsetTimeout(culprit);',
-      'content.js': 'setTimeout(function broken() {\n\n  throw new Error("in content");\n});',
-      'options.html': '',
-    });
+    const id = await tools.install(
+      'Faulty',
+      { ...talker.manifest, nonsense: 1 },
+      {
+        'worker.js': 'function culprit() {\n  undefined.property;\n}\nsetTimeout(culprit);',
+        'content.js': 'setTimeout(function broken() {\n\n  throw new Error("in content");\n});',
+        'options.html': '',
+      },
+    );
     await open();
     const error = (wanted: object) => row('get_extension_runtime_errors', 'errors', wanted, { extensionId: id });
     expect(await error({ context: 'manifest' })).toMatchObject({ message: "Unrecognized manifest key 'nonsense'." });

@@ -1,75 +1,26 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
+import { manyPlaces } from './support/manyPlaces.js';
 
 let tools: ExtensionTools;
 let id: string;
 
 const worker = { background: { service_worker: 'worker.js' } };
-const files = {
-  'worker.js': `self.kept = 'in a variable';
-    chrome.action.onClicked.addListener((tab) => chrome.storage.local.set({ clicked: tab.url }));`,
-  'popup.html': '<title>Popup</title><button>Press</button><output></output><script src="popup.js"></script>',
-  'popup.js': `document.querySelector('button').onclick = async () => {
-    const [tab] = await chrome.tabs.query({ active: true, lastFocusedWindow: true });
-    document.querySelector('output').textContent = 'pressed over ' + tab.title;
-  };`,
-  'options.html': '<title>Options</title><h1>Options of it</h1>',
-  'other.html': '<title>Other</title><p>Some other page</p>',
-  'content.js': 'globalThis.mark = "content " + location.pathname;',
-};
 
 beforeAll(async () => {
   tools = await startExtensionTools();
-  const matches = ['http://127.0.0.1/*'];
-  id = await tools.install(
-    'Many places',
-    {
-      ...worker,
-      permissions: ['storage', 'tabs'],
-      action: { default_popup: 'popup.html' },
-      options_page: 'options.html',
-      content_scripts: [{ matches, js: ['content.js'], all_frames: true }],
-    },
-    files,
-  );
+  id = await tools.install('Many places', manyPlaces.manifest, manyPlaces.files);
 });
 afterAll(() => tools.close());
-
-interface Row {
-  readonly contextId: string;
-  readonly kind: string;
-  readonly url: string;
-  readonly pageId?: number;
-}
-
-const contexts = async (extensionId = id): Promise<Row[]> => {
-  const { structured } = await tools.run('list_extension_contexts', { extensionId });
-  return structured['contexts'] as Row[];
-};
-
-const contextOf = async (kind: string): Promise<Row> => {
-  const found = (await contexts()).find((context) => context.kind === kind);
-  if (!found) throw new Error(`No ${kind}`);
-  return found;
-};
 
 const evaluateSelected = async (expression: string): Promise<unknown> => {
   const { structured } = await tools.run('evaluate_in_extension', { expression });
   return [structured['target'], JSON.parse(String(structured['result']))];
 };
 
-const state = async (extensionId = id): Promise<unknown> =>
-  (await tools.run('get_extension_service_worker_status', { extensionId })).structured['state'];
-
-async function openPage(path: string): Promise<number> {
-  const page = await tools.browser.newPage();
-  await page.page.goto(`${tools.pages.url}${path}`);
-  return page.id;
-}
-
 describe('list_extension_contexts', () => {
   it('lists the worker, documents with their page, and content scripts by page and frames', async () => {
-    const pageId = await openPage('/extension-notes.html');
+    const pageId = await tools.openPage('/extension-notes.html');
     await tools.browser.page(pageId).page.evaluate(`new Promise((resolve) => {
       const frame = Object.assign(document.createElement('iframe'), { src: '/settled.html', onload: resolve });
       document.body.append(frame);
@@ -109,7 +60,7 @@ describe('list_extension_contexts', () => {
   });
 
   it('names the pages that cannot tell, instead of waiting for them', async () => {
-    const pageId = await openPage('/settled.html');
+    const pageId = await tools.openPage('/settled.html');
     const { page, dialogs } = tools.browser.page(pageId);
     const asked = page.evaluate('setTimeout(() => alert("wait"))');
     await asked;
@@ -123,7 +74,7 @@ describe('list_extension_contexts', () => {
 
 describe('switch_extension_context', () => {
   it('makes evaluate_in_extension work in the context until another is named', async () => {
-    const pageId = await openPage('/extension-notes.html');
+    const pageId = await tools.openPage('/extension-notes.html');
     await tools.run('switch_extension_context', { contextId: `content:${pageId}:${id}` });
     expect(await evaluateSelected('mark')).toEqual(['content_script', 'content /extension-notes.html']);
     expect(await tools.evaluate(id, 'kept', { target: 'service_worker' })).toBe('in a variable');
@@ -133,10 +84,10 @@ describe('switch_extension_context', () => {
   });
 
   it('selects the page that shows a document, and says so when that is gone', async () => {
-    const first = await openPage('/settled.html');
+    const first = await tools.openPage('/settled.html');
     const { structured } = await tools.run('open_extension_page', { extensionId: id, page: 'other.html' });
     tools.browser.select(first);
-    const { contextId } = await contextOf('page');
+    const { contextId } = await tools.contextOf(id, 'page');
     expect(await tools.text('switch_extension_context', { contextId })).toContain(
       `Page ${String(structured['pageId'])} is selected.`,
     );
@@ -182,7 +133,8 @@ describe('the service worker', () => {
 
   it('that none is registered for is told as such', async () => {
     const bare = await tools.install('No worker', {});
-    expect(await state(bare)).toBe('none');
+    const { structured } = await tools.run('get_extension_service_worker_status', { extensionId: bare });
+    expect(structured['state']).toBe('none');
     expect(await tools.text('stop_extension_service_worker', { extensionId: bare })).toBe(
       '"No worker" has no service worker.',
     );
@@ -205,7 +157,7 @@ describe('the service worker', () => {
 
 describe('the popup', () => {
   it('opens over the tab as a page that tools work in, and gives the page below back', async () => {
-    const pageId = await openPage('/extension-notes.html');
+    const pageId = await tools.openPage('/extension-notes.html');
     const { text, structured } = await tools.run('open_extension_popup', { extensionId: id, includeSnapshot: true });
     expect(structured).toMatchObject({ popup: true, url: `chrome-extension://${id}/popup.html` });
     expect(text).toContain('button "Press"');
@@ -216,10 +168,10 @@ describe('the popup', () => {
     expect(await popup.page.evaluate('document.querySelector("output").textContent')).toBe(
       'pressed over A page with notes',
     );
-    expect(await contextOf('popup')).toMatchObject({ pageId: popup.id });
+    expect(await tools.contextOf(id, 'popup')).toMatchObject({ pageId: popup.id });
     const closed = await tools.run('close_extension_popup', { extensionId: id });
     expect(closed.structured).toEqual({ closed: 1, selectedPageId: pageId });
-    expect((await contexts()).some(({ kind }) => kind === 'popup')).toBe(false);
+    expect((await tools.contexts(id)).some(({ kind }) => kind === 'popup')).toBe(false);
     expect(await tools.text('close_extension_popup', { extensionId: id })).toContain(
       'No popup of "Many places" is open.',
     );
@@ -228,7 +180,7 @@ describe('the popup', () => {
   });
 
   it('that closes itself leaves a notice with the page that is selected then', async () => {
-    const pageId = await openPage('/settled.html');
+    const pageId = await tools.openPage('/settled.html');
     await tools.run('open_extension_popup', { extensionId: id });
     const popup = tools.browser.page();
     const gone = new Promise<void>((resolve) => popup.page.once('close', () => resolve()));
@@ -242,7 +194,7 @@ describe('the popup', () => {
   });
 
   it('opens again while it is open, also when it is the selected page', async () => {
-    const pageId = await openPage('/settled.html');
+    const pageId = await tools.openPage('/settled.html');
     const first = await tools.run('open_extension_popup', { extensionId: id });
     const second = await tools.run('open_extension_popup', { extensionId: id });
     expect(second.structured['pageId']).not.toBe(first.structured['pageId']);
@@ -252,7 +204,7 @@ describe('the popup', () => {
   });
 
   it('is refused on what is no tab, without harm to the browser', async () => {
-    const pageId = await openPage('/settled.html');
+    const pageId = await tools.openPage('/settled.html');
     const { structured } = await tools.run('open_extension_popup', { extensionId: id });
     const popupId = structured['pageId'];
     expect(await tools.refusal('trigger_extension_action', { extensionId: id, pageId: popupId })).toBe(
@@ -266,9 +218,9 @@ describe('the popup', () => {
     const extensionId = await tools.install(
       'Clicks',
       { ...worker, permissions: ['storage', 'tabs'], action: {} },
-      files,
+      manyPlaces.files,
     );
-    const pageId = await openPage('/settled.html');
+    const pageId = await tools.openPage('/settled.html');
     expect(await tools.refusal('open_extension_popup', { extensionId })).toContain('trigger_extension_action');
     await tools.run('stop_extension_service_worker', { extensionId });
     const { text, structured } = await tools.run('trigger_extension_action', { extensionId });
@@ -291,7 +243,7 @@ describe('the popup', () => {
         'popup.js': 'window.close();',
       },
     );
-    const pageId = await openPage('/settled.html');
+    const pageId = await tools.openPage('/settled.html');
     const said = await tools.text('open_extension_popup', { extensionId }).catch(String);
     expect(said).toMatch(/opened and closed again at once|closed itself/);
     expect(tools.browser.page().id).toBe(pageId);
@@ -301,11 +253,11 @@ describe('the popup', () => {
   });
 
   it('over the popup of another extension closes that one', async () => {
-    const extensionId = await tools.install('Another', { action: { default_popup: 'popup.html' } }, files);
-    const pageId = await openPage('/settled.html');
+    const extensionId = await tools.install('Another', { action: { default_popup: 'popup.html' } }, manyPlaces.files);
+    const pageId = await tools.openPage('/settled.html');
     await tools.run('open_extension_popup', { extensionId: id });
     expect(await tools.text('open_extension_popup', { extensionId })).toContain(`over page ${pageId}`);
-    expect((await contexts()).some(({ kind }) => kind === 'popup')).toBe(false);
+    expect((await tools.contexts(id)).some(({ kind }) => kind === 'popup')).toBe(false);
     await tools.run('uninstall_extension', { extensionId });
     expect(tools.browser.page().id).toBe(pageId);
     await tools.browser.closePage(pageId);

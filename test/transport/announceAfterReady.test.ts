@@ -1,22 +1,16 @@
-import { RawSse } from '../support/rawSse.js';
 import { send, type Reply } from '../support/http.js';
+import { initialize } from '../support/messages.js';
+import { RawSse } from '../support/rawSse.js';
 import { serve } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 const clients = 1_000;
 
-const initialize = (protocolVersion: string) => ({
-  jsonrpc: '2.0',
-  id: 'first',
-  method: 'initialize',
-  params: { protocolVersion, capabilities: {}, clientInfo: { name: 'racer', version: '1' } },
-});
-
 /** Opens a stream and posts `initialize` in the very tick in which the endpoint bytes are read. */
 function race(url: string, path = '/sse', version = '2025-11-25'): { stream: RawSse; posted: Promise<Reply> } {
   let settle: (reply: Promise<Reply>) => void;
   const posted = new Promise<Reply>((resolve) => (settle = resolve));
-  const stream = new RawSse(url, { path, atEndpoint: (open) => settle(open.post(initialize(version))) });
+  const stream = new RawSse(url, { path, atEndpoint: (open) => settle(open.post(initialize('first', version))) });
   return { stream, posted };
 }
 

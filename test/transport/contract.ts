@@ -2,6 +2,7 @@ import type { JSONRPCMessage, RequestId } from '../../src/mcp/protocol.js';
 import type { TransportKind } from '../../src/session/channel.js';
 import { nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
+import { call, ping } from '../support/messages.js';
 import { serve, type Served } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
@@ -53,13 +54,6 @@ export interface TransportUnderTest {
 }
 
 const reasonOf = (reason: string) => ({ error: { data: { reason } } });
-const call = (id: RequestId, name: string, args: object = {}) => ({
-  jsonrpc: '2.0',
-  id,
-  method: 'tools/call',
-  params: { name, arguments: args },
-});
-const ping = (id: RequestId) => ({ jsonrpc: '2.0', id, method: 'ping' });
 
 /** What every transport promises, whatever carries it. Call it once in the test file of each. */
 export function describeTransport(transport: TransportUnderTest): void {

@@ -5,11 +5,13 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import { ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import type { BrowserLease } from '../../src/browser/lease/lease.js';
 import { systemClock, type Clock } from '../../src/clock.js';
 import { Refusal } from '../../src/errors.js';
 import { parseMessage } from '../../src/mcp/protocol.js';
 import { SseTransport } from '../../src/transport/sse.js';
-import { nextTurn } from '../support/gate.js';
+import { FakePool } from '../support/fakePool.js';
+import { Gate, nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
 import { connectClient, serve } from '../support/serve.js';
@@ -131,6 +133,30 @@ test('[S5] streams that are pipelined on one connection all end with it', async 
   socket.destroy();
   await Promise.all(sessions.map((session) => session.ended));
   expect(served.orchestrator.registry.list()).toEqual([]);
+  await served.close();
+});
+
+test('[S5] a legacy client that comes again has a new session at once, while the old one is still being released', async () => {
+  const releasing = new Gate();
+  class SlowPool extends FakePool {
+    override lease(...given: Parameters<FakePool['lease']>): BrowserLease {
+      const lease = super.lease(...given);
+      return { ...lease, release: () => releasing.pass().then(() => lease.release()) };
+    }
+  }
+  const served = await serve({ pool: new SlowPool(), options: { maxSessionsPerUser: 2 } });
+  const streams = [await new RawSse(served.url).whenAnnounced()];
+  for (let round = 1; round <= 20; round += 1) {
+    const [old] = served.orchestrator.registry.list();
+    // It is back before the server can have heard that it was gone.
+    const gone = streams.at(-1)?.hangUp();
+    streams.push(await new RawSse(served.url).whenAnnounced());
+    await Promise.all([gone, old?.closed, releasing.whenReached(round)]);
+  }
+  expect(new Set(streams.map(({ sessionId }) => sessionId)).size).toBe(21);
+  expect([served.pool.opened.length, served.pool.closed.length]).toEqual([21, 0]);
+  releasing.open();
+  await streams.at(-1)?.hangUp();
   await served.close();
 });
 

@@ -6,11 +6,10 @@ import { StdioTransport } from '../../src/transport/stdio.js';
 import { FakePool } from '../support/fakePool.js';
 import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
+import { ping } from '../support/messages.js';
 import { streamPair } from '../support/rawStdio.js';
 import { serve, type Served, type ServeOptions } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
-
-const ping = (id: string | number) => ({ jsonrpc: '2.0', id, method: 'ping' });
 
 async function connect(given: ServeOptions = {}, bodyLimit = 10_000) {
   const served: Served = await serve(given);

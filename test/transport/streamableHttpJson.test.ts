@@ -1,5 +1,6 @@
 import { FakePool } from '../support/fakePool.js';
 import { postJson, type Reply } from '../support/http.js';
+import { initialize } from '../support/messages.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { serve } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
@@ -11,19 +12,13 @@ const call = (id: string, name: string, rest: object = {}) => ({
   method: 'tools/call',
   params: { name, arguments: {}, ...rest },
 });
-const initialize = (protocolVersion: string) => ({
-  jsonrpc: '2.0',
-  id: 1,
-  method: 'initialize',
-  params: { protocolVersion, capabilities: {}, clientInfo: { name: 'json', version: '1' } },
-});
 const headersOf = ({ headers }: Reply) => ({ ...json, 'mcp-session-id': String(headers['mcp-session-id']) });
 
 test('[C-HTTP][S1] who would rather not read a stream gets one JSON answer, with the id of the session when it is ready', async () => {
   const pool = new FakePool();
   pool.hold();
   const { url, close } = await serve({ pool, tools: new TestTools().all });
-  const opening = postJson(`${url}/mcp`, initialize('2025-11-25'), json);
+  const opening = postJson(`${url}/mcp`, initialize(1, '2025-11-25'), json);
   await pool.whenWaiting();
   pool.open();
   const opened = await opening;
@@ -38,7 +33,7 @@ test('[C-HTTP][S1] who would rather not read a stream gets one JSON answer, with
 test('[C-HTTP] a set-up that fails, a wrong message and a batch are answered as JSON too', async () => {
   const pool = new FakePool();
   const { url, close } = await serve({ pool, tools: new TestTools().all });
-  const { headers } = await postJson(`${url}/mcp`, initialize('2025-03-26'), json);
+  const { headers } = await postJson(`${url}/mcp`, initialize(1, '2025-03-26'), json);
   const session = { ...json, 'mcp-session-id': String(headers['mcp-session-id']) };
   const batch = await postJson(
     `${url}/mcp`,
@@ -49,7 +44,7 @@ test('[C-HTTP] a set-up that fails, a wrong message and a batch are answered as 
   const wrong = await postJson(`${url}/mcp`, { jsonrpc: '2.0', id: 'x', method: 7 }, session);
   expect([wrong.status, wrong.json]).toMatchObject([400, { error: { data: { reason: 'invalid_message' } } }]);
   pool.hold();
-  const failing = postJson(`${url}/mcp`, initialize('2025-11-25'), json);
+  const failing = postJson(`${url}/mcp`, initialize(1, '2025-11-25'), json);
   await pool.whenWaiting();
   pool.fail('browser_failed', 'No browser.');
   expect(await failing).toMatchObject({ status: 502, json: { error: { data: { reason: 'browser_failed' } } } });

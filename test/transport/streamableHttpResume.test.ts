@@ -2,12 +2,11 @@ import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { MemoryEventLog, type StreamAddress } from '../../src/cluster/eventLog.js';
-import { catalogue, type Reason } from '../../src/errors.js';
 import type { Session } from '../../src/session/session.js';
 import { SseWriter } from '../../src/transport/sseWriter.js';
 import { StreamableHttpTransport } from '../../src/transport/streamableHttp.js';
 import { nextTurn } from '../support/gate.js';
-import type { Reply } from '../support/http.js';
+import { expectRefusal, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import type { RawSse } from '../support/rawSse.js';
@@ -49,13 +48,6 @@ const lastId = (stream: RawSse): string => stream.events.filter(({ id }) => id !
 
 const saidOn = (...streams: RawSse[]): unknown[] =>
   streams.flatMap(({ messages }) => messages.map((one) => ('method' in one ? one.params?.['data'] : null)));
-
-function expectRefusal(reply: Reply, reason: Reason): void {
-  expect([reply.status, reply.json]).toMatchObject([
-    catalogue[reason].status,
-    { id: null, error: { data: { reason } } },
-  ]);
-}
 
 /** Resolves when the server has noticed that nobody listens. */
 const detached = (session: Session) =>

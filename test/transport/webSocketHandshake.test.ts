@@ -5,10 +5,9 @@ import type { Duplex } from 'node:stream';
 import { nextTurn } from '../support/gate.js';
 import { dial, handshake, textFrame } from '../support/handshake.js';
 import { ManualClock } from '../support/manualClock.js';
+import { ping } from '../support/messages.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
 import { serve, whenAllEnded } from '../support/serve.js';
-
-const ping = (id: string | number) => ({ jsonrpc: '2.0', id, method: 'ping' });
 
 test('[S1] no byte of the handshake is answered before the session is connected; then it names the session', async () => {
   const served = await serve();

@@ -14,6 +14,19 @@ export interface ExtensionTools extends ToolHarness {
   /** Writes and installs; answers the id. */
   install(name: string, manifest: object, files?: Readonly<Record<string, string>>): Promise<string>;
   evaluate(extensionId: string, expression: string, more?: object): Promise<unknown>;
+  /** What `list_extension_contexts` tells. */
+  contexts(extensionId: string): Promise<ContextRow[]>;
+  /** The first of its contexts that is of this kind. */
+  contextOf(extensionId: string, kind: string): Promise<ContextRow>;
+  /** Opens one of the sample pages in a new tab; answers its page id. */
+  openPage(path: string): Promise<number>;
+}
+
+interface ContextRow {
+  readonly contextId: string;
+  readonly kind: string;
+  readonly url: string;
+  readonly pageId?: number;
 }
 
 /** Closed by the caller. */
@@ -22,6 +35,10 @@ export async function startExtensionTools(): Promise<ExtensionTools> {
   const [pages, harness] = await Promise.all([startPageServer(), startToolHarness(extensionTools)]);
   const write = (name: string, manifest: object, files: Readonly<Record<string, string>> = {}): Promise<string> =>
     writeExtension(join(workspace, name), { name, ...manifest }, files);
+  const contexts = async (extensionId: string): Promise<ContextRow[]> => {
+    const { structured } = await harness.run('list_extension_contexts', { extensionId });
+    return structured['contexts'] as ContextRow[];
+  };
   return {
     ...harness,
     pages,
@@ -35,6 +52,17 @@ export async function startExtensionTools(): Promise<ExtensionTools> {
     evaluate: async (extensionId, expression, more = {}) => {
       const { structured } = await harness.run('evaluate_in_extension', { extensionId, expression, ...more });
       return JSON.parse(String(structured['result']));
+    },
+    contexts,
+    contextOf: async (extensionId, kind) => {
+      const found = (await contexts(extensionId)).find((context) => context.kind === kind);
+      if (!found) throw new Error(`No ${kind}`);
+      return found;
+    },
+    openPage: async (path) => {
+      const { id, page } = await harness.browser.newPage();
+      await page.goto(`${pages.url}${path}`);
+      return id;
     },
     close: async () => {
       await harness.close();

@@ -1,0 +1,28 @@
+import type { Observation } from '../../src/session/observer.js';
+import { Gate } from '../support/gate.js';
+import { ManualClock } from '../support/manualClock.js';
+import { TestTools } from '../support/testTools.js';
+import { claimError, toolsError } from './plan.js';
+
+/** What the test holds of one server, apart from its pool. */
+export class Gates {
+  readonly clock = new ManualClock();
+  readonly tools = new TestTools();
+  readonly registering = new Gate();
+  readonly claiming = new Gate();
+  readonly unexpected: Observation[] = [];
+
+  /** Lets the work that the chart invoked end as the event says. */
+  settle(type: string): void {
+    const gate = type.endsWith('.registering') ? this.registering : this.claiming;
+    if (type.startsWith('xstate.done')) gate.open();
+    else gate.fail(gate === this.registering ? toolsError : claimError);
+  }
+
+  /** Nothing is held any more. */
+  open(): void {
+    this.tools.release();
+    this.registering.open();
+    this.claiming.open();
+  }
+}
