@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import type { Tap } from '../session/session.js';
+import type { Tap } from '../session/sessionParts.js';
 import { redact } from './redact.js';
 import type { Payload } from './wire.js';
 

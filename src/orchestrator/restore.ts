@@ -4,7 +4,7 @@ import type { EventLog } from '../cluster/eventLog.js';
 import type { NodeOptions } from '../cluster/node.js';
 import type { Clock } from '../clock.js';
 import { catalogue, messageOf, Refusal } from '../errors.js';
-import type { SessionParts } from '../session/session.js';
+import type { SessionParts } from '../session/sessionParts.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 import { readStored } from '../session/storedSession.js';
 import type { Users } from '../tenancy/users.js';

@@ -1,11 +1,10 @@
 import { createActor, type ActorRefFrom, type InspectionEvent, type SnapshotFrom } from 'xstate';
 import type { ClosedBecause, Failure, SessionClient } from '../../machines/events.js';
-import type { sessionMachine } from '../../machines/index.js';
 import type { Address, BrowserLease } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
-import { shortId, type Log } from '../log.js';
-import { McpServer, type McpHost } from '../mcp/mcpServer.js';
+import { shortId } from '../log.js';
+import { McpServer } from '../mcp/mcpServer.js';
 import { kindOf, type JSONRPCMessage } from '../mcp/protocol.js';
 import { ResourceStore } from '../mcp/resourceStore.js';
 import type { Principal } from '../tenancy/principal.js';
@@ -17,44 +16,11 @@ import { HeldMessages } from './heldMessages.js';
 import { detachedState, type StoredSession } from './storedSession.js';
 import { topLevel } from './observer.js';
 import { SessionHost } from './sessionHost.js';
+import type { SessionLogic, SessionParts, SessionRequest, Tap } from './sessionParts.js';
 
 /** Requests of one session that may be in flight at once (S10). */
 const maxInFlight = 256;
 const retryAfterMs = 500;
-
-/** The session chart with its implementations provided (see sessionActor.ts). */
-export type SessionLogic = typeof sessionMachine;
-
-/** Hears a message that was taken from the client, or is sent to it. Must not throw, and never keeps it as it is. */
-export type Tap = (from: 'client' | 'session', message: JSONRPCMessage) => void;
-
-/** What all sessions of a server share. */
-export interface SessionParts {
-  readonly logic: SessionLogic;
-  readonly serverInfo: McpHost['serverInfo'];
-  readonly offer: McpHost['offer'];
-  readonly workspace: readonly string[];
-  readonly lease: 'eager' | 'lazy';
-  /** Whether a session that is opened now gets its browser without waiting for another one's. */
-  hasPlace(): boolean;
-  /** Messages that a session holds until it is connected; with 0 they are refused as `not_ready`. */
-  readonly queueLimit: number;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** The one inspection stream (see observer.ts). */
-  inspect(event: InspectionEvent): void;
-}
-
-/** Whom a session is opened for, with which tools, and through what. */
-export interface SessionRequest {
-  readonly principal: Principal;
-  readonly toolSet: ToolSet;
-  /** As the client asked for them; absent: the server's default. */
-  readonly groups?: string;
-  /** The user's own browser, where the session uses that one. */
-  readonly browserUrl?: string;
-  readonly channel: Channel;
-}
 
 /**
  * One client session: the actor that decides, and the handles that it owns. The registry opens and forgets it; the chart

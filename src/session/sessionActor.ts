@@ -4,7 +4,8 @@ import type { BrowserLeaseEvent, Failure } from '../../machines/events.js';
 import type { BrowserLease, BrowserPool, LeaseRequest } from '../browser/lease/lease.js';
 import { failureOf, Refusal } from '../errors.js';
 import { ownerKey } from '../tenancy/principal.js';
-import type { Session, SessionLogic } from './session.js';
+import type { Session } from './session.js';
+import type { SessionLogic } from './sessionParts.js';
 
 interface LeaseInput {
   readonly id: string;

@@ -9,7 +9,8 @@ import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { ResourceStore } from '../mcp/resourceStore.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
-import type { Session, SessionParts } from './session.js';
+import type { Session } from './session.js';
+import type { SessionParts } from './sessionParts.js';
 
 /** A session as its MCP server sees it. Two references and no closures: there is one for each open session. */
 export class SessionHost implements McpHost, CallEnvironment {

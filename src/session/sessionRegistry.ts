@@ -9,7 +9,8 @@ import type { Caps, Place } from '../cluster/serverStore.js';
 import { endedRefusal, type Ended } from './ending.js';
 import { tooMany, type Places } from './places.js';
 import type { StoredSession } from './storedSession.js';
-import { Session, type SessionParts, type SessionRequest } from './session.js';
+import { Session } from './session.js';
+import type { SessionParts, SessionRequest } from './sessionParts.js';
 
 /** How long, and of how many sessions, it is known that they existed. */
 const rememberedMs = 600_000;

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js';
-import type { Session, SessionParts } from './session.js';
+import type { Session } from './session.js';
+import type { SessionParts } from './sessionParts.js';
 import type { SessionRegistry } from './sessionRegistry.js';
 
 /** An older browser context is thrown away unused: what is fresh is never far from what a client would get. */
