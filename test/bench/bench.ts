@@ -7,13 +7,15 @@ import {
   measureCrowding,
   measureFootprint,
   measureRates,
+  profileRate,
   serverNames,
   type BenchOptions,
   type Series,
 } from './measure.js';
 import { browserFigures, browserTable, measureBrowsers, type BrowserRounds } from './browserBench.js';
 import { measureNodes, nodesFigures, nodesTable, type NodesRounds } from './nodes.js';
-import { chartOf, ratioOf, spreadOf, tableOf, type Figure } from './report.js';
+import type { Shares } from './profile.js';
+import { chartOf, profileTableOf, ratioOf, spreadOf, tableOf, type Figure } from './report.js';
 
 /**
  * `npm run bench`: this server beside the plain SDK and the bare runtime, and beside others that drive browsers, on the same
@@ -25,7 +27,6 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string' },
     quick: { type: 'boolean' },
-    profiles: { type: 'string' },
     part: { type: 'string' },
   },
 });
@@ -38,15 +39,22 @@ const options: BenchOptions = {
   doors: ['sse', 'streamable'],
   idle: values.quick === true ? 500 : 3_000,
   crowd: values.quick === true ? 1_000 : 10_000,
-  profiles: values.profiles,
+  folder: await mkdtemp(join(tmpdir(), 'greenroom-bench-')),
   report: (line) => void process.stderr.write(`${line}\n`),
 };
 
 const kib = 1024;
 
-async function run(): Promise<{ figures: Figure[]; series: Series[] }> {
+interface Measured {
+  readonly figures: readonly Figure[];
+  readonly series: readonly Series[];
+  readonly profiles: ReadonlyMap<string, Shares>;
+}
+
+async function run(): Promise<Measured> {
   const figures: Figure[] = [];
   const series: Series[] = [];
+  const profiles = new Map<string, Shares>();
   for (const door of options.doors) {
     for (const sessions of await measureRates('sessions', door, options)) {
       series.push(sessions);
@@ -56,6 +64,8 @@ async function run(): Promise<{ figures: Figure[]; series: Series[] }> {
       series.push(pings);
       figures.push(ratioOf(pings, 'bare', 0.85));
     }
+    for (const kind of ['sessions', 'pings'] as const)
+      profiles.set(`${kind} ${door}`, await profileRate(kind, door, options));
   }
   const { heap, resident } = await measureFootprint('greenroom', options);
   figures.push({ name: 'heap of an idle session', value: heap, wanted: { atMost: 16 * kib }, unit: 'bytes' });
@@ -63,7 +73,7 @@ async function run(): Promise<{ figures: Figure[]; series: Series[] }> {
   const crowding = await measureCrowding(options);
   const growth = spreadOf(crowding.map(({ few, many }) => many / few));
   figures.push({ name: `p99 ping, ${options.crowd} : 100 sessions`, ...growth, wanted: { atMost: 1.5 }, unit: '' });
-  return { figures, series };
+  return { figures, series, profiles };
 }
 
 async function runBrowsers(): Promise<{ figures: Figure[]; browsers: BrowserRounds }> {
@@ -72,14 +82,14 @@ async function runBrowsers(): Promise<{ figures: Figure[]; browsers: BrowserRoun
 }
 
 const isWanted = (part: string): boolean => values.part === undefined || values.part === part;
-const nothing = { figures: [], series: [] };
-const { figures: ofServers, series } = isWanted('servers') ? await run() : nothing;
+const nothing: Measured = { figures: [], series: [], profiles: new Map() };
+const { figures: ofServers, series, profiles } = isWanted('servers') ? await run() : nothing;
 const nodes: NodesRounds = isWanted('nodes') ? await measureNodes(options) : new Map();
 const { figures: ofBrowsers, browsers } = isWanted('browsers')
   ? await runBrowsers()
   : { figures: [], browsers: new Map() satisfies BrowserRounds };
 const figures = [...ofServers, ...(nodes.size > 0 ? nodesFigures(nodes) : []), ...ofBrowsers];
-const folder = await mkdtemp(join(tmpdir(), 'greenroom-bench-'));
+const { folder } = options;
 const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0]?.model, load: loadavg() };
 await writeFile(
   join(folder, 'bench.json'),
@@ -91,6 +101,7 @@ await writeFile(
 );
 await writeFile(join(folder, 'bench.svg'), chartOf(figures));
 write(tableOf(figures, series));
+if (profiles.size > 0) write(`\n${profileTableOf(profiles)}`);
 if (nodes.size > 0) write(`\n${nodesTable(nodes)}`);
 if (browsers.size > 0) write(`\n${browserTable(browsers)}`);
 write(

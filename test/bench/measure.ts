@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import type { Door } from './load.js';
 import { startLoad, startMeasured, type Load, type MeasuredServer } from './processes.js';
+import { sharesOf, type Shares } from './profile.js';
 
 /** Servers that do the same work: this one, the plain SDK, and the runtime without either. */
 export const serverNames = ['greenroom', 'plainSdk', 'bare'] as const;
@@ -14,8 +16,8 @@ export interface BenchOptions {
   /** Sessions of the measurements that need many. */
   readonly idle: number;
   readonly crowd: number;
-  /** Where the servers leave a profile of their processor time, if anywhere. */
-  readonly profiles?: string | undefined;
+  /** The folder in which a profile of each rate is left. */
+  readonly folder: string;
   report(line: string): void;
 }
 
@@ -39,7 +41,7 @@ export async function measureRates(kind: 'sessions' | 'pings', door: Door, optio
   const count = options[kind];
   const load = startLoad();
   try {
-    for (const name of serverNames) servers.push([name, await startMeasured(name, options.profiles)]);
+    for (const name of serverNames) servers.push([name, await startMeasured(name)]);
     for (let round = -1; round < options.rounds; round += 1) {
       for (const [name, server] of servers) {
         const before = await server.processor();
@@ -64,6 +66,19 @@ export async function measureRates(kind: 'sessions' | 'pings', door: Door, optio
     { name, unit: 'a second', values: perSecond },
     { name, unit: 'a second of processor time', values: perProcessorSecond },
   ];
+}
+
+/** Where this server's processor time goes at one rate, measured apart: a profile costs time of its own. */
+export async function profileRate(kind: 'sessions' | 'pings', door: Door, options: BenchOptions): Promise<Shares> {
+  const file = join(options.folder, `${kind}-${door}.cpuprofile`);
+  const [server, load] = [await startMeasured('greenroom', file), startLoad()];
+  try {
+    await load.carryOut({ kind, url: server.url, door, clients, count: options[kind] });
+  } finally {
+    await server.stop();
+    await load.stop();
+  }
+  return sharesOf(file);
 }
 
 export interface Footprint {

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { availableParallelism, platform } from 'node:os';
+import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Order, Outcome } from './load.js';
 import type { Answer, Memory, Processor, Question } from './servers/serve.js';
@@ -12,9 +13,9 @@ class Pinned<Told> {
   constructor(
     file: string,
     core: number,
-    { profiles, args: given = [] }: { profiles?: string | undefined; args?: readonly string[] } = {},
+    { profile, args: given = [] }: { profile?: string | undefined; args?: readonly string[] } = {},
   ) {
-    const profiling = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
+    const profiling = profile === undefined ? [] : profilingInto(profile);
     const flags = ['--expose-gc', '--no-warnings', ...profiling];
     const node = [process.execPath, ...flags, fileURLToPath(new URL(file, import.meta.url)), ...given];
     const pinned = platform() === 'linux' && availableParallelism() > 1 ? ['taskset', '-c', String(core)] : [];
@@ -51,6 +52,12 @@ class Pinned<Told> {
   }
 }
 
+const profilingInto = (file: string): string[] => [
+  '--cpu-prof',
+  `--cpu-prof-dir=${dirname(file)}`,
+  `--cpu-prof-name=${basename(file)}`,
+];
+
 export interface MeasuredServer {
   readonly url: string;
   memory(): Promise<Memory>;
@@ -58,13 +65,13 @@ export interface MeasuredServer {
   stop(): Promise<void>;
 }
 
-/** Starts one of `test/bench/servers` on the first core. With a folder, it leaves a profile there as it stops. */
+/** Starts one of `test/bench/servers` on the first core. With a file, it leaves a profile there as it stops. */
 export async function startMeasured(
   name: string,
-  profiles?: string,
+  profile?: string,
   args: readonly string[] = [],
 ): Promise<MeasuredServer> {
-  const child = new Pinned<Answer>(`./servers/${name}.js`, 0, { profiles, args });
+  const child = new Pinned<Answer>(`./servers/${name}.js`, 0, { profile, args });
   const told = await child.hears();
   if (!('url' in told)) throw new Error(`${name} did not say where it listens.`);
   return {

@@ -1,3 +1,4 @@
+import type { Shares } from './profile.js';
 import { serverNames, type ServerName, type Series } from './measure.js';
 
 /** One line of the result: a ratio or a size, and what is wanted of it. */
@@ -48,6 +49,19 @@ export function tableOf(figures: readonly Figure[], series: readonly Series[]): 
     alignedOf([['figure', 'median', 'spread', 'wanted', ''], ...ratios]),
     ...(rates.length > 0 ? [alignedOf([['medians', ...serverNames], ...rates])] : []),
   ].join('\n\n');
+}
+
+const mostPlaces = 12;
+
+/** Where the processor time of each rate goes, in shares, what takes most first. */
+export function profileTableOf(profiles: ReadonlyMap<string, Shares>): string {
+  const columns = [...profiles.values()];
+  const sumOf = (place: string): number => columns.reduce((sum, shares) => sum + (shares.get(place) ?? 0), 0);
+  const places = [...new Set(columns.flatMap((shares) => [...shares.keys()]))].toSorted((a, b) => sumOf(b) - sumOf(a));
+  const rows = places
+    .slice(0, mostPlaces)
+    .map((place) => [place, ...columns.map((shares) => `${((shares.get(place) ?? 0) * 100).toFixed(1)} %`)]);
+  return alignedOf([['processor time of greenroom', ...profiles.keys()], ...rows]);
 }
 
 function shown(value: number, unit: Figure['unit']): string {
