@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,8 +12,9 @@ import { present } from './serve.js';
  */
 const limits = { maxSessions: 100_000, maxSessionsPerUser: 100_000, connectRate: 1e9, requestRate: 1e9 };
 const redisUrl = process.argv[2];
-const shared =
-  redisUrl === undefined ? {} : { redisUrl, dataDir: await mkdtemp(join(tmpdir(), 'greenroom-bench-node-')) };
+const dataDir = await mkdtemp(join(tmpdir(), 'greenroom-bench-'));
+process.once('exit', () => rmSync(dataDir, { recursive: true, force: true }));
+const shared = { dataDir, ...(redisUrl !== undefined && { redisUrl }) };
 const options = { port: 0, lease: 'lazy', idleTimeout: '1h', ...limits, ...shared } as const;
 const orchestrator = await createOrchestrator({ options });
 const { url } = await orchestrator.listen();
