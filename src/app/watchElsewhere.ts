@@ -1,5 +1,4 @@
 import type { Request, Response } from 'express';
-import { shortId } from '../log.js';
 import { passOn, type ElsewhereDeps } from '../transport/elsewhere.js';
 import type { OperationsDeps } from './operations.js';
 import type { Handler } from './route.js';
@@ -39,7 +38,10 @@ async function findElsewhere({ registry, node, others }: WatchDeps, request: Req
   const { method, path, query } = request;
   const asked = query['session'];
   if (node === undefined || method !== 'GET' || path !== '/stream' || asked === undefined) return undefined;
-  if (registry.list().some(({ id }) => shortId(id) === asked)) return undefined;
+  if (registry.list().some(({ id }) => short(id) === asked)) return undefined;
   const sessions = (await others()).flatMap((listing) => listing.sessions);
-  return sessions.find(({ id }) => shortId(id) === asked)?.id;
+  return sessions.find(({ id }) => short(id) === asked)?.id;
 }
+
+/** All of an id that the inspector is told. */
+const short = (id: string): string => id.slice(0, 8);
