@@ -29,8 +29,6 @@ export interface NodeOptions {
 
 /** What a node keeps up beside its sessions. */
 export interface Beside {
-  /** The store is open. A rejection ends the joining. */
-  join(): Promise<void>;
   /** The others know that this node is there. Returns at once: the next beat does not wait for it. */
   beat(): void;
   /** Its sessions have ended, and the store can still be told. Must not reject. */
@@ -90,9 +88,8 @@ export class ClusterNode {
 
   /** Resolves when it is ready, however long the store takes. */
   async join(): Promise<void> {
-    const { store, beside } = this.#options;
+    const { store } = this.#options;
     await store.open();
-    await beside.join();
     await store.nodes.listen(this.name, (hint) => this.#told(hint));
     this.#isListening = true;
     await this.#lease.start();
