@@ -5,6 +5,7 @@ import { addOperations, type OperationsDeps } from './app/operations.js';
 import { addResourceMetadata } from './app/resourceMetadata.js';
 import { answerError } from './app/failure.js';
 import { createFront, messageDoors } from './app/messageDoors.js';
+import { watchElsewhere } from './app/watchElsewhere.js';
 import { allowed, operatorInBrowser, route, type Handler } from './app/route.js';
 import { Refusal } from './errors.js';
 import type { Log } from './log.js';
@@ -49,7 +50,7 @@ export function createApp(deps: AppDeps): Application {
   addManagement(app, deps);
   if (deps.jwtIssuer !== undefined) addResourceMetadata(app, deps.jwtIssuer, deps.publicUrl);
 
-  app.use('/inspector', operatorInBrowser(deps.isOperator), deps.inspector);
+  app.use('/inspector', operatorInBrowser(deps.isOperator), watchElsewhere(deps), deps.inspector);
 
   app.use(() => {
     throw new Refusal('not_found');

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Duplex } from 'node:stream';
-import express from 'express';
+import express, { type RequestHandler } from 'express';
 import { Refusal } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Fold } from '../session/observer.js';
@@ -17,6 +17,8 @@ export interface ForwardedDeps extends StreamableHttpDeps {
   readonly log: Log;
   /** Hears of refusals. */
   readonly observe: Fold;
+  /** The pages and the stream below `/inspector`. */
+  readonly inspector: RequestHandler;
 }
 
 /** The headers of a client's request, and what the node that it asked added. */
@@ -57,6 +59,7 @@ function operatorRoutes(deps: ForwardedDeps): RequestListener {
   const app = express();
   app.use(identifyRequests(deps.observe), continueTrace);
   route(app, '/api/sessions/:id', { delete: [closeAnswered(deps)] });
+  app.use('/inspector', deps.inspector);
   app.use(() => {
     throw new Refusal('not_found');
   });

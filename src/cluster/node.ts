@@ -32,8 +32,6 @@ export interface NodeOptions {
 
 /** What a node keeps up beside its sessions. */
 export interface Beside {
-  /** The store is open. Called again after it, or what comes next, was rejected. */
-  join(): Promise<void>;
   /** The others know that this node is there. Returns at once: the next beat does not wait for it. */
   beat(): void;
   /** Its sessions have ended, and the store can still be told. Must not reject. */
@@ -135,10 +133,9 @@ export class ClusterNode {
 
   /** A store that was there a moment ago may be gone again: it is tried until it is told. */
   async #listen(): Promise<void> {
-    const { store, beside, clock, log } = this.#options;
+    const { store, clock, log } = this.#options;
     while (!this.#isListening && !this.#hasLeft) {
       try {
-        await beside.join();
         await store.nodes.listen(this.name, (hint) => this.#told(hint));
         this.#isListening = !this.#hasLeft;
       } catch (error) {

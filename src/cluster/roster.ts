@@ -20,8 +20,8 @@ const charactersPerMs = 500;
 const leases = 2;
 
 /**
- * Tells the other nodes what is open at this one, within a second or two, and knows what they tell. Owned by the node:
- * `start` once, `stop` once.
+ * Tells the other nodes what is open at this one, within a second or two, and knows what they tell. Owned by the node,
+ * which stops it.
  */
 export class Roster {
   readonly #options: RosterOptions;
@@ -29,19 +29,18 @@ export class Roster {
   #pauseMs = tickMs;
   #telling: Promise<void> = Promise.resolve();
   #timer: unknown;
-  #isStopped = false;
+  #state: 'idle' | 'telling' | 'stopped' = 'idle';
   #known: { readonly at: number; readonly texts: readonly string[] } = { at: -Infinity, texts: [] };
 
   constructor(options: RosterOptions) {
     this.#options = options;
   }
 
+  /** Idempotent; does nothing after `stop`. */
   start(): void {
-    if (this.#isStopped) return;
-    this.#telling = this.#tell();
-    void this.#telling.then(() => {
-      if (!this.#isStopped) this.#timer = this.#options.clock.setTimeout(() => this.start(), this.#pauseMs);
-    });
+    if (this.#state !== 'idle') return;
+    this.#state = 'telling';
+    this.#tellOn();
   }
 
   /** What the other nodes that are there told last. While the store cannot be reached that holds for as long as there. */
@@ -62,10 +61,17 @@ export class Roster {
   /** Resolves when the others do not count it any more, or cannot be told. */
   async stop(): Promise<void> {
     const { store, node, clock, failed } = this.#options;
-    this.#isStopped = true;
+    this.#state = 'stopped';
     clock.clearTimeout(this.#timer);
     await this.#telling;
     await store.drop(node).catch(failed);
+  }
+
+  #tellOn(): void {
+    this.#telling = this.#tell();
+    void this.#telling.then(() => {
+      if (this.#state === 'telling') this.#timer = this.#options.clock.setTimeout(() => this.#tellOn(), this.#pauseMs);
+    });
   }
 
   /** Never rejects. */

@@ -54,16 +54,16 @@ export function openNode(options: NodeGiven): ClusterNode | undefined {
 function besideSessions({ store, places, users, roster, log }: BesideGiven): Beside {
   const told = (error: unknown): void => log.warn('store failed', { error: messageOf(error) });
   let renewing: Promise<void> | undefined;
+  let isListening = false;
   const renew = async (): Promise<void> => {
     await places?.renew();
+    if (!isListening) await store.server.users.listen(() => void users.follow().catch(told));
+    isListening = true;
     await users.follow();
   };
   return {
-    join: async () => {
-      await store.server.users.listen(() => void users.follow().catch(told));
-      roster?.start();
-    },
     beat: () => {
+      roster?.start();
       renewing ??= renew()
         .catch(told)
         .finally(() => (renewing = undefined));

@@ -93,6 +93,8 @@ interface Said {
   readonly response: ServerResponse;
   /** Undefined: the request has none. */
   readonly body: unknown;
+  /** What to ask the other node for. Default: what was asked for here. */
+  readonly path?: string;
 }
 
 function refuseBusy({ is }: Offered): void {
@@ -103,9 +105,9 @@ function refuseBusy({ is }: Offered): void {
 
 /** Says to the tunnel what the client said. */
 function ask({ tunnel }: Asking, said: Said) {
-  const { request, response, body } = said;
+  const { request, response, body, path = request.url } = said;
   const text = body === undefined ? undefined : JSON.stringify(body);
-  const { method, url: path } = request;
+  const { method } = request;
   const headers = headersOf(said, text);
   const outgoing = httpRequest({ createConnection: () => tunnel, method, path, headers });
   response.once('close', () => tunnel.destroy());

@@ -52,6 +52,15 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
     }
     await watching.when(() => rowOf(frames, bert)?.state === 'connected');
     expect([rowOf(frames, anna)?.node, rowOf(frames, bert)?.node]).toEqual(['one', 'other']);
+    // At whichever node one looks: the chart and the timeline are those of the session's own.
+    const details: (Frame['detail'] | undefined)[] = [];
+    const looking = new RawSse(one.url, {
+      path: `/inspector/stream?session=${bert.sessionId.slice(0, 8)}&contents=1`,
+      atEvent: ({ data }) => void details.push((JSON.parse(data) as Frame).detail),
+    });
+    await looking.when(() => details.length > 0);
+    expect(details[0]).toMatchObject({ id: bert.sessionId.slice(0, 8), leaves: ['connected'] });
+    expect(details[0]?.entries.length).toBeGreaterThan(0);
     const lines: string[] = [];
     const stopped = Promise.resolve();
     await top({ url: one.url, write: (text) => void lines.push(text), screen: null, colored: false, stopped });
@@ -65,7 +74,8 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
     await until(async () => (await listed(one)).length === 1);
     await watching.when(() => rowOf(frames, bert)?.state === 'closed');
     expect(rowOf(frames, bert)).toMatchObject({ closedBecause: 'client-closed' });
-    await Promise.all([watching.hangUp(), anna.hangUp()]);
+    await looking.whenClosed();
+    await Promise.all([watching, anna].map((stream) => stream.hangUp()));
   });
 });
 

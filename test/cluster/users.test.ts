@@ -125,12 +125,19 @@ describe.each(kinds)('users of nodes over $name', ({ stores }) => {
   });
 });
 
-test('[C-SECRETS] of a token nothing is in Redis but its hash', async () => {
+test('[C-SECRETS][S5] of a token nothing is in Redis but its hash, and all but the users goes by itself', async () => {
   const node = await startNode(redisStore(redis));
   const { token } = await node.tokenOf(newUser());
   const client = createClient({ url: redis.url });
   await client.connect();
+  const stream = await new RawSse(node.url, { headers: bearer(token) }).whenAnnounced();
+  while ((await client.exists('greenroom:{rosters}')) === 0);
   const { version, text } = await client.hGetAll('greenroom:users');
+  const keys = await client.keys('*');
+  const kept = await Promise.all(keys.map(async (key) => [key, await client.pTTL(key)] as const));
+  expect(kept.filter(([, ms]) => ms < 0).map(([key]) => key)).toEqual(['greenroom:users']);
+  expect(keys).toEqual(expect.arrayContaining(['greenroom:{places}', 'greenroom:{rosters}:until']));
+  await stream.hangUp();
   client.destroy();
   expect(Number(version)).toBeGreaterThan(0);
   expect(text).toMatch(/"hash":"[0-9a-f]{64}"/);

@@ -11,8 +11,8 @@ import { timelineView } from './timelineView.js';
 export function sessionView(model: Model, update: Update): ComponentChild {
   const { session, route } = model;
   const id = route.view === 'session' ? route.id : '';
-  if (session === 'gone') return goneView(id);
   const row = model.rows.get(id);
+  if (session === 'gone') return goneView(id, row?.node);
   if (session === null) return h('p', { class: 'blank' }, `Asking for session ${id}.`);
   return h(
     'article',
@@ -29,7 +29,7 @@ export function sessionView(model: Model, update: Update): ComponentChild {
   );
 }
 
-function goneView(id: string): ComponentChild {
+function goneView(id: string, node: string | undefined): ComponentChild {
   return h(
     'div',
     { class: 'blank' },
@@ -37,7 +37,9 @@ function goneView(id: string): ComponentChild {
     h(
       'p',
       null,
-      'It ended a while ago, or belonged to a server that was restarted. The last 200 closed sessions are kept.',
+      node === undefined
+        ? 'It ended a while ago, or belonged to a server that was restarted. The last 200 closed sessions are kept.'
+        : `What happened to it is known to the node ${node} alone. Open the inspector there.`,
     ),
     h('a', { href: '#/sessions' }, 'All sessions'),
   );
