@@ -4,11 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from '../../../src/log.js';
 import { send, type Reply } from '../../support/http.js';
+import { RawSse } from '../../support/rawSse.js';
 import { serve, type Served, type ServeOptions } from '../../support/serve.js';
 
 export const adminToken = 'the-operator-token-of-this-test';
 
 export const bearer = (token: string): OutgoingHttpHeaders => ({ authorization: `Bearer ${token}` });
+
+export const reasonOf = (json: unknown): unknown =>
+  (json as { error?: { data?: { reason?: unknown } } } | undefined)?.error?.data?.reason;
+
+export const connect = (url: string, token: string): RawSse => new RawSse(url, { headers: bearer(token) });
 
 /** A server with `--auth token` and a data folder of its own. */
 export interface Guarded {
