@@ -1,10 +1,10 @@
 import { Agent, get } from 'node:http';
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import type { FencedEventLog, Nodes, SessionDirectory, Store } from '../../src/cluster/store.js';
+import type { FencedEventLog, Inbox, Nodes, SessionDirectory, Store } from '../../src/cluster/store.js';
 import { Tenures } from '../../src/cluster/tenures.js';
 import { silentLog } from '../../src/log.js';
-import { nextTurn } from '../support/gate.js';
+import { Gate, nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
@@ -21,11 +21,12 @@ afterEach(async () => {
 
 interface Changed {
   readonly events?: Partial<FencedEventLog>;
+  readonly inbox?: Partial<Inbox>;
   readonly nodes?: Partial<Nodes>;
   readonly directory?: Partial<SessionDirectory>;
 }
 
-const changed = (store: Store, { events, nodes, directory }: Changed): Store => ({
+const changed = (store: Store, { events, inbox, nodes, directory }: Changed): Store => ({
   ...store,
   open: () => store.open(),
   close: () => store.close(),
@@ -34,6 +35,7 @@ const changed = (store: Store, { events, nodes, directory }: Changed): Store => 
     after: (...given) => store.events.after(...given),
     forget: (...given) => store.events.forget(...given),
   },
+  inbox: { ...store.inbox, ...inbox },
   nodes: { ...store.nodes, ...nodes },
   directory: { ...store.directory, ...directory },
 });
@@ -283,6 +285,33 @@ test('[C-TAKEOVER] a node that is about to leave takes nothing over, and closes 
   const asked = await at(other.url, client).ask(echo(2));
   await asked.whenClosed();
   expect(asked.messages).toMatchObject([{ id: 2, result: {} }]);
+});
+
+test('[C-TAKEOVER] what was offered to a node that leaves, as its session ended there, is to come again', async () => {
+  const [store, tools, gate] = [new MemoryStore(systemClock), new TestTools(), new Gate()];
+  const take: Inbox['take'] = async (...given) => {
+    const taken = await store.inbox.take(...given);
+    if (taken.length > 0) await gate.pass();
+    return taken;
+  };
+  const options = { tools: ['all'] };
+  const leaving = await serveNode(changed(store, { inbox: { take } }), { tools: tools.all, options });
+  const other = await startNode(store, tools, new ManualClock());
+  const client = await new RawMcp(leaving.url).initialize();
+  const [session] = leaving.orchestrator.registry.list();
+  // Another session has something under way, so that the node stays for a while.
+  const busy = await new RawMcp(leaving.url).initialize();
+  const held = await busy.ask({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold' } });
+  await tools.whenHeld();
+  const posting = at(other.url, client).post(echo(1));
+  await gate.whenReached();
+  const closing = leaving.close();
+  await session?.ended;
+  gate.open();
+  const { status, json } = await posting;
+  expect([status, json]).toMatchObject([503, { id: 1, error: { data: { reason: 'draining' } } }]);
+  tools.release();
+  await Promise.all([closing, held.whenClosed()]);
 });
 
 test('[S11] what is left of a lost session closes nothing when the node has it again', async () => {
