@@ -14,7 +14,8 @@ import { messageOf } from '../errors.js';
 import { findRunningServer } from './runningServer.js';
 
 export interface DoctorOptions extends BrowserSearch {
-  readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless' | 'redisUrl'>;
+  readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless'> &
+    Pick<Config, 'dataDir' | 'redisUrl'>;
   readonly temporaryFolder?: string;
   readonly write: (line: string) => void;
 }
@@ -49,6 +50,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     { name: 'node', run: async () => checkNode(process.versions.node) },
     ...browserChecks(options, temporaryFolder),
     { name: 'temporary folder', run: () => checkFolder(temporaryFolder) },
+    { name: 'users', run: async () => placeOfUsers(config) },
     { name: 'port', run: () => checkPort(config.host, config.port) },
     { name: 'leftovers', run: () => checkLeftovers(temporaryFolder) },
     ...redisChecks(config.redisUrl),
@@ -136,6 +138,10 @@ async function checkFolder(folder: string): Promise<string> {
   }
   return `${folder}, ${freeMb} MB free`;
 }
+
+/** Where users, tokens and users' browsers are kept. */
+const placeOfUsers = ({ dataDir, redisUrl }: Pick<Config, 'dataDir' | 'redisUrl'>): string =>
+  redisUrl === undefined ? `kept in ${dataDir}` : 'kept in the Redis of --redis-url';
 
 async function checkPort(host: string, port: number): Promise<string> {
   const server = createServer();

@@ -92,7 +92,7 @@ export const options = z.strictObject({
     .meta({ shown: 'as the request names it', description: 'how clients reach this server, if through a proxy' }),
   dataDir: z.string().min(1).optional().meta({
     shown: "`greenroom` in the user's data folder",
-    description: 'folder of users, tokens and browsers; one server at a time',
+    description: 'folder of users, tokens and browsers; one server at a time. With `--redis-url` they are kept there',
   }),
   redisUrl: z
     .string(aRedisUrl)

@@ -12,7 +12,8 @@ describe('doctor', () => {
   const lines: string[] = [];
   const run = (config: object): Promise<number> => {
     lines.length = 0;
-    const defaults = { host: '127.0.0.1', port: 0, headless: true, browserUrl: undefined, executablePath: undefined };
+    const own = { host: '127.0.0.1', port: 0, headless: true, dataDir: '/users-of-this-test' };
+    const defaults = { ...own, browserUrl: undefined, executablePath: undefined, redisUrl: undefined };
     return doctor({
       config: { ...defaults, ...config },
       temporaryFolder,
@@ -33,10 +34,12 @@ describe('doctor', () => {
       'browser',
       'launch',
       'temporary folder',
+      'users',
       'port',
       'leftovers',
     ]);
     expect(lines.join('\n')).toMatch(/launch: Chrome\/[\d.]+ answered in \d+ ms/);
+    expect(lines).toContain('ok       users: kept in /users-of-this-test');
     expect(await readdir(temporaryFolder)).toEqual([]);
   });
 
@@ -54,7 +57,7 @@ describe('doctor', () => {
     expect(text).toMatch(/problem +leftovers: .*greenroom-dead01\n +mend: rm -r/);
     expect(text).toMatch(/problem +redis: 127\.0\.0\.1:1 cannot be reached: .*\n +mend: .*--redis-url/);
     expect(text).not.toContain('correct-horse');
-    expect(lines.at(-1)).toBe('5 of 7 need attention.');
+    expect(lines.at(-1)).toBe('5 of 8 need attention.');
   });
 
   it('says that the port is taken by a server of ours, which is no problem', async () => {
