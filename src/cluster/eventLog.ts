@@ -32,8 +32,6 @@ export interface EventLog {
    * Absent: it never is.
    */
   readonly isOurs?: boolean;
-  /** Whether another process has the session by now, or may go on with it: it only ends here. Absent: none does. */
-  goesOn?(sessionId: string): boolean;
   /** Writes one event down and answers its id: the stream's, and the event's place in it, from 1. */
   append(stream: StreamAddress, data: string): Promise<string>;
   /** What was appended after the event `eventId`, or, for null, everything. Rejects with `unknown_event`. */

@@ -11,9 +11,9 @@ export interface Ended {
   readonly isLeft: boolean;
 }
 
-/** Why a session can be talked to no more. One that was left was not closed: its client is to come again. */
+/** Why a session can be talked to no more. One that a leaving node leaves to the others goes on: its client is to come again. */
 export function endedRefusal({ closedBecause, isLeft }: Ended): Refusal {
-  if (isLeft) return new Refusal('draining', { retryAfterMs });
+  if (isLeft && closedBecause === 'server-draining') return new Refusal('draining', { retryAfterMs });
   return closedRefusal(closedBecause);
 }
 

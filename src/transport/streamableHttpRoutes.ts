@@ -143,18 +143,7 @@ function handAll(session: Session, messages: readonly JSONRPCMessage[]): void {
  * Throws `missing_session`, `unknown`, also for a session of another transport, `store_unreachable`, `closed`, `draining`,
  * `not_ready` or `unsupported_version`.
  */
-function findOpen(deps: StreamableHttpDeps, caller: Caller, request: IncomingMessage) {
-  try {
-    return findHere(deps, caller, request);
-  } catch (error) {
-    const isClosed = error instanceof Refusal && error.reason === 'closed';
-    // It is left to another node: a client that heard `closed` would give it up.
-    const goesOn = isClosed && deps.eventLog.goesOn?.(namedSession(request)) === true;
-    throw goesOn ? new Refusal('draining', { retryAfterMs }) : error;
-  }
-}
-
-function findHere({ registry, eventLog }: StreamableHttpDeps, caller: Caller, request: IncomingMessage) {
+function findOpen({ registry, eventLog }: StreamableHttpDeps, caller: Caller, request: IncomingMessage) {
   const sessionId = namedSession(request);
   if (sessionId === '') throw new Refusal('missing_session');
   const session = registry.find(sessionId, caller);

@@ -1,15 +1,14 @@
 import { Agent, get } from 'node:http';
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import type { FencedEventLog, Inbox, Nodes, SessionDirectory, Store } from '../../src/cluster/store.js';
-import { Tenures } from '../../src/cluster/tenures.js';
-import { silentLog } from '../../src/log.js';
+import type { Inbox, Nodes, SessionDirectory, Store } from '../../src/cluster/store.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { serve, type Served } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
+import { changed, unreachable } from './changedStore.js';
 import { serveNode, whenReady } from './support.js';
 
 /** What becomes of a node and its sessions when the store fails in the middle of something. */
@@ -18,29 +17,6 @@ const served: Served[] = [];
 afterEach(async () => {
   await Promise.all(served.splice(0).map((node) => node.close()));
 });
-
-interface Changed {
-  readonly events?: Partial<FencedEventLog>;
-  readonly inbox?: Partial<Inbox>;
-  readonly nodes?: Partial<Nodes>;
-  readonly directory?: Partial<SessionDirectory>;
-}
-
-const changed = (store: Store, { events, inbox, nodes, directory }: Changed): Store => ({
-  ...store,
-  open: () => store.open(),
-  close: () => store.close(),
-  events: {
-    append: (...given) => (events?.append ?? store.events.append)(...given),
-    after: (...given) => store.events.after(...given),
-    forget: (...given) => store.events.forget(...given),
-  },
-  inbox: { ...store.inbox, ...inbox },
-  nodes: { ...store.nodes, ...nodes },
-  directory: { ...store.directory, ...directory },
-});
-
-const unreachable = (): Promise<never> => Promise.reject(new Error('The store cannot be reached.'));
 
 async function startNode(store: Store, tools: TestTools, clock?: ManualClock): Promise<Served> {
   const node = await serveNode(store, { tools: tools.all, options: { tools: ['all'] }, ...(clock && { clock }) });
@@ -312,24 +288,4 @@ test('[C-TAKEOVER] what was offered to a node that leaves, as its session ended 
   expect([status, json]).toMatchObject([503, { id: 1, error: { data: { reason: 'draining' } } }]);
   tools.release();
   await Promise.all([closing, held.whenClosed()]);
-});
-
-test('[S11] what is left of a lost session closes nothing when the node has it again', async () => {
-  const store = new MemoryStore(systemClock);
-  const lost: string[] = [];
-  const options = { store, node: 'one', log: silentLog, isReady: () => true, onLost: (id: string) => lost.push(id) };
-  const tenures = new Tenures(options);
-  const principal = { issuer: 'local', user: 'ann' };
-  await tenures.claim({ sessionId: 's', principal, transport: 'streamable-http' }, new AbortController().signal);
-  let end = (): void => undefined;
-  tenures.releaseAfter('s', new Promise((resolve) => (end = () => resolve('node-lost'))));
-  // Another node has it for a while, and is gone.
-  await store.directory.takeOver({ sessionId: 's', epoch: 1 }, 'other');
-  await store.directory.takeOver({ sessionId: 's', epoch: 2 }, 'one');
-  tenures.hold({ sessionId: 's', epoch: 3 });
-  expect(lost).toEqual(['s']);
-  end();
-  await tenures.released();
-  expect(await store.directory.find('s', 'anyone')).toMatchObject({ epoch: 3 });
-  expect(tenures.get('s')).toEqual({ sessionId: 's', epoch: 3 });
 });

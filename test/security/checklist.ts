@@ -52,7 +52,7 @@ export const checklist: readonly Threat[] = [
     heldBy: [
       ['errors/refusals', 'malformed bodies: not JSON, too large'],
       ['errors/refusals', 'queue_full'],
-      ['transport/webSocket', 'larger than --body-limit'],
+      ['transport/webSocketEnd', 'larger than --body-limit'],
       ['transport/webSocket', 'a batch'],
       ['transport/stdio', 'larger than allowed'],
       ['transport/stdio', 'a line without an end is not kept'],
@@ -64,9 +64,9 @@ export const checklist: readonly Threat[] = [
     heldBy: [
       ['security/connections', 'slow loris'],
       ['transport/sse', 'a client that does not read is given up'],
-      ['transport/webSocket', 'a client that does not read ends as slow-client'],
-      ['transport/webSocket', 'one that does not is gone after the second'],
-      ['transport/webSocket', 'ignores the close frame'],
+      ['transport/webSocketEnd', 'a client that does not read ends as slow-client'],
+      ['transport/webSocketEnd', 'one that does not is gone after the second'],
+      ['transport/webSocketEnd', 'ignores the close frame'],
       ['transport/webSocketHandshake', 'a set-up that takes too long'],
     ],
   },

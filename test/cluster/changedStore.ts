@@ -1,0 +1,26 @@
+import type { FencedEventLog, Inbox, Nodes, SessionDirectory, Store } from '../../src/cluster/store.js';
+
+/** Parts that do something else. */
+export interface Changed {
+  readonly events?: Partial<FencedEventLog>;
+  readonly inbox?: Partial<Inbox>;
+  readonly nodes?: Partial<Nodes>;
+  readonly directory?: Partial<SessionDirectory>;
+}
+
+/** A store with some of its parts changed. */
+export const changed = (store: Store, { events, inbox, nodes, directory }: Changed): Store => ({
+  ...store,
+  open: () => store.open(),
+  close: () => store.close(),
+  events: {
+    append: (...given) => (events?.append ?? store.events.append)(...given),
+    after: (...given) => store.events.after(...given),
+    forget: (...given) => store.events.forget(...given),
+  },
+  inbox: { ...store.inbox, ...inbox },
+  nodes: { ...store.nodes, ...nodes },
+  directory: { ...store.directory, ...directory },
+});
+
+export const unreachable = (): Promise<never> => Promise.reject(new Error('The store cannot be reached.'));
