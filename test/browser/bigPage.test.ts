@@ -24,6 +24,9 @@ const pages: Record<string, () => Iterable<string>> = {
   *'/framed'() {
     yield '<!doctype html><title>Outer</title><h1>Outer</h1><iframe src="/shapes" title="Inner"></iframe>';
   },
+  *'/small'() {
+    yield '<title>Small</title><p>small</p>';
+  },
   *'/shapes'() {
     yield `<!doctype html><title>Shapes</title><main><h2>Kinds</h2><a href="/x">a link</a><button disabled>Press</button>
       <label>Name <input value="Ada"></label><input type="checkbox" checked aria-label="Agree">
@@ -94,6 +97,14 @@ test('[S10] 50 MB in one text: it is cut, and what comes behind it is shown', as
   expect(text).toMatch(/lorem ipsum .*… \(\d{8} more characters\)"/);
   expect(text).toContain('button "Behind"');
   expect(text).toContain('evaluate_script reads texts that are cut');
+
+  const whole = await harness.text('evaluate_script', { function: '() => document.body.textContent' });
+  expect(whole).toContain('lorem ipsum');
+  expect(whole.length).toBeLessThan(100_000);
+  const size = await harness.text('evaluate_script', { function: '() => document.body.textContent.length > 5e7' });
+  expect(size).toContain('true');
+  await open('/small');
+  expect(await harness.text('take_snapshot')).toContain('paragraph "small"');
 }, 180_000);
 
 test('[S10] a big frame in a small page: the page is read whole, the frame in part, further by its uid', async () => {

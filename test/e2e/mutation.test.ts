@@ -31,11 +31,12 @@ async function answerOfAnotherSession(tool: string): Promise<CallToolResult> {
   }
 }
 
-/** True answers that a tool gave a moment ago: right in form, and wrong only where the check looks closely. */
-async function constantsOf(tool: string, answers: readonly CallToolResult[]): Promise<readonly CallToolResult[]> {
-  if (tool === 'list_browser_capabilities') return [await answerOfAnotherSession(tool)];
-  const [first, last] = [answers.at(0), answers.at(-1)];
-  return first === undefined || last === undefined || first === last ? answers : [first, last];
+/** A true answer that a tool gave a moment ago: right in form, and wrong only where the check looks closely. */
+async function constantOf(tool: string, answers: readonly CallToolResult[]): Promise<CallToolResult> {
+  if (tool === 'list_browser_capabilities') return answerOfAnotherSession(tool);
+  const last = answers.at(-1);
+  if (last === undefined) throw new Error('Its check heard no answer of it.');
+  return last;
 }
 
 const pageList = z.object({ structuredContent: z.object({ pages: z.array(z.object({ id: z.number() })) }) });
@@ -62,14 +63,10 @@ describe('the selftest tells a tool that works from one that answers a constant'
       const answers: CallToolResult[] = [];
       // Also shows that what was left of the mutants before this one has no part in what follows.
       await check.run(new Bench(record(workbench.client, tool, answers), workbench.places));
-      const constants = await constantsOf(tool, answers);
-      expect(constants).not.toEqual([]);
-      for (const constant of constants) {
-        const mutant = mutate(workbench.client, tool, constant);
-        await expect(check.run(new Bench(mutant.client, workbench.places, mutant.now))).rejects.toThrow();
-        expect(mutant.calls()).toBeGreaterThan(0);
-        await tidy();
-      }
+      const mutant = mutate(workbench.client, tool, await constantOf(tool, answers));
+      await expect(check.run(new Bench(mutant.client, workbench.places, mutant.now))).rejects.toThrow();
+      expect(mutant.calls()).toBeGreaterThan(0);
+      await tidy();
     },
     60_000,
   );
