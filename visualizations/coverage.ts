@@ -14,7 +14,7 @@ const schema = z.strictObject({
 
 /**
  * What the model-based tests did with the real server: by the name of each state whether it was entered, by that of each
- * transition whether it was taken, or else why it cannot be. Recorded and checked by test/model.
+ * transition whether it was taken, or else why only the chart by itself takes it. Recorded and checked by test/model.
  */
 export type Coverage = z.output<typeof schema>;
 
@@ -25,7 +25,7 @@ export async function readCoverage(root: string): Promise<Coverage> {
 const lineHeight = 19;
 const gap = 28;
 
-/** The session chart, each state with the share of its transitions that the tests took, and what they cannot take. */
+/** The session chart, each state with the share of its transitions that the tests took, and what only the chart alone takes. */
 export function coverageSvgOf(picture: Picture, { states, transitions }: Coverage): string {
   const entries = Object.entries(transitions);
   const reasons = [...new Set(entries.flatMap(([, taken]) => (typeof taken === 'string' ? [taken] : [])))];
@@ -33,7 +33,7 @@ export function coverageSvgOf(picture: Picture, { states, transitions }: Coverag
   const taken = possible.filter(([, isTaken]) => isTaken === true).length;
   const notes = [
     `${percent(taken, possible.length)}: ${taken} of ${possible.length} transitions taken through the real server.`,
-    `${entries.length - possible.length} others never happen, though the chart answers them:`,
+    `${entries.length - possible.length} others are taken by the chart alone, since the server never lets them happen:`,
     ...reasons.map((reason) => `${entries.filter(([, why]) => why === reason).length} × ${reason}`),
   ];
   const width = Math.max(picture.width, 620);

@@ -1,7 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { resumeOverHttp, takeWarm, Taken } from './otherDoors.js';
-import { chart, edgeName, inventoryOf, scenariosOf, type Scenario } from './plan.js';
+import { initialTransition, transition, type StateValue } from 'xstate';
+import { chart, edgeName, inputOf, inventoryOf, scenariosOf, type Scenario } from './plan.js';
 import { World } from './world.js';
 
 const takenEdges = new Set<string>();
@@ -73,6 +74,35 @@ test('[S9] every state and transition of the chart was taken, but those that the
   const missed = (all: string[], taken: Set<string>) => all.filter((one) => !taken.has(one)).toSorted();
   expect(missed(edges, takenEdges)).toEqual(Object.values(notTaken).flat().toSorted());
   expect(missed(states, enteredStates)).toEqual([]);
+});
+
+/** A situation in which the chart would take a transition that it stays by, and the event. */
+function situationOf(edge: string) {
+  const [, state = '', type = '', guard] = /^session\.([\w.-]+): ([\w.]+)(?: if (\w+))? -> stays$/.exec(edge) ?? [];
+  // The states within take for themselves what comes while they wait.
+  const path = (state === 'tools-registered' ? `${state}.claiming` : state).split('.');
+  const value = path.reduceRight<StateValue | undefined>(
+    (inner, name) => (inner ? { [name]: inner } : name),
+    undefined,
+  );
+  const { context } = initialTransition(chart, inputOf('eager', 0))[0];
+  const before = chart.resolveState({ value: value ?? '', context: { ...context, browser: 'ready', inFlight: 1 } });
+  const kind = guard === 'isRequest' ? 'request' : 'notification';
+  // By its type alone: nothing else of it is looked at.
+  return { before, event: { type, kind } as never };
+}
+
+test('[S9] what the server never lets happen the chart answers all the same, and stays where it is', () => {
+  const all = Object.values(notTaken).flat();
+  const always = all.filter((edge) => edge.includes(': always'));
+  const stays = all.filter((edge) => !always.includes(edge));
+  for (const edge of stays) {
+    const { before, event } = situationOf(edge);
+    expect(chart.getTransitionData(before, event).map(edgeName)).toEqual([edge]);
+    expect(transition(chart, before, event)[0].value).toEqual(before.value);
+  }
+  expect(always).toHaveLength(1);
+  expect(initialTransition(chart, inputOf('lazy', 0))[0].value).toMatchObject({ created: { browser: 'deferred' } });
 });
 
 /** What visualizations/coverage.svg is drawn from. `RECORD_COVERAGE=1` writes it anew. */
