@@ -123,21 +123,21 @@ test('what is read in part has the roles, names and states that the accessibilit
   await open('/shapes');
   const text = (await harness.text('take_snapshot')).replace(/uid=e\d+ /g, '');
   expect(text.split('\n').slice(0, 16).join('\n')).toBe(`RootWebArea "Shapes"
-  main
-    heading "Kinds" level=2
-    link "a link"
-    button "Press" disabled
-    textbox "Name" value="Ada"
-    checkbox "Agree" checked
-    textbox "Secret"
-    list
-      listitem "one bold"
-    button "In the shadow"
-    image "A plum"
-  paragraph
-  paragraph
-  paragraph
-  paragraph`);
+ main
+  heading "Kinds" level=2
+  link "a link"
+  button "Press" disabled
+  textbox "Name" value="Ada"
+  checkbox "Agree" checked
+  textbox "Secret"
+  list
+   listitem "one bold"
+  button "In the shadow"
+  image "A plum"
+ paragraph
+ paragraph
+ paragraph
+ paragraph`);
 }, 180_000);
 
 test('a snapshot of a page that is read whole begins at a uid, too', async () => {
@@ -145,7 +145,7 @@ test('a snapshot of a page that is read whole begins at a uid, too', async () =>
   const whole = await harness.text('take_snapshot');
   const from = /uid=(e\d+) listitem "one"/.exec(whole)?.[1];
   expect((await harness.text('take_snapshot', { from })).replace(/uid=e\d+ /g, '')).toBe(
-    '    listitem "one"\n    listitem "two"',
+    '  listitem "one"\n  listitem "two"',
   );
   await harness.run('evaluate_script', { function: `() => document.querySelector('li').remove()` });
   expect(await harness.refusal('take_snapshot', { from })).toContain('is not in the snapshot any more');

@@ -29,20 +29,20 @@ test('a line a node: structure without a word of its own is folded, text is not 
   await open('/look.html');
   expect(withoutUids(await snapshot())).toBe(
     `RootWebArea "Look" focused
-  heading "Fruit" level=1
-  paragraph "Fresh today only"
-  list
-    listitem "Apple"
-    listitem
-      text "Pear"
-      link "more"
-  button "Menu" expanded=false
-  button "Close"
-  textbox "Search" value="plum" required
-  Iframe "Inner"
-    RootWebArea "Settled"
-      heading "Arrived" level=1
-      paragraph "rendered on load"`,
+ heading "Fruit" level=1
+ paragraph "Fresh today only"
+ list
+  listitem "Apple"
+  listitem
+   text "Pear"
+   link "more"
+ button "Menu" expanded=false
+ button "Close"
+ textbox "Search" value="plum" required
+ Iframe "Inner"
+  RootWebArea "Settled"
+   heading "Arrived" level=1
+   paragraph "rendered on load"`,
   );
 });
 
@@ -108,10 +108,10 @@ test('a frame of another process is part of the page: seen, clicked and filled',
 test('find_in_snapshot finds by text and by pattern, with the lines around', async () => {
   await open('/look.html');
   expect(withoutUids(await harness.text('find_in_snapshot', { text: 'APPLE' }))).toBe(
-    '1 match:\n  list\n    listitem "Apple"\n    listitem',
+    '1 match:\n list\n  listitem "Apple"\n  listitem',
   );
   expect(withoutUids(await harness.text('find_in_snapshot', { regex: '^.*(heading|link) ', context: 0 }))).toBe(
-    '3 matches:\n  heading "Fruit" level=1\n…\n      link "more"\n…\n      heading "Arrived" level=1',
+    '3 matches:\n heading "Fruit" level=1\n…\n   link "more"\n…\n   heading "Arrived" level=1',
   );
   expect(await harness.text('find_in_snapshot', { text: 'melon' })).toContain('take_snapshot shows them');
 });

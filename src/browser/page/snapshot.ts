@@ -20,7 +20,7 @@ export interface PartRead {
 export interface Snapshot {
   readonly url: string;
   readonly title: string;
-  /** One line a node, a child two spaces further in. */
+  /** One line a node, a child one space further in. */
   readonly lines: readonly string[];
   /** Undefined when the page was read whole. */
   readonly part: PartRead | undefined;
@@ -148,6 +148,6 @@ async function linkOwner(frame: SourceFrame, all: readonly SourceFrame[]): Promi
 }
 
 function write(node: SnapshotNode, depth: number, lines: string[]): void {
-  lines.push(`${'  '.repeat(depth)}uid=${node.uid} ${node.role}${node.details}`);
+  lines.push(`${' '.repeat(depth)}uid=${node.uid} ${node.role}${node.details}`);
   for (const child of node.children) write(child, depth + 1, lines);
 }
