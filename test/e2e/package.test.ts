@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -7,6 +7,8 @@ import { Browsing } from './support/browse.js';
 import { startServerProcess } from './support/serverProcess.js';
 
 const run = promisify(execFile);
+/** A budget with little room: who needs more says so here. */
+const mostInstalledMegabytes = 115;
 const root = join(import.meta.dirname, '../..');
 
 /** Compiles the example of README as one who has installed the package would, with every strictness of the compiler. */
@@ -30,6 +32,13 @@ function stdoutOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'stdout' in error ? String(error.stdout) : '';
 }
 
+async function megabytesBelow(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await Promise.all(files.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0) / 1e6;
+}
+
 test('[C-PACKAGE] the packed package, installed into an empty folder, serves, brings its sample extension and types for embedders', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-package-'));
   try {
@@ -39,6 +48,7 @@ test('[C-PACKAGE] the packed package, installed into an empty folder, serves, br
     await writeFile(join(folder, 'package.json'), '{}');
     const quick = ['--omit=dev', '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'];
     await run('npm', ['install', ...quick, tarball], { cwd: folder });
+    expect(await megabytesBelow(join(folder, 'node_modules'))).toBeLessThan(mostInstalledMegabytes);
     await compileConsumer(folder);
     const installed = join(folder, 'node_modules/greenroom');
     const server = await startServerProcess(['--workspace', installed], join(installed, 'dist/src/main.js'));
