@@ -13,9 +13,12 @@ import {
   type Series,
 } from './measure.js';
 import { browserFigures, browserTable, measureBrowsers, type BrowserRounds } from './browserBench.js';
+import { measureChart, type ChartCost } from './chart.js';
+import { explain } from './explained.js';
 import { measureNodes, nodesFigures, nodesTable, type NodesRounds } from './nodes.js';
 import type { Shares } from './profile.js';
-import { chartOf, profileTableOf, ratioOf, spreadOf, tableOf, type Figure } from './report.js';
+import { chartOf, limitsTableOf, profileTableOf, ratioOf, spreadOf, tableOf, type Figure } from './report.js';
+import { measureTakeovers, takeoverFigures } from './takeovers.js';
 
 /**
  * `npm run bench`: this server beside the plain SDK and the bare runtime, and beside others that drive browsers, on the same
@@ -49,6 +52,7 @@ interface Measured {
   readonly figures: readonly Figure[];
   readonly series: readonly Series[];
   readonly profiles: ReadonlyMap<string, Shares>;
+  readonly chart: ChartCost | undefined;
 }
 
 async function run(): Promise<Measured> {
@@ -68,12 +72,12 @@ async function run(): Promise<Measured> {
       profiles.set(`${kind} ${door}`, await profileRate(kind, door, options));
   }
   const { heap, resident } = await measureFootprint('greenroom', options);
-  figures.push({ name: 'heap of an idle session', value: heap, wanted: { atMost: 16 * kib }, unit: 'bytes' });
-  figures.push({ name: 'resident of an idle session', value: resident, wanted: { atMost: 30 * kib }, unit: 'bytes' });
+  figures.push({ name: 'heap of an idle session', value: heap / kib, wanted: { atMost: 16 }, unit: 'KiB' });
+  figures.push({ name: 'resident of an idle session', value: resident / kib, wanted: { atMost: 30 }, unit: 'KiB' });
   const crowding = await measureCrowding(options);
   const growth = spreadOf(crowding.map(({ few, many }) => many / few));
   figures.push({ name: `p99 ping, ${options.crowd} : 100 sessions`, ...growth, wanted: { atMost: 1.5 }, unit: '' });
-  return { figures, series, profiles };
+  return { figures, series, profiles, chart: await measureChart(options.sessions) };
 }
 
 async function runBrowsers(): Promise<{ figures: Figure[]; browsers: BrowserRounds }> {
@@ -82,13 +86,14 @@ async function runBrowsers(): Promise<{ figures: Figure[]; browsers: BrowserRoun
 }
 
 const isWanted = (part: string): boolean => values.part === undefined || values.part === part;
-const nothing: Measured = { figures: [], series: [], profiles: new Map() };
-const { figures: ofServers, series, profiles } = isWanted('servers') ? await run() : nothing;
+const nothing: Measured = { figures: [], series: [], profiles: new Map(), chart: undefined };
+const { figures: ofServers, series, profiles, chart } = isWanted('servers') ? await run() : nothing;
 const nodes: NodesRounds = isWanted('nodes') ? await measureNodes(options) : new Map();
+const takeovers = isWanted('nodes') ? takeoverFigures(await measureTakeovers(options)) : [];
 const { figures: ofBrowsers, browsers } = isWanted('browsers')
   ? await runBrowsers()
   : { figures: [], browsers: new Map() satisfies BrowserRounds };
-const figures = [...ofServers, ...(nodes.size > 0 ? nodesFigures(nodes) : []), ...ofBrowsers];
+const figures = [...ofServers, ...(nodes.size > 0 ? nodesFigures(nodes) : []), ...takeovers, ...ofBrowsers];
 const { folder } = options;
 const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0]?.model, load: loadavg() };
 await writeFile(
@@ -101,9 +106,12 @@ await writeFile(
 );
 await writeFile(join(folder, 'bench.svg'), chartOf(figures));
 write(tableOf(figures, series));
+if (chart !== undefined) write(`\n${limitsTableOf(series, chart)}`);
 if (profiles.size > 0) write(`\n${profileTableOf(profiles)}`);
 if (nodes.size > 0) write(`\n${nodesTable(nodes)}`);
 if (browsers.size > 0) write(`\n${browserTable(browsers)}`);
+const explained = explain(figures);
+if (explained !== '') write(`\n${explained}`);
 write(
   `\nNode ${machine.node}, ${machine.cores} cores, load ${machine.load.map((value) => value.toFixed(1)).join(' ')}`,
 );

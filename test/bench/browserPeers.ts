@@ -76,7 +76,7 @@ export async function peersIn(folder: string, greenroom: { readonly url: string 
       version: await versionOf(playwright),
       connect: () =>
         connect(
-          inNode(join(folder, 'node_modules', playwright, 'cli.js'), [
+          inNode(folder, join(playwright, 'cli.js'), [
             ...['--headless', '--isolated', '--executable-path', executable],
             ...(root ? ['--no-sandbox'] : []),
           ]),
@@ -96,7 +96,7 @@ export async function peersIn(folder: string, greenroom: { readonly url: string 
       version: await versionOf(devtools),
       connect: () =>
         connect(
-          inNode(join(folder, 'node_modules/.bin', devtools), [
+          inNode(folder, join('.bin', devtools), [
             ...['--headless', '--isolated', '--no-usage-statistics', '--executablePath', executable],
             ...(root ? ['--chromeArg=--no-sandbox'] : []),
           ]),
@@ -147,8 +147,10 @@ async function connect(transport: Parameters<Client['connect']>[0]): Promise<Cli
   return client;
 }
 
-function inNode(file: string, flags: readonly string[]): StdioClientTransport {
-  return new StdioClientTransport({ command: process.execPath, args: [file, ...flags], stderr: 'ignore' });
+/** In a folder of its own, since one of them writes into the folder that it is started in. */
+function inNode(folder: string, program: string, flags: readonly string[]): StdioClientTransport {
+  const args = [join(folder, 'node_modules', program), ...flags];
+  return new StdioClientTransport({ command: process.execPath, args, cwd: folder, stderr: 'ignore' });
 }
 
 function found(snapshot: string, pattern: string): string {

@@ -28,6 +28,9 @@ export interface Series {
   readonly values: Readonly<Record<ServerName, readonly number[]>>;
 }
 
+/** The unit of rates by processor time. */
+export const perProcessorSecond = 'a second of processor time';
+
 const clients = 16;
 
 /**
@@ -36,7 +39,7 @@ const clients = 16;
  */
 export async function measureRates(kind: 'sessions' | 'pings', door: Door, options: BenchOptions): Promise<Series[]> {
   const perSecond: Record<ServerName, number[]> = { greenroom: [], plainSdk: [], bare: [] };
-  const perProcessorSecond: Record<ServerName, number[]> = { greenroom: [], plainSdk: [], bare: [] };
+  const perSpentSecond: Record<ServerName, number[]> = { greenroom: [], plainSdk: [], bare: [] };
   const servers: [ServerName, MeasuredServer][] = [];
   const count = options[kind];
   const load = startLoad();
@@ -54,7 +57,7 @@ export async function measureRates(kind: 'sessions' | 'pings', door: Door, optio
         // The first one warms up.
         if (round < 0) continue;
         perSecond[name].push(count / seconds);
-        perProcessorSecond[name].push((count * 1_000) / processorMs);
+        perSpentSecond[name].push((count * 1_000) / processorMs);
       }
     }
   } finally {
@@ -64,7 +67,7 @@ export async function measureRates(kind: 'sessions' | 'pings', door: Door, optio
   const name = `${kind} ${door}`;
   return [
     { name, unit: 'a second', values: perSecond },
-    { name, unit: 'a second of processor time', values: perProcessorSecond },
+    { name, unit: perProcessorSecond, values: perSpentSecond },
   ];
 }
 

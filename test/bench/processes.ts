@@ -45,9 +45,18 @@ class Pinned<Told> {
 
   /** Resolves when it is gone. */
   async stop(): Promise<void> {
+    await this.#end(() => this.#child.disconnect());
+  }
+
+  /** With SIGKILL; resolves when it is gone. */
+  async kill(): Promise<void> {
+    await this.#end(() => this.#child.kill('SIGKILL'));
+  }
+
+  async #end(end: () => unknown): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = once(this.#child, 'exit');
-    this.#child.disconnect();
+    end();
     await gone;
   }
 }
@@ -63,6 +72,7 @@ export interface MeasuredServer {
   memory(): Promise<Memory>;
   processor(): Promise<Processor>;
   stop(): Promise<void>;
+  kill(): Promise<void>;
 }
 
 /** Starts one of `test/bench/servers` on the first core. With a file, it leaves a profile there as it stops. */
@@ -87,6 +97,7 @@ export async function startMeasured(
       return answer;
     },
     stop: () => child.stop(),
+    kill: () => child.kill(),
   };
 }
 

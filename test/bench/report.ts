@@ -1,5 +1,6 @@
+import type { ChartCost } from './chart.js';
 import type { Shares } from './profile.js';
-import { serverNames, type ServerName, type Series } from './measure.js';
+import { perProcessorSecond, serverNames, type ServerName, type Series } from './measure.js';
 
 /** One line of the result: a ratio or a size, and what is wanted of it. */
 export interface Figure {
@@ -8,7 +9,7 @@ export interface Figure {
   /** Lowest and highest of the rounds. */
   readonly spread?: readonly [number, number];
   readonly wanted: { readonly atLeast: number } | { readonly atMost: number };
-  readonly unit: '' | 'bytes';
+  readonly unit: '' | 'bytes' | 'KiB' | 'ms';
 }
 
 export function median(values: readonly number[]): number {
@@ -51,6 +52,25 @@ export function tableOf(figures: readonly Figure[], series: readonly Series[]): 
   ].join('\n\n');
 }
 
+/**
+ * What is left to reach while each session is an actor: bare node:http and the chart alone, as the sum of what they cost.
+ * Microseconds of processor time, and ratios of rates.
+ */
+export function limitsTableOf(series: readonly Series[], chart: ChartCost): string {
+  const rows = series
+    .filter(({ unit }) => unit === perProcessorSecond)
+    .map(({ name, values }) => {
+      const [bare, plain, ours] = [values.bare, values.plainSdk, values.greenroom].map((rates) => 1e6 / median(rates));
+      const alone = name.startsWith('sessions') ? chart.sessions : chart.pings;
+      const limit = (bare ?? Number.NaN) + alone;
+      const micros = [bare, alone, ours, plain].map((value) => (value ?? Number.NaN).toFixed(0));
+      const ratios = [(bare ?? Number.NaN) / limit, (plain ?? Number.NaN) / limit].map((value) => value.toFixed(2));
+      return [name, ...micros, ...ratios];
+    });
+  const head = ['µs each', 'bare', 'chart alone', 'greenroom', 'plainSdk', 'limit : bare', 'limit : plainSdk'];
+  return alignedOf([head, ...rows]);
+}
+
 const mostPlaces = 12;
 
 /** Where the processor time of each rate goes, in shares, what takes most first. */
@@ -64,8 +84,10 @@ export function profileTableOf(profiles: ReadonlyMap<string, Shares>): string {
   return alignedOf([['processor time of greenroom', ...profiles.keys()], ...rows]);
 }
 
+const decimals = { KiB: 1, bytes: 0, ms: 0 } as const;
+
 function shown(value: number, unit: Figure['unit']): string {
-  return unit === 'bytes' ? `${(value / 1024).toFixed(1)} KiB` : value.toFixed(2);
+  return unit === '' ? value.toFixed(2) : `${value.toFixed(decimals[unit])} ${unit}`;
 }
 
 /** Columns of one width each. */
