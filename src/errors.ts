@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import type { ClosedBecause, Failure } from '../machines/events.js';
-import { catalogue } from './errors/catalogue.js';
+import { catalogue, type Entry } from './errors/catalogue.js';
 
 export { catalogue } from './errors/catalogue.js';
 
@@ -27,10 +27,11 @@ export class Refusal extends Error {
   readonly data: RefusalData;
 
   constructor(reason: Reason, data: RefusalData = {}, options?: ErrorOptions) {
-    super(data.detail ?? catalogue[reason].message, options);
+    const { message, retryAfterMs }: Entry = catalogue[reason];
+    super(data.detail ?? message, options);
     this.name = 'Refusal';
     this.reason = reason;
-    this.data = data;
+    this.data = retryAfterMs === undefined ? data : { retryAfterMs, ...data };
   }
 
   get status(): number {

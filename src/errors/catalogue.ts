@@ -1,9 +1,11 @@
-interface Entry {
+export interface Entry {
   readonly status: number;
   /** JSON-RPC code. -32000 to -32019 are the server's own to define. */
   readonly code: number;
   /** Whether the same request may succeed later, unchanged. */
   readonly retryable: boolean;
+  /** When to, where nothing better is known. Every 429 and 503 says it. */
+  readonly retryAfterMs?: number;
   readonly when: string;
   /** What went wrong and what to do about it. */
   readonly message: string;
@@ -68,6 +70,7 @@ export const catalogue = {
     status: 503,
     code: -32010,
     retryable: true,
+    retryAfterMs: 1_000,
     when: 'the store that the nodes of this server share (`--redis-url`) does not answer; a message that was on its way to another node may have been carried out',
     message: 'The store that the nodes of this server share cannot be reached. Try again in a moment.',
   },
@@ -83,6 +86,7 @@ export const catalogue = {
     status: 503,
     code: -32011,
     retryable: true,
+    retryAfterMs: 5_000,
     when: 'the issuer of access tokens does not answer, so that none can be checked',
     message: 'The issuer of access tokens cannot be reached, so that yours cannot be checked. Try again in a moment.',
   },
@@ -167,6 +171,7 @@ export const catalogue = {
     status: 503,
     code: -32010,
     retryable: true,
+    retryAfterMs: 500,
     when: 'the session is in `created` or `tools-registered`; `data.state`, `data.retryAfterMs`',
     message: 'This session is not connected yet. Wait for its endpoint event, then send again.',
   },
@@ -174,6 +179,7 @@ export const catalogue = {
     status: 429,
     code: -32013,
     retryable: true,
+    retryAfterMs: 500,
     when: 'too many messages of one session are in flight, or held until it is connected',
     message: 'Too many messages of this session are waiting. Wait for an answer, then send again.',
   },
@@ -181,6 +187,7 @@ export const catalogue = {
     status: 429,
     code: -32013,
     retryable: true,
+    retryAfterMs: 1_000,
     when: '--max-sessions or --max-sessions-per-user is reached; nothing was created',
     message: 'Too many sessions are open. Close one, or raise the limit that data.limit names.',
   },
@@ -188,6 +195,7 @@ export const catalogue = {
     status: 429,
     code: -32013,
     retryable: true,
+    retryAfterMs: 5_000,
     when: 'too many pages watch the inspector',
     message: 'Too many pages watch the inspector. Close one.',
   },
@@ -195,6 +203,7 @@ export const catalogue = {
     status: 429,
     code: -32013,
     retryable: true,
+    retryAfterMs: 1_000,
     when: 'too many sessions opened or messages sent in a minute; `data.limit`; nothing was created or delivered',
     message:
       'Too many requests in a minute. Wait as long as Retry-After says, or raise the limit that data.limit names.',
@@ -203,6 +212,7 @@ export const catalogue = {
     status: 429,
     code: -32013,
     retryable: true,
+    retryAfterMs: 5_000,
     when: 'every browser process is taken, and --browser-queue sessions wait for one',
     message: 'Every browser process is taken. Try again in a moment, or raise the limits that data.limit names.',
   },
@@ -280,6 +290,7 @@ export const catalogue = {
     status: 503,
     code: -32010,
     retryable: true,
+    retryAfterMs: 1_000,
     when: 'the server is shutting down',
     message: 'The server is shutting down. Try again in a moment.',
   },

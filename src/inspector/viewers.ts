@@ -14,7 +14,6 @@ const tickMs = 250;
 const wholeTicks = 4;
 /** A viewer that leaves this many frames unread, half a minute of changes, is let go; its page comes back by itself. */
 const patience = 120;
-const retryAfterMs = 5_000;
 
 interface Viewer {
   readonly response: ServerResponse;
@@ -88,7 +87,7 @@ export class Viewers {
    */
   open(response: ServerResponse, session: string | null, contents = false): void {
     if (this.#viewers.size >= maxViewers) {
-      throw new Refusal('too_many_viewers', { retryAfterMs, limit: `${maxViewers} pages` });
+      throw new Refusal('too_many_viewers', { limit: `${maxViewers} pages` });
     }
     const start = { turn: 0, version: 0, seq: 0, payload: 0, lost: 0 };
     const viewer: Viewer = { response, session, contents, ...start, leave: nothing };

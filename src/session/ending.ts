@@ -1,8 +1,6 @@
 import type { ClosedBecause, Failure } from '../../machines/events.js';
-import { catalogue, isReason, Refusal } from '../errors.js';
+import { isReason, Refusal } from '../errors.js';
 import type { Ending } from './channel.js';
-
-const retryAfterMs = 500;
 
 /** How a session ended that can be talked to no more. */
 export interface Ended {
@@ -13,7 +11,7 @@ export interface Ended {
 
 /** Why a session can be talked to no more. One that a leaving node leaves to the others goes on: its client is to come again. */
 export function endedRefusal({ closedBecause, isLeft }: Ended): Refusal {
-  if (isLeft && closedBecause === 'server-draining') return new Refusal('draining', { retryAfterMs });
+  if (isLeft && closedBecause === 'server-draining') return new Refusal('draining');
   return closedRefusal(closedBecause);
 }
 
@@ -25,12 +23,9 @@ function closedRefusal(closedBecause: ClosedBecause | null): Refusal {
 export function endingOf(closedBecause: ClosedBecause, failure: Failure | null): Ending {
   if (failure !== null) {
     const reason = isReason(failure.reason) ? failure.reason : 'setup_failed';
-    const { status } = catalogue[reason];
-    const isBusy = status === 429 || status === 503;
-    const refusal = new Refusal(reason, { detail: failure.message, ...(isBusy && { retryAfterMs }) });
-    return { closedBecause, refusal };
+    return { closedBecause, refusal: new Refusal(reason, { detail: failure.message }) };
   }
   if (closedBecause === 'setup-timeout') return { closedBecause, refusal: new Refusal('setup_timeout') };
-  if (closedBecause === 'server-draining') return { closedBecause, refusal: new Refusal('draining', { retryAfterMs }) };
+  if (closedBecause === 'server-draining') return { closedBecause, refusal: new Refusal('draining') };
   return { closedBecause, refusal: closedRefusal(closedBecause) };
 }

@@ -5,7 +5,6 @@ import { ownerKey, type Principal } from '../tenancy/principal.js';
 
 /** So many leases of its node a place counts for: as long as a node renews them, a beat that is late loses none. */
 const leases = 2;
-const retryAfterMs = 1_000;
 
 export interface PlacesOptions {
   readonly store: PlaceStore;
@@ -78,6 +77,6 @@ export class Places {
 }
 
 /** The refusal of a session that there is no place for. */
-export const tooMany = (limit: string): Refusal => new Refusal('too_many_sessions', { retryAfterMs, limit });
+export const tooMany = (limit: string): Refusal => new Refusal('too_many_sessions', { limit });
 
 const newPlace = (owner: Principal): Place => ({ id: randomBytes(9).toString('base64url'), owner });

@@ -20,7 +20,6 @@ import type { SessionLogic, SessionParts, SessionRequest, Tap } from './sessionP
 
 /** Requests of one session that may be in flight at once (S10). */
 const maxInFlight = 256;
-const retryAfterMs = 500;
 
 /**
  * One client session: the actor that decides, and the handles that it owns. The registry opens and forgets it; the chart
@@ -186,23 +185,23 @@ export class Session {
   /** How many may be held, the chart knows; how large, the messages. */
   #admitEarly(message: JSONRPCMessage, mayHold: boolean): void {
     const { queueLimit } = this.actor.getSnapshot().context;
-    if (queueLimit === 0) throw new Refusal('not_ready', { state: this.state, retryAfterMs });
+    if (queueLimit === 0) throw new Refusal('not_ready', { state: this.state });
     if (mayHold && (this.#held ??= new HeldMessages()).hasRoomFor(message)) return;
-    throw new Refusal('queue_full', { retryAfterMs, limit: `--queue-limit ${queueLimit}` });
+    throw new Refusal('queue_full', { limit: `--queue-limit ${queueLimit}` });
   }
 
   /** Throws `closed` or `not_ready` if nothing can be said to it now. */
   checkOpen(): SnapshotFrom<SessionLogic> {
     const snapshot = this.actor.getSnapshot();
     if (snapshot.status !== 'active') throw endedRefusal(this.end);
-    if (snapshot.hasTag('early')) throw new Refusal('not_ready', { state: this.state, retryAfterMs });
+    if (snapshot.hasTag('early')) throw new Refusal('not_ready', { state: this.state });
     return snapshot;
   }
 
   #admit(message: JSONRPCMessage, draining: boolean, inFlight: number): void {
-    if (draining) throw new Refusal('draining', { retryAfterMs });
+    if (draining) throw new Refusal('draining');
     if (inFlight >= maxInFlight) {
-      throw new Refusal('queue_full', { retryAfterMs, limit: `${maxInFlight} requests in flight` });
+      throw new Refusal('queue_full', { limit: `${maxInFlight} requests in flight` });
     }
     const id = 'id' in message ? message.id : undefined;
     if (id !== undefined && (this.server.isInFlight(id) || this.#held?.hasRequest(id) === true)) {

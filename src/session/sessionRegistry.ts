@@ -15,7 +15,6 @@ import type { SessionParts, SessionRequest } from './sessionParts.js';
 /** How long, and of how many sessions, it is known that they existed. */
 const rememberedMs = 600_000;
 const rememberedSessions = 10_000;
-const retryAfterMs = 1_000;
 
 interface Epitaph extends Ended {
   readonly principal: Principal;
@@ -50,7 +49,7 @@ export class SessionRegistry {
    * among those of all nodes. Throws `too_many_sessions` or `draining`, and then nothing was created.
    */
   open(parts: SessionParts, request: SessionRequest, place?: Place): Session {
-    if (this.#draining) throw new Refusal('draining', { retryAfterMs });
+    if (this.#draining) throw new Refusal('draining');
     this.#admit(request.principal);
     const session = this.#handOver(parts, request) ?? this.#create(parts, request);
     this.#enter(session, place);
@@ -70,7 +69,7 @@ export class SessionRegistry {
 
   /** Goes on with a session of a node that is gone. Its limits were checked where it was opened. Throws `draining`. */
   restore(parts: SessionParts, id: string, request: SessionRequest, stored: StoredSession): Session {
-    if (this.#draining) throw new Refusal('draining', { retryAfterMs });
+    if (this.#draining) throw new Refusal('draining');
     const session = this.#keep(new Session(parts, id, request, stored));
     this.#enter(session);
     session.start();

@@ -46,7 +46,6 @@ const keyTimeoutMs = 5_000;
 /** How long a verified token is taken at its word: no longer than a key that was withdrawn may go on being believed. */
 const rememberedMs = 60_000;
 const rememberedTokens = 1_000;
-const retryAfterMs = 5_000;
 
 /**
  * `--auth jwt`: this server as an OAuth 2.1 resource server (RFC 9068, RFC 9728). Checks signature, issuer, audience and
@@ -133,5 +132,5 @@ const tokensFault: ReadonlySet<string> = new Set([
 
 function unreachable(issuer: string, cause: unknown): Refusal {
   const detail = `The keys of the issuer ${issuer} cannot be had (${messageOf(cause)}). Try again in a moment.`;
-  return new Refusal('issuer_unreachable', { detail, retryAfterMs }, { cause });
+  return new Refusal('issuer_unreachable', { detail }, { cause });
 }

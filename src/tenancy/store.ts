@@ -34,7 +34,6 @@ export async function openStore(folder: string): Promise<Store> {
 }
 
 const fileName = 'users.json';
-const retryAfterMs = 1_000;
 
 /**
  * One JSON document, in memory and on the disk. What is in memory is on the disk: a change is seen, and acknowledged, when
@@ -68,7 +67,7 @@ export class Store implements UserStore {
 
   /** Resolves when the change is durable. Rejects with its own refusal, or with `storage_failed`: then nothing changed. */
   change<Result>(change: Change<Result>): Promise<Result> {
-    if (this.#closed) return Promise.reject(new Refusal('draining', { retryAfterMs }));
+    if (this.#closed) return Promise.reject(new Refusal('draining'));
     return new Promise((resolve, reject) => {
       let settle: () => void;
       const apply = (draft: StoredDocument): StoredDocument => {

@@ -21,7 +21,6 @@ import { hashOf, isToken, mintToken, sameHash } from './token.js';
 const maxUsers = 10_000;
 const maxTokens = 100;
 const maxBrowsers = 20;
-const retryAfterMs = 1_000;
 
 export interface UsersOptions {
   readonly folder: string;
@@ -61,7 +60,7 @@ export class Users {
   /** Opens the store now. Throws a {@link StoreError} when it cannot be had, and may be called again then. */
   open(): Promise<UserStore> {
     const { folder, shared } = this.#options;
-    if (this.#closed) return Promise.reject(new Refusal('draining', { retryAfterMs }));
+    if (this.#closed) return Promise.reject(new Refusal('draining'));
     if (shared !== undefined) return (this.#store ??= Promise.resolve(new SharedStore(shared)));
     this.#store ??= openStore(folder).then(
       (store) => {

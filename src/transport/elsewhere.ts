@@ -12,8 +12,6 @@ import { requestIdOf } from './requestId.js';
 import { sizeOf } from './streamableHttpRoutes.js';
 import type { Listener, Mounted, TransportDeps } from './transport.js';
 
-const retryAfterMs = 500;
-
 export interface ElsewhereDeps extends Pick<TransportDeps, 'registry' | 'admit' | 'bodyLimit'> {
   /** Absent: there is one node, this one. */
   readonly node?: ClusterNode | undefined;
@@ -68,7 +66,7 @@ export async function passOn(
   if (node === undefined) return false;
   try {
     // Who leaves may not be there any more when the answer comes.
-    if (node.tenures.isLeaving) throw new Refusal('draining', { retryAfterMs });
+    if (node.tenures.isLeaving) throw new Refusal('draining');
     const asking = node.ask(sessionId, caller);
     const { said, head } = ask(asking, passed);
     await said;
@@ -98,9 +96,8 @@ interface Said {
 }
 
 function refuseBusy({ is }: Offered): void {
-  if (is === 'not_ready') throw new Refusal('not_ready', { state: 'tools-registered', retryAfterMs });
-  if (is === 'full')
-    throw new Refusal('queue_full', { retryAfterMs, limit: 'what waits for the node of this session' });
+  if (is === 'not_ready') throw new Refusal('not_ready', { state: 'tools-registered' });
+  if (is === 'full') throw new Refusal('queue_full', { limit: 'what waits for the node of this session' });
 }
 
 /** Says to the tunnel what the client said. */

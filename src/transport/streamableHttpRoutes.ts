@@ -18,7 +18,6 @@ import { askedOf, type Listener, type TransportDeps } from './transport.js';
 /** Messages that one batch may have (S10). Only revision 2025-03-26 has batches. */
 const maxBatch = 100;
 const batchRevision = '2025-03-26';
-const retryAfterMs = 1_000;
 /** Clients of this revision and later know an event that has an id and no data. */
 const primedSince = '2025-11-25';
 
@@ -150,7 +149,7 @@ function findOpen({ registry, eventLog }: StreamableHttpDeps, caller: Caller, re
   const { channel } = session;
   if (!(channel instanceof StreamableHttpTransport)) throw new Refusal('unknown');
   // What is done here now could not be answered, and may be another node's to do (S11).
-  if (eventLog.isOurs === false) throw new Refusal('store_unreachable', { retryAfterMs });
+  if (eventLog.isOurs === false) throw new Refusal('store_unreachable');
   session.checkOpen();
   const revision = headerOf(request, 'mcp-protocol-version');
   if (revision !== '' && !protocolVersions.some((known) => known === revision)) {

@@ -23,8 +23,6 @@ export interface Guest {
   readonly observer: BrowserObserver;
 }
 
-const retryAfterMs = 5_000;
-
 /**
  * Browsers that run elsewhere, shared out: each session gets the one with the fewest sessions among those that answer.
  * Owned by the pool, which closes the browsers.
@@ -143,7 +141,7 @@ export class Endpoints {
         ? 'Every browser is used by somebody else, and no more sessions may wait for one. Try again later.'
         : 'Every browser has as many sessions as it may have, and no more may wait for one. Try again in a moment.';
     const limit = `--sessions-per-browser ${sessionsPerBrowser ?? 'none'}, --browser-queue ${browserQueue}`;
-    return new Refusal('browsers_busy', { detail, limit, retryAfterMs });
+    return new Refusal('browsers_busy', { detail, limit });
   }
 }
 

@@ -15,8 +15,6 @@ export interface Place {
   leave(): void;
 }
 
-const retryAfterMs = 5_000;
-
 /** The places for the browser processes of one pool: bounded, and given in the order of asking (S10). */
 export class Places {
   readonly #limits: PlaceLimits;
@@ -69,5 +67,5 @@ function busy({ maxBrowsers, shared, browserQueue }: PlaceLimits): Refusal {
       ? 'This needs a browser process of its own, and --max-browsers allows none beside the shared one.'
       : 'Every browser process is taken, and no more sessions may wait for one. Try again in a moment.';
   const limit = `--max-browsers ${maxBrowsers}, --browser-queue ${browserQueue}`;
-  return new Refusal('browsers_busy', { detail, limit, retryAfterMs });
+  return new Refusal('browsers_busy', { detail, limit });
 }

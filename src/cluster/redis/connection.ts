@@ -15,7 +15,6 @@ export interface ConnectionOptions {
 }
 
 /** For a client that is refused because of it. */
-const retryAfterMs = 1_000;
 /** The first pause before the next try, doubled up to the longest. Milliseconds. */
 const [firstPauseMs, longestPauseMs] = [50, 800];
 
@@ -141,7 +140,7 @@ export class RedisConnection {
     } catch (error) {
       // It was the primary, and is not any more.
       if (messageOf(error).startsWith('READONLY')) current?.end(error);
-      throw new Refusal('store_unreachable', { retryAfterMs }, { cause: error });
+      throw new Refusal('store_unreachable', {}, { cause: error });
     } finally {
       clearTimeout(timer);
     }
