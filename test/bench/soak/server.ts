@@ -34,7 +34,7 @@ const config = defineConfig({
   bodyLimit: '64kb',
   resumeGrace: '1s',
   // A client of Streamable HTTP that has gone without a word, and listened nowhere, is missed by nobody else.
-  idleTimeout: '3s',
+  idleTimeout: '8s',
   tools: 'all',
 });
 const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;

@@ -22,7 +22,7 @@ const write = (line: string): void => void process.stdout.write(`${line}\n`);
 const doors: readonly Transport[] = ['sse', 'streamable', 'webSocket'];
 const visitors = 8;
 const goneWithinMs = 30_000;
-/** A visitor that gets no answer for so long goes: what it waits for fails. */
+/** A visit that takes longer has failed: it waits for an answer that will not come. */
 const longestVisitMs = 120_000;
 
 const pages = await startPageServer();
@@ -67,14 +67,18 @@ async function visit(transport: Transport, turn: number): Promise<void> {
   const kinds = ['works', 'misbehaves', 'works', 'vanishes'] as const;
   const kind = kinds[turn % kinds.length] ?? 'works';
   const visitor = await enter[transport](url);
-  const late = setTimeout(() => void visitor.vanish(), longestVisitMs);
+  const over = new AbortController();
+  const late = pause(longestVisitMs, undefined, { signal: over.signal }).then(() => {
+    throw new Error(`Not over after ${longestVisitMs / 1_000} s.`);
+  });
   try {
-    await visits[kind](visitor, pages.url);
+    await Promise.race([visits[kind](visitor, pages.url), late]);
   } catch (error) {
     failures.push(`${transport} ${kind}: ${String(error)}`);
     await visitor.vanish();
   } finally {
-    clearTimeout(late);
+    late.catch(() => undefined);
+    over.abort();
   }
 }
 
