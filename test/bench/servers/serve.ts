@@ -1,5 +1,6 @@
-import type { AddressInfo } from 'node:net';
 import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 
 /** What a server under measurement can be asked. */
 export type Question = 'memory' | 'processor';
@@ -21,7 +22,10 @@ export interface Processor {
 /** Tells the parent process where a server listens, and answers its questions until the channel to it closes. */
 export function present(url: string): void {
   const send = (answer: Answer): void => void process.send?.(answer);
-  process.on('message', (question: Question) => send(question === 'memory' ? memory() : processor()));
+  process.on('message', (question: Question) => {
+    if (question === 'memory') void memory().then(send);
+    else send(processor());
+  });
   // Not with a signal: a profile is written at the exit.
   process.on('disconnect', () => process.exit());
   send({ url });
@@ -33,7 +37,11 @@ export async function listen(server: Server): Promise<void> {
   present(`http://127.0.0.1:${port}`);
 }
 
-function memory(): Memory {
+/** What has just been closed is released by then. */
+const releasedMs = 1_500;
+
+async function memory(): Promise<Memory> {
+  await pause(releasedMs);
   // `--expose-gc`; twice, since finalizers run between the two.
   globalThis.gc?.();
   globalThis.gc?.();
