@@ -48,7 +48,7 @@ export function describeRecovery(lost: Lost, recovery: Recovery): string {
 
 function describeLoss({ mode, isClosed = false }: Lost): string {
   if (isClosed)
-    return 'This server had stood still for so long that another one closed the browser context of this session.';
+    return 'This server had stood still for so long that another one closed what this session had in the browser.';
   return mode === 'attach'
     ? 'The connection to the browser was lost.'
     : 'The browser of this session ended unexpectedly.';
