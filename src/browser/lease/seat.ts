@@ -90,9 +90,17 @@ async function closeSeat(seat: SeatParts, ledger: Ledger, leftOpen: boolean): Pr
   await pages.dispose();
   await folder.remove((path) => (isolation === 'profile' ? uninstallBelow(seat.connection.browser, path) : undefined));
   if (isolation !== 'context') return;
-  const closing = leftOpen ? Promise.resolve(false) : context.close().then(() => true);
-  seat.letGo?.(await closing.catch(() => false));
+  const isClosed = !leftOpen && (await hasClosed(context));
+  seat.letGo?.(isClosed);
   ledger.contexts.closed += 1;
+}
+
+/** False: the browser, or the way to it, went away. */
+function hasClosed(context: BrowserContext): Promise<boolean> {
+  return context.close().then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The browser went away and took the context and its pages along. */
