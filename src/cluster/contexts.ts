@@ -185,6 +185,6 @@ export class Contexts {
   #failed(browser: string, error: unknown): void {
     if (this.#hasLeft || this.#failing.has(browser)) return;
     this.#failing.add(browser);
-    this.#options.log.warn('contexts that were left cannot be closed', { browser, error: messageOf(error) });
+    this.#options.log.warn('contexts cannot be kept track of', { browser, error: messageOf(error) });
   }
 }

@@ -123,6 +123,8 @@ describe.each(kinds)('[C-SHARED] contexts in a browser of many nodes, over $name
     await Promise.all([two.contexts.sweep(), three.contexts.sweep()]);
     expect(browser.closed.toSorted()).toEqual([ended, warm].toSorted());
     expect(await store.directory.find(id('sse'), alice)).toMatchObject({ is: 'closed', because: 'node-lost' });
+    // So a node that only stood still hears that its session is over.
+    expect(await store.directory.renew({ sessionId: id('sse'), epoch: 1 })).toBe('fenced');
     expect([...browser.living].toSorted()).toEqual([mayGoOn, others, 'of somebody else'].toSorted());
     expect((await entries()).toSorted()).toEqual([mayGoOn, others].toSorted());
     expect([two.lost, three.lost, two.warnings, three.warnings]).toEqual([[], [], [], []]);
@@ -151,7 +153,7 @@ describe.each(kinds)('[C-SHARED] contexts in a browser of many nodes, over $name
     browser.door.fail(new Error('The browser hangs.'));
     await two.contexts.sweep();
     await two.contexts.sweep();
-    expect([two.warnings, browser.closed]).toEqual([['contexts that were left cannot be closed'], []]);
+    expect([two.warnings, browser.closed]).toEqual([['contexts cannot be kept track of'], []]);
     browser.door.open();
     two.held.clear();
     two.here.clear();
