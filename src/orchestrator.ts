@@ -14,7 +14,7 @@ import { systemClock, type Clock } from './clock.js';
 import { defineConfig, type Config, type Options } from './config.js';
 import { compileEmbedding, type Embedding } from './orchestrator/embedding.js';
 import { silentLog, type Log } from './log.js';
-import { openNode, placesOf, sharedStore, type NodeGiven } from './orchestrator/cluster.js';
+import { contextsOf, openNode, placesOf, sharedStore, type NodeGiven } from './orchestrator/cluster.js';
 import { describeHealth } from './orchestrator/health.js';
 import { restorer } from './orchestrator/restore.js';
 import { openRoster } from './orchestrator/roster.js';
@@ -203,7 +203,8 @@ async function openParts(given: OrchestratorOptions, { config, clock, log, serve
   const { users, resolveAddress: resolve } = tenancy;
   const rosters = openRoster({ config, store, registry, clock, log, rows: () => watchers.rows() });
   const { nodeName, roster, others } = rosters;
-  const node = openNode({ config, store, registry, places, users, roster, clock, log, serve, restore });
+  const contexts = contextsOf({ store, registry, log, node: () => node, pool: () => pool });
+  const node = openNode({ config, store, registry, places, users, roster, contexts, clock, log, serve, restore });
   const directory = given.directory ?? node?.tenures ?? memoryDirectory;
   const tools = (given.tools ?? allTools).map(({ name }) => name);
   const rows = async () => (await others()).flatMap((listing) => listing.rows);
@@ -212,7 +213,8 @@ async function openParts(given: OrchestratorOptions, { config, clock, log, serve
   const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, ...seen });
   const { inspect } = watchers;
   const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
-  const pool = given.pool ?? (await openPool({ config, supervise, resolve, ...search }, users, offering));
+  const pool =
+    given.pool ?? (await openPool({ config, supervise, resolve, records: contexts, ...search }, users, offering));
   const parts = sessionParts({ config, registry, pool, users, offering, clock, log, inspect, directory, onSession });
   const warm = new WarmSessions({ registry, parts, clock, count: warmCount(config, parts, onSession !== undefined) });
   return {

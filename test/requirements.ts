@@ -55,7 +55,7 @@ export const requirements: readonly Requirement[] = [
   { id: 'C-NGINX', text: 'Three nodes run behind nginx with the configuration that README shows, without stickiness.' },
   {
     id: 'C-SHARED',
-    text: 'What limits, lets in, lists and watches sessions does so for all nodes together; what a dead node held is free within two of its leases.',
+    text: 'What limits, lets in, lists and watches sessions does so for all nodes together; what a dead node held, also in a browser that others use, is free within two of its leases.',
   },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
   {

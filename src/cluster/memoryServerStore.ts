@@ -3,7 +3,20 @@ import type { Clock } from '../clock.js';
 import { ownerKey } from '../tenancy/principal.js';
 import type { Limiter, OpenLimiter } from '../tenancy/rateLimits.js';
 import type { SharedText } from '../tenancy/sharedStore.js';
-import type { EpisodeStore, PlaceStore, RosterStore, ServerStore } from './serverStore.js';
+import {
+  contextsMs,
+  type ContextOwner,
+  type ContextStore,
+  type EpisodeStore,
+  type PlaceStore,
+  type RosterStore,
+  type ServerStore,
+} from './serverStore.js';
+
+interface BrowserContexts {
+  readonly owners: Map<string, ContextOwner>;
+  readonly until: number;
+}
 
 /** What nodes that live in one process share of their server. */
 export class MemoryServerStore implements ServerStore {
@@ -13,6 +26,8 @@ export class MemoryServerStore implements ServerStore {
   readonly #places = new Map<string, { readonly owner: string; readonly until: number }>();
 
   readonly #rosters = new Map<string, { readonly text: string; readonly until: number }>();
+  /** By the ids of their browsers. */
+  readonly #contexts = new Map<string, BrowserContexts>();
   #creations: { readonly at: number; readonly cause: string }[] = [];
   #episode = { is: 'over', until: 0 };
   #users = { version: 0, text: '' };
@@ -70,6 +85,20 @@ export class MemoryServerStore implements ServerStore {
     drop: async (node) => void this.#rosters.delete(node),
   };
 
+  readonly contexts: ContextStore = {
+    all: async (browser) => [...this.#contextsOf(browser)].map(([contextId, owner]) => ({ contextId, ...owner })),
+    put: async (browser, { contextId, node, sessionId }) =>
+      void this.#contextsOf(browser).set(contextId, { node, sessionId }),
+    change: async (browser, contextId, before, after) => {
+      const owners = this.#contextsOf(browser);
+      const owner = owners.get(contextId);
+      if (owner?.node !== before?.node || owner?.sessionId !== before?.sessionId) return false;
+      if (after === null) owners.delete(contextId);
+      else owners.set(contextId, { node: after.node, sessionId: after.sessionId });
+      return true;
+    },
+  };
+
   readonly episodes: EpisodeStore = {
     count: async (windowMs, cause) => {
       const now = this.#clock.now();
@@ -92,6 +121,14 @@ export class MemoryServerStore implements ServerStore {
       return isFirst;
     },
   };
+
+  #contextsOf(browser: string): Map<string, ContextOwner> {
+    const now = this.#clock.now();
+    const known = this.#contexts.get(browser);
+    const owners = known !== undefined && known.until > now ? known.owners : new Map<string, ContextOwner>();
+    this.#contexts.set(browser, { owners, until: now + contextsMs });
+    return owners;
+  }
 
   get #isRinging(): boolean {
     return this.#episode.is === 'ringing' && this.#episode.until > this.#clock.now();

@@ -170,6 +170,7 @@ export class MemoryStore implements Store {
       return 'put';
     },
     get: async (sessionId) => this.#entries.get(sessionId)?.snapshot ?? null,
+    has: async (sessionId) => (await this.snapshots.get(sessionId)) !== null,
   };
 
   readonly nodes: Nodes = {

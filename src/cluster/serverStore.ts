@@ -14,7 +14,34 @@ export interface ServerStore {
   readonly users: SharedText;
   readonly rosters: RosterStore;
   readonly episodes: EpisodeStore;
+  readonly contexts: ContextStore;
 }
+
+/** Whose a browser context is. */
+export interface ContextOwner {
+  readonly node: string;
+  /** null: nobody's any more, the node closes it. */
+  readonly sessionId: string | null;
+}
+
+export interface ContextEntry extends ContextOwner {
+  readonly contextId: string;
+}
+
+/**
+ * Whose each context is in the browsers that run elsewhere, by their ids. Known for `contextsMs` after something of the same
+ * browser was written down or looked at.
+ */
+export interface ContextStore {
+  all(browser: string): Promise<readonly ContextEntry[]>;
+  /** Whoever's it was. */
+  put(browser: string, entry: ContextEntry): Promise<void>;
+  /** The same if it is `before`'s still (null: nobody has written it down); `after` null: it is forgotten. */
+  change(browser: string, contextId: string, before: ContextOwner | null, after: ContextOwner | null): Promise<boolean>;
+}
+
+/** Longer than all nodes that use a browser are away at once. */
+export const contextsMs = 24 * 3_600_000;
 
 /** What the alarm over failing creations counts, and whether somebody has been told that it rings. */
 export interface EpisodeStore {

@@ -111,6 +111,8 @@ export interface FencedEventLog {
 export interface SnapshotStore {
   put(tenure: Tenure, snapshot: string): Promise<'put' | Fenced>;
   get(sessionId: string): Promise<string | null>;
+  /** Whether there is one. */
+  has(sessionId: string): Promise<boolean>;
 }
 
 /** Told that something waits. It may be lost: who waits asks again. */

@@ -1,6 +1,8 @@
+import { Contexts } from '../cluster/contexts.js';
 import { ClusterNode, type Beside, type NodeOptions } from '../cluster/node.js';
 import type { Roster } from '../cluster/roster.js';
 import type { Store } from '../cluster/store.js';
+import type { BrowserPool } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import { messageOf } from '../errors.js';
@@ -17,6 +19,7 @@ export interface NodeGiven {
   readonly places: Places | undefined;
   readonly users: Users;
   readonly roster: Roster | undefined;
+  readonly contexts: Contexts | undefined;
   readonly clock: Clock;
   readonly log: Log;
   serve: NodeOptions['serve'];
@@ -40,18 +43,25 @@ export function placesOf(config: Config, store: Store | undefined): Places | und
   return store && new Places({ store: store.server.places, caps: config, leaseMs: config.nodeLease });
 }
 
+/** What the sessions of this node have in browsers that run elsewhere, and other nodes in the same; undefined if there is one. */
+export function contextsOf({ store, log, node, pool, registry }: ContextsGiven): Contexts | undefined {
+  const browsers = () => pool().sharedContexts?.() ?? [];
+  const isHere = (sessionId: string): boolean => registry.peek(sessionId) !== undefined;
+  return store && new Contexts({ store, log, browsers, isHere, node: () => node()?.name ?? '' });
+}
+
 /** This server as one node of many; undefined if it shares nothing. */
 export function openNode(options: NodeGiven): ClusterNode | undefined {
-  const { config, store, registry, places, users, roster, ...given } = options;
+  const { config, store, registry, places, users, roster, contexts, ...given } = options;
   if (store === undefined) return undefined;
   const { nodeId: id, nodeLease: leaseMs } = config;
   const onLost = (sessionId: string): void => registry.peek(sessionId)?.close('node-lost');
-  const beside = besideSessions({ store, places, users, roster, log: given.log });
+  const beside = besideSessions({ store, places, users, roster, contexts, log: given.log });
   return new ClusterNode({ ...given, store, id, leaseMs, onLost, beside });
 }
 
 /** What is asked with each beat needs no hint to arrive. */
-function besideSessions({ store, places, users, roster, log }: BesideGiven): Beside {
+function besideSessions({ store, places, users, roster, contexts, log }: BesideGiven): Beside {
   const told = (error: unknown): void => log.warn('store failed', { error: messageOf(error) });
   let renewing: Promise<void> | undefined;
   let isListening = false;
@@ -64,18 +74,24 @@ function besideSessions({ store, places, users, roster, log }: BesideGiven): Bes
   return {
     beat: () => {
       roster?.start();
+      void contexts?.sweep();
       renewing ??= renew()
         .catch(told)
         .finally(() => (renewing = undefined));
     },
     leave: async () => {
-      await Promise.all([renewing, roster?.stop()]);
+      await Promise.all([renewing, roster?.stop(), contexts?.leave()]);
       await places?.freed();
     },
   };
 }
 
-interface BesideGiven extends Pick<NodeGiven, 'places' | 'users' | 'roster' | 'log'> {
+interface ContextsGiven extends Pick<NodeGiven, 'store' | 'log' | 'registry'> {
+  node(): ClusterNode | undefined;
+  pool(): BrowserPool;
+}
+
+interface BesideGiven extends Pick<NodeGiven, 'places' | 'users' | 'roster' | 'contexts' | 'log'> {
   readonly store: Store;
 }
 

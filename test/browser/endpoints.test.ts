@@ -71,7 +71,7 @@ function serve(options: Partial<EndpointsOptions> = {}) {
     ...options,
   });
   const join = (owner = 'a', preferred?: string, observer = deaf, queue = patient): Promise<Host> =>
-    endpoints.join({ owner, preferred, observer }, queue);
+    endpoints.join({ sessionId: 's', owner, preferred, observer }, queue);
   const place = ({ browser }: Host): number => browsers.findIndex((one) => one === browser) + 1;
   return { clock, browsers, endpoints, join, place };
 }

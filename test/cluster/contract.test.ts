@@ -181,6 +181,35 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     expect(await replies.take(address)).toEqual([]);
   });
 
+  test('[C-SHARED] whose a context is changes for one of those who look at it at once, and is forgotten by its owner', async () => {
+    const { contexts } = (await openStore()).server;
+    const browser = newStreamId();
+    const [one, two, closing] = [
+      { node: 'the one.x', sessionId: 's' },
+      { node: 'two', sessionId: 's' },
+      { node: 'two', sessionId: null },
+    ];
+    await contexts.put(browser, { contextId: 'c', ...one });
+    expect(await contexts.change(browser, 'd', null, one)).toBe(true);
+    expect(await contexts.change(browser, 'd', null, two)).toBe(false);
+    const others = [two, closing, { node: 'three', sessionId: null }];
+    expect(await Promise.all(others.map((after) => contexts.change(browser, 'c', one, after)))).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect(await contexts.change(browser, 'c', one, null)).toBe(false);
+    expect(await contexts.change(browser, 'c', two, closing)).toBe(true);
+    const all = [
+      { contextId: 'c', ...closing },
+      { contextId: 'd', ...one },
+    ];
+    expect((await contexts.all(browser)).toSorted((a, b) => (a.contextId < b.contextId ? -1 : 1))).toEqual(all);
+    expect(await contexts.all(newStreamId())).toEqual([]);
+    for (const { contextId, ...owner } of all) await contexts.change(browser, contextId, owner, null);
+    expect(await contexts.all(browser)).toEqual([]);
+  });
+
   test('[C-NODES] a node is there while it holds its lease', async () => {
     const { nodes } = await openStore();
     const node = newStreamId();

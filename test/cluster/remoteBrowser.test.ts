@@ -1,7 +1,10 @@
 import { once } from 'node:events';
+import puppeteer, { type Browser } from 'puppeteer-core';
 import { startUserChrome, type UserChrome } from '../browser/support/userChrome.js';
-import { startServerProcess, type ServerProcess } from '../e2e/support/serverProcess.js';
+import { startServerProcess, until, type ServerProcess } from '../e2e/support/serverProcess.js';
+import { postJson } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
+import { RawSse } from '../support/rawSse.js';
 import { RedisServer } from '../support/redisServer.js';
 import { whenReady } from './support.js';
 
@@ -12,14 +15,14 @@ const nodes: ServerProcess[] = [];
 beforeAll(async () => {
   [redis, chrome] = await Promise.all([RedisServer.start(), startUserChrome()]);
 }, 60_000);
-afterAll(async () => {
-  await Promise.all(nodes.map((node) => node.dispose()));
-  await Promise.all([redis.stop(), chrome.end()]);
+afterEach(async () => {
+  await Promise.all(nodes.splice(0).map((node) => node.dispose()));
 }, 60_000);
+afterAll(() => Promise.all([redis.stop(), chrome.end()]), 60_000);
 
-async function startNode(lease: string, isolation: string): Promise<ServerProcess> {
+async function startNode(lease: string, isolation: string, more: readonly string[] = []): Promise<ServerProcess> {
   const shared = ['--redis-url', redis.url, '--browser-url', chrome.url, '--isolation', isolation];
-  const flags = [...shared, '--node-lease', lease, '--tools', 'all'];
+  const flags = [...shared, '--node-lease', lease, '--tools', 'all', ...more];
   const node = await startServerProcess(flags);
   nodes.push(node);
   await whenReady(node.url);
@@ -65,3 +68,49 @@ test.each([
   },
   90_000,
 );
+
+/** The contexts of a browser beside its profile, also those that others opened. */
+async function contextsOf(browser: Browser): Promise<readonly string[]> {
+  const cdp = await browser.target().createCDPSession();
+  const { browserContextIds } = await cdp.send('Target.getBrowserContexts');
+  await cdp.detach();
+  return browserContextIds;
+}
+
+test('[C-SHARED] kill -9 of the node of an SSE session: its context goes, the session hears why, all else in that browser stays', async () => {
+  const named = ['--prewarm', '0', '--node-id'];
+  const [mortal, other] = await Promise.all([
+    startNode('30s', 'context', [...named, 'mortal']),
+    startNode('9s', 'context', [...named, 'other']),
+  ]);
+  const browser = await puppeteer.connect({ browserURL: chrome.url });
+  const foreign = await browser.createBrowserContext();
+  /** A session with its context, which is the one that was not there before. */
+  const open = async ({ url }: ServerProcess): Promise<readonly [RawSse, string]> => {
+    const before = new Set(await contextsOf(browser));
+    const stream = await new RawSse(url).whenAnnounced();
+    await stream.initialize();
+    const [contextId = ''] = (await contextsOf(browser)).filter((id) => !before.has(id));
+    return [stream, contextId];
+  };
+  const [[dying, left], [living, kept]] = [await open(mortal), await open(other)];
+  const evaluate = (code: string) => ({ name: 'evaluate_script', arguments: { function: `() => ${code}` } });
+  for (const stream of [dying, living]) await stream.call(1, 'tools/call', evaluate('(window.kept = 42)'));
+  expect(await contextsOf(browser)).toEqual(expect.arrayContaining([left, kept, foreign.id]));
+  const exited = once(mortal.child, 'exit');
+  mortal.child.kill('SIGKILL');
+  await exited;
+  // Its lease is over, as it would be in half a minute.
+  const [keys] = await redis.say('KEYS greenroom:node:mortal.*');
+  for (const key of [keys].flat()) await redis.say(`DEL ${String(key)}`);
+  await until(async () => !(await contextsOf(browser)).includes(left));
+  expect(await contextsOf(browser)).toEqual(expect.arrayContaining([kept, foreign.id]));
+  const still = await living.call(2, 'tools/call', evaluate('window.kept'));
+  expect(still).toMatchObject({ result: { content: [{ text: expect.stringContaining('42') }] } });
+  const url = new URL(dying.endpoint ?? '', other.url).href;
+  const { json } = await postJson(url, { jsonrpc: '2.0', id: 3, method: 'ping' });
+  expect(json).toMatchObject({ error: { data: { reason: 'closed', closedBecause: 'node-lost' } } });
+  await living.hangUp();
+  await foreign.close();
+  await browser.disconnect();
+}, 120_000);

@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock.js';
 import type { BrowserConnection, BrowserObserver, BrowserState, SupervisedBrowser } from '../process/connection.js';
+import { EndpointContexts, type ContextRecords } from './endpointContexts.js';
 import { SharedBrowser } from './sharedBrowser.js';
 
 export interface EndpointOptions {
   readonly url: string;
   readonly start: (url: string, observer: BrowserObserver) => SupervisedBrowser;
+  /** Absent: no other server is to know of the contexts in it. */
+  readonly records?: ContextRecords | undefined;
   readonly clock: Clock;
   /** From 0 to 1. */
   readonly jitter: () => number;
@@ -22,6 +25,8 @@ export const endpointId = (url: string): string => createHash('sha256').update(u
 /** One browser that runs elsewhere, with those who work in it. One that cannot be had is tried again after a pause. */
 export class Endpoint {
   readonly id: string;
+  /** Undefined: no other server is to know of them. */
+  readonly contexts: EndpointContexts | undefined;
   readonly #shared: SharedBrowser;
   readonly #options: EndpointOptions;
   /** Contexts of sessions that ended while it could not be reached. */
@@ -35,6 +40,8 @@ export class Endpoint {
     this.#options = options;
     this.id = endpointId(options.url);
     this.#shared = new SharedBrowser((observer) => options.start(options.url, observer));
+    const { records } = options;
+    this.contexts = records && new EndpointContexts(this.id, records, () => this.browser.connection());
     this.#shared.join({
       lost: () => undefined,
       ready: (connection) => this.#onReady(connection),

@@ -1,6 +1,7 @@
 import { Refusal } from '../../errors.js';
 import type { BrowserObserver } from '../process/connection.js';
 import { Endpoint, type EndpointOptions } from './endpoint.js';
+import type { EndpointContexts } from './endpointContexts.js';
 import { Line } from './line.js';
 import type { Queue } from './queuedWork.js';
 import type { Host } from './host.js';
@@ -17,6 +18,7 @@ export interface EndpointsOptions extends Omit<EndpointOptions, 'url' | 'onChang
 
 /** Who wants a browser. */
 export interface Guest {
+  readonly sessionId: string;
   readonly owner: string;
   /** The id of the one that is best, because pages of this session are in it. */
   readonly preferred?: string | undefined;
@@ -53,7 +55,7 @@ export class Endpoints {
       const endpoint = await this.#taken(guest, tried, queue);
       try {
         await endpoint.browser.connection(queue.signal);
-        return this.#hostAt(endpoint, guest.observer);
+        return this.#hostAt(endpoint, guest);
       } catch (error) {
         this.#giveBack(endpoint);
         tried.add(endpoint);
@@ -73,6 +75,12 @@ export class Endpoints {
   /** Closes a context that is left of a session which nobody goes on with. */
   discard(id: string, contextId: string): void {
     this.#endpoints.find((endpoint) => endpoint.id === id)?.discard(contextId);
+  }
+
+  /** Those that answer and that other servers use too. */
+  shared(): EndpointContexts[] {
+    const living = this.#endpoints.filter(({ state }) => state === 'ready');
+    return living.flatMap(({ contexts }) => contexts ?? []);
   }
 
   close(): void {
@@ -114,13 +122,14 @@ export class Endpoints {
     return [id === preferred ? 0 : 1, isTheirs ? 0 : 1, state === 'ready' ? 0 : 1, sessions];
   }
 
-  #hostAt(endpoint: Endpoint, observer: BrowserObserver): Host {
-    const { browser, id } = endpoint;
+  #hostAt(endpoint: Endpoint, { sessionId, observer }: Guest): Host {
+    const { browser, id, contexts } = endpoint;
     endpoint.join(observer);
     return {
       browser,
       endpoint: id,
       isReplaceable: this.#endpoints.length > 1,
+      hold: contexts && ((contextId, lost) => contexts.hold(contextId, { sessionId, lost })),
       leave: async (leftover) => {
         endpoint.leave(observer);
         if (leftover !== undefined) endpoint.discard(leftover);

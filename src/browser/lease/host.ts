@@ -1,4 +1,5 @@
 import type { BrowserObserver, SupervisedBrowser } from '../process/connection.js';
+import type { LetGo } from './endpointContexts.js';
 import type { LeaseListener, LeaseRequest } from './lease.js';
 import type { Ledger } from './ledger.js';
 import type { Queue } from './queuedWork.js';
@@ -10,6 +11,11 @@ export interface Host {
   readonly endpoint?: string;
   /** Whether there are others of its kind, when it cannot be had any more. */
   readonly isReplaceable?: boolean;
+  /**
+   * Tells the other servers that use this browser whose a context in it is; `lost` is told when one of them has closed it.
+   * Absent: nobody else is to know. Never rejects.
+   */
+  readonly hold?: ((contextId: string, lost: () => void) => Promise<LetGo>) | undefined;
   /**
    * Takes no part any more; ends the browser if it was this lease's alone. `leftover` is a context in it that could not be
    * closed.

@@ -1,4 +1,5 @@
 import type { Failure } from '../../../machines/events.js';
+import type { EndpointContexts } from './endpointContexts.js';
 import type { Lost } from './loss.js';
 import type { OnQueued } from './queuedWork.js';
 import type { SessionBrowser } from './sessionBrowser.js';
@@ -67,6 +68,8 @@ export interface BrowserPool {
   lease(request: LeaseRequest, listener: LeaseListener): BrowserLease;
   /** Whether whoever needs a process of its own now has to wait for it. */
   readonly isFull: boolean;
+  /** The contexts in each browser that answers and that other servers use too. Absent: there is none. */
+  sharedContexts?(): readonly EndpointContexts[];
   /** Counts for `/health`. */
   health(): BrowserHealth;
   /** Resident memory of the browsers that were launched, in bytes; null where the system does not tell. */

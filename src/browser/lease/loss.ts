@@ -6,9 +6,16 @@ export interface Lost {
   readonly isolation: 'context' | 'process' | 'profile';
   /** Of the session's own context, which outlives the connection to a browser that is not ours. */
   readonly contextId?: string;
+  /** Others have closed that context, and all that was in it. */
+  readonly isClosed?: boolean;
   readonly pages: readonly PageRecord[];
   /** Ids are never used again. */
   readonly lastPageId: number;
+}
+
+/** The same, when its context was closed by others. */
+export function withoutContext({ contextId: _closed, ...lost }: Lost): Lost {
+  return { ...lost, isClosed: true };
 }
 
 /** What became of the pages. */
@@ -26,10 +33,10 @@ export const reopened =
 const kept = 'The pages are as they were; take_snapshot again, and what was recorded of them starts anew.';
 
 /** What the client is told with its next answer. */
-export function describeRecovery({ mode, isolation }: Lost, recovery: Recovery): string {
+export function describeRecovery(lost: Lost, recovery: Recovery): string {
+  const { isolation } = lost;
   const isBack = recovery.kept.length > 0;
-  const what =
-    mode === 'attach' ? 'The connection to the browser was lost.' : 'The browser of this session ended unexpectedly.';
+  const what = describeLoss(lost);
   return [
     `${what} ${isBack ? 'It is back.' : 'It has been replaced.'}`,
     ...(isBack ? [kept] : []),
@@ -37,6 +44,14 @@ export function describeRecovery({ mode, isolation }: Lost, recovery: Recovery):
     ...(recovery.lost.length === 0 ? [] : [describeLostPages(recovery.lost)]),
     ...(isolation === 'process' ? ['Installed extensions are gone too: install_extension again.'] : []),
   ].join(' ');
+}
+
+function describeLoss({ mode, isClosed = false }: Lost): string {
+  if (isClosed)
+    return 'This server had stood still for so long that another one closed what this session had in the browser.';
+  return mode === 'attach'
+    ? 'The connection to the browser was lost.'
+    : 'The browser of this session ended unexpectedly.';
 }
 
 function describeReopened(pages: readonly PageRecord[]): string {

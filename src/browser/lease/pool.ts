@@ -13,6 +13,7 @@ import { createLedger, type Ledger } from './ledger.js';
 import { Places } from './places.js';
 import type { Queue } from './queuedWork.js';
 import { endpointId } from './endpoint.js';
+import type { ContextRecords, EndpointContexts } from './endpointContexts.js';
 import { Endpoints } from './endpoints.js';
 import type { Host } from './host.js';
 import { SessionLease } from './sessionLease.js';
@@ -34,6 +35,8 @@ export interface BrowserPoolOptions extends BrowserSearch {
   readonly supervise: Supervise;
   /** Checks where users' own browsers are; see `AttachOptions`. */
   readonly resolve?: (url: string) => Promise<string>;
+  /** Knows whose the contexts in browsers of `--browser-url` are. Absent: no other server is to know. */
+  readonly records?: ContextRecords | undefined;
   /** Spaces the tries to reach browsers that run elsewhere. */
   readonly clock?: Clock;
   /** Where the run folder is made. Default: the system's temporary folder. */
@@ -105,6 +108,10 @@ export class Pool implements BrowserPool {
     return this.#places.isFull;
   }
 
+  sharedContexts(): readonly EndpointContexts[] {
+    return this.#endpoints?.shared() ?? [];
+  }
+
   health(): BrowserHealth {
     const count = (state: BrowserState): number =>
       [...this.#browsers].filter((browser) => browser.state === state).length;
@@ -135,10 +142,10 @@ export class Pool implements BrowserPool {
   }
 
   async #join(request: LeaseRequest, observer: BrowserObserver, queue: Queue): Promise<Host> {
-    const { endpoint, owner, resume } = request;
+    const { sessionId, endpoint, owner, resume } = request;
     if (endpoint !== undefined) return this.#joinOwn(endpoint, observer);
     if (this.#options.config.browser === 'launch') return this.#joinLaunched(observer);
-    return this.#reachable().join({ owner, observer, preferred: resume?.endpoint }, queue);
+    return this.#reachable().join({ sessionId, owner, observer, preferred: resume?.endpoint }, queue);
   }
 
   #joinLaunched(observer: BrowserObserver): Host {
@@ -153,13 +160,14 @@ export class Pool implements BrowserPool {
   }
 
   #reachable(): Endpoints {
-    const { config, clock = systemClock } = this.#options;
+    const { config, clock = systemClock, records } = this.#options;
     const { browserUrl = [], isolation, sessionsPerBrowser, browserQueue } = config;
     this.#endpoints ??= new Endpoints({
       urls: browserUrl,
       isolation: isolation === 'context' ? 'context' : 'profile',
       sessionsPerBrowser,
       browserQueue,
+      records,
       clock,
       jitter: Math.random,
       start: (url, observer) => this.#start('attach', this.#attachingTo(url), observer),

@@ -2,6 +2,7 @@ import type { BrowserContext } from 'puppeteer-core';
 import type { BrowserConnection } from '../process/connection.js';
 import { ExtensionActivity } from '../extensions/activity.js';
 import { uninstallBelow } from '../extensions/uninstall.js';
+import type { LetGo } from './endpointContexts.js';
 import type { Ledger } from './ledger.js';
 import type { Lost, Recovery } from './loss.js';
 import type { PageRecord } from './pageRecord.js';
@@ -17,6 +18,8 @@ interface SeatParts {
   readonly pages: PageSet;
   readonly folder: SeatFolder;
   readonly activity: ExtensionActivity;
+  /** Of a context that others know of. */
+  readonly letGo: LetGo | undefined;
 }
 
 /** A session's place in one browser: a context and the pages in it. Owned by the session's lease, which closes it. */
@@ -40,18 +43,21 @@ export interface SeatOptions {
   readonly restore?: readonly PageRecord[];
   /** Whether one that is not found is opened again. Default: each. */
   readonly mayReopen?: (record: PageRecord) => boolean;
+  /** Tells the other servers that use the browser whose its context is. Never rejects. */
+  readonly hold?: ((contextId: string) => Promise<LetGo>) | undefined;
 }
 
 /** Opens a context or finds it again, or takes the browser's own. Leaves nothing behind when it rejects. */
 export async function openSeat(options: SeatOptions): Promise<Seat> {
-  const { connection, isolation, memory, ledger, restore = [], mayReopen = () => true } = options;
+  const { connection, isolation, memory, ledger, restore = [], mayReopen = () => true, hold } = options;
   const { browser } = connection;
   const context = isolation === 'context' ? await ownContext(options) : browser.defaultBrowserContext();
   if (isolation === 'context') ledger.contexts.opened += 1;
+  const letGo = isolation === 'context' && context.id !== undefined ? await hold?.(context.id) : undefined;
   const pages = new PageSet({ context, memory, ledger });
   const folder = new SeatFolder(connection.temporaryFolder);
   const activity = new ExtensionActivity(browser);
-  const seat = { connection, context, isolation, pages, folder, activity };
+  const seat = { connection, context, isolation, pages, folder, activity, letGo };
   let closing: Promise<void> | undefined;
   const close = (end = { leftOpen: false }): Promise<void> => (closing ??= closeSeat(seat, ledger, end.leftOpen));
   try {
@@ -84,8 +90,17 @@ async function closeSeat(seat: SeatParts, ledger: Ledger, leftOpen: boolean): Pr
   await pages.dispose();
   await folder.remove((path) => (isolation === 'profile' ? uninstallBelow(seat.connection.browser, path) : undefined));
   if (isolation !== 'context') return;
-  if (!leftOpen) await context.close().catch(goneAlready);
+  const isClosed = !leftOpen && (await hasClosed(context));
+  seat.letGo?.(isClosed);
   ledger.contexts.closed += 1;
+}
+
+/** False: the browser, or the way to it, went away. */
+function hasClosed(context: BrowserContext): Promise<boolean> {
+  return context.close().then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The browser went away and took the context and its pages along. */

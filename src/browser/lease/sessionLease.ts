@@ -1,17 +1,18 @@
 import type { Failure } from '../../../machines/events.js';
-import { failureOf, messageOf, Refusal, ToolError } from '../../errors.js';
+import { failureOf, ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { BrowserConnection, BrowserObserver } from '../process/connection.js';
 import type { Address, BrowserLease } from './lease.js';
 import { LeasedBrowser } from './leasedBrowser.js';
 import type { Ledger } from './ledger.js';
 import type { Host, LeaseSurroundings } from './host.js';
+import { asRefusal, describeRefusedMove, released } from './leaseRefusals.js';
 import { lostIn, type LeaseState, type UnopenedState } from './leaseState.js';
-import { describeRecovery, reopened, type Lost } from './loss.js';
+import { describeRecovery, reopened, withoutContext, type Lost } from './loss.js';
 import type { PageRecord } from './pageRecord.js';
 import { createMemory, type SessionMemory } from './pageSet.js';
 import { QueuedWork, type OnQueued, type Queue } from './queuedWork.js';
-import { openSeat, type Seat, type SeatIsolation } from './seat.js';
+import { openSeat, type Seat, type SeatIsolation, type SeatOptions } from './seat.js';
 
 /** How long a browser may take to answer the cheapest of questions (CDP Browser.getVersion). */
 const checkMs = 1_000;
@@ -123,9 +124,10 @@ export class SessionLease implements BrowserLease {
       // A page may be what ended it.
       const mayReopen = (record: PageRecord): boolean => attempt === 1 && this.#mayReopen(record);
       const { contextId, pages: restore = [] } = lost ?? {};
+      const hold = this.#host?.hold;
+      const options = { isolation: this.#isolation, contextId, restore, mayReopen, hold: this.#holding(hold) };
       try {
-        const isolation = this.#isolation;
-        const seat = await openSeat({ ...this.#seatOptions, connection, isolation, contextId, restore, mayReopen });
+        const seat = await openSeat({ ...this.#seatOptions, connection, ...options });
         if (connection.browser.connected && !signal.aborted) return seat;
         await seat.close();
         throw new Error('it ended while the session was set up');
@@ -149,6 +151,10 @@ export class SessionLease implements BrowserLease {
         await host.leave(lost?.contextId);
       }
     }
+  }
+
+  #holding(hold: Host['hold']): SeatOptions['hold'] {
+    return hold && ((contextId) => hold(contextId, () => this.#onContextClosed(contextId)));
   }
 
   /** The tabs of a profile are the user's, who has them opened again or not; pages of extensions went with these. */
@@ -211,6 +217,16 @@ export class SessionLease implements BrowserLease {
     this.#state = { name: 'lost', lost: session.seat.record() };
     this.#letGo(session);
     this.#around.listener.lost();
+  }
+
+  /** By others: nothing is left of it. The browser itself is there. */
+  #onContextClosed(contextId: string): void {
+    if (this.#state.name !== 'open' || this.#state.session.context.id !== contextId) return;
+    const { seat } = this.#state.session;
+    this.#state = { name: 'lost', lost: withoutContext(seat.record()) };
+    this.#waitFor(seat.close({ leftOpen: true }));
+    this.#around.listener.lost();
+    this.#around.listener.ready();
   }
 
   #leaveHost(): void {
@@ -281,16 +297,4 @@ export class SessionLease implements BrowserLease {
     await this.#host?.leave(leftOpen ? undefined : lostIn(before)?.contextId);
     this.#around.onReleased();
   }
-}
-
-const released = (): Error => new Error('The session has ended and its browser is released.');
-
-function asRefusal(error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
-  return new Refusal('browser_failed', { detail: `The browser failed: ${messageOf(error)}` }, { cause: error });
-}
-
-function describeRefusedMove(mode: 'launch' | 'attach'): string {
-  const flag = mode === 'launch' ? '--isolation auto (or process)' : '--isolation profile';
-  return `This tool needs a browser process or profile of its own, and the server runs with --isolation context. Start it with ${flag}.`;
 }

@@ -2,13 +2,30 @@ import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { z } from 'zod';
 import type { OpenLimiter } from '../../tenancy/rateLimits.js';
 import type { SharedText } from '../../tenancy/sharedStore.js';
-import type { EpisodeStore, PlaceStore, RosterStore, ServerStore } from '../serverStore.js';
+import {
+  contextsMs,
+  type ContextOwner,
+  type ContextStore,
+  type EpisodeStore,
+  type PlaceStore,
+  type RosterStore,
+  type ServerStore,
+} from '../serverStore.js';
 import type { RedisConnection } from './connection.js';
-import { creationsKey, episodeKey, placeKeys, ratePrefix, rosterKeys, usersChannel, usersKey } from './serverKeys.js';
+import {
+  contextsKey,
+  creationsKey,
+  episodeKey,
+  placeKeys,
+  ratePrefix,
+  rosterKeys,
+  usersChannel,
+  usersKey,
+} from './serverKeys.js';
 
 const taken = z.enum(['taken', 'full', 'full-of-owner']);
 const counts = z.array(z.tuple([z.string(), z.number()]));
-const rosters = z.array(z.string());
+const pairs = z.array(z.string());
 const usersRead = z.tuple([z.coerce.number(), z.string()]).nullable();
 
 /** Ids that one command renews. */
@@ -72,11 +89,26 @@ export class RedisServerStore implements ServerStore {
       return (await this.#redis.run((redis) => redis.putRoster(rosterKeys, values))) === 1;
     },
     all: async () => {
-      const all = rosters.parse(await this.#redis.run((redis) => redis.allRosters(rosterKeys, [])));
-      return all.flatMap((node, index) => (index % 2 === 0 ? [{ node, text: all[index + 1] ?? '' }] : []));
+      const all = pairsOf(await this.#redis.run((redis) => redis.allRosters(rosterKeys, [])));
+      return all.map(([node, text]) => ({ node, text }));
     },
     drop: async (node) => {
       await this.#redis.run((redis) => redis.dropRoster(rosterKeys, [node]));
+    },
+  };
+
+  readonly contexts: ContextStore = {
+    all: async (browser) => {
+      const all = pairsOf(await this.#redis.run((redis) => redis.allContexts([contextsKey(browser)], [contextsMs])));
+      return all.map(([contextId, owner]) => ({ contextId, ...ownerOf(owner) }));
+    },
+    put: async (browser, { contextId, ...owner }) => {
+      const values = [contextsMs, contextId, textOf(owner)];
+      await this.#redis.run((redis) => redis.putContext([contextsKey(browser)], values));
+    },
+    change: async (browser, contextId, before, after) => {
+      const values = [contextsMs, contextId, textOf(before), textOf(after)];
+      return (await this.#redis.run((redis) => redis.changeContext([contextsKey(browser)], values))) === 1;
     },
   };
 
@@ -94,4 +126,19 @@ export class RedisServerStore implements ServerStore {
     },
     end: async (quietMs) => (await this.#redis.run((redis) => redis.endRinging([episodeKey], [quietMs]))) === 1,
   };
+}
+
+/** As a hash is answered: each field, and after it its value. */
+function pairsOf(answer: unknown): (readonly [string, string])[] {
+  const all = pairs.parse(answer);
+  return all.flatMap((field, index) => (index % 2 === 0 ? [[field, all[index + 1] ?? ''] as const] : []));
+}
+
+/** An id of a session has no space in it. */
+const textOf = (owner: ContextOwner | null): string => (owner === null ? '' : `${owner.sessionId ?? ''} ${owner.node}`);
+
+function ownerOf(text: string): ContextOwner {
+  const end = text.indexOf(' ');
+  const sessionId = text.slice(0, end);
+  return { node: text.slice(end + 1), sessionId: sessionId === '' ? null : sessionId };
 }

@@ -124,6 +124,7 @@ export class RedisStore implements Store {
       return put === 1 ? 'put' : 'fenced';
     },
     get: (sessionId) => this.#redis.run((redis) => redis.get(keysOf(sessionId).snapshot)),
+    has: async (sessionId) => (await this.#redis.run((redis) => redis.exists(keysOf(sessionId).snapshot))) === 1,
   };
 
   readonly nodes: Nodes = {

@@ -12,6 +12,7 @@ import { ownerKey, type Principal } from '../../tenancy/principal.js';
  * | `greenroom:{rosters}:until` | sorted set | the nodes, by until when that holds | the same |
  * | `greenroom:creations` | hash | `PART CAUSE`: how many creations ended so in this twelfth of `--alert-window` | a little more than the window |
  * | `greenroom:episode` | string | `ringing` while the alarm does, `over` for a moment after | the window, renewed; two twelfths |
+ * | `greenroom:contexts:BROWSER` | hash | whose each context is in a browser that runs elsewhere: `SESSION NODE`, without a session when the node closes it | a day, renewed by each node that uses it |
  * | `greenroom:users` | hash | users with the hashes of their tokens and their browsers: `text`, and its `version` | for good |
  *
  * Channel `greenroom:users`: there is a new version. Nothing depends on its arrival.
@@ -27,6 +28,8 @@ export const usersKey = 'greenroom:users';
 export const usersChannel = 'greenroom:users';
 
 export const rosterKeys = ['greenroom:{rosters}', 'greenroom:{rosters}:until'];
+
+export const contextsKey = (browser: string): string => `greenroom:contexts:${browser}`;
 
 export const creationsKey = 'greenroom:creations';
 export const episodeKey = 'greenroom:episode';

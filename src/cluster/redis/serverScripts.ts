@@ -73,6 +73,24 @@ export const serverScripts = {
     redis.call('HDEL', KEYS[1], ARGV[1])
     redis.call('ZREM', KEYS[2], ARGV[1])`),
 
+  /** KEYS: contexts of a browser. ARGV: for how long. Answers each context, and after it its owner. */
+  allContexts: script(`
+    redis.call('PEXPIRE', KEYS[1], ARGV[1])
+    return redis.call('HGETALL', KEYS[1])`),
+
+  /** KEYS: contexts of a browser. ARGV: for how long, context, owner. */
+  putContext: script(`
+    redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+    redis.call('PEXPIRE', KEYS[1], ARGV[1])`),
+
+  /** KEYS: contexts of a browser. ARGV: for how long, context, owner before and after it ('' for none). */
+  changeContext: script(`
+    if (redis.call('HGET', KEYS[1], ARGV[2]) or '') ~= ARGV[3] then return 0 end
+    if ARGV[4] == '' then redis.call('HDEL', KEYS[1], ARGV[2])
+    else redis.call('HSET', KEYS[1], ARGV[2], ARGV[4]) end
+    redis.call('PEXPIRE', KEYS[1], ARGV[1])
+    return 1`),
+
   /**
    * KEYS: creations. ARGV: the window, and why one more failed ('' if it did not). They are counted in twelfths of the window.
    * Answers how many there were in it, by why they failed.

@@ -24,6 +24,7 @@ export interface TestPool {
 export async function openTestPool(
   config: Partial<BrowserPoolOptions['config']> = {},
   actor: Partial<BrowserActorOptions> = {},
+  records?: BrowserPoolOptions['records'],
 ): Promise<TestPool> {
   const folder = await mkdtemp(join(tmpdir(), 'pool-test-'));
   const pool = await openBrowserPool({
@@ -39,6 +40,7 @@ export async function openTestPool(
     },
     supervise: browserSupervisor({ ...browserActorDefaults, backoffMs: 20, maxAttempts: 3, ...actor }),
     temporaryFolder: folder,
+    records,
   });
   return {
     pool,

@@ -1,0 +1,88 @@
+import type { CDPSession } from 'puppeteer-core';
+import type { BrowserConnection } from '../process/connection.js';
+import { untilAborted } from '../protocol/abort.js';
+import { openSession } from '../protocol/openSession.js';
+
+/** A context that a session of this server has in a browser that runs elsewhere. */
+export interface SessionContext {
+  /** See `endpointId`. */
+  readonly browser: string;
+  readonly contextId: string;
+  readonly sessionId: string;
+}
+
+/** Where it is written down whose each such context is, so that other servers can close what this one leaves. */
+export interface ContextRecords {
+  /** Resolves when it is written down, or cannot be now. Comes before anything is opened in it. Never rejects. */
+  opened(context: SessionContext): Promise<void>;
+  /** It is gone. Returns at once. */
+  closed(context: SessionContext): void;
+}
+
+/** Who works in a context. */
+export interface Holder {
+  readonly sessionId: string;
+  /** Others have closed it. Does nothing when it is not worked in any more. */
+  lost(): void;
+}
+
+/** Ends the work in a context, which is closed now or was left open. */
+export type LetGo = (isClosed: boolean) => void;
+
+/** How long the browser may take to answer. */
+const answerMs = 5_000;
+
+/** The contexts of one browser that runs elsewhere and is other servers' too. Owned by its endpoint. */
+export class EndpointContexts {
+  /** See `endpointId`. */
+  readonly id: string;
+  readonly #records: ContextRecords;
+  readonly #connection: () => Promise<BrowserConnection>;
+  readonly #held = new Map<string, Holder>();
+
+  constructor(id: string, records: ContextRecords, connection: () => Promise<BrowserConnection>) {
+    this.id = id;
+    this.#records = records;
+    this.#connection = connection;
+  }
+
+  /** Those in which sessions of this server work now, by their ids. */
+  held(): ReadonlyMap<string, Holder> {
+    return new Map(this.#held);
+  }
+
+  /** From when it resolves it is held, and written down if that can be. Never rejects. */
+  async hold(contextId: string, holder: Holder): Promise<LetGo> {
+    const context = { browser: this.id, contextId, sessionId: holder.sessionId };
+    await this.#records.opened(context);
+    this.#held.set(contextId, holder);
+    return (isClosed) => {
+      // It may have been found again meanwhile, over another connection.
+      if (this.#held.get(contextId) === holder) this.#held.delete(contextId);
+      if (isClosed) this.#records.closed(context);
+    };
+  }
+
+  /** All but the profile, whoever's they are (CDP Target.getBrowserContexts): the library knows those of its connection. */
+  async contextIds(): Promise<ReadonlySet<string>> {
+    const { browserContextIds } = await this.#ask((cdp) => cdp.send('Target.getBrowserContexts'));
+    return new Set(browserContextIds);
+  }
+
+  /** Closes one with all that is in it (CDP Target.disposeBrowserContext). Rejects if there is none. */
+  async close(browserContextId: string): Promise<void> {
+    await this.#ask((cdp) => cdp.send('Target.disposeBrowserContext', { browserContextId }));
+  }
+
+  async #ask<T>(question: (cdp: CDPSession) => Promise<T>): Promise<T> {
+    const { browser } = await this.#connection();
+    const asking = openSession(browser.target()).then((cdp) =>
+      question(cdp).finally(() => void cdp.detach().catch(goneAlready)),
+    );
+    return untilAborted(asking, AbortSignal.timeout(answerMs));
+  }
+}
+
+function goneAlready(): void {
+  return undefined;
+}

@@ -1,0 +1,110 @@
+import puppeteer from 'puppeteer-core';
+import type { ContextRecords, EndpointContexts, SessionContext } from '../../src/browser/lease/endpointContexts.js';
+import { listener, openTestPool, request, withFirstPage, type TestPool } from './support/testPool.js';
+import { startUserChrome, type UserChrome } from './support/userChrome.js';
+
+/** What was said of contexts, in order. */
+class Told implements ContextRecords {
+  readonly all: (readonly [string, SessionContext])[] = [];
+
+  async opened(context: SessionContext): Promise<void> {
+    this.all.push(['opened', context]);
+  }
+
+  closed(context: SessionContext): void {
+    this.all.push(['closed', context]);
+  }
+}
+
+let chrome: UserChrome;
+let told: Told;
+let test: TestPool;
+
+beforeAll(async () => {
+  chrome = await startUserChrome();
+});
+beforeEach(async () => {
+  told = new Told();
+  test = await openTestPool({ browser: 'attach', browserUrl: [chrome.url], isolation: 'context' }, {}, told);
+});
+afterEach(async () => {
+  expect(await test.close()).toEqual([]);
+  for (const { opened, closed } of Object.values(test.pool.ledger)) expect(closed).toBe(opened);
+});
+afterAll(() => chrome.end());
+
+/** The one browser of the pool. */
+function shared(): EndpointContexts {
+  const [contexts, ...others] = test.pool.sharedContexts();
+  if (contexts === undefined || others.length > 0) throw new Error('There is one browser, which answers.');
+  return contexts;
+}
+
+describe('[C-SHARED] a context in a browser that other servers use too', () => {
+  it('is written down before a page is open in it, and no more when it is closed', async () => {
+    expect(test.pool.sharedContexts()).toEqual([]);
+    const lease = test.pool.lease(request('context', 'one'), listener());
+    const { context } = await lease.browser();
+    const written = { browser: shared().id, contextId: context.id, sessionId: 'one' };
+    expect(told.all).toEqual([['opened', written]]);
+    expect([...shared().held()]).toMatchObject([[context.id, { sessionId: 'one' }]]);
+    await lease.release();
+    expect(told.all.slice(1)).toEqual([['closed', written]]);
+    expect(shared().held().size).toBe(0);
+  });
+
+  it('stays written down when it is left open for another server, or its connection breaks', async () => {
+    const events = listener();
+    const lease = test.pool.lease(request('context', 'one'), events);
+    const before = await withFirstPage(lease);
+    const lost = events.next('lost');
+    await before.browser.disconnect();
+    await lost;
+    const { context } = await lease.browser();
+    expect(told.all.map(([what, { contextId }]) => [what, contextId])).toEqual([
+      ['opened', context.id],
+      ['opened', context.id],
+    ]);
+    expect([...shared().held().keys()]).toEqual([context.id]);
+    await lease.release({ leftOpen: true });
+    expect([told.all.length, shared().held().size]).toEqual([2, 0]);
+    expect(await shared().contextIds()).toContain(context.id);
+    await shared().close(context.id ?? '');
+  });
+
+  it('that another server closed is replaced, and the client hears why', async () => {
+    const events = listener();
+    const lease = test.pool.lease(request('context', 'one'), events);
+    const before = await withFirstPage(lease);
+    const { id: contextId = '' } = before.context;
+    const other = await puppeteer.connect({ browserURL: chrome.url });
+    await other
+      .browserContexts()
+      .find(({ id }) => id === contextId)
+      ?.close();
+    expect(await shared().contextIds()).not.toContain(contextId);
+    shared().held().get(contextId)?.lost();
+    expect(events.events).toEqual(['lost', 'ready']);
+    expect(lease.address?.lost).not.toHaveProperty('contextId');
+    const after = await withFirstPage(lease);
+    expect(after.context.id).not.toBe(contextId);
+    expect(after.pages()).toHaveLength(1);
+    expect(after.takeNotices()).toContainEqual(
+      expect.stringMatching(/^This server had stood still.*another one closed.*It has been replaced/),
+    );
+    await lease.release();
+    expect(events.events).toEqual(['lost', 'ready']);
+    await other.disconnect();
+  });
+
+  it('is seen and can be closed though it was opened over another connection, later', async () => {
+    await test.pool.warm();
+    const other = await puppeteer.connect({ browserURL: chrome.url });
+    const { id: contextId = '' } = await other.createBrowserContext();
+    expect(await shared().contextIds()).toEqual(new Set([contextId]));
+    await shared().close(contextId);
+    expect(await shared().contextIds()).toEqual(new Set());
+    await expect(shared().close(contextId)).rejects.toThrow('Failed to find context');
+    await other.disconnect();
+  });
+});
