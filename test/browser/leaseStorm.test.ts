@@ -46,3 +46,18 @@ describe.each([1])('twenty leases while the browser is killed at random (seed %d
     expect(ledger.contexts.opened).toBeGreaterThan(5);
   });
 });
+
+test('[S5] a lease that was released leaves no listener at the browser, which others go on with', async () => {
+  const test = await openTestPool();
+  const { browser } = await test.pool.lease(request('context', 'stays'), listener()).browser();
+  const listeners = (): number[] =>
+    (['disconnected', 'targetcreated', 'targetchanged', 'targetdestroyed'] as const).map((event) =>
+      browser.listenerCount(event),
+    );
+  const before = listeners();
+  const lease = test.pool.lease(request('context', 'goes'), listener());
+  await (await withFirstPage(lease)).newPage();
+  await lease.release();
+  expect(listeners()).toEqual(before);
+  expect(await test.close()).toEqual([]);
+});

@@ -49,7 +49,7 @@ export class SessionPage {
     this.tracing = new Tracing(page);
     const elements = new ElementIds();
     this.elements = elements;
-    page.browser().once('disconnected', this.#end);
+    page.browser().on('disconnected', this.#end);
     this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
   }
 
