@@ -1,5 +1,6 @@
 import { Endpoints, type EndpointsOptions } from '../../src/browser/lease/endpoints.js';
 import type { Host } from '../../src/browser/lease/host.js';
+import type { Address } from '../../src/browser/lease/lease.js';
 import type {
   BrowserConnection,
   BrowserObserver,
@@ -44,18 +45,23 @@ class FakeBrowser implements SupervisedBrowser {
   }
 
   get #connected(): BrowserConnection {
-    const contexts = this.contexts.map((id) => ({
-      id,
-      close: () => Promise.resolve(this.closedContexts.push(id)).then(() => undefined),
-    }));
-
-    return { browser: { browserContexts: () => contexts } } as unknown as BrowserConnection;
+    const contexts = this.contexts.map((id) => ({ id }));
+    const cdp = {
+      send: async (_method: string, { browserContextId }: { browserContextId: string }) =>
+        this.closedContexts.push(browserContextId),
+      detach: () => Promise.resolve(),
+    };
+    const target = { createCDPSession: () => Promise.resolve(cdp) };
+    return { browser: { browserContexts: () => contexts, target: () => target } } as unknown as BrowserConnection;
   }
 }
 
 function serve(options: Partial<EndpointsOptions> = {}) {
   const clock = new ManualClock();
   const browsers: FakeBrowser[] = [];
+  /** Contexts that a browser finds as it connects. */
+  const contexts: string[] = [];
+  const ended: SupervisedBrowser[] = [];
   const endpoints = new Endpoints({
     urls: ['http://one.test', 'http://two.test'],
     isolation: 'context',
@@ -65,16 +71,24 @@ function serve(options: Partial<EndpointsOptions> = {}) {
     jitter: () => 0,
     start: (_url, observer) => {
       const browser = new FakeBrowser(observer);
+      browser.contexts = [...contexts];
       browsers.push(browser);
       return browser;
     },
+    end: async (browser) => void ended.push(browser),
     ...options,
   });
-  const join = (owner = 'a', preferred?: string, observer = deaf, queue = patient): Promise<Host> =>
-    endpoints.join({ sessionId: 's', owner, preferred, observer }, queue);
+  const join = (owner = 'a', resume?: Address, observer = { ...deaf }, queue = patient): Promise<Host> =>
+    endpoints.join({ sessionId: 's', owner, resume, observer }, queue);
   const place = ({ browser }: Host): number => browsers.findIndex((one) => one === browser) + 1;
-  return { clock, browsers, endpoints, join, place };
+  return { clock, browsers, contexts, ended, endpoints, join, place };
 }
+
+/** Where a session had a context. */
+const addressOf = (endpoint: string | undefined, contextId: string): Address => ({
+  endpoint,
+  lost: { mode: 'attach', isolation: 'context', pages: [], lastPageId: 0, contextId },
+});
 
 const deaf: BrowserObserver = { lost: () => undefined, ready: () => undefined, failed: () => undefined };
 const patient: Queue = { signal: never, onQueued: () => undefined };
@@ -166,8 +180,8 @@ describe('[C-BROWSERS] browsers that run elsewhere', () => {
   test('a session goes where its pages are', async () => {
     const { join, place } = serve();
     const [first, second] = [await join(), await join()];
-    expect(place(await join('a', second.endpoint))).toBe(2);
-    expect(place(await join('a', second.endpoint))).toBe(2);
+    expect(place(await join('a', addressOf(second.endpoint, 'gone')))).toBe(2);
+    expect(place(await join('a', addressOf(second.endpoint, 'gone')))).toBe(2);
     expect(first.endpoint).not.toBe(second.endpoint);
     expect(first.endpoint).not.toContain('test');
   });
@@ -180,8 +194,28 @@ describe('[C-BROWSERS] browsers that run elsewhere', () => {
     await host.leave('left-over');
     if (one !== undefined) one.contexts = ['other', 'left-over'];
     one?.becomes('ready');
+    await nextTurn();
     expect(one?.closedContexts).toEqual(['left-over']);
     one?.becomes('ready');
+    await nextTurn();
     expect(one?.closedContexts).toEqual(['left-over']);
+  });
+
+  test('[C-TAKEOVER] contexts that others opened since are found over one later connection, which ends with its last session', async () => {
+    const { join, browsers, contexts, ended, place } = serve({ urls: ['http://one.test'] });
+    const { endpoint } = await join();
+    contexts.push('young', 'younger');
+    const [one, other] = await Promise.all([
+      join('a', addressOf(endpoint, 'young')),
+      join('b', addressOf(endpoint, 'younger')),
+    ]);
+    expect([one, other].map(place)).toEqual([2, 2]);
+    await one.leave();
+    expect(ended).toEqual([]);
+    expect(place(await join('a', addressOf(endpoint, 'no such')))).toBe(1);
+    expect(ended).toEqual([browsers[2]]);
+    await other.leave();
+    expect(ended).toEqual([browsers[2], browsers[1]]);
+    expect(place(await join('a', addressOf('elsewhere', 'young')))).toBe(1);
   });
 });

@@ -48,7 +48,11 @@ test.each([
 ] as const)(
   '[C-TAKEOVER] %s of the node of a session with a %s in a remote browser: the same id and page, with its variables',
   async (end, isolation, pageId) => {
-    const [one, other] = [await startNode('2s', isolation), await startNode('30s', isolation)];
+    const other = await startNode('30s', isolation);
+    // It has been connected to the browser for long when the session begins.
+    const early = await new RawMcp(other.url).initialize();
+    expect(await call(early, 'list_pages', {})).not.toHaveProperty('isError', true);
+    const one = await startNode('2s', isolation);
     const client = await new RawMcp(one.url).initialize();
     await call(client, 'new_page', { url: 'data:text/html,<title>second</title>' });
     const opened = await call(client, 'new_page', { url: 'data:text/html,<title>third</title>' });
@@ -56,14 +60,14 @@ test.each([
     await call(client, 'select_page', { pageId });
     const set = await call(client, 'evaluate_script', { function: '() => (window.kept = 42)' });
     expect(set).toMatchObject({ content: [{ text: expect.stringContaining('42') }] });
-    const before = await call(client, 'list_pages', {});
+    const listed = await call(client, 'list_pages', {});
     const exited = once(one.child, 'exit');
     one.child.kill(end);
     await exited;
     const away = Object.assign(new RawMcp(other.url), { sessionId: client.sessionId });
     const kept = await call(away, 'evaluate_script', { function: '() => window.kept + document.title' });
     expect(kept).toMatchObject({ content: [{ text: expect.stringContaining('42second') }] });
-    expect(await call(away, 'list_pages', {})).toEqual(before);
+    expect(await call(away, 'list_pages', {})).toEqual(listed);
     expect((await away.delete()).status).toBe(204);
   },
   90_000,

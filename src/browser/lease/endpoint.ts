@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock.js';
 import type { BrowserConnection, BrowserObserver, BrowserState, SupervisedBrowser } from '../process/connection.js';
+import { askBrowser } from '../protocol/openSession.js';
 import { EndpointContexts, type ContextRecords } from './endpointContexts.js';
 import { SharedBrowser } from './sharedBrowser.js';
 
 export interface EndpointOptions {
   readonly url: string;
   readonly start: (url: string, observer: BrowserObserver) => SupervisedBrowser;
+  /** Closes one that was started and nobody uses any more. */
+  readonly end: (browser: SupervisedBrowser) => Promise<void>;
   /** Absent: no other server is to know of the contexts in it. */
   readonly records?: ContextRecords | undefined;
   readonly clock: Clock;
@@ -28,6 +31,8 @@ export class Endpoint {
   /** Undefined: no other server is to know of them. */
   readonly contexts: EndpointContexts | undefined;
   readonly #shared: SharedBrowser;
+  /** A later connection, for contexts that others opened since the first: the library knows those that it met or made. */
+  #later: SharedBrowser | undefined;
   readonly #options: EndpointOptions;
   /** Contexts of sessions that ended while it could not be reached. */
   readonly #leftovers = new Set<string>();
@@ -39,7 +44,7 @@ export class Endpoint {
   constructor(options: EndpointOptions) {
     this.#options = options;
     this.id = endpointId(options.url);
-    this.#shared = new SharedBrowser((observer) => options.start(options.url, observer));
+    this.#shared = this.#connect();
     const { records } = options;
     this.contexts = records && new EndpointContexts(this.id, records, () => this.browser.connection());
     this.#shared.join({
@@ -77,12 +82,32 @@ export class Endpoint {
     if (this.#sessions === 0) this.#owner = undefined;
   }
 
-  join(observer: BrowserObserver): void {
+  /** Resolves when it answers, over a connection that knows the context that is to be found again, if it is there. */
+  async join(observer: BrowserObserver, contextId: string | undefined, signal: AbortSignal): Promise<SharedBrowser> {
+    const connections = [() => this.#shared, () => this.#later, () => (this.#later = this.#connect())];
+    for (const take of connections) {
+      const shared = take();
+      if (shared === undefined) continue;
+      shared.join(observer);
+      try {
+        const { browser } = await shared.browser.connection(signal);
+        if (contextId === undefined || browser.browserContexts().some(({ id }) => id === contextId)) return shared;
+      } catch (error) {
+        await this.leave(observer, shared);
+        throw error;
+      }
+      await this.leave(observer, shared);
+    }
     this.#shared.join(observer);
+    return this.#shared;
   }
 
-  leave(observer: BrowserObserver): void {
-    this.#shared.leave(observer);
+  /** The last one who leaves a later connection closes it. */
+  async leave(observer: BrowserObserver, shared: SharedBrowser): Promise<void> {
+    shared.leave(observer);
+    if (shared === this.#shared || shared.isUsed) return;
+    if (this.#later === shared) this.#later = undefined;
+    await this.#options.end(shared.browser);
   }
 
   /** Closes a context that nobody works in any more: now, or when the browser can be reached. */
@@ -115,10 +140,20 @@ export class Endpoint {
     onChange();
   }
 
+  /** By their ids: this connection need not know them (CDP Target.disposeBrowserContext). */
   #clear({ browser }: BrowserConnection): void {
-    const left = browser.browserContexts().filter(({ id }) => id !== undefined && this.#leftovers.has(id));
+    const left = [...this.#leftovers];
     this.#leftovers.clear();
-    for (const context of left) void context.close().catch(toldAlready);
+    for (const browserContextId of left) {
+      void askBrowser(browser, (cdp) => cdp.send('Target.disposeBrowserContext', { browserContextId })).catch(
+        toldAlready,
+      );
+    }
+  }
+
+  #connect(): SharedBrowser {
+    const { start, url } = this.#options;
+    return new SharedBrowser((observer) => start(url, observer));
   }
 }
 

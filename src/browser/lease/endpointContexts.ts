@@ -1,7 +1,7 @@
 import type { CDPSession } from 'puppeteer-core';
 import type { BrowserConnection } from '../process/connection.js';
 import { untilAborted } from '../protocol/abort.js';
-import { openSession } from '../protocol/openSession.js';
+import { askBrowser } from '../protocol/openSession.js';
 
 /** A context that a session of this server has in a browser that runs elsewhere. */
 export interface SessionContext {
@@ -76,13 +76,6 @@ export class EndpointContexts {
 
   async #ask<T>(question: (cdp: CDPSession) => Promise<T>): Promise<T> {
     const { browser } = await this.#connection();
-    const asking = openSession(browser.target()).then((cdp) =>
-      question(cdp).finally(() => void cdp.detach().catch(goneAlready)),
-    );
-    return untilAborted(asking, AbortSignal.timeout(answerMs));
+    return untilAborted(askBrowser(browser, question), AbortSignal.timeout(answerMs));
   }
-}
-
-function goneAlready(): void {
-  return undefined;
 }

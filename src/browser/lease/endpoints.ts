@@ -2,6 +2,7 @@ import { Refusal } from '../../errors.js';
 import type { BrowserObserver } from '../process/connection.js';
 import { Endpoint, type EndpointOptions } from './endpoint.js';
 import type { EndpointContexts } from './endpointContexts.js';
+import type { Address } from './lease.js';
 import { Line } from './line.js';
 import type { Queue } from './queuedWork.js';
 import type { Host } from './host.js';
@@ -20,8 +21,8 @@ export interface EndpointsOptions extends Omit<EndpointOptions, 'url' | 'onChang
 export interface Guest {
   readonly sessionId: string;
   readonly owner: string;
-  /** The id of the one that is best, because pages of this session are in it. */
-  readonly preferred?: string | undefined;
+  /** Where its pages are: that browser is the best. */
+  readonly resume?: Address | undefined;
   readonly observer: BrowserObserver;
 }
 
@@ -54,8 +55,7 @@ export class Endpoints {
     for (;;) {
       const endpoint = await this.#taken(guest, tried, queue);
       try {
-        await endpoint.browser.connection(queue.signal);
-        return this.#hostAt(endpoint, guest);
+        return await this.#hostAt(endpoint, guest, queue.signal);
       } catch (error) {
         this.#giveBack(endpoint);
         tried.add(endpoint);
@@ -97,13 +97,13 @@ export class Endpoints {
   }
 
   /** One that cannot be had is only tried when there is no other. */
-  #take({ owner, preferred }: Guest, tried: ReadonlySet<Endpoint>): Endpoint | undefined {
+  #take({ owner, resume }: Guest, tried: ReadonlySet<Endpoint>): Endpoint | undefined {
     const left = this.#endpoints.filter((endpoint) => !tried.has(endpoint));
     const living = left.filter(({ state }) => state !== 'failed');
     const [best] = (living.length > 0 ? living : left)
       .filter((endpoint) => this.#hasRoomFor(owner, endpoint))
       .sort((one, other) => {
-        const [a, b] = [one, other].map((endpoint) => this.#distance(endpoint, owner, preferred));
+        const [a, b] = [one, other].map((endpoint) => this.#distance(endpoint, owner, resume?.endpoint));
         return compare(a ?? [], b ?? []);
       });
     best?.enter(owner);
@@ -122,16 +122,17 @@ export class Endpoints {
     return [id === preferred ? 0 : 1, isTheirs ? 0 : 1, state === 'ready' ? 0 : 1, sessions];
   }
 
-  #hostAt(endpoint: Endpoint, { sessionId, observer }: Guest): Host {
-    const { browser, id, contexts } = endpoint;
-    endpoint.join(observer);
+  async #hostAt(endpoint: Endpoint, { sessionId, observer, resume }: Guest, signal: AbortSignal): Promise<Host> {
+    const { id, contexts } = endpoint;
+    const contextId = resume?.endpoint === id ? resume.lost.contextId : undefined;
+    const shared = await endpoint.join(observer, contextId, signal);
     return {
-      browser,
+      browser: shared.browser,
       endpoint: id,
       isReplaceable: this.#endpoints.length > 1,
       hold: contexts && ((contextId, lost) => contexts.hold(contextId, { sessionId, lost })),
       leave: async (leftover) => {
-        endpoint.leave(observer);
+        await endpoint.leave(observer, shared);
         if (leftover !== undefined) endpoint.discard(leftover);
         this.#giveBack(endpoint);
       },

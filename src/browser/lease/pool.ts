@@ -145,7 +145,7 @@ export class Pool implements BrowserPool {
     const { sessionId, endpoint, owner, resume } = request;
     if (endpoint !== undefined) return this.#joinOwn(endpoint, observer);
     if (this.#options.config.browser === 'launch') return this.#joinLaunched(observer);
-    return this.#reachable().join({ sessionId, owner, observer, preferred: resume?.endpoint }, queue);
+    return this.#reachable().join({ sessionId, owner, observer, resume }, queue);
   }
 
   #joinLaunched(observer: BrowserObserver): Host {
@@ -171,6 +171,7 @@ export class Pool implements BrowserPool {
       clock,
       jitter: Math.random,
       start: (url, observer) => this.#start('attach', this.#attachingTo(url), observer),
+      end: (browser) => this.#end(browser),
     });
     return this.#endpoints;
   }
@@ -194,8 +195,7 @@ export class Pool implements BrowserPool {
         shared.leave(observer);
         if (shared.isUsed) return;
         if (this.#own.get(endpoint) === shared) this.#own.delete(endpoint);
-        await browser.close();
-        this.#browsers.delete(browser);
+        await this.#end(browser);
       },
     };
   }
@@ -206,8 +206,7 @@ export class Pool implements BrowserPool {
     return {
       browser,
       leave: async () => {
-        await browser.close();
-        this.#browsers.delete(browser);
+        await this.#end(browser);
         place.leave();
       },
     };
@@ -218,6 +217,11 @@ export class Pool implements BrowserPool {
     const browser = this.#options.supervise({ id: `${mode}-${this.#started}`, mode, connect, observer });
     this.#browsers.add(browser);
     return browser;
+  }
+
+  async #end(browser: SupervisedBrowser): Promise<void> {
+    await browser.close();
+    this.#browsers.delete(browser);
   }
 
   async #launch(signal: AbortSignal) {

@@ -1,4 +1,4 @@
-import type { CDPSession } from 'puppeteer-core';
+import type { Browser, CDPSession } from 'puppeteer-core';
 
 /** A browser's target, or a page. */
 interface Attachable {
@@ -19,4 +19,18 @@ export function openSession(target: Attachable): Promise<CDPSession> {
     session.catch(() => undefined),
   );
   return session;
+}
+
+/** Asks the browser itself something, over a session of its own. */
+export async function askBrowser<T>(browser: Browser, question: (cdp: CDPSession) => Promise<T>): Promise<T> {
+  const cdp = await openSession(browser.target());
+  try {
+    return await question(cdp);
+  } finally {
+    void cdp.detach().catch(goneAlready);
+  }
+}
+
+function goneAlready(): void {
+  return undefined;
 }
