@@ -51,8 +51,13 @@ class FakeBrowser implements SupervisedBrowser {
         this.closedContexts.push(browserContextId),
       detach: () => Promise.resolve(),
     };
-    const target = { createCDPSession: () => Promise.resolve(cdp) };
-    return { browser: { browserContexts: () => contexts, target: () => target } } as unknown as BrowserConnection;
+    const own = { targetInfo: {} };
+    const connection = { send: () => Promise.resolve(own), createSession: () => Promise.resolve(cdp) };
+    const target = {
+      type: () => 'browser',
+      createCDPSession: () => Promise.resolve({ ...cdp, connection: () => connection }),
+    };
+    return { browser: { browserContexts: () => contexts, targets: () => [target] } } as unknown as BrowserConnection;
   }
 }
 

@@ -107,4 +107,12 @@ describe('[C-SHARED] a context in a browser that other servers use too', () => {
     await expect(shared().close(contextId)).rejects.toThrow('Failed to find context');
     await other.disconnect();
   });
+
+  it('is asked for over the own way to the browser, whichever clients were there and are gone', async () => {
+    const connecting = [1, 2, 3].map(() => puppeteer.connect({ browserURL: chrome.url }));
+    await test.pool.warm();
+    const others = await Promise.all(connecting);
+    await Promise.all(others.map((other) => other.disconnect()));
+    expect(await shared().contextIds()).toEqual(new Set());
+  });
 });

@@ -10,7 +10,7 @@ import { MessageLog } from './messageLog.js';
 import { WorkerWatch, type WorkerState } from './serviceWorkers.js';
 import { WorkerRegistry } from './workerRegistry.js';
 import { StorageWatch } from './storageWatch.js';
-import { openSession } from '../protocol/openSession.js';
+import { openBrowserSession } from '../protocol/openSession.js';
 
 /** Popups begin as `other`, and offscreen documents are `background_page`. */
 const documents = [{ type: 'page' }, { type: 'other' }, { type: 'background_page' }];
@@ -110,7 +110,7 @@ export class ExtensionActivity {
   }
 
   async #start(): Promise<CDPSession> {
-    const root = await openSession(this.#browser.target());
+    const root = await openBrowserSession(this.#browser);
     if (this.#closed) {
       await unlessGone(root.detach());
       throw new Error('The session has ended.');

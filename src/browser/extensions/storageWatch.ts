@@ -6,7 +6,7 @@ import { untilAborted } from '../protocol/abort.js';
 import { ProtocolScope } from '../protocol/protocolScope.js';
 import { capText } from '../collectors/remoteObject.js';
 import { originOf } from './extensions.js';
-import { openSession } from '../protocol/openSession.js';
+import { openBrowserSession } from '../protocol/openSession.js';
 
 /** A change of one key. */
 export interface StorageChange {
@@ -92,7 +92,7 @@ export class StorageWatch {
 
   async #open(extensionId: string): Promise<Watching> {
     const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(openTimeoutMs)]);
-    const scope = new ProtocolScope(await openSession(this.#browser.target()), signal);
+    const scope = new ProtocolScope(await openBrowserSession(this.#browser), signal);
     try {
       const session = await scope.hiddenPage();
       session.on('Runtime.bindingCalled', ({ payload }) => this.#note(extensionId, payload));

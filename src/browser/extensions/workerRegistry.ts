@@ -1,7 +1,7 @@
 import type { Browser, Protocol } from 'puppeteer-core';
 import { ProtocolScope } from '../protocol/protocolScope.js';
 import { WorkerWatch } from './serviceWorkers.js';
-import { openSession } from '../protocol/openSession.js';
+import { openBrowserSession } from '../protocol/openSession.js';
 
 interface Opened {
   readonly scope: ProtocolScope;
@@ -51,7 +51,7 @@ export class WorkerRegistry {
 
   async #open(): Promise<Opened> {
     const abort = new AbortController();
-    const scope = new ProtocolScope(await openSession(this.#browser.target()), abort.signal);
+    const scope = new ProtocolScope(await openBrowserSession(this.#browser), abort.signal);
     try {
       return { scope, abort, watch: await WorkerWatch.open(scope) };
     } catch (error) {

@@ -1,6 +1,6 @@
-import type { Browser, CDPSession, Page, Target } from 'puppeteer-core';
+import type { Browser, CDPSession, Page } from 'puppeteer-core';
 import { messageOf } from '../../errors.js';
-import { openSession } from '../protocol/openSession.js';
+import { askBrowser, openSession } from '../protocol/openSession.js';
 
 export interface BrowserDescription {
   readonly userAgent: string;
@@ -39,7 +39,7 @@ const pageDomains = [
 
 /** What the browser says of itself (`Browser.getVersion`) and of extensions (`Extensions.getExtensions`). */
 export function describeBrowser(browser: Browser): Promise<BrowserDescription> {
-  return withSession(browser.target(), async (cdp) => {
+  return askBrowser(browser, async (cdp) => {
     const [{ userAgent }, extensions] = await Promise.all([
       cdp.send('Browser.getVersion'),
       isKnown(cdp, cdp.send('Extensions.getExtensions')),
@@ -49,11 +49,14 @@ export function describeBrowser(browser: Browser): Promise<BrowserDescription> {
 }
 
 /** The protocol's domains that this browser has for a page. */
-export function listDomains(page: Page): Promise<string[]> {
-  return withSession(page, async (cdp) => {
+export async function listDomains(page: Page): Promise<string[]> {
+  const cdp = await openSession(page);
+  try {
     const known = await Promise.all(pageDomains.map((domain) => isKnown(cdp, cdp.send(`${domain}.disable`))));
     return pageDomains.filter((_, index) => known[index]);
-  });
+  } finally {
+    if (!cdp.detached) await cdp.detach();
+  }
 }
 
 /** Whether a command exists: older browsers lack it, others refuse it without the flag that allows it. */
@@ -64,14 +67,5 @@ async function isKnown(cdp: CDPSession, command: Promise<unknown>): Promise<bool
   } catch (error) {
     if (cdp.detached) throw error;
     return !/wasn't found|not allowed|not available|unsafe/i.test(messageOf(error));
-  }
-}
-
-async function withSession<T>(target: Target | Page, work: (cdp: CDPSession) => Promise<T>): Promise<T> {
-  const cdp = await openSession(target);
-  try {
-    return await work(cdp);
-  } finally {
-    if (!cdp.detached) await cdp.detach();
   }
 }

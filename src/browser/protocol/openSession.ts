@@ -21,9 +21,42 @@ export function openSession(target: Attachable): Promise<CDPSession> {
   return session;
 }
 
+const own = new WeakMap<Browser, Promise<Attachable>>();
+
+/**
+ * A protocol session of the caller's own on the browser itself. Each client of a browser has a browser target of its own and
+ * is shown those of the others, which go with them: the library's `browser.target()` may be any of them.
+ */
+export async function openBrowserSession(browser: Browser): Promise<CDPSession> {
+  const known = own.get(browser) ?? ownTarget(browser);
+  own.set(browser, known);
+  try {
+    return await openSession(await known);
+  } catch (error) {
+    if (own.get(browser) === known) own.delete(browser);
+    throw error;
+  }
+}
+
+/** What the connection says of itself (CDP Target.getTargetInfo), since any session leads to it. */
+async function ownTarget(browser: Browser): Promise<Attachable> {
+  for (const target of browser.targets()) {
+    const type: string = target.type();
+    if (type !== 'browser') continue;
+    // Its client may be gone.
+    const session = await openSession(target).catch(() => undefined);
+    const connection = session?.connection();
+    if (session === undefined || connection === undefined) continue;
+    const { targetInfo } = await connection.send('Target.getTargetInfo');
+    await session.detach().catch(goneAlready);
+    return { createCDPSession: () => connection.createSession(targetInfo) };
+  }
+  throw new Error('The browser does not show itself.');
+}
+
 /** Asks the browser itself something, over a session of its own. */
 export async function askBrowser<T>(browser: Browser, question: (cdp: CDPSession) => Promise<T>): Promise<T> {
-  const cdp = await openSession(browser.target());
+  const cdp = await openBrowserSession(browser);
   try {
     return await question(cdp);
   } finally {

@@ -1,6 +1,6 @@
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { untilAborted } from './abort.js';
-import { openSession } from './openSession.js';
+import { openBrowserSession } from './openSession.js';
 
 /**
  * A protocol session on the browser, for one call. Whatever is attached or opened through it hangs on it and ends with
@@ -95,7 +95,7 @@ export async function withProtocol<T>(
   use: (scope: ProtocolScope) => Promise<T>,
 ): Promise<T> {
   const detachLate = (late: CDPSession): void => void new ProtocolScope(late, signal).close();
-  const root = await untilAborted(openSession(browser.target()), signal, detachLate);
+  const root = await untilAborted(openBrowserSession(browser), signal, detachLate);
   const scope = new ProtocolScope(root, signal);
   try {
     return await use(scope);
