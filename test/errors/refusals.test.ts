@@ -293,15 +293,6 @@ test('forbidden_host, forbidden_origin, not_found and method_not_allowed are exe
     expectRefusal(await send(`${url}/sse`, { method: 'POST' }), 'method_not_allowed', null);
   }));
 
-test('each 429 and 503 says when to come again, and nothing else does; who knows better is believed', () => {
-  const saying = Object.keys(catalogue).filter(
-    (reason) => new Refusal(reason as Reason).data.retryAfterMs !== undefined,
-  );
-  const inTime = Object.entries(catalogue).filter(([, { status }]) => status === 429 || status === 503);
-  expect(saying).toEqual(inTime.map(([reason]) => reason));
-  expect(new Refusal('rate_limited', { retryAfterMs: 7 }).data).toEqual({ retryAfterMs: 7 });
-});
-
 test('every entry of the catalogue is exercised here or belongs to a test that is named', () => {
   const missing = Object.keys(catalogue).filter((reason) => !exercised.has(reason as Reason));
   expect(missing.toSorted()).toEqual(Object.keys(elsewhere).toSorted());
