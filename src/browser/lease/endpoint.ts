@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock.js';
 import type { BrowserConnection, BrowserObserver, BrowserState, SupervisedBrowser } from '../process/connection.js';
-import { askBrowser } from '../protocol/openSession.js';
-import { EndpointContexts, type ContextRecords } from './endpointContexts.js';
+import { closeContext, EndpointContexts, type ContextRecords } from './endpointContexts.js';
 import { SharedBrowser } from './sharedBrowser.js';
 
 export interface EndpointOptions {
@@ -140,15 +139,10 @@ export class Endpoint {
     onChange();
   }
 
-  /** By their ids: this connection need not know them (CDP Target.disposeBrowserContext). */
   #clear({ browser }: BrowserConnection): void {
     const left = [...this.#leftovers];
     this.#leftovers.clear();
-    for (const browserContextId of left) {
-      void askBrowser(browser, (cdp) => cdp.send('Target.disposeBrowserContext', { browserContextId })).catch(
-        toldAlready,
-      );
-    }
+    for (const contextId of left) void closeContext(browser, contextId).catch(toldAlready);
   }
 
   #connect(): SharedBrowser {

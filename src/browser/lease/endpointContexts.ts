@@ -1,4 +1,4 @@
-import type { CDPSession } from 'puppeteer-core';
+import type { Browser } from 'puppeteer-core';
 import type { BrowserConnection } from '../process/connection.js';
 import { untilAborted } from '../protocol/abort.js';
 import { askBrowser } from '../protocol/openSession.js';
@@ -31,6 +31,11 @@ export type LetGo = (isClosed: boolean) => void;
 
 /** How long the browser may take to answer. */
 const answerMs = 5_000;
+
+/** By its id, whoever opened it (CDP Target.disposeBrowserContext): the library knows those of its connection. */
+export async function closeContext(browser: Browser, browserContextId: string): Promise<void> {
+  await askBrowser(browser, (cdp) => cdp.send('Target.disposeBrowserContext', { browserContextId }));
+}
 
 /** The contexts of one browser that runs elsewhere and is other servers' too. Owned by its endpoint. */
 export class EndpointContexts {
@@ -65,17 +70,19 @@ export class EndpointContexts {
 
   /** All but the profile, whoever's they are (CDP Target.getBrowserContexts): the library knows those of its connection. */
   async contextIds(): Promise<ReadonlySet<string>> {
-    const { browserContextIds } = await this.#ask((cdp) => cdp.send('Target.getBrowserContexts'));
+    const { browserContextIds } = await this.#ask((browser) =>
+      askBrowser(browser, (cdp) => cdp.send('Target.getBrowserContexts')),
+    );
     return new Set(browserContextIds);
   }
 
-  /** Closes one with all that is in it (CDP Target.disposeBrowserContext). Rejects if there is none. */
-  async close(browserContextId: string): Promise<void> {
-    await this.#ask((cdp) => cdp.send('Target.disposeBrowserContext', { browserContextId }));
+  /** Closes one with all that is in it. Rejects if there is none. */
+  async close(contextId: string): Promise<void> {
+    await this.#ask((browser) => closeContext(browser, contextId));
   }
 
-  async #ask<T>(question: (cdp: CDPSession) => Promise<T>): Promise<T> {
+  async #ask<T>(question: (browser: Browser) => Promise<T>): Promise<T> {
     const { browser } = await this.#connection();
-    return untilAborted(askBrowser(browser, question), AbortSignal.timeout(answerMs));
+    return untilAborted(question(browser), AbortSignal.timeout(answerMs));
   }
 }

@@ -1,6 +1,6 @@
 import type { Browser, CDPSession, Page } from 'puppeteer-core';
 import { messageOf } from '../../errors.js';
-import { askBrowser, openSession } from '../protocol/openSession.js';
+import { askBrowser, askPage } from '../protocol/openSession.js';
 
 export interface BrowserDescription {
   readonly userAgent: string;
@@ -49,14 +49,11 @@ export function describeBrowser(browser: Browser): Promise<BrowserDescription> {
 }
 
 /** The protocol's domains that this browser has for a page. */
-export async function listDomains(page: Page): Promise<string[]> {
-  const cdp = await openSession(page);
-  try {
+export function listDomains(page: Page): Promise<string[]> {
+  return askPage(page, async (cdp) => {
     const known = await Promise.all(pageDomains.map((domain) => isKnown(cdp, cdp.send(`${domain}.disable`))));
     return pageDomains.filter((_, index) => known[index]);
-  } finally {
-    if (!cdp.detached) await cdp.detach();
-  }
+  });
 }
 
 /** Whether a command exists: older browsers lack it, others refuse it without the flag that allows it. */

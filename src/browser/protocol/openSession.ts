@@ -1,4 +1,4 @@
-import type { Browser, CDPSession } from 'puppeteer-core';
+import type { Browser, CDPSession, Page } from 'puppeteer-core';
 
 /** A browser's target, or a page. */
 interface Attachable {
@@ -54,9 +54,16 @@ async function ownTarget(browser: Browser): Promise<Attachable> {
   throw new Error('The browser does not show itself.');
 }
 
+/** Asks a page something, over a session of its own. */
+export const askPage = <T>(page: Page, question: (cdp: CDPSession) => Promise<T>): Promise<T> =>
+  asking(openSession(page), question);
+
 /** Asks the browser itself something, over a session of its own. */
-export async function askBrowser<T>(browser: Browser, question: (cdp: CDPSession) => Promise<T>): Promise<T> {
-  const cdp = await openBrowserSession(browser);
+export const askBrowser = <T>(browser: Browser, question: (cdp: CDPSession) => Promise<T>): Promise<T> =>
+  asking(openBrowserSession(browser), question);
+
+async function asking<T>(opening: Promise<CDPSession>, question: (cdp: CDPSession) => Promise<T>): Promise<T> {
+  const cdp = await opening;
   try {
     return await question(cdp);
   } finally {
