@@ -31,7 +31,7 @@ export async function measureTakeovers({ rounds, report }: TakeoverOptions): Pro
       const clients = await Promise.all(Array.from({ length: sessions }, () => new RawMcp(owner.url).initialize()));
       await owner.kill();
       const killedAt = performance.now();
-      const times = await Promise.all(clients.map((client) => answeredAt(other.url, client)));
+      const times = await Promise.all(clients.map((client) => answeredAt(client.at(other.url))));
       waited.push(...times.map((time) => time - killedAt));
       report(
         `takeover of ${sessions} sessions: the last is answered ${(Math.max(...times) - killedAt).toFixed(0)} ms after kill -9`,
@@ -44,9 +44,8 @@ export async function measureTakeovers({ rounds, report }: TakeoverOptions): Pro
   }
 }
 
-/** When a node answers a ping of a session that was another's. */
-async function answeredAt(url: string, { sessionId }: RawMcp): Promise<number> {
-  const client = Object.assign(new RawMcp(url), { sessionId });
+/** When the node that it is talked to at answers a ping of a session that was another's. */
+async function answeredAt(client: RawMcp): Promise<number> {
   for (let id = 1; ; id += 1) {
     const { status, text } = await client.post(ping(id));
     if (status === 200 && text.includes('"result"')) return performance.now();

@@ -24,7 +24,6 @@ async function startNode(store: Store, tools: TestTools, clock?: ManualClock): P
   return node;
 }
 
-const at = (url: string, { sessionId }: RawMcp): RawMcp => Object.assign(new RawMcp(url), { sessionId });
 const echo = (id: number) => ({
   ...{ jsonrpc: '2.0', id, method: 'tools/call' },
   params: { name: 'echo', arguments: { value: String(id) } },
@@ -77,7 +76,7 @@ test('[S11] the answer to a beat is lost, and with it that the lease had lapsed:
   const [session] = node.orchestrator.registry.list();
   storeClock.advance(30_000);
   const other = await startNode(store, tools);
-  const away = await at(other.url, client).ask(echo(1));
+  const away = await client.at(other.url).ask(echo(1));
   await away.whenClosed();
   state.isLost = true;
   clock.advance(30_000);
@@ -114,7 +113,7 @@ test.each(['takeOver', 'settle'] as const)(
     const other = await startNode(changed(store, { directory }), tools);
     const client = await new RawMcp(mortal.url).initialize();
     await store.nodes.leave(state.name);
-    const asked = await at(other.url, client).ask(echo(1));
+    const asked = await client.at(other.url).ask(echo(1));
     await asked.whenClosed();
     expect(asked.messages).toMatchObject([{ id: 1, result: {} }]);
     expect(state.failures).toBeGreaterThan(2);
@@ -137,7 +136,7 @@ test('[S11] an owner that came back just before its session was taken over is to
   const other = await startNode(changed(store, { nodes: late }), tools);
   const client = await new RawMcp(owner.url).initialize();
   const [session] = owner.orchestrator.registry.list();
-  const asked = await at(other.url, client).ask(echo(1));
+  const asked = await client.at(other.url).ask(echo(1));
   await asked.whenClosed();
   await session?.ended;
   expect(session?.actor.getSnapshot().context.closedBecause).toBe('node-lost');
@@ -156,7 +155,7 @@ test('[C-TAKEOVER] a takeover that was given up lands later: the node that has i
   const [gone = '', owner = ''] = [...new Set(state.names)];
   await store.nodes.leave(gone);
   await store.directory.takeOver({ sessionId: client.sessionId, epoch: 1 }, owner);
-  const asked = await at(other.url, client).ask(echo(1));
+  const asked = await client.at(other.url).ask(echo(1));
   await asked.whenClosed();
   expect(asked.messages).toMatchObject([{ id: 1, result: {} }]);
   expect(unaware.orchestrator.registry.list()).toHaveLength(1);
@@ -191,7 +190,7 @@ test.each([
     expect(asked.messages).toEqual([]);
     if (saysMore) await (await client.ask(echo(2))).whenClosed();
     await store.nodes.leave(state.name);
-    const resumed = await at(other.url, client).listen(asked.events[0]?.id);
+    const resumed = await client.at(other.url).listen(asked.events[0]?.id);
     await resumed.whenClosed();
     expect([resumed.status, /"reason":"(\w+)"/.exec(resumed.text)?.[1]]).toEqual(hears);
   },
@@ -258,7 +257,7 @@ test('[C-TAKEOVER] a node that is about to leave takes nothing over, and closes 
   tools.release();
   await Promise.all([closing, held.whenClosed()]);
   kept.destroy();
-  const asked = await at(other.url, client).ask(echo(2));
+  const asked = await client.at(other.url).ask(echo(2));
   await asked.whenClosed();
   expect(asked.messages).toMatchObject([{ id: 2, result: {} }]);
 });
@@ -279,7 +278,7 @@ test('[C-TAKEOVER] what was offered to a node that leaves, as its session ended 
   const busy = await new RawMcp(leaving.url).initialize();
   const held = await busy.ask({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold' } });
   await tools.whenHeld();
-  const posting = at(other.url, client).post(echo(1));
+  const posting = client.at(other.url).post(echo(1));
   await gate.whenReached();
   const closing = leaving.close();
   await session?.ended;

@@ -130,7 +130,7 @@ test('[C-SHARED] a session that is gone on with counts where it goes on, though 
   nodes.push(one, other);
   const client = await new RawMcp(one.url).initialize();
   await store.nodes.leave(name);
-  const away = Object.assign(new RawMcp(other.url), { sessionId: client.sessionId });
+  const away = client.at(other.url);
   expect((await away.post({ jsonrpc: '2.0', id: 1, method: 'ping' })).status).toBe(200);
   expect(other.orchestrator.registry.list()).toHaveLength(1);
   const more = new RawMcp(other.url).begin();

@@ -64,7 +64,7 @@ test.each([
     const exited = once(one.child, 'exit');
     one.child.kill(end);
     await exited;
-    const away = Object.assign(new RawMcp(other.url), { sessionId: client.sessionId });
+    const away = client.at(other.url);
     const kept = await call(away, 'evaluate_script', { function: '() => window.kept + document.title' });
     expect(kept).toMatchObject({ content: [{ text: expect.stringContaining('42second') }] });
     expect(await call(away, 'list_pages', {})).toEqual(listed);

@@ -24,7 +24,6 @@ afterAll(async () => {
   await redis.stop();
 });
 
-const at = (url: string, { sessionId }: RawMcp): RawMcp => Object.assign(new RawMcp(url), { sessionId });
 const ping = (id: number) => ({ jsonrpc: '2.0', id, method: 'ping' });
 
 /** As often as the store cannot be reached yet. */
@@ -75,7 +74,7 @@ test('[S12][C-NODES][C-FAILOVER] kill -9 of the primary: nobody is announced unt
   // The lease of its owner ended meanwhile: it is not taken from it.
   expect((await postJson(new URL(stream.endpoint ?? '', other.url).href, ping(7))).status).toBe(202);
   expect(await stream.answer(7)).toMatchObject({ result: {} });
-  const asked = await at(other.url, client).ask(ping(8));
+  const asked = await client.at(other.url).ask(ping(8));
   await asked.whenClosed();
   expect(asked.messages).toMatchObject([{ id: 8, result: {} }]);
   const announced = await new RawSse(other.url).whenAnnounced();
@@ -86,9 +85,9 @@ test('[S12][C-NODES][C-FAILOVER] kill -9 of the primary: nobody is announced unt
   await lost.whenClosed();
   const gone = await postJson(new URL(lost.endpoint ?? '', other.url).href, ping(10));
   expect([gone.status, gone.json]).toMatchObject([404, { error: { data: { reason: 'unknown' } } }]);
-  const goneClient = await at(other.url, lostClient).post(ping(11));
+  const goneClient = await lostClient.at(other.url).post(ping(11));
   expect([goneClient.status, goneClient.json]).toMatchObject([404, { error: { data: { reason: 'unknown' } } }]);
-  const here = await at(one.url, lostClient).post(ping(12));
+  const here = await lostClient.at(one.url).post(ping(12));
   expect([here.status, here.json]).toMatchObject([404, { error: { data: { closedBecause: 'node-lost' } } }]);
 
   // Who took a session over in vain can write nothing, and it can be taken over from the owner before.

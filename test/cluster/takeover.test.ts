@@ -52,7 +52,6 @@ async function startNode(store: Store, tools: TestTools): Promise<Served> {
   return node;
 }
 
-const at = (url: string, { sessionId }: RawMcp): RawMcp => Object.assign(new RawMcp(url), { sessionId });
 const echo = (id: number, value: string) => ({
   ...{ jsonrpc: '2.0', id, method: 'tools/call' },
   params: { name: 'echo', arguments: { value } },
@@ -72,7 +71,7 @@ describe.each(kinds)('a node that dies, over $name', ({ stores }) => {
     await tools.whenHeld();
     await mortal.stall();
 
-    const away = at(other.url, client);
+    const away = client.at(other.url);
     const asked = await away.ask(echo(6, 'there'));
     await asked.whenClosed();
     expect(asked.messages).toMatchObject([{ id: 6, result: { content: [{ text: 'there' }] } }]);
@@ -112,7 +111,7 @@ describe.each(kinds)('a node that dies, over $name', ({ stores }) => {
     const client = await new RawMcp(mortal.node.url).initialize();
     await mortal.stall();
     const ids = Array.from({ length: 12 }, (_, index) => index + 10);
-    const streams = await Promise.all(ids.map((id) => at(others[id % 2]?.url ?? '', client).ask(echo(id, String(id)))));
+    const streams = await Promise.all(ids.map((id) => client.at(others[id % 2]?.url ?? '').ask(echo(id, String(id)))));
     await Promise.all(streams.map((stream) => stream.whenClosed()));
     expect(streams.map(({ messages }) => messages)).toMatchObject(
       ids.map((id) => [{ id, result: { content: [{ text: String(id) }] } }]),
@@ -144,7 +143,7 @@ test('[C-TAKEOVER] a node that is stopped finishes what is under way and leaves 
   expect(held.messages).toMatchObject([{ id: 5, result: {} }]);
   expect(listening.messages).toMatchObject([{ params: { data: 'The server is shutting down.' } }]);
 
-  const away = at(other.url, client);
+  const away = client.at(other.url);
   const asked = await away.ask(echo(6, 'there'));
   await asked.whenClosed();
   expect(asked.messages).toMatchObject([{ id: 6, result: { content: [{ text: 'there' }] } }]);
@@ -167,7 +166,7 @@ test('[C-TAKEOVER] a session that nobody comes back to ends when its time is up:
   nodes.push(other);
   const client = await new RawMcp(mortal.node.url).initialize();
   await mortal.stall();
-  const listening = await at(other.url, client).listen();
+  const listening = await client.at(other.url).listen();
   const [session] = other.orchestrator.registry.list();
   const detached = new Promise<void>((resolve) => {
     session?.actor.subscribe((snapshot) => snapshot.matches({ active: 'detached' }) && resolve());

@@ -35,6 +35,11 @@ export class RawMcp {
     this.version = version;
   }
 
+  /** The same session, talked to at another node. */
+  at(url: string): RawMcp {
+    return Object.assign(new RawMcp(url), { sessionId: this.sessionId });
+  }
+
   get address(): string {
     return new URL(this.#path, this.#url).href;
   }
