@@ -14,6 +14,8 @@ export interface BrowserRound {
   readonly snapshotBytes: number;
   /** Of each tool that is listed, what a model is given of it: name, description and input schema. */
   readonly toolBytes: number;
+  /** The same of all that is listed, output schemas too. */
+  readonly listedBytes: number;
 }
 
 export type BrowserRounds = ReadonlyMap<string, readonly BrowserRound[]>;
@@ -65,8 +67,9 @@ async function measure({ connect, calls }: Peer, url: string): Promise<BrowserRo
     const click = await timeOf(() => textOf(client, calls.click(text)));
     const evaluate = await timeOf(() => textOf(client, calls.evaluate));
     const shown = tools.map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
-    const toolBytes = Buffer.byteLength(JSON.stringify(shown)) / tools.length;
-    return { first, navigate, snapshot, click, evaluate, snapshotBytes: Buffer.byteLength(text), toolBytes };
+    const [toolBytes, listedBytes] = [bytesOf(shown) / tools.length, bytesOf(tools) / tools.length];
+    const snapshotBytes = Buffer.byteLength(text);
+    return { first, navigate, snapshot, click, evaluate, snapshotBytes, toolBytes, listedBytes };
   } finally {
     await client.close();
   }
@@ -79,6 +82,8 @@ async function textOf(client: Client, call: Call): Promise<string> {
   const [first] = content as readonly { readonly text?: string }[];
   return first?.text ?? '';
 }
+
+const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
 async function timeOf(work: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now();
@@ -100,6 +105,7 @@ const wanted: readonly { readonly key: keyof BrowserRound; readonly other: strin
   { key: 'click', other: 'chrome-devtools-mcp', atMost: 0.5 },
   { key: 'evaluate', other: 'chrome-devtools-mcp', atMost: 0.2 },
   { key: 'snapshotBytes', other: 'chrome-devtools-mcp', atMost: 0.8 },
+  { key: 'listedBytes', other: 'chrome-devtools-mcp', atMost: 550 / 830 },
 ];
 const mostToolBytes = 550;
 

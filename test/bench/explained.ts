@@ -29,6 +29,11 @@ const reasons: readonly (readonly [of: RegExp, why: string])[] = [
       'beforehand is not faster, and would slow the page; no parameter leaves out the text boxes, a third of the nodes.',
   ],
   [
+    /^listedBytes /,
+    'More than half of what is listed are the output schemas, which a model is not given; the other server has none. The line ' +
+      'below counts what a model is given.',
+  ],
+  [
     /^heap of an idle session/,
     'A third is what bare node:http holds of the same two connections; the rest are four actors with their snapshots, and the ' +
       "inspector's record. Done, from 38: no server object, no closures over the catalogue, maps and stores at first use.",

@@ -60,11 +60,11 @@ export function limitsTableOf(series: readonly Series[], chart: ChartCost): stri
   const rows = series
     .filter(({ unit }) => unit === perProcessorSecond)
     .map(({ name, values }) => {
-      const [bare, plain, ours] = [values.bare, values.plainSdk, values.greenroom].map((rates) => 1e6 / median(rates));
+      const microsOf = (server: ServerName): number => 1e6 / median(values[server]);
+      const [bare, plain] = [microsOf('bare'), microsOf('plainSdk')];
       const alone = name.startsWith('sessions') ? chart.sessions : chart.pings;
-      const limit = (bare ?? Number.NaN) + alone;
-      const micros = [bare, alone, ours, plain].map((value) => (value ?? Number.NaN).toFixed(0));
-      const ratios = [(bare ?? Number.NaN) / limit, (plain ?? Number.NaN) / limit].map((value) => value.toFixed(2));
+      const micros = [bare, alone, microsOf('greenroom'), plain].map((value) => value.toFixed(0));
+      const ratios = [bare, plain].map((value) => (value / (bare + alone)).toFixed(2));
       return [name, ...micros, ...ratios];
     });
   const head = ['µs each', 'bare', 'chart alone', 'greenroom', 'plainSdk', 'limit : bare', 'limit : plainSdk'];
