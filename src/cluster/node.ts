@@ -172,7 +172,8 @@ export class ClusterNode {
   /** Whether there may be more. */
   async #takeSome(sessionId: string): Promise<boolean> {
     const tenure = this.tenures.get(sessionId);
-    if (tenure === undefined) return false;
+    // Until a takeover has come to its end nobody is here who could answer.
+    if (tenure === undefined || this.#restoring.has(sessionId)) return false;
     const taken = await this.#options.store.inbox.take(tenure, atOnce);
     if (taken === 'fenced') {
       this.tenures.fenced(tenure);
@@ -234,6 +235,7 @@ export class ClusterNode {
     } finally {
       this.#restoring.delete(sessionId);
     }
+    await this.#read(sessionId);
   }
 
   /** Rejects when the store cannot be reached: then nobody has the session, and whoever asks for it next begins anew. */
@@ -251,7 +253,6 @@ export class ClusterNode {
       this.tenures.drop(sessionId);
       throw error;
     }
-    await this.#read(sessionId);
   }
 
   async #renew(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { FencedEventLog, Inbox, Nodes, SessionDirectory, Store } from '../../src/cluster/store.js';
+import type { FencedEventLog, Inbox, Nodes, SessionDirectory, SnapshotStore, Store } from '../../src/cluster/store.js';
 
 /** Parts that do something else. */
 export interface Changed {
@@ -6,10 +6,11 @@ export interface Changed {
   readonly inbox?: Partial<Inbox>;
   readonly nodes?: Partial<Nodes>;
   readonly directory?: Partial<SessionDirectory>;
+  readonly snapshots?: Partial<SnapshotStore>;
 }
 
 /** A store with some of its parts changed. */
-export const changed = (store: Store, { events, inbox, nodes, directory }: Changed): Store => ({
+export const changed = (store: Store, { events, inbox, nodes, directory, snapshots }: Changed): Store => ({
   ...store,
   open: () => store.open(),
   close: () => store.close(),
@@ -21,6 +22,7 @@ export const changed = (store: Store, { events, inbox, nodes, directory }: Chang
   inbox: { ...store.inbox, ...inbox },
   nodes: { ...store.nodes, ...nodes },
   directory: { ...store.directory, ...directory },
+  snapshots: { ...store.snapshots, ...snapshots },
 });
 
 export const unreachable = (): Promise<never> => Promise.reject(new Error('The store cannot be reached.'));

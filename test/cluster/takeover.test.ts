@@ -1,8 +1,14 @@
+import { systemClock } from '../../src/clock.js';
+import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import type { Store } from '../../src/cluster/store.js';
+import { Gate, nextTurn } from '../support/gate.js';
+import { postJson, send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
+import { RawSse } from '../support/rawSse.js';
 import type { Served } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
+import { changed, type Changed } from './changedStore.js';
 import { memory, serveNode, setUpNodes } from './support.js';
 
 const { kinds, nodes } = setUpNodes();
@@ -177,3 +183,38 @@ test('[C-TAKEOVER] a session that nobody comes back to ends when its time is up:
   await session?.ended;
   expect(session?.actor.getSnapshot().context.closedBecause).toBe('client-closed');
 });
+
+const died = [
+  { transport: 'HTTP+SSE', hears: [404, { error: { data: { reason: 'closed', closedBecause: 'node-lost' } } }] },
+  { transport: 'Streamable HTTP', hears: [200, { result: { content: [{ text: 'there' }] } }] },
+] as const;
+
+test.each(died)(
+  '[C-TAKEOVER] $transport: what waits for a node that died is served when the takeover is over, though it is woken before',
+  async ({ transport, hears }) => {
+    const [store, tools, gate] = [new MemoryStore(systemClock), new TestTools(), new Gate()];
+    const mortal = await startMortal(store, tools);
+    let name = '';
+    const late: Changed = {
+      nodes: { beat: (node, ms) => store.nodes.beat((name = node), ms) },
+      snapshots: { get: (sessionId) => gate.pass().then(() => store.snapshots.get(sessionId)) },
+    };
+    const other = await startNode(changed(store, late), tools);
+    const stream = await new RawSse(mortal.node.url).whenAnnounced();
+    const client = await new RawMcp(mortal.node.url).initialize();
+    const isSse = transport === 'HTTP+SSE';
+    const sessionId = isSse ? stream.sessionId : client.sessionId;
+    await mortal.stall();
+    const posting = isSse
+      ? postJson(`${other.url}/message?sessionId=${sessionId}`, echo(1, 'there'))
+      : client.at(other.url).post(echo(1, 'there'), { accept: 'application/json, text/event-stream;q=0.5' });
+    await gate.whenReached();
+    await store.nodes.wake(name, sessionId);
+    // Time enough for what waits to be taken out, and to be refused by who does not have the session yet.
+    await Promise.all([send(`${other.url}/health`), nextTurn()]);
+    gate.open();
+    const { status, json } = await posting;
+    expect([status, json]).toMatchObject(hears);
+    await stream.hangUp();
+  },
+);
