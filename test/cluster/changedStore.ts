@@ -15,7 +15,7 @@ export const changed = (store: Store, { events, inbox, nodes, directory, snapsho
   open: () => store.open(),
   close: () => store.close(),
   events: {
-    append: (...given) => (events?.append ?? store.events.append)(...given),
+    append: (...given) => events?.append?.(...given) ?? store.events.append(...given),
     after: (...given) => store.events.after(...given),
     forget: (...given) => store.events.forget(...given),
   },

@@ -23,26 +23,13 @@ async function startMortal(store: Store, tools: TestTools): Promise<Mortal> {
   let name = '';
   let isStalled = false;
   const { beat, listen } = store.nodes;
-  const mine: Store = {
-    directory: store.directory,
-    inbox: store.inbox,
-    replies: store.replies,
-    events: store.events,
-    snapshots: store.snapshots,
-    server: store.server,
-    open: () => store.open(),
-    close: () => store.close(),
+  const mine = changed(store, {
     nodes: {
-      ...store.nodes,
-      beat: (node, ms) => {
-        name = node;
-        return beat(node, ms);
-      },
+      beat: (node, ms) => beat((name = node), ms),
       listen: (node, onHint) => listen(node, (hint) => !isStalled && onHint(hint)),
     },
-  };
-  const node = await serveNode(mine, { tools: tools.all, options: { tools: ['all'] } });
-  nodes.push(node);
+  });
+  const node = await startNode(mine, tools);
   return {
     node,
     stall: async () => {

@@ -1,4 +1,5 @@
 import type { Browser, CDPSession, Page } from 'puppeteer-core';
+import { unlessGone } from './sessions.js';
 
 /** A browser's target, or a page. */
 interface Attachable {
@@ -44,11 +45,11 @@ async function ownTarget(browser: Browser): Promise<Attachable> {
     const type: string = target.type();
     if (type !== 'browser') continue;
     // Its client may be gone.
-    const session = await openSession(target).catch(() => undefined);
+    const session = await unlessGone(openSession(target));
     const connection = session?.connection();
     if (session === undefined || connection === undefined) continue;
     const { targetInfo } = await connection.send('Target.getTargetInfo');
-    await session.detach().catch(goneAlready);
+    await unlessGone(session.detach());
     return { createCDPSession: () => connection.createSession(targetInfo) };
   }
   throw new Error('The browser does not show itself.');
@@ -67,10 +68,6 @@ async function asking<T>(opening: Promise<CDPSession>, question: (cdp: CDPSessio
   try {
     return await question(cdp);
   } finally {
-    void cdp.detach().catch(goneAlready);
+    void unlessGone(cdp.detach());
   }
-}
-
-function goneAlready(): void {
-  return undefined;
 }
