@@ -49,6 +49,20 @@ test.each(['/silent', '/begun'])('[S8] loading %s ends when the browser dies', a
   expect(await loading).toMatchObject({ closed: true });
 });
 
+const committed = (): Promise<void> => new Promise((resolve) => page.cdp.once('Page.frameNavigated', () => resolve()));
+
+test.each([
+  { path: '/silent', begun: nextRequest },
+  { path: '/begun', begun: committed },
+])('[S8] loading $path ends when the page is let go of, before Chrome has heard of it', async ({ path, begun }) => {
+  const hasBegun = begun();
+  const loading = navigate(page, url + path, limits);
+  await hasBegun;
+  void page.dispose();
+  expect(page.cdp.detached).toBe(false);
+  expect(await loading).toMatchObject({ closed: true });
+});
+
 test('[S8] a reload that no answer comes to ends when the browser dies', async () => {
   await navigate(page, `${url}/whole`, limits);
   // The same address, and a server that is silent now.

@@ -46,7 +46,7 @@ export class LeasedBrowser implements SessionBrowser {
   }
 
   get isAlive(): boolean {
-    return this.browser.connected;
+    return this.#seat.isOpen() && this.browser.connected;
   }
 
   get seat(): Seat {

@@ -26,6 +26,8 @@ interface SeatParts {
 export interface Seat extends SeatParts {
   /** What became of the pages to restore. */
   readonly recovery: Recovery;
+  /** Until `close` is called. */
+  isOpen(): boolean;
   /** What is here now, by which it can be found again. */
   record(): Lost;
   /** Closes what the session has of its own here. Idempotent, never rejects; also right when the browser is gone. */
@@ -62,7 +64,8 @@ export async function openSeat(options: SeatOptions): Promise<Seat> {
   const close = (end = { leftOpen: false }): Promise<void> => (closing ??= closeSeat(seat, ledger, end.leftOpen));
   try {
     const recovery = await pages.start(restore, mayReopen);
-    return { ...seat, recovery, record: () => recordOf(seat, memory), close };
+    const isOpen = (): boolean => closing === undefined;
+    return { ...seat, recovery, isOpen, record: () => recordOf(seat, memory), close };
   } catch (error) {
     await close();
     throw error;

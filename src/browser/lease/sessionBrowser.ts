@@ -17,7 +17,7 @@ export interface SessionBrowser {
   /** `Chrome/156.0.…` */
   readonly product: string;
 
-  /** False as soon as the browser behind it has died; what was open in it is gone. */
+  /** False as soon as it is heard that the browser behind it died or hung; what was open in it is gone. */
   readonly isAlive: boolean;
 
   /** The session's pages, oldest first. */

@@ -19,7 +19,7 @@ export interface Outcome {
   readonly download: string | undefined;
   /** False when the page was still busy at the limit. */
   readonly settled: boolean;
-  /** The action closed its own page. */
+  /** The page is gone: the action closed it, or its browser died. */
   readonly closed: boolean;
 }
 
@@ -58,14 +58,14 @@ export async function act<T>(
     opened: activity.opened,
     download: activity.download,
     settled,
-    closed: page.cdp.detached,
+    closed: page.isGone,
   });
   const steps = async (): Promise<Outcome> => {
     try {
       value = await work(either);
     } catch (error) {
       // A page that closes itself takes the answers of its last commands with it.
-      if (unwanted.aborted || !page.cdp.detached) throw error;
+      if (unwanted.aborted || !page.isGone) throw error;
     }
     if (onlyIfBegun && activity.changes === 0) return outcome(true);
     return outcome(await settle(page, activity, unwanted, limitMs));
@@ -89,16 +89,16 @@ async function settle(page: SessionPage, activity: Activity, signal: AbortSignal
   // A page that is gone, and a browser that died, never tell the end of what they began.
   const either = AbortSignal.any([signal, limit, page.gone]);
   try {
-    for (let round = 0; round < maxRounds && !page.cdp.detached; round++) {
+    for (let round = 0; round < maxRounds && !page.isGone; round++) {
       await untilAborted(activity.idle(), either);
       const before = activity.changes;
       const quiet = await untilAborted(documentsQuiet(page, limitMs), either);
       if (quiet && !activity.busy && activity.changes === before) return true;
     }
-    return page.cdp.detached;
+    return page.isGone;
   } catch (error) {
     signal.throwIfAborted();
-    if (page.gone.aborted) return true;
+    if (page.isGone) return true;
     if (limit.aborted) return false;
     throw error;
   }

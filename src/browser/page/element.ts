@@ -71,7 +71,7 @@ export async function findElement(page: SessionPage, uid: string): Promise<PageE
     const { object } = await document.cdp.send('DOM.resolveNode', { backendNodeId, executionContextId, objectGroup });
     if (object.objectId !== undefined) return new PageElement(page, uid, address, object.objectId);
   } catch (error) {
-    if (page.cdp.detached) throw error;
+    if (page.isGone) throw error;
   }
   throw new ToolError(`uid ${uid} is no longer in the page. take_snapshot again for the present uids.`);
 }

@@ -58,6 +58,11 @@ export class SessionPage {
     return this.#gone.signal;
   }
 
+  /** As `gone`, or its protocol session has ended, whichever is heard of first: a death is told in any order. */
+  get isGone(): boolean {
+    return this.#gone.signal.aborted || this.cdp.detached;
+  }
+
   url(): string {
     return this.page.url();
   }
