@@ -11,6 +11,7 @@ const processEdge = ['env', 'argv', 'exit'].map((property) => ({
   property,
   message: 'Only src/main.ts is the process edge: pass it in.',
 }));
+const lostTimeout = { object: 'AbortSignal', property: 'timeout', message: 'It may never abort: use timeLimit.' };
 
 export default defineConfig(
   globalIgnores(['dist/', 'node_modules/', 'coverage/', '**/*.js', 'src/selftest/extension/', 'src/selftest/pages/']),
@@ -31,7 +32,7 @@ export default defineConfig(
       eqeqeq: 'error',
       'no-console': 'error',
       'no-empty': ['error', { allowEmptyCatch: false }],
-      'no-restricted-properties': ['error', ...processEdge],
+      'no-restricted-properties': ['error', ...processEdge, lostTimeout],
       'no-restricted-imports': ['error', { patterns: [bareBuiltins()] }],
       '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],

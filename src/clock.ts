@@ -13,3 +13,15 @@ export const systemClock: Clock = {
     clearTimeout(timer as NodeJS.Timeout);
   },
 };
+
+/**
+ * Aborts with a `TimeoutError` after `ms` of real time. Keeps no process alive. In place of `AbortSignal.timeout`, which may
+ * never abort: what is made of it by `AbortSignal.any` does not hold it, and Node collects it (nodejs/node#57736).
+ */
+export function timeLimit(ms: number): AbortSignal {
+  // eslint-disable-next-line no-restricted-properties -- the one place
+  const limit = AbortSignal.timeout(ms);
+  // One that somebody listens to is held until it aborts.
+  limit.addEventListener('abort', () => undefined, { once: true });
+  return limit;
+}

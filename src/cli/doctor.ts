@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { timeLimit } from '../clock.js';
 import { attachBrowser } from '../browser/process/attach.js';
 import type { BrowserConnection } from '../browser/process/connection.js';
 import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
@@ -114,7 +115,7 @@ function redisChecks(url: string | undefined): Check[] {
 /** Opens a browser and a page in it, and closes it again. */
 async function timed(open: (signal: AbortSignal) => Promise<BrowserConnection>): Promise<string> {
   const startedAt = performance.now();
-  const connection = await open(AbortSignal.timeout(30_000));
+  const connection = await open(timeLimit(30_000));
   try {
     const context = await connection.browser.createBrowserContext();
     await context.newPage();

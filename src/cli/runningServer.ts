@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { timeLimit } from '../clock.js';
 import type { Config } from '../config.js';
 import { urlOf } from '../session/serverActor.js';
 
@@ -22,7 +23,7 @@ export async function findRunningServer({
 }: Pick<Config, 'host' | 'port'>): Promise<RunningServer | undefined> {
   const url = urlOf(host, port);
   try {
-    const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(patienceMs) });
+    const response = await fetch(`${url}/health`, { signal: timeLimit(patienceMs) });
     const health: unknown = await response.json();
     const isGuarded = guardedHealth.safeParse(health).success;
     return isGuarded || openHealth.safeParse(health).success ? { url, isGuarded } : undefined;

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
+import { timeLimit } from '../clock.js';
 import { messageOf } from '../errors.js';
 
 export interface TopOptions {
@@ -83,7 +84,7 @@ async function look({ url, authorization }: TopOptions): Promise<Listing> {
   const address = new URL(url);
   address.pathname = address.pathname.replace(/(\/sse)?\/*$/, '/inspector/sessions');
   const headers = authorization === undefined ? {} : { authorization };
-  const response = await fetch(address, { headers, signal: AbortSignal.timeout(5_000) }).catch((error: unknown) => {
+  const response = await fetch(address, { headers, signal: timeLimit(5_000) }).catch((error: unknown) => {
     throw new Error(`Cannot reach ${url}: is a server running there?`, { cause: error });
   });
   if (!response.ok) throw new Error(`${url} answered ${response.status}: it does not show its sessions.`);

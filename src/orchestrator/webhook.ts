@@ -1,5 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import pRetry from 'p-retry';
+import { timeLimit } from '../clock.js';
 import { codeOf, messageOf } from '../errors.js';
 
 export interface WebhookOptions {
@@ -87,7 +88,7 @@ async function deliver({ url, secret, type, data }: Delivery, { retry, signal, f
         ...(secret !== undefined && { 'webhook-signature': signatureOf(secret, `${id}.${timestamp}.${body}`) }),
       },
       redirect: 'error',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(answerTimeout)]),
+      signal: AbortSignal.any([signal, timeLimit(answerTimeout)]),
     }).catch((error: unknown) => {
       throw new Error(whyOf(error), { cause: error });
     });

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createActor, fromCallback, type InspectionEvent, type Observer } from 'xstate';
+import { timeLimit } from '../clock.js';
 import { browserMachine, type BrowserEvent, type Failure } from '../../machines/index.js';
 import { untilAborted } from '../browser/protocol/abort.js';
 import type {
@@ -170,7 +171,7 @@ async function untilSilent(
 ): Promise<void> {
   for (let missed = 0; missed < 2;) {
     await delay(heartbeatMs, undefined, { signal });
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(heartbeatTimeoutMs)]);
+    const patience = AbortSignal.any([signal, timeLimit(heartbeatTimeoutMs)]);
     const answered = await untilAborted(connection.ping(), patience).then(
       () => true,
       () => false,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { timeLimit } from '../clock.js';
 
 const metadataSchema = z.object({ issuer: z.string(), jwks_uri: z.url({ protocol: /^https?$/ }) });
 
@@ -10,7 +11,7 @@ export async function findKeySet(issuer: string, timeoutMs: number): Promise<str
     `${origin}/.well-known/oauth-authorization-server${path}`,
     `${origin}${path}/.well-known/openid-configuration`,
   ];
-  const signal = AbortSignal.timeout(timeoutMs);
+  const signal = timeLimit(timeoutMs);
   for (const address of addresses) {
     const answer = await fetch(address, { signal, redirect: 'error', headers: { accept: 'application/json' } });
     const metadata = metadataSchema.safeParse(answer.ok ? await answer.json() : await answer.body?.cancel());

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { timeLimit } from '../clock.js';
 import { act } from '../browser/page/act.js';
 import { navigate, reload, traverse } from '../browser/page/navigation.js';
 import { waitForText } from '../browser/page/waitForText.js';
@@ -58,7 +59,7 @@ const waitFor = definePageTool({
   annotations: { readOnlyHint: true },
   timeoutMs: navigationTimeoutMs,
   async handler({ text, timeout }, { page, signal }) {
-    const limit = AbortSignal.timeout(timeout);
+    const limit = timeLimit(timeout);
     try {
       const found = await waitForText(page, text, AbortSignal.any([signal, limit]));
       return { text: `The page shows ${JSON.stringify(found)}.`, structured: { found } };

@@ -1,5 +1,6 @@
 import type { Browser, Page, Target } from 'puppeteer-core';
 import { z } from 'zod';
+import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
 import type { SessionBrowser } from '../lease/sessionBrowser.js';
 import type { SessionPage } from '../page/page.js';
@@ -118,7 +119,7 @@ async function openPopup(
   open: () => Promise<void>,
 ): Promise<Target> {
   const before = new Set(browser.targets());
-  const limit = AbortSignal.any([scope.signal, AbortSignal.timeout(popupMs)]);
+  const limit = AbortSignal.any([scope.signal, timeLimit(popupMs)]);
   const isPopup = (target: Target): boolean =>
     isDocument(target) && target.url().startsWith(originOf(extension.id)) && !before.has(target);
   const opened = browser.waitForTarget(isPopup, { timeout: popupMs, signal: limit });

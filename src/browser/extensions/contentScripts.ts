@@ -1,5 +1,6 @@
 import type { CDPSession } from 'puppeteer-core';
 import { z } from 'zod';
+import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
 import type { SessionPage } from '../page/page.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
@@ -60,7 +61,7 @@ async function worldsIn(
   page: SessionPage,
 ): Promise<ContentWorld[] | undefined> {
   if (page.dialogs.open) return undefined;
-  const limit = AbortSignal.timeout(answerMs);
+  const limit = timeLimit(answerMs);
   const late = new Promise<undefined>((resolve) => limit.addEventListener('abort', () => resolve(undefined)));
   const { targetInfo } = await scope.until(page.cdp.send('Target.getTargetInfo'));
   const inFrames = page.frames.remoteTargetIds().map((targetId) =>

@@ -1,3 +1,4 @@
+import { timeLimit } from '../../clock.js';
 import { messageOf, ToolError } from '../../errors.js';
 
 const maxBytes = 64 * 1024 * 1024;
@@ -11,7 +12,7 @@ const answerMs = 30_000;
  * At most 64 MB within 30 s. Throws a ToolError that says what the server answered.
  */
 export async function download(address: string, signal: AbortSignal): Promise<Buffer> {
-  const limit = AbortSignal.timeout(answerMs);
+  const limit = timeLimit(answerMs);
   try {
     const response = await follow(address, AbortSignal.any([signal, limit]));
     if (!response.ok) throw new ToolError(`${address} answered ${response.status} ${response.statusText}.`);

@@ -1,3 +1,4 @@
+import { timeLimit } from '../../clock.js';
 import { ExtensionsPage, findExtension, loadExtension, readManifest, type Extension } from './extensions.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { WorkerWatch, type Starts } from './serviceWorkers.js';
@@ -50,7 +51,7 @@ async function runsWorker(extension: Extension): Promise<boolean> {
 
 /** Whether the first start was over in time, whatever came of it. */
 async function startsInTime(scope: ProtocolScope, watch: WorkerWatch, id: string, before: Starts): Promise<boolean> {
-  const limit = AbortSignal.timeout(firstStartMs);
+  const limit = timeLimit(firstStartMs);
   try {
     await watch.cameUp(id, before, AbortSignal.any([scope.signal, limit]));
     return true;

@@ -1,5 +1,6 @@
 import type { Browser, CDPSession } from 'puppeteer-core';
 import { z } from 'zod';
+import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
 import { Ring, type RingReading } from '../collectors/ring.js';
 import { untilAborted } from '../protocol/abort.js';
@@ -91,7 +92,7 @@ export class StorageWatch {
   }
 
   async #open(extensionId: string): Promise<Watching> {
-    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(openTimeoutMs)]);
+    const signal = AbortSignal.any([this.#closed.signal, timeLimit(openTimeoutMs)]);
     const scope = new ProtocolScope(await openBrowserSession(this.#browser), signal);
     try {
       const session = await scope.hiddenPage();

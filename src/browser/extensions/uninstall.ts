@@ -1,5 +1,6 @@
 import { sep } from 'node:path';
 import type { Browser } from 'puppeteer-core';
+import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
 import { withProtocol, type ProtocolScope } from '../protocol/protocolScope.js';
 import { chromesWords, listExtensions, type Extension } from './extensions.js';
@@ -18,7 +19,7 @@ export async function uninstallExtension(scope: ProtocolScope, { id, name }: Ext
 
 /** Removes the extensions whose folder is about to be removed. Never rejects: a browser that is gone has none. */
 export async function uninstallBelow(browser: Browser, folder: string): Promise<void> {
-  const removing = withProtocol(browser, AbortSignal.timeout(goodbyeMs), async (scope) => {
+  const removing = withProtocol(browser, timeLimit(goodbyeMs), async (scope) => {
     const extensions = await listExtensions(scope);
     const own = extensions.filter(({ path }) => path.startsWith(`${folder}${sep}`));
     await Promise.allSettled(own.map((extension) => uninstallExtension(scope, extension)));

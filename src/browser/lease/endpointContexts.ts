@@ -1,4 +1,5 @@
 import type { Browser } from 'puppeteer-core';
+import { timeLimit } from '../../clock.js';
 import type { BrowserConnection } from '../process/connection.js';
 import { untilAborted } from '../protocol/abort.js';
 import { askBrowser } from '../protocol/openSession.js';
@@ -83,6 +84,6 @@ export class EndpointContexts {
 
   async #ask<T>(question: (browser: Browser) => Promise<T>): Promise<T> {
     const { browser } = await this.#connection();
-    return untilAborted(question(browser), AbortSignal.timeout(answerMs));
+    return untilAborted(question(browser), timeLimit(answerMs));
   }
 }

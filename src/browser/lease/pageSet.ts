@@ -1,4 +1,5 @@
 import type { BrowserContext, Page, Target } from 'puppeteer-core';
+import { timeLimit } from '../../clock.js';
 import { messageOf } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { Ledger } from './ledger.js';
@@ -250,7 +251,7 @@ export class PageSet {
   }
 
   #deadline(): AbortSignal {
-    return AbortSignal.any([AbortSignal.timeout(adoptTimeoutMs), this.#disposed.signal]);
+    return AbortSignal.any([timeLimit(adoptTimeoutMs), this.#disposed.signal]);
   }
 
   /** A crashed tab answers nothing until it is loaded again. One that keeps crashing is left as it is. */

@@ -1,5 +1,5 @@
 import { tmpdir } from 'node:os';
-import { systemClock, type Clock } from '../../clock.js';
+import { systemClock, type Clock, timeLimit } from '../../clock.js';
 import type { Config } from '../../config.js';
 import { untilAborted } from '../protocol/abort.js';
 import { attachBrowser } from '../process/attach.js';
@@ -134,7 +134,7 @@ export class Pool implements BrowserPool {
     this.#endpoints?.close();
     const released = Promise.all([...this.#leases].map((lease) => lease.release()));
     // A browser that hangs answers nothing, also not this: it is ended, and takes along what waits for it.
-    await untilAborted(released, AbortSignal.timeout(releaseTimeoutMs)).catch(() => undefined);
+    await untilAborted(released, timeLimit(releaseTimeoutMs)).catch(() => undefined);
     await Promise.all([...this.#browsers].map((browser) => browser.close()));
     await released;
     await this.#cleared;

@@ -1,3 +1,4 @@
+import { timeLimit } from '../../clock.js';
 import type { Failure } from '../../../machines/events.js';
 import { failureOf, ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
@@ -75,10 +76,10 @@ export class SessionLease implements BrowserLease {
     const open = this.#state;
     if (open.name !== 'open') throw new Error('No browser is open.');
     try {
-      await untilAborted(open.session.browser.version(), AbortSignal.any([signal, AbortSignal.timeout(checkMs)]));
+      await untilAborted(open.session.browser.version(), AbortSignal.any([signal, timeLimit(checkMs)]));
     } catch (error) {
       if (this.#state === open) this.#state = { name: 'vacant' };
-      this.#letGo(open.session);
+      this.#waitFor(open.session.seat.close());
       // One of the session's own goes with it: it would hang again. The shared one is others' too.
       if (open.session.isolation === 'process') this.#leaveHost();
       throw error;
@@ -215,7 +216,7 @@ export class SessionLease implements BrowserLease {
     const { session } = this.#state;
     this.#losses += 1;
     this.#state = { name: 'lost', lost: session.seat.record() };
-    this.#letGo(session);
+    this.#waitFor(session.seat.close());
     this.#around.listener.lost();
   }
 
@@ -233,10 +234,6 @@ export class SessionLease implements BrowserLease {
     const leaving = this.#host?.leave();
     this.#host = undefined;
     if (leaving !== undefined) this.#waitFor(leaving);
-  }
-
-  #letGo(session: LeasedBrowser): void {
-    this.#waitFor(session.seat.close());
   }
 
   /** Before the lease is gone. */

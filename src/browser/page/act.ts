@@ -1,3 +1,4 @@
+import { timeLimit } from '../../clock.js';
 import { untilAborted } from '../protocol/abort.js';
 import { Activity } from './activity.js';
 import type { OpenDialog } from './dialogs.js';
@@ -85,7 +86,7 @@ export async function act<T>(
 
 /** Whether the page came to rest within the limit. Rejects with the signal's reason only. */
 async function settle(page: SessionPage, activity: Activity, signal: AbortSignal, limitMs: number): Promise<boolean> {
-  const limit = AbortSignal.timeout(limitMs);
+  const limit = timeLimit(limitMs);
   // A page that is gone, and a browser that died, never tell the end of what they began.
   const either = AbortSignal.any([signal, limit, page.gone]);
   try {

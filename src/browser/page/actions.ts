@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
 import { findElement, type PageElement } from './element.js';
 import { isFileField, prepareFill, readValue } from './inPage.js';
@@ -82,7 +83,7 @@ const chooserLimitMs = 2_000;
 async function chooserOf(page: SessionPage, element: PageElement, signal: AbortSignal): Promise<number> {
   const { cdp } = element.address.document;
   await cdp.send('Page.setInterceptFileChooserDialog', { enabled: true });
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(chooserLimitMs)]);
+  const limit = AbortSignal.any([signal, timeLimit(chooserLimitMs)]);
   let stop = (): void => undefined;
   try {
     const opened = new Promise<number | undefined>((resolve) => {

@@ -1,4 +1,5 @@
 import type { Protocol } from 'puppeteer-core';
+import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import { act, type Outcome } from './act.js';
@@ -66,7 +67,7 @@ async function withinLimit(
   signal: AbortSignal,
   timeoutMs: number,
 ): Promise<void> {
-  const limit = AbortSignal.timeout(timeoutMs);
+  const limit = timeLimit(timeoutMs);
   const either = AbortSignal.any([signal, limit]);
   try {
     await untilAborted(begin(either), either);

@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os';
 import type { Browser } from 'puppeteer-core';
+import { timeLimit } from '../../clock.js';
 import { Refusal } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { BrowserConnection } from './connection.js';
@@ -23,7 +24,7 @@ export interface AttachOptions {
  */
 export async function attachBrowser(options: AttachOptions): Promise<BrowserConnection> {
   const { url, ledger, timeoutMs = 5_000, resolve = asItIs } = options;
-  const deadline = AbortSignal.timeout(timeoutMs);
+  const deadline = timeLimit(timeoutMs);
   const signal = AbortSignal.any([options.signal, deadline]);
   try {
     const address = await untilAborted(resolve(url), signal);

@@ -1,3 +1,4 @@
+import { timeLimit } from '../../clock.js';
 import { messageOf } from '../../errors.js';
 import { parseRedisAddress, type HostPort, type RedisAddress } from '../../redisAddress.js';
 import { askSentinel, clientAt, sentinelAt, type Place } from './clients.js';
@@ -90,7 +91,7 @@ async function probeServer(at: HostPort, address: RedisAddress, timeoutMs: numbe
 async function infoOf(place: Place, whose: string): Promise<Info | Wrong> {
   const client = clientAt(place);
   const lost = new Promise<never>((_resolve, reject) => client.on('error', reject));
-  const timeout = AbortSignal.timeout(place.timeoutMs);
+  const timeout = timeLimit(place.timeoutMs);
   const late = new Promise<never>((_resolve, reject) =>
     timeout.addEventListener('abort', () => reject(new Error('it does not answer in time'))),
   );
