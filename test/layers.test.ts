@@ -5,8 +5,8 @@ import { Linter, type Rule } from 'eslint';
 import ts from 'typescript';
 import tseslint from 'typescript-eslint';
 import { readLayers } from '../visualizations/layers.js';
+import { root } from './support/root.js';
 
-const root = process.cwd();
 const linter = new Linter({ cwd: root });
 /** A bound for a busy machine, in milliseconds: a second or two on an idle one. */
 const parsingEverything = 120_000;
@@ -23,7 +23,7 @@ async function sourceFiles(): Promise<string[]> {
 
 async function importProblems(path: string, code: string): Promise<string[]> {
   // A JavaScript module without types; the name in a variable keeps the compiler from looking for them.
-  const rulePath = '../.config/importRule.js';
+  const rulePath = join(root, '.config/importRule.js');
   const { importRule } = (await import(rulePath)) as { importRule: Rule.RuleModule };
   const messages = linter.verify(
     code,

@@ -3,9 +3,10 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { root } from './support/root.js';
 
 const run = promisify(execFile);
-const manifest = join(import.meta.dirname, '../package.json');
+const manifest = join(root, 'package.json');
 
 test('packing starts without what was built of sources that are gone, and leaves the tests that were built', async () => {
   expect(await readFile(manifest, 'utf8')).toContain('"prepack": "npm run -s clean:package && ');

@@ -1,11 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { requirements } from './requirements.js';
+import { root } from './support/root.js';
+
+const folder = join(root, 'test');
 
 /** Ids that tests of any file below this folder cite at the beginning of their names. */
 function citedIds(): Set<string> {
-  const folder = new URL('.', import.meta.url);
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.ts'));
-  const sources = files.map((name) => readFileSync(new URL(name, folder), 'utf8'));
+  const sources = files.map((name) => readFileSync(join(folder, name), 'utf8'));
   const names = sources.flatMap((source) => source.match(/\(\s*['"`](?:\[[A-Z][A-Z0-9-]*\])+/g) ?? []);
   return new Set(names.flatMap((name) => name.match(/[A-Z][A-Z0-9-]*/g) ?? []));
 }

@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream';
 import { findLeftovers, openRunFolder, removeLeftovers } from '../../src/browser/process/janitor.js';
 import { until } from './support/testPool.js';
 
-const programs = join(import.meta.dirname, '../../dist/test/browser/support');
+const programs = join(import.meta.dirname, 'support');
 
 /** The processes whose command line carries this text. */
 async function processesWith(text: string): Promise<string[]> {

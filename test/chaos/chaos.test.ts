@@ -9,7 +9,7 @@ test('[C-CHAOS][S5][S11][S12] twenty faults of all kinds under load: nothing is 
     faults: made,
   } = await run({
     ...{ seed: 20, faults: 20, leaseMs: 600, clients: 9, longestMs: 300_000, patienceMs: 60_000, pausedMs: 5_000 },
-    program: join(import.meta.dirname, '../../dist/test/chaos/node.js'),
+    program: join(import.meta.dirname, 'node.js'),
     report: () => undefined,
   });
   expect(violations).toEqual([]);

@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { call } from '../../src/cli/call.js';
@@ -13,6 +12,7 @@ import { defineTool } from '../../src/tools/defineTool.js';
 import { FakePool } from '../support/fakePool.js';
 import { serve, type Served } from '../support/serve.js';
 import { serveGuarded } from '../tenancy/support/guarded.js';
+import { mainProgram } from '../support/root.js';
 
 const echo = defineTool({
   name: 'echo',
@@ -80,8 +80,7 @@ describe('greenroom call', () => {
 
 test('the process says that it calls a server that runs already, apart from the answers', async () => {
   const served = await serve({ pool: new FakePool(), tools: [echo] });
-  const main = join(import.meta.dirname, '../../dist/src/main.js');
-  const args = [main, 'call', '--port', new URL(served.url).port, 'echo', '{"word":"hello"}'];
+  const args = [mainProgram, 'call', '--port', new URL(served.url).port, 'echo', '{"word":"hello"}'];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args);
   expect(stdout).toMatch(/^hello \S+\n$/);
   expect(stderr).toBe(`Calling the server that runs at ${served.url}.\n`);
@@ -108,8 +107,7 @@ describe('where no server answers', () => {
   });
 
   test('the process ends: nothing goes on trying', async () => {
-    const main = join(import.meta.dirname, '../../dist/src/main.js');
-    const ended = promisify(execFile)(process.execPath, [main, 'call', 'list_pages', '--url', `${url}/sse`]);
+    const ended = promisify(execFile)(process.execPath, [mainProgram, 'call', 'list_pages', '--url', `${url}/sse`]);
     await expect(ended).rejects.toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/Cannot reach/) });
   });
 });

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Browsing } from './support/browse.js';
 import { startServerProcess } from './support/serverProcess.js';
+import { root } from '../support/root.js';
 
 const run = promisify(execFile);
 /** A budget with little room: who needs more says so here. */
 const mostInstalledMegabytes = 115;
-const root = join(import.meta.dirname, '../..');
 
 /** Compiles the example of README as one who has installed the package would, with every strictness of the compiler. */
 async function compileConsumer(installedIn: string): Promise<void> {

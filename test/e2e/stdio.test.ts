@@ -9,8 +9,8 @@ import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { sampleExtension } from '../../src/selftest/pageServer.js';
 import { RawStdio } from '../support/rawStdio.js';
 import { until } from './support/serverProcess.js';
+import { mainProgram } from '../support/root.js';
 
-const main = join(import.meta.dirname, '../../dist/src/main.js');
 const initialize = {
   jsonrpc: '2.0',
   id: 'first',
@@ -31,10 +31,14 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 function start(...flags: string[]) {
-  const child: ChildProcessByStdio<Writable, Readable, Readable> = spawn(process.execPath, [main, 'stdio', ...flags], {
-    env: { ...process.env, TMPDIR: folder },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
+  const child: ChildProcessByStdio<Writable, Readable, Readable> = spawn(
+    process.execPath,
+    [mainProgram, 'stdio', ...flags],
+    {
+      env: { ...process.env, TMPDIR: folder },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  );
   const log: string[] = [];
   child.stderr.setEncoding('utf8').on('data', (text: string) => log.push(text));
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
@@ -58,7 +62,7 @@ test('[C-STDIO] the official client works a page and an extension; after it noth
   const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => !!entry[1]));
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: [main, 'stdio', '--log-level', 'debug'],
+    args: [mainProgram, 'stdio', '--log-level', 'debug'],
     env: { ...env, TMPDIR: folder },
     stderr: 'ignore',
   });
@@ -79,7 +83,7 @@ test('[C-STDIO][S5] kill -9 of the parent: neither the server nor its browser no
   // A parent in between, which holds the other ends of the pipes and reports the pid of the server.
   const script = `
     const { spawn } = require('node:child_process');
-    const child = spawn(process.execPath, [${JSON.stringify(main)}, 'stdio', '--lease', 'eager'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    const child = spawn(process.execPath, [${JSON.stringify(mainProgram)}, 'stdio', '--lease', 'eager'], { stdio: ['pipe', 'pipe', 'ignore'] });
     child.stdin.write(${JSON.stringify(`${JSON.stringify(initialize)}\n`)});
     child.stdout.once('data', () => console.log(child.pid));`;
   const parent = spawn(process.execPath, ['-e', script], {

@@ -5,8 +5,9 @@ import { sampleExtension } from '../../src/selftest/pageServer.js';
 import { sampleExtensionId as extensionId } from '../../src/selftest/sampleExtension.js';
 import { Browsing } from './support/browse.js';
 import { startServerProcess } from './support/serverProcess.js';
+import { root } from '../support/root.js';
 
-const readme = join(import.meta.dirname, '../../README.md');
+const readme = join(root, 'README.md');
 
 /** What differs from one run to the next: times, and where the extension lies. */
 const steady = (text: string): string => text.replaceAll(/\d+ ms/g, 'N ms').replaceAll(/"path":"[^"]*"/g, '"path":"…"');

@@ -1,4 +1,4 @@
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { chromium } from '../support/chromium.js';
 import { connectClient, serve, type Served } from '../support/serve.js';
@@ -7,6 +7,7 @@ import { FakePool } from '../support/fakePool.js';
 import { ManualClock } from '../support/manualClock.js';
 import { TestTools } from '../support/testTools.js';
 import { lit, Watching } from './support/watching.js';
+import { root } from '../support/root.js';
 
 let browser: Browser;
 /** What a test has opened, closed after it in the opposite order, however it went. */
@@ -211,7 +212,7 @@ test('[C-INSPECTOR] beside a session is the chart of its own browser, also after
   const caption = '.others figure .legend';
   await watching.go(`#/session/${idOf('moving')}`, caption);
   await watching.shows(caption, 'launch-1: open.ready');
-  const path = fileURLToPath(new URL('../../../src/selftest/extension', import.meta.url));
+  const path = join(root, 'src/selftest/extension');
   await moving.callTool({ name: 'install_extension', arguments: { path } });
   await watching.shows(caption, 'launch-2: open.ready');
   await watching.go(`#/session/${idOf('staying')}`, caption);

@@ -15,7 +15,7 @@ const lanes = 4;
 /** A life after the start, in milliseconds: a change takes a few. */
 const longestLifeMs = 40;
 
-const program = join(import.meta.dirname, '../../dist/test/tenancy/support/storeWorker.js');
+const program = join(import.meta.dirname, 'support/storeWorker.js');
 
 interface Worker {
   readonly child: ChildProcess;

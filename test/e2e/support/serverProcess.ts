@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { chromium } from '../../support/chromium.js';
+import { mainProgram } from '../../support/root.js';
 
 export interface ServerProcess {
   readonly url: string;
@@ -22,10 +23,8 @@ export interface ServerProcess {
   dispose(): Promise<void>;
 }
 
-const main = join(import.meta.dirname, '../../../dist/src/main.js');
-
 /** A real server process with a temporary folder of its own, so that its browsers and files can be told from others. */
-export async function startServerProcess(flags: readonly string[] = [], program = main): Promise<ServerProcess> {
+export async function startServerProcess(flags: readonly string[] = [], program = mainProgram): Promise<ServerProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-e2e-'));
   const args = [program, 'serve', '--port', '0', '--log-format', 'json', ...flags];
   const child = spawn(process.execPath, args, {
