@@ -1,7 +1,8 @@
+import { compileGlob } from '../patterns/glob.js';
 import { codeFindings } from './codeAudit.js';
 import { objectAt, objectsIn, stringsIn, type ExtensionFiles } from './extensionFiles.js';
 import { fileFindings } from './fileAudit.js';
-import { globExpression, parsePattern } from './matchPattern.js';
+import { parsePattern } from './matchPattern.js';
 import { permissionFindings } from './permissionAudit.js';
 
 export type Severity = 'error' | 'warning' | 'info';
@@ -154,6 +155,5 @@ function* resourceFindings(manifest: Manifest, { paths }: ExtensionFiles): Gener
 }
 
 function anyMatches(paths: ReadonlySet<string>, glob: string): boolean {
-  const expression = globExpression(glob.replace(/^\//, ''));
-  return [...paths].some((path) => expression.test(path));
+  return [...paths].some(compileGlob(glob.replace(/^\//, '')));
 }
