@@ -1,4 +1,5 @@
 import { defineConfig, globalIgnores } from 'eslint/config';
+import regexp from 'eslint-plugin-regexp';
 import tseslint from 'typescript-eslint';
 import { importRule } from './importRule.js';
 
@@ -20,9 +21,12 @@ export default defineConfig(
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: `${import.meta.dirname}/..` } },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
-    plugins: { layers: { rules: { imports: importRule } } },
+    plugins: { layers: { rules: { imports: importRule } }, regexp },
     rules: {
       'layers/imports': 'error',
+      // What a page or a client says may be long: no expression takes more than linear time, wherever it begins to match.
+      'regexp/no-super-linear-backtracking': ['error', { report: 'potential' }],
+      'regexp/no-super-linear-move': ['error', { report: 'potential', ignorePartial: false, ignoreSticky: false }],
       'max-lines': ['error', { max: mostLines, skipBlankLines: false, skipComments: false }],
       'max-lines-per-function': ['error', { max: 60, skipComments: true }],
       'max-params': ['error', 4],
@@ -72,6 +76,18 @@ export default defineConfig(
       '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
       // Ports have asynchronous signatures that the embedded implementation does not need.
       '@typescript-eslint/require-await': 'off',
+    },
+  },
+  {
+    files: ['src/**/*.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: ':matches(NewExpression, CallExpression)[callee.name="RegExp"]',
+          message: 'Write a literal, which is checked for linear time, or use compileRegex.',
+        },
+      ],
     },
   },
   {

@@ -50,7 +50,7 @@ export async function connect({ url, name, tools = 'all', token }: ConnectOption
 
 function sseAddress(url: string, tools: string): URL {
   const address = new URL(url);
-  address.pathname = address.pathname.replace(/(\/sse)?\/*$/, '/sse');
+  address.pathname = `${address.pathname.replace(/(?:\/sse)?\/{0,9}$/, '')}/sse`;
   if (!address.searchParams.has('tools')) address.searchParams.set('tools', tools);
   return address;
 }

@@ -76,7 +76,7 @@ export async function runProgram(
   program
     .version(packageInfo.version)
     .exitOverride()
-    .configureOutput({ outputError: (text) => writeError(text.trim().replace(/\s*\n\s*/g, ' ')) })
+    .configureOutput({ outputError: (text) => writeError(oneLine(text)) })
     .addHelpText('after', '\nWithout a command: serve. The options of a command: greenroom serve --help');
 
   withOptions(program.command('serve'))
@@ -203,4 +203,9 @@ function isCommanderError(error: unknown): error is { code: string; exitCode: nu
 
 function isHelp(error: unknown): boolean {
   return isCommanderError(error) && error.exitCode === 0;
+}
+
+function oneLine(text: string): string {
+  const lines = text.split('\n').map((line) => line.trim());
+  return lines.filter((line) => line !== '').join(' ');
 }

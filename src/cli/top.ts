@@ -82,7 +82,7 @@ export async function top(options: TopOptions): Promise<number> {
 
 async function look({ url, authorization }: TopOptions): Promise<Listing> {
   const address = new URL(url);
-  address.pathname = address.pathname.replace(/(\/sse)?\/*$/, '/inspector/sessions');
+  address.pathname = `${address.pathname.replace(/(?:\/sse)?\/{0,9}$/, '')}/inspector/sessions`;
   const headers = authorization === undefined ? {} : { authorization };
   const response = await fetch(address, { headers, signal: timeLimit(5_000) }).catch((error: unknown) => {
     throw new Error(`Cannot reach ${url}: is a server running there?`, { cause: error });

@@ -125,11 +125,15 @@ export function structuredPart({ next, ...part }: PartRead): z.infer<typeof part
 export function capText(text: string, hint: string, maxBytes = maxTextBytes): string {
   const bytes = Buffer.byteLength(text);
   if (bytes <= maxBytes) return text;
-  const kept = Buffer.from(text)
-    .subarray(0, maxBytes)
-    .toString('utf8')
-    .replace(/\uFFFD+$/, '');
+  const kept = beginning(Buffer.from(text), maxBytes);
   const end = kept.lastIndexOf('\n');
   const whole = end > maxBytes / 2 ? kept.slice(0, end) : kept;
   return `${whole}\n… cut: ${bytes - Buffer.byteLength(whole)} of ${bytes} bytes left out; ${hint}.`;
+}
+
+/** At most so many bytes, cut where a character ends. */
+function beginning(bytes: Buffer, maxBytes: number): string {
+  let end = maxBytes;
+  while (end > 0 && ((bytes[end] ?? 0) & 0b1100_0000) === 0b1000_0000) end--;
+  return bytes.toString('utf8', 0, end);
 }

@@ -1,5 +1,6 @@
-import { runInNewContext } from 'node:vm';
 import { z } from 'zod';
+import { compileRegex } from '../browser/patterns/regex.js';
+import { inSlices } from '../browser/patterns/slices.js';
 import { act } from '../browser/page/act.js';
 import { describeDialog } from '../browser/page/dialogs.js';
 import { evaluate } from '../browser/page/evaluate.js';
@@ -43,11 +44,12 @@ const findInSnapshot = definePageTool({
   }),
   output: z.object({ matches: z.number().int(), lines: z.string(), part: partOutput.optional() }),
   annotations: { readOnlyHint: true },
-  async handler({ text, regex, context, from }, { page }) {
+  async handler({ text, regex, context, from }, { page, signal }) {
     if ((text === undefined) === (regex === undefined)) throw new ToolError('Give either text or regex.');
     const taken = await takeSnapshot(page, { verbose: false, from });
     const { lines, part } = taken;
-    const hits = regex === undefined ? indexesOfText(lines, text ?? '') : indexesOfPattern(lines, regex);
+    const hits =
+      regex === undefined ? indexesOfText(lines, text ?? '') : await inSlices(indexesOfPattern(lines, regex), signal);
     const found = capText(excerpt(lines, hits, context), 'search for something rarer');
     const none = `Nothing of the ${lines.length} lines matches. take_snapshot shows them.`;
     const head = hits.length === 1 ? '1 match:' : `${hits.length} matches:`;
@@ -64,18 +66,21 @@ function indexesOfText(lines: readonly string[], text: string): number[] {
   return lines.flatMap((line, index) => (line.toLowerCase().includes(wanted) ? [index] : []));
 }
 
-const patternLimitMs = 500;
+function* indexesOfPattern(lines: readonly string[], pattern: string): Generator<undefined, number[]> {
+  const matches = regexOf(pattern);
+  const hits: number[] = [];
+  for (const [index, line] of lines.entries()) {
+    if (matches(line)) hits.push(index);
+    yield;
+  }
+  return hits;
+}
 
-/** A pattern comes from a client and may run for ever; here it can be stopped, so other sessions do not wait for it. */
-function indexesOfPattern(lines: readonly string[], pattern: string): number[] {
-  const code = `
-    const expression = new RegExp(pattern, 'i');
-    lines.flatMap((line, index) => (expression.test(line) ? [index] : [])).join()`;
+function regexOf(pattern: string): (line: string) => boolean {
   try {
-    const indexes: unknown = runInNewContext(code, { lines, pattern }, { timeout: patternLimitMs });
-    return String(indexes).split(',').filter(Boolean).map(Number);
+    return compileRegex(pattern, 'i');
   } catch (error) {
-    throw new ToolError(`regex ${JSON.stringify(pattern)}: ${messageOf(error)}. Try a simpler one, or text.`);
+    throw new ToolError(`regex ${JSON.stringify(pattern)}: ${messageOf(error)} Or search by text.`, { cause: error });
   }
 }
 

@@ -83,7 +83,19 @@ function ruleOf({ url, abort, ...rest }: Omit<Arguments, 'action' | 'id'>): Mock
   if (abort !== undefined && [rest.status, rest.headers, rest.body].some((effect) => effect !== undefined)) {
     throw new ToolError('A rule either answers (status, headers, body) or aborts. Leave one of them out.');
   }
+  for (const [name, value] of Object.entries(rest.headers ?? {})) requireHeader(name, value);
   return { ...rest, url, abort: abort === undefined ? undefined : abortReasons[abort] };
+}
+
+/** What RFC 9110, section 5, allows, in the characters that a header can carry. */
+function requireHeader(name: string, value: string): void {
+  const quoted = JSON.stringify(name);
+  if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
+    throw new ToolError(`${quoted} is no name of a header. Use letters, digits and -, as in Content-Type.`);
+  }
+  if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
+    throw new ToolError(`The value of the header ${quoted} has line ends, control characters or letters past Latin-1.`);
+  }
 }
 
 function ruleLine(mock: ActiveMock): string {

@@ -6,7 +6,7 @@ import { definePageTool } from './defineTool.js';
 import { failureText, requestLine, requestRow, structuredRequest } from './networkRequests.js';
 
 const hidden = '(hidden; includeSensitive shows it)';
-const sensitiveNames = /^(cookie|set-cookie|authorization|proxy-authorization|.*(token|api-?key|secret|csrf).*)$/;
+const sensitiveNames = /^(?:cookie|set-cookie|authorization|proxy-authorization)$|token|api-?key|secret|csrf/;
 const stackFrames = 10;
 
 const part = z.object({

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { NetworkRequest } from '../browser/collectors/network.js';
 import type { RingEntry } from '../browser/collectors/ring.js';
-import { finderOf } from '../browser/collectors/urlPattern.js';
+import { findUrls } from '../browser/collectors/urlPattern.js';
 import { definePageTool } from './defineTool.js';
 import { bytesText, listingInput, listingOutput, listOf, oneLine } from './listing.js';
 
@@ -44,12 +44,17 @@ export const listNetworkRequests = definePageTool({
   output: z.object({ requests: z.array(z.object(requestRow)), ...listingOutput }),
   annotations: { readOnlyHint: true },
   lock: false,
-  handler: async (args, { page }) => {
-    const isWantedUrl = args.url === undefined ? () => true : finderOf(args.url);
+  handler: async (args, { page, signal }) => {
+    const reading = page.network.read(args.since);
+    const urls = await findUrls(
+      args.url,
+      reading.entries.map(({ value }) => value.url),
+      signal,
+    );
     const listing = listOf(
-      page.network.read(args.since),
+      reading,
       (request) =>
-        isWantedUrl(request.url) &&
+        urls.has(request.url) &&
         (args.types === undefined || args.types.includes(request.type)) &&
         (args.method === undefined || args.method.toUpperCase() === request.method) &&
         (args.status === undefined || hasStatus(request, args.status)),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { WebSocketFrame } from '../browser/collectors/network.js';
-import { finderOf } from '../browser/collectors/urlPattern.js';
+import { findUrls } from '../browser/collectors/urlPattern.js';
 import { definePageTool } from './defineTool.js';
 import { bytesText, listingInput, listingOutput, listOf, oneLine, timeText } from './listing.js';
 
@@ -32,12 +32,17 @@ export const listWebSocketFrames = definePageTool({
   }),
   annotations: { readOnlyHint: true },
   lock: false,
-  handler: async (args, { page }) => {
-    const isWantedUrl = args.url === undefined ? () => true : finderOf(args.url);
+  handler: async (args, { page, signal }) => {
+    const reading = page.network.frames.read(args.since);
+    const urls = await findUrls(
+      args.url,
+      reading.entries.map(({ value }) => value.url),
+      signal,
+    );
     const listing = listOf(
-      page.network.frames.read(args.since),
+      reading,
       (frame) =>
-        isWantedUrl(frame.url) &&
+        urls.has(frame.url) &&
         (args.direction === undefined || frame.direction === args.direction) &&
         (args.text === undefined || frame.payload.includes(args.text)),
       args,

@@ -47,8 +47,9 @@ function checkHandshake({ method, headers }: IncomingMessage): void {
   if (!isUpgrade || hasBody) throw new Refusal('invalid_upgrade');
   if (headers['sec-websocket-version'] !== '13') throw new Refusal('upgrade_required');
   if (!/^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? '')) throw new Refusal('invalid_upgrade');
-  const offers = headers['sec-websocket-protocol']?.split(/[ \t]*,[ \t]*/) ?? [];
-  const areTokens = offers.every((offer) => /^[\w!#$%&'*+.^`|~-]+$/.test(offer));
+  const list = headers['sec-websocket-protocol']?.split(',') ?? [];
+  const offers = list.map((offer) => /^[ \t]*([\w!#$%&'*+.^`|~-]+)[ \t]*$/.exec(offer)?.[1]);
+  const areTokens = !offers.includes(undefined);
   const isUnique = new Set(offers).size === offers.length;
   if (!areTokens || !isUnique || !offers.includes(subprotocol)) throw new Refusal('invalid_upgrade');
 }

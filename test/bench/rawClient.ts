@@ -73,7 +73,7 @@ export interface RawSession {
 export type OpenSession = (url: string, posts: Connection) => Promise<RawSession>;
 
 const accepted = (text: string): string | undefined => {
-  const head = /^HTTP\/1\.1 (\d+)[^]*?\r\n\r\n/.exec(text);
+  const head = /^HTTP\/1\.1 (\d+) [^]*?\r\n\r\n/.exec(text);
   if (head === null) return undefined;
   if (head[1] !== '202') throw new Error(`The server answered: ${text.slice(0, 300)}`);
   const length = Number(/content-length: (\d+)/i.exec(head[0])?.[1] ?? 0);
@@ -107,7 +107,7 @@ export const openSse: OpenSession = async (url, posts) => {
 };
 
 const whole = (text: string): string | undefined => {
-  const head = /^HTTP\/1\.1 (\d+)[^]*?\r\n\r\n/.exec(text)?.[0];
+  const head = /^HTTP\/1\.1 (\d+) [^]*?\r\n\r\n/.exec(text)?.[0];
   if (head === undefined) return undefined;
   const length = /content-length: (\d+)/i.exec(head)?.[1];
   const isChunked = /transfer-encoding: chunked/i.test(head);

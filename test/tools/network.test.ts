@@ -107,6 +107,11 @@ describe('mock_network', () => {
     [{ action: 'add', status: 200 }, 'add needs url'],
     [{ action: 'add', url: '*' }, 'add needs an effect'],
     [{ action: 'add', url: '*', abort: 'offline', body: 'x' }, 'either answers'],
+    [{ action: 'add', url: '*', headers: { 'a b': 'c' } }, '"a b" is no name of a header'],
+    [{ action: 'add', url: '*', headers: { '': 'c' } }, '"" is no name of a header'],
+    [{ action: 'add', url: '*', headers: { a: 'b\r\nc: d' } }, 'header "a" has line ends'],
+    [{ action: 'add', url: '*', headers: { a: '…' } }, 'letters past Latin-1'],
+    [{ action: 'add', url: '/(a+)+(?=b)/', status: 200 }, 'it has a look-ahead'],
     [{ action: 'remove' }, 'remove needs the id'],
     [{ action: 'remove', id: 7 }, 'There is no rule 7'],
   ])('refuses %j and says why', async (args, reason) => {

@@ -143,6 +143,6 @@ export function framesOf(trace: Protocol.Runtime.StackTrace | undefined): StackF
 
 /** The message of an error whose description ends with its stack; the stack is kept apart. */
 function withoutFrames(description: string): string {
-  const start = description.search(/\n\s+at /);
+  const start = description.search(/\n[ \t]+at /);
   return start === -1 ? description : description.slice(0, start);
 }

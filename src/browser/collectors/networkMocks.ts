@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { unlessGone, type Handlers } from '../protocol/sessions.js';
+import { inSlices } from '../patterns/slices.js';
 import { matcherOf, protocolPatternOf } from './urlPattern.js';
 
 /** What a rule does: answer (`status`, `headers`, `body`), abort, or, with a delay alone, slow down. */
@@ -75,7 +76,7 @@ export class NetworkMocks {
   }
 
   handlers(session: CDPSession): Handlers {
-    return { 'Fetch.requestPaused': (event) => void this.#answer(session, event) };
+    return { 'Fetch.requestPaused': (event) => void this.#handle(session, event) };
   }
 
   dispose(): void {
@@ -98,20 +99,44 @@ export class NetworkMocks {
     return unlessGone(session.send('Fetch.enable', { patterns }));
   }
 
-  async #answer(session: CDPSession, paused: Paused): Promise<void> {
-    const preflightFor = headerOf(paused, 'access-control-request-method');
-    const entry = this.#entries.find((candidate) => candidate.matches(paused.request.url) && mayAct(candidate, paused));
+  /** A request whose answer fails goes on as without rules, rather than hang. */
+  async #handle(session: CDPSession, paused: Paused): Promise<void> {
+    try {
+      await this.#answer(session, paused, await inSlices(this.#take(paused)));
+    } catch {
+      await goOn(session, paused);
+    }
+  }
+
+  /** The newest rule that acts on a request, which counts as a hit except for a preflight that is not the rule's. */
+  *#take(paused: Paused): Generator<undefined, Entry | undefined> {
+    for (const entry of this.#entries) {
+      if (mayAct(entry, paused) && entry.matches(paused.request.url)) {
+        if (!isPreflightOf(entry, paused)) entry.hits++;
+        return entry;
+      }
+      yield;
+    }
+    return undefined;
+  }
+
+  async #answer(session: CDPSession, paused: Paused, entry: Entry | undefined): Promise<void> {
     if (entry === undefined) return goOn(session, paused);
-    if (preflightFor !== undefined && entry.rule.method?.toUpperCase() !== 'OPTIONS') {
+    if (isPreflightOf(entry, paused)) {
       return answersItself(entry.rule) ? fulfil(session, paused, preflightAnswer) : goOn(session, paused);
     }
-    entry.hits++;
     if (paused.networkId !== undefined) this.#mark(paused.networkId, entry.id);
     const { delayMs = 0 } = entry.rule;
     // A wait that dispose cuts short ends like one that is over.
     if (delayMs > 0) await delay(delayMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
     return act(session, paused, entry.rule);
   }
+}
+
+/** Whether the browser asks first if it may send what the rule answers. */
+function isPreflightOf({ rule }: Entry, paused: Paused): boolean {
+  const isPreflight = headerOf(paused, 'access-control-request-method') !== undefined;
+  return isPreflight && rule.method?.toUpperCase() !== 'OPTIONS';
 }
 
 function mayAct({ rule, hits }: Entry, paused: Paused): boolean {

@@ -1,16 +1,41 @@
-import { ToolError } from '../../errors.js';
+import { messageOf, ToolError } from '../../errors.js';
+import { compileGlob } from '../patterns/glob.js';
+import { compileRegex } from '../patterns/regex.js';
+import { inSlices } from '../patterns/slices.js';
 
 /** The one form in which tools take addresses: a glob in which only `*` means anything, or `/regex/flags`. */
-const regexForm = /^\/(.+)\/([dgimsuvy]*)$/;
+const regexForm = /^\/(.+)\/([dgimsuvy]*)$/s;
+const maxGlobChars = 2_000;
 
 /** Whether an address fits the whole pattern (glob) or is found by it (regex). Throws a ToolError on a bad regex. */
 export function matcherOf(pattern: string): (url: string) => boolean {
-  const regex = regexOf(pattern) ?? new RegExp(`^${pattern.split('*').map(escapeRegex).join('.*')}$`, 's');
-  return (url) => regex.test(url);
+  const [, source, flags = ''] = regexForm.exec(pattern) ?? [];
+  if (source !== undefined) return regexOf(source, flags, pattern);
+  if (pattern.length <= maxGlobChars) return compileGlob(pattern);
+  throw new ToolError(`url has ${pattern.length} characters, and a pattern has at most ${maxGlobChars}. Shorten it.`);
 }
 
-/** Like {@link matcherOf}, but text without `*` fits wherever it occurs: what a person types into a filter. */
-export function finderOf(pattern: string): (url: string) => boolean {
+/** Of some addresses those that a pattern finds. Text without `*` fits wherever it occurs: what one types into a filter. */
+export async function findUrls(
+  pattern: string | undefined,
+  urls: Iterable<string>,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  const all = new Set(urls);
+  if (pattern === undefined) return all;
+  return inSlices(finding(finderOf(pattern), all), signal);
+}
+
+function* finding(finds: (url: string) => boolean, urls: ReadonlySet<string>): Generator<undefined, Set<string>> {
+  const found = new Set<string>();
+  for (const url of urls) {
+    if (finds(url)) found.add(url);
+    yield;
+  }
+  return found;
+}
+
+function finderOf(pattern: string): (url: string) => boolean {
   if (regexForm.test(pattern) || pattern.includes('*')) return matcherOf(pattern);
   const wanted = pattern.toLowerCase();
   return (url) => url.toLowerCase().includes(wanted);
@@ -21,19 +46,14 @@ export function protocolPatternOf(pattern: string): string {
   return regexForm.test(pattern) ? '*' : pattern.replace(/[?\\]/g, '\\$&');
 }
 
-function regexOf(pattern: string): RegExp | undefined {
-  const [, source, flags = ''] = regexForm.exec(pattern) ?? [];
-  if (source === undefined) return undefined;
+function regexOf(source: string, flags: string, pattern: string): (url: string) => boolean {
   try {
-    // A global or sticky expression would remember where it stopped.
-    return new RegExp(source, flags.replace(/[gy]/g, ''));
+    return compileRegex(source, flags);
   } catch (cause) {
-    throw new ToolError(`${pattern} is not a regular expression. For a plain pattern use *, as in *://*/api/*.`, {
-      cause,
-    });
+    throw new ToolError(
+      `${pattern} is not a regular expression that can be used: ${messageOf(cause)} For a plain pattern use *, as in ` +
+        '*://*/api/*.',
+      { cause },
+    );
   }
-}
-
-function escapeRegex(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }

@@ -1,16 +1,19 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Entry } from 'yauzl';
 import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors.js';
+import { readBeginning, readManifestText } from './extensionFiles.js';
 
 /** What an archive may become on the disk. The biggest extensions of the store are a tenth of it. */
 const maxFiles = 10_000;
 const maxBytes = 128 * 1024 * 1024;
 const maxDepth = 32;
+/** Of the texts that tell extensions apart. */
+const maxMessageBytes = 1024 * 1024;
 /** Extensions that one session may have unpacked at a time. */
 const maxFolders = 20;
 
@@ -101,13 +104,13 @@ const manifest = z.object({
 
 /** What makes two archives the same extension: the key, or the name as it is in the manifest and its language. */
 async function nameOf(root: string): Promise<string> {
-  const text = await readFile(join(root, 'manifest.json'), 'utf8');
+  const text = await readManifestText(root);
   const { key, name, default_locale: locale } = parsed(text);
   const messages =
     locale === undefined || !/^[\w-]+$/.test(locale)
       ? ''
-      : await readFile(join(root, '_locales', locale, 'messages.json'), 'utf8').catch(() => '');
-  const identity = key ?? `${name ?? ''} ${name?.startsWith('__MSG_') === true ? messages : ''}`;
+      : await readBeginning(join(root, '_locales', locale, 'messages.json'), maxMessageBytes).catch(() => '');
+  const identity = key ?? `${name ?? ''} ${name?.startsWith('__MSG_') === true ? messages.toString() : ''}`;
   return createHash('sha256').update(identity).digest('hex').slice(0, 16);
 }
 

@@ -1,18 +1,18 @@
+import { documentRules } from './documentAudit.js';
 import { objectAt, type ExtensionFiles, type SourceFile } from './extensionFiles.js';
-import type { Finding, Severity } from './manifestAudit.js';
-import { placeOf } from './permissionAudit.js';
+import { placeAt, type Findings, type Rule, type Severity } from './findings.js';
+import { withoutComments } from './sourceText.js';
 
 type Manifest = Readonly<Record<string, unknown>>;
 
-interface Rule {
-  readonly pattern: RegExp;
-  readonly severity: Severity;
-  readonly problem: string;
-  readonly fix: string;
-}
-
 const rule = (pattern: RegExp, severity: Severity, problem: string, fix: string): Rule => {
-  return { pattern, severity, problem, fix };
+  return {
+    *find(text) {
+      yield;
+      return text.search(pattern);
+    },
+    ...{ severity, problem, fix },
+  };
 };
 
 const gone = (pattern: RegExp, name: string, fix: string): Rule =>
@@ -63,63 +63,36 @@ const workerRules: readonly Rule[] = [
   rule(/\bsetInterval\s*\(/, 'warning', 'Timers end when the worker idles, after about 30 s.', 'Use chrome.alarms.'),
 ];
 
-/** Of every document of the extension. */
-const documentRules: readonly Rule[] = [
+/** Of a service worker that is no module, and of one that is. */
+const classicRules: readonly Rule[] = [
   rule(
-    /<script(?![^>]*\bsrc\s*=)(?![^>]*application\/(ld\+)?json)[^>]*>\s*\S/i,
+    /^[ \t]*(?:import\s*["'{*\w]|export\s)/m,
     'error',
-    'Inline scripts do not run in extension pages.',
-    'Put the code into a file: <script src="…">.',
+    'The service worker imports, and is no module.',
+    'Add "type": "module" to background.',
   ),
-  rule(
-    /<script[^>]*\bsrc\s*=\s*["']?(https?:)?\/\//i,
-    'error',
-    'Scripts from elsewhere are refused.',
-    'Put the file into the extension.',
-  ),
-  rule(
-    /<[a-z][^>]*\son(click|load|change|submit|input)\s*=/i,
-    'error',
-    'Inline event handlers do not run in extension pages.',
-    'Use addEventListener in a script file.',
-  ),
+];
+const moduleRules: readonly Rule[] = [
+  rule(/\bimportScripts\s*\(/, 'error', 'A module has no importScripts.', 'Use import, or remove "type": "module".'),
 ];
 
 /** What the code does that Manifest V3 does not allow, or that has no chance to work where it runs. */
-export function* codeFindings(manifest: Manifest, { sources }: ExtensionFiles): Generator<Finding> {
+export function* codeFindings(manifest: Manifest, { sources }: ExtensionFiles): Findings {
   const background = objectAt(manifest, 'background');
   const named = background['service_worker'];
   const worker = typeof named === 'string' ? named.replace(/^\.?\//, '') : undefined;
+  const ofWorker = [...workerRules, ...(background['type'] === 'module' ? moduleRules : classicRules)];
   for (const source of sources) {
     const isDocument = /\.html?$/i.test(source.path);
-    yield* apply(isDocument ? documentRules : scriptRules, source);
-    if (source.path !== worker) continue;
-    yield* apply(workerRules, source);
-    yield* moduleFindings(source, background['type'] === 'module');
+    const rules = isDocument ? documentRules : scriptRules;
+    yield* apply(source.path === worker ? [...rules, ...ofWorker] : rules, source);
   }
 }
 
-function* apply(rules: readonly Rule[], source: SourceFile): Generator<Finding> {
-  const code = { path: source.path, text: withoutComments(source.text) };
-  for (const { pattern, severity, problem, fix } of rules) {
-    if (pattern.test(code.text)) yield { severity, at: placeOf(code, pattern), problem, fix };
+function* apply(rules: readonly Rule[], { path, text }: SourceFile): Findings {
+  const code = yield* withoutComments(text);
+  for (const { find, severity, problem, fix } of rules) {
+    const index = yield* find(code);
+    if (index !== -1) yield { severity, at: placeAt(path, code, index), problem, fix };
   }
-}
-
-function* moduleFindings(source: SourceFile, isModule: boolean): Generator<Finding> {
-  const code = { path: source.path, text: withoutComments(source.text) };
-  const [imports, loads] = [/^\s*(import\s*["'{*\w]|export\s)/m, /\bimportScripts\s*\(/];
-  if (!isModule && imports.test(code.text)) {
-    const problem = 'The service worker imports, and is no module.';
-    yield { severity: 'error', at: placeOf(code, imports), problem, fix: 'Add "type": "module" to background.' };
-  }
-  if (isModule && loads.test(code.text)) {
-    const problem = 'A module has no importScripts.';
-    yield { severity: 'error', at: placeOf(code, loads), problem, fix: 'Use import, or remove "type": "module".' };
-  }
-}
-
-/** Comments become spaces, so that lines stay where they are. Strings that look like comments may go, too. */
-function withoutComments(text: string): string {
-  return text.replace(/\/\*[\s\S]*?\*\/|(^|\s)\/\/.*$|<!--[\s\S]*?-->/gm, (comment) => comment.replace(/[^\n]/g, ' '));
 }

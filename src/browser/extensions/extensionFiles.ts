@@ -1,7 +1,8 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { messageOf, ToolError } from '../../errors.js';
 import type { Extension } from './extensions.js';
+import { withoutCommentLines } from './sourceText.js';
 
 /** Text of a file of the extension, by its path in it, with `/`. */
 export interface SourceFile {
@@ -18,17 +19,24 @@ export interface ExtensionFiles {
   readonly paths: ReadonlySet<string>;
   /** Scripts and documents. */
   readonly sources: readonly SourceFile[];
-  /** Code was left out because there is too much. */
-  readonly cut: boolean;
-  read(path: string): Promise<Buffer | undefined>;
+  /** What was not read because there is too much. */
+  readonly cut: string | undefined;
+  /** The beginning of a file, at most 8 MB. */
+  read(path: string, maxBytes?: number): Promise<Buffer | undefined>;
 }
 
 const maxFiles = 5_000;
-const maxSourceBytes = 16 * 1024 ** 2;
+const mebibyte = 1024 ** 2;
+const maxSourceBytes = 16 * mebibyte;
+/** Of one script or document. */
+const maxFileBytes = 4 * mebibyte;
+const maxManifestBytes = mebibyte;
+/** Of a table of texts. */
+const maxReadBytes = 8 * mebibyte;
 
 /** Reads the folder of an extension. Throws a ToolError where it is not on this disk, as with a browser elsewhere. */
 export async function readExtensionFiles({ name, path: folder }: Extension): Promise<ExtensionFiles> {
-  const text = await readFile(join(folder, 'manifest.json'), 'utf8').catch((error: unknown) => {
+  const text = await readManifestText(folder).catch((error: unknown) => {
     throw new ToolError(`The files of ${name} cannot be read in ${folder}: ${messageOf(error)}`, { cause: error });
   });
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
@@ -41,27 +49,47 @@ export async function readExtensionFiles({ name, path: folder }: Extension): Pro
     ...parseManifest(text),
     paths: new Set(paths),
     sources,
-    cut: cut || entries.length > maxFiles,
-    read: (path) => readFile(join(folder, path)).catch(() => undefined),
+    cut: entries.length > maxFiles ? `Only the first ${maxFiles} files were looked at.` : cut,
+    read: (path, maxBytes = maxReadBytes) => readBeginning(join(folder, path), maxBytes).catch(() => undefined),
   };
 }
 
-async function readSources(folder: string, paths: readonly string[]): Promise<{ sources: SourceFile[]; cut: boolean }> {
+/** The manifest of the extension in a folder. Throws if it is longer than any manifest has to be. */
+export async function readManifestText(folder: string): Promise<string> {
+  const path = join(folder, 'manifest.json');
+  const { size } = await stat(path);
+  if (size <= maxManifestBytes) return readFile(path, 'utf8');
+  throw new ToolError(`manifest.json has ${size} bytes, and at most ${maxManifestBytes} are read. Shorten it.`);
+}
+
+export async function readBeginning(path: string, maxBytes: number): Promise<Buffer> {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(size, maxBytes)));
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+async function readSources(folder: string, paths: readonly string[]): Promise<Pick<ExtensionFiles, 'sources' | 'cut'>> {
   const sources: SourceFile[] = [];
   let left = maxSourceBytes;
+  let cut: string | undefined;
   for (const path of paths.filter((candidate) => /\.(m?js|html?)$/i.test(candidate))) {
     const { size } = await stat(join(folder, path));
-    left -= size;
-    if (left < 0) return { sources, cut: true };
-    sources.push({ path, text: await readFile(join(folder, path), 'utf8') });
+    left -= Math.min(size, maxFileBytes);
+    if (left < 0) return { sources, cut: `Only the first ${maxSourceBytes / mebibyte} MB of code were looked at.` };
+    if (size > maxFileBytes) cut = `Of ${path} only the first ${maxFileBytes / mebibyte} MB were looked at.`;
+    sources.push({ path, text: (await readBeginning(join(folder, path), maxFileBytes)).toString('utf8') });
   }
-  return { sources, cut: false };
+  return { sources, cut };
 }
 
 function parseManifest(text: string): Pick<ExtensionFiles, 'manifest' | 'manifestProblem'> {
   try {
-    // Chrome allows lines that are comments.
-    const manifest: unknown = JSON.parse(text.replace(/^\uFEFF/, '').replace(/^\s*\/\/.*$/gm, ''));
+    const manifest: unknown = JSON.parse(withoutCommentLines(text.replace(/^\uFEFF/, '')));
     if (isObject(manifest)) return { manifest, manifestProblem: undefined };
     return { manifest: undefined, manifestProblem: 'it is no object' };
   } catch (error) {

@@ -34,6 +34,9 @@ const maxWorkers = 100;
 /** Values read in full for one reading; past it their class name stands. */
 const maxReadings = 50;
 const maxValueChars = 2_000;
+/** What is read of a stack that came in words. */
+const maxStackChars = 20_000;
+const maxStackLines = 100;
 
 /** What the extensions of a session log, in all contexts, in one timeline: the newest 2,000 entries within 2 MiB. */
 export class ExtensionLog {
@@ -163,11 +166,22 @@ async function readValue(session: CDPSession, object: Protocol.Runtime.RemoteObj
 
 /** What was thrown before anybody listened has its stack only in words. */
 function framesIn(description: string): StackFrame[] {
-  return [...description.matchAll(/^\s+at (?:(.+?) \()?(\S+?):(\d+):(\d+)\)?$/gm)].map(
-    ([, functionName = '(anonymous)', url = '', line, column]) => {
-      return { functionName, url, line: Number(line), column: Number(column) };
-    },
-  );
+  const lines = description.slice(0, maxStackChars).split('\n', maxStackLines);
+  return lines.flatMap((line) => frameIn(line) ?? []);
+}
+
+/** `    at name (url:line:column)`, or without a name and brackets. */
+function frameIn(text: string): StackFrame | undefined {
+  const frame = text.trim();
+  const [, line, column] = /:(\d{1,9}):(\d{1,9})\)?$/.exec(frame) ?? [];
+  if (!/^\s+at /.test(text) || line === undefined || column === undefined) return undefined;
+  const end = frame.endsWith(')') ? frame.length - 1 : frame.length;
+  const named = frame.slice('at '.length, end - `:${line}:${column}`.length);
+  const bracket = named.lastIndexOf(' (');
+  const url = bracket < 1 ? named : named.slice(bracket + 2);
+  if (url === '' || /\s/.test(url)) return undefined;
+  const functionName = bracket < 1 ? '(anonymous)' : named.slice(0, bracket);
+  return { functionName, url, line: Number(line), column: Number(column) };
 }
 
 function sizeOf({ text, args, stack, context }: ExtensionLogEntry): number {

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
+import { readManifestText } from './extensionFiles.js';
+import { withoutCommentLines } from './sourceText.js';
 
 /** An unpacked extension as Chrome reports it (`Extensions.getExtensions`). `path` is its folder. */
 export type Extension = Protocol.Extensions.ExtensionInfo;
@@ -185,11 +185,10 @@ export type Manifest = z.infer<typeof manifest>;
 
 /** Reads the manifest in the extension's folder. Undefined where that is not readable here, as with a browser elsewhere. */
 export async function readManifest({ path }: Extension): Promise<Manifest | undefined> {
-  const text = await readFile(join(path, 'manifest.json'), 'utf8').catch(() => undefined);
+  const text = await readManifestText(path).catch(() => undefined);
   if (text === undefined) return undefined;
   try {
-    // Chrome allows lines that are comments.
-    return manifest.parse(JSON.parse(text.replace(/^\s*\/\/.*$/gm, '')));
+    return manifest.parse(JSON.parse(withoutCommentLines(text)));
   } catch {
     // It was changed on the disk after Chrome had read it.
     return undefined;

@@ -1,5 +1,5 @@
 import { isObject, objectAt, objectsIn, stringsIn, type ExtensionFiles } from './extensionFiles.js';
-import type { Finding } from './manifestAudit.js';
+import type { Finding, Findings } from './findings.js';
 
 type Manifest = Readonly<Record<string, unknown>>;
 
@@ -8,15 +8,16 @@ interface Named {
   readonly path: unknown;
 }
 
-const localPath = (path: string): string => path.replace(/^\.?\//, '').replace(/[?#].*$/, '');
+const localPath = (path: string): string => path.replace(/^\.?\//, '').split(/[?#]/, 1)[0] ?? '';
 
-/** Files that the manifest names and are not there, icons of a wrong size, texts without a translation. */
-export async function fileFindings(manifest: Manifest, files: ExtensionFiles): Promise<Finding[]> {
-  return [
-    ...missingFiles(manifest, files),
-    ...(await iconFindings(manifest, files)),
-    ...(await textFindings(manifest, files)),
-  ];
+/** Icons that are looked at. */
+const maxIcons = 100;
+/** The header of a PNG with its size. */
+const pngBytes = 24;
+
+/** Icons of a wrong size, texts without a translation. */
+export async function contentFindings(manifest: Manifest, files: ExtensionFiles): Promise<Finding[]> {
+  return [...(await iconFindings(manifest, files)), ...(await textFindings(manifest, files))];
 }
 
 function namedFiles(manifest: Manifest): Named[] {
@@ -44,12 +45,14 @@ function namedFiles(manifest: Manifest): Named[] {
   ];
 }
 
-function missingFiles(manifest: Manifest, { paths }: ExtensionFiles): Finding[] {
-  return [...namedFiles(manifest), ...iconsOf(manifest)].flatMap(({ at, path }): Finding[] => {
-    if (typeof path !== 'string' || path === '' || paths.has(localPath(path))) return [];
-    const fix = 'Add it, or mend the path, which starts at the folder of the extension and minds upper and lower case.';
-    return [{ severity: 'error', at, problem: `The file ${path} does not exist.`, fix }];
-  });
+/** Files that the manifest names and are not there. */
+export function* missingFiles(manifest: Manifest, { paths }: ExtensionFiles): Findings {
+  const fix = 'Add it, or mend the path, which starts at the folder of the extension and minds upper and lower case.';
+  for (const { at, path } of [...namedFiles(manifest), ...iconsOf(manifest)]) {
+    yield;
+    if (typeof path !== 'string' || path === '' || paths.has(localPath(path))) continue;
+    yield { severity: 'error', at, problem: `The file ${path} does not exist.`, fix };
+  }
 }
 
 function iconsOf(manifest: Manifest): (Named & { size: number })[] {
@@ -66,7 +69,7 @@ function iconsOf(manifest: Manifest): (Named & { size: number })[] {
 
 async function iconFindings(manifest: Manifest, files: ExtensionFiles): Promise<Finding[]> {
   const icons = iconsOf(manifest);
-  const findings = await Promise.all(icons.map((icon) => iconFinding(icon, files)));
+  const findings = await Promise.all(icons.slice(0, maxIcons).map((icon) => iconFinding(icon, files)));
   const sizes = icons.filter(({ at }) => at.startsWith('icons.')).map(({ size }) => size);
   const absent = [16, 48, 128].filter((size) => !sizes.includes(size));
   const missing: Finding = {
@@ -75,7 +78,13 @@ async function iconFindings(manifest: Manifest, files: ExtensionFiles): Promise<
     problem: `There is no icon of ${absent.join(', ')} pixels.`,
     fix: 'Add PNG files; the store asks for 128, chrome://extensions shows 48, menus 16.',
   };
-  return [...findings.flat(), ...(absent.length > 0 ? [missing] : [])];
+  const unseen: Finding = {
+    severity: 'info',
+    at: 'icons',
+    problem: `Of ${icons.length} icons the first ${maxIcons} were looked at.`,
+    fix: 'List fewer: 16, 48 and 128 are enough.',
+  };
+  return [...findings.flat(), ...(absent.length > 0 ? [missing] : []), ...(icons.length > maxIcons ? [unseen] : [])];
 }
 
 async function iconFinding({ at, path, size }: Named & { size: number }, files: ExtensionFiles): Promise<Finding[]> {
@@ -83,9 +92,9 @@ async function iconFinding({ at, path, size }: Named & { size: number }, files: 
     if (typeof path !== 'string' || !/\.svg$/i.test(path)) return [];
     return [{ severity: 'error', at, problem: `${path} is SVG, which Chrome does not show.`, fix: 'Use PNG.' }];
   }
-  const png = await files.read(localPath(path));
+  const png = await files.read(localPath(path), pngBytes);
   if (png === undefined) return [];
-  if (png.length < 24 || png.toString('latin1', 1, 4) !== 'PNG') {
+  if (png.length < pngBytes || png.toString('latin1', 1, 4) !== 'PNG') {
     return [{ severity: 'error', at, problem: `${path} is no PNG.`, fix: 'Save it as PNG.' }];
   }
   const [width, height] = [png.readUInt32BE(16), png.readUInt32BE(20)];
@@ -95,7 +104,8 @@ async function iconFinding({ at, path, size }: Named & { size: number }, files: 
 }
 
 async function textFindings(manifest: Manifest, files: ExtensionFiles): Promise<Finding[]> {
-  const used = [...JSON.stringify(manifest).matchAll(/__MSG_(\w+)__/g)].map(([, name = '']) => name);
+  const named = JSON.stringify(manifest).matchAll(/__MSG_(\w+)__/g);
+  const used = [...new Set(Array.from(named, ([, name = '']) => name))];
   const locale = manifest['default_locale'];
   const locales = [...files.paths].some((path) => path.startsWith('_locales/'));
   if (typeof locale !== 'string') {
@@ -109,9 +119,17 @@ async function textFindings(manifest: Manifest, files: ExtensionFiles): Promise<
     const fix = 'Add it, or remove default_locale.';
     return [{ severity: 'error', at: 'default_locale', problem: `${path} does not exist.`, fix }];
   }
-  const names = texts.toString('utf8').toLowerCase();
+  const names = new Set(
+    Array.from(
+      texts
+        .toString('utf8')
+        .toLowerCase()
+        .matchAll(/"(\w+)"/g),
+      ([, name]) => name,
+    ),
+  );
   return used
-    .filter((name) => !name.startsWith('@@') && !names.includes(`"${name.toLowerCase()}"`))
+    .filter((name) => !name.startsWith('@@') && !names.has(name.toLowerCase()))
     .map((name) => ({
       severity: 'error' as const,
       at: path,

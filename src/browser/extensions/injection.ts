@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { inSlices } from '../patterns/slices.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { ExtensionDocument } from './extensionDocument.js';
 import { objectsIn, readExtensionFiles, stringsIn, type ExtensionFiles } from './extensionFiles.js';
@@ -51,12 +52,27 @@ export async function judgeInjection(
 ): Promise<Injection[]> {
   const files = await readExtensionFiles(extension);
   const scripts = [...declared(files), ...(extension.enabled ? await dynamic(scope, extension) : [])];
-  const general = obstacles(extension, info, url);
-  return scripts.map((script) => {
-    const reasons = [...general, ...mismatches(script, url), ...missing(script, files)];
-    if (reasons.length > 0) return { script, expected: false, reasons };
-    return { script, expected: true, reasons: [`matches ${fitting(script, url)}`] };
-  });
+  const general = [...obstacles(extension, info, url)];
+  return inSlices(judge(scripts, general, { files, url }), scope.signal);
+}
+
+function* judge(
+  scripts: readonly ContentScript[],
+  general: readonly string[],
+  { files, url }: { files: ExtensionFiles; url: URL },
+): Generator<undefined, Injection[]> {
+  const judged: Injection[] = [];
+  for (const script of scripts) {
+    const reasons = [...general];
+    for (const reason of mismatches(script, url)) {
+      if (reason !== undefined) reasons.push(reason);
+      yield;
+    }
+    reasons.push(...missing(script, files));
+    const expected = reasons.length === 0;
+    judged.push({ script, expected, reasons: expected ? [`matches ${fitting(script, url)}`] : reasons });
+  }
+  return judged;
 }
 
 function declared({ manifest }: ExtensionFiles): ContentScript[] {
@@ -101,11 +117,11 @@ function* obstacles(extension: Extension, info: ExtensionInfo, url: URL): Genera
   }
 }
 
-function* mismatches(script: ContentScript, url: URL): Generator<string> {
+function* mismatches(script: ContentScript, url: URL): Generator<string | undefined> {
   const { matches, excludeMatches, includeGlobs, excludeGlobs, asFallback } = script;
   for (const text of [...matches, ...excludeMatches]) {
     const pattern = parsePattern(text);
-    if (typeof pattern === 'string') yield `"${text}" is no match pattern: ${pattern}`;
+    yield typeof pattern === 'string' ? `"${text}" is no match pattern: ${pattern}` : undefined;
   }
   if (['about:', 'data:', 'blob:'].includes(url.protocol)) {
     yield asFallback
@@ -113,23 +129,45 @@ function* mismatches(script: ContentScript, url: URL): Generator<string> {
       : `${url.protocol} pages need match_origin_as_fallback (or match_about_blank)`;
     return;
   }
-  if (!matchesAny(matches, url)) yield `no pattern of matches fits (${matches.join(', ')})${hint(matches, url)}`;
-  const excluded = excludeMatches.find((pattern) => matchesAny([pattern], url));
+  if ((yield* firstFit(matches, url)) === undefined)
+    yield `no pattern of matches fits (${matches.join(', ')})${yield* hint(matches, url)}`;
+  const excluded = yield* firstFit(excludeMatches, url);
   if (excluded !== undefined) yield `exclude_matches "${excluded}" fits`;
-  if (includeGlobs.length > 0 && !matchesGlob(includeGlobs, url))
+  if (includeGlobs.length > 0 && !(yield* fitsAny(includeGlobs, url)))
     yield `no include_globs fits (${includeGlobs.join(', ')})`;
-  if (matchesGlob(excludeGlobs, url)) yield `exclude_globs fits (${excludeGlobs.join(', ')})`;
+  if (yield* fitsAny(excludeGlobs, url)) yield `exclude_globs fits (${excludeGlobs.join(', ')})`;
+}
+
+function* fitsAny(globs: readonly string[], url: URL): Generator<undefined, boolean> {
+  for (const glob of globs) {
+    if (matchesGlob([glob], url)) return true;
+    yield;
+  }
+  return false;
+}
+
+/** The first pattern that fits as `changed` writes it. */
+function* firstFit(
+  patterns: readonly string[],
+  url: URL,
+  changed = (pattern: string) => pattern,
+): Generator<undefined, string | undefined> {
+  for (const pattern of patterns) {
+    if (matchesAny([changed(pattern)], url)) return pattern;
+    yield;
+  }
+  return undefined;
 }
 
 /** What almost fits says most. */
-function hint(matches: readonly string[], url: URL): string {
+function* hint(matches: readonly string[], url: URL): Generator<undefined, string> {
   if (!/^https?:$/.test(url.protocol)) return '';
   const other = new URL(url);
   other.protocol = url.protocol === 'http:' ? 'https:' : 'http:';
-  if (matchesAny(matches, other)) return ': the scheme differs, use *://';
-  const withPath = matches.find((pattern) => matchesAny([pattern.replace(/^([^:]+:\/\/[^/]+).*$/, '$1/*')], url));
+  if ((yield* firstFit(matches, other)) !== undefined) return ': the scheme differs, use *://';
+  const withPath = yield* firstFit(matches, url, (pattern) => `${pattern.split('/', 3).join('/')}/*`);
   if (withPath !== undefined) return `: the path of ${withPath} differs, end it with *`;
-  const below = matches.find((pattern) => matchesAny([pattern.replace('://', '://*.')], url));
+  const below = yield* firstFit(matches, url, (pattern) => pattern.replace('://', '://*.'));
   return below === undefined ? '' : `: ${below} leaves out subdomains, use *.`;
 }
 

@@ -1,46 +1,69 @@
+import { compileGlob } from '../patterns/glob.js';
+import { inSlices } from '../patterns/slices.js';
 import { codeFindings } from './codeAudit.js';
+import type { Finding, Findings, Severity } from './findings.js';
 import { objectAt, objectsIn, stringsIn, type ExtensionFiles } from './extensionFiles.js';
-import { fileFindings } from './fileAudit.js';
-import { globExpression, parsePattern } from './matchPattern.js';
+import { contentFindings, missingFiles } from './fileAudit.js';
+import { parsePattern } from './matchPattern.js';
 import { permissionFindings } from './permissionAudit.js';
-
-export type Severity = 'error' | 'warning' | 'info';
-
-/** What is wrong with an extension, and what mends it. */
-export interface Finding {
-  /** `error`: Chrome refuses or ignores it. `warning`: it is likely to go wrong. `info`: it could be better. */
-  readonly severity: Severity;
-  /** The key in the manifest, or file and line. */
-  readonly at: string;
-  readonly problem: string;
-  readonly fix: string;
-}
 
 type Manifest = Readonly<Record<string, unknown>>;
 
 const order: readonly Severity[] = ['error', 'warning', 'info'];
 
+/** More of one extension are not said. */
+const maxFindings = 500;
+/** Globs with stars that are tried on every file. */
+const maxGlobs = 1_000;
+
 /** Checks manifest, files and code of an extension against Manifest V3. The gravest findings come first. */
-export async function auditManifest(files: ExtensionFiles): Promise<Finding[]> {
+export async function auditManifest(files: ExtensionFiles, signal: AbortSignal): Promise<Finding[]> {
   const { manifest } = files;
   if (manifest === undefined) {
     const problem = `manifest.json cannot be parsed: ${files.manifestProblem ?? ''}`;
     return [{ severity: 'error', at: 'manifest.json', problem, fix: 'Mend the JSON.' }];
   }
-  const findings = [
-    ...versionFindings(manifest),
-    ...backgroundFindings(manifest),
-    ...policyFindings(manifest),
-    ...patternFindings(manifest),
-    ...resourceFindings(manifest, files),
-    ...permissionFindings(manifest, files),
-    ...(await fileFindings(manifest, files)),
-    ...codeFindings(manifest, files),
-  ];
-  return findings.sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
+  const ofFiles = await contentFindings(manifest, files);
+  const findings = [...ofFiles, ...(await inSlices(collect(allFindings(manifest, files)), signal))];
+  findings.sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
+  const more = findings.length - maxFindings;
+  if (more <= 0) return findings;
+  const rest: Finding = {
+    severity: 'info',
+    at: 'manifest.json',
+    problem: `${more} more findings are not shown.`,
+    fix: 'Mend these, then call it again.',
+  };
+  return [...findings.slice(0, maxFindings), rest];
 }
 
-function* versionFindings(manifest: Manifest): Generator<Finding> {
+function* allFindings(manifest: Manifest, files: ExtensionFiles): Findings {
+  yield* cutFindings(files);
+  yield* versionFindings(manifest);
+  yield* backgroundFindings(manifest);
+  yield* policyFindings(manifest);
+  yield* patternFindings(manifest);
+  yield* resourceFindings(manifest, files);
+  yield* permissionFindings(manifest, files);
+  yield* missingFiles(manifest, files);
+  yield* codeFindings(manifest, files);
+}
+
+function* collect(findings: Findings): Generator<undefined, Finding[]> {
+  const found: Finding[] = [];
+  for (const finding of findings) {
+    if (finding !== undefined) found.push(finding);
+    yield;
+  }
+  return found;
+}
+
+function* cutFindings({ cut }: ExtensionFiles): Findings {
+  if (cut === undefined) return;
+  yield { severity: 'info', at: 'manifest.json', problem: cut, fix: 'Nothing is said of the rest.' };
+}
+
+function* versionFindings(manifest: Manifest): Findings {
   const { manifest_version: version } = manifest;
   if (version !== 3) {
     const problem = `manifest_version is ${JSON.stringify(version)}; Chrome loads only 3.`;
@@ -55,7 +78,7 @@ function* versionFindings(manifest: Manifest): Generator<Finding> {
   }
 }
 
-function* backgroundFindings(manifest: Manifest): Generator<Finding> {
+function* backgroundFindings(manifest: Manifest): Findings {
   if (!('background' in manifest)) return;
   const background = objectAt(manifest, 'background');
   for (const key of ['scripts', 'page', 'persistent'].filter((name) => name in background)) {
@@ -70,7 +93,7 @@ function* backgroundFindings(manifest: Manifest): Generator<Finding> {
   }
 }
 
-function* policyFindings(manifest: Manifest): Generator<Finding> {
+function* policyFindings(manifest: Manifest): Findings {
   const at = 'content_security_policy';
   const policy = manifest[at];
   if (typeof policy === 'string') {
@@ -82,6 +105,7 @@ function* policyFindings(manifest: Manifest): Generator<Finding> {
   const scripts = /(?:script|object|worker)-src([^;]*)/g;
   for (const [directive, sources = ''] of pages.matchAll(scripts)) {
     for (const source of sources.trim().split(/\s+/)) {
+      yield;
       if (/^('self'|'none'|'wasm-unsafe-eval'|https?:\/\/(localhost|127\.0\.0\.1)(:[\d*]+)?|)$/.test(source)) continue;
       const problem = `"${directive.trim()}" allows ${source}, which Chrome refuses for extension pages.`;
       const fix = `Remove ${source}; put the code into files of the extension, or what needs eval into a sandboxed page.`;
@@ -107,9 +131,10 @@ function patternLists(manifest: Manifest): { at: string; patterns: string[] }[] 
   return lists.map(({ at, list }) => ({ at, patterns: stringsIn(list) }));
 }
 
-function* patternFindings(manifest: Manifest): Generator<Finding> {
+function* patternFindings(manifest: Manifest): Findings {
   for (const { at, patterns } of patternLists(manifest)) {
     for (const text of patterns) {
+      yield;
       const pattern = parsePattern(text);
       if (typeof pattern === 'string') {
         const fix = 'A pattern is <scheme>://<host>/<path>, as https://*.example.com/*.';
@@ -124,7 +149,7 @@ function* patternFindings(manifest: Manifest): Generator<Finding> {
   }
 }
 
-function* resourceFindings(manifest: Manifest, { paths }: ExtensionFiles): Generator<Finding> {
+function* resourceFindings(manifest: Manifest, { paths }: ExtensionFiles): Findings {
   const at = 'web_accessible_resources';
   const strings = stringsIn(manifest[at]);
   if (strings.length > 0) {
@@ -146,14 +171,22 @@ function* resourceFindings(manifest: Manifest, { paths }: ExtensionFiles): Gener
       const fix = 'Add "matches": ["https://the.site/*"].';
       yield { severity: 'error', at: where, problem: 'It has neither matches nor extension_ids.', fix };
     }
-    for (const resource of resources.filter((glob) => !anyMatches(paths, glob))) {
-      const fix = 'Mend the path, which starts at the folder of the extension, or remove it.';
-      yield { severity: 'warning', at: where, problem: `No file is called "${resource}".`, fix };
-    }
+    yield* nameless(resources, paths, where);
   }
 }
 
-function anyMatches(paths: ReadonlySet<string>, glob: string): boolean {
-  const expression = globExpression(glob.replace(/^\//, ''));
-  return [...paths].some((path) => expression.test(path));
+function* nameless(resources: readonly string[], paths: ReadonlySet<string>, at: string): Findings {
+  const fix = 'Mend the path, which starts at the folder of the extension, or remove it.';
+  const globs = resources.filter((resource) => resource.includes('*'));
+  if (globs.length > maxGlobs) {
+    const problem = `It has ${globs.length} entries with *, of which the first ${maxGlobs} were looked at.`;
+    yield { severity: 'info', at, problem, fix: 'Use fewer and wider ones.' };
+  }
+  const looked = new Set([...globs.slice(0, maxGlobs), ...resources.filter((resource) => !resource.includes('*'))]);
+  for (const resource of looked) {
+    yield;
+    const path = resource.replace(/^\//, '');
+    const isThere = paths.has(path) || (resource.includes('*') && [...paths].some(compileGlob(path)));
+    if (!isThere) yield { severity: 'warning', at, problem: `No file is called "${resource}".`, fix };
+  }
 }

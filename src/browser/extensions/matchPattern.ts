@@ -1,3 +1,5 @@
+import { compileGlob } from '../patterns/glob.js';
+
 /** A match pattern as manifests have them: `https://*.example.com/*`, `<all_urls>`. */
 export interface MatchPattern {
   matches(url: URL): boolean;
@@ -22,12 +24,13 @@ export function parsePattern(pattern: string): MatchPattern | string {
   const name = port === undefined ? host : host.slice(0, -port.length - 1);
   if (name.slice(1).includes('*') || /^\*[^.]/.test(name))
     return '* may stand only at the start of the host, before a dot';
+  const fitsPath = compileGlob(path);
   return {
     matches: (url) =>
       (scheme === '*' ? webSchemes.includes(schemeOf(url)) : scheme === schemeOf(url)) &&
       isHost(name, url.hostname) &&
       (port === undefined || port === '*' || port === portOf(url)) &&
-      globExpression(path).test(url.pathname + url.search),
+      fitsPath(url.pathname + url.search),
     everyHost: name === '*',
   };
 }
@@ -42,13 +45,7 @@ export function matchesAny(patterns: readonly string[], url: URL): boolean {
 
 /** `include_globs` and `exclude_globs`: also `?` for one character; the whole URL counts. */
 export function matchesGlob(globs: readonly string[], url: URL): boolean {
-  return globs.some((glob) => globExpression(glob, true).test(url.href));
-}
-
-/** `*` for anything. */
-export function globExpression(glob: string, withQuestionMark = false): RegExp {
-  const source = glob.replace(/[.+^${}()|[\]\\?]/g, '\\$&').replaceAll('*', '.*');
-  return new RegExp(`^${withQuestionMark ? source.replaceAll('\\?', '.') : source}$`, 's');
+  return globs.some((glob) => compileGlob(glob, { questionMark: true })(url.href));
 }
 
 const schemeOf = (url: URL): string => url.protocol.slice(0, -1);

@@ -1,5 +1,5 @@
 import { stringsIn, type ExtensionFiles } from './extensionFiles.js';
-import type { Finding } from './manifestAudit.js';
+import { placeAt, type Findings } from './findings.js';
 
 type Manifest = Readonly<Record<string, unknown>>;
 
@@ -13,13 +13,13 @@ const namespaces = [
 ];
 
 /** Others give that name's powers to these words in the code. */
-const words: Readonly<Record<string, RegExp>> = {
-  tabs: /\btabs\b/,
-  nativeMessaging: /\b(connectNative|sendNativeMessage)\b/,
-  management: /\bmanagement\b/,
-  geolocation: /\bgeolocation\b/,
-  clipboardRead: /\b(clipboard|execCommand)\b/,
-  clipboardWrite: /\b(clipboard|execCommand)\b/,
+const words: Readonly<Record<string, readonly string[]>> = {
+  tabs: ['tabs'],
+  nativeMessaging: ['connectNative', 'sendNativeMessage'],
+  management: ['management'],
+  geolocation: ['geolocation'],
+  clipboardRead: ['clipboard', 'execCommand'],
+  clipboardWrite: ['clipboard', 'execCommand'],
 };
 
 /** Keys of the manifest that use a permission without code. */
@@ -38,14 +38,14 @@ const broad: Readonly<Record<string, string>> = {
 };
 
 /** Permissions that are wrong, unused, broad, or missing. */
-export function* permissionFindings(manifest: Manifest, files: ExtensionFiles): Generator<Finding> {
+export function* permissionFindings(manifest: Manifest, files: ExtensionFiles): Findings {
   const required = stringsIn(manifest['permissions']);
   const declared = new Set([...required, ...stringsIn(manifest['optional_permissions'])]);
-  for (const permission of required) yield* judge(permission, manifest, files);
+  for (const permission of new Set(required)) yield* judge(permission, manifest, files);
   yield* missing(declared, files);
 }
 
-function* judge(permission: string, manifest: Manifest, files: ExtensionFiles): Generator<Finding> {
+function* judge(permission: string, manifest: Manifest, files: ExtensionFiles): Findings {
   const at = 'permissions';
   if (/:\/\/|^<all_urls>$/.test(permission)) {
     const problem = `"${permission}" is a host, which Chrome ignores here.`;
@@ -53,7 +53,7 @@ function* judge(permission: string, manifest: Manifest, files: ExtensionFiles): 
   } else if (permission === 'webRequestBlocking') {
     const problem = 'webRequestBlocking is only for extensions that a policy installed.';
     yield { severity: 'error', at, problem, fix: 'Use declarativeNetRequest.' };
-  } else if (isUnused(permission, manifest, files)) {
+  } else if (yield* isUnused(permission, manifest, files)) {
     const problem = `"${permission}" is not used by any code of the extension.`;
     yield { severity: 'warning', at, problem, fix: `Remove "${permission}" from permissions.` };
   } else if (broad[permission] !== undefined) {
@@ -67,30 +67,38 @@ function* judge(permission: string, manifest: Manifest, files: ExtensionFiles): 
 }
 
 /** Says so only where not even the word occurs, in whatever form the code reaches the API. */
-function isUnused(permission: string, manifest: Manifest, { sources, cut }: ExtensionFiles): boolean {
-  const word = words[permission] ?? (namespaces.includes(permission) ? new RegExp(`\\b${permission}\\b`) : undefined);
-  if (word === undefined || cut || (usedByKey[permission] ?? '') in manifest) return false;
-  return !sources.some(({ text }) => word.test(text));
+function* isUnused(permission: string, manifest: Manifest, { sources, cut }: ExtensionFiles): Findings<boolean> {
+  const alternatives = words[permission] ?? (namespaces.includes(permission) ? [permission] : []);
+  if (alternatives.length === 0 || cut !== undefined || (usedByKey[permission] ?? '') in manifest) return false;
+  for (const { text } of sources) {
+    yield;
+    if (alternatives.some((word) => hasWord(text, word))) return false;
+  }
+  return true;
 }
 
-function* missing(declared: ReadonlySet<string>, { sources }: ExtensionFiles): Generator<Finding> {
+function hasWord(text: string, word: string): boolean {
+  const isPart = (character = ' '): boolean => /\w/.test(character);
+  for (let at = text.indexOf(word); at !== -1; at = text.indexOf(word, at + word.length)) {
+    if (!isPart(text[at - 1]) && !isPart(text[at + word.length])) return true;
+  }
+  return false;
+}
+
+function* missing(declared: ReadonlySet<string>, { sources }: ExtensionFiles): Findings {
+  const used = new Map<string, string>();
+  for (const { path, text } of sources) {
+    yield;
+    for (const { 1: namespace = '', index } of text.matchAll(/\b(?:chrome|browser)\.(\w+)\./g)) {
+      if (namespaces.includes(namespace) && !used.has(namespace)) used.set(namespace, placeAt(path, text, index));
+    }
+  }
   for (const namespace of namespaces) {
-    if (
-      declared.has(namespace) ||
-      (namespace === 'declarativeNetRequest' && declared.has(`${namespace}WithHostAccess`))
-    )
-      continue;
-    const use = new RegExp(`\\b(?:chrome|browser)\\.${namespace}\\.`);
-    const source = sources.find(({ text }) => use.test(text));
-    if (source === undefined) continue;
+    const at = used.get(namespace);
+    const isDeclared =
+      declared.has(namespace) || (namespace === 'declarativeNetRequest' && declared.has(`${namespace}WithHostAccess`));
+    if (isDeclared || at === undefined) continue;
     const problem = `The code uses chrome.${namespace}, and "${namespace}" is not among the permissions: it is undefined there.`;
-    const at = placeOf(source, use);
     yield { severity: 'error', at, problem, fix: `Add "${namespace}" to permissions.` };
   }
-}
-
-/** `file:line` of the first hit. */
-export function placeOf({ path, text }: { path: string; text: string }, expression: RegExp): string {
-  const index = text.search(expression);
-  return `${path}:${text.slice(0, index).split('\n').length}`;
 }

@@ -29,6 +29,8 @@ export async function residentMemory(pids: Iterable<number>): Promise<number | n
 async function readStatus(name: string): Promise<ProcessStatus | undefined> {
   const text = await readFile(`/proc/${name}/status`, 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
-  const field = (key: string): number => Number(new RegExp(`^${key}:\\s*(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+  const lines = text.split('\n');
+  const field = (key: string): number =>
+    Number.parseInt(lines.find((line) => line.startsWith(`${key}:`))?.slice(key.length + 1) ?? '0');
   return { pid: Number(name), parent: field('PPid'), bytes: field('VmRSS') * 1024 };
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { readExtensionFiles } from '../../browser/extensions/extensionFiles.js';
 import { ExtensionsPage, findExtension } from '../../browser/extensions/extensions.js';
-import { auditManifest, type Finding } from '../../browser/extensions/manifestAudit.js';
+import type { Finding } from '../../browser/extensions/findings.js';
+import { auditManifest } from '../../browser/extensions/manifestAudit.js';
 import { withProtocol } from '../../browser/protocol/protocolScope.js';
 import { capText } from '../answers.js';
 import { defineTool } from '../defineTool.js';
@@ -37,7 +38,7 @@ export const inspectManifestTool = defineTool({
         fix: 'Mend or remove it.',
       };
     });
-    const findings = [...chromes, ...(await auditManifest(files))];
+    const findings = [...chromes, ...(await auditManifest(files, signal))];
     const manifest = JSON.stringify(files.manifest ?? null, undefined, 1);
     const heading =
       findings.length === 0

@@ -61,7 +61,7 @@ async function folderOf({ path, archive, url }: Args, context: BrowserToolContex
   if (path !== undefined) return existingFolder(await insideWorkspace(path, context.workspace));
   const { signal, browser } = context;
   context.progress(0, 3, 'Fetching the archive');
-  const bytes = url === undefined ? decode(archive ?? '') : await download(url, signal);
+  const bytes = url === undefined ? decodeArchive(archive ?? '') : await download(url, signal);
   context.progress(1, 3, 'Unpacking the archive');
   return unpackExtension(bytes, await browser.folder(), signal);
 }
@@ -77,7 +77,9 @@ async function existingFolder(path: string): Promise<string> {
 }
 
 /** The decoder of Node skips what is no base64. */
-function decode(text: string): Buffer {
-  if (/^[\w+/\s-]*={0,2}\s*$/.test(text)) return Buffer.from(text, 'base64');
+export function decodeArchive(text: string): Buffer {
+  const end = text.search(/[^\w+/\s-]/);
+  const padding = end === -1 ? '' : text.slice(end).replace(/\s+/g, '');
+  if (['', '=', '=='].includes(padding)) return Buffer.from(text, 'base64');
   throw new ToolError('archive is no base64. Encode the bytes of the zip or crx file.');
 }

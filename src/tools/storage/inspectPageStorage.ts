@@ -63,12 +63,21 @@ function named(items: readonly Item[], name: string): readonly Item[] {
 }
 
 const secretName = /token|secret|auth|session|passw|credential|jwt|csrf|xsrf|api.?key|\bsid\b/i;
-/** A JSON Web Token: header and payload are JSON objects in base64. */
-const secretValue = /\beyJ[\w-]+\.eyJ[\w-]+\./;
-
 /** An HttpOnly cookie is one that its site keeps even from its own scripts. */
 function isSecret({ name, value, attributes }: Item): boolean {
-  return attributes.includes(' HttpOnly') || secretName.test(name) || secretValue.test(value);
+  return attributes.includes(' HttpOnly') || secretName.test(name) || hasJsonWebToken(value);
+}
+
+/** A JSON Web Token: header and payload are JSON objects in base64, with a dot after each. */
+export function hasJsonWebToken(value: string): boolean {
+  if (!value.includes('.eyJ')) return false;
+  let header = -1;
+  for (const { 0: word, index } of value.matchAll(/[\w-]+/g)) {
+    const end = index + word.length;
+    if (header === index && /^eyJ./.test(word) && value[end] === '.') return true;
+    header = value[end] === '.' && /(?:^|-)eyJ./.test(word) ? end + 1 : -1;
+  }
+  return false;
 }
 
 function hideSecret(one: Item): Item {

@@ -1,0 +1,44 @@
+/** Characters of a text and of a glob that are compared one by one, which `?` needs. */
+const maxTextChars = 4_000;
+const maxGlobChars = 1_000;
+
+/**
+ * Whether a text fits a whole glob, in which `*` stands for anything and, if wanted, `?` for one character. Each part
+ * between stars is looked for once, from where the one before it ended, so time grows with the text and not with the
+ * number of stars. With `?` a glob or a text past the bounds fits nothing.
+ */
+export function compileGlob(glob: string, { questionMark = false } = {}): (text: string) => boolean {
+  const wild = questionMark && glob.includes('?');
+  if (wild && glob.length > maxGlobChars) return () => false;
+  const find = wild ? indexOfWild : (text: string, part: string, from: number) => text.indexOf(part, from);
+  const [first = '', ...rest] = glob.split('*');
+  const last = rest.pop();
+  const startsWith = (text: string, part: string, at: number) =>
+    wild ? fitsAt(text, part, at) : text.startsWith(part, at);
+  if (last === undefined) return (text) => text.length === first.length && startsWith(text, first, 0);
+  const middle = rest.filter((part) => part !== '');
+  return (text) => {
+    const end = text.length - last.length;
+    if (wild && text.length > maxTextChars) return false;
+    if (end < first.length || !startsWith(text, first, 0) || !startsWith(text, last, end)) return false;
+    let at = first.length;
+    for (const part of middle) {
+      const found = find(text, part, at);
+      if (found === -1 || found + part.length > end) return false;
+      at = found + part.length;
+    }
+    return at <= end;
+  };
+}
+
+function indexOfWild(text: string, part: string, from: number): number {
+  for (let at = from; at + part.length <= text.length; at++) if (fitsAt(text, part, at)) return at;
+  return -1;
+}
+
+function fitsAt(text: string, part: string, at: number): boolean {
+  for (let index = 0; index < part.length; index++) {
+    if (part[index] !== '?' && part[index] !== text[at + index]) return false;
+  }
+  return true;
+}

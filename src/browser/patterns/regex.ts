@@ -1,0 +1,53 @@
+import { RE2JS, RE2JSException } from 're2js';
+import { messageOf, ToolError } from '../../errors.js';
+import { translate, type RegexSource } from './regexSource.js';
+
+/** Of the pattern, in characters. */
+const maxPatternChars = 500;
+/** Of the pattern, in instructions: a repetition `{n}` counts n times. */
+const maxInstructions = 300;
+/** Of a text, in characters, and in instructions times characters: the rest is not looked at. */
+const maxTextChars = 4_000;
+const maxSteps = 150_000;
+/** Characters after which what RE2 has learnt of a pattern is dropped: it keeps up to 8 MB of it. */
+const forgetAfterChars = 100_000;
+
+/**
+ * Whether a text is found by a regular expression of a client. It runs in linear time, as RE2 does, and so has no
+ * look-around and no back-references. Of a text the first 4,000 characters count, and fewer for a long pattern. Throws
+ * a ToolError that says what is wrong with `source`.
+ */
+export function compileRegex(source: string, flags: string): (text: string) => boolean {
+  if (source.length > maxPatternChars) {
+    throw new ToolError(
+      `it has ${source.length} characters, and a pattern has at most ${maxPatternChars}. Shorten it.`,
+    );
+  }
+  const translated = translate(source);
+  if (translated.size > maxInstructions) {
+    throw new ToolError(
+      `its repetitions come to ${translated.size} characters, and a pattern has at most ${maxInstructions}. ` +
+        'Use * or + for a count, or a smaller one.',
+    );
+  }
+  let regex = compile(translated, flags);
+  let read = 0;
+  const chars = Math.min(maxTextChars, Math.floor(maxSteps / Math.max(regex.programSize(), translated.size)));
+  return (text) => {
+    if (read > forgetAfterChars) [regex, read] = [compile(translated, flags), 0];
+    read += Math.min(text.length, chars);
+    return regex.test(text.length > chars ? text.slice(0, chars) : text);
+  };
+}
+
+function compile({ source }: RegexSource, flags: string): RE2JS {
+  const { CASE_INSENSITIVE, MULTILINE, DOTALL } = RE2JS;
+  const meanings: Readonly<Record<string, number>> = { i: CASE_INSENSITIVE, m: MULTILINE, s: DOTALL };
+  const bits = Array.from(flags).reduce((sum, flag) => sum | (meanings[flag] ?? 0), 0);
+  try {
+    return RE2JS.compile(source, bits);
+  } catch (error) {
+    if (!(error instanceof RE2JSException)) throw error;
+    throw new ToolError(`${messageOf(error).replace('error parsing regexp: ', '')}.`, { cause: error });
+  }
+}

@@ -1,0 +1,211 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Protocol } from 'puppeteer-core';
+import { describeException } from '../../src/browser/collectors/consoleMessage.js';
+import { unpackExtension } from '../../src/browser/extensions/archive.js';
+import { readExtensionFiles } from '../../src/browser/extensions/extensionFiles.js';
+import { ExtensionLog } from '../../src/browser/extensions/extensionLog.js';
+import { readManifest, type Extension } from '../../src/browser/extensions/extensions.js';
+import { auditManifest } from '../../src/browser/extensions/manifestAudit.js';
+import { withoutCommentLines, withoutComments } from '../../src/browser/extensions/sourceText.js';
+import { inSlices } from '../../src/browser/patterns/slices.js';
+import { capText } from '../../src/tools/answers.js';
+import { decodeArchive } from '../../src/tools/extensions/installExtension.js';
+import { hasJsonWebToken } from '../../src/tools/storage/inspectPageStorage.js';
+
+/** For work that takes milliseconds in linear time, and half a minute or more in quadratic. */
+const generous = 5_000;
+const never = new AbortController().signal;
+
+async function elapsed(work: () => unknown): Promise<number> {
+  const begun = performance.now();
+  await work();
+  return performance.now() - begun;
+}
+
+const exception = (description: string): Protocol.Runtime.ExceptionThrownEvent => ({
+  timestamp: 1,
+  exceptionDetails: {
+    exceptionId: 1,
+    text: 'Uncaught',
+    lineNumber: 0,
+    columnNumber: 0,
+    exception: { type: 'object', subtype: 'error', description },
+  },
+});
+
+describe('what a page throws', () => {
+  test.each([
+    ['line ends', '\n'.repeat(400_000)],
+    ['blanks', ' '.repeat(400_000)],
+    ['lines of blanks', '\n \t '.repeat(100_000)],
+    ['brackets', `\n    at ${'a ('.repeat(200_000)}`],
+    ['places', `\n    at a (${':1:1'.repeat(200_000)}`],
+  ])('an error of many %s', async (_name, text) => {
+    const log = new ExtensionLog();
+    const from = { extensionId: 'a', name: 'service_worker', worker: undefined };
+    expect(await elapsed(() => describeException(exception(`Error: ${text}!`)))).toBeLessThan(generous);
+    expect(await elapsed(() => log.noteException(exception(`Error: ${text}!`), from))).toBeLessThan(generous);
+  });
+
+  test('the stack of an error is still kept apart from its message', () => {
+    const stack = [
+      'Error: no',
+      '    at work (chrome-extension://a/w.js:2:15)',
+      '    at chrome-extension://a/w.js:9:1',
+      '    at async Promise.all (index 0)',
+    ];
+    expect(describeException(exception(stack.join('\n'))).text).toBe('Uncaught Error: no');
+    const log = new ExtensionLog();
+    log.noteException(exception(stack.join('\n')), { extensionId: 'a', name: 'service_worker', worker: undefined });
+    expect(log.errors('a')[0]?.stack).toEqual([
+      { functionName: 'work', url: 'chrome-extension://a/w.js', line: 2, column: 15 },
+      { functionName: '(anonymous)', url: 'chrome-extension://a/w.js', line: 9, column: 1 },
+    ]);
+  });
+});
+
+describe('what a page stores', () => {
+  test.each([
+    'eyJ'.repeat(1_000_000),
+    '-eyJ'.repeat(700_000),
+    'eyJa.'.repeat(600_000),
+    `${'-eyJ'.repeat(500_000)}.eyJ`,
+  ])('a value that begins like a token', async (value) =>
+    expect(await elapsed(() => hasJsonWebToken(value))).toBeLessThan(generous),
+  );
+
+  test('a token is still recognised', () => {
+    expect(hasJsonWebToken('Bearer eyJhbGciOi.eyJzdWIi-_.c2ln')).toBe(true);
+    expect(hasJsonWebToken('{"t":"id-eyJhbGciOi.eyJzdWIi."}')).toBe(true);
+    expect(hasJsonWebToken('eyJhbGciOi.eyJzdWIi')).toBe(false);
+    expect(hasJsonWebToken('keyJhbGciOi.eyJzdWIi.')).toBe(false);
+    expect(hasJsonWebToken('eyJhbGciOi!.eyJzdWIi.')).toBe(false);
+  });
+});
+
+test('an answer is cut where a character ends, whatever its characters', async () => {
+  expect(await elapsed(() => capText('\uFFFD'.repeat(1_000_000), 'less', 900_001))).toBeLessThan(generous);
+  expect(capText('aé'.repeat(10), 'less', 8)).toMatch(/^aéaéa\n… cut/);
+  expect(capText('😀'.repeat(10), 'less', 9)).toMatch(/^😀😀\n… cut/);
+});
+
+describe('an archive', () => {
+  test('of blanks is refused, or is empty, at once', async () => {
+    expect(await elapsed(() => decodeArchive(' '.repeat(4_000_000)))).toBeLessThan(generous);
+    expect(await elapsed(() => decodeArchive(`=${' '.repeat(4_000_000)}`))).toBeLessThan(generous);
+    expect(
+      await elapsed(() => expect(() => decodeArchive(`${' '.repeat(4_000_000)}!`)).toThrow('no base64')),
+    ).toBeLessThan(generous);
+    await expect(unpackExtension(Buffer.alloc(1_000_000, ' '), tmpdir(), never)).rejects.toThrow(
+      'neither a zip nor a crx',
+    );
+  });
+
+  test('in base64 is read with line ends and padding', () => {
+    expect(decodeArchive('aGVs\nbG8=\n').toString()).toBe('hello');
+    expect(decodeArchive('aGVsbG9v').toString()).toBe('helloo');
+    expect(() => decodeArchive('a=b')).toThrow('no base64');
+    expect(() => decodeArchive('a===')).toThrow('no base64');
+  });
+});
+
+describe('the files of an extension', () => {
+  let folder: string;
+  beforeEach(async () => (folder = await mkdtemp(join(tmpdir(), 'hostile-extension-'))));
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  const plain = { manifest_version: 3, name: 'a', version: '1' };
+  const extension = (): Extension => ({ id: 'a', name: 'a', version: '1', path: folder, enabled: true });
+
+  async function audit(manifest: object | string, files: Record<string, string> = {}) {
+    const text = typeof manifest === 'string' ? manifest : JSON.stringify({ ...plain, ...manifest });
+    for (const [path, content] of Object.entries({ 'manifest.json': text, ...files })) {
+      await mkdir(dirname(join(folder, path)), { recursive: true });
+      await writeFile(join(folder, path), content);
+    }
+    return auditManifest(await readExtensionFiles(extension()), never);
+  }
+
+  test.each([
+    ['line ends', '\n'.repeat(300_000)],
+    ['blanks', ' '.repeat(300_000)],
+    ['returns', '\r'.repeat(300_000)],
+    ['separators', '\u2028'.repeat(300_000)],
+  ])('a manifest with 300,000 %s', async (_name, blank) => {
+    const text = `{${blank}"manifest_version": 3, "name": "a", "version": "1"}`;
+    expect(await elapsed(() => audit(text))).toBeLessThan(generous);
+    expect(await elapsed(() => readManifest(extension()))).toBeLessThan(generous);
+  });
+
+  test.each([
+    '/* ',
+    '<!-- ',
+    '<script ',
+    '<script',
+    '<a',
+    '< a onclick ',
+    'src ',
+    'chrome.a.',
+    ' //',
+    '// ',
+    '\n',
+    ' ',
+    '\r',
+    'import ',
+    'export',
+    'tabs_',
+    '/',
+  ])('a script and a document of 2 MB of %j', async (part) => {
+    const text = part.repeat(Math.ceil(2_000_000 / part.length));
+    const manifest = { background: { service_worker: 'worker.js' }, permissions: ['tabs', 'storage', 'clipboardRead'] };
+    expect(await elapsed(() => audit(manifest, { 'worker.js': text, 'page.html': text }))).toBeLessThan(2 * generous);
+  });
+
+  test('lists without end are looked at up to a bound, which is said', async () => {
+    const resources = Array.from({ length: 20_000 }, (_, index) => `${index}*a*b`);
+    const files = Object.fromEntries(
+      Array.from({ length: 500 }, (_, index) => [`images/${'a'.repeat(100)}${index}.txt`, '']),
+    );
+    const begun = performance.now();
+    const findings = await audit(
+      { web_accessible_resources: [{ resources, matches: ['https://example.com/*'] }] },
+      files,
+    );
+    expect(performance.now() - begun).toBeLessThan(2 * generous);
+    expect(findings).toHaveLength(501);
+    expect(findings.at(-1)?.problem).toContain('more findings are not shown');
+  });
+
+  test('texts that a manifest names are looked up once each', async () => {
+    const names = Array.from({ length: 40_000 }, (_, index) => `__MSG_n${index}__`).join(' ');
+    const messages = JSON.stringify(
+      Object.fromEntries(Array.from({ length: 40_000 }, (_, index) => [`m${index}`, {}])),
+    );
+    const run = () => audit({ description: names, default_locale: 'en' }, { '_locales/en/messages.json': messages });
+    expect(await elapsed(run)).toBeLessThan(generous);
+  });
+
+  test('what is too long is named', async () => {
+    await expect(audit(`{"a": "${'a'.repeat(1_100_000)}"}`)).rejects.toThrow(
+      /manifest\.json has \d+ bytes, and at most 1048576 are read/,
+    );
+    const findings = await audit(
+      { permissions: ['storage'] },
+      { 'long.js': `${' '.repeat(5_000_000)}chrome.storage.local` },
+    );
+    expect(findings.map(({ problem }) => problem)).toContain('Of long.js only the first 4 MB were looked at.');
+    expect(findings.map(({ problem }) => problem).join()).not.toContain('"storage" is not used');
+  });
+});
+
+test('comments go, and what only looks like one stays', async () => {
+  expect(await inSlices(withoutComments('a /* b\n c */ d // e\nf'))).toBe(
+    `a ${' '.repeat(4)}\n${' '.repeat(5)} d ${' '.repeat(4)}\nf`,
+  );
+  expect(await inSlices(withoutComments('fetch("https://a.b") <!-- x --> /* open'))).toBe(
+    `fetch("https://a.b") ${' '.repeat(10)} /* open`,
+  );
+  expect(withoutCommentLines('{\n  // note\n"a": "http://b"}')).toBe('{\n\n"a": "http://b"}');
+});
