@@ -143,7 +143,7 @@ function appDeps(
       failed: () => watchers.observe(unclaimed(clock)),
     }),
     selectTools,
-    probeBrowser: (url) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal: new AbortController().signal }),
+    probeBrowser: (url, signal) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal }),
     clock,
     eventLog: eventLog ?? node?.tenures ?? new MemoryEventLog(),
     answers,
