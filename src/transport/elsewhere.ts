@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
+import type { Clock } from '../clock.js';
 import type { Asking } from '../cluster/asked.js';
 import type { ClusterNode } from '../cluster/node.js';
 import type { Offered } from '../cluster/store.js';
@@ -7,14 +8,18 @@ import { Refusal } from '../errors.js';
 import { idOf } from '../mcp/protocol.js';
 import type { Caller } from '../tenancy/principal.js';
 import { readJson } from './jsonBody.js';
+import type { OpenAnswers } from './openAnswers.js';
 import { sendRefusal } from './refuse.js';
 import { requestIdOf } from './requestId.js';
 import { sizeOf } from './streamableHttpRoutes.js';
+import { cutAtExpiry } from './tokenExpiry.js';
 import type { Listener, Mounted, TransportDeps } from './transport.js';
 
 export interface ElsewhereDeps extends Pick<TransportDeps, 'registry' | 'admit' | 'bodyLimit'> {
   /** Absent: there is one node, this one. */
   readonly node?: ClusterNode | undefined;
+  readonly answers: OpenAnswers;
+  readonly clock: Clock;
 }
 
 /**
@@ -22,7 +27,7 @@ export interface ElsewhereDeps extends Pick<TransportDeps, 'registry' | 'admit' 
  * session of this node, or for none, is `here`'s: it answers as if there were one node.
  */
 export function orElsewhere(
-  { registry, admit, bodyLimit, node }: ElsewhereDeps,
+  { registry, admit, bodyLimit, node, answers, clock }: ElsewhereDeps,
   sessionIdOf: (request: IncomingMessage) => string,
   here: Listener,
 ): Listener {
@@ -47,6 +52,9 @@ export function orElsewhere(
     const caller = await admit(request, 'message', sizeOf(body)).catch(() => undefined);
     // Looked for after all waiting: meanwhile it may have been left to the others.
     if (caller === undefined || !isElsewhere(sessionId)) return false;
+    // The node of the session does not know the token.
+    answers.add(caller, response);
+    if (request.method === 'GET') cutAtExpiry(caller, response, clock);
     return passOn({ registry, node }, { sessionId, caller, request, response, body });
   }
 }

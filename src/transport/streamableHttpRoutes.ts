@@ -13,6 +13,7 @@ import { sendRefusal } from './refuse.js';
 import { SseWriter } from './sseWriter.js';
 import type { StreamWriter } from './streamWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
+import { cutAtExpiry } from './tokenExpiry.js';
 import { askedOf, type Listener, type TransportDeps } from './transport.js';
 
 /** Messages that one batch may have (S10). Only revision 2025-03-26 has batches. */
@@ -55,6 +56,7 @@ export function listenToSession(deps: StreamableHttpDeps): Listener {
     requireAccept(request, ['text/event-stream']);
     const { session, channel } = findOpen(deps, caller, request);
     deps.answers.add(caller, response);
+    cutAtExpiry(caller, response, deps.clock);
     const writer = new SseWriter(response, deps);
     const lastEventId = headerOf(request, 'last-event-id');
     const primed = isPrimed(session.server.protocolVersion);

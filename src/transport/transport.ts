@@ -12,6 +12,7 @@ import type { RateLimits } from '../tenancy/rateLimits.js';
 import type { Admit } from './admission.js';
 import type { ConnectionTransport } from './connectionTransport.js';
 import type { ToolSet } from '../tools/catalogue.js';
+import { endSessionAtExpiry } from './tokenExpiry.js';
 
 /**
  * The contract of every transport: the SDK's `Transport`, so that anything which speaks it can be put behind one of ours,
@@ -77,12 +78,16 @@ export function openSession({ registry, parts }: Opening, request: ConnectionReq
 }
 
 /** The same, where nodes count together what is open. A client that leaves meanwhile is noticed. */
-export async function openAmongAll({ registry, parts }: Opening, request: ConnectionRequest): Promise<Session> {
+export async function openAmongAll(
+  { registry, parts, clock }: Opening & Pick<TransportDeps, 'clock'>,
+  request: ConnectionRequest,
+): Promise<Session> {
   const { channel } = request;
   const client = { isGone: false };
   channel.onclose = () => (client.isGone = true);
   const session = tie(await registry.openAmongAll(parts, request), request);
   if (client.isGone) session.detach(channel.closedBecause);
+  endSessionAtExpiry(request.principal, session, clock);
   return session;
 }
 
