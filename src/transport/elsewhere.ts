@@ -5,7 +5,7 @@ import type { Asking } from '../cluster/asked.js';
 import type { ClusterNode } from '../cluster/node.js';
 import type { Offered } from '../cluster/store.js';
 import { Refusal } from '../errors.js';
-import { idOf } from '../mcp/protocol.js';
+import { idOf, requireShallow } from '../mcp/protocol.js';
 import type { Caller } from '../tenancy/principal.js';
 import type { OpenAnswers } from './openAnswers.js';
 import { sendRefusal } from './refuse.js';
@@ -48,6 +48,8 @@ export function orElsewhere(
     const caller = await admit(request, 'message').catch(() => undefined);
     if (caller === undefined) return false;
     const body = request.method === 'POST' ? await bodyOf(deps, request, caller) : undefined;
+    // It is written again for the other node.
+    requireShallow(body);
     // As a body reader leaves it, for whoever answers in the end.
     Object.assign(request, { body });
     // Looked for after all waiting: meanwhile it may have been left to the others.
