@@ -30,6 +30,7 @@ import { principalOf } from './tenancy/auth.js';
 import { openTenancy } from './tenancy/tenancy.js';
 import { allTools } from './tools/index.js';
 import { createAdmission } from './transport/admission.js';
+import { BodyMemory } from './transport/bodyMemory.js';
 import { OpenAnswers } from './transport/openAnswers.js';
 import type { ConnectionTransport } from './transport/connectionTransport.js';
 import { openSession } from './transport/transport.js';
@@ -143,8 +144,9 @@ function appDeps(
       failed: () => watchers.observe(unclaimed(clock)),
     }),
     selectTools,
-    probeBrowser: (url) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal: new AbortController().signal }),
+    probeBrowser: (url, signal) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal }),
     clock,
+    bodyMemory: new BodyMemory(config.bodyLimit),
     eventLog: eventLog ?? node?.tenures ?? new MemoryEventLog(),
     answers,
     node,

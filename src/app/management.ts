@@ -1,4 +1,4 @@
-import type { Application, Request } from 'express';
+import type { Application, Request, Response } from 'express';
 import { z } from 'zod';
 import { duration } from '../duration.js';
 import { Refusal } from '../errors.js';
@@ -13,8 +13,11 @@ export interface ManagementDeps {
   readonly users: Users;
   /** Whose subjects the users are, if they are not our own. */
   readonly jwtIssuer: string | undefined;
-  /** Attaches to a browser for a moment and says what it is. Throws `browser_unreachable` or `forbidden_address`. */
-  probeBrowser(url: string): Promise<string>;
+  /**
+   * Attaches to a browser for a moment and says what it is. Throws `browser_unreachable`, `forbidden_address`, or the
+   * signal's reason.
+   */
+  probeBrowser(url: string, signal: AbortSignal): Promise<string>;
   isOperator: IsOperator;
   /** Bytes. */
   readonly bodyLimit: number;
@@ -106,10 +109,17 @@ function addBrowser({ users, probeBrowser }: ManagementDeps): Handler {
   return async (request, response) => {
     const { url, label } = read(newBrowser, request);
     const { id } = await users.get(idOf(request));
-    const product = await probeBrowser(url);
+    const product = await probeBrowser(url, untilClosed(response));
     const browser = await users.addBrowser(id, { url, ...(label !== undefined && { label }) });
     response.status(201).json({ ...browser, product });
   };
+}
+
+/** Aborts when whoever waits for the answer leaves. */
+function untilClosed(response: Response): AbortSignal {
+  const left = new AbortController();
+  response.once('close', () => left.abort(new Refusal('closed', { detail: 'The client left before the answer.' })));
+  return left.signal;
 }
 
 function removeBrowser({ users }: ManagementDeps): Handler {

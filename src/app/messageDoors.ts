@@ -65,7 +65,7 @@ export function createFront({ doors, check, rest, log, observe }: FrontDeps): Re
     }
     const answer = async (): Promise<void> => {
       try {
-        check(request.headers);
+        check(request);
         await listener(request, response);
       } catch (error) {
         const refusal = loggedRefusal(error, { path, response, log });

@@ -2,6 +2,7 @@ import type { Application, NextFunction, Request, Response } from 'express';
 import { Refusal } from '../errors.js';
 import { unauthorized } from '../tenancy/bearer.js';
 import type { IsOperator } from '../tenancy/operator.js';
+import { BodyMemory } from '../transport/bodyMemory.js';
 import { readJson } from '../transport/jsonBody.js';
 
 export type Handler = (request: Request, response: Response, next: NextFunction) => void | Promise<void>;
@@ -25,10 +26,11 @@ export const allowed = (verbs: object): string =>
     .map((verb) => verb.toUpperCase())
     .join(', ');
 
-/** Reads the body, as `request.body`. */
+/** Reads the body of somebody who was let in, as `request.body`. */
 export function readBody(limit: number): Handler {
+  const memory = new BodyMemory(limit);
   return async (request, _response, next) => {
-    request.body = await readJson(request, limit);
+    request.body = await readJson(request, limit, memory.open('operator'));
     next();
   };
 }

@@ -28,9 +28,9 @@ export function createUpgrade(deps: UpgradeDeps): UpgradeListener {
   const identify = identifyRequests(deps.observe);
   const open = openWebSocket(deps);
   const answer = async (upgrade: PendingUpgrade): Promise<void> => {
-    const { headers, url = '' } = upgrade.request;
+    const { url = '' } = upgrade.request;
     try {
-      check(headers);
+      check(upgrade.request);
       if (!/^\/ws(\?|$)/.test(url)) throw new Refusal('not_found');
       await open(upgrade);
     } catch (error) {

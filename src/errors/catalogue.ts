@@ -178,7 +178,7 @@ export const catalogue = {
     status: 429,
     code: -32013,
     ...again(500),
-    when: 'too many messages of one session are in flight, or held until it is connected',
+    when: 'too many messages of one session are in flight, or held until it is connected; or too many bytes of request bodies are being received, or of answers are waiting to be read',
     message: 'Too many messages of this session are waiting. Wait for an answer, then send again.',
   },
   too_many_sessions: {

@@ -18,6 +18,12 @@ export type {
   RequestId,
 };
 
+/** Characters of what is sent back as it came: ids, progress tokens, names of methods. */
+const longestEchoed = 256;
+/** Levels of objects and arrays in one message. */
+const deepest = 100;
+const idRule = `a string of at most ${longestEchoed} characters or a whole number of at most ${Number.MAX_SAFE_INTEGER}`;
+
 /** Revisions that are spoken, newest first. A client that asks for another one is offered the newest. */
 export const protocolVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
 
@@ -54,7 +60,8 @@ export function parseMessage(value: unknown): JSONRPCMessage {
   if (!isObject(value)) throw invalid('A JSON-RPC message is an object.');
   if (value['jsonrpc'] !== '2.0') throw invalid('A JSON-RPC message has "jsonrpc": "2.0".');
   const id = value['id'];
-  if (id !== undefined && !isId(id)) throw invalid('"id" is a string or a whole number.');
+  if (id !== undefined && !isId(id)) throw invalid(`"id" is ${idRule}.`);
+  requireShallow(value);
   if ('method' in value) checkCall(value);
   else checkResponse(value, id);
   return value as JSONRPCMessage;
@@ -62,7 +69,25 @@ export function parseMessage(value: unknown): JSONRPCMessage {
 
 function checkCall({ method, params }: Record<string, unknown>): void {
   if (typeof method !== 'string') throw invalid('"method" is a string.');
-  if (params !== undefined && !isObject(params)) throw invalid('"params" is an object.');
+  if (method.length > longestEchoed) throw invalid(`"method" has at most ${longestEchoed} characters.`);
+  if (params === undefined) return;
+  if (!isObject(params)) throw invalid('"params" is an object.');
+  const meta = params['_meta'];
+  const token = isObject(meta) ? meta['progressToken'] : undefined;
+  if (token !== undefined && !isId(token)) throw invalid(`"progressToken" is ${idRule}.`);
+}
+
+/** Throws if anything is nested deeper than it could be written, or walked through, without using up the stack. */
+export function requireShallow(value: unknown): void {
+  if (!isWithin(value, deepest)) throw invalid(`A message has at most ${deepest} levels of objects and arrays.`);
+}
+
+function isWithin(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  if (levels === 0) return false;
+  if (Array.isArray(value)) return value.every((item) => isWithin(item, levels - 1));
+  for (const key in value) if (!isWithin((value as Record<string, unknown>)[key], levels - 1)) return false;
+  return true;
 }
 
 function checkResponse(value: Record<string, unknown>, id: unknown): void {
@@ -87,8 +112,9 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** A larger number would be answered as another one. */
 function isId(value: unknown): value is RequestId {
-  return typeof value === 'string' || Number.isInteger(value);
+  return typeof value === 'string' ? value.length <= longestEchoed : Number.isSafeInteger(value);
 }
 
 function isErrorObject(value: unknown): boolean {

@@ -45,8 +45,9 @@ export function sessionParts(given: PartsGiven): SessionParts {
     registerTools: async (session, signal) => onSession?.(openSession(session), signal),
     claim: async (session, signal) => {
       const { id: sessionId, principal, channel } = session;
-      // The token may have been revoked while the browser was opened.
-      if (!(await users.stillHolds(principal))) throw unauthorized({ wrong: true });
+      // The token may have been revoked, or have expired, while the browser was opened.
+      const { expiresAt = Number.POSITIVE_INFINITY } = principal;
+      if (!(await users.stillHolds(principal)) || expiresAt <= clock.now()) throw unauthorized({ wrong: true });
       await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
       own(session, directory);
     },

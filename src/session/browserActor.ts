@@ -105,7 +105,7 @@ class BrowserActor implements SupervisedBrowser {
       (connection) => {
         if (cancel.signal.aborted) return;
         this.#connection = connection;
-        void connection.gone.then(() => report({ type: 'connection.lost', failure: lostFailure }));
+        void connection.gone.then(() => report({ type: 'connection.lost', failure: lossOf(connection) }));
         report({ type: 'connection.opened', version: connection.product });
       },
       (error: unknown) => report({ type: 'connection.failed', failure: failureOf(error, 'browser_failed') }),
@@ -162,6 +162,11 @@ const unknownFailure: Failure = { reason: 'browser_failed', message: 'The browse
 const lostFailure: Failure = { reason: 'browser_failed', message: 'The browser ended or its connection broke.' };
 const silentFailure: Failure = { reason: 'browser_failed', message: 'The browser hung and was ended.' };
 const closedFailure: Failure = { reason: 'browser_failed', message: 'The browser has been closed.' };
+
+function lossOf(connection: BrowserConnection): Failure {
+  const message = connection.droppedBecause?.();
+  return message === undefined ? lostFailure : { ...lostFailure, message };
+}
 
 /** Resolves when two questions in a row got no answer; rejects when the signal aborts. */
 async function untilSilent(

@@ -1,7 +1,7 @@
 import type { SettledRequest } from '../../machines/events.js';
 import type { BrowserLease } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
-import { Refusal } from '../errors.js';
+import { messageOf, Refusal } from '../errors.js';
 import type { Log } from '../log.js';
 import type { CallEnvironment } from '../mcp/callTool.js';
 import type { McpHost } from '../mcp/mcpServer.js';
@@ -64,9 +64,27 @@ export class SessionHost implements McpHost, CallEnvironment {
     return this.#parts.log;
   }
 
+  /** What cannot be written is replaced by an answer that says so; anything else that cannot is dropped. */
   send(message: JSONRPCMessage, relatedTo?: RequestId): void {
-    this.#session.tap?.('session', message);
-    this.#session.channel.deliver(message, relatedTo);
+    try {
+      this.#session.tap?.('session', message);
+      this.#session.channel.deliver(message, relatedTo);
+    } catch (error) {
+      this.#failed(error);
+      if (!('method' in message) && message.id !== undefined) this.#answerFailed(message.id);
+    }
+  }
+
+  #answerFailed(id: RequestId): void {
+    try {
+      this.#session.channel.deliver(new Refusal('internal').toJsonRpc(id), id);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.log.error('message not written', { session: this.#session.id.slice(0, 8), error: messageOf(error) });
   }
 
   unanswered(request: RequestId): void {

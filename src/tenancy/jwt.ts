@@ -95,8 +95,8 @@ function verifier({ issuer, audience, jwksUrl, clock, keyCooldownMs = 5_000 }: J
     const { payload } = await jwtVerify(token, keyOf, checks);
     const { sub = '', exp = 0 } = payload;
     if (typeof sub !== 'string' || !isSubject(sub)) throw new Error('The subject is not usable.');
-    const until = Math.min((exp + clockToleranceS) * 1_000, clock.now() + rememberedMs);
-    return { principal: { issuer, user: sub }, until };
+    const expiresAt = (exp + clockToleranceS) * 1_000;
+    return { principal: { issuer, user: sub, expiresAt }, until: Math.min(expiresAt, clock.now() + rememberedMs) };
   };
 }
 

@@ -4,6 +4,8 @@ export interface Principal {
   readonly user: string;
   /** The id of the token that was shown, if it is one of ours: when it is revoked, the sessions that it opened end. */
   readonly credentialId?: string;
+  /** The time from which the token that was shown is not valid any more. A stream that it opened ends then. */
+  readonly expiresAt?: number;
 }
 
 /** Who makes a request. `anyone`: authentication is off and the request names no user. */

@@ -165,7 +165,9 @@ export class Users {
     // One that is not known may be new, from another node. One that is gone is heard of.
     const found = known ?? this.#index(await this.#current()).get(hash);
     if (found === undefined || !sameHash(found.token.hash, hash) || !this.#isCurrent(found.token)) return undefined;
-    return { issuer: localIssuer, user: found.userId, credentialId: found.token.id };
+    const { id: credentialId, expiresAt } = found.token;
+    const principal = { issuer: localIssuer, user: found.userId, credentialId };
+    return expiresAt === undefined ? principal : { ...principal, expiresAt: Date.parse(expiresAt) };
   }
 
   /** Whether the token that somebody came with still holds. True for those who came without one of ours. */

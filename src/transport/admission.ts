@@ -8,9 +8,9 @@ import { credentialsOf } from './transport.js';
 
 /**
  * Lets a request or an upgrade in that passed the doors, or throws why not: first who asks, then how often. The caps on
- * what is open at once come last, in `SessionRegistry.open`. `messages`: how many it brings, if it is a batch.
+ * what is open at once come last, in `SessionRegistry.open`. Nothing of a body is read before.
  */
-export type Admit = (request: IncomingMessage, asks: 'connection' | 'message', messages?: number) => Promise<Caller>;
+export type Admit = (request: IncomingMessage, asks: 'connection' | 'message') => Promise<Caller>;
 
 /** Whether an address, so many hops away, is a proxy whose word is believed. */
 export type IsTrusted = (address: string, hop: number) => boolean;
@@ -24,10 +24,10 @@ export interface AdmissionOptions {
 }
 
 export function createAdmission({ authenticate, limits, isTrusted, failed }: AdmissionOptions): Admit {
-  const letIn: Admit = async (request, asks, messages) => {
+  const letIn: Admit = async (request, asks) => {
     const caller = await authenticate(credentialsOf(request));
     const principal = principalOf(caller);
-    if (asks === 'message') await limits.message(principal, messages);
+    if (asks === 'message') await limits.message(principal);
     else await limits.connection(principal, proxyAddr(request, isTrusted)).catch(told);
     return caller;
   };
@@ -37,8 +37,8 @@ export function createAdmission({ authenticate, limits, isTrusted, failed }: Adm
   };
   // Who asks twice about a request hears the same, and it is counted once.
   const asked = new WeakMap<IncomingMessage, Promise<Caller>>();
-  return (request, asks, messages) => {
-    const answer = asked.get(request) ?? letIn(request, asks, messages);
+  return (request, asks) => {
+    const answer = asked.get(request) ?? letIn(request, asks);
     asked.set(request, answer);
     return answer;
   };

@@ -1,10 +1,10 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { NextFunction, Request, Response } from 'express';
 import { LRUCache } from 'lru-cache';
 import { Refusal } from '../errors.js';
 
-/** Throws `forbidden_host` or `forbidden_origin`; says nothing of who asks. */
-export type CheckDoors = (headers: IncomingHttpHeaders) => void;
+/** Throws `invalid_parameter`, `forbidden_host` or `forbidden_origin`; says nothing of who asks. */
+export type CheckDoors = (request: Pick<IncomingMessage, 'headers' | 'rawHeaders'>) => void;
 
 /**
  * The one rule of every door, requests and upgrades alike. Refuses what a foreign web page could make: a Host that is not
@@ -14,7 +14,9 @@ export type CheckDoors = (headers: IncomingHttpHeaders) => void;
 export function doorRule(allowedHosts: readonly string[], allowedOrigins: readonly string[]): CheckDoors {
   const hosts = new Set(allowedHosts.map((host) => host.toLowerCase()));
   const origins = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
-  return (headers) => {
+  return ({ headers, rawHeaders }) => {
+    // Node keeps the first; whoever stands before it may have looked at another one (RFC 9112, section 3.2).
+    if (countHosts(rawHeaders) > 1) throw new Refusal('invalid_parameter', { detail: 'Send one Host header.' });
     const host = hostName(`http://${headers.host ?? ''}`);
     if (host === null || !hosts.has(host)) throw new Refusal('forbidden_host');
     const { origin, 'sec-fetch-site': from } = headers;
@@ -30,9 +32,18 @@ export function doorRule(allowedHosts: readonly string[], allowedOrigins: readon
 /** The rule in front of every route. */
 export function guardDoors(check: CheckDoors) {
   return (request: Request, _response: Response, next: NextFunction): void => {
-    check(request.headers);
+    check(request);
     next();
   };
+}
+
+/** Names stand at even places. */
+function countHosts(rawHeaders: readonly string[]): number {
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]?.length === 4 && rawHeaders[at]?.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts;
 }
 
 /** Characters of a URL that is remembered. */

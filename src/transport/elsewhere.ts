@@ -1,20 +1,23 @@
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
+import type { Clock } from '../clock.js';
 import type { Asking } from '../cluster/asked.js';
 import type { ClusterNode } from '../cluster/node.js';
 import type { Offered } from '../cluster/store.js';
 import { Refusal } from '../errors.js';
-import { idOf } from '../mcp/protocol.js';
+import { idOf, requireShallow } from '../mcp/protocol.js';
 import type { Caller } from '../tenancy/principal.js';
-import { readJson } from './jsonBody.js';
+import type { OpenAnswers } from './openAnswers.js';
 import { sendRefusal } from './refuse.js';
 import { requestIdOf } from './requestId.js';
-import { sizeOf } from './streamableHttpRoutes.js';
-import type { Listener, Mounted, TransportDeps } from './transport.js';
+import { cutAtExpiry } from './tokenExpiry.js';
+import { bodyOf, type Listener, type Mounted, type TransportDeps } from './transport.js';
 
-export interface ElsewhereDeps extends Pick<TransportDeps, 'registry' | 'admit' | 'bodyLimit'> {
+export interface ElsewhereDeps extends Pick<TransportDeps, 'registry' | 'admit' | 'bodyLimit' | 'bodyMemory'> {
   /** Absent: there is one node, this one. */
   readonly node?: ClusterNode | undefined;
+  readonly answers: OpenAnswers;
+  readonly clock: Clock;
 }
 
 /**
@@ -22,10 +25,11 @@ export interface ElsewhereDeps extends Pick<TransportDeps, 'registry' | 'admit' 
  * session of this node, or for none, is `here`'s: it answers as if there were one node.
  */
 export function orElsewhere(
-  { registry, admit, bodyLimit, node }: ElsewhereDeps,
+  deps: ElsewhereDeps,
   sessionIdOf: (request: IncomingMessage) => string,
   here: Listener,
 ): Listener {
+  const { registry, admit, node, answers, clock } = deps;
   if (node === undefined) return here;
   return async (request, response) => {
     const sessionId = sessionIdOf(request);
@@ -40,13 +44,19 @@ export function orElsewhere(
 
   /** False if `here` is to answer. */
   async function pass(request: Mounted, response: ServerResponse, sessionId: string): Promise<boolean> {
-    const body = request.method === 'POST' ? await readJson(request, bodyLimit) : undefined;
+    // Who is not let in hears so from `here`, in its turn.
+    const caller = await admit(request, 'message').catch(() => undefined);
+    if (caller === undefined) return false;
+    const body = request.method === 'POST' ? await bodyOf(deps, request, caller) : undefined;
+    // It is written again for the other node.
+    requireShallow(body);
     // As a body reader leaves it, for whoever answers in the end.
     Object.assign(request, { body });
-    // Who is not let in hears so from `here`, in its turn.
-    const caller = await admit(request, 'message', sizeOf(body)).catch(() => undefined);
     // Looked for after all waiting: meanwhile it may have been left to the others.
-    if (caller === undefined || !isElsewhere(sessionId)) return false;
+    if (!isElsewhere(sessionId)) return false;
+    // The node of the session does not know the token.
+    answers.add(caller, response);
+    if (request.method === 'GET') cutAtExpiry(caller, response, clock);
     return passOn({ registry, node }, { sessionId, caller, request, response, body });
   }
 }

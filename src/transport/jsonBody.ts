@@ -1,20 +1,28 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Refusal } from '../errors.js';
+import type { BodyShare } from './bodyMemory.js';
 
 const utf8 = new TextDecoder();
 
 /**
- * Reads a JSON body of up to `limit` bytes; an empty one is an empty object. Rejects with `unsupported_media_type`,
- * `too_large` or `parse_error`. What an embedder's own middleware has read before is taken as that left it, in
- * `request.body`.
+ * Reads a JSON body of up to `limit` bytes; an empty one is an empty object. Called when it is known who sends it. Rejects
+ * with `unsupported_media_type`, `too_large`, `parse_error`, or `queue_full` when `share` has no memory left. What an
+ * embedder's own middleware has read before is taken as that left it, in `request.body`.
  */
-export async function readJson(request: IncomingMessage, limit: number): Promise<unknown> {
+export async function readJson(request: IncomingMessage, limit: number, share: BodyShare): Promise<unknown> {
   requireJson(request.headers);
   if (request.readableEnded) return 'body' in request ? request.body : undefined;
-  const bytes = await readBytes(request, limit);
-  if (bytes.length === 0) return {};
   try {
-    return JSON.parse(utf8.decode(bytes));
+    const bytes = await readBytes(request, limit, share);
+    return bytes.length === 0 ? {} : parseJson(utf8.decode(bytes));
+  } finally {
+    share.release();
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
   } catch {
     throw new Refusal('parse_error');
   }
@@ -31,25 +39,77 @@ function requireJson(headers: IncomingHttpHeaders): void {
 }
 
 /** What is past the limit is read and dropped, so that the connection can serve the next request. */
-function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
+function readBytes(request: IncomingMessage, limit: number, share: BodyShare): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const refuse = (): void => {
-      chunks.length = 0;
+    const bytes = new GrowingBytes(share);
+    const refuse = (refusal: unknown): void => {
       request.off('data', keep).resume();
-      reject(new Refusal('too_large'));
+      bytes.drop();
+      reject(refusal);
     };
     const keep = (chunk: Buffer): void => {
-      length += chunk.length;
-      chunks.push(chunk);
-      if (length > limit) refuse();
+      try {
+        if (bytes.length + chunk.length > limit) throw new Refusal('too_large');
+        bytes.append(chunk);
+      } catch (error) {
+        refuse(error);
+      }
+    };
+    const lost = (): void => {
+      if (!request.readableEnded) refuse(new Refusal('parse_error'));
     };
     request.on('data', keep);
-    request.on('end', () => resolve(Buffer.concat(chunks)));
-    request.on('close', () => {
-      if (!request.readableEnded) reject(new Refusal('parse_error'));
-    });
-    if (Number(request.headers['content-length'] ?? 0) > limit) refuse();
+    request.on('end', () => resolve(bytes.take()));
+    request.on('close', lost);
+    if (request.destroyed) lost();
+    if (Number(request.headers['content-length'] ?? 0) > limit) refuse(new Refusal('too_large'));
   });
+}
+
+const smallest = 16 * 1024;
+
+/** Bytes as they arrive, in one piece of memory however small the chunks are: each chunk alone costs far more than a byte. */
+class GrowingBytes {
+  readonly #share: BodyShare;
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
+
+  constructor(share: BodyShare) {
+    this.#share = share;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Throws when there is no memory for it. */
+  append(chunk: Buffer): void {
+    const length = this.#length + chunk.length;
+    if (this.#length === 0) {
+      // Most bodies are one chunk.
+      this.#share.grow(chunk.length);
+      this.#bytes = chunk;
+    } else {
+      if (length > this.#bytes.length) this.#enlarge(length);
+      this.#bytes.set(chunk, this.#length);
+    }
+    this.#length = length;
+  }
+
+  take(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  drop(): void {
+    this.#bytes = Buffer.alloc(0);
+    this.#length = 0;
+  }
+
+  #enlarge(length: number): void {
+    const size = Math.max(2 * length, smallest);
+    this.#share.grow(size - this.#bytes.length);
+    const larger = Buffer.allocUnsafeSlow(size);
+    larger.set(this.#bytes);
+    this.#bytes = larger;
+  }
 }

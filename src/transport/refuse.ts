@@ -1,6 +1,19 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Refusal, RequestId } from '../errors.js';
 import { refusedEvent, requestIdOf } from './requestId.js';
+
+/** Bytes of a body that are thrown away after a refusal, so that a client which sends first hears it. */
+const maxDiscardedBytes = 4 * 1024 ** 2;
+
+/** Reads on without keeping anything, and hangs up on a client that does not stop. */
+function discardRest(request: IncomingMessage): void {
+  if (request.complete || request.socket.destroyed) return;
+  let left = maxDiscardedBytes;
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) request.socket.destroy();
+  });
+}
 
 /**
  * Answers a request with a refusal: status, `Retry-After` or `WWW-Authenticate` where it helps, and the JSON-RPC error. The one place that
@@ -21,5 +34,6 @@ export function sendRefusal(response: ServerResponse, refusal: Refusal, id: Requ
     'content-length': Buffer.byteLength(body),
   });
   response.end(body);
+  discardRest(response.req);
   response.emit(refusedEvent, refusal);
 }

@@ -1,10 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { Refusal } from '../errors.js';
 import { idOf, parseMessage } from '../mcp/protocol.js';
-import { readJson } from './jsonBody.js';
 import { sendRefusal } from './refuse.js';
 import { SseTransport } from './sse.js';
-import { askedOf, credentialsOf, openAmongAll, type Listener, type TransportDeps } from './transport.js';
+import { askedOf, bodyOf, credentialsOf, openAmongAll, type Listener, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
 export function openStream(deps: TransportDeps): Listener {
@@ -21,12 +20,13 @@ export function openStream(deps: TransportDeps): Listener {
 const accepted = { 'content-length': 'Accepted'.length };
 
 /** `POST /message?sessionId=`: hands one message to a session; 202 once it is delivered, and the answer comes on the stream. */
-export function postMessage({ registry, admit, bodyLimit }: TransportDeps): Listener {
+export function postMessage(deps: TransportDeps): Listener {
+  const { registry, admit } = deps;
   return async (request, response) => {
-    const body = await readJson(request, bodyLimit);
+    const caller = await admit(request, 'message');
+    const body = await bodyOf(deps, request, caller);
     const id = idOf(body);
     try {
-      const caller = await admit(request, 'message');
       const sessionId = postedSession(request);
       if (sessionId === '') throw new Refusal('missing_session');
       const session = registry.find(sessionId, caller);

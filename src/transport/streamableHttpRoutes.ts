@@ -4,16 +4,17 @@ import { Refusal } from '../errors.js';
 import { idOf, kindOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
 import type { Log } from '../log.js';
 import type { Session } from '../session/session.js';
+import { principalOf } from '../tenancy/auth.js';
 import type { Caller } from '../tenancy/principal.js';
 import { accepts } from './accepts.js';
-import { readJson } from './jsonBody.js';
 import { JsonWriter } from './jsonWriter.js';
 import type { OpenAnswers } from './openAnswers.js';
 import { sendRefusal } from './refuse.js';
 import { SseWriter } from './sseWriter.js';
 import type { StreamWriter } from './streamWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
-import { askedOf, type Listener, type TransportDeps } from './transport.js';
+import { cutAtExpiry } from './tokenExpiry.js';
+import { askedOf, bodyOf, type Listener, type TransportDeps } from './transport.js';
 
 /** Messages that one batch may have (S10). Only revision 2025-03-26 has batches. */
 const maxBatch = 100;
@@ -33,14 +34,15 @@ export interface StreamableHttpDeps extends TransportDeps {
  */
 export function postToSession(deps: StreamableHttpDeps): Listener {
   return async (request, response) => {
-    const body = await readJson(request, deps.bodyLimit);
+    const opens = namedSession(request) === '';
+    const caller = await deps.admit(request, opens ? 'connection' : 'message');
+    const body = await bodyOf(deps, request, caller);
     const id = idOf(body);
     const posted = { request, response, body };
     try {
-      const opens = namedSession(request) === '';
       requireAccept(request, ['application/json', 'text/event-stream']);
       if (opens) await openSession(deps, posted);
-      else await handOver(deps, await deps.admit(request, 'message', sizeOf(body)), posted);
+      else await handOver(deps, caller, posted);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       sendRefusal(response, error, id);
@@ -55,6 +57,7 @@ export function listenToSession(deps: StreamableHttpDeps): Listener {
     requireAccept(request, ['text/event-stream']);
     const { session, channel } = findOpen(deps, caller, request);
     deps.answers.add(caller, response);
+    cutAtExpiry(caller, response, deps.clock);
     const writer = new SseWriter(response, deps);
     const lastEventId = headerOf(request, 'last-event-id');
     const primed = isPrimed(session.server.protocolVersion);
@@ -112,6 +115,11 @@ async function handOver(deps: StreamableHttpDeps, caller: Caller, posted: Posted
   const { request, response, body } = posted;
   const { session, channel } = findOpen(deps, caller, request);
   const messages = messagesOf(body, session.server.protocolVersion);
+  // One was counted as the request was let in.
+  if (messages.length > 1) {
+    await deps.limits.message(principalOf(caller), messages.length - 1);
+    session.checkOpen();
+  }
   if (messages.some(isInitialize)) throw new Refusal('invalid_message', { detail: 'This session is initialised.' });
   const requests = requestsOf(messages);
   if (requests.length > 0) {
@@ -189,11 +197,6 @@ function messagesOf(body: unknown, revision: string | null): JSONRPCMessage[] {
   const ids = requestsOf(messages);
   if (new Set(ids).size < ids.length) throw new Refusal('invalid_message', { detail: 'An id is there twice.' });
   return messages;
-}
-
-/** How many messages a body counts for: also one that will be refused, or is empty, for one. */
-export function sizeOf(body: unknown): number {
-  return Array.isArray(body) ? Math.min(Math.max(1, body.length), maxBatch) : 1;
 }
 
 function requestsOf(messages: readonly JSONRPCMessage[]) {

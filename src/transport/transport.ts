@@ -9,9 +9,13 @@ import type { SessionRegistry } from '../session/sessionRegistry.js';
 import { principalOf, type Credentials } from '../tenancy/auth.js';
 import type { ChooseBrowser } from '../tenancy/ownBrowser.js';
 import type { RateLimits } from '../tenancy/rateLimits.js';
+import type { BodyMemory } from './bodyMemory.js';
 import type { Admit } from './admission.js';
+import { readJson } from './jsonBody.js';
+import { ownerKey, type Caller } from '../tenancy/principal.js';
 import type { ConnectionTransport } from './connectionTransport.js';
 import type { ToolSet } from '../tools/catalogue.js';
+import { endSessionAtExpiry } from './tokenExpiry.js';
 
 /**
  * The contract of every transport: the SDK's `Transport`, so that anything which speaks it can be put behind one of ours,
@@ -43,6 +47,8 @@ export interface TransportDeps {
   chooseBrowser: ChooseBrowser;
   /** Bytes of one message. */
   readonly bodyLimit: number;
+  /** For the bodies of all requests. */
+  readonly bodyMemory: BodyMemory;
   readonly clock: Clock;
 }
 
@@ -77,12 +83,16 @@ export function openSession({ registry, parts }: Opening, request: ConnectionReq
 }
 
 /** The same, where nodes count together what is open. A client that leaves meanwhile is noticed. */
-export async function openAmongAll({ registry, parts }: Opening, request: ConnectionRequest): Promise<Session> {
+export async function openAmongAll(
+  { registry, parts, clock }: Opening & Pick<TransportDeps, 'clock'>,
+  request: ConnectionRequest,
+): Promise<Session> {
   const { channel } = request;
   const client = { isGone: false };
   channel.onclose = () => (client.isGone = true);
   const session = tie(await registry.openAmongAll(parts, request), request);
   if (client.isGone) session.detach(channel.closedBecause);
+  endSessionAtExpiry(request.principal, session, clock);
   return session;
 }
 
@@ -93,6 +103,15 @@ function tie(session: Session, { channel }: ConnectionRequest): Session {
   channel.onclose = () => session.detach(channel.closedBecause);
   channel.onmessage = (message) => session.receive(message);
   return session;
+}
+
+/** The JSON body of a request that was let in. Rejects as {@link readJson} does. */
+export function bodyOf(
+  { bodyLimit, bodyMemory }: Pick<TransportDeps, 'bodyLimit' | 'bodyMemory'>,
+  request: IncomingMessage,
+  caller: Caller,
+): Promise<unknown> {
+  return readJson(request, bodyLimit, bodyMemory.open(ownerKey(principalOf(caller))));
 }
 
 /** Who asks, of a request or an upgrade. No URL is parsed: a request target may be anything, and this must not fail. */

@@ -5,7 +5,7 @@ import puppeteer from 'puppeteer-core';
 import { attachBrowser } from '../../src/browser/process/attach.js';
 import { createLedger } from '../../src/browser/lease/ledger.js';
 import { Refusal } from '../../src/errors.js';
-import { withFirstPage, listener, openTestPool, request, until, type TestPool } from './support/testPool.js';
+import { withFirstPage, listener, openTestPool, pidOf, request, until, type TestPool } from './support/testPool.js';
 import { startUserChrome, type UserChrome } from './support/userChrome.js';
 
 /** Contexts of a browser beside its profile. */
@@ -180,15 +180,15 @@ describe('[C-BROWSERS] a pool of browsers that run elsewhere', () => {
     ];
     const [mine, others] = await Promise.all(leases.map((lease) => withFirstPage(lease)));
     if (mine === undefined || others === undefined) throw new Error('Two were asked for.');
-    const ends = [mine, others].map(({ browser }) => browser.wsEndpoint());
-    expect(new Set(ends).size).toBe(2);
+    const processes = await Promise.all([mine, others].map((session) => pidOf(session)));
+    expect(new Set(processes).size).toBe(2);
     await mine.page(1).page.goto('data:text/html,<title>again</title>');
     const ready = told.next('ready');
-    await chromes.find(({ url }) => ends[0]?.includes(new URL(url).host))?.end();
+    await chromes.find(({ process: { pid } }) => pid === processes[0])?.end();
     await ready;
     expect(told.events).toEqual(['lost', 'ready']);
     const after = await leases[0]?.browser();
-    expect(after?.browser.wsEndpoint()).toBe(ends[1]);
+    expect(after === undefined ? undefined : await pidOf(after)).toBe(processes[1]);
     expect(await after?.page(1).page.title()).toBe('again');
     expect(after?.takeNotices()).toEqual([expect.stringMatching(/connection.*lost.*replaced.*opened again/)]);
     expect(test.pool.health()).toMatchObject({ total: 2, ready: 1, failed: 1 });

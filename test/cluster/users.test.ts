@@ -80,6 +80,22 @@ describe.each(kinds)('users of nodes over $name', ({ stores }) => {
     }
   });
 
+  test('[C-SHARED][C-USERS] a token that is revoked ends the streams that it opened through another node', async () => {
+    const open = stores();
+    const [one, other] = [await startNode(open()), await startNode(open())];
+    const user = newUser();
+    const [first, second] = [await one.tokenOf(user), await one.tokenOf(user)];
+    const mine = await new RawMcp(one.url, { headers: bearer(first.token) }).initialize();
+    const through = new RawMcp(other.url, { headers: bearer(second.token) });
+    through.sessionId = mine.sessionId;
+    const listening = await through.listen();
+    expect(listening.isClosed).toBe(false);
+    expect((await other.manage('DELETE', `/api/users/${user}/tokens/${second.id}`)).status).toBe(204);
+    await listening.whenClosed();
+    expect(one.served.orchestrator.registry.list()[0]?.state).toBe('active');
+    await mine.vanish();
+  });
+
   test.each([
     ['the revocation of a token', true],
     ['the removal of a user', true],

@@ -47,7 +47,7 @@ test('[C-AUTH] the official client connects with a token of the issuer, and work
     await client.connect(new SSEClientTransport(new URL('/sse', url), { fetch: fetchWithToken, requestInit }));
     expect(await client.ping()).toEqual({});
     expect(orchestrator.registry.list().map(({ principal }) => principal)).toEqual([
-      { issuer: issuer.url, user: 'auth0|anna' },
+      { issuer: issuer.url, user: 'auth0|anna', expiresAt: expect.any(Number) },
     ]);
     await client.close();
   }));
@@ -200,9 +200,17 @@ describe('the keys of an issuer', () => {
   test('[C-AUTH] a new key is found when a token shows it; a token of the old one stays good while it is in the set', async () => {
     const authenticate = trusting(own);
     const old = await own.sign();
-    expect(await authenticate(credentials(old))).toEqual({ issuer: own.url, user: 'anna' });
+    expect(await authenticate(credentials(old))).toEqual({
+      issuer: own.url,
+      user: 'anna',
+      expiresAt: expect.any(Number),
+    });
     await own.rotate('PS256');
-    expect(await authenticate(credentials(await own.sign({ sub: 'bert' })))).toEqual({ issuer: own.url, user: 'bert' });
+    expect(await authenticate(credentials(await own.sign({ sub: 'bert' })))).toEqual({
+      issuer: own.url,
+      user: 'bert',
+      expiresAt: expect.any(Number),
+    });
     expect(await authenticate(credentials(old))).toMatchObject({ user: 'anna' });
     expect(own.keySetReads).toBe(2);
   });

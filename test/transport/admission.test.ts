@@ -89,7 +89,7 @@ test('[C-ADMISSION] a user who sends too many messages is refused; what was refu
   const reply = await stream.post({ jsonrpc: '2.0', id: 'late', method: 'ping' });
   expect([reply.status, reply.json]).toMatchObject([
     429,
-    { id: 'late', ...refusedFor('rate_limited', '--request-rate 2') },
+    { id: null, ...refusedFor('rate_limited', '--request-rate 2') },
   ]);
   expect(stream.answersTo('late')).toEqual([]);
   expect((await send(`${served.url}/health`)).status).toBe(200);

@@ -1,10 +1,16 @@
 import { tmpdir } from 'node:os';
+import type { ReadableStream } from 'node:stream/web';
 import type { Browser } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { Refusal } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { BrowserConnection } from './connection.js';
 import { createLedger, type Ledger } from '../lease/ledger.js';
+import { WebSocketTransport } from './webSocketTransport.js';
+
+/** Chrome answers with a few hundred. */
+const maxVersionBytes = 64 * 1024;
+const longestProduct = 200;
 
 export interface AttachOptions {
   /** `http(s)://host:port`, whose /json/version names the socket, or the `ws(s)://` socket itself. */
@@ -32,11 +38,7 @@ export async function attachBrowser(options: AttachOptions): Promise<BrowserConn
     const browserWSEndpoint = url.startsWith('http')
       ? await untilAborted(resolve(await socketOf(address, signal)), signal)
       : address;
-    const { connect } = await untilAborted(import('puppeteer-core'), signal);
-    const connecting = connect({ browserWSEndpoint, defaultViewport: null });
-    const browser = await untilAborted(connecting, signal, (late) => void late.disconnect());
-    ledger.connections.opened += 1;
-    return await describe(browser, ledger);
+    return await connectTo(browserWSEndpoint, ledger, signal);
   } catch (error) {
     options.signal.throwIfAborted();
     if (error instanceof Refusal) throw error;
@@ -56,15 +58,60 @@ export async function probeBrowser(options: Omit<AttachOptions, 'ledger'>): Prom
 /** Asked here and not by the library, whose question cannot be taken back. */
 async function socketOf(url: string, signal: AbortSignal): Promise<string> {
   const answer = await fetch(new URL('/json/version', url), { signal, redirect: 'error' });
-  const version: unknown = answer.ok ? await answer.json() : undefined;
+  const text = await untilAborted(readText(answer, signal), signal);
+  const version: unknown = answer.ok ? JSON.parse(text) : undefined;
   if (typeof version === 'object' && version !== null && 'webSocketDebuggerUrl' in version) {
     return String(version.webSocketDebuggerUrl);
   }
   throw new Error(`${url}/json/version answered ${answer.status}, not as a browser does`);
 }
 
-async function describe(browser: Browser, ledger: Ledger): Promise<BrowserConnection> {
-  const gone = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
+/** The body, of at most {@link maxVersionBytes}. However this ends, nothing more is read. */
+async function readText({ body }: Response, signal: AbortSignal): Promise<string> {
+  if (body === null) return '';
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  // Leaving the loop cancels the body.
+  for await (const chunk of body as ReadableStream<Uint8Array>) {
+    signal.throwIfAborted();
+    length += chunk.length;
+    if (length > maxVersionBytes) throw new Error(`/json/version answered with more than ${maxVersionBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Whatever it throws, the connection is cut. */
+async function connectTo(url: string, ledger: Ledger, signal: AbortSignal): Promise<BrowserConnection> {
+  const { connect } = await untilAborted(import('puppeteer-core'), signal);
+  const transport = new WebSocketTransport(url);
+  const dropped = new Promise<never>((_resolve, reject) => {
+    transport.ondrop = (because) => reject(new Error(because));
+  });
+  dropped.catch(() => undefined);
+  const untilAnswered = <T>(answer: Promise<T>): Promise<T> => untilAborted(Promise.race([dropped, answer]), signal);
+  try {
+    await untilAnswered(transport.opened);
+    const browser = await untilAnswered(connect({ transport, defaultViewport: null }));
+    const gone = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
+    const product = (await untilAnswered(browser.version())).slice(0, longestProduct);
+    ledger.connections.opened += 1;
+    return connectionOf({ browser, transport, product, gone, ledger });
+  } catch (error) {
+    transport.cut();
+    throw error;
+  }
+}
+
+interface Attached {
+  readonly browser: Browser;
+  readonly transport: WebSocketTransport;
+  readonly product: string;
+  readonly gone: Promise<void>;
+  readonly ledger: Ledger;
+}
+
+function connectionOf({ browser, transport, product, gone, ledger }: Attached): BrowserConnection {
   let open = true;
   const close = async (): Promise<void> => {
     if (!open) return;
@@ -72,19 +119,14 @@ async function describe(browser: Browser, ledger: Ledger): Promise<BrowserConnec
     await browser.disconnect();
     ledger.connections.closed += 1;
   };
-  try {
-    const product = await browser.version();
-    const ping = async (): Promise<void> => {
-      await browser.version();
-    };
-    return { browser, mode: 'attach', product, temporaryFolder: tmpdir(), gone, ping, close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  const ping = async (): Promise<void> => {
+    await browser.version();
+  };
+  const droppedBecause = () => transport.droppedBecause;
+  return { browser, mode: 'attach', product, temporaryFolder: tmpdir(), gone, droppedBecause, ping, close };
 }
 
-/** The innermost cause says most: `connect ECONNREFUSED 127.0.0.1:9222`. A failed WebSocket reports an event. */
+/** The innermost cause says most: `connect ECONNREFUSED 127.0.0.1:9222`. */
 function causeOf(error: unknown): string {
   if (typeof error !== 'object' || error === null) return String(error);
   if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) return causeOf(error.errors[0]);

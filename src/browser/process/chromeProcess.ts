@@ -31,9 +31,14 @@ export function startChrome(executablePath: string, args: readonly string[], tem
   child.stderr?.setEncoding('utf8').on('data', note);
   const [toBrowser, fromBrowser] = [child.stdio[3], child.stdio[4]];
   if (!(toBrowser instanceof Writable && fromBrowser instanceof Readable)) throw new Error('Chrome has no pipes.');
+  const transport = new PipeTransport(toBrowser, fromBrowser);
+  transport.ondrop = (because) => {
+    note(because);
+    killGroup(child);
+  };
   return {
     pid: child.pid,
-    transport: new PipeTransport(toBrowser, fromBrowser),
+    transport,
     ended: untilEnded(child, (cause) => {
       if (words.length === 0) note(cause);
     }),

@@ -13,6 +13,8 @@ export interface BrowserConnection {
   readonly temporaryFolder: string;
   /** Resolves when the browser, or the way to it, is gone, whoever ended it. Never rejects. */
   readonly gone: Promise<void>;
+  /** Why we dropped it: the browser said what we do not take. Undefined if it ended otherwise. */
+  droppedBecause?(): string | undefined;
   /** Resolves when the browser answers (Browser.getVersion). One that hangs leaves it open. */
   ping(): Promise<void>;
   /** Ends our process with its profile folder; leaves an attached browser running. Idempotent, never rejects. */

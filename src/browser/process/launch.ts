@@ -50,7 +50,9 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
     const ping = async (): Promise<void> => {
       await browser.version();
     };
-    return { browser, mode: 'launch', product, pid: chrome.pid, temporaryFolder, gone: chrome.ended, ping, close };
+    const droppedBecause = () => chrome.transport.droppedBecause;
+    const { pid, ended: gone } = chrome;
+    return { browser, mode: 'launch', product, pid, temporaryFolder, gone, droppedBecause, ping, close };
   } catch (error) {
     await close();
     signal.throwIfAborted();
