@@ -36,13 +36,15 @@ export async function readExtensionFiles({ name, path: folder }: Extension): Pro
     .filter((entry) => entry.isFile() && !entry.parentPath.split(sep).includes('node_modules'))
     .slice(0, maxFiles)
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'));
+  const known = new Set(paths);
   const { sources, cut } = await readSources(folder, paths);
   return {
     ...parseManifest(text),
-    paths: new Set(paths),
+    paths: known,
     sources,
     cut: cut || entries.length > maxFiles,
-    read: (path) => readFile(join(folder, path)).catch(() => undefined),
+    // A manifest may name anything, as `../../etc/passwd`.
+    read: async (path) => (known.has(path) ? readFile(join(folder, path)).catch(() => undefined) : undefined),
   };
 }
 
