@@ -151,7 +151,7 @@ export const options = z.strictObject({
   isolation: z.enum(['auto', 'context', 'process', 'profile']).optional().meta({
     shown: 'launch: `auto`; attach: `profile`',
     description:
-      'what a session has of its own: a browser context, a process and profile, or (attach) the tabs of the attached browser. auto: a context until a tool needs a process; with authentication a process from the start, so that no two users share one. `context` shares a process, and with it the clipboard, the devices, the memory and every crash',
+      'what a session has of its own: a browser context, a process and profile, or (attach) the tabs of the attached browser. auto: a context until a tool needs a process; with authentication a process from the start, so that no two users share one. `context` shares a process, and with it the clipboard, the devices, the memory and every crash; it takes about 20 MB with a blank page, a process 150 MB',
   }),
   prewarm: whole(0, 100)
     .default(1)
