@@ -1,4 +1,4 @@
-import { homedir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { z } from 'zod';
@@ -8,10 +8,11 @@ export { defaultOf, flagOf, optionNames, options, stdioDefaults, variableOf, typ
 
 /** The checked configuration. Frozen, read once at start; durations in milliseconds, sizes in bytes. */
 export type Config = Readonly<
-  Omit<z.output<typeof options>, 'browser' | 'isolation' | 'dataDir'> & {
+  Omit<z.output<typeof options>, 'browser' | 'isolation' | 'dataDir' | 'workspace'> & {
     dataDir: string;
     browser: 'launch' | 'attach';
     isolation: 'auto' | 'context' | 'process' | 'profile';
+    workspace: readonly string[];
   }
 >;
 
@@ -64,17 +65,28 @@ export function defineConfig(
 ): Config {
   const parsed = options.safeParse(values);
   if (!parsed.success) throw new ConfigError(describeIssue(parsed.error.issues[0], values, origin));
-  const { browser, isolation, dataDir = dataFolder({}), ...rest } = parsed.data;
+  const { browser, isolation, dataDir = dataFolder({}), workspace, ...rest } = parsed.data;
   const attaching = browser === 'attach' || rest.browserUrl !== undefined;
   const config: Config = Object.freeze({
     ...rest,
     dataDir,
     browser: attaching ? 'attach' : 'launch',
-    isolation: isolation ?? (attaching ? 'profile' : 'auto'),
+    isolation: attaching ? (isolation ?? 'profile') : isolationOf(isolation ?? 'auto', rest.auth),
+    workspace: workspace ?? sharedFolders(rest.auth),
   });
   rejectContradictions(config, browser);
   rejectOpenDoors(config, !('allowedHosts' in values));
   return config;
+}
+
+/** Users who are told apart share no browser process, unless the operator names `context`. */
+function isolationOf(isolation: Config['isolation'], auth: Config['auth']): Config['isolation'] {
+  return isolation === 'auto' && auth !== 'none' ? 'process' : isolation;
+}
+
+/** Users who are told apart share no folder that nobody named. */
+function sharedFolders(auth: Config['auth']): readonly string[] {
+  return auth === 'none' ? [process.cwd(), tmpdir()] : [];
 }
 
 /** Where programs of this user keep their data, by the custom of the system. */

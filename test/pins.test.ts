@@ -1,4 +1,3 @@
-import { tmpdir } from 'node:os';
 import { machines } from '../machines/index.js';
 import { flagOf, options } from '../src/config.js';
 import { catalogue } from '../src/errors.js';
@@ -178,7 +177,7 @@ describe('pinned', () => {
       '--drain-timeout': 10000,
       '--body-limit': 4194304,
       '--tools': ['extension', 'core'],
-      '--workspace': [process.cwd(), tmpdir()],
+      '--workspace': undefined,
       '--alert-failure-rate': 0.2,
       '--alert-window': 60000,
       '--alert-min-creations': 5,

@@ -1,4 +1,4 @@
-import { tmpdir, totalmem } from 'node:os';
+import { totalmem } from 'node:os';
 import { z } from 'zod';
 import { duration, parseUnit } from '../duration.js';
 import { parseRedisAddress } from '../redisAddress.js';
@@ -151,7 +151,7 @@ export const options = z.strictObject({
   isolation: z.enum(['auto', 'context', 'process', 'profile']).optional().meta({
     shown: 'launch: `auto`; attach: `profile`',
     description:
-      'what a session has of its own: a browser context, a process and profile, or (attach) the tabs of the attached browser. auto: a context until a tool needs a process',
+      'what a session has of its own: a browser context, a process and profile, or (attach) the tabs of the attached browser. auto: a context until a tool needs a process; with authentication a process from the start, so that no two users share one. `context` shares a process, and with it the clipboard, the devices, the memory and every crash; it takes about 20 MB with a blank page, a process 150 MB',
   }),
   prewarm: whole(0, 100)
     .default(1)
@@ -190,9 +190,10 @@ export const options = z.strictObject({
   drainTimeout: duration.prefault('10s').describe('how long open requests may take to finish when the server stops'),
   bodyLimit: size.prefault('4mb').describe('largest message a client may send'),
   tools: list.default(['extension', 'core']).describe('tool groups, or `all`; per connection with `/mcp?tools=core`'),
-  workspace: list.default([process.cwd(), tmpdir()]).meta({
-    shown: 'current and temp folder',
-    description: 'the only folders of this disk that tools may read or write; repeatable',
+  workspace: list.optional().meta({
+    shown: 'current and temp folder; with authentication none',
+    description:
+      "the only folders of this disk that tools may read or write, for the sessions of every user, beside each session's own; repeatable. What the server keeps there itself is closed: `--data-dir`, profiles and the folders of other sessions",
   }),
   inspectStately: whole(0, 65535)
     .optional()

@@ -9,6 +9,7 @@ import type { Log } from '../log.js';
 import type { Client } from '../tools/client.js';
 import type { Answer, BrowserToolContext, ResourceLink, SessionFacts, Tool, ToolContext } from '../tools/defineTool.js';
 import { guardFiles } from '../tools/fileGuard.js';
+import type { Workspace } from '../tools/workspace.js';
 import { readableBy } from './content.js';
 import { DeadlineError, withinDeadline } from './deadline.js';
 import type { ResourceStore } from './resourceStore.js';
@@ -19,7 +20,7 @@ const defaultTimeoutMs = 30_000;
 export interface CallEnvironment {
   readonly session: SessionFacts;
   readonly lease: BrowserLease;
-  readonly workspace: readonly string[];
+  readonly workspace: Workspace;
   readonly resources: ResourceStore;
   readonly clock: Clock;
   readonly log: Log;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { privateFolders } from '../browser/process/privateFolders.js';
 import { ToolError } from '../errors.js';
 import type { NewResource, ResourceLink, Resources } from '../tools/defineTool.js';
 
@@ -117,7 +118,7 @@ function linkOf({ uri, name, mimeType, bytes }: Kept): ResourceLink {
 }
 
 async function openUnlinked(parent: string): Promise<FileHandle> {
-  const folder = await mkdtemp(join(parent, 'greenroom-resource-'));
+  const folder = await mkdtemp(join(parent, privateFolders.resource));
   try {
     return await open(join(folder, 'data'), 'wx+', 0o600);
   } finally {

@@ -53,7 +53,8 @@ export function sessionParts(given: PartsGiven): SessionParts {
     },
     goesOn: ({ id }) => directory.goesOn?.(id) ?? false,
   });
-  const { workspace, onEarlyMessage } = config;
+  const { onEarlyMessage } = config;
+  const workspace = { folders: config.workspace, closed: [config.dataDir] };
   // What will never come is not waited for.
   const lease = pool === noBrowsers ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;

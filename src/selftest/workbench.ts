@@ -2,6 +2,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { z } from 'zod';
 import { connect } from '../cli/connect.js';
 import type { Places } from './bench.js';
 import { sampleExtension, startPageServer } from './pageServer.js';
@@ -27,19 +28,29 @@ export interface Workbench {
 export async function openWorkbench({ url, tools = 'all', token }: WorkbenchOptions): Promise<Workbench> {
   const server = await startPageServer();
   echoWebSockets(server.server);
-  const folder = await mkdtemp(join(tmpdir(), 'greenroom-selftest-'));
-  const clear = async (): Promise<void> => {
-    await server.close();
-    await rm(folder, { recursive: true, force: true });
+  const opened: (() => Promise<void>)[] = [() => server.close()];
+  const close = async (): Promise<void> => {
+    for (const undo of opened.splice(0).reverse()) await undo();
   };
   try {
+    const client = await connect({ url, name: 'greenroom-selftest', tools, token });
+    opened.push(() => client.close());
+    const folder = await mkdtemp(join(await workspaceOf(client), 'greenroom-selftest-'));
+    opened.push(() => rm(folder, { recursive: true, force: true }));
     const extension = join(folder, 'extension');
     await cp(sampleExtension, extension, { recursive: true });
-    const client = await connect({ url, name: 'greenroom-selftest', tools, token });
-    const close = (): Promise<void> => client.close().finally(clear);
     return { client, places: { pages: server.url, extension, folder }, close };
   } catch (error) {
-    await clear();
+    await close();
     throw error;
   }
+}
+
+const sessionInfo = z.object({ workspace: z.array(z.string()).min(1) });
+
+/** A folder that the session may use: the temporary one, or the first of those that there are. */
+async function workspaceOf(client: Client): Promise<string> {
+  const { structuredContent } = await client.callTool({ name: 'get_session_info', arguments: {} });
+  const { workspace = [tmpdir()] } = sessionInfo.safeParse(structuredContent).data ?? {};
+  return workspace.includes(tmpdir()) ? tmpdir() : (workspace[0] ?? tmpdir());
 }

@@ -2,6 +2,7 @@ import { fromCallback, fromPromise } from 'xstate';
 import { sessionMachine } from '../../machines/index.js';
 import type { BrowserLeaseEvent, Failure } from '../../machines/events.js';
 import type { BrowserLease, BrowserPool, LeaseRequest } from '../browser/lease/lease.js';
+import { timeLimit } from '../clock.js';
 import { failureOf, Refusal } from '../errors.js';
 import { ownerKey } from '../tenancy/principal.js';
 import type { Session } from './session.js';
@@ -67,7 +68,7 @@ export function provideSession(implementation: SessionImplementation): SessionLo
         session.holdLease(lease);
         const acquire = (): void => {
           acquiring += 1;
-          readyBrowser(session, lease, released.signal)
+          readyBrowser(session, lease, released.signal, delays.setupTimeout)
             .finally(() => (acquiring -= 1))
             .then(
               () => sendBack({ type: 'browser.leased' }),
@@ -104,15 +105,34 @@ export function provideSession(implementation: SessionImplementation): SessionLo
   });
 }
 
+/** Of the time for the set-up, how much may be spent in the queue: what is left is for the answer. */
+const queueShare = 0.9;
+
 /**
  * In a warm session the first page is open too: it is what the first tool would wait for. One that nobody has asked for
- * does not queue for a browser: whoever waits for one is a client.
+ * does not queue for a browser: whoever waits for one is a client, who is told that all are taken before the set-up ends.
  */
-async function readyBrowser(session: Session, lease: BrowserLease, signal: AbortSignal): Promise<void> {
-  const unasked = new AbortController();
-  const leave = (): void => {
-    if (session.isWarm) unasked.abort(new Refusal('browsers_busy'));
+async function readyBrowser(
+  session: Session,
+  lease: BrowserLease,
+  signal: AbortSignal,
+  setupTimeout: number,
+): Promise<void> {
+  const waiting = new AbortController();
+  let limit: AbortSignal | undefined;
+  const onQueued = (): void => {
+    if (session.isWarm) waiting.abort(new Refusal('browsers_busy'));
+    if (limit !== undefined) return;
+    limit = timeLimit(setupTimeout * queueShare);
+    limit.addEventListener('abort', () => waiting.abort(stillBusy(setupTimeout * queueShare)), { once: true });
   };
-  const browser = await lease.browser(unasked.signal, leave);
+  const browser = await lease.browser(waiting.signal, onQueued);
   if (session.isWarm) await browser.ensureFirstPage(signal);
+}
+
+function stillBusy(ms: number): Refusal {
+  const detail =
+    `Every browser process is taken, and none became free in ${Math.round(ms / 1000)} s. Try again in a moment; ` +
+    `--max-browsers allows more of them.`;
+  return new Refusal('browsers_busy', { detail });
 }

@@ -8,6 +8,7 @@ import type { McpHost } from '../mcp/mcpServer.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { ResourceStore } from '../mcp/resourceStore.js';
 import type { ToolSet } from '../tools/catalogue.js';
+import type { Workspace } from '../tools/workspace.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Session } from './session.js';
 import type { SessionParts } from './sessionParts.js';
@@ -48,8 +49,17 @@ export class SessionHost implements McpHost, CallEnvironment {
     return lease;
   }
 
-  get workspace(): readonly string[] {
-    return this.#parts.workspace;
+  get workspace(): Workspace {
+    const { folders, closed } = this.#parts.workspace;
+    const lease = this.#session.browserLease;
+    return {
+      folders,
+      closed,
+      // Asked for late: the session's folder is there only with its browser, and another one after a move.
+      get own() {
+        return lease?.current?.ownFolder;
+      },
+    };
   }
 
   get resources(): ResourceStore {

@@ -6,6 +6,7 @@ import type { McpHost } from '../mcp/mcpServer.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
+import type { Workspace } from '../tools/workspace.js';
 import type { Channel } from './channel.js';
 
 /** The session chart with its implementations provided (see sessionActor.ts). */
@@ -19,7 +20,7 @@ export interface SessionParts {
   readonly logic: SessionLogic;
   readonly serverInfo: McpHost['serverInfo'];
   readonly offer: McpHost['offer'];
-  readonly workspace: readonly string[];
+  readonly workspace: Workspace;
   readonly lease: 'eager' | 'lazy';
   /** Whether a session that is opened now gets its browser without waiting for another one's. */
   hasPlace(): boolean;

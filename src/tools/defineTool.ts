@@ -3,6 +3,7 @@ import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/page.js';
 import type { Client } from './client.js';
 import type { Content } from './content.js';
+import type { Workspace } from './workspace.js';
 
 /** The groups of `--tools`, in the order of README. `core` and `extension` name several at once. */
 export const toolGroups = [
@@ -69,7 +70,7 @@ export interface ToolContext {
   /** Sends `notifications/progress` if the client asked for it; `progress` must grow. */
   progress(progress: number, total?: number, message?: string): void;
   /** The only folders of the server's disk that the tool may touch; checked by `insideWorkspace`. */
-  readonly workspace: readonly string[];
+  readonly workspace: Workspace;
   readonly resources: Resources;
   /** The client that called, for what the tool wants of it. */
   readonly client: Client;

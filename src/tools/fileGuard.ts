@@ -2,6 +2,7 @@ import type { SessionPage } from '../browser/page/page.js';
 import { ToolError } from '../errors.js';
 import { allowedUrl } from './navigationRules.js';
 import { openSession } from '../browser/protocol/openSession.js';
+import type { Workspace } from './workspace.js';
 
 /** Pages that load no file from outside the workspace any more. */
 const guarded = new WeakMap<SessionPage, Promise<void>>();
@@ -11,7 +12,7 @@ const guarded = new WeakMap<SessionPage, Promise<void>>();
  * requests for files outside are refused. A page that shows one already, as a window that was opened with it, is emptied.
  * For browsers of ours: in an attached one, what its user opens is the user's own business.
  */
-export async function guardFiles(page: SessionPage, workspace: readonly string[]): Promise<void> {
+export async function guardFiles(page: SessionPage, workspace: Workspace): Promise<void> {
   let guard = guarded.get(page);
   if (guard === undefined) {
     guard = refuseFiles(page, workspace);
@@ -27,7 +28,7 @@ export async function guardFiles(page: SessionPage, workspace: readonly string[]
   }
 }
 
-async function refuseFiles(page: SessionPage, workspace: readonly string[]): Promise<void> {
+async function refuseFiles(page: SessionPage, workspace: Workspace): Promise<void> {
   const cdp = await openSession(page.page);
   cdp.on('Fetch.requestPaused', ({ requestId, request }) => {
     void mayLoad(request.url, workspace)
@@ -42,7 +43,7 @@ async function refuseFiles(page: SessionPage, workspace: readonly string[]): Pro
   await cdp.send('Fetch.enable', { patterns: [{ urlPattern: 'file://*' }] });
 }
 
-async function mayLoad(url: string, workspace: readonly string[]): Promise<boolean> {
+async function mayLoad(url: string, workspace: Workspace): Promise<boolean> {
   if (!url.toLowerCase().startsWith('file:')) return true;
   return allowedUrl(url, workspace).then(
     () => true,

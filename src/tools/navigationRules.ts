@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { ToolError } from '../errors.js';
-import { insideWorkspace } from './workspace.js';
+import { insideWorkspace, type Workspace } from './workspace.js';
 
 const maxLoadMs = 120_000;
 
@@ -20,7 +20,7 @@ const bareHost = /^(localhost|\[[\da-f:.]+\]|[\w-]+(\.[\w-]+)+)(:\d+)?([/?#]|$)/
  * The address as a page may be sent there; a host without a scheme is taken as http. Throws a ToolError for what would reach the server's disk outside the
  * workspace, the browser's own settings, or run as a script.
  */
-export async function allowedUrl(asked: string, workspace: readonly string[]): Promise<string> {
+export async function allowedUrl(asked: string, workspace: Workspace): Promise<string> {
   const text = bareHost.test(asked) ? `http://${asked}` : asked;
   if (text === 'about:blank') return text;
   if (!URL.canParse(text)) {

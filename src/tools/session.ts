@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { describeBrowser, listDomains } from '../browser/process/capabilities.js';
 import { defineTool, type Tool } from './defineTool.js';
+import { foldersOf } from './workspace.js';
 
 const readOnly = { readOnlyHint: true, idempotentHint: true };
 
@@ -107,7 +108,7 @@ const getSessionInfo = defineTool({
       ...{ id, user, transport, state, protocolVersion, toolCalls, lease, browserState },
       createdAt: session.createdAt.toISOString(),
       client: client && `${client.name} ${client.version}`,
-      workspace: [...workspace],
+      workspace: [...foldersOf(workspace)],
     };
     const text = Object.entries(structured).map(([name, value]) => `${name}: ${String(value ?? 'unknown')}`);
     return Promise.resolve({ text: text.join('\n'), structured });

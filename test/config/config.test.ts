@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -62,6 +63,24 @@ test('[C-CONFIG] the defaults are the ones of the contract', () => {
     tools: ['extension', 'core'],
     logLevel: 'info',
   });
+});
+
+describe('users who are told apart', () => {
+  const token = { auth: 'token', adminToken: 'the-operator-token-of-this-test' } as const;
+
+  test.each([
+    [{}, 'auto', [process.cwd(), tmpdir()]],
+    [token, 'process', []],
+    [{ ...token, isolation: 'auto' as const }, 'process', []],
+    [{ auth: 'jwt' as const, jwtIssuer: 'https://example.com', jwtAudience: 'greenroom' }, 'process', []],
+    [{ ...token, isolation: 'context' as const, workspace: ['/srv'] }, 'context', ['/srv']],
+    [{ ...token, browserUrl: 'http://127.0.0.1:9222' }, 'profile', []],
+  ])(
+    '[C-CONFIG] [S6] share no browser process and no folder unless the operator names it: %j',
+    (given, isolation, workspace) => {
+      expect(defineConfig(given)).toMatchObject({ isolation, workspace });
+    },
+  );
 });
 
 test('[C-CONFIG] the configuration cannot be changed', () => {

@@ -48,7 +48,8 @@ async function callWhileDying(end: (browser: FakeBrowser) => void) {
     client: () => plainClient,
   };
   const resources = new ResourceStore();
-  const environment = { session: sessionFacts, lease, resources, workspace: [], clock: systemClock, log: silentLog };
+  const workspace = { folders: [], closed: [] };
+  const environment = { session: sessionFacts, lease, resources, workspace, clock: systemClock, log: silentLog };
   return { ran, result: await callTool(call, environment) };
 }
 

@@ -37,7 +37,8 @@ async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) =>
   const progress = (step: number, _total?: number, message?: string): void => void told.push([step, message]);
   const cancelled = new AbortController().signal;
   const resources = new ResourceStore();
-  const environment = { session: sessionFacts, lease, resources, workspace: [], clock: systemClock, log: silentLog };
+  const workspace = { folders: [], closed: [] };
+  const environment = { session: sessionFacts, lease, resources, workspace, clock: systemClock, log: silentLog };
   return {
     told,
     result: await callTool({ tool, args: {}, cancelled, progress, client: () => plainClient }, environment),

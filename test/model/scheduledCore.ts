@@ -108,7 +108,7 @@ export class ScheduledCore {
       logic,
       serverInfo,
       offer,
-      workspace: [],
+      workspace: { folders: [], closed: [] },
       lease,
       hasPlace: () => true,
       queueLimit,

@@ -149,8 +149,8 @@ describe('navigation', () => {
   test('a page that shows a file outside the workspace is emptied before it is read', async () => {
     const page = await harness.browser.newPage({ background: true });
     await page.page.goto('file:///etc/passwd');
-    await expect(guardFiles(page, [workspace])).rejects.toThrow('outside the folders');
-    await expect(guardFiles(page, [workspace])).resolves.toBeUndefined();
+    await expect(guardFiles(page, { folders: [workspace], closed: [] })).rejects.toThrow('outside the folders');
+    await expect(guardFiles(page, { folders: [workspace], closed: [] })).resolves.toBeUndefined();
     await harness.browser.closePage(page.id);
   });
 

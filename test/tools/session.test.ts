@@ -37,7 +37,7 @@ test('get_session_info tells what is known of the session, without a browser', a
     client: 'test 1.0.0',
     createdAt: '1970-01-01T00:00:00.000Z',
     toolCalls: 3,
-    workspace: ['/tmp'],
+    workspace: ['/tmp', harness.browser.ownFolder],
   });
   expect(text).toContain('transport: sse');
 });

@@ -44,13 +44,16 @@ export async function readExtensionFiles({ name, path: folder }: Extension): Pro
     .filter((entry) => entry.isFile() && !entry.parentPath.split(sep).includes('node_modules'))
     .slice(0, maxFiles)
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'));
+  const known = new Set(paths);
   const { sources, cut } = await readSources(folder, paths);
   return {
     ...parseManifest(text),
-    paths: new Set(paths),
+    paths: known,
     sources,
     cut: entries.length > maxFiles ? `Only the first ${maxFiles} files were looked at.` : cut,
-    read: (path, maxBytes = maxReadBytes) => readBeginning(join(folder, path), maxBytes).catch(() => undefined),
+    // A manifest may name anything, as `../../etc/passwd`.
+    read: async (path, maxBytes = maxReadBytes) =>
+      known.has(path) ? readBeginning(join(folder, path), maxBytes).catch(() => undefined) : undefined,
   };
 }
 

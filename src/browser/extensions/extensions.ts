@@ -154,6 +154,11 @@ export class ExtensionsPage {
     await this.#call('management.setEnabled', extensionId, enabled);
   }
 
+  /** Takes its access to files from an extension, which Chrome then loads again. */
+  async denyFiles(extensionId: string): Promise<void> {
+    await this.#call('developerPrivate.updateExtensionConfiguration', { extensionId, fileAccess: false });
+  }
+
   /** Empties what Chrome noted of an extension. */
   async clearProblems(extensionId: string): Promise<void> {
     await this.#call('developerPrivate.deleteExtensionErrors', { extensionId });

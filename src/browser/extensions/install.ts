@@ -1,5 +1,6 @@
 import { timeLimit } from '../../clock.js';
-import { ExtensionsPage, findExtension, loadExtension, readManifest, type Extension } from './extensions.js';
+import { ExtensionsPage, findExtension, readManifest, type Extension } from './extensions.js';
+import { loadWithoutFiles } from './fileAccess.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { WorkerWatch, type Starts } from './serviceWorkers.js';
 
@@ -17,7 +18,7 @@ const firstStartMs = 5_000;
  * running. Throws a ToolError with Chrome's own words when Chrome refuses the folder.
  */
 export function installExtension(scope: ProtocolScope, path: string): Promise<Installation> {
-  return untilUp(scope, () => loadExtension(scope, path));
+  return untilUp(scope, (page) => loadWithoutFiles(scope, path, page));
 }
 
 /**

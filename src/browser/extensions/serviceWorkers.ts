@@ -1,7 +1,8 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
-import { loadExtension, originOf, readManifest, type Extension } from './extensions.js';
+import { originOf, readManifest, type Extension } from './extensions.js';
+import { loadWithoutFiles } from './fileAccess.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 
 /** `none`: no worker is registered, since the manifest names none or it threw when it was installed. */
@@ -164,7 +165,7 @@ export async function wakeWorker(scope: ProtocolScope, extension: Extension): Pr
   if (!extension.enabled) throw new ToolError(`${name} is disabled, so its service worker cannot run.`);
   await requireWorker(extension);
   const starts = before === 'starting' ? new Map() : watch.starts();
-  if (before === 'none') await loadExtension(scope, extension.path);
+  if (before === 'none') await loadWithoutFiles(scope, extension.path);
   else await watch.start(id);
   const up = await watch.cameUp(id, starts);
   const errors = watch.errors(id);

@@ -93,7 +93,7 @@ export class StorageWatch {
 
   async #open(extensionId: string): Promise<Watching> {
     const signal = AbortSignal.any([this.#closed.signal, timeLimit(openTimeoutMs)]);
-    const scope = new ProtocolScope(await openBrowserSession(this.#browser), signal);
+    const scope = new ProtocolScope(this.#browser, await openBrowserSession(this.#browser), signal);
     try {
       const session = await scope.hiddenPage();
       session.on('Runtime.bindingCalled', ({ payload }) => this.#note(extensionId, payload));

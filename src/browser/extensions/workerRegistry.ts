@@ -51,7 +51,7 @@ export class WorkerRegistry {
 
   async #open(): Promise<Opened> {
     const abort = new AbortController();
-    const scope = new ProtocolScope(await openBrowserSession(this.#browser), abort.signal);
+    const scope = new ProtocolScope(this.#browser, await openBrowserSession(this.#browser), abort.signal);
     try {
       return { scope, abort, watch: await WorkerWatch.open(scope) };
     } catch (error) {

@@ -99,6 +99,10 @@ export class LeasedBrowser implements SessionBrowser {
     return this.#seat.folder.path();
   }
 
+  get ownFolder(): string | undefined {
+    return this.#seat.folder.place;
+  }
+
   get activity(): ExtensionActivity {
     return this.#seat.activity;
   }

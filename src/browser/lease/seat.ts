@@ -2,6 +2,7 @@ import type { BrowserContext } from 'puppeteer-core';
 import type { BrowserConnection } from '../process/connection.js';
 import { ExtensionActivity } from '../extensions/activity.js';
 import { uninstallBelow } from '../extensions/uninstall.js';
+import { Downloads } from './downloads.js';
 import type { LetGo } from './endpointContexts.js';
 import type { Ledger } from './ledger.js';
 import type { Lost, Recovery } from './loss.js';
@@ -63,8 +64,12 @@ export async function openSeat(options: SeatOptions): Promise<Seat> {
   const activity = new ExtensionActivity(browser);
   const seat = { connection, context, isolation, pages, folder, activity, letGo };
   let closing: Promise<void> | undefined;
-  const close = (end = { leftOpen: false }): Promise<void> => (closing ??= closeSeat(seat, ledger, end.leftOpen));
+  let downloads: Downloads | undefined;
+  const close = (end = { leftOpen: false }): Promise<void> =>
+    (closing ??= closeSeat(seat, ledger, end.leftOpen).then(() => downloads?.close()));
   try {
+    // In the user's own browser they go where the user wants them.
+    if (connection.mode === 'launch') downloads = await openDownloads(seat, memory);
     const recovery = await pages.start(restore, mayReopen);
     const isOpen = (): boolean => closing === undefined;
     return { ...seat, recovery, isOpen, record: () => recordOf(seat, memory), close };
@@ -72,6 +77,11 @@ export async function openSeat(options: SeatOptions): Promise<Seat> {
     await close();
     throw error;
   }
+}
+
+async function openDownloads({ connection, context, folder }: SeatParts, memory: SessionMemory): Promise<Downloads> {
+  const note = (text: string): void => void memory.notices.push(text);
+  return Downloads.open({ browser: connection.browser, contextId: context.id, folder: await folder.path(), note });
 }
 
 function recordOf({ connection, context, isolation, pages }: SeatParts, { lastPageId }: SessionMemory): Lost {

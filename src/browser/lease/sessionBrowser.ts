@@ -43,6 +43,8 @@ export interface SessionBrowser {
   readonly extensionContext: ContextSelection;
   /** A folder of the session's own on the server's disk, made at the first call, removed with the session. */
   folder(): Promise<string>;
+  /** Where that folder is, once it was made. */
+  readonly ownFolder: string | undefined;
 
   /**
    * Makes sure that the session has a process and profile of its own, which installing and debugging extensions needs.

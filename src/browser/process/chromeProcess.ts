@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import { Readable, Writable } from 'node:stream';
 import { codeOf, messageOf } from '../../errors.js';
 import { PipeTransport } from './pipeTransport.js';
@@ -19,7 +20,7 @@ const keptLines = 8;
 
 /** Starts Chrome in a process group of its own, with the protocol on file descriptors 3 and 4. */
 export function startChrome(executablePath: string, args: readonly string[], temporaryFolder: string): ChromeProcess {
-  const [command, commandArgs] = withTemporaryFolder(executablePath, args, temporaryFolder);
+  const [command, commandArgs] = withOwnEnvironment(executablePath, args, temporaryFolder);
   const child = spawn(command, commandArgs, {
     detached: process.platform !== 'win32',
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
@@ -47,13 +48,38 @@ export function startChrome(executablePath: string, args: readonly string[], tem
   };
 }
 
+/** What Chrome needs of the server's environment. Everything else stays here: there are tokens and passwords in it. */
+const neededVariables = [
+  ...['PATH', 'LANG', 'LANGUAGE', 'LC_ALL', 'LC_CTYPE', 'TZ', 'USER', 'LOGNAME', 'LD_LIBRARY_PATH'],
+  ...['FONTCONFIG_FILE', 'FONTCONFIG_PATH', 'CHROME_DEVEL_SANDBOX', '__CF_USER_TEXT_ENCODING'],
+  ...['DISPLAY', 'WAYLAND_DISPLAY', 'XDG_RUNTIME_DIR', 'XDG_SESSION_TYPE', 'DBUS_SESSION_BUS_ADDRESS'],
+  ...['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'],
+];
+
+const passNeeded = neededVariables.map((name) => `\${${name}+"${name}=$${name}"}`).join(' ');
+
 /**
- * Chrome leaves a socket folder in the temporary folder when it is killed; this one is removed with the profile. `env`
- * replaces itself by Chrome and keeps the rest of the environment. Elsewhere the long path would not fit a socket name.
+ * The first argument is Chrome's temporary folder, the second its home, or nothing for the user's. The certificates that
+ * the user trusts are linked into a home of Chrome's own. The shell replaces itself by Chrome, whose process id is then
+ * that of the child.
  */
-function withTemporaryFolder(executable: string, args: readonly string[], folder: string): [string, readonly string[]] {
-  if (process.platform !== 'linux') return [executable, args];
-  return ['/usr/bin/env', [`TMPDIR=${folder}`, executable, ...args]];
+const start = `
+temporary=$1 home=\${2:-$HOME} cookie=\${XAUTHORITY:-$HOME/.Xauthority}
+if [ -n "$2" ] && [ -d "$HOME/.pki" ]; then ln -sf "$HOME/.pki" "$2/.pki"; fi
+shift 2
+exec env -i ${passNeeded} \${DISPLAY+"XAUTHORITY=$cookie"} HOME="$home" TMPDIR="$temporary" "$@"
+`;
+
+/**
+ * Chrome leaves a socket folder in the temporary folder when it is killed; this one is removed with the profile. Its home
+ * is there too, so that nothing of a session ends in the user's; a snap finds its own files only from the user's home.
+ * On macOS the long path would not fit a socket name, and the keychain is in the user's home.
+ */
+function withOwnEnvironment(executable: string, args: readonly string[], folder: string): [string, readonly string[]] {
+  if (process.platform === 'win32') return [executable, args];
+  const isLinux = process.platform === 'linux';
+  const home = isLinux && !executable.startsWith('/snap/') ? folder : '';
+  return ['/bin/sh', ['-c', start, 'chrome', isLinux ? folder : tmpdir(), home, executable, ...args]];
 }
 
 function untilEnded(child: ChildProcess, note: (cause: string) => void): Promise<void> {

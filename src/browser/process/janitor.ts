@@ -2,7 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../../errors.js';
+import { privateFolders } from './privateFolders.js';
 
+/** Also of servers of other versions. */
 const prefix = 'greenroom-';
 const ownerFile = 'owner';
 
@@ -49,7 +51,7 @@ exit 1
 
 /** Makes a run folder under `parent` and starts its janitor. */
 export async function openRunFolder(parent: string): Promise<RunFolder> {
-  const path = await mkdtemp(join(parent, prefix));
+  const path = await mkdtemp(join(parent, privateFolders.run));
   const child = startJanitor(path, 'pipe');
   await writeFile(join(path, ownerFile), await identityOf(process.pid));
   // The janitor must not keep a process alive that has nothing else to do.

@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import { messageOf, Refusal } from '../../errors.js';
+import { closeFiles } from '../extensions/fileAccess.js';
 import { untilAborted } from '../protocol/abort.js';
 import { startChrome, type ChromeProcess } from './chromeProcess.js';
 import type { BrowserConnection } from './connection.js';
@@ -46,6 +47,7 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   const close = once(() => end(chrome, folder, ledger));
   try {
     const browser = await connect(chrome, signal);
+    closeFiles(browser, folder);
     const product = await browser.version();
     const ping = async (): Promise<void> => {
       await browser.version();

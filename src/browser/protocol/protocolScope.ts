@@ -8,11 +8,14 @@ import { openBrowserSession } from './openSession.js';
  */
 export class ProtocolScope {
   readonly signal: AbortSignal;
+  /** The browser that it is a session on. */
+  readonly owner: Browser;
   readonly #root: CDPSession;
   readonly #sessions: CDPSession[] = [];
   readonly #pages: Promise<Protocol.Target.CreateTargetResponse>[] = [];
 
-  constructor(root: CDPSession, signal: AbortSignal) {
+  constructor(owner: Browser, root: CDPSession, signal: AbortSignal) {
+    this.owner = owner;
     this.#root = root;
     this.signal = signal;
   }
@@ -94,9 +97,9 @@ export async function withProtocol<T>(
   signal: AbortSignal,
   use: (scope: ProtocolScope) => Promise<T>,
 ): Promise<T> {
-  const detachLate = (late: CDPSession): void => void new ProtocolScope(late, signal).close();
+  const detachLate = (late: CDPSession): void => void new ProtocolScope(browser, late, signal).close();
   const root = await untilAborted(openBrowserSession(browser), signal, detachLate);
-  const scope = new ProtocolScope(root, signal);
+  const scope = new ProtocolScope(browser, root, signal);
   try {
     return await use(scope);
   } finally {

@@ -6,7 +6,7 @@ import { installExtension } from '../../browser/extensions/install.js';
 import { withProtocol } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
 import { defineTool, type BrowserToolContext } from '../defineTool.js';
-import { insideWorkspace } from '../workspace.js';
+import { insideWorkspace, requireInnerLinks } from '../workspace.js';
 import { closedPagesDuring, describeClosedPages, extensionId } from './shared.js';
 
 const input = z.strictObject({
@@ -58,7 +58,11 @@ async function folderOf({ path, archive, url }: Args, context: BrowserToolContex
   if ([path, archive, url].filter((source) => source !== undefined).length !== 1) {
     throw new ToolError('Pass exactly one of path, archive and url.');
   }
-  if (path !== undefined) return existingFolder(await insideWorkspace(path, context.workspace));
+  if (path !== undefined) {
+    const folder = await existingFolder(await insideWorkspace(path, context.workspace));
+    if (context.browser.mode === 'launch') await requireInnerLinks(folder, context.workspace);
+    return folder;
+  }
   const { signal, browser } = context;
   context.progress(0, 3, 'Fetching the archive');
   const bytes = url === undefined ? decodeArchive(archive ?? '') : await download(url, signal);

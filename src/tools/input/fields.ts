@@ -5,7 +5,7 @@ import type { SessionPage } from '../../browser/page/page.js';
 import { ToolError } from '../../errors.js';
 import { actionOutput, answerAction, includeSnapshot, uid } from '../answers.js';
 import { definePageTool } from '../defineTool.js';
-import { insideWorkspace } from '../workspace.js';
+import { foldersOf, insideWorkspace, type Workspace } from '../workspace.js';
 
 const value = z.string().describe('Text; label of an option; true or false for a checkbox; 2026-01-31 for a date');
 
@@ -68,9 +68,9 @@ export const uploadFileTool = definePageTool({
   },
 });
 
-async function existingFile(path: string, workspace: readonly string[]): Promise<string> {
+async function existingFile(path: string, workspace: Workspace): Promise<string> {
   const real = await insideWorkspace(path, workspace);
   const entry = await stat(real).catch(() => undefined);
   if (entry?.isFile() === true) return real;
-  throw new ToolError(`${path} is no file. Give the path of a file in ${workspace.join(' or ')}.`);
+  throw new ToolError(`${path} is no file. Give the path of a file in ${foldersOf(workspace).join(' or ')}.`);
 }

@@ -1,10 +1,10 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
 import { PageStorage } from '../../browser/storage/pageStorage.js';
 import { messageOf, ToolError } from '../../errors.js';
 import { definePageTool, type PageToolContext, type ResourceLink } from '../defineTool.js';
 import { oneLine } from '../listing.js';
-import { insideWorkspace } from '../workspace.js';
+import { insideWorkspace, openInWorkspace, type Workspace } from '../workspace.js';
 import { area, areas, type Area } from './shared.js';
 import { parseState, readState, restoreState } from './storageState.js';
 
@@ -98,9 +98,9 @@ const actions: Readonly<Record<Args['action'], Act>> = {
       const link = await resources.add({ name: 'storage.json', mimeType: 'application/json', data });
       return { count, what: `Saved ${count} items as ${link.uri}`, file: link.uri, resources: [link] };
     }
-    const path = await insideWorkspace(file, workspace);
     // Whoever has the file is logged in as this page is.
-    await fileWork(path, writeFile(path, data, { mode: 0o600 }));
+    await withFile(file, workspace, 'write', (handle) => handle.writeFile(data));
+    const path = await insideWorkspace(file, workspace);
     return { count, what: `Saved ${count} items in ${path}`, file: path };
   },
 
@@ -132,16 +132,24 @@ async function removeFrom(storage: PageStorage, where: Area, names: readonly str
 
 async function stateText(file: string, { workspace, resources }: PageToolContext): Promise<string> {
   if (file.startsWith('greenroom://')) return (await resources.read(file)).toString('utf8');
-  const path = await insideWorkspace(file, workspace);
-  const { size } = await fileWork(path, stat(path));
-  if (size > maxStateBytes) throw new ToolError(`${path} has ${size} bytes: that is no saved storage.`);
-  return fileWork(path, readFile(path, 'utf8'));
+  return withFile(file, workspace, 'read', async (handle) => {
+    const { size } = await handle.stat();
+    if (size > maxStateBytes) throw new ToolError(`${file} has ${size} bytes: that is no saved storage.`);
+    return handle.readFile('utf8');
+  });
 }
 
-async function fileWork<T>(path: string, work: Promise<T>): Promise<T> {
+async function withFile<T>(
+  path: string,
+  workspace: Workspace,
+  to: 'read' | 'write',
+  use: (handle: FileHandle) => Promise<T>,
+): Promise<T> {
   try {
-    return await work;
+    const handle = await openInWorkspace(path, workspace, to);
+    return await use(handle).finally(() => handle.close());
   } catch (error) {
+    if (error instanceof ToolError) throw error;
     throw new ToolError(`${path}: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -97,7 +97,12 @@ async function runTool(
   { browser, resources }: Pick<ToolHarness, 'browser' | 'resources'>,
 ): Promise<ToolAnswer<Record<string, unknown>>> {
   const { pageId, ...checked } = tool.input.parse(args);
-  const context: ToolContext = { session: sessionFacts, signal, workspace, resources, progress, client: plainClient };
+  const folders = { folders: workspace, closed: [], own: browser.ownFolder };
+  const context: ToolContext = {
+    ...{ session: sessionFacts, signal, resources, progress },
+    workspace: folders,
+    client: plainClient,
+  };
   const call = async (): Promise<Answer> => {
     if (tool.needs === 'nothing') return tool.handler(checked, context);
     if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal);

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser } from 'puppeteer-core';
+import { z } from 'zod';
+import { ToolError } from '../../errors.js';
+import type { ProtocolScope } from '../protocol/protocolScope.js';
+import { ExtensionsPage, listExtensions, loadExtension, originOf, type Extension } from './extensions.js';
+import { placeholderVersion, reportFirstInstall } from './firstInstall.js';
+import { uninstallExtension } from './uninstall.js';
+
+/** Browsers in which no extension may read files, with a folder that is the server's own. */
+const closed = new WeakMap<Browser, string>();
+
+/** From here on no extension of this browser gets access to files. `folder` is where placeholders are made. */
+export function closeFiles(browser: Browser, folder: string): void {
+  closed.set(browser, folder);
+}
+
+/**
+ * Loads an unpacked extension as `loadExtension` does, but without access to files where the browser is ours. Chrome
+ * gives every unpacked extension that access, takes it only from one that is installed, and then keeps to it for the id.
+ * So a placeholder without scripts is installed first under the id that the extension will have: no script of the
+ * extension ever runs with it.
+ */
+export async function loadWithoutFiles(scope: ProtocolScope, path: string, page?: ExtensionsPage): Promise<Extension> {
+  const folder = closed.get(scope.owner);
+  if (folder === undefined) return loadExtension(scope, path);
+  const extensionsPage = page ?? (await ExtensionsPage.open(scope));
+  const key = (await keyOf(path)) ?? Buffer.from(path).toString('base64');
+  const known = (await listExtensions(scope)).some(({ id }) => id === idOf(key));
+  if (known) return load(scope, extensionsPage, path);
+  const placeholder = await installPlaceholder(scope, extensionsPage, { folder, key });
+  const stop = await reportFirstInstall(scope, originOf(placeholder.id));
+  try {
+    const extension = await load(scope, extensionsPage, path);
+    if (extension.id !== placeholder.id) await uninstallExtension(scope, placeholder);
+    return extension;
+  } catch (error) {
+    await uninstallExtension(scope, placeholder);
+    throw error;
+  } finally {
+    stop();
+  }
+}
+
+/** One that has access all the same, since its manifest was exchanged while it was loaded, is removed. */
+async function load(scope: ProtocolScope, page: ExtensionsPage, path: string): Promise<Extension> {
+  const extension = await loadExtension(scope, path);
+  const { fileAccess } = await page.info(extension.id);
+  if (!fileAccess.isActive) return extension;
+  await uninstallExtension(scope, extension);
+  throw new ToolError(`The manifest in ${path} changed while it was loaded. Call the tool again.`);
+}
+
+async function installPlaceholder(
+  scope: ProtocolScope,
+  page: ExtensionsPage,
+  { folder, key }: { readonly folder: string; readonly key: string },
+): Promise<Extension> {
+  const place = await mkdtemp(join(folder, 'placeholder-'));
+  const manifest = {
+    manifest_version: 3,
+    name: 'An extension that is being installed',
+    version: placeholderVersion,
+    key,
+  };
+  try {
+    await writeFile(join(place, 'manifest.json'), JSON.stringify(manifest));
+    const placeholder = await loadExtension(scope, place);
+    await page.denyFiles(placeholder.id);
+    return placeholder;
+  } finally {
+    await rm(place, { recursive: true, force: true });
+  }
+}
+
+const manifestKey = z.object({ key: z.string() });
+
+/** What is wrong with a manifest Chrome says when it loads it. */
+async function keyOf(path: string): Promise<string | undefined> {
+  const text = await readFile(join(path, 'manifest.json'), 'utf8').catch(() => '');
+  try {
+    // Chrome allows lines that are comments.
+    return manifestKey.safeParse(JSON.parse(text.replace(/^\uFEFF/, '').replace(/^\s*\/\/.*$/gm, ''))).data?.key;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The first half of the hash, with the letters a to p as digits. */
+function idOf(key: string): string {
+  const bytes = Buffer.from(key.replace(/-----[^-]*-----/g, '').replace(/\s/g, ''), 'base64');
+  const digits = createHash('sha256').update(bytes).digest('hex').slice(0, 32);
+  return digits.replace(/./g, (digit) => String.fromCharCode(97 + parseInt(digit, 16)));
+}

@@ -1,0 +1,11 @@
+/** How the names of the folders begin that a server makes for itself and its sessions, mostly in the temporary folder. */
+export const privateFolders = {
+  run: 'greenroom-run-',
+  session: 'greenroom-session-',
+  resource: 'greenroom-resource-',
+} as const;
+
+/** Whether a folder of this name holds profiles, archives or results: what no session may reach by a path. */
+export function isPrivateFolder(name: string): boolean {
+  return Object.values(privateFolders).some((prefix) => name.startsWith(prefix));
+}
