@@ -6,7 +6,9 @@ import type { LetGo } from './endpointContexts.js';
 import type { Ledger } from './ledger.js';
 import type { Lost, Recovery } from './loss.js';
 import type { PageRecord } from './pageRecord.js';
-import { PageSet, type SessionMemory } from './pageSet.js';
+import { PageSet } from './pageSet.js';
+import type { SessionMemory } from './sessionMemory.js';
+import { guardAddresses } from './guardAddresses.js';
 import { SeatFolder } from './seatFolder.js';
 
 export type SeatIsolation = 'context' | 'process' | 'profile';
@@ -20,6 +22,7 @@ interface SeatParts {
   readonly activity: ExtensionActivity;
   /** Of a context that others know of. */
   readonly letGo: LetGo | undefined;
+  readonly stopGuarding: () => void;
 }
 
 /** A session's place in one browser: a context and the pages in it. Owned by the session's lease, which closes it. */
@@ -56,10 +59,11 @@ export async function openSeat(options: SeatOptions): Promise<Seat> {
   const context = isolation === 'context' ? await ownContext(options) : browser.defaultBrowserContext();
   if (isolation === 'context') ledger.contexts.opened += 1;
   const letGo = isolation === 'context' && context.id !== undefined ? await hold?.(context.id) : undefined;
+  const stopGuarding = await guardAddresses({ connection, context, isolation, memory });
   const pages = new PageSet({ context, memory, ledger });
   const folder = new SeatFolder(connection.temporaryFolder);
   const activity = new ExtensionActivity(browser);
-  const seat = { connection, context, isolation, pages, folder, activity, letGo };
+  const seat = { connection, context, isolation, pages, folder, activity, letGo, stopGuarding };
   let closing: Promise<void> | undefined;
   const close = (end = { leftOpen: false }): Promise<void> => (closing ??= closeSeat(seat, ledger, end.leftOpen));
   try {
@@ -91,6 +95,7 @@ async function closeSeat(seat: SeatParts, ledger: Ledger, leftOpen: boolean): Pr
   if (isolation === 'profile' && !leftOpen)
     await Promise.all(pages.unused().map(({ page }) => page.close().catch(goneAlready)));
   await pages.dispose();
+  seat.stopGuarding();
   await folder.remove((path) => (isolation === 'profile' ? uninstallBelow(seat.connection.browser, path) : undefined));
   if (isolation !== 'context') return;
   const isClosed = !leftOpen && (await hasClosed(context));
