@@ -8,7 +8,7 @@ import { messageOf, Refusal, ToolError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Client } from '../tools/client.js';
 import type { Answer, BrowserToolContext, ResourceLink, SessionFacts, Tool, ToolContext } from '../tools/defineTool.js';
-import { guardFiles } from '../tools/fileGuard.js';
+import { seeingOnlyAllowed } from '../tools/shownDocuments.js';
 import type { Workspace } from '../tools/workspace.js';
 import { readableBy } from './content.js';
 import { DeadlineError, withinDeadline } from './deadline.js';
@@ -103,17 +103,13 @@ async function runInBrowser(
   const { browser, signal } = context;
   if (tool.needs === 'extension' && browser.isolation === 'context') throw new ToolError(noExtension);
   if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal, onQueued);
-  if (tool.needs !== 'page') return tool.handler(args, context);
+  if (tool.needs !== 'page') return seeingOnlyAllowed(context, undefined, () => tool.handler(args, context));
   await browser.ensureFirstPage(signal);
   const { pageId, ...rest } = args;
   const page = pageOf(browser, pageId);
   if (!tool.annotations.readOnlyHint) page.touched = true;
-  const work = () => tool.handler(rest, { ...context, page });
-  if (tool.lock === false) return work();
-  return page.locked(signal, async () => {
-    if (browser.mode === 'launch') await guardFiles(page, context.workspace);
-    return work();
-  });
+  const work = () => seeingOnlyAllowed(context, page, () => tool.handler(rest, { ...context, page }));
+  return tool.lock === false ? work() : page.locked(signal, work);
 }
 
 const ordinals = new Intl.PluralRules('en', { type: 'ordinal' });

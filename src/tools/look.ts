@@ -3,7 +3,8 @@ import { compileRegex } from '../browser/patterns/regex.js';
 import { inSlices } from '../browser/patterns/slices.js';
 import { act } from '../browser/page/act.js';
 import { describeDialog } from '../browser/page/dialogs.js';
-import { evaluate } from '../browser/page/evaluate.js';
+import { documentsOf, evaluate } from '../browser/page/evaluate.js';
+import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/page.js';
 import { takeScreenshot } from '../browser/page/screenshot.js';
 import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
@@ -133,7 +134,8 @@ const evaluateScript = definePageTool({
   }),
   output: z.object({ type: z.string(), result: z.string(), dialog: z.string().optional() }),
   annotations: { readOnlyHint: false },
-  async handler(args, { page, signal }) {
+  async handler(args, { browser, page, signal }) {
+    await checkDocuments(browser, page, args.args ?? []);
     // Not stopped by a dialog, as other actions are: the script goes on when the dialog is answered.
     const hint = hintAtUids(page, args.args ?? []);
     const run = () => evaluate(page, args.function, args.args ?? [], signal).catch(withHint(hint));
@@ -148,6 +150,18 @@ const evaluateScript = definePageTool({
     };
   },
 });
+
+/** In a frame there may be a page of an extension that Chrome is made with, such as its PDF viewer: that runs no script. */
+async function checkDocuments(
+  { addresses }: SessionBrowser,
+  page: SessionPage,
+  args: readonly unknown[],
+): Promise<void> {
+  for (const { url } of documentsOf(page, args)) {
+    if (!(await addresses.allowsPage(url)))
+      throw new ToolError(`An element is in ${url}, which belongs to Chrome itself. No script can be run there.`);
+  }
+}
 
 /** A uid that is passed as a plain string stays a string, which is seldom what was meant. */
 function hintAtUids(page: SessionPage, values: readonly unknown[]): string[] {

@@ -6,7 +6,7 @@ import { waitForText } from '../browser/page/waitForText.js';
 import { ToolError } from '../errors.js';
 import { actionOutput, answerOutcome } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
-import { allowedUrl, loadTimeout, navigationTimeoutMs } from './navigationRules.js';
+import { loadTimeout, navigationTimeoutMs } from './loadTimeout.js';
 
 const navigatePage = definePageTool({
   name: 'navigate_page',
@@ -21,13 +21,13 @@ const navigatePage = definePageTool({
   output: actionOutput,
   annotations: { readOnlyHint: false },
   timeoutMs: navigationTimeoutMs,
-  async handler(args, { page, signal, workspace }) {
+  async handler(args, { browser, page, signal }) {
     const limits = { signal, timeoutMs: args.timeout };
     if (args.reload === true && args.url === undefined) {
       return answerOutcome(page, ['Reloaded.'], await reload(page, args.ignoreCache ?? false, limits));
     }
     if (args.url === undefined || args.reload === true) throw new ToolError('Give either url or reload: true.');
-    const url = await allowedUrl(args.url, workspace);
+    const url = await browser.addresses.resolve(args.url);
     return answerOutcome(page, [], await navigate(page, url, limits));
   },
 });

@@ -47,13 +47,16 @@ export const getNetworkRequest = definePageTool({
   }),
   annotations: { readOnlyHint: true },
   lock: false,
-  handler: async (args, { page: { network } }) => {
+  handler: async (args, { browser, page: { network } }) => {
     const request = network.get(args.id);
     if (request === undefined) {
       throw new ToolError(`There is no request ${args.id} on this page (any more). See list_network_requests.`);
     }
     const shown = args.includeSensitive ? request : withoutSecrets(request);
     const requestBody = args.body === 'none' ? undefined : await requestPart(network, args);
+    if (!(await browser.addresses.allowsPart(request.url))) {
+      throw new ToolError(`Request ${args.id} is for ${request.url}, which this session may not load.`);
+    }
     const response = args.body === 'response' ? await responsePart(network, args) : {};
     return {
       text: describe(args.id, shown, requestBody, response),

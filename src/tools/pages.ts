@@ -4,8 +4,7 @@ import type { SessionPage } from '../browser/page/page.js';
 import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import { actionOutput, answerOutcome, shortUrl } from './answers.js';
 import { definePageTool, defineTool, type Tool } from './defineTool.js';
-import { guardFiles } from './fileGuard.js';
-import { allowedUrl, loadTimeout, navigationTimeoutMs } from './navigationRules.js';
+import { loadTimeout, navigationTimeoutMs } from './loadTimeout.js';
 
 const pageId = z.number().int().min(1).describe('From list_pages');
 
@@ -59,11 +58,10 @@ const newPage = defineTool({
   output: actionOutput.extend({ pageId: z.number().int() }),
   annotations: { readOnlyHint: false },
   timeoutMs: navigationTimeoutMs,
-  async handler(args, { browser, signal, workspace }) {
-    const url = await allowedUrl(args.url, workspace);
+  async handler(args, { browser, signal }) {
+    const url = await browser.addresses.resolve(args.url);
     const page = await browser.newPage({ background: args.background ?? false, signal });
     try {
-      if (browser.mode === 'launch') await guardFiles(page, workspace);
       const outcome = await page.locked(signal, () => navigate(page, url, { signal, timeoutMs: args.timeout }));
       const { text, structured } = await answerOutcome(page, [`Opened page ${page.id}.`], outcome);
       return { text, structured: { ...structured, pageId: page.id } };

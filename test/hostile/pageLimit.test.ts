@@ -1,5 +1,6 @@
 import { createLedger } from '../../src/browser/lease/ledger.js';
-import { createMemory, PageSet } from '../../src/browser/lease/pageSet.js';
+import { PageSet } from '../../src/browser/lease/pageSet.js';
+import { createMemory } from '../../src/browser/lease/sessionMemory.js';
 import { isTab } from '../../src/browser/lease/tab.js';
 import { listener, openTestPool, request, until, withFirstPage } from '../browser/support/testPool.js';
 

@@ -8,7 +8,6 @@ import { inputTools } from '../../src/tools/input/index.js';
 import { lookTools } from '../../src/tools/look.js';
 import { navigationTools } from '../../src/tools/navigation.js';
 import { pageTools } from '../../src/tools/pages.js';
-import { guardFiles } from '../../src/tools/fileGuard.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let pages: PageServer;
@@ -68,6 +67,15 @@ describe('pages', () => {
     );
     expect((await harness.run('take_screenshot', { pageId: 1 })).content).toHaveLength(1);
     await harness.run('close_page', { pageId: structured['pageId'] });
+  });
+
+  test('a page that closed without a tool is told of with the next answer', async () => {
+    const { structured } = await harness.run('new_page', { url: `${pages.url}/settled.html` });
+    await harness.browser.page(Number(structured['pageId'])).page.close();
+    expect(harness.browser.takeNotices().join()).toContain('closed, and no tool closed it');
+    const again = await harness.run('new_page', { url: `${pages.url}/settled.html` });
+    await harness.run('close_page', { pageId: again.structured['pageId'] });
+    expect(harness.browser.takeNotices()).toEqual([]);
   });
 
   test('a page that could not be loaded is not left open', async () => {
@@ -146,12 +154,24 @@ describe('navigation', () => {
     expect(await page.evaluate('document.body.innerText')).not.toContain('root:');
   });
 
-  test('a page that shows a file outside the workspace is emptied before it is read', async () => {
-    const page = await harness.browser.newPage({ background: true });
-    await page.page.goto('file:///etc/passwd');
-    await expect(guardFiles(page, { folders: [workspace], closed: [] })).rejects.toThrow('outside the folders');
-    await expect(guardFiles(page, { folders: [workspace], closed: [] })).resolves.toBeUndefined();
-    await harness.browser.closePage(page.id);
+  test('a page cannot be at a file outside the workspace, however it is sent there', async () => {
+    const { page, id } = await harness.browser.newPage({ background: true });
+    await expect(page.goto('file:///etc/passwd')).rejects.toThrow('ERR_ACCESS_DENIED');
+    await harness.browser.closePage(id);
+  });
+
+  test("a page that got to one of Chrome's own is blank before it is read", async () => {
+    const { page, id } = await harness.browser.newPage({ background: true });
+    const isBlank = new Promise<void>((resolve) => {
+      page.on('framenavigated', (frame) => frame.url() === 'about:blank' && resolve());
+    });
+    await page.goto('chrome://version').catch(() => undefined);
+    await isBlank;
+    expect(await harness.text('take_snapshot', { pageId: id })).not.toContain('Chromium');
+    expect(harness.browser.takeNotices()).toContain(
+      'A page went to chrome://version/, where no page of a session may be. It is blank now.',
+    );
+    await harness.browser.closePage(id);
   });
 
   test('a file of the workspace may be opened', async () => {

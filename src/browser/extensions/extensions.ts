@@ -1,6 +1,7 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors.js';
+import { extensionsPage } from '../policy/launchPreferences.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { readManifestText } from './extensionFiles.js';
 import { withoutCommentLines } from './sourceText.js';
@@ -138,7 +139,7 @@ export class ExtensionsPage {
   static async open(scope: ProtocolScope): Promise<ExtensionsPage> {
     const session = await scope.hiddenPage();
     // Answers once the new document is there, and its bindings with it.
-    await scope.until(session.send('Page.navigate', { url: 'chrome://extensions' }));
+    await scope.until(session.send('Page.navigate', { url: extensionsPage }));
     const page = new ExtensionsPage(scope, session);
     await page.#call('developerPrivate.updateProfileConfiguration', { inDeveloperMode: true });
     return page;

@@ -3,7 +3,8 @@ import { ToolError } from '../../errors.js';
 import type { ExtensionActivity } from '../extensions/activity.js';
 import { ContextSelection } from '../extensions/selection.js';
 import type { SessionPage } from '../page/page.js';
-import type { SessionMemory } from './pageSet.js';
+import type { AddressPolicy } from '../policy/addressPolicy.js';
+import type { SessionMemory } from './sessionMemory.js';
 import type { OnQueued } from './queuedWork.js';
 import type { Seat } from './seat.js';
 import type { SessionBrowser } from './sessionBrowser.js';
@@ -43,6 +44,10 @@ export class LeasedBrowser implements SessionBrowser {
 
   get product(): string {
     return this.#seat.connection.product;
+  }
+
+  get addresses(): AddressPolicy {
+    return this.#memory.addresses;
   }
 
   get isAlive(): boolean {

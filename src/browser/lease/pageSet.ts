@@ -8,24 +8,8 @@ import { livingTabs } from './livingTabs.js';
 import type { Recovery } from './loss.js';
 import { PageLimit } from './pageLimit.js';
 import { emulateAgain, recordOf, type PageRecord } from './pageRecord.js';
+import type { SessionMemory } from './sessionMemory.js';
 import { isTab } from './tab.js';
-
-/** What outlives the browser of a session: page ids that are never reused, and what the client has yet to be told. */
-export interface SessionMemory {
-  lastPageId: number;
-  nextPageId(): number;
-  readonly notices: string[];
-}
-
-export function createMemory(lastPageId = 0): SessionMemory {
-  return {
-    lastPageId,
-    nextPageId() {
-      return (this.lastPageId += 1);
-    },
-    notices: [],
-  };
-}
 
 export interface PageSetOptions {
   readonly context: BrowserContext;
@@ -57,6 +41,8 @@ export class PageSet {
   readonly #popups = new Map<SessionPage, SessionPage | undefined>();
   readonly #unlisten = new WeakMap<SessionPage, () => void>();
   readonly #crashes = new WeakMap<SessionPage, number>();
+  /** Those that the session closes itself. */
+  readonly #closing = new WeakSet<SessionPage>();
   readonly #disposed = new AbortController();
   readonly #limit: PageLimit;
   #selected: SessionPage | undefined;
@@ -139,6 +125,7 @@ export class PageSet {
   /** Closes the tab without asking it (`beforeunload` does not run). */
   async close(page: SessionPage): Promise<void> {
     if (this.#selected === page && this.#popups.has(page)) this.#selected = this.#beneath(page);
+    this.#closing.add(page);
     await page.page.close();
     await Promise.all(this.#ends);
   }
@@ -194,7 +181,9 @@ export class PageSet {
     // Before the load: the page's first request and script have to see it.
     this.#memory.notices.push(...(await emulateAgain(page, record)));
     if (url === 'about:blank') return;
-    const loading = page.page.goto(url, { waitUntil: 'domcontentloaded', timeout: reopenTimeoutMs });
+    const loading = this.#memory.addresses
+      .resolve(url)
+      .then((address) => page.page.goto(address, { waitUntil: 'domcontentloaded', timeout: reopenTimeoutMs }));
     await loading.catch((error: unknown) => {
       this.#memory.notices.push(`Page ${id} could not be opened again at ${url}: ${messageOf(error)}`);
     });
@@ -274,12 +263,26 @@ export class PageSet {
     page.page.reload().catch(goneAgain);
   }
 
+  /**
+   * A page that the session worked with and did not close. When its browser has gone, that is told instead; popups of
+   * extensions close by themselves.
+   */
+  #noteUnasked(page: SessionPage): void {
+    const isOurs = page.touched || this.#opened.has(page);
+    const isExpected = this.#closing.has(page) || this.#popups.has(page) || this.#disposed.signal.aborted;
+    if (!isOurs || isExpected || !this.#context.browser().connected) return;
+    this.#memory.notices.push(
+      `Page ${page.id} (${page.url()}) closed, and no tool closed it: the page itself did, or the browser. Open it again with new_page.`,
+    );
+  }
+
   #drop(page: SessionPage): void {
     if (!this.#pages.delete(page.id)) return;
     this.#adoptions.delete(page.page);
     this.#unlisten.get(page)?.();
     // A tab that came and went unasked, as the hidden ones of tools do where no window is open, was not the first page.
     if (this.#pages.size === 0 && !page.touched && !this.#opened.has(page)) this.#first = undefined;
+    this.#noteUnasked(page);
     this.#opened.delete(page);
     if (this.#selected === page) this.#selectAfter(page);
     this.#popups.delete(page);

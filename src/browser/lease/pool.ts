@@ -26,6 +26,7 @@ export interface BrowserPoolOptions extends BrowserSearch {
     | 'browserUrl'
     | 'sessionsPerBrowser'
     | 'executablePath'
+    | 'workspace'
     | 'headless'
     | 'isolation'
     | 'maxBrowsers'
@@ -228,10 +229,10 @@ export class Pool implements BrowserPool {
     const { config, chromePath, searchPath } = this.#options;
     const { ledger } = this;
     if (this.#runFolder === undefined) throw new Error('A pool that launches browsers has a run folder.');
-    const { executablePath: named, headless } = config;
+    const { executablePath: named, headless, workspace } = config;
     const executablePath = await findExecutable({ executablePath: named, chromePath, searchPath });
     const folder = this.#runFolder.nextBrowserFolder();
-    const connection = await launchBrowser({ executablePath, folder, headless, signal, ledger });
+    const connection = await launchBrowser({ executablePath, folder, headless, workspace, signal, ledger });
     const { pid } = connection;
     if (pid !== undefined) {
       this.#pids.add(pid);

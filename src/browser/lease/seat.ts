@@ -7,7 +7,9 @@ import type { LetGo } from './endpointContexts.js';
 import type { Ledger } from './ledger.js';
 import type { Lost, Recovery } from './loss.js';
 import type { PageRecord } from './pageRecord.js';
-import { PageSet, type SessionMemory } from './pageSet.js';
+import { PageSet } from './pageSet.js';
+import type { SessionMemory } from './sessionMemory.js';
+import { guardAddresses } from './guardAddresses.js';
 import { SeatFolder } from './seatFolder.js';
 
 export type SeatIsolation = 'context' | 'process' | 'profile';
@@ -21,6 +23,7 @@ interface SeatParts {
   readonly activity: ExtensionActivity;
   /** Of a context that others know of. */
   readonly letGo: LetGo | undefined;
+  readonly stopGuarding: () => void;
 }
 
 /** A session's place in one browser: a context and the pages in it. Owned by the session's lease, which closes it. */
@@ -57,12 +60,13 @@ export async function openSeat(options: SeatOptions): Promise<Seat> {
   const context = isolation === 'context' ? await ownContext(options) : browser.defaultBrowserContext();
   if (isolation === 'context') ledger.contexts.opened += 1;
   const letGo = isolation === 'context' && context.id !== undefined ? await hold?.(context.id) : undefined;
+  const stopGuarding = await guardAddresses({ connection, context, isolation, memory });
   // In their own browser users decide how many tabs there are.
   const maxPages = connection.mode === 'attach' && isolation === 'profile' ? Number.POSITIVE_INFINITY : undefined;
   const pages = new PageSet({ context, memory, ledger, maxPages });
   const folder = new SeatFolder(connection.temporaryFolder);
   const activity = new ExtensionActivity(browser);
-  const seat = { connection, context, isolation, pages, folder, activity, letGo };
+  const seat = { connection, context, isolation, pages, folder, activity, letGo, stopGuarding };
   let closing: Promise<void> | undefined;
   let downloads: Downloads | undefined;
   const close = (end = { leftOpen: false }): Promise<void> =>
@@ -103,6 +107,7 @@ async function closeSeat(seat: SeatParts, ledger: Ledger, leftOpen: boolean): Pr
   if (isolation === 'profile' && !leftOpen)
     await Promise.all(pages.unused().map(({ page }) => page.close().catch(goneAlready)));
   await pages.dispose();
+  seat.stopGuarding();
   await folder.remove((path) => (isolation === 'profile' ? uninstallBelow(seat.connection.browser, path) : undefined));
   if (isolation !== 'context') return;
   const isClosed = !leftOpen && (await hasClosed(context));

@@ -2,6 +2,7 @@ import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import type { ExtensionActivity } from '../extensions/activity.js';
 import type { ContextSelection } from '../extensions/selection.js';
 import type { SessionPage } from '../page/page.js';
+import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { OnQueued } from './queuedWork.js';
 
 /**
@@ -16,6 +17,9 @@ export interface SessionBrowser {
   readonly mode: 'launch' | 'attach';
   /** `Chrome/156.0.…` */
   readonly product: string;
+
+  /** Where the session's pages may be. */
+  readonly addresses: AddressPolicy;
 
   /** False as soon as it is heard that the browser behind it died or hung; what was open in it is gone. */
   readonly isAlive: boolean;

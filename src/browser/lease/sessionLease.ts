@@ -11,7 +11,7 @@ import { asRefusal, describeRefusedMove, released } from './leaseRefusals.js';
 import { lostIn, type LeaseState, type UnopenedState } from './leaseState.js';
 import { describeRecovery, reopened, withoutContext, type Lost } from './loss.js';
 import type { PageRecord } from './pageRecord.js';
-import { createMemory, type SessionMemory } from './pageSet.js';
+import { createMemory, type SessionMemory } from './sessionMemory.js';
 import { QueuedWork, type OnQueued, type Queue } from './queuedWork.js';
 import { openSeat, type Seat, type SeatIsolation, type SeatOptions } from './seat.js';
 

@@ -2,7 +2,14 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { ToolError } from '../../errors.js';
 import { runAndPrint } from './inPage.js';
+import type { FrameDocument } from './frames.js';
 import type { SessionPage } from './page.js';
+
+/** The documents of the elements among the arguments; the script runs in the first one. Throws for an unknown uid. */
+export function documentsOf(page: SessionPage, values: readonly unknown[]): FrameDocument[] {
+  const uids = values.flatMap((value) => uidArgument.safeParse(value).data?.uid ?? []);
+  return uids.map((uid) => page.elements.addressOf(uid).document);
+}
 
 /** What a script gave, printed. */
 export interface Printed {
@@ -26,14 +33,13 @@ export async function evaluate(
   values: readonly unknown[],
   signal: AbortSignal,
 ): Promise<Printed> {
-  const uids = values.flatMap((value) => uidArgument.safeParse(value).data?.uid ?? []);
-  const [first] = uids;
-  const cdp = first === undefined ? page.cdp : page.elements.addressOf(first).document.cdp;
+  const [document] = documentsOf(page, values);
+  const cdp = document?.cdp ?? page.cdp;
   signal.throwIfAborted();
   const terminate = (): void => void terminateExecution(cdp);
   signal.addEventListener('abort', terminate, { once: true });
   try {
-    const answer = first === undefined ? inMainFrame(cdp, source, values) : withElements(page, cdp, source, values);
+    const answer = document === undefined ? inMainFrame(cdp, source, values) : withElements(page, cdp, source, values);
     return readAnswer(await answer);
   } finally {
     signal.removeEventListener('abort', terminate);

@@ -67,6 +67,16 @@ export class SessionPage {
     return this.page.url();
   }
 
+  /** The addresses of all its documents: its own first, then those of its frames. */
+  shown(): string[] {
+    return this.page.frames().map((frame) => frame.url());
+  }
+
+  /** Leaves whatever it shows. Resolves when the blank document is there. */
+  async makeBlank(): Promise<void> {
+    await this.cdp.send('Page.navigate', { url: 'about:blank' });
+  }
+
   /** Answers also while a dialog or a busy script stops the page: the browser process knows it. */
   async title(): Promise<string> {
     const { targetInfo } = await this.cdp.send('Target.getTargetInfo');

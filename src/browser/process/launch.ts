@@ -7,12 +7,15 @@ import { untilAborted } from '../protocol/abort.js';
 import { startChrome, type ChromeProcess } from './chromeProcess.js';
 import type { BrowserConnection } from './connection.js';
 import type { Ledger } from '../lease/ledger.js';
+import { writePreferences } from '../policy/launchPreferences.js';
 
 export interface LaunchOptions {
   readonly executablePath: string;
   /** A folder for this browser alone; made here and removed when the browser is gone. */
   readonly folder: string;
   readonly headless: boolean;
+  /** The folders whose files pages may show, beside the browser's own temporary folder. Default: none. */
+  readonly workspace?: readonly string[];
   readonly signal: AbortSignal;
   readonly ledger: Ledger;
 }
@@ -42,6 +45,8 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   signal.throwIfAborted();
   await mkdir(temporaryFolder, { recursive: true, mode: 0o700 });
   ledger.profiles.opened += 1;
+  const folders = [...(options.workspace ?? []), temporaryFolder];
+  await writePreferences(join(folder, 'profile'), { headless: options.headless, folders });
   const chrome = startChrome(options.executablePath, flags, temporaryFolder);
   ledger.processes.opened += 1;
   const close = once(() => end(chrome, folder, ledger));

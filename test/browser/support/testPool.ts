@@ -33,6 +33,7 @@ export async function openTestPool(
       headless: true,
       browserUrl: undefined,
       executablePath: chromium,
+      workspace: [],
       isolation: 'auto',
       maxBrowsers: 16,
       browserQueue: 16,

@@ -2,17 +2,19 @@ import { tmpdir } from 'node:os';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { LeasedBrowser } from '../../../src/browser/lease/leasedBrowser.js';
 import { createLedger } from '../../../src/browser/lease/ledger.js';
-import { createMemory } from '../../../src/browser/lease/pageSet.js';
+import { createMemory } from '../../../src/browser/lease/sessionMemory.js';
 import { openSeat, type Seat } from '../../../src/browser/lease/seat.js';
 import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
 import { ResourceStore } from '../../../src/mcp/resourceStore.js';
 import { ToolError } from '../../../src/errors.js';
 import { chromium } from '../../support/chromium.js';
 import type { Answer, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
+import { seeingOnlyAllowed } from '../../../src/tools/shownDocuments.js';
 import { plainClient, sessionFacts } from './plainSession.js';
 
 export interface RunOptions {
   readonly signal?: AbortSignal;
+  /** Stays for the calls after this one, too. Before: no folder. */
   readonly workspace?: readonly string[];
   readonly progress?: ToolContext['progress'];
 }
@@ -54,10 +56,14 @@ export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarn
   });
   const browser = new LeasedBrowser(seat, memory, () => Promise.resolve());
   const resources = new ResourceStore();
+  let workspace: readonly string[] = [];
   const harness: ToolHarness = {
     browser,
     resources,
-    run: (name, args = {}, options = {}) => runTool(findTool(tools, name), args, options, { browser, resources }),
+    run: (name, args = {}, options = {}) => {
+      workspace = options.workspace ?? workspace;
+      return runTool(findTool(tools, name), args, { ...options, workspace }, { browser, resources });
+    },
     text: async (name, args, options) => (await harness.run(name, args, options)).text,
     async refusal(name, args, options) {
       try {
@@ -106,9 +112,11 @@ async function runTool(
   const call = async (): Promise<Answer> => {
     if (tool.needs === 'nothing') return tool.handler(checked, context);
     if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal);
-    if (tool.needs !== 'page') return tool.handler(tool.input.parse(args), { ...context, browser });
+    const sight = { browser, workspace: folders };
+    if (tool.needs !== 'page')
+      return seeingOnlyAllowed(sight, undefined, () => tool.handler(tool.input.parse(args), { ...context, browser }));
     const page = browser.page(typeof pageId === 'number' ? pageId : undefined);
-    const run = () => tool.handler(checked, { ...context, browser, page });
+    const run = () => seeingOnlyAllowed(sight, page, () => tool.handler(checked, { ...context, browser, page }));
     return tool.lock === false ? run() : page.locked(signal, run);
   };
   const answer = await call();
