@@ -6,6 +6,7 @@ import { silentLog } from '../../src/log.js';
 import { callTool } from '../../src/mcp/callTool.js';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { defineTool } from '../../src/tools/defineTool.js';
+import { noPages } from '../support/fakePool.js';
 import { plainClient, sessionFacts } from '../tools/support/plainSession.js';
 
 interface FakeBrowser {
@@ -15,7 +16,7 @@ interface FakeBrowser {
 
 /** Calls a tool whose browser dies in the middle, which the tool may take for a page that closed itself. */
 async function callWhileDying(end: (browser: FakeBrowser) => void) {
-  const browsers: FakeBrowser[] = ['dying', 'next'].map((name) => ({ name, isAlive: true }));
+  const browsers: FakeBrowser[] = ['dying', 'next'].map((name) => ({ ...noPages, name, isAlive: true }));
   const [dying] = browsers;
   const ran: string[] = [];
   const lease: BrowserLease = {

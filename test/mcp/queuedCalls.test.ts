@@ -8,11 +8,12 @@ import { silentLog } from '../../src/log.js';
 import { callTool } from '../../src/mcp/callTool.js';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { defineTool } from '../../src/tools/defineTool.js';
+import { noPages } from '../support/fakePool.js';
 import { plainClient, sessionFacts } from '../tools/support/plainSession.js';
 
 /** Calls a tool that needs a process, which its session gets as `ensureProcess` says. */
 async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) => Promise<void>) {
-  const browser = { isAlive: true, isolation: 'context', ensureProcess } as unknown as SessionBrowser;
+  const browser = { ...noPages, isAlive: true, isolation: 'context', ensureProcess } as unknown as SessionBrowser;
   const lease: BrowserLease = {
     current: undefined,
     browserId: undefined,

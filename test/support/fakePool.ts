@@ -1,6 +1,7 @@
 import type { Failure } from '../../machines/events.js';
 import type { BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from '../../src/browser/lease/lease.js';
 import type { SessionBrowser } from '../../src/browser/lease/sessionBrowser.js';
+import { AddressPolicy } from '../../src/browser/policy/addressPolicy.js';
 import { Refusal, type Reason } from '../../src/errors.js';
 
 interface Waiting {
@@ -128,12 +129,16 @@ export class FakePool implements BrowserPool {
   }
 }
 
+/** A session without pages, so without anything that it may not see. */
+export const noPages: Pick<SessionBrowser, 'addresses' | 'pages'> = { addresses: new AddressPolicy(), pages: () => [] };
+
 const fakeBrowser: SessionBrowser = new Proxy({} as SessionBrowser, {
   get: (_target, name) => {
     // A promise asks every value it resolves with for `then`.
     if (name === 'then') return undefined;
     if (name === 'isAlive') return true;
     if (name === 'ensureFirstPage') return () => Promise.resolve();
+    if (name in noPages) return Reflect.get(noPages, name);
     throw new Error(`The fake browser has no ${String(name)}.`);
   },
 });
