@@ -6,6 +6,7 @@ import type { Ledger } from './ledger.js';
 import { openSessionPage, type SessionPage } from '../page/page.js';
 import { livingTabs } from './livingTabs.js';
 import type { Recovery } from './loss.js';
+import { PageLimit } from './pageLimit.js';
 import { emulateAgain, recordOf, type PageRecord } from './pageRecord.js';
 import { isTab } from './tab.js';
 
@@ -30,6 +31,7 @@ export interface PageSetOptions {
   readonly context: BrowserContext;
   readonly memory: SessionMemory;
   readonly ledger: Ledger;
+  readonly maxPages?: number | undefined;
 }
 
 const adoptTimeoutMs = 15_000;
@@ -55,13 +57,15 @@ export class PageSet {
   readonly #unlisten = new WeakMap<SessionPage, () => void>();
   readonly #crashes = new WeakMap<SessionPage, number>();
   readonly #disposed = new AbortController();
+  readonly #limit: PageLimit;
   #selected: SessionPage | undefined;
   /** The blank page that was opened unasked, while it is nobody's. */
   #spare: SessionPage | undefined;
   /** Settles with the first page that the session has here, whoever opened it. */
   #first: Promise<unknown> | undefined;
 
-  constructor({ context, memory, ledger }: PageSetOptions) {
+  constructor({ context, memory, ledger, maxPages }: PageSetOptions) {
+    this.#limit = new PageLimit(context, maxPages);
     this.#context = context;
     this.#memory = memory;
     this.#ledger = ledger;
@@ -169,7 +173,7 @@ export class PageSet {
 
   async #openPage({ background = false, id }: { background?: boolean; id?: number }): Promise<SessionPage> {
     // The answer of a browser that ends meanwhile never comes; puppeteer would wait half a minute for it.
-    const opening = this.#context.newPage({ background });
+    const opening = this.#limit.open(() => this.#context.newPage({ background }));
     const page = await untilAborted(opening, this.#disposed.signal, (late) => void late.close().catch(goneAgain));
     const adopted = await this.#adopt(page, id);
     this.#opened.add(adopted);
@@ -196,7 +200,9 @@ export class PageSet {
   }
 
   readonly #onTarget = (target: Target): void => {
-    if (isTab(target)) this.#notice(target).catch(goneAgain);
+    if (!isTab(target)) return;
+    const taken = this.#limit.isExceeded ? this.#limit.close(target, this.#memory.notices) : this.#notice(target);
+    taken.catch(goneAgain);
   };
 
   /** Rejects when the tab goes away meanwhile, or sleeps and does not answer. */

@@ -56,7 +56,9 @@ export async function openSeat(options: SeatOptions): Promise<Seat> {
   const context = isolation === 'context' ? await ownContext(options) : browser.defaultBrowserContext();
   if (isolation === 'context') ledger.contexts.opened += 1;
   const letGo = isolation === 'context' && context.id !== undefined ? await hold?.(context.id) : undefined;
-  const pages = new PageSet({ context, memory, ledger });
+  // In their own browser users decide how many tabs there are.
+  const maxPages = connection.mode === 'attach' && isolation === 'profile' ? Number.POSITIVE_INFINITY : undefined;
+  const pages = new PageSet({ context, memory, ledger, maxPages });
   const folder = new SeatFolder(connection.temporaryFolder);
   const activity = new ExtensionActivity(browser);
   const seat = { connection, context, isolation, pages, folder, activity, letGo };
