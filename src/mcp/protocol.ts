@@ -19,7 +19,7 @@ export type {
 };
 
 /** Characters of what is sent back as it came: ids, progress tokens, names of methods. */
-const longestEchoed = 256;
+const longestEchoed = 1_000;
 /** Levels of objects and arrays in one message. */
 const deepest = 100;
 const idRule = `a string of at most ${longestEchoed} characters or a whole number of at most ${Number.MAX_SAFE_INTEGER}`;

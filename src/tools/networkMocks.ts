@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ActiveMock, MockRule, NetworkCollector } from '../browser/collectors/network.js';
+import { bytesOf } from '../browser/collectors/networkMocks.js';
 import { ToolError } from '../errors.js';
 import { definePageTool } from './defineTool.js';
 import { oneLine } from './listing.js';
@@ -47,8 +48,9 @@ export const mockNetwork = definePageTool({
   }),
   annotations: { readOnlyHint: false, destructiveHint: false },
   lock: false,
-  handler: async (args, { page: { network } }) => {
-    const done = await perform(network, args);
+  handler: async (args, { page: { network }, browser }) => {
+    const all = browser.pages().map((page) => page.network.mocks);
+    const done = await perform(network, args, all);
     const rules = network.mocks.list();
     const lines = rules.length === 0 ? ['No rules: nothing is intercepted.'] : rules.map(ruleLine);
     return { text: [...done, ...lines].join('\n'), structured: { rules: rules.map(structuredRule) } };
@@ -62,7 +64,13 @@ type Arguments = Omit<MockRule, 'url' | 'abort'> & {
   readonly id?: number | undefined;
 };
 
-async function perform({ mocks }: NetworkCollector, { action, id, ...rule }: Arguments): Promise<string[]> {
+type Mocks = NetworkCollector['mocks'];
+
+async function perform(
+  { mocks }: NetworkCollector,
+  { action, id, ...rule }: Arguments,
+  all: readonly Mocks[],
+): Promise<string[]> {
   if (action === 'list') return [];
   if (action === 'clear') return [`Removed ${await mocks.remove()} rules.`];
   if (action === 'remove') {
@@ -70,8 +78,25 @@ async function perform({ mocks }: NetworkCollector, { action, id, ...rule }: Arg
     if ((await mocks.remove(id)) === 0) throw new ToolError(`There is no rule ${id}. See action: list.`);
     return [`Removed rule ${id}.`];
   }
-  const added = await mocks.add(ruleOf(rule));
+  const wanted = ruleOf(rule);
+  requireRoom(wanted, all);
+  const added = await mocks.add(wanted);
   return [`Added rule ${added.id}. Requests that it acts on say so in list_network_requests.`];
+}
+
+/** Of all pages of a session together. */
+const maxRules = 200;
+const maxRuleBytes = 16 * 1024 ** 2;
+
+function requireRoom(rule: MockRule, all: readonly Mocks[]): void {
+  const rules = all.reduce((sum, mocks) => sum + mocks.list().length, 0);
+  if (rules >= maxRules) throw new ToolError(`This session has ${maxRules} rules, the most there may be. Remove some.`);
+  const bytes = all.reduce((sum, mocks) => sum + mocks.bytes, bytesOf(rule));
+  if (bytes > maxRuleBytes) {
+    throw new ToolError(
+      `The rules of this session would take ${bytes} bytes; the most is ${maxRuleBytes}. Remove some.`,
+    );
+  }
 }
 
 function ruleOf({ url, abort, ...rest }: Omit<Arguments, 'action' | 'id'>): MockRule {

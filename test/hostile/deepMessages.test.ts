@@ -37,12 +37,12 @@ describe('what a client wants echoed is bounded where it comes in', () => {
   test.each([
     ['a nested progress token', call('1', nested(50_000)), 1],
     ['a progress token that is an object', call('1', '{"a":1}'), 1],
-    ['a long progress token', call('1', `"${'x'.repeat(257)}"`), 1],
-    ['a long id', call(`"${'x'.repeat(257)}"`, '1'), null],
+    ['a long progress token', call('1', `"${'x'.repeat(1_001)}"`), 1],
+    ['a long id', call(`"${'x'.repeat(1_001)}"`, '1'), null],
     ['an id that is no exact number', call('9007199254740993', '1'), null],
     ['a nested argument', `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":${nested(50_000)}}}`, 1],
     ['a nested result', `{"jsonrpc":"2.0","id":1,"result":{"a":${nested(50_000)}}}`, null],
-    ['a long method', `{"jsonrpc":"2.0","id":1,"method":"${'x'.repeat(257)}"}`, 1],
+    ['a long method', `{"jsonrpc":"2.0","id":1,"method":"${'x'.repeat(1_001)}"}`, 1],
   ])('%s is refused, and the session goes on', async (_what, body, id) => {
     const mcp = await new RawMcp(served.url).initialize();
     const reply = await mcp.postText(body);
@@ -58,7 +58,7 @@ describe('what a client wants echoed is bounded where it comes in', () => {
 
   test('the largest of each is taken, and is answered as it came', () => {
     const id = Number.MAX_SAFE_INTEGER;
-    const params = { _meta: { progressToken: 'x'.repeat(256) }, deep: JSON.parse(nested(98)) as unknown };
+    const params = { _meta: { progressToken: 'x'.repeat(1_000) }, deep: JSON.parse(nested(98)) as unknown };
     const message = { jsonrpc: '2.0', id, method: 'ping', params };
     expect(parseMessage(message)).toBe(message);
     expect(() => parseMessage({ ...message, params: { deep: [params.deep] } })).toThrow('at most 100 levels');

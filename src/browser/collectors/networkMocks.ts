@@ -65,6 +65,11 @@ export class NetworkMocks {
     return before - this.#entries.length;
   }
 
+  /** Bytes of all rules. */
+  get bytes(): number {
+    return this.#entries.reduce((sum, { rule }) => sum + bytesOf(rule), 0);
+  }
+
   /** The rules, newest first. */
   list(): ActiveMock[] {
     return this.#entries.map(describe);
@@ -137,6 +142,12 @@ export class NetworkMocks {
 function isPreflightOf({ rule }: Entry, paused: Paused): boolean {
   const isPreflight = headerOf(paused, 'access-control-request-method') !== undefined;
   return isPreflight && rule.method?.toUpperCase() !== 'OPTIONS';
+}
+
+/** About what it takes to keep a rule. */
+export function bytesOf({ url, method = '', headers = {}, body = '' }: MockRule): number {
+  const texts = [url, method, body, ...Object.entries(headers).flat()];
+  return texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
 }
 
 function mayAct({ rule, hits }: Entry, paused: Paused): boolean {
