@@ -6,7 +6,7 @@ import { machines } from '../machines/index.js';
 import { differing, makeArtefacts, type Artefact } from '../visualizations/artefacts.js';
 import { readChart } from '../visualizations/chart.js';
 import { layOut, type Area, type Picture } from '../visualizations/layout.js';
-import { fillMarkers } from '../visualizations/readme.js';
+import { fillMarkers, pages, sections } from '../visualizations/readme.js';
 
 const root = process.cwd();
 /** A bound for a busy machine, in milliseconds: a second or two on an idle one. */
@@ -17,7 +17,7 @@ beforeAll(async () => {
   artefacts = await makeArtefacts(root);
 }, layingOut);
 
-test('every picture, table and generated part of README is current: `npm run visualize` would change nothing', async () => {
+test('every picture, table and generated part of a page is current: `npm run visualize` would change nothing', async () => {
   expect(artefacts.length).toBeGreaterThan(5 * machines.length);
   expect((await differing(root, artefacts)).map(({ path }) => path)).toEqual([]);
 });
@@ -44,14 +44,15 @@ test('a changed or missing file is noticed', async () => {
   }
 });
 
-test('a README that asks for a table nobody makes is refused', () => {
-  expect(() => fillMarkers('<!-- generated:weather -->\n<!-- /generated -->')).toThrow(/"weather"/);
+test('a page that asks for a table nobody makes is refused, by its name', () => {
+  const page = '<!-- generated:weather -->\n<!-- /generated -->';
+  expect(() => fillMarkers('src/README.md', page)).toThrow(/^src\/README\.md: .*"weather"/);
 });
 
-test('README has every generated table', async () => {
-  const readme = await readFile(join(root, 'README.md'), 'utf8');
-  const names = [...readme.matchAll(/<!-- generated:(\w+) -->/g)].map(([, name]) => name);
-  expect(names).toEqual(expect.arrayContaining(['options', 'errors', 'tools']));
+test('every generated table stands on one page, once', async () => {
+  const texts = await Promise.all(pages.map((page) => readFile(join(root, page), 'utf8')));
+  const names = texts.flatMap((text) => [...text.matchAll(/<!-- generated:(\w+) -->/g)].map(([, name]) => name));
+  expect(names.sort()).toEqual(Object.keys(sections).sort());
 });
 
 describe.each(machines.map(({ name, machine }) => ({ name, machine })))('the picture of the $name chart', (entry) => {

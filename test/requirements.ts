@@ -19,8 +19,14 @@ export const requirements: readonly Requirement[] = [
     id: 'S4',
     text: 'Messages are handed over in the order of arrival, answers leave exactly once, and a long call holds up neither ping nor a cancellation.',
   },
-  { id: 'S5', text: 'What a session opened is released exactly once, on every path.' },
-  { id: 'S6', text: 'A session sees and touches only what its lease covers, and belongs to one user.' },
+  {
+    id: 'S5',
+    text: 'What a session opened is released exactly once, on every path: contexts, pages, processes, profile folders, timers.',
+  },
+  {
+    id: 'S6',
+    text: 'A session sees and touches only what its lease covers: its own pages, requests, console and storage; with the isolation profile, those of the attached browser, which is lent to one user at a time. A session belongs to one user.',
+  },
   { id: 'S7', text: 'Nothing is written after closed.' },
   {
     id: 'S8',
@@ -52,7 +58,10 @@ export const requirements: readonly Requirement[] = [
     id: 'C-FAILOVER',
     text: 'With Redis Sentinel or a cluster, nodes follow a failover: nothing is announced during it, what was open goes on, and what was not replicated ends with a clear answer.',
   },
-  { id: 'C-NGINX', text: 'Three nodes run behind nginx with the configuration that README shows, without stickiness.' },
+  {
+    id: 'C-NGINX',
+    text: 'Three nodes run behind nginx with the configuration that src/cluster/README.md shows, without stickiness.',
+  },
   {
     id: 'C-SHARED',
     text: 'What limits, lets in, lists and watches sessions does so for all nodes together; what a dead node held, also in a browser that others use, is free within two of its leases.',
@@ -107,7 +116,7 @@ export const requirements: readonly Requirement[] = [
   },
   { id: 'C-DRAIN', text: 'The server ends in order, within a bound: port, sessions, browsers.' },
   { id: 'C-TIMEOUTS', text: 'Sessions that nobody uses are closed; one with a call in flight is not.' },
-  { id: 'C-EXAMPLE', text: 'What README shows of finding and mending a bug is what happens.' },
+  { id: 'C-EXAMPLE', text: 'What README shows of finding and fixing a bug is what happens.' },
   { id: 'C-PACKAGE', text: 'The package, installed into an empty folder, serves.' },
   {
     id: 'C-ADMISSION',

@@ -10,7 +10,7 @@ import { layersPageOf, layersSvgOf } from './layersPicture.js';
 import { liveChartOf } from './liveCharts.js';
 import { fenced } from './markdown.js';
 import { mermaidOf } from './mermaid.js';
-import { fillMarkers } from './readme.js';
+import { fillMarkers, pages } from './readme.js';
 import { drawChart } from './stateSvg.js';
 import { studioJsonOf } from './studio.js';
 
@@ -27,15 +27,18 @@ export async function makeArtefacts(root: string): Promise<Artefact[]> {
   const coverage = await readCoverage(root);
   const names = await layOut(readChart(machines[0].machine), 'names');
   const live = await Promise.all(machines.map(liveChart));
-  const readme = await readFile(join(root, 'README.md'), 'utf8');
   return [
     ...charts.flat(),
     { path: 'visualizations/layers.svg', content: layersSvgOf(layers) },
     { path: 'visualizations/layers.md', content: layersPageOf(layers) },
     { path: 'visualizations/coverage.svg', content: coverageSvgOf(names, coverage) },
     { path: 'src/inspector/page/charts.json', content: `${JSON.stringify(live)}\n` },
-    { path: 'README.md', content: fillMarkers(readme) },
+    ...(await Promise.all(pages.map((path) => pageArtefact(root, path)))),
   ];
+}
+
+async function pageArtefact(root: string, path: string): Promise<Artefact> {
+  return { path, content: fillMarkers(path, await readFile(join(root, path), 'utf8')) };
 }
 
 /** The artefacts whose files hold something else, or are missing. */

@@ -8,12 +8,24 @@ import { packageInfo, packageRoot } from '../src/packageInfo.js';
 import { allPrompts } from '../src/mcp/prompts/index.js';
 import { allTools } from '../src/tools/index.js';
 import { closeCodes } from '../src/transport/webSocket.js';
+import { requirements } from '../test/requirements.js';
 import { readChart } from './chart.js';
 import { code, fenced, table } from './markdown.js';
 import { overviewOf } from './mermaid.js';
 
-const sections: Readonly<Record<string, () => string>> = {
+/** The pages that have generated parts, each beside the code that it is about. */
+export const pages = [
+  'machines/README.md',
+  'src/config/README.md',
+  'src/server/README.md',
+  'src/tools/README.md',
+  'src/transport/README.md',
+] as const;
+
+/** What makes each generated part, by its name. Each stands on one page. */
+export const sections: Readonly<Record<string, () => string>> = {
   chart: chartSection,
+  promises: promiseTable,
   options: optionTable,
   errors: errorTable,
   tools: toolTable,
@@ -22,13 +34,13 @@ const sections: Readonly<Record<string, () => string>> = {
   example: embeddingExample,
 };
 
-/** Fills what stands between `<!-- generated:NAME -->` and `<!-- /generated -->`. An unknown name throws. */
-export function fillMarkers(text: string): string {
+/** Fills what stands between `<!-- generated:NAME -->` and `<!-- /generated -->` on a page. An unknown name throws. */
+export function fillMarkers(page: string, text: string): string {
   return text.replace(
     /(<!-- generated:(\w+) -->\n)[\s\S]*?(<!-- \/generated -->)/g,
     (_whole, start: string, name: string, end: string) => {
       const section = sections[name];
-      if (section === undefined) throw new Error(`README.md: nothing is generated under the name "${name}".`);
+      if (section === undefined) throw new Error(`${page}: nothing is generated under the name "${name}".`);
       return `${start}\n${section()}\n\n${end}`;
     },
   );
@@ -38,6 +50,14 @@ function chartSection(): string {
   const chart = readChart(machines[0].machine);
   const rows = chart.states.map(({ key, description }) => [code(key), description]);
   return `${fenced('mermaid', overviewOf(chart))}\n\n${table(['state', 'what is true in it'], rows)}`;
+}
+
+function promiseTable(): string {
+  const promises = requirements.filter(({ id }) => /^S\d+$/.test(id));
+  return table(
+    ['number', 'promise'],
+    promises.map(({ id, text }) => [id, text]),
+  );
 }
 
 function optionTable(): string {

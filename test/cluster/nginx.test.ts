@@ -26,7 +26,7 @@ beforeAll(async () => {
   const limits = ['--max-sessions', '200', '--max-sessions-per-user', '200', '--lease', 'lazy', '--prewarm', '0'];
   nodes = await Promise.all(Array.from({ length: 3 }, () => startServerProcess([...shared, ...limits])));
   await Promise.all(nodes.map(({ url }) => whenReady(url)));
-  const site = await siteOfReadme();
+  const site = await siteOfPage();
   nginx = await Nginx.start(site);
   while ((await send(`${nginx.url}/ready`).catch(() => undefined))?.status !== 200);
 }, 60_000);
@@ -36,10 +36,10 @@ afterAll(async () => {
   await redis.stop();
 });
 
-/** The configuration as README shows it, but for the ports. */
-async function siteOfReadme(): Promise<(port: number) => string> {
-  const readme = await readFile('README.md', 'utf8');
-  const [, site = ''] = /^```nginx\n([\s\S]*?)^```$/m.exec(readme) ?? [];
+/** The configuration as the page on many nodes shows it, but for the ports. */
+async function siteOfPage(): Promise<(port: number) => string> {
+  const page = await readFile('src/cluster/README.md', 'utf8');
+  const [, site = ''] = /^```nginx\n([\s\S]*?)^```$/m.exec(page) ?? [];
   const shown = [...site.matchAll(/server 127\.0\.0\.1:(\d+);/g)].map(([, port]) => port);
   expect(shown).toEqual(['4001', '4002', '4003']);
   const ported = nodes.reduce((text, { url }, index) => text.replace(String(shown[index]), new URL(url).port), site);
@@ -60,7 +60,7 @@ async function open(kind: string): Promise<Client> {
   return client;
 }
 
-test('[C-NODES][C-NGINX] 90 sessions through the nginx of README: none fails, and those of /mcp go on when a node dies', async () => {
+test('[C-NODES][C-NGINX] 90 sessions through nginx as the page on many nodes shows it: none fails, and those of /mcp go on when a node dies', async () => {
   const opened = await Promise.all(
     Object.keys(transports).map((kind) => Promise.all(Array.from({ length: sessionsEach }, () => open(kind)))),
   );

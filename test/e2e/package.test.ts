@@ -11,7 +11,7 @@ const run = promisify(execFile);
 /** A budget with little room: who needs more says so here. */
 const mostInstalledMegabytes = 115;
 
-/** Compiles the example of README as one who has installed the package would, with every strictness of the compiler. */
+/** Compiles the example of the page on embedding against the installed package, with every strictness of the compiler. */
 async function compileConsumer(installedIn: string): Promise<void> {
   const folder = join(installedIn, 'consumer');
   await mkdir(join(folder, 'node_modules'), { recursive: true });

@@ -19,7 +19,7 @@ import { serveNotes } from './example.js';
 const nothing = z.strictObject({});
 const hello = defineTextTool({ name: 'hello', description: 'Greets', input: nothing, handler: () => 'Hello.' });
 
-describe('the example of README', () => {
+describe('the example of the page on embedding', () => {
   let notes: Awaited<ReturnType<typeof serveNotes>>;
   let url: string;
   beforeAll(async () => {
@@ -186,7 +186,7 @@ test('without tools of its own it is the server of this package, with its prompt
   await orchestrator.close();
 });
 
-test('every tool of this package is in a group of README', () => {
+test('every tool of this package is in a group that can be selected', () => {
   const known: readonly string[] = toolGroups;
   expect(allTools.filter(({ group }) => !known.includes(group))).toEqual([]);
 });

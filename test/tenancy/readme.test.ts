@@ -11,10 +11,10 @@ import { withFolder } from './support/tempFolder.js';
 
 const run = promisify(execFile);
 
-/** The commands of README's section on users, in their order. */
-async function commandsOfReadme(): Promise<string[]> {
-  const readme = await readFile('README.md', 'utf8');
-  const section = /<!-- tested:users -->([\s\S]*?)<!-- \/tested -->/.exec(readme)?.[1] ?? '';
+/** The commands of the page on users, in their order. */
+async function commandsOfPage(): Promise<string[]> {
+  const page = await readFile('src/tenancy/README.md', 'utf8');
+  const section = /<!-- tested:users -->([\s\S]*?)<!-- \/tested -->/.exec(page)?.[1] ?? '';
   return section.split('\n').filter((line) => line.startsWith('curl '));
 }
 
@@ -42,11 +42,11 @@ async function runUntil(text: string, command: string, env: NodeJS.ProcessEnv): 
   expect(written).toContain(text);
 }
 
-test('[C-USERS][C-EXAMPLE] register, token, connect, restart, connect again, revoke: as README shows it, with curl and the official client', () =>
+test('[C-USERS][C-EXAMPLE] register, token, connect, restart, connect again, revoke: as the page on users shows it, with curl and the official client', () =>
   withFolder(async (dataDir) => {
     const start = () => serve({ tools: new TestTools().all, options: { auth: 'token', adminToken, dataDir, port: 0 } });
-    const [register, issue, open, revoke] = await commandsOfReadme();
-    if (!register || !issue || !open || !revoke) throw new Error('README lost its commands.');
+    const [register, issue, open, revoke] = await commandsOfPage();
+    if (!register || !issue || !open || !revoke) throw new Error('The page lost its commands.');
     let served = await start();
     const env: NodeJS.ProcessEnv = { ...process.env, GREENROOM_ADMIN_TOKEN: adminToken };
     const here = (command: string): string => command.replaceAll('http://127.0.0.1:32122', served.url);
