@@ -90,7 +90,7 @@ async function readSources(folder: string, paths: readonly string[]): Promise<Pi
   return { sources, cut };
 }
 
-function parseManifest(text: string): Pick<ExtensionFiles, 'manifest' | 'manifestProblem'> {
+export function parseManifest(text: string): Pick<ExtensionFiles, 'manifest' | 'manifestProblem'> {
   try {
     const manifest: unknown = JSON.parse(withoutCommentLines(text.replace(/^\uFEFF/, '')));
     if (isObject(manifest)) return { manifest, manifestProblem: undefined };

@@ -1,13 +1,19 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import { z } from 'zod';
+import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
+import { untilAborted } from '../protocol/abort.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
+import { parseManifest, readManifestText } from './extensionFiles.js';
 import { ExtensionsPage, listExtensions, loadExtension, originOf, type Extension } from './extensions.js';
-import { placeholderVersion, reportFirstInstall } from './firstInstall.js';
+import { placeholderVersion, correctFirstInstall } from './firstInstall.js';
 import { uninstallExtension } from './uninstall.js';
+
+/** How long the first start of a worker is waited for. */
+const startTimeoutMs = 5_000;
 
 /** Browsers in which no extension may read files, with a folder that is the server's own. */
 const closed = new WeakMap<Browser, string>();
@@ -27,20 +33,24 @@ export async function loadWithoutFiles(scope: ProtocolScope, path: string, page?
   const folder = closed.get(scope.owner);
   if (folder === undefined) return loadExtension(scope, path);
   const extensionsPage = page ?? (await ExtensionsPage.open(scope));
-  const key = (await keyOf(path)) ?? Buffer.from(path).toString('base64');
+  const manifest = await manifestIn(path);
+  const key = manifest?.key ?? Buffer.from(path).toString('base64');
   const known = (await listExtensions(scope)).some(({ id }) => id === idOf(key));
   if (known) return load(scope, extensionsPage, path);
   const placeholder = await installPlaceholder(scope, extensionsPage, { folder, key });
-  const stop = await reportFirstInstall(scope, originOf(placeholder.id));
+  const first = await correctFirstInstall(scope, originOf(placeholder.id));
   try {
     const extension = await load(scope, extensionsPage, path);
+    // One that cannot be loaded never starts.
+    if (manifest?.background?.service_worker !== undefined)
+      await untilAborted(first.started, AbortSignal.any([scope.signal, timeLimit(startTimeoutMs)])).catch(noStart);
     if (extension.id !== placeholder.id) await uninstallExtension(scope, placeholder);
     return extension;
   } catch (error) {
     await uninstallExtension(scope, placeholder);
     throw error;
   } finally {
-    stop();
+    first.stop();
   }
 }
 
@@ -75,17 +85,15 @@ async function installPlaceholder(
   }
 }
 
-const manifestKey = z.object({ key: z.string() });
+const manifestSchema = z.object({
+  key: z.string().optional(),
+  background: z.object({ service_worker: z.string().optional() }).optional(),
+});
 
 /** What is wrong with a manifest Chrome says when it loads it. */
-async function keyOf(path: string): Promise<string | undefined> {
-  const text = await readFile(join(path, 'manifest.json'), 'utf8').catch(() => '');
-  try {
-    // Chrome allows lines that are comments.
-    return manifestKey.safeParse(JSON.parse(text.replace(/^\uFEFF/, '').replace(/^\s*\/\/.*$/gm, ''))).data?.key;
-  } catch {
-    return undefined;
-  }
+async function manifestIn(path: string): Promise<z.output<typeof manifestSchema> | undefined> {
+  const text = await readManifestText(path).catch(() => '');
+  return manifestSchema.safeParse(parseManifest(text).manifest).data;
 }
 
 /** The first half of the hash, with the letters a to p as digits. */
@@ -93,4 +101,8 @@ function idOf(key: string): string {
   const bytes = Buffer.from(key.replace(/-----[^-]*-----/g, '').replace(/\s/g, ''), 'base64');
   const digits = createHash('sha256').update(bytes).digest('hex').slice(0, 32);
   return digits.replace(/./g, (digit) => String.fromCharCode(97 + parseInt(digit, 16)));
+}
+
+function noStart(): void {
+  return undefined;
 }

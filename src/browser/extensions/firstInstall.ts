@@ -1,4 +1,4 @@
-import type { Protocol } from 'puppeteer-core';
+import type { CDPSession, Protocol } from 'puppeteer-core';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { unlessGone } from '../protocol/sessions.js';
 
@@ -28,27 +28,55 @@ const correction = /* javascript */ `(() => {
   return false;
 })()`;
 
-/**
- * Corrects what the extension at this origin is told at its first start. The sessions on its worker end with the scope.
- * Answers what ends the watching for new ones.
- */
-export async function reportFirstInstall(scope: ProtocolScope, origin: string): Promise<() => void> {
+export interface FirstStart {
+  /** Resolves when the worker runs its first script, with the correction. One without a worker never does. */
+  readonly started: Promise<void>;
+  /** Ends the watching for new workers. The sessions on them end with the scope. */
+  stop(): void;
+}
+
+/** Corrects what the extension at this origin is told at its first start. */
+export async function correctFirstInstall(scope: ProtocolScope, origin: string): Promise<FirstStart> {
   const { browser } = scope;
-  const correct = ({ sessionId, targetInfo }: Protocol.Target.AttachedToTargetEvent): void => {
-    const session = browser.connection()?.session(sessionId);
-    if (session === undefined || session === null) return;
-    if (targetInfo.url.startsWith(`${origin}/`)) {
-      void unlessGone(session.send('Debugger.enable'));
-      void unlessGone(session.send('Debugger.setSkipAllPauses', { skip: true }));
-      const place = { urlRegex: `^${origin}/`, lineNumber: 0, columnNumber: 0 };
-      void unlessGone(session.send('Debugger.setBreakpointByUrl', { ...place, condition: correction }));
-    }
-    void unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
+  const connection = browser.connection();
+  const armed: (() => Promise<void>)[] = [];
+  const { promise: started, resolve: onStart } = withResolvers();
+  const arm = (session: CDPSession): void => {
+    session.on('Debugger.scriptParsed', ({ url }) => {
+      if (url.startsWith(`${origin}/`)) onStart();
+    });
+    void unlessGone(session.send('Debugger.enable'));
+    void unlessGone(session.send('Debugger.setSkipAllPauses', { skip: true }));
+    const place = { urlRegex: `^${origin}/`, lineNumber: 0, columnNumber: 0 };
+    const set = unlessGone(session.send('Debugger.setBreakpointByUrl', { ...place, condition: correction }));
+    armed.push(async () => {
+      const breakpoint = await set;
+      if (breakpoint !== undefined)
+        await unlessGone(session.send('Debugger.removeBreakpoint', { breakpointId: breakpoint.breakpointId }));
+    });
   };
-  browser.on('Target.attachedToTarget', correct);
+  const resume = ({ sessionId }: Protocol.Target.AttachedToTargetEvent): void => {
+    const session = connection?.session(sessionId);
+    if (session) void unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
+  };
+  // The first session that resumes a new worker starts it, ours or the library's, so each of them is armed before it can.
+  // The library lets go of a worker at once: the breakpoint of the other session stays.
+  connection?.on('sessionattached', arm);
+  browser.on('Target.attachedToTarget', resume);
   const filter = [{ type: 'service_worker' }];
   await scope.until(
     browser.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: true, flatten: true, filter }),
   );
-  return () => void browser.off('Target.attachedToTarget', correct);
+  const stop = (): void => {
+    connection?.off('sessionattached', arm);
+    browser.off('Target.attachedToTarget', resume);
+    for (const disarm of armed) void disarm();
+  };
+  return { started, stop };
+}
+
+function withResolvers(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
 }
