@@ -1,7 +1,8 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { ToolError } from '../../errors.js';
-import { runAndPrint } from './inPage.js';
+import type { PrintedValue } from '../injected/contract.js';
+import { runAndPrint } from '../protocol/injectedFunctions.js';
 import type { SessionPage } from './page.js';
 
 /** What a script gave, printed. */
@@ -11,7 +12,7 @@ export interface Printed {
   readonly type: string;
 }
 
-const printed = z.object({ json: z.string().optional(), kind: z.string() });
+const printed = z.object({ json: z.string().optional(), kind: z.string() }) satisfies z.ZodType<PrintedValue>;
 const uidArgument = z.strictObject({ uid: z.string() });
 const objectGroup = 'greenroom-arguments';
 
