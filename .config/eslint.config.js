@@ -118,6 +118,15 @@ export default defineConfig(
       ],
     },
   },
+  {
+    files: ['src/browser/injected/**/*.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ regex: '^(?!\\./)', message: 'What runs in a page imports its neighbours only.' }] },
+      ],
+    },
+  },
   { files: ['src/main.ts', 'visualizations/generate.ts'], rules: { 'no-restricted-properties': 'off' } },
   {
     files: ['test/**/*.ts'],

@@ -14,7 +14,7 @@ test('packing starts without what was built of sources that are gone, and leaves
   try {
     await copyFile(manifest, join(folder, 'package.json'));
     // With the compiler's notes of what it wrote, it would not write it again.
-    const notes = ['dist/.tsbuildinfo', 'dist/.page.tsbuildinfo'];
+    const notes = ['dist/.tsbuildinfo', 'dist/.page.tsbuildinfo', 'dist/.injected.tsbuildinfo'];
     for (const file of [...notes, 'dist/src/deep/gone.js', 'dist/machines/gone.js', 'dist/test/kept.js']) {
       await mkdir(dirname(join(folder, file)), { recursive: true });
       await writeFile(join(folder, file), '');

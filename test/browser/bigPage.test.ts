@@ -31,7 +31,9 @@ const pages: Record<string, () => Iterable<string>> = {
     yield `<!doctype html><title>Shapes</title><main><h2>Kinds</h2><a href="/x">a link</a><button disabled>Press</button>
       <label>Name <input value="Ada"></label><input type="checkbox" checked aria-label="Agree">
       <input type="password" placeholder="Secret" value="hunter2"><ul><li>one <b>bold</b></li></ul>
-      <p hidden>unseen</p><script>var unseen</script><div id="host"></div><img alt="A plum"></main><script>
+      <p hidden>unseen</p><script>var unseen</script><div id="host"></div><img alt="A plum">
+      <div role="heading">Loose</div><form aria-label="Fields named like properties"><input name="disabled">
+      <input name="required"><input name="title"></form></main><script>
       host.attachShadow({ mode: 'open' }).innerHTML = '<button>In the shadow</button>';
       for (const text of [${elements}]) for (let i = 0; i < text; i++) document.body.append(document.createElement('p'));
       </script>`;
@@ -122,7 +124,7 @@ test('[S10] a big frame in a small page: the page is read whole, the frame in pa
 test('what is read in part has the roles, names and states that the accessibility tree would give', async () => {
   await open('/shapes');
   const text = (await harness.text('take_snapshot')).replace(/uid=e\d+ /g, '');
-  expect(text.split('\n').slice(0, 16).join('\n')).toBe(`RootWebArea "Shapes"
+  expect(text.split('\n').slice(0, 21).join('\n')).toBe(`RootWebArea "Shapes"
  main
   heading "Kinds" level=2
   link "a link"
@@ -134,6 +136,11 @@ test('what is read in part has the roles, names and states that the accessibilit
    listitem "one bold"
   button "In the shadow"
   image "A plum"
+  heading "Loose" level=2
+  form "Fields named like properties"
+   textbox
+   textbox
+   textbox
  paragraph
  paragraph
  paragraph

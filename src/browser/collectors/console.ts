@@ -11,8 +11,8 @@ import {
 } from './consoleMessage.js';
 import { Ring, type RingReading } from './ring.js';
 import { isAbridged } from './remoteObject.js';
+import { formatValue } from '../protocol/injectedFunctions.js';
 import { followSessions, unlessGone, type Following, type Handlers, type Source } from '../protocol/sessions.js';
-import { writeValue } from './valueText.js';
 
 export type { CodeLocation, ConsoleMessage, StackFrame } from './consoleMessage.js';
 
@@ -158,7 +158,7 @@ export class ConsoleCollector {
     this.#readings++;
     const reading = session.send('Runtime.callFunctionOn', {
       objectId,
-      functionDeclaration: writeValue.toString(),
+      functionDeclaration: formatValue,
       arguments: [{ value: maxArgumentChars }],
       returnByValue: true,
       silent: true,

@@ -2,9 +2,11 @@ import type { Browser, Page, Target } from 'puppeteer-core';
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
+import type { ActionState } from '../injected/contract.js';
 import type { SessionBrowser } from '../lease/sessionBrowser.js';
 import type { SessionPage } from '../page/page.js';
 import { untilAborted } from '../protocol/abort.js';
+import { readActionState } from '../protocol/injectedFunctions.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { ExtensionDocument } from './extensionDocument.js';
 import { chromesWords, originOf, type Extension } from './extensions.js';
@@ -13,14 +15,7 @@ import { chromesWords, originOf, type Extension } from './extensions.js';
 const actionState = z
   .object({ popup: z.string(), enabled: z.boolean() })
   /** Without `action` in the manifest there is nothing to click. */
-  .nullable();
-
-const readAction = /* javascript */ `async () => {
-  if (!chrome.action) return null;
-  const [tab] = await chrome.tabs.query({ active: true, lastFocusedWindow: true });
-  const place = tab ? { tabId: tab.id } : {};
-  return { popup: await chrome.action.getPopup(place), enabled: await chrome.action.isEnabled(tab?.id) };
-}`;
+  .nullable() satisfies z.ZodType<ActionState>;
 
 /** Chrome opens a popup within a fraction of this, or not at all. */
 const popupMs = 8_000;
@@ -89,7 +84,7 @@ async function trigger(
   // The click is for the tab in front. This closes a popup that is open.
   await scope.until(page.cdp.send('Page.bringToFront'));
   const document = await ExtensionDocument.open(scope, extension);
-  const state = await document.call(readAction, [], actionState);
+  const state = await document.call(readActionState, [], actionState);
   if (state === null) throw new ToolError(`${extension.name} has no action: its manifest has no "action".`);
   if (!state.enabled) {
     throw new ToolError(`The action of ${extension.name} is disabled on page ${page.id} (chrome.action.disable).`);

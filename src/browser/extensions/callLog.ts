@@ -1,6 +1,6 @@
 import { Ring, type RingReading } from '../collectors/ring.js';
 import type { Reporter } from './messageLog.js';
-import type { Report } from './report.js';
+import type { Report } from '../injected/contract.js';
 
 /** One call of a `chrome.*` function. */
 export interface ApiCall {

@@ -1,6 +1,7 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
-import { runAndPrint } from '../page/inPage.js';
+import type { PrintedValue } from '../injected/contract.js';
+import { runAndPrint } from '../protocol/injectedFunctions.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 
 /** What code answered. */
@@ -20,7 +21,7 @@ export interface EvaluationPlace {
   readonly uniqueContextId?: string;
 }
 
-const printed = z.object({ json: z.string().optional(), kind: z.string() });
+const printed = z.object({ json: z.string().optional(), kind: z.string() }) satisfies z.ZodType<PrintedValue>;
 
 /**
  * Evaluates an expression, or statements with top-level await; calls what is a function and awaits what is a promise.

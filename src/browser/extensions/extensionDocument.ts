@@ -1,5 +1,6 @@
 import type { CDPSession } from 'puppeteer-core';
 import { z } from 'zod';
+import { callExpression, type InjectedFunction } from '../protocol/injectedFunctions.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { evaluateInTarget } from './evaluateInTarget.js';
 import { originOf, type Extension } from './extensions.js';
@@ -25,14 +26,14 @@ export class ExtensionDocument {
     return new ExtensionDocument(scope, session);
   }
 
-  /** Calls the source of an async function and answers what it gives, which has to be JSON. Throws an EvaluationError. */
-  async call<Schema extends z.ZodType>(
-    source: string,
-    args: readonly unknown[],
+  /** Calls an injected function and answers what it gives, which has to be JSON. Throws an EvaluationError. */
+  async call<Args extends readonly unknown[], Schema extends z.ZodType>(
+    source: InjectedFunction<(...args: Args) => unknown>,
+    args: Args,
     schema: Schema,
   ): Promise<z.output<Schema>> {
     // Through text, since the answer may be deep.
-    const code = `(async () => JSON.stringify(await (${source})(...${JSON.stringify(args)})))()`;
+    const code = `(async () => JSON.stringify(await ${callExpression(source, ...args)}))()`;
     const { json } = await evaluateInTarget(this.#scope, { session: this.#session }, code);
     const text = z.string().parse(JSON.parse(json ?? 'null'));
     return schema.parse(JSON.parse(text));

@@ -7,7 +7,7 @@ import {
   type StackFrame,
 } from '../collectors/consoleMessage.js';
 import { Ring, type RingReading } from '../collectors/ring.js';
-import { writeValue } from '../collectors/valueText.js';
+import { formatValue } from '../protocol/injectedFunctions.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { unlessGone } from '../protocol/sessions.js';
 
@@ -151,7 +151,7 @@ async function readValue(session: CDPSession, object: Protocol.Runtime.RemoteObj
   if (object.objectId === undefined) return;
   const reading = session.send('Runtime.callFunctionOn', {
     objectId: object.objectId,
-    functionDeclaration: writeValue.toString(),
+    functionDeclaration: formatValue,
     arguments: [{ value: maxValueChars }],
     returnByValue: true,
     silent: true,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { inSlices } from '../patterns/slices.js';
+import { readRegisteredScripts } from '../protocol/injectedFunctions.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { ExtensionDocument } from './extensionDocument.js';
 import { objectsIn, readExtensionFiles, stringsIn, type ExtensionFiles } from './extensionFiles.js';
@@ -41,8 +42,6 @@ const registered = z.array(
     allFrames: z.boolean().default(false),
   }),
 );
-
-const readRegistered = `async () => (chrome.scripting ? chrome.scripting.getRegisteredContentScripts() : [])`;
 
 /** Judges every content script of an extension for an address, as Chrome would when a page loads there. */
 export async function judgeInjection(
@@ -92,7 +91,7 @@ function declared({ manifest }: ExtensionFiles): ContentScript[] {
 
 async function dynamic(scope: ProtocolScope, extension: Extension): Promise<ContentScript[]> {
   const document = await ExtensionDocument.open(scope, extension);
-  const scripts = await document.call(readRegistered, [], registered);
+  const scripts = await document.call(readRegisteredScripts, [], registered);
   return scripts.map(({ id, js, css, ...script }) => {
     const files = [...js, ...css];
     return { ...script, name: `registered "${id}"`, files, includeGlobs: [], excludeGlobs: [], asFallback: false };

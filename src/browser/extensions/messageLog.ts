@@ -1,5 +1,5 @@
 import { Ring, type RingReading } from '../collectors/ring.js';
-import type { Report } from './report.js';
+import type { Report } from '../injected/contract.js';
 
 /** One message, or the opening or end of a port, as its sender or its receivers saw it. */
 export interface ExtensionMessage {

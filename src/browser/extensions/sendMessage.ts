@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { ToolError } from '../../errors.js';
+import type { SendResult, TabPosition } from '../injected/contract.js';
 import type { SessionPage } from '../page/page.js';
+import { callExpression, sendFromExtension } from '../protocol/injectedFunctions.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { tabOf } from './action.js';
 import type { ContextKind } from './contexts.js';
@@ -24,31 +26,9 @@ const outcome = z.union([
   /** JSON; absent for a reply of undefined. */
   z.object({ reply: z.string().optional(), ms: z.number() }),
   z.object({ error: z.string() }),
-]);
+]) satisfies z.ZodType<SendResult>;
 
 export type Delivery = z.infer<typeof outcome>;
-
-/** Runs in the sender. */
-const send = /* javascript */ `async (message, tab, timeoutMs) => {
-  if (chrome.runtime?.id === undefined) {
-    return { error: 'Its sender is cut off: the extension was reloaded or disabled since. Reload the page.' };
-  }
-  const start = performance.now();
-  let timer;
-  const late = new Promise((resolve) => {
-    timer = setTimeout(() => resolve({ error: 'No reply within ' + timeoutMs + ' ms.' }), timeoutMs);
-  });
-  const deliver = async () => {
-    if (tab === null) return chrome.runtime.sendMessage(message);
-    const [{ id }] = await chrome.tabs.query(tab);
-    return chrome.tabs.sendMessage(id, message);
-  };
-  const answer = deliver().then(
-    (reply) => ({ reply: JSON.stringify(reply), ms: Math.round(performance.now() - start) }),
-    (error) => ({ error: error.message }),
-  );
-  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
-}`;
 
 /** Sends a message as the extension's own code would, and waits for the reply. */
 export async function sendMessage(scope: ProtocolScope, sending: Sending): Promise<Delivery> {
@@ -57,9 +37,11 @@ export async function sendMessage(scope: ProtocolScope, sending: Sending): Promi
     throw new ToolError('A content script cannot send to a tab: chrome.tabs is not there. Leave out toPageId or from.');
   }
   const tab = toPage === undefined ? null : await placeOf(scope, toPage);
-  const args = [message, tab, timeoutMs];
-  if (from === undefined) return (await ExtensionDocument.open(scope, extension)).call(send, args, outcome);
-  const code = `(${send})(...${JSON.stringify(args)})`;
+  if (from === undefined) {
+    const document = await ExtensionDocument.open(scope, extension);
+    return document.call(sendFromExtension, [message, tab, timeoutMs], outcome);
+  }
+  const code = callExpression(sendFromExtension, message, tab, timeoutMs);
   const { json } = await evaluate(scope, sending, from, code);
   return outcome.parse(JSON.parse(json ?? 'null'));
 }
@@ -71,7 +53,7 @@ function evaluate(scope: ProtocolScope, { extension, page }: Sending, from: Cont
 }
 
 /** What `chrome.tabs.query` finds the page's tab by, with no permission: its window and its place there. */
-async function placeOf(scope: ProtocolScope, page: SessionPage): Promise<{ windowId: number; index: number }> {
+async function placeOf(scope: ProtocolScope, page: SessionPage): Promise<TabPosition> {
   const tabId = await tabOf(scope, page);
   const { targetInfos } = await scope.until(scope.browser.send('Target.getTargets', { filter: [{ type: 'tab' }] }));
   const tab = targetInfos.find(({ targetId }) => targetId === tabId);

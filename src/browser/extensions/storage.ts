@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { ToolError } from '../../errors.js';
+import type { StorageContent, StorageEdit } from '../injected/contract.js';
+import { editStorage, readStorage } from '../protocol/injectedFunctions.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { EvaluationError } from './evaluateInTarget.js';
 import { ExtensionDocument } from './extensionDocument.js';
@@ -29,7 +31,7 @@ const reading = z.object({
   keys: z.number(),
   /** Null where Chrome does not count. */
   bytes: z.number().nullable(),
-});
+}) satisfies z.ZodType<StorageContent>;
 
 /** What an area of `chrome.storage` holds. */
 export type StorageReading = z.infer<typeof reading>;
@@ -40,46 +42,6 @@ export interface ReadOptions {
   /** Of one value. */
   readonly maxLength: number;
 }
-
-export interface StorageChange {
-  readonly clear: boolean;
-  readonly remove: readonly string[];
-  readonly set: Readonly<Record<string, unknown>>;
-}
-
-const areaOf = /* javascript */ `(name) => {
-  if (!chrome.storage) throw new Error('its manifest lacks the permission "storage"');
-  return chrome.storage[name];
-}`;
-
-const read = /* javascript */ `async (name, keys, maxLength) => {
-  const area = (${areaOf})(name);
-  const items = await area.get(null);
-  const wanted = keys === null ? Object.keys(items).sort() : keys.filter((key) => Object.hasOwn(items, key));
-  const entries = [];
-  let room = ${maxTotal};
-  for (const key of wanted) {
-    const json = JSON.stringify(items[key]);
-    const value = json.slice(0, maxLength);
-    room -= key.length + value.length;
-    if (room < 0) break;
-    entries.push({ key, value, length: json.length });
-  }
-  return {
-    entries,
-    omitted: wanted.length - entries.length,
-    keys: Object.keys(items).length,
-    bytes: area.getBytesInUse ? await area.getBytesInUse(null) : null,
-  };
-}`;
-
-const change = /* javascript */ `async (name, { clear, remove, set }) => {
-  const area = (${areaOf})(name);
-  if (clear) await area.clear();
-  if (remove.length > 0) await area.remove(remove);
-  if (Object.keys(set).length > 0) await area.set(set);
-  return null;
-}`;
 
 /**
  * Reads and writes what an extension stores, through its own `chrome.storage`: with its quotas and errors. Reading wakes
@@ -100,12 +62,12 @@ export class ExtensionStorage {
 
   /** Throws a ToolError if the extension may not use its storage. */
   read(area: StorageArea, { keys, maxLength }: ReadOptions): Promise<StorageReading> {
-    return this.#told(area, this.#document.call(read, [area, keys ?? null, maxLength], reading));
+    return this.#told(area, this.#document.call(readStorage, [area, keys ?? null, maxLength, maxTotal], reading));
   }
 
   /** Clears, then removes, then sets. Throws a ToolError with Chrome's words, such as a quota that is exceeded. */
-  async write(area: StorageArea, changes: StorageChange): Promise<void> {
-    await this.#told(area, this.#document.call(change, [area, changes], z.null()));
+  async write(area: StorageArea, changes: StorageEdit): Promise<void> {
+    await this.#told(area, this.#document.call(editStorage, [area, changes], z.null()));
   }
 
   #told<T>(area: StorageArea, answer: Promise<T>): Promise<T> {

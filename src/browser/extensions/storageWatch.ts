@@ -3,7 +3,9 @@ import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
 import { Ring, type RingReading } from '../collectors/ring.js';
+import type { StorageChangeReport } from '../injected/contract.js';
 import { untilAborted } from '../protocol/abort.js';
+import { callExpression, listenToStorage } from '../protocol/injectedFunctions.js';
 import { ProtocolScope } from '../protocol/protocolScope.js';
 import { capText } from '../collectors/remoteObject.js';
 import { originOf } from './extensions.js';
@@ -37,19 +39,9 @@ const change = z.object({
   area: z.string(),
   at: z.number(),
   changes: z.record(z.string(), z.object({ oldValue: z.string().optional(), newValue: z.string().optional() })),
-});
+}) satisfies z.ZodType<StorageChangeReport>;
 
-/** Runs in a document of the extension; answers whether it listens already. */
-const listen = /* javascript */ `(() => {
-  if (globalThis.greenroomListens) return true;
-  globalThis.greenroomListens = true;
-  const texts = ({ oldValue, newValue }) => ({ oldValue: JSON.stringify(oldValue), newValue: JSON.stringify(newValue) });
-  chrome.storage.onChanged.addListener((all, area) => {
-    const changes = Object.fromEntries(Object.entries(all).map(([key, values]) => [key, texts(values)]));
-    ${bindingName}(JSON.stringify({ area, at: Date.now(), changes }));
-  });
-  return false;
-})()`;
+const listen = callExpression(listenToStorage, bindingName);
 
 /** The document that is opened hidden: every extension has it, and nothing runs in it. */
 export const quietDocument = (extensionId: string): string => `${originOf(extensionId)}/manifest.json`;

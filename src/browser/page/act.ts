@@ -1,8 +1,8 @@
 import { timeLimit } from '../../clock.js';
 import { untilAborted } from '../protocol/abort.js';
+import { untilQuiet } from '../protocol/injectedFunctions.js';
 import { Activity } from './activity.js';
 import type { OpenDialog } from './dialogs.js';
-import { untilQuiet } from './inPage.js';
 import type { SessionPage } from './page.js';
 
 /** How long a page must be still to count as settled: longer than the timers that scripts use to render "later". */

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
+import type { FillResult } from '../injected/contract.js';
+import { isFileField, prepareFill, readValue } from '../protocol/injectedFunctions.js';
 import { findElement, type PageElement } from './element.js';
-import { isFileField, prepareFill, readValue } from './inPage.js';
 import { parseChord, pressChord } from './keyboard.js';
 import type { SessionPage } from './page.js';
 import { clickAt, dragBetween, movePointer, type MouseButton } from './pointer.js';
@@ -32,8 +33,8 @@ export async function drag(page: SessionPage, fromUid: string, toUid: string): P
 
 const prepared = z.union([
   z.object({ problem: z.string() }),
-  z.object({ problem: z.undefined().optional(), left: z.enum(['set', 'clicked', 'typed']) }),
-]);
+  z.object({ remaining: z.enum(['set', 'clicked', 'typed']) }),
+]) satisfies z.ZodType<FillResult>;
 
 /**
  * Gives a field its value: text for what takes text, a label or value for a select, `true` or `false` for what is
@@ -44,9 +45,9 @@ export async function fill(page: SessionPage, uid: string, value: string): Promi
   const element = await findElement(page, uid);
   await element.ready('keyboard');
   const result = prepared.parse(await element.call(prepareFill, value));
-  if (result.problem !== undefined) throw new ToolError(`uid ${uid} ${result.problem}.`);
-  if (result.left === 'clicked') return clickChecked(page, element);
-  if (result.left === 'set') return undefined;
+  if ('problem' in result) throw new ToolError(`uid ${uid} ${result.problem}.`);
+  if (result.remaining === 'clicked') return clickChecked(page, element);
+  if (result.remaining === 'set') return undefined;
   if (value === '') await pressChord(page.cdp, parseChord('Delete'));
   else await page.cdp.send('Input.insertText', { text: value });
   const holds = await element.call(readValue);

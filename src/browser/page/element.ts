@@ -1,6 +1,6 @@
 import { ToolError } from '../../errors.js';
+import { untilActionable, type InjectedFunction } from '../protocol/injectedFunctions.js';
 import type { NodeAddress } from './elementIds.js';
-import { untilActionable } from './inPage.js';
 import type { SessionPage } from './page.js';
 
 const actionableLimitMs = 1_000;
@@ -24,8 +24,11 @@ export class PageElement {
     this.#objectId = objectId;
   }
 
-  /** Calls a function of `inPage.ts` on the node, in a world of our own, and waits for what it promises. */
-  async call(source: string, ...values: readonly unknown[]): Promise<unknown> {
+  /** Calls an injected function on the node, in a world of our own, and waits for what it promises. */
+  async call<Args extends readonly unknown[]>(
+    source: InjectedFunction<(...args: Args) => unknown>,
+    ...values: Args
+  ): Promise<unknown> {
     const { result, exceptionDetails } = await this.address.document.cdp.send('Runtime.callFunctionOn', {
       objectId: this.#objectId,
       functionDeclaration: source,

@@ -1,8 +1,9 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { ToolError } from '../../errors.js';
-import { runAndPrint } from './inPage.js';
 import type { FrameDocument } from './frames.js';
+import type { PrintedValue } from '../injected/contract.js';
+import { runAndPrint } from '../protocol/injectedFunctions.js';
 import type { SessionPage } from './page.js';
 
 /** The documents of the elements among the arguments; the script runs in the first one. Throws for an unknown uid. */
@@ -18,7 +19,7 @@ export interface Printed {
   readonly type: string;
 }
 
-const printed = z.object({ json: z.string().optional(), kind: z.string() });
+const printed = z.object({ json: z.string().optional(), kind: z.string() }) satisfies z.ZodType<PrintedValue>;
 const uidArgument = z.strictObject({ uid: z.string() });
 const objectGroup = 'greenroom-arguments';
 

@@ -1,7 +1,8 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
+import type { OutlineItem } from '../injected/contract.js';
+import { readOutline as readOutlineInPage } from '../protocol/injectedFunctions.js';
 import type { FrameDocument } from './frames.js';
-import { outline } from './outlineInPage.js';
 import type { SessionPage } from './page.js';
 
 type AXNode = Protocol.Accessibility.AXNode;
@@ -31,7 +32,7 @@ const itemsSchema = z.array(
     value: z.string().optional(),
     properties: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
   }),
-);
+) satisfies z.ZodType<OutlineItem[]>;
 type Item = z.infer<typeof itemsSchema>[number];
 
 /**
@@ -54,7 +55,7 @@ export async function readOutline(
         : await resolve(cdp, { backendNodeId: from, executionContextId, objectGroup });
     const { result } = await cdp.send('Runtime.callFunctionOn', {
       executionContextId,
-      functionDeclaration: outline,
+      functionDeclaration: readOutlineInPage,
       arguments: [start, { value: bounds.nodes }, { value: bounds.characters }, { value: maxTextChars }],
       objectGroup,
     });
@@ -125,7 +126,7 @@ function nodeOf({ role, name, value, properties }: Item): Omit<AXNode, 'nodeId'>
     name: { type: 'string', value: name },
     ...(value !== undefined && { value: { type: 'string', value } }),
     properties: Object.entries(properties).map(([property, held]) => ({
-      // The names are those of `propertiesOf` in the page, all of the protocol's.
+      // The names are those of `describeNode`, all of the protocol's.
       name: property as Protocol.Accessibility.AXPropertyName,
       value: { type: 'string', value: held },
     })),

@@ -9,6 +9,7 @@ import { Lock } from './lock.js';
 import { NetworkCollector } from '../collectors/network.js';
 import { Tracing } from '../tracing/tracing.js';
 import { ToolError } from '../../errors.js';
+import { callExpression, type InjectedFunction } from '../protocol/injectedFunctions.js';
 import { openSession } from '../protocol/openSession.js';
 
 /**
@@ -118,12 +119,16 @@ export class SessionPage {
     return made.executionContextId;
   }
 
-  /** Calls a function of `inPage.ts` in our own world of a frame (default: the main one), and waits for its promise. */
-  async callApart(source: string, values: readonly unknown[], frame?: FramePlace): Promise<unknown> {
+  /** Calls an injected function in our own world of a frame (default: the main one), and waits for its promise. */
+  async callApart<Args extends readonly unknown[]>(
+    source: InjectedFunction<(...args: Args) => unknown>,
+    values: Args,
+    frame?: FramePlace,
+  ): Promise<unknown> {
     const cdp = frame?.cdp ?? this.cdp;
     const contextId = await this.worldOf(cdp, frame?.frameId ?? this.frames.mainId);
     const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', {
-      expression: `(${source})(...${JSON.stringify(values)})`,
+      expression: callExpression(source, ...values),
       contextId,
       awaitPromise: true,
       returnByValue: true,

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { ToolError } from '../../errors.js';
+import type { DocumentSize } from '../injected/contract.js';
+import { measureDocument } from '../protocol/injectedFunctions.js';
 import { buildTree, type SnapshotNode, type SourceFrame } from './accessibility.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementIds.js';
 import { readOutline } from './outline.js';
-import { weigh } from './outlineInPage.js';
 import type { SessionPage } from './page.js';
 
 /** What of a page was read when it was too much to be read whole. */
@@ -42,7 +43,7 @@ const charactersPerLine = 50;
 /** What is read of a document that is more than that. */
 export const outlineBounds = { nodes: 2_000, characters: 100_000 };
 
-const weightSchema = z.object({ nodes: z.number(), characters: z.number() });
+const weightSchema = z.object({ nodes: z.number(), characters: z.number() }) satisfies z.ZodType<DocumentSize>;
 type Weight = z.infer<typeof weightSchema>;
 
 const nothing: Weight = { nodes: 0, characters: 0 };
@@ -94,7 +95,7 @@ async function readFrames(page: SessionPage, start: NodeAddress | undefined): Pr
 
 /** An inner frame that went away while it was read has nothing to show; without the main frame there is nothing at all. */
 async function weightOf(page: SessionPage, document: FrameDocument, isMain: boolean): Promise<Weight> {
-  const weighing = page.callApart(weigh, [], document);
+  const weighing = page.callApart(measureDocument, [], document);
   return weightSchema.parse(await (isMain ? weighing : weighing.catch(() => nothing)));
 }
 

@@ -1,6 +1,6 @@
 import { untilAborted } from '../protocol/abort.js';
+import { stopWaiting, untilText } from '../protocol/injectedFunctions.js';
 import type { FrameDocument } from './frames.js';
-import { stopWaiting, untilText } from './inPage.js';
 import type { SessionPage } from './page.js';
 
 let lastWait = 0;

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { untilDrawn } from '../../browser/page/inPage.js';
 import { reload as reloadPage } from '../../browser/page/navigation.js';
 import { untilAborted } from '../../browser/protocol/abort.js';
+import { untilDrawn } from '../../browser/protocol/injectedFunctions.js';
 import { definePageTool, type PageToolContext } from '../defineTool.js';
 import { finishTrace, traceOutput, traceTimeoutMs } from './shared.js';
 

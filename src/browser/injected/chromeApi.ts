@@ -1,0 +1,49 @@
+/** The part of `chrome` that injected functions use. Absent members depend on the kind of context and on permissions. */
+export interface ChromeApi {
+  readonly runtime?: {
+    /** Absent once the extension was reloaded or disabled. */
+    readonly id?: string;
+    readonly onMessage?: object;
+    readonly onMessageExternal?: object;
+    readonly onConnect?: object;
+    readonly onConnectExternal?: object;
+    sendMessage(message: unknown): Promise<unknown>;
+  };
+  readonly tabs?: {
+    query(query: object): Promise<{ readonly id: number }[]>;
+    sendMessage(tabId: number, message: unknown): Promise<unknown>;
+  };
+  readonly action?: {
+    getPopup(details: { tabId?: number }): Promise<string>;
+    isEnabled(tabId?: number): Promise<boolean>;
+  };
+  readonly scripting?: {
+    getRegisteredContentScripts(): Promise<object[]>;
+  };
+  readonly storage?: ChromeStorage;
+}
+
+export type ChromeStorage = Readonly<Partial<Record<string, StorageArea>>> & {
+  readonly onChanged: {
+    addListener(listener: (changes: Record<string, StorageChange>, area: string) => void): void;
+  };
+};
+
+export interface StorageArea {
+  get(keys: null): Promise<Record<string, unknown>>;
+  set(items: Readonly<Record<string, unknown>>): Promise<void>;
+  remove(keys: readonly string[]): Promise<void>;
+  clear(): Promise<void>;
+  /** Absent where Chrome does not count. */
+  getBytesInUse?(keys: null): Promise<number>;
+}
+
+export interface StorageChange {
+  readonly oldValue?: unknown;
+  readonly newValue?: unknown;
+}
+
+declare global {
+  /** Absent outside extensions. */
+  var chrome: ChromeApi | undefined;
+}

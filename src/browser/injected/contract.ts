@@ -1,0 +1,142 @@
+/**
+ * What the server and the functions that it sends into pages and extensions agree on. Free of DOM types: both sides
+ * compile it. Arguments and results travel as JSON, except where a type is {@link RemoteObject}.
+ */
+
+/** An object of the page, passed by its CDP object id. */
+export type RemoteObject = object;
+
+/** Size of a document with its open shadow roots. */
+export interface DocumentSize {
+  /** Elements and text nodes. */
+  readonly nodes: number;
+  /** Characters of its text nodes. */
+  readonly characters: number;
+}
+
+/** One node of an outline, with the role, name and properties that the accessibility tree would give it. */
+export interface OutlineItem {
+  /** Index of the parent among the items; -1 for the document. */
+  readonly parent: number;
+  readonly role: string;
+  readonly name: string;
+  readonly value?: string | undefined;
+  /** Names of `Protocol.Accessibility.AXPropertyName`. */
+  readonly properties?: Readonly<Record<string, string | number | boolean | undefined>> | undefined;
+}
+
+export interface OutlineReading {
+  /** JSON of {@link OutlineItem}[]. */
+  readonly items: string;
+  /** The node of each item, then the first node that was not read, if any. */
+  readonly nodes: readonly RemoteObject[];
+}
+
+/** What is left to do after `prepareFill`: nothing, click the element, or type the value; or why it cannot be filled. */
+export type FillResult = { readonly problem: string } | { readonly remaining: 'set' | 'clicked' | 'typed' };
+
+export interface PrintedValue {
+  /** Undefined for a value that has no JSON, such as `undefined`. */
+  readonly json?: string | undefined;
+  /** `typeof` the value. */
+  readonly kind: string;
+}
+
+/** State of `chrome.action` for the active tab; null without `action` in the manifest. */
+export type ActionState = { readonly popup: string; readonly enabled: boolean } | null;
+
+/** A query for `chrome.tabs.query` that matches one tab and needs no permission. */
+export interface TabPosition {
+  readonly windowId: number;
+  readonly index: number;
+}
+
+/** `reply` is JSON, absent for a reply of `undefined`. */
+export type SendResult = { readonly reply?: string | undefined; readonly ms: number } | { readonly error: string };
+
+export interface StorageItem {
+  readonly key: string;
+  /** JSON, cut to the maximum length. */
+  readonly value: string;
+  /** Characters of the whole JSON. */
+  readonly length: number;
+}
+
+/** Content of one area of `chrome.storage`. */
+export interface StorageContent {
+  readonly entries: readonly StorageItem[];
+  /** Requested keys that did not fit. */
+  readonly omitted: number;
+  /** Number of all keys in the area. */
+  readonly keys: number;
+  /** Null where Chrome does not count. */
+  readonly bytes: number | null;
+}
+
+/** Applied in this order. */
+export interface StorageEdit {
+  readonly clear: boolean;
+  readonly remove: readonly string[];
+  readonly set: Readonly<Record<string, unknown>>;
+}
+
+/** Payload of the binding that `listenToStorage` calls, as JSON. Values are JSON; absent where the key has none. */
+export interface StorageChangeReport {
+  readonly area: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly changes: Readonly<
+    Record<string, { readonly oldValue?: string | undefined; readonly newValue?: string | undefined }>
+  >;
+}
+
+/** Payload of the binding that an instrumented context calls, as JSON. */
+export interface Report {
+  /** Shared by `begin` and `end` of one call or message. Unique within a context. */
+  readonly id: number;
+  readonly phase: 'begin' | 'end';
+  readonly kind: 'send' | 'receive' | 'call';
+  /** `runtime.sendMessage`, `port "name"`, `storage.local.get`, … */
+  readonly api: string;
+  /** JSON, capped: the message or the arguments; at the end the reply or result. */
+  readonly value?: string | undefined;
+  readonly error?: string | undefined;
+  /** The sender of a received message as Chrome describes it, JSON. */
+  readonly sender?: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** Every injected function by its export in `index.ts`. `this` is the object that a function is called on. */
+export interface InjectedFunctions {
+  untilQuiet(quietMs: number, limitMs: number): Promise<void>;
+  untilText(texts: readonly string[], wait: number): Promise<string | undefined>;
+  stopWaiting(wait: number): void;
+  untilDrawn(limitMs: number): Promise<void>;
+  untilActionable(pointer: boolean, limitMs: number): Promise<string | undefined>;
+  prepareFill(value: string): FillResult;
+  readValue(): string;
+  isFileField(): boolean;
+  measureDocument(): DocumentSize;
+  readOutline(
+    from: RemoteObject | null,
+    maxNodes: number,
+    maxCharacters: number,
+    maxTextCharacters: number,
+  ): OutlineReading;
+  runAndPrint(code: unknown, ...values: readonly unknown[]): Promise<PrintedValue>;
+  formatValue(maxCharacters: number): string;
+  instrumentContext(bindingName: string, isTracing: boolean): false;
+  flushReports(): void;
+  readActionState(): Promise<ActionState>;
+  sendFromExtension(message: unknown, tab: TabPosition | null, timeoutMs: number): Promise<SendResult>;
+  readStorage(
+    area: string,
+    keys: readonly string[] | null,
+    maxLength: number,
+    maxTotal: number,
+  ): Promise<StorageContent>;
+  editStorage(area: string, edit: StorageEdit): Promise<null>;
+  listenToStorage(bindingName: string): boolean;
+  readRegisteredScripts(): Promise<readonly object[]>;
+}

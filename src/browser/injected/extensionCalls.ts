@@ -1,0 +1,50 @@
+import type {} from './chromeApi.js';
+import type { ActionState, SendResult, TabPosition } from './contract.js';
+import { toJson } from './values.js';
+
+/** In a document of the extension. */
+export async function readActionState(): Promise<ActionState> {
+  const { action, tabs } = globalThis.chrome ?? {};
+  if (action === undefined || tabs === undefined) return null;
+  const [tab] = await tabs.query({ active: true, lastFocusedWindow: true });
+  const popup = await action.getPopup(tab === undefined ? {} : { tabId: tab.id });
+  return { popup, enabled: await action.isEnabled(tab?.id) };
+}
+
+/** In a document of the extension. */
+export async function readRegisteredScripts(): Promise<readonly object[]> {
+  return globalThis.chrome?.scripting?.getRegisteredContentScripts() ?? [];
+}
+
+/** In any context of an extension: sends a message to a tab, or to the extension itself, and waits for the reply. */
+export async function sendFromExtension(
+  message: unknown,
+  tab: TabPosition | null,
+  timeoutMs: number,
+): Promise<SendResult> {
+  if (globalThis.chrome?.runtime?.id === undefined) {
+    return { error: 'Its sender is cut off: the extension was reloaded or disabled since. Reload the page.' };
+  }
+  const start = performance.now();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<SendResult>((resolve) => {
+    timer = setTimeout(() => resolve({ error: `No reply within ${timeoutMs} ms.` }), timeoutMs);
+  });
+  const reply = deliver(message, tab).then(
+    (value) => ({ reply: toJson(value), ms: Math.round(performance.now() - start) }),
+    (error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }),
+  );
+  try {
+    return await Promise.race([reply, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function deliver(message: unknown, tab: TabPosition | null): Promise<unknown> {
+  const { runtime, tabs } = globalThis.chrome ?? {};
+  if (tab === null) return runtime?.sendMessage(message);
+  const [found] = (await tabs?.query(tab)) ?? [];
+  if (found === undefined) throw new Error('The tab is closed.');
+  return tabs?.sendMessage(found.id, message);
+}

@@ -1,0 +1,79 @@
+import { findBinding } from './binding.js';
+import type { ChromeStorage, StorageArea, StorageChange } from './chromeApi.js';
+import type { StorageChangeReport, StorageContent, StorageEdit, StorageItem } from './contract.js';
+import { toJson } from './values.js';
+
+/** In a document of the extension. Reads the keys that it has of `keys` (null: all), until they make `maxTotal` characters. */
+export async function readStorage(
+  areaName: string,
+  keys: readonly string[] | null,
+  maxLength: number,
+  maxTotal: number,
+): Promise<StorageContent> {
+  const area = areaOf(areaName);
+  const items = await area.get(null);
+  const requested = keys === null ? Object.keys(items).sort() : keys.filter((key) => Object.hasOwn(items, key));
+  const entries: StorageItem[] = [];
+  let room = maxTotal;
+  for (const key of requested) {
+    const json = JSON.stringify(items[key]);
+    const value = json.slice(0, maxLength);
+    room -= key.length + value.length;
+    if (room < 0) break;
+    entries.push({ key, value, length: json.length });
+  }
+  return {
+    entries,
+    omitted: requested.length - entries.length,
+    keys: Object.keys(items).length,
+    bytes: area.getBytesInUse === undefined ? null : await area.getBytesInUse(null),
+  };
+}
+
+/** In a document of the extension. */
+export async function editStorage(areaName: string, { clear, remove, set }: StorageEdit): Promise<null> {
+  const area = areaOf(areaName);
+  if (clear) await area.clear();
+  if (remove.length > 0) await area.remove(remove);
+  if (Object.keys(set).length > 0) await area.set(set);
+  return null;
+}
+
+function areaOf(name: string): StorageArea {
+  const area = findStorage()[name];
+  if (area === undefined) throw new Error('Chrome has no such area');
+  return area;
+}
+
+function findStorage(): ChromeStorage {
+  const storage = globalThis.chrome?.storage;
+  if (storage === undefined) throw new Error('its manifest lacks the permission "storage"');
+  return storage;
+}
+
+declare global {
+  interface Window {
+    isListeningToStorage?: true;
+  }
+}
+
+/**
+ * In a document of the extension: calls a binding with every change of its storage from now on, as JSON of a
+ * StorageChangeReport. Returns whether it did so before. Throws without the permission "storage".
+ */
+export function listenToStorage(bindingName: string): boolean {
+  if (window.isListeningToStorage === true) return true;
+  const storage = findStorage();
+  window.isListeningToStorage = true;
+  storage.onChanged.addListener((changed, area) => {
+    const changes = Object.fromEntries(Object.entries(changed).map(([key, change]) => [key, jsonOf(change)]));
+    const report: StorageChangeReport = { area, at: Date.now(), changes };
+    findBinding(bindingName)?.(JSON.stringify(report));
+  });
+  return false;
+}
+
+const jsonOf = ({ oldValue, newValue }: StorageChange): StorageChangeReport['changes'][string] => ({
+  oldValue: toJson(oldValue),
+  newValue: toJson(newValue),
+});

@@ -1,0 +1,58 @@
+import type { ChromeApi } from './chromeApi.js';
+import { Reporter } from './reporter.js';
+import { watchCalls } from './watchCalls.js';
+import { watchMessages } from './watchMessages.js';
+
+/** What an instrumented context keeps on its global object. */
+interface Recorder {
+  setTracing(isTracing: boolean): void;
+  flush(): void;
+}
+
+const recorderKey = Symbol.for('greenroom.activity');
+
+/**
+ * In a context of an extension, before its first statement: wraps the messaging functions, once, so that they report
+ * through the binding; and, when tracing, every other `chrome.*` function. What the extension sees stays as it was: same
+ * replies, and rejections as unhandled as before. Returns false, as the condition of a breakpoint that never stops.
+ */
+export function instrumentContext(bindingName: string, isTracing: boolean): false {
+  const api = globalThis.chrome;
+  if (api?.runtime?.id === undefined) return false;
+  const known = findRecorder();
+  if (known !== undefined) {
+    known.setTracing(isTracing);
+    return false;
+  }
+  const reporter = new Reporter(bindingName);
+  const recorder: Recorder = { setTracing: tracingSwitch(api, reporter), flush: () => reporter.flush() };
+  Object.defineProperty(globalThis, recorderKey, { value: recorder });
+  watchMessages(api, reporter);
+  recorder.setTracing(isTracing);
+  return false;
+}
+
+/** Sends the reports that were made before the binding existed. */
+export function flushReports(): void {
+  findRecorder()?.flush();
+}
+
+/** Wraps the functions when tracing is switched on for the first time. */
+function tracingSwitch(api: ChromeApi, reporter: Reporter): (isTracing: boolean) => void {
+  let isOn = false;
+  let isWrapped = false;
+  return (isTracing) => {
+    isOn = isTracing;
+    if (!isTracing || isWrapped) return;
+    isWrapped = true;
+    watchCalls(reporter, api, () => isOn);
+  };
+}
+
+function findRecorder(): Recorder | undefined {
+  const recorder: unknown = Reflect.get(globalThis, recorderKey);
+  return isRecorder(recorder) ? recorder : undefined;
+}
+
+const isRecorder = (value: unknown): value is Recorder =>
+  typeof value === 'object' && value !== null && 'setTracing' in value;

@@ -1,0 +1,63 @@
+import { findBinding } from './binding.js';
+import type { Report } from './contract.js';
+import { toJson } from './values.js';
+
+const maxChars = 4_000;
+const maxPending = 500;
+
+type Details = Pick<Report, 'value' | 'error' | 'sender'>;
+
+/** Reports the end of a call or message. */
+export type ReportEnd = (details: Details) => void;
+
+/**
+ * Sends reports through a binding. Reports wait, at most 500, until the binding exists and `flush` is called.
+ */
+export class Reporter {
+  readonly #bindingName: string;
+  readonly #pending: string[] = [];
+  #lastId = 0;
+
+  constructor(bindingName: string) {
+    this.#bindingName = bindingName;
+  }
+
+  begin(kind: Report['kind'], api: string, details: Details): ReportEnd {
+    const id = (this.#lastId += 1);
+    this.#send({ id, phase: 'begin', kind, api, ...details });
+    return (outcome) => this.#send({ id, phase: 'end', kind, api, ...outcome });
+  }
+
+  /** Reports what begins and ends at once. */
+  note(kind: Report['kind'], api: string, details: Details): void {
+    this.begin(kind, api, details)({});
+  }
+
+  flush(): void {
+    const binding = findBinding(this.#bindingName);
+    if (binding !== undefined) for (const text of this.#pending.splice(0)) binding(text);
+  }
+
+  #send(report: Omit<Report, 'at'>): void {
+    const text = JSON.stringify({ ...report, at: Date.now() } satisfies Report);
+    const binding = findBinding(this.#bindingName);
+    if (binding !== undefined) binding(text);
+    else if (this.#pending.length < maxPending) this.#pending.push(text);
+  }
+}
+
+/** JSON where possible, capped. */
+export function print(value: unknown): string {
+  const text = toText(value);
+  return text.length > maxChars ? `${text.slice(0, maxChars)}…` : text;
+}
+
+export const printAll = (values: readonly unknown[]): string => values.map((value) => print(value)).join(', ');
+
+function toText(value: unknown): string {
+  try {
+    return toJson(value) ?? String(value);
+  } catch (error) {
+    return String(error);
+  }
+}

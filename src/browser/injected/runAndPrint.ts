@@ -1,0 +1,41 @@
+import type { PrintedValue } from './contract.js';
+import { isFunction } from './values.js';
+
+/**
+ * In a page's own world or in a worker: calls `code` if it is a function, awaits what it returns, and prints that as
+ * JSON, with a text in the place of every value that JSON lacks.
+ */
+export async function runAndPrint(code: unknown, ...values: readonly unknown[]): Promise<PrintedValue> {
+  const value: unknown = await (isFunction(code) ? code(...values) : code);
+  return { json: printJson(value), kind: typeof value };
+}
+
+function printJson(value: unknown): string | undefined {
+  const ancestors: unknown[] = [];
+  return JSON.stringify(value, function (this: unknown, _key: string, item: unknown): unknown {
+    if (typeof item !== 'object' || item === null) return printPrimitive(item);
+    while (ancestors.length > 0 && ancestors.at(-1) !== this) ancestors.pop();
+    if (ancestors.includes(item)) return '[Circular]';
+    ancestors.push(item);
+    return printObject(item);
+  });
+}
+
+function printPrimitive(item: unknown): unknown {
+  if (typeof item === 'bigint') return `${item}n`;
+  if (typeof item === 'function') return `[Function ${item.name || 'anonymous'}]`;
+  if (typeof item === 'symbol') return item.toString();
+  return typeof item === 'number' && !Number.isFinite(item) ? String(item) : item;
+}
+
+function printObject(item: object): unknown {
+  if (item instanceof Error) return item.stack || String(item);
+  if (typeof Node === 'function' && item instanceof Node) return printNode(item);
+  if (typeof Window === 'function' && item instanceof Window) return '[Window]';
+  if (item instanceof Map) return Object.fromEntries(item);
+  return item instanceof Set ? [...item] : item;
+}
+
+function printNode(node: Node & { readonly id?: string }): string {
+  return `[${node.nodeName.toLowerCase()}${node.id ? `#${node.id}` : ''}]`;
+}

@@ -1,0 +1,17 @@
+export type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
+
+export const isFunction = (value: unknown): value is AnyFunction => typeof value === 'function';
+
+/** Replaces a method, if there is one by that name. An owner that refuses it keeps its own. */
+export function replaceMethod(
+  owner: object | undefined,
+  name: string,
+  makeReplacement: (original: AnyFunction) => AnyFunction,
+): void {
+  if (owner === undefined) return;
+  const original: unknown = Reflect.get(owner, name);
+  if (isFunction(original)) Reflect.set(owner, name, makeReplacement(original));
+}
+
+/** `JSON.stringify` returns undefined for a value that has no JSON, which its type leaves out. */
+export const toJson = (value: unknown): string | undefined => JSON.stringify(value);

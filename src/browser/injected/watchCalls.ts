@@ -1,0 +1,35 @@
+import { followCall } from './followCall.js';
+import { isFunction, replaceMethod } from './values.js';
+import { printAll, type Reporter } from './reporter.js';
+
+const maxDepth = 3;
+
+/** Wraps every function below `chrome.*` that is not an event's, so that each call is reported while `isTracing` says so. */
+export function watchCalls(
+  reporter: Reporter,
+  owner: object,
+  isTracing: () => boolean,
+  path: readonly string[] = [],
+): void {
+  for (const name of Object.getOwnPropertyNames(owner)) {
+    const value = read(owner, name);
+    if (typeof value === 'object' && value !== null && path.length < maxDepth && !('addListener' in value)) {
+      watchCalls(reporter, value, isTracing, [...path, name]);
+    }
+    if (!isFunction(value) || path.length === 0) continue;
+    const api = [...path, name].join('.');
+    replaceMethod(owner, name, (original) => (...args) => {
+      if (!isTracing()) return original.apply(owner, args);
+      return followCall(original, owner, args, reporter.begin('call', api, { value: printAll(args) }));
+    });
+  }
+}
+
+/** Some properties throw in some contexts. */
+function read(owner: object, name: string): unknown {
+  try {
+    return Reflect.get(owner, name);
+  } catch {
+    return undefined;
+  }
+}
