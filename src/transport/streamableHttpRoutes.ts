@@ -13,7 +13,7 @@ import { sendRefusal } from './refuse.js';
 import { SseWriter } from './sseWriter.js';
 import type { StreamWriter } from './streamWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
-import { askedOf, type Listener, type TransportDeps } from './transport.js';
+import { askedOf, logErrors, type Listener, type TransportDeps } from './transport.js';
 
 /** Messages that one batch may have (S10). Only revision 2025-03-26 has batches. */
 const maxBatch = 100;
@@ -105,7 +105,7 @@ async function openSession(deps: StreamableHttpDeps, posted: Posted): Promise<vo
 export function tie(session: Session, channel: StreamableHttpTransport, log: Log): void {
   channel.onabsent = (because) => session.detach(because);
   channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
-  channel.onerror = ({ message: error }) => log.warn('stream failed', { session: session.id.slice(0, 8), error });
+  logErrors(channel, log, session);
 }
 
 async function handOver(deps: StreamableHttpDeps, caller: Caller, posted: Posted): Promise<void> {

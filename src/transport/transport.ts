@@ -1,6 +1,7 @@
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
+import type { Log } from '../log.js';
 import type { Channel } from '../session/channel.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Session } from '../session/session.js';
@@ -73,7 +74,7 @@ export async function askedOf(
 
 /** Opens a session over a transport and ties the two together. Throws what `registry.open` throws: nothing was created. */
 export function openSession({ registry, parts }: Opening, request: ConnectionRequest): Session {
-  return tie(registry.open(parts, request), request);
+  return tie(registry.open(parts, request), request, parts.log);
 }
 
 /** The same, where nodes count together what is open. A client that leaves meanwhile is noticed. */
@@ -81,7 +82,8 @@ export async function openAmongAll({ registry, parts }: Opening, request: Connec
   const { channel } = request;
   const client = { isGone: false };
   channel.onclose = () => (client.isGone = true);
-  const session = tie(await registry.openAmongAll(parts, request), request);
+  logErrors(channel, parts.log);
+  const session = tie(await registry.openAmongAll(parts, request), request, parts.log);
   if (client.isGone) session.detach(channel.closedBecause);
   return session;
 }
@@ -89,10 +91,17 @@ export async function openAmongAll({ registry, parts }: Opening, request: Connec
 type Opening = Pick<TransportDeps, 'registry' | 'parts'>;
 type ConnectionRequest = SessionRequest & { readonly channel: ConnectionTransport };
 
-function tie(session: Session, { channel }: ConnectionRequest): Session {
+function tie(session: Session, { channel }: ConnectionRequest, log: Log): Session {
   channel.onclose = () => session.detach(channel.closedBecause);
   channel.onmessage = (message) => session.receive(message);
+  logErrors(channel, log, session);
   return session;
+}
+
+/** Writes each error of a transport to the log: a client that is given up, a broken frame, a message that failed here. */
+export function logErrors(channel: SessionTransport, log: Log, session?: Session): void {
+  const source = { transport: channel.kind, ...(session && { session: session.id.slice(0, 8) }) };
+  channel.onerror = ({ message: error }) => log.warn('transport failed', { ...source, error });
 }
 
 /** Who asks, of a request or an upgrade. No URL is parsed: a request target may be anything, and this must not fail. */
