@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import Negotiator from 'negotiator';
 import type { EventLog } from '../cluster/eventLog.js';
 import { Refusal } from '../errors.js';
 import { idOf, kindOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
 import type { Log } from '../log.js';
 import type { Session } from '../session/session.js';
 import type { Caller } from '../tenancy/principal.js';
-import { accepts } from './accepts.js';
 import { readJson } from './jsonBody.js';
 import { JsonWriter } from './jsonWriter.js';
 import type { OpenAnswers } from './openAnswers.js';
@@ -35,10 +35,9 @@ export function postToSession(deps: StreamableHttpDeps): Listener {
   return async (request, response) => {
     const body = await readJson(request, deps.bodyLimit);
     const id = idOf(body);
-    const posted = { request, response, body };
     try {
       const opens = namedSession(request) === '';
-      requireAccept(request, ['application/json', 'text/event-stream']);
+      const posted = { request, response, body, preferred: requireAccept(request, mediaTypes) };
       if (opens) await openSession(deps, posted);
       else await handOver(deps, await deps.admit(request, 'message', sizeOf(body)), posted);
     } catch (error) {
@@ -52,7 +51,7 @@ export function postToSession(deps: StreamableHttpDeps): Listener {
 export function listenToSession(deps: StreamableHttpDeps): Listener {
   return async (request, response) => {
     const caller = await deps.admit(request, 'message');
-    requireAccept(request, ['text/event-stream']);
+    requireAccept(request, [eventStream]);
     const { session, channel } = findOpen(deps, caller, request);
     deps.answers.add(caller, response);
     const writer = new SseWriter(response, deps);
@@ -77,6 +76,8 @@ interface Posted {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly body: unknown;
+  /** What the client would rather be answered with. */
+  readonly preferred: MediaType;
 }
 
 async function openSession(deps: StreamableHttpDeps, posted: Posted): Promise<void> {
@@ -167,17 +168,38 @@ const headerOf = ({ headers }: IncomingMessage, name: string): string => String(
 /** By what was negotiated: the header of a request may be missing. */
 const isPrimed = (revision: unknown): boolean => typeof revision === 'string' && revision >= primedSince;
 
-/** A client MUST name what it accepts, so one that names nothing is refused; beyond that, wildcards and weights count. */
-function requireAccept({ headers }: IncomingMessage, types: readonly string[]): void {
-  const { accept = '' } = headers;
-  if (!types.every((type) => accepts(accept, type)))
-    throw new Refusal('not_acceptable', { detail: `Send Accept: ${types.join(', ')}.` });
+const eventStream = 'text/event-stream';
+const json = 'application/json';
+const mediaTypes = [eventStream, json] as const;
+
+type MediaType = (typeof mediaTypes)[number];
+
+/**
+ * Answers with the type that the client prefers, or refuses it. A client MUST name what it accepts, so one that names
+ * nothing is refused; beyond that, wildcards and weights count.
+ */
+function requireAccept({ headers }: IncomingMessage, required: readonly MediaType[]): MediaType {
+  const accepted = acceptedTypes(headers.accept ?? '');
+  const [preferred] = accepted;
+  if (preferred !== undefined && required.every((type) => accepted.includes(type))) return preferred;
+  throw new Refusal('not_acceptable', { detail: `Send Accept: ${required.join(', ')}.` });
 }
 
-/** An event stream, which can be resumed; one JSON answer for who names the stream second (`text/event-stream;q=0.5`). */
-function writerFor(deps: StreamableHttpDeps, { request, response, body }: Posted): StreamWriter {
-  const prefersJson = /text\/event-stream\s*;\s*q\s*=\s*0?\.\d/i.test(request.headers.accept ?? '');
-  return prefersJson ? new JsonWriter(response, Array.isArray(body)) : new SseWriter(response, deps);
+/** The types that an `Accept` header allows (RFC 9110, section 12.5.1), the preferred one first; the stream wins a tie. */
+function acceptedTypes(accept: string): readonly MediaType[] {
+  const ranges = accept.toLowerCase().split(',');
+  // Of equal weights the range that comes first wins.
+  const streamFirst = ranges.toSorted((a, b) => Number(b.includes(eventStream)) - Number(a.includes(eventStream)));
+  const negotiator = new Negotiator({ headers: { accept: streamFirst.join(',') } });
+  const weighed = negotiator.mediaTypes([`${eventStream};charset=utf-8`, `${json};charset=utf-8`]);
+  // A range with parameters that say nothing here (`application/json;version=1`) still names its type.
+  const allowed = [...weighed, ...negotiator.mediaTypes()];
+  return [...new Set(allowed.flatMap((type) => mediaTypes.filter((known) => type.startsWith(known))))];
+}
+
+/** An event stream, which can be resumed, unless one JSON answer is preferred. */
+function writerFor(deps: StreamableHttpDeps, { preferred, response, body }: Posted): StreamWriter {
+  return preferred === json ? new JsonWriter(response, Array.isArray(body)) : new SseWriter(response, deps);
 }
 
 function messagesOf(body: unknown, revision: string | null): JSONRPCMessage[] {
