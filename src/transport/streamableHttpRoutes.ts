@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import Negotiator from 'negotiator';
 import type { EventLog } from '../cluster/eventLog.js';
 import { Refusal } from '../errors.js';
-import { idOf, kindOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
+import { idOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
 import type { Log } from '../log.js';
 import type { Session } from '../session/session.js';
 import type { Caller } from '../tenancy/principal.js';
@@ -113,7 +113,7 @@ async function handOver(deps: StreamableHttpDeps, caller: Caller, posted: Posted
   const { request, response, body } = posted;
   const { session, channel } = findOpen(deps, caller, request);
   const messages = messagesOf(body, session.server.protocolVersion);
-  if (messages.some(isInitialize)) throw new Refusal('invalid_message', { detail: 'This session is initialised.' });
+  if (messages.some(isInitialize)) throw new Refusal('already_initialized');
   const requests = requestsOf(messages);
   if (requests.length > 0) {
     deps.answers.add(caller, response);
@@ -219,7 +219,7 @@ export function sizeOf(body: unknown): number {
 }
 
 function requestsOf(messages: readonly JSONRPCMessage[]) {
-  return messages.flatMap((message) => ('id' in message && kindOf(message) === 'request' ? [message.id ?? ''] : []));
+  return messages.flatMap((message) => ('id' in message && 'method' in message ? [message.id] : []));
 }
 
 function isInitialize(message: unknown): boolean {

@@ -145,12 +145,12 @@ test('[S5] a legacy client that comes again has a new session at once, while the
     }
   }
   const served = await serve({ pool: new SlowPool(), options: { maxSessionsPerUser: 2 } });
-  const streams = [await new RawSse(served.url).whenAnnounced()];
+  const streams = [await new RawSse(served.url).whenInitialized()];
   for (let round = 1; round <= 20; round += 1) {
     const [old] = served.orchestrator.registry.list();
     // It is back before the server can have heard that it was gone.
     const gone = streams.at(-1)?.hangUp();
-    streams.push(await new RawSse(served.url).whenAnnounced());
+    streams.push(await new RawSse(served.url).whenInitialized());
     await Promise.all([gone, old?.closed, releasing.whenReached(round)]);
   }
   expect(new Set(streams.map(({ sessionId }) => sessionId)).size).toBe(21);
@@ -211,7 +211,10 @@ test('[S5] a client that does not read keeps neither socket nor bytes once its s
 
 test('[S10] the session of a client that does not read ends as slow-client; its neighbours do not notice', async () => {
   const served = await serve({ tools: new TestTools().all });
-  const [slow, other] = [await new RawSse(served.url).whenAnnounced(), await new RawSse(served.url).whenAnnounced()];
+  const [slow, other] = [
+    await new RawSse(served.url).whenInitialized(),
+    await new RawSse(served.url).whenInitialized(),
+  ];
   const session = served.orchestrator.registry.find(slow.sessionId, 'anyone');
   slow.pause();
   let [isOver, id] = [false, 0];
