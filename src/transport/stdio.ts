@@ -51,10 +51,6 @@ export class StdioTransport extends ConnectionTransport {
     for (const stream of [input, output]) stream.on('error', this.#broken);
   }
 
-  protected get isOpen(): boolean {
-    return this.#state === 'announced';
-  }
-
   announce(sessionId: string): void {
     if (this.#state !== 'silent') return;
     this.#state = 'announced';

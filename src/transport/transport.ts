@@ -1,4 +1,3 @@
-import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
@@ -15,16 +14,18 @@ import type { ConnectionTransport } from './connectionTransport.js';
 import type { ToolSet } from '../tools/catalogue.js';
 
 /**
- * The contract of every transport: the SDK's `Transport`, so that anything which speaks it can be put behind one of ours,
- * and the session's `Channel`, which adds the one thing the SDK lacks: `start()` opens without telling the client anything,
- * `announce()` tells it.
+ * The contract of every transport: the session's `Channel`, and a way to report what goes wrong and to be ended. Opening
+ * one tells the client nothing; `announce()` does.
  *
- * Owned by whoever accepted the connection; ended by its session (`end`) or by either side closing it (`close`). `onclose`
- * fires exactly once, however it ends, and nothing is written afterwards (S7).
+ * Owned by whoever accepted the connection; ended by its session (`end`) or by either side closing it (`close`). Nothing
+ * is written afterwards (S7).
  */
-export interface SessionTransport extends Omit<Transport, 'onmessage'>, Channel {
-  /** Takes a message of the client's; a session's throws its refusal. */
-  onmessage?: OnMessage;
+export interface SessionTransport extends Channel {
+  sessionId?: string;
+  /** Hears of each error: a client that is given up, a broken frame, a message that failed here. */
+  onerror?: (error: Error) => void;
+  /** Ends it, after what was written. Idempotent. */
+  close(): Promise<void>;
 }
 
 /** Takes a message of the client's. */

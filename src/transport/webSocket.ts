@@ -66,10 +66,6 @@ export class WebSocketTransport extends ConnectionTransport {
     upgrade.onclose = () => this.#closed();
   }
 
-  protected get isOpen(): boolean {
-    return this.#state === 'announced';
-  }
-
   announce(sessionId: string): void {
     if (this.#state !== 'silent') return;
     this.#state = 'announced';

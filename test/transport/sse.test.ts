@@ -8,7 +8,7 @@ import { ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import type { BrowserLease } from '../../src/browser/lease/lease.js';
 import { systemClock, type Clock } from '../../src/clock.js';
 import { Refusal } from '../../src/errors.js';
-import { parseMessage } from '../../src/mcp/protocol.js';
+import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { SseTransport } from '../../src/transport/sse.js';
 import { FakePool } from '../support/fakePool.js';
 import { Gate, nextTurn } from '../support/gate.js';
@@ -71,15 +71,21 @@ test("[C-SSE] the SDK's own server works behind the transport", async () => {
   server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: [{ name: 'a', inputSchema: { type: 'object' } }] }));
   const client = new Client({ name: 'test', version: '1' });
   const connected = client.connect(new SSEClientTransport(new URL('/sse', given.url)));
-  const { transport } = await given.accepted;
-  await server.connect(transport);
+  const { transport, response } = await given.accepted;
+  const send = (message: JSONRPCMessage): Promise<void> => {
+    transport.deliver(message);
+    return Promise.resolve();
+  };
+  await server.connect(Object.assign(transport, { start: () => Promise.resolve(), send }));
   transport.announce('an-id');
   await connected;
   expect((await client.listTools()).tools).toMatchObject([{ name: 'a' }]);
   const closed = new Promise<void>((resolve) => (server.onclose = resolve));
   await client.close();
   await closed;
-  await expect(transport.send(notice('late'))).rejects.toThrow('not open');
+  const { bytesWritten } = response.req.socket;
+  transport.deliver(notice('late'));
+  expect([response.writableLength, response.req.socket.bytesWritten]).toEqual([0, bytesWritten]);
   await shut(given);
 });
 
