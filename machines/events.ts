@@ -28,8 +28,8 @@ export interface Failure {
   readonly message: string;
 }
 
-/** What kind of JSON-RPC message arrived; only requests are counted as in flight. */
-export type MessageKind = 'request' | 'notification' | 'response';
+/** What kind of JSON-RPC message arrived. `initialize` is the request of that name; both are counted as in flight. */
+export type MessageKind = 'initialize' | 'request' | 'notification' | 'response';
 
 /** How a request ended: what logs, metrics and the inspector know of it. */
 export interface SettledRequest {

@@ -1,4 +1,4 @@
-import type { ClosedBecause, Failure, SessionClient } from './events.js';
+import type { ClosedBecause, Failure, SessionClient, SessionEvent } from './events.js';
 
 /** What a session is created with. JSON: a session can be restored on another machine from this and its state. */
 export interface SessionInput extends SessionClient {
@@ -14,6 +14,8 @@ export interface SessionContext extends SessionInput {
   readonly browser: 'leasing' | 'deferred' | 'ready' | 'lost';
   /** Messages that wait for `connected`. */
   readonly held: number;
+  /** Whether `initialize` has arrived. From `connected` on the state says so: only `active` comes after it. */
+  readonly handshake: 'awaited' | 'begun';
   /** Requests that were taken and not yet answered. */
   readonly inFlight: number;
   readonly closedBecause: ClosedBecause | null;
@@ -27,3 +29,15 @@ export interface SessionOutput {
 
 /** `early`: the client cannot know the id yet. `open`: messages are delivered. `draining`: no new requests. */
 export type SessionTag = 'early' | 'open' | 'draining';
+
+export const isInitialize = (event: SessionEvent): boolean =>
+  event.type === 'message.received' && event.kind === 'initialize';
+
+export const isRequest = (event: SessionEvent): boolean =>
+  event.type === 'message.received' && (event.kind === 'request' || event.kind === 'initialize');
+
+/** Early, a message is held within the bound, or else a declared no-op: the door refuses it. Nothing can be settled. */
+export const early = {
+  'message.received': [{ guard: 'mayHold', actions: ['countHeld', 'countMessage'] }, {}],
+  'request.settled': {},
+} as const;

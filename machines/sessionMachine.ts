@@ -2,6 +2,7 @@ import { assign, sendTo, setup } from 'xstate';
 import { asAsked, because, withFailure } from './closing.js';
 import type { BrowserLeaseEvent, ClosedBecause, Failure, SessionEvent } from './events.js';
 import { missingAction, missingCallback, missingDelay, missingPromise } from './notProvided.js';
+import { early, isInitialize, isRequest } from './sessionContext.js';
 import type { SessionContext, SessionInput, SessionOutput, SessionTag } from './sessionContext.js';
 
 const chart = setup({
@@ -33,10 +34,10 @@ const chart = setup({
     markDetached: assign({ attached: false }),
     markBrowserReady: assign({ browser: 'ready' }),
     markBrowserLost: assign({ browser: 'lost' }),
-    countMessage: assign({
-      inFlight: ({ context, event }) =>
-        event.type === 'message.received' && event.kind === 'request' ? context.inFlight + 1 : context.inFlight,
-    }),
+    countMessage: assign(({ context, event }) => ({
+      inFlight: isRequest(event) ? context.inFlight + 1 : context.inFlight,
+      handshake: isInitialize(event) ? 'begun' : context.handshake,
+    })),
     countHeld: assign({ held: ({ context }) => context.held + 1 }),
     clearHeld: assign({ held: 0 }),
     countSettled: assign({ inFlight: ({ context }) => Math.max(0, context.inFlight - 1) }),
@@ -54,7 +55,9 @@ const chart = setup({
     isResumable: ({ context }) => context.resumable,
     mayHold: ({ context }) => context.held < context.queueLimit,
     hasHeld: ({ context }) => context.held > 0,
-    isRequest: ({ event }) => event.type === 'message.received' && event.kind === 'request',
+    hasInitialize: ({ context }) => context.handshake === 'begun',
+    isInitialize: ({ event }) => isInitialize(event),
+    isRequest: ({ event }) => isRequest(event),
     hasNoRequests: ({ context }) => context.inFlight === 0,
   },
   delays: {
@@ -65,12 +68,6 @@ const chart = setup({
     drainTimeout: missingDelay('drainTimeout'),
   },
 });
-
-/** Early, a message is held within the bound, or else a declared no-op: the door refuses it. Nothing can be settled. */
-const early = {
-  'message.received': [{ guard: 'mayHold', actions: ['countHeld', 'countMessage'] }, {}],
-  'request.settled': {},
-} as const;
 
 /**
  * One client session, from the moment its id exists to the release of everything it owned.
@@ -86,6 +83,7 @@ export const sessionMachine = chart.createMachine({
     attached: false,
     browser: input.lease === 'lazy' ? 'deferred' : 'leasing',
     held: 0,
+    handshake: 'awaited',
     inFlight: 0,
     closedBecause: null,
     failure: null,
@@ -206,24 +204,31 @@ export const sessionMachine = chart.createMachine({
       },
     },
     connected: {
-      description: 'The client has been told its session id; nothing has arrived yet, or what was held is delivered.',
+      description:
+        'The client has been told its session id, and is to initialize; the server refuses all but that and ping.',
       tags: 'open',
       entry: 'announce',
-      always: { guard: 'hasHeld', target: 'active', actions: ['deliver', 'clearHeld'] },
+      always: [
+        { guard: 'hasInitialize', target: 'active', actions: ['deliver', 'clearHeld'] },
+        { guard: 'hasHeld', actions: ['deliver', 'clearHeld'] },
+      ],
       after: { initializeTimeout: { target: 'closed', actions: because('initialize-timeout') } },
       on: {
-        'message.received': { target: 'active', actions: ['countMessage', 'deliver'] },
+        'message.received': [
+          { guard: 'isInitialize', target: 'active', actions: ['countMessage', 'deliver'] },
+          { actions: ['countMessage', 'deliver'] },
+        ],
         'transport.detached': { target: 'closed', actions: asAsked },
         'browser.leased': { actions: 'markBrowserReady' },
         'browser.lost': { actions: 'markBrowserLost' },
         'browser.failed': { target: 'closed', actions: withFailure('browser-lost') },
         'session.drain': { target: 'closed', actions: because('server-draining') },
         'transport.attached': {},
-        'request.settled': {},
+        'request.settled': { actions: 'countSettled' },
       },
     },
     active: {
-      description: 'Messages flow.',
+      description: 'The client has initialized: messages flow.',
       initial: 'serving',
       states: {
         serving: {

@@ -3,7 +3,7 @@ import { runProgram, type Commands } from './cli/program.js';
 import { serve, type Running } from './cli/serve.js';
 import type { Config } from './config.js';
 import { messageOf } from './errors.js';
-import { createLog } from './log.js';
+import { createLog, type Log } from './log.js';
 
 /** The process edge: arguments, environment, signals, streams. Nothing else reads or writes them. */
 
@@ -27,6 +27,17 @@ function stopAsked(): Promise<NodeJS.Signals> {
   });
 }
 
+/** Resolves at the first unhandled rejection: a defect of ours, after which the state of the process is unknown. */
+function defectFound(log: Log): Promise<'unhandledRejection'> {
+  return new Promise((resolve) => {
+    process.on('unhandledRejection', (error) => {
+      const stack = error instanceof Error ? error.stack : undefined;
+      log.error('unhandled rejection: a defect of this server, which stops', { error: messageOf(error), stack });
+      resolve('unhandledRejection');
+    });
+  });
+}
+
 /** Resolves at `q`, or at Ctrl-C, which a terminal in raw mode sends as a character. */
 function quitPressed(): Promise<void> {
   return new Promise((resolve) => {
@@ -47,33 +58,36 @@ async function startServer(config: Config): Promise<Running> {
 const commands: Commands = {
   async serve(config) {
     const log = createLog(config, process.stderr.isTTY);
-    process.on('unhandledRejection', (error) => log.error('unhandled rejection', { error: messageOf(error) }));
+    const defect = defectFound(log);
     const { prepareBrowser } = await import('./cli/installBrowser.js');
     await prepareBrowser(config, search, writeError);
-    const stop = stopAsked();
+    const stop = Promise.race([stopAsked(), defect]);
     const running = await serve(config, search, log);
-    log.info('stopping', { signal: await stop });
+    const cause = await stop;
+    log.info('stopping', { cause });
     await running.close();
     log.info('stopped');
-    return 0;
+    return cause === 'unhandledRejection' ? 1 : 0;
   },
 
   async stdio(config) {
     const log = createLog(config, process.stderr.isTTY);
-    process.on('unhandledRejection', (error) => log.error('unhandled rejection', { error: messageOf(error) }));
+    const defect = defectFound(log);
     const { prepareBrowser } = await import('./cli/installBrowser.js');
     await prepareBrowser(config, search, writeError);
     const { serveStdio } = await import('./cli/stdio.js');
+    let defects = 0;
+    void defect.then(() => (defects += 1));
     const code = await serveStdio({
       config,
       search,
       log,
       input: process.stdin,
       output: process.stdout,
-      stop: stopAsked(),
+      stop: Promise.race([stopAsked(), defect]),
     });
     // What a client does not read, even after its time to, must not keep the process.
-    process.exit(code);
+    process.exit(defects > 0 ? 1 : code);
   },
 
   async selftest({ config, ...target }) {

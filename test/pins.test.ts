@@ -90,6 +90,8 @@ describe('pinned', () => {
       missing_session: [400, -32600, false],
       unknown_event: [400, -32600, false],
       unsupported_version: [400, -32600, false],
+      not_initialized: [400, -32600, false],
+      already_initialized: [400, -32600, false],
       parse_error: [400, -32700, false],
       invalid_message: [400, -32600, false],
       unauthorized: [401, -32011, false],

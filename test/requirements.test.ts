@@ -23,6 +23,12 @@ test('every id that a test cites is a requirement', () => {
   expect([...citedIds()].filter((id) => !known.has(id))).toEqual([]);
 });
 
+test('README lists each promise', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const listed = [...readme.matchAll(/^\| (S\d+) \| \S/gm)].map(([, id]) => id);
+  expect(listed).toEqual(requirements.map(({ id }) => id).filter((id) => id.startsWith('S')));
+});
+
 test('no id is given twice', () => {
   expect(new Set(requirements.map(({ id }) => id)).size).toBe(requirements.length);
 });

@@ -66,6 +66,10 @@ export const requirements: readonly Requirement[] = [
     id: 'C-SHARED',
     text: 'What limits, lets in, lists and watches sessions does so for all nodes together; what a dead node held, also in a browser that others use, is free within two of its leases.',
   },
+  {
+    id: 'C-HANDSHAKE',
+    text: 'A session serves ping alone before initialize, and initialize once, on every transport.',
+  },
   { id: 'C-SSE', text: 'GET /sse opens a session, POST /message talks to it; comments keep the stream alive.' },
   {
     id: 'C-HTTP',

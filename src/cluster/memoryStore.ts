@@ -2,6 +2,7 @@ import type { ClosedBecause } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { owns, type Principal } from '../tenancy/principal.js';
 import { MemoryEventLog } from './eventLog.js';
+import { ExpiringMap } from './expiringMap.js';
 import { MemoryServerStore } from './memoryServerStore.js';
 import {
   maxPieceInHint,
@@ -30,37 +31,12 @@ interface Entry {
   snapshot: string | null;
 }
 
-/** Values that are gone after their time. */
-class Expiring<T> {
-  readonly #values = new Map<string, { readonly value: T; readonly until: number }>();
-  readonly #clock: Pick<Clock, 'now'>;
-
-  constructor(clock: Pick<Clock, 'now'>) {
-    this.#clock = clock;
-  }
-
-  get(key: string): T | undefined {
-    const found = this.#values.get(key);
-    if (found !== undefined && found.until > this.#clock.now()) return found.value;
-    this.#values.delete(key);
-    return undefined;
-  }
-
-  set(key: string, value: T, ms: number): void {
-    this.#values.set(key, { value, until: this.#clock.now() + ms });
-  }
-
-  delete(key: string): void {
-    this.#values.delete(key);
-  }
-}
-
 /** The store of nodes that live in one process. Its steps are atomic because none of them waits. */
 export class MemoryStore implements Store {
-  readonly #entries: Expiring<Entry>;
-  readonly #offers: Expiring<true>;
-  readonly #replies: Expiring<string[]>;
-  readonly #leases: Expiring<true>;
+  readonly #entries: ExpiringMap<Entry>;
+  readonly #offers: ExpiringMap<true>;
+  readonly #replies: ExpiringMap<string[]>;
+  readonly #leases: ExpiringMap<true>;
   readonly #events: MemoryEventLog;
   readonly #bounds: StoreBounds;
   readonly #listeners = new Map<string, (hint: Hint) => void>();
@@ -68,10 +44,10 @@ export class MemoryStore implements Store {
 
   constructor(clock: Pick<Clock, 'now'>, bounds: Partial<StoreBounds> = {}) {
     this.#bounds = { ...storeBounds, ...bounds };
-    this.#entries = new Expiring(clock);
-    this.#offers = new Expiring(clock);
-    this.#replies = new Expiring(clock);
-    this.#leases = new Expiring(clock);
+    this.#entries = new ExpiringMap(clock);
+    this.#offers = new ExpiringMap(clock);
+    this.#replies = new ExpiringMap(clock);
+    this.#leases = new ExpiringMap(clock);
     this.#events = new MemoryEventLog(this.#bounds.events);
     this.server = new MemoryServerStore(clock);
   }

@@ -11,6 +11,8 @@ export interface Entry {
   readonly message: string;
 }
 
+const badRequest = { status: 400, code: -32600, retryable: false } as const;
+
 const again = (retryAfterMs: number) => ({ retryable: true, retryAfterMs }) as const;
 
 /**
@@ -19,31 +21,23 @@ const again = (retryAfterMs: number) => ({ retryable: true, retryAfterMs }) as c
  */
 export const catalogue = {
   invalid_parameter: {
-    status: 400,
-    code: -32600,
-    retryable: false,
+    ...badRequest,
     when: 'a query parameter, or a field of a management request, is not allowed',
     message: 'A parameter has a value that is not allowed.',
   },
   missing_session: {
-    status: 400,
-    code: -32600,
-    retryable: false,
+    ...badRequest,
     when: 'no session id in the request',
     message:
       'No session id. Open GET /sse and post to the address its endpoint event names, or send initialize to POST /mcp and its Mcp-Session-Id with every request.',
   },
   unknown_event: {
-    status: 400,
-    code: -32600,
-    retryable: false,
+    ...badRequest,
     when: 'Last-Event-ID is of no stream that this session has, or has any more',
     message: 'This Last-Event-ID is of no stream that this session has, or has any more. Send GET without it.',
   },
   unsupported_version: {
-    status: 400,
-    code: -32600,
-    retryable: false,
+    ...badRequest,
     when: 'MCP-Protocol-Version names a revision that is not spoken',
     message: 'This MCP-Protocol-Version is not spoken. Send the one that initialize was answered with.',
   },
@@ -55,11 +49,19 @@ export const catalogue = {
     message: 'The body is not JSON. Send one JSON-RPC 2.0 message, UTF-8 encoded.',
   },
   invalid_message: {
-    status: 400,
-    code: -32600,
-    retryable: false,
+    ...badRequest,
     when: 'JSON, but not a JSON-RPC message',
     message: 'Not a JSON-RPC 2.0 message. Send one request, notification or response object.',
+  },
+  not_initialized: {
+    ...badRequest,
+    when: 'a request other than `initialize` and `ping` before the session is initialized; a method that is not known is -32601',
+    message: 'This session is not initialized. Send initialize first; only ping is answered before.',
+  },
+  already_initialized: {
+    ...badRequest,
+    when: '`initialize` in a session that is initialized',
+    message: 'This session is initialized already, and stays as it is. Open a new session to initialize again.',
   },
   unauthorized: {
     status: 401,
@@ -91,9 +93,7 @@ export const catalogue = {
     message: 'The issuer of access tokens cannot be reached, so that yours cannot be checked. Try again in a moment.',
   },
   invalid_upgrade: {
-    status: 400,
-    code: -32600,
-    retryable: false,
+    ...badRequest,
     when: 'an upgrade that is not a WebSocket handshake with the subprotocol `mcp`',
     message: 'Not a WebSocket handshake with Sec-WebSocket-Protocol: mcp.',
   },

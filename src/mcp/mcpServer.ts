@@ -17,7 +17,7 @@ import {
   type JSONRPCRequest,
   type RequestId,
 } from './protocol.js';
-import type { Implementation, Serving } from './serving.js';
+import type { Implementation, InitializingClient, Serving } from './serving.js';
 
 /** What an MCP server needs of the session that it belongs to. */
 export interface McpHost {
@@ -50,6 +50,23 @@ export interface ClientInfo {
   readonly version: string;
 }
 
+/** The handshake of basic/lifecycle: `initialize` once, before every other request but `ping`. */
+type Handshake =
+  | {
+      readonly state: 'awaited';
+      readonly client: null;
+      readonly clientCapabilities: ClientCapabilities;
+      readonly protocolVersion: null;
+    }
+  | ({ readonly state: 'done'; readonly protocolVersion: string } & Omit<InitializingClient, 'askedVersion'>);
+
+const awaited: Handshake = {
+  state: 'awaited',
+  client: null,
+  clientCapabilities: noCapabilities,
+  protocolVersion: null,
+};
+
 /**
  * The MCP server of one session (revisions 2024-11-05 to 2025-11-25). It holds nothing but what this client told it: the
  * methods and the catalogue are shared by all sessions. Owned by its session, which calls `receive` in the order of
@@ -61,9 +78,6 @@ export interface ClientInfo {
  */
 export class McpServer implements Serving {
   readonly host: McpHost;
-  client: ClientInfo | null = null;
-  clientCapabilities: ClientCapabilities = noCapabilities;
-  protocolVersion: string | null = null;
   logLevel: LogLevel = 'info';
   toolCalls = 0;
   // Most sessions never need these: each is made at its first use.
@@ -72,6 +86,7 @@ export class McpServer implements Serving {
   #asked: ClientRequests | undefined;
   /** What this session alone is offered, and the whole of what it is offered then. */
   #own: { readonly additions: Additions; readonly offered: SessionOffer } | undefined;
+  #handshake: Handshake = awaited;
   #closed = false;
 
   constructor(host: McpHost) {
@@ -85,9 +100,23 @@ export class McpServer implements Serving {
   }
 
   /** Goes on where another one stopped. Called before the first `receive`, if at all. */
-  restore({ subscriptions, ...told }: StoredServer): void {
-    Object.assign(this, told);
+  restore({ subscriptions, client, clientCapabilities, protocolVersion, ...kept }: StoredServer): void {
+    Object.assign(this, kept);
+    if (protocolVersion !== null) this.#handshake = { state: 'done', client, clientCapabilities, protocolVersion };
     for (const uri of subscriptions) this.subscriptions.add(uri);
+  }
+
+  get client(): ClientInfo | null {
+    return this.#handshake.client;
+  }
+
+  get clientCapabilities(): ClientCapabilities {
+    return this.#handshake.clientCapabilities;
+  }
+
+  /** Null until the client has initialized. */
+  get protocolVersion(): string | null {
+    return this.#handshake.protocolVersion;
   }
 
   isInFlight(id: RequestId): boolean {
@@ -154,9 +183,17 @@ export class McpServer implements Serving {
     this.#inFlight = undefined;
   }
 
-  negotiate(asked: unknown): string {
-    this.protocolVersion = protocolVersions.find((version) => version === asked) ?? protocolVersions[0];
-    return this.protocolVersion;
+  initialize({ askedVersion, ...client }: InitializingClient): string {
+    const protocolVersion = protocolVersions.find((version) => version === askedVersion) ?? protocolVersions[0];
+    this.#handshake = { state: 'done', ...client, protocolVersion };
+    return protocolVersion;
+  }
+
+  /** Why a method that exists is not served now; null if it is. */
+  #refusalOf(method: string): Refusal | null {
+    if (method === 'ping') return null;
+    if (method === 'initialize') return this.#handshake.state === 'done' ? new Refusal('already_initialized') : null;
+    return this.#handshake.state === 'awaited' ? new Refusal('not_initialized') : null;
   }
 
   async #serve(request: JSONRPCRequest): Promise<void> {
@@ -180,7 +217,10 @@ export class McpServer implements Serving {
   async #answer(request: JSONRPCRequest, inFlight: InFlight): Promise<Answer> {
     const method = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
     try {
+      // Before initialize too: a client that probes for another revision falls back to initialize on this code.
       if (!method) throw new RpcError(rpcCodes.methodNotFound, `Method not found: ${request.method}`);
+      const refusal = this.#refusalOf(request.method);
+      if (refusal !== null) return { outcome: 'failed', message: refusal.toJsonRpc(request.id) };
       const result = await method(this, request.params ?? {}, inFlight);
       const outcome = 'isError' in result && result['isError'] === true ? 'failed' : 'ok';
       return { outcome, message: { jsonrpc: '2.0', id: request.id, result } };

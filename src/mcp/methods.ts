@@ -10,11 +10,13 @@ import { traceCall } from './toolTrace.js';
 /** Every method that is served. One table for the process: a session adds nothing to it. */
 export const methods: Readonly<Record<string, Method>> = {
   initialize: (server, params) => {
-    server.client = clientOf(params['clientInfo']);
-    server.clientCapabilities = capabilitiesOf(params['capabilities']);
     const { instructions } = server.offered.offer;
     return {
-      protocolVersion: server.negotiate(params['protocolVersion']),
+      protocolVersion: server.initialize({
+        client: clientOf(params['clientInfo']),
+        clientCapabilities: capabilitiesOf(params['capabilities']),
+        askedVersion: params['protocolVersion'],
+      }),
       capabilities: capabilitiesToDeclare(server),
       serverInfo: server.host.serverInfo,
       ...(instructions !== undefined && { instructions }),

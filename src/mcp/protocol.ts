@@ -100,7 +100,8 @@ function checkResponse(value: Record<string, unknown>, id: unknown): void {
 
 export function kindOf(message: JSONRPCMessage): MessageKind {
   if (!('method' in message)) return 'response';
-  return 'id' in message ? 'request' : 'notification';
+  if (!('id' in message)) return 'notification';
+  return message.method === 'initialize' ? 'initialize' : 'request';
 }
 
 /** The id to answer with, of whatever was sent: null if there is none that could be echoed. */

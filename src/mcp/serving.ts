@@ -13,6 +13,14 @@ export interface Implementation {
   readonly version: string;
 }
 
+/** What a client says of itself in `initialize`. */
+export interface InitializingClient {
+  readonly client: { readonly name: string; readonly version: string } | null;
+  readonly clientCapabilities: ClientCapabilities;
+  /** The revision that it asks for: nothing of it has been checked. */
+  readonly askedVersion: unknown;
+}
+
 /** What a method may do with the MCP server of the session that called it. */
 export interface Serving {
   readonly host: {
@@ -21,14 +29,13 @@ export interface Serving {
     suspend(request: RequestId, retryMs: number): void;
   };
   readonly offered: SessionOffer;
-  client: { readonly name: string; readonly version: string } | null;
-  clientCapabilities: ClientCapabilities;
+  readonly clientCapabilities: ClientCapabilities;
   logLevel: LogLevel;
   toolCalls: number;
   /** Addresses of resources whose changes the client wants to hear of. */
   readonly subscriptions: Set<string>;
-  /** Settles the revision that is spoken from here on. */
-  negotiate(asked: unknown): string;
+  /** Completes the handshake. Answers with the revision that is spoken from here on. */
+  initialize(client: InitializingClient): string;
   notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void;
   log(level: LogLevel, data: unknown, relatedTo?: RequestId): void;
   /** Sends a request to the client; see `ClientRequests`. */

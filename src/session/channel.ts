@@ -13,7 +13,7 @@ export interface Ending {
 
 /**
  * What a session needs of the transport that carries it: the way out to one client. The transport owns its sockets; the
- * session calls `announce` once (S2), `send` only after it, `close` once and nothing after that (S7). None of them throws:
+ * session calls `announce` once (S2), `deliver` only after it, `end` once and nothing after that (S7). None of them throws:
  * a stream that is gone is reported as the event `transport.detached`.
  */
 export interface Channel {

@@ -174,7 +174,8 @@ export class Session {
     if (snapshot.status !== 'active') throw endedRefusal(this.end);
     const isEarly = snapshot.hasTag('early');
     if (isEarly) this.#admitEarly(message, snapshot.can({ type: 'message.received', kind }));
-    if (kind === 'request') this.#admit(message, snapshot.hasTag('draining'), snapshot.context.inFlight);
+    if (kind === 'request' || kind === 'initialize')
+      this.#admit(message, snapshot.hasTag('draining'), snapshot.context.inFlight);
     const held = isEarly ? (this.#held ??= new HeldMessages()).hold(message) : undefined;
     if (!isEarly) this.#inbox.push(message);
     this.tap?.('client', message);

@@ -34,10 +34,6 @@ export class SseTransport extends ConnectionTransport {
     };
   }
 
-  protected get isOpen(): boolean {
-    return this.#stream.state === 'open';
-  }
-
   announce(sessionId: string): void {
     if (this.#stream.state !== 'silent') return;
     this.sessionId = sessionId;

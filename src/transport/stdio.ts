@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Clock } from '../clock.js';
-import { messageOf, Refusal, type JsonRpcErrorResponse } from '../errors.js';
+import { codeOf, Refusal, type JsonRpcErrorResponse } from '../errors.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
 import { EarlyBytes } from './earlyBytes.js';
@@ -47,13 +47,8 @@ export class StdioTransport extends ConnectionTransport {
     this.#lines = new LineReader(options.bodyLimit);
     this.#early = new EarlyBytes(input, options.bodyLimit);
     this.finished = new Promise((resolve) => (this.#finish = resolve));
-    for (const event of ['end', 'close', 'error']) input.once(event, this.#left);
-    // EPIPE: the client is gone.
-    output.on('error', this.#left);
-  }
-
-  protected get isOpen(): boolean {
-    return this.#state === 'announced';
+    for (const event of ['end', 'close']) input.once(event, this.#left);
+    for (const stream of [input, output]) stream.on('error', this.#broken);
   }
 
   announce(sessionId: string): void {
@@ -99,10 +94,10 @@ export class StdioTransport extends ConnectionTransport {
     if (this.#state !== 'announced' && this.#state !== 'refusing') return;
     if ('fault' in line) this.#write(new Refusal(line.fault).toJsonRpc(null));
     else
-      receiveText(line.text, (message) => this.#hand(message)).then(
-        (refused) => refused !== null && this.#refused(refused),
-        (error: unknown) => this.onerror?.(new Error(messageOf(error), { cause: error })),
-      );
+      void receiveText(line.text, {
+        receive: (message) => this.#hand(message),
+        failed: (error) => this.onerror?.(error),
+      }).then((refused) => refused !== null && this.#refused(refused));
   }
 
   #refused(refused: JsonRpcErrorResponse): void {
@@ -128,6 +123,12 @@ export class StdioTransport extends ConnectionTransport {
   }
 
   readonly #left = (): void => this.#closed();
+
+  readonly #broken = (error: Error): void => {
+    // EPIPE: the client is gone.
+    if (codeOf(error) !== 'EPIPE' && this.#state !== 'closed') this.onerror?.(error);
+    this.#closed();
+  };
 
   #closed(): void {
     if (this.#state === 'closed') return;

@@ -1,4 +1,3 @@
-import type { TransportSendOptions } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { Clock } from '../clock.js';
 import { parseEventId, type EventLog } from '../cluster/eventLog.js';
 import { messageOf, Refusal } from '../errors.js';
@@ -6,7 +5,7 @@ import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
 import type { StreamEnd, StreamWriter } from './streamWriter.js';
 import { ResumableStream, type Attaching, type StreamOptions } from './streamableHttpStream.js';
-import type { OnMessage, SessionTransport } from './transport.js';
+import type { SessionTransport } from './transport.js';
 
 /** How long, and of how many requests, an answer that was sent can be had once more. */
 const keepAnswersMs = 60_000;
@@ -53,9 +52,7 @@ export class StreamableHttpTransport implements SessionTransport {
   readonly ready: Promise<void>;
   readonly said: Promise<void>;
   sessionId?: string;
-  onclose?: () => void;
   onerror?: (error: Error) => void;
-  onmessage?: OnMessage;
   onabsent?: (because: 'client-closed' | 'slow-client') => void;
   onpresent?: () => void;
 
@@ -78,11 +75,6 @@ export class StreamableHttpTransport implements SessionTransport {
     this.#options = options;
     this.said = new Promise((resolve) => (this.#allSaid = resolve));
     this.ready = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-  }
-
-  /** Part of the SDK's contract. */
-  start(): Promise<void> {
-    return Promise.resolve();
   }
 
   announce(sessionId: string): void {
@@ -142,12 +134,6 @@ export class StreamableHttpTransport implements SessionTransport {
     if (stream !== undefined && ![...this.#asked.values()].includes(stream)) this.#retire(stream);
   }
 
-  send(message: JSONRPCMessage, { relatedRequestId }: TransportSendOptions = {}): Promise<void> {
-    if (this.#isClosed || this.#standalone === undefined) return Promise.reject(new Error('The session is not open.'));
-    this.deliver(message, 'method' in message ? relatedRequestId : message.id);
-    return Promise.resolve();
-  }
-
   end({ refusal }: Ending): void {
     this.#settle?.reject(refusal);
     void this.close();
@@ -157,7 +143,6 @@ export class StreamableHttpTransport implements SessionTransport {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.onclose?.();
     this.#options.clock.clearTimeout(this.#sweeping);
     await Promise.all([...this.#streams.values()].map((stream) => stream.finish()));
     if (this.sessionId !== undefined) await this.#options.eventLog.forget(this.sessionId).catch(this.#failed);

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import Negotiator from 'negotiator';
 import type { EventLog } from '../cluster/eventLog.js';
 import { Refusal } from '../errors.js';
-import { idOf, kindOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
+import { idOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
 import type { Log } from '../log.js';
 import type { Session } from '../session/session.js';
 import { principalOf } from '../tenancy/auth.js';
 import type { Caller } from '../tenancy/principal.js';
-import { accepts } from './accepts.js';
 import { JsonWriter } from './jsonWriter.js';
 import type { OpenAnswers } from './openAnswers.js';
 import { sendRefusal } from './refuse.js';
@@ -14,7 +14,7 @@ import { SseWriter } from './sseWriter.js';
 import type { StreamWriter } from './streamWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
 import { cutAtExpiry } from './tokenExpiry.js';
-import { askedOf, bodyOf, type Listener, type TransportDeps } from './transport.js';
+import { askedOf, bodyOf, logErrors, type Listener, type TransportDeps } from './transport.js';
 
 /** Messages that one batch may have (S10). Only revision 2025-03-26 has batches. */
 const maxBatch = 100;
@@ -38,9 +38,8 @@ export function postToSession(deps: StreamableHttpDeps): Listener {
     const caller = await deps.admit(request, opens ? 'connection' : 'message');
     const body = await bodyOf(deps, request, caller);
     const id = idOf(body);
-    const posted = { request, response, body };
     try {
-      requireAccept(request, ['application/json', 'text/event-stream']);
+      const posted = { request, response, body, preferred: requireAccept(request, mediaTypes) };
       if (opens) await openSession(deps, posted);
       else await handOver(deps, caller, posted);
     } catch (error) {
@@ -54,7 +53,7 @@ export function postToSession(deps: StreamableHttpDeps): Listener {
 export function listenToSession(deps: StreamableHttpDeps): Listener {
   return async (request, response) => {
     const caller = await deps.admit(request, 'message');
-    requireAccept(request, ['text/event-stream']);
+    requireAccept(request, [eventStream]);
     const { session, channel } = findOpen(deps, caller, request);
     deps.answers.add(caller, response);
     cutAtExpiry(caller, response, deps.clock);
@@ -80,6 +79,8 @@ interface Posted {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly body: unknown;
+  /** What the client would rather be answered with. */
+  readonly preferred: MediaType;
 }
 
 async function openSession(deps: StreamableHttpDeps, posted: Posted): Promise<void> {
@@ -108,7 +109,7 @@ async function openSession(deps: StreamableHttpDeps, posted: Posted): Promise<vo
 export function tie(session: Session, channel: StreamableHttpTransport, log: Log): void {
   channel.onabsent = (because) => session.detach(because);
   channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
-  channel.onerror = ({ message: error }) => log.warn('stream failed', { session: session.id.slice(0, 8), error });
+  logErrors(channel, log, session);
 }
 
 async function handOver(deps: StreamableHttpDeps, caller: Caller, posted: Posted): Promise<void> {
@@ -120,7 +121,7 @@ async function handOver(deps: StreamableHttpDeps, caller: Caller, posted: Posted
     await deps.limits.message(principalOf(caller), messages.length - 1);
     session.checkOpen();
   }
-  if (messages.some(isInitialize)) throw new Refusal('invalid_message', { detail: 'This session is initialised.' });
+  if (messages.some(isInitialize)) throw new Refusal('already_initialized');
   const requests = requestsOf(messages);
   if (requests.length > 0) {
     deps.answers.add(caller, response);
@@ -175,17 +176,38 @@ const headerOf = ({ headers }: IncomingMessage, name: string): string => String(
 /** By what was negotiated: the header of a request may be missing. */
 const isPrimed = (revision: unknown): boolean => typeof revision === 'string' && revision >= primedSince;
 
-/** A client MUST name what it accepts, so one that names nothing is refused; beyond that, wildcards and weights count. */
-function requireAccept({ headers }: IncomingMessage, types: readonly string[]): void {
-  const { accept = '' } = headers;
-  if (!types.every((type) => accepts(accept, type)))
-    throw new Refusal('not_acceptable', { detail: `Send Accept: ${types.join(', ')}.` });
+const eventStream = 'text/event-stream';
+const json = 'application/json';
+const mediaTypes = [eventStream, json] as const;
+
+type MediaType = (typeof mediaTypes)[number];
+
+/**
+ * Answers with the type that the client prefers, or refuses it. A client MUST name what it accepts, so one that names
+ * nothing is refused; beyond that, wildcards and weights count.
+ */
+function requireAccept({ headers }: IncomingMessage, required: readonly MediaType[]): MediaType {
+  const accepted = acceptedTypes(headers.accept ?? '');
+  const [preferred] = accepted;
+  if (preferred !== undefined && required.every((type) => accepted.includes(type))) return preferred;
+  throw new Refusal('not_acceptable', { detail: `Send Accept: ${required.join(', ')}.` });
 }
 
-/** An event stream, which can be resumed; one JSON answer for who names the stream second (`text/event-stream;q=0.5`). */
-function writerFor(deps: StreamableHttpDeps, { request, response, body }: Posted): StreamWriter {
-  const prefersJson = /text\/event-stream\s*;\s*q\s*=\s*0?\.\d/i.test(request.headers.accept ?? '');
-  return prefersJson ? new JsonWriter(response, Array.isArray(body)) : new SseWriter(response, deps);
+/** The types that an `Accept` header allows (RFC 9110, section 12.5.1), the preferred one first; the stream wins a tie. */
+function acceptedTypes(accept: string): readonly MediaType[] {
+  const ranges = accept.toLowerCase().split(',');
+  // Of equal weights the range that comes first wins.
+  const streamFirst = ranges.toSorted((a, b) => Number(b.includes(eventStream)) - Number(a.includes(eventStream)));
+  const negotiator = new Negotiator({ headers: { accept: streamFirst.join(',') } });
+  const weighed = negotiator.mediaTypes([`${eventStream};charset=utf-8`, `${json};charset=utf-8`]);
+  // A range with parameters that say nothing here (`application/json;version=1`) still names its type.
+  const allowed = [...weighed, ...negotiator.mediaTypes()];
+  return [...new Set(allowed.flatMap((type) => mediaTypes.filter((known) => type.startsWith(known))))];
+}
+
+/** An event stream, which can be resumed, unless one JSON answer is preferred. */
+function writerFor(deps: StreamableHttpDeps, { preferred, response, body }: Posted): StreamWriter {
+  return preferred === json ? new JsonWriter(response, Array.isArray(body)) : new SseWriter(response, deps);
 }
 
 function messagesOf(body: unknown, revision: string | null): JSONRPCMessage[] {
@@ -200,7 +222,7 @@ function messagesOf(body: unknown, revision: string | null): JSONRPCMessage[] {
 }
 
 function requestsOf(messages: readonly JSONRPCMessage[]) {
-  return messages.flatMap((message) => ('id' in message && kindOf(message) === 'request' ? [message.id ?? ''] : []));
+  return messages.flatMap((message) => ('id' in message && 'method' in message ? [message.id] : []));
 }
 
 function isInitialize(message: unknown): boolean {

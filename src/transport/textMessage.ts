@@ -1,12 +1,23 @@
-import { Refusal, type JsonRpcErrorResponse, type RequestId } from '../errors.js';
+import { messageOf, Refusal, type JsonRpcErrorResponse, type RequestId } from '../errors.js';
 import { idOf, parseMessage } from '../mcp/protocol.js';
 import type { OnMessage } from './transport.js';
 
+interface TextReceiver {
+  /** Takes the message, or throws the Refusal that it is answered with. */
+  readonly receive: OnMessage;
+  /** Hears of an error that is no Refusal: a defect of ours. */
+  readonly failed: (error: Error) => void;
+}
+
 /**
- * Hands over one message that came as text, for transports whose messages have no status of their own. It is handed
- * over before this returns. Resolves with what it was refused with, to be sent as the answer; null if it was taken.
+ * Delivers one message that came as text, for transports whose messages have no status of their own. It is delivered
+ * before this returns. Resolves, never rejects, with the error to answer; null if the message was taken, or if what failed
+ * here is no request, which has no answer.
  */
-export async function receiveText(text: string, receive: OnMessage): Promise<JsonRpcErrorResponse | null> {
+export async function receiveText(
+  text: string,
+  { receive, failed }: TextReceiver,
+): Promise<JsonRpcErrorResponse | null> {
   let id: RequestId = null;
   try {
     const value = parseJson(text);
@@ -15,7 +26,8 @@ export async function receiveText(text: string, receive: OnMessage): Promise<Jso
     return null;
   } catch (error) {
     if (error instanceof Refusal) return error.toJsonRpc(id);
-    throw error;
+    failed(new Error(`A message could not be handled: ${messageOf(error)}`, { cause: error }));
+    return id === null ? null : new Refusal('internal').toJsonRpc(id);
   }
 }
 

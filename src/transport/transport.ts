@@ -1,6 +1,6 @@
-import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
+import type { Log } from '../log.js';
 import type { Channel } from '../session/channel.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Session } from '../session/session.js';
@@ -18,16 +18,18 @@ import type { ToolSet } from '../tools/catalogue.js';
 import { endSessionAtExpiry } from './tokenExpiry.js';
 
 /**
- * The contract of every transport: the SDK's `Transport`, so that anything which speaks it can be put behind one of ours,
- * and the session's `Channel`, which adds the one thing the SDK lacks: `start()` opens without telling the client anything,
- * `announce()` tells it.
+ * The contract of every transport: the session's `Channel`, and a way to report what goes wrong and to be ended. Opening
+ * one tells the client nothing; `announce()` does.
  *
- * Owned by whoever accepted the connection; ended by its session (`end`) or by either side closing it (`close`). `onclose`
- * fires exactly once, however it ends, and nothing is written afterwards (S7).
+ * Owned by whoever accepted the connection; ended by its session (`end`) or by either side closing it (`close`). Nothing
+ * is written afterwards (S7).
  */
-export interface SessionTransport extends Omit<Transport, 'onmessage'>, Channel {
-  /** Takes a message of the client's; a session's throws its refusal. */
-  onmessage?: OnMessage;
+export interface SessionTransport extends Channel {
+  sessionId?: string;
+  /** Hears of each error: a client that is given up, a broken frame, a message that failed here. */
+  onerror?: (error: Error) => void;
+  /** Ends it, after what was written. Idempotent. */
+  close(): Promise<void>;
 }
 
 /** Takes a message of the client's. */
@@ -79,7 +81,7 @@ export async function askedOf(
 
 /** Opens a session over a transport and ties the two together. Throws what `registry.open` throws: nothing was created. */
 export function openSession({ registry, parts }: Opening, request: ConnectionRequest): Session {
-  return tie(registry.open(parts, request), request);
+  return tie(registry.open(parts, request), request, parts.log);
 }
 
 /** The same, where nodes count together what is open. A client that leaves meanwhile is noticed. */
@@ -90,7 +92,8 @@ export async function openAmongAll(
   const { channel } = request;
   const client = { isGone: false };
   channel.onclose = () => (client.isGone = true);
-  const session = tie(await registry.openAmongAll(parts, request), request);
+  logErrors(channel, parts.log);
+  const session = tie(await registry.openAmongAll(parts, request), request, parts.log);
   if (client.isGone) session.detach(channel.closedBecause);
   endSessionAtExpiry(request.principal, session, clock);
   return session;
@@ -99,9 +102,10 @@ export async function openAmongAll(
 type Opening = Pick<TransportDeps, 'registry' | 'parts'>;
 type ConnectionRequest = SessionRequest & { readonly channel: ConnectionTransport };
 
-function tie(session: Session, { channel }: ConnectionRequest): Session {
+function tie(session: Session, { channel }: ConnectionRequest, log: Log): Session {
   channel.onclose = () => session.detach(channel.closedBecause);
   channel.onmessage = (message) => session.receive(message);
+  logErrors(channel, log, session);
   return session;
 }
 
@@ -112,6 +116,12 @@ export function bodyOf(
   caller: Caller,
 ): Promise<unknown> {
   return readJson(request, bodyLimit, bodyMemory.open(ownerKey(principalOf(caller))));
+}
+
+/** Writes each error of a transport to the log: a client that is given up, a broken frame, a message that failed here. */
+export function logErrors(channel: SessionTransport, log: Log, session?: Session): void {
+  const source = { transport: channel.kind, ...(session && { session: session.id.slice(0, 8) }) };
+  channel.onerror = ({ message: error }) => log.warn('transport failed', { ...source, error });
 }
 
 /** Who asks, of a request or an upgrade. No URL is parsed: a request target may be anything, and this must not fail. */

@@ -1,7 +1,7 @@
 import type { RawData, WebSocket, WebSocketServer } from 'ws';
 import type { ClosedBecause } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
-import { messageOf, type JsonRpcErrorResponse, type Refusal } from '../errors.js';
+import type { JsonRpcErrorResponse, Refusal } from '../errors.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Ending } from '../session/channel.js';
 import { receiveText } from './textMessage.js';
@@ -66,10 +66,6 @@ export class WebSocketTransport extends ConnectionTransport {
     upgrade.onclose = () => this.#closed();
   }
 
-  protected get isOpen(): boolean {
-    return this.#state === 'announced';
-  }
-
   announce(sessionId: string): void {
     if (this.#state !== 'silent') return;
     this.#state = 'announced';
@@ -110,10 +106,10 @@ export class WebSocketTransport extends ConnectionTransport {
       this.#finish(unsupportedData, 'unsupported_media_type: Send text frames, one JSON-RPC message each.');
       return;
     }
-    receiveText(data.toString('utf8'), (message) => this.onmessage?.(message)).then(
-      (refused) => refused !== null && this.#write(refused),
-      (error: unknown) => this.onerror?.(new Error(messageOf(error), { cause: error })),
-    );
+    void receiveText(data.toString('utf8'), {
+      receive: (message) => this.onmessage?.(message),
+      failed: (error) => this.onerror?.(error),
+    }).then((refused) => refused !== null && this.#write(refused));
   }
 
   #write(message: JSONRPCMessage | JsonRpcErrorResponse): void {

@@ -85,7 +85,7 @@ test('nothing that HTTP cannot parse stops the server', async () => {
 });
 
 test('a body of huge depth, and one that reaches for prototypes, are messages like any other', async () => {
-  const stream = await new RawSse(served.url).whenAnnounced();
+  const stream = await new RawSse(served.url).whenInitialized();
   const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
   const post = (body: string) =>
     send(new URL(stream.endpoint ?? '', served.url).href, {
@@ -182,7 +182,7 @@ test('[C-READY] /ready says yes while the server listens and no while it drains'
   const tools = new TestTools();
   const own = await serve({ tools: tools.all });
   expect((await send(`${own.url}/ready`)).json).toEqual({ ready: true });
-  const stream = await new RawSse(own.url).whenAnnounced();
+  const stream = await new RawSse(own.url).whenInitialized();
   await stream.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold' } });
   await tools.whenHeld();
   const closed = own.close();

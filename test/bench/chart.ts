@@ -49,7 +49,7 @@ async function open(): Promise<Running> {
 
 function ask(actor: Running, count: number): void {
   for (let left = count; left > 0; left -= 1) {
-    actor.send({ type: 'message.received', kind: 'request' });
+    actor.send({ type: 'message.received', kind: left === count ? 'initialize' : 'request' });
     actor.send({ type: 'request.settled', request });
   }
 }

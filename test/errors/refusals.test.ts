@@ -23,6 +23,8 @@ const elsewhere: Partial<Record<Reason, string>> = {
   storage_failed: 'test/tenancy/store.test.ts',
   unknown_event: 'test/transport/streamableHttpResume.test.ts',
   gap: 'test/transport/streamableHttpResume.test.ts',
+  not_initialized: 'test/mcp/handshake.test.ts',
+  already_initialized: 'test/mcp/handshake.test.ts',
   unsupported_version: 'test/transport/streamableHttp.test.ts',
   not_acceptable: 'test/transport/streamableHttp.test.ts',
   invalid_upgrade: 'test/transport/webSocketHandshake.test.ts',
@@ -47,7 +49,7 @@ function expectRefusal(reply: Reply, reason: Reason, id: unknown, data: object =
 /** Serves, runs, and checks that the session and the server went on and left nothing behind. */
 async function withStream(given: ServeOptions, run: (served: Served, stream: RawSse) => Promise<void>): Promise<void> {
   const served = await serve({ tools: new TestTools().all, ...given });
-  const stream = await new RawSse(served.url).whenAnnounced();
+  const stream = await new RawSse(served.url).whenInitialized();
   await run(served, stream);
   expect(await stream.call('afterwards', 'ping')).toMatchObject({ result: {} });
   await stream.hangUp();
@@ -90,7 +92,7 @@ test('[S3] not_ready: a message that comes early is told the state and when to c
     const early = new RawSse(url);
     await pool.whenWaiting();
     const [first, session] = orchestrator.registry.list();
-    expect(first?.state).toBe('connected');
+    expect(first?.state).toBe('active');
     const reply = await postJson(`${url}/message?sessionId=${session?.id}`, ping);
     expectRefusal(reply, 'not_ready', 'mine', { state: 'created', retryAfterMs: 500 });
     expect(reply.headers['retry-after']).toBe('1');
@@ -145,7 +147,6 @@ test('[S10] queue_full: the 257th request in flight is refused, and room is made
 test('[C-ADMISSION] rate_limited: one message more than a user may send in a minute', async () => {
   const served = await serve({ options: { requestRate: 1 } });
   const stream = await new RawSse(served.url).whenAnnounced();
-  const ping = { jsonrpc: '2.0', id: 'x', method: 'ping' };
   expect((await stream.post(ping)).status).toBe(202);
   expectRefusal(await stream.post(ping), 'rate_limited', null, { limit: '--request-rate 1' });
   await stream.hangUp();
@@ -155,7 +156,7 @@ test('[C-ADMISSION] rate_limited: one message more than a user may send in a min
 test('draining: no session is opened and no request taken while the server ends', async () => {
   const tools = new TestTools();
   const served = await serve({ tools: tools.all });
-  const stream = await new RawSse(served.url).whenAnnounced();
+  const stream = await new RawSse(served.url).whenInitialized();
   await stream.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold' } });
   await tools.whenHeld();
   const drained = served.orchestrator.registry.drain();

@@ -38,7 +38,7 @@ describe('a session that is restored from its stored state', () => {
     const before = createActor(first.machine, { input, clock: first.clock }).start();
     before.send({ type: 'transport.attached' });
     await waitFor(before, (snapshot) => snapshot.matches('connected'));
-    before.send({ type: 'message.received', kind: 'request' });
+    before.send({ type: 'message.received', kind: 'initialize' });
     const stored: unknown = JSON.parse(JSON.stringify(before.getPersistedSnapshot()));
     before.stop();
 

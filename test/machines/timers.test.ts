@@ -5,6 +5,7 @@ type Id = { id: string };
 const never = <Input>() => fromPromise<void, Input>(() => new Promise<void>(() => undefined));
 const atOnce = fromPromise<void, Id>(() => Promise.resolve());
 const ignore = (): void => undefined;
+const settled = { id: 1, method: 'initialize', tool: null, outcome: 'ok', durationMs: 0 } as const;
 
 const sessionDelays = {
   setupTimeout: 1_000,
@@ -57,9 +58,22 @@ describe('time in the session chart', () => {
     expect(actor.getSnapshot().output).toMatchObject({ closedBecause: 'initialize-timeout' });
   });
 
+  test.each(['request', 'notification', 'response'] as const)(
+    'a client that sends a %s, but no initialize, is closed after `initializeTimeout` all the same',
+    async (kind) => {
+      const { clock, actor } = await connect();
+      clock.increment(sessionDelays.initializeTimeout - 1);
+      actor.send({ type: 'message.received', kind });
+      expect(actor.getSnapshot().value).toBe('connected');
+      clock.increment(1);
+      expect(actor.getSnapshot().output).toMatchObject({ closedBecause: 'initialize-timeout' });
+    },
+  );
+
   test('an idle session is closed after `idleTimeout`, counted from the last message', async () => {
     const { clock, actor } = await connect();
-    actor.send({ type: 'message.received', kind: 'notification' });
+    actor.send({ type: 'message.received', kind: 'initialize' });
+    actor.send({ type: 'request.settled', request: settled });
     clock.increment(sessionDelays.idleTimeout - 1);
     actor.send({ type: 'message.received', kind: 'notification' });
     clock.increment(sessionDelays.idleTimeout - 1);
@@ -70,7 +84,7 @@ describe('time in the session chart', () => {
 
   test('a session with a request in flight is never idle', async () => {
     const { clock, actor } = await connect();
-    actor.send({ type: 'message.received', kind: 'request' });
+    actor.send({ type: 'message.received', kind: 'initialize' });
     clock.increment(1e9);
     expect(actor.getSnapshot().value).toEqual({ active: { serving: 'busy' } });
     actor.stop();
@@ -78,7 +92,7 @@ describe('time in the session chart', () => {
 
   test('a lost stream is waited for as long as `resumeGrace`', async () => {
     const { clock, actor } = await connect(true);
-    actor.send({ type: 'message.received', kind: 'request' });
+    actor.send({ type: 'message.received', kind: 'initialize' });
     actor.send({ type: 'transport.detached', because: 'client-closed' });
     clock.increment(sessionDelays.resumeGrace - 1);
     expect(actor.getSnapshot().value).toEqual({ active: 'detached' });
@@ -88,7 +102,7 @@ describe('time in the session chart', () => {
 
   test('a drain does not wait for an answer longer than `drainTimeout`', async () => {
     const { clock, actor } = await connect();
-    actor.send({ type: 'message.received', kind: 'request' });
+    actor.send({ type: 'message.received', kind: 'initialize' });
     actor.send({ type: 'session.drain' });
     clock.increment(sessionDelays.drainTimeout - 1);
     expect(actor.getSnapshot().value).toEqual({ active: 'draining' });

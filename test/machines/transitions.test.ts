@@ -22,6 +22,7 @@ const setupRefused = {
 };
 const claimed = { type: 'xstate.done.actor.0.session.tools-registered.claiming' };
 const claimRefused = { type: 'xstate.error.actor.0.session.tools-registered.claiming', error: new Error('taken') };
+const initialize = { type: 'message.received', kind: 'initialize' };
 const request = { type: 'message.received', kind: 'request' };
 const notification = { type: 'message.received', kind: 'notification' };
 const left = { type: 'transport.detached', because: 'client-closed' };
@@ -31,7 +32,7 @@ const warm: Script = ['browser.leased', registered];
 const handedOver = { type: 'transport.attached', client: { issuer: 'local', user: 'bob', resumable: true } };
 const answered = { type: 'xstate.done.actor.0.session.tools-registered.checking' };
 const silent = { type: 'xstate.error.actor.0.session.tools-registered.checking', error: new Error('silent') };
-const serving: Script = [...connected, request];
+const serving: Script = [...connected, initialize];
 
 const eager = { id: 'a', issuer: 'local', user: 'alice', lease: 'eager', resumable: false, queueLimit: 0 };
 const closedBecause = (reason: string): object => ({ closedBecause: reason });
@@ -77,16 +78,40 @@ describe('the session chart', () => {
     },
     { given: 'a claim', events: connected, state: 'connected', context: { inFlight: 0 } },
     {
-      given: 'the first request',
+      given: 'initialize',
       events: serving,
+      state: { active: { serving: 'busy' } },
+      context: { inFlight: 1, handshake: 'begun' },
+    },
+    {
+      given: 'a notification before initialize',
+      events: [...connected, notification],
+      state: 'connected',
+      context: { inFlight: 0, handshake: 'awaited' },
+    },
+    {
+      given: 'a request before initialize',
+      events: [...connected, request],
+      state: 'connected',
+      context: { inFlight: 1 },
+    },
+    {
+      given: 'its refusal',
+      events: [...connected, request, 'request.settled'],
+      state: 'connected',
+      context: { inFlight: 0 },
+    },
+    {
+      given: 'a request before initialize, and then that',
+      events: [...connected, request, 'request.settled', initialize],
       state: { active: { serving: 'busy' } },
       context: { inFlight: 1 },
     },
     {
-      given: 'a notification only',
-      events: [...connected, notification],
-      state: { active: { serving: 'idle' } },
-      context: { inFlight: 0 },
+      given: 'a second initialize',
+      events: [...serving, 'request.settled', initialize],
+      state: { active: { serving: 'busy' } },
+      context: { inFlight: 1 },
     },
     { given: 'its answer', events: [...serving, 'request.settled'], state: { active: { serving: 'idle' } } },
     {
@@ -156,7 +181,7 @@ describe('the session chart', () => {
   const patient = { ...eager, queueLimit: 2 };
 
   test('holds early messages up to the limit, and delivers them once the client is told', () => {
-    const early: Script = ['transport.attached', request, notification, request];
+    const early: Script = ['transport.attached', initialize, notification, request];
     expectEnd(
       session,
       patient,
@@ -166,6 +191,8 @@ describe('the session chart', () => {
     );
     const told: Script = [...early, registered, 'browser.leased', claimed];
     expectEnd(session, patient, told, { active: { serving: 'busy' } }, { held: 0, inFlight: 1 });
+    const uninitialized: Script = ['transport.attached', request, notification, registered, 'browser.leased', claimed];
+    expectEnd(session, patient, uninitialized, 'connected', { held: 0, inFlight: 1 });
   });
 
   const nobodys = { ...eager, issuer: null, user: null };

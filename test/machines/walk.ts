@@ -8,6 +8,7 @@ const failure = { reason: 'browser_failed', message: 'No browser was found.' };
 /** At least one event of each type, and every kind where the kind matters. */
 const samples: Readonly<Record<string, readonly AnyEventObject[]>> = {
   'message.received': [
+    { type: 'message.received', kind: 'initialize' },
     { type: 'message.received', kind: 'request' },
     { type: 'message.received', kind: 'notification' },
   ],

@@ -11,7 +11,7 @@ let clock: ManualClock;
 beforeEach(async () => {
   [tools, clock] = [new TestTools(), new ManualClock()];
   served = await serve({ tools: tools.all, clock });
-  stream = await new RawSse(served.url).whenAnnounced();
+  stream = await new RawSse(served.url).whenInitialized();
 });
 afterEach(async () => {
   tools.release();
@@ -135,7 +135,7 @@ test('a tool that needs a browser gets the one of its session', async () => {
 
 test('a lazy session leases its browser at the first tool that needs one, and only then', async () => {
   const lazy = await serve({ tools: tools.all, options: { lease: 'lazy' } });
-  const own = await new RawSse(lazy.url).whenAnnounced();
+  const own = await new RawSse(lazy.url).whenInitialized();
   await own.call(1, 'tools/call', { name: 'echo', arguments: { value: 'x' } });
   expect(lazy.pool.opened).toEqual([]);
   await Promise.all([2, 3].map((id) => own.call(id, 'tools/call', { name: 'browse' })));

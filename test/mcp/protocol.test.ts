@@ -47,6 +47,7 @@ test('an unknown method is -32601 and names it; an unknown notification and an a
 });
 
 test('an unknown tool, and parameters of the wrong shape, are -32602 and say what is right', async () => {
+  await stream.whenInitialized();
   const errorOf = async (id: number, params: object) => {
     const answer = await stream.call(id, 'tools/call', params);
     return 'error' in answer ? [answer.error.code, answer.error.message] : answer;
@@ -61,6 +62,7 @@ test('an unknown tool, and parameters of the wrong shape, are -32602 and say wha
 });
 
 test('[C-TOOL-ERROR] wrong arguments are a result that names each of them and those that exist', async () => {
+  await stream.whenInitialized();
   const textOf = async (id: number, args: object) => {
     const answer = await stream.call(id, 'tools/call', { name: 'echo', arguments: args });
     expect(answer).toMatchObject({ result: { isError: true } });
@@ -74,6 +76,7 @@ test('[C-TOOL-ERROR] wrong arguments are a result that names each of them and th
 });
 
 test('tools/list names the tools of the groups that were asked for, with their schemas', async () => {
+  await stream.whenInitialized();
   const namesOf = async (open: RawSse) => {
     const answer = await open.call('list', 'tools/list');
     const { tools } = ('result' in answer ? answer.result : {}) as { tools: { name: string; inputSchema: object }[] };
@@ -81,7 +84,7 @@ test('tools/list names the tools of the groups that were asked for, with their s
     return tools.map(({ name }) => name);
   };
   expect(await namesOf(stream)).toEqual(new TestTools().all.map(({ name }) => name));
-  const core = await new RawSse(served.url, { path: '/sse?tools=core' }).whenAnnounced();
+  const core = await new RawSse(served.url, { path: '/sse?tools=core' }).whenInitialized();
   expect(await namesOf(core)).toEqual(['echo', 'hold', 'late', 'fail', 'count', 'large']);
   const hidden = await core.call('hidden', 'tools/call', { name: 'browse' });
   expect(hidden).toMatchObject({ error: { code: -32602 } });
@@ -89,6 +92,7 @@ test('tools/list names the tools of the groups that were asked for, with their s
 });
 
 test('progress goes out only with a token, only while it grows, and before the answer', async () => {
+  await stream.whenInitialized();
   await stream.call(1, 'tools/call', { name: 'count', arguments: {} });
   expect(stream.messages).toHaveLength(1);
   await stream.call(2, 'tools/call', { name: 'count', arguments: {}, _meta: { progressToken: 'token' } });
@@ -102,6 +106,7 @@ test('progress goes out only with a token, only while it grows, and before the a
 });
 
 test('a progress token of zero is a token', async () => {
+  await stream.whenInitialized();
   await stream.call(1, 'tools/call', { name: 'count', arguments: {}, _meta: { progressToken: 0 } });
   expect(stream.messages).toHaveLength(4);
 });
@@ -125,6 +130,7 @@ test('logging/setLevel holds back what is less important', async () => {
 test.each(['{"toString":1,"valueOf":1}', '['.repeat(90) + ']'.repeat(90), 'null'])(
   '[S4] a tool name that is not even printable is answered, and leaves no request in flight (%#)',
   async (name) => {
+    await stream.whenInitialized();
     const headers = { 'content-type': 'application/json' };
     const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":${name}}}`;
     const url = new URL(stream.endpoint ?? '', served.url).href;

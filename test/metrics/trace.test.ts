@@ -95,7 +95,7 @@ const named = (name: string): ReadableSpan => {
 const parentOf = ({ parentSpanContext }: ReadableSpan) => parentSpanContext?.spanId;
 
 test('[C-TRACE] a connect is a span below its caller, with one for each step that the client waited for', async () => {
-  const stream = await new RawSse(served.url, { headers: { traceparent } }).whenAnnounced();
+  const stream = await new RawSse(served.url, { headers: { traceparent } }).whenInitialized();
   const connect = named('session.connect');
   expect([connect.spanContext().traceId, parentOf(connect)]).toEqual([caller.traceId, caller.spanId]);
   expect(connect.attributes).toEqual({ 'mcp.session.id': stream.sessionId.slice(0, 8) });
@@ -124,14 +124,14 @@ test('[C-TRACE] a connect that fails ends its spans with the reason', async () =
 
 test('[C-TRACE] with a lazy lease nobody waits for a browser', async () => {
   const lazy = await serve({ options: { lease: 'lazy' } });
-  const stream = await new RawSse(lazy.url).whenAnnounced();
+  const stream = await new RawSse(lazy.url).whenInitialized();
   expect(spans().map(({ name }) => name)).not.toContain('session.lease');
   await stream.hangUp();
   await lazy.close();
 });
 
 test('[C-TRACE] a tool call is a span below the HTTP request, or nearer below what its _meta names', async () => {
-  const stream = await new RawSse(served.url).whenAnnounced();
+  const stream = await new RawSse(served.url).whenInitialized();
   const call = (id: number, how: object) =>
     stream.call(id, 'tools/call', { name: 'echo', arguments: { value: 'x' }, ...how });
   await call(1, {});
@@ -153,7 +153,7 @@ test('[C-TRACE] a tool call is a span below the HTTP request, or nearer below wh
 });
 
 test('a traceparent that is none is ignored', async () => {
-  const stream = await new RawSse(served.url, { headers: { traceparent: 'nonsense' } }).whenAnnounced();
+  const stream = await new RawSse(served.url, { headers: { traceparent: 'nonsense' } }).whenInitialized();
   expect(parentOf(named('session.connect'))).toBeUndefined();
   expect(
     await stream.call(1, 'tools/call', { name: 'echo', arguments: { value: 'x' }, _meta: { traceparent: 7 } }),
@@ -162,7 +162,7 @@ test('a traceparent that is none is ignored', async () => {
 });
 
 test('[C-TRACE] the span of a call is active while its tool runs: what the tool does becomes its child', async () => {
-  const stream = await new RawSse(served.url).whenAnnounced();
+  const stream = await new RawSse(served.url).whenInitialized();
   await stream.call(1, 'tools/call', { name: 'look_inside' });
   expect(activeInTool).toBe(named('tools/call look_inside').spanContext().spanId);
   await stream.hangUp();

@@ -16,6 +16,7 @@ const delays = { setupTimeout: 50, initializeTimeout: 70, idleTimeout: 110, resu
 
 /** What is done to one session, in this order, between which everything else may happen. */
 const action = fc.constantFrom(
+  'initialize',
   'ping',
   'hold',
   'notify',
@@ -143,7 +144,7 @@ export class ScheduledCore {
     const channel = new RecordingChannel((id) => {
       if (!this.#ready.has(id)) this.announcedEarly.push(id);
       // The fastest client there can be: it posts before anything else happens.
-      void Promise.resolve().then(() => this.#post(entry, 'ping'));
+      void Promise.resolve().then(() => this.#post(entry, 'initialize'));
     });
     const principal = { issuer: 'local', user: 'anna' };
     const toolSet = { tools: new Map(this.tools.all.map((tool) => [tool.name, tool])), listings: [] };
@@ -179,7 +180,7 @@ export class ScheduledCore {
   #act(entry: Entry, name: string): void {
     const { session, accepted, cancelled } = entry;
     const last = accepted.at(-1) ?? 0;
-    if (name === 'ping') this.#post(entry, 'ping');
+    if (name === 'ping' || name === 'initialize') this.#post(entry, name);
     else if (name === 'hold') this.#post(entry, 'tools/call', { name: 'hold' });
     else if (name === 'notify') this.#post(entry, 'notifications/initialized');
     else if (name === 'cancel') {

@@ -29,7 +29,6 @@ const notTaken = {
   'nothing that was not delivered can settle': [
     'session.created: request.settled -> stays',
     'session.tools-registered: request.settled -> stays',
-    'session.connected: request.settled -> stays',
   ],
   'what is lost is not lost again, and what is leased not leased again': [
     'session.tools-registered.leasing: browser.lost -> stays',

@@ -4,10 +4,11 @@ import type { Session } from '../../src/session/session.js';
 import { nextTurn } from '../support/gate.js';
 import { postJson, send, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
+import { initialize } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
 import { serve, type Served } from '../support/serve.js';
 import { Gates } from './gates.js';
-import { browserFailure, chart, delays, inputOf, view, type Lease, type Move } from './plan.js';
+import { browserFailure, chart, delays, inputOf, take, view, type Lease, type Move } from './plan.js';
 
 interface Parts {
   readonly lease: Lease;
@@ -88,7 +89,8 @@ export class World {
   async take(move: Move): Promise<void> {
     const reply = await this.#perform(move);
     // A message that was refused at the door never came to the chart. The type of `send` lacks XState's own events.
-    if (!reply || reply.status === 202) this.#twin.send(move as never);
+    const told = !reply || reply.status === 202 ? take(this.#twin.getSnapshot(), move).moves : [];
+    for (const event of told) this.#twin.send(event as never);
     const expected = view(this.#twin.getSnapshot());
     const agrees = () => JSON.stringify(view(this.#session.actor.getSnapshot())) === JSON.stringify(expected);
     // Where they never agree, the comparison below says how they differ.
@@ -183,6 +185,7 @@ export class World {
   #message(kind: string): Promise<Reply | undefined> {
     this.#messages += 1;
     const id = this.#messages;
+    if (kind === 'initialize') return this.#send(initialize(id));
     if (kind === 'response') return this.#send({ id, result: {} });
     if (kind === 'notification') return this.#send({ method: 'notifications/initialized' });
     return this.#send({ id, method: 'tools/call', params: { name: 'hold' } });
@@ -216,7 +219,7 @@ export class World {
   #checkReply(move: Move, reply: Reply): void {
     const { state, actor } = this.#session;
     if (state === 'created' || state === 'tools-registered') this.#expectRefusal(reply, this.#earlyRefusal);
-    else if (actor.getSnapshot().hasTag('draining') && move['kind'] === 'request')
+    else if (actor.getSnapshot().hasTag('draining') && ['request', 'initialize'].includes(String(move['kind'])))
       this.#expectRefusal(reply, 'draining');
     else expect(reply.status).toBe(202);
   }

@@ -61,7 +61,7 @@ test('[C-SECURITY][S6] id guessing: every guess is answered with the same bytes,
 });
 
 test('[C-SECURITY][S6] replay: an event id, or a session id, that a new stream brings along gets it nothing of another', async () => {
-  const victim = await new RawSse(served.url).whenAnnounced();
+  const victim = await new RawSse(served.url).whenInitialized();
   await victim.call(1, 'tools/call', { name: 'echo', arguments: { value: 'a secret' } });
   const headers = { 'last-event-id': '0', 'mcp-session-id': victim.sessionId };
   const thief = await new RawSse(served.url, { headers }).whenAnnounced();
@@ -74,7 +74,7 @@ test('[C-SECURITY][S6] replay: an event id, or a session id, that a new stream b
 
 test('[C-SECURITY][S6] a cancellation reaches only requests of its own session, whatever id it names', async () => {
   const [victim, attacker] = [new RawWebSocket(served.url), new RawWebSocket(served.url)];
-  await Promise.all([victim.whenAnnounced(), attacker.whenAnnounced()]);
+  await Promise.all([victim.whenInitialized(), attacker.whenInitialized()]);
   victim.send({ jsonrpc: '2.0', id: 'mine', method: 'tools/call', params: { name: 'hold', arguments: {} } });
   await tools.whenHeld();
   attacker.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'mine' } });
@@ -94,7 +94,7 @@ test.each(['params', 'params.arguments', 'params._meta'])(
     const message =
       `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"value":"v"${put('params.arguments')}}` +
       `,"_meta":{"progressToken":1${put('params._meta')}}${put('params')}}}`;
-    const socket = await new RawWebSocket(served.url).whenAnnounced();
+    const socket = await new RawWebSocket(served.url).whenInitialized();
     socket.send(message);
     const answer = await socket.answer(1);
     expect(answer).toHaveProperty('result');
@@ -136,7 +136,7 @@ test.each(['/ws/', '/WS', '/ws/x', '//ws', '/./ws', '/x/../ws', '/ws%00', '/%77s
 test.each(['file:///etc/passwd', '../../../etc/passwd', 'greenroom://../x', 'http://169.254.169.254/'])(
   '[C-SECURITY] path tricks: the resource %s does not exist, and nothing is fetched',
   async (uri) => {
-    const socket = await new RawWebSocket(served.url).whenAnnounced();
+    const socket = await new RawWebSocket(served.url).whenInitialized();
     expect(await socket.call(1, 'resources/read', { uri })).toMatchObject({ error: { code: -32002 } });
     await socket.hangUp();
   },

@@ -1,6 +1,7 @@
 import { Gate, nextTurn } from '../support/gate.js';
 import { postJson, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
+import { initialize } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
 import { serve } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
@@ -33,18 +34,21 @@ async function serveEarly(queueLimit = 3) {
 }
 
 test('[S3][S4] early messages are held, and delivered in order once the client is told', async () => {
-  const { registering, served, stream, session, hold, echo } = await serveEarly();
-  const held = [await hold(echo(1)), await hold(echo(2)), await hold(echo(3))];
+  const { registering, served, stream, session, hold, echo } = await serveEarly(4);
+  const held = [await hold(initialize(0)), await hold(echo(1)), await hold(echo(2)), await hold(echo(3))];
   let answered = 0;
   for (const { reply } of held) void reply.then(() => (answered += 1));
   await nextTurn();
   expect([answered, stream.text]).toEqual([0, '']);
   registering.open();
   const statuses = await Promise.all(held.map(async ({ reply }) => (await reply).status));
-  expect(statuses).toEqual([202, 202, 202]);
+  expect(statuses).toEqual([202, 202, 202, 202]);
   await stream.answer(3);
   expect(stream.events[0]?.event).toBe('endpoint');
-  expect(stream.messages).toMatchObject([{ id: 1 }, { id: 2 }, { id: 3 }]);
+  expect(stream.messages).toMatchObject([
+    { id: 0 },
+    ...[1, 2, 3].map((id) => ({ id, result: { structuredContent: { value: `${id}` } } })),
+  ]);
   expect(session.state).toBe('active');
   await stream.hangUp();
   await served.close();

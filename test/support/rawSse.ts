@@ -99,6 +99,17 @@ export class RawSse {
     return this.when(({ endpoint }) => endpoint !== undefined);
   }
 
+  /** Resolves when the client has initialized too. What it sees of the handshake is left out of its events. */
+  async whenInitialized(): Promise<this> {
+    await this.whenAnnounced();
+    await this.initialize();
+    this.events.splice(
+      this.events.findIndex(({ event }) => event === 'message'),
+      1,
+    );
+    return this;
+  }
+
   /** Resolves with the answer to the request `id`. */
   async answer(id: string | number): Promise<JSONRPCMessage> {
     await this.when(() => this.answersTo(id).length > 0);

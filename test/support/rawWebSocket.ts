@@ -3,6 +3,7 @@ import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { WebSocket, type ClientOptions } from 'ws';
 import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
 import type { Reply } from './http.js';
+import { initialize } from './messages.js';
 
 export interface RawWebSocketOptions {
   readonly path?: string;
@@ -57,6 +58,15 @@ export class RawWebSocket {
   /** Resolves when the handshake is answered; rejects if the socket ends first. */
   async whenAnnounced(): Promise<this> {
     if (this.socket.readyState === WebSocket.CONNECTING) await once(this.socket, 'open');
+    return this;
+  }
+
+  /** Resolves when the client has initialized too. What it sees of the handshake is left out of its frames. */
+  async whenInitialized(): Promise<this> {
+    await this.whenAnnounced();
+    this.send(initialize('initialize'));
+    await this.answer('initialize');
+    this.frames.splice(0);
     return this;
   }
 

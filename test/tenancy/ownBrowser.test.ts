@@ -34,6 +34,8 @@ test("[C-USERS] a user's own browser is probed, used by that user's sessions, gi
     const streams = [connect('/sse'), connect(`/sse?browser=${browser['id']}`)];
     for (const stream of streams) {
       await stream.whenAnnounced();
+      const opening = { jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-11-25' } };
+      expect((await stream.post(opening, bearer(token))).status).toBe(202);
       const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'get_connected_browser' } };
       expect((await stream.post(call, bearer(token))).status).toBe(202);
       expect(await stream.answer(1)).toMatchObject({

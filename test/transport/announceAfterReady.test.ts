@@ -81,7 +81,7 @@ test('[C-ISOLATION] what one client negotiates and sets does not touch its neigh
 test('[S4][C-ISOLATION] ten parallel calls on each of two sessions are answered once, each with its own payload', async () => {
   const served = await serve({ tools: new TestTools().all });
   const streams = [new RawSse(served.url), new RawSse(served.url)];
-  await Promise.all(streams.map((stream) => stream.whenAnnounced()));
+  await Promise.all(streams.map((stream) => stream.whenInitialized()));
   const value = (stream: RawSse, id: number): string => `${stream.sessionId} ${id}`;
   const ids = Array.from({ length: 10 }, (_, index) => index);
   const replies = await Promise.all(

@@ -5,6 +5,7 @@ import { send } from '../support/http.js';
 import { call, ping } from '../support/messages.js';
 import { serve, type Served } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
+import { recordingLog } from '../tenancy/support/guarded.js';
 
 /** One client of a transport, as the suite drives it. It sees what really came over the wire. */
 export interface ContractClient {
@@ -60,6 +61,7 @@ export function describeTransport(transport: TransportUnderTest): void {
   describe(`the contract of a transport: ${transport.kind}`, () => {
     let tools: TestTools;
     let served: Served;
+    let log: string[];
     const open = () => transport.open(served.url);
     const ready = async (): Promise<ContractClient> => {
       const client = open();
@@ -68,7 +70,8 @@ export function describeTransport(transport: TransportUnderTest): void {
     };
     beforeEach(async () => {
       tools = new TestTools();
-      served = await serve({ tools: tools.all, options: { bodyLimit: '64kb' } });
+      log = [];
+      served = await serve({ tools: tools.all, log: recordingLog(log), options: { bodyLimit: '64kb' } });
     });
     afterEach(() => {
       tools.release();
@@ -220,7 +223,12 @@ export function describeTransport(transport: TransportUnderTest): void {
       }
       await other.send(ping('other'));
       expect(await other.answer('other')).toMatchObject({ result: {} });
-      if (transport.slowClient === 'session') await session?.ended;
+      if (transport.slowClient === 'session') {
+        await session?.ended;
+        const error = expect.stringMatching(/^The client does not read: \d+ bytes/);
+        const fields = { transport: transport.kind, session: session?.id.slice(0, 8), error };
+        expect(log.map((line) => JSON.parse(line) as unknown)).toContainEqual(['transport failed', fields]);
+      }
       await Promise.all([slow.vanish(), other.leave()]);
     });
 

@@ -8,7 +8,7 @@ import { ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import type { BrowserLease } from '../../src/browser/lease/lease.js';
 import { systemClock, type Clock } from '../../src/clock.js';
 import { Refusal } from '../../src/errors.js';
-import { parseMessage } from '../../src/mcp/protocol.js';
+import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { SseTransport } from '../../src/transport/sse.js';
 import { FakePool } from '../support/fakePool.js';
 import { Gate, nextTurn } from '../support/gate.js';
@@ -71,15 +71,21 @@ test("[C-SSE] the SDK's own server works behind the transport", async () => {
   server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: [{ name: 'a', inputSchema: { type: 'object' } }] }));
   const client = new Client({ name: 'test', version: '1' });
   const connected = client.connect(new SSEClientTransport(new URL('/sse', given.url)));
-  const { transport } = await given.accepted;
-  await server.connect(transport);
+  const { transport, response } = await given.accepted;
+  const send = (message: JSONRPCMessage): Promise<void> => {
+    transport.deliver(message);
+    return Promise.resolve();
+  };
+  await server.connect(Object.assign(transport, { start: () => Promise.resolve(), send }));
   transport.announce('an-id');
   await connected;
   expect((await client.listTools()).tools).toMatchObject([{ name: 'a' }]);
   const closed = new Promise<void>((resolve) => (server.onclose = resolve));
   await client.close();
   await closed;
-  await expect(transport.send(notice('late'))).rejects.toThrow('not open');
+  const { bytesWritten } = response.req.socket;
+  transport.deliver(notice('late'));
+  expect([response.writableLength, response.req.socket.bytesWritten]).toEqual([0, bytesWritten]);
   await shut(given);
 });
 
@@ -145,12 +151,12 @@ test('[S5] a legacy client that comes again has a new session at once, while the
     }
   }
   const served = await serve({ pool: new SlowPool(), options: { maxSessionsPerUser: 2 } });
-  const streams = [await new RawSse(served.url).whenAnnounced()];
+  const streams = [await new RawSse(served.url).whenInitialized()];
   for (let round = 1; round <= 20; round += 1) {
     const [old] = served.orchestrator.registry.list();
     // It is back before the server can have heard that it was gone.
     const gone = streams.at(-1)?.hangUp();
-    streams.push(await new RawSse(served.url).whenAnnounced());
+    streams.push(await new RawSse(served.url).whenInitialized());
     await Promise.all([gone, old?.closed, releasing.whenReached(round)]);
   }
   expect(new Set(streams.map(({ sessionId }) => sessionId)).size).toBe(21);
@@ -211,7 +217,10 @@ test('[S5] a client that does not read keeps neither socket nor bytes once its s
 
 test('[S10] the session of a client that does not read ends as slow-client; its neighbours do not notice', async () => {
   const served = await serve({ tools: new TestTools().all });
-  const [slow, other] = [await new RawSse(served.url).whenAnnounced(), await new RawSse(served.url).whenAnnounced()];
+  const [slow, other] = [
+    await new RawSse(served.url).whenInitialized(),
+    await new RawSse(served.url).whenInitialized(),
+  ];
   const session = served.orchestrator.registry.find(slow.sessionId, 'anyone');
   slow.pause();
   let [isOver, id] = [false, 0];

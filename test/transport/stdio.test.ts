@@ -6,7 +6,7 @@ import { StdioTransport } from '../../src/transport/stdio.js';
 import { FakePool } from '../support/fakePool.js';
 import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
-import { ping } from '../support/messages.js';
+import { initialize, ping } from '../support/messages.js';
 import { streamPair } from '../support/rawStdio.js';
 import { serve, type Served, type ServeOptions } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
@@ -152,13 +152,17 @@ test('[C-STDIO][S5] an output that is gone without an error is not waited for', 
 test('[S7] nothing is written after the session is closed, also not what a call answers late', async () => {
   const tools = new TestTools();
   const { served, client, session } = await connect({ tools: tools.all });
+  client.send(initialize('first'));
   client.send({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold', arguments: {} } });
   await tools.whenHeld();
   session.close('operator-closed');
   await client.ended;
   tools.release();
   await nextTurn();
-  expect(client.values).toMatchObject([{ id: 1, error: { data: { closedBecause: 'operator-closed' } } }]);
+  expect(client.values).toMatchObject([
+    { id: 'first', result: {} },
+    { id: 1, error: { data: { closedBecause: 'operator-closed' } } },
+  ]);
   await served.close();
 });
 

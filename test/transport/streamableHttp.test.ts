@@ -92,7 +92,7 @@ test('[C-HTTP][S5] DELETE closes the session: its streams end, its calls stop, a
 
 test('[C-HTTP] initialize within a session is refused, and names no other session', () =>
   withRawMcp({}, async (client, { orchestrator }) => {
-    expectRefusal(await client.post(initialize(1)), 'invalid_message', 1);
+    expectRefusal(await client.post(initialize(1)), 'already_initialized', 1);
     expectRefusal(await client.post(initialize(1), { 'mcp-session-id': 'A'.repeat(22) }), 'unknown', 1);
     expect(orchestrator.registry.list()).toHaveLength(1);
   }));

@@ -30,6 +30,33 @@ test('[C-HTTP][S1] who would rather not read a stream gets one JSON answer, with
   await close();
 });
 
+test.each([
+  ['application/json, text/event-stream', 'text/event-stream'],
+  ['application/json;q=0.1, text/event-stream;q=0.9', 'text/event-stream'],
+  ['application/json;q=0.5, text/event-stream;q=0.5', 'text/event-stream'],
+  ['*/*', 'text/event-stream'],
+  ['application/json;version=1, text/event-stream;version=1', 'text/event-stream'],
+  ['application/json, text/event-stream;charset=utf-8;q=0.1', 'application/json'],
+  ['APPLICATION/JSON ; charset="UTF-8", Text/Event-Stream ; q=0.1', 'application/json'],
+  ['application/json, */*;q=0.1', 'application/json'],
+  ['application/json;q=0.9, text/*;q=1, text/event-stream;q=0.2', 'application/json'],
+])('[C-HTTP] `Accept: %s` is answered with %s', async (accept, type) => {
+  const { url, close } = await serve();
+  const opened = await postJson(`${url}/mcp`, initialize(1, '2025-11-25'), { accept });
+  expect([opened.status, opened.headers['content-type']]).toEqual([200, type]);
+  await close();
+});
+
+test.each(['', ',', 'application/json', 'application/json, text/event-stream;q=0', 'text/event-stream;q=0, */*', '"'])(
+  '[C-HTTP] `Accept: %s` does not allow both types, and is refused',
+  async (accept) => {
+    const { url, close } = await serve();
+    const refused = await postJson(`${url}/mcp`, initialize(1, '2025-11-25'), { accept });
+    expect(refused).toMatchObject({ status: 406, json: { error: { data: { reason: 'not_acceptable' } } } });
+    await close();
+  },
+);
+
 test('[C-HTTP] a set-up that fails, a wrong message and a batch are answered as JSON too', async () => {
   const pool = new FakePool();
   const { url, close } = await serve({ pool, tools: new TestTools().all });

@@ -18,8 +18,9 @@ test('[C-HTTP] a batch belongs to revision 2025-03-26, is bounded, and each of i
   expect(stream.messages.map((message) => ('id' in message ? message.id : null)).toSorted()).toEqual(['a', 'b']);
   expect((await old.post([initialized, initialized])).status).toBe(202);
   const many = Array.from({ length: 101 }, (_, id) => ping(id));
-  for (const wrong of [[], many, [ping('mine'), ping('mine')], [ping('mine'), initialize(1)], [ping('mine'), 'x']])
+  for (const wrong of [[], many, [ping('mine'), ping('mine')], [ping('mine'), 'x']])
     expectRefusal(await old.post(wrong), 'invalid_message');
+  expectRefusal(await old.post([ping('mine'), initialize(1)]), 'already_initialized');
   const most = await old.ask(many.slice(1));
   await most.whenClosed();
   expect(most.messages).toHaveLength(100);

@@ -80,7 +80,7 @@ test('[C-ISOLATION] what one socket negotiates and sets does not touch its neigh
 
 test('[S4] ten calls at once on each of ten sockets are answered once each, to the one who asked', async () => {
   const served = await serve({ tools: new TestTools().all });
-  const sockets = await Promise.all(Array.from({ length: 10 }, () => new RawWebSocket(served.url).whenAnnounced()));
+  const sockets = await Promise.all(Array.from({ length: 10 }, () => new RawWebSocket(served.url).whenInitialized()));
   const ids = Array.from({ length: 10 }, (_, index) => index);
   for (const id of ids) {
     for (const socket of sockets) {
@@ -101,7 +101,7 @@ test('[S4] ten calls at once on each of ten sockets are answered once each, to t
 test('[S4] a long call holds up neither ping nor its own cancellation; messages are handed over in their order', async () => {
   const tools = new TestTools();
   const served = await serve({ tools: tools.all });
-  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  const socket = await new RawWebSocket(served.url).whenInitialized();
   socket.send({ jsonrpc: '2.0', id: 'long', method: 'tools/call', params: { name: 'hold', arguments: {} } });
   for (let id = 0; id < 50; id += 1) socket.send(ping(id));
   await socket.when(({ frames }) => frames.length === 50);
@@ -125,7 +125,7 @@ test.each([
   ['a request with a wrong "params"', '{"jsonrpc":"2.0","id":7,"method":"ping","params":1}', -32600, 7],
 ])('[C-WS] a frame that is %s is answered with an error, and the session goes on', async (_, frame, code, id) => {
   const served = await serve();
-  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  const socket = await new RawWebSocket(served.url).whenInitialized();
   socket.send(frame);
   await socket.when(({ frames }) => frames.length === 1);
   expect(JSON.parse(socket.frames[0] ?? '')).toMatchObject({ jsonrpc: '2.0', id, error: { code } });
@@ -137,7 +137,7 @@ test.each([
 test('[C-WS] an id that is in flight already is refused, and the request that has it is not disturbed', async () => {
   const tools = new TestTools();
   const served = await serve({ tools: tools.all });
-  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  const socket = await new RawWebSocket(served.url).whenInitialized();
   const request = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold', arguments: {} } };
   socket.send(request);
   socket.send(request);

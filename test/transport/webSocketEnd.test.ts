@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { dial, handshake } from '../support/handshake.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
-import { ping } from '../support/messages.js';
+import { initialize, ping } from '../support/messages.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
 import { serve, whenAllEnded } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
@@ -56,7 +56,7 @@ test('[C-WS][S5] a client that answers pings stays; one that does not is gone af
 
 test.each([
   ['initialize-timeout', 1008, 'closed: initialize-timeout', { options: { initializeTimeout: '10s' }, messages: [] }],
-  ['idle-timeout', 1000, 'closed: idle-timeout', { options: { idleTimeout: '10s' }, messages: [ping(1)] }],
+  ['idle-timeout', 1000, 'closed: idle-timeout', { options: { idleTimeout: '10s' }, messages: [initialize(1)] }],
 ])('[C-WS] %s is told by close code %i', async (_, code, reason, { options, messages }) => {
   const clock = new ManualClock();
   const served = await serve({ clock, options });
@@ -73,7 +73,7 @@ test.each([
 test('[C-WS] a session that an operator closes is told so, and its open call is answered first', async () => {
   const tools = new TestTools();
   const served = await serve({ tools: tools.all });
-  const socket = await new RawWebSocket(served.url).whenAnnounced();
+  const socket = await new RawWebSocket(served.url).whenInitialized();
   socket.send({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold', arguments: {} } });
   await tools.whenHeld();
   await send(`${served.url}/api/sessions/${socket.sessionId}`, { method: 'DELETE' });
@@ -125,7 +125,7 @@ test('[S5] a client that ignores the close frame is cut off', async () => {
 test('[S10] the session of a client that does not read ends as slow-client; its neighbours do not notice', async () => {
   const served = await serve({ tools: new TestTools().all });
   const [slow, other] = [new RawWebSocket(served.url), new RawWebSocket(served.url)];
-  await Promise.all([slow.whenAnnounced(), other.whenAnnounced()]);
+  await Promise.all([slow.whenInitialized(), other.whenInitialized()]);
   const session = served.orchestrator.registry.find(slow.sessionId, 'anyone');
   slow.socket.pause();
   let [isOver, id] = [false, 0];

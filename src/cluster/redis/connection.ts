@@ -14,7 +14,6 @@ export interface ConnectionOptions {
   onFound(): void;
 }
 
-/** For a client that is refused because of it. */
 /** The first pause before the next try, doubled up to the longest. Milliseconds. */
 const [firstPauseMs, longestPauseMs] = [50, 800];
 

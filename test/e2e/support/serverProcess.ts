@@ -24,11 +24,15 @@ export interface ServerProcess {
 }
 
 /** A real server process with a temporary folder of its own, so that its browsers and files can be told from others. */
-export async function startServerProcess(flags: readonly string[] = [], program = mainProgram): Promise<ServerProcess> {
+export async function startServerProcess(
+  flags: readonly string[] = [],
+  program = mainProgram,
+  env: NodeJS.ProcessEnv = {},
+): Promise<ServerProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-e2e-'));
   const args = [program, 'serve', '--port', '0', '--log-format', 'json', ...flags];
   const child = spawn(process.execPath, args, {
-    env: { ...process.env, TMPDIR: folder, CHROME_PATH: chromium },
+    env: { ...process.env, TMPDIR: folder, CHROME_PATH: chromium, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
