@@ -1,5 +1,6 @@
-import { expect, test } from '@jest/globals';
+import { expect, jest, test } from '@jest/globals';
 import {
+  correctInstallDetails,
   editStorage,
   listenToStorage,
   readActionState,
@@ -132,4 +133,18 @@ test('registered content scripts are none without the permission "scripting"', a
   const scripting = { getRegisteredContentScripts: () => Promise.resolve([{ id: 'one' }]) };
   expect(await openContext({ chrome: { scripting } }).call(readRegisteredScripts)).toEqual([{ id: 'one' }]);
   expect(await openContext({ chrome: {} }).call(readRegisteredScripts)).toEqual([]);
+});
+
+test('a worker hears of its first install as one, and of an update as it was', () => {
+  const onInstalled = fakeEvent();
+  const { call } = openContext({ chrome: { runtime: { onInstalled } } });
+  for (const _ of [1, 2]) expect(call(correctInstallDetails, '0.0.0.65535')).toBe(false);
+  const listener = jest.fn();
+  onInstalled.addListener(listener);
+  expect(onInstalled.hasListener(listener)).toBe(true);
+  onInstalled.fire({ reason: 'update', previousVersion: '0.0.0.65535' });
+  onInstalled.fire({ reason: 'update', previousVersion: '1.0' });
+  onInstalled.removeListener(listener);
+  onInstalled.fire({ reason: 'chrome_update' });
+  expect(listener.mock.calls).toEqual([[{ reason: 'install' }], [{ reason: 'update', previousVersion: '1.0' }]]);
 });

@@ -1,32 +1,13 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
+import { callExpression, correctInstallDetails } from '../protocol/injectedFunctions.js';
 import type { ProtocolScope } from '../protocol/protocolScope.js';
 import { unlessGone } from '../protocol/sessions.js';
 
 /** Of the placeholder that stands for an extension before it is loaded. No real extension has it. */
 export const placeholderVersion = '0.0.0.65535';
 
-/**
- * Runs in a worker before its first statement, as the condition of a breakpoint that never stops: the placeholder makes
- * Chrome take the first install of an extension for an update. Its listeners are told of an install, as it is one.
- */
-const correction = /* javascript */ `(() => {
-  const event = globalThis.chrome?.runtime?.onInstalled;
-  const mark = Symbol.for('greenroom.firstInstall');
-  if (event === undefined || event[mark]) return false;
-  Object.defineProperty(event, mark, { value: true });
-  const standIns = new WeakMap();
-  const standIn = (listener) => standIns.get(listener) ?? listener;
-  const make = (listener) => (details, ...rest) =>
-    listener(details?.previousVersion === '${placeholderVersion}' ? { reason: 'install' } : details, ...rest);
-  const { addListener, removeListener, hasListener } = event;
-  event.addListener = (listener, ...rest) => {
-    if (typeof listener === 'function' && !standIns.has(listener)) standIns.set(listener, make(listener));
-    return addListener.call(event, standIn(listener), ...rest);
-  };
-  event.removeListener = (listener) => removeListener.call(event, standIn(listener));
-  event.hasListener = (listener) => hasListener.call(event, standIn(listener));
-  return false;
-})()`;
+/** The placeholder makes Chrome take the first install for an update. The worker's listeners are told of an install. */
+const correction = callExpression(correctInstallDetails, placeholderVersion);
 
 export interface FirstStart {
   /** Resolves when the worker runs its first script, with the correction. One without a worker never does. */

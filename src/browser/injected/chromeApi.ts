@@ -3,6 +3,7 @@ export interface ChromeApi {
   readonly runtime?: {
     /** Absent once the extension was reloaded or disabled. */
     readonly id?: string;
+    readonly onInstalled?: object;
     readonly onMessage?: object;
     readonly onMessageExternal?: object;
     readonly onConnect?: object;

@@ -128,6 +128,7 @@ export interface InjectedFunctions {
   formatValue(maxCharacters: number): string;
   instrumentContext(bindingName: string, isTracing: boolean): false;
   flushReports(): void;
+  correctInstallDetails(placeholderVersion: string): false;
   readActionState(): Promise<ActionState>;
   sendFromExtension(message: unknown, tab: TabPosition | null, timeoutMs: number): Promise<SendResult>;
   readStorage(

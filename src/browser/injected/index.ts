@@ -6,6 +6,7 @@
 export { untilActionable } from './actionable.js';
 export { formatValue } from './formatValue.js';
 export { isFileField, prepareFill, readValue } from './fill.js';
+export { correctInstallDetails } from './installDetails.js';
 export { flushReports, instrumentContext } from './instrumentContext.js';
 export { measureDocument, readOutline } from './outline.js';
 export { runAndPrint } from './runAndPrint.js';

@@ -1,5 +1,6 @@
 import type { ChromeApi } from './chromeApi.js';
 import { followCall } from './followCall.js';
+import { replaceListeners } from './listeners.js';
 import { isFunction, replaceMethod, type AnyFunction } from './values.js';
 import { print, type Reporter } from './reporter.js';
 
@@ -18,10 +19,10 @@ export function watchMessages({ runtime, tabs }: ChromeApi, reporter: Reporter):
   watchConnecting(reporter, runtime, 'runtime.connect');
   watchConnecting(reporter, tabs, 'tabs.connect');
   for (const name of ['onMessage', 'onMessageExternal'] as const) {
-    watchEvent(runtime?.[name], (listener) => reportingMessages(reporter, `runtime.${name}`, listener));
+    replaceListeners(runtime?.[name], (listener) => reportingMessages(reporter, `runtime.${name}`, listener));
   }
   for (const name of ['onConnect', 'onConnectExternal'] as const) {
-    watchEvent(runtime?.[name], (listener) => (port) => {
+    replaceListeners(runtime?.[name], (listener) => (port) => {
       if (isPort(port) && !seenPorts.has(port)) {
         seenPorts.add(port);
         reporter.note('receive', `runtime.${name}`, { value: print(port.name), sender: print(port.sender) });
@@ -75,20 +76,6 @@ function watchPort(reporter: Reporter, port: Port): void {
 
 const isPort = (value: unknown): value is Port =>
   typeof value === 'object' && value !== null && 'onMessage' in value && 'onDisconnect' in value;
-
-/** Replaces each listener by another function, under which it can also be found and removed. */
-function watchEvent(event: object | undefined, makeReplacement: (listener: AnyFunction) => AnyFunction): void {
-  const replacements = new WeakMap<AnyFunction, AnyFunction>();
-  const replacementOf = (listener: unknown): unknown =>
-    isFunction(listener) ? (replacements.get(listener) ?? listener) : listener;
-  replaceMethod(event, 'addListener', (original) => (listener, ...rest) => {
-    if (isFunction(listener) && !replacements.has(listener)) replacements.set(listener, makeReplacement(listener));
-    return original.call(event, replacementOf(listener), ...rest);
-  });
-  for (const name of ['removeListener', 'hasListener']) {
-    replaceMethod(event, name, (original) => (listener) => original.call(event, replacementOf(listener)));
-  }
-}
 
 function reportingMessages(reporter: Reporter, api: string, listener: AnyFunction): AnyFunction {
   return (message, sender, reply) => {

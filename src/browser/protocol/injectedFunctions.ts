@@ -33,6 +33,7 @@ export const {
   formatValue,
   instrumentContext,
   flushReports,
+  correctInstallDetails,
   readActionState,
   sendFromExtension,
   readStorage,
