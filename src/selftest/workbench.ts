@@ -50,7 +50,8 @@ const sessionInfo = z.object({ workspace: z.array(z.string()).min(1) });
 
 /** A folder that the session may use: the temporary one, or the first of those that there are. */
 async function workspaceOf(client: Client): Promise<string> {
-  const { structuredContent } = await client.callTool({ name: 'get_session_info', arguments: {} });
-  const { workspace = [tmpdir()] } = sessionInfo.safeParse(structuredContent).data ?? {};
+  // A server with other tools than ours says nothing of its folders.
+  const answer = await client.callTool({ name: 'get_session_info', arguments: {} }).catch(() => undefined);
+  const { workspace = [tmpdir()] } = sessionInfo.safeParse(answer?.structuredContent).data ?? {};
   return workspace.includes(tmpdir()) ? tmpdir() : (workspace[0] ?? tmpdir());
 }

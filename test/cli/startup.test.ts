@@ -17,6 +17,7 @@ const expected = [
   'commander',
   'express',
   'lru-cache',
+  'negotiator',
   'p-retry',
   'prom-client',
   'proxy-addr',

@@ -1,4 +1,5 @@
-import { RE2JS, RE2JSException } from 're2js';
+import { createRequire } from 'node:module';
+import type * as re2js from 're2js';
 import { messageOf, ToolError } from '../../errors.js';
 import { translate, type RegexSource } from './regexSource.js';
 
@@ -40,7 +41,11 @@ export function compileRegex(source: string, flags: string): (text: string) => b
   };
 }
 
-function compile({ source }: RegexSource, flags: string): RE2JS {
+/** Loaded with the first pattern: no start needs it. */
+const loadEngine = () => createRequire(import.meta.url)('re2js') as typeof re2js;
+
+function compile({ source }: RegexSource, flags: string): re2js.RE2JS {
+  const { RE2JS, RE2JSException } = loadEngine();
   const { CASE_INSENSITIVE, MULTILINE, DOTALL } = RE2JS;
   const meanings: Readonly<Record<string, number>> = { i: CASE_INSENSITIVE, m: MULTILINE, s: DOTALL };
   const bits = Array.from(flags).reduce((sum, flag) => sum | (meanings[flag] ?? 0), 0);
