@@ -67,7 +67,9 @@ const commands: Commands = {
     log.info('stopping', { cause });
     await running.close();
     log.info('stopped');
-    return cause === 'unhandledRejection' ? 1 : 0;
+    // What a defect left waiting must not keep the process.
+    if (cause === 'unhandledRejection') process.exit(1);
+    return 0;
   },
 
   async stdio(config) {
