@@ -101,6 +101,7 @@ function drawLabel(label: Area & { readonly lines: readonly string[] }): string 
 
 /** What happens in full colour; on what condition and what is done in a quieter one. */
 function twoTone(line: string): string {
-  const [, trigger = '', rest = ''] = /^([^[/→]*)(.*)$/.exec(line) ?? [];
+  const [trigger = ''] = /^[^[/→]*/.exec(line) ?? [];
+  const rest = line.slice(trigger.length);
   return escapeXml(trigger) + (rest === '' ? '' : `<tspan class="effect">${escapeXml(rest)}</tspan>`);
 }
