@@ -46,12 +46,12 @@ const chart = setup({
   },
 });
 
-const failing = {
+const recordEventFailure = {
   type: 'recordFailure',
   params: ({ event }: { event: { failure: Failure } }) => ({ failure: event.failure }),
 } as const;
 
-const timedOut = {
+const recordTimeout = {
   type: 'recordFailure',
   params: { failure: { reason: 'browser_failed', message: 'The browser did not answer in time.' } },
 } as const;
@@ -75,7 +75,7 @@ export const browserMachine = chart.createMachine({
         connecting: {
           description: 'Started or dialled; it has not answered yet.',
           entry: 'countAttempt',
-          after: { connectTimeout: { target: '#browser.unsettled', actions: timedOut } },
+          after: { connectTimeout: { target: '#browser.unsettled', actions: recordTimeout } },
           on: {
             'connection.opened': {
               target: 'ready',
@@ -94,8 +94,8 @@ export const browserMachine = chart.createMachine({
         },
       },
       on: {
-        'connection.failed': { target: 'unsettled', actions: failing },
-        'connection.lost': { target: 'unsettled', actions: failing },
+        'connection.failed': { target: 'unsettled', actions: recordEventFailure },
+        'connection.lost': { target: 'unsettled', actions: recordEventFailure },
         'browser.wanted': {},
       },
     },

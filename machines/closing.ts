@@ -1,25 +1,25 @@
-import type { ClosedBecause, Failure } from './events.js';
+import type { CloseReason, Failure } from './events.js';
 
 /** The recorded reason of a close that the chart itself decides. */
-export const because = (reason: ClosedBecause) => ({ type: 'recordClose', params: { because: reason } }) as const;
+export const closeReason = (reason: CloseReason) => ({ type: 'recordClose', params: { because: reason } }) as const;
 
 /** The recorded reason of a close that the event asks for. */
-export const asAsked = {
+export const closeReasonOfEvent = {
   type: 'recordClose',
-  params: ({ event }: { event: { because: ClosedBecause } }) => ({ because: event.because }),
+  params: ({ event }: { event: { because: CloseReason } }) => ({ because: event.because }),
 } as const;
 
 /** The recorded reason of a close that a failing browser or setup step causes, with what it said. */
-export const withFailure = (reason: ClosedBecause) =>
+export const closeReasonWithFailure = (reason: CloseReason) =>
   ({
     type: 'recordClose',
     params: ({ event }: { event: { failure: Failure } | { error: unknown } }) => ({
       because: reason,
-      failure: 'failure' in event ? event.failure : failureOf(event.error),
+      failure: 'failure' in event ? event.failure : toFailure(event.error),
     }),
   }) as const;
 
-function failureOf(error: unknown): Failure {
+function toFailure(error: unknown): Failure {
   const reason = error instanceof Error && 'reason' in error ? String(error.reason) : 'setup_failed';
   return { reason, message: error instanceof Error ? error.message : String(error) };
 }

@@ -4,7 +4,7 @@
  */
 
 /** Why a session ended. Retry and HTTP answers are chosen from this alone, never from a message. */
-export type ClosedBecause =
+export type CloseReason =
   | 'client-closed'
   | 'initialize-timeout'
   | 'idle-timeout'
@@ -75,7 +75,7 @@ export interface BrowserLeaseEvent {
   readonly type: 'browser.wanted';
 }
 
-export type SessionSystemEvent = { type: 'session.drain' } | { type: 'session.close'; because: ClosedBecause };
+export type SessionSystemEvent = { type: 'session.drain' } | { type: 'session.close'; because: CloseReason };
 
 export type SessionEvent = SessionTransportEvent | SessionClientEvent | SessionBrowserEvent | SessionSystemEvent;
 
@@ -101,7 +101,7 @@ export interface CreationWindow {
   readonly failures: number;
   /** Failures of all creations, from 0 to 1; 0 without a creation. */
   readonly rate: number;
-  /** Why most of the failures happened, as `ClosedBecause` names it; null without a failure. */
+  /** Why most of the failures happened, as `CloseReason` names it; null without a failure. */
   readonly cause: string | null;
 }
 

@@ -32,7 +32,7 @@ const chart = setup({
   },
 });
 
-const failing = {
+const recordEventFailure = {
   type: 'recordFailure',
   params: ({ event }: { event: { failure: Failure } }) => ({ failure: event.failure }),
 } as const;
@@ -79,11 +79,11 @@ export const serverMachine = chart.createMachine({
           after: { closeTimeout: '#server.stopped' },
         },
       },
-      on: { 'server.drain': {}, 'listener.opened': {}, 'listener.failed': { actions: failing } },
+      on: { 'server.drain': {}, 'listener.opened': {}, 'listener.failed': { actions: recordEventFailure } },
     },
     stopped: { description: 'Nothing of this server is left.', type: 'final' },
   },
   on: {
-    'listener.failed': { target: '.draining', actions: failing },
+    'listener.failed': { target: '.draining', actions: recordEventFailure },
   },
 });

@@ -1,4 +1,4 @@
-import type { ClosedBecause, Failure, SessionClient, SessionEvent } from './events.js';
+import type { CloseReason, Failure, SessionClient, SessionEvent } from './events.js';
 
 /** What a session is created with. JSON: a session can be restored on another machine from this and its state. */
 export interface SessionInput extends SessionClient {
@@ -18,12 +18,12 @@ export interface SessionContext extends SessionInput {
   readonly handshake: 'awaited' | 'begun';
   /** Requests that were taken and not yet answered. */
   readonly inFlight: number;
-  readonly closedBecause: ClosedBecause | null;
+  readonly closedBecause: CloseReason | null;
   readonly failure: Failure | null;
 }
 
 export interface SessionOutput {
-  readonly closedBecause: ClosedBecause;
+  readonly closedBecause: CloseReason;
   readonly failure: Failure | null;
 }
 

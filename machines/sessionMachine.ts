@@ -1,6 +1,6 @@
 import { assign, sendTo, setup } from 'xstate';
-import { asAsked, because, withFailure } from './closing.js';
-import type { BrowserLeaseEvent, ClosedBecause, Failure, SessionEvent } from './events.js';
+import { closeReasonOfEvent, closeReason, closeReasonWithFailure } from './closing.js';
+import type { BrowserLeaseEvent, CloseReason, Failure, SessionEvent } from './events.js';
 import { missingAction, missingCallback, missingDelay, missingPromise } from './notProvided.js';
 import { early, isInitialize, isRequest } from './sessionContext.js';
 import type { SessionContext, SessionInput, SessionOutput, SessionTag } from './sessionContext.js';
@@ -42,7 +42,7 @@ const chart = setup({
     clearHeld: assign({ held: 0 }),
     countSettled: assign({ inFlight: ({ context }) => Math.max(0, context.inFlight - 1) }),
     recordClose: assign({
-      closedBecause: (_, params: { because: ClosedBecause; failure?: Failure }) => params.because,
+      closedBecause: (_, params: { because: CloseReason; failure?: Failure }) => params.because,
       failure: (_, params) => params.failure ?? null,
     }),
     /** Tells the client that the session ends, and why; then closes its stream. */
@@ -99,7 +99,7 @@ export const sessionMachine = chart.createMachine({
   },
   initial: 'created',
   on: {
-    'session.close': { target: '.closed', actions: asAsked },
+    'session.close': { target: '.closed', actions: closeReasonOfEvent },
   },
   states: {
     created: {
@@ -130,7 +130,7 @@ export const sessionMachine = chart.createMachine({
                 src: 'registerTools',
                 input: ({ context }) => ({ id: context.id }),
                 onDone: 'registered',
-                onError: { target: '#session.closed', actions: withFailure('setup-failed') },
+                onError: { target: '#session.closed', actions: closeReasonWithFailure('setup-failed') },
               },
             },
             registered: { description: 'Every tool can be listed and called.', type: 'final' },
@@ -138,14 +138,14 @@ export const sessionMachine = chart.createMachine({
         },
       },
       onDone: 'tools-registered',
-      after: { setupTimeout: { target: 'closed', actions: because('setup-timeout') } },
+      after: { setupTimeout: { target: 'closed', actions: closeReason('setup-timeout') } },
       on: {
         'transport.attached': { actions: 'markAttached' },
-        'transport.detached': { target: 'closed', actions: asAsked },
+        'transport.detached': { target: 'closed', actions: closeReasonOfEvent },
         'browser.leased': { actions: 'markBrowserReady' },
-        'browser.failed': { target: 'closed', actions: withFailure('browser-failed') },
+        'browser.failed': { target: 'closed', actions: closeReasonWithFailure('browser-failed') },
         'browser.lost': { actions: ['markBrowserLost', 'wantBrowser'] },
-        'session.drain': { target: 'closed', actions: because('server-draining') },
+        'session.drain': { target: 'closed', actions: closeReason('server-draining') },
         ...early,
       },
     },
@@ -173,7 +173,7 @@ export const sessionMachine = chart.createMachine({
         },
         leasing: {
           description: 'The browser was lost before the client could be told; another one is being leased.',
-          after: { setupTimeout: { target: '#session.closed', actions: because('setup-timeout') } },
+          after: { setupTimeout: { target: '#session.closed', actions: closeReason('setup-timeout') } },
           on: {
             'browser.leased': { target: 'waiting', actions: 'markBrowserReady' },
             'transport.attached': { actions: 'markAttached' },
@@ -186,20 +186,20 @@ export const sessionMachine = chart.createMachine({
             src: 'claim',
             input: ({ context }) => ({ id: context.id }),
             onDone: '#session.connected',
-            onError: { target: '#session.closed', actions: withFailure('claim-refused') },
+            onError: { target: '#session.closed', actions: closeReasonWithFailure('claim-refused') },
           },
         },
       },
       on: {
         'transport.attached': {},
-        'transport.detached': { target: 'closed', actions: asAsked },
+        'transport.detached': { target: 'closed', actions: closeReasonOfEvent },
         'browser.leased': { actions: 'markBrowserReady' },
         'browser.lost': [
           { guard: 'isAttached', target: '.leasing', actions: ['markBrowserLost', 'wantBrowser'] },
-          { target: 'closed', actions: because('stale') },
+          { target: 'closed', actions: closeReason('stale') },
         ],
-        'browser.failed': { target: 'closed', actions: withFailure('browser-failed') },
-        'session.drain': { target: 'closed', actions: because('server-draining') },
+        'browser.failed': { target: 'closed', actions: closeReasonWithFailure('browser-failed') },
+        'session.drain': { target: 'closed', actions: closeReason('server-draining') },
         ...early,
       },
     },
@@ -212,17 +212,17 @@ export const sessionMachine = chart.createMachine({
         { guard: 'hasInitialize', target: 'active', actions: ['deliver', 'clearHeld'] },
         { guard: 'hasHeld', actions: ['deliver', 'clearHeld'] },
       ],
-      after: { initializeTimeout: { target: 'closed', actions: because('initialize-timeout') } },
+      after: { initializeTimeout: { target: 'closed', actions: closeReason('initialize-timeout') } },
       on: {
         'message.received': [
           { guard: 'isInitialize', target: 'active', actions: ['countMessage', 'deliver'] },
           { actions: ['countMessage', 'deliver'] },
         ],
-        'transport.detached': { target: 'closed', actions: asAsked },
+        'transport.detached': { target: 'closed', actions: closeReasonOfEvent },
         'browser.leased': { actions: 'markBrowserReady' },
         'browser.lost': { actions: 'markBrowserLost' },
-        'browser.failed': { target: 'closed', actions: withFailure('browser-lost') },
-        'session.drain': { target: 'closed', actions: because('server-draining') },
+        'browser.failed': { target: 'closed', actions: closeReasonWithFailure('browser-lost') },
+        'session.drain': { target: 'closed', actions: closeReason('server-draining') },
         'transport.attached': {},
         'request.settled': { actions: 'countSettled' },
       },
@@ -238,7 +238,7 @@ export const sessionMachine = chart.createMachine({
           states: {
             idle: {
               description: 'No request in flight; whatever arrives begins the wait anew.',
-              after: { idleTimeout: { target: '#session.closed', actions: because('idle-timeout') } },
+              after: { idleTimeout: { target: '#session.closed', actions: closeReason('idle-timeout') } },
             },
             busy: {
               description: 'At least one request in flight.',
@@ -250,7 +250,7 @@ export const sessionMachine = chart.createMachine({
             'request.settled': { actions: 'countSettled' },
             'transport.detached': [
               { guard: 'isResumable', target: 'detached', actions: 'markDetached' },
-              { target: '#session.closed', actions: asAsked },
+              { target: '#session.closed', actions: closeReasonOfEvent },
             ],
             'session.drain': 'draining',
             'transport.attached': {},
@@ -259,24 +259,24 @@ export const sessionMachine = chart.createMachine({
         detached: {
           description: 'The stream is lost; the session is kept for a while so that it can be resumed.',
           tags: 'open',
-          after: { resumeGrace: { target: '#session.closed', actions: because('client-closed') } },
+          after: { resumeGrace: { target: '#session.closed', actions: closeReason('client-closed') } },
           on: {
             'transport.attached': { target: 'serving', actions: 'markAttached' },
             'message.received': { actions: ['countMessage', 'deliver'] },
             'request.settled': { actions: 'countSettled' },
-            'session.drain': { target: '#session.closed', actions: because('server-draining') },
+            'session.drain': { target: '#session.closed', actions: closeReason('server-draining') },
             'transport.detached': {},
           },
         },
         draining: {
           description: 'Requests in flight are finished, new ones are refused.',
           tags: 'draining',
-          always: { guard: 'hasNoRequests', target: '#session.closed', actions: because('server-draining') },
-          after: { drainTimeout: { target: '#session.closed', actions: because('server-draining') } },
+          always: { guard: 'hasNoRequests', target: '#session.closed', actions: closeReason('server-draining') },
+          after: { drainTimeout: { target: '#session.closed', actions: closeReason('server-draining') } },
           on: {
             'message.received': [{ guard: 'isRequest' }, { actions: 'deliver' }],
             'request.settled': { actions: 'countSettled' },
-            'transport.detached': { target: '#session.closed', actions: because('server-draining') },
+            'transport.detached': { target: '#session.closed', actions: closeReason('server-draining') },
             'transport.attached': {},
             'session.drain': {},
           },
@@ -285,7 +285,7 @@ export const sessionMachine = chart.createMachine({
       on: {
         'browser.leased': { actions: 'markBrowserReady' },
         'browser.lost': { actions: 'markBrowserLost' },
-        'browser.failed': { target: 'closed', actions: withFailure('browser-lost') },
+        'browser.failed': { target: 'closed', actions: closeReasonWithFailure('browser-lost') },
       },
     },
     closed: {

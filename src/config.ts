@@ -2,13 +2,13 @@ import { homedir, tmpdir } from 'node:os';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { z } from 'zod';
-import { flagOf, optionNames, options, variableOf, type Options } from './config/options.js';
+import { flagOf, optionNames, optionsSchema, environmentVariableOf, type Options } from './config/options.js';
 
-export { defaultOf, flagOf, optionNames, options, stdioDefaults, variableOf, type Options } from './config/options.js';
+export { defaultOf, flagOf, optionNames, optionsSchema as options, stdioDefaults, environmentVariableOf as variableOf, type Options } from './config/options.js';
 
 /** The checked configuration. Frozen, read once at start; durations in milliseconds, sizes in bytes. */
 export type Config = Readonly<
-  Omit<z.output<typeof options>, 'browser' | 'isolation' | 'dataDir' | 'workspace'> & {
+  Omit<z.output<typeof optionsSchema>, 'browser' | 'isolation' | 'dataDir' | 'workspace'> & {
     dataDir: string;
     browser: 'launch' | 'attach';
     isolation: 'auto' | 'context' | 'process' | 'profile';
@@ -23,7 +23,7 @@ export const tokenVariable = 'GREENROOM_TOKEN';
 export class ConfigError extends Error {}
 
 /** Where a value came from, best first. */
-export interface Sources {
+export interface ConfigSources {
   /** What a command has instead of the schema's own defaults. */
   readonly defaults?: Options;
   readonly flags: Readonly<Record<string, unknown>>;
@@ -32,7 +32,7 @@ export interface Sources {
 }
 
 /** Merges flag, environment and file (in this order of precedence) over the defaults and checks the result. */
-export function readConfig(sources: Sources): Config {
+export function readConfig(sources: ConfigSources): Config {
   const merged: Record<string, unknown> = { ...sources.defaults };
   const origin: Record<string, string> = {};
   for (const [key, value] of Object.entries(sources.file?.values ?? {})) {
@@ -43,10 +43,10 @@ export function readConfig(sources: Sources): Config {
     origin[name] = `"${key}" in ${sources.file?.path}`;
   }
   for (const name of optionNames) {
-    const fromEnvironment = sources.environment[variableOf(name)];
+    const fromEnvironment = sources.environment[environmentVariableOf(name)];
     if (fromEnvironment !== undefined) {
       merged[name] = fromEnvironment;
-      origin[name] = variableOf(name);
+      origin[name] = environmentVariableOf(name);
     }
     if (sources.flags[name] !== undefined) {
       merged[name] = sources.flags[name];
@@ -54,7 +54,7 @@ export function readConfig(sources: Sources): Config {
     }
   }
   rejectUnknownVariables(sources.environment);
-  merged['dataDir'] ??= dataFolder(sources.environment);
+  merged['dataDir'] ??= defaultDataDir(sources.environment);
   return defineConfig(merged, origin);
 }
 
@@ -63,9 +63,9 @@ export function defineConfig(
   values: Options | Record<string, unknown> = {},
   origin: Record<string, string> = {},
 ): Config {
-  const parsed = options.safeParse(values);
+  const parsed = optionsSchema.safeParse(values);
   if (!parsed.success) throw new ConfigError(describeIssue(parsed.error.issues[0], values, origin));
-  const { browser, isolation, dataDir = dataFolder({}), workspace, ...rest } = parsed.data;
+  const { browser, isolation, dataDir = defaultDataDir({}), workspace, ...rest } = parsed.data;
   const attaching = browser === 'attach' || rest.browserUrl !== undefined;
   const config: Config = Object.freeze({
     ...rest,
@@ -75,7 +75,7 @@ export function defineConfig(
     workspace: workspace ?? sharedFolders(rest.auth),
   });
   rejectContradictions(config, browser);
-  rejectOpenDoors(config, !('allowedHosts' in values));
+  rejectUnsafeExposure(config, !('allowedHosts' in values));
   return config;
 }
 
@@ -90,7 +90,7 @@ function sharedFolders(auth: Config['auth']): readonly string[] {
 }
 
 /** Where programs of this user keep their data, by the custom of the system. */
-function dataFolder(environment: Sources['environment'], platform: NodeJS.Platform = process.platform): string {
+function defaultDataDir(environment: ConfigSources['environment'], platform: NodeJS.Platform = process.platform): string {
   const home = homedir();
   const roots: Partial<Record<NodeJS.Platform, string>> = {
     darwin: join(home, 'Library', 'Application Support'),
@@ -99,8 +99,8 @@ function dataFolder(environment: Sources['environment'], platform: NodeJS.Platfo
   return join(roots[platform] ?? (environment['XDG_DATA_HOME'] || join(home, '.local', 'share')), 'greenroom');
 }
 
-function rejectContradictions(config: Config, asked: string | undefined): void {
-  if (asked === 'launch' && config.browserUrl !== undefined) {
+function rejectContradictions(config: Config, requestedBrowser: string | undefined): void {
+  if (requestedBrowser === 'launch' && config.browserUrl !== undefined) {
     throw new ConfigError('--browser launch contradicts --browser-url: leave one of them out.');
   }
   if (config.browser === 'attach' && config.browserUrl === undefined) {
@@ -116,7 +116,7 @@ function rejectContradictions(config: Config, asked: string | undefined): void {
   }
 }
 
-function rejectOpenDoors(config: Config, hostsAreDefault: boolean): void {
+function rejectUnsafeExposure(config: Config, hostsAreDefault: boolean): void {
   const { host, auth } = config;
   if (!isLoopback(host) && auth === 'none') {
     throw new ConfigError(
@@ -143,11 +143,11 @@ export function isLoopback(host: string): boolean {
   return isIP(bare) === 4 && bare.startsWith('127.');
 }
 
-function rejectUnknownVariables(environment: Sources['environment']): void {
-  const known = new Set([...optionNames.map(variableOf), 'GREENROOM_CONFIG', tokenVariable]);
-  const stray = Object.keys(environment).find((name) => name.startsWith('GREENROOM_') && !known.has(name));
-  if (stray !== undefined)
-    throw new ConfigError(`${stray} is not a variable of this server. Known: ${[...known].join(', ')}.`);
+function rejectUnknownVariables(environment: ConfigSources['environment']): void {
+  const known = new Set([...optionNames.map(environmentVariableOf), 'GREENROOM_CONFIG', tokenVariable]);
+  const unknown = Object.keys(environment).find((name) => name.startsWith('GREENROOM_') && !known.has(name));
+  if (unknown !== undefined)
+    throw new ConfigError(`${unknown} is not a variable of this server. Known: ${[...known].join(', ')}.`);
 }
 
 function describeIssue(issue: z.core.$ZodIssue | undefined, values: object, origin: Record<string, string>): string {
@@ -155,7 +155,7 @@ function describeIssue(issue: z.core.$ZodIssue | undefined, values: object, orig
   if (issue?.code === 'unrecognized_keys')
     return `Unknown option "${issue.keys[0]}". Known options: ${optionNames.join(', ')}.`;
   const isSecret =
-    Object.entries(options.shape)
+    Object.entries(optionsSchema.shape)
       .find(([key]) => key === name)?.[1]
       .meta()?.['secret'] === true;
   const value = isSecret ? 'the value' : JSON.stringify(Object.entries(values).find(([key]) => key === name)?.[1]);

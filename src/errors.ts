@@ -1,16 +1,16 @@
 import { types } from 'node:util';
-import type { ClosedBecause, Failure } from '../machines/events.js';
-import { catalogue, type Entry } from './errors/catalogue.js';
+import type { CloseReason, Failure } from '../machines/events.js';
+import { errorCatalogue, type ErrorCatalogueEntry } from './errors/catalogue.js';
 
-export { catalogue } from './errors/catalogue.js';
+export { errorCatalogue as catalogue } from './errors/catalogue.js';
 
-export type Reason = keyof typeof catalogue;
+export type Reason = keyof typeof errorCatalogue;
 
 export type RequestId = string | number | null;
 
 export interface RefusalData {
   readonly state?: string;
-  readonly closedBecause?: ClosedBecause;
+  readonly closedBecause?: CloseReason;
   readonly retryAfterMs?: number;
   readonly limit?: string;
   readonly detail?: string;
@@ -27,7 +27,7 @@ export class Refusal extends Error {
   readonly data: RefusalData;
 
   constructor(reason: Reason, data: RefusalData = {}, options?: ErrorOptions) {
-    const { message, retryAfterMs }: Entry = catalogue[reason];
+    const { message, retryAfterMs }: ErrorCatalogueEntry = errorCatalogue[reason];
     super(data.detail ?? message, options);
     this.name = 'Refusal';
     this.reason = reason;
@@ -35,7 +35,7 @@ export class Refusal extends Error {
   }
 
   get status(): number {
-    return catalogue[this.reason].status;
+    return errorCatalogue[this.reason].status;
   }
 
   /** The JSON-RPC error object, for the answer to the request `id`; `requestId` names the HTTP request it came with. */
@@ -45,7 +45,7 @@ export class Refusal extends Error {
     return {
       jsonrpc: '2.0',
       id,
-      error: { code: catalogue[this.reason].code, message: this.message, data: { reason: this.reason, ...data } },
+      error: { code: errorCatalogue[this.reason].code, message: this.message, data: { reason: this.reason, ...data } },
     };
   }
 }
@@ -57,7 +57,7 @@ export interface JsonRpcErrorResponse<Id extends RequestId = RequestId> {
 }
 
 export function isReason(value: string): value is Reason {
-  return Object.hasOwn(catalogue, value);
+  return Object.hasOwn(errorCatalogue, value);
 }
 
 /** What failed in a tool, for the model that called it: what, why, and what to do next. Never a protocol error. */
@@ -69,8 +69,8 @@ export class ToolError extends Error {
 }
 
 /** An error as the data that a chart keeps: with the reason that it carries, or else with `otherwise`. */
-export function failureOf(error: unknown, otherwise: Reason): Failure {
-  return { reason: error instanceof Refusal ? error.reason : otherwise, message: messageOf(error) };
+export function toFailureData(error: unknown, fallback: Reason): Failure {
+  return { reason: error instanceof Refusal ? error.reason : fallback, message: messageOf(error) };
 }
 
 export function messageOf(error: unknown): string {

@@ -27,7 +27,7 @@ export type { Content } from './tools/content.js';
 export { allTools } from './tools/index.js';
 
 export { definePrompt, type Prompt, type PromptMessage } from './mcp/definePrompt.js';
-export { defineResource, type Completer, type OfferContext, type Resource } from './mcp/defineResource.js';
+export { defineResource, type Completer, type FeatureContext as OfferContext, type Resource } from './mcp/defineResource.js';
 export { allPrompts } from './mcp/prompts/index.js';
 
 export { ConfigError, type Options } from './config.js';

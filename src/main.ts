@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { runProgram, type Commands } from './cli/program.js';
-import { serve, type Running } from './cli/serve.js';
+import { serve, type ServeHandle } from './cli/serve.js';
 import type { Config } from './config.js';
 import { messageOf } from './errors.js';
 import { createLog, type Log } from './log.js';
@@ -13,17 +13,17 @@ const write = (line: string): void => void process.stdout.write(`${line}\n`);
 const writeError = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** Resolves at the first SIGINT or SIGTERM. The second one ends the process at once; browsers end with it. */
-function stopAsked(): Promise<NodeJS.Signals> {
+function untilStopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    const ask = (signal: NodeJS.Signals): void => {
+    const onSignal = (signal: NodeJS.Signals): void => {
       for (const name of ['SIGINT', 'SIGTERM'] as const) {
-        process.off(name, ask);
+        process.off(name, onSignal);
         process.on(name, () => process.exit(1));
       }
       resolve(signal);
     };
-    process.on('SIGINT', ask);
-    process.on('SIGTERM', ask);
+    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal);
   });
 }
 
@@ -39,7 +39,7 @@ function defectFound(log: Log): Promise<'unhandledRejection'> {
 }
 
 /** Resolves at `q`, or at Ctrl-C, which a terminal in raw mode sends as a character. */
-function quitPressed(): Promise<void> {
+function untilQuitKey(): Promise<void> {
   return new Promise((resolve) => {
     process.stdin.on('data', (keys: Buffer) => {
       if (/[qQ\u0003]/.test(keys.toString())) resolve();
@@ -48,7 +48,7 @@ function quitPressed(): Promise<void> {
 }
 
 /** A server for one command alone: on a free port of this machine, without users, nothing kept ready, only warnings in its log. */
-async function startServer(config: Config): Promise<Running> {
+async function startTemporaryServer(config: Config): Promise<ServeHandle> {
   const { prepareBrowser } = await import('./cli/installBrowser.js');
   await prepareBrowser(config, search, writeError);
   const log = createLog({ ...config, logLevel: 'warn' }, process.stderr.isTTY);
@@ -61,7 +61,7 @@ const commands: Commands = {
     const defect = defectFound(log);
     const { prepareBrowser } = await import('./cli/installBrowser.js');
     await prepareBrowser(config, search, writeError);
-    const stop = Promise.race([stopAsked(), defect]);
+    const stop = Promise.race([untilStopSignal(), defect]);
     const running = await serve(config, search, log);
     const cause = await stop;
     log.info('stopping', { cause });
@@ -86,7 +86,7 @@ const commands: Commands = {
       log,
       input: process.stdin,
       output: process.stdout,
-      stop: Promise.race([stopAsked(), defect]),
+      stop: Promise.race([untilStopSignal(), defect]),
     });
     // What a client does not read, even after its time to, must not keep the process.
     process.exit(defects > 0 ? 1 : code);
@@ -94,7 +94,7 @@ const commands: Commands = {
 
   async selftest({ config, ...target }) {
     const { selftest } = await import('./cli/selftest.js');
-    return selftest({ ...target, write, startServer: () => startServer(config) });
+    return selftest({ ...target, write, startServer: () => startTemporaryServer(config) });
   },
 
   async call({ config, url, token, mayReuse, calls }) {
@@ -102,11 +102,11 @@ const commands: Commands = {
     const { findRunningServer } = await import('./cli/runningServer.js');
     const found = url === undefined && mayReuse ? await findRunningServer(config) : undefined;
     // A server that would only ask for a token is of no use.
-    const reused = found?.isGuarded === true && token === undefined ? undefined : found?.url;
+    const reused = found?.requiresToken === true && token === undefined ? undefined : found?.url;
     if (reused !== undefined) writeError(`Calling the server that runs at ${reused}.`);
     const known = url ?? reused;
     if (known !== undefined) return call({ url: known, token, calls, write });
-    const running = await startServer(config);
+    const running = await startTemporaryServer(config);
     try {
       return await call({ url: running.url, calls, write });
     } finally {
@@ -121,18 +121,18 @@ const commands: Commands = {
 
   async top(config, url) {
     const { top } = await import('./cli/top.js');
-    const { urlOf } = await import('./session/serverActor.js');
+    const { serverUrl } = await import('./session/serverActor.js');
     const { stdin, stdout, env } = process;
     const isWatched = stdin.isTTY && stdout.isTTY;
     if (isWatched) stdin.setRawMode(true).resume();
     try {
       return await top({
-        url: url ?? urlOf(config.host, config.port),
+        url: url ?? serverUrl(config.host, config.port),
         write: (text) => void stdout.write(text),
         screen: isWatched ? () => ({ columns: stdout.columns, rows: stdout.rows }) : null,
         colored: env['NO_COLOR'] === undefined,
         authorization: config.adminToken === undefined ? undefined : `Bearer ${config.adminToken}`,
-        stopped: isWatched ? quitPressed() : Promise.resolve(),
+        stopped: isWatched ? untilQuitKey() : Promise.resolve(),
       });
     } finally {
       if (isWatched) stdin.setRawMode(false).pause();

@@ -1,39 +1,39 @@
 import type { Application } from 'express';
-import { createApp, createListener, createUpgrade, type AppDeps, type UpgradeListener } from './app.js';
-import { serveForwarded } from './app/forwarded.js';
+import { createApp, createRequestListener, createUpgrade, type AppDeps, type UpgradeListener } from './app.js';
+import { createForwardedServer } from './app/forwarded.js';
 import type { Health } from './app/operations.js';
-import { endRemoved } from './app/removal.js';
+import { endRemovedAccess } from './app/removal.js';
 import { probeBrowser } from './browser/process/attach.js';
 import type { BrowserPool } from './browser/lease/lease.js';
 import { memoryDirectory, type Directory } from './cluster/directory.js';
 import { MemoryEventLog, type EventLog } from './cluster/eventLog.js';
 import type { ClusterNode } from './cluster/node.js';
-import type { Store } from './cluster/store.js';
+import type { ClusterStore } from './cluster/store.js';
 import { messageOf } from './errors.js';
 import { systemClock, type Clock } from './clock.js';
 import { defineConfig, type Config, type Options } from './config.js';
 import { compileEmbedding, type Embedding } from './orchestrator/embedding.js';
 import { silentLog, type Log } from './log.js';
-import { contextsOf, openNode, placesOf, sharedStore, type NodeGiven } from './orchestrator/cluster.js';
+import { createContextRegistry, createClusterNode, createSessionQuota, createClusterStore, type CreateNodeDeps } from './orchestrator/cluster.js';
 import { describeHealth } from './orchestrator/health.js';
-import { restorer } from './orchestrator/restore.js';
-import { openRoster } from './orchestrator/roster.js';
-import { admissionOf, openPool, sessionParts, warmCount } from './orchestrator/parts.js';
-import { startWatchers } from './orchestrator/watchers.js';
-import { browserActorDefaults, browserSupervisor } from './session/browserActor.js';
+import { createSessionRestorer } from './orchestrator/restore.js';
+import { createRoster } from './orchestrator/roster.js';
+import { createAdmissionDeps, openPool, createSessionParts, warmSessionCount } from './orchestrator/parts.js';
+import { startObservers } from './orchestrator/watchers.js';
+import { supervisorDefaults, createSupervisor } from './session/browserActor.js';
 import type { Observation } from './session/observer.js';
 import type { Session } from './session/session.js';
 import { SessionRegistry } from './session/sessionRegistry.js';
 import { startServer, type ListeningServer } from './session/serverActor.js';
-import { WarmSessions } from './session/warmSessions.js';
-import { principalOf } from './tenancy/auth.js';
+import { WarmPool } from './session/warmSessions.js';
+import { toPrincipal } from './tenancy/auth.js';
 import { openTenancy } from './tenancy/tenancy.js';
 import { allTools } from './tools/index.js';
 import { createAdmission } from './transport/admission.js';
 import { BodyMemory } from './transport/bodyMemory.js';
-import { OpenAnswers } from './transport/openAnswers.js';
+import { OpenResponses } from './transport/openAnswers.js';
 import type { ConnectionTransport } from './transport/connectionTransport.js';
-import { openSession } from './transport/transport.js';
+import { openConnectionSession } from './transport/transport.js';
 
 export interface OrchestratorOptions extends Embedding {
   /** As the flags, in camelCase. */
@@ -51,7 +51,7 @@ export interface OrchestratorOptions extends Embedding {
   /** Where the streams of Streamable HTTP are written down, to be resumed. Default: the memory of this process. */
   readonly eventLog?: EventLog;
   /** What this server shares with others. Default: the Redis of `redisUrl`, or nothing. The orchestrator closes it. */
-  readonly store?: Store;
+  readonly store?: ClusterStore;
   /** Sees every observation, after the log and the metrics. */
   readonly observe?: (observation: Observation) => void;
 }
@@ -78,38 +78,38 @@ export interface Orchestrator {
  * Builds a server from its parts. No port is opened before `listen` and no browser started before a session needs one;
  * whoever creates it calls `close`. Throws a `ConfigError` on options that are not allowed.
  */
-export async function createOrchestrator(given: OrchestratorOptions = {}): Promise<Orchestrator> {
-  const config = given.config ?? defineConfig(given.options);
-  const { clock = systemClock, log = silentLog } = given;
-  const late: LateParts = {
+export async function createOrchestrator(options: OrchestratorOptions = {}): Promise<Orchestrator> {
+  const config = options.config ?? defineConfig(options.options);
+  const { clock = systemClock, log = silentLog } = options;
+  const lateBindings: LateBindings = {
     health: () => deps.health(),
-    serve: (socket, caller) => forwarded(socket, caller),
-    restore: (sessionId, stored) => restore(sessionId, stored),
+    serveRequest: (socket, caller) => handleForwarded(socket, caller),
+    restoreSession: (sessionId, stored) => restore(sessionId, stored),
   };
-  const opened = await openParts(given, { config, clock, log, ...late });
+  const opened = await openParts(options, { config, clock, log, ...lateBindings });
   const { registry, watchers, tenancy, selectTools, pool, warm, node } = opened;
   let server: ListeningServer | undefined;
   const isListening = (): boolean => server === undefined || server.state() === 'listening';
-  const deps: AppDeps = appDeps(given, opened, { config, clock, log, isListening });
-  const restore = restorer({ ...opened, ...deps, users: tenancy.users });
-  const [app, upgrade, forwarded] = [createApp(deps), createUpgrade(deps), serveForwarded(deps)];
-  const drainSessions = (): Promise<void> => drain(opened);
+  const deps: AppDeps = createAppDeps(options, opened, { config, clock, log, isListening });
+  const restore = createSessionRestorer({ ...opened, ...deps, users: tenancy.users });
+  const [app, upgrade, handleForwarded] = [createApp(deps), createUpgrade(deps), createForwardedServer(deps)];
+  const drainSessions = (): Promise<void> => handOffAndDrain(opened);
   const closeBrowsers = async (): Promise<void> => {
     await Promise.all([pool.close(), tenancy.users.close(), node?.leave()]);
   };
-  if (node !== undefined) joinLater(node, log);
+  if (node !== undefined) joinCluster(node, log);
   return {
     app,
     upgrade,
     registry,
     health: deps.health,
     resourceUpdated: (uri) => registry.list().forEach((session) => session.server.resourceUpdated(uri)),
-    connect: (channel) => openSession(deps, { principal: principalOf('anyone'), toolSet: selectTools(null), channel }),
+    connect: (channel) => openConnectionSession(deps, { principal: toPrincipal('anyone'), toolSet: selectTools(null), channel }),
     listen: async () => {
       await watchers.listen();
       const { inspect } = watchers;
-      const whole = createListener(deps, app);
-      server ??= startServer({ app: whole, upgrade, config, clock, inspect, drainSessions, closeBrowsers });
+      const requestListener = createRequestListener(deps, app);
+      server ??= startServer({ app: requestListener, upgrade, config, clock, inspect, drainSessions, closeBrowsers });
       const address = await server.opened;
       warm.start();
       return address;
@@ -123,61 +123,61 @@ export async function createOrchestrator(given: OrchestratorOptions = {}): Promi
 }
 
 /** What the doors need, from here on. */
-function appDeps(
+function createAppDeps(
   { eventLog }: OrchestratorOptions,
   opened: Awaited<ReturnType<typeof openParts>>,
-  { config, clock, log, isListening }: Pick<Surroundings, 'config' | 'clock' | 'log'> & { isListening(): boolean },
+  { config, clock, log, isListening }: Pick<PartsDeps, 'config' | 'clock' | 'log'> & { isListening(): boolean },
 ): AppDeps {
-  const { registry, watchers, tenancy, selectTools, pool, parts, node, nodeName, others } = opened;
+  const { registry, watchers: observability, tenancy, selectTools, pool, parts, node, nodeName, others: otherNodeListings } = opened;
   const startedAt = clock.now();
-  const answers = new OpenAnswers();
-  tenancy.users.onremoved = endRemoved(registry, answers);
+  const openResponses = new OpenResponses();
+  tenancy.users.onRemoved = endRemovedAccess(registry, openResponses);
   return {
     ...config,
     ...tenancy,
     registry,
     parts,
-    limits: opened.admission.limits,
+    rateLimits: opened.admission.rateLimits,
     admit: createAdmission({
       ...opened.admission,
       authenticate: tenancy.authenticate,
-      failed: () => watchers.observe(unclaimed(clock)),
+      onStoreUnreachable: () => observability.observe(claimFailedObservation(clock)),
     }),
     selectTools,
     probeBrowser: (url, signal) => probeBrowser({ url, resolve: tenancy.resolveAddress, signal }),
     clock,
     bodyMemory: new BodyMemory(config.bodyLimit),
-    eventLog: eventLog ?? node?.tenures ?? new MemoryEventLog(),
-    answers,
+    eventLog: eventLog ?? node?.ownership ?? new MemoryEventLog(),
+    openResponses,
     node,
     log,
     isReady: () => isListening() && node?.isReady !== false,
     nodeName,
-    others,
+    otherNodeListings,
     health: async () => {
       const uptimeMs = clock.now() - startedAt;
-      return describeHealth({ registry, pool, watchers, uptimeMs, nodeName, others: await others() });
+      return describeHealth({ registry, pool, observability, uptimeMs, nodeName, otherNodes: await otherNodeListings() });
     },
-    metrics: () => watchers.metrics.expose(),
-    inspector: watchers.inspector,
-    observe: watchers.observe,
+    metrics: () => observability.metrics.expose(),
+    inspector: observability.inspector,
+    observe: observability.observe,
   };
 }
 
 /** Without the store no session can be claimed: the creation failed before there was a session. */
-function unclaimed(clock: Clock): Observation {
+function claimFailedObservation(clock: Clock): Observation {
   const [outcome, cause] = ['failed', 'claim-refused'] as const;
   return { kind: 'creation', actor: '', outcome, cause, at: clock.now(), durationMs: 0 };
 }
 
 /** Where there are other nodes, they go on with the sessions that can be gone on with. */
-function drain({ node, warm }: { readonly node: ClusterNode | undefined; readonly warm: WarmSessions }): Promise<void> {
-  node?.tenures.handOver();
+function handOffAndDrain({ node, warm }: { readonly node: ClusterNode | undefined; readonly warm: WarmPool }): Promise<void> {
+  node?.ownership.beginHandoff();
   return warm.drain();
 }
 
 /** Until the node is there it lets nobody in: `/ready` says so, and no session can be claimed. */
-function joinLater(node: ClusterNode, log: Log): void {
+function joinCluster(node: ClusterNode, log: Log): void {
   node.join().then(
     () => log.info('joined', { node: node.name }),
     (error: unknown) => log.error('cannot join', { node: node.name, error: messageOf(error) }),
@@ -185,40 +185,40 @@ function joinLater(node: ClusterNode, log: Log): void {
 }
 
 /** What is asked only once the server is built. */
-interface LateParts extends Pick<NodeGiven, 'serve' | 'restore'> {
+interface LateBindings extends Pick<CreateNodeDeps, 'serveRequest' | 'restoreSession'> {
   health(): Promise<Health>;
 }
 
-interface Surroundings extends LateParts, Pick<NodeGiven, 'clock' | 'log'> {
+interface PartsDeps extends LateBindings, Pick<CreateNodeDeps, 'clock' | 'log'> {
   readonly config: Config;
 }
 
 /** Everything behind the doors. What is not allowed is found out before anything is opened. */
-async function openParts(given: OrchestratorOptions, { config, clock, log, serve, restore, health }: Surroundings) {
-  const { onSession, observe, search } = given;
-  const offering = compileEmbedding(given, defaultGroups(given, config));
-  const store = await sharedStore(config, given.store, log);
-  const admission = admissionOf(config, store);
-  const places = placesOf(config, store);
-  const registry = new SessionRegistry(config, clock, places);
+async function openParts(options: OrchestratorOptions, { config, clock, log, serveRequest, restoreSession, health }: PartsDeps) {
+  const { onSession, observe, search } = options;
+  const offering = compileEmbedding(options, defaultGroups(options, config));
+  const store = await createClusterStore(config, options.store, log);
+  const admission = createAdmissionDeps(config, store);
+  const sessionQuota = createSessionQuota(config, store);
+  const registry = new SessionRegistry(config, clock, sessionQuota);
   const tenancy = await openTenancy(config, clock, store?.server.users);
   const { users, resolveAddress: resolve } = tenancy;
-  const rosters = openRoster({ config, store, registry, clock, log, rows: () => watchers.rows() });
-  const { nodeName, roster, others } = rosters;
-  const contexts = contextsOf({ store, registry, log, node: () => node, pool: () => pool });
-  const node = openNode({ config, store, registry, places, users, roster, contexts, clock, log, serve, restore });
-  const directory = given.directory ?? node?.tenures ?? memoryDirectory;
-  const tools = (given.tools ?? allTools).map(({ name }) => name);
-  const rows = async () => (await others()).flatMap((listing) => listing.rows);
-  const elsewhere = nodeName === undefined ? undefined : { node: nodeName, rows };
-  const seen = { elsewhere, episodes: store?.server.episodes, observe };
-  const watchers = startWatchers({ config, clock, log, registry, tools, pool: () => pool, health, ...seen });
+  const rosters = createRoster({ config, store, registry, clock, log, rows: () => watchers.rows() });
+  const { nodeName, roster, otherNodeListings } = rosters;
+  const contextRegistry = createContextRegistry({ store, registry, log, node: () => node, pool: () => pool });
+  const node = createClusterNode({ config, store, registry, sessionQuota, users, roster, contextRegistry, clock, log, serveRequest, restoreSession });
+  const directory = options.directory ?? node?.ownership ?? memoryDirectory;
+  const tools = (options.tools ?? allTools).map(({ name }) => name);
+  const rows = async () => (await otherNodeListings()).flatMap((listing) => listing.rows);
+  const remoteNodes = nodeName === undefined ? undefined : { node: nodeName, rows };
+  const observerDeps = { remoteNodes, alertEpisodes: store?.server.alertEpisodes, observe };
+  const watchers = startObservers({ config, clock, log, registry, tools, pool: () => pool, health, ...observerDeps });
   const { inspect } = watchers;
-  const supervise = browserSupervisor({ ...browserActorDefaults, inspect });
+  const supervise = createSupervisor({ ...supervisorDefaults, inspect });
   const pool =
-    given.pool ?? (await openPool({ config, supervise, resolve, records: contexts, ...search }, users, offering));
-  const parts = sessionParts({ config, registry, pool, users, offering, clock, log, inspect, directory, onSession });
-  const warm = new WarmSessions({ registry, parts, clock, count: warmCount(config, parts, onSession !== undefined) });
+    options.pool ?? (await openPool({ config, supervise, resolve, records: contextRegistry, ...search }, users, offering));
+  const parts = createSessionParts({ config, registry, pool, users, offering, clock, log, inspect, directory, onSession });
+  const warm = new WarmPool({ registry, parts, clock, count: warmSessionCount(config, parts, onSession !== undefined) });
   return {
     registry,
     admission,
@@ -230,13 +230,13 @@ async function openParts(given: OrchestratorOptions, { config, clock, log, serve
     warm,
     node,
     nodeName,
-    others,
+    others: otherNodeListings,
     directory,
   };
 }
 
 /** The groups of the configuration are ours: tools of one's own are all listed unless groups are asked for. */
-function defaultGroups(given: OrchestratorOptions, config: Config): readonly string[] {
-  const isChosen = given.tools === undefined || given.config !== undefined || given.options?.tools !== undefined;
-  return isChosen ? config.tools : ['all'];
+function defaultGroups(options: OrchestratorOptions, config: Config): readonly string[] {
+  const hasChosenGroups = options.tools === undefined || options.config !== undefined || options.options?.tools !== undefined;
+  return hasChosenGroups ? config.tools : ['all'];
 }

@@ -25,9 +25,9 @@ export interface RedisAddress {
   readonly sentinelLogin: RedisLogin;
 }
 
-const form = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/([^/?#]+)(?:\/([^?#]*))?(?:\?([^#]*))?$/;
-const hostForm = /^(?:\[([\da-f:.]+)\]|([^\s:[\]@]+))(?::(\d{1,5}))?$/i;
-const ports = { single: 6379, sentinel: 26379, cluster: 6379 };
+const addressPattern = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/([^/?#]+)(?:\/([^?#]*))?(?:\?([^#]*))?$/;
+const hostPattern = /^(?:\[([\da-f:.]+)\]|([^\s:[\]@]+))(?::(\d{1,5}))?$/i;
+const defaultPorts = { single: 6379, sentinel: 26379, cluster: 6379 };
 
 /**
  * Undefined if it is none. The forms are those of the field (there is no standard for more than one host):
@@ -36,22 +36,22 @@ const ports = { single: 6379, sentinel: 26379, cluster: 6379 };
  * `rediss` for TLS. What is in a password and means something in an address is percent-encoded.
  */
 export function parseRedisAddress(text: string): RedisAddress | undefined {
-  const [isAddress, tls = '', topology = 'single', authority = '', path = '', query = ''] = form.exec(text) ?? [];
-  if (isAddress === undefined) return undefined;
+  const [matched, tls = '', topology = 'single', authority = '', path = '', query = ''] = addressPattern.exec(text) ?? [];
+  if (matched === undefined) return undefined;
   const kind = topology === 'sentinel' || topology === 'cluster' ? topology : 'single';
   const at = authority.lastIndexOf('@');
   try {
     const hosts = authority.slice(at + 1).split(',');
     if (kind === 'single' && hosts.length > 1) return undefined;
-    const [primary, database] = placeOf(kind, path);
+    const [primary, database] = parsePath(kind, path);
     return {
       kind,
-      hosts: hosts.map((host) => hostOf(host, ports[kind])),
+      hosts: hosts.map((host) => parseHost(host, defaultPorts[kind])),
       isEncrypted: tls !== '',
-      login: at === -1 ? {} : loginOf(authority.slice(0, at)),
+      login: at === -1 ? {} : parseLogin(authority.slice(0, at)),
       database,
       primary,
-      sentinelLogin: sentinelLoginOf(kind, query),
+      sentinelLogin: parseSentinelLogin(kind, query),
     };
   } catch {
     // One of its parts is none.
@@ -59,33 +59,33 @@ export function parseRedisAddress(text: string): RedisAddress | undefined {
   }
 }
 
-function hostOf(text: string, defaultPort: number): HostPort {
-  const [, v6, name, port] = hostForm.exec(text) ?? [];
+function parseHost(text: string, defaultPort: number): HostPort {
+  const [, v6, name, port] = hostPattern.exec(text) ?? [];
   const [host, number] = [v6 ?? name, Number(port ?? defaultPort)];
   if (host === undefined || number === 0 || number > 65_535) throw new Error('no host');
   return { host, port: number };
 }
 
-function loginOf(text: string): RedisLogin {
+function parseLogin(text: string): RedisLogin {
   const colon = text.indexOf(':');
   const [username, password] = colon === -1 ? [text, ''] : [text.slice(0, colon), text.slice(colon + 1)];
-  return given(decodeURIComponent(username), decodeURIComponent(password));
+  return withoutEmptyFields(decodeURIComponent(username), decodeURIComponent(password));
 }
 
-function sentinelLoginOf(kind: RedisAddress['kind'], query: string): RedisLogin {
-  const asked = new URLSearchParams(query);
+function parseSentinelLogin(kind: RedisAddress['kind'], query: string): RedisLogin {
+  const parameters = new URLSearchParams(query);
   const known = kind === 'sentinel' ? ['sentinel_username', 'sentinel_password'] : [];
-  if ([...asked.keys()].some((key) => !known.includes(key))) throw new Error('an unknown parameter');
-  return given(asked.get('sentinel_username') ?? '', asked.get('sentinel_password') ?? '');
+  if ([...parameters.keys()].some((key) => !known.includes(key))) throw new Error('an unknown parameter');
+  return withoutEmptyFields(parameters.get('sentinel_username') ?? '', parameters.get('sentinel_password') ?? '');
 }
 
-const given = (username: string, password: string): RedisLogin => ({
+const withoutEmptyFields = (username: string, password: string): RedisLogin => ({
   ...(username === '' ? {} : { username }),
   ...(password === '' ? {} : { password }),
 });
 
 /** The name of the primary, and the database: a cluster has only the first one. */
-function placeOf(kind: RedisAddress['kind'], path: string): [string, number] {
+function parsePath(kind: RedisAddress['kind'], path: string): [string, number] {
   const parts = path === '' ? [] : path.split('/');
   const primary = kind === 'sentinel' ? decodeURIComponent(parts.shift() ?? '') : '';
   const [database = '', ...more] = parts;

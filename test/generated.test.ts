@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createMachine } from 'xstate';
 import { machines } from '../machines/index.js';
-import { differing, makeArtefacts, type Artefact } from '../visualizations/artefacts.js';
+import { outdated, makeArtefacts, type Artefact } from '../visualizations/artefacts.js';
 import { readChart } from '../visualizations/chart.js';
 import { layOut, type Area, type Picture } from '../visualizations/layout.js';
 import { fillMarkers, pages, sections } from '../visualizations/readme.js';
@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 test('every picture, table and generated part of a page is current: `npm run visualize` would change nothing', async () => {
   expect(artefacts.length).toBeGreaterThan(5 * machines.length);
-  expect((await differing(root, artefacts)).map(({ path }) => path)).toEqual([]);
+  expect((await outdated(root, artefacts)).map(({ path }) => path)).toEqual([]);
 });
 
 test(
@@ -37,7 +37,7 @@ test('a changed or missing file is noticed', async () => {
     await Promise.all(artefacts.map(({ path, content }) => writeFile(join(copy, path), content)));
     await writeFile(join(copy, 'visualizations/session.mmd'), 'stateDiagram-v2');
     await rm(join(copy, 'visualizations/layers.svg'));
-    const paths = (await differing(copy, artefacts)).map(({ path }) => path);
+    const paths = (await outdated(copy, artefacts)).map(({ path }) => path);
     expect(paths.sort()).toEqual(['visualizations/layers.svg', 'visualizations/session.mmd']);
   } finally {
     await rm(copy, { recursive: true });

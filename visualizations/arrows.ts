@@ -14,10 +14,10 @@ export interface Arrow {
 }
 
 /** The dot from which the first child of a state is entered. */
-export const dotOf = (state: State): string => `${state.id}:dot`;
+export const initialDotId = (state: State): string => `${state.id}:dot`;
 
 /** The sign from which the transitions start that hold in every state of the chart. */
-export const anyOf = (root: State): string => `${root.id}:any`;
+export const anyStateId = (root: State): string => `${root.id}:any`;
 
 /** Every arrow of a chart. Transitions within a state (to itself or into itself) have none, except those of the root. */
 export function arrowsOf(root: State): Arrow[] {
@@ -30,7 +30,7 @@ export function arrowsOf(root: State): Arrow[] {
     return [
       ...initialArrow(state),
       ...targets.map((target): Arrow => {
-        const source = state === root ? anyOf(root) : state.id;
+        const source = state === root ? anyStateId(root) : state.id;
         const ending = state !== root && ends.has(target);
         const transitions = leaving.filter((transition) => transition.target === target);
         const backward = (order.get(target) ?? 0) < index;
@@ -42,7 +42,7 @@ export function arrowsOf(root: State): Arrow[] {
 
 function initialArrow(state: State): Arrow[] {
   if (state.initial === null) return [];
-  const source = dotOf(state);
+  const source = initialDotId(state);
   return [
     {
       id: `${source}->${state.initial}`,

@@ -7,7 +7,7 @@ import { eventTableOf } from './eventTable.js';
 import { layOut } from './layout.js';
 import { readLayers } from './layers.js';
 import { layersPageOf, layersSvgOf } from './layersPicture.js';
-import { liveChartOf } from './liveCharts.js';
+import { inspectorChartOf } from './liveCharts.js';
 import { fenced } from './markdown.js';
 import { mermaidOf } from './mermaid.js';
 import { fillMarkers, pages } from './readme.js';
@@ -26,7 +26,7 @@ export async function makeArtefacts(root: string): Promise<Artefact[]> {
   const charts = await Promise.all(machines.map(chartArtefacts));
   const coverage = await readCoverage(root);
   const names = await layOut(readChart(machines[0].machine), 'names');
-  const live = await Promise.all(machines.map(liveChart));
+  const live = await Promise.all(machines.map(inspectorChart));
   return [
     ...charts.flat(),
     { path: 'visualizations/layers.svg', content: layersSvgOf(layers) },
@@ -42,16 +42,16 @@ async function pageArtefact(root: string, path: string): Promise<Artefact> {
 }
 
 /** The artefacts whose files hold something else, or are missing. */
-export async function differing(root: string, artefacts: readonly Artefact[]): Promise<Artefact[]> {
+export async function outdated(root: string, artefacts: readonly Artefact[]): Promise<Artefact[]> {
   const current = await Promise.all(
     artefacts.map(({ path }) => readFile(join(root, path), 'utf8').catch(() => undefined)),
   );
   return artefacts.filter(({ content }, index) => content !== current[index]);
 }
 
-async function liveChart({ name, machine }: (typeof machines)[number]) {
+async function inspectorChart({ name, machine }: (typeof machines)[number]) {
   const chart = readChart(machine);
-  return liveChartOf(name, chart.description, await layOut(chart, 'names'));
+  return inspectorChartOf(name, chart.description, await layOut(chart, 'names'));
 }
 
 async function chartArtefacts({ name, machine, eventTypes }: (typeof machines)[number]): Promise<Artefact[]> {

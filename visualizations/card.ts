@@ -10,7 +10,7 @@ const titleSize = 15;
 const tagSize = 11;
 const labelWidth = 230;
 
-export interface Line {
+export interface CardLine {
   readonly text: string;
   readonly style: 'description' | 'row';
 }
@@ -20,7 +20,7 @@ export interface Card {
   readonly title: string;
   readonly titleWidth: number;
   readonly tags: readonly { readonly text: string; readonly width: number }[];
-  readonly lines: readonly Line[];
+  readonly lines: readonly CardLine[];
   readonly width: number;
   readonly height: number;
 }
@@ -29,10 +29,10 @@ export interface Card {
  * Text of a box: title, description, then every transition that no arrow is labelled with. Lines break at `maxWidth`.
  */
 export function cardOf(state: State, labelled: ReadonlySet<Transition>, maxWidth: number): Card {
-  const lines: Line[] = [
+  const lines: CardLine[] = [
     ...wrap(state.description, fontSize, maxWidth).map((text) => ({ text, style: 'description' }) as const),
-    ...rowsOf(state, labelled)
-      .flatMap((row) => hang(wrap(bind(row), fontSize, maxWidth)))
+    ...unlabelledRows(state, labelled)
+      .flatMap((row) => hangIndent(wrap(keepTogether(row), fontSize, maxWidth)))
       .map((text) => ({ text, style: 'row' }) as const),
   ];
   const tags = state.tags.map((text) => ({ text, width: measure(text, tagSize) + padding }));
@@ -50,7 +50,7 @@ export function cardOf(state: State, labelled: ReadonlySet<Transition>, maxWidth
 }
 
 /** A box with nothing but the state's name, and room for how long it lasted. */
-export function nameOf(state: State): Card {
+export function nameCard(state: State): Card {
   const titleWidth = measure(state.key, titleSize, true);
   const height = state.states.length === 0 ? titleHeight + padding : titleHeight;
   return { title: state.key, titleWidth, tags: [], lines: [], width: Math.max(96, titleWidth + 4 * padding), height };
@@ -58,7 +58,7 @@ export function nameOf(state: State): Card {
 
 /** The lines of an arrow's label, one transition after the other. */
 export function labelLines(transitions: readonly Transition[]): string[] {
-  return transitions.flatMap((transition) => hang(wrap(bind(transitionText(transition)), fontSize, labelWidth)));
+  return transitions.flatMap((transition) => hangIndent(wrap(keepTogether(transitionText(transition)), fontSize, labelWidth)));
 }
 
 export function labelSize(lines: readonly string[]): { width: number; height: number } {
@@ -67,14 +67,14 @@ export function labelSize(lines: readonly string[]): { width: number; height: nu
 }
 
 /** What happens in a state without a labelled arrow, a line each. */
-export function rowsOf(state: State, labelled: ReadonlySet<Transition>): string[] {
-  const told = state.transitions.filter((transition) => !labelled.has(transition));
-  const ignored = told.filter((transition) => isIgnored(transition) && transition.guard === null);
+export function unlabelledRows(state: State, labelled: ReadonlySet<Transition>): string[] {
+  const unlabelled = state.transitions.filter((transition) => !labelled.has(transition));
+  const ignored = unlabelled.filter((transition) => isIgnored(transition) && transition.guard === null);
   return [
     ...state.invokes.map((actor) => `runs ${actor}`),
     ...state.entry.map((action) => `entry / ${action}`),
     ...state.exit.map((action) => `exit / ${action}`),
-    ...told.filter((transition) => !ignored.includes(transition)).map(rowOf),
+    ...unlabelled.filter((transition) => !ignored.includes(transition)).map(rowOf),
     ...(ignored.length === 0 ? [] : [`ignores ${ignored.map(({ trigger }) => triggerText(trigger)).join(', ')}`]),
   ];
 }
@@ -86,11 +86,11 @@ function rowOf(transition: Transition): string {
 }
 
 /** Keeps a sign on the line of the word that follows it. */
-function bind(text: string): string {
+function keepTogether(text: string): string {
   return text.replace(/([/→]) /g, '$1\u00a0');
 }
 
 /** A hanging indent, of spaces that SVG does not collapse. */
-function hang(lines: readonly string[]): string[] {
+function hangIndent(lines: readonly string[]): string[] {
   return lines.map((line, index) => (index === 0 ? line : `\u00a0\u00a0\u00a0${line}`));
 }

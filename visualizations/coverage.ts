@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { State } from './chart.js';
 import type { Box, Picture } from './layout.js';
-import { drawWays } from './stateSvg.js';
+import { drawArrows } from './stateSvg.js';
 import { rect, svgDocument } from './svgDocument.js';
 import { escapeXml } from './text.js';
 
@@ -40,7 +40,7 @@ export function coverageSvgOf(picture: Picture, { states, transitions }: Coverag
   const height = picture.height + gap + notes.length * lineHeight;
   return svgDocument('What the model-based tests took of the session chart', { width, height }, [
     ...picture.boxes.map((box) => drawBox(box, states, entries)),
-    ...drawWays(picture),
+    ...drawArrows(picture),
     ...notes.map((note, index) => {
       const y = picture.height + gap + index * lineHeight;
       return `<text class="${index === 0 ? 'title' : 'description'}" x="4" y="${y}">${escapeXml(note)}</text>`;
@@ -56,17 +56,17 @@ function drawBox(box: Box, states: Coverage['states'], transitions: [string, boo
   const possible = own.filter(([, taken]) => typeof taken === 'boolean');
   const taken = possible.filter(([, isTaken]) => isTaken === true).length;
   const isCovered = possible.length > 0 ? taken === possible.length : states[state.id] === true;
-  const said = possible.length > 0 ? `${taken}/${possible.length}` : wordFor(state, states);
+  const label = possible.length > 0 ? `${taken}/${possible.length}` : labelFor(state, states);
   const isLeaf = state.states.length === 0;
   const tone = depth === 0 ? '' : isCovered ? ' open' : ' early';
   return [
     rect(`box depth${depth}${tone}`, box, 10),
     `<text class="title" x="${x + 12}" y="${y + (isLeaf ? 17 : 22)}">${escapeXml(state.key)}</text>`,
-    `<text class="effect${isLeaf ? '' : ' end'}" x="${isLeaf ? x + 12 : x + width - 10}" y="${y + (isLeaf ? 32 : 21)}">${said}</text>`,
+    `<text class="effect${isLeaf ? '' : ' end'}" x="${isLeaf ? x + 12 : x + width - 10}" y="${y + (isLeaf ? 32 : 21)}">${label}</text>`,
   ].join('\n');
 }
 
 /** A state without transitions of its own that can be taken. */
-function wordFor(state: State, states: Coverage['states']): string {
+function labelFor(state: State, states: Coverage['states']): string {
   return states[state.id] === true ? 'entered' : 'passed through';
 }

@@ -1,7 +1,7 @@
 import { allStates, isIgnored, transitionText, triggerText, type State, type Transition } from './chart.js';
 import { table } from './markdown.js';
 
-interface Place {
+interface StatePath {
   readonly path: string;
   readonly state: State;
   /** The state and those around it, inner before outer: the order in which they are asked for an event. */
@@ -10,8 +10,8 @@ interface Place {
 
 /** What each state does with each event, and what it does by itself. */
 export function eventTableOf(root: State, eventTypes: readonly string[]): string {
-  const places = placesOf(root, []);
-  const leaves = places.filter(({ state }) => state.states.length === 0);
+  const paths = pathsOf(root, []);
+  const leaves = paths.filter(({ state }) => state.states.length === 0);
   const codes = eventTypes.map((type) => `\`${type}\``);
   return [
     `# ${root.key}: states and events`,
@@ -39,7 +39,7 @@ export function eventTableOf(root: State, eventTypes: readonly string[]): string
     '',
     table(
       ['state', 'what is true in it', 'tags', 'runs', 'on entry'],
-      places.map(({ path, state }) => [
+      paths.map(({ path, state }) => [
         path,
         state.description,
         state.tags.join(', '),
@@ -51,12 +51,12 @@ export function eventTableOf(root: State, eventTypes: readonly string[]): string
   ].join('\n');
 }
 
-function placesOf(state: State, around: readonly State[]): Place[] {
-  const lineage = [state, ...around];
-  return [{ path: pathOf(state.id), state, lineage }, ...state.states.flatMap((child) => placesOf(child, lineage))];
+function pathsOf(state: State, ancestors: readonly State[]): StatePath[] {
+  const lineage = [state, ...ancestors];
+  return [{ path: pathOf(state.id), state, lineage }, ...state.states.flatMap((child) => pathsOf(child, lineage))];
 }
 
-function cellOf({ state, lineage }: Place, type: string, root: State): string {
+function cellOf({ state, lineage }: StatePath, type: string, root: State): string {
   if (root.states.includes(state) && state.type === 'final') return '—';
   const handlers: Transition[] = [];
   for (const { transitions } of lineage) {

@@ -31,8 +31,8 @@ export async function readLayers(root: string): Promise<Layers> {
 /** How a layer may import a side room or package. */
 export function accessOf(
   layer: string,
-  room: Layers['sideRooms'][number] | Layers['packages'][number],
+  target: Layers['sideRooms'][number] | Layers['packages'][number],
 ): 'all' | 'types' | 'none' {
-  if (room.openTo === 'all' || room.openTo.includes(layer)) return 'all';
-  return 'types' in room && room.types === 'all' ? 'types' : 'none';
+  if (target.openTo === 'all' || target.openTo.includes(layer)) return 'all';
+  return 'types' in target && target.types === 'all' ? 'types' : 'none';
 }

@@ -1,6 +1,6 @@
 import elkModule, { type ElkExtendedEdge, type ElkNode, type LayoutOptions } from 'elkjs/lib/elk.bundled.js';
-import { anyOf, arrowsOf, dotOf, type Arrow } from './arrows.js';
-import { cardOf, labelLines, labelSize, nameOf, padding, type Card } from './card.js';
+import { anyStateId, arrowsOf, initialDotId, type Arrow } from './arrows.js';
+import { cardOf, labelLines, labelSize, nameCard, padding, type Card } from './card.js';
 import { allStates, type State } from './chart.js';
 
 // The package is CommonJS and exports the class as `default`, which Node and TypeScript see one level apart.
@@ -24,7 +24,7 @@ export interface Box extends Area {
   readonly region: boolean;
 }
 
-export interface Line {
+export interface ArrowLine {
   /** Ids of what it connects: states, or signs of the chart (see arrows.ts). */
   readonly source: string;
   readonly target: string;
@@ -39,7 +39,7 @@ export interface Picture extends Area {
   readonly dots: readonly Area[];
   /** The sign "any state" of charts that have transitions on their root. */
   readonly any: Area | null;
-  readonly lines: readonly Line[];
+  readonly lines: readonly ArrowLine[];
 }
 
 const dotSize = { width: 12, height: 12 };
@@ -96,18 +96,18 @@ async function layOutWith(
   textWidths: ReadonlyMap<State, number>,
   text: 'full' | 'names' = 'full',
 ): Promise<Picture> {
-  const arrows = withoutCrowd(arrowsOf(root));
+  const arrows = withoutRedundantEnds(arrowsOf(root));
   const labelled = new Set(arrows.flatMap((arrow) => (arrow.ending ? [] : arrow.transitions)));
   const textWidth = (state: State): number =>
     state.states.length === 0 ? leafTextWidth : (textWidths.get(state) ?? leafTextWidth);
   const cards = new Map(
     allStates(root).map((state) => [
       state,
-      text === 'full' ? cardOf(state, labelled, textWidth(state)) : nameOf(state),
+      text === 'full' ? cardOf(state, labelled, textWidth(state)) : nameCard(state),
     ]),
   );
   const graph = graphOf(root, cards, text === 'full' ? levelOptions : tightLevelOptions);
-  const any = arrows.some(({ source }) => source === anyOf(root)) ? [{ id: anyOf(root), ...anySize }] : [];
+  const any = arrows.some(({ source }) => source === anyStateId(root)) ? [{ id: anyStateId(root), ...anySize }] : [];
   const placed = await new Elk().layout({
     ...graph,
     children: [...any, ...(graph.children ?? [])],
@@ -121,7 +121,7 @@ async function layOutWith(
  * Almost every state leads to the end of a chart, and its box says so. One arrow shows the way, the outermost and latest;
  * the others would push the boxes apart.
  */
-function withoutCrowd(arrows: readonly Arrow[]): Arrow[] {
+function withoutRedundantEnds(arrows: readonly Arrow[]): Arrow[] {
   const depth = ({ source }: Arrow): number => source.split('.').length;
   const shown = new Map<string, Arrow>();
   for (const arrow of arrows.filter(({ ending }) => ending)) {
@@ -132,9 +132,9 @@ function withoutCrowd(arrows: readonly Arrow[]): Arrow[] {
 }
 
 function graphOf(state: State, cards: ReadonlyMap<State, Card>, options: LayoutOptions): ElkNode {
-  const { width, height } = known(cards.get(state), state.id);
+  const { width, height } = required(cards.get(state), state.id);
   if (state.states.length === 0) return { id: state.id, width, height };
-  const dot = state.initial === null ? [] : [{ id: dotOf(state), ...dotSize }];
+  const dot = state.initial === null ? [] : [{ id: initialDotId(state), ...dotSize }];
   return {
     id: state.id,
     layoutOptions: {
@@ -170,15 +170,15 @@ function readPicture(root: State, cards: ReadonlyMap<State, Card>, arrows: reado
   const nodes = new Map(allNodes(placed).map((node) => [node.id, areaOf(node)]));
   const edges = new Map((placed.edges ?? []).map((edge) => [edge.id, edge]));
   const boxesOf = (state: State, depth: number, region: boolean): Box[] => [
-    { ...known(nodes.get(state.id), state.id), state, card: known(cards.get(state), state.id), depth, region },
+    { ...required(nodes.get(state.id), state.id), state, card: required(cards.get(state), state.id), depth, region },
     ...state.states.flatMap((child) => boxesOf(child, depth + 1, state.type === 'parallel')),
   ];
   return {
     ...areaOf(placed),
     boxes: boxesOf(root, 0, false),
-    dots: allStates(root).flatMap((state) => nodes.get(dotOf(state)) ?? []),
-    any: nodes.get(anyOf(root)) ?? null,
-    lines: arrows.map((arrow) => lineOf(arrow, known(edges.get(arrow.id), arrow.id))),
+    dots: allStates(root).flatMap((state) => nodes.get(initialDotId(state)) ?? []),
+    any: nodes.get(anyStateId(root)) ?? null,
+    lines: arrows.map((arrow) => lineOf(arrow, required(edges.get(arrow.id), arrow.id))),
   };
 }
 
@@ -190,8 +190,8 @@ function areaOf({ x = 0, y = 0, width = 0, height = 0 }: Partial<Area>): Area {
   return { x, y, width, height };
 }
 
-function lineOf({ source, target, ending }: Arrow, edge: ElkExtendedEdge): Line {
-  const section = known(edge.sections?.[0], edge.id);
+function lineOf({ source, target, ending }: Arrow, edge: ElkExtendedEdge): ArrowLine {
+  const section = required(edge.sections?.[0], edge.id);
   const label = edge.labels?.[0];
   return {
     source,
@@ -202,7 +202,7 @@ function lineOf({ source, target, ending }: Arrow, edge: ElkExtendedEdge): Line 
   };
 }
 
-function known<Value>(value: Value | undefined, id: string): Value {
+function required<Value>(value: Value | undefined, id: string): Value {
   if (value === undefined) throw new Error(`The layout lost "${id}".`);
   return value;
 }

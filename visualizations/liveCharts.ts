@@ -1,10 +1,10 @@
 import type { Chart } from '../src/inspector/wire.js';
 import type { Area, Picture } from './layout.js';
-import { anyOf, dotOf } from './arrows.js';
-import { pathOf } from './stateSvg.js';
+import { anyStateId, initialDotId } from './arrows.js';
+import { svgPathOf } from './stateSvg.js';
 
 /** A laid-out chart as the inspector's page draws it: ids without the chart's own, as they come in a state value. */
-export function liveChartOf(name: string, description: string, picture: Picture): Chart {
+export function inspectorChartOf(name: string, description: string, picture: Picture): Chart {
   const local = (id: string): string => (id === name ? '' : id.slice(name.length + 1));
   return {
     name,
@@ -25,14 +25,14 @@ export function liveChartOf(name: string, description: string, picture: Picture)
     lines: picture.lines.map(({ source, target, points }) => ({
       source: sourceOf(source, picture, local),
       target: local(target),
-      path: pathOf(points.map(({ x, y }) => ({ x: round(x), y: round(y) }))),
+      path: svgPathOf(points.map(({ x, y }) => ({ x: round(x), y: round(y) }))),
     })),
   };
 }
 
 function sourceOf(id: string, { boxes }: Picture, local: (id: string) => string): string | null {
-  if (boxes.some(({ state }) => id === dotOf(state))) return null;
-  return boxes.some(({ state }) => id === anyOf(state)) ? '*' : local(id);
+  if (boxes.some(({ state }) => id === initialDotId(state))) return null;
+  return boxes.some(({ state }) => id === anyStateId(state)) ? '*' : local(id);
 }
 
 function rounded({ x, y, width, height }: Area): Area {

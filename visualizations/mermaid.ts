@@ -1,15 +1,15 @@
-import { anyOf, arrowsOf, dotOf, type Arrow } from './arrows.js';
-import { rowsOf } from './card.js';
+import { anyStateId, arrowsOf, initialDotId, type Arrow } from './arrows.js';
+import { unlabelledRows } from './card.js';
 import { allStates, transitionText, type State } from './chart.js';
 
 /** The whole chart as a Mermaid state diagram. What Mermaid cannot draw (a transition into the own inside) is text. */
 export function mermaidOf(root: State): string {
   const arrows = arrowsOf(root);
   const labelled = new Set(arrows.flatMap(({ transitions }) => transitions));
-  const owners = new Map(allStates(root).map((state) => [dotOf(state), state]));
+  const owners = new Map(allStates(root).map((state) => [initialDotId(state), state]));
   const isInitial = ({ source }: Arrow): boolean => owners.has(source);
   const states = (state: State, indent: string): string[] => [
-    ...arrows.filter(({ source }) => source === dotOf(state)).map(({ target }) => `${indent}[*] --> ${idOf(target)}`),
+    ...arrows.filter(({ source }) => source === initialDotId(state)).map(({ target }) => `${indent}[*] --> ${idOf(target)}`),
     ...state.states.flatMap((child, index) => [
       ...(state.type === 'parallel' && index > 0 ? [`${indent}--`] : []),
       ...declare(child, indent),
@@ -17,9 +17,9 @@ export function mermaidOf(root: State): string {
   ];
   const declare = (state: State, indent: string): string[] => {
     const title = `${indent}state "${state.key}" as ${idOf(state.id)}`;
-    const said = [state.description, ...rowsOf(state, labelled)].map(clean);
-    if (state.states.length === 0) return [title, ...said.map((line) => `${indent}${idOf(state.id)}: ${line}`)];
-    const note = said.map((line) => `${indent}  ${line}`);
+    const lines = [state.description, ...unlabelledRows(state, labelled)].map(clean);
+    if (state.states.length === 0) return [title, ...lines.map((line) => `${indent}${idOf(state.id)}: ${line}`)];
+    const note = lines.map((line) => `${indent}  ${line}`);
     return [
       `${title} {`,
       ...states(state, `${indent}  `),
@@ -29,8 +29,8 @@ export function mermaidOf(root: State): string {
       `${indent}end note`,
     ];
   };
-  const any = arrows.some(({ source }) => source === anyOf(root))
-    ? [`  state "any state" as ${idOf(anyOf(root))}`]
+  const any = arrows.some(({ source }) => source === anyStateId(root))
+    ? [`  state "any state" as ${idOf(anyStateId(root))}`]
     : [];
   const ends = root.states.filter(({ type }) => type === 'final').map(({ id }) => `  ${idOf(id)} --> [*]`);
   const drawn = arrows.filter((arrow) => !isInitial(arrow)).map(drawArrow);

@@ -1,5 +1,5 @@
 import { lineHeight, padding, tagHeight, titleHeight, type Card } from './card.js';
-import type { Area, Box, Line, Picture, Point } from './layout.js';
+import type { Area, Box, ArrowLine, Picture, Point } from './layout.js';
 import { svgDocument, rect } from './svgDocument.js';
 import { escapeXml } from './text.js';
 
@@ -7,13 +7,13 @@ import { escapeXml } from './text.js';
 export function drawChart(picture: Picture, title: string): string {
   return svgDocument(title, picture, [
     ...picture.boxes.map(drawBox),
-    ...drawWays(picture),
+    ...drawArrows(picture),
     ...picture.lines.flatMap(({ label }) => (label === null ? [] : [drawLabel(label)])),
   ]);
 }
 
 /** The arrows and the signs that they start from. */
-export function drawWays({ lines, dots, any }: Picture): string[] {
+export function drawArrows({ lines, dots, any }: Picture): string[] {
   return [...lines.map(drawLine), ...dots.map(drawDot), ...(any === null ? [] : [drawAny(any)])];
 }
 
@@ -64,12 +64,12 @@ function drawAny(area: Area): string {
 
 const cornerRadius = 6;
 
-function drawLine({ points, ending }: Line): string {
-  return `<path class="arrow${ending ? ' ending' : ''}" d="${pathOf(points)}"/>`;
+function drawLine({ points, ending }: ArrowLine): string {
+  return `<path class="arrow${ending ? ' ending' : ''}" d="${svgPathOf(points)}"/>`;
 }
 
 /** An orthogonal line with rounded corners, as the data of an SVG path. */
-export function pathOf(points: readonly Point[]): string {
+export function svgPathOf(points: readonly Point[]): string {
   const [first, ...rest] = points;
   if (first === undefined) return '';
   const path = rest.map((point, index) => {

@@ -6,31 +6,31 @@ import { sendRefusal } from '../transport/refuse.js';
 import { requestIdOf } from '../transport/requestId.js';
 
 /** The last stop of every request that went wrong: the catalogue's answer, and never a stack to the client. */
-export function answerError(log: Log): ErrorRequestHandler {
+export function createErrorHandler(log: Log): ErrorRequestHandler {
   // Express knows an error handler by its four parameters.
   return (error: unknown, request: Request, response: Response, next) => {
-    const refusal = loggedRefusal(error, { path: request.path, response, log });
+    const refusal = toLoggedRefusal(error, { path: request.path, response, log });
     if (response.headersSent) next(error);
     else sendRefusal(response, refusal, null);
   };
 }
 
-interface Failed {
+interface FailedRequest {
   readonly path: string;
   readonly response: ServerResponse;
   readonly log: Log;
 }
 
 /** A defect of ours is told to the log, and to the client only that there is one. */
-export function loggedRefusal(error: unknown, { path, response, log }: Failed): Refusal {
-  const refusal = refusalOf(error);
+export function toLoggedRefusal(error: unknown, { path, response, log }: FailedRequest): Refusal {
+  const refusal = refusalForError(error);
   if (refusal.reason === 'internal') {
     log.error('request failed', { path, request: requestIdOf(response), error: messageOf(error) });
   }
   return refusal;
 }
 
-function refusalOf(error: unknown): Refusal {
+function refusalForError(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   // Express could not decode the path.
   if (error instanceof URIError) return new Refusal('not_found');

@@ -3,51 +3,51 @@ import type { Duplex } from 'node:stream';
 import express, { type RequestHandler } from 'express';
 import { Refusal } from '../errors.js';
 import type { Log } from '../log.js';
-import type { Fold } from '../session/observer.js';
+import type { ObservationHandler } from '../session/observer.js';
 import type { Caller } from '../tenancy/principal.js';
 import { sendRefusal } from '../transport/refuse.js';
-import { identifyRequests } from '../transport/requestId.js';
+import { assignRequestIds } from '../transport/requestId.js';
 import { continueTrace } from '../transport/requestTrace.js';
 import type { StreamableHttpDeps } from '../transport/streamableHttpRoutes.js';
-import { answerError } from './failure.js';
-import { createFront, messageDoors } from './messageDoors.js';
-import { route, type Handler } from './route.js';
+import { createErrorHandler } from './failure.js';
+import { createFastPath, messageRoutes } from './messageDoors.js';
+import { addRoute, type RouteHandler } from './route.js';
 
 export interface ForwardedDeps extends StreamableHttpDeps {
   readonly log: Log;
   /** Hears of refusals. */
-  readonly observe: Fold;
+  readonly observe: ObservationHandler;
   /** The pages and the stream below `/inspector`. */
   readonly inspector: RequestHandler;
 }
 
 /** The headers of a client's request, and what the node that it asked added. */
-const maxHeaderSize = 32 * 1024;
+const maxForwardedHeaderBytes = 32 * 1024;
 
 /**
  * Serves what comes through other nodes with the routes of this one, so that it is answered as it would have been here. The
  * door, the token and the rate were checked where the client asked. Each socket carries one request of the caller that is
  * given with it.
  */
-export function serveForwarded(deps: ForwardedDeps): (socket: Duplex, caller: Caller) => void {
+export function createForwardedServer(deps: ForwardedDeps): (socket: Duplex, caller: Caller) => void {
   const callers = new WeakMap<object, Caller>();
   const admit = async ({ socket }: IncomingMessage): Promise<Caller> => {
     const caller = callers.get(socket);
     if (caller === undefined) throw new Error("This connection is nobody's.");
     return caller;
   };
-  const operator = operatorRoutes(deps);
-  const front = createFront({
+  const operatorApp = createOperatorApp(deps);
+  const fastPath = createFastPath({
     ...deps,
     // Its size was checked as it came.
-    doors: messageDoors({ ...deps, admit, bodyLimit: Number.POSITIVE_INFINITY, node: undefined }),
-    check: () => undefined,
-    rest: (request, response) => {
-      if (callers.get(request.socket) === 'anyone') operator(request, response);
+    routes: messageRoutes({ ...deps, admit, bodyLimit: Number.POSITIVE_INFINITY, node: undefined }),
+    hostOriginPolicy: () => undefined,
+    fallback: (request, response) => {
+      if (callers.get(request.socket) === 'anyone') operatorApp(request, response);
       else sendRefusal(response, new Refusal('not_found'), null);
     },
   });
-  const server = createServer({ maxHeaderSize }, front);
+  const server = createServer({ maxHeaderSize: maxForwardedHeaderBytes }, fastPath);
   return (socket, caller) => {
     callers.set(socket, caller);
     server.emit('connection', socket);
@@ -55,21 +55,21 @@ export function serveForwarded(deps: ForwardedDeps): (socket: Duplex, caller: Ca
 }
 
 /** What an operator asks of the node of a session, who was let in at another one. */
-function operatorRoutes(deps: ForwardedDeps): RequestListener {
+function createOperatorApp(deps: ForwardedDeps): RequestListener {
   const app = express();
-  app.use(identifyRequests(deps.observe), continueTrace);
-  route(app, '/api/sessions/:id', { delete: [closeAnswered(deps)] });
+  app.use(assignRequestIds(deps.observe), continueTrace);
+  addRoute(app, '/api/sessions/:id', { delete: [closeAfterResponse(deps)] });
   app.use('/inspector', deps.inspector);
   app.use(() => {
     throw new Refusal('not_found');
   });
-  app.use(answerError(deps.log));
+  app.use(createErrorHandler(deps.log));
   return app;
 }
 
 /** The answer goes first: of a session that is closed nothing can be said to other nodes. */
-const closeAnswered =
-  ({ registry }: ForwardedDeps): Handler =>
+const closeAfterResponse =
+  ({ registry }: ForwardedDeps): RouteHandler =>
   ({ params }, response) => {
     const session = registry.find(String(params['id']), 'anyone');
     response.once('close', () => session.close('operator-closed'));

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Row } from '../inspector/wire.js';
+import type { SessionRow } from '../inspector/wire.js';
 import type { Session } from '../session/session.js';
 
-const listed = z.object({
+const listedSessionSchema = z.object({
   /** What operators call the node that it is at, if there are many. */
   node: z.string().exactOptional(),
   id: z.string(),
@@ -17,27 +17,27 @@ const listed = z.object({
   calls: z.number(),
 });
 
-const listing = z.object({
+const nodeListingSchema = z.object({
   /** What operators call it; need not be unique. */
   node: z.string(),
-  sessions: z.array(listed),
+  sessions: z.array(listedSessionSchema),
   warm: z.number(),
   /** Of the inspector's table. Written by this program alone, or by a later version of it. */
-  rows: z.array(z.custom<Row>((row) => typeof row === 'object' && row !== null)),
+  rows: z.array(z.custom<SessionRow>((row) => typeof row === 'object' && row !== null)),
 });
 
 /** One session, as operators are told of it. */
-export type Listed = z.infer<typeof listed>;
+export type ListedSession = z.infer<typeof listedSessionSchema>;
 
 /** What one node tells the others of its sessions, oldest first. */
-export type Listing = z.infer<typeof listing>;
+export type NodeListing = z.infer<typeof nodeListingSchema>;
 
 /** What a node told; undefined if it is of a version that says it otherwise. */
-export function readListing(text: string): Listing | undefined {
-  return listing.safeParse(JSON.parse(text)).data;
+export function parseNodeListing(text: string): NodeListing | undefined {
+  return nodeListingSchema.safeParse(JSON.parse(text)).data;
 }
 
-export function listSession(session: Session, node: string | undefined): Listed {
+export function toListedSession(session: Session, node: string | undefined): ListedSession {
   const { createdAt, toolCalls: calls, browserState: browser, ...facts } = session.facts();
   return { ...(node !== undefined && { node }), ...facts, createdAt: createdAt.toISOString(), browser, calls };
 }

@@ -1,14 +1,14 @@
 import type { Application, Request, Response } from 'express';
 import { z } from 'zod';
-import { duration } from '../duration.js';
+import { durationSchema } from '../duration.js';
 import { Refusal } from '../errors.js';
 import type { StoredToken, StoredUser } from '../tenancy/document.js';
 import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
 import type { IsOperator } from '../tenancy/operator.js';
 import type { Users } from '../tenancy/users.js';
-import { operatorOnly, readBody, route, type Handler } from './route.js';
+import { requireOperator, readJsonBody, addRoute, type RouteHandler } from './route.js';
 
-export interface ManagementDeps {
+export interface ManagementRoutesDeps {
   /** A change resolves when what was opened with what it removes has ended. */
   readonly users: Users;
   /** Whose subjects the users are, if they are not our own. */
@@ -23,55 +23,55 @@ export interface ManagementDeps {
   readonly bodyLimit: number;
 }
 
-const longestLifeMs = 10 * 365 * 24 * 36e5;
-const aLife = 'a duration from 1s to 87600h';
-const label = z.string().max(200, 'at most 200 characters').optional();
-const webScheme = /^(https?|wss?)$/;
+const maxTokenLifetimeMs = 10 * 365 * 24 * 36e5;
+const tokenLifetimeFormat = 'a duration from 1s to 87600h';
+const labelSchema = z.string().max(200, 'at most 200 characters').optional();
+const browserUrlScheme = /^(https?|wss?)$/;
 
-const newUser = z.strictObject({ id: z.string().refine(isUserId, userIdRule) });
+const newUserSchema = z.strictObject({ id: z.string().refine(isUserId, userIdRule) });
 /** With an outside issuer a user is one of its subjects (`auth0|1`), registered to give them browsers. */
-const newSubject = z.strictObject({ id: z.string().refine(isSubject, subjectRule) });
-const newToken = z.strictObject({
-  label,
-  expiresIn: duration.refine((ms) => ms >= 1_000 && ms <= longestLifeMs, aLife).optional(),
+const newSubjectSchema = z.strictObject({ id: z.string().refine(isSubject, subjectRule) });
+const newTokenSchema = z.strictObject({
+  label: labelSchema,
+  expiresIn: durationSchema.refine((ms) => ms >= 1_000 && ms <= maxTokenLifetimeMs, tokenLifetimeFormat).optional(),
 });
-const newBrowser = z.strictObject({
-  label,
+const newBrowserSchema = z.strictObject({
+  label: labelSchema,
   url: z
-    .url({ protocol: webScheme, error: 'an address such as http://127.0.0.1:9222 or ws://…' })
+    .url({ protocol: browserUrlScheme, error: 'an address such as http://127.0.0.1:9222 or ws://…' })
     .max(2_000, 'at most 2000 characters')
-    .refine(isPlain, 'an address without user name, password, query or fragment: it is kept in clear'),
+    .refine(hasOnlyHostAndPath, 'an address without user name, password, query or fragment: it is kept in clear'),
 });
 
 /** The routes by which the operator keeps users, their tokens and their browsers. */
-export function addManagement(app: Application, deps: ManagementDeps): void {
+export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps): void {
   const { users, isOperator, bodyLimit } = deps;
-  const operator = operatorOnly(isOperator);
-  const posted = (handler: Handler): Handler[] => [operator, readBody(bodyLimit), handler];
-  const listUsers: Handler = async (_request, response) => {
+  const requireOperatorHandler = requireOperator(isOperator);
+  const withJsonBody = (handler: RouteHandler): RouteHandler[] => [requireOperatorHandler, readJsonBody(bodyLimit), handler];
+  const listUsers: RouteHandler = async (_request, response) => {
     response.json({ users: (await users.list()).map(describeUser) });
   };
-  const listTokens: Handler = async (request, response) => {
-    response.json({ tokens: (await users.get(idOf(request))).tokens.map(describeToken) });
+  const listTokens: RouteHandler = async (request, response) => {
+    response.json({ tokens: (await users.get(userIdOf(request))).tokens.map(describeToken) });
   };
-  const listBrowsers: Handler = async (request, response) => {
-    response.json({ browsers: (await users.get(idOf(request))).browsers });
+  const listBrowsers: RouteHandler = async (request, response) => {
+    response.json({ browsers: (await users.get(userIdOf(request))).browsers });
   };
-  const showUser: Handler = async (request, response) =>
-    void response.json(describeUser(await users.get(idOf(request))));
+  const showUser: RouteHandler = async (request, response) =>
+    void response.json(describeUser(await users.get(userIdOf(request))));
 
-  route(app, '/api/users', { get: [operator, listUsers], post: posted(createUser(deps)) });
-  route(app, '/api/users/:id', { get: [operator, showUser], delete: [operator, removeUser(deps)] });
-  route(app, '/api/users/:id/tokens', { get: [operator, listTokens], post: posted(issueToken(deps)) });
-  route(app, '/api/users/:id/tokens/:item', { delete: [operator, revokeToken(deps)] });
-  route(app, '/api/users/:id/browsers', { get: [operator, listBrowsers], post: posted(addBrowser(deps)) });
-  route(app, '/api/users/:id/browsers/:item', { delete: [operator, removeBrowser(deps)] });
+  addRoute(app, '/api/users', { get: [requireOperatorHandler, listUsers], post: withJsonBody(createUser(deps)) });
+  addRoute(app, '/api/users/:id', { get: [requireOperatorHandler, showUser], delete: [requireOperatorHandler, removeUser(deps)] });
+  addRoute(app, '/api/users/:id/tokens', { get: [requireOperatorHandler, listTokens], post: withJsonBody(issueToken(deps)) });
+  addRoute(app, '/api/users/:id/tokens/:item', { delete: [requireOperatorHandler, revokeToken(deps)] });
+  addRoute(app, '/api/users/:id/browsers', { get: [requireOperatorHandler, listBrowsers], post: withJsonBody(addBrowser(deps)) });
+  addRoute(app, '/api/users/:id/browsers/:item', { delete: [requireOperatorHandler, removeBrowser(deps)] });
 }
 
-function createUser({ users, jwtIssuer }: ManagementDeps): Handler {
-  const schema = jwtIssuer === undefined ? newUser : newSubject;
+function createUser({ users, jwtIssuer }: ManagementRoutesDeps): RouteHandler {
+  const schema = jwtIssuer === undefined ? newUserSchema : newSubjectSchema;
   return async (request, response) => {
-    const user = await users.create(read(schema, request).id);
+    const user = await users.create(parseBody(schema, request).id);
     response
       .status(201)
       .location(`/api/users/${encodeURIComponent(user.id)}`)
@@ -79,17 +79,17 @@ function createUser({ users, jwtIssuer }: ManagementDeps): Handler {
   };
 }
 
-function removeUser({ users }: ManagementDeps): Handler {
+function removeUser({ users }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
-    await users.remove(idOf(request));
+    await users.remove(userIdOf(request));
     response.status(204).end();
   };
 }
 
-function issueToken({ users }: ManagementDeps): Handler {
+function issueToken({ users }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
-    const { label, expiresIn } = read(newToken, request);
-    const { secret, token } = await users.issueToken(idOf(request), {
+    const { label, expiresIn } = parseBody(newTokenSchema, request);
+    const { secret, token } = await users.issueToken(userIdOf(request), {
       ...(label !== undefined && { label }),
       ...(expiresIn !== undefined && { lifeMs: expiresIn }),
     });
@@ -98,17 +98,17 @@ function issueToken({ users }: ManagementDeps): Handler {
   };
 }
 
-function revokeToken({ users }: ManagementDeps): Handler {
+function revokeToken({ users }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
-    await users.revokeToken(idOf(request), itemOf(request));
+    await users.revokeToken(userIdOf(request), itemIdOf(request));
     response.status(204).end();
   };
 }
 
-function addBrowser({ users, probeBrowser }: ManagementDeps): Handler {
+function addBrowser({ users, probeBrowser }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
-    const { url, label } = read(newBrowser, request);
-    const { id } = await users.get(idOf(request));
+    const { url, label } = parseBody(newBrowserSchema, request);
+    const { id } = await users.get(userIdOf(request));
     const product = await probeBrowser(url, untilClosed(response));
     const browser = await users.addBrowser(id, { url, ...(label !== undefined && { label }) });
     response.status(201).json({ ...browser, product });
@@ -122,18 +122,18 @@ function untilClosed(response: Response): AbortSignal {
   return left.signal;
 }
 
-function removeBrowser({ users }: ManagementDeps): Handler {
+function removeBrowser({ users }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
-    await users.removeBrowser(idOf(request), itemOf(request));
+    await users.removeBrowser(userIdOf(request), itemIdOf(request));
     response.status(204).end();
   };
 }
 
-const idOf = ({ params }: Request): string => String(params['id']);
-const itemOf = ({ params }: Request): string => String(params['item']);
+const userIdOf = ({ params }: Request): string => String(params['id']);
+const itemIdOf = ({ params }: Request): string => String(params['item']);
 
 /** The body, checked. Throws `invalid_parameter` with one line that names the field and what is allowed. */
-function read<Output>(schema: z.ZodType<Output>, { body }: Request): Output {
+function parseBody<Output>(schema: z.ZodType<Output>, { body }: Request): Output {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
@@ -154,7 +154,7 @@ function describeToken({ hash: _hash, ...token }: StoredToken): Omit<StoredToken
   return token;
 }
 
-function isPlain(text: string): boolean {
+function hasOnlyHostAndPath(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { username, password, search, hash } = new URL(text);
   return [username, password, search, hash].every((part) => part === '');

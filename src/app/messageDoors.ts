@@ -1,74 +1,74 @@
 import type { RequestListener } from 'node:http';
-import type { CheckDoors } from '../transport/doors.js';
+import type { HostOriginPolicy } from '../transport/doors.js';
 import { sendRefusal } from '../transport/refuse.js';
-import { identifyRequests } from '../transport/requestId.js';
+import { assignRequestIds } from '../transport/requestId.js';
 import { continueTrace } from '../transport/requestTrace.js';
-import { orElsewhere, type ElsewhereDeps } from '../transport/elsewhere.js';
-import { openStream, postedSession, postMessage } from '../transport/sseRoutes.js';
+import { forwardIfRemote, type ForwardingDeps } from '../transport/elsewhere.js';
+import { openSseSession, sessionIdFromQuery, postSseMessage } from '../transport/sseRoutes.js';
 import {
-  leaveSession,
+  deleteSession,
   listenToSession,
-  namedSession,
+  sessionIdFromHeader,
   postToSession,
   type StreamableHttpDeps,
 } from '../transport/streamableHttpRoutes.js';
-import type { Listener } from '../transport/transport.js';
+import type { AsyncRequestListener } from '../transport/transport.js';
 import type { Log } from '../log.js';
-import type { Fold } from '../session/observer.js';
-import { loggedRefusal } from './failure.js';
-import type { Verb } from './route.js';
+import type { ObservationHandler } from '../session/observer.js';
+import { toLoggedRefusal } from './failure.js';
+import type { HttpMethod } from './route.js';
 
 /** What answers at each path of a protocol. */
-export type MessageDoors = Readonly<Record<'/sse' | '/message' | '/mcp', Partial<Record<Verb, Listener>>>>;
+export type MessageRoutes = Readonly<Record<'/sse' | '/message' | '/mcp', Partial<Record<HttpMethod, AsyncRequestListener>>>>;
 
 /** Where the messages of sessions come in. */
-export function messageDoors(deps: StreamableHttpDeps & ElsewhereDeps): MessageDoors {
-  const posted = (here: Listener): Listener => orElsewhere(deps, postedSession, here);
-  const named = (here: Listener): Listener => orElsewhere(deps, namedSession, here);
+export function messageRoutes(deps: StreamableHttpDeps & ForwardingDeps): MessageRoutes {
+  const bySessionIdInQuery = (localListener: AsyncRequestListener): AsyncRequestListener => forwardIfRemote(deps, sessionIdFromQuery, localListener);
+  const bySessionIdInHeader = (localListener: AsyncRequestListener): AsyncRequestListener => forwardIfRemote(deps, sessionIdFromHeader, localListener);
   return {
-    '/sse': { get: openStream(deps) },
-    '/message': { post: posted(postMessage(deps)) },
+    '/sse': { get: openSseSession(deps) },
+    '/message': { post: bySessionIdInQuery(postSseMessage(deps)) },
     '/mcp': {
-      get: named(listenToSession(deps)),
-      post: named(postToSession(deps)),
-      delete: named(leaveSession(deps)),
+      get: bySessionIdInHeader(listenToSession(deps)),
+      post: bySessionIdInHeader(postToSession(deps)),
+      delete: bySessionIdInHeader(deleteSession(deps)),
     },
   };
 }
 
-export interface FrontDeps {
-  readonly doors: MessageDoors;
-  readonly check: CheckDoors;
+export interface FastPathDeps {
+  readonly routes: MessageRoutes;
+  readonly hostOriginPolicy: HostOriginPolicy;
   /** Everything else: other routes, other verbs, and other spellings of these paths. */
-  readonly rest: RequestListener;
+  readonly fallback: RequestListener;
   readonly log: Log;
   /** Hears of refusals. */
-  readonly observe: Fold;
+  readonly observe: ObservationHandler;
 }
 
 /**
  * The doors of messages as a server's own listener, for what comes to their very paths. They are asked thousands of times
  * for each other route, and the way through a router and its middleware costs as much as the rest of a ping together.
  */
-export function createFront({ doors, check, rest, log, observe }: FrontDeps): RequestListener {
-  const identify = identifyRequests(observe);
-  const listeners = new Map<string, Listener>();
-  for (const [path, verbs] of Object.entries(doors)) {
+export function createFastPath({ routes, hostOriginPolicy, fallback, log, observe }: FastPathDeps): RequestListener {
+  const identify = assignRequestIds(observe);
+  const listeners = new Map<string, AsyncRequestListener>();
+  for (const [path, verbs] of Object.entries(routes)) {
     for (const [verb, listener] of Object.entries(verbs)) listeners.set(`${verb.toUpperCase()} ${path}`, listener);
   }
   return (request, response) => {
     const [path = ''] = (request.url ?? '').split('?', 1);
     const listener = listeners.get(`${request.method} ${path}`);
     if (listener === undefined) {
-      rest(request, response);
+      fallback(request, response);
       return;
     }
     const answer = async (): Promise<void> => {
       try {
-        check(request);
+        hostOriginPolicy(request);
         await listener(request, response);
       } catch (error) {
-        const refusal = loggedRefusal(error, { path, response, log });
+        const refusal = toLoggedRefusal(error, { path, response, log });
         if (response.headersSent) response.destroy();
         else sendRefusal(response, refusal, null);
       }

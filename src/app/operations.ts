@@ -2,16 +2,16 @@ import type { Application } from 'express';
 import type { Clock } from '../clock.js';
 import type { Exposition } from '../metrics/metrics.js';
 import type { IsOperator } from '../tenancy/operator.js';
-import { passOn, type ElsewhereDeps } from '../transport/elsewhere.js';
-import { listSession, type Listing } from './listing.js';
-import { operatorOnly, route, type Handler } from './route.js';
+import { forwardToOwner, type ForwardingDeps } from '../transport/elsewhere.js';
+import { toListedSession, type NodeListing } from './listing.js';
+import { requireOperator, addRoute, type RouteHandler } from './route.js';
 
-export interface OperationsDeps extends Pick<ElsewhereDeps, 'registry' | 'node'> {
+export interface OperationsRoutesDeps extends Pick<ForwardingDeps, 'registry' | 'node'> {
   readonly clock: Clock;
   /** What operators call this node; undefined if there is one. */
   readonly nodeName: string | undefined;
   /** What the other nodes told of their sessions. Never rejects. */
-  others(): Promise<readonly Listing[]>;
+  otherNodeListings(): Promise<readonly NodeListing[]>;
   isOperator: IsOperator;
   /** Whether new clients are let in. */
   isReady(): boolean;
@@ -31,16 +31,16 @@ export interface Health {
 }
 
 /** The routes by which the operator watches the server and its sessions. */
-export function addOperations(app: Application, deps: OperationsDeps): void {
-  const operator = operatorOnly(deps.isOperator);
-  route(app, '/health', { get: [showHealth(deps)] });
-  route(app, '/ready', { get: [showReadiness(deps)] });
-  route(app, '/metrics', { get: [operator, showMetrics(deps)] });
-  route(app, '/api/sessions', { get: [operator, listSessions(deps)] });
-  route(app, '/api/sessions/:id', { delete: [operator, closeSession(deps)] });
+export function addOperationsRoutes(app: Application, deps: OperationsRoutesDeps): void {
+  const operator = requireOperator(deps.isOperator);
+  addRoute(app, '/health', { get: [showHealth(deps)] });
+  addRoute(app, '/ready', { get: [showReadiness(deps)] });
+  addRoute(app, '/metrics', { get: [operator, showMetrics(deps)] });
+  addRoute(app, '/api/sessions', { get: [operator, listSessions(deps)] });
+  addRoute(app, '/api/sessions/:id', { delete: [operator, closeSession(deps)] });
 }
 
-function showHealth({ health, isOperator }: OperationsDeps): Handler {
+function showHealth({ health, isOperator }: OperationsRoutesDeps): RouteHandler {
   return async ({ headers }, response) => {
     const document = await health();
     const { status, version, uptime } = document;
@@ -48,11 +48,11 @@ function showHealth({ health, isOperator }: OperationsDeps): Handler {
   };
 }
 
-function showReadiness({ isReady }: OperationsDeps): Handler {
+function showReadiness({ isReady }: OperationsRoutesDeps): RouteHandler {
   return (_request, response) => void response.status(isReady() ? 200 : 503).json({ ready: isReady() });
 }
 
-function showMetrics({ metrics }: OperationsDeps): Handler {
+function showMetrics({ metrics }: OperationsRoutesDeps): RouteHandler {
   return async (_request, response) => {
     const { contentType, text } = await metrics();
     // Not `send`, which would put the charset before the version of the format.
@@ -60,12 +60,12 @@ function showMetrics({ metrics }: OperationsDeps): Handler {
   };
 }
 
-function listSessions({ registry, clock, nodeName, others }: OperationsDeps): Handler {
+function listSessions({ registry, clock, nodeName, otherNodeListings }: OperationsRoutesDeps): RouteHandler {
   return async (_request, response) => {
-    const own = registry.list().map((session) => listSession(session, nodeName));
-    const elsewhere = (await others()).flatMap(({ sessions }) => sessions);
-    const aged = [...own, ...elsewhere].map((session) => ({ session, since: Date.parse(session.createdAt) }));
-    const sessions = aged
+    const localSessions = registry.list().map((session) => toListedSession(session, nodeName));
+    const remoteSessions = (await otherNodeListings()).flatMap(({ sessions }) => sessions);
+    const withCreationTime = [...localSessions, ...remoteSessions].map((session) => ({ session, since: Date.parse(session.createdAt) }));
+    const sessions = withCreationTime
       .toReversed()
       .toSorted((one, other) => other.since - one.since)
       .map(({ session, since }) => ({ ...session, ageMs: clock.now() - since }));
@@ -73,12 +73,12 @@ function listSessions({ registry, clock, nodeName, others }: OperationsDeps): Ha
   };
 }
 
-function closeSession(deps: OperationsDeps): Handler {
+function closeSession(deps: OperationsRoutesDeps): RouteHandler {
   const { registry } = deps;
   return async (request, response) => {
     const sessionId = String(request.params['id']);
-    const asked = { sessionId, caller: 'anyone', request, response, body: undefined } as const;
-    if (registry.peek(sessionId) === undefined && (await passOn(deps, asked))) return;
+    const forwarded = { sessionId, caller: 'anyone', request, response, body: undefined } as const;
+    if (registry.peek(sessionId) === undefined && (await forwardToOwner(deps, forwarded))) return;
     const session = registry.find(sessionId, 'anyone');
     session.close('operator-closed');
     await session.ended;

@@ -1,12 +1,12 @@
 import type { SessionRegistry } from '../session/sessionRegistry.js';
-import type { Removed } from '../tenancy/removed.js';
-import type { OpenAnswers } from '../transport/openAnswers.js';
+import type { RemovedRecords } from '../tenancy/removed.js';
+import type { OpenResponses } from '../transport/openAnswers.js';
 
 /** Ends what was opened with what is removed: streams, and sessions. Resolves when all that they owned is released. */
-export function endRemoved(registry: SessionRegistry, answers: OpenAnswers) {
-  return async ({ users, tokens, browsers }: Removed): Promise<void> => {
-    for (const token of tokens) answers.revoke(token);
-    await registry.closeEach(
+export function endRemovedAccess(registry: SessionRegistry, answers: OpenResponses) {
+  return async ({ users, tokens, browsers }: RemovedRecords): Promise<void> => {
+    for (const token of tokens) answers.closeForToken(token);
+    await registry.closeWhere(
       ({ user, principal: { credentialId }, browserUrl }) =>
         users.includes(user) ||
         (credentialId !== undefined && tokens.includes(credentialId)) ||

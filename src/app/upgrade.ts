@@ -2,39 +2,39 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Refusal } from '../errors.js';
 import type { Log } from '../log.js';
-import type { Fold } from '../session/observer.js';
-import { doorRule } from '../transport/doors.js';
-import { identifyRequests } from '../transport/requestId.js';
+import type { ObservationHandler } from '../session/observer.js';
+import { createHostOriginPolicy } from '../transport/doors.js';
+import { assignRequestIds } from '../transport/requestId.js';
 import { continueTrace } from '../transport/requestTrace.js';
 import { PendingUpgrade } from '../transport/upgrade.js';
-import { openWebSocket, type WebSocketDeps } from '../transport/webSocketRoutes.js';
-import { loggedRefusal } from './failure.js';
+import { createWebSocketHandler, type WebSocketDeps } from '../transport/webSocketRoutes.js';
+import { toLoggedRefusal } from './failure.js';
 
 export interface UpgradeDeps extends WebSocketDeps {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   readonly log: Log;
   /** Hears of refusals. */
-  readonly observe: Fold;
+  readonly observe: ObservationHandler;
 }
 
 /** What a server's `upgrade` event is listened to with. */
 export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 /** The upgrades of the contract, for the `upgrade` event of the server that the app is mounted on. Answers every one. */
-export function createUpgrade(deps: UpgradeDeps): UpgradeListener {
+export function createUpgradeListener(deps: UpgradeDeps): UpgradeListener {
   const { log } = deps;
-  const check = doorRule(deps.allowedHosts, deps.allowedOrigins);
-  const identify = identifyRequests(deps.observe);
-  const open = openWebSocket(deps);
+  const hostOriginPolicy = createHostOriginPolicy(deps.allowedHosts, deps.allowedOrigins);
+  const identify = assignRequestIds(deps.observe);
+  const open = createWebSocketHandler(deps);
   const answer = async (upgrade: PendingUpgrade): Promise<void> => {
     const { url = '' } = upgrade.request;
     try {
-      check(upgrade.request);
+      hostOriginPolicy(upgrade.request);
       if (!/^\/ws(\?|$)/.test(url)) throw new Refusal('not_found');
       await open(upgrade);
     } catch (error) {
-      upgrade.refuse(loggedRefusal(error, { path: '/ws', response: upgrade.response, log }));
+      upgrade.refuse(toLoggedRefusal(error, { path: '/ws', response: upgrade.response, log }));
     }
   };
   return (request, socket, head) => {

@@ -21,7 +21,7 @@ export async function call({ url, token, calls, write }: CallOptions): Promise<n
     for (const [index, { tool, args }] of calls.entries()) {
       const request = { name: tool, arguments: { ...args } };
       const result = await client.callTool(request, CallToolResultSchema, { timeout: 600_000 });
-      await print(CallToolResultSchema.parse(result), `${tool}-${index + 1}`, write);
+      await printResult(CallToolResultSchema.parse(result), `${tool}-${index + 1}`, write);
       if (result.isError === true) return 1;
     }
     return 0;
@@ -30,7 +30,7 @@ export async function call({ url, token, calls, write }: CallOptions): Promise<n
   }
 }
 
-async function print(result: CallToolResult, name: string, write: (line: string) => void): Promise<void> {
+async function printResult(result: CallToolResult, name: string, write: (line: string) => void): Promise<void> {
   for (const [index, content] of result.content.entries()) {
     if (content.type === 'text') write(content.text);
     if (content.type !== 'image') continue;

@@ -24,19 +24,19 @@ const refusalSchema = z.object({ error: z.object({ message: z.string() }) });
 export async function connect({ url, name, tools = 'all', token }: ConnectOptions): Promise<Client> {
   let cause: string | undefined;
   // The SDK reports a status at most: what the server said is read here, from the same answer.
-  const askAndListen = async (address: string | URL, init?: RequestInit): Promise<Response> => {
+  const fetchAndRecordCause = async (address: string | URL, init?: RequestInit): Promise<Response> => {
     try {
       const headers = new Headers(init?.headers);
       if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
       const response = await fetch(address, { ...init, headers });
-      if (!response.ok) cause = await refusalIn(response.clone(), url);
+      if (!response.ok) cause = await readRefusalMessage(response.clone(), url);
       return response;
     } catch (error) {
-      cause = `Cannot reach ${url} (${reasonOf(error)}): is a server running there?`;
+      cause = `Cannot reach ${url} (${fetchFailureReason(error)}): is a server running there?`;
       throw error;
     }
   };
-  const transport = new SSEClientTransport(sseAddress(url, tools), { fetch: askAndListen });
+  const transport = new SSEClientTransport(sseUrl(url, tools), { fetch: fetchAndRecordCause });
   const client = new Client({ name, version: packageInfo.version });
   try {
     await client.connect(transport);
@@ -48,7 +48,7 @@ export async function connect({ url, name, tools = 'all', token }: ConnectOption
   }
 }
 
-function sseAddress(url: string, tools: string): URL {
+function sseUrl(url: string, tools: string): URL {
   const address = new URL(url);
   address.pathname = `${address.pathname.replace(/(?:\/sse)?\/{0,9}$/, '')}/sse`;
   if (!address.searchParams.has('tools')) address.searchParams.set('tools', tools);
@@ -56,7 +56,7 @@ function sseAddress(url: string, tools: string): URL {
 }
 
 /** The message of the JSON-RPC error in a refusal. */
-async function refusalIn(response: Response, url: string): Promise<string> {
+async function readRefusalMessage(response: Response, url: string): Promise<string> {
   const body: unknown = await response.json().catch(() => undefined);
   const refusal = refusalSchema.safeParse(body);
   return refusal.success
@@ -65,6 +65,6 @@ async function refusalIn(response: Response, url: string): Promise<string> {
 }
 
 /** `fetch` says that it failed; its cause says why (`connect ECONNREFUSED 127.0.0.1:32122`). */
-function reasonOf(error: unknown): string {
+function fetchFailureReason(error: unknown): string {
   return messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
 }

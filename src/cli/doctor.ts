@@ -9,7 +9,7 @@ import type { BrowserConnection } from '../browser/process/connection.js';
 import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
 import { findLeftovers } from '../browser/process/janitor.js';
 import { launchBrowser } from '../browser/process/launch.js';
-import { createLedger } from '../browser/lease/ledger.js';
+import { createResourceLedger } from '../browser/lease/ledger.js';
 import type { Config } from '../config.js';
 import { messageOf } from '../errors.js';
 import { findRunningServer } from './runningServer.js';
@@ -28,18 +28,18 @@ interface Check {
 }
 
 class Problem extends Error {
-  readonly mend: string;
+  readonly fix: string;
 
-  constructor(message: string, mend: string, options?: ErrorOptions) {
+  constructor(message: string, fix: string, options?: ErrorOptions) {
     super(message, options);
-    this.mend = mend;
+    this.fix = fix;
   }
 }
 
-const leastFreeMb = 500;
+const minFreeMb = 500;
 /** How long one Redis may take to answer. */
-const redisMs = 5_000;
-const oldestNode = [20, 19] as const;
+const redisTimeoutMs = 5_000;
+const minNodeVersion = [20, 19] as const;
 
 /**
  * `greenroom doctor`: checks what a server needs, prints a line for each (`ok` or `problem` with the mend) and resolves
@@ -51,33 +51,33 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     { name: 'node', run: async () => checkNode(process.versions.node) },
     ...browserChecks(options, temporaryFolder),
     { name: 'temporary folder', run: () => checkFolder(temporaryFolder) },
-    { name: 'users', run: async () => placeOfUsers(config) },
+    { name: 'users', run: async () => describeUserStorage(config) },
     { name: 'port', run: () => checkPort(config.host, config.port) },
     { name: 'leftovers', run: () => checkLeftovers(temporaryFolder) },
     ...redisChecks(config.redisUrl),
   ];
   let problems = 0;
-  for (const check of checks) if (!(await report(check, options.write))) problems += 1;
+  for (const check of checks) if (!(await runCheck(check, options.write))) problems += 1;
   options.write(problems === 0 ? 'All is well.' : `${problems} of ${checks.length} need attention.`);
   return problems === 0 ? 0 : 1;
 }
 
-async function report({ name, run }: Check, write: (line: string) => void): Promise<boolean> {
+async function runCheck({ name, run }: Check, write: (line: string) => void): Promise<boolean> {
   try {
     write(`ok       ${name}: ${await run()}`);
     return true;
   } catch (error) {
     write(`problem  ${name}: ${messageOf(error)}`);
-    if (error instanceof Problem) write(`         mend: ${error.mend}`);
+    if (error instanceof Problem) write(`         mend: ${error.fix}`);
     return false;
   }
 }
 
 function checkNode(version: string): string {
   const [major = 0, minor = 0] = version.split('.').map(Number);
-  const [oldestMajor, oldestMinor] = oldestNode;
-  if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return version;
-  throw new Problem(`${version} is too old`, `install Node ${oldestNode.join('.')} or later`);
+  const [minMajor, minMinor] = minNodeVersion;
+  if (major > minMajor || (major === minMajor && minor >= minMinor)) return version;
+  throw new Problem(`${version} is too old`, `install Node ${minNodeVersion.join('.')} or later`);
 }
 
 function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[] {
@@ -86,18 +86,18 @@ function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[]
   if (browserUrl !== undefined) {
     return browserUrl.map((url) => ({
       name: `browser at ${new URL(url).host}`,
-      run: () => timed((signal) => attachBrowser({ url, signal, ledger: createLedger() })),
+      run: () => timeBrowser((signal) => attachBrowser({ url, signal, ledger: createResourceLedger() })),
     }));
   }
   const find = () => findExecutable({ executablePath: config.executablePath, chromePath, searchPath });
   const launch = async (signal: AbortSignal): Promise<BrowserConnection> => {
     const executablePath = await find();
     const folder = await mkdtemp(join(temporaryFolder, 'doctor-'));
-    return launchBrowser({ executablePath, folder, headless: config.headless, signal, ledger: createLedger() });
+    return launchBrowser({ executablePath, folder, headless: config.headless, signal, ledger: createResourceLedger() });
   };
   return [
     { name: 'browser', run: find },
-    { name: 'launch', run: () => timed(launch) },
+    { name: 'launch', run: () => timeBrowser(launch) },
   ];
 }
 
@@ -105,15 +105,15 @@ function redisChecks(url: string | undefined): Check[] {
   if (url === undefined) return [];
   const run = async (): Promise<string> => {
     const { probeRedis } = await import('../cluster/redis/probe.js');
-    const probed = await probeRedis(url, redisMs);
-    if (probed.is === 'wrong') throw new Problem(probed.what, probed.mend);
-    return probed.what;
+    const result = await probeRedis(url, redisTimeoutMs);
+    if (result.kind === 'problem') throw new Problem(result.summary, result.fix);
+    return result.summary;
   };
   return [{ name: 'redis', run }];
 }
 
 /** Opens a browser and a page in it, and closes it again. */
-async function timed(open: (signal: AbortSignal) => Promise<BrowserConnection>): Promise<string> {
+async function timeBrowser(open: (signal: AbortSignal) => Promise<BrowserConnection>): Promise<string> {
   const startedAt = performance.now();
   const connection = await open(timeLimit(30_000));
   try {
@@ -134,14 +134,14 @@ async function checkFolder(folder: string): Promise<string> {
   }
   const { bavail, bsize } = await statfs(folder);
   const freeMb = Math.floor((bavail * bsize) / 1024 ** 2);
-  if (freeMb < leastFreeMb) {
-    throw new Problem(`${folder} has ${freeMb} MB free`, `free ${leastFreeMb} MB, or set TMPDIR to another disk`);
+  if (freeMb < minFreeMb) {
+    throw new Problem(`${folder} has ${freeMb} MB free`, `free ${minFreeMb} MB, or set TMPDIR to another disk`);
   }
   return `${folder}, ${freeMb} MB free`;
 }
 
 /** Where users, tokens and users' browsers are kept. */
-const placeOfUsers = ({ dataDir, redisUrl }: Pick<Config, 'dataDir' | 'redisUrl'>): string =>
+const describeUserStorage = ({ dataDir, redisUrl }: Pick<Config, 'dataDir' | 'redisUrl'>): string =>
   redisUrl === undefined ? `kept in ${dataDir}` : 'kept in the Redis of --redis-url';
 
 async function checkPort(host: string, port: number): Promise<string> {

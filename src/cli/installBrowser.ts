@@ -1,5 +1,5 @@
 import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
-import { installBrowser as install } from '../browser/process/install.js';
+import { installChrome as install } from '../browser/process/install.js';
 import type { Config } from '../config.js';
 import { messageOf } from '../errors.js';
 

@@ -21,15 +21,15 @@ import { readToolCalls, type ToolCall } from './toolCalls.js';
 export interface Commands {
   serve(config: Config): Promise<number>;
   stdio(config: Config): Promise<number>;
-  selftest(request: SelftestRequest): Promise<number>;
-  call(request: CallRequest): Promise<number>;
+  selftest(request: SelftestArguments): Promise<number>;
+  call(request: CallArguments): Promise<number>;
   doctor(config: Config): Promise<number>;
   /** `url`: undefined is the server at `--host` and `--port`. */
   top(config: Config, url: string | undefined): Promise<number>;
   installBrowser(): Promise<number>;
 }
 
-export interface SelftestRequest {
+export interface SelftestArguments {
   readonly config: Config;
   readonly url: string | undefined;
   /** For a server that is running. */
@@ -38,7 +38,7 @@ export interface SelftestRequest {
   readonly sessions: number;
 }
 
-export interface CallRequest {
+export interface CallArguments {
   readonly config: Config;
   readonly url: string | undefined;
   /** For a server that is running. */
@@ -52,12 +52,12 @@ export interface CallRequest {
 type Flags = Record<string, unknown>;
 
 /** A server that is running. */
-export interface Target {
+export interface ServerTarget {
   readonly url?: string | undefined;
   readonly token?: string | undefined;
 }
 
-const usesFirstWord = ['-h', '--help', '-V', '--version'];
+const programFlags = ['-h', '--help', '-V', '--version'];
 
 /**
  * The command line. Resolves with the exit code; a wrong flag or value is one line on `writeError` and 2. Without a
@@ -88,7 +88,7 @@ export async function runProgram(
   withOptions(withToken(withTarget(program.command('selftest'), 'one that is started for the test')))
     .description('call every tool against the sample extension and pages')
     .option('--sessions <number>', 'sessions that do it at once, and see nothing of each other', readCount, 1)
-    .action(async ({ url, token, sessions, ...flags }: Flags & Target & { sessions: number }) =>
+    .action(async ({ url, token, sessions, ...flags }: Flags & ServerTarget & { sessions: number }) =>
       done(await commands.selftest({ config: read(flags), url, token: readToken(token, environment), sessions })),
     );
   const fallback = 'the one at --host and --port, else one that is started for the call';
@@ -96,9 +96,9 @@ export async function runProgram(
     .description('call tools in one session, one after the other, and print their answers; stops at the first failure')
     .usage('[options] TOOL JSON [TOOL JSON ...]')
     .argument('<tool...>', `each tool's name and its arguments: new_page '{"url":"https://example.com"}' take_snapshot`)
-    .action(async (words: string[], { url, token: given, ...flags }: Flags & Target) => {
+    .action(async (words: string[], { url, token: tokenFlag, ...flags }: Flags & ServerTarget) => {
       const mayReuse = Object.keys(flags).every((name) => name === 'host' || name === 'port');
-      const token = readToken(given, environment);
+      const token = readToken(tokenFlag, environment);
       done(await commands.call({ config: read(flags), url, token, mayReuse, calls: readToolCalls(words) }));
     });
   withOptions(program.command('doctor'))
@@ -106,14 +106,14 @@ export async function runProgram(
     .action(async (flags: Flags) => done(await commands.doctor(read(flags))));
   withOptions(withTarget(program.command('top'), 'the one at --host and --port'))
     .description('watch the sessions of a running server; q quits')
-    .action(async ({ url, ...flags }: Flags & Target) => done(await commands.top(read(flags), url)));
+    .action(async ({ url, ...flags }: Flags & ServerTarget) => done(await commands.top(read(flags), url)));
   program
     .command('install-browser')
     .description('install a browser for this server')
     .action(async () => done(await commands.installBrowser()));
 
   try {
-    await program.parseAsync(withCommand(args, program), { from: 'user' });
+    await program.parseAsync(withDefaultCommand(args, program), { from: 'user' });
     return code;
   } catch (error) {
     if (isHelp(error)) return 0;
@@ -124,9 +124,9 @@ export async function runProgram(
 }
 
 /** Names the default command where only flags are given. Commander's own default would swallow a misspelt command. */
-function withCommand(args: readonly string[], program: Command): readonly string[] {
+function withDefaultCommand(args: readonly string[], program: Command): readonly string[] {
   const [first = '-'] = args;
-  if (!first.startsWith('-') || usesFirstWord.includes(first)) return args;
+  if (!first.startsWith('-') || programFlags.includes(first)) return args;
   const word = args.find((candidate, index) => !candidate.startsWith('-') && !takesValue(args[index - 1]));
   if (program.commands.some((command) => command.name() === word))
     throw new ConfigError(`The command comes before its flags: greenroom ${word} ${first} …`);

@@ -1,7 +1,7 @@
 import { messageOf } from '../errors.js';
-import { runSelftest, runSelftests } from '../selftest/selftest.js';
+import { runSelftest, runParallelSelftests } from '../selftest/selftest.js';
 
-export interface SelftestCommand {
+export interface SelftestCommandOptions {
   /** A running server; without it, one is started for the test. */
   readonly url?: string | undefined;
   /** For the running server. */
@@ -13,11 +13,11 @@ export interface SelftestCommand {
 }
 
 /** `greenroom selftest`: resolves with the exit code, 0 only if every listed tool passed in every session. Stops the server it started. */
-export async function selftest({ url, token, sessions, write, startServer }: SelftestCommand): Promise<number> {
+export async function selftest({ url, token, sessions, write, startServer }: SelftestCommandOptions): Promise<number> {
   const started = url === undefined ? await startServer() : undefined;
   try {
     const options = started === undefined ? { url: url ?? '', token, write } : { url: started.url, write };
-    const { failed } = await (sessions === 1 ? runSelftest(options) : runSelftests({ ...options, sessions }));
+    const { failed } = await (sessions === 1 ? runSelftest(options) : runParallelSelftests({ ...options, sessions }));
     return failed === 0 ? 0 : 1;
   } catch (error) {
     write(`FAIL no session: ${messageOf(error)}`);

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { createLedger } from '../browser/lease/ledger.js';
+import { createResourceLedger } from '../browser/lease/ledger.js';
 import { attachBrowser } from '../browser/process/attach.js';
 import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
 import { ConfigError, type Config } from '../config.js';
@@ -7,7 +7,7 @@ import { messageOf } from '../errors.js';
 import type { Log } from '../log.js';
 import { createOrchestrator } from '../orchestrator.js';
 
-export interface Running {
+export interface ServeHandle {
   readonly url: string;
   /** Drains and stops. Idempotent. */
   close(): Promise<void>;
@@ -17,8 +17,8 @@ export interface Running {
  * Opens the port and says where. The caller closes it. Throws a `ConfigError` for an executable or a folder that is not
  * there; a browser to attach to may come later, and is only warned of.
  */
-export async function serve(config: Config, search: BrowserSearch, log: Log): Promise<Running> {
-  await checkSurroundings(config, search, log);
+export async function serve(config: Config, search: BrowserSearch, log: Log): Promise<ServeHandle> {
+  await checkEnvironment(config, search, log);
   const orchestrator = await createOrchestrator({ config, log, search });
   try {
     const { url } = await orchestrator.listen();
@@ -37,10 +37,10 @@ export async function serve(config: Config, search: BrowserSearch, log: Log): Pr
 }
 
 /** Throws a `ConfigError` for what is named and not there. */
-export async function checkSurroundings(config: Config, search: BrowserSearch, log: Log): Promise<void> {
+export async function checkEnvironment(config: Config, search: BrowserSearch, log: Log): Promise<void> {
   await checkFolders(config.workspace);
   if (config.browser === 'launch') await checkExecutable(config, search);
-  await Promise.all((config.browserUrl ?? []).map((url) => checkAttached(url, log)));
+  await Promise.all((config.browserUrl ?? []).map((url) => warnIfUnreachable(url, log)));
 }
 
 async function checkFolders(folders: readonly string[]): Promise<void> {
@@ -61,9 +61,9 @@ async function checkExecutable({ executablePath }: Config, { chromePath }: Brows
   }
 }
 
-async function checkAttached(url: string, log: Log): Promise<void> {
+async function warnIfUnreachable(url: string, log: Log): Promise<void> {
   try {
-    const connection = await attachBrowser({ url, signal: new AbortController().signal, ledger: createLedger() });
+    const connection = await attachBrowser({ url, signal: new AbortController().signal, ledger: createResourceLedger() });
     await connection.close();
   } catch (error) {
     log.warn(messageOf(error));

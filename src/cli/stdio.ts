@@ -1,14 +1,14 @@
 import type { Readable, Writable } from 'node:stream';
-import type { ClosedBecause } from '../../machines/events.js';
+import type { CloseReason } from '../../machines/events.js';
 import type { BrowserSearch } from '../browser/process/executable.js';
 import { systemClock } from '../clock.js';
 import type { Config } from '../config.js';
 import type { Log } from '../log.js';
 import { createOrchestrator } from '../orchestrator.js';
 import { StdioTransport } from '../transport/stdio.js';
-import { checkSurroundings } from './serve.js';
+import { checkEnvironment } from './serve.js';
 
-export interface StdioServing {
+export interface ServeStdioOptions {
   readonly config: Config;
   readonly search: BrowserSearch;
   readonly log: Log;
@@ -20,19 +20,19 @@ export interface StdioServing {
 }
 
 /** How a session may end without anything being wrong. */
-const calmEnds: ReadonlySet<ClosedBecause | null> = new Set(['client-closed', 'idle-timeout', 'server-draining']);
+const cleanEndReasons: ReadonlySet<CloseReason | null> = new Set(['client-closed', 'idle-timeout', 'server-draining']);
 
 /**
  * `greenroom stdio`: one session on two streams, and no port. Resolves with the exit code when the client has left, the
  * process is asked to stop or the session has ended, and everything that it owned is released.
  */
-export async function serveStdio({ config, search, log, input, output, stop }: StdioServing): Promise<number> {
-  await checkSurroundings(config, search, log);
+export async function serveStdio({ config, search, log, input, output, stop }: ServeStdioOptions): Promise<number> {
+  await checkEnvironment(config, search, log);
   const orchestrator = await createOrchestrator({ config, search, log });
   const transport = new StdioTransport(input, output, { clock: systemClock, bodyLimit: config.bodyLimit });
   const session = orchestrator.connect(transport);
   void stop.then(() => session.actor.send({ type: 'session.drain' }));
   await session.closed;
   await Promise.all([transport.finished, orchestrator.close()]);
-  return calmEnds.has(session.actor.getSnapshot().context.closedBecause) ? 0 : 1;
+  return cleanEndReasons.has(session.actor.getSnapshot().context.closedBecause) ? 0 : 1;
 }

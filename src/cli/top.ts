@@ -24,7 +24,7 @@ export interface Screen {
 
 const refreshMs = 1_000;
 
-const schema = z.object({
+const sessionListSchema = z.object({
   rows: z.array(
     z.object({
       id: z.string(),
@@ -43,11 +43,11 @@ const schema = z.object({
   now: z.number(),
 });
 
-type Listing = z.output<typeof schema>;
+type SessionList = z.output<typeof sessionListSchema>;
 
-const clear = '\u001b[H\u001b[J';
-const otherScreen = { enter: '\u001b[?1049h\u001b[?25l', leave: '\u001b[?25h\u001b[?1049l' };
-const tints: Readonly<Record<string, string>> = {
+const clearScreen = '\u001b[H\u001b[J';
+const alternateScreen = { enter: '\u001b[?1049h\u001b[?25l', leave: '\u001b[?25h\u001b[?1049l' };
+const stateColors: Readonly<Record<string, string>> = {
   created: '\u001b[33m',
   'tools-registered': '\u001b[35m',
   connected: '\u001b[34m',
@@ -61,26 +61,26 @@ const tints: Readonly<Record<string, string>> = {
  */
 export async function top(options: TopOptions): Promise<number> {
   const { write, screen, stopped } = options;
-  const listing = await look(options);
+  const sessionList = await fetchSessions(options);
   if (screen === null) {
-    write(`${draw(listing, { columns: 120, rows: Infinity }, false).join('\n')}\n`);
+    write(`${renderTable(sessionList, { columns: 120, rows: Infinity }, false).join('\n')}\n`);
     return 0;
   }
-  write(otherScreen.enter);
-  const show = (lines: readonly string[]): void => write(clear + lines.join('\r\n'));
-  show(draw(listing, screen(), options.colored));
-  while (!(await isStopped(stopped))) {
+  write(alternateScreen.enter);
+  const show = (lines: readonly string[]): void => write(clearScreen + lines.join('\r\n'));
+  show(renderTable(sessionList, screen(), options.colored));
+  while (!(await isStoppedWithinRefresh(stopped))) {
     try {
-      show(draw(await look(options), screen(), options.colored));
+      show(renderTable(await fetchSessions(options), screen(), options.colored));
     } catch (error) {
       show([messageOf(error), 'Trying again. q quits.']);
     }
   }
-  write(otherScreen.leave);
+  write(alternateScreen.leave);
   return 0;
 }
 
-async function look({ url, authorization }: TopOptions): Promise<Listing> {
+async function fetchSessions({ url, authorization }: TopOptions): Promise<SessionList> {
   const address = new URL(url);
   address.pathname = `${address.pathname.replace(/(?:\/sse)?\/{0,9}$/, '')}/inspector/sessions`;
   const headers = authorization === undefined ? {} : { authorization };
@@ -88,17 +88,17 @@ async function look({ url, authorization }: TopOptions): Promise<Listing> {
     throw new Error(`Cannot reach ${url}: is a server running there?`, { cause: error });
   });
   if (!response.ok) throw new Error(`${url} answered ${response.status}: it does not show its sessions.`);
-  const parsed = schema.safeParse(await response.json().catch(() => undefined));
+  const parsed = sessionListSchema.safeParse(await response.json().catch(() => undefined));
   if (!parsed.success) throw new Error(`${url} does not answer as a Greenroom server.`);
   return parsed.data;
 }
 
-function draw({ rows, now }: Listing, { columns: width, rows: height }: Screen, colored: boolean): string[] {
+function renderTable({ rows, now }: SessionList, { columns: width, rows: height }: Screen, colored: boolean): string[] {
   const open = rows.filter(({ state }) => state !== 'closed').length;
-  const cells = rows.map((row) => ({ state: row.state, cells: cellsOf(row, now) }));
-  const ofMany = new Set(rows.map(({ node }) => node)).size > 1;
+  const cells = rows.map((row) => ({ state: row.state, cells: formatRow(row, now) }));
+  const hasManyNodes = new Set(rows.map(({ node }) => node)).size > 1;
   const columns = ['SESSION', 'USER', 'STATE', 'FOR', 'CLIENT', 'TRANSPORT', 'BROWSER', 'CALLS', 'ERRORS'];
-  const head = ofMany ? [...columns, 'NODE'] : columns;
+  const head = hasManyNodes ? [...columns, 'NODE'] : columns;
   const widths = head.map((title, index) =>
     Math.max(title.length, ...cells.map((line) => line.cells[index]?.length ?? 0)),
   );
@@ -110,19 +110,19 @@ function draw({ rows, now }: Listing, { columns: width, rows: height }: Screen, 
       .slice(0, width)
       .trimEnd();
   const body = cells.slice(0, Math.max(1, height - 4)).map(({ state, cells: texts }) => {
-    const tint = colored ? tints[state] : undefined;
-    return tint === undefined ? line(texts) : `${tint}${line(texts)}\u001b[0m`;
+    const color = colored ? stateColors[state] : undefined;
+    return color === undefined ? line(texts) : `${color}${line(texts)}\u001b[0m`;
   });
   const more = cells.length - body.length;
   const title = `${open} open, ${rows.length - open} closed${more > 0 ? `, ${more} not shown` : ''}`;
   return [title, '', line(head), ...body];
 }
 
-function cellsOf(row: Listing['rows'][number], now: number): string[] {
+function formatRow(row: SessionList['rows'][number], now: number): string[] {
   const { id, user, state, since, client, transport, browser, calls, errors, closedBecause, node = '-' } = row;
-  const said = closedBecause === null ? state : `${state} (${closedBecause})`;
+  const stateText = closedBecause === null ? state : `${state} (${closedBecause})`;
   const name = client === null ? '-' : `${client.name} ${client.version}`;
-  const texts = [id, user, said, age(now - since), name, transport, browser, String(calls), String(errors), node];
+  const texts = [id, user, stateText, formatAge(now - since), name, transport, browser, String(calls), String(errors), node];
   return texts.map(printable);
 }
 
@@ -131,18 +131,18 @@ function printable(text: string): string {
   return text.replace(/\p{C}/gu, '').slice(0, 40);
 }
 
-function age(ms: number): string {
+function formatAge(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1_000));
   if (seconds < 60) return `${seconds}s`;
   return seconds < 3_600 ? `${Math.floor(seconds / 60)}m${seconds % 60}s` : `${Math.floor(seconds / 3_600)}h`;
 }
 
 /** Whether the user has had enough, at the latest after the pause between two looks. */
-async function isStopped(stopped: Promise<unknown>): Promise<boolean> {
-  const over = new AbortController();
+async function isStoppedWithinRefresh(stopped: Promise<unknown>): Promise<boolean> {
+  const refreshTimer = new AbortController();
   try {
-    return await Promise.race([stopped.then(() => true), pause(refreshMs, false, { signal: over.signal })]);
+    return await Promise.race([stopped.then(() => true), pause(refreshMs, false, { signal: refreshTimer.signal })]);
   } finally {
-    over.abort();
+    refreshTimer.abort();
   }
 }

@@ -1,4 +1,4 @@
-import type { ClosedBecause } from '../../machines/events.js';
+import type { CloseReason } from '../../machines/events.js';
 import type { Principal } from '../tenancy/principal.js';
 
 /** What is claimed: a session that is ready, for the user it will be announced to. */
@@ -17,11 +17,11 @@ export interface Directory {
    */
   claim(claim: Claim, signal: AbortSignal): Promise<void>;
   /** Keeps what the session can be restored from at another node. Never throws; what comes later takes its place. */
-  keep?(sessionId: string, stored: string): void;
+  saveSnapshot?(sessionId: string, stored: string): void;
   /** Whether another node has the session by now, or may go on with it: it only ends here. */
-  goesOn?(sessionId: string): boolean;
+  isHandedOff?(sessionId: string): boolean;
   /** Told of each session that was claimed: `ended` resolves with why it ended, when nothing of it is written any more. */
-  releaseAfter?(sessionId: string, ended: Promise<ClosedBecause>): void;
+  releaseWhenEnded?(sessionId: string, ended: Promise<CloseReason>): void;
 }
 
 /** One process: the registry of sessions is the directory, and a session is in it before its actor starts. */

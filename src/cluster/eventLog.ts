@@ -31,39 +31,39 @@ export interface EventLog {
    * False: what is appended now would not be kept, and another process may have gone on with the sessions of this one.
    * Absent: it never is.
    */
-  readonly isOurs?: boolean;
+  readonly isWritable?: boolean;
   /** Writes one event down and answers its id: the stream's, and the event's place in it, from 1. */
   append(stream: StreamAddress, data: string): Promise<string>;
   /** What was appended after the event `eventId`, or, for null, everything. Rejects with `unknown_event`. */
-  after(stream: StreamAddress, eventId: string | null): Promise<Replay>;
+  replayAfter(stream: StreamAddress, eventId: string | null): Promise<Replay>;
   /** Drops one stream, or all of a session. */
-  forget(sessionId: string, streamId?: string): Promise<void>;
+  discard(sessionId: string, streamId?: string): Promise<void>;
 }
 
 /** 128 random bits, as the id of a session. */
 export const newStreamId = (): string => randomBytes(16).toString('base64url');
 
-const eventIds = /^([\w-]{22})\.([1-9]\d{0,14})$/;
+const eventIdPattern = /^([\w-]{22})\.([1-9]\d{0,14})$/;
 
 /** The stream and the place that an event's id names; null if it cannot be an id. */
 export function parseEventId(eventId: string): { readonly streamId: string; readonly place: number } | null {
-  const [, streamId, place] = eventIds.exec(eventId) ?? [];
-  return streamId === undefined ? null : { streamId, place: Number(place) };
+  const [, streamId, sequence] = eventIdPattern.exec(eventId) ?? [];
+  return streamId === undefined ? null : { streamId, place: Number(sequence) };
 }
 
 /** What is kept at most. The bytes are those of UTF-16, as it is in memory. */
-export interface EventBounds {
+export interface SizeLimits {
   readonly count: number;
   readonly bytes: number;
 }
 
-const defaultBounds = {
+const defaultEventLogLimits = {
   stream: { count: 2_000, bytes: 16 * 1024 ** 2 },
   session: { count: 8_000, bytes: 32 * 1024 ** 2 },
 };
 
-interface Kept {
-  readonly place: number;
+interface StoredEvent {
+  readonly sequence: number;
   /** Its age among the events of its session. */
   readonly order: number;
   readonly data: string;
@@ -71,17 +71,17 @@ interface Kept {
 
 /** Events of one stream; those up to the place `dropped` are gone. */
 class StreamLog {
-  readonly events: Kept[] = [];
+  readonly events: StoredEvent[] = [];
   bytes = 0;
-  dropped = 0;
-  last = 0;
+  lastDropped = 0;
+  lastSequence = 0;
 
   dropOldest(): number {
     const oldest = this.events.shift();
     if (oldest === undefined) return 0;
-    this.dropped = oldest.place;
-    this.bytes -= sizeOf(oldest.data);
-    return sizeOf(oldest.data);
+    this.lastDropped = oldest.sequence;
+    this.bytes -= utf16Bytes(oldest.data);
+    return utf16Bytes(oldest.data);
   }
 }
 
@@ -95,10 +95,10 @@ class SessionLog {
 /** The log of one process, in memory. */
 export class MemoryEventLog implements EventLog {
   readonly #sessions = new Map<string, SessionLog>();
-  readonly #bounds: { readonly stream: EventBounds; readonly session: EventBounds };
+  readonly #limits: { readonly stream: SizeLimits; readonly session: SizeLimits };
 
-  constructor(bounds: Partial<typeof defaultBounds> = {}) {
-    this.#bounds = { ...defaultBounds, ...bounds };
+  constructor(bounds: Partial<typeof defaultEventLogLimits> = {}) {
+    this.#limits = { ...defaultEventLogLimits, ...bounds };
   }
 
   /** Sessions of which something is kept. */
@@ -111,29 +111,29 @@ export class MemoryEventLog implements EventLog {
     const stream = session.streams.get(streamId) ?? new StreamLog();
     this.#sessions.set(sessionId, session);
     session.streams.set(streamId, stream);
-    stream.last += 1;
+    stream.lastSequence += 1;
     session.order += 1;
-    stream.events.push({ place: stream.last, order: session.order, data });
-    stream.bytes += sizeOf(data);
-    session.bytes += sizeOf(data);
+    stream.events.push({ sequence: stream.lastSequence, order: session.order, data });
+    stream.bytes += utf16Bytes(data);
+    session.bytes += utf16Bytes(data);
     session.count += 1;
     this.#trim(session, stream);
-    return `${streamId}.${stream.last}`;
+    return `${streamId}.${stream.lastSequence}`;
   }
 
-  async after({ sessionId, streamId }: StreamAddress, eventId: string | null): Promise<Replay> {
+  async replayAfter({ sessionId, streamId }: StreamAddress, eventId: string | null): Promise<Replay> {
     const stream = this.#sessions.get(sessionId)?.streams.get(streamId);
-    const place = eventId === null ? 0 : placeIn(streamId, eventId);
-    if (place > (stream?.last ?? 0)) throw new Refusal('unknown_event');
+    const sequence = eventId === null ? 0 : sequenceIn(streamId, eventId);
+    if (sequence > (stream?.lastSequence ?? 0)) throw new Refusal('unknown_event');
     if (stream === undefined) return { events: [], isComplete: true };
-    const events = stream.events.filter((event) => event.place > place);
+    const events = stream.events.filter((event) => event.sequence > sequence);
     return {
-      events: events.map((event) => ({ id: `${streamId}.${event.place}`, data: event.data })),
-      isComplete: place >= stream.dropped,
+      events: events.map((event) => ({ id: `${streamId}.${event.sequence}`, data: event.data })),
+      isComplete: sequence >= stream.lastDropped,
     };
   }
 
-  async forget(sessionId: string, streamId?: string): Promise<void> {
+  async discard(sessionId: string, streamId?: string): Promise<void> {
     const session = this.#sessions.get(sessionId);
     if (session === undefined) return;
     for (const [id, stream] of session.streams) {
@@ -146,28 +146,28 @@ export class MemoryEventLog implements EventLog {
   }
 
   #trim(session: SessionLog, stream: StreamLog): void {
-    const { stream: each, session: all } = this.#bounds;
-    while (stream.events.length > each.count || stream.bytes > each.bytes) drop(session, stream);
-    while (session.count > all.count || session.bytes > all.bytes) drop(session, oldestOf(session));
+    const { stream: streamLimits, session: sessionLimits } = this.#limits;
+    while (stream.events.length > streamLimits.count || stream.bytes > streamLimits.bytes) dropOldestEvent(session, stream);
+    while (session.count > sessionLimits.count || session.bytes > sessionLimits.bytes) dropOldestEvent(session, streamWithOldestEvent(session));
   }
 }
 
-function drop(session: SessionLog, stream: StreamLog): void {
+function dropOldestEvent(session: SessionLog, stream: StreamLog): void {
   session.count -= 1;
   session.bytes -= stream.dropOldest();
 }
 
-function oldestOf({ streams }: SessionLog): StreamLog {
+function streamWithOldestEvent({ streams }: SessionLog): StreamLog {
   const age = ({ events }: StreamLog): number => events[0]?.order ?? Number.POSITIVE_INFINITY;
   return [...streams.values()].reduce((oldest, stream) => (age(stream) < age(oldest) ? stream : oldest));
 }
 
 /** The place that an event's id names in a stream. Throws `unknown_event` for an id of another one. */
-export function placeIn(streamId: string, eventId: string): number {
+export function sequenceIn(streamId: string, eventId: string): number {
   const parsed = parseEventId(eventId);
   if (parsed?.streamId !== streamId) throw new Refusal('unknown_event');
   return parsed.place;
 }
 
 /** Bytes, as UTF-16. */
-export const sizeOf = (data: string): number => data.length * 2;
+export const utf16Bytes = (data: string): number => data.length * 2;

@@ -1,126 +1,126 @@
-import type { ClosedBecause } from '../../machines/events.js';
+import type { CloseReason } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { owns, type Principal } from '../tenancy/principal.js';
 import { MemoryEventLog } from './eventLog.js';
 import { ExpiringMap } from './expiringMap.js';
 import { MemoryServerStore } from './memoryServerStore.js';
 import {
-  maxPieceInHint,
-  storeBounds,
+  maxInlinePieceLength,
+  defaultStoreLimits,
   type FencedEventLog,
-  type Found,
-  type Hint,
+  type OwnerLookup,
+  type WakeHint,
   type Inbox,
-  type Nodes,
-  type Replies,
+  type NodeLeases,
+  type ReplyStore,
   type SessionDirectory,
   type SnapshotStore,
-  type Store,
-  type StoreBounds,
-  type Tenure,
+  type ClusterStore,
+  type StoreLimits,
+  type OwnershipTerm,
 } from './store.js';
 
-interface Entry {
+interface SessionEntry {
   readonly principal: Principal;
   readonly transport: string;
   node: string;
   epoch: number;
   state: 'open' | 'restoring' | 'closed';
-  because: ClosedBecause | null;
+  closedBecause: CloseReason | null;
   inbox: string[];
   snapshot: string | null;
 }
 
 /** The store of nodes that live in one process. Its steps are atomic because none of them waits. */
-export class MemoryStore implements Store {
-  readonly #entries: ExpiringMap<Entry>;
-  readonly #offers: ExpiringMap<true>;
+export class MemoryStore implements ClusterStore {
+  readonly #entries: ExpiringMap<SessionEntry>;
+  readonly #seenMessageIds: ExpiringMap<true>;
   readonly #replies: ExpiringMap<string[]>;
   readonly #leases: ExpiringMap<true>;
   readonly #events: MemoryEventLog;
-  readonly #bounds: StoreBounds;
-  readonly #listeners = new Map<string, (hint: Hint) => void>();
+  readonly #limits: StoreLimits;
+  readonly #subscribers = new Map<string, (hint: WakeHint) => void>();
   readonly server: MemoryServerStore;
 
-  constructor(clock: Pick<Clock, 'now'>, bounds: Partial<StoreBounds> = {}) {
-    this.#bounds = { ...storeBounds, ...bounds };
+  constructor(clock: Pick<Clock, 'now'>, bounds: Partial<StoreLimits> = {}) {
+    this.#limits = { ...defaultStoreLimits, ...bounds };
     this.#entries = new ExpiringMap(clock);
-    this.#offers = new ExpiringMap(clock);
+    this.#seenMessageIds = new ExpiringMap(clock);
     this.#replies = new ExpiringMap(clock);
     this.#leases = new ExpiringMap(clock);
-    this.#events = new MemoryEventLog(this.#bounds.events);
+    this.#events = new MemoryEventLog(this.#limits.events);
     this.server = new MemoryServerStore(clock);
   }
 
   readonly directory: SessionDirectory = {
     claim: async ({ sessionId, principal, node, transport }) => {
       if (this.#entries.get(sessionId) !== undefined) return null;
-      const rest = { epoch: 1, state: 'open' as const, because: null, inbox: [], snapshot: null };
-      const fresh: Entry = { principal, node, transport, ...rest };
-      this.#entries.set(sessionId, fresh, this.#bounds.entryMs);
+      const rest = { epoch: 1, state: 'open' as const, closedBecause: null, inbox: [], snapshot: null };
+      const fresh: SessionEntry = { principal, node, transport, ...rest };
+      this.#entries.set(sessionId, fresh, this.#limits.entryTtlMs);
       return fresh.epoch;
     },
     find: async (sessionId, caller) => {
       const entry = this.#entries.get(sessionId);
-      if (entry !== undefined && !owns(caller, entry.principal)) return { is: 'forbidden' };
-      return foundOf(entry);
+      if (entry !== undefined && !owns(caller, entry.principal)) return { kind: 'forbidden' };
+      return toOwnerLookup(entry);
     },
-    renew: async (tenure) => {
-      const entry = this.#held(tenure);
+    renew: async (term) => {
+      const entry = this.#entryOf(term);
       if (entry === undefined) return 'fenced';
-      this.#entries.set(tenure.sessionId, entry, this.#bounds.entryMs);
+      this.#entries.set(term.sessionId, entry, this.#limits.entryTtlMs);
       return 'renewed';
     },
-    takeOver: async (tenure, node) => {
-      const entry = this.#held(tenure);
+    takeOver: async (term, node) => {
+      const entry = this.#entryOf(term);
       if (entry === undefined) return null;
-      Object.assign(entry, { node, epoch: entry.epoch + 1, state: 'restoring' } satisfies Partial<Entry>);
-      this.#entries.set(tenure.sessionId, entry, this.#bounds.entryMs);
+      Object.assign(entry, { node, epoch: entry.epoch + 1, state: 'restoring' } satisfies Partial<SessionEntry>);
+      this.#entries.set(term.sessionId, entry, this.#limits.entryTtlMs);
       return entry.epoch;
     },
-    settle: async (tenure) => {
-      const entry = this.#held(tenure);
+    completeTakeover: async (term) => {
+      const entry = this.#entryOf(term);
       if (entry === undefined) return 'fenced';
       entry.state = 'open';
-      return 'settled';
+      return 'completed';
     },
-    close: async (tenure, because) => {
-      const entry = this.#held(tenure);
+    close: async (term, closedBecause) => {
+      const entry = this.#entryOf(term);
       if (entry === undefined) return 'fenced';
-      Object.assign(entry, { state: 'closed', because, inbox: [], snapshot: null } satisfies Partial<Entry>);
-      this.#entries.set(tenure.sessionId, entry, this.#bounds.rememberedMs);
-      await this.#events.forget(tenure.sessionId);
+      Object.assign(entry, { state: 'closed', closedBecause, inbox: [], snapshot: null } satisfies Partial<SessionEntry>);
+      this.#entries.set(term.sessionId, entry, this.#limits.closedEntryTtlMs);
+      await this.#events.discard(term.sessionId);
       return 'closed';
     },
   };
 
   readonly inbox: Inbox = {
-    offer: async ({ id, sessionId, caller, data }) => {
+    enqueue: async ({ id, sessionId, caller, data }) => {
       const found = await this.directory.find(sessionId, caller);
       const entry = this.#entries.get(sessionId);
-      if (entry === undefined || found.is !== 'owned') return found;
-      if (this.#offers.get(`${sessionId} ${id}`) !== undefined) return found;
-      if (entry.inbox.length > 0 && isFull([...entry.inbox, data], this.#bounds.inbox)) return { is: 'full' };
-      this.#offers.set(`${sessionId} ${id}`, true, this.#bounds.offerMs);
+      if (entry === undefined || found.kind !== 'owned') return found;
+      if (this.#seenMessageIds.get(`${sessionId} ${id}`) !== undefined) return found;
+      if (entry.inbox.length > 0 && isInboxFull([...entry.inbox, data], this.#limits.inbox)) return { kind: 'full' };
+      this.#seenMessageIds.set(`${sessionId} ${id}`, true, this.#limits.messageIdTtlMs);
       entry.inbox.push(data);
-      this.#tell(entry.node, { kind: 'inbox', sessionId });
+      this.#notify(entry.node, { kind: 'inbox', sessionId });
       return found;
     },
-    take: async (tenure, count) => this.#held(tenure)?.inbox.splice(0, count) ?? 'fenced',
+    take: async (tenure, count) => this.#entryOf(tenure)?.inbox.splice(0, count) ?? 'fenced',
   };
 
-  readonly replies: Replies = {
-    put: async (tenure, { sessionId, offerId, node }, piece, isLast) => {
-      if (this.#held(tenure) === undefined) return 'fenced';
-      const key = `${sessionId} ${offerId}`;
+  readonly replies: ReplyStore = {
+    put: async (term, { sessionId, messageId, node }, piece, isLast) => {
+      if (this.#entryOf(term) === undefined) return 'fenced';
+      const key = `${sessionId} ${messageId}`;
       const pieces = this.#replies.get(key) ?? [];
-      if (!isLast && pieces.length >= this.#bounds.pieces) return 'full';
-      this.#replies.set(key, [...pieces, piece], this.#bounds.replyMs);
-      this.#tell(node, { kind: 'reply', offerId, piece: piece.length > maxPieceInHint ? null : piece });
+      if (!isLast && pieces.length >= this.#limits.maxReplyPieces) return 'full';
+      this.#replies.set(key, [...pieces, piece], this.#limits.replyTtlMs);
+      this.#notify(node, { kind: 'reply', offerId: messageId, piece: piece.length > maxInlinePieceLength ? null : piece });
       return 'put';
     },
-    take: async ({ sessionId, offerId }) => {
-      const key = `${sessionId} ${offerId}`;
+    take: async ({ sessionId, messageId }) => {
+      const key = `${sessionId} ${messageId}`;
       const pieces = this.#replies.get(key) ?? [];
       this.#replies.delete(key);
       return pieces;
@@ -129,18 +129,18 @@ export class MemoryStore implements Store {
 
   readonly events: FencedEventLog = {
     append: async (epoch, stream, data) => {
-      if (this.#held({ sessionId: stream.sessionId, epoch }) === undefined) return null;
+      if (this.#entryOf({ sessionId: stream.sessionId, epoch }) === undefined) return null;
       return this.#events.append(stream, data);
     },
-    after: (stream, eventId) => this.#events.after(stream, eventId),
-    forget: async (tenure, streamId) => {
-      if (this.#held(tenure) !== undefined) await this.#events.forget(tenure.sessionId, streamId);
+    after: (stream, eventId) => this.#events.replayAfter(stream, eventId),
+    forget: async (term, streamId) => {
+      if (this.#entryOf(term) !== undefined) await this.#events.discard(term.sessionId, streamId);
     },
   };
 
   readonly snapshots: SnapshotStore = {
-    put: async (tenure, snapshot) => {
-      const entry = this.#held(tenure);
+    put: async (term, snapshot) => {
+      const entry = this.#entryOf(term);
       if (entry === undefined) return 'fenced';
       entry.snapshot = snapshot;
       return 'put';
@@ -149,19 +149,19 @@ export class MemoryStore implements Store {
     has: async (sessionId) => (await this.snapshots.get(sessionId)) !== null,
   };
 
-  readonly nodes: Nodes = {
-    beat: async (node, ms) => {
+  readonly nodes: NodeLeases = {
+    renewLease: async (node, ms) => {
       const had = this.#leases.get(node) !== undefined;
       this.#leases.set(node, true, ms);
       return had;
     },
     isAlive: async (node) => this.#leases.get(node) !== undefined,
-    leave: async (node) => {
+    releaseLease: async (node) => {
       this.#leases.delete(node);
-      this.#listeners.delete(node);
+      this.#subscribers.delete(node);
     },
-    listen: async (node, onHint) => void this.#listeners.set(node, onHint),
-    wake: async (node, sessionId) => this.#tell(node, { kind: 'inbox', sessionId }),
+    subscribe: async (node, onHint) => void this.#subscribers.set(node, onHint),
+    wake: async (node, sessionId) => this.#notify(node, { kind: 'inbox', sessionId }),
   };
 
   async open(): Promise<void> {
@@ -173,25 +173,25 @@ export class MemoryStore implements Store {
     return;
   }
 
-  #held({ sessionId, epoch }: Tenure): Entry | undefined {
+  #entryOf({ sessionId, epoch }: OwnershipTerm): SessionEntry | undefined {
     const entry = this.#entries.get(sessionId);
     return entry?.epoch === epoch && entry.state !== 'closed' ? entry : undefined;
   }
 
   /** Later, as it would be over a network. */
-  #tell(node: string, hint: Hint): void {
-    setImmediate(() => this.#listeners.get(node)?.(hint));
+  #notify(node: string, hint: WakeHint): void {
+    setImmediate(() => this.#subscribers.get(node)?.(hint));
   }
 }
 
-function foundOf(entry: Entry | undefined): Found {
-  if (entry === undefined) return { is: 'unknown' };
-  const { state, node, epoch, transport, because, principal } = entry;
-  if (state === 'closed' && because !== null) return { is: 'closed', because, principal };
-  if (state === 'restoring') return { is: 'not_ready', node, epoch };
-  return { is: 'owned', node, epoch, transport };
+function toOwnerLookup(entry: SessionEntry | undefined): OwnerLookup {
+  if (entry === undefined) return { kind: 'unknown' };
+  const { state, node, epoch, transport, closedBecause, principal } = entry;
+  if (state === 'closed' && closedBecause !== null) return { kind: 'closed', closedBecause, principal };
+  if (state === 'restoring') return { kind: 'not_ready', node, epoch };
+  return { kind: 'owned', node, epoch, transport };
 }
 
-function isFull(inbox: readonly string[], { count, bytes }: StoreBounds['inbox']): boolean {
+function isInboxFull(inbox: readonly string[], { count, bytes }: StoreLimits['inbox']): boolean {
   return inbox.length > count || inbox.reduce((sum, data) => sum + Buffer.byteLength(data), 0) > bytes;
 }

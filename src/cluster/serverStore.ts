@@ -1,6 +1,6 @@
 import type { Principal } from '../tenancy/principal.js';
-import type { OpenLimiter } from '../tenancy/rateLimits.js';
-import type { SharedText } from '../tenancy/sharedStore.js';
+import type { CreateRateLimiter } from '../tenancy/rateLimits.js';
+import type { VersionedText } from '../tenancy/sharedStore.js';
 
 /**
  * What the nodes share of the server as a whole, beside its sessions. As in the store that it is a part of, every method is
@@ -8,12 +8,12 @@ import type { SharedText } from '../tenancy/sharedStore.js';
  */
 export interface ServerStore {
   /** Windows in which all nodes count together. */
-  readonly limiter: OpenLimiter;
-  readonly places: PlaceStore;
+  readonly createRateLimiter: CreateRateLimiter;
+  readonly quota: QuotaStore;
   /** The users of the server, with their tokens and browsers. */
-  readonly users: SharedText;
+  readonly users: VersionedText;
   readonly rosters: RosterStore;
-  readonly episodes: EpisodeStore;
+  readonly alertEpisodes: AlertEpisodeStore;
   readonly contexts: ContextStore;
 }
 
@@ -33,52 +33,52 @@ export interface ContextEntry extends ContextOwner {
  * browser was written down or looked at.
  */
 export interface ContextStore {
-  all(browser: string): Promise<readonly ContextEntry[]>;
+  list(browser: string): Promise<readonly ContextEntry[]>;
   /** Whoever's it was. */
   put(browser: string, entry: ContextEntry): Promise<void>;
   /** The same if it is `before`'s still (null: nobody has written it down); `after` null: it is forgotten. */
-  change(browser: string, contextId: string, before: ContextOwner | null, after: ContextOwner | null): Promise<boolean>;
+  compareAndSet(browser: string, contextId: string, before: ContextOwner | null, after: ContextOwner | null): Promise<boolean>;
 }
 
 /** Longer than all nodes that use a browser are away at once. */
-export const contextsMs = 24 * 3_600_000;
+export const contextEntriesTtlMs = 24 * 3_600_000;
 
 /** What the alarm over failing creations counts, and whether somebody has been told that it rings. */
-export interface EpisodeStore {
+export interface AlertEpisodeStore {
   /** Counts one that ended now, if there is one, by why it failed ('' if it did not); answers those of the last `windowMs`. */
-  count(windowMs: number, cause?: string): Promise<ReadonlyMap<string, number>>;
+  countCreations(windowMs: number, cause?: string): Promise<ReadonlyMap<string, number>>;
   /** Whether the caller is the first to whom it rings, and so the one to tell of it. Known for `ms`. */
-  begin(ms: number): Promise<boolean>;
+  tryBegin(ms: number): Promise<boolean>;
   /** It rings on: known for `ms` from now. */
-  goOn(ms: number): Promise<void>;
+  extend(ms: number): Promise<void>;
   /** Whether the caller is the first to whom it is over. For `quietMs` nobody begins another one. */
-  end(quietMs: number): Promise<boolean>;
+  tryEnd(quietMs: number): Promise<boolean>;
 }
 
 /** What each node tells the others of itself. */
 export interface RosterStore {
   /** Known for `ms` from now; null: as it was before. False: it is not known any more. */
   put(node: string, text: string | null, ms: number): Promise<boolean>;
-  all(): Promise<readonly { readonly node: string; readonly text: string }[]>;
-  drop(node: string): Promise<void>;
+  list(): Promise<readonly { readonly node: string; readonly text: string }[]>;
+  remove(node: string): Promise<void>;
 }
 
 /** What may be open at once at all nodes together. */
-export interface Caps {
+export interface QuotaLimits {
   readonly maxSessions: number;
   readonly maxSessionsPerUser: number;
 }
 
 /** One of the places that sessions take. It counts until it is given back, or for as long as its node said last. */
-export interface Place {
+export interface QuotaSlot {
   readonly id: string;
   readonly owner: Principal;
 }
 
-export interface PlaceStore {
+export interface QuotaStore {
   /** Takes one more place, which counts for `ms`, unless there are as many as may be: of all, or of its owner. */
-  take(place: Place, caps: Caps, ms: number): Promise<'taken' | 'full' | 'full-of-owner'>;
+  acquire(slot: QuotaSlot, caps: QuotaLimits, ms: number): Promise<'taken' | 'full' | 'full-of-owner'>;
   /** The places of one owner count for `ms` from now, whatever the caps say. */
-  keep(owner: Principal, ids: readonly string[], ms: number): Promise<void>;
-  free(place: Place): Promise<void>;
+  renew(owner: Principal, ids: readonly string[], ms: number): Promise<void>;
+  release(slot: QuotaSlot): Promise<void>;
 }

@@ -1,67 +1,67 @@
-import type { ClosedBecause } from '../../machines/events.js';
+import type { CloseReason } from '../../machines/events.js';
 import { messageOf, Refusal } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Claim, Directory } from './directory.js';
 import type { EventLog, Replay, StreamAddress } from './eventLog.js';
-import type { Store, Tenure } from './store.js';
+import type { ClusterStore, OwnershipTerm } from './store.js';
 
-export interface TenuresOptions {
-  readonly store: Store;
+export interface SessionOwnershipDeps {
+  readonly store: ClusterStore;
   readonly node: string;
   readonly log: Log;
   /** Whether others find this node. */
   isReady(): boolean;
   /** The session is another node's now: what is left of it here is to go. */
-  onLost(sessionId: string): void;
+  onSessionLost(sessionId: string): void;
 }
 
 /** Entries that are renewed at once. */
-const renewals = 64;
+const renewalBatchSize = 64;
 
 /**
  * The sessions that this node owns, each with its epoch: what it may write in the store. The directory and the event log
  * of its sessions go through it. A write that is fenced off ends the tenure (S11). Owned by the node.
  */
-export class Tenures implements Directory, EventLog {
-  readonly #options: TenuresOptions;
-  readonly #held = new Map<string, Tenure>();
-  readonly #releasing = new Set<Promise<void>>();
+export class SessionOwnership implements Directory, EventLog {
+  readonly #options: SessionOwnershipDeps;
+  readonly #terms = new Map<string, OwnershipTerm>();
+  readonly #pendingReleases = new Set<Promise<void>>();
   /** Those that can be restored elsewhere. */
-  readonly #kept = new Set<string>();
+  readonly #restorable = new Set<string>();
   /** Other nodes' by now, for as long as something is left of them here. */
-  readonly #lost = new Set<string>();
+  readonly #lostSessions = new Set<string>();
   /** Ends that are not written down yet. */
-  readonly #owed = new Map<Tenure, ClosedBecause>();
-  #isLeaving = false;
+  readonly #unrecordedEnds = new Map<OwnershipTerm, CloseReason>();
+  #isHandingOff = false;
 
-  constructor(options: TenuresOptions) {
+  constructor(options: SessionOwnershipDeps) {
     this.#options = options;
   }
 
-  get(sessionId: string): Tenure | undefined {
-    return this.#held.get(sessionId);
+  termOf(sessionId: string): OwnershipTerm | undefined {
+    return this.#terms.get(sessionId);
   }
 
   /** Without its lease a node cannot know whether its sessions are still its own. */
-  get isOurs(): boolean {
+  get isWritable(): boolean {
     return this.#options.isReady();
   }
 
   /** Whether sessions are left to the other nodes: none is taken over any more. */
-  get isLeaving(): boolean {
-    return this.#isLeaving;
+  get isHandingOff(): boolean {
+    return this.#isHandingOff;
   }
 
   /** Whether this node has a session, or has yet to write down that it ended. */
   has(sessionId: string): boolean {
-    return this.#held.has(sessionId) || [...this.#owed.keys()].some((tenure) => tenure.sessionId === sessionId);
+    return this.#terms.has(sessionId) || [...this.#unrecordedEnds.keys()].some((term) => term.sessionId === sessionId);
   }
 
   /** It was claimed, or taken over from another node. What this node may have of it from before is over. */
-  hold(tenure: Tenure): void {
-    this.drop(tenure.sessionId);
-    this.#lost.delete(tenure.sessionId);
-    this.#held.set(tenure.sessionId, tenure);
+  acquire(term: OwnershipTerm): void {
+    this.relinquish(term.sessionId);
+    this.#lostSessions.delete(term.sessionId);
+    this.#terms.set(term.sessionId, term);
   }
 
   async claim(claim: Claim, signal: AbortSignal): Promise<void> {
@@ -69,115 +69,115 @@ export class Tenures implements Directory, EventLog {
     if (!isReady()) throw new Refusal('store_unreachable');
     const epoch = await store.directory.claim({ ...claim, node });
     if (epoch === null) throw new Refusal('store_unreachable', { detail: 'This session is claimed already.' });
-    const tenure = { sessionId: claim.sessionId, epoch };
-    this.hold(tenure);
+    const term = { sessionId: claim.sessionId, epoch };
+    this.acquire(term);
     // Its client left meanwhile: nobody will say so again.
-    if (signal.aborted) await this.release(tenure, 'client-closed');
+    if (signal.aborted) await this.release(term, 'client-closed');
   }
 
-  keep(sessionId: string, stored: string): void {
-    const tenure = this.#held.get(sessionId);
-    if (tenure === undefined) return;
-    this.#kept.add(sessionId);
+  saveSnapshot(sessionId: string, stored: string): void {
+    const term = this.#terms.get(sessionId);
+    if (term === undefined) return;
+    this.#restorable.add(sessionId);
     this.#options.store.snapshots
-      .put(tenure, stored)
-      .then((put) => put === 'fenced' && this.fenced(tenure))
-      .catch(this.#failed);
+      .put(term, stored)
+      .then((outcome) => outcome === 'fenced' && this.onFenced(term))
+      .catch(this.#logFailure);
   }
 
-  goesOn(sessionId: string): boolean {
-    return this.#lost.has(sessionId) || this.#isLeft(sessionId);
+  isHandedOff(sessionId: string): boolean {
+    return this.#lostSessions.has(sessionId) || this.#isLeftForTakeover(sessionId);
   }
 
-  releaseAfter(sessionId: string, ended: Promise<ClosedBecause>): void {
-    const tenure = this.#held.get(sessionId);
-    if (tenure === undefined) return;
-    const releasing = ended.then((closedBecause) => this.release(tenure, closedBecause)).catch(this.#failed);
-    this.#releasing.add(releasing);
-    void releasing.finally(() => this.#releasing.delete(releasing));
+  releaseWhenEnded(sessionId: string, ended: Promise<CloseReason>): void {
+    const term = this.#terms.get(sessionId);
+    if (term === undefined) return;
+    const release = ended.then((closedBecause) => this.release(term, closedBecause)).catch(this.#logFailure);
+    this.#pendingReleases.add(release);
+    void release.finally(() => this.#pendingReleases.delete(release));
   }
 
   /** Resolves when every session that was held is released. */
-  async released(): Promise<void> {
-    await Promise.all(this.#releasing);
+  async whenReleased(): Promise<void> {
+    await Promise.all(this.#pendingReleases);
   }
 
   /** A write was refused: the session is another node's now, unless this one has taken it back since. */
-  fenced(tenure: Tenure): void {
-    if (this.#held.get(tenure.sessionId) === tenure) this.drop(tenure.sessionId);
+  onFenced(term: OwnershipTerm): void {
+    if (this.#terms.get(term.sessionId) === term) this.relinquish(term.sessionId);
   }
 
   /** Lets go of a session that others have, or may go on with. */
-  drop(sessionId: string): void {
-    this.#kept.delete(sessionId);
-    if (!this.#held.delete(sessionId)) return;
-    this.#lost.add(sessionId);
-    this.#options.onLost(sessionId);
+  relinquish(sessionId: string): void {
+    this.#restorable.delete(sessionId);
+    if (!this.#terms.delete(sessionId)) return;
+    this.#lostSessions.add(sessionId);
+    this.#options.onSessionLost(sessionId);
   }
 
   /** Keeps every entry; drops those that are another node's by now. Rejects when the store cannot be reached. */
-  async renew(): Promise<void> {
-    const all = [...this.#held.values()];
-    while (all.length > 0) await Promise.all(all.splice(0, renewals).map((tenure) => this.#renewOne(tenure)));
+  async renewAll(): Promise<void> {
+    const all = [...this.#terms.values()];
+    while (all.length > 0) await Promise.all(all.splice(0, renewalBatchSize).map((term) => this.#renewTerm(term)));
   }
 
   async append(stream: StreamAddress, data: string): Promise<string> {
     const { sessionId } = stream;
-    const tenure = this.#held.get(sessionId);
-    const id = await this.#options.store.events.append(tenure?.epoch ?? 0, stream, data);
+    const term = this.#terms.get(sessionId);
+    const id = await this.#options.store.events.append(term?.epoch ?? 0, stream, data);
     if (id !== null) return id;
-    if (tenure !== undefined) this.fenced(tenure);
+    if (term !== undefined) this.onFenced(term);
     throw new Error('Another node owns this session now.');
   }
 
-  after(stream: StreamAddress, eventId: string | null): Promise<Replay> {
+  replayAfter(stream: StreamAddress, eventId: string | null): Promise<Replay> {
     return this.#options.store.events.after(stream, eventId);
   }
 
-  async forget(sessionId: string, streamId?: string): Promise<void> {
-    const tenure = this.#held.get(sessionId);
-    if (this.#isLeft(sessionId) || tenure === undefined) return;
-    await this.#options.store.events.forget(tenure, streamId);
+  async discard(sessionId: string, streamId?: string): Promise<void> {
+    const term = this.#terms.get(sessionId);
+    if (this.#isLeftForTakeover(sessionId) || term === undefined) return;
+    await this.#options.store.events.forget(term, streamId);
   }
 
   /** From here on sessions that can be restored are left to the other nodes as they end here. */
-  handOver(): void {
-    this.#isLeaving = true;
+  beginHandoff(): void {
+    this.#isHandingOff = true;
   }
 
   /** Writes down why it ended. Rejects when the store cannot be reached: then `settleEnds` tries again. */
-  async release(tenure: Tenure, closedBecause: ClosedBecause): Promise<void> {
-    const { sessionId } = tenure;
+  async release(term: OwnershipTerm, closedBecause: CloseReason): Promise<void> {
+    const { sessionId } = term;
     // What was lost is another tenure's by now, maybe of this very node.
-    if (this.#held.get(sessionId) !== tenure) {
-      if (!this.#held.has(sessionId)) this.#lost.delete(sessionId);
+    if (this.#terms.get(sessionId) !== term) {
+      if (!this.#terms.has(sessionId)) this.#lostSessions.delete(sessionId);
       return;
     }
-    this.#held.delete(sessionId);
-    if (this.#isLeft(sessionId) && closedBecause === 'server-draining') return;
-    this.#kept.delete(sessionId);
-    this.#owed.set(tenure, closedBecause);
-    await this.#settleEnd(tenure, closedBecause);
+    this.#terms.delete(sessionId);
+    if (this.#isLeftForTakeover(sessionId) && closedBecause === 'server-draining') return;
+    this.#restorable.delete(sessionId);
+    this.#unrecordedEnds.set(term, closedBecause);
+    await this.#recordEnd(term, closedBecause);
   }
 
   /** Writes down the ends that could not be written when they came. Rejects when the store cannot be reached. */
-  async settleEnds(): Promise<void> {
-    await Promise.all([...this.#owed].map(([tenure, because]) => this.#settleEnd(tenure, because)));
+  async recordPendingEnds(): Promise<void> {
+    await Promise.all([...this.#unrecordedEnds].map(([term, because]) => this.#recordEnd(term, because)));
   }
 
-  async #settleEnd(tenure: Tenure, because: ClosedBecause): Promise<void> {
-    await this.#options.store.directory.close(tenure, because);
-    this.#owed.delete(tenure);
+  async #recordEnd(term: OwnershipTerm, because: CloseReason): Promise<void> {
+    await this.#options.store.directory.close(term, because);
+    this.#unrecordedEnds.delete(term);
   }
 
-  #isLeft(sessionId: string): boolean {
-    return this.#isLeaving && this.#kept.has(sessionId);
+  #isLeftForTakeover(sessionId: string): boolean {
+    return this.#isHandingOff && this.#restorable.has(sessionId);
   }
 
-  async #renewOne(tenure: Tenure): Promise<void> {
-    const renewed = await this.#options.store.directory.renew(tenure);
-    if (renewed === 'fenced') this.fenced(tenure);
+  async #renewTerm(term: OwnershipTerm): Promise<void> {
+    const renewed = await this.#options.store.directory.renew(term);
+    if (renewed === 'fenced') this.onFenced(term);
   }
 
-  readonly #failed = (error: unknown): void => this.#options.log.warn('store failed', { error: messageOf(error) });
+  readonly #logFailure = (error: unknown): void => this.#options.log.warn('store failed', { error: messageOf(error) });
 }

@@ -5,7 +5,7 @@ import { messageOf } from '../errors.js';
 /** Bytes that go into one piece of an answer. */
 const pieceBytes = 48 * 1024;
 
-const piece = z.object({
+const replyPieceSchema = z.object({
   /** From 0, which says that the owner has taken the request. */
   index: z.number(),
   /** The owner's. */
@@ -16,13 +16,13 @@ const piece = z.object({
   end: z.enum(['no', 'whole', 'cut']),
 });
 
-type Piece = z.infer<typeof piece>;
+type ReplyPiece = z.infer<typeof replyPieceSchema>;
 
 /** Puts a piece of the answer down; the last one always fits. A rejection breaks the connection. */
 export type PutPiece = (piece: string, isLast: boolean) => Promise<void>;
 
 /** The owner's end of a request that came through another node: to a server, it is a socket. */
-export class ServedTunnel extends Duplex {
+export class OwnerTunnel extends Duplex {
   readonly #put: PutPiece;
   readonly #epoch: number;
   #index = 0;
@@ -65,37 +65,37 @@ export class ServedTunnel extends Duplex {
     }
   }
 
-  #sendPiece(bytes: string, end: Piece['end']): Promise<void> {
-    const next: Piece = { index: this.#index, epoch: this.#epoch, bytes, end };
+  #sendPiece(bytes: string, end: ReplyPiece['end']): Promise<void> {
+    const next: ReplyPiece = { index: this.#index, epoch: this.#epoch, bytes, end };
     this.#index += 1;
     return this.#put(JSON.stringify(next), end !== 'no');
   }
 }
 
 /** The other end, at the node that the client asked: to an HTTP client, it is a socket. Pieces may come in any order. */
-export class AskingTunnel extends Duplex {
-  readonly #fetch: () => Promise<readonly string[]>;
-  readonly #said: Buffer[] = [];
-  #next = 0;
+export class RequesterTunnel extends Duplex {
+  readonly #takePieces: () => Promise<readonly string[]>;
+  readonly #requestChunks: Buffer[] = [];
+  #nextIndex = 0;
   #epoch: number | undefined;
-  #isBehind = false;
+  #isBackpressured = false;
   #fetching: Promise<void> | undefined;
-  #isStale = false;
+  #needsFetch = false;
 
   /** `fetch` takes the pieces that are kept. */
   constructor(fetch: () => Promise<readonly string[]>) {
     super({ decodeStrings: true });
-    this.#fetch = fetch;
+    this.#takePieces = fetch;
   }
 
   /** What the HTTP client has said so far. */
-  get said(): Buffer {
-    return Buffer.concat(this.#said);
+  get requestBytes(): Buffer {
+    return Buffer.concat(this.#requestChunks);
   }
 
   /** How many pieces have come: with the first one the owner has taken the request, the others are the answer. */
-  get received(): number {
-    return this.#next;
+  get receivedPieces(): number {
+    return this.#nextIndex;
   }
 
   /** Of the owner that took the request; undefined before that. */
@@ -104,35 +104,35 @@ export class AskingTunnel extends Duplex {
   }
 
   /** Told that there is a piece, and, if it is small, which. */
-  told(text: string | null): void {
-    if (text === null || this.#isBehind || !this.#take(text)) void this.fetch();
+  onPiece(text: string | null): void {
+    if (text === null || this.#isBackpressured || !this.#accept(text)) void this.fetchPieces();
   }
 
   /** Takes what is kept. What cannot be read breaks the connection. Never rejects. */
-  fetch(): Promise<void> {
+  fetchPieces(): Promise<void> {
     // What is asked for now may have been put down after what is under way was read.
-    this.#isStale = true;
-    return (this.#fetching ??= this.#takeAll().finally(() => (this.#fetching = undefined)));
+    this.#needsFetch = true;
+    return (this.#fetching ??= this.#fetchAll().finally(() => (this.#fetching = undefined)));
   }
 
   override _read(): void {
-    if (!this.#isBehind) return;
-    this.#isBehind = false;
-    void this.fetch();
+    if (!this.#isBackpressured) return;
+    this.#isBackpressured = false;
+    void this.fetchPieces();
   }
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.#said.push(chunk);
+    this.#requestChunks.push(chunk);
     done();
   }
 
-  async #takeAll(): Promise<void> {
+  async #fetchAll(): Promise<void> {
     try {
-      while (this.#isStale && !this.destroyed) {
-        this.#isStale = false;
-        const pieces = await this.#fetch();
+      while (this.#needsFetch && !this.destroyed) {
+        this.#needsFetch = false;
+        const pieces = await this.#takePieces();
         // What is taken is kept nowhere else: a gap can never be closed.
-        if (!pieces.every((text) => this.#take(text))) throw new Error('A part of the answer was lost.');
+        if (!pieces.every((text) => this.#accept(text))) throw new Error('A part of the answer was lost.');
       }
     } catch (error) {
       this.destroy(new Error(messageOf(error), { cause: error }));
@@ -140,13 +140,13 @@ export class AskingTunnel extends Duplex {
   }
 
   /** False if one that comes before it is missing. */
-  #take(text: string): boolean {
-    const { index, epoch, bytes, end } = piece.parse(JSON.parse(text));
-    if (index < this.#next || this.destroyed) return true;
-    if (index > this.#next) return false;
-    this.#next += 1;
+  #accept(text: string): boolean {
+    const { index, epoch, bytes, end } = replyPieceSchema.parse(JSON.parse(text));
+    if (index < this.#nextIndex || this.destroyed) return true;
+    if (index > this.#nextIndex) return false;
+    this.#nextIndex += 1;
     this.#epoch = epoch;
-    if (bytes !== '' && !this.push(Buffer.from(bytes, 'base64'))) this.#isBehind = true;
+    if (bytes !== '' && !this.push(Buffer.from(bytes, 'base64'))) this.#isBackpressured = true;
     if (end === 'whole') this.push(null);
     if (end === 'cut') this.destroy(new Error('The owner of the session cut the connection.'));
     return true;

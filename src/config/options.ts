@@ -1,69 +1,69 @@
 import { totalmem } from 'node:os';
 import { z } from 'zod';
-import { duration, parseUnit } from '../duration.js';
+import { durationSchema, parseWithUnit } from '../duration.js';
 import { parseRedisAddress } from '../redisAddress.js';
 
-const aSize = 'a size such as 512kb or 4mb';
+const sizeFormat = 'a size such as 512kb or 4mb';
 
-const size = z
-  .union([z.number().int(aSize).min(1, aSize), z.string().regex(/^\d+(b|kb|mb)$/i, aSize)], aSize)
+const sizeSchema = z
+  .union([z.number().int(sizeFormat).min(1, sizeFormat), z.string().regex(/^\d+(b|kb|mb)$/i, sizeFormat)], sizeFormat)
   .transform((value) =>
-    typeof value === 'number' ? value : parseUnit(value.toLowerCase(), { b: 1, kb: 1024, mb: 1024 ** 2 }),
+    typeof value === 'number' ? value : parseWithUnit(value.toLowerCase(), { b: 1, kb: 1024, mb: 1024 ** 2 }),
   );
 
-const whole = (min: number, max: number) => {
+const integerBetween = (min: number, max: number) => {
   const allowed = `a whole number from ${min} to ${max}`;
   return z.coerce.number(allowed).int(allowed).min(min, allowed).max(max, allowed);
 };
 
-const aShare = 'a number above 0, up to 1';
-const share = z.coerce.number(aShare).gt(0, aShare).max(1, aShare);
+const fractionFormat = 'a number above 0, up to 1';
+const fractionSchema = z.coerce.number(fractionFormat).gt(0, fractionFormat).max(1, fractionFormat);
 
-const anAddress = 'an http or https address without a user name';
+const webhookUrlFormat = 'an http or https address without a user name';
 
-const yesNo = z.union(
+const booleanSchema = z.union(
   [z.boolean(), z.stringbool({ truthy: ['true', '1', 'yes'], falsy: ['false', '0', 'no'] })],
   'true or false',
 );
 
-const list = z
+const stringListSchema = z
   .union([z.array(z.string().min(1)), z.string().min(1)])
   .transform((value) => (typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value))
   .readonly();
 
-const aBrowserUrl = 'an address such as http://127.0.0.1:9222 or ws://…';
-const browserUrls = z.array(z.url({ protocol: /^(https?|wss?)$/, error: aBrowserUrl })).min(1);
+const browserUrlFormat = 'an address such as http://127.0.0.1:9222 or ws://…';
+const browserUrlArraySchema = z.array(z.url({ protocol: /^(https?|wss?)$/, error: browserUrlFormat })).min(1);
 
-const urls = z
-  .union([z.array(z.string()), z.string()], aBrowserUrl)
+const browserUrlListSchema = z
+  .union([z.array(z.string()), z.string()], browserUrlFormat)
   .transform((value) => (typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value))
-  .pipe(browserUrls)
+  .pipe(browserUrlArraySchema)
   .transform((value) => [...new Set(value)])
   .readonly();
 
-const aRedisUrl =
+const redisUrlFormat =
   'an address such as redis://127.0.0.1:6379, redis+sentinel://10.0.0.5:26379,10.0.0.6:26379/mymaster or redis+cluster://10.0.0.5:6379,10.0.0.6:6379';
 
-const webUrl = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
+const webUrlSchema = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
 const gibibyte = 1024 ** 3;
 
 /** A browser with a few pages takes half a gibibyte. A container may have less memory than its machine. */
 function defaultMaxBrowsers(): number {
-  const granted = process.constrainedMemory();
-  const memory = granted > 0 ? Math.min(granted, totalmem()) : totalmem();
+  const constrainedBytes = process.constrainedMemory();
+  const memory = constrainedBytes > 0 ? Math.min(constrainedBytes, totalmem()) : totalmem();
   return Math.max(2, Math.floor(memory / gibibyte));
 }
 
 const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];
 
 /** Every option, once: its check, its default and its meaning. Flags, environment, file, help and README follow from it. */
-export const options = z.strictObject({
+export const optionsSchema = z.strictObject({
   host: z
     .string()
     .min(1)
     .default('127.0.0.1')
     .describe('address to listen on; only loopback while authentication is off, else with --allowed-hosts'),
-  port: whole(0, 65535).default(32122).describe('port to listen on; 0 picks a free one'),
+  port: integerBetween(0, 65535).default(32122).describe('port to listen on; 0 picks a free one'),
   auth: z
     .enum(['none', 'token', 'jwt'])
     .default('none')
@@ -78,14 +78,14 @@ export const options = z.strictObject({
       secret: true,
       description: "the operator's token, asked for by /api, /metrics and /inspector; set the variable, not the flag",
     }),
-  jwtIssuer: webUrl.optional().describe('issuer of the access tokens, exactly as in their `iss`'),
-  jwtAudience: list
+  jwtIssuer: webUrlSchema.optional().describe('issuer of the access tokens, exactly as in their `iss`'),
+  jwtAudience: stringListSchema
     .optional()
     .describe('audience of the access tokens, one of `aud`: what the issuer calls this server'),
-  jwtJwksUrl: webUrl
+  jwtJwksUrl: webUrlSchema
     .optional()
     .meta({ shown: "from the issuer's metadata", description: 'where the public keys of the issuer are' }),
-  publicUrl: webUrl
+  publicUrl: webUrlSchema
     .refine((value) => URL.canParse(value) && new URL(value).pathname === '/', 'an address without a path')
     .transform((value) => new URL(value).origin)
     .optional()
@@ -95,8 +95,8 @@ export const options = z.strictObject({
     description: 'folder of users, tokens and browsers; one server at a time. With `--redis-url` they are kept there',
   }),
   redisUrl: z
-    .string(aRedisUrl)
-    .refine((value) => parseRedisAddress(value) !== undefined, aRedisUrl)
+    .string(redisUrlFormat)
+    .refine((value) => parseRedisAddress(value) !== undefined, redisUrlFormat)
     .optional()
     .meta({
       secret: true,
@@ -108,31 +108,31 @@ export const options = z.strictObject({
     .regex(/^[\w-]{1,64}$/, '1 to 64 letters, digits, _ or -')
     .default('node')
     .describe('what this node is called in its log, with `--redis-url`; need not be unique'),
-  nodeLease: duration
+  nodeLease: durationSchema
     .refine((ms) => ms >= 300, 'a duration of at least 300ms')
     .prefault('5s')
     .describe(
       'how long a node that says nothing counts as there, with `--redis-url`; then others close or take its sessions',
     ),
-  allowBrowserAddresses: list
+  allowBrowserAddresses: stringListSchema
     .default([])
     .describe(
       "addresses or names that users' browsers may have although they are link-local or a cloud's metadata service",
     ),
-  allowedHosts: list.default(loopbackNames).describe('Host names that requests may use; a foreign one gets 403'),
-  allowedOrigins: list
+  allowedHosts: stringListSchema.default(loopbackNames).describe('Host names that requests may use; a foreign one gets 403'),
+  allowedOrigins: stringListSchema
     .default(loopbackNames)
     .describe('hosts of web pages that may connect; a foreign Origin gets 403'),
   browser: z
     .enum(['launch', 'attach'])
     .optional()
     .meta({ shown: '`launch`', description: 'start browsers, or use the one at --browser-url' }),
-  browserUrl: urls
+  browserUrl: browserUrlListSchema
     .optional()
     .describe(
       'debugging endpoint of a running browser (http or ws); implies `--browser attach`; repeatable: sessions are shared out',
     ),
-  sessionsPerBrowser: whole(1, 1e6).optional().meta({
+  sessionsPerBrowser: integerBetween(1, 1e6).optional().meta({
     shown: 'no bound',
     description: 'sessions that work in one browser of `--browser-url` at once; further ones wait for a place',
   }),
@@ -141,7 +141,7 @@ export const options = z.strictObject({
     .min(1)
     .optional()
     .describe('the Chrome or Chromium to launch; then `CHROME_PATH`, then an installed one'),
-  headless: yesNo.default(true).describe('launch without a window'),
+  headless: booleanSchema.default(true).describe('launch without a window'),
   lease: z
     .enum(['eager', 'lazy'])
     .default('eager')
@@ -153,23 +153,23 @@ export const options = z.strictObject({
     description:
       'what a session has of its own: a browser context, a process and profile, or (attach) the tabs of the attached browser. auto: a context until a tool needs a process; with authentication a process from the start, so that no two users share one. `context` shares a process, and with it the clipboard, the devices, the memory and every crash; it takes about 20 MB with a blank page, a process 150 MB',
   }),
-  prewarm: whole(0, 100)
+  prewarm: integerBetween(0, 100)
     .default(1)
     .describe(
       'sessions kept ready for the next client, each with a blank page (`--lease eager`); with `--isolation process` each in a browser process, when one is free',
     ),
-  maxBrowsers: whole(1, 1000).prefault(defaultMaxBrowsers).meta({
+  maxBrowsers: integerBetween(1, 1000).prefault(defaultMaxBrowsers).meta({
     shown: 'one for each GiB of memory, at least 2',
     description: 'browser processes that are launched at once, the shared one included',
   }),
-  browserQueue: whole(0, 1000).default(16).describe('sessions that may wait for a browser; past it 429'),
-  maxSessions: whole(1, 1e6).default(100).describe('sessions open at once; past it 429'),
-  maxSessionsPerUser: whole(1, 1e6).default(20).describe('sessions one user may have open at once; past it 429'),
-  connectRate: whole(1, 1e9)
+  browserQueue: integerBetween(0, 1000).default(16).describe('sessions that may wait for a browser; past it 429'),
+  maxSessions: integerBetween(1, 1e6).default(100).describe('sessions open at once; past it 429'),
+  maxSessionsPerUser: integerBetween(1, 1e6).default(20).describe('sessions one user may have open at once; past it 429'),
+  connectRate: integerBetween(1, 1e9)
     .default(6_000)
     .describe('sessions that one user, and one address, may open in a minute; past it 429'),
-  requestRate: whole(1, 1e9).default(600_000).describe('messages that one user may send in a minute; past it 429'),
-  trustProxy: list
+  requestRate: integerBetween(1, 1e9).default(600_000).describe('messages that one user may send in a minute; past it 429'),
+  trustProxy: stringListSchema
     .default([])
     .describe(
       'proxies whose X-Forwarded-For is believed: addresses, networks, or `loopback`, `linklocal`, `uniquelocal`',
@@ -178,39 +178,39 @@ export const options = z.strictObject({
     .enum(['reject', 'queue'])
     .default('reject')
     .describe('a message for a session that is not connected yet is refused as `not_ready`, or held until it is'),
-  queueLimit: whole(1, 256).default(32).describe('messages that one session may hold; past it 429'),
-  setupTimeout: duration.prefault('30s').describe('how long a session may take to get ready'),
-  initializeTimeout: duration
+  queueLimit: integerBetween(1, 256).default(32).describe('messages that one session may hold; past it 429'),
+  setupTimeout: durationSchema.prefault('30s').describe('how long a session may take to get ready'),
+  initializeTimeout: durationSchema
     .prefault('30s')
     .describe('how long a connected client may take to send its first message'),
-  idleTimeout: duration.prefault('30m').describe('how long a session may go without a message'),
-  resumeGrace: duration
+  idleTimeout: durationSchema.prefault('30m').describe('how long a session may go without a message'),
+  resumeGrace: durationSchema
     .prefault('60s')
     .describe('how long a session whose stream was lost is kept for its client to come back (Streamable HTTP)'),
-  drainTimeout: duration.prefault('10s').describe('how long open requests may take to finish when the server stops'),
-  bodyLimit: size.prefault('4mb').describe('largest message a client may send'),
-  tools: list.default(['extension', 'core']).describe('tool groups, or `all`; per connection with `/mcp?tools=core`'),
-  workspace: list.optional().meta({
+  drainTimeout: durationSchema.prefault('10s').describe('how long open requests may take to finish when the server stops'),
+  bodyLimit: sizeSchema.prefault('4mb').describe('largest message a client may send'),
+  tools: stringListSchema.default(['extension', 'core']).describe('tool groups, or `all`; per connection with `/mcp?tools=core`'),
+  workspace: stringListSchema.optional().meta({
     shown: 'current and temp folder; with authentication none',
     description:
       "the only folders of this disk that tools may read or write, for the sessions of every user, beside each session's own; repeatable. What the server keeps there itself is closed: `--data-dir`, profiles and the folders of other sessions",
   }),
-  inspectStately: whole(0, 65535)
+  inspectStately: integerBetween(0, 65535)
     .optional()
     .describe("port of 127.0.0.1 that speaks the protocol of Stately's inspector; its page is remote. Off without it"),
-  alertFailureRate: share
+  alertFailureRate: fractionSchema
     .default(0.2)
     .describe('share of session creations that fail within the window, from which on the alarm is raised'),
-  alertWindow: duration
+  alertWindow: durationSchema
     .refine((ms) => ms >= 1_000, 'a duration of at least 1s')
     .prefault('60s')
     .describe('how far back the alarm looks; it rings after a quarter of it, unless that is over by then'),
-  alertMinCreations: whole(1, 1e6)
+  alertMinCreations: integerBetween(1, 1e6)
     .default(5)
     .describe('with fewer creations than this in the window, the alarm is not raised'),
   alertWebhook: z
-    .url({ protocol: /^https?$/, error: anAddress })
-    .refine((url) => new URL(url).username === '', anAddress)
+    .url({ protocol: /^https?$/, error: webhookUrlFormat })
+    .refine((url) => new URL(url).username === '', webhookUrlFormat)
     .optional()
     .meta({ secret: true, description: 'address that is told when the alarm rings and when it is over' }),
   alertWebhookSecret: z
@@ -228,24 +228,24 @@ export const options = z.strictObject({
 /** Other defaults of `greenroom stdio`: an editor starts it long before it is needed, and ends it itself. */
 export const stdioDefaults = { lease: 'lazy', idleTimeout: '168h' } as const satisfies Options;
 
-export type Options = z.input<typeof options>;
+export type Options = z.input<typeof optionsSchema>;
 
-export const optionNames = Object.keys(options.shape);
+export const optionNames = Object.keys(optionsSchema.shape);
 
 export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** An option's default as one would write it; empty if it has none. In Markdown. */
 export function defaultOf(name: string): string {
-  const schema = Object.entries(options.shape).find(([key]) => key === name)?.[1];
-  const shown = schema?.meta()?.['shown'];
-  if (typeof shown === 'string') return shown;
+  const schema = Object.entries(optionsSchema.shape).find(([key]) => key === name)?.[1];
+  const displayed = schema?.meta()?.['shown'];
+  if (typeof displayed === 'string') return displayed;
   const value: unknown = schema && 'defaultValue' in schema.def ? schema.def.defaultValue : undefined;
   const items: readonly unknown[] = Array.isArray(value) ? value : [value ?? ''];
   const text = items.map(String).join(',');
-  const overStdio = Object.entries(stdioDefaults).find(([key]) => key === name)?.[1];
-  const other = overStdio === undefined ? '' : `; stdio: \`${overStdio}\``;
-  return text === '' ? '' : `\`${text}\`${other}`;
+  const stdioDefault = Object.entries(stdioDefaults).find(([key]) => key === name)?.[1];
+  const stdioSuffix = stdioDefault === undefined ? '' : `; stdio: \`${stdioDefault}\``;
+  return text === '' ? '' : `\`${text}\`${stdioSuffix}`;
 }
 
-export const variableOf = (name: string): string =>
+export const environmentVariableOf = (name: string): string =>
   `GREENROOM_${flagOf(name).slice(2).replaceAll('-', '_').toUpperCase()}`;

@@ -1,4 +1,4 @@
-export interface Entry {
+export interface ErrorCatalogueEntry {
   readonly status: number;
   /** JSON-RPC code. -32000 to -32019 are the server's own to define. */
   readonly code: number;
@@ -13,13 +13,13 @@ export interface Entry {
 
 const badRequest = { status: 400, code: -32600, retryable: false } as const;
 
-const again = (retryAfterMs: number) => ({ retryable: true, retryAfterMs }) as const;
+const retryAfter = (retryAfterMs: number) => ({ retryable: true, retryAfterMs }) as const;
 
 /**
  * Every way in which the server refuses: the one owner of status, code and wording. README's table is made from it.
  * "Not ready" is never 404, 401 or -32602: clients throw a session away on those.
  */
-export const catalogue = {
+export const errorCatalogue = {
   invalid_parameter: {
     ...badRequest,
     when: 'a query parameter, or a field of a management request, is not allowed',
@@ -73,7 +73,7 @@ export const catalogue = {
   store_unreachable: {
     status: 503,
     code: -32010,
-    ...again(1_000),
+    ...retryAfter(1_000),
     when: 'the store that the nodes of this server share (`--redis-url`) does not answer; a message that was on its way to another node may have been carried out',
     message: 'The store that the nodes of this server share cannot be reached. Try again in a moment.',
   },
@@ -88,7 +88,7 @@ export const catalogue = {
   issuer_unreachable: {
     status: 503,
     code: -32011,
-    ...again(5_000),
+    ...retryAfter(5_000),
     when: 'the issuer of access tokens does not answer, so that none can be checked',
     message: 'The issuer of access tokens cannot be reached, so that yours cannot be checked. Try again in a moment.',
   },
@@ -170,35 +170,35 @@ export const catalogue = {
   not_ready: {
     status: 503,
     code: -32010,
-    ...again(500),
+    ...retryAfter(500),
     when: 'the session is in `created` or `tools-registered`; `data.state`, `data.retryAfterMs`',
     message: 'This session is not connected yet. Wait for its endpoint event, then send again.',
   },
   queue_full: {
     status: 429,
     code: -32013,
-    ...again(500),
+    ...retryAfter(500),
     when: 'too many messages of one session are in flight, or held until it is connected; or too many bytes of request bodies are being received, or of answers are waiting to be read',
     message: 'Too many messages of this session are waiting. Wait for an answer, then send again.',
   },
   too_many_sessions: {
     status: 429,
     code: -32013,
-    ...again(1_000),
+    ...retryAfter(1_000),
     when: '--max-sessions or --max-sessions-per-user is reached; nothing was created',
     message: 'Too many sessions are open. Close one, or raise the limit that data.limit names.',
   },
   too_many_viewers: {
     status: 429,
     code: -32013,
-    ...again(5_000),
+    ...retryAfter(5_000),
     when: 'too many pages watch the inspector',
     message: 'Too many pages watch the inspector. Close one.',
   },
   rate_limited: {
     status: 429,
     code: -32013,
-    ...again(1_000),
+    ...retryAfter(1_000),
     when: 'too many sessions opened or messages sent in a minute; `data.limit`; nothing was created or delivered',
     message:
       'Too many requests in a minute. Wait as long as Retry-After says, or raise the limit that data.limit names.',
@@ -206,7 +206,7 @@ export const catalogue = {
   browsers_busy: {
     status: 429,
     code: -32013,
-    ...again(5_000),
+    ...retryAfter(5_000),
     when: 'every browser process is taken, and --browser-queue sessions wait for one',
     message: 'Every browser process is taken. Try again in a moment, or raise the limits that data.limit names.',
   },
@@ -283,7 +283,7 @@ export const catalogue = {
   draining: {
     status: 503,
     code: -32010,
-    ...again(1_000),
+    ...retryAfter(1_000),
     when: 'the server is shutting down',
     message: 'The server is shutting down. Try again in a moment.',
   },
@@ -294,4 +294,4 @@ export const catalogue = {
     when: 'a defect of this server; the log has the details',
     message: 'The server failed on this request; the details are in its log.',
   },
-} as const satisfies Record<string, Entry>;
+} as const satisfies Record<string, ErrorCatalogueEntry>;

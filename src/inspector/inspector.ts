@@ -1,17 +1,17 @@
 import type { Router } from 'express';
 import type { Clock } from '../clock.js';
-import type { Fold } from '../session/observer.js';
+import type { ObservationHandler } from '../session/observer.js';
 import type { Session } from '../session/session.js';
 import { shortId } from '../log.js';
-import { concernsActor } from './actorObservation.js';
-import type { Elsewhere } from './elsewhere.js';
+import { isActorObservation } from './actorObservation.js';
+import type { RemoteNodes } from './elsewhere.js';
 import { Journal } from './journal.js';
 import { Payloads } from './payloads.js';
 import { inspectorRoutes } from './routes.js';
-import type { Facts } from './sessionTrack.js';
+import type { InspectedSession } from './sessionTrack.js';
 import { Statistics } from './statistics.js';
 import { Viewers } from './viewers.js';
-import type { Row } from './wire.js';
+import type { SessionRow } from './wire.js';
 
 export interface InspectorDeps {
   readonly clock: Clock;
@@ -19,47 +19,47 @@ export interface InspectorDeps {
   find(id: string): Session | undefined;
   /** The document of `GET /health`. */
   health(): Promise<object>;
-  readonly elsewhere?: Elsewhere | undefined;
+  readonly remoteNodes?: RemoteNodes | undefined;
 }
 
 export interface Inspector {
-  readonly fold: Fold;
+  readonly onObservation: ObservationHandler;
   /** The sessions of this node, oldest first. */
-  rows(): Row[];
+  rows(): SessionRow[];
   /** The page, its stream and its data, to be mounted at `/inspector` behind whatever guards it. */
   readonly routes: Router;
 }
 
 /** The live view of every session: remembers what happened, shows it to whoever looks. Holds nothing that needs closing. */
-export function createInspector({ clock, find, health, elsewhere }: InspectorDeps): Inspector {
-  const journal = new Journal(clock, (id) => factsOf(find(id), elsewhere?.node));
+export function createInspector({ clock, find, health, remoteNodes }: InspectorDeps): Inspector {
+  const journal = new Journal(clock, (id) => readSession(find(id), remoteNodes?.node));
   const statistics = new Statistics(clock);
-  const overview = async () => statistics.read(await health());
-  const payloads = new Payloads(clock, (id) => find(journal.track(id)?.key ?? ''));
-  const others = elsewhere?.rows ?? (() => Promise.resolve([]));
-  const viewers = new Viewers({ journal, payloads, clock, overview, others });
+  const overview = async () => statistics.overview(await health());
+  const payloads = new Payloads(clock, (id) => find(journal.track(id)?.sessionId ?? ''));
+  const remoteRows = remoteNodes?.rows ?? (() => Promise.resolve([]));
+  const viewers = new Viewers({ journal, payloads, clock, overview, remoteRows });
   return {
-    fold: (observation) => {
-      if (!concernsActor(observation)) return;
-      journal.fold(observation);
+    onObservation: (observation) => {
+      if (!isActorObservation(observation)) return;
+      journal.record(observation);
       if (observation.kind === 'transition' && observation.machine === 'session')
-        statistics.fold(observation, journal.track(shortId(observation.actor)));
+        statistics.record(observation, journal.track(shortId(observation.actor)));
     },
     rows: () => journal.rows(),
-    routes: inspectorRoutes({ viewers, journal, clock, overview, others }),
+    routes: inspectorRoutes({ viewers, journal, clock, overview, remoteRows }),
   };
 }
 
 /** A warm session has no client yet. */
-const nobodys = { user: '', transport: 'warm', client: null, toolCalls: 0 } as const;
+const warmFields = { user: '', transport: 'warm', client: null, toolCalls: 0 } as const;
 
-function factsOf(session: Session | undefined, node: string | undefined): Facts | undefined {
+function readSession(session: Session | undefined, node: string | undefined): InspectedSession | undefined {
   if (session === undefined) return undefined;
   const browserActor = session.browserLease?.browserId ?? null;
   const { createdAt } = session;
   const { browser: browserState } = session.actor.getSnapshot().context;
   const place = { createdAt, browserState, browserActor, ...(node !== undefined && { node }) };
-  if (session.isWarm) return { ...nobodys, ...place };
+  if (session.isWarm) return { ...warmFields, ...place };
   const { client, toolCalls } = session.server;
   const { kind: transport } = session.channel;
   return { user: session.user, transport, client, toolCalls, ...place };

@@ -1,20 +1,20 @@
 import type { Clock } from '../clock.js';
 import { shortId } from '../log.js';
 import type { ActorObservation } from './actorObservation.js';
-import { placeOf } from './place.js';
-import { SessionTrack, type FactsOf } from './sessionTrack.js';
-import type { Actor, Detail, Row } from './wire.js';
+import { configurationOf } from './place.js';
+import { SessionTrack, type ReadSession } from './sessionTrack.js';
+import type { ActorRow, SessionDetail, SessionRow } from './wire.js';
 
 export interface JournalLimits {
   /** Entries that are kept of one session; fewer when there are very many sessions. */
-  readonly entriesOfOne: number;
-  readonly entriesOfAll: number;
+  readonly entriesPerSession: number;
+  readonly totalEntries: number;
   /** Closed sessions that can still be looked at. */
-  readonly closed: number;
+  readonly closedSessions: number;
 }
 
-const defaults: JournalLimits = { entriesOfOne: 256, entriesOfAll: 50_000, closed: 200 };
-const fewestEntries = 16;
+const defaultLimits: JournalLimits = { entriesPerSession: 256, totalEntries: 50_000, closedSessions: 200 };
+const minEntries = 16;
 
 /**
  * What happened to each session, in bounded memory (S10): a fold over the observations, and questions about it. Folding
@@ -22,35 +22,35 @@ const fewestEntries = 16;
  */
 export class Journal {
   readonly #clock: Clock;
-  readonly #factsOf: FactsOf;
+  readonly #readSession: ReadSession;
   readonly #limits: JournalLimits;
   /** By short id, oldest first. */
   readonly #tracks = new Map<string, SessionTrack>();
   /** The same by the actor's name, which costs no new string. */
-  readonly #trackOf = new Map<string, SessionTrack>();
+  readonly #tracksByActor = new Map<string, SessionTrack>();
   readonly #closed: string[] = [];
-  readonly #actors = new Map<string, Actor>();
-  #actorList: readonly Actor[] = [];
+  readonly #actors = new Map<string, ActorRow>();
+  #actorList: readonly ActorRow[] = [];
   #version = 0;
 
-  constructor(clock: Clock, factsOf: FactsOf, limits: Partial<JournalLimits> = {}) {
+  constructor(clock: Clock, readSession: ReadSession, limits: Partial<JournalLimits> = {}) {
     this.#clock = clock;
-    this.#factsOf = factsOf;
-    this.#limits = { ...defaults, ...limits };
+    this.#readSession = readSession;
+    this.#limits = { ...defaultLimits, ...limits };
   }
 
-  readonly fold = (observation: ActorObservation): void => {
-    if (observation.machine === 'session') this.#foldSession(observation);
-    else if (observation.kind === 'transition' || observation.kind === 'step') this.#foldActor(observation);
+  readonly record = (observation: ActorObservation): void => {
+    if (observation.machine === 'session') this.#recordSession(observation);
+    else if (observation.kind === 'transition' || observation.kind === 'step') this.#recordActor(observation);
   };
 
   /** Every session that is known, oldest first. */
-  rows(): Row[] {
+  rows(): SessionRow[] {
     return [...this.#tracks.values()].map((track) => track.row()).filter((row) => row !== undefined);
   }
 
   /** The actors that are no sessions: another list after each change. */
-  get actors(): readonly Actor[] {
+  get actors(): readonly ActorRow[] {
     return this.#actorList;
   }
 
@@ -60,7 +60,7 @@ export class Journal {
   }
 
   /** One session with its entries after `seq`; null if it is not known, or not any more. */
-  detail(id: string, seq: number): Detail | null {
+  detail(id: string, seq: number): SessionDetail | null {
     return this.#tracks.get(id)?.detail(seq, this.#clock.now()) ?? null;
   }
 
@@ -68,38 +68,38 @@ export class Journal {
     return this.#tracks.get(id);
   }
 
-  #foldSession(observation: ActorObservation): void {
-    const track = this.#trackOf.get(observation.actor) ?? this.#begin(observation.actor);
-    const { entriesOfOne, entriesOfAll } = this.#limits;
-    const share = Math.max(fewestEntries, Math.floor(entriesOfAll / this.#tracks.size));
-    track.fold(observation, this.#clock.now(), Math.min(entriesOfOne, share));
+  #recordSession(observation: ActorObservation): void {
+    const track = this.#tracksByActor.get(observation.actor) ?? this.#addTrack(observation.actor);
+    const { entriesPerSession, totalEntries } = this.#limits;
+    const share = Math.max(minEntries, Math.floor(totalEntries / this.#tracks.size));
+    track.record(observation, this.#clock.now(), Math.min(entriesPerSession, share));
     this.#version += 1;
     track.version = this.#version;
     if (observation.kind !== 'transition') return;
-    track.moved = this.#version;
-    if (observation.to === 'closed') this.#bury(track.id);
+    track.stateVersion = this.#version;
+    if (observation.to === 'closed') this.#evictClosed(track.id);
   }
 
-  #begin(actor: string): SessionTrack {
-    const track = new SessionTrack(shortId(actor), actor, this.#factsOf);
+  #addTrack(actor: string): SessionTrack {
+    const track = new SessionTrack(shortId(actor), actor, this.#readSession);
     this.#tracks.set(track.id, track);
-    this.#trackOf.set(actor, track);
+    this.#tracksByActor.set(actor, track);
     return track;
   }
 
-  #bury(id: string): void {
+  #evictClosed(id: string): void {
     this.#closed.push(id);
-    if (this.#closed.length <= this.#limits.closed) return;
+    if (this.#closed.length <= this.#limits.closedSessions) return;
     const oldest = this.#closed.shift();
     if (oldest === undefined) return;
-    this.#trackOf.delete(this.#tracks.get(oldest)?.key ?? '');
+    this.#tracksByActor.delete(this.#tracks.get(oldest)?.sessionId ?? '');
     this.#tracks.delete(oldest);
   }
 
-  #foldActor(observation: ActorObservation & { kind: 'transition' | 'step' }): void {
+  #recordActor(observation: ActorObservation & { kind: 'transition' | 'step' }): void {
     const { machine, actor: id, at } = observation;
     const key = `${machine} ${id}`;
-    const { leaves } = placeOf(observation.value);
+    const { leaves } = configurationOf(observation.value);
     const known = this.#actors.get(key);
     if (known?.leaves === leaves) return;
     if (leaves[0] === 'closed') this.#actors.delete(key);

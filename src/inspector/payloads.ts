@@ -1,16 +1,16 @@
 import type { Clock } from '../clock.js';
-import type { Tap } from '../session/sessionParts.js';
+import type { MessageTap } from '../session/sessionParts.js';
 import { redact } from './redact.js';
 import type { Payload } from './wire.js';
 
 /** Of one session (S10). */
-const mostPayloads = 200;
-const mostCharacters = 256 * 1024;
-const longestPayload = 8 * 1024;
+const maxPayloads = 200;
+const maxCharacters = 256 * 1024;
+const maxPayloadCharacters = 8 * 1024;
 
 /** A session as far as one may listen to it. */
-export interface Tapped {
-  tap: Tap | null;
+export interface TappableSession {
+  tap: MessageTap | null;
 }
 
 interface Recording {
@@ -27,10 +27,10 @@ interface Recording {
  */
 export class Payloads {
   readonly #clock: Clock;
-  readonly #find: (id: string) => Tapped | undefined;
+  readonly #find: (id: string) => TappableSession | undefined;
   readonly #recordings = new Map<string, Recording>();
 
-  constructor(clock: Clock, find: (id: string) => Tapped | undefined) {
+  constructor(clock: Clock, find: (id: string) => TappableSession | undefined) {
     this.#clock = clock;
     this.#find = find;
   }
@@ -71,17 +71,17 @@ export class Payloads {
   #add(recording: Recording, from: Payload['from'], message: unknown): void {
     const shown = redact(message);
     const whole = JSON.stringify(shown, null, 2);
-    const text = whole.length > longestPayload ? `${whole.slice(0, longestPayload)}\n… cut` : whole;
+    const text = whole.length > maxPayloadCharacters ? `${whole.slice(0, maxPayloadCharacters)}\n… cut` : whole;
     recording.seq += 1;
     recording.characters += text.length;
-    recording.payloads.push({ seq: recording.seq, at: this.#clock.now(), from, what: whatOf(shown), text });
-    while (recording.payloads.length > mostPayloads || recording.characters > mostCharacters)
+    recording.payloads.push({ seq: recording.seq, at: this.#clock.now(), from, what: labelOf(shown), text });
+    while (recording.payloads.length > maxPayloads || recording.characters > maxCharacters)
       recording.characters -= recording.payloads.shift()?.text.length ?? 0;
   }
 }
 
 /** The method of a request or notification; an answer has none. */
-function whatOf(shown: unknown): string {
+function labelOf(shown: unknown): string {
   const { id, method, error }: Record<string, unknown> = { ...(shown as object) };
   const what = typeof method === 'string' ? method : error === undefined ? 'answer' : 'error';
   return typeof id === 'number' ? `${what} #${id}` : what;

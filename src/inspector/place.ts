@@ -1,47 +1,47 @@
 import type { Leaves } from './wire.js';
 
 /** Where a chart is. One object for each combination of states, so that places are compared by identity. */
-export interface Place {
+export interface StateConfiguration {
   readonly leaves: Leaves;
   /** Every state that is entered, outer ones too. */
   readonly states: readonly string[];
 }
 
 /** Where a walk through the names of a state value has come to. */
-interface Step {
-  readonly next: Map<string, Step>;
+interface TrieNode {
+  readonly next: Map<string, TrieNode>;
   /** The place, if values end here. */
-  place: Place | undefined;
+  configuration: StateConfiguration | undefined;
 }
 
 /** As many steps as the charts have combinations of states. */
-const start: Step = { next: new Map(), place: undefined };
+const root: TrieNode = { next: new Map(), configuration: undefined };
 /** Goes back to the outer state: none is called so. */
-const outwards = '';
+const parentKey = '';
 
 /** The place that a state value names: `{ active: { serving: 'idle' } }` is `active.serving.idle`. */
-export function placeOf(value: unknown): Place {
-  const end = walk(start, value);
-  return (end.place ??= describe(leavesOf(value, '')));
+export function configurationOf(value: unknown): StateConfiguration {
+  const end = walk(root, value);
+  return (end.configuration ??= toConfiguration(leavesOf(value, '')));
 }
 
 /** By names alone, so that a place that is known costs no new string. */
-function walk(from: Step, value: unknown): Step {
-  if (typeof value !== 'object' || value === null) return stepTo(from, String(value));
+function walk(from: TrieNode, value: unknown): TrieNode {
+  if (typeof value !== 'object' || value === null) return childOf(from, String(value));
   let at = from;
-  for (const [name, inner] of Object.entries(value)) at = stepTo(walk(stepTo(at, name), inner), outwards);
+  for (const [name, inner] of Object.entries(value)) at = childOf(walk(childOf(at, name), inner), parentKey);
   return at;
 }
 
-function stepTo({ next }: Step, name: string): Step {
+function childOf({ next }: TrieNode, name: string): TrieNode {
   const known = next.get(name);
   if (known !== undefined) return known;
-  const step: Step = { next: new Map(), place: undefined };
+  const step: TrieNode = { next: new Map(), configuration: undefined };
   next.set(name, step);
   return step;
 }
 
-function describe(leaves: Leaves): Place {
+function toConfiguration(leaves: Leaves): StateConfiguration {
   const around = (leaf: string): string[] =>
     leaf.split('.').map((_, index, names) => names.slice(0, index + 1).join('.'));
   return { leaves, states: [...new Set(leaves.flatMap(around))] };

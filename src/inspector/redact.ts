@@ -9,14 +9,14 @@ const secretKey =
 
 /** Below these is what was typed, or what a page, a script, a storage or a header holds: not even numbers are shown. */
 const contentKeys =
-  keys(`args text texts value values oldValue newValue body content data blob script function expression
+  keySet(`args text texts value values oldValue newValue body content data blob script function expression
   code source html snapshot result message reply payload items fields entries storage headers requestHeaders
   responseHeaders postData response title description stack error errors key keys file files path paths dialog reason
   location experimental _meta requestState userAgent query regex filter prompt promptText`);
 
 /** Text below these is one of the few words of a protocol or of a tool's own list, where it looks like one. */
 const wordKeys =
-  keys(`jsonrpc method protocolVersion type role kind level severity state status mode format mimeType button
+  keySet(`jsonrpc method protocolVersion type role kind level severity state status mode format mimeType button
   phase area action isolation transport lease cache colorScheme direction encoding sameSite waitUntil resourceType
   browserState uid`);
 
@@ -24,38 +24,38 @@ const word = /^[\w./+:-]{1,40}$/;
 const plainKey = /^[A-Za-z_]{1,32}\d{0,2}$/;
 const shownSchemes: ReadonlySet<string> = new Set(['http:', 'https:', 'ws:', 'wss:', 'chrome-extension:']);
 /** Longer parts of a path may be a key to what lies there. */
-const longestSegment = 24;
-const deepest = 10;
-const mostValues = 400;
-const mostItems = 20;
+const maxSegmentLength = 24;
+const maxDepth = 10;
+const maxValues = 400;
+const maxItems = 20;
 
 /** A copy of a message that may be shown. Its size is bounded whatever the message's is. */
 export function redact(message: unknown): unknown {
-  const state: Visit = { left: mostValues, named: namedTools(message) };
-  return show(message, '', 0, state);
+  const state: RedactionState = { remaining: maxValues, namedParams: namedParamsOf(message) };
+  return redactValue(message, '', 0, state);
 }
 
-interface Visit {
+interface RedactionState {
   /** Values that may still be looked at. */
-  left: number;
+  remaining: number;
   /** The one object whose `name` a protocol chose: the parameters of a call. */
-  readonly named: unknown;
+  readonly namedParams: unknown;
 }
 
 /** Elsewhere a name may be that of a cookie, a header or an element of a page. */
-function namedTools(message: unknown): unknown {
+function namedParamsOf(message: unknown): unknown {
   if (!isObject(message)) return undefined;
   const { method, params } = message;
   return method === 'tools/call' || method === 'prompts/get' ? params : undefined;
 }
 
-function show(value: unknown, key: string, depth: number, visit: Visit): unknown {
+function redactValue(value: unknown, key: string, depth: number, visit: RedactionState): unknown {
   if (value === null || value === undefined) return value;
-  visit.left -= 1;
-  if (visit.left < 0 || depth > deepest || secretKey.test(key) || isContent(key, value, depth)) return hidden(value);
-  if (Array.isArray(value)) return showItems(value, key, depth, visit);
-  if (isObject(value)) return showFields(value, depth, visit);
-  if (typeof value === 'string') return showText(value, key);
+  visit.remaining -= 1;
+  if (visit.remaining < 0 || depth > maxDepth || secretKey.test(key) || isContent(key, value, depth)) return placeholder(value);
+  if (Array.isArray(value)) return redactItems(value, key, depth, visit);
+  if (isObject(value)) return redactFields(value, depth, visit);
+  if (typeof value === 'string') return redactText(value, key);
   return value;
 }
 
@@ -66,50 +66,50 @@ function isContent(key: string, value: unknown, depth: number): boolean {
   return contentKeys.has(key);
 }
 
-function showItems(items: readonly unknown[], key: string, depth: number, visit: Visit): unknown[] {
-  const shown = items.slice(0, mostItems).map((item) => show(item, key, depth + 1, visit));
-  return items.length > mostItems ? [...shown, `‹${items.length - mostItems} more›`] : shown;
+function redactItems(items: readonly unknown[], key: string, depth: number, visit: RedactionState): unknown[] {
+  const shown = items.slice(0, maxItems).map((item) => redactValue(item, key, depth + 1, visit));
+  return items.length > maxItems ? [...shown, `‹${items.length - maxItems} more›`] : shown;
 }
 
-function showFields(fields: Readonly<Record<string, unknown>>, depth: number, visit: Visit): Record<string, unknown> {
+function redactFields(fields: Readonly<Record<string, unknown>>, depth: number, visit: RedactionState): Record<string, unknown> {
   const shown: Record<string, unknown> = {};
   const all = Object.entries(fields);
-  for (const [name, inner] of all.slice(0, mostItems * 2)) {
+  for (const [name, inner] of all.slice(0, maxItems * 2)) {
     // A name that no programmer would choose may itself be data.
-    if (!plainKey.test(name)) shown[`‹name, ${name.length} characters›`] = hidden(inner);
-    else if (name === 'name' && fields === visit.named) shown[name] = showWord(inner);
-    else shown[name] = show(inner, name, depth + 1, visit);
+    if (!plainKey.test(name)) shown[`‹name, ${name.length} characters›`] = placeholder(inner);
+    else if (name === 'name' && fields === visit.namedParams) shown[name] = redactWord(inner);
+    else shown[name] = redactValue(inner, name, depth + 1, visit);
   }
-  if (all.length > mostItems * 2) shown['‹more›'] = all.length - mostItems * 2;
+  if (all.length > maxItems * 2) shown['‹more›'] = all.length - maxItems * 2;
   return shown;
 }
 
-function showText(text: string, key: string): string {
-  if (wordKeys.has(key)) return showWord(text);
-  return (text.length <= 2_000 && address(text)) || hidden(text);
+function redactText(text: string, key: string): string {
+  if (wordKeys.has(key)) return redactWord(text);
+  return (text.length <= 2_000 && safeUrl(text)) || placeholder(text);
 }
 
-function showWord(value: unknown): string {
-  return typeof value === 'string' && word.test(value) ? value : hidden(value);
+function redactWord(value: unknown): string {
+  return typeof value === 'string' && word.test(value) ? value : placeholder(value);
 }
 
 /** An address without what may let somebody in: user, query, fragment, and long parts of its path. Empty if it is none. */
-function address(text: string): string {
+function safeUrl(text: string): string {
   if (!URL.canParse(text)) return '';
   const { protocol, host, pathname, search } = new URL(text);
   if (!shownSchemes.has(protocol)) return '';
   const path = pathname
     .split('/')
-    .map((part) => (part.length > longestSegment ? '…' : part))
+    .map((part) => (part.length > maxSegmentLength ? '…' : part))
     .join('/');
   return `${protocol}//${host}${path}${search === '' ? '' : '?…'}`;
 }
 
-function keys(words: string): ReadonlySet<string> {
+function keySet(words: string): ReadonlySet<string> {
   return new Set(words.split(/\s+/));
 }
 
-function hidden(value: unknown): string {
+function placeholder(value: unknown): string {
   if (typeof value === 'string') return `‹text, ${value.length} characters›`;
   if (Array.isArray(value)) return `‹list, ${value.length} items›`;
   if (isObject(value)) return `‹object, ${Object.keys(value).length} fields›`;

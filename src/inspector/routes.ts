@@ -8,8 +8,8 @@ import { Refusal } from '../errors.js';
 import { packageRoot } from '../packageInfo.js';
 import type { Journal } from './journal.js';
 import type { Viewers } from './viewers.js';
-import { rowsElsewhere } from './elsewhere.js';
-import type { Overview, Row } from './wire.js';
+import { newerRemoteRows } from './elsewhere.js';
+import type { Overview, SessionRow } from './wire.js';
 
 const sources = join(packageRoot, 'src/inspector/page');
 const built = join(packageRoot, 'dist/src/inspector/page');
@@ -26,17 +26,17 @@ const folders: Readonly<Record<string, string>> = {
 
 const idPattern = /^[\w-]{8}$/;
 
-export interface InspectorRoutes {
+export interface InspectorRouteDeps {
   readonly viewers: Viewers;
   readonly journal: Journal;
   readonly clock: Clock;
   overview(): Promise<Overview>;
   /** The rows of other nodes. Never rejects. */
-  others(): Promise<readonly Row[]>;
+  remoteRows(): Promise<readonly SessionRow[]>;
 }
 
 /** The routes below `/inspector`. Everything the page needs comes from here, and its policy allows nothing else. */
-export function inspectorRoutes({ viewers, journal, clock, overview, others }: InspectorRoutes): Router {
+export function inspectorRoutes({ viewers, journal, clock, overview, remoteRows }: InspectorRouteDeps): Router {
   const router = express.Router();
   const page = readPage();
   router.use((_request, response, next) => {
@@ -51,40 +51,40 @@ export function inspectorRoutes({ viewers, journal, clock, overview, others }: I
       response.setHeader('cache-control', 'no-cache');
       response.type('html').send(page.html.replace('<base href="./" />', `<base href="${request.baseUrl}/" />`));
     })
-    .all(refuseVerb);
+    .all(refuseMethod);
   router
     .route('/stream')
     .get((request, response) => {
-      if (request.method === 'HEAD') refuseVerb(request, response);
-      viewers.open(response, readSession(request), readContents(request));
+      if (request.method === 'HEAD') refuseMethod(request, response);
+      viewers.open(response, sessionParameter(request), contentsParameter(request));
     })
-    .all(refuseVerb);
+    .all(refuseMethod);
   router
     .route('/sessions')
     .get(async (_request, response) => {
-      const elsewhere = rowsElsewhere(await others(), journal);
-      const own = journal.rows().filter(({ id }) => !elsewhere.has(id));
-      const rows = [...own.reverse(), ...elsewhere.values()].toSorted((one, other) => other.createdAt - one.createdAt);
+      const remote = newerRemoteRows(await remoteRows(), journal);
+      const own = journal.rows().filter(({ id }) => !remote.has(id));
+      const rows = [...own.reverse(), ...remote.values()].toSorted((one, other) => other.createdAt - one.createdAt);
       response.json({ now: clock.now(), rows, overview: await overview() });
     })
-    .all(refuseVerb);
-  router.route('/:file').get(sendFile).all(refuseVerb);
+    .all(refuseMethod);
+  router.route('/:file').get(sendFile).all(refuseMethod);
   return router;
 }
 
-function refuseVerb(_request: Request, response: Response): never {
+function refuseMethod(_request: Request, response: Response): never {
   response.setHeader('allow', 'GET');
   throw new Refusal('method_not_allowed');
 }
 
-function readSession({ query }: Request): string | null {
+function sessionParameter({ query }: Request): string | null {
   const id = query['session'];
   if (id === undefined) return null;
   if (typeof id === 'string' && idPattern.test(id)) return id;
   throw new Refusal('invalid_parameter', { detail: '"session" is the first 8 characters of a session id.' });
 }
 
-function readContents({ query }: Request): boolean {
+function contentsParameter({ query }: Request): boolean {
   const asked = query['contents'];
   if (asked === undefined || asked === '1') return asked === '1';
   throw new Refusal('invalid_parameter', { detail: '"contents" is 1, or left out.' });

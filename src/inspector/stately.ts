@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { messageOf } from '../errors.js';
 import { shortId } from '../log.js';
-import type { Fold } from '../session/observer.js';
-import { concernsActor, type ActorObservation } from './actorObservation.js';
+import type { ObservationHandler } from '../session/observer.js';
+import { isActorObservation, type ActorObservation } from './actorObservation.js';
 import { statelyPage } from './statelyPage.js';
 
 /** The version of `@statelyai/inspect` whose messages these are: its page takes no others. */
@@ -15,7 +15,7 @@ const maxReceivers = 8;
 const loopback = '127.0.0.1';
 const loopbackNames: ReadonlySet<string> = new Set(['localhost', loopback, '[::1]']);
 
-export interface StatelyDeps {
+export interface StatelyOptions {
   /** 0 picks a free port. */
   readonly port: number;
   /** Each chart as JSON, by its name. */
@@ -23,14 +23,14 @@ export interface StatelyDeps {
 }
 
 /** Owned by the orchestrator, which opens it with the server and closes it last. */
-export interface Stately {
-  readonly fold: Fold;
+export interface StatelyBridge {
+  readonly onObservation: ObservationHandler;
   /** Opens the port and resolves with it. Rejects if it cannot be had. */
   listen(): Promise<number>;
   close(): Promise<void>;
 }
 
-interface Known {
+interface KnownActor {
   readonly actor: object;
   snapshot: object;
 }
@@ -41,10 +41,10 @@ interface Known {
  *
  * Contexts and events are reduced to numbers, switches and the words of the charts: the page that shows them is not ours.
  */
-export function createStately({ port, definitions }: StatelyDeps): Stately {
-  const known = new Map<string, Known>();
+export function createStately({ port, definitions }: StatelyOptions): StatelyBridge {
+  const known = new Map<string, KnownActor>();
   const http = createServer((request, response) => {
-    if (!isFromHere(request)) {
+    if (!isLocalRequest(request)) {
       response.writeHead(403).end();
       return;
     }
@@ -53,7 +53,7 @@ export function createStately({ port, definitions }: StatelyDeps): Stately {
       .end(statelyPage);
   });
   const verifyClient = ({ req }: { req: IncomingMessage }): boolean =>
-    isFromHere(req) && sockets.clients.size < maxReceivers;
+    isLocalRequest(req) && sockets.clients.size < maxReceivers;
   const sockets = new WebSocketServer({ server: http, verifyClient, maxPayload: 1024 });
   sockets.on('connection', (socket) => {
     // A receiver has nothing to say; what it sends is dropped, and what breaks it ends it.
@@ -63,14 +63,14 @@ export function createStately({ port, definitions }: StatelyDeps): Stately {
   // The listening server tells of it too, and that is what `listen` waits for.
   sockets.on('error', () => undefined);
 
-  const tell = (messages: readonly object[]): void => {
+  const broadcast = (messages: readonly object[]): void => {
     for (const socket of sockets.clients) send(socket, messages);
   };
   return {
-    fold: (observation) => {
-      if (!concernsActor(observation)) return;
+    onObservation: (observation) => {
+      if (!isActorObservation(observation)) return;
       const messages = messagesOf(observation, known, definitions);
-      if (sockets.clients.size > 0) tell(messages);
+      if (sockets.clients.size > 0) broadcast(messages);
     },
     listen: async () => {
       http.listen(port, loopback);
@@ -104,17 +104,17 @@ function send(socket: WebSocket, messages: readonly object[]): void {
 /** What the protocol has for an observation; also keeps what a later receiver will need. */
 function messagesOf(
   observation: ActorObservation,
-  known: Map<string, Known>,
+  known: Map<string, KnownActor>,
   definitions: ReadonlyMap<string, string>,
 ): object[] {
   const { kind, machine, actor } = observation;
   const sessionId = machine === 'session' ? shortId(actor) : actor;
   const about = { sessionId, rootId: sessionId, id: null, createdAt: String(Date.now()), _version: protocolVersion };
   if (kind === 'unexpected') return [];
-  if (kind === 'event') return [{ type: '@xstate.event', ...about, event: plain(observation.event) }];
+  if (kind === 'event') return [{ type: '@xstate.event', ...about, event: reduceToKnownWords(observation.event) }];
   const { value, context } = observation;
   const isDone = value === 'closed' || value === 'stopped';
-  const state = { status: isDone ? 'done' : 'active', value, context: plain(context) };
+  const state = { status: isDone ? 'done' : 'active', value, context: reduceToKnownWords(context) };
   const snapshot = { type: '@xstate.snapshot', ...about, event: { type: observation.cause }, snapshot: state };
   const before = known.get(sessionId);
   const created = {
@@ -145,15 +145,15 @@ const chartWords: ReadonlySet<string> = new Set([
   'outcome',
 ]);
 
-function plain(value: unknown, key = ''): unknown {
+function reduceToKnownWords(value: unknown, key = ''): unknown {
   if (typeof value === 'string') return chartWords.has(key) ? value : '…';
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return value;
   if (typeof value !== 'object') return undefined;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(inner, name)]));
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, reduceToKnownWords(inner, name)]));
 }
 
 /** A page of another site can neither name us (DNS rebinding) nor speak from its own origin. */
-function isFromHere({ headers }: IncomingMessage): boolean {
+function isLocalRequest({ headers }: IncomingMessage): boolean {
   const { host, origin } = headers;
   return isLoopback(`http://${host ?? ''}`) && (origin === undefined || isLoopback(origin));
 }

@@ -1,18 +1,18 @@
 import type { Clock } from '../clock.js';
 import type { Observation } from '../session/observer.js';
 import type { SessionTrack } from './sessionTrack.js';
-import type { Ending, Overview, Sample } from './wire.js';
+import type { EndedSession, Overview, Sample } from './wire.js';
 
 type Transition = Extract<Observation, { kind: 'transition' }>;
 
 /** One sample for each stretch in which something changed, for the last half hour of changes. */
 const sampleMs = 5_000;
-const samplesKept = 360;
-const announcementsKept = 200;
-const failuresKept = 20;
+const maxSamples = 360;
+const maxAnnouncements = 200;
+const maxFailures = 20;
 
 /** Ways in which a session ends that nobody has to look into. */
-const ordinary: ReadonlySet<string> = new Set(['client-closed', 'idle-timeout', 'operator-closed', 'server-draining']);
+const expectedReasons: ReadonlySet<string> = new Set(['client-closed', 'idle-timeout', 'operator-closed', 'server-draining']);
 
 /** The server as a whole, in bounded memory: a fold over the transitions of sessions. */
 export class Statistics {
@@ -22,27 +22,27 @@ export class Statistics {
   readonly #createdAt = new Map<string, number>();
   readonly #announceMs: number[] = [];
   readonly #endings = new Map<string, number>();
-  readonly #failures: Ending[] = [];
+  readonly #failures: EndedSession[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /** Called for sessions, after the journal has folded the transition into `track`. */
-  fold({ actor, from, to, at }: Transition, track: SessionTrack | undefined): void {
+  record({ actor, from, to, at }: Transition, track: SessionTrack | undefined): void {
     this.#count(from, -1);
     if (to !== 'closed') this.#count(to, 1);
     this.#sample(at);
     if (to === 'created') this.#createdAt.set(actor, at);
-    if (to === 'connected') push(this.#announceMs, at - (this.#createdAt.get(actor) ?? at), announcementsKept);
+    if (to === 'connected') pushBounded(this.#announceMs, at - (this.#createdAt.get(actor) ?? at), maxAnnouncements);
     if (to === 'connected' || to === 'closed') this.#createdAt.delete(actor);
     const ending = track?.ending();
     if (to !== 'closed' || ending === undefined) return;
     this.#endings.set(ending.because, (this.#endings.get(ending.because) ?? 0) + 1);
-    if (!ordinary.has(ending.because)) push(this.#failures, ending, failuresKept);
+    if (!expectedReasons.has(ending.because)) pushBounded(this.#failures, ending, maxFailures);
   }
 
-  read(health: unknown): Overview {
+  overview(health: unknown): Overview {
     return {
       samples: [...this.#samples, { at: this.#clock.now(), states: Object.fromEntries(this.#counts) }],
       announceMs: this.#announceMs,
@@ -61,11 +61,11 @@ export class Statistics {
     const sample = { at, states: Object.fromEntries(this.#counts) };
     const before = this.#samples.at(-2);
     if (before !== undefined && at - before.at < sampleMs) this.#samples[this.#samples.length - 1] = sample;
-    else push(this.#samples, sample, samplesKept);
+    else pushBounded(this.#samples, sample, maxSamples);
   }
 }
 
-function push<Item>(items: Item[], item: Item, limit: number): void {
+function pushBounded<Item>(items: Item[], item: Item, limit: number): void {
   items.push(item);
   if (items.length > limit) items.shift();
 }

@@ -1,93 +1,93 @@
-import { rowsElsewhere } from './elsewhere.js';
+import { newerRemoteRows } from './elsewhere.js';
 import type { Journal } from './journal.js';
-import type { Actor, Row, RowChange } from './wire.js';
+import type { ActorRow, SessionRow, RowChange } from './wire.js';
 
 /** What one turn has to tell to those who have heard all turns before it. */
-export interface News {
+export interface TableDelta {
   /** Those that nobody was told of yet. */
-  readonly rows: readonly Row[];
+  readonly rows: readonly SessionRow[];
   readonly changes: readonly RowChange[];
   /** All of them, if one changed. */
-  readonly actors?: readonly Actor[];
+  readonly actors?: readonly ActorRow[];
 }
 
-interface Told {
-  row: Row;
+interface SentRow {
+  row: SessionRow;
   /** The turn of its last change. */
-  turn: number;
+  revision: number;
   /** The version of its track when it was read. */
-  read: number;
+  trackVersion: number;
 }
 
 /**
  * What the viewers have been told of sessions and actors. Each turn compares it with the journal once, however many
  * viewers there are. Who comes late, or has missed turns, is told what the others know, so that the next turn fits all.
  */
-export class Table {
+export class SessionTable {
   readonly #journal: Journal;
   /** Oldest session first. */
-  readonly #rows = new Map<string, Told>();
-  #actors: readonly Actor[] = [];
-  #actorsTurn = 0;
-  #turn = 0;
+  readonly #rows = new Map<string, SentRow>();
+  #actors: readonly ActorRow[] = [];
+  #actorsRevision = 0;
+  #revision = 0;
 
   constructor(journal: Journal) {
     this.#journal = journal;
   }
 
   /** The number of the last turn. */
-  get turn(): number {
-    return this.#turn;
+  get revision(): number {
+    return this.#revision;
   }
 
   /**
    * Takes in what changed: with `isWhole` everything, what `others` told of other nodes included, otherwise new sessions and
    * changes of state alone.
    */
-  advance(isWhole: boolean, others: readonly Row[] = [], now = 0): News {
-    this.#turn += 1;
-    const rows: Row[] = [];
+  advance(isFull: boolean, remoteRows: readonly SessionRow[] = [], now = 0): TableDelta {
+    this.#revision += 1;
+    const rows: SessionRow[] = [];
     const changes: RowChange[] = [];
     for (const track of this.#journal.tracks()) {
-      const told = this.#rows.get(track.id);
-      if (told !== undefined && (isWhole ? track.version : track.moved) <= told.read) continue;
+      const sent = this.#rows.get(track.id);
+      if (sent !== undefined && (isFull ? track.version : track.stateVersion) <= sent.trackVersion) continue;
       const row = track.row();
-      if (row !== undefined) this.#tell(row, track.version, { rows, changes });
+      if (row !== undefined) this.#recordRow(row, track.version, { rows, changes });
     }
-    if (isWhole) this.#advanceOthers(rowsElsewhere(others, this.#journal), now, { rows, changes });
-    return { rows, changes, ...this.#newActors() };
+    if (isFull) this.#mergeRemoteRows(newerRemoteRows(remoteRows, this.#journal), now, { rows, changes });
+    return { rows, changes, ...this.#actorChanges() };
   }
 
   /** Whole rows, oldest first, of all that changed after a turn; 0 for all. */
-  since(turn: number): News {
-    const rows = [...this.#rows.values()].filter((told) => told.turn > turn).map(({ row }) => row);
-    return { rows, changes: [], ...(this.#actorsTurn > turn && { actors: this.#actors }) };
+  since(revision: number): TableDelta {
+    const rows = [...this.#rows.values()].filter((sent) => sent.revision > revision).map(({ row }) => row);
+    return { rows, changes: [], ...(this.#actorsRevision > revision && { actors: this.#actors }) };
   }
 
-  #tell(row: Row, read: number, news: { readonly rows: Row[]; readonly changes: RowChange[] }): void {
-    const told = this.#rows.get(row.id);
-    const change = told === undefined ? row : changeOf(told.row, row);
-    const turn = change === null ? (told?.turn ?? 0) : this.#turn;
-    this.#rows.set(row.id, { row, turn, read });
-    if (told === undefined) news.rows.push(row);
-    else if (change !== null) news.changes.push(change);
+  #recordRow(row: SessionRow, trackVersion: number, delta: { readonly rows: SessionRow[]; readonly changes: RowChange[] }): void {
+    const sent = this.#rows.get(row.id);
+    const change = sent === undefined ? row : changeOf(sent.row, row);
+    const revision = change === null ? (sent?.revision ?? 0) : this.#revision;
+    this.#rows.set(row.id, { row, revision, trackVersion });
+    if (sent === undefined) delta.rows.push(row);
+    else if (change !== null) delta.changes.push(change);
   }
 
   /** A session that no node tells of any more was at one that is gone. Closed ones that nobody keeps are forgotten. */
-  #advanceOthers(others: ReadonlyMap<string, Row>, now: number, news: { rows: Row[]; changes: RowChange[] }): void {
-    for (const row of others.values()) this.#tell(row, this.#journal.track(row.id)?.version ?? 0, news);
-    for (const [id, { row, read }] of this.#rows) {
-      if (others.has(id) || this.#journal.track(id) !== undefined) continue;
+  #mergeRemoteRows(remoteRows: ReadonlyMap<string, SessionRow>, now: number, delta: { rows: SessionRow[]; changes: RowChange[] }): void {
+    for (const row of remoteRows.values()) this.#recordRow(row, this.#journal.track(row.id)?.version ?? 0, delta);
+    for (const [id, { row, trackVersion }] of this.#rows) {
+      if (remoteRows.has(id) || this.#journal.track(id) !== undefined) continue;
       if (row.state === 'closed') this.#rows.delete(id);
-      else this.#tell({ ...row, state: 'closed', closedBecause: 'node-lost', since: now }, read, news);
+      else this.#recordRow({ ...row, state: 'closed', closedBecause: 'node-lost', since: now }, trackVersion, delta);
     }
   }
 
-  #newActors(): { readonly actors?: readonly Actor[] } {
+  #actorChanges(): { readonly actors?: readonly ActorRow[] } {
     const { actors } = this.#journal;
     if (actors === this.#actors) return {};
     this.#actors = actors;
-    this.#actorsTurn = this.#turn;
+    this.#actorsRevision = this.#revision;
     return { actors };
   }
 }
@@ -104,10 +104,10 @@ const fields = [
   'browser',
   'closedBecause',
   'node',
-] as const satisfies readonly Exclude<keyof Row, 'id'>[];
+] as const satisfies readonly Exclude<keyof SessionRow, 'id'>[];
 
 /** The fields that differ, with the id; null if none does. */
-function changeOf(before: Row, after: Row): RowChange | null {
+function changeOf(before: SessionRow, after: SessionRow): RowChange | null {
   const changed = fields.filter((field) => before[field] !== after[field]);
   if (changed.length === 0) return null;
   return { id: after.id, ...Object.fromEntries(changed.map((field) => [field, after[field]])) };

@@ -4,16 +4,16 @@ import { Refusal } from '../errors.js';
 import { packageInfo } from '../packageInfo.js';
 import type { Journal } from './journal.js';
 import type { Payloads } from './payloads.js';
-import { Table, type News } from './table.js';
-import type { Frame, Overview, Row } from './wire.js';
+import { SessionTable, type TableDelta } from './table.js';
+import type { Frame, Overview, SessionRow } from './wire.js';
 
 /** Pages that may watch at once (S10). */
 const maxViewers = 50;
 /** How often changes of state are sent, and how often counters and the overview. */
 const tickMs = 250;
-const wholeTicks = 4;
+const ticksPerFullUpdate = 4;
 /** A viewer that leaves this many frames unread, half a minute of changes, is let go; its page comes back by itself. */
-const patience = 120;
+const maxSkippedFrames = 120;
 
 interface Viewer {
   readonly response: ServerResponse;
@@ -22,26 +22,26 @@ interface Viewer {
   /** Whether it wants to see what is said in that session. */
   readonly contents: boolean;
   /** The table's turn; 0 before the first frame. */
-  turn: number;
+  revision: number;
   /** The version of the session's track, and the numbers of the last entry and payload. */
   version: number;
   seq: number;
   payload: number;
   lost: number;
-  leave(): void;
+  stopRecording(): void;
 }
 
-type OwnPart = 'detail' | 'payloads' | 'lost';
+type ViewerField = 'detail' | 'payloads' | 'lost';
 
 /** What all viewers are told who have heard the same turns: made once. */
-interface Common {
+interface SharedFrame {
   /** The frame as JSON, up to what is a viewer's own. */
   readonly json: string;
   /** The whole of it, for those who look at no session. */
   readonly bytes: Buffer;
 }
 
-const nothing = (): void => undefined;
+const noop = (): void => undefined;
 
 export interface ViewersDeps {
   readonly journal: Journal;
@@ -49,7 +49,7 @@ export interface ViewersDeps {
   readonly clock: Clock;
   overview(): Promise<Overview>;
   /** The rows of other nodes. Never rejects. */
-  others?(): Promise<readonly Row[]>;
+  remoteRows?(): Promise<readonly SessionRow[]>;
 }
 
 /**
@@ -61,20 +61,20 @@ export class Viewers {
   readonly #deps: ViewersDeps;
   readonly #viewers = new Set<Viewer>();
   readonly #startedAt: number;
-  readonly #table: Table;
+  readonly #table: SessionTable;
   #timer: unknown;
   #ticks = 0;
   /** Made since the last tick, for all viewers. */
   #overview: Overview | undefined;
-  #others: readonly Row[] = [];
+  #remoteRows: readonly SessionRow[] = [];
   /** Of this turn, by the turn that its readers have heard last. */
-  readonly #common = new Map<number, Common>();
+  readonly #sharedFrames = new Map<number, SharedFrame>();
   #advancedAt = -Infinity;
 
   constructor(deps: ViewersDeps) {
     this.#deps = deps;
     this.#startedAt = deps.clock.now();
-    this.#table = new Table(deps.journal);
+    this.#table = new SessionTable(deps.journal);
   }
 
   get size(): number {
@@ -89,14 +89,14 @@ export class Viewers {
     if (this.#viewers.size >= maxViewers) {
       throw new Refusal('too_many_viewers', { limit: `${maxViewers} pages` });
     }
-    const start = { turn: 0, version: 0, seq: 0, payload: 0, lost: 0 };
-    const viewer: Viewer = { response, session, contents, ...start, leave: nothing };
-    response.on('close', () => this.#leave(viewer));
-    response.on('error', () => this.#leave(viewer));
+    const start = { revision: 0, version: 0, seq: 0, payload: 0, lost: 0 };
+    const viewer: Viewer = { response, session, contents, ...start, stopRecording: noop };
+    response.on('close', () => this.#remove(viewer));
+    response.on('error', () => this.#remove(viewer));
     if (response.destroyed) return;
-    if (this.#viewers.size === 0) this.#begin();
+    if (this.#viewers.size === 0) this.#start();
     this.#viewers.add(viewer);
-    if (contents && session !== null) viewer.leave = this.#deps.payloads.watch(session);
+    if (contents && session !== null) viewer.stopRecording = this.#deps.payloads.watch(session);
     response.writeHead(200, {
       'content-type': 'text/event-stream',
       'cache-control': 'no-cache, no-transform',
@@ -106,50 +106,50 @@ export class Viewers {
     this.#refresh();
   }
 
-  #leave(viewer: Viewer): void {
+  #remove(viewer: Viewer): void {
     if (!this.#viewers.delete(viewer)) return;
-    viewer.leave();
+    viewer.stopRecording();
     if (this.#viewers.size === 0) this.#deps.clock.clearTimeout(this.#timer);
   }
 
   /** Nobody has looked for a while: what there was to tell, nobody was told. */
-  #begin(): void {
+  #start(): void {
     if (this.#deps.clock.now() - this.#advancedAt >= tickMs) this.#advance(true);
-    this.#arm();
+    this.#scheduleTick();
   }
 
-  #arm(): void {
+  #scheduleTick(): void {
     this.#timer = this.#deps.clock.setTimeout(() => {
       this.#tick();
-      if (this.#viewers.size > 0) this.#arm();
+      if (this.#viewers.size > 0) this.#scheduleTick();
     }, tickMs);
   }
 
-  #advance(isWhole: boolean): News {
+  #advance(isFull: boolean): TableDelta {
     this.#advancedAt = this.#deps.clock.now();
-    this.#common.clear();
-    return this.#table.advance(isWhole, this.#others, this.#advancedAt);
+    this.#sharedFrames.clear();
+    return this.#table.advance(isFull, this.#remoteRows, this.#advancedAt);
   }
 
   #tick(): void {
     this.#ticks += 1;
-    const isWhole = this.#ticks % wholeTicks === 0;
-    const before = this.#table.turn;
-    const news = this.#advance(isWhole);
+    const isFull = this.#ticks % ticksPerFullUpdate === 0;
+    const before = this.#table.revision;
+    const delta = this.#advance(isFull);
     const overview = this.#overview;
     this.#overview = undefined;
-    if (isWhole) this.#refresh();
+    if (isFull) this.#refresh();
     const concernsAll =
-      overview !== undefined || news.rows.length + news.changes.length > 0 || news.actors !== undefined;
+      overview !== undefined || delta.rows.length + delta.changes.length > 0 || delta.actors !== undefined;
     for (const viewer of this.#viewers) {
-      const isCurrent = viewer.turn === before;
-      if (isCurrent && !concernsAll && !this.#hasOwnNews(viewer)) viewer.turn = this.#table.turn;
-      else if (viewer.response.writableLength > 0) skip(viewer);
-      else this.#send(viewer, isCurrent ? news : this.#table.since(viewer.turn), overview);
+      const isCurrent = viewer.revision === before;
+      if (isCurrent && !concernsAll && !this.#hasViewerChanges(viewer)) viewer.revision = this.#table.revision;
+      else if (viewer.response.writableLength > 0) skipFrame(viewer);
+      else this.#send(viewer, isCurrent ? delta : this.#table.since(viewer.revision), overview);
     }
   }
 
-  #hasOwnNews({ session, contents, version, payload }: Viewer): boolean {
+  #hasViewerChanges({ session, contents, version, payload }: Viewer): boolean {
     if (session === null) return false;
     const { journal, payloads } = this.#deps;
     const track = journal.track(session);
@@ -160,19 +160,19 @@ export class Viewers {
   #refresh(): void {
     const keep = (overview: Overview | undefined): void => void (this.#overview = overview);
     this.#deps.overview().then(keep, () => keep(undefined));
-    void this.#deps.others?.().then((rows) => (this.#others = rows));
+    void this.#deps.remoteRows?.().then((rows) => (this.#remoteRows = rows));
   }
 
-  #send(viewer: Viewer, news: News, overview: Overview | undefined): void {
-    const common = this.#common.get(viewer.turn) ?? this.#write(viewer.turn, news, overview);
-    this.#common.set(viewer.turn, common);
+  #send(viewer: Viewer, delta: TableDelta, overview: Overview | undefined): void {
+    const common = this.#sharedFrames.get(viewer.revision) ?? this.#encodeFrame(viewer.revision, delta, overview);
+    this.#sharedFrames.set(viewer.revision, common);
     const isOwn = viewer.session !== null || viewer.lost > 0;
-    viewer.response.write(isOwn ? eventOf(common.json, this.#takeOwn(viewer)) : common.bytes);
-    viewer.turn = this.#table.turn;
+    viewer.response.write(isOwn ? toEvent(common.json, this.#viewerFields(viewer)) : common.bytes);
+    viewer.revision = this.#table.revision;
   }
 
   /** What this viewer alone is told. It counts as told then. */
-  #takeOwn(viewer: Viewer): Pick<Frame, OwnPart> {
+  #viewerFields(viewer: Viewer): Pick<Frame, ViewerField> {
     const { session, contents, lost } = viewer;
     viewer.lost = 0;
     if (session === null) return { lost };
@@ -181,31 +181,31 @@ export class Viewers {
     viewer.version = journal.track(session)?.version ?? 0;
     viewer.seq = detail?.entries.at(-1)?.seq ?? viewer.seq;
     if (!contents) return { detail, lost };
-    const said = payloads.since(session, viewer.payload);
-    viewer.payload = said.at(-1)?.seq ?? viewer.payload;
-    return { detail, payloads: said, lost };
+    const recorded = payloads.since(session, viewer.payload);
+    viewer.payload = recorded.at(-1)?.seq ?? viewer.payload;
+    return { detail, payloads: recorded, lost };
   }
 
-  #write(turn: number, news: News, overview: Overview | undefined): Common {
-    const frame: Omit<Frame, OwnPart> = {
+  #encodeFrame(turn: number, delta: TableDelta, overview: Overview | undefined): SharedFrame {
+    const frame: Omit<Frame, ViewerField> = {
       startedAt: this.#startedAt,
       version: packageInfo.version,
       now: this.#deps.clock.now(),
       full: turn === 0,
-      ...news,
+      ...delta,
       ...(overview !== undefined && { overview }),
     };
     const json = JSON.stringify(frame);
-    return { json, bytes: Buffer.from(eventOf(json, { lost: 0 })) };
+    return { json, bytes: Buffer.from(toEvent(json, { lost: 0 })) };
   }
 }
 
-function skip(viewer: Viewer): void {
+function skipFrame(viewer: Viewer): void {
   viewer.lost += 1;
-  if (viewer.lost > patience) viewer.response.destroy();
+  if (viewer.lost > maxSkippedFrames) viewer.response.destroy();
 }
 
 /** One event of the stream, from two halves of a document. */
-function eventOf(common: string, own: Pick<Frame, OwnPart>): string {
+function toEvent(common: string, own: Pick<Frame, ViewerField>): string {
   return `data: ${common.slice(0, -1)},${JSON.stringify(own).slice(1)}\n\n`;
 }

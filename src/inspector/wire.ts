@@ -7,7 +7,7 @@
  */
 
 /** One session, as a line of the table. */
-export interface Row {
+export interface SessionRow {
   /** The first 8 characters: a whole id would open the session to whoever reads it. */
   readonly id: string;
   readonly user: string;
@@ -27,13 +27,13 @@ export interface Row {
 }
 
 /** What is new of a row that the viewer has. */
-export type RowChange = Pick<Row, 'id'> & Partial<Row>;
+export type RowChange = Pick<SessionRow, 'id'> & Partial<SessionRow>;
 
 /** A chart's leaves that are entered, such as `active.serving.idle`; several where a state is parallel. */
 export type Leaves = readonly string[];
 
 /** One fact of a session's life. `seq` grows by one, so a gap shows what was dropped. */
-export type Entry = { readonly seq: number; readonly at: number } & (
+export type JournalEntry = { readonly seq: number; readonly at: number } & (
   | { readonly kind: 'state'; readonly from: Leaves; readonly to: Leaves; readonly cause: string }
   | { readonly kind: 'message'; readonly what: string }
   | {
@@ -49,7 +49,7 @@ export type Entry = { readonly seq: number; readonly at: number } & (
 );
 
 /** What is shown of the session that a viewer has open. */
-export interface Detail {
+export interface SessionDetail {
   readonly id: string;
   readonly leaves: Leaves;
   /** Time spent in each state that was left or is still entered, the current stay up to `asOf`. */
@@ -59,7 +59,7 @@ export interface Detail {
   readonly browser: string | null;
   readonly failure: string | null;
   /** Those that the viewer has not seen. */
-  readonly entries: readonly Entry[];
+  readonly entries: readonly JournalEntry[];
 }
 
 /** One message of a session whose contents the viewer asked for. `seq` grows by one, so a gap shows what was dropped. */
@@ -74,7 +74,7 @@ export interface Payload {
 }
 
 /** An actor that is no session: a browser, the server, an alarm. */
-export interface Actor {
+export interface ActorRow {
   readonly machine: string;
   readonly id: string;
   readonly leaves: Leaves;
@@ -87,7 +87,7 @@ export interface Sample {
   readonly states: Readonly<Record<string, number>>;
 }
 
-export interface Ending {
+export interface EndedSession {
   readonly id: string;
   readonly user: string;
   readonly at: number;
@@ -103,7 +103,7 @@ export interface Overview {
   /** How sessions ended, by cause. */
   readonly endings: Readonly<Record<string, number>>;
   /** The last ones that ended for another reason than the client's leaving, newest first. */
-  readonly failures: readonly Ending[];
+  readonly failures: readonly EndedSession[];
   /** The document of `GET /health`. */
   readonly health: unknown;
 }
@@ -117,13 +117,13 @@ export interface Frame {
   /** Everything there is, instead of what has changed. */
   readonly full: boolean;
   /** Sessions that the viewer does not have yet, or not as they are. */
-  readonly rows: readonly Row[];
+  readonly rows: readonly SessionRow[];
   /** States within a quarter of a second; counters, clients and browsers once a second. */
   readonly changes: readonly RowChange[];
-  readonly actors?: readonly Actor[];
+  readonly actors?: readonly ActorRow[];
   readonly overview?: Overview;
   /** Of the session in the query; null if there is none with this id. */
-  readonly detail?: Detail | null;
+  readonly detail?: SessionDetail | null;
   /** Of that session, those that the viewer has not seen, if it asked for contents. */
   readonly payloads?: readonly Payload[];
   /** Frames that were left out because the viewer did not read in time. */

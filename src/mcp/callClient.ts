@@ -1,19 +1,19 @@
 import { z } from 'zod';
 import { ToolError } from '../errors.js';
 import type {
-  AskOptions,
+  ClientRequestOptions,
   Client,
   ClientCapabilities,
-  FormAnswer,
+  FormElicitResult,
   LogLevel,
-  Question,
+  FormElicitation,
   Root,
-  SamplingAnswer,
+  SamplingResult,
   SamplingRequest,
-  UrlQuestion,
+  UrlElicitation,
 } from '../tools/client.js';
 import { isObject, type RequestId } from './protocol.js';
-import type { Serving } from './serving.js';
+import type { MethodContext } from './serving.js';
 
 const text = z.object({ type: z.literal('text'), text: z.string() });
 const image = z.object({ type: z.literal('image'), data: z.string(), mimeType: z.string() });
@@ -67,12 +67,12 @@ export function capabilitiesOf(declared: unknown): ClientCapabilities {
 
 /** The client of one call. Made for each call; holds nothing of its own. */
 export class CallClient implements Client {
-  readonly #server: Serving;
+  readonly #server: MethodContext;
   readonly #call: RequestId;
   readonly #signal: AbortSignal;
 
   /** `call` is the client's request, and `signal` ends with it. */
-  constructor(server: Serving, call: RequestId, signal: AbortSignal) {
+  constructor(server: MethodContext, call: RequestId, signal: AbortSignal) {
     this.#server = server;
     this.#call = call;
     this.#signal = signal;
@@ -82,30 +82,30 @@ export class CallClient implements Client {
     return this.#server.clientCapabilities;
   }
 
-  async createMessage(request: SamplingRequest, options?: AskOptions): Promise<SamplingAnswer> {
+  async createMessage(request: SamplingRequest, options?: ClientRequestOptions): Promise<SamplingResult> {
     this.#require('sampling', 'ask its model (sampling)');
     if (request.tools !== undefined) this.#require('samplingTools', 'give its model tools (sampling.tools)');
-    return this.#ask('sampling/createMessage', samplingAnswer, { ...request }, options);
+    return this.#request('sampling/createMessage', samplingAnswer, { ...request }, options);
   }
 
   async elicit<Form extends z.ZodObject>(
-    { message, form }: Question<Form>,
-    options?: AskOptions,
-  ): Promise<FormAnswer<Form>> {
+    { message, form }: FormElicitation<Form>,
+    options?: ClientRequestOptions,
+  ): Promise<FormElicitResult<Form>> {
     this.#require('forms', 'show a form (elicitation)');
     const { $schema: _, additionalProperties: _closed, ...requestedSchema } = z.toJSONSchema(form, { io: 'input' });
     const params = { message, requestedSchema };
-    const { action, content } = await this.#ask('elicitation/create', elicitationAnswer, params, options);
+    const { action, content } = await this.#request('elicitation/create', elicitationAnswer, params, options);
     if (action !== 'accept') return { action };
     const checked = form.safeParse(content ?? {});
     if (checked.success) return { action, content: checked.data };
     throw new ToolError(`The form came back with wrong values: ${z.prettifyError(checked.error)}`);
   }
 
-  async elicitUrl({ message, url, elicitationId }: UrlQuestion, options?: AskOptions) {
+  async elicitUrl({ message, url, elicitationId }: UrlElicitation, options?: ClientRequestOptions) {
     this.#require('urls', 'open an address (elicitation.url)');
     const params = { mode: 'url', message, url, elicitationId };
-    const { action } = await this.#ask('elicitation/create', elicitationAnswer, params, options);
+    const { action } = await this.#request('elicitation/create', elicitationAnswer, params, options);
     return { action };
   }
 
@@ -113,9 +113,9 @@ export class CallClient implements Client {
     this.#server.notify('notifications/elicitation/complete', { elicitationId }, this.#call);
   }
 
-  async listRoots(options?: AskOptions): Promise<readonly Root[]> {
+  async listRoots(options?: ClientRequestOptions): Promise<readonly Root[]> {
     this.#require('roots', 'name its folders (roots)');
-    return (await this.#ask('roots/list', roots, undefined, options)).roots;
+    return (await this.#request('roots/list', roots, undefined, options)).roots;
   }
 
   log(level: LogLevel, data: unknown): void {
@@ -131,14 +131,14 @@ export class CallClient implements Client {
     throw new ToolError(`The client cannot ${what}: it did not declare that capability. Use one that does.`);
   }
 
-  async #ask<Schema extends z.ZodType>(
+  async #request<Schema extends z.ZodType>(
     method: string,
     schema: Schema,
     params: Record<string, unknown> | undefined,
-    { timeoutMs }: AskOptions = {},
+    { timeoutMs }: ClientRequestOptions = {},
   ): Promise<z.output<Schema>> {
     const request = { method, ...(params && { params }), relatedTo: this.#call, signal: this.#signal, timeoutMs };
-    const checked = schema.safeParse(await this.#server.ask(request));
+    const checked = schema.safeParse(await this.#server.request(request));
     if (checked.success) return checked.data;
     throw new ToolError(`The client's answer to ${method} is not one: ${z.prettifyError(checked.error)}`);
   }

@@ -8,16 +8,16 @@ import { messageOf, Refusal, ToolError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Client } from '../tools/client.js';
 import type { Answer, BrowserToolContext, ResourceLink, SessionFacts, Tool, ToolContext } from '../tools/defineTool.js';
-import { seeingOnlyAllowed } from '../tools/shownDocuments.js';
+import { withAllowedDocuments } from '../tools/shownDocuments.js';
 import type { Workspace } from '../tools/workspace.js';
-import { readableBy } from './content.js';
+import { adaptContent } from './content.js';
 import { DeadlineError, withinDeadline } from './deadline.js';
 import type { ResourceStore } from './resourceStore.js';
 
 const defaultTimeoutMs = 30_000;
 
 /** What a call needs of the session that makes it. */
-export interface CallEnvironment {
+export interface ToolCallDeps {
   readonly session: SessionFacts;
   readonly lease: BrowserLease;
   readonly workspace: Workspace;
@@ -44,7 +44,7 @@ const noExtension = 'No extension is installed in this session. Call install_ext
  * deadline. Whatever the tool does wrong is a result with `isError` that says what to do next; this rejects only with
  * the reason of `cancelled`, since a cancelled request gets no answer.
  */
-export async function callTool(call: Call, environment: CallEnvironment): Promise<CallToolResult> {
+export async function callTool(call: Call, environment: ToolCallDeps): Promise<CallToolResult> {
   const { tool, cancelled } = call;
   const checked = tool.input.safeParse(call.args ?? {});
   if (!checked.success) return failure(describeArguments(tool, checked.error, call.args ?? {}));
@@ -69,8 +69,8 @@ type Result = Promise<Answer>;
  * A browser that dies under a tool takes everything with it that the tool could have half done there: so it runs once
  * more, in the browser that replaces it, and the answer begins with what was lost.
  */
-async function run(args: Record<string, unknown>, call: Call, around: CallEnvironment, signal: AbortSignal): Result {
-  const { session, lease, workspace, resources } = around;
+async function run(args: Record<string, unknown>, call: Call, environment: ToolCallDeps, signal: AbortSignal): Result {
+  const { session, lease, workspace, resources } = environment;
   const context: ToolContext = {
     session,
     signal,
@@ -103,13 +103,13 @@ async function runInBrowser(
   const { browser, signal } = context;
   if (tool.needs === 'extension' && browser.isolation === 'context') throw new ToolError(noExtension);
   if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal, onQueued);
-  if (tool.needs !== 'page') return seeingOnlyAllowed(context, undefined, () => tool.handler(args, context));
+  if (tool.needs !== 'page') return withAllowedDocuments(context, undefined, () => tool.handler(args, context));
   await browser.ensureFirstPage(signal);
   const { pageId, ...rest } = args;
   const page = pageOf(browser, pageId);
-  if (!tool.annotations.readOnlyHint) page.touched = true;
-  const work = () => seeingOnlyAllowed(context, page, () => tool.handler(rest, { ...context, page }));
-  return tool.lock === false ? work() : page.locked(signal, work);
+  if (!tool.annotations.readOnlyHint) page.isTouched = true;
+  const work = () => withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page }));
+  return tool.lock === false ? work() : page.runExclusive(signal, work);
 }
 
 const ordinals = new Intl.PluralRules('en', { type: 'ordinal' });
@@ -124,10 +124,10 @@ const suffixes: Readonly<Record<Intl.LDMLPluralRule, string>> = {
 
 /** Tells the client how long the queue before it is. Progress has to grow: it stays below the tool's own first step. */
 function queueProgress({ progress }: Call): OnQueued {
-  let told = 0;
+  let value = 0;
   return (position) => {
-    told += 0.001;
-    progress(told, undefined, `${position}${suffixes[ordinals.select(position)]} in the queue for a browser process`);
+    value += 0.001;
+    progress(value, undefined, `${position}${suffixes[ordinals.select(position)]} in the queue for a browser process`);
   };
 }
 
@@ -136,24 +136,24 @@ function pageOf(browser: SessionBrowser, pageId: unknown) {
 }
 
 /** What the client has to be told beside the answer. */
-function noticesOf({ lease, resources }: CallEnvironment): readonly string[] {
+function noticesOf({ lease, resources }: ToolCallDeps): readonly string[] {
   return [...(lease.current?.takeNotices() ?? []), ...resources.takeNotices()];
 }
 
-interface Around {
+interface AnswerContext {
   readonly notices: readonly string[];
   /** The protocol revision of the client. */
   readonly revision: string | null;
 }
 
-function success(answer: Answer, structured: Record<string, unknown> | undefined, around: Around): CallToolResult {
-  const text = [...around.notices.map((notice) => `Note: ${notice}`), ...(answer.text === '' ? [] : [answer.text])];
+function success(answer: Answer, structured: Record<string, unknown> | undefined, context: AnswerContext): CallToolResult {
+  const text = [...context.notices.map((notice) => `Note: ${notice}`), ...(answer.text === '' ? [] : [answer.text])];
   const content: CallToolResult['content'] = [
     ...(text.length === 0 ? [] : [{ type: 'text' as const, text: text.join('\n') }]),
     ...(answer.content ?? []),
     ...(answer.resources ?? []).map(linkOf),
   ];
-  return { content: readableBy(around.revision, content), ...(structured && { structuredContent: structured }) };
+  return { content: adaptContent(context.revision, content), ...(structured && { structuredContent: structured }) };
 }
 
 function linkOf({ uri, name, mimeType, bytes }: ResourceLink): CallToolResult['content'][number] {
@@ -178,7 +178,7 @@ const adviceAfterDeadline: Readonly<Record<Tool['needs'], string>> = {
   extension: extensionAdvice,
 };
 
-function describeError(tool: Tool, error: unknown, ms: number, { log, session }: CallEnvironment): string {
+function describeError(tool: Tool, error: unknown, ms: number, { log, session }: ToolCallDeps): string {
   if (error instanceof ToolError || error instanceof Refusal) return error.message;
   if (error instanceof DeadlineError) {
     return `${tool.name} did not finish within ${ms / 1000} s and was stopped.${adviceAfterDeadline[tool.needs]}`;

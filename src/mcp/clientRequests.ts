@@ -39,7 +39,7 @@ export class ClientRequests {
   }
 
   /** Resolves with the result; rejects with a ToolError or the signal's reason. */
-  async ask(request: ClientRequest): Promise<Record<string, unknown>> {
+  async send(request: ClientRequest): Promise<Record<string, unknown>> {
     const { method, params, relatedTo, signal, timeoutMs } = request;
     signal.throwIfAborted();
     if (this.#pending.size >= maxPending) {
@@ -71,7 +71,7 @@ export class ClientRequests {
     }
   }
 
-  settle(response: JSONRPCResultResponse | JSONRPCErrorResponse): void {
+  handleResponse(response: JSONRPCResultResponse | JSONRPCErrorResponse): void {
     const pending = response.id === undefined ? undefined : this.#take(response.id);
     if (pending === undefined) return;
     if ('result' in response) pending.resolve(response.result);

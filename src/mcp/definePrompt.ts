@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Content } from '../tools/content.js';
-import type { Completer, OfferContext } from './defineResource.js';
+import type { Completer, FeatureContext } from './defineResource.js';
 
 export interface PromptMessage {
   readonly role: 'user' | 'assistant';
@@ -21,7 +21,7 @@ export interface Prompt<Arguments extends z.ZodObject = z.ZodObject> {
   readonly tools?: readonly string[];
   readonly complete?: Readonly<Record<string, Completer>>;
   /** A text is one message of the user. */
-  messages(args: z.output<Arguments>, context: OfferContext): Messages | Promise<Messages>;
+  messages(args: z.output<Arguments>, context: FeatureContext): Messages | Promise<Messages>;
 }
 
 /** A prompt as one plain object; see `createOrchestrator`. */

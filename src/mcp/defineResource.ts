@@ -2,7 +2,7 @@ import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 
 /** What prompts, resources and completions may know of the session that asks. Valid for one request. */
-export interface OfferContext {
+export interface FeatureContext {
   readonly session: SessionFacts;
   /** The session's browser if it is open: none is opened for this. */
   readonly browser: SessionBrowser | undefined;
@@ -12,7 +12,7 @@ export interface OfferContext {
 
 /** Values that an argument may have. Of these, the client is told those that contain what was typed so far. */
 export type Completer = (
-  context: OfferContext,
+  context: FeatureContext,
   /** What was typed so far, and the arguments that were chosen already. */
   typed: { readonly value: string; readonly others: Readonly<Record<string, string>> },
 ) => readonly string[] | Promise<readonly string[]>;
@@ -31,7 +31,7 @@ export interface Resource {
   /** Text, or bytes. Undefined: there is nothing under these variables. */
   read(
     variables: Readonly<Record<string, string>>,
-    context: OfferContext,
+    context: FeatureContext,
   ): Promise<string | Uint8Array | undefined> | string | Uint8Array | undefined;
 }
 

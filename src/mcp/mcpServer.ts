@@ -3,11 +3,11 @@ import { Refusal } from '../errors.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { noCapabilities } from './callClient.js';
-import type { CallEnvironment } from './callTool.js';
+import type { ToolCallDeps } from './callTool.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
 import { InFlight } from './inFlight.js';
 import { methods } from './methods.js';
-import { extendOffer, type Additions, type Offer, type SessionOffer } from './offer.js';
+import { extendFeatures, type Additions, type ServerFeatures, type SessionFeatures } from './offer.js';
 import {
   protocolVersions,
   rpcCodes,
@@ -17,26 +17,26 @@ import {
   type JSONRPCRequest,
   type RequestId,
 } from './protocol.js';
-import type { Implementation, InitializingClient, Serving } from './serving.js';
+import type { Implementation, InitializingClient, MethodContext } from './serving.js';
 
 /** What an MCP server needs of the session that it belongs to. */
-export interface McpHost {
-  readonly environment: CallEnvironment;
+export interface McpSession {
+  readonly environment: ToolCallDeps;
   readonly toolSet: ToolSet;
-  readonly offer: Offer;
+  readonly serverFeatures: ServerFeatures;
   readonly serverInfo: Implementation;
   /** Sends to the client. `relatedTo` is the request that the message belongs to. Never throws. */
   send(message: JSONRPCMessage, relatedTo?: RequestId): void;
   /** Told instead of the answer of a request that was cancelled. */
-  unanswered(request: RequestId): void;
+  requestCancelled(request: RequestId): void;
   /** Ends the connection on which a request waits, if the client can come back for its answer. */
   suspend(request: RequestId, retryMs: number): void;
   /** Told once for each request that was received. */
-  settled(request: SettledRequest): void;
+  requestSettled(request: SettledRequest): void;
 }
 
 /** What the client told its server: what a server at another node needs to go on. */
-export interface StoredServer {
+export interface ServerSnapshot {
   readonly client: ClientInfo | null;
   readonly clientCapabilities: ClientCapabilities;
   readonly protocolVersion: string | null;
@@ -76,31 +76,31 @@ const awaited: Handshake = {
  * answered exactly once, or not at all when the client cancelled it. Requests to the client end with the call that they
  * are part of.
  */
-export class McpServer implements Serving {
-  readonly host: McpHost;
+export class McpServer implements MethodContext {
+  readonly host: McpSession;
   logLevel: LogLevel = 'info';
   toolCalls = 0;
   // Most sessions never need these: each is made at its first use.
   #inFlight: Map<RequestId, InFlight> | undefined;
   #subscriptions: Set<string> | undefined;
-  #asked: ClientRequests | undefined;
+  #clientRequests: ClientRequests | undefined;
   /** What this session alone is offered, and the whole of what it is offered then. */
-  #own: { readonly additions: Additions; readonly offered: SessionOffer } | undefined;
+  #sessionFeatures: { readonly additions: Additions; readonly features: SessionFeatures } | undefined;
   #handshake: Handshake = awaited;
   #closed = false;
 
-  constructor(host: McpHost) {
+  constructor(host: McpSession) {
     this.host = host;
   }
 
-  stored(): StoredServer {
+  snapshot(): ServerSnapshot {
     const { client, clientCapabilities, protocolVersion, logLevel, toolCalls } = this;
     const subscriptions = [...(this.#subscriptions ?? [])];
     return { client, clientCapabilities, protocolVersion, logLevel, toolCalls, subscriptions };
   }
 
   /** Goes on where another one stopped. Called before the first `receive`, if at all. */
-  restore({ subscriptions, client, clientCapabilities, protocolVersion, ...kept }: StoredServer): void {
+  restore({ subscriptions, client, clientCapabilities, protocolVersion, ...kept }: ServerSnapshot): void {
     Object.assign(this, kept);
     if (protocolVersion !== null) this.#handshake = { state: 'done', client, clientCapabilities, protocolVersion };
     for (const uri of subscriptions) this.subscriptions.add(uri);
@@ -125,17 +125,17 @@ export class McpServer implements Serving {
 
   receive(message: JSONRPCMessage): void {
     if (this.#closed) return;
-    if (!('method' in message)) this.#asked?.settle(message);
-    else if ('id' in message) void this.#serve(message);
-    else this.#notified(message);
+    if (!('method' in message)) this.#clientRequests?.handleResponse(message);
+    else if ('id' in message) void this.#handleRequest(message);
+    else this.#handleNotification(message);
   }
 
   get subscriptions(): Set<string> {
     return (this.#subscriptions ??= new Set());
   }
 
-  get offered(): SessionOffer {
-    return this.#own?.offered ?? this.host;
+  get features(): SessionFeatures {
+    return this.#sessionFeatures?.features ?? this.host;
   }
 
   /**
@@ -143,8 +143,8 @@ export class McpServer implements Serving {
    * client that has initialised is told that it changed. Throws if a name is taken; then nothing has changed.
    */
   add(additions: Additions): void {
-    const all = { ...this.#own?.additions, ...additions };
-    this.#own = { additions: all, offered: extendOffer(this.host, all) };
+    const all = { ...this.#sessionFeatures?.additions, ...additions };
+    this.#sessionFeatures = { additions: all, features: extendFeatures(this.host, all) };
     if (this.protocolVersion === null) return;
     for (const list of Object.keys(additions)) this.notify(`notifications/${list}/list_changed`, {});
   }
@@ -161,11 +161,11 @@ export class McpServer implements Serving {
     this.notify('notifications/message', { level, logger: this.host.serverInfo.name, data }, relatedTo);
   }
 
-  ask(request: ClientRequest): Promise<Record<string, unknown>> {
+  request(request: ClientRequest): Promise<Record<string, unknown>> {
     const send = (message: JSONRPCMessage, relatedTo: RequestId): void => {
       if (!this.#closed) this.host.send(message, relatedTo);
     };
-    return (this.#asked ??= new ClientRequests(send, this.host.environment.clock)).ask(request);
+    return (this.#clientRequests ??= new ClientRequests(send, this.host.environment.clock)).send(request);
   }
 
   notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void {
@@ -178,7 +178,7 @@ export class McpServer implements Serving {
     const open = [...(this.#inFlight ?? [])];
     for (const [id] of open) this.host.send(refusal.toJsonRpc(id), id);
     this.#closed = true;
-    this.#asked?.close(refusal);
+    this.#clientRequests?.close(refusal);
     for (const [, inFlight] of open) inFlight.abort(refusal);
     this.#inFlight = undefined;
   }
@@ -196,16 +196,16 @@ export class McpServer implements Serving {
     return this.#handshake.state === 'awaited' ? new Refusal('not_initialized') : null;
   }
 
-  async #serve(request: JSONRPCRequest): Promise<void> {
+  async #handleRequest(request: JSONRPCRequest): Promise<void> {
     const { clock } = this.host.environment;
     const inFlight = new InFlight(request.id);
     const startedAt = clock.now();
     (this.#inFlight ??= new Map()).set(request.id, inFlight);
-    const answer = await this.#answer(request, inFlight);
+    const answer = await this.#dispatch(request, inFlight);
     const answered = !this.#closed && this.#inFlight.delete(request.id);
     if (answered && answer.message !== null) this.host.send(answer.message, request.id);
-    else if (answered) this.host.unanswered(request.id);
-    this.host.settled({
+    else if (answered) this.host.requestCancelled(request.id);
+    this.host.requestSettled({
       id: request.id,
       method: request.method,
       tool: toolOf(request),
@@ -214,7 +214,7 @@ export class McpServer implements Serving {
     });
   }
 
-  async #answer(request: JSONRPCRequest, inFlight: InFlight): Promise<Answer> {
+  async #dispatch(request: JSONRPCRequest, inFlight: InFlight): Promise<MethodOutcome> {
     const method = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
     try {
       // Before initialize too: a client that probes for another revision falls back to initialize on this code.
@@ -226,11 +226,11 @@ export class McpServer implements Serving {
       return { outcome, message: { jsonrpc: '2.0', id: request.id, result } };
     } catch (error) {
       if (inFlight.isAborted) return { outcome: 'cancelled', message: null };
-      return { outcome: 'failed', message: this.#errorAnswer(request, error) };
+      return { outcome: 'failed', message: this.#errorResponse(request, error) };
     }
   }
 
-  #errorAnswer(request: JSONRPCRequest, error: unknown): JSONRPCMessage {
+  #errorResponse(request: JSONRPCRequest, error: unknown): JSONRPCMessage {
     if (error instanceof RpcError) {
       return { jsonrpc: '2.0', id: request.id, error: { code: error.code, message: error.message } };
     }
@@ -238,12 +238,12 @@ export class McpServer implements Serving {
     return new Refusal('internal').toJsonRpc(request.id);
   }
 
-  #notified(notification: JSONRPCNotification): void {
+  #handleNotification(notification: JSONRPCNotification): void {
     if (notification.method !== 'notifications/cancelled') return;
     const id = notification.params?.['requestId'];
     if (typeof id !== 'string' && typeof id !== 'number') return;
-    const asked = notification.params?.['reason'];
-    const reason = typeof asked === 'string' ? asked : 'cancelled by the client';
+    const clientReason = notification.params?.['reason'];
+    const reason = typeof clientReason === 'string' ? clientReason : 'cancelled by the client';
     this.#inFlight?.get(id)?.abort(new Error(reason));
   }
 }
@@ -255,7 +255,7 @@ function toolOf({ method, params }: JSONRPCRequest): string | null {
   return typeof name === 'string' ? name : '';
 }
 
-interface Answer {
+interface MethodOutcome {
   readonly outcome: SettledRequest['outcome'];
   /** Null: a cancelled request is not answered (2025-11-25, basic/utilities/cancellation). */
   readonly message: JSONRPCMessage | null;

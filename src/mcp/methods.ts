@@ -4,13 +4,13 @@ import { callTool } from './callTool.js';
 import { promptMethods } from './promptMethods.js';
 import { invalidParams, isObject, type RequestId } from './protocol.js';
 import { resourceMethods } from './resourceMethods.js';
-import { pageOf, type Method, type Params, type Serving } from './serving.js';
+import { paginate, type Method, type Params, type MethodContext } from './serving.js';
 import { traceCall } from './toolTrace.js';
 
 /** Every method that is served. One table for the process: a session adds nothing to it. */
 export const methods: Readonly<Record<string, Method>> = {
   initialize: (server, params) => {
-    const { instructions } = server.offered.offer;
+    const { instructions } = server.features.serverFeatures;
     return {
       protocolVersion: server.initialize({
         client: clientOf(params['clientInfo']),
@@ -33,7 +33,7 @@ export const methods: Readonly<Record<string, Method>> = {
   },
 
   'tools/list': (server, params) => {
-    const { page, ...next } = pageOf(server.offered.toolSet.listings, params);
+    const { page, ...next } = paginate(server.features.toolSet.listings, params);
     return { tools: page, ...next };
   },
 
@@ -41,7 +41,7 @@ export const methods: Readonly<Record<string, Method>> = {
     const { name, arguments: args } = params;
     if (typeof name !== 'string') throw invalidParams('"name" is the name of a tool.');
     if (args !== undefined && !isObject(args)) throw invalidParams('"arguments" is an object.');
-    const tool = server.offered.toolSet.tools.get(name);
+    const tool = server.features.toolSet.tools.get(name);
     if (!tool) throw invalidParams(`Unknown tool: ${name.slice(0, 100)}`);
     server.toolCalls += 1;
     const { environment } = server.host;
@@ -59,10 +59,10 @@ export const methods: Readonly<Record<string, Method>> = {
 };
 
 /** What this session really has: a client shows no menu for what is not declared. */
-function capabilitiesToDeclare({ offered: { offer } }: Serving): Record<string, object> {
-  const { prompts, templates, mayChange } = offer;
-  const listChanged = mayChange ? { listChanged: true } : {};
-  const hasPrompts = prompts.size > 0 || mayChange;
+function capabilitiesToDeclare({ features: { serverFeatures } }: MethodContext): Record<string, object> {
+  const { prompts, templates, isExtensible } = serverFeatures;
+  const listChanged = isExtensible ? { listChanged: true } : {};
+  const hasPrompts = prompts.size > 0 || isExtensible;
   return {
     tools: listChanged,
     logging: {},
@@ -74,7 +74,7 @@ function capabilitiesToDeclare({ offered: { offer } }: Serving): Record<string, 
 }
 
 /** Progress goes out only with the token that the request carried, and only while it grows (utilities/progress). */
-function progressOf(server: Serving, params: Params, id: RequestId) {
+function progressOf(server: MethodContext, params: Params, id: RequestId) {
   const meta = params['_meta'];
   const progressToken = isObject(meta) ? meta['progressToken'] : undefined;
   let last = Number.NEGATIVE_INFINITY;

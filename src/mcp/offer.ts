@@ -5,18 +5,18 @@ import type { Prompt } from './definePrompt.js';
 import type { Resource } from './defineResource.js';
 
 /** What a server offers beside tools: compiled once, shared by its sessions. */
-export interface Offer {
+export interface ServerFeatures {
   /** For the model, in the answer to `initialize`. */
   readonly instructions?: string | undefined;
   readonly prompts: ReadonlyMap<string, Prompt>;
   /** By address; without those of `templates`. */
   readonly resources: ReadonlyMap<string, Resource>;
-  readonly templates: ReadonlyMap<string, Template>;
+  readonly templates: ReadonlyMap<string, ResourceTemplate>;
   /** Whether a session may be offered more than others are. */
-  readonly mayChange: boolean;
+  readonly isExtensible: boolean;
 }
 
-export interface Template {
+export interface ResourceTemplate {
   readonly resource: Resource;
   readonly uri: UriTemplate;
 }
@@ -29,36 +29,36 @@ export interface Additions {
 }
 
 /** What one session offers to its client. */
-export interface SessionOffer {
+export interface SessionFeatures {
   readonly toolSet: ToolSet;
-  readonly offer: Offer;
+  readonly serverFeatures: ServerFeatures;
 }
 
 /** Throws if two prompts have one name or two resources one address, or a template is none. */
-export function compileOffer({ instructions, mayChange, ...additions }: OfferGiven): Offer {
+export function compileFeatures({ instructions, isExtensible, ...additions }: FeatureOptions): ServerFeatures {
   const nothing = { prompts: new Map(), resources: new Map(), templates: new Map() };
-  return withMore({ ...nothing, instructions, mayChange }, additions);
+  return addFeatures({ ...nothing, instructions, isExtensible }, additions);
 }
 
-interface OfferGiven extends Pick<Additions, 'prompts' | 'resources'> {
+interface FeatureOptions extends Pick<Additions, 'prompts' | 'resources'> {
   readonly instructions?: string | undefined;
-  readonly mayChange: boolean;
+  readonly isExtensible: boolean;
 }
 
 /** What is offered to all, and then what one session alone is offered. Throws as `compileOffer`. */
-export function extendOffer({ toolSet, offer }: SessionOffer, { tools = [], ...more }: Additions): SessionOffer {
-  return { toolSet: extendToolSet(toolSet, tools), offer: withMore(offer, more) };
+export function extendFeatures({ toolSet, serverFeatures }: SessionFeatures, { tools = [], ...more }: Additions): SessionFeatures {
+  return { toolSet: extendToolSet(toolSet, tools), serverFeatures: addFeatures(serverFeatures, more) };
 }
 
-function withMore(offer: Offer, { prompts = [], resources = [] }: Additions): Offer {
+function addFeatures(features: ServerFeatures, { prompts = [], resources = [] }: Additions): ServerFeatures {
   const templates = resources.filter(({ uri }) => UriTemplate.isTemplate(uri));
   const fixed = resources.filter(({ uri }) => !UriTemplate.isTemplate(uri));
   return {
-    ...offer,
-    prompts: extended(offer.prompts, 'prompt', prompts, ({ name }) => name),
-    resources: extended(offer.resources, 'resource', fixed, ({ uri }) => uri),
-    templates: extended(
-      offer.templates,
+    ...features,
+    prompts: extendMap(features.prompts, 'prompt', prompts, ({ name }) => name),
+    resources: extendMap(features.resources, 'resource', fixed, ({ uri }) => uri),
+    templates: extendMap(
+      features.templates,
       'resource template',
       templates.map((resource) => ({ resource, uri: new UriTemplate(resource.uri) })),
       ({ resource }) => resource.uri,
@@ -66,7 +66,7 @@ function withMore(offer: Offer, { prompts = [], resources = [] }: Additions): Of
   };
 }
 
-function extended<T>(
+function extendMap<T>(
   known: ReadonlyMap<string, T>,
   kind: string,
   more: readonly T[],

@@ -2,15 +2,15 @@ import type { z } from 'zod';
 import type { Prompt, PromptMessage } from './definePrompt.js';
 import type { Completer } from './defineResource.js';
 import { invalidParams, isObject } from './protocol.js';
-import { askOffer, pageOf, type Method, type Params, type Serving } from './serving.js';
-import { readableBy } from './content.js';
+import { runFeature, paginate, type Method, type Params, type MethodContext } from './serving.js';
+import { adaptContent } from './content.js';
 
 /** More would be cut by the protocol (server/utilities/completion). */
 const maxCompletions = 100;
 
 export const promptMethods: Readonly<Record<string, Method>> = {
   'prompts/list': (server, params) => {
-    const { page, ...next } = pageOf([...server.offered.offer.prompts.values()].filter(isUsable(server)), params);
+    const { page, ...next } = paginate([...server.features.serverFeatures.prompts.values()].filter(isUsable(server)), params);
     return { prompts: page.map(listingOf), ...next };
   },
 
@@ -18,13 +18,13 @@ export const promptMethods: Readonly<Record<string, Method>> = {
     const prompt = findPrompt(server, params['name']);
     const checked = prompt.arguments.safeParse(params['arguments'] ?? {});
     if (!checked.success) throw invalidParams(describeArguments(prompt, checked.error));
-    const answer = await askOffer(server, request, (context) => prompt.messages(checked.data, context));
+    const answer = await runFeature(server, request, (context) => prompt.messages(checked.data, context));
     const { protocolVersion } = server.host.environment.session;
     const messages: readonly PromptMessage[] =
       typeof answer === 'string' ? [{ role: 'user', content: { type: 'text', text: answer } }] : answer;
     return {
       description: prompt.description,
-      messages: messages.map(({ role, content }) => ({ role, content: readableBy(protocolVersion, [content])[0] })),
+      messages: messages.map(({ role, content }) => ({ role, content: adaptContent(protocolVersion, [content])[0] })),
     };
   },
 
@@ -36,20 +36,20 @@ export const promptMethods: Readonly<Record<string, Method>> = {
     const completer = findCompleter(server, ref, name);
     if (completer === undefined) return { completion: { values: [], total: 0, hasMore: false } };
     const others = textsOf(isObject(context) ? context['arguments'] : undefined);
-    const candidates = await askOffer(server, request, (around) => completer(around, { value, others }));
-    const values = matching(candidates, value);
+    const candidates = await runFeature(server, request, (around) => completer(around, { value, others }));
+    const values = matchPrefix(candidates, value);
     const { length: total } = values;
     return { completion: { values: values.slice(0, maxCompletions), total, hasMore: total > maxCompletions } };
   },
 };
 
-function isUsable({ offered }: Serving) {
-  return ({ tools = [] }: Prompt): boolean => tools.every((name) => offered.toolSet.tools.has(name));
+function isUsable({ features }: MethodContext) {
+  return ({ tools = [] }: Prompt): boolean => tools.every((name) => features.toolSet.tools.has(name));
 }
 
-function findPrompt(server: Serving, name: unknown): Prompt {
+function findPrompt(server: MethodContext, name: unknown): Prompt {
   if (typeof name !== 'string') throw invalidParams('"name" is the name of a prompt.');
-  const prompt = server.offered.offer.prompts.get(name);
+  const prompt = server.features.serverFeatures.prompts.get(name);
   if (!prompt || !isUsable(server)(prompt)) throw invalidParams(`Unknown prompt: ${name.slice(0, 100)}`);
   return prompt;
 }
@@ -79,20 +79,20 @@ function describeArguments({ name, arguments: { shape } }: Prompt, error: z.ZodE
 }
 
 /** Undefined: the argument exists, and any value will do. */
-function findCompleter(server: Serving, ref: unknown, argument: string): Completer | undefined {
-  const { names, complete = {} } = completedBy(server, isObject(ref) ? ref : {});
+function findCompleter(server: MethodContext, ref: unknown, argument: string): Completer | undefined {
+  const { names, complete = {} } = completionTarget(server, isObject(ref) ? ref : {});
   if (!names.includes(argument)) {
     throw invalidParams(`Unknown argument: ${argument.slice(0, 100)}. There are: ${names.join(', ') || 'none'}.`);
   }
   return Object.hasOwn(complete, argument) ? complete[argument] : undefined;
 }
 
-interface Completed {
+interface CompletionTarget {
   readonly names: readonly string[];
   readonly complete?: Readonly<Record<string, Completer>> | undefined;
 }
 
-function completedBy(server: Serving, { type, name, uri }: Params): Completed {
+function completionTarget(server: MethodContext, { type, name, uri }: Params): CompletionTarget {
   if (type === 'ref/prompt') {
     const { arguments: args, complete } = findPrompt(server, name);
     return { names: Object.keys(args.shape), complete };
@@ -100,13 +100,13 @@ function completedBy(server: Serving, { type, name, uri }: Params): Completed {
   if (type !== 'ref/resource' || typeof uri !== 'string') {
     throw invalidParams('"ref" is {"type":"ref/prompt","name"} or {"type":"ref/resource","uri"}.');
   }
-  const template = server.offered.offer.templates.get(uri);
+  const template = server.features.serverFeatures.templates.get(uri);
   if (!template) throw invalidParams(`Unknown resource template: ${uri.slice(0, 200)}`);
   return { names: template.uri.variableNames, complete: template.resource.complete };
 }
 
 /** Those that begin with what was typed, then those that have it elsewhere; case does not matter. */
-function matching(candidates: readonly string[], typed: string): string[] {
+function matchPrefix(candidates: readonly string[], typed: string): string[] {
   const wanted = typed.toLowerCase();
   const starts = (candidate: string): boolean => candidate.toLowerCase().startsWith(wanted);
   const has = candidates.filter((candidate) => candidate.toLowerCase().includes(wanted));

@@ -98,14 +98,14 @@ function checkResponse(value: Record<string, unknown>, id: unknown): void {
   if ('error' in value && !isErrorObject(value['error'])) throw invalid('"error" has a whole "code" and a "message".');
 }
 
-export function kindOf(message: JSONRPCMessage): MessageKind {
+export function messageKind(message: JSONRPCMessage): MessageKind {
   if (!('method' in message)) return 'response';
   if (!('id' in message)) return 'notification';
   return message.method === 'initialize' ? 'initialize' : 'request';
 }
 
 /** The id to answer with, of whatever was sent: null if there is none that could be echoed. */
-export function idOf(value: unknown): RequestId | null {
+export function replyIdOf(value: unknown): RequestId | null {
   return isObject(value) && 'method' in value && isId(value['id']) ? value['id'] : null;
 }
 

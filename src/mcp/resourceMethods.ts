@@ -1,7 +1,7 @@
 import type { ResourceLink } from '../tools/defineTool.js';
 import type { Resource } from './defineResource.js';
 import { invalidParams, rpcCodes, RpcError } from './protocol.js';
-import { askOffer, pageOf, type Method, type RequestInfo, type Serving } from './serving.js';
+import { runFeature, paginate, type Method, type RequestInfo, type MethodContext } from './serving.js';
 
 /** Escaped or in base64 it is larger still, and a transport gives up on a client for whom too much waits. */
 const maxReadBytes = 8 * 1024 ** 2;
@@ -12,18 +12,18 @@ const maxUriLength = 4_096;
 /** Resources: what is offered, then the big results that tools of this session left. */
 export const resourceMethods: Readonly<Record<string, Method>> = {
   'resources/list': (server, params) => {
-    const offered = [...server.offered.offer.resources.values()].map((resource) => ({
+    const offered = [...server.features.serverFeatures.resources.values()].map((resource) => ({
       uri: resource.uri,
       ...describe(resource),
     }));
     const kept = server.host.environment.resources.list().map(({ bytes, ...link }) => ({ ...link, size: bytes }));
-    const { page, ...next } = pageOf<object>([...offered, ...kept], params);
+    const { page, ...next } = paginate<object>([...offered, ...kept], params);
     return { resources: page, ...next };
   },
 
   'resources/templates/list': (server, params) => {
-    const all = [...server.offered.offer.templates.values()];
-    const { page, ...next } = pageOf(all, params);
+    const all = [...server.features.serverFeatures.templates.values()];
+    const { page, ...next } = paginate(all, params);
     return {
       resourceTemplates: page.map(({ resource }) => ({ uriTemplate: resource.uri, ...describe(resource) })),
       ...next,
@@ -32,13 +32,13 @@ export const resourceMethods: Readonly<Record<string, Method>> = {
 
   'resources/read': async (server, params, request) => {
     const uri = uriOf(params);
-    const kept = findKept(server, uri);
-    return { contents: [await (kept ? readKept(server, kept) : readOffered(server, uri, request))] };
+    const kept = findStored(server, uri);
+    return { contents: [await (kept ? readStored(server, kept) : readRegistered(server, uri, request))] };
   },
 
   'resources/subscribe': (server, params) => {
     const uri = uriOf(params);
-    if (!findKept(server, uri) && !findOffered(server, uri)) throw notFound(uri);
+    if (!findStored(server, uri) && !findRegistered(server, uri)) throw notFound(uri);
     if (server.subscriptions.size >= maxSubscriptions && !server.subscriptions.has(uri)) {
       throw invalidParams(`${maxSubscriptions} resources are watched already: unsubscribe from one first.`);
     }
@@ -62,19 +62,19 @@ function uriOf({ uri }: Readonly<Record<string, unknown>>): string {
   return uri;
 }
 
-function findKept(server: Serving, uri: string): ResourceLink | undefined {
+function findStored(server: MethodContext, uri: string): ResourceLink | undefined {
   return server.host.environment.resources.list().find((resource) => resource.uri === uri);
 }
 
-interface Found {
+interface ResourceMatch {
   readonly resource: Resource;
   readonly variables: Readonly<Record<string, string>>;
 }
 
-function findOffered({ offered: { offer } }: Serving, uri: string): Found | undefined {
-  const fixed = offer.resources.get(uri);
+function findRegistered({ features: { serverFeatures } }: MethodContext, uri: string): ResourceMatch | undefined {
+  const fixed = serverFeatures.resources.get(uri);
   if (fixed) return { resource: fixed, variables: {} };
-  for (const template of offer.templates.values()) {
+  for (const template of serverFeatures.templates.values()) {
     const matched = template.uri.match(uri);
     if (matched === null) continue;
     const variables = Object.entries(matched).map(([name, value]) => [name, String(value)]);
@@ -83,7 +83,7 @@ function findOffered({ offered: { offer } }: Serving, uri: string): Found | unde
   return undefined;
 }
 
-async function readKept(server: Serving, link: ResourceLink): Promise<Record<string, string>> {
+async function readStored(server: MethodContext, link: ResourceLink): Promise<Record<string, string>> {
   checkSize(link.name, link.bytes);
   const { uri, mimeType } = link;
   const data = await server.host.environment.resources.read(uri);
@@ -91,11 +91,11 @@ async function readKept(server: Serving, link: ResourceLink): Promise<Record<str
   return { uri, mimeType, ...(isText ? { text: data.toString('utf8') } : { blob: data.toString('base64') }) };
 }
 
-async function readOffered(server: Serving, uri: string, request: RequestInfo): Promise<Record<string, string>> {
-  const found = findOffered(server, uri);
+async function readRegistered(server: MethodContext, uri: string, request: RequestInfo): Promise<Record<string, string>> {
+  const found = findRegistered(server, uri);
   if (!found) throw notFound(uri);
   const { resource, variables } = found;
-  const data = await askOffer(server, request, (context) => resource.read(variables, context));
+  const data = await runFeature(server, request, (context) => resource.read(variables, context));
   if (data === undefined) throw notFound(uri);
   checkSize(resource.name, Buffer.byteLength(data));
   const { mimeType } = resource;

@@ -12,7 +12,7 @@ type ResourceBounds = typeof defaultBounds;
 
 const scheme = 'greenroom://resources/';
 
-interface Kept extends ResourceLink {
+interface StoredResource extends ResourceLink {
   readonly file: FileHandle;
 }
 
@@ -25,7 +25,7 @@ export class ResourceStore implements Resources {
   readonly #bounds: ResourceBounds;
   readonly #folder: string;
   /** Made at the first resource: most sessions have none. Oldest first. */
-  #kept: Map<string, Kept> | undefined;
+  #resources: Map<string, StoredResource> | undefined;
   #notices: string[] | undefined;
   /** How often the list changed: whoever remembers it sees whether it did. */
   changes = 0;
@@ -42,8 +42,8 @@ export class ResourceStore implements Resources {
     try {
       const bytes = await this.#write(file, data);
       if (this.#closed) throw new Error('The session has ended.');
-      const kept: Kept = { uri: `${scheme}${randomUUID()}/${encodeURIComponent(name)}`, name, mimeType, bytes, file };
-      (this.#kept ??= new Map()).set(kept.uri, kept);
+      const kept: StoredResource = { uri: `${scheme}${randomUUID()}/${encodeURIComponent(name)}`, name, mimeType, bytes, file };
+      (this.#resources ??= new Map()).set(kept.uri, kept);
       this.changes += 1;
       await this.#dropOldest();
       return linkOf(kept);
@@ -54,12 +54,12 @@ export class ResourceStore implements Resources {
   }
 
   list(): readonly ResourceLink[] {
-    return [...(this.#kept?.values() ?? [])].map(linkOf);
+    return [...(this.#resources?.values() ?? [])].map(linkOf);
   }
 
   async read(uri: string): Promise<Buffer> {
-    const kept = this.#kept?.get(uri);
-    if (kept === undefined) throw new ToolError(this.#unknown(uri));
+    const kept = this.#resources?.get(uri);
+    if (kept === undefined) throw new ToolError(this.#unknownResource(uri));
     const buffer = Buffer.alloc(kept.bytes);
     await kept.file.read(buffer, 0, kept.bytes, 0);
     return buffer;
@@ -75,8 +75,8 @@ export class ResourceStore implements Resources {
   /** Lets go of everything, also of what is still being written. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
-    const kept = [...(this.#kept?.values() ?? [])];
-    this.#kept = undefined;
+    const kept = [...(this.#resources?.values() ?? [])];
+    this.#resources = undefined;
     await Promise.all(kept.map(({ file }) => file.close()));
   }
 
@@ -93,27 +93,27 @@ export class ResourceStore implements Resources {
   }
 
   async #dropOldest(): Promise<void> {
-    const kept = [...(this.#kept?.values() ?? [])];
+    const kept = [...(this.#resources?.values() ?? [])];
     let bytes = kept.reduce((sum, resource) => sum + resource.bytes, 0);
     let { length } = kept;
     for (const oldest of kept) {
       if (length <= this.#bounds.count && bytes <= this.#bounds.bytes) return;
       bytes -= oldest.bytes;
       length -= 1;
-      this.#kept?.delete(oldest.uri);
+      this.#resources?.delete(oldest.uri);
       (this.#notices ??= []).push(`Resource ${oldest.uri} was dropped to stay within the bounds of a session.`);
       await oldest.file.close();
     }
   }
 
-  #unknown(uri: string): string {
+  #unknownResource(uri: string): string {
     const known = this.list().map((resource) => resource.uri);
     const existing = known.length === 0 ? 'There is none yet.' : `There are: ${known.join(', ')}.`;
     return `There is no resource ${uri}. ${existing} resources/list shows them.`;
   }
 }
 
-function linkOf({ uri, name, mimeType, bytes }: Kept): ResourceLink {
+function linkOf({ uri, name, mimeType, bytes }: StoredResource): ResourceLink {
   return { uri, name, mimeType, bytes };
 }
 

@@ -1,10 +1,10 @@
 import { ToolError } from '../errors.js';
 import type { ClientCapabilities, LogLevel } from '../tools/client.js';
-import type { CallEnvironment } from './callTool.js';
+import type { ToolCallDeps } from './callTool.js';
 import type { ClientRequest } from './clientRequests.js';
 import { DeadlineError, withinDeadline } from './deadline.js';
-import type { OfferContext } from './defineResource.js';
-import type { SessionOffer } from './offer.js';
+import type { FeatureContext } from './defineResource.js';
+import type { SessionFeatures } from './offer.js';
 import { invalidParams, rpcCodes, RpcError, type RequestId } from './protocol.js';
 
 export interface Implementation {
@@ -22,13 +22,13 @@ export interface InitializingClient {
 }
 
 /** What a method may do with the MCP server of the session that called it. */
-export interface Serving {
+export interface MethodContext {
   readonly host: {
-    readonly environment: CallEnvironment;
+    readonly environment: ToolCallDeps;
     readonly serverInfo: Implementation;
     suspend(request: RequestId, retryMs: number): void;
   };
-  readonly offered: SessionOffer;
+  readonly features: SessionFeatures;
   readonly clientCapabilities: ClientCapabilities;
   logLevel: LogLevel;
   toolCalls: number;
@@ -39,7 +39,7 @@ export interface Serving {
   notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void;
   log(level: LogLevel, data: unknown, relatedTo?: RequestId): void;
   /** Sends a request to the client; see `ClientRequests`. */
-  ask(request: ClientRequest): Promise<Record<string, unknown>>;
+  request(request: ClientRequest): Promise<Record<string, unknown>>;
   isInFlight(id: RequestId): boolean;
 }
 
@@ -52,36 +52,36 @@ export interface RequestInfo {
 }
 
 export type Method = (
-  server: Serving,
+  server: MethodContext,
   params: Params,
   request: RequestInfo,
 ) => Record<string, unknown> | Promise<Record<string, unknown>>;
 
 /** How long an embedder's prompt, resource or completion may take. */
-const offerTimeoutMs = 30_000;
+const featureTimeoutMs = 30_000;
 
 /** Runs what an embedder offers, within its time. A ToolError of theirs reaches the client in its own words. */
-export async function askOffer<T>(
-  { host: { environment } }: Serving,
+export async function runFeature<T>(
+  { host: { environment } }: MethodContext,
   { signal: cancelled }: RequestInfo,
-  work: (context: OfferContext) => T | Promise<T>,
+  work: (context: FeatureContext) => T | Promise<T>,
 ): Promise<T> {
   const { clock, session, lease } = environment;
   try {
-    return await withinDeadline({ clock, ms: offerTimeoutMs, cancelled }, async (signal) =>
+    return await withinDeadline({ clock, ms: featureTimeoutMs, cancelled }, async (signal) =>
       work({ session, browser: lease.current, signal }),
     );
   } catch (error) {
     if (error instanceof ToolError) throw new RpcError(rpcCodes.internal, error.message);
     if (!(error instanceof DeadlineError)) throw error;
-    throw new RpcError(rpcCodes.internal, `It took longer than ${offerTimeoutMs / 1000} s and was stopped.`);
+    throw new RpcError(rpcCodes.internal, `It took longer than ${featureTimeoutMs / 1000} s and was stopped.`);
   }
 }
 
 const pageSize = 200;
 
 /** One page of a list, and where the next one begins (server/utilities/pagination). */
-export function pageOf<T>(items: readonly T[], { cursor }: Params): { page: readonly T[]; nextCursor?: string } {
+export function paginate<T>(items: readonly T[], { cursor }: Params): { page: readonly T[]; nextCursor?: string } {
   const start = cursor === undefined ? 0 : Number(cursor);
   const isKnown = cursor === undefined || (typeof cursor === 'string' && start > 0 && start % pageSize === 0);
   if (!isKnown || (start > 0 && start >= items.length)) {

@@ -1,8 +1,8 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { settledRequest, tellAll, type Fold } from '../session/observer.js';
-import { countPerformance, type Performance } from './performance.js';
+import { settledRequest, fanOut, type ObservationHandler } from '../session/observer.js';
+import { createPerformanceCounter, type PerformanceFigures } from './performance.js';
 import { processMetrics } from './processMetrics.js';
-import { registerReadings, type Readings } from './readings.js';
+import { registerGauges, type GaugeSources } from './readings.js';
 
 /** Seconds. From a warm session to a browser that barely starts. */
 const announceBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -11,7 +11,7 @@ const callBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 /** Seconds. From an instant to a day's work. */
 const stateBuckets = [0.01, 0.1, 1, 10, 60, 600, 3_600, 28_800];
 
-export interface MetricsOptions extends Readings {
+export interface MetricsOptions extends GaugeSources {
   readonly version: string;
   /** Every tool that exists. Clients may ask for any name: others are counted as `unknown`. */
   readonly tools: readonly string[];
@@ -26,8 +26,8 @@ export interface Exposition {
 }
 
 export interface Metrics {
-  readonly fold: Fold;
-  performance(): Performance;
+  readonly onObservation: ObservationHandler;
+  performance(): PerformanceFigures;
   /** Prometheus text (exposition format 0.0.4) of this server and its process. */
   expose(): Promise<Exposition>;
 }
@@ -35,12 +35,12 @@ export interface Metrics {
 /** The metrics of one server, in a registry of their own. Labels are closed sets: no ids, no names of users. */
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
-  const refresh = registerReadings(registry, options);
+  const refresh = registerGauges(registry, options);
   registerBuild(registry, options.version);
-  const { fold: countFigures, performance } = countPerformance();
-  const fold = tellAll([countFigures, foldSessions(registry), foldRequests(registry, options), foldRefusals(registry)]);
+  const { fold: countFigures, performance } = createPerformanceCounter();
+  const onObservation = fanOut([countFigures, recordSessions(registry), recordRequests(registry, options), recordRefusals(registry)]);
   return {
-    fold,
+    onObservation,
     performance,
     async expose() {
       await refresh();
@@ -57,7 +57,7 @@ function registerBuild(registry: Registry, version: string): void {
   build.set({ version, node: process.versions.node }, 1);
 }
 
-function foldSessions(registry: Registry): Fold {
+function recordSessions(registry: Registry): ObservationHandler {
   const registers = [registry];
   const inState = new Histogram({
     name: 'greenroom_session_state_duration_seconds',
@@ -89,7 +89,7 @@ function foldSessions(registry: Registry): Fold {
   };
 }
 
-function foldRequests(registry: Registry, options: MetricsOptions): Fold {
+function recordRequests(registry: Registry, options: MetricsOptions): ObservationHandler {
   const registers = [registry];
   const tools = new Set(options.tools);
   const methods = new Set(options.methods);
@@ -124,7 +124,7 @@ function foldRequests(registry: Registry, options: MetricsOptions): Fold {
   };
 }
 
-function foldRefusals(registry: Registry): Fold {
+function recordRefusals(registry: Registry): ObservationHandler {
   const refusals = new Counter({
     name: 'greenroom_refusals_total',
     help: 'Requests that were answered with an entry of the error catalogue.',
@@ -133,6 +133,6 @@ function foldRefusals(registry: Registry): Fold {
   });
   return (observation) => {
     if (observation.kind !== 'refusal') return;
-    refusals.inc({ reason: observation.reason, transport: observation.door });
+    refusals.inc({ reason: observation.reason, transport: observation.transport });
   };
 }

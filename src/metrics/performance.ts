@@ -1,7 +1,7 @@
-import { settledRequest, type CreationOutcome, type Fold } from '../session/observer.js';
+import { settledRequest, type CreationOutcome, type ObservationHandler } from '../session/observer.js';
 
 /** The figures of `/health`, as a fold over the observations. */
-export interface Performance {
+export interface PerformanceFigures {
   /** Sessions that reached `connected`. */
   readonly totalConnections: number;
   /** JSON-RPC requests that were answered or cancelled. */
@@ -15,7 +15,7 @@ export interface Performance {
   readonly avgConnectMs: number;
 }
 
-export function countPerformance(): { readonly fold: Fold; performance(): Performance } {
+export function createPerformanceCounter(): { readonly fold: ObservationHandler; performance(): PerformanceFigures } {
   const connects: Record<CreationOutcome, number> = { announced: 0, failed: 0, abandoned: 0, cancelled: 0, refused: 0 };
   let requests = 0;
   let errors = 0;

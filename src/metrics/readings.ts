@@ -1,17 +1,17 @@
 import { Gauge, type Registry } from 'prom-client';
 
 /** What is read when somebody asks, from its owner, instead of being counted along. */
-export interface Readings {
+export interface GaugeSources {
   /** Sessions that clients opened and that are not closed. */
   sessions(): Iterable<{ readonly state: string; readonly transport: string; readonly inFlight: number }>;
   /** Sessions that are ready and wait for a client. */
   warm(): number;
-  browsers(): BrowserReading | Promise<BrowserReading>;
+  browsers(): BrowserCounts | Promise<BrowserCounts>;
   /** State of the alarm over failing creations. */
   alert(): string;
 }
 
-export interface BrowserReading {
+export interface BrowserCounts {
   /** Browsers by state. */
   readonly byState: Readonly<Record<string, number>>;
   readonly contexts: number;
@@ -27,11 +27,11 @@ const openStates = ['created', 'tools-registered', 'connected', 'active'];
 const alertStates = ['ok', 'pending', 'firing'];
 
 /** Registers the gauges of what is read. Whoever answers a scrape calls the function that it returns just before. */
-export function registerReadings(registry: Registry, readings: Readings): () => Promise<void> {
+export function registerGauges(registry: Registry, sources: GaugeSources): () => Promise<void> {
   const refreshers = [
-    sessionGauges(registry, readings),
-    browserGauges(registry, readings),
-    alertGauge(registry, readings),
+    sessionGauges(registry, sources),
+    browserGauges(registry, sources),
+    alertGauge(registry, sources),
   ];
   return async () => {
     await Promise.all(refreshers.map(async (refresh) => refresh()));
@@ -40,27 +40,27 @@ export function registerReadings(registry: Registry, readings: Readings): () => 
 
 type Refresh = () => void | Promise<void>;
 
-const gaugesOf =
+const gaugeFactory =
   (registry: Registry) =>
   (name: string, help: string, labelNames: string[] = []) =>
     new Gauge({ name, help, labelNames, registers: [registry] });
 
-function sessionGauges(registry: Registry, readings: Readings): Refresh {
-  const gauge = gaugesOf(registry);
+function sessionGauges(registry: Registry, sources: GaugeSources): Refresh {
+  const gauge = gaugeFactory(registry);
   const open = gauge('greenroom_sessions', 'Open sessions by state and transport.', ['state', 'transport']);
   const inFlight = gauge('greenroom_requests_in_flight', 'JSON-RPC requests that are not answered yet.');
   const warm = gauge('greenroom_warm_sessions', 'Sessions that are ready and wait for a client; not open sessions.');
   return () => {
-    const sessions = [...readings.sessions()];
+    const sessions = [...sources.sessions()];
     for (const transport of transports) for (const state of openStates) open.set({ state, transport }, 0);
     for (const { state, transport } of sessions) open.inc({ state, transport });
     inFlight.set(sessions.reduce((sum, session) => sum + session.inFlight, 0));
-    warm.set(readings.warm());
+    warm.set(sources.warm());
   };
 }
 
-function browserGauges(registry: Registry, { browsers }: Readings): Refresh {
-  const gauge = gaugesOf(registry);
+function browserGauges(registry: Registry, { browsers }: GaugeSources): Refresh {
+  const gauge = gaugeFactory(registry);
   const states = gauge('greenroom_browsers', 'Browsers, launched or attached, by state.', ['state']);
   const contexts = gauge('greenroom_browser_contexts', 'Browser contexts that sessions hold.');
   const queued = gauge('greenroom_browser_queue_depth', 'Sessions that wait for a browser process.');
@@ -75,11 +75,11 @@ function browserGauges(registry: Registry, { browsers }: Readings): Refresh {
   };
 }
 
-function alertGauge(registry: Registry, readings: Readings): Refresh {
+function alertGauge(registry: Registry, sources: GaugeSources): Refresh {
   const help = '1 for the state that the alarm is in.';
-  const alert = gaugesOf(registry)('greenroom_alert_state', help, ['alert', 'state']);
+  const alert = gaugeFactory(registry)('greenroom_alert_state', help, ['alert', 'state']);
   return () => {
-    const current = readings.alert();
+    const current = sources.alert();
     for (const state of alertStates) alert.set({ alert: 'creation_failure_rate', state }, state === current ? 1 : 0);
   };
 }

@@ -1,106 +1,106 @@
-import { Contexts } from '../cluster/contexts.js';
-import { ClusterNode, type Beside, type NodeOptions } from '../cluster/node.js';
+import { ContextRegistry } from '../cluster/contexts.js';
+import { ClusterNode, type NodeHooks, type ClusterNodeDeps } from '../cluster/node.js';
 import type { Roster } from '../cluster/roster.js';
-import type { Store } from '../cluster/store.js';
+import type { ClusterStore } from '../cluster/store.js';
 import type { BrowserPool } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import { messageOf } from '../errors.js';
 import type { Log } from '../log.js';
-import { Places } from '../session/places.js';
+import { SessionQuota } from '../session/places.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 import type { Users } from '../tenancy/users.js';
 
-export interface NodeGiven {
+export interface CreateNodeDeps {
   readonly config: Pick<Config, 'nodeId' | 'nodeLease'>;
   /** The node closes it. */
-  readonly store: Store | undefined;
+  readonly store: ClusterStore | undefined;
   readonly registry: SessionRegistry;
-  readonly places: Places | undefined;
+  readonly sessionQuota: SessionQuota | undefined;
   readonly users: Users;
   readonly roster: Roster | undefined;
-  readonly contexts: Contexts | undefined;
+  readonly contextRegistry: ContextRegistry | undefined;
   readonly clock: Clock;
   readonly log: Log;
-  serve: NodeOptions['serve'];
-  restore: NodeOptions['restore'];
+  serveRequest: ClusterNodeDeps['serveRequest'];
+  restoreSession: ClusterNodeDeps['restoreSession'];
 }
 
 /** One command of a healthy Redis takes a millisecond. A claim that waits longer is refused (S12). */
-const commandMs = 3_000;
+const redisCommandTimeoutMs = 3_000;
 
 /** What the nodes share: what is given, or else the Redis of the configuration; undefined: nothing. Nothing is asked of it yet. */
-export async function sharedStore(
+export async function createClusterStore(
   { redisUrl }: Pick<Config, 'redisUrl'>,
-  given: Store | undefined,
+  injected: ClusterStore | undefined,
   log: Log,
-): Promise<Store | undefined> {
-  return given ?? (redisUrl === undefined ? undefined : openRedis(redisUrl, log));
+): Promise<ClusterStore | undefined> {
+  return injected ?? (redisUrl === undefined ? undefined : createRedisStore(redisUrl, log));
 }
 
 /** The places of this node's sessions among those of all; undefined if there is one node. */
-export function placesOf(config: Config, store: Store | undefined): Places | undefined {
-  return store && new Places({ store: store.server.places, caps: config, leaseMs: config.nodeLease });
+export function createSessionQuota(config: Config, store: ClusterStore | undefined): SessionQuota | undefined {
+  return store && new SessionQuota({ store: store.server.quota, caps: config, leaseMs: config.nodeLease });
 }
 
 /** What the sessions of this node have in browsers that run elsewhere, and other nodes in the same; undefined if there is one. */
-export function contextsOf({ store, log, node, pool, registry }: ContextsGiven): Contexts | undefined {
+export function createContextRegistry({ store, log, node, pool, registry }: CreateContextRegistryDeps): ContextRegistry | undefined {
   const browsers = () => pool().sharedContexts?.() ?? [];
-  const isHere = (sessionId: string): boolean => registry.peek(sessionId) !== undefined;
-  return store && new Contexts({ store, log, browsers, isHere, node: () => node()?.name ?? '' });
+  const hasSession = (sessionId: string): boolean => registry.peek(sessionId) !== undefined;
+  return store && new ContextRegistry({ store, log, browsers, hasSession, node: () => node()?.name ?? '' });
 }
 
 /** This server as one node of many; undefined if it shares nothing. */
-export function openNode(options: NodeGiven): ClusterNode | undefined {
-  const { config, store, registry, places, users, roster, contexts, ...given } = options;
+export function createClusterNode(options: CreateNodeDeps): ClusterNode | undefined {
+  const { config, store, registry, sessionQuota, users, roster, contextRegistry, ...rest } = options;
   if (store === undefined) return undefined;
   const { nodeId: id, nodeLease: leaseMs } = config;
-  const onLost = (sessionId: string): void => registry.peek(sessionId)?.close('node-lost');
-  const beside = besideSessions({ store, places, users, roster, contexts, log: given.log });
-  return new ClusterNode({ ...given, store, id, leaseMs, onLost, beside });
+  const onSessionLost = (sessionId: string): void => registry.peek(sessionId)?.close('node-lost');
+  const hooks = createNodeHooks({ store, sessionQuota, users, roster, contextRegistry, log: rest.log });
+  return new ClusterNode({ ...rest, store, id, leaseMs, onSessionLost, hooks });
 }
 
 /** What is asked with each beat needs no hint to arrive. */
-function besideSessions({ store, places, users, roster, contexts, log }: BesideGiven): Beside {
-  const told = (error: unknown): void => log.warn('store failed', { error: messageOf(error) });
+function createNodeHooks({ store, sessionQuota, users, roster, contextRegistry, log }: NodeHooksDeps): NodeHooks {
+  const logFailure = (error: unknown): void => log.warn('store failed', { error: messageOf(error) });
   let renewing: Promise<void> | undefined;
-  let isListening = false;
+  let isSubscribed = false;
   const renew = async (): Promise<void> => {
-    await places?.renew();
-    if (!isListening) await store.server.users.listen(() => void users.follow().catch(told));
-    isListening = true;
-    await users.follow();
+    await sessionQuota?.renew();
+    if (!isSubscribed) await store.server.users.subscribe(() => void users.refresh().catch(logFailure));
+    isSubscribed = true;
+    await users.refresh();
   };
   return {
-    beat: () => {
+    onHeartbeat: () => {
       roster?.start();
-      void contexts?.sweep();
+      void contextRegistry?.sweep();
       renewing ??= renew()
-        .catch(told)
+        .catch(logFailure)
         .finally(() => (renewing = undefined));
     },
-    leave: async () => {
-      await Promise.all([renewing, roster?.stop(), contexts?.leave()]);
-      await places?.freed();
+    onLeave: async () => {
+      await Promise.all([renewing, roster?.stop(), contextRegistry?.stop()]);
+      await sessionQuota?.whenReleased();
     },
   };
 }
 
-interface ContextsGiven extends Pick<NodeGiven, 'store' | 'log' | 'registry'> {
+interface CreateContextRegistryDeps extends Pick<CreateNodeDeps, 'store' | 'log' | 'registry'> {
   node(): ClusterNode | undefined;
   pool(): BrowserPool;
 }
 
-interface BesideGiven extends Pick<NodeGiven, 'places' | 'users' | 'roster' | 'contexts' | 'log'> {
-  readonly store: Store;
+interface NodeHooksDeps extends Pick<CreateNodeDeps, 'sessionQuota' | 'users' | 'roster' | 'contextRegistry' | 'log'> {
+  readonly store: ClusterStore;
 }
 
-async function openRedis(url: string, log: Log): Promise<Store> {
+async function createRedisStore(url: string, log: Log): Promise<ClusterStore> {
   const { RedisStore } = await import('../cluster/redis/redisStore.js');
   return new RedisStore({
     url,
-    timeoutMs: commandMs,
+    timeoutMs: redisCommandTimeoutMs,
     onLost: (error) => log.warn('the store cannot be reached', { error }),
-    onFound: () => log.info('the store is there again'),
+    onReconnected: () => log.info('the store is there again'),
   });
 }

@@ -3,7 +3,7 @@ import { Refusal } from '../errors.js';
 import type { Prompt } from '../mcp/definePrompt.js';
 import type { Resource } from '../mcp/defineResource.js';
 import { instructions } from '../mcp/instructions.js';
-import { compileOffer, type Offer } from '../mcp/offer.js';
+import { compileFeatures, type ServerFeatures } from '../mcp/offer.js';
 import { allPrompts } from '../mcp/prompts/index.js';
 import type { Implementation } from '../mcp/serving.js';
 import { packageInfo } from '../packageInfo.js';
@@ -33,8 +33,8 @@ export interface Embedding {
 }
 
 /** The same, compiled: shared by every session. */
-export interface Offering {
-  readonly offer: Offer;
+export interface CompiledEmbedding {
+  readonly offer: ServerFeatures;
   readonly serverInfo: Implementation;
   readonly needsBrowser: boolean;
   /** The tools of `?tools=`, or the default ones. Throws a Refusal on an unknown group. */
@@ -42,31 +42,31 @@ export interface Offering {
 }
 
 /** Compiles what is offered. Throws on a name that is given twice, and a ConfigError on a group that does not exist. */
-export function compileEmbedding(given: Embedding, groups: readonly string[]): Offering {
-  const isOurs = given.tools === undefined;
-  const tools = given.tools ?? allTools;
+export function compileEmbedding(embedding: Embedding, groups: readonly string[]): CompiledEmbedding {
+  const usesDefaults = embedding.tools === undefined;
+  const tools = embedding.tools ?? allTools;
   return {
-    offer: compileOffer({
-      instructions: given.instructions ?? (isOurs ? instructions : undefined),
-      prompts: given.prompts ?? (isOurs ? allPrompts : []),
-      resources: given.resources ?? [],
-      mayChange: given.onSession !== undefined,
+    offer: compileFeatures({
+      instructions: embedding.instructions ?? (usesDefaults ? instructions : undefined),
+      prompts: embedding.prompts ?? (usesDefaults ? allPrompts : []),
+      resources: embedding.resources ?? [],
+      isExtensible: embedding.onSession !== undefined,
     }),
-    serverInfo: given.serverInfo ?? packageInfo,
+    serverInfo: embedding.serverInfo ?? packageInfo,
     needsBrowser: tools.some(({ needs }) => needs !== 'nothing'),
-    selectTools: toolSelector(compileCatalogue(tools), groups),
+    selectTools: createToolSelector(compileCatalogue(tools), groups),
   };
 }
 
-function toolSelector(catalogue: Catalogue, defaults: readonly string[]): Offering['selectTools'] {
+function createToolSelector(catalogue: Catalogue, defaults: readonly string[]): CompiledEmbedding['selectTools'] {
   try {
     catalogue.select(defaults);
   } catch (error) {
     throw error instanceof UnknownGroupError ? new ConfigError(`--tools: ${error.message}`, { cause: error }) : error;
   }
-  return (asked) => {
+  return (groups) => {
     try {
-      return catalogue.select(asked === null ? defaults : asked.split(',').filter(Boolean));
+      return catalogue.select(groups === null ? defaults : groups.split(',').filter(Boolean));
     } catch (error) {
       if (error instanceof UnknownGroupError) throw new Refusal('invalid_parameter', { detail: error.message });
       throw error;

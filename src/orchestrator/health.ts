@@ -1,4 +1,4 @@
-import type { Listed, Listing } from '../app/listing.js';
+import type { ListedSession, NodeListing } from '../app/listing.js';
 import type { Health } from '../app/operations.js';
 import type { BrowserHealth, BrowserPool } from '../browser/lease/lease.js';
 import type { Observability } from './observability.js';
@@ -6,35 +6,35 @@ import { packageInfo } from '../packageInfo.js';
 import type { Session } from '../session/session.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
 
-export interface HealthGiven {
+export interface HealthDeps {
   readonly registry: SessionRegistry;
   readonly pool: BrowserPool;
-  readonly watchers: Pick<Observability, 'metrics' | 'alerts'>;
+  readonly observability: Pick<Observability, 'metrics' | 'alerts'>;
   readonly uptimeMs: number;
   readonly nodeName: string | undefined;
   /** What the other nodes told. */
-  readonly others: readonly Listing[];
+  readonly otherNodes: readonly NodeListing[];
 }
 
 /** The document of `GET /health`, as things are now. */
-export async function describeHealth(given: HealthGiven): Promise<Health> {
-  const { registry, pool, watchers, uptimeMs, nodeName, others } = given;
+export async function describeHealth(deps: HealthDeps): Promise<Health> {
+  const { registry, pool, observability, uptimeMs, nodeName, otherNodes } = deps;
   const own = { node: nodeName ?? '', sessions: registry.list(), warm: registry.warm().length };
-  const nodes = [own, ...others];
+  const nodes = [own, ...otherNodes];
   return {
     status: 'ok',
     version: packageInfo.version,
-    sessions: countAll(nodes),
-    ...(nodeName !== undefined && { nodes: nodes.map((node) => ({ node: node.node, ...countBriefly(node) })) }),
+    sessions: summarizeSessions(nodes),
+    ...(nodeName !== undefined && { nodes: nodes.map((node) => ({ node: node.node, ...countSessions(node) })) }),
     browsers: { ...pool.health(), memoryBytes: await pool.memory() },
-    performance: watchers.metrics.performance(),
-    alerts: watchers.alerts(),
+    performance: observability.metrics.performance(),
+    alerts: observability.alerts(),
     uptime: uptimeMs / 1000,
   };
 }
 
 /** What the metrics read of sessions and browsers when they are asked for. */
-export function readingsOf(registry: SessionRegistry, pool: () => BrowserPool) {
+export function createReadings(registry: SessionRegistry, pool: () => BrowserPool) {
   return {
     hasOwnBrowser: (id: string) => registry.peek(id)?.browserUrl !== undefined,
     sessions: () => registry.list().map(readSession),
@@ -54,14 +54,14 @@ function readBrowsers(health: BrowserHealth, residentBytes: number | null) {
   return { byState: { ready, connecting, lost, failed }, contexts, queued, residentBytes };
 }
 
-interface Counted {
-  readonly sessions: readonly Pick<Listed, 'state' | 'user'>[];
+interface CountableNode {
+  readonly sessions: readonly Pick<ListedSession, 'state' | 'user'>[];
   readonly warm: number;
 }
 
-function countAll(nodes: readonly Counted[]) {
+function summarizeSessions(nodes: readonly CountableNode[]) {
   const sessions = nodes.flatMap((node) => node.sessions);
-  const { total, active } = countBriefly({ sessions, warm: 0 });
+  const { total, active } = countSessions({ sessions, warm: 0 });
   return {
     total,
     active,
@@ -71,7 +71,7 @@ function countAll(nodes: readonly Counted[]) {
   };
 }
 
-const countBriefly = ({ sessions, warm }: Counted) => ({
+const countSessions = ({ sessions, warm }: CountableNode) => ({
   total: sessions.length,
   active: sessions.filter(({ state }) => state === 'active').length,
   warm,

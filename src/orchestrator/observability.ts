@@ -1,21 +1,21 @@
 import type { InspectionEvent } from 'xstate';
 import type { CreationWindow } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
-import type { EpisodeStore } from '../cluster/serverStore.js';
+import type { AlertEpisodeStore } from '../cluster/serverStore.js';
 import type { Config } from '../config.js';
 import type { Log } from '../log.js';
 import { methods } from '../mcp/methods.js';
 import { createMetrics, type Metrics } from '../metrics/metrics.js';
-import type { Readings } from '../metrics/readings.js';
+import type { GaugeSources } from '../metrics/readings.js';
 import { packageInfo } from '../packageInfo.js';
-import { startAlarm } from '../session/alertActor.js';
-import { traceConnects } from '../session/connectTrace.js';
-import { followCreations } from '../session/creations.js';
+import { startAlert } from '../session/alertActor.js';
+import { traceSessionSetup } from '../session/connectTrace.js';
+import { trackCreations } from '../session/creations.js';
 import { logObservations } from '../session/observationLog.js';
-import { createObserver, tellAll, type Fold } from '../session/observer.js';
+import { createObserver, fanOut, type ObservationHandler } from '../session/observer.js';
 import { createWebhook } from './webhook.js';
 
-export interface ObservabilityOptions extends Omit<Readings, 'alert'> {
+export interface ObservabilityDeps extends Omit<GaugeSources, 'alert'> {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Log;
@@ -24,15 +24,15 @@ export interface ObservabilityOptions extends Omit<Readings, 'alert'> {
   /** Whether a session works in its user's own browser. */
   hasOwnBrowser(session: string): boolean;
   /** Where many nodes count creations together. */
-  readonly episodes?: EpisodeStore | undefined;
+  readonly alertEpisodes?: AlertEpisodeStore | undefined;
   /** Sees every observation, after the log and the metrics. */
-  readonly observe?: Fold | undefined;
+  readonly observe?: ObservationHandler | undefined;
 }
 
 /** What is known of a server while it runs, and the alarm over it. */
 export interface Observability {
   /** The one stream of observations. */
-  readonly observe: Fold;
+  readonly observe: ObservationHandler;
   /** For every actor of the server: turns what XState tells into observations. */
   inspect(event: InspectionEvent): void;
   readonly metrics: Metrics;
@@ -42,12 +42,12 @@ export interface Observability {
 }
 
 /** Puts log, metrics, traces and the alarm on one stream of observations. The orchestrator closes it, last of all. */
-export function startObservability(options: ObservabilityOptions): Observability {
-  const { config, clock, log, tools, episodes } = options;
-  const folds: Fold[] = [];
-  const observe = tellAll(folds);
+export function startObservability(options: ObservabilityDeps): Observability {
+  const { config, clock, log, tools, alertEpisodes } = options;
+  const handlers: ObservationHandler[] = [];
+  const observe = fanOut(handlers);
   const inspect = createObserver(clock, [observe]);
-  const state = (): string => alarm.state();
+  const state = (): string => alert.state();
   const metrics = createMetrics({
     ...options,
     version: packageInfo.version,
@@ -55,70 +55,70 @@ export function startObservability(options: ObservabilityOptions): Observability
     methods: Object.keys(methods),
     alert: state,
   });
-  folds.push(logObservations(log), metrics.fold, traceConnects());
-  if (options.observe) folds.push(options.observe);
-  folds.push(followCreations({ ...options, tell: observe }));
-  const bell = createBell(config, log, episodes);
-  const alarm = startAlarm({
+  handlers.push(logObservations(log), metrics.onObservation, traceSessionSetup());
+  if (options.observe) handlers.push(options.observe);
+  handlers.push(trackCreations({ ...options, publish: observe }));
+  const notifier = createAlertNotifier(config, log, alertEpisodes);
+  const alert = startAlert({
     failureRate: config.alertFailureRate,
     minCreations: config.alertMinCreations,
     windowMs: config.alertWindow,
     clock,
-    store: episodes,
+    store: alertEpisodes,
     inspect,
-    ring: bell.ring,
-    clear: bell.clear,
+    onFiring: notifier.ring,
+    onCleared: notifier.clear,
   });
   // The last to hear, so that the log tells of the failure before it tells of the alarm.
-  folds.push(alarm.fold);
+  handlers.push(alert.onObservation);
   return {
     observe,
     inspect,
     metrics,
     alerts: () => ({ creationFailureRate: state() }),
     close: () => {
-      alarm.close();
-      return bell.close();
+      alert.close();
+      return notifier.close();
     },
   };
 }
 
 /** So long after an episode no other node can take it for a new one: those that hear of its end last are late by less. */
-const quietShare = 1 / 6;
+const quietFraction = 1 / 6;
 
 /**
  * Tells the webhook, if there is one; the log and the metrics hear of the alarm by themselves. Of many nodes one tells it: the
  * first that notices, or each that cannot ask the others.
  */
-function createBell(
+function createAlertNotifier(
   { alertWebhook: url, alertWebhookSecret: secret, alertWindow }: Config,
   log: Log,
-  episodes: EpisodeStore | undefined,
+  alertEpisodes: AlertEpisodeStore | undefined,
 ) {
   if (url === undefined) return { ring: () => undefined, clear: () => undefined, close: () => Promise.resolve() };
-  let isWarned = false;
+  let hasWarned = false;
   const warn = (error: string): void => {
-    if (!isWarned) log.warn('the webhook of the alarm cannot be told', { error });
-    isWarned = true;
+    if (!hasWarned) log.warn('the webhook of the alarm cannot be told', { error });
+    hasWarned = true;
   };
-  const webhook = createWebhook({ url, secret, failed: warn });
-  const about = (window: CreationWindow) => ({
+  const webhook = createWebhook({ url, secret, onFailedAttempt: warn });
+  const payloadOf = (window: CreationWindow) => ({
     alert: 'creationFailureRate',
     ...window,
     windowSeconds: alertWindow / 1_000,
     version: packageInfo.version,
   });
-  const tell = (type: string, window: CreationWindow, isFirst: Promise<boolean> | undefined): void => {
-    const send = (): void => webhook.send(type, about(window));
-    if (isFirst === undefined) send();
-    else isFirst.then((first) => first && send(), send);
+  const sendOnce = (type: string, window: CreationWindow, isFirstNode: Promise<boolean> | undefined): void => {
+    const send = (): void => webhook.send(type, payloadOf(window));
+    if (isFirstNode === undefined) send();
+    else isFirstNode.then((first) => first && send(), send);
   };
   return {
     ring: (window: CreationWindow) => {
-      isWarned = false;
-      tell('alert.firing', window, episodes?.begin(alertWindow));
+      hasWarned = false;
+      sendOnce('alert.firing', window, alertEpisodes?.tryBegin(alertWindow));
     },
-    clear: (window: CreationWindow) => tell('alert.cleared', window, episodes?.end(alertWindow * quietShare)),
+    clear: (window: CreationWindow) => sendOnce('alert.cleared', window, alertEpisodes?.tryEnd(alertWindow * quietFraction)),
     close: () => webhook.close(),
   };
 }

@@ -2,19 +2,19 @@ import type { RequestHandler } from 'express';
 import { machines } from '../../machines/index.js';
 import type { BrowserPool } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
-import type { EpisodeStore } from '../cluster/serverStore.js';
+import type { AlertEpisodeStore } from '../cluster/serverStore.js';
 import type { Config } from '../config.js';
-import type { Elsewhere } from '../inspector/elsewhere.js';
+import type { RemoteNodes } from '../inspector/elsewhere.js';
 import { createInspector } from '../inspector/inspector.js';
 import { createStately } from '../inspector/stately.js';
-import type { Row } from '../inspector/wire.js';
+import type { SessionRow } from '../inspector/wire.js';
 import type { Log } from '../log.js';
 import { startObservability, type Observability } from './observability.js';
-import { tellAll, type Fold } from '../session/observer.js';
+import { fanOut, type ObservationHandler } from '../session/observer.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
-import { readingsOf } from './health.js';
+import { createReadings } from './health.js';
 
-export interface WatchersGiven {
+export interface ObserversDeps {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Log;
@@ -24,37 +24,37 @@ export interface WatchersGiven {
   /** Asked only once the server is built. */
   pool(): BrowserPool;
   health(): Promise<object>;
-  readonly elsewhere: Elsewhere | undefined;
+  readonly remoteNodes: RemoteNodes | undefined;
   /** Where many nodes count creations together. */
-  readonly episodes: EpisodeStore | undefined;
+  readonly alertEpisodes: AlertEpisodeStore | undefined;
   /** An embedder's; hears last. */
-  readonly observe?: Fold | undefined;
+  readonly observe?: ObservationHandler | undefined;
 }
 
 /** Everything that looks at the charts while they run: log, metrics, traces, alarm, our own page, Stately's inspector. */
-export interface Watchers extends Observability {
+export interface Observers extends Observability {
   /** The inspector's page and its stream. */
   readonly inspector: RequestHandler;
   /** The inspector's table of this node. */
-  rows(): Row[];
+  rows(): SessionRow[];
   /** Opens Stately's port, if one is asked for. Rejects if it cannot. Idempotent. */
   listen(): Promise<void>;
 }
 
 /** Starts to remember what happens. The orchestrator closes it, last of all. */
-export function startWatchers(given: WatchersGiven): Watchers {
-  const { config, clock, log, registry, tools, pool, health, elsewhere, episodes, observe } = given;
-  const inspector = createInspector({ clock, find: (id) => registry.peek(id), health, elsewhere });
-  const stately = statelyOf(config);
-  const folds = [inspector.fold, stately?.fold, observe].filter((fold) => fold !== undefined);
-  const readings = readingsOf(registry, pool);
+export function startObservers(deps: ObserversDeps): Observers {
+  const { config, clock, log, registry, tools, pool, health, remoteNodes, alertEpisodes, observe } = deps;
+  const inspector = createInspector({ clock, find: (id) => registry.peek(id), health, remoteNodes });
+  const stately = createStatelyInspector(config);
+  const handlers = [inspector.onObservation, stately?.onObservation, observe].filter((fold) => fold !== undefined);
+  const readings = createReadings(registry, pool);
   const observability = startObservability({
     config,
     clock,
     log,
     tools,
-    episodes,
-    observe: tellAll(folds),
+    alertEpisodes,
+    observe: fanOut(handlers),
     ...readings,
   });
   let listening: Promise<unknown> | undefined;
@@ -72,7 +72,7 @@ export function startWatchers(given: WatchersGiven): Watchers {
   };
 }
 
-function statelyOf({ inspectStately: port }: Config) {
+function createStatelyInspector({ inspectStately: port }: Config) {
   if (port === undefined) return undefined;
   const definitions = machines.map(({ name, machine }) => [name, JSON.stringify(machine.config)] as const);
   return createStately({ port, definitions: new Map<string, string>(definitions) });

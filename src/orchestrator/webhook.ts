@@ -8,12 +8,12 @@ export interface WebhookOptions {
   /** `whsec_` and the key in base64. Without it nothing is signed. */
   readonly secret?: string | undefined;
   /** Told of each try that fails, and why; not of one that is cut off by a later event or the end. */
-  failed(why: string): void;
-  readonly retry?: Retry;
+  onFailedAttempt(why: string): void;
+  readonly retryPolicy?: RetryPolicy;
 }
 
 /** Times in milliseconds. */
-interface Retry {
+interface RetryPolicy {
   readonly retries: number;
   readonly minTimeout: number;
   /** For one try. */
@@ -22,7 +22,7 @@ interface Retry {
   readonly deadline: number;
 }
 
-const patience: Retry = { retries: 5, minTimeout: 1_000, answerTimeout: 5_000, deadline: 60_000 };
+const defaultRetryPolicy: RetryPolicy = { retries: 5, minTimeout: 1_000, answerTimeout: 5_000, deadline: 60_000 };
 
 export interface Webhook {
   /** Delivers one event of an episode, sooner or later or never; returns at once. What comes later takes its place. */
@@ -37,7 +37,7 @@ export interface Webhook {
  * HMAC-SHA256 of `id.timestamp.body` in base64). At most one delivery is under way: a later event says what is true now.
  * Neither address nor secret is ever told to anybody. The owner closes it.
  */
-export function createWebhook({ url, secret, failed, retry = patience }: WebhookOptions): Webhook {
+export function createWebhook({ url, secret, onFailedAttempt, retryPolicy = defaultRetryPolicy }: WebhookOptions): Webhook {
   let current = new AbortController();
   let deliveries: Promise<void> = Promise.resolve();
   return {
@@ -45,7 +45,7 @@ export function createWebhook({ url, secret, failed, retry = patience }: Webhook
       current.abort();
       current = new AbortController();
       const { signal } = current;
-      const delivery = deliver({ url, secret, type, data }, { retry, signal, failed });
+      const delivery = deliver({ url, secret, type, data }, { retryPolicy, signal, onFailedAttempt });
       deliveries = deliveries.then(() => delivery);
     },
     close: () => {
@@ -62,20 +62,20 @@ interface Delivery {
   readonly data: object;
 }
 
-interface Effort {
-  readonly retry: Retry;
+interface DeliveryControl {
+  readonly retryPolicy: RetryPolicy;
   readonly signal: AbortSignal;
-  failed(why: string): void;
+  onFailedAttempt(why: string): void;
 }
 
 /** The receiver calls the request wrong: trying again would not make it right. */
 class RejectedError extends Error {}
 
 /** Never rejects: each try has told of its failure. */
-async function deliver({ url, secret, type, data }: Delivery, { retry, signal, failed }: Effort): Promise<void> {
+async function deliver({ url, secret, type, data }: Delivery, { retryPolicy, signal, onFailedAttempt }: DeliveryControl): Promise<void> {
   const id = `msg_${randomUUID()}`;
   const body = JSON.stringify({ type, timestamp: new Date().toISOString(), data });
-  const { retries, minTimeout, answerTimeout, deadline } = retry;
+  const { retries, minTimeout, answerTimeout, deadline } = retryPolicy;
   const post = async (): Promise<void> => {
     const timestamp = Math.floor(Date.now() / 1_000);
     const answer = await fetch(url, {
@@ -85,39 +85,39 @@ async function deliver({ url, secret, type, data }: Delivery, { retry, signal, f
         'content-type': 'application/json',
         'webhook-id': id,
         'webhook-timestamp': String(timestamp),
-        ...(secret !== undefined && { 'webhook-signature': signatureOf(secret, `${id}.${timestamp}.${body}`) }),
+        ...(secret !== undefined && { 'webhook-signature': sign(secret, `${id}.${timestamp}.${body}`) }),
       },
       redirect: 'error',
       signal: AbortSignal.any([signal, timeLimit(answerTimeout)]),
     }).catch((error: unknown) => {
-      throw new Error(whyOf(error), { cause: error });
+      throw new Error(failureReason(error), { cause: error });
     });
     // Unread, an answer holds its connection.
     await answer.body?.cancel();
     if (answer.ok) return;
-    const why = `it answered ${answer.status}`;
-    throw mayChange(answer.status) ? new Error(why) : new RejectedError(why);
+    const reason = `it answered ${answer.status}`;
+    throw isRetryableStatus(answer.status) ? new Error(reason) : new RejectedError(reason);
   };
-  const trying = pRetry(post, {
+  const attempts = pRetry(post, {
     ...{ retries, minTimeout, maxRetryTime: deadline, randomize: true, unref: true, signal },
     onFailedAttempt: ({ error }) => {
-      if (!signal.aborted) failed(error.message);
+      if (!signal.aborted) onFailedAttempt(error.message);
     },
     shouldRetry: ({ error }) => !(error instanceof RejectedError),
   });
-  await trying.catch(() => undefined);
+  await attempts.catch(() => undefined);
 }
 
 /** A request that the receiver calls wrong is not tried again; one that it calls early is. */
-const mayChange = (status: number): boolean => status >= 500 || status === 408 || status === 429;
+const isRetryableStatus = (status: number): boolean => status >= 500 || status === 408 || status === 429;
 
-function signatureOf(secret: string, content: string): string {
+function sign(secret: string, content: string): string {
   const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
   return `v1,${createHmac('sha256', key).update(content).digest('base64')}`;
 }
 
 /** Why nothing was answered, in words that do not hold the address: "fetch failed" has the reason in its cause. */
-function whyOf(error: unknown): string {
+function failureReason(error: unknown): string {
   const cause = typeof error === 'object' && error !== null && 'cause' in error ? error.cause : error;
   return codeOf(cause) ?? messageOf(cause);
 }

@@ -6,7 +6,7 @@ import { CallToolResultSchema, type CallToolResult, type ResourceLink } from '@m
 import { z } from 'zod';
 
 /** What a tool answered. */
-export interface Answer {
+export interface ToolReply {
   readonly text: string;
   /** Its `structuredContent`. */
   readonly data: Readonly<Record<string, unknown>>;
@@ -15,13 +15,13 @@ export interface Answer {
   readonly links: readonly ResourceLink[];
 }
 
-export type Arguments = Readonly<Record<string, unknown>>;
+export type ToolArguments = Readonly<Record<string, unknown>>;
 
 /** What a check may ask of its session. */
-export type BenchClient = Pick<Client, 'callTool' | 'listResources' | 'readResource'>;
+export type CheckClient = Pick<Client, 'callTool' | 'listResources' | 'readResource'>;
 
 /** Where the things are that tools are tried on. */
-export interface Places {
+export interface Fixtures {
   /** Where the sample pages are served, without a slash at the end. */
   readonly pages: string;
   /** A copy of the sample extension in the temp folder, which a server may read. */
@@ -30,31 +30,31 @@ export interface Places {
   readonly folder: string;
 }
 
-const patienceMs = 5_000;
+const eventuallyTimeoutMs = 5_000;
 
 const rowsSchema = z.array(z.record(z.string(), z.unknown()));
 
 /** What a check works with: one session of the server under test, and the sample pages. Valid for one run. */
-export class Bench implements Places {
+export class CheckContext implements Fixtures {
   readonly pages: string;
   readonly extension: string;
   readonly folder: string;
-  readonly #client: BenchClient;
+  readonly #client: CheckClient;
   readonly #now: () => number;
 
   /** `now` is the time, in milliseconds. */
-  constructor(client: BenchClient, places: Places, now = () => Date.now()) {
+  constructor(client: CheckClient, fixtures: Fixtures, now = () => Date.now()) {
     this.#client = client;
     this.#now = now;
-    this.pages = places.pages;
-    this.extension = places.extension;
-    this.folder = places.folder;
+    this.pages = fixtures.pages;
+    this.extension = fixtures.extension;
+    this.folder = fixtures.folder;
   }
 
   /** Calls a tool. Throws what it said if it failed. */
-  async call(tool: string, args: Arguments = {}): Promise<Answer> {
+  async call(tool: string, args: ToolArguments = {}): Promise<ToolReply> {
     const result = await this.#request(tool, args);
-    const answer = answerOf(result);
+    const answer = toReply(result);
     assert.notEqual(result.isError, true, `${tool} failed: ${answer.text}`);
     assert.notEqual(answer.text, '', `${tool} answered no text`);
     assert.ok(result.structuredContent, `${tool} answered no structuredContent`);
@@ -62,7 +62,7 @@ export class Bench implements Places {
   }
 
   /** What the one link of an answer leads to, as it is in the list of resources too. */
-  async linked({ links }: Answer, suffix: string): Promise<Buffer> {
+  async readLink({ links }: ToolReply, suffix: string): Promise<Buffer> {
     const found = links.filter(({ name }) => name.endsWith(suffix));
     const uri = found[0]?.uri ?? '';
     assert.equal(found.length, 1, `one link to a ${suffix} in ${JSON.stringify(links)}`);
@@ -75,9 +75,9 @@ export class Bench implements Places {
   }
 
   /** Calls a tool that has to fail, and answers what it said. */
-  async refusal(tool: string, args: Arguments): Promise<string> {
+  async expectError(tool: string, args: ToolArguments): Promise<string> {
     const result = await this.#request(tool, args);
-    const { text } = answerOf(result);
+    const { text } = toReply(result);
     assert.equal(result.isError, true, `${tool} ought to have failed, but said: ${text}`);
     return text;
   }
@@ -109,8 +109,8 @@ export class Bench implements Places {
   }
 
   /** Asks until the answer passes, since what happens in the browser is told a moment later. Throws why the last did not. */
-  async eventually(ask: () => Promise<Answer>, passes: (answer: Answer) => void): Promise<Answer> {
-    const end = this.#now() + patienceMs;
+  async eventually(ask: () => Promise<ToolReply>, passes: (answer: ToolReply) => void): Promise<ToolReply> {
+    const end = this.#now() + eventuallyTimeoutMs;
     for (;;) {
       const answer = await ask();
       try {
@@ -123,13 +123,13 @@ export class Bench implements Places {
     }
   }
 
-  async #request(name: string, args: Arguments): Promise<CallToolResult> {
+  async #request(name: string, args: ToolArguments): Promise<CallToolResult> {
     const result = await this.#client.callTool({ name, arguments: args }, CallToolResultSchema, { timeout: 120_000 });
     return CallToolResultSchema.parse(result);
   }
 }
 
-function answerOf({ content, structuredContent }: CallToolResult): Answer {
+function toReply({ content, structuredContent }: CallToolResult): ToolReply {
   return {
     text: content.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('\n'),
     data: structuredContent ?? {},
@@ -139,14 +139,14 @@ function answerOf({ content, structuredContent }: CallToolResult): Answer {
 }
 
 /** The rows of a list in an answer. */
-export function rowsOf(answer: Answer, key: string): Record<string, unknown>[] {
+export function rowsOf(answer: ToolReply, key: string): Record<string, unknown>[] {
   const rows = rowsSchema.safeParse(answer.data[key]);
   assert.ok(rows.success, `structuredContent.${key} is no list of rows`);
   return rows.data;
 }
 
 /** The one row that has these values. */
-export function rowWith(answer: Answer, key: string, values: Arguments): Record<string, unknown> {
+export function rowWith(answer: ToolReply, key: string, values: ToolArguments): Record<string, unknown> {
   const rows = rowsOf(answer, key);
   const found = rows.filter((row) => Object.entries(values).every(([name, value]) => row[name] === value));
   assert.equal(found.length, 1, `one row of ${key} with ${JSON.stringify(values)} in ${JSON.stringify(rows)}`);

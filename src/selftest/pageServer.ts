@@ -7,11 +7,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { packageRoot } from '../packageInfo.js';
 
 /** The sample extension that ships with this package: an unpacked MV3 extension. */
-export const sampleExtension = join(packageRoot, 'src/selftest/extension');
+export const sampleExtensionFolder = join(packageRoot, 'src/selftest/extension');
 
-const pages = join(packageRoot, 'src/selftest/pages');
+const pagesFolder = join(packageRoot, 'src/selftest/pages');
 
-const types: Record<string, string> = {
+const contentTypes: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
@@ -33,7 +33,7 @@ export interface PageServer {
  */
 export async function startPageServer(): Promise<PageServer> {
   const server = createServer((request, response) => {
-    void answer(request, response);
+    void respond(request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -48,7 +48,7 @@ export async function startPageServer(): Promise<PageServer> {
   };
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://localhost');
   if (url.pathname === '/echo') return echo(request, response);
   if (url.pathname === '/slow') {
@@ -66,9 +66,9 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(bytes);
     return;
   }
-  const path = join(pages, normalize(url.pathname === '/' ? '/index.html' : url.pathname));
-  const type = types[extname(path)];
-  if (!path.startsWith(pages) || type === undefined || !existsSync(path)) {
+  const path = join(pagesFolder, normalize(url.pathname === '/' ? '/index.html' : url.pathname));
+  const type = contentTypes[extname(path)];
+  if (!path.startsWith(pagesFolder) || type === undefined || !existsSync(path)) {
     response.writeHead(404, { 'content-type': 'text/plain' }).end('not found');
     return;
   }

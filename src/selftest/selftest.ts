@@ -1,22 +1,22 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { messageOf } from '../errors.js';
-import { Bench } from './bench.js';
+import { CheckContext } from './bench.js';
 import type { Check } from './check.js';
 import { checks } from './checks/index.js';
-import { Witness } from './witness.js';
-import { openWorkbench, type WorkbenchOptions } from './workbench.js';
+import { CrosstalkDetector } from './witness.js';
+import { openSelftestSession, type SelftestSessionOptions } from './workbench.js';
 
-export interface SelftestOptions extends WorkbenchOptions {
+export interface SelftestOptions extends SelftestSessionOptions {
   write(line: string): void;
 }
 
-export interface SelftestsOptions extends SelftestOptions {
+export interface ParallelSelftestOptions extends SelftestOptions {
   /** How many at once. */
   readonly sessions: number;
 }
 
-interface Watched extends SelftestOptions {
-  readonly witness: Witness;
+interface WatchedRunOptions extends SelftestOptions {
+  readonly detector: CrosstalkDetector;
   readonly index: number;
 }
 
@@ -31,9 +31,9 @@ export interface Counts {
  * `N passed, N failed`. Rejects if no session can be opened; ends the session and removes its files on every path.
  */
 export async function runSelftest({ write, ...options }: SelftestOptions): Promise<Counts> {
-  const { client, places, close } = await openWorkbench(options);
+  const { client, fixtures, close } = await openSelftestSession(options);
   try {
-    const counts = await runChecks(new Bench(client, places), await listTools(client), write);
+    const counts = await runChecks(new CheckContext(client, fixtures), await listTools(client), write);
     write(countsLine(counts));
     return counts;
   } finally {
@@ -46,12 +46,12 @@ export async function runSelftest({ write, ...options }: SelftestOptions): Promi
  * own. Writes what failed, a line for each session, whether one saw anything of another, and last the sum, in which
  * each mark that was seen by another counts as a failure.
  */
-export async function runSelftests({ write, sessions, ...options }: SelftestsOptions): Promise<Counts> {
-  const witness = new Witness();
+export async function runParallelSelftests({ write, sessions, ...options }: ParallelSelftestOptions): Promise<Counts> {
+  const detector = new CrosstalkDetector();
   const all = await Promise.all(
-    Array.from({ length: sessions }, (_, at) => runWatched({ ...options, write, witness, index: at + 1 })),
+    Array.from({ length: sessions }, (_, at) => runWatched({ ...options, write, detector, index: at + 1 })),
   );
-  const { crosstalk, answers, marks } = witness;
+  const { crosstalk, answers, marks } = detector;
   for (const line of crosstalk) write(`FAIL ${line}`);
   const seen =
     crosstalk.length === 0 ? 'none showed a word of another session' : `${crosstalk.length} showed one of another`;
@@ -62,11 +62,11 @@ export async function runSelftests({ write, sessions, ...options }: SelftestsOpt
   return counts;
 }
 
-async function runWatched({ write, witness, index, ...options }: Watched): Promise<Counts> {
+async function runWatched({ write, detector, index, ...options }: WatchedRunOptions): Promise<Counts> {
   const start = performance.now();
-  const { client, places, close } = await openWorkbench(options);
+  const { client, fixtures, close } = await openSelftestSession(options);
   try {
-    const bench = new Bench(witness.watch(client, index, places), places);
+    const bench = new CheckContext(detector.watch(client, index, fixtures), fixtures);
     const counts = await runChecks(bench, await listTools(client), (line) => {
       if (line.startsWith('FAIL')) write(`FAIL session ${index}: ${line.slice('FAIL '.length)}`);
     });
@@ -91,7 +91,7 @@ async function listTools(client: Client): Promise<string[]> {
 }
 
 /** One after the other: they share a session and its selected page. */
-async function runChecks(bench: Bench, listed: readonly string[], write: (line: string) => void): Promise<Counts> {
+async function runChecks(bench: CheckContext, listed: readonly string[], write: (line: string) => void): Promise<Counts> {
   const width = Math.max(0, ...listed.map((name) => name.length));
   const known = checks.filter(({ tool }) => listed.includes(tool));
   const unchecked = listed.filter((name) => !checks.some(({ tool }) => tool === name));
@@ -106,7 +106,7 @@ async function runChecks(bench: Bench, listed: readonly string[], write: (line: 
   return { passed, failed: Math.max(listed.length, 1) - passed };
 }
 
-async function runCheck(bench: Bench, check: Check, width: number): Promise<{ line: string; ok: boolean }> {
+async function runCheck(bench: CheckContext, check: Check, width: number): Promise<{ line: string; ok: boolean }> {
   const start = performance.now();
   const name = check.tool.padEnd(width);
   try {

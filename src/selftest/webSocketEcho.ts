@@ -17,13 +17,13 @@ export function echoWebSockets(server: Server): void {
     const accept = createHash('sha1').update(`${key}${handshakeGuid}`).digest('base64');
     const lines = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade'];
     socket.write([...lines, `Sec-WebSocket-Accept: ${accept}`, '', ''].join('\r\n'));
-    socket.on('data', (frame: Buffer) => echo(socket, frame));
+    socket.on('data', (frame: Buffer) => echoFrame(socket, frame));
     socket.on('error', () => socket.destroy());
   });
 }
 
 /** A client's frame is masked: type, length, four bytes of mask, payload. Ours is not. */
-function echo(socket: Duplex, frame: Buffer): void {
+function echoFrame(socket: Duplex, frame: Buffer): void {
   const [type = 0, masked = 0] = frame;
   const length = masked & 0x7f;
   const mask = frame.subarray(2, 6);

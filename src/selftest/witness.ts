@@ -1,15 +1,15 @@
 import { basename } from 'node:path';
-import type { BenchClient, Places } from './bench.js';
+import type { CheckClient, Fixtures } from './bench.js';
 
-const uuids = /[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[\da-f]{4}-[\da-f]{12}/g;
+const uuidPattern = /[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[\da-f]{4}-[\da-f]{12}/g;
 /** Addresses on a loopback port, and the folder of a run. */
-const places = /127\.0\.0\.1:\d+|greenroom-selftest-\w{6}/g;
+const locationPattern = /127\.0\.0\.1:\d+|greenroom-selftest-\w{6}/g;
 
 /**
  * Watches what several sessions of one server are answered at once. What one session sends marks it: the address of its
  * own page server, its own folder, every word that it made up. A mark of one in an answer to another is crosstalk.
  */
-export class Witness {
+export class CrosstalkDetector {
   /** Answers that were looked through, and marks that they could have shown. */
   answers = 0;
   readonly #owners = new Map<string, number>();
@@ -25,15 +25,15 @@ export class Witness {
   }
 
   /** The client of session `index`, whose messages and answers are watched. */
-  watch(client: BenchClient, index: number, { pages, folder }: Places): BenchClient {
+  watch(client: CheckClient, index: number, { pages, folder }: Fixtures): CheckClient {
     this.#mark(`${new URL(pages).host} ${basename(folder)}`, index);
     return {
       callTool: async (request, schema, options) => {
         this.#mark(JSON.stringify(request), index);
-        return this.#look(await client.callTool(request, schema, options), index, request.name);
+        return this.#inspect(await client.callTool(request, schema, options), index, request.name);
       },
-      listResources: async (...request) => this.#look(await client.listResources(...request), index, 'resources/list'),
-      readResource: async (...request) => this.#look(await client.readResource(...request), index, 'resources/read'),
+      listResources: async (...request) => this.#inspect(await client.listResources(...request), index, 'resources/list'),
+      readResource: async (...request) => this.#inspect(await client.readResource(...request), index, 'resources/read'),
     };
   }
 
@@ -42,7 +42,7 @@ export class Witness {
     for (const mark of marksIn(sent)) if (!this.#owners.has(mark)) this.#owners.set(mark, index);
   }
 
-  #look<Answer>(answer: Answer, index: number, what: string): Answer {
+  #inspect<Answer>(answer: Answer, index: number, what: string): Answer {
     this.answers += 1;
     for (const mark of marksIn(JSON.stringify(answer))) {
       const owner = this.#owners.get(mark);
@@ -54,5 +54,5 @@ export class Witness {
 }
 
 function marksIn(text: string): Set<string> {
-  return new Set([...text.matchAll(uuids), ...text.matchAll(places)].map(([mark]) => mark));
+  return new Set([...text.matchAll(uuidPattern), ...text.matchAll(locationPattern)].map(([mark]) => mark));
 }

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { z } from 'zod';
 import { connect } from '../cli/connect.js';
-import type { Places } from './bench.js';
-import { sampleExtension, startPageServer } from './pageServer.js';
+import type { Fixtures } from './bench.js';
+import { sampleExtensionFolder, startPageServer } from './pageServer.js';
 import { echoWebSockets } from './webSocketEcho.js';
 
-export interface WorkbenchOptions {
+export interface SelftestSessionOptions {
   /** The address of the server under test. */
   readonly url: string;
   /** Tool groups, as in `--tools`. Default: all. */
@@ -17,15 +17,15 @@ export interface WorkbenchOptions {
 }
 
 /** A session of the server under test, and what its tools are tried on. */
-export interface Workbench {
+export interface SelftestSession {
   readonly client: Client;
-  readonly places: Places;
+  readonly fixtures: Fixtures;
   /** Ends the session and removes its files. */
   close(): Promise<void>;
 }
 
 /** Opens a session, serves the sample pages and copies the sample extension. Leaves nothing behind if it rejects. */
-export async function openWorkbench({ url, tools = 'all', token }: WorkbenchOptions): Promise<Workbench> {
+export async function openSelftestSession({ url, tools = 'all', token }: SelftestSessionOptions): Promise<SelftestSession> {
   const server = await startPageServer();
   echoWebSockets(server.server);
   const opened: (() => Promise<void>)[] = [() => server.close()];
@@ -38,8 +38,8 @@ export async function openWorkbench({ url, tools = 'all', token }: WorkbenchOpti
     const folder = await mkdtemp(join(await workspaceOf(client), 'greenroom-selftest-'));
     opened.push(() => rm(folder, { recursive: true, force: true }));
     const extension = join(folder, 'extension');
-    await cp(sampleExtension, extension, { recursive: true });
-    return { client, places: { pages: server.url, extension, folder }, close };
+    await cp(sampleExtensionFolder, extension, { recursive: true });
+    return { client, fixtures: { pages: server.url, extension, folder }, close };
   } catch (error) {
     await close();
     throw error;

@@ -11,9 +11,9 @@ import type {
   SuperviseOptions,
   SupervisedBrowser,
 } from '../browser/process/connection.js';
-import { failureOf, isReason, Refusal } from '../errors.js';
+import { toFailureData, isReason, Refusal } from '../errors.js';
 
-export interface BrowserActorOptions {
+export interface SupervisorOptions {
   /** How long a browser may take to answer. */
   readonly connectTimeoutMs: number;
   /** The first pause after a loss; doubled with each failed try. */
@@ -30,7 +30,7 @@ export interface BrowserActorOptions {
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 }
 
-export const browserActorDefaults: BrowserActorOptions = {
+export const supervisorDefaults: SupervisorOptions = {
   connectTimeoutMs: 20_000,
   backoffMs: 200,
   maxBackoffMs: 5_000,
@@ -41,11 +41,11 @@ export const browserActorDefaults: BrowserActorOptions = {
 };
 
 /** What runs a browser's chart: hand it to the pool. Each call starts an actor, which the returned browser's owner closes. */
-export function browserSupervisor(options: BrowserActorOptions = browserActorDefaults): Supervise {
-  return (browser) => new BrowserActor(browser, options);
+export function createSupervisor(options: SupervisorOptions = supervisorDefaults): Supervise {
+  return (browser) => new BrowserSupervisor(browser, options);
 }
 
-class BrowserActor implements SupervisedBrowser {
+class BrowserSupervisor implements SupervisedBrowser {
   readonly id: string;
   readonly #actor;
   readonly #connect: Connect;
@@ -53,13 +53,13 @@ class BrowserActor implements SupervisedBrowser {
   readonly #closing = new Set<Promise<void>>();
   #connection: BrowserConnection | undefined;
 
-  constructor({ id, mode, connect, observer }: SuperviseOptions, options: BrowserActorOptions) {
+  constructor({ id, mode, connect, observer }: SuperviseOptions, options: SupervisorOptions) {
     this.id = id;
     this.#connect = connect;
     const machine = browserMachine.provide({
       actors: {
-        connection: fromCallback(({ sendBack }) => this.#hold(sendBack)),
-        heartbeat: fromCallback(({ sendBack }) => this.#listenToHeart(options, sendBack)),
+        connection: fromCallback(({ sendBack }) => this.#openConnection(sendBack)),
+        heartbeat: fromCallback(({ sendBack }) => this.#startHeartbeat(options, sendBack)),
       },
       delays: {
         connectTimeout: options.connectTimeoutMs,
@@ -73,7 +73,7 @@ class BrowserActor implements SupervisedBrowser {
     });
     let last: BrowserState = 'connecting';
     this.#actor.subscribe((snapshot) => {
-      const state = stateOf(snapshot.value);
+      const state = publicState(snapshot.value);
       if (state === last) return;
       last = state;
       if (state === 'ready' && this.#connection !== undefined) observer.ready(this.#connection);
@@ -84,12 +84,12 @@ class BrowserActor implements SupervisedBrowser {
   }
 
   get state(): BrowserState {
-    return stateOf(this.#actor.getSnapshot().value);
+    return publicState(this.#actor.getSnapshot().value);
   }
 
   connection(signal?: AbortSignal): Promise<BrowserConnection> {
     if (this.state !== 'closed') this.#actor.send({ type: 'browser.wanted' });
-    return untilAborted(this.#settled(), signal);
+    return untilAborted(this.#whenSettled(), signal);
   }
 
   async close(): Promise<void> {
@@ -98,17 +98,17 @@ class BrowserActor implements SupervisedBrowser {
   }
 
   /** The `connection` of the chart: one try. Whatever it opens is closed when the chart leaves `open`, also late. */
-  #hold(report: (event: BrowserEvent) => void): () => void {
+  #openConnection(report: (event: BrowserEvent) => void): () => void {
     const cancel = new AbortController();
     const opening = this.#connect(cancel.signal);
     void opening.then(
       (connection) => {
         if (cancel.signal.aborted) return;
         this.#connection = connection;
-        void connection.gone.then(() => report({ type: 'connection.lost', failure: lossOf(connection) }));
+        void connection.disconnected.then(() => report({ type: 'connection.lost', failure: lossOf(connection) }));
         report({ type: 'connection.opened', version: connection.product });
       },
-      (error: unknown) => report({ type: 'connection.failed', failure: failureOf(error, 'browser_failed') }),
+      (error: unknown) => report({ type: 'connection.failed', failure: toFailureData(error, 'browser_failed') }),
     );
     return () => {
       this.#connection = undefined;
@@ -123,12 +123,12 @@ class BrowserActor implements SupervisedBrowser {
   }
 
   /** The `heartbeat` of the chart. */
-  #listenToHeart(options: BrowserActorOptions, report: (event: BrowserEvent) => void): () => void {
+  #startHeartbeat(options: SupervisorOptions, report: (event: BrowserEvent) => void): () => void {
     const stop = new AbortController();
     const connection = this.#connection;
     if (connection !== undefined) {
-      void untilSilent(connection, options, stop.signal).then(
-        () => report({ type: 'connection.lost', failure: silentFailure }),
+      void untilUnresponsive(connection, options, stop.signal).then(
+        () => report({ type: 'connection.lost', failure: unresponsiveFailure }),
         () => undefined,
       );
     }
@@ -136,23 +136,23 @@ class BrowserActor implements SupervisedBrowser {
   }
 
   /** Resolves or rejects at the first state that settles the question. */
-  #settled(): Promise<BrowserConnection> {
+  #whenSettled(): Promise<BrowserConnection> {
     return new Promise((resolve, reject) => {
-      const look = (): boolean => {
+      const settle = (): boolean => {
         const { value, context } = this.#actor.getSnapshot();
-        const state = stateOf(value);
+        const state = publicState(value);
         if (state === 'ready' && this.#connection !== undefined) resolve(this.#connection);
-        else if (state === 'failed') reject(refusalOf(context.failure ?? unknownFailure));
-        else if (state === 'closed') reject(refusalOf(closedFailure));
+        else if (state === 'failed') reject(toRefusal(context.failure ?? unknownFailure));
+        else if (state === 'closed') reject(toRefusal(closedFailure));
         else return false;
         return true;
       };
-      if (look()) return;
+      if (settle()) return;
       const subscription = this.#actor.subscribe({
         next: () => {
-          if (look()) subscription.unsubscribe();
+          if (settle()) subscription.unsubscribe();
         },
-        complete: look,
+        complete: settle,
       });
     });
   }
@@ -160,7 +160,7 @@ class BrowserActor implements SupervisedBrowser {
 
 const unknownFailure: Failure = { reason: 'browser_failed', message: 'The browser could not be started.' };
 const lostFailure: Failure = { reason: 'browser_failed', message: 'The browser ended or its connection broke.' };
-const silentFailure: Failure = { reason: 'browser_failed', message: 'The browser hung and was ended.' };
+const unresponsiveFailure: Failure = { reason: 'browser_failed', message: 'The browser hung and was ended.' };
 const closedFailure: Failure = { reason: 'browser_failed', message: 'The browser has been closed.' };
 
 function lossOf(connection: BrowserConnection): Failure {
@@ -169,15 +169,15 @@ function lossOf(connection: BrowserConnection): Failure {
 }
 
 /** Resolves when two questions in a row got no answer; rejects when the signal aborts. */
-async function untilSilent(
+async function untilUnresponsive(
   connection: BrowserConnection,
-  { heartbeatMs, heartbeatTimeoutMs }: BrowserActorOptions,
+  { heartbeatMs, heartbeatTimeoutMs }: SupervisorOptions,
   signal: AbortSignal,
 ): Promise<void> {
   for (let missed = 0; missed < 2;) {
     await delay(heartbeatMs, undefined, { signal });
-    const patience = AbortSignal.any([signal, timeLimit(heartbeatTimeoutMs)]);
-    const answered = await untilAborted(connection.ping(), patience).then(
+    const deadline = AbortSignal.any([signal, timeLimit(heartbeatTimeoutMs)]);
+    const answered = await untilAborted(connection.ping(), deadline).then(
       () => true,
       () => false,
     );
@@ -187,16 +187,16 @@ async function untilSilent(
 }
 
 /** The state for the outside: `open` is told apart by its inner state; `unsettled` is never seen. */
-function stateOf(value: string | Record<string, unknown>): BrowserState {
+function publicState(value: string | Record<string, unknown>): BrowserState {
   const name = typeof value === 'string' ? value : value['open'];
   return name === 'ready' || name === 'lost' || name === 'failed' || name === 'closed' ? name : 'connecting';
 }
 
-function backoff(attempts: number, { backoffMs, maxBackoffMs, jitter }: BrowserActorOptions): number {
+function backoff(attempts: number, { backoffMs, maxBackoffMs, jitter }: SupervisorOptions): number {
   const pause = Math.min(maxBackoffMs, backoffMs * 2 ** attempts);
   return pause / 2 + (pause / 2) * jitter();
 }
 
-function refusalOf({ reason, message }: Failure): Refusal {
+function toRefusal({ reason, message }: Failure): Refusal {
   return new Refusal(isReason(reason) ? reason : 'browser_failed', { detail: message });
 }

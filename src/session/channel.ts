@@ -1,12 +1,12 @@
-import type { ClosedBecause } from '../../machines/events.js';
+import type { CloseReason } from '../../machines/events.js';
 import type { Refusal } from '../errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 
 export type TransportKind = 'sse' | 'streamable-http' | 'websocket' | 'stdio';
 
 /** How a session ended, as its channel tells the client. */
-export interface Ending {
-  readonly closedBecause: ClosedBecause;
+export interface CloseNotice {
+  readonly closedBecause: CloseReason;
   /** What a client that was never told its session id hears instead. */
   readonly refusal: Refusal;
 }
@@ -24,15 +24,15 @@ export interface Channel {
   announce(sessionId: string): void;
   deliver(message: JSONRPCMessage, relatedTo?: RequestId): void;
   /** A request will get no answer: the client cancelled it. For transports that hold something open for each answer. */
-  unanswered?(request: RequestId): void;
+  requestCancelled?(request: RequestId): void;
   /**
    * Ends the socket on which an answer is awaited; the client comes back for it after `retryMs`. For transports whose
    * clients can.
    */
   suspend?(request: RequestId, retryMs: number): void;
   /** What another node needs to go on where this one stops, as JSON. For transports whose clients can come back. */
-  stored?(): unknown;
-  end(ending: Ending): void;
+  snapshot?(): unknown;
+  end(ending: CloseNotice): void;
   /** Resolves, after `end`, when the last that was said is written down. For transports that write things down. */
-  readonly said?: Promise<void>;
+  readonly flushed?: Promise<void>;
 }

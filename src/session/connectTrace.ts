@@ -1,22 +1,22 @@
 import { context, SpanStatusCode, trace, type Context, type Span } from '@opentelemetry/api';
 import { shortId } from '../log.js';
-import { closedBecauseOf } from './creations.js';
-import type { Fold } from './observer.js';
+import { closeReasonOf } from './creations.js';
+import type { ObservationHandler } from './observer.js';
 
 type Step = 'lease' | 'registerTools' | 'claim';
 
-interface Asked {
+interface ActiveTrace {
   readonly span: Span;
-  readonly within: Context;
+  readonly parentContext: Context;
   readonly steps: Map<Step, Span>;
 }
 
 /** One session on its way to its client. */
-interface Connect {
+interface SetupTrace {
   /** Set-up that is not done: it may be under way before a client asks (a warm session). */
-  missing: readonly Step[];
+  pendingSteps: readonly Step[];
   /** Null until a client asks. */
-  asked: Asked | null;
+  active: ActiveTrace | null;
 }
 
 /**
@@ -24,36 +24,36 @@ interface Connect {
  * that it waits for. The parent is what is active as the client asks, since observations are told within the call that
  * causes them. Without a registered OpenTelemetry SDK nothing is kept.
  */
-export function traceConnects(): Fold {
+export function traceSessionSetup(): ObservationHandler {
   const tracer = trace.getTracer('greenroom');
-  const connects = new Map<string, Connect>();
+  const setups = new Map<string, SetupTrace>();
 
-  const begin = (asked: Asked, step: Step): void => {
-    asked.steps.set(step, tracer.startSpan(`session.${step}`, {}, asked.within));
+  const startStep = (asked: ActiveTrace, step: Step): void => {
+    asked.steps.set(step, tracer.startSpan(`session.${step}`, {}, asked.parentContext));
   };
 
-  const ask = (session: string, connect: Connect, state: string): void => {
+  const startTrace = (session: string, setup: SetupTrace, state: string): void => {
     const active = context.active();
     const span = tracer.startSpan('session.connect', { attributes: { 'mcp.session.id': shortId(session) } }, active);
     if (!span.isRecording()) {
-      connects.delete(session);
+      setups.delete(session);
       return;
     }
-    const asked: Asked = { span, within: trace.setSpan(active, span), steps: new Map() };
-    connect.asked = asked;
-    if (state === 'created') for (const step of connect.missing) begin(asked, step);
-    else begin(asked, 'claim');
+    const asked: ActiveTrace = { span, parentContext: trace.setSpan(active, span), steps: new Map() };
+    setup.active = asked;
+    if (state === 'created') for (const step of setup.pendingSteps) startStep(asked, step);
+    else startStep(asked, 'claim');
   };
 
-  const settle = (connect: Connect, type: string): void => {
-    const done = type === 'browser.leased' ? 'lease' : registered.test(type) ? 'registerTools' : undefined;
+  const endStep = (setup: SetupTrace, type: string): void => {
+    const done = type === 'browser.leased' ? 'lease' : registerToolsDone.test(type) ? 'registerTools' : undefined;
     if (done === undefined) return;
-    connect.missing = connect.missing.filter((step) => step !== done);
-    connect.asked?.steps.get(done)?.end();
-    connect.asked?.steps.delete(done);
+    setup.pendingSteps = setup.pendingSteps.filter((step) => step !== done);
+    setup.active?.steps.get(done)?.end();
+    setup.active?.steps.delete(done);
   };
 
-  const finish = ({ span: whole, steps }: Asked, failure: string | null): void => {
+  const endTrace = ({ span: whole, steps }: ActiveTrace, failure: string | null): void => {
     for (const span of [...steps.values(), whole]) {
       if (failure !== null) span.setStatus({ code: SpanStatusCode.ERROR, message: failure });
       span.end();
@@ -65,20 +65,20 @@ export function traceConnects(): Fold {
     const { machine, actor, event } = observation;
     if (machine !== 'session') return;
     if (observation.kind === 'transition' && observation.to === 'created') {
-      connects.set(actor, { missing: isLazy(observation.context) ? lazySteps : eagerSteps, asked: null });
+      setups.set(actor, { pendingSteps: isLazy(observation.context) ? lazySteps : eagerSteps, active: null });
       return;
     }
-    const connect = connects.get(actor);
-    if (connect === undefined) return;
+    const setup = setups.get(actor);
+    if (setup === undefined) return;
     if (observation.kind === 'event') {
-      if (event.type === 'transport.attached' && !connect.asked) ask(actor, connect, observation.state);
-      else settle(connect, event.type);
+      if (event.type === 'transport.attached' && !setup.active) startTrace(actor, setup, observation.state);
+      else endStep(setup, event.type);
     } else if (observation.to === 'tools-registered') {
-      if (connect.asked) begin(connect.asked, 'claim');
+      if (setup.active) startStep(setup.active, 'claim');
     } else {
-      if (connect.asked)
-        finish(connect.asked, observation.to === 'closed' ? closedBecauseOf(observation.context) : null);
-      connects.delete(actor);
+      if (setup.active)
+        endTrace(setup.active, observation.to === 'closed' ? closeReasonOf(observation.context) : null);
+      setups.delete(actor);
     }
   };
 }
@@ -87,7 +87,7 @@ const lazySteps: readonly Step[] = ['registerTools'];
 const eagerSteps: readonly Step[] = ['lease', ...lazySteps];
 
 /** The end of the actor that registers the tools, in XState's words. */
-const registered = /^xstate\.done\.actor\..*\.registering$/;
+const registerToolsDone = /^xstate\.done\.actor\..*\.registering$/;
 
 const isLazy = (context: unknown): boolean =>
   typeof context === 'object' && context !== null && 'lease' in context && context.lease === 'lazy';

@@ -1,8 +1,8 @@
 import { catalogue, isReason } from '../errors.js';
-import type { CreationOutcome, Fold } from './observer.js';
+import type { CreationOutcome, ObservationHandler } from './observer.js';
 
-export interface CreationsOptions {
-  readonly tell: Fold;
+export interface CreationTrackerOptions {
+  readonly publish: ObservationHandler;
   /** Whether a session is set up in its user's own browser, which is not this server's to keep well. */
   hasOwnBrowser(session: string): boolean;
 }
@@ -11,7 +11,7 @@ export interface CreationsOptions {
  * Follows each session that a client waits for, and tells exactly once how that ended. The one owner of what a failed
  * creation is. Until a client waits for it, a warm session is nobody's creation.
  */
-export function followCreations({ tell, hasOwnBrowser }: CreationsOptions): Fold {
+export function trackCreations({ publish, hasOwnBrowser }: CreationTrackerOptions): ObservationHandler {
   /** When its client came, of each that is not settled. */
   const waitingSince = new Map<string, number>();
   return (observation) => {
@@ -23,24 +23,24 @@ export function followCreations({ tell, hasOwnBrowser }: CreationsOptions): Fold
     }
     if (observation.kind !== 'transition' || observation.machine !== 'session') return;
     const { actor, from, to, at } = observation;
-    const isSettled = to === 'connected' || (to === 'closed' && unannounced.has(from));
+    const isSettled = to === 'connected' || (to === 'closed' && unannouncedStates.has(from));
     if (!isSettled) return;
-    const context = contextOf(observation.context);
+    const context = setupContextOf(observation.context);
     const since = waitingSince.get(actor) ?? at;
     waitingSince.delete(actor);
     // Whoever it was opened for stands in its context from the first: it may end before its channel is attached.
     if (context.user === null) return;
     const cause = to === 'closed' ? context.closedBecause : null;
     const outcome = cause === null ? 'announced' : outcomeOf(cause, context.reason, hasOwnBrowser(actor));
-    tell({ kind: 'creation', actor, outcome, cause, at, durationMs: at - since });
+    publish({ kind: 'creation', actor, outcome, cause, at, durationMs: at - since });
   };
 }
 
 /** States in which no client knows of the session; '' is before the first. */
-const unannounced: ReadonlySet<string> = new Set(['', 'created', 'tools-registered']);
+const unannouncedStates: ReadonlySet<string> = new Set(['', 'created', 'tools-registered']);
 
 /** Ends that somebody wanted, by whom. Every other one is a failure, unless the client is to blame for it. */
-const wanted: Readonly<Record<string, CreationOutcome>> = {
+const intendedOutcomes: Readonly<Record<string, CreationOutcome>> = {
   'client-closed': 'abandoned',
   'slow-client': 'abandoned',
   'operator-closed': 'cancelled',
@@ -48,23 +48,23 @@ const wanted: Readonly<Record<string, CreationOutcome>> = {
 };
 
 function outcomeOf(cause: string, reason: string, hasOwnBrowser: boolean): CreationOutcome {
-  const asked = wanted[cause];
-  if (asked !== undefined) return asked;
+  const intended = intendedOutcomes[cause];
+  if (intended !== undefined) return intended;
   if (reason === 'draining') return 'cancelled';
-  const isClients = isReason(reason) && catalogue[reason].status < 500;
-  return isClients || (hasOwnBrowser && cause === 'browser-failed') ? 'refused' : 'failed';
+  const isClientError = isReason(reason) && catalogue[reason].status < 500;
+  return isClientError || (hasOwnBrowser && cause === 'browser-failed') ? 'refused' : 'failed';
 }
 
 /** Why a session ended, by the context of its chart. */
-export function closedBecauseOf(context: unknown): string {
-  return contextOf(context).closedBecause;
+export function closeReasonOf(context: unknown): string {
+  return setupContextOf(context).closedBecause;
 }
 
 /** The few fields of a session's context that say how its set-up ended. */
-function contextOf(context: unknown) {
+function setupContextOf(context: unknown) {
   const { user, closedBecause, failure }: Record<string, unknown> = typeof context === 'object' ? { ...context } : {};
   const reason = typeof failure === 'object' && failure !== null && 'reason' in failure ? failure.reason : '';
-  return { user: user ?? null, closedBecause: textOf(closedBecause, 'unknown'), reason: textOf(reason, '') };
+  return { user: user ?? null, closedBecause: stringOr(closedBecause, 'unknown'), reason: stringOr(reason, '') };
 }
 
-const textOf = (value: unknown, otherwise: string): string => (typeof value === 'string' ? value : otherwise);
+const stringOr = (value: unknown, otherwise: string): string => (typeof value === 'string' ? value : otherwise);

@@ -2,9 +2,9 @@ import type { Refusal } from '../errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 
 /** Bytes that one session may hold (S10). */
-const maxHeldBytes = 4 * 1024 ** 2;
+const maxQueuedBytes = 4 * 1024 ** 2;
 
-interface Held {
+interface QueuedMessage {
   readonly message: JSONRPCMessage;
   delivered(): void;
   refused(refusal: Refusal): void;
@@ -14,22 +14,22 @@ interface Held {
  * The messages that came before their session was connected, in the order of arrival. Each is answered exactly once:
  * delivered or refused. Owned by its session; how many there may be, the chart says.
  */
-export class HeldMessages {
-  #held: Held[] = [];
+export class EarlyMessageQueue {
+  #queue: QueuedMessage[] = [];
   #bytes = 0;
 
   hasRoomFor(message: JSONRPCMessage): boolean {
-    return this.#bytes + sizeOf(message) <= maxHeldBytes;
+    return this.#bytes + sizeOf(message) <= maxQueuedBytes;
   }
 
   hasRequest(id: RequestId): boolean {
-    return this.#held.some(({ message }) => 'method' in message && 'id' in message && message.id === id);
+    return this.#queue.some(({ message }) => 'method' in message && 'id' in message && message.id === id);
   }
 
   /** Resolves when the message is delivered; rejects with why it never will be. */
-  hold(message: JSONRPCMessage): Promise<void> {
+  enqueue(message: JSONRPCMessage): Promise<void> {
     this.#bytes += sizeOf(message);
-    return new Promise((delivered, refused) => this.#held.push({ message, delivered, refused }));
+    return new Promise((delivered, refused) => this.#queue.push({ message, delivered, refused }));
   }
 
   deliver(receive: (message: JSONRPCMessage) => void): void {
@@ -43,9 +43,9 @@ export class HeldMessages {
     for (const { refused } of this.#takeAll()) refused(refusal);
   }
 
-  #takeAll(): readonly Held[] {
+  #takeAll(): readonly QueuedMessage[] {
     this.#bytes = 0;
-    return this.#held.splice(0);
+    return this.#queue.splice(0);
   }
 }
 

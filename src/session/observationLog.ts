@@ -1,13 +1,13 @@
 import type { CreationWindow, Failure } from '../../machines/events.js';
-import { shortId, type Fields, type Log } from '../log.js';
-import { settledRequest, type Fold, type Observation } from './observer.js';
+import { shortId, type LogFields, type Log } from '../log.js';
+import { settledRequest, type ObservationHandler, type Observation } from './observer.js';
 
 /**
  * What an operator reads. One line for each transition of a session, browser, alarm or (debug) server; a warning for each
  * event that nobody expected (S9); requests and refusals at debug, but for refusals that are the server's own trouble. Why
  * a browser failed stands in its own line, and not again in those of the sessions that wanted it.
  */
-export function logObservations(log: Log): Fold {
+export function logObservations(log: Log): ObservationHandler {
   const logTransition = transitionLog(log);
   return (observation) => {
     if (observation.kind === 'transition') logTransition(observation);
@@ -17,58 +17,58 @@ export function logObservations(log: Log): Fold {
   };
 }
 
-type Seen<Kind extends Observation['kind']> = Extract<Observation, { kind: Kind }>;
+type ObservationOf<Kind extends Observation['kind']> = Extract<Observation, { kind: Kind }>;
 
-function transitionLog(log: Log): (observation: Seen<'transition'>) => void {
+function transitionLog(log: Log): (observation: ObservationOf<'transition'>) => void {
   /** Why a browser failed last. */
-  let told: string | undefined;
+  let lastBrowserFailure: string | undefined;
   return (observation) => {
     const { machine } = observation;
-    const failure = failureTold(observation);
-    const isTold = machine === 'session' && failure?.message === told;
-    logTransition(log, observation, failure && { reason: failure.reason, ...(!isTold && { error: failure.message }) });
-    if (machine === 'browser') told = failure?.message ?? told;
+    const failure = failureToLog(observation);
+    const isLogged = machine === 'session' && failure?.message === lastBrowserFailure;
+    logTransition(log, observation, failure && { reason: failure.reason, ...(!isLogged && { error: failure.message }) });
+    if (machine === 'browser') lastBrowserFailure = failure?.message ?? lastBrowserFailure;
   };
 }
 
 /** A browser remembers why it failed until it is ready again: that is told as it fails, and not at every step after. */
-function failureTold({ machine, to, context }: Seen<'transition'>): Failure | undefined {
-  return machine === 'browser' && !troubles.has(to) ? undefined : known(context).failure;
+function failureToLog({ machine, to, context }: ObservationOf<'transition'>): Failure | undefined {
+  return machine === 'browser' && !warningStates.has(to) ? undefined : readContext(context).failure;
 }
 
-function logTransition(log: Log, observation: Seen<'transition'>, failure: Fields | undefined): void {
+function logTransition(log: Log, observation: ObservationOf<'transition'>, failure: LogFields | undefined): void {
   const { machine, actor, from, to, cause, durationMs, context } = observation;
-  const { user, closedBecause, window } = known(context);
-  const calm = failure === undefined && !troubles.has(to);
+  const { user, closedBecause, window } = readContext(context);
+  const isRoutine = failure === undefined && !warningStates.has(to);
   // The process says itself that it is ready, stops, or why it cannot start; an alarm that begins to watch is no news.
-  const quiet = machine === 'server' || (machine === 'alert' && from === '');
-  const write = quiet ? log.debug : calm ? log.info : log.warn;
+  const isQuiet = machine === 'server' || (machine === 'alert' && from === '');
+  const write = isQuiet ? log.debug : isRoutine ? log.info : log.warn;
   write.call(log, `${machine}: ${from === '' ? 'new' : from} -> ${to}`, {
     ...subjectOf(machine, actor),
     user,
     from,
     to,
-    cause: closedBecause ?? window?.cause ?? inWords(cause),
+    cause: closedBecause ?? window?.cause ?? describeCause(cause),
     ms: Math.round(durationMs),
     ...(window && { failures: window.failures, creations: window.creations, rate: Number(window.rate.toFixed(2)) }),
     ...failure,
   });
 }
 
-function logUnexpected(log: Log, { machine, actor, state, cause }: Seen<'unexpected'>): void {
+function logUnexpected(log: Log, { machine, actor, state, cause }: ObservationOf<'unexpected'>): void {
   log.warn(`${machine}: unexpected event`, { ...subjectOf(machine, actor), state, cause });
 }
 
-function logRefusal(log: Log, { reason, status, message, door, requestId }: Seen<'refusal'>): void {
+function logRefusal(log: Log, { reason, status, message, transport, requestId }: ObservationOf<'refusal'>): void {
   // 503 is "not yet" and "not any more": nothing is broken.
   const isTrouble = status >= 500 && status !== 503;
   const write = isTrouble ? log.info : log.debug;
   // The line of the session that could not be set up says why.
-  const isSessions = isTrouble && door !== 'http' && reason !== 'storage_failed';
-  write.call(log, 'refused', { reason, status, door, request: requestId, ...(!isSessions && { error: message }) });
+  const isSessions = isTrouble && transport !== 'http' && reason !== 'storage_failed';
+  write.call(log, 'refused', { reason, status, door: transport, request: requestId, ...(!isSessions && { error: message }) });
 }
 
-function logRequest(log: Log, observation: Seen<'event'>): void {
+function logRequest(log: Log, observation: ObservationOf<'event'>): void {
   const request = settledRequest(observation);
   if (request === undefined) return;
   const { id, method, tool, outcome, durationMs } = request;
@@ -85,16 +85,16 @@ function logRequest(log: Log, observation: Seen<'event'>): void {
 /** Of what a client may name as it likes. */
 const maxShown = 64;
 
-function subjectOf(machine: string, actor: string): Fields {
+function subjectOf(machine: string, actor: string): LogFields {
   if (machine === 'server') return {};
   return { [machine]: machine === 'session' ? shortId(actor) : actor };
 }
 
 /** States of a browser, or of the alarm, that an operator wants to hear of. */
-const troubles: ReadonlySet<string> = new Set(['lost', 'failed', 'firing']);
+const warningStates: ReadonlySet<string> = new Set(['lost', 'failed', 'firing']);
 
 /** XState's own events are named after the chart: `xstate.done.actor.0.session.tools-registered.claiming`. */
-function inWords(cause: string): string {
+function describeCause(cause: string): string {
   const [, kind, ...rest] = cause.split('.');
   const last = rest.at(-1) ?? '';
   if (!cause.startsWith('xstate.')) return cause;
@@ -103,7 +103,7 @@ function inWords(cause: string): string {
   return `${last} ${kind === 'error' ? 'failed' : 'done'}`;
 }
 
-interface Known {
+interface LoggedContext {
   readonly user?: string;
   readonly closedBecause?: string;
   readonly failure?: Failure;
@@ -111,7 +111,7 @@ interface Known {
 }
 
 /** The few fields of a context that belong in a log line. */
-function known(context: unknown): Known {
+function readContext(context: unknown): LoggedContext {
   if (typeof context !== 'object' || context === null) return {};
   const fields: Record<string, unknown> = { ...context };
   const { user, closedBecause, failure } = fields;

@@ -62,7 +62,7 @@ export type Observation =
        * reached. `failed`: all else, and alone a failure of this server.
        */
       readonly outcome: 'announced' | 'failed' | 'abandoned' | 'cancelled' | 'refused';
-      /** Why the session ended, as `ClosedBecause`; null if it was announced. */
+      /** Why the session ended, as `CloseReason`; null if it was announced. */
       readonly cause: string | null;
       readonly at: number;
       /** From the moment the client asked. */
@@ -74,21 +74,21 @@ export type Observation =
       readonly reason: Reason;
       readonly status: number;
       readonly message: string;
-      readonly door: Door;
+      readonly transport: RequestTransport;
       readonly requestId: string;
     };
 
 export type CreationOutcome = Extract<Observation, { kind: 'creation' }>['outcome'];
 
 /** Where a request came in: the transport, or `http` for every other route. */
-export type Door = 'sse' | 'streamable-http' | 'websocket' | 'http';
+export type RequestTransport = 'sse' | 'streamable-http' | 'websocket' | 'http';
 
-export type Fold = (observation: Observation) => void;
+export type ObservationHandler = (observation: Observation) => void;
 
 /** Tells each fold, in their order. What a fold tells in its turn is told to all of them before the next one hears this. */
-export function tellAll(folds: readonly Fold[]): Fold {
+export function fanOut(handlers: readonly ObservationHandler[]): ObservationHandler {
   return (observation) => {
-    for (const fold of folds) fold(observation);
+    for (const handler of handlers) handler(observation);
   };
 }
 
@@ -100,7 +100,7 @@ export function settledRequest(observation: Observation): SettledRequest | undef
   return event.type === 'request.settled' ? event.request : undefined;
 }
 
-interface Track {
+interface TrackedActor {
   readonly machine: string;
   state: string;
   since: number;
@@ -110,34 +110,34 @@ interface Track {
  * Turns XState's inspection events into observations. One for the process; actors are followed from their first snapshot
  * to the last. Only root actors count: children are details of their parents.
  */
-export function createObserver(clock: Clock, folds: readonly Fold[]) {
-  const tracks = new WeakMap<object, Track>();
-  const tell = tellAll(folds);
+export function createObserver(clock: Clock, handlers: readonly ObservationHandler[]) {
+  const tracks = new WeakMap<object, TrackedActor>();
+  const publish = fanOut(handlers);
   return (event: InspectionEvent): void => {
     if (event.actorRef.sessionId !== event.rootId) return;
-    const actor = idOf(event.actorRef);
+    const actor = actorIdOf(event.actorRef);
     const track = tracks.get(event.actorRef);
     if (track && event.type === '@xstate.microstep' && isUnexpected(event)) {
-      tell({ kind: 'unexpected', machine: track.machine, actor, state: track.state, cause: event.event.type });
+      publish({ kind: 'unexpected', machine: track.machine, actor, state: track.state, cause: event.event.type });
     } else if (event.type === '@xstate.snapshot' || event.type === '@xstate.microstep') {
       // A state that is left in the step that enters it is seen in the microstep only.
       const snapshot = event.snapshot;
       if (!isMachineSnapshot(snapshot)) return;
       const value: unknown = snapshot.value;
-      const to = topLevel(value);
+      const to = topLevelState(value);
       const from = track?.state ?? '';
       const at = clock.now();
       const machine = snapshot.machine.id;
       const context: unknown = snapshot.context;
       if (from === to) {
         if (event.type === '@xstate.snapshot')
-          tell({ kind: 'step', machine, actor, cause: event.event.type, at, value, context });
+          publish({ kind: 'step', machine, actor, cause: event.event.type, at, value, context });
         return;
       }
       tracks.set(event.actorRef, { machine, state: to, since: at });
       const durationMs = track ? at - track.since : 0;
       const { event: causing } = event;
-      tell({
+      publish({
         kind: 'transition',
         machine,
         actor,
@@ -151,7 +151,7 @@ export function createObserver(clock: Clock, folds: readonly Fold[]) {
         context,
       });
     } else if (track && event.type === '@xstate.event') {
-      tell({ kind: 'event', machine: track.machine, actor, state: track.state, at: clock.now(), event: event.event });
+      publish({ kind: 'event', machine: track.machine, actor, state: track.state, at: clock.now(), event: event.event });
     }
   };
 }
@@ -162,10 +162,10 @@ function isUnexpected({ event, _transitions }: InspectedMicrostepEvent): boolean
 }
 
 /** The top-level state of a snapshot's value. */
-export function topLevel(value: unknown): string {
+export function topLevelState(value: unknown): string {
   return typeof value === 'object' && value !== null ? (Object.keys(value)[0] ?? '') : String(value);
 }
 
-function idOf(actorRef: { readonly sessionId: string }): string {
+function actorIdOf(actorRef: { readonly sessionId: string }): string {
   return 'id' in actorRef ? String(actorRef.id) : actorRef.sessionId;
 }

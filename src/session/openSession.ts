@@ -25,7 +25,7 @@ export interface OpenSession {
 }
 
 /** Shows an embedder what of a session is theirs to use. */
-export function openSession(session: Session): OpenSession {
+export function toOpenSession(session: Session): OpenSession {
   const { server } = session;
   return {
     id: session.id,

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import type { Caps, Place, PlaceStore } from '../cluster/serverStore.js';
+import type { QuotaLimits, QuotaSlot, QuotaStore } from '../cluster/serverStore.js';
 import { Refusal } from '../errors.js';
-import { ownerKey, type Principal } from '../tenancy/principal.js';
+import { principalKey, type Principal } from '../tenancy/principal.js';
 
 /** So many leases of its node a place counts for: as long as a node renews them, a beat that is late loses none. */
-const leases = 2;
+const leasesPerSlot = 2;
 
-export interface PlacesOptions {
-  readonly store: PlaceStore;
-  readonly caps: Caps;
+export interface SessionQuotaOptions {
+  readonly store: QuotaStore;
+  readonly caps: QuotaLimits;
   /** How long a node that says nothing counts as there. */
   readonly leaseMs: number;
 }
@@ -17,66 +17,66 @@ export interface PlacesOptions {
  * The places that the sessions of this node take among those of all nodes. One that is taken counts until it is given back;
  * those of a node that dies are free after two of its leases. Owned by the registry of sessions; the node renews it.
  */
-export class Places {
-  readonly #options: PlacesOptions;
-  readonly #held = new Map<string, { readonly owner: Principal; readonly ids: Set<string> }>();
-  readonly #freeing = new Set<Promise<void>>();
+export class SessionQuota {
+  readonly #options: SessionQuotaOptions;
+  readonly #occupied = new Map<string, { readonly owner: Principal; readonly ids: Set<string> }>();
+  readonly #releasing = new Set<Promise<void>>();
 
-  constructor(options: PlacesOptions) {
+  constructor(options: SessionQuotaOptions) {
     this.#options = options;
   }
 
   /** A place for a session of this user that is about to be opened. Throws `too_many_sessions` or `store_unreachable`. */
-  async take(owner: Principal): Promise<Place> {
+  async reserve(owner: Principal): Promise<QuotaSlot> {
     const { store, caps } = this.#options;
-    const place = newPlace(owner);
-    const taken = await store.take(place, caps, this.#ms);
-    if (taken === 'full') throw tooMany(`--max-sessions ${caps.maxSessions}`);
-    if (taken === 'full-of-owner') throw tooMany(`--max-sessions-per-user ${caps.maxSessionsPerUser}`);
-    return place;
+    const slot = newSlot(owner);
+    const reserved = await store.acquire(slot, caps, this.#slotTtlMs);
+    if (reserved === 'full') throw tooManySessions(`--max-sessions ${caps.maxSessions}`);
+    if (reserved === 'full-of-owner') throw tooManySessions(`--max-sessions-per-user ${caps.maxSessionsPerUser}`);
+    return slot;
   }
 
   /** Holds a place until the session is closed: one that was taken, or, whatever the caps say, one more. */
-  hold(owner: Principal, closed: Promise<void>, taken?: Place): void {
-    const place = taken ?? newPlace(owner);
-    const key = ownerKey(owner);
-    const held = this.#held.get(key) ?? { owner, ids: new Set() };
-    this.#held.set(key, held);
-    held.ids.add(place.id);
+  occupy(owner: Principal, closed: Promise<void>, reserved?: QuotaSlot): void {
+    const slot = reserved ?? newSlot(owner);
+    const key = principalKey(owner);
+    const held = this.#occupied.get(key) ?? { owner, ids: new Set() };
+    this.#occupied.set(key, held);
+    held.ids.add(slot.id);
     // What cannot be said now is said with the next beat.
-    if (taken === undefined) this.#options.store.keep(owner, [place.id], this.#ms).catch(() => undefined);
+    if (reserved === undefined) this.#options.store.renew(owner, [slot.id], this.#slotTtlMs).catch(() => undefined);
     void closed.then(() => {
-      held.ids.delete(place.id);
-      if (held.ids.size === 0 && this.#held.get(key) === held) this.#held.delete(key);
-      this.free(place);
+      held.ids.delete(slot.id);
+      if (held.ids.size === 0 && this.#occupied.get(key) === held) this.#occupied.delete(key);
+      this.release(slot);
     });
   }
 
   /** Gives one back. If that cannot be said now, it is free in its time. */
-  free(place: Place): void {
-    const freeing = this.#options.store.free(place).catch(() => undefined);
-    this.#freeing.add(freeing);
-    void freeing.then(() => this.#freeing.delete(freeing));
+  release(slot: QuotaSlot): void {
+    const freeing = this.#options.store.release(slot).catch(() => undefined);
+    this.#releasing.add(freeing);
+    void freeing.then(() => this.#releasing.delete(freeing));
   }
 
   /** All that are held count on. Rejects when the store cannot be reached. */
   async renew(): Promise<void> {
-    for (const { owner, ids } of [...this.#held.values()]) {
-      if (ids.size > 0) await this.#options.store.keep(owner, [...ids], this.#ms);
+    for (const { owner, ids } of [...this.#occupied.values()]) {
+      if (ids.size > 0) await this.#options.store.renew(owner, [...ids], this.#slotTtlMs);
     }
   }
 
   /** Resolves when all that were given back are free. */
-  async freed(): Promise<void> {
-    await Promise.all(this.#freeing);
+  async whenReleased(): Promise<void> {
+    await Promise.all(this.#releasing);
   }
 
-  get #ms(): number {
-    return this.#options.leaseMs * leases;
+  get #slotTtlMs(): number {
+    return this.#options.leaseMs * leasesPerSlot;
   }
 }
 
 /** The refusal of a session that there is no place for. */
-export const tooMany = (limit: string): Refusal => new Refusal('too_many_sessions', { limit });
+export const tooManySessions = (limit: string): Refusal => new Refusal('too_many_sessions', { limit });
 
-const newPlace = (owner: Principal): Place => ({ id: randomBytes(9).toString('base64url'), owner });
+const newSlot = (owner: Principal): QuotaSlot => ({ id: randomBytes(9).toString('base64url'), owner });

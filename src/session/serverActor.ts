@@ -4,9 +4,9 @@ import { createActor, fromCallback, fromPromise, waitFor, type InspectionEvent }
 import { serverMachine } from '../../machines/index.js';
 import type { ServerEvent } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
-import { topLevel } from './observer.js';
+import { topLevelState } from './observer.js';
 
-export interface ServerParts {
+export interface HttpServerDeps {
   readonly app: RequestListener;
   /** Answers every WebSocket handshake. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -41,22 +41,22 @@ const socketsPerSession = 4;
 /** Sockets for operators, and for clients that are refused with an answer. */
 const spareSockets = 256;
 /** Past the sessions' own drain timeout, and for the browsers to go. */
-const marginMs = 5_000;
+const shutdownMarginMs = 5_000;
 
 /** Runs the server chart on a port. Owned by the orchestrator. */
-export function startServer(parts: ServerParts): ListeningServer {
-  const { config, clock, inspect } = parts;
-  const http = createHttpServer(parts);
+export function startServer(deps: HttpServerDeps): ListeningServer {
+  const { config, clock, inspect } = deps;
+  const http = createHttpServer(deps);
 
   const actor = createActor(
     serverMachine.provide({
       actors: {
-        listener: listenerOf(http, parts),
-        drainSessions: fromPromise(() => parts.drainSessions()),
-        closeBrowsers: fromPromise(() => parts.closeBrowsers()),
+        listener: listenerActor(http, deps),
+        drainSessions: fromPromise(() => deps.drainSessions()),
+        closeBrowsers: fromPromise(() => deps.closeBrowsers()),
       },
       actions: { stopAccepting: () => void http.close() },
-      delays: { drainTimeout: config.drainTimeout + marginMs, closeTimeout: marginMs },
+      delays: { drainTimeout: config.drainTimeout + shutdownMarginMs, closeTimeout: shutdownMarginMs },
     }),
     { id: 'server', clock, inspect },
   );
@@ -64,7 +64,7 @@ export function startServer(parts: ServerParts): ListeningServer {
 
   return {
     opened: whenOpened(),
-    state: () => topLevel(actor.getSnapshot().value),
+    state: () => topLevelState(actor.getSnapshot().value),
     drain: async () => {
       actor.send({ type: 'server.drain' });
       await waitFor(actor, (snapshot) => snapshot.status === 'done');
@@ -76,12 +76,12 @@ export function startServer(parts: ServerParts): ListeningServer {
     const { port, failure } = snapshot.context;
     if (failure !== null || port === null)
       throw new Error(failure?.message ?? 'The server was stopped before it listened.');
-    return { url: urlOf(config.host, port), port };
+    return { url: serverUrl(config.host, port), port };
   }
 }
 
 /** Bounds on what a connection may cost before it is known who makes it; past `maxConnections` new ones are hung up on. */
-function createHttpServer({ app, config, requestTimeout = requestTimeoutMs }: ServerParts): Server {
+function createHttpServer({ app, config, requestTimeout = requestTimeoutMs }: HttpServerDeps): Server {
   const times = { requestTimeout, headersTimeout: requestTimeout, connectionsCheckingInterval: requestTimeout / 6 };
   const http = createServer({ ...times, maxHeaderSize }, app);
   http.maxConnections = socketsPerSession * config.maxSessions + spareSockets;
@@ -89,12 +89,12 @@ function createHttpServer({ app, config, requestTimeout = requestTimeoutMs }: Se
 }
 
 /** Where a server on this host and port is reached. An IPv6 address may stand in brackets or not. */
-export function urlOf(host: string, port: number): string {
+export function serverUrl(host: string, port: number): string {
   return `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`;
 }
 
 /** Owns the socket: opens it, tells how that went, and ends every connection that is left when it is stopped. */
-function listenerOf(http: Server, { upgrade, config: { host, port } }: ServerParts) {
+function listenerActor(http: Server, { upgrade, config: { host, port } }: HttpServerDeps) {
   return fromCallback<{ type: 'none' }, Record<never, never>>(({ sendBack }) => {
     http.once('error', (error: NodeJS.ErrnoException) => {
       const message =
@@ -122,7 +122,7 @@ function listenerOf(http: Server, { upgrade, config: { host, port } }: ServerPar
  * libraries) is passed over, as RFC 9110 (section 7.8) has it: the request is read again without the offer. Returns what
  * ends the upgraded sockets that are left: the HTTP server no longer knows of them.
  */
-function routeUpgrades(http: Server, upgrade: ServerParts['upgrade']): () => void {
+function routeUpgrades(http: Server, upgrade: HttpServerDeps['upgrade']): () => void {
   const upgraded = new Set<Duplex>();
   http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') {

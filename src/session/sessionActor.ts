@@ -3,8 +3,8 @@ import { sessionMachine } from '../../machines/index.js';
 import type { BrowserLeaseEvent, Failure } from '../../machines/events.js';
 import type { BrowserLease, BrowserPool, LeaseRequest } from '../browser/lease/lease.js';
 import { timeLimit } from '../clock.js';
-import { failureOf, Refusal } from '../errors.js';
-import { ownerKey } from '../tenancy/principal.js';
+import { toFailureData, Refusal } from '../errors.js';
+import { principalKey } from '../tenancy/principal.js';
 import type { Session } from './session.js';
 import type { SessionLogic } from './sessionParts.js';
 
@@ -22,7 +22,7 @@ export interface SessionDelays {
 }
 
 /** What the names in the session chart stand for in this process. */
-export interface SessionImplementation {
+export interface SessionLogicDeps {
   /** The session of a running actor. */
   find(id: string): Session;
   readonly pool: BrowserPool;
@@ -33,18 +33,18 @@ export interface SessionImplementation {
   /** Claims the session in the directory; a rejection closes it as `claim-refused`, unannounced. */
   claim(session: Session, signal: AbortSignal): Promise<void>;
   /** Whether another node goes on with the session as it ends here. */
-  goesOn(session: Session): boolean;
+  isHandedOff(session: Session): boolean;
 }
 
 /** Where a session works: in the user's own browser and profile, or as the server is configured. */
-function placeOf({ browserUrl: endpoint, resume }: Session, isolation: LeaseRequest['isolation']) {
+function leaseTarget({ browserUrl: endpoint, resumeFrom }: Session, isolation: LeaseRequest['isolation']) {
   const place = endpoint === undefined ? { isolation } : ({ isolation: 'profile', endpoint } as const);
-  return resume === undefined ? place : { ...place, resume };
+  return resumeFrom === undefined ? place : { ...place, resume: resumeFrom };
 }
 
 /** The session chart with its implementations: made once, shared by every session actor of the process. */
-export function provideSession(implementation: SessionImplementation): SessionLogic {
-  const { find, pool, isolation, delays } = implementation;
+export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
+  const { find, pool, isolation, delays } = deps;
   return sessionMachine.provide({
     actors: {
       browserLease: fromCallback<BrowserLeaseEvent, LeaseInput>(({ input, sendBack, receive }) => {
@@ -55,8 +55,8 @@ export function provideSession(implementation: SessionImplementation): SessionLo
         const lease = pool.lease(
           {
             sessionId: session.id,
-            owner: session.isWarm ? '' : ownerKey(session.principal),
-            ...placeOf(session, isolation),
+            owner: session.isWarm ? '' : principalKey(session.principal),
+            ...leaseTarget(session, isolation),
           },
           {
             lost: () => sendBack({ type: 'browser.lost' }),
@@ -65,35 +65,35 @@ export function provideSession(implementation: SessionImplementation): SessionLo
             failed,
           },
         );
-        session.holdLease(lease);
+        session.setBrowserLease(lease);
         const acquire = (): void => {
           acquiring += 1;
-          readyBrowser(session, lease, released.signal, delays.setupTimeout)
+          prepareBrowser(session, lease, released.signal, delays.setupTimeout)
             .finally(() => (acquiring -= 1))
             .then(
               () => sendBack({ type: 'browser.leased' }),
-              (error: unknown) => failed(failureOf(error, 'browser_failed')),
+              (error: unknown) => failed(toFailureData(error, 'browser_failed')),
             );
         };
         if (input.lease === 'eager') acquire();
         receive(acquire);
         return () => {
           released.abort(new Error('The session has ended.'));
-          session.releaseLease({ leftOpen: implementation.goesOn(session) });
+          session.releaseLease({ keepOpen: deps.isHandedOff(session) });
         };
       }),
       registerTools: fromPromise<void, { id: string }>(({ input, signal }) =>
-        implementation.registerTools(find(input.id), signal),
+        deps.registerTools(find(input.id), signal),
       ),
       checkBrowser: fromPromise<void, { id: string }>(
         ({ input, signal }) => find(input.id).browserLease?.check(signal) ?? Promise.resolve(),
       ),
-      claim: fromPromise<void, { id: string }>(({ input, signal }) => implementation.claim(find(input.id), signal)),
+      claim: fromPromise<void, { id: string }>(({ input, signal }) => deps.claim(find(input.id), signal)),
     },
     actions: {
       announce: ({ context }) => find(context.id).channel.announce(context.id),
       deliver: ({ context }) => find(context.id).deliver(),
-      dismiss: ({ context }) => find(context.id).dismiss(context.closedBecause ?? 'operator-closed', context.failure),
+      dismiss: ({ context }) => find(context.id).terminate(context.closedBecause ?? 'operator-closed', context.failure),
     },
     delays: {
       setupTimeout: delays.setupTimeout,
@@ -112,7 +112,7 @@ const queueShare = 0.9;
  * In a warm session the first page is open too: it is what the first tool would wait for. One that nobody has asked for
  * does not queue for a browser: whoever waits for one is a client, who is told that all are taken before the set-up ends.
  */
-async function readyBrowser(
+async function prepareBrowser(
   session: Session,
   lease: BrowserLease,
   signal: AbortSignal,

@@ -3,22 +3,22 @@ import type { BrowserLease } from '../browser/lease/lease.js';
 import type { Clock } from '../clock.js';
 import { messageOf, Refusal } from '../errors.js';
 import type { Log } from '../log.js';
-import type { CallEnvironment } from '../mcp/callTool.js';
-import type { McpHost } from '../mcp/mcpServer.js';
+import type { ToolCallDeps } from '../mcp/callTool.js';
+import type { McpSession } from '../mcp/mcpServer.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { ResourceStore } from '../mcp/resourceStore.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { Workspace } from '../tools/workspace.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Session } from './session.js';
-import type { SessionParts } from './sessionParts.js';
+import type { SessionDeps } from './sessionParts.js';
 
 /** A session as its MCP server sees it. Two references and no closures: there is one for each open session. */
-export class SessionHost implements McpHost, CallEnvironment {
+export class SessionHost implements McpSession, ToolCallDeps {
   readonly #session: Session;
-  readonly #parts: SessionParts;
+  readonly #parts: SessionDeps;
 
-  constructor(session: Session, parts: SessionParts) {
+  constructor(session: Session, parts: SessionDeps) {
     this.#session = session;
     this.#parts = parts;
   }
@@ -27,15 +27,15 @@ export class SessionHost implements McpHost, CallEnvironment {
     return this.#session.toolSet;
   }
 
-  get environment(): CallEnvironment {
+  get environment(): ToolCallDeps {
     return this;
   }
 
-  get offer(): McpHost['offer'] {
-    return this.#parts.offer;
+  get serverFeatures(): McpSession['serverFeatures'] {
+    return this.#parts.serverFeatures;
   }
 
-  get serverInfo(): McpHost['serverInfo'] {
+  get serverInfo(): McpSession['serverInfo'] {
     return this.#parts.serverInfo;
   }
 
@@ -97,15 +97,15 @@ export class SessionHost implements McpHost, CallEnvironment {
     this.log.error('message not written', { session: this.#session.id.slice(0, 8), error: messageOf(error) });
   }
 
-  unanswered(request: RequestId): void {
-    this.#session.channel.unanswered?.(request);
+  requestCancelled(request: RequestId): void {
+    this.#session.channel.requestCancelled?.(request);
   }
 
   suspend(request: RequestId, retryMs: number): void {
     this.#session.channel.suspend?.(request, retryMs);
   }
 
-  settled(request: SettledRequest): void {
+  requestSettled(request: SettledRequest): void {
     this.#session.actor.send({ type: 'request.settled', request });
   }
 }

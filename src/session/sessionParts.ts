@@ -2,7 +2,7 @@ import type { InspectionEvent } from 'xstate';
 import type { sessionMachine } from '../../machines/index.js';
 import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
-import type { McpHost } from '../mcp/mcpServer.js';
+import type { McpSession } from '../mcp/mcpServer.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
@@ -13,17 +13,17 @@ import type { Channel } from './channel.js';
 export type SessionLogic = typeof sessionMachine;
 
 /** Hears a message that was taken from the client, or is sent to it. Must not throw, and never keeps it as it is. */
-export type Tap = (from: 'client' | 'session', message: JSONRPCMessage) => void;
+export type MessageTap = (from: 'client' | 'session', message: JSONRPCMessage) => void;
 
 /** What all sessions of a server share. */
-export interface SessionParts {
+export interface SessionDeps {
   readonly logic: SessionLogic;
-  readonly serverInfo: McpHost['serverInfo'];
-  readonly offer: McpHost['offer'];
+  readonly serverInfo: McpSession['serverInfo'];
+  readonly serverFeatures: McpSession['serverFeatures'];
   readonly workspace: Workspace;
   readonly lease: 'eager' | 'lazy';
   /** Whether a session that is opened now gets its browser without waiting for another one's. */
-  hasPlace(): boolean;
+  hasFreeBrowser(): boolean;
   /** Messages that a session holds until it is connected; with 0 they are refused as `not_ready`. */
   readonly queueLimit: number;
   readonly clock: Clock;

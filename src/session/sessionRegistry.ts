@@ -1,22 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import type { ClosedBecause } from '../../machines/events.js';
+import type { CloseReason } from '../../machines/events.js';
 import { systemClock, type Clock } from '../clock.js';
 import { Refusal } from '../errors.js';
 import { shortId } from '../log.js';
-import { ownerKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
-import type { Caps, Place } from '../cluster/serverStore.js';
-import { endedRefusal, type Ended } from './ending.js';
-import { tooMany, type Places } from './places.js';
-import type { StoredSession } from './storedSession.js';
+import { principalKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
+import type { QuotaLimits, QuotaSlot } from '../cluster/serverStore.js';
+import { refusalAfterEnd, type SessionEnd } from './ending.js';
+import { tooManySessions, type SessionQuota } from './places.js';
+import type { SessionSnapshot } from './storedSession.js';
 import { Session } from './session.js';
-import type { SessionParts, SessionRequest } from './sessionParts.js';
+import type { SessionDeps, SessionRequest } from './sessionParts.js';
 
 /** How long, and of how many sessions, it is known that they existed. */
-const rememberedMs = 600_000;
-const rememberedSessions = 10_000;
+const tombstoneTtlMs = 600_000;
+const maxTombstones = 10_000;
 
-interface Epitaph extends Ended {
+interface Tombstone extends SessionEnd {
   readonly principal: Principal;
 }
 
@@ -28,56 +28,56 @@ export class SessionRegistry {
   readonly #sessions = new Map<string, Session>();
   /** Those of them that wait for a client. */
   readonly #warm = new Set<Session>();
-  readonly #closed: LRUCache<string, Epitaph>;
-  readonly #caps: Caps;
+  readonly #tombstones: LRUCache<string, Tombstone>;
+  readonly #caps: QuotaLimits;
   /** Absent: there is one node, this one. */
-  readonly #places: Places | undefined;
+  readonly #quota: SessionQuota | undefined;
   /** Sessions that are not closed, by owner: counted as they come and go, so that admission costs the same at any size. */
   readonly #openByOwner = new Map<string, number>();
   #open = 0;
   #draining = false;
 
-  constructor(caps: Caps, clock: Pick<Clock, 'now'> = systemClock, places?: Places) {
+  constructor(caps: QuotaLimits, clock: Pick<Clock, 'now'> = systemClock, quota?: SessionQuota) {
     this.#caps = caps;
-    this.#places = places;
-    const options = { max: rememberedSessions, ttl: rememberedMs, ttlResolution: 0, perf: clock };
-    this.#closed = new LRUCache(options);
+    this.#quota = quota;
+    const options = { max: maxTombstones, ttl: tombstoneTtlMs, ttlResolution: 0, perf: clock };
+    this.#tombstones = new LRUCache(options);
   }
 
   /**
    * Opens a session, or hands a warm one over; its channel is announced when the chart says so. With `place` it was counted
    * among those of all nodes. Throws `too_many_sessions` or `draining`, and then nothing was created.
    */
-  open(parts: SessionParts, request: SessionRequest, place?: Place): Session {
+  open(parts: SessionDeps, request: SessionRequest, slot?: QuotaSlot): Session {
     if (this.#draining) throw new Refusal('draining');
-    this.#admit(request.principal);
-    const session = this.#handOver(parts, request) ?? this.#create(parts, request);
-    this.#enter(session, place);
+    this.#checkQuota(request.principal);
+    const session = this.#assignWarm(parts, request) ?? this.#create(parts, request);
+    this.#trackOpen(session, slot);
     return session;
   }
 
   /** The same, where nodes count together: rejects also with `store_unreachable`. */
-  async openAmongAll(parts: SessionParts, request: SessionRequest): Promise<Session> {
-    const place = this.#draining ? undefined : await this.#places?.take(request.principal);
+  async openWithClusterQuota(parts: SessionDeps, request: SessionRequest): Promise<Session> {
+    const slot = this.#draining ? undefined : await this.#quota?.reserve(request.principal);
     try {
-      return this.open(parts, request, place);
+      return this.open(parts, request, slot);
     } catch (error) {
-      if (place !== undefined) this.#places?.free(place);
+      if (slot !== undefined) this.#quota?.release(slot);
       throw error;
     }
   }
 
   /** Goes on with a session of a node that is gone. Its limits were checked where it was opened. Throws `draining`. */
-  restore(parts: SessionParts, id: string, request: SessionRequest, stored: StoredSession): Session {
+  restore(parts: SessionDeps, id: string, request: SessionRequest, stored: SessionSnapshot): Session {
     if (this.#draining) throw new Refusal('draining');
-    const session = this.#keep(new Session(parts, id, request, stored));
-    this.#enter(session);
+    const session = this.#add(new Session(parts, id, request, stored));
+    this.#trackOpen(session);
     session.start();
     return session;
   }
 
   /** Opens a session that nobody has asked for yet. Nobody can find it, and it counts for no limit. */
-  openWarm(parts: SessionParts): Session {
+  openWarm(parts: SessionDeps): Session {
     return this.#create(parts, null);
   }
 
@@ -107,14 +107,14 @@ export class SessionRegistry {
     const known = this.#sessions.get(id);
     const session = known?.isWarm === true ? undefined : known;
     if (session && owns(caller, session.principal)) return session;
-    const epitaph = session ? undefined : this.#closed.get(id);
-    if (epitaph && owns(caller, epitaph.principal)) throw endedRefusal(epitaph);
+    const tombstone = session ? undefined : this.#tombstones.get(id);
+    if (tombstone && owns(caller, tombstone.principal)) throw refusalAfterEnd(tombstone);
     throw new Refusal('unknown');
   }
 
   /** A session of another node has ended: its user is told here, too. */
-  remember(id: string, principal: Principal, closedBecause: ClosedBecause): void {
-    this.#closed.set(id, { principal, closedBecause, isLeft: false });
+  addTombstone(id: string, principal: Principal, closedBecause: CloseReason): void {
+    this.#tombstones.set(id, { principal, closedBecause, isHandedOff: false });
   }
 
   /** Sessions that clients opened and that are not closed, oldest first. */
@@ -123,8 +123,8 @@ export class SessionRegistry {
   }
 
   /** Closes every session that `isMeant`, in the operator's name. Resolves when all that they owned is released. */
-  async closeEach(isMeant: (session: Session) => boolean): Promise<void> {
-    const sessions = this.list().filter(isMeant);
+  async closeWhere(predicate: (session: Session) => boolean): Promise<void> {
+    const sessions = this.list().filter(predicate);
     for (const session of sessions) session.close('operator-closed');
     await Promise.all(sessions.map((session) => session.ended));
   }
@@ -137,16 +137,16 @@ export class SessionRegistry {
     await Promise.all(sessions.map((session) => session.ended));
   }
 
-  #create(parts: SessionParts, request: SessionRequest | null): Session {
-    const session = this.#keep(new Session(parts, randomBytes(16).toString('base64url'), request));
+  #create(parts: SessionDeps, request: SessionRequest | null): Session {
+    const session = this.#add(new Session(parts, randomBytes(16).toString('base64url'), request));
     if (request === null) this.#warm.add(session);
     session.start();
     return session;
   }
 
-  #keep(session: Session): Session {
+  #add(session: Session): Session {
     this.#sessions.set(session.id, session);
-    void session.ended.then(() => this.#forget(session));
+    void session.ended.then(() => this.#remove(session));
     return session;
   }
 
@@ -154,45 +154,45 @@ export class SessionRegistry {
    * The client's session is as young as the client. Who would have to wait for a browser gets one that is still being
    * made ready: it would be waited for in vain, since it waits for a client.
    */
-  #handOver(parts: SessionParts, request: SessionRequest): Session | undefined {
+  #assignWarm(parts: SessionDeps, request: SessionRequest): Session | undefined {
     if (request.browserUrl !== undefined) return undefined;
-    const starting = parts.hasPlace() ? [] : [...this.#warm].filter(({ state }) => state === 'created');
+    const starting = parts.hasFreeBrowser() ? [] : [...this.#warm].filter(({ state }) => state === 'created');
     const [session] = [...this.warm(), ...starting];
     if (session === undefined) return undefined;
     this.#warm.delete(session);
     this.#sessions.delete(session.id);
     this.#sessions.set(session.id, session);
-    session.handOver(request);
+    session.assignClient(request);
     return session;
   }
 
-  #admit(principal: Principal): void {
+  #checkQuota(principal: Principal): void {
     const { maxSessions, maxSessionsPerUser } = this.#caps;
-    if (this.#open >= maxSessions) throw tooMany(`--max-sessions ${maxSessions}`);
-    if ((this.#openByOwner.get(ownerKey(principal)) ?? 0) >= maxSessionsPerUser)
-      throw tooMany(`--max-sessions-per-user ${maxSessionsPerUser}`);
+    if (this.#open >= maxSessions) throw tooManySessions(`--max-sessions ${maxSessions}`);
+    if ((this.#openByOwner.get(principalKey(principal)) ?? 0) >= maxSessionsPerUser)
+      throw tooManySessions(`--max-sessions-per-user ${maxSessionsPerUser}`);
   }
 
   /** It counts until it is closed. */
-  #enter({ principal, closed }: Session, place?: Place): void {
+  #trackOpen({ principal, closed }: Session, slot?: QuotaSlot): void {
     this.#count(principal, 1);
     void closed.then(() => this.#count(principal, -1));
-    this.#places?.hold(principal, closed, place);
+    this.#quota?.occupy(principal, closed, slot);
   }
 
   #count(principal: Principal, change: 1 | -1): void {
-    const key = ownerKey(principal);
+    const key = principalKey(principal);
     const count = (this.#openByOwner.get(key) ?? 0) + change;
     this.#open += change;
     if (count === 0) this.#openByOwner.delete(key);
     else this.#openByOwner.set(key, count);
   }
 
-  #forget(session: Session): void {
+  #remove(session: Session): void {
     // It may have come back from another node while what is left of it here was released.
     if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
     this.#warm.delete(session);
     if (session.isWarm) return;
-    this.#closed.set(session.id, { principal: session.principal, ...session.end });
+    this.#tombstones.set(session.id, { principal: session.principal, ...session.end });
   }
 }

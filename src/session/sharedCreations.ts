@@ -1,68 +1,68 @@
 import type { CreationWindow } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
-import type { EpisodeStore } from '../cluster/serverStore.js';
-import { CreationCounter, windowOf } from './creationWindow.js';
+import type { AlertEpisodeStore } from '../cluster/serverStore.js';
+import { CreationCounter, windowFromCounts } from './creationWindow.js';
 
-export interface SharedCreationsOptions {
-  readonly store: EpisodeStore;
+export interface SharedCreationCounterOptions {
+  readonly store: AlertEpisodeStore;
   readonly windowMs: number;
   readonly clock: Clock;
   /** Told of each new measurement. */
-  changed(): void;
+  onMeasured(): void;
   /** Whether the alarm rings at this node. */
-  isRinging(): boolean;
+  isFiring(): boolean;
 }
 
 /**
  * Counts the creations of all nodes. While they cannot be asked it measures those of this one. Looks by itself too, since
  * the others' creations raise the alarm here as well. Owned by the alarm.
  */
-export class SharedCreations {
-  readonly #options: SharedCreationsOptions;
-  readonly #own: CreationCounter;
-  #all: CreationWindow | undefined;
+export class SharedCreationCounter {
+  readonly #options: SharedCreationCounterOptions;
+  readonly #localCounter: CreationCounter;
+  #sharedWindow: CreationWindow | undefined;
   #timer: unknown;
 
-  constructor(options: SharedCreationsOptions) {
+  constructor(options: SharedCreationCounterOptions) {
     this.#options = options;
-    this.#own = new CreationCounter(options.windowMs);
-    this.#lookLater();
+    this.#localCounter = new CreationCounter(options.windowMs);
+    this.#scheduleRefresh();
   }
 
-  get partMs(): number {
-    return this.#own.partMs;
+  get bucketMs(): number {
+    return this.#localCounter.bucketMs;
   }
 
   add(at: number, cause: string | null): void {
-    this.#own.add(at, cause);
-    void this.#count(cause ?? '');
+    this.#localCounter.add(at, cause);
+    void this.#refresh(cause ?? '');
   }
 
   measure(at: number): CreationWindow {
-    return this.#all ?? this.#own.measure(at);
+    return this.#sharedWindow ?? this.#localCounter.measure(at);
   }
 
   close(): void {
     this.#options.clock.clearTimeout(this.#timer);
   }
 
-  #lookLater(): void {
+  #scheduleRefresh(): void {
     this.#timer = this.#options.clock.setTimeout(() => {
-      this.#lookLater();
-      void this.#count();
-    }, this.partMs);
+      this.#scheduleRefresh();
+      void this.#refresh();
+    }, this.bucketMs);
   }
 
   /** Never rejects. */
-  async #count(cause?: string): Promise<void> {
-    const { store, windowMs, changed, isRinging } = this.#options;
+  async #refresh(cause?: string): Promise<void> {
+    const { store, windowMs, onMeasured, isFiring } = this.#options;
     try {
-      if (isRinging()) await store.goOn(windowMs);
-      this.#all = windowOf(await store.count(windowMs, cause));
+      if (isFiring()) await store.extend(windowMs);
+      this.#sharedWindow = windowFromCounts(await store.countCreations(windowMs, cause));
     } catch {
       // What cannot be asked is told of by the node itself.
-      this.#all = undefined;
+      this.#sharedWindow = undefined;
     }
-    changed();
+    onMeasured();
   }
 }

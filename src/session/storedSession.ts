@@ -1,24 +1,24 @@
 import type { Snapshot } from 'xstate';
 import { z } from 'zod';
-import type { Address } from '../browser/lease/lease.js';
+import type { ResumeState } from '../browser/lease/lease.js';
 import { logLevels } from '../tools/client.js';
 import type { Session } from './session.js';
 
-const actor = z.looseObject({
+const actorSnapshot = z.looseObject({
   status: z.literal('active'),
   context: z.looseObject({ browser: z.string() }),
   children: z.record(z.string(), z.unknown()),
 });
 
 /** What a session can be restored from at another node: the state of its actor, and what its client told it. */
-const storedSession = z.object({
-  actor,
+const sessionSnapshot = z.object({
+  actor: actorSnapshot,
   principal: z.object({ issuer: z.string(), user: z.string(), credentialId: z.string().exactOptional() }),
   /** As `?tools=` asked for them. */
   groups: z.string().exactOptional(),
   browserUrl: z.string().exactOptional(),
   /** Where its pages are; null if it had no browser yet. */
-  browser: z.custom<Address>().nullable(),
+  browser: z.custom<ResumeState>().nullable(),
   createdAt: z.coerce.date(),
   server: z.object({
     client: z.object({ name: z.string(), version: z.string() }).nullable(),
@@ -38,34 +38,34 @@ const storedSession = z.object({
   channel: z.unknown(),
 });
 
-export type StoredSession = z.infer<typeof storedSession>;
+export type SessionSnapshot = z.infer<typeof sessionSnapshot>;
 
-export const readStored = (text: string): StoredSession => storedSession.parse(JSON.parse(text));
+export const parseSnapshot = (text: string): SessionSnapshot => sessionSnapshot.parse(JSON.parse(text));
 
 /** Keeps a session as it is after each change that its actor makes, until it is closed. */
-export function keepStored(session: Session, keep: (stored: string) => void): void {
-  let isDue = false;
-  const put = (): void => {
-    isDue = false;
-    if (session.actor.getSnapshot().status === 'active') keep(JSON.stringify(storedOf(session)));
+export function persistSnapshots(session: Session, write: (stored: string) => void): void {
+  let isScheduled = false;
+  const flush = (): void => {
+    isScheduled = false;
+    if (session.actor.getSnapshot().status === 'active') write(JSON.stringify(snapshotOf(session)));
   };
-  const changed = (): void => {
-    if (isDue) return;
-    isDue = true;
+  const schedule = (): void => {
+    if (isScheduled) return;
+    isScheduled = true;
     // Once for all that this turn changes.
-    queueMicrotask(put);
+    queueMicrotask(flush);
   };
-  changed();
+  schedule();
   // Of a failure the session itself tells.
-  session.actor.subscribe({ next: changed, error: () => undefined });
+  session.actor.subscribe({ next: schedule, error: () => undefined });
 }
 
-function storedOf(session: Session): unknown {
+function snapshotOf(session: Session): unknown {
   const { actor, principal, server, channel, createdAt, browserUrl, groups, browserLease } = session;
   return {
     ...{ actor: actor.getPersistedSnapshot(), principal, groups, browserUrl, createdAt },
-    ...{ browser: browserLease?.address ?? null },
-    ...{ server: server.stored(), channel: channel.stored?.() },
+    ...{ browser: browserLease?.resumeState ?? null },
+    ...{ server: server.snapshot(), channel: channel.snapshot?.() },
   };
 }
 
@@ -73,7 +73,7 @@ function storedOf(session: Session): unknown {
  * The state in which a session goes on: detached, with nothing in flight. Its deadlines are armed by the states that it
  * enters next, since a stored timer is none.
  */
-export function detachedState({ actor }: StoredSession): Snapshot<unknown> {
+export function detachedSnapshot({ actor }: SessionSnapshot): Snapshot<unknown> {
   const { browserLease } = actor.children;
   const context = { ...actor.context, attached: false, inFlight: 0, held: 0 };
   const state = { ...actor, context, value: { active: 'detached' }, children: { browserLease } };

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import type { Session } from './session.js';
-import type { SessionParts } from './sessionParts.js';
+import type { SessionDeps } from './sessionParts.js';
 import type { SessionRegistry } from './sessionRegistry.js';
 
 /** An older browser context is thrown away unused: what is fresh is never far from what a client would get. */
@@ -9,11 +9,11 @@ const maxAgeMs = 600_000;
 const refillPauseMs = 250;
 const maxBackoffMs = 60_000;
 /** When every browser process is a client's: how soon one is looked for again. */
-const fullPauseMs = 1_000;
+const poolFullPauseMs = 1_000;
 
-export interface WarmSessionsOptions {
+export interface WarmPoolOptions {
   readonly registry: SessionRegistry;
-  readonly parts: SessionParts;
+  readonly parts: SessionDeps;
   /** How many are kept, those included that are still being set up. */
   readonly count: number;
   readonly clock: Clock;
@@ -24,14 +24,14 @@ export interface WarmSessionsOptions {
  * their chart says what they are. None is opened that would have to wait for its browser; those that cannot be set up are
  * tried again with growing pauses. Owned by the orchestrator, which starts it once the port is open and drains it.
  */
-export class WarmSessions {
-  readonly #options: WarmSessionsOptions;
-  readonly #kept = new Set<Session>();
+export class WarmPool {
+  readonly #options: WarmPoolOptions;
+  readonly #sessions = new Set<Session>();
   #state: 'idle' | 'running' | 'stopped' = 'idle';
   #failures = 0;
-  #refill: unknown;
+  #refillTimer: unknown;
 
-  constructor(options: WarmSessionsOptions) {
+  constructor(options: WarmPoolOptions) {
     this.#options = options;
   }
 
@@ -45,31 +45,31 @@ export class WarmSessions {
   /** Opens no more, and ends every session of the registry, those that wait included. Idempotent. */
   drain(): Promise<void> {
     this.#state = 'stopped';
-    this.#options.clock.clearTimeout(this.#refill);
+    this.#options.clock.clearTimeout(this.#refillTimer);
     return this.#options.registry.drain();
   }
 
   #fill(): void {
     const { registry, parts, count } = this.#options;
-    this.#refill = undefined;
+    this.#refillTimer = undefined;
     if (registry.isDraining) return;
-    while (this.#kept.size < count && parts.hasPlace()) this.#keep(registry.openWarm(parts));
-    if (this.#kept.size < count) this.#refillLater(fullPauseMs);
+    while (this.#sessions.size < count && parts.hasFreeBrowser()) this.#add(registry.openWarm(parts));
+    if (this.#sessions.size < count) this.#refillLater(poolFullPauseMs);
   }
 
-  #keep(session: Session): void {
+  #add(session: Session): void {
     const { clock } = this.#options;
-    const age = clock.setTimeout(() => session.close('stale'), maxAgeMs);
-    const left = (): void => {
+    const ageTimer = clock.setTimeout(() => session.close('stale'), maxAgeMs);
+    const remove = (): void => {
       subscription.unsubscribe();
-      clock.clearTimeout(age);
-      this.#kept.delete(session);
+      clock.clearTimeout(ageTimer);
+      this.#sessions.delete(session);
       this.#refillLater();
     };
-    this.#kept.add(session);
+    this.#sessions.add(session);
     const subscription = session.actor.subscribe({
       next: (snapshot) => {
-        if (snapshot.context.attached) left();
+        if (snapshot.context.attached) remove();
         else if (snapshot.matches({ 'tools-registered': 'waiting' })) this.#failures = 0;
         else if (snapshot.context.closedBecause !== null && snapshot.context.closedBecause !== 'stale')
           this.#failures += 1;
@@ -77,14 +77,14 @@ export class WarmSessions {
       // One may have failed as it was started: then this is called before there is a subscription.
       error: () => {
         this.#failures += 1;
-        void session.closed.then(left);
+        void session.closed.then(remove);
       },
-      complete: left,
+      complete: remove,
     });
   }
 
   #refillLater(pause = Math.min(maxBackoffMs, refillPauseMs * 4 ** this.#failures)): void {
-    if (this.#state !== 'running' || this.#refill !== undefined) return;
-    this.#refill = this.#options.clock.setTimeout(() => this.#fill(), pause);
+    if (this.#state !== 'running' || this.#refillTimer !== undefined) return;
+    this.#refillTimer = this.#options.clock.setTimeout(() => this.#fill(), pause);
   }
 }

@@ -2,8 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
 import { Refusal } from '../errors.js';
-import { bearerOf, unauthorized } from './bearer.js';
-import { authenticateJwt } from './jwt.js';
+import { readBearerToken, unauthorized } from './bearer.js';
+import { jwtAuthenticator } from './jwt.js';
 import { isUserId, localIssuer, userIdRule, type Caller, type Principal } from './principal.js';
 import type { Users } from './users.js';
 
@@ -21,12 +21,12 @@ export type Authenticate = (credentials: Credentials) => Promise<Caller>;
 export type AuthConfig = Pick<Config, 'auth' | 'jwtIssuer' | 'jwtAudience' | 'jwtJwksUrl' | 'publicUrl'>;
 
 /** The way of `--auth`. */
-export function authenticatorOf(config: AuthConfig, users: Users, clock: Clock): Authenticate {
+export function createAuthenticator(config: AuthConfig, users: Users, clock: Clock): Authenticate {
   const { auth, jwtIssuer, jwtAudience, jwtJwksUrl, publicUrl } = config;
   if (auth === 'none') return authenticateNone;
-  if (auth === 'token') return authenticateToken(users);
+  if (auth === 'token') return tokenAuthenticator(users);
   if (jwtIssuer === undefined || jwtAudience === undefined) throw new Error('The configuration is not checked.');
-  return authenticateJwt({ issuer: jwtIssuer, audience: jwtAudience, jwksUrl: jwtJwksUrl, publicUrl, clock });
+  return jwtAuthenticator({ issuer: jwtIssuer, audience: jwtAudience, jwksUrl: jwtJwksUrl, publicUrl, clock });
 }
 
 /** `--auth none`: whoever reaches the loopback address may name the user; a request that names none speaks for any. */
@@ -38,16 +38,16 @@ const authenticateNone: Authenticate = async ({ query }) => {
 };
 
 /** `--auth token`: a token of /api/users, in the Authorization header alone. */
-function authenticateToken(users: Users): Authenticate {
+function tokenAuthenticator(users: Users): Authenticate {
   return async ({ headers, query }) => {
-    const token = bearerOf(headers);
-    const principal = token === undefined ? undefined : await users.principalOf(token);
-    if (principal === undefined) throw unauthorized({ wrong: token !== undefined, query });
+    const token = readBearerToken(headers);
+    const principal = token === undefined ? undefined : await users.principalForToken(token);
+    if (principal === undefined) throw unauthorized({ tokenRejected: token !== undefined, query });
     return principal;
   };
 }
 
 /** Whom a session is opened for. */
-export function principalOf(caller: Caller): Principal {
+export function toPrincipal(caller: Caller): Principal {
   return caller === 'anyone' ? { issuer: localIssuer, user: 'local' } : caller;
 }

@@ -10,31 +10,31 @@ import { messageOf, Refusal } from '../errors.js';
 export type ResolveAddress = (url: string) => Promise<string>;
 
 /** Addresses that answer to whoever is on this machine with what was meant for the machine itself. */
-const dangerous = new BlockList();
-dangerous.addSubnet('0.0.0.0', 8);
-dangerous.addSubnet('169.254.0.0', 16);
-dangerous.addAddress('100.100.100.200');
-dangerous.addAddress('192.0.0.192');
-dangerous.addAddress('168.63.129.16');
-dangerous.addSubnet('224.0.0.0', 3);
-dangerous.addAddress('::', 'ipv6');
-dangerous.addSubnet('fe80::', 10, 'ipv6');
-dangerous.addAddress('fd00:ec2::254', 'ipv6');
-dangerous.addSubnet('ff00::', 8, 'ipv6');
+const blockedAddresses = new BlockList();
+blockedAddresses.addSubnet('0.0.0.0', 8);
+blockedAddresses.addSubnet('169.254.0.0', 16);
+blockedAddresses.addAddress('100.100.100.200');
+blockedAddresses.addAddress('192.0.0.192');
+blockedAddresses.addAddress('168.63.129.16');
+blockedAddresses.addSubnet('224.0.0.0', 3);
+blockedAddresses.addAddress('::', 'ipv6');
+blockedAddresses.addSubnet('fe80::', 10, 'ipv6');
+blockedAddresses.addAddress('fd00:ec2::254', 'ipv6');
+blockedAddresses.addSubnet('ff00::', 8, 'ipv6');
 // 169.254.0.0/16 as NAT64 and 6to4 write it.
-dangerous.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
-dangerous.addSubnet('2002:a9fe::', 32, 'ipv6');
+blockedAddresses.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
+blockedAddresses.addSubnet('2002:a9fe::', 32, 'ipv6');
 
-const isDangerous = (address: string): boolean => dangerous.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+const isBlocked = (address: string): boolean => blockedAddresses.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 
 /** `allowed`: addresses or names (`--allow-browser-addresses`) that are let through. */
-export function addressGuard(allowed: readonly string[]): ResolveAddress {
-  const exceptions = new Set(allowed.map((name) => bare(name.toLowerCase())));
+export function createAddressResolver(exceptionNames: readonly string[]): ResolveAddress {
+  const exceptions = new Set(exceptionNames.map((name) => withoutBrackets(name.toLowerCase())));
   return async (text) => {
     const url = new URL(text);
-    const name = bare(url.hostname);
-    const addresses = isIP(name) === 0 ? await resolve(name) : [name];
-    const isAllowed = (address: string): boolean => exceptions.has(address) || !isDangerous(address);
+    const name = withoutBrackets(url.hostname);
+    const addresses = isIP(name) === 0 ? await resolveHostName(name) : [name];
+    const isAllowed = (address: string): boolean => exceptions.has(address) || !isBlocked(address);
     if (!exceptions.has(name) && !addresses.every(isAllowed)) {
       const detail = `No browser may be at ${url.hostname}: it is a link-local address or a cloud's metadata service. The operator may allow it with --allow-browser-addresses.`;
       throw new Refusal('forbidden_address', { detail });
@@ -46,7 +46,7 @@ export function addressGuard(allowed: readonly string[]): ResolveAddress {
   };
 }
 
-async function resolve(name: string): Promise<string[]> {
+async function resolveHostName(name: string): Promise<string[]> {
   try {
     return (await lookup(name, { all: true })).map(({ address }) => address);
   } catch (error) {
@@ -55,4 +55,4 @@ async function resolve(name: string): Promise<string[]> {
   }
 }
 
-const bare = (host: string): string => host.replace(/^\[|\]$/g, '');
+const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');

@@ -1,77 +1,77 @@
 import { z } from 'zod';
 import { isSubject } from './principal.js';
 
-const instant = z.iso.datetime();
+const instantSchema = z.iso.datetime();
 
-const token = z.strictObject({
+const tokenSchema = z.strictObject({
   id: z.string().min(1),
   /** SHA-256 of the token in hexadecimal: what was shown once is not here. */
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   label: z.string().optional(),
-  createdAt: instant,
-  expiresAt: instant.optional(),
+  createdAt: instantSchema,
+  expiresAt: instantSchema.optional(),
 });
 
-const browser = z.strictObject({
+const browserSchema = z.strictObject({
   id: z.string().min(1),
   url: z.url(),
   label: z.string().optional(),
-  createdAt: instant,
+  createdAt: instantSchema,
 });
 
-const user = z.strictObject({
+const userSchema = z.strictObject({
   /** A user id of our own, or the subject of the issuer with `--auth jwt`. */
   id: z.string().refine(isSubject),
-  createdAt: instant,
-  tokens: z.array(token).readonly(),
-  browsers: z.array(browser).readonly(),
+  createdAt: instantSchema,
+  tokens: z.array(tokenSchema).readonly(),
+  browsers: z.array(browserSchema).readonly(),
 });
 
 /** Everything that is kept of users: the whole content of the store's one file. */
-export const documentSchema = z.strictObject({ version: z.literal(1), users: z.array(user).readonly() });
+export const userDocumentSchema = z.strictObject({ version: z.literal(1), users: z.array(userSchema).readonly() });
 
-export type StoredDocument = Readonly<z.output<typeof documentSchema>>;
-export type StoredUser = Readonly<z.output<typeof user>>;
-export type StoredToken = Readonly<z.output<typeof token>>;
-export type StoredBrowser = Readonly<z.output<typeof browser>>;
+export type UserDocument = Readonly<z.output<typeof userDocumentSchema>>;
+export type StoredUser = Readonly<z.output<typeof userSchema>>;
+export type StoredToken = Readonly<z.output<typeof tokenSchema>>;
+export type StoredBrowser = Readonly<z.output<typeof browserSchema>>;
 
-export const emptyDocument: StoredDocument = { version: 1, users: [] };
+export const emptyDocument: UserDocument = { version: 1, users: [] };
 
 /** What to make of the document, and what to tell whoever asked. Pure; throws a `Refusal` to change nothing. */
-export type Change<Result> = (document: StoredDocument) => {
-  readonly document: StoredDocument;
+export type DocumentChange<Result> = (document: UserDocument) => {
+  readonly document: UserDocument;
   readonly result: Result;
 };
 
 /** Where the document is kept. */
 export interface UserStore {
   /** As this process knows it. */
-  readonly document: StoredDocument;
+  readonly document: UserDocument;
   /** Looks whether another process has changed it. */
   refresh(): Promise<void>;
   /** Resolves when the change is kept. Rejects with its own refusal, or with why it was not. */
-  change<Result>(change: Change<Result>): Promise<Result>;
+  update<Result>(change: DocumentChange<Result>): Promise<Result>;
   close(): Promise<void>;
 }
 
 /** A file or a text that cannot be used, in one line that names it and what mends it. */
-export class StoreError extends Error {}
+export class UserStoreError extends Error {}
 
-/** The document that a text holds. Throws a {@link StoreError} that calls the text by its `name`. */
-export function readDocument(text: string, name: string): StoredDocument {
-  const content = parse(text);
-  const parsed = documentSchema.safeParse(content);
+/** The document that a text holds. Throws a {@link UserStoreError} that calls the text by its `name`. */
+export function parseUserDocument(text: string, name: string): UserDocument {
+  const content = parseJson(text);
+  const parsed = userDocumentSchema.safeParse(content);
   if (parsed.success) return parsed.data;
   const version = typeof content === 'object' && content !== null && 'version' in content ? content.version : undefined;
   if (typeof version === 'number' && version > emptyDocument.version) {
-    throw new StoreError(
+    throw new UserStoreError(
       `${name} was written by a newer version (format ${version}): start that one, or move it away.`,
     );
   }
-  throw new StoreError(`${name} is damaged: put a copy of it back, or move it away to start without users.`);
+  throw new UserStoreError(`${name} is damaged: put a copy of it back, or move it away to start without users.`);
 }
 
-function parse(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

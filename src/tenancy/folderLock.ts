@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** A folder that another process uses. */
-export class FolderInUse extends Error {
+export class FolderInUseError extends Error {
   readonly pid: number;
 
   constructor(folder: string, pid: number) {
@@ -13,13 +13,13 @@ export class FolderInUse extends Error {
   }
 }
 
-const lockName = /^lock-(\d+)-(\d+)-[0-9a-f]+$/;
+const lockFilePattern = /^lock-(\d+)-(\d+)-[0-9a-f]+$/;
 /** Two that start in the same moment may see each other and both step back. */
-const attempts = 4;
-const longestPauseMs = 60;
+const maxAttempts = 4;
+const maxRetryDelayMs = 60;
 
 /**
- * Takes a folder for this process alone and resolves with what gives it back. Throws {@link FolderInUse}.
+ * Takes a folder for this process alone and resolves with what gives it back. Throws {@link FolderInUseError}.
  *
  * Each taker puts down a file named after its process (id and start time) and then looks for others: of two, the later one
  * sees the earlier one, whatever happens in between. A name is never used again, so that of a dead process may be removed
@@ -27,48 +27,48 @@ const longestPauseMs = 60;
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   for (let attempt = 1; ; attempt += 1) {
-    const own = `lock-${process.pid}-${await startOf(process.pid)}-${randomBytes(4).toString('hex')}`;
+    const own = `lock-${process.pid}-${await processStartTime(process.pid)}-${randomBytes(4).toString('hex')}`;
     const unlock = (): Promise<void> => rm(join(folder, own), { force: true });
     await writeFile(join(folder, own), '', { flag: 'wx', mode: 0o600 });
     try {
       const holder = await findHolder(folder, own);
       if (holder === undefined) return unlock;
-      if (attempt === attempts) throw new FolderInUse(folder, holder);
+      if (attempt === maxAttempts) throw new FolderInUseError(folder, holder);
     } catch (error) {
       await unlock();
       throw error;
     }
     await unlock();
-    await pause(Math.random() * longestPauseMs);
+    await pause(Math.random() * maxRetryDelayMs);
   }
 }
 
 /** The id of another living process that has the folder; locks of dead ones are removed. */
 async function findHolder(folder: string, own: string): Promise<number | undefined> {
   for (const name of await readdir(folder)) {
-    const [, pid, start] = lockName.exec(name) ?? [];
+    const [, pid, start] = lockFilePattern.exec(name) ?? [];
     if (pid === undefined || start === undefined || name === own) continue;
-    if (await isAlive(Number(pid), start)) return Number(pid);
+    if (await isProcessAlive(Number(pid), start)) return Number(pid);
     await rm(join(folder, name), { force: true });
   }
   return undefined;
 }
 
-async function isAlive(pid: number, start: string): Promise<boolean> {
+async function isProcessAlive(pid: number, start: string): Promise<boolean> {
   try {
     process.kill(pid, 0);
   } catch (error) {
     // EPERM: it lives, and is somebody else's.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
-  return (await startOf(pid)) === start;
+  return (await processStartTime(pid)) === start;
 }
 
 /**
  * When a process started, in clock ticks since boot (proc(5), `starttime`): a process id alone is given again. 0 where the
  * system does not tell; there the id has to do.
  */
-async function startOf(pid: number): Promise<string> {
+async function processStartTime(pid: number): Promise<string> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   // The second field is the program's name in parentheses, with whatever is in it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

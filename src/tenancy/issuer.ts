@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { timeLimit } from '../clock.js';
 
-const metadataSchema = z.object({ issuer: z.string(), jwks_uri: z.url({ protocol: /^https?$/ }) });
+const issuerMetadataSchema = z.object({ issuer: z.string(), jwks_uri: z.url({ protocol: /^https?$/ }) });
 
 /** Where an issuer's key set is, by its metadata (RFC 8414, 3; else OpenID Connect Discovery 1.0, 4). */
-export async function findKeySet(issuer: string, timeoutMs: number): Promise<string> {
+export async function discoverJwksUrl(issuer: string, timeoutMs: number): Promise<string> {
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, '');
   const addresses = [
@@ -13,8 +13,8 @@ export async function findKeySet(issuer: string, timeoutMs: number): Promise<str
   ];
   const signal = timeLimit(timeoutMs);
   for (const address of addresses) {
-    const answer = await fetch(address, { signal, redirect: 'error', headers: { accept: 'application/json' } });
-    const metadata = metadataSchema.safeParse(answer.ok ? await answer.json() : await answer.body?.cancel());
+    const response = await fetch(address, { signal, redirect: 'error', headers: { accept: 'application/json' } });
+    const metadata = issuerMetadataSchema.safeParse(response.ok ? await response.json() : await response.body?.cancel());
     if (!metadata.success) continue;
     // Else one issuer could speak for another (RFC 8414, 3.3).
     if (metadata.data.issuer !== issuer) throw new Error(`its metadata is that of ${metadata.data.issuer}`);

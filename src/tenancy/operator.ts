@@ -1,15 +1,15 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '../config.js';
-import { bearerOf } from './bearer.js';
-import { hashOf, sameHash } from './token.js';
+import { readBearerToken } from './bearer.js';
+import { hashSecret, hashesEqual } from './token.js';
 
 /** Whether a request may manage the server: it shows the operator's token, or authentication is off. */
 export type IsOperator = (headers: IncomingHttpHeaders) => boolean;
 
 /** Without `--admin-token` and with authentication on, nobody is the operator. */
-export function operatorCheck({ auth, adminToken }: Pick<Config, 'auth' | 'adminToken'>): IsOperator {
+export function createOperatorCheck({ auth, adminToken }: Pick<Config, 'auth' | 'adminToken'>): IsOperator {
   if (auth === 'none') return () => true;
   if (adminToken === undefined) return () => false;
-  const expected = hashOf(adminToken);
-  return (headers) => sameHash(hashOf(bearerOf(headers) ?? ''), expected);
+  const expected = hashSecret(adminToken);
+  return (headers) => hashesEqual(hashSecret(readBearerToken(headers) ?? ''), expected);
 }

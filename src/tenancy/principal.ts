@@ -16,7 +16,7 @@ export function owns(caller: Caller, owner: Principal): boolean {
 }
 
 /** Issuer and subject as one key of a map. */
-export const ownerKey = ({ issuer, user }: Principal): string => `${issuer} ${user}`;
+export const principalKey = ({ issuer, user }: Principal): string => `${issuer} ${user}`;
 
 /** What this server calls its own users, as opposed to those of an outside issuer. */
 export const localIssuer = 'local';

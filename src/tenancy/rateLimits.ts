@@ -1,8 +1,8 @@
 import { RateLimiterMemory, RateLimiterRes, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import { Refusal } from '../errors.js';
-import { ownerKey, type Principal } from './principal.js';
+import { principalKey, type Principal } from './principal.js';
 
-export interface Rates {
+export interface RateLimitOptions {
   /** Sessions that one user, and one peer address, may open in a minute. */
   readonly connectRate: number;
   /** Messages that one user may send in a minute. */
@@ -20,42 +20,42 @@ export interface RateWindow {
   readonly insuranceLimiter?: RateLimiterMemory;
 }
 
-export type Limiter = Pick<RateLimiterAbstract, 'consume' | 'points'>;
+export type RateLimiter = Pick<RateLimiterAbstract, 'consume' | 'points'>;
 
 /** Opens a window: the same one for all nodes that share a store. */
-export type OpenLimiter = (window: RateWindow) => Limiter;
+export type CreateRateLimiter = (window: RateWindow) => RateLimiter;
 
-const duration = 60;
+const windowSeconds = 60;
 
-const inThisProcess: OpenLimiter = (window) => new RateLimiterMemory(window);
+const createMemoryLimiter: CreateRateLimiter = (window) => new RateLimiterMemory(window);
 
 /** How often somebody may ask, counted in windows of a minute. What is forgotten needs no owner. */
 export class RateLimits {
-  readonly #connects: Limiter;
-  readonly #messages: Limiter;
+  readonly #connects: RateLimiter;
+  readonly #messages: RateLimiter;
 
   /** `open`: where it is counted. Default: in this process. */
-  constructor({ connectRate, requestRate }: Rates, open: OpenLimiter = inThisProcess) {
-    const messages = { keyPrefix: 'message', points: requestRate, duration };
-    this.#connects = open({ keyPrefix: 'connect', points: connectRate, duration });
+  constructor({ connectRate, requestRate }: RateLimitOptions, createLimiter: CreateRateLimiter = createMemoryLimiter) {
+    const messages = { keyPrefix: 'message', points: requestRate, duration: windowSeconds };
+    this.#connects = createLimiter({ keyPrefix: 'connect', points: connectRate, duration: windowSeconds });
     // Who is connected is served on, whatever becomes of the store.
-    this.#messages = open({ ...messages, insuranceLimiter: new RateLimiterMemory(messages) });
+    this.#messages = createLimiter({ ...messages, insuranceLimiter: new RateLimiterMemory(messages) });
   }
 
   /** Counts a session that is about to be opened. Throws `rate_limited` or `store_unreachable`; then it must not be. */
-  async connection(user: Principal, peer: string): Promise<void> {
+  async countConnection(user: Principal, peer: string): Promise<void> {
     // The address first: whoever invents users is stopped before their names fill the memory.
-    await count(this.#connects, `peer ${peer}`, '--connect-rate');
-    await count(this.#connects, `user ${ownerKey(user)}`, '--connect-rate');
+    await consumePoints(this.#connects, `peer ${peer}`, '--connect-rate');
+    await consumePoints(this.#connects, `user ${principalKey(user)}`, '--connect-rate');
   }
 
   /** Counts messages that are about to be received. Throws `rate_limited`; then none must be. */
-  message(user: Principal, messages = 1): Promise<void> {
-    return count(this.#messages, ownerKey(user), '--request-rate', messages);
+  countMessages(user: Principal, messages = 1): Promise<void> {
+    return consumePoints(this.#messages, principalKey(user), '--request-rate', messages);
   }
 }
 
-async function count(limiter: Limiter, key: string, flag: string, points = 1): Promise<void> {
+async function consumePoints(limiter: RateLimiter, key: string, flag: string, points = 1): Promise<void> {
   try {
     await limiter.consume(key, points);
   } catch (error) {

@@ -1,7 +1,7 @@
-import type { StoredDocument, StoredUser } from './document.js';
+import type { UserDocument, StoredUser } from './document.js';
 
 /** What somebody may have come with, and is registered no more. */
-export interface Removed {
+export interface RemovedRecords {
   /** Ids of users. */
   readonly users: readonly string[];
   /** Ids of tokens, those of the users included. */
@@ -11,30 +11,30 @@ export interface Removed {
 }
 
 /** What is in the document before and not in the one after. A user who was registered anew is another one. */
-export function removedBetween(before: StoredDocument, after: StoredDocument): Removed {
-  const now = new Map(after.users.map((user) => [user.id, user]));
+export function findRemoved(before: UserDocument, after: UserDocument): RemovedRecords {
+  const usersAfter = new Map(after.users.map((user) => [user.id, user]));
   const changed = before.users
-    .filter((user) => now.get(user.id) !== user)
-    .map((was) => ({ was, is: sameUser(was, now.get(was.id)) }));
+    .filter((user) => usersAfter.get(user.id) !== user)
+    .map((was) => ({ was, is: survivingUser(was, usersAfter.get(was.id)) }));
   return {
     users: changed.filter(({ is }) => is === undefined).map(({ was }) => was.id),
-    tokens: changed.flatMap(({ was, is }) => missing(was.tokens, is?.tokens).map(({ id }) => id)),
+    tokens: changed.flatMap(({ was, is }) => itemsWithout(was.tokens, is?.tokens).map(({ id }) => id)),
     browsers: changed.flatMap(({ was, is }) =>
-      is === undefined ? [] : missing(was.browsers, is.browsers).map(({ url }) => ({ user: was.id, url })),
+      is === undefined ? [] : itemsWithout(was.browsers, is.browsers).map(({ url }) => ({ user: was.id, url })),
     ),
   };
 }
 
-export const isNothing = ({ users, tokens, browsers }: Removed): boolean =>
+export const isEmptyRemoval = ({ users, tokens, browsers }: RemovedRecords): boolean =>
   users.length + tokens.length + browsers.length === 0;
 
-const sameUser = (was: StoredUser, is: StoredUser | undefined): StoredUser | undefined =>
-  is?.createdAt === was.createdAt ? is : undefined;
+const survivingUser = (before: StoredUser, after: StoredUser | undefined): StoredUser | undefined =>
+  after?.createdAt === before.createdAt ? after : undefined;
 
-function missing<Item extends { readonly id: string }>(
-  were: readonly Item[],
-  are: readonly Item[] = [],
+function itemsWithout<Item extends { readonly id: string }>(
+  before: readonly Item[],
+  after: readonly Item[] = [],
 ): readonly Item[] {
-  const ids = new Set(are.map(({ id }) => id));
-  return were.filter(({ id }) => !ids.has(id));
+  const ids = new Set(after.map(({ id }) => id));
+  return before.filter(({ id }) => !ids.has(id));
 }

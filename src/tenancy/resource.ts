@@ -3,13 +3,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** The endpoints that clients know as the resource. What is posted to /message belongs to /sse. */
 export const resourcePaths = ['/sse', '/mcp', '/ws'] as const;
 
-const wellKnown = '/.well-known/oauth-protected-resource';
+const wellKnownPath = '/.well-known/oauth-protected-resource';
 
 /** The paths at which the metadata of each resource is served (RFC 9728, 3.1); '' is the server as a whole. */
-export const metadataPaths = ['', ...resourcePaths].map((path) => ({ path, metadataPath: `${wellKnown}${path}` }));
+export const metadataPaths = ['', ...resourcePaths].map((path) => ({ path, metadataPath: `${wellKnownPath}${path}` }));
 
 /** The address of what a client asks for, as the client knows it. */
-export function resourceOf(path: string, publicUrl: string | undefined, { host = '' }: IncomingHttpHeaders): string {
+export function resourceUrl(path: string, publicUrl: string | undefined, { host = '' }: IncomingHttpHeaders): string {
   const origin = publicUrl ?? `http://${host}`;
   const known = path === '/message' ? '/sse' : resourcePaths.find((resource) => resource === path);
   return `${origin}${known ?? ''}`;
@@ -18,7 +18,7 @@ export function resourceOf(path: string, publicUrl: string | undefined, { host =
 /** Where the metadata of a resource is (RFC 9728, 3.1). */
 export function metadataUrl(resource: string): string {
   const { origin, pathname } = new URL(resource);
-  return `${origin}${wellKnown}${pathname === '/' ? '' : pathname}`;
+  return `${origin}${wellKnownPath}${pathname === '/' ? '' : pathname}`;
 }
 
 /** The metadata by which a client finds the issuer (RFC 9728, 2). */

@@ -3,30 +3,30 @@ import { join } from 'node:path';
 import { codeOf, messageOf, Refusal } from '../errors.js';
 import {
   emptyDocument,
-  readDocument,
-  StoreError,
-  type Change,
-  type StoredDocument,
+  parseUserDocument,
+  UserStoreError,
+  type DocumentChange,
+  type UserDocument,
   type UserStore,
 } from './document.js';
 import { lockFolder } from './folderLock.js';
 
-interface Waiting {
+interface PendingChange {
   /** Applies the change to a draft, or notes why not. */
-  apply(draft: StoredDocument): StoredDocument;
+  apply(draft: UserDocument): UserDocument;
   /** The draft is on the disk. */
   acknowledge(): void;
-  refuse(error: unknown): void;
+  reject(error: unknown): void;
 }
 
 /**
  * Opens the store of users, tokens and browsers in a folder, which is made if need be and is this process's alone until
- * `close()`. Throws a {@link StoreError} when it cannot be had or read; a file that is not understood is left as it is.
+ * `close()`. Throws a {@link UserStoreError} when it cannot be had or read; a file that is not understood is left as it is.
  */
-export async function openStore(folder: string): Promise<Store> {
-  const unlock = await lock(folder);
+export async function openUserFileStore(folder: string): Promise<UserFileStore> {
+  const unlock = await lockDataFolder(folder);
   try {
-    return new Store(folder, await load(join(folder, fileName)), unlock);
+    return new UserFileStore(folder, await loadDocument(join(folder, fileName)), unlock);
   } catch (error) {
     await unlock();
     throw error;
@@ -40,23 +40,23 @@ const fileName = 'users.json';
  * it has been written whole, flushed and renamed into place. Changes that come while one is being written share the next
  * write, in their order.
  */
-export class Store implements UserStore {
+export class UserFileStore implements UserStore {
   readonly #file: string;
   readonly #folder: string;
   readonly #unlock: () => Promise<void>;
-  #document: StoredDocument;
-  #waiting: Waiting[] = [];
+  #document: UserDocument;
+  #pending: PendingChange[] = [];
   #writing: Promise<void> | undefined;
-  #closed = false;
+  #isClosed = false;
 
-  constructor(folder: string, document: StoredDocument, unlock: () => Promise<void>) {
+  constructor(folder: string, document: UserDocument, unlock: () => Promise<void>) {
     this.#folder = folder;
     this.#file = join(folder, fileName);
     this.#document = document;
     this.#unlock = unlock;
   }
 
-  get document(): StoredDocument {
+  get document(): UserDocument {
     return this.#document;
   }
 
@@ -66,11 +66,11 @@ export class Store implements UserStore {
   }
 
   /** Resolves when the change is durable. Rejects with its own refusal, or with `storage_failed`: then nothing changed. */
-  change<Result>(change: Change<Result>): Promise<Result> {
-    if (this.#closed) return Promise.reject(new Refusal('draining'));
+  update<Result>(change: DocumentChange<Result>): Promise<Result> {
+    if (this.#isClosed) return Promise.reject(new Refusal('draining'));
     return new Promise((resolve, reject) => {
       let settle: () => void;
-      const apply = (draft: StoredDocument): StoredDocument => {
+      const apply = (draft: UserDocument): UserDocument => {
         try {
           const { document, result } = change(draft);
           settle = () => resolve(result);
@@ -80,44 +80,44 @@ export class Store implements UserStore {
           return draft;
         }
       };
-      this.#waiting.push({ apply, acknowledge: () => settle(), refuse: reject });
+      this.#pending.push({ apply, acknowledge: () => settle(), reject: reject });
       this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
     });
   }
 
   /** Waits for what is being written and gives the folder back. Idempotent. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     await this.#writing;
     await this.#unlock();
   }
 
   async #writeAll(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting;
-      this.#waiting = [];
+    while (this.#pending.length > 0) {
+      const batch = this.#pending;
+      this.#pending = [];
       const draft = batch.reduce((document, { apply }) => apply(document), this.#document);
       try {
-        if (draft !== this.#document) await writeWhole(this.#folder, this.#file, JSON.stringify(draft, null, 2));
+        if (draft !== this.#document) await writeFileAtomically(this.#folder, this.#file, JSON.stringify(draft, null, 2));
         this.#document = draft;
         for (const { acknowledge } of batch) acknowledge();
       } catch (error) {
         // Also what was refused in view of the draft: the draft has never been.
-        const refusal = storageFailed(`${this.#file} cannot be written: ${messageOf(error)}`, error);
-        for (const { refuse } of batch) refuse(refusal);
+        const refusal = storageFailure(`${this.#file} cannot be written: ${messageOf(error)}`, error);
+        for (const { reject } of batch) reject(refusal);
       }
     }
   }
 }
 
 /** `storage_failed` in these words. */
-export function storageFailed(detail: string, cause: unknown): Refusal {
+export function storageFailure(detail: string, cause: unknown): Refusal {
   return new Refusal('storage_failed', { detail: `${detail}. Nothing was changed.` }, { cause });
 }
 
 /** Replaces the file or leaves it as it is. Whoever calls has the folder locked, so that there is one temporary file. */
-async function writeWhole(folder: string, file: string, text: string): Promise<void> {
+async function writeFileAtomically(folder: string, file: string, text: string): Promise<void> {
   const temporary = `${file}.tmp`;
   try {
     const handle = await open(temporary, 'w', 0o600);
@@ -143,20 +143,20 @@ async function syncFolder(folder: string): Promise<void> {
   await handle?.close();
 }
 
-async function lock(folder: string): Promise<() => Promise<void>> {
+async function lockDataFolder(folder: string): Promise<() => Promise<void>> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     return await lockFolder(folder);
   } catch (error) {
-    if (codeOf(error) === undefined) throw new StoreError(messageOf(error), { cause: error });
-    throw new StoreError(`${folder} cannot be used: ${messageOf(error)}. Choose another --data-dir.`, { cause: error });
+    if (codeOf(error) === undefined) throw new UserStoreError(messageOf(error), { cause: error });
+    throw new UserStoreError(`${folder} cannot be used: ${messageOf(error)}. Choose another --data-dir.`, { cause: error });
   }
 }
 
-async function load(file: string): Promise<StoredDocument> {
+async function loadDocument(file: string): Promise<UserDocument> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return undefined;
-    throw new StoreError(`${file} cannot be read: ${messageOf(error)}. Mend its permissions.`, { cause: error });
+    throw new UserStoreError(`${file} cannot be read: ${messageOf(error)}. Mend its permissions.`, { cause: error });
   });
-  return text === undefined ? emptyDocument : readDocument(text, file);
+  return text === undefined ? emptyDocument : parseUserDocument(text, file);
 }

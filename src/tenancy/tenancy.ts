@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.js';
 import type { Config } from '../config.js';
-import { authenticatorOf, type Authenticate } from './auth.js';
-import { addressGuard, type ResolveAddress } from './browserAddress.js';
-import { operatorCheck, type IsOperator } from './operator.js';
-import { browserChooser, type ChooseBrowser } from './ownBrowser.js';
-import type { SharedText } from './sharedStore.js';
+import { createAuthenticator, type Authenticate } from './auth.js';
+import { createAddressResolver, type ResolveAddress } from './browserAddress.js';
+import { createOperatorCheck, type IsOperator } from './operator.js';
+import { createBrowserChooser, type ChooseBrowser } from './ownBrowser.js';
+import type { VersionedText } from './sharedStore.js';
 import { Users } from './users.js';
 
 /** Who may do what, as configured. Made by the orchestrator, which closes `users` last. */
@@ -22,18 +22,18 @@ export interface Tenancy {
 }
 
 /**
- * With authentication the store is opened now, else when it is first asked for. Throws a `StoreError`. `shared`: where many
+ * With authentication the store is opened now, else when it is first asked for. Throws a `UserStoreError`. `shared`: where many
  * nodes keep their users, instead of the folder.
  */
-export async function openTenancy(config: Config, clock: Clock, shared?: SharedText): Promise<Tenancy> {
+export async function openTenancy(config: Config, clock: Clock, shared?: VersionedText): Promise<Tenancy> {
   const users = new Users({ folder: config.dataDir, shared, clock });
   if (config.auth !== 'none') await users.open();
   return {
     users,
-    authenticate: authenticatorOf(config, users, clock),
-    isOperator: operatorCheck(config),
-    chooseBrowser: browserChooser(config, users),
-    resolveAddress: addressGuard(config.allowBrowserAddresses),
+    authenticate: createAuthenticator(config, users, clock),
+    isOperator: createOperatorCheck(config),
+    chooseBrowser: createBrowserChooser(config, users),
+    resolveAddress: createAddressResolver(config.allowBrowserAddresses),
     jwtIssuer: config.auth === 'jwt' ? config.jwtIssuer : undefined,
     publicUrl: config.publicUrl,
   };

@@ -3,19 +3,19 @@ import type { Clock } from '../clock.js';
 import { messageOf, Refusal } from '../errors.js';
 import {
   emptyDocument,
-  StoreError,
-  type Change,
+  UserStoreError,
+  type DocumentChange,
   type StoredBrowser,
-  type StoredDocument,
+  type UserDocument,
   type StoredToken,
   type StoredUser,
   type UserStore,
 } from './document.js';
 import { localIssuer, type Principal } from './principal.js';
-import { isNothing, removedBetween, type Removed } from './removed.js';
-import { SharedStore, type SharedText } from './sharedStore.js';
-import { openStore, storageFailed } from './store.js';
-import { hashOf, isToken, mintToken, sameHash } from './token.js';
+import { isEmptyRemoval, findRemoved, type RemovedRecords } from './removed.js';
+import { SharedUserStore, type VersionedText } from './sharedStore.js';
+import { openUserFileStore, storageFailure } from './store.js';
+import { hashSecret, hasTokenFormat, generateToken, hashesEqual } from './token.js';
 
 /** The store is one document: these keep it small. */
 const maxUsers = 10_000;
@@ -25,13 +25,13 @@ const maxBrowsers = 20;
 export interface UsersOptions {
   readonly folder: string;
   /** Where many nodes keep them; the folder stays untouched then. */
-  readonly shared?: SharedText | undefined;
+  readonly shared?: VersionedText | undefined;
   readonly clock: Clock;
 }
 
 type TokenIndex = ReadonlyMap<string, { readonly userId: string; readonly token: StoredToken }>;
 
-export interface NewToken {
+export interface IssuedToken {
   /** Shown this once. */
   readonly secret: string;
   readonly token: StoredToken;
@@ -45,26 +45,26 @@ export interface NewToken {
 export class Users {
   readonly #options: UsersOptions;
   #store: Promise<UserStore> | undefined;
-  #closed = false;
+  #isClosed = false;
   /** What is gone since then has no consequences yet. */
-  #settled: StoredDocument = emptyDocument;
-  #settling: Promise<void> = Promise.resolve();
+  #appliedDocument: UserDocument = emptyDocument;
+  #applyingRemovals: Promise<void> = Promise.resolve();
   /** Told what is removed, here or at another node; a change resolves after it. */
-  onremoved: (removed: Removed) => Promise<void> = () => Promise.resolve();
-  #indexed: { readonly document: StoredDocument; readonly byHash: TokenIndex } | undefined;
+  onRemoved: (removed: RemovedRecords) => Promise<void> = () => Promise.resolve();
+  #tokenIndex: { readonly document: UserDocument; readonly byHash: TokenIndex } | undefined;
 
   constructor(options: UsersOptions) {
     this.#options = options;
   }
 
-  /** Opens the store now. Throws a {@link StoreError} when it cannot be had, and may be called again then. */
+  /** Opens the store now. Throws a {@link UserStoreError} when it cannot be had, and may be called again then. */
   open(): Promise<UserStore> {
     const { folder, shared } = this.#options;
-    if (this.#closed) return Promise.reject(new Refusal('draining'));
-    if (shared !== undefined) return (this.#store ??= Promise.resolve(new SharedStore(shared)));
-    this.#store ??= openStore(folder).then(
+    if (this.#isClosed) return Promise.reject(new Refusal('draining'));
+    if (shared !== undefined) return (this.#store ??= Promise.resolve(new SharedUserStore(shared)));
+    this.#store ??= openUserFileStore(folder).then(
       (store) => {
-        this.#settled = store.document;
+        this.#appliedDocument = store.document;
         return store;
       },
       (error: unknown) => {
@@ -77,28 +77,28 @@ export class Users {
 
   /** Waits for what is being written and gives the folder back, for good. Idempotent. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#isClosed = true;
     const store = await this.#store?.catch(() => undefined);
     await store?.close();
   }
 
   /** Looks what other nodes have changed. Resolves when what was removed has its consequences here. */
-  async follow(): Promise<void> {
-    if (!this.#closed) await this.#settle(await this.#current());
+  async refresh(): Promise<void> {
+    if (!this.#isClosed) await this.#applyRemovals(await this.#refreshedDocument());
   }
 
   async list(): Promise<readonly StoredUser[]> {
-    return (await this.#current()).users;
+    return (await this.#refreshedDocument()).users;
   }
 
   /** Throws `not_registered`. */
   async get(id: string): Promise<StoredUser> {
-    return userIn(await this.#current(), id);
+    return findUser(await this.#refreshedDocument(), id);
   }
 
   async create(id: string): Promise<StoredUser> {
     const user: StoredUser = { id, createdAt: this.#now(), tokens: [], browsers: [] };
-    return this.#change((document) => {
+    return this.#update((document) => {
       if (document.users.some((known) => known.id === id)) {
         throw new Refusal('already_registered', { detail: `There is a user "${id}" already.` });
       }
@@ -109,38 +109,38 @@ export class Users {
 
   /** Removes a user with all tokens and browsers, and says who that was. */
   async remove(id: string): Promise<StoredUser> {
-    return this.#change((document) => {
-      const user = userIn(document, id);
+    return this.#update((document) => {
+      const user = findUser(document, id);
       const users = document.users.filter((other) => other !== user);
       return { document: { ...document, users }, result: user };
     });
   }
 
-  async issueToken(userId: string, { label, lifeMs }: { label?: string; lifeMs?: number }): Promise<NewToken> {
-    const secret = mintToken();
+  async issueToken(userId: string, { label, lifeMs }: { label?: string; lifeMs?: number }): Promise<IssuedToken> {
+    const secret = generateToken();
     const token: StoredToken = {
       id: newId(),
-      hash: hashOf(secret),
+      hash: hashSecret(secret),
       ...(label !== undefined && { label }),
       createdAt: this.#now(),
       ...(lifeMs !== undefined && { expiresAt: new Date(this.#options.clock.now() + lifeMs).toISOString() }),
     };
-    return this.#changeUser(userId, (user) => {
+    return this.#updateUser(userId, (user) => {
       if (user.tokens.length >= maxTokens) throw new Refusal('too_many_records', { limit: `${maxTokens} tokens` });
       return { user: { ...user, tokens: [...user.tokens, token] }, result: { secret, token } };
     });
   }
 
   async revokeToken(userId: string, tokenId: string): Promise<void> {
-    await this.#changeUser(userId, (user) => {
-      const token = find(user.tokens, tokenId, 'token');
+    await this.#updateUser(userId, (user) => {
+      const token = findItem(user.tokens, tokenId, 'token');
       return { user: { ...user, tokens: user.tokens.filter((other) => other !== token) }, result: undefined };
     });
   }
 
   async addBrowser(userId: string, { url, label }: { url: string; label?: string }): Promise<StoredBrowser> {
     const browser = { id: newId(), url, ...(label !== undefined && { label }), createdAt: this.#now() };
-    return this.#changeUser(userId, (user) => {
+    return this.#updateUser(userId, (user) => {
       if (user.browsers.some((known) => known.url === url)) {
         throw new Refusal('already_registered', { detail: 'The user has a browser at this address already.' });
       }
@@ -151,90 +151,90 @@ export class Users {
   }
 
   async removeBrowser(userId: string, browserId: string): Promise<StoredBrowser> {
-    return this.#changeUser(userId, (user) => {
-      const browser = find(user.browsers, browserId, 'browser');
+    return this.#updateUser(userId, (user) => {
+      const browser = findItem(user.browsers, browserId, 'browser');
       return { user: { ...user, browsers: user.browsers.filter((other) => other !== browser) }, result: browser };
     });
   }
 
   /** Whose token this is; undefined if it is nobody's, revoked or expired. */
-  async principalOf(secret: string): Promise<Principal | undefined> {
-    if (!isToken(secret)) return undefined;
-    const hash = hashOf(secret);
-    const known = this.#index((await this.#opened()).document).get(hash);
+  async principalForToken(secret: string): Promise<Principal | undefined> {
+    if (!hasTokenFormat(secret)) return undefined;
+    const hash = hashSecret(secret);
+    const indexed = this.#indexTokens((await this.#openedStore()).document).get(hash);
     // One that is not known may be new, from another node. One that is gone is heard of.
-    const found = known ?? this.#index(await this.#current()).get(hash);
-    if (found === undefined || !sameHash(found.token.hash, hash) || !this.#isCurrent(found.token)) return undefined;
+    const found = indexed ?? this.#indexTokens(await this.#refreshedDocument()).get(hash);
+    if (found === undefined || !hashesEqual(found.token.hash, hash) || !this.#isUnexpired(found.token)) return undefined;
     const { id: credentialId, expiresAt } = found.token;
     const principal = { issuer: localIssuer, user: found.userId, credentialId };
     return expiresAt === undefined ? principal : { ...principal, expiresAt: Date.parse(expiresAt) };
   }
 
   /** Whether the token that somebody came with still holds. True for those who came without one of ours. */
-  async stillHolds({ user, credentialId }: Principal): Promise<boolean> {
+  async isTokenValid({ user, credentialId }: Principal): Promise<boolean> {
     if (credentialId === undefined) return true;
-    const { users } = await this.#current();
+    const { users } = await this.#refreshedDocument();
     const token = users.find(({ id }) => id === user)?.tokens.find(({ id }) => id === credentialId);
-    return token !== undefined && this.#isCurrent(token);
+    return token !== undefined && this.#isUnexpired(token);
   }
 
   /** The browsers of a user, oldest first; none for one who is not registered. */
   async browsersOf(userId: string): Promise<readonly StoredBrowser[]> {
-    return (await this.#current()).users.find(({ id }) => id === userId)?.browsers ?? [];
+    return (await this.#refreshedDocument()).users.find(({ id }) => id === userId)?.browsers ?? [];
   }
 
   /** The tokens of a document by their hash: made once for each document. */
-  #index(document: StoredDocument): TokenIndex {
-    if (this.#indexed?.document === document) return this.#indexed.byHash;
+  #indexTokens(document: UserDocument): TokenIndex {
+    if (this.#tokenIndex?.document === document) return this.#tokenIndex.byHash;
     const tokens = document.users.flatMap(({ id, tokens }) => tokens.map((token) => ({ userId: id, token })));
     const byHash = new Map(tokens.map((owned) => [owned.token.hash, owned]));
-    this.#indexed = { document, byHash };
+    this.#tokenIndex = { document, byHash };
     return byHash;
   }
 
-  #isCurrent({ expiresAt }: StoredToken): boolean {
+  #isUnexpired({ expiresAt }: StoredToken): boolean {
     return expiresAt === undefined || Date.parse(expiresAt) > this.#options.clock.now();
   }
 
-  #changeUser<Result>(
+  #updateUser<Result>(
     id: string,
     change: (user: StoredUser) => { readonly user: StoredUser; readonly result: Result },
   ): Promise<Result> {
-    return this.#change((document) => {
-      const before = userIn(document, id);
+    return this.#update((document) => {
+      const before = findUser(document, id);
       const { user, result } = change(before);
       const users = document.users.map((other) => (other === before ? user : other));
       return { document: { ...document, users }, result };
     });
   }
 
-  async #change<Result>(change: Change<Result>): Promise<Result> {
-    const store = await this.#opened();
-    const result = await inWords(store.change(change));
-    await this.#settle(store.document);
+  async #update<Result>(change: DocumentChange<Result>): Promise<Result> {
+    const store = await this.#openedStore();
+    const result = await translateStoreError(store.update(change));
+    await this.#applyRemovals(store.document);
     return result;
   }
 
   /** The document as it is now. */
-  async #current(): Promise<StoredDocument> {
-    const store = await this.#opened();
-    await inWords(store.refresh());
-    this.#settle(store.document).catch(() => undefined);
+  async #refreshedDocument(): Promise<UserDocument> {
+    const store = await this.#openedStore();
+    await translateStoreError(store.refresh());
+    this.#applyRemovals(store.document).catch(() => undefined);
     return store.document;
   }
 
-  #opened(): Promise<UserStore> {
-    return inWords(this.open());
+  #openedStore(): Promise<UserStore> {
+    return translateStoreError(this.open());
   }
 
   /** Resolves when what is gone from the document has its consequences. */
-  #settle(document: StoredDocument): Promise<void> {
-    const before = this.#settled;
-    if (before === document) return this.#settling;
-    this.#settled = document;
-    const removed = removedBetween(before, document);
-    if (isNothing(removed)) return Promise.resolve();
-    return (this.#settling = this.onremoved(removed));
+  #applyRemovals(document: UserDocument): Promise<void> {
+    const before = this.#appliedDocument;
+    if (before === document) return this.#applyingRemovals;
+    this.#appliedDocument = document;
+    const removed = findRemoved(before, document);
+    if (isEmptyRemoval(removed)) return Promise.resolve();
+    return (this.#applyingRemovals = this.onRemoved(removed));
   }
 
   #now(): string {
@@ -243,23 +243,23 @@ export class Users {
 }
 
 /** A store that cannot be used is told of as `storage_failed`. */
-async function inWords<Result>(work: Promise<Result>): Promise<Result> {
+async function translateStoreError<Result>(work: Promise<Result>): Promise<Result> {
   try {
     return await work;
   } catch (error) {
-    throw error instanceof StoreError ? storageFailed(messageOf(error), error) : error;
+    throw error instanceof UserStoreError ? storageFailure(messageOf(error), error) : error;
   }
 }
 
 const newId = (): string => randomBytes(9).toString('base64url');
 
-function userIn({ users }: StoredDocument, id: string): StoredUser {
+function findUser({ users }: UserDocument, id: string): StoredUser {
   const user = users.find((candidate) => candidate.id === id);
   if (user === undefined) throw new Refusal('not_registered', { detail: 'There is no such user.' });
   return user;
 }
 
-function find<Item extends { readonly id: string }>(items: readonly Item[], id: string, name: string): Item {
+function findItem<Item extends { readonly id: string }>(items: readonly Item[], id: string, name: string): Item {
   const item = items.find((candidate) => candidate.id === id);
   if (item === undefined) throw new Refusal('not_registered', { detail: `The user has no such ${name}.` });
   return item;

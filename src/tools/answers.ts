@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { act, type Outcome, type SettleOptions } from '../browser/page/act.js';
+import { performAction, type ActionOutcome, type SettleOptions } from '../browser/page/act.js';
 import { describeDialog } from '../browser/page/dialogs.js';
 import { releaseElements } from '../browser/page/element.js';
 import type { SessionPage } from '../browser/page/page.js';
-import { takeSnapshot, type PartRead, type Snapshot } from '../browser/page/snapshot.js';
+import { takeSnapshot, type PartialRead, type Snapshot } from '../browser/page/snapshot.js';
 import type { ToolAnswer } from './defineTool.js';
 
 /** What a model can be expected to read in one answer; a snapshot is asked for to be read whole. */
@@ -42,7 +42,7 @@ export async function answerAction(
 ): Promise<ToolAnswer<ActionOutput>> {
   const { page, signal, done } = action;
   try {
-    const { value, outcome } = await act(page, signal, work, action);
+    const { value, outcome } = await performAction(page, signal, work, action);
     return await answerOutcome(page, [done, ...(value === undefined ? [] : [value])], outcome, action.includeSnapshot);
   } finally {
     await releaseElements(page);
@@ -53,7 +53,7 @@ export async function answerAction(
 export async function answerOutcome(
   page: SessionPage,
   done: readonly (string | void)[],
-  outcome: Outcome,
+  outcome: ActionOutcome,
   withSnapshot = false,
 ): Promise<ToolAnswer<ActionOutput>> {
   const { dialog, opened, navigated, settled, closed } = outcome;
@@ -74,7 +74,7 @@ export async function answerOutcome(
 }
 
 /** What an action led to, a line each. */
-export function describeOutcome({ navigated, dialog, opened, download, settled, closed }: Outcome): string[] {
+export function describeOutcome({ navigated, dialog, opened, download, settled, closed }: ActionOutcome): string[] {
   if (closed) return ['The page closed itself. list_pages shows what is left.'];
   const lines: string[] = [];
   if (navigated !== undefined) lines.push(`Now at ${shortUrl(navigated)}`);
@@ -96,12 +96,12 @@ async function snapshotText(page: SessionPage): Promise<string> {
 }
 
 export function textOfSnapshot({ lines, part }: Snapshot): string {
-  const text = capText(lines.join('\n'), 'find_in_snapshot searches all of it', maxSnapshotBytes);
+  const text = truncateAnswer(lines.join('\n'), 'find_in_snapshot searches all of it', maxSnapshotBytes);
   return part === undefined ? text : `${text}\n${describePart(part, 'take_snapshot')}`;
 }
 
 /** What of a page was not read, and how `tool` gets at it. */
-export function describePart({ read, nodes, characters, next }: PartRead, tool: string): string {
+export function describePart({ read, nodes, characters, next }: PartialRead, tool: string): string {
   const more = next === undefined ? '' : ` ${tool} {"from":"${next}"} goes on there.`;
   return (
     `… too big to be read whole (${nodes} nodes, ${characters} characters of text): ${read} nodes were read, with roles ` +
@@ -117,17 +117,17 @@ export const partOutput = z.object({
   next: z.string().optional(),
 });
 
-export function structuredPart({ next, ...part }: PartRead): z.infer<typeof partOutput> {
+export function structuredPart({ next, ...part }: PartialRead): z.infer<typeof partOutput> {
   return { ...part, ...(next !== undefined && { next }) };
 }
 
 /** Cuts a text that is longer than an answer may be, at the end of a line, and says so with `hint`. */
-export function capText(text: string, hint: string, maxBytes = maxTextBytes): string {
+export function truncateAnswer(text: string, hint: string, maxBytes = maxTextBytes): string {
   const bytes = Buffer.byteLength(text);
   if (bytes <= maxBytes) return text;
-  const kept = beginning(Buffer.from(text), maxBytes);
-  const end = kept.lastIndexOf('\n');
-  const whole = end > maxBytes / 2 ? kept.slice(0, end) : kept;
+  const head = beginning(Buffer.from(text), maxBytes);
+  const end = head.lastIndexOf('\n');
+  const whole = end > maxBytes / 2 ? head.slice(0, end) : head;
   return `${whole}\n… cut: ${bytes - Buffer.byteLength(whole)} of ${bytes} bytes left out; ${hint}.`;
 }
 

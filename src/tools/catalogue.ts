@@ -27,7 +27,7 @@ export interface Catalogue {
 export const groupAliases: Readonly<Record<string, readonly ToolGroup[]>> = {
   core: ['session', 'pages', 'input', 'look', 'console', 'network'],
 };
-const everyGroup = 'all';
+const allGroups = 'all';
 
 export class UnknownGroupError extends Error {
   constructor(group: string, known: readonly string[]) {
@@ -40,11 +40,11 @@ export class UnknownGroupError extends Error {
 export function compileCatalogue(tools: readonly Tool[]): Catalogue {
   const all = extendToolSet({ tools: new Map(), listings: [] }, tools);
   const groups = new Set<string>([...toolGroups, ...tools.map(({ group }) => group)]);
-  const aliases = [...Object.keys(groupAliases), everyGroup];
+  const aliases = [...Object.keys(groupAliases), allGroups];
   const taken = aliases.find((alias) => groups.has(alias));
   if (taken !== undefined) throw new Error(`A tool group cannot be called "${taken}".`);
   const expand = (name: string): readonly string[] => {
-    if (name === everyGroup) return [...groups];
+    if (name === allGroups) return [...groups];
     const alias = Object.hasOwn(groupAliases, name) ? groupAliases[name] : undefined;
     if (alias) return alias;
     if (groups.has(name)) return [name];

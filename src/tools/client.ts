@@ -58,7 +58,7 @@ export interface SamplingRequest {
   readonly toolChoice?: { readonly mode: 'auto' | 'required' | 'none' };
 }
 
-export interface SamplingAnswer {
+export interface SamplingResult {
   readonly role: 'user' | 'assistant';
   readonly content: readonly SamplingContent[];
   readonly model: string;
@@ -66,16 +66,16 @@ export interface SamplingAnswer {
 }
 
 /** What a person is asked. `form` is flat: texts, numbers, yes or no, choices (client/elicitation). */
-export interface Question<Form extends z.ZodObject> {
+export interface FormElicitation<Form extends z.ZodObject> {
   readonly message: string;
   readonly form: Form;
 }
 
-export type FormAnswer<Form extends z.ZodObject> =
+export type FormElicitResult<Form extends z.ZodObject> =
   { readonly action: 'accept'; readonly content: z.output<Form> } | { readonly action: 'decline' | 'cancel' };
 
 /** Something that a person does at another address, so that this server never sees it: a login, a payment. */
-export interface UrlQuestion {
+export interface UrlElicitation {
   readonly message: string;
   readonly url: string;
   /** Names it in `elicitationCompleted`; unique and unguessable. */
@@ -88,7 +88,7 @@ export interface Root {
   readonly name?: string | undefined;
 }
 
-export interface AskOptions {
+export interface ClientRequestOptions {
   /**
    * How long the client may take, in milliseconds. Default: until the deadline of the tool, which sets a longer `timeoutMs`
    * of its own when it asks a person.
@@ -105,15 +105,15 @@ export interface AskOptions {
 export interface Client {
   readonly capabilities: ClientCapabilities;
   /** Asks the client's model (`sampling/createMessage`). */
-  createMessage(request: SamplingRequest, options?: AskOptions): Promise<SamplingAnswer>;
+  createMessage(request: SamplingRequest, options?: ClientRequestOptions): Promise<SamplingResult>;
   /** Asks the person at the client to fill in a form; what they accept fits it (`elicitation/create`). */
-  elicit<Form extends z.ZodObject>(question: Question<Form>, options?: AskOptions): Promise<FormAnswer<Form>>;
+  elicit<Form extends z.ZodObject>(question: FormElicitation<Form>, options?: ClientRequestOptions): Promise<FormElicitResult<Form>>;
   /** Asks the person to open an address. `accept` means that they will, not that it is done. */
-  elicitUrl(question: UrlQuestion, options?: AskOptions): Promise<{ readonly action: 'accept' | 'decline' | 'cancel' }>;
+  elicitUrl(question: UrlElicitation, options?: ClientRequestOptions): Promise<{ readonly action: 'accept' | 'decline' | 'cancel' }>;
   /** Tells the client that what `elicitUrl` asked for is done (`notifications/elicitation/complete`). */
   elicitationCompleted(elicitationId: string): void;
   /** The folders that the client works in (`roots/list`), as they are now. */
-  listRoots(options?: AskOptions): Promise<readonly Root[]>;
+  listRoots(options?: ClientRequestOptions): Promise<readonly Root[]>;
   /** Sends `notifications/message` if the client wants that level. */
   log(level: LogLevel, data: unknown): void;
   /**

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { CodeLocation, ConsoleMessage, StackFrame } from '../browser/collectors/console.js';
-import type { RingEntry } from '../browser/collectors/ring.js';
+import type { RingBufferEntry } from '../browser/collectors/ring.js';
 import { ToolError } from '../errors.js';
 import { definePageTool, type Tool } from './defineTool.js';
-import { listingInput, listingOutput, listOf, oneLine, timeText } from './listing.js';
+import { listingInput, listingOutput, pageOf, oneLine, timeText } from './listing.js';
 
 const rowChars = 300;
 
@@ -22,7 +22,7 @@ const row = {
   navigation: z.int(),
 };
 
-const listConsoleMessages = definePageTool({
+const listConsoleMessagesTool = definePageTool({
   name: 'list_console_messages',
   group: 'console',
   description:
@@ -37,23 +37,23 @@ const listConsoleMessages = definePageTool({
   lock: false,
   handler: async (args, { page }) => {
     const wanted = args.text?.toLowerCase();
-    const listing = listOf(
+    const listing = pageOf(
       page.console.read(args.since),
       (message) =>
         (args.types === undefined || isOneOf(args.types, message)) &&
         (wanted === undefined || message.text.toLowerCase().includes(wanted)),
       args,
     );
-    const lines = withVisits(listing.entries);
+    const lines = withNavigations(listing.entries);
     if (lines.length === 0) lines.push(args.since === undefined ? 'No console messages.' : 'Nothing new since then.');
     return {
-      text: [...lines, '', listing.closing].join('\n'),
-      structured: { messages: listing.entries.map(structuredRow), ...listing.facts },
+      text: [...lines, '', listing.footer].join('\n'),
+      structured: { messages: listing.entries.map(structuredRow), ...listing.fields },
     };
   },
 });
 
-const getConsoleMessage = definePageTool({
+const getConsoleMessageTool = definePageTool({
   name: 'get_console_message',
   group: 'console',
   description: 'One message in full: arguments, stack',
@@ -89,14 +89,14 @@ const getConsoleMessage = definePageTool({
 });
 
 /** The tools about what a page logs. */
-export const consoleTools: readonly Tool[] = [listConsoleMessages, getConsoleMessage];
+export const consoleTools: readonly Tool[] = [listConsoleMessagesTool, getConsoleMessageTool];
 
 function isOneOf(types: readonly string[], { type, level }: ConsoleMessage): boolean {
   return types.includes(type) || types.includes(level) || (type === 'warn' && types.includes('warning'));
 }
 
 /** Rows, with a line wherever the page had navigated. */
-function withVisits(entries: readonly RingEntry<ConsoleMessage>[]): string[] {
+function withNavigations(entries: readonly RingBufferEntry<ConsoleMessage>[]): string[] {
   const lines: string[] = [];
   let navigation: number | undefined;
   for (const { id, value } of entries) {
@@ -112,14 +112,14 @@ function rowText(id: number, message: ConsoleMessage): string {
   const kind = type === level || (type === 'warn' && level === 'warning') ? level : `${level} ${type}`;
   return [
     `#${id} ${kind}${count > 1 ? ` x${count}` : ''}: ${oneLine(message.text, rowChars)}`,
-    ...(message.location === undefined ? [] : [`(${placeWithin(message.location, extension)})`]),
+    ...(message.location === undefined ? [] : [`(${locationWithin(message.location, extension)})`]),
     ...(source === 'page' ? [] : [`[${source}]`]),
     ...(extension === undefined ? [] : [`[extension ${new URL(extension).host}]`]),
     ...(handledLater ? ['[handled later]'] : []),
   ].join(' ');
 }
 
-function structuredRow({ id, value }: RingEntry<ConsoleMessage>): z.input<z.ZodObject<typeof row>> {
+function structuredRow({ id, value }: RingBufferEntry<ConsoleMessage>): z.input<z.ZodObject<typeof row>> {
   const { type, level, count, text, source, extension, page, navigation } = value;
   return {
     ...{ id, type, level, count, source, page, navigation },
@@ -144,15 +144,15 @@ function describe(id: number, message: ConsoleMessage): string {
 }
 
 function frameText(frame: StackFrame): string {
-  return `  at ${frame.functionName} (${placeText(frame)})`;
+  return `  at ${frame.functionName} (${locationText(frame)})`;
 }
 
 /** Within an extension that is named beside it, the path of the file says enough. */
-function placeWithin(place: CodeLocation, extension: string | undefined): string {
-  const own = extension !== undefined && place.url.startsWith(`${extension}/`);
-  return placeText(own ? { ...place, url: place.url.slice(extension.length + 1) } : place);
+function locationWithin(position: CodeLocation, extension: string | undefined): string {
+  const own = extension !== undefined && position.url.startsWith(`${extension}/`);
+  return locationText(own ? { ...position, url: position.url.slice(extension.length + 1) } : position);
 }
 
-export function placeText({ url, line, column }: CodeLocation): string {
+export function locationText({ url, line, column }: CodeLocation): string {
   return [url || '(inline)', line, column].filter((part) => part !== undefined).join(':');
 }

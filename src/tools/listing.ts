@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RingEntry, RingReading } from '../browser/collectors/ring.js';
+import type { RingBufferEntry, RingBufferReading } from '../browser/collectors/ring.js';
 
 /** Arguments of every tool that lists what was collected. */
 export const listingInput = {
@@ -19,22 +19,22 @@ export const listingOutput = {
 
 const maxRows = 500;
 
-export interface Listing<T> {
+export interface ListPage<T> {
   /** Those of the page, oldest first. */
-  readonly entries: readonly RingEntry<T>[];
-  readonly facts: { cursor: string; total: number; page: number; pages: number; dropped: number };
+  readonly entries: readonly RingBufferEntry<T>[];
+  readonly fields: { cursor: string; total: number; page: number; pages: number; dropped: number };
   /** The closing lines of the text: which page this is, what was lost, how to go on. */
-  readonly closing: string;
+  readonly footer: string;
 }
 
 /** The entries that a filter lets through, cut into pages of at most 500 that are counted from the newest. */
-export function listOf<T>(
-  reading: RingReading<T>,
-  keep: (value: T) => boolean,
-  { limit: asked, page }: { limit: number; page: number },
-): Listing<T> {
-  const limit = Math.min(asked, maxRows);
-  const matching = reading.entries.filter(({ value }) => keep(value));
+export function pageOf<T>(
+  reading: RingBufferReading<T>,
+  predicate: (value: T) => boolean,
+  { limit: requested, page }: { limit: number; page: number },
+): ListPage<T> {
+  const limit = Math.min(requested, maxRows);
+  const matching = reading.entries.filter(({ value }) => predicate(value));
   const total = matching.length;
   const pages = Math.max(1, Math.ceil(total / limit));
   const end = total - (page - 1) * limit;
@@ -42,8 +42,8 @@ export function listOf<T>(
   const { cursor, dropped } = reading;
   return {
     entries,
-    facts: { cursor, total, page, pages, dropped },
-    closing: [
+    fields: { cursor, total, page, pages, dropped },
+    footer: [
       ...(pages > 1 ? [`Page ${page} of ${pages} (${total} in all; page 1 is the newest).`] : []),
       ...(dropped > 0 ? [`${dropped} older ones were dropped to stay within bounds.`] : []),
       `Cursor: ${cursor}. Pass it as since to see only what is new or changed.`,

@@ -1,20 +1,20 @@
 import { z } from 'zod';
 import { compileRegex } from '../browser/patterns/regex.js';
 import { inSlices } from '../browser/patterns/slices.js';
-import { act } from '../browser/page/act.js';
+import { performAction } from '../browser/page/act.js';
 import { describeDialog } from '../browser/page/dialogs.js';
-import { documentsOf, evaluate } from '../browser/page/evaluate.js';
+import { documentsOf, runScript } from '../browser/page/evaluate.js';
 import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/page.js';
 import { takeScreenshot } from '../browser/page/screenshot.js';
 import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors.js';
-import { capText, describeOutcome, describePart, partOutput, structuredPart, textOfSnapshot } from './answers.js';
+import { truncateAnswer, describeOutcome, describePart, partOutput, structuredPart, textOfSnapshot } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
 
 const from = z.string().optional().describe('uid to begin at');
 
-const partWithin = ({ part }: Snapshot) => (part === undefined ? {} : { part: structuredPart(part) });
+const partFields = ({ part }: Snapshot) => (part === undefined ? {} : { part: structuredPart(part) });
 
 const takeSnapshotTool = definePageTool({
   name: 'take_snapshot',
@@ -29,11 +29,11 @@ const takeSnapshotTool = definePageTool({
   async handler({ verbose = false, from }, { page }) {
     const taken = await takeSnapshot(page, { verbose, from });
     const snapshot = textOfSnapshot(taken);
-    return { text: snapshot, structured: { url: page.url(), snapshot, ...partWithin(taken) } };
+    return { text: snapshot, structured: { url: page.url(), snapshot, ...partFields(taken) } };
   },
 });
 
-const findInSnapshot = definePageTool({
+const findInSnapshotTool = definePageTool({
   name: 'find_in_snapshot',
   group: 'look',
   description: 'Find lines of the snapshot by text or regular expression, ignoring case',
@@ -51,13 +51,13 @@ const findInSnapshot = definePageTool({
     const { lines, part } = taken;
     const hits =
       regex === undefined ? indexesOfText(lines, text ?? '') : await inSlices(indexesOfPattern(lines, regex), signal);
-    const found = capText(excerpt(lines, hits, context), 'search for something rarer');
+    const found = truncateAnswer(excerpt(lines, hits, context), 'search for something rarer');
     const none = `Nothing of the ${lines.length} lines matches. take_snapshot shows them.`;
     const head = hits.length === 1 ? '1 match:' : `${hits.length} matches:`;
     const rest = part === undefined ? [] : [describePart(part, 'find_in_snapshot')];
     return {
       text: [hits.length === 0 ? none : `${head}\n${found}`, ...rest].join('\n'),
-      structured: { matches: hits.length, lines: found, ...partWithin(taken) },
+      structured: { matches: hits.length, lines: found, ...partFields(taken) },
     };
   },
 });
@@ -124,7 +124,7 @@ const takeScreenshotTool = definePageTool({
   },
 });
 
-const evaluateScript = definePageTool({
+const evaluateScriptTool = definePageTool({
   name: 'evaluate_script',
   group: 'look',
   description: 'Run a JavaScript function in the page; its result, awaited, comes back as JSON',
@@ -137,11 +137,11 @@ const evaluateScript = definePageTool({
   async handler(args, { browser, page, signal }) {
     await checkDocuments(browser, page, args.args ?? []);
     // Not stopped by a dialog, as other actions are: the script goes on when the dialog is answered.
-    const hint = hintAtUids(page, args.args ?? []);
-    const run = () => evaluate(page, args.function, args.args ?? [], signal).catch(withHint(hint));
-    const { value, outcome } = await act(page, signal, run, { onlyIfBegun: true });
+    const hint = uidHints(page, args.args ?? []);
+    const run = () => runScript(page, args.function, args.args ?? [], signal).catch(withHint(hint));
+    const { value, outcome } = await performAction(page, signal, run, { onlyIfStarted: true });
     const dialog = outcome.dialog && describeDialog(outcome.dialog);
-    const result = capText(value?.text ?? 'undefined', 'return less, or a part');
+    const result = truncateAnswer(value?.text ?? 'undefined', 'return less, or a part');
     const moved = describeOutcome({ ...outcome, dialog: undefined });
     if (value?.type === 'undefined') moved.push(...hint);
     return {
@@ -164,7 +164,7 @@ async function checkDocuments(
 }
 
 /** A uid that is passed as a plain string stays a string, which is seldom what was meant. */
-function hintAtUids(page: SessionPage, values: readonly unknown[]): string[] {
+function uidHints(page: SessionPage, values: readonly unknown[]): string[] {
   const uids = values.filter((value) => typeof value === 'string').filter((text) => page.elements.has(text));
   return uids.map((uid) => `The argument "${uid}" was passed as text; {"uid": "${uid}"} is the element.`);
 }
@@ -176,4 +176,4 @@ function withHint(hint: readonly string[]): (error: unknown) => never {
   };
 }
 
-export const lookTools: readonly Tool[] = [takeSnapshotTool, findInSnapshot, takeScreenshotTool, evaluateScript];
+export const lookTools: readonly Tool[] = [takeSnapshotTool, findInSnapshotTool, takeScreenshotTool, evaluateScriptTool];

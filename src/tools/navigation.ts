@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { timeLimit } from '../clock.js';
-import { act } from '../browser/page/act.js';
+import { performAction } from '../browser/page/act.js';
 import { navigate, reload, traverse } from '../browser/page/navigation.js';
 import { waitForText } from '../browser/page/waitForText.js';
 import { ToolError } from '../errors.js';
@@ -8,7 +8,7 @@ import { actionOutput, answerOutcome } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
 import { loadTimeout, navigationTimeoutMs } from './loadTimeout.js';
 
-const navigatePage = definePageTool({
+const navigatePageTool = definePageTool({
   name: 'navigate_page',
   group: 'pages',
   description: 'Go to a url, or reload. Waits until the page is loaded and quiet',
@@ -32,7 +32,7 @@ const navigatePage = definePageTool({
   },
 });
 
-const navigatePageHistory = definePageTool({
+const navigatePageHistoryTool = definePageTool({
   name: 'navigate_page_history',
   group: 'pages',
   description: 'Go one page back or forward',
@@ -47,7 +47,7 @@ const navigatePageHistory = definePageTool({
   },
 });
 
-const waitFor = definePageTool({
+const waitForTool = definePageTool({
   name: 'wait_for',
   group: 'pages',
   description: 'Wait until the page shows one of these texts',
@@ -74,7 +74,7 @@ const waitFor = definePageTool({
   },
 });
 
-const handleDialog = definePageTool({
+const handleDialogTool = definePageTool({
   name: 'handle_dialog',
   group: 'pages',
   description: 'Answer the open alert, confirm, prompt or beforeunload dialog',
@@ -83,10 +83,10 @@ const handleDialog = definePageTool({
   annotations: { readOnlyHint: false },
   lock: false,
   async handler({ action, promptText }, { page, signal }) {
-    const { value, outcome } = await act(page, signal, () => page.dialogs.answer(action === 'accept', promptText));
+    const { value, outcome } = await performAction(page, signal, () => page.dialogs.answer(action === 'accept', promptText));
     const done = action === 'accept' ? 'Accepted' : 'Dismissed';
     return answerOutcome(page, [`${done} the ${value?.type ?? ''} dialog.`.replace('  ', ' ')], outcome);
   },
 });
 
-export const navigationTools: readonly Tool[] = [navigatePage, navigatePageHistory, waitFor, handleDialog];
+export const navigationTools: readonly Tool[] = [navigatePageTool, navigatePageHistoryTool, waitForTool, handleDialogTool];

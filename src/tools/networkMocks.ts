@@ -18,7 +18,7 @@ const abortReasons = {
 
 type AbortName = keyof typeof abortReasons;
 
-export const mockNetwork = definePageTool({
+export const mockNetworkTool = definePageTool({
   name: 'mock_network',
   group: 'network',
   description: 'Answer, abort or delay requests by rules. The newest match acts.',
@@ -50,14 +50,14 @@ export const mockNetwork = definePageTool({
   lock: false,
   handler: async (args, { page: { network }, browser }) => {
     const all = browser.pages().map((page) => page.network.mocks);
-    const done = await perform(network, args, all);
+    const done = await applyMockAction(network, args, all);
     const rules = network.mocks.list();
     const lines = rules.length === 0 ? ['No rules: nothing is intercepted.'] : rules.map(ruleLine);
     return { text: [...done, ...lines].join('\n'), structured: { rules: rules.map(structuredRule) } };
   },
 });
 
-type Arguments = Omit<MockRule, 'url' | 'abort'> & {
+type MockArgs = Omit<MockRule, 'url' | 'abort'> & {
   readonly action: 'add' | 'remove' | 'clear' | 'list';
   readonly url?: string | undefined;
   readonly abort?: AbortName | undefined;
@@ -66,9 +66,9 @@ type Arguments = Omit<MockRule, 'url' | 'abort'> & {
 
 type Mocks = NetworkCollector['mocks'];
 
-async function perform(
+async function applyMockAction(
   { mocks }: NetworkCollector,
-  { action, id, ...rule }: Arguments,
+  { action, id, ...rule }: MockArgs,
   all: readonly Mocks[],
 ): Promise<string[]> {
   if (action === 'list') return [];
@@ -99,7 +99,7 @@ function requireRoom(rule: MockRule, all: readonly Mocks[]): void {
   }
 }
 
-function ruleOf({ url, abort, ...rest }: Omit<Arguments, 'action' | 'id'>): MockRule {
+function ruleOf({ url, abort, ...rest }: Omit<MockArgs, 'action' | 'id'>): MockRule {
   if (url === undefined) throw new ToolError('add needs url, for example *://*/api/users*.');
   const effects = [rest.status, rest.headers, rest.body, rest.delayMs, abort];
   if (effects.every((effect) => effect === undefined)) {

@@ -1,24 +1,24 @@
 import { z } from 'zod';
 import type { HttpHeaders, NetworkCollector, NetworkRequest } from '../browser/collectors/network.js';
 import { messageOf, ToolError } from '../errors.js';
-import { placeText } from './console.js';
+import { locationText } from './console.js';
 import { definePageTool } from './defineTool.js';
 import { failureText, requestLine, requestRow, structuredRequest } from './networkRequests.js';
 
-const hidden = '(hidden; includeSensitive shows it)';
+const hiddenValue = '(hidden; includeSensitive shows it)';
 const sensitiveNames = /^(?:cookie|set-cookie|authorization|proxy-authorization)$|token|api-?key|secret|csrf/;
 const stackFrames = 10;
 
-const part = z.object({
+const bodyPart = z.object({
   content: z.string(),
   encoding: z.enum(['text', 'base64']),
   offset: z.int(),
   total: z.int(),
 });
 
-type Part = z.infer<typeof part>;
+type BodyPart = z.infer<typeof bodyPart>;
 
-export const getNetworkRequest = definePageTool({
+export const getNetworkRequestTool = definePageTool({
   name: 'get_network_request',
   group: 'network',
   description: 'One request in full: headers, timing, initiator, bodies',
@@ -41,8 +41,8 @@ export const getNetworkRequest = definePageTool({
     responseHeaders: z.record(z.string(), z.string()),
     timing: z.record(z.string(), z.number()),
     initiator: z.object({ type: z.string(), place: z.string(), stack: z.array(z.string()) }),
-    requestBody: part.optional(),
-    responseBody: part.optional(),
+    requestBody: bodyPart.optional(),
+    responseBody: bodyPart.optional(),
     bodyNote: z.string().optional(),
   }),
   annotations: { readOnlyHint: true },
@@ -59,10 +59,10 @@ export const getNetworkRequest = definePageTool({
     }
     const response = args.body === 'response' ? await responsePart(network, args) : {};
     return {
-      text: describe(args.id, shown, requestBody, response),
+      text: describeRequest(args.id, shown, requestBody, response),
       structured: {
         ...structuredRequest({ id: args.id, value: shown }),
-        ...details(shown),
+        ...requestDetails(shown),
         ...(requestBody === undefined ? {} : { requestBody }),
         ...response,
       },
@@ -70,22 +70,22 @@ export const getNetworkRequest = definePageTool({
   },
 });
 
-interface Range {
+interface BodyRange {
   readonly id: number;
   readonly body: 'response' | 'request' | 'none';
   readonly offset: number;
   readonly limit: number;
 }
 
-async function requestPart(network: NetworkCollector, { id, body, offset, limit }: Range): Promise<Part | undefined> {
+async function requestPart(network: NetworkCollector, { id, body, offset, limit }: BodyRange): Promise<BodyPart | undefined> {
   const data = await network.postData(id);
   return data === undefined ? undefined : textPart(data, body === 'request' ? offset : 0, limit);
 }
 
 async function responsePart(
   network: NetworkCollector,
-  { id, offset, limit }: Range,
-): Promise<{ responseBody?: Part; bodyNote?: string }> {
+  { id, offset, limit }: BodyRange,
+): Promise<{ responseBody?: BodyPart; bodyNote?: string }> {
   try {
     const { content, isText } = await network.responseBody(id);
     if (isText) return { responseBody: textPart(content.toString('utf8'), offset, limit) };
@@ -97,19 +97,19 @@ async function responsePart(
   }
 }
 
-function textPart(text: string, offset: number, limit: number): Part {
+function textPart(text: string, offset: number, limit: number): BodyPart {
   return { content: text.slice(offset, offset + limit), encoding: 'text', offset, total: text.length };
 }
 
 function withoutSecrets(request: NetworkRequest): NetworkRequest {
   const hide = (headers: HttpHeaders): HttpHeaders =>
     Object.fromEntries(
-      Object.entries(headers).map(([name, value]) => [name, sensitiveNames.test(name) ? hidden : value]),
+      Object.entries(headers).map(([name, value]) => [name, sensitiveNames.test(name) ? hiddenValue : value]),
     );
   return { ...request, requestHeaders: hide(request.requestHeaders), responseHeaders: hide(request.responseHeaders) };
 }
 
-function details(request: NetworkRequest) {
+function requestDetails(request: NetworkRequest) {
   const { statusText, mimeType, protocol, remoteAddress, documentUrl, initiator } = request;
   return {
     ...{ statusText, mimeType, protocol, remoteAddress, documentUrl, url: request.url },
@@ -119,19 +119,19 @@ function details(request: NetworkRequest) {
     timing: { ...request.timing },
     initiator: {
       type: initiator.type,
-      place: initiator.url === '' ? '' : placeText({ url: initiator.url, line: initiator.line, column: undefined }),
-      stack: initiator.stack.slice(0, stackFrames).map((frame) => `${frame.functionName} (${placeText(frame)})`),
+      place: initiator.url === '' ? '' : locationText({ url: initiator.url, line: initiator.line, column: undefined }),
+      stack: initiator.stack.slice(0, stackFrames).map((frame) => `${frame.functionName} (${locationText(frame)})`),
     },
   };
 }
 
-function describe(
+function describeRequest(
   id: number,
   request: NetworkRequest,
-  requestBody: Part | undefined,
-  { responseBody, bodyNote }: { responseBody?: Part; bodyNote?: string },
+  requestBody: BodyPart | undefined,
+  { responseBody, bodyNote }: { responseBody?: BodyPart; bodyNote?: string },
 ): string {
-  const { initiator, timing, requestHeaders, responseHeaders, startedAt } = details(request);
+  const { initiator, timing, requestHeaders, responseHeaders, startedAt } = requestDetails(request);
   const phases = Object.entries(timing).map(([name, ms]) => `${name} ${ms} ms`);
   return [
     requestLine(id, request),
@@ -140,20 +140,20 @@ function describe(
     ...initiator.stack.map((frame) => `  at ${frame}`),
     ...(request.failure === undefined ? [] : [`Failure: ${failureText(request.failure)}`]),
     ...(phases.length === 0 ? [] : [`Timing: ${phases.join(', ')}`]),
-    ...section('Request headers', requestHeaders),
+    ...headerSection('Request headers', requestHeaders),
     ...bodySection('Request body', requestBody),
-    ...section(`Response headers (${request.status ?? 'none yet'} ${request.statusText})`, responseHeaders),
+    ...headerSection(`Response headers (${request.status ?? 'none yet'} ${request.statusText})`, responseHeaders),
     ...bodySection('Response body', responseBody),
     ...(bodyNote === undefined ? [] : [`Response body: ${bodyNote}`]),
   ].join('\n');
 }
 
-function section(title: string, headers: HttpHeaders): string[] {
+function headerSection(title: string, headers: HttpHeaders): string[] {
   const lines = Object.entries(headers).map(([name, value]) => `  ${name}: ${value.replaceAll('\n', '\n    ')}`);
   return lines.length === 0 ? [] : [`${title}:`, ...lines];
 }
 
-function bodySection(title: string, body: Part | undefined): string[] {
+function bodySection(title: string, body: BodyPart | undefined): string[] {
   if (body === undefined) return [];
   const size = Buffer.byteLength(body.content, body.encoding === 'base64' ? 'base64' : 'utf16le');
   const end = body.offset + (body.encoding === 'base64' ? size : body.content.length);

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import type { NetworkRequest } from '../browser/collectors/network.js';
-import type { RingEntry } from '../browser/collectors/ring.js';
+import type { RingBufferEntry } from '../browser/collectors/ring.js';
 import { findUrls } from '../browser/collectors/urlPattern.js';
 import { definePageTool } from './defineTool.js';
-import { bytesText, listingInput, listingOutput, listOf, oneLine } from './listing.js';
+import { bytesText, listingInput, listingOutput, pageOf, oneLine } from './listing.js';
 
 const urlChars = 300;
 
-const statusForm = /^(\d{3}|[1-5]xx|pending|failed|error)$/;
+const statusPattern = /^(\d{3}|[1-5]xx|pending|failed|error)$/;
 
 export const requestRow = {
   id: z.int(),
@@ -26,7 +26,7 @@ export const requestRow = {
   mockedBy: z.int().optional(),
 };
 
-export const listNetworkRequests = definePageTool({
+export const listNetworkRequestsTool = definePageTool({
   name: 'list_network_requests',
   group: 'network',
   description: 'Requests of page, frames and workers; also before navigating',
@@ -36,7 +36,7 @@ export const listNetworkRequests = definePageTool({
     method: z.string().optional(),
     status: z
       .string()
-      .refine((status) => statusForm.test(status), 'a status such as 404 or 4xx, or failed, pending, error')
+      .refine((status) => statusPattern.test(status), 'a status such as 404 or 4xx, or failed, pending, error')
       .optional()
       .describe('404, 4xx, failed, pending, error'),
     ...listingInput,
@@ -51,7 +51,7 @@ export const listNetworkRequests = definePageTool({
       reading.entries.map(({ value }) => value.url),
       signal,
     );
-    const listing = listOf(
+    const listing = pageOf(
       reading,
       (request) =>
         urls.has(request.url) &&
@@ -63,8 +63,8 @@ export const listNetworkRequests = definePageTool({
     const lines = listing.entries.map(({ id, value }) => requestLine(id, value));
     if (lines.length === 0) lines.push(args.since === undefined ? 'No such requests.' : 'Nothing new since then.');
     return {
-      text: [...lines, '', listing.closing].join('\n'),
-      structured: { requests: listing.entries.map(structuredRequest), ...listing.facts },
+      text: [...lines, '', listing.footer].join('\n'),
+      structured: { requests: listing.entries.map(structuredRequest), ...listing.fields },
     };
   },
 });
@@ -118,7 +118,7 @@ function cacheOf({ cache, fromServiceWorker }: NetworkRequest): z.infer<typeof r
 export function structuredRequest({
   id,
   value: request,
-}: RingEntry<NetworkRequest>): z.input<z.ZodObject<typeof requestRow>> {
+}: RingBufferEntry<NetworkRequest>): z.input<z.ZodObject<typeof requestRow>> {
   const { method, type, state, source, status, durationMs, redirectedFrom, redirectedTo, mockedBy } = request;
   const cache = cacheOf(request);
   return {

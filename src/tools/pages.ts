@@ -20,7 +20,7 @@ type PageRow = z.infer<typeof pageRow>;
 
 const pageList = z.object({ pages: z.array(pageRow) });
 
-const listPages = defineTool({
+const listPagesTool = defineTool({
   name: 'list_pages',
   group: 'pages',
   needs: 'browser',
@@ -34,7 +34,7 @@ const listPages = defineTool({
   },
 });
 
-const selectPage = defineTool({
+const selectPageTool = defineTool({
   name: 'select_page',
   group: 'pages',
   needs: 'browser',
@@ -49,7 +49,7 @@ const selectPage = defineTool({
   },
 });
 
-const newPage = defineTool({
+const newPageTool = defineTool({
   name: 'new_page',
   group: 'pages',
   needs: 'browser',
@@ -62,7 +62,7 @@ const newPage = defineTool({
     const url = await browser.addresses.resolve(args.url);
     const page = await browser.newPage({ background: args.background ?? false, signal });
     try {
-      const outcome = await page.locked(signal, () => navigate(page, url, { signal, timeoutMs: args.timeout }));
+      const outcome = await page.runExclusive(signal, () => navigate(page, url, { signal, timeoutMs: args.timeout }));
       const { text, structured } = await answerOutcome(page, [`Opened page ${page.id}.`], outcome);
       return { text, structured: { ...structured, pageId: page.id } };
     } catch (error) {
@@ -73,7 +73,7 @@ const newPage = defineTool({
   },
 });
 
-const closePage = defineTool({
+const closePageTool = defineTool({
   name: 'close_page',
   group: 'pages',
   needs: 'browser',
@@ -88,7 +88,7 @@ const closePage = defineTool({
   },
 });
 
-const resizePage = definePageTool({
+const resizePageTool = definePageTool({
   name: 'resize_page',
   group: 'pages',
   description: 'Set the size of what the page shows, in CSS pixels',
@@ -106,7 +106,7 @@ const resizePage = definePageTool({
 
 async function answerPages(browser: SessionBrowser): Promise<{ text: string; structured: { pages: PageRow[] } }> {
   const pages = await Promise.all(browser.pages().map((page) => describePage(page, page === browser.selected)));
-  const text = pages.length === 0 ? 'No page is open. Open one with new_page.' : pages.map(line).join('\n');
+  const text = pages.length === 0 ? 'No page is open. Open one with new_page.' : pages.map(pageLine).join('\n');
   return { text, structured: { pages } };
 }
 
@@ -121,9 +121,9 @@ async function describePage(page: SessionPage, selected: boolean): Promise<PageR
   };
 }
 
-function line({ id, url, title, selected, dialog }: PageRow): string {
+function pageLine({ id, url, title, selected, dialog }: PageRow): string {
   const short = title.length > 60 ? `${title.slice(0, 59)}…` : title;
   return `${id}: ${shortUrl(url)}${short === '' ? '' : ` "${short}"`}${selected ? ' [selected]' : ''}${dialog === undefined ? '' : ` [dialog: ${dialog}]`}`;
 }
 
-export const pageTools: readonly Tool[] = [listPages, selectPage, newPage, closePage, resizePage];
+export const pageTools: readonly Tool[] = [listPagesTool, selectPageTool, newPageTool, closePageTool, resizePageTool];

@@ -5,7 +5,7 @@ import { foldersOf } from './workspace.js';
 
 const readOnly = { readOnlyHint: true, idempotentHint: true };
 
-const getConnectedBrowser = defineTool({
+const getConnectedBrowserTool = defineTool({
   name: 'get_connected_browser',
   group: 'session',
   needs: 'browser',
@@ -43,13 +43,13 @@ const getConnectedBrowser = defineTool({
   },
 });
 
-const isolations = {
+const isolationTexts = {
   context: 'a browser context of its own; cookies and storage are apart, the process is shared',
   process: 'a browser process and profile of its own',
   profile: "the attached browser's own profile and tabs",
 } as const;
 
-const listBrowserCapabilities = defineTool({
+const listBrowserCapabilitiesTool = defineTool({
   name: 'list_browser_capabilities',
   group: 'session',
   needs: 'browser',
@@ -73,7 +73,7 @@ const listBrowserCapabilities = defineTool({
       text: [
         `Extensions: ${extensions ? 'can be installed and debugged' : 'not available in this browser'}`,
         `Windows: ${headless ? 'none (headless)' : 'shown'}`,
-        `Isolation: ${isolation} (${isolations[isolation]})`,
+        `Isolation: ${isolation} (${isolationTexts[isolation]})`,
         `CDP domains: ${domains.join(' ')}`,
       ].join('\n'),
       structured: { extensions, headless, isolation, domains },
@@ -81,7 +81,7 @@ const listBrowserCapabilities = defineTool({
   },
 });
 
-const getSessionInfo = defineTool({
+const getSessionInfoTool = defineTool({
   name: 'get_session_info',
   group: 'session',
   needs: 'nothing',
@@ -115,4 +115,4 @@ const getSessionInfo = defineTool({
   },
 });
 
-export const sessionTools: readonly Tool[] = [getConnectedBrowser, listBrowserCapabilities, getSessionInfo];
+export const sessionTools: readonly Tool[] = [getConnectedBrowserTool, listBrowserCapabilitiesTool, getSessionInfoTool];

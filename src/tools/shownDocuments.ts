@@ -1,10 +1,10 @@
 import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/page.js';
 import { ToolError } from '../errors.js';
-import { insideWorkspace, type Workspace } from './workspace.js';
+import { requireInsideWorkspace, type Workspace } from './workspace.js';
 
 /** What a call may use, as far as it matters to what it may see. */
-interface Sight {
+interface DocumentAccess {
   readonly browser: SessionBrowser;
   readonly workspace: Workspace;
 }
@@ -14,12 +14,12 @@ interface Sight {
  * its answer is given, since a page may go somewhere meanwhile. Without a page it is every page of the session. A page that
  * shows something else is made blank, and the call ends with a ToolError.
  */
-export async function seeingOnlyAllowed<Answer>(
-  { browser, workspace }: Sight,
+export async function withAllowedDocuments<Answer>(
+  { browser, workspace }: DocumentAccess,
   page: SessionPage | undefined,
   run: () => Promise<Answer>,
 ): Promise<Answer> {
-  browser.addresses.useFiles((path) => insideWorkspace(path, workspace));
+  browser.addresses.useFiles((path) => requireInsideWorkspace(path, workspace));
   const check = async (): Promise<void> => {
     for (const one of page === undefined ? browser.pages() : [page]) await checkPage(browser, one);
   };

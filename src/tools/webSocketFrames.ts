@@ -2,9 +2,9 @@ import { z } from 'zod';
 import type { WebSocketFrame } from '../browser/collectors/network.js';
 import { findUrls } from '../browser/collectors/urlPattern.js';
 import { definePageTool } from './defineTool.js';
-import { bytesText, listingInput, listingOutput, listOf, oneLine, timeText } from './listing.js';
+import { bytesText, listingInput, listingOutput, pageOf, oneLine, timeText } from './listing.js';
 
-export const listWebSocketFrames = definePageTool({
+export const listWebSocketFramesTool = definePageTool({
   name: 'list_websocket_frames',
   group: 'network',
   description: 'WebSocket frames and EventSource messages',
@@ -33,13 +33,13 @@ export const listWebSocketFrames = definePageTool({
   annotations: { readOnlyHint: true },
   lock: false,
   handler: async (args, { page, signal }) => {
-    const reading = page.network.frames.read(args.since);
+    const reading = page.network.webSocketFrames.read(args.since);
     const urls = await findUrls(
       args.url,
       reading.entries.map(({ value }) => value.url),
       signal,
     );
-    const listing = listOf(
+    const listing = pageOf(
       reading,
       (frame) =>
         urls.has(frame.url) &&
@@ -50,10 +50,10 @@ export const listWebSocketFrames = definePageTool({
     const lines = listing.entries.map(({ id, value }) => frameLine(id, value, args.payloadChars));
     if (lines.length === 0) lines.push(args.since === undefined ? 'No frames.' : 'Nothing new since then.');
     return {
-      text: [...lines, '', listing.closing].join('\n'),
+      text: [...lines, '', listing.footer].join('\n'),
       structured: {
         frames: listing.entries.map(({ id, value }) => structuredFrame(id, value, args.payloadChars)),
-        ...listing.facts,
+        ...listing.fields,
       },
     };
   },

@@ -22,7 +22,7 @@ const systemFolders = ['/proc', '/sys'];
  * unless it lies in one of the workspace's folders, also when a symbolic link leads out of them, and for what belongs to
  * the server or to another session.
  */
-export async function insideWorkspace(path: string, workspace: Workspace): Promise<string> {
+export async function requireInsideWorkspace(path: string, workspace: Workspace): Promise<string> {
   const { folders, closed, own } = workspace;
   const real = await realPath(resolve(foldersOf(workspace)[0] ?? sep, path));
   if (own !== undefined && contains(await realPath(own), real)) return real;
@@ -41,7 +41,7 @@ export function foldersOf({ folders, own }: Workspace): readonly string[] {
  * compared with the path again, so that nobody can exchange a folder for a link between the check and the opening.
  */
 export async function openInWorkspace(path: string, workspace: Workspace, to: 'read' | 'write'): Promise<FileHandle> {
-  const real = await insideWorkspace(path, workspace);
+  const real = await requireInsideWorkspace(path, workspace);
   const mode = to === 'read' ? constants.O_RDONLY : constants.O_WRONLY | constants.O_CREAT;
   // A pipe would wait for its other end.
   const handle = await open(real, mode | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
@@ -68,7 +68,7 @@ export async function requireInnerLinks(folder: string, workspace: Workspace): P
     entries += 1;
     if (entries > maxEntries)
       throw new ToolError(`${folder} has more than ${maxEntries} files. Pass a smaller folder.`);
-    if (entry.isSymbolicLink()) await insideWorkspace(join(entry.parentPath, entry.name), workspace);
+    if (entry.isSymbolicLink()) await requireInsideWorkspace(join(entry.parentPath, entry.name), workspace);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { JSONRPCMessage } from '../mcp/protocol.js';
-import type { Ending, TransportKind } from '../session/channel.js';
-import type { OnMessage, SessionTransport } from './transport.js';
+import type { CloseNotice, TransportKind } from '../session/channel.js';
+import type { MessageHandler, SessionTransport } from './transport.js';
 
 /**
  * A transport of one connection, whose end is the end of its session: it has nothing by which to resume. `onclose` fires
@@ -13,12 +13,12 @@ export abstract class ConnectionTransport implements SessionTransport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   /** Takes a message of the client's; a session's throws its refusal. */
-  onmessage?: OnMessage;
+  onmessage?: MessageHandler;
   /** Why `onclose` fired. */
   closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
 
   abstract announce(sessionId: string): void;
   abstract deliver(message: JSONRPCMessage): void;
-  abstract end(ending: Ending): void;
+  abstract end(ending: CloseNotice): void;
   abstract close(): Promise<void>;
 }

@@ -14,24 +14,24 @@ export class EarlyBytes {
   constructor(stream: Readable, limit: number) {
     this.#stream = stream;
     this.#limit = limit;
-    stream.on('data', this.#keep);
+    stream.on('data', this.#onData);
   }
 
   /** Hands over what came. The stream is paused, and read no more from here. */
   take(): Buffer {
-    this.#stream.off('data', this.#keep);
+    this.#stream.off('data', this.#onData);
     this.#stream.pause();
     return Buffer.concat(this.#chunks.splice(0));
   }
 
   /** Forgets what came and reads on without keeping anything, so that the end is still noticed. */
   drop(): void {
-    this.#stream.off('data', this.#keep);
+    this.#stream.off('data', this.#onData);
     this.#chunks.length = 0;
     this.#stream.resume();
   }
 
-  readonly #keep = (chunk: Buffer): void => {
+  readonly #onData = (chunk: Buffer): void => {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
     if (this.#length >= this.#limit) this.#stream.pause();

@@ -1,22 +1,22 @@
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
-import type { Asking } from '../cluster/asked.js';
+import type { RemoteRequest } from '../cluster/asked.js';
 import type { ClusterNode } from '../cluster/node.js';
-import type { Offered } from '../cluster/store.js';
+import type { EnqueueResult } from '../cluster/store.js';
 import { Refusal } from '../errors.js';
-import { idOf, requireShallow } from '../mcp/protocol.js';
+import { replyIdOf, requireShallow } from '../mcp/protocol.js';
 import type { Caller } from '../tenancy/principal.js';
-import type { OpenAnswers } from './openAnswers.js';
+import type { OpenResponses } from './openAnswers.js';
 import { sendRefusal } from './refuse.js';
 import { requestIdOf } from './requestId.js';
 import { cutAtExpiry } from './tokenExpiry.js';
-import { bodyOf, type Listener, type Mounted, type TransportDeps } from './transport.js';
+import { bodyOf, type AsyncRequestListener, type MountedRequest, type TransportDeps } from './transport.js';
 
-export interface ElsewhereDeps extends Pick<TransportDeps, 'registry' | 'admit' | 'bodyLimit' | 'bodyMemory'> {
+export interface ForwardingDeps extends Pick<TransportDeps, 'registry' | 'admit' | 'bodyLimit' | 'bodyMemory'> {
   /** Absent: there is one node, this one. */
   readonly node?: ClusterNode | undefined;
-  readonly answers: OpenAnswers;
+  readonly answers: OpenResponses;
   readonly clock: Clock;
 }
 
@@ -24,26 +24,26 @@ export interface ElsewhereDeps extends Pick<TransportDeps, 'registry' | 'admit' 
  * Hands a request for a session of another node to that node and its answer to the client, as it comes. What is for a
  * session of this node, or for none, is `here`'s: it answers as if there were one node.
  */
-export function orElsewhere(
-  deps: ElsewhereDeps,
+export function forwardIfRemote(
+  deps: ForwardingDeps,
   sessionIdOf: (request: IncomingMessage) => string,
-  here: Listener,
-): Listener {
+  localListener: AsyncRequestListener,
+): AsyncRequestListener {
   const { registry, admit, node, answers, clock } = deps;
-  if (node === undefined) return here;
+  if (node === undefined) return localListener;
   return async (request, response) => {
     const sessionId = sessionIdOf(request);
-    if (sessionId === '' || !(await pass(request, response, sessionId))) await here(request, response);
+    if (sessionId === '' || !(await tryForward(request, response, sessionId))) await localListener(request, response);
   };
 
   /** What ends here because others go on with it is theirs already. */
-  function isElsewhere(sessionId: string): boolean {
+  function isRemote(sessionId: string): boolean {
     const session = registry.peek(sessionId);
-    return session === undefined || (session.state === 'closed' && node?.tenures.goesOn(sessionId) === true);
+    return session === undefined || (session.state === 'closed' && node?.ownership.isHandedOff(sessionId) === true);
   }
 
   /** False if `here` is to answer. */
-  async function pass(request: Mounted, response: ServerResponse, sessionId: string): Promise<boolean> {
+  async function tryForward(request: MountedRequest, response: ServerResponse, sessionId: string): Promise<boolean> {
     // Who is not let in hears so from `here`, in its turn.
     const caller = await admit(request, 'message').catch(() => undefined);
     if (caller === undefined) return false;
@@ -53,51 +53,51 @@ export function orElsewhere(
     // As a body reader leaves it, for whoever answers in the end.
     Object.assign(request, { body });
     // Looked for after all waiting: meanwhile it may have been left to the others.
-    if (!isElsewhere(sessionId)) return false;
+    if (!isRemote(sessionId)) return false;
     // The node of the session does not know the token.
-    answers.add(caller, response);
+    answers.track(caller, response);
     if (request.method === 'GET') cutAtExpiry(caller, response, clock);
-    return passOn({ registry, node }, { sessionId, caller, request, response, body });
+    return forwardToOwner({ registry, node }, { sessionId, caller, request, response, body });
   }
 }
 
-interface Passed extends Said {
+interface ForwardedRequest extends ProxiedRequest {
   readonly sessionId: string;
   /** Who was let in. */
   readonly caller: Caller;
 }
 
 /** Hands a request to the node of a session, and relays the answer. False if none has it: then nothing was answered. */
-export async function passOn(
-  { registry, node }: Pick<ElsewhereDeps, 'registry' | 'node'>,
-  passed: Passed,
+export async function forwardToOwner(
+  { registry, node }: Pick<ForwardingDeps, 'registry' | 'node'>,
+  forwarded: ForwardedRequest,
 ): Promise<boolean> {
-  const { sessionId, caller, response, body } = passed;
+  const { sessionId, caller, response, body } = forwarded;
   if (node === undefined) return false;
   try {
     // Who leaves may not be there any more when the answer comes.
-    if (node.tenures.isLeaving) throw new Refusal('draining');
-    const asking = node.ask(sessionId, caller);
-    const { said, head } = ask(asking, passed);
+    if (node.ownership.isHandingOff) throw new Refusal('draining');
+    const remoteRequest = node.openRemoteRequest(sessionId, caller);
+    const { said, head } = writeRequest(remoteRequest, forwarded);
     await said;
-    const offered = await asking.send();
-    if (offered.is === 'owned') {
-      relay(await head, response, asking);
+    const outcome = await remoteRequest.send();
+    if (outcome.kind === 'owned') {
+      relayResponse(await head, response, remoteRequest);
       return true;
     }
-    asking.tunnel.destroy();
-    if (offered.is === 'closed') registry.remember(sessionId, offered.principal, offered.because);
-    refuseBusy(offered);
+    remoteRequest.tunnel.destroy();
+    if (outcome.kind === 'closed') registry.addTombstone(sessionId, outcome.principal, outcome.closedBecause);
+    throwIfBusy(outcome);
     return false;
   } catch (error) {
     const refusal = error instanceof Refusal ? error : new Refusal('node_lost', {}, { cause: error });
-    if (!response.destroyed) sendRefusal(response, refusal, idOf(body));
+    if (!response.destroyed) sendRefusal(response, refusal, replyIdOf(body));
     return true;
   }
 }
 
-interface Said {
-  readonly request: Mounted;
+interface ProxiedRequest {
+  readonly request: MountedRequest;
   readonly response: ServerResponse;
   /** Undefined: the request has none. */
   readonly body: unknown;
@@ -105,17 +105,17 @@ interface Said {
   readonly path?: string;
 }
 
-function refuseBusy({ is }: Offered): void {
-  if (is === 'not_ready') throw new Refusal('not_ready', { state: 'tools-registered' });
-  if (is === 'full') throw new Refusal('queue_full', { limit: 'what waits for the node of this session' });
+function throwIfBusy({ kind }: EnqueueResult): void {
+  if (kind === 'not_ready') throw new Refusal('not_ready', { state: 'tools-registered' });
+  if (kind === 'full') throw new Refusal('queue_full', { limit: 'what waits for the node of this session' });
 }
 
 /** Says to the tunnel what the client said. */
-function ask({ tunnel }: Asking, said: Said) {
-  const { request, response, body, path = request.url } = said;
+function writeRequest({ tunnel }: RemoteRequest, proxied: ProxiedRequest) {
+  const { request, response, body, path = request.url } = proxied;
   const text = body === undefined ? undefined : JSON.stringify(body);
   const { method } = request;
-  const headers = headersOf(said, text);
+  const headers = forwardedHeaders(proxied, text);
   const outgoing = httpRequest({ createConnection: () => tunnel, method, path, headers });
   response.once('close', () => tunnel.destroy());
   const head = new Promise<IncomingMessage>((resolve, reject) => {
@@ -129,10 +129,10 @@ function ask({ tunnel }: Asking, said: Said) {
 }
 
 /** What belongs to one connection and not to the message (RFC 9110, section 7.6.1). */
-const hopByHop = ['connection', 'keep-alive', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect', 'date'];
+const hopByHopHeaders = ['connection', 'keep-alive', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect', 'date'];
 
-function headersOf({ request, response }: Said, text: string | undefined): OutgoingHttpHeaders {
-  const { 'content-length': _length, ...rest } = withoutHops(request.headers);
+function forwardedHeaders({ request, response }: ProxiedRequest, text: string | undefined): OutgoingHttpHeaders {
+  const { 'content-length': _length, ...rest } = withoutHopByHop(request.headers);
   const requestId = requestIdOf(response);
   return {
     ...rest,
@@ -142,15 +142,15 @@ function headersOf({ request, response }: Said, text: string | undefined): Outgo
   };
 }
 
-function withoutHops(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHop.includes(name)));
+function withoutHopByHop(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHopHeaders.includes(name)));
 }
 
-function relay(answer: IncomingMessage, response: ServerResponse, { finish }: Asking): void {
-  response.writeHead(answer.statusCode ?? 502, withoutHops(answer.headers));
+function relayResponse(incoming: IncomingMessage, response: ServerResponse, { finish }: RemoteRequest): void {
+  response.writeHead(incoming.statusCode ?? 502, withoutHopByHop(incoming.headers));
   response.flushHeaders();
   // A client that loses it here comes again, as after any broken connection.
-  answer.once('error', () => response.destroy());
-  answer.once('end', finish);
-  answer.pipe(response);
+  incoming.once('error', () => response.destroy());
+  incoming.once('end', finish);
+  incoming.pipe(response);
 }

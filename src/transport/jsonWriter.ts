@@ -9,8 +9,8 @@ import { StreamWriter, type SseEvent } from './streamWriter.js';
 export class JsonWriter extends StreamWriter {
   readonly answersOnly = true;
   readonly #isBatch: boolean;
-  readonly #answers: string[] = [];
-  #head: Readonly<Record<string, string>> = {};
+  readonly #messages: string[] = [];
+  #headers: Readonly<Record<string, string>> = {};
 
   constructor(response: ServerResponse, isBatch: boolean) {
     super(response);
@@ -18,7 +18,7 @@ export class JsonWriter extends StreamWriter {
   }
 
   write({ event, data }: SseEvent): void {
-    if (this.state === 'open' && event === 'message' && data !== undefined) this.#answers.push(data);
+    if (this.state === 'open' && event === 'message' && data !== undefined) this.#messages.push(data);
   }
 
   /** Nothing leaves before the answer is whole. */
@@ -27,20 +27,20 @@ export class JsonWriter extends StreamWriter {
   }
 
   protected begin(headers: Readonly<Record<string, string>>): void {
-    this.#head = headers;
+    this.#headers = headers;
   }
 
   /** 202 when there is no answer, because the client cancelled what it asked. */
   protected finish(): void {
-    const [first] = this.#answers;
+    const [first] = this.#messages;
     if (first === undefined) {
-      this.response.writeHead(202, this.#head).end();
+      this.response.writeHead(202, this.#headers).end();
       return;
     }
-    const body = this.#isBatch ? `[${this.#answers.join(',')}]` : first;
+    const body = this.#isBatch ? `[${this.#messages.join(',')}]` : first;
     const length = Buffer.byteLength(body);
     this.response
-      .writeHead(200, { 'content-type': 'application/json', 'content-length': length, ...this.#head })
+      .writeHead(200, { 'content-type': 'application/json', 'content-length': length, ...this.#headers })
       .end(body);
   }
 

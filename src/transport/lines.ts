@@ -1,7 +1,7 @@
 const newline = 0x0a;
 
 /** One line, or the fact that it was longer than allowed. */
-export type Line = { readonly text: string } | { readonly fault: 'too_large' | 'parse_error' };
+export type DecodedLine = { readonly text: string } | { readonly fault: 'too_large' | 'parse_error' };
 
 /**
  * Cuts bytes into lines of UTF-8. A line past the limit is passed over without being kept, and told of once it ends; empty
@@ -19,24 +19,24 @@ export class LineReader {
   }
 
   /** The lines that this chunk completes, in their order. */
-  *read(chunk: Buffer): Generator<Line> {
+  *read(chunk: Buffer): Generator<DecodedLine> {
     let start = 0;
     for (let end = chunk.indexOf(newline); end !== -1; end = chunk.indexOf(newline, start)) {
-      this.#keep(chunk.subarray(start, end));
+      this.#append(chunk.subarray(start, end));
       start = end + 1;
-      const line = this.#complete();
+      const line = this.#completeLine();
       if (line !== null) yield line;
     }
-    this.#keep(chunk.subarray(start));
+    this.#append(chunk.subarray(start));
   }
 
-  #keep(part: Buffer): void {
+  #append(part: Buffer): void {
     this.#length += part.length;
     if (this.#length > this.#limit) this.#parts = [];
     else if (part.length > 0) this.#parts.push(part);
   }
 
-  #complete(): Line | null {
+  #completeLine(): DecodedLine | null {
     const [parts, length] = [this.#parts, this.#length];
     [this.#parts, this.#length] = [[], 0];
     if (length > this.#limit) return { fault: 'too_large' };

@@ -4,21 +4,21 @@ import { unauthorized } from '../tenancy/bearer.js';
 import type { Caller } from '../tenancy/principal.js';
 
 /** Requests that were let in with a token just before it was revoked are turned away for so many tokens back. */
-const rememberedTokens = 1_000;
+const maxRevokedTokens = 1_000;
 
 /**
  * The answers that are under way in sessions which somebody else may have opened, by the token that each was asked for
  * with: a session belongs to its user, and any token of theirs opens a stream of it. What a token opened ends with it.
  */
-export class OpenAnswers {
+export class OpenResponses {
   readonly #byToken = new Map<string, Set<ServerResponse>>();
-  readonly #revoked = new LRUCache<string, true>({ max: rememberedTokens });
+  readonly #revoked = new LRUCache<string, true>({ max: maxRevokedTokens });
 
   /** Follows an answer to its end. Throws `unauthorized` if the token was revoked since it was let in. */
-  add(caller: Caller, response: ServerResponse): void {
+  track(caller: Caller, response: ServerResponse): void {
     const token = caller === 'anyone' ? undefined : caller.credentialId;
     if (token === undefined || response.destroyed) return;
-    if (this.#revoked.has(token)) throw unauthorized({ wrong: true });
+    if (this.#revoked.has(token)) throw unauthorized({ tokenRejected: true });
     const answers = this.#byToken.get(token) ?? new Set();
     this.#byToken.set(token, answers.add(response));
     response.once('close', () => {
@@ -28,7 +28,7 @@ export class OpenAnswers {
   }
 
   /** Cuts every answer that was asked for with this token, and lets in no more. */
-  revoke(token: string): void {
+  closeForToken(token: string): void {
     this.#revoked.set(token, true);
     // Not the answer alone: one that waits for another on its connection (pipelining) has no socket to end yet.
     for (const { req } of this.#byToken.get(token) ?? []) req.socket.destroy();

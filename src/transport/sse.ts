@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
-import type { Ending } from '../session/channel.js';
+import type { CloseNotice } from '../session/channel.js';
 import { sendRefusal } from './refuse.js';
 import { SseWriter, type SseWriterOptions } from './sseWriter.js';
 import { ConnectionTransport } from './connectionTransport.js';
@@ -35,7 +35,7 @@ export class SseTransport extends ConnectionTransport {
   }
 
   announce(sessionId: string): void {
-    if (this.#stream.state !== 'silent') return;
+    if (this.#stream.state !== 'pending') return;
     this.sessionId = sessionId;
     this.#stream.open();
     this.#stream.write({ event: 'endpoint', data: `${this.#messagePath}?sessionId=${sessionId}` });
@@ -45,8 +45,8 @@ export class SseTransport extends ConnectionTransport {
     this.#stream.write({ event: 'message', data: JSON.stringify(message) });
   }
 
-  end({ refusal }: Ending): void {
-    if (this.#stream.state === 'silent' && !this.#response.headersSent) sendRefusal(this.#response, refusal, null);
+  end({ refusal }: CloseNotice): void {
+    if (this.#stream.state === 'pending' && !this.#response.headersSent) sendRefusal(this.#response, refusal, null);
     void this.close();
   }
 

@@ -1,39 +1,39 @@
 import type { IncomingMessage } from 'node:http';
 import { Refusal } from '../errors.js';
-import { idOf, parseMessage } from '../mcp/protocol.js';
+import { replyIdOf, parseMessage } from '../mcp/protocol.js';
 import { sendRefusal } from './refuse.js';
 import { SseTransport } from './sse.js';
-import { askedOf, bodyOf, credentialsOf, openAmongAll, type Listener, type TransportDeps } from './transport.js';
+import { resolveSessionRequest, bodyOf, readCredentials, openWithClusterQuota, type AsyncRequestListener, type TransportDeps } from './transport.js';
 
 /** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
-export function openStream(deps: TransportDeps): Listener {
+export function openSseSession(deps: TransportDeps): AsyncRequestListener {
   const { clock } = deps;
   return async (request, response) => {
-    const asked = await askedOf(deps, request);
+    const sessionRequest = await resolveSessionRequest(deps, request);
     const channel = new SseTransport(response, { messagePath: `${request.baseUrl ?? ''}/message`, clock });
-    const session = await openAmongAll(deps, { ...asked, channel });
+    const session = await openWithClusterQuota(deps, { ...sessionRequest, channel });
     if (response.destroyed) session.detach('client-closed');
   };
 }
 
 /** With a length, head and body leave in one piece. */
-const accepted = { 'content-length': 'Accepted'.length };
+const acceptedHeaders = { 'content-length': 'Accepted'.length };
 
 /** `POST /message?sessionId=`: hands one message to a session; 202 once it is delivered, and the answer comes on the stream. */
-export function postMessage(deps: TransportDeps): Listener {
+export function postSseMessage(deps: TransportDeps): AsyncRequestListener {
   const { registry, admit } = deps;
   return async (request, response) => {
     const caller = await admit(request, 'message');
     const body = await bodyOf(deps, request, caller);
-    const id = idOf(body);
+    const id = replyIdOf(body);
     try {
-      const sessionId = postedSession(request);
+      const sessionId = sessionIdFromQuery(request);
       if (sessionId === '') throw new Refusal('missing_session');
       const session = registry.find(sessionId, caller);
       // A session's messages come in at the door at which it was opened.
       if (!(session.channel instanceof SseTransport)) throw new Refusal('unknown');
       await session.receive(parseMessage(body));
-      response.writeHead(202, accepted).end('Accepted');
+      response.writeHead(202, acceptedHeaders).end('Accepted');
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       sendRefusal(response, error, id);
@@ -42,4 +42,4 @@ export function postMessage(deps: TransportDeps): Listener {
 }
 
 /** The session that a POST to `/message` is for; empty if it names none. */
-export const postedSession = (request: IncomingMessage): string => credentialsOf(request).query.get('sessionId') ?? '';
+export const sessionIdFromQuery = (request: IncomingMessage): string => readCredentials(request).query.get('sessionId') ?? '';

@@ -9,7 +9,7 @@ export interface SseWriterOptions {
   /** Bytes that may wait for a slow client before it is given up (S10). */
   readonly maxPendingBytes?: number;
   /** When the stream has ended: how long a client that reads nothing of what is left keeps its socket (S5). */
-  readonly farewellMs?: number;
+  readonly closeTimeoutMs?: number;
 }
 
 /** The one writer of an event stream to one HTTP answer. */
@@ -21,12 +21,12 @@ export class SseWriter extends StreamWriter {
 
   constructor(response: ServerResponse, options: SseWriterOptions) {
     super(response);
-    this.#options = { keepAliveMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, farewellMs: 5_000, ...options };
+    this.#options = { keepAliveMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, closeTimeoutMs: 5_000, ...options };
   }
 
   write(event: SseEvent): void {
     const fields = Object.entries(event).map(([name, value]) => `${name}: ${String(value)}\n`);
-    if (this.state === 'open') this.#put(`${fields.join('')}\n`);
+    if (this.state === 'open') this.#writeText(`${fields.join('')}\n`);
   }
 
   flush(): void {
@@ -50,19 +50,19 @@ export class SseWriter extends StreamWriter {
     const { response } = this;
     response.end();
     if (response.writableFinished || response.destroyed) return;
-    this.#armFarewell();
-    const said = (): void => this.#options.clock.clearTimeout(this.#timer);
-    response.once('finish', said).once('close', said);
+    this.#armCloseTimeout();
+    const clearCloseTimeout = (): void => this.#options.clock.clearTimeout(this.#timer);
+    response.once('finish', clearCloseTimeout).once('close', clearCloseTimeout);
   }
 
   protected release(): void {
     this.#options.clock.clearTimeout(this.#timer);
   }
 
-  #put(text: string): void {
+  #writeText(text: string): void {
     if (this.response.writableLength > this.#options.maxPendingBytes) {
       this.onerror?.(new Error(`The client does not read: ${this.response.writableLength} bytes are waiting.`));
-      this.cut();
+      this.terminate();
       return;
     }
     this.response.write(text);
@@ -71,17 +71,17 @@ export class SseWriter extends StreamWriter {
   #armKeepAlive(): void {
     const { clock, keepAliveMs } = this.#options;
     this.#timer = clock.setTimeout(() => {
-      this.#put(': keep-alive\n\n');
+      this.#writeText(': keep-alive\n\n');
       if (this.state === 'open') this.#armKeepAlive();
     }, keepAliveMs);
   }
 
-  #armFarewell(): void {
-    const { clock, farewellMs } = this.#options;
-    const left = this.response.writableLength;
+  #armCloseTimeout(): void {
+    const { clock, closeTimeoutMs } = this.#options;
+    const unwrittenBytes = this.response.writableLength;
     this.#timer = clock.setTimeout(() => {
-      if (this.response.writableLength < left) this.#armFarewell();
+      if (this.response.writableLength < unwrittenBytes) this.#armCloseTimeout();
       else this.response.destroy();
-    }, farewellMs);
+    }, closeTimeoutMs);
   }
 }

@@ -2,9 +2,9 @@ import type { Readable, Writable } from 'node:stream';
 import type { Clock } from '../clock.js';
 import { codeOf, Refusal, type JsonRpcErrorResponse } from '../errors.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
-import type { Ending } from '../session/channel.js';
+import type { CloseNotice } from '../session/channel.js';
 import { EarlyBytes } from './earlyBytes.js';
-import { LineReader, type Line } from './lines.js';
+import { LineReader, type DecodedLine } from './lines.js';
 import { receiveText } from './textMessage.js';
 import { ConnectionTransport } from './connectionTransport.js';
 
@@ -15,7 +15,7 @@ export interface StdioOptions {
   /** Bytes that may wait for a client that does not read before it is given up (S10). */
   readonly maxPendingBytes?: number;
   /** Time that a client has to ask, and to read, what it is told last. */
-  readonly farewellMs?: number;
+  readonly closeTimeoutMs?: number;
 }
 
 /**
@@ -33,81 +33,81 @@ export class StdioTransport extends ConnectionTransport {
   readonly #output: Writable;
   readonly #options: Required<StdioOptions>;
   readonly #lines: LineReader;
-  readonly #early: EarlyBytes;
-  #state: 'silent' | 'announced' | 'refusing' | 'closed' = 'silent';
+  readonly #earlyBytes: EarlyBytes;
+  #state: 'pending' | 'open' | 'refusing' | 'closed' = 'pending';
   #refusal: Refusal | null = null;
-  #farewell: unknown;
-  #finish: () => void = () => undefined;
+  #closeTimer: unknown;
+  #resolveFinished: () => void = () => undefined;
 
   constructor(input: Readable, output: Writable, options: StdioOptions) {
     super();
     this.#input = input;
     this.#output = output;
-    this.#options = { maxPendingBytes: 16 * 1024 ** 2, farewellMs: 5_000, ...options };
+    this.#options = { maxPendingBytes: 16 * 1024 ** 2, closeTimeoutMs: 5_000, ...options };
     this.#lines = new LineReader(options.bodyLimit);
-    this.#early = new EarlyBytes(input, options.bodyLimit);
-    this.finished = new Promise((resolve) => (this.#finish = resolve));
-    for (const event of ['end', 'close']) input.once(event, this.#left);
+    this.#earlyBytes = new EarlyBytes(input, options.bodyLimit);
+    this.finished = new Promise((resolve) => (this.#resolveFinished = resolve));
+    for (const event of ['end', 'close']) input.once(event, this.#onDisconnect);
     for (const stream of [input, output]) stream.on('error', this.#broken);
   }
 
   announce(sessionId: string): void {
-    if (this.#state !== 'silent') return;
-    this.#state = 'announced';
+    if (this.#state !== 'pending') return;
+    this.#state = 'open';
     this.sessionId = sessionId;
-    this.#read();
+    this.#startReading();
   }
 
   deliver(message: JSONRPCMessage): void {
-    if (this.#state === 'announced') this.#write(message);
+    if (this.#state === 'open') this.#write(message);
   }
 
-  end({ refusal }: Ending): void {
-    if (this.#state !== 'silent') {
+  end({ refusal }: CloseNotice): void {
+    if (this.#state !== 'pending') {
       void this.close();
       return;
     }
     this.#state = 'refusing';
     this.#refusal = refusal;
-    this.#farewell = this.#options.clock.setTimeout(() => void this.close(), this.#options.farewellMs);
-    this.#read();
+    this.#closeTimer = this.#options.clock.setTimeout(() => void this.close(), this.#options.closeTimeoutMs);
+    this.#startReading();
   }
 
   close(): Promise<void> {
-    this.#closed();
+    this.#closeConnection();
     return Promise.resolve();
   }
 
-  #read(): void {
-    const take = (chunk: Buffer): void => {
+  #startReading(): void {
+    const onChunk = (chunk: Buffer): void => {
       for (const line of this.#lines.read(chunk)) this.#receive(line);
     };
     // Later: the session has not finished entering its state yet.
     queueMicrotask(() => {
       if (this.#state === 'closed') return;
-      take(this.#early.take());
-      this.#input.on('data', take).resume();
+      onChunk(this.#earlyBytes.take());
+      this.#input.on('data', onChunk).resume();
     });
   }
 
-  #receive(line: Line): void {
-    if (this.#state !== 'announced' && this.#state !== 'refusing') return;
+  #receive(line: DecodedLine): void {
+    if (this.#state !== 'open' && this.#state !== 'refusing') return;
     if ('fault' in line) this.#write(new Refusal(line.fault).toJsonRpc(null));
     else
       void receiveText(line.text, {
-        receive: (message) => this.#hand(message),
+        receive: (message) => this.#dispatch(message),
         failed: (error) => this.onerror?.(error),
-      }).then((refused) => refused !== null && this.#refused(refused));
+      }).then((refused) => refused !== null && this.#onRefused(refused));
   }
 
-  #refused(refused: JsonRpcErrorResponse): void {
+  #onRefused(refused: JsonRpcErrorResponse): void {
     if (this.#state === 'closed') return;
     this.#write(refused);
-    if (this.#state === 'refusing' && refused.id !== null) this.#closed();
+    if (this.#state === 'refusing' && refused.id !== null) this.#closeConnection();
   }
 
   /** Gives a message to the session; to a request for one that could not be set up, its cause is the answer. */
-  #hand(message: JSONRPCMessage): void | Promise<void> {
+  #dispatch(message: JSONRPCMessage): void | Promise<void> {
     if (this.#refusal === null) return this.onmessage?.(message);
     if ('id' in message && 'method' in message) throw this.#refusal;
   }
@@ -116,31 +116,31 @@ export class StdioTransport extends ConnectionTransport {
     if (this.#output.writableLength > this.#options.maxPendingBytes) {
       this.closedBecause = 'slow-client';
       this.onerror?.(new Error(`The client does not read: ${this.#output.writableLength} bytes are waiting.`));
-      this.#closed();
+      this.#closeConnection();
       return;
     }
     this.#output.write(`${JSON.stringify(message)}\n`);
   }
 
-  readonly #left = (): void => this.#closed();
+  readonly #onDisconnect = (): void => this.#closeConnection();
 
   readonly #broken = (error: Error): void => {
     // EPIPE: the client is gone.
     if (codeOf(error) !== 'EPIPE' && this.#state !== 'closed') this.onerror?.(error);
-    this.#closed();
+    this.#closeConnection();
   };
 
-  #closed(): void {
+  #closeConnection(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    const { clock, farewellMs } = this.#options;
-    clock.clearTimeout(this.#farewell);
+    const { clock, closeTimeoutMs } = this.#options;
+    clock.clearTimeout(this.#closeTimer);
     this.#input.destroy();
-    const patience = clock.setTimeout(this.#finish, farewellMs);
-    void this.finished.then(() => clock.clearTimeout(patience));
+    const closeTimer = clock.setTimeout(this.#resolveFinished, closeTimeoutMs);
+    void this.finished.then(() => clock.clearTimeout(closeTimer));
     // Behind everything that waits; at once if the client is gone: a destroyed stream never calls back.
-    if (this.#output.destroyed) this.#finish();
-    else this.#output.end(this.#finish);
+    if (this.#output.destroyed) this.#resolveFinished();
+    else this.#output.end(this.#resolveFinished);
     this.onclose?.();
   }
 }

@@ -23,25 +23,25 @@ export abstract class StreamWriter {
   onclose: ((because: StreamEnd) => void) | undefined;
   onerror: ((error: Error) => void) | undefined;
   protected readonly response: ServerResponse;
-  #state: 'silent' | 'open' | 'closed' = 'silent';
+  #state: 'pending' | 'open' | 'closed' = 'pending';
 
   constructor(response: ServerResponse) {
     this.response = response;
     // Gone before it got here: nobody will say so any more.
     if (response.destroyed) this.#state = 'closed';
-    response.on('close', this.#gone);
+    response.on('close', this.#onClientClosed);
     // An answer that waits for an earlier one on its connection (pipelining) never hears of its end.
-    response.req.socket.on('close', this.#gone);
+    response.req.socket.on('close', this.#onClientClosed);
     response.on('error', (error) => this.onerror?.(error));
   }
 
-  get state(): 'silent' | 'open' | 'closed' {
+  get state(): 'pending' | 'open' | 'closed' {
     return this.#state;
   }
 
   /** The head of the answer has these headers too. */
   open(headers: Readonly<Record<string, string>> = {}): void {
-    if (this.#state !== 'silent') return;
+    if (this.#state !== 'pending') return;
     this.#state = 'open';
     this.begin(headers);
   }
@@ -49,14 +49,14 @@ export abstract class StreamWriter {
   /** Ends the answer after what was written. */
   end(): void {
     const wasOpen = this.#state === 'open';
-    this.#closed('ended');
+    this.#close('ended');
     if (wasOpen) this.finish();
   }
 
   /** Cuts the connection: the client is to notice. */
-  cut(): void {
+  terminate(): void {
     this.response.destroy();
-    this.#closed('slow-client');
+    this.#close('slow-client');
   }
 
   /** Does nothing unless it is open. */
@@ -70,12 +70,12 @@ export abstract class StreamWriter {
   /** What holds on to it lets go. */
   protected abstract release(): void;
 
-  readonly #gone = (): void => this.#closed('client-closed');
+  readonly #onClientClosed = (): void => this.#close('client-closed');
 
-  #closed(because: StreamEnd): void {
+  #close(because: StreamEnd): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.response.req.socket.off('close', this.#gone);
+    this.response.req.socket.off('close', this.#onClientClosed);
     this.release();
     this.onclose?.(because);
   }

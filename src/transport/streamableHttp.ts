@@ -2,14 +2,14 @@ import type { Clock } from '../clock.js';
 import { parseEventId, type EventLog } from '../cluster/eventLog.js';
 import { messageOf, Refusal } from '../errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
-import type { Ending } from '../session/channel.js';
+import type { CloseNotice } from '../session/channel.js';
 import type { StreamEnd, StreamWriter } from './streamWriter.js';
-import { ResumableStream, type Attaching, type StreamOptions } from './streamableHttpStream.js';
+import { ResumableStream, type AttachOptions, type ResumableStreamOptions } from './streamableHttpStream.js';
 import type { SessionTransport } from './transport.js';
 
 /** How long, and of how many requests, an answer that was sent can be had once more. */
-const keepAnswersMs = 60_000;
-const maxKeptAnswers = 64;
+const answeredStreamTtlMs = 60_000;
+const maxAnsweredStreams = 64;
 
 export interface StreamableHttpOptions {
   readonly clock: Clock;
@@ -30,11 +30,11 @@ interface StoredStream {
 }
 
 /** A POST with requests in it. */
-export interface Asking {
+export interface PostedRequests {
   readonly requests: readonly RequestId[];
   /** Hands the messages to the session. What it throws leaves nothing behind. */
-  hand(): void;
-  readonly primed: boolean;
+  dispatch(): void;
+  readonly sendPrimingEvent: boolean;
 }
 
 /**
@@ -50,49 +50,49 @@ export class StreamableHttpTransport implements SessionTransport {
   readonly resumable = true;
   /** Resolves when the session is announced, rejects with the reason why it never will be. */
   readonly ready: Promise<void>;
-  readonly said: Promise<void>;
+  readonly flushed: Promise<void>;
   sessionId?: string;
   onerror?: (error: Error) => void;
   onabsent?: (because: 'client-closed' | 'slow-client') => void;
   onpresent?: () => void;
 
   readonly #options: StreamableHttpOptions;
-  #settle: { readonly resolve: () => void; readonly reject: (refusal: Refusal) => void } | undefined;
+  #readyResolvers: { readonly resolve: () => void; readonly reject: (refusal: Refusal) => void } | undefined;
   #standalone: ResumableStream | undefined;
   readonly #streams = new Map<string, ResumableStream>();
   /** The stream of each request that is not answered yet. */
-  readonly #asked = new Map<RequestId, ResumableStream>();
+  readonly #pendingRequests = new Map<RequestId, ResumableStream>();
   /** Streams whose answers were sent, oldest first, with the time from which they may be forgotten. */
-  readonly #answered = new Map<ResumableStream, number>();
+  readonly #answeredStreams = new Map<ResumableStream, number>();
   /** Runs when the oldest of them may be: one timer, however many there are. */
-  #sweeping: unknown;
-  readonly #sockets = new Set<StreamWriter>();
-  #presence: 'here' | 'leaving' | 'absent' = 'here';
+  #sweepTimer: unknown;
+  readonly #writers = new Set<StreamWriter>();
+  #presence: 'present' | 'leaving' | 'absent' = 'present';
   #isClosed = false;
-  #allSaid: () => void = () => undefined;
+  #resolveFlushed: () => void = () => undefined;
 
   constructor(options: StreamableHttpOptions) {
     this.#options = options;
-    this.said = new Promise((resolve) => (this.#allSaid = resolve));
-    this.ready = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+    this.flushed = new Promise((resolve) => (this.#resolveFlushed = resolve));
+    this.ready = new Promise((resolve, reject) => (this.#readyResolvers = { resolve, reject }));
   }
 
   announce(sessionId: string): void {
     if (this.#isClosed || this.sessionId !== undefined) return;
     this.sessionId = sessionId;
     this.#standalone = this.#newStream(sessionId);
-    this.#settle?.resolve();
+    this.#readyResolvers?.resolve();
   }
 
-  stored(): StoredStreams {
-    const asked = [...this.#streams.values()].filter((stream) => stream !== this.#standalone);
+  snapshot(): StoredStreams {
+    const postStreams = [...this.#streams.values()].filter((stream) => stream !== this.#standalone);
     const requestsOf = (stream: ResumableStream) => [
-      ...[...this.#asked].filter(([, of]) => of === stream).map(([id]) => id),
+      ...[...this.#pendingRequests].filter(([, of]) => of === stream).map(([id]) => id),
       ...stream.unlogged,
     ];
     return {
       standalone: { id: this.#standalone?.id ?? '', isWhole: this.#standalone?.isWhole ?? true },
-      asked: asked.map((stream) => {
+      asked: postStreams.map((stream) => {
         const { id, isWhole, answersOnly } = stream;
         return { id, isWhole, answersOnly, requests: requestsOf(stream) };
       }),
@@ -103,39 +103,39 @@ export class StreamableHttpTransport implements SessionTransport {
    * Goes on with the streams of a session that was announced at another node; its client is absent. Called instead of
    * `announce`. Answers the requests that will never be answered.
    */
-  restore(sessionId: string, { standalone, asked }: StoredStreams): RequestId[] {
+  restore(sessionId: string, { standalone, asked: postStreams }: StoredStreams): RequestId[] {
     this.sessionId = sessionId;
     this.#presence = 'absent';
     this.#standalone = this.#newStream(sessionId, { streamId: standalone.id, isWhole: standalone.isWhole });
-    for (const { id: streamId, requests, ...kept } of asked) {
-      const stream = this.#newStream(sessionId, { streamId, ...kept });
-      for (const request of requests) this.#asked.set(request, stream);
-      if (requests.length === 0) this.#retire(stream);
+    for (const { id: streamId, requests, ...streamOptions } of postStreams) {
+      const stream = this.#newStream(sessionId, { streamId, ...streamOptions });
+      for (const request of requests) this.#pendingRequests.set(request, stream);
+      if (requests.length === 0) this.#retireStream(stream);
     }
-    this.#settle?.resolve();
-    return [...this.#asked.keys()];
+    this.#readyResolvers?.resolve();
+    return [...this.#pendingRequests.keys()];
   }
 
   deliver(message: JSONRPCMessage, relatedTo?: RequestId): void {
     if (this.#isClosed || this.#standalone === undefined) return;
-    const stream = relatedTo === undefined ? undefined : this.#asked.get(relatedTo);
+    const stream = relatedTo === undefined ? undefined : this.#pendingRequests.get(relatedTo);
     const isAnswer = !('method' in message);
     // An answer belongs to its request's stream and to no other (basic/transports, listening for messages).
     if (stream === undefined && isAnswer) return;
     // Who wants one JSON answer hears of everything else where it listens, if it does.
     const carrier = stream === undefined || (stream.answersOnly && !isAnswer) ? this.#standalone : stream;
     carrier.send(message);
-    if (isAnswer && relatedTo !== undefined) this.unanswered(relatedTo);
+    if (isAnswer && relatedTo !== undefined) this.requestCancelled(relatedTo);
   }
 
-  unanswered(request: RequestId): void {
-    const stream = this.#asked.get(request);
-    this.#asked.delete(request);
-    if (stream !== undefined && ![...this.#asked.values()].includes(stream)) this.#retire(stream);
+  requestCancelled(request: RequestId): void {
+    const stream = this.#pendingRequests.get(request);
+    this.#pendingRequests.delete(request);
+    if (stream !== undefined && ![...this.#pendingRequests.values()].includes(stream)) this.#retireStream(stream);
   }
 
-  end({ refusal }: Ending): void {
-    this.#settle?.reject(refusal);
+  end({ refusal }: CloseNotice): void {
+    this.#readyResolvers?.reject(refusal);
     void this.close();
   }
 
@@ -143,44 +143,44 @@ export class StreamableHttpTransport implements SessionTransport {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#options.clock.clearTimeout(this.#sweeping);
+    this.#options.clock.clearTimeout(this.#sweepTimer);
     await Promise.all([...this.#streams.values()].map((stream) => stream.finish()));
-    if (this.sessionId !== undefined) await this.#options.eventLog.forget(this.sessionId).catch(this.#failed);
-    this.#allSaid();
+    if (this.sessionId !== undefined) await this.#options.eventLog.discard(this.sessionId).catch(this.#reportError);
+    this.#resolveFlushed();
   }
 
   /** The client made a request: it is there. */
-  contact(): void {
+  markPresent(): void {
     const wasAbsent = this.#presence === 'absent';
-    this.#presence = 'here';
+    this.#presence = 'present';
     if (wasAbsent) this.onpresent?.();
   }
 
   /** Answers the `initialize` that opened the session. Until it is answered nobody can come back: then `onabsent` fires. */
-  async open(writer: StreamWriter, asking: Asking): Promise<void> {
+  async answerInitialize(writer: StreamWriter, asking: PostedRequests): Promise<void> {
     const head = { 'mcp-session-id': this.sessionId ?? '' };
-    await this.#ask(writer, asking, { head, isVital: true });
+    await this.#startRequests(writer, asking, { head, isVital: true });
   }
 
   /** Hands requests over and answers them on `writer`. Rejects with a Refusal, and then nothing was written. */
-  async ask(writer: StreamWriter, asking: Asking): Promise<void> {
-    await this.#ask(writer, asking, { head: {}, isVital: false });
+  async answerRequests(writer: StreamWriter, asking: PostedRequests): Promise<void> {
+    await this.#startRequests(writer, asking, { head: {}, isVital: false });
   }
 
   /** Makes `writer` the stream for what belongs to no request. */
-  async listen(writer: StreamWriter, primed: boolean): Promise<void> {
+  async attachStandalone(writer: StreamWriter, sendPrimingEvent: boolean): Promise<void> {
     if (this.#standalone === undefined) throw new Refusal('not_ready');
-    await this.#attach(this.#standalone, writer, { primed, isVital: true });
+    await this.#attach(this.#standalone, writer, { sendPrimingEvent, isVital: true });
   }
 
   /**
    * Goes on with the stream of an event that the client has. `over`: every answer on it was sent, the client has them all.
    * Rejects with `unknown_event`, also for an id of another session, or `gap`.
    */
-  async resume(writer: StreamWriter, lastEventId: string, primed: boolean): Promise<'attached' | 'over'> {
+  async resume(writer: StreamWriter, lastEventId: string, sendPrimingEvent: boolean): Promise<'attached' | 'finished'> {
     const stream = this.#streams.get(parseEventId(lastEventId)?.streamId ?? '');
     if (stream === undefined) throw new Refusal('unknown_event');
-    return this.#attach(stream, writer, { primed, lastEventId, isVital: stream === this.#standalone });
+    return this.#attach(stream, writer, { sendPrimingEvent, lastEventId, isVital: stream === this.#standalone });
   }
 
   /**
@@ -189,95 +189,95 @@ export class StreamableHttpTransport implements SessionTransport {
    */
   suspend(request: RequestId, retryMs: number): void {
     // A call may want it while it is being handed over, which is just before its socket is attached.
-    queueMicrotask(() => this.#asked.get(request)?.suspend(retryMs));
+    queueMicrotask(() => this.#pendingRequests.get(request)?.suspend(retryMs));
   }
 
-  async #ask(
+  async #startRequests(
     writer: StreamWriter,
-    { requests, hand, primed }: Asking,
-    { head, isVital }: { head: Record<string, string>; isVital: boolean },
+    { requests, dispatch, sendPrimingEvent }: PostedRequests,
+    { head: headers, isVital }: { head: Record<string, string>; isVital: boolean },
   ): Promise<void> {
-    const taken = requests.find((id) => this.#asked.has(id));
-    if (taken !== undefined) throw new Refusal('invalid_message', { detail: `The id ${taken} is still in flight.` });
+    const duplicate = requests.find((id) => this.#pendingRequests.has(id));
+    if (duplicate !== undefined) throw new Refusal('invalid_message', { detail: `The id ${duplicate} is still in flight.` });
     const stream = this.#newStream(this.sessionId ?? '', { answersOnly: writer.answersOnly });
-    for (const id of requests) this.#asked.set(id, stream);
-    this.contact();
+    for (const id of requests) this.#pendingRequests.set(id, stream);
+    this.markPresent();
     try {
-      hand();
+      dispatch();
     } catch (error) {
-      for (const id of requests) this.#asked.delete(id);
+      for (const id of requests) this.#pendingRequests.delete(id);
       this.#streams.delete(stream.id);
       throw error;
     }
-    await this.#attach(stream, writer, { head, primed, isVital });
+    await this.#attach(stream, writer, { headers, sendPrimingEvent, isVital });
   }
 
   async #attach(
     stream: ResumableStream,
     writer: StreamWriter,
-    { isVital, ...attaching }: Attaching & { readonly isVital: boolean },
-  ): Promise<'attached' | 'over'> {
-    this.contact();
-    this.#sockets.add(writer);
-    writer.onerror = this.#failed;
-    const left = (because: StreamEnd): void => {
-      this.#sockets.delete(writer);
+    { isVital, ...attaching }: AttachOptions & { readonly isVital: boolean },
+  ): Promise<'attached' | 'finished'> {
+    this.markPresent();
+    this.#writers.add(writer);
+    writer.onerror = this.#reportError;
+    const onClosed = (because: StreamEnd): void => {
+      this.#writers.delete(writer);
       if (isVital && because !== 'ended') this.#presence = 'leaving';
-      if (this.#presence !== 'leaving' || this.#sockets.size > 0) return;
+      if (this.#presence !== 'leaving' || this.#writers.size > 0) return;
       this.#presence = 'absent';
       this.onabsent?.(because === 'slow-client' ? because : 'client-closed');
     };
-    writer.onclose = left;
-    if (writer.state === 'closed') left('client-closed');
+    writer.onclose = onClosed;
+    if (writer.state === 'closed') onClosed('client-closed');
     const outcome = await stream.attach(writer, attaching).catch((error: unknown) => {
-      this.#letGo(writer);
+      this.#detachWriter(writer);
       throw error;
     });
-    if (outcome === 'over') this.#letGo(writer);
+    if (outcome === 'finished') this.#detachWriter(writer);
     return outcome;
   }
 
-  #letGo(writer: StreamWriter): void {
+  #detachWriter(writer: StreamWriter): void {
     writer.onclose = undefined;
-    this.#sockets.delete(writer);
+    this.#writers.delete(writer);
   }
 
-  #newStream(sessionId: string, given: Partial<StreamOptions> = {}): ResumableStream {
-    const options = { answersOnly: false, ...given, onerror: this.#failed };
+  #newStream(sessionId: string, overrides: Partial<ResumableStreamOptions> = {}): ResumableStream {
+    const options = { answersOnly: false, ...overrides, onerror: this.#reportError };
     const stream = new ResumableStream(sessionId, this.#options.eventLog, options);
     this.#streams.set(stream.id, stream);
     return stream;
   }
 
-  #retire(stream: ResumableStream): void {
+  #retireStream(stream: ResumableStream): void {
     void stream.finish();
     const { clock } = this.#options;
-    this.#answered.set(stream, clock.now() + keepAnswersMs);
-    const [oldest = stream] = this.#answered.keys();
-    if (this.#answered.size > maxKeptAnswers) this.#forget(oldest);
-    this.#sweeping ??= clock.setTimeout(this.#sweep, keepAnswersMs);
+    this.#answeredStreams.set(stream, clock.now() + answeredStreamTtlMs);
+    const [oldest = stream] = this.#answeredStreams.keys();
+    if (this.#answeredStreams.size > maxAnsweredStreams) this.#discardStream(oldest);
+    this.#sweepTimer ??= clock.setTimeout(this.#sweep, answeredStreamTtlMs);
   }
 
   readonly #sweep = (): void => {
     const { clock } = this.#options;
     const now = clock.now();
-    this.#sweeping = undefined;
-    for (const [stream, until] of this.#answered) {
+    this.#sweepTimer = undefined;
+    for (const [stream, until] of this.#answeredStreams) {
       if (until > now) {
-        this.#sweeping = clock.setTimeout(this.#sweep, until - now);
+        this.#sweepTimer = clock.setTimeout(this.#sweep, until - now);
         return;
       }
-      this.#forget(stream);
+      this.#discardStream(stream);
     }
   };
 
-  #forget(stream: ResumableStream): void {
-    this.#answered.delete(stream);
+  #discardStream(stream: ResumableStream): void {
+    this.#answeredStreams.delete(stream);
     this.#streams.delete(stream.id);
-    stream.forget();
+    stream.discard();
   }
 
-  readonly #failed = (error: unknown): void => {
+  readonly #reportError = (error: unknown): void => {
     this.onerror?.(new Error(messageOf(error), { cause: error }));
   };
 }

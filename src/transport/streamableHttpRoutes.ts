@@ -2,29 +2,29 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import Negotiator from 'negotiator';
 import type { EventLog } from '../cluster/eventLog.js';
 import { Refusal } from '../errors.js';
-import { idOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
+import { replyIdOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
 import type { Log } from '../log.js';
 import type { Session } from '../session/session.js';
-import { principalOf } from '../tenancy/auth.js';
+import { toPrincipal } from '../tenancy/auth.js';
 import type { Caller } from '../tenancy/principal.js';
 import { JsonWriter } from './jsonWriter.js';
-import type { OpenAnswers } from './openAnswers.js';
+import type { OpenResponses } from './openAnswers.js';
 import { sendRefusal } from './refuse.js';
 import { SseWriter } from './sseWriter.js';
 import type { StreamWriter } from './streamWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
 import { cutAtExpiry } from './tokenExpiry.js';
-import { askedOf, bodyOf, logErrors, type Listener, type TransportDeps } from './transport.js';
+import { resolveSessionRequest, bodyOf, logErrors, type AsyncRequestListener, type TransportDeps } from './transport.js';
 
 /** Messages that one batch may have (S10). Only revision 2025-03-26 has batches. */
-const maxBatch = 100;
+const maxBatchSize = 100;
 const batchRevision = '2025-03-26';
 /** Clients of this revision and later know an event that has an id and no data. */
-const primedSince = '2025-11-25';
+const primingEventSince = '2025-11-25';
 
 export interface StreamableHttpDeps extends TransportDeps {
   readonly eventLog: EventLog;
-  readonly answers: OpenAnswers;
+  readonly openResponses: OpenResponses;
 }
 
 /**
@@ -32,16 +32,16 @@ export interface StreamableHttpDeps extends TransportDeps {
  * `Mcp-Session-Id` names. What asks something is answered by a stream, so that the answer outlives its connection, or as JSON
  * for who prefers it; all else by 202.
  */
-export function postToSession(deps: StreamableHttpDeps): Listener {
+export function postToSession(deps: StreamableHttpDeps): AsyncRequestListener {
   return async (request, response) => {
-    const opens = namedSession(request) === '';
-    const caller = await deps.admit(request, opens ? 'connection' : 'message');
+    const opensSession = sessionIdFromHeader(request) === '';
+    const caller = await deps.admit(request, opensSession ? 'connection' : 'message');
     const body = await bodyOf(deps, request, caller);
-    const id = idOf(body);
+    const id = replyIdOf(body);
     try {
-      const posted = { request, response, body, preferred: requireAccept(request, mediaTypes) };
-      if (opens) await openSession(deps, posted);
-      else await handOver(deps, caller, posted);
+      const post = { request, response, body, preferred: requireAccept(request, mediaTypes) };
+      if (opensSession) await openStreamableSession(deps, post);
+      else await deliverToSession(deps, caller, post);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       sendRefusal(response, error, id);
@@ -50,32 +50,32 @@ export function postToSession(deps: StreamableHttpDeps): Listener {
 }
 
 /** `GET /mcp`: the stream for what belongs to no request, or, with `Last-Event-ID`, the one that this event is of. */
-export function listenToSession(deps: StreamableHttpDeps): Listener {
+export function listenToSession(deps: StreamableHttpDeps): AsyncRequestListener {
   return async (request, response) => {
     const caller = await deps.admit(request, 'message');
     requireAccept(request, [eventStream]);
-    const { session, channel } = findOpen(deps, caller, request);
-    deps.answers.add(caller, response);
+    const { session, channel } = findOpenSession(deps, caller, request);
+    deps.openResponses.track(caller, response);
     cutAtExpiry(caller, response, deps.clock);
     const writer = new SseWriter(response, deps);
-    const lastEventId = headerOf(request, 'last-event-id');
-    const primed = isPrimed(session.server.protocolVersion);
-    if (lastEventId === '') await channel.listen(writer, primed);
+    const lastEventId = headerValue(request, 'last-event-id');
+    const sendPrimingEvent = needsPrimingEvent(session.server.protocolVersion);
+    if (lastEventId === '') await channel.attachStandalone(writer, sendPrimingEvent);
     // 204 tells an event source not to come again (HTML, server-sent events).
-    else if ((await channel.resume(writer, lastEventId, primed)) === 'over') response.writeHead(204).end();
+    else if ((await channel.resume(writer, lastEventId, sendPrimingEvent)) === 'finished') response.writeHead(204).end();
   };
 }
 
 /** `DELETE /mcp`: the client is done. 204 once the session is closed. */
-export function leaveSession(deps: StreamableHttpDeps): Listener {
+export function deleteSession(deps: StreamableHttpDeps): AsyncRequestListener {
   return async (request, response) => {
     const caller = await deps.admit(request, 'message');
-    findOpen(deps, caller, request).session.close('client-closed');
+    findOpenSession(deps, caller, request).session.close('client-closed');
     response.writeHead(204).end();
   };
 }
 
-interface Posted {
+interface PostedBody {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly body: unknown;
@@ -83,66 +83,66 @@ interface Posted {
   readonly preferred: MediaType;
 }
 
-async function openSession(deps: StreamableHttpDeps, posted: Posted): Promise<void> {
+async function openStreamableSession(deps: StreamableHttpDeps, posted: PostedBody): Promise<void> {
   const { registry, parts } = deps;
   const { request, response, body } = posted;
-  const asked = await askedOf(deps, request);
+  const sessionRequest = await resolveSessionRequest(deps, request);
   if (!isInitialize(body)) throw new Refusal('missing_session');
   const message = parseMessage(body);
   const channel = new StreamableHttpTransport(deps);
-  const writer = writerFor(deps, posted);
-  const session = await registry.openAmongAll(parts, { ...asked, channel });
-  const leave = (): void => session.detach('client-closed');
-  writer.onclose = leave;
-  tie(session, channel, parts.log);
-  if (response.destroyed) leave();
+  const writer = createWriter(deps, posted);
+  const session = await registry.openWithClusterQuota(parts, { ...sessionRequest, channel });
+  const detach = (): void => session.detach('client-closed');
+  writer.onclose = detach;
+  bindStreamableTransport(session, channel, parts.log);
+  if (response.destroyed) detach();
   await channel.ready;
   const revision = 'params' in message ? message.params?.['protocolVersion'] : undefined;
-  await channel.open(writer, {
-    requests: requestsOf([message]),
-    hand: () => void session.receive(message),
-    primed: isPrimed(revision),
+  await channel.answerInitialize(writer, {
+    requests: requestIdsOf([message]),
+    dispatch: () => void session.receive(message),
+    sendPrimingEvent: needsPrimingEvent(revision),
   });
 }
 
 /** From here on the session hears of its client. */
-export function tie(session: Session, channel: StreamableHttpTransport, log: Log): void {
+export function bindStreamableTransport(session: Session, channel: StreamableHttpTransport, log: Log): void {
   channel.onabsent = (because) => session.detach(because);
   channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
   logErrors(channel, log, session);
 }
 
-async function handOver(deps: StreamableHttpDeps, caller: Caller, posted: Posted): Promise<void> {
+async function deliverToSession(deps: StreamableHttpDeps, caller: Caller, posted: PostedBody): Promise<void> {
   const { request, response, body } = posted;
-  const { session, channel } = findOpen(deps, caller, request);
-  const messages = messagesOf(body, session.server.protocolVersion);
+  const { session, channel } = findOpenSession(deps, caller, request);
+  const messages = parseMessages(body, session.server.protocolVersion);
   // One was counted as the request was let in.
   if (messages.length > 1) {
-    await deps.limits.message(principalOf(caller), messages.length - 1);
+    await deps.rateLimits.countMessages(toPrincipal(caller), messages.length - 1);
     session.checkOpen();
   }
   if (messages.some(isInitialize)) throw new Refusal('already_initialized');
-  const requests = requestsOf(messages);
+  const requests = requestIdsOf(messages);
   if (requests.length > 0) {
-    deps.answers.add(caller, response);
-    const primed = isPrimed(session.server.protocolVersion);
-    await channel.ask(writerFor(deps, posted), { requests, hand: () => handAll(session, messages), primed });
+    deps.openResponses.track(caller, response);
+    const sendPrimingEvent = needsPrimingEvent(session.server.protocolVersion);
+    await channel.answerRequests(createWriter(deps, posted), { requests, dispatch: () => receiveAll(session, messages), sendPrimingEvent });
     return;
   }
-  channel.contact();
-  handAll(session, messages);
+  channel.markPresent();
+  receiveAll(session, messages);
   response.writeHead(202).end();
 }
 
 /** A batch is refused with its first message; after that each request is answered for itself. */
-function handAll(session: Session, messages: readonly JSONRPCMessage[]): void {
+function receiveAll(session: Session, messages: readonly JSONRPCMessage[]): void {
   for (const [index, message] of messages.entries()) {
     try {
       // The session is open: nothing is held.
       void session.receive(message);
     } catch (error) {
       if (index === 0 || !(error instanceof Refusal)) throw error;
-      for (const id of requestsOf([message])) session.channel.deliver(error.toJsonRpc(id), id);
+      for (const id of requestIdsOf([message])) session.channel.deliver(error.toJsonRpc(id), id);
     }
   }
 }
@@ -151,16 +151,16 @@ function handAll(session: Session, messages: readonly JSONRPCMessage[]): void {
  * Throws `missing_session`, `unknown`, also for a session of another transport, `store_unreachable`, `closed`, `draining`,
  * `not_ready` or `unsupported_version`.
  */
-function findOpen({ registry, eventLog }: StreamableHttpDeps, caller: Caller, request: IncomingMessage) {
-  const sessionId = namedSession(request);
+function findOpenSession({ registry, eventLog }: StreamableHttpDeps, caller: Caller, request: IncomingMessage) {
+  const sessionId = sessionIdFromHeader(request);
   if (sessionId === '') throw new Refusal('missing_session');
   const session = registry.find(sessionId, caller);
   const { channel } = session;
   if (!(channel instanceof StreamableHttpTransport)) throw new Refusal('unknown');
   // What is done here now could not be answered, and may be another node's to do (S11).
-  if (eventLog.isOurs === false) throw new Refusal('store_unreachable');
+  if (eventLog.isWritable === false) throw new Refusal('store_unreachable');
   session.checkOpen();
-  const revision = headerOf(request, 'mcp-protocol-version');
+  const revision = headerValue(request, 'mcp-protocol-version');
   if (revision !== '' && !protocolVersions.some((known) => known === revision)) {
     throw new Refusal('unsupported_version');
   }
@@ -168,13 +168,13 @@ function findOpen({ registry, eventLog }: StreamableHttpDeps, caller: Caller, re
 }
 
 /** The session that a request is for; empty if it names none. */
-export const namedSession = (request: IncomingMessage): string => headerOf(request, 'mcp-session-id');
+export const sessionIdFromHeader = (request: IncomingMessage): string => headerValue(request, 'mcp-session-id');
 
 /** Empty without one. Node joins what is sent twice. */
-const headerOf = ({ headers }: IncomingMessage, name: string): string => String(headers[name] ?? '');
+const headerValue = ({ headers }: IncomingMessage, name: string): string => String(headers[name] ?? '');
 
 /** By what was negotiated: the header of a request may be missing. */
-const isPrimed = (revision: unknown): boolean => typeof revision === 'string' && revision >= primedSince;
+const needsPrimingEvent = (revision: unknown): boolean => typeof revision === 'string' && revision >= primingEventSince;
 
 const eventStream = 'text/event-stream';
 const json = 'application/json';
@@ -206,22 +206,22 @@ function acceptedTypes(accept: string): readonly MediaType[] {
 }
 
 /** An event stream, which can be resumed, unless one JSON answer is preferred. */
-function writerFor(deps: StreamableHttpDeps, { preferred, response, body }: Posted): StreamWriter {
+function createWriter(deps: StreamableHttpDeps, { preferred, response, body }: PostedBody): StreamWriter {
   return preferred === json ? new JsonWriter(response, Array.isArray(body)) : new SseWriter(response, deps);
 }
 
-function messagesOf(body: unknown, revision: string | null): JSONRPCMessage[] {
+function parseMessages(body: unknown, revision: string | null): JSONRPCMessage[] {
   if (!Array.isArray(body) || revision !== batchRevision) return [parseMessage(body)];
-  if (body.length === 0 || body.length > maxBatch) {
-    throw new Refusal('invalid_message', { detail: `A batch has 1 to ${maxBatch} messages.` });
+  if (body.length === 0 || body.length > maxBatchSize) {
+    throw new Refusal('invalid_message', { detail: `A batch has 1 to ${maxBatchSize} messages.` });
   }
   const messages = body.map(parseMessage);
-  const ids = requestsOf(messages);
+  const ids = requestIdsOf(messages);
   if (new Set(ids).size < ids.length) throw new Refusal('invalid_message', { detail: 'An id is there twice.' });
   return messages;
 }
 
-function requestsOf(messages: readonly JSONRPCMessage[]) {
+function requestIdsOf(messages: readonly JSONRPCMessage[]) {
   return messages.flatMap((message) => ('id' in message && 'method' in message ? [message.id] : []));
 }
 

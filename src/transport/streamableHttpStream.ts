@@ -4,18 +4,18 @@ import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { StreamWriter } from './streamWriter.js';
 
 /** Bytes of messages that may wait for the log (S10). */
-const maxWaitingBytes = 16 * 1024 ** 2;
+const maxPendingBytes = 16 * 1024 ** 2;
 
-export interface Attaching {
+export interface AttachOptions {
   /** Headers of the answer. */
-  readonly head?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
   /** The last event that the client has. Absent: it begins anew, with what went to no socket yet. */
   readonly lastEventId?: string;
   /** Sends the client an event id at once, so that it can come back before the first message (since 2025-11-25). */
-  readonly primed: boolean;
+  readonly sendPrimingEvent: boolean;
 }
 
-export interface StreamOptions {
+export interface ResumableStreamOptions {
   /** Of a stream that is in the log already. */
   readonly streamId?: string;
   /** Whether the log has all that was sent on it. */
@@ -24,7 +24,7 @@ export interface StreamOptions {
   onerror(error: unknown): void;
 }
 
-interface Missed {
+interface MissedEvents {
   readonly messages: readonly LoggedEvent[];
   readonly isWhole: boolean;
 }
@@ -39,21 +39,21 @@ export class ResumableStream {
   readonly #address: StreamAddress;
   readonly #log: EventLog;
   readonly #onerror: (error: unknown) => void;
-  #turn: Promise<unknown> = Promise.resolve();
-  #waitingBytes = 0;
+  #queue: Promise<unknown> = Promise.resolve();
+  #pendingBytes = 0;
   readonly #unlogged = new Set<JSONRPCMessage>();
   #writer: StreamWriter | undefined;
   /** The last event that went to a socket. */
-  #written: string | null = null;
+  #lastWrittenId: string | null = null;
   /** Whether there are events that no socket has seen. */
-  #isBehind = false;
+  #hasUnsentEvents = false;
   #isWhole: boolean;
   #isFinished = false;
 
   /** Whether it carries nothing but the answers to what was asked. */
   readonly answersOnly: boolean;
 
-  constructor(sessionId: string, log: EventLog, options: StreamOptions) {
+  constructor(sessionId: string, log: EventLog, options: ResumableStreamOptions) {
     const { onerror, answersOnly, streamId = newStreamId(), isWhole = true } = options;
     this.answersOnly = answersOnly;
     this.#isWhole = isWhole;
@@ -79,14 +79,14 @@ export class ResumableStream {
   /** Never throws. */
   send(message: JSONRPCMessage): void {
     const data = JSON.stringify(message);
-    if (this.#waitingBytes > maxWaitingBytes) {
-      this.#lose(new Error('The event log does not keep up.'));
+    if (this.#pendingBytes > maxPendingBytes) {
+      this.#markIncomplete(new Error('The event log does not keep up.'));
       return;
     }
-    this.#waitingBytes += data.length;
+    this.#pendingBytes += data.length;
     this.#unlogged.add(message);
-    void this.#inTurn(async () => {
-      this.#waitingBytes -= data.length;
+    void this.#enqueue(async () => {
+      this.#pendingBytes -= data.length;
       await this.#append(data);
       this.#unlogged.delete(message);
     });
@@ -96,66 +96,66 @@ export class ResumableStream {
    * Makes `writer` the stream's socket; the one before is ended. `over`: there is nothing left to wait for, and nothing was
    * written. Rejects with `unknown_event` or `gap`, and then nothing was written either.
    */
-  attach(writer: StreamWriter, { head, lastEventId, primed }: Attaching): Promise<'attached' | 'over'> {
-    return this.#inTurn(async () => {
-      const { messages, isWhole } = await this.#missed(lastEventId);
+  attach(writer: StreamWriter, { headers, lastEventId, sendPrimingEvent }: AttachOptions): Promise<'attached' | 'finished'> {
+    return this.#enqueue(async () => {
+      const { messages, isWhole } = await this.#missedEvents(lastEventId);
       if (lastEventId !== undefined) {
         if (!isWhole) throw new Refusal('gap');
-        if (this.#isFinished && messages.length === 0) return 'over';
+        if (this.#isFinished && messages.length === 0) return 'finished';
       }
       // Hung up while it waited for its turn: what was not sent stays for the next one.
-      if (writer.state !== 'silent') return 'attached';
+      if (writer.state !== 'pending') return 'attached';
       this.#writer?.end();
       this.#writer = writer;
-      this.#isBehind = false;
+      this.#hasUnsentEvents = false;
       this.#isWhole = true;
-      writer.open(head);
-      if (!isWhole) writer.write({ event: 'message', data: lostNotice });
+      writer.open(headers);
+      if (!isWhole) writer.write({ event: 'message', data: lossNotice });
       for (const { id, data } of messages) this.#write(id, data);
-      if (primed && messages.length === 0) await this.#prime(writer, lastEventId);
+      if (sendPrimingEvent && messages.length === 0) await this.#sendPrimingEvent(writer, lastEventId);
       writer.flush();
-      if (this.#isFinished) this.#end();
+      if (this.#isFinished) this.#endWriter();
       return 'attached';
     });
   }
 
   /** Ends the socket and leaves the stream open: the client comes again after a while, and misses nothing. */
   suspend(retryMs: number): void {
-    void this.#inTurn(async () => {
+    void this.#enqueue(async () => {
       this.#writer?.write({ retry: retryMs });
-      this.#end();
+      this.#endWriter();
     });
   }
 
   /** After what was sent, the socket ends; what was sent can be had once more until it is forgotten. */
   finish(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#enqueue(async () => {
       this.#isFinished = true;
-      this.#end();
+      this.#endWriter();
     });
   }
 
   /** Drops what is logged. */
-  forget(): void {
+  discard(): void {
     const { sessionId, streamId } = this.#address;
-    void this.#inTurn(() => this.#log.forget(sessionId, streamId)).catch(this.#onerror);
+    void this.#enqueue(() => this.#log.discard(sessionId, streamId)).catch(this.#onerror);
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work);
-    this.#turn = done.catch(() => undefined);
-    return done;
+  #enqueue<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => undefined);
+    return result;
   }
 
   /** What a client has not got, and whether that is all of it. */
-  async #missed(lastEventId: string | undefined): Promise<Missed> {
-    if (lastEventId === undefined && !this.#isBehind) return { messages: [], isWhole: this.#isWhole };
-    const { events, isComplete } = await this.#log.after(this.#address, lastEventId ?? this.#written);
+  async #missedEvents(lastEventId: string | undefined): Promise<MissedEvents> {
+    if (lastEventId === undefined && !this.#hasUnsentEvents) return { messages: [], isWhole: this.#isWhole };
+    const { events, isComplete } = await this.#log.replayAfter(this.#address, lastEventId ?? this.#lastWrittenId);
     return { messages: events.filter(({ data }) => data !== ''), isWhole: isComplete && this.#isWhole };
   }
 
   /** A client that loses this socket too comes back with the last id that it got on it, and on no other. */
-  async #prime(writer: StreamWriter, lastEventId: string | undefined): Promise<void> {
+  async #sendPrimingEvent(writer: StreamWriter, lastEventId: string | undefined): Promise<void> {
     if (lastEventId === undefined) await this.#append('');
     else writer.write({ id: lastEventId, data: '' });
   }
@@ -164,34 +164,34 @@ export class ResumableStream {
     try {
       this.#write(await this.#log.append(this.#address, data), data);
     } catch (error) {
-      this.#lose(error);
+      this.#markIncomplete(error);
     }
   }
 
   #write(id: string, data: string): void {
     if (this.#writer?.state !== 'open') {
-      this.#isBehind = true;
+      this.#hasUnsentEvents = true;
       return;
     }
-    this.#written = id;
+    this.#lastWrittenId = id;
     this.#writer.write(data === '' ? { id, data } : { event: 'message', id, data });
   }
 
-  #lose(error: unknown): void {
+  #markIncomplete(error: unknown): void {
     this.#onerror(error);
     this.#isWhole = false;
-    this.#isBehind = true;
-    this.#writer?.cut();
+    this.#hasUnsentEvents = true;
+    this.#writer?.terminate();
   }
 
-  #end(): void {
+  #endWriter(): void {
     this.#writer?.end();
     this.#writer = undefined;
   }
 }
 
 /** To a client that begins anew: it cannot be refused, and it is not to believe that it has everything. */
-const lostNotice = JSON.stringify({
+const lossNotice = JSON.stringify({
   jsonrpc: '2.0',
   method: 'notifications/message',
   params: { level: 'warning', logger: 'greenroom', data: 'Messages were dropped while no stream was open.' },

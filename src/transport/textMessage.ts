@@ -1,10 +1,10 @@
 import { messageOf, Refusal, type JsonRpcErrorResponse, type RequestId } from '../errors.js';
-import { idOf, parseMessage } from '../mcp/protocol.js';
-import type { OnMessage } from './transport.js';
+import { replyIdOf, parseMessage } from '../mcp/protocol.js';
+import type { MessageHandler } from './transport.js';
 
 interface TextReceiver {
   /** Takes the message, or throws the Refusal that it is answered with. */
-  readonly receive: OnMessage;
+  readonly receive: MessageHandler;
   /** Hears of an error that is no Refusal: a defect of ours. */
   readonly failed: (error: Error) => void;
 }
@@ -21,7 +21,7 @@ export async function receiveText(
   let id: RequestId = null;
   try {
     const value = parseJson(text);
-    id = idOf(value);
+    id = replyIdOf(value);
     await receive(parseMessage(value));
     return null;
   } catch (error) {

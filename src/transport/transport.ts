@@ -4,15 +4,15 @@ import type { Log } from '../log.js';
 import type { Channel } from '../session/channel.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Session } from '../session/session.js';
-import type { SessionParts, SessionRequest } from '../session/sessionParts.js';
+import type { SessionDeps, SessionRequest } from '../session/sessionParts.js';
 import type { SessionRegistry } from '../session/sessionRegistry.js';
-import { principalOf, type Credentials } from '../tenancy/auth.js';
+import { toPrincipal, type Credentials } from '../tenancy/auth.js';
 import type { ChooseBrowser } from '../tenancy/ownBrowser.js';
 import type { RateLimits } from '../tenancy/rateLimits.js';
 import type { BodyMemory } from './bodyMemory.js';
 import type { Admit } from './admission.js';
 import { readJson } from './jsonBody.js';
-import { ownerKey, type Caller } from '../tenancy/principal.js';
+import { principalKey, type Caller } from '../tenancy/principal.js';
 import type { ConnectionTransport } from './connectionTransport.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import { endSessionAtExpiry } from './tokenExpiry.js';
@@ -33,16 +33,16 @@ export interface SessionTransport extends Channel {
 }
 
 /** Takes a message of the client's. */
-export type OnMessage = (message: JSONRPCMessage) => void | Promise<void>;
+export type MessageHandler = (message: JSONRPCMessage) => void | Promise<void>;
 
 /** What the routes of every transport need. */
 export interface TransportDeps {
   readonly registry: SessionRegistry;
-  readonly parts: SessionParts;
+  readonly parts: SessionDeps;
   /** Asked before anything else of a request that opens a session or talks to one. */
   readonly admit: Admit;
   /** Counts what comes over a connection that was admitted once. */
-  readonly limits: Pick<RateLimits, 'message'>;
+  readonly rateLimits: Pick<RateLimits, 'countMessages'>;
   /** The tools of `?tools=`, or the server's default without it. Throws a Refusal on an unknown group. */
   selectTools(groups: string | null): ToolSet;
   /** The browser of `?browser=`, or the user's own without it; undefined is the server's. Throws a Refusal. */
@@ -55,10 +55,10 @@ export interface TransportDeps {
 }
 
 /** Answers one request. Rejects with a Refusal, or with a defect, as long as nothing is answered. */
-export type Listener = (request: Mounted, response: ServerResponse) => Promise<void>;
+export type AsyncRequestListener = (request: MountedRequest, response: ServerResponse) => Promise<void>;
 
 /** A request as a router passes it on: its path begins where the router is mounted. */
-export interface Mounted extends IncomingMessage {
+export interface MountedRequest extends IncomingMessage {
   /** The path that the router is mounted at. */
   readonly baseUrl?: string;
 }
@@ -67,12 +67,12 @@ export interface Mounted extends IncomingMessage {
  * Everything that a new session is opened with but its channel: for whom, with which tools, in whose browser. The one way
  * in, for every transport. Throws a Refusal, and then nothing was opened.
  */
-export async function askedOf(
+export async function resolveSessionRequest(
   { admit, selectTools, chooseBrowser }: TransportDeps,
   request: IncomingMessage,
 ): Promise<Omit<SessionRequest, 'channel'>> {
-  const principal = principalOf(await admit(request, 'connection'));
-  const { query } = credentialsOf(request);
+  const principal = toPrincipal(await admit(request, 'connection'));
+  const { query } = readCredentials(request);
   const groups = query.get('tools');
   const toolSet = selectTools(groups);
   const browserUrl = await chooseBrowser(principal, query.get('browser'));
@@ -80,29 +80,29 @@ export async function askedOf(
 }
 
 /** Opens a session over a transport and ties the two together. Throws what `registry.open` throws: nothing was created. */
-export function openSession({ registry, parts }: Opening, request: ConnectionRequest): Session {
-  return tie(registry.open(parts, request), request, parts.log);
+export function openConnectionSession({ registry, parts }: OpenSessionDeps, request: ConnectionSessionRequest): Session {
+  return bindTransport(registry.open(parts, request), request, parts.log);
 }
 
 /** The same, where nodes count together what is open. A client that leaves meanwhile is noticed. */
-export async function openAmongAll(
-  { registry, parts, clock }: Opening & Pick<TransportDeps, 'clock'>,
-  request: ConnectionRequest,
+export async function openWithClusterQuota(
+  { registry, parts, clock }: OpenSessionDeps & Pick<TransportDeps, 'clock'>,
+  request: ConnectionSessionRequest,
 ): Promise<Session> {
   const { channel } = request;
   const client = { isGone: false };
   channel.onclose = () => (client.isGone = true);
   logErrors(channel, parts.log);
-  const session = tie(await registry.openAmongAll(parts, request), request, parts.log);
+  const session = bindTransport(await registry.openWithClusterQuota(parts, request), request, parts.log);
   if (client.isGone) session.detach(channel.closedBecause);
   endSessionAtExpiry(request.principal, session, clock);
   return session;
 }
 
-type Opening = Pick<TransportDeps, 'registry' | 'parts'>;
-type ConnectionRequest = SessionRequest & { readonly channel: ConnectionTransport };
+type OpenSessionDeps = Pick<TransportDeps, 'registry' | 'parts'>;
+type ConnectionSessionRequest = SessionRequest & { readonly channel: ConnectionTransport };
 
-function tie(session: Session, { channel }: ConnectionRequest, log: Log): Session {
+function bindTransport(session: Session, { channel }: ConnectionSessionRequest, log: Log): Session {
   channel.onclose = () => session.detach(channel.closedBecause);
   channel.onmessage = (message) => session.receive(message);
   logErrors(channel, log, session);
@@ -115,7 +115,7 @@ export function bodyOf(
   request: IncomingMessage,
   caller: Caller,
 ): Promise<unknown> {
-  return readJson(request, bodyLimit, bodyMemory.open(ownerKey(principalOf(caller))));
+  return readJson(request, bodyLimit, bodyMemory.open(principalKey(toPrincipal(caller))));
 }
 
 /** Writes each error of a transport to the log: a client that is given up, a broken frame, a message that failed here. */
@@ -125,7 +125,7 @@ export function logErrors(channel: SessionTransport, log: Log, session?: Session
 }
 
 /** Who asks, of a request or an upgrade. No URL is parsed: a request target may be anything, and this must not fail. */
-export function credentialsOf({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): Credentials {
+export function readCredentials({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): Credentials {
   const start = url.includes('?') ? url.indexOf('?') : url.length;
   return { headers, path: url.slice(0, start), query: new URLSearchParams(url.slice(start + 1)) };
 }

@@ -21,7 +21,7 @@ export class PendingUpgrade {
   onclose?: () => void;
   readonly #socket: Socket;
   readonly #head: Buffer;
-  readonly #early: EarlyBytes;
+  readonly #earlyBytes: EarlyBytes;
 
   constructor(request: IncomingMessage, head: Buffer) {
     const { socket } = request;
@@ -33,19 +33,19 @@ export class PendingUpgrade {
     this.response = new ServerResponse(request);
     this.response.shouldKeepAlive = false;
     this.response.assignSocket(socket);
-    this.#early = new EarlyBytes(socket, maxEarlyBytes);
-    socket.once('end', this.#gone).once('close', this.#gone);
+    this.#earlyBytes = new EarlyBytes(socket, maxEarlyBytes);
+    socket.once('end', this.#onClientLeft).once('close', this.#onClientLeft);
   }
 
   /** Whether the client has left before it was answered. */
-  get isGone(): boolean {
+  get hasClientLeft(): boolean {
     return this.#socket.readableEnded || this.#socket.destroyed;
   }
 
   /** Sends the 101 with these headers; null if the client has left. What it sent early is read first. */
   accept(server: WebSocketServer, headers: readonly string[]): WebSocket | null {
-    const early = this.#early.take();
-    this.#forget();
+    const early = this.#earlyBytes.take();
+    this.#stopWatching();
     this.response.detachSocket(this.#socket);
     let accepted: WebSocket | null = null;
     const addHeaders = (lines: string[]): void => void lines.push(...headers);
@@ -60,23 +60,23 @@ export class PendingUpgrade {
   }
 
   refuse(refusal: Refusal): void {
-    this.#early.drop();
-    this.#forget();
+    this.#earlyBytes.drop();
+    this.#stopWatching();
     this.response.once('finish', () => this.#socket.destroySoon());
     sendRefusal(this.response, refusal, null);
   }
 
   /** Closes without an answer. */
   abandon(): void {
-    this.#forget();
+    this.#stopWatching();
     this.#socket.destroy();
   }
 
-  #forget(): void {
-    this.#socket.off('end', this.#gone).off('close', this.#gone);
+  #stopWatching(): void {
+    this.#socket.off('end', this.#onClientLeft).off('close', this.#onClientLeft);
   }
 
-  readonly #gone = (): void => {
+  readonly #onClientLeft = (): void => {
     this.abandon();
     this.onclose?.();
   };

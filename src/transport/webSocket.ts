@@ -1,9 +1,9 @@
 import type { RawData, WebSocket, WebSocketServer } from 'ws';
-import type { ClosedBecause } from '../../machines/events.js';
+import type { CloseReason } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import type { JsonRpcErrorResponse, Refusal } from '../errors.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
-import type { Ending } from '../session/channel.js';
+import type { CloseNotice } from '../session/channel.js';
 import { receiveText } from './textMessage.js';
 import { ConnectionTransport } from './connectionTransport.js';
 import type { PendingUpgrade } from './upgrade.js';
@@ -12,7 +12,7 @@ import type { PendingUpgrade } from './upgrade.js';
  * The code of the close frame, by why the session ended (RFC 6455, section 7.4.1; 4000 and up are private). README's table
  * is made from it. The first five end a session that was never announced: its client hears an HTTP status instead.
  */
-export const closeCodes: Readonly<Record<ClosedBecause, number>> = {
+export const closeCodes: Readonly<Record<CloseReason, number>> = {
   'setup-timeout': 1011,
   'setup-failed': 1011,
   'claim-refused': 1013,
@@ -36,11 +36,11 @@ const maxReasonBytes = 123;
 export interface WebSocketOptions {
   readonly clock: Clock;
   /** Time between pings; a client that has said nothing since the last one is gone. */
-  readonly pingMs?: number;
+  readonly pingIntervalMs?: number;
   /** Bytes that may wait for a slow client before it is given up (S10). */
   readonly maxPendingBytes?: number;
   /** Time that a client has to answer a close frame; then its socket is destroyed (S5). */
-  readonly farewellMs?: number;
+  readonly closeTimeoutMs?: number;
 }
 
 /**
@@ -53,57 +53,57 @@ export class WebSocketTransport extends ConnectionTransport {
   readonly #upgrade: PendingUpgrade;
   readonly #server: WebSocketServer;
   readonly #options: Required<WebSocketOptions>;
-  #state: 'silent' | 'announced' | 'closed' = 'silent';
+  #state: 'pending' | 'open' | 'closed' = 'pending';
   #socket: WebSocket | null = null;
   #isAlive = true;
-  #heartbeat: unknown;
+  #pingTimer: unknown;
 
   constructor(upgrade: PendingUpgrade, server: WebSocketServer, options: WebSocketOptions) {
     super();
     this.#upgrade = upgrade;
     this.#server = server;
-    this.#options = { pingMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, farewellMs: 5_000, ...options };
-    upgrade.onclose = () => this.#closed();
+    this.#options = { pingIntervalMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, closeTimeoutMs: 5_000, ...options };
+    upgrade.onclose = () => this.#markClosed();
   }
 
   announce(sessionId: string): void {
-    if (this.#state !== 'silent') return;
-    this.#state = 'announced';
+    if (this.#state !== 'pending') return;
+    this.#state = 'open';
     this.sessionId = sessionId;
     this.#socket = this.#upgrade.accept(this.#server, [`Mcp-Session-Id: ${sessionId}`]);
     if (this.#socket === null) {
-      this.#closed();
+      this.#markClosed();
       return;
     }
     this.#socket
       .on('message', (data, isBinary) => this.#receive(data, isBinary))
       .on('pong', () => (this.#isAlive = true))
       // A frame that breaks the protocol: `ws` has answered it with the close code that it deserves.
-      .on('error', (error) => this.#failed(error))
-      .on('close', () => this.#closed());
-    this.#armHeartbeat();
+      .on('error', (error) => this.#fail(error))
+      .on('close', () => this.#markClosed());
+    this.#armPing();
   }
 
   deliver(message: JSONRPCMessage): void {
     this.#write(message);
   }
 
-  end({ closedBecause, refusal }: Ending): void {
-    if (this.#state === 'silent') this.#upgrade.refuse(refusal);
-    this.#finish(closeCodes[closedBecause], reasonText(closedBecause, refusal));
+  end({ closedBecause, refusal }: CloseNotice): void {
+    if (this.#state === 'pending') this.#upgrade.refuse(refusal);
+    this.#closeWith(closeCodes[closedBecause], reasonText(closedBecause, refusal));
   }
 
   close(): Promise<void> {
-    if (this.#state === 'silent') this.#upgrade.abandon();
-    this.#finish(closeCodes['client-closed'], '');
+    if (this.#state === 'pending') this.#upgrade.abandon();
+    this.#closeWith(closeCodes['client-closed'], '');
     return Promise.resolve();
   }
 
   #receive(data: RawData, isBinary: boolean): void {
-    if (this.#state !== 'announced') return;
+    if (this.#state !== 'open') return;
     this.#isAlive = true;
     if (isBinary || !Buffer.isBuffer(data)) {
-      this.#finish(unsupportedData, 'unsupported_media_type: Send text frames, one JSON-RPC message each.');
+      this.#closeWith(unsupportedData, 'unsupported_media_type: Send text frames, one JSON-RPC message each.');
       return;
     }
     void receiveText(data.toString('utf8'), {
@@ -113,7 +113,7 @@ export class WebSocketTransport extends ConnectionTransport {
   }
 
   #write(message: JSONRPCMessage | JsonRpcErrorResponse): void {
-    if (this.#state !== 'announced' || this.#socket === null) return;
+    if (this.#state !== 'open' || this.#socket === null) return;
     const { bufferedAmount } = this.#socket;
     if (bufferedAmount <= this.#options.maxPendingBytes) {
       this.#socket.send(JSON.stringify(message));
@@ -122,53 +122,53 @@ export class WebSocketTransport extends ConnectionTransport {
     // A close frame would wait behind what is not read.
     this.closedBecause = 'slow-client';
     this.#socket.terminate();
-    this.#failed(new Error(`The client does not read: ${bufferedAmount} bytes are waiting.`));
+    this.#fail(new Error(`The client does not read: ${bufferedAmount} bytes are waiting.`));
   }
 
-  #armHeartbeat(): void {
-    const { clock, pingMs } = this.#options;
-    this.#heartbeat = clock.setTimeout(() => {
+  #armPing(): void {
+    const { clock, pingIntervalMs } = this.#options;
+    this.#pingTimer = clock.setTimeout(() => {
       if (this.#isAlive) {
         this.#isAlive = false;
         this.#socket?.ping();
-        this.#armHeartbeat();
+        this.#armPing();
         return;
       }
       this.#socket?.terminate();
-      this.#failed(new Error('The client does not answer pings.'));
-    }, pingMs);
+      this.#fail(new Error('The client does not answer pings.'));
+    }, pingIntervalMs);
   }
 
-  #failed(error: Error): void {
+  #fail(error: Error): void {
     this.onerror?.(error);
-    this.#closed();
+    this.#markClosed();
   }
 
-  #finish(code: number, reason: string): void {
-    if (this.#state === 'announced') this.#socket?.close(code, reason);
-    this.#closed();
+  #closeWith(code: number, reason: string): void {
+    if (this.#state === 'open') this.#socket?.close(code, reason);
+    this.#markClosed();
   }
 
   /** A client that neither answers the close frame nor hangs up would hold its socket for ever. */
-  #cutOff(): void {
+  #terminateOnTimeout(): void {
     const socket = this.#socket;
-    const { clock, farewellMs } = this.#options;
+    const { clock, closeTimeoutMs } = this.#options;
     if (socket === null || socket.readyState === socket.CLOSED) return;
-    const farewell = clock.setTimeout(() => socket.terminate(), farewellMs);
-    socket.once('close', () => clock.clearTimeout(farewell));
+    const closeTimer = clock.setTimeout(() => socket.terminate(), closeTimeoutMs);
+    socket.once('close', () => clock.clearTimeout(closeTimer));
   }
 
-  #closed(): void {
+  #markClosed(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#options.clock.clearTimeout(this.#heartbeat);
-    this.#cutOff();
+    this.#options.clock.clearTimeout(this.#pingTimer);
+    this.#terminateOnTimeout();
     this.onclose?.();
   }
 }
 
 /** `closed: idle-timeout`, or the catalogue's reason and words; cut to what fits, between characters. */
-function reasonText(closedBecause: ClosedBecause, refusal: Refusal): string {
+function reasonText(closedBecause: CloseReason, refusal: Refusal): string {
   const words = refusal.reason === 'closed' ? closedBecause : refusal.message;
   const bytes = new TextEncoder().encode(`${refusal.reason}: ${words}`);
   return new TextDecoder().decode(bytes.subarray(0, maxReasonBytes), { stream: true });

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { WebSocketServer } from 'ws';
 import { Refusal } from '../errors.js';
-import { askedOf, openAmongAll, type TransportDeps } from './transport.js';
+import { resolveSessionRequest, openWithClusterQuota, type TransportDeps } from './transport.js';
 import type { PendingUpgrade } from './upgrade.js';
 import { WebSocketTransport } from './webSocket.js';
 
@@ -16,8 +16,8 @@ export interface WebSocketDeps extends TransportDeps {
  * `GET /ws` (upgrade): opens a session. The 101 leaves when the session is connected, with `Mcp-Session-Id`; what is
  * refused before is thrown, what fails later is answered by the session. Compression is off: it hides a message's size.
  */
-export function openWebSocket(deps: WebSocketDeps) {
-  const { bodyLimit, clock, limits } = deps;
+export function createWebSocketHandler(deps: WebSocketDeps) {
+  const { bodyLimit, clock, rateLimits } = deps;
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -27,14 +27,14 @@ export function openWebSocket(deps: WebSocketDeps) {
   });
   return async (upgrade: PendingUpgrade): Promise<void> => {
     checkHandshake(upgrade.request);
-    const asked = await askedOf(deps, upgrade.request);
+    const sessionRequest = await resolveSessionRequest(deps, upgrade.request);
     // Who left meanwhile is not waited for; from here on the transport is told.
-    if (upgrade.isGone) return;
+    if (upgrade.hasClientLeft) return;
     const channel = new WebSocketTransport(upgrade, server, { clock });
-    const session = await openAmongAll(deps, { ...asked, channel });
+    const session = await openWithClusterQuota(deps, { ...sessionRequest, channel });
     // Each message waits as long as the one before it: their order stays (S4).
     channel.onmessage = async (message) => {
-      await limits.message(asked.principal);
+      await rateLimits.countMessages(sessionRequest.principal);
       await session.receive(message);
     };
   };
@@ -48,8 +48,8 @@ function checkHandshake({ method, headers }: IncomingMessage): void {
   if (headers['sec-websocket-version'] !== '13') throw new Refusal('upgrade_required');
   if (!/^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? '')) throw new Refusal('invalid_upgrade');
   const list = headers['sec-websocket-protocol']?.split(',') ?? [];
-  const offers = list.map((offer) => /^[ \t]*([\w!#$%&'*+.^`|~-]+)[ \t]*$/.exec(offer)?.[1]);
-  const areTokens = !offers.includes(undefined);
-  const isUnique = new Set(offers).size === offers.length;
-  if (!areTokens || !isUnique || !offers.includes(subprotocol)) throw new Refusal('invalid_upgrade');
+  const subprotocols = list.map((token) => /^[ \t]*([\w!#$%&'*+.^`|~-]+)[ \t]*$/.exec(token)?.[1]);
+  const areTokens = !subprotocols.includes(undefined);
+  const isUnique = new Set(subprotocols).size === subprotocols.length;
+  if (!areTokens || !isUnique || !subprotocols.includes(subprotocol)) throw new Refusal('invalid_upgrade');
 }

@@ -1,15 +1,15 @@
-import type { Fields, Log } from '../../src/log.js';
-import { FakePool } from '../support/fakePool.js';
+import type { LogFields, Log } from '../../src/log.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 import { expectedSignature, receiveWebhooks, type WebhookReceiver } from '../support/webhookReceiver.js';
 
 const secret = `whsec_${Buffer.from('a key of thirty-two bytes, or so').toString('base64')}`;
 
-class Lines {
-  readonly all: { level: string; message: string; fields: Fields | undefined }[] = [];
+class RecordedLog {
+  readonly all: { level: string; message: string; fields: LogFields | undefined }[] = [];
   readonly log: Log = {
     error: this.#take('error'),
     warn: this.#take('warn'),
@@ -29,7 +29,7 @@ class Lines {
   #waiting: (() => void)[] = [];
 
   #take(level: string) {
-    return (message: string, fields?: Fields): void => {
+    return (message: string, fields?: LogFields): void => {
       this.all.push({ level, message, fields });
       for (const resume of this.#waiting.splice(0)) resume();
     };
@@ -39,26 +39,26 @@ class Lines {
 /** A server whose browsers the test breaks and mends. */
 async function start(options: object = {}) {
   const clock = new ManualClock();
-  const pool = new FakePool();
-  const lines = new Lines();
-  const served = await serve({ pool, clock, log: lines.log, options });
+  const pool = new FakeBrowserPool();
+  const lines = new RecordedLog();
+  const served = await startTestServer({ pool, clock, log: lines.log, options });
   const connect = async (): Promise<void> => {
     const stream = new RawSse(served.url);
     await stream.when(({ status }) => status !== undefined);
-    await stream.hangUp();
+    await stream.disconnect();
   };
   const fail = async (): Promise<void> => {
-    pool.hold();
+    pool.holdLeases();
     const stream = new RawSse(served.url);
     await pool.whenWaiting();
-    pool.fail('browser_failed', 'Chrome is broken.');
+    pool.failLeases('browser_failed', 'Chrome is broken.');
     await stream.whenClosed();
-    pool.open();
+    pool.releaseLeases();
   };
   return { clock, pool, lines, served, connect, fail };
 }
 
-async function seen({ url }: Served) {
+async function reportedStates({ url }: TestServer) {
   const health = (await send(`${url}/health`)).json as { alerts: { creationFailureRate: string } };
   const { text } = await send(`${url}/metrics`);
   const [, gauge] = /greenroom_alert_state\{alert="creation_failure_rate",state="(\w+)"\} 1/.exec(text) ?? [];
@@ -72,11 +72,11 @@ test('[C-ALARM][C-WEBHOOK] a broken browser makes the alarm ring, a mended one c
     alertWebhookSecret: secret,
   });
   for (let n = 0; n < 4; n += 1) await fail();
-  expect(await seen(served)).toEqual(['ok', 'ok']);
+  expect(await reportedStates(served)).toEqual(['ok', 'ok']);
   await fail();
-  expect(await seen(served)).toEqual(['pending', 'pending']);
+  expect(await reportedStates(served)).toEqual(['pending', 'pending']);
   clock.advance(15_000);
-  expect(await seen(served)).toEqual(['firing', 'firing']);
+  expect(await reportedStates(served)).toEqual(['firing', 'firing']);
   expect(lines.about(/^alert: pending -> firing$/)).toEqual([
     {
       level: 'warn',
@@ -88,9 +88,9 @@ test('[C-ALARM][C-WEBHOOK] a broken browser makes the alarm ring, a mended one c
 
   for (let n = 0; n < 20; n += 1) await connect();
   await fail();
-  expect(await seen(served)).toEqual(['firing', 'firing']);
+  expect(await reportedStates(served)).toEqual(['firing', 'firing']);
   for (let n = 0; n < 5; n += 1) await connect();
-  expect(await seen(served)).toEqual(['ok', 'ok']);
+  expect(await reportedStates(served)).toEqual(['ok', 'ok']);
   expect(lines.about(/^alert: firing -> ok$/)).toEqual([expect.objectContaining({ level: 'info' })]);
   await receiver.whenReceived(2);
   clock.advance(600_000);
@@ -112,9 +112,9 @@ test('[C-ALARM] when nobody connects any more it clears as the failures leave th
   const { clock, lines, served, fail } = await start();
   for (let n = 0; n < 5; n += 1) await fail();
   clock.advance(55_000);
-  expect(await seen(served)).toEqual(['firing', 'firing']);
+  expect(await reportedStates(served)).toEqual(['firing', 'firing']);
   clock.advance(10_000);
-  expect(await seen(served)).toEqual(['ok', 'ok']);
+  expect(await reportedStates(served)).toEqual(['ok', 'ok']);
   expect(lines.about(/^alert: (pending|firing) ->/)).toHaveLength(2);
   await served.close();
 });
@@ -122,18 +122,18 @@ test('[C-ALARM] when nobody connects any more it clears as the failures leave th
 test('[C-ALARM] clients that leave, and those that are turned away at the door, are no failures', async () => {
   const { pool, served } = await start({ maxSessions: 1 });
   for (let n = 0; n < 6; n += 1) {
-    pool.hold();
+    pool.holdLeases();
     const leaving = new RawSse(served.url);
     await pool.whenWaiting(n + 1);
     expect((await send(`${served.url}/sse`)).status).toBe(429);
     const [session] = served.orchestrator.registry.list();
-    await leaving.hangUp();
+    await leaving.disconnect();
     await session?.ended;
   }
   const { text } = await send(`${served.url}/metrics`);
   expect(text).toContain('greenroom_session_creations_total{outcome="abandoned",cause="client-closed"} 6');
   expect(text).toContain('greenroom_refusals_total{reason="too_many_sessions",transport="sse"} 6');
-  expect(await seen(served)).toEqual(['ok', 'ok']);
+  expect(await reportedStates(served)).toEqual(['ok', 'ok']);
   await served.close();
 });
 
@@ -144,9 +144,9 @@ test('[C-WEBHOOK] a webhook that fails holds up nothing and is told of once in a
     for (let n = 0; n < 5; n += 1) await fail();
     clock.advance(15_000);
     await lines.when(/webhook/, episode);
-    expect(await seen(served)).toEqual(['firing', 'firing']);
+    expect(await reportedStates(served)).toEqual(['firing', 'firing']);
     clock.advance(60_000);
-    expect(await seen(served)).toEqual(['ok', 'ok']);
+    expect(await reportedStates(served)).toEqual(['ok', 'ok']);
     await receiver.whenReceived(2 * episode);
   }
   await served.close();

@@ -4,21 +4,21 @@ import { expectedSignature, receiveWebhooks, type WebhookReceiver } from '../sup
 
 const secret = `whsec_${Buffer.from('twenty-four bytes of key').toString('base64')}`;
 /** No pause between tries. */
-const retry = { retries: 3, minTimeout: 0, answerTimeout: 10_000, deadline: 10_000 };
+const retryPolicy = { retries: 3, minTimeout: 0, answerTimeout: 10_000, deadline: 10_000 };
 
 let receiver: WebhookReceiver | undefined;
 afterEach(() => receiver?.close());
 
 /** Resolves with what `failed` is told. */
-function failure(url: string, given: Partial<typeof retry> = {}) {
+function failure(url: string, given: Partial<typeof retryPolicy> = {}) {
   return new Promise<string>((resolve) => {
-    createWebhook({ url, secret, failed: resolve, retry: { ...retry, ...given } }).send('alert.firing', {});
+    createWebhook({ url, secret, onFailedAttempt: resolve, retryPolicy: { ...retryPolicy, ...given } }).send('alert.firing', {});
   });
 }
 
 test('[C-WEBHOOK] a delivery is signed as Standard Webhooks has it', async () => {
   receiver = await receiveWebhooks();
-  const webhook = createWebhook({ url: receiver.url, secret, failed: () => undefined });
+  const webhook = createWebhook({ url: receiver.url, secret, onFailedAttempt: () => undefined });
   webhook.send('alert.firing', { rate: 1 });
   await receiver.whenReceived(1);
   const [delivery] = receiver.received;
@@ -35,7 +35,7 @@ test('[C-WEBHOOK] a delivery is signed as Standard Webhooks has it', async () =>
 
 test('without a secret nothing is signed', async () => {
   receiver = await receiveWebhooks();
-  const webhook = createWebhook({ url: receiver.url, failed: () => undefined });
+  const webhook = createWebhook({ url: receiver.url, onFailedAttempt: () => undefined });
   webhook.send('alert.firing', {});
   await receiver.whenReceived(1);
   expect(receiver.received[0]?.headers).not.toHaveProperty('webhook-signature');
@@ -45,7 +45,7 @@ test('without a secret nothing is signed', async () => {
 test('[C-WEBHOOK] a delivery is tried again with the same id until it is taken', async () => {
   const told: string[] = [];
   receiver = await receiveWebhooks((response, count) => void response.writeHead(count < 3 ? 500 : 204).end());
-  const webhook = createWebhook({ url: receiver.url, secret, failed: (why) => void told.push(why), retry });
+  const webhook = createWebhook({ url: receiver.url, secret, onFailedAttempt: (why) => void told.push(why), retryPolicy });
   webhook.send('alert.firing', {});
   await receiver.whenReceived(3);
   await webhook.close();
@@ -58,21 +58,21 @@ test('[C-WEBHOOK] one that answers 500 for ever is given up after a bounded numb
   receiver = await receiveWebhooks((response) => void response.writeHead(500).end());
   const told: string[] = [];
   const all = new Promise<void>((resolve) => {
-    const failed = (why: string): void => {
-      if (told.push(why) === 1 + retry.retries) resolve();
+    const onFailedAttempt = (why: string): void => {
+      if (told.push(why) === 1 + retryPolicy.retries) resolve();
     };
-    createWebhook({ url: receiver?.url ?? '', secret, failed, retry }).send('alert.firing', {});
+    createWebhook({ url: receiver?.url ?? '', secret, onFailedAttempt, retryPolicy }).send('alert.firing', {});
   });
   await all;
   expect(new Set(told)).toEqual(new Set(['it answered 500']));
-  expect(receiver.received).toHaveLength(1 + retry.retries);
+  expect(receiver.received).toHaveLength(1 + retryPolicy.retries);
 });
 
 const redirect = (response: ServerResponse) => void response.writeHead(307, { location: 'http://127.0.0.1:1/' }).end();
 
 test.each([
   ['hangs', () => undefined, 20, /timeout/],
-  ['redirects', redirect, retry.answerTimeout, /redirect/],
+  ['redirects', redirect, retryPolicy.answerTimeout, /redirect/],
 ])('one that %s is given up, and the reason does not hold its address', async (_name, answer, answerTimeout, why) => {
   receiver = await receiveWebhooks(answer);
   const told = await failure(receiver.url, { retries: 1, answerTimeout });
@@ -91,7 +91,7 @@ test('one that is not there is given up with the code of the system', async () =
 test('[C-WEBHOOK] closing gives up at once what is under way, and tells nobody', async () => {
   let failures = 0;
   receiver = await receiveWebhooks(() => undefined);
-  const webhook = createWebhook({ url: receiver.url, secret, failed: () => (failures += 1), retry });
+  const webhook = createWebhook({ url: receiver.url, secret, onFailedAttempt: () => (failures += 1), retryPolicy });
   webhook.send('alert.firing', {});
   await receiver.whenReceived(1);
   await webhook.close();
@@ -103,7 +103,7 @@ test('a later event takes the place of one that is still being delivered', async
   receiver = await receiveWebhooks((response, count) => {
     if (count > 1) response.writeHead(204).end();
   });
-  const webhook = createWebhook({ url: receiver.url, secret, failed: () => undefined, retry });
+  const webhook = createWebhook({ url: receiver.url, secret, onFailedAttempt: () => undefined, retryPolicy });
   webhook.send('alert.firing', {});
   await receiver.whenReceived(1);
   webhook.send('alert.cleared', {});

@@ -3,12 +3,12 @@ import type { Log } from '../../src/log.js';
 import { silentLog } from '../../src/log.js';
 import { postJson, send, sendBytes } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { connectClient, serve, type Served } from '../support/serve.js';
+import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
-let served: Served;
+let served: TestServer;
 beforeAll(async () => {
-  served = await serve({ tools: new TestTools().all });
+  served = await startTestServer({ tools: new TestTools().all });
 });
 afterAll(() => served.close());
 
@@ -41,7 +41,7 @@ test('[S3] a client cannot choose its session id', async () => {
   const stream = await new RawSse(served.url, { path: '/sse?sessionId=AAAAAAAAAAAAAAAAAAAAAA' }).whenAnnounced();
   expect(stream.sessionId).toMatch(/^[\w-]{22}$/);
   expect(stream.sessionId).not.toBe('AAAAAAAAAAAAAAAAAAAAAA');
-  await stream.hangUp();
+  await stream.disconnect();
 });
 
 test('a route that does not exist is 404 in the words of the catalogue', async () => {
@@ -107,11 +107,11 @@ test('a body of huge depth, and one that reaches for prototypes, are messages li
   }
   const group = await send(`${served.url}/sse?tools=__proto__,constructor`);
   expect(group.json).toMatchObject(refusedAs('invalid_parameter'));
-  await stream.hangUp();
+  await stream.disconnect();
 });
 
 test('[C-HEALTH] /health counts sessions by state and user, requests and failed calls', async () => {
-  const own = await serve({ tools: new TestTools().all });
+  const own = await startTestServer({ tools: new TestTools().all });
   const client = await connectClient(own.url, '/sse?userId=anna');
   const idle = await new RawSse(own.url, { path: '/sse?userId=bert' }).whenAnnounced();
   await client.callTool({ name: 'echo', arguments: { value: 'x' } });
@@ -134,12 +134,12 @@ test('[C-HEALTH] /health counts sessions by state and user, requests and failed 
     alerts: { creationFailureRate: 'ok' },
     uptime: expect.any(Number),
   });
-  await Promise.all([client.close(), idle.hangUp()]);
+  await Promise.all([client.close(), idle.disconnect()]);
   await own.close();
 });
 
 test('[C-OPERATOR] an operator sees each session and can close one: its client hears the end, others do not', async () => {
-  const own = await serve({ tools: new TestTools().all });
+  const own = await startTestServer({ tools: new TestTools().all });
   const [one, other] = await Promise.all(
     ['anna', 'bert'].map((user) => new RawSse(own.url, { path: `/sse?userId=${user}` }).whenAnnounced()),
   );
@@ -155,14 +155,14 @@ test('[C-OPERATOR] an operator sees each session and can close one: its client h
   const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
   expect((await one.post(ping)).json).toMatchObject({ error: { data: { closedBecause: 'operator-closed' } } });
   expect(await other.call(1, 'ping')).toMatchObject({ result: {} });
-  await other.hangUp();
+  await other.disconnect();
   await own.close();
 });
 
 test('a defect of the server is 500 "internal" without details, and a line in the log with them', async () => {
   const lines: unknown[] = [];
   const log: Log = { ...silentLog, error: (message, fields) => void lines.push([message, fields]) };
-  const own = await serve({ log });
+  const own = await startTestServer({ log });
   const { registry } = own.orchestrator;
   registry.find = () => {
     throw new Error('secret detail');
@@ -180,7 +180,7 @@ test('a defect of the server is 500 "internal" without details, and a line in th
 
 test('[C-READY] /ready says yes while the server listens and no while it drains', async () => {
   const tools = new TestTools();
-  const own = await serve({ tools: tools.all });
+  const own = await startTestServer({ tools: tools.all });
   expect((await send(`${own.url}/ready`)).json).toEqual({ ready: true });
   const stream = await new RawSse(own.url).whenInitialized();
   await stream.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold' } });
@@ -189,6 +189,6 @@ test('[C-READY] /ready says yes while the server listens and no while it drains'
   // The port is shut already: the routes are asked directly.
   const reply = await request(own.orchestrator.app).get('/ready').set('host', 'localhost');
   expect([reply.status, reply.body]).toEqual([503, { ready: false }]);
-  tools.release();
+  tools.releaseCalls();
   await closed;
 });

@@ -1,9 +1,9 @@
 import { send, sendBytes } from '../support/http.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 
-let served: Served;
+let served: TestServer;
 beforeAll(async () => {
-  served = await serve();
+  served = await startTestServer();
 });
 afterAll(() => served.close());
 
@@ -79,7 +79,7 @@ test.each(['http://localhost:3000'])('a page of the allowed Origin %s may connec
 });
 
 test('an Origin that is allowed by its full name is let in, another of the same scheme is not', async () => {
-  const own = await serve({
+  const own = await startTestServer({
     options: { allowedOrigins: ['chrome-extension://abcdefghijklmnopabcdefghijklmnop'] },
   });
   const from = async (origin: string) => (await send(`${own.url}/health`, { headers: { origin } })).status;

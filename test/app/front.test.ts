@@ -2,17 +2,17 @@ import { createServer } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import express from 'express';
-import { send, type Sending } from '../support/http.js';
+import { send, type SendOptions } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 
 /** One server, reached as it listens itself and mounted in somebody's app that has read the body already. */
-let served: Served;
+let served: TestServer;
 let mounted: string;
 let close: () => Promise<void>;
 
 beforeAll(async () => {
-  served = await serve({ options: { bodyLimit: 10_000 } });
+  served = await startTestServer({ options: { bodyLimit: 10_000 } });
   const outer = express().disable('x-powered-by').use(express.json(), served.orchestrator.app);
   const server = createServer((request, response) => void outer(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -31,7 +31,7 @@ afterAll(async () => {
 const json = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
 const ping = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' });
 
-const sendings: [string, string, Sending][] = [
+const sendings: [string, string, SendOptions][] = [
   ['a message to nobody', '/message', { method: 'POST', headers: json, body: ping }],
   ['a message to a session that never was', '/message?sessionId=x', { method: 'POST', headers: json, body: ping }],
   ['a request without a session', '/mcp', { method: 'POST', headers: json, body: ping }],
@@ -66,7 +66,7 @@ test('a session opens and answers behind middleware that has read the bodies', a
   const stream = await new RawSse(mounted).whenAnnounced();
   await stream.initialize();
   expect(stream.events.at(-1)?.data).toContain('protocolVersion');
-  await stream.hangUp();
+  await stream.disconnect();
   await stream.whenClosed();
 });
 
@@ -91,7 +91,7 @@ test('a message does not pass through the router', async () => {
   };
   const stream = await new RawSse(served.url).whenAnnounced();
   await stream.initialize();
-  await stream.hangUp();
+  await stream.disconnect();
   expect(passed).toBe(0);
   await send(`${served.url}/ready`);
   expect(passed).toBe(1);

@@ -1,19 +1,19 @@
-import type { Fields, Log } from '../../src/log.js';
+import type { LogFields, Log } from '../../src/log.js';
 import { silentLog } from '../../src/log.js';
-import { FakePool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { postJson, send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 
-const lines: [message: string, fields: Fields | undefined][] = [];
-const take = (message: string, fields?: Fields): void => void lines.push([message, fields]);
+const lines: [message: string, fields: LogFields | undefined][] = [];
+const take = (message: string, fields?: LogFields): void => void lines.push([message, fields]);
 const log: Log = { ...silentLog, error: take, info: take, debug: take };
-const pool = new FakePool();
+const pool = new FakeBrowserPool();
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-let served: Served;
+let served: TestServer;
 beforeAll(async () => {
-  served = await serve({ log, pool });
+  served = await startTestServer({ log, pool });
 });
 beforeEach(() => lines.splice(0));
 afterAll(() => served.close());
@@ -40,13 +40,13 @@ test('[C-REQUEST-ID] a stream carries it, and a set-up that fails names it in it
   const headers = { 'x-request-id': 'connect-1' };
   const stream = await new RawSse(served.url, { headers }).whenAnnounced();
   expect(stream.headers['x-request-id']).toBe('connect-1');
-  await stream.hangUp();
-  pool.hold();
+  await stream.disconnect();
+  pool.holdLeases();
   const failing = new RawSse(served.url, { headers: { 'x-request-id': 'connect-2' } });
   await pool.whenWaiting();
-  pool.fail('browser_failed', 'Chrome is broken.');
+  pool.failLeases('browser_failed', 'Chrome is broken.');
   await failing.whenClosed();
-  pool.open();
+  pool.releaseLeases();
   expect(JSON.parse(failing.text)).toMatchObject({ error: { data: { requestId: 'connect-2' } } });
   const said = { reason: 'browser_failed', status: 502, door: 'sse', request: 'connect-2' };
   expect(lines).toContainEqual(['refused', said]);
@@ -68,7 +68,7 @@ test('a settled request is a line at debug, with what the client made up cut sho
   const line = { session, id: 'i'.repeat(64), method: 'm'.repeat(64), outcome: 'failed', ms: expect.any(Number) };
   expect(lines).toContainEqual(['request settled', expect.objectContaining(line)]);
   expect(JSON.stringify(lines)).not.toContain(stream.sessionId);
-  await stream.hangUp();
+  await stream.disconnect();
 });
 
 test('a defect names the request in its line', async () => {

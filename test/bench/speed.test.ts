@@ -4,7 +4,7 @@ import { systemClock, type Clock } from '../../src/clock.js';
 import type { Observation } from '../../src/session/observer.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 
 /**
  * A guard of speed that does not look at a clock: what a session and a message cost, as counts, with the limits beside
@@ -26,7 +26,7 @@ const limits = {
 };
 
 interface Counted {
-  readonly served: Served;
+  readonly served: TestServer;
   /** Of the server's sockets. */
   writes(): number;
   /** Armed and neither fired nor cleared. */
@@ -59,7 +59,7 @@ async function counted(): Promise<Counted> {
       systemClock.clearTimeout(timer);
     },
   };
-  const served = await serve({ clock, observe: (observation) => observed.push(observation) });
+  const served = await startTestServer({ clock, observe: (observation) => observed.push(observation) });
   const { registry } = served.orchestrator;
   const open = registry.open.bind(registry);
   registry.open = (parts, request) => {
@@ -117,7 +117,7 @@ test('a session over SSE: what its announcement, a ping and its rest cost', asyn
   expect(observed.length).toBeLessThanOrEqual(limits.observationsOfAPing);
   expect(timers()).toBe(limits.timersOfAnIdleSession);
 
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
   expect(timers()).toBeLessThanOrEqual(0);
 });
@@ -128,7 +128,7 @@ test('a session over Streamable HTTP: what a ping and its rest cost', async () =
   await client.post({ jsonrpc: '2.0', id: 'first', method: 'ping' });
   inspected.clear();
   const before = writes();
-  await (await client.ask({ jsonrpc: '2.0', id: 'a', method: 'ping' })).whenClosed();
+  await (await client.sendRequest({ jsonrpc: '2.0', id: 'a', method: 'ping' })).whenClosed();
   expect(writes() - before).toBe(limits.writesOfAPingOverHttp);
   expect(inspected.get('@xstate.microstep')).toBeLessThanOrEqual(limits.microstepsOfAPing);
   expect(timers()).toBeLessThanOrEqual(limits.timersOfAnIdleSession);

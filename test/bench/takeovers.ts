@@ -31,7 +31,7 @@ export async function measureTakeovers({ rounds, report }: TakeoverOptions): Pro
       const clients = await Promise.all(Array.from({ length: sessions }, () => new RawMcp(owner.url).initialize()));
       await owner.kill();
       const killedAt = performance.now();
-      const times = await Promise.all(clients.map((client) => answeredAt(client.at(other.url))));
+      const times = await Promise.all(clients.map((client) => answeredAt(client.atNode(other.url))));
       waited.push(...times.map((time) => time - killedAt));
       report(
         `takeover of ${sessions} sessions: the last is answered ${(Math.max(...times) - killedAt).toFixed(0)} ms after kill -9`,

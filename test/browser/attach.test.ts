@@ -3,9 +3,9 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import puppeteer from 'puppeteer-core';
 import { attachBrowser } from '../../src/browser/process/attach.js';
-import { createLedger } from '../../src/browser/lease/ledger.js';
+import { createResourceLedger } from '../../src/browser/lease/ledger.js';
 import { Refusal } from '../../src/errors.js';
-import { withFirstPage, listener, openTestPool, pidOf, request, until, type TestPool } from './support/testPool.js';
+import { withFirstPage, recordingListener, openTestPool, browserPid, leaseRequest, waitUntil, type TestPool } from './support/testPool.js';
 import { startUserChrome, type UserChrome } from './support/userChrome.js';
 
 /** Contexts of a browser beside its profile. */
@@ -33,8 +33,8 @@ describe('a pool that attaches to a running browser', () => {
 
   it('shares the tabs of the profile, each session with its own selection, and leaves used tabs open', async () => {
     const [one, two] = [
-      test.pool.lease(request('profile', 'one'), listener()),
-      test.pool.lease(request('profile', 'two'), listener()),
+      test.pool.lease(leaseRequest('profile', 'one'), recordingListener()),
+      test.pool.lease(leaseRequest('profile', 'two'), recordingListener()),
     ];
     const first = await withFirstPage(one);
     const second = await withFirstPage(two);
@@ -43,19 +43,19 @@ describe('a pool that attaches to a running browser', () => {
     const used = await first.newPage();
     await used.page.goto('data:text/html,<title>used</title>');
     await first.newPage();
-    await until(() => second.pages().length === 3);
+    await waitUntil(() => second.pages().length === 3);
     expect(second.selected?.id).toBe(1);
     expect(first.selected?.id).toBe(3);
     await first.ensureProcess(new AbortController().signal);
     await one.release();
-    await until(() => second.pages().length === 2);
+    await waitUntil(() => second.pages().length === 2);
     expect(second.pages().map((page) => page.url())).toEqual(['about:blank', expect.stringContaining('used')]);
     await two.release();
     expect(chrome.process.exitCode).toBeNull();
   });
 
   it('gives a session a context of its own in the attached browser', async () => {
-    const lease = test.pool.lease(request('context'), listener());
+    const lease = test.pool.lease(leaseRequest('context'), recordingListener());
     const session = await withFirstPage(lease);
     expect(session.pages().map((page) => page.url())).toEqual(['about:blank']);
     expect(session.context).not.toBe(session.browser.defaultBrowserContext());
@@ -64,8 +64,8 @@ describe('a pool that attaches to a running browser', () => {
   });
 
   it('finds the pages of a session as they were when only the connection broke, in a context of its own', async () => {
-    const told = listener();
-    const lease = test.pool.lease(request('context'), told);
+    const told = recordingListener();
+    const lease = test.pool.lease(leaseRequest('context'), told);
     const before = await withFirstPage(lease);
     const { page } = before.page(1);
     await page.goto('data:text/html,<title>kept</title>');
@@ -89,8 +89,8 @@ describe('a pool that attaches to a running browser', () => {
   });
 
   it('leaves the tabs of a profile their ids when only the connection broke', async () => {
-    const told = listener();
-    const lease = test.pool.lease(request('profile'), told);
+    const told = recordingListener();
+    const lease = test.pool.lease(leaseRequest('profile'), told);
     const before = await withFirstPage(lease);
     const second = await before.newPage();
     await second.page.goto('data:text/html,<title>second</title>');
@@ -107,8 +107,8 @@ describe('a pool that attaches to a running browser', () => {
   });
 
   it('gives up on a browser that is gone after a bounded number of tries, and tells the session why', async () => {
-    const told = listener();
-    const lease = test.pool.lease(request('profile'), told);
+    const told = recordingListener();
+    const lease = test.pool.lease(leaseRequest('profile'), told);
     await lease.browser();
     const [lost, failed] = [told.next('lost'), told.next('failed browser_unreachable')];
     await chrome.end();
@@ -122,7 +122,7 @@ describe('a pool that attaches to a running browser', () => {
   it('reconnects when the browser is back', async () => {
     const port = Number(new URL(chrome.url).port);
     chrome = await startUserChrome(port);
-    const lease = test.pool.lease(request('profile'), listener());
+    const lease = test.pool.lease(leaseRequest('profile'), recordingListener());
     expect((await withFirstPage(lease)).pages()).toHaveLength(1);
     await lease.release();
   });
@@ -149,19 +149,19 @@ describe('[C-BROWSERS] a pool of browsers that run elsewhere', () => {
       browserUrl: chromes.map(({ url }) => url).toReversed(),
       isolation: 'context',
     });
-    const lease = test.pool.lease(request('context'), listener());
+    const lease = test.pool.lease(leaseRequest('context'), recordingListener());
     const before = await withFirstPage(lease);
     const second = await before.newPage();
     await second.page.goto('data:text/html,<title>kept</title>');
     await second.page.evaluate('globalThis.count = 7');
     await before.closePage(1);
-    const address = lease.address;
+    const address = lease.resumeState;
     if (address === undefined) throw new Error('It has no address.');
     expect(JSON.stringify(address)).not.toContain(new URL(chromes[0]?.url ?? '').port);
     // As a server that died: its connections break, and it closes nothing.
     await before.browser.disconnect();
     const resume: unknown = JSON.parse(JSON.stringify(address));
-    const taken = others.pool.lease({ ...request('context'), resume: resume as typeof address }, listener());
+    const taken = others.pool.lease({ ...leaseRequest('context'), resume: resume as typeof address }, recordingListener());
     const after = await taken.browser();
     expect(after.pages().map(({ id, page }) => [id, page.url()])).toEqual([[2, second.url()]]);
     expect(await after.page(2).page.evaluate('count')).toBe(7);
@@ -173,14 +173,14 @@ describe('[C-BROWSERS] a pool of browsers that run elsewhere', () => {
   });
 
   it('moves a session on when its browser cannot be had any more, and opens its pages again', async () => {
-    const told = listener();
+    const told = recordingListener();
     const leases = [
-      test.pool.lease(request('context', 'one'), told),
-      test.pool.lease(request('context', 'two'), listener()),
+      test.pool.lease(leaseRequest('context', 'one'), told),
+      test.pool.lease(leaseRequest('context', 'two'), recordingListener()),
     ];
     const [mine, others] = await Promise.all(leases.map((lease) => withFirstPage(lease)));
     if (mine === undefined || others === undefined) throw new Error('Two were asked for.');
-    const processes = await Promise.all([mine, others].map((session) => pidOf(session)));
+    const processes = await Promise.all([mine, others].map((session) => browserPid(session)));
     expect(new Set(processes).size).toBe(2);
     await mine.page(1).page.goto('data:text/html,<title>again</title>');
     const ready = told.next('ready');
@@ -188,7 +188,7 @@ describe('[C-BROWSERS] a pool of browsers that run elsewhere', () => {
     await ready;
     expect(told.events).toEqual(['lost', 'ready']);
     const after = await leases[0]?.browser();
-    expect(after === undefined ? undefined : await pidOf(after)).toBe(processes[1]);
+    expect(after === undefined ? undefined : await browserPid(after)).toBe(processes[1]);
     expect(await after?.page(1).page.title()).toBe('again');
     expect(after?.takeNotices()).toEqual([expect.stringMatching(/connection.*lost.*replaced.*opened again/)]);
     expect(test.pool.health()).toMatchObject({ total: 2, ready: 1, failed: 1 });
@@ -211,10 +211,10 @@ describe("a user's own browser, in a pool that launches others", () => {
     await chrome.end();
   });
 
-  const own = (sessionId: string) => ({ ...request('profile', sessionId), endpoint: chrome.url });
+  const own = (sessionId: string) => ({ ...leaseRequest('profile', sessionId), endpoint: chrome.url });
 
   it('[S5] is attached to once for all sessions that use it, and let go after the last', async () => {
-    const [one, two] = [test.pool.lease(own('one'), listener()), test.pool.lease(own('two'), listener())];
+    const [one, two] = [test.pool.lease(own('one'), recordingListener()), test.pool.lease(own('two'), recordingListener())];
     const [first, second] = [await one.browser(), await two.browser()];
     expect(first).toMatchObject({ mode: 'attach', isolation: 'profile' });
     expect(first.browser).toBe(second.browser);
@@ -224,14 +224,14 @@ describe("a user's own browser, in a pool that launches others", () => {
     await two.release();
     expect(test.pool.health()).toMatchObject({ total: 0 });
     expect(test.pool.ledger.connections).toEqual({ opened: 1, closed: 1 });
-    const again = test.pool.lease(own('three'), listener());
+    const again = test.pool.lease(own('three'), recordingListener());
     expect((await again.browser()).isAlive).toBe(true);
     await again.release();
     expect(chrome.process.exitCode).toBeNull();
   });
 
   it('[S5] that opens after its session has ended is let go at once', async () => {
-    const lease = test.pool.lease(own('early'), listener());
+    const lease = test.pool.lease(own('early'), recordingListener());
     const opening = lease.browser().catch((error: unknown) => error);
     await lease.release();
     expect(await opening).toBeInstanceOf(Error);
@@ -242,7 +242,7 @@ describe("a user's own browser, in a pool that launches others", () => {
 describe('attaching to nothing', () => {
   async function refusal(browserUrl: string): Promise<Refusal> {
     const test = await openTestPool({ browser: 'attach', browserUrl: [browserUrl] });
-    const lease = test.pool.lease(request('profile'), listener());
+    const lease = test.pool.lease(leaseRequest('profile'), recordingListener());
     try {
       await lease.browser();
       throw new Error('It was leased.');
@@ -270,7 +270,7 @@ describe('attaching to nothing', () => {
     await once(server, 'listening');
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const { signal } = new AbortController();
-    const attaching = attachBrowser({ url, signal, ledger: createLedger(), timeoutMs: 50 });
+    const attaching = attachBrowser({ url, signal, ledger: createResourceLedger(), timeoutMs: 50 });
     await expect(attaching).rejects.toMatchObject({
       reason: 'browser_unreachable',
       message: expect.stringContaining('no answer in 50 ms'),

@@ -54,13 +54,13 @@ afterAll(async () => {
 
 const open = (path: string) => harness.run('navigate_page', { url: site.url + path, timeout: 100_000 });
 
-interface Part {
+interface PartialText {
   readonly read: number;
   readonly nodes: number;
   readonly characters: number;
   readonly next?: string;
 }
-const partOf = (answer: { structured: object }) => (answer.structured as { part: Part }).part;
+const partOf = (answer: { structured: object }) => (answer.structured as { part: PartialText }).part;
 
 test('[S10] 50 MB in many elements: the beginning is read, and each answer tells how to go on', async () => {
   await open('/elements');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import type { ConsoleMessage } from '../../src/browser/collectors/console.js';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { launchChromium, openCollected, until, type CollectedPage } from './support/collected.js';
+import { launchChromium, openCollectedPage, waitUntilFound, type CollectedPage } from './support/collected.js';
 
 let server: PageServer;
 let browser: Browser;
@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  opened = await openCollected(browser);
+  opened = await openCollectedPage(browser);
   await opened.page.goto(`${server.url}/console.html`);
   await message('from the content script');
 });
@@ -43,7 +43,7 @@ const said = (): ConsoleMessage[] => opened.console.read().entries.map(({ value 
 
 /** The first message with this text, as soon as there is one. */
 function message(text: string): Promise<ConsoleMessage> {
-  return until(() => said().find((candidate) => candidate.text.includes(text)));
+  return waitUntilFound(() => said().find((candidate) => candidate.text.includes(text)));
 }
 
 /** Answers of one session come in order: what was asked before has been answered then. */
@@ -85,7 +85,7 @@ describe('what the page says', () => {
     // The browser itself remembers the last thousand messages with their values.
     await opened.page.evaluate('for (let line = 0; line < 1100; line++) console.log("line " + line)');
     await message('line 1099');
-    await until(async () => {
+    await waitUntilFound(async () => {
       await opened.cdp.send('HeapProfiler.collectGarbage');
       return (await opened.page.evaluate('said.deref() === undefined')) === true ? true : undefined;
     });
@@ -136,7 +136,7 @@ describe('what goes wrong in the page', () => {
     expect(await message('rejected on purpose')).toMatchObject({
       text: 'Uncaught (in promise) Error: rejected on purpose',
     });
-    await until(() => said().find(({ handledLater }) => handledLater));
+    await waitUntilFound(() => said().find(({ handledLater }) => handledLater));
     expect(opened.console.read(cursor).entries.map(({ value }) => value.handledLater)).toContain(true);
   });
 
@@ -151,22 +151,22 @@ describe('what goes wrong in the page', () => {
 describe('bounds', () => {
   it('counts equal messages in a row and tells readers of the new count', async () => {
     await opened.page.evaluate('sayAgain(3); void 0');
-    await until(() => said().find(({ text, count }) => text === 'again' && count === 3));
+    await waitUntilFound(() => said().find(({ text, count }) => text === 'again' && count === 3));
     const { cursor } = opened.console.read();
     await opened.page.evaluate('console.log("different")');
     await message('different');
     await opened.page.evaluate('sayAgain(2); void 0');
-    await until(() => said().findLast(({ text, count }) => text === 'again' && count === 2));
+    await waitUntilFound(() => said().findLast(({ text, count }) => text === 'again' && count === 2));
     const since = opened.console.read(cursor).entries.map(({ value }) => `${value.text} x${value.count}`);
     expect(since).toEqual(['different x1', 'again x2']);
   });
 
   it('lists a message again when its count grew', async () => {
     await opened.page.evaluate('sayAgain(2)');
-    await until(() => said().find(({ count }) => count === 2));
+    await waitUntilFound(() => said().find(({ count }) => count === 2));
     const { cursor } = opened.console.read();
     await opened.page.evaluate('sayAgain(1)');
-    await until(() => said().find(({ count }) => count === 3));
+    await waitUntilFound(() => said().find(({ count }) => count === 3));
     expect(opened.console.read(cursor).entries).toMatchObject([{ value: { text: 'again', count: 3 } }]);
   });
 

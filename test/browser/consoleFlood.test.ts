@@ -1,10 +1,10 @@
 import { jest } from '@jest/globals';
 import { Connection, type Browser } from 'puppeteer-core';
 import { openSessionPage, type SessionPage } from '../../src/browser/page/page.js';
-import { launchChromium, until } from './support/collected.js';
+import { launchChromium, waitUntilFound } from './support/collected.js';
 
 /** What puppeteer's declarations keep to themselves: every command that goes. */
-interface Wire {
+interface RecordedTransport {
   _rawSend(callbacks: unknown, method: string, ...rest: unknown[]): Promise<unknown>;
 }
 
@@ -12,7 +12,7 @@ const lines = 5_000;
 const value = '{ id: i, nested: { list: [1, 2, 3, i], deeper: { text: "deep" } } }';
 const flood = (who: string) => `for (let i = 1; i <= ${lines}; i++) console.log('${who}', i, ${value});`;
 
-const wire = Connection.prototype as unknown as Wire;
+const wire = Connection.prototype as unknown as RecordedTransport;
 const sent = jest.spyOn(wire, '_rawSend');
 
 let browser: Browser;
@@ -33,7 +33,7 @@ beforeEach(() => {
 
 /** The text of the last line, as soon as it is there. */
 const lastOf = (who: string): Promise<string> =>
-  until(
+  waitUntilFound(
     () => opened.console.read().entries.find((entry) => entry.value.text.startsWith(`${who} ${lines} `))?.value.text,
   );
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findExecutable } from '../../src/browser/process/executable.js';
 import { launchBrowser } from '../../src/browser/process/launch.js';
-import { createLedger } from '../../src/browser/lease/ledger.js';
+import { createResourceLedger } from '../../src/browser/lease/ledger.js';
 import { chromium } from '../support/chromium.js';
 
 describe('the browser to launch', () => {
@@ -52,13 +52,13 @@ describe('the browser to launch', () => {
       folder: join(folder, 'silent-profile'),
       headless: true,
       signal: new AbortController().signal,
-      ledger: createLedger(),
+      ledger: createResourceLedger(),
     });
     await expect(launching).rejects.toThrow('did not start: it ended with exit code 3, without a word.');
   });
 
   it('that does not start is refused with its own last words and leaves nothing behind', async () => {
-    const ledger = createLedger();
+    const ledger = createResourceLedger();
     const profile = join(folder, 'profile');
     const launching = launchBrowser({
       executablePath: script,
@@ -77,7 +77,7 @@ describe('the browser to launch', () => {
   });
 
   it('whose start is cancelled is ended, with its folder', async () => {
-    const ledger = createLedger();
+    const ledger = createResourceLedger();
     const cancel = new AbortController();
     const launching = launchBrowser({
       executablePath: chromium,

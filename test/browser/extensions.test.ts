@@ -1,42 +1,42 @@
 import { evaluateInDocument, evaluateInWorker } from '../../src/browser/extensions/evaluation.js';
 import { installExtension } from '../../src/browser/extensions/install.js';
 import { findExtension, loadExtension, type Extension } from '../../src/browser/extensions/extensions.js';
-import { withProtocol } from '../../src/browser/protocol/protocolScope.js';
-import { wakeWorker, WorkerWatch } from '../../src/browser/extensions/serviceWorkers.js';
-import { sampleExtension } from '../../src/selftest/pageServer.js';
+import { withCdpScope } from '../../src/browser/protocol/protocolScope.js';
+import { wakeWorker, WorkerMonitor } from '../../src/browser/extensions/serviceWorkers.js';
+import { sampleExtensionFolder } from '../../src/selftest/pageServer.js';
 import { sampleExtensionId } from '../../src/selftest/sampleExtension.js';
-import { manifestOf, pageOf, startExtensionBrowser, type ExtensionBrowser } from '../support/extensionBrowser.js';
+import { manifestJson, extensionUrl, startExtensionBrowser, type ExtensionBrowser } from '../support/extensionBrowser.js';
 
 let chrome: ExtensionBrowser;
 let sample: Extension;
 
 beforeAll(async () => {
   chrome = await startExtensionBrowser();
-  ({ extension: sample } = await chrome.run((scope) => installExtension(scope, sampleExtension)));
+  ({ extension: sample } = await chrome.run((scope) => installExtension(scope, sampleExtensionFolder)));
 });
 afterAll(() => chrome.close());
 
 // Every call gives back what it opened, on every path: only workers and the pages of the test itself may be there.
 afterEach(async () => {
-  const left = await chrome.open();
+  const left = await chrome.openTargets();
   expect(left.filter((target) => !target.startsWith('service_worker '))).toEqual([]);
 });
 
 const inWorker = (code: string): Promise<unknown> =>
   chrome.run(async (scope) => JSON.parse((await evaluateInWorker(scope, sample, code)).json ?? '"no JSON"'));
 
-const stateOf = (id: string): Promise<string> => chrome.run(async (scope) => (await WorkerWatch.open(scope)).state(id));
+const stateOf = (id: string): Promise<string> => chrome.run(async (scope) => (await WorkerMonitor.open(scope)).state(id));
 
 describe('installing', () => {
   it('keeps the id that follows from the key of the sample, without a warning', async () => {
-    const installed = await chrome.run((scope) => installExtension(scope, sampleExtension));
+    const installed = await chrome.run((scope) => installExtension(scope, sampleExtensionFolder));
     expect(installed.extension).toMatchObject({ id: sampleExtensionId, name: 'Page Notes', enabled: true });
     expect(installed.warnings).toEqual([]);
   });
 
   it('resolves when the service worker runs', async () => {
     const path = await chrome.write('ready', {
-      'manifest.json': manifestOf('Ready', { background: { service_worker: 'worker.js' } }),
+      'manifest.json': manifestJson('Ready', { background: { service_worker: 'worker.js' } }),
       'worker.js': 'let answer = 42;',
     });
     const { json } = await chrome.run(async (scope) => {
@@ -48,7 +48,7 @@ describe('installing', () => {
 
   it('passes on what Chrome dislikes in the manifest', async () => {
     const path = await chrome.write('odd', {
-      'manifest.json': manifestOf('Odd', { permissions: ['bogus'], nonsense: 1 }),
+      'manifest.json': manifestJson('Odd', { permissions: ['bogus'], nonsense: 1 }),
     });
     const { warnings } = await chrome.run((scope) => installExtension(scope, path));
     expect(warnings).toEqual(["Unrecognized manifest key 'nonsense'.", "Permission 'bogus' is unknown."]);
@@ -56,7 +56,7 @@ describe('installing', () => {
 
   it('warns of a service worker that throws when it starts', async () => {
     const path = await chrome.write('throws', {
-      'manifest.json': manifestOf('Throws', { background: { service_worker: 'worker.js' } }),
+      'manifest.json': manifestJson('Throws', { background: { service_worker: 'worker.js' } }),
       'worker.js': '\nthrow new Error("boom at start");',
     });
     const { warnings } = await chrome.run((scope) => installExtension(scope, path));
@@ -67,7 +67,7 @@ describe('installing', () => {
 
   it('loads a changed extension again under its id and keeps its storage', async () => {
     const files = (version: string) => ({
-      'manifest.json': manifestOf('Changing', {
+      'manifest.json': manifestJson('Changing', {
         version,
         permissions: ['storage'],
         background: { service_worker: 'w.js' },
@@ -90,7 +90,7 @@ describe('installing', () => {
     ['a broken manifest', { 'manifest.json': '{ "name": ' }, 'Manifest is not valid JSON.'],
     [
       'manifest version 2',
-      { 'manifest.json': manifestOf('Old', { manifest_version: 2 }) },
+      { 'manifest.json': manifestJson('Old', { manifest_version: 2 }) },
       'unsupported manifest version',
     ],
     ['a manifest without a name', { 'manifest.json': '{"manifest_version":3,"version":"1"}' }, "Required value 'name'"],
@@ -121,7 +121,7 @@ describe('the service worker', () => {
   it('is not kept awake by having been talked to', async () => {
     await chrome.run((scope) => wakeWorker(scope, sample));
     await inWorker('1');
-    const worker = (await chrome.run((scope) => scope.targets())).find(({ url }) => url.startsWith(pageOf(sample, '')));
+    const worker = (await chrome.run((scope) => scope.targets())).find(({ url }) => url.startsWith(extensionUrl(sample, '')));
     expect(worker).toMatchObject({ type: 'service_worker', attached: false });
   });
 
@@ -135,7 +135,7 @@ describe('the service worker', () => {
 
   it('that throws at every start says what it throws', async () => {
     const path = await chrome.write('never', {
-      'manifest.json': manifestOf('Never', { background: { service_worker: 'worker.js' } }),
+      'manifest.json': manifestJson('Never', { background: { service_worker: 'worker.js' } }),
       'worker.js': 'null.nothing;',
     });
     const { extension } = await chrome.run((scope) => installExtension(scope, path));
@@ -146,7 +146,7 @@ describe('the service worker', () => {
 
   it('that throws only when it starts again says what it throws', async () => {
     const path = await chrome.write('second', {
-      'manifest.json': manifestOf('Second', { background: { service_worker: 'worker.js' } }),
+      'manifest.json': manifestJson('Second', { background: { service_worker: 'worker.js' } }),
       'worker.js': 'let started = registration.active; if (started) throw new Error("not again");',
     });
     const { extension } = await chrome.run((scope) => installExtension(scope, path));
@@ -157,7 +157,7 @@ describe('the service worker', () => {
   });
 
   it('of an extension that has none is not looked for', async () => {
-    const path = await chrome.write('plain', { 'manifest.json': manifestOf('Plain') });
+    const path = await chrome.write('plain', { 'manifest.json': manifestJson('Plain') });
     const extension = await chrome.run((scope) => loadExtension(scope, path));
     await expect(chrome.run((scope) => wakeWorker(scope, extension))).rejects.toThrow('Plain has no service worker');
   });
@@ -176,7 +176,7 @@ const announce = 'chrome.storage.session.set({ announced: Math.random() })';
 /** Runs `use` with a promise for the next announcement. */
 async function listening(use: (announced: Promise<void>) => Promise<void>): Promise<void> {
   const page = await chrome.browser.newPage();
-  await page.goto(pageOf(sample, 'options.html'));
+  await page.goto(extensionUrl(sample, 'options.html'));
   // It listens before anything is announced.
   await page.evaluate(
     'globalThis.announced = new Promise((resolve) => chrome.storage.onChanged.addListener(() => resolve())); undefined',
@@ -218,9 +218,9 @@ describe('evaluating', () => {
 
   it('reaches a document of the extension, and says how to open one that is closed', async () => {
     const title = () => chrome.run((scope) => evaluateInDocument(scope, sample, 'options', 'document.title'));
-    await expect(title()).rejects.toThrow(`Open ${pageOf(sample, 'options.html')} with new_page`);
+    await expect(title()).rejects.toThrow(`Open ${extensionUrl(sample, 'options.html')} with new_page`);
     const page = await chrome.browser.newPage();
-    await page.goto(pageOf(sample, 'options.html'));
+    await page.goto(extensionUrl(sample, 'options.html'));
     expect((await title()).json).toBe('"Page Notes: options"');
     await page.close();
   });
@@ -238,7 +238,7 @@ describe('evaluating', () => {
   it('stops a running script when it is cancelled', () =>
     listening(async (announced) => {
       const cancel = new AbortController();
-      const looping = withProtocol(chrome.browser, cancel.signal, (scope) =>
+      const looping = withCdpScope(chrome.browser, cancel.signal, (scope) =>
         evaluateInWorker(scope, sample, `${announce}; for (;;);`),
       );
       const answer = expect(looping).rejects.toThrow('enough');

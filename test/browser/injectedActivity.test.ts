@@ -1,5 +1,5 @@
 import { expect, jest, test } from '@jest/globals';
-import type { Report } from '../../src/browser/injected/contract.js';
+import type { ActivityReport } from '../../src/browser/injected/contract.js';
 import { flushReports, instrumentContext } from '../../src/browser/protocol/injectedFunctions.js';
 import { fakeEvent, openContext, type AnyFunction } from './support/injectedContext.js';
 
@@ -31,7 +31,7 @@ function openExtension({ isTracing = false, ...parts }: { isTracing?: boolean; [
   const send = jest.fn<AnyFunction>();
   runtime.sendMessage = send;
   expect(instrument(isTracing)).toBe(false);
-  const reports = () => taken.splice(0).map((text) => ({ ...(JSON.parse(text) as Report), at: 0 }));
+  const reports = () => taken.splice(0).map((text) => ({ ...(JSON.parse(text) as ActivityReport), at: 0 }));
   return { runtime, chrome, context, call, instrument, send, reports };
 }
 

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { installBrowser } from '../../src/browser/process/install.js';
+import { installChrome } from '../../src/browser/process/install.js';
 
 describe('installing a browser that cannot be downloaded', () => {
   let cacheFolder: string;
@@ -17,7 +17,7 @@ describe('installing a browser that cannot be downloaded', () => {
   it('falls back to the package of the distribution, without questions', async () => {
     const lines: string[] = [];
     const commands: string[] = [];
-    const path = await installBrowser({
+    const path = await installChrome({
       cacheFolder,
       baseUrl,
       write: (line) => lines.push(line),
@@ -34,11 +34,11 @@ describe('installing a browser that cannot be downloaded', () => {
 
   it('says plainly that neither works', async () => {
     const write = (): void => undefined;
-    await expect(installBrowser({ cacheFolder, baseUrl, write, mayUseApt: async () => false })).rejects.toThrow(
+    await expect(installChrome({ cacheFolder, baseUrl, write, mayUseApt: async () => false })).rejects.toThrow(
       /could not be downloaded: .*--executable-path/,
     );
     const run = (): Promise<void> => Promise.reject(new Error('no network'));
-    await expect(installBrowser({ cacheFolder, baseUrl, write, mayUseApt: async () => true, run })).rejects.toThrow(
+    await expect(installChrome({ cacheFolder, baseUrl, write, mayUseApt: async () => true, run })).rejects.toThrow(
       /could not be installed with apt-get: no network.*--executable-path/,
     );
   });

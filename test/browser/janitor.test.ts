@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { findLeftovers, openRunFolder, removeLeftovers } from '../../src/browser/process/janitor.js';
-import { until } from './support/testPool.js';
+import { waitUntil } from './support/testPool.js';
 
 const programs = join(import.meta.dirname, 'support');
 
@@ -64,7 +64,7 @@ describe('a run folder', () => {
     expect((await processesWith(path)).length).toBeGreaterThan(2);
     server.kill('SIGKILL');
     await once(server, 'exit');
-    await until(async () => !existsSync(path) && (await processesWith(path)).length === 0);
+    await waitUntil(async () => !existsSync(path) && (await processesWith(path)).length === 0);
     expect(await readdir(parent)).toEqual([]);
   });
 

@@ -1,9 +1,9 @@
 import { messageOf } from '../../src/errors.js';
 import type { BrowserLease } from '../../src/browser/lease/lease.js';
-import { withFirstPage, kill, listener, openTestPool, request, type TestPool } from './support/testPool.js';
+import { withFirstPage, killBrowser, recordingListener, openTestPool, leaseRequest, type TestPool } from './support/testPool.js';
 
 /** A small seeded generator (mulberry32): the same seed gives the same storm. */
-function seeded(seed: number): () => number {
+function createRandom(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -14,15 +14,15 @@ function seeded(seed: number): () => number {
 }
 
 /** One session: leases, works a little, and leaves at a random point, waiting or not. Never throws for a dead browser. */
-async function session(test: TestPool, id: number, random: () => number): Promise<void> {
-  const lease: BrowserLease = test.pool.lease(request(random() < 0.15 ? 'process' : 'context', `s${id}`), listener());
+async function useLease(test: TestPool, id: number, random: () => number): Promise<void> {
+  const lease: BrowserLease = test.pool.lease(leaseRequest(random() < 0.15 ? 'process' : 'context', `s${id}`), recordingListener());
   const leaveEarly = random() < 0.3;
   const killIt = random() < 0.2;
   const pages = Math.floor(random() * 2);
   const work = async (): Promise<void> => {
     const browser = await withFirstPage(lease);
     for (let page = 0; page < pages; page += 1) await browser.newPage();
-    if (killIt) await kill(browser);
+    if (killIt) await killBrowser(browser);
   };
   const working = work().catch((error: unknown) => {
     expect(messageOf(error)).toMatch(/released|let go|ended|closed|lost|detached|failed|names no process|crashed/i);
@@ -35,9 +35,9 @@ async function session(test: TestPool, id: number, random: () => number): Promis
 describe.each([1])('twenty leases while the browser is killed at random (seed %d)', (seed) => {
   it('release everything they opened', async () => {
     const test = await openTestPool();
-    const random = seeded(seed);
+    const random = createRandom(seed);
     for (let wave = 0; wave < 4; wave += 1) {
-      await Promise.all(Array.from({ length: 5 }, (_, index) => session(test, wave * 5 + index, random)));
+      await Promise.all(Array.from({ length: 5 }, (_, index) => useLease(test, wave * 5 + index, random)));
     }
     expect(test.pool.health().contexts).toBe(0);
     expect(await test.close()).toEqual([]);
@@ -49,13 +49,13 @@ describe.each([1])('twenty leases while the browser is killed at random (seed %d
 
 test('[S5] a lease that was released leaves no listener at the browser, which others go on with', async () => {
   const test = await openTestPool();
-  const { browser } = await test.pool.lease(request('context', 'stays'), listener()).browser();
+  const { browser } = await test.pool.lease(leaseRequest('context', 'stays'), recordingListener()).browser();
   const listeners = (): number[] =>
     (['disconnected', 'targetcreated', 'targetchanged', 'targetdestroyed'] as const).map((event) =>
       browser.listenerCount(event),
     );
   const before = listeners();
-  const lease = test.pool.lease(request('context', 'goes'), listener());
+  const lease = test.pool.lease(leaseRequest('context', 'goes'), recordingListener());
   await (await withFirstPage(lease)).newPage();
   await lease.release();
   expect(listeners()).toEqual(before);

@@ -11,13 +11,13 @@ const limits = { signal: new AbortController().signal, timeoutMs: 600_000 };
 
 let server: Server;
 let url: string;
-let asked: () => void = () => undefined;
+let requested: () => void = () => undefined;
 let browser: Browser;
 let page: SessionPage;
 
 beforeAll(async () => {
   server = createServer((request, response) => {
-    asked();
+    requested();
     if (request.url === '/begun') response.writeHead(200, { 'content-type': 'text/html' }).write('<p>begun');
     if (request.url === '/whole') response.writeHead(200, { 'content-type': 'text/html' }).end('<p>whole');
   });
@@ -38,7 +38,7 @@ afterEach(async () => {
   await browser.close();
 });
 
-const nextRequest = (): Promise<void> => new Promise((resolve) => (asked = resolve));
+const nextRequest = (): Promise<void> => new Promise((resolve) => (requested = resolve));
 const kill = (): void => void browser.process()?.kill('SIGKILL');
 
 test.each(['/silent', '/begun'])('[S8] loading %s ends when the browser dies', async (path) => {

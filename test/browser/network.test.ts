@@ -4,7 +4,7 @@ import type { Browser } from 'puppeteer-core';
 import { WebSocketServer } from 'ws';
 import type { NetworkRequest, WebSocketFrame } from '../../src/browser/collectors/network.js';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { launchChromium, openCollected, until, type CollectedPage } from './support/collected.js';
+import { launchChromium, openCollectedPage, waitUntilFound, type CollectedPage } from './support/collected.js';
 
 let server: PageServer;
 let sockets: WebSocketServer;
@@ -44,30 +44,30 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  opened = await openCollected(browser);
+  opened = await openCollectedPage(browser);
   await opened.page.goto(`${server.url}/network.html`);
 });
 
 afterEach(() => opened.close());
 
-interface Known extends NetworkRequest {
+interface RequestView extends NetworkRequest {
   readonly id: number;
 }
 
-const seen = (): Known[] => opened.network.read().entries.map(({ id, value }) => ({ id, ...value }));
+const seen = (): RequestView[] => opened.network.read().entries.map(({ id, value }) => ({ id, ...value }));
 
 /** The newest request whose address ends so, once it is over. */
-function ended(urlEnd: string): Promise<Known> {
-  return until(() => seen().findLast(({ url, state }) => url.endsWith(urlEnd) && state !== 'pending'));
+function ended(urlEnd: string): Promise<RequestView> {
+  return waitUntilFound(() => seen().findLast(({ url, state }) => url.endsWith(urlEnd) && state !== 'pending'));
 }
 
-const ask = (url: string, options: object = {}): Promise<unknown> =>
+const fetchInPage = (url: string, options: object = {}): Promise<unknown> =>
   opened.page.evaluate(`ask(${JSON.stringify(url)}, ${JSON.stringify(options)})`);
 
 describe('a request', () => {
   it('is known with its answer, its headers on the wire, its sizes and who asked for it', async () => {
     await opened.page.evaluate('document.cookie = "flavour=plain"');
-    await ask('/echo?one', { method: 'POST', body: 'sent along' });
+    await fetchInPage('/echo?one', { method: 'POST', body: 'sent along' });
     const request = await ended('/echo?one');
     expect(request).toMatchObject({
       method: 'POST',
@@ -89,7 +89,7 @@ describe('a request', () => {
   });
 
   it('that is redirected is one request per hop, linked, each with its own headers', async () => {
-    expect(await ask(`${apiUrl}/redirect`)).toBe('200 landed');
+    expect(await fetchInPage(`${apiUrl}/redirect`)).toBe('200 landed');
     const second = await ended('/landed');
     const first = await ended('/redirect');
     expect(first).toMatchObject({ status: 302, state: 'finished', redirectedTo: second.id });
@@ -100,14 +100,14 @@ describe('a request', () => {
   });
 
   it('that another site forbids fails with the CORS reason', async () => {
-    expect(await ask(`${apiUrl}/closed`)).toBe('TypeError');
+    expect(await fetchInPage(`${apiUrl}/closed`)).toBe('TypeError');
     const request = await ended('/closed');
     expect(request).toMatchObject({ state: 'failed', failure: { corsError: 'MissingAllowOriginHeader' } });
   });
 
   it('that is under way is pending, and is news to a reader when it ends', async () => {
-    const answered = ask('/slow?ms=200');
-    const pending = await until(() => seen().find(({ url }) => url.endsWith('ms=200')));
+    const answered = fetchInPage('/slow?ms=200');
+    const pending = await waitUntilFound(() => seen().find(({ url }) => url.endsWith('ms=200')));
     expect(pending.state).toBe('pending');
     const { cursor } = opened.network.read();
     await answered;
@@ -116,7 +116,7 @@ describe('a request', () => {
   });
 
   it('keeps its body when the page goes to another site', async () => {
-    await ask('/echo?kept');
+    await fetchInPage('/echo?kept');
     const { id } = await ended('/echo?kept');
     await opened.page.goto(`${server.url.replace('127.0.0.1', 'localhost')}/network.html`);
     const { content } = await opened.network.responseBody(id);
@@ -130,11 +130,11 @@ describe('a request', () => {
 });
 
 describe('WebSockets and EventSources', () => {
-  const frames = (): WebSocketFrame[] => opened.network.frames.read().entries.map(({ value }) => value);
+  const frames = (): WebSocketFrame[] => opened.network.webSocketFrames.read().entries.map(({ value }) => value);
 
   it('are heard frame by frame, in both directions', async () => {
     await opened.page.evaluate(`talk('${server.url.replace('http', 'ws')}/socket')`);
-    await until(() => frames().findLast(({ kind, direction }) => kind === 'close' && direction === undefined));
+    await waitUntilFound(() => frames().findLast(({ kind, direction }) => kind === 'close' && direction === undefined));
     const spoken = frames().map(({ direction = '', kind, payload, bytes }) =>
       [direction, kind, payload, bytes].join(' '),
     );
@@ -152,7 +152,7 @@ describe('WebSockets and EventSources', () => {
 
   it('include what a server pushes', async () => {
     await opened.page.evaluate(`globalThis.source = new EventSource('${apiUrl}/events'); void 0`);
-    const event = await until(() => frames().find(({ kind }) => kind === 'event'));
+    const event = await waitUntilFound(() => frames().find(({ kind }) => kind === 'event'));
     expect(event).toMatchObject({ direction: 'received', payload: 'tick: 42', url: `${apiUrl}/events` });
     await opened.page.evaluate('source.close()');
   });
@@ -161,35 +161,35 @@ describe('WebSockets and EventSources', () => {
 describe('mocks', () => {
   it('answer in place of the server, count their hits and mark the request', async () => {
     const { id } = await opened.network.mocks.add({ url: '*/api/user*', status: 418, body: '{"name":"Ada"}' });
-    expect(await ask('/api/user?id=1')).toBe('418 {"name":"Ada"}');
+    expect(await fetchInPage('/api/user?id=1')).toBe('418 {"name":"Ada"}');
     expect(await ended('/api/user?id=1')).toMatchObject({ mockedBy: id, status: 418, mimeType: 'application/json' });
     expect(opened.network.mocks.list()).toMatchObject([{ id, hits: 1 }]);
-    expect((await ask('/echo?other')) as string).toMatch(/^200/);
+    expect((await fetchInPage('/echo?other')) as string).toMatch(/^200/);
     expect((await ended('/echo?other')).mockedBy).toBeUndefined();
   });
 
   it('let a page in that the other site would not, preflight included', async () => {
     await opened.network.mocks.add({ url: `${apiUrl}/closed`, method: 'PUT', body: 'come in' });
-    expect(await ask(`${apiUrl}/closed`, { method: 'PUT', headers: { 'x-own': '1' } })).toBe('200 come in');
+    expect(await fetchInPage(`${apiUrl}/closed`, { method: 'PUT', headers: { 'x-own': '1' } })).toBe('200 come in');
     expect(opened.network.mocks.list()).toMatchObject([{ hits: 1 }]);
   });
 
   it('abort with a reason', async () => {
     await opened.network.mocks.add({ url: '/\\/echo\\?a/', abort: 'InternetDisconnected' });
-    expect(await ask('/echo?abort')).toBe('TypeError');
+    expect(await fetchInPage('/echo?abort')).toBe('TypeError');
     expect((await ended('/echo?abort')).failure?.error).toBe('net::ERR_INTERNET_DISCONNECTED');
   });
 
   it('stand aside after the times they were asked for', async () => {
     await opened.network.mocks.add({ url: '*/echo?twice', status: 503, times: 2 });
-    const answers = [await ask('/echo?twice'), await ask('/echo?twice'), await ask('/echo?twice')];
+    const answers = [await fetchInPage('/echo?twice'), await fetchInPage('/echo?twice'), await fetchInPage('/echo?twice')];
     expect(answers.map((text) => String(text).slice(0, 3))).toEqual(['503', '503', '200']);
   });
 
   it('slow a request down without answering it', async () => {
     await opened.network.mocks.add({ url: '*/echo?late', delayMs: 120 });
     const before = performance.now();
-    expect(await ask('/echo?late')).toMatch(/^200/);
+    expect(await fetchInPage('/echo?late')).toMatch(/^200/);
     expect(performance.now() - before).toBeGreaterThanOrEqual(119);
   });
 
@@ -202,11 +202,11 @@ describe('mocks', () => {
   it('hold no request while there is no rule', async () => {
     const held: string[] = [];
     opened.cdp.on('Fetch.requestPaused', ({ request }) => held.push(request.url));
-    await ask('/echo?before');
+    await fetchInPage('/echo?before');
     const { id } = await opened.network.mocks.add({ url: '*/echo?during', status: 204 });
-    await ask('/echo?during');
+    await fetchInPage('/echo?during');
     expect(await opened.network.mocks.remove(id)).toBe(1);
-    expect(await ask('/echo?during')).toMatch(/^200/);
+    expect(await fetchInPage('/echo?during')).toMatch(/^200/);
     expect(held).toEqual([`${server.url}/echo?during`]);
   });
 
@@ -217,8 +217,8 @@ describe('mocks', () => {
 
   it('let go of what they hold when the page is given up', async () => {
     await opened.network.mocks.add({ url: '*/echo?held', delayMs: 60_000 });
-    const answered = ask('/echo?held');
-    await until(() => opened.network.mocks.list().find(({ hits }) => hits === 1));
+    const answered = fetchInPage('/echo?held');
+    await waitUntilFound(() => opened.network.mocks.list().find(({ hits }) => hits === 1));
     opened.network.dispose();
     expect(await answered).toMatch(/^200/);
   });

@@ -1,5 +1,5 @@
 import puppeteer, { type Browser } from 'puppeteer-core';
-import { openSession } from '../../src/browser/protocol/openSession.js';
+import { openCdpSession } from '../../src/browser/protocol/openSession.js';
 import { chromium } from '../support/chromium.js';
 
 let browser: Browser;
@@ -12,7 +12,7 @@ test('sessions opened at once on one target come and go without taking it along'
   const [page] = await browser.pages();
   if (page === undefined) throw new Error('No page.');
   for (const target of [browser.target(), page]) {
-    const sessions = await Promise.all([1, 2, 3].map(() => openSession(target)));
+    const sessions = await Promise.all([1, 2, 3].map(() => openCdpSession(target)));
     await Promise.all(sessions.map((session) => session.detach()));
   }
   expect(browser.target().type()).toBe('browser');

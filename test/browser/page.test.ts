@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Page } from 'puppeteer-core';
-import { act } from '../../src/browser/page/act.js';
+import { performAction } from '../../src/browser/page/act.js';
 import { Lock } from '../../src/browser/page/lock.js';
 import { openSessionPage, type SessionPage } from '../../src/browser/page/page.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
@@ -81,11 +81,11 @@ describe('session page', () => {
   });
 
   test('a dialog ends the work that waits on the page, and refuses more until it is answered', async () => {
-    const interrupted = page.locked(never, () => page.page.evaluate('confirm("Sure?")'));
+    const interrupted = page.runExclusive(never, () => page.page.evaluate('confirm("Sure?")'));
     await expect(interrupted).rejects.toThrow('A dialog is open (confirm: "Sure?"). Answer it with handle_dialog.');
-    await expect(page.locked(never, () => Promise.resolve())).rejects.toThrow('Answer it with handle_dialog');
+    await expect(page.runExclusive(never, () => Promise.resolve())).rejects.toThrow('Answer it with handle_dialog');
     await page.dialogs.answer(false);
-    await expect(page.locked(never, () => page.page.evaluate('1 + 1'))).resolves.toBe(2);
+    await expect(page.runExclusive(never, () => page.page.evaluate('1 + 1'))).resolves.toBe(2);
   });
 
   test('disposing it twice ends its protocol session once and leaves the page open', async () => {
@@ -101,7 +101,7 @@ describe('session page', () => {
     if (!popup) throw new Error('no popup');
     const own = await openSessionPage({ id: 98, page: popup });
     const closing = () => own.cdp.send('Runtime.evaluate', { expression: 'window.close()' });
-    expect((await act(own, never, closing)).outcome.closed).toBe(true);
+    expect((await performAction(own, never, closing)).outcome.closed).toBe(true);
     await own.dispose();
   });
 

@@ -1,66 +1,66 @@
-import { Places, type Place } from '../../src/browser/lease/places.js';
+import { ProcessSlots, type ProcessSlot } from '../../src/browser/lease/places.js';
 import { QueuedWork } from '../../src/browser/lease/queuedWork.js';
 import { nextTurn } from '../support/gate.js';
 
 const never = new AbortController().signal;
 
 /** One who asks for a place: its positions, and the place once it has one. */
-function ask(places: Places, signal = never) {
+function requestSlot(slots: ProcessSlots, signal = never) {
   const positions: number[] = [];
-  const asked: { positions: number[]; place?: Place; taken: Promise<Place> } = {
+  const request: { positions: number[]; place?: ProcessSlot; taken: Promise<ProcessSlot> } = {
     positions,
-    taken: places.take({ signal, onQueued: (position) => positions.push(position) }),
+    taken: slots.acquire({ signal, onQueued: (position) => positions.push(position) }),
   };
-  asked.taken.then(
-    (place) => (asked.place = place),
+  request.taken.then(
+    (place) => (request.place = place),
     () => undefined,
   );
-  return asked;
+  return request;
 }
 
 describe('[C-BROWSERS] the places for browser processes', () => {
   test('are given in the order of asking, and each who waits is told how it moves up', async () => {
-    const places = new Places({ maxBrowsers: 3, shared: 1, browserQueue: 3 });
-    const [one, two, three, four, five] = [ask(places), ask(places), ask(places), ask(places), ask(places)];
+    const places = new ProcessSlots({ maxBrowsers: 3, reserved: 1, browserQueue: 3 });
+    const [one, two, three, four, five] = [requestSlot(places), requestSlot(places), requestSlot(places), requestSlot(places), requestSlot(places)];
     await Promise.all([one.taken, two.taken]);
     expect([three.positions, four.positions, five.positions]).toEqual([[1], [2], [3]]);
-    one.place?.leave();
-    one.place?.leave();
+    one.place?.release();
+    one.place?.release();
     await three.taken;
     expect([four.place, five.place, places.waiting]).toEqual([undefined, undefined, 2]);
-    two.place?.leave();
+    two.place?.release();
     await four.taken;
     expect([four.positions, five.positions]).toEqual([
       [2, 1],
       [3, 2, 1],
     ]);
-    three.place?.leave();
+    three.place?.release();
     await five.taken;
     expect(places.waiting).toBe(0);
   });
 
   test('[S10] a full queue answers at once, and so does a limit that leaves no place', async () => {
-    const places = new Places({ maxBrowsers: 1, shared: 0, browserQueue: 1 });
-    const [first, second] = [ask(places), ask(places)];
+    const places = new ProcessSlots({ maxBrowsers: 1, reserved: 0, browserQueue: 1 });
+    const [first, second] = [requestSlot(places), requestSlot(places)];
     await first.taken;
-    await expect(ask(places).taken).rejects.toMatchObject({
+    await expect(requestSlot(places).taken).rejects.toMatchObject({
       reason: 'browsers_busy',
       data: { limit: '--max-browsers 1, --browser-queue 1', retryAfterMs: 5_000 },
     });
-    first.place?.leave();
+    first.place?.release();
     await second.taken;
-    const none = new Places({ maxBrowsers: 1, shared: 1, browserQueue: 5 });
-    await expect(ask(none).taken).rejects.toThrow('--max-browsers allows none beside the shared one');
+    const none = new ProcessSlots({ maxBrowsers: 1, reserved: 1, browserQueue: 5 });
+    await expect(requestSlot(none).taken).rejects.toThrow('--max-browsers allows none beside the shared one');
   });
 
   test('[S5] who gives up leaves the queue, and a place that comes too late goes to the next', async () => {
-    const places = new Places({ maxBrowsers: 1, shared: 0, browserQueue: 3 });
+    const places = new ProcessSlots({ maxBrowsers: 1, reserved: 0, browserQueue: 3 });
     const [giveUp, tooLate] = [new AbortController(), new AbortController()];
     const [first, second, third, last] = [
-      ask(places),
-      ask(places, giveUp.signal),
-      ask(places, tooLate.signal),
-      ask(places),
+      requestSlot(places),
+      requestSlot(places, giveUp.signal),
+      requestSlot(places, tooLate.signal),
+      requestSlot(places),
     ];
     await first.taken;
     giveUp.abort(new Error('cancelled'));
@@ -69,12 +69,12 @@ describe('[C-BROWSERS] the places for browser processes', () => {
       [2, 1],
       [3, 2],
     ]);
-    first.place?.leave();
+    first.place?.release();
     tooLate.abort(new Error('closed'));
     await expect(third.taken).rejects.toThrow('closed');
     await last.taken;
     expect(places.waiting).toBe(0);
-    await expect(ask(places, giveUp.signal).taken).rejects.toThrow('cancelled');
+    await expect(requestSlot(places, giveUp.signal).taken).rejects.toThrow('cancelled');
   });
 });
 

@@ -3,15 +3,15 @@ import type { AddressInfo } from 'node:net';
 import { readdir } from 'node:fs/promises';
 import { ToolError } from '../../src/errors.js';
 import type { BrowserLease } from '../../src/browser/lease/lease.js';
-import { sampleExtension } from '../../src/selftest/pageServer.js';
+import { sampleExtensionFolder } from '../../src/selftest/pageServer.js';
 import {
   withFirstPage,
-  kill,
-  listener,
+  killBrowser,
+  recordingListener,
   openTestPool,
-  pidOf,
-  request,
-  until,
+  browserPid,
+  leaseRequest,
+  waitUntil,
   type TestPool,
 } from './support/testPool.js';
 
@@ -22,8 +22,8 @@ describe('a pool that launches browsers', () => {
   let site: Server;
   let url: string;
   const leases: BrowserLease[] = [];
-  const lease = (isolation: Parameters<typeof request>[0], told = listener()): BrowserLease => {
-    const made = test.pool.lease(request(isolation, `s${leases.length}`), told);
+  const lease = (isolation: Parameters<typeof leaseRequest>[0], told = recordingListener()): BrowserLease => {
+    const made = test.pool.lease(leaseRequest(isolation, `s${leases.length}`), told);
     leases.push(made);
     return made;
   };
@@ -95,7 +95,7 @@ describe('a pool that launches browsers', () => {
   it('lists the popups of its pages without selecting them', async () => {
     const session = await withFirstPage(lease('context'));
     await session.page().page.evaluate(`void window.open('${url}/popup')`);
-    await until(() => session.pages().length === 2);
+    await waitUntil(() => session.pages().length === 2);
     expect(session.selected?.id).toBe(1);
     expect((await session.newPage({ background: true })).id).toBe(3);
     expect(session.selected?.id).toBe(1);
@@ -124,14 +124,14 @@ describe('a pool that launches browsers', () => {
   });
 
   it('replaces a killed browser, opens the pages again with ids and selection, and tells what was lost', async () => {
-    const told = listener();
+    const told = recordingListener();
     const asked = lease('context', told);
     const before = await withFirstPage(asked);
     await before.page().page.goto(`${url}/lost`);
     await before.newPage();
     before.select(1);
     const [lost, ready] = [told.next('lost'), told.next('ready')];
-    await kill(before);
+    await killBrowser(before);
     await lost;
     expect(asked.current).toBeUndefined();
     const after = await withFirstPage(asked);
@@ -154,7 +154,7 @@ describe('a pool that launches browsers', () => {
     const asked = lease('process');
     const before = await withFirstPage(asked);
     await before.page().page.goto(`${url}/kept`);
-    const id = await before.browser.installExtension(sampleExtension);
+    const id = await before.browser.installExtension(sampleExtensionFolder);
     await (await before.newPage()).page.goto(`chrome-extension://${id}/popup.html`);
     const gone = createServer((_asked, answer) => answer.end('soon gone'));
     await new Promise<void>((resolve) => gone.listen(0, '127.0.0.1', resolve));
@@ -162,8 +162,8 @@ describe('a pool that launches browsers', () => {
     await (await before.newPage()).page.goto(goneUrl);
     gone.close();
     gone.closeAllConnections();
-    await kill(before);
-    await until(() => asked.current === undefined);
+    await killBrowser(before);
+    await waitUntil(() => asked.current === undefined);
     const after = await asked.browser();
     expect(after.pages().map((page) => page.id)).toEqual([1, 3]);
     expect(after.page(1).url()).toBe(`${url}/kept`);
@@ -211,7 +211,7 @@ describe('a pool that launches browsers', () => {
   it('gives each process session a browser of its own, and folder and process go with it', async () => {
     const [one, two] = [lease('process'), lease('process')];
     const [first, second] = await Promise.all([withFirstPage(one), withFirstPage(two)]);
-    const [firstPid, secondPid] = await Promise.all([pidOf(first), pidOf(second)]);
+    const [firstPid, secondPid] = await Promise.all([browserPid(first), browserPid(second)]);
     expect(firstPid).not.toBe(secondPid);
     expect(first.isolation).toBe('process');
     await first.ensureProcess(signal);
@@ -251,7 +251,7 @@ describe('a pool that launches browsers', () => {
 
   it('takes extensions in a process, whose popup and service worker are no pages of the session', async () => {
     const session = await withFirstPage(lease('process'));
-    const id = await session.browser.installExtension(sampleExtension);
+    const id = await session.browser.installExtension(sampleExtensionFolder);
     const extension = (await session.browser.extensions()).get(id);
     const popup = session.browser.waitForTarget((target) => target.url().startsWith(`chrome-extension://${id}/popup`));
     await extension?.triggerAction(session.page().page);

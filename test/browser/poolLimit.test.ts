@@ -1,5 +1,5 @@
 import { residentMemory } from '../../src/browser/process/memory.js';
-import { listener, openTestPool, request, until, withFirstPage, type TestPool } from './support/testPool.js';
+import { recordingListener, openTestPool, leaseRequest, waitUntil, withFirstPage, type TestPool } from './support/testPool.js';
 
 const signal = new AbortController().signal;
 
@@ -15,14 +15,14 @@ describe('[C-BROWSERS] a pool that may run one process beside the shared one', (
 
   it('lets the next one wait, tells it its position, and gives it the place of the one that ends', async () => {
     const [first, second, third] = ['first', 'second', 'third'].map((id) =>
-      test.pool.lease(request('auto', id), listener()),
+      test.pool.lease(leaseRequest('auto', id), recordingListener()),
     );
     if (!first || !second || !third) throw new Error('unreachable');
     const [one, two, three] = [await first.browser(), await second.browser(), await third.browser()];
     await one.ensureProcess(signal);
     const positions: number[] = [];
     const moving = two.ensureProcess(signal, (position) => positions.push(position));
-    await until(() => test.pool.health().queued === 1);
+    await waitUntil(() => test.pool.health().queued === 1);
     await expect(three.ensureProcess(signal)).rejects.toMatchObject({ reason: 'browsers_busy' });
     expect([positions, two.isolation, three.isolation, three.isAlive]).toEqual([[1], 'context', 'context', true]);
     expect(test.pool.health().total).toBe(2);
@@ -34,17 +34,17 @@ describe('[C-BROWSERS] a pool that may run one process beside the shared one', (
 
   it('[S5] forgets who cancels or ends while it waits; who asks again waits again', async () => {
     const [first, second] = [
-      test.pool.lease(request('process'), listener()),
-      test.pool.lease(request('process'), listener()),
+      test.pool.lease(leaseRequest('process'), recordingListener()),
+      test.pool.lease(leaseRequest('process'), recordingListener()),
     ];
     await first.browser();
     const cancel = new AbortController();
     const cancelled = second.browser(cancel.signal);
-    await until(() => test.pool.health().queued === 1);
+    await waitUntil(() => test.pool.health().queued === 1);
     cancel.abort(new Error('cancelled'));
     const again = second.browser();
     await expect(cancelled).rejects.toThrow('cancelled');
-    await until(() => test.pool.health().queued === 1);
+    await waitUntil(() => test.pool.health().queued === 1);
     const released = second.release();
     await expect(again).rejects.toThrow('released');
     await released;
@@ -54,7 +54,7 @@ describe('[C-BROWSERS] a pool that may run one process beside the shared one', (
 
   it('tells the memory of its processes with their children, where the system does', async () => {
     expect([0, null]).toContain(await residentMemory([]));
-    const lease = test.pool.lease(request('process'), listener());
+    const lease = test.pool.lease(leaseRequest('process'), recordingListener());
     await withFirstPage(lease);
     const bytes = await test.pool.memory();
     if (process.platform === 'linux') expect(bytes).toBeGreaterThan(50 * 1024 ** 2);

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { Ring } from '../../src/browser/collectors/ring.js';
+import { RingBuffer } from '../../src/browser/collectors/ring.js';
 
-const ringOf = (maxEntries: number, maxBytes: number): Ring<string> =>
-  new Ring({ maxEntries, maxBytes, sizeOf: (value) => value.length });
+const ringOf = (maxEntries: number, maxBytes: number): RingBuffer<string> =>
+  new RingBuffer({ maxEntries, maxBytes, sizeOf: (value) => value.length });
 
 const step = fc.oneof(
   fc.record({ push: fc.string({ maxLength: 12 }) }),

@@ -5,21 +5,21 @@ import puppeteer, { type Browser } from 'puppeteer-core';
 import { unpackExtension } from '../../src/browser/extensions/archive.js';
 import { listExtensions } from '../../src/browser/extensions/extensions.js';
 import { installExtension } from '../../src/browser/extensions/install.js';
-import { withProtocol } from '../../src/browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../src/browser/protocol/protocolScope.js';
 import { chromium } from '../support/chromium.js';
-import { manifestOf } from '../support/extensionBrowser.js';
+import { manifestJson } from '../support/extensionBrowser.js';
 import { zip } from '../support/zip.js';
-import { listener, openTestPool, request, withFirstPage } from './support/testPool.js';
+import { recordingListener, openTestPool, leaseRequest, withFirstPage } from './support/testPool.js';
 
 const signal = new AbortController().signal;
-const archive = (name: string): Buffer => zip([{ name: 'manifest.json', content: manifestOf(name) }]);
+const archive = (name: string): Buffer => zip([{ name: 'manifest.json', content: manifestJson(name) }]);
 
 const names = (browser: Browser): Promise<string[]> =>
-  withProtocol(browser, signal, async (scope) => (await listExtensions(scope)).map(({ name }) => name).sort());
+  withCdpScope(browser, signal, async (scope) => (await listExtensions(scope)).map(({ name }) => name).sort());
 
 async function installArchive(browser: Browser, folder: string, name: string): Promise<void> {
   const path = await unpackExtension(archive(name), folder, signal);
-  await withProtocol(browser, signal, (scope) => installExtension(scope, path));
+  await withCdpScope(browser, signal, (scope) => installExtension(scope, path));
 }
 
 const isGone = (path: string): Promise<boolean> =>
@@ -30,7 +30,7 @@ const isGone = (path: string): Promise<boolean> =>
 
 test('the folder of a session with a browser of its own is removed with the session', async () => {
   const { pool, folder: runs, close } = await openTestPool();
-  const lease = pool.lease(request('process'), listener());
+  const lease = pool.lease(leaseRequest('process'), recordingListener());
   const browser = await lease.browser();
   const folder = await browser.folder();
   expect(folder.startsWith(runs)).toBe(true);
@@ -60,10 +60,10 @@ describe("in a user's own browser", () => {
   });
 
   test('what came as an archive leaves with the session, what the user has stays', async () => {
-    await writeFile(join(folder, 'manifest.json'), manifestOf('Own'));
-    await withProtocol(chrome, signal, (scope) => installExtension(scope, folder));
+    await writeFile(join(folder, 'manifest.json'), manifestJson('Own'));
+    await withCdpScope(chrome, signal, (scope) => installExtension(scope, folder));
     const { pool, close } = await openTestPool({ browser: 'attach', browserUrl: [chrome.wsEndpoint()] });
-    const lease = pool.lease(request('profile'), listener());
+    const lease = pool.lease(leaseRequest('profile'), recordingListener());
     const browser = await withFirstPage(lease);
     const own = await browser.folder();
     await installArchive(browser.browser, own, 'Sent');

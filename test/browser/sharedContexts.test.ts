@@ -1,30 +1,30 @@
 import puppeteer from 'puppeteer-core';
-import type { ContextRecords, EndpointContexts, SessionContext } from '../../src/browser/lease/endpointContexts.js';
-import { listener, openTestPool, request, withFirstPage, type TestPool } from './support/testPool.js';
+import type { ContextRecords, EndpointContexts, ContextRecord } from '../../src/browser/lease/endpointContexts.js';
+import { recordingListener, openTestPool, leaseRequest, withFirstPage, type TestPool } from './support/testPool.js';
 import { startUserChrome, type UserChrome } from './support/userChrome.js';
 
 /** What was said of contexts, in order. */
-class Told implements ContextRecords {
-  readonly all: (readonly [string, SessionContext])[] = [];
+class RecordingRecords implements ContextRecords {
+  readonly all: (readonly [string, ContextRecord])[] = [];
 
-  async opened(context: SessionContext): Promise<void> {
+  async recordOpened(context: ContextRecord): Promise<void> {
     this.all.push(['opened', context]);
   }
 
-  closed(context: SessionContext): void {
+  recordClosed(context: ContextRecord): void {
     this.all.push(['closed', context]);
   }
 }
 
 let chrome: UserChrome;
-let told: Told;
+let told: RecordingRecords;
 let test: TestPool;
 
 beforeAll(async () => {
   chrome = await startUserChrome();
 });
 beforeEach(async () => {
-  told = new Told();
+  told = new RecordingRecords();
   test = await openTestPool({ browser: 'attach', browserUrl: [chrome.url], isolation: 'context' }, {}, told);
 });
 afterEach(async () => {
@@ -43,19 +43,19 @@ function shared(): EndpointContexts {
 describe('[C-SHARED] a context in a browser that other servers use too', () => {
   it('is written down before a page is open in it, and no more when it is closed', async () => {
     expect(test.pool.sharedContexts()).toEqual([]);
-    const lease = test.pool.lease(request('context', 'one'), listener());
+    const lease = test.pool.lease(leaseRequest('context', 'one'), recordingListener());
     const { context } = await lease.browser();
     const written = { browser: shared().id, contextId: context.id, sessionId: 'one' };
     expect(told.all).toEqual([['opened', written]]);
-    expect([...shared().held()]).toMatchObject([[context.id, { sessionId: 'one' }]]);
+    expect([...shared().contextsInUse()]).toMatchObject([[context.id, { sessionId: 'one' }]]);
     await lease.release();
     expect(told.all.slice(1)).toEqual([['closed', written]]);
-    expect(shared().held().size).toBe(0);
+    expect(shared().contextsInUse().size).toBe(0);
   });
 
   it('stays written down when it is left open for another server, or its connection breaks', async () => {
-    const events = listener();
-    const lease = test.pool.lease(request('context', 'one'), events);
+    const events = recordingListener();
+    const lease = test.pool.lease(leaseRequest('context', 'one'), events);
     const before = await withFirstPage(lease);
     const lost = events.next('lost');
     await before.browser.disconnect();
@@ -65,16 +65,16 @@ describe('[C-SHARED] a context in a browser that other servers use too', () => {
       ['opened', context.id],
       ['opened', context.id],
     ]);
-    expect([...shared().held().keys()]).toEqual([context.id]);
-    await lease.release({ leftOpen: true });
-    expect([told.all.length, shared().held().size]).toEqual([2, 0]);
+    expect([...shared().contextsInUse().keys()]).toEqual([context.id]);
+    await lease.release({ keepOpen: true });
+    expect([told.all.length, shared().contextsInUse().size]).toEqual([2, 0]);
     expect(await shared().contextIds()).toContain(context.id);
-    await shared().close(context.id ?? '');
+    await shared().closeContext(context.id ?? '');
   });
 
   it('that another server closed is replaced, and the client hears why', async () => {
-    const events = listener();
-    const lease = test.pool.lease(request('context', 'one'), events);
+    const events = recordingListener();
+    const lease = test.pool.lease(leaseRequest('context', 'one'), events);
     const before = await withFirstPage(lease);
     const { id: contextId = '' } = before.context;
     const other = await puppeteer.connect({ browserURL: chrome.url });
@@ -83,9 +83,9 @@ describe('[C-SHARED] a context in a browser that other servers use too', () => {
       .find(({ id }) => id === contextId)
       ?.close();
     expect(await shared().contextIds()).not.toContain(contextId);
-    shared().held().get(contextId)?.lost();
+    shared().contextsInUse().get(contextId)?.lost();
     expect(events.events).toEqual(['lost', 'ready']);
-    expect(lease.address?.lost).not.toHaveProperty('contextId');
+    expect(lease.resumeState?.lost).not.toHaveProperty('contextId');
     const after = await withFirstPage(lease);
     expect(after.context.id).not.toBe(contextId);
     expect(after.pages()).toHaveLength(1);
@@ -102,9 +102,9 @@ describe('[C-SHARED] a context in a browser that other servers use too', () => {
     const other = await puppeteer.connect({ browserURL: chrome.url });
     const { id: contextId = '' } = await other.createBrowserContext();
     expect(await shared().contextIds()).toEqual(new Set([contextId]));
-    await shared().close(contextId);
+    await shared().closeContext(contextId);
     expect(await shared().contextIds()).toEqual(new Set());
-    await expect(shared().close(contextId)).rejects.toThrow('Failed to find context');
+    await expect(shared().closeContext(contextId)).rejects.toThrow('Failed to find context');
     await other.disconnect();
   });
 

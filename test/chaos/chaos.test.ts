@@ -8,13 +8,13 @@ test('[C-CHAOS][S5][S11][S12] twenty faults of all kinds under load: nothing is 
     violations,
     faults: made,
   } = await run({
-    ...{ seed: 20, faults: 20, leaseMs: 600, clients: 9, longestMs: 300_000, patienceMs: 60_000, pausedMs: 5_000 },
+    ...{ seed: 20, faults: 20, leaseMs: 600, clients: 9, maxDurationMs: 300_000, waitTimeoutMs: 60_000, pausedMs: 5_000 },
     program: join(import.meta.dirname, 'node.js'),
     report: () => undefined,
   });
   expect(violations).toEqual([]);
   expect(made).toBe(20);
-  const kinds = new Set(history.flatMap((each) => (each.is === 'fault' ? [each.kind] : [])));
+  const kinds = new Set(history.flatMap((each) => (each.type === 'fault' ? [each.kind] : [])));
   expect([...kinds].toSorted()).toEqual(Object.keys(faults).toSorted());
-  expect(history.filter(({ is }) => is === 'answered').length).toBeGreaterThan(20);
+  expect(history.filter(({ type }) => type === 'answered').length).toBeGreaterThan(20);
 }, 300_000);

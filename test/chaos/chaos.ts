@@ -34,10 +34,10 @@ const { history, violations, faults, seconds } = await run({
   seed,
   faults: Number(values.faults),
   program: fileURLToPath(new URL('./node.js', import.meta.url)),
-  longestMs: Number(values.minutes) * 60_000,
+  maxDurationMs: Number(values.minutes) * 60_000,
   leaseMs: Number(values.lease),
   clients: Number(values.clients),
-  patienceMs: Number(values.patience) * 1_000,
+  waitTimeoutMs: Number(values.patience) * 1_000,
   pausedMs: 250,
   report: (line) => void process.stderr.write(`${line}\n`),
 });

@@ -1,4 +1,4 @@
-import type { Happening, Transport } from './history.js';
+import type { HistoryEvent, Transport } from './history.js';
 
 /** What must hold of every history, whatever befell the nodes. */
 export const invariants = {
@@ -20,28 +20,28 @@ export interface Violation {
   readonly what: string;
 }
 
-type Of<Is extends Happening['is']> = Extract<Happening, { readonly is: Is }>;
+type EventOf<Is extends HistoryEvent['type']> = Extract<HistoryEvent, { readonly type: Is }>;
 
 /** Refusals that say that nothing was done. */
-const untouched = ['draining', 'not_ready', 'queue_full', 'too_many_sessions', 'rate_limited'];
+const refusalsWithoutEffect = ['draining', 'not_ready', 'queue_full', 'too_many_sessions', 'rate_limited'];
 /** What a client may hear of a message that was acknowledged: the session is over, or its node is gone. */
-const explanations = ['node_lost', 'closed', 'gap'];
+const lossExplanations = ['node_lost', 'closed', 'gap'];
 
 /**
  * What is wrong with a history. `pausedMs`: a node that is stopped, by a fault or by the scheduler, between its last look at
  * its lease and the call itself carries the call out when it goes on; no lease can prevent that, and nobody hears of it. So
  * long after a stop, or after the next owner has begun, it counts as that.
  */
-export function violationsOf(history: readonly Happening[], pausedMs = 250): Violation[] {
-  const seen = new Seen(history);
+export function findViolations(history: readonly HistoryEvent[], pausedMs = 250): Violation[] {
+  const seen = new HistoryIndex(history);
   return [
-    ...unclaimed(seen),
-    ...doubleOwners(seen, pausedMs),
-    ...lostOnes(seen),
-    ...repeatedOnes(seen),
-    ...disordered(seen),
-    ...crossed(seen),
-    ...forgetful(seen),
+    ...findUnclaimed(seen),
+    ...findDoubleOwners(seen, pausedMs),
+    ...findLost(seen),
+    ...findRepeated(seen),
+    ...findDisordered(seen),
+    ...findCrosstalk(seen),
+    ...findForgottenState(seen),
     ...seen.all('silent').map(({ text }) => ({ invariant: 'silence' as const, what: `nobody answered ${text}` })),
     ...seen.all('left').map(({ what }) => ({ invariant: 'left' as const, what })),
     ...seen.all('defect').map(({ node, what }) => ({ invariant: 'left' as const, what: `${node} told: ${what}` })),
@@ -49,59 +49,59 @@ export function violationsOf(history: readonly Happening[], pausedMs = 250): Vio
 }
 
 /** A history, looked at from several sides. */
-class Seen {
-  readonly #history: readonly Happening[];
-  readonly sent: ReadonlyMap<string, Of<'sent'>>;
-  readonly carriedOut: ReadonlyMap<string, readonly Of<'carriedOut'>[]>;
-  readonly answered: ReadonlyMap<string, readonly Of<'answered'>[]>;
-  readonly refused: ReadonlyMap<string, Of<'refused'>>;
-  readonly acknowledged: ReadonlyMap<string, Of<'acknowledged'>>;
+class HistoryIndex {
+  readonly #history: readonly HistoryEvent[];
+  readonly sent: ReadonlyMap<string, EventOf<'sent'>>;
+  readonly carriedOut: ReadonlyMap<string, readonly EventOf<'carriedOut'>[]>;
+  readonly answered: ReadonlyMap<string, readonly EventOf<'answered'>[]>;
+  readonly refused: ReadonlyMap<string, EventOf<'refused'>>;
+  readonly acknowledged: ReadonlyMap<string, EventOf<'acknowledged'>>;
   readonly transports: ReadonlyMap<string, Transport>;
 
-  constructor(history: readonly Happening[]) {
+  constructor(history: readonly HistoryEvent[]) {
     this.#history = history;
     const textOf = ({ text }: { readonly text: string }): string => text;
     this.sent = new Map(this.all('sent').map((each) => [each.text, each]));
-    this.carriedOut = groupedBy(this.all('carriedOut').toSorted(byTime), textOf);
-    this.answered = groupedBy(this.all('answered'), textOf);
+    this.carriedOut = groupBy(this.all('carriedOut').toSorted(byTime), textOf);
+    this.answered = groupBy(this.all('answered'), textOf);
     this.refused = new Map(this.all('refused').map((each) => [each.text, each]));
     this.acknowledged = new Map(this.all('acknowledged').map((each) => [each.text, each]));
     this.transports = new Map(this.all('announced').map(({ session, transport }) => [session, transport]));
   }
 
-  all<Is extends Happening['is']>(is: Is): Of<Is>[] {
-    return this.#history.filter((happening): happening is Of<Is> => happening.is === is);
+  all<Is extends HistoryEvent['type']>(is: Is): EventOf<Is>[] {
+    return this.#history.filter((happening): happening is EventOf<Is> => happening.type === is);
   }
 
   /** What was carried out in each session, in its order. */
-  bySession(): ReadonlyMap<string, readonly Of<'carriedOut'>[]> {
-    return groupedBy(this.all('carriedOut').toSorted(byTime), ({ session }) => session);
+  bySession(): ReadonlyMap<string, readonly EventOf<'carriedOut'>[]> {
+    return groupBy(this.all('carriedOut').toSorted(byTime), ({ session }) => session);
   }
 }
 
-const byTime = (one: Happening, other: Happening): number => one.at - other.at;
+const byTime = (one: HistoryEvent, other: HistoryEvent): number => one.at - other.at;
 
-function groupedBy<T>(values: readonly T[], keyOf: (value: T) => string): ReadonlyMap<string, readonly T[]> {
+function groupBy<T>(values: readonly T[], keyOf: (value: T) => string): ReadonlyMap<string, readonly T[]> {
   const groups = new Map<string, T[]>();
   for (const value of values) groups.set(keyOf(value), [...(groups.get(keyOf(value)) ?? []), value]);
   return groups;
 }
 
-function unclaimed(seen: Seen): Violation[] {
+function findUnclaimed(seen: HistoryIndex): Violation[] {
   const claims = new Map(seen.all('claimed').map(({ session, user }) => [session, user]));
   return seen.all('announced').flatMap(({ session, user }): Violation[] => {
     const claimed = claims.get(session) ?? null;
-    const what = `${short(session)} was announced to ${user}; the directory has it for ${String(claimed)}`;
+    const what = `${shortSessionId(session)} was announced to ${user}; the directory has it for ${String(claimed)}`;
     return claimed === user ? [] : [{ invariant: 'claim', what }];
   });
 }
 
 /** Terms follow each other: nothing of one may come after the next has begun. */
-function doubleOwners(seen: Seen, pausedMs: number): Violation[] {
+function findDoubleOwners(seen: HistoryIndex, pausedMs: number): Violation[] {
   const stops = seen.all('fault').filter(({ kind }) => kind === 'stall');
-  const mayBeLate = ({ at, node }: Of<'carriedOut'>, replacedAt: number): boolean =>
+  const mayBeLate = ({ at, node }: EventOf<'carriedOut'>, replacedAt: number): boolean =>
     at <= replacedAt + pausedMs ||
-    stops.some((stop) => node === nameOf(stop.node) && at >= stop.at && at <= stop.at + stop.ms + pausedMs);
+    stops.some((stop) => node === nodeName(stop.node) && at >= stop.at && at <= stop.at + stop.ms + pausedMs);
   const late: Violation[] = [];
   for (const [session, calls] of seen.bySession()) {
     /** Terms that were replaced, and when. */
@@ -111,7 +111,7 @@ function doubleOwners(seen: Seen, pausedMs: number): Violation[] {
       const replacedAt = over.get(call.term);
       if (replacedAt !== undefined) {
         const isHeard = seen.answered.has(call.text);
-        const what = `${call.node} carried out ${call.text} in ${short(session)} after another node had gone on with it${isHeard ? ', and answered' : ''}`;
+        const what = `${call.node} carried out ${call.text} in ${shortSessionId(session)} after another node had gone on with it${isHeard ? ', and answered' : ''}`;
         if (isHeard || !mayBeLate(call, replacedAt)) late.push({ invariant: 'owner', what });
         continue;
       }
@@ -123,34 +123,34 @@ function doubleOwners(seen: Seen, pausedMs: number): Violation[] {
 }
 
 /** What the nodes of a run are called in what they tell. */
-export const nameOf = (node: number): string => `node-${node}`;
+export const nodeName = (node: number): string => `node-${node}`;
 
-function lostOnes(seen: Seen): Violation[] {
+function findLost(seen: HistoryIndex): Violation[] {
   const over = new Set(seen.all('ended').map(({ session }) => session));
   const lost = (what: string): Violation => ({ invariant: 'lost', what });
   return [...seen.sent.values()].flatMap(({ text, session }): Violation[] => {
     const isAnswered = seen.answered.has(text);
     if (isAnswered && !seen.carriedOut.has(text)) return [lost(`${text} was answered and never carried out`)];
     const reason = seen.refused.get(text)?.reason;
-    if (reason === 'unknown') return [lost(`${text}: ${short(session)} is not known any more`)];
+    if (reason === 'unknown') return [lost(`${text}: ${shortSessionId(session)} is not known any more`)];
     if (isAnswered || !seen.acknowledged.has(text)) return [];
     // A stream that ends tells its client that the session is over.
-    const isExplained = reason === undefined ? isOverWith(seen, session, over) : explanations.includes(reason);
+    const isExplained = reason === undefined ? isExplainedByStreamEnd(seen, session, over) : lossExplanations.includes(reason);
     return isExplained ? [] : [lost(`${text} was acknowledged; then came ${reason ?? 'nothing'}`)];
   });
 }
 
 /** For SSE, the end of the stream says it all. */
-const isOverWith = (seen: Seen, session: string, over: ReadonlySet<string>): boolean =>
+const isExplainedByStreamEnd = (seen: HistoryIndex, session: string, over: ReadonlySet<string>): boolean =>
   seen.transports.get(session) === 'sse' && over.has(session);
 
-function repeatedOnes(seen: Seen): Violation[] {
+function findRepeated(seen: HistoryIndex): Violation[] {
   const repeated = (what: string): Violation => ({ invariant: 'repeated', what });
   const found: Violation[] = [];
   for (const [text, calls] of seen.carriedOut) {
     if (calls.length > 1) found.push(repeated(`${text} was carried out ${calls.length} times`));
     const reason = seen.refused.get(text)?.reason ?? '';
-    if (untouched.includes(reason)) found.push(repeated(`${text} was carried out and refused as ${reason}`));
+    if (refusalsWithoutEffect.includes(reason)) found.push(repeated(`${text} was carried out and refused as ${reason}`));
   }
   for (const [text, answers] of seen.answered) {
     if (answers.length > 1) found.push(repeated(`${text} was answered ${answers.length} times`));
@@ -158,7 +158,7 @@ function repeatedOnes(seen: Seen): Violation[] {
   return found;
 }
 
-function disordered(seen: Seen): Violation[] {
+function findDisordered(seen: HistoryIndex): Violation[] {
   const found: Violation[] = [];
   for (const [session, calls] of seen.bySession()) {
     for (const [index, call] of calls.entries()) {
@@ -166,7 +166,7 @@ function disordered(seen: Seen): Violation[] {
       const acknowledgedAt = next === undefined ? undefined : seen.acknowledged.get(next.text)?.at;
       const sentAt = seen.sent.get(call.text)?.at;
       if (next === undefined || acknowledgedAt === undefined || sentAt === undefined) continue;
-      const what = `${call.text} was carried out in ${short(session)} before ${next.text}, which had been acknowledged before it was sent`;
+      const what = `${call.text} was carried out in ${shortSessionId(session)} before ${next.text}, which had been acknowledged before it was sent`;
       if (acknowledgedAt < sentAt) found.push({ invariant: 'order', what });
     }
   }
@@ -178,22 +178,22 @@ function disordered(seen: Seen): Violation[] {
   return found;
 }
 
-function crossed(seen: Seen): Violation[] {
+function findCrosstalk(seen: HistoryIndex): Violation[] {
   const crosstalk = (what: string): Violation => ({ invariant: 'crosstalk', what });
   const inPlace = (text: string, place: { readonly session: string; readonly user: string }): boolean => {
     const sent = seen.sent.get(text);
     return sent?.session === place.session && sent.user === place.user;
   };
   return [
-    ...seen.all('stray').map(({ session, what }) => crosstalk(`${short(session)} got ${what}`)),
+    ...seen.all('stray').map(({ session, what }) => crosstalk(`${shortSessionId(session)} got ${what}`)),
     ...seen
       .all('foreign')
       .filter(({ status, reason }) => status < 400 || reason === 'closed' || reason === 'not_ready')
-      .map(({ session, status, reason }) => crosstalk(`a stranger to ${short(session)} got ${status} ${reason}`)),
+      .map(({ session, status, reason }) => crosstalk(`a stranger to ${shortSessionId(session)} got ${status} ${reason}`)),
     ...seen
       .all('carriedOut')
       .filter((call) => !inPlace(call.text, call))
-      .map(({ text, session, user }) => crosstalk(`${text} was carried out in ${short(session)} of ${user}`)),
+      .map(({ text, session, user }) => crosstalk(`${text} was carried out in ${shortSessionId(session)} of ${user}`)),
     ...seen
       .all('answered')
       .filter(({ text, echo }) => echo.notes.at(-1) !== text || !echo.notes.every((note) => inPlace(note, echo)))
@@ -202,7 +202,7 @@ function crossed(seen: Seen): Violation[] {
 }
 
 /** Within a term the notes are those that were carried out; a later call counts more calls than any answered one. */
-function forgetful(seen: Seen): Violation[] {
+function findForgottenState(seen: HistoryIndex): Violation[] {
   const found: Violation[] = [];
   for (const calls of seen.bySession().values()) {
     const answers = calls.flatMap(({ text }) => seen.answered.get(text) ?? []);
@@ -220,4 +220,4 @@ function forgetful(seen: Seen): Violation[] {
   return found;
 }
 
-const short = (session: string): string => session.slice(0, 8);
+const shortSessionId = (session: string): string => session.slice(0, 8);

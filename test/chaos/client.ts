@@ -3,7 +3,7 @@ import type { Echo, History, Transport } from './history.js';
 import type { Random } from './random.js';
 
 /** What a client of the run needs of it. */
-export interface Surroundings {
+export interface ChaosClientDeps {
   readonly history: History;
   /** Where a node listens. */
   urlOf(node: number): string;
@@ -11,10 +11,10 @@ export interface Surroundings {
   /** How long anything is waited for, in milliseconds. */
   readonly patienceMs: number;
   /** A session was announced: whether the directory has it is looked up. */
-  announced(session: string): void;
+  onAnnounced(session: string): void;
 }
 
-export interface ClientOptions extends Surroundings {
+export interface ClientOptions extends ChaosClientDeps {
   readonly name: string;
   readonly user: string;
   readonly random: Random;
@@ -24,7 +24,7 @@ export interface ClientOptions extends Surroundings {
 export interface ClientSession {
   readonly id: string;
   /** Sends a message; resolves when it is acknowledged, or never will be. What becomes of it is written down. */
-  say(text: string, holdMs: number): Promise<{ readonly settled: Promise<void> }>;
+  callNote(text: string, holdMs: number): Promise<{ readonly settled: Promise<void> }>;
   /** Whether it is over, as far as the client was told. */
   readonly isOver: boolean;
   /** Ends it, as a client that is done does. */
@@ -40,12 +40,12 @@ export function reasonOf(json: unknown, otherwise: string): string {
 export const echoOf = (message: object): Echo | undefined =>
   (message as { result?: { structuredContent?: Echo } }).result?.structuredContent;
 
-export const reasonIn = (message: object): string => {
+export const refusalReasonIn = (message: object): string => {
   const { result } = message as { result?: { content?: { text?: string }[] } };
   return reasonOf(message, result?.content?.[0]?.text ?? 'an answer that says nothing');
 };
 
-export const call = (text: string, holdMs: number): object => ({
+export const noteCall = (text: string, holdMs: number): object => ({
   ...{ jsonrpc: '2.0', id: text, method: 'tools/call' },
   params: { name: 'note', arguments: { text, holdMs }, _meta: { progressToken: text } },
 });
@@ -67,7 +67,7 @@ export const isLossNotice = (message: object): boolean =>
   'method' in message && message.method === 'notifications/message';
 
 /** Resolves with false when it took too long. */
-export async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
+export async function settlesWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), ms)));
   try {
@@ -84,16 +84,16 @@ export async function request(ms: number, ...given: Parameters<typeof send>): Pr
     (answer) => void (reply = answer),
     () => undefined,
   );
-  return (await within(ms, done)) ? reply : 'silent';
+  return (await settlesWithin(ms, done)) ? reply : 'silent';
 }
 
 /** Where a client goes next: to any node. */
-export const anyUrl = ({ random, nodes, urlOf }: ClientOptions, path: string): { node: number; url: string } => {
+export const randomNodeUrl = ({ random, nodes, urlOf }: ClientOptions, path: string): { node: number; url: string } => {
   const node = random.between(0, nodes - 1);
   return { node, url: new URL(path, urlOf(node)).href };
 };
 
-export const announce = ({ history, user, announced }: ClientOptions, session: string, transport: Transport): void => {
-  history.add({ is: 'announced', session, user, transport });
-  announced(session);
+export const recordAnnouncement = ({ history, user, onAnnounced }: ClientOptions, session: string, transport: Transport): void => {
+  history.record({ type: 'announced', session, user, transport });
+  onAnnounced(session);
 };

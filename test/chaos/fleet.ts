@@ -4,9 +4,9 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { send } from '../support/http.js';
-import { nameOf } from './check.js';
+import { nodeName } from './check.js';
 import { now } from './history.js';
-import { Link } from './link.js';
+import { FaultyLink } from './link.js';
 import type { NodeArguments, NodeOrder } from './node.js';
 import { PersistentRedis } from './persistentRedis.js';
 import type { Fault } from './plan.js';
@@ -20,22 +20,22 @@ export interface FleetOptions {
   readonly leaseMs: number;
 }
 
-const timeoutMs = 800;
+const redisTimeoutMs = 800;
 /** Past it a node that has started will never be ready. */
-const readyMs = 120_000;
+const readyTimeoutMs = 120_000;
 /** Past it a node that is asked to end has not. */
-const endMs = 30_000;
+const endTimeoutMs = 30_000;
 
 /** One node, through all the processes that it has been. */
 class FleetNode {
-  readonly link: Link;
-  readonly #given: Omit<NodeArguments, 'name'> & { readonly name: string; readonly program: string };
+  readonly link: FaultyLink;
+  readonly #arguments: Omit<NodeArguments, 'name'> & { readonly name: string; readonly program: string };
   #child: ChildProcess | undefined;
   #url = '';
 
-  constructor(link: Link, given: Omit<NodeArguments, 'redisUrl'> & { readonly program: string }) {
+  constructor(link: FaultyLink, given: Omit<NodeArguments, 'redisUrl'> & { readonly program: string }) {
     this.link = link;
-    this.#given = { ...given, redisUrl: `redis://127.0.0.1:${link.port}` };
+    this.#arguments = { ...given, redisUrl: `redis://127.0.0.1:${link.port}` };
   }
 
   /** Where it listens, or did last. */
@@ -48,7 +48,7 @@ class FleetNode {
   }
 
   async start(): Promise<void> {
-    const { program, ...given } = this.#given;
+    const { program, ...given } = this.#arguments;
     const child = fork(program, [JSON.stringify(given)], {
       execArgv: ['--no-warnings'],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -61,13 +61,13 @@ class FleetNode {
 
   /** Resolves when the node lets clients in; rejects if it never does. */
   async whenReady(): Promise<void> {
-    const until = now() + readyMs;
+    const until = now() + readyTimeoutMs;
     while (now() < until) {
       const ready = await send(`${this.#url}/ready`).catch(() => undefined);
       if (ready?.status === 200) return;
       await pause(50);
     }
-    throw new Error(`${this.#given.name} does not become ready.`);
+    throw new Error(`${this.#arguments.name} does not become ready.`);
   }
 
   /** Resolves when the process is gone; false if it had to be killed. */
@@ -76,7 +76,7 @@ class FleetNode {
     if (child === undefined || !this.isRunning) return true;
     const ended = once(child, 'exit');
     child.kill(signal);
-    const late = setTimeout(() => child.kill('SIGKILL'), endMs);
+    const late = setTimeout(() => child.kill('SIGKILL'), endTimeoutMs);
     const [code] = (await ended) as [number | null];
     clearTimeout(late);
     return signal === 'SIGKILL' || code === 0;
@@ -88,13 +88,13 @@ class FleetNode {
     this.#child?.kill('SIGCONT');
   }
 
-  async deafen(ms: number): Promise<void> {
-    this.#order({ isDeaf: true });
+  async muteHints(ms: number): Promise<void> {
+    this.#sendOrder({ isMuted: true });
     await pause(ms);
-    this.#order({ isDeaf: false });
+    this.#sendOrder({ isMuted: false });
   }
 
-  #order(order: NodeOrder): void {
+  #sendOrder(order: NodeOrder): void {
     if (this.#child?.connected === true) this.#child.send(order);
   }
 }
@@ -115,11 +115,11 @@ export class Fleet {
     const redis = await PersistentRedis.start(join(folder, 'redis'));
     const nodes = await Promise.all(
       Array.from({ length: count }, async (_, index) => {
-        const [name, dataDir] = [nameOf(index), join(folder, nameOf(index))];
+        const [name, dataDir] = [nodeName(index), join(folder, nodeName(index))];
         await mkdir(dataDir);
         const ledger = join(folder, 'ledger.jsonl');
-        const link = await Link.open(() => redis.port);
-        return new FleetNode(link, { program, name, leaseMs, timeoutMs, ledger, dataDir });
+        const link = await FaultyLink.open(() => redis.port);
+        return new FleetNode(link, { program, name, leaseMs, timeoutMs: redisTimeoutMs, ledger, dataDir });
       }),
     );
     const fleet = new Fleet(redis, nodes);
@@ -133,7 +133,7 @@ export class Fleet {
   }
 
   /** Resolves when it is over, and what it ended runs again. */
-  async befall({ kind, node: index, ms }: Pick<Fault, 'kind' | 'node' | 'ms'>): Promise<void> {
+  async inflict({ kind, node: index, ms }: Pick<Fault, 'kind' | 'node' | 'ms'>): Promise<void> {
     const node = this.#node(index);
     const { link } = node;
     const happen = {
@@ -144,16 +144,16 @@ export class Fleet {
       delay: () => link.delay(ms, Math.ceil(ms / 20)),
       halfClose: async () => link.halfClose(),
       hold: () => link.hold(ms),
-      deaf: () => node.deafen(ms),
+      deaf: () => node.muteHints(ms),
       evict: () => this.redis.evict().catch(() => undefined),
       restart: () => this.redis.restart(ms),
-      roll: () => this.roll(),
+      rollingRestart: () => this.rollingRestart(),
     };
     await happen[kind]();
   }
 
   /** A rolling restart: one node after the other, each ready again before the next. */
-  async roll(): Promise<void> {
+  async rollingRestart(): Promise<void> {
     for (const [index, node] of this.nodes.entries()) {
       await this.#restart(index, 'SIGTERM', 0);
       await node.whenReady();
@@ -189,7 +189,7 @@ export class Fleet {
   }
 
   async #end(index: number, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    if (!(await this.#node(index).end(signal))) this.stuck.push(nameOf(index));
+    if (!(await this.#node(index).end(signal))) this.stuck.push(nodeName(index));
   }
 
   #node(index: number): FleetNode {

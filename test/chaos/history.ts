@@ -19,7 +19,7 @@ export interface Echo {
 export type Progress = readonly number[] | 'told';
 
 /** One message: what a client sent under a text that nobody else sends, and never again. */
-interface OfMessage {
+interface MessageFields {
   readonly text: string;
 }
 
@@ -27,49 +27,49 @@ interface OfMessage {
  * What happened, as the clients, the nodes and Redis saw it. Times are milliseconds of the machine's monotonic clock, so
  * that those of different processes can be compared.
  */
-export type Happening = { readonly at: number } & (
-  | { readonly is: 'fault'; readonly kind: FaultKind; readonly node: number; readonly ms: number }
+export type HistoryEvent = { readonly at: number } & (
+  | { readonly type: 'fault'; readonly kind: FaultKind; readonly node: number; readonly ms: number }
   /** A client was told its session's id. */
-  | { readonly is: 'announced'; readonly session: string; readonly user: string; readonly transport: Transport }
+  | { readonly type: 'announced'; readonly session: string; readonly user: string; readonly transport: Transport }
   /** What the directory has of a session that was announced; null: nothing. */
-  | { readonly is: 'claimed'; readonly session: string; readonly user: string | null }
-  | ({ readonly is: 'sent'; readonly session: string; readonly user: string; readonly to: number } & OfMessage)
+  | { readonly type: 'claimed'; readonly session: string; readonly user: string | null }
+  | ({ readonly type: 'sent'; readonly session: string; readonly user: string; readonly to: number } & MessageFields)
   /** The client was told that the message has been taken: 202, or the head of the stream of its answer. */
-  | ({ readonly is: 'acknowledged' } & OfMessage)
-  | ({ readonly is: 'answered'; readonly echo: Echo; readonly progress: Progress } & OfMessage)
+  | ({ readonly type: 'acknowledged' } & MessageFields)
+  | ({ readonly type: 'answered'; readonly echo: Echo; readonly progress: Progress } & MessageFields)
   /** The client was told that there will be no answer, and why. */
-  | ({ readonly is: 'refused'; readonly reason: string } & OfMessage)
+  | ({ readonly type: 'refused'; readonly reason: string } & MessageFields)
   /** The connection broke before anything was acknowledged: the client knows that it knows nothing. */
-  | ({ readonly is: 'broken' } & OfMessage)
+  | ({ readonly type: 'broken' } & MessageFields)
   /** Nothing came, however long it was waited for. */
-  | ({ readonly is: 'silent' } & OfMessage)
+  | ({ readonly type: 'silent' } & MessageFields)
   /** A client was told that the session is over, or ended it. */
-  | { readonly is: 'ended'; readonly session: string; readonly because: string }
+  | { readonly type: 'ended'; readonly session: string; readonly because: string }
   /** A client got what it had not asked for, or twice. */
-  | { readonly is: 'stray'; readonly session: string; readonly what: string }
+  | { readonly type: 'stray'; readonly session: string; readonly what: string }
   /** What somebody got who asked for a session of another user. */
-  | { readonly is: 'foreign'; readonly session: string; readonly status: number; readonly reason: string }
+  | { readonly type: 'foreign'; readonly session: string; readonly status: number; readonly reason: string }
   /** A node called the tool. */
-  | ({ readonly is: 'carriedOut' } & Omit<Echo, 'notes'> & OfMessage)
+  | ({ readonly type: 'carriedOut' } & Omit<Echo, 'notes'> & MessageFields)
   /** A node took a session over from one that was gone. */
-  | { readonly is: 'takenOver'; readonly node: string; readonly session: string; readonly isRestored: boolean }
+  | { readonly type: 'takenOver'; readonly node: string; readonly session: string; readonly isRestored: boolean }
   /** A node told of an error that nothing explains. */
-  | { readonly is: 'defect'; readonly node: string; readonly what: string }
+  | { readonly type: 'defect'; readonly node: string; readonly what: string }
   /** At the end there was something that should not be. */
-  | { readonly is: 'left'; readonly what: string }
+  | { readonly type: 'left'; readonly what: string }
 );
 
 /** The same clock in every process of one machine. */
 export const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 /** What happened, before it is known when. */
-export type Told = Happening extends infer Each ? (Each extends unknown ? Omit<Each, 'at'> : never) : never;
+export type NewHistoryEvent = HistoryEvent extends infer Each ? (Each extends unknown ? Omit<Each, 'at'> : never) : never;
 
 /** Everything that happened, in the order in which this process came to know of it. */
 export class History {
-  readonly happenings: Happening[] = [];
+  readonly events: HistoryEvent[] = [];
 
-  add(told: Told): void {
-    this.happenings.push({ at: now(), ...told });
+  record(told: NewHistoryEvent): void {
+    this.events.push({ at: now(), ...told });
   }
 }

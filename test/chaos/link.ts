@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
-interface Pair {
+interface SocketPair {
   /** Towards the node. */
   readonly near: Socket;
   /** Towards Redis. */
@@ -10,10 +10,10 @@ interface Pair {
 }
 
 /** The way of one node to Redis, on which faults can be made. Whoever opens it closes it. */
-export class Link {
+export class FaultyLink {
   readonly port: number;
   readonly #server: Server;
-  readonly #pairs = new Set<Pair>();
+  readonly #pairs = new Set<SocketPair>();
   #isCut = false;
   #delayMs = 0;
   /** While what is on the way stands still. */
@@ -25,10 +25,10 @@ export class Link {
   }
 
   /** `to`: the port of Redis. */
-  static async open(to: () => number): Promise<Link> {
+  static async open(to: () => number): Promise<FaultyLink> {
     const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    return new Link(server, to);
+    return new FaultyLink(server, to);
   }
 
   /** Every connection breaks, and none can be opened. */

@@ -1,8 +1,8 @@
 import { appendFileSync } from 'node:fs';
 import { RedisStore } from '../../src/cluster/redis/redisStore.js';
-import type { Hint } from '../../src/cluster/store.js';
+import type { WakeHint } from '../../src/cluster/store.js';
 import { messageOf } from '../../src/errors.js';
-import { silentLog, type Fields, type Log } from '../../src/log.js';
+import { silentLog, type LogFields, type Log } from '../../src/log.js';
 import { createOrchestrator } from '../../src/orchestrator.js';
 import { now } from './history.js';
 import { noteTool } from './note.js';
@@ -21,38 +21,38 @@ export interface NodeArguments {
 
 /** What it can be told by the process that started it. */
 export interface NodeOrder {
-  readonly isDeaf: boolean;
+  readonly isMuted: boolean;
 }
 
 const { redisUrl, name, leaseMs, timeoutMs, ledger, dataDir } = JSON.parse(process.argv[2] ?? '{}') as NodeArguments;
-const tell = (told: object): void => appendFileSync(ledger, `${JSON.stringify({ at: now(), node: name, ...told })}\n`);
+const writeToLedger = (told: object): void => appendFileSync(ledger, `${JSON.stringify({ at: now(), node: name, ...told })}\n`);
 
-const defect = (message: string, fields?: Fields): void =>
-  tell({ is: 'defect', what: `${message} ${JSON.stringify(fields ?? {})}` });
+const defect = (message: string, fields?: LogFields): void =>
+  writeToLedger({ type: 'defect', what: `${message} ${JSON.stringify(fields ?? {})}` });
 const log: Log = {
   ...silentLog,
   error: defect,
   info: (message, fields) => {
     const [session, isRestored] = [fields?.['session'] ?? '', fields?.['restored'] === true];
-    if (message === 'took over') tell({ is: 'takenOver', session, isRestored });
+    if (message === 'took over') writeToLedger({ type: 'takenOver', session, isRestored });
   },
 };
 process.on('unhandledRejection', (error) => defect(`unhandled rejection: ${messageOf(error)}`));
 
-let isDeaf = false;
-const nothing = (): void => undefined;
-const store = new RedisStore({ url: redisUrl, timeoutMs, onLost: nothing, onFound: nothing });
-const { listen } = store.nodes;
+let isMuted = false;
+const noop = (): void => undefined;
+const store = new RedisStore({ url: redisUrl, timeoutMs, onLost: noop, onReconnected: noop });
+const { subscribe } = store.nodes;
 Object.assign(store.nodes, {
-  listen: (node: string, onHint: (hint: Hint) => void) =>
-    listen(node, (hint) => {
-      if (!isDeaf) onHint(hint);
+  listen: (node: string, onHint: (hint: WakeHint) => void) =>
+    subscribe(node, (hint) => {
+      if (!isMuted) onHint(hint);
     }),
 });
 
 const orchestrator = await createOrchestrator({
   store,
-  tools: [noteTool(name, tell)],
+  tools: [noteTool(name, writeToLedger)],
   log,
   options: {
     ...{ port: 0, prewarm: 0, lease: 'lazy', dataDir, nodeId: name, nodeLease: `${leaseMs}ms` },
@@ -63,7 +63,7 @@ const orchestrator = await createOrchestrator({
 });
 const { url } = await orchestrator.listen();
 
-process.on('message', (order: NodeOrder) => (isDeaf = order.isDeaf));
+process.on('message', (order: NodeOrder) => (isMuted = order.isMuted));
 process.on('disconnect', () => process.exit());
 process.on('SIGTERM', () => void orchestrator.close().then(() => process.disconnect()));
 process.send?.({ url });

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
-import type { Told } from './history.js';
+import type { NewHistoryEvent } from './history.js';
 import { defineTool, type Resources, type Tool } from '../../src/tools/defineTool.js';
 
-interface Term {
+interface NoteTerm {
   readonly id: string;
   readonly notes: string[];
 }
@@ -13,9 +13,9 @@ interface Term {
  * The tool of a node: notes a text and answers all that its session has noted here. `tell` hears of each call before it is
  * answered. Reports progress 1 and 2, before and after the time that it is told to take.
  */
-export function noteTool(node: string, tell: (told: Told) => void): Tool {
+export function noteTool(node: string, tell: (told: NewHistoryEvent) => void): Tool {
   /** By what each session has for itself: one that goes on here has it anew. */
-  const terms = new WeakMap<Resources, Term>();
+  const terms = new WeakMap<Resources, NoteTerm>();
   return defineTool({
     name: 'note',
     group: 'session',
@@ -33,7 +33,7 @@ export function noteTool(node: string, tell: (told: Told) => void): Tool {
       term.notes.push(text);
       const echo = { node, term: term.id, session: session.id, user: session.user, calls: session.toolCalls };
       const notes = [...term.notes];
-      tell({ is: 'carriedOut', text, ...echo });
+      tell({ type: 'carriedOut', text, ...echo });
       progress(1, 2);
       if (holdMs > 0) await pause(holdMs, undefined, { signal });
       progress(2, 2);

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { createClient } from '@redis/client';
 
 /** A key that is left, with what Redis knows of it. */
-export interface LeftKey {
+export interface RemainingKey {
   readonly key: string;
   /** Milliseconds; -1: for ever. */
   readonly ttl: number;
@@ -64,14 +64,14 @@ export class PersistentRedis {
     }
   }
 
-  async keys(): Promise<LeftKey[]> {
+  async keys(): Promise<RemainingKey[]> {
     const keys: string[] = [];
     for await (const some of this.#client.scanIterator({ COUNT: 1_000 })) keys.push(...some);
     return Promise.all(keys.map(async (key) => ({ key, ttl: await this.#client.pTTL(key) })));
   }
 
   /** Sessions that are closed by the directory, among `keys`. */
-  async closedAmong(keys: readonly LeftKey[]): Promise<string[]> {
+  async closedAmong(keys: readonly RemainingKey[]): Promise<string[]> {
     const entries = keys.map(({ key }) => key).filter((key) => /^greenroom:\{[^}]+\}$/.test(key));
     const states = await Promise.all(entries.map((key) => this.#client.hGet(key, 'state')));
     return entries.filter((_, index) => states[index] === 'closed');

@@ -18,10 +18,10 @@ export const faults = {
 export type FaultKind = keyof typeof faults;
 
 /** How often each comes among twenty. */
-const shares: Readonly<Record<FaultKind, number>> = {
+const faultWeights: Readonly<Record<FaultKind, number>> = {
   ...{ kill: 3, stall: 3, leave: 2, cut: 2, delay: 2, halfClose: 2, hold: 1, deaf: 2, evict: 1, restart: 1, roll: 1 },
 };
-const deck = Object.entries(shares).flatMap(([kind, share]) => Array<FaultKind>(share).fill(kind as FaultKind));
+const weightedFaults = Object.entries(faultWeights).flatMap(([kind, share]) => Array<FaultKind>(share).fill(kind as FaultKind));
 
 export interface Fault {
   readonly kind: FaultKind;
@@ -45,7 +45,7 @@ export function planOf({ seed, count, nodes, leaseMs }: PlanOptions): Fault[] {
   const random = new Random(seed);
   const plan: Fault[] = [];
   while (plan.length < count) {
-    for (const kind of random.shuffled(deck)) {
+    for (const kind of random.shuffled(weightedFaults)) {
       const node = random.between(0, nodes - 1);
       const ms = durationOf(kind, leaseMs, random);
       plan.push({ kind, node, ms, afterMs: random.between(leaseMs / 4, leaseMs) });

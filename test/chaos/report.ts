@@ -1,18 +1,18 @@
 import { alignedOf } from '../bench/report.js';
-import type { Happening } from './history.js';
+import type { HistoryEvent } from './history.js';
 import { faults, type FaultKind } from './plan.js';
 import { invariants, type Invariant, type Violation } from './check.js';
 
-type Of<Is extends Happening['is']> = Extract<Happening, { readonly is: Is }>;
+type EventOf<Is extends HistoryEvent['type']> = Extract<HistoryEvent, { readonly type: Is }>;
 
 /** What a run came to: faults by kind, messages, what clients were told instead of an answer, and what was wrong. */
-export function reportOf(history: readonly Happening[], violations: readonly Violation[]): string {
-  const all = <Is extends Happening['is']>(is: Is): Of<Is>[] =>
-    history.filter((happening): happening is Of<Is> => happening.is === is);
-  const count = (is: Happening['is']): string => String(all(is).length);
+export function reportOf(history: readonly HistoryEvent[], violations: readonly Violation[]): string {
+  const all = <Is extends HistoryEvent['type']>(is: Is): EventOf<Is>[] =>
+    history.filter((happening): happening is EventOf<Is> => happening.type === is);
+  const count = (is: HistoryEvent['type']): string => String(all(is).length);
   const kinds = Object.keys(faults) as FaultKind[];
   const takeovers = all('takenOver');
-  const { median, most } = waited(history);
+  const { median, most } = takeoverLatency(history);
   const sections = [
     [
       ['fault', 'times'],
@@ -54,13 +54,13 @@ function tally(values: readonly string[]): Map<string, number> {
 }
 
 /** How long the client of a session waited for its first answer in another term: what a takeover costs it, lease and all. */
-function waited(history: readonly Happening[]): { readonly median: string; readonly most: string } {
+function takeoverLatency(history: readonly HistoryEvent[]): { readonly median: string; readonly most: string } {
   const terms = new Map<string, string>();
   const sent = new Map<string, number>();
   const times: number[] = [];
   for (const happening of history) {
-    if (happening.is === 'sent') sent.set(happening.text, happening.at);
-    if (happening.is !== 'answered') continue;
+    if (happening.type === 'sent') sent.set(happening.text, happening.at);
+    if (happening.type !== 'answered') continue;
     const { text, echo, at } = happening;
     const term = terms.get(echo.session);
     if (term !== undefined && term !== echo.term) times.push(at - (sent.get(text) ?? at));

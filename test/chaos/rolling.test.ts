@@ -1,5 +1,5 @@
 import { noteTool } from './note.js';
-import { violationsOf } from './check.js';
+import { findViolations } from './check.js';
 import type { ClientOptions, ClientSession } from './client.js';
 import { History } from './history.js';
 import { Random } from './random.js';
@@ -7,10 +7,10 @@ import { openStreamable } from './streamableClient.js';
 import { serveNode } from '../cluster/support.js';
 import { nextTurn } from '../support/gate.js';
 import { RedisServer, redisStore } from '../support/redisServer.js';
-import type { Served } from '../support/serve.js';
+import type { TestServer } from '../support/serve.js';
 
 let redis: RedisServer;
-const nodes: Served[] = [];
+const nodes: TestServer[] = [];
 const history = new History();
 
 beforeAll(async () => {
@@ -22,9 +22,9 @@ afterAll(async () => {
   await redis.stop();
 });
 
-const startNode = (name: string): Promise<Served> =>
+const startNode = (name: string): Promise<TestServer> =>
   serveNode(redisStore(redis), {
-    tools: [noteTool(name, (told) => history.add(told))],
+    tools: [noteTool(name, (told) => history.record(told))],
     options: { tools: ['all'], nodeLease: '30s' },
   });
 
@@ -34,7 +34,7 @@ async function talk(options: ClientOptions, until: () => boolean): Promise<Clien
   // The node that it comes to may just be gone.
   while (session === null) session = await openStreamable(options);
   for (let count = 1; !until() || count < 10; count += 1) {
-    const { settled } = await session.say(`${options.name}-${count}`, count % 4 === 0 ? 30 : 0);
+    const { settled } = await session.callNote(`${options.name}-${count}`, count % 4 === 0 ? 30 : 0);
     await settled;
   }
   await session.leave();
@@ -43,9 +43,9 @@ async function talk(options: ClientOptions, until: () => boolean): Promise<Clien
 
 /** Resolves when each of the six has been answered something that it is yet to ask. */
 async function everyoneAnswered(): Promise<void> {
-  const from = history.happenings.length;
+  const from = history.events.length;
   const answered = (): Set<string> =>
-    new Set(history.happenings.slice(from).flatMap((each) => (each.is === 'answered' ? [each.echo.session] : [])));
+    new Set(history.events.slice(from).flatMap((each) => (each.type === 'answered' ? [each.echo.session] : [])));
   while (answered().size < 6) await nextTurn();
 }
 
@@ -56,7 +56,7 @@ test('[C-CHAOS][C-TAKEOVER] a rolling restart under load loses no session of /mc
     const options: ClientOptions = {
       ...{ history, user, name: `c${index}`, nodes: nodes.length, patienceMs: 60_000, random: new Random(index) },
       urlOf: (node) => nodes[node]?.url ?? '',
-      announced: (session) => history.add({ is: 'claimed', session, user }),
+      onAnnounced: (session) => history.record({ type: 'claimed', session, user }),
     };
     return talk(options, () => state.isOver);
   });
@@ -69,16 +69,16 @@ test('[C-CHAOS][C-TAKEOVER] a rolling restart under load loses no session of /mc
   state.isOver = true;
   await Promise.all(clients);
 
-  const { happenings } = history;
-  expect(violationsOf(happenings)).toEqual([]);
-  expect(happenings.filter(({ is }) => is === 'announced')).toHaveLength(6);
+  const { events } = history;
+  expect(findViolations(events)).toEqual([]);
+  expect(events.filter(({ type }) => type === 'announced')).toHaveLength(6);
   // Each of them ended because its client left.
-  const ends = happenings.flatMap((each) => (each.is === 'ended' ? [each.because] : []));
+  const ends = events.flatMap((each) => (each.type === 'ended' ? [each.because] : []));
   expect(ends).toEqual(Array(6).fill('204 '));
-  const taken = happenings.flatMap((each) => (each.is === 'acknowledged' ? [each.text] : []));
-  const answered = happenings.flatMap((each) => (each.is === 'answered' ? [each.text] : []));
+  const taken = events.flatMap((each) => (each.type === 'acknowledged' ? [each.text] : []));
+  const answered = events.flatMap((each) => (each.type === 'answered' ? [each.text] : []));
   expect(answered.toSorted()).toEqual(taken.toSorted());
   // Every session has lived at more than one node.
-  const terms = new Set(happenings.flatMap((each) => (each.is === 'answered' ? [each.echo.term] : [])));
+  const terms = new Set(events.flatMap((each) => (each.type === 'answered' ? [each.echo.term] : [])));
   expect(terms.size).toBeGreaterThanOrEqual(12);
 });

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf } from '../../src/errors.js';
-import { violationsOf, type Violation } from './check.js';
+import { findViolations, type Violation } from './check.js';
 import { reasonOf, request, type ClientOptions } from './client.js';
 import { Fleet } from './fleet.js';
-import { History, now, type Happening } from './history.js';
+import { History, now, type HistoryEvent } from './history.js';
 import { planOf } from './plan.js';
 import { Random } from './random.js';
 import { openSse } from './sseClient.js';
@@ -18,18 +18,18 @@ export interface RunOptions {
   /** The compiled node.ts. */
   readonly program: string;
   /** No fault begins after so many milliseconds. */
-  readonly longestMs: number;
+  readonly maxDurationMs: number;
   readonly leaseMs: number;
   readonly clients: number;
   /** How long anything is waited for, in milliseconds. */
-  readonly patienceMs: number;
+  readonly waitTimeoutMs: number;
   /** See `violationsOf`. */
   readonly pausedMs: number;
   report(line: string): void;
 }
 
 export interface Outcome {
-  readonly history: readonly Happening[];
+  readonly history: readonly HistoryEvent[];
   readonly violations: readonly Violation[];
   /** Faults that were made. */
   readonly faults: number;
@@ -39,7 +39,7 @@ export interface Outcome {
 const nodes = 3;
 const users = ['ann', 'bob', 'cat', 'dan'] as const;
 /** Messages that a client sends before it waits for their answers. */
-const burst = 3;
+const maxBurst = 3;
 
 /** Makes the faults of a seed while clients are at work, and checks what happened. Leaves nothing behind. */
 export async function run(options: RunOptions): Promise<Outcome> {
@@ -48,17 +48,17 @@ export async function run(options: RunOptions): Promise<Outcome> {
   const fleet = await Fleet.start({ folder, nodes, ...options });
   const history = new History();
   try {
-    const made = await befall(fleet, history, options);
-    for (const left of await leftovers(fleet, options.patienceMs)) history.add({ is: 'left', what: left });
+    const faultsMade = await injectFaults(fleet, history, options);
+    for (const left of await leftovers(fleet, options.waitTimeoutMs)) history.record({ type: 'left', what: left });
     await fleet.endNodes();
-    for (const name of fleet.stuck) history.add({ is: 'left', what: `the process of ${name}, which was asked to end` });
-    const told = await readFile(join(folder, 'ledger.jsonl'), 'utf8').catch(() => '');
-    const ledger = told.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Happening]));
-    const whole = [...history.happenings, ...ledger].toSorted((one, other) => one.at - other.at);
+    for (const name of fleet.stuck) history.record({ type: 'left', what: `the process of ${name}, which was asked to end` });
+    const ledgerText = await readFile(join(folder, 'ledger.jsonl'), 'utf8').catch(() => '');
+    const ledger = ledgerText.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as HistoryEvent]));
+    const whole = [...history.events, ...ledger].toSorted((one, other) => one.at - other.at);
     return {
       history: whole,
-      violations: violationsOf(whole, options.pausedMs),
-      faults: made,
+      violations: findViolations(whole, options.pausedMs),
+      faults: faultsMade,
       seconds: (now() - startedAt) / 1_000,
     };
   } finally {
@@ -68,28 +68,28 @@ export async function run(options: RunOptions): Promise<Outcome> {
 }
 
 /** Resolves with the number of faults when all are over and every client has left. */
-async function befall(fleet: Fleet, history: History, options: RunOptions): Promise<number> {
-  const { seed, patienceMs, clients, leaseMs, faults, longestMs, report } = options;
+async function injectFaults(fleet: Fleet, history: History, options: RunOptions): Promise<number> {
+  const { seed, waitTimeoutMs, clients, leaseMs, faults, maxDurationMs, report } = options;
   const over = new AbortController();
   const claims: Promise<void>[] = [];
   const sessions: { id: string; user: string }[] = [];
-  const at = Array.from({ length: clients }, (_, index) => {
+  const activities = Array.from({ length: clients }, (_, index) => {
     const user = users[index % users.length] ?? 'ann';
-    const own: ClientOptions = {
-      ...{ history, nodes, patienceMs, user, name: `c${index}` },
+    const clientOptions: ClientOptions = {
+      ...{ history, nodes, patienceMs: waitTimeoutMs, user, name: `c${index}` },
       random: new Random(seed * 1_000 + index),
       urlOf: (node) => fleet.urlOf(node),
-      announced: (session) => {
+      onAnnounced: (session) => {
         sessions.push({ id: session, user });
-        claims.push(fleet.redis.userOf(session).then((is) => history.add({ is: 'claimed', session, user: is })));
+        claims.push(fleet.redis.userOf(session).then((is) => history.record({ type: 'claimed', session, user: is })));
       },
     };
-    return visit(own, index % 3 === 0 ? openSse : openStreamable, () => over.signal.aborted);
+    return runClient(clientOptions, index % 3 === 0 ? openSse : openStreamable, () => over.signal.aborted);
   });
-  at.push(intrude(fleet, history, sessions, { seed, patienceMs, isOver: () => over.signal.aborted }));
-  const failed = (error: unknown): void => history.add({ is: 'left', what: messageOf(error) });
+  activities.push(runIntruder(fleet, history, sessions, { seed, patienceMs: waitTimeoutMs, isOver: () => over.signal.aborted }));
+  const failed = (error: unknown): void => history.record({ type: 'left', what: messageOf(error) });
   const lanes = new Map<string, Promise<void>>();
-  const until = now() + longestMs;
+  const until = now() + maxDurationMs;
   let made = 0;
   for (const fault of planOf({ seed, count: faults, nodes, leaseMs })) {
     await pause(fault.afterMs);
@@ -99,8 +99,8 @@ async function befall(fleet: Fleet, history: History, options: RunOptions): Prom
     const lane = fault.kind === 'evict' || fault.kind === 'restart' ? 'redis' : String(fault.node);
     const before = isOfAll ? Promise.all(lanes.values()) : lanes.get(lane);
     const turn = (before ?? Promise.resolve()).then(async () => {
-      history.add({ is: 'fault', kind: fault.kind, node: fault.node, ms: fault.ms });
-      await fleet.befall(fault).catch(failed);
+      history.record({ type: 'fault', kind: fault.kind, node: fault.node, ms: fault.ms });
+      await fleet.inflict(fault).catch(failed);
     });
     for (const each of isOfAll ? ['0', '1', '2'] : [lane]) lanes.set(each, turn);
     made += 1;
@@ -111,13 +111,13 @@ async function befall(fleet: Fleet, history: History, options: RunOptions): Prom
   await Promise.all(lanes.values());
   await Promise.all(fleet.nodes.map((node) => node.whenReady().catch(failed)));
   over.abort();
-  await Promise.all(at);
+  await Promise.all(activities);
   await Promise.all(claims);
   return made;
 }
 
 /** One session after the other, each with some messages, until it is over. */
-async function visit(
+async function runClient(
   options: ClientOptions,
   open: typeof openSse | typeof openStreamable,
   isOver: () => boolean,
@@ -134,10 +134,10 @@ async function visit(
     const hasMore = (): boolean => !session.isOver && !isOver();
     for (let turn = 0; turn < bursts && hasMore(); turn += 1) {
       const settled: Promise<void>[] = [];
-      for (let index = random.between(1, burst); index > 0 && hasMore(); index -= 1) {
+      for (let index = random.between(1, maxBurst); index > 0 && hasMore(); index -= 1) {
         count += 1;
         const holdMs = random.next() < 0.3 ? random.between(20, 300) : 0;
-        settled.push((await session.say(`${name}-${count}`, holdMs)).settled);
+        settled.push((await session.callNote(`${name}-${count}`, holdMs)).settled);
       }
       await Promise.all(settled);
       await pause(random.between(0, 60));
@@ -146,18 +146,18 @@ async function visit(
   }
 }
 
-interface Intruder {
+interface IntruderOptions {
   readonly seed: number;
   readonly patienceMs: number;
   isOver(): boolean;
 }
 
 /** Asks for sessions of others, who are not to be found. */
-async function intrude(
+async function runIntruder(
   fleet: Fleet,
   history: History,
   sessions: readonly { readonly id: string; readonly user: string }[],
-  { seed, patienceMs, isOver }: Intruder,
+  { seed, patienceMs, isOver }: IntruderOptions,
 ): Promise<void> {
   const random = new Random(seed + 1);
   while (!isOver()) {
@@ -175,11 +175,11 @@ async function intrude(
     const reply = await request(patienceMs, new URL(path, url).href, { method: 'POST', headers: named, body });
     if (typeof reply === 'string') continue;
     const { status, json } = reply;
-    history.add({ is: 'foreign', session: victim.id, status, reason: reasonOf(json, '') });
+    history.record({ type: 'foreign', session: victim.id, status, reason: reasonOf(json, '') });
   }
 }
 
-const oursOnly = /^greenroom:\{([^}]+)\}(?::(inbox|snapshot|events|order|counts))?$/;
+const sessionKeyPattern = /^greenroom:\{([^}]+)\}(?::(inbox|snapshot|events|order|counts))?$/;
 
 /** What is there when every client has left, and should not be. */
 async function leftovers(fleet: Fleet, patienceMs: number): Promise<string[]> {
@@ -193,7 +193,7 @@ async function leftovers(fleet: Fleet, patienceMs: number): Promise<string[]> {
   const closed = new Set(await fleet.redis.closedAmong(await fleet.redis.keys()));
   const keys = await fleet.redis.keys();
   const ofEnded = keys.filter(({ key }) => {
-    const [, id, kind] = oursOnly.exec(key) ?? [];
+    const [, id, kind] = sessionKeyPattern.exec(key) ?? [];
     return id !== undefined && kind !== undefined && closed.has(`greenroom:{${id}}`);
   });
   const alive = keys.filter(({ key }) => key.startsWith('greenroom:node:')).length;

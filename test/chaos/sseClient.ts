@@ -1,15 +1,15 @@
 import { RawSse } from '../support/rawSse.js';
-import { announce, anyUrl, call, echoOf, initialize, progressIn, reasonIn, reasonOf } from './client.js';
-import { request, within, type ClientOptions, type ClientSession } from './client.js';
+import { recordAnnouncement, randomNodeUrl, noteCall, echoOf, initialize, progressIn, refusalReasonIn, reasonOf } from './client.js';
+import { request, settlesWithin, type ClientOptions, type ClientSession } from './client.js';
 
-interface Waiting {
+interface PendingMessage {
   readonly progress: number[];
   settle(): void;
 }
 
 /** Opens a session over SSE; null if there is none to be had now. */
 export async function openSse(options: ClientOptions): Promise<ClientSession | null> {
-  const { url } = anyUrl(options, '/');
+  const { url } = randomNodeUrl(options, '/');
   const session = new SseSession(options, url);
   return (await session.open()) ? session : null;
 }
@@ -18,7 +18,7 @@ export async function openSse(options: ClientOptions): Promise<ClientSession | n
 class SseSession implements ClientSession {
   readonly #options: ClientOptions;
   readonly #stream: RawSse;
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting = new Map<string, PendingMessage>();
   #hasLeft = false;
   id = '';
 
@@ -26,13 +26,13 @@ class SseSession implements ClientSession {
     this.#options = options;
     this.#stream = new RawSse(url, {
       path: `/sse?userId=${options.user}`,
-      atEndpoint: (stream) => {
+      onEndpoint: (stream) => {
         this.id = stream.sessionId;
-        announce(options, this.id, 'sse');
+        recordAnnouncement(options, this.id, 'sse');
       },
-      atEvent: ({ event, data }) => event === 'message' && this.#take(JSON.parse(data) as object),
+      onEvent: ({ event, data }) => event === 'message' && this.#onMessage(JSON.parse(data) as object),
     });
-    void this.#stream.whenClosed().then(() => this.#ended('the stream ended'));
+    void this.#stream.whenClosed().then(() => this.#onStreamEnd('the stream ended'));
   }
 
   get isOver(): boolean {
@@ -43,13 +43,13 @@ class SseSession implements ClientSession {
   async open(): Promise<boolean> {
     const { patienceMs, history } = this.#options;
     const announced = this.#stream.whenAnnounced().catch(() => undefined);
-    if (!(await within(patienceMs, announced))) history.add({ is: 'silent', text: 'GET /sse' });
-    if (this.id === '') await this.#stream.hangUp();
+    if (!(await settlesWithin(patienceMs, announced))) history.record({ type: 'silent', text: 'GET /sse' });
+    if (this.id === '') await this.#stream.disconnect();
     if (this.isOver) return false;
     const { id: text } = initialize;
     const settled = this.#expect(text);
     const reply = await this.#post(initialize);
-    if (typeof reply === 'string' || reply.status !== 202 || !(await within(patienceMs, settled))) {
+    if (typeof reply === 'string' || reply.status !== 202 || !(await settlesWithin(patienceMs, settled))) {
       await this.leave();
       return false;
     }
@@ -57,34 +57,34 @@ class SseSession implements ClientSession {
     return !this.isOver;
   }
 
-  async say(text: string, holdMs: number): Promise<{ readonly settled: Promise<void> }> {
+  async callNote(text: string, holdMs: number): Promise<{ readonly settled: Promise<void> }> {
     const { history, user, patienceMs } = this.#options;
     const settled = this.#expect(text);
-    const reply = await this.#post(call(text, holdMs), (to) =>
-      history.add({ is: 'sent', session: this.id, user, text, to }),
+    const reply = await this.#post(noteCall(text, holdMs), (to) =>
+      history.record({ type: 'sent', session: this.id, user, text, to }),
     );
-    if (reply === 'broken' || reply === 'silent') history.add({ is: reply, text });
+    if (reply === 'broken' || reply === 'silent') history.record({ type: reply, text });
     else if (reply.status === 202) {
-      history.add({ is: 'acknowledged', text });
+      history.record({ type: 'acknowledged', text });
       return { settled: this.#settledInTime(text, settled) };
     } else {
       const reason = reasonOf(reply.json, String(reply.status));
-      history.add({ is: 'refused', text, reason });
+      history.record({ type: 'refused', text, reason });
       if (reason === 'closed' || reason === 'unknown') await this.leave();
     }
     // Whether it comes to be answered all the same, nobody can say.
-    void within(patienceMs, settled).then(() => this.#waiting.delete(text));
+    void settlesWithin(patienceMs, settled).then(() => this.#waiting.delete(text));
     return { settled: Promise.resolve() };
   }
 
   async leave(): Promise<void> {
     this.#hasLeft = true;
-    await this.#stream.hangUp();
+    await this.#stream.disconnect();
   }
 
   async #settledInTime(text: string, settled: Promise<void>): Promise<void> {
     const { history, patienceMs } = this.#options;
-    if (!(await within(patienceMs, settled))) history.add({ is: 'silent', text });
+    if (!(await settlesWithin(patienceMs, settled))) history.record({ type: 'silent', text });
     this.#waiting.delete(text);
   }
 
@@ -93,13 +93,13 @@ class SseSession implements ClientSession {
   }
 
   #post(message: object, begin?: (to: number) => void) {
-    const { node, url } = anyUrl(this.#options, `/message?sessionId=${this.id}&userId=${this.#options.user}`);
+    const { node, url } = randomNodeUrl(this.#options, `/message?sessionId=${this.id}&userId=${this.#options.user}`);
     begin?.(node);
     const headers = { 'content-type': 'application/json' };
     return request(this.#options.patienceMs, url, { method: 'POST', headers, body: JSON.stringify(message) });
   }
 
-  #take(message: object): void {
+  #onMessage(message: object): void {
     const { history } = this.#options;
     const step = progressIn(message);
     const { id } = message as { id?: string };
@@ -107,7 +107,7 @@ class SseSession implements ClientSession {
     const waiting = this.#waiting.get(text);
     if (waiting === undefined) {
       const isNotice = 'method' in message && step === undefined;
-      if (!isNotice) history.add({ is: 'stray', session: this.id, what: JSON.stringify(message) });
+      if (!isNotice) history.record({ type: 'stray', session: this.id, what: JSON.stringify(message) });
       return;
     }
     if (step !== undefined) {
@@ -115,13 +115,13 @@ class SseSession implements ClientSession {
       return;
     }
     const echo = echoOf(message);
-    if (echo !== undefined) history.add({ is: 'answered', text, echo, progress: waiting.progress });
-    else if (text !== initialize.id) history.add({ is: 'refused', text, reason: reasonIn(message) });
+    if (echo !== undefined) history.record({ type: 'answered', text, echo, progress: waiting.progress });
+    else if (text !== initialize.id) history.record({ type: 'refused', text, reason: refusalReasonIn(message) });
     waiting.settle();
   }
 
-  #ended(because: string): void {
-    if (this.id !== '') this.#options.history.add({ is: 'ended', session: this.id, because });
+  #onStreamEnd(because: string): void {
+    if (this.id !== '') this.#options.history.record({ type: 'ended', session: this.id, because });
     for (const { settle } of this.#waiting.values()) settle();
   }
 }

@@ -1,26 +1,26 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { RawSse } from '../support/rawSse.js';
-import { announce, anyUrl, call, echoOf, initialize, isLossNotice, progressIn, reasonIn, reasonOf } from './client.js';
-import { request, within, type ClientOptions, type ClientSession } from './client.js';
+import { recordAnnouncement, randomNodeUrl, noteCall, echoOf, initialize, isLossNotice, progressIn, refusalReasonIn, reasonOf } from './client.js';
+import { request, settlesWithin, type ClientOptions, type ClientSession } from './client.js';
 import { now } from './history.js';
 
 const accept = 'application/json, text/event-stream';
 const retryMs = 50;
 /** Refusals after which a client comes again. */
-const passing = ['store_unreachable', 'not_ready', 'draining', 'queue_full', 'node_lost'];
+const transientRefusals = ['store_unreachable', 'not_ready', 'draining', 'queue_full', 'node_lost'];
 
 /** Opens a session over Streamable HTTP; null if there is none to be had now. */
 export async function openStreamable(options: ClientOptions): Promise<ClientSession | null> {
   const { patienceMs, user, history } = options;
-  const { url } = anyUrl(options, '/');
+  const { url } = randomNodeUrl(options, '/');
   const body = JSON.stringify(initialize);
   const stream = new RawSse(url, { path: `/mcp?userId=${user}`, body, headers: { accept } });
   const answered = stream.when(({ messages }) => messages.length > 0).catch(() => undefined);
-  if (!(await within(patienceMs, answered))) history.add({ is: 'silent', text: 'initialize' });
+  if (!(await settlesWithin(patienceMs, answered))) history.record({ type: 'silent', text: 'initialize' });
   const id = String(stream.headers['mcp-session-id'] ?? '');
-  if (id !== '') announce(options, id, 'streamable-http');
-  await stream.hangUp();
+  if (id !== '') recordAnnouncement(options, id, 'streamable-http');
+  await stream.disconnect();
   if (id === '') return null;
   const session = new StreamableSession(options, id);
   // What was not answered cannot be asked for again: the session is given up.
@@ -30,11 +30,11 @@ export async function openStreamable(options: ClientOptions): Promise<ClientSess
 }
 
 /** What is heard of one message, over however many streams. */
-class Following {
+class MessageProgress {
   readonly text: string;
   readonly progress: number[] = [];
   lastEventId = '';
-  wasToldOfLoss = false;
+  hasLossNotice = false;
   isSettled = false;
 
   constructor(text: string) {
@@ -59,120 +59,120 @@ class StreamableSession implements ClientSession {
 
   async initialized(): Promise<boolean> {
     const body = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' });
-    const reply = await this.#insist('POST', body);
+    const reply = await this.#sendWithRetry('POST', body);
     return reply?.status === 202;
   }
 
-  async say(text: string, holdMs: number): Promise<{ readonly settled: Promise<void> }> {
+  async callNote(text: string, holdMs: number): Promise<{ readonly settled: Promise<void> }> {
     const { history, user, patienceMs } = this.#options;
-    const { node, url } = anyUrl(this.#options, '/');
-    const following = new Following(text);
-    history.add({ is: 'sent', session: this.id, user, text, to: node });
-    const body = JSON.stringify(call(text, holdMs));
+    const { node, url } = randomNodeUrl(this.#options, '/');
+    const following = new MessageProgress(text);
+    history.record({ type: 'sent', session: this.id, user, text, to: node });
+    const body = JSON.stringify(noteCall(text, holdMs));
     const stream = this.#stream(url, following, body);
     const begun = stream.when(({ events, status = 200 }) => events.length > 0 || status >= 300).catch(() => undefined);
-    if (!(await within(patienceMs, begun))) {
-      history.add({ is: 'silent', text });
-      await stream.hangUp();
-    } else if (stream.events.length === 0) await this.#unheard(stream, text);
+    if (!(await settlesWithin(patienceMs, begun))) {
+      history.record({ type: 'silent', text });
+      await stream.disconnect();
+    } else if (stream.events.length === 0) await this.#recordUnanswered(stream, text);
     else return { settled: this.#follow(stream, following) };
     return { settled: Promise.resolve() };
   }
 
   async leave(): Promise<void> {
     this.isOver = true;
-    const reply = await this.#insist('DELETE');
+    const reply = await this.#sendWithRetry('DELETE');
     const because = reply === undefined ? 'nobody answers' : `${reply.status} ${reasonOf(reply.json, '')}`;
-    this.#options.history.add({ is: 'ended', session: this.id, because });
-    if (reply === undefined) this.#options.history.add({ is: 'silent', text: `DELETE of ${this.id}` });
+    this.#options.history.record({ type: 'ended', session: this.id, because });
+    if (reply === undefined) this.#options.history.record({ type: 'silent', text: `DELETE of ${this.id}` });
   }
 
   /** Comes again, at any node, until it is answered with more than that it should come again. */
-  async #insist(method: 'POST' | 'DELETE', body?: string) {
+  async #sendWithRetry(method: 'POST' | 'DELETE', body?: string) {
     const { patienceMs, user } = this.#options;
     const until = now() + patienceMs;
     while (now() < until) {
-      const { url } = anyUrl(this.#options, `/mcp?userId=${user}`);
+      const { url } = randomNodeUrl(this.#options, `/mcp?userId=${user}`);
       const headers = { ...this.#headers, ...(body !== undefined && { 'content-type': 'application/json' }) };
       const reply = await request(patienceMs, url, { method, headers, ...(body !== undefined && { body }) });
-      if (typeof reply !== 'string' && !passing.includes(reasonOf(reply.json, ''))) return reply;
+      if (typeof reply !== 'string' && !transientRefusals.includes(reasonOf(reply.json, ''))) return reply;
       await pause(retryMs);
     }
     return undefined;
   }
 
-  #stream(url: string, following: Following, body?: string): RawSse {
+  #stream(url: string, following: MessageProgress, body?: string): RawSse {
     const headers = { ...this.#headers, ...(body === undefined && { 'last-event-id': following.lastEventId }) };
     const path = `/mcp?userId=${this.#options.user}`;
-    const atEvent = ({ id, event, data }: { id: string; event: string; data: string }): void => {
+    const onEvent = ({ id, event, data }: { id: string; event: string; data: string }): void => {
       if (id !== '') {
         const isFirst = following.lastEventId === '';
         following.lastEventId = id;
-        if (isFirst) this.#options.history.add({ is: 'acknowledged', text: following.text });
+        if (isFirst) this.#options.history.record({ type: 'acknowledged', text: following.text });
       }
-      if (event === 'message') this.#take(following, JSON.parse(data) as object);
+      if (event === 'message') this.#onMessage(following, JSON.parse(data) as object);
     };
-    return new RawSse(url, { path, headers, atEvent, ...(body !== undefined && { body }) });
+    return new RawSse(url, { path, headers, onEvent, ...(body !== undefined && { body }) });
   }
 
   /** No stream came: the reason why, or nothing. */
-  async #unheard(stream: RawSse, text: string): Promise<void> {
+  async #recordUnanswered(stream: RawSse, text: string): Promise<void> {
     const { history, patienceMs } = this.#options;
-    if (!(await within(patienceMs, stream.whenClosed()))) await stream.hangUp();
+    if (!(await settlesWithin(patienceMs, stream.whenClosed()))) await stream.disconnect();
     if (stream.status === undefined || stream.status === 200) {
-      history.add({ is: 'broken', text });
+      history.record({ type: 'broken', text });
       return;
     }
     const reason = reasonOf(parse(stream.text), String(stream.status));
-    history.add({ is: 'refused', text, reason });
-    if (reason === 'closed' || reason === 'unknown') this.#gone(reason);
+    history.record({ type: 'refused', text, reason });
+    if (reason === 'closed' || reason === 'unknown') this.#markOver(reason);
   }
 
   /** Until the answer is there, over as many streams as it takes. */
-  async #follow(first: RawSse, following: Following): Promise<void> {
+  async #follow(first: RawSse, following: MessageProgress): Promise<void> {
     const { history, patienceMs } = this.#options;
     const until = now() + patienceMs;
     let stream = first;
     for (;;) {
-      const isClosed = await within(Math.max(1, until - now()), stream.whenClosed());
+      const isClosed = await settlesWithin(Math.max(1, until - now()), stream.whenClosed());
       if (following.isSettled) break;
       const reason = stream.status === 200 ? '' : reasonOf(parse(stream.text), String(stream.status ?? ''));
       if (!isClosed || now() > until) {
-        history.add({ is: 'silent', text: following.text });
+        history.record({ type: 'silent', text: following.text });
         break;
       }
       if (following.lastEventId === '') {
         // It was never told where to go on.
-        history.add({ is: 'broken', text: following.text });
+        history.record({ type: 'broken', text: following.text });
         break;
       }
-      if (reason !== '' && !passing.includes(reason)) {
-        history.add({ is: 'refused', text: following.text, reason: reason === '204' ? 'nothing is left' : reason });
-        if (reason === 'closed' || reason === 'unknown') this.#gone(reason);
+      if (reason !== '' && !transientRefusals.includes(reason)) {
+        history.record({ type: 'refused', text: following.text, reason: reason === '204' ? 'nothing is left' : reason });
+        if (reason === 'closed' || reason === 'unknown') this.#markOver(reason);
         break;
       }
       await pause(retryMs);
-      stream = this.#stream(anyUrl(this.#options, '/').url, following);
+      stream = this.#stream(randomNodeUrl(this.#options, '/').url, following);
     }
-    await stream.hangUp();
+    await stream.disconnect();
   }
 
-  #gone(reason: string): void {
-    if (!this.isOver) this.#options.history.add({ is: 'ended', session: this.id, because: reason });
+  #markOver(reason: string): void {
+    if (!this.isOver) this.#options.history.record({ type: 'ended', session: this.id, because: reason });
     this.isOver = true;
   }
 
-  #take(following: Following, message: object): void {
+  #onMessage(following: MessageProgress, message: object): void {
     const { history } = this.#options;
     const { text, progress } = following;
     const step = progressIn(message);
     const { id } = message as { id?: string };
     if (isLossNotice(message)) {
-      following.wasToldOfLoss = true;
+      following.hasLossNotice = true;
       return;
     }
     if ((step?.text ?? id) !== text) {
-      history.add({ is: 'stray', session: this.id, what: JSON.stringify(message) });
+      history.record({ type: 'stray', session: this.id, what: JSON.stringify(message) });
       return;
     }
     if (step !== undefined) {
@@ -181,8 +181,8 @@ class StreamableSession implements ClientSession {
     }
     const echo = echoOf(message);
     if (echo !== undefined)
-      history.add({ is: 'answered', text, echo, progress: following.wasToldOfLoss ? 'told' : progress });
-    else history.add({ is: 'refused', text, reason: reasonIn(message) });
+      history.record({ type: 'answered', text, echo, progress: following.hasLossNotice ? 'told' : progress });
+    else history.record({ type: 'refused', text, reason: refusalReasonIn(message) });
     following.isSettled = true;
   }
 }

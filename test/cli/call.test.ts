@@ -9,8 +9,8 @@ import { findRunningServer } from '../../src/cli/runningServer.js';
 import { selftest } from '../../src/cli/selftest.js';
 import { ToolError } from '../../src/errors.js';
 import { defineTool } from '../../src/tools/defineTool.js';
-import { FakePool } from '../support/fakePool.js';
-import { serve, type Served } from '../support/serve.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 import { serveGuarded } from '../tenancy/support/guarded.js';
 import { mainProgram } from '../support/root.js';
 
@@ -31,15 +31,15 @@ const echo = defineTool({
 const say = (word: string) => ({ tool: 'echo', args: { word } });
 
 describe('greenroom call', () => {
-  let pool: FakePool;
-  let served: Served;
+  let pool: FakeBrowserPool;
+  let served: TestServer;
   let lines: string[];
   const write = (line: string): void => void lines.push(line);
 
   beforeEach(async () => {
     lines = [];
-    pool = new FakePool();
-    served = await serve({ pool, tools: [echo] });
+    pool = new FakeBrowserPool();
+    served = await startTestServer({ pool, tools: [echo] });
   });
   afterEach(() => served.close());
 
@@ -56,10 +56,10 @@ describe('greenroom call', () => {
   });
 
   test('[S8] says why the server refused', async () => {
-    pool.hold();
+    pool.holdLeases();
     const called = call({ url: served.url, calls: [say('hello')], write });
     await pool.whenWaiting();
-    pool.fail('browser_failed', 'Chrome could not be started: no display.');
+    pool.failLeases('browser_failed', 'Chrome could not be started: no display.');
     await expect(called).rejects.toThrow(/^Chrome could not be started: no display\.$/);
   });
 
@@ -79,7 +79,7 @@ describe('greenroom call', () => {
 });
 
 test('the process says that it calls a server that runs already, apart from the answers', async () => {
-  const served = await serve({ pool: new FakePool(), tools: [echo] });
+  const served = await startTestServer({ pool: new FakeBrowserPool(), tools: [echo] });
   const args = [mainProgram, 'call', '--port', new URL(served.url).port, 'echo', '{"word":"hello"}'];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args);
   expect(stdout).toMatch(/^hello \S+\n$/);
@@ -115,7 +115,7 @@ describe('where no server answers', () => {
 test('[C-SECRETS] call and selftest show their token to a server with authentication, and to nobody else', async () => {
   const guarded = await serveGuarded({ tools: [echo] });
   const { url } = guarded;
-  const { token } = await guarded.tokenOf('anna');
+  const { token } = await guarded.issueToken('anna');
   const lines: string[] = [];
   const write = (line: string): void => void lines.push(line);
   expect(await call({ url, token, calls: [say('hello')], write })).toBe(0);

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { doctor } from '../../src/cli/doctor.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 import { serveGuarded } from '../tenancy/support/guarded.js';
 
 describe('doctor', () => {
@@ -61,7 +61,7 @@ describe('doctor', () => {
   });
 
   it('says that the port is taken by a server of ours, which is no problem', async () => {
-    for (const server of [await serve(), await serveGuarded()]) {
+    for (const server of [await startTestServer(), await serveGuarded()]) {
       await run({ port: Number(new URL(server.url).port) });
       await server.close();
       expect(lines).toContain(`ok       port: a Greenroom server runs at ${server.url}`);

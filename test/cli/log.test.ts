@@ -1,5 +1,5 @@
 import { jest } from '@jest/globals';
-import { createLog, type Fields, type Log } from '../../src/log.js';
+import { createLog, type LogFields, type Log } from '../../src/log.js';
 
 /** What a log writes on standard error, line by line. */
 function linesOf(format: 'pretty' | 'json', write: (log: Log) => void): string[] {
@@ -13,7 +13,7 @@ function linesOf(format: 'pretty' | 'json', write: (log: Log) => void): string[]
   return lines;
 }
 
-const moved = (from: string, to: string): [string, Fields] => [
+const moved = (from: string, to: string): [string, LogFields] => [
   `session: ${from} -> ${to}`,
   { from, to, session: 'abcdefgh' },
 ];

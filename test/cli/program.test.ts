@@ -1,4 +1,4 @@
-import { runProgram, type CallRequest } from '../../src/cli/program.js';
+import { runProgram, type CallArguments } from '../../src/cli/program.js';
 
 const run = (...args: string[]) => runIn({}, ...args);
 
@@ -6,12 +6,12 @@ const run = (...args: string[]) => runIn({}, ...args);
 async function runIn(environment: Record<string, string>, ...args: string[]) {
   const errors: string[] = [];
   const ran: string[] = [];
-  const requests: CallRequest[] = [];
+  const requests: CallArguments[] = [];
   const note = (name: string) => async () => {
     ran.push(name);
     return 0;
   };
-  const call = async (request: CallRequest) => {
+  const call = async (request: CallArguments) => {
     ran.push('call');
     requests.push(request);
     return 0;

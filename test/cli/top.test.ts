@@ -1,5 +1,5 @@
 import { top, type TopOptions } from '../../src/cli/top.js';
-import { connectClient, serve } from '../support/serve.js';
+import { connectClient, startTestServer } from '../support/serve.js';
 
 const once = { screen: null, colored: false, stopped: Promise.resolve() } as const;
 
@@ -21,7 +21,7 @@ function written(): { text: () => string; write: TopOptions['write']; when: (par
 }
 
 test('[C-INSPECTOR] without a terminal, top prints the table once, plain', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const client = await connectClient(served.url, '/sse?userId=anna');
   const { text, write } = written();
   expect(await top({ url: `${served.url}/sse`, write, ...once })).toBe(0);
@@ -33,7 +33,7 @@ test('[C-INSPECTOR] without a terminal, top prints the table once, plain', async
 });
 
 test('[C-INSPECTOR] on a terminal it follows the sessions, through an end of the server, and leaves the screen as it was', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const screen = written();
   let stop = (): void => undefined;
   const stopped = new Promise<void>((resolve) => (stop = resolve));
@@ -52,7 +52,7 @@ test('[C-INSPECTOR] on a terminal it follows the sessions, through an end of the
 });
 
 test('[C-INSPECTOR] a client cannot steer the terminal by its name', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
   const { SSEClientTransport } = await import('@modelcontextprotocol/sdk/client/sse.js');
   const client = new Client({ name: 'evil\u001b[2J\u0007', version: '1' });

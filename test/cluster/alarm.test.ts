@@ -1,30 +1,30 @@
-import type { Store } from '../../src/cluster/store.js';
-import { FakePool } from '../support/fakePool.js';
+import type { ClusterStore } from '../../src/cluster/store.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
 import { receiveWebhooks } from '../support/webhookReceiver.js';
-import { serveNode, setUpNodes } from './support.js';
+import { serveNode, useClusterNodes } from './support.js';
 
-const { kinds, nodes } = setUpNodes();
+const { kinds, nodes } = useClusterNodes();
 
 /** A node whose browsers the test breaks and mends. */
-async function startNode(store: Store, alertWebhook: string) {
-  const [clock, pool] = [new ManualClock(), new FakePool()];
+async function startNode(store: ClusterStore, alertWebhook: string) {
+  const [clock, pool] = [new ManualClock(), new FakeBrowserPool()];
   const served = await serveNode(store, { clock, pool, options: { alertWebhook } });
   nodes.push(served);
   const connect = async (): Promise<void> => {
     const stream = new RawSse(served.url);
     await stream.when(({ status }) => status !== undefined);
-    await stream.hangUp();
+    await stream.disconnect();
   };
   const fail = async (): Promise<void> => {
-    pool.hold();
+    pool.holdLeases();
     const stream = new RawSse(served.url);
     await pool.whenWaiting();
-    pool.fail('browser_failed', 'Chrome is broken.');
+    pool.failLeases('browser_failed', 'Chrome is broken.');
     await stream.whenClosed();
-    pool.open();
+    pool.releaseLeases();
   };
   /** Resolves when the alarm is so; the node may have to look for itself. */
   const whenIs = async (state: string): Promise<void> => {
@@ -44,15 +44,15 @@ test.each(kinds)(
   async ({ stores }) => {
     const store = stores()();
     await store.open();
-    const { episodes } = store.server;
-    expect(await episodes.end(1)).toBe(false);
-    while (!(await episodes.begin(60_000)));
-    expect([await episodes.begin(60_000), await episodes.begin(60_000)]).toEqual([false, false]);
-    await episodes.goOn(60_000);
-    expect([await episodes.end(50), await episodes.end(50)]).toEqual([true, false]);
-    await episodes.goOn(60_000);
-    while (!(await episodes.begin(60_000)));
-    expect(await episodes.end(1)).toBe(true);
+    const { alertEpisodes } = store.server;
+    expect(await alertEpisodes.tryEnd(1)).toBe(false);
+    while (!(await alertEpisodes.tryBegin(60_000)));
+    expect([await alertEpisodes.tryBegin(60_000), await alertEpisodes.tryBegin(60_000)]).toEqual([false, false]);
+    await alertEpisodes.extend(60_000);
+    expect([await alertEpisodes.tryEnd(50), await alertEpisodes.tryEnd(50)]).toEqual([true, false]);
+    await alertEpisodes.extend(60_000);
+    while (!(await alertEpisodes.tryBegin(60_000)));
+    expect(await alertEpisodes.tryEnd(1)).toBe(true);
     await store.close();
   },
 );
@@ -62,10 +62,10 @@ test.each(kinds)(
   async ({ stores }) => {
     const store = stores()();
     await store.open();
-    const { count } = store.server.episodes;
-    await count(3_600_000, 'no-window-is-this-long');
-    expect((await count(3_600_000, '')).get('no-window-is-this-long')).toBe(1);
-    while ((await count(240)).size > 0);
+    const { countCreations } = store.server.alertEpisodes;
+    await countCreations(3_600_000, 'no-window-is-this-long');
+    expect((await countCreations(3_600_000, '')).get('no-window-is-this-long')).toBe(1);
+    while ((await countCreations(240)).size > 0);
     await store.close();
   },
 );

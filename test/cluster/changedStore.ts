@@ -1,16 +1,16 @@
-import type { FencedEventLog, Inbox, Nodes, SessionDirectory, SnapshotStore, Store } from '../../src/cluster/store.js';
+import type { FencedEventLog, Inbox, NodeLeases, SessionDirectory, SnapshotStore, ClusterStore } from '../../src/cluster/store.js';
 
 /** Parts that do something else. */
-export interface Changed {
+export interface StoreOverrides {
   readonly events?: Partial<FencedEventLog>;
   readonly inbox?: Partial<Inbox>;
-  readonly nodes?: Partial<Nodes>;
+  readonly nodes?: Partial<NodeLeases>;
   readonly directory?: Partial<SessionDirectory>;
   readonly snapshots?: Partial<SnapshotStore>;
 }
 
 /** A store with some of its parts changed. */
-export const changed = (store: Store, { events, inbox, nodes, directory, snapshots }: Changed): Store => ({
+export const withOverrides = (store: ClusterStore, { events, inbox, nodes, directory, snapshots }: StoreOverrides): ClusterStore => ({
   ...store,
   open: () => store.open(),
   close: () => store.close(),

@@ -1,8 +1,8 @@
 import { systemClock } from '../../src/clock.js';
-import { Contexts, fateOf, type SharedBrowser } from '../../src/cluster/contexts.js';
+import { ContextRegistry, decideOrphan, type RemoteBrowser } from '../../src/cluster/contexts.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import { contextsMs } from '../../src/cluster/serverStore.js';
-import type { Store } from '../../src/cluster/store.js';
+import { contextEntriesTtlMs } from '../../src/cluster/serverStore.js';
+import type { ClusterStore } from '../../src/cluster/store.js';
 import { silentLog } from '../../src/log.js';
 import { Gate } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
@@ -12,7 +12,7 @@ const alice = { issuer: 'local', user: 'alice' };
 const lease = 60_000;
 
 let redis: RedisServer;
-const opened: Store[] = [];
+const opened: ClusterStore[] = [];
 beforeAll(async () => {
   redis = await RedisServer.start();
 });
@@ -22,20 +22,20 @@ afterEach(async () => {
 afterAll(() => redis.stop());
 
 test.each([
-  ['unknown', { isOwnerThere: false, isStored: false }, 'left'],
-  ['closed', { isOwnerThere: false, isStored: false }, 'left'],
-  ['not_ready', { isOwnerThere: false, isStored: true }, 'kept'],
-  ['not_ready', { isOwnerThere: false, isStored: false }, 'kept'],
-  ['owned', { isOwnerThere: true, isStored: true }, 'kept'],
-  ['owned', { isOwnerThere: true, isStored: false }, 'kept'],
-  ['owned', { isOwnerThere: false, isStored: true }, 'kept'],
-  ['owned', { isOwnerThere: false, isStored: false }, 'ended'],
-] as const)('[C-SHARED] the context of a node that is gone, of a session that is %s: %j: %s', (is, prospects, fate) => {
-  expect(fateOf({ is }, prospects)).toBe(fate);
+  ['unknown', { isOwnerAlive: false, hasSnapshot: false }, 'close'],
+  ['closed', { isOwnerAlive: false, hasSnapshot: false }, 'close'],
+  ['not_ready', { isOwnerAlive: false, hasSnapshot: true }, 'keep'],
+  ['not_ready', { isOwnerAlive: false, hasSnapshot: false }, 'keep'],
+  ['owned', { isOwnerAlive: true, hasSnapshot: true }, 'keep'],
+  ['owned', { isOwnerAlive: true, hasSnapshot: false }, 'keep'],
+  ['owned', { isOwnerAlive: false, hasSnapshot: true }, 'keep'],
+  ['owned', { isOwnerAlive: false, hasSnapshot: false }, 'close-session'],
+] as const)('[C-SHARED] the context of a node that is gone, of a session that is %s: %j: %s', (kind, prospects, fate) => {
+  expect(decideOrphan({ kind }, prospects)).toBe(fate);
 });
 
 /** A browser that several nodes use. */
-class Elsewhere {
+class FakeRemoteBrowser {
   readonly id: string;
   readonly living = new Set<string>();
   readonly closed: string[] = [];
@@ -47,12 +47,12 @@ class Elsewhere {
   }
 
   /** As one node is connected to it. */
-  at(held: ReturnType<SharedBrowser['held']>): SharedBrowser {
+  at(held: ReturnType<RemoteBrowser['contextsInUse']>): RemoteBrowser {
     return {
       id: this.id,
-      held: () => held,
+      contextsInUse: () => held,
       contextIds: async () => new Set(this.living),
-      close: async (contextId) => {
+      closeContext: async (contextId) => {
         await this.door.pass();
         if (!this.living.delete(contextId)) throw new Error('There is no such context.');
         this.closed.push(contextId);
@@ -64,33 +64,33 @@ class Elsewhere {
 let count = 0;
 
 /** One of the nodes that use a browser, with the sessions that it has. */
-async function join(store: Store, elsewhere: Elsewhere) {
+async function join(store: ClusterStore, elsewhere: FakeRemoteBrowser) {
   const name = `node ${(count += 1)}`;
   const held = new Map<string, { sessionId: string; lost(): void }>();
   const here = new Set<string>();
   const lost: string[] = [];
   const warnings: string[] = [];
-  const contexts = new Contexts({
+  const contexts = new ContextRegistry({
     store,
     log: { ...silentLog, warn: (message: string) => void warnings.push(message) },
     node: () => name,
     browsers: () => [elsewhere.at(held)],
-    isHere: (sessionId) => here.has(sessionId),
+    hasSession: (sessionId) => here.has(sessionId),
   });
-  await store.nodes.beat(name, lease);
+  await store.nodes.renewLease(name, lease);
   /** A session that is open, if it is claimed, and its context. */
   const open = async (sessionId: string, transport?: 'sse' | 'streamable-http'): Promise<string> => {
     const contextId = `context of ${sessionId}`;
     elsewhere.living.add(contextId);
     here.add(sessionId);
-    await contexts.opened({ browser: elsewhere.id, contextId, sessionId });
+    await contexts.recordOpened({ browser: elsewhere.id, contextId, sessionId });
     held.set(contextId, { sessionId, lost: () => void lost.push(contextId) });
     if (transport === undefined) return contextId;
     await store.directory.claim({ sessionId, principal: alice, node: name, transport });
     if (transport === 'streamable-http') await store.snapshots.put({ sessionId, epoch: 1 }, 'state');
     return contextId;
   };
-  const die = (): Promise<void> => store.nodes.leave(name);
+  const die = (): Promise<void> => store.nodes.releaseLease(name);
   return { name, contexts, open, held, here, lost, warnings, die };
 }
 
@@ -103,11 +103,11 @@ describe.each(kinds)('[C-SHARED] contexts in a browser of many nodes, over $name
   const setUp = async () => {
     const store = await openStore();
     opened.push(store);
-    const browser = new Elsewhere(`browser ${(count += 1)}`);
+    const browser = new FakeRemoteBrowser(`browser ${(count += 1)}`);
     const [one, two, three] = [await join(store, browser), await join(store, browser), await join(store, browser)];
     /** Ids of sessions are unlike any other's. */
     const id = (name: string): string => `${name}-${count}`;
-    const entries = async () => (await store.server.contexts.all(browser.id)).map(({ contextId }) => contextId);
+    const entries = async () => (await store.server.contexts.list(browser.id)).map(({ contextId }) => contextId);
     return { store, browser, one, two, three, id, entries };
   };
 
@@ -122,7 +122,7 @@ describe.each(kinds)('[C-SHARED] contexts in a browser of many nodes, over $name
     await one.die();
     await Promise.all([two.contexts.sweep(), three.contexts.sweep()]);
     expect(browser.closed.toSorted()).toEqual([ended, warm].toSorted());
-    expect(await store.directory.find(id('sse'), alice)).toMatchObject({ is: 'closed', because: 'node-lost' });
+    expect(await store.directory.find(id('sse'), alice)).toMatchObject({ kind: 'closed', closedBecause: 'node-lost' });
     // So a node that only stood still hears that its session is over.
     expect(await store.directory.renew({ sessionId: id('sse'), epoch: 1 })).toBe('fenced');
     expect([...browser.living].toSorted()).toEqual([mayGoOn, others, 'of somebody else'].toSorted());
@@ -137,7 +137,7 @@ describe.each(kinds)('[C-SHARED] contexts in a browser of many nodes, over $name
     await one.die();
     const epoch = await store.directory.takeOver({ sessionId: id('taken'), epoch: 1 }, two.name);
     await three.contexts.sweep();
-    await store.directory.settle({ sessionId: id('taken'), epoch: epoch ?? 0 });
+    await store.directory.completeTakeover({ sessionId: id('taken'), epoch: epoch ?? 0 });
     two.here.add(id('taken'));
     await three.contexts.sweep();
     expect(browser.closed).toEqual([]);
@@ -193,11 +193,11 @@ describe.each(kinds)('[C-SHARED] contexts in a browser of many nodes, over $name
   test('what the store lost of a session that is there is written down again', async () => {
     const { store, browser, one, id, entries } = await setUp();
     const contextId = await one.open(id('kept'), 'sse');
-    await store.server.contexts.change(browser.id, contextId, { node: one.name, sessionId: id('kept') }, null);
+    await store.server.contexts.compareAndSet(browser.id, contextId, { node: one.name, sessionId: id('kept') }, null);
     await one.contexts.sweep();
     expect([await entries(), one.lost, browser.closed]).toEqual([[contextId], [], []]);
-    one.contexts.closed({ browser: browser.id, contextId, sessionId: id('kept') });
-    await one.contexts.leave();
+    one.contexts.recordClosed({ browser: browser.id, contextId, sessionId: id('kept') });
+    await one.contexts.stop();
     expect(await entries()).toEqual([]);
   });
 });
@@ -206,13 +206,13 @@ test('[S10] whose the contexts of a browser are that nobody uses any more is for
   const clock = new ManualClock();
   const { contexts } = new MemoryStore(clock).server;
   await contexts.put('b', { contextId: 'c', node: 'one', sessionId: 's' });
-  clock.advance(contextsMs - 1);
-  expect(await contexts.all('b')).toHaveLength(1);
-  clock.advance(contextsMs);
-  expect(await contexts.all('b')).toEqual([]);
+  clock.advance(contextEntriesTtlMs - 1);
+  expect(await contexts.list('b')).toHaveLength(1);
+  clock.advance(contextEntriesTtlMs);
+  expect(await contexts.list('b')).toEqual([]);
   const store = await openRedisStore(redis);
   opened.push(store);
   await store.server.contexts.put('b', { contextId: 'c', node: 'one', sessionId: 's' });
-  const [left] = await redis.say('PTTL greenroom:contexts:b');
-  expect(Number(left)).toBeGreaterThan(contextsMs / 2);
+  const [left] = await redis.sendCommands('PTTL greenroom:contexts:b');
+  expect(Number(left)).toBeGreaterThan(contextEntriesTtlMs / 2);
 });

@@ -2,14 +2,14 @@ import { createClient } from '@redis/client';
 import { systemClock } from '../../src/clock.js';
 import { newStreamId } from '../../src/cluster/eventLog.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import type { Hint, Store, StoreBounds } from '../../src/cluster/store.js';
+import type { WakeHint, ClusterStore, StoreLimits } from '../../src/cluster/store.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RedisCluster } from '../support/redisCluster.js';
 import { openRedisStore, RedisServer } from '../support/redisServer.js';
 
 let redis: RedisServer;
 let cluster: RedisCluster;
-const opened: Store[] = [];
+const opened: ClusterStore[] = [];
 
 beforeAll(async () => {
   [redis, cluster] = await Promise.all([RedisServer.start(), RedisCluster.start()]);
@@ -24,7 +24,7 @@ const bob = { issuer: 'local', user: 'bob' };
 
 interface Kind {
   readonly name: string;
-  open(bounds?: Partial<StoreBounds>): Promise<Store>;
+  open(bounds?: Partial<StoreLimits>): Promise<ClusterStore>;
 }
 
 const kinds: readonly Kind[] = [
@@ -40,7 +40,7 @@ const kinds: readonly Kind[] = [
 ];
 
 describe.each(kinds)('the store of $name', ({ open }) => {
-  const openStore = async (bounds?: Partial<StoreBounds>): Promise<Store> => {
+  const openStore = async (bounds?: Partial<StoreLimits>): Promise<ClusterStore> => {
     const store = await open(bounds);
     opened.push(store);
     return store;
@@ -51,13 +51,13 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     const { directory } = await openStore();
     const entry = newEntry();
     const { sessionId } = entry;
-    expect(await directory.find(sessionId, 'anyone')).toEqual({ is: 'unknown' });
+    expect(await directory.find(sessionId, 'anyone')).toEqual({ kind: 'unknown' });
     expect(await Promise.all([directory.claim(entry), directory.claim(entry)])).toEqual([1, null]);
-    const owned = { is: 'owned', node: 'one', epoch: 1, transport: 'sse' };
+    const owned = { kind: 'owned', node: 'one', epoch: 1, transport: 'sse' };
     expect(await directory.find(sessionId, alice)).toEqual(owned);
     expect(await directory.find(sessionId, 'anyone')).toEqual(owned);
-    expect(await directory.find(sessionId, bob)).toEqual({ is: 'forbidden' });
-    expect(await directory.find(sessionId, { ...alice, issuer: 'elsewhere' })).toEqual({ is: 'forbidden' });
+    expect(await directory.find(sessionId, bob)).toEqual({ kind: 'forbidden' });
+    expect(await directory.find(sessionId, { ...alice, issuer: 'elsewhere' })).toEqual({ kind: 'forbidden' });
   });
 
   test('[S11] of many takeovers one wins; the owner before writes nothing any more', async () => {
@@ -71,11 +71,11 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     const first = await events.append(1, stream, 'first');
     const epochs = await Promise.all(['two', 'three', 'four'].map((node) => directory.takeOver(before, node)));
     expect(epochs).toEqual([2, null, null]);
-    expect(await directory.find(sessionId, alice)).toEqual({ is: 'not_ready', node: 'two', epoch: 2 });
-    const address = { sessionId, offerId: 'offer', node: 'three' };
+    expect(await directory.find(sessionId, alice)).toEqual({ kind: 'not_ready', node: 'two', epoch: 2 });
+    const address = { sessionId, messageId: 'message', node: 'three' };
     expect([
       await directory.renew(before),
-      await directory.settle(before),
+      await directory.completeTakeover(before),
       await directory.close(before, 'idle-timeout'),
       await inbox.take(before, 10),
       await replies.put(before, address, 'late', false),
@@ -88,8 +88,8 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     expect(await snapshots.get(sessionId)).toBe('before');
     expect(await events.after(stream, null)).toEqual({ events: [{ id: first, data: 'first' }], isComplete: true });
     const after = { sessionId, epoch: 2 };
-    expect(await directory.settle(after)).toBe('settled');
-    expect(await directory.find(sessionId, alice)).toMatchObject({ is: 'owned', node: 'two', epoch: 2 });
+    expect(await directory.completeTakeover(after)).toBe('completed');
+    expect(await directory.find(sessionId, alice)).toMatchObject({ kind: 'owned', node: 'two', epoch: 2 });
     expect(await events.append(2, stream, 'second')).toBe(`${stream.streamId}.2`);
   });
 
@@ -103,11 +103,11 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     await events.append(1, stream, 'event');
     expect(await directory.close(tenure, 'idle-timeout')).toBe('closed');
     expect(await directory.close(tenure, 'operator-closed')).toBe('fenced');
-    const closed = { is: 'closed', because: 'idle-timeout', principal: alice };
+    const closed = { kind: 'closed', closedBecause: 'idle-timeout', principal: alice };
     expect(await directory.find(entry.sessionId, alice)).toEqual(closed);
-    expect(await directory.find(entry.sessionId, bob)).toEqual({ is: 'forbidden' });
+    expect(await directory.find(entry.sessionId, bob)).toEqual({ kind: 'forbidden' });
     const offer = { id: '1', sessionId: entry.sessionId, caller: alice, data: 'x' };
-    expect(await inbox.offer(offer)).toEqual(closed);
+    expect(await inbox.enqueue(offer)).toEqual(closed);
     expect(await directory.claim(entry)).toBeNull();
     expect(await snapshots.get(entry.sessionId)).toBeNull();
     expect(await events.after(stream, null)).toEqual({ events: [], isComplete: true });
@@ -115,10 +115,10 @@ describe.each(kinds)('the store of $name', ({ open }) => {
 
   test('[S4] what is offered is taken once, in order, and put down once however often it is offered', async () => {
     const { directory, inbox, nodes } = await openStore();
-    const hints: Hint[] = [];
+    const hints: WakeHint[] = [];
     let all = (): void => undefined;
     const told = new Promise<void>((resolve) => (all = resolve));
-    await nodes.listen('one', (hint) => {
+    await nodes.subscribe('one', (hint) => {
       hints.push(hint);
       if (hints.length === 3) all();
     });
@@ -126,11 +126,11 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     const { sessionId } = entry;
     const tenure = { sessionId, epoch: 1 };
     const offer = (id: string, caller: typeof alice | 'anyone' = alice) =>
-      inbox.offer({ id, sessionId, caller, data: `message ${id}` });
-    expect(await offer('0')).toEqual({ is: 'unknown' });
+      inbox.enqueue({ id, sessionId, caller, data: `message ${id}` });
+    expect(await offer('0')).toEqual({ kind: 'unknown' });
     await directory.claim(entry);
-    expect(await offer('0', bob)).toEqual({ is: 'forbidden' });
-    const owned = { is: 'owned', node: 'one', epoch: 1, transport: 'sse' };
+    expect(await offer('0', bob)).toEqual({ kind: 'forbidden' });
+    const owned = { kind: 'owned', node: 'one', epoch: 1, transport: 'sse' };
     for (const id of ['1', '2', '1', '3', '2']) expect(await offer(id)).toEqual(owned);
     await told;
     expect(hints).toEqual([1, 2, 3].map(() => ({ kind: 'inbox', sessionId })));
@@ -145,31 +145,31 @@ describe.each(kinds)('the store of $name', ({ open }) => {
     const entry = newEntry();
     const { sessionId } = entry;
     await directory.claim(entry);
-    const offer = (id: string, data: string) => inbox.offer({ id, sessionId, caller: alice, data });
+    const offer = (id: string, data: string) => inbox.enqueue({ id, sessionId, caller: alice, data });
     for (const id of ['1', '2', '3']) await offer(id, id);
-    expect(await offer('4', '4')).toEqual({ is: 'full' });
+    expect(await offer('4', '4')).toEqual({ kind: 'full' });
     expect(await inbox.take({ sessionId, epoch: 1 }, 2)).toEqual(['1', '2']);
-    expect(await offer('5', 'ä'.repeat(50))).toEqual({ is: 'full' });
-    expect(await offer('6', 'ä'.repeat(49))).toMatchObject({ is: 'owned' });
+    expect(await offer('5', 'ä'.repeat(50))).toEqual({ kind: 'full' });
+    expect(await offer('6', 'ä'.repeat(49))).toMatchObject({ kind: 'owned' });
     expect(await inbox.take({ sessionId, epoch: 1 }, 10)).toHaveLength(2);
     // Alone, one that is too large has its place: it was let in at the door.
-    expect(await offer('7', 'x'.repeat(1_000))).toMatchObject({ is: 'owned' });
-    expect(await offer('8', '')).toEqual({ is: 'full' });
+    expect(await offer('7', 'x'.repeat(1_000))).toMatchObject({ kind: 'owned' });
+    expect(await offer('8', '')).toEqual({ kind: 'full' });
   });
 
   test('[S10] an answer comes in pieces, with its hint if they are small, up to a bound', async () => {
-    const { directory, replies, nodes } = await openStore({ pieces: 2 });
+    const { directory, replies, nodes } = await openStore({ maxReplyPieces: 2 });
     const pieces: (string | null)[] = [];
     let all = (): void => undefined;
     const told = new Promise<void>((resolve) => (all = resolve));
-    await nodes.listen('two', (hint) => {
+    await nodes.subscribe('two', (hint) => {
       if (hint.kind === 'reply') pieces.push(hint.piece);
       if (pieces.length === 2) all();
     });
     const entry = newEntry();
     const tenure = { sessionId: entry.sessionId, epoch: 1 };
     await directory.claim(entry);
-    const address = { sessionId: entry.sessionId, offerId: newStreamId(), node: 'two' };
+    const address = { sessionId: entry.sessionId, messageId: newStreamId(), node: 'two' };
     const large = 'x'.repeat(20_000);
     expect(await replies.put(tenure, address, 'small', false)).toBe('put');
     expect(await replies.put(tenure, address, large, false)).toBe('put');
@@ -190,34 +190,34 @@ describe.each(kinds)('the store of $name', ({ open }) => {
       { node: 'two', sessionId: null },
     ];
     await contexts.put(browser, { contextId: 'c', ...one });
-    expect(await contexts.change(browser, 'd', null, one)).toBe(true);
-    expect(await contexts.change(browser, 'd', null, two)).toBe(false);
+    expect(await contexts.compareAndSet(browser, 'd', null, one)).toBe(true);
+    expect(await contexts.compareAndSet(browser, 'd', null, two)).toBe(false);
     const others = [two, closing, { node: 'three', sessionId: null }];
-    expect(await Promise.all(others.map((after) => contexts.change(browser, 'c', one, after)))).toEqual([
+    expect(await Promise.all(others.map((after) => contexts.compareAndSet(browser, 'c', one, after)))).toEqual([
       true,
       false,
       false,
     ]);
-    expect(await contexts.change(browser, 'c', one, null)).toBe(false);
-    expect(await contexts.change(browser, 'c', two, closing)).toBe(true);
+    expect(await contexts.compareAndSet(browser, 'c', one, null)).toBe(false);
+    expect(await contexts.compareAndSet(browser, 'c', two, closing)).toBe(true);
     const all = [
       { contextId: 'c', ...closing },
       { contextId: 'd', ...one },
     ];
-    expect((await contexts.all(browser)).toSorted((a, b) => (a.contextId < b.contextId ? -1 : 1))).toEqual(all);
-    expect(await contexts.all(newStreamId())).toEqual([]);
-    for (const { contextId, ...owner } of all) await contexts.change(browser, contextId, owner, null);
-    expect(await contexts.all(browser)).toEqual([]);
+    expect((await contexts.list(browser)).toSorted((a, b) => (a.contextId < b.contextId ? -1 : 1))).toEqual(all);
+    expect(await contexts.list(newStreamId())).toEqual([]);
+    for (const { contextId, ...owner } of all) await contexts.compareAndSet(browser, contextId, owner, null);
+    expect(await contexts.list(browser)).toEqual([]);
   });
 
   test('[C-NODES] a node is there while it holds its lease', async () => {
     const { nodes } = await openStore();
     const node = newStreamId();
     expect(await nodes.isAlive(node)).toBe(false);
-    expect([await nodes.beat(node, 60_000), await nodes.beat(node, 60_000)]).toEqual([false, true]);
+    expect([await nodes.renewLease(node, 60_000), await nodes.renewLease(node, 60_000)]).toEqual([false, true]);
     expect(await nodes.isAlive(node)).toBe(true);
-    await nodes.leave(node);
-    expect([await nodes.isAlive(node), await nodes.beat(node, 60_000)]).toEqual([false, false]);
+    await nodes.releaseLease(node);
+    expect([await nodes.isAlive(node), await nodes.renewLease(node, 60_000)]).toEqual([false, false]);
   });
 
   test('[S10] the log of a stream and of a session is bounded, and the gap is told', async () => {
@@ -246,20 +246,20 @@ describe.each(kinds)('the store of $name', ({ open }) => {
 
 test('an entry, a lease and the memory of an end are over after their time', async () => {
   const clock = new ManualClock();
-  const { directory, nodes } = new MemoryStore(clock, { entryMs: 1_000, rememberedMs: 500 });
+  const { directory, nodes } = new MemoryStore(clock, { entryTtlMs: 1_000, closedEntryTtlMs: 500 });
   const entry = { sessionId: 'one', principal: alice, node: 'one', transport: 'sse' };
   await directory.claim(entry);
-  await nodes.beat('one', 300);
+  await nodes.renewLease('one', 300);
   clock.advance(900);
   expect(await nodes.isAlive('one')).toBe(false);
   await directory.renew({ sessionId: 'one', epoch: 1 });
   clock.advance(900);
-  expect(await directory.find('one', alice)).toMatchObject({ is: 'owned' });
+  expect(await directory.find('one', alice)).toMatchObject({ kind: 'owned' });
   await directory.close({ sessionId: 'one', epoch: 1 }, 'idle-timeout');
   clock.advance(499);
-  expect(await directory.find('one', alice)).toMatchObject({ is: 'closed' });
+  expect(await directory.find('one', alice)).toMatchObject({ kind: 'closed' });
   clock.advance(1);
-  expect(await directory.find('one', alice)).toEqual({ is: 'unknown' });
+  expect(await directory.find('one', alice)).toEqual({ kind: 'unknown' });
 });
 
 test('[S5] every key in Redis has the hash tag of its session, or is a lease, and a time to live', async () => {
@@ -270,11 +270,11 @@ test('[S5] every key in Redis has the hash tag of its session, or is a lease, an
   const tenure = { sessionId, epoch: 1 };
   const stream = { sessionId, streamId: newStreamId() };
   await directory.claim({ sessionId, principal: alice, node: sessionId, transport: 'sse' });
-  await inbox.offer({ id: '1', sessionId, caller: alice, data: 'x' });
-  await replies.put(tenure, { sessionId, offerId: '1', node: 'two' }, 'x', false);
+  await inbox.enqueue({ id: '1', sessionId, caller: alice, data: 'x' });
+  await replies.put(tenure, { sessionId, messageId: '1', node: 'two' }, 'x', false);
   await events.append(1, stream, 'x');
   await snapshots.put(tenure, 'x');
-  await nodes.beat(sessionId, 60_000);
+  await nodes.renewLease(sessionId, 60_000);
   const client = createClient({ url: redis.url });
   await client.connect();
   const timesOf = async (pattern: string) => {

@@ -6,11 +6,11 @@ import { messageOf } from '../../src/errors.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RedisServer } from '../support/redisServer.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 import { send } from '../support/http.js';
 import { serveNode, whenReady } from './support.js';
 
-const quiet = { onLost: () => undefined, onFound: () => undefined };
+const quiet = { onLost: () => undefined, onReconnected: () => undefined };
 
 test('[S12] while Redis is slow or down nothing is announced, and the client hears so; afterwards all is well', async () => {
   const redis = await RedisServer.start();
@@ -21,7 +21,7 @@ test('[S12] while Redis is slow or down nothing is announced, and the client hea
     await stream.whenClosed();
     expect([stream.status, stream.headers['retry-after'], stream.endpoint]).toEqual([503, '1', undefined]);
     expect(JSON.parse(stream.text)).toMatchObject({ error: { data: { reason: 'store_unreachable' } } });
-    const client = new RawMcp(node.url).begin();
+    const client = new RawMcp(node.url).sendInitialize();
     await client.whenClosed();
     expect([client.status, client.headers['mcp-session-id']]).toEqual([503, undefined]);
     // The one that was there before, and its browser.
@@ -29,11 +29,11 @@ test('[S12] while Redis is slow or down nothing is announced, and the client hea
     expect(node.pool.opened.length - node.pool.closed.length).toBe(1);
   };
   const open = await new RawSse(node.url).whenAnnounced();
-  redis.freeze();
+  redis.pause();
   const slow = new RawSse(node.url);
   await slow.whenClosed();
   expect([slow.status, slow.endpoint]).toEqual([503, undefined]);
-  redis.wake();
+  redis.resume();
   await whenReady(node.url);
   await redis.stop();
   while ((await send(`${node.url}/ready`)).status !== 503);
@@ -43,7 +43,7 @@ test('[S12] while Redis is slow or down nothing is announced, and the client hea
   const again = await RedisServer.start(redis.port);
   await whenReady(node.url);
   const stream = await new RawSse(node.url).whenAnnounced();
-  await Promise.all([open.hangUp(), stream.hangUp()]);
+  await Promise.all([open.disconnect(), stream.disconnect()]);
   await node.close();
   await again.stop();
 });
@@ -54,24 +54,24 @@ test('[C-FAILOVER] a Redis that stands still, or is no primary any more, is left
   let found = (): void => undefined;
   const whenFound = () => new Promise<void>((resolve) => (found = resolve));
   const onLost = (message: string): void => void told.push(message);
-  const store = new RedisStore({ url: redis.url, timeoutMs: 1_000, onLost, onFound: () => found() });
+  const store = new RedisStore({ url: redis.url, timeoutMs: 1_000, onLost, onReconnected: () => found() });
   await store.open();
   const { directory, nodes } = store;
   const claim = () =>
     directory.claim({ sessionId: 'one', principal: { issuer: '', user: '' }, node: 'a', transport: '' });
-  await nodes.beat('a', 600_000);
+  await nodes.renewLease('a', 600_000);
   expect(await nodes.isAlive('b')).toBe(false);
 
   let again = whenFound();
-  redis.freeze();
+  redis.pause();
   await expect(claim()).rejects.toMatchObject({ reason: 'store_unreachable' });
-  redis.wake();
+  redis.resume();
   await again;
   // It may not have had its turn to say so.
   expect(await nodes.isAlive('b')).toBe(true);
 
   again = whenFound();
-  await redis.say('REPLICAOF 127.0.0.1 1');
+  await redis.sendCommands('REPLICAOF 127.0.0.1 1');
   await expect(claim()).rejects.toMatchObject({ reason: 'store_unreachable' });
   await again;
   expect(told).toEqual(['It does not answer in time.', expect.stringMatching(/^READONLY/)]);
@@ -98,13 +98,13 @@ test('the password in the address of Redis is in no message', async () => {
 test('[S12] a node is not ready, and claims nothing, until its channel is subscribed', async () => {
   let subscribed = (): void => undefined;
   const store = new MemoryStore(systemClock);
-  const { listen } = store.nodes;
+  const { subscribe } = store.nodes;
   const acknowledged = new Promise<void>((resolve) => (subscribed = resolve));
-  store.nodes.listen = async (...given) => {
+  store.nodes.subscribe = async (...given) => {
     await acknowledged;
-    await listen(...given);
+    await subscribe(...given);
   };
-  const node = await serve({ store });
+  const node = await startTestServer({ store });
   expect((await send(`${node.url}/ready`)).status).toBe(503);
   const early = new RawSse(node.url);
   await early.whenClosed();
@@ -112,6 +112,6 @@ test('[S12] a node is not ready, and claims nothing, until its channel is subscr
   subscribed();
   await whenReady(node.url);
   const stream = await new RawSse(node.url).whenAnnounced();
-  await stream.hangUp();
+  await stream.disconnect();
   await node.close();
 });

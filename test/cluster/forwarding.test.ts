@@ -9,11 +9,11 @@ import { serveNode } from './support.js';
 test('[C-NODES] a message through another node costs three round trips to the store', async () => {
   const store = new MemoryStore(systemClock);
   const trips: string[] = [];
-  const { offer, take } = store.inbox;
+  const { enqueue, take } = store.inbox;
   const { put } = store.replies;
-  store.inbox.offer = (...given) => {
+  store.inbox.enqueue = (...given) => {
     trips.push('offer');
-    return offer(...given);
+    return enqueue(...given);
   };
   store.inbox.take = (...given) => {
     trips.push('take');
@@ -32,7 +32,7 @@ test('[C-NODES] a message through another node costs three round trips to the st
   expect(trips.slice(0, 3)).toEqual(['offer', 'take', 'put']);
   // What follows says that the connection is over: nobody waits for it.
   expect(trips.slice(3).filter((trip) => trip !== 'put')).toEqual([]);
-  await stream.hangUp();
+  await stream.disconnect();
   await Promise.all([one.close(), other.close()]);
 });
 
@@ -51,18 +51,18 @@ test('[S10] what the store has lost, as it may in a failover, is answered with n
   }
   const { status, json } = await posting;
   expect([status, json]).toMatchObject([502, { id: 1, error: { data: { reason: 'node_lost' } } }]);
-  await stream.hangUp();
+  await stream.disconnect();
   await Promise.all([one.close(), other.close()]);
 });
 
 test('[C-NODES] hints that are lost cost time, not the message', async () => {
   const store = new MemoryStore(systemClock);
-  const { listen } = store.nodes;
+  const { subscribe } = store.nodes;
   let lost = 0;
   // All are lost but those by which one who waits asks again.
-  store.nodes.listen = (node, onHint) => {
+  store.nodes.subscribe = (node, onHint) => {
     let heard = 0;
-    return listen(node, (hint) => {
+    return subscribe(node, (hint) => {
       heard += 1;
       if (hint.kind === 'reply' || heard % 2 === 1) lost += 1;
       else onHint(hint);
@@ -76,6 +76,6 @@ test('[C-NODES] hints that are lost cost time, not the message', async () => {
   }
   expect(lost).toBeGreaterThan(5);
   expect(stream.messages.map((message) => ('id' in message ? message.id : undefined))).toEqual([1, 2, 3]);
-  await stream.hangUp();
+  await stream.disconnect();
   await Promise.all([one.close(), other.close()]);
 });

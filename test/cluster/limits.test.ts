@@ -1,18 +1,18 @@
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import { RedisStore } from '../../src/cluster/redis/redisStore.js';
-import type { Store } from '../../src/cluster/store.js';
+import type { ClusterStore } from '../../src/cluster/store.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { openRedisStore, RedisServer } from '../support/redisServer.js';
-import { serve, type Served } from '../support/serve.js';
-import { serveNode, setUpNodes, whenReady } from './support.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
+import { serveNode, useClusterNodes, whenReady } from './support.js';
 
-const { kinds, nodes } = setUpNodes();
+const { kinds, nodes } = useClusterNodes();
 
-async function twoNodes(open: () => Store, options: object): Promise<[Served, Served]> {
-  const pair: [Served, Served] = [await serveNode(open(), { options }), await serveNode(open(), { options })];
+async function twoNodes(open: () => ClusterStore, options: object): Promise<[TestServer, TestServer]> {
+  const pair: [TestServer, TestServer] = [await serveNode(open(), { options }), await serveNode(open(), { options })];
   nodes.push(...pair);
   return pair;
 }
@@ -47,7 +47,7 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
     for (const [id, stream] of [first, second, first, second, first].entries())
       statuses.push((await stream.post({ ...ping, id })).status);
     expect(statuses).toEqual([202, 202, 202, 429, 429]);
-    await Promise.all([first, second].map((stream) => stream.hangUp()));
+    await Promise.all([first, second].map((stream) => stream.disconnect()));
   });
 
   test('[C-SHARED][C-ADMISSION] of many who race for the last places at both nodes exactly as many get one', async () => {
@@ -73,15 +73,15 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
       ({ orchestrator }) => orchestrator.registry.peek(leaving?.sessionId ?? '') !== undefined,
     );
     const session = owner?.orchestrator.registry.peek(leaving?.sessionId ?? '');
-    await leaving?.hangUp();
+    await leaving?.disconnect();
     await session?.ended;
     const next = await new RawSse((owner === one ? other : one).url, {
       path: `/sse?userId=${newUser()}`,
     }).whenAnnounced();
-    const mcp = new RawMcp(one.url).begin();
+    const mcp = new RawMcp(one.url).sendInitialize();
     await mcp.whenClosed();
     expect(mcp.status).toBe(429);
-    await Promise.all([...opened(anna), ...opened(bert).slice(1), next].map((stream) => stream.hangUp()));
+    await Promise.all([...opened(anna), ...opened(bert).slice(1), next].map((stream) => stream.disconnect()));
   });
 });
 
@@ -90,28 +90,28 @@ const caps = { maxSessions: 2, maxSessionsPerUser: 2 };
 
 test('[C-SHARED] the places of a node that says nothing more are free after their time, in memory', async () => {
   const clock = new ManualClock();
-  const { places } = new MemoryStore(clock).server;
-  expect(await places.take({ id: '1', owner: anna }, caps, 1_000)).toBe('taken');
-  await places.keep(anna, ['2'], 2_000);
-  expect(await places.take({ id: '3', owner: anna }, caps, 1_000)).toBe('full');
+  const { quota } = new MemoryStore(clock).server;
+  expect(await quota.acquire({ id: '1', owner: anna }, caps, 1_000)).toBe('taken');
+  await quota.renew(anna, ['2'], 2_000);
+  expect(await quota.acquire({ id: '3', owner: anna }, caps, 1_000)).toBe('full');
   clock.advance(1_000);
-  expect(await places.take({ id: '3', owner: anna }, { ...caps, maxSessionsPerUser: 1 }, 1_000)).toBe('full-of-owner');
-  expect(await places.take({ id: '3', owner: anna }, caps, 1_000)).toBe('taken');
-  await places.free({ id: '2', owner: anna });
-  expect(await places.take({ id: '4', owner: anna }, caps, 1_000)).toBe('taken');
+  expect(await quota.acquire({ id: '3', owner: anna }, { ...caps, maxSessionsPerUser: 1 }, 1_000)).toBe('full-of-owner');
+  expect(await quota.acquire({ id: '3', owner: anna }, caps, 1_000)).toBe('taken');
+  await quota.release({ id: '2', owner: anna });
+  expect(await quota.acquire({ id: '4', owner: anna }, caps, 1_000)).toBe('taken');
 });
 
 test('[C-SHARED] the places of a node that says nothing more are free after their time, in Redis', async () => {
   const own = await RedisServer.start();
   const store = await openRedisStore(own);
-  const { places } = store.server;
-  expect(await places.take({ id: '1', owner: anna }, caps, 60_000)).toBe('taken');
-  await places.keep(anna, ['2'], 60_000);
-  expect(await places.take({ id: '3', owner: anna }, caps, 60_000)).toBe('full');
-  await places.keep(anna, ['2'], 50);
-  while ((await places.take({ id: '3', owner: anna }, caps, 60_000)) === 'full');
-  expect(await places.take({ id: '4', owner: anna }, caps, 60_000)).toBe('full');
-  expect(await places.take({ id: '4', owner: anna }, { maxSessions: 3, maxSessionsPerUser: 2 }, 60_000)).toBe(
+  const { quota } = store.server;
+  expect(await quota.acquire({ id: '1', owner: anna }, caps, 60_000)).toBe('taken');
+  await quota.renew(anna, ['2'], 60_000);
+  expect(await quota.acquire({ id: '3', owner: anna }, caps, 60_000)).toBe('full');
+  await quota.renew(anna, ['2'], 50);
+  while ((await quota.acquire({ id: '3', owner: anna }, caps, 60_000)) === 'full');
+  expect(await quota.acquire({ id: '4', owner: anna }, caps, 60_000)).toBe('full');
+  expect(await quota.acquire({ id: '4', owner: anna }, { maxSessions: 3, maxSessionsPerUser: 2 }, 60_000)).toBe(
     'full-of-owner',
   );
   await store.close();
@@ -120,20 +120,20 @@ test('[C-SHARED] the places of a node that says nothing more are free after thei
 
 test('[C-SHARED] a session that is gone on with counts where it goes on, though all places are taken', async () => {
   const store = new MemoryStore(systemClock);
-  const { beat } = store.nodes;
+  const { renewLease } = store.nodes;
   let name = '';
-  const mortal: Store = Object.assign(Object.create(store), {
-    nodes: { ...store.nodes, beat: (node: string, ms: number) => beat((name = node), ms) },
+  const mortal: ClusterStore = Object.assign(Object.create(store), {
+    nodes: { ...store.nodes, beat: (node: string, ms: number) => renewLease((name = node), ms) },
   });
   const options = { maxSessions: 1 };
   const [one, other] = [await serveNode(mortal, { options }), await serveNode(store, { options })];
   nodes.push(one, other);
   const client = await new RawMcp(one.url).initialize();
-  await store.nodes.leave(name);
-  const away = client.at(other.url);
+  await store.nodes.releaseLease(name);
+  const away = client.atNode(other.url);
   expect((await away.post({ jsonrpc: '2.0', id: 1, method: 'ping' })).status).toBe(200);
   expect(other.orchestrator.registry.list()).toHaveLength(1);
-  const more = new RawMcp(other.url).begin();
+  const more = new RawMcp(other.url).sendInitialize();
   await more.whenClosed();
   expect(more.status).toBe(429);
   await away.delete();
@@ -141,9 +141,9 @@ test('[C-SHARED] a session that is gone on with counts where it goes on, though 
 
 test('[S12][C-SHARED] without Redis a connection is refused and counts as a failed creation; who is there is counted here', async () => {
   const own = await RedisServer.start();
-  const quiet = { onLost: () => undefined, onFound: () => undefined };
+  const quiet = { onLost: () => undefined, onReconnected: () => undefined };
   const store = new RedisStore({ url: own.url, timeoutMs: 10_000, ...quiet });
-  const node = await serve({ store, options: { requestRate: 3 } });
+  const node = await startTestServer({ store, options: { requestRate: 3 } });
   await whenReady(node.url);
   const stream = await new RawSse(node.url).whenAnnounced();
   const ping = { jsonrpc: '2.0', method: 'ping' };
@@ -159,6 +159,6 @@ test('[S12][C-SHARED] without Redis a connection is refused and counts as a fail
   const { performance } = await node.orchestrator.health();
   expect(performance).toMatchObject({ connects: { failed: 1 } });
   expect(node.pool.opened).toHaveLength(1);
-  await stream.hangUp();
+  await stream.disconnect();
   await node.close();
 });

@@ -5,17 +5,17 @@ import { top } from '../../src/cli/top.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import type { Served } from '../support/serve.js';
-import { serveNode, setUpNodes } from './support.js';
+import type { TestServer } from '../support/serve.js';
+import { serveNode, useClusterNodes } from './support.js';
 
-const { kinds, nodes } = setUpNodes();
+const { kinds, nodes } = useClusterNodes();
 
 interface Sessions {
   readonly sessions: readonly { readonly id: string; readonly node: string; readonly user: string }[];
 }
 
-const listed = async ({ url }: Served) => ((await send(`${url}/api/sessions`)).json as Sessions).sessions;
-const health = async ({ url }: Served) =>
+const listed = async ({ url }: TestServer) => ((await send(`${url}/api/sessions`)).json as Sessions).sessions;
+const health = async ({ url }: TestServer) =>
   (await send(`${url}/health`)).json as { readonly sessions: object; readonly nodes: readonly object[] };
 
 /** Asks until it is so: what a node tells the others comes within a second or two. */
@@ -36,7 +36,7 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
     const frames: Frame[] = [];
     const watching = new RawSse(one.url, {
       path: '/inspector/stream',
-      atEvent: ({ data }) => void frames.push(JSON.parse(data) as Frame),
+      onEvent: ({ data }) => void frames.push(JSON.parse(data) as Frame),
     });
     for (const node of [one, other]) {
       await until(async () => (await listed(node)).length === 2);
@@ -56,7 +56,7 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
     const details: (Frame['detail'] | undefined)[] = [];
     const looking = new RawSse(one.url, {
       path: `/inspector/stream?session=${bert.sessionId.slice(0, 8)}&contents=1`,
-      atEvent: ({ data }) => void details.push((JSON.parse(data) as Frame).detail),
+      onEvent: ({ data }) => void details.push((JSON.parse(data) as Frame).detail),
     });
     await looking.when(() => details.length > 0);
     expect(details[0]).toMatchObject({ id: bert.sessionId.slice(0, 8), leaves: ['connected'] });
@@ -69,13 +69,13 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
     expect(rows.filter((row) => /(anna.* one|bert.* other)$/.test(row))).toHaveLength(2);
 
     const session = other.orchestrator.registry.peek(bert.sessionId);
-    await bert.hangUp();
+    await bert.disconnect();
     await session?.ended;
     await until(async () => (await listed(one)).length === 1);
     await watching.when(() => rowOf(frames, bert)?.state === 'closed');
     expect(rowOf(frames, bert)).toMatchObject({ closedBecause: 'client-closed' });
     await looking.whenClosed();
-    await Promise.all([watching, anna].map((stream) => stream.hangUp()));
+    await Promise.all([watching, anna].map((stream) => stream.disconnect()));
   });
 });
 
@@ -89,35 +89,35 @@ function rowOf(frames: readonly Frame[], { sessionId }: RawSse) {
 test('[C-SHARED] a node that says nothing more is told of for two leases, and one that leaves no longer', async () => {
   const clock = new ManualClock();
   const store = new MemoryStore(clock).server.rosters;
-  const failed = (error: unknown): never => {
+  const onPublishFailed = (error: unknown): never => {
     throw error;
   };
   const node = (name: string): Roster =>
-    new Roster({ store, node: name, leaseMs: 5_000, clock, read: () => `of ${name}`, failed });
+    new Roster({ store, node: name, leaseMs: 5_000, clock, describe: () => `of ${name}`, onPublishFailed });
   const [one, other] = [node('one'), node('other')];
   one.start();
   other.start();
-  expect([await one.others(), await other.others()]).toEqual([['of other'], ['of one']]);
+  expect([await one.readOthers(), await other.readOthers()]).toEqual([['of other'], ['of one']]);
   await other.stop();
-  expect(await one.others()).toEqual([]);
+  expect(await one.readOthers()).toEqual([]);
   await one.stop();
   await store.put('dead', 'of dead', 10_000);
   clock.advance(9_999);
-  expect(await one.others()).toEqual(['of dead']);
+  expect(await one.readOthers()).toEqual(['of dead']);
   clock.advance(1);
-  expect(await one.others()).toEqual([]);
+  expect(await one.readOthers()).toEqual([]);
   expect(await store.put('dead', null, 10_000)).toBe(false);
 });
 
 test('[C-SHARED] while the store cannot be reached, what was told last is known for two leases', async () => {
   const clock = new ManualClock();
   const store = new MemoryStore(clock).server.rosters;
-  const one = new Roster({ store, node: 'one', leaseMs: 5_000, clock, read: () => '', failed: () => undefined });
+  const one = new Roster({ store, node: 'one', leaseMs: 5_000, clock, describe: () => '', onPublishFailed: () => undefined });
   await store.put('other', 'of other', 10_000);
-  expect(await one.others()).toEqual(['of other']);
-  store.all = () => Promise.reject(new Error('It is away.'));
+  expect(await one.readOthers()).toEqual(['of other']);
+  store.list = () => Promise.reject(new Error('It is away.'));
   clock.advance(9_999);
-  expect(await one.others()).toEqual(['of other']);
+  expect(await one.readOthers()).toEqual(['of other']);
   clock.advance(1);
-  expect(await one.others()).toEqual([]);
+  expect(await one.readOthers()).toEqual([]);
 });

@@ -1,15 +1,15 @@
-import type { Store } from '../../src/cluster/store.js';
+import type { ClusterStore } from '../../src/cluster/store.js';
 import { postJson } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
-import type { Served } from '../support/serve.js';
+import type { TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
-import { serveNode, setUpNodes } from './support.js';
+import { serveNode, useClusterNodes } from './support.js';
 
-const { kinds, nodes } = setUpNodes();
+const { kinds, nodes } = useClusterNodes();
 
 /** Two nodes, each with a store of its own or one for both. */
-async function twoNodes(stores: () => Store): Promise<[Served, Served, TestTools]> {
+async function twoNodes(stores: () => ClusterStore): Promise<[TestServer, TestServer, TestTools]> {
   const tools = new TestTools();
   const given = { tools: tools.all, options: { tools: ['all'] } };
   const [one, other] = [await serveNode(stores(), given), await serveNode(stores(), given)];
@@ -36,7 +36,7 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
     expect(last).toMatchObject({ result: { content: [{ text: '21 ä' }] } });
     const ids = stream.messages.flatMap((message) => ('id' in message ? [message.id] : []));
     expect(ids.toSorted((a, b) => Number(a) - Number(b))).toEqual(Array.from({ length: 21 }, (_, index) => index + 1));
-    await stream.hangUp();
+    await stream.disconnect();
   });
 
   test('[C-NODES] refusals are those of one node, byte for byte', async () => {
@@ -74,8 +74,8 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
     const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
     const [here, there] = await Promise.all([one, other].map(({ url }) => postJson(`${url}/mcp`, ping, mcp)));
     expect([there?.status, there?.text]).toEqual([here?.status, here?.text]);
-    tools.release();
-    await stream.hangUp();
+    tools.releaseCalls();
+    await stream.disconnect();
     for (const session of one.orchestrator.registry.list()) await session.ended;
   });
 
@@ -86,7 +86,7 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
     const away = new RawMcp(other.url);
     away.sessionId = client.sessionId;
     const call = { name: 'echo', arguments: { value: 'there' } };
-    const asked = await away.ask({ jsonrpc: '2.0', id: 2, method: 'tools/call', params: call });
+    const asked = await away.sendRequest({ jsonrpc: '2.0', id: 2, method: 'tools/call', params: call });
     await asked.whenClosed();
     expect(asked.messages).toMatchObject([{ id: 2, result: { content: [{ text: 'there' }] } }]);
     expect([asked.status, asked.headers['content-type']]).toEqual([200, 'text/event-stream']);
@@ -125,7 +125,7 @@ describe.each(kinds)('two nodes over $name', ({ stores }) => {
     const detached = new Promise<void>((resolve) => {
       session?.actor.subscribe((snapshot) => snapshot.matches({ active: 'detached' }) && resolve());
     });
-    await listening.hangUp();
+    await listening.disconnect();
     await detached;
     expect(session?.state).toBe('active');
     session?.close('operator-closed');

@@ -16,7 +16,7 @@ test('doctor names what is wrong with the address of one Redis, and shows no pas
     await probeRedis(`redis://${of}`, patience),
     await probeRedis(`redis+cluster://:correct-horse@${at}`, patience),
   ];
-  expect(told.map(({ what }) => what)).toEqual([
+  expect(told.map(({ summary }) => summary)).toEqual([
     expect.stringMatching(new RegExp(`^Redis [\\d.]+ at ${at}$`)),
     expect.stringMatching(new RegExp(`^${at} refuses the login: WRONGPASS`)),
     expect.stringMatching(new RegExp(`^${at} refuses the login: NOAUTH`)),
@@ -56,7 +56,7 @@ async function startOld(version: string): Promise<{ readonly url: string; close(
 test('doctor names a Redis that is too old, one that says nothing, and none', async () => {
   const old = await startOld('6.2.14');
   const silent = await RedisServer.start();
-  silent.freeze();
+  silent.pause();
   const told = [
     await probeRedis(old.url, patience),
     await probeRedis(silent.url, 500),
@@ -65,11 +65,11 @@ test('doctor names a Redis that is too old, one that says nothing, and none', as
   await Promise.all([old.close(), silent.stop()]);
   expect(told).toEqual([
     {
-      is: 'wrong',
-      what: expect.stringMatching(/^127\.0\.0\.1:\d+ is Redis 6\.2\.14, which is too old$/),
-      mend: 'install Redis 7 or later, or Valkey',
+      kind: 'problem',
+      summary: expect.stringMatching(/^127\.0\.0\.1:\d+ is Redis 6\.2\.14, which is too old$/),
+      fix: 'install Redis 7 or later, or Valkey',
     },
-    expect.objectContaining({ what: expect.stringMatching(/cannot be reached: it does not answer in time$/) }),
-    expect.objectContaining({ what: expect.stringMatching(/cannot be reached: .*ECONNREFUSED/) }),
+    expect.objectContaining({ summary: expect.stringMatching(/cannot be reached: it does not answer in time$/) }),
+    expect.objectContaining({ summary: expect.stringMatching(/cannot be reached: .*ECONNREFUSED/) }),
   ]);
 });

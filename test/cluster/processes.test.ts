@@ -35,7 +35,7 @@ async function startNode(lease: string): Promise<ServerProcess> {
 function openAndPost(url: string, at: string): { stream: RawSse; first: Promise<number> } {
   let posted: Promise<number> | undefined;
   const stream = new RawSse(url, {
-    atEndpoint: ({ endpoint }) => {
+    onEndpoint: ({ endpoint }) => {
       posted = post(new URL(endpoint ?? '', at).href, 1);
     },
   });
@@ -63,7 +63,7 @@ test('[C-NODES] 300 sessions of one node, posted to in turns through two: none f
     const answered = stream.messages.map((message) => ('id' in message ? message.id : undefined));
     expect(answered.toSorted()).toEqual(expected);
   }
-  await Promise.all(opened.map(({ stream }) => stream.hangUp()));
+  await Promise.all(opened.map(({ stream }) => stream.disconnect()));
 }, 60_000);
 
 test('[S11] a node that stands still for longer than its lease has lost its session when it wakes up', async () => {

@@ -18,7 +18,7 @@ afterAll(() => redis.stop());
 test('doctor tells a cluster from one Redis', async () => {
   const [server] = redis.servers;
   if (server === undefined) throw new Error('unreachable');
-  expect(await probeRedis(redis.url, patience)).toMatchObject({ is: 'well' });
+  expect(await probeRedis(redis.url, patience)).toMatchObject({ kind: 'healthy' });
   expect(await probeRedis(server.url, patience)).toMatchObject({
     what: `127.0.0.1:${server.port} is a node of a cluster`,
     mend: `set --redis-url redis+cluster://127.0.0.1:${server.port}`,
@@ -36,7 +36,7 @@ test('[S12][C-FAILOVER] while a node of a cluster is gone nothing is announced; 
     await stream.whenClosed();
     expect([stream.status, stream.endpoint]).toEqual([503, undefined]);
     expect(JSON.parse(stream.text)).toMatchObject({ error: { data: { reason: 'store_unreachable' } } });
-    const client = new RawMcp(node.url).begin();
+    const client = new RawMcp(node.url).sendInitialize();
     await client.whenClosed();
     expect([client.status, client.headers['mcp-session-id']]).toEqual([503, undefined]);
   }
@@ -44,7 +44,7 @@ test('[S12][C-FAILOVER] while a node of a cluster is gone nothing is announced; 
   await redis.restart(1);
   await whenReady(node.url);
   const streams = await Promise.all(Array.from({ length: 6 }, () => new RawSse(node.url).whenAnnounced()));
-  await Promise.all(streams.map((stream) => stream.hangUp()));
-  await open.hangUp();
+  await Promise.all(streams.map((stream) => stream.disconnect()));
+  await open.disconnect();
   await node.close();
 }, 60_000);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { startUserChrome, type UserChrome } from '../browser/support/userChrome.js';
-import { startServerProcess, until, type ServerProcess } from '../e2e/support/serverProcess.js';
+import { startServerProcess, waitUntil, type ServerProcess } from '../e2e/support/serverProcess.js';
 import { postJson } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
@@ -34,7 +34,7 @@ let lastId = 0;
 async function call(client: RawMcp, name: string, args: object): Promise<unknown> {
   const id = (lastId += 1);
   const params = { name, arguments: args };
-  const stream = await client.ask({ jsonrpc: '2.0', id, method: 'tools/call', params });
+  const stream = await client.sendRequest({ jsonrpc: '2.0', id, method: 'tools/call', params });
   await stream.whenClosed();
   const [answer] = stream.answersTo(id);
   return answer === undefined ? stream.text : 'result' in answer ? answer.result : answer;
@@ -64,7 +64,7 @@ test.each([
     const exited = once(one.child, 'exit');
     one.child.kill(end);
     await exited;
-    const away = client.at(other.url);
+    const away = client.atNode(other.url);
     const kept = await call(away, 'evaluate_script', { function: '() => window.kept + document.title' });
     expect(kept).toMatchObject({ content: [{ text: expect.stringContaining('42second') }] });
     expect(await call(away, 'list_pages', {})).toEqual(listed);
@@ -105,16 +105,16 @@ test('[C-SHARED] kill -9 of the node of an SSE session: its context goes, the se
   mortal.child.kill('SIGKILL');
   await exited;
   // Its lease is over, as it would be in half a minute.
-  const [keys] = await redis.say('KEYS greenroom:node:mortal.*');
-  for (const key of [keys].flat()) await redis.say(`DEL ${String(key)}`);
-  await until(async () => !(await contextsOf(browser)).includes(left));
+  const [keys] = await redis.sendCommands('KEYS greenroom:node:mortal.*');
+  for (const key of [keys].flat()) await redis.sendCommands(`DEL ${String(key)}`);
+  await waitUntil(async () => !(await contextsOf(browser)).includes(left));
   expect(await contextsOf(browser)).toEqual(expect.arrayContaining([kept, foreign.id]));
   const still = await living.call(2, 'tools/call', evaluate('window.kept'));
   expect(still).toMatchObject({ result: { content: [{ text: expect.stringContaining('42') }] } });
   const url = new URL(dying.endpoint ?? '', other.url).href;
   const { json } = await postJson(url, { jsonrpc: '2.0', id: 3, method: 'ping' });
   expect(json).toMatchObject({ error: { data: { reason: 'closed', closedBecause: 'node-lost' } } });
-  await living.hangUp();
+  await living.disconnect();
   await foreign.close();
   await browser.disconnect();
 }, 120_000);

@@ -4,15 +4,15 @@ import { postJson, send } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RedisSentinel } from '../support/redisSentinel.js';
-import type { Served } from '../support/serve.js';
+import type { TestServer } from '../support/serve.js';
 import { serveNode, whenReady } from './support.js';
 
 let redis: RedisSentinel;
-let nodes: readonly [Served, Served];
+let nodes: readonly [TestServer, TestServer];
 
 /** An answer may take so long here: what is lost ends a connection, and is noticed sooner. */
 const patience = 60_000;
-const patient = { timeoutMs: patience, onLost: () => undefined, onFound: () => undefined };
+const patient = { timeoutMs: patience, onLost: () => undefined, onReconnected: () => undefined };
 
 beforeAll(async () => {
   redis = await RedisSentinel.start();
@@ -40,7 +40,7 @@ async function refused(url: string): Promise<void> {
   await stream.whenClosed();
   expect([stream.status, stream.endpoint]).toEqual([503, undefined]);
   expect(JSON.parse(stream.text)).toMatchObject({ error: { data: { reason: 'store_unreachable' } } });
-  const client = new RawMcp(url).begin();
+  const client = new RawMcp(url).sendInitialize();
   await client.whenClosed();
   expect([client.status, client.headers['mcp-session-id']]).toEqual([503, undefined]);
 }
@@ -74,7 +74,7 @@ test('[S12][C-NODES][C-FAILOVER] kill -9 of the primary: nobody is announced unt
   // The lease of its owner ended meanwhile: it is not taken from it.
   expect((await postJson(new URL(stream.endpoint ?? '', other.url).href, ping(7))).status).toBe(202);
   expect(await stream.answer(7)).toMatchObject({ result: {} });
-  const asked = await client.at(other.url).ask(ping(8));
+  const asked = await client.atNode(other.url).sendRequest(ping(8));
   await asked.whenClosed();
   expect(asked.messages).toMatchObject([{ id: 8, result: {} }]);
   const announced = await new RawSse(other.url).whenAnnounced();
@@ -85,18 +85,18 @@ test('[S12][C-NODES][C-FAILOVER] kill -9 of the primary: nobody is announced unt
   await lost.whenClosed();
   const gone = await postJson(new URL(lost.endpoint ?? '', other.url).href, ping(10));
   expect([gone.status, gone.json]).toMatchObject([404, { error: { data: { reason: 'unknown' } } }]);
-  const goneClient = await lostClient.at(other.url).post(ping(11));
+  const goneClient = await lostClient.atNode(other.url).post(ping(11));
   expect([goneClient.status, goneClient.json]).toMatchObject([404, { error: { data: { reason: 'unknown' } } }]);
-  const here = await lostClient.at(one.url).post(ping(12));
+  const here = await lostClient.atNode(one.url).post(ping(12));
   expect([here.status, here.json]).toMatchObject([404, { error: { data: { closedBecause: 'node-lost' } } }]);
 
   // Who took a session over in vain can write nothing, and it can be taken over from the owner before.
   const found = await untilAnswered(() => store.directory.find('taken', 'anyone'));
-  expect(found).toMatchObject({ is: 'owned', node: 'before', epoch: 1 });
-  expect(await store.directory.settle({ sessionId: 'taken', epoch: 2 })).toBe('fenced');
+  expect(found).toMatchObject({ kind: 'owned', node: 'before', epoch: 1 });
+  expect(await store.directory.completeTakeover({ sessionId: 'taken', epoch: 2 })).toBe('fenced');
   expect(await store.directory.takeOver({ sessionId: 'taken', epoch: 1 }, 'next')).toBe(2);
   await store.close();
-  await Promise.all([stream.hangUp(), announced.hangUp()]);
+  await Promise.all([stream.disconnect(), announced.disconnect()]);
   await client.delete();
 }, 60_000);
 
@@ -110,7 +110,7 @@ test('doctor names what is wrong with an address of sentinels, and which primary
     await probeRedis(url, patience),
   ];
   const [of, other] = [`127.0.0.1:${sentinel.port}`, `127.0.0.1:${replica.port}`];
-  expect(told.map(({ what }) => what)).toEqual([
+  expect(told.map(({ summary }) => summary)).toEqual([
     expect.stringMatching(new RegExp(`^${of} names Redis [\\d.]+ at ${other}$`)),
     `The sentinel at ${of} knows no primary called other.`,
     `${other} is no sentinel`,

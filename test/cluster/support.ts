@@ -1,9 +1,9 @@
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import type { Store } from '../../src/cluster/store.js';
+import type { ClusterStore } from '../../src/cluster/store.js';
 import { send } from '../support/http.js';
 import { redisStore, RedisServer } from '../support/redisServer.js';
-import { serve, type Served, type ServeOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
 
 /** Resolves when the node lets clients in. */
 export async function whenReady(url: string): Promise<void> {
@@ -11,14 +11,14 @@ export async function whenReady(url: string): Promise<void> {
 }
 
 /** One node of many, in this process, with a fake pool. The test closes it. */
-export async function serveNode(store: Store, given: ServeOptions = {}): Promise<Served> {
-  const node = await serve({ ...given, store, options: { nodeLease: '30s', ...given.options } });
+export async function serveNode(store: ClusterStore, given: TestServerOptions = {}): Promise<TestServer> {
+  const node = await startTestServer({ ...given, store, options: { nodeLease: '30s', ...given.options } });
   await whenReady(node.url);
   return node;
 }
 
 /** One store for all the nodes. */
-export function memory(): () => Store {
+export function memoryStores(): () => ClusterStore {
   const store = new MemoryStore(systemClock);
   return () => store;
 }
@@ -26,13 +26,13 @@ export function memory(): () => Store {
 export interface StoreKind {
   readonly name: string;
   /** What opens the store of each node: one store for all of them, or one each that share a Redis. */
-  stores(): () => Store;
+  stores(): () => ClusterStore;
 }
 
 /** Both kinds of store, and the nodes over them, which are closed after each test. Called once, at the top of a file. */
-export function setUpNodes(): { readonly kinds: readonly StoreKind[]; readonly nodes: Served[] } {
+export function useClusterNodes(): { readonly kinds: readonly StoreKind[]; readonly nodes: TestServer[] } {
   let redis: RedisServer;
-  const nodes: Served[] = [];
+  const nodes: TestServer[] = [];
   beforeAll(async () => {
     redis = await RedisServer.start();
   });
@@ -41,7 +41,7 @@ export function setUpNodes(): { readonly kinds: readonly StoreKind[]; readonly n
   });
   afterAll(() => redis.stop());
   const kinds = [
-    { name: 'memory', stores: memory },
+    { name: 'memory', stores: memoryStores },
     { name: 'redis', stores: () => () => redisStore(redis) },
   ];
   return { kinds, nodes };

@@ -1,32 +1,32 @@
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import type { Store } from '../../src/cluster/store.js';
+import type { ClusterStore } from '../../src/cluster/store.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { postJson, send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
-import type { Served } from '../support/serve.js';
+import type { TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
-import { changed, type Changed } from './changedStore.js';
-import { memory, serveNode, setUpNodes } from './support.js';
+import { withOverrides, type StoreOverrides } from './changedStore.js';
+import { memoryStores, serveNode, useClusterNodes } from './support.js';
 
-const { kinds, nodes } = setUpNodes();
+const { kinds, nodes } = useClusterNodes();
 
-interface Mortal {
-  readonly node: Served;
+interface StallableNode {
+  readonly node: TestServer;
   /** Others take it for dead from here on, as one that stands still, and it hears of nothing. */
   stall(): Promise<void>;
 }
 
-async function startMortal(store: Store, tools: TestTools): Promise<Mortal> {
+async function startStallableNode(store: ClusterStore, tools: TestTools): Promise<StallableNode> {
   let name = '';
   let isStalled = false;
-  const { beat, listen } = store.nodes;
-  const mine = changed(store, {
+  const { renewLease, subscribe } = store.nodes;
+  const mine = withOverrides(store, {
     nodes: {
-      beat: (node, ms) => beat((name = node), ms),
-      listen: (node, onHint) => listen(node, (hint) => !isStalled && onHint(hint)),
+      renewLease: (node, ms) => renewLease((name = node), ms),
+      subscribe: (node, onHint) => subscribe(node, (hint) => !isStalled && onHint(hint)),
     },
   });
   const node = await startNode(mine, tools);
@@ -34,12 +34,12 @@ async function startMortal(store: Store, tools: TestTools): Promise<Mortal> {
     node,
     stall: async () => {
       isStalled = true;
-      await store.nodes.leave(name);
+      await store.nodes.releaseLease(name);
     },
   };
 }
 
-async function startNode(store: Store, tools: TestTools): Promise<Served> {
+async function startNode(store: ClusterStore, tools: TestTools): Promise<TestServer> {
   const node = await serveNode(store, { tools: tools.all, options: { tools: ['all'] } });
   nodes.push(node);
   return node;
@@ -54,18 +54,18 @@ describe.each(kinds)('a node that dies, over $name', ({ stores }) => {
   test('[S11][C-TAKEOVER] its Streamable HTTP session goes on at the node that is asked; what it had is refused', async () => {
     const open = stores();
     const tools = new TestTools();
-    const mortal = await startMortal(open(), tools);
+    const mortal = await startStallableNode(open(), tools);
     const other = await startNode(open(), tools);
     const client = await new RawMcp(mortal.node.url).initialize();
     await client.post({ jsonrpc: '2.0', id: 'level', method: 'logging/setLevel', params: { level: 'error' } });
     const [before] = mortal.node.orchestrator.registry.list();
-    const held = await client.ask({ jsonrpc: '2.0', id: 5, method: 'tools/call', params: { name: 'hold' } });
+    const held = await client.sendRequest({ jsonrpc: '2.0', id: 5, method: 'tools/call', params: { name: 'hold' } });
     await held.when(({ events }) => events.length > 0);
     await tools.whenHeld();
     await mortal.stall();
 
-    const away = client.at(other.url);
-    const asked = await away.ask(echo(6, 'there'));
+    const away = client.atNode(other.url);
+    const asked = await away.sendRequest(echo(6, 'there'));
     await asked.whenClosed();
     expect(asked.messages).toMatchObject([{ id: 6, result: { content: [{ text: 'there' }] } }]);
     const [after] = other.orchestrator.registry.list();
@@ -85,12 +85,12 @@ describe.each(kinds)('a node that dies, over $name', ({ stores }) => {
     expect(resumed.messages).toMatchObject([{ id: 5, error: { data: { reason: 'node_lost' } } }]);
 
     // It wakes up and has its answer: nobody hears it, and it lets go of the session.
-    tools.release();
+    tools.releaseCalls();
     await before?.closed;
     expect(before?.actor.getSnapshot().context.closedBecause).toBe('node-lost');
     await held.whenClosed();
     expect(held.messages).toEqual([]);
-    const again = await away.ask(echo(7, 'still'));
+    const again = await away.sendRequest(echo(7, 'still'));
     await again.whenClosed();
     expect(again.messages).toMatchObject([{ id: 7 }]);
     expect((await away.delete()).status).toBe(204);
@@ -99,12 +99,12 @@ describe.each(kinds)('a node that dies, over $name', ({ stores }) => {
   test('[C-TAKEOVER] of many who ask at once one node takes over, and each is answered once', async () => {
     const open = stores();
     const tools = new TestTools();
-    const mortal = await startMortal(open(), tools);
+    const mortal = await startStallableNode(open(), tools);
     const others = [await startNode(open(), tools), await startNode(open(), tools)];
     const client = await new RawMcp(mortal.node.url).initialize();
     await mortal.stall();
     const ids = Array.from({ length: 12 }, (_, index) => index + 10);
-    const streams = await Promise.all(ids.map((id) => client.at(others[id % 2]?.url ?? '').ask(echo(id, String(id)))));
+    const streams = await Promise.all(ids.map((id) => client.atNode(others[id % 2]?.url ?? '').sendRequest(echo(id, String(id)))));
     await Promise.all(streams.map((stream) => stream.whenClosed()));
     expect(streams.map(({ messages }) => messages)).toMatchObject(
       ids.map((id) => [{ id, result: { content: [{ text: String(id) }] } }]),
@@ -114,7 +114,7 @@ describe.each(kinds)('a node that dies, over $name', ({ stores }) => {
 });
 
 test('[C-TAKEOVER] a node that is stopped finishes what is under way and leaves its session to the others', async () => {
-  const open = memory();
+  const open = memoryStores();
   const tools = new TestTools();
   const [one, other] = [
     await serveNode(open(), { tools: tools.all, options: { tools: ['all'] } }),
@@ -123,7 +123,7 @@ test('[C-TAKEOVER] a node that is stopped finishes what is under way and leaves 
   const client = await new RawMcp(one.url).initialize();
   const listening = await client.listen();
   await listening.when(({ events }) => events.length > 0);
-  const held = await client.ask({ jsonrpc: '2.0', id: 5, method: 'tools/call', params: { name: 'hold' } });
+  const held = await client.sendRequest({ jsonrpc: '2.0', id: 5, method: 'tools/call', params: { name: 'hold' } });
   await tools.whenHeld();
   const [session] = one.orchestrator.registry.list();
   const draining = new Promise<void>((resolve) => {
@@ -131,13 +131,13 @@ test('[C-TAKEOVER] a node that is stopped finishes what is under way and leaves 
   });
   const closing = one.close();
   await draining;
-  tools.release();
+  tools.releaseCalls();
   await Promise.all([closing, held.whenClosed(), listening.whenClosed()]);
   expect(held.messages).toMatchObject([{ id: 5, result: {} }]);
   expect(listening.messages).toMatchObject([{ params: { data: 'The server is shutting down.' } }]);
 
-  const away = client.at(other.url);
-  const asked = await away.ask(echo(6, 'there'));
+  const away = client.atNode(other.url);
+  const asked = await away.sendRequest(echo(6, 'there'));
   await asked.whenClosed();
   expect(asked.messages).toMatchObject([{ id: 6, result: { content: [{ text: 'there' }] } }]);
   // What was answered there is not answered once more.
@@ -147,24 +147,24 @@ test('[C-TAKEOVER] a node that is stopped finishes what is under way and leaves 
   const resumed = await away.listen(listening.events[0]?.id);
   await resumed.when(({ messages }) => messages.length > 0);
   expect(resumed.messages).toEqual(listening.messages);
-  await resumed.hangUp();
+  await resumed.disconnect();
 });
 
 test('[C-TAKEOVER] a session that nobody comes back to ends when its time is up: deadlines are armed again', async () => {
-  const open = memory();
+  const open = memoryStores();
   const tools = new TestTools();
-  const mortal = await startMortal(open(), tools);
+  const mortal = await startStallableNode(open(), tools);
   const clock = new ManualClock();
   const other = await serveNode(open(), { clock, tools: tools.all });
   nodes.push(other);
   const client = await new RawMcp(mortal.node.url).initialize();
   await mortal.stall();
-  const listening = await client.at(other.url).listen();
+  const listening = await client.atNode(other.url).listen();
   const [session] = other.orchestrator.registry.list();
   const detached = new Promise<void>((resolve) => {
     session?.actor.subscribe((snapshot) => snapshot.matches({ active: 'detached' }) && resolve());
   });
-  await listening.hangUp();
+  await listening.disconnect();
   await detached;
   clock.advance(60_000);
   await session?.ended;
@@ -180,13 +180,13 @@ test.each(died)(
   '[C-TAKEOVER] $transport: what waits for a node that died is served when the takeover is over, though it is woken before',
   async ({ transport, hears }) => {
     const [store, tools, gate] = [new MemoryStore(systemClock), new TestTools(), new Gate()];
-    const mortal = await startMortal(store, tools);
+    const mortal = await startStallableNode(store, tools);
     let name = '';
-    const late: Changed = {
-      nodes: { beat: (node, ms) => store.nodes.beat((name = node), ms) },
+    const late: StoreOverrides = {
+      nodes: { renewLease: (node, ms) => store.nodes.renewLease((name = node), ms) },
       snapshots: { get: (sessionId) => gate.pass().then(() => store.snapshots.get(sessionId)) },
     };
-    const other = await startNode(changed(store, late), tools);
+    const other = await startNode(withOverrides(store, late), tools);
     const stream = await new RawSse(mortal.node.url).whenAnnounced();
     const client = await new RawMcp(mortal.node.url).initialize();
     const isSse = transport === 'HTTP+SSE';
@@ -194,7 +194,7 @@ test.each(died)(
     await mortal.stall();
     const posting = isSse
       ? postJson(`${other.url}/message?sessionId=${sessionId}`, echo(1, 'there'))
-      : client.at(other.url).post(echo(1, 'there'), { accept: 'application/json, text/event-stream;q=0.5' });
+      : client.atNode(other.url).post(echo(1, 'there'), { accept: 'application/json, text/event-stream;q=0.5' });
     await gate.whenReached();
     await store.nodes.wake(name, sessionId);
     // Time enough for what waits to be taken out, and to be refused by who does not have the session yet.
@@ -202,6 +202,6 @@ test.each(died)(
     gate.open();
     const { status, json } = await posting;
     expect([status, json]).toMatchObject(hears);
-    await stream.hangUp();
+    await stream.disconnect();
   },
 );

@@ -3,7 +3,7 @@ import { systemClock } from '../../src/clock.js';
 import { newStreamId } from '../../src/cluster/eventLog.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import type { RedisStore } from '../../src/cluster/redis/redisStore.js';
-import type { Store, StoreBounds } from '../../src/cluster/store.js';
+import type { ClusterStore, StoreLimits } from '../../src/cluster/store.js';
 import { messageOf } from '../../src/errors.js';
 import { RedisCluster } from '../support/redisCluster.js';
 import { openRedisStore, RedisServer } from '../support/redisServer.js';
@@ -12,9 +12,9 @@ let redis: RedisServer;
 let cluster: RedisCluster;
 const shared: RedisStore[] = [];
 
-const small: Partial<StoreBounds> = {
+const small: Partial<StoreLimits> = {
   inbox: { count: 3, bytes: 12 },
-  pieces: 2,
+  maxReplyPieces: 2,
   events: { stream: { count: 3, bytes: 24 }, session: { count: 5, bytes: 32 } },
 };
 
@@ -41,7 +41,7 @@ class Ids {
   }
 }
 
-type Step = (store: Store, ids: Ids) => Promise<unknown>;
+type Step = (store: ClusterStore, ids: Ids) => Promise<unknown>;
 
 const session = fc.constantFrom('session 1', 'session 2');
 const stream = fc.constantFrom('stream 1', 'stream 2', 'stream 3');
@@ -56,80 +56,80 @@ const number = fc.integer({ min: 1, max: 4 });
 const steps: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
   fc.record({ session, node }).map((given) => ({
     name: `claim ${JSON.stringify(given)}`,
-    run: ({ directory }: Store, ids: Ids) =>
+    run: ({ directory }: ClusterStore, ids: Ids) =>
       directory.claim({
         ...{ sessionId: ids.of(given.session), principal: owner },
         ...{ node: given.node, transport: 'sse' },
       }),
   })),
   fc
-    .record({ session, epoch, node, what: fc.constantFrom('renew', 'takeOver', 'settle', 'settle', 'close') })
+    .record({ session, epoch, node, what: fc.constantFrom('renew', 'takeOver', 'completeTakeover', 'completeTakeover', 'close') })
     .map((given) => ({
       name: JSON.stringify(given),
-      run: ({ directory }: Store, ids: Ids): Promise<unknown> => {
+      run: ({ directory }: ClusterStore, ids: Ids): Promise<unknown> => {
         const tenure = { sessionId: ids.of(given.session), epoch: given.epoch };
         if (given.what === 'takeOver') return directory.takeOver(tenure, given.node);
         if (given.what === 'close') return directory.close(tenure, 'idle-timeout');
-        return given.what === 'renew' ? directory.renew(tenure) : directory.settle(tenure);
+        return given.what === 'renew' ? directory.renew(tenure) : directory.completeTakeover(tenure);
       },
     })),
   fc.record({ session, user }).map((given) => ({
     name: `find ${JSON.stringify(given)}`,
-    run: ({ directory }: Store, ids: Ids) => directory.find(ids.of(given.session), given.user),
+    run: ({ directory }: ClusterStore, ids: Ids) => directory.find(ids.of(given.session), given.user),
   })),
   fc.record({ session, user, number, text }).map((given) => ({
     name: `offer ${JSON.stringify(given)}`,
-    run: ({ inbox }: Store, ids: Ids) =>
-      inbox.offer({
-        ...{ id: `offer ${given.number}`, sessionId: ids.of(given.session) },
+    run: ({ inbox }: ClusterStore, ids: Ids) =>
+      inbox.enqueue({
+        ...{ id: `message ${given.number}`, sessionId: ids.of(given.session) },
         ...{ caller: given.user, data: given.text },
       }),
   })),
   fc.record({ session, epoch, number }).map((given) => ({
     name: `take ${JSON.stringify(given)}`,
-    run: ({ inbox }: Store, ids: Ids) =>
+    run: ({ inbox }: ClusterStore, ids: Ids) =>
       inbox.take({ sessionId: ids.of(given.session), epoch: given.epoch }, given.number),
   })),
   fc.record({ session, epoch, number, text, node, isLast: fc.boolean() }).map((given) => ({
     name: `put ${JSON.stringify(given)}`,
-    run: async ({ replies }: Store, ids: Ids) => {
+    run: async ({ replies }: ClusterStore, ids: Ids) => {
       const sessionId = ids.of(given.session);
-      const address = { sessionId, offerId: `offer ${given.number}`, node: given.node };
+      const address = { sessionId, messageId: `message ${given.number}`, node: given.node };
       const put = await replies.put({ sessionId, epoch: given.epoch }, address, given.text, given.isLast);
       return put === 'full' ? [put, await replies.take(address)] : put;
     },
   })),
   fc.record({ session, epoch, stream, text }).map((given) => ({
     name: `append ${JSON.stringify(given)}`,
-    run: ({ events }: Store, ids: Ids) => {
+    run: ({ events }: ClusterStore, ids: Ids) => {
       const address = { sessionId: ids.of(given.session), streamId: ids.of(given.stream) };
       return events.append(given.epoch, address, given.text);
     },
   })),
   fc.record({ session, stream, of: stream, number: fc.option(number) }).map((given) => ({
     name: `after ${JSON.stringify(given)}`,
-    run: ({ events }: Store, ids: Ids) => {
+    run: ({ events }: ClusterStore, ids: Ids) => {
       const address = { sessionId: ids.of(given.session), streamId: ids.of(given.stream) };
       return events.after(address, given.number === null ? null : `${ids.of(given.of)}.${given.number}`);
     },
   })),
   fc.record({ session, epoch, stream: fc.option(stream) }).map((given) => ({
     name: `forget ${JSON.stringify(given)}`,
-    run: ({ events }: Store, ids: Ids) => {
+    run: ({ events }: ClusterStore, ids: Ids) => {
       const tenure = { sessionId: ids.of(given.session), epoch: given.epoch };
       return events.forget(tenure, given.stream === null ? undefined : ids.of(given.stream));
     },
   })),
   fc.record({ session, epoch, text }).map((given) => ({
     name: `snapshot ${JSON.stringify(given)}`,
-    run: async ({ snapshots }: Store, ids: Ids) => {
+    run: async ({ snapshots }: ClusterStore, ids: Ids) => {
       const sessionId = ids.of(given.session);
       return [await snapshots.put({ sessionId, epoch: given.epoch }, given.text), await snapshots.get(sessionId)];
     },
   })),
 );
 
-async function trace(store: Store, script: readonly { name: string; run: Step }[]): Promise<string[]> {
+async function trace(store: ClusterStore, script: readonly { name: string; run: Step }[]): Promise<string[]> {
   const ids = new Ids();
   const lines: string[] = [];
   for (const name of ['session 1', 'session 2']) {

@@ -2,15 +2,15 @@ import { readdir } from 'node:fs/promises';
 import { createClient } from '@redis/client';
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import type { Store } from '../../src/cluster/store.js';
+import type { ClusterStore } from '../../src/cluster/store.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { redisStore, RedisServer } from '../support/redisServer.js';
-import { bearer, serveGuarded, type Guarded } from '../tenancy/support/guarded.js';
+import { bearer, serveGuarded, type GuardedServer } from '../tenancy/support/guarded.js';
 import { whenReady } from './support.js';
 
 let redis: RedisServer;
-const nodes: Guarded[] = [];
+const nodes: GuardedServer[] = [];
 
 beforeAll(async () => {
   redis = await RedisServer.start();
@@ -20,14 +20,14 @@ afterEach(async () => {
 });
 afterAll(() => redis.stop());
 
-async function startNode(store: Store, nodeLease = '30s'): Promise<Guarded> {
+async function startNode(store: ClusterStore, nodeLease = '30s'): Promise<GuardedServer> {
   const node = await serveGuarded({ store, options: { nodeLease } });
   nodes.push(node);
   await whenReady(node.url);
   return node;
 }
 
-function memory(): () => Store {
+function memory(): () => ClusterStore {
   const store = new MemoryStore(systemClock);
   return () => store;
 }
@@ -42,7 +42,7 @@ const kinds = [
 ] as const;
 
 /** The same store, but no hint arrives. */
-function deaf(store: Store): Store {
+function withoutNotifications(store: ClusterStore): ClusterStore {
   const server = Object.assign(Object.create(store.server), {
     users: { ...store.server.users, listen: () => Promise.resolve() },
   });
@@ -54,28 +54,28 @@ describe.each(kinds)('users of nodes over $name', ({ stores }) => {
     const open = stores();
     const [one, other] = [await startNode(open()), await startNode(open())];
     const user = newUser();
-    const { id, token } = await one.tokenOf(user);
+    const { id, token } = await one.issueToken(user);
     const stream = await new RawSse(other.url, { headers: bearer(token) }).whenAnnounced();
     expect(other.served.orchestrator.registry.list()[0]?.user).toBe(user);
-    const tokens = (await other.manage('GET', `/api/users/${user}/tokens`)).json;
+    const tokens = (await other.sendAsOperator('GET', `/api/users/${user}/tokens`)).json;
     expect(tokens).toMatchObject({ tokens: [{ id }] });
     expect(JSON.stringify(tokens)).not.toContain(token);
     const wrong = new RawSse(other.url, { headers: bearer(`gr_${'x'.repeat(43)}`) });
     await wrong.whenClosed();
     expect(wrong.status).toBe(401);
     expect([await readdir(one.folder), await readdir(other.folder)]).toEqual([[], []]);
-    await stream.hangUp();
+    await stream.disconnect();
   });
 
   test('[C-SHARED][C-STORE] of changes that race at both nodes none is lost, and an id is taken once', async () => {
     const open = stores();
     const pair = [await startNode(open()), await startNode(open())];
     const ids = Array.from({ length: 10 }, newUser);
-    const made = await Promise.all(pair.flatMap((node) => ids.map((id) => node.manage('POST', '/api/users', { id }))));
+    const made = await Promise.all(pair.flatMap((node) => ids.map((id) => node.sendAsOperator('POST', '/api/users', { id }))));
     expect(made.filter(({ status }) => status === 201)).toHaveLength(10);
     expect(made.filter(({ status }) => status === 409)).toHaveLength(10);
-    for (const { manage } of pair) {
-      const { users: known } = (await manage('GET', '/api/users')).json as { users: { id: string }[] };
+    for (const { sendAsOperator } of pair) {
+      const { users: known } = (await sendAsOperator('GET', '/api/users')).json as { users: { id: string }[] };
       expect(known.map(({ id }) => id)).toEqual(expect.arrayContaining(ids));
     }
   });
@@ -84,16 +84,16 @@ describe.each(kinds)('users of nodes over $name', ({ stores }) => {
     const open = stores();
     const [one, other] = [await startNode(open()), await startNode(open())];
     const user = newUser();
-    const [first, second] = [await one.tokenOf(user), await one.tokenOf(user)];
+    const [first, second] = [await one.issueToken(user), await one.issueToken(user)];
     const mine = await new RawMcp(one.url, { headers: bearer(first.token) }).initialize();
     const through = new RawMcp(other.url, { headers: bearer(second.token) });
     through.sessionId = mine.sessionId;
     const listening = await through.listen();
     expect(listening.isClosed).toBe(false);
-    expect((await other.manage('DELETE', `/api/users/${user}/tokens/${second.id}`)).status).toBe(204);
+    expect((await other.sendAsOperator('DELETE', `/api/users/${user}/tokens/${second.id}`)).status).toBe(204);
     await listening.whenClosed();
     expect(one.served.orchestrator.registry.list()[0]?.state).toBe('active');
-    await mine.vanish();
+    await mine.disconnect();
   });
 
   test.each([
@@ -103,18 +103,18 @@ describe.each(kinds)('users of nodes over $name', ({ stores }) => {
   ])('[C-SHARED][C-USERS] %s at one node ends at the other what was opened with it', async (how, isTold) => {
     const open = stores();
     const one = await startNode(open());
-    const other = await startNode(isTold ? open() : deaf(open()), isTold ? '30s' : '3s');
+    const other = await startNode(isTold ? open() : withoutNotifications(open()), isTold ? '30s' : '3s');
     const user = newUser();
-    const [first, second] = [await one.tokenOf(user), await one.tokenOf(user)];
+    const [first, second] = [await one.issueToken(user), await one.issueToken(user)];
     const mine = await new RawMcp(other.url, { headers: bearer(first.token) }).initialize();
     const theirs = new RawMcp(other.url, { headers: bearer(second.token) });
     theirs.sessionId = mine.sessionId;
     const listening = await theirs.listen();
     const stream = await new RawSse(other.url, { headers: bearer(second.token) }).whenAnnounced();
     const path = how === 'the removal of a user' ? `/api/users/${user}` : `/api/users/${user}/tokens/${second.id}`;
-    expect((await one.manage('DELETE', path)).status).toBe(204);
+    expect((await one.sendAsOperator('DELETE', path)).status).toBe(204);
     await Promise.all([listening.whenClosed(), stream.whenClosed()]);
-    const begun = [first, second].map(({ token }) => new RawMcp(other.url, { headers: bearer(token) }).begin());
+    const begun = [first, second].map(({ token }) => new RawMcp(other.url, { headers: bearer(token) }).sendInitialize());
     await Promise.all(begun.map((beginning) => beginning.whenClosed()));
     const statuses = begun.map(({ status }) => status);
     const isGone = how === 'the removal of a user';
@@ -126,24 +126,24 @@ describe.each(kinds)('users of nodes over $name', ({ stores }) => {
   test('[C-SHARED][C-OPERATOR] the operator closes a session of another node, and hears of one that is closed', async () => {
     const open = stores();
     const [one, other] = [await startNode(open()), await startNode(open())];
-    const { token } = await one.tokenOf(newUser());
+    const { token } = await one.issueToken(newUser());
     const stream = await new RawSse(one.url, { headers: bearer(token) }).whenAnnounced();
     const session = one.served.orchestrator.registry.peek(stream.sessionId);
     const path = `/api/sessions/${stream.sessionId}`;
-    expect((await other.manage('DELETE', '/api/sessions/nobody')).json).toMatchObject({
+    expect((await other.sendAsOperator('DELETE', '/api/sessions/nobody')).json).toMatchObject({
       error: { data: { reason: 'unknown' } },
     });
-    expect(await other.manage('DELETE', path)).toMatchObject({ status: 204, text: '' });
+    expect(await other.sendAsOperator('DELETE', path)).toMatchObject({ status: 204, text: '' });
     await stream.whenClosed();
     await session?.ended;
     const closed = { error: { data: { reason: 'closed', closedBecause: 'operator-closed' } } };
-    for (const { manage } of [one, other]) expect((await manage('DELETE', path)).json).toMatchObject(closed);
+    for (const { sendAsOperator } of [one, other]) expect((await sendAsOperator('DELETE', path)).json).toMatchObject(closed);
   });
 });
 
 test('[C-SECRETS][S5] of a token nothing is in Redis but its hash, and all but the users goes by itself', async () => {
   const node = await startNode(redisStore(redis));
-  const { token } = await node.tokenOf(newUser());
+  const { token } = await node.issueToken(newUser());
   const client = createClient({ url: redis.url });
   await client.connect();
   const stream = await new RawSse(node.url, { headers: bearer(token) }).whenAnnounced();
@@ -153,7 +153,7 @@ test('[C-SECRETS][S5] of a token nothing is in Redis but its hash, and all but t
   const kept = await Promise.all(keys.map(async (key) => [key, await client.pTTL(key)] as const));
   expect(kept.filter(([, ms]) => ms < 0).map(([key]) => key)).toEqual(['greenroom:users']);
   expect(keys).toEqual(expect.arrayContaining(['greenroom:{places}', 'greenroom:{rosters}:until']));
-  await stream.hangUp();
+  await stream.disconnect();
   client.destroy();
   expect(Number(version)).toBeGreaterThan(0);
   expect(text).toMatch(/"hash":"[0-9a-f]{64}"/);
@@ -163,12 +163,12 @@ test('[C-SECRETS][S5] of a token nothing is in Redis but its hash, and all but t
 test('[C-SHARED][C-STORE] without Redis a user cannot be registered, and who is known is served on', async () => {
   const own = await RedisServer.start();
   const node = await startNode(redisStore(own));
-  const { token } = await node.tokenOf('anna');
+  const { token } = await node.issueToken('anna');
   const stream = await new RawSse(node.url, { headers: bearer(token) }).whenAnnounced();
   await own.stop();
-  const refused = await node.manage('POST', '/api/users', { id: 'bert' });
+  const refused = await node.sendAsOperator('POST', '/api/users', { id: 'bert' });
   expect([refused.status, refused.json]).toMatchObject([503, { error: { data: { reason: 'store_unreachable' } } }]);
   const posted = await stream.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, bearer(token));
   expect(posted.status).toBe(202);
-  await stream.hangUp();
+  await stream.disconnect();
 });

@@ -11,10 +11,10 @@ import {
   readConfig,
   stdioDefaults,
   variableOf,
-  type Sources,
+  type ConfigSources,
 } from '../../src/config.js';
 
-const read = (given: Partial<Sources>) => readConfig({ flags: {}, environment: {}, ...given });
+const read = (given: Partial<ConfigSources>) => readConfig({ flags: {}, environment: {}, ...given });
 const file = (values: Record<string, unknown>) => ({ path: 'greenroom.json', values });
 
 /** The one line that a wrong value is answered with. */

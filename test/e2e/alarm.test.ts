@@ -16,7 +16,7 @@ async function breakableBrowser(folder: string): Promise<string> {
   return path;
 }
 
-async function seen({ url, log }: ServerProcess) {
+async function whenSeen({ url, log }: ServerProcess) {
   const health = (await send(`${url}/health`)).json as { alerts: { creationFailureRate: string } };
   const [, gauge] = /greenroom_alert_state\{.*state="(\w+)"\} 1/.exec((await send(`${url}/metrics`)).text) ?? [];
   const lines = log.flatMap((line) => /"message":"(alert: [^"]+)"/.exec(line)?.[1] ?? []);
@@ -34,14 +34,14 @@ test('[C-ALARM][C-WEBHOOK] a server whose browser breaks rings, and clears when 
     for (let n = 0; n < 3; n += 1) expect((await send(`${server.url}/sse`)).status).toBe(502);
     await receiver.whenReceived(1);
     const rung = ['alert: ok -> pending', 'alert: pending -> firing'];
-    expect(await seen(server)).toEqual({ health: 'firing', gauge: 'firing', lines: rung });
+    expect(await whenSeen(server)).toEqual({ health: 'firing', gauge: 'firing', lines: rung });
 
     await writeFile(join(folder, 'mended'), '');
     const streams = [];
     for (let n = 0; n < 4; n += 1) streams.push(await new RawSse(server.url).whenAnnounced());
     await receiver.whenReceived(2);
-    expect(await seen(server)).toEqual({ health: 'ok', gauge: 'ok', lines: [...rung, 'alert: firing -> ok'] });
-    await Promise.all(streams.map((stream) => stream.hangUp()));
+    expect(await whenSeen(server)).toEqual({ health: 'ok', gauge: 'ok', lines: [...rung, 'alert: firing -> ok'] });
+    await Promise.all(streams.map((stream) => stream.disconnect()));
 
     expect(receiver.received.map(({ json }) => json.type)).toEqual(['alert.firing', 'alert.cleared']);
     expect(receiver.received[0]?.json.data).toMatchObject({ cause: 'browser-failed', rate: 1 });

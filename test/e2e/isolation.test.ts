@@ -1,5 +1,5 @@
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { Browsing, textOf } from './support/browse.js';
+import { BrowsingClient, textOf } from './support/browse.js';
 import { startServerProcess, type ServerProcess } from './support/serverProcess.js';
 
 const clients = 8;
@@ -7,11 +7,11 @@ const clients = 8;
 describe('several clients of one user at once', () => {
   let pages: PageServer;
   let server: ServerProcess;
-  let browsings: Browsing[];
+  let browsings: BrowsingClient[];
 
   beforeAll(async () => {
     [pages, server] = await Promise.all([startPageServer(), startServerProcess()]);
-    browsings = await Promise.all(Array.from({ length: clients }, () => Browsing.open(server.url, '?userId=alice')));
+    browsings = await Promise.all(Array.from({ length: clients }, () => BrowsingClient.open(server.url, '?userId=alice')));
   });
   afterAll(async () => {
     await Promise.all(browsings.map((browsing) => browsing.close()));
@@ -46,7 +46,7 @@ describe('several clients of one user at once', () => {
   });
 
   test('looking for extensions before one is installed moves no session, whose cookies stay', async () => {
-    const browsing = await Browsing.open(server.url);
+    const browsing = await BrowsingClient.open(server.url);
     await browsing.text('new_page', { url: `${pages.url}/index.html` });
     await browsing.evaluate("() => { document.cookie = 'kept=1'; return 1; }");
     expect(await browsing.text('list_extensions')).toBe(
@@ -61,7 +61,7 @@ describe('several clients of one user at once', () => {
   });
 
   test('a session that lists its pages has one, which new_page then takes', async () => {
-    const browsing = await Browsing.open(server.url);
+    const browsing = await BrowsingClient.open(server.url);
     expect(await browsing.data('get_connected_browser')).toMatchObject({ pages: 1, selectedPageId: 1 });
     expect(await browsing.data('list_pages')).toMatchObject({ pages: [{ id: 1, url: 'about:blank', selected: true }] });
     const url = `${pages.url}/index.html`;

@@ -2,18 +2,18 @@ import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
-import { Bench } from '../../src/selftest/bench.js';
+import { CheckContext } from '../../src/selftest/bench.js';
 import { checks } from '../../src/selftest/checks/index.js';
-import { openWorkbench, type Workbench } from '../../src/selftest/workbench.js';
-import { mutate, record } from './support/mutant.js';
+import { openSelftestSession, type SelftestSession } from '../../src/selftest/workbench.js';
+import { mutate, recordAnswers } from './support/mutant.js';
 import { startServerProcess, type ServerProcess } from './support/serverProcess.js';
 
 let server: ServerProcess;
-let workbench: Workbench;
+let workbench: SelftestSession;
 
 beforeAll(async () => {
   server = await startServerProcess(['--tools', 'all', '--workspace', tmpdir()]);
-  workbench = await openWorkbench({ url: server.url });
+  workbench = await openSelftestSession({ url: server.url });
 });
 afterAll(async () => {
   await workbench.close();
@@ -22,9 +22,9 @@ afterAll(async () => {
 
 /** What a tool says elsewhere whose true answer is the same throughout a session: there it is no lie. */
 async function answerOfAnotherSession(tool: string): Promise<CallToolResult> {
-  const other = await openWorkbench({ url: server.url });
+  const other = await openSelftestSession({ url: server.url });
   try {
-    await other.client.callTool({ name: 'install_extension', arguments: { path: other.places.extension } });
+    await other.client.callTool({ name: 'install_extension', arguments: { path: other.fixtures.extension } });
     return CallToolResultSchema.parse(await other.client.callTool({ name: tool, arguments: {} }));
   } finally {
     await other.close();
@@ -42,7 +42,7 @@ async function constantOf(tool: string, answers: readonly CallToolResult[]): Pro
 const pageList = z.object({ structuredContent: z.object({ pages: z.array(z.object({ id: z.number() })) }) });
 
 /** Ends what a check that gave up left behind. What is not there to be ended is refused, and that is fine. */
-async function tidy(): Promise<void> {
+async function resetSession(): Promise<void> {
   const call = (name: string, args = {}) => workbench.client.callTool({ name, arguments: args });
   await call('handle_dialog', { action: 'dismiss' });
   await call('performance_stop_trace');
@@ -62,11 +62,11 @@ describe('the selftest tells a tool that works from one that answers a constant'
     async (tool, check) => {
       const answers: CallToolResult[] = [];
       // Also shows that what was left of the mutants before this one has no part in what follows.
-      await check.run(new Bench(record(workbench.client, tool, answers), workbench.places));
+      await check.run(new CheckContext(recordAnswers(workbench.client, tool, answers), workbench.fixtures));
       const mutant = mutate(workbench.client, tool, await constantOf(tool, answers));
-      await expect(check.run(new Bench(mutant.client, workbench.places, mutant.now))).rejects.toThrow();
+      await expect(check.run(new CheckContext(mutant.client, workbench.fixtures, mutant.now))).rejects.toThrow();
       expect(mutant.calls()).toBeGreaterThan(0);
-      await tidy();
+      await resetSession();
     },
     60_000,
   );

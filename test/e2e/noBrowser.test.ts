@@ -2,7 +2,7 @@ import { createOrchestrator } from '../../src/orchestrator.js';
 import type { Options } from '../../src/config.js';
 import { send } from '../support/http.js';
 import { recordingLog } from '../tenancy/support/guarded.js';
-import { Browsing, textOf } from './support/browse.js';
+import { BrowsingClient, textOf } from './support/browse.js';
 
 const cases: [name: string, options: Options, reason: string, told: RegExp][] = [
   [
@@ -50,7 +50,7 @@ test('[S8] with --lease lazy the session opens, and each tool that needs the bro
   const options = { executablePath: '/nowhere/chrome', lease: 'lazy', port: 0 } as const;
   const orchestrator = await createOrchestrator({ options });
   const { url } = await orchestrator.listen();
-  const browsing = await Browsing.open(url);
+  const browsing = await BrowsingClient.open(url);
   try {
     const answer = await browsing.call('list_pages');
     expect(answer.isError).toBe(true);

@@ -3,13 +3,13 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Browsing } from './support/browse.js';
+import { BrowsingClient } from './support/browse.js';
 import { startServerProcess } from './support/serverProcess.js';
 import { root } from '../support/root.js';
 
 const run = promisify(execFile);
 /** A budget with little room: who needs more says so here. */
-const mostInstalledMegabytes = 115;
+const maxInstalledMegabytes = 115;
 
 /** Compiles the example of the page on embedding against the installed package, with every strictness of the compiler. */
 async function compileConsumer(installedIn: string): Promise<void> {
@@ -48,12 +48,12 @@ test('[C-PACKAGE] the packed package, installed into an empty folder, serves, br
     await writeFile(join(folder, 'package.json'), '{}');
     const quick = ['--omit=dev', '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'];
     await run('npm', ['install', ...quick, tarball], { cwd: folder });
-    expect(await megabytesBelow(join(folder, 'node_modules'))).toBeLessThan(mostInstalledMegabytes);
+    expect(await megabytesBelow(join(folder, 'node_modules'))).toBeLessThan(maxInstalledMegabytes);
     await compileConsumer(folder);
     const installed = join(folder, 'node_modules/greenroom');
     const server = await startServerProcess(['--workspace', installed], join(installed, 'dist/src/main.js'));
     try {
-      const browsing = await Browsing.open(server.url);
+      const browsing = await BrowsingClient.open(server.url);
       const extension = join(installed, 'src/selftest/extension');
       expect(await browsing.text('install_extension', { path: extension })).toMatch(/Page Notes/);
       await browsing.close();

@@ -1,6 +1,6 @@
-import { sampleExtension, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { Browsing } from './support/browse.js';
-import { startServerProcess, until, type ServerProcess } from './support/serverProcess.js';
+import { sampleExtensionFolder, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { BrowsingClient } from './support/browse.js';
+import { startServerProcess, waitUntil, type ServerProcess } from './support/serverProcess.js';
 
 describe('a server process and its browsers', () => {
   let pages: PageServer;
@@ -16,9 +16,9 @@ describe('a server process and its browsers', () => {
   afterAll(() => pages.close());
 
   test('[S5] kill -9 of the browser: the same session works again and is told what was lost', async () => {
-    const browsing = await Browsing.open(server.url);
+    const browsing = await BrowsingClient.open(server.url);
     await browsing.text('new_page', { url: `${pages.url}/` });
-    for (const pid of await server.browsers()) kill(pid);
+    for (const pid of await server.browsers()) killProcess(pid);
     const answer = await browsing.text('new_page', { url: `${pages.url}/` });
     expect(answer).toMatch(/ended unexpectedly.*opened again with the same ids/s);
     expect(await browsing.evaluate('() => location.href')).toBe(`${pages.url}/`);
@@ -27,7 +27,7 @@ describe('a server process and its browsers', () => {
   });
 
   test('[S5] SIGTERM: sessions are told, and neither a process nor a folder is left', async () => {
-    const browsing = await Browsing.open(server.url);
+    const browsing = await BrowsingClient.open(server.url);
     const told: unknown[] = [];
     browsing.client.fallbackNotificationHandler = async (notification) => void told.push(notification);
     await browsing.text('new_page', { url: `${pages.url}/` });
@@ -42,23 +42,23 @@ describe('a server process and its browsers', () => {
   });
 
   test('[S5] kill -9 of the server: its browsers and their folders are gone within 10 s', async () => {
-    const browsing = await Browsing.open(server.url, '?tools=all');
+    const browsing = await BrowsingClient.open(server.url, '?tools=all');
     await browsing.text('new_page', { url: `${pages.url}/` });
-    await browsing.text('install_extension', { path: sampleExtension });
+    await browsing.text('install_extension', { path: sampleExtensionFolder });
     expect((await server.browsers()).length).toBeGreaterThan(0);
     server.child.kill('SIGKILL');
-    await until(async () => (await server.browsers()).length === 0);
-    await until(async () => (await server.leftovers()).length === 0);
+    await waitUntil(async () => (await server.browsers()).length === 0);
+    await waitUntil(async () => (await server.leftovers()).length === 0);
     browsing.client.onerror = () => undefined;
     await browsing.close();
   });
 
   test('the log has one line for each transition, with session, user, cause and duration', async () => {
-    const browsing = await Browsing.open(server.url, '?userId=alice');
+    const browsing = await BrowsingClient.open(server.url, '?userId=alice');
     const { sessions } = (await (await fetch(`${server.url}/api/sessions`)).json()) as { sessions: { id: string }[] };
     const session = String(sessions[0]?.id).slice(0, 8);
     await browsing.close();
-    await until(async () => server.log.some((line) => line.includes('-> closed') && line.includes(session)));
+    await waitUntil(async () => server.log.some((line) => line.includes('-> closed') && line.includes(session)));
     const lines = server.log.map((line) => JSON.parse(line) as Record<string, unknown>);
     const own = lines.filter((line) => line['session'] === session);
     expect(own.map(({ message }) => message)).toEqual([
@@ -74,7 +74,7 @@ describe('a server process and its browsers', () => {
   });
 });
 
-function kill(pid: number): void {
+function killProcess(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {

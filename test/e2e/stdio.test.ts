@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { sampleExtension } from '../../src/selftest/pageServer.js';
+import { sampleExtensionFolder } from '../../src/selftest/pageServer.js';
 import { RawStdio } from '../support/rawStdio.js';
-import { until } from './support/serverProcess.js';
+import { waitUntil } from './support/serverProcess.js';
 import { mainProgram } from '../support/root.js';
 
 const initialize = {
@@ -52,7 +52,7 @@ async function browsers(): Promise<string[]> {
   return commands.filter((command) => command.includes(`--user-data-dir=${folder}`));
 }
 
-const nothingIsLeft = () => until(async () => (await browsers()).length === 0 && (await readdir(folder)).length === 0);
+const expectNothingLeft = () => waitUntil(async () => (await browsers()).length === 0 && (await readdir(folder)).length === 0);
 
 test('[C-STDIO] the official client works a page and an extension; after it nothing is left', async () => {
   const client = new Client({ name: 'e2e', version: '1.0.0' });
@@ -68,14 +68,14 @@ test('[C-STDIO] the official client works a page and an extension; after it noth
   });
   await client.connect(transport);
   expect(await browsers()).toEqual([]);
-  const installed = await client.callTool({ name: 'install_extension', arguments: { path: sampleExtension } });
+  const installed = await client.callTool({ name: 'install_extension', arguments: { path: sampleExtensionFolder } });
   expect(installed.isError).not.toBe(true);
   await client.callTool({ name: 'new_page', arguments: { url: 'data:text/html,<title>Hello</title>' } });
   const answer = await client.callTool({ name: 'evaluate_script', arguments: { function: '() => document.title' } });
   expect(answer).toMatchObject({ structuredContent: { result: '"Hello"' } });
   expect((await browsers()).length).toBeGreaterThan(0);
   await client.close();
-  await nothingIsLeft();
+  await expectNothingLeft();
   expect(errors).toEqual([]);
 });
 
@@ -95,8 +95,8 @@ test('[C-STDIO][S5] kill -9 of the parent: neither the server nor its browser no
   expect((await browsers()).length).toBeGreaterThan(0);
   parent.kill('SIGKILL');
   await once(parent, 'exit');
-  await nothingIsLeft();
-  await until(async () => !(await readdir('/proc')).includes(String(pid)));
+  await expectNothingLeft();
+  await waitUntil(async () => !(await readdir('/proc')).includes(String(pid)));
 });
 
 test('[C-STDIO][C-DRAIN] SIGTERM: the exit is calm, and the browser gone', async () => {
@@ -105,7 +105,7 @@ test('[C-STDIO][C-DRAIN] SIGTERM: the exit is calm, and the browser gone', async
   await client.answer('first');
   child.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);
-  await nothingIsLeft();
+  await expectNothingLeft();
 });
 
 test('[C-STDIO][S8] without a browser the first request is answered with the cause, and the exit code is 1', async () => {
@@ -113,7 +113,7 @@ test('[C-STDIO][S8] without a browser the first request is answered with the cau
   client.send(initialize);
   expect(await client.answer('first')).toMatchObject({ error: { data: { reason: 'browser_failed' } } });
   expect(await exited).toEqual([1, null]);
-  await nothingIsLeft();
+  await expectNothingLeft();
 });
 
 test('[C-STDIO] with a lazy lease the same failure is the answer of the tool, and the session goes on', async () => {
@@ -122,7 +122,7 @@ test('[C-STDIO] with a lazy lease the same failure is the answer of the tool, an
   expect(await client.answer('first')).toMatchObject({ result: { serverInfo: { name: 'greenroom' } } });
   client.send(call('list_pages', {}));
   expect(await client.answer('list_pages')).toMatchObject({ result: { isError: true } });
-  client.hangUp();
+  client.closeInput();
   expect(await exited).toEqual([0, null]);
 });
 

@@ -2,10 +2,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Bench, type Arguments } from '../../src/selftest/bench.js';
+import { CheckContext, type ToolArguments } from '../../src/selftest/bench.js';
 import { sampleExtensionId as extensionId } from '../../src/selftest/sampleExtension.js';
-import { runSelftests } from '../../src/selftest/selftest.js';
-import { openWorkbench, type Workbench } from '../../src/selftest/workbench.js';
+import { runParallelSelftests } from '../../src/selftest/selftest.js';
+import { openSelftestSession, type SelftestSession } from '../../src/selftest/workbench.js';
 import { startServerProcess, type ServerProcess } from './support/serverProcess.js';
 
 const sessions = 10;
@@ -20,7 +20,7 @@ afterAll(() => server.dispose());
 
 test('[S6] ten sessions run the checks of pages, input, console, network and storage at once', async () => {
   const lines: string[] = [];
-  const counts = await runSelftests({
+  const counts = await runParallelSelftests({
     url: server.url,
     sessions,
     tools: 'session,pages,input,look,console,network,storage',
@@ -34,14 +34,14 @@ test('[S6] ten sessions run the checks of pages, input, console, network and sto
 }, 240_000);
 
 describe('ten sessions with the same extension, each in a browser of its own', () => {
-  let workbenches: readonly Workbench[];
+  let workbenches: readonly SelftestSession[];
   beforeAll(async () => {
-    workbenches = await each(() => openWorkbench({ url: server.url }));
+    workbenches = await each(() => openSelftestSession({ url: server.url }));
   });
   afterAll(() => Promise.all(workbenches.map((workbench) => workbench.close())));
 
   test('[S6] each sees what its own copy says, sends, stores, calls and shows, and nothing of another', async () => {
-    const seen = await Promise.all(workbenches.map(work));
+    const seen = await Promise.all(workbenches.map(runChecks));
     for (const [index, answers] of seen.entries()) {
       for (const [tool, text] of Object.entries(answers)) expect([tool, sessionsIn(text)]).toEqual([tool, [index]]);
     }
@@ -49,18 +49,18 @@ describe('ten sessions with the same extension, each in a browser of its own', (
 });
 
 /** Leaves the session's mark wherever an extension leaves traces, and answers what every list then shows. */
-async function work({ client, places }: Workbench, index: number): Promise<Record<string, string>> {
-  const bench = new Bench(client, places);
+async function runChecks({ client, fixtures }: SelftestSession, index: number): Promise<Record<string, string>> {
+  const bench = new CheckContext(client, fixtures);
   const mark = `session-${index}.`;
-  const manifest = join(places.extension, 'manifest.json');
+  const manifest = join(fixtures.extension, 'manifest.json');
   const named = (await readFile(manifest, 'utf8')).replace('"Page Notes"', `"Notes of ${mark}"`);
   await writeFile(manifest, named);
-  const call = async (tool: string, args: Arguments = {}): Promise<string> => {
+  const call = async (tool: string, args: ToolArguments = {}): Promise<string> => {
     const { text, data } = await bench.call(tool, args);
     return `${text}\n${JSON.stringify(data)}`;
   };
-  await call('install_extension', { path: places.extension });
-  await call('navigate_page', { url: `${places.pages}/extension-notes.html?${mark}` });
+  await call('install_extension', { path: fixtures.extension });
+  await call('navigate_page', { url: `${fixtures.pages}/extension-notes.html?${mark}` });
   await call('evaluate_in_extension', { extensionId, expression: `chrome.storage.local.set({ mark: '${mark}' })` });
   await call('trace_extension_api_calls', { extensionId, action: 'start' });
   await call('evaluate_in_extension', { extensionId, expression: `chrome.storage.local.get('${mark}')` });
@@ -70,7 +70,7 @@ async function work({ client, places }: Workbench, index: number): Promise<Recor
   await call('evaluate_script', {
     function: `() => { console.log('${mark}'); return fetch('/echo?${mark}').then(() => 1); }`,
   });
-  const marked = (tool: string, args: Arguments): Promise<string> => untilMarked(bench, tool, args, mark);
+  const marked = (tool: string, args: ToolArguments): Promise<string> => whenMarked(bench, tool, args, mark);
   return {
     extensions: await call('list_extensions'),
     contexts: await call('list_extension_contexts', { extensionId }),
@@ -84,7 +84,7 @@ async function work({ client, places }: Workbench, index: number): Promise<Recor
   };
 }
 
-async function untilMarked(bench: Bench, tool: string, args: Arguments, mark: string): Promise<string> {
+async function whenMarked(bench: CheckContext, tool: string, args: ToolArguments, mark: string): Promise<string> {
   const { text, data } = await bench.eventually(
     () => bench.call(tool, args),
     (answer) => expect(answer.text).toContain(mark),

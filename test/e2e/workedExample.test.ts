@@ -2,10 +2,10 @@ import { execFile } from 'node:child_process';
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { sampleExtension } from '../../src/selftest/pageServer.js';
+import { sampleExtensionFolder } from '../../src/selftest/pageServer.js';
 import { sampleExtensionId as extensionId } from '../../src/selftest/sampleExtension.js';
-import { Browsing } from './support/browse.js';
-import { startServerProcess, until, type ServerProcess } from './support/serverProcess.js';
+import { BrowsingClient } from './support/browse.js';
+import { startServerProcess, waitUntil, type ServerProcess } from './support/serverProcess.js';
 import { mainProgram, root } from '../support/root.js';
 
 const run = promisify(execFile);
@@ -23,7 +23,7 @@ afterAll(() => server.dispose());
 
 /** As when a person comes to a server that runs: a session waits for them, with a page open. */
 const untilWarm = (): Promise<void> =>
-  until(async () => {
+  waitUntil(async () => {
     const health = (await (await fetch(`${server.url}/health`)).json()) as { sessions: { warm: number } };
     return health.sessions.warm === 1;
   });
@@ -52,10 +52,10 @@ test('[C-EXAMPLE] the commands of README, pasted into a shell in the clone, find
 });
 
 test('[C-EXAMPLE] the same in one session: the six calls that the page on tools shows are answered as it shows', async () => {
-  await cp(sampleExtension, copy, { recursive: true });
+  await cp(sampleExtensionFolder, copy, { recursive: true });
   const transcript: string[] = [];
   await untilWarm();
-  const browsing = await Browsing.open(server.url);
+  const browsing = await BrowsingClient.open(server.url);
   const call = async (name: string, args: Record<string, unknown>): Promise<void> => {
     const text = await browsing.text(name, args);
     transcript.push(`> ${name} ${JSON.stringify(args)}\n${text.trim()}`);

@@ -3,7 +3,7 @@ import { Gate, nextTurn } from '../support/gate.js';
 import { postJson, send, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served, type ServeOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 const exercised = new Set<Reason>();
@@ -47,12 +47,12 @@ function expectRefusal(reply: Reply, reason: Reason, id: unknown, data: object =
 }
 
 /** Serves, runs, and checks that the session and the server went on and left nothing behind. */
-async function withStream(given: ServeOptions, run: (served: Served, stream: RawSse) => Promise<void>): Promise<void> {
-  const served = await serve({ tools: new TestTools().all, ...given });
+async function withStream(given: TestServerOptions, run: (served: TestServer, stream: RawSse) => Promise<void>): Promise<void> {
+  const served = await startTestServer({ tools: new TestTools().all, ...given });
   const stream = await new RawSse(served.url).whenInitialized();
   await run(served, stream);
   expect(await stream.call('afterwards', 'ping')).toMatchObject({ result: {} });
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 }
 
@@ -77,7 +77,7 @@ test('[S3] closed: who owned the session hears why it ended, everybody else that
   withStream({}, async ({ url, orchestrator }) => {
     const other = await new RawSse(url, { path: '/sse?userId=anna' }).whenAnnounced();
     const session = orchestrator.registry.find(other.sessionId, 'anyone');
-    await other.hangUp();
+    await other.disconnect();
     await session.ended;
     await nextTurn();
     expectRefusal(await other.post(ping), 'closed', 'mine', { closedBecause: 'client-closed' });
@@ -88,7 +88,7 @@ test('[S3] closed: who owned the session hears why it ended, everybody else that
 
 test('[S3] not_ready: a message that comes early is told the state and when to come again, and is lost', () =>
   withStream({}, async ({ url, pool, orchestrator }) => {
-    pool.hold();
+    pool.holdLeases();
     const early = new RawSse(url);
     await pool.whenWaiting();
     const [first, session] = orchestrator.registry.list();
@@ -96,11 +96,11 @@ test('[S3] not_ready: a message that comes early is told the state and when to c
     const reply = await postJson(`${url}/message?sessionId=${session?.id}`, ping);
     expectRefusal(reply, 'not_ready', 'mine', { state: 'created', retryAfterMs: 500 });
     expect(reply.headers['retry-after']).toBe('1');
-    pool.open();
+    pool.releaseLeases();
     await early.whenAnnounced();
     await early.call('second', 'ping');
     expect(early.answersTo('mine')).toEqual([]);
-    await early.hangUp();
+    await early.disconnect();
   }));
 
 test('invalid_parameter: a query parameter that is not allowed is named, and nothing is created', () =>
@@ -117,7 +117,7 @@ test('invalid_parameter: a query parameter that is not allowed is named, and not
   }));
 
 test('[S10] too_many_sessions: past a cap nothing is created, and a place that is left is free again', async () => {
-  const served = await serve({ options: { maxSessions: 3, maxSessionsPerUser: 2 } });
+  const served = await startTestServer({ options: { maxSessions: 3, maxSessionsPerUser: 2 } });
   const open = (user: string) => new RawSse(served.url, { path: `/sse?userId=${user}` }).whenAnnounced();
   const [first] = await Promise.all([open('anna'), open('anna')]);
   const perUser = await send(`${served.url}/sse?userId=anna`);
@@ -126,7 +126,7 @@ test('[S10] too_many_sessions: past a cap nothing is created, and a place that i
   expectRefusal(await send(`${served.url}/sse?userId=carl`), 'too_many_sessions', null, { limit: '--max-sessions 3' });
   expect(served.pool.opened).toHaveLength(3);
   const session = served.orchestrator.registry.find(first.sessionId, 'anyone');
-  await first.hangUp();
+  await first.disconnect();
   await session.ended;
   await open('carl');
   await served.close();
@@ -139,23 +139,23 @@ test('[S10] queue_full: the 257th request in flight is refused, and room is made
     const replies = await Promise.all(Array.from({ length: 256 }, (_, id) => call(id)));
     expect(replies.every(({ status }) => status === 202)).toBe(true);
     expectRefusal(await call(256), 'queue_full', 256, { limit: '256 requests in flight' });
-    tools.release();
+    tools.releaseCalls();
     await stream.when(({ messages }) => messages.length === 256);
   });
 });
 
 test('[C-ADMISSION] rate_limited: one message more than a user may send in a minute', async () => {
-  const served = await serve({ options: { requestRate: 1 } });
+  const served = await startTestServer({ options: { requestRate: 1 } });
   const stream = await new RawSse(served.url).whenAnnounced();
   expect((await stream.post(ping)).status).toBe(202);
   expectRefusal(await stream.post(ping), 'rate_limited', null, { limit: '--request-rate 1' });
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });
 
 test('draining: no session is opened and no request taken while the server ends', async () => {
   const tools = new TestTools();
-  const served = await serve({ tools: tools.all });
+  const served = await startTestServer({ tools: tools.all });
   const stream = await new RawSse(served.url).whenInitialized();
   await stream.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold' } });
   await tools.whenHeld();
@@ -163,7 +163,7 @@ test('draining: no session is opened and no request taken while the server ends'
   expectRefusal(await send(`${served.url}/sse`), 'draining', null);
   expectRefusal(await stream.post(ping), 'draining', 'mine');
   expect((await stream.post({ jsonrpc: '2.0', method: 'notifications/initialized' })).status).toBe(202);
-  tools.release();
+  tools.releaseCalls();
   await stream.answer(1);
   await Promise.all([drained, stream.whenClosed()]);
   await served.close();
@@ -174,11 +174,11 @@ test.each<[Reason, string]>([
   ['browser_failed', 'No Chrome was found: run greenroom install-browser.'],
   ['browsers_busy', 'Both browser processes are taken.'],
 ])('[S8] %s: the client hears at once why its session cannot be had', async (reason, cause) => {
-  const served = await serve();
-  served.pool.hold();
+  const served = await startTestServer();
+  served.pool.holdLeases();
   const reply = send(`${served.url}/sse`);
   await served.pool.whenWaiting();
-  served.pool.fail(reason, cause);
+  served.pool.failLeases(reason, cause);
   expectRefusal(await reply, reason, null);
   expect((await reply).json).toMatchObject({ error: { message: cause } });
   expect(served.orchestrator.registry.list()).toEqual([]);
@@ -186,7 +186,7 @@ test.each<[Reason, string]>([
 });
 
 test('[S8] setup_failed: what an embedder throws is the answer', async () => {
-  const served = await serve({ onSession: () => Promise.reject(new Error('The licence has run out.')) });
+  const served = await startTestServer({ onSession: () => Promise.reject(new Error('The licence has run out.')) });
   const reply = await send(`${served.url}/sse`);
   expectRefusal(reply, 'setup_failed', null);
   expect(reply.text).toContain('The licence has run out.');
@@ -201,15 +201,15 @@ test('[S8][S5] setup_timeout: a set-up that takes too long is cancelled, and wha
     return gate.pass();
   };
   const clock = new ManualClock();
-  const served = await serve({ onSession, clock, options: { setupTimeout: 1_000 } });
-  served.pool.hold();
+  const served = await startTestServer({ onSession, clock, options: { setupTimeout: 1_000 } });
+  served.pool.holdLeases();
   const reply = send(`${served.url}/sse`);
   await gate.whenReached();
   clock.advance(1_000);
   expectRefusal(await reply, 'setup_timeout', null);
   expect(signal?.aborted).toBe(true);
   gate.open();
-  served.pool.open();
+  served.pool.releaseLeases();
   await nextTurn();
   expect(served.pool.opened).toHaveLength(1);
   expect(served.pool.closed).toEqual(served.pool.opened);
@@ -218,7 +218,7 @@ test('[S8][S5] setup_timeout: a set-up that takes too long is cancelled, and wha
 
 test('[S12][S1] a session that cannot be claimed is never announced, and its client hears the cause', async () => {
   const refusal = new Refusal('draining', { detail: 'The directory cannot be reached.' });
-  const served = await serve({ directory: { claim: () => Promise.reject(refusal) } });
+  const served = await startTestServer({ directory: { claim: () => Promise.reject(refusal) } });
   const stream = new RawSse(served.url);
   await stream.whenClosed();
   expect(stream.status).toBe(503);
@@ -280,7 +280,7 @@ test('invalid_message: an id that is in flight is refused; it is free again afte
     const call = { jsonrpc: '2.0', id: 'same', method: 'tools/call', params: { name: 'hold' } };
     expect((await stream.post(call)).status).toBe(202);
     expectRefusal(await stream.post(call), 'invalid_message', 'same');
-    tools.release();
+    tools.releaseCalls();
     await stream.answer('same');
     expect((await stream.post(call)).status).toBe(202);
     await stream.when((open) => open.answersTo('same').length === 2);

@@ -6,7 +6,7 @@ import { extensionTools } from '../../src/tools/extensions/index.js';
 import type { Tool } from '../../src/tools/defineTool.js';
 import { ToolError } from '../../src/errors.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
-import { shapes, type Shape } from './support/shapes.js';
+import { extensionFixtures, type ExtensionFixture } from './support/shapes.js';
 
 const defaultTimeoutMs = 30_000;
 
@@ -26,7 +26,7 @@ afterAll(async () => {
   await rm(workspace, { recursive: true, force: true });
 });
 
-async function write({ files }: Shape): Promise<string> {
+async function writeFixture({ files }: ExtensionFixture): Promise<string> {
   const folder = await mkdtemp(join(workspace, 'shape-'));
   for (const [file, text] of Object.entries(files)) {
     await mkdir(dirname(join(folder, file)), { recursive: true });
@@ -54,7 +54,7 @@ const calls: Readonly<Record<string, readonly object[]>> = {
 };
 
 /** Runs first or last: it makes and ends what the others work on. */
-const apart = ['install_extension', 'uninstall_extension'];
+const excludedTools = ['install_extension', 'uninstall_extension'];
 
 interface Outcome {
   readonly call: string;
@@ -74,9 +74,9 @@ async function call(tool: Tool, args: Record<string, unknown>): Promise<Outcome>
   }
 }
 
-async function sweep(extensionId: string): Promise<Outcome[]> {
+async function callEveryTool(extensionId: string): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  for (const tool of extensionTools.filter(({ name }) => !apart.includes(name))) {
+  for (const tool of extensionTools.filter(({ name }) => !excludedTools.includes(name))) {
     const takes = 'extensionId' in tool.input.shape ? { extensionId } : {};
     for (const more of calls[tool.name] ?? [{}]) {
       const args = { ...takes, ...more };
@@ -89,17 +89,17 @@ async function sweep(extensionId: string): Promise<Outcome[]> {
 /** A failure has to say more than that it failed: a sentence that names something, not an accident of ours. */
 const isHelpful = ({ text }: Outcome): boolean => text.length > 20 && !/: undefined|\[object|Protocol error/.test(text);
 
-const sound = Object.entries(shapes).filter(([, { refused }]) => refused === undefined);
-const broken = Object.entries(shapes).filter(([, { refused }]) => refused !== undefined);
+const loadable = Object.entries(extensionFixtures).filter(([, { refusal }]) => refusal === undefined);
+const refused = Object.entries(extensionFixtures).filter(([, { refusal }]) => refusal !== undefined);
 
-test.each(sound)('every tool on an extension with %s', async (_name, shape) => {
-  const path = await write(shape);
+test.each(loadable)('every tool on an extension with %s', async (_name, shape) => {
+  const path = await writeFixture(shape);
   const { structured } = await tools.run('install_extension', { path }, { workspace: [workspace] });
-  if (shape.warned !== undefined) expect(JSON.stringify(structured['warnings'])).toContain(shape.warned);
+  if (shape.warning !== undefined) expect(JSON.stringify(structured['warnings'])).toContain(shape.warning);
   const extensionId = String(structured['id']);
   const page = await tools.browser.newPage();
   await page.page.goto(`${pages.url}/settled.html`);
-  const outcomes = await sweep(extensionId);
+  const outcomes = await callEveryTool(extensionId);
   expect(outcomes.filter((outcome) => outcome.failed && !isHelpful(outcome))).toEqual([]);
   const failed = outcomes.filter((outcome) => outcome.failed).map((outcome) => outcome.call.split(' ')[0]);
   // Whatever the shape, it can be listed, described, watched, audited, and seen.
@@ -127,9 +127,9 @@ test.each(sound)('every tool on an extension with %s', async (_name, shape) => {
   );
 });
 
-test.each(broken)('Chrome refuses an extension with a %s, and says why', async (_name, shape) => {
-  const path = await write(shape);
+test.each(refused)('Chrome refuses an extension with a %s, and says why', async (_name, shape) => {
+  const path = await writeFixture(shape);
   const refusal = await tools.refusal('install_extension', { path }, { workspace: [workspace] });
   expect(refusal).toContain('Chrome refused the extension');
-  expect(refusal).toContain(shape.refused);
+  expect(refusal).toContain(shape.refusal);
 });

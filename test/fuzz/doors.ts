@@ -3,12 +3,12 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import type { Arbitrary } from 'fast-check';
 import { systemClock } from '../../src/clock.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
-import { dial, handshake } from '../support/handshake.js';
+import { connectSocket, upgradeRequest } from '../support/handshake.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
 import { streamPair } from '../support/rawStdio.js';
-import type { Served } from '../support/serve.js';
+import type { TestServer } from '../support/serve.js';
 import { checkFrames, checkHttp, checkMessage } from './answers.js';
 import { httpBytes, messageText, webSocketBytes } from './grammars.js';
 
@@ -20,7 +20,7 @@ export interface Door<Case> {
   readonly each: number;
   readonly clients: number;
   /** Rejects if an answer is not one that is defined, or if the session of the client did not survive what it should. */
-  play(served: Served, cases: readonly Case[]): Promise<void>;
+  play(served: TestServer, cases: readonly Case[]): Promise<void>;
 }
 
 const ping = { jsonrpc: '2.0', id: 'the last one', method: 'ping' };
@@ -46,7 +46,7 @@ export const doors: readonly Door<unknown>[] = [
       await stream.post(ping);
       await stream.answer(ping.id);
       for (const { event, data } of stream.events) if (event === 'message') checkMessage(data);
-      await stream.hangUp();
+      await stream.disconnect();
     },
   }),
   door({
@@ -62,7 +62,7 @@ export const doors: readonly Door<unknown>[] = [
         for (const [, data = ''] of answer.matchAll(/^data: (.+)$/gm)) checkMessage(data);
         if (!/^HTTP\/1\.1 20/.test(answer)) checkMessage(answer.slice(answer.indexOf('\r\n\r\n')));
       }
-      await client.ask(ping);
+      await client.sendRequest(ping);
       await client.answer(ping.id);
       await client.delete();
     },
@@ -77,7 +77,7 @@ export const doors: readonly Door<unknown>[] = [
       for (const text of texts) socket.send(text);
       await socket.call(ping.id, ping.method);
       for (const frame of socket.frames) checkMessage(frame);
-      await socket.hangUp();
+      await socket.disconnect();
     },
   }),
   door({
@@ -93,7 +93,7 @@ export const doors: readonly Door<unknown>[] = [
       client.send(ping);
       await client.answer(ping.id);
       for (const line of client.text.trim().split('\n')) checkMessage(line);
-      client.hangUp();
+      client.closeInput();
       await session.ended;
     },
   }),
@@ -112,7 +112,7 @@ export const doors: readonly Door<unknown>[] = [
     each: 20,
     clients: 100,
     async play(served, cases) {
-      const opening = Buffer.from(handshake());
+      const opening = Buffer.from(upgradeRequest());
       const heard = await Promise.all(cases.map((frames) => hear(served.url, Buffer.concat([opening, frames]), 101)));
       for (const answer of heard) checkFrames(answer.subarray(answer.indexOf('\r\n\r\n') + 4));
     },
@@ -120,7 +120,7 @@ export const doors: readonly Door<unknown>[] = [
 ];
 
 /** Each answer to requests on one connection. Rejects unless there are `count`. */
-async function answersTo({ url }: Served, requests: Buffer, count: number): Promise<string[]> {
+async function answersTo({ url }: TestServer, requests: Buffer, count: number): Promise<string[]> {
   const answers = (await hear(url, requests)).toString('utf8').split(/(?=HTTP\/1\.1 \d{3} )/);
   if (answers.length !== count) throw new Error(`${answers.length} answers to ${count} requests`);
   return answers;
@@ -147,7 +147,7 @@ function postsOf(address: string, texts: readonly string[], more: OutgoingHttpHe
 
 /** Everything that is said to a client that sends these bytes; it hangs up behind them, or once the status has come. */
 async function hear(url: string, bytes: Buffer, status?: number): Promise<Buffer> {
-  const socket = dial(url);
+  const socket = connectSocket(url);
   socket.on('error', () => undefined);
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { silentLog } from '../../src/log.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { connectClient, serve, whenAllEnded, type Served } from '../support/serve.js';
+import { connectClient, startTestServer, whenAllEnded, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 import { doors } from './doors.js';
 
@@ -9,12 +9,12 @@ const seed = Date.now() % 2 ** 31;
 /** Tools that answer at once. */
 const tools = () => new TestTools().all.filter(({ name }) => name === 'echo' || name === 'count');
 
-let served: Served;
+let served: TestServer;
 const defects: string[] = [];
 beforeEach(async () => {
   defects.length = 0;
   const log = { ...silentLog, error: (message: string) => void defects.push(message) };
-  served = await serve({ tools: tools(), log, options: { bodyLimit: '8kb' } });
+  served = await startTestServer({ tools: tools(), log, options: { bodyLimit: '8kb' } });
 });
 
 test('[C-FUZZ] there are at least 20,000 cases', () => {
@@ -36,7 +36,7 @@ describe(`seed ${seed}`, () => {
       const [client, socket] = [await connectClient(served.url), await new RawWebSocket(served.url).whenAnnounced()];
       expect(await client.ping()).toEqual({});
       expect(await socket.call(1, 'ping')).toMatchObject({ result: {} });
-      await Promise.all([client.close(), socket.hangUp()]);
+      await Promise.all([client.close(), socket.disconnect()]);
       expect(defects).toEqual([]);
       // Checks the ledger: what was opened is closed, and no session is left.
       await served.close();

@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { createServer, request as open } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
-import { addManagement } from '../../src/app/management.js';
+import { addManagementRoutes } from '../../src/app/management.js';
 import type { Users } from '../../src/tenancy/users.js';
 
 test('a browser is not probed any longer than the operator who registers it waits for the answer', async () => {
   let probed: (signal: AbortSignal) => void = () => undefined;
   const probe = new Promise<AbortSignal>((resolve) => (probed = resolve));
   const app = express();
-  addManagement(app, {
+  addManagementRoutes(app, {
     users: { get: (id: string) => Promise.resolve({ id }) } as unknown as Users,
     jwtIssuer: undefined,
     isOperator: () => true,

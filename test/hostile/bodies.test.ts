@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { connect as openSocket, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BodyMemory } from '../../src/transport/bodyMemory.js';
-import { bearer, serveGuarded, type Guarded } from '../tenancy/support/guarded.js';
+import { bearer, serveGuarded, type GuardedServer } from '../tenancy/support/guarded.js';
 import { RawSse } from '../support/rawSse.js';
 
 const mebibyte = 1024 ** 2;
-let guarded: Guarded;
+let guarded: GuardedServer;
 beforeAll(async () => {
   guarded = await serveGuarded({ options: { bodyLimit: '1mb', requestRate: 1_000 } });
 });
@@ -49,7 +49,7 @@ describe('a body of a caller who is not let in is not read', () => {
   });
 
   test('of a user who sends too many messages', async () => {
-    const { token } = await guarded.tokenOf('often');
+    const { token } = await guarded.issueToken('often');
     const stream = await new RawSse(guarded.url, { headers: bearer(token) }).whenAnnounced();
     const path = stream.endpoint ?? '';
     const { authorization } = bearer(token) as { authorization: string };
@@ -64,7 +64,7 @@ describe('a body of a caller who is not let in is not read', () => {
     expect(await late.status()).toBe(429);
     expect(late.text).toMatch(/retry-after: \d+/i);
     late.socket.destroy();
-    await stream.hangUp();
+    await stream.disconnect();
   });
 
   test('and one that goes on sending is hung up on', async () => {
@@ -84,8 +84,8 @@ describe('a body of a caller who is not let in is not read', () => {
 });
 
 test('bodies that are being received are bounded for each user, and the answer says when to come again', async () => {
-  const { token } = await guarded.tokenOf('slow');
-  const other = await guarded.tokenOf('other');
+  const { token } = await guarded.issueToken('slow');
+  const other = await guarded.issueToken('other');
   const stream = await new RawSse(guarded.url, { headers: bearer(token) }).whenAnnounced();
   const { authorization } = bearer(token) as { authorization: string };
   const answered: SlowPost[] = [];
@@ -103,8 +103,8 @@ test('bodies that are being received are bounded for each user, and the answer s
   const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
   expect((await neighbour.post(ping, bearer(other.token))).status).toBe(202);
   for (const { socket } of posts) socket.destroy();
-  await neighbour.hangUp();
-  await stream.hangUp();
+  await neighbour.disconnect();
+  await stream.disconnect();
 });
 
 test('the memory for bodies is bounded for each caller and over all of them, and what is released can be had again', () => {
@@ -122,7 +122,7 @@ test('the memory for bodies is bounded for each caller and over all of them, and
 });
 
 test('a body in chunks of one byte costs what its bytes do', async () => {
-  const { token } = await guarded.tokenOf('chunks');
+  const { token } = await guarded.issueToken('chunks');
   const stream = await new RawSse(guarded.url, { headers: bearer(token) }).whenAnnounced();
   const { hostname, port, host } = new URL(guarded.url);
   const socket = openSocket(Number(port), hostname);
@@ -136,5 +136,5 @@ test('a body in chunks of one byte costs what its bytes do', async () => {
   await stream.when(({ messages }) => messages.length === 1);
   expect(stream.messages[0]).toMatchObject({ id: 'é' });
   socket.destroy();
-  await stream.hangUp();
+  await stream.disconnect();
 });

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { createLedger } from '../../src/browser/lease/ledger.js';
+import { createResourceLedger } from '../../src/browser/lease/ledger.js';
 import { attachBrowser, probeBrowser } from '../../src/browser/process/attach.js';
 import type { BrowserConnection } from '../../src/browser/process/connection.js';
-import { listener, openTestPool, request, withFirstPage } from '../browser/support/testPool.js';
+import { recordingListener, openTestPool, leaseRequest, withFirstPage } from '../browser/support/testPool.js';
 
 const tooMuch = 65 * 1024 ** 2;
 const { signal } = new AbortController();
@@ -13,10 +13,10 @@ const { signal } = new AbortController();
 describe('a page that makes its browser send an endless message', () => {
   it('loses that browser for each session in it, which is replaced', async () => {
     const test = await openTestPool({ isolation: 'context' });
-    const [attacker, other] = [listener(), listener()];
+    const [attacker, other] = [recordingListener(), recordingListener()];
     const leases = [
-      test.pool.lease(request('context', 'one'), attacker),
-      test.pool.lease(request('context', 'two'), other),
+      test.pool.lease(leaseRequest('context', 'one'), attacker),
+      test.pool.lease(leaseRequest('context', 'two'), other),
     ] as const;
     const [session, neighbour] = await Promise.all(leases.map((lease) => withFirstPage(lease)));
     expect(session?.browser).toBe(neighbour?.browser);
@@ -86,7 +86,7 @@ function asABrowser(socket: WebSocket, { id, method }: { id: number; method: str
 describe("a user's own browser", () => {
   let browser: FakeBrowser;
   afterEach(() => browser.end());
-  const attach = (ledger = createLedger()): Promise<BrowserConnection> =>
+  const attach = (ledger = createResourceLedger()): Promise<BrowserConnection> =>
     attachBrowser({ url: browser.url, signal, ledger });
 
   it('whose answer to /json/version never ends is refused after a bounded number of bytes', async () => {
@@ -123,12 +123,12 @@ describe("a user's own browser", () => {
     ['an event without its fields', '{"method":"Target.attachedToTarget"}', 'not be handled'],
   ])('that sends %s later is lost, and nothing else', async (_what, message, because) => {
     browser = await fakeBrowser(asABrowser);
-    const ledger = createLedger();
+    const ledger = createResourceLedger();
     const connection = await attach(ledger);
     expect(connection.product).toBe('Fake/1.0');
     const [socket] = browser.sockets.clients;
     socket?.send(message);
-    await connection.gone;
+    await connection.disconnected;
     expect(connection.droppedBecause?.()).toContain(because);
     await connection.close();
     expect(ledger.connections).toEqual({ opened: 1, closed: 1 });

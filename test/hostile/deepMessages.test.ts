@@ -5,7 +5,7 @@ import { defineTool } from '../../src/tools/defineTool.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;
@@ -24,9 +24,9 @@ const unwritable = defineTool({
   handler: () => Promise.resolve({ text: 'no', structured: { value: 'no' }, content: [unwritten] }),
 });
 
-let served: Served;
+let served: TestServer;
 beforeAll(async () => {
-  served = await serve({ tools: [...new TestTools().all, unwritable] });
+  served = await startTestServer({ tools: [...new TestTools().all, unwritable] });
 });
 // The ledger is checked: whatever was opened is closed.
 afterAll(() => served.close());
@@ -72,9 +72,9 @@ test('an answer that cannot be written is replaced by an error, and the session 
   expect(await stream.call('bad', 'tools/call', params)).toMatchObject({ error: { data: { reason: 'internal' } } });
   expect(await stream.call('good', 'ping')).toMatchObject({ result: {} });
   const mcp = await new RawMcp(served.url).initialize();
-  const answer = await mcp.ask({ jsonrpc: '2.0', id: 'bad', method: 'tools/call', params });
+  const answer = await mcp.sendRequest({ jsonrpc: '2.0', id: 'bad', method: 'tools/call', params });
   await answer.whenClosed();
   expect(answer.messages).toMatchObject([{ id: 'bad', error: { data: { reason: 'internal' } } }]);
   await mcp.delete();
-  await stream.hangUp();
+  await stream.disconnect();
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { manifestOf } from '../support/extensionBrowser.js';
+import { manifestJson } from '../support/extensionBrowser.js';
 import { zip } from '../support/zip.js';
 import { openTenants, type TwoTenants } from './support/tenants.js';
 
@@ -37,7 +37,7 @@ describe('a tenant for whom the operator named the temporary folder', () => {
     await victim.data('new_page', { url: `${pages.url}/index.html` });
     await victim.evaluate(`() => { document.cookie = 'key=${secret}'; return 1; }`);
     const archive = zip([
-      { name: 'manifest.json', content: manifestOf('Private') },
+      { name: 'manifest.json', content: manifestJson('Private') },
       { name: 'source.js', content: `const key = '${secret}';` },
     ]);
     await victim.data('install_extension', { archive: archive.toString('base64') });
@@ -77,7 +77,7 @@ describe('a tenant for whom the operator named the temporary folder', () => {
     );
     const folder = join(root, 'extension');
     await mkdir(folder);
-    await writeFile(join(folder, 'manifest.json'), manifestOf('Links'));
+    await writeFile(join(folder, 'manifest.json'), manifestJson('Links'));
     await symlink(join(places.extension, 'source.js'), join(folder, 'source.js'));
     expect(await attacker.text('install_extension', { path: folder })).toContain('is outside the folders');
   });

@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { manifestOf } from '../support/extensionBrowser.js';
+import { manifestJson } from '../support/extensionBrowser.js';
 import { zip } from '../support/zip.js';
-import { until } from '../e2e/support/serverProcess.js';
+import { waitUntil } from '../e2e/support/serverProcess.js';
 import { openTenants, type Tenant, type TwoTenants } from './support/tenants.js';
 
 let pages: PageServer;
@@ -46,9 +46,9 @@ test("[S6] what a page downloads comes to the session's own folder, whatever it 
   const { attacker, victim } = tenants;
   const downloads = join(await attacker.ownFolder(), 'downloads');
   await downloadFromPage(attacker, 'data:text/plain,mine', '../../../mine.txt');
-  await until(async () => (await filesIn(downloads)).length === 1);
+  await waitUntil(async () => (await filesIn(downloads)).length === 1);
   const [name = ''] = await filesIn(downloads);
-  await until(async () => (await readFile(join(downloads, name), 'utf8')) === 'mine');
+  await waitUntil(async () => (await readFile(join(downloads, name), 'utf8')) === 'mine');
   expect(await filesIn(join(await victim.ownFolder(), 'downloads'))).toEqual([]);
   expect(await filesIn(home)).toEqual([]);
 });
@@ -58,7 +58,7 @@ test("[S6] and what an extension downloads too, and nothing comes to the home of
   const archive = zip([
     {
       name: 'manifest.json',
-      content: manifestOf('Downloads', { permissions: ['downloads'], background: { service_worker: 'worker.js' } }),
+      content: manifestJson('Downloads', { permissions: ['downloads'], background: { service_worker: 'worker.js' } }),
     },
     {
       name: 'worker.js',
@@ -67,7 +67,7 @@ test("[S6] and what an extension downloads too, and nothing comes to the home of
   ]);
   const downloads = join(await victim.ownFolder(), 'downloads');
   await victim.data('install_extension', { archive: archive.toString('base64') });
-  await until(async () => (await filesIn(downloads)).length === 1);
+  await waitUntil(async () => (await filesIn(downloads)).length === 1);
   expect(await filesIn(home)).toEqual([]);
 });
 
@@ -90,7 +90,7 @@ describe('one that is bigger than a session may have', () => {
     const { attacker } = tenants;
     const { port } = endless.address() as AddressInfo;
     await downloadFromPage(attacker, `http://127.0.0.1:${port}/big.bin`, 'big.bin');
-    await until(async () => {
+    await waitUntil(async () => {
       await attacker.text('list_pages');
       return attacker.heard.some((answer) =>
         answer.includes('was cancelled: the downloads of a session may have 256 MB'),

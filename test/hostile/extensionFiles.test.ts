@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { manifestOf } from '../support/extensionBrowser.js';
+import { manifestJson } from '../support/extensionBrowser.js';
 import { zip } from '../support/zip.js';
 import { openTenants, type Tenant, type TwoTenants } from './support/tenants.js';
 
@@ -74,7 +74,7 @@ afterAll(async () => {
 });
 
 const files = (name: string, more: object = {}): { name: string; content: string }[] => [
-  { name: 'manifest.json', content: manifestOf(name, { ...permissions, ...more }) },
+  { name: 'manifest.json', content: manifestJson(name, { ...permissions, ...more }) },
   { name: 'worker.js', content: worker(url) },
   { name: 'page.html', content: '<title>Page</title>' },
 ];

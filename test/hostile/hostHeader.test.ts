@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 
 test.each(['/health', '/sse', '/ws'])('a request to %s with two Host headers is refused', async (path) => {
-  const served = await serve();
+  const served = await startTestServer();
   const { hostname, port, host } = new URL(served.url);
   const socket = connect(Number(port), hostname);
   const upgrade = path === '/ws' ? 'connection: upgrade\r\nupgrade: websocket\r\n' : '';

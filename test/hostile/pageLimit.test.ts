@@ -1,25 +1,25 @@
-import { createLedger } from '../../src/browser/lease/ledger.js';
+import { createResourceLedger } from '../../src/browser/lease/ledger.js';
 import { PageSet } from '../../src/browser/lease/pageSet.js';
-import { createMemory } from '../../src/browser/lease/sessionMemory.js';
+import { createSessionPageState } from '../../src/browser/lease/sessionMemory.js';
 import { isTab } from '../../src/browser/lease/tab.js';
-import { listener, openTestPool, request, until, withFirstPage } from '../browser/support/testPool.js';
+import { recordingListener, openTestPool, leaseRequest, waitUntil, withFirstPage } from '../browser/support/testPool.js';
 
 test('the pages of a session are bounded, popups too, and the client hears of it', async () => {
   const test = await openTestPool();
-  const session = await withFirstPage(test.pool.lease(request('context'), listener()));
+  const session = await withFirstPage(test.pool.lease(leaseRequest('context'), recordingListener()));
   const context = await session.browser.createBrowserContext();
-  const memory = createMemory();
-  const pages = new PageSet({ context, memory, ledger: createLedger(), maxPages: 3 });
+  const pageState = createSessionPageState();
+  const pages = new PageSet({ context, pageState, ledger: createResourceLedger(), maxPages: 3 });
   await pages.start([], () => true);
   const first = await pages.open();
   await first.page.evaluate(`for (let i = 0; i < 10; i++) open('about:blank')`);
-  await until(() => memory.notices.length > 0 && context.targets().filter(isTab).length === 3);
-  expect(memory.notices).toEqual([expect.stringContaining('more than 3 pages')]);
+  await waitUntil(() => pageState.notices.length > 0 && context.targets().filter(isTab).length === 3);
+  expect(pageState.notices).toEqual([expect.stringContaining('more than 3 pages')]);
   await expect(pages.open()).rejects.toThrow('has 3 pages, the most there may be. Close one with close_page');
-  await until(() => pages.list().length === 3);
+  await waitUntil(() => pages.list().length === 3);
   const [, popup] = pages.list();
   if (popup !== undefined) await pages.close(popup);
-  await until(() => context.targets().filter(isTab).length === 2);
+  await waitUntil(() => context.targets().filter(isTab).length === 2);
   expect((await pages.open()).url()).toBe('about:blank');
   await pages.dispose();
   await context.close();

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { matcherOf, findUrls } from '../../src/browser/collectors/urlPattern.js';
+import { urlMatcher, findUrls } from '../../src/browser/collectors/urlPattern.js';
 import { matchesAny, matchesGlob, parsePattern } from '../../src/browser/extensions/matchPattern.js';
 import { compileGlob } from '../../src/browser/patterns/glob.js';
 import { compileRegex } from '../../src/browser/patterns/regex.js';
@@ -25,14 +25,14 @@ describe('patterns of clients run in linear time', () => {
     (source) => {
       const texts = [hostileUrl, `${'a'.repeat(100_000)}!`, `${'x'.repeat(100_000)}!`];
       expect(elapsed(() => texts.map(compileRegex(source, 'i')))).toBeLessThan(generous);
-      expect(elapsed(() => texts.map(matcherOf(`/${source}/`)))).toBeLessThan(generous);
+      expect(elapsed(() => texts.map(urlMatcher(`/${source}/`)))).toBeLessThan(generous);
     },
   );
 
   test('a glob of many stars', () => {
     const url = `https://example.com/${'a'.repeat(100_000)}!`;
-    expect(elapsed(() => matcherOf(stars)(url))).toBeLessThan(generous);
-    expect(elapsed(() => matcherOf('a*'.repeat(1_000))(url))).toBeLessThan(generous);
+    expect(elapsed(() => urlMatcher(stars)(url))).toBeLessThan(generous);
+    expect(elapsed(() => urlMatcher('a*'.repeat(1_000))(url))).toBeLessThan(generous);
     expect(elapsed(() => matchesGlob([stars, `*${'a?*'.repeat(300)}b`], new URL(url)))).toBeLessThan(generous);
     expect(elapsed(() => matchesAny([`https://example.com/${stars}`], new URL(url)))).toBeLessThan(generous);
     expect(elapsed(() => parsePattern('*'.repeat(300_000)))).toBeLessThan(generous);
@@ -48,7 +48,7 @@ describe('patterns of clients run in linear time', () => {
       expect(() => compileRegex(source, '')).toThrow(/repetitions come to \d+ characters.*at most 300/);
     }
     expect(() => compileRegex('a'.repeat(501), '')).toThrow('a pattern has at most 500');
-    expect(() => matcherOf('a'.repeat(2_001))).toThrow('a pattern has at most 2000');
+    expect(() => urlMatcher('a'.repeat(2_001))).toThrow('a pattern has at most 2000');
   });
 
   test('any pattern of the letters that backtracking fears, on any text of them', () => {
@@ -89,8 +89,8 @@ describe('patterns of clients run in linear time', () => {
       fc.property(fc.string({ unit: 'binary', maxLength: 60 }), fc.string(), (pattern, text) => {
         for (const compile of [
           () => compileRegex(pattern, 'i'),
-          () => matcherOf(`/${pattern}/`),
-          () => matcherOf(pattern),
+          () => urlMatcher(`/${pattern}/`),
+          () => urlMatcher(pattern),
         ]) {
           let matches: (text: string) => boolean;
           try {
@@ -164,7 +164,7 @@ describe('a regular expression means what it does in JavaScript', () => {
     ['(?<n>a)\\k<n>', 'a back-reference, \\k<n>,'],
   ])('%s is refused by the name of what is missing', (source, name) => {
     expect(() => compileRegex(source, '')).toThrow(`it has ${name} which patterns do not have here`);
-    expect(() => matcherOf(`/${source}/`)).toThrow(
+    expect(() => urlMatcher(`/${source}/`)).toThrow(
       `/${source}/ is not a regular expression that can be used: it has ${name}`,
     );
   });

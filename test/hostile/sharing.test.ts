@@ -1,5 +1,5 @@
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { Browsing } from '../e2e/support/browse.js';
+import { BrowsingClient } from '../e2e/support/browse.js';
 import { startServerProcess } from '../e2e/support/serverProcess.js';
 import { send } from '../support/http.js';
 import { openTenants, type Tenant, type TwoTenants } from './support/tenants.js';
@@ -52,7 +52,7 @@ test('[S6] what one user copies no other one pastes', async () => {
 test('[S10] who waits for a process in vain is told that all are taken, and when to come again', async () => {
   const flags = ['--isolation', 'process', '--max-browsers', '1', '--setup-timeout', '5s'];
   const server = await startServerProcess(flags);
-  const first = await Browsing.open(server.url);
+  const first = await BrowsingClient.open(server.url);
   const { status, headers, text } = await send(`${server.url}/sse`);
   expect([status, headers['retry-after']]).toEqual([429, '5']);
   expect(text).toContain('Every browser process is taken, and none became free');

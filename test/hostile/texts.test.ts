@@ -7,10 +7,10 @@ import { unpackExtension } from '../../src/browser/extensions/archive.js';
 import { readExtensionFiles } from '../../src/browser/extensions/extensionFiles.js';
 import { ExtensionLog } from '../../src/browser/extensions/extensionLog.js';
 import { readManifest, type Extension } from '../../src/browser/extensions/extensions.js';
-import { auditManifest } from '../../src/browser/extensions/manifestAudit.js';
+import { manifestFindings } from '../../src/browser/extensions/manifestAudit.js';
 import { withoutCommentLines, withoutComments } from '../../src/browser/extensions/sourceText.js';
 import { inSlices } from '../../src/browser/patterns/slices.js';
-import { capText } from '../../src/tools/answers.js';
+import { truncateAnswer } from '../../src/tools/answers.js';
 import { decodeArchive } from '../../src/tools/extensions/installExtension.js';
 import { hasJsonWebToken } from '../../src/tools/storage/inspectPageStorage.js';
 
@@ -46,7 +46,7 @@ describe('what a page throws', () => {
     const log = new ExtensionLog();
     const from = { extensionId: 'a', name: 'service_worker', worker: undefined };
     expect(await elapsed(() => describeException(exception(`Error: ${text}!`)))).toBeLessThan(generous);
-    expect(await elapsed(() => log.noteException(exception(`Error: ${text}!`), from))).toBeLessThan(generous);
+    expect(await elapsed(() => log.recordException(exception(`Error: ${text}!`), from))).toBeLessThan(generous);
   });
 
   test('the stack of an error is still kept apart from its message', () => {
@@ -58,7 +58,7 @@ describe('what a page throws', () => {
     ];
     expect(describeException(exception(stack.join('\n'))).text).toBe('Uncaught Error: no');
     const log = new ExtensionLog();
-    log.noteException(exception(stack.join('\n')), { extensionId: 'a', name: 'service_worker', worker: undefined });
+    log.recordException(exception(stack.join('\n')), { extensionId: 'a', name: 'service_worker', worker: undefined });
     expect(log.errors('a')[0]?.stack).toEqual([
       { functionName: 'work', url: 'chrome-extension://a/w.js', line: 2, column: 15 },
       { functionName: '(anonymous)', url: 'chrome-extension://a/w.js', line: 9, column: 1 },
@@ -86,9 +86,9 @@ describe('what a page stores', () => {
 });
 
 test('an answer is cut where a character ends, whatever its characters', async () => {
-  expect(await elapsed(() => capText('\uFFFD'.repeat(1_000_000), 'less', 900_001))).toBeLessThan(generous);
-  expect(capText('aé'.repeat(10), 'less', 8)).toMatch(/^aéaéa\n… cut/);
-  expect(capText('😀'.repeat(10), 'less', 9)).toMatch(/^😀😀\n… cut/);
+  expect(await elapsed(() => truncateAnswer('\uFFFD'.repeat(1_000_000), 'less', 900_001))).toBeLessThan(generous);
+  expect(truncateAnswer('aé'.repeat(10), 'less', 8)).toMatch(/^aéaéa\n… cut/);
+  expect(truncateAnswer('😀'.repeat(10), 'less', 9)).toMatch(/^😀😀\n… cut/);
 });
 
 describe('an archive', () => {
@@ -125,7 +125,7 @@ describe('the files of an extension', () => {
       await mkdir(dirname(join(folder, path)), { recursive: true });
       await writeFile(join(folder, path), content);
     }
-    return auditManifest(await readExtensionFiles(extension()), never);
+    return manifestFindings(await readExtensionFiles(extension()), never);
   }
 
   test.each([

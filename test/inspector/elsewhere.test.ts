@@ -1,10 +1,10 @@
-import { rowsElsewhere } from '../../src/inspector/elsewhere.js';
+import { newerRemoteRows } from '../../src/inspector/elsewhere.js';
 import { Journal } from '../../src/inspector/journal.js';
-import { Table } from '../../src/inspector/table.js';
-import type { Row } from '../../src/inspector/wire.js';
+import { SessionTable } from '../../src/inspector/table.js';
+import type { SessionRow } from '../../src/inspector/wire.js';
 import { ManualClock } from '../support/manualClock.js';
 
-const row = (id: string, changes: Partial<Row> = {}): Row => ({
+const row = (id: string, changes: Partial<SessionRow> = {}): SessionRow => ({
   ...{ id, user: 'anna', transport: 'sse', client: null, state: 'active', since: 1, createdAt: 1 },
   ...{ calls: 0, errors: 0, browser: 'ready', closedBecause: null, node: 'other', ...changes },
 });
@@ -16,7 +16,7 @@ test('[C-INSPECTOR][C-SHARED] of a session that has moved the table shows where 
     row('a', { state: 'closed', since: 9, node: 'first' }),
     row('b', { since: 2 }),
   ];
-  expect(rowsElsewhere([moved, open, last, row('b')], nobody)).toEqual(
+  expect(newerRemoteRows([moved, open, last, row('b')], nobody)).toEqual(
     new Map([
       ['a', open],
       ['b', last],
@@ -25,7 +25,7 @@ test('[C-INSPECTOR][C-SHARED] of a session that has moved the table shows where 
 });
 
 test('[C-INSPECTOR][C-SHARED] a session that no node tells of any more was lost with its node, and is forgotten later', () => {
-  const table = new Table(new Journal(new ManualClock(), () => undefined));
+  const table = new SessionTable(new Journal(new ManualClock(), () => undefined));
   expect(table.advance(true, [row('a')], 5).rows).toEqual([row('a')]);
   expect(table.advance(true, [row('a', { calls: 1 })], 6)).toMatchObject({
     rows: [],

@@ -49,40 +49,40 @@ const message = (actor: string): ActorObservation => ({
 test('[C-INSPECTOR] a whole session id, which would let anyone in, never leaves the journal', () => {
   const id = 'abcdefgh-the-rest-is-secret';
   const journal = new Journal(clock, () => facts);
-  journal.fold(transition(id, '', 'created'));
+  journal.record(transition(id, '', 'created'));
   expect(JSON.stringify([journal.rows(), journal.detail('abcdefgh', 0)])).not.toContain('secret');
   expect(journal.rows()).toMatchObject([{ id: 'abcdefgh', user: 'anna', state: 'created', closedBecause: null }]);
 });
 
 test('[C-INSPECTOR] a reader gets the entries that are newer than what it has, and nothing else', () => {
   const journal = new Journal(clock, () => facts);
-  journal.fold(transition('session-a', '', 'created'));
+  journal.record(transition('session-a', '', 'created'));
   expect(journal.detail('session-', 0)?.entries).toHaveLength(1);
   expect(journal.detail('session-', 1)?.entries).toEqual([]);
 });
 
 test('[S10] of one session the newest entries are kept, and a gap in their numbers shows what went', () => {
-  const journal = new Journal(clock, () => facts, { entriesOfOne: 20 });
-  journal.fold(transition('session-a', '', 'created'));
-  for (let count = 0; count < 50; count += 1) journal.fold(message('session-a'));
+  const journal = new Journal(clock, () => facts, { entriesPerSession: 20 });
+  journal.record(transition('session-a', '', 'created'));
+  for (let count = 0; count < 50; count += 1) journal.record(message('session-a'));
   expect(journal.detail('session-', 0)?.entries.map(({ seq }) => seq)).toEqual(
     Array.from({ length: 20 }, (_, i) => i + 32),
   );
 });
 
 test('[S10] the more sessions there are, the less is kept of each', () => {
-  const journal = new Journal(clock, () => facts, { entriesOfAll: 400 });
-  for (let index = 0; index < 20; index += 1) journal.fold(transition(`number${index + 10}`, '', 'created'));
-  for (let count = 0; count < 50; count += 1) journal.fold(message('number15'));
+  const journal = new Journal(clock, () => facts, { totalEntries: 400 });
+  for (let index = 0; index < 20; index += 1) journal.record(transition(`number${index + 10}`, '', 'created'));
+  for (let count = 0; count < 50; count += 1) journal.record(message('number15'));
   expect(journal.detail('number15', 0)?.entries).toHaveLength(20);
 });
 
 test('[S10] closed sessions can be looked at until newer ones need their place', () => {
   let known: typeof facts | undefined = facts;
-  const journal = new Journal(clock, () => known, { closed: 2 });
+  const journal = new Journal(clock, () => known, { closedSessions: 2 });
   for (const actor of ['session1', 'session2', 'session3']) {
-    journal.fold(transition(actor, '', 'created'));
-    journal.fold(
+    journal.record(transition(actor, '', 'created'));
+    journal.record(
       transition(actor, 'created', 'closed', { context: { closedBecause: 'setup-timeout', failure: null } }),
     );
   }
@@ -97,7 +97,7 @@ test('[S10] closed sessions can be looked at until newer ones need their place',
 test('[C-INSPECTOR] the browser of a session is the one that it uses now, also after it moved to another', () => {
   let browserActor: string | null = null;
   const journal = new Journal(clock, () => ({ ...facts, browserActor }));
-  journal.fold(transition('session-a', '', 'created'));
+  journal.record(transition('session-a', '', 'created'));
   const browsers = ['launch-1', 'launch-2', null].map((id) => {
     browserActor = id;
     return journal.detail('session-', 0)?.browser;
@@ -107,7 +107,7 @@ test('[C-INSPECTOR] the browser of a session is the one that it uses now, also a
 
 test('[C-INSPECTOR] each state is given the time that was spent in it and in what is inside it', () => {
   const journal = new Journal(clock, () => facts);
-  journal.fold(transition('session-a', '', 'active', { value: { active: { serving: 'idle' } } }));
+  journal.record(transition('session-a', '', 'active', { value: { active: { serving: 'idle' } } }));
   clock.advance(300);
   const step = {
     kind: 'step',
@@ -116,9 +116,9 @@ test('[C-INSPECTOR] each state is given the time that was spent in it and in wha
     cause: 'message.received',
     context: {},
   } as const;
-  journal.fold({ ...step, at: clock.now(), value: { active: { serving: 'busy' } } });
+  journal.record({ ...step, at: clock.now(), value: { active: { serving: 'busy' } } });
   clock.advance(50);
-  journal.fold({ ...step, at: clock.now(), value: { active: { serving: 'busy' } } });
+  journal.record({ ...step, at: clock.now(), value: { active: { serving: 'busy' } } });
   expect(journal.detail('session-', 0)).toMatchObject({
     leaves: ['active.serving.busy'],
     dwell: { active: 350, 'active.serving': 350, 'active.serving.idle': 300, 'active.serving.busy': 50 },

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { chromium } from '../support/chromium.js';
-import { connectClient, serve, type Served } from '../support/serve.js';
+import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
 import { createOrchestrator } from '../../src/orchestrator.js';
-import { FakePool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { ManualClock } from '../support/manualClock.js';
 import { TestTools } from '../support/testTools.js';
-import { lit, Watching } from './support/watching.js';
+import { lit, InspectorPage } from './support/watching.js';
 import { root } from '../support/root.js';
 
 let browser: Browser;
@@ -18,8 +18,8 @@ function keep<Thing extends { close(): Promise<void> }>(thing: Thing): Thing {
   return thing;
 }
 
-const watch = async (...[url, theme, width]: [string, ('light' | 'dark')?, number?]): Promise<Watching> =>
-  keep(await Watching.open(browser, url, theme, width));
+const watch = async (...[url, theme, width]: [string, ('light' | 'dark')?, number?]): Promise<InspectorPage> =>
+  keep(await InspectorPage.open(browser, url, theme, width));
 
 afterEach(async () => {
   for (const thing of opened.splice(0)) await thing.close();
@@ -33,13 +33,13 @@ afterAll(() => browser.close());
 
 describe.each(['light', 'dark'] as const)('in %s', (theme) => {
   test('[C-INSPECTOR] a session is followed from its first state to its end and the reason', async () => {
-    const pool = new FakePool();
+    const pool = new FakeBrowserPool();
     const tools = new TestTools();
-    const served = keep(await serve({ pool, tools: tools.all }));
+    const served = keep(await startTestServer({ pool, tools: tools.all }));
     const watching = await watch(served.url, theme);
     expect(await watching.violations()).toEqual([]);
 
-    pool.hold();
+    pool.holdLeases();
     const connecting = connectClient(served.url, '/sse?userId=anna');
     await pool.whenWaiting();
     await watching.shows('tbody tr', 'created');
@@ -47,12 +47,12 @@ describe.each(['light', 'dark'] as const)('in %s', (theme) => {
     const id = String(await watching.page.evaluate(`document.querySelector('tbody tr[data-id]').dataset.id`));
     await watching.go(`#/session/${id}`, lit('created.browser.leasing'));
 
-    pool.open();
+    pool.releaseLeases();
     const client = await connecting;
     await watching.shows(lit('active.serving.idle'));
     const holding = client.callTool({ name: 'hold', arguments: {} });
     await watching.shows(lit('active.serving.busy'));
-    tools.release();
+    tools.releaseCalls();
     await holding;
     await watching.shows('.timeline .call', 'hold');
     await watching.shows('.heading dd', 'test-client 1.0.0');
@@ -71,10 +71,10 @@ describe.each(['light', 'dark'] as const)('in %s', (theme) => {
 });
 
 describe('one server', () => {
-  let served: Served;
+  let served: TestServer;
 
   beforeAll(async () => {
-    served = await serve({ tools: new TestTools().all });
+    served = await startTestServer({ tools: new TestTools().all });
   });
 
   afterAll(() => served.close());
@@ -146,13 +146,13 @@ describe('one server', () => {
 });
 
 test('[C-INSPECTOR] a page whose server restarts says so, comes back by itself, and shows the new one', async () => {
-  const first = await serve();
+  const first = await startTestServer();
   const { port } = new URL(first.url);
   const watching = await watch(first.url);
   await first.close();
   await watching.shows('.notice', 'is lost');
   expect(await watching.violations()).toEqual([]);
-  const second = keep(await serve({ options: { port: Number(port) } }));
+  const second = keep(await startTestServer({ options: { port: Number(port) } }));
   const client = await connectClient(second.url, '/sse?userId=newcomer');
   await watching.shows('.notice', 'was restarted');
   await watching.shows('tbody', 'newcomer');
@@ -161,12 +161,12 @@ test('[C-INSPECTOR] a page whose server restarts says so, comes back by itself, 
 
 test('[C-INSPECTOR] each transition is lit one frame later, less than a second after its moment on the clock of the server', async () => {
   const clock = new ManualClock();
-  const pool = new FakePool();
+  const pool = new FakeBrowserPool();
   const tools = new TestTools();
-  const served = keep(await serve({ pool, tools: tools.all, clock }));
+  const served = keep(await startTestServer({ pool, tools: tools.all, clock }));
   const watching = await watch(served.url);
   const frame = (): void => clock.advance(250);
-  pool.hold();
+  pool.holdLeases();
   const connecting = connectClient(served.url, '/sse?userId=anna');
   await pool.whenWaiting();
   frame();
@@ -174,7 +174,7 @@ test('[C-INSPECTOR] each transition is lit one frame later, less than a second a
   await watching.shows('tbody tr', 'created');
   const [session] = served.orchestrator.registry.list();
   await watching.go(`#/session/${session?.id.slice(0, 8)}`, lit('created.browser.leasing'));
-  pool.open();
+  pool.releaseLeases();
   const client = await connecting;
   frame();
   await watching.shows(lit('active.serving.idle'));
@@ -182,7 +182,7 @@ test('[C-INSPECTOR] each transition is lit one frame later, less than a second a
   await tools.whenHeld();
   frame();
   await watching.shows(lit('active.serving.busy'));
-  tools.release();
+  tools.releaseCalls();
   await holding;
   frame();
   await watching.shows(lit('active.serving.idle'));

@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { connectClient, serve, type Served } from '../support/serve.js';
+import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
-let served: Served;
+let served: TestServer;
 
 beforeAll(async () => {
-  served = await serve();
+  served = await startTestServer();
 });
 
 afterAll(() => served.close());
@@ -100,7 +100,7 @@ test('[C-INSPECTOR] sessions are listed newest first, without what would let any
 test('[C-INSPECTOR] with authentication on, page, stream and table are for the operator, by token or by password', async () => {
   const adminToken = 'an-operator-token-of-enough-length-0123456789';
   const dataDir = await mkdtemp(join(tmpdir(), 'greenroom-inspector-'));
-  const guarded = await serve({ options: { auth: 'token', adminToken, dataDir } });
+  const guarded = await startTestServer({ options: { auth: 'token', adminToken, dataDir } });
   const basic = (password: string) => `Basic ${Buffer.from(`anna:${password}`).toString('base64')}`;
   const status = async (path: string, authorization?: string) => {
     const headers = authorization === undefined ? {} : { authorization };
@@ -122,7 +122,7 @@ test('[C-INSPECTOR] with authentication on, page, stream and table are for the o
 
 test('[C-INSPECTOR] the stream of a session with its contents holds no secret that was planted in it', async () => {
   const tools = new TestTools();
-  const planting = await serve({ tools: tools.all });
+  const planting = await startTestServer({ tools: tools.all });
   const client = await connectClient(planting.url);
   const [session] = planting.orchestrator.registry.list();
   const path = `/inspector/stream?session=${session?.id.slice(0, 8)}&contents=1`;
@@ -137,7 +137,7 @@ test('[C-INSPECTOR] the stream of a session with its contents holds no secret th
     expect(stream.text).toContain('‹text, 14 characters›');
     expect(stream.text).toContain('tools/call');
   } finally {
-    await stream.hangUp();
+    await stream.disconnect();
     await client.close();
     await planting.close();
   }
@@ -148,10 +148,10 @@ test('[C-INSPECTOR] fifty tabs are served, the next is told when to come, and ta
   await Promise.all(tabs.map((tab) => tab.when(({ events }) => events.length > 0)));
   const { status, headers, json } = await send(`${served.url}/inspector/stream`);
   expect([status, headers['retry-after'], json]).toMatchObject([429, '5', { error: { code: -32013 } }]);
-  for (const tab of tabs) await tab.hangUp();
+  for (const tab of tabs) await tab.disconnect();
   const next = new RawSse(served.url, { path: '/inspector/stream' });
   await next.when(({ events }) => events.length > 0);
-  await next.hangUp();
+  await next.disconnect();
 });
 
 test('[C-INSPECTOR] a viewer that sends garbage down its stream loses the connection, and nobody else does', async () => {
@@ -168,5 +168,5 @@ test('[C-INSPECTOR] a viewer that sends garbage down its stream loses the connec
   const client = await connectClient(served.url, '/sse?userId=after-garbage');
   await other.when(({ text }) => text.includes('after-garbage'));
   await client.close();
-  await other.hangUp();
+  await other.disconnect();
 });

@@ -4,22 +4,22 @@ import { createMachine } from 'xstate';
 import WebSocket from 'ws';
 import { machines } from '../../machines/index.js';
 import { createOrchestrator } from '../../src/orchestrator.js';
-import { createStately, type Stately } from '../../src/inspector/stately.js';
+import { createStately, type StatelyBridge } from '../../src/inspector/stately.js';
 import { send } from '../support/http.js';
-import { FakePool } from '../support/fakePool.js';
-import { connectClient, serve, type Served } from '../support/serve.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
+import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 const definitions = new Map(machines.map(({ name, machine }) => [name as string, JSON.stringify(machine.config)]));
 
-let stately: Stately;
-let served: Served;
+let stately: StatelyBridge;
+let served: TestServer;
 let port: number;
 
 beforeEach(async () => {
   stately = createStately({ port: 0, definitions });
   port = await stately.listen();
-  served = await serve({ tools: new TestTools().all, observe: stately.fold });
+  served = await startTestServer({ tools: new TestTools().all, observe: stately.onObservation });
 });
 
 afterEach(async () => {
@@ -103,11 +103,11 @@ test('[S10] a receiver that talks is not listened to, and one that shouts is let
 
 test('[C-CONFIG] --inspect-stately opens and closes the port with the server; one that is taken is named', async () => {
   const options = { inspectStately: port };
-  const blocked = await createOrchestrator({ options: { port: 0, ...options }, pool: new FakePool(), tools: [] });
+  const blocked = await createOrchestrator({ options: { port: 0, ...options }, pool: new FakeBrowserPool(), tools: [] });
   await expect(blocked.listen()).rejects.toThrow(/--inspect-stately: cannot listen on 127\.0\.0\.1:\d+/);
   await blocked.close();
   await stately.close();
-  const other = await serve({ options });
+  const other = await startTestServer({ options });
   expect((await send(`http://127.0.0.1:${port}/`)).text).toContain('https://stately.ai/inspect');
   await other.close();
   await expect(send(`http://127.0.0.1:${port}/`)).rejects.toThrow(/ECONNREFUSED/);

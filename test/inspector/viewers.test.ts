@@ -1,7 +1,7 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { Journal } from '../../src/inspector/journal.js';
-import { Payloads, type Tapped } from '../../src/inspector/payloads.js';
+import { Payloads, type TappableSession } from '../../src/inspector/payloads.js';
 import { Statistics } from '../../src/inspector/statistics.js';
 import { Viewers } from '../../src/inspector/viewers.js';
 import type { Frame } from '../../src/inspector/wire.js';
@@ -41,18 +41,18 @@ function setUp() {
   };
   const journal = new Journal(clock, () => facts);
   const statistics = new Statistics(clock);
-  const tapped: Tapped = { tap: null };
+  const tapped: TappableSession = { tap: null };
   const payloads = new Payloads(clock, () => tapped);
-  const viewers = new Viewers({ journal, payloads, clock, overview: () => Promise.resolve(statistics.read({})) });
+  const viewers = new Viewers({ journal, payloads, clock, overview: () => Promise.resolve(statistics.overview({})) });
   const happen = (actor: string, value = 'created'): void => {
     const at = clock.now();
     const event = { type: 'x' };
     const base = { machine: 'session', actor, cause: 'x', at, durationMs: 0, event, value, context: {} } as const;
-    journal.fold({ kind: 'transition', from: '', to: value, ...base });
+    journal.record({ kind: 'transition', from: '', to: value, ...base });
   };
   const message = (actor: string): void => {
     const event = { type: 'message.received', kind: 'request' };
-    journal.fold({ kind: 'event', machine: 'session', actor, state: 'active', at: clock.now(), event });
+    journal.record({ kind: 'event', machine: 'session', actor, state: 'active', at: clock.now(), event });
   };
   return { clock, viewers, happen, message, facts, tapped };
 }
@@ -216,7 +216,7 @@ test('[S5][S10] one that comes and goes in a loop costs the table once for each 
   expect(late.frames).toMatchObject([{ rows: [{ id: 'session1', state: 'connected' }] }]);
 });
 
-const said = (id: number, text: string) => ({ jsonrpc: '2.0', id, method: 'ping', params: { text } }) as const;
+const ping = (id: number, text: string) => ({ jsonrpc: '2.0', id, method: 'ping', params: { text } }) as const;
 
 test('[C-INSPECTOR] contents are recorded for those who ask, each once, and forgotten with the last of them', () => {
   const { clock, viewers, happen, tapped } = setUp();
@@ -226,9 +226,9 @@ test('[C-INSPECTOR] contents are recorded for those who ask, each once, and forg
   expect(tapped.tap).toBeNull();
   viewers.open(first, 'session1', true);
   viewers.open(second, 'session1', true);
-  tapped.tap?.('client', said(1, 'planted'));
+  tapped.tap?.('client', ping(1, 'planted'));
   clock.advance(250);
-  tapped.tap?.('session', said(2, 'planted'));
+  tapped.tap?.('session', ping(2, 'planted'));
   clock.advance(250);
   const payloads = (reader: Reader) => reader.frames.flatMap((frame) => frame.payloads ?? []);
   expect(payloads(first)).toMatchObject([

@@ -1,17 +1,17 @@
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { chromium } from '../support/chromium.js';
 import { RawSse } from '../support/rawSse.js';
-import { connectClient, serve, type Served } from '../support/serve.js';
+import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
-import { lit, Watching } from './support/watching.js';
+import { lit, InspectorPage } from './support/watching.js';
 
 let browser: Browser;
-let served: Served;
-let watching: Watching | undefined;
+let served: TestServer;
+let watching: InspectorPage | undefined;
 
 beforeAll(async () => {
   browser = await puppeteer.launch({ executablePath: chromium, args: ['--no-sandbox'] });
-  served = await serve({ tools: new TestTools().all });
+  served = await startTestServer({ tools: new TestTools().all });
 });
 
 afterEach(async () => {
@@ -33,7 +33,7 @@ describe.each([1280, 400])('at a width of %i', (width) => {
     );
     await Promise.all(streams.map((stream) => stream.when(({ events }) => events.length > 0)));
     const [session] = served.orchestrator.registry.list();
-    const page = (watching = await Watching.open(browser, served.url, 'light', width));
+    const page = (watching = await InspectorPage.open(browser, served.url, 'light', width));
     const views = [
       ['#/sessions', 'tbody tr[data-id]'],
       ['#/overview', '.others'],
@@ -47,14 +47,14 @@ describe.each([1280, 400])('at a width of %i', (width) => {
         expect([hash, theme, await page.violations(), await page.cut()]).toEqual([hash, theme, [], []]);
       }
     }
-    await Promise.all(streams.map((stream) => stream.hangUp()));
+    await Promise.all(streams.map((stream) => stream.disconnect()));
   }, 240_000);
 });
 
 test('[C-INSPECTOR] every view is reached and left, and a session stepped through, by keys alone', async () => {
   const client = await connectClient(served.url, '/sse?userId=keys');
   await client.callTool({ name: 'echo', arguments: { value: 'x' } });
-  watching = await Watching.open(browser, served.url);
+  watching = await InspectorPage.open(browser, served.url);
   const { keyboard } = watching.page;
   await watching.shows('tbody', 'keys');
   await keyboard.press('j');

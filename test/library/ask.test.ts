@@ -13,7 +13,7 @@ import { z } from 'zod';
 import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 import { askingTools } from './askingTools.js';
 
 const everything: ClientCapabilities = {
@@ -22,12 +22,12 @@ const everything: ClientCapabilities = {
   roots: {},
 };
 
-let served: Served;
+let served: TestServer;
 let clock: ManualClock;
 const clients: Client[] = [];
 beforeEach(async () => {
   clock = new ManualClock();
-  served = await serve({ tools: askingTools, clock });
+  served = await startTestServer({ tools: askingTools, clock });
 });
 afterEach(async () => {
   for (const client of clients.splice(0)) await client.close();
@@ -35,15 +35,15 @@ afterEach(async () => {
   expect(clock.pending).toBe(0);
 });
 
-const doors = {
+const transports = {
   '/sse': (url: URL) => new SSEClientTransport(url),
   '/mcp': (url: URL) => new StreamableHTTPClientTransport(url),
 };
 
-async function connect(door: keyof typeof doors = '/sse', capabilities = everything): Promise<Client> {
+async function connect(path: keyof typeof transports = '/sse', capabilities = everything): Promise<Client> {
   const client = new Client({ name: 'test', version: '1' }, { capabilities });
   clients.push(client);
-  await client.connect(doors[door](new URL(door, served.url)));
+  await client.connect(transports[path](new URL(path, served.url)));
   return client;
 }
 
@@ -175,7 +175,7 @@ describe('on the wire', () => {
       capabilities: { roots: {}, elicitation: {} },
     });
   });
-  afterEach(() => stream.hangUp());
+  afterEach(() => stream.disconnect());
 
   const asked = () => stream.messages.filter((message) => 'method' in message && message.method === 'roots/list');
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineTextTool, type Tool } from '../../src/index.js';
 
-const nothing = z.strictObject({});
+const noInput = z.strictObject({});
 const note = z.object({ name: z.string(), copies: z.int().default(1), kind: z.enum(['a', 'b']).optional() });
 
 /** Tools that do nothing but ask their client, and answer what it said. */
@@ -18,7 +18,7 @@ export const askingTools: readonly Tool[] = [
   defineTextTool({
     name: 'sample_with_tools',
     description: "Gives the client's model a tool",
-    input: nothing,
+    input: noInput,
     async handler(_args, { client }) {
       const weather = { name: 'weather', inputSchema: { type: 'object' } };
       return JSON.stringify(await client.createMessage({ messages: [], maxTokens: 10, tools: [weather] }));
@@ -27,13 +27,13 @@ export const askingTools: readonly Tool[] = [
   defineTextTool({
     name: 'fill_in',
     description: 'Shows a form',
-    input: nothing,
+    input: noInput,
     handler: async (_args, { client }) => JSON.stringify(await client.elicit({ message: 'Which?', form: note })),
   }),
   defineTextTool({
     name: 'visit',
     description: 'Sends the person to an address',
-    input: nothing,
+    input: noInput,
     async handler(_args, { client }) {
       const question = { message: 'Log in', url: 'https://example.com/login', elicitationId: 'e-1' };
       const { action } = await client.elicitUrl(question);
@@ -44,7 +44,7 @@ export const askingTools: readonly Tool[] = [
   defineTextTool({
     name: 'roots',
     description: "Names the client's folders",
-    input: nothing,
+    input: noInput,
     timeoutMs: 1e9,
     handler: async (_args, { client }) => JSON.stringify(await client.listRoots({ timeoutMs: 5_000 })),
   }),
@@ -60,7 +60,7 @@ export const askingTools: readonly Tool[] = [
   defineTextTool({
     name: 'many',
     description: 'Asks more than may wait at once',
-    input: nothing,
+    input: noInput,
     timeoutMs: 1e9,
     async handler(_args, { client }) {
       const asked = Array.from({ length: 65 }, () => client.listRoots());

@@ -9,15 +9,15 @@ import { z } from 'zod';
 import { createOrchestrator, defineTextTool, defineTool, Refusal, type OpenSession } from '../../src/index.js';
 import { toolGroups } from '../../src/tools/defineTool.js';
 import { allTools } from '../../src/tools/index.js';
-import { FakePool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { connectClient, serve } from '../support/serve.js';
+import { connectClient, startTestServer } from '../support/serve.js';
 import { serveNotes } from './example.js';
 
-const nothing = z.strictObject({});
-const hello = defineTextTool({ name: 'hello', description: 'Greets', input: nothing, handler: () => 'Hello.' });
+const noInput = z.strictObject({});
+const hello = defineTextTool({ name: 'hello', description: 'Greets', input: noInput, handler: () => 'Hello.' });
 
 describe('the example of the page on embedding', () => {
   let notes: Awaited<ReturnType<typeof serveNotes>>;
@@ -79,14 +79,14 @@ describe('the example of the page on embedding', () => {
 
 test('[S1] a session is not announced before its own set-up is done', async () => {
   const gate = new Gate();
-  const served = await serve({ tools: [hello], onSession: () => gate.pass() });
+  const served = await startTestServer({ tools: [hello], onSession: () => gate.pass() });
   const stream = new RawSse(served.url);
   await gate.whenReached();
   await nextTurn();
   expect(stream.text).toBe('');
   gate.open();
   await stream.whenAnnounced();
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });
 
@@ -97,7 +97,7 @@ test.each([
   '[S8] a set-up that fails with %s is what the client hears, and nothing is left',
   async (_, error, status, reason) => {
     const ended: Promise<void>[] = [];
-    const served = await serve({
+    const served = await startTestServer({
       tools: [hello],
       onSession(session) {
         ended.push(session.ended);
@@ -113,7 +113,7 @@ test.each([
 
 test('an embedder says what a session hears, and ends it', async () => {
   const sessions: OpenSession[] = [];
-  const served = await serve({ tools: [hello], onSession: (session) => void sessions.push(session) });
+  const served = await startTestServer({ tools: [hello], onSession: (session) => void sessions.push(session) });
   const stream = await new RawSse(served.url, { path: '/sse?userId=anna' }).whenAnnounced();
   await stream.initialize();
   const [session] = sessions;
@@ -133,7 +133,7 @@ test('an embedder says what a session hears, and ends it', async () => {
 
 test("tools of one's own are all listed, and their groups can be selected", async () => {
   const bye = defineTextTool({ ...hello, name: 'bye', group: 'leaving', handler: () => 'Bye.' });
-  const served = await serve({ tools: [hello, bye] });
+  const served = await startTestServer({ tools: [hello, bye] });
   const namesOf = async (path: string) => {
     const client = await connectClient(served.url, path);
     const { tools } = await client.listTools();
@@ -146,7 +146,7 @@ test("tools of one's own are all listed, and their groups can be selected", asyn
   const unknown = await send(`${served.url}/sse?tools=coming`);
   expect(unknown).toMatchObject({ status: 400, text: expect.stringContaining('leaving') });
   await served.close();
-  await expect(serve({ tools: [{ ...bye, group: 'all' }] })).rejects.toThrow('cannot be called "all"');
+  await expect(startTestServer({ tools: [{ ...bye, group: 'all' }] })).rejects.toThrow('cannot be called "all"');
 });
 
 test('a server without a browser says so to a tool that needs one after all', async () => {
@@ -155,8 +155,8 @@ test('a server without a browser says so to a tool that needs one after all', as
     group: 'own',
     description: 'Looks',
     needs: 'browser',
-    input: nothing,
-    output: nothing,
+    input: noInput,
+    output: noInput,
     annotations: { readOnlyHint: true },
     handler: () => Promise.resolve({ text: '', structured: {} }),
   });
@@ -176,7 +176,7 @@ test('a server without a browser says so to a tool that needs one after all', as
 });
 
 test('without tools of its own it is the server of this package, with its prompts and instructions', async () => {
-  const orchestrator = await createOrchestrator({ pool: new FakePool(), options: { port: 0 } });
+  const orchestrator = await createOrchestrator({ pool: new FakeBrowserPool(), options: { port: 0 } });
   const { url } = await orchestrator.listen();
   const client = await connectClient(url);
   expect(client.getInstructions()).toContain('list_pages');
@@ -199,19 +199,19 @@ test.each([
   const tool = defineTextTool({
     name: 'media',
     description: 'Answers a sound and a link',
-    input: nothing,
+    input: noInput,
     async handler(_args, { resources }) {
       const link = await resources.add({ name: 'n', mimeType: 'text/plain', data: 'd' });
       return { text: 'both', content: [{ type: 'audio', data: 'AA==', mimeType: 'audio/wav' }], resources: [link] };
     },
   });
-  const served = await serve({ tools: [tool] });
+  const served = await startTestServer({ tools: [tool] });
   const stream = await new RawSse(served.url).whenAnnounced();
   await stream.initialize(revision);
   const answer = await stream.call(1, 'tools/call', { name: 'media' });
   const content = z.object({ result: z.object({ content: z.array(z.object({ type: z.string() })) }) }).parse(answer);
   expect(content.result.content.map(({ type }) => type)).toEqual(types);
   expect(JSON.stringify(answer)).toContain('greenroom://resources/');
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });

@@ -14,15 +14,15 @@ import {
   type OrchestratorOptions,
 } from '../../src/index.js';
 import { ManualClock } from '../support/manualClock.js';
-import { connectClient, serve, type Served } from '../support/serve.js';
+import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
 import { greet, notes, poem, text } from './offered.js';
 
-let served: Served;
+let served: TestServer;
 const clients: Client[] = [];
 const sessions: OpenSession[] = [];
 
 async function start(given: Partial<Omit<OrchestratorOptions, 'pool'>> = {}): Promise<Client> {
-  served = await serve({ tools: [greet('greet')], ...given });
+  served = await startTestServer({ tools: [greet('greet')], ...given });
   return connect();
 }
 
@@ -210,7 +210,7 @@ test('a name that is taken is refused, and what was offered stays', async () => 
   expect(() => sessions[0]?.add({ tools: [greet('greet')] })).toThrow('same name: greet');
   expect(() => sessions[0]?.add({ tools: [greet('a')], resources: [notes, notes] })).toThrow(notes.uri);
   expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['greet']);
-  await expect(serve({ prompts: [poem, poem] })).rejects.toThrow('poem');
+  await expect(startTestServer({ prompts: [poem, poem] })).rejects.toThrow('poem');
 });
 
 test('a server that changes nothing does not declare that it might, nor prompts that it has not', async () => {

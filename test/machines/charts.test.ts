@@ -3,11 +3,11 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { transition, type AnyMachineSnapshot } from 'xstate';
 import { allStates, readChart, type State } from '../../visualizations/chart.js';
-import { allNodes, isInstant, samplesOf, walkables, waysThrough } from './walk.js';
+import { allNodes, isInstant, samplesOf, chartCases, pathsThrough } from './walk.js';
 
-describe.each(walkables)('the $name chart', (walkable) => {
+describe.each(chartCases)('the $name chart', (walkable) => {
   const { machine, eventTypes } = walkable;
-  const ways = waysThrough(walkable);
+  const ways = pathsThrough(walkable);
   const snapshots = ways.flatMap((steps) => steps.map(({ snapshot }) => snapshot));
   const last = ways.flatMap((steps) => steps.at(-1)?.snapshot ?? []);
 
@@ -54,9 +54,9 @@ describe.each(walkables)('the $name chart', (walkable) => {
 const ends = { session: 'session.close', browser: 'browser.close', server: 'server.drain' } as const;
 
 test.each(Object.entries(ends))('the %s chart can end from every situation', (name, end) => {
-  const ways = walkables
+  const ways = chartCases
     .filter((walkable) => walkable.name === name)
-    .map((walkable) => [walkable.machine, waysThrough(walkable)] as const);
+    .map((walkable) => [walkable.machine, pathsThrough(walkable)] as const);
   const stuck = ways.flatMap(([machine, steps]) =>
     steps
       .flatMap((way) => way.at(-1)?.snapshot ?? [])
@@ -69,8 +69,8 @@ test.each(Object.entries(ends))('the %s chart can end from every situation', (na
 });
 
 describe('the session chart', () => {
-  const session = walkables.filter(({ name }) => name === 'session');
-  const ways = session.flatMap(waysThrough);
+  const session = chartCases.filter(({ name }) => name === 'session');
+  const ways = session.flatMap(pathsThrough);
   const root = session.map(({ machine }) => readChart(machine))[0] ?? fail('There is no session chart.');
 
   test('names `announce` on the entry of `connected` and nowhere else (S1)', () => {

@@ -1,8 +1,8 @@
 import type { AnyStateMachine, InspectionEvent } from 'xstate';
 import { browserMachine, serverMachine, sessionMachine } from '../../machines/index.js';
-import { browserActorDefaults, browserSupervisor } from '../../src/session/browserActor.js';
+import { supervisorDefaults, createSupervisor } from '../../src/session/browserActor.js';
 import { startServer } from '../../src/session/serverActor.js';
-import { provideSession, type SessionImplementation } from '../../src/session/sessionActor.js';
+import { createSessionLogic, type SessionLogicDeps } from '../../src/session/sessionActor.js';
 
 type Kind = 'actors' | 'actions' | 'delays';
 const kinds: readonly Kind[] = ['actors', 'actions', 'delays'];
@@ -16,7 +16,7 @@ function placeholders(chart: AnyStateMachine): string[] {
   );
 }
 
-function provided(chart: AnyStateMachine, machine: AnyStateMachine): string[] {
+function providedNames(chart: AnyStateMachine, machine: AnyStateMachine): string[] {
   return kinds.flatMap((kind) =>
     Object.entries(machine.implementations[kind])
       .filter(([name, value]) => value !== chart.implementations[kind][name])
@@ -25,7 +25,7 @@ function provided(chart: AnyStateMachine, machine: AnyStateMachine): string[] {
 }
 
 /** Keeps the machine that the first actor of an inspected system runs. */
-function keeper() {
+function machineRecorder() {
   const kept: AnyStateMachine[] = [];
   const inspect = (event: InspectionEvent): void => {
     if (event.type !== '@xstate.actor' || kept.length > 0) return;
@@ -39,24 +39,24 @@ describe('every name of a chart has an implementation, and nothing else has', ()
     expect(placeholders(sessionMachine).length).toBeGreaterThan(10);
     const implementation = {
       delays: { setupTimeout: 1, initializeTimeout: 1, idleTimeout: 1, resumeGrace: 1, drainTimeout: 1 },
-    } as SessionImplementation;
-    expect(provided(sessionMachine, provideSession(implementation))).toEqual(placeholders(sessionMachine));
+    } as SessionLogicDeps;
+    expect(providedNames(sessionMachine, createSessionLogic(implementation))).toEqual(placeholders(sessionMachine));
   });
 
   test('browser', async () => {
-    const { kept, inspect } = keeper();
-    const browser = browserSupervisor({ ...browserActorDefaults, inspect })({
+    const { kept, inspect } = machineRecorder();
+    const browser = createSupervisor({ ...supervisorDefaults, inspect })({
       id: 'b',
       mode: 'launch',
       connect: () => Promise.reject(new Error('not today')),
       observer: { ready: () => undefined, lost: () => undefined, failed: () => undefined },
     });
     await browser.close();
-    expect(kept.flatMap((machine) => provided(browserMachine, machine))).toEqual(placeholders(browserMachine));
+    expect(kept.flatMap((machine) => providedNames(browserMachine, machine))).toEqual(placeholders(browserMachine));
   });
 
   test('server', async () => {
-    const { kept, inspect } = keeper();
+    const { kept, inspect } = machineRecorder();
     const server = startServer({
       app: (_request, response) => response.end(),
       upgrade: (_request, socket) => socket.destroy(),
@@ -68,7 +68,7 @@ describe('every name of a chart has an implementation, and nothing else has', ()
     });
     await server.opened;
     await server.drain();
-    expect(kept.flatMap((machine) => provided(serverMachine, machine))).toEqual(placeholders(serverMachine));
+    expect(kept.flatMap((machine) => providedNames(serverMachine, machine))).toEqual(placeholders(serverMachine));
   });
 });
 

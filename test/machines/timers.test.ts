@@ -3,7 +3,7 @@ import { browserMachine, serverMachine, sessionMachine } from '../../machines/in
 
 type Id = { id: string };
 const never = <Input>() => fromPromise<void, Input>(() => new Promise<void>(() => undefined));
-const atOnce = fromPromise<void, Id>(() => Promise.resolve());
+const immediate = fromPromise<void, Id>(() => Promise.resolve());
 const ignore = (): void => undefined;
 const settled = { id: 1, method: 'initialize', tool: null, outcome: 'ok', durationMs: 0 } as const;
 
@@ -15,10 +15,10 @@ const sessionDelays = {
   drainTimeout: 5_000,
 };
 
-function startSession(setup: typeof atOnce, resumable = false) {
+function startSession(setup: typeof immediate, resumable = false) {
   const clock = new SimulatedClock();
   const machine = sessionMachine.provide({
-    actors: { browserLease: fromCallback(ignore), registerTools: setup, checkBrowser: atOnce, claim: atOnce },
+    actors: { browserLease: fromCallback(ignore), registerTools: setup, checkBrowser: immediate, claim: immediate },
     actions: { announce: ignore, deliver: ignore, dismiss: ignore },
     delays: sessionDelays,
   });
@@ -27,7 +27,7 @@ function startSession(setup: typeof atOnce, resumable = false) {
 }
 
 async function connect(resumable = false) {
-  const session = startSession(atOnce, resumable);
+  const session = startSession(immediate, resumable);
   session.actor.send({ type: 'transport.attached' });
   await waitFor(session.actor, (snapshot) => snapshot.matches('connected'));
   return session;
@@ -43,7 +43,7 @@ describe('time in the session chart', () => {
   });
 
   test('a warm session waits for its client without a bound', async () => {
-    const { clock, actor } = startSession(atOnce);
+    const { clock, actor } = startSession(immediate);
     await waitFor(actor, (snapshot) => snapshot.matches('tools-registered'));
     clock.increment(1e9);
     expect(actor.getSnapshot().value).toEqual({ 'tools-registered': 'waiting' });

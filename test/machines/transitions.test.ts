@@ -1,8 +1,8 @@
 import type { AnyEventObject } from 'xstate';
-import { replay, walkables, type Walkable } from './walk.js';
+import { replay, chartCases, type ChartCase } from './walk.js';
 
 const [session, browser, server] = ['session', 'browser', 'server'].map(
-  (name) => walkables.find((walkable) => walkable.name === name) ?? missing(name),
+  (name) => chartCases.find((walkable) => walkable.name === name) ?? missing(name),
 );
 
 /** Events by their type, or as objects. */
@@ -25,11 +25,11 @@ const claimRefused = { type: 'xstate.error.actor.0.session.tools-registered.clai
 const initialize = { type: 'message.received', kind: 'initialize' };
 const request = { type: 'message.received', kind: 'request' };
 const notification = { type: 'message.received', kind: 'notification' };
-const left = { type: 'transport.detached', because: 'client-closed' };
+const clientLeft = { type: 'transport.detached', because: 'client-closed' };
 const failed = { type: 'browser.failed', failure: { reason: 'browser_failed', message: 'gone' } };
 const connected: Script = ['transport.attached', 'browser.leased', registered, claimed];
 const warm: Script = ['browser.leased', registered];
-const handedOver = { type: 'transport.attached', client: { issuer: 'local', user: 'bob', resumable: true } };
+const clientAssigned = { type: 'transport.attached', client: { issuer: 'local', user: 'bob', resumable: true } };
 const answered = { type: 'xstate.done.actor.0.session.tools-registered.checking' };
 const silent = { type: 'xstate.error.actor.0.session.tools-registered.checking', error: new Error('silent') };
 const serving: Script = [...connected, initialize];
@@ -142,7 +142,7 @@ describe('the session chart', () => {
     { given: 'no browser', events: [failed], state: 'closed', context: closedBecause('browser-failed') },
     {
       given: 'a client that left early',
-      events: ['transport.attached', left],
+      events: ['transport.attached', clientLeft],
       state: 'closed',
       context: closedBecause('client-closed'),
     },
@@ -154,7 +154,7 @@ describe('the session chart', () => {
     },
     {
       given: 'a client that left',
-      events: [...serving, left],
+      events: [...serving, clientLeft],
       state: 'closed',
       context: closedBecause('client-closed'),
     },
@@ -199,14 +199,14 @@ describe('the session chart', () => {
 
   test('a warm session waits, is asked for a sign of life when its client comes, and is claimed for that client', () => {
     expectEnd(session, nobodys, warm, { 'tools-registered': 'waiting' }, { user: null, attached: false });
-    const asked: Script = [...warm, handedOver];
+    const asked: Script = [...warm, clientAssigned];
     expectEnd(session, nobodys, asked, { 'tools-registered': 'checking' }, { user: 'bob', resumable: true });
     expectEnd(session, nobodys, [...asked, answered], { 'tools-registered': 'claiming' });
     expectEnd(session, nobodys, [...asked, answered, claimed], 'connected');
   });
 
   test('a warm session whose browser is silent gets another one before its client is told', () => {
-    const asked: Script = [...warm, handedOver, silent];
+    const asked: Script = [...warm, clientAssigned, silent];
     expectEnd(session, nobodys, asked, { 'tools-registered': 'leasing' }, { browser: 'lost' });
     expectEnd(session, nobodys, [...asked, 'browser.leased'], { 'tools-registered': 'claiming' });
   });
@@ -214,8 +214,8 @@ describe('the session chart', () => {
   const resumable = { ...eager, resumable: true, queueLimit: 0 };
 
   test('keeps a resumable session whose stream is lost, and serves it again', () => {
-    expectEnd(session, resumable, [...serving, left], { active: 'detached' }, { attached: false, inFlight: 1 });
-    expectEnd(session, resumable, [...serving, left, 'transport.attached'], { active: { serving: 'busy' } });
+    expectEnd(session, resumable, [...serving, clientLeft], { active: 'detached' }, { attached: false, inFlight: 1 });
+    expectEnd(session, resumable, [...serving, clientLeft, 'transport.attached'], { active: { serving: 'busy' } });
   });
 
   test('a lazy session is ready without a browser', () => {
@@ -280,7 +280,7 @@ describe('the server chart', () => {
 });
 
 function expectEnd(
-  chart: Walkable | undefined,
+  chart: ChartCase | undefined,
   input: object,
   script: Script,
   ...[state, context = {}]: [state: object | string, context?: object]

@@ -34,7 +34,7 @@ const samples: Readonly<Record<string, readonly AnyEventObject[]>> = {
 export const samplesOf = (type: string): readonly AnyEventObject[] => samples[type] ?? [{ type }];
 
 /** A chart as it can be walked: delays exist, because entering a state schedules them; nothing is ever run. */
-export interface Walkable {
+export interface ChartCase {
   readonly name: string;
   readonly machine: AnyStateMachine;
   readonly eventTypes: readonly string[];
@@ -46,7 +46,7 @@ const sessionInputs = (['eager', 'lazy'] as const).flatMap((lease) =>
   [true, false].map((resumable) => ({ ...session, lease, resumable, queueLimit: resumable ? 1 : 0 })),
 );
 
-const walkable: Readonly<Record<string, Pick<Walkable, 'machine' | 'inputs'>>> = {
+const chartInputs: Readonly<Record<string, Pick<ChartCase, 'machine' | 'inputs'>>> = {
   session: {
     machine: sessionMachine.provide({
       delays: { setupTimeout: 1, initializeTimeout: 1, idleTimeout: 1, resumeGrace: 1, drainTimeout: 1 },
@@ -64,8 +64,8 @@ const walkable: Readonly<Record<string, Pick<Walkable, 'machine' | 'inputs'>>> =
   },
 };
 
-export const walkables: readonly Walkable[] = machines.map(({ name, eventTypes }) => {
-  const entry = walkable[name];
+export const chartCases: readonly ChartCase[] = machines.map(({ name, eventTypes }) => {
+  const entry = chartInputs[name];
   if (entry === undefined) throw new Error(`The chart "${name}" has no sample input here.`);
   return { name, eventTypes, ...entry };
 });
@@ -90,14 +90,14 @@ export interface Step {
  * The shortest way to every situation that the chart can be in, for each of its inputs, as the steps of each way. Timers
  * and actors may end at any moment; the end of a state is the chart's own and cannot be sent.
  */
-export function waysThrough({ machine, eventTypes, inputs }: Walkable): Step[][] {
+export function pathsThrough({ machine, eventTypes, inputs }: ChartCase): Step[][] {
   const internal = allNodes(machine.root)
     .flatMap((node) => [...node.transitions.keys()])
     .filter((type) => type.startsWith('xstate.') && !type.startsWith('xstate.done.state.'))
     .map((type) => (type.includes('.error.') ? { type, error: new Error('refused') } : { type, output: undefined }));
   const events = [...eventTypes.flatMap(samplesOf), ...internal];
   return inputs.flatMap((input) =>
-    getShortestPaths(machine, { events, input, serializeState: situationOf }).map(({ steps }) =>
+    getShortestPaths(machine, { events, input, serializeState: serializeSituation }).map(({ steps }) =>
       replay(
         machine,
         input,
@@ -108,7 +108,7 @@ export function waysThrough({ machine, eventTypes, inputs }: Walkable): Step[][]
 }
 
 /** Counters that grow without end are told apart as none, one and many. */
-function situationOf({ value, context }: AnyMachineSnapshot): string {
+function serializeSituation({ value, context }: AnyMachineSnapshot): string {
   const bounded = Object.entries(context as Record<string, unknown>).map(([key, entry]) => [
     key,
     typeof entry === 'number' ? Math.min(entry, 2) : entry,

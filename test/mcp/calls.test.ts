@@ -1,21 +1,21 @@
 import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
-let served: Served;
+let served: TestServer;
 let stream: RawSse;
 let tools: TestTools;
 let clock: ManualClock;
 beforeEach(async () => {
   [tools, clock] = [new TestTools(), new ManualClock()];
-  served = await serve({ tools: tools.all, clock });
+  served = await startTestServer({ tools: tools.all, clock });
   stream = await new RawSse(served.url).whenInitialized();
 });
 afterEach(async () => {
-  tools.release();
-  await stream.hangUp();
+  tools.releaseCalls();
+  await stream.disconnect();
   await served.close();
   expect(clock.pending).toBe(0);
 });
@@ -41,7 +41,7 @@ test('[S4] a long call holds up neither ping nor another call', async () => {
   expect(await stream.call(1, 'ping')).toMatchObject({ result: {} });
   expect(await call(2, 'echo', { value: 'x' })).toMatchObject({ result: { structuredContent: { value: 'x' } } });
   expect(stream.answersTo('long')).toEqual([]);
-  tools.release();
+  tools.releaseCalls();
   expect(await stream.answer('long')).toMatchObject({ result: { structuredContent: { value: 'held' } } });
 });
 
@@ -57,7 +57,7 @@ test('a cancelled call is stopped and not answered, also when it ends later', as
   await cancel(1, { reason: 'changed my mind' });
   expect(signal.aborted).toBe(true);
   expect(signal.reason).toEqual(new Error('changed my mind'));
-  tools.release();
+  tools.releaseCalls();
   await stream.call(2, 'ping');
   await nextTurn();
   expect(stream.messages).toHaveLength(1);
@@ -76,7 +76,7 @@ test('a cancellation of what is not in flight, twice, or of nothing, changes not
 test('[S4] an id as a number and the same as a string are two requests', async () => {
   await start(1);
   await start('1');
-  tools.release();
+  tools.releaseCalls();
   await stream.when(({ messages }) => messages.length === 2);
   expect([stream.answersTo(1), stream.answersTo('1')]).toMatchObject([[{ id: 1 }], [{ id: '1' }]]);
 });
@@ -103,7 +103,7 @@ test('[S10] a tool past its deadline is stopped, and its client told what to try
   expect(answer).toMatchObject({ result: { isError: true } });
   expect(JSON.stringify(answer)).toContain('late did not finish within 5 s and was stopped.');
   expect(signal.aborted).toBe(true);
-  tools.release();
+  tools.releaseCalls();
   await stream.call(2, 'ping');
   expect(stream.answersTo(1)).toHaveLength(1);
 });
@@ -115,7 +115,7 @@ test('[S7] a session that is closed in mid-call answers the call with why, stops
   expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
   expect(stream.messages).toMatchObject([1, 2].map((id) => ({ id, error: { data: { reason: 'closed' } } })));
   const { text } = stream;
-  tools.release();
+  tools.releaseCalls();
   await nextTurn();
   expect(stream.text).toBe(text);
 });
@@ -123,7 +123,7 @@ test('[S7] a session that is closed in mid-call answers the call with why, stops
 test('[S5] a client that hangs up stops its calls and releases its browser', async () => {
   const signal = await start(1);
   const [session] = served.orchestrator.registry.list();
-  await stream.hangUp();
+  await stream.disconnect();
   await session?.ended;
   expect(signal.aborted).toBe(true);
   expect(served.pool.closed).toEqual(served.pool.opened);
@@ -134,12 +134,12 @@ test('a tool that needs a browser gets the one of its session', async () => {
 });
 
 test('a lazy session leases its browser at the first tool that needs one, and only then', async () => {
-  const lazy = await serve({ tools: tools.all, options: { lease: 'lazy' } });
+  const lazy = await startTestServer({ tools: tools.all, options: { lease: 'lazy' } });
   const own = await new RawSse(lazy.url).whenInitialized();
   await own.call(1, 'tools/call', { name: 'echo', arguments: { value: 'x' } });
   expect(lazy.pool.opened).toEqual([]);
   await Promise.all([2, 3].map((id) => own.call(id, 'tools/call', { name: 'browse' })));
   expect(lazy.pool.opened).toHaveLength(1);
-  await own.hangUp();
+  await own.disconnect();
   await lazy.close();
 });

@@ -6,7 +6,7 @@ import { call, initialize, initialized, ping } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
 import { streamPair } from '../support/rawStdio.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { serve, type Served, type ServeOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 interface Client {
@@ -15,14 +15,14 @@ interface Client {
   hangUp(): unknown;
 }
 
-async function openSse({ url }: Served): Promise<Client> {
+async function openSse({ url }: TestServer): Promise<Client> {
   const stream = await new RawSse(url).whenAnnounced();
-  return { send: (message) => stream.post(message), answer: (id) => stream.answer(id), hangUp: () => stream.hangUp() };
+  return { send: (message) => stream.post(message), answer: (id) => stream.answer(id), hangUp: () => stream.disconnect() };
 }
 
-const openWebSocket = ({ url }: Served): Promise<Client> => new RawWebSocket(url).whenAnnounced();
+const openWebSocket = ({ url }: TestServer): Promise<Client> => new RawWebSocket(url).whenAnnounced();
 
-function openStdio({ orchestrator }: Served): Promise<Client> {
+function openStdio({ orchestrator }: TestServer): Promise<Client> {
   const { input, output, client } = streamPair();
   orchestrator.connect(new StdioTransport(input, output, { clock: systemClock, bodyLimit: 10_000 }));
   return Promise.resolve(client);
@@ -35,9 +35,9 @@ const transports = [
 ] as const;
 
 /** A client of its own server that is connected and has not initialized. */
-async function connect(open: (served: Served) => Promise<Client>, given: ServeOptions = {}) {
+async function connect(open: (served: TestServer) => Promise<Client>, given: TestServerOptions = {}) {
   const tools = new TestTools();
-  const served = await serve({ tools: tools.all, ...given });
+  const served = await startTestServer({ tools: tools.all, ...given });
   const client = await open(served);
   const [session] = served.orchestrator.registry.list();
   if (session === undefined) throw new Error('There is no session.');
@@ -89,11 +89,11 @@ test.each(transports)(
 test.each(transports)('[C-HANDSHAKE] %s: a second initialize is refused and changes nothing', async (_, open) => {
   const { session, ask, close } = await connect(open);
   await ask(initialize('first', '2025-06-18'));
-  const before = session.server.stored();
+  const before = session.server.snapshot();
   const second = initialize('second', '2024-11-05');
   Object.assign(second.params, { clientInfo: { name: 'other', version: '2' }, capabilities: { sampling: {} } });
   expect(await ask(second)).toMatchObject({ id: 'second', ...refusal('already_initialized') });
-  expect(session.server.stored()).toEqual(before);
+  expect(session.server.snapshot()).toEqual(before);
   expect(session.state).toBe('active');
   expect(await ask(call('c', 'echo', { value: 'x' }))).toMatchObject({ result: { structuredContent: { value: 'x' } } });
   await close();

@@ -1,16 +1,16 @@
 import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
-let served: Served;
+let served: TestServer;
 let stream: RawSse;
 beforeEach(async () => {
-  served = await serve({ tools: new TestTools().all });
+  served = await startTestServer({ tools: new TestTools().all });
   stream = await new RawSse(served.url).whenAnnounced();
 });
 afterEach(async () => {
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });
 
@@ -88,7 +88,7 @@ test('tools/list names the tools of the groups that were asked for, with their s
   expect(await namesOf(core)).toEqual(['echo', 'hold', 'late', 'fail', 'count', 'large']);
   const hidden = await core.call('hidden', 'tools/call', { name: 'browse' });
   expect(hidden).toMatchObject({ error: { code: -32602 } });
-  await core.hangUp();
+  await core.disconnect();
 });
 
 test('progress goes out only with a token, only while it grows, and before the answer', async () => {

@@ -5,7 +5,7 @@ import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { z } from 'zod';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { defineTool } from '../../src/tools/defineTool.js';
-import { connectClient, serve, type Served } from '../support/serve.js';
+import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
 
 const keep = defineTool({
   name: 'keep',
@@ -22,10 +22,10 @@ const keep = defineTool({
   },
 });
 
-let served: Served;
+let served: TestServer;
 const clients: Client[] = [];
 beforeAll(async () => {
-  served = await serve({ tools: [keep] });
+  served = await startTestServer({ tools: [keep] });
 });
 afterEach(async () => {
   for (const client of clients.splice(0)) await client.close();

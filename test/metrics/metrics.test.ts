@@ -4,19 +4,19 @@ import { text as read } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 const run = promisify(execFile);
 /** For the package manager, on a busy machine, in milliseconds. */
 const installing = 180_000;
 
-let served: Served;
+let served: TestServer;
 let stream: RawSse;
 let text = '';
 
 beforeAll(async () => {
-  served = await serve({ tools: new TestTools().all });
+  served = await startTestServer({ tools: new TestTools().all });
   stream = await new RawSse(served.url, { path: '/sse?userId=anna' }).whenAnnounced();
   await stream.initialize();
   await stream.call(1, 'tools/call', { name: 'echo', arguments: { value: 'x' } });
@@ -31,7 +31,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });
 
@@ -77,7 +77,7 @@ test('[C-METRICS] it holds no id, no name of a user and nothing that a client ma
 });
 
 test('[C-METRICS] two servers in one process count apart', async () => {
-  const other = await serve();
+  const other = await startTestServer();
   const reply = await send(`${other.url}/metrics`);
   expect(reply.text).toContain('greenroom_sessions{state="active",transport="sse"} 0');
   expect(reply.text).not.toContain('greenroom_tool_calls_total{');

@@ -1,11 +1,11 @@
 import { Registry } from 'prom-client';
-import { registerReadings, type BrowserReading } from '../../src/metrics/readings.js';
+import { registerGauges, type BrowserCounts } from '../../src/metrics/readings.js';
 
 test('[C-METRICS] what is read is of the moment of the scrape, and what cannot be known has no sample', async () => {
   const registry = new Registry();
-  let reading: BrowserReading = { byState: { ready: 2 }, contexts: 3, queued: 1, residentBytes: 1_024 };
+  let reading: BrowserCounts = { byState: { ready: 2 }, contexts: 3, queued: 1, residentBytes: 1_024 };
   let sessions = [{ state: 'active', transport: 'sse', inFlight: 2 }];
-  const refresh = registerReadings(registry, {
+  const refresh = registerGauges(registry, {
     sessions: () => sessions,
     warm: () => 1,
     browsers: () => Promise.resolve(reading),

@@ -17,10 +17,10 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { z } from 'zod';
 import { defineTool } from '../../src/tools/defineTool.js';
-import { FakePool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { nextTurn } from '../support/gate.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 /** What an application registers beside its tracer: contexts that follow asynchronous calls. */
@@ -64,14 +64,14 @@ const lookInside = defineTool({
 const exporter = new InMemorySpanExporter();
 const caller = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
 const traceparent = `00-${caller.traceId}-${caller.spanId}-01`;
-const pool = new FakePool();
-let served: Served;
+const pool = new FakeBrowserPool();
+let served: TestServer;
 
 beforeAll(async () => {
   trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }));
   context.setGlobalContextManager(new LocalContexts());
   propagation.setGlobalPropagator(traceContext);
-  served = await serve({ tools: [...new TestTools().all, lookInside], pool });
+  served = await startTestServer({ tools: [...new TestTools().all, lookInside], pool });
 });
 beforeEach(() => exporter.reset());
 afterAll(async () => {
@@ -106,16 +106,16 @@ test('[C-TRACE] a connect is a span below its caller, with one for each step tha
       .sort(),
   ).toEqual([...steps, 'session.connect'].sort());
   for (const step of steps) expect(parentOf(named(step))).toBe(connect.spanContext().spanId);
-  await stream.hangUp();
+  await stream.disconnect();
 });
 
 test('[C-TRACE] a connect that fails ends its spans with the reason', async () => {
-  pool.hold();
+  pool.holdLeases();
   const stream = new RawSse(served.url);
   await pool.whenWaiting();
-  pool.fail('browser_failed', 'Chrome is broken.');
+  pool.failLeases('browser_failed', 'Chrome is broken.');
   await stream.whenClosed();
-  pool.open();
+  pool.releaseLeases();
   for (const name of ['session.connect', 'session.lease'])
     expect(named(name).status).toEqual({ code: 2, message: 'browser-failed' });
   expect(named('session.registerTools').status.code).toBe(0);
@@ -123,10 +123,10 @@ test('[C-TRACE] a connect that fails ends its spans with the reason', async () =
 });
 
 test('[C-TRACE] with a lazy lease nobody waits for a browser', async () => {
-  const lazy = await serve({ options: { lease: 'lazy' } });
+  const lazy = await startTestServer({ options: { lease: 'lazy' } });
   const stream = await new RawSse(lazy.url).whenInitialized();
   expect(spans().map(({ name }) => name)).not.toContain('session.lease');
-  await stream.hangUp();
+  await stream.disconnect();
   await lazy.close();
 });
 
@@ -149,7 +149,7 @@ test('[C-TRACE] a tool call is a span below the HTTP request, or nearer below wh
   await stream.answer(3);
   expect(parentOf(named('tools/call fail'))).toBe(caller.spanId);
   expect(named('tools/call fail').status).toEqual({ code: 2, message: 'tool_error' });
-  await stream.hangUp();
+  await stream.disconnect();
 });
 
 test('a traceparent that is none is ignored', async () => {
@@ -158,12 +158,12 @@ test('a traceparent that is none is ignored', async () => {
   expect(
     await stream.call(1, 'tools/call', { name: 'echo', arguments: { value: 'x' }, _meta: { traceparent: 7 } }),
   ).toMatchObject({ result: {} });
-  await stream.hangUp();
+  await stream.disconnect();
 });
 
 test('[C-TRACE] the span of a call is active while its tool runs: what the tool does becomes its child', async () => {
   const stream = await new RawSse(served.url).whenInitialized();
   await stream.call(1, 'tools/call', { name: 'look_inside' });
   expect(activeInTool).toBe(named('tools/call look_inside').spanContext().spanId);
-  await stream.hangUp();
+  await stream.disconnect();
 });

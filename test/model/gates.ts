@@ -5,7 +5,7 @@ import { TestTools } from '../support/testTools.js';
 import { claimError, toolsError } from './plan.js';
 
 /** What the test holds of one server, apart from its pool. */
-export class Gates {
+export class TestGates {
   readonly clock = new ManualClock();
   readonly tools = new TestTools();
   readonly registering = new Gate();
@@ -21,7 +21,7 @@ export class Gates {
 
   /** Nothing is held any more. */
   open(): void {
-    this.tools.release();
+    this.tools.releaseCalls();
     this.registering.open();
     this.claiming.open();
   }

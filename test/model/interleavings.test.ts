@@ -18,7 +18,7 @@ test(`[S1][S2][S3][S4][S5][S6][S7][S8][S9] hold in ${schedules} generated interl
     expect(run.violations()).toEqual([]);
     announced += run.sessions.filter(({ channel }) => channel.announcements === 1).length;
     held += run.sessions.flatMap((entry) => entry.held.filter(({ answer }) => answer === 'ok')).length;
-    handedOver += Math.sign(run.handedOver);
+    handedOver += Math.sign(run.assigned);
   });
   await fc.assert(property, { numRuns: schedules });
   // Else the promises held because nothing happened.

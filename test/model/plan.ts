@@ -19,15 +19,15 @@ export const browserFailure: Failure = { reason: 'browser_unreachable', message:
 export const toolsError = new Error('The embedder said no.');
 export const claimError = new Error('The directory cannot be reached.');
 
-const forever = fromPromise<void, { id: string }>(() => new Promise(() => undefined));
+const pendingForever = fromPromise<void, { id: string }>(() => new Promise(() => undefined));
 
 /** The session chart with implementations that do nothing: what it decides is all that is asked of it. */
 export const chart = sessionMachine.provide({
   actors: {
     browserLease: fromCallback(() => undefined),
-    registerTools: forever,
-    checkBrowser: forever,
-    claim: forever,
+    registerTools: pendingForever,
+    checkBrowser: pendingForever,
+    claim: pendingForever,
   },
   actions: { announce: () => undefined, deliver: () => undefined, dismiss: () => undefined },
   delays: { ...delays, resumeGrace: 0 },
@@ -49,7 +49,7 @@ export const inputOf = (lease: Lease, queueLimit: number) => ({
 });
 
 /** What a test can see of a snapshot: the chart's and the server's must be the same after each step. */
-export function view({ value, context }: ChartSnapshot) {
+export function comparable({ value, context }: ChartSnapshot) {
   const { attached, browser, held, handshake, inFlight, closedBecause, failure } = context;
   return { value, attached, browser, held, handshake, inFlight, closedBecause, failure };
 }
@@ -148,7 +148,7 @@ export function scenariosOf(lease: Lease, queueLimit = 0): Scenario[] {
     fromState: attached,
     // The type lacks XState's own events, for what was invoked and for delays.
     events: (snapshot: ChartSnapshot) => movesIn(snapshot) as never,
-    serializeState: (snapshot: ChartSnapshot) => JSON.stringify(view(snapshot)),
+    serializeState: (snapshot: ChartSnapshot) => JSON.stringify(comparable(snapshot)),
   };
   // A traversal runs nothing: it asks the chart for the next state of each move.
   const states = Object.keys(getAdjacencyMap(served, options));

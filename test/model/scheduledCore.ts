@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { silentLog } from '../../src/log.js';
-import { compileOffer } from '../../src/mcp/offer.js';
+import { compileFeatures } from '../../src/mcp/offer.js';
 import { Refusal } from '../../src/errors.js';
 import { createObserver } from '../../src/session/observer.js';
-import { provideSession } from '../../src/session/sessionActor.js';
+import { createSessionLogic } from '../../src/session/sessionActor.js';
 import type { Session } from '../../src/session/session.js';
-import type { SessionParts } from '../../src/session/sessionParts.js';
+import type { SessionDeps } from '../../src/session/sessionParts.js';
 import { SessionRegistry } from '../../src/session/sessionRegistry.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RecordingChannel } from '../support/recordingChannel.js';
@@ -70,7 +70,7 @@ export class ScheduledCore {
   readonly unexpected: unknown[] = [];
   readonly announcedEarly: string[] = [];
   /** Refusals that were not the ones that the session's state calls for. */
-  readonly mistaken: string[] = [];
+  readonly wrongRefusals: string[] = [];
   readonly sessions: Entry[] = [];
   readonly registry = new SessionRegistry({ maxSessions: 10, maxSessionsPerUser: 10 });
   readonly #ready = new Set<string>();
@@ -78,9 +78,9 @@ export class ScheduledCore {
   readonly #scheduler: fc.Scheduler;
   readonly #pool: ScheduledPool;
   readonly #queueLimit: number;
-  readonly #parts: SessionParts;
+  readonly #deps: SessionDeps;
   #ids = 0;
-  handedOver = 0;
+  assigned = 0;
   /** The plan of the session that is being opened: its first steps begin before `open` has its id. */
   #opening: Plan | undefined;
 
@@ -88,13 +88,13 @@ export class ScheduledCore {
     this.#scheduler = scheduler;
     this.#pool = new ScheduledPool((id, name) => this.#step(id, name));
     this.#queueLimit = queueLimit;
-    const logic = provideSession({
+    const logic = createSessionLogic({
       find: (id) => this.registry.get(id),
       pool: this.#pool,
       isolation: 'context',
       delays,
       registerTools: ({ id }) => this.#step(id, 'tools'),
-      goesOn: () => false,
+      isHandedOff: () => false,
       claim: ({ id }) => this.#step(id, 'claim').then(() => void this.#ready.add(id)),
     });
     const inspect = createObserver(this.clock, [
@@ -103,15 +103,15 @@ export class ScheduledCore {
       },
     ]);
     const serverInfo = { name: 'test', title: 'Test', version: '0' };
-    const offer = compileOffer({ mayChange: false });
+    const serverFeatures = compileFeatures({ isExtensible: false });
     const { clock } = this;
-    this.#parts = {
+    this.#deps = {
       logic,
       serverInfo,
-      offer,
+      serverFeatures,
       workspace: { folders: [], closed: [] },
       lease,
-      hasPlace: () => true,
+      hasFreeBrowser: () => true,
       queueLimit,
       clock,
       log: silentLog,
@@ -120,27 +120,27 @@ export class ScheduledCore {
   }
 
   /** A session that waits for whoever comes first. Until then it is nobody's: not even operators find it. */
-  openWarm(asked: Plan): void {
-    this.#opening = asked;
-    const session = this.registry.openWarm(this.#parts);
+  openWarm(requested: Plan): void {
+    this.#opening = requested;
+    const session = this.registry.openWarm(this.#deps);
     const look = () => {
       const isFound = refusalOf(() => this.registry.find(session.id, 'anyone')) !== 'unknown';
-      if (session.isWarm && isFound) this.mistaken.push('[S6] a warm session was found');
-      if (!session.isWarm && session.state !== 'closed') this.handedOver += 1;
+      if (session.isWarm && isFound) this.wrongRefusals.push('[S6] a warm session was found');
+      if (!session.isWarm && session.state !== 'closed') this.assigned += 1;
       return Promise.resolve();
     };
     this.#scheduler.scheduleSequence(Array.from({ length: 4 }, () => ({ label: 'look', builder: look })));
   }
 
   /** When the scheduler gets to it; a server that drains opens none. */
-  openLater(asked: Plan): void {
+  openLater(requested: Plan): void {
     void this.#scheduler.schedule(Promise.resolve(), 'open').then(() => {
-      const answer = refusalOf(() => this.open(asked));
-      if (answer !== 'ok' && answer !== 'draining') this.mistaken.push(`open: ${answer}`);
+      const answer = refusalOf(() => this.open(requested));
+      if (answer !== 'ok' && answer !== 'draining') this.wrongRefusals.push(`open: ${answer}`);
     });
   }
 
-  open(asked: Plan): void {
+  open(requested: Plan): void {
     const channel = new RecordingChannel((id) => {
       if (!this.#ready.has(id)) this.announcedEarly.push(id);
       // The fastest client there can be: it posts before anything else happens.
@@ -148,11 +148,11 @@ export class ScheduledCore {
     });
     const principal = { issuer: 'local', user: 'anna' };
     const toolSet = { tools: new Map(this.tools.all.map((tool) => [tool.name, tool])), listings: [] };
-    this.#opening = asked;
-    const session = this.registry.open(this.#parts, { principal, toolSet, channel });
+    this.#opening = requested;
+    const session = this.registry.open(this.#deps, { principal, toolSet, channel });
     const entry: Entry = { session, channel, accepted: [], cancelled: new Set(), held: [] };
     this.sessions.push(entry);
-    const steps = asked.actions.map((name) => ({
+    const steps = requested.actions.map((name) => ({
       label: name,
       builder: () => {
         this.#act(entry, name);
@@ -211,7 +211,7 @@ export class ScheduledCore {
     };
     void answerOf(receiving).then((answer) => {
       waiting.answer = answer;
-      if (!isHeld && answer !== expected) this.mistaken.push(`${state}: ${answer} instead of ${expected}`);
+      if (!isHeld && answer !== expected) this.wrongRefusals.push(`${state}: ${answer} instead of ${expected}`);
     });
     if (isHeld) held.push(waiting);
     else if (isRequest && expected === 'ok') accepted.push(id);
@@ -220,7 +220,7 @@ export class ScheduledCore {
 
   async end(): Promise<void> {
     await this.#scheduler.waitIdle();
-    this.tools.release();
+    this.tools.releaseCalls();
     const drained = this.registry.drain();
     this.clock.advance(delays.drainTimeout);
     await this.#scheduler.waitIdle();
@@ -241,22 +241,22 @@ export class ScheduledCore {
     return [
       ...leaks,
       ...early,
-      ...this.mistaken,
+      ...this.wrongRefusals,
       ...this.unexpected,
       ...this.sessions.flatMap((entry) => this.#broken(entry)),
     ];
   }
 
   #broken({ session, channel, accepted, cancelled, held }: Entry): string[] {
-    const { told } = channel;
+    const { sent } = channel;
     const heldIds = held.flatMap(({ id, answer }) => (id === null || answer !== 'ok' ? [] : [id]));
-    const answered = told.flatMap((one) => (typeof one === 'object' && !('method' in one) ? [Number(one.id)] : []));
+    const answered = sent.flatMap((one) => (typeof one === 'object' && !('method' in one) ? [Number(one.id)] : []));
     const unanswered = [...accepted, ...heldIds].filter((id) => !answered.includes(id) && !cancelled.has(id));
     const find = (user: string) => refusalOf(() => this.registry.find(session.id, { issuer: 'local', user }));
     const holds: Record<string, boolean> = {
       '[S2] announced at most once': channel.announcements <= 1,
-      '[S1] announced before anything else': told.length === 1 || told[0] === 'announce',
-      '[S7] ended once, and nothing after it': told.indexOf('end') === told.length - 1,
+      '[S1] announced before anything else': sent.length === 1 || sent[0] === 'announce',
+      '[S7] ended once, and nothing after it': sent.indexOf('end') === sent.length - 1,
       '[S4] answered once': new Set(answered).size === answered.length,
       '[S4] answered all': unanswered.length === 0,
       '[S3] what was held is answered, delivered if it was announced': held.every(({ answer }) =>

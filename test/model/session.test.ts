@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { resumeOverHttp, takeWarm, Taken } from './otherDoors.js';
+import { resumeOverHttp, useWarmSession, ChartCoverage } from './otherDoors.js';
 import { initialTransition, transition, type StateValue } from 'xstate';
 import { chart, edgeName, inputOf, inventoryOf, scenariosOf, type Scenario } from './plan.js';
 import { World } from './world.js';
@@ -9,7 +9,7 @@ const takenEdges = new Set<string>();
 const enteredStates = new Set<string>();
 
 /** What the server never lets happen, and so was not taken: each with its reason. */
-const notTaken = {
+const unreachable = {
   'whatever a client sends first attaches it again': [
     'session.active.detached: message.received -> stays',
     'session.active.detached: transport.detached -> stays',
@@ -41,7 +41,7 @@ const notTaken = {
 
 async function run({ lease, queueLimit, moves }: Scenario): Promise<void> {
   const world = await World.start(lease, queueLimit);
-  for (const move of moves) await world.take(move);
+  for (const move of moves) await world.perform(move);
   await world.finish();
   for (const edge of world.edges) takenEdges.add(edgeName(edge));
   for (const state of world.states) enteredStates.add(state);
@@ -58,11 +58,11 @@ test('[S9][C-RESUME] a session over Streamable HTTP that loses its streams waits
 });
 
 test('[S9] a warm session is handed over, given another browser first, or closed as stale', async () => {
-  await collect(takeWarm);
+  await collect(useWarmSession);
 });
 
-async function collect(drive: (taken: Taken) => Promise<void>): Promise<void> {
-  const taken = new Taken();
+async function collect(drive: (taken: ChartCoverage) => Promise<void>): Promise<void> {
+  const taken = new ChartCoverage();
   await drive(taken);
   for (const edge of taken.edges) takenEdges.add(edge);
   for (const state of taken.states) enteredStates.add(state);
@@ -71,7 +71,7 @@ async function collect(drive: (taken: Taken) => Promise<void>): Promise<void> {
 test('[S9] every state and transition of the chart was taken, but those that the server never lets happen', () => {
   const { edges, states } = inventoryOf(chart);
   const missed = (all: string[], taken: Set<string>) => all.filter((one) => !taken.has(one)).toSorted();
-  expect(missed(edges, takenEdges)).toEqual(Object.values(notTaken).flat().toSorted());
+  expect(missed(edges, takenEdges)).toEqual(Object.values(unreachable).flat().toSorted());
   expect(missed(states, enteredStates)).toEqual([]);
 });
 
@@ -92,7 +92,7 @@ function situationOf(edge: string) {
 }
 
 test('[S9] what the server never lets happen the chart answers all the same, and stays where it is', () => {
-  const all = Object.values(notTaken).flat();
+  const all = Object.values(unreachable).flat();
   const always = all.filter((edge) => edge.includes(': always'));
   const stays = all.filter((edge) => !always.includes(edge));
   for (const edge of stays) {
@@ -110,7 +110,7 @@ const record = join(process.cwd(), 'visualizations/coverage.json');
 test('[S9] the picture of what the tests took is true', async () => {
   const { edges, states } = inventoryOf(chart);
   const reasonOf = (edge: string): string | undefined =>
-    Object.entries(notTaken).find(([, missed]) => missed.includes(edge))?.[0];
+    Object.entries(unreachable).find(([, missed]) => missed.includes(edge))?.[0];
   const coverage = {
     states: Object.fromEntries(states.map((state) => [state, enteredStates.has(state)])),
     transitions: Object.fromEntries(edges.map((edge) => [edge, takenEdges.has(edge) || (reasonOf(edge) ?? false)])),

@@ -6,15 +6,15 @@ import { postJson, send, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { initialize } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served } from '../support/serve.js';
-import { Gates } from './gates.js';
-import { browserFailure, chart, delays, inputOf, take, view, type Lease, type Move } from './plan.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
+import { TestGates } from './gates.js';
+import { browserFailure, chart, delays, inputOf, take, comparable, type Lease, type Move } from './plan.js';
 
-interface Parts {
+interface WorldDeps {
   readonly lease: Lease;
   readonly queueLimit: number;
-  readonly gates: Gates;
-  readonly served: Served;
+  readonly gates: TestGates;
+  readonly served: TestServer;
   readonly stream: RawSse;
   readonly session: Session;
 }
@@ -31,41 +31,41 @@ interface HeldReply {
 export class World {
   readonly edges = new Set<AnyTransitionDefinition>();
   readonly states = new Set<string>();
-  readonly #gates: Gates;
-  readonly #served: Served;
+  readonly #gates: TestGates;
+  readonly #served: TestServer;
   readonly #stream: RawSse;
   readonly #session: Session;
-  readonly #twin;
+  readonly #chartActor;
   /** Answers to messages that are held. */
   readonly #held: HeldReply[] = [];
   #messages = 0;
   #wasAnnounced = false;
 
-  private constructor({ lease, queueLimit, gates, served, stream, session }: Parts) {
+  private constructor({ lease, queueLimit, gates, served, stream, session }: WorldDeps) {
     this.#gates = gates;
     this.#served = served;
     this.#stream = stream;
     this.#session = session;
-    this.#twin = createActor(chart, {
+    this.#chartActor = createActor(chart, {
       input: inputOf(lease, queueLimit),
       clock: new ManualClock(),
       inspect: (event) => {
-        if (event.type !== '@xstate.microstep' || event.actorRef !== this.#twin) return;
+        if (event.type !== '@xstate.microstep' || event.actorRef !== this.#chartActor) return;
         for (const edge of event._transitions) this.edges.add(edge);
       },
     });
-    this.#twin.subscribe(({ _nodes: nodes }) => {
+    this.#chartActor.subscribe(({ _nodes: nodes }) => {
       for (const { id } of nodes) this.states.add(id);
     });
-    this.#twin.start();
-    this.#twin.send({ type: 'transport.attached' });
+    this.#chartActor.start();
+    this.#chartActor.send({ type: 'transport.attached' });
   }
 
   /** A session in `created` whose stream is attached and whose browser, tools and claim are held. */
   static async start(lease: Lease, queueLimit = 0): Promise<World> {
-    const gates = new Gates();
+    const gates = new TestGates();
     const { clock, tools, registering, claiming, unexpected } = gates;
-    const served = await serve({
+    const served = await startTestServer({
       clock,
       tools: tools.all,
       options: { lease, ...delays, ...(queueLimit > 0 && { onEarlyMessage: 'queue', queueLimit }) },
@@ -75,7 +75,7 @@ export class World {
         if (observation.kind === 'unexpected') unexpected.push(observation);
       },
     });
-    served.pool.hold();
+    served.pool.holdLeases();
     const stream = new RawSse(served.url, { path: '/sse?userId=anna' });
     await registering.whenReached();
     const [session] = served.orchestrator.registry.list();
@@ -86,16 +86,16 @@ export class World {
   }
 
   /** Makes it happen to the server and tells the chart. Resolves when the server is where the chart is. */
-  async take(move: Move): Promise<void> {
-    const reply = await this.#perform(move);
+  async perform(move: Move): Promise<void> {
+    const reply = await this.#applyToServer(move);
     // A message that was refused at the door never came to the chart. The type of `send` lacks XState's own events.
-    const told = !reply || reply.status === 202 ? take(this.#twin.getSnapshot(), move).moves : [];
-    for (const event of told) this.#twin.send(event as never);
-    const expected = view(this.#twin.getSnapshot());
-    const agrees = () => JSON.stringify(view(this.#session.actor.getSnapshot())) === JSON.stringify(expected);
+    const told = !reply || reply.status === 202 ? take(this.#chartActor.getSnapshot(), move).moves : [];
+    for (const event of told) this.#chartActor.send(event as never);
+    const expected = comparable(this.#chartActor.getSnapshot());
+    const agrees = () => JSON.stringify(comparable(this.#session.actor.getSnapshot())) === JSON.stringify(expected);
     // Where they never agree, the comparison below says how they differ.
     await waitFor(this.#session.actor, agrees, { timeout: 60_000 }).catch(() => undefined);
-    expect(view(this.#session.actor.getSnapshot())).toEqual(expected);
+    expect(comparable(this.#session.actor.getSnapshot())).toEqual(expected);
     if (reply) this.#checkReply(move, reply);
     await this.check();
   }
@@ -114,7 +114,7 @@ export class World {
     if (state === 'closed') await this.#checkClosed();
     await this.#checkHeld(early);
     // Another round trip through the server: what it had written before is here now.
-    const { held, queueLimit } = this.#twin.getSnapshot().context;
+    const { held, queueLimit } = this.#chartActor.getSnapshot().context;
     if ((early && held === queueLimit) || state === 'closed') await this.#checkTrueId(state);
     const [foreign, invented] = await Promise.all([this.#postAs('bert', id), this.#postAs('anna', 'A'.repeat(22))]);
     expect([foreign.status, foreign.text]).toEqual([404, invented.text]);
@@ -138,14 +138,14 @@ export class World {
     this.#gates.open();
     await this.#served.close();
     await this.#session.ended;
-    await this.#stream.hangUp();
+    await this.#stream.disconnect();
     if (state === 'closed') expect(this.#stream.text).toBe(bytes);
     expect(this.#gates.clock.pending).toBe(0);
     expect(this.#gates.unexpected).toEqual([]);
-    this.#twin.stop();
+    this.#chartActor.stop();
   }
 
-  async #perform(move: Move): Promise<Reply | undefined> {
+  async #applyToServer(move: Move): Promise<Reply | undefined> {
     const { pool, url, orchestrator } = this.#served;
     const { id } = this.#session;
     const { type } = move;
@@ -153,11 +153,11 @@ export class World {
     if (type === 'message.received') return this.#message(String(move['kind']));
     if (type.startsWith('xstate.after.')) this.#gates.clock.advance(this.#delayOf(type));
     else if (type === 'request.settled') this.#gates.tools.held.find(({ gate }) => !gate.isOpen)?.gate.open();
-    else if (type === 'transport.detached') await this.#stream.hangUp();
+    else if (type === 'transport.detached') await this.#stream.disconnect();
     else if (type === 'session.close') await send(`${url}/api/sessions/${id}`, { method: 'DELETE' });
     else if (type === 'session.drain') void orchestrator.registry.drain();
-    else if (type === 'browser.leased' && isLost && pool.waiting.length === 0) pool.recover(id);
-    else if (type === 'browser.leased') pool.open();
+    else if (type === 'browser.leased' && isLost && pool.waiting.length === 0) pool.recoverBrowser(id);
+    else if (type === 'browser.leased') pool.releaseLeases();
     else if (type === 'browser.lost') this.#loseBrowser();
     else if (type === 'browser.failed') this.#failBrowser();
     else this.#gates.settle(type);
@@ -166,14 +166,14 @@ export class World {
 
   /** Its replacement waits at the held door. */
   #loseBrowser(): void {
-    this.#served.pool.hold();
-    this.#served.pool.lose(this.#session.id);
+    this.#served.pool.holdLeases();
+    this.#served.pool.loseBrowser(this.#session.id);
   }
 
   #failBrowser(): void {
     const { pool } = this.#served;
-    if (pool.waiting.length === 0) pool.loseForGood(this.#session.id, browserFailure);
-    else pool.fail('browser_unreachable', browserFailure.message);
+    if (pool.waiting.length === 0) pool.failBrowser(this.#session.id, browserFailure);
+    else pool.failLeases('browser_unreachable', browserFailure.message);
   }
 
   #delayOf(type: string): number {
@@ -193,7 +193,7 @@ export class World {
 
   /** A message that is held is answered later: nothing waits for that here. */
   async #send(message: object): Promise<Reply | undefined> {
-    const snapshot = this.#twin.getSnapshot();
+    const snapshot = this.#chartActor.getSnapshot();
     const reply = this.#post(message);
     const isHeld = snapshot.hasTag('early') && snapshot.context.held < snapshot.context.queueLimit;
     if (!isHeld) return reply;
@@ -209,7 +209,7 @@ export class World {
       expect(this.#held.filter(({ isAnswered }) => isAnswered)).toEqual([]);
       return;
     }
-    const { closedBecause, failure } = this.#twin.getSnapshot().context;
+    const { closedBecause, failure } = this.#chartActor.getSnapshot().context;
     for (const { reply } of this.#held.splice(0)) {
       if (this.#wasAnnounced) expect((await reply).status).toBe(202);
       else this.#expectRefusal(await reply, reasonOf(closedBecause, failure?.reason));
@@ -227,7 +227,7 @@ export class World {
   async #checkTrueId(state: string): Promise<void> {
     const reply = await this.#postAs('anna', this.#session.id);
     if (state === 'closed') {
-      const { closedBecause } = this.#twin.getSnapshot().context;
+      const { closedBecause } = this.#chartActor.getSnapshot().context;
       this.#expectRefusal(reply, 'closed');
       expect(reply.json).toMatchObject({ error: { data: { closedBecause } } });
     } else {
@@ -240,7 +240,7 @@ export class World {
   /** A set-up that failed is answered with its cause; whatever was opened is closed. */
   async #checkClosed(): Promise<void> {
     await this.#stream.whenClosed();
-    const { closedBecause, failure } = this.#twin.getSnapshot().context;
+    const { closedBecause, failure } = this.#chartActor.getSnapshot().context;
     if (!this.#wasAnnounced && closedBecause !== 'client-closed') {
       const reason = reasonOf(closedBecause, failure?.reason);
       expect(this.#stream.status).toBe(catalogue[reason].status);
@@ -252,7 +252,7 @@ export class World {
     for (const { context } of this.#gates.tools.held.filter(({ gate }) => !gate.isOpen))
       expect(context.signal.aborted).toBe(true);
     expect(this.#served.orchestrator.registry.list()).toEqual([]);
-    this.#served.pool.open();
+    this.#served.pool.releaseLeases();
     await this.#session.ended;
     await nextTurn();
     expect(this.#served.pool.closed).toEqual(this.#served.pool.opened);
@@ -267,7 +267,7 @@ export class World {
   }
 
   get #earlyRefusal(): Reason {
-    return this.#twin.getSnapshot().context.queueLimit === 0 ? 'not_ready' : 'queue_full';
+    return this.#chartActor.getSnapshot().context.queueLimit === 0 ? 'not_ready' : 'queue_full';
   }
 
   #post(message: object): Promise<Reply> {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { systemClock } from '../../src/clock.js';
 import { startServer } from '../../src/session/serverActor.js';
-import { dial } from '../support/handshake.js';
+import { connectSocket } from '../support/handshake.js';
 
 /** The server's socket with its bounds, and nothing behind it but `ok`. */
 async function listen(bounds: { readonly requestTimeout?: number } = {}) {
@@ -23,7 +23,7 @@ async function listen(bounds: { readonly requestTimeout?: number } = {}) {
 
 /** What a connection hears that sends these bytes and then holds on. */
 async function heard(url: string, bytes: string): Promise<string> {
-  const socket = dial(url);
+  const socket = connectSocket(url);
   socket.on('error', () => undefined);
   socket.write(bytes);
   let text = '';
@@ -48,7 +48,7 @@ test('[C-SECURITY][S10] past the cap a connection is hung up on without a byte; 
   const sockets = [];
   // One by one: all at once could be more than the system lets wait at the door.
   for (let count = 0; count < 256; count += 1) {
-    const socket = dial(server.url);
+    const socket = connectSocket(server.url);
     await once(socket, 'connect');
     sockets.push(socket);
   }

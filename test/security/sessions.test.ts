@@ -3,22 +3,22 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '../../src/clock.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
-import { dial, handshake } from '../support/handshake.js';
+import { connectSocket, upgradeRequest } from '../support/handshake.js';
 import { postJson, send, sendBytes } from '../support/http.js';
 import { streamPair } from '../support/rawStdio.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 let tools: TestTools;
-let served: Served;
+let served: TestServer;
 beforeEach(async () => {
   tools = new TestTools();
-  served = await serve({ tools: tools.all });
+  served = await startTestServer({ tools: tools.all });
 });
 afterEach(() => {
-  tools.release();
+  tools.releaseCalls();
   return served.close();
 });
 
@@ -57,7 +57,7 @@ test('[C-SECURITY][S6] id guessing: every guess is answered with the same bytes,
   expect(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size).toBe(1);
   expect(answers[0]).toMatchObject({ status: 404, json: { error: { data: { reason: 'unknown' } } } });
   expect(stream.messages).toEqual([]);
-  await stream.hangUp();
+  await stream.disconnect();
 });
 
 test('[C-SECURITY][S6] replay: an event id, or a session id, that a new stream brings along gets it nothing of another', async () => {
@@ -69,7 +69,7 @@ test('[C-SECURITY][S6] replay: an event id, or a session id, that a new stream b
   expect(new Set([victim.sessionId, thief.sessionId, socket.sessionId]).size).toBe(3);
   await Promise.all([thief.call(1, 'ping'), socket.call(1, 'ping')]);
   expect([thief.text, ...socket.frames].join('')).not.toContain('a secret');
-  await Promise.all([victim.hangUp(), thief.hangUp(), socket.hangUp()]);
+  await Promise.all([victim.disconnect(), thief.disconnect(), socket.disconnect()]);
 });
 
 test('[C-SECURITY][S6] a cancellation reaches only requests of its own session, whatever id it names', async () => {
@@ -81,9 +81,9 @@ test('[C-SECURITY][S6] a cancellation reaches only requests of its own session, 
   attacker.send({ jsonrpc: '2.0', id: 'mine', result: { content: [] } });
   await attacker.call(1, 'ping');
   expect(tools.held[0]?.context.signal.aborted).toBe(false);
-  tools.release();
+  tools.releaseCalls();
   expect(await victim.answer('mine')).toMatchObject({ result: { structuredContent: { value: 'held' } } });
-  await Promise.all([victim.hangUp(), attacker.hangUp()]);
+  await Promise.all([victim.disconnect(), attacker.disconnect()]);
 });
 
 test.each(['params', 'params.arguments', 'params._meta'])(
@@ -100,7 +100,7 @@ test.each(['params', 'params.arguments', 'params._meta'])(
     expect(answer).toHaveProperty('result');
     expect({}).not.toHaveProperty('polluted');
     expect(answer).not.toHaveProperty('result.structuredContent.polluted');
-    await socket.hangUp();
+    await socket.disconnect();
   },
 );
 
@@ -123,8 +123,8 @@ test.each([
 test.each(['/ws/', '/WS', '/ws/x', '//ws', '/./ws', '/x/../ws', '/ws%00', '/%77s', 'http://localhost/ws', '*'])(
   '[C-SECURITY] path tricks: an upgrade at %s is not found',
   async (path) => {
-    const socket = dial(served.url);
-    socket.write(handshake(path));
+    const socket = connectSocket(served.url);
+    socket.write(upgradeRequest(path));
     let answer = '';
     socket.on('data', (chunk: Buffer) => (answer += chunk.toString('utf8')));
     await once(socket, 'close');
@@ -138,13 +138,13 @@ test.each(['file:///etc/passwd', '../../../etc/passwd', 'greenroom://../x', 'htt
   async (uri) => {
     const socket = await new RawWebSocket(served.url).whenInitialized();
     expect(await socket.call(1, 'resources/read', { uri })).toMatchObject({ error: { code: -32002 } });
-    await socket.hangUp();
+    await socket.disconnect();
   },
 );
 
 test('[C-SECURITY] upgrade smuggling: what follows a refused handshake is not read as a request', async () => {
   const next = 'GET /sse HTTP/1.1\r\nHost: localhost\r\n\r\n';
-  const answer = await sendBytes(served.url, `${handshake('/nothing')}${next}${next}`);
+  const answer = await sendBytes(served.url, `${upgradeRequest('/nothing')}${next}${next}`);
   expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 404']);
   expect(served.orchestrator.registry.list()).toEqual([]);
 });
@@ -153,8 +153,8 @@ test.each([
   ['the first of two', ['Origin: http://localhost', 'Origin: https://evil.example']],
   ['a list', ['Origin: http://localhost, https://evil.example']],
 ])('[C-SECURITY] an allowed Origin as %s does not let in the other', async (_, lines) => {
-  const socket = dial(served.url);
-  socket.write(handshake('/ws', lines));
+  const socket = connectSocket(served.url);
+  socket.write(upgradeRequest('/ws', lines));
   expect(String(await once(socket, 'data'))).toMatch(/^HTTP\/1\.1 403 /);
   socket.destroy();
 });
@@ -163,7 +163,7 @@ test('[C-SECURITY] /health names no session', async () => {
   const stream = await new RawSse(served.url).whenAnnounced();
   const { text } = await send(`${served.url}/health`);
   expect(text).not.toContain(stream.sessionId.slice(0, 8));
-  await stream.hangUp();
+  await stream.disconnect();
 });
 
 test('[C-SECURITY] an app and its upgrades that are mounted elsewhere keep their doors', async () => {
@@ -175,6 +175,6 @@ test('[C-SECURITY] an app and its upgrades that are mounted elsewhere keep their
   expect(await foreign.refused).toMatchObject({ status: 403 });
   const socket = await new RawWebSocket(url).whenAnnounced();
   expect(await socket.call(1, 'ping')).toMatchObject({ result: {} });
-  await socket.hangUp();
+  await socket.disconnect();
   await once(http.close(), 'close');
 });

@@ -1,6 +1,6 @@
 import type { BrowserConnection, BrowserObserver, Connect } from '../../src/browser/process/connection.js';
 import { Refusal } from '../../src/errors.js';
-import { browserSupervisor, browserActorDefaults } from '../../src/session/browserActor.js';
+import { createSupervisor, supervisorDefaults } from '../../src/session/browserActor.js';
 
 /** A browser of the test's own: opens, fails and dies when the test says so. */
 interface Attempt {
@@ -18,7 +18,7 @@ interface FakeConnection extends BrowserConnection {
   readonly closed: () => number;
 }
 
-function farEnd() {
+function fakeEndpoint() {
   const attempts: Attempt[] = [];
   const waiting: ((attempt: Attempt) => void)[] = [];
   const connect: Connect = (signal) =>
@@ -45,7 +45,7 @@ function farEnd() {
 
 function fakeConnection(): FakeConnection {
   let die = (): void => undefined;
-  const gone = new Promise<void>((resolve) => (die = resolve));
+  const disconnected = new Promise<void>((resolve) => (die = resolve));
   let closed = 0;
   let hanging = 0;
   let onAsked = (): void => undefined;
@@ -55,7 +55,7 @@ function fakeConnection(): FakeConnection {
     mode: 'launch',
     product: 'Chrome/1',
     temporaryFolder: '',
-    gone,
+    disconnected,
     die: () => die(),
     hang: (questions) => (hanging = questions),
     asked: (times) => new Promise((resolve) => (onAsked = () => (times -= 1) === 0 && resolve())),
@@ -81,14 +81,14 @@ function observer() {
   return { events, ...told };
 }
 
-function supervise(overrides: Partial<typeof browserActorDefaults> = {}) {
-  const far = farEnd();
-  const told = observer();
-  const start = browserSupervisor({ ...browserActorDefaults, backoffMs: 1, maxAttempts: 2, ...overrides });
-  const browser = start({ id: 'b1', mode: 'launch', connect: far.connect, observer: told });
-  const first = far.attempts[0];
+function supervise(overrides: Partial<typeof supervisorDefaults> = {}) {
+  const endpoint = fakeEndpoint();
+  const recorder = observer();
+  const start = createSupervisor({ ...supervisorDefaults, backoffMs: 1, maxAttempts: 2, ...overrides });
+  const browser = start({ id: 'b1', mode: 'launch', connect: endpoint.connect, observer: recorder });
+  const first = endpoint.attempts[0];
   if (first === undefined) throw new Error('It does not connect when it starts.');
-  return { far, told, browser, first };
+  return { far: endpoint, told: recorder, browser, first };
 }
 
 describe('a supervised browser', () => {

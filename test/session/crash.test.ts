@@ -2,12 +2,12 @@ import { systemClock } from '../../src/clock.js';
 import type { BrowserLease } from '../../src/browser/lease/lease.js';
 import type { Observation } from '../../src/session/observer.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
-import { FakePool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { streamPair } from '../support/rawStdio.js';
-import { connectClient, serve } from '../support/serve.js';
+import { connectClient, startTestServer } from '../support/serve.js';
 
 class BrokenTransport extends StdioTransport {
   override announce(): void {
@@ -15,10 +15,10 @@ class BrokenTransport extends StdioTransport {
   }
 }
 
-class BrokenPool extends FakePool {
+class BrokenPool extends FakeBrowserPool {
   isBroken = true;
 
-  override lease(...given: Parameters<FakePool['lease']>): BrowserLease {
+  override lease(...given: Parameters<FakeBrowserPool['lease']>): BrowserLease {
     if (this.isBroken) throw new Error('This is a defect.');
     return super.lease(...given);
   }
@@ -29,7 +29,7 @@ const endings = (seen: readonly Observation[]) =>
 
 test('[S5] a session whose actor fails gives its browser back, and all who follow it hear that it is closed', async () => {
   const seen: Observation[] = [];
-  const served = await serve({ observe: (observation) => void seen.push(observation) });
+  const served = await startTestServer({ observe: (observation) => void seen.push(observation) });
   const { input, output } = streamPair();
   const session = served.orchestrator.connect(
     new BrokenTransport(input, output, { clock: systemClock, bodyLimit: 100 }),
@@ -44,7 +44,7 @@ test('[S5] a session whose actor fails gives its browser back, and all who follo
 test('[S8] a session whose actor fails during its set-up is a defect with a name, and the next client is served', async () => {
   const seen: Observation[] = [];
   const pool = new BrokenPool();
-  const served = await serve({ pool, observe: (observation) => void seen.push(observation) });
+  const served = await startTestServer({ pool, observe: (observation) => void seen.push(observation) });
   expect(await send(`${served.url}/sse`)).toMatchObject({
     status: 500,
     json: { error: { data: { reason: 'internal' } } },
@@ -59,7 +59,7 @@ test('[S8] a session whose actor fails during its set-up is a defect with a name
 
 test('[S8][C-WARM] a warm session whose actor fails is replaced after a pause', async () => {
   const [clock, pool] = [new ManualClock(), new BrokenPool()];
-  const served = await serve({ clock, pool, options: { prewarm: 1 } });
+  const served = await startTestServer({ clock, pool, options: { prewarm: 1 } });
   const { registry } = served.orchestrator;
   await nextTurn();
   expect([registry.warm(), pool.opened]).toEqual([[], []]);

@@ -4,25 +4,25 @@ import { join } from 'node:path';
 import type { BrowserLease } from '../../src/browser/lease/lease.js';
 import { Refusal } from '../../src/errors.js';
 import type { Observation } from '../../src/session/observer.js';
-import { hashOf, mintToken } from '../../src/tenancy/token.js';
-import { FakePool } from '../support/fakePool.js';
+import { hashSecret, generateToken } from '../../src/tenancy/token.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served, type ServeOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
 import { adminToken, bearer } from '../tenancy/support/guarded.js';
 
-class BrokenPool extends FakePool {
+class BrokenPool extends FakeBrowserPool {
   override lease(): BrowserLease {
     throw new Error('This is a defect.');
   }
 }
 
-interface Scene {
-  readonly served: Served;
+interface Scenario {
+  readonly served: TestServer;
   readonly clock: ManualClock;
-  readonly pool: FakePool;
+  readonly pool: FakeBrowserPool;
   readonly claims: Gate;
   readonly stream: RawSse;
   operator(path: string): void;
@@ -33,8 +33,8 @@ interface Case {
   /** What is under way as `end` is called. */
   readonly during?: 'the lease' | 'the claim';
   readonly path?: string;
-  readonly given?: () => ServeOptions;
-  end?(scene: Scene): unknown;
+  readonly given?: () => TestServerOptions;
+  end?(scene: Scenario): unknown;
   readonly outcome: 'announced' | 'failed' | 'abandoned' | 'cancelled' | 'refused';
   readonly cause: string | null;
 }
@@ -45,7 +45,7 @@ const throwing = (error: Error) => () => ({
   },
 });
 
-const leave = ({ stream }: Scene) => stream.hangUp();
+const leave = ({ stream }: Scenario) => stream.disconnect();
 
 const cases: readonly Case[] = [
   { when: 'it is announced', outcome: 'announced', cause: null },
@@ -84,7 +84,7 @@ const cases: readonly Case[] = [
     during: 'the lease',
     end: ({ clock, pool }) => {
       clock.advance(20_000);
-      pool.open();
+      pool.releaseLeases();
     },
     outcome: 'refused',
     cause: 'claim-refused',
@@ -92,7 +92,7 @@ const cases: readonly Case[] = [
   {
     when: 'every process is taken, and more may not wait',
     during: 'the lease',
-    end: ({ pool }) => pool.fail('browsers_busy', 'All are taken.'),
+    end: ({ pool }) => pool.failLeases('browsers_busy', 'All are taken.'),
     outcome: 'refused',
     cause: 'browser-failed',
   },
@@ -100,7 +100,7 @@ const cases: readonly Case[] = [
     when: "its user's own browser is away",
     path: '/sse?browser=desk',
     during: 'the lease',
-    end: ({ pool }) => pool.fail('browser_unreachable', 'Nobody is there.'),
+    end: ({ pool }) => pool.failLeases('browser_unreachable', 'Nobody is there.'),
     outcome: 'refused',
     cause: 'browser-failed',
   },
@@ -119,14 +119,14 @@ const cases: readonly Case[] = [
   {
     when: 'there is no browser',
     during: 'the lease',
-    end: ({ pool }) => pool.fail('browser_failed', 'None was found.'),
+    end: ({ pool }) => pool.failLeases('browser_failed', 'None was found.'),
     outcome: 'failed',
     cause: 'browser-failed',
   },
   {
     when: "the server's browser is away",
     during: 'the lease',
-    end: ({ pool }) => pool.fail('browser_unreachable', 'Nobody is there.'),
+    end: ({ pool }) => pool.failLeases('browser_unreachable', 'Nobody is there.'),
     outcome: 'failed',
     cause: 'browser-failed',
   },
@@ -156,8 +156,8 @@ const cases: readonly Case[] = [
 async function registered(clock: ManualClock) {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-creations-'));
   const [createdAt, expiresAt] = [0, 20_000].map((ms) => new Date(clock.now() + ms).toISOString());
-  const token = mintToken();
-  const tokens = [{ id: 'first', hash: hashOf(token), createdAt, expiresAt }];
+  const token = generateToken();
+  const tokens = [{ id: 'first', hash: hashSecret(token), createdAt, expiresAt }];
   const browsers = [{ id: 'desk', url: 'http://127.0.0.1:9/', createdAt }];
   const users = [{ id: 'anna', createdAt, tokens, browsers }];
   await writeFile(join(folder, 'users.json'), JSON.stringify({ version: 1, users }));
@@ -169,7 +169,7 @@ test.each(cases)('[C-CREATION][C-ALARM] when $when, a creation is told once, as 
   const [clock, claims, told]: [ManualClock, Gate, Observation[]] = [new ManualClock(), new Gate(), []];
   const { folder, token } = await registered(clock);
   if (during !== 'the claim') claims.open();
-  const served = await serve({
+  const served = await startTestServer({
     clock,
     directory: { claim: () => claims.pass() },
     observe: (one) => {
@@ -181,7 +181,7 @@ test.each(cases)('[C-CREATION][C-ALARM] when $when, a creation is told once, as 
   const { url, pool } = served;
   const headers = bearer(adminToken);
   const operator = (at: string): void => void send(`${url}${at}`, { method: 'DELETE', headers });
-  if (during === 'the lease') pool.hold();
+  if (during === 'the lease') pool.holdLeases();
   const stream = new RawSse(url, { path, headers: bearer(token) });
   if (during === 'the lease') await pool.whenWaiting();
   if (during === 'the claim') await claims.whenReached();
@@ -189,7 +189,7 @@ test.each(cases)('[C-CREATION][C-ALARM] when $when, a creation is told once, as 
   while (told.length === 0) await nextTurn();
   const health = await served.orchestrator.health();
   const { text } = await send(`${url}/metrics`, { headers });
-  await stream.hangUp();
+  await stream.disconnect();
   claims.open();
   await served.close();
   await rm(folder, { recursive: true });

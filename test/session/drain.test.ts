@@ -1,15 +1,15 @@
-import { FakePool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type ServeOptions } from '../support/serve.js';
+import { startTestServer, type TestServerOptions } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 /** A server with one session, one call of which runs until the test lets it end. */
-async function serveWithCall(given: ServeOptions = {}) {
+async function serveWithCall(given: TestServerOptions = {}) {
   const tools = new TestTools();
-  const served = await serve({ tools: tools.all, ...given });
+  const served = await startTestServer({ tools: tools.all, ...given });
   const stream = await new RawSse(served.url).whenAnnounced();
   await stream.initialize();
   await stream.post({ jsonrpc: '2.0', id: 'running', method: 'tools/call', params: { name: 'hold' } });
@@ -19,7 +19,7 @@ async function serveWithCall(given: ServeOptions = {}) {
 
 test('[C-DRAIN] the server ends in order: the port, what is in flight, the sessions, the browsers last', async () => {
   const order: string[] = [];
-  class OrderedPool extends FakePool {
+  class OrderedPool extends FakeBrowserPool {
     override close(): Promise<void> {
       order.push('browsers closed');
       return super.close();
@@ -38,7 +38,7 @@ test('[C-DRAIN] the server ends in order: the port, what is in flight, the sessi
   order.push('port shut');
   await nextTurn();
   expect(order).toEqual(['server draining', 'port shut']);
-  tools.release();
+  tools.releaseCalls();
   expect(await stream.answer('running')).toMatchObject({ result: { structuredContent: { value: 'held' } } });
   await Promise.all([closed, stream.whenClosed()]);
   expect(order).toEqual(['server draining', 'port shut', 'session closed', 'browsers closed', 'server stopped']);
@@ -64,10 +64,10 @@ test('[C-DRAIN] a call that does not end holds the server up no longer than the 
 });
 
 test('[C-DRAIN] sessions with nothing in flight, and those that are not announced yet, end at once', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const idle = await new RawSse(served.url).whenAnnounced();
   await idle.initialize();
-  served.pool.hold();
+  served.pool.holdLeases();
   const early = new RawSse(served.url);
   await served.pool.whenWaiting();
   await served.orchestrator.close();
@@ -78,17 +78,17 @@ test('[C-DRAIN] sessions with nothing in flight, and those that are not announce
 });
 
 test('closing twice, at the same time or later, is closing once', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const { orchestrator } = served;
   await Promise.all([orchestrator.close(), orchestrator.close()]);
   await orchestrator.close();
-  expect(served.pool.closedPool).toBe(true);
+  expect(served.pool.isClosed).toBe(true);
 });
 
 test('a port that is taken is refused in one line that names it, and nothing is left', async () => {
-  const first = await serve();
+  const first = await startTestServer();
   const { port } = new URL(first.url);
-  await expect(serve({ options: { port: Number(port) } })).rejects.toThrow(
+  await expect(startTestServer({ options: { port: Number(port) } })).rejects.toThrow(
     `Port ${port} on 127.0.0.1 is in use: stop the other program or choose another --port.`,
   );
   await first.close();
@@ -104,7 +104,7 @@ test('[C-TIMEOUTS] a client that never speaks, and one that falls silent, are le
   expect((await post(silent)).json).toMatchObject({ error: { data: { closedBecause: 'initialize-timeout' } } });
   clock.advance(3_600_000);
   expect((await post(stream)).status).toBe(202);
-  tools.release();
+  tools.releaseCalls();
   await stream.answer('running');
   await nextTurn();
   clock.advance(1_800_000);
@@ -114,7 +114,7 @@ test('[C-TIMEOUTS] a client that never speaks, and one that falls silent, are le
 });
 
 test('[S3] that a session is closed is remembered with its reason, and not for other users', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const stream = await new RawSse(served.url, { path: '/sse?userId=anna' }).whenAnnounced();
   const session = served.orchestrator.registry.find(stream.sessionId, 'anyone');
   session.close('operator-closed');

@@ -3,14 +3,14 @@ import { postJson, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { initialize } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 /** A server with one session whose set-up waits, and that holds early messages. */
 async function serveEarly(queueLimit = 3) {
   const clock = new ManualClock();
   const registering = new Gate();
-  const served = await serve({
+  const served = await startTestServer({
     clock,
     tools: new TestTools().all,
     options: { onEarlyMessage: 'queue', queueLimit },
@@ -50,7 +50,7 @@ test('[S3][S4] early messages are held, and delivered in order once the client i
     ...[1, 2, 3].map((id) => ({ id, result: { structuredContent: { value: `${id}` } } })),
   ]);
   expect(session.state).toBe('active');
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });
 
@@ -72,7 +72,7 @@ test('[S10] past the limit, in number or in bytes, an early message is refused, 
   expect([(await first.reply).status, (await second.reply).status]).toEqual([202, 202]);
   await stream.answer(3);
   expect(stream.answersTo(4)).toEqual([]);
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });
 
@@ -87,7 +87,7 @@ test.each([
   const held = [await hold(echo(1)), await hold({ method: 'notifications/initialized' })];
   if (how.includes('fails')) registering.fail(new Error('The embedder said no.'));
   else if (how.includes('long')) clock.advance(30_000);
-  else if (how.includes('leaves')) await stream.hangUp();
+  else if (how.includes('leaves')) await stream.disconnect();
   else if (how.includes('operator')) session.close('operator-closed');
   else void served.orchestrator.registry.drain();
   const replies = await Promise.all(held.map(({ reply }) => reply));
@@ -103,10 +103,10 @@ test.each([
 
 test('[S3] that a session is closed is known for ten minutes, and no longer', async () => {
   const clock = new ManualClock();
-  const served = await serve({ clock });
+  const served = await startTestServer({ clock });
   const stream = await new RawSse(served.url).whenAnnounced();
   const [session] = served.orchestrator.registry.list();
-  await stream.hangUp();
+  await stream.disconnect();
   await session?.ended;
   const ask = () => stream.post({ jsonrpc: '2.0', id: 1, method: 'ping' });
   clock.advance(599_999);

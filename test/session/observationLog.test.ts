@@ -1,5 +1,5 @@
 import { send } from '../support/http.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 import { recordingLog } from '../tenancy/support/guarded.js';
 
 test('[C-LOG] why a session could not be set up is logged once, by the session, where no browser has said it', async () => {
@@ -7,7 +7,7 @@ test('[C-LOG] why a session could not be set up is logged once, by the session, 
   const onSession = (): never => {
     throw new Error('The greenhouse is on fire.');
   };
-  const served = await serve({ log: recordingLog(lines), onSession });
+  const served = await startTestServer({ log: recordingLog(lines), onSession });
   expect((await send(`${served.url}/sse`)).text).toContain('The greenhouse is on fire.');
   await served.close();
   const [line, ...more] = lines.filter((one) => one.includes('The greenhouse is on fire.'));

@@ -1,11 +1,11 @@
 import type { BrowserLease } from '../../src/browser/lease/lease.js';
 import type { SessionRegistry } from '../../src/session/sessionRegistry.js';
 import { Gate, nextTurn } from '../support/gate.js';
-import { FakePool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { postJson, send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type ServeOptions } from '../support/serve.js';
+import { startTestServer, type TestServerOptions } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 /** Resolves when so many warm sessions can be handed over. */
@@ -13,9 +13,9 @@ async function whenWarm(registry: SessionRegistry, count = 1): Promise<void> {
   while (registry.warm().length < count) await nextTurn();
 }
 
-async function serveWarm(prewarm = 1, given: ServeOptions = {}) {
+async function serveWarm(prewarm = 1, given: TestServerOptions = {}) {
   const clock = new ManualClock();
-  const served = await serve({ clock, ...given, options: { prewarm, ...given.options } });
+  const served = await startTestServer({ clock, ...given, options: { prewarm, ...given.options } });
   return { clock, served, pool: served.pool, registry: served.orchestrator.registry };
 }
 
@@ -33,7 +33,7 @@ test('[C-WARM] a session that waits is handed to whoever connects, and replaced 
   await whenWarm(registry);
   expect(registry.warm()).toHaveLength(1);
   expect(pool.opened).toHaveLength(2);
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
   expect(clock.pending).toBe(0);
 });
@@ -68,18 +68,18 @@ test('[C-WARM][S6] nobody can find, list, close or count a session that waits', 
   expect((await send(`${served.url}/health`)).json).toMatchObject({ sessions: { total: 0, byUser: {}, warm: 1 } });
   const stream = await new RawSse(served.url).whenAnnounced();
   expect((await send(`${served.url}/health`)).json).toMatchObject({ sessions: { total: 1, warm: 0 } });
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });
 
 test('[C-WARM] a browser that gives no sign of life is not what the client gets', async () => {
   const { served, registry, pool } = await serveWarm();
   await whenWarm(registry);
-  pool.checks = () => Promise.reject(new Error('silent'));
+  pool.onCheck = () => Promise.reject(new Error('silent'));
   const stream = await new RawSse(served.url).whenAnnounced();
   expect(pool.opened).toEqual([stream.sessionId, stream.sessionId]);
   expect(pool.closed).toEqual([stream.sessionId]);
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });
 
@@ -88,11 +88,11 @@ test('[C-WARM][S1] a client that leaves, or a server that drains, while the brow
     const { served, registry, pool } = await serveWarm();
     await whenWarm(registry);
     const gate = new Gate();
-    pool.checks = () => gate.pass();
+    pool.onCheck = () => gate.pass();
     const stream = new RawSse(served.url);
     await gate.whenReached();
     const [session] = registry.list();
-    if (how === 'leaves') await stream.hangUp();
+    if (how === 'leaves') await stream.disconnect();
     else void registry.drain();
     await session?.ended;
     gate.open();
@@ -113,7 +113,7 @@ test('[C-WARM] one that grows old or loses its browser is dropped and replaced; 
   expect(first.filter((id) => second.includes(id))).toEqual([]);
   expect(pool.closed.toSorted()).toEqual(first.toSorted());
   const [lost = '', kept] = second;
-  pool.lose(lost);
+  pool.loseBrowser(lost);
   expect(registry.warm().map(({ id }) => id)).toEqual([kept]);
   clock.advance(250);
   await whenWarm(registry, 2);
@@ -125,8 +125,8 @@ test('[C-WARM] one that grows old or loses its browser is dropped and replaced; 
 });
 
 test('[C-WARM] a server without a browser starts, tries again with growing pauses, and answers clients with the cause', async () => {
-  const pool = new FakePool();
-  pool.hold();
+  const pool = new FakeBrowserPool();
+  pool.holdLeases();
   const { clock, served, registry } = await serveWarm(1, { pool });
   expect((await send(`${served.url}/ready`)).status).toBe(200);
   const tries: number[] = [];
@@ -134,7 +134,7 @@ test('[C-WARM] a server without a browser starts, tries again with growing pause
     await pool.whenWaiting();
     const stream = new RawSse(served.url);
     await pool.whenWaiting(2);
-    pool.fail('browser_failed', 'No browser was found.');
+    pool.failLeases('browser_failed', 'No browser was found.');
     await stream.whenClosed();
     expect([stream.status, JSON.parse(stream.text)]).toMatchObject([
       502,
@@ -147,14 +147,14 @@ test('[C-WARM] a server without a browser starts, tries again with growing pause
     clock.advance(1);
   }
   expect(tries).toEqual([0, 0, 0, 0, 0]);
-  pool.open();
+  pool.releaseLeases();
   await whenWarm(registry);
   await served.close();
   expect(clock.pending).toBe(0);
 });
 
 test('[C-WARM] nothing is started before a client comes where sessions cannot be set up for anybody', async () => {
-  const cases: ServeOptions[] = [
+  const cases: TestServerOptions[] = [
     { options: { prewarm: 0 } },
     { options: { lease: 'lazy' } },
     { options: { browserUrl: 'http://127.0.0.1:1' } },
@@ -171,7 +171,7 @@ test('[C-WARM] nothing is started before a client comes where sessions cannot be
 const inProcesses = { options: { isolation: 'process' } } as const;
 
 test('[C-WARM][C-BROWSERS] with a process for each session one is kept ready while one is free, and is looked for when not', async () => {
-  const pool = new FakePool();
+  const pool = new FakeBrowserPool();
   pool.isFull = true;
   const { clock, served, registry } = await serveWarm(1, { pool, ...inProcesses });
   await nextTurn();
@@ -182,39 +182,39 @@ test('[C-WARM][C-BROWSERS] with a process for each session one is kept ready whi
   clock.advance(1_000);
   await whenWarm(registry);
   expect(pool.opened).toHaveLength(1);
-  pool.lose(registry.warm()[0]?.id ?? '');
+  pool.loseBrowser(registry.warm()[0]?.id ?? '');
   expect(registry.warm()).toEqual([]);
   clock.advance(250);
   await whenWarm(registry);
   const stream = await new RawSse(served.url).whenAnnounced();
   expect(pool.opened).toEqual([expect.any(String), stream.sessionId]);
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
   expect(clock.pending).toBe(0);
 });
 
 test('[C-WARM][C-BROWSERS] a client that finds no process free takes the one that is being made ready for nobody', async () => {
-  const pool = new FakePool();
-  pool.hold();
+  const pool = new FakeBrowserPool();
+  pool.holdLeases();
   const { served, registry } = await serveWarm(1, { pool, ...inProcesses });
   await pool.whenWaiting();
   pool.isFull = true;
   const stream = new RawSse(served.url, { path: '/sse?userId=anna' });
   while (registry.list().length === 0) await nextTurn();
-  pool.open();
+  pool.releaseLeases();
   await stream.whenAnnounced();
   expect(pool.opened).toEqual([stream.sessionId]);
   expect(registry.list().map((session) => session.user)).toEqual(['anna']);
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });
 
 /** Whoever asks for a browser is queued, and leaves the queue when it gives up. */
-class QueueingPool extends FakePool {
+class QueueingPool extends FakeBrowserPool {
   readonly left: unknown[] = [];
   queued = 0;
 
-  override lease(...given: Parameters<FakePool['lease']>): BrowserLease {
+  override lease(...given: Parameters<FakeBrowserPool['lease']>): BrowserLease {
     const wait: BrowserLease['browser'] = (signal, onQueued) =>
       new Promise((_, reject) => {
         signal?.addEventListener('abort', () => {
@@ -236,6 +236,6 @@ test('[C-WARM][C-BROWSERS] a session that nobody has asked for leaves the queue 
   while (pool.queued < 2) await nextTurn();
   await nextTurn();
   expect([pool.left.length, registry.list().length]).toEqual([1, 1]);
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });

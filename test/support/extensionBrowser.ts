@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import type { Extension } from '../../src/browser/extensions/extensions.js';
-import { withProtocol, type ProtocolScope } from '../../src/browser/protocol/protocolScope.js';
+import { withCdpScope, type CdpScope } from '../../src/browser/protocol/protocolScope.js';
 import { originOf } from '../../src/browser/extensions/extensions.js';
-import { WorkerWatch } from '../../src/browser/extensions/serviceWorkers.js';
+import { WorkerMonitor } from '../../src/browser/extensions/serviceWorkers.js';
 import { chromium } from './chromium.js';
 
 /** A real Chromium without a window, in which extensions can be installed, and a folder to write them to. */
@@ -13,13 +13,13 @@ export interface ExtensionBrowser {
   readonly browser: Browser;
   readonly folder: string;
   /** Runs with a scope that nobody cancels. */
-  run<T>(use: (scope: ProtocolScope) => Promise<T>): Promise<T>;
+  run<T>(use: (scope: CdpScope) => Promise<T>): Promise<T>;
   /** Writes an unpacked extension and answers its folder. */
   write(name: string, files: Record<string, string>): Promise<string>;
   /** Puts the worker to sleep, as Chrome does when it idles; resolves when it is down. */
   stopWorker(extensionId: string): Promise<void>;
   /** Types and addresses of what is left open apart from Chrome's own surfaces. */
-  open(): Promise<string[]>;
+  openTargets(): Promise<string[]>;
   close(): Promise<void>;
 }
 
@@ -42,15 +42,15 @@ export async function startExtensionBrowser(): Promise<ExtensionBrowser> {
     waitForInitialPage: false,
     args: flags,
   });
-  const run = <T>(use: (scope: ProtocolScope) => Promise<T>): Promise<T> =>
-    withProtocol(browser, new AbortController().signal, use);
+  const run = <T>(use: (scope: CdpScope) => Promise<T>): Promise<T> =>
+    withCdpScope(browser, new AbortController().signal, use);
   return {
     browser,
     folder,
     run,
     write: (name, files) => write(join(folder, name), files),
     stopWorker: (extensionId) => run((scope) => stopWorker(scope, extensionId)),
-    open: () =>
+    openTargets: () =>
       run(async (scope) =>
         (await scope.targets()).filter(({ type }) => type !== 'browser_ui').map(({ type, url }) => `${type} ${url}`),
       ),
@@ -70,17 +70,17 @@ async function write(folder: string, files: Record<string, string>): Promise<str
   return folder;
 }
 
-async function stopWorker(scope: ProtocolScope, extensionId: string): Promise<void> {
-  const watch = await WorkerWatch.open(scope);
+async function stopWorker(scope: CdpScope, extensionId: string): Promise<void> {
+  const watch = await WorkerMonitor.open(scope);
   const page = await scope.hiddenPage();
   await page.send('ServiceWorker.enable');
   await page.send('ServiceWorker.stopAllWorkers');
-  await watch.until(() => watch.state(extensionId) === 'stopped');
+  await watch.waitUntil(() => watch.state(extensionId) === 'stopped');
 }
 
 /** What an extension with this id may be opened at. */
-export const pageOf = ({ id }: Pick<Extension, 'id'>, path: string): string => `${originOf(id)}/${path}`;
+export const extensionUrl = ({ id }: Pick<Extension, 'id'>, path: string): string => `${originOf(id)}/${path}`;
 
 /** A manifest that Chrome accepts, with what the test adds. */
-export const manifestOf = (name: string, more: object = {}): string =>
+export const manifestJson = (name: string, more: object = {}): string =>
   JSON.stringify({ manifest_version: 3, name, version: '1.0', ...more });

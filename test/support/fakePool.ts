@@ -4,9 +4,9 @@ import type { SessionBrowser } from '../../src/browser/lease/sessionBrowser.js';
 import { AddressPolicy } from '../../src/browser/policy/addressPolicy.js';
 import { Refusal, type Reason } from '../../src/errors.js';
 
-interface Waiting {
+interface PendingLease {
   readonly sessionId: string;
-  open(): void;
+  releaseLeases(): void;
   fail(reason: Reason, detail: string): void;
 }
 
@@ -14,27 +14,27 @@ interface Waiting {
  * A browser pool whose doors the test holds: with `hold()` leases wait until `open()` or `fail()`. Counts what it opened and
  * closed, also what opened late, so that a test can compare the two.
  */
-export class FakePool implements BrowserPool {
+export class FakeBrowserPool implements BrowserPool {
   readonly opened: string[] = [];
   readonly closed: string[] = [];
-  readonly #losses = new Map<string, () => void>();
+  readonly #loseCallbacks = new Map<string, () => void>();
   /** What a session's lease says of its browser's actor. */
   readonly browserIds = new Map<string, string>();
   readonly listeners = new Map<string, LeaseListener>();
   /** What becomes of asking a browser for a sign of life; without it, it gives one. */
-  checks: ((sessionId: string) => Promise<void>) | undefined;
+  onCheck: ((sessionId: string) => Promise<void>) | undefined;
   /** Whether `close()` was called: the last thing that an orchestrator does. */
-  closedPool = false;
+  isClosed = false;
   isFull = false;
   #holding = false;
-  #waiting: Waiting[] = [];
+  #waiting: PendingLease[] = [];
   #arrivals: (() => void)[] = [];
 
-  hold(): void {
+  holdLeases(): void {
     this.#holding = true;
   }
 
-  get waiting(): readonly Waiting[] {
+  get waiting(): readonly PendingLease[] {
     return this.#waiting;
   }
 
@@ -43,26 +43,26 @@ export class FakePool implements BrowserPool {
     while (this.#waiting.length < count) await new Promise<void>((resolve) => this.#arrivals.push(resolve));
   }
 
-  open(): void {
+  releaseLeases(): void {
     this.#holding = false;
-    for (const lease of this.#waiting.splice(0)) lease.open();
+    for (const lease of this.#waiting.splice(0)) lease.releaseLeases();
   }
 
-  fail(reason: Reason, detail: string): void {
+  failLeases(reason: Reason, detail: string): void {
     for (const lease of this.#waiting.splice(0)) lease.fail(reason, detail);
   }
 
-  lose(sessionId: string): void {
-    this.#losses.get(sessionId)?.();
+  loseBrowser(sessionId: string): void {
+    this.#loseCallbacks.get(sessionId)?.();
     this.listeners.get(sessionId)?.lost();
   }
 
   /** A browser is there again after `lose`. */
-  recover(sessionId: string): void {
+  recoverBrowser(sessionId: string): void {
     this.listeners.get(sessionId)?.ready();
   }
 
-  loseForGood(sessionId: string, failure: Failure): void {
+  failBrowser(sessionId: string, failure: Failure): void {
     this.listeners.get(sessionId)?.failed(failure);
   }
 
@@ -85,7 +85,7 @@ export class FakePool implements BrowserPool {
       isOpen = false;
       opening = undefined;
     };
-    this.#losses.set(sessionId, close);
+    this.#loseCallbacks.set(sessionId, close);
     return {
       current: undefined,
       get browserId() {
@@ -93,7 +93,7 @@ export class FakePool implements BrowserPool {
       },
       browser: () => (opening ??= this.#holding ? this.#wait(sessionId, open) : Promise.resolve(open())),
       check: () =>
-        (this.checks?.(sessionId) ?? Promise.resolve()).catch((error: unknown) => {
+        (this.onCheck?.(sessionId) ?? Promise.resolve()).catch((error: unknown) => {
           close();
           throw error;
         }),
@@ -116,14 +116,14 @@ export class FakePool implements BrowserPool {
   }
 
   close(): Promise<void> {
-    this.closedPool = true;
+    this.isClosed = true;
     return Promise.resolve();
   }
 
   #wait(sessionId: string, open: () => SessionBrowser): Promise<SessionBrowser> {
     return new Promise((resolve, reject) => {
-      const fail = (reason: Reason, detail: string): void => reject(new Refusal(reason, { detail }));
-      this.#waiting.push({ sessionId, open: () => resolve(open()), fail });
+      const failLeases = (reason: Reason, detail: string): void => reject(new Refusal(reason, { detail }));
+      this.#waiting.push({ sessionId, releaseLeases: () => resolve(open()), fail: failLeases });
       for (const arrived of this.#arrivals.splice(0)) arrived();
     });
   }

@@ -3,15 +3,15 @@ export class Gate {
   #state: 'shut' | 'open' | Error;
   #waiting: (() => void)[] = [];
   #arrivals: (() => void)[] = [];
-  #passed = 0;
+  #arrivalCount = 0;
 
   constructor(state: 'shut' | 'open' = 'shut') {
     this.#state = state;
   }
 
   /** How many came to the door so far. */
-  get passed(): number {
-    return this.#passed;
+  get arrivalCount(): number {
+    return this.#arrivalCount;
   }
 
   get isOpen(): boolean {
@@ -20,11 +20,11 @@ export class Gate {
 
   /** Resolves when `count` have come to the door. */
   async whenReached(count = 1): Promise<void> {
-    while (this.#passed < count) await new Promise<void>((resolve) => this.#arrivals.push(resolve));
+    while (this.#arrivalCount < count) await new Promise<void>((resolve) => this.#arrivals.push(resolve));
   }
 
   async pass(): Promise<void> {
-    this.#passed += 1;
+    this.#arrivalCount += 1;
     for (const arrived of this.#arrivals.splice(0)) arrived();
     if (this.#state === 'shut') await new Promise<void>((resolve) => this.#waiting.push(resolve));
     if (this.#state instanceof Error) throw this.#state;

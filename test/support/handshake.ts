@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 
 /** The bytes of a WebSocket handshake, with more header lines if they are given. */
-export const handshake = (path = '/ws', more: readonly string[] = []): string =>
+export const upgradeRequest = (path = '/ws', more: readonly string[] = []): string =>
   [
     `GET ${path} HTTP/1.1`,
     'Host: 127.0.0.1',
@@ -22,7 +22,7 @@ export function textFrame(text: string): Buffer {
 }
 
 /** A bare socket to the server. The test destroys it. */
-export function dial(url: string): Socket {
+export function connectSocket(url: string): Socket {
   const { hostname, port } = new URL(url);
   return connect(Number(port), hostname);
 }

@@ -11,14 +11,14 @@ export interface Reply {
   readonly json: unknown;
 }
 
-export interface Sending {
+export interface SendOptions {
   readonly method?: string;
   readonly headers?: OutgoingHttpHeaders;
   readonly body?: string | Buffer;
 }
 
 /** One request as it is given: nothing is added but what node:http needs, no redirect, a socket of its own. */
-export function send(url: string, { method = 'GET', headers = {}, body }: Sending = {}): Promise<Reply> {
+export function send(url: string, { method = 'GET', headers = {}, body }: SendOptions = {}): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const outgoing = request(url, { method, headers, agent: false }, (response) => {
       const chunks: Buffer[] = [];

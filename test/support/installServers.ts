@@ -4,14 +4,14 @@ import { spawnSync } from 'node:child_process';
  * Before the tests: a real Redis and a real nginx are part of them. Installs the distribution's where there is none, as
  * root on Debian. nginx is started by none but the tests.
  */
-const wanted = [
+const requiredPrograms = [
   { command: 'redis-server', version: '--version', what: 'redis-server (7 or later)' },
   { command: 'nginx', version: '-v', what: 'nginx' },
 ];
 
 /** Debian has it where only root looks. */
 const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
-const missing = () => wanted.filter(({ command, version }) => spawnSync(command, [version], { env }).status !== 0);
+const missing = () => requiredPrograms.filter(({ command, version }) => spawnSync(command, [version], { env }).status !== 0);
 
 if (missing().length > 0) {
   const packages = missing().map(({ command }) => command);

@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
 
-interface Results {
+interface AggregatedResult {
   readonly numPassedTests: number;
   readonly numTotalTests: number;
   /** Files that could not even be run; none of their tests is counted. */
@@ -11,10 +11,10 @@ interface Results {
  * Jest reporter whose line `N passed, N failed` is the last of the whole run. A test that was skipped, or a file that did
  * not run, has failed; so has a run without tests.
  */
-export default class LastLine {
+export default class SummaryReporter {
   #error: Error | undefined;
 
-  onRunComplete(_contexts: unknown, results: Results): void {
+  onRunComplete(_contexts: unknown, results: AggregatedResult): void {
     const passed = results.numPassedTests;
     const failed = results.numTotalTests - passed + results.numRuntimeErrorTestSuites;
     if (failed > 0) this.#error = new Error(`${failed} tests failed or were skipped.`);

@@ -3,7 +3,7 @@ import { parseMessage, type JSONRPCMessage, type RequestId } from '../../src/mcp
 import { send, type Reply } from './http.js';
 import { initialized, ping } from './messages.js';
 import { RawSse, type SseEvent } from './rawSse.js';
-import { serve, type Served, type ServeOptions } from './serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from './serve.js';
 import { TestTools } from './testTools.js';
 
 const accept = 'application/json, text/event-stream';
@@ -19,7 +19,7 @@ export interface RawMcpOptions {
 export class RawMcp {
   readonly #url: string;
   readonly #path: string;
-  readonly #own: OutgoingHttpHeaders;
+  readonly #headers: OutgoingHttpHeaders;
   readonly #watchers = new Set<() => void>();
   readonly version: string;
   sessionId = '';
@@ -31,12 +31,12 @@ export class RawMcp {
   constructor(url: string, { path = '/mcp', version = '2025-11-25', headers = {} }: RawMcpOptions = {}) {
     this.#url = url;
     this.#path = path;
-    this.#own = headers;
+    this.#headers = headers;
     this.version = version;
   }
 
   /** The same session, talked to at another node. */
-  at(url: string): RawMcp {
+  atNode(url: string): RawMcp {
     return Object.assign(new RawMcp(url), { sessionId: this.sessionId });
   }
 
@@ -45,30 +45,30 @@ export class RawMcp {
   }
 
   get headers(): OutgoingHttpHeaders {
-    return { ...this.#own, accept, 'mcp-session-id': this.sessionId, 'mcp-protocol-version': this.version };
+    return { ...this.#headers, accept, 'mcp-session-id': this.sessionId, 'mcp-protocol-version': this.version };
   }
 
   /** Sends `initialize`, whose answer may take its time. */
-  begin(): RawSse {
+  sendInitialize(): RawSse {
     const params = {
       protocolVersion: this.version,
       capabilities: {},
       clientInfo: { name: 'raw', version: '1' },
     };
     const body = JSON.stringify({ jsonrpc: '2.0', id: 'initialize', method: 'initialize', params });
-    return this.#open({ body, headers: { ...this.#own, accept } });
+    return this.#open({ body, headers: { ...this.#headers, accept } });
   }
 
   /** Opens a session, and says so. */
   async initialize(): Promise<this> {
-    const opening = await this.begin().when(({ messages }) => messages.length > 0);
+    const opening = await this.sendInitialize().when(({ messages }) => messages.length > 0);
     this.sessionId = String(opening.headers['mcp-session-id']);
     await this.post(initialized);
     return this;
   }
 
   /** Posts requests: the stream of their answers, once its head is there. */
-  ask(message: unknown, headers: OutgoingHttpHeaders = {}): Promise<RawSse> {
+  sendRequest(message: unknown, headers: OutgoingHttpHeaders = {}): Promise<RawSse> {
     return this.#open({ body: JSON.stringify(message), headers: { ...this.headers, ...headers } }).whenOpen();
   }
 
@@ -112,18 +112,18 @@ export class RawMcp {
   }
 
   /** Cuts every connection. */
-  async vanish(): Promise<void> {
-    await Promise.all(this.streams.map((stream) => stream.hangUp()));
+  async disconnect(): Promise<void> {
+    await Promise.all(this.streams.map((stream) => stream.disconnect()));
   }
 
   #open(options: { readonly headers: OutgoingHttpHeaders; readonly body?: string }): RawSse {
-    const atEvent = (event: SseEvent): void => this.#take(event);
-    const stream = new RawSse(this.#url, { path: this.#path, atEvent, ...options });
+    const onEvent = (event: SseEvent): void => this.#receive(event);
+    const stream = new RawSse(this.#url, { path: this.#path, onEvent, ...options });
     this.streams.push(stream);
     return stream;
   }
 
-  #take({ event, data }: SseEvent): void {
+  #receive({ event, data }: SseEvent): void {
     if (event !== 'message') return;
     this.messages.push(parseMessage(JSON.parse(data)));
     for (const watcher of [...this.#watchers]) watcher();
@@ -138,14 +138,14 @@ export class RawMcp {
 
 /** Serves, opens a session, runs, and checks that the session still answers and that nothing is left afterwards. */
 export async function withRawMcp(
-  given: ServeOptions,
-  run: (client: RawMcp, served: Served) => Promise<void>,
+  given: TestServerOptions,
+  run: (client: RawMcp, served: TestServer) => Promise<void>,
 ): Promise<void> {
-  const served = await serve({ tools: new TestTools().all, ...given });
+  const served = await startTestServer({ tools: new TestTools().all, ...given });
   const client = await new RawMcp(served.url).initialize();
   await run(client, served);
-  await client.ask(ping('afterwards'));
+  await client.sendRequest(ping('afterwards'));
   expect(await client.answer('afterwards')).toMatchObject({ result: {} });
-  await client.vanish();
+  await client.disconnect();
   await served.close();
 }

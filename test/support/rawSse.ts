@@ -15,9 +15,9 @@ export interface RawSseOptions {
   /** Posted, as JSON. */
   readonly body?: string;
   /** Runs in the very tick in which the bytes of the endpoint event are read. */
-  readonly atEndpoint?: (stream: RawSse) => void;
+  readonly onEndpoint?: (stream: RawSse) => void;
   /** Runs for each event as it is read. */
-  readonly atEvent?: (event: SseEvent, stream: RawSse) => void;
+  readonly onEvent?: (event: SseEvent, stream: RawSse) => void;
 }
 
 /** One event stream, of `GET /sse` unless it is told otherwise, that sees bytes: what came, in which order, and how it ended. The test hangs it up. */
@@ -43,7 +43,7 @@ export class RawSse {
     });
     this.#request.on('response', (response) => this.#read(response));
     this.#request.on('error', () => undefined);
-    this.#request.on('close', () => this.#closed());
+    this.#request.on('close', () => this.#onClosed());
     this.#request.end(options.body);
   }
 
@@ -157,7 +157,7 @@ export class RawSse {
   }
 
   /** Cuts the connection, as a client that goes away does. */
-  async hangUp(): Promise<void> {
+  async disconnect(): Promise<void> {
     this.#request.destroy();
     await this.whenClosed();
   }
@@ -165,20 +165,20 @@ export class RawSse {
   #read(response: IncomingMessage): void {
     this.#response = response;
     response.setEncoding('utf8');
-    response.on('data', (chunk: string) => this.#take(chunk));
+    response.on('data', (chunk: string) => this.#receive(chunk));
     response.on('error', () => undefined);
-    this.#changed();
+    this.#notifyWatchers();
   }
 
-  #take(chunk: string): void {
+  #receive(chunk: string): void {
     this.#text += chunk;
     this.#unparsed += chunk;
     const known = this.endpoint;
     const blocks = this.#unparsed.split('\n\n');
     this.#unparsed = blocks.pop() ?? '';
     for (const block of blocks) this.#parse(block);
-    if (known === undefined && this.endpoint !== undefined) this.#options.atEndpoint?.(this);
-    this.#changed();
+    if (known === undefined && this.endpoint !== undefined) this.#options.onEndpoint?.(this);
+    this.#notifyWatchers();
   }
 
   #parse(block: string): void {
@@ -189,15 +189,15 @@ export class RawSse {
     const field = (name: string): string => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? '';
     const event = { id: field('id'), event: field('event'), data: field('data') };
     this.events.push(event);
-    this.#options.atEvent?.(event, this);
+    this.#options.onEvent?.(event, this);
   }
 
-  #closed(): void {
+  #onClosed(): void {
     this.#isClosed = true;
-    this.#changed();
+    this.#notifyWatchers();
   }
 
-  #changed(): void {
+  #notifyWatchers(): void {
     for (const watcher of [...this.#watchers]) watcher();
   }
 

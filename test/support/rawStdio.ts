@@ -61,7 +61,7 @@ export class RawStdio {
   }
 
   /** Closes the input, as a client that leaves does. */
-  hangUp(): void {
+  closeInput(): void {
     this.#toServer.end();
   }
 }

@@ -11,7 +11,7 @@ export interface RawWebSocketOptions {
   readonly protocols?: readonly string[];
   readonly options?: ClientOptions;
   /** Runs in the very tick in which the 101 is read. */
-  readonly atOpen?: (socket: RawWebSocket) => void;
+  readonly onOpen?: (socket: RawWebSocket) => void;
 }
 
 /** A client of `GET /ws` that sees what came, in which order, and how it ended. The test hangs it up. */
@@ -35,13 +35,13 @@ export class RawWebSocket {
       ...given.options,
     });
     this.socket.on('upgrade', (response) => (this.headers = response.headers));
-    this.socket.on('open', () => given.atOpen?.(this));
-    this.socket.on('message', (data: Buffer) => this.#take(data.toString('utf8')));
+    this.socket.on('open', () => given.onOpen?.(this));
+    this.socket.on('message', (data: Buffer) => this.#receive(data.toString('utf8')));
     this.socket.on('error', () => undefined);
     this.closed = new Promise((resolve) =>
       this.socket.once('close', (code, reason) => {
         this.#isClosed = true;
-        this.#changed();
+        this.#notifyWatchers();
         resolve({ code, reason: reason.toString('utf8') });
       }),
     );
@@ -108,18 +108,18 @@ export class RawWebSocket {
     return this.answer(id);
   }
 
-  async hangUp(): Promise<void> {
+  async disconnect(): Promise<void> {
     if (this.socket.readyState === WebSocket.CONNECTING) this.socket.terminate();
     else this.socket.close();
     await this.closed;
   }
 
-  #take(text: string): void {
+  #receive(text: string): void {
     this.frames.push(text);
-    this.#changed();
+    this.#notifyWatchers();
   }
 
-  #changed(): void {
+  #notifyWatchers(): void {
     for (const watcher of [...this.#watchers]) watcher();
   }
 }

@@ -1,12 +1,12 @@
 import type { JSONRPCMessage } from '../../src/mcp/protocol.js';
-import type { Channel, Ending } from '../../src/session/channel.js';
+import type { Channel, CloseNotice } from '../../src/session/channel.js';
 
 /** The other end of a session without a socket: what it was told, in order. */
 export class RecordingChannel implements Channel {
   readonly kind = 'sse';
   readonly resumable: boolean;
-  readonly told: ('announce' | 'end' | JSONRPCMessage)[] = [];
-  readonly endings: Ending[] = [];
+  readonly sent: ('announce' | 'end' | JSONRPCMessage)[] = [];
+  readonly endings: CloseNotice[] = [];
   /** Runs at each announcement, in the tick in which a client could know of it. */
   readonly #onAnnounce: (sessionId: string) => void;
 
@@ -16,20 +16,20 @@ export class RecordingChannel implements Channel {
   }
 
   get announcements(): number {
-    return this.told.filter((one) => one === 'announce').length;
+    return this.sent.filter((one) => one === 'announce').length;
   }
 
   announce(sessionId: string): void {
-    this.told.push('announce');
+    this.sent.push('announce');
     this.#onAnnounce(sessionId);
   }
 
   deliver(message: JSONRPCMessage): void {
-    this.told.push(message);
+    this.sent.push(message);
   }
 
-  end(ending: Ending): void {
-    this.told.push('end');
+  end(ending: CloseNotice): void {
+    this.sent.push('end');
     this.endings.push(ending);
   }
 }

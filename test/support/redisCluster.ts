@@ -6,7 +6,7 @@ import { freePort, RedisServer } from './redisServer.js';
 const slots = 16_384;
 const size = 3;
 
-interface ClusterNode {
+interface RedisClusterNode {
   readonly server: RedisServer;
   readonly flags: readonly string[];
   readonly busPort: number;
@@ -14,10 +14,10 @@ interface ClusterNode {
 
 /** A real cluster of three primaries, without replicas. The test stops it. */
 export class RedisCluster {
-  readonly #nodes: ClusterNode[];
+  readonly #nodes: RedisClusterNode[];
   readonly #folder: string;
 
-  private constructor(nodes: ClusterNode[], folder: string) {
+  private constructor(nodes: RedisClusterNode[], folder: string) {
     this.#nodes = nodes;
     this.#folder = folder;
   }
@@ -27,7 +27,7 @@ export class RedisCluster {
     const nodes = await Promise.all(Array.from({ length: size }, (_, index) => startNode(folder, index)));
     const cluster = new RedisCluster(nodes, folder);
     await cluster.#join();
-    await cluster.#whenWell();
+    await cluster.#whenHealthy();
     return cluster;
   }
 
@@ -44,7 +44,7 @@ export class RedisCluster {
     const node = this.#nodes[index];
     if (node === undefined) throw new Error(`There is no node ${index}.`);
     this.#nodes[index] = { ...node, server: await RedisServer.start(node.server.port, node.flags) };
-    await this.#whenWell();
+    await this.#whenHealthy();
   }
 
   async stop(): Promise<void> {
@@ -56,7 +56,7 @@ export class RedisCluster {
     await Promise.all(
       this.servers.map((server, index) => {
         const [first, next] = [index, index + 1].map((part) => Math.floor((slots * part) / size));
-        return server.say(
+        return server.sendCommands(
           `CLUSTER SET-CONFIG-EPOCH ${index + 1}`,
           `CLUSTER ADDSLOTSRANGE ${first} ${Number(next) - 1}`,
         );
@@ -64,18 +64,18 @@ export class RedisCluster {
     );
     const [first, ...others] = this.#nodes;
     const meet = others.map(({ server, busPort }) => `CLUSTER MEET 127.0.0.1 ${server.port} ${busPort}`);
-    await first?.server.say(...meet);
+    await first?.server.sendCommands(...meet);
   }
 
   /** Every node knows the others, and that all slots are served. */
-  async #whenWell(): Promise<void> {
-    const isWell = (info: string): boolean =>
+  async #whenHealthy(): Promise<void> {
+    const isHealthy = (info: string): boolean =>
       info.includes('cluster_state:ok') && info.includes(`cluster_size:${size}`) && info.includes(`slots_ok:${slots}`);
-    await Promise.all(this.servers.map((server) => server.until('CLUSTER INFO', isWell)));
+    await Promise.all(this.servers.map((server) => server.waitForReply('CLUSTER INFO', isHealthy)));
   }
 }
 
-async function startNode(folder: string, index: number): Promise<ClusterNode> {
+async function startNode(folder: string, index: number): Promise<RedisClusterNode> {
   const busPort = await freePort();
   const flags = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--dir', folder];
   flags.push('--cluster-config-file', `nodes-${index}.conf`);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { createClient } from '@redis/client';
 import { RedisStore } from '../../src/cluster/redis/redisStore.js';
-import type { StoreBounds } from '../../src/cluster/store.js';
+import type { StoreLimits } from '../../src/cluster/store.js';
 
 /** What Redis says when clients may come; a sentinel names what it watches. */
 const readyLine = /Ready to accept connections|\+monitor master/;
@@ -30,19 +30,19 @@ export class RedisServer {
     const flags = ['--port', String(chosen), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
     // Where a replica puts what it gets at first.
     flags.push('--dir', tmpdir(), ...more);
-    return RedisServer.run(chosen, flags);
+    return RedisServer.spawn(chosen, flags);
   }
 
   /** With these arguments and no others. */
-  static async run(port: number, args: readonly string[]): Promise<RedisServer> {
+  static async spawn(port: number, args: readonly string[]): Promise<RedisServer> {
     const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'ignore'] });
     const failed = new Promise<never>((_resolve, reject) => child.once('error', reject));
-    await Promise.race([untilReady(child), failed]);
+    await Promise.race([whenReady(child), failed]);
     return new RedisServer(port, child);
   }
 
   /** Runs commands, one after the other, on a connection of the test's own. */
-  async say(...commands: readonly string[]): Promise<unknown[]> {
+  async sendCommands(...commands: readonly string[]): Promise<unknown[]> {
     const client = await (this.#client ??= connect(this.url));
     const answers: unknown[] = [];
     for (const command of commands) answers.push(await client.sendCommand(command.split(' ')));
@@ -50,16 +50,16 @@ export class RedisServer {
   }
 
   /** Resolves when the answer to the command, as text, is as wanted: nobody tells of what servers agree on. */
-  async until(command: string, isSo: (answer: string) => boolean): Promise<void> {
-    while (!isSo(JSON.stringify(await this.say(command))));
+  async waitForReply(command: string, isExpected: (answer: string) => boolean): Promise<void> {
+    while (!isExpected(JSON.stringify(await this.sendCommands(command))));
   }
 
   /** Stands still, connections and all, until `wake`. */
-  freeze(): void {
+  pause(): void {
     this.#process.kill('SIGSTOP');
   }
 
-  wake(): void {
+  resume(): void {
     this.#process.kill('SIGCONT');
   }
 
@@ -79,7 +79,7 @@ async function connect(url: string) {
   return client.on('error', () => undefined).connect();
 }
 
-async function untilReady(child: ChildProcess): Promise<void> {
+async function whenReady(child: ChildProcess): Promise<void> {
   if (child.stdout === null) throw new Error('redis-server has no output.');
   const lines = createInterface({ input: child.stdout });
   for await (const line of lines) if (readyLine.test(line)) break;
@@ -97,18 +97,18 @@ export async function freePort(): Promise<number> {
 }
 
 /** What a store is opened at: one server, or more. */
-export interface HasUrl {
+export interface RedisUrl {
   readonly url: string;
 }
 
 /** Not open yet: a node opens and closes its store. */
-export function redisStore({ url }: HasUrl, bounds?: Partial<StoreBounds>): RedisStore {
-  const quiet = { onLost: () => undefined, onFound: () => undefined };
+export function redisStore({ url }: RedisUrl, bounds?: Partial<StoreLimits>): RedisStore {
+  const quiet = { onLost: () => undefined, onReconnected: () => undefined };
   return new RedisStore({ url, timeoutMs: 10_000, ...quiet }, bounds);
 }
 
 /** The test closes it. */
-export async function openRedisStore(redis: HasUrl, bounds?: Partial<StoreBounds>): Promise<RedisStore> {
+export async function openRedisStore(redis: RedisUrl, bounds?: Partial<StoreLimits>): Promise<RedisStore> {
   const store = redisStore(redis, bounds);
   await store.open();
   return store;

@@ -16,7 +16,7 @@ const inputs = {
 const answer = (value: string) => ({ text: value, structured: { value } });
 
 /** Longer than any test advances its clock: only the tool that is about deadlines ends at one. */
-const never = 1e9;
+const noDeadlineMs = 1e9;
 
 /** One call of `hold` or `late`: its signal tells whether it was stopped, its gate ends it. */
 export interface HeldCall {
@@ -36,7 +36,7 @@ export class TestTools {
   }
 
   /** Lets every call end, now and from now on. */
-  release(): void {
+  releaseCalls(): void {
     this.#isOpen = true;
     for (const { gate } of this.held) gate.open();
   }
@@ -66,7 +66,7 @@ export class TestTools {
       input: inputs.hold,
       output,
       annotations,
-      timeoutMs: never,
+      timeoutMs: noDeadlineMs,
       needs: 'nothing',
       handler: async ({ value }, context) => {
         await this.#hold(context);

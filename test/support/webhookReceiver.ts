@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export interface Received {
+export interface ReceivedWebhook {
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
   readonly json: { readonly type: string; readonly timestamp: string; readonly data: Record<string, unknown> };
@@ -11,7 +11,7 @@ export interface Received {
 
 export interface WebhookReceiver {
   readonly url: string;
-  readonly received: readonly Received[];
+  readonly received: readonly ReceivedWebhook[];
   /** Resolves when `count` requests have come in. */
   whenReceived(count: number): Promise<void>;
   close(): Promise<void>;
@@ -21,14 +21,14 @@ export interface WebhookReceiver {
 export async function receiveWebhooks(
   answer: (response: ServerResponse, count: number) => void = (response) => void response.writeHead(204).end(),
 ): Promise<WebhookReceiver> {
-  const received: Received[] = [];
+  const received: ReceivedWebhook[] = [];
   let arrivals: (() => void)[] = [];
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const body = Buffer.concat(chunks).toString('utf8');
-      received.push({ headers: request.headers, body, json: JSON.parse(body) as Received['json'] });
+      received.push({ headers: request.headers, body, json: JSON.parse(body) as ReceivedWebhook['json'] });
       answer(response, received.length);
       for (const arrived of arrivals.splice(0)) arrived();
     });
@@ -51,7 +51,7 @@ export async function receiveWebhooks(
 }
 
 /** The signature that Standard Webhooks asks for, computed the way a receiver does. */
-export function expectedSignature({ headers, body }: Received, secret: string): string {
+export function expectedSignature({ headers, body }: ReceivedWebhook, secret: string): string {
   const key = Buffer.from(secret.slice('whsec_'.length), 'base64');
   const content = [headers['webhook-id'], headers['webhook-timestamp'], body].join('.');
   return `v1,${createHmac('sha256', key).update(content).digest('base64')}`;

@@ -2,17 +2,17 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 /** A wire between a client and a server on this machine, which the test can cut. The test closes it. */
-export interface Wire {
+export interface TcpProxy {
   readonly url: string;
   /** Destroys every connection; new ones are let through. */
-  cut(): void;
+  dropConnections(): void;
   close(): Promise<void>;
 }
 
-export async function openWire(target: string): Promise<Wire> {
+export async function openTcpProxy(target: string): Promise<TcpProxy> {
   const { hostname, port } = new URL(target);
   const sockets = new Set<Socket>();
-  const follow = (socket: Socket, other: Socket): void => {
+  const forward = (socket: Socket, other: Socket): void => {
     sockets.add(socket);
     socket.on('error', () => undefined);
     socket.on('close', () => {
@@ -21,20 +21,20 @@ export async function openWire(target: string): Promise<Wire> {
     });
     socket.pipe(other);
   };
-  const server = createServer((near) => {
-    const far = connect(Number(port), hostname);
-    follow(near, far);
-    follow(far, near);
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname);
+    forward(client, upstream);
+    forward(upstream, client);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
-  const cut = (): void => {
+  const dropConnections = (): void => {
     for (const socket of sockets) socket.destroy();
   };
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    cut,
+    dropConnections,
     close: async () => {
-      cut();
+      dropConnections();
       await once(server.close(), 'close');
     },
   };

@@ -2,12 +2,12 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import type { Reply } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 import { adminToken, bearer, serveGuarded } from './support/guarded.js';
 import { OAuthIssuer } from './support/oauthIssuer.js';
 import { withFolder } from './support/tempFolder.js';
 
-interface Doors {
+interface AuthEndpoints {
   readonly url: string;
   readonly anna: string;
   readonly bert: string;
@@ -17,12 +17,12 @@ interface Doors {
   lead(path: string): string;
 }
 
-const ways: [string, (run: (doors: Doors) => Promise<void>) => Promise<void>][] = [
+const ways: [string, (run: (doors: AuthEndpoints) => Promise<void>) => Promise<void>][] = [
   [
     'token',
     async (run) => {
       const guarded = await serveGuarded();
-      const [anna, bert] = [await guarded.tokenOf('anna'), await guarded.tokenOf('bert')];
+      const [anna, bert] = [await guarded.issueToken('anna'), await guarded.issueToken('bert')];
       const open = (): number => guarded.served.orchestrator.registry.list().length;
       await run({ url: guarded.url, anna: anna.token, bert: bert.token, open, lead: () => '' });
       await guarded.close();
@@ -35,7 +35,7 @@ const ways: [string, (run: (doors: Doors) => Promise<void>) => Promise<void>][] 
         const issuer = await new OAuthIssuer().start();
         await issuer.rotate();
         const jwt = { auth: 'jwt', jwtIssuer: issuer.url, jwtAudience: 'https://mcp.example', adminToken } as const;
-        const served = await serve({ options: { ...jwt, dataDir } });
+        const served = await startTestServer({ options: { ...jwt, dataDir } });
         const { url } = served;
         const lead = (path: string) => `, resource_metadata="${url}/.well-known/oauth-protected-resource${path}"`;
         const [anna, bert] = [await issuer.sign(), await issuer.sign({ sub: 'bert' })];
@@ -87,19 +87,19 @@ describe.each(ways)('--auth %s', (_, withDoors) => {
   test('[C-AUTH] with a token /mcp is open for POST, GET and DELETE, and /ws for an upgrade', () =>
     withDoors(async ({ url, anna }) => {
       const client = await new RawMcp(url, { headers: bearer(anna) }).initialize();
-      await client.ask(ping);
+      await client.sendRequest(ping);
       expect(await client.answer('mine')).toMatchObject({ result: {} });
       expect((await client.listen()).status).toBe(200);
       const socket = await new RawWebSocket(url, { headers: bearer(anna) }).whenAnnounced();
       expect(await socket.call(1, 'ping')).toMatchObject({ result: {} });
       expect((await client.delete()).status).toBe(204);
-      await socket.hangUp();
+      await socket.disconnect();
     }));
 
   test("[S6][C-AUTH] another user's session is unknown on /mcp, byte for byte, and so is an event of it", () =>
     withDoors(async ({ url, anna, bert, open }) => {
       const client = await new RawMcp(url, { headers: bearer(anna) }).initialize();
-      const stream = await client.ask(ping);
+      const stream = await client.sendRequest(ping);
       await client.answer('mine');
       const [event] = stream.events;
       const socket = await new RawWebSocket(url, { headers: bearer(anna) }).whenAnnounced();
@@ -120,29 +120,29 @@ describe.each(ways)('--auth %s', (_, withDoors) => {
       const late = await verbsOf(thief, { ...last, 'mcp-session-id': client.sessionId });
       expect(late.map(bytesOf)).toEqual(made.map(bytesOf));
       expect((await client.post(ping)).json).toMatchObject({ error: { data: { reason: 'closed' } } });
-      await Promise.all([thief.delete(), socket.hangUp()]);
+      await Promise.all([thief.delete(), socket.disconnect()]);
     }));
 });
 
 test('[C-USERS] a token that is revoked ends its sessions on /mcp and /ws, with their calls and streams, and no others', async () => {
   const guarded = await serveGuarded();
-  const [first, second] = [await guarded.tokenOf('anna'), await guarded.tokenOf('anna')];
+  const [first, second] = [await guarded.issueToken('anna'), await guarded.issueToken('anna')];
   const [mine, other] = [
     await new RawMcp(guarded.url, { headers: bearer(first.token) }).initialize(),
     await new RawMcp(guarded.url, { headers: bearer(second.token) }).initialize(),
   ];
   const stream = await mine.listen();
   const socket = await new RawWebSocket(guarded.url, { headers: bearer(first.token) }).whenAnnounced();
-  expect((await guarded.manage('DELETE', `/api/users/anna/tokens/${first.id}`)).status).toBe(204);
+  expect((await guarded.sendAsOperator('DELETE', `/api/users/anna/tokens/${first.id}`)).status).toBe(204);
   expect(await socket.closed).toMatchObject({ code: 4000 });
   await stream.whenClosed();
   expect((await mine.post(ping)).status).toBe(401);
   expect((await mine.post(ping, bearer(second.token))).json).toMatchObject({
     error: { data: { reason: 'closed', closedBecause: 'operator-closed' } },
   });
-  await other.ask(ping);
+  await other.sendRequest(ping);
   expect(await other.answer('mine')).toMatchObject({ result: {} });
-  expect((await guarded.manage('DELETE', '/api/users/anna')).status).toBe(204);
+  expect((await guarded.sendAsOperator('DELETE', '/api/users/anna')).status).toBe(204);
   expect((await other.post(ping)).status).toBe(401);
   expect(guarded.served.orchestrator.registry.list()).toEqual([]);
   await guarded.close();

@@ -9,7 +9,7 @@ const ping = { jsonrpc: '2.0', id: 'ping', method: 'ping' };
 test('[C-USERS] a token that expires ends the streams that it opened, and no others', async () => {
   const clock = new ManualClock();
   const guarded = await serveGuarded({ clock });
-  const [lasting, brief] = [await guarded.tokenOf('anna'), await guarded.tokenOf('anna', { expiresIn: '10s' })];
+  const [lasting, brief] = [await guarded.issueToken('anna'), await guarded.issueToken('anna', { expiresIn: '10s' })];
   const open = async ({ token }: typeof lasting) => ({
     sse: await new RawSse(guarded.url, { headers: bearer(token) }).whenAnnounced(),
     socket: await new RawWebSocket(guarded.url, { headers: bearer(token) }).whenAnnounced(),
@@ -28,14 +28,14 @@ test('[C-USERS] a token that expires ends the streams that it opened, and no oth
   expect(kept.sse.isClosed).toBe(false);
   const again = await mine.listen();
   expect(again.isClosed).toBe(false);
-  await mine.vanish();
+  await mine.disconnect();
   await guarded.close();
 });
 
 test('a token that outlives the longest timer of Node ends nothing early', async () => {
   const clock = new ManualClock();
   const guarded = await serveGuarded({ clock });
-  const { token } = await guarded.tokenOf('anna', { expiresIn: '8760h' });
+  const { token } = await guarded.issueToken('anna', { expiresIn: '8760h' });
   const sse = await new RawSse(guarded.url, { headers: bearer(token) }).whenAnnounced();
   const set = recordDelays(clock);
   const second = await new RawSse(guarded.url, { headers: bearer(token) }).whenAnnounced();

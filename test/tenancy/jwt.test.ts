@@ -2,11 +2,11 @@ import { generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { systemClock } from '../../src/clock.js';
-import { authenticateJwt } from '../../src/tenancy/jwt.js';
+import { jwtAuthenticator } from '../../src/tenancy/jwt.js';
 import { ManualClock } from '../support/manualClock.js';
 import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 import { adminToken, bearer, recordingLog } from './support/guarded.js';
 import { OAuthIssuer } from './support/oauthIssuer.js';
 import { withFolder } from './support/tempFolder.js';
@@ -21,11 +21,11 @@ beforeAll(async () => {
 afterAll(() => issuer.stop());
 
 /** Runs with a server that trusts the issuer. */
-const withServer = (run: (served: Served, log: readonly string[]) => Promise<void>, more = {}): Promise<void> =>
+const withServer = (run: (served: TestServer, log: readonly string[]) => Promise<void>, more = {}): Promise<void> =>
   withFolder(async (dataDir) => {
     const log: string[] = [];
     const jwt = { auth: 'jwt', jwtIssuer: issuer.url, jwtAudience: audience, adminToken, dataDir } as const;
-    const served = await serve({ log: recordingLog(log), options: { ...jwt, ...more } });
+    const served = await startTestServer({ log: recordingLog(log), options: { ...jwt, ...more } });
     await run(served, log);
     await served.close();
   });
@@ -131,7 +131,7 @@ test('[S6][C-AUTH] a session belongs to issuer and subject: a refreshed token ke
     });
     expect([foreign.status, foreign.text]).toEqual([invented.status, invented.text]);
     expect(reasonOf(foreign.json)).toBe('unknown');
-    await stream.hangUp();
+    await stream.disconnect();
   }));
 
 test('[S4][C-AUTH] messages that come together with a token that is new are handed over in their order', () =>
@@ -143,7 +143,7 @@ test('[S4][C-AUTH] messages that come together with a token that is new are hand
       expect(reply.status).toBe(202);
     }
     await stream.when(({ messages }) => messages.length === ids.length);
-    await stream.hangUp();
+    await stream.disconnect();
   }));
 
 test('[C-AUTH] without its issuer nobody is let in, and nobody is told that the token is wrong', async () => {
@@ -160,7 +160,7 @@ test('[C-AUTH] without its issuer nobody is let in, and nobody is told that the 
       expect(orchestrator.registry.list()).toEqual([]);
       await gone.start();
       const stream = await connect(url, token).whenAnnounced();
-      await stream.hangUp();
+      await stream.disconnect();
     },
     { jwtIssuer: gone.url },
   );
@@ -188,7 +188,7 @@ describe('the keys of an issuer', () => {
     query: new URLSearchParams(),
   });
   const trusting = (given: OAuthIssuer, clock = systemClock) =>
-    authenticateJwt({ issuer: given.url, audience: [audience], jwksUrl: `${given.url}/keys`, clock, keyCooldownMs: 0 });
+    jwtAuthenticator({ issuer: given.url, audience: [audience], jwksUrl: `${given.url}/keys`, clock, keyCooldownMs: 0 });
 
   let own: OAuthIssuer;
   beforeEach(async () => {
@@ -245,7 +245,7 @@ test('[C-SECRETS] no access token is in a log line', () =>
     const [good = '', bad = ''] = tokens;
     const stream = await connect(url, good).whenAnnounced();
     await send(`${url}/sse`, { headers: bearer(bad) });
-    await stream.hangUp();
+    await stream.disconnect();
     expect(log.join('\n')).toContain('connected');
     for (const token of tokens) {
       for (const part of token.split('.')) expect(log.join('\n')).not.toContain(part);

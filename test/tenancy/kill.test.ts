@@ -13,7 +13,7 @@ const kills = 200;
 /** Folders that are worked on side by side. */
 const lanes = 4;
 /** A life after the start, in milliseconds: a change takes a few. */
-const longestLifeMs = 40;
+const maxWorkerLifeMs = 40;
 
 const program = join(import.meta.dirname, 'support/storeWorker.js');
 
@@ -74,7 +74,7 @@ async function audit(folder: string, text: string): Promise<string[]> {
     const lost = [...there].filter((id) => !ids.has(id));
     const back = [...gone].filter((id) => ids.has(id));
     const dead: string[] = [];
-    for (const [id, secret] of tokens) if ((await users.principalOf(secret))?.user !== id) dead.push(`token of ${id}`);
+    for (const [id, secret] of tokens) if ((await users.principalForToken(secret))?.user !== id) dead.push(`token of ${id}`);
     return [...lost, ...back, ...dead];
   } finally {
     await users.close();
@@ -93,7 +93,7 @@ test(
           const worker = startWorker(folder, run);
           // Every other one may die before its first change.
           await (run % 2 === 0 ? worker.opened : worker.changed);
-          const life = Math.random() * longestLifeMs;
+          const life = Math.random() * maxWorkerLifeMs;
           await pause(life);
           worker.child.kill('SIGKILL');
           await worker.ended;

@@ -1,27 +1,27 @@
 import { send, sendBytes } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve } from '../support/serve.js';
-import { adminToken, bearer, connect, reasonOf, serveGuarded, type Guarded } from './support/guarded.js';
+import { startTestServer } from '../support/serve.js';
+import { adminToken, bearer, connect, reasonOf, serveGuarded, type GuardedServer } from './support/guarded.js';
 import { withFolder } from './support/tempFolder.js';
 
-let guarded: Guarded;
+let guarded: GuardedServer;
 beforeAll(async () => {
   guarded = await serveGuarded();
 });
 afterAll(() => guarded.close());
 
 test('[C-USERS] a user is registered once, shown, listed and removed', async () => {
-  const { manage } = guarded;
-  const created = await manage('POST', '/api/users', { id: 'anna@example.com' });
+  const { sendAsOperator } = guarded;
+  const created = await sendAsOperator('POST', '/api/users', { id: 'anna@example.com' });
   expect([created.status, created.headers.location]).toEqual([201, '/api/users/anna%40example.com']);
   const user = { id: 'anna@example.com', createdAt: expect.stringMatching(/Z$/), tokens: 0, browsers: 0 };
   expect(created.json).toEqual(user);
-  const again = await manage('POST', '/api/users', { id: 'anna@example.com' });
+  const again = await sendAsOperator('POST', '/api/users', { id: 'anna@example.com' });
   expect([again.status, reasonOf(again.json)]).toEqual([409, 'already_registered']);
-  expect((await manage('GET', '/api/users/anna@example.com')).json).toEqual(user);
-  expect((await manage('GET', '/api/users')).json).toEqual({ users: [user] });
-  expect((await manage('DELETE', '/api/users/anna@example.com')).status).toBe(204);
-  const gone = await manage('GET', '/api/users/anna@example.com');
+  expect((await sendAsOperator('GET', '/api/users/anna@example.com')).json).toEqual(user);
+  expect((await sendAsOperator('GET', '/api/users')).json).toEqual({ users: [user] });
+  expect((await sendAsOperator('DELETE', '/api/users/anna@example.com')).status).toBe(204);
+  const gone = await sendAsOperator('GET', '/api/users/anna@example.com');
   expect([gone.status, reasonOf(gone.json)]).toEqual([404, 'not_registered']);
 });
 
@@ -45,25 +45,25 @@ test.each([
   ['a'],
   { id: 'a' },
 ])('[C-USERS] the user id %j is refused, and nobody is registered', async (id) => {
-  const reply = await guarded.manage('POST', '/api/users', { id });
+  const reply = await guarded.sendAsOperator('POST', '/api/users', { id });
   expect([reply.status, reasonOf(reply.json)]).toEqual([400, 'invalid_parameter']);
   expect(reply.text.length).toBeLessThan(500);
-  expect((await guarded.manage('GET', '/api/users')).json).toEqual({ users: [] });
+  expect((await guarded.sendAsOperator('GET', '/api/users')).json).toEqual({ users: [] });
 });
 
 test.each(['__proto__', 'constructor', 'a.b_c@d+e-f', 'x'.repeat(128)])(
   '[C-USERS] the user id %j is one like any other',
   async (id) => {
-    expect((await guarded.manage('GET', `/api/users/${id}`)).status).toBe(404);
-    expect((await guarded.manage('POST', '/api/users', { id })).status).toBe(201);
-    expect((await guarded.manage('GET', `/api/users/${id}`)).json).toMatchObject({ id });
-    expect((await guarded.manage('DELETE', `/api/users/${id}`)).status).toBe(204);
+    expect((await guarded.sendAsOperator('GET', `/api/users/${id}`)).status).toBe(404);
+    expect((await guarded.sendAsOperator('POST', '/api/users', { id })).status).toBe(201);
+    expect((await guarded.sendAsOperator('GET', `/api/users/${id}`)).json).toMatchObject({ id });
+    expect((await guarded.sendAsOperator('DELETE', `/api/users/${id}`)).status).toBe(204);
   },
 );
 
 test('[C-USERS] bodies with unknown fields, without a field, or that are no objects are refused by name', async () => {
-  const { manage } = guarded;
-  await manage('POST', '/api/users', { id: 'bodies' });
+  const { sendAsOperator } = guarded;
+  await sendAsOperator('POST', '/api/users', { id: 'bodies' });
   const cases: [string, unknown, string][] = [
     ['/api/users', { id: 'x', admin: true }, '"admin"'],
     ['/api/users', {}, '"id"'],
@@ -81,12 +81,12 @@ test('[C-USERS] bodies with unknown fields, without a field, or that are no obje
     ['/api/users/bodies/browsers', { url: 'http://127.0.0.1:1', port: 1 }, '"port"'],
   ];
   for (const [path, body, named] of cases) {
-    const reply = await manage('POST', path, body);
+    const reply = await sendAsOperator('POST', path, body);
     expect([path, body, reply.status, reasonOf(reply.json)]).toEqual([path, body, 400, 'invalid_parameter']);
     expect((reply.json as { error: { message: string } }).error.message).toContain(named);
   }
-  expect((await manage('GET', '/api/users/bodies')).json).toMatchObject({ tokens: 0, browsers: 0 });
-  await manage('DELETE', '/api/users/bodies');
+  expect((await sendAsOperator('GET', '/api/users/bodies')).json).toMatchObject({ tokens: 0, browsers: 0 });
+  await sendAsOperator('DELETE', '/api/users/bodies');
 });
 
 test('[C-USERS] bodies that are no JSON, of another type or too large get the words of the catalogue', async () => {
@@ -110,7 +110,7 @@ test('[C-USERS] paths that try to leave, and verbs that do not exist, reach noth
   for (const path of ['/api/users/..', '/api/users/%2e%2e', '/api/users/%2e%2e%2fetc', '/api/users/%00']) {
     expect(await raw(`GET ${path}`)).toMatch(/^HTTP\/1\.1 404 /);
   }
-  const put = await guarded.manage('PUT', '/api/users', { id: 'x' });
+  const put = await guarded.sendAsOperator('PUT', '/api/users', { id: 'x' });
   expect([put.status, put.headers.allow]).toEqual([405, 'GET, POST']);
   const items = [
     ['DELETE', '/api/users/nobody'],
@@ -120,7 +120,7 @@ test('[C-USERS] paths that try to leave, and verbs that do not exist, reach noth
     ['DELETE', '/api/users/nobody/browsers/x'],
   ] as const;
   for (const [method, path] of items) {
-    const reply = await guarded.manage(method, path, method === 'POST' ? {} : undefined);
+    const reply = await guarded.sendAsOperator(method, path, method === 'POST' ? {} : undefined);
     expect([reply.status, reasonOf(reply.json)]).toEqual([404, 'not_registered']);
   }
 });
@@ -128,27 +128,27 @@ test('[C-USERS] paths that try to leave, and verbs that do not exist, reach noth
 test('[C-USERS] users, tokens and sessions of a restarted server go on with the same folder', () =>
   withFolder(async (folder) => {
     const first = await serveGuarded({ options: { dataDir: folder } });
-    const { token } = await first.tokenOf('anna');
+    const { token } = await first.issueToken('anna');
     const before = await connect(first.url, token).whenAnnounced();
-    await expect(serve({ options: { auth: 'token', adminToken, dataDir: folder } })).rejects.toThrow(/is in use by/);
+    await expect(startTestServer({ options: { auth: 'token', adminToken, dataDir: folder } })).rejects.toThrow(/is in use by/);
     await first.close();
     await before.whenClosed();
     const second = await serveGuarded({ options: { dataDir: folder } });
     const after = await connect(second.url, token).whenAnnounced();
-    await after.hangUp();
+    await after.disconnect();
     await second.close();
   }));
 
 test('[C-USERS] without authentication the store is opened when it is first asked for, and what is wrong with it is told', () =>
   withFolder(async (folder) => {
     const options = { dataDir: folder };
-    const [one, other] = [await serve({ options }), await serve({ options })];
+    const [one, other] = [await startTestServer({ options }), await startTestServer({ options })];
     expect((await send(`${one.url}/api/users`)).json).toEqual({ users: [] });
     const refused = await send(`${other.url}/api/users`);
     expect([refused.status, reasonOf(refused.json)]).toEqual([507, 'storage_failed']);
     expect(refused.text).toContain(`process ${process.pid}`);
     const stream = await new RawSse(other.url, { path: '/sse?userId=anna' }).whenAnnounced();
-    await stream.hangUp();
+    await stream.disconnect();
     await one.close();
     expect((await send(`${other.url}/api/users`)).status).toBe(200);
     await other.close();

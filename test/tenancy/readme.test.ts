@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 import { adminToken } from './support/guarded.js';
 import { withFolder } from './support/tempFolder.js';
@@ -44,7 +44,7 @@ async function runUntil(text: string, command: string, env: NodeJS.ProcessEnv): 
 
 test('[C-USERS][C-EXAMPLE] register, token, connect, restart, connect again, revoke: as the page on users shows it, with curl and the official client', () =>
   withFolder(async (dataDir) => {
-    const start = () => serve({ tools: new TestTools().all, options: { auth: 'token', adminToken, dataDir, port: 0 } });
+    const start = () => startTestServer({ tools: new TestTools().all, options: { auth: 'token', adminToken, dataDir, port: 0 } });
     const [register, issue, open, revoke] = await commandsOfPage();
     if (!register || !issue || !open || !revoke) throw new Error('The page lost its commands.');
     let served = await start();

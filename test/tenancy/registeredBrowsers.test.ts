@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { addressGuard } from '../../src/tenancy/browserAddress.js';
-import { reasonOf, serveGuarded, type Guarded } from './support/guarded.js';
+import { createAddressResolver } from '../../src/tenancy/browserAddress.js';
+import { reasonOf, serveGuarded, type GuardedServer } from './support/guarded.js';
 
-let guarded: Guarded;
+let guarded: GuardedServer;
 beforeAll(async () => {
   guarded = await serveGuarded();
 });
@@ -25,11 +25,11 @@ test.each([
   'http://100.100.100.200',
   'http://255.255.255.255',
 ])('[C-USERS] a browser at %s is refused before anything is sent there', async (url) => {
-  await guarded.manage('POST', '/api/users', { id: 'ssrf' });
-  const reply = await guarded.manage('POST', '/api/users/ssrf/browsers', { url });
+  await guarded.sendAsOperator('POST', '/api/users', { id: 'ssrf' });
+  const reply = await guarded.sendAsOperator('POST', '/api/users/ssrf/browsers', { url });
   expect([reply.status, reasonOf(reply.json)]).toEqual([403, 'forbidden_address']);
-  expect((await guarded.manage('GET', '/api/users/ssrf/browsers')).json).toEqual({ browsers: [] });
-  await guarded.manage('DELETE', '/api/users/ssrf');
+  expect((await guarded.sendAsOperator('GET', '/api/users/ssrf/browsers')).json).toEqual({ browsers: [] });
+  await guarded.sendAsOperator('DELETE', '/api/users/ssrf');
 });
 
 test.each([
@@ -44,20 +44,20 @@ test.each([
   'ws://127.0.0.1:9222/?token=secret',
   'http://127.0.0.1:9222/#x',
 ])('[C-USERS] the browser address %j is no address of a browser', async (url) => {
-  await guarded.manage('POST', '/api/users', { id: 'odd' });
-  const reply = await guarded.manage('POST', '/api/users/odd/browsers', { url });
+  await guarded.sendAsOperator('POST', '/api/users', { id: 'odd' });
+  const reply = await guarded.sendAsOperator('POST', '/api/users/odd/browsers', { url });
   expect([reply.status, reasonOf(reply.json)]).toEqual([400, 'invalid_parameter']);
   expect(reply.text).not.toContain('secret');
-  await guarded.manage('DELETE', '/api/users/odd');
+  await guarded.sendAsOperator('DELETE', '/api/users/odd');
 });
 
 test('[C-USERS] a name is checked by what it resolves to, and what was checked is what is used', async () => {
-  const guard = addressGuard([]);
+  const guard = createAddressResolver([]);
   expect(await guard('http://localhost:9222/x')).toMatch(/^http:\/\/(127\.0\.0\.1|\[::1\]):9222\/x$/);
   expect(await guard('wss://localhost/x')).toBe('wss://localhost/x');
   await expect(guard('http://no-such-host.invalid:9222')).rejects.toMatchObject({ reason: 'browser_unreachable' });
   await expect(guard('http://169.254.169.254')).rejects.toMatchObject({ reason: 'forbidden_address' });
-  expect(await addressGuard(['169.254.169.254'])('http://169.254.169.254:9222/')).toBe('http://169.254.169.254:9222/');
+  expect(await createAddressResolver(['169.254.169.254'])('http://169.254.169.254:9222/')).toBe('http://169.254.169.254:9222/');
 });
 
 test('[C-USERS] a browser that does not answer, or leads elsewhere, is not registered, and the answer says what to do', async () => {
@@ -68,9 +68,9 @@ test('[C-USERS] a browser that does not answer, or leads elsewhere, is not regis
   });
   await once(evil.listen(0, '127.0.0.1'), 'listening');
   const { port } = evil.address() as AddressInfo;
-  await guarded.manage('POST', '/api/users', { id: 'anna' });
+  await guarded.sendAsOperator('POST', '/api/users', { id: 'anna' });
   const add = async (url: string) => {
-    const reply = await guarded.manage('POST', '/api/users/anna/browsers', { url });
+    const reply = await guarded.sendAsOperator('POST', '/api/users/anna/browsers', { url });
     return [reply.status, reasonOf(reply.json), reply.text] as const;
   };
   expect((await add(`http://127.0.0.1:${port}`)).slice(0, 2)).toEqual([403, 'forbidden_address']);
@@ -81,6 +81,6 @@ test('[C-USERS] a browser that does not answer, or leads elsewhere, is not regis
   const [status, reason, text] = await add(`http://127.0.0.1:${port}`);
   expect([status, reason]).toEqual([502, 'browser_unreachable']);
   expect(text).toMatch(new RegExp(`ECONNREFUSED.*--remote-debugging-port=${port}`));
-  expect((await guarded.manage('GET', '/api/users/anna')).json).toMatchObject({ browsers: 0 });
-  await guarded.manage('DELETE', '/api/users/anna');
+  expect((await guarded.sendAsOperator('GET', '/api/users/anna')).json).toMatchObject({ browsers: 0 });
+  await guarded.sendAsOperator('DELETE', '/api/users/anna');
 });

@@ -1,25 +1,25 @@
 import { chmod, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Refusal } from '../../src/errors.js';
-import { emptyDocument, type StoredDocument } from '../../src/tenancy/document.js';
+import { emptyDocument, type UserDocument } from '../../src/tenancy/document.js';
 import { lockFolder } from '../../src/tenancy/folderLock.js';
-import { StoreError } from '../../src/tenancy/document.js';
-import { openStore, type Store } from '../../src/tenancy/store.js';
+import { UserStoreError } from '../../src/tenancy/document.js';
+import { openUserFileStore, type UserFileStore } from '../../src/tenancy/store.js';
 import { withFolder } from './support/tempFolder.js';
 
 const add =
   (id: string) =>
-  (document: StoredDocument): { document: StoredDocument; result: string } => {
+  (document: UserDocument): { document: UserDocument; result: string } => {
     if (document.users.some((user) => user.id === id)) throw new Refusal('already_registered');
     const user = { id, createdAt: '2026-01-01T00:00:00.000Z', tokens: [], browsers: [] };
     return { document: { ...document, users: [...document.users, user] }, result: id };
   };
 
-const idsOf = ({ document }: Store): string[] => document.users.map(({ id }) => id);
+const idsOf = ({ document }: UserFileStore): string[] => document.users.map(({ id }) => id);
 
 /** Runs with an open store, and closes it. */
-const withStore = <Result>(folder: string, run: (store: Store) => Promise<Result>): Promise<Result> =>
-  openStore(folder).then(async (store) => {
+const withStore = <Result>(folder: string, run: (store: UserFileStore) => Promise<Result>): Promise<Result> =>
+  openUserFileStore(folder).then(async (store) => {
     try {
       return await run(store);
     } finally {
@@ -29,8 +29,8 @@ const withStore = <Result>(folder: string, run: (store: Store) => Promise<Result
 
 /** Why the store cannot be opened, in one line. */
 async function complaint(folder: string): Promise<string> {
-  const refused = await openStore(folder).catch((error: unknown) => error);
-  if (!(refused instanceof StoreError)) throw new Error('It was opened.');
+  const refused = await openUserFileStore(folder).catch((error: unknown) => error);
+  if (!(refused instanceof UserStoreError)) throw new Error('It was opened.');
   expect(refused.message).not.toContain('\n');
   return refused.message;
 }
@@ -39,7 +39,7 @@ test('[C-STORE] what was acknowledged is there when the store is opened again', 
   withFolder(async (folder) => {
     await withStore(folder, async (store) => {
       expect(idsOf(store)).toEqual([]);
-      expect(await store.change(add('anna'))).toBe('anna');
+      expect(await store.update(add('anna'))).toBe('anna');
       expect(idsOf(store)).toEqual(['anna']);
     });
     await withStore(folder, async (store) => expect(idsOf(store)).toEqual(['anna']));
@@ -48,7 +48,7 @@ test('[C-STORE] what was acknowledged is there when the store is opened again', 
 test('[C-STORE][C-SECRETS] only the user of the process may read folder and file', () =>
   withFolder(async (parent) => {
     const folder = join(parent, 'deep', 'data');
-    await withStore(folder, (store) => store.change(add('anna')));
+    await withStore(folder, (store) => store.update(add('anna')));
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
     expect((await stat(join(folder, 'users.json'))).mode & 0o777).toBe(0o600);
     expect(await readdir(folder)).toEqual(['users.json']);
@@ -59,13 +59,13 @@ test('[C-STORE] changes that come together keep their order and share the writes
     await withStore(folder, async (store) => {
       const ids = Array.from({ length: 200 }, (_, index) => `u${index}`);
       const settled: string[] = [];
-      const writes = new Set<StoredDocument>();
+      const writes = new Set<UserDocument>();
       const note = (id: string): void => {
         settled.push(id);
         writes.add(store.document);
       };
-      const changes = ids.map((id) => store.change(add(id)).then(note));
-      const twice = store.change(add('u7'));
+      const changes = ids.map((id) => store.update(add(id)).then(note));
+      const twice = store.update(add('u7'));
       await expect(twice).rejects.toMatchObject({ reason: 'already_registered' });
       await Promise.all(changes);
       expect([settled, idsOf(store)]).toEqual([ids, ids]);
@@ -76,7 +76,7 @@ test('[C-STORE] changes that come together keep their order and share the writes
 test('[C-STORE] a change that is refused writes nothing', () =>
   withFolder(async (folder) => {
     await withStore(folder, async (store) => {
-      const refused = store.change(() => {
+      const refused = store.update(() => {
         throw new Refusal('not_registered');
       });
       await expect(refused).rejects.toMatchObject({ reason: 'not_registered' });
@@ -88,16 +88,16 @@ test('[C-STORE] a change that is refused writes nothing', () =>
 test('[C-STORE] a full disk refuses the change, keeps what was there, and is forgotten when it has room', () =>
   withFolder(async (folder) => {
     await withStore(folder, async (store) => {
-      await store.change(add('anna'));
+      await store.update(add('anna'));
       // Every write to this device fails with ENOSPC.
       await symlink('/dev/full', join(folder, 'users.json.tmp'));
-      await expect(store.change(add('bert'))).rejects.toMatchObject({
+      await expect(store.update(add('bert'))).rejects.toMatchObject({
         reason: 'storage_failed',
         status: 507,
         message: expect.stringMatching(/users\.json cannot be written: ENOSPC.*Nothing was changed/),
       });
       expect(idsOf(store)).toEqual(['anna']);
-      expect(await store.change(add('bert'))).toBe('bert');
+      expect(await store.update(add('bert'))).toBe('bert');
     });
     await withStore(folder, async (store) => expect(idsOf(store)).toEqual(['anna', 'bert']));
   }));
@@ -105,11 +105,11 @@ test('[C-STORE] a full disk refuses the change, keeps what was there, and is for
 test('[C-STORE] a write that fails refuses every change in it, and leaves nothing half-written', () =>
   withFolder(async (folder) => {
     await withStore(folder, async (store) => {
-      await store.change(add('anna'));
+      await store.update(add('anna'));
       await rename(join(folder, 'users.json'), join(folder, 'kept'));
       await mkdir(join(folder, 'users.json', 'not-empty'), { recursive: true });
       // The first is written alone. Of the others one is refused in view of another, which has never been.
-      const refused = await Promise.allSettled(['bert', 'carl', 'carl', 'dora'].map((id) => store.change(add(id))));
+      const refused = await Promise.allSettled(['bert', 'carl', 'carl', 'dora'].map((id) => store.update(add(id))));
       for (const outcome of refused) {
         expect(outcome).toMatchObject({ status: 'rejected', reason: { reason: 'storage_failed' } });
       }
@@ -117,7 +117,7 @@ test('[C-STORE] a write that fails refuses every change in it, and leaves nothin
       expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
       await rm(join(folder, 'users.json'), { recursive: true });
       await rename(join(folder, 'kept'), join(folder, 'users.json'));
-      expect(await store.change(add('carl'))).toBe('carl');
+      expect(await store.update(add('carl'))).toBe('carl');
     });
   }));
 
@@ -155,12 +155,12 @@ test('[C-STORE] a file that is not ours to read stops the start in one line', ()
 
 test('[C-STORE] a second server on the same folder is refused with the id of the first, until that one is done', () =>
   withFolder(async (folder) => {
-    const first = await openStore(folder);
+    const first = await openUserFileStore(folder);
     expect(await complaint(folder)).toBe(
       `${folder} is in use by the process ${process.pid}: stop that server, or choose another --data-dir.`,
     );
     await first.close();
-    await (await openStore(folder)).close();
+    await (await openUserFileStore(folder)).close();
     expect(await readdir(folder)).toEqual([]);
   }));
 
@@ -196,10 +196,10 @@ test('[C-STORE] of many that start at once at most one gets the folder, and nobo
 
 test('[C-STORE] a store that is closed finishes what it was given and takes nothing more', () =>
   withFolder(async (folder) => {
-    const store = await openStore(folder);
-    const last = store.change(add('anna'));
+    const store = await openUserFileStore(folder);
+    const last = store.update(add('anna'));
     await Promise.all([store.close(), store.close()]);
     await expect(last).resolves.toBe('anna');
-    await expect(store.change(add('bert'))).rejects.toMatchObject({ reason: 'draining' });
+    await expect(store.update(add('bert'))).rejects.toMatchObject({ reason: 'draining' });
     await withStore(folder, async (again) => expect(idsOf(again)).toEqual(['anna']));
   }));

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { send } from '../support/http.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 import { adminToken, bearer } from './support/guarded.js';
 import { OAuthIssuer } from './support/oauthIssuer.js';
 import { withFolder } from './support/tempFolder.js';
@@ -13,7 +13,7 @@ test("[C-USERS][C-AUTH] with an outside issuer a user is any subject of it, enco
     const issuer = await new OAuthIssuer().start();
     await issuer.rotate();
     const jwt = { auth: 'jwt', jwtIssuer: issuer.url, jwtAudience: 'https://mcp.example', adminToken } as const;
-    const served = await serve({ options: { ...jwt, dataDir } });
+    const served = await startTestServer({ options: { ...jwt, dataDir } });
     const headers = { ...bearer(adminToken), 'content-type': 'application/json' };
     const manage = (method: string, path: string, body?: object) =>
       send(`${served.url}${path}`, { method, headers, ...(body && { body: JSON.stringify(body) }) });
@@ -33,7 +33,7 @@ test("[C-USERS][C-AUTH] with an outside issuer a user is any subject of it, enco
     await served.close();
     const stored = JSON.parse(await readFile(join(dataDir, 'users.json'), 'utf8')) as { users: { id: string }[] };
     expect(stored.users.map(({ id }) => id)).toEqual(subjects);
-    const again = await serve({ options: { ...jwt, dataDir } });
+    const again = await startTestServer({ options: { ...jwt, dataDir } });
     const [first = ''] = subjects;
     const removed = await send(`${again.url}/api/users/${encodeURIComponent(first)}`, { method: 'DELETE', headers });
     expect(removed.status).toBe(204);

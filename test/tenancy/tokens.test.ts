@@ -2,16 +2,16 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
-import { adminToken, bearer, connect, reasonOf, serveGuarded, type Guarded } from './support/guarded.js';
+import { adminToken, bearer, connect, reasonOf, serveGuarded, type GuardedServer } from './support/guarded.js';
 
-let guarded: Guarded;
+let guarded: GuardedServer;
 beforeAll(async () => {
   guarded = await serveGuarded();
 });
 afterAll(() => guarded.close());
 
 test("[C-AUTH] management, sessions and the full figures ask for the operator's token", async () => {
-  const { token } = await guarded.tokenOf('curious');
+  const { token } = await guarded.issueToken('curious');
   const wrong = [
     {},
     bearer('wrong'),
@@ -31,15 +31,15 @@ test("[C-AUTH] management, sessions and the full figures ask for the operator's 
     const { json } = await send(`${guarded.url}/health`, { headers });
     expect(Object.keys(json as object)).toEqual(['status', 'version', 'uptime']);
   }
-  expect((await guarded.manage('GET', '/metrics')).text).toContain('greenroom_sessions');
+  expect((await guarded.sendAsOperator('GET', '/metrics')).text).toContain('greenroom_sessions');
   const full = await send(`${guarded.url}/health`, { headers: bearer(adminToken) });
   expect(full.json).toHaveProperty('sessions.byUser');
-  expect((await guarded.manage('GET', '/api/users')).text).not.toContain('intruder');
-  await guarded.manage('DELETE', '/api/users/curious');
+  expect((await guarded.sendAsOperator('GET', '/api/users')).text).not.toContain('intruder');
+  await guarded.sendAsOperator('DELETE', '/api/users/curious');
 });
 
 test('[C-AUTH] a token opens sessions as its user; without one, with a wrong one or in the address nothing opens', async () => {
-  const { token } = await guarded.tokenOf('anna');
+  const { token } = await guarded.issueToken('anna');
   const stream = await connect(guarded.url, token).whenAnnounced();
   expect(guarded.served.orchestrator.registry.list().map(({ user }) => user)).toEqual(['anna']);
   const attempts: [string, object, string][] = [
@@ -62,15 +62,15 @@ test('[C-AUTH] a token opens sessions as its user; without one, with a wrong one
   expect((await stream.post(ping)).status).toBe(401);
   expect((await stream.post(ping, bearer(token))).status).toBe(202);
   expect(guarded.served.orchestrator.registry.list()).toHaveLength(1);
-  await stream.hangUp();
-  await guarded.manage('DELETE', '/api/users/anna');
+  await stream.disconnect();
+  await guarded.sendAsOperator('DELETE', '/api/users/anna');
 });
 
 test("[S6][C-AUTH] another user's session is unknown, byte for byte; another token of the same user keeps it", async () => {
   const [anna, annaAgain, bert] = [
-    await guarded.tokenOf('anna'),
-    await guarded.tokenOf('anna'),
-    await guarded.tokenOf('bert'),
+    await guarded.issueToken('anna'),
+    await guarded.issueToken('anna'),
+    await guarded.issueToken('bert'),
   ];
   const stream = await connect(guarded.url, anna.token).whenAnnounced();
   const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
@@ -89,24 +89,24 @@ test("[S6][C-AUTH] another user's session is unknown, byte for byte; another tok
   expect(reasonOf(foreign.json)).toBe('unknown');
   expect((await stream.post(ping, bearer(annaAgain.token))).status).toBe(202);
   expect(await stream.answer(1)).toMatchObject({ result: {} });
-  await stream.hangUp();
-  for (const user of ['anna', 'bert']) await guarded.manage('DELETE', `/api/users/${user}`);
+  await stream.disconnect();
+  for (const user of ['anna', 'bert']) await guarded.sendAsOperator('DELETE', `/api/users/${user}`);
 });
 
 test('[C-USERS] revoking a token ends the sessions that it opened, and no others', async () => {
-  const [first, second] = [await guarded.tokenOf('anna', { label: 'laptop' }), await guarded.tokenOf('anna')];
+  const [first, second] = [await guarded.issueToken('anna', { label: 'laptop' }), await guarded.issueToken('anna')];
   const [one, other] = [
     await connect(guarded.url, first.token).whenAnnounced(),
     await connect(guarded.url, second.token).whenAnnounced(),
   ];
-  const listed = await guarded.manage('GET', '/api/users/anna/tokens');
+  const listed = await guarded.sendAsOperator('GET', '/api/users/anna/tokens');
   expect(listed.json).toEqual({
     tokens: [
       { id: first.id, label: 'laptop', createdAt: expect.any(String) },
       { id: second.id, createdAt: expect.any(String) },
     ],
   });
-  expect((await guarded.manage('DELETE', `/api/users/anna/tokens/${first.id}`)).status).toBe(204);
+  expect((await guarded.sendAsOperator('DELETE', `/api/users/anna/tokens/${first.id}`)).status).toBe(204);
   await one.whenClosed();
   const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
   expect((await one.post(ping, bearer(first.token))).status).toBe(401);
@@ -115,21 +115,21 @@ test('[C-USERS] revoking a token ends the sessions that it opened, and no others
   });
   expect((await send(`${guarded.url}/sse`, { headers: bearer(first.token) })).status).toBe(401);
   expect((await other.post(ping, bearer(second.token))).status).toBe(202);
-  expect((await guarded.manage('DELETE', `/api/users/anna/tokens/${first.id}`)).status).toBe(404);
-  expect((await guarded.manage('DELETE', '/api/users/anna')).status).toBe(204);
+  expect((await guarded.sendAsOperator('DELETE', `/api/users/anna/tokens/${first.id}`)).status).toBe(404);
+  expect((await guarded.sendAsOperator('DELETE', '/api/users/anna')).status).toBe(204);
   await other.whenClosed();
   expect(guarded.served.orchestrator.registry.list()).toEqual([]);
 });
 
 test('[C-USERS][S1] a token that is revoked while its session is set up opens none', async () => {
   const own = await serveGuarded();
-  const { id, token } = await own.tokenOf('anna');
-  own.served.pool.hold();
+  const { id, token } = await own.issueToken('anna');
+  own.served.pool.holdLeases();
   const stream = connect(own.url, token);
   await own.served.pool.whenWaiting();
-  const revoked = own.manage('DELETE', `/api/users/anna/tokens/${id}`);
+  const revoked = own.sendAsOperator('DELETE', `/api/users/anna/tokens/${id}`);
   await stream.whenClosed();
-  own.served.pool.open();
+  own.served.pool.releaseLeases();
   expect((await revoked).status).toBe(204);
   expect([stream.endpoint, stream.status]).toEqual([undefined, 404]);
   await own.close();
@@ -138,12 +138,12 @@ test('[C-USERS][S1] a token that is revoked while its session is set up opens no
 test('[C-USERS][S1] a token that expires while its session is set up opens none', async () => {
   const clock = new ManualClock();
   const own = await serveGuarded({ clock });
-  const { token } = await own.tokenOf('anna', { expiresIn: '2s' });
-  own.served.pool.hold();
+  const { token } = await own.issueToken('anna', { expiresIn: '2s' });
+  own.served.pool.holdLeases();
   const stream = connect(own.url, token);
   await own.served.pool.whenWaiting();
   clock.advance(2_000);
-  own.served.pool.open();
+  own.served.pool.releaseLeases();
   await stream.whenClosed();
   expect([stream.endpoint, stream.status]).toEqual([undefined, 401]);
   await own.close();
@@ -152,8 +152,8 @@ test('[C-USERS][S1] a token that expires while its session is set up opens none'
 test('[C-USERS] a token that has expired is refused, and says when it does', async () => {
   const clock = new ManualClock();
   const own = await serveGuarded({ clock });
-  const { token } = await own.tokenOf('anna', { expiresIn: '1h' });
-  const { json } = await own.manage('GET', '/api/users/anna/tokens');
+  const { token } = await own.issueToken('anna', { expiresIn: '1h' });
+  const { json } = await own.sendAsOperator('GET', '/api/users/anna/tokens');
   expect(json).toMatchObject({ tokens: [{ expiresAt: '2026-01-01T01:00:00.000Z' }] });
   clock.advance(3_599_999);
   const stream = await connect(own.url, token).whenAnnounced();
@@ -161,37 +161,37 @@ test('[C-USERS] a token that has expired is refused, and says when it does', asy
   const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
   expect((await stream.post(ping, bearer(token))).status).toBe(401);
   expect((await send(`${own.url}/sse`, { headers: bearer(token) })).status).toBe(401);
-  await stream.hangUp();
+  await stream.disconnect();
   await own.close();
 });
 
 test('[C-USERS] a user has at most a hundred tokens, and a place is free again after one is revoked', async () => {
   const ids: string[] = [];
-  for (let count = 0; count < 100; count += 1) ids.push((await guarded.tokenOf('rich')).id);
-  const refused = await guarded.manage('POST', '/api/users/rich/tokens', {});
+  for (let count = 0; count < 100; count += 1) ids.push((await guarded.issueToken('rich')).id);
+  const refused = await guarded.sendAsOperator('POST', '/api/users/rich/tokens', {});
   expect([refused.status, reasonOf(refused.json)]).toEqual([409, 'too_many_records']);
-  await guarded.manage('DELETE', `/api/users/rich/tokens/${ids[0]}`);
-  expect((await guarded.manage('POST', '/api/users/rich/tokens', {})).status).toBe(201);
-  await guarded.manage('DELETE', '/api/users/rich');
+  await guarded.sendAsOperator('DELETE', `/api/users/rich/tokens/${ids[0]}`);
+  expect((await guarded.sendAsOperator('POST', '/api/users/rich/tokens', {})).status).toBe(201);
+  await guarded.sendAsOperator('DELETE', '/api/users/rich');
 });
 
 test('[C-SECRETS] no token is in a log line, the store, or any answer but the one that shows it', async () => {
   const own = await serveGuarded();
-  const { token, id } = await own.tokenOf('anna');
+  const { token, id } = await own.issueToken('anna');
   const stream = await connect(own.url, token).whenAnnounced();
   await stream.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, bearer(token));
   const replies = await Promise.all([
-    own.manage('GET', '/api/users'),
-    own.manage('GET', '/api/users/anna/tokens'),
-    own.manage('GET', '/api/sessions'),
-    own.manage('GET', '/health'),
-    own.manage('POST', '/api/users', { id: 'x', note: token, more: adminToken }),
+    own.sendAsOperator('GET', '/api/users'),
+    own.sendAsOperator('GET', '/api/users/anna/tokens'),
+    own.sendAsOperator('GET', '/api/sessions'),
+    own.sendAsOperator('GET', '/health'),
+    own.sendAsOperator('POST', '/api/users', { id: 'x', note: token, more: adminToken }),
     send(`${own.url}/sse?access_token=${token}`),
     send(`${own.url}/sse`, { headers: bearer(`${token}x`) }),
     send(`${own.url}/api/users/${token}`),
     send(`${own.url}/nothing/${token}`),
   ]);
-  await own.manage('DELETE', `/api/users/anna/tokens/${id}`);
+  await own.sendAsOperator('DELETE', `/api/users/anna/tokens/${id}`);
   await stream.whenClosed();
   const stored = await readFile(join(own.folder, 'users.json'), 'utf8');
   const everything = [stored, ...own.log, ...replies.map(({ text }) => text)].join('\n');

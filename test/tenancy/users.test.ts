@@ -42,8 +42,8 @@ test('[C-USERS][C-SECRETS] a token is 32 random bytes of which only the hash is 
     const kept = await readFile(join(folder, 'users.json'), 'utf8');
     for (const secret of secrets) expect(kept).not.toContain(secret.slice(3));
     for (const { secret, token } of issued) {
-      expect(await users.principalOf(secret)).toEqual({ issuer: 'local', user: 'anna', credentialId: token.id });
-      expect(await users.principalOf(token.hash)).toBeUndefined();
+      expect(await users.principalForToken(secret)).toEqual({ issuer: 'local', user: 'anna', credentialId: token.id });
+      expect(await users.principalForToken(token.hash)).toBeUndefined();
     }
   }));
 
@@ -52,7 +52,7 @@ test('[C-USERS] a token holds until it is revoked, expires, or its user is remov
     await users.create('anna');
     const issue = async (lifeMs?: number) => {
       const { secret } = await users.issueToken('anna', lifeMs === undefined ? {} : { lifeMs });
-      const principal = await users.principalOf(secret);
+      const principal = await users.principalForToken(secret);
       if (principal === undefined) throw new Error('The token is nobody’s.');
       return { secret, principal, id: principal.credentialId ?? '' };
     };
@@ -60,12 +60,12 @@ test('[C-USERS] a token holds until it is revoked, expires, or its user is remov
     clock.advance(1_000);
     await users.revokeToken('anna', revoked.id);
     for (const { secret, principal } of [short, revoked]) {
-      expect([await users.principalOf(secret), await users.stillHolds(principal)]).toEqual([undefined, false]);
+      expect([await users.principalForToken(secret), await users.isTokenValid(principal)]).toEqual([undefined, false]);
     }
-    expect(await users.stillHolds(left.principal)).toBe(true);
+    expect(await users.isTokenValid(left.principal)).toBe(true);
     await users.remove('anna');
-    expect([await users.principalOf(left.secret), await users.stillHolds(left.principal)]).toEqual([undefined, false]);
-    expect(await users.stillHolds({ issuer: 'https://issuer.example', user: 'anna' })).toBe(true);
+    expect([await users.principalForToken(left.secret), await users.isTokenValid(left.principal)]).toEqual([undefined, false]);
+    expect(await users.isTokenValid({ issuer: 'https://issuer.example', user: 'anna' })).toBe(true);
   }));
 
 test('[C-USERS] a user has at most twenty browsers, no two at one address', () =>

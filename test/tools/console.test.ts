@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { consoleTools } from '../../src/tools/console.js';
-import { until } from '../browser/support/collected.js';
+import { waitUntilFound } from '../browser/support/collected.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let server: PageServer;
@@ -15,7 +15,7 @@ beforeAll(async () => {
   const { page } = harness.browser.page();
   await page.goto(`${server.url}/console.html`);
   await page.evaluate('sayKinds(); sayAgain(3); throwLater()');
-  await until(async () => {
+  await waitUntilFound(async () => {
     const text = await list();
     return text.includes('Ada') && text.includes('thrown on purpose') ? true : undefined;
   });
@@ -58,7 +58,7 @@ describe('list_console_messages', () => {
     const { structured } = await harness.run('list_console_messages');
     expect(await list({ since: structured['cursor'] })).toContain('Nothing new since then.');
     await harness.browser.page().page.evaluate('console.info("news")');
-    await until(async () => ((await list({ since: structured['cursor'] })).includes('news') ? true : undefined));
+    await waitUntilFound(async () => ((await list({ since: structured['cursor'] })).includes('news') ? true : undefined));
     expect(await list({ since: structured['cursor'] })).not.toContain('plain');
     expect(await harness.refusal('list_console_messages', { since: '7' })).toContain('is not a cursor');
   });
@@ -90,7 +90,7 @@ test('what a content script logs names its extension once', async () => {
   const page = await harness.browser.newPage();
   await page.page.goto(`${server.url}/settled.html`);
   const args = { pageId: page.id, text: 'from the content script' };
-  await until(async () => ((await list(args)).includes('content.js') ? true : undefined));
+  await waitUntilFound(async () => ((await list(args)).includes('content.js') ? true : undefined));
   expect(await list(args)).toMatch(new RegExp(`\\(content\\.js:1:\\d+\\) \\[extension ${id}\\]`));
   await harness.browser.closePage(page.id);
   await rm(folder, { recursive: true });

@@ -3,7 +3,7 @@ import { emulationTools } from '../../src/tools/emulation/index.js';
 import { lookTools } from '../../src/tools/look.js';
 import { navigationTools } from '../../src/tools/navigation.js';
 import { pageTools } from '../../src/tools/pages.js';
-import { until } from '../browser/support/testPool.js';
+import { waitUntil } from '../browser/support/testPool.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let pages: PageServer;
@@ -30,7 +30,7 @@ const run = async (source: string): Promise<unknown> =>
   JSON.parse(await harness.text('evaluate_script', { function: source }));
 const emulated = async (args: Record<string, unknown>) => (await harness.run('emulate', args)).structured['emulated'];
 
-const place = `() => new Promise((resolve, reject) => navigator.geolocation.getCurrentPosition(
+const readLocation = `() => new Promise((resolve, reject) => navigator.geolocation.getCurrentPosition(
   ({ coords }) => resolve([coords.latitude, coords.longitude]), reject))`;
 const requestHeaders = `async () => (await (await fetch('/echo')).json()).headers`;
 
@@ -45,7 +45,7 @@ test('the page sees place, theme, user agent, size and headers, and the answer t
   const { text, structured } = await harness.run('emulate', settings);
   expect(structured['emulated']).toEqual(settings);
   expect(text).toContain('geolocation: {"latitude":48.2,"longitude":16.37}');
-  expect(await run(place)).toEqual([48.2, 16.37]);
+  expect(await run(readLocation)).toEqual([48.2, 16.37]);
   expect(await run('() => matchMedia("(prefers-color-scheme: dark)").matches')).toBe(true);
   expect(await run('() => [innerWidth, innerHeight, devicePixelRatio]')).toEqual([400, 700, 2]);
   expect(await run(requestHeaders)).toMatchObject({ 'user-agent': 'Test/1.0', 'x-test': 'yes' });
@@ -122,7 +122,7 @@ test('emulate_cpu makes the same work take longer', async () => {
   const { structured } = await harness.run('emulate_cpu', { cpuThrottlingRate: 20 });
   expect(structured).toEqual({ emulated: { cpuThrottlingRate: 20 } });
   // A thread of the browser stops the page again and again: on a busy machine it may come too late for one run.
-  await until(async () => (await duration()) > 5 * fast);
+  await waitUntil(async () => (await duration()) > 5 * fast);
 });
 
 test('a page that closes or another one is not touched by it', async () => {

@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
-import { talker } from './support/talker.js';
+import { messagingExtension } from './support/talker.js';
 
 let tools: ExtensionTools;
 let extensionId: string;
 
 beforeAll(async () => {
   tools = await startExtensionTools();
-  extensionId = await tools.install('Talker', talker.manifest, talker.files);
+  extensionId = await tools.install('Talker', messagingExtension.manifest, messagingExtension.files);
   await tools.browser.newPage();
 });
 
@@ -233,7 +233,7 @@ describe('get_extension_runtime_errors', () => {
   it('has file, line, stack and count of errors in all contexts, until they are cleared', async () => {
     const id = await tools.install(
       'Faulty',
-      { ...talker.manifest, nonsense: 1 },
+      { ...messagingExtension.manifest, nonsense: 1 },
       {
         'worker.js': 'function culprit() {\n  undefined.property;\n}\nsetTimeout(culprit);',
         'content.js': 'setTimeout(function broken() {\n\n  throw new Error("in content");\n});',

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { sampleExtension, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { sampleExtensionFolder, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { sampleExtensionId } from '../../src/selftest/sampleExtension.js';
 import { extensionTools } from '../../src/tools/extensions/index.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
@@ -14,7 +14,7 @@ beforeAll(async () => {
   pages = await startPageServer();
   workspace = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
   tools = await startToolHarness(extensionTools);
-  await tools.run('install_extension', { path: sampleExtension }, { workspace: [sampleExtension] });
+  await tools.run('install_extension', { path: sampleExtensionFolder }, { workspace: [sampleExtensionFolder] });
 });
 
 afterAll(async () => {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
-import { manyPlaces } from './support/manyPlaces.js';
+import { manyContexts } from './support/manyPlaces.js';
 
 let tools: ExtensionTools;
 let id: string;
@@ -9,7 +9,7 @@ const worker = { background: { service_worker: 'worker.js' } };
 
 beforeAll(async () => {
   tools = await startExtensionTools();
-  id = await tools.install('Many places', manyPlaces.manifest, manyPlaces.files);
+  id = await tools.install('Many places', manyContexts.manifest, manyContexts.files);
 });
 afterAll(() => tools.close());
 
@@ -218,7 +218,7 @@ describe('the popup', () => {
     const extensionId = await tools.install(
       'Clicks',
       { ...worker, permissions: ['storage', 'tabs'], action: {} },
-      manyPlaces.files,
+      manyContexts.files,
     );
     const pageId = await tools.openPage('/settled.html');
     expect(await tools.refusal('open_extension_popup', { extensionId })).toContain('trigger_extension_action');
@@ -253,7 +253,7 @@ describe('the popup', () => {
   });
 
   it('over the popup of another extension closes that one', async () => {
-    const extensionId = await tools.install('Another', { action: { default_popup: 'popup.html' } }, manyPlaces.files);
+    const extensionId = await tools.install('Another', { action: { default_popup: 'popup.html' } }, manyContexts.files);
     const pageId = await tools.openPage('/settled.html');
     await tools.run('open_extension_popup', { extensionId: id });
     expect(await tools.text('open_extension_popup', { extensionId })).toContain(`over page ${pageId}`);

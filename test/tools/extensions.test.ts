@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sampleExtension, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { sampleExtensionFolder, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { sampleExtensionId as extensionId } from '../../src/selftest/sampleExtension.js';
 import { extensionTools } from '../../src/tools/extensions/index.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
@@ -14,7 +14,7 @@ beforeAll(async () => {
   pages = await startPageServer();
   workspace = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
   tools = await startToolHarness(extensionTools);
-  await tools.run('install_extension', { path: sampleExtension }, { workspace: [sampleExtension] });
+  await tools.run('install_extension', { path: sampleExtensionFolder }, { workspace: [sampleExtensionFolder] });
 });
 
 afterAll(async () => {
@@ -85,10 +85,10 @@ describe('install_extension', () => {
 
   it('stays inside the workspace, also past a symbolic link', async () => {
     const { refusal } = tools;
-    expect(await refusal('install_extension', { path: sampleExtension }, { workspace: [workspace] })).toContain(
+    expect(await refusal('install_extension', { path: sampleExtensionFolder }, { workspace: [workspace] })).toContain(
       '--workspace',
     );
-    await symlink(sampleExtension, join(workspace, 'link'));
+    await symlink(sampleExtensionFolder, join(workspace, 'link'));
     expect(await refusal('install_extension', { path: 'link' }, { workspace: [workspace] })).toContain('outside');
     expect(await refusal('install_extension', { path: '../elsewhere' }, { workspace: [workspace] })).toContain(
       'outside',
@@ -117,7 +117,7 @@ describe('list_extensions', () => {
     await stopWorkers();
     expect(await row('Page Notes')).toMatchObject({ serviceWorker: 'stopped', contexts: 0 });
     expect(await tools.text('list_extensions')).toContain(
-      `${extensionId} "Page Notes" 1.0.0 enabled, service worker stopped, 0 contexts, ${sampleExtension}`,
+      `${extensionId} "Page Notes" 1.0.0 enabled, service worker stopped, 0 contexts, ${sampleExtensionFolder}`,
     );
   });
 });

@@ -1,6 +1,6 @@
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { networkTools } from '../../src/tools/network.js';
-import { until } from '../browser/support/collected.js';
+import { waitUntilFound } from '../browser/support/collected.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let server: PageServer;
@@ -22,7 +22,7 @@ const ask = (url: string, options: object = {}): Promise<unknown> =>
 
 /** The row of the request whose address ends so, once it is over. */
 function row(urlEnd: string): Promise<{ id: number }> {
-  return until(async () => {
+  return waitUntilFound(async () => {
     const { structured } = await harness.run('list_network_requests', { url: `*${urlEnd}` });
     const rows = structured['requests'] as { id: number; state: string }[];
     return rows.findLast(({ state }) => state !== 'pending');

@@ -1,6 +1,6 @@
 import type { Completer } from '../../src/mcp/defineResource.js';
 import { allPrompts } from '../../src/mcp/prompts/index.js';
-import { sampleExtension, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { sampleExtensionFolder, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { sampleExtensionId } from '../../src/selftest/sampleExtension.js';
 import { extensionTools } from '../../src/tools/extensions/index.js';
 import { navigationTools } from '../../src/tools/navigation.js';
@@ -32,7 +32,7 @@ const complete = (prompt: string, argument: string) => {
 test("[C-OFFER] an extension's id is completed from those that are installed, a url from the pages that are open", async () => {
   expect(await complete('diagnose_extension', 'extensionId')).toEqual([]);
   expect(await complete('profile_page', 'url')).toEqual([]);
-  await harness.run('install_extension', { path: sampleExtension }, { workspace: [sampleExtension] });
+  await harness.run('install_extension', { path: sampleExtensionFolder }, { workspace: [sampleExtensionFolder] });
   await harness.run('navigate_page', { url: `${pages.url}/look.html` });
   expect(await complete('diagnose_extension', 'extensionId')).toEqual([sampleExtensionId]);
   expect(await complete('audit_manifest', 'extensionId')).toEqual([sampleExtensionId]);

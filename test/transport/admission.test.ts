@@ -2,12 +2,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ConfigError } from '../../src/config.js';
 import { createOrchestrator } from '../../src/orchestrator.js';
-import { FakePool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { send, type Reply } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 
 const refusedFor = (reason: string, limit: string) => ({
   error: { code: -32013, data: { reason, limit, retryAfterMs: expect.any(Number) } },
@@ -16,7 +16,7 @@ const refusedFor = (reason: string, limit: string) => ({
 const until = (stream: RawSse) => stream.when(({ endpoint, isClosed }) => endpoint !== undefined || isClosed);
 
 test('[C-ADMISSION][S5] of a burst of 500 connects against a cap of 100, 100 are let in and 400 told why not', async () => {
-  const served = await serve({ options: { maxSessions: 100, maxSessionsPerUser: 100 } });
+  const served = await startTestServer({ options: { maxSessions: 100, maxSessionsPerUser: 100 } });
   const streams = Array.from({ length: 500 }, () => new RawSse(served.url));
   await Promise.all(streams.map(until));
   const open = streams.filter(({ endpoint }) => endpoint !== undefined);
@@ -30,10 +30,10 @@ test('[C-ADMISSION][S5] of a burst of 500 connects against a cap of 100, 100 are
   expect(served.pool.opened).toHaveLength(100);
   const [first] = open;
   const session = served.orchestrator.registry.find(first?.sessionId ?? '', 'anyone');
-  await first?.hangUp();
+  await first?.disconnect();
   await session.ended;
   const next = await new RawSse(served.url).whenAnnounced();
-  await Promise.all([...open, next].map((stream) => stream.hangUp()));
+  await Promise.all([...open, next].map((stream) => stream.disconnect()));
   await served.close();
 });
 
@@ -42,14 +42,14 @@ async function connect(url: string, path: string, headers: Record<string, string
   const stream = new RawSse(url, { path, headers });
   await until(stream);
   if (stream.endpoint !== undefined) {
-    await stream.hangUp();
+    await stream.disconnect();
     return 'open';
   }
   return { status: stream.status ?? 0, headers: stream.headers, text: stream.text, json: JSON.parse(stream.text) };
 }
 
 test('[C-ADMISSION] a user or an address that opens sessions too often is told when to come back, and nothing is created', async () => {
-  const served = await serve({ options: { connectRate: 2, trustProxy: ['loopback'] } });
+  const served = await startTestServer({ options: { connectRate: 2, trustProxy: ['loopback'] } });
   const from = (user: string, address: string) =>
     connect(served.url, `/sse?userId=${user}`, { 'x-forwarded-for': address });
   expect([await from('anna', '192.0.2.1'), await from('anna', '192.0.2.2')]).toEqual(['open', 'open']);
@@ -66,7 +66,7 @@ test('[C-ADMISSION] a user or an address that opens sessions too often is told w
 
 test('[C-ADMISSION] a forwarded address is believed only from a proxy that was named', async () => {
   const open = async (trustProxy: string[], addresses: string[]) => {
-    const served = await serve({ options: { connectRate: 1, trustProxy } });
+    const served = await startTestServer({ options: { connectRate: 1, trustProxy } });
     const answers: (Reply | 'open')[] = [];
     for (const [index, address] of addresses.entries())
       answers.push(await connect(served.url, `/sse?userId=u${index}`, { 'x-forwarded-for': address }));
@@ -83,7 +83,7 @@ test('[C-ADMISSION] a forwarded address is believed only from a proxy that was n
 });
 
 test('[C-ADMISSION] a user who sends too many messages is refused; what was refused was not delivered', async () => {
-  const served = await serve({ options: { requestRate: 2 } });
+  const served = await startTestServer({ options: { requestRate: 2 } });
   const stream = await new RawSse(served.url, { path: '/sse?userId=anna' }).whenAnnounced();
   await stream.initialize();
   const reply = await stream.post({ jsonrpc: '2.0', id: 'late', method: 'ping' });
@@ -93,16 +93,16 @@ test('[C-ADMISSION] a user who sends too many messages is refused; what was refu
   ]);
   expect(stream.answersTo('late')).toEqual([]);
   expect((await send(`${served.url}/health`)).status).toBe(200);
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });
 
 test('[C-ADMISSION] a batch counts for as many messages as it has, also one that will be refused', async () => {
-  const served = await serve({ options: { requestRate: 10 } });
+  const served = await startTestServer({ options: { requestRate: 10 } });
   const pings = (from: number, to: number) =>
     Array.from({ length: to - from }, (_, n) => ({ jsonrpc: '2.0', id: from + n, method: 'ping' }));
   const client = await new RawMcp(served.url, { version: '2025-03-26' }).initialize();
-  const batch = await client.ask(pings(0, 6));
+  const batch = await client.sendRequest(pings(0, 6));
   await batch.whenClosed();
   expect(batch.messages).toHaveLength(6);
   expect((await client.post([])).status).toBe(400);
@@ -111,12 +111,12 @@ test('[C-ADMISSION] a batch counts for as many messages as it has, also one that
     json: refusedFor('rate_limited', '--request-rate 10'),
   });
   expect(client.messages.filter((message) => 'result' in message)).toHaveLength(7);
-  await client.vanish();
+  await client.disconnect();
   await served.close();
 });
 
 test('[C-ADMISSION][S4] what comes over a WebSocket is counted message by message; what was refused was not delivered', async () => {
-  const served = await serve({ options: { requestRate: 20 } });
+  const served = await startTestServer({ options: { requestRate: 20 } });
   const socket = await new RawWebSocket(served.url).whenAnnounced();
   for (let id = 0; id < 30; id += 1) socket.send({ jsonrpc: '2.0', id, method: 'ping' });
   await socket.when(({ frames }) => frames.length === 30);
@@ -125,7 +125,7 @@ test('[C-ADMISSION][S4] what comes over a WebSocket is counted message by messag
   expect(await socket.answer(29)).toMatchObject({ id: 29, ...refusedFor('rate_limited', '--request-rate 20') });
   const other = await new RawWebSocket(served.url, { path: '/ws?userId=bert' }).whenAnnounced();
   expect(await other.call(1, 'ping')).toMatchObject({ result: {} });
-  await Promise.all([socket.hangUp(), other.hangUp()]);
+  await Promise.all([socket.disconnect(), other.disconnect()]);
   await served.close();
 });
 
@@ -136,7 +136,7 @@ test.each([
 ])(
   '[C-ADMISSION] past %s every door answers 429, an upgrade before its 101, and nothing is created',
   async (limit, reason, options) => {
-    const served = await serve({ options });
+    const served = await startTestServer({ options });
     const first = await new RawSse(served.url).whenAnnounced();
     const opening = new RawMcp(served.url);
     const initialize = { jsonrpc: '2.0', id: 'mine', method: 'initialize', params: {} };
@@ -151,13 +151,13 @@ test.each([
       expect(reply.headers).not.toHaveProperty('mcp-session-id');
     }
     expect(served.pool.opened).toHaveLength(1);
-    await first.hangUp();
+    await first.disconnect();
     await served.close();
   },
 );
 
 test('[C-ADMISSION] who may not come in at all is not counted', async () => {
-  const served = await serve({ options: { connectRate: 1 } });
+  const served = await startTestServer({ options: { connectRate: 1 } });
   const foreign = await connect(served.url, '/sse', { origin: 'https://example.com' });
   const unnamed = await connect(served.url, '/sse?userId=%20');
   expect([foreign, unnamed]).toMatchObject([{ status: 403 }, { status: 400 }]);
@@ -166,22 +166,22 @@ test('[C-ADMISSION] who may not come in at all is not counted', async () => {
 });
 
 test('[C-CONFIG] a proxy that is no address stops the start', async () => {
-  const starting = createOrchestrator({ pool: new FakePool(), options: { trustProxy: ['everybody'] } });
+  const starting = createOrchestrator({ pool: new FakeBrowserPool(), options: { trustProxy: ['everybody'] } });
   await expect(starting).rejects.toThrow(ConfigError);
   await expect(starting).rejects.toThrow(/^--trust-proxy: .*everybody/);
 });
 
 test('the routes and every upgrade see the same address', async () => {
-  const { trustedProxies, createAdmission } = await import('../../src/transport/admission.js');
+  const { compileTrustedProxies, createAdmission } = await import('../../src/transport/admission.js');
   const peers: string[] = [];
   const admit = createAdmission({
     authenticate: () => Promise.resolve({ issuer: 'local', user: 'anna' }),
-    limits: {
-      connection: (_user, peer) => Promise.resolve(void peers.push(peer)),
-      message: () => Promise.resolve(),
+    rateLimits: {
+      countConnection: (_user, peer) => Promise.resolve(void peers.push(peer)),
+      countMessages: () => Promise.resolve(),
     },
-    isTrusted: trustedProxies(['loopback']),
-    failed: () => undefined,
+    isTrustedProxy: compileTrustedProxies(['loopback']),
+    onStoreUnreachable: () => undefined,
   });
   const server = createServer();
   const upgraded = new Promise<void>((resolve) => {

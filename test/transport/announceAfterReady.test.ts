@@ -1,7 +1,7 @@
 import { send, type Reply } from '../support/http.js';
 import { initialize } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 const clients = 1_000;
@@ -10,17 +10,17 @@ const clients = 1_000;
 function race(url: string, path = '/sse', version = '2025-11-25'): { stream: RawSse; posted: Promise<Reply> } {
   let settle: (reply: Promise<Reply>) => void;
   const posted = new Promise<Reply>((resolve) => (settle = resolve));
-  const stream = new RawSse(url, { path, atEndpoint: (open) => settle(open.post(initialize('first', version))) });
+  const stream = new RawSse(url, { path, onEndpoint: (open) => settle(open.post(initialize('first', version))) });
   return { stream, posted };
 }
 
 test(`[S1][S3] regression: of ${clients} clients that post in the tick of the endpoint event none hears "not found"`, async () => {
-  const served = await serve();
-  served.pool.hold();
+  const served = await startTestServer();
+  served.pool.holdLeases();
   const racers = Array.from({ length: clients }, () => race(served.url));
   await served.pool.whenWaiting(clients);
   // All at once: every session becomes ready, is announced and posted to in the same few turns.
-  served.pool.open();
+  served.pool.releaseLeases();
   const replies = await Promise.all(racers.map(({ posted }) => posted));
   expect(new Set(replies.map(({ status, text }) => `${status} ${text}`))).toEqual(new Set(['202 Accepted']));
 
@@ -32,7 +32,7 @@ test(`[S1][S3] regression: of ${clients} clients that post in the tick of the en
   for (const { stream } of racers) expect(stream.events).toHaveLength(2);
 
   const sessions = served.orchestrator.registry.list();
-  await Promise.all(racers.map(({ stream }) => stream.hangUp()));
+  await Promise.all(racers.map(({ stream }) => stream.disconnect()));
   await Promise.all(sessions.map(({ ended }) => ended));
   expect((await send(`${served.url}/health`)).json).toMatchObject({
     sessions: { total: 0, active: 0, byState: {}, byUser: {} },
@@ -42,7 +42,7 @@ test(`[S1][S3] regression: of ${clients} clients that post in the tick of the en
 });
 
 test('[S1] sessions that initialise at the same time each get the version and the name of their own', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const versions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'];
   const racers = Array.from({ length: 40 }, (_, index) => {
     const version = versions[index % 4] ?? '';
@@ -56,12 +56,12 @@ test('[S1] sessions that initialise at the same time each get the version and th
     const session = listed.find(({ id }) => id === stream.sessionId);
     expect([session?.user, session?.server.protocolVersion]).toEqual([`user-${index}`, version]);
   });
-  await Promise.all(racers.map(({ stream }) => stream.hangUp()));
+  await Promise.all(racers.map(({ stream }) => stream.disconnect()));
   await served.close();
 });
 
 test('[C-ISOLATION] what one client negotiates and sets does not touch its neighbour', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const [old, recent] = [race(served.url, '/sse', '2024-11-05').stream, race(served.url, '/sse', '2025-06-18').stream];
   await Promise.all([old.answer('first'), recent.answer('first')]);
   await Promise.all([
@@ -74,12 +74,12 @@ test('[C-ISOLATION] what one client negotiates and sets does not touch its neigh
   };
   expect(facts(old)).toEqual({ version: '2024-11-05', level: 'error' });
   expect(facts(recent)).toEqual({ version: '2025-06-18', level: 'debug' });
-  await Promise.all([old.hangUp(), recent.hangUp()]);
+  await Promise.all([old.disconnect(), recent.disconnect()]);
   await served.close();
 });
 
 test('[S4][C-ISOLATION] ten parallel calls on each of two sessions are answered once, each with its own payload', async () => {
-  const served = await serve({ tools: new TestTools().all });
+  const served = await startTestServer({ tools: new TestTools().all });
   const streams = [new RawSse(served.url), new RawSse(served.url)];
   await Promise.all(streams.map((stream) => stream.whenInitialized()));
   const value = (stream: RawSse, id: number): string => `${stream.sessionId} ${id}`;
@@ -100,6 +100,6 @@ test('[S4][C-ISOLATION] ten parallel calls on each of two sessions are answered 
     }
     expect(stream.messages).toHaveLength(10);
   }
-  await Promise.all(streams.map((stream) => stream.hangUp()));
+  await Promise.all(streams.map((stream) => stream.disconnect()));
   await served.close();
 });

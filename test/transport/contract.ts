@@ -3,13 +3,13 @@ import type { TransportKind } from '../../src/session/channel.js';
 import { nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
 import { call, ping } from '../support/messages.js';
-import { serve, type Served } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 import { recordingLog } from '../tenancy/support/guarded.js';
 
 /** One client of a transport, as the suite drives it. It sees what really came over the wire. */
 export interface ContractClient {
-  /** Resolves when the client was told its session and may call; rejects with what it heard instead ({@link Refused}). */
+  /** Resolves when the client was told its session and may call; rejects with what it heard instead ({@link RefusedError}). */
   readonly ready: Promise<unknown>;
   /** How often it was told a session id. */
   readonly announcements: number;
@@ -24,9 +24,9 @@ export interface ContractClient {
   /** Sends what the server must refuse, as it is; resolves with the JSON-RPC error, whichever way it comes. */
   refusal(body: string): Promise<unknown>;
   /** Takes leave as the transport's clients do. */
-  leave(): Promise<void>;
+  disconnect(): Promise<void>;
   /** Vanishes without a word. */
-  vanish(): Promise<void>;
+  dropConnection(): Promise<void>;
   /** Resolves when the server has ended it. */
   ended(): Promise<void>;
   /** Stops reading, so that the server's bytes pile up. */
@@ -34,7 +34,7 @@ export interface ContractClient {
 }
 
 /** What a client that is not let in hears. */
-export class Refused extends Error {
+export class RefusedError extends Error {
   readonly body: unknown;
 
   constructor(body: unknown) {
@@ -48,7 +48,7 @@ export interface TransportUnderTest {
   /** What becomes of a client that does not read: its session ends, or its stream alone. */
   readonly slowClient: 'session' | 'stream';
   /** What becomes of the session of a client that vanishes. */
-  readonly vanished: 'closed' | 'idle';
+  readonly sessionAfterDrop: 'closed' | 'idle';
   /** Whether messages that are too large, or no JSON, are refused with an error that the client can read. */
   readonly refusesGarbage: boolean;
   open(url: string): ContractClient;
@@ -60,7 +60,7 @@ const reasonOf = (reason: string) => ({ error: { data: { reason } } });
 export function describeTransport(transport: TransportUnderTest): void {
   describe(`the contract of a transport: ${transport.kind}`, () => {
     let tools: TestTools;
-    let served: Served;
+    let served: TestServer;
     let log: string[];
     const open = () => transport.open(served.url);
     const ready = async (): Promise<ContractClient> => {
@@ -71,46 +71,46 @@ export function describeTransport(transport: TransportUnderTest): void {
     beforeEach(async () => {
       tools = new TestTools();
       log = [];
-      served = await serve({ tools: tools.all, log: recordingLog(log), options: { bodyLimit: '64kb' } });
+      served = await startTestServer({ tools: tools.all, log: recordingLog(log), options: { bodyLimit: '64kb' } });
     });
     afterEach(() => {
-      tools.release();
+      tools.releaseCalls();
       return served.close();
     });
 
     test('[S1][S2] a client hears nothing before its session is ready, and then its id exactly once', async () => {
-      served.pool.hold();
+      served.pool.holdLeases();
       const client = open();
       await served.pool.whenWaiting();
       await send(`${served.url}/health`);
       expect([client.announcements, client.text]).toEqual([0, '']);
-      served.pool.open();
+      served.pool.releaseLeases();
       await client.ready;
       expect(client.announcements).toBe(1);
-      await client.leave();
+      await client.disconnect();
     });
 
     test('[S8] a client whose session cannot be set up hears the cause, and nothing is left', async () => {
-      served.pool.hold();
+      served.pool.holdLeases();
       const client = open();
       const refused = expect(client.ready).rejects.toMatchObject({ body: reasonOf('browser_unreachable') });
       await served.pool.whenWaiting();
-      served.pool.fail('browser_unreachable', 'Nothing answers at port 9222.');
+      served.pool.failLeases('browser_unreachable', 'Nothing answers at port 9222.');
       await refused;
       expect(client.announcements).toBe(0);
-      await client.vanish();
+      await client.dropConnection();
       expect(served.orchestrator.registry.list()).toEqual([]);
     });
 
     test('[S5] a client that vanishes before it is ready leaves nothing behind, also what opens late', async () => {
-      served.pool.hold();
+      served.pool.holdLeases();
       const client = open();
       client.ready.catch(() => undefined);
       await served.pool.whenWaiting();
       const [session] = served.orchestrator.registry.list();
-      await client.vanish();
+      await client.dropConnection();
       await session?.ended;
-      served.pool.open();
+      served.pool.releaseLeases();
       await nextTurn();
       expect([served.pool.opened.length, served.pool.closed.length]).toEqual([1, 1]);
     });
@@ -124,7 +124,7 @@ export function describeTransport(transport: TransportUnderTest): void {
       }
       const answered = client.messages.map((message) => ('id' in message ? message.id : null));
       expect(answered.filter((id) => typeof id === 'number').toSorted((a, b) => a - b)).toEqual(ids);
-      await client.leave();
+      await client.disconnect();
     });
 
     test('[S4] progress comes in order, before the answer', async () => {
@@ -136,7 +136,7 @@ export function describeTransport(transport: TransportUnderTest): void {
         'method' in message ? message.params?.['progress'] : 'id' in message ? message.id : null,
       );
       expect(kinds.slice(-4)).toEqual([1, 2, 3, 'counting']);
-      await client.leave();
+      await client.disconnect();
     });
 
     test('[S4] a long call holds up neither ping nor its own cancellation, and a cancelled one is not answered', async () => {
@@ -151,7 +151,7 @@ export function describeTransport(transport: TransportUnderTest): void {
       await client.send(ping('afterwards'));
       await client.answer('afterwards');
       expect(client.messages.filter((message) => 'id' in message && message.id === 'long')).toEqual([]);
-      await client.leave();
+      await client.disconnect();
     });
 
     test('[C-ISOLATION] two clients with the same request ids get nothing of each other', async () => {
@@ -166,7 +166,7 @@ export function describeTransport(transport: TransportUnderTest): void {
         }
         expect(client.text).not.toContain(`"${1 - who} `);
       }
-      await Promise.all(clients.map((client) => client.leave()));
+      await Promise.all(clients.map((client) => client.disconnect()));
     });
 
     test('[S5] a client that takes leave ends its session and what runs in it', async () => {
@@ -174,7 +174,7 @@ export function describeTransport(transport: TransportUnderTest): void {
       const [session] = served.orchestrator.registry.list();
       await client.send(call(1, 'hold'));
       await tools.whenHeld();
-      await client.leave();
+      await client.disconnect();
       await session?.ended;
       expect(tools.held[0]?.context.signal.aborted).toBe(true);
       expect(session?.actor.getSnapshot().context.closedBecause).toBe('client-closed');
@@ -183,8 +183,8 @@ export function describeTransport(transport: TransportUnderTest): void {
     test('[S5] of a client that vanishes nothing stays that the transport says ends', async () => {
       const client = await ready();
       const [session] = served.orchestrator.registry.list();
-      await client.vanish();
-      if (transport.vanished === 'closed') await session?.ended;
+      await client.dropConnection();
+      if (transport.sessionAfterDrop === 'closed') await session?.ended;
       else expect(session?.state).toBe('active');
     });
 
@@ -197,7 +197,7 @@ export function describeTransport(transport: TransportUnderTest): void {
       await client.ended();
       expect(await client.answer('running')).toMatchObject(reasonOf('closed'));
       const { text } = client;
-      tools.release();
+      tools.releaseCalls();
       await nextTurn();
       expect(client.text).toBe(text);
     });
@@ -207,7 +207,7 @@ export function describeTransport(transport: TransportUnderTest): void {
       await client.send(call('running', 'hold'));
       await tools.whenHeld();
       const closed = served.orchestrator.close();
-      tools.release();
+      tools.releaseCalls();
       expect(await client.answer('running')).toMatchObject({ result: { structuredContent: { value: 'held' } } });
       await Promise.all([closed, client.ended()]);
     });
@@ -229,7 +229,7 @@ export function describeTransport(transport: TransportUnderTest): void {
         const fields = { transport: transport.kind, session: session?.id.slice(0, 8), error };
         expect(log.map((line) => JSON.parse(line) as unknown)).toContainEqual(['transport failed', fields]);
       }
-      await Promise.all([slow.vanish(), other.leave()]);
+      await Promise.all([slow.dropConnection(), other.disconnect()]);
     });
 
     if (!transport.refusesGarbage) return;
@@ -245,7 +245,7 @@ export function describeTransport(transport: TransportUnderTest): void {
       expect(await client.refusal(body)).toMatchObject(reasonOf(reason));
       await client.send(ping('afterwards'));
       expect(await client.answer('afterwards')).toMatchObject({ result: {} });
-      await client.leave();
+      await client.disconnect();
     });
   });
 }

@@ -6,21 +6,21 @@ import { ping } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
 import { streamPair } from '../support/rawStdio.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { serve, type Served, type ServeOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
 import { recordingLog } from '../tenancy/support/guarded.js';
 
 const internal = { error: { code: -32603, data: { reason: 'internal' } } };
 
 /** A server, its log, and its only session with a defect: no message can be delivered to it. */
-async function logged(given: ServeOptions = {}) {
+async function logged(given: TestServerOptions = {}) {
   const lines: string[] = [];
-  const served = await serve({ log: recordingLog(lines), ...given });
+  const served = await startTestServer({ log: recordingLog(lines), ...given });
   const failures = () =>
     lines.map((line) => JSON.parse(line) as [string, object]).filter(([message]) => message === 'transport failed');
   return { served, failures };
 }
 
-function breakSession({ orchestrator }: Served): string {
+function breakSession({ orchestrator }: TestServer): string {
   const [session] = orchestrator.registry.list();
   if (session === undefined) throw new Error('There is no session.');
   session.receive = () => {
@@ -41,7 +41,7 @@ test('[C-WS] a defect while a message is delivered is logged with its cause, and
   expect(await socket.call('asked', 'ping')).toMatchObject({ id: 'asked', ...internal });
   expect(socket.frames).toHaveLength(1);
   expect(failures()).toEqual([...defect('websocket', session), ...defect('websocket', session)]);
-  await socket.hangUp();
+  await socket.disconnect();
   await served.close();
 });
 
@@ -56,7 +56,7 @@ test('[C-STDIO] a defect while a message is delivered is logged with its cause, 
   expect(await client.answer('asked')).toMatchObject({ id: 'asked', ...internal });
   expect(client.values).toHaveLength(1);
   expect(failures()).toEqual([...defect('stdio', session), ...defect('stdio', session)]);
-  client.hangUp();
+  client.closeInput();
   await ended;
   await served.close();
 });
@@ -100,11 +100,11 @@ test('[C-WS] a frame that breaks the protocol is logged with its cause', async (
 
 test('[C-SSE] a defect while a message is delivered is logged with its cause and answered with 500', async () => {
   const lines: string[] = [];
-  const served = await serve({ log: recordingLog(lines) });
+  const served = await startTestServer({ log: recordingLog(lines) });
   const stream = await new RawSse(served.url).whenAnnounced();
   breakSession(served);
   expect(await stream.post(ping(1))).toMatchObject({ status: 500, json: internal });
   expect(lines.join()).toContain('a defect');
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
 });

@@ -10,14 +10,14 @@ import { systemClock, type Clock } from '../../src/clock.js';
 import { Refusal } from '../../src/errors.js';
 import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { SseTransport } from '../../src/transport/sse.js';
-import { FakePool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { connectClient, serve } from '../support/serve.js';
+import { connectClient, startTestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
-interface Bare {
+interface BareServer {
   readonly url: string;
   readonly http: HttpServer;
   /** The transport of the next stream that is opened, and the answer it writes to. */
@@ -25,10 +25,10 @@ interface Bare {
 }
 
 /** One SSE transport with no session behind it. Messages that are posted go to its `onmessage`. */
-async function bare(clock: Clock, maxPendingBytes = 1_000): Promise<Bare> {
+async function startBareServer(clock: Clock, maxPendingBytes = 1_000): Promise<BareServer> {
   let accept: (accepted: { transport: SseTransport; response: ServerResponse }) => void;
   let transport: SseTransport | undefined;
-  const accepted: Bare['accepted'] = new Promise((resolve) => (accept = resolve));
+  const accepted: BareServer['accepted'] = new Promise((resolve) => (accept = resolve));
   const http = createServer((request, response) => {
     if (request.method === 'GET') {
       transport = new SseTransport(response, { messagePath: '/message', clock, maxPendingBytes });
@@ -45,7 +45,7 @@ async function bare(clock: Clock, maxPendingBytes = 1_000): Promise<Bare> {
   return { http, accepted, url: `http://127.0.0.1:${(http.address() as AddressInfo).port}` };
 }
 
-async function shut({ http }: Bare): Promise<void> {
+async function stopServer({ http }: BareServer): Promise<void> {
   http.closeAllConnections();
   await once(http.close(), 'close');
 }
@@ -53,7 +53,7 @@ async function shut({ http }: Bare): Promise<void> {
 const notice = (data: string) => ({ jsonrpc: '2.0', method: 'notifications/message', params: { data } }) as const;
 
 test('[C-SSE] the official client initialises, pings, lists tools, calls one, and leaves nothing behind', async () => {
-  const served = await serve({ tools: new TestTools().all });
+  const served = await startTestServer({ tools: new TestTools().all });
   const client = await connectClient(served.url);
   await expect(client.ping()).resolves.toEqual({});
   expect((await client.listTools()).tools.map(({ name }) => name)).toContain('echo');
@@ -65,7 +65,7 @@ test('[C-SSE] the official client initialises, pings, lists tools, calls one, an
 });
 
 test("[C-SSE] the SDK's own server works behind the transport", async () => {
-  const given = await bare(systemClock);
+  const given = await startBareServer(systemClock);
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- the low-level server is the one whose contract this is
   const server = new Server({ name: 'sdk', version: '1' }, { capabilities: { tools: {} } });
   server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: [{ name: 'a', inputSchema: { type: 'object' } }] }));
@@ -86,17 +86,17 @@ test("[C-SSE] the SDK's own server works behind the transport", async () => {
   const { bytesWritten } = response.req.socket;
   transport.deliver(notice('late'));
   expect([response.writableLength, response.req.socket.bytesWritten]).toEqual([0, bytesWritten]);
-  await shut(given);
+  await stopServer(given);
 });
 
 test('[C-SSE] keep-alive comments go out every 15 s once the stream is announced, and stop with it', async () => {
   const clock = new ManualClock();
-  const served = await serve({ clock, options: { initializeTimeout: '1h', setupTimeout: '1h' } });
-  served.pool.hold();
+  const served = await startTestServer({ clock, options: { initializeTimeout: '1h', setupTimeout: '1h' } });
+  served.pool.holdLeases();
   const stream = new RawSse(served.url);
   await served.pool.whenWaiting();
   clock.advance(29_000);
-  served.pool.open();
+  served.pool.releaseLeases();
   await stream.whenAnnounced();
   expect(stream.comments).toEqual([]);
   clock.advance(15_000);
@@ -108,28 +108,28 @@ test('[C-SSE] keep-alive comments go out every 15 s once the stream is announced
     'content-type': 'text/event-stream',
     'cache-control': 'no-cache, no-transform',
   });
-  await stream.hangUp();
+  await stream.disconnect();
   await served.close();
   expect(clock.pending).toBe(0);
 });
 
 test('[S5] a client that hangs up before it is announced leaves nothing behind, also what opens late', async () => {
-  const served = await serve();
-  served.pool.hold();
+  const served = await startTestServer();
+  served.pool.holdLeases();
   const stream = new RawSse(served.url);
   await served.pool.whenWaiting();
   const [session] = served.orchestrator.registry.list();
-  await stream.hangUp();
+  await stream.disconnect();
   await session?.ended;
   expect(served.orchestrator.registry.list()).toEqual([]);
-  served.pool.open();
+  served.pool.releaseLeases();
   await nextTurn();
   expect([served.pool.opened.length, served.pool.closed.length]).toEqual([1, 1]);
   await served.close();
 });
 
 test('[S5] streams that are pipelined on one connection all end with it', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const { hostname, port } = new URL(served.url);
   const socket = connect(Number(port), hostname);
   socket.write(`GET /sse HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`.repeat(3));
@@ -144,31 +144,31 @@ test('[S5] streams that are pipelined on one connection all end with it', async 
 
 test('[S5] a legacy client that comes again has a new session at once, while the old one is still being released', async () => {
   const releasing = new Gate();
-  class SlowPool extends FakePool {
-    override lease(...given: Parameters<FakePool['lease']>): BrowserLease {
+  class SlowPool extends FakeBrowserPool {
+    override lease(...given: Parameters<FakeBrowserPool['lease']>): BrowserLease {
       const lease = super.lease(...given);
       return { ...lease, release: () => releasing.pass().then(() => lease.release()) };
     }
   }
-  const served = await serve({ pool: new SlowPool(), options: { maxSessionsPerUser: 2 } });
+  const served = await startTestServer({ pool: new SlowPool(), options: { maxSessionsPerUser: 2 } });
   const streams = [await new RawSse(served.url).whenInitialized()];
   for (let round = 1; round <= 20; round += 1) {
     const [old] = served.orchestrator.registry.list();
     // It is back before the server can have heard that it was gone.
-    const gone = streams.at(-1)?.hangUp();
+    const gone = streams.at(-1)?.disconnect();
     streams.push(await new RawSse(served.url).whenInitialized());
     await Promise.all([gone, old?.closed, releasing.whenReached(round)]);
   }
   expect(new Set(streams.map(({ sessionId }) => sessionId)).size).toBe(21);
   expect([served.pool.opened.length, served.pool.closed.length]).toEqual([21, 0]);
   releasing.open();
-  await streams.at(-1)?.hangUp();
+  await streams.at(-1)?.disconnect();
   await served.close();
 });
 
 test('[S10] a client that does not read is given up at the bound of waiting bytes', async () => {
   const [bound, message] = [200_000, notice('x'.repeat(10_000))];
-  const given = await bare(systemClock, bound);
+  const given = await startBareServer(systemClock, bound);
   const stream = new RawSse(given.url);
   const { transport, response } = await given.accepted;
   const errors: Error[] = [];
@@ -190,13 +190,13 @@ test('[S10] a client that does not read is given up at the bound of waiting byte
   transport.deliver(message);
   transport.end({ closedBecause: 'slow-client', refusal: new Refusal('closed') });
   expect([closings, response.destroyed]).toEqual([1, true]);
-  await stream.hangUp();
-  await shut(given);
+  await stream.disconnect();
+  await stopServer(given);
 });
 
 test('[S5] a client that does not read keeps neither socket nor bytes once its session has ended', async () => {
   const clock = new ManualClock();
-  const given = await bare(clock, Number.POSITIVE_INFINITY);
+  const given = await startBareServer(clock, Number.POSITIVE_INFINITY);
   const stream = new RawSse(given.url);
   const { transport, response } = await given.accepted;
   transport.announce('an-id');
@@ -211,12 +211,12 @@ test('[S5] a client that does not read keeps neither socket nor bytes once its s
   clock.advance(1);
   await cut;
   expect(clock.pending).toBe(0);
-  await stream.hangUp();
-  await shut(given);
+  await stream.disconnect();
+  await stopServer(given);
 });
 
 test('[S10] the session of a client that does not read ends as slow-client; its neighbours do not notice', async () => {
-  const served = await serve({ tools: new TestTools().all });
+  const served = await startTestServer({ tools: new TestTools().all });
   const [slow, other] = [
     await new RawSse(served.url).whenInitialized(),
     await new RawSse(served.url).whenInitialized(),
@@ -231,6 +231,6 @@ test('[S10] the session of a client that does not read ends as slow-client; its 
   const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
   expect((await slow.post(ping)).json).toMatchObject({ error: { data: { closedBecause: 'slow-client' } } });
   expect(await other.call(1, 'ping')).toMatchObject({ result: {} });
-  await Promise.all([slow.hangUp(), other.hangUp()]);
+  await Promise.all([slow.disconnect(), other.disconnect()]);
   await served.close();
 });

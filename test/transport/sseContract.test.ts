@@ -1,12 +1,12 @@
 import { RawSse } from '../support/rawSse.js';
-import { describeTransport, Refused, type ContractClient } from './contract.js';
+import { describeTransport, RefusedError, type ContractClient } from './contract.js';
 
 function open(url: string): ContractClient {
   const stream = new RawSse(url);
   return {
     ready: stream.whenAnnounced().then(
       (announced) => announced.initialize(),
-      () => Promise.reject(new Refused(JSON.parse(stream.text || 'null'))),
+      () => Promise.reject(new RefusedError(JSON.parse(stream.text || 'null'))),
     ),
     get announcements() {
       return stream.events.filter(({ event }) => event === 'endpoint').length;
@@ -22,11 +22,11 @@ function open(url: string): ContractClient {
     },
     answer: (id) => stream.answer(id),
     refusal: async (body) => (await stream.postText(body)).json,
-    leave: () => stream.hangUp(),
-    vanish: () => stream.hangUp(),
+    disconnect: () => stream.disconnect(),
+    dropConnection: () => stream.disconnect(),
     ended: () => stream.whenClosed(),
     pause: () => stream.pause(),
   };
 }
 
-describeTransport({ kind: 'sse', slowClient: 'session', vanished: 'closed', refusesGarbage: true, open });
+describeTransport({ kind: 'sse', slowClient: 'session', sessionAfterDrop: 'closed', refusesGarbage: true, open });

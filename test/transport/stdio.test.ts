@@ -3,16 +3,16 @@ import { PassThrough } from 'node:stream';
 import { systemClock } from '../../src/clock.js';
 import { LineReader } from '../../src/transport/lines.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
-import { FakePool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { initialize, ping } from '../support/messages.js';
 import { streamPair } from '../support/rawStdio.js';
-import { serve, type Served, type ServeOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
-async function connect(given: ServeOptions = {}, bodyLimit = 10_000) {
-  const served: Served = await serve(given);
+async function connect(given: TestServerOptions = {}, bodyLimit = 10_000) {
+  const served: TestServer = await startTestServer(given);
   const { input, output, client } = streamPair();
   const clock = given.clock ?? systemClock;
   const transport = new StdioTransport(input, output, { clock, bodyLimit });
@@ -20,29 +20,29 @@ async function connect(given: ServeOptions = {}, bodyLimit = 10_000) {
 }
 
 test('[C-STDIO][S1][S3] what the client writes early waits, and is read in order when the session is connected', async () => {
-  const pool = new FakePool();
-  pool.hold();
+  const pool = new FakeBrowserPool();
+  pool.holdLeases();
   const { served, client, session } = await connect({ pool });
   client.send(ping('first'));
   client.send(ping('second'));
   await pool.whenWaiting();
   await nextTurn();
   expect([client.text, session.state]).toEqual(['', 'created']);
-  pool.open();
+  pool.releaseLeases();
   await client.answer('second');
   expect(client.messages.map((message) => 'id' in message && message.id)).toEqual(['first', 'second']);
-  client.hangUp();
+  client.closeInput();
   await session.ended;
   await served.close();
 });
 
 test('[C-STDIO][S5] a client that leaves while the session is set up leaves nothing behind, also what opens late', async () => {
-  const pool = new FakePool();
-  pool.hold();
+  const pool = new FakeBrowserPool();
+  pool.holdLeases();
   const { served, client, session, transport } = await connect({ pool });
   client.send(ping(1));
   await pool.whenWaiting();
-  client.hangUp();
+  client.closeInput();
   await session.ended;
   await transport.finished;
   expect(session.actor.getSnapshot().context.closedBecause).toBe('client-closed');
@@ -51,12 +51,12 @@ test('[C-STDIO][S5] a client that leaves while the session is set up leaves noth
 });
 
 test('[C-STDIO][S8] a set-up that fails is the answer to the first request; a notification before it is not answered', async () => {
-  const pool = new FakePool();
-  pool.hold();
+  const pool = new FakeBrowserPool();
+  pool.holdLeases();
   const { served, client, transport } = await connect({ pool });
   client.send({ jsonrpc: '2.0', method: 'notifications/initialized' });
   await pool.whenWaiting();
-  pool.fail('browser_failed', 'No Chrome is installed.');
+  pool.failLeases('browser_failed', 'No Chrome is installed.');
   client.send(ping('hello'));
   client.send(ping('never'));
   await client.ended;
@@ -72,11 +72,11 @@ test('[C-STDIO][S8] a set-up that fails is the answer to the first request; a no
 });
 
 test('[C-STDIO][S8] a client that never asks is not waited for when the set-up has failed', async () => {
-  const [pool, clock] = [new FakePool(), new ManualClock()];
-  pool.hold();
+  const [pool, clock] = [new FakeBrowserPool(), new ManualClock()];
+  pool.holdLeases();
   const { served, client, session, transport } = await connect({ pool, clock });
   await pool.whenWaiting();
-  pool.fail('browser_failed', 'No Chrome is installed.');
+  pool.failLeases('browser_failed', 'No Chrome is installed.');
   await session.ended;
   clock.advance(5_000);
   await transport.finished;
@@ -98,7 +98,7 @@ test.each([
   client.send(ping('next'));
   expect(await client.answer('next')).toMatchObject({ result: {} });
   expect(client.values).toHaveLength(2);
-  client.hangUp();
+  client.closeInput();
   await session.ended;
   await served.close();
 });
@@ -142,7 +142,7 @@ test('[C-STDIO][S5] an output that is gone without an error is not waited for', 
   client.send(ping(1));
   await client.answer(1);
   output.destroy();
-  client.hangUp();
+  client.closeInput();
   await session.ended;
   await transport.finished;
   expect(clock.pending).toBe(0);
@@ -157,7 +157,7 @@ test('[S7] nothing is written after the session is closed, also not what a call 
   await tools.whenHeld();
   session.close('operator-closed');
   await client.ended;
-  tools.release();
+  tools.releaseCalls();
   await nextTurn();
   expect(client.values).toMatchObject([
     { id: 'first', result: {} },
@@ -187,9 +187,9 @@ test('[C-STDIO][S10] what a client does not read is waited for only a while', as
 });
 
 test('[S10] past what one message may be, an early client waits in its pipe', async () => {
-  const pool = new FakePool();
-  pool.hold();
-  const served = await serve({ pool });
+  const pool = new FakeBrowserPool();
+  pool.holdLeases();
+  const served = await startTestServer({ pool });
   const [input, output] = [new PassThrough({ highWaterMark: 1_000 }), new PassThrough()];
   const session = served.orchestrator.connect(
     new StdioTransport(input, output, { clock: systemClock, bodyLimit: 5_000 }),
@@ -202,7 +202,7 @@ test('[S10] past what one message may be, an early client waits in its pipe', as
     await nextTurn();
   }
   expect(sent).toBeLessThan(20);
-  pool.open();
+  pool.releaseLeases();
   await once(input, 'drain');
   input.end();
   await session.ended;

@@ -2,19 +2,19 @@ import type { JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
 import { ManualClock } from '../support/manualClock.js';
 import { streamPair } from '../support/rawStdio.js';
-import { servedAt } from '../support/serve.js';
-import { describeTransport, Refused, type ContractClient } from './contract.js';
+import { testServerAt } from '../support/serve.js';
+import { describeTransport, RefusedError, type ContractClient } from './contract.js';
 
 const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'raw', version: '1' } };
 
 function open(url: string): ContractClient {
   const { input, output, client } = streamPair();
   const clock = new ManualClock();
-  servedAt(url).orchestrator.connect(new StdioTransport(input, output, { clock, bodyLimit: 64 * 1024 }));
+  testServerAt(url).orchestrator.connect(new StdioTransport(input, output, { clock, bodyLimit: 64 * 1024 }));
   client.send({ jsonrpc: '2.0', id: 'initialize', method: 'initialize', params });
   const begun = client.answer('initialize');
   return {
-    ready: begun.then((answer) => ('error' in answer ? Promise.reject(new Refused(answer)) : answer)),
+    ready: begun.then((answer) => ('error' in answer ? Promise.reject(new RefusedError(answer)) : answer)),
     get announcements() {
       return client.values.filter((value) => JSON.stringify(value).includes('"protocolVersion"')).length;
     },
@@ -32,11 +32,11 @@ function open(url: string): ContractClient {
       client.write(`${body}\n`);
       return client.first((value) => 'error' in value);
     },
-    leave: async () => {
-      client.hangUp();
+    disconnect: async () => {
+      client.closeInput();
     },
-    vanish: () => {
-      client.hangUp();
+    dropConnection: () => {
+      client.closeInput();
       output.destroy();
       return Promise.resolve();
     },
@@ -47,4 +47,4 @@ function open(url: string): ContractClient {
   };
 }
 
-describeTransport({ kind: 'stdio', slowClient: 'session', vanished: 'closed', refusesGarbage: true, open });
+describeTransport({ kind: 'stdio', slowClient: 'session', sessionAfterDrop: 'closed', refusesGarbage: true, open });

@@ -3,12 +3,12 @@ import { expectRefusal, send } from '../support/http.js';
 import { call, initialize, initialized, ping } from '../support/messages.js';
 import { RawMcp, withRawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 test('[C-HTTP] initialize is answered by a stream: the id in the header, an event to come back to, the answer, the end', async () => {
-  const served = await serve();
-  const opening = new RawMcp(served.url).begin();
+  const served = await startTestServer();
+  const opening = new RawMcp(served.url).sendInitialize();
   await opening.whenClosed();
   expect([opening.status, opening.headers['content-type']]).toEqual([200, 'text/event-stream']);
   expect(opening.headers['mcp-session-id']).toMatch(/^[\w-]{22}$/);
@@ -24,9 +24,9 @@ test('[C-HTTP] initialize is answered by a stream: the id in the header, an even
 });
 
 test('[C-HTTP] a client of an older revision is sent no event without data', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const client = await new RawMcp(served.url, { version: '2025-06-18' }).initialize();
-  const [opening, asked] = [client.streams[0], await client.ask(ping('mine'))];
+  const [opening, asked] = [client.streams[0], await client.sendRequest(ping('mine'))];
   await asked.whenClosed();
   for (const stream of [opening, asked]) expect(stream?.events).toMatchObject([{ event: 'message' }]);
   await served.close();
@@ -69,14 +69,14 @@ test('[S3] a session is talked to at the door at which it was opened', () =>
       'unknown',
       'mine',
     );
-    await stream.hangUp();
+    await stream.disconnect();
   }));
 
 test('[C-HTTP][S5] DELETE closes the session: its streams end, its calls stop, and it is told from then on', async () => {
   const tools = new TestTools();
-  const served = await serve({ tools: tools.all });
+  const served = await startTestServer({ tools: tools.all });
   const client = await new RawMcp(served.url).initialize();
-  const [listening, asked] = [await client.listen(), await client.ask(call('held', 'hold'))];
+  const [listening, asked] = [await client.listen(), await client.sendRequest(call('held', 'hold'))];
   await tools.whenHeld();
   const { status, text } = await client.delete();
   expect([status, text]).toEqual([204, '']);
@@ -120,7 +120,7 @@ test('[C-HTTP] a revision that is not spoken is refused; one that is missing is 
       expectRefusal(await client.get(header), 'unsupported_version');
       expectRefusal(await client.delete(header), 'unsupported_version');
     }
-    const bare = await client.ask(ping('mine'), { 'mcp-protocol-version': [] });
+    const bare = await client.sendRequest(ping('mine'), { 'mcp-protocol-version': [] });
     await bare.whenClosed();
     expect(bare.events).toHaveLength(2);
   }));
@@ -149,14 +149,14 @@ test('[C-HTTP] /mcp takes POST, GET and DELETE and says so; HEAD opens nothing',
 
 test('[S1] a session is announced on entry to connected: the header waits for browser, tools and claim', async () => {
   const [registering, claiming] = [new Gate(), new Gate()];
-  const served = await serve({ onSession: () => registering.pass(), directory: { claim: () => claiming.pass() } });
-  served.pool.hold();
-  const opening = new RawMcp(served.url).begin();
+  const served = await startTestServer({ onSession: () => registering.pass(), directory: { claim: () => claiming.pass() } });
+  served.pool.holdLeases();
+  const opening = new RawMcp(served.url).sendInitialize();
   await served.pool.whenWaiting();
   const [session] = served.orchestrator.registry.list();
   const early = new RawMcp(served.url);
   early.sessionId = session?.id ?? '';
-  for (const open of [() => served.pool.open(), () => registering.open(), () => undefined]) {
+  for (const open of [() => served.pool.releaseLeases(), () => registering.open(), () => undefined]) {
     expect(opening.status).toBeUndefined();
     expectRefusal(await early.post(ping('mine')), 'not_ready', 'mine');
     expectRefusal(await early.get(), 'not_ready');
@@ -173,7 +173,7 @@ test('[S1] a session is announced on entry to connected: the header waits for br
 });
 
 test('[S12][S8] what cannot be claimed is answered with its own status, and nobody learns an id', async () => {
-  const served = await serve({ directory: { claim: () => Promise.reject(new Error('nobody there')) } });
+  const served = await startTestServer({ directory: { claim: () => Promise.reject(new Error('nobody there')) } });
   const reply = await new RawMcp(served.url).post(initialize(1), { 'mcp-session-id': '' });
   expectRefusal(reply, 'setup_failed', 1);
   expect(reply.headers['mcp-session-id']).toBeUndefined();

@@ -2,24 +2,24 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { RawMcp } from '../support/rawMcp.js';
-import { serve, type Served, type ServeOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
-import { openWire, type Wire } from '../support/wire.js';
+import { openTcpProxy, type TcpProxy } from '../support/wire.js';
 
-interface Given {
-  readonly served: Served;
+interface ClientFixture {
+  readonly served: TestServer;
   readonly tools: TestTools;
   readonly client: Client;
   readonly transport: StreamableHTTPClientTransport;
-  readonly wire: Wire;
+  readonly wire: TcpProxy;
   /** Requests that the client made so far. */
   requests(): number;
 }
 
-async function withClient(given: ServeOptions, run: (given: Given) => Promise<void>): Promise<void> {
+async function withClient(given: TestServerOptions, run: (given: ClientFixture) => Promise<void>): Promise<void> {
   const tools = new TestTools();
-  const served = await serve({ tools: tools.all, ...given });
-  const wire = await openWire(served.url);
+  const served = await startTestServer({ tools: tools.all, ...given });
+  const wire = await openTcpProxy(served.url);
   let requests = 0;
   const client = new Client({ name: 'official', version: '1' });
   const transport = new StreamableHTTPClientTransport(new URL('/mcp', wire.url), {
@@ -38,7 +38,7 @@ async function withClient(given: ServeOptions, run: (given: Given) => Promise<vo
   await run({ served, tools, client, transport, wire, requests: () => requests });
   await client.close();
   await wire.close();
-  tools.release();
+  tools.releaseCalls();
   await served.close();
 }
 
@@ -97,9 +97,9 @@ test('[C-RESUME] the official client whose wire is cut gets its answer and every
       session?.server.log('info', n);
       // Both of its streams are there again, and each has an event to come back to.
       await until(() => heard.length > n && tokens > n);
-      wire.cut();
+      wire.dropConnections();
     }
-    tools.release();
+    tools.releaseCalls();
     expect(await answer).toMatchObject({ structuredContent: { value: 'kept' } });
     expect(heard).toEqual(Array.from({ length: 21 }, (_, n) => n));
   }));
@@ -117,24 +117,24 @@ test('[C-HTTP] an official client whose call was cancelled or failed does not co
 
 test('[S1] of 100 clients that open at once each is announced when it is ready, with what it asked for', async () => {
   const count = 100;
-  const served = await serve({ tools: new TestTools().all });
-  served.pool.hold();
+  const served = await startTestServer({ tools: new TestTools().all });
+  served.pool.holdLeases();
   const versions = ['2025-11-25', '2025-06-18', '2025-03-26'];
   const clients = Array.from({ length: count }, (_, index) => {
     const path = `/mcp?userId=user-${index}`;
     return new RawMcp(served.url, { path, version: versions[index % 3] ?? '' });
   });
-  const openings = clients.map((client) => client.begin());
+  const openings = clients.map((client) => client.sendInitialize());
   await served.pool.whenWaiting(count);
   expect(openings.every(({ status }) => status === undefined)).toBe(true);
-  served.pool.open();
+  served.pool.releaseLeases();
   await Promise.all(openings.map((opening) => opening.whenClosed()));
   const ids = openings.map(({ headers }) => String(headers['mcp-session-id']));
   expect(new Set(ids).size).toBe(count);
   const replies = await Promise.all(
     clients.map((client, index) => {
       client.sessionId = ids[index] ?? '';
-      return client.ask({
+      return client.sendRequest({
         jsonrpc: '2.0',
         id: 1,
         method: 'tools/call',

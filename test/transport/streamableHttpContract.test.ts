@@ -1,9 +1,9 @@
 import { RawMcp } from '../support/rawMcp.js';
-import { describeTransport, Refused, type ContractClient } from './contract.js';
+import { describeTransport, RefusedError, type ContractClient } from './contract.js';
 
 function open(url: string): ContractClient {
   const client = new RawMcp(url);
-  const opening = client.begin();
+  const opening = client.sendInitialize();
   let isPaused = false;
   const ready = opening
     .when(({ messages }) => messages.length > 0)
@@ -13,7 +13,7 @@ function open(url: string): ContractClient {
         await client.post({ jsonrpc: '2.0', method: 'notifications/initialized' });
         await client.listen();
       },
-      () => Promise.reject(new Refused(JSON.parse(opening.text || 'null'))),
+      () => Promise.reject(new RefusedError(JSON.parse(opening.text || 'null'))),
     );
   return {
     ready,
@@ -28,16 +28,16 @@ function open(url: string): ContractClient {
     },
     send: async (message) => {
       if (!('id' in message)) await client.post(message);
-      else if (isPaused) (await client.ask(message)).pause();
-      else await client.ask(message);
+      else if (isPaused) (await client.sendRequest(message)).pause();
+      else await client.sendRequest(message);
     },
     answer: (id) => client.answer(id),
     refusal: async (body) => (await client.postText(body)).json,
-    leave: async () => {
+    disconnect: async () => {
       await client.delete();
-      await client.vanish();
+      await client.disconnect();
     },
-    vanish: () => client.vanish(),
+    dropConnection: () => client.disconnect(),
     ended: async () => {
       await Promise.all(client.streams.map((stream) => stream.whenClosed()));
     },
@@ -48,4 +48,4 @@ function open(url: string): ContractClient {
   };
 }
 
-describeTransport({ kind: 'streamable-http', slowClient: 'stream', vanished: 'idle', refusesGarbage: true, open });
+describeTransport({ kind: 'streamable-http', slowClient: 'stream', sessionAfterDrop: 'idle', refusesGarbage: true, open });

@@ -8,7 +8,7 @@ import type { JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { RawMcp } from '../support/rawMcp.js';
 import type { RawSse } from '../support/rawSse.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 
 /**
  * Two scripts that a log on a network meets every day, against the SDK's transport and against ours. The first half shows
@@ -24,7 +24,7 @@ const noticesOf = (stream: RawSse): unknown[] =>
   stream.messages.map((message) => ('method' in message ? message.params?.['data'] : null));
 
 /** Doors in the way of each access, in the order of the accesses: `append` by content, `read` for replays. */
-class Doors {
+class TestEndpoints {
   readonly #doors = new Map<string, Gate>();
 
   of(name: string): Gate {
@@ -43,7 +43,7 @@ class Doors {
 /** An event store as the SDK's examples have it, on a network whose latency the test decides. */
 class SlowStore implements EventStore {
   readonly events: { id: string; streamId: string; message: JSONRPCMessage }[] = [];
-  readonly doors = new Doors();
+  readonly doors = new TestEndpoints();
 
   async storeEvent(streamId: string, message: JSONRPCMessage): Promise<string> {
     const id = `${streamId}_${this.events.length}`;
@@ -66,7 +66,7 @@ class SlowStore implements EventStore {
 
 /** The same latency in the way of our log. */
 class SlowLog extends MemoryEventLog implements EventLog {
-  readonly doors = new Doors();
+  readonly doors = new TestEndpoints();
 
   override async append(stream: StreamAddress, data: string): Promise<string> {
     const id = await super.append(stream, data);
@@ -74,21 +74,21 @@ class SlowLog extends MemoryEventLog implements EventLog {
     return id;
   }
 
-  override async after(stream: StreamAddress, eventId: string | null): Promise<Replay> {
-    const replay = await super.after(stream, eventId);
+  override async replayAfter(stream: StreamAddress, eventId: string | null): Promise<Replay> {
+    const replay = await super.replayAfter(stream, eventId);
     await this.doors.of('read').pass();
     return replay;
   }
 }
 
-interface Side {
+interface ServerUnderTest {
   readonly client: RawMcp;
-  readonly doors: Doors;
+  readonly doors: TestEndpoints;
   say(message: JSONRPCMessage): void;
   close(): Promise<void>;
 }
 
-async function sdk(): Promise<Side> {
+async function sdk(): Promise<ServerUnderTest> {
   const store = new SlowStore();
   const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: randomUUID, eventStore: store });
   transport.onmessage = (message) => {
@@ -105,7 +105,7 @@ async function sdk(): Promise<Side> {
     doors: store.doors,
     say: (message) => void transport.send(message),
     close: async () => {
-      await client.vanish();
+      await client.disconnect();
       await transport.close();
       http.closeAllConnections();
       await once(http.close(), 'close');
@@ -113,9 +113,9 @@ async function sdk(): Promise<Side> {
   };
 }
 
-async function ours(): Promise<Side> {
+async function ours(): Promise<ServerUnderTest> {
   const log = new SlowLog();
-  const served = await serve({ eventLog: log });
+  const served = await startTestServer({ eventLog: log });
   const client = await new RawMcp(served.url).initialize();
   const { channel } = served.orchestrator.registry.find(client.sessionId, 'anyone');
   return {
@@ -123,7 +123,7 @@ async function ours(): Promise<Side> {
     doors: log.doors,
     say: (message) => channel.deliver(message),
     close: async () => {
-      await client.vanish();
+      await client.disconnect();
       await served.close();
       expect(log.size).toBe(0);
     },
@@ -131,12 +131,12 @@ async function ours(): Promise<Side> {
 }
 
 /** A and B are sent, the client has A and comes back for the rest; C is sent while it is being replayed, then D. */
-async function resumeWhileSending({ client, doors, say, close }: Side): Promise<unknown[]> {
+async function resumeWhileSending({ client, doors, say, close }: ServerUnderTest): Promise<unknown[]> {
   const first = await client.listen();
   say(notice('A'));
   await first.when((stream) => noticesOf(stream).includes('A'));
   const cursor = first.events.at(-1)?.id ?? '';
-  await first.hangUp();
+  await first.disconnect();
   await nextTurn();
   say(notice('B'));
   const reading = doors.shut('read');
@@ -154,7 +154,7 @@ async function resumeWhileSending({ client, doors, say, close }: Side): Promise<
 }
 
 /** Three messages, of which the log takes longest for the first. */
-async function sendWithLatency({ client, doors, say, close }: Side): Promise<unknown[]> {
+async function sendWithLatency({ client, doors, say, close }: ServerUnderTest): Promise<unknown[]> {
   const stream = await client.listen();
   const names = ['1', '2', '3'];
   const gates = names.map((name) => doors.shut(JSON.stringify(notice(name))));

@@ -1,8 +1,8 @@
-import { FakePool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakePool.js';
 import { postJson, type Reply } from '../support/http.js';
 import { initialize } from '../support/messages.js';
 import { RawMcp } from '../support/rawMcp.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 const json = { accept: 'application/json, text/event-stream;q=0.5' };
@@ -15,12 +15,12 @@ const call = (id: string, name: string, rest: object = {}) => ({
 const headersOf = ({ headers }: Reply) => ({ ...json, 'mcp-session-id': String(headers['mcp-session-id']) });
 
 test('[C-HTTP][S1] who would rather not read a stream gets one JSON answer, with the id of the session when it is ready', async () => {
-  const pool = new FakePool();
-  pool.hold();
-  const { url, close } = await serve({ pool, tools: new TestTools().all });
+  const pool = new FakeBrowserPool();
+  pool.holdLeases();
+  const { url, close } = await startTestServer({ pool, tools: new TestTools().all });
   const opening = postJson(`${url}/mcp`, initialize(1, '2025-11-25'), json);
   await pool.whenWaiting();
-  pool.open();
+  pool.releaseLeases();
   const opened = await opening;
   expect([opened.status, opened.headers['content-type']]).toEqual([200, 'application/json']);
   expect(opened.json).toMatchObject({ id: 1, result: { protocolVersion: '2025-11-25' } });
@@ -41,7 +41,7 @@ test.each([
   ['application/json, */*;q=0.1', 'application/json'],
   ['application/json;q=0.9, text/*;q=1, text/event-stream;q=0.2', 'application/json'],
 ])('[C-HTTP] `Accept: %s` is answered with %s', async (accept, type) => {
-  const { url, close } = await serve();
+  const { url, close } = await startTestServer();
   const opened = await postJson(`${url}/mcp`, initialize(1, '2025-11-25'), { accept });
   expect([opened.status, opened.headers['content-type']]).toEqual([200, type]);
   await close();
@@ -50,7 +50,7 @@ test.each([
 test.each(['', ',', 'application/json', 'application/json, text/event-stream;q=0', 'text/event-stream;q=0, */*', '"'])(
   '[C-HTTP] `Accept: %s` does not allow both types, and is refused',
   async (accept) => {
-    const { url, close } = await serve();
+    const { url, close } = await startTestServer();
     const refused = await postJson(`${url}/mcp`, initialize(1, '2025-11-25'), { accept });
     expect(refused).toMatchObject({ status: 406, json: { error: { data: { reason: 'not_acceptable' } } } });
     await close();
@@ -58,8 +58,8 @@ test.each(['', ',', 'application/json', 'application/json, text/event-stream;q=0
 );
 
 test('[C-HTTP] a set-up that fails, a wrong message and a batch are answered as JSON too', async () => {
-  const pool = new FakePool();
-  const { url, close } = await serve({ pool, tools: new TestTools().all });
+  const pool = new FakeBrowserPool();
+  const { url, close } = await startTestServer({ pool, tools: new TestTools().all });
   const { headers } = await postJson(`${url}/mcp`, initialize(1, '2025-03-26'), json);
   const session = { ...json, 'mcp-session-id': String(headers['mcp-session-id']) };
   const batch = await postJson(
@@ -70,34 +70,34 @@ test('[C-HTTP] a set-up that fails, a wrong message and a batch are answered as 
   expect([batch.status, batch.json]).toMatchObject([200, [{ id: expect.any(String) }, { id: expect.any(String) }]]);
   const wrong = await postJson(`${url}/mcp`, { jsonrpc: '2.0', id: 'x', method: 7 }, session);
   expect([wrong.status, wrong.json]).toMatchObject([400, { error: { data: { reason: 'invalid_message' } } }]);
-  pool.hold();
+  pool.holdLeases();
   const failing = postJson(`${url}/mcp`, initialize(1, '2025-11-25'), json);
   await pool.whenWaiting();
-  pool.fail('browser_failed', 'No browser.');
+  pool.failLeases('browser_failed', 'No browser.');
   expect(await failing).toMatchObject({ status: 502, json: { error: { data: { reason: 'browser_failed' } } } });
   await close();
 });
 
 test('[C-HTTP] what belongs to a request that wants one answer is told where the client listens', async () => {
-  const served = await serve({ tools: new TestTools().all });
+  const served = await startTestServer({ tools: new TestTools().all });
   const client = await new RawMcp(served.url).initialize();
   const listening = await client.listen();
   const counted = await client.post(call('c', 'count', { _meta: { progressToken: 'p' } }), json);
   expect(counted.json).toMatchObject({ id: 'c', result: { structuredContent: { value: 'counted' } } });
   await listening.when(({ messages }) => messages.length === 3);
   expect(listening.messages).toMatchObject([1, 2, 3].map((progress) => ({ params: { progressToken: 'p', progress } })));
-  await client.vanish();
+  await client.disconnect();
   await served.close();
 });
 
 test('[C-HTTP][S5] what is cancelled is answered by 202, and leaves nothing', async () => {
   const tools = new TestTools();
-  const served = await serve({ tools: tools.all });
+  const served = await startTestServer({ tools: tools.all });
   const client = await new RawMcp(served.url).initialize();
   const cancelled = client.post(call('h', 'hold', { arguments: { value: 'never' } }), json);
   await tools.whenHeld();
   await client.post({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'h' } });
   expect(await cancelled).toMatchObject({ status: 202, text: '' });
-  await client.vanish();
+  await client.disconnect();
   await served.close();
 });

@@ -10,11 +10,11 @@ import { expectRefusal, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import type { RawSse } from '../support/rawSse.js';
-import { serve, type Served, type ServeOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
-interface Given {
-  readonly served: Served;
+interface SessionFixture {
+  readonly served: TestServer;
   readonly client: RawMcp;
   readonly session: Session;
   readonly tools: TestTools;
@@ -22,16 +22,16 @@ interface Given {
 }
 
 async function withSession(
-  { log = new MemoryEventLog(), ...given }: Omit<ServeOptions, 'log'> & { readonly log?: MemoryEventLog },
-  run: (given: Given) => Promise<void>,
+  { log = new MemoryEventLog(), ...given }: Omit<TestServerOptions, 'log'> & { readonly log?: MemoryEventLog },
+  run: (given: SessionFixture) => Promise<void>,
 ): Promise<void> {
   const tools = new TestTools();
-  const served = await serve({ tools: tools.all, eventLog: log, ...given });
+  const served = await startTestServer({ tools: tools.all, eventLog: log, ...given });
   const client = await new RawMcp(served.url).initialize();
   const session = served.orchestrator.registry.find(client.sessionId, 'anyone');
   await run({ served, client, session, tools, log });
-  await client.vanish();
-  tools.release();
+  await client.disconnect();
+  tools.releaseCalls();
   await served.close();
   await nextTurn();
   expect(log.size).toBe(0);
@@ -46,7 +46,7 @@ const call = (id: string, name: string, args: object = {}) => ({
 
 const lastId = (stream: RawSse): string => stream.events.filter(({ id }) => id !== '').at(-1)?.id ?? '';
 
-const saidOn = (...streams: RawSse[]): unknown[] =>
+const messagesOn = (...streams: RawSse[]): unknown[] =>
   streams.flatMap(({ messages }) => messages.map((one) => ('method' in one ? one.params?.['data'] : null)));
 
 /** Resolves when the server has noticed that nobody listens. */
@@ -59,10 +59,10 @@ const resume = (client: RawMcp, id: string): Promise<Reply> => client.get({ 'las
 
 test('[C-RESUME] the answer to a call whose stream was lost is there for the client that comes back', () =>
   withSession({}, async ({ client, tools }) => {
-    const lost = await (await client.ask(call('held', 'hold'))).when(({ events }) => events.length === 1);
+    const lost = await (await client.sendRequest(call('held', 'hold'))).when(({ events }) => events.length === 1);
     await tools.whenHeld();
-    await lost.hangUp();
-    tools.release();
+    await lost.disconnect();
+    tools.releaseCalls();
     const resumed = await client.listen(lastId(lost));
     await resumed.whenClosed();
     expect(resumed.messages).toMatchObject([{ id: 'held', result: { structuredContent: { value: 'held' } } }]);
@@ -75,24 +75,24 @@ test('[C-RESUME] the answer to a call whose stream was lost is there for the cli
 
 test('[C-RESUME] a stream that is resumed while its call runs carries what comes next, and the one before is ended', () =>
   withSession({}, async ({ client, tools }) => {
-    const first = await (await client.ask(call('held', 'hold'))).when(({ events }) => events.length === 1);
+    const first = await (await client.sendRequest(call('held', 'hold'))).when(({ events }) => events.length === 1);
     await tools.whenHeld();
     const second = await client.listen(lastId(first));
     await first.whenClosed();
-    tools.release();
+    tools.releaseCalls();
     await second.whenClosed();
     expect([first.messages, second.messages]).toMatchObject([[], [{ id: 'held' }]]);
   }));
 
 test('[C-RESUME] the server may end the socket of a call: the client is told when to come back', () =>
   withSession({}, async ({ client, session, tools }) => {
-    const first = await (await client.ask(call('held', 'hold'))).when(({ events }) => events.length === 1);
+    const first = await (await client.sendRequest(call('held', 'hold'))).when(({ events }) => events.length === 1);
     await tools.whenHeld();
     session.channel.suspend?.('held', 250);
     await first.whenClosed();
     expect(first.text).toContain('retry: 250\n\n');
     const second = await client.listen(lastId(first));
-    tools.release();
+    tools.releaseCalls();
     await second.whenClosed();
     expect(second.messages).toMatchObject([{ id: 'held' }]);
     session.channel.suspend?.('held', 250);
@@ -119,7 +119,7 @@ test('[S6] an event id of another session, of another user or of nobody opens no
     expectRefusal(await resume(client, `${stream}.99`), 'unknown_event');
     expect(listening.isClosed).toBe(false);
     expect(other.messages).toHaveLength(1);
-    await other.vanish();
+    await other.disconnect();
   }));
 
 test('[C-RESUME][S10] a gap is told with 410, and one who begins anew hears that messages were dropped', () =>
@@ -128,17 +128,17 @@ test('[C-RESUME][S10] a gap is told with 410, and one who begins anew hears that
     session.server.log('info', 0);
     await first.when(({ messages }) => messages.length === 1);
     const noticed = detached(session);
-    await Promise.all([first.hangUp(), noticed]);
+    await Promise.all([first.disconnect(), noticed]);
     for (let n = 1; n <= 5; n += 1) session.server.log('info', n);
     expectRefusal(await resume(client, lastId(first)), 'gap');
     const second = await client.listen();
     await second.when(({ messages }) => messages.length === 4);
-    expect(saidOn(second)).toEqual(['Messages were dropped while no stream was open.', 3, 4, 5]);
-    await second.hangUp();
+    expect(messagesOn(second)).toEqual(['Messages were dropped while no stream was open.', 3, 4, 5]);
+    await second.disconnect();
     session.server.log('info', 6);
     const third = await client.listen(lastId(second));
     await third.when(({ messages }) => messages.length === 1);
-    expect(saidOn(third)).toEqual([6]);
+    expect(messagesOn(third)).toEqual([6]);
   }));
 
 test('[C-RESUME] what the log does not take is not sent: the stream is cut, and the client hears of the gap', async () => {
@@ -157,12 +157,12 @@ test('[C-RESUME] what the log does not take is not sent: the stream is cut, and 
     session.server.log('info', 'two');
     await first.whenClosed();
     log.isBroken = false;
-    expect(saidOn(first)).toEqual(['one']);
+    expect(messagesOn(first)).toEqual(['one']);
     expectRefusal(await resume(client, lastId(first)), 'gap');
     const second = await client.listen();
     session.server.log('info', 'three');
     await second.when(({ messages }) => messages.length === 2);
-    expect(saidOn(second)).toEqual(['Messages were dropped while no stream was open.', 'three']);
+    expect(messagesOn(second)).toEqual(['Messages were dropped while no stream was open.', 'three']);
   });
 });
 
@@ -170,7 +170,7 @@ test('[S10] answers that were sent are kept for a minute, and those of 64 reques
   const clock = new ManualClock();
   await withSession({ clock }, async ({ client }) => {
     const answered = async (id: string): Promise<string> => {
-      const stream = await client.ask(call(id, 'echo', { value: id }));
+      const stream = await client.sendRequest(call(id, 'echo', { value: id }));
       await stream.whenClosed();
       return stream.events[0]?.id ?? '';
     };
@@ -197,7 +197,7 @@ test('[S7] a session that has ended writes nothing more, and its events are gone
     await listening.whenClosed();
     session.channel.deliver({ jsonrpc: '2.0', method: 'notifications/message', params: { data: 'late' } });
     await nextTurn();
-    expect([saidOn(listening), log.size]).toEqual([['last'], 0]);
+    expect([messagesOn(listening), log.size]).toEqual([['last'], 0]);
     expectRefusal(await resume(client, lastId(listening)), 'closed');
   }));
 
@@ -210,7 +210,7 @@ test('[S5][C-DETACH] a GET whose client hung up before it was looked at leaves n
   channel.announce('an-id');
   let late: Promise<void> = Promise.resolve();
   const http = createServer((_request, response) => {
-    late = once(response, 'close').then(() => channel.listen(new SseWriter(response, { clock }), true));
+    late = once(response, 'close').then(() => channel.attachStandalone(new SseWriter(response, { clock }), true));
     client.destroy();
   });
   await once(http.listen(0, '127.0.0.1'), 'listening');
@@ -247,7 +247,7 @@ test(
       let [stream, cursor, sent] = [await client.listen(), '', 0];
       await stream.when(({ events }) => events.length > 0);
       const take = (): void => {
-        received.push(...saidOn(stream));
+        received.push(...messagesOn(stream));
         cursor = lastId(stream) || cursor;
       };
       const send = (count: number): void => {
@@ -258,7 +258,7 @@ test(
         // At once, in the middle of what arrives, or when it has arrived.
         const turns = Math.floor(random() * 4);
         for (let turn = 0; turn < turns; turn += 1) await nextTurn();
-        const gone = stream.hangUp();
+        const gone = stream.disconnect();
         send(Math.floor(random() * 6));
         await gone;
         take();
@@ -271,7 +271,7 @@ test(
         expect(stream.status).toBe(200);
       }
       send(notifications);
-      await stream.when((open) => saidOn(open).includes(notifications - 1));
+      await stream.when((open) => messagesOn(open).includes(notifications - 1));
       take();
       expect(received).toEqual(Array.from({ length: notifications }, (_, index) => index));
     }),

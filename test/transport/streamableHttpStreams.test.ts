@@ -2,18 +2,18 @@ import { expectRefusal, send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { call, initialize, initialized, ping } from '../support/messages.js';
 import { RawMcp, withRawMcp } from '../support/rawMcp.js';
-import { serve } from '../support/serve.js';
+import { startTestServer } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 test('[C-HTTP] a batch belongs to revision 2025-03-26, is bounded, and each of its requests is answered once', async () => {
-  const served = await serve({ tools: new TestTools().all });
+  const served = await startTestServer({ tools: new TestTools().all });
   const [recent, old] = [
     await new RawMcp(served.url).initialize(),
     await new RawMcp(served.url, { version: '2025-03-26' }).initialize(),
   ];
   const batch = [call('a', 'echo', { value: 'A' }), initialized, call('b', 'echo', { value: 'B' })];
   expectRefusal(await recent.post(batch), 'invalid_message');
-  const stream = await old.ask(batch);
+  const stream = await old.sendRequest(batch);
   await stream.whenClosed();
   expect(stream.messages.map((message) => ('id' in message ? message.id : null)).toSorted()).toEqual(['a', 'b']);
   expect((await old.post([initialized, initialized])).status).toBe(202);
@@ -21,7 +21,7 @@ test('[C-HTTP] a batch belongs to revision 2025-03-26, is bounded, and each of i
   for (const wrong of [[], many, [ping('mine'), ping('mine')], [ping('mine'), 'x']])
     expectRefusal(await old.post(wrong), 'invalid_message');
   expectRefusal(await old.post([ping('mine'), initialize(1)]), 'already_initialized');
-  const most = await old.ask(many.slice(1));
+  const most = await old.sendRequest(many.slice(1));
   await most.whenClosed();
   expect(most.messages).toHaveLength(100);
   await served.close();
@@ -29,17 +29,17 @@ test('[C-HTTP] a batch belongs to revision 2025-03-26, is bounded, and each of i
 
 test('[C-HTTP] a request of a batch that cannot be taken is answered for itself', async () => {
   const tools = new TestTools();
-  const served = await serve({ tools: tools.all });
+  const served = await startTestServer({ tools: tools.all });
   const client = await new RawMcp(served.url, { version: '2025-03-26' }).initialize();
   const held = Array.from({ length: 3 }, (_, part) =>
     Array.from({ length: 85 }, (_item, index) => call(`${part} ${index}`, 'hold')),
   );
-  await Promise.all(held.map((batch) => client.ask(batch)));
+  await Promise.all(held.map((batch) => client.sendRequest(batch)));
   await tools.whenHeld(255);
-  const stream = await client.ask([call('fits', 'hold'), ping('mine')]);
+  const stream = await client.sendRequest([call('fits', 'hold'), ping('mine')]);
   expect(await client.answer('mine')).toMatchObject({ error: { data: { reason: 'queue_full' } } });
   expectRefusal(await client.post(ping('mine')), 'queue_full', 'mine');
-  tools.release();
+  tools.releaseCalls();
   await stream.whenClosed();
   expect(stream.messages).toMatchObject([{ id: 'mine' }, { id: 'fits', result: {} }]);
   await served.close();
@@ -48,10 +48,10 @@ test('[C-HTTP] a request of a batch that cannot be taken is answered for itself'
 test('[C-HTTP] an id that is in flight is refused and does not disturb the stream that waits for it', async () => {
   const tools = new TestTools();
   await withRawMcp({ tools: tools.all }, async (client) => {
-    const stream = await client.ask(call('same', 'hold'));
+    const stream = await client.sendRequest(call('same', 'hold'));
     await tools.whenHeld();
     expectRefusal(await client.post(call('same', 'echo', { value: 'x' })), 'invalid_message', 'same');
-    tools.release();
+    tools.releaseCalls();
     await stream.whenClosed();
     expect(stream.messages).toMatchObject([{ id: 'same', result: { structuredContent: { value: 'held' } } }]);
     expect((await client.post(call('same', 'echo', { value: 'x' }))).status).toBe(200);
@@ -61,7 +61,7 @@ test('[C-HTTP] an id that is in flight is refused and does not disturb the strea
 test('[C-HTTP] a cancelled request ends its stream without an answer', async () => {
   const tools = new TestTools();
   await withRawMcp({ tools: tools.all }, async (client) => {
-    const stream = await client.ask(call('long', 'hold'));
+    const stream = await client.sendRequest(call('long', 'hold'));
     await tools.whenHeld();
     await client.post({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'long' } });
     await stream.whenClosed();
@@ -84,7 +84,7 @@ test('[C-HTTP] what belongs to no request goes to the GET stream; a new one ends
     await second.when(({ messages }) => messages.length === 1);
     const said = client.messages.flatMap((message) => ('method' in message ? [message.params?.['data']] : []));
     expect(said).toEqual(['before anybody listens', 'one', 'two']);
-    await second.hangUp();
+    await second.disconnect();
   }));
 
 test('[S10] a client that does not read has its stream cut at the bound, and its session waits for it', () =>
@@ -101,12 +101,12 @@ test('[S10] a client that does not read has its stream cut at the bound, and its
       await send(`${url}/ready`);
     }
     await detached;
-    await stream.hangUp();
+    await stream.disconnect();
   }));
 
 test('[C-DETACH] a client that was listening is waited for, keeps its pages, and comes back by any request', async () => {
   const clock = new ManualClock();
-  const served = await serve({ clock, options: { resumeGrace: '60s' } });
+  const served = await startTestServer({ clock, options: { resumeGrace: '60s' } });
   const client = await new RawMcp(served.url).initialize();
   const session = served.orchestrator.registry.find(client.sessionId, 'anyone');
   const is = (state: 'serving' | 'detached') =>
@@ -121,7 +121,7 @@ test('[C-DETACH] a client that was listening is waited for, keeps its pages, and
   ];
   for (const comeBack of back) {
     const [listening, detached] = [await client.listen(), is('detached')];
-    await listening.hangUp();
+    await listening.disconnect();
     await detached;
     clock.advance(59_999);
     expect(served.pool.closed).toEqual([]);
@@ -131,7 +131,7 @@ test('[C-DETACH] a client that was listening is waited for, keeps its pages, and
     expect(session.state).toBe('active');
   }
   const detached = is('detached');
-  await client.vanish();
+  await client.disconnect();
   await detached;
   clock.advance(60_000);
   await session.ended;
@@ -143,22 +143,22 @@ test('[C-DETACH] a client that was listening is waited for, keeps its pages, and
 test('[C-DETACH] a client that never listened is not waited for, and a call that is open counts as being there', async () => {
   const clock = new ManualClock();
   const tools = new TestTools();
-  const served = await serve({ clock, tools: tools.all, options: { resumeGrace: '60s', idleTimeout: '30m' } });
+  const served = await startTestServer({ clock, tools: tools.all, options: { resumeGrace: '60s', idleTimeout: '30m' } });
   const client = await new RawMcp(served.url).initialize();
   const session = served.orchestrator.registry.find(client.sessionId, 'anyone');
   clock.advance(600_000);
   expect(session.state).toBe('active');
   const listening = await client.listen();
-  const asked = await client.ask(call('held', 'hold'));
+  const asked = await client.sendRequest(call('held', 'hold'));
   await tools.whenHeld();
-  await listening.hangUp();
+  await listening.disconnect();
   await send(`${served.url}/health`);
   expect(session.actor.getSnapshot().matches({ active: { serving: 'busy' } })).toBe(true);
   clock.advance(600_000);
   const detached = new Promise<void>((resolve) => {
     session.actor.subscribe((snapshot) => snapshot.matches({ active: 'detached' }) && resolve());
   });
-  tools.release();
+  tools.releaseCalls();
   await Promise.all([asked.whenClosed(), detached]);
   clock.advance(60_000);
   await session.ended;

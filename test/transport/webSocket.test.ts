@@ -3,14 +3,14 @@ import { WebSocketClientTransport } from '@modelcontextprotocol/sdk/client/webso
 import { WebSocket } from 'ws';
 import { initialize, ping } from '../support/messages.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { serve, whenAllEnded } from '../support/serve.js';
+import { startTestServer, whenAllEnded } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 // The official client takes the platform's WebSocket, which Node 20 has not.
 Object.assign(globalThis, { WebSocket });
 
 test('[C-WS] the official client initialises, pings, lists tools, calls one, and leaves nothing behind', async () => {
-  const served = await serve({ tools: new TestTools().all });
+  const served = await startTestServer({ tools: new TestTools().all });
   const client = new Client({ name: 'test-client', version: '1.0.0' });
   const errors: Error[] = [];
   client.onerror = (error) => void errors.push(error);
@@ -28,19 +28,19 @@ test('[C-WS] the official client initialises, pings, lists tools, calls one, and
 });
 
 test('[S1] 100 sockets that initialise in the tick of the 101 each get the version of their own', async () => {
-  const served = await serve();
-  served.pool.hold();
+  const served = await startTestServer();
+  served.pool.holdLeases();
   const versions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'];
   const sockets = Array.from({ length: 100 }, (_, index) => {
     const version = versions[index % 4] ?? '';
     const path = `/ws?userId=user-${index}`;
     return {
       version,
-      socket: new RawWebSocket(served.url, { path, atOpen: (open) => open.send(initialize('first', version)) }),
+      socket: new RawWebSocket(served.url, { path, onOpen: (open) => open.send(initialize('first', version)) }),
     };
   });
   await served.pool.whenWaiting(100);
-  served.pool.open();
+  served.pool.releaseLeases();
   for (const { socket, version } of sockets) {
     expect(await socket.answer('first')).toMatchObject({ result: { protocolVersion: version } });
     expect(socket.frames).toHaveLength(1);
@@ -50,12 +50,12 @@ test('[S1] 100 sockets that initialise in the tick of the 101 each get the versi
     const session = listed.find(({ id }) => id === socket.sessionId);
     expect([session?.user, session?.server.protocolVersion]).toEqual([`user-${index}`, version]);
   });
-  await Promise.all(sockets.map(({ socket }) => socket.hangUp()));
+  await Promise.all(sockets.map(({ socket }) => socket.disconnect()));
   await served.close();
 });
 
 test('[C-ISOLATION] what one socket negotiates and sets does not touch its neighbour', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const [old, recent] = [new RawWebSocket(served.url), new RawWebSocket(served.url)];
   await Promise.all([old.whenAnnounced(), recent.whenAnnounced()]);
   for (const [socket, version] of [
@@ -74,12 +74,12 @@ test('[C-ISOLATION] what one socket negotiates and sets does not touch its neigh
     ['2024-11-05', 'error'],
     ['2025-06-18', 'debug'],
   ]);
-  await Promise.all([old.hangUp(), recent.hangUp()]);
+  await Promise.all([old.disconnect(), recent.disconnect()]);
   await served.close();
 });
 
 test('[S4] ten calls at once on each of ten sockets are answered once each, to the one who asked', async () => {
-  const served = await serve({ tools: new TestTools().all });
+  const served = await startTestServer({ tools: new TestTools().all });
   const sockets = await Promise.all(Array.from({ length: 10 }, () => new RawWebSocket(served.url).whenInitialized()));
   const ids = Array.from({ length: 10 }, (_, index) => index);
   for (const id of ids) {
@@ -94,13 +94,13 @@ test('[S4] ten calls at once on each of ten sockets are answered once each, to t
     for (const id of ids)
       expect(values.filter((value) => value.includes(`"${socket.sessionId} ${id}"`))).toHaveLength(1);
   }
-  await Promise.all(sockets.map((socket) => socket.hangUp()));
+  await Promise.all(sockets.map((socket) => socket.disconnect()));
   await served.close();
 });
 
 test('[S4] a long call holds up neither ping nor its own cancellation; messages are handed over in their order', async () => {
   const tools = new TestTools();
-  const served = await serve({ tools: tools.all });
+  const served = await startTestServer({ tools: tools.all });
   const socket = await new RawWebSocket(served.url).whenInitialized();
   socket.send({ jsonrpc: '2.0', id: 'long', method: 'tools/call', params: { name: 'hold', arguments: {} } });
   for (let id = 0; id < 50; id += 1) socket.send(ping(id));
@@ -111,8 +111,8 @@ test('[S4] a long call holds up neither ping nor its own cancellation; messages 
   socket.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'long' } });
   await socket.call('after', 'ping');
   expect(tools.held[0]?.context.signal.aborted).toBe(true);
-  tools.release();
-  await socket.hangUp();
+  tools.releaseCalls();
+  await socket.disconnect();
   await served.close();
   expect(socket.frames).toHaveLength(51);
 });
@@ -124,35 +124,35 @@ test.each([
   ['a batch', JSON.stringify([ping(1)]), -32600, null],
   ['a request with a wrong "params"', '{"jsonrpc":"2.0","id":7,"method":"ping","params":1}', -32600, 7],
 ])('[C-WS] a frame that is %s is answered with an error, and the session goes on', async (_, frame, code, id) => {
-  const served = await serve();
+  const served = await startTestServer();
   const socket = await new RawWebSocket(served.url).whenInitialized();
   socket.send(frame);
   await socket.when(({ frames }) => frames.length === 1);
   expect(JSON.parse(socket.frames[0] ?? '')).toMatchObject({ jsonrpc: '2.0', id, error: { code } });
   expect(await socket.call('next', 'ping')).toMatchObject({ result: {} });
-  await socket.hangUp();
+  await socket.disconnect();
   await served.close();
 });
 
 test('[C-WS] an id that is in flight already is refused, and the request that has it is not disturbed', async () => {
   const tools = new TestTools();
-  const served = await serve({ tools: tools.all });
+  const served = await startTestServer({ tools: tools.all });
   const socket = await new RawWebSocket(served.url).whenInitialized();
   const request = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold', arguments: {} } };
   socket.send(request);
   socket.send(request);
   expect(await socket.answer(1)).toMatchObject({ error: { data: { reason: 'invalid_message' } } });
-  tools.release();
+  tools.releaseCalls();
   await socket.when(({ frames }) => frames.length === 2);
   expect(socket.messages[1]).toMatchObject({ id: 1, result: { structuredContent: { value: 'held' } } });
-  await socket.hangUp();
+  await socket.disconnect();
   await served.close();
 });
 
 test('[C-WS] compression is not agreed to, whatever the client offers', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const socket = await new RawWebSocket(served.url, { options: { perMessageDeflate: true } }).whenAnnounced();
   expect([socket.socket.extensions, socket.headers['sec-websocket-extensions']]).toEqual(['', undefined]);
-  await socket.hangUp();
+  await socket.disconnect();
   await served.close();
 });

@@ -1,11 +1,11 @@
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { describeTransport, Refused, type ContractClient } from './contract.js';
+import { describeTransport, RefusedError, type ContractClient } from './contract.js';
 
 const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'raw', version: '1' } };
 
 function open(url: string): ContractClient {
   const socket = new RawWebSocket(url);
-  const refused = socket.refused.then(({ json }) => Promise.reject(new Refused(json)));
+  const refused = socket.refused.then(({ json }) => Promise.reject(new RefusedError(json)));
   const opened = socket.whenAnnounced().then((announced) => announced.call('initialize', 'initialize', params));
   opened.catch(() => undefined);
   return {
@@ -25,8 +25,8 @@ function open(url: string): ContractClient {
     answer: (id) => socket.answer(id),
     // Tested beside the close codes: a message that is too large ends the socket.
     refusal: () => Promise.reject(new Error('not of this transport')),
-    leave: () => socket.hangUp(),
-    vanish: async () => {
+    disconnect: () => socket.disconnect(),
+    dropConnection: async () => {
       socket.socket.terminate();
       await socket.closed;
     },
@@ -37,4 +37,4 @@ function open(url: string): ContractClient {
   };
 }
 
-describeTransport({ kind: 'websocket', slowClient: 'session', vanished: 'closed', refusesGarbage: false, open });
+describeTransport({ kind: 'websocket', slowClient: 'session', sessionAfterDrop: 'closed', refusesGarbage: false, open });

@@ -1,14 +1,14 @@
 import { once } from 'node:events';
-import { dial, handshake } from '../support/handshake.js';
+import { connectSocket, upgradeRequest } from '../support/handshake.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { initialize, ping } from '../support/messages.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { serve, whenAllEnded } from '../support/serve.js';
+import { startTestServer, whenAllEnded } from '../support/serve.js';
 import { TestTools } from '../support/testTools.js';
 
 test('[C-WS] a binary frame ends the session with 1003', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const socket = await new RawWebSocket(served.url).whenAnnounced();
   const ended = whenAllEnded(served);
   socket.socket.send(Buffer.from(JSON.stringify(ping(1))), { binary: true });
@@ -19,7 +19,7 @@ test('[C-WS] a binary frame ends the session with 1003', async () => {
 });
 
 test('[C-WS][S10] a message larger than --body-limit ends the session with 1009 before it is read whole', async () => {
-  const served = await serve({ options: { bodyLimit: 1_000 } });
+  const served = await startTestServer({ options: { bodyLimit: 1_000 } });
   const socket = await new RawWebSocket(served.url).whenAnnounced();
   const fits = { ...ping(1), params: { x: '' } };
   fits.params.x = 'x'.repeat(1_000 - JSON.stringify(fits).length);
@@ -34,7 +34,7 @@ test('[C-WS][S10] a message larger than --body-limit ends the session with 1009 
 
 test('[C-WS][S5] a client that answers pings stays; one that does not is gone after the second', async () => {
   const clock = new ManualClock();
-  const served = await serve({ clock, options: { initializeTimeout: '1h' } });
+  const served = await startTestServer({ clock, options: { initializeTimeout: '1h' } });
   const alive = await new RawWebSocket(served.url).whenAnnounced();
   const dead = await new RawWebSocket(served.url, { options: { autoPong: false } }).whenAnnounced();
   const deadSession = served.orchestrator.registry.find(dead.sessionId, 'anyone');
@@ -49,7 +49,7 @@ test('[C-WS][S5] a client that answers pings stays; one that does not is gone af
   await deadSession.ended;
   expect((await dead.closed).code).toBe(1006);
   expect(served.orchestrator.registry.list().map(({ id }) => id)).toEqual([alive.sessionId]);
-  await alive.hangUp();
+  await alive.disconnect();
   await served.close();
   expect(clock.pending).toBe(0);
 });
@@ -59,7 +59,7 @@ test.each([
   ['idle-timeout', 1000, 'closed: idle-timeout', { options: { idleTimeout: '10s' }, messages: [initialize(1)] }],
 ])('[C-WS] %s is told by close code %i', async (_, code, reason, { options, messages }) => {
   const clock = new ManualClock();
-  const served = await serve({ clock, options });
+  const served = await startTestServer({ clock, options });
   const socket = await new RawWebSocket(served.url).whenAnnounced();
   for (const message of messages) {
     socket.send(message);
@@ -72,21 +72,21 @@ test.each([
 
 test('[C-WS] a session that an operator closes is told so, and its open call is answered first', async () => {
   const tools = new TestTools();
-  const served = await serve({ tools: tools.all });
+  const served = await startTestServer({ tools: tools.all });
   const socket = await new RawWebSocket(served.url).whenInitialized();
   socket.send({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold', arguments: {} } });
   await tools.whenHeld();
   await send(`${served.url}/api/sessions/${socket.sessionId}`, { method: 'DELETE' });
   expect(await socket.closed).toEqual({ code: 4000, reason: 'closed: operator-closed' });
   expect(socket.messages).toMatchObject([{ id: 1, error: { data: { closedBecause: 'operator-closed' } } }]);
-  tools.release();
+  tools.releaseCalls();
   await served.close();
 });
 
 test('[C-WS] a lost browser is told by 1011 with its words, cut to what a close frame carries', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const socket = await new RawWebSocket(served.url).whenAnnounced();
-  served.pool.loseForGood(socket.sessionId, { reason: 'browser_failed', message: 'ü'.repeat(200) });
+  served.pool.failBrowser(socket.sessionId, { reason: 'browser_failed', message: 'ü'.repeat(200) });
   const { code, reason } = await socket.closed;
   expect(code).toBe(1011);
   expect(reason).toMatch(/^browser_failed: ü+$/);
@@ -95,7 +95,7 @@ test('[C-WS] a lost browser is told by 1011 with its words, cut to what a close 
 });
 
 test('[C-WS][C-DRAIN] a server that stops says goodbye with 1001', async () => {
-  const served = await serve();
+  const served = await startTestServer();
   const socket = await new RawWebSocket(served.url).whenAnnounced();
   await socket.call(1, 'ping');
   await served.close();
@@ -104,9 +104,9 @@ test('[C-WS][C-DRAIN] a server that stops says goodbye with 1001', async () => {
 
 test('[S5] a client that ignores the close frame is cut off', async () => {
   const clock = new ManualClock();
-  const served = await serve({ clock, options: { initializeTimeout: '10s' } });
-  const socket = dial(served.url);
-  socket.write(handshake());
+  const served = await startTestServer({ clock, options: { initializeTimeout: '10s' } });
+  const socket = connectSocket(served.url);
+  socket.write(upgradeRequest());
   await once(socket, 'data');
   const [session] = served.orchestrator.registry.list();
   clock.advance(10_000);
@@ -123,7 +123,7 @@ test('[S5] a client that ignores the close frame is cut off', async () => {
 });
 
 test('[S10] the session of a client that does not read ends as slow-client; its neighbours do not notice', async () => {
-  const served = await serve({ tools: new TestTools().all });
+  const served = await startTestServer({ tools: new TestTools().all });
   const [slow, other] = [new RawWebSocket(served.url), new RawWebSocket(served.url)];
   await Promise.all([slow.whenInitialized(), other.whenInitialized()]);
   const session = served.orchestrator.registry.find(slow.sessionId, 'anyone');
@@ -137,6 +137,6 @@ test('[S10] the session of a client that does not read ends as slow-client; its 
   await session.ended;
   expect(session.actor.getSnapshot().context.closedBecause).toBe('slow-client');
   slow.socket.terminate();
-  await other.hangUp();
+  await other.disconnect();
   await served.close();
 });

@@ -3,23 +3,23 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { nextTurn } from '../support/gate.js';
-import { dial, handshake, textFrame } from '../support/handshake.js';
+import { connectSocket, upgradeRequest, textFrame } from '../support/handshake.js';
 import { ManualClock } from '../support/manualClock.js';
 import { ping } from '../support/messages.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { serve, whenAllEnded } from '../support/serve.js';
+import { startTestServer, whenAllEnded } from '../support/serve.js';
 
 test('[S1] no byte of the handshake is answered before the session is connected; then it names the session', async () => {
-  const served = await serve();
-  served.pool.hold();
-  const socket = dial(served.url);
+  const served = await startTestServer();
+  served.pool.holdLeases();
+  const socket = connectSocket(served.url);
   let received = '';
   socket.on('data', (chunk: Buffer) => (received += chunk.toString('latin1')));
-  socket.write(handshake());
+  socket.write(upgradeRequest());
   await served.pool.whenWaiting();
   await nextTurn();
   expect(received).toBe('');
-  served.pool.open();
+  served.pool.releaseLeases();
   while (!received.includes('\r\n\r\n')) await once(socket, 'data');
   const [session] = served.orchestrator.registry.list();
   expect(session?.state).toBe('connected');
@@ -33,15 +33,15 @@ test('[S1] no byte of the handshake is answered before the session is connected;
 });
 
 test('[S3][S4] what a client sends with its handshake, or while it waits, is read once it is connected, in order', async () => {
-  const served = await serve();
-  served.pool.hold();
-  const socket = dial(served.url);
+  const served = await startTestServer();
+  served.pool.holdLeases();
+  const socket = connectSocket(served.url);
   const [first, second] = [textFrame(JSON.stringify(ping('first'))), textFrame(JSON.stringify(ping('second')))];
-  socket.write(Buffer.concat([Buffer.from(handshake()), first, second.subarray(0, 9)]));
+  socket.write(Buffer.concat([Buffer.from(upgradeRequest()), first, second.subarray(0, 9)]));
   await served.pool.whenWaiting();
   socket.write(second.subarray(9));
   await nextTurn();
-  served.pool.open();
+  served.pool.releaseLeases();
   let received = '';
   while (!received.includes('"second"')) received += String(await once(socket, 'data'));
   expect([...received.matchAll(/"id":"(\w+)"/g)].map(([, id]) => id)).toEqual(['first', 'second']);
@@ -65,7 +65,7 @@ test.each([
 ])(
   '[C-WS] a handshake %s is refused with the answer of the catalogue, and the socket closed',
   async (_, given, status, reason) => {
-    const served = await serve();
+    const served = await startTestServer();
     const socket = new RawWebSocket(served.url, given);
     const reply = await socket.refused;
     expect(reply).toMatchObject({ status, json: { jsonrpc: '2.0', id: null, error: { data: { reason } } } });
@@ -78,14 +78,14 @@ test.each([
 
 test.each([
   ['of HTTP', 'GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n', 426],
-  ['with POST', handshake().replace('GET', 'POST'), 400],
-  ['without a key', handshake().replace(/Sec-WebSocket-Key.*\r\n/, ''), 400],
-  ['with a key that is none', handshake().replace('dGhl', '????'), 400],
-  ['with a subprotocol twice', handshake().replace('mcp', 'mcp, mcp'), 400],
-  ['with subprotocols that are no names', handshake().replace('mcp', 'mcp, @'), 400],
+  ['with POST', upgradeRequest().replace('GET', 'POST'), 400],
+  ['without a key', upgradeRequest().replace(/Sec-WebSocket-Key.*\r\n/, ''), 400],
+  ['with a key that is none', upgradeRequest().replace('dGhl', '????'), 400],
+  ['with a subprotocol twice', upgradeRequest().replace('mcp', 'mcp, mcp'), 400],
+  ['with subprotocols that are no names', upgradeRequest().replace('mcp', 'mcp, @'), 400],
 ])('[C-WS] a handshake %s is refused before anything is opened', async (_, bytes, status) => {
-  const served = await serve();
-  const socket = dial(served.url);
+  const served = await startTestServer();
+  const socket = connectSocket(served.url);
   socket.write(bytes);
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -99,11 +99,11 @@ test.each([
 });
 
 test('[S8] a set-up that fails is an HTTP status with its cause, and leaves nothing behind', async () => {
-  const served = await serve();
-  served.pool.hold();
+  const served = await startTestServer();
+  served.pool.holdLeases();
   const socket = new RawWebSocket(served.url);
   await served.pool.whenWaiting();
-  served.pool.fail('browser_failed', 'No Chrome is installed.');
+  served.pool.failLeases('browser_failed', 'No Chrome is installed.');
   expect(await socket.refused).toMatchObject({
     status: 502,
     json: { error: { message: 'No Chrome is installed.', data: { reason: 'browser_failed' } } },
@@ -114,8 +114,8 @@ test('[S8] a set-up that fails is an HTTP status with its cause, and leaves noth
 
 test('[S8] a set-up that takes too long is answered 504, and what opens late is closed', async () => {
   const clock = new ManualClock();
-  const served = await serve({ clock });
-  served.pool.hold();
+  const served = await startTestServer({ clock });
+  served.pool.holdLeases();
   const socket = new RawWebSocket(served.url);
   await served.pool.whenWaiting();
   clock.advance(30_000);
@@ -125,10 +125,10 @@ test('[S8] a set-up that takes too long is answered 504, and what opens late is 
 });
 
 test('[S5] a client that hangs up before it is answered leaves nothing behind, also what opens late', async () => {
-  const served = await serve();
-  served.pool.hold();
-  const [leaving, resetting] = [dial(served.url), dial(served.url)];
-  for (const socket of [leaving, resetting]) socket.write(handshake());
+  const served = await startTestServer();
+  served.pool.holdLeases();
+  const [leaving, resetting] = [connectSocket(served.url), connectSocket(served.url)];
+  for (const socket of [leaving, resetting]) socket.write(upgradeRequest());
   await served.pool.whenWaiting(2);
   const ended = whenAllEnded(served);
   leaving.end();
@@ -140,18 +140,18 @@ test('[S5] a client that hangs up before it is answered leaves nothing behind, a
 });
 
 test('[C-WS] past --max-sessions the handshake is answered 429 with Retry-After', async () => {
-  const served = await serve({ options: { maxSessions: 1 } });
+  const served = await startTestServer({ options: { maxSessions: 1 } });
   const open = await new RawWebSocket(served.url).whenAnnounced();
   const reply = await new RawWebSocket(served.url).refused;
   expect(reply).toMatchObject({ status: 429, json: { error: { data: { reason: 'too_many_sessions' } } } });
   expect(reply.headers['retry-after']).toBe('1');
-  await open.hangUp();
+  await open.disconnect();
   await served.close();
 });
 
 test('[S6] a socket that ends in the moment it is to be answered leaves no header behind for the next client', async () => {
-  const served = await serve();
-  served.pool.hold();
+  const served = await startTestServer();
+  served.pool.holdLeases();
   const sockets: Duplex[] = [];
   const http = createServer().on('upgrade', (request, socket, head) => {
     sockets.push(socket);
@@ -159,25 +159,25 @@ test('[S6] a socket that ends in the moment it is to be answered leaves no heade
   });
   await once(http.listen(0, '127.0.0.1'), 'listening');
   const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-  const gone = dial(url).on('error', () => undefined);
-  gone.write(handshake());
+  const gone = connectSocket(url).on('error', () => undefined);
+  gone.write(upgradeRequest());
   await served.pool.whenWaiting();
   const ended = whenAllEnded(served);
   // Nobody hears of it before the session is announced.
   sockets[0]?.destroy();
-  served.pool.open();
+  served.pool.releaseLeases();
   await ended;
   const socket = await new RawWebSocket(url).whenAnnounced();
   expect(served.orchestrator.registry.list().map(({ id }) => id)).toEqual([socket.sessionId]);
-  await socket.hangUp();
+  await socket.disconnect();
   await once(http.close(), 'close');
   await served.close();
 });
 
 test('an upgrade behind an answer that is still under way ends the connection: the two are not mixed', async () => {
-  const served = await serve();
-  const socket = dial(served.url);
-  socket.write(`GET /sse HTTP/1.1\r\nHost: localhost\r\n\r\n${handshake()}`);
+  const served = await startTestServer();
+  const socket = connectSocket(served.url);
+  socket.write(`GET /sse HTTP/1.1\r\nHost: localhost\r\n\r\n${upgradeRequest()}`);
   let received = '';
   socket.on('data', (chunk: Buffer) => (received += chunk.toString('utf8')));
   await once(socket, 'close');
@@ -189,11 +189,11 @@ test('an upgrade behind an answer that is still under way ends the connection: t
 test.each(['h2c', 'h2c, websocket', 'foo/2'])(
   'an offer to upgrade to %s is passed over: the request is answered as it is',
   async (offer) => {
-    const served = await serve();
+    const served = await startTestServer();
     const warnings: Error[] = [];
     const warn = (warning: Error): void => void warnings.push(warning);
     process.on('warning', warn);
-    const socket = dial(served.url);
+    const socket = connectSocket(served.url);
     const body = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
     const head = [
       'POST /message?sessionId=none HTTP/1.1',

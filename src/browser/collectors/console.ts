@@ -7,19 +7,19 @@ import {
   maxArguments,
   withArgument,
   type ConsoleMessage,
-  type Said,
+  type ConsoleMessageBody,
 } from './consoleMessage.js';
-import { Ring, type RingReading } from './ring.js';
+import { RingBuffer, type RingBufferReading } from './ring.js';
 import { isAbridged } from './remoteObject.js';
 import { formatValue } from '../protocol/injectedFunctions.js';
-import { followSessions, unlessGone, type Following, type Handlers, type Source } from '../protocol/sessions.js';
+import { followSessions, unlessGone, type FollowedSessions, type CdpHandlers, type TargetSession } from '../protocol/sessions.js';
 
 export type { CodeLocation, ConsoleMessage, StackFrame } from './consoleMessage.js';
 
 const maxEntries = 2_000;
 const maxBytes = 2 * 1024 ** 2;
 /** Arguments being read in full at once; past it the preview stands. */
-const maxReadings = 16;
+const maxConcurrentReads = 16;
 
 const violations = [
   { name: 'longTask', threshold: 200 },
@@ -38,35 +38,35 @@ const violations = [
 export class ConsoleCollector {
   /** Resolves when messages are being collected; never rejects. */
   readonly ready: Promise<void>;
-  readonly #ring = new Ring<ConsoleMessage>({ maxEntries, maxBytes, sizeOf });
+  readonly #ring = new RingBuffer<ConsoleMessage>({ maxEntries, maxBytes, sizeOf });
   readonly #onCall: () => void;
-  readonly #following: Following;
+  readonly #followed: FollowedSessions;
   readonly #extensions = new Map<string, string>();
   readonly #exceptions = new Map<string, number>();
   readonly #releasing = new Map<CDPSession, { again: boolean }>();
   /** Sessions whose values go when nothing is being read. */
-  readonly #waiting = new Set<CDPSession>();
-  #readings = 0;
+  readonly #pendingReleases = new Set<CDPSession>();
+  #readCount = 0;
   #mainFrame = '';
-  #visit = { page: '', navigation: 0 };
+  #navigation = { page: '', navigation: 0 };
 
   /** `onCall` is told of each console call. */
   constructor(cdp: CDPSession, onCall: () => void = () => undefined) {
     this.#onCall = onCall;
-    this.#following = followSessions(cdp, {
-      handlers: (source) => ({ ...this.#handlers(source), ...(source.kind === 'page' ? this.#visitHandlers() : {}) }),
+    this.#followed = followSessions(cdp, {
+      handlers: (source) => ({ ...this.#handlers(source), ...(source.kind === 'page' ? this.#navigationHandlers() : {}) }),
       enable: ({ session, kind }) => [
-        ...(kind === 'page' ? [this.#followVisits(session)] : []),
+        ...(kind === 'page' ? [this.#trackNavigation(session)] : []),
         unlessGone(session.send('Runtime.enable')),
         unlessGone(session.send('Log.enable')),
         unlessGone(session.send('Log.startViolationsReport', { config: violations })),
       ],
     });
-    this.ready = this.#following.ready;
+    this.ready = this.#followed.ready;
   }
 
   /** What is new or changed since the cursor. Throws a ToolError on something that is no cursor. */
-  read(since?: string): RingReading<ConsoleMessage> {
+  read(since?: string): RingBufferReading<ConsoleMessage> {
     return this.#ring.read(since);
   }
 
@@ -76,10 +76,10 @@ export class ConsoleCollector {
 
   /** Stops collecting. What was collected stays readable. Idempotent. */
   dispose(): void {
-    this.#following.stop();
+    this.#followed.stop();
   }
 
-  #handlers(source: Source): Handlers {
+  #handlers(source: TargetSession): CdpHandlers {
     const contextKey = (id: number): string => `${source.session.id()} ${id}`;
     const extensionOf = (id: number | undefined): string | undefined =>
       id === undefined ? undefined : this.#extensions.get(contextKey(id));
@@ -112,7 +112,7 @@ export class ConsoleCollector {
     };
   }
 
-  #recordCall(event: Protocol.Runtime.ConsoleAPICalledEvent, source: Source, extension: string | undefined): void {
+  #recordCall(event: Protocol.Runtime.ConsoleAPICalledEvent, source: TargetSession, extension: string | undefined): void {
     this.#onCall();
     if (event.type === 'endGroup') return;
     const abridged = event.args
@@ -126,19 +126,19 @@ export class ConsoleCollector {
   }
 
   /** Appends a message, or counts it if it equals the last one. */
-  #record(message: Said, source: Source, extension: string | undefined): number {
+  #record(message: ConsoleMessageBody, source: TargetSession, extension: string | undefined): number {
     const last = this.#ring.last();
-    if (last === undefined || !isRepeated(last.value, message, { ...this.#visit, source: source.kind, extension })) {
+    if (last === undefined || !isRepeated(last.value, message, { ...this.#navigation, source: source.kind, extension })) {
       return this.#push(message, source, extension);
     }
     this.#ring.update(last.id, (value) => ({ ...value, count: value.count + 1, lastAt: message.at }));
     return last.id;
   }
 
-  #push(message: Said, source: Source, extension: string | undefined): number {
+  #push(message: ConsoleMessageBody, source: TargetSession, extension: string | undefined): number {
     return this.#ring.push({
       ...message,
-      ...this.#visit,
+      ...this.#navigation,
       source: source.kind,
       extension,
       count: 1,
@@ -154,8 +154,8 @@ export class ConsoleCollector {
     { objectId }: Protocol.Runtime.RemoteObject,
     session: CDPSession,
   ): Promise<void> {
-    if (objectId === undefined || this.#readings >= maxReadings) return;
-    this.#readings++;
+    if (objectId === undefined || this.#readCount >= maxConcurrentReads) return;
+    this.#readCount++;
     const reading = session.send('Runtime.callFunctionOn', {
       objectId,
       functionDeclaration: formatValue,
@@ -165,8 +165,8 @@ export class ConsoleCollector {
       throwOnSideEffect: true,
     });
     const answer = await unlessGone(reading);
-    this.#readings--;
-    if (this.#readings === 0) this.#releaseWaiting();
+    this.#readCount--;
+    if (this.#readCount === 0) this.#releasePending();
     const text: unknown = answer?.result.value;
     if (answer?.exceptionDetails !== undefined || typeof text !== 'string') return;
     this.#ring.amend(id, (message) => withArgument(message, index, text));
@@ -175,8 +175,8 @@ export class ConsoleCollector {
   /** Lets go of the values that console events hold on to; one release at a time, however fast the page logs. */
   #release(session: CDPSession): void {
     // Commands are not taken strictly in order everywhere: reading has to be over before values go.
-    if (this.#readings > 0) {
-      this.#waiting.add(session);
+    if (this.#readCount > 0) {
+      this.#pendingReleases.add(session);
       return;
     }
     const running = this.#releasing.get(session);
@@ -192,9 +192,9 @@ export class ConsoleCollector {
     });
   }
 
-  #releaseWaiting(): void {
-    const sessions = [...this.#waiting];
-    this.#waiting.clear();
+  #releasePending(): void {
+    const sessions = [...this.#pendingReleases];
+    this.#pendingReleases.clear();
     for (const session of sessions) this.#release(session);
   }
 
@@ -204,26 +204,26 @@ export class ConsoleCollector {
     if (this.#exceptions.size > 500 && oldest !== undefined) this.#exceptions.delete(oldest);
   }
 
-  async #followVisits(session: CDPSession): Promise<void> {
+  async #trackNavigation(session: CDPSession): Promise<void> {
     await unlessGone(session.send('Page.enable'));
     const tree = await unlessGone(session.send('Page.getFrameTree'));
     if (tree === undefined || this.#mainFrame !== '') return;
     this.#mainFrame = tree.frameTree.frame.id;
-    this.#visit = { ...this.#visit, page: tree.frameTree.frame.url };
+    this.#navigation = { ...this.#navigation, page: tree.frameTree.frame.url };
   }
 
-  #visitHandlers(): Handlers {
+  #navigationHandlers(): CdpHandlers {
     return {
       'Page.frameNavigated': ({ frame }) => {
         if (frame.parentId !== undefined) return;
         this.#mainFrame = frame.id;
-        this.#visit = {
+        this.#navigation = {
           page: frame.url + (frame.urlFragment ?? ''),
-          navigation: this.#visit.navigation + 1,
+          navigation: this.#navigation.navigation + 1,
         };
       },
       'Page.navigatedWithinDocument': ({ frameId, url }) => {
-        if (frameId === this.#mainFrame) this.#visit = { ...this.#visit, page: url };
+        if (frameId === this.#mainFrame) this.#navigation = { ...this.#navigation, page: url };
       },
     };
   }
@@ -231,7 +231,7 @@ export class ConsoleCollector {
 
 function isRepeated(
   last: ConsoleMessage,
-  next: Said,
+  next: ConsoleMessageBody,
   where: Pick<ConsoleMessage, 'navigation' | 'source' | 'extension'>,
 ): boolean {
   return (

@@ -1,6 +1,6 @@
 import type { Protocol } from 'puppeteer-core';
-import { capText, describeObject, isAbridged, joinArguments } from './remoteObject.js';
-import type { SourceKind } from '../protocol/sessions.js';
+import { truncateText, describeObject, isAbridged, joinArguments } from './remoteObject.js';
+import type { TargetSessionKind } from '../protocol/sessions.js';
 
 export type ConsoleLevel = 'error' | 'warning' | 'info' | 'debug';
 
@@ -31,7 +31,7 @@ export interface ConsoleMessage {
   readonly abridged: boolean;
   readonly location: CodeLocation | undefined;
   readonly stack: readonly StackFrame[];
-  readonly source: SourceKind;
+  readonly source: TargetSessionKind;
   /** `chrome-extension://id` when an extension's content script said it. */
   readonly extension: string | undefined;
   /** The address of the page at that time, and how many navigations it had seen. */
@@ -46,7 +46,7 @@ export interface ConsoleMessage {
 }
 
 /** What the message itself says; the rest of a ConsoleMessage is where and when. */
-export type Said = Pick<
+export type ConsoleMessageBody = Pick<
   ConsoleMessage,
   'type' | 'level' | 'text' | 'args' | 'hasFormat' | 'abridged' | 'location' | 'stack' | 'at'
 >;
@@ -65,14 +65,14 @@ const levels: Partial<Record<string, ConsoleLevel>> = {
   verbose: 'debug',
 };
 
-export function describeRuntimeCall(event: Protocol.Runtime.ConsoleAPICalledEvent): Said {
-  const args = event.args.slice(0, maxArguments).map((arg) => capText(describeObject(arg), maxArgumentChars));
-  const stack = framesOf(event.stackTrace);
+export function describeRuntimeCall(event: Protocol.Runtime.ConsoleAPICalledEvent): ConsoleMessageBody {
+  const args = event.args.slice(0, maxArguments).map((arg) => truncateText(describeObject(arg), maxArgumentChars));
+  const stack = stackFramesOf(event.stackTrace);
   const hasFormat = event.args[0]?.type === 'string';
   return {
     type: event.type === 'warning' ? 'warn' : event.type,
     level: levels[event.type] ?? 'info',
-    text: textOf(args, hasFormat),
+    text: joinedText(args, hasFormat),
     args,
     hasFormat,
     abridged: event.args.length > maxArguments || event.args.some(isAbridged),
@@ -82,15 +82,15 @@ export function describeRuntimeCall(event: Protocol.Runtime.ConsoleAPICalledEven
   };
 }
 
-export function describeException({ exceptionDetails, timestamp }: Protocol.Runtime.ExceptionThrownEvent): Said {
+export function describeException({ exceptionDetails, timestamp }: Protocol.Runtime.ExceptionThrownEvent): ConsoleMessageBody {
   const { text, exception, url, lineNumber, columnNumber, stackTrace } = exceptionDetails;
-  const stack = framesOf(stackTrace);
+  const stack = stackFramesOf(stackTrace);
   const cause = exception === undefined ? '' : describeObject(exception);
   return {
     type: 'exception',
     level: 'error',
-    text: capText(`${text} ${withoutFrames(cause)}`.trim(), maxTextChars),
-    args: cause === '' ? [] : [capText(cause, maxArgumentChars)],
+    text: truncateText(`${text} ${withoutStack(cause)}`.trim(), maxTextChars),
+    args: cause === '' ? [] : [truncateText(cause, maxArgumentChars)],
     hasFormat: false,
     abridged: false,
     location: stack[0] ?? (url ? { url, line: lineNumber + 1, column: columnNumber + 1 } : undefined),
@@ -99,14 +99,14 @@ export function describeException({ exceptionDetails, timestamp }: Protocol.Runt
   };
 }
 
-export function describeLogEntry(entry: Protocol.Log.LogEntry): Said {
-  const stack = framesOf(entry.stackTrace);
+export function describeLogEntry(entry: Protocol.Log.LogEntry): ConsoleMessageBody {
+  const stack = stackFramesOf(entry.stackTrace);
   const line = entry.lineNumber === undefined ? undefined : entry.lineNumber + 1;
   return {
     type: entry.source,
     level: levels[entry.level] ?? 'info',
-    text: capText(entry.text, maxTextChars),
-    args: (entry.args ?? []).slice(0, maxArguments).map((arg) => capText(describeObject(arg), maxArgumentChars)),
+    text: truncateText(entry.text, maxTextChars),
+    args: (entry.args ?? []).slice(0, maxArguments).map((arg) => truncateText(describeObject(arg), maxArgumentChars)),
     hasFormat: false,
     abridged: false,
     location: stack[0] ?? (entry.url ? { url: entry.url, line, column: undefined } : undefined),
@@ -117,22 +117,22 @@ export function describeLogEntry(entry: Protocol.Log.LogEntry): Said {
 
 /** The message with one argument replaced by what it says in full. */
 export function withArgument(message: ConsoleMessage, index: number, value: string): ConsoleMessage {
-  const args = message.args.with(index, capText(value, maxArgumentChars));
-  return { ...message, args, text: textOf(args, message.hasFormat) };
+  const args = message.args.with(index, truncateText(value, maxArgumentChars));
+  return { ...message, args, text: joinedText(args, message.hasFormat) };
 }
 
-function textOf(args: readonly string[], hasFormat: boolean): string {
-  return capText(joinArguments(args, hasFormat), maxTextChars);
+function joinedText(args: readonly string[], hasFormat: boolean): string {
+  return truncateText(joinArguments(args, hasFormat), maxTextChars);
 }
 
 /** Frames of a stack and of the stacks that scheduled it, innermost first. */
-export function framesOf(trace: Protocol.Runtime.StackTrace | undefined): StackFrame[] {
+export function stackFramesOf(trace: Protocol.Runtime.StackTrace | undefined): StackFrame[] {
   const frames: StackFrame[] = [];
   for (let next = trace; next !== undefined && frames.length < maxFrames; next = next.parent) {
     for (const { functionName, url, lineNumber, columnNumber } of next.callFrames) {
       frames.push({
         functionName: functionName || '(anonymous)',
-        url: capText(url, 500),
+        url: truncateText(url, 500),
         line: lineNumber + 1,
         column: columnNumber + 1,
       });
@@ -142,7 +142,7 @@ export function framesOf(trace: Protocol.Runtime.StackTrace | undefined): StackF
 }
 
 /** The message of an error whose description ends with its stack; the stack is kept apart. */
-function withoutFrames(description: string): string {
+function withoutStack(description: string): string {
   const start = description.search(/\n[ \t]+at /);
   return start === -1 ? description : description.slice(0, start);
 }

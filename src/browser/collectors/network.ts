@@ -3,19 +3,19 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { ToolError, messageOf } from '../../errors.js';
 import { NetworkMocks } from './networkMocks.js';
 import {
-  ended,
-  failureOf,
-  headersOf,
+  endRequest,
+  requestFailureOf,
+  normalizeHeaders,
   maxPostDataBytes,
-  openedWebSocket,
+  createWebSocketRequest,
   sizeOfRequest,
-  startedRequest,
+  createRequest,
   withResponse,
   type NetworkRequest,
 } from './networkRequest.js';
-import { Ring, type RingReading } from './ring.js';
-import { followSessions, unlessGone, type Following, type Handlers, type Source } from '../protocol/sessions.js';
-import { WebSocketFrames } from './webSocketFrames.js';
+import { RingBuffer, type RingBufferReading } from './ring.js';
+import { followSessions, unlessGone, type FollowedSessions, type CdpHandlers, type TargetSession } from '../protocol/sessions.js';
+import { WebSocketFrameLog } from './webSocketFrames.js';
 
 export type { HttpHeaders, NetworkRequest } from './networkRequest.js';
 export type { ActiveMock, MockRule } from './networkMocks.js';
@@ -32,19 +32,19 @@ export interface ResponseBody {
   readonly isText: boolean;
 }
 
-type Change = (request: NetworkRequest) => NetworkRequest;
+type RequestChange = (request: NetworkRequest) => NetworkRequest;
 
 /** What is known of one Network.RequestId: the hops of a redirect chain share it. */
-interface Chain {
+interface RedirectChain {
   /** The session that reported last, which is the one to ask for the body. */
   session: CDPSession;
   /** The newest hop. */
   current: number | undefined;
   /** Hops for which extra information is expected: the n-th extra event belongs to the n-th of them. */
   readonly hops: number[];
-  readonly extras: { request: number; response: number };
+  readonly extraInfoCounts: { request: number; response: number };
   /** Changes that came before their hop, by its index. */
-  readonly early: Map<number, Change[]>;
+  readonly pendingChanges: Map<number, RequestChange[]>;
   mockedBy: number | undefined;
 }
 
@@ -56,30 +56,30 @@ interface Chain {
 export class NetworkCollector {
   /** Resolves when requests are being collected; never rejects. */
   readonly ready: Promise<void>;
-  readonly frames: WebSocketFrames;
+  readonly webSocketFrames: WebSocketFrameLog;
   readonly mocks: NetworkMocks;
   readonly #cdp: CDPSession;
-  readonly #ring = new Ring<NetworkRequest>({ maxEntries, maxBytes, sizeOf: sizeOfRequest });
-  readonly #chains = new LRUCache<string, Chain>({ max: maxEntries });
+  readonly #ring = new RingBuffer<NetworkRequest>({ maxEntries, maxBytes, sizeOf: sizeOfRequest });
+  readonly #chains = new LRUCache<string, RedirectChain>({ max: maxEntries });
   /** So that reading a body in parts asks the browser once. */
   readonly #bodies = new LRUCache<number, ResponseBody>({
     maxSize: bodyBuffers.maxResourceBufferSize,
     sizeCalculation: ({ content }) => content.length + 1,
   });
-  readonly #following: Following;
+  readonly #followed: FollowedSessions;
 
   constructor(cdp: CDPSession) {
     this.#cdp = cdp;
-    this.frames = new WebSocketFrames((cdpId) => this.#connection(cdpId));
+    this.webSocketFrames = new WebSocketFrameLog((cdpId) => this.#requestOf(cdpId));
     this.mocks = new NetworkMocks(
-      () => this.#following.sources().map(({ session }) => session),
+      () => this.#followed.sessions().map(({ session }) => session),
       (cdpId, rule) => this.#markMocked(cdpId, rule),
     );
-    this.#following = followSessions(cdp, {
+    this.#followed = followSessions(cdp, {
       handlers: (source) => ({
-        ...this.#lifeHandlers(source),
-        ...this.#extraHandlers(source),
-        ...joined(this.#webSocketHandlers(source), this.frames.handlers()),
+        ...this.#lifecycleHandlers(source),
+        ...this.#extraInfoHandlers(source),
+        ...mergeHandlers(this.#webSocketHandlers(source), this.webSocketFrames.handlers()),
         ...this.mocks.handlers(source.session),
       }),
       enable: ({ session }) => [
@@ -88,11 +88,11 @@ export class NetworkCollector {
         this.mocks.enable(session),
       ],
     });
-    this.ready = this.#following.ready;
+    this.ready = this.#followed.ready;
   }
 
   /** What is new or changed since the cursor. Throws a ToolError on something that is no cursor. */
-  read(since?: string): RingReading<NetworkRequest> {
+  read(since?: string): RingBufferReading<NetworkRequest> {
     return this.#ring.read(since);
   }
 
@@ -133,19 +133,19 @@ export class NetworkCollector {
   /** Stops collecting and mocking. What was collected stays readable. Idempotent. */
   dispose(): void {
     this.mocks.dispose();
-    this.#following.stop();
+    this.#followed.stop();
     this.#bodies.clear();
   }
 
-  #lifeHandlers(source: Source): Handlers {
+  #lifecycleHandlers(source: TargetSession): CdpHandlers {
     return {
-      'Network.requestWillBeSent': (event) => this.#started(event, source),
+      'Network.requestWillBeSent': (event) => this.#recordRequest(event, source),
       'Network.requestServedFromCache': ({ requestId }) =>
-        this.#change(requestId, (request) => ({ ...request, cache: 'memory' })),
+        this.#updateCurrent(requestId, (request) => ({ ...request, cache: 'memory' })),
       'Network.responseReceived': ({ requestId, response, hasExtraInfo, type }) => {
         const chain = this.#chainOf(requestId, source);
-        if (!hasExtraInfo) expectNoExtra(chain);
-        this.#change(requestId, (request) => withResponse({ ...request, type: type.toLowerCase() }, response));
+        if (!hasExtraInfo) skipExtraInfo(chain);
+        this.#updateCurrent(requestId, (request) => withResponse({ ...request, type: type.toLowerCase() }, response));
       },
       'Network.dataReceived': ({ requestId, dataLength }) => {
         const id = this.#chains.get(requestId)?.current;
@@ -155,110 +155,110 @@ export class NetworkCollector {
       },
       'Network.loadingFinished': ({ requestId, timestamp, encodedDataLength }) => {
         this.#chainOf(requestId, source);
-        this.#change(requestId, (request) => ended(request, timestamp, { transferBytes: encodedDataLength }));
+        this.#updateCurrent(requestId, (request) => endRequest(request, timestamp, { transferBytes: encodedDataLength }));
       },
       'Network.loadingFailed': (event) =>
-        this.#change(event.requestId, (request) => ended(request, event.timestamp, { failure: failureOf(event) })),
+        this.#updateCurrent(event.requestId, (request) => endRequest(request, event.timestamp, { failure: requestFailureOf(event) })),
     };
   }
 
   /** Headers as they were on the wire, cookies included; may come before the event they complete. */
-  #extraHandlers(source: Source): Handlers {
+  #extraInfoHandlers(source: TargetSession): CdpHandlers {
     return {
       'Network.requestWillBeSentExtraInfo': ({ requestId, headers }) =>
-        this.#applyExtra(this.#chainOf(requestId, source), 'request', (request) => ({
+        this.#applyExtraInfo(this.#chainOf(requestId, source), 'request', (request) => ({
           ...request,
-          requestHeaders: { ...request.requestHeaders, ...headersOf(headers) },
+          requestHeaders: { ...request.requestHeaders, ...normalizeHeaders(headers) },
         })),
       'Network.responseReceivedExtraInfo': ({ requestId, headers, statusCode }) =>
-        this.#applyExtra(this.#chainOf(requestId, source), 'response', (request) => ({
+        this.#applyExtraInfo(this.#chainOf(requestId, source), 'response', (request) => ({
           ...request,
           // A worker's own script gets no responseReceived.
           status: request.status ?? statusCode,
-          responseHeaders: { ...request.responseHeaders, ...headersOf(headers) },
+          responseHeaders: { ...request.responseHeaders, ...normalizeHeaders(headers) },
         })),
     };
   }
 
-  #webSocketHandlers(source: Source): Handlers {
+  #webSocketHandlers(source: TargetSession): CdpHandlers {
     return {
       'Network.webSocketCreated': (event) => {
-        this.#chainOf(event.requestId, source).current = this.#ring.push(openedWebSocket(event, source.kind));
+        this.#chainOf(event.requestId, source).current = this.#ring.push(createWebSocketRequest(event, source.kind));
       },
       'Network.webSocketWillSendHandshakeRequest': ({ requestId, request, timestamp, wallTime }) =>
-        this.#change(requestId, (entry) => ({
+        this.#updateCurrent(requestId, (entry) => ({
           ...entry,
-          requestHeaders: headersOf(request.headers),
+          requestHeaders: normalizeHeaders(request.headers),
           startedAt: wallTime * 1000,
           startTick: timestamp,
         })),
       'Network.webSocketHandshakeResponseReceived': ({ requestId, response }) =>
-        this.#change(requestId, (entry) => ({
+        this.#updateCurrent(requestId, (entry) => ({
           ...entry,
           status: response.status,
           statusText: response.statusText,
-          responseHeaders: headersOf(response.headers),
+          responseHeaders: normalizeHeaders(response.headers),
         })),
       'Network.webSocketFrameError': ({ requestId, timestamp, errorMessage }) =>
-        this.#change(requestId, (entry) =>
-          ended(entry, timestamp, {
+        this.#updateCurrent(requestId, (entry) =>
+          endRequest(entry, timestamp, {
             failure: { error: errorMessage, canceled: false, blockedReason: undefined, corsError: undefined },
           }),
         ),
       'Network.webSocketClosed': ({ requestId, timestamp }) =>
-        this.#change(requestId, (entry) => (entry.state === 'pending' ? ended(entry, timestamp) : entry)),
+        this.#updateCurrent(requestId, (entry) => (entry.state === 'pending' ? endRequest(entry, timestamp) : entry)),
     };
   }
 
-  #started(event: Protocol.Network.RequestWillBeSentEvent, source: Source): void {
+  #recordRequest(event: Protocol.Network.RequestWillBeSentEvent, source: TargetSession): void {
     if (event.request.url.startsWith('data:')) return;
     const chain = this.#chainOf(event.requestId, source);
-    const redirectedFrom = this.#redirected(chain, event);
+    const redirectedFrom = this.#endRedirect(chain, event);
     const { mockedBy } = chain;
     chain.mockedBy = undefined;
-    const id = this.#ring.push({ ...startedRequest(event, source.kind), redirectedFrom, mockedBy });
+    const id = this.#ring.push({ ...createRequest(event, source.kind), redirectedFrom, mockedBy });
     if (redirectedFrom !== undefined) {
       this.#ring.update(redirectedFrom, (request) => ({ ...request, redirectedTo: id }));
     }
     chain.current = id;
     const index = chain.hops.push(id) - 1;
-    for (const change of chain.early.get(index) ?? []) this.#ring.amend(id, change);
-    chain.early.delete(index);
+    for (const change of chain.pendingChanges.get(index) ?? []) this.#ring.amend(id, change);
+    chain.pendingChanges.delete(index);
   }
 
   /** Ends the hop that redirected and answers its id. */
-  #redirected(chain: Chain, event: Protocol.Network.RequestWillBeSentEvent): number | undefined {
+  #endRedirect(chain: RedirectChain, event: Protocol.Network.RequestWillBeSentEvent): number | undefined {
     const { redirectResponse } = event;
     if (redirectResponse === undefined || chain.current === undefined) return undefined;
-    if (!event.redirectHasExtraInfo) expectNoExtra(chain);
-    this.#ring.update(chain.current, (request) => ended(withResponse(request, redirectResponse), event.timestamp));
+    if (!event.redirectHasExtraInfo) skipExtraInfo(chain);
+    this.#ring.update(chain.current, (request) => endRequest(withResponse(request, redirectResponse), event.timestamp));
     return chain.current;
   }
 
-  #applyExtra(chain: Chain, kind: keyof Chain['extras'], change: Change): void {
-    const index = chain.extras[kind]++;
+  #applyExtraInfo(chain: RedirectChain, kind: keyof RedirectChain['extraInfoCounts'], change: RequestChange): void {
+    const index = chain.extraInfoCounts[kind]++;
     const id = chain.hops[index];
     if (id !== undefined) this.#ring.amend(id, change);
-    else chain.early.set(index, [...(chain.early.get(index) ?? []), change]);
+    else chain.pendingChanges.set(index, [...(chain.pendingChanges.get(index) ?? []), change]);
   }
 
-  #change(cdpId: string, change: Change): void {
+  #updateCurrent(cdpId: string, change: RequestChange): void {
     const id = this.#chains.get(cdpId)?.current;
     if (id !== undefined) this.#ring.update(id, change);
   }
 
-  #chainOf(cdpId: string, { session }: Source): Chain {
+  #chainOf(cdpId: string, { session }: TargetSession): RedirectChain {
     const known = this.#chains.get(cdpId);
     if (known !== undefined) {
       known.session = session;
       return known;
     }
-    const chain: Chain = {
+    const chain: RedirectChain = {
       session,
       current: undefined,
       hops: [],
-      extras: { request: 0, response: 0 },
-      early: new Map(),
+      extraInfoCounts: { request: 0, response: 0 },
+      pendingChanges: new Map(),
       mockedBy: undefined,
     };
     this.#chains.set(cdpId, chain);
@@ -269,24 +269,24 @@ export class NetworkCollector {
   #markMocked(cdpId: string, rule: number): void {
     const chain = this.#chainOf(cdpId, { kind: 'page', session: this.#cdp });
     const isReported = chain.current !== undefined && this.#ring.get(chain.current)?.status === undefined;
-    if (isReported) this.#change(cdpId, (request) => ({ ...request, mockedBy: rule }));
+    if (isReported) this.#updateCurrent(cdpId, (request) => ({ ...request, mockedBy: rule }));
     else chain.mockedBy = rule;
   }
 
-  #connection(cdpId: string): { request: number | undefined; url: string } {
+  #requestOf(cdpId: string): { request: number | undefined; url: string } {
     const request = this.#chains.get(cdpId)?.current;
     return { request, url: request === undefined ? '' : (this.#ring.get(request)?.url ?? '') };
   }
 }
 
 /** The newest hop came without extra information (cached, or answered by a service worker): the next one counts. */
-function expectNoExtra(chain: Chain): void {
-  if (chain.hops.length > chain.extras.response) chain.hops.pop();
+function skipExtraInfo(chain: RedirectChain): void {
+  if (chain.hops.length > chain.extraInfoCounts.response) chain.hops.pop();
 }
 
 /** Handlers for the same events, one after the other. */
-function joined(first: Handlers, second: Handlers): Handlers {
-  const names = new Set([...Object.keys(first), ...Object.keys(second)]) as Set<keyof Handlers>;
+function mergeHandlers(first: CdpHandlers, second: CdpHandlers): CdpHandlers {
+  const names = new Set([...Object.keys(first), ...Object.keys(second)]) as Set<keyof CdpHandlers>;
   return Object.fromEntries(
     [...names].map((name) => [
       name,

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CDPSession, Protocol } from 'puppeteer-core';
-import { unlessGone, type Handlers } from '../protocol/sessions.js';
+import { unlessGone, type CdpHandlers } from '../protocol/sessions.js';
 import { inSlices } from '../patterns/slices.js';
-import { matcherOf, protocolPatternOf } from './urlPattern.js';
+import { urlMatcher, fetchPattern } from './urlPattern.js';
 
 /** What a rule does: answer (`status`, `headers`, `body`), abort, or, with a delay alone, slow down. */
 export interface MockRule {
@@ -23,14 +23,14 @@ export interface ActiveMock extends MockRule {
   readonly hits: number;
 }
 
-interface Entry {
+interface MockEntry {
   readonly id: number;
   readonly rule: MockRule;
   readonly matches: (url: string) => boolean;
   hits: number;
 }
 
-type Paused = Protocol.Fetch.RequestPausedEvent;
+type PausedRequest = Protocol.Fetch.RequestPausedEvent;
 
 /**
  * Rules that answer, delay or abort requests of a page, its frames and workers, by the Fetch domain. Requests are held
@@ -39,29 +39,29 @@ type Paused = Protocol.Fetch.RequestPausedEvent;
  */
 export class NetworkMocks {
   readonly #sessions: () => readonly CDPSession[];
-  readonly #mark: (cdpId: string, rule: number) => void;
-  readonly #stop = new AbortController();
-  #entries: readonly Entry[] = [];
+  readonly #onMocked: (cdpId: string, rule: number) => void;
+  readonly #disposed = new AbortController();
+  #entries: readonly MockEntry[] = [];
   #lastId = 0;
 
   constructor(sessions: () => readonly CDPSession[], mark: (cdpId: string, rule: number) => void) {
     this.#sessions = sessions;
-    this.#mark = mark;
+    this.#onMocked = mark;
   }
 
   /** Resolves when the rule is in force. Throws a ToolError on a pattern that is no regular expression. */
   async add(rule: MockRule): Promise<ActiveMock> {
-    const entry: Entry = { id: ++this.#lastId, rule, matches: matcherOf(rule.url), hits: 0 };
+    const entry: MockEntry = { id: ++this.#lastId, rule, matches: urlMatcher(rule.url), hits: 0 };
     this.#entries = [entry, ...this.#entries];
-    await this.#apply();
-    return describe(entry);
+    await this.#updateSessions();
+    return toActiveMock(entry);
   }
 
   /** Removes one rule, or all. Answers how many there were. */
   async remove(id?: number): Promise<number> {
     const before = this.#entries.length;
     this.#entries = id === undefined ? [] : this.#entries.filter((entry) => entry.id !== id);
-    await this.#apply();
+    await this.#updateSessions();
     return before - this.#entries.length;
   }
 
@@ -72,7 +72,7 @@ export class NetworkMocks {
 
   /** The rules, newest first. */
   list(): ActiveMock[] {
-    return this.#entries.map(describe);
+    return this.#entries.map(toActiveMock);
   }
 
   /** What a session needs to hear when it joins while there are rules. */
@@ -80,17 +80,17 @@ export class NetworkMocks {
     return this.#entries.length === 0 ? Promise.resolve() : this.#enable(session);
   }
 
-  handlers(session: CDPSession): Handlers {
+  handlers(session: CDPSession): CdpHandlers {
     return { 'Fetch.requestPaused': (event) => void this.#handle(session, event) };
   }
 
   dispose(): void {
-    this.#stop.abort();
+    this.#disposed.abort();
     this.#entries = [];
-    void this.#apply();
+    void this.#updateSessions();
   }
 
-  async #apply(): Promise<void> {
+  async #updateSessions(): Promise<void> {
     await Promise.all(
       this.#sessions().map((session) =>
         this.#entries.length === 0 ? unlessGone(session.send('Fetch.disable')) : this.#enable(session),
@@ -99,24 +99,24 @@ export class NetworkMocks {
   }
 
   #enable(session: CDPSession): Promise<unknown> {
-    const patterns = this.#entries.map(({ rule }) => ({ urlPattern: protocolPatternOf(rule.url) }));
+    const patterns = this.#entries.map(({ rule }) => ({ urlPattern: fetchPattern(rule.url) }));
     // Workers have no Fetch domain; their requests are held on the page's session.
     return unlessGone(session.send('Fetch.enable', { patterns }));
   }
 
   /** A request whose answer fails goes on as without rules, rather than hang. */
-  async #handle(session: CDPSession, paused: Paused): Promise<void> {
+  async #handle(session: CDPSession, paused: PausedRequest): Promise<void> {
     try {
-      await this.#answer(session, paused, await inSlices(this.#take(paused)));
+      await this.#handlePaused(session, paused, await inSlices(this.#take(paused)));
     } catch {
-      await goOn(session, paused);
+      await continueRequest(session, paused);
     }
   }
 
   /** The newest rule that acts on a request, which counts as a hit except for a preflight that is not the rule's. */
-  *#take(paused: Paused): Generator<undefined, Entry | undefined> {
+  *#take(paused: PausedRequest): Generator<undefined, MockEntry | undefined> {
     for (const entry of this.#entries) {
-      if (mayAct(entry, paused) && entry.matches(paused.request.url)) {
+      if (appliesTo(entry, paused) && entry.matches(paused.request.url)) {
         if (!isPreflightOf(entry, paused)) entry.hits++;
         return entry;
       }
@@ -125,21 +125,21 @@ export class NetworkMocks {
     return undefined;
   }
 
-  async #answer(session: CDPSession, paused: Paused, entry: Entry | undefined): Promise<void> {
-    if (entry === undefined) return goOn(session, paused);
+  async #handlePaused(session: CDPSession, paused: PausedRequest, entry: MockEntry | undefined): Promise<void> {
+    if (entry === undefined) return continueRequest(session, paused);
     if (isPreflightOf(entry, paused)) {
-      return answersItself(entry.rule) ? fulfil(session, paused, preflightAnswer) : goOn(session, paused);
+      return hasResponse(entry.rule) ? fulfillRequest(session, paused, preflightResponse) : continueRequest(session, paused);
     }
-    if (paused.networkId !== undefined) this.#mark(paused.networkId, entry.id);
+    if (paused.networkId !== undefined) this.#onMocked(paused.networkId, entry.id);
     const { delayMs = 0 } = entry.rule;
     // A wait that dispose cuts short ends like one that is over.
-    if (delayMs > 0) await delay(delayMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
-    return act(session, paused, entry.rule);
+    if (delayMs > 0) await delay(delayMs, undefined, { signal: this.#disposed.signal }).catch(() => undefined);
+    return applyRule(session, paused, entry.rule);
   }
 }
 
 /** Whether the browser asks first if it may send what the rule answers. */
-function isPreflightOf({ rule }: Entry, paused: Paused): boolean {
+function isPreflightOf({ rule }: MockEntry, paused: PausedRequest): boolean {
   const isPreflight = headerOf(paused, 'access-control-request-method') !== undefined;
   return isPreflight && rule.method?.toUpperCase() !== 'OPTIONS';
 }
@@ -150,38 +150,38 @@ export function bytesOf({ url, method = '', headers = {}, body = '' }: MockRule)
   return texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
 }
 
-function mayAct({ rule, hits }: Entry, paused: Paused): boolean {
+function appliesTo({ rule, hits }: MockEntry, paused: PausedRequest): boolean {
   if (rule.times !== undefined && hits >= rule.times) return false;
   if (rule.method === undefined) return true;
   const method = headerOf(paused, 'access-control-request-method') ?? paused.request.method;
   return [method, paused.request.method].includes(rule.method.toUpperCase());
 }
 
-function answersItself(rule: MockRule): boolean {
+function hasResponse(rule: MockRule): boolean {
   return rule.status !== undefined || rule.body !== undefined || rule.headers !== undefined;
 }
 
 /** Late answers are expected to fail: the page may have cancelled the request meanwhile. */
-async function act(session: CDPSession, paused: Paused, rule: MockRule): Promise<void> {
+async function applyRule(session: CDPSession, paused: PausedRequest, rule: MockRule): Promise<void> {
   if (rule.abort !== undefined) {
     const { requestId } = paused;
     await unlessGone(session.send('Fetch.failRequest', { requestId, errorReason: rule.abort }));
-  } else if (answersItself(rule)) await fulfil(session, paused, rule);
-  else await goOn(session, paused);
+  } else if (hasResponse(rule)) await fulfillRequest(session, paused, rule);
+  else await continueRequest(session, paused);
 }
 
-async function goOn(session: CDPSession, { requestId }: Paused): Promise<void> {
+async function continueRequest(session: CDPSession, { requestId }: PausedRequest): Promise<void> {
   await unlessGone(session.send('Fetch.continueRequest', { requestId }));
 }
 
-const preflightAnswer: Pick<MockRule, 'status' | 'headers' | 'body'> = {
+const preflightResponse: Pick<MockRule, 'status' | 'headers' | 'body'> = {
   status: 204,
   headers: { 'access-control-allow-methods': '*', 'access-control-max-age': '0' },
 };
 
-async function fulfil(
+async function fulfillRequest(
   session: CDPSession,
-  paused: Paused,
+  paused: PausedRequest,
   { status = 200, headers = {}, body = '' }: Pick<MockRule, 'status' | 'headers' | 'body'>,
 ): Promise<void> {
   const answer = new Headers({ 'content-type': contentTypeOf(body), ...corsHeaders(paused), ...headers });
@@ -196,7 +196,7 @@ async function fulfil(
 }
 
 /** A mock of another site's API answers as if that site let the page in; a rule's own headers come later and win. */
-function corsHeaders(paused: Paused): Record<string, string> {
+function corsHeaders(paused: PausedRequest): Record<string, string> {
   const origin = headerOf(paused, 'origin');
   if (origin === undefined) return {};
   return {
@@ -211,10 +211,10 @@ function contentTypeOf(body: string): string {
   return /^\s*[[{]/.test(body) ? 'application/json' : 'text/plain; charset=utf-8';
 }
 
-function headerOf({ request }: Paused, name: string): string | undefined {
+function headerOf({ request }: PausedRequest, name: string): string | undefined {
   return Object.entries(request.headers).find(([key]) => key.toLowerCase() === name)?.[1];
 }
 
-function describe({ id, rule, hits }: Entry): ActiveMock {
+function toActiveMock({ id, rule, hits }: MockEntry): ActiveMock {
   return { ...rule, id, hits };
 }

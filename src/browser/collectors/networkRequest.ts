@@ -1,12 +1,12 @@
 import type { Protocol } from 'puppeteer-core';
-import { framesOf, type StackFrame } from './consoleMessage.js';
-import { capText } from './remoteObject.js';
-import type { SourceKind } from '../protocol/sessions.js';
+import { stackFramesOf, type StackFrame } from './consoleMessage.js';
+import { truncateText } from './remoteObject.js';
+import type { TargetSessionKind } from '../protocol/sessions.js';
 
 export type HttpHeaders = Readonly<Record<string, string>>;
 
 /** Milliseconds; a phase that did not happen (a reused connection) is absent. */
-export interface Timing {
+export interface RequestTiming {
   readonly queued?: number;
   readonly dns?: number;
   readonly connect?: number;
@@ -29,7 +29,7 @@ export interface RequestFailure {
 export interface NetworkRequest {
   /** Network.RequestId; the hops of a redirect chain share it. */
   readonly cdpId: string;
-  readonly source: SourceKind;
+  readonly source: TargetSessionKind;
   readonly method: string;
   readonly url: string;
   /** Lower case: `document`, `xhr`, `fetch`, `script`, `websocket`, `preflight`, … */
@@ -56,7 +56,7 @@ export interface NetworkRequest {
   readonly transferBytes: number;
   readonly bodyBytes: number;
   readonly durationMs: number | undefined;
-  readonly timing: Timing | undefined;
+  readonly timing: RequestTiming | undefined;
   readonly failure: RequestFailure | undefined;
   readonly initiator: {
     readonly type: string;
@@ -76,10 +76,10 @@ const maxHeaders = 100;
 /** What the protocol sends along with a request; larger post data is asked for when it is wanted. */
 export const maxPostDataBytes = 64 * 1024;
 
-type Started = Pick<NetworkRequest, 'cdpId' | 'source' | 'method' | 'url' | 'type' | 'documentUrl'> &
+type RequestStart = Pick<NetworkRequest, 'cdpId' | 'source' | 'method' | 'url' | 'type' | 'documentUrl'> &
   Pick<NetworkRequest, 'startedAt' | 'startTick' | 'initiator'>;
 
-function blank(started: Started): NetworkRequest {
+function pendingRequest(started: RequestStart): NetworkRequest {
   return {
     ...started,
     state: 'pending',
@@ -105,36 +105,36 @@ function blank(started: Started): NetworkRequest {
   };
 }
 
-export function startedRequest(event: Protocol.Network.RequestWillBeSentEvent, source: SourceKind): NetworkRequest {
+export function createRequest(event: Protocol.Network.RequestWillBeSentEvent, source: TargetSessionKind): NetworkRequest {
   const { request } = event;
-  const base = blank({
+  const base = pendingRequest({
     cdpId: event.requestId,
     source,
     method: request.method,
-    url: capText(request.url + (request.urlFragment ?? ''), maxUrlChars),
+    url: truncateText(request.url + (request.urlFragment ?? ''), maxUrlChars),
     type: (event.type ?? 'Other').toLowerCase(),
-    documentUrl: capText(event.documentURL, maxUrlChars),
+    documentUrl: truncateText(event.documentURL, maxUrlChars),
     startedAt: event.wallTime * 1000,
     startTick: event.timestamp,
     initiator: initiatorOf(event.initiator),
   });
   return {
     ...base,
-    requestHeaders: headersOf(request.headers),
+    requestHeaders: normalizeHeaders(request.headers),
     // Deprecated in favour of `postDataEntries`, which leaves the joining and decoding of its pieces to us.
     // eslint-disable-next-line @typescript-eslint/no-deprecated
-    postData: request.postData === undefined ? undefined : capText(request.postData, maxPostDataBytes),
+    postData: request.postData === undefined ? undefined : truncateText(request.postData, maxPostDataBytes),
     hasPostData: request.hasPostData ?? false,
   };
 }
 
 /** A WebSocket's opening request, which the protocol reports by events of its own. */
-export function openedWebSocket(event: Protocol.Network.WebSocketCreatedEvent, source: SourceKind): NetworkRequest {
-  return blank({
+export function createWebSocketRequest(event: Protocol.Network.WebSocketCreatedEvent, source: TargetSessionKind): NetworkRequest {
+  return pendingRequest({
     cdpId: event.requestId,
     source,
     method: 'GET',
-    url: capText(event.url, maxUrlChars),
+    url: truncateText(event.url, maxUrlChars),
     type: 'websocket',
     documentUrl: '',
     startedAt: Date.now(),
@@ -144,11 +144,11 @@ export function openedWebSocket(event: Protocol.Network.WebSocketCreatedEvent, s
 }
 
 function initiatorOf(initiator: Protocol.Network.Initiator): NetworkRequest['initiator'] {
-  const stack = framesOf(initiator.stack);
+  const stack = stackFramesOf(initiator.stack);
   const line = initiator.lineNumber === undefined ? undefined : initiator.lineNumber + 1;
   return {
     type: initiator.type,
-    url: capText(initiator.url ?? stack[0]?.url ?? '', 500),
+    url: truncateText(initiator.url ?? stack[0]?.url ?? '', 500),
     line: line ?? stack[0]?.line,
     stack,
   };
@@ -163,7 +163,7 @@ export function withResponse(request: NetworkRequest, response: Protocol.Network
     protocol: response.protocol ?? '',
     remoteAddress: response.remoteIPAddress ? `${response.remoteIPAddress}:${response.remotePort ?? 0}` : '',
     // Extra information, where it came first, has the headers as they were on the wire.
-    responseHeaders: { ...headersOf(response.headers), ...request.responseHeaders },
+    responseHeaders: { ...normalizeHeaders(response.headers), ...request.responseHeaders },
     cache: cacheOf(response) ?? request.cache,
     fromServiceWorker: response.fromServiceWorker ?? false,
     transferBytes: Math.max(0, response.encodedDataLength),
@@ -176,8 +176,8 @@ function cacheOf(response: Protocol.Network.Response): NetworkRequest['cache'] {
   return response.fromDiskCache === true ? 'disk' : undefined;
 }
 
-function timingOf(timing: Protocol.Network.ResourceTiming, startTick: number): Timing {
-  const phase = (name: keyof Timing, from: number, to: number): Timing =>
+function timingOf(timing: Protocol.Network.ResourceTiming, startTick: number): RequestTiming {
+  const phase = (name: keyof RequestTiming, from: number, to: number): RequestTiming =>
     from < 0 || to < from ? {} : { [name]: round(to - from) };
   return {
     ...phase('queued', 0, (timing.requestTime - startTick) * 1000),
@@ -190,7 +190,7 @@ function timingOf(timing: Protocol.Network.ResourceTiming, startTick: number): T
 }
 
 /** Ends a request at `tick`; for the hops of a redirect and for whatever finished or failed. */
-export function ended(
+export function endRequest(
   request: NetworkRequest,
   tick: number,
   outcome: { readonly transferBytes?: number; readonly failure?: RequestFailure } = {},
@@ -208,7 +208,7 @@ export function ended(
   };
 }
 
-export function failureOf(event: Protocol.Network.LoadingFailedEvent): RequestFailure {
+export function requestFailureOf(event: Protocol.Network.LoadingFailedEvent): RequestFailure {
   return {
     error: event.errorText,
     canceled: event.canceled ?? false,
@@ -218,9 +218,9 @@ export function failureOf(event: Protocol.Network.LoadingFailedEvent): RequestFa
 }
 
 /** Names in lower case, so that what comes twice is there once. */
-export function headersOf(headers: Protocol.Network.Headers): HttpHeaders {
+export function normalizeHeaders(headers: Protocol.Network.Headers): HttpHeaders {
   const entries = Object.entries(headers).slice(0, maxHeaders);
-  return Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), capText(value, maxHeaderChars)]));
+  return Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), truncateText(value, maxHeaderChars)]));
 }
 
 function round(milliseconds: number): number {

@@ -3,7 +3,7 @@ import type { Protocol } from 'puppeteer-core';
 type RemoteObject = Protocol.Runtime.RemoteObject;
 
 /** Cuts a text and says how much is missing. */
-export function capText(text: string, maxChars: number): string {
+export function truncateText(text: string, maxChars: number): string {
   return text.length <= maxChars ? text : `${text.slice(0, maxChars)}… (${text.length - maxChars} more characters)`;
 }
 
@@ -24,13 +24,13 @@ function describePreview(preview: Protocol.Runtime.ObjectPreview): string {
   if (subtype === 'node' || subtype === 'date' || subtype === 'regexp' || subtype === 'error') return description;
   if (preview.type !== 'object') return preview.type === 'string' ? JSON.stringify(description) : description;
   const isList = subtype === 'array' || subtype === 'typedarray';
-  const parts = partsOf(preview, isList);
+  const parts = previewParts(preview, isList);
   if (preview.overflow) parts.push('…');
-  const named = description === 'Object' || description.startsWith('Array(') ? '' : `${description} `;
-  return isList ? `${named}[${parts.join(', ')}]` : `${named}{${parts.join(', ')}}`;
+  const prefix = description === 'Object' || description.startsWith('Array(') ? '' : `${description} `;
+  return isList ? `${prefix}[${parts.join(', ')}]` : `${prefix}{${parts.join(', ')}}`;
 }
 
-function partsOf({ entries, properties }: Protocol.Runtime.ObjectPreview, isList: boolean): string[] {
+function previewParts({ entries, properties }: Protocol.Runtime.ObjectPreview, isList: boolean): string[] {
   if (entries !== undefined) {
     return entries.map(({ key, value }) =>
       key === undefined ? describePreview(value) : `${describePreview(key)} => ${describePreview(value)}`,
@@ -78,5 +78,5 @@ export function joinArguments(args: readonly string[], firstIsText: boolean): st
 
 function firstLine(text: string): string {
   const [line = ''] = text.split('\n', 1);
-  return capText(line, 100);
+  return truncateText(line, 100);
 }

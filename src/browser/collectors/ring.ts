@@ -1,6 +1,6 @@
 import { ToolError } from '../../errors.js';
 
-export interface RingOptions<T> {
+export interface RingBufferOptions<T> {
   readonly maxEntries: number;
   readonly maxBytes: number;
   /** Bytes that a value counts for; asked again after each change. */
@@ -8,14 +8,14 @@ export interface RingOptions<T> {
 }
 
 /** A value with its number, which is never given to another value of the same ring. */
-export interface RingEntry<T> {
+export interface RingBufferEntry<T> {
   readonly id: number;
   readonly value: T;
 }
 
-export interface RingReading<T> {
+export interface RingBufferReading<T> {
   /** Oldest first. */
-  readonly entries: readonly RingEntry<T>[];
+  readonly entries: readonly RingBufferEntry<T>[];
   /** Values that came after the cursor and are gone already. */
   readonly dropped: number;
   /** Pass it to the next `read` to get what is new or changed since this one. */
@@ -36,8 +36,8 @@ const cursorPattern = /^(\d{1,15})-(\d{1,15})$/;
  * The newest values of a stream, bounded by count and bytes (S10): at the bound the oldest go, and a reader is told how
  * many. Values are numbered from 1 in the order of arrival. A value larger than `maxBytes` is not kept.
  */
-export class Ring<T> {
-  readonly #options: RingOptions<T>;
+export class RingBuffer<T> {
+  readonly #options: RingBufferOptions<T>;
   /** The value `id` sits at `id % maxEntries`; ids without gaps make that unique among the kept ones. */
   readonly #slots: (Slot<T> | undefined)[] = [];
   #oldest = 1;
@@ -45,7 +45,7 @@ export class Ring<T> {
   #revision = 0;
   #bytes = 0;
 
-  constructor(options: RingOptions<T>) {
+  constructor(options: RingBufferOptions<T>) {
     this.#options = options;
   }
 
@@ -72,7 +72,7 @@ export class Ring<T> {
   }
 
   /** The value that came last, if it is still kept. */
-  last(): RingEntry<T> | undefined {
+  last(): RingBufferEntry<T> | undefined {
     return this.#slotOf(this.#newest);
   }
 
@@ -97,9 +97,9 @@ export class Ring<T> {
   }
 
   /** What is new or changed since a cursor, or everything kept. Throws a ToolError on a cursor of another form. */
-  read(since?: string): RingReading<T> {
+  read(since?: string): RingBufferReading<T> {
     const { id, revision } = since === undefined ? { id: 0, revision: 0 } : parseCursor(since);
-    const entries: RingEntry<T>[] = [];
+    const entries: RingBufferEntry<T>[] = [];
     for (let next = this.#oldest; next <= this.#newest; next++) {
       const slot = this.#slotOf(next);
       if (slot !== undefined && slot.revision > revision) entries.push({ id: slot.id, value: slot.value });

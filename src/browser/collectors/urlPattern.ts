@@ -8,9 +8,9 @@ const regexForm = /^\/(.+)\/([dgimsuvy]*)$/s;
 const maxGlobChars = 2_000;
 
 /** Whether an address fits the whole pattern (glob) or is found by it (regex). Throws a ToolError on a bad regex. */
-export function matcherOf(pattern: string): (url: string) => boolean {
+export function urlMatcher(pattern: string): (url: string) => boolean {
   const [, source, flags = ''] = regexForm.exec(pattern) ?? [];
-  if (source !== undefined) return regexOf(source, flags, pattern);
+  if (source !== undefined) return parseRegex(source, flags, pattern);
   if (pattern.length <= maxGlobChars) return compileGlob(pattern);
   throw new ToolError(`url has ${pattern.length} characters, and a pattern has at most ${maxGlobChars}. Shorten it.`);
 }
@@ -23,7 +23,7 @@ export async function findUrls(
 ): Promise<ReadonlySet<string>> {
   const all = new Set(urls);
   if (pattern === undefined) return all;
-  return inSlices(finding(finderOf(pattern), all), signal);
+  return inSlices(finding(urlFilter(pattern), all), signal);
 }
 
 function* finding(finds: (url: string) => boolean, urls: ReadonlySet<string>): Generator<undefined, Set<string>> {
@@ -35,18 +35,18 @@ function* finding(finds: (url: string) => boolean, urls: ReadonlySet<string>): G
   return found;
 }
 
-function finderOf(pattern: string): (url: string) => boolean {
-  if (regexForm.test(pattern) || pattern.includes('*')) return matcherOf(pattern);
-  const wanted = pattern.toLowerCase();
-  return (url) => url.toLowerCase().includes(wanted);
+function urlFilter(pattern: string): (url: string) => boolean {
+  if (regexForm.test(pattern) || pattern.includes('*')) return urlMatcher(pattern);
+  const lowerCasePattern = pattern.toLowerCase();
+  return (url) => url.toLowerCase().includes(lowerCasePattern);
 }
 
 /** The pattern of Fetch.enable that lets through at least what the pattern matches. */
-export function protocolPatternOf(pattern: string): string {
+export function fetchPattern(pattern: string): string {
   return regexForm.test(pattern) ? '*' : pattern.replace(/[?\\]/g, '\\$&');
 }
 
-function regexOf(source: string, flags: string, pattern: string): (url: string) => boolean {
+function parseRegex(source: string, flags: string, pattern: string): (url: string) => boolean {
   try {
     return compileRegex(source, flags);
   } catch (cause) {

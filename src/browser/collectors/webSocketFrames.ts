@@ -1,7 +1,7 @@
 import type { Protocol } from 'puppeteer-core';
-import { capText } from './remoteObject.js';
-import { Ring, type RingReading } from './ring.js';
-import type { Handlers } from '../protocol/sessions.js';
+import { truncateText } from './remoteObject.js';
+import { RingBuffer, type RingBufferReading } from './ring.js';
+import type { CdpHandlers } from '../protocol/sessions.js';
 
 export type FrameKind = 'open' | 'text' | 'binary' | 'ping' | 'pong' | 'continuation' | 'close' | 'error' | 'event';
 
@@ -21,7 +21,7 @@ export interface WebSocketFrame {
 }
 
 /** What the list of requests knows of a connection. */
-export type Connections = (cdpId: string) => { readonly request: number | undefined; readonly url: string };
+export type ConnectionLookup = (cdpId: string) => { readonly request: number | undefined; readonly url: string };
 
 const maxPayloadChars = 4_000;
 const kinds: Partial<Record<number, FrameKind>> = {
@@ -33,7 +33,7 @@ const kinds: Partial<Record<number, FrameKind>> = {
   10: 'pong',
 };
 
-interface Arrival {
+interface FrameContent {
   readonly kind: FrameKind;
   readonly direction?: 'sent' | 'received';
   readonly payload?: string;
@@ -44,23 +44,23 @@ interface Arrival {
  * What goes through the WebSockets and EventSources of a page (Network.webSocket*, eventSourceMessageReceived): the
  * newest 2,000 frames within 2 MiB. Fed by the network collector, which owns it.
  */
-export class WebSocketFrames {
-  readonly #ring = new Ring<WebSocketFrame>({
+export class WebSocketFrameLog {
+  readonly #ring = new RingBuffer<WebSocketFrame>({
     maxEntries: 2_000,
     maxBytes: 2 * 1024 ** 2,
     sizeOf: ({ url, payload }) => 200 + 2 * (url.length + payload.length),
   });
-  readonly #connections: Connections;
+  readonly #lookup: ConnectionLookup;
 
-  constructor(connections: Connections) {
-    this.#connections = connections;
+  constructor(connections: ConnectionLookup) {
+    this.#lookup = connections;
   }
 
-  read(since?: string): RingReading<WebSocketFrame> {
+  read(since?: string): RingBufferReading<WebSocketFrame> {
     return this.#ring.read(since);
   }
 
-  handlers(): Handlers {
+  handlers(): CdpHandlers {
     return {
       'Network.webSocketHandshakeResponseReceived': (event) => this.#push(event.requestId, { kind: 'open' }),
       'Network.webSocketFrameSent': (event) => this.#pushFrame(event, 'sent'),
@@ -85,12 +85,12 @@ export class WebSocketFrames {
     this.#push(requestId, { kind, direction, payload: payloadData, bytes });
   }
 
-  #push(cdpId: string, { kind, direction, payload = '', bytes = Buffer.byteLength(payload) }: Arrival): void {
+  #push(cdpId: string, { kind, direction, payload = '', bytes = Buffer.byteLength(payload) }: FrameContent): void {
     this.#ring.push({
-      ...this.#connections(cdpId),
+      ...this.#lookup(cdpId),
       kind,
       direction,
-      payload: capText(payload, maxPayloadChars),
+      payload: truncateText(payload, maxPayloadChars),
       bytes,
       at: Date.now(),
     });

@@ -7,18 +7,18 @@ import type { SessionBrowser } from '../lease/sessionBrowser.js';
 import type { SessionPage } from '../page/page.js';
 import { untilAborted } from '../protocol/abort.js';
 import { readActionState } from '../protocol/injectedFunctions.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { ExtensionDocument } from './extensionDocument.js';
-import { chromesWords, originOf, type Extension } from './extensions.js';
+import { chromeErrorText, originOf, type Extension } from './extensions.js';
 
 /** The action as a click on it would find it: for the active tab. */
-const actionState = z
+const actionStateSchema = z
   .object({ popup: z.string(), enabled: z.boolean() })
   /** Without `action` in the manifest there is nothing to click. */
   .nullable() satisfies z.ZodType<ActionState>;
 
 /** Chrome opens a popup within a fraction of this, or not at all. */
-const popupMs = 8_000;
+const popupTimeoutMs = 8_000;
 
 export interface ActionClick {
   readonly browser: SessionBrowser;
@@ -28,7 +28,7 @@ export interface ActionClick {
   readonly popupOnly: boolean;
 }
 
-export interface Clicked {
+export interface ClickResult {
   readonly page: SessionPage;
   /** Selected. Undefined where the click went to `chrome.action.onClicked`. */
   readonly popup: SessionPage | undefined;
@@ -39,19 +39,19 @@ export interface Clicked {
  * that this opens. A popup that was open closes, as it does for a user.
  */
 export async function clickAction(
-  scope: ProtocolScope,
+  scope: CdpScope,
   extension: Extension,
   { browser, pageId, popupOnly }: ActionClick,
-): Promise<Clicked> {
+): Promise<ClickResult> {
   await browser.ensureFirstPage(scope.signal);
-  const page = pageId === undefined ? await tabBelow(browser) : browser.page(pageId);
-  const popup = await trigger(scope, extension, page, { browser: browser.browser, popupOnly });
+  const page = pageId === undefined ? await tabBehindPopup(browser) : browser.page(pageId);
+  const popup = await triggerAction(scope, extension, page, { browser: browser.browser, popupOnly });
   if (popup === undefined) return { page, popup };
   const adopted = browser.adoptPopup(popup).catch((error: unknown) => {
-    const words = `The popup of ${extension.name} opened and closed again at once, before it could be looked at.`;
-    throw new ToolError(words, { cause: error });
+    const message = `The popup of ${extension.name} opened and closed again at once, before it could be looked at.`;
+    throw new ToolError(message, { cause: error });
   });
-  return { page, popup: await scope.until(adopted) };
+  return { page, popup: await scope.untilAborted(adopted) };
 }
 
 /** Closes what `openPopups` finds, and answers how many that were. */
@@ -66,36 +66,36 @@ export async function closePopups(browser: SessionBrowser, extension: Extension)
 }
 
 /** The selected page; a popup that is selected closes first, which selects the page below it. */
-async function tabBelow(browser: SessionBrowser): Promise<SessionPage> {
+async function tabBehindPopup(browser: SessionBrowser): Promise<SessionPage> {
   const selected = browser.page();
   const popups = await openPopups(browser.browser, 'chrome-extension://');
   if (popups.includes(selected.page)) await browser.closePage(selected.id);
   return browser.page();
 }
 
-async function trigger(
-  scope: ProtocolScope,
+async function triggerAction(
+  scope: CdpScope,
   extension: Extension,
   page: SessionPage,
   { browser, popupOnly }: { browser: Browser; popupOnly: boolean },
 ): Promise<Target | undefined> {
   // Chrome ends altogether when it is told to click on a target that no tab strip shows, such as another popup.
-  const tab = await tabOf(scope, page);
+  const tab = await tabTargetIdOf(scope, page);
   // The click is for the tab in front. This closes a popup that is open.
-  await scope.until(page.cdp.send('Page.bringToFront'));
+  await scope.untilAborted(page.cdp.send('Page.bringToFront'));
   const document = await ExtensionDocument.open(scope, extension);
-  const state = await document.call(readActionState, [], actionState);
+  const state = await document.call(readActionState, [], actionStateSchema);
   if (state === null) throw new ToolError(`${extension.name} has no action: its manifest has no "action".`);
   if (!state.enabled) {
     throw new ToolError(`The action of ${extension.name} is disabled on page ${page.id} (chrome.action.disable).`);
   }
-  if (state.popup !== '') return openPopup(scope, extension, browser, () => click(scope, extension, tab));
+  if (state.popup !== '') return openPopup(scope, extension, browser, () => dispatchClick(scope, extension, tab));
   if (popupOnly) {
     throw new ToolError(
       `The action of ${extension.name} has no popup. trigger_extension_action clicks it, which the worker hears as chrome.action.onClicked.`,
     );
   }
-  await click(scope, extension, tab);
+  await dispatchClick(scope, extension, tab);
   return undefined;
 }
 
@@ -108,23 +108,23 @@ async function openPopups(browser: Browser, start: string): Promise<Page[]> {
 }
 
 async function openPopup(
-  scope: ProtocolScope,
+  scope: CdpScope,
   extension: Extension,
   browser: Browser,
   open: () => Promise<void>,
 ): Promise<Target> {
   const before = new Set(browser.targets());
-  const limit = AbortSignal.any([scope.signal, timeLimit(popupMs)]);
+  const limit = AbortSignal.any([scope.signal, timeLimit(popupTimeoutMs)]);
   const isPopup = (target: Target): boolean =>
     isDocument(target) && target.url().startsWith(originOf(extension.id)) && !before.has(target);
-  const opened = browser.waitForTarget(isPopup, { timeout: popupMs, signal: limit });
+  const opened = browser.waitForTarget(isPopup, { timeout: popupTimeoutMs, signal: limit });
   try {
     const [popup] = await Promise.all([untilAborted(opened, limit), open()]);
     return popup;
   } catch (error) {
     scope.signal.throwIfAborted();
     if (error instanceof ToolError) throw error;
-    throw new ToolError(`The popup of ${extension.name} did not open within ${popupMs / 1000} s.`, { cause: error });
+    throw new ToolError(`The popup of ${extension.name} did not open within ${popupTimeoutMs / 1000} s.`, { cause: error });
   }
 }
 
@@ -134,21 +134,21 @@ function isDocument(target: Target): boolean {
   return type === 'page' && !target.url().endsWith('/manifest.json');
 }
 
-async function click(scope: ProtocolScope, { id, name }: Extension, targetId: string): Promise<void> {
+async function dispatchClick(scope: CdpScope, { id, name }: Extension, targetId: string): Promise<void> {
   try {
-    await scope.until(scope.browser.send('Extensions.triggerAction', { id, targetId }));
+    await scope.untilAborted(scope.browser.send('Extensions.triggerAction', { id, targetId }));
   } catch (error) {
     scope.signal.throwIfAborted();
-    throw new ToolError(`Chrome did not trigger the action of ${name}: ${chromesWords(error)}`, { cause: error });
+    throw new ToolError(`Chrome did not trigger the action of ${name}: ${chromeErrorText(error)}`, { cause: error });
   }
 }
 
 /** The tab target above a page's target. Throws a ToolError when no tab strip shows it. */
-export async function tabOf(scope: ProtocolScope, page: SessionPage): Promise<string> {
-  const { targetInfo } = await scope.until(page.cdp.send('Target.getTargetInfo'));
-  const { targetInfos } = await scope.until(scope.browser.send('Target.getTargets', { filter: [{ type: 'tab' }] }));
+export async function tabTargetIdOf(scope: CdpScope, page: SessionPage): Promise<string> {
+  const { targetInfo } = await scope.untilAborted(page.cdp.send('Target.getTargetInfo'));
+  const { targetInfos } = await scope.untilAborted(scope.browser.send('Target.getTargets', { filter: [{ type: 'tab' }] }));
   for (const tab of targetInfos.filter(isInTabStrip)) {
-    if (await shows(scope, tab.targetId, targetInfo.targetId)) return tab.targetId;
+    if (await tabContains(scope, tab.targetId, targetInfo.targetId)) return tab.targetId;
   }
   throw new ToolError(`Page ${page.id} is no tab, so an action cannot be triggered on it. select_page one that is.`);
 }
@@ -159,14 +159,14 @@ function isInTabStrip(target: object): boolean {
   return strip.safeParse(target).success;
 }
 
-async function shows(scope: ProtocolScope, tabId: string, pageId: string): Promise<boolean> {
+async function tabContains(scope: CdpScope, tabId: string, pageId: string): Promise<boolean> {
   const tab = await scope.attach(tabId);
   let found = false;
   tab.on('Target.attachedToTarget', ({ targetInfo }) => {
     if (targetInfo.targetId === pageId) found = true;
   });
   // Tells of every page in the tab before it answers. This is a session of our own on the tab, not one on its page.
-  await scope.until(
+  await scope.untilAborted(
     tab.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }),
   );
   return found;

@@ -1,19 +1,19 @@
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { untilAborted } from '../protocol/abort.js';
 import { unlessGone } from '../protocol/sessions.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
-import { CallLog, type Trace } from './callLog.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
+import { CallLog, type CallTrace } from './callLog.js';
 import { ContextFollower } from './contextFollower.js';
 import { originOf } from './extensions.js';
 import { ExtensionLog } from './extensionLog.js';
 import { MessageLog } from './messageLog.js';
-import { WorkerWatch, type WorkerState } from './serviceWorkers.js';
-import { WorkerRegistry } from './workerRegistry.js';
-import { StorageWatch } from './storageWatch.js';
-import { openBrowserSession } from '../protocol/openSession.js';
+import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
+import { WorkerEndObserver } from './workerRegistry.js';
+import { StorageChangeLog } from './storageWatch.js';
+import { openBrowserCdpSession } from '../protocol/openSession.js';
 
 /** Popups begin as `other`, and offscreen documents are `background_page`. */
-const documents = [{ type: 'page' }, { type: 'other' }, { type: 'background_page' }];
+const documentTargets = [{ type: 'page' }, { type: 'other' }, { type: 'background_page' }];
 
 /**
  * What the extensions of a session do, from the first tool about extensions on: their messages, what they log, and when
@@ -21,23 +21,23 @@ const documents = [{ type: 'page' }, { type: 'other' }, { type: 'background_page
  * Service workers are followed only while they are asked to be, since that keeps them awake: what passes between a
  * worker and a document is seen at the document. Owned by a seat, which closes it.
  */
-export class ExtensionActivity {
+export class ExtensionRecorder {
   readonly messages = new MessageLog();
   readonly calls = new CallLog();
   readonly logs = new ExtensionLog();
-  readonly storage: StorageWatch;
+  readonly storage: StorageChangeLog;
   readonly #browser: Browser;
   readonly #followers = new Map<string, ContextFollower>();
   /** Why each extension's worker is kept awake. */
-  readonly #awake = new Map<string, Set<'trace' | 'logs'>>();
-  readonly #registry: WorkerRegistry;
+  readonly #keptAwake = new Map<string, Set<'trace' | 'logs'>>();
+  readonly #workerEnds: WorkerEndObserver;
   #root: Promise<CDPSession> | undefined;
   #closed = false;
 
   constructor(browser: Browser) {
     this.#browser = browser;
-    this.storage = new StorageWatch(browser);
-    this.#registry = new WorkerRegistry(browser);
+    this.storage = new StorageChangeLog(browser);
+    this.#workerEnds = new WorkerEndObserver(browser);
   }
 
   /** Follows what is open and what will be. Does nothing when it does so already. */
@@ -50,47 +50,47 @@ export class ExtensionActivity {
   }
 
   /** Takes over what the extension's worker has logged, if it runs and is not followed anyway. Answers its state. */
-  async readWorker(scope: ProtocolScope, extensionId: string): Promise<WorkerState> {
-    const watch = await WorkerWatch.open(scope);
+  async captureWorkerLogs(scope: CdpScope, extensionId: string): Promise<WorkerState> {
+    const watch = await WorkerMonitor.open(scope);
     const targetId = watch.targetId(extensionId);
     if (targetId !== undefined && !this.isKeptAwake(extensionId)) {
-      await this.logs.takeFromWorker(scope, extensionId, targetId);
+      await this.logs.captureFromWorker(scope, extensionId, targetId);
     }
     return watch.state(extensionId);
   }
 
   /** Traces the `chrome.*` calls of an extension, also those of its worker, which stays awake meanwhile. */
-  async startTrace(scope: ProtocolScope, { extensionId, filter }: Trace): Promise<void> {
-    await this.readWorker(scope, extensionId);
+  async startTrace(scope: CdpScope, { extensionId, filter }: CallTrace): Promise<void> {
+    await this.captureWorkerLogs(scope, extensionId);
     this.calls.start({ extensionId, filter });
-    await this.#retrace(extensionId);
+    await this.#updateTracing(extensionId);
     await this.keepAwake(extensionId, 'trace', true);
   }
 
   /** False when there was no trace. */
   async stopTrace(extensionId: string): Promise<boolean> {
     const stopped = this.calls.stop(extensionId);
-    await this.#retrace(extensionId);
+    await this.#updateTracing(extensionId);
     await this.keepAwake(extensionId, 'trace', false);
     return stopped;
   }
 
   isKeptAwake(extensionId: string): boolean {
-    return this.#awake.has(extensionId);
+    return this.#keptAwake.has(extensionId);
   }
 
   /** Follows the extension's worker, now and after each start, or lets go of it. */
   async keepAwake(extensionId: string, reason: 'trace' | 'logs', on: boolean): Promise<void> {
-    const reasons = this.#awake.get(extensionId) ?? new Set();
-    if (on) this.#awake.set(extensionId, reasons.add(reason));
-    else if (reasons.delete(reason) && reasons.size === 0) this.#awake.delete(extensionId);
-    if (this.#awake.size > 0) await this.#registry.open();
-    else await this.#registry.close();
-    await this.#attach();
+    const reasons = this.#keptAwake.get(extensionId) ?? new Set();
+    if (on) this.#keptAwake.set(extensionId, reasons.add(reason));
+    else if (reasons.delete(reason) && reasons.size === 0) this.#keptAwake.delete(extensionId);
+    if (this.#keptAwake.size > 0) await this.#workerEnds.open();
+    else await this.#workerEnds.close();
+    await this.#updateAutoAttach();
     const idle = [...this.#followers].filter(
-      ([, { target }]) => target.type === 'service_worker' && !this.#wants(target),
+      ([, { target }]) => target.type === 'service_worker' && !this.#isFollowed(target),
     );
-    await Promise.all(idle.map(([sessionId]) => this.#letGo(sessionId)));
+    await Promise.all(idle.map(([sessionId]) => this.#detach(sessionId)));
   }
 
   /** The files of an extension that run in a page, in the extension's world or the page's own. */
@@ -102,7 +102,7 @@ export class ExtensionActivity {
   /** Ends all protocol sessions. What was collected stays readable. Idempotent; never rejects. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([this.storage.close(), this.#registry.close()]);
+    await Promise.all([this.storage.close(), this.#workerEnds.close()]);
     const root = await this.#root?.catch(() => undefined);
     for (const follower of this.#followers.values()) follower.stop();
     this.#followers.clear();
@@ -110,56 +110,56 @@ export class ExtensionActivity {
   }
 
   async #start(): Promise<CDPSession> {
-    const root = await openBrowserSession(this.#browser);
+    const root = await openBrowserCdpSession(this.#browser);
     if (this.#closed) {
       await unlessGone(root.detach());
       throw new Error('The session has ended.');
     }
-    root.on('Target.attachedToTarget', ({ sessionId, targetInfo }) => this.#enter(root, sessionId, targetInfo));
-    root.on('Target.detachedFromTarget', ({ sessionId }) => this.#leave(sessionId));
-    await root.send('Target.setAutoAttach', this.#settings());
+    root.on('Target.attachedToTarget', ({ sessionId, targetInfo }) => this.#onAttached(root, sessionId, targetInfo));
+    root.on('Target.detachedFromTarget', ({ sessionId }) => this.#onDetached(sessionId));
+    await root.send('Target.setAutoAttach', this.#autoAttachSettings());
     await Promise.all([...this.#followers.values()].map(({ ready }) => ready));
     return root;
   }
 
-  async #attach(): Promise<void> {
+  async #updateAutoAttach(): Promise<void> {
     const root = await this.#root;
-    await root?.send('Target.setAutoAttach', this.#settings());
+    await root?.send('Target.setAutoAttach', this.#autoAttachSettings());
     await Promise.all([...this.#followers.values()].map(({ ready }) => ready));
   }
 
-  #settings(): Protocol.Target.SetAutoAttachRequest {
-    const filter = this.#awake.size > 0 ? [...documents, { type: 'service_worker' }] : documents;
+  #autoAttachSettings(): Protocol.Target.SetAutoAttachRequest {
+    const filter = this.#keptAwake.size > 0 ? [...documentTargets, { type: 'service_worker' }] : documentTargets;
     return { autoAttach: true, waitForDebuggerOnStart: true, flatten: true, filter };
   }
 
-  #wants({ type, url }: Protocol.Target.TargetInfo): boolean {
-    return type !== 'service_worker' || [...this.#awake.keys()].some((id) => url.startsWith(`${originOf(id)}/`));
+  #isFollowed({ type, url }: Protocol.Target.TargetInfo): boolean {
+    return type !== 'service_worker' || [...this.#keptAwake.keys()].some((id) => url.startsWith(`${originOf(id)}/`));
   }
 
-  #enter(root: CDPSession, sessionId: string, target: Protocol.Target.TargetInfo): void {
+  #onAttached(root: CDPSession, sessionId: string, target: Protocol.Target.TargetInfo): void {
     const session = root.connection()?.session(sessionId);
     if (session === undefined || session === null || this.#followers.has(sessionId)) return;
-    const wanted = this.#wants(target);
-    if (wanted) this.#followers.set(sessionId, new ContextFollower(target, session, this));
+    const isFollowed = this.#isFollowed(target);
+    if (isFollowed) this.#followers.set(sessionId, new ContextFollower(target, session, this));
     // A session that outlives its worker would hold the next one at its start.
-    if (wanted && target.type === 'service_worker') this.#registry.onEnd(target, () => void this.#letGo(sessionId));
+    if (isFollowed && target.type === 'service_worker') this.#workerEnds.onEnd(target, () => void this.#detach(sessionId));
     void unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
-    if (!wanted) void unlessGone(root.send('Target.detachFromTarget', { sessionId }));
+    if (!isFollowed) void unlessGone(root.send('Target.detachFromTarget', { sessionId }));
   }
 
-  #leave(sessionId: string): void {
+  #onDetached(sessionId: string): void {
     this.#followers.get(sessionId)?.stop();
     this.#followers.delete(sessionId);
   }
 
-  async #letGo(sessionId: string): Promise<void> {
-    this.#leave(sessionId);
+  async #detach(sessionId: string): Promise<void> {
+    this.#onDetached(sessionId);
     const root = await this.#root;
     if (root !== undefined) await unlessGone(root.send('Target.detachFromTarget', { sessionId }));
   }
 
-  async #retrace(extensionId: string): Promise<void> {
-    await Promise.all([...this.#followers.values()].map((follower) => follower.retrace(extensionId)));
+  async #updateTracing(extensionId: string): Promise<void> {
+    await Promise.all([...this.#followers.values()].map((follower) => follower.updateTracing(extensionId)));
   }
 }

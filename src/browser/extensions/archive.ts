@@ -10,7 +10,7 @@ import { readBeginning, readManifestText } from './extensionFiles.js';
 
 /** What an archive may become on the disk. The biggest extensions of the store are a tenth of it. */
 const maxFiles = 10_000;
-const maxBytes = 128 * 1024 * 1024;
+const maxUnpackedBytes = 128 * 1024 * 1024;
 const maxDepth = 32;
 /** Of the texts that tell extensions apart. */
 const maxMessageBytes = 1024 * 1024;
@@ -30,12 +30,12 @@ const unixLink = 0o120000;
 export async function unpackExtension(archive: Buffer, parent: string, signal: AbortSignal): Promise<string> {
   const folder = await mkdtemp(join(parent, 'unpacking-'));
   try {
-    await unpack(zipOf(archive), folder, signal);
-    const root = await rootOf(folder);
-    const place = join(parent, `extension-${await nameOf(root)}`);
-    await makeRoom(parent, place);
-    await rename(root, place);
-    return place;
+    await unpack(toZip(archive), folder, signal);
+    const root = await findManifestFolder(folder);
+    const target = join(parent, `extension-${await extensionKey(root)}`);
+    await reserveFolder(parent, target);
+    await rename(root, target);
+    return target;
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof ToolError) throw error;
@@ -46,7 +46,7 @@ export async function unpackExtension(archive: Buffer, parent: string, signal: A
 }
 
 /** A crx is a zip behind a header with keys and signatures. */
-function zipOf(archive: Buffer): Buffer {
+function toZip(archive: Buffer): Buffer {
   if (archive.subarray(0, 2).toString('latin1') === 'PK') return archive;
   if (archive.subarray(0, 4).toString('latin1') !== crxMagic || archive.length < 16) {
     throw new ToolError('This is neither a zip nor a crx archive. Zip the folder with manifest.json.');
@@ -67,8 +67,8 @@ async function unpack(zip: Buffer, folder: string, signal: AbortSignal): Promise
     files += 1;
     bytes += entry.uncompressedSize;
     if (files > maxFiles) throw new ToolError(`The archive has more than ${maxFiles} files.`);
-    if (bytes > maxBytes) throw new ToolError(`Unpacked, the archive has more than ${maxBytes / 1024 / 1024} MB.`);
-    requirePlain(entry);
+    if (bytes > maxUnpackedBytes) throw new ToolError(`Unpacked, the archive has more than ${maxUnpackedBytes / 1024 / 1024} MB.`);
+    requirePlainFile(entry);
     if (entry.fileName.endsWith('/')) continue;
     const path = join(folder, entry.fileName);
     await mkdir(dirname(path), { recursive: true });
@@ -76,7 +76,7 @@ async function unpack(zip: Buffer, folder: string, signal: AbortSignal): Promise
   }
 }
 
-function requirePlain(entry: Entry): void {
+function requirePlainFile(entry: Entry): void {
   const { fileName } = entry;
   const quoted = JSON.stringify(fileName);
   if (((entry.externalFileAttributes >>> 16) & unixTypeMask) === unixLink) {
@@ -87,25 +87,25 @@ function requirePlain(entry: Entry): void {
 }
 
 /** The folder with the manifest: the top, or the only folder there, as in what GitHub packs. */
-async function rootOf(folder: string): Promise<string> {
+async function findManifestFolder(folder: string): Promise<string> {
   const entries = (await readdir(folder, { withFileTypes: true })).filter(({ name }) => name !== '__MACOSX');
   if (entries.some(({ name }) => name === 'manifest.json')) return folder;
   const [only, ...others] = entries;
-  if (only?.isDirectory() === true && others.length === 0) return rootOf(join(folder, only.name));
+  if (only?.isDirectory() === true && others.length === 0) return findManifestFolder(join(folder, only.name));
   const names = entries.slice(0, 10).map(({ name }) => name);
   throw new ToolError(`The archive has no manifest.json at its top. There is: ${names.join(', ') || 'nothing'}.`);
 }
 
-const manifest = z.object({
+const archiveManifestSchema = z.object({
   key: z.string().optional(),
   name: z.string().optional(),
   default_locale: z.string().optional(),
 });
 
 /** What makes two archives the same extension: the key, or the name as it is in the manifest and its language. */
-async function nameOf(root: string): Promise<string> {
+async function extensionKey(root: string): Promise<string> {
   const text = await readManifestText(root);
-  const { key, name, default_locale: locale } = parsed(text);
+  const { key, name, default_locale: locale } = parseManifest(text);
   const messages =
     locale === undefined || !/^[\w-]+$/.test(locale)
       ? ''
@@ -115,18 +115,18 @@ async function nameOf(root: string): Promise<string> {
 }
 
 /** Chrome says better what is wrong with a manifest. */
-function parsed(text: string): z.infer<typeof manifest> {
+function parseManifest(text: string): z.infer<typeof archiveManifestSchema> {
   try {
-    return manifest.safeParse(JSON.parse(text)).data ?? {};
+    return archiveManifestSchema.safeParse(JSON.parse(text)).data ?? {};
   } catch {
     return {};
   }
 }
 
-async function makeRoom(parent: string, place: string): Promise<void> {
-  await rm(place, { recursive: true, force: true });
-  const kept = (await readdir(parent)).filter((name) => name.startsWith('extension-'));
-  if (kept.length < maxFolders) return;
+async function reserveFolder(parent: string, target: string): Promise<void> {
+  await rm(target, { recursive: true, force: true });
+  const existing = (await readdir(parent)).filter((name) => name.startsWith('extension-'));
+  if (existing.length < maxFolders) return;
   throw new ToolError(
     `This session has ${maxFolders} extensions from archives. uninstall_extension one that it needs no more.`,
   );

@@ -1,6 +1,6 @@
-import { Ring, type RingReading } from '../collectors/ring.js';
-import type { Reporter } from './messageLog.js';
-import type { Report } from '../injected/contract.js';
+import { RingBuffer, type RingBufferReading } from '../collectors/ring.js';
+import type { ReportingContext } from './messageLog.js';
+import type { ActivityReport } from '../injected/contract.js';
 
 /** One call of a `chrome.*` function. */
 export interface ApiCall {
@@ -20,22 +20,22 @@ export interface ApiCall {
 }
 
 /** Which calls of which extension are kept. */
-export interface Trace {
+export interface CallTrace {
   readonly extensionId: string;
   /** Start of the names to keep, as `storage.`; empty for all. */
   readonly filter: string;
 }
 
 const limits = { maxEntries: 2_000, maxBytes: 2 * 1024 ** 2 };
-const maxOpen = 500;
+const maxPendingCalls = 500;
 
 /** The `chrome.*` calls of traced extensions: the newest 2,000 within 2 MiB. What was kept stays readable after a trace. */
 export class CallLog {
-  readonly #ring = new Ring<ApiCall>({ ...limits, sizeOf });
-  readonly #open = new Map<string, number>();
-  readonly #traces = new Map<string, Trace>();
+  readonly #ring = new RingBuffer<ApiCall>({ ...limits, sizeOf });
+  readonly #pending = new Map<string, number>();
+  readonly #traces = new Map<string, CallTrace>();
 
-  trace(extensionId: string): Trace | undefined {
+  trace(extensionId: string): CallTrace | undefined {
     return this.#traces.get(extensionId);
   }
 
@@ -43,7 +43,7 @@ export class CallLog {
     return this.#traces.size > 0;
   }
 
-  start(trace: Trace): void {
+  start(trace: CallTrace): void {
     this.#traces.set(trace.extensionId, trace);
   }
 
@@ -51,28 +51,28 @@ export class CallLog {
     return this.#traces.delete(extensionId);
   }
 
-  read(since?: string): RingReading<ApiCall> {
+  read(since?: string): RingBufferReading<ApiCall> {
     return this.#ring.read(since);
   }
 
-  note(report: Report, reporter: Reporter): void {
+  record(report: ActivityReport, reporter: ReportingContext): void {
     const key = `${reporter.key} ${report.id}`;
     if (report.phase === 'begin') this.#begin(key, report, reporter);
     else this.#end(key, report);
   }
 
-  #begin(key: string, { api, value = '', at }: Report, { extensionId, name }: Reporter): void {
+  #begin(key: string, { api, value = '', at }: ActivityReport, { extensionId, name }: ReportingContext): void {
     const trace = this.#traces.get(extensionId);
     if (trace === undefined || !api.startsWith(trace.filter)) return;
     const outcome = { result: undefined, error: undefined, durationMs: undefined };
-    this.#open.set(key, this.#ring.push({ extensionId, api, context: name, args: value, at, ...outcome }));
-    const [oldest] = this.#open.keys();
-    if (this.#open.size > maxOpen && oldest !== undefined) this.#open.delete(oldest);
+    this.#pending.set(key, this.#ring.push({ extensionId, api, context: name, args: value, at, ...outcome }));
+    const [oldest] = this.#pending.keys();
+    if (this.#pending.size > maxPendingCalls && oldest !== undefined) this.#pending.delete(oldest);
   }
 
-  #end(key: string, { value, error, at }: Report): void {
-    const id = this.#open.get(key);
-    this.#open.delete(key);
+  #end(key: string, { value, error, at }: ActivityReport): void {
+    const id = this.#pending.get(key);
+    this.#pending.delete(key);
     if (id === undefined) return;
     this.#ring.update(id, (call) => ({ ...call, result: value, error, durationMs: Math.max(0, at - call.at) }));
   }

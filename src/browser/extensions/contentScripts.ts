@@ -3,11 +3,11 @@ import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
 import type { SessionPage } from '../page/page.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { originOf, type Extension } from './extensions.js';
 
 /** A page that is busy or waits for a dialog tells nothing: it is named, not waited for. */
-const answerMs = 2_000;
+const responseTimeoutMs = 2_000;
 
 /** A content script's world in a frame: the session to talk to, and the world's id on it. */
 export interface ContentWorld {
@@ -23,14 +23,14 @@ export interface ContentScripts {
 }
 
 /** The protocol leaves `auxData` open; this is what Chrome puts there. */
-const place = z.object({ frameId: z.string(), isDefault: z.boolean() });
+const auxDataSchema = z.object({ frameId: z.string(), isDefault: z.boolean() });
 
 /**
  * In which of these pages content scripts of the extension run in a world of their own (those in the page's own world
  * cannot be told from it), and which pages did not tell in time.
  */
 export async function contentScriptsIn(
-  scope: ProtocolScope,
+  scope: CdpScope,
   extension: Extension,
   pages: readonly SessionPage[],
 ): Promise<{ found: ContentScripts[]; silent: SessionPage[] }> {
@@ -42,8 +42,8 @@ export async function contentScriptsIn(
 }
 
 /** The world of the extension's content scripts in the page's outermost frame, or else in its first frame with one. */
-export async function contentWorld(
-  scope: ProtocolScope,
+export async function findContentWorld(
+  scope: CdpScope,
   extension: Extension,
   page: SessionPage,
 ): Promise<ContentWorld> {
@@ -56,14 +56,14 @@ export async function contentWorld(
 
 /** Undefined when the page does not answer. */
 async function worldsIn(
-  scope: ProtocolScope,
+  scope: CdpScope,
   extension: Extension,
   page: SessionPage,
 ): Promise<ContentWorld[] | undefined> {
   if (page.dialogs.open) return undefined;
-  const limit = timeLimit(answerMs);
+  const limit = timeLimit(responseTimeoutMs);
   const late = new Promise<undefined>((resolve) => limit.addEventListener('abort', () => resolve(undefined)));
-  const { targetInfo } = await scope.until(page.cdp.send('Target.getTargetInfo'));
+  const { targetInfo } = await scope.untilAborted(page.cdp.send('Target.getTargetInfo'));
   const inFrames = page.frames.remoteTargetIds().map((targetId) =>
     // A frame that goes away meanwhile runs nothing any more.
     worldsOfTarget(scope, extension, targetId).catch(() => []),
@@ -74,18 +74,18 @@ async function worldsIn(
   return answer?.flat().sort((a, b) => Number(isMain(b)) - Number(isMain(a)));
 }
 
-async function worldsOfTarget(scope: ProtocolScope, extension: Extension, targetId: string): Promise<ContentWorld[]> {
+async function worldsOfTarget(scope: CdpScope, extension: Extension, targetId: string): Promise<ContentWorld[]> {
   const session = await scope.attach(targetId);
-  const worlds: (z.infer<typeof place> & ContentWorld)[] = [];
+  const worlds: (z.infer<typeof auxDataSchema> & ContentWorld)[] = [];
   session.on('Runtime.executionContextCreated', ({ context }) => {
-    const { data } = place.safeParse(context.auxData);
+    const { data } = auxDataSchema.safeParse(context.auxData);
     if (data && context.origin === originOf(extension.id)) {
       worlds.push({ ...data, session, uniqueContextId: context.uniqueId });
     }
   });
   // Announces every context that exists before it answers.
-  await scope.until(session.send('Runtime.enable'));
+  await scope.untilAborted(session.send('Runtime.enable'));
   // A document of the extension itself has its origin in every world.
-  const own = new Set(worlds.flatMap(({ isDefault, frameId }) => (isDefault ? [frameId] : [])));
-  return worlds.filter(({ frameId }) => !own.has(frameId));
+  const documentFrames = new Set(worlds.flatMap(({ isDefault, frameId }) => (isDefault ? [frameId] : [])));
+  return worlds.filter(({ frameId }) => !documentFrames.has(frameId));
 }

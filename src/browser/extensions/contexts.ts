@@ -27,7 +27,7 @@ export interface ExtensionContext {
  * What runs of this extension among the browser's targets; content scripts are no targets. A document is what the
  * manifest says about its address: the popup's page opened in a tab counts as the popup.
  */
-export async function contextsAmong(targets: readonly Target[], extension: Extension): Promise<ExtensionContext[]> {
+export async function runningContexts(targets: readonly Target[], extension: Extension): Promise<ExtensionContext[]> {
   const manifest = (await readManifest(extension)) ?? {};
   const prefix = `${originOf(extension.id)}/`;
   return (
@@ -47,10 +47,10 @@ function kindOf({ type, url }: Target, prefix: string, manifest: Manifest): Cont
   if (type === 'service_worker') return 'service_worker';
   // Manifest V3 has no background pages; Chrome gives this type to offscreen documents.
   if (type === 'background_page') return 'offscreen';
-  return pagesOf(manifest).find(({ path }) => pathOf(prefix, path) === pathOf(prefix, url))?.kind ?? 'page';
+  return declaredPages(manifest).find(({ path }) => pathOf(prefix, path) === pathOf(prefix, url))?.kind ?? 'page';
 }
 
-function pagesOf(manifest: Manifest): { kind: ContextKind; path: string }[] {
+function declaredPages(manifest: Manifest): { kind: ContextKind; path: string }[] {
   const pages: { kind: ContextKind; path: string | undefined }[] = [
     { kind: 'popup', path: manifest.action?.default_popup },
     { kind: 'options', path: manifest.options_ui?.page ?? manifest.options_page },
@@ -62,12 +62,12 @@ function pagesOf(manifest: Manifest): { kind: ContextKind; path: string }[] {
 const pathOf = (prefix: string, path: string): string => new URL(path, prefix).pathname;
 
 /** The address that opens a context of this kind in a tab; undefined if the manifest names none. */
-export async function addressOf(extension: Extension, kind: ContextKind): Promise<string | undefined> {
-  const page = pagesOf((await readManifest(extension)) ?? {}).find((candidate) => candidate.kind === kind);
+export async function contextUrl(extension: Extension, kind: ContextKind): Promise<string | undefined> {
+  const page = declaredPages((await readManifest(extension)) ?? {}).find((candidate) => candidate.kind === kind);
   return page && new URL(page.path, `${originOf(extension.id)}/`).href;
 }
 
 /** The contexts that the manifest names a page for. */
-export async function namedContexts(extension: Extension): Promise<ContextKind[]> {
-  return pagesOf((await readManifest(extension)) ?? {}).map(({ kind }) => kind);
+export async function declaredContexts(extension: Extension): Promise<ContextKind[]> {
+  return declaredPages((await readManifest(extension)) ?? {}).map(({ kind }) => kind);
 }

@@ -2,10 +2,10 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import type { PrintedValue } from '../injected/contract.js';
 import { runAndPrint } from '../protocol/injectedFunctions.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 
 /** What code answered. */
-export interface Evaluated {
+export interface EvaluationResult {
   /** `typeof` the value. */
   readonly type: string;
   /** JSON, with words for what JSON cannot say; undefined for a value that has no JSON, as `undefined` has not. */
@@ -16,35 +16,35 @@ export interface Evaluated {
 export class EvaluationError extends Error {}
 
 /** Where to evaluate. Without a context, in the target's main one. */
-export interface EvaluationPlace {
+export interface ExecutionTarget {
   readonly session: CDPSession;
   readonly uniqueContextId?: string;
 }
 
-const printed = z.object({ json: z.string().optional(), kind: z.string() }) satisfies z.ZodType<PrintedValue>;
+const printedSchema = z.object({ json: z.string().optional(), kind: z.string() }) satisfies z.ZodType<PrintedValue>;
 
 /**
  * Evaluates an expression, or statements with top-level await; calls what is a function and awaits what is a promise.
  * Does not enable `Runtime`, which would keep a worker awake. On abort ends a running script
  * (`Runtime.terminateExecution`). Throws an EvaluationError for what the code throws.
  */
-export async function evaluateInTarget(scope: ProtocolScope, place: EvaluationPlace, code: string): Promise<Evaluated> {
-  const { session } = place;
+export async function evaluateInTarget(scope: CdpScope, target: ExecutionTarget, code: string): Promise<EvaluationResult> {
+  const { session } = target;
   const terminate = (): void => void terminateExecution(session);
   scope.signal.addEventListener('abort', terminate, { once: true });
   try {
-    return await run(scope, place, code);
+    return await evaluateAndPrint(scope, target, code);
   } finally {
     scope.signal.removeEventListener('abort', terminate);
   }
 }
 
-async function run(
-  scope: ProtocolScope,
-  { session, uniqueContextId }: EvaluationPlace,
+async function evaluateAndPrint(
+  scope: CdpScope,
+  { session, uniqueContextId }: ExecutionTarget,
   code: string,
-): Promise<Evaluated> {
-  const given = await settle(
+): Promise<EvaluationResult> {
+  const evaluated = await resultOf(
     scope,
     session.send('Runtime.evaluate', {
       expression: asExpression(code),
@@ -54,18 +54,18 @@ async function run(
       ...(uniqueContextId !== undefined && { uniqueContextId }),
     }),
   );
-  if (given.objectId === undefined) return { type: given.type, json: primitive(given) };
-  const answer = await settle(
+  if (evaluated.objectId === undefined) return { type: evaluated.type, json: primitiveJson(evaluated) };
+  const answer = await resultOf(
     scope,
     session.send('Runtime.callFunctionOn', {
-      objectId: given.objectId,
+      objectId: evaluated.objectId,
       functionDeclaration: `function () { return (${runAndPrint})(this); }`,
       awaitPromise: true,
       returnByValue: true,
       userGesture: true,
     }),
   );
-  const { json, kind } = printed.parse(answer.value);
+  const { json, kind } = printedSchema.parse(answer.value);
   return { type: kind, json };
 }
 
@@ -74,22 +74,22 @@ function asExpression(code: string): string {
   return /^\s*(async\s+)?function\b/.test(code) ? `(${code}\n)` : code;
 }
 
-function primitive({ value, unserializableValue }: Protocol.Runtime.RemoteObject): string | undefined {
+function primitiveJson({ value, unserializableValue }: Protocol.Runtime.RemoteObject): string | undefined {
   return JSON.stringify(unserializableValue ?? value);
 }
 
-async function settle(
-  scope: ProtocolScope,
+async function resultOf(
+  scope: CdpScope,
   answer: Promise<{ result: Protocol.Runtime.RemoteObject; exceptionDetails?: Protocol.Runtime.ExceptionDetails }>,
 ): Promise<Protocol.Runtime.RemoteObject> {
-  const { result, exceptionDetails } = await scope.until(answer);
-  if (exceptionDetails) throw new EvaluationError(thrown(exceptionDetails));
+  const { result, exceptionDetails } = await scope.untilAborted(answer);
+  if (exceptionDetails) throw new EvaluationError(exceptionText(exceptionDetails));
   return result;
 }
 
-function thrown({ exception, text }: Protocol.Runtime.ExceptionDetails): string {
+function exceptionText({ exception, text }: Protocol.Runtime.ExceptionDetails): string {
   if (exception?.description !== undefined) return exception.description;
-  return exception === undefined ? text : `${text} ${primitive(exception) ?? exception.type}`;
+  return exception === undefined ? text : `${text} ${primitiveJson(exception) ?? exception.type}`;
 }
 
 /**
@@ -98,6 +98,6 @@ function thrown({ exception, text }: Protocol.Runtime.ExceptionDetails): string 
  */
 async function terminateExecution(session: CDPSession): Promise<void> {
   const ended = session.send('Runtime.terminateExecution');
-  const spent = session.send('Runtime.evaluate', { expression: '0' });
-  await Promise.allSettled([ended, spent]);
+  const nextScript = session.send('Runtime.evaluate', { expression: '0' });
+  await Promise.allSettled([ended, nextScript]);
 }

@@ -1,27 +1,27 @@
 import type { CDPSession } from 'puppeteer-core';
 import { z } from 'zod';
 import { callExpression, type InjectedFunction } from '../protocol/injectedFunctions.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { evaluateInTarget } from './evaluateInTarget.js';
 import { originOf, type Extension } from './extensions.js';
 
 /** The one file that every extension has, and in which none of its code runs. */
-export const manifestOf = (extensionId: string): string => `${originOf(extensionId)}/manifest.json`;
+export const manifestUrl = (extensionId: string): string => `${originOf(extensionId)}/manifest.json`;
 
 /** Code that runs with all rights of an extension while its worker may sleep. Ends with its scope. */
 export class ExtensionDocument {
-  readonly #scope: ProtocolScope;
+  readonly #scope: CdpScope;
   readonly #session: CDPSession;
 
-  private constructor(scope: ProtocolScope, session: CDPSession) {
+  private constructor(scope: CdpScope, session: CDPSession) {
     this.#scope = scope;
     this.#session = session;
   }
 
   /** Opens a hidden page at the extension's manifest. */
-  static async open(scope: ProtocolScope, { id }: Extension): Promise<ExtensionDocument> {
+  static async open(scope: CdpScope, { id }: Extension): Promise<ExtensionDocument> {
     const session = await scope.hiddenPage();
-    const { errorText } = await scope.until(session.send('Page.navigate', { url: manifestOf(id) }));
+    const { errorText } = await scope.untilAborted(session.send('Page.navigate', { url: manifestUrl(id) }));
     if (errorText !== undefined) throw new Error(`The extension's manifest could not be opened: ${errorText}`);
     return new ExtensionDocument(scope, session);
   }

@@ -78,12 +78,12 @@ export async function readBeginning(path: string, maxBytes: number): Promise<Buf
 
 async function readSources(folder: string, paths: readonly string[]): Promise<Pick<ExtensionFiles, 'sources' | 'cut'>> {
   const sources: SourceFile[] = [];
-  let left = maxSourceBytes;
+  let remainingBytes = maxSourceBytes;
   let cut: string | undefined;
   for (const path of paths.filter((candidate) => /\.(m?js|html?)$/i.test(candidate))) {
     const { size } = await stat(join(folder, path));
-    left -= Math.min(size, maxFileBytes);
-    if (left < 0) return { sources, cut: `Only the first ${maxSourceBytes / mebibyte} MB of code were looked at.` };
+    remainingBytes -= Math.min(size, maxFileBytes);
+    if (remainingBytes < 0) return { sources, cut: `Only the first ${maxSourceBytes / mebibyte} MB of code were looked at.` };
     if (size > maxFileBytes) cut = `Of ${path} only the first ${maxFileBytes / mebibyte} MB were looked at.`;
     sources.push({ path, text: (await readBeginning(join(folder, path), maxFileBytes)).toString('utf8') });
   }
@@ -93,14 +93,14 @@ async function readSources(folder: string, paths: readonly string[]): Promise<Pi
 export function parseManifest(text: string): Pick<ExtensionFiles, 'manifest' | 'manifestProblem'> {
   try {
     const manifest: unknown = JSON.parse(withoutCommentLines(text.replace(/^\uFEFF/, '')));
-    if (isObject(manifest)) return { manifest, manifestProblem: undefined };
+    if (isJsonObject(manifest)) return { manifest, manifestProblem: undefined };
     return { manifest: undefined, manifestProblem: 'it is no object' };
   } catch (error) {
     return { manifest: undefined, manifestProblem: messageOf(error) };
   }
 }
 
-export function isObject(value: unknown): value is Record<string, unknown> {
+export function isJsonObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
@@ -111,10 +111,10 @@ export function stringsIn(value: unknown): string[] {
 
 /** The objects among the items of a list. */
 export function objectsIn(value: unknown): Record<string, unknown>[] {
-  return Array.isArray(value) ? value.filter(isObject) : [];
+  return Array.isArray(value) ? value.filter(isJsonObject) : [];
 }
 
 export const objectAt = (value: unknown, key: string): Record<string, unknown> => {
-  const found = isObject(value) ? value[key] : undefined;
-  return isObject(found) ? found : {};
+  const found = isJsonObject(value) ? value[key] : undefined;
+  return isJsonObject(found) ? found : {};
 };

@@ -3,22 +3,22 @@ import {
   describeException,
   describeLogEntry,
   describeRuntimeCall,
-  type Said,
+  type ConsoleMessageBody,
   type StackFrame,
 } from '../collectors/consoleMessage.js';
-import { Ring, type RingReading } from '../collectors/ring.js';
+import { RingBuffer, type RingBufferReading } from '../collectors/ring.js';
 import { formatValue } from '../protocol/injectedFunctions.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { unlessGone } from '../protocol/sessions.js';
 
 /** What a context of an extension logged or threw. */
-export interface ExtensionLogEntry extends Said {
+export interface ExtensionLogEntry extends ConsoleMessageBody {
   readonly extensionId: string;
   readonly context: string;
 }
 
 /** Who says something. `worker`: the target of a service worker, whose entries may be told more than once. */
-export interface Logger {
+export interface LogSource {
   readonly extensionId: string;
   readonly name: string;
   readonly worker: string | undefined;
@@ -32,7 +32,7 @@ export const maxLinesPerSecond = 1_000;
 /** Workers whose entries are told apart from what is told again. */
 const maxWorkers = 100;
 /** Values read in full for one reading; past it their class name stands. */
-const maxReadings = 50;
+const maxValueReads = 50;
 const maxValueChars = 2_000;
 /** What is read of a stack that came in words. */
 const maxStackChars = 20_000;
@@ -40,83 +40,83 @@ const maxStackLines = 100;
 
 /** What the extensions of a session log, in all contexts, in one timeline: the newest 2,000 entries within 2 MiB. */
 export class ExtensionLog {
-  readonly #ring = new Ring<ExtensionLogEntry>({ ...limits, sizeOf });
+  readonly #ring = new RingBuffer<ExtensionLogEntry>({ ...limits, sizeOf });
   /** The time of the newest entry of each worker, by target. */
-  readonly #newest = new Map<string, number>();
+  readonly #newestTimes = new Map<string, number>();
   /** What each extension said in the second of its newest line, and how much of it all was too much. */
   readonly #rates = new Map<string, { second: number; lines: number; dropped: number }>();
   /** The newest entry at the time the errors of an extension were cleared. */
-  readonly #forgotten = new Map<string, number>();
+  readonly #clearedIds = new Map<string, number>();
 
-  read(since?: string): RingReading<ExtensionLogEntry> {
+  read(since?: string): RingBufferReading<ExtensionLogEntry> {
     return this.#ring.read(since);
   }
 
   /** How many lines of an extension were not kept because they came too fast. */
-  droppedOf(extensionId: string): number {
+  droppedCount(extensionId: string): number {
     return this.#rates.get(extensionId)?.dropped ?? 0;
   }
 
   /** The uncaught errors of one extension that are kept, without those from before `forgetErrors`. */
   errors(extensionId: string): ExtensionLogEntry[] {
-    const forgotten = this.#forgotten.get(extensionId) ?? 0;
+    const clearedId = this.#clearedIds.get(extensionId) ?? 0;
     return this.#ring
       .read()
       .entries.filter(
-        ({ id, value }) => id > forgotten && value.extensionId === extensionId && value.type === 'exception',
+        ({ id, value }) => id > clearedId && value.extensionId === extensionId && value.type === 'exception',
       )
       .map(({ value }) => value);
   }
 
   /** Counts the errors so far as dealt with. They stay in the timeline. */
-  forgetErrors(extensionId: string): void {
-    this.#forgotten.set(extensionId, this.#ring.last()?.id ?? 0);
+  clearErrors(extensionId: string): void {
+    this.#clearedIds.set(extensionId, this.#ring.last()?.id ?? 0);
   }
 
-  noteCall(event: ConsoleCall, from: Logger): void {
-    if (event.type !== 'endGroup') this.#note(event.timestamp, from, () => describeRuntimeCall(event));
+  recordCall(event: ConsoleCall, from: LogSource): void {
+    if (event.type !== 'endGroup') this.#record(event.timestamp, from, () => describeRuntimeCall(event));
   }
 
-  noteException(event: Protocol.Runtime.ExceptionThrownEvent, from: Logger): void {
-    this.#note(event.timestamp, from, () => {
-      const said = describeException(event);
+  recordException(event: Protocol.Runtime.ExceptionThrownEvent, from: LogSource): void {
+    this.#record(event.timestamp, from, () => {
+      const body = describeException(event);
       const { description } = event.exceptionDetails.exception ?? {};
-      const stack = said.stack.length > 0 ? said.stack : framesIn(description ?? '');
-      return { ...said, stack, location: stack[0] ?? said.location };
+      const stack = body.stack.length > 0 ? body.stack : parseStackFrames(description ?? '');
+      return { ...body, stack, location: stack[0] ?? body.location };
     });
   }
 
-  noteEntry(entry: Protocol.Log.LogEntry, from: Logger): void {
-    this.#note(entry.timestamp, from, () => describeLogEntry(entry));
+  recordEntry(entry: Protocol.Log.LogEntry, from: LogSource): void {
+    this.#record(entry.timestamp, from, () => describeLogEntry(entry));
   }
 
   /**
    * Takes over what a running worker has logged since it started: Chrome keeps it, and tells it again to whoever attaches
    * (`Runtime.enable`). Attached only for the moment, which keeps no worker awake.
    */
-  async takeFromWorker(scope: ProtocolScope, extensionId: string, targetId: string): Promise<void> {
+  async captureFromWorker(scope: CdpScope, extensionId: string, targetId: string): Promise<void> {
     const session = await scope.attach(targetId);
     const from = { extensionId, name: 'service_worker', worker: targetId };
-    const notes: (() => void)[] = [];
+    const entries: (() => void)[] = [];
     const calls: ConsoleCall[] = [];
     session.on('Runtime.consoleAPICalled', (event) => {
       calls.push(event);
-      notes.push(() => this.noteCall(event, from));
+      entries.push(() => this.recordCall(event, from));
     });
-    session.on('Runtime.exceptionThrown', (event) => notes.push(() => this.noteException(event, from)));
-    await scope.until(session.send('Runtime.enable'));
-    const known = this.#newest.get(targetId) ?? 0;
-    await scope.until(
+    session.on('Runtime.exceptionThrown', (event) => entries.push(() => this.recordException(event, from)));
+    await scope.untilAborted(session.send('Runtime.enable'));
+    const known = this.#newestTimes.get(targetId) ?? 0;
+    await scope.untilAborted(
       readValues(
         session,
         calls.filter(({ timestamp }) => timestamp > known),
       ),
     );
-    for (const note of notes) note();
-    await scope.until(session.send('Runtime.disable'));
+    for (const recordPending of entries) recordPending();
+    await scope.untilAborted(session.send('Runtime.disable'));
   }
 
-  #note(at: number, { extensionId, name, worker }: Logger, describe: () => Said): void {
+  #record(at: number, { extensionId, name, worker }: LogSource, describe: () => ConsoleMessageBody): void {
     if (worker !== undefined && !this.#isNew(worker, at)) return;
     if (this.#isTooFast(extensionId, at)) return;
     this.#ring.push({ ...describe(), extensionId, context: name });
@@ -133,10 +133,10 @@ export class ExtensionLog {
 
   /** Entries of a worker come in the order of their time, however often they are told. */
   #isNew(worker: string, at: number): boolean {
-    if (at <= (this.#newest.get(worker) ?? 0)) return false;
-    this.#newest.set(worker, at);
-    const [oldest] = this.#newest.keys();
-    if (this.#newest.size > maxWorkers && oldest !== undefined) this.#newest.delete(oldest);
+    if (at <= (this.#newestTimes.get(worker) ?? 0)) return false;
+    this.#newestTimes.set(worker, at);
+    const [oldest] = this.#newestTimes.keys();
+    if (this.#newestTimes.size > maxWorkers && oldest !== undefined) this.#newestTimes.delete(oldest);
     return true;
   }
 }
@@ -144,7 +144,7 @@ export class ExtensionLog {
 /** Replaces the objects among the newest arguments, which come without a preview, by what they say in full. */
 async function readValues(session: CDPSession, calls: readonly ConsoleCall[]): Promise<void> {
   const objects = calls.flatMap(({ args }) => args).filter(({ objectId, subtype }) => objectId && subtype !== 'error');
-  await Promise.all(objects.slice(-maxReadings).map((object) => readValue(session, object)));
+  await Promise.all(objects.slice(-maxValueReads).map((object) => readValue(session, object)));
 }
 
 async function readValue(session: CDPSession, object: Protocol.Runtime.RemoteObject): Promise<void> {
@@ -165,7 +165,7 @@ async function readValue(session: CDPSession, object: Protocol.Runtime.RemoteObj
 }
 
 /** What was thrown before anybody listened has its stack only in words. */
-function framesIn(description: string): StackFrame[] {
+function parseStackFrames(description: string): StackFrame[] {
   const lines = description.slice(0, maxStackChars).split('\n', maxStackLines);
   return lines.flatMap((line) => frameIn(line) ?? []);
 }

@@ -2,7 +2,7 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors.js';
 import { extensionsPage } from '../policy/launchPreferences.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { readManifestText } from './extensionFiles.js';
 import { withoutCommentLines } from './sourceText.js';
 
@@ -11,13 +11,13 @@ export type Extension = Protocol.Extensions.ExtensionInfo;
 
 export const originOf = (extensionId: string): string => `chrome-extension://${extensionId}`;
 
-export async function listExtensions(scope: ProtocolScope): Promise<readonly Extension[]> {
-  const { extensions } = await scope.until(scope.browser.send('Extensions.getExtensions'));
+export async function listExtensions(scope: CdpScope): Promise<readonly Extension[]> {
+  const { extensions } = await scope.untilAborted(scope.browser.send('Extensions.getExtensions'));
   return extensions;
 }
 
 /** As `findExtension`, for what a disabled extension cannot do. Throws a ToolError that names the tool that enables it. */
-export async function findEnabledExtension(scope: ProtocolScope, extensionId: string): Promise<Extension> {
+export async function findEnabledExtension(scope: CdpScope, extensionId: string): Promise<Extension> {
   const extension = await findExtension(scope, extensionId);
   if (extension.enabled) return extension;
   throw new ToolError(
@@ -26,7 +26,7 @@ export async function findEnabledExtension(scope: ProtocolScope, extensionId: st
 }
 
 /** The extension with this id. Throws a ToolError that lists those that exist. */
-export async function findExtension(scope: ProtocolScope, extensionId: string): Promise<Extension> {
+export async function findExtension(scope: CdpScope, extensionId: string): Promise<Extension> {
   const extensions = await listExtensions(scope);
   const found = extensions.find(({ id }) => id === extensionId);
   if (found) return found;
@@ -42,7 +42,7 @@ export async function findExtension(scope: ProtocolScope, extensionId: string): 
  * Loads an unpacked extension from its folder (`Extensions.loadUnpacked`); on a folder that is loaded already, loads it
  * again: id and storage stay, its open pages and content scripts are stale. Throws a ToolError with Chrome's own words.
  */
-export async function loadExtension(scope: ProtocolScope, path: string): Promise<Extension> {
+export async function loadExtension(scope: CdpScope, path: string): Promise<Extension> {
   const id = await loadUnpacked(scope, path);
   // Started with --disable-extensions, Chrome answers with an id and installs nothing.
   const installed = (await listExtensions(scope)).find((extension) => extension.id === id);
@@ -52,24 +52,24 @@ export async function loadExtension(scope: ProtocolScope, path: string): Promise
   );
 }
 
-async function loadUnpacked(scope: ProtocolScope, path: string): Promise<string> {
+async function loadUnpacked(scope: CdpScope, path: string): Promise<string> {
   try {
-    const { id } = await scope.until(scope.browser.send('Extensions.loadUnpacked', { path }));
+    const { id } = await scope.untilAborted(scope.browser.send('Extensions.loadUnpacked', { path }));
     return id;
   } catch (error) {
     scope.signal.throwIfAborted();
-    throw new ToolError(`Chrome refused the extension in ${path}: ${chromesWords(error)}`, { cause: error });
+    throw new ToolError(`Chrome refused the extension in ${path}: ${chromeErrorText(error)}`, { cause: error });
   }
 }
 
 /** What Chrome said, without the driver's prefix, as a sentence. */
-export function chromesWords(error: unknown): string {
-  const words = messageOf(error).replace(/^Protocol error \([^)]*\): /, '');
-  return /[.!?]$/.test(words) ? words : `${words}.`;
+export function chromeErrorText(error: unknown): string {
+  const message = messageOf(error).replace(/^Protocol error \([^)]*\): /, '');
+  return /[.!?]$/.test(message) ? message : `${message}.`;
 }
 
 /** Chrome's numbers for why a service worker could not be registered (blink's ServiceWorkerStatusCode). */
-function inWords(message: string): string {
+function explainStatusCode(message: string): string {
   const code = /^Service worker registration failed\. Status code: (\d+)$/.exec(message)?.[1];
   if (code === '3') {
     return `${message} (its script could not be started: a missing import, a syntax error, or an await outside of functions)`;
@@ -77,8 +77,8 @@ function inWords(message: string): string {
   return code === '15' ? `${message} (its script threw while it started)` : message;
 }
 
-const problem = z.object({
-  message: z.string().transform(inWords),
+const problemSchema = z.object({
+  message: z.string().transform(explainStatusCode),
   source: z.string().optional(),
   manifestKey: z.string().optional(),
   occurrences: z.number().optional(),
@@ -98,11 +98,11 @@ const problem = z.object({
 });
 
 /** One entry of the error list that chrome://extensions shows. */
-export type ExtensionProblem = z.infer<typeof problem>;
+export type ExtensionProblem = z.infer<typeof problemSchema>;
 
-const switchable = z.object({ isActive: z.boolean() });
+const toggleSchema = z.object({ isActive: z.boolean() });
 
-const info = z.object({
+const infoSchema = z.object({
   description: z.string(),
   location: z.string(),
   state: z.string(),
@@ -114,32 +114,32 @@ const info = z.object({
       .optional(),
   }),
   commands: z.array(z.object({ name: z.string(), description: z.string(), keybinding: z.string() })),
-  incognitoAccess: switchable,
-  fileAccess: switchable,
-  manifestErrors: z.array(problem),
-  runtimeErrors: z.array(problem),
+  incognitoAccess: toggleSchema,
+  fileAccess: toggleSchema,
+  manifestErrors: z.array(problemSchema),
+  runtimeErrors: z.array(problemSchema),
 });
 
 /** What chrome://extensions knows of one extension (`chrome.developerPrivate.getExtensionInfo`). */
-export type ExtensionInfo = z.infer<typeof info>;
+export type ExtensionInfo = z.infer<typeof infoSchema>;
 
 /**
  * Chrome's own page about extensions, hidden: the only place where `chrome.developerPrivate` exists. It switches
  * developer mode on, without which Chrome keeps no errors and runs no unpacked extension. Ends with its scope.
  */
 export class ExtensionsPage {
-  readonly #scope: ProtocolScope;
+  readonly #scope: CdpScope;
   readonly #session: CDPSession;
 
-  private constructor(scope: ProtocolScope, session: CDPSession) {
+  private constructor(scope: CdpScope, session: CDPSession) {
     this.#scope = scope;
     this.#session = session;
   }
 
-  static async open(scope: ProtocolScope): Promise<ExtensionsPage> {
+  static async open(scope: CdpScope): Promise<ExtensionsPage> {
     const session = await scope.hiddenPage();
     // Answers once the new document is there, and its bindings with it.
-    await scope.until(session.send('Page.navigate', { url: extensionsPage }));
+    await scope.untilAborted(session.send('Page.navigate', { url: extensionsPage }));
     const page = new ExtensionsPage(scope, session);
     await page.#call('developerPrivate.updateProfileConfiguration', { inDeveloperMode: true });
     return page;
@@ -147,7 +147,7 @@ export class ExtensionsPage {
 
   /** With what Chrome noted since the extension was loaded: about its manifest, and uncaught errors of its scripts. */
   async info(extensionId: string): Promise<ExtensionInfo> {
-    return info.parse(await this.#call('developerPrivate.getExtensionInfo', extensionId));
+    return infoSchema.parse(await this.#call('developerPrivate.getExtensionInfo', extensionId));
   }
 
   /** Switches an extension on or off, as its switch on chrome://extensions does (`chrome.management.setEnabled`). */
@@ -166,7 +166,7 @@ export class ExtensionsPage {
   }
 
   async #call(method: string, ...args: readonly unknown[]): Promise<unknown> {
-    const { result, exceptionDetails } = await this.#scope.until(
+    const { result, exceptionDetails } = await this.#scope.untilAborted(
       this.#session.send('Runtime.evaluate', {
         expression: `chrome.${method}(...${JSON.stringify(args)})`,
         awaitPromise: true,
@@ -178,7 +178,7 @@ export class ExtensionsPage {
   }
 }
 
-const manifest = z.object({
+const manifestSchema = z.object({
   background: z.object({ service_worker: z.string().optional() }).optional(),
   action: z.object({ default_popup: z.string().optional() }).optional(),
   options_page: z.string().optional(),
@@ -187,14 +187,14 @@ const manifest = z.object({
 });
 
 /** What the manifest says about the contexts of the extension. */
-export type Manifest = z.infer<typeof manifest>;
+export type Manifest = z.infer<typeof manifestSchema>;
 
 /** Reads the manifest in the extension's folder. Undefined where that is not readable here, as with a browser elsewhere. */
 export async function readManifest({ path }: Extension): Promise<Manifest | undefined> {
   const text = await readManifestText(path).catch(() => undefined);
   if (text === undefined) return undefined;
   try {
-    return manifest.parse(JSON.parse(withoutCommentLines(text)));
+    return manifestSchema.parse(JSON.parse(withoutCommentLines(text)));
   } catch {
     // It was changed on the disk after Chrome had read it.
     return undefined;

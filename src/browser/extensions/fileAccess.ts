@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { parseManifest, readManifestText } from './extensionFiles.js';
 import { ExtensionsPage, listExtensions, loadExtension, originOf, type Extension } from './extensions.js';
 import { placeholderVersion, correctFirstInstall } from './firstInstall.js';
@@ -29,7 +29,7 @@ export function closeFiles(browser: Browser, folder: string): void {
  * So a placeholder without scripts is installed first under the id that the extension will have: no script of the
  * extension ever runs with it.
  */
-export async function loadWithoutFiles(scope: ProtocolScope, path: string, page?: ExtensionsPage): Promise<Extension> {
+export async function loadWithoutFiles(scope: CdpScope, path: string, page?: ExtensionsPage): Promise<Extension> {
   const folder = closed.get(scope.owner);
   if (folder === undefined) return loadExtension(scope, path);
   const extensionsPage = page ?? (await ExtensionsPage.open(scope));
@@ -55,7 +55,7 @@ export async function loadWithoutFiles(scope: ProtocolScope, path: string, page?
 }
 
 /** One that has access all the same, since its manifest was exchanged while it was loaded, is removed. */
-async function load(scope: ProtocolScope, page: ExtensionsPage, path: string): Promise<Extension> {
+async function load(scope: CdpScope, page: ExtensionsPage, path: string): Promise<Extension> {
   const extension = await loadExtension(scope, path);
   const { fileAccess } = await page.info(extension.id);
   if (!fileAccess.isActive) return extension;
@@ -64,7 +64,7 @@ async function load(scope: ProtocolScope, page: ExtensionsPage, path: string): P
 }
 
 async function installPlaceholder(
-  scope: ProtocolScope,
+  scope: CdpScope,
   page: ExtensionsPage,
   { folder, key }: { readonly folder: string; readonly key: string },
 ): Promise<Extension> {

@@ -1,9 +1,9 @@
-import { isObject, objectAt, objectsIn, stringsIn, type ExtensionFiles } from './extensionFiles.js';
+import { isJsonObject, objectAt, objectsIn, stringsIn, type ExtensionFiles } from './extensionFiles.js';
 import type { Finding, Findings } from './findings.js';
 
 type Manifest = Readonly<Record<string, unknown>>;
 
-interface Named {
+interface NamedFile {
   readonly at: string;
   readonly path: unknown;
 }
@@ -20,7 +20,7 @@ export async function contentFindings(manifest: Manifest, files: ExtensionFiles)
   return [...(await iconFindings(manifest, files)), ...(await textFindings(manifest, files))];
 }
 
-function namedFiles(manifest: Manifest): Named[] {
+function namedFiles(manifest: Manifest): NamedFile[] {
   return [
     { at: 'background.service_worker', path: objectAt(manifest, 'background')['service_worker'] },
     { at: 'action.default_popup', path: objectAt(manifest, 'action')['default_popup'] },
@@ -55,14 +55,14 @@ export function* missingFiles(manifest: Manifest, { paths }: ExtensionFiles): Fi
   }
 }
 
-function iconsOf(manifest: Manifest): (Named & { size: number })[] {
+function iconsOf(manifest: Manifest): (NamedFile & { size: number })[] {
   const sets = [
     { at: 'icons', icons: manifest['icons'] },
     { at: 'action.default_icon', icons: objectAt(manifest, 'action')['default_icon'] },
   ];
   return sets.flatMap(({ at, icons }) => {
     if (typeof icons === 'string') return [{ at, path: icons, size: 0 }];
-    if (!isObject(icons)) return [];
+    if (!isJsonObject(icons)) return [];
     return Object.entries(icons).map(([size, path]) => ({ at: `${at}.${size}`, path, size: Number(size) }));
   });
 }
@@ -87,7 +87,7 @@ async function iconFindings(manifest: Manifest, files: ExtensionFiles): Promise<
   return [...findings.flat(), ...(absent.length > 0 ? [missing] : []), ...(icons.length > maxIcons ? [unseen] : [])];
 }
 
-async function iconFinding({ at, path, size }: Named & { size: number }, files: ExtensionFiles): Promise<Finding[]> {
+async function iconFinding({ at, path, size }: NamedFile & { size: number }, files: ExtensionFiles): Promise<Finding[]> {
   if (typeof path !== 'string' || !/\.png$/i.test(path)) {
     if (typeof path !== 'string' || !/\.svg$/i.test(path)) return [];
     return [{ severity: 'error', at, problem: `${path} is SVG, which Chrome does not show.`, fix: 'Use PNG.' }];

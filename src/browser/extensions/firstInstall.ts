@@ -1,6 +1,6 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { callExpression, correctInstallDetails } from '../protocol/injectedFunctions.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { unlessGone } from '../protocol/sessions.js';
 
 /** Of the placeholder that stands for an extension before it is loaded. No real extension has it. */
@@ -17,7 +17,7 @@ export interface FirstStart {
 }
 
 /** Corrects what the extension at this origin is told at its first start. */
-export async function correctFirstInstall(scope: ProtocolScope, origin: string): Promise<FirstStart> {
+export async function correctFirstInstall(scope: CdpScope, origin: string): Promise<FirstStart> {
   const { browser } = scope;
   const connection = browser.connection();
   const armed: (() => Promise<void>)[] = [];
@@ -45,7 +45,7 @@ export async function correctFirstInstall(scope: ProtocolScope, origin: string):
   connection?.on('sessionattached', arm);
   browser.on('Target.attachedToTarget', resume);
   const filter = [{ type: 'service_worker' }];
-  await scope.until(
+  await scope.untilAborted(
     browser.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: true, flatten: true, filter }),
   );
   const stop = (): void => {

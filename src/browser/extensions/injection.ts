@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { inSlices } from '../patterns/slices.js';
 import { readRegisteredScripts } from '../protocol/injectedFunctions.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { ExtensionDocument } from './extensionDocument.js';
 import { objectsIn, readExtensionFiles, stringsIn, type ExtensionFiles } from './extensionFiles.js';
 import type { Extension, ExtensionInfo } from './extensions.js';
@@ -30,7 +30,7 @@ export interface Injection {
   readonly reasons: readonly string[];
 }
 
-const registered = z.array(
+const registeredSchema = z.array(
   z.object({
     id: z.string(),
     matches: z.array(z.string()).default([]),
@@ -44,14 +44,14 @@ const registered = z.array(
 );
 
 /** Judges every content script of an extension for an address, as Chrome would when a page loads there. */
-export async function judgeInjection(
-  scope: ProtocolScope,
+export async function predictInjections(
+  scope: CdpScope,
   extension: Extension,
   { info, url }: { info: ExtensionInfo; url: URL },
 ): Promise<Injection[]> {
   const files = await readExtensionFiles(extension);
-  const scripts = [...declared(files), ...(extension.enabled ? await dynamic(scope, extension) : [])];
-  const general = [...obstacles(extension, info, url)];
+  const scripts = [...declaredScripts(files), ...(extension.enabled ? await registeredScripts(scope, extension) : [])];
+  const general = [...generalObstacles(extension, info, url)];
   return inSlices(judge(scripts, general, { files, url }), scope.signal);
 }
 
@@ -63,18 +63,18 @@ function* judge(
   const judged: Injection[] = [];
   for (const script of scripts) {
     const reasons = [...general];
-    for (const reason of mismatches(script, url)) {
+    for (const reason of patternMismatches(script, url)) {
       if (reason !== undefined) reasons.push(reason);
       yield;
     }
-    reasons.push(...missing(script, files));
+    reasons.push(...missingFiles(script, files));
     const expected = reasons.length === 0;
-    judged.push({ script, expected, reasons: expected ? [`matches ${fitting(script, url)}`] : reasons });
+    judged.push({ script, expected, reasons: expected ? [`matches ${matchingPatterns(script, url)}`] : reasons });
   }
   return judged;
 }
 
-function declared({ manifest }: ExtensionFiles): ContentScript[] {
+function declaredScripts({ manifest }: ExtensionFiles): ContentScript[] {
   return objectsIn(manifest?.['content_scripts']).map((entry, index) => ({
     name: `content_scripts[${index}]`,
     files: [...stringsIn(entry['js']), ...stringsIn(entry['css'])],
@@ -89,9 +89,9 @@ function declared({ manifest }: ExtensionFiles): ContentScript[] {
   }));
 }
 
-async function dynamic(scope: ProtocolScope, extension: Extension): Promise<ContentScript[]> {
+async function registeredScripts(scope: CdpScope, extension: Extension): Promise<ContentScript[]> {
   const document = await ExtensionDocument.open(scope, extension);
-  const scripts = await document.call(readRegisteredScripts, [], registered);
+  const scripts = await document.call(readRegisteredScripts, [], registeredSchema);
   return scripts.map(({ id, js, css, ...script }) => {
     const files = [...js, ...css];
     return { ...script, name: `registered "${id}"`, files, includeGlobs: [], excludeGlobs: [], asFallback: false };
@@ -99,7 +99,7 @@ async function dynamic(scope: ProtocolScope, extension: Extension): Promise<Cont
 }
 
 /** What keeps all scripts of the extension out. */
-function* obstacles(extension: Extension, info: ExtensionInfo, url: URL): Generator<string> {
+function* generalObstacles(extension: Extension, info: ExtensionInfo, url: URL): Generator<string> {
   const { protocol, hostname, pathname } = url;
   if (!extension.enabled) yield 'the extension is disabled: call set_extension_enabled';
   if (hostname === 'chromewebstore.google.com' || (hostname === 'chrome.google.com' && /^\/webstore/.test(pathname))) {
@@ -116,7 +116,7 @@ function* obstacles(extension: Extension, info: ExtensionInfo, url: URL): Genera
   }
 }
 
-function* mismatches(script: ContentScript, url: URL): Generator<string | undefined> {
+function* patternMismatches(script: ContentScript, url: URL): Generator<string | undefined> {
   const { matches, excludeMatches, includeGlobs, excludeGlobs, asFallback } = script;
   for (const text of [...matches, ...excludeMatches]) {
     const pattern = parsePattern(text);
@@ -129,7 +129,7 @@ function* mismatches(script: ContentScript, url: URL): Generator<string | undefi
     return;
   }
   if ((yield* firstFit(matches, url)) === undefined)
-    yield `no pattern of matches fits (${matches.join(', ')})${yield* hint(matches, url)}`;
+    yield `no pattern of matches fits (${matches.join(', ')})${yield* nearMissHint(matches, url)}`;
   const excluded = yield* firstFit(excludeMatches, url);
   if (excluded !== undefined) yield `exclude_matches "${excluded}" fits`;
   if (includeGlobs.length > 0 && !(yield* fitsAny(includeGlobs, url)))
@@ -159,7 +159,7 @@ function* firstFit(
 }
 
 /** What almost fits says most. */
-function* hint(matches: readonly string[], url: URL): Generator<undefined, string> {
+function* nearMissHint(matches: readonly string[], url: URL): Generator<undefined, string> {
   if (!/^https?:$/.test(url.protocol)) return '';
   const other = new URL(url);
   other.protocol = url.protocol === 'http:' ? 'https:' : 'http:';
@@ -170,11 +170,11 @@ function* hint(matches: readonly string[], url: URL): Generator<undefined, strin
   return below === undefined ? '' : `: ${below} leaves out subdomains, use *.`;
 }
 
-function* missing({ files }: ContentScript, { paths }: ExtensionFiles): Generator<string> {
+function* missingFiles({ files }: ContentScript, { paths }: ExtensionFiles): Generator<string> {
   const absent = files.filter((file) => !paths.has(file.replace(/^\.?\//, '')));
   if (absent.length > 0) yield `the file ${absent.join(', ')} does not exist`;
   if (files.length === 0) yield 'it names no js and no css';
 }
 
-const fitting = ({ matches }: ContentScript, url: URL): string =>
+const matchingPatterns = ({ matches }: ContentScript, url: URL): string =>
   matches.filter((pattern) => matchesAny([pattern], url)).join(', ');

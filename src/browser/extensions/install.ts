@@ -1,8 +1,8 @@
 import { timeLimit } from '../../clock.js';
 import { ExtensionsPage, findExtension, readManifest, type Extension } from './extensions.js';
 import { loadWithoutFiles } from './fileAccess.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
-import { WorkerWatch, type Starts } from './serviceWorkers.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
+import { WorkerMonitor, type WorkerStarts } from './serviceWorkers.js';
 
 export interface Installation {
   readonly extension: Extension;
@@ -11,50 +11,50 @@ export interface Installation {
 }
 
 /** A worker that is not up by then is reported, not waited for. */
-const firstStartMs = 5_000;
+const firstStartTimeoutMs = 5_000;
 
 /**
  * Loads an unpacked extension and waits for the first start of its service worker, so that whoever calls next finds it
  * running. Throws a ToolError with Chrome's own words when Chrome refuses the folder.
  */
-export function installExtension(scope: ProtocolScope, path: string): Promise<Installation> {
-  return untilUp(scope, (page) => loadWithoutFiles(scope, path, page));
+export function installExtension(scope: CdpScope, path: string): Promise<Installation> {
+  return installAndWait(scope, (page) => loadWithoutFiles(scope, path, page));
 }
 
 /**
  * Switches an extension on or off, as its switch on chrome://extensions does; switched on, waits for its service worker.
  * Switched off, Chrome closes its documents and stops its worker; its storage stays.
  */
-export function setExtensionEnabled(scope: ProtocolScope, id: string, enabled: boolean): Promise<Installation> {
-  return untilUp(scope, async (page) => {
+export function setExtensionEnabled(scope: CdpScope, id: string, enabled: boolean): Promise<Installation> {
+  return installAndWait(scope, async (page) => {
     await page.setEnabled(id, enabled);
     return findExtension(scope, id);
   });
 }
 
-async function untilUp(
-  scope: ProtocolScope,
+async function installAndWait(
+  scope: CdpScope,
   begin: (page: ExtensionsPage) => Promise<Extension>,
 ): Promise<Installation> {
-  const [page, watch] = await Promise.all([ExtensionsPage.open(scope), WorkerWatch.open(scope)]);
+  const [page, watch] = await Promise.all([ExtensionsPage.open(scope), WorkerMonitor.open(scope)]);
   const before = watch.starts();
   const extension = await begin(page);
-  const slow = (await runsWorker(extension)) && !(await startsInTime(scope, watch, extension.id, before));
+  const slow = (await hasWorker(extension)) && !(await waitForFirstStart(scope, watch, extension.id, before));
   const { manifestErrors } = await page.info(extension.id);
   const warnings = [...manifestErrors.map(({ message }) => message), ...watch.errors(extension.id)];
-  if (slow) warnings.push(`The service worker is not up after ${firstStartMs / 1000} s.`);
+  if (slow) warnings.push(`The service worker is not up after ${firstStartTimeoutMs / 1000} s.`);
   return { extension, warnings: [...new Set(warnings)] };
 }
 
-async function runsWorker(extension: Extension): Promise<boolean> {
+async function hasWorker(extension: Extension): Promise<boolean> {
   return extension.enabled && (await readManifest(extension))?.background?.service_worker !== undefined;
 }
 
 /** Whether the first start was over in time, whatever came of it. */
-async function startsInTime(scope: ProtocolScope, watch: WorkerWatch, id: string, before: Starts): Promise<boolean> {
-  const limit = timeLimit(firstStartMs);
+async function waitForFirstStart(scope: CdpScope, watch: WorkerMonitor, id: string, before: WorkerStarts): Promise<boolean> {
+  const limit = timeLimit(firstStartTimeoutMs);
   try {
-    await watch.cameUp(id, before, AbortSignal.any([scope.signal, limit]));
+    await watch.waitForStart(id, before, AbortSignal.any([scope.signal, limit]));
     return true;
   } catch (error) {
     scope.signal.throwIfAborted();

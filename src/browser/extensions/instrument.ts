@@ -4,9 +4,9 @@ import { callExpression, flushReports, instrumentContext } from '../protocol/inj
 export const bindingName = 'greenroomActivity';
 
 /** Instruments the context it runs in, or only sets whether it traces. Breaks nothing where no extension runs. */
-export function instrumentation(tracing: boolean): string {
+export function instrumentExpression(tracing: boolean): string {
   return `(() => { try { return ${callExpression(instrumentContext, bindingName, tracing)}; } catch { return false; } })()`;
 }
 
 /** Sends what was reported before the binding was there. */
-export const flushing = callExpression(flushReports);
+export const flushExpression = callExpression(flushReports);

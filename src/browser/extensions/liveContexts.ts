@@ -1,11 +1,11 @@
 import { ToolError } from '../../errors.js';
 import type { SessionPage } from '../page/page.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { contentScriptsIn } from './contentScripts.js';
-import { contextsAmong } from './contexts.js';
+import { runningContexts } from './contexts.js';
 import { findExtension, type Extension } from './extensions.js';
 import type { SelectedContext } from './selection.js';
-import { WorkerWatch, type WorkerState } from './serviceWorkers.js';
+import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
 
 /**
  * A context that can be worked on. The id of a document is its target's; that of a worker outlives its restarts, that of
@@ -22,37 +22,37 @@ export interface LiveContext extends SelectedContext {
 export interface LiveContexts {
   readonly contexts: readonly LiveContext[];
   /** Pages that did not tell in time what runs in them. */
-  readonly silent: readonly SessionPage[];
+  readonly unresponsive: readonly SessionPage[];
 }
 
 /** Every context of one extension: its service worker, its documents, its content scripts in these pages. */
 export async function liveContexts(
-  scope: ProtocolScope,
+  scope: CdpScope,
   extension: Extension,
   pages: readonly SessionPage[],
 ): Promise<LiveContexts> {
-  const [worker, documents, { found, silent }] = await Promise.all([
-    workerOf(scope, extension),
-    documentsOf(scope, extension, pages),
+  const [worker, documents, { found, silent: unresponsive }] = await Promise.all([
+    workerContexts(scope, extension),
+    documentContexts(scope, extension, pages),
     contentScriptsIn(scope, extension, pages),
   ]);
   const contentScripts = await Promise.all(
     found.map(async ({ page, worlds }): Promise<LiveContext> => {
       const contextId = `content:${page.id}:${extension.id}`;
-      const place = { contextId, extensionId: extension.id, url: page.url(), pageId: page.id };
-      return { ...place, kind: 'content_script', title: await page.title(), frames: worlds.length };
+      const location = { contextId, extensionId: extension.id, url: page.url(), pageId: page.id };
+      return { ...location, kind: 'content_script', title: await page.title(), frames: worlds.length };
     }),
   );
-  return { contexts: [...worker, ...documents, ...contentScripts], silent };
+  return { contexts: [...worker, ...documents, ...contentScripts], unresponsive };
 }
 
 /** The context with this id. Throws a ToolError that names the tool that lists them. */
 export async function findLiveContext(
-  scope: ProtocolScope,
+  scope: CdpScope,
   contextId: string,
   pages: readonly SessionPage[],
 ): Promise<LiveContext> {
-  const extensionId = /^(?:worker|content:\d+):([a-p]{32})$/.exec(contextId)?.[1] ?? (await hostOf(scope, contextId));
+  const extensionId = /^(?:worker|content:\d+):([a-p]{32})$/.exec(contextId)?.[1] ?? (await extensionIdOf(scope, contextId));
   if (extensionId === undefined) throw unknownContext(contextId);
   const { contexts } = await liveContexts(scope, await findExtension(scope, extensionId), pages);
   const found = contexts.find((context) => context.contextId === contextId);
@@ -60,7 +60,7 @@ export async function findLiveContext(
   throw unknownContext(contextId);
 }
 
-async function hostOf(scope: ProtocolScope, targetId: string): Promise<string | undefined> {
+async function extensionIdOf(scope: CdpScope, targetId: string): Promise<string | undefined> {
   const url = (await scope.targets()).find((target) => target.targetId === targetId)?.url;
   return url?.startsWith('chrome-extension://') === true ? new URL(url).host : undefined;
 }
@@ -71,19 +71,19 @@ function unknownContext(contextId: string): ToolError {
   );
 }
 
-async function workerOf(scope: ProtocolScope, { id }: Extension): Promise<LiveContext[]> {
-  const watch = await WorkerWatch.open(scope);
+async function workerContexts(scope: CdpScope, { id }: Extension): Promise<LiveContext[]> {
+  const watch = await WorkerMonitor.open(scope);
   const [state, url] = [watch.state(id), watch.script(id)];
   if (url === undefined || state === 'none') return [];
   return [{ contextId: `worker:${id}`, extensionId: id, kind: 'service_worker', url, title: '', state }];
 }
 
-async function documentsOf(
-  scope: ProtocolScope,
+async function documentContexts(
+  scope: CdpScope,
   extension: Extension,
   pages: readonly SessionPage[],
 ): Promise<LiveContext[]> {
-  const contexts = await contextsAmong(await scope.targets(), extension);
+  const contexts = await runningContexts(await scope.targets(), extension);
   return contexts
     .filter(({ kind }) => kind !== 'service_worker')
     .map(({ targetId, ...context }) => {

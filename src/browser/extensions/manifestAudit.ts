@@ -9,7 +9,7 @@ import { permissionFindings } from './permissionAudit.js';
 
 type Manifest = Readonly<Record<string, unknown>>;
 
-const order: readonly Severity[] = ['error', 'warning', 'info'];
+const severityOrder: readonly Severity[] = ['error', 'warning', 'info'];
 
 /** More of one extension are not said. */
 const maxFindings = 500;
@@ -17,7 +17,7 @@ const maxFindings = 500;
 const maxGlobs = 1_000;
 
 /** Checks manifest, files and code of an extension against Manifest V3. The gravest findings come first. */
-export async function auditManifest(files: ExtensionFiles, signal: AbortSignal): Promise<Finding[]> {
+export async function manifestFindings(files: ExtensionFiles, signal: AbortSignal): Promise<Finding[]> {
   const { manifest } = files;
   if (manifest === undefined) {
     const problem = `manifest.json cannot be parsed: ${files.manifestProblem ?? ''}`;
@@ -25,7 +25,7 @@ export async function auditManifest(files: ExtensionFiles, signal: AbortSignal):
   }
   const ofFiles = await contentFindings(manifest, files);
   const findings = [...ofFiles, ...(await inSlices(collect(allFindings(manifest, files)), signal))];
-  findings.sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
+  findings.sort((a, b) => severityOrder.indexOf(a.severity) - severityOrder.indexOf(b.severity));
   const more = findings.length - maxFindings;
   if (more <= 0) return findings;
   const rest: Finding = {

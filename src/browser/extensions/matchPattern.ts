@@ -28,7 +28,7 @@ export function parsePattern(pattern: string): MatchPattern | string {
   return {
     matches: (url) =>
       (scheme === '*' ? webSchemes.includes(schemeOf(url)) : scheme === schemeOf(url)) &&
-      isHost(name, url.hostname) &&
+      hostMatches(name, url.hostname) &&
       (port === undefined || port === '*' || port === portOf(url)) &&
       fitsPath(url.pathname + url.search),
     everyHost: name === '*',
@@ -52,7 +52,7 @@ const schemeOf = (url: URL): string => url.protocol.slice(0, -1);
 
 const portOf = ({ port, protocol }: URL): string => port || (protocol === 'https:' ? '443' : '80');
 
-function isHost(pattern: string, host: string): boolean {
+function hostMatches(pattern: string, host: string): boolean {
   if (pattern === '*' || pattern === host) return true;
   return pattern.startsWith('*.') && (host === pattern.slice(2) || host.endsWith(pattern.slice(1)));
 }

@@ -1,5 +1,5 @@
-import { Ring, type RingReading } from '../collectors/ring.js';
-import type { Report } from '../injected/contract.js';
+import { RingBuffer, type RingBufferReading } from '../collectors/ring.js';
+import type { ActivityReport } from '../injected/contract.js';
 
 /** One message, or the opening or end of a port, as its sender or its receivers saw it. */
 export interface ExtensionMessage {
@@ -21,7 +21,7 @@ export interface ExtensionMessage {
 }
 
 /** Where a report came from. `key` tells contexts apart, `name` is for people. */
-export interface Reporter {
+export interface ReportingContext {
   readonly extensionId: string;
   readonly key: string;
   readonly name: string;
@@ -29,36 +29,36 @@ export interface Reporter {
 
 const limits = { maxEntries: 1_000, maxBytes: 2 * 1024 ** 2 };
 /** The two ends of one message report within this time, in milliseconds. */
-const sameMessageMs = 5_000;
+const matchWindowMs = 5_000;
 /** Messages under way whose reply is waited for. */
-const maxOpen = 500;
+const maxPendingMessages = 500;
 
 /**
  * The messages of a session's extensions, each once, whether one end is seen or both: the newest 1,000 within 2 MiB.
  */
 export class MessageLog {
-  readonly #ring = new Ring<ExtensionMessage>({ ...limits, sizeOf });
+  readonly #ring = new RingBuffer<ExtensionMessage>({ ...limits, sizeOf });
   /** Ring ids by what awaits the outcome. */
-  readonly #open = new Map<string, number>();
+  readonly #pending = new Map<string, number>();
 
-  read(since?: string): RingReading<ExtensionMessage> {
+  read(since?: string): RingBufferReading<ExtensionMessage> {
     return this.#ring.read(since);
   }
 
-  note(report: Report, reporter: Reporter): void {
+  record(report: ActivityReport, reporter: ReportingContext): void {
     if (report.phase === 'end') this.#end(report, reporter);
     else this.#begin(report, reporter);
   }
 
-  #begin(report: Report, reporter: Reporter): void {
+  #begin(report: ActivityReport, reporter: ReportingContext): void {
     const id =
-      (report.kind === 'receive' ? this.#received(report, reporter) : undefined) ?? this.#push(report, reporter);
-    this.#open.set(keyOf(report, reporter), id);
-    const [oldest] = this.#open.keys();
-    if (this.#open.size > maxOpen && oldest !== undefined) this.#open.delete(oldest);
+      (report.kind === 'receive' ? this.#matchSent(report, reporter) : undefined) ?? this.#push(report, reporter);
+    this.#pending.set(keyOf(report, reporter), id);
+    const [oldest] = this.#pending.keys();
+    if (this.#pending.size > maxPendingMessages && oldest !== undefined) this.#pending.delete(oldest);
   }
 
-  #push(report: Report, { extensionId, name }: Reporter): number {
+  #push(report: ActivityReport, { extensionId, name }: ReportingContext): number {
     const received = report.kind === 'receive';
     return this.#ring.push({
       extensionId,
@@ -74,7 +74,7 @@ export class MessageLog {
   }
 
   /** The message that another context reported as sent, now with this receiver. */
-  #received(report: Report, { extensionId, name }: Reporter): number | undefined {
+  #matchSent(report: ActivityReport, { extensionId, name }: ReportingContext): number | undefined {
     const sent = this.#ring
       .read()
       .entries.findLast(
@@ -84,16 +84,16 @@ export class MessageLog {
           value.payload === report.value &&
           value.from !== name &&
           !value.to.includes(name) &&
-          Math.abs(report.at - value.at) < sameMessageMs,
+          Math.abs(report.at - value.at) < matchWindowMs,
       );
     if (sent !== undefined) this.#ring.update(sent.id, (value) => ({ ...value, to: [...value.to, name] }));
     return sent?.id;
   }
 
-  #end(report: Report, reporter: Reporter): void {
+  #end(report: ActivityReport, reporter: ReportingContext): void {
     const key = keyOf(report, reporter);
-    const id = this.#open.get(key);
-    this.#open.delete(key);
+    const id = this.#pending.get(key);
+    this.#pending.delete(key);
     if (id === undefined || (report.value === undefined && report.error === undefined)) return;
     this.#ring.update(id, (message) =>
       message.reply !== undefined
@@ -103,7 +103,7 @@ export class MessageLog {
   }
 }
 
-const keyOf = ({ id }: Report, { key }: Reporter): string => `${key} ${id}`;
+const keyOf = ({ id }: ActivityReport, { key }: ReportingContext): string => `${key} ${id}`;
 
 /** Sending and receiving have names of their own for the same channel. */
 function channelOf(api: string): string {
@@ -113,7 +113,7 @@ function channelOf(api: string): string {
 
 /** The sender that Chrome told a receiver of: a page's content script, a document, or the worker, which has no tab. */
 function senderOf(json: string | undefined, extensionId: string): string {
-  const { url, tab, documentId } = parse(json);
+  const { url, tab, documentId } = parseSender(json);
   if (url === undefined || (tab === undefined && documentId === undefined)) return 'service_worker';
   const { protocol, host, pathname } = new URL(url);
   if (protocol !== 'chrome-extension:') return tab === undefined ? url : `content_script ${url}`;
@@ -126,7 +126,7 @@ interface Sender {
   readonly documentId?: unknown;
 }
 
-function parse(json: string | undefined): Sender {
+function parseSender(json: string | undefined): Sender {
   try {
     return Object(JSON.parse(json ?? 'null')) as Sender;
   } catch {

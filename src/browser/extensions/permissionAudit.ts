@@ -13,7 +13,7 @@ const namespaces = [
 ];
 
 /** Others give that name's powers to these words in the code. */
-const words: Readonly<Record<string, readonly string[]>> = {
+const usagePatterns: Readonly<Record<string, readonly string[]>> = {
   tabs: ['tabs'],
   nativeMessaging: ['connectNative', 'sendNativeMessage'],
   management: ['management'],
@@ -29,7 +29,7 @@ const usedByKey: Readonly<Record<string, string>> = {
   ttsEngine: 'tts_engine',
 };
 
-const broad: Readonly<Record<string, string>> = {
+const broadPermissions: Readonly<Record<string, string>> = {
   debugger: 'It gives full control over every page and shows a bar while in use',
   proxy: 'It sees where all traffic goes',
   webRequest: 'It sees all requests',
@@ -41,11 +41,11 @@ const broad: Readonly<Record<string, string>> = {
 export function* permissionFindings(manifest: Manifest, files: ExtensionFiles): Findings {
   const required = stringsIn(manifest['permissions']);
   const declared = new Set([...required, ...stringsIn(manifest['optional_permissions'])]);
-  for (const permission of new Set(required)) yield* judge(permission, manifest, files);
-  yield* missing(declared, files);
+  for (const permission of new Set(required)) yield* permissionFinding(permission, manifest, files);
+  yield* missingPermissions(declared, files);
 }
 
-function* judge(permission: string, manifest: Manifest, files: ExtensionFiles): Findings {
+function* permissionFinding(permission: string, manifest: Manifest, files: ExtensionFiles): Findings {
   const at = 'permissions';
   if (/:\/\/|^<all_urls>$/.test(permission)) {
     const problem = `"${permission}" is a host, which Chrome ignores here.`;
@@ -56,8 +56,8 @@ function* judge(permission: string, manifest: Manifest, files: ExtensionFiles): 
   } else if (yield* isUnused(permission, manifest, files)) {
     const problem = `"${permission}" is not used by any code of the extension.`;
     yield { severity: 'warning', at, problem, fix: `Remove "${permission}" from permissions.` };
-  } else if (broad[permission] !== undefined) {
-    const problem = `"${permission}" is broad. ${broad[permission]}.`;
+  } else if (broadPermissions[permission] !== undefined) {
+    const problem = `"${permission}" is broad. ${broadPermissions[permission]}.`;
     const fix =
       permission === 'tabs'
         ? 'chrome.tabs works without it; for the address of the tab that the user acts on activeTab is enough.'
@@ -68,7 +68,7 @@ function* judge(permission: string, manifest: Manifest, files: ExtensionFiles): 
 
 /** Says so only where not even the word occurs, in whatever form the code reaches the API. */
 function* isUnused(permission: string, manifest: Manifest, { sources, cut }: ExtensionFiles): Findings<boolean> {
-  const alternatives = words[permission] ?? (namespaces.includes(permission) ? [permission] : []);
+  const alternatives = usagePatterns[permission] ?? (namespaces.includes(permission) ? [permission] : []);
   if (alternatives.length === 0 || cut !== undefined || (usedByKey[permission] ?? '') in manifest) return false;
   for (const { text } of sources) {
     yield;
@@ -85,7 +85,7 @@ function hasWord(text: string, word: string): boolean {
   return false;
 }
 
-function* missing(declared: ReadonlySet<string>, { sources }: ExtensionFiles): Findings {
+function* missingPermissions(declared: ReadonlySet<string>, { sources }: ExtensionFiles): Findings {
   const used = new Map<string, string>();
   for (const { path, text } of sources) {
     yield;

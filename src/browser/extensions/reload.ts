@@ -1,12 +1,12 @@
 import { messageOf, ToolError } from '../../errors.js';
 import type { SessionPage } from '../page/page.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { contentScriptsIn } from './contentScripts.js';
-import { contextsAmong, type ExtensionContext } from './contexts.js';
+import { runningContexts, type ExtensionContext } from './contexts.js';
 import type { Extension } from './extensions.js';
 import { installExtension, type Installation } from './install.js';
 
-export interface Reloading extends Installation {
+export interface ReloadResult extends Installation {
   /** Its documents that were open before and that Chrome closed. */
   readonly closed: readonly ExtensionContext[];
   /** Its documents that are still open and run the old code. */
@@ -20,20 +20,20 @@ export interface Reloading extends Installation {
  * what is in the folder now: then what was loaded before goes on.
  */
 export async function reloadExtension(
-  scope: ProtocolScope,
+  scope: CdpScope,
   extension: Extension,
   pages: readonly SessionPage[],
-): Promise<Reloading> {
+): Promise<ReloadResult> {
   const [before, contentScripts] = await Promise.all([
-    documentsOf(scope, extension),
+    openDocuments(scope, extension),
     contentScriptsIn(scope, extension, pages),
   ]);
   const installation = await installExtension(scope, extension.path).catch((error: unknown) => {
     if (!(error instanceof ToolError)) throw error;
-    const still = `${extension.name} ${extension.version} goes on as it was loaded before.`;
-    throw new ToolError(`${messageOf(error)} ${still}`, { cause: error });
+    const consequence = `${extension.name} ${extension.version} goes on as it was loaded before.`;
+    throw new ToolError(`${messageOf(error)} ${consequence}`, { cause: error });
   });
-  const open = new Set((await documentsOf(scope, extension)).map(({ targetId }) => targetId));
+  const open = new Set((await openDocuments(scope, extension)).map(({ targetId }) => targetId));
   return {
     ...installation,
     closed: before.filter(({ targetId }) => !open.has(targetId)),
@@ -42,7 +42,7 @@ export async function reloadExtension(
   };
 }
 
-async function documentsOf(scope: ProtocolScope, extension: Extension): Promise<ExtensionContext[]> {
-  const contexts = await contextsAmong(await scope.targets(), extension);
+async function openDocuments(scope: CdpScope, extension: Extension): Promise<ExtensionContext[]> {
+  const contexts = await runningContexts(await scope.targets(), extension);
   return contexts.filter(({ kind }) => kind !== 'service_worker');
 }

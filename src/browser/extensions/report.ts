@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { Report } from '../injected/contract.js';
+import type { ActivityReport } from '../injected/contract.js';
 
-const report = z.object({
+const reportSchema = z.object({
   id: z.number(),
   phase: z.enum(['begin', 'end']),
   kind: z.enum(['send', 'receive', 'call']),
@@ -10,12 +10,12 @@ const report = z.object({
   error: z.string().optional(),
   sender: z.string().optional(),
   at: z.number(),
-}) satisfies z.ZodType<Report>;
+}) satisfies z.ZodType<ActivityReport>;
 
 /** Undefined for what is no report: whatever runs in the context can call the binding. */
-export function parseReport(payload: string): Report | undefined {
+export function parseReport(payload: string): ActivityReport | undefined {
   try {
-    return report.safeParse(JSON.parse(payload)).data;
+    return reportSchema.safeParse(JSON.parse(payload)).data;
   } catch {
     return undefined;
   }

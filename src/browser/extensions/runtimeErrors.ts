@@ -17,8 +17,8 @@ export interface RuntimeError {
 /** What Chrome noted and what was seen here, each error once: Chrome counts better and knows
  * what was before; what was seen here has the whole stack. */
 export function runtimeErrors(info: ExtensionInfo, seen: readonly ExtensionLogEntry[]): RuntimeError[] {
-  const noted = [...info.manifestErrors.map(ofManifest), ...info.runtimeErrors.map(ofChrome)];
-  const own = seen.map(ofEntry);
+  const noted = [...info.manifestErrors.map(fromManifestProblem), ...info.runtimeErrors.map(fromChromeProblem)];
+  const own = seen.map(fromLogEntry);
   const errors = new Map(noted.map((error) => [keyOf(error), error]));
   for (const error of own) {
     const key = keyOf(error);
@@ -35,12 +35,12 @@ const keyOf = ({ message, url, line }: RuntimeError): string => `${withoutPrefix
 
 const withoutPrefix = (message: string): string => message.replace(/^Uncaught (\(in promise\) )?/, '');
 
-function ofManifest({ message, manifestKey }: ExtensionProblem): RuntimeError {
+function fromManifestProblem({ message, manifestKey }: ExtensionProblem): RuntimeError {
   const where = manifestKey === undefined || manifestKey === '' ? 'manifest.json' : `manifest.json, ${manifestKey}`;
   return { message, context: 'manifest', url: where, line: undefined, column: undefined, stack: [], count: 1 };
 }
 
-function ofChrome(problem: ExtensionProblem): RuntimeError {
+function fromChromeProblem(problem: ExtensionProblem): RuntimeError {
   const stack = (problem.stackTrace ?? []).map(({ url, lineNumber, columnNumber, functionName }) => ({
     url,
     line: lineNumber,
@@ -59,7 +59,7 @@ function ofChrome(problem: ExtensionProblem): RuntimeError {
   };
 }
 
-function ofEntry({ text, context, location, stack }: ExtensionLogEntry): RuntimeError {
+function fromLogEntry({ text, context, location, stack }: ExtensionLogEntry): RuntimeError {
   const { url, line, column } = location ?? { url: undefined, line: undefined, column: undefined };
   return { message: text, context, url, line, column, stack, count: 1 };
 }

@@ -3,7 +3,7 @@ import { ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import { originOf, readManifest, type Extension } from './extensions.js';
 import { loadWithoutFiles } from './fileAccess.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 
 /** `none`: no worker is registered, since the manifest names none or it threw when it was installed. */
 export type WorkerState = Protocol.ServiceWorker.ServiceWorkerVersionRunningStatus | 'none';
@@ -11,39 +11,39 @@ export type WorkerState = Protocol.ServiceWorker.ServiceWorkerVersionRunningStat
 type Version = Protocol.ServiceWorker.ServiceWorkerVersion;
 
 /** Starts of each extension's worker, by extension id. */
-export type Starts = ReadonlyMap<string, number>;
+export type WorkerStarts = ReadonlyMap<string, number>;
 
-const scopeOf = (extensionId: string): string => `${originOf(extensionId)}/`;
+const workerScope = (extensionId: string): string => `${originOf(extensionId)}/`;
 
 /**
  * The service workers of a profile as the browser's own registry has them (CDP domain `ServiceWorker`), seen from a
  * hidden page. Watching attaches to no worker and keeps none awake. A worker that restarts stays the same entry under a
  * new target; a session attached to the old target never hears of its end. Ends with its scope.
  */
-export class WorkerWatch {
-  readonly #scope: ProtocolScope;
+export class WorkerMonitor {
+  readonly #scope: CdpScope;
   readonly #session: CDPSession;
   readonly #versions = new Map<string, Version>();
   readonly #starts = new Map<string, number>();
   readonly #errors: Protocol.ServiceWorker.ServiceWorkerErrorMessage[] = [];
   readonly #listeners = new Set<() => void>();
 
-  private constructor(scope: ProtocolScope, session: CDPSession) {
+  private constructor(scope: CdpScope, session: CDPSession) {
     this.#scope = scope;
     this.#session = session;
   }
 
   /** Resolves when the registry has been read once. */
-  static async open(scope: ProtocolScope): Promise<WorkerWatch> {
+  static async open(scope: CdpScope): Promise<WorkerMonitor> {
     const session = await scope.hiddenPage();
-    const watch = new WorkerWatch(scope, session);
+    const watch = new WorkerMonitor(scope, session);
     const first = new Promise<void>((resolve) => {
       session.once('ServiceWorker.workerVersionUpdated', () => resolve());
     });
-    session.on('ServiceWorker.workerVersionUpdated', ({ versions }) => watch.#note(versions));
+    session.on('ServiceWorker.workerVersionUpdated', ({ versions }) => watch.#update(versions));
     session.on('ServiceWorker.workerErrorReported', ({ errorMessage }) => watch.#errors.push(errorMessage));
-    await scope.until(session.send('ServiceWorker.enable'));
-    await scope.until(first);
+    await scope.untilAborted(session.send('ServiceWorker.enable'));
+    await scope.untilAborted(first);
     return watch;
   }
 
@@ -71,23 +71,23 @@ export class WorkerWatch {
   async stop(extensionId: string): Promise<void> {
     const version = this.#newest(extensionId);
     if (version === undefined || this.state(extensionId) === 'stopped') return;
-    await this.#scope.until(this.#session.send('ServiceWorker.stopWorker', { versionId: version.versionId }));
-    await this.until(() => ['stopped', 'none'].includes(this.state(extensionId)));
+    await this.#scope.untilAborted(this.#session.send('ServiceWorker.stopWorker', { versionId: version.versionId }));
+    await this.waitUntil(() => ['stopped', 'none'].includes(this.state(extensionId)));
   }
 
   /** Asks Chrome to start the worker. Does nothing if it runs or none is registered. */
   async start(extensionId: string): Promise<void> {
-    await this.#scope.until(this.#session.send('ServiceWorker.startWorker', { scopeURL: scopeOf(extensionId) }));
+    await this.#scope.untilAborted(this.#session.send('ServiceWorker.startWorker', { scopeURL: workerScope(extensionId) }));
   }
 
   /** What workers of this extension threw while being watched, oldest first, each with its place, each once. */
   errors(extensionId: string): string[] {
-    const own = this.#errors.filter(({ sourceURL }) => sourceURL.startsWith(scopeOf(extensionId)));
+    const own = this.#errors.filter(({ sourceURL }) => sourceURL.startsWith(workerScope(extensionId)));
     return [...new Set(own.map((error) => `${error.errorMessage} (${error.sourceURL}:${error.lineNumber})`))];
   }
 
   /** How often each worker has been started, to tell a start that follows from one that was before. */
-  starts(): Starts {
+  starts(): WorkerStarts {
     return new Map(this.#starts);
   }
 
@@ -95,7 +95,7 @@ export class WorkerWatch {
    * Waits for the first start after `before`, or the one that is under way: true when the worker came up, false when it
    * ended again. Rejects with the signal's reason.
    */
-  async cameUp(extensionId: string, before: Starts, signal = this.#scope.signal): Promise<boolean> {
+  async waitForStart(extensionId: string, before: WorkerStarts, signal = this.#scope.signal): Promise<boolean> {
     const outcome = (): boolean | undefined => {
       const version = this.#newest(extensionId);
       const started = (this.#starts.get(extensionId) ?? 0) > (before.get(extensionId) ?? 0);
@@ -104,12 +104,12 @@ export class WorkerWatch {
       return version.runningStatus === 'running' && version.status === 'activated' ? true : undefined;
     };
     let up: boolean | undefined;
-    await this.until(() => (up = outcome()) !== undefined, signal);
+    await this.waitUntil(() => (up = outcome()) !== undefined, signal);
     return up === true;
   }
 
   /** Resolves when `test` holds, now or after a change of the registry. Rejects with the signal's reason. */
-  async until(test: () => boolean, signal = this.#scope.signal): Promise<void> {
+  async waitUntil(test: () => boolean, signal = this.#scope.signal): Promise<void> {
     if (test()) return;
     let listener = (): void => undefined;
     const holds = new Promise<void>((resolve) => {
@@ -125,7 +125,7 @@ export class WorkerWatch {
     }
   }
 
-  #note(versions: readonly Version[]): void {
+  #update(versions: readonly Version[]): void {
     for (const version of versions) {
       const known = this.#versions.get(version.versionId);
       this.#versions.set(version.versionId, version);
@@ -138,7 +138,7 @@ export class WorkerWatch {
 
   #newest(extensionId: string): Version | undefined {
     return [...this.#versions.values()]
-      .filter(({ scriptURL }) => scriptURL.startsWith(scopeOf(extensionId)))
+      .filter(({ scriptURL }) => scriptURL.startsWith(workerScope(extensionId)))
       .reduce<Version | undefined>(
         (newest, version) => (newest && Number(newest.versionId) > Number(version.versionId) ? newest : version),
         undefined,
@@ -146,7 +146,7 @@ export class WorkerWatch {
   }
 }
 
-export interface Waking {
+export interface WakeResult {
   /** The worker's state before; it runs now. */
   readonly before: WorkerState;
   /** What it threw while it started. Chrome lets a worker run whose script threw, unless it is the very first start. */
@@ -157,8 +157,8 @@ export interface Waking {
  * Starts the extension's worker unless it runs. Throws a ToolError with what the worker threw when it does not come up.
  * Where Chrome has dropped the registration (the first start failed), loads the extension again, which registers it anew.
  */
-export async function wakeWorker(scope: ProtocolScope, extension: Extension): Promise<Waking> {
-  const watch = await WorkerWatch.open(scope);
+export async function wakeWorker(scope: CdpScope, extension: Extension): Promise<WakeResult> {
+  const watch = await WorkerMonitor.open(scope);
   const { id, name } = extension;
   const before = watch.state(id);
   if (before === 'running') return { before, errors: [] };
@@ -167,7 +167,7 @@ export async function wakeWorker(scope: ProtocolScope, extension: Extension): Pr
   const starts = before === 'starting' ? new Map() : watch.starts();
   if (before === 'none') await loadWithoutFiles(scope, extension.path);
   else await watch.start(id);
-  const up = await watch.cameUp(id, starts);
+  const up = await watch.waitForStart(id, starts);
   const errors = watch.errors(id);
   if (up) return { before, errors };
   throw new ToolError(

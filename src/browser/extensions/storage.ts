@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ToolError } from '../../errors.js';
 import type { StorageContent, StorageEdit } from '../injected/contract.js';
 import { editStorage, readStorage } from '../protocol/injectedFunctions.js';
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { EvaluationError } from './evaluateInTarget.js';
 import { ExtensionDocument } from './extensionDocument.js';
 import type { Extension } from './extensions.js';
@@ -11,9 +11,9 @@ export const storageAreas = ['local', 'sync', 'session', 'managed'] as const;
 export type StorageArea = (typeof storageAreas)[number];
 
 /** Characters of one reading. */
-const maxTotal = 200_000;
+const maxReadChars = 200_000;
 
-const entry = z.object({
+const entrySchema = z.object({
   key: z.string(),
   /** JSON, cut where it is longer than was asked for. */
   value: z.string(),
@@ -21,10 +21,10 @@ const entry = z.object({
   length: z.number(),
 });
 
-export type StorageEntry = z.infer<typeof entry>;
+export type StorageEntry = z.infer<typeof entrySchema>;
 
-const reading = z.object({
-  entries: z.array(entry),
+const readingSchema = z.object({
+  entries: z.array(entrySchema),
   /** What was asked for and is too much for one reading. */
   omitted: z.number(),
   /** Of all keys of the area. */
@@ -34,9 +34,9 @@ const reading = z.object({
 }) satisfies z.ZodType<StorageContent>;
 
 /** What an area of `chrome.storage` holds. */
-export type StorageReading = z.infer<typeof reading>;
+export type StorageReading = z.infer<typeof readingSchema>;
 
-export interface ReadOptions {
+export interface StorageReadOptions {
   /** Default: all. */
   readonly keys?: readonly string[] | undefined;
   /** Of one value. */
@@ -56,25 +56,25 @@ export class ExtensionStorage {
     this.#document = document;
   }
 
-  static async open(scope: ProtocolScope, extension: Extension): Promise<ExtensionStorage> {
+  static async open(scope: CdpScope, extension: Extension): Promise<ExtensionStorage> {
     return new ExtensionStorage(extension, await ExtensionDocument.open(scope, extension));
   }
 
   /** Throws a ToolError if the extension may not use its storage. */
-  read(area: StorageArea, { keys, maxLength }: ReadOptions): Promise<StorageReading> {
-    return this.#told(area, this.#document.call(readStorage, [area, keys ?? null, maxLength, maxTotal], reading));
+  read(area: StorageArea, { keys, maxLength }: StorageReadOptions): Promise<StorageReading> {
+    return this.#withStorageError(area, this.#document.call(readStorage, [area, keys ?? null, maxLength, maxReadChars], readingSchema));
   }
 
   /** Clears, then removes, then sets. Throws a ToolError with Chrome's words, such as a quota that is exceeded. */
   async write(area: StorageArea, changes: StorageEdit): Promise<void> {
-    await this.#told(area, this.#document.call(editStorage, [area, changes], z.null()));
+    await this.#withStorageError(area, this.#document.call(editStorage, [area, changes], z.null()));
   }
 
-  #told<T>(area: StorageArea, answer: Promise<T>): Promise<T> {
+  #withStorageError<T>(area: StorageArea, answer: Promise<T>): Promise<T> {
     return answer.catch((error: unknown) => {
       if (!(error instanceof EvaluationError)) throw error;
-      const [words] = error.message.replace(/^Error: /, '').split('\n    at ');
-      throw new ToolError(`The storage area ${area} of ${this.#extension.name}: ${words ?? ''}`, { cause: error });
+      const [message] = error.message.replace(/^Error: /, '').split('\n    at ');
+      throw new ToolError(`The storage area ${area} of ${this.#extension.name}: ${message ?? ''}`, { cause: error });
     });
   }
 }

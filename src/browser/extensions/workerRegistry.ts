@@ -1,18 +1,18 @@
 import type { Browser, Protocol } from 'puppeteer-core';
-import { ProtocolScope } from '../protocol/protocolScope.js';
-import { WorkerWatch } from './serviceWorkers.js';
-import { openBrowserSession } from '../protocol/openSession.js';
+import { CdpScope } from '../protocol/protocolScope.js';
+import { WorkerMonitor } from './serviceWorkers.js';
+import { openBrowserCdpSession } from '../protocol/openSession.js';
 
-interface Opened {
-  readonly scope: ProtocolScope;
-  readonly watch: WorkerWatch;
+interface OpenMonitor {
+  readonly scope: CdpScope;
+  readonly watch: WorkerMonitor;
   readonly abort: AbortController;
 }
 
 /** Tells of the end of workers for as long as some are followed. Owned by ExtensionActivity, which closes it. */
-export class WorkerRegistry {
+export class WorkerEndObserver {
   readonly #browser: Browser;
-  #opened: Promise<Opened> | undefined;
+  #monitor: Promise<OpenMonitor> | undefined;
 
   constructor(browser: Browser) {
     this.#browser = browser;
@@ -20,40 +20,40 @@ export class WorkerRegistry {
 
   /** Does nothing when it is open. */
   async open(): Promise<void> {
-    this.#opened ??= this.#open().catch((error: unknown) => {
-      this.#opened = undefined;
+    this.#monitor ??= this.#open().catch((error: unknown) => {
+      this.#monitor = undefined;
       throw error;
     });
-    await this.#opened;
+    await this.#monitor;
   }
 
   /** Calls `ended` once when this worker ends; never after `close`. */
-  onEnd({ targetId, url }: Protocol.Target.TargetInfo, ended: () => void): void {
+  onEnd({ targetId, url }: Protocol.Target.TargetInfo, onEnded: () => void): void {
     const { host } = new URL(url);
-    const waiting = this.#opened?.then(async ({ watch }) => {
-      const lives = (): boolean => watch.targetId(host) === targetId;
-      const starts = (): boolean => watch.state(host) === 'starting';
+    const waiting = this.#monitor?.then(async ({ watch }) => {
+      const isRunning = (): boolean => watch.targetId(host) === targetId;
+      const isStarting = (): boolean => watch.state(host) === 'starting';
       // It may be heard of here before the registry has it.
-      await watch.until(() => lives() || starts());
-      await watch.until(() => !lives() && !starts());
-      ended();
+      await watch.waitUntil(() => isRunning() || isStarting());
+      await watch.waitUntil(() => !isRunning() && !isStarting());
+      onEnded();
     });
-    waiting?.catch(closed);
+    waiting?.catch(noop);
   }
 
   /** Idempotent; never rejects. */
   async close(): Promise<void> {
-    const opened = await this.#opened?.catch(closed);
-    this.#opened = undefined;
+    const opened = await this.#monitor?.catch(noop);
+    this.#monitor = undefined;
     opened?.abort.abort(new Error('No worker is followed any more.'));
     await opened?.scope.close();
   }
 
-  async #open(): Promise<Opened> {
+  async #open(): Promise<OpenMonitor> {
     const abort = new AbortController();
-    const scope = new ProtocolScope(this.#browser, await openBrowserSession(this.#browser), abort.signal);
+    const scope = new CdpScope(this.#browser, await openBrowserCdpSession(this.#browser), abort.signal);
     try {
-      return { scope, abort, watch: await WorkerWatch.open(scope) };
+      return { scope, abort, watch: await WorkerMonitor.open(scope) };
     } catch (error) {
       await scope.close();
       throw error;
@@ -61,6 +61,6 @@ export class WorkerRegistry {
   }
 }
 
-function closed(): undefined {
+function noop(): undefined {
   return undefined;
 }

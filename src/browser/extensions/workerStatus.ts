@@ -1,7 +1,7 @@
-import type { ProtocolScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../protocol/protocolScope.js';
 import { evaluateInWorker } from './evaluation.js';
 import { ExtensionsPage, type Extension, type ExtensionProblem } from './extensions.js';
-import { WorkerWatch, type WorkerState } from './serviceWorkers.js';
+import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
 
 export interface WorkerStatus {
   readonly state: WorkerState;
@@ -19,8 +19,8 @@ export interface WorkerStatus {
  * The state of an extension's worker. A sleeping one is not woken. One that runs is asked for its age, which does not put
  * off its sleep: Chrome counts on while a session comes and goes.
  */
-export async function workerStatus(scope: ProtocolScope, extension: Extension): Promise<WorkerStatus> {
-  const [watch, page] = await Promise.all([WorkerWatch.open(scope), ExtensionsPage.open(scope)]);
+export async function workerStatus(scope: CdpScope, extension: Extension): Promise<WorkerStatus> {
+  const [watch, page] = await Promise.all([WorkerMonitor.open(scope), ExtensionsPage.open(scope)]);
   const { id } = extension;
   const { runtimeErrors } = await page.info(id);
   const state = watch.state(id);
@@ -28,12 +28,12 @@ export async function workerStatus(scope: ProtocolScope, extension: Extension): 
     state,
     script: watch.script(id),
     phase: watch.phase(id),
-    startedAt: state === 'running' ? await startOf(scope, extension) : undefined,
+    startedAt: state === 'running' ? await startTimeOf(scope, extension) : undefined,
     errors: runtimeErrors.filter(({ isServiceWorker }) => isServiceWorker === true),
   };
 }
 
-async function startOf(scope: ProtocolScope, extension: Extension): Promise<Date | undefined> {
+async function startTimeOf(scope: CdpScope, extension: Extension): Promise<Date | undefined> {
   // It may fall asleep while it is asked.
   const answer = await evaluateInWorker(scope, extension, 'performance.timeOrigin').catch(() => undefined);
   scope.signal.throwIfAborted();

@@ -3,12 +3,12 @@ import type { CDPSession } from 'puppeteer-core';
 import { ToolError } from '../../errors.js';
 import type { SessionPage } from '../page/page.js';
 import { untilAborted } from '../protocol/abort.js';
-import { openSession } from '../protocol/openSession.js';
+import { openCdpSession } from '../protocol/openSession.js';
 
 /** What may wait in memory for a reader: Chrome sends as fast as it can and cannot be held up. */
-const maxWaitingBytes = 256 * 1024 ** 2;
+const maxBufferedBytes = 256 * 1024 ** 2;
 
-export interface HeapCapture {
+export interface HeapCaptureOptions {
   readonly page: SessionPage;
   readonly signal: AbortSignal;
   progress(done: number, total: number): void;
@@ -19,27 +19,27 @@ export interface HeapCapture {
  * session of its own that ends with the iteration. Throws the signal's reason, or a ToolError when the reader falls too
  * far behind.
  */
-export async function* captureHeap({ page, signal, progress }: HeapCapture): AsyncGenerator<Buffer> {
-  const cdp = await untilAborted(openSession(page.page), signal, (late) => void detach(late));
-  const waiting: Buffer[] = [];
+export async function* captureHeap({ page, signal, progress }: HeapCaptureOptions): AsyncGenerator<Buffer> {
+  const cdp = await untilAborted(openCdpSession(page.page), signal, (late) => void detach(late));
+  const buffered: Buffer[] = [];
   let bytes = 0;
-  const more = new EventTarget();
+  const arrivals = new EventTarget();
   const overrun = new AbortController();
   cdp.on('HeapProfiler.addHeapSnapshotChunk', ({ chunk }) => {
     const part = Buffer.from(chunk);
     bytes += part.length;
-    if (bytes > maxWaitingBytes) overrun.abort(tooLarge());
-    else waiting.push(part);
-    more.dispatchEvent(new Event('more'));
+    if (bytes > maxBufferedBytes) overrun.abort(tooLarge());
+    else buffered.push(part);
+    arrivals.dispatchEvent(new Event('more'));
   });
   cdp.on('HeapProfiler.reportHeapSnapshotProgress', ({ done, total }) => progress(done, total));
   try {
     const taking = cdp.send('HeapProfiler.takeHeapSnapshot', { reportProgress: true });
     const ended = taking.then(() => 'ended' as const);
-    for (let next: unknown; next !== 'ended' || waiting.length > 0;) {
-      if (waiting.length === 0) next = await untilAborted(Promise.race([once(more, 'more'), ended]), signal);
+    for (let next: unknown; next !== 'ended' || buffered.length > 0;) {
+      if (buffered.length === 0) next = await untilAborted(Promise.race([once(arrivals, 'more'), ended]), signal);
       overrun.signal.throwIfAborted();
-      for (const part of waiting.splice(0)) {
+      for (const part of buffered.splice(0)) {
         yield part;
         bytes -= part.length;
       }

@@ -55,7 +55,7 @@ const [zero, nine, comma, quote, backslash, closing] = Buffer.from('09,"\\]');
  */
 export class HeapSnapshotParser {
   #read: (chunk: Buffer) => void = (chunk) => this.#readHeader(chunk);
-  #rest: Buffer = Buffer.alloc(0);
+  #pending: Buffer = Buffer.alloc(0);
   #layout: Layout | undefined;
   /** Fields of the node that is being read. */
   #node: number[] = [];
@@ -81,28 +81,28 @@ export class HeapSnapshotParser {
   end(): HeapSummary {
     if (!this.#isComplete) throw new Error('The heap snapshot is not complete.');
     const classes = new Map<string, Tally>();
-    for (const [index, tally] of this.#named) addTo(classes, classNameOf(this.#names.get(index) ?? ''), tally);
+    for (const [index, tally] of this.#named) addTo(classes, normalizedClassName(this.#names.get(index) ?? ''), tally);
     for (const [type, tally] of this.#unnamed) addTo(classes, `(${this.#layout?.types[type] ?? 'unknown'})`, tally);
     const detached = new Map<string, Tally>();
-    for (const [index, tally] of this.#detached) addTo(detached, classNameOf(this.#names.get(index) ?? ''), tally);
+    for (const [index, tally] of this.#detached) addTo(detached, normalizedClassName(this.#names.get(index) ?? ''), tally);
     return {
       objects: this.#objects,
       bytes: this.#bytes,
-      classes: rowsOf(classes).sort((a, b) => b.bytes - a.bytes),
-      detached: rowsOf(detached).sort((a, b) => b.count - a.count),
+      classes: toHeapClasses(classes).sort((a, b) => b.bytes - a.bytes),
+      detached: toHeapClasses(detached).sort((a, b) => b.count - a.count),
     };
   }
 
   #readHeader(chunk: Buffer): void {
-    const text = this.#joined(chunk);
+    const text = this.#withPending(chunk);
     const start = text.indexOf(nodesStart);
     if (start === -1) {
       if (text.length > maxHeaderBytes) throw new Error('This is no heap snapshot.');
-      this.#rest = text;
+      this.#pending = text;
       return;
     }
-    this.#layout = layoutOf(text.subarray(0, start).toString('utf8'));
-    this.#enter((nodes) => this.#readNodes(nodes), text.subarray(start + nodesStart.length));
+    this.#layout = parseLayout(text.subarray(0, start).toString('utf8'));
+    this.#switchTo((nodes) => this.#readNodes(nodes), text.subarray(start + nodesStart.length));
   }
 
   #readNodes(chunk: Buffer): void {
@@ -114,7 +114,7 @@ export class HeapSnapshotParser {
       } else if (byte === comma || byte === closing) {
         this.#endNumber();
         if (byte === comma) continue;
-        this.#enter((rest) => this.#skipToStrings(rest), chunk.subarray(at + 1));
+        this.#switchTo((rest) => this.#skipToStrings(rest), chunk.subarray(at + 1));
         return;
       }
     }
@@ -142,20 +142,20 @@ export class HeapSnapshotParser {
 
   /** Between the two there are only numbers. */
   #skipToStrings(chunk: Buffer): void {
-    const text = this.#joined(chunk);
+    const text = this.#withPending(chunk);
     const start = text.indexOf(stringsStart);
-    if (start === -1) this.#rest = text.subarray(Math.max(0, text.length - stringsStart.length));
-    else this.#enter((strings) => this.#readStrings(strings), text.subarray(start + stringsStart.length));
+    if (start === -1) this.#pending = text.subarray(Math.max(0, text.length - stringsStart.length));
+    else this.#switchTo((strings) => this.#readStrings(strings), text.subarray(start + stringsStart.length));
   }
 
   #readStrings(chunk: Buffer): void {
-    const text = this.#joined(chunk);
+    const text = this.#withPending(chunk);
     let at = 0;
     while (at < text.length) {
       const byte = text[at];
       if (byte === closing) {
         this.#isComplete = true;
-        this.#enter(() => undefined, Buffer.alloc(0));
+        this.#switchTo(() => undefined, Buffer.alloc(0));
         return;
       }
       if (byte !== quote) {
@@ -167,7 +167,7 @@ export class HeapSnapshotParser {
       this.#endString(text.subarray(at, end + 1));
       at = end + 1;
     }
-    this.#rest = Buffer.from(text.subarray(at));
+    this.#pending = Buffer.from(text.subarray(at));
   }
 
   #endString(json: Buffer): void {
@@ -177,19 +177,19 @@ export class HeapSnapshotParser {
     }
   }
 
-  #joined(chunk: Buffer): Buffer {
-    const text = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#rest = Buffer.alloc(0);
+  #withPending(chunk: Buffer): Buffer {
+    const text = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    this.#pending = Buffer.alloc(0);
     return text;
   }
 
-  #enter(read: (chunk: Buffer) => void, rest: Buffer): void {
+  #switchTo(read: (chunk: Buffer) => void, rest: Buffer): void {
     this.#read = read;
     if (rest.length > 0) read(rest);
   }
 }
 
-function layoutOf(head: string): Layout {
+function parseLayout(head: string): Layout {
   const header = headerSchema.parse(JSON.parse(head.replace(/,\s*$/, '}')));
   const { node_fields: fields, node_types: types } = header.snapshot.meta;
   const at = (name: string): number => fields.indexOf(name);
@@ -213,7 +213,7 @@ function endOfString(text: Buffer, start: number): number {
 }
 
 /** Elements of one tag are one class, whatever attributes the name shows. */
-function classNameOf(name: string): string {
+function normalizedClassName(name: string): string {
   const tag = /^<[^\s>]+(?=\s)/.exec(name);
   return tag ? `${tag[0]}>` : name;
 }
@@ -228,6 +228,6 @@ function addTo<Key>(tallies: Map<Key, Tally>, key: Key, { count, bytes }: Tally)
   tally.bytes += bytes;
 }
 
-function rowsOf(tallies: ReadonlyMap<string, Tally>): HeapClass[] {
+function toHeapClasses(tallies: ReadonlyMap<string, Tally>): HeapClass[] {
   return [...tallies].map(([name, { count, bytes }]) => ({ name, count, bytes }));
 }

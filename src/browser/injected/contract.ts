@@ -91,7 +91,7 @@ export interface StorageChangeReport {
 }
 
 /** Payload of the binding that an instrumented context calls, as JSON. */
-export interface Report {
+export interface ActivityReport {
   /** Shared by `begin` and `end` of one call or message. Unique within a context. */
   readonly id: number;
   readonly phase: 'begin' | 'end';

@@ -1,11 +1,11 @@
 import { findBinding } from './binding.js';
-import type { Report } from './contract.js';
+import type { ActivityReport } from './contract.js';
 import { toJson } from './values.js';
 
 const maxChars = 4_000;
 const maxPending = 500;
 
-type Details = Pick<Report, 'value' | 'error' | 'sender'>;
+type Details = Pick<ActivityReport, 'value' | 'error' | 'sender'>;
 
 /** Reports the end of a call or message. */
 export type ReportEnd = (details: Details) => void;
@@ -22,14 +22,14 @@ export class Reporter {
     this.#bindingName = bindingName;
   }
 
-  begin(kind: Report['kind'], api: string, details: Details): ReportEnd {
+  begin(kind: ActivityReport['kind'], api: string, details: Details): ReportEnd {
     const id = (this.#lastId += 1);
     this.#send({ id, phase: 'begin', kind, api, ...details });
     return (outcome) => this.#send({ id, phase: 'end', kind, api, ...outcome });
   }
 
   /** Reports what begins and ends at once. */
-  note(kind: Report['kind'], api: string, details: Details): void {
+  note(kind: ActivityReport['kind'], api: string, details: Details): void {
     this.begin(kind, api, details)({});
   }
 
@@ -38,8 +38,8 @@ export class Reporter {
     if (binding !== undefined) for (const text of this.#pending.splice(0)) binding(text);
   }
 
-  #send(report: Omit<Report, 'at'>): void {
-    const text = JSON.stringify({ ...report, at: Date.now() } satisfies Report);
+  #send(report: Omit<ActivityReport, 'at'>): void {
+    const text = JSON.stringify({ ...report, at: Date.now() } satisfies ActivityReport);
     const binding = findBinding(this.#bindingName);
     if (binding !== undefined) binding(text);
     else if (this.#pending.length < maxPending) this.#pending.push(text);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
-import { openBrowserSession } from '../protocol/openSession.js';
+import { openBrowserCdpSession } from '../protocol/openSession.js';
 import { unlessGone } from '../protocol/sessions.js';
 
 export interface DownloadsOptions {
@@ -35,7 +35,7 @@ export class Downloads {
 
   static async open(options: DownloadsOptions): Promise<Downloads> {
     const { browser, folder } = options;
-    const session = await openBrowserSession(browser);
+    const session = await openBrowserCdpSession(browser);
     const downloads = new Downloads(session, options);
     session.on('Browser.downloadWillBegin', ({ guid, suggestedFilename }) => downloads.#begin(guid, suggestedFilename));
     session.on('Browser.downloadProgress', (progress) => downloads.#follow(progress));

@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock.js';
 import type { BrowserConnection, BrowserObserver, BrowserState, SupervisedBrowser } from '../process/connection.js';
 import { closeContext, EndpointContexts, type ContextRecords } from './endpointContexts.js';
-import { SharedBrowser } from './sharedBrowser.js';
+import { ObservedBrowser } from './sharedBrowser.js';
 
 export interface EndpointOptions {
   readonly url: string;
   readonly start: (url: string, observer: BrowserObserver) => SupervisedBrowser;
   /** Closes one that was started and nobody uses any more. */
-  readonly end: (browser: SupervisedBrowser) => Promise<void>;
+  readonly stop: (browser: SupervisedBrowser) => Promise<void>;
   /** Absent: no other server is to know of the contexts in it. */
   readonly records?: ContextRecords | undefined;
   readonly clock: Clock;
@@ -18,8 +18,8 @@ export interface EndpointOptions {
   readonly onChange: () => void;
 }
 
-const firstPauseMs = 1_000;
-const longestPauseMs = 30_000;
+const initialRetryDelayMs = 1_000;
+const maxRetryDelayMs = 30_000;
 
 /** Names an endpoint without telling its address, which may hold a password. The same on every server. */
 export const endpointId = (url: string): string => createHash('sha256').update(url).digest('base64url').slice(0, 16);
@@ -29,24 +29,24 @@ export class Endpoint {
   readonly id: string;
   /** Undefined: no other server is to know of them. */
   readonly contexts: EndpointContexts | undefined;
-  readonly #shared: SharedBrowser;
+  readonly #primary: ObservedBrowser;
   /** A later connection, for contexts that others opened since the first: the library knows those that it met or made. */
-  #later: SharedBrowser | undefined;
+  #secondary: ObservedBrowser | undefined;
   readonly #options: EndpointOptions;
   /** Contexts of sessions that ended while it could not be reached. */
-  readonly #leftovers = new Set<string>();
+  readonly #pendingDiscards = new Set<string>();
   #sessions = 0;
   #owner: string | undefined;
   #failures = 0;
-  #pause: unknown;
+  #retryTimer: unknown;
 
   constructor(options: EndpointOptions) {
     this.#options = options;
     this.id = endpointId(options.url);
-    this.#shared = this.#connect();
+    this.#primary = this.#connect();
     const { records } = options;
     this.contexts = records && new EndpointContexts(this.id, records, () => this.browser.connection());
-    this.#shared.join({
+    this.#primary.addObserver({
       lost: () => undefined,
       ready: (connection) => this.#onReady(connection),
       failed: () => this.#onFailed(),
@@ -54,11 +54,11 @@ export class Endpoint {
   }
 
   get state(): BrowserState {
-    return this.#shared.browser.state;
+    return this.#primary.browser.state;
   }
 
   get browser(): SupervisedBrowser {
-    return this.#shared.browser;
+    return this.#primary.browser;
   }
 
   /** How many work in it, or are about to. */
@@ -71,87 +71,87 @@ export class Endpoint {
     return this.#owner;
   }
 
-  enter(owner: string): void {
+  acquire(owner: string): void {
     this.#sessions += 1;
     this.#owner ??= owner;
   }
 
-  exit(): void {
+  release(): void {
     this.#sessions -= 1;
     if (this.#sessions === 0) this.#owner = undefined;
   }
 
   /** Resolves when it answers, over a connection that knows the context that is to be found again, if it is there. */
-  async join(observer: BrowserObserver, contextId: string | undefined, signal: AbortSignal): Promise<SharedBrowser> {
-    const connections = [() => this.#shared, () => this.#later, () => (this.#later = this.#connect())];
-    for (const take of connections) {
-      const shared = take();
+  async connect(observer: BrowserObserver, contextId: string | undefined, signal: AbortSignal): Promise<ObservedBrowser> {
+    const connections = [() => this.#primary, () => this.#secondary, () => (this.#secondary = this.#connect())];
+    for (const select of connections) {
+      const shared = select();
       if (shared === undefined) continue;
-      shared.join(observer);
+      shared.addObserver(observer);
       try {
         const { browser } = await shared.browser.connection(signal);
         if (contextId === undefined || browser.browserContexts().some(({ id }) => id === contextId)) return shared;
       } catch (error) {
-        await this.leave(observer, shared);
+        await this.disconnect(observer, shared);
         throw error;
       }
-      await this.leave(observer, shared);
+      await this.disconnect(observer, shared);
     }
-    this.#shared.join(observer);
-    return this.#shared;
+    this.#primary.addObserver(observer);
+    return this.#primary;
   }
 
   /** The last one who leaves a later connection closes it. */
-  async leave(observer: BrowserObserver, shared: SharedBrowser): Promise<void> {
-    shared.leave(observer);
-    if (shared === this.#shared || shared.isUsed) return;
-    if (this.#later === shared) this.#later = undefined;
-    await this.#options.end(shared.browser);
+  async disconnect(observer: BrowserObserver, shared: ObservedBrowser): Promise<void> {
+    shared.removeObserver(observer);
+    if (shared === this.#primary || shared.isInUse) return;
+    if (this.#secondary === shared) this.#secondary = undefined;
+    await this.#options.stop(shared.browser);
   }
 
   /** Closes a context that nobody works in any more: now, or when the browser can be reached. */
   discard(contextId: string): void {
-    this.#leftovers.add(contextId);
+    this.#pendingDiscards.add(contextId);
     if (this.state !== 'ready') return;
     void this.browser.connection().then(
-      (connection) => this.#clear(connection),
+      (connection) => this.#discardPending(connection),
       () => undefined,
     );
   }
 
   /** Ends the pause. The pool closes the browser. */
   close(): void {
-    this.#options.clock.clearTimeout(this.#pause);
+    this.#options.clock.clearTimeout(this.#retryTimer);
   }
 
   #onReady(connection: BrowserConnection): void {
     this.#failures = 0;
-    this.#clear(connection);
+    this.#discardPending(connection);
     this.#options.onChange();
   }
 
   #onFailed(): void {
     const { clock, jitter, onChange } = this.#options;
-    const pause = Math.min(longestPauseMs, firstPauseMs * 2 ** this.#failures);
+    const delayMs = Math.min(maxRetryDelayMs, initialRetryDelayMs * 2 ** this.#failures);
     this.#failures += 1;
-    clock.clearTimeout(this.#pause);
-    this.#pause = clock.setTimeout(() => void this.browser.connection().catch(toldAlready), pause * (1 - jitter() / 2));
+    clock.clearTimeout(this.#retryTimer);
+    this.#retryTimer = clock.setTimeout(() => void this.browser.connection().catch(noop), delayMs * (1 - jitter() / 2));
     onChange();
   }
 
-  #clear({ browser }: BrowserConnection): void {
-    const left = [...this.#leftovers];
-    this.#leftovers.clear();
-    for (const contextId of left) void closeContext(browser, contextId).catch(toldAlready);
+  #discardPending({ browser }: BrowserConnection): void {
+    const contextIds = [...this.#pendingDiscards];
+    this.#pendingDiscards.clear();
+    for (const contextId of contextIds) void closeContext(browser, contextId).catch(noop);
   }
 
-  #connect(): SharedBrowser {
+  #connect(): ObservedBrowser {
     const { start, url } = this.#options;
-    return new SharedBrowser((observer) => start(url, observer));
+    return new ObservedBrowser((observer) => start(url, observer));
   }
 }
 
 /** Its observers hear of it. */
-function toldAlready(): void {
+function noop(): void {
   return undefined;
 }

@@ -2,12 +2,12 @@ import { Refusal } from '../../errors.js';
 import type { BrowserObserver } from '../process/connection.js';
 import { Endpoint, type EndpointOptions } from './endpoint.js';
 import type { EndpointContexts } from './endpointContexts.js';
-import type { Address } from './lease.js';
-import { Line } from './line.js';
-import type { Queue } from './queuedWork.js';
-import type { Host } from './host.js';
+import type { ResumeState } from './lease.js';
+import { WaitQueue } from './line.js';
+import type { QueueOptions } from './queuedWork.js';
+import type { BrowserBinding } from './host.js';
 
-export interface EndpointsOptions extends Omit<EndpointOptions, 'url' | 'onChange'> {
+export interface EndpointPoolOptions extends Omit<EndpointOptions, 'url' | 'onChange'> {
   readonly urls: readonly string[];
   /** A profile belongs to one user at a time. */
   readonly isolation: 'context' | 'profile';
@@ -18,11 +18,11 @@ export interface EndpointsOptions extends Omit<EndpointOptions, 'url' | 'onChang
 }
 
 /** Who wants a browser. */
-export interface Guest {
+export interface EndpointRequest {
   readonly sessionId: string;
   readonly owner: string;
   /** Where its pages are: that browser is the best. */
-  readonly resume?: Address | undefined;
+  readonly resume?: ResumeState | undefined;
   readonly observer: BrowserObserver;
 }
 
@@ -30,34 +30,34 @@ export interface Guest {
  * Browsers that run elsewhere, shared out: each session gets the one with the fewest sessions among those that answer.
  * Owned by the pool, which closes the browsers.
  */
-export class Endpoints {
-  readonly #options: EndpointsOptions;
+export class EndpointPool {
+  readonly #options: EndpointPoolOptions;
   readonly #endpoints: readonly Endpoint[];
-  readonly #line: Line<Endpoint>;
+  readonly #queue: WaitQueue<Endpoint>;
 
   /** Connects to all of them. */
-  constructor(options: EndpointsOptions) {
+  constructor(options: EndpointPoolOptions) {
     this.#options = options;
-    this.#line = new Line((late) => this.#giveBack(late));
-    this.#endpoints = options.urls.map((url) => new Endpoint({ ...options, url, onChange: () => this.#line.serve() }));
+    this.#queue = new WaitQueue((late) => this.#release(late));
+    this.#endpoints = options.urls.map((url) => new Endpoint({ ...options, url, onChange: () => this.#queue.dispatch() }));
   }
 
   get waiting(): number {
-    return this.#line.length;
+    return this.#queue.length;
   }
 
   /**
    * Resolves with a browser that answers. Throws `browsers_busy` when nobody more may wait, what the last of them threw
    * when none can be had, or the signal's reason.
    */
-  async join(guest: Guest, queue: Queue): Promise<Host> {
+  async acquire(request: EndpointRequest, queue: QueueOptions): Promise<BrowserBinding> {
     const tried = new Set<Endpoint>();
     for (;;) {
-      const endpoint = await this.#taken(guest, tried, queue);
+      const endpoint = await this.#acquireEndpoint(request, tried, queue);
       try {
-        return await this.#hostAt(endpoint, guest, queue.signal);
+        return await this.#bind(endpoint, request, queue.signal);
       } catch (error) {
-        this.#giveBack(endpoint);
+        this.#release(endpoint);
         tried.add(endpoint);
         if (queue.signal.aborted || tried.size === this.#endpoints.length) throw error;
       }
@@ -65,7 +65,7 @@ export class Endpoints {
   }
 
   /** Resolves when one of them answers; rejects with the error of the last one. */
-  async warm(signal?: AbortSignal): Promise<void> {
+  async waitForAny(signal?: AbortSignal): Promise<void> {
     const connecting = this.#endpoints.map(({ browser }) => browser.connection(signal));
     await Promise.any(connecting).catch((error: unknown) => {
       throw error instanceof AggregateError ? error.errors.at(-1) : error;
@@ -78,70 +78,70 @@ export class Endpoints {
   }
 
   /** Those that answer and that other servers use too. */
-  shared(): EndpointContexts[] {
-    const living = this.#endpoints.filter(({ state }) => state === 'ready');
-    return living.flatMap(({ contexts }) => contexts ?? []);
+  sharedContexts(): EndpointContexts[] {
+    const ready = this.#endpoints.filter(({ state }) => state === 'ready');
+    return ready.flatMap(({ contexts }) => contexts ?? []);
   }
 
   close(): void {
     for (const endpoint of this.#endpoints) endpoint.close();
   }
 
-  async #taken(guest: Guest, tried: ReadonlySet<Endpoint>, queue: Queue): Promise<Endpoint> {
+  async #acquireEndpoint(request: EndpointRequest, tried: ReadonlySet<Endpoint>, queue: QueueOptions): Promise<Endpoint> {
     queue.signal.throwIfAborted();
-    const take = (): Endpoint | undefined => this.#take(guest, tried);
-    const endpoint = take();
+    const tryAcquire = (): Endpoint | undefined => this.#tryAcquire(request, tried);
+    const endpoint = tryAcquire();
     if (endpoint !== undefined) return endpoint;
     if (this.waiting >= this.#options.browserQueue) throw this.#busy();
-    return this.#line.wait(take, queue);
+    return this.#queue.wait(tryAcquire, queue);
   }
 
   /** One that cannot be had is only tried when there is no other. */
-  #take({ owner, resume }: Guest, tried: ReadonlySet<Endpoint>): Endpoint | undefined {
-    const left = this.#endpoints.filter((endpoint) => !tried.has(endpoint));
-    const living = left.filter(({ state }) => state !== 'failed');
-    const [best] = (living.length > 0 ? living : left)
-      .filter((endpoint) => this.#hasRoomFor(owner, endpoint))
+  #tryAcquire({ owner, resume }: EndpointRequest, tried: ReadonlySet<Endpoint>): Endpoint | undefined {
+    const untried = this.#endpoints.filter((endpoint) => !tried.has(endpoint));
+    const available = untried.filter(({ state }) => state !== 'failed');
+    const [best] = (available.length > 0 ? available : untried)
+      .filter((endpoint) => this.#hasCapacityFor(owner, endpoint))
       .sort((one, other) => {
-        const [a, b] = [one, other].map((endpoint) => this.#distance(endpoint, owner, resume?.endpoint));
+        const [a, b] = [one, other].map((endpoint) => this.#rank(endpoint, owner, resume?.endpoint));
         return compare(a ?? [], b ?? []);
       });
-    best?.enter(owner);
+    best?.acquire(owner);
     return best;
   }
 
-  #hasRoomFor(owner: string, endpoint: Endpoint): boolean {
+  #hasCapacityFor(owner: string, endpoint: Endpoint): boolean {
     const { isolation, sessionsPerBrowser = Number.POSITIVE_INFINITY } = this.#options;
     const isOthers = isolation === 'profile' && endpoint.owner !== undefined && endpoint.owner !== owner;
     return endpoint.sessions < sessionsPerBrowser && !isOthers;
   }
 
   /** What decides first stands first: where its pages are, where its user's tabs are, who answers, who has least to do. */
-  #distance({ id, owner: current, state, sessions }: Endpoint, owner: string, preferred: string | undefined): number[] {
+  #rank({ id, owner: current, state, sessions }: Endpoint, owner: string, preferred: string | undefined): number[] {
     const isTheirs = this.#options.isolation === 'profile' && current === owner;
     return [id === preferred ? 0 : 1, isTheirs ? 0 : 1, state === 'ready' ? 0 : 1, sessions];
   }
 
-  async #hostAt(endpoint: Endpoint, { sessionId, observer, resume }: Guest, signal: AbortSignal): Promise<Host> {
+  async #bind(endpoint: Endpoint, { sessionId, observer, resume }: EndpointRequest, signal: AbortSignal): Promise<BrowserBinding> {
     const { id, contexts } = endpoint;
     const contextId = resume?.endpoint === id ? resume.lost.contextId : undefined;
-    const shared = await endpoint.join(observer, contextId, signal);
+    const shared = await endpoint.connect(observer, contextId, signal);
     return {
       browser: shared.browser,
       endpoint: id,
       isReplaceable: this.#endpoints.length > 1,
-      hold: contexts && ((contextId, lost) => contexts.hold(contextId, { sessionId, lost })),
-      leave: async (leftover) => {
-        await endpoint.leave(observer, shared);
+      registerContext: contexts && ((contextId, lost) => contexts.register(contextId, { sessionId, lost })),
+      release: async (leftover) => {
+        await endpoint.disconnect(observer, shared);
         if (leftover !== undefined) endpoint.discard(leftover);
-        this.#giveBack(endpoint);
+        this.#release(endpoint);
       },
     };
   }
 
-  #giveBack(endpoint: Endpoint): void {
-    endpoint.exit();
-    this.#line.serve();
+  #release(endpoint: Endpoint): void {
+    endpoint.release();
+    this.#queue.dispatch();
   }
 
   #busy(): Refusal {
@@ -157,6 +157,6 @@ export class Endpoints {
 
 /** By the first number in which they differ. */
 function compare(one: readonly number[], other: readonly number[]): number {
-  const place = one.findIndex((number, index) => number !== other[index]);
-  return place === -1 ? 0 : (one[place] ?? 0) - (other[place] ?? 0);
+  const firstDifference = one.findIndex((number, index) => number !== other[index]);
+  return firstDifference === -1 ? 0 : (one[firstDifference] ?? 0) - (other[firstDifference] ?? 0);
 }

@@ -1,15 +1,15 @@
 import type { Browser, BrowserContext } from 'puppeteer-core';
 import type { BrowserConnection } from '../process/connection.js';
 import { TargetGuard } from '../policy/targetGuard.js';
-import { askBrowser } from '../protocol/openSession.js';
-import type { SessionMemory } from './sessionMemory.js';
-import type { SeatIsolation } from './seat.js';
+import { withBrowserCdpSession } from '../protocol/openSession.js';
+import type { SessionPageState } from './sessionMemory.js';
+import type { PlacementIsolation } from './seat.js';
 
 interface Place {
   readonly connection: BrowserConnection;
   readonly context: BrowserContext;
-  readonly isolation: SeatIsolation;
-  readonly memory: SessionMemory;
+  readonly isolation: PlacementIsolation;
+  readonly memory: SessionPageState;
 }
 
 /**
@@ -33,6 +33,6 @@ export async function guardAddresses({ connection, context, isolation, memory }:
 
 /** Chrome lists here what was installed, and none of the extensions that it is made with. */
 async function installedIn(browser: Browser): Promise<ReadonlySet<string>> {
-  const { extensions } = await askBrowser(browser, (cdp) => cdp.send('Extensions.getExtensions'));
+  const { extensions } = await withBrowserCdpSession(browser, (cdp) => cdp.send('Extensions.getExtensions'));
   return new Set(extensions.map(({ id }) => id));
 }

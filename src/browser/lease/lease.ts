@@ -1,6 +1,6 @@
 import type { Failure } from '../../../machines/events.js';
 import type { EndpointContexts } from './endpointContexts.js';
-import type { Lost } from './loss.js';
+import type { PlacementRecord } from './loss.js';
 import type { OnQueued } from './queuedWork.js';
 import type { SessionBrowser } from './sessionBrowser.js';
 
@@ -13,14 +13,14 @@ export interface LeaseRequest {
   /** A browser of the user's own to attach to (http or ws), instead of the server's; with the isolation `profile`. */
   readonly endpoint?: string;
   /** What the session had under an earlier lease, perhaps another server's: it is gone on with if it can be found. */
-  readonly resume?: Address;
+  readonly resume?: ResumeState;
 }
 
 /** Where the pages of a session are. In JSON, without the browser's own address. */
-export interface Address {
+export interface ResumeState {
   /** Of a browser that outlives this server; see `endpointId`. */
   readonly endpoint?: string | undefined;
-  readonly lost: Lost;
+  readonly lost: PlacementRecord;
 }
 
 /** What the pool tells the session, in order; nothing after `release()`. */
@@ -53,14 +53,14 @@ export interface BrowserLease {
   /** What is open now, without opening anything. */
   readonly current: SessionBrowser | undefined;
   /** Where another lease can go on; undefined while nothing is open yet. */
-  readonly address?: Address | undefined;
+  readonly resumeState?: ResumeState | undefined;
   /** The actor that runs the session's browser, open or not yet; another one after a move. */
   readonly browserId: string | undefined;
   /**
    * Closes everything opened under this lease; what is `leftOpen`, in a browser that runs elsewhere, is for the lease that
    * goes on with it. Idempotent; resolves when it is gone.
    */
-  release(end?: { readonly leftOpen: boolean }): Promise<void>;
+  release(end?: { readonly keepOpen: boolean }): Promise<void>;
 }
 
 /** Gives browsers to sessions. One per orchestrator, which closes it last. */

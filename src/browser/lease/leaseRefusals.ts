@@ -1,6 +1,6 @@
 import { messageOf, Refusal } from '../../errors.js';
 
-export const released = (): Error => new Error('The session has ended and its browser is released.');
+export const leaseReleasedError = (): Error => new Error('The session has ended and its browser is released.');
 
 export function asRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error;

@@ -1,22 +1,22 @@
 import type { LeasedBrowser } from './leasedBrowser.js';
-import type { Lost } from './loss.js';
+import type { PlacementRecord } from './loss.js';
 import type { QueuedWork } from './queuedWork.js';
 
 export type UnopenedState =
   /** Nothing is open: not asked for yet, or it could not be had. */
-  | { readonly name: 'vacant' }
+  | { readonly kind: 'vacant' }
   /** The session had a browser, and it died or cannot be reached. */
-  | { readonly name: 'lost'; readonly lost: Lost };
+  | { readonly kind: 'lost'; readonly lost: PlacementRecord };
 
 /** How far a lease is. */
 export type LeaseState =
   | UnopenedState
-  | { readonly name: 'opening'; readonly from: UnopenedState; readonly opening: QueuedWork<LeasedBrowser> }
-  | { readonly name: 'open'; readonly session: LeasedBrowser }
-  | { readonly name: 'released'; readonly gone: Promise<void> };
+  | { readonly kind: 'opening'; readonly from: UnopenedState; readonly opening: QueuedWork<LeasedBrowser> }
+  | { readonly kind: 'open'; readonly browser: LeasedBrowser }
+  | { readonly kind: 'released'; readonly done: Promise<void> };
 
 /** What is to be found again. */
-export function lostIn(state: LeaseState): Lost | undefined {
-  const from = state.name === 'opening' ? state.from : state;
-  return from.name === 'lost' ? from.lost : undefined;
+export function recordToRestore(state: LeaseState): PlacementRecord | undefined {
+  const from = state.kind === 'opening' ? state.from : state;
+  return from.kind === 'lost' ? from.lost : undefined;
 }

@@ -1,12 +1,12 @@
 import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import { ToolError } from '../../errors.js';
-import type { ExtensionActivity } from '../extensions/activity.js';
+import type { ExtensionRecorder } from '../extensions/activity.js';
 import { ContextSelection } from '../extensions/selection.js';
 import type { SessionPage } from '../page/page.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
-import type { SessionMemory } from './sessionMemory.js';
+import type { SessionPageState } from './sessionMemory.js';
 import type { OnQueued } from './queuedWork.js';
-import type { Seat } from './seat.js';
+import type { BrowserPlacement } from './seat.js';
 import type { SessionBrowser } from './sessionBrowser.js';
 
 /**
@@ -15,114 +15,114 @@ import type { SessionBrowser } from './sessionBrowser.js';
  */
 export class LeasedBrowser implements SessionBrowser {
   readonly extensionContext = new ContextSelection();
-  #seat: Seat;
-  readonly #memory: SessionMemory;
-  readonly #move: SessionBrowser['ensureProcess'];
+  #placement: BrowserPlacement;
+  readonly #pageState: SessionPageState;
+  readonly #moveToProcess: SessionBrowser['ensureProcess'];
 
   /** `move` gets the session a process of its own, or throws why not. */
-  constructor(seat: Seat, memory: SessionMemory, move: SessionBrowser['ensureProcess']) {
-    this.#seat = seat;
-    this.#memory = memory;
-    this.#move = move;
+  constructor(placement: BrowserPlacement, pageState: SessionPageState, moveToProcess: SessionBrowser['ensureProcess']) {
+    this.#placement = placement;
+    this.#pageState = pageState;
+    this.#moveToProcess = moveToProcess;
   }
 
   get browser(): Browser {
-    return this.#seat.connection.browser;
+    return this.#placement.connection.browser;
   }
 
   get context(): BrowserContext {
-    return this.#seat.context;
+    return this.#placement.context;
   }
 
   get isolation(): 'context' | 'process' | 'profile' {
-    return this.#seat.isolation;
+    return this.#placement.isolation;
   }
 
   get mode(): 'launch' | 'attach' {
-    return this.#seat.connection.mode;
+    return this.#placement.connection.mode;
   }
 
   get product(): string {
-    return this.#seat.connection.product;
+    return this.#placement.connection.product;
   }
 
   get addresses(): AddressPolicy {
-    return this.#memory.addresses;
+    return this.#pageState.addresses;
   }
 
   get isAlive(): boolean {
-    return this.#seat.isOpen() && this.browser.connected;
+    return this.#placement.isOpen() && this.browser.connected;
   }
 
-  get seat(): Seat {
-    return this.#seat;
+  get placement(): BrowserPlacement {
+    return this.#placement;
   }
 
   pages(): readonly SessionPage[] {
-    return this.#seat.pages.list();
+    return this.#placement.pages.list();
   }
 
   get selected(): SessionPage | undefined {
-    return this.#seat.pages.selected;
+    return this.#placement.pages.selected;
   }
 
   page(pageId?: number): SessionPage {
-    const page = pageId === undefined ? this.selected : this.#seat.pages.get(pageId);
+    const page = pageId === undefined ? this.selected : this.#placement.pages.get(pageId);
     if (page !== undefined) return page;
     const open = this.pages().map(({ id, page }) => `${id} ${page.url()}`);
-    const asked = pageId === undefined ? 'No page is open' : `There is no page ${pageId}`;
+    const problem = pageId === undefined ? 'No page is open' : `There is no page ${pageId}`;
     throw new ToolError(
       open.length === 0
-        ? `${asked}. Open one with new_page.`
-        : `${asked}. Open pages: ${open.join(', ')}. See list_pages.`,
+        ? `${problem}. Open one with new_page.`
+        : `${problem}. Open pages: ${open.join(', ')}. See list_pages.`,
     );
   }
 
   select(pageId: number): SessionPage {
     const page = this.page(pageId);
-    this.#seat.pages.select(page);
+    this.#placement.pages.select(page);
     return page;
   }
 
   ensureFirstPage(signal: AbortSignal): Promise<void> {
-    return this.#seat.pages.ensureFirst(signal);
+    return this.#placement.pages.ensureFirst(signal);
   }
 
   newPage(options: { background?: boolean; signal?: AbortSignal } = {}): Promise<SessionPage> {
-    return this.#seat.pages.open(options);
+    return this.#placement.pages.open(options);
   }
 
   async closePage(pageId: number): Promise<void> {
-    await this.#seat.pages.close(this.page(pageId));
+    await this.#placement.pages.close(this.page(pageId));
   }
 
   adoptPopup(popup: Target): Promise<SessionPage> {
-    return this.#seat.pages.adoptPopup(popup);
+    return this.#placement.pages.adoptPopup(popup);
   }
 
   folder(): Promise<string> {
-    return this.#seat.folder.path();
+    return this.#placement.folder.path();
   }
 
   get ownFolder(): string | undefined {
-    return this.#seat.folder.place;
+    return this.#placement.folder.place;
   }
 
-  get activity(): ExtensionActivity {
-    return this.#seat.activity;
+  get activity(): ExtensionRecorder {
+    return this.#placement.activity;
   }
 
   async ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void> {
-    await this.#move(signal, onQueued);
+    await this.#moveToProcess(signal, onQueued);
     await this.activity.start(signal);
   }
 
   takeNotices(): string[] {
-    return this.#memory.notices.splice(0);
+    return this.#pageState.notices.splice(0);
   }
 
   /** Goes on in another seat, whose pages are open already. Called by the lease, which closes the old one. */
-  moveTo(seat: Seat): void {
-    this.#seat = seat;
+  moveTo(placement: BrowserPlacement): void {
+    this.#placement = placement;
   }
 }

@@ -1,20 +1,20 @@
 import { untilAborted } from '../protocol/abort.js';
-import type { OnQueued, Queue } from './queuedWork.js';
+import type { OnQueued, QueueOptions } from './queuedWork.js';
 
-interface Waiting<Taken> {
+interface Waiter<Taken> {
   readonly take: () => Taken | undefined;
   readonly onQueued: OnQueued;
-  served(taken: Taken): void;
+  resolve(taken: Taken): void;
 }
 
 /** Those who wait for something that is taken just now, in the order of asking. Owned by whoever gives it out. */
-export class Line<Taken> {
-  readonly #giveBack: (taken: Taken) => void;
-  #waiting: readonly Waiting<Taken>[] = [];
+export class WaitQueue<Taken> {
+  readonly #release: (taken: Taken) => void;
+  #waiting: readonly Waiter<Taken>[] = [];
 
   /** `giveBack` takes what came too late for the one who waited. */
-  constructor(giveBack: (taken: Taken) => void) {
-    this.#giveBack = giveBack;
+  constructor(release: (taken: Taken) => void) {
+    this.#release = release;
   }
 
   get length(): number {
@@ -25,35 +25,35 @@ export class Line<Taken> {
    * Resolves with what `take` gave, which is asked again whenever the line is served. Throws the signal's reason: then the
    * line has been left.
    */
-  async wait(take: () => Taken | undefined, { signal, onQueued }: Queue): Promise<Taken> {
-    let leave = (): void => undefined;
+  async wait(take: () => Taken | undefined, { signal, onQueued }: QueueOptions): Promise<Taken> {
+    let remove = (): void => undefined;
     const served = new Promise<Taken>((resolve) => {
-      const waiting: Waiting<Taken> = { take, onQueued, served: resolve };
-      leave = () => this.#moveUp(this.#waiting.filter((other) => other !== waiting));
-      this.#moveUp([...this.#waiting, waiting]);
+      const waiting: Waiter<Taken> = { take, onQueued, resolve: resolve };
+      remove = () => this.#updatePositions(this.#waiting.filter((other) => other !== waiting));
+      this.#updatePositions([...this.#waiting, waiting]);
     });
     try {
-      return await untilAborted(served, signal, this.#giveBack);
+      return await untilAborted(served, signal, this.#release);
     } catch (error) {
-      leave();
+      remove();
       throw error;
     }
   }
 
   /** Something was given back: whoever can take it leaves the line, the first one first. */
-  serve(): void {
-    const left = this.#waiting.filter((waiting) => {
+  dispatch(): void {
+    const remaining = this.#waiting.filter((waiting) => {
       const taken = waiting.take();
-      if (taken !== undefined) waiting.served(taken);
+      if (taken !== undefined) waiting.resolve(taken);
       return taken === undefined;
     });
-    this.#moveUp(left);
+    this.#updatePositions(remaining);
   }
 
   /** Tells everyone who has another position now. */
-  #moveUp(waiting: readonly Waiting<Taken>[]): void {
+  #updatePositions(waiting: readonly Waiter<Taken>[]): void {
     const before = this.#waiting;
     this.#waiting = waiting;
-    for (const [index, one] of waiting.entries()) if (before[index] !== one) one.onQueued(index + 1);
+    for (const [index, waiter] of waiting.entries()) if (before[index] !== waiter) waiter.onQueued(index + 1);
   }
 }

@@ -1,7 +1,7 @@
 import type { PageRecord } from './pageRecord.js';
 
 /** What a session had in a browser that it lost. In JSON: another server can go on from it. */
-export interface Lost {
+export interface PlacementRecord {
   readonly mode: 'launch' | 'attach';
   readonly isolation: 'context' | 'process' | 'profile';
   /** Of the session's own context, which outlives the connection to a browser that is not ours. */
@@ -14,12 +14,12 @@ export interface Lost {
 }
 
 /** The same, when its context was closed by others. */
-export function withoutContext({ contextId: _closed, ...lost }: Lost): Lost {
+export function withContextClosed({ contextId: _closed, ...lost }: PlacementRecord): PlacementRecord {
   return { ...lost, isClosed: true };
 }
 
 /** What became of the pages. */
-export interface Recovery {
+export interface PageRecovery {
   /** Found as they were. */
   readonly kept: readonly PageRecord[];
   /** Opened again by their addresses. */
@@ -27,26 +27,26 @@ export interface Recovery {
   readonly lost: readonly PageRecord[];
 }
 
-export const reopened =
+export const pagesReopenedNotice =
   'Its pages were opened again with the same ids; cookies, storage and what was typed into them are gone.';
 
-const kept = 'The pages are as they were; take_snapshot again, and what was recorded of them starts anew.';
+const pagesKeptNotice = 'The pages are as they were; take_snapshot again, and what was recorded of them starts anew.';
 
 /** What the client is told with its next answer. */
-export function describeRecovery(lost: Lost, recovery: Recovery): string {
+export function describeRecovery(lost: PlacementRecord, recovery: PageRecovery): string {
   const { isolation } = lost;
   const isBack = recovery.kept.length > 0;
   const what = describeLoss(lost);
   return [
     `${what} ${isBack ? 'It is back.' : 'It has been replaced.'}`,
-    ...(isBack ? [kept] : []),
-    ...(recovery.reopened.length === 0 ? [] : [isBack ? describeReopened(recovery.reopened) : reopened]),
+    ...(isBack ? [pagesKeptNotice] : []),
+    ...(recovery.reopened.length === 0 ? [] : [isBack ? describeReopened(recovery.reopened) : pagesReopenedNotice]),
     ...(recovery.lost.length === 0 ? [] : [describeLostPages(recovery.lost)]),
     ...(isolation === 'process' ? ['Installed extensions are gone too: install_extension again.'] : []),
   ].join(' ');
 }
 
-function describeLoss({ mode, isClosed = false }: Lost): string {
+function describeLoss({ mode, isClosed = false }: PlacementRecord): string {
   if (isClosed)
     return 'This server had stood still for so long that another one closed what this session had in the browser.';
   return mode === 'attach'
@@ -55,11 +55,11 @@ function describeLoss({ mode, isClosed = false }: Lost): string {
 }
 
 function describeReopened(pages: readonly PageRecord[]): string {
-  return `Opened again, without what was in them: ${named(pages)}.`;
+  return `Opened again, without what was in them: ${listPages(pages)}.`;
 }
 
 function describeLostPages(pages: readonly PageRecord[]): string {
-  return `Lost pages, whose ids are not valid any more: ${named(pages)}. Open them again with new_page.`;
+  return `Lost pages, whose ids are not valid any more: ${listPages(pages)}. Open them again with new_page.`;
 }
 
-const named = (pages: readonly PageRecord[]): string => pages.map(({ id, url }) => `${id} ${url}`).join(', ');
+const listPages = (pages: readonly PageRecord[]): string => pages.map(({ id, url }) => `${id} ${url}`).join(', ');

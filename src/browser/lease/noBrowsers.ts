@@ -1,14 +1,14 @@
 import { Refusal } from '../../errors.js';
 import type { BrowserPool } from './lease.js';
 
-const none = 'This server has no browser: none of the tools that it was made with needs one.';
+const noBrowserDetail = 'This server has no browser: none of the tools that it was made with needs one.';
 
 /** The pool of a server whose tools need no browser: nothing is started, and nothing is left behind. */
-export const noBrowsers: BrowserPool = {
+export const noBrowserPool: BrowserPool = {
   lease: () => ({
     current: undefined,
     browserId: undefined,
-    browser: () => Promise.reject(new Refusal('browser_failed', { detail: none })),
+    browser: () => Promise.reject(new Refusal('browser_failed', { detail: noBrowserDetail })),
     check: () => Promise.resolve(),
     release: () => Promise.resolve(),
   }),

@@ -12,13 +12,13 @@ export interface PageRecord {
   readonly emulated: EmulationSettings;
 }
 
-export function recordOf(page: SessionPage, selected: boolean): PageRecord {
+export function pageRecordOf(page: SessionPage, selected: boolean): PageRecord {
   const { id, frames, emulation } = page;
   return { id, targetId: frames.mainId, url: page.url(), selected, emulated: emulation.applied };
 }
 
 /** Emulates again on the page what was on record. Resolves with what the client has to be told, if it cannot be done. */
-export async function emulateAgain(page: SessionPage, { id, url, emulated }: PageRecord): Promise<string[]> {
+export async function restoreEmulation(page: SessionPage, { id, url, emulated }: PageRecord): Promise<string[]> {
   try {
     await page.emulation.apply(emulated);
     if (emulated.geolocation !== undefined && /^https?:/.test(url))

@@ -1,29 +1,29 @@
 import { Refusal } from '../../errors.js';
-import { Line } from './line.js';
-import type { Queue } from './queuedWork.js';
+import { WaitQueue } from './line.js';
+import type { QueueOptions } from './queuedWork.js';
 
-export interface PlaceLimits {
+export interface ProcessSlotLimits {
   readonly maxBrowsers: number;
   /** Places that are kept for the browser of all sessions. */
-  readonly shared: number;
+  readonly reserved: number;
   /** Leases that may wait for a place. */
   readonly browserQueue: number;
 }
 
 /** The right to run one browser process. Given back by whoever took it; giving it back twice is giving it back once. */
-export interface Place {
-  leave(): void;
+export interface ProcessSlot {
+  release(): void;
 }
 
 /** The places for the browser processes of one pool: bounded, and given in the order of asking (S10). */
-export class Places {
-  readonly #limits: PlaceLimits;
+export class ProcessSlots {
+  readonly #limits: ProcessSlotLimits;
   #free: number;
-  readonly #line = new Line<Place>((late) => late.leave());
+  readonly #queue = new WaitQueue<ProcessSlot>((late) => late.release());
 
-  constructor(limits: PlaceLimits) {
+  constructor(limits: ProcessSlotLimits) {
     this.#limits = limits;
-    this.#free = limits.maxBrowsers - limits.shared;
+    this.#free = limits.maxBrowsers - limits.reserved;
   }
 
   get isFull(): boolean {
@@ -31,39 +31,39 @@ export class Places {
   }
 
   get waiting(): number {
-    return this.#line.length;
+    return this.#queue.length;
   }
 
   /**
    * Resolves with a place, at once or after the others who wait. Throws `browsers_busy` when nobody more may wait, or the
    * signal's reason: then the queue has been left.
    */
-  async take(queue: Queue): Promise<Place> {
+  async acquire(queue: QueueOptions): Promise<ProcessSlot> {
     queue.signal.throwIfAborted();
-    const place = this.#grant();
-    if (place !== undefined) return place;
-    const { maxBrowsers, shared, browserQueue } = this.#limits;
-    if (maxBrowsers === shared || this.waiting >= browserQueue) throw busy(this.#limits);
-    return this.#line.wait(() => this.#grant(), queue);
+    const slot = this.#tryAcquire();
+    if (slot !== undefined) return slot;
+    const { maxBrowsers, reserved, browserQueue } = this.#limits;
+    if (maxBrowsers === reserved || this.waiting >= browserQueue) throw browsersBusy(this.#limits);
+    return this.#queue.wait(() => this.#tryAcquire(), queue);
   }
 
-  #grant(): Place | undefined {
+  #tryAcquire(): ProcessSlot | undefined {
     if (this.#free === 0) return undefined;
     this.#free -= 1;
-    let isLeft = false;
-    const leave = (): void => {
-      if (isLeft) return;
-      isLeft = true;
+    let isReleased = false;
+    const release = (): void => {
+      if (isReleased) return;
+      isReleased = true;
       this.#free += 1;
-      this.#line.serve();
+      this.#queue.dispatch();
     };
-    return { leave };
+    return { release };
   }
 }
 
-function busy({ maxBrowsers, shared, browserQueue }: PlaceLimits): Refusal {
+function browsersBusy({ maxBrowsers, reserved, browserQueue }: ProcessSlotLimits): Refusal {
   const detail =
-    maxBrowsers === shared
+    maxBrowsers === reserved
       ? 'This needs a browser process of its own, and --max-browsers allows none beside the shared one.'
       : 'Every browser process is taken, and no more sessions may wait for one. Try again in a moment.';
   const limit = `--max-browsers ${maxBrowsers}, --browser-queue ${browserQueue}`;

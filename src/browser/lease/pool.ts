@@ -9,15 +9,15 @@ import { findLeftovers, openRunFolder, removeLeftovers, type RunFolder } from '.
 import { launchBrowser } from '../process/launch.js';
 import { residentMemory } from '../process/memory.js';
 import type { BrowserHealth, BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from './lease.js';
-import { createLedger, type Ledger } from './ledger.js';
-import { Places } from './places.js';
-import type { Queue } from './queuedWork.js';
+import { createResourceLedger, type ResourceLedger } from './ledger.js';
+import { ProcessSlots } from './places.js';
+import type { QueueOptions } from './queuedWork.js';
 import { endpointId } from './endpoint.js';
 import type { ContextRecords, EndpointContexts } from './endpointContexts.js';
-import { Endpoints } from './endpoints.js';
-import type { Host } from './host.js';
+import { EndpointPool } from './endpoints.js';
+import type { BrowserBinding } from './host.js';
 import { SessionLease } from './sessionLease.js';
-import { SharedBrowser } from './sharedBrowser.js';
+import { ObservedBrowser } from './sharedBrowser.js';
 
 export interface BrowserPoolOptions extends BrowserSearch {
   readonly config: Pick<
@@ -51,38 +51,38 @@ const releaseTimeoutMs = 2_000;
  * Opens a pool with its run folder, and clears away what dead servers left. No browser is started before the first lease
  * wants one, or `warm()`. The caller closes the pool.
  */
-export async function openBrowserPool(options: BrowserPoolOptions): Promise<Pool> {
+export async function openBrowserPool(options: BrowserPoolOptions): Promise<SupervisedBrowserPool> {
   const parent = options.temporaryFolder ?? tmpdir();
   const runFolder = options.config.browser === 'launch' ? await openRunFolder(parent) : undefined;
-  return new Pool(options, runFolder, findLeftovers(parent).then(removeLeftovers));
+  return new SupervisedBrowserPool(options, runFolder, findLeftovers(parent).then(removeLeftovers));
 }
 
 /** See `BrowserPool`. */
-export class Pool implements BrowserPool {
+export class SupervisedBrowserPool implements BrowserPool {
   /** What was opened and closed; for tests. */
-  readonly ledger: Ledger = createLedger();
+  readonly ledger: ResourceLedger = createResourceLedger();
   readonly #options: BrowserPoolOptions;
   readonly #runFolder: RunFolder | undefined;
-  readonly #cleared: Promise<void>;
+  readonly #cleanup: Promise<void>;
   readonly #browsers = new Set<SupervisedBrowser>();
   readonly #leases = new Set<SessionLease>();
-  readonly #places: Places;
+  readonly #slots: ProcessSlots;
   /** Of the processes that run. */
   readonly #pids = new Set<number>();
   /** Users' own browsers by their endpoints, for as long as a lease takes part in them. */
-  readonly #own = new Map<string, SharedBrowser>();
-  #shared: SharedBrowser | undefined;
+  readonly #userBrowsers = new Map<string, ObservedBrowser>();
+  #shared: ObservedBrowser | undefined;
   /** Those of `--browser-url`, once the first lease wants one. */
-  #endpoints: Endpoints | undefined;
-  #started = 0;
+  #endpoints: EndpointPool | undefined;
+  #startCount = 0;
 
-  constructor(options: BrowserPoolOptions, runFolder: RunFolder | undefined, cleared: Promise<void>) {
+  constructor(options: BrowserPoolOptions, runFolder: RunFolder | undefined, cleanup: Promise<void>) {
     this.#options = options;
     this.#runFolder = runFolder;
     const { isolation, maxBrowsers, browserQueue } = options.config;
-    this.#places = new Places({ maxBrowsers, browserQueue, shared: isolation === 'process' ? 0 : 1 });
+    this.#slots = new ProcessSlots({ maxBrowsers, browserQueue, reserved: isolation === 'process' ? 0 : 1 });
     // What other servers left is no reason to fail: the next start tries again.
-    this.#cleared = cleared.catch(() => undefined);
+    this.#cleanup = cleanup.catch(() => undefined);
   }
 
   lease(request: LeaseRequest, listener: LeaseListener): BrowserLease {
@@ -91,8 +91,8 @@ export class Pool implements BrowserPool {
       listener,
       ledger: this.ledger,
       mode: request.endpoint === undefined ? this.#options.config.browser : 'attach',
-      joinShared: (observer, queue) => this.#join(request, observer, queue),
-      startProcess: (observer, queue) => this.#startProcess(observer, queue),
+      acquireShared: (observer, queue) => this.#acquireShared(request, observer, queue),
+      acquireProcess: (observer, queue) => this.#acquireProcess(observer, queue),
       onReleased: () => this.#leases.delete(lease),
     });
     this.#leases.add(lease);
@@ -101,16 +101,16 @@ export class Pool implements BrowserPool {
 
   /** Starts the shared browser ahead of the first lease, or reaches one. Throws a `Refusal` when it cannot be had. */
   async warm(signal?: AbortSignal): Promise<void> {
-    if (this.#options.config.browser === 'attach') await this.#reachable().warm(signal);
+    if (this.#options.config.browser === 'attach') await this.#endpointPool().waitForAny(signal);
     else await this.#sharedBrowser().browser.connection(signal);
   }
 
   get isFull(): boolean {
-    return this.#places.isFull;
+    return this.#slots.isFull;
   }
 
   sharedContexts(): readonly EndpointContexts[] {
-    return this.#endpoints?.shared() ?? [];
+    return this.#endpoints?.sharedContexts() ?? [];
   }
 
   health(): BrowserHealth {
@@ -123,7 +123,7 @@ export class Pool implements BrowserPool {
       lost: count('lost'),
       failed: count('failed'),
       contexts: this.ledger.contexts.opened - this.ledger.contexts.closed,
-      queued: this.#places.waiting + (this.#endpoints?.waiting ?? 0),
+      queued: this.#slots.waiting + (this.#endpoints?.waiting ?? 0),
     };
   }
 
@@ -138,32 +138,32 @@ export class Pool implements BrowserPool {
     await untilAborted(released, timeLimit(releaseTimeoutMs)).catch(() => undefined);
     await Promise.all([...this.#browsers].map((browser) => browser.close()));
     await released;
-    await this.#cleared;
+    await this.#cleanup;
     await this.#runFolder?.close();
   }
 
-  async #join(request: LeaseRequest, observer: BrowserObserver, queue: Queue): Promise<Host> {
+  async #acquireShared(request: LeaseRequest, observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding> {
     const { sessionId, endpoint, owner, resume } = request;
-    if (endpoint !== undefined) return this.#joinOwn(endpoint, observer);
-    if (this.#options.config.browser === 'launch') return this.#joinLaunched(observer);
-    return this.#reachable().join({ sessionId, owner, observer, resume }, queue);
+    if (endpoint !== undefined) return this.#acquireUserBrowser(endpoint, observer);
+    if (this.#options.config.browser === 'launch') return this.#acquireLaunched(observer);
+    return this.#endpointPool().acquire({ sessionId, owner, observer, resume }, queue);
   }
 
-  #joinLaunched(observer: BrowserObserver): Host {
+  #acquireLaunched(observer: BrowserObserver): BrowserBinding {
     const shared = this.#sharedBrowser();
-    shared.join(observer);
-    return { browser: shared.browser, leave: async () => shared.leave(observer) };
+    shared.addObserver(observer);
+    return { browser: shared.browser, release: async () => shared.removeObserver(observer) };
   }
 
-  #sharedBrowser(): SharedBrowser {
-    this.#shared ??= new SharedBrowser((observer) => this.#start('launch', (signal) => this.#launch(signal), observer));
+  #sharedBrowser(): ObservedBrowser {
+    this.#shared ??= new ObservedBrowser((observer) => this.#start('launch', (signal) => this.#launch(signal), observer));
     return this.#shared;
   }
 
-  #reachable(): Endpoints {
+  #endpointPool(): EndpointPool {
     const { config, clock = systemClock, records } = this.#options;
     const { browserUrl = [], isolation, sessionsPerBrowser, browserQueue } = config;
-    this.#endpoints ??= new Endpoints({
+    this.#endpoints ??= new EndpointPool({
       urls: browserUrl,
       isolation: isolation === 'context' ? 'context' : 'profile',
       sessionsPerBrowser,
@@ -171,56 +171,56 @@ export class Pool implements BrowserPool {
       records,
       clock,
       jitter: Math.random,
-      start: (url, observer) => this.#start('attach', this.#attachingTo(url), observer),
-      end: (browser) => this.#end(browser),
+      start: (url, observer) => this.#start('attach', this.#attachTo(url), observer),
+      stop: (browser) => this.#stop(browser),
     });
     return this.#endpoints;
   }
 
-  #attachingTo(url: string, resolve?: BrowserPoolOptions['resolve']): Connect {
+  #attachTo(url: string, resolve?: BrowserPoolOptions['resolve']): Connect {
     const { ledger } = this;
     return (signal) => attachBrowser({ url, signal, ledger, ...(resolve !== undefined && { resolve }) });
   }
 
   /** A user's own. The last one who leaves closes the connection; whoever comes then opens another one. */
-  #joinOwn(endpoint: string, observer: BrowserObserver): Host {
-    const connect = this.#attachingTo(endpoint, this.#options.resolve);
-    const shared = this.#own.get(endpoint) ?? new SharedBrowser((all) => this.#start('attach', connect, all));
+  #acquireUserBrowser(endpoint: string, observer: BrowserObserver): BrowserBinding {
+    const connect = this.#attachTo(endpoint, this.#options.resolve);
+    const shared = this.#userBrowsers.get(endpoint) ?? new ObservedBrowser((observers) => this.#start('attach', connect, observers));
     const { browser } = shared;
-    this.#own.set(endpoint, shared);
-    shared.join(observer);
+    this.#userBrowsers.set(endpoint, shared);
+    shared.addObserver(observer);
     return {
       browser,
       endpoint: endpointId(endpoint),
-      leave: async () => {
-        shared.leave(observer);
-        if (shared.isUsed) return;
-        if (this.#own.get(endpoint) === shared) this.#own.delete(endpoint);
-        await this.#end(browser);
+      release: async () => {
+        shared.removeObserver(observer);
+        if (shared.isInUse) return;
+        if (this.#userBrowsers.get(endpoint) === shared) this.#userBrowsers.delete(endpoint);
+        await this.#stop(browser);
       },
     };
   }
 
-  async #startProcess(observer: BrowserObserver, queue: Queue): Promise<Host> {
-    const place = await this.#places.take(queue);
+  async #acquireProcess(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding> {
+    const slot = await this.#slots.acquire(queue);
     const browser = this.#start('launch', (signal) => this.#launch(signal), observer);
     return {
       browser,
-      leave: async () => {
-        await this.#end(browser);
-        place.leave();
+      release: async () => {
+        await this.#stop(browser);
+        slot.release();
       },
     };
   }
 
   #start(mode: 'launch' | 'attach', connect: Connect, observer: BrowserObserver): SupervisedBrowser {
-    this.#started += 1;
-    const browser = this.#options.supervise({ id: `${mode}-${this.#started}`, mode, connect, observer });
+    this.#startCount += 1;
+    const browser = this.#options.supervise({ id: `${mode}-${this.#startCount}`, mode, connect, observer });
     this.#browsers.add(browser);
     return browser;
   }
 
-  async #end(browser: SupervisedBrowser): Promise<void> {
+  async #stop(browser: SupervisedBrowser): Promise<void> {
     await browser.close();
     this.#browsers.delete(browser);
   }
@@ -236,7 +236,7 @@ export class Pool implements BrowserPool {
     const { pid } = connection;
     if (pid !== undefined) {
       this.#pids.add(pid);
-      void connection.gone.then(() => this.#pids.delete(pid));
+      void connection.disconnected.then(() => this.#pids.delete(pid));
     }
     return connection;
   }

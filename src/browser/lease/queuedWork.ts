@@ -4,7 +4,7 @@ import { untilAborted } from '../protocol/abort.js';
 export type OnQueued = (position: number) => void;
 
 /** How work stands in a queue: whom it tells its position, and when to leave. */
-export interface Queue {
+export interface QueueOptions {
   readonly signal: AbortSignal;
   readonly onQueued: OnQueued;
 }
@@ -21,9 +21,9 @@ export class QueuedWork<T> {
   readonly #waiting = new Set<{ readonly tell: OnQueued }>();
   #position: number | undefined;
 
-  constructor(start: (queue: Queue) => Promise<T>) {
-    this.#work = start({ signal: this.#abandoned.signal, onQueued: (position) => this.#moved(position) });
-    this.settled = this.#work.then(ignore, ignore);
+  constructor(start: (queue: QueueOptions) => Promise<T>) {
+    this.#work = start({ signal: this.#abandoned.signal, onQueued: (position) => this.#setPosition(position) });
+    this.settled = this.#work.then(noop, noop);
   }
 
   /** Nobody waits any more, and the work may end for that: whoever comes now waits for its end and starts anew. */
@@ -32,10 +32,10 @@ export class QueuedWork<T> {
   }
 
   /** Waits as long as the signal allows. Throws what the work throws, or the signal's reason. */
-  async wait(signal?: AbortSignal, tell: OnQueued = ignore): Promise<T> {
-    const waiting = { tell };
+  async wait(signal?: AbortSignal, onQueued: OnQueued = noop): Promise<T> {
+    const waiting = { tell: onQueued };
     this.#waiting.add(waiting);
-    if (this.#position !== undefined) tell(this.#position);
+    if (this.#position !== undefined) onQueued(this.#position);
     try {
       return await untilAborted(this.#work, signal);
     } finally {
@@ -44,12 +44,12 @@ export class QueuedWork<T> {
     }
   }
 
-  #moved(position: number): void {
+  #setPosition(position: number): void {
     this.#position = position;
     for (const { tell } of this.#waiting) tell(position);
   }
 }
 
-function ignore(): void {
+function noop(): void {
   return undefined;
 }

@@ -1,48 +1,48 @@
 import type { BrowserContext } from 'puppeteer-core';
 import type { BrowserConnection } from '../process/connection.js';
-import { ExtensionActivity } from '../extensions/activity.js';
-import { uninstallBelow } from '../extensions/uninstall.js';
+import { ExtensionRecorder } from '../extensions/activity.js';
+import { uninstallFromFolder } from '../extensions/uninstall.js';
 import { Downloads } from './downloads.js';
-import type { LetGo } from './endpointContexts.js';
-import type { Ledger } from './ledger.js';
-import type { Lost, Recovery } from './loss.js';
+import type { UnregisterContext } from './endpointContexts.js';
+import type { ResourceLedger } from './ledger.js';
+import type { PlacementRecord, PageRecovery } from './loss.js';
 import type { PageRecord } from './pageRecord.js';
 import { PageSet } from './pageSet.js';
-import type { SessionMemory } from './sessionMemory.js';
+import type { SessionPageState } from './sessionMemory.js';
 import { guardAddresses } from './guardAddresses.js';
-import { SeatFolder } from './seatFolder.js';
+import { SessionFolder } from './seatFolder.js';
 
-export type SeatIsolation = 'context' | 'process' | 'profile';
+export type PlacementIsolation = 'context' | 'process' | 'profile';
 
-interface SeatParts {
+interface PlacementParts {
   readonly connection: BrowserConnection;
   readonly context: BrowserContext;
-  readonly isolation: SeatIsolation;
+  readonly isolation: PlacementIsolation;
   readonly pages: PageSet;
-  readonly folder: SeatFolder;
-  readonly activity: ExtensionActivity;
+  readonly folder: SessionFolder;
+  readonly activity: ExtensionRecorder;
   /** Of a context that others know of. */
-  readonly letGo: LetGo | undefined;
+  readonly unregisterContext: UnregisterContext | undefined;
   readonly stopGuarding: () => void;
 }
 
 /** A session's place in one browser: a context and the pages in it. Owned by the session's lease, which closes it. */
-export interface Seat extends SeatParts {
+export interface BrowserPlacement extends PlacementParts {
   /** What became of the pages to restore. */
-  readonly recovery: Recovery;
+  readonly recovery: PageRecovery;
   /** Until `close` is called. */
   isOpen(): boolean;
   /** What is here now, by which it can be found again. */
-  record(): Lost;
+  record(): PlacementRecord;
   /** Closes what the session has of its own here. Idempotent, never rejects; also right when the browser is gone. */
-  close(end?: { readonly leftOpen: boolean }): Promise<void>;
+  close(end?: { readonly keepOpen: boolean }): Promise<void>;
 }
 
-export interface SeatOptions {
+export interface PlacementOptions {
   readonly connection: BrowserConnection;
-  readonly isolation: SeatIsolation;
-  readonly memory: SessionMemory;
-  readonly ledger: Ledger;
+  readonly isolation: PlacementIsolation;
+  readonly pageState: SessionPageState;
+  readonly ledger: ResourceLedger;
   /** The context to find again, if it is there. */
   readonly contextId?: string | undefined;
   /** Pages to find or open again, with their ids. */
@@ -50,73 +50,73 @@ export interface SeatOptions {
   /** Whether one that is not found is opened again. Default: each. */
   readonly mayReopen?: (record: PageRecord) => boolean;
   /** Tells the other servers that use the browser whose its context is. Never rejects. */
-  readonly hold?: ((contextId: string) => Promise<LetGo>) | undefined;
+  readonly registerContext?: ((contextId: string) => Promise<UnregisterContext>) | undefined;
 }
 
 /** Opens a context or finds it again, or takes the browser's own. Leaves nothing behind when it rejects. */
-export async function openSeat(options: SeatOptions): Promise<Seat> {
-  const { connection, isolation, memory, ledger, restore = [], mayReopen = () => true, hold } = options;
+export async function openPlacement(options: PlacementOptions): Promise<BrowserPlacement> {
+  const { connection, isolation, pageState, ledger, restore = [], mayReopen = () => true, registerContext } = options;
   const { browser } = connection;
-  const context = isolation === 'context' ? await ownContext(options) : browser.defaultBrowserContext();
+  const context = isolation === 'context' ? await findOrCreateContext(options) : browser.defaultBrowserContext();
   if (isolation === 'context') ledger.contexts.opened += 1;
-  const letGo = isolation === 'context' && context.id !== undefined ? await hold?.(context.id) : undefined;
-  const stopGuarding = await guardAddresses({ connection, context, isolation, memory });
+  const unregisterContext = isolation === 'context' && context.id !== undefined ? await registerContext?.(context.id) : undefined;
+  const stopGuarding = await guardAddresses({ connection, context, isolation, memory: pageState });
   // In their own browser users decide how many tabs there are.
   const maxPages = connection.mode === 'attach' && isolation === 'profile' ? Number.POSITIVE_INFINITY : undefined;
-  const pages = new PageSet({ context, memory, ledger, maxPages });
-  const folder = new SeatFolder(connection.temporaryFolder);
-  const activity = new ExtensionActivity(browser);
-  const seat = { connection, context, isolation, pages, folder, activity, letGo, stopGuarding };
+  const pages = new PageSet({ context, pageState, ledger, maxPages });
+  const folder = new SessionFolder(connection.temporaryFolder);
+  const activity = new ExtensionRecorder(browser);
+  const placement: PlacementParts = { connection, context, isolation, pages, folder, activity, unregisterContext, stopGuarding };
   let closing: Promise<void> | undefined;
   let downloads: Downloads | undefined;
-  const close = (end = { leftOpen: false }): Promise<void> =>
-    (closing ??= closeSeat(seat, ledger, end.leftOpen).then(() => downloads?.close()));
+  const close = (options = { keepOpen: false }): Promise<void> =>
+    (closing ??= closePlacement(placement, ledger, options.keepOpen).then(() => downloads?.close()));
   try {
     // In the user's own browser they go where the user wants them.
-    if (connection.mode === 'launch') downloads = await openDownloads(seat, memory);
+    if (connection.mode === 'launch') downloads = await openDownloads(placement, pageState);
     const recovery = await pages.start(restore, mayReopen);
     const isOpen = (): boolean => closing === undefined;
-    return { ...seat, recovery, isOpen, record: () => recordOf(seat, memory), close };
+    return { ...placement, recovery, isOpen, record: () => placementRecordOf(placement, pageState), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function openDownloads({ connection, context, folder }: SeatParts, memory: SessionMemory): Promise<Downloads> {
+async function openDownloads({ connection, context, folder }: PlacementParts, memory: SessionPageState): Promise<Downloads> {
   const note = (text: string): void => void memory.notices.push(text);
   return Downloads.open({ browser: connection.browser, contextId: context.id, folder: await folder.path(), note });
 }
 
-function recordOf({ connection, context, isolation, pages }: SeatParts, { lastPageId }: SessionMemory): Lost {
+function placementRecordOf({ connection, context, isolation, pages }: PlacementParts, { lastPageId }: SessionPageState): PlacementRecord {
   const { mode } = connection;
   const found = mode === 'attach' && isolation === 'context' && context.id !== undefined && { contextId: context.id };
   return { mode, isolation, pages: pages.records(), lastPageId, ...found };
 }
 
-async function ownContext({ connection, contextId }: SeatOptions): Promise<BrowserContext> {
+async function findOrCreateContext({ connection, contextId }: PlacementOptions): Promise<BrowserContext> {
   const { browser } = connection;
   const found = browser.browserContexts().find(({ id }) => id !== undefined && id === contextId);
   return found ?? browser.createBrowserContext();
 }
 
 /** In the user's own browser every tab stays, but for the blank ones that the session opened and never used. */
-async function closeSeat(seat: SeatParts, ledger: Ledger, leftOpen: boolean): Promise<void> {
-  const { isolation, context, pages, folder } = seat;
-  await seat.activity.close();
-  if (isolation === 'profile' && !leftOpen)
-    await Promise.all(pages.unused().map(({ page }) => page.close().catch(goneAlready)));
+async function closePlacement(placement: PlacementParts, ledger: ResourceLedger, keepOpen: boolean): Promise<void> {
+  const { isolation, context, pages, folder } = placement;
+  await placement.activity.close();
+  if (isolation === 'profile' && !keepOpen)
+    await Promise.all(pages.unused().map(({ page }) => page.close().catch(noop)));
   await pages.dispose();
-  seat.stopGuarding();
-  await folder.remove((path) => (isolation === 'profile' ? uninstallBelow(seat.connection.browser, path) : undefined));
+  placement.stopGuarding();
+  await folder.remove((path) => (isolation === 'profile' ? uninstallFromFolder(placement.connection.browser, path) : undefined));
   if (isolation !== 'context') return;
-  const isClosed = !leftOpen && (await hasClosed(context));
-  seat.letGo?.(isClosed);
+  const isClosed = !keepOpen && (await tryCloseContext(context));
+  placement.unregisterContext?.(isClosed);
   ledger.contexts.closed += 1;
 }
 
 /** False: the browser, or the way to it, went away. */
-function hasClosed(context: BrowserContext): Promise<boolean> {
+function tryCloseContext(context: BrowserContext): Promise<boolean> {
   return context.close().then(
     () => true,
     () => false,
@@ -124,6 +124,6 @@ function hasClosed(context: BrowserContext): Promise<boolean> {
 }
 
 /** The browser went away and took the context and its pages along. */
-function goneAlready(): void {
+function noop(): void {
   return undefined;
 }

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { privateFolders } from '../process/privateFolders.js';
 
 /** A folder that is made when it is first wanted, and that nobody else may enter. Owned by a seat, which removes it. */
-export class SeatFolder {
+export class SessionFolder {
   readonly #place: string;
   #made: Promise<string> | undefined;
-  #removed = false;
+  #isRemoved = false;
 
   constructor(parent: string) {
     this.#place = join(parent, `${privateFolders.session}${randomUUID()}`);
@@ -15,19 +15,19 @@ export class SeatFolder {
 
   /** Where it is, once it is wanted; undefined after its removal. */
   get place(): string | undefined {
-    return this.#made === undefined || this.#removed ? undefined : this.#place;
+    return this.#made === undefined || this.#isRemoved ? undefined : this.#place;
   }
 
   /** Rejects once the seat has closed. */
   path(): Promise<string> {
-    if (this.#removed) return Promise.reject(new Error('The session has let go of its folder.'));
+    if (this.#isRemoved) return Promise.reject(new Error('The session has let go of its folder.'));
     this.#made ??= mkdir(this.#place, { mode: 0o700 }).then(() => this.#place);
     return this.#made;
   }
 
   /** Removes it with all that is in it, after `before`, if it was ever made. Never rejects. */
   async remove(before: (path: string) => Promise<void> | undefined): Promise<void> {
-    this.#removed = true;
+    this.#isRemoved = true;
     const path = await this.#made?.catch(() => undefined);
     if (path === undefined) return;
     await before(path);

@@ -1,5 +1,5 @@
 import type { Browser, BrowserContext, Target } from 'puppeteer-core';
-import type { ExtensionActivity } from '../extensions/activity.js';
+import type { ExtensionRecorder } from '../extensions/activity.js';
 import type { ContextSelection } from '../extensions/selection.js';
 import type { SessionPage } from '../page/page.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
@@ -42,7 +42,7 @@ export interface SessionBrowser {
   adoptPopup(popup: Target): Promise<SessionPage>;
 
   /** What the extensions do, from the first `ensureProcess` on. */
-  readonly activity: ExtensionActivity;
+  readonly activity: ExtensionRecorder;
   /** The context of an extension that is worked on when none is named. */
   readonly extensionContext: ContextSelection;
   /** A folder of the session's own on the server's disk, made at the first call, removed with the session. */

@@ -1,28 +1,28 @@
 import type { BrowserObserver, SupervisedBrowser } from '../process/connection.js';
 
 /** A browser that several leases take part in. Owned by whoever starts it, who closes it. */
-export class SharedBrowser {
+export class ObservedBrowser {
   readonly browser: SupervisedBrowser;
   readonly #observers = new Set<BrowserObserver>();
 
   constructor(start: (observer: BrowserObserver) => SupervisedBrowser) {
-    const tell = (message: (observer: BrowserObserver) => void): void => [...this.#observers].forEach(message);
+    const notify = (call: (observer: BrowserObserver) => void): void => [...this.#observers].forEach(call);
     this.browser = start({
-      lost: () => tell((one) => one.lost()),
-      ready: (connection) => tell((one) => one.ready(connection)),
-      failed: (failure) => tell((one) => one.failed(failure)),
+      lost: () => notify((observer) => observer.lost()),
+      ready: (connection) => notify((observer) => observer.ready(connection)),
+      failed: (failure) => notify((observer) => observer.failed(failure)),
     });
   }
 
-  get isUsed(): boolean {
+  get isInUse(): boolean {
     return this.#observers.size > 0;
   }
 
-  join(observer: BrowserObserver): void {
+  addObserver(observer: BrowserObserver): void {
     this.#observers.add(observer);
   }
 
-  leave(observer: BrowserObserver): void {
+  removeObserver(observer: BrowserObserver): void {
     this.#observers.delete(observer);
   }
 }

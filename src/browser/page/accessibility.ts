@@ -4,11 +4,11 @@ import type { FrameDocument } from './frames.js';
 type AXNode = Protocol.Accessibility.AXNode;
 
 /** A frame's accessibility tree as the browser gives it. */
-export interface SourceFrame {
+export interface AccessibilityFrame {
   readonly document: FrameDocument;
   readonly nodes: readonly AXNode[];
   /** Frames inside it, by the backend node id of the element that holds them. */
-  readonly inner: Map<number, SourceFrame>;
+  readonly inner: Map<number, AccessibilityFrame>;
 }
 
 /** A node as it is shown. */
@@ -23,13 +23,13 @@ export interface SnapshotNode {
 
 export interface TreeOptions {
   readonly verbose: boolean;
-  readonly nameOf: (document: FrameDocument, backendNodeId: number) => string;
+  readonly uidOf: (document: FrameDocument, backendNodeId: number) => string;
 }
 
 /** Nodes that only repeat what stands elsewhere. */
-const dropped: ReadonlySet<string> = new Set(['InlineTextBox', 'LineBreak', 'ListMarker']);
+const droppedRoles: ReadonlySet<string> = new Set(['InlineTextBox', 'LineBreak', 'ListMarker']);
 /** Nodes that say nothing of their own: what is in them moves up, unless they can be focused or are named. */
-const transparent: ReadonlySet<string> = new Set([
+const foldedRoles: ReadonlySet<string> = new Set([
   'none',
   'generic',
   'LabelText',
@@ -40,7 +40,7 @@ const transparent: ReadonlySet<string> = new Set([
   'rowgroup',
 ]);
 /** Roles whose content is presentation: their name says it. */
-const named: ReadonlySet<string> = new Set([
+const rolesNamedByContent: ReadonlySet<string> = new Set([
   'button',
   'checkbox',
   'image',
@@ -53,7 +53,7 @@ const named: ReadonlySet<string> = new Set([
   'tab',
 ]);
 /** States that are shown when true, or with their value when it is a word. */
-const states: readonly string[] = [
+const shownStates: readonly string[] = [
   'busy',
   'checked',
   'disabled',
@@ -69,86 +69,86 @@ const states: readonly string[] = [
   'selected',
 ];
 /** States whose `false` says something too. */
-const twoSided: ReadonlySet<string> = new Set(['expanded', 'checked', 'pressed']);
+const statesShownWhenFalse: ReadonlySet<string> = new Set(['expanded', 'checked', 'pressed']);
 
 /** An item of a node's content, before adjacent text is joined. */
-interface Draft {
+interface DraftNode {
   readonly source: AXNode;
   readonly document: FrameDocument;
   readonly role: string;
   name: string;
-  children: Draft[];
+  children: DraftNode[];
 }
 
 /** Folds a page's trees into what is worth reading. Only what is shown gets a uid. */
-export function buildTree(main: SourceFrame, options: TreeOptions): SnapshotNode {
-  const drafts = frameDrafts(main, options.verbose);
+export function buildTree(main: AccessibilityFrame, options: TreeOptions): SnapshotNode {
+  const drafts = frameNodes(main, options.verbose);
   const [root] = drafts;
   if (!root) return { uid: 'e0', role: 'RootWebArea', name: '', details: '', children: [] };
-  return shown(root, options);
+  return toSnapshotNode(root, options);
 }
 
-function frameDrafts(frame: SourceFrame, verbose: boolean): Draft[] {
+function frameNodes(frame: AccessibilityFrame, verbose: boolean): DraftNode[] {
   const byId = new Map(frame.nodes.map((node) => [node.nodeId, node]));
   const [root] = frame.nodes;
-  return root ? draftsOf(root, { frame, byId, verbose }) : [];
+  return root ? draftNodes(root, { frame, byId, verbose }) : [];
 }
 
-interface Walk {
-  readonly frame: SourceFrame;
+interface WalkContext {
+  readonly frame: AccessibilityFrame;
   readonly byId: ReadonlyMap<string, AXNode>;
   readonly verbose: boolean;
 }
 
-function draftsOf(source: AXNode, walk: Walk): Draft[] {
-  const role = text(source.role);
-  if (dropped.has(role)) return [];
-  const name = collapse(text(source.name));
+function draftNodes(source: AXNode, walk: WalkContext): DraftNode[] {
+  const role = textValue(source.role);
+  if (droppedRoles.has(role)) return [];
+  const name = collapseWhitespace(textValue(source.name));
   const { document } = walk.frame;
   if (role === 'StaticText') return name === '' ? [] : [{ source, document, role: 'text', name, children: [] }];
-  const children = [...contentOf(source, walk), ...innerFrame(source, walk)];
+  const children = [...childNodes(source, walk), ...innerFrameNodes(source, walk)];
   if (isFolded(source, role, name, walk.verbose)) return children;
   return [{ source, document, role, name, children }];
 }
 
-function contentOf(source: AXNode, walk: Walk): Draft[] {
+function childNodes(source: AXNode, walk: WalkContext): DraftNode[] {
   return (source.childIds ?? []).flatMap((id) => {
     const child = walk.byId.get(id);
-    return child ? draftsOf(child, walk) : [];
+    return child ? draftNodes(child, walk) : [];
   });
 }
 
-function innerFrame(source: AXNode, { frame, verbose }: Walk): Draft[] {
+function innerFrameNodes(source: AXNode, { frame, verbose }: WalkContext): DraftNode[] {
   const inner = source.backendDOMNodeId === undefined ? undefined : frame.inner.get(source.backendDOMNodeId);
-  return inner ? frameDrafts(inner, verbose) : [];
+  return inner ? frameNodes(inner, verbose) : [];
 }
 
 function isFolded(source: AXNode, role: string, name: string, verbose: boolean): boolean {
   if (source.ignored) return true;
   if (source.backendDOMNodeId === undefined) return true;
-  if (verbose || !transparent.has(role)) return false;
-  return name === '' && property(source, 'focusable') !== true;
+  if (verbose || !foldedRoles.has(role)) return false;
+  return name === '' && propertyValue(source, 'focusable') !== true;
 }
 
-function shown(node: Draft, options: TreeOptions): SnapshotNode {
+function toSnapshotNode(node: DraftNode, options: TreeOptions): SnapshotNode {
   const joined = joinText(node.children);
-  const children = joined.filter((child, index) => !repeats(child, node, joined[index - 1], joined[index + 1]));
+  const children = joined.filter((child, index) => !isRedundantText(child, node, joined[index - 1], joined[index + 1]));
   const [only] = children;
   // A paragraph of one text is one line, not two.
   const merged = node.name === '' && children.length === 1 && only?.role === 'text';
   const name = merged ? only.name : node.name;
   return {
-    uid: options.nameOf(node.document, node.source.backendDOMNodeId ?? 0),
+    uid: options.uidOf(node.document, node.source.backendDOMNodeId ?? 0),
     role: node.role,
     name,
     details: detailsOf(node.source, name, node.role, options.verbose),
-    children: merged ? [] : children.map((child) => shown(child, options)),
+    children: merged ? [] : children.map((child) => toSnapshotNode(child, options)),
   };
 }
 
 /** Text in pieces (a bold word, a line of a source file) reads as one. */
-function joinText(nodes: readonly Draft[]): Draft[] {
-  const joined: Draft[] = [];
+function joinText(nodes: readonly DraftNode[]): DraftNode[] {
+  const joined: DraftNode[] = [];
   for (const node of nodes) {
     const before = joined.at(-1);
     if (node.role === 'text' && before?.role === 'text') before.name = `${before.name} ${node.name}`;
@@ -158,60 +158,60 @@ function joinText(nodes: readonly Draft[]): Draft[] {
 }
 
 /** Whether a text says only what its parent's name or value says, or the name of the field that it labels. */
-function repeats(child: Draft, parent: Draft, before: Draft | undefined, after: Draft | undefined): boolean {
+function isRedundantText(child: DraftNode, parent: DraftNode, before: DraftNode | undefined, after: DraftNode | undefined): boolean {
   if (child.role !== 'text') return false;
   if (before?.name === child.name || after?.name === child.name) return true;
   if (parent.name === '' || parent.role === 'RootWebArea') return false;
-  if (named.has(parent.role) || parent.name.includes(child.name)) return true;
-  return collapse(text(parent.source.value)) === child.name;
+  if (rolesNamedByContent.has(parent.role) || parent.name.includes(child.name)) return true;
+  return collapseWhitespace(textValue(parent.source.value)) === child.name;
 }
 
 function detailsOf(source: AXNode, name: string, role: string, verbose: boolean): string {
   const parts: string[] = [];
   if (name !== '') parts.push(JSON.stringify(name));
-  const level = property(source, 'level');
+  const level = propertyValue(source, 'level');
   if (role === 'heading' && level !== undefined) parts.push(`level=${String(level)}`);
-  const value = collapse(text(source.value));
+  const value = collapseWhitespace(textValue(source.value));
   if (value !== '' && value !== name) parts.push(`value=${JSON.stringify(value)}`);
-  parts.push(...states.flatMap((state) => stateOf(source, state)));
+  parts.push(...shownStates.flatMap((state) => stateOf(source, state)));
   if (role === 'slider' || role === 'spinbutton') parts.push(...rangeOf(source));
   if (verbose) parts.push(...verboseDetails(source));
   return parts.map((part) => ` ${part}`).join('');
 }
 
 function stateOf(source: AXNode, state: string): string[] {
-  const value = property(source, state);
+  const value = propertyValue(source, state);
   if (value === undefined || value === '') return [];
   if (value === true || value === 'true') return [state];
-  if (value === false || value === 'false') return twoSided.has(state) ? [`${state}=false`] : [];
+  if (value === false || value === 'false') return statesShownWhenFalse.has(state) ? [`${state}=false`] : [];
   return [`${state}=${String(value)}`];
 }
 
 function rangeOf(source: AXNode): string[] {
   return ['valuemin', 'valuemax'].flatMap((bound) => {
-    const value = property(source, bound);
+    const value = propertyValue(source, bound);
     return value === undefined ? [] : [`${bound}=${String(value)}`];
   });
 }
 
 function verboseDetails(source: AXNode): string[] {
-  const url = property(source, 'url');
-  const description = collapse(text(source.description));
+  const url = propertyValue(source, 'url');
+  const description = collapseWhitespace(textValue(source.description));
   return [
     ...(description === '' ? [] : [`description=${JSON.stringify(description)}`]),
     ...(typeof url === 'string' && url !== '' ? [`url=${JSON.stringify(url)}`] : []),
-    ...(property(source, 'focusable') === true ? ['focusable'] : []),
+    ...(propertyValue(source, 'focusable') === true ? ['focusable'] : []),
   ];
 }
 
 /** AX values are primitives of several types, told by `type`. */
-function property(source: AXNode, name: string): string | number | boolean | undefined {
+function propertyValue(source: AXNode, name: string): string | number | boolean | undefined {
   const found = source.properties?.find((candidate) => candidate.name === name);
   const value: unknown = found?.value.value;
   return isPrimitive(value) ? value : undefined;
 }
 
-function text(value: Protocol.Accessibility.AXValue | undefined): string {
+function textValue(value: Protocol.Accessibility.AXValue | undefined): string {
   const content: unknown = value?.value;
   return isPrimitive(content) ? String(content) : '';
 }
@@ -220,6 +220,6 @@ function isPrimitive(value: unknown): value is string | number | boolean {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 }
 
-function collapse(value: string): string {
+function collapseWhitespace(value: string): string {
   return value.replace(/\s+/g, ' ').trim();
 }

@@ -1,17 +1,17 @@
 import { timeLimit } from '../../clock.js';
 import { untilAborted } from '../protocol/abort.js';
 import { untilQuiet } from '../protocol/injectedFunctions.js';
-import { Activity } from './activity.js';
+import { PageActivity } from './activity.js';
 import type { OpenDialog } from './dialogs.js';
 import type { SessionPage } from './page.js';
 
 /** How long a page must be still to count as settled: longer than the timers that scripts use to render "later". */
 const quietMs = 60;
-const settleLimitMs = 3_000;
+const settleTimeoutMs = 3_000;
 const maxRounds = 50;
 
 /** What became of an action. */
-export interface Outcome {
+export interface ActionOutcome {
   /** Address of the new document. */
   readonly navigated: string | undefined;
   /** Open now; the action and everything else on the page waits for its answer. */
@@ -24,16 +24,16 @@ export interface Outcome {
   readonly closed: boolean;
 }
 
-export interface Acted<T> {
+export interface ActionResult<T> {
   /** Undefined when a dialog came first. */
   readonly value: T | undefined;
-  readonly outcome: Outcome;
+  readonly outcome: ActionOutcome;
 }
 
 export interface SettleOptions {
   readonly limitMs?: number;
   /** Waits only if a load or a request has begun when `work` is done: for what seldom changes anything. */
-  readonly onlyIfBegun?: boolean;
+  readonly onlyIfStarted?: boolean;
 }
 
 /**
@@ -41,74 +41,74 @@ export interface SettleOptions {
  * for a moment, bounded by `limitMs`. All by events; nothing is waited for that did not begin. A dialog ends the wait at
  * once, and `work` stops at its next step. Rejects with the signal's reason when aborted, with what `work` throws else.
  */
-export async function act<T>(
+export async function performAction<T>(
   page: SessionPage,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
-  { limitMs = settleLimitMs, onlyIfBegun = false }: SettleOptions = {},
-): Promise<Acted<T>> {
-  const activity = new Activity(page.frames.sessions(), page.frames.mainId);
-  const stop = new AbortController();
-  const unwanted = AbortSignal.any([signal, stop.signal]);
+  { limitMs = settleTimeoutMs, onlyIfStarted = false }: SettleOptions = {},
+): Promise<ActionResult<T>> {
+  const activity = new PageActivity(page.frames.sessions(), page.frames.mainId);
+  const finished = new AbortController();
+  const cancelled = AbortSignal.any([signal, finished.signal]);
   // What begins in a page that is gone, or whose browser died, is never told to have ended.
-  const either = AbortSignal.any([unwanted, page.gone]);
+  const stopped = AbortSignal.any([cancelled, page.closedSignal]);
   let value: T | undefined;
-  const outcome = (settled: boolean, dialog?: OpenDialog): Outcome => ({
+  const outcome = (settled: boolean, dialog?: OpenDialog): ActionOutcome => ({
     navigated: activity.navigated,
     dialog,
     opened: activity.opened,
     download: activity.download,
     settled,
-    closed: page.isGone,
+    closed: page.isClosed,
   });
-  const steps = async (): Promise<Outcome> => {
+  const steps = async (): Promise<ActionOutcome> => {
     try {
-      value = await work(either);
+      value = await work(stopped);
     } catch (error) {
       // A page that closes itself takes the answers of its last commands with it.
-      if (unwanted.aborted || !page.isGone) throw error;
+      if (cancelled.aborted || !page.isClosed) throw error;
     }
-    if (onlyIfBegun && activity.changes === 0) return outcome(true);
-    return outcome(await settle(page, activity, unwanted, limitMs));
+    if (onlyIfStarted && activity.changes === 0) return outcome(true);
+    return outcome(await settle(page, activity, cancelled, limitMs));
   };
   try {
-    const end = await page.dialogs.interrupting(
+    const end = await page.dialogs.runUntilDialog(
       () => untilAborted(steps(), signal),
       (dialog) => outcome(false, dialog),
     );
     return { value, outcome: end };
   } finally {
     // Not an error of anybody's: it only tells the steps that are left not to begin.
-    stop.abort();
+    finished.abort();
     activity.dispose();
   }
 }
 
 /** Whether the page came to rest within the limit. Rejects with the signal's reason only. */
-async function settle(page: SessionPage, activity: Activity, signal: AbortSignal, limitMs: number): Promise<boolean> {
+async function settle(page: SessionPage, activity: PageActivity, signal: AbortSignal, limitMs: number): Promise<boolean> {
   const limit = timeLimit(limitMs);
   // A page that is gone, and a browser that died, never tell the end of what they began.
-  const either = AbortSignal.any([signal, limit, page.gone]);
+  const cancelled = AbortSignal.any([signal, limit, page.closedSignal]);
   try {
-    for (let round = 0; round < maxRounds && !page.isGone; round++) {
-      await untilAborted(activity.idle(), either);
+    for (let round = 0; round < maxRounds && !page.isClosed; round++) {
+      await untilAborted(activity.idle(), cancelled);
       const before = activity.changes;
-      const quiet = await untilAborted(documentsQuiet(page, limitMs), either);
+      const quiet = await untilAborted(areDocumentsQuiet(page, limitMs), cancelled);
       if (quiet && !activity.busy && activity.changes === before) return true;
     }
-    return page.isGone;
+    return page.isClosed;
   } catch (error) {
     signal.throwIfAborted();
-    if (page.isGone) return true;
+    if (page.isClosed) return true;
     if (limit.aborted) return false;
     throw error;
   }
 }
 
 /** False when a document was left meanwhile: a new one is coming, and is waited for in its turn. */
-async function documentsQuiet(page: SessionPage, limitMs: number): Promise<boolean> {
+async function areDocumentsQuiet(page: SessionPage, limitMs: number): Promise<boolean> {
   try {
-    await Promise.all(page.frames.roots().map((root) => page.callApart(untilQuiet, [quietMs, limitMs], root)));
+    await Promise.all(page.frames.frameSessions().map((root) => page.callInIsolatedWorld(untilQuiet, [quietMs, limitMs], root)));
     return true;
   } catch {
     return false;

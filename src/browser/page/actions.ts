@@ -14,24 +14,24 @@ import { clickAt, dragBetween, movePointer, type MouseButton } from './pointer.j
  */
 export async function click(page: SessionPage, uid: string, button: MouseButton, count: 1 | 2): Promise<void> {
   const element = await findElement(page, uid);
-  await element.ready('pointer');
-  await clickAt(page.cdp, await element.point(), button, count);
+  await element.waitUntilActionable('pointer');
+  await clickAt(page.cdp, await element.clickablePoint(), button, count);
 }
 
 export async function hover(page: SessionPage, uid: string): Promise<void> {
   const element = await findElement(page, uid);
-  await element.ready('pointer');
-  await movePointer(page.cdp, await element.point());
+  await element.waitUntilActionable('pointer');
+  await movePointer(page.cdp, await element.clickablePoint());
 }
 
 export async function drag(page: SessionPage, fromUid: string, toUid: string): Promise<void> {
   const [from, to] = [await findElement(page, fromUid), await findElement(page, toUid)];
-  await to.ready('keyboard');
-  await from.ready('pointer');
-  await dragBetween(page.cdp, await from.point(), await to.point());
+  await to.waitUntilActionable('keyboard');
+  await from.waitUntilActionable('pointer');
+  await dragBetween(page.cdp, await from.clickablePoint(), await to.clickablePoint());
 }
 
-const prepared = z.union([
+const preparedSchema = z.union([
   z.object({ problem: z.string() }),
   z.object({ remaining: z.enum(['set', 'clicked', 'typed']) }),
 ]) satisfies z.ZodType<FillResult>;
@@ -43,8 +43,8 @@ const prepared = z.union([
  */
 export async function fill(page: SessionPage, uid: string, value: string): Promise<string | undefined> {
   const element = await findElement(page, uid);
-  await element.ready('keyboard');
-  const result = prepared.parse(await element.call(prepareFill, value));
+  await element.waitUntilActionable('keyboard');
+  const result = preparedSchema.parse(await element.call(prepareFill, value));
   if ('problem' in result) throw new ToolError(`uid ${uid} ${result.problem}.`);
   if (result.remaining === 'clicked') return clickChecked(page, element);
   if (result.remaining === 'set') return undefined;
@@ -55,8 +55,8 @@ export async function fill(page: SessionPage, uid: string, value: string): Promi
 }
 
 async function clickChecked(page: SessionPage, element: PageElement): Promise<undefined> {
-  await element.ready('pointer');
-  await clickAt(page.cdp, await element.point(), 'left', 1);
+  await element.waitUntilActionable('pointer');
+  await clickAt(page.cdp, await element.clickablePoint(), 'left', 1);
 }
 
 /** Gives a file field its files (`DOM.setFileInputFiles`), or clicks what opens a file chooser and answers that. */
@@ -73,18 +73,18 @@ export async function upload(
     await document.cdp.send('DOM.setFileInputFiles', { files: [...files], backendNodeId });
     return;
   }
-  await element.ready('pointer');
-  const chosen = await chooserOf(page, element, signal);
+  await element.waitUntilActionable('pointer');
+  const chosen = await openFileChooser(page, element, signal);
   await document.cdp.send('DOM.setFileInputFiles', { files: [...files], backendNodeId: chosen });
 }
 
-const chooserLimitMs = 2_000;
+const chooserTimeoutMs = 2_000;
 
 /** Clicks and resolves to the file field whose chooser that opened. The chooser itself never shows. */
-async function chooserOf(page: SessionPage, element: PageElement, signal: AbortSignal): Promise<number> {
+async function openFileChooser(page: SessionPage, element: PageElement, signal: AbortSignal): Promise<number> {
   const { cdp } = element.address.document;
   await cdp.send('Page.setInterceptFileChooserDialog', { enabled: true });
-  const limit = AbortSignal.any([signal, timeLimit(chooserLimitMs)]);
+  const limit = AbortSignal.any([signal, timeLimit(chooserTimeoutMs)]);
   let stop = (): void => undefined;
   try {
     const opened = new Promise<number | undefined>((resolve) => {
@@ -92,7 +92,7 @@ async function chooserOf(page: SessionPage, element: PageElement, signal: AbortS
       cdp.once('Page.fileChooserOpened', (event) => resolve(event.backendNodeId));
       limit.addEventListener('abort', stop, { once: true });
     });
-    await clickAt(page.cdp, await element.point(), 'left', 1);
+    await clickAt(page.cdp, await element.clickablePoint(), 'left', 1);
     const chosen = await opened;
     signal.throwIfAborted();
     if (chosen !== undefined) return chosen;

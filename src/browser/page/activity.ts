@@ -3,7 +3,7 @@ import type { CDPEvents, CDPSession, Protocol } from 'puppeteer-core';
 /** What a page waits for before it shows a result. Streams, beacons and pictures are not among it. */
 const awaitedTypes: ReadonlySet<Protocol.Network.ResourceType> = new Set(['Stylesheet', 'Script', 'XHR', 'Fetch']);
 
-interface Request {
+interface PendingRequest {
   /** The document that asked. */
   readonly loaderId: string;
   readonly session: CDPSession;
@@ -14,7 +14,7 @@ interface Request {
  * end. Owned by the action it watches, which disposes it. Needs `Page.enable` and `Network.enable` on the sessions, of
  * which the page's own is the first.
  */
-export class Activity {
+export class PageActivity {
   /** Windows that the page opened meanwhile. */
   readonly opened: string[] = [];
   /** Address of a download that the page began. */
@@ -23,15 +23,15 @@ export class Activity {
   #changes = 0;
   readonly #loading = new Set<string>();
   /** By request id. */
-  readonly #requests = new Map<string, Request>();
-  #idle: (() => void)[] = [];
-  readonly #stops: (() => void)[] = [];
+  readonly #requests = new Map<string, PendingRequest>();
+  #idleWaiters: (() => void)[] = [];
+  readonly #removeListeners: (() => void)[] = [];
 
   constructor(sessions: readonly CDPSession[], mainFrameId: string) {
     for (const session of sessions) {
       this.#watchLoads(session, mainFrameId);
       this.#watchRequests(session);
-      this.#on(session, 'Target.detachedFromTarget', ({ sessionId }) => this.#leave(sessionId));
+      this.#on(session, 'Target.detachedFromTarget', ({ sessionId }) => this.#onSessionDetached(sessionId));
     }
   }
 
@@ -51,12 +51,12 @@ export class Activity {
 
   /** Resolves when nothing that began is still under way. */
   idle(): Promise<void> {
-    return this.busy ? new Promise((resolve) => this.#idle.push(resolve)) : Promise.resolve();
+    return this.busy ? new Promise((resolve) => this.#idleWaiters.push(resolve)) : Promise.resolve();
   }
 
   dispose(): void {
-    for (const stop of this.#stops) stop();
-    for (const resolve of this.#idle) resolve();
+    for (const stop of this.#removeListeners) stop();
+    for (const resolve of this.#idleWaiters) resolve();
   }
 
   #watchLoads(cdp: CDPSession, mainFrameId: string): void {
@@ -66,9 +66,9 @@ export class Activity {
       this.#changes++;
       this.#loading.add(frameId);
     });
-    this.#on(cdp, 'Page.frameStoppedLoading', ({ frameId }) => this.#loaded(frameId));
-    this.#on(cdp, 'Page.frameDetached', ({ frameId }) => this.#loaded(frameId));
-    this.#on(cdp, 'Page.frameNavigated', ({ frame }) => this.#arrive(frame));
+    this.#on(cdp, 'Page.frameStoppedLoading', ({ frameId }) => this.#endLoad(frameId));
+    this.#on(cdp, 'Page.frameDetached', ({ frameId }) => this.#endLoad(frameId));
+    this.#on(cdp, 'Page.frameNavigated', ({ frame }) => this.#onNavigated(frame));
     this.#on(cdp, 'Page.navigatedWithinDocument', ({ frameId, url }) => {
       if (frameId === mainFrameId) this.#navigated = url;
     });
@@ -83,47 +83,47 @@ export class Activity {
       this.#requests.set(requestId, { loaderId, session: cdp });
     });
     this.#on(cdp, 'Network.responseReceived', ({ requestId, response }) => {
-      if (response.mimeType === 'text/event-stream') this.#answered(requestId);
+      if (response.mimeType === 'text/event-stream') this.#endRequest(requestId);
     });
-    this.#on(cdp, 'Network.loadingFinished', ({ requestId }) => this.#answered(requestId));
-    this.#on(cdp, 'Network.loadingFailed', ({ requestId }) => this.#answered(requestId));
+    this.#on(cdp, 'Network.loadingFinished', ({ requestId }) => this.#endRequest(requestId));
+    this.#on(cdp, 'Network.loadingFailed', ({ requestId }) => this.#endRequest(requestId));
   }
 
   #on<E extends keyof CDPEvents>(cdp: CDPSession, event: E, listener: (event: CDPEvents[E]) => void): void {
     cdp.on(event, listener);
-    this.#stops.push(() => cdp.off(event, listener));
+    this.#removeListeners.push(() => cdp.off(event, listener));
   }
 
-  #loaded(frameId: string): void {
+  #endLoad(frameId: string): void {
     this.#loading.delete(frameId);
-    this.#wakeIfIdle();
+    this.#resolveIfIdle();
   }
 
-  #answered(requestId: string): void {
+  #endRequest(requestId: string): void {
     this.#requests.delete(requestId);
-    this.#wakeIfIdle();
+    this.#resolveIfIdle();
   }
 
-  #arrive(frame: Protocol.Page.Frame): void {
+  #onNavigated(frame: Protocol.Page.Frame): void {
     this.#changes++;
     if (frame.parentId !== undefined) return;
     this.#navigated = frame.url;
     // What the left document asked for is nobody's any more, and not always reported as ended.
-    this.#forget(({ loaderId }) => loaderId !== frame.loaderId);
+    this.#dropRequests(({ loaderId }) => loaderId !== frame.loaderId);
   }
 
   /** A frame that went away hears no answers any more. */
-  #leave(sessionId: string): void {
-    this.#forget(({ session }) => session.id() === sessionId);
+  #onSessionDetached(sessionId: string): void {
+    this.#dropRequests(({ session }) => session.id() === sessionId);
   }
 
-  #forget(isNobodys: (request: Request) => boolean): void {
-    for (const [requestId, request] of this.#requests) if (isNobodys(request)) this.#requests.delete(requestId);
-    this.#wakeIfIdle();
+  #dropRequests(isObsolete: (request: PendingRequest) => boolean): void {
+    for (const [requestId, request] of this.#requests) if (isObsolete(request)) this.#requests.delete(requestId);
+    this.#resolveIfIdle();
   }
 
-  #wakeIfIdle(): void {
+  #resolveIfIdle(): void {
     if (this.busy) return;
-    for (const resolve of this.#idle.splice(0)) resolve();
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 }

@@ -6,7 +6,7 @@ export interface OpenDialog {
   readonly type: Protocol.Page.DialogType;
   readonly message: string;
   /** What a prompt proposes. */
-  readonly proposal: string;
+  readonly defaultPrompt: string;
 }
 
 /** What a model reads about an open dialog, with what to do about it. */
@@ -27,7 +27,7 @@ export class Dialogs {
   constructor(cdp: CDPSession) {
     this.#cdp = cdp;
     cdp.on('Page.javascriptDialogOpening', (event) => {
-      this.#open = { type: event.type, message: event.message, proposal: event.defaultPrompt ?? '' };
+      this.#open = { type: event.type, message: event.message, defaultPrompt: event.defaultPrompt ?? '' };
       this.#watchers.at(-1)?.(this.#open);
     });
     cdp.on('Page.javascriptDialogClosed', () => (this.#open = undefined));
@@ -46,7 +46,7 @@ export class Dialogs {
    * `work`, or what `onDialog` makes of a dialog that opens meanwhile. Of nested calls the innermost one decides. What
    * `work` still does goes on once the dialog is answered; its outcome is then nobody's.
    */
-  async interrupting<T>(work: () => Promise<T>, onDialog: (dialog: OpenDialog) => T): Promise<T> {
+  async runUntilDialog<T>(work: () => Promise<T>, onDialog: (dialog: OpenDialog) => T): Promise<T> {
     let watcher = (_: OpenDialog): void => undefined;
     const opened = new Promise<T>((resolve, reject) => {
       watcher = (dialog) => {
@@ -71,7 +71,7 @@ export class Dialogs {
     if (!dialog) throw new ToolError('No dialog is open on this page, so there is nothing to answer.');
     await this.#cdp.send('Page.handleJavaScriptDialog', {
       accept,
-      promptText: promptText ?? dialog.proposal,
+      promptText: promptText ?? dialog.defaultPrompt,
     });
     return dialog;
   }

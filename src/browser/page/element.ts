@@ -3,7 +3,7 @@ import { untilActionable, type InjectedFunction } from '../protocol/injectedFunc
 import type { NodeAddress } from './elementIds.js';
 import type { SessionPage } from './page.js';
 
-const actionableLimitMs = 1_000;
+const actionableTimeoutMs = 1_000;
 
 export interface Point {
   readonly x: number;
@@ -42,16 +42,16 @@ export class PageElement {
   }
 
   /** Scrolls to it and waits a moment until a user could act on it. Throws a ToolError that says what is in the way. */
-  async ready(by: 'pointer' | 'keyboard'): Promise<void> {
+  async waitUntilActionable(by: 'pointer' | 'keyboard'): Promise<void> {
     const { backendNodeId, document } = this.address;
     // What has no box cannot be scrolled to; the check below says so in better words.
     await document.cdp.send('DOM.scrollIntoViewIfNeeded', { backendNodeId }).catch(() => undefined);
-    const problem = await this.call(untilActionable, by === 'pointer', actionableLimitMs);
+    const problem = await this.call(untilActionable, by === 'pointer', actionableTimeoutMs);
     if (typeof problem === 'string') throw new ToolError(`uid ${this.uid} ${problem}.`);
   }
 
   /** Where a pointer meets it: the middle of its first box, in CSS pixels of the page's viewport. Call `ready` first. */
-  async point(): Promise<Point> {
+  async clickablePoint(): Promise<Point> {
     const { backendNodeId, document } = this.address;
     const { quads } = await document.cdp.send('DOM.getContentQuads', { backendNodeId });
     const [x1, y1, , , x2, y2] = quads[0] ?? [];
@@ -70,11 +70,11 @@ export async function findElement(page: SessionPage, uid: string): Promise<PageE
   const address = page.elements.addressOf(uid);
   const { document, backendNodeId } = address;
   try {
-    const executionContextId = await page.worldOf(document.cdp, document.frameId);
+    const executionContextId = await page.isolatedWorldOf(document.cdp, document.frameId);
     const { object } = await document.cdp.send('DOM.resolveNode', { backendNodeId, executionContextId, objectGroup });
     if (object.objectId !== undefined) return new PageElement(page, uid, address, object.objectId);
   } catch (error) {
-    if (page.isGone) throw error;
+    if (page.isClosed) throw error;
   }
   throw new ToolError(`uid ${uid} is no longer in the page. take_snapshot again for the present uids.`);
 }

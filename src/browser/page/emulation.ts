@@ -30,13 +30,13 @@ export interface EmulationSettings {
 
 const offline: NetworkConditions = { offline: true, download: 0, upload: 0, latency: 0 };
 
-type Settings = { -readonly [Name in keyof EmulationSettings]: EmulationSettings[Name] };
+type MutableSettings = { -readonly [Name in keyof EmulationSettings]: EmulationSettings[Name] };
 
 /** What is emulated on one page, over navigations and in its frames. Owned by the page, which resets it when it goes. */
 export class Emulation {
   readonly #page: Page;
   readonly #cdp: CDPSession;
-  #applied: Settings = {};
+  #applied: MutableSettings = {};
 
   constructor(page: Page, cdp: CDPSession) {
     this.#page = page;
@@ -78,43 +78,43 @@ export class Emulation {
   }
 
   async #setNetwork(preset: NetworkPreset): Promise<void> {
-    await this.#page.emulateNetworkConditions(await conditionsOf(preset));
-    this.#note('networkConditions', preset === 'No emulation' ? undefined : preset);
+    await this.#page.emulateNetworkConditions(await networkConditionsOf(preset));
+    this.#setApplied('networkConditions', preset === 'No emulation' ? undefined : preset);
   }
 
   async #setCpu(rate: number): Promise<void> {
     await this.#page.emulateCPUThrottling(rate);
-    this.#note('cpuThrottlingRate', rate === 1 ? undefined : rate);
+    this.#setApplied('cpuThrottlingRate', rate === 1 ? undefined : rate);
   }
 
   /** `Emulation.setGeolocationOverride`. The page may still ask for leave: see `allowGeolocation`. */
-  async #setGeolocation(place: EmulationSettings['geolocation']): Promise<void> {
-    if (place === undefined) await this.#cdp.send('Emulation.clearGeolocationOverride');
-    else await this.#cdp.send('Emulation.setGeolocationOverride', { ...place, accuracy: 1 });
-    this.#note('geolocation', place);
+  async #setGeolocation(coordinates: EmulationSettings['geolocation']): Promise<void> {
+    if (coordinates === undefined) await this.#cdp.send('Emulation.clearGeolocationOverride');
+    else await this.#cdp.send('Emulation.setGeolocationOverride', { ...coordinates, accuracy: 1 });
+    this.#setApplied('geolocation', coordinates);
   }
 
   async #setUserAgent(userAgent: string): Promise<void> {
     await this.#page.setUserAgent({ userAgent });
-    this.#note('userAgent', userAgent === '' ? undefined : userAgent);
+    this.#setApplied('userAgent', userAgent === '' ? undefined : userAgent);
   }
 
   async #setColorScheme(scheme: 'dark' | 'light' | 'auto'): Promise<void> {
     await this.#page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme === 'auto' ? '' : scheme }]);
-    this.#note('colorScheme', scheme === 'auto' ? undefined : scheme);
+    this.#setApplied('colorScheme', scheme === 'auto' ? undefined : scheme);
   }
 
   async #setHeaders(headers: Readonly<Record<string, string>>): Promise<void> {
     await this.#page.setExtraHTTPHeaders({ ...headers });
-    this.#note('extraHttpHeaders', Object.keys(headers).length === 0 ? undefined : headers);
+    this.#setApplied('extraHttpHeaders', Object.keys(headers).length === 0 ? undefined : headers);
   }
 
   async #setViewport(viewport: EmulatedViewport | undefined): Promise<void> {
     await this.#page.setViewport(viewport === undefined ? null : viewportOf(viewport));
-    this.#note('viewport', viewport);
+    this.#setApplied('viewport', viewport);
   }
 
-  #note<Name extends keyof Settings>(name: Name, value: Settings[Name]): void {
+  #setApplied<Name extends keyof MutableSettings>(name: Name, value: MutableSettings[Name]): void {
     const { [name]: _, ...rest } = this.#applied;
     this.#applied = value === undefined ? rest : { ...rest, [name]: value };
   }
@@ -124,7 +124,7 @@ function viewportOf({ width, height, deviceScaleFactor = 1, mobile = false, touc
   return { width, height, deviceScaleFactor, isMobile: mobile, hasTouch: touch };
 }
 
-async function conditionsOf(preset: NetworkPreset): Promise<NetworkConditions | null> {
+async function networkConditionsOf(preset: NetworkPreset): Promise<NetworkConditions | null> {
   if (preset === 'No emulation') return null;
   if (preset === 'Offline') return offline;
   return (await import('puppeteer-core')).PredefinedNetworkConditions[preset];

@@ -8,19 +8,19 @@ import type { SessionPage } from './page.js';
 
 /** The documents of the elements among the arguments; the script runs in the first one. Throws for an unknown uid. */
 export function documentsOf(page: SessionPage, values: readonly unknown[]): FrameDocument[] {
-  const uids = values.flatMap((value) => uidArgument.safeParse(value).data?.uid ?? []);
+  const uids = values.flatMap((value) => uidArgumentSchema.safeParse(value).data?.uid ?? []);
   return uids.map((uid) => page.elements.addressOf(uid).document);
 }
 
 /** What a script gave, printed. */
-export interface Printed {
+export interface ScriptResult {
   /** JSON, or the name of what JSON has no word for (`undefined`). */
   readonly text: string;
   readonly type: string;
 }
 
-const printed = z.object({ json: z.string().optional(), kind: z.string() }) satisfies z.ZodType<PrintedValue>;
-const uidArgument = z.strictObject({ uid: z.string() });
+const printedSchema = z.object({ json: z.string().optional(), kind: z.string() }) satisfies z.ZodType<PrintedValue>;
+const uidArgumentSchema = z.strictObject({ uid: z.string() });
 const objectGroup = 'greenroom-arguments';
 
 /**
@@ -28,26 +28,26 @@ const objectGroup = 'greenroom-arguments';
  * `{ uid }` becomes the element; with one, the script runs in the element's frame. Throws a ToolError with the page's
  * exception. Aborting ends the script (`Runtime.terminateExecution`).
  */
-export async function evaluate(
+export async function runScript(
   page: SessionPage,
   source: string,
   values: readonly unknown[],
   signal: AbortSignal,
-): Promise<Printed> {
+): Promise<ScriptResult> {
   const [document] = documentsOf(page, values);
   const cdp = document?.cdp ?? page.cdp;
   signal.throwIfAborted();
   const terminate = (): void => void terminateExecution(cdp);
   signal.addEventListener('abort', terminate, { once: true });
   try {
-    const answer = document === undefined ? inMainFrame(cdp, source, values) : withElements(page, cdp, source, values);
-    return readAnswer(await answer);
+    const answer = document === undefined ? evaluateInMainFrame(cdp, source, values) : evaluateWithElements(page, cdp, source, values);
+    return parseScriptResult(await answer);
   } finally {
     signal.removeEventListener('abort', terminate);
   }
 }
 
-function inMainFrame(
+function evaluateInMainFrame(
   cdp: CDPSession,
   source: string,
   values: readonly unknown[],
@@ -60,7 +60,7 @@ function inMainFrame(
   });
 }
 
-async function withElements(
+async function evaluateWithElements(
   page: SessionPage,
   cdp: CDPSession,
   source: string,
@@ -85,7 +85,7 @@ async function withElements(
 }
 
 async function argumentOf(page: SessionPage, value: unknown): Promise<Protocol.Runtime.CallArgument> {
-  const uid = uidArgument.safeParse(value).data?.uid;
+  const uid = uidArgumentSchema.safeParse(value).data?.uid;
   if (uid === undefined) return { value };
   const { document, backendNodeId } = page.elements.addressOf(uid);
   try {
@@ -98,13 +98,13 @@ async function argumentOf(page: SessionPage, value: unknown): Promise<Protocol.R
   }
 }
 
-function readAnswer({ result, exceptionDetails }: Protocol.Runtime.EvaluateResponse): Printed {
+function parseScriptResult({ result, exceptionDetails }: Protocol.Runtime.EvaluateResponse): ScriptResult {
   if (exceptionDetails) {
     const what = exceptionDetails.exception?.description ?? exceptionDetails.text;
     const hint = what.startsWith('SyntaxError') ? '\nPass one function, like () => document.title.' : '';
     throw new ToolError(`The script threw: ${what}${hint}`);
   }
-  const { json, kind } = printed.parse(result.value);
+  const { json, kind } = printedSchema.parse(result.value);
   return { text: json ?? kind, type: kind };
 }
 
@@ -114,6 +114,6 @@ function readAnswer({ result, exceptionDetails }: Protocol.Runtime.EvaluateRespo
  */
 async function terminateExecution(cdp: CDPSession): Promise<void> {
   const ended = cdp.send('Runtime.terminateExecution');
-  const spent = cdp.send('Runtime.evaluate', { expression: '0' });
-  await Promise.allSettled([ended, spent]);
+  const nextScript = cdp.send('Runtime.evaluate', { expression: '0' });
+  await Promise.allSettled([ended, nextScript]);
 }

@@ -11,10 +11,10 @@ const windowMs = 1_000;
  * the pipe busy for minutes. While it floods, somebody listens, and the values go all at once, once a window. Owned by the
  * page, which disposes it.
  */
-export class Flood {
+export class ConsoleFloodGuard {
   readonly #page: Page;
   readonly #clock: Clock;
-  #windowFrom = 0;
+  #windowStart = 0;
   #count = 0;
   #timer: unknown;
 
@@ -24,49 +24,49 @@ export class Flood {
   }
 
   /** A message came. */
-  readonly note = (): void => {
+  readonly onMessage = (): void => {
     const now = this.#clock.now();
-    if (this.#timer === undefined && now - this.#windowFrom >= windowMs) this.#begin(now);
+    if (this.#timer === undefined && now - this.#windowStart >= windowMs) this.#startWindow(now);
     this.#count += 1;
     if (this.#count <= floodLimit || this.#timer !== undefined) return;
-    this.#page.on('console', listen);
-    this.#timer = this.#clock.setTimeout(this.#look, windowMs);
+    this.#page.on('console', noopListener);
+    this.#timer = this.#clock.setTimeout(this.#checkWindow, windowMs);
   };
 
   /** Idempotent. */
   dispose(): void {
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#page.off('console', listen);
+    this.#page.off('console', noopListener);
   }
 
-  readonly #look = (): void => {
-    for (const session of sessionsOf(this.#page)) {
-      void session.send('Runtime.releaseObjectGroup', { objectGroup: 'console' }).catch(ignoreGone);
+  readonly #checkWindow = (): void => {
+    for (const session of puppeteerSessionsOf(this.#page)) {
+      void session.send('Runtime.releaseObjectGroup', { objectGroup: 'console' }).catch(noop);
     }
-    const goesOn = this.#count > floodLimit;
-    this.#begin(this.#clock.now());
-    if (goesOn) this.#timer = this.#clock.setTimeout(this.#look, windowMs);
+    const isFlooding = this.#count > floodLimit;
+    this.#startWindow(this.#clock.now());
+    if (isFlooding) this.#timer = this.#clock.setTimeout(this.#checkWindow, windowMs);
     else this.dispose();
   };
 
-  #begin(now: number): void {
-    this.#windowFrom = now;
+  #startWindow(now: number): void {
+    this.#windowStart = now;
     this.#count = 0;
   }
 }
 
 /** Those on which puppeteer hears of a page, its frames and its workers. Its declarations leave out that of a frame. */
-function sessionsOf(page: Page): ReadonlySet<CDPSession> {
+function puppeteerSessionsOf(page: Page): ReadonlySet<CDPSession> {
   const frames = page.frames() as unknown as readonly (Frame & { readonly client: CDPSession })[];
   return new Set([...frames, ...page.workers()].map(({ client }) => client));
 }
 
-function listen(): void {
+function noopListener(): void {
   return undefined;
 }
 
 /** What is gone holds on to nothing. */
-function ignoreGone(): void {
+function noop(): void {
   return undefined;
 }

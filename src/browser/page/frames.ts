@@ -2,13 +2,13 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { attachToChildren } from '../protocol/sessions.js';
 
 /** A frame, and the session of the process that renders it. */
-export interface FramePlace {
+export interface FrameSession {
   readonly frameId: string;
   readonly cdp: CDPSession;
 }
 
 /** A document in a frame: where it lives, and which one it is. */
-export interface FrameDocument extends FramePlace {
+export interface FrameDocument extends FrameSession {
   readonly loaderId: string;
   readonly url: string;
   readonly parentId: string | undefined;
@@ -57,14 +57,14 @@ export class Frames {
   }
 
   /** The outermost frame of each session, the page's own first. */
-  roots(): FramePlace[] {
+  frameSessions(): FrameSession[] {
     const remote = [...this.#remote].map(([frameId, { cdp }]) => ({ frameId, cdp }));
     return [{ frameId: this.#mainId, cdp: this.#root }, ...remote];
   }
 
   /** The page's own session first. */
   sessions(): CDPSession[] {
-    return this.roots().map(({ cdp }) => cdp);
+    return this.frameSessions().map(({ cdp }) => cdp);
   }
 
   /** The targets of the frames that other processes render. */
@@ -94,14 +94,14 @@ export class Frames {
     });
     cdp.on('Target.attachedToTarget', ({ sessionId, targetInfo }) => {
       const session = cdp.connection()?.session(sessionId);
-      if (session && targetInfo.type === 'iframe') this.#adopt(targetInfo.targetId, { cdp: session, parent: cdp });
+      if (session && targetInfo.type === 'iframe') this.#addRemote(targetInfo.targetId, { cdp: session, parent: cdp });
     });
     cdp.on('Target.detachedFromTarget', ({ sessionId }) => {
       for (const [frameId, frame] of this.#remote) if (frame.cdp.id() === sessionId) this.#remote.delete(frameId);
     });
   }
 
-  #adopt(frameId: string, frame: RemoteFrame): void {
+  #addRemote(frameId: string, frame: RemoteFrame): void {
     this.#remote.set(frameId, frame);
     this.#watch(frame.cdp);
     const started = Promise.all([frame.cdp.send('Page.enable'), attachToChildren(frame.cdp)]);

@@ -100,12 +100,12 @@ export async function pressChord(cdp: CDPSession, { modifiers, key }: Chord): Pr
   let held = 0;
   for (const name of modifiers) {
     held |= modifierBits[name];
-    await dispatch(cdp, 'rawKeyDown', { key: name, code: `${name}Left`, keyCode: modifierCodes[name] }, held);
+    await dispatchKeyEvent(cdp, 'rawKeyDown', { key: name, code: `${name}Left`, keyCode: modifierCodes[name] }, held);
   }
-  if (key) await stroke(cdp, key, held);
+  if (key) await pressKey(cdp, key, held);
   for (const name of modifiers.toReversed()) {
     held &= ~modifierBits[name];
-    await dispatch(cdp, 'keyUp', { key: name, code: `${name}Left`, keyCode: modifierCodes[name] }, held);
+    await dispatchKeyEvent(cdp, 'keyUp', { key: name, code: `${name}Left`, keyCode: modifierCodes[name] }, held);
   }
 }
 
@@ -114,27 +114,27 @@ export async function typeText(cdp: CDPSession, text: string, signal: AbortSigna
   for (const character of text) {
     signal.throwIfAborted();
     const key = findKey(character);
-    if (key) await stroke(cdp, key, 0);
+    if (key) await pressKey(cdp, key, 0);
     else await cdp.send('Input.insertText', { text: character });
   }
 }
 
-async function stroke(cdp: CDPSession, key: Key, held: number): Promise<void> {
+async function pressKey(cdp: CDPSession, key: Key, held: number): Promise<void> {
   const shifted = (held & modifierBits.Shift) !== 0 && /^[a-z]$/.test(key.key);
   const pressed = shifted ? { ...key, key: key.key.toUpperCase(), text: key.key.toUpperCase() } : key;
   const writes = (held & ~modifierBits.Shift) === 0;
   const { text: _, ...silent } = pressed;
-  const down = dispatch(
+  const down = dispatchKeyEvent(
     cdp,
     writes && pressed.text !== undefined ? 'keyDown' : 'rawKeyDown',
     writes ? pressed : silent,
     held,
   );
   // Both are on their way at once: the browser keeps their order, and half the waiting is saved.
-  await Promise.all([down, dispatch(cdp, 'keyUp', silent, held)]);
+  await Promise.all([down, dispatchKeyEvent(cdp, 'keyUp', silent, held)]);
 }
 
-function dispatch(
+function dispatchKeyEvent(
   cdp: CDPSession,
   type: Protocol.Input.DispatchKeyEventRequest['type'],
   { key, code, keyCode, text }: Key,

@@ -6,16 +6,16 @@ export class Lock {
 
   /** Runs `work` when everyone who came earlier is done. While waiting, an abort rejects with the signal's reason. */
   async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    const before = this.#last;
-    let leave = (): void => undefined;
-    const left = new Promise<void>((resolve) => (leave = resolve));
+    const previous = this.#last;
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
     // A place given up early must not let the next one overtake whoever is still working.
-    this.#last = before.then(() => left);
+    this.#last = previous.then(() => released);
     try {
-      await untilAborted(before, signal);
+      await untilAborted(previous, signal);
       return await work();
     } finally {
-      leave();
+      release();
     }
   }
 }

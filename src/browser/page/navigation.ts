@@ -2,7 +2,7 @@ import type { Protocol } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
-import { act, type Outcome } from './act.js';
+import { performAction, type ActionOutcome } from './act.js';
 import type { SessionPage } from './page.js';
 
 export interface NavigationLimits {
@@ -14,8 +14,8 @@ export interface NavigationLimits {
  * `Page.navigate`, then until the page is loaded and quiet, at most `timeoutMs`. Throws a ToolError with the network's
  * error when nothing answers. Aborting stops the load.
  */
-export function navigate(page: SessionPage, url: string, limits: NavigationLimits): Promise<Outcome> {
-  return load(page, limits, async () => {
+export function navigate(page: SessionPage, url: string, limits: NavigationLimits): Promise<ActionOutcome> {
+  return loadAndSettle(page, limits, async () => {
     const { errorText, isDownload } = await page.cdp.send('Page.navigate', { url });
     if (errorText === undefined || isDownload === true) return;
     throw new ToolError(`${url} could not be loaded: ${errorText}. Check the address, and that its server runs.`);
@@ -23,15 +23,15 @@ export function navigate(page: SessionPage, url: string, limits: NavigationLimit
 }
 
 /** `Page.reload`, then as {@link navigate}. */
-export function reload(page: SessionPage, ignoreCache: boolean, limits: NavigationLimits): Promise<Outcome> {
-  return load(page, limits, (signal) => arriving(page, signal, () => page.cdp.send('Page.reload', { ignoreCache })));
+export function reload(page: SessionPage, ignoreCache: boolean, limits: NavigationLimits): Promise<ActionOutcome> {
+  return loadAndSettle(page, limits, (signal) => untilCommitted(page, signal, () => page.cdp.send('Page.reload', { ignoreCache })));
 }
 
 /** One entry back (-1) or forward (1), then as {@link navigate}. Throws a ToolError when there is none. */
-export function traverse(page: SessionPage, step: -1 | 1, limits: NavigationLimits): Promise<Outcome> {
-  return load(page, limits, async (signal) => {
+export function traverse(page: SessionPage, step: -1 | 1, limits: NavigationLimits): Promise<ActionOutcome> {
+  return loadAndSettle(page, limits, async (signal) => {
     const entry = await historyEntry(page, step);
-    await arriving(page, signal, () => page.cdp.send('Page.navigateToHistoryEntry', { entryId: entry.id }));
+    await untilCommitted(page, signal, () => page.cdp.send('Page.navigateToHistoryEntry', { entryId: entry.id }));
   });
 }
 
@@ -44,13 +44,13 @@ async function historyEntry(page: SessionPage, step: -1 | 1): Promise<Protocol.P
   );
 }
 
-async function load(
+async function loadAndSettle(
   page: SessionPage,
   { signal, timeoutMs }: NavigationLimits,
   begin: (signal: AbortSignal) => Promise<void>,
-): Promise<Outcome> {
+): Promise<ActionOutcome> {
   try {
-    const { outcome } = await act(page, signal, (either) => withinLimit(begin, either, timeoutMs), {
+    const { outcome } = await performAction(page, signal, (stopped) => withinTimeout(begin, stopped, timeoutMs), {
       limitMs: timeoutMs,
     });
     return outcome;
@@ -62,15 +62,15 @@ async function load(
 }
 
 /** The first answer may never come (a server that hangs, a 204): it is waited for no longer than the load itself. */
-async function withinLimit(
+async function withinTimeout(
   begin: (signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,
   timeoutMs: number,
 ): Promise<void> {
   const limit = timeLimit(timeoutMs);
-  const either = AbortSignal.any([signal, limit]);
+  const stopped = AbortSignal.any([signal, limit]);
   try {
-    await untilAborted(begin(either), either);
+    await untilAborted(begin(stopped), stopped);
   } catch (error) {
     signal.throwIfAborted();
     if (!limit.aborted) throw error;
@@ -87,23 +87,23 @@ async function stopLoading(page: SessionPage): Promise<void> {
 }
 
 /** Resolves when the main frame shows another document or another place of the same one. */
-async function arriving(page: SessionPage, signal: AbortSignal, begin: () => Promise<unknown>): Promise<void> {
+async function untilCommitted(page: SessionPage, signal: AbortSignal, begin: () => Promise<unknown>): Promise<void> {
   const { cdp, frames } = page;
-  let arrive = (): void => undefined;
-  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  let commit = (): void => undefined;
+  const committed = new Promise<void>((resolve) => (commit = resolve));
   const onDocument = ({ frame }: Protocol.Page.FrameNavigatedEvent): void => {
-    if (frame.parentId === undefined) arrive();
+    if (frame.parentId === undefined) commit();
   };
-  const onPlace = ({ frameId }: Protocol.Page.NavigatedWithinDocumentEvent): void => {
-    if (frameId === frames.mainId) arrive();
+  const onSameDocument = ({ frameId }: Protocol.Page.NavigatedWithinDocumentEvent): void => {
+    if (frameId === frames.mainId) commit();
   };
   cdp.on('Page.frameNavigated', onDocument);
-  cdp.on('Page.navigatedWithinDocument', onPlace);
+  cdp.on('Page.navigatedWithinDocument', onSameDocument);
   try {
     await begin();
-    await untilAborted(arrived, signal);
+    await untilAborted(committed, signal);
   } finally {
     cdp.off('Page.frameNavigated', onDocument);
-    cdp.off('Page.navigatedWithinDocument', onPlace);
+    cdp.off('Page.navigatedWithinDocument', onSameDocument);
   }
 }

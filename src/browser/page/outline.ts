@@ -22,7 +22,7 @@ export interface Outline {
 }
 
 const maxTextChars = 1_000;
-let lastReading = 0;
+let readingCount = 0;
 
 const itemsSchema = z.array(
   z.object({
@@ -33,7 +33,7 @@ const itemsSchema = z.array(
     properties: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
   }),
 ) satisfies z.ZodType<OutlineItem[]>;
-type Item = z.infer<typeof itemsSchema>[number];
+type OutlineItem = z.infer<typeof itemsSchema>[number];
 
 /**
  * Reads a document in its own order, from the node `from` on, no further than the bounds. For documents whose
@@ -46,28 +46,28 @@ export async function readOutline(
   from: number | undefined,
 ): Promise<Outline> {
   const { cdp, frameId } = document;
-  const objectGroup = `greenroom-outline-${++lastReading}`;
-  const executionContextId = await page.worldOf(cdp, frameId);
+  const objectGroup = `greenroom-outline-${++readingCount}`;
+  const executionContextId = await page.isolatedWorldOf(cdp, frameId);
   try {
     const start =
       from === undefined
         ? { value: null }
-        : await resolve(cdp, { backendNodeId: from, executionContextId, objectGroup });
+        : await resolveNode(cdp, { backendNodeId: from, executionContextId, objectGroup });
     const { result } = await cdp.send('Runtime.callFunctionOn', {
       executionContextId,
       functionDeclaration: readOutlineInPage,
       arguments: [start, { value: bounds.nodes }, { value: bounds.characters }, { value: maxTextChars }],
       objectGroup,
     });
-    const [items, nodes] = await Promise.all([itemsOf(cdp, result), nodesOf(cdp, result, objectGroup)]);
-    return { nodes: treeOf(items, nodes), next: nodes[items.length] };
+    const [items, nodes] = await Promise.all([readItems(cdp, result), readNodeIds(cdp, result, objectGroup)]);
+    return { nodes: toAXNodes(items, nodes), next: nodes[items.length] };
   } finally {
     // A frame that is gone has let go already.
     await cdp.send('Runtime.releaseObjectGroup', { objectGroup }).catch(() => undefined);
   }
 }
 
-async function resolve(
+async function resolveNode(
   cdp: CDPSession,
   request: Protocol.DOM.ResolveNodeRequest,
 ): Promise<Protocol.Runtime.CallArgument> {
@@ -75,7 +75,7 @@ async function resolve(
   return object.objectId === undefined ? { value: null } : { objectId: object.objectId };
 }
 
-async function itemsOf(cdp: CDPSession, { objectId = '' }: Protocol.Runtime.RemoteObject): Promise<Item[]> {
+async function readItems(cdp: CDPSession, { objectId = '' }: Protocol.Runtime.RemoteObject): Promise<OutlineItem[]> {
   const { result } = await cdp.send('Runtime.callFunctionOn', {
     objectId,
     functionDeclaration: 'function () { return this.items }',
@@ -85,7 +85,7 @@ async function itemsOf(cdp: CDPSession, { objectId = '' }: Protocol.Runtime.Remo
 }
 
 /** The backend ids of the nodes, in their order. */
-async function nodesOf(
+async function readNodeIds(
   cdp: CDPSession,
   { objectId = '' }: Protocol.Runtime.RemoteObject,
   objectGroup: string,
@@ -108,27 +108,27 @@ async function nodesOf(
   );
 }
 
-function treeOf(items: readonly Item[], ids: readonly number[]): AXNode[] {
+function toAXNodes(items: readonly OutlineItem[], ids: readonly number[]): AXNode[] {
   const children = items.map((): string[] => []);
   for (const [index, { parent }] of items.entries()) children[parent]?.push(String(index));
   return items.map((item, index) => ({
-    ...nodeOf(item),
+    ...toAXNode(item),
     nodeId: String(index),
     childIds: children[index] ?? [],
     ...(ids[index] !== undefined && { backendDOMNodeId: ids[index] }),
   }));
 }
 
-function nodeOf({ role, name, value, properties }: Item): Omit<AXNode, 'nodeId'> {
+function toAXNode({ role, name, value, properties }: OutlineItem): Omit<AXNode, 'nodeId'> {
   return {
     ignored: false,
     role: { type: 'role', value: role },
     name: { type: 'string', value: name },
     ...(value !== undefined && { value: { type: 'string', value } }),
-    properties: Object.entries(properties).map(([property, held]) => ({
+    properties: Object.entries(properties).map(([property, value]) => ({
       // The names are those of `describeNode`, all of the protocol's.
       name: property as Protocol.Accessibility.AXPropertyName,
-      value: { type: 'string', value: held },
+      value: { type: 'string', value: value },
     })),
   };
 }

@@ -2,15 +2,15 @@ import type { CDPSession, Page } from 'puppeteer-core';
 import { ConsoleCollector } from '../collectors/console.js';
 import { Dialogs, describeDialog } from './dialogs.js';
 import { Emulation } from './emulation.js';
-import { ElementIds } from './elementIds.js';
-import { Flood } from './flood.js';
-import { Frames, type FramePlace } from './frames.js';
+import { ElementUids } from './elementIds.js';
+import { ConsoleFloodGuard } from './flood.js';
+import { Frames, type FrameSession } from './frames.js';
 import { Lock } from './lock.js';
 import { NetworkCollector } from '../collectors/network.js';
-import { Tracing } from '../tracing/tracing.js';
+import { PageTracing } from '../tracing/tracing.js';
 import { ToolError } from '../../errors.js';
 import { callExpression, type InjectedFunction } from '../protocol/injectedFunctions.js';
-import { openSession } from '../protocol/openSession.js';
+import { openCdpSession } from '../protocol/openSession.js';
 
 /**
  * One page of a session, with everything collected about it since the session has it. Made by `openSessionPage`; owned
@@ -25,43 +25,43 @@ export class SessionPage {
   readonly console: ConsoleCollector;
   readonly network: NetworkCollector;
   readonly dialogs: Dialogs;
-  readonly elements: ElementIds;
+  readonly elements: ElementUids;
   readonly frames: Frames;
   readonly emulation: Emulation;
-  readonly tracing: Tracing;
+  readonly tracing: PageTracing;
   /** Whether a tool that is not read-only has been at work in it. */
-  touched = false;
+  isTouched = false;
   readonly #lock = new Lock();
-  readonly #flood: Flood;
-  readonly #gone = new AbortController();
-  readonly #end = (): void => this.#gone.abort(new Error('The page is gone.'));
-  #awake: Promise<void> | undefined;
+  readonly #floodGuard: ConsoleFloodGuard;
+  readonly #closed = new AbortController();
+  readonly #markClosed = (): void => this.#closed.abort(new Error('The page is gone.'));
+  #focusEmulation: Promise<void> | undefined;
 
   constructor(options: { id: number; page: Page; cdp: CDPSession }) {
     const { id, page, cdp } = options;
     this.id = id;
     this.page = page;
     this.cdp = cdp;
-    this.#flood = new Flood(page);
-    this.console = new ConsoleCollector(cdp, this.#flood.note);
+    this.#floodGuard = new ConsoleFloodGuard(page);
+    this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage);
     this.network = new NetworkCollector(cdp);
     this.dialogs = new Dialogs(cdp);
     this.emulation = new Emulation(page, cdp);
-    this.tracing = new Tracing(page);
-    const elements = new ElementIds();
+    this.tracing = new PageTracing(page);
+    const elements = new ElementUids();
     this.elements = elements;
-    page.browser().on('disconnected', this.#end);
+    page.browser().on('disconnected', this.#markClosed);
     this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
   }
 
   /** Aborted when the page is closed or let go of, or its browser has died, whichever is heard of first. */
-  get gone(): AbortSignal {
-    return this.#gone.signal;
+  get closedSignal(): AbortSignal {
+    return this.#closed.signal;
   }
 
   /** As `gone`, or its protocol session has ended, whichever is heard of first: a death is told in any order. */
-  get isGone(): boolean {
-    return this.#gone.signal.aborted || this.cdp.detached;
+  get isClosed(): boolean {
+    return this.#closed.signal.aborted || this.cdp.detached;
   }
 
   url(): string {
@@ -88,14 +88,14 @@ export class SessionPage {
    * Runs one tool at a time on this page, in order of arrival. Rejects with the signal's reason while waiting, and with
    * a ToolError that names the dialog when one is open or opens meanwhile: nothing answers until it is handled.
    */
-  locked<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+  runExclusive<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
     return this.#lock.run(signal, () => {
       this.dialogs.throwIfOpen();
-      const awakened = async (): Promise<T> => {
-        await this.#wake();
+      const runFocused = async (): Promise<T> => {
+        await this.#emulateFocus();
         return run();
       };
-      return this.dialogs.interrupting(awakened, (dialog) => {
+      return this.dialogs.runUntilDialog(runFocused, (dialog) => {
         throw new ToolError(describeDialog(dialog));
       });
     });
@@ -105,28 +105,28 @@ export class SessionPage {
    * From the first tool on, the page runs as if it were in front: behind another tab its timers and frames, and all that
    * waits for them, crawl.
    */
-  #wake(): Promise<void> {
-    this.#awake ??= this.cdp.send('Emulation.setFocusEmulationEnabled', { enabled: true });
-    return this.#awake;
+  #emulateFocus(): Promise<void> {
+    this.#focusEmulation ??= this.cdp.send('Emulation.setFocusEmulationEnabled', { enabled: true });
+    return this.#focusEmulation;
   }
 
   /**
    * The execution context of our own in a frame, made on first use: it shares the frame's document and nothing else, and
    * the page can neither see nor change it.
    */
-  async worldOf(cdp: CDPSession, frameId: string): Promise<number> {
+  async isolatedWorldOf(cdp: CDPSession, frameId: string): Promise<number> {
     const made = await cdp.send('Page.createIsolatedWorld', { frameId, worldName: 'greenroom' });
     return made.executionContextId;
   }
 
   /** Calls an injected function in our own world of a frame (default: the main one), and waits for its promise. */
-  async callApart<Args extends readonly unknown[]>(
+  async callInIsolatedWorld<Args extends readonly unknown[]>(
     source: InjectedFunction<(...args: Args) => unknown>,
     values: Args,
-    frame?: FramePlace,
+    frame?: FrameSession,
   ): Promise<unknown> {
     const cdp = frame?.cdp ?? this.cdp;
-    const contextId = await this.worldOf(cdp, frame?.frameId ?? this.frames.mainId);
+    const contextId = await this.isolatedWorldOf(cdp, frame?.frameId ?? this.frames.mainId);
     const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', {
       expression: callExpression(source, ...values),
       contextId,
@@ -139,26 +139,26 @@ export class SessionPage {
 
   /** Ends the collectors and the protocol session. The page stays open. Idempotent; never rejects. */
   async dispose(): Promise<void> {
-    this.#end();
-    this.page.browser().off('disconnected', this.#end);
-    this.#flood.dispose();
+    this.#markClosed();
+    this.page.browser().off('disconnected', this.#markClosed);
+    this.#floodGuard.dispose();
     this.console.dispose();
     this.network.dispose();
     // Not waited for: a page that hangs would not answer. In a profile, the tab stays.
-    void this.emulation.reset().catch(ignoreGone);
+    void this.emulation.reset().catch(noop);
     await this.tracing.dispose();
-    if (!this.cdp.detached) await this.cdp.detach().catch(ignoreGone);
+    if (!this.cdp.detached) await this.cdp.detach().catch(noop);
   }
 }
 
 /** A target that is gone already has nothing left to detach from. */
-function ignoreGone(): void {
+function noop(): void {
   return undefined;
 }
 
 /** Takes a page into a session. Rejects, leaving nothing behind, when the page goes away meanwhile. */
 export async function openSessionPage(options: { id: number; page: Page }): Promise<SessionPage> {
-  const cdp = await openSession(options.page);
+  const cdp = await openCdpSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {
     await Promise.all([cdp.send('Page.enable'), page.frames.start(), page.console.ready, page.network.ready]);

@@ -47,14 +47,14 @@ export async function dragBetween(cdp: CDPSession, from: Point, to: Point): Prom
       const y = from.y + (to.y - from.y) * part;
       await cdp.send('Input.dispatchMouseEvent', { type: 'mouseMoved', x, y, ...held });
     }
-    if (data) await carry(cdp, to, data);
+    if (data) await dispatchDrop(cdp, to, data);
     await cdp.send('Input.dispatchMouseEvent', { type: 'mouseReleased', ...to, button: 'left', clickCount: 1 });
   } finally {
     await cdp.send('Input.setInterceptDrags', { enabled: false });
   }
 }
 
-async function carry(cdp: CDPSession, to: Point, data: Protocol.Input.DragData): Promise<void> {
+async function dispatchDrop(cdp: CDPSession, to: Point, data: Protocol.Input.DragData): Promise<void> {
   await cdp.send('Input.dispatchDragEvent', { type: 'dragEnter', ...to, data });
   await cdp.send('Input.dispatchDragEvent', { type: 'dragOver', ...to, data });
   await cdp.send('Input.dispatchDragEvent', { type: 'drop', ...to, data });

@@ -68,7 +68,7 @@ async function clipOf(page: SessionPage, { uid, fullPage }: ScreenshotOptions): 
 /** In CSS pixels of the viewport, after scrolling there. */
 async function boxOf(page: SessionPage, uid: string): Promise<Omit<Protocol.Page.Viewport, 'scale'>> {
   const element = await findElement(page, uid);
-  await element.ready('keyboard');
+  await element.waitUntilActionable('keyboard');
   const { backendNodeId, document } = element.address;
   const { quads } = await document.cdp.send('DOM.getContentQuads', { backendNodeId });
   const points = quads.flat();

@@ -2,14 +2,14 @@ import { z } from 'zod';
 import { ToolError } from '../../errors.js';
 import type { DocumentSize } from '../injected/contract.js';
 import { measureDocument } from '../protocol/injectedFunctions.js';
-import { buildTree, type SnapshotNode, type SourceFrame } from './accessibility.js';
+import { buildTree, type SnapshotNode, type AccessibilityFrame } from './accessibility.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementIds.js';
 import { readOutline } from './outline.js';
 import type { SessionPage } from './page.js';
 
 /** What of a page was read when it was too much to be read whole. */
-export interface PartRead {
+export interface PartialRead {
   /** Nodes that were read, and nodes and characters of text that there are. */
   readonly read: number;
   readonly nodes: number;
@@ -24,7 +24,7 @@ export interface Snapshot {
   /** One line a node, a child one space further in. */
   readonly lines: readonly string[];
   /** Undefined when the page was read whole. */
-  readonly part: PartRead | undefined;
+  readonly part: PartialRead | undefined;
 }
 
 export interface SnapshotOptions {
@@ -46,9 +46,9 @@ export const outlineBounds = { nodes: 2_000, characters: 100_000 };
 const weightSchema = z.object({ nodes: z.number(), characters: z.number() }) satisfies z.ZodType<DocumentSize>;
 type Weight = z.infer<typeof weightSchema>;
 
-const nothing: Weight = { nodes: 0, characters: 0 };
+const emptyWeight: Weight = { nodes: 0, characters: 0 };
 
-interface ReadFrame extends SourceFrame {
+interface FrameReading extends AccessibilityFrame {
   readonly weight: Weight;
   readonly isWhole: boolean;
   /** Of one that was not read whole. */
@@ -63,63 +63,63 @@ interface ReadFrame extends SourceFrame {
 export async function takeSnapshot(page: SessionPage, { verbose, from }: SnapshotOptions): Promise<Snapshot> {
   const start = from === undefined ? undefined : page.elements.addressOf(from);
   const frames = await readFrames(page, start);
-  await Promise.all(frames.map((frame) => linkOwner(frame, frames)));
+  await Promise.all(frames.map((frame) => linkToOwner(frame, frames)));
   const [main] = frames;
   if (!main) return { url: page.url(), title: '', lines: [], part: undefined };
   const root = buildTree(main, {
     verbose,
-    nameOf: (document, backendNodeId) => page.elements.nameOf(document, backendNodeId),
+    uidOf: (document, backendNodeId) => page.elements.uidOf(document, backendNodeId),
   });
   const lines: string[] = [];
-  write(root, 0, lines);
+  writeLines(root, 0, lines);
   const isOutlined = frames.some(({ document, isWhole }) => !isWhole && document.frameId === start?.document.frameId);
   const shown = from === undefined || isOutlined ? lines : linesFrom(lines, from);
-  return { url: main.document.url, title: root.name, lines: shown, part: partOf(page, frames, start) };
+  return { url: main.document.url, title: root.name, lines: shown, part: partialReadOf(page, frames, start) };
 }
 
-async function readFrames(page: SessionPage, start: NodeAddress | undefined): Promise<ReadFrame[]> {
+async function readFrames(page: SessionPage, start: NodeAddress | undefined): Promise<FrameReading[]> {
   const documents = await page.frames.documents();
-  const weights = await Promise.all(documents.map((document, index) => weightOf(page, document, index === 0)));
-  const isWhole = fitting(weights);
+  const weights = await Promise.all(documents.map((document, index) => measureWeight(page, document, index === 0)));
+  const isWhole = selectWhole(weights);
   const parts = isWhole.filter((whole) => !whole).length;
   const bounds = { nodes: outlineBounds.nodes / parts, characters: outlineBounds.characters / parts };
-  const readings = documents.map(async (document, index): Promise<ReadFrame> => {
+  const readings = documents.map(async (document, index): Promise<FrameReading> => {
     const whole = isWhole[index] === true;
     const from = start?.document.frameId === document.frameId ? start.backendNodeId : undefined;
     const reading = whole ? readWhole(document) : readOutline(page, document, bounds, from);
     const read = await (index === 0 ? reading : reading.catch(() => ({ nodes: [], next: undefined })));
-    return { ...read, document, weight: weights[index] ?? nothing, isWhole: whole, inner: new Map() };
+    return { ...read, document, weight: weights[index] ?? emptyWeight, isWhole: whole, inner: new Map() };
   });
   return Promise.all(readings);
 }
 
 /** An inner frame that went away while it was read has nothing to show; without the main frame there is nothing at all. */
-async function weightOf(page: SessionPage, document: FrameDocument, isMain: boolean): Promise<Weight> {
-  const weighing = page.callApart(measureDocument, [], document);
-  return weightSchema.parse(await (isMain ? weighing : weighing.catch(() => nothing)));
+async function measureWeight(page: SessionPage, document: FrameDocument, isMain: boolean): Promise<Weight> {
+  const weighing = page.callInIsolatedWorld(measureDocument, [], document);
+  return weightSchema.parse(await (isMain ? weighing : weighing.catch(() => emptyWeight)));
 }
 
 /** Which of the documents can be read whole, so that all of those together are within the bound. */
-function fitting(weights: readonly Weight[]): boolean[] {
-  let left = maxWholeNodes;
+function selectWhole(weights: readonly Weight[]): boolean[] {
+  let remaining = maxWholeNodes;
   return weights.map(({ nodes, characters }) => {
     const cost = nodes + characters / charactersPerLine;
-    if (cost > left) return false;
-    left -= cost;
+    if (cost > remaining) return false;
+    remaining -= cost;
     return true;
   });
 }
 
-async function readWhole({ cdp, frameId }: FrameDocument): Promise<Pick<ReadFrame, 'nodes' | 'next'>> {
+async function readWhole({ cdp, frameId }: FrameDocument): Promise<Pick<FrameReading, 'nodes' | 'next'>> {
   const { nodes } = await cdp.send('Accessibility.getFullAXTree', { frameId });
   return { nodes, next: undefined };
 }
 
 /** What was left out; the next to read is in the frame of `start` or behind it. */
-function partOf(page: SessionPage, frames: readonly ReadFrame[], start: NodeAddress | undefined): PartRead | undefined {
+function partialReadOf(page: SessionPage, frames: readonly FrameReading[], start: NodeAddress | undefined): PartialRead | undefined {
   const parts = frames.filter(({ isWhole }) => !isWhole);
   if (parts.length === 0) return undefined;
-  const sum = (numberOf: (frame: ReadFrame) => number): number =>
+  const sum = (numberOf: (frame: FrameReading) => number): number =>
     parts.reduce((total, frame) => total + numberOf(frame), 0);
   const first = parts.findIndex(({ document }) => document.frameId === start?.document.frameId);
   const unfinished = parts.slice(Math.max(first, 0)).find(({ next }) => next !== undefined);
@@ -127,7 +127,7 @@ function partOf(page: SessionPage, frames: readonly ReadFrame[], start: NodeAddr
     read: sum(({ nodes }) => nodes.length),
     nodes: sum(({ weight }) => weight.nodes),
     characters: sum(({ weight }) => weight.characters),
-    next: unfinished?.next === undefined ? undefined : page.elements.nameOf(unfinished.document, unfinished.next),
+    next: unfinished?.next === undefined ? undefined : page.elements.uidOf(unfinished.document, unfinished.next),
   };
 }
 
@@ -138,7 +138,7 @@ function linesFrom(lines: readonly string[], uid: string): readonly string[] {
 }
 
 /** Puts a frame under the element that holds it. */
-async function linkOwner(frame: SourceFrame, all: readonly SourceFrame[]): Promise<void> {
+async function linkToOwner(frame: AccessibilityFrame, all: readonly AccessibilityFrame[]): Promise<void> {
   const { frameId } = frame.document;
   for (const outer of all) {
     if (outer === frame || outer.nodes.length === 0) continue;
@@ -148,7 +148,7 @@ async function linkOwner(frame: SourceFrame, all: readonly SourceFrame[]): Promi
   }
 }
 
-function write(node: SnapshotNode, depth: number, lines: string[]): void {
+function writeLines(node: SnapshotNode, depth: number, lines: string[]): void {
   lines.push(`${' '.repeat(depth)}uid=${node.uid} ${node.role}${node.details}`);
-  for (const child of node.children) write(child, depth + 1, lines);
+  for (const child of node.children) writeLines(child, depth + 1, lines);
 }

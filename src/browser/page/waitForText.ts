@@ -3,32 +3,32 @@ import { stopWaiting, untilText } from '../protocol/injectedFunctions.js';
 import type { FrameDocument } from './frames.js';
 import type { SessionPage } from './page.js';
 
-let lastWait = 0;
+let waitCount = 0;
 
 /**
  * Resolves to the first of `texts` that any frame of the page shows, across navigations; rejects with the signal's
  * reason. Each document watches itself and answers when its content changes.
  */
 export async function waitForText(page: SessionPage, texts: readonly string[], signal: AbortSignal): Promise<string> {
-  const wait = ++lastWait;
+  const wait = ++waitCount;
   let documents: readonly FrameDocument[] = [];
-  const renewal = new Renewal(page);
+  const renewal = new DocumentChangeWatcher(page);
   try {
     for (;;) {
       signal.throwIfAborted();
-      const renewed = renewal.next();
+      const renewed = renewal.nextChange();
       documents = await page.frames.documents();
-      const found = await untilAborted(Promise.race([renewed, firstOf(page, documents, texts, wait)]), signal);
+      const found = await untilAborted(Promise.race([renewed, firstShown(page, documents, texts, wait)]), signal);
       if (found !== undefined) return found;
     }
   } finally {
     renewal.dispose();
-    void Promise.allSettled(documents.map((document) => page.callApart(stopWaiting, [wait], document)));
+    void Promise.allSettled(documents.map((document) => page.callInIsolatedWorld(stopWaiting, [wait], document)));
   }
 }
 
 /** Tells when the page has other documents than those that were asked. */
-class Renewal {
+class DocumentChangeWatcher {
   readonly #page: SessionPage;
   #resolve = (): void => undefined;
   readonly #renew = (): void => this.#resolve();
@@ -39,7 +39,7 @@ class Renewal {
     page.cdp.on('Page.frameAttached', this.#renew);
   }
 
-  next(): Promise<undefined> {
+  nextChange(): Promise<undefined> {
     return new Promise((resolve) => (this.#resolve = () => resolve(undefined)));
   }
 
@@ -49,7 +49,7 @@ class Renewal {
   }
 }
 
-function firstOf(
+function firstShown(
   page: SessionPage,
   documents: readonly FrameDocument[],
   texts: readonly string[],
@@ -58,7 +58,7 @@ function firstOf(
   return new Promise((resolve) => {
     for (const document of documents) {
       // A document that is left while it watches never answers; its successor is asked.
-      void page.callApart(untilText, [texts, wait], document).then(
+      void page.callInIsolatedWorld(untilText, [texts, wait], document).then(
         (found) => {
           if (typeof found === 'string') resolve(found);
         },

@@ -1,12 +1,12 @@
 import type { Browser, BrowserContext, CDPSession, Connection, Page, Protocol } from 'puppeteer-core';
-import { askBrowser, openSession } from '../protocol/openSession.js';
+import { withBrowserCdpSession, openCdpSession } from '../protocol/openSession.js';
 import { unlessGone } from '../protocol/sessions.js';
 import type { AddressPolicy } from './addressPolicy.js';
 import { extensionsPage } from './launchPreferences.js';
 
 type TargetInfo = Protocol.Target.TargetInfo;
 
-export interface Guarded {
+export interface GuardedContext {
   readonly context: BrowserContext;
   readonly policy: AddressPolicy;
   /** A page was where no page of the session may be; it is blank now. */
@@ -24,7 +24,7 @@ const guards = new WeakMap<Browser, Promise<TargetGuard>>();
 export class TargetGuard {
   readonly #connection: Connection;
   /** By context id; undefined is the profile's own context. */
-  readonly #guarded = new Map<string | undefined, Guarded>();
+  readonly #guarded = new Map<string | undefined, GuardedContext>();
 
   private constructor(connection: Connection) {
     this.#connection = connection;
@@ -46,7 +46,7 @@ export class TargetGuard {
   }
 
   static #start(browser: Browser): Promise<TargetGuard> {
-    return askBrowser(browser, (cdp) => {
+    return withBrowserCdpSession(browser, (cdp) => {
       const connection = cdp.connection();
       if (connection === undefined) throw new Error('The browser is gone.');
       return Promise.resolve(new TargetGuard(connection));
@@ -54,7 +54,7 @@ export class TargetGuard {
   }
 
   /** Guards a context, with what is open in it, until the answer is called. Call it before anything is opened there. */
-  async enter(guarded: Guarded): Promise<() => void> {
+  async enter(guarded: GuardedContext): Promise<() => void> {
     const { context } = guarded;
     this.#guarded.set(context.id, guarded);
     await Promise.all((await context.pages(true)).map((page) => this.#takeIn(page)));
@@ -65,7 +65,7 @@ export class TargetGuard {
 
   /** It was there before the guard. */
   async #takeIn(page: Page): Promise<void> {
-    const session = await unlessGone(openSession(page));
+    const session = await unlessGone(openCdpSession(page));
     if (session !== undefined) await this.#watchFiles(session);
   }
 
@@ -105,7 +105,7 @@ export class TargetGuard {
     await unlessGone(session.detach());
   }
 
-  #ownerOf({ browserContextId }: TargetInfo): Guarded | undefined {
+  #ownerOf({ browserContextId }: TargetInfo): GuardedContext | undefined {
     return this.#guarded.get(browserContextId) ?? this.#guarded.get(undefined);
   }
 }

@@ -5,7 +5,7 @@ import { timeLimit } from '../../clock.js';
 import { Refusal } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
 import type { BrowserConnection } from './connection.js';
-import { createLedger, type Ledger } from '../lease/ledger.js';
+import { createResourceLedger, type ResourceLedger } from '../lease/ledger.js';
 import { WebSocketTransport } from './webSocketTransport.js';
 
 /** Chrome answers with a few hundred. */
@@ -16,7 +16,7 @@ export interface AttachOptions {
   /** `http(s)://host:port`, whose /json/version names the socket, or the `ws(s)://` socket itself. */
   readonly url: string;
   readonly signal: AbortSignal;
-  readonly ledger: Ledger;
+  readonly ledger: ResourceLedger;
   /** How long the browser may take to answer. Default five seconds. */
   readonly timeoutMs?: number;
   /** Checks an address before anything is sent there, and says where to connect instead. Default: as it is. */
@@ -29,34 +29,34 @@ export interface AttachOptions {
  * signal's reason.
  */
 export async function attachBrowser(options: AttachOptions): Promise<BrowserConnection> {
-  const { url, ledger, timeoutMs = 5_000, resolve = asItIs } = options;
+  const { url, ledger, timeoutMs = 5_000, resolve = unresolved } = options;
   const deadline = timeLimit(timeoutMs);
   const signal = AbortSignal.any([options.signal, deadline]);
   try {
     const address = await untilAborted(resolve(url), signal);
     // The browser's answer may name any other address.
     const browserWSEndpoint = url.startsWith('http')
-      ? await untilAborted(resolve(await socketOf(address, signal)), signal)
+      ? await untilAborted(resolve(await fetchWebSocketUrl(address, signal)), signal)
       : address;
     return await connectTo(browserWSEndpoint, ledger, signal);
   } catch (error) {
     options.signal.throwIfAborted();
     if (error instanceof Refusal) throw error;
-    throw unreachable(url, deadline.aborted ? `no answer in ${timeoutMs} ms` : causeOf(error), error);
+    throw browserUnreachable(url, deadline.aborted ? `no answer in ${timeoutMs} ms` : rootCauseOf(error), error);
   }
 }
 
-const asItIs = (url: string): Promise<string> => Promise.resolve(url);
+const unresolved = (url: string): Promise<string> => Promise.resolve(url);
 
 /** Attaches for a moment and resolves with what answers: `Chrome/156.0.…`. Throws as {@link attachBrowser} does. */
 export async function probeBrowser(options: Omit<AttachOptions, 'ledger'>): Promise<string> {
-  const connection = await attachBrowser({ ...options, ledger: createLedger() });
+  const connection = await attachBrowser({ ...options, ledger: createResourceLedger() });
   await connection.close();
   return connection.product;
 }
 
 /** Asked here and not by the library, whose question cannot be taken back. */
-async function socketOf(url: string, signal: AbortSignal): Promise<string> {
+async function fetchWebSocketUrl(url: string, signal: AbortSignal): Promise<string> {
   const answer = await fetch(new URL('/json/version', url), { signal, redirect: 'error' });
   const text = await untilAborted(readText(answer, signal), signal);
   const version: unknown = answer.ok ? JSON.parse(text) : undefined;
@@ -82,7 +82,7 @@ async function readText({ body }: Response, signal: AbortSignal): Promise<string
 }
 
 /** Whatever it throws, the connection is cut. */
-async function connectTo(url: string, ledger: Ledger, signal: AbortSignal): Promise<BrowserConnection> {
+async function connectTo(url: string, ledger: ResourceLedger, signal: AbortSignal): Promise<BrowserConnection> {
   const { connect } = await untilAborted(import('puppeteer-core'), signal);
   const transport = new WebSocketTransport(url);
   const dropped = new Promise<never>((_resolve, reject) => {
@@ -108,10 +108,10 @@ interface Attached {
   readonly transport: WebSocketTransport;
   readonly product: string;
   readonly gone: Promise<void>;
-  readonly ledger: Ledger;
+  readonly ledger: ResourceLedger;
 }
 
-function connectionOf({ browser, transport, product, gone, ledger }: Attached): BrowserConnection {
+function connectionOf({ browser, transport, product, gone: disconnected, ledger }: Attached): BrowserConnection {
   let open = true;
   const close = async (): Promise<void> => {
     if (!open) return;
@@ -123,18 +123,18 @@ function connectionOf({ browser, transport, product, gone, ledger }: Attached): 
     await browser.version();
   };
   const droppedBecause = () => transport.droppedBecause;
-  return { browser, mode: 'attach', product, temporaryFolder: tmpdir(), gone, droppedBecause, ping, close };
+  return { browser, mode: 'attach', product, temporaryFolder: tmpdir(), disconnected, droppedBecause, ping, close };
 }
 
 /** The innermost cause says most: `connect ECONNREFUSED 127.0.0.1:9222`. */
-function causeOf(error: unknown): string {
+function rootCauseOf(error: unknown): string {
   if (typeof error !== 'object' || error === null) return String(error);
-  if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) return causeOf(error.errors[0]);
-  if ('cause' in error && error.cause !== undefined) return causeOf(error.cause);
+  if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) return rootCauseOf(error.errors[0]);
+  if ('cause' in error && error.cause !== undefined) return rootCauseOf(error.cause);
   return 'message' in error ? String(error.message) : 'the connection failed';
 }
 
-function unreachable(url: string, cause: string, error: unknown): Refusal {
+function browserUnreachable(url: string, cause: string, error: unknown): Refusal {
   const port = new URL(url).port || '9222';
   const detail =
     `No browser answers at ${url}: ${cause}. Start Chrome with --remote-debugging-port=${port} and a ` +

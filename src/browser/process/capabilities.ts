@@ -1,6 +1,6 @@
 import type { Browser, CDPSession, Page } from 'puppeteer-core';
 import { messageOf } from '../../errors.js';
-import { askBrowser, askPage } from '../protocol/openSession.js';
+import { withBrowserCdpSession, withPageCdpSession } from '../protocol/openSession.js';
 
 export interface BrowserDescription {
   readonly userAgent: string;
@@ -39,10 +39,10 @@ const pageDomains = [
 
 /** What the browser says of itself (`Browser.getVersion`) and of extensions (`Extensions.getExtensions`). */
 export function describeBrowser(browser: Browser): Promise<BrowserDescription> {
-  return askBrowser(browser, async (cdp) => {
+  return withBrowserCdpSession(browser, async (cdp) => {
     const [{ userAgent }, extensions] = await Promise.all([
       cdp.send('Browser.getVersion'),
-      isKnown(cdp, cdp.send('Extensions.getExtensions')),
+      isSupported(cdp, cdp.send('Extensions.getExtensions')),
     ]);
     return { userAgent, headless: userAgent.includes('Headless'), extensions };
   });
@@ -50,14 +50,14 @@ export function describeBrowser(browser: Browser): Promise<BrowserDescription> {
 
 /** The protocol's domains that this browser has for a page. */
 export function listDomains(page: Page): Promise<string[]> {
-  return askPage(page, async (cdp) => {
-    const known = await Promise.all(pageDomains.map((domain) => isKnown(cdp, cdp.send(`${domain}.disable`))));
-    return pageDomains.filter((_, index) => known[index]);
+  return withPageCdpSession(page, async (cdp) => {
+    const supported = await Promise.all(pageDomains.map((domain) => isSupported(cdp, cdp.send(`${domain}.disable`))));
+    return pageDomains.filter((_, index) => supported[index]);
   });
 }
 
 /** Whether a command exists: older browsers lack it, others refuse it without the flag that allows it. */
-async function isKnown(cdp: CDPSession, command: Promise<unknown>): Promise<boolean> {
+async function isSupported(cdp: CDPSession, command: Promise<unknown>): Promise<boolean> {
   try {
     await command;
     return true;

@@ -9,14 +9,14 @@ export interface ChromeProcess {
   readonly pid: number | undefined;
   readonly transport: PipeTransport;
   /** Resolves when the process is gone or could not be started. Never rejects. */
-  readonly ended: Promise<void>;
+  readonly exited: Promise<void>;
   /** The last lines that Chrome wrote, or why it did not start. */
-  lastWords(): string;
+  stderrTail(): string;
   /** Ends Chrome with all its children at once: its profile is thrown away, so there is nothing to save. */
   kill(): void;
 }
 
-const keptLines = 8;
+const maxStderrLines = 8;
 
 /** Starts Chrome in a process group of its own, with the protocol on file descriptors 3 and 4. */
 export function startChrome(executablePath: string, args: readonly string[], temporaryFolder: string): ChromeProcess {
@@ -25,26 +25,26 @@ export function startChrome(executablePath: string, args: readonly string[], tem
     detached: process.platform !== 'win32',
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
   });
-  let words: string[] = [];
-  const note = (text: string): void => {
-    words = [...words, ...text.split('\n').filter((line) => line.trim() !== '')].slice(-keptLines);
+  let stderrLines: string[] = [];
+  const appendLines = (text: string): void => {
+    stderrLines = [...stderrLines, ...text.split('\n').filter((line) => line.trim() !== '')].slice(-maxStderrLines);
   };
-  child.stderr?.setEncoding('utf8').on('data', note);
+  child.stderr?.setEncoding('utf8').on('data', appendLines);
   const [toBrowser, fromBrowser] = [child.stdio[3], child.stdio[4]];
   if (!(toBrowser instanceof Writable && fromBrowser instanceof Readable)) throw new Error('Chrome has no pipes.');
   const transport = new PipeTransport(toBrowser, fromBrowser);
   transport.ondrop = (because) => {
-    note(because);
-    killGroup(child);
+    appendLines(because);
+    killProcessGroup(child);
   };
   return {
     pid: child.pid,
     transport,
-    ended: untilEnded(child, (cause) => {
-      if (words.length === 0) note(cause);
+    exited: whenExited(child, (cause) => {
+      if (stderrLines.length === 0) appendLines(cause);
     }),
-    lastWords: () => words.join('\n'),
-    kill: () => killGroup(child),
+    stderrTail: () => stderrLines.join('\n'),
+    kill: () => killProcessGroup(child),
   };
 }
 
@@ -82,21 +82,21 @@ function withOwnEnvironment(executable: string, args: readonly string[], folder:
   return ['/bin/sh', ['-c', start, 'chrome', isLinux ? folder : tmpdir(), home, executable, ...args]];
 }
 
-function untilEnded(child: ChildProcess, note: (cause: string) => void): Promise<void> {
+function whenExited(child: ChildProcess, onCause: (cause: string) => void): Promise<void> {
   return new Promise((resolve) => {
     child.once('exit', (code, signal) => {
       // SIGKILL is ours, and says nothing of why.
-      if (signal !== 'SIGKILL') note(`it ended with ${signal ?? `exit code ${code}`}, without a word.`);
+      if (signal !== 'SIGKILL') onCause(`it ended with ${signal ?? `exit code ${code}`}, without a word.`);
       resolve();
     });
     child.once('error', (error) => {
-      note(messageOf(error));
+      onCause(messageOf(error));
       resolve();
     });
   });
 }
 
-function killGroup(child: ChildProcess): void {
+function killProcessGroup(child: ChildProcess): void {
   if (child.pid === undefined) return;
   if (process.platform === 'win32') {
     spawn('taskkill', ['/pid', String(child.pid), '/T', '/F'], { stdio: 'ignore' }).once('error', () => child.kill());

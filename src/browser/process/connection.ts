@@ -12,7 +12,7 @@ export interface BrowserConnection {
   /** Where files for this browser may be put. Removed with the browser if it is ours. */
   readonly temporaryFolder: string;
   /** Resolves when the browser, or the way to it, is gone, whoever ended it. Never rejects. */
-  readonly gone: Promise<void>;
+  readonly disconnected: Promise<void>;
   /** Why we dropped it: the browser said what we do not take. Undefined if it ended otherwise. */
   droppedBecause?(): string | undefined;
   /** Resolves when the browser answers (Browser.getVersion). One that hangs leaves it open. */

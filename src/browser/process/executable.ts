@@ -22,11 +22,11 @@ export interface ExecutableOptions extends BrowserSearch {
 /** Where the field's installer keeps its browsers; what other tools installed there counts too. */
 export const browserCache = join(homedir(), '.cache', 'puppeteer');
 
-const names = ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser', 'chrome'];
+const binaryNames = ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser', 'chrome'];
 
-const usualFolders = ['/usr/bin', '/usr/local/bin', '/snap/bin', '/opt/google/chrome', '/opt/homebrew/bin'];
+const binaryFolders = ['/usr/bin', '/usr/local/bin', '/snap/bin', '/opt/google/chrome', '/opt/homebrew/bin'];
 
-const usualPlaces: Partial<Record<NodeJS.Platform, readonly string[]>> = {
+const knownPaths: Partial<Record<NodeJS.Platform, readonly string[]>> = {
   darwin: [
     '/Applications/Chromium.app/Contents/MacOS/Chromium',
     join(homedir(), 'Applications/Google Chrome.app/Contents/MacOS/Google Chrome'),
@@ -40,31 +40,31 @@ const usualPlaces: Partial<Record<NodeJS.Platform, readonly string[]>> = {
  * `install-browser` fetched. Throws `browser_failed` that names what was looked for and the mend.
  */
 export async function findExecutable(options: ExecutableOptions = {}): Promise<string> {
-  if (options.executablePath !== undefined) return named(options.executablePath, '--executable-path');
-  if (options.chromePath !== undefined) return named(options.chromePath, 'CHROME_PATH');
-  for (const candidate of await systemPlaces(options.searchPath)) if (await isExecutable(candidate)) return candidate;
-  const fetched = await newestFetched(options.cacheFolder ?? browserCache);
-  if (fetched !== undefined) return fetched;
+  if (options.executablePath !== undefined) return requireExecutable(options.executablePath, '--executable-path');
+  if (options.chromePath !== undefined) return requireExecutable(options.chromePath, 'CHROME_PATH');
+  for (const candidate of await systemCandidates(options.searchPath)) if (await isExecutable(candidate)) return candidate;
+  const downloaded = await newestDownloaded(options.cacheFolder ?? browserCache);
+  if (downloaded !== undefined) return downloaded;
   throw new Refusal('browser_failed', {
     detail: 'No Chrome or Chromium was found. Run `greenroom install-browser`, or name one with --executable-path.',
   });
 }
 
-async function named(path: string, by: string): Promise<string> {
+async function requireExecutable(path: string, source: string): Promise<string> {
   if (await isExecutable(path)) return path;
-  const detail = `${by} names ${path}, which is not an executable file. Correct it, or run \`greenroom install-browser\`.`;
+  const detail = `${source} names ${path}, which is not an executable file. Correct it, or run \`greenroom install-browser\`.`;
   throw new Refusal('browser_failed', { detail });
 }
 
-async function systemPlaces(searchPath: string | undefined): Promise<string[]> {
-  const folders = [...usualFolders, ...(searchPath ?? '').split(delimiter).filter((folder) => folder !== '')];
+async function systemCandidates(searchPath: string | undefined): Promise<string[]> {
+  const folders = [...binaryFolders, ...(searchPath ?? '').split(delimiter).filter((folder) => folder !== '')];
   const binaries =
-    process.platform === 'win32' ? [] : names.flatMap((name) => folders.map((folder) => join(folder, name)));
-  return [...(await channelPlaces()), ...binaries, ...(usualPlaces[process.platform] ?? [])];
+    process.platform === 'win32' ? [] : binaryNames.flatMap((name) => folders.map((folder) => join(folder, name)));
+  return [...(await channelPaths()), ...binaries, ...(knownPaths[process.platform] ?? [])];
 }
 
 /** Where Chrome's own installers put its channels, stable first. Throws for a platform without that channel. */
-async function channelPlaces(): Promise<string[]> {
+async function channelPaths(): Promise<string[]> {
   const { Browser, ChromeReleaseChannel, computeSystemExecutablePath } = await import('@puppeteer/browsers');
   const channels = [ChromeReleaseChannel.STABLE, ChromeReleaseChannel.BETA, ChromeReleaseChannel.DEV];
   return channels.flatMap((channel) => {
@@ -76,11 +76,11 @@ async function channelPlaces(): Promise<string[]> {
   });
 }
 
-async function newestFetched(cacheDir: string): Promise<string | undefined> {
+async function newestDownloaded(cacheDir: string): Promise<string | undefined> {
   const { Browser, detectBrowserPlatform, getInstalledBrowsers } = await import('@puppeteer/browsers');
   const platform = detectBrowserPlatform();
   const all = await getInstalledBrowsers({ cacheDir });
-  const usable = all.filter(({ browser, platform: its }) => browser === Browser.CHROME && its === platform);
+  const usable = all.filter(({ browser, platform: installedPlatform }) => browser === Browser.CHROME && installedPlatform === platform);
   const newestFirst = usable.sort((a, b) => b.buildId.localeCompare(a.buildId, 'en', { numeric: true }));
   for (const { executablePath } of newestFirst) if (await isExecutable(executablePath)) return executablePath;
   return undefined;

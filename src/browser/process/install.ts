@@ -22,27 +22,27 @@ export interface InstallOptions {
  * download and the user is root on Debian, the distribution's Chromium. Throws `browser_failed` that says why neither
  * worked.
  */
-export async function installBrowser(options: InstallOptions): Promise<string> {
+export async function installChrome(options: InstallOptions): Promise<string> {
   const { write } = options;
   try {
     return await download(options);
   } catch (error) {
-    const why = `Chrome could not be downloaded: ${messageOf(error)}`;
-    if (!(await (options.mayUseApt ?? isRootOnDebian)())) throw neither(why, aptHint, error);
-    write(`${why}. Trying the Chromium of this distribution.`);
+    const reason = `Chrome could not be downloaded: ${messageOf(error)}`;
+    if (!(await (options.mayUseApt ?? isRootOnDebian)())) throw installRefusal(reason, aptHint, error);
+    write(`${reason}. Trying the Chromium of this distribution.`);
   }
   try {
     return await installPackage(options);
   } catch (error) {
-    throw neither(`Chromium could not be installed with apt-get: ${messageOf(error)}`, manualHint, error);
+    throw installRefusal(`Chromium could not be installed with apt-get: ${messageOf(error)}`, manualHint, error);
   }
 }
 
 const manualHint = 'Install Chrome or Chromium by hand and name it with --executable-path.';
 const aptHint = `${manualHint} On Debian: apt-get install chromium, as root.`;
 
-function neither(why: string, hint: string, cause: unknown): Refusal {
-  return new Refusal('browser_failed', { detail: `${why}. ${hint}` }, { cause });
+function installRefusal(reason: string, hint: string, cause: unknown): Refusal {
+  return new Refusal('browser_failed', { detail: `${reason}. ${hint}` }, { cause });
 }
 
 async function download({ write, cacheFolder = browserCache, baseUrl }: InstallOptions): Promise<string> {
@@ -56,19 +56,19 @@ async function download({ write, cacheFolder = browserCache, baseUrl }: InstallO
     browser: Browser.CHROME,
     buildId,
     cacheDir: cacheFolder,
-    downloadProgressCallback: everyTenth(write),
+    downloadProgressCallback: progressReporter(write),
     ...(baseUrl !== undefined && { baseUrl }),
   });
   return executablePath;
 }
 
 /** Ten lines for the whole download, however many pieces it comes in. */
-function everyTenth(write: (line: string) => void): (downloaded: number, total: number) => void {
-  let told = 0;
+function progressReporter(write: (line: string) => void): (downloaded: number, total: number) => void {
+  let reportedTenths = 0;
   return (downloaded, total) => {
     const tenths = total > 0 ? Math.floor((downloaded / total) * 10) : 0;
-    if (tenths <= told) return;
-    told = tenths;
+    if (tenths <= reportedTenths) return;
+    reportedTenths = tenths;
     write(`${tenths * 10} % of ${Math.round(total / 1024 ** 2)} MB`);
   };
 }

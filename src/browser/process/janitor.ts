@@ -5,7 +5,7 @@ import { codeOf } from '../../errors.js';
 import { privateFolders } from './privateFolders.js';
 
 /** Also of servers of other versions. */
-const prefix = 'greenroom-';
+const runFolderPrefix = 'greenroom-';
 const ownerFile = 'owner';
 
 /**
@@ -25,7 +25,7 @@ export interface RunFolder {
  * started with a profile in the folder and removes the folder. The folder comes by environment, so that no command line
  * but a browser's carries it. Runs in a session of its own and ignores the signals that end a terminal's programs.
  */
-const janitor = `
+const janitorScript = `
 trap '' INT TERM HUP
 while read -r _; do :; done
 mark="--user-data-dir=$GREENROOM_RUN/"
@@ -53,7 +53,7 @@ exit 1
 export async function openRunFolder(parent: string): Promise<RunFolder> {
   const path = await mkdtemp(join(parent, privateFolders.run));
   const child = startJanitor(path, 'pipe');
-  await writeFile(join(path, ownerFile), await identityOf(process.pid));
+  await writeFile(join(path, ownerFile), await processIdentity(process.pid));
   // The janitor must not keep a process alive that has nothing else to do.
   child.process.unref();
   let browsers = 0;
@@ -63,7 +63,7 @@ export async function openRunFolder(parent: string): Promise<RunFolder> {
     child.process.ref();
     child.process.stdin?.end();
     await child.ended;
-    await remove(path);
+    await removeFolder(path);
   };
   return {
     path,
@@ -74,7 +74,7 @@ export async function openRunFolder(parent: string): Promise<RunFolder> {
 
 /** The run folders under `parent` whose server is gone without its janitor: a second net, cast when a server starts. */
 export async function findLeftovers(parent: string): Promise<string[]> {
-  const names = (await readdir(parent)).filter((name) => name.startsWith(prefix));
+  const names = (await readdir(parent)).filter((name) => name.startsWith(runFolderPrefix));
   const checked = await Promise.all(names.map(async (name) => ((await isLeftover(join(parent, name))) ? name : '')));
   return checked.filter((name) => name !== '').map((name) => join(parent, name));
 }
@@ -84,7 +84,7 @@ export async function removeLeftovers(folders: readonly string[]): Promise<void>
   await Promise.all(
     folders.map(async (path) => {
       await startJanitor(path, 'ignore').ended;
-      await remove(path);
+      await removeFolder(path);
     }),
   );
 }
@@ -97,7 +97,7 @@ interface Janitor {
 
 /** With its input ignored it has nothing to wait for and cleans up at once. */
 function startJanitor(path: string, input: 'pipe' | 'ignore'): Janitor {
-  const child = spawn('/bin/sh', ['-c', janitor], {
+  const child = spawn('/bin/sh', ['-c', janitorScript], {
     cwd: '/',
     env: { PATH: '/usr/bin:/bin', GREENROOM_RUN: path },
     detached: true,
@@ -113,7 +113,7 @@ function startJanitor(path: string, input: 'pipe' | 'ignore'): Janitor {
 }
 
 /** What the janitor did not manage, or where there is none. */
-async function remove(path: string): Promise<void> {
+async function removeFolder(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 }
 
@@ -121,11 +121,11 @@ async function remove(path: string): Promise<void> {
 async function isLeftover(path: string): Promise<boolean> {
   const owner = await readFile(join(path, ownerFile), 'utf8').catch(() => undefined);
   if (owner === undefined) return false;
-  return (await identityOf(Number.parseInt(owner, 10))) !== owner;
+  return (await processIdentity(Number.parseInt(owner, 10))) !== owner;
 }
 
 /** A process id alone is used again, in a container at once: where it can be read, the time of its start is added. */
-async function identityOf(pid: number): Promise<string> {
+async function processIdentity(pid: number): Promise<string> {
   if (process.platform === 'linux') {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
     // The second field is the name in parentheses and may hold anything; the 22nd is the time of the start.

@@ -6,7 +6,7 @@ import { closeFiles } from '../extensions/fileAccess.js';
 import { untilAborted } from '../protocol/abort.js';
 import { startChrome, type ChromeProcess } from './chromeProcess.js';
 import type { BrowserConnection } from './connection.js';
-import type { Ledger } from '../lease/ledger.js';
+import type { ResourceLedger } from '../lease/ledger.js';
 import { writePreferences } from '../policy/launchPreferences.js';
 
 export interface LaunchOptions {
@@ -17,10 +17,10 @@ export interface LaunchOptions {
   /** The folders whose files pages may show, beside the browser's own temporary folder. Default: none. */
   readonly workspace?: readonly string[];
   readonly signal: AbortSignal;
-  readonly ledger: Ledger;
+  readonly ledger: ResourceLedger;
 }
 
-const quietFlags = [
+const defaultFlags = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
@@ -41,7 +41,7 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   const { signal, ledger, folder } = options;
   signal.throwIfAborted();
   const temporaryFolder = join(folder, 'tmp');
-  const flags = await flagsOf(options);
+  const flags = await chromeFlags(options);
   signal.throwIfAborted();
   await mkdir(temporaryFolder, { recursive: true, mode: 0o700 });
   ledger.profiles.opened += 1;
@@ -49,28 +49,28 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   await writePreferences(join(folder, 'profile'), { headless: options.headless, folders });
   const chrome = startChrome(options.executablePath, flags, temporaryFolder);
   ledger.processes.opened += 1;
-  const close = once(() => end(chrome, folder, ledger));
+  const close = runOnce(() => stopChrome(chrome, folder, ledger));
   try {
-    const browser = await connect(chrome, signal);
+    const browser = await connectOverPipe(chrome, signal);
     closeFiles(browser, folder);
     const product = await browser.version();
     const ping = async (): Promise<void> => {
       await browser.version();
     };
     const droppedBecause = () => chrome.transport.droppedBecause;
-    const { pid, ended: gone } = chrome;
-    return { browser, mode: 'launch', product, pid, temporaryFolder, gone, droppedBecause, ping, close };
+    const { pid, exited: disconnected } = chrome;
+    return { browser, mode: 'launch', product, pid, temporaryFolder, disconnected, droppedBecause, ping, close };
   } catch (error) {
     await close();
     signal.throwIfAborted();
-    throw refusalOf(error, chrome, options.executablePath);
+    throw launchRefusal(error, chrome, options.executablePath);
   }
 }
 
 /** What drives browsers is loaded with the first of them: it is the most that there is to load, and a start needs none of it. */
-async function flagsOf({ folder, headless }: LaunchOptions): Promise<string[]> {
+async function chromeFlags({ folder, headless }: LaunchOptions): Promise<string[]> {
   const { defaultArgs } = await import('puppeteer-core');
-  const flags = [...quietFlags, '--remote-debugging-pipe'];
+  const flags = [...defaultFlags, '--remote-debugging-pipe'];
   // Chrome cannot start its sandbox as root.
   if (process.getuid?.() === 0) flags.push('--no-sandbox');
   // A first window that nobody asked for takes two thirds of the start-up time. With a screen, Chrome ends with its last
@@ -79,16 +79,16 @@ async function flagsOf({ folder, headless }: LaunchOptions): Promise<string[]> {
   return defaultArgs({ headless, enableExtensions: true, userDataDir: join(folder, 'profile'), args: flags });
 }
 
-async function connect(chrome: ChromeProcess, signal: AbortSignal): Promise<Browser> {
+async function connectOverPipe(chrome: ChromeProcess, signal: AbortSignal): Promise<Browser> {
   const { connect: open } = await import('puppeteer-core');
   const opening = open({ transport: chrome.transport, defaultViewport: null });
-  const died = chrome.ended.then(() => Promise.reject(new Error('Chrome ended while it started.')));
+  const died = chrome.exited.then(() => Promise.reject(new Error('Chrome ended while it started.')));
   return untilAborted(Promise.race([opening, died]), signal);
 }
 
-async function end(chrome: ChromeProcess, folder: string, ledger: Ledger): Promise<void> {
+async function stopChrome(chrome: ChromeProcess, folder: string, ledger: ResourceLedger): Promise<void> {
   chrome.kill();
-  await chrome.ended;
+  await chrome.exited;
   chrome.transport.close();
   ledger.processes.closed += 1;
   // Killed children may still hold files for a moment: rm tries again.
@@ -96,14 +96,14 @@ async function end(chrome: ChromeProcess, folder: string, ledger: Ledger): Promi
   ledger.profiles.closed += 1;
 }
 
-function refusalOf(error: unknown, chrome: ChromeProcess, executablePath: string): Refusal {
-  const words = chrome.lastWords() || messageOf(error);
-  const detail = `${executablePath} did not start: ${words}\nRun \`greenroom doctor\` to see what is missing.`;
+function launchRefusal(error: unknown, chrome: ChromeProcess, executablePath: string): Refusal {
+  const reason = chrome.stderrTail() || messageOf(error);
+  const detail = `${executablePath} did not start: ${reason}\nRun \`greenroom doctor\` to see what is missing.`;
   return new Refusal('browser_failed', { detail }, { cause: error });
 }
 
 /** The first call does it; every later one waits for the same end. */
-function once(run: () => Promise<void>): () => Promise<void> {
+function runOnce(run: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined;
   return () => (running ??= run());
 }

@@ -15,14 +15,14 @@ export async function residentMemory(pids: Iterable<number>): Promise<number | n
   if (names === undefined) return null;
   const found = await Promise.all(names.filter((name) => /^\d+$/.test(name)).map(readStatus));
   const processes = found.filter((status) => status !== undefined);
-  const family = new Set(pids);
+  const tree = new Set(pids);
   let size = 0;
   // Parents may be listed after their children: until a round finds nobody new.
-  while (size !== family.size) {
-    size = family.size;
-    for (const { pid, parent } of processes) if (family.has(parent)) family.add(pid);
+  while (size !== tree.size) {
+    size = tree.size;
+    for (const { pid, parent } of processes) if (tree.has(parent)) tree.add(pid);
   }
-  return processes.reduce((sum, { pid, bytes }) => (family.has(pid) ? sum + bytes : sum), 0);
+  return processes.reduce((sum, { pid, bytes }) => (tree.has(pid) ? sum + bytes : sum), 0);
 }
 
 /** Undefined if the process has ended meanwhile. */

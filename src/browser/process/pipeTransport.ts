@@ -10,7 +10,7 @@ export class PipeTransport extends BrowserTransport {
   readonly #fromBrowser: Readable;
   #partial: Buffer[] = [];
   #partialBytes = 0;
-  readonly #onData = (chunk: Buffer): void => this.#split(chunk);
+  readonly #onData = (chunk: Buffer): void => this.#readMessages(chunk);
   readonly #onClose = (): void => this.onclose?.();
 
   /** @param maxMessageBytes default 64 MiB. */
@@ -39,7 +39,7 @@ export class PipeTransport extends BrowserTransport {
     this.close();
   }
 
-  #split(chunk: Buffer): void {
+  #readMessages(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(0); end !== -1; end = chunk.indexOf(0, start)) {
       if (!this.#keep(chunk.subarray(start, end))) return;

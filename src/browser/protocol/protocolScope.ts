@@ -1,12 +1,12 @@
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { untilAborted } from './abort.js';
-import { openBrowserSession } from './openSession.js';
+import { openBrowserCdpSession } from './openSession.js';
 
 /**
  * A protocol session on the browser, for one call. Whatever is attached or opened through it hangs on it and ends with
  * it, so a call that fails or is cancelled half way leaves nothing behind (S5). Made and closed by `withProtocol`.
  */
-export class ProtocolScope {
+export class CdpScope {
   readonly signal: AbortSignal;
   /** The browser that it is a session on. */
   readonly owner: Browser;
@@ -20,25 +20,25 @@ export class ProtocolScope {
     this.signal = signal;
   }
 
-  /** For commands that only the browser answers (`Extensions`, `Target`). Pass what it returns to `until`. */
+  /** For commands that only the browser answers (`Extensions`, `ServerTarget`). Pass what it returns to `until`. */
   get browser(): CDPSession {
     return this.#root;
   }
 
   /** The answer, or the signal's reason if that comes first. */
-  until<T>(answer: Promise<T>): Promise<T> {
-    return untilAborted(answer, this.signal);
+  untilAborted<T>(response: Promise<T>): Promise<T> {
+    return untilAborted(response, this.signal);
   }
 
   /** Every target there is now, straight from the browser: no list of handles that could be old. */
   async targets(): Promise<Protocol.Target.TargetInfo[]> {
-    const { targetInfos } = await this.until(this.#root.send('Target.getTargets'));
+    const { targetInfos } = await this.untilAborted(this.#root.send('Target.getTargets'));
     return targetInfos;
   }
 
   /** Attaches to a target until the scope closes. */
   async attach(targetId: string): Promise<CDPSession> {
-    return this.until(this.#attach(targetId));
+    return this.untilAborted(this.#attach(targetId));
   }
 
   async #attach(targetId: string): Promise<CDPSession> {
@@ -56,7 +56,7 @@ export class ProtocolScope {
   async hiddenPage(): Promise<CDPSession> {
     const page = this.#createPage();
     this.#pages.push(page);
-    const { targetId } = await this.until(page);
+    const { targetId } = await this.untilAborted(page);
     return this.attach(targetId);
   }
 
@@ -86,20 +86,20 @@ export class ProtocolScope {
   /** Chrome answers before it has closed the page. A question that has no answer ends when the page, or Chrome, has. */
   async #closePage(targetId: string): Promise<void> {
     const session = await this.#attach(targetId);
-    const gone = session.send('Runtime.evaluate', { expression: 'new Promise(() => {})', awaitPromise: true });
-    await Promise.allSettled([this.#root.send('Target.closeTarget', { targetId }), gone]);
+    const pageGone = session.send('Runtime.evaluate', { expression: 'new Promise(() => {})', awaitPromise: true });
+    await Promise.allSettled([this.#root.send('Target.closeTarget', { targetId }), pageGone]);
   }
 }
 
 /** Runs `use` with a scope of its own and closes it, whatever happens. Rejects with the signal's reason on abort. */
-export async function withProtocol<T>(
+export async function withCdpScope<T>(
   browser: Browser,
   signal: AbortSignal,
-  use: (scope: ProtocolScope) => Promise<T>,
+  use: (scope: CdpScope) => Promise<T>,
 ): Promise<T> {
-  const detachLate = (late: CDPSession): void => void new ProtocolScope(browser, late, signal).close();
-  const root = await untilAborted(openBrowserSession(browser), signal, detachLate);
-  const scope = new ProtocolScope(browser, root, signal);
+  const detachLate = (late: CDPSession): void => void new CdpScope(browser, late, signal).close();
+  const root = await untilAborted(openBrowserCdpSession(browser), signal, detachLate);
+  const scope = new CdpScope(browser, root, signal);
   try {
     return await use(scope);
   } finally {

@@ -1,28 +1,28 @@
 import type { CDPEvents, CDPSession } from 'puppeteer-core';
 
 /** Where something of a page happened. `iframe`: one in a process of its own; others belong to `page`. */
-export type SourceKind = 'page' | 'iframe' | 'worker';
+export type TargetSessionKind = 'page' | 'iframe' | 'worker';
 
-export interface Source {
-  readonly kind: SourceKind;
+export interface TargetSession {
+  readonly kind: TargetSessionKind;
   readonly session: CDPSession;
 }
 
-export type Handlers = { readonly [Name in keyof CDPEvents]?: (event: CDPEvents[Name]) => void };
+export type CdpHandlers = { readonly [Name in keyof CDPEvents]?: (event: CDPEvents[Name]) => void };
 
-export interface Following {
+export interface FollowedSessions {
   /** Resolves when the page's own session has answered `enable`; never rejects. */
   readonly ready: Promise<void>;
   /** The sessions that are open now, the page's own first. */
-  sources(): readonly Source[];
+  sessions(): readonly TargetSession[];
   /** Takes the listeners off. The sessions stay: they belong to the page. Idempotent. */
   stop(): void;
 }
 
 /** Who follows a page: what to listen to on each session, and the commands that make it report. */
-export interface Follower {
-  handlers(source: Source): Handlers;
-  enable(source: Source): readonly Promise<unknown>[];
+export interface SessionFollower {
+  handlers(source: TargetSession): CdpHandlers;
+  enable(source: TargetSession): readonly Promise<unknown>[];
 }
 
 /** Service workers are left out: a session on one keeps it awake and so hides what idling breaks. */
@@ -47,26 +47,26 @@ export function attachToChildren(session: CDPSession): Promise<void> {
  * held until every follower of the page has sent its commands, so that nothing of its start is missed. Several
  * followers of one session get along: they attach with the same settings.
  */
-export function followSessions(root: CDPSession, follower: Follower): Following {
-  const open = new Map<CDPSession, { source: Source; stop: () => void }>();
+export function followSessions(root: CDPSession, follower: SessionFollower): FollowedSessions {
+  const open = new Map<CDPSession, { source: TargetSession; stop: () => void }>();
 
-  function enter(source: Source): readonly Promise<unknown>[] {
+  function add(source: TargetSession): readonly Promise<unknown>[] {
     const stop = listen(source.session, {
       ...follower.handlers(source),
       'Target.attachedToTarget': ({ sessionId, targetInfo }) => {
         const session = source.session.connection()?.session(sessionId) ?? undefined;
         if (session === undefined) return;
-        void enter({ kind: targetInfo.type === 'iframe' ? 'iframe' : 'worker', session });
+        void add({ kind: targetInfo.type === 'iframe' ? 'iframe' : 'worker', session });
         // A microtask later every follower has sent its commands, and a session answers them in order.
         queueMicrotask(() => void unlessGone(session.send('Runtime.runIfWaitingForDebugger')));
       },
-      'Target.detachedFromTarget': ({ sessionId }) => leave(sessionId),
+      'Target.detachedFromTarget': ({ sessionId }) => remove(sessionId),
     });
     open.set(source.session, { source, stop });
     return [...follower.enable(source), unlessGone(attachToChildren(source.session))];
   }
 
-  function leave(sessionId: string): void {
+  function remove(sessionId: string): void {
     for (const [session, { stop }] of open) {
       if (session.id() !== sessionId) continue;
       stop();
@@ -74,10 +74,10 @@ export function followSessions(root: CDPSession, follower: Follower): Following 
     }
   }
 
-  const ready = Promise.allSettled(enter({ kind: 'page', session: root })).then(() => undefined);
+  const ready = Promise.allSettled(add({ kind: 'page', session: root })).then(() => undefined);
   return {
     ready,
-    sources: () => [...open.values()].map(({ source }) => source),
+    sessions: () => [...open.values()].map(({ source }) => source),
     stop: () => {
       for (const { stop } of open.values()) stop();
       open.clear();
@@ -86,7 +86,7 @@ export function followSessions(root: CDPSession, follower: Follower): Following 
 }
 
 /** Adds the handlers and answers what takes them off again. */
-function listen(session: CDPSession, handlers: Handlers): () => void {
+function listen(session: CDPSession, handlers: CdpHandlers): () => void {
   const entries = Object.entries(handlers) as [keyof CDPEvents, (event: unknown) => void][];
   for (const [name, handler] of entries) session.on(name, handler);
   return () => {
@@ -98,6 +98,6 @@ function listen(session: CDPSession, handlers: Handlers): () => void {
  * The answer to a command whose failure only says that its target has gone, or does not know the domain (workers lack
  * some). Never rejects.
  */
-export function unlessGone<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
-  return answer.catch(() => undefined);
+export function unlessGone<Answer>(response: Promise<Answer>): Promise<Answer | undefined> {
+  return response.catch(() => undefined);
 }

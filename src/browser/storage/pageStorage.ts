@@ -53,19 +53,19 @@ export class PageStorage {
 
   /** `Network.setCookie`; without a domain it is the page's own. Throws a ToolError that names the cookie. */
   async setCookie({ name, value }: StoredItem, attributes: CookieAttributes = {}): Promise<void> {
-    const place = attributes.domain === undefined ? { url: this.url } : {};
-    const given = Object.fromEntries(Object.entries(attributes).filter(([, attribute]) => attribute !== undefined));
-    const cookie = { path: '/', ...place, ...given, name, value };
-    const refused = (cause?: unknown): ToolError =>
+    const scope = attributes.domain === undefined ? { url: this.url } : {};
+    const definedAttributes = Object.fromEntries(Object.entries(attributes).filter(([, attribute]) => attribute !== undefined));
+    const cookie = { path: '/', ...scope, ...definedAttributes, name, value };
+    const refusal = (cause?: unknown): ToolError =>
       new ToolError(
         `Chrome refused the cookie ${JSON.stringify(name)}. Its domain has to be one of ${this.url}; secure needs https, ` +
           'as do sameSite None and names that begin with __Secure- or __Host-.',
         { cause },
       );
     // Chrome would take one of any site.
-    if (attributes.domain !== undefined && !this.#isBelow(attributes.domain)) throw refused();
+    if (attributes.domain !== undefined && !this.#isOwnDomain(attributes.domain)) throw refusal();
     await this.#cdp.send('Network.setCookie', cookie).catch((error: unknown) => {
-      throw refused(error);
+      throw refusal(error);
     });
   }
 
@@ -77,27 +77,27 @@ export class PageStorage {
 
   /** `DOMStorage.getDOMStorageItems`. */
   async items(area: ItemArea): Promise<StoredItem[]> {
-    const { entries } = await this.#cdp.send('DOMStorage.getDOMStorageItems', { storageId: this.#idOf(area) });
+    const { entries } = await this.#cdp.send('DOMStorage.getDOMStorageItems', { storageId: this.#storageId(area) });
     return entries.map(([name = '', value = '']) => ({ name, value }));
   }
 
   async setItem(area: ItemArea, { name, value }: StoredItem): Promise<void> {
-    await this.#cdp.send('DOMStorage.setDOMStorageItem', { storageId: this.#idOf(area), key: name, value });
+    await this.#cdp.send('DOMStorage.setDOMStorageItem', { storageId: this.#storageId(area), key: name, value });
   }
 
   async removeItem(area: ItemArea, name: string): Promise<void> {
-    await this.#cdp.send('DOMStorage.removeDOMStorageItem', { storageId: this.#idOf(area), key: name });
+    await this.#cdp.send('DOMStorage.removeDOMStorageItem', { storageId: this.#storageId(area), key: name });
   }
 
   async clearItems(area: ItemArea): Promise<void> {
-    await this.#cdp.send('DOMStorage.clear', { storageId: this.#idOf(area) });
+    await this.#cdp.send('DOMStorage.clear', { storageId: this.#storageId(area) });
   }
 
-  #isBelow(domain: string): boolean {
+  #isOwnDomain(domain: string): boolean {
     return `.${new URL(this.url).hostname}`.endsWith(`.${domain.replace(/^\./, '')}`);
   }
 
-  #idOf(area: ItemArea): Protocol.DOMStorage.StorageId {
+  #storageId(area: ItemArea): Protocol.DOMStorage.StorageId {
     return { securityOrigin: this.origin, isLocalStorage: area === 'local' };
   }
 }

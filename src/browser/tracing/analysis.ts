@@ -4,12 +4,12 @@ import { Worker } from 'node:worker_threads';
 import { z } from 'zod';
 import { ToolError } from '../../errors.js';
 import { Lock } from '../page/lock.js';
-import { analysisWorker } from './analysisWorker.js';
+import { traceWorkerScript } from './analysisWorker.js';
 
 /** The engine keeps several copies of the events; a trace that needs more than this ends its thread, not the server. */
 const maxMegabytes = 1536;
 
-const phases = z.array(z.object({ name: z.string(), ms: z.number().optional() }));
+const phasesSchema = z.array(z.object({ name: z.string(), ms: z.number().optional() }));
 
 const insightSchema = z.object({
   name: z.string(),
@@ -23,12 +23,12 @@ const insightSchema = z.object({
   details: z.record(z.string(), z.unknown()),
 });
 
-const setSchema = z.object({
+const insightSetSchema = z.object({
   id: z.string(),
   url: z.string(),
   metrics: z.object({
-    lcp: z.object({ ms: z.number(), phases }).optional(),
-    inp: z.object({ ms: z.number(), phases }).optional(),
+    lcp: z.object({ ms: z.number(), phases: phasesSchema }).optional(),
+    inp: z.object({ ms: z.number(), phases: phasesSchema }).optional(),
     cls: z.number().optional(),
   }),
   insights: z.array(insightSchema),
@@ -37,32 +37,32 @@ const setSchema = z.object({
 });
 
 /** What the trace engine of DevTools finds in a trace: one set of insights for each navigation. */
-export const analysisSchema = z.object({ events: z.int(), sets: z.array(setSchema) });
+export const analysisSchema = z.object({ events: z.int(), sets: z.array(insightSetSchema) });
 
 export type TraceAnalysis = z.infer<typeof analysisSchema>;
-export type InsightSet = z.infer<typeof setSchema>;
+export type InsightSet = z.infer<typeof insightSetSchema>;
 export type Insight = z.infer<typeof insightSchema>;
 
 const messageSchema = z.object({ trace: z.instanceof(Uint8Array), analysis: analysisSchema });
 
-type Analysed = z.infer<typeof messageSchema>;
+type AnalysedTrace = z.infer<typeof messageSchema>;
 
 /** One at a time in this process: each may need as much memory as that. */
-const turns = new Lock();
+const analysisLock = new Lock();
 
 /**
  * Analyses a gzipped trace in a thread of its own, so that other sessions do not wait for it, and answers it with what
  * belongs to other pages left out. Aborting ends the thread. Throws a ToolError when the trace is too large.
  */
-export function analyseTrace(trace: Buffer, signal: AbortSignal): Promise<Analysed> {
-  return turns.run(signal, () => runThread(trace, signal));
+export function analyseTrace(trace: Buffer, signal: AbortSignal): Promise<AnalysedTrace> {
+  return analysisLock.run(signal, () => analyseInWorker(trace, signal));
 }
 
-function runThread(trace: Buffer, signal: AbortSignal): Promise<Analysed> {
+function analyseInWorker(trace: Buffer, signal: AbortSignal): Promise<AnalysedTrace> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const engine = pathToFileURL(createRequire(import.meta.url).resolve('@paulirish/trace_engine')).href;
-    const worker = new Worker(analysisWorker, {
+    const worker = new Worker(traceWorkerScript, {
       eval: true,
       workerData: { engine, trace },
       resourceLimits: { maxOldGenerationSizeMb: maxMegabytes },
@@ -85,14 +85,14 @@ function runThread(trace: Buffer, signal: AbortSignal): Promise<Analysed> {
     });
     worker.once('error', (error) => {
       end();
-      reject(isOutOfMemory(error) ? new ToolError(tooLarge, { cause: error }) : error);
+      reject(isOutOfMemory(error) ? new ToolError(tooLargeMessage, { cause: error }) : error);
     });
     // Comes last, and says nothing new unless nothing came before.
     worker.once('exit', (code) => reject(new Error(`The analysis ended with code ${code} and no result.`)));
   });
 }
 
-const tooLarge = 'The trace is too large to be analysed. Record a shorter time.';
+const tooLargeMessage = 'The trace is too large to be analysed. Record a shorter time.';
 
 function isOutOfMemory(error: unknown): boolean {
   if (!(error instanceof Error) || !('code' in error)) return false;

@@ -1,10 +1,10 @@
 /**
  * The program of the thread that analyses a trace, as source text: it runs the trace engine of DevTools, which is
  * written for a browser, and so adds to its own globals what that expects. Takes `workerData { engine, trace }` (a URL
- * and the gzipped JSON of `Tracing.start`), posts one message: `{ trace, analysis }` (the gzipped JSON of the events
+ * and the gzipped JSON of `PageTracing.start`), posts one message: `{ trace, analysis }` (the gzipped JSON of the events
  * that are the page's, and what {@link analysisSchema} in analysis.ts describes).
  */
-export const analysisWorker = /* javascript */ `
+export const traceWorkerScript = /* javascript */ `
 const { parentPort, workerData } = require('node:worker_threads');
 const { gunzipSync, gzipSync } = require('node:zlib');
 

@@ -1,7 +1,7 @@
 import type { CDPSession, Page, Protocol } from 'puppeteer-core';
 import { messageOf, ToolError } from '../../errors.js';
 import { untilAborted } from '../protocol/abort.js';
-import { openSession } from '../protocol/openSession.js';
+import { openCdpSession } from '../protocol/openSession.js';
 
 /** What the trace engine reads; screenshots and the like only make a trace larger. */
 const includedCategories = [
@@ -24,22 +24,22 @@ const includedCategories = [
 
 const bufferKilobytes = 100 * 1024;
 const maxTraceBytes = 48 * 1024 ** 2;
-const readBytes = 1024 ** 2;
+const readChunkBytes = 1024 ** 2;
 
 export interface RecordedTrace {
   /** Gzipped JSON of the whole browser: not for others' eyes before it is filtered. */
   readonly data: Buffer;
   /** The buffer was full before the end. */
-  readonly isCut: boolean;
+  readonly isTruncated: boolean;
   /** It was begun in order to load the page: what comes before that is of no interest. */
   readonly isOfLoad: boolean;
 }
 
 /**
- * Records what the browser does for a page (CDP `Tracing`). A browser makes one trace at a time, whoever asks. Owned by
+ * Records what the browser does for a page (CDP `PageTracing`). A browser makes one trace at a time, whoever asks. Owned by
  * its page; a recording hangs on a protocol session of its own and ends with it.
  */
-export class Tracing {
+export class PageTracing {
   readonly #page: Page;
   #recording: CDPSession | undefined;
   #isOfLoad = false;
@@ -55,14 +55,14 @@ export class Tracing {
   /** Throws a ToolError when a trace is being made already. */
   async start(signal: AbortSignal, isOfLoad: boolean): Promise<void> {
     if (this.isRecording) throw new ToolError('This page is being traced already. Call performance_stop_trace.');
-    const cdp = await untilAborted(openSession(this.#page), signal, (late) => void detach(late));
+    const cdp = await untilAborted(openCdpSession(this.#page), signal, (late) => void detach(late));
     this.#recording = cdp;
     this.#isOfLoad = isOfLoad;
     try {
-      await untilAborted(begin(cdp), signal);
+      await untilAborted(startTracing(cdp), signal);
     } catch (error) {
       await this.dispose();
-      throw /already been started/i.test(messageOf(error)) ? taken(error) : error;
+      throw /already been started/i.test(messageOf(error)) ? alreadyTracing(error) : error;
     }
   }
 
@@ -73,7 +73,7 @@ export class Tracing {
       throw new ToolError('This page is not being traced. Call performance_start_trace first.');
     }
     try {
-      return { ...(await untilAborted(finish(cdp), signal)), isOfLoad: this.#isOfLoad };
+      return { ...(await untilAborted(finishTracing(cdp), signal)), isOfLoad: this.#isOfLoad };
     } finally {
       await this.dispose();
     }
@@ -87,7 +87,7 @@ export class Tracing {
   }
 }
 
-async function begin(cdp: CDPSession): Promise<void> {
+async function startTracing(cdp: CDPSession): Promise<void> {
   await cdp.send('Tracing.start', {
     transferMode: 'ReturnAsStream',
     streamCompression: 'gzip',
@@ -100,21 +100,21 @@ async function begin(cdp: CDPSession): Promise<void> {
   });
 }
 
-async function finish(cdp: CDPSession): Promise<Omit<RecordedTrace, 'isOfLoad'>> {
+async function finishTracing(cdp: CDPSession): Promise<Omit<RecordedTrace, 'isOfLoad'>> {
   const completed = new Promise<Protocol.Tracing.TracingCompleteEvent>((resolve) => {
     cdp.once('Tracing.tracingComplete', resolve);
   });
   await cdp.send('Tracing.end');
   const { stream, dataLossOccurred } = await completed;
   if (stream === undefined) throw new Error('The browser answered no trace.');
-  return { data: await readStream(cdp, stream), isCut: dataLossOccurred };
+  return { data: await readStream(cdp, stream), isTruncated: dataLossOccurred };
 }
 
 async function readStream(cdp: CDPSession, handle: string): Promise<Buffer> {
   const parts: Buffer[] = [];
   let bytes = 0;
   for (let isLast = false; !isLast;) {
-    const { data, eof, base64Encoded } = await cdp.send('IO.read', { handle, size: readBytes });
+    const { data, eof, base64Encoded } = await cdp.send('IO.read', { handle, size: readChunkBytes });
     const part = Buffer.from(data, base64Encoded ? 'base64' : 'utf8');
     bytes += part.length;
     if (bytes > maxTraceBytes) throw new ToolError('The trace is too large to be analysed. Record a shorter time.');
@@ -125,7 +125,7 @@ async function readStream(cdp: CDPSession, handle: string): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-function taken(cause: unknown): ToolError {
+function alreadyTracing(cause: unknown): ToolError {
   return new ToolError(
     'Another page of this browser is being traced, and a browser makes one trace at a time. Stop that one with ' +
       "performance_stop_trace and its pageId; if it is another session's, try again later.",

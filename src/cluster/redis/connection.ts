@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf, Refusal } from '../../errors.js';
 import { parseRedisAddress } from '../../redisAddress.js';
-import { newClients, type Clients, type Commands } from './clients.js';
+import { createRedisClients, type RedisClients, type RedisCommands } from './clients.js';
 
-export interface ConnectionOptions {
+export interface RedisConnectionOptions {
   /** As `--redis-url` has it; see redisAddress.ts. With user and password if it needs them. Never shown. */
   readonly url: string;
   /** How long one command may take. Milliseconds. */
@@ -11,16 +11,16 @@ export interface ConnectionOptions {
   /** Told once when it is lost, or cannot be had. The message names no secret. */
   onLost(message: string): void;
   /** Told once when it is there again. */
-  onFound(): void;
+  onReconnected(): void;
 }
 
 /** The first pause before the next try, doubled up to the longest. Milliseconds. */
 const [firstPauseMs, longestPauseMs] = [50, 800];
 
-interface Current {
-  readonly clients: Clients;
+interface ActiveClients {
+  readonly clients: RedisClients;
   /** They are of no use any more. */
-  end(error: unknown): void;
+  abandon(error: unknown): void;
 }
 
 /**
@@ -28,14 +28,14 @@ interface Current {
  * made anew, at the place that is right then: after a failover that is another one. Owned by the store, which closes it.
  */
 export class RedisConnection {
-  readonly #options: ConnectionOptions;
+  readonly #options: RedisConnectionOptions;
   readonly #channels = new Map<string, (message: string) => void>();
   readonly #closing = new AbortController();
-  #current: Current | undefined;
+  #active: ActiveClients | undefined;
   #isLost = false;
-  #foundAt = -Infinity;
+  #reconnectedAt = -Infinity;
 
-  constructor(options: ConnectionOptions) {
+  constructor(options: RedisConnectionOptions) {
     this.#options = options;
   }
 
@@ -43,45 +43,45 @@ export class RedisConnection {
   open(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#closing.signal.addEventListener('abort', () => reject(new Error('The connection was closed.')));
-      void this.#keep(resolve);
+      void this.#reconnectLoop(resolve);
     });
   }
 
   /** Whether it was lost, and is there again for less than `ms`. */
-  isBackSince(ms: number): boolean {
-    return performance.now() - this.#foundAt < ms;
+  isReconnectedWithin(ms: number): boolean {
+    return performance.now() - this.#reconnectedAt < ms;
   }
 
   /** Runs one command. Rejects with `store_unreachable`; then it may or may not have been run. */
-  run<T>(command: (commands: Commands) => Promise<T>): Promise<T> {
-    return this.#inTime(({ clients }) => command(clients.commands));
+  run<T>(command: (commands: RedisCommands) => Promise<T>): Promise<T> {
+    return this.#withTimeout(({ clients }) => command(clients.commands));
   }
 
   /** Resolves when Redis has acknowledged the subscription, which outlives reconnections. */
-  async listen(channel: string, onMessage: (message: string) => void): Promise<void> {
+  async subscribe(channel: string, onMessage: (message: string) => void): Promise<void> {
     this.#channels.set(channel, onMessage);
-    await this.#inTime(({ clients }) => clients.subscribe(channel, onMessage));
+    await this.#withTimeout(({ clients }) => clients.subscribe(channel, onMessage));
   }
 
   close(): void {
     this.#closing.abort();
-    this.#current?.end(new Error('The connection was closed.'));
+    this.#active?.abandon(new Error('The connection was closed.'));
   }
 
   /** Connects as often as it is lost. Never rejects. */
-  async #keep(onOpen: () => void): Promise<void> {
+  async #reconnectLoop(onOpen: () => void): Promise<void> {
     const { signal } = this.#closing;
-    let pauseMs = firstPauseMs;
+    let retryMs = firstPauseMs;
     const onReady = (): void => {
-      pauseMs = firstPauseMs;
-      this.#found();
+      retryMs = firstPauseMs;
+      this.#reportReconnected();
       onOpen();
     };
     while (!signal.aborted) {
-      await this.#connect(onReady).catch((error: unknown) => this.#lost(error));
+      await this.#connect(onReady).catch((error: unknown) => this.#reportLost(error));
       // Rejects when it is closed meanwhile.
-      await pause(pauseMs, undefined, { signal }).catch(() => undefined);
-      pauseMs = Math.min(longestPauseMs, pauseMs * 2);
+      await pause(retryMs, undefined, { signal }).catch(() => undefined);
+      retryMs = Math.min(longestPauseMs, retryMs * 2);
     }
   }
 
@@ -90,11 +90,11 @@ export class RedisConnection {
     const { url, timeoutMs } = this.#options;
     const address = parseRedisAddress(url);
     if (address === undefined) throw new Error('This is no address of Redis.');
-    let end = (_error: unknown): void => undefined;
-    const ended = new Promise<never>((_resolve, reject) => (end = reject));
-    const clients = newClients({ address, timeoutMs, onEnd: end });
-    const current = { clients, end };
-    this.#current = current;
+    let abandon = (_error: unknown): void => undefined;
+    const ended = new Promise<never>((_resolve, reject) => (abandon = reject));
+    const clients = createRedisClients({ address, timeoutMs, onConnectionLost: abandon });
+    const active = { clients, abandon };
+    this.#active = active;
     try {
       await Promise.race([clients.open(), ended]);
       for (const [channel, onMessage] of this.#channels)
@@ -102,43 +102,43 @@ export class RedisConnection {
       onReady();
       return await ended;
     } finally {
-      this.#current = undefined;
+      this.#active = undefined;
       clients.destroy();
     }
   }
 
-  #lost(error: unknown): void {
+  #reportLost(error: unknown): void {
     if (this.#closing.signal.aborted) return;
     if (!this.#isLost) this.#options.onLost(messageOf(error));
     this.#isLost = true;
   }
 
-  #found(): void {
+  #reportReconnected(): void {
     if (!this.#isLost) return;
     this.#isLost = false;
-    this.#foundAt = performance.now();
-    this.#options.onFound();
+    this.#reconnectedAt = performance.now();
+    this.#options.onReconnected();
   }
 
   /** What does not answer in time is left for good: so may its machine be, which ends no connection. */
-  async #inTime<T>(work: (current: Current) => Promise<T>): Promise<T> {
-    const current = this.#current;
+  async #withTimeout<T>(work: (active: ActiveClients) => Promise<T>): Promise<T> {
+    const active = this.#active;
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      const tooLate = (): void => {
+    const timeout = new Promise<never>((_resolve, reject) => {
+      const onTimeout = (): void => {
         const error = new Error('It does not answer in time.');
-        current?.end(error);
+        active?.abandon(error);
         reject(error);
       };
       // An answer that has come while this process was busy is read first.
-      timer = setTimeout(() => setImmediate(tooLate), this.#options.timeoutMs);
+      timer = setTimeout(() => setImmediate(onTimeout), this.#options.timeoutMs);
     });
     try {
-      if (current === undefined) throw new Error('There is no connection.');
-      return await Promise.race([work(current), late]);
+      if (active === undefined) throw new Error('There is no connection.');
+      return await Promise.race([work(active), timeout]);
     } catch (error) {
       // It was the primary, and is not any more.
-      if (messageOf(error).startsWith('READONLY')) current?.end(error);
+      if (messageOf(error).startsWith('READONLY')) active?.abandon(error);
       throw new Refusal('store_unreachable', {}, { cause: error });
     } finally {
       clearTimeout(timer);

@@ -17,7 +17,7 @@
  * Channel `greenroom:wake:NODE`: hints that something waits for a node. Nothing depends on their arrival. A channel is no
  * key: what a script publishes in its slot is heard at every node of a cluster.
  */
-export function keysOf(sessionId: string) {
+export function sessionKeys(sessionId: string) {
   const entry = `greenroom:{${sessionId}}`;
   const [inbox, snapshot] = [`${entry}:inbox`, `${entry}:snapshot`];
   const events = [entry, `${entry}:events`, `${entry}:order`, `${entry}:counts`];
@@ -37,6 +37,6 @@ export function keysOf(sessionId: string) {
 export const nodeKey = (node: string): string => `greenroom:node:${node}`;
 
 /** What the channels of all nodes begin with. */
-export const wakeChannels = 'greenroom:wake:';
+export const wakeChannelPrefix = 'greenroom:wake:';
 
-export const wakeChannel = (node: string): string => `${wakeChannels}${node}`;
+export const wakeChannel = (node: string): string => `${wakeChannelPrefix}${node}`;

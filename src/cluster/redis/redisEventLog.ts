@@ -1,48 +1,48 @@
 import { z } from 'zod';
 import { Refusal } from '../../errors.js';
-import { placeIn, sizeOf, type Replay, type StreamAddress } from '../eventLog.js';
-import { eventIdOf, type FencedEventLog, type StoreBounds, type Tenure } from '../store.js';
+import { sequenceIn, utf16Bytes, type Replay, type StreamAddress } from '../eventLog.js';
+import { formatEventId, type FencedEventLog, type StoreLimits, type OwnershipTerm } from '../store.js';
 import type { RedisConnection } from './connection.js';
-import { keysOf } from './keys.js';
+import { sessionKeys } from './keys.js';
 
-const replies = z.tuple([z.number(), z.number()], z.string());
+const eventsAfterSchema = z.tuple([z.number(), z.number()], z.string());
 
 /** What was sent on the streams of sessions, in Redis: the same bounds, and the same gaps, as in memory. */
 export class RedisEventLog implements FencedEventLog {
   readonly #redis: RedisConnection;
-  readonly #bounds: StoreBounds;
+  readonly #limits: StoreLimits;
 
-  constructor(redis: RedisConnection, bounds: StoreBounds) {
+  constructor(redis: RedisConnection, bounds: StoreLimits) {
     this.#redis = redis;
-    this.#bounds = bounds;
+    this.#limits = bounds;
   }
 
   async append(epoch: number, { sessionId, streamId }: StreamAddress, data: string): Promise<string | null> {
-    const { stream, session } = this.#bounds.events;
-    const bounds = [stream.count, stream.bytes, session.count, session.bytes, this.#bounds.entryMs];
-    const values = [epoch, streamId, data, sizeOf(data), ...bounds];
-    const place = await this.#redis.run((redis) => redis.appendEvent(keysOf(sessionId).events, values));
-    return typeof place === 'number' ? eventIdOf(streamId, place) : null;
+    const { stream, session } = this.#limits.events;
+    const limits = [stream.count, stream.bytes, session.count, session.bytes, this.#limits.entryTtlMs];
+    const values = [epoch, streamId, data, utf16Bytes(data), ...limits];
+    const sequence = await this.#redis.run((redis) => redis.appendEvent(sessionKeys(sessionId).events, values));
+    return typeof sequence === 'number' ? formatEventId(streamId, sequence) : null;
   }
 
   async after({ sessionId, streamId }: StreamAddress, eventId: string | null): Promise<Replay> {
-    const place = eventId === null ? 0 : placeIn(streamId, eventId);
-    const { events } = keysOf(sessionId);
-    const [last, dropped, ...data] = replies.parse(
-      await this.#redis.run((redis) => redis.eventsAfter(events, [streamId, place])),
+    const sequence = eventId === null ? 0 : sequenceIn(streamId, eventId);
+    const { events } = sessionKeys(sessionId);
+    const [last, dropped, ...data] = eventsAfterSchema.parse(
+      await this.#redis.run((redis) => redis.eventsAfter(events, [streamId, sequence])),
     );
-    if (place > last) throw new Refusal('unknown_event');
-    const first = Math.max(place, dropped) + 1;
+    if (sequence > last) throw new Refusal('unknown_event');
+    const first = Math.max(sequence, dropped) + 1;
     return {
-      events: data.map((text, index) => ({ id: eventIdOf(streamId, first + index), data: text })),
-      isComplete: place >= dropped,
+      events: data.map((text, index) => ({ id: formatEventId(streamId, first + index), data: text })),
+      isComplete: sequence >= dropped,
     };
   }
 
-  async forget({ sessionId, epoch }: Tenure, streamId?: string): Promise<void> {
-    const { events } = keysOf(sessionId);
+  async forget({ sessionId, epoch }: OwnershipTerm, streamId?: string): Promise<void> {
+    const { events } = sessionKeys(sessionId);
     await this.#redis.run((redis) =>
-      streamId === undefined ? redis.forgetEvents(events, [epoch]) : redis.forgetStream(events, [epoch, streamId]),
+      streamId === undefined ? redis.discardEvents(events, [epoch]) : redis.discardStream(events, [epoch, streamId]),
     );
   }
 }

@@ -1,13 +1,13 @@
 import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { z } from 'zod';
-import type { OpenLimiter } from '../../tenancy/rateLimits.js';
-import type { SharedText } from '../../tenancy/sharedStore.js';
+import type { CreateRateLimiter } from '../../tenancy/rateLimits.js';
+import type { VersionedText } from '../../tenancy/sharedStore.js';
 import {
-  contextsMs,
+  contextEntriesTtlMs,
   type ContextOwner,
   type ContextStore,
-  type EpisodeStore,
-  type PlaceStore,
+  type AlertEpisodeStore,
+  type QuotaStore,
   type RosterStore,
   type ServerStore,
 } from '../serverStore.js';
@@ -16,22 +16,22 @@ import {
   contextsKey,
   creationsKey,
   episodeKey,
-  placeKeys,
-  ratePrefix,
+  quotaKeys,
+  rateLimitPrefix,
   rosterKeys,
   usersChannel,
   usersKey,
 } from './serverKeys.js';
 
-const taken = z.enum(['taken', 'full', 'full-of-owner']);
-const counts = z.array(z.tuple([z.string(), z.number()]));
-const pairs = z.array(z.string());
-const usersRead = z.tuple([z.coerce.number(), z.string()]).nullable();
+const acquireResultSchema = z.enum(['taken', 'full', 'full-of-owner']);
+const creationCountsSchema = z.array(z.tuple([z.string(), z.number()]));
+const stringListSchema = z.array(z.string());
+const usersReplySchema = z.tuple([z.coerce.number(), z.string()]).nullable();
 
 /** Ids that one command renews. */
-const renewedAtOnce = 1_000;
+const renewalBatchSize = 1_000;
 
-interface Evaluation {
+interface EvalOptions {
   readonly keys: string[];
   readonly arguments: string[];
 }
@@ -44,43 +44,43 @@ export class RedisServerStore implements ServerStore {
     this.#redis = redis;
   }
 
-  readonly limiter: OpenLimiter = ({ keyPrefix, ...window }) =>
+  readonly createRateLimiter: CreateRateLimiter = ({ keyPrefix, ...window }) =>
     new RateLimiterRedis({
       ...window,
-      keyPrefix: ratePrefix(keyPrefix),
+      keyPrefix: rateLimitPrefix(keyPrefix),
       useRedisPackage: true,
       // All that it asks of a client. This one answers in time, or says that the store cannot be reached.
       storeClient: {
-        eval: (lua: string, given: Evaluation) => this.#redis.run((redis) => redis.eval(lua, given)),
+        eval: (lua: string, options: EvalOptions) => this.#redis.run((redis) => redis.eval(lua, options)),
       },
     });
 
-  readonly places: PlaceStore = {
-    take: async ({ id, owner }, { maxSessions, maxSessionsPerUser }, ms) => {
+  readonly quota: QuotaStore = {
+    acquire: async ({ id, owner }, { maxSessions, maxSessionsPerUser }, ms) => {
       const values = [id, maxSessions, maxSessionsPerUser, ms];
-      return taken.parse(await this.#redis.run((redis) => redis.takePlace(placeKeys(owner), values)));
+      return acquireResultSchema.parse(await this.#redis.run((redis) => redis.acquireSlot(quotaKeys(owner), values)));
     },
-    keep: async (owner, ids, ms) => {
-      for (let start = 0; start < ids.length; start += renewedAtOnce) {
-        const some = ids.slice(start, start + renewedAtOnce);
-        await this.#redis.run((redis) => redis.keepPlaces(placeKeys(owner), [ms, ...some]));
+    renew: async (owner, ids, ms) => {
+      for (let start = 0; start < ids.length; start += renewalBatchSize) {
+        const batch = ids.slice(start, start + renewalBatchSize);
+        await this.#redis.run((redis) => redis.renewSlots(quotaKeys(owner), [ms, ...batch]));
       }
     },
-    free: async ({ id, owner }) => {
-      await this.#redis.run((redis) => redis.freePlace(placeKeys(owner), [id]));
+    release: async ({ id, owner }) => {
+      await this.#redis.run((redis) => redis.releaseSlot(quotaKeys(owner), [id]));
     },
   };
 
-  readonly users: SharedText = {
+  readonly users: VersionedText = {
     read: async (known) => {
-      const read = usersRead.parse(await this.#redis.run((redis) => redis.readUsers([usersKey], [known])));
+      const read = usersReplySchema.parse(await this.#redis.run((redis) => redis.readUsers([usersKey], [known])));
       return read && { version: read[0], text: read[1] };
     },
     write: async (text, known) => {
       const values = [text, known, usersChannel];
       return (await this.#redis.run((redis) => redis.writeUsers([usersKey], values))) === 1;
     },
-    listen: (onWritten) => this.#redis.listen(usersChannel, onWritten),
+    subscribe: (onWritten) => this.#redis.subscribe(usersChannel, onWritten),
   };
 
   readonly rosters: RosterStore = {
@@ -88,56 +88,56 @@ export class RedisServerStore implements ServerStore {
       const values = [node, ms, ...(text === null ? [] : [text])];
       return (await this.#redis.run((redis) => redis.putRoster(rosterKeys, values))) === 1;
     },
-    all: async () => {
-      const all = pairsOf(await this.#redis.run((redis) => redis.allRosters(rosterKeys, [])));
+    list: async () => {
+      const all = hashEntries(await this.#redis.run((redis) => redis.listRosters(rosterKeys, [])));
       return all.map(([node, text]) => ({ node, text }));
     },
-    drop: async (node) => {
-      await this.#redis.run((redis) => redis.dropRoster(rosterKeys, [node]));
+    remove: async (node) => {
+      await this.#redis.run((redis) => redis.removeRoster(rosterKeys, [node]));
     },
   };
 
   readonly contexts: ContextStore = {
-    all: async (browser) => {
-      const all = pairsOf(await this.#redis.run((redis) => redis.allContexts([contextsKey(browser)], [contextsMs])));
-      return all.map(([contextId, owner]) => ({ contextId, ...ownerOf(owner) }));
+    list: async (browser) => {
+      const all = hashEntries(await this.#redis.run((redis) => redis.listContexts([contextsKey(browser)], [contextEntriesTtlMs])));
+      return all.map(([contextId, owner]) => ({ contextId, ...decodeOwner(owner) }));
     },
     put: async (browser, { contextId, ...owner }) => {
-      const values = [contextsMs, contextId, textOf(owner)];
+      const values = [contextEntriesTtlMs, contextId, encodeOwner(owner)];
       await this.#redis.run((redis) => redis.putContext([contextsKey(browser)], values));
     },
-    change: async (browser, contextId, before, after) => {
-      const values = [contextsMs, contextId, textOf(before), textOf(after)];
-      return (await this.#redis.run((redis) => redis.changeContext([contextsKey(browser)], values))) === 1;
+    compareAndSet: async (browser, contextId, before, after) => {
+      const values = [contextEntriesTtlMs, contextId, encodeOwner(before), encodeOwner(after)];
+      return (await this.#redis.run((redis) => redis.compareAndSetContext([contextsKey(browser)], values))) === 1;
     },
   };
 
-  readonly episodes: EpisodeStore = {
-    count: async (windowMs, cause) => {
+  readonly alertEpisodes: AlertEpisodeStore = {
+    countCreations: async (windowMs, cause) => {
       const values = [windowMs, ...(cause === undefined ? [] : [cause])];
-      return new Map(counts.parse(await this.#redis.run((redis) => redis.countCreations([creationsKey], values))));
+      return new Map(creationCountsSchema.parse(await this.#redis.run((redis) => redis.countCreations([creationsKey], values))));
     },
-    begin: async (ms) => {
+    tryBegin: async (ms) => {
       const first = { condition: 'NX', expiration: { type: 'PX', value: ms } } as const;
       return (await this.#redis.run((redis) => redis.set(episodeKey, 'ringing', first))) !== null;
     },
-    goOn: async (ms) => {
-      await this.#redis.run((redis) => redis.goOnRinging([episodeKey], [ms]));
+    extend: async (ms) => {
+      await this.#redis.run((redis) => redis.extendEpisode([episodeKey], [ms]));
     },
-    end: async (quietMs) => (await this.#redis.run((redis) => redis.endRinging([episodeKey], [quietMs]))) === 1,
+    tryEnd: async (quietMs) => (await this.#redis.run((redis) => redis.endEpisode([episodeKey], [quietMs]))) === 1,
   };
 }
 
 /** As a hash is answered: each field, and after it its value. */
-function pairsOf(answer: unknown): (readonly [string, string])[] {
-  const all = pairs.parse(answer);
+function hashEntries(answer: unknown): (readonly [string, string])[] {
+  const all = stringListSchema.parse(answer);
   return all.flatMap((field, index) => (index % 2 === 0 ? [[field, all[index + 1] ?? ''] as const] : []));
 }
 
 /** An id of a session has no space in it. */
-const textOf = (owner: ContextOwner | null): string => (owner === null ? '' : `${owner.sessionId ?? ''} ${owner.node}`);
+const encodeOwner = (owner: ContextOwner | null): string => (owner === null ? '' : `${owner.sessionId ?? ''} ${owner.node}`);
 
-function ownerOf(text: string): ContextOwner {
+function decodeOwner(text: string): ContextOwner {
   const end = text.indexOf(' ');
   const sessionId = text.slice(0, end);
   return { node: text.slice(end + 1), sessionId: sessionId === '' ? null : sessionId };

@@ -1,7 +1,7 @@
 import { defineScript, type CommandParser } from '@redis/client';
 
 /** A script that Redis runs as one step; loaded at its first use, then called by its hash. */
-export const script = (lua: string) =>
+export const defineLuaScript = (lua: string) =>
   defineScript({
     SCRIPT: lua,
     parseCommand(parser: CommandParser, keys: readonly string[], values: readonly (string | number)[]) {

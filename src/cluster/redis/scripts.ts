@@ -1,14 +1,14 @@
-import { script } from './script.js';
-import { serverScripts } from './serverScripts.js';
+import { defineLuaScript } from './script.js';
+import { serverLuaScripts } from './serverScripts.js';
 
 /** Begins every write: KEYS[1] is the entry, ARGV[1] the epoch. What is over changes nothing. */
-const fence = `
+const luaFence = `
 local held = redis.call('HMGET', KEYS[1], 'epoch', 'state')
 if held[1] ~= ARGV[1] or held[2] == 'closed' then return false end
 `;
 
 /** Takes what lies at the place of a stream out of the log (KEYS 2: events, 3: their order, 4: counts). */
-const dropEvent = `
+const luaDropEvent = `
 local function drop(stream, place)
   local id = stream .. '.' .. place
   local size = tonumber(redis.call('HGET', KEYS[2], id .. ':size') or 0)
@@ -22,11 +22,11 @@ end
 local function number(field) return tonumber(redis.call('HGET', KEYS[4], field) or 0) end
 `;
 
-export const scripts = {
-  ...serverScripts,
+export const luaScripts = {
+  ...serverLuaScripts,
 
   /** ARGV: issuer, user, node, transport, time to live. */
-  claim: script(`
+  claim: defineLuaScript(`
     if redis.call('EXISTS', KEYS[1]) == 1 then return false end
     redis.call('HSET', KEYS[1], 'issuer', ARGV[1], 'user', ARGV[2], 'node', ARGV[3], 'transport', ARGV[4],
       'epoch', 1, 'state', 'open', 'because', '', 'inbox', 0)
@@ -34,23 +34,23 @@ export const scripts = {
     return 1`),
 
   /** KEYS: the entry and all else that is kept of the session. ARGV: epoch, time to live. */
-  renew: script(`${fence}
+  renew: defineLuaScript(`${luaFence}
     for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[2]) end
     return 1`),
 
   /** ARGV: epoch, node, time to live. */
-  takeOver: script(`${fence}
+  takeOver: defineLuaScript(`${luaFence}
     redis.call('HSET', KEYS[1], 'node', ARGV[2], 'epoch', held[1] + 1, 'state', 'restoring')
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
     return held[1] + 1`),
 
   /** ARGV: epoch. */
-  settle: script(`${fence}
+  completeTakeover: defineLuaScript(`${luaFence}
     redis.call('HSET', KEYS[1], 'state', 'open')
     return 1`),
 
   /** KEYS: the entry and all else that is kept of the session. ARGV: epoch, why, time to live. */
-  close: script(`${fence}
+  close: defineLuaScript(`${luaFence}
     redis.call('HSET', KEYS[1], 'state', 'closed', 'because', ARGV[2])
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
     for index = 2, #KEYS do redis.call('DEL', KEYS[index]) end
@@ -60,7 +60,7 @@ export const scripts = {
    * KEYS: entry, inbox, the offer's id. ARGV: `anyone` or `user`, issuer, user, data, most offers, most bytes, time to live
    * of the inbox and of the id, channels, hint. Answers the entry, and last `ok` or `full` if it may be offered.
    */
-  offer: script(`
+  enqueue: defineLuaScript(`
     local entry = redis.call('HMGET', KEYS[1], 'state', 'issuer', 'user', 'node', 'epoch', 'transport', 'because')
     if not entry[1] then return entry end
     if ARGV[1] ~= 'anyone' and (entry[2] ~= ARGV[2] or entry[3] ~= ARGV[3]) then return entry end
@@ -82,13 +82,13 @@ export const scripts = {
     return entry`),
 
   /** KEYS: entry, inbox. ARGV: epoch, how many. */
-  takeOffers: script(`${fence}
+  takeMessages: defineLuaScript(`${luaFence}
     local taken = redis.call('LPOP', KEYS[2], ARGV[2]) or {}
     for _, data in ipairs(taken) do redis.call('HINCRBY', KEYS[1], 'inbox', 0 - #data) end
     return taken`),
 
   /** KEYS: entry, pieces. ARGV: epoch, piece, most pieces, time to live, channel, hint. */
-  putPiece: script(`${fence}
+  putPiece: defineLuaScript(`${luaFence}
     if redis.call('LLEN', KEYS[2]) >= tonumber(ARGV[3]) then return 'full' end
     redis.call('RPUSH', KEYS[2], ARGV[2])
     redis.call('PEXPIRE', KEYS[2], ARGV[4])
@@ -96,7 +96,7 @@ export const scripts = {
     return 'put'`),
 
   /** KEYS: pieces. */
-  takePieces: script(`
+  takePieces: defineLuaScript(`
     local taken = redis.call('LRANGE', KEYS[1], 0, -1)
     redis.call('DEL', KEYS[1])
     return taken`),
@@ -105,7 +105,7 @@ export const scripts = {
    * KEYS: entry, events, order, counts. ARGV: epoch, stream, data, its size, most events and bytes of a stream, most of the
    * session, time to live. Answers the event's place.
    */
-  appendEvent: script(`${fence}${dropEvent}
+  appendEvent: defineLuaScript(`${luaFence}${luaDropEvent}
     local stream, size = ARGV[2], tonumber(ARGV[4])
     local place = redis.call('HINCRBY', KEYS[4], stream .. ':last', 1)
     local id = stream .. '.' .. place
@@ -126,7 +126,7 @@ export const scripts = {
     return place`),
 
   /** KEYS: entry, events, order, counts. ARGV: stream, place. Answers last place, last dropped place, data from then on. */
-  eventsAfter: script(`${dropEvent}
+  eventsAfter: defineLuaScript(`${luaDropEvent}
     local stream, place = ARGV[1], tonumber(ARGV[2])
     local dropped, last = number(stream .. ':dropped'), number(stream .. ':last')
     local answer = { last, dropped }
@@ -136,19 +136,19 @@ export const scripts = {
     return answer`),
 
   /** KEYS: entry, events, order, counts. ARGV: epoch, stream. */
-  forgetStream: script(`${fence}${dropEvent}
+  discardStream: defineLuaScript(`${luaFence}${luaDropEvent}
     local stream = ARGV[2]
     for at = number(stream .. ':dropped') + 1, number(stream .. ':last') do drop(stream, at) end
     redis.call('HDEL', KEYS[4], stream .. ':last', stream .. ':dropped', stream .. ':bytes')
     return 1`),
 
   /** KEYS: entry, events, order, counts. ARGV: epoch. */
-  forgetEvents: script(`${fence}
+  discardEvents: defineLuaScript(`${luaFence}
     redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
     return 1`),
 
   /** KEYS: entry, snapshot. ARGV: epoch, snapshot, time to live. */
-  putSnapshot: script(`${fence}
+  putSnapshot: defineLuaScript(`${luaFence}
     redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
     return 1`),
 };

@@ -1,4 +1,4 @@
-import { ownerKey, type Principal } from '../../tenancy/principal.js';
+import { principalKey, type Principal } from '../../tenancy/principal.js';
 
 /**
  * The keys of what nodes share beside the sessions, each group with a hash tag of its own.
@@ -17,12 +17,12 @@ import { ownerKey, type Principal } from '../../tenancy/principal.js';
  *
  * Channel `greenroom:users`: there is a new version. Nothing depends on its arrival.
  */
-export const placeKeys = (owner: Principal): [string, string] => [
+export const quotaKeys = (owner: Principal): [string, string] => [
   'greenroom:{places}',
-  `greenroom:{places}:${ownerKey(owner)}`,
+  `greenroom:{places}:${principalKey(owner)}`,
 ];
 
-export const ratePrefix = (window: string): string => `greenroom:rate:${window}`;
+export const rateLimitPrefix = (window: string): string => `greenroom:rate:${window}`;
 
 export const usersKey = 'greenroom:users';
 export const usersChannel = 'greenroom:users';

@@ -4,7 +4,7 @@ import type { Model, Update } from './model.js';
 import { overviewView } from './overviewView.js';
 import { sessionsView } from './sessionsView.js';
 import { sessionView } from './sessionView.js';
-import { turnTheme } from './theme.js';
+import { toggleTheme } from './theme.js';
 
 /** The whole page, as a function of the model. */
 export function appView({ model, update }: { model: Model; update: Update }): ComponentChild {
@@ -42,18 +42,18 @@ function header(model: Model): ComponentChild {
       h('h1', null, 'Greenroom'),
     ),
     h('nav', { 'aria-label': 'Views' }, link('sessions', 'Sessions'), link('overview', 'Overview')),
-    isRinging(model) && h('a', { class: 'alarm', href: '#/overview' }, 'Alarm'),
+    isAlertFiring(model) && h('a', { class: 'alarm', href: '#/overview' }, 'Alarm'),
     h('span', { class: `link ${model.link}`, role: 'status' }, words),
     h(
       'button',
-      { class: 'plain', 'aria-label': 'Switch between light and dark', title: 'Light or dark (t)', onClick: turnTheme },
+      { class: 'plain', 'aria-label': 'Switch between light and dark', title: 'Light or dark (t)', onClick: toggleTheme },
       '◐',
     ),
   );
 }
 
 /** Too many sessions fail to be set up. */
-function isRinging({ actors }: Model): boolean {
+function isAlertFiring({ actors }: Model): boolean {
   return actors.some(({ machine, leaves }) => machine === 'alert' && leaves.includes('firing'));
 }
 
@@ -61,7 +61,7 @@ function isRinging({ actors }: Model): boolean {
 function notice(model: Model, update: Update): ComponentChild {
   const dismiss = (): void => update({ restarted: false, lost: 0 });
   const close = h('button', { class: 'plain', onClick: dismiss, 'aria-label': 'Dismiss' }, '×');
-  const said =
+  const content =
     model.link === 'lost'
       ? [
           'The connection to the server is lost, or it takes no more viewers. Trying again; this is the last that is known.',
@@ -74,5 +74,5 @@ function notice(model: Model, update: Update): ComponentChild {
               close,
             ]
           : [];
-  return h('div', { class: `notice${said.length > 0 ? ' said' : ''}`, role: 'status' }, said);
+  return h('div', { class: `notice${content.length > 0 ? ' said' : ''}`, role: 'status' }, content);
 }

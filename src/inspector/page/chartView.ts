@@ -1,9 +1,9 @@
 import { h, type ComponentChild } from 'preact';
 import type { Chart, ChartArea, ChartBox, Leaves } from '../wire.js';
-import { duration } from './format.js';
+import { formatDuration } from './format.js';
 
 /** What of a chart is shown as entered, passed through and taken. */
-export interface Lighting {
+export interface ChartHighlight {
   readonly leaves: Leaves;
   /** Time spent in each state, by its id. */
   readonly dwell: Readonly<Record<string, number>>;
@@ -14,9 +14,9 @@ export interface Lighting {
 }
 
 /** A chart with its current state lit, the states and arrows of its path marked, and how long each state lasted. */
-export function chartView(chart: Chart, lighting: Lighting): ComponentChild {
+export function chartView(chart: Chart, lighting: ChartHighlight): ComponentChild {
   const lit = enteredBy(lighting.leaves);
-  const taken = takenBy(lighting.moves);
+  const taken = arrowsTaken(lighting.moves);
   const { any } = chart;
   const margin = 6;
   const [width, height] = [chart.width + 2 * margin, chart.height + 2 * margin];
@@ -35,22 +35,22 @@ export function chartView(chart: Chart, lighting: Lighting): ComponentChild {
       const isTaken = source === null ? lit.has(target) || target in lighting.dwell : taken.has(`${source}>${target}`);
       return [
         h('path', { class: `line${isTaken ? ' taken' : ''}`, d: path }),
-        h('path', { class: `tip${isTaken ? ' taken' : ''}`, d: tipOf(path) }),
+        h('path', { class: `tip${isTaken ? ' taken' : ''}`, d: arrowHead(path) }),
       ];
     }),
-    any !== null && anySign(any),
+    any !== null && anyStateMarker(any),
     chart.dots.map(({ x, y, width: size }) => h('circle', { class: 'dot', cx: x + size / 2, cy: y + size / 2, r: 4 })),
   );
 }
 
-function drawBox(box: ChartBox, lit: ReadonlySet<string>, { leaves, dwell, notes = {} }: Lighting): ComponentChild {
+function drawBox(box: ChartBox, lit: ReadonlySet<string>, { leaves, dwell, notes = {} }: ChartHighlight): ComponentChild {
   const { id, x, y, width, height, title, about, depth, kind, tags } = box;
   const isLeaf = height < 60;
   const marks = [lit.has(id) && 'lit', leaves.includes(id) && 'leaf', id in dwell && 'visited', depth === 0 && 'root'];
   const classes = ['state', kind, ...tags, ...marks.filter((mark) => mark !== false)].join(' ');
   const ms = dwell[id];
-  const said = notes[id] ?? (ms === undefined ? '' : duration(ms));
-  const titleY = said === '' ? height / 2 + 4 : 16;
+  const caption = notes[id] ?? (ms === undefined ? '' : formatDuration(ms));
+  const titleY = caption === '' ? height / 2 + 4 : 16;
   return h(
     'g',
     { class: classes, 'data-state': id },
@@ -59,12 +59,12 @@ function drawBox(box: ChartBox, lit: ReadonlySet<string>, { leaves, dwell, notes
     kind === 'final' && h('rect', { class: 'ring', x: x + 3, y: y + 3, width: width - 6, height: height - 6, rx: 6 }),
     h('text', { x: x + (isLeaf ? width / 2 : 12), y: y + (isLeaf ? titleY : 19), class: isLeaf ? 'mid' : '' }, title),
     isLeaf
-      ? h('text', { class: 'mid dwell', x: x + width / 2, y: y + 30 }, said)
-      : h('text', { class: 'end dwell', x: x + width - 12, y: y + 19 }, said),
+      ? h('text', { class: 'mid dwell', x: x + width / 2, y: y + 30 }, caption)
+      : h('text', { class: 'end dwell', x: x + width - 12, y: y + 19 }, caption),
   );
 }
 
-function anySign({ x, y, width, height }: ChartArea): ComponentChild {
+function anyStateMarker({ x, y, width, height }: ChartArea): ComponentChild {
   return h(
     'g',
     { class: 'any' },
@@ -79,7 +79,7 @@ export function enteredBy(leaves: Leaves): Set<string> {
 }
 
 /** The arrows that lead from states that were left to states that were entered. */
-function takenBy(moves: Lighting['moves']): Set<string> {
+function arrowsTaken(moves: ChartHighlight['moves']): Set<string> {
   const taken = new Set<string>();
   for (const { from, to } of moves) {
     const [before, after] = [enteredBy(from), enteredBy(to)];
@@ -90,7 +90,7 @@ function takenBy(moves: Lighting['moves']): Set<string> {
 }
 
 /** The head of an arrow, at the end of its path: a marker would not take the line's colour. */
-function tipOf(path: string): string {
+function arrowHead(path: string): string {
   const [ex = 0, ey = 0, bx = 0, by = 0] = lastPoints(path);
   const angle = Math.atan2(ey - by, ex - bx);
   const at = (turn: number): string => `${ex - 7 * Math.cos(angle + turn)} ${ey - 7 * Math.sin(angle + turn)}`;

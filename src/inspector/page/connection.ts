@@ -1,27 +1,27 @@
 import type { Frame } from '../wire.js';
 
-const firstPauseMs = 500;
-const longestPauseMs = 5_000;
+const initialPauseMs = 500;
+const maxPauseMs = 5_000;
 
-export interface Listener {
-  frame(frame: Frame): void;
+export interface FrameListener {
+  onFrame(frame: Frame): void;
   /** The server is gone, or takes no more viewers; it is tried again. */
-  lost(): void;
+  onLost(): void;
 }
 
 /**
  * The stream from the server, opened again after each loss with a growing pause. A page that nobody sees lets go of it:
  * browsers allow six connections to a server, and hidden tabs would hold them all.
  */
-export class Connection {
-  readonly #listener: Listener;
+export class FrameStream {
+  readonly #listener: FrameListener;
   #source: EventSource | undefined;
   #session: string | null = null;
   #contents = false;
   #timer: number | undefined;
-  #pauseMs = firstPauseMs;
+  #pauseMs = initialPauseMs;
 
-  constructor(listener: Listener) {
+  constructor(listener: FrameListener) {
     this.#listener = listener;
     document.addEventListener('visibilitychange', () => (document.hidden ? this.#close() : this.#open()));
   }
@@ -42,10 +42,10 @@ export class Connection {
     const source = new EventSource(`stream${query}`);
     this.#source = source;
     source.onmessage = ({ data }: MessageEvent<string>) => {
-      this.#pauseMs = firstPauseMs;
-      this.#listener.frame(JSON.parse(data) as Frame);
+      this.#pauseMs = initialPauseMs;
+      this.#listener.onFrame(JSON.parse(data) as Frame);
     };
-    source.onerror = () => this.#again(source);
+    source.onerror = () => this.#reconnect(source);
   }
 
   #close(): void {
@@ -54,11 +54,11 @@ export class Connection {
     this.#source = undefined;
   }
 
-  #again(source: EventSource): void {
+  #reconnect(source: EventSource): void {
     if (source !== this.#source) return;
     this.#close();
     this.#timer = setTimeout(() => this.#open(), this.#pauseMs);
-    this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs * 2);
-    this.#listener.lost();
+    this.#pauseMs = Math.min(maxPauseMs, this.#pauseMs * 2);
+    this.#listener.onLost();
   }
 }

@@ -1,7 +1,7 @@
 /** Words and numbers as people read them. */
 
 /** A length of time in at most two units: `850 ms`, `12.4 s`, `3 min 20 s`, `2 h 5 min`. */
-export function duration(ms: number): string {
+export function formatDuration(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
   const minutes = Math.floor(ms / 60_000);
@@ -10,19 +10,19 @@ export function duration(ms: number): string {
 }
 
 /** The same where it is shown growing: whole seconds, so that nothing flickers. */
-export function age(ms: number): string {
-  return ms < 60_000 ? `${Math.max(0, Math.floor(ms / 1_000))} s` : duration(ms);
+export function formatAge(ms: number): string {
+  return ms < 60_000 ? `${Math.max(0, Math.floor(ms / 1_000))} s` : formatDuration(ms);
 }
 
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
 /** `14:05:09.123`, in the reader's time zone. */
-export function timeOfDay(at: number): string {
+export function formatTime(at: number): string {
   return `${clock.format(at)}.${String(at % 1_000).padStart(3, '0')}`;
 }
 
 /** XState's own events are named after the chart: `xstate.done.actor.0.session.tools-registered.claiming`. */
-export function causeInWords(cause: string): string {
+export function describeCause(cause: string): string {
   const [prefix, kind, ...rest] = cause.split('.');
   if (prefix !== 'xstate') return cause;
   if (kind === 'init') return 'start';
@@ -31,7 +31,7 @@ export function causeInWords(cause: string): string {
 }
 
 /** Why a session ended, in a sentence. */
-const endings: Readonly<Record<string, string>> = {
+const closeReasonTexts: Readonly<Record<string, string>> = {
   'client-closed': 'The client left.',
   'initialize-timeout': 'The client connected and sent nothing.',
   'idle-timeout': 'Nobody used it for a while.',
@@ -46,8 +46,8 @@ const endings: Readonly<Record<string, string>> = {
   'server-draining': 'The server was shutting down.',
 };
 
-export function endingInWords(because: string): string {
-  return endings[because] ?? because;
+export function describeCloseReason(because: string): string {
+  return closeReasonTexts[because] ?? because;
 }
 
 export function plural(count: number, one: string): string {

@@ -1,5 +1,5 @@
-import { shownRows, statesOf, type Model, type Update } from './model.js';
-import { turnTheme } from './theme.js';
+import { filteredRows, stateEntries, type Model, type Update } from './model.js';
+import { toggleTheme } from './theme.js';
 
 const rowHeight = 40;
 
@@ -9,16 +9,16 @@ export function listenToKeys(read: () => Model, update: Update): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { target, key } = event;
     const isTyping = target instanceof HTMLInputElement || target instanceof HTMLSelectElement;
-    if (key === 'Escape') leave(read(), update, isTyping ? target : null);
+    if (key === 'Escape') onEscape(read(), update, isTyping ? target : null);
     else if (isTyping) return;
     else if (key === '/') focusSearch(event);
-    else if (key === 't') turnTheme();
-    else if (read().route.view === 'sessions') walkRows(event, read(), update);
-    else if (read().route.view === 'session') walkTime(event, read(), update);
+    else if (key === 't') toggleTheme();
+    else if (read().route.view === 'sessions') moveSelection(event, read(), update);
+    else if (read().route.view === 'session') moveInTime(event, read(), update);
   });
 }
 
-function leave(model: Model, update: Update, field: HTMLElement | null): void {
+function onEscape(model: Model, update: Update, field: HTMLElement | null): void {
   if (field !== null) field.blur();
   else if (model.step !== null) update({ step: null });
   else if (model.route.view === 'sessions') update({ text: '', state: '', user: '', selected: null });
@@ -30,14 +30,14 @@ function focusSearch(event: KeyboardEvent): void {
   document.getElementById('search')?.focus();
 }
 
-function walkRows(event: KeyboardEvent, model: Model, update: Update): void {
-  const isElsewhere = event.target instanceof HTMLAnchorElement || event.target instanceof HTMLButtonElement;
-  if (event.key === 'Enter' && model.selected !== null && !isElsewhere) {
+function moveSelection(event: KeyboardEvent, model: Model, update: Update): void {
+  const isOnControl = event.target instanceof HTMLAnchorElement || event.target instanceof HTMLButtonElement;
+  if (event.key === 'Enter' && model.selected !== null && !isOnControl) {
     location.hash = `#/session/${model.selected}`;
     return;
   }
   const change = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
-  const rows = shownRows(model);
+  const rows = filteredRows(model);
   if (change === undefined || rows.length === 0) return;
   event.preventDefault();
   const before = rows.findIndex(({ id }) => id === model.selected);
@@ -51,11 +51,11 @@ function walkRows(event: KeyboardEvent, model: Model, update: Update): void {
   update({ selected: rows[index]?.id ?? null });
 }
 
-function walkTime(event: KeyboardEvent, { session, step }: Model, update: Update): void {
+function moveInTime(event: KeyboardEvent, { session, step }: Model, update: Update): void {
   const change = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (change === undefined || session === null || session === 'gone') return;
   event.preventDefault();
-  const last = statesOf(session).length - 1;
+  const last = stateEntries(session).length - 1;
   const index = (step ?? last) + change;
   update({ step: index >= last ? null : Math.max(0, index) });
 }

@@ -1,31 +1,31 @@
 import { h, render } from 'preact';
 import type { Chart } from '../wire.js';
 import { appView } from './appView.js';
-import { Connection } from './connection.js';
+import { FrameStream } from './connection.js';
 import { listenToKeys } from './keyboard.js';
-import { initial, take, type Model, type Route, type Update } from './model.js';
+import { initialModel, applyFrame, type Model, type Route, type Update } from './model.js';
 import { applyTheme } from './theme.js';
 
 /** The page's one loop: frames and people change the model, and the model is drawn, at most once for each picture. */
 
 const root = document.getElementById('app') ?? document.body;
-let model: Model = { ...initial, route: readRoute() };
-let drawing = false;
+let model: Model = { ...initialModel, route: readRoute() };
+let isDrawScheduled = false;
 
 const update: Update = (change) => {
   model = { ...model, ...change };
   if (change.contents !== undefined) watch();
-  if (drawing) return;
-  drawing = true;
+  if (isDrawScheduled) return;
+  isDrawScheduled = true;
   requestAnimationFrame(() => {
-    drawing = false;
+    isDrawScheduled = false;
     render(h(appView, { model, update }), root);
   });
 };
 
-const connection = new Connection({
-  frame: (frame) => update(take(model, frame)),
-  lost: () => update({ link: 'lost' }),
+const connection = new FrameStream({
+  onFrame: (frame) => update(applyFrame(model, frame)),
+  onLost: () => update({ link: 'lost' }),
 });
 
 function readRoute(): Route {
@@ -39,13 +39,13 @@ function watch(): void {
   connection.watch(route.view === 'session' ? route.id : null, contents);
 }
 
-function follow(): void {
+function onRouteChange(): void {
   const route = readRoute();
   update({ route, session: null, step: null, restarted: false, startedAt: null, contents: false, scrollTop: 0 });
   scrollTo(0, 0);
 }
 
-window.addEventListener('hashchange', follow);
+window.addEventListener('hashchange', onRouteChange);
 window.addEventListener('resize', () => update({}));
 listenToKeys(() => model, update);
 // Ages grow without the server saying so.
@@ -54,6 +54,6 @@ applyTheme();
 // Links within the page are resolved against its base: at another address each would load the page again.
 history.replaceState(null, '', document.baseURI + location.hash);
 root.replaceChildren();
-follow();
+onRouteChange();
 const response = await fetch('charts.json');
 update({ charts: (await response.json()) as Chart[] });

@@ -1,15 +1,15 @@
-import type { Actor, Chart, Detail, Entry, Frame, Overview, Payload, Row } from '../wire.js';
+import type { ActorRow, Chart, SessionDetail, JournalEntry, Frame, Overview, Payload, SessionRow } from '../wire.js';
 
 /** As many as the server keeps: older ones could not be opened. */
-const closedKept = 200;
-const entriesKept = 512;
-const payloadsKept = 200;
+const maxClosed = 200;
+const maxEntries = 512;
+const maxPayloads = 200;
 
 export type Route =
   { readonly view: 'sessions' } | { readonly view: 'overview' } | { readonly view: 'session'; readonly id: string };
 
 /** The session that is open, with the entries that came while it was. */
-export interface OpenSession extends Detail {
+export interface OpenedSession extends SessionDetail {
   /** Entries that nobody can show any more. */
   readonly dropped: number;
 }
@@ -24,11 +24,11 @@ export interface Model {
   readonly restarted: boolean;
   readonly lost: number;
   readonly charts: readonly Chart[];
-  readonly rows: ReadonlyMap<string, Row>;
-  readonly actors: readonly Actor[];
+  readonly rows: ReadonlyMap<string, SessionRow>;
+  readonly actors: readonly ActorRow[];
   readonly overview: Overview | null;
   /** Null: the server has not said yet. `gone`: it knows no session with this id. */
-  readonly session: OpenSession | 'gone' | null;
+  readonly session: OpenedSession | 'gone' | null;
   /** Whether what is said in the open session is asked for, and what has been said since. */
   readonly contents: boolean;
   readonly payloads: readonly Payload[];
@@ -47,7 +47,7 @@ export interface Model {
 /** What a view may ask for: a change of what is shown. */
 export type Update = (change: Partial<Model>) => void;
 
-export const initial: Model = {
+export const initialModel: Model = {
   link: 'connecting',
   startedAt: null,
   version: '',
@@ -71,10 +71,10 @@ export const initial: Model = {
   step: null,
 };
 
-export const now = ({ skew }: Model): number => Date.now() + skew;
+export const serverNow = ({ skew }: Model): number => Date.now() + skew;
 
 /** What a frame changes. A full one replaces everything: the page had no connection, or had one to another process. */
-export function take(model: Model, frame: Frame): Partial<Model> {
+export function applyFrame(model: Model, frame: Frame): Partial<Model> {
   const restarted = model.startedAt !== null && model.startedAt !== frame.startedAt;
   return {
     link: 'live',
@@ -83,15 +83,15 @@ export function take(model: Model, frame: Frame): Partial<Model> {
     skew: frame.now - Date.now(),
     restarted: model.restarted || restarted,
     lost: model.lost + frame.lost,
-    rows: merge(frame.full ? new Map() : model.rows, frame),
+    rows: mergeRows(frame.full ? new Map() : model.rows, frame),
     actors: frame.actors ?? (frame.full ? [] : model.actors),
     overview: frame.overview ?? model.overview,
-    payloads: [...(frame.full ? [] : model.payloads), ...(frame.payloads ?? [])].slice(-payloadsKept),
-    session: frame.detail === undefined ? model.session : follow(frame.full ? null : model.session, frame.detail),
+    payloads: [...(frame.full ? [] : model.payloads), ...(frame.payloads ?? [])].slice(-maxPayloads),
+    session: frame.detail === undefined ? model.session : mergeDetail(frame.full ? null : model.session, frame.detail),
   };
 }
 
-function merge(before: ReadonlyMap<string, Row>, { rows, changes }: Frame): ReadonlyMap<string, Row> {
+function mergeRows(before: ReadonlyMap<string, SessionRow>, { rows, changes }: Frame): ReadonlyMap<string, SessionRow> {
   if (rows.length + changes.length === 0) return before;
   const merged = new Map(before);
   for (const row of rows) merged.set(row.id, row);
@@ -100,38 +100,38 @@ function merge(before: ReadonlyMap<string, Row>, { rows, changes }: Frame): Read
     if (row !== undefined) merged.set(change.id, { ...row, ...change });
   }
   const closed = [...merged.values()].filter(({ state }) => state === 'closed');
-  for (const { id } of closed.slice(0, -closedKept)) merged.delete(id);
+  for (const { id } of closed.slice(0, -maxClosed)) merged.delete(id);
   return merged;
 }
 
-function follow(before: Model['session'], detail: Detail | null): Model['session'] {
+function mergeDetail(before: Model['session'], detail: SessionDetail | null): Model['session'] {
   // A session that was there stays on the page, also when the server has forgotten it.
   if (detail === null) return before ?? 'gone';
   const known = before === null || before === 'gone' ? [] : before.entries;
-  const entries = [...known, ...detail.entries].slice(-entriesKept);
+  const entries = [...known, ...detail.entries].slice(-maxEntries);
   return { ...detail, entries, dropped: (entries[0]?.seq ?? 1) - 1 };
 }
 
 /** The rows that the filters let through, newest first. */
-export function shownRows({ rows, text, state, user }: Model): Row[] {
-  const wanted = text.trim().toLowerCase();
-  const fits = (row: Row): boolean =>
+export function filteredRows({ rows, text, state, user }: Model): SessionRow[] {
+  const needle = text.trim().toLowerCase();
+  const matches = (row: SessionRow): boolean =>
     (state === '' || (state === 'open' ? row.state !== 'closed' : row.state === state)) &&
     (user === '' || row.user === user) &&
-    (wanted === '' || textOf(row).includes(wanted));
-  return [...rows.values()].filter(fits).toSorted((one, other) => other.createdAt - one.createdAt);
+    (needle === '' || textOf(row).includes(needle));
+  return [...rows.values()].filter(matches).toSorted((one, other) => other.createdAt - one.createdAt);
 }
 
-function textOf(row: Row): string {
+function textOf(row: SessionRow): string {
   const { id, user, transport, client, state, browser, closedBecause, node } = row;
   return [id, user, transport, client?.name, client?.version, state, browser, closedBecause, node]
     .join(' ')
     .toLowerCase();
 }
 
-type StateEntry = Entry & { readonly kind: 'state' };
+type StateEntry = JournalEntry & { readonly kind: 'state' };
 
 /** The recorded transitions of the open session, oldest first: what one can step through. */
-export function statesOf(session: Detail): StateEntry[] {
+export function stateEntries(session: SessionDetail): StateEntry[] {
   return session.entries.filter((entry): entry is StateEntry => entry.kind === 'state');
 }

@@ -1,7 +1,7 @@
 import { h, type ComponentChild } from 'preact';
-import type { Ending, Overview } from '../wire.js';
-import { age, duration, endingInWords, plural, timeOfDay } from './format.js';
-import { now, type Model } from './model.js';
+import type { EndedSession, Overview } from '../wire.js';
+import { formatAge, formatDuration, describeCloseReason, plural, formatTime } from './format.js';
+import { serverNow, type Model } from './model.js';
 import { quantile, statesOverTime, timeToAnnounce } from './plots.js';
 import { otherCharts } from './sessionView.js';
 
@@ -15,7 +15,7 @@ export function overviewView(model: Model): ComponentChild {
     { class: 'overview', 'aria-label': 'Overview' },
     h('h2', { class: 'unseen' }, 'Overview'),
     tiles(model, overview),
-    h('div', { class: 'plots' }, statesOverTime(samples, now(model)), timeToAnnounce(announceMs)),
+    h('div', { class: 'plots' }, statesOverTime(samples, serverNow(model)), timeToAnnounce(announceMs)),
     h('div', { class: 'plots' }, endingsView(endings), failuresView(failures)),
     otherCharts(model),
   );
@@ -27,13 +27,13 @@ function tiles(model: Model, { samples, announceMs, failures, health }: Overview
   const figures: (readonly [string, string])[] = [
     ['open sessions', open.toLocaleString('en')],
     ['active', (states['active'] ?? 0).toLocaleString('en')],
-    ['to announce, p50', announceMs.length === 0 ? '–' : duration(quantile(announceMs, 0.5))],
-    ['to announce, p95', announceMs.length === 0 ? '–' : duration(quantile(announceMs, 0.95))],
+    ['to announce, p50', announceMs.length === 0 ? '–' : formatDuration(quantile(announceMs, 0.5))],
+    ['to announce, p95', announceMs.length === 0 ? '–' : formatDuration(quantile(announceMs, 0.95))],
     ['last failures', String(failures.length)],
     ['browsers ready', textAt(health, 'browsers', 'ready')],
     ['warm sessions', textAt(health, 'sessions', 'warm')],
     ['failure alarm', textAt(health, 'alerts', 'creationFailureRate')],
-    ['up for', model.startedAt === null ? '–' : roughly(age(now(model) - model.startedAt))],
+    ['up for', model.startedAt === null ? '–' : firstUnit(formatAge(serverNow(model) - model.startedAt))],
   ];
   const shown = figures.filter(([, value]) => value !== '');
   return h(
@@ -49,7 +49,7 @@ function tiles(model: Model, { samples, announceMs, failures, health }: Overview
 const tones: Readonly<Record<string, string>> = { firing: 'bad', pending: 'warned' };
 
 /** The first unit of an age. */
-function roughly(said: string): string {
+function firstUnit(said: string): string {
   return said.split(' ').slice(0, 2).join(' ');
 }
 
@@ -62,7 +62,7 @@ function textAt(health: unknown, ...path: readonly string[]): string {
 
 function endingsView(endings: Overview['endings']): ComponentChild {
   const sorted = Object.entries(endings).toSorted(([, one], [, other]) => other - one);
-  const most = Math.max(1, ...sorted.map(([, count]) => count));
+  const max = Math.max(1, ...sorted.map(([, count]) => count));
   return h(
     'figure',
     { class: 'plot' },
@@ -76,8 +76,8 @@ function endingsView(endings: Overview['endings']): ComponentChild {
             h(
               'li',
               { key: because },
-              h('span', null, endingInWords(because)),
-              h('meter', { value: count, max: most, 'aria-label': endingInWords(because) }),
+              h('span', null, describeCloseReason(because)),
+              h('meter', { value: count, max: max, 'aria-label': describeCloseReason(because) }),
               h('b', null, count.toLocaleString('en')),
             ),
           ),
@@ -85,7 +85,7 @@ function endingsView(endings: Overview['endings']): ComponentChild {
   );
 }
 
-function failuresView(failures: readonly Ending[]): ComponentChild {
+function failuresView(failures: readonly EndedSession[]): ComponentChild {
   return h(
     'figure',
     { class: 'plot' },
@@ -104,10 +104,10 @@ function failuresView(failures: readonly Ending[]): ComponentChild {
             h(
               'li',
               { key: id },
-              h('time', { dateTime: new Date(at).toISOString() }, timeOfDay(at)),
+              h('time', { dateTime: new Date(at).toISOString() }, formatTime(at)),
               h('a', { href: `#/session/${id}` }, id),
               h('span', null, user),
-              h('p', null, failure ?? endingInWords(because)),
+              h('p', null, failure ?? describeCloseReason(because)),
             ),
           ),
         ),

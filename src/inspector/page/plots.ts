@@ -1,6 +1,6 @@
 import { h, type ComponentChild } from 'preact';
 import type { Sample } from '../wire.js';
-import { age, duration } from './format.js';
+import { formatAge, formatDuration } from './format.js';
 import { stateNames } from './sessionsView.js';
 
 const size = { width: 640, height: 180 };
@@ -11,9 +11,9 @@ export function statesOverTime(samples: readonly Sample[], now: number): Compone
   const first = samples[0]?.at ?? now;
   const span = Math.max(60_000, now - first);
   const totals = samples.map(({ states }) => openStates.reduce((sum, state) => sum + (states[state] ?? 0), 0));
-  const most = Math.max(4, ...totals);
+  const max = Math.max(4, ...totals);
   const x = (at: number): number => size.width - ((now - at) / span) * size.width;
-  const y = (count: number): number => size.height - (count / most) * (size.height - 8);
+  const y = (count: number): number => size.height - (count / max) * (size.height - 8);
   const below = samples.map(() => 0);
   const areas = openStates.map((state) => {
     const top: string[] = [];
@@ -34,32 +34,32 @@ export function statesOverTime(samples: readonly Sample[], now: number): Compone
   return h(
     'figure',
     { class: 'plot' },
-    h('figcaption', null, h('h3', null, 'Open sessions by state'), key()),
+    h('figcaption', null, h('h3', null, 'Open sessions by state'), legend()),
     h(
       'svg',
       {
         viewBox: `0 0 ${size.width} ${size.height}`,
         preserveAspectRatio: 'none',
         role: 'img',
-        'aria-label': `Open sessions over the last ${age(span)}, at most ${Math.max(0, ...totals)}`,
+        'aria-label': `Open sessions over the last ${formatAge(span)}, at most ${Math.max(0, ...totals)}`,
       },
       h('path', {
         class: 'grid',
-        d: `M0 ${y(most)}H${size.width}M0 ${y(most / 2)}H${size.width}M0 ${y(0)}H${size.width}`,
+        d: `M0 ${y(max)}H${size.width}M0 ${y(max / 2)}H${size.width}M0 ${y(0)}H${size.width}`,
       }),
       areas,
     ),
     h(
       'p',
       { class: 'axis' },
-      h('span', null, `${age(span)} ago`),
-      h('span', null, `scale: ${most}`),
+      h('span', null, `${formatAge(span)} ago`),
+      h('span', null, `scale: ${max}`),
       h('span', null, 'now'),
     ),
   );
 }
 
-function key(): ComponentChild {
+function legend(): ComponentChild {
   return h(
     'span',
     { class: 'legend' },
@@ -69,7 +69,7 @@ function key(): ComponentChild {
 
 /** How long the last sessions took from creation to announcement: one bar each, oldest first. */
 export function timeToAnnounce(times: readonly number[]): ComponentChild {
-  const most = Math.max(1, ...times);
+  const max = Math.max(1, ...times);
   const step = size.width / Math.max(50, times.length);
   return h(
     'figure',
@@ -86,11 +86,11 @@ export function timeToAnnounce(times: readonly number[]): ComponentChild {
         viewBox: `0 0 ${size.width} ${size.height}`,
         preserveAspectRatio: 'none',
         role: 'img',
-        'aria-label': `Time to announce, median ${duration(quantile(times, 0.5))}`,
+        'aria-label': `Time to announce, median ${formatDuration(quantile(times, 0.5))}`,
       },
       h('path', { class: 'grid', d: `M0 8H${size.width}M0 ${size.height}H${size.width}` }),
       times.map((ms, index) => {
-        const height = Math.max(1.5, (ms / most) * (size.height - 8));
+        const height = Math.max(1.5, (ms / max) * (size.height - 8));
         return h('rect', {
           class: 'bar',
           x: index * step,
@@ -104,7 +104,7 @@ export function timeToAnnounce(times: readonly number[]): ComponentChild {
       'p',
       { class: 'axis' },
       h('span', null, 'older'),
-      times.length > 0 && h('span', null, `scale: ${duration(most)}`),
+      times.length > 0 && h('span', null, `scale: ${formatDuration(max)}`),
       h('span', null, 'newer'),
     ),
   );

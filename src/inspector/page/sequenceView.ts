@@ -1,19 +1,19 @@
 import { h, type ComponentChild } from 'preact';
-import type { Entry } from '../wire.js';
-import { duration, timeOfDay } from './format.js';
-import type { OpenSession } from './model.js';
+import type { JournalEntry } from '../wire.js';
+import { formatDuration, formatTime } from './format.js';
+import type { OpenedSession } from './model.js';
 
-type Party = 'client' | 'session' | 'browser';
+type Participant = 'client' | 'session' | 'browser';
 
 interface Message {
-  readonly from: Party;
-  readonly to: Party;
+  readonly from: Participant;
+  readonly to: Participant;
   readonly text: string;
   readonly tone: string;
 }
 
 /** Who said what to whom, oldest first: a lane for the client, the session and its browser. */
-export function sequenceView({ entries }: OpenSession): ComponentChild {
+export function sequenceView({ entries }: OpenedSession): ComponentChild {
   return h(
     'div',
     { class: 'sequence', tabIndex: 0, role: 'region', 'aria-label': 'Sequence' },
@@ -28,7 +28,7 @@ export function sequenceView({ entries }: OpenSession): ComponentChild {
   );
 }
 
-function rowOf(entry: Entry): ComponentChild[] {
+function rowOf(entry: JournalEntry): ComponentChild[] {
   const message = messageOf(entry);
   if (message === null) return [];
   const { from, to, text, tone } = message;
@@ -37,7 +37,7 @@ function rowOf(entry: Entry): ComponentChild[] {
     h(
       'li',
       { key: entry.seq, class: `${from}-${to} ${tone}` },
-      h('time', { dateTime: new Date(entry.at).toISOString() }, timeOfDay(entry.at)),
+      h('time', { dateTime: new Date(entry.at).toISOString() }, formatTime(entry.at)),
       h(
         'span',
         { class: 'arrow', title: label },
@@ -49,14 +49,14 @@ function rowOf(entry: Entry): ComponentChild[] {
 }
 
 /** Null for what nobody said to anybody. */
-function messageOf(entry: Entry): Message | null {
+function messageOf(entry: JournalEntry): Message | null {
   switch (entry.kind) {
     case 'state':
       return stateMessage(entry);
     case 'message':
       return { from: 'client', to: 'session', text: entry.what, tone: '' };
     case 'call': {
-      const text = `${entry.tool ?? entry.method}: ${entry.outcome}, ${duration(entry.durationMs)}`;
+      const text = `${entry.tool ?? entry.method}: ${entry.outcome}, ${formatDuration(entry.durationMs)}`;
       return { from: 'session', to: 'client', text, tone: entry.outcome };
     }
     case 'event':
@@ -67,14 +67,14 @@ function messageOf(entry: Entry): Message | null {
 }
 
 /** Only what is true at the top level; the ups and downs below would drown what is said. */
-function stateMessage({ from, to }: Entry & { kind: 'state' }): Message | null {
-  const [before, after] = [topOf(from), topOf(to)];
+function stateMessage({ from, to }: JournalEntry & { kind: 'state' }): Message | null {
+  const [before, after] = [topLevelState(from), topLevelState(to)];
   if (before === after) return null;
   if (after === 'connected') return { from: 'session', to: 'client', text: 'announced', tone: 'state' };
   return { from: 'session', to: 'session', text: after, tone: 'state' };
 }
 
-function topOf([leaf = '']: readonly string[]): string {
+function topLevelState([leaf = '']: readonly string[]): string {
   return leaf.split('.')[0] ?? '';
 }
 

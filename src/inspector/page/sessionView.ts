@@ -1,8 +1,8 @@
 import { h, type ComponentChild } from 'preact';
-import type { Chart, Row } from '../wire.js';
-import { chartView, enteredBy, type Lighting } from './chartView.js';
-import { age, causeInWords, duration, endingInWords, plural, timeOfDay } from './format.js';
-import { now, statesOf, type Model, type OpenSession, type Update } from './model.js';
+import type { Chart, SessionRow } from '../wire.js';
+import { chartView, enteredBy, type ChartHighlight } from './chartView.js';
+import { formatAge, describeCause, formatDuration, describeCloseReason, plural, formatTime } from './format.js';
+import { serverNow, stateEntries, type Model, type OpenedSession, type Update } from './model.js';
 import { sequenceView } from './sequenceView.js';
 import { stateChip } from './sessionsView.js';
 import { timelineView } from './timelineView.js';
@@ -23,7 +23,7 @@ export function sessionView(model: Model, update: Update): ComponentChild {
       'section',
       { class: 'story', 'aria-label': 'What happened' },
       tabs(model, session, update),
-      story(model, session, update),
+      historyView(model, session, update),
     ),
     otherCharts(model, session),
   );
@@ -45,7 +45,7 @@ function goneView(id: string, node: string | undefined): ComponentChild {
   );
 }
 
-function heading(model: Model, session: OpenSession, row: Row | undefined, id: string): ComponentChild {
+function heading(model: Model, session: OpenedSession, row: SessionRow | undefined, id: string): ComponentChild {
   const facts: readonly (readonly [string, string])[] =
     row === undefined
       ? []
@@ -58,8 +58,8 @@ function heading(model: Model, session: OpenSession, row: Row | undefined, id: s
           ['calls', row.calls.toLocaleString('en')],
           ['errors', row.errors.toLocaleString('en')],
           row.state === 'closed'
-            ? ['lasted', duration(row.since - row.createdAt)]
-            : ['age', age(now(model) - row.createdAt)],
+            ? ['lasted', formatDuration(row.since - row.createdAt)]
+            : ['age', formatAge(serverNow(model) - row.createdAt)],
         ];
   const because = row?.closedBecause ?? null;
   return h(
@@ -74,26 +74,26 @@ function heading(model: Model, session: OpenSession, row: Row | undefined, id: s
     h(
       'p',
       { class: 'ending' },
-      because === null ? aboutState(model, session) : endingInWords(because),
+      because === null ? aboutState(model, session) : describeCloseReason(because),
       session.failure !== null && h('q', null, session.failure),
     ),
   );
 }
 
 /** What is true in the state that the session is in, in the chart's words. */
-function aboutState({ charts }: Model, { leaves }: OpenSession): string {
+function aboutState({ charts }: Model, { leaves }: OpenedSession): string {
   const boxes = charts.find(({ name }) => name === 'session')?.boxes ?? [];
   const entered = boxes.filter(({ id }) => leaves.includes(id));
   return entered.map(({ about }) => about).join(' ');
 }
 
-function sessionChart(model: Model, session: OpenSession, update: Update): ComponentChild {
+function sessionChart(model: Model, session: OpenedSession, update: Update): ComponentChild {
   const chart = model.charts.find(({ name }) => name === 'session');
   return h(
     'figure',
     { class: 'main' },
     h('figcaption', null, h('h3', null, 'Session'), legend()),
-    chart && chartView(chart, model.step === null ? lightNow(model, session) : lightThen(session, model.step)),
+    chart && chartView(chart, model.step === null ? currentHighlight(model, session) : pastHighlight(session, model.step)),
     timeTravel(model, session, update),
   );
 }
@@ -110,17 +110,17 @@ function legend(): ComponentChild {
 }
 
 /** As it is: dwell times grow while one looks. */
-function lightNow(model: Model, session: OpenSession): Lighting {
+function currentHighlight(model: Model, session: OpenedSession): ChartHighlight {
   const isOver = session.leaves.includes('closed');
-  const more = isOver ? 0 : Math.max(0, now(model) - session.asOf);
+  const more = isOver ? 0 : Math.max(0, serverNow(model) - session.asOf);
   const dwell: Record<string, number> = { ...session.dwell };
   for (const state of enteredBy(session.leaves)) dwell[state] = (dwell[state] ?? 0) + more;
-  return { leaves: session.leaves, dwell, moves: statesOf(session), notes: isOver ? { closed: 'the end' } : {} };
+  return { leaves: session.leaves, dwell, moves: stateEntries(session), notes: isOver ? { closed: 'the end' } : {} };
 }
 
 /** As it was right after a recorded transition. */
-function lightThen(session: OpenSession, step: number): Lighting {
-  const states = statesOf(session).slice(0, step + 1);
+function pastHighlight(session: OpenedSession, step: number): ChartHighlight {
+  const states = stateEntries(session).slice(0, step + 1);
   const dwell: Record<string, number> = {};
   states.forEach(({ to, at }, index) => {
     const until = states[index + 1]?.at ?? at;
@@ -129,12 +129,12 @@ function lightThen(session: OpenSession, step: number): Lighting {
   return { leaves: states.at(-1)?.to ?? [], dwell, moves: states };
 }
 
-function timeTravel({ step }: Model, session: OpenSession, update: Update): ComponentChild {
-  const states = statesOf(session);
+function timeTravel({ step }: Model, session: OpenedSession, update: Update): ComponentChild {
+  const states = stateEntries(session);
   const last = Math.max(0, states.length - 1);
   const at = step ?? last;
   const entry = states[at];
-  const said = entry === undefined ? '' : `${timeOfDay(entry.at)}  ${causeInWords(entry.cause)}`;
+  const label = entry === undefined ? '' : `${formatTime(entry.at)}  ${describeCause(entry.cause)}`;
   const go = (index: number): void => update({ step: index >= last ? null : Math.max(0, index) });
   return h(
     'div',
@@ -146,18 +146,18 @@ function timeTravel({ step }: Model, session: OpenSession, update: Update): Comp
       max: last,
       value: at,
       'aria-label': 'Transition',
-      'aria-valuetext': said,
+      'aria-valuetext': label,
       onInput: ({ currentTarget }: Event) =>
         currentTarget instanceof HTMLInputElement && go(Number(currentTarget.value)),
     }),
     h('button', { onClick: () => go(at + 1), disabled: step === null, 'aria-label': 'One transition on' }, '→'),
     h('button', { class: 'now', onClick: () => update({ step: null }), disabled: step === null }, 'Now'),
-    h('output', null, `${at + 1} of ${plural(states.length, 'transition')}`, h('small', null, said)),
+    h('output', null, `${at + 1} of ${plural(states.length, 'transition')}`, h('small', null, label)),
   );
 }
 
 /** What runs beside sessions: browsers, the alarm, the server itself. Of the browsers, beside a session, its own alone. */
-export function otherCharts({ charts, actors }: Model, session?: OpenSession): ComponentChild {
+export function otherCharts({ charts, actors }: Model, session?: OpenedSession): ComponentChild {
   const others = charts.filter(({ name }) => name !== 'session');
   const concerned = actors.filter(({ machine, id }) => machine !== 'browser' || !session || id === session.browser);
   return h(
@@ -167,7 +167,7 @@ export function otherCharts({ charts, actors }: Model, session?: OpenSession): C
   );
 }
 
-function actorChart(chart: Chart, actors: Model['actors'], session?: OpenSession): ComponentChild {
+function actorChart(chart: Chart, actors: Model['actors'], session?: OpenedSession): ComponentChild {
   const own = actors.filter(({ machine }) => machine === chart.name);
   const counts = new Map<string, number>();
   for (const leaf of own.flatMap(({ leaves }) => leaves)) counts.set(leaf, (counts.get(leaf) ?? 0) + 1);
@@ -176,13 +176,13 @@ function actorChart(chart: Chart, actors: Model['actors'], session?: OpenSession
   return h(
     'figure',
     { key: chart.name },
-    h('figcaption', null, h('h3', null, title), h('span', { class: 'legend' }, said(own, session))),
+    h('figcaption', null, h('h3', null, title), h('span', { class: 'legend' }, captionOf(own, session))),
     chartView(chart, { leaves: [...counts.keys()], dwell: {}, moves: [], notes }),
   );
 }
 
 /** What the caption of a chart says of the actors that run it. */
-function said(actors: Model['actors'], session?: OpenSession): string {
+function captionOf(actors: Model['actors'], session?: OpenedSession): string {
   const [only] = actors;
   if (only === undefined) return session?.leaves.includes('closed') === true ? 'let go' : 'none';
   if (actors.length > 1) return String(actors.length);
@@ -190,7 +190,7 @@ function said(actors: Model['actors'], session?: OpenSession): string {
   return only.machine === 'browser' ? `${only.id}: ${state}` : state;
 }
 
-function tabs(model: Model, session: OpenSession, update: Update): ComponentChild {
+function tabs(model: Model, session: OpenedSession, update: Update): ComponentChild {
   const tab = (name: Model['tab'], title: string) =>
     h('button', { 'aria-pressed': model.tab === name, onClick: () => update({ tab: name }) }, title);
   const { dropped } = session;
@@ -217,7 +217,7 @@ const contentsHint =
   'Messages are shown from now on, and forgotten when you leave. Of secrets, typed values, page contents, scripts and ' +
   'their results, storage, headers and query strings you see the type and length alone.';
 
-function story(model: Model, session: OpenSession, update: Update): ComponentChild {
+function historyView(model: Model, session: OpenedSession, update: Update): ComponentChild {
   if (session.entries.length === 0) return h('p', { class: 'blank' }, 'Nothing yet.');
   return model.tab === 'timeline' ? timelineView(model, session, update) : sequenceView(session);
 }

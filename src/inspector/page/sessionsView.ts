@@ -1,18 +1,18 @@
 import { h, type ComponentChild } from 'preact';
-import type { Row } from '../wire.js';
-import { age, plural } from './format.js';
-import { now, shownRows, type Model, type Update } from './model.js';
+import type { SessionRow } from '../wire.js';
+import { formatAge, plural } from './format.js';
+import { serverNow, filteredRows, type Model, type Update } from './model.js';
 
 /** Pixels; the style sheet holds rows to it. */
 const rowHeight = 40;
 /** Rows drawn beyond what is seen, so that scrolling shows no gaps. */
-const margin = 8;
+const overscanRows = 8;
 
 export const stateNames = ['created', 'tools-registered', 'connected', 'active', 'closed'] as const;
 
 /** The table of all sessions: only the rows in sight are in the document, however many there are. */
 export function sessionsView(model: Model, update: Update): ComponentChild {
-  const rows = shownRows(model);
+  const rows = filteredRows(model);
   return h(
     'section',
     { class: 'sessions', 'aria-label': 'Sessions' },
@@ -88,10 +88,10 @@ function columnsOf({ rows }: Model): readonly (readonly [title: string, kind: st
   return nodes.size > 1 ? [...columns, nodeColumn] : columns;
 }
 
-function table(model: Model, rows: readonly Row[], update: Update): ComponentChild {
+function table(model: Model, rows: readonly SessionRow[], update: Update): ComponentChild {
   const seen = Math.ceil(window.innerHeight / rowHeight);
-  const first = Math.max(0, Math.min(rows.length - seen, Math.floor(model.scrollTop / rowHeight)) - margin);
-  const last = Math.min(rows.length, first + seen + 2 * margin);
+  const first = Math.max(0, Math.min(rows.length - seen, Math.floor(model.scrollTop / rowHeight)) - overscanRows);
+  const last = Math.min(rows.length, first + seen + 2 * overscanRows);
   const shown = columnsOf(model);
   return h(
     'div',
@@ -134,13 +134,13 @@ function spacer(key: string, height: number): ComponentChild | null {
     : h('tr', { key, class: 'spacer', 'aria-hidden': 'true' }, h('td', { style: { height: `${height}px` } }));
 }
 
-function rowView(model: Model, row: Row, shown: ReturnType<typeof columnsOf>, index: number): ComponentChild {
+function rowView(model: Model, row: SessionRow, shown: ReturnType<typeof columnsOf>, index: number): ComponentChild {
   const { id, user, state, since, client, transport, browser, calls, errors, closedBecause, node = '–' } = row;
   const cells = [
     h('a', { href: `#/session/${id}` }, id),
     user === '' ? '–' : user,
     stateChip(state, closedBecause),
-    age(now(model) - since),
+    formatAge(serverNow(model) - since),
     client === null ? '–' : [client.name, ' ', h('small', null, client.version)],
     transport,
     browser,

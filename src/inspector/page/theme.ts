@@ -1,15 +1,15 @@
 /** Light or dark: the system's choice until somebody turns it; then that one, kept in this browser. */
-const key = 'greenroom-theme';
+const storageKey = 'greenroom-theme';
 
-export function turnTheme(): void {
+export function toggleTheme(): void {
   const { dataset } = document.documentElement;
   const systemIsDark = matchMedia('(prefers-color-scheme: dark)').matches;
   const isDark = dataset['theme'] === undefined ? systemIsDark : dataset['theme'] === 'dark';
   dataset['theme'] = isDark ? 'light' : 'dark';
-  localStorage.setItem(key, dataset['theme']);
+  localStorage.setItem(storageKey, dataset['theme']);
 }
 
 export function applyTheme(): void {
-  const theme = localStorage.getItem(key);
+  const theme = localStorage.getItem(storageKey);
   if (theme === 'light' || theme === 'dark') document.documentElement.dataset['theme'] = theme;
 }

@@ -1,11 +1,11 @@
 import { h, type ComponentChild, type ComponentChildren } from 'preact';
-import type { Entry, Payload } from '../wire.js';
-import { causeInWords, duration, timeOfDay } from './format.js';
-import { statesOf, type Model, type OpenSession, type Update } from './model.js';
+import type { JournalEntry, Payload } from '../wire.js';
+import { describeCause, formatDuration, formatTime } from './format.js';
+import { stateEntries, type Model, type OpenedSession, type Update } from './model.js';
 
 /** What happened to a session, newest first. A transition can be chosen: the chart then shows that moment. */
-export function timelineView(model: Model, session: OpenSession, update: Update): ComponentChild {
-  const states = statesOf(session);
+export function timelineView(model: Model, session: OpenedSession, update: Update): ComponentChild {
+  const states = stateEntries(session);
   const shown = model.step === null ? null : states[model.step]?.seq;
   const choose = (seq: number): void => {
     const index = states.findIndex((state) => state.seq === seq);
@@ -21,15 +21,15 @@ export function timelineView(model: Model, session: OpenSession, update: Update)
 }
 
 /** Both are in order; at the same moment, what was said stands below what came of it. */
-function newestFirst(entries: readonly Entry[], payloads: readonly Payload[]): (Entry | Payload)[] {
+function newestFirst(entries: readonly JournalEntry[], payloads: readonly Payload[]): (JournalEntry | Payload)[] {
   return [...payloads, ...entries].toSorted((one, other) => one.at - other.at).reverse();
 }
 
-function entryItem(entry: Entry, isShown: boolean, choose: (seq: number) => void): ComponentChild {
+function entryItem(entry: JournalEntry, isShown: boolean, choose: (seq: number) => void): ComponentChild {
   return h(
     'li',
     { key: entry.seq, class: `${toneOf(entry)}${isShown ? ' shown' : ''}` },
-    h('time', { dateTime: new Date(entry.at).toISOString() }, timeOfDay(entry.at)),
+    h('time', { dateTime: new Date(entry.at).toISOString() }, formatTime(entry.at)),
     h('span', { class: 'kind' }, kindOf(entry)),
     entry.kind === 'state'
       ? h(
@@ -45,32 +45,32 @@ function payloadItem({ seq, at, from, what, text }: Payload): ComponentChild {
   return h(
     'li',
     { key: `payload ${seq}`, class: 'payload' },
-    h('time', { dateTime: new Date(at).toISOString() }, timeOfDay(at)),
+    h('time', { dateTime: new Date(at).toISOString() }, formatTime(at)),
     h('span', { class: 'kind' }, from === 'client' ? 'received' : 'sent'),
     h('details', null, h('summary', null, what), h('pre', null, text)),
   );
 }
 
-function kindOf(entry: Entry): string {
+function kindOf(entry: JournalEntry): string {
   if (entry.kind === 'call') return entry.tool === null ? 'request' : 'tool';
   return entry.kind;
 }
 
-function toneOf(entry: Entry): string {
+function toneOf(entry: JournalEntry): string {
   if (entry.kind === 'call') return `call ${entry.outcome}`;
   return entry.kind;
 }
 
-function textOf(entry: Entry): ComponentChildren {
+function textOf(entry: JournalEntry): ComponentChildren {
   switch (entry.kind) {
     case 'state':
-      return [h('b', null, entry.to.join(' + ')), h('small', null, causeInWords(entry.cause))];
+      return [h('b', null, entry.to.join(' + ')), h('small', null, describeCause(entry.cause))];
     case 'message':
       return `${entry.what} from the client`;
     case 'call':
       return [
         h('b', null, entry.tool ?? entry.method),
-        h('small', null, `${entry.outcome}, ${duration(entry.durationMs)}`),
+        h('small', null, `${entry.outcome}, ${formatDuration(entry.durationMs)}`),
       ];
     case 'event':
       return [entry.type, h('small', null, `in ${entry.state}`)];

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { definePrompt } from '../definePrompt.js';
-import { installedExtensions, numbered } from './shared.js';
+import { installedExtensions, numberedList } from './shared.js';
 
-export const auditManifest = definePrompt({
+export const auditManifestPrompt = definePrompt({
   name: 'audit_manifest',
   title: 'Audit a manifest',
   description: 'Check manifest, permissions and files of an extension before it is published',
@@ -12,7 +12,7 @@ export const auditManifest = definePrompt({
   messages: ({ extensionId }) =>
     [
       `Audit the extension ${extensionId} as a careful reviewer of the Chrome Web Store would.`,
-      numbered([
+      numberedList([
         'inspect_extension_manifest: every finding, with its fix.',
         'get_extension_details: compare what was asked for with what was granted, and look for warnings of Chrome.',
         'For each permission and host, say what in the code needs it. trace_extension_api_calls while the extension is used shows what it really calls.',

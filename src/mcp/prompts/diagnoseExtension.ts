@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { definePrompt } from '../definePrompt.js';
-import { installedExtensions, numbered, openPages } from './shared.js';
+import { installedExtensions, numberedList, openPages } from './shared.js';
 
-export const diagnoseExtension = definePrompt({
+export const diagnoseExtensionPrompt = definePrompt({
   name: 'diagnose_extension',
   title: 'Diagnose an extension',
   description: 'Find out why an extension does not do what it should, and prove it',
@@ -41,7 +41,7 @@ export const diagnoseExtension = definePrompt({
       `Find out what is wrong with the extension ${extensionId}.`,
       ...(symptom === undefined ? [] : [`What was seen: ${symptom}`]),
       'Work in this order, and stop as soon as one observation proves the cause:',
-      numbered(steps),
+      numberedList(steps),
       'Answer with the cause (file and line), the observation that proves it, and the smallest change that mends it.',
       'If you can change the code, do: then reload_extension, make the same thing happen again, and show that it works.',
     ].join('\n');

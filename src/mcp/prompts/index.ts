@@ -1,7 +1,7 @@
 import type { Prompt } from '../definePrompt.js';
-import { auditManifest } from './auditManifest.js';
-import { diagnoseExtension } from './diagnoseExtension.js';
-import { profilePage } from './profilePage.js';
+import { auditManifestPrompt } from './auditManifest.js';
+import { diagnoseExtensionPrompt } from './diagnoseExtension.js';
+import { profilePagePrompt } from './profilePage.js';
 
 /** Every prompt of this package. */
-export const allPrompts: readonly Prompt[] = [diagnoseExtension, auditManifest, profilePage];
+export const allPrompts: readonly Prompt[] = [diagnoseExtensionPrompt, auditManifestPrompt, profilePagePrompt];

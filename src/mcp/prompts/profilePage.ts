@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { definePrompt } from '../definePrompt.js';
-import { numbered, openPages } from './shared.js';
+import { numberedList, openPages } from './shared.js';
 
-export const profilePage = definePrompt({
+export const profilePagePrompt = definePrompt({
   name: 'profile_page',
   title: 'Profile a page',
   description: 'Find out what makes a page slow to load or to react',
@@ -25,7 +25,7 @@ export const profilePage = definePrompt({
     [
       `Find out what makes ${url} slow.`,
       ...(concern === undefined ? [] : [`What was noticed: ${concern}`]),
-      numbered([
+      numberedList([
         `new_page with ${url}; emulate_cpu and emulate_network make this machine as slow as those of its users.`,
         'performance_start_trace, which loads it again: note LCP, INP, CLS and the names of the insights.',
         'performance_analyze_insight for the insights that cost the most.',

@@ -1,11 +1,11 @@
 import { listExtensions } from '../../browser/extensions/extensions.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import type { Completer } from '../defineResource.js';
 
 /** The extensions of the session's browser; none while it has no process of its own, which extensions need. */
 export const installedExtensions: Completer = async ({ browser, signal }) => {
   if (browser === undefined || browser.isolation === 'context') return [];
-  const extensions = await withProtocol(browser.browser, signal, listExtensions);
+  const extensions = await withCdpScope(browser.browser, signal, listExtensions);
   return extensions.map(({ id }) => id);
 };
 
@@ -16,6 +16,6 @@ export const openPages: Completer = ({ browser }) => {
 };
 
 /** Steps as a numbered list. */
-export function numbered(steps: readonly string[]): string {
+export function numberedList(steps: readonly string[]): string {
   return steps.map((step, index) => `${index + 1}. ${step}`).join('\n');
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
-import { assertIncludes, type Bench } from '../bench.js';
+import { assertIncludes, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 
 /** Milliseconds that the same work takes in the page, at its best of three. Short work would slip through the brakes. */
-const workMs = async (bench: Bench): Promise<number> =>
+const measureWork = async (bench: CheckContext): Promise<number> =>
   Number(
     await bench.evaluate(`Math.min(...[1, 2, 3].map(() => {
       const start = performance.now();
@@ -16,7 +16,7 @@ const workMs = async (bench: Bench): Promise<number> =>
 
 const headers = 'fetch("/echo").then(async (response) => (await response.json()).headers)';
 
-const nothingEmulated = async (bench: Bench): Promise<void> => {
+const resetEmulation = async (bench: CheckContext): Promise<void> => {
   const { data } = await bench.call('emulate', { reset: true });
   assert.deepEqual(data['emulated'], {});
 };
@@ -50,7 +50,7 @@ export const emulationChecks: readonly Check[] = [
           resolve({ latitude: coords.latitude, longitude: coords.longitude }), reject))`,
       );
       assert.deepEqual(place, settings.geolocation);
-      await nothingEmulated(bench);
+      await resetEmulation(bench);
       assert.ok(!JSON.stringify(await bench.evaluate(headers)).includes(word));
       return `${width} pixels, dark, at ${settings.geolocation.latitude}, ${settings.geolocation.longitude}, and back`;
     },
@@ -59,19 +59,19 @@ export const emulationChecks: readonly Check[] = [
     tool: 'emulate_cpu',
     async run(bench) {
       await bench.openControls();
-      await nothingEmulated(bench);
+      await resetEmulation(bench);
       // The quickest of several: what else runs on the machine slows some of them, too.
       let before = Infinity;
-      for (let runs = 0; runs < 5; runs += 1) before = Math.min(before, await workMs(bench));
+      for (let runs = 0; runs < 5; runs += 1) before = Math.min(before, await measureWork(bench));
       const cpuThrottlingRate = randomInt(600, 1200) / 100;
       const { text, data } = await bench.call('emulate_cpu', { cpuThrottlingRate });
       assert.deepEqual(data['emulated'], { cpuThrottlingRate });
       assertIncludes(text, String(cpuThrottlingRate));
       let slow = 0;
       // A thread of the browser stops the page again and again: on a busy machine it may come too late for one run.
-      for (let runs = 0; slow <= 2 * before && runs < 20; runs += 1) slow = await workMs(bench);
+      for (let runs = 0; slow <= 2 * before && runs < 20; runs += 1) slow = await measureWork(bench);
       assert.ok(slow > 2 * before, `${slow} ms is not much more than ${before} ms`);
-      await nothingEmulated(bench);
+      await resetEmulation(bench);
       return `${Math.round(before)} ms of work took ${Math.round(slow)} ms`;
     },
   },
@@ -79,7 +79,7 @@ export const emulationChecks: readonly Check[] = [
     tool: 'emulate_network',
     async run(bench) {
       await bench.openControls();
-      await nothingEmulated(bench);
+      await resetEmulation(bench);
       const reachable = 'fetch("/echo").then(() => "there", () => "gone")';
       const { text, data } = await bench.call('emulate_network', { networkConditions: 'Offline' });
       assert.deepEqual(data['emulated'], { networkConditions: 'Offline' });

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { assertIncludes, rowsOf, rowWith, type Answer, type Bench } from '../bench.js';
+import { assertIncludes, rowsOf, rowWith, type ToolReply, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId as extensionId } from '../sampleExtension.js';
-import { evaluate, install } from './extensions.js';
+import { evaluateInSample, installSample } from './extensions.js';
 
-const openNotes = (bench: Bench): Promise<Answer> =>
+const openNotes = (bench: CheckContext): Promise<ToolReply> =>
   bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
 
 const addNote = (text: string): string =>
@@ -15,17 +15,17 @@ export const extensionActivityChecks: readonly Check[] = [
   {
     tool: 'watch_extension_storage',
     async run(bench) {
-      await install(bench);
-      const watch = (more: object = {}): Promise<Answer> =>
+      await installSample(bench);
+      const watch = (more: object = {}): Promise<ToolReply> =>
         bench.call('watch_extension_storage', { extensionId, ...more });
       const { data } = await watch();
       const since = data['cursor'];
       const [first, second] = [randomUUID(), randomUUID()];
-      await evaluate(bench, `chrome.storage.local.set({ word: '${first}' })`).catch(() => undefined);
+      await evaluateInSample(bench, `chrome.storage.local.set({ word: '${first}' })`).catch(() => undefined);
       await bench.call('stop_extension_service_worker', { extensionId });
       await openNotes(bench);
       const code = `chrome.storage.local.set({ word: '${second}' }).then(() => 1)`;
-      await evaluate(bench, code, { target: 'content_script' });
+      await evaluateInSample(bench, code, { target: 'content_script' });
       const seen = await bench.eventually(
         () => watch({ since, area: 'local' }),
         (answer) => rowWith(answer, 'changes', { key: 'word', oldValue: `"${first}"`, newValue: `"${second}"` }),
@@ -39,10 +39,10 @@ export const extensionActivityChecks: readonly Check[] = [
   {
     tool: 'monitor_extension_messages',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       await openNotes(bench);
       const word = randomUUID();
-      await evaluate(bench, addNote(word), { target: 'content_script' });
+      await evaluateInSample(bench, addNote(word), { target: 'content_script' });
       const answer = await bench.eventually(
         () => bench.call('monitor_extension_messages', { extensionId, text: word }),
         (seen) => assertIncludes(rowsOf(seen, 'messages').at(-1)?.['reply'], word),
@@ -64,17 +64,17 @@ export const extensionActivityChecks: readonly Check[] = [
   {
     tool: 'send_extension_message',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       await openNotes(bench);
       const word = randomUUID();
       const url = `${bench.pages}/${word}`;
-      const send = (message: object, more: object = {}): Promise<Answer> =>
+      const send = (message: object, more: object = {}): Promise<ToolReply> =>
         bench.call('send_extension_message', { extensionId, message, ...more });
       await send({ type: 'notes.add', url, text: word });
       const { data, text } = await send({ type: 'notes.list', url }, { from: 'content_script' });
       assertIncludes(data['reply'], `"notes":["${word}"]`);
       assertIncludes(text, word);
-      const refused = await bench.refusal('send_extension_message', { extensionId, message: {}, from: 'offscreen' });
+      const refused = await bench.expectError('send_extension_message', { extensionId, message: {}, from: 'offscreen' });
       assertIncludes(refused, 'offscreen');
       return 'a note sent and, from a content script, read again';
     },
@@ -82,13 +82,13 @@ export const extensionActivityChecks: readonly Check[] = [
   {
     tool: 'trace_extension_api_calls',
     async run(bench) {
-      await install(bench);
-      const trace = (more: object): Promise<Answer> =>
+      await installSample(bench);
+      const trace = (more: object): Promise<ToolReply> =>
         bench.call('trace_extension_api_calls', { extensionId, ...more });
       const word = randomUUID();
       await trace({ action: 'start', filter: 'storage.' });
-      await evaluate(bench, `chrome.storage.local.get('${word}')`);
-      await evaluate(bench, 'chrome.runtime.getPlatformInfo()');
+      await evaluateInSample(bench, `chrome.storage.local.get('${word}')`);
+      await evaluateInSample(bench, 'chrome.runtime.getPlatformInfo()');
       const answer = await bench.eventually(
         () => trace({}),
         (seen) => rowWith(seen, 'calls', { args: `"${word}"`, result: '{}', context: 'service_worker' }),
@@ -103,12 +103,12 @@ export const extensionActivityChecks: readonly Check[] = [
   {
     tool: 'get_extension_logs',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       await openNotes(bench);
       const [inWorker, inPage] = [randomUUID(), randomUUID()];
       await bench.call('activate_extension_service_worker', { extensionId });
-      await evaluate(bench, `{ console.warn('${inWorker}', { deep: 42 }); 1 }`);
-      await evaluate(bench, `{ console.error('${inPage}'); 1 }`, { target: 'content_script' });
+      await evaluateInSample(bench, `{ console.warn('${inWorker}', { deep: 42 }); 1 }`);
+      await evaluateInSample(bench, `{ console.error('${inPage}'); 1 }`, { target: 'content_script' });
       const answer = await bench.eventually(
         () => bench.call('get_extension_logs', { extensionId }),
         (seen) => rowWith(seen, 'entries', { text: inPage, level: 'error' }),

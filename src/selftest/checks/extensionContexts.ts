@@ -1,29 +1,29 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { assertIncludes, rowWith, type Answer, type Bench } from '../bench.js';
+import { assertIncludes, rowWith, type ToolReply, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId as extensionId } from '../sampleExtension.js';
-import { install } from './extensions.js';
+import { installSample } from './extensions.js';
 
-const list = (bench: Bench): Promise<Answer> => bench.call('list_extension_contexts', { extensionId });
+const list = (bench: CheckContext): Promise<ToolReply> => bench.call('list_extension_contexts', { extensionId });
 
-const word = async (bench: Bench, more: object = {}): Promise<unknown> => {
+const word = async (bench: CheckContext, more: object = {}): Promise<unknown> => {
   const { data } = await bench.call('evaluate_in_extension', { expression: 'globalThis.word ?? "none"', ...more });
   return JSON.parse(String(data['result']));
 };
 
-const setWord = async (bench: Bench, value: string, more: object = {}): Promise<void> => {
+const setWord = async (bench: CheckContext, value: string, more: object = {}): Promise<void> => {
   await bench.call('evaluate_in_extension', { expression: `void (globalThis.word = "${value}")`, ...more });
 };
 
-const openNotes = (bench: Bench): Promise<Answer> =>
+const openNotes = (bench: CheckContext): Promise<ToolReply> =>
   bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
 
 export const extensionContextChecks: readonly Check[] = [
   {
     tool: 'list_extension_contexts',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       await openNotes(bench);
       const url = `${bench.pages}/extension-notes.html`;
       const script = rowWith(await list(bench), 'contexts', { kind: 'content_script', url });
@@ -41,7 +41,7 @@ export const extensionContextChecks: readonly Check[] = [
   {
     tool: 'switch_extension_context',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       await openNotes(bench);
       const [inWorker, inPage] = [randomUUID(), randomUUID()];
       const script = rowWith(await list(bench), 'contexts', { kind: 'content_script' });
@@ -52,14 +52,14 @@ export const extensionContextChecks: readonly Check[] = [
       assert.equal(await word(bench), inPage);
       await bench.call('switch_extension_context', { contextId: `worker:${extensionId}` });
       assert.equal(await word(bench), inWorker);
-      assertIncludes(await bench.refusal('switch_extension_context', { contextId: 'none' }), 'list_extension_contexts');
+      assertIncludes(await bench.expectError('switch_extension_context', { contextId: 'none' }), 'list_extension_contexts');
       return 'evaluating followed into the content script and the worker';
     },
   },
   {
     tool: 'stop_extension_service_worker',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       const worker = { extensionId, target: 'service_worker' };
       await setWord(bench, randomUUID(), worker);
       const { data } = await bench.call('stop_extension_service_worker', { extensionId });
@@ -74,9 +74,9 @@ export const extensionContextChecks: readonly Check[] = [
   {
     tool: 'get_extension_service_worker_status',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       await bench.call('stop_extension_service_worker', { extensionId });
-      const status = (): Promise<Answer> => bench.call('get_extension_service_worker_status', { extensionId });
+      const status = (): Promise<ToolReply> => bench.call('get_extension_service_worker_status', { extensionId });
       assert.equal((await status()).data['state'], 'stopped');
       assert.equal((await status()).data['state'], 'stopped');
       await bench.call('activate_extension_service_worker', { extensionId });

@@ -2,20 +2,20 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assertIncludes, rowsOf, rowWith, type Bench } from '../bench.js';
+import { assertIncludes, rowsOf, rowWith, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId as extensionId } from '../sampleExtension.js';
-import { install, writeExtension } from './extensions.js';
+import { installSample, writeExtension } from './extensions.js';
 
 /** Provokes the sample's planted bug in its worker. */
-async function provoke(bench: Bench): Promise<void> {
+async function provokeError(bench: CheckContext): Promise<void> {
   const args = { extensionId, message: { type: 'notes.measure' }, from: 'content_script' };
   const { data } = await bench.call('send_extension_message', args);
   assertIncludes(data['reply'], "reading 'text'");
 }
 
-async function installWithPage(bench: Bench): Promise<void> {
-  await install(bench);
+async function installWithPage(bench: CheckContext): Promise<void> {
+  await installSample(bench);
   await bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
 }
 
@@ -24,7 +24,7 @@ export const extensionDiagnosisChecks: readonly Check[] = [
     tool: 'get_extension_runtime_errors',
     async run(bench) {
       await installWithPage(bench);
-      await provoke(bench);
+      await provokeError(bench);
       const word = randomUUID();
       const thrown = `void setTimeout(() => { throw new Error("${word}"); })`;
       await bench.call('evaluate_in_extension', { extensionId, expression: thrown, target: 'content_script' });
@@ -46,12 +46,12 @@ export const extensionDiagnosisChecks: readonly Check[] = [
     tool: 'clear_extension_errors',
     async run(bench) {
       await installWithPage(bench);
-      await provoke(bench);
+      await provokeError(bench);
       const { data } = await bench.call('clear_extension_errors', { extensionId });
       assert.ok(Number(data['cleared']) >= 1, 'it had an error');
       const none = await bench.call('get_extension_runtime_errors', { extensionId });
       assert.deepEqual(none.data['errors'], []);
-      await provoke(bench);
+      await provokeError(bench);
       const again = await bench.call('get_extension_runtime_errors', { extensionId });
       assert.equal(rowsOf(again, 'errors').length, 1);
       return 'an error, none, and a new one';
@@ -60,7 +60,7 @@ export const extensionDiagnosisChecks: readonly Check[] = [
   {
     tool: 'inspect_extension_manifest',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       const sample = await bench.call('inspect_extension_manifest', { extensionId });
       assert.deepEqual(
         rowsOf(sample, 'findings').filter(({ severity }) => severity === 'error'),

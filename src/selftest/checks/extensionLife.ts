@@ -2,19 +2,19 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assertIncludes, rowsOf, rowWith, type Bench } from '../bench.js';
+import { assertIncludes, rowsOf, rowWith, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId } from '../sampleExtension.js';
-import { evaluate, install, writeExtension } from './extensions.js';
+import { evaluateInSample, installSample, writeExtension } from './extensions.js';
 
-interface Made {
+interface InstalledExtension {
   readonly extensionId: string;
   readonly path: string;
   readonly name: string;
 }
 
 /** Installs an extension of this run alone, whose worker has `word`. */
-async function installMade(bench: Bench, word: string): Promise<Made> {
+async function installGenerated(bench: CheckContext, word: string): Promise<InstalledExtension> {
   const made = await writeExtension(bench, { background: { service_worker: 'worker.js' } });
   await writeWorker(made.path, word);
   const { data } = await bench.call('install_extension', { path: made.path });
@@ -28,7 +28,7 @@ export const extensionLifeChecks: readonly Check[] = [
   {
     tool: 'get_extension_details',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       const { text, data } = await bench.call('get_extension_details', { extensionId: sampleExtensionId });
       assert.equal(data['name'], 'Page Notes');
       assert.deepEqual(data['pages'], ['popup', 'options', 'side_panel']);
@@ -47,13 +47,13 @@ export const extensionLifeChecks: readonly Check[] = [
     tool: 'reload_extension',
     async run(bench) {
       const [before, after] = [randomUUID(), randomUUID()];
-      const { extensionId, path } = await installMade(bench, before);
+      const { extensionId, path } = await installGenerated(bench, before);
       await writeWorker(path, after);
-      assert.equal(await evaluate(bench, 'word', { extensionId }), before);
+      assert.equal(await evaluateInSample(bench, 'word', { extensionId }), before);
       const { data } = await bench.call('reload_extension', { extensionId });
       assert.deepEqual(data['warnings'], []);
-      assert.equal(await evaluate(bench, 'word', { extensionId }), after);
-      await install(bench);
+      assert.equal(await evaluateInSample(bench, 'word', { extensionId }), after);
+      await installSample(bench);
       await bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
       const stale = await bench.call('reload_extension', { extensionId: sampleExtensionId });
       const row = rowWith(stale, 'staleContentScripts', { url: `${bench.pages}/extension-notes.html` });
@@ -64,7 +64,7 @@ export const extensionLifeChecks: readonly Check[] = [
   {
     tool: 'set_extension_enabled',
     async run(bench) {
-      const { extensionId, name } = await installMade(bench, 'on');
+      const { extensionId, name } = await installGenerated(bench, 'on');
       const off = await bench.call('set_extension_enabled', { extensionId, enabled: false });
       assertIncludes(off.text, name);
       const state = async (): Promise<unknown> =>
@@ -72,14 +72,14 @@ export const extensionLifeChecks: readonly Check[] = [
       assert.equal(await state(), false);
       await bench.call('set_extension_enabled', { extensionId, enabled: true });
       assert.equal(await state(), true);
-      assert.equal(await evaluate(bench, 'word', { extensionId }), 'on');
+      assert.equal(await evaluateInSample(bench, 'word', { extensionId }), 'on');
       return 'off, then on with its worker running';
     },
   },
   {
     tool: 'uninstall_extension',
     async run(bench) {
-      const { extensionId, name } = await installMade(bench, '');
+      const { extensionId, name } = await installGenerated(bench, '');
       const { text, data } = await bench.call('uninstall_extension', { extensionId });
       assertIncludes(text, name);
       const left = rowsOf(await bench.call('list_extensions'), 'extensions').map(({ id }) => id);

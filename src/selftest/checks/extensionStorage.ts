@@ -3,13 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { assertIncludes, rowWith } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId as extensionId } from '../sampleExtension.js';
-import { evaluate, install } from './extensions.js';
+import { evaluateInSample, installSample } from './extensions.js';
 
 export const extensionStorageChecks: readonly Check[] = [
   {
     tool: 'inspect_extension_storage',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       const word = randomUUID();
       for (const area of ['local', 'sync', 'session']) {
         const write = `chrome.storage.${area}.set({ word: "${area} ${word}" })`;
@@ -29,16 +29,16 @@ export const extensionStorageChecks: readonly Check[] = [
   {
     tool: 'set_extension_storage',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       const word = randomUUID();
       const set = { word, deep: { list: [1, null, word] } };
       const answer = await bench.call('set_extension_storage', { extensionId, set, remove: ['gone'] });
       assert.equal(rowWith(answer, 'entries', { key: 'word' })['value'], `"${word}"`);
       assertIncludes(answer.text, 'gone: not set');
       const read = 'chrome.storage.local.get(["word", "deep"])';
-      assert.deepEqual(await evaluate(bench, read, { target: 'service_worker' }), set);
+      assert.deepEqual(await evaluateInSample(bench, read, { target: 'service_worker' }), set);
       await bench.call('set_extension_storage', { extensionId, remove: ['word', 'deep'] });
-      assert.deepEqual(await evaluate(bench, read, { target: 'service_worker' }), {});
+      assert.deepEqual(await evaluateInSample(bench, read, { target: 'service_worker' }), {});
       return 'written, then removed, as the worker saw it';
     },
   },

@@ -2,16 +2,16 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assertIncludes, rowWith, type Answer, type Bench } from '../bench.js';
+import { assertIncludes, rowWith, type ToolReply, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId as extensionId } from '../sampleExtension.js';
-import { install, writeExtension } from './extensions.js';
+import { installSample, writeExtension } from './extensions.js';
 
-const selectedId = async (bench: Bench): Promise<unknown> =>
+const selectedId = async (bench: CheckContext): Promise<unknown> =>
   rowWith(await bench.call('list_pages'), 'pages', { selected: true })['id'];
 
-async function openPopup(bench: Bench): Promise<Answer> {
-  await install(bench);
+async function openPopup(bench: CheckContext): Promise<ToolReply> {
+  await installSample(bench);
   await bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
   return bench.call('open_extension_popup', { extensionId });
 }
@@ -84,7 +84,7 @@ export const extensionUiChecks: readonly Check[] = [
   {
     tool: 'open_extension_page',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       const label = randomUUID().slice(0, 8);
       await bench.call('set_extension_storage', { extensionId, area: 'sync', set: { label } });
       const { data } = await bench.call('open_extension_page', { extensionId });
@@ -101,7 +101,7 @@ export const extensionUiChecks: readonly Check[] = [
   },
 ];
 
-async function stored(bench: Bench): Promise<Record<string, unknown>> {
+async function stored(bench: CheckContext): Promise<Record<string, unknown>> {
   const { data } = await bench.call('evaluate_in_extension', {
     extensionId,
     target: 'service_worker',

@@ -2,21 +2,21 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assertIncludes, rowWith, type Answer, type Bench } from '../bench.js';
+import { assertIncludes, rowWith, type ToolReply, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 import { sampleExtensionId as extensionId } from '../sampleExtension.js';
 import { zip } from '../zip.js';
 
 /** Installs the sample extension, or loads it again. */
-export const install = (bench: Bench): Promise<Answer> => bench.call('install_extension', { path: bench.extension });
+export const installSample = (bench: CheckContext): Promise<ToolReply> => bench.call('install_extension', { path: bench.extension });
 
-export const evaluate = async (bench: Bench, expression: string, more: object = {}): Promise<unknown> => {
+export const evaluateInSample = async (bench: CheckContext, expression: string, more: object = {}): Promise<unknown> => {
   const { data } = await bench.call('evaluate_in_extension', { extensionId, expression, ...more });
   return JSON.parse(String(data['result']));
 };
 
 /** An extension of this run alone, whose name no answer can guess. */
-export async function writeExtension(bench: Bench, manifest: object): Promise<{ path: string; name: string }> {
+export async function writeExtension(bench: CheckContext, manifest: object): Promise<{ path: string; name: string }> {
   const name = `Made ${randomUUID()}`;
   const path = join(bench.folder, name);
   await mkdir(path);
@@ -31,7 +31,7 @@ export const extensionChecks: readonly Check[] = [
   {
     tool: 'install_extension',
     async run(bench) {
-      const sample = await install(bench);
+      const sample = await installSample(bench);
       assert.equal(sample.data['id'], extensionId);
       assert.deepEqual(sample.data['warnings'], []);
       const made = await writeExtension(bench, { permissions: ['nonsense'] });
@@ -41,7 +41,7 @@ export const extensionChecks: readonly Check[] = [
       assertIncludes(JSON.stringify(data['warnings']), 'nonsense');
       assertIncludes(text, made.name);
       const old = await writeExtension(bench, { manifest_version: 2 });
-      assertIncludes(await bench.refusal('install_extension', { path: old.path }), 'unsupported manifest version');
+      assertIncludes(await bench.expectError('install_extension', { path: old.path }), 'unsupported manifest version');
       const packed = randomUUID();
       const archive = zip({ 'manifest.json': JSON.stringify({ manifest_version: 3, name: packed, version: '1.0' }) });
       const sent = await bench.call('install_extension', { archive: archive.toString('base64') });
@@ -54,7 +54,7 @@ export const extensionChecks: readonly Check[] = [
   {
     tool: 'list_extensions',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       const made = await writeExtension(bench, {});
       const { data } = await bench.call('install_extension', { path: made.path });
       const answer = await bench.call('list_extensions');
@@ -71,7 +71,7 @@ export const extensionChecks: readonly Check[] = [
   {
     tool: 'evaluate_in_extension',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       const word = randomUUID();
       const stored = `chrome.storage.local.set({ word: "${word}" }).then(() => chrome.storage.local.get("word"))`;
       const { text, data } = await bench.call('evaluate_in_extension', { extensionId, expression: stored });
@@ -80,10 +80,10 @@ export const extensionChecks: readonly Check[] = [
       await bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
       const target = 'content_script';
       assert.equal(
-        await evaluate(bench, '() => chrome.runtime.id + location.pathname', { target }),
+        await evaluateInSample(bench, '() => chrome.runtime.id + location.pathname', { target }),
         `${extensionId}/extension-notes.html`,
       );
-      const thrown = await bench.refusal('evaluate_in_extension', {
+      const thrown = await bench.expectError('evaluate_in_extension', {
         extensionId,
         expression: `{ throw new Error("${word}") }`,
       });
@@ -94,14 +94,14 @@ export const extensionChecks: readonly Check[] = [
   {
     tool: 'activate_extension_service_worker',
     async run(bench) {
-      await install(bench);
+      await installSample(bench);
       const running = await bench.call('activate_extension_service_worker', { extensionId });
       assert.equal(running.data['before'], 'running');
       const broken = await writeExtension(bench, { background: { service_worker: 'worker.js' } });
       const word = randomUUID();
       await writeFile(join(broken.path, 'worker.js'), `throw new Error("${word}");`);
       const { data } = await bench.call('install_extension', { path: broken.path });
-      assertIncludes(await bench.refusal('activate_extension_service_worker', { extensionId: data['id'] }), word);
+      assertIncludes(await bench.expectError('activate_extension_service_worker', { extensionId: data['id'] }), word);
       await writeFile(join(broken.path, 'worker.js'), '');
       const mended = await bench.call('activate_extension_service_worker', { extensionId: data['id'] });
       assert.equal(mended.data['before'], 'none');

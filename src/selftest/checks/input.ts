@@ -2,17 +2,17 @@ import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { assertIncludes, type Bench } from '../bench.js';
+import { assertIncludes, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 
-const valueOf = (bench: Bench, id: string): Promise<unknown> =>
+const valueOf = (bench: CheckContext, id: string): Promise<unknown> =>
   bench.evaluate(`document.querySelector("#${id}").value`);
 
-const focus = (bench: Bench, id: string): Promise<unknown> =>
+const focus = (bench: CheckContext, id: string): Promise<unknown> =>
   bench.evaluate(`void document.querySelector("#${id}").focus()`);
 
 /** Acts, and asks the answer for what only this page can have: its address, and in the snapshot what it shows. */
-async function act(bench: Bench, tool: string, args: object, shown?: string): Promise<void> {
+async function act(bench: CheckContext, tool: string, args: object, shown?: string): Promise<void> {
   const { text, data } = await bench.call(tool, { ...args, includeSnapshot: true });
   assert.equal(data['url'], await bench.evaluate('location.href'));
   const wanted = shown ?? String(await bench.status());
@@ -97,7 +97,7 @@ export const inputChecks: readonly Check[] = [
       await bench.call('wait_for', { text: [wanted] });
       assert.equal(await bench.status(), wanted);
       assertIncludes(
-        await bench.refusal('upload_file', { uid: await bench.uidOf('button', 'File'), filePaths: ['/etc/hostname'] }),
+        await bench.expectError('upload_file', { uid: await bench.uidOf('button', 'File'), filePaths: ['/etc/hostname'] }),
         'outside',
       );
       return 'the page read the file; one outside the workspace was refused';

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { assertIncludes, type Answer } from '../bench.js';
+import { assertIncludes, type ToolReply } from '../bench.js';
 import type { Check } from '../check.js';
 
 /** The first bytes of a PNG file. */
 const pngSignature = '89504e470d0a1a0a';
 
 /** The size in the picture itself; text and data have to say the same. */
-function checkedSize({ text, data, images }: Answer): [number, number] {
+function checkedSize({ text, data, images }: ToolReply): [number, number] {
   const bytes = Buffer.from(images[0]?.data ?? '', 'base64');
   assert.equal(bytes.subarray(0, 8).toString('hex'), pngSignature);
   const [width, height] = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
@@ -75,7 +75,7 @@ export const lookChecks: readonly Check[] = [
       assert.deepEqual(JSON.parse(String(data['result'])), { word, tag: 'BUTTON', nonce: `Selftest ${nonce}` });
       assertIncludes(text, word);
       assertIncludes(
-        await bench.refusal('evaluate_script', { function: `() => { throw new Error("${word}") }` }),
+        await bench.expectError('evaluate_script', { function: `() => { throw new Error("${word}") }` }),
         word,
       );
       return 'an async function with an element, and one that throws';

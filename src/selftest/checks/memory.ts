@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
-import { assertIncludes, rowWith, type Answer, type Bench } from '../bench.js';
+import { assertIncludes, rowWith, type ToolReply, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 
-const open = (bench: Bench): Promise<Answer> => bench.call('navigate_page', { url: `${bench.pages}/memory.html` });
+const open = (bench: CheckContext): Promise<ToolReply> => bench.call('navigate_page', { url: `${bench.pages}/memory.html` });
 
 /** Makes objects that stay, each with an element out of the document; answers how many. */
-async function leak(bench: Bench): Promise<number> {
+async function leak(bench: CheckContext): Promise<number> {
   const count = randomInt(20, 200);
   await bench.evaluate(`leak(${count})`);
   return count;
@@ -23,7 +23,7 @@ export const memoryChecks: readonly Check[] = [
       assert.equal(answer.data['detachedNodes'], count);
       rowWith(answer, 'detached', { name: '<article>', count });
       assertIncludes(answer.text, `<article> × ${count}`);
-      const raw = gunzipSync(await bench.linked(answer, '.heapsnapshot.gz')).toString('utf8');
+      const raw = gunzipSync(await bench.readLink(answer, '.heapsnapshot.gz')).toString('utf8');
       assertIncludes(raw.slice(0, 4_000), `"node_count":${String(answer.data['objects'])}`);
       return `${count} detached elements among ${String(answer.data['objects'])} objects`;
     },
@@ -39,7 +39,7 @@ export const memoryChecks: readonly Check[] = [
       const row = rowWith(answer, 'classes', { name: 'LeakedNote', count });
       assert.ok(Number(row['bytes']) >= 8 * count);
       assertIncludes(answer.text, `LeakedNote × ${count}`);
-      assertIncludes(await bench.refusal('get_heapsnapshot_summary', { uri: 'greenroom://none' }), String(uri));
+      assertIncludes(await bench.expectError('get_heapsnapshot_summary', { uri: 'greenroom://none' }), String(uri));
       return `${count} of a constructor`;
     },
   },

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { assertIncludes, rowWith, type Answer, type Bench } from '../bench.js';
+import { assertIncludes, rowWith, type ToolReply, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 
 /** Makes a request that no answer can guess, and finds it in the list. */
-async function requestAndList(bench: Bench): Promise<{ url: string; list: Answer }> {
+async function requestAndList(bench: CheckContext): Promise<{ url: string; list: ToolReply }> {
   await bench.openControls();
   const url = `${bench.pages}/echo?word=${randomUUID()}`;
   await bench.evaluate(`fetch("${url}", { method: "POST", body: "asked" }).then((response) => response.text())`);

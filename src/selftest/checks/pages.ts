@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { assertIncludes, rowsOf, rowWith, type Bench } from '../bench.js';
+import { assertIncludes, rowsOf, rowWith, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 
-const location = (bench: Bench): Promise<unknown> => bench.evaluate('location.href');
+const location = (bench: CheckContext): Promise<unknown> => bench.evaluate('location.href');
 
-const selectedId = async (bench: Bench): Promise<unknown> =>
+const selectedId = async (bench: CheckContext): Promise<unknown> =>
   rowWith(await bench.call('list_pages'), 'pages', { selected: true })['id'];
 
 /** Opens a second page, runs `use`, closes it and selects the first again. */
-async function withSecondPage(bench: Bench, use: (first: unknown, second: unknown) => Promise<void>): Promise<void> {
+async function withSecondPage(bench: CheckContext, use: (first: unknown, second: unknown) => Promise<void>): Promise<void> {
   const first = await selectedId(bench);
   const { data, text } = await bench.call('new_page', { url: `${bench.pages}/selftest.html?nonce=second` });
   assertIncludes(text, String(data['pageId']));
@@ -127,7 +127,7 @@ export const pageChecks: readonly Check[] = [
       assert.equal(data['found'], `later ${nonce}`);
       assertIncludes(text, nonce);
       assert.equal(await bench.status(), `later ${nonce}`);
-      assertIncludes(await bench.refusal('wait_for', { text: ['never there'], timeout: 50 }), 'never there');
+      assertIncludes(await bench.expectError('wait_for', { text: ['never there'], timeout: 50 }), 'never there');
       return 'a text that came later, and one that never came';
     },
   },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { z } from 'zod';
-import { assertIncludes, rowsOf, type Answer, type Bench } from '../bench.js';
+import { assertIncludes, rowsOf, type ToolReply, type CheckContext } from '../bench.js';
 import type { Check } from '../check.js';
 
 /** The page measures itself: what the trace says has to be near. */
@@ -19,13 +19,13 @@ const measured = `new Promise((resolve) => {
 
 const metrics = z.object({ lcp: z.number().positive(), cls: z.number().positive() });
 
-async function open(bench: Bench): Promise<string> {
+async function open(bench: CheckContext): Promise<string> {
   const url = `${bench.pages}/performance.html?shift=${randomInt(60, 400)}&nonce=${randomUUID()}`;
   await bench.call('navigate_page', { url });
   return url;
 }
 
-const lastSet = (answer: Answer): Record<string, unknown> => rowsOf(answer, 'insightSets').at(-1) ?? {};
+const lastSet = (answer: ToolReply): Record<string, unknown> => rowsOf(answer, 'insightSets').at(-1) ?? {};
 
 const near = (value: unknown, wanted: number, by: number): void =>
   assert.ok(Math.abs(Number(value) - wanted) <= by, `${String(value)} is not near ${wanted}`);
@@ -58,9 +58,9 @@ export const performanceChecks: readonly Check[] = [
       const answer = await bench.call('performance_stop_trace');
       assert.equal(lastSet(answer)['url'], url);
       assertIncludes(answer.text, url);
-      const trace = gunzipSync(await bench.linked(answer, '.json.gz')).toString('utf8');
+      const trace = gunzipSync(await bench.readLink(answer, '.json.gz')).toString('utf8');
       assertIncludes(trace.includes(word) ? word : 'another trace', word);
-      assertIncludes(await bench.refusal('performance_stop_trace', {}), 'not being traced');
+      assertIncludes(await bench.expectError('performance_stop_trace', {}), 'not being traced');
       return `a mark of the page in ${trace.length} bytes of trace`;
     },
   },
@@ -75,7 +75,7 @@ export const performanceChecks: readonly Check[] = [
       assertIncludes(data['details'], url);
       assertIncludes(data['details'], `${bench.pages}/performance.css`);
       assertIncludes(text, url);
-      assertIncludes(await bench.refusal('performance_analyze_insight', { insightName: 'None' }), 'CLSCulprits');
+      assertIncludes(await bench.expectError('performance_analyze_insight', { insightName: 'None' }), 'CLSCulprits');
       return 'the document and the style sheet that it waits for';
     },
   },

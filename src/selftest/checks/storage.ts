@@ -56,7 +56,7 @@ export const storageChecks: readonly Check[] = [
       assert.equal(await bench.evaluate('localStorage.word'), word);
       assertIncludes(await bench.evaluate(echoed), `${word}=1`);
       const kept = await bench.call('set_page_storage', { action: 'save' });
-      assertIncludes((await bench.linked(kept, '.json')).toString('utf8'), word);
+      assertIncludes((await bench.readLink(kept, '.json')).toString('utf8'), word);
       await bench.call('set_page_storage', { action: 'clear' });
       return 'set, saved, cleared, restored';
     },

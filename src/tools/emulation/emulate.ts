@@ -42,7 +42,7 @@ export const emulateTool = definePageTool({
   output: emulationOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ reset = false, ...settings }, { page }) {
-    if (settings.geolocation) await allowPlace(page);
+    if (settings.geolocation) await allowLocation(page);
     if (reset) await page.emulation.reset();
     await page.emulation.apply(settings);
     return answerEmulation(page);
@@ -50,7 +50,7 @@ export const emulateTool = definePageTool({
 });
 
 /** Nobody is there to answer the question that a page's request for the place would open. */
-async function allowPlace(page: SessionPage): Promise<void> {
+async function allowLocation(page: SessionPage): Promise<void> {
   const { origin, protocol } = new URL(page.url());
   if (!protocol.startsWith('http')) {
     throw new ToolError('Sites get leave to know the place one by one: call navigate_page to one first.');

@@ -11,7 +11,7 @@ export const emulationOutput = z.object({ emulated: z.record(z.string(), z.unkno
 
 export function answerEmulation(page: SessionPage): ToolAnswer<z.input<typeof emulationOutput>> {
   const { applied } = page.emulation;
-  const lines = Object.entries(applied).map(([name, value]) => `${name}: ${textOf(value)}`);
+  const lines = Object.entries(applied).map(([name, value]) => `${name}: ${valueText(value)}`);
   const head = `Emulated on page ${page.id}`;
   return {
     text: lines.length === 0 ? `${head}: nothing.` : [`${head}, until reset or the page closes:`, ...lines].join('\n'),
@@ -19,6 +19,6 @@ export function answerEmulation(page: SessionPage): ToolAnswer<z.input<typeof em
   };
 }
 
-function textOf(value: unknown): string {
+function valueText(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

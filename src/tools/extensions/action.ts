@@ -1,30 +1,30 @@
 import { z } from 'zod';
-import { clickAction, closePopups, type Clicked } from '../../browser/extensions/action.js';
+import { clickAction, closePopups, type ClickResult } from '../../browser/extensions/action.js';
 import { findEnabledExtension, findExtension, type Extension } from '../../browser/extensions/extensions.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { actionOutput, answerAction, includeSnapshot, shortUrl, type ActionOutput } from '../answers.js';
 import { defineTool, type BrowserToolContext, type ToolAnswer } from '../defineTool.js';
 import { count, extensionId } from './shared.js';
 
-const input = z.strictObject({ extensionId, pageId: z.int().min(1).optional() });
-const popupInput = input.extend({ includeSnapshot });
+const actionInput = z.strictObject({ extensionId, pageId: z.int().min(1).optional() });
+const popupInput = actionInput.extend({ includeSnapshot });
 
-type Args = z.output<typeof popupInput>;
+type ActionArgs = z.output<typeof popupInput>;
 
 /** `pageId` is the popup's if there is one, else that of the tab. */
-const output = actionOutput.extend({ pageId: z.int(), popup: z.boolean() });
+const extensionActionOutput = actionOutput.extend({ pageId: z.int(), popup: z.boolean() });
 
 export const triggerExtensionActionTool = defineTool({
   name: 'trigger_extension_action',
   group: 'extension',
   needs: 'extension',
   description: "Click an extension's toolbar button on a tab: opens its popup, or fires action.onClicked",
-  input,
-  output,
+  input: actionInput,
+  output: extensionActionOutput,
   annotations: { readOnlyHint: false },
   async handler(args, context) {
-    const { extension, clicked } = await click(args, context, false);
-    return answer(extension, clicked, args, context);
+    const { extension, clicked } = await clickExtensionAction(args, context, false);
+    return answerClick(extension, clicked, args, context);
   },
 });
 
@@ -34,11 +34,11 @@ export const openExtensionPopupTool = defineTool({
   needs: 'extension',
   description: 'Open the popup over a tab and select it: page tools work in it',
   input: popupInput,
-  output,
+  output: extensionActionOutput,
   annotations: { readOnlyHint: false },
   async handler(args, context) {
-    const { extension, clicked } = await click(args, context, true);
-    return answer(extension, clicked, args, context);
+    const { extension, clicked } = await clickExtensionAction(args, context, true);
+    return answerClick(extension, clicked, args, context);
   },
 });
 
@@ -51,7 +51,7 @@ export const closeExtensionPopupTool = defineTool({
   output: z.object({ closed: z.int(), selectedPageId: z.int().optional() }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const extension = await withProtocol(browser.browser, signal, (scope) => findExtension(scope, id));
+    const extension = await withCdpScope(browser.browser, signal, (scope) => findExtension(scope, id));
     const closed = await closePopups(browser, extension);
     const { selected } = browser;
     const what = closed === 0 ? `No popup of "${extension.name}" is open.` : `Closed ${count(closed, 'popup')}.`;
@@ -60,21 +60,21 @@ export const closeExtensionPopupTool = defineTool({
   },
 });
 
-function click(
-  { extensionId: id, pageId }: Args,
+function clickExtensionAction(
+  { extensionId: id, pageId }: ActionArgs,
   { browser, signal }: BrowserToolContext,
   popupOnly: boolean,
-): Promise<{ extension: Extension; clicked: Clicked }> {
-  return withProtocol(browser.browser, signal, async (scope) => {
+): Promise<{ extension: Extension; clicked: ClickResult }> {
+  return withCdpScope(browser.browser, signal, async (scope) => {
     const extension = await findEnabledExtension(scope, id);
     return { extension, clicked: await clickAction(scope, extension, { browser, pageId, popupOnly }) };
   });
 }
 
-async function answer(
+async function answerClick(
   { name }: Extension,
-  { page, popup }: Clicked,
-  args: Args,
+  { page, popup }: ClickResult,
+  args: ActionArgs,
   { signal }: BrowserToolContext,
 ): Promise<ToolAnswer<ActionOutput & { pageId: number; popup: boolean }>> {
   const over = `page ${page.id} (${shortUrl(page.url())})`;
@@ -84,6 +84,6 @@ async function answer(
       : `Opened the popup of "${name}" over ${over} as page ${popup.id}, selected: ${shortUrl(popup.url())}`;
   const where = popup ?? page;
   const action = { page: where, signal, done, includeSnapshot: args.includeSnapshot };
-  const { text, structured } = await where.locked(signal, () => answerAction(action, () => Promise.resolve()));
+  const { text, structured } = await where.runExclusive(signal, () => answerAction(action, () => Promise.resolve()));
   return { text, structured: { ...structured, pageId: where.id, popup: popup !== undefined } };
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { findExtension } from '../../browser/extensions/extensions.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { wakeWorker } from '../../browser/extensions/serviceWorkers.js';
 import { defineTool } from '../defineTool.js';
 import { extensionId, workerState } from './shared.js';
@@ -14,7 +14,7 @@ export const activateServiceWorkerTool = defineTool({
   output: z.object({ extensionId, before: workerState, errors: z.array(z.string()) }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const { name, before, errors } = await withProtocol(browser.browser, signal, async (scope) => {
+    const { name, before, errors } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findExtension(scope, id);
       return { name: extension.name, ...(await wakeWorker(scope, extension)) };
     });

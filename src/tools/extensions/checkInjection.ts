@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { ExtensionsPage, findExtension } from '../../browser/extensions/extensions.js';
-import { judgeInjection, type Injection } from '../../browser/extensions/injection.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { predictInjections, type Injection } from '../../browser/extensions/injection.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import type { SessionPage } from '../../browser/page/page.js';
 import { ToolError } from '../../errors.js';
 import { shortUrl } from '../answers.js';
 import { defineTool } from '../defineTool.js';
 import { extensionId } from './shared.js';
 
-const row = z.object({
+const injectionRow = z.object({
   name: z.string(),
   files: z.array(z.string()),
   runAt: z.string(),
@@ -20,7 +20,7 @@ const row = z.object({
   reasons: z.array(z.string()),
 });
 
-type Row = z.infer<typeof row>;
+type InjectionRow = z.infer<typeof injectionRow>;
 
 export const checkInjectionTool = defineTool({
   name: 'check_content_script_injection',
@@ -32,22 +32,22 @@ export const checkInjectionTool = defineTool({
     url: z.string().optional().describe('Instead of a page'),
     pageId: z.int().min(1).optional().describe('Default: the selected page'),
   }),
-  output: z.object({ url: z.string(), scripts: z.array(row) }),
+  output: z.object({ url: z.string(), scripts: z.array(injectionRow) }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id, url: asked, pageId }, { browser, signal }) {
     const page = asked === undefined ? browser.page(pageId) : undefined;
     const url = parseUrl(asked ?? page?.url() ?? '');
-    const { name, injections } = await withProtocol(browser.browser, signal, async (scope) => {
+    const { name, injections } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findExtension(scope, id);
       const info = await (await ExtensionsPage.open(scope)).info(id);
-      return { name: extension.name, injections: await judgeInjection(scope, extension, { info, url }) };
+      return { name: extension.name, injections: await predictInjections(scope, extension, { info, url }) };
     });
     const running = page && browser.activity.scriptsIn(page.frames.mainId, id);
-    const scripts = injections.map((injection) => rowOf(injection, running));
-    const lines = scripts.map(describe);
+    const scripts = injections.map((injection) => injectionRowOf(injection, running));
+    const lines = scripts.map(describeInjection);
     if (lines.length === 0) lines.push(`"${name}" has no content scripts, neither in its manifest nor registered.`);
     return {
-      text: [`Content scripts of "${name}" at ${whereText(url, page)}:`, ...lines].join('\n'),
+      text: [`Content scripts of "${name}" at ${locationOf(url, page)}:`, ...lines].join('\n'),
       structured: { url: url.href, scripts },
     };
   },
@@ -58,11 +58,11 @@ function parseUrl(text: string): URL {
   throw new ToolError(`"${text}" is no URL. Write it whole, as https://example.com/path.`);
 }
 
-function whereText(url: URL, page: SessionPage | undefined): string {
+function locationOf(url: URL, page: SessionPage | undefined): string {
   return `${shortUrl(url.href)}${page === undefined ? '' : ` (page ${page.id})`}`;
 }
 
-function rowOf({ script, expected, reasons }: Injection, running: readonly string[] | undefined): Row {
+function injectionRowOf({ script, expected, reasons }: Injection, running: readonly string[] | undefined): InjectionRow {
   const { name, files, runAt, world, allFrames } = script;
   const facts = { name, files: [...files], runAt, world, allFrames, expected };
   if (running === undefined) return { ...facts, reasons: [...reasons] };
@@ -78,7 +78,7 @@ function rowOf({ script, expected, reasons }: Injection, running: readonly strin
   return { ...facts, running: here, reasons: [...reasons, ...late] };
 }
 
-function describe({ name, files, runAt, world, allFrames, expected, running, reasons }: Row): string {
+function describeInjection({ name, files, runAt, world, allFrames, expected, running, reasons }: InjectionRow): string {
   const verdict = expected ? 'is injected' : 'is not injected';
   const facts = `${runAt}, ${world} world, ${allFrames ? 'all frames' : 'outermost frame only'}`;
   const now = running === undefined ? '' : ` Running there now: ${running.join(', ') || 'nothing of it'}.`;

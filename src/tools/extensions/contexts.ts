@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { contextKinds } from '../../browser/extensions/contexts.js';
 import { findExtension } from '../../browser/extensions/extensions.js';
 import { findLiveContext, liveContexts, type LiveContext } from '../../browser/extensions/liveContexts.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { shortUrl } from '../answers.js';
 import { defineTool } from '../defineTool.js';
 import { oneLine } from '../listing.js';
 import { count, extensionId, workerState } from './shared.js';
 
-const row = z.object({
+const contextRow = z.object({
   contextId: z.string(),
   extensionId,
   kind: z.enum(contextKinds),
@@ -26,31 +26,31 @@ export const listExtensionContextsTool = defineTool({
   description:
     'List where the code of an extension runs: worker, popup, options, side panel, offscreen, content scripts',
   input: z.strictObject({ extensionId }),
-  output: z.object({ contexts: z.array(row), selected: z.string().optional(), silentPages: z.array(z.int()) }),
+  output: z.object({ contexts: z.array(contextRow), selected: z.string().optional(), silentPages: z.array(z.int()) }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const { name, contexts, silent } = await withProtocol(browser.browser, signal, async (scope) => {
+    const { name, contexts, unresponsive } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findExtension(scope, id);
       return { name: extension.name, ...(await liveContexts(scope, extension, browser.pages())) };
     });
     const selected = browser.extensionContext.selected?.contextId;
     const lines = [
       contexts.length === 0 ? `"${name}" runs nowhere.` : `"${name}" has ${count(contexts.length, 'context')}:`,
-      ...contexts.map((context) => `${line(context)}${context.contextId === selected ? ' [selected]' : ''}`),
-      ...silent.map((page) => `Page ${page.id} is busy or waits for a dialog: its content scripts are unknown.`),
+      ...contexts.map((context) => `${contextLine(context)}${context.contextId === selected ? ' [selected]' : ''}`),
+      ...unresponsive.map((page) => `Page ${page.id} is busy or waits for a dialog: its content scripts are unknown.`),
     ];
     return {
       text: lines.join('\n'),
       structured: {
         contexts: [...contexts],
-        silentPages: silent.map((page) => page.id),
+        silentPages: unresponsive.map((page) => page.id),
         ...(selected !== undefined && { selected }),
       },
     };
   },
 });
 
-function line({ contextId, kind, url, title, state, pageId, frames }: LiveContext): string {
+function contextLine({ contextId, kind, url, title, state, pageId, frames }: LiveContext): string {
   const facts = [
     ...(state === undefined ? [] : [state]),
     ...(pageId === undefined ? [] : [`page ${pageId}`]),
@@ -66,10 +66,10 @@ export const switchExtensionContextTool = defineTool({
   needs: 'extension',
   description: 'Select the context for evaluate_in_extension, and its page',
   input: z.strictObject({ contextId: z.string().describe('From list_extension_contexts') }),
-  output: row,
+  output: contextRow,
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ contextId }, { browser, signal }) {
-    const context = await withProtocol(browser.browser, signal, (scope) =>
+    const context = await withCdpScope(browser.browser, signal, (scope) =>
       findLiveContext(scope, contextId, browser.pages()),
     );
     browser.extensionContext.select(context);
@@ -77,7 +77,7 @@ export const switchExtensionContextTool = defineTool({
     const asleep = context.state === 'stopped' ? [' It sleeps: activate_extension_service_worker wakes it.'] : [];
     const page = context.pageId === undefined ? [] : [` Page ${context.pageId} is selected.`];
     return {
-      text: [`evaluate_in_extension works in: ${line(context)}.`, ...page, ...asleep].join(''),
+      text: [`evaluate_in_extension works in: ${contextLine(context)}.`, ...page, ...asleep].join(''),
       structured: { ...context },
     };
   },

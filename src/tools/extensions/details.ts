@@ -5,14 +5,14 @@ import {
   type Extension,
   type ExtensionInfo,
 } from '../../browser/extensions/extensions.js';
-import { namedContexts } from '../../browser/extensions/contexts.js';
-import { WorkerWatch, type WorkerState } from '../../browser/extensions/serviceWorkers.js';
-import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
+import { declaredContexts } from '../../browser/extensions/contexts.js';
+import { WorkerMonitor, type WorkerState } from '../../browser/extensions/serviceWorkers.js';
+import { withCdpScope, type CdpScope } from '../../browser/protocol/protocolScope.js';
 import { oneLine } from '../listing.js';
 import { defineTool } from '../defineTool.js';
 import { count, extensionId, workerState } from './shared.js';
 
-const output = z.object({
+const detailsOutput = z.object({
   id: extensionId,
   name: z.string(),
   version: z.string(),
@@ -33,7 +33,7 @@ const output = z.object({
   runtimeErrors: z.array(z.string()),
 });
 
-type Details = z.infer<typeof output>;
+type ExtensionDetails = z.infer<typeof detailsOutput>;
 
 export const getExtensionDetailsTool = defineTool({
   name: 'get_extension_details',
@@ -41,26 +41,26 @@ export const getExtensionDetailsTool = defineTool({
   needs: 'extension',
   description: 'What Chrome knows of an extension: permissions, host access, pages, commands, errors',
   input: z.strictObject({ extensionId }),
-  output,
+  output: detailsOutput,
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const structured = await withProtocol(browser.browser, signal, (scope) => detailsOf(scope, id));
-    return { text: describe(structured), structured };
+    const structured = await withCdpScope(browser.browser, signal, (scope) => detailsOf(scope, id));
+    return { text: describeDetails(structured), structured };
   },
 });
 
-async function detailsOf(scope: ProtocolScope, id: string): Promise<Details> {
+async function detailsOf(scope: CdpScope, id: string): Promise<ExtensionDetails> {
   const extension = await findExtension(scope, id);
-  const [page, watch] = await Promise.all([ExtensionsPage.open(scope), WorkerWatch.open(scope)]);
+  const [page, watch] = await Promise.all([ExtensionsPage.open(scope), WorkerMonitor.open(scope)]);
   const info = await page.info(id);
-  return { ...factsOf(extension, info, watch.state(id)), pages: await namedContexts(extension) };
+  return { ...toDetails(extension, info, watch.state(id)), pages: await declaredContexts(extension) };
 }
 
-function factsOf(
+function toDetails(
   { id, name, version, path, enabled }: Extension,
   info: ExtensionInfo,
   serviceWorker: WorkerState,
-): Omit<Details, 'pages'> {
+): Omit<ExtensionDetails, 'pages'> {
   const { permissions, disableReasons, commands, manifestErrors, runtimeErrors } = info;
   return {
     ...{ id, name, version, path, enabled, serviceWorker },
@@ -77,7 +77,7 @@ function factsOf(
   };
 }
 
-function describe(details: Details): string {
+function describeDetails(details: ExtensionDetails): string {
   const { id, name, version, enabled, hosts, runtimeErrors } = details;
   const list = (values: readonly string[]): string => (values.length === 0 ? 'none' : values.join(', '));
   return [

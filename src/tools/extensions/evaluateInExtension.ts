@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { contextKinds, type ContextKind } from '../../browser/extensions/contexts.js';
-import { EvaluationError, type Evaluated } from '../../browser/extensions/evaluateInTarget.js';
+import { EvaluationError, type EvaluationResult } from '../../browser/extensions/evaluateInTarget.js';
 import {
   evaluateInContentScript,
   evaluateInDocument,
@@ -9,25 +9,25 @@ import {
 } from '../../browser/extensions/evaluation.js';
 import { findExtension } from '../../browser/extensions/extensions.js';
 import type { SelectedContext } from '../../browser/extensions/selection.js';
-import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope, type CdpScope } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
-import { capText } from '../answers.js';
+import { truncateAnswer } from '../answers.js';
 import { defineTool, type BrowserToolContext } from '../defineTool.js';
 import { extensionId } from './shared.js';
 
-const target = z.enum(['service_worker', 'popup', 'options', 'side_panel', 'offscreen', 'content_script']);
+const evaluationTarget = z.enum(['service_worker', 'popup', 'options', 'side_panel', 'offscreen', 'content_script']);
 
-const input = z.strictObject({
+const evaluationInput = z.strictObject({
   extensionId: extensionId.optional(),
   expression: z.string().min(1).describe('JavaScript, may await; a function is called'),
-  target: target.optional().describe('Default: the selected context, or service_worker'),
+  target: evaluationTarget.optional().describe('Default: the selected context, or service_worker'),
   pageId: z.number().int().min(1).optional().describe('For content_script'),
 });
 
-type Args = z.output<typeof input>;
+type EvaluationArgs = z.output<typeof evaluationInput>;
 
 /** Where to evaluate: what was selected, or the first context of a kind. */
-interface Place {
+interface EvaluationTarget {
   readonly extensionId: string;
   readonly kind: ContextKind;
   readonly selected?: SelectedContext;
@@ -38,22 +38,22 @@ export const evaluateInExtensionTool = defineTool({
   group: 'extension',
   needs: 'extension',
   description: 'Run JavaScript in an open context of an extension',
-  input,
+  input: evaluationInput,
   output: z.object({ extensionId, target: z.enum(contextKinds), type: z.string(), result: z.string() }),
   annotations: { readOnlyHint: false },
   async handler(args, context) {
     const { browser, signal } = context;
-    const place = placeOf(args, browser.extensionContext.selected);
-    const { json, type } = await withProtocol(browser.browser, signal, (scope) =>
+    const place = resolveTarget(args, browser.extensionContext.selected);
+    const { json, type } = await withCdpScope(browser.browser, signal, (scope) =>
       evaluateIn(scope, place, args, context),
     );
-    const result = capText(json ?? type, 'pick what you need in the expression');
+    const result = truncateAnswer(json ?? type, 'pick what you need in the expression');
     return { text: result, structured: { extensionId: place.extensionId, target: place.kind, type, result } };
   },
 });
 
 /** What is named wins over what is selected. */
-function placeOf(args: Args, selected: SelectedContext | undefined): Place {
+function resolveTarget(args: EvaluationArgs, selected: SelectedContext | undefined): EvaluationTarget {
   const id = args.extensionId ?? selected?.extensionId;
   if (id === undefined) {
     throw new ToolError('Pass extensionId (see list_extensions), or select a context with switch_extension_context.');
@@ -64,13 +64,13 @@ function placeOf(args: Args, selected: SelectedContext | undefined): Place {
 }
 
 async function evaluateIn(
-  scope: ProtocolScope,
-  place: Place,
-  { expression, pageId }: Args,
+  scope: CdpScope,
+  destination: EvaluationTarget,
+  { expression, pageId }: EvaluationArgs,
   { browser }: BrowserToolContext,
-): Promise<Evaluated> {
-  const extension = await findExtension(scope, place.extensionId);
-  const { kind, selected } = place;
+): Promise<EvaluationResult> {
+  const extension = await findExtension(scope, destination.extensionId);
+  const { kind, selected } = destination;
   try {
     if (selected !== undefined) return await evaluateInSelected(scope, selected, browser.pages(), expression);
     if (kind === 'service_worker') return await evaluateInWorker(scope, extension, expression);

@@ -1,20 +1,20 @@
 import { z } from 'zod';
-import type { RingEntry } from '../../browser/collectors/ring.js';
+import type { RingBufferEntry } from '../../browser/collectors/ring.js';
 import { maxLinesPerSecond, type ExtensionLogEntry } from '../../browser/extensions/extensionLog.js';
 import { findExtension } from '../../browser/extensions/extensions.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
-import { placeText } from '../console.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
+import { locationText } from '../console.js';
 import { defineTool } from '../defineTool.js';
-import { listingInput, listingOutput, listOf, oneLine, timeText } from '../listing.js';
+import { listingInput, listingOutput, pageOf, oneLine, timeText } from '../listing.js';
 import { extensionId } from './shared.js';
 
-const rowChars = 500;
-const level = z.enum(['error', 'warning', 'info', 'debug']);
+const logChars = 500;
+const logLevel = z.enum(['error', 'warning', 'info', 'debug']);
 
-const row = z.object({
+const logRow = z.object({
   id: z.int(),
   at: z.string(),
-  level,
+  level: logLevel,
   type: z.string(),
   context: z.string(),
   text: z.string(),
@@ -28,22 +28,22 @@ export const getExtensionLogsTool = defineTool({
   description: 'What all contexts of an extension logged, in one timeline',
   input: z.strictObject({
     extensionId,
-    level: level.optional(),
+    level: logLevel.optional(),
     context: z.string().optional().describe('service_worker, content_script, /popup.html…'),
     keepAlive: z.boolean().optional().describe('Miss nothing of the worker: it never idles then'),
     ...listingInput,
   }),
-  output: z.object({ keepAlive: z.boolean(), droppedAtSource: z.int(), entries: z.array(row), ...listingOutput }),
+  output: z.object({ keepAlive: z.boolean(), droppedAtSource: z.int(), entries: z.array(logRow), ...listingOutput }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id, ...args }, { browser, signal }) {
     const { activity } = browser;
-    const state = await withProtocol(browser.browser, signal, async (scope) => {
+    const state = await withCdpScope(browser.browser, signal, async (scope) => {
       await findExtension(scope, id);
       // Before it is followed: then it is told without the values.
-      return activity.readWorker(scope, id);
+      return activity.captureWorkerLogs(scope, id);
     });
     if (args.keepAlive !== undefined) await activity.keepAwake(id, 'logs', args.keepAlive);
-    const listing = listOf(
+    const listing = pageOf(
       activity.logs.read(args.since),
       (entry) =>
         entry.extensionId === id &&
@@ -52,24 +52,24 @@ export const getExtensionLogsTool = defineTool({
       args,
     );
     const keepAlive = activity.isKeptAwake(id);
-    const droppedAtSource = activity.logs.droppedOf(id);
+    const droppedAtSource = activity.logs.droppedCount(id);
     const entries = listing.entries.toSorted((a, b) => a.value.at - b.value.at);
-    const lines = entries.length === 0 ? ['Nothing was logged.'] : entries.map(line);
+    const lines = entries.length === 0 ? ['Nothing was logged.'] : entries.map(logLine);
     return {
-      text: [...lines, '', aboutFlood(droppedAtSource), aboutWorker(state, keepAlive), listing.closing]
+      text: [...lines, '', describeDroppedLines(droppedAtSource), describeWorkerCoverage(state, keepAlive), listing.footer]
         .filter((part) => part !== undefined)
         .join('\n'),
-      structured: { keepAlive, droppedAtSource, entries: entries.map(structuredRow), ...listing.facts },
+      structured: { keepAlive, droppedAtSource, entries: entries.map(structuredLog), ...listing.fields },
     };
   },
 });
 
-function aboutFlood(dropped: number): string | undefined {
+function describeDroppedLines(dropped: number): string | undefined {
   if (dropped === 0) return undefined;
   return `${dropped} lines were dropped as they came: of each second the first ${maxLinesPerSecond} are kept. Log less, or under a condition.`;
 }
 
-function aboutWorker(state: string, keepAlive: boolean): string | undefined {
+function describeWorkerCoverage(state: string, keepAlive: boolean): string | undefined {
   if (state === 'none') return undefined;
   if (keepAlive) return 'The service worker is kept awake to miss nothing; keepAlive false ends that.';
   return state === 'running'
@@ -77,17 +77,17 @@ function aboutWorker(state: string, keepAlive: boolean): string | undefined {
     : `The service worker is ${state}; what it logged since the last reading is lost. keepAlive true prevents that.`;
 }
 
-function line({ id, value }: RingEntry<ExtensionLogEntry>): string {
+function logLine({ id, value }: RingBufferEntry<ExtensionLogEntry>): string {
   const { at, level: of, type, context, text, location } = value;
   const kind = type === 'exception' ? 'error exception' : of;
-  const place = location === undefined ? '' : ` (${placeText(location)})`;
-  return `#${id} ${timeText(at)} ${context} ${kind}: ${oneLine(text, rowChars)}${place}`;
+  const position = location === undefined ? '' : ` (${locationText(location)})`;
+  return `#${id} ${timeText(at)} ${context} ${kind}: ${oneLine(text, logChars)}${position}`;
 }
 
-function structuredRow({ id, value }: RingEntry<ExtensionLogEntry>): z.input<typeof row> {
+function structuredLog({ id, value }: RingBufferEntry<ExtensionLogEntry>): z.input<typeof logRow> {
   const { at, level: of, type, context, text, location } = value;
   return {
-    ...{ id, at: new Date(at).toISOString(), level: of, type, context, text: oneLine(text, rowChars) },
-    ...(location === undefined ? {} : { location: placeText(location) }),
+    ...{ id, at: new Date(at).toISOString(), level: of, type, context, text: oneLine(text, logChars) },
+    ...(location === undefined ? {} : { location: locationText(location) }),
   };
 }

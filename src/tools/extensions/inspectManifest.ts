@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { readExtensionFiles } from '../../browser/extensions/extensionFiles.js';
 import { ExtensionsPage, findExtension } from '../../browser/extensions/extensions.js';
 import type { Finding } from '../../browser/extensions/findings.js';
-import { auditManifest } from '../../browser/extensions/manifestAudit.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
-import { capText } from '../answers.js';
+import { manifestFindings } from '../../browser/extensions/manifestAudit.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
+import { truncateAnswer } from '../answers.js';
 import { defineTool } from '../defineTool.js';
 import { count, extensionId } from './shared.js';
 
@@ -24,7 +24,7 @@ export const inspectManifestTool = defineTool({
   output: z.object({ findings: z.array(finding), manifest: z.string() }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const { extension, warnings } = await withProtocol(browser.browser, signal, async (scope) => {
+    const { extension, warnings } = await withCdpScope(browser.browser, signal, async (scope) => {
       const found = await findExtension(scope, id);
       const { manifestErrors } = await (await ExtensionsPage.open(scope)).info(id);
       return { extension: found, warnings: manifestErrors };
@@ -38,19 +38,19 @@ export const inspectManifestTool = defineTool({
         fix: 'Mend or remove it.',
       };
     });
-    const findings = [...chromes, ...(await auditManifest(files, signal))];
+    const findings = [...chromes, ...(await manifestFindings(files, signal))];
     const manifest = JSON.stringify(files.manifest ?? null, undefined, 1);
     const heading =
       findings.length === 0
         ? `The manifest of "${extension.name}" has no problems.`
         : `${count(findings.length, 'finding')} in "${extension.name}" (${extension.path}):`;
     return {
-      text: capText([heading, ...findings.map(line), '', manifest].join('\n'), 'read manifest.json itself'),
-      structured: { findings, manifest: capText(manifest, 'read manifest.json itself') },
+      text: truncateAnswer([heading, ...findings.map(findingLine), '', manifest].join('\n'), 'read manifest.json itself'),
+      structured: { findings, manifest: truncateAnswer(manifest, 'read manifest.json itself') },
     };
   },
 });
 
-function line({ severity, at, problem, fix }: Finding): string {
+function findingLine({ severity, at, problem, fix }: Finding): string {
   return `${severity} ${at}: ${problem} Fix: ${fix}`;
 }

@@ -3,26 +3,26 @@ import { z } from 'zod';
 import { unpackExtension } from '../../browser/extensions/archive.js';
 import { download } from '../../browser/extensions/download.js';
 import { installExtension } from '../../browser/extensions/install.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
 import { defineTool, type BrowserToolContext } from '../defineTool.js';
-import { insideWorkspace, requireInnerLinks } from '../workspace.js';
+import { requireInsideWorkspace, requireInnerLinks } from '../workspace.js';
 import { closedPagesDuring, describeClosedPages, extensionId } from './shared.js';
 
-const input = z.strictObject({
+const installInput = z.strictObject({
   path: z.string().min(1).optional().describe("Folder with manifest.json, on the server's disk"),
   archive: z.string().min(1).optional().describe('zip or crx, base64'),
   url: z.string().optional().describe('Of a zip or crx'),
 });
 
-type Args = z.output<typeof input>;
+type InstallArgs = z.output<typeof installInput>;
 
 export const installExtensionTool = defineTool({
   name: 'install_extension',
   group: 'extension',
   needs: 'process',
   description: 'Install an extension from a folder, an archive or a url. The same one again is updated',
-  input,
+  input: installInput,
   output: z.object({
     id: extensionId,
     name: z.string(),
@@ -38,7 +38,7 @@ export const installExtensionTool = defineTool({
     context.progress(2, 3, 'Loading the extension');
     const { browser, signal } = context;
     const { value, closed } = await closedPagesDuring(browser, () =>
-      withProtocol(browser.browser, signal, (scope) => installExtension(scope, folder)),
+      withCdpScope(browser.browser, signal, (scope) => installExtension(scope, folder)),
     );
     const { extension, warnings } = value;
     const { id, name, version } = extension;
@@ -54,12 +54,12 @@ export const installExtensionTool = defineTool({
   },
 });
 
-async function folderOf({ path, archive, url }: Args, context: BrowserToolContext): Promise<string> {
+async function folderOf({ path, archive, url }: InstallArgs, context: BrowserToolContext): Promise<string> {
   if ([path, archive, url].filter((source) => source !== undefined).length !== 1) {
     throw new ToolError('Pass exactly one of path, archive and url.');
   }
   if (path !== undefined) {
-    const folder = await existingFolder(await insideWorkspace(path, context.workspace));
+    const folder = await existingFolder(await requireInsideWorkspace(path, context.workspace));
     if (context.browser.mode === 'launch') await requireInnerLinks(folder, context.workspace);
     return folder;
   }

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { contextsAmong } from '../../browser/extensions/contexts.js';
+import { runningContexts } from '../../browser/extensions/contexts.js';
 import { listExtensions, readManifest, type Extension } from '../../browser/extensions/extensions.js';
-import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
-import { WorkerWatch } from '../../browser/extensions/serviceWorkers.js';
+import { withCdpScope, type CdpScope } from '../../browser/protocol/protocolScope.js';
+import { WorkerMonitor } from '../../browser/extensions/serviceWorkers.js';
 import { defineTool } from '../defineTool.js';
 import { count, extensionId, workerState } from './shared.js';
 
-const row = z.object({
+const extensionRow = z.object({
   id: extensionId,
   name: z.string(),
   version: z.string(),
@@ -18,7 +18,7 @@ const row = z.object({
   contexts: z.number().int(),
 });
 
-type Row = z.infer<typeof row>;
+type ExtensionRow = z.infer<typeof extensionRow>;
 
 export const listExtensionsTool = defineTool({
   name: 'list_extensions',
@@ -26,27 +26,27 @@ export const listExtensionsTool = defineTool({
   needs: 'browser',
   description: 'List unpacked extensions with the state of their service worker',
   input: z.strictObject({}),
-  output: z.object({ extensions: z.array(row) }),
+  output: z.object({ extensions: z.array(extensionRow) }),
   annotations: { readOnlyHint: true },
   async handler(_args, { browser, signal }) {
-    const extensions = await withProtocol(browser.browser, signal, rows);
+    const extensions = await withCdpScope(browser.browser, signal, extensionRows);
     const text =
       extensions.length === 0
         ? 'No extension is installed. Call install_extension with the folder of one.'
-        : [`${count(extensions.length, 'extension')}:`, ...extensions.map(line)].join('\n');
+        : [`${count(extensions.length, 'extension')}:`, ...extensions.map(extensionLine)].join('\n');
     return { text, structured: { extensions } };
   },
 });
 
-async function rows(scope: ProtocolScope): Promise<Row[]> {
-  const [extensions, watch] = await Promise.all([listExtensions(scope), WorkerWatch.open(scope)]);
+async function extensionRows(scope: CdpScope): Promise<ExtensionRow[]> {
+  const [extensions, watch] = await Promise.all([listExtensions(scope), WorkerMonitor.open(scope)]);
   const targets = await scope.targets();
   return Promise.all(
     extensions.map(async (extension) => ({
       ...extension,
       serviceWorker: watch.state(extension.id),
       workerFailed: extension.enabled && watch.state(extension.id) === 'none' && (await namesWorker(extension)),
-      contexts: (await contextsAmong(targets, extension)).length,
+      contexts: (await runningContexts(targets, extension)).length,
     })),
   );
 }
@@ -55,7 +55,7 @@ async function namesWorker(extension: Extension): Promise<boolean> {
   return (await readManifest(extension))?.background?.service_worker !== undefined;
 }
 
-function line({ id, name, version, enabled, path, serviceWorker, workerFailed, contexts }: Row): string {
+function extensionLine({ id, name, version, enabled, path, serviceWorker, workerFailed, contexts }: ExtensionRow): string {
   const state = enabled ? 'enabled' : 'disabled';
   const none = workerFailed
     ? 'its service worker failed to start (get_extension_runtime_errors says why)'

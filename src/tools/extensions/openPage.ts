@@ -1,17 +1,17 @@
 import { z } from 'zod';
-import { addressOf, namedContexts, type ContextKind } from '../../browser/extensions/contexts.js';
+import { contextUrl, declaredContexts, type ContextKind } from '../../browser/extensions/contexts.js';
 import { findEnabledExtension, originOf, type Extension } from '../../browser/extensions/extensions.js';
 import { navigate } from '../../browser/page/navigation.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
 import { actionOutput, answerOutcome, includeSnapshot } from '../answers.js';
 import { defineTool } from '../defineTool.js';
 import { extensionId } from './shared.js';
 
 /** Its files are on this machine. */
-const loadMs = 15_000;
+const loadTimeoutMs = 15_000;
 
-const named: readonly ContextKind[] = ['options', 'side_panel', 'popup'];
+const namedPages: readonly ContextKind[] = ['options', 'side_panel', 'popup'];
 
 export const openExtensionPageTool = defineTool({
   name: 'open_extension_page',
@@ -26,12 +26,12 @@ export const openExtensionPageTool = defineTool({
   output: actionOutput.extend({ pageId: z.int() }),
   annotations: { readOnlyHint: false },
   async handler({ extensionId: id, page: wanted, includeSnapshot: snapshot }, { browser, signal }) {
-    const extension = await withProtocol(browser.browser, signal, (scope) => findEnabledExtension(scope, id));
-    const url = await urlOf(extension, wanted);
+    const extension = await withCdpScope(browser.browser, signal, (scope) => findEnabledExtension(scope, id));
+    const url = await pageUrlOf(extension, wanted);
     const page = await browser.newPage({ signal });
     try {
-      const { text, structured } = await page.locked(signal, async () => {
-        const outcome = await navigate(page, url, { signal, timeoutMs: loadMs });
+      const { text, structured } = await page.runExclusive(signal, async () => {
+        const outcome = await navigate(page, url, { signal, timeoutMs: loadTimeoutMs });
         return answerOutcome(page, [`Opened ${url} as page ${page.id}.`], outcome, snapshot);
       });
       return { text, structured: { ...structured, pageId: page.id } };
@@ -43,17 +43,17 @@ export const openExtensionPageTool = defineTool({
   },
 });
 
-async function urlOf(extension: Extension, wanted: string): Promise<string> {
-  const kind = named.find((candidate) => candidate === wanted);
-  if (kind !== undefined) return (await addressOf(extension, kind)) ?? (await refuse(extension, kind));
+async function pageUrlOf(extension: Extension, wanted: string): Promise<string> {
+  const kind = namedPages.find((candidate) => candidate === wanted);
+  if (kind !== undefined) return (await contextUrl(extension, kind)) ?? (await refusePage(extension, kind));
   const origin = `${originOf(extension.id)}/`;
   const url = URL.canParse(wanted, origin) ? new URL(wanted, origin).href : '';
   if (url.startsWith(origin)) return url;
   throw new ToolError(`${JSON.stringify(wanted)} is no page of ${extension.name}. Pass a path below ${origin}`);
 }
 
-async function refuse(extension: Extension, kind: ContextKind): Promise<never> {
-  const pages = (await namedContexts(extension)).join(', ');
+async function refusePage(extension: Extension, kind: ContextKind): Promise<never> {
+  const pages = (await declaredContexts(extension)).join(', ');
   const others = pages === '' ? 'It names no pages' : `It names: ${pages}`;
   throw new ToolError(`The manifest of ${extension.name} names no ${kind} page. ${others}; a path opens any other.`);
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { findExtension } from '../../browser/extensions/extensions.js';
-import { reloadExtension, type Reloading } from '../../browser/extensions/reload.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { reloadExtension, type ReloadResult } from '../../browser/extensions/reload.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { shortUrl } from '../answers.js';
 import { defineTool } from '../defineTool.js';
 import { closedPagesDuring, describeSelectionAfter, extensionId } from './shared.js';
@@ -25,7 +25,7 @@ export const reloadExtensionTool = defineTool({
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
     const { value, closed: closedPages } = await closedPagesDuring(browser, () =>
-      withProtocol(browser.browser, signal, async (scope) => {
+      withCdpScope(browser.browser, signal, async (scope) => {
         const extension = await findExtension(scope, id);
         return {
           previousVersion: extension.version,
@@ -36,7 +36,7 @@ export const reloadExtensionTool = defineTool({
     const { previousVersion, reloading } = value;
     const { extension, warnings, closed, stale, stalePages } = reloading;
     return {
-      text: [describe(reloading, previousVersion), ...describeSelectionAfter(browser, closedPages)].join('\n'),
+      text: [describeReload(reloading, previousVersion), ...describeSelectionAfter(browser, closedPages)].join('\n'),
       structured: {
         extensionId: id,
         version: extension.version,
@@ -50,7 +50,7 @@ export const reloadExtensionTool = defineTool({
   },
 });
 
-function describe({ extension, warnings, closed, stale, stalePages }: Reloading, previous: string): string {
+function describeReload({ extension, warnings, closed, stale, stalePages }: ReloadResult, previous: string): string {
   const { name, version, enabled } = extension;
   return [
     `Reloaded "${name}" ${version}${version === previous ? '' : ` (before: ${previous})`}.`,

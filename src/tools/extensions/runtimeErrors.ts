@@ -2,14 +2,14 @@ import { z } from 'zod';
 import { ExtensionsPage, findExtension, type ExtensionInfo } from '../../browser/extensions/extensions.js';
 import type { ExtensionLogEntry } from '../../browser/extensions/extensionLog.js';
 import { runtimeErrors, type RuntimeError } from '../../browser/extensions/runtimeErrors.js';
-import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope, type CdpScope } from '../../browser/protocol/protocolScope.js';
 import type { SessionBrowser } from '../../browser/lease/sessionBrowser.js';
-import { capText } from '../answers.js';
-import { placeText } from '../console.js';
+import { truncateAnswer } from '../answers.js';
+import { locationText } from '../console.js';
 import { defineTool } from '../defineTool.js';
 import { count, extensionId } from './shared.js';
 
-const row = z.object({
+const runtimeErrorRow = z.object({
   message: z.string(),
   context: z.string(),
   url: z.string().optional(),
@@ -19,7 +19,7 @@ const row = z.object({
   count: z.int(),
 });
 
-const maxRows = 100;
+const maxRuntimeErrors = 100;
 
 export const getRuntimeErrorsTool = defineTool({
   name: 'get_extension_runtime_errors',
@@ -27,17 +27,17 @@ export const getRuntimeErrorsTool = defineTool({
   needs: 'extension',
   description: 'Uncaught errors and manifest problems, with place, stack and count',
   input: z.strictObject({ extensionId }),
-  output: z.object({ errors: z.array(row), total: z.int() }),
+  output: z.object({ errors: z.array(runtimeErrorRow), total: z.int() }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const { name, info, seen } = await withProtocol(browser.browser, signal, (scope) => readErrors(scope, id, browser));
+    const { name, info, seen } = await withCdpScope(browser.browser, signal, (scope) => readErrors(scope, id, browser));
     const errors = runtimeErrors(info, seen);
-    const shown = errors.slice(-maxRows);
-    const lines = errors.length === 0 ? [`"${name}" has no errors.`] : shown.map(describe);
-    if (shown.length < errors.length) lines.unshift(`The newest ${maxRows} of ${errors.length}:`);
+    const shown = errors.slice(-maxRuntimeErrors);
+    const lines = errors.length === 0 ? [`"${name}" has no errors.`] : shown.map(describeRuntimeError);
+    if (shown.length < errors.length) lines.unshift(`The newest ${maxRuntimeErrors} of ${errors.length}:`);
     return {
-      text: capText(lines.join('\n'), 'clear_extension_errors, then provoke the one you look for'),
-      structured: { errors: shown.map(structuredRow), total: errors.length },
+      text: truncateAnswer(lines.join('\n'), 'clear_extension_errors, then provoke the one you look for'),
+      structured: { errors: shown.map(structuredRuntimeError), total: errors.length },
     };
   },
 });
@@ -51,36 +51,36 @@ export const clearErrorsTool = defineTool({
   output: z.object({ cleared: z.int() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const { name, cleared } = await withProtocol(browser.browser, signal, async (scope) => {
+    const { name, cleared } = await withCdpScope(browser.browser, signal, async (scope) => {
       const { name, page, info, seen } = await readErrors(scope, id, browser);
       await page.clearProblems(id);
-      browser.activity.logs.forgetErrors(id);
+      browser.activity.logs.clearErrors(id);
       return { name, cleared: runtimeErrors({ ...info, manifestErrors: [] }, seen).length };
     });
     return { text: `Cleared ${count(cleared, 'error')} of "${name}".`, structured: { cleared } };
   },
 });
 
-interface Read {
+interface ErrorReading {
   readonly name: string;
   readonly page: ExtensionsPage;
   readonly info: ExtensionInfo;
   readonly seen: readonly ExtensionLogEntry[];
 }
 
-async function readErrors(scope: ProtocolScope, id: string, { activity }: SessionBrowser): Promise<Read> {
+async function readErrors(scope: CdpScope, id: string, { activity }: SessionBrowser): Promise<ErrorReading> {
   const { name } = await findExtension(scope, id);
-  const [page] = await Promise.all([ExtensionsPage.open(scope), activity.readWorker(scope, id)]);
+  const [page] = await Promise.all([ExtensionsPage.open(scope), activity.captureWorkerLogs(scope, id)]);
   return { name, page, info: await page.info(id), seen: activity.logs.errors(id) };
 }
 
-function describe({ message, context, url, line, column, stack, count: times }: RuntimeError): string {
-  const place = url === undefined ? '' : ` at ${placeText({ url, line, column })}`;
-  const frames = stack.map((frame) => `\n    ${frame.functionName} (${placeText(frame)})`);
-  return `${times > 1 ? `${times}x ` : ''}[${context}] ${message}${place}${frames.join('')}`;
+function describeRuntimeError({ message, context, url, line, column, stack, count: times }: RuntimeError): string {
+  const position = url === undefined ? '' : ` at ${locationText({ url, line, column })}`;
+  const frames = stack.map((frame) => `\n    ${frame.functionName} (${locationText(frame)})`);
+  return `${times > 1 ? `${times}x ` : ''}[${context}] ${message}${position}${frames.join('')}`;
 }
 
-function structuredRow({
+function structuredRuntimeError({
   message,
   context,
   url,
@@ -88,10 +88,10 @@ function structuredRow({
   column,
   stack,
   count: times,
-}: RuntimeError): z.input<typeof row> {
+}: RuntimeError): z.input<typeof runtimeErrorRow> {
   return {
     ...{ message, context, count: times },
-    stack: stack.map((frame) => `${frame.functionName} (${placeText(frame)})`),
+    stack: stack.map((frame) => `${frame.functionName} (${locationText(frame)})`),
     ...(url === undefined ? {} : { url }),
     ...(line === undefined ? {} : { line }),
     ...(column === undefined ? {} : { column }),

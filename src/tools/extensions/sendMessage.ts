@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { contextKinds } from '../../browser/extensions/contexts.js';
 import { findEnabledExtension } from '../../browser/extensions/extensions.js';
 import { sendMessage } from '../../browser/extensions/sendMessage.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
-import { capText } from '../answers.js';
+import { truncateAnswer } from '../answers.js';
 import { defineTool } from '../defineTool.js';
 import { extensionId } from './shared.js';
 
-const pageId = z.int().min(1).optional();
+const optionalPageId = z.int().min(1).optional();
 
 export const sendMessageTool = defineTool({
   name: 'send_extension_message',
@@ -19,8 +19,8 @@ export const sendMessageTool = defineTool({
     extensionId,
     message: z.unknown(),
     from: z.enum(contextKinds).exclude(['page']).optional().describe('Default: a hidden page'),
-    pageId: pageId.describe('Of content_script'),
-    toPageId: pageId.describe('Send to this tab'),
+    pageId: optionalPageId.describe('Of content_script'),
+    toPageId: optionalPageId.describe('Send to this tab'),
     timeoutMs: z.int().min(1).max(25_000).default(5_000),
   }),
   output: z.object({ reply: z.string(), ms: z.number() }),
@@ -28,7 +28,7 @@ export const sendMessageTool = defineTool({
   async handler({ extensionId: id, message, from, pageId: fromId, toPageId, timeoutMs }, { browser, signal }) {
     const page = () => browser.page(fromId);
     const toPage = toPageId === undefined ? undefined : browser.page(toPageId);
-    const { name, ...delivery } = await withProtocol(browser.browser, signal, async (scope) => {
+    const { name, ...delivery } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findEnabledExtension(scope, id);
       const sent = await sendMessage(scope, { extension, message, from, page, toPage, timeoutMs });
       return { name: extension.name, ...sent };
@@ -40,7 +40,7 @@ export const sendMessageTool = defineTool({
       );
     }
     const reply = delivery.reply ?? 'undefined';
-    const text = capText(reply, 'evaluate_in_extension can pick what you need');
+    const text = truncateAnswer(reply, 'evaluate_in_extension can pick what you need');
     return { text: `Reply after ${delivery.ms} ms: ${text}`, structured: { reply: text, ms: delivery.ms } };
   },
 });

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { findExtension } from '../../browser/extensions/extensions.js';
-import { WorkerWatch } from '../../browser/extensions/serviceWorkers.js';
+import { WorkerMonitor } from '../../browser/extensions/serviceWorkers.js';
 import { workerStatus, type WorkerStatus } from '../../browser/extensions/workerStatus.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { defineTool } from '../defineTool.js';
 import { oneLine } from '../listing.js';
 import { extensionId, workerState } from './shared.js';
@@ -16,9 +16,9 @@ export const stopServiceWorkerTool = defineTool({
   output: z.object({ extensionId, before: workerState, state: workerState }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const { name, before, state } = await withProtocol(browser.browser, signal, async (scope) => {
+    const { name, before, state } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findExtension(scope, id);
-      const watch = await WorkerWatch.open(scope);
+      const watch = await WorkerMonitor.open(scope);
       const was = watch.state(id);
       await watch.stop(id);
       return { name: extension.name, before: was, state: watch.state(id) };
@@ -31,7 +31,7 @@ export const stopServiceWorkerTool = defineTool({
   },
 });
 
-const problem = z.object({ message: z.string(), source: z.string().optional(), occurrences: z.int().optional() });
+const workerProblem = z.object({ message: z.string(), source: z.string().optional(), occurrences: z.int().optional() });
 
 export const serviceWorkerStatusTool = defineTool({
   name: 'get_extension_service_worker_status',
@@ -46,17 +46,17 @@ export const serviceWorkerStatusTool = defineTool({
     script: z.string().optional(),
     phase: z.string().optional(),
     startedAt: z.string().optional(),
-    errors: z.array(problem),
+    errors: z.array(workerProblem),
   }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const { extension, status } = await withProtocol(browser.browser, signal, async (scope) => {
+    const { extension, status } = await withCdpScope(browser.browser, signal, async (scope) => {
       const found = await findExtension(scope, id);
       return { extension: found, status: await workerStatus(scope, found) };
     });
     const { state, script, phase, startedAt, errors } = status;
     return {
-      text: describe(`"${extension.name}" ${extension.version}`, status),
+      text: describeWorker(`"${extension.name}" ${extension.version}`, status),
       structured: {
         ...{ extensionId: id, version: extension.version, state },
         ...(script !== undefined && { script }),
@@ -72,7 +72,7 @@ export const serviceWorkerStatusTool = defineTool({
   },
 });
 
-function describe(extension: string, { state, script, phase, startedAt, errors }: WorkerStatus): string {
+function describeWorker(extension: string, { state, script, phase, startedAt, errors }: WorkerStatus): string {
   const since = startedAt === undefined ? '' : ` since ${startedAt.toISOString()}`;
   const worker =
     script === undefined ? 'no service worker is registered' : `${state}${since}, ${phase ?? ''}, ${script}`;

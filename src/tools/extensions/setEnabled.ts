@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { findExtension } from '../../browser/extensions/extensions.js';
 import { setExtensionEnabled } from '../../browser/extensions/install.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { defineTool } from '../defineTool.js';
 import { extensionId } from './shared.js';
 
@@ -14,7 +14,7 @@ export const setExtensionEnabledTool = defineTool({
   output: z.object({ extensionId, enabled: z.boolean(), before: z.boolean(), warnings: z.array(z.string()) }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id, enabled: wanted }, { browser, signal }) {
-    const { before, after } = await withProtocol(browser.browser, signal, async (scope) => {
+    const { before, after } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findExtension(scope, id);
       const same = { extension, warnings: [] };
       return {

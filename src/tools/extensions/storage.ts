@@ -6,9 +6,9 @@ import {
   type StorageEntry,
   type StorageReading,
 } from '../../browser/extensions/storage.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
-import { capText } from '../answers.js';
+import { truncateAnswer } from '../answers.js';
 import { defineTool, type BrowserToolContext } from '../defineTool.js';
 import { bytesText } from '../listing.js';
 import { count, extensionId } from './shared.js';
@@ -17,9 +17,9 @@ import { count, extensionId } from './shared.js';
 const shortLength = 500;
 const fullLength = 32_000;
 
-const area = z.enum(storageAreas).default('local');
+const storageArea = z.enum(storageAreas).default('local');
 
-const output = z.object({
+const storageOutput = z.object({
   area: z.enum(storageAreas),
   keys: z.int(),
   bytes: z.number().nullable(),
@@ -35,17 +35,17 @@ export const inspectExtensionStorageTool = defineTool({
   description: 'Read chrome.storage without waking the service worker',
   input: z.strictObject({
     extensionId,
-    area,
+    area: storageArea,
     keys: z.array(z.string()).optional().describe('Default: all, cut short'),
   }),
-  output,
+  output: storageOutput,
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id, area: name, keys }, context) {
     const { extension, value: reading } = await withStorage(context, id, (storage) =>
       storage.read(name, { keys, maxLength: keys === undefined ? shortLength : fullLength }),
     );
     return {
-      text: describe(`storage.${name} of "${extension.name}": ${sizeOf(reading)}`, reading, keys ?? []),
+      text: describeStorage(`storage.${name} of "${extension.name}": ${sizeOf(reading)}`, reading, keys ?? []),
       structured: { area: name, ...reading },
     };
   },
@@ -58,12 +58,12 @@ export const setExtensionStorageTool = defineTool({
   description: 'Change chrome.storage: clear, then remove, then set; answers what is there then',
   input: z.strictObject({
     extensionId,
-    area,
+    area: storageArea,
     set: z.looseObject({}).optional(),
     remove: z.array(z.string()).optional(),
     clear: z.boolean().optional(),
   }),
-  output,
+  output: storageOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
   async handler({ extensionId: id, area: name, set = {}, remove = [], clear = false }, context) {
     const touched = [...new Set([...remove, ...Object.keys(set)])];
@@ -73,7 +73,7 @@ export const setExtensionStorageTool = defineTool({
       return storage.read(name, { keys: touched, maxLength: fullLength });
     });
     return {
-      text: describe(`storage.${name} of "${extension.name}" has ${sizeOf(reading)} now.`, reading, touched),
+      text: describeStorage(`storage.${name} of "${extension.name}" has ${sizeOf(reading)} now.`, reading, touched),
       structured: { area: name, ...reading },
     };
   },
@@ -84,27 +84,27 @@ function withStorage<T>(
   id: string,
   use: (storage: ExtensionStorage) => Promise<T>,
 ): Promise<{ extension: Extension; value: T }> {
-  return withProtocol(browser.browser, signal, async (scope) => {
+  return withCdpScope(browser.browser, signal, async (scope) => {
     const extension = await findEnabledExtension(scope, id);
     return { extension, value: await use(await ExtensionStorage.open(scope, extension)) };
   });
 }
 
-function describe(title: string, { entries, omitted }: StorageReading, asked: readonly string[]): string {
+function describeStorage(title: string, { entries, omitted }: StorageReading, asked: readonly string[]): string {
   const missing = omitted > 0 ? [] : asked.filter((key) => !entries.some((entry) => entry.key === key));
   const lines = [
     title,
-    ...entries.map(line),
+    ...entries.map(storageEntryLine),
     ...missing.map((key) => `${key}: not set`),
     ...(omitted > 0 ? [`${count(omitted, 'key')} left out: name the keys you need.`] : []),
   ];
-  return capText(lines.join('\n'), 'name the keys you need');
+  return truncateAnswer(lines.join('\n'), 'name the keys you need');
 }
 
 function sizeOf({ keys, bytes }: StorageReading): string {
   return `${count(keys, 'key')}${bytes === null ? '' : `, ${bytesText(bytes)}`}`;
 }
 
-function line({ key, value, length }: StorageEntry): string {
+function storageEntryLine({ key, value, length }: StorageEntry): string {
   return `${key} = ${value}${length > value.length ? `… (${length} characters)` : ''}`;
 }

@@ -1,17 +1,17 @@
 import { z } from 'zod';
-import type { RingEntry } from '../../browser/collectors/ring.js';
-import type { ExtensionActivity } from '../../browser/extensions/activity.js';
+import type { RingBufferEntry } from '../../browser/collectors/ring.js';
+import type { ExtensionRecorder } from '../../browser/extensions/activity.js';
 import type { ApiCall } from '../../browser/extensions/callLog.js';
 import { findExtension } from '../../browser/extensions/extensions.js';
-import { withProtocol, type ProtocolScope } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope, type CdpScope } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
 import { defineTool } from '../defineTool.js';
-import { listingInput, listingOutput, listOf, oneLine, timeText } from '../listing.js';
+import { listingInput, listingOutput, pageOf, oneLine, timeText } from '../listing.js';
 import { extensionId } from './shared.js';
 
-const rowChars = 300;
+const apiCallChars = 300;
 
-const row = z.object({
+const apiCallRow = z.object({
   id: z.int(),
   at: z.string(),
   api: z.string(),
@@ -33,34 +33,34 @@ export const traceApiCallsTool = defineTool({
     filter: z.string().default('').describe('As storage.'),
     ...listingInput,
   }),
-  output: z.object({ tracing: z.boolean(), calls: z.array(row), ...listingOutput }),
+  output: z.object({ tracing: z.boolean(), calls: z.array(apiCallRow), ...listingOutput }),
   annotations: { readOnlyHint: false },
   async handler({ extensionId: id, action, filter: asked, ...args }, { browser, signal }) {
     const { activity } = browser;
     const filter = asked.replace(/^chrome\./, '');
-    const said = await withProtocol(browser.browser, signal, async (scope) => {
+    const said = await withCdpScope(browser.browser, signal, async (scope) => {
       const { name } = await findExtension(scope, id);
-      return act(scope, activity, { action, filter, id, name });
+      return applyTraceAction(scope, activity, { action, filter, id, name });
     });
-    const listing = listOf(
+    const listing = pageOf(
       activity.calls.read(args.since),
       ({ extensionId: owner, api }) => owner === id && api.startsWith(filter),
       args,
     );
     return {
-      text: [...said, ...listing.entries.map(line), '', listing.closing].join('\n'),
+      text: [...said, ...listing.entries.map(apiCallLine), '', listing.footer].join('\n'),
       structured: {
         tracing: activity.calls.trace(id) !== undefined,
-        calls: listing.entries.map(structuredRow),
-        ...listing.facts,
+        calls: listing.entries.map(structuredApiCall),
+        ...listing.fields,
       },
     };
   },
 });
 
-async function act(
-  scope: ProtocolScope,
-  activity: ExtensionActivity,
+async function applyTraceAction(
+  scope: CdpScope,
+  activity: ExtensionRecorder,
   { action, filter, id, name }: { action: string; filter: string; id: string; name: string },
 ): Promise<string[]> {
   const what = `chrome.${filter}${filter === '' ? '*' : '…'} calls of "${name}"`;
@@ -78,19 +78,19 @@ async function act(
   throw new ToolError(`"${name}" is not being traced. Call trace_extension_api_calls with action start first.`);
 }
 
-function line({ id, value }: RingEntry<ApiCall>): string {
+function apiCallLine({ id, value }: RingBufferEntry<ApiCall>): string {
   const { at, api, context, args, result, error, durationMs } = value;
   const took = durationMs === undefined ? ' (not over)' : ` (${durationMs} ms)`;
   const outcome =
-    error === undefined ? (result === undefined ? '' : ` = ${oneLine(result, rowChars)}`) : ` failed: ${error}`;
-  return `#${id} ${timeText(at)} ${context}: chrome.${api}(${oneLine(args, rowChars)})${outcome}${took}`;
+    error === undefined ? (result === undefined ? '' : ` = ${oneLine(result, apiCallChars)}`) : ` failed: ${error}`;
+  return `#${id} ${timeText(at)} ${context}: chrome.${api}(${oneLine(args, apiCallChars)})${outcome}${took}`;
 }
 
-function structuredRow({ id, value }: RingEntry<ApiCall>): z.input<typeof row> {
+function structuredApiCall({ id, value }: RingBufferEntry<ApiCall>): z.input<typeof apiCallRow> {
   const { at, api, context, args, result, error, durationMs } = value;
   return {
-    ...{ id, at: new Date(at).toISOString(), api, context, args: oneLine(args, rowChars) },
-    ...(result === undefined ? {} : { result: oneLine(result, rowChars) }),
+    ...{ id, at: new Date(at).toISOString(), api, context, args: oneLine(args, apiCallChars) },
+    ...(result === undefined ? {} : { result: oneLine(result, apiCallChars) }),
     ...(error === undefined ? {} : { error }),
     ...(durationMs === undefined ? {} : { durationMs }),
   };

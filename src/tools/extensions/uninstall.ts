@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { findExtension, listExtensions } from '../../browser/extensions/extensions.js';
 import { uninstallExtension } from '../../browser/extensions/uninstall.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { defineTool } from '../defineTool.js';
 import { count, extensionId } from './shared.js';
 
@@ -16,7 +16,7 @@ export const uninstallExtensionTool = defineTool({
   output: z.object({ extensionId, name: z.string(), left: z.array(z.string()) }),
   annotations: { readOnlyHint: false, destructiveHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const { extension, left } = await withProtocol(browser.browser, signal, async (scope) => {
+    const { extension, left } = await withCdpScope(browser.browser, signal, async (scope) => {
       const found = await findExtension(scope, id);
       await uninstallExtension(scope, found);
       return { extension: found, left: await listExtensions(scope) };

@@ -1,16 +1,16 @@
 import { z } from 'zod';
-import type { RingEntry } from '../../browser/collectors/ring.js';
+import type { RingBufferEntry } from '../../browser/collectors/ring.js';
 import { findExtension } from '../../browser/extensions/extensions.js';
 import type { StorageChange } from '../../browser/extensions/storageWatch.js';
-import { withProtocol } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/protocol/protocolScope.js';
 import { ToolError } from '../../errors.js';
 import { defineTool } from '../defineTool.js';
-import { listingInput, listingOutput, listOf, oneLine, timeText } from '../listing.js';
+import { listingInput, listingOutput, pageOf, oneLine, timeText } from '../listing.js';
 import { extensionId } from './shared.js';
 
-const rowChars = 500;
+const storageChangeChars = 500;
 
-const row = z.object({
+const storageChangeRow = z.object({
   id: z.int(),
   at: z.string(),
   area: z.string(),
@@ -29,14 +29,14 @@ export const watchStorageTool = defineTool({
     area: z.enum(['local', 'session', 'sync', 'managed']).optional(),
     ...listingInput,
   }),
-  output: z.object({ wasWatching: z.boolean(), changes: z.array(row), ...listingOutput }),
+  output: z.object({ wasWatching: z.boolean(), changes: z.array(storageChangeRow), ...listingOutput }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id, area, ...args }, { browser, signal }) {
-    const extension = await withProtocol(browser.browser, signal, (scope) => findExtension(scope, id));
+    const extension = await withCdpScope(browser.browser, signal, (scope) => findExtension(scope, id));
     if (!extension.enabled) throw new ToolError(`"${extension.name}" is disabled. Call set_extension_enabled first.`);
     const { storage } = browser.activity;
     const wasWatching = await storage.watch(id, signal);
-    const listing = listOf(
+    const listing = pageOf(
       storage.read(args.since),
       (change) => change.extensionId === id && (area === undefined || change.area === area),
       args,
@@ -48,22 +48,22 @@ export const watchStorageTool = defineTool({
         ];
     if (wasWatching && listing.entries.length === 0) lines.push('No changes.');
     return {
-      text: [...lines, ...listing.entries.map(line), '', listing.closing].join('\n'),
-      structured: { wasWatching, changes: listing.entries.map(structuredRow), ...listing.facts },
+      text: [...lines, ...listing.entries.map(storageChangeLine), '', listing.footer].join('\n'),
+      structured: { wasWatching, changes: listing.entries.map(structuredStorageChange), ...listing.fields },
     };
   },
 });
 
-function line({ id, value }: RingEntry<StorageChange>): string {
+function storageChangeLine({ id, value }: RingBufferEntry<StorageChange>): string {
   const { at, area, key, oldValue = '(none)', newValue = '(removed)' } = value;
-  return `#${id} ${timeText(at)} ${area} ${key}: ${oneLine(oldValue, rowChars)} -> ${oneLine(newValue, rowChars)}`;
+  return `#${id} ${timeText(at)} ${area} ${key}: ${oneLine(oldValue, storageChangeChars)} -> ${oneLine(newValue, storageChangeChars)}`;
 }
 
-function structuredRow({ id, value }: RingEntry<StorageChange>): z.input<typeof row> {
+function structuredStorageChange({ id, value }: RingBufferEntry<StorageChange>): z.input<typeof storageChangeRow> {
   const { at, area, key, oldValue, newValue } = value;
   return {
     ...{ id, at: new Date(at).toISOString(), area, key },
-    ...(oldValue === undefined ? {} : { oldValue: oneLine(oldValue, rowChars) }),
-    ...(newValue === undefined ? {} : { newValue: oneLine(newValue, rowChars) }),
+    ...(oldValue === undefined ? {} : { oldValue: oneLine(oldValue, storageChangeChars) }),
+    ...(newValue === undefined ? {} : { newValue: oneLine(newValue, storageChangeChars) }),
   };
 }

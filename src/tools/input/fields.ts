@@ -5,15 +5,15 @@ import type { SessionPage } from '../../browser/page/page.js';
 import { ToolError } from '../../errors.js';
 import { actionOutput, answerAction, includeSnapshot, uid } from '../answers.js';
 import { definePageTool } from '../defineTool.js';
-import { foldersOf, insideWorkspace, type Workspace } from '../workspace.js';
+import { foldersOf, requireInsideWorkspace, type Workspace } from '../workspace.js';
 
-const value = z.string().describe('Text; label of an option; true or false for a checkbox; 2026-01-31 for a date');
+const fieldValue = z.string().describe('Text; label of an option; true or false for a checkbox; 2026-01-31 for a date');
 
 export const fillTool = definePageTool({
   name: 'fill',
   group: 'input',
   description: 'Give a form field its value',
-  input: z.strictObject({ uid, value, includeSnapshot }),
+  input: z.strictObject({ uid, value: fieldValue, includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },
   handler(args, { page, signal }) {
@@ -69,7 +69,7 @@ export const uploadFileTool = definePageTool({
 });
 
 async function existingFile(path: string, workspace: Workspace): Promise<string> {
-  const real = await insideWorkspace(path, workspace);
+  const real = await requireInsideWorkspace(path, workspace);
   const entry = await stat(real).catch(() => undefined);
   if (entry?.isFile() === true) return real;
   throw new ToolError(`${path} is no file. Give the path of a file in ${foldersOf(workspace).join(' or ')}.`);

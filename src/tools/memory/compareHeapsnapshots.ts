@@ -27,20 +27,20 @@ export const compareHeapsnapshotsTool = defineTool({
   annotations: { readOnlyHint: true },
   timeoutMs: 120_000,
   async handler({ base, current, limit: rows }, { resources }) {
-    const [before, after] = chosen(resources, base, current);
+    const [before, after] = chooseSnapshots(resources, base, current);
     const [one, two] = [await summarize(resources, before), await summarize(resources, after)];
     const facts = compare(one, two, rows);
     const lines = [
       `${before.name} -> ${after.name}: ${signed(facts.objects)} objects, ${signedBytes(facts.bytes)}`,
-      ...section('Grown', facts.grown),
-      ...section('Shrunk', facts.shrunk),
-      ...section('Detached DOM nodes', facts.detached),
+      ...changeSection('Grown', facts.grown),
+      ...changeSection('Shrunk', facts.shrunk),
+      ...changeSection('Detached DOM nodes', facts.detached),
     ];
     return { text: lines.join('\n'), structured: { base: before.uri, current: after.uri, ...facts } };
   },
 });
 
-function chosen(resources: Resources, base?: string, current?: string): [ResourceLink, ResourceLink] {
+function chooseSnapshots(resources: Resources, base?: string, current?: string): [ResourceLink, ResourceLink] {
   const known = snapshotsOf(resources);
   const after = current === undefined ? known.at(-1) : findSnapshot(resources, current);
   const previous = after && known[known.findIndex(({ uri }) => uri === after.uri) - 1];
@@ -79,7 +79,7 @@ function changesOf(before: readonly HeapClass[], after: readonly HeapClass[]): H
     .sort((a, b) => b.bytes - a.bytes || b.count - a.count);
 }
 
-function section(title: string, rows: readonly HeapClass[]): string[] {
+function changeSection(title: string, rows: readonly HeapClass[]): string[] {
   if (rows.length === 0) return [`${title}: none`];
   return [`${title}:`, ...rows.map(({ name, count, bytes }) => `  ${name} ${signed(count)}, ${signedBytes(bytes)}`)];
 }

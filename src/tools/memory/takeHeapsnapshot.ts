@@ -21,8 +21,8 @@ export const takeHeapsnapshotTool = definePageTool({
   async handler(args, { page, signal, progress, resources }) {
     const parser = new HeapSnapshotParser();
     const capture = captureHeap({ page, signal, progress: (done, total) => progress(done, total, 'reading the heap') });
-    const link = await pipeline(observe(capture, parser), createGzip(compression), (data: AsyncIterable<Uint8Array>) =>
-      resources.add({ name: nameOf(page.id), mimeType: 'application/gzip', data }),
+    const link = await pipeline(teeInto(capture, parser), createGzip(compression), (data: AsyncIterable<Uint8Array>) =>
+      resources.add({ name: snapshotNameOf(page.id), mimeType: 'application/gzip', data }),
     );
     const facts = summaryFacts(parser.end(), args.limit);
     return {
@@ -37,14 +37,14 @@ export const takeHeapsnapshotTool = definePageTool({
 });
 
 /** Hands the pieces on and counts what is in them. */
-async function* observe(chunks: AsyncIterable<Buffer>, parser: HeapSnapshotParser): AsyncGenerator<Buffer> {
+async function* teeInto(chunks: AsyncIterable<Buffer>, parser: HeapSnapshotParser): AsyncGenerator<Buffer> {
   for await (const chunk of chunks) {
     parser.write(chunk);
     yield chunk;
   }
 }
 
-function nameOf(pageId: number): string {
+function snapshotNameOf(pageId: number): string {
   const time = new Date().toISOString().replaceAll(':', '').slice(0, 17);
   return `page-${pageId}-${time}${snapshotSuffix}`;
 }

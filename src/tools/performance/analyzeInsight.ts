@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { analysisSchema, type Insight, type InsightSet, type TraceAnalysis } from '../../browser/tracing/analysis.js';
 import { ToolError } from '../../errors.js';
-import { capText } from '../answers.js';
+import { truncateAnswer } from '../answers.js';
 import { defineTool, type Resources } from '../defineTool.js';
 import { analysisSuffix, describeMetrics } from './shared.js';
 
-export const performanceAnalyzeInsightTool = defineTool({
+export const analyzeInsightTool = defineTool({
   name: 'performance_analyze_insight',
   group: 'performance',
   needs: 'nothing',
@@ -20,7 +20,7 @@ export const performanceAnalyzeInsightTool = defineTool({
     const set = findSet(await lastAnalysis(resources), insightSetId);
     const insight = findInsight(set, insightName);
     const { name, title, state, metric, description } = insight;
-    const details = capText(outline(insight.details).join('\n'), 'the trace itself is a resource');
+    const details = truncateAnswer(outlineOf(insight.details).join('\n'), 'the trace itself is a resource');
     const text = [
       `${name} (${title}), ${state}, about ${metric === 'All' ? 'all metrics' : metric}, ${set.url}`,
       description,
@@ -60,12 +60,12 @@ function savingsOf({ savings }: Insight): string[] {
 }
 
 /** Nested data as indented lines, a fact each: shorter than JSON and read as easily. */
-function outline(value: unknown, indent = ''): string[] {
+function outlineOf(value: unknown, indent = ''): string[] {
   if (typeof value !== 'object' || value === null) return [`${indent}${String(value)}`];
   return Object.entries(value).flatMap(([key, inner]: [string, unknown]) => {
     const label = Array.isArray(value) ? '-' : `${key}:`;
     if (typeof inner !== 'object' || inner === null) return [`${indent}${label} ${String(inner)}`];
-    const lines = outline(inner, `${indent}  `);
+    const lines = outlineOf(inner, `${indent}  `);
     return lines.length === 0 ? [`${indent}${label} none`] : [`${indent}${label}`, ...lines];
   });
 }

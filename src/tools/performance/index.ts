@@ -1,10 +1,10 @@
 import type { Tool } from '../defineTool.js';
-import { performanceAnalyzeInsightTool } from './analyzeInsight.js';
-import { performanceStartTraceTool } from './startTrace.js';
-import { performanceStopTraceTool } from './stopTrace.js';
+import { analyzeInsightTool } from './analyzeInsight.js';
+import { startTraceTool } from './startTrace.js';
+import { stopTraceTool } from './stopTrace.js';
 
 export const performanceTools: readonly Tool[] = [
-  performanceStartTraceTool,
-  performanceStopTraceTool,
-  performanceAnalyzeInsightTool,
+  startTraceTool,
+  stopTraceTool,
+  analyzeInsightTool,
 ];

@@ -12,7 +12,7 @@ const noNavigation = 'NO_NAVIGATION';
 
 export const traceTimeoutMs = 180_000;
 
-const setRow = z.object({
+const insightSetRow = z.object({
   id: z.string(),
   url: z.string(),
   lcpMs: z.number().optional(),
@@ -25,7 +25,7 @@ export const traceOutput = z.object({
   recording: z.boolean(),
   /** The trace, to be opened in DevTools. */
   uri: z.string().optional(),
-  insightSets: z.array(setRow),
+  insightSets: z.array(insightSetRow),
 });
 
 type TraceAnswer = ToolAnswer<z.input<typeof traceOutput>>;
@@ -33,12 +33,12 @@ type TraceAnswer = ToolAnswer<z.input<typeof traceOutput>>;
 /** Ends the recording of a page, keeps the trace and its analysis, and answers what was found. */
 export async function finishTrace({ page, signal, progress, resources }: PageToolContext): Promise<TraceAnswer> {
   progress(2, 4, 'reading the trace');
-  const { data, isCut, isOfLoad } = await page.tracing.stop(signal);
+  const { data, isTruncated, isOfLoad } = await page.tracing.stop(signal);
   progress(3, 4, 'analysing the trace');
   const { trace, analysis: whole } = await analyseTrace(data, signal);
-  const analysis = isOfLoad ? withoutWait(whole) : whole;
-  const name = nameOf(page.id);
-  const kept = [
+  const analysis = isOfLoad ? withoutPreNavigation(whole) : whole;
+  const name = traceNameOf(page.id);
+  const links = [
     await resources.add({ name: `${name}.json.gz`, mimeType: 'application/gzip', data: trace }),
     await resources.add({
       name: `${name}${analysisSuffix}`,
@@ -48,14 +48,14 @@ export async function finishTrace({ page, signal, progress, resources }: PageToo
   ] as const;
   progress(4, 4, 'done');
   return {
-    text: [...describeTrace(kept[0], analysis, isCut), ...analysis.sets.flatMap(describeSet)].join('\n'),
-    structured: { recording: false, uri: kept[0].uri, insightSets: analysis.sets.map(rowOf) },
-    resources: kept,
+    text: [...describeTrace(links[0], analysis, isTruncated), ...analysis.sets.flatMap(describeSet)].join('\n'),
+    structured: { recording: false, uri: links[0].uri, insightSets: analysis.sets.map(insightSetRowOf) },
+    resources: links,
   };
 }
 
 /** Without the time before the first navigation, in which the page that is loaded again was still at work. */
-function withoutWait(analysis: TraceAnalysis): TraceAnalysis {
+function withoutPreNavigation(analysis: TraceAnalysis): TraceAnalysis {
   return { ...analysis, sets: analysis.sets.filter(({ id }) => id !== noNavigation) };
 }
 
@@ -100,7 +100,7 @@ function namesOf({ insights }: InsightSet, state: string): string {
   return insights.flatMap((insight) => (insight.state === state ? [insight.name] : [])).join(', ') || 'none';
 }
 
-function rowOf({ id, url, metrics: { lcp, inp, cls }, insights }: InsightSet): z.input<typeof setRow> {
+function insightSetRowOf({ id, url, metrics: { lcp, inp, cls }, insights }: InsightSet): z.input<typeof insightSetRow> {
   return {
     id,
     url,
@@ -111,6 +111,6 @@ function rowOf({ id, url, metrics: { lcp, inp, cls }, insights }: InsightSet): z
   };
 }
 
-function nameOf(pageId: number): string {
+function traceNameOf(pageId: number): string {
   return `trace-page-${pageId}-${new Date().toISOString().replaceAll(':', '').slice(0, 17)}`;
 }

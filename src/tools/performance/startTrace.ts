@@ -8,11 +8,11 @@ import { finishTrace, traceOutput, traceTimeoutMs } from './shared.js';
 
 const loadTimeoutMs = 60_000;
 /** A page that is loaded may not be drawn yet, on a busy machine. */
-const drawnTimeoutMs = 5_000;
+const paintTimeoutMs = 5_000;
 /** Late pictures and shifts come after the page is quiet. */
 const afterLoadMs = 2_000;
 
-export const performanceStartTraceTool = definePageTool({
+export const startTraceTool = definePageTool({
   name: 'performance_start_trace',
   group: 'performance',
   description: 'Record a performance trace: Core Web Vitals and insights by name. One at a time in a browser',
@@ -48,11 +48,11 @@ async function record(
   { page, signal }: PageToolContext,
 ): Promise<void> {
   if (reload) await reloadPage(page, false, { signal, timeoutMs: loadTimeoutMs });
-  if (reload && autoStop) await untilAborted(page.callApart(untilDrawn, [drawnTimeoutMs]).catch(wentOn), signal);
+  if (reload && autoStop) await untilAborted(page.callInIsolatedWorld(untilDrawn, [paintTimeoutMs]).catch(ignoreNavigation), signal);
   if (autoStop) await delay(afterLoadMs, undefined, { signal });
 }
 
 /** A document that was left meanwhile is not drawn any more. */
-function wentOn(): void {
+function ignoreNavigation(): void {
   return undefined;
 }

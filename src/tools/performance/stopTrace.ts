@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { definePageTool } from '../defineTool.js';
 import { finishTrace, traceOutput, traceTimeoutMs } from './shared.js';
 
-export const performanceStopTraceTool = definePageTool({
+export const stopTraceTool = definePageTool({
   name: 'performance_stop_trace',
   group: 'performance',
   description: 'Stop the trace of a page and analyse it',

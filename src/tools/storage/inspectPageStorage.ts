@@ -1,17 +1,17 @@
 import { z } from 'zod';
 import { PageStorage, type StoredCookie, type StoredItem } from '../../browser/storage/pageStorage.js';
 import { ToolError } from '../../errors.js';
-import { capText } from '../answers.js';
+import { truncateAnswer } from '../answers.js';
 import { definePageTool } from '../defineTool.js';
 import { oneLine } from '../listing.js';
-import { area, areas, type Area } from './shared.js';
+import { area, areas, type PageStorageArea } from './shared.js';
 
 const maxRows = 200;
 const maxRowChars = 200;
 const maxValueBytes = 32 * 1024;
 
-const item = z.object({ area, name: z.string(), value: z.string(), hidden: z.boolean(), attributes: z.string() });
-type Item = z.infer<typeof item>;
+const storageItem = z.object({ area, name: z.string(), value: z.string(), hidden: z.boolean(), attributes: z.string() });
+type StorageItem = z.infer<typeof storageItem>;
 
 export const inspectPageStorageTool = definePageTool({
   name: 'inspect_page_storage',
@@ -22,29 +22,29 @@ export const inspectPageStorageTool = definePageTool({
     name: z.string().optional().describe('Only this item, uncut'),
     showSecrets: z.boolean().optional(),
   }),
-  output: z.object({ origin: z.string(), total: z.int(), items: z.array(item) }),
+  output: z.object({ origin: z.string(), total: z.int(), items: z.array(storageItem) }),
   annotations: { readOnlyHint: true },
   async handler({ area: asked, name, showSecrets = false }, { page }) {
     const storage = new PageStorage(page);
     const wanted = asked === undefined ? areas : [asked];
     const all = (await Promise.all(wanted.map((one) => readArea(storage, one)))).flat();
-    const found = name === undefined ? all : named(all, name);
+    const found = name === undefined ? all : itemsNamed(all, name);
     const cut = name === undefined ? cutToRow : cutToValue;
     const items = found.slice(0, maxRows).map((one) => cut(showSecrets ? one : hideSecret(one)));
     return {
-      text: describe(storage.origin, wanted, items, found.length),
+      text: describeItems(storage.origin, wanted, items, found.length),
       structured: { origin: storage.origin, total: found.length, items },
     };
   },
 });
 
-async function readArea(storage: PageStorage, one: Area): Promise<Item[]> {
+async function readArea(storage: PageStorage, one: PageStorageArea): Promise<StorageItem[]> {
   if (one === 'cookies') return (await storage.cookies()).map(cookieItem);
   const items = await storage.items(one);
   return items.map(({ name, value }) => ({ area: one, name, value, hidden: false, attributes: '' }));
 }
 
-function cookieItem({ name, value, domain, path, expires, httpOnly, secure, sameSite }: StoredCookie): Item {
+function cookieItem({ name, value, domain, path, expires, httpOnly, secure, sameSite }: StoredCookie): StorageItem {
   const attributes = [
     `${domain}${path}`,
     ...(expires === -1 ? ['session'] : [`until ${new Date(expires * 1000).toISOString()}`]),
@@ -55,7 +55,7 @@ function cookieItem({ name, value, domain, path, expires, httpOnly, secure, same
   return { area: 'cookies', name, value, hidden: false, attributes: attributes.join(' ') };
 }
 
-function named(items: readonly Item[], name: string): readonly Item[] {
+function itemsNamed(items: readonly StorageItem[], name: string): readonly StorageItem[] {
   const found = items.filter((one) => one.name === name);
   if (found.length > 0) return found;
   const names = oneLine(items.map((one) => `${one.area} ${one.name}`).join(', ') || 'none', 1_000);
@@ -64,7 +64,7 @@ function named(items: readonly Item[], name: string): readonly Item[] {
 
 const secretName = /token|secret|auth|session|passw|credential|jwt|csrf|xsrf|api.?key|\bsid\b/i;
 /** An HttpOnly cookie is one that its site keeps even from its own scripts. */
-function isSecret({ name, value, attributes }: Item): boolean {
+function isSecret({ name, value, attributes }: StorageItem): boolean {
   return attributes.includes(' HttpOnly') || secretName.test(name) || hasJsonWebToken(value);
 }
 
@@ -80,25 +80,25 @@ export function hasJsonWebToken(value: string): boolean {
   return false;
 }
 
-function hideSecret(one: Item): Item {
+function hideSecret(one: StorageItem): StorageItem {
   return isSecret(one) ? { ...one, value: '', hidden: true } : one;
 }
 
-function cutToRow(one: Item): Item {
+function cutToRow(one: StorageItem): StorageItem {
   return { ...one, value: oneLine(one.value, maxRowChars) };
 }
 
-function cutToValue(one: Item): Item {
-  return { ...one, value: capText(one.value, 'evaluate_script can read a part', maxValueBytes) };
+function cutToValue(one: StorageItem): StorageItem {
+  return { ...one, value: truncateAnswer(one.value, 'evaluate_script can read a part', maxValueBytes) };
 }
 
-function describe(origin: string, wanted: readonly Area[], items: readonly Item[], total: number): string {
+function describeItems(origin: string, wanted: readonly PageStorageArea[], items: readonly StorageItem[], total: number): string {
   const lines = wanted.flatMap((one) => {
     const own = items.filter((candidate) => candidate.area === one);
-    return own.length === 0 ? [`${one}: nothing`] : [`${one}:`, ...own.map(line)];
+    return own.length === 0 ? [`${one}: nothing`] : [`${one}:`, ...own.map(itemLine)];
   });
   const hidden = items.filter((one) => one.hidden).length;
-  return capText(
+  return truncateAnswer(
     [
       `Storage of ${origin}`,
       ...lines,
@@ -109,7 +109,7 @@ function describe(origin: string, wanted: readonly Area[], items: readonly Item[
   );
 }
 
-function line({ name, value, hidden, attributes }: Item & StoredItem): string {
+function itemLine({ name, value, hidden, attributes }: StorageItem & StoredItem): string {
   const shown = hidden ? '(hidden)' : value;
   return `  ${oneLine(name, maxRowChars)} = ${shown}${attributes === '' ? '' : ` [${attributes}]`}`;
 }

@@ -4,13 +4,13 @@ import { PageStorage } from '../../browser/storage/pageStorage.js';
 import { messageOf, ToolError } from '../../errors.js';
 import { definePageTool, type PageToolContext, type ResourceLink } from '../defineTool.js';
 import { oneLine } from '../listing.js';
-import { insideWorkspace, openInWorkspace, type Workspace } from '../workspace.js';
-import { area, areas, type Area } from './shared.js';
+import { requireInsideWorkspace, openInWorkspace, type Workspace } from '../workspace.js';
+import { area, areas, type PageStorageArea } from './shared.js';
 import { parseState, readState, restoreState } from './storageState.js';
 
 const maxStateBytes = 32 * 1024 ** 2;
 
-const cookie = z.strictObject({
+const cookieAttributes = z.strictObject({
   domain: z.string().optional(),
   path: z.string().optional(),
   expires: z.number().positive().optional().describe('Unix seconds'),
@@ -19,18 +19,18 @@ const cookie = z.strictObject({
   sameSite: z.enum(['Strict', 'Lax', 'None']).optional(),
 });
 
-const input = z.strictObject({
+const changeInput = z.strictObject({
   action: z.enum(['set', 'remove', 'clear', 'save', 'restore']),
   area: area.optional().describe('For set, remove; clear without it: all'),
   items: z.record(z.string(), z.string()).optional().describe('For set'),
   names: z.array(z.string()).min(1).optional().describe('For remove'),
-  cookie: cookie.optional().describe('Attributes of set cookies'),
+  cookie: cookieAttributes.optional().describe('Attributes of set cookies'),
   file: z.string().optional().describe('JSON for save (default: a resource) and restore (path or resource uri)'),
 });
 
-type Args = z.output<typeof input>;
+type ChangeArgs = z.output<typeof changeInput>;
 
-interface Done {
+interface ChangeResult {
   /** Items set, removed, cleared, saved or restored. */
   readonly count: number;
   readonly what: string;
@@ -42,7 +42,7 @@ export const setPageStorageTool = definePageTool({
   name: 'set_page_storage',
   group: 'storage',
   description: "Change, save or restore a page's cookies, localStorage and sessionStorage",
-  input,
+  input: changeInput,
   output: z.object({ origin: z.string(), count: z.int(), file: z.string().optional() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
   async handler(args, context) {
@@ -56,11 +56,11 @@ export const setPageStorageTool = definePageTool({
   },
 });
 
-type Act = (storage: PageStorage, args: Args, context: PageToolContext) => Promise<Done>;
+type StorageAction = (storage: PageStorage, args: ChangeArgs, context: PageToolContext) => Promise<ChangeResult>;
 
-const actions: Readonly<Record<Args['action'], Act>> = {
+const actions: Readonly<Record<ChangeArgs['action'], StorageAction>> = {
   async set(storage, args) {
-    const [where, items] = [needed(args, 'area'), Object.entries(needed(args, 'items'))];
+    const [where, items] = [requireArgument(args, 'area'), Object.entries(requireArgument(args, 'items'))];
     for (const [name, value] of items) {
       if (where === 'cookies') await storage.setCookie({ name, value }, args.cookie);
       else await storage.setItem(where, { name, value });
@@ -69,7 +69,7 @@ const actions: Readonly<Record<Args['action'], Act>> = {
   },
 
   async remove(storage, args) {
-    const [where, names] = [needed(args, 'area'), needed(args, 'names')];
+    const [where, names] = [requireArgument(args, 'area'), requireArgument(args, 'names')];
     const stored = await storedNames(storage, where);
     const missing = names.filter((name) => !stored.includes(name));
     if (missing.length > 0) {
@@ -100,29 +100,29 @@ const actions: Readonly<Record<Args['action'], Act>> = {
     }
     // Whoever has the file is logged in as this page is.
     await withFile(file, workspace, 'write', (handle) => handle.writeFile(data));
-    const path = await insideWorkspace(file, workspace);
+    const path = await requireInsideWorkspace(file, workspace);
     return { count, what: `Saved ${count} items in ${path}`, file: path };
   },
 
   async restore(storage, args, context) {
-    const file = needed(args, 'file');
+    const file = requireArgument(args, 'file');
     const count = await restoreState(storage, parseState(await stateText(file, context), file));
     return { count, what: `Restored ${count} items from ${file}. Reload the page to let it see them`, file };
   },
 };
 
-function needed<Name extends 'area' | 'items' | 'names' | 'file'>(args: Args, name: Name): NonNullable<Args[Name]> {
+function requireArgument<Name extends 'area' | 'items' | 'names' | 'file'>(args: ChangeArgs, name: Name): NonNullable<ChangeArgs[Name]> {
   const value = args[name];
   if (value === undefined) throw new ToolError(`${args.action} needs the argument ${name}.`);
   return value;
 }
 
-async function storedNames(storage: PageStorage, where: Area): Promise<string[]> {
+async function storedNames(storage: PageStorage, where: PageStorageArea): Promise<string[]> {
   const items = where === 'cookies' ? await storage.cookies() : await storage.items(where);
   return [...new Set(items.map(({ name }) => name))];
 }
 
-async function removeFrom(storage: PageStorage, where: Area, names: readonly string[]): Promise<void> {
+async function removeFrom(storage: PageStorage, where: PageStorageArea, names: readonly string[]): Promise<void> {
   if (where === 'cookies') {
     const cookies = await storage.cookies();
     return storage.deleteCookies(cookies.filter(({ name }) => names.includes(name)));

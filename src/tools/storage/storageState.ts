@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { PageStorage } from '../../browser/storage/pageStorage.js';
 import { ToolError } from '../../errors.js';
 
-const items = z.array(z.object({ name: z.string(), value: z.string() }));
+const stateItems = z.array(z.object({ name: z.string(), value: z.string() }));
 
 /** The format in which Playwright saves a state, with `sessionStorage` added: files of either can be restored. */
 const stateSchema = z.object({
@@ -19,7 +19,7 @@ const stateSchema = z.object({
     }),
   ),
   origins: z.array(
-    z.object({ origin: z.string(), localStorage: items.default([]), sessionStorage: items.default([]) }),
+    z.object({ origin: z.string(), localStorage: stateItems.default([]), sessionStorage: stateItems.default([]) }),
   ),
 });
 

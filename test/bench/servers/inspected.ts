@@ -1,11 +1,11 @@
 import { cpuUsage } from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../../../src/clock.js';
-import { concernsActor, type ActorObservation } from '../../../src/inspector/actorObservation.js';
+import { isActorObservation, type ActorObservation } from '../../../src/inspector/actorObservation.js';
 import { Journal } from '../../../src/inspector/journal.js';
 import { createOrchestrator } from '../../../src/orchestrator.js';
 import type { Session } from '../../../src/session/session.js';
-import { FakePool } from '../../support/fakePool.js';
+import { FakeBrowserPool } from '../../support/fakePool.js';
 
 /** What `bench:inspector` asks of the server that it looks at. Sessions are opened from outside, and pinged here, in turns. */
 export type Order =
@@ -29,11 +29,11 @@ const many = 100_000;
 const limits = { maxSessions: many, maxSessionsPerUser: many, connectRate: 1e9, requestRate: 1e9 };
 let seen: ActorObservation[] | undefined;
 const { registry, listen } = await createOrchestrator({
-  pool: new FakePool(),
+  pool: new FakeBrowserPool(),
   tools: [],
   options: { port: 0, prewarm: 0, initializeTimeout: '2h', idleTimeout: '2h', ...limits },
   observe: (observation) => {
-    if (seen !== undefined && concernsActor(observation)) seen.push(observation);
+    if (seen !== undefined && isActorObservation(observation)) seen.push(observation);
   },
 });
 
@@ -83,7 +83,7 @@ async function carryOut(order: Order): Promise<Outcome> {
   if (order.kind === 'pings') count = await pings(order.count);
   else if (order.kind === 'pace') count = await pace(order.eventsASecond, order.seconds);
   else {
-    for (let round = 0; round < rounds; round += 1) for (const observation of observed) journal.fold(observation);
+    for (let round = 0; round < rounds; round += 1) for (const observation of observed) journal.record(observation);
     count = rounds * 2_000;
   }
   const { user, system } = cpuUsage(before);

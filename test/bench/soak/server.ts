@@ -1,9 +1,9 @@
 import { openBrowserPool } from '../../../src/browser/lease/pool.js';
-import type { LedgerEntry, LedgerKind } from '../../../src/browser/lease/ledger.js';
+import type { ResourceCount, ResourceKind } from '../../../src/browser/lease/ledger.js';
 import { defineConfig } from '../../../src/config.js';
-import { silentLog, type Fields, type Log } from '../../../src/log.js';
+import { silentLog, type LogFields, type Log } from '../../../src/log.js';
 import { createOrchestrator } from '../../../src/orchestrator.js';
-import { browserActorDefaults, browserSupervisor } from '../../../src/session/browserActor.js';
+import { supervisorDefaults, createSupervisor } from '../../../src/session/browserActor.js';
 
 /** What the server of the soak is asked for; it answers `end` when everything is closed. */
 export type Question = 'sample' | 'end';
@@ -15,13 +15,13 @@ export interface Sample {
   readonly chromium: number;
   readonly sessions: number;
   /** Open by the ledger. */
-  readonly open: Readonly<Record<LedgerKind, number>>;
+  readonly open: Readonly<Record<ResourceKind, number>>;
   /** What the log told at the level `error`. */
   readonly errors: readonly string[];
 }
 
 const errors: string[] = [];
-const note = (message: string, fields?: Fields): void => void errors.push(`${message} ${JSON.stringify(fields)}`);
+const note = (message: string, fields?: LogFields): void => void errors.push(`${message} ${JSON.stringify(fields)}`);
 const log: Log = { ...silentLog, error: note };
 
 const sessions = 1_000;
@@ -40,7 +40,7 @@ const config = defineConfig({
 const { CHROME_PATH: chromePath, PATH: searchPath } = process.env;
 const pool = await openBrowserPool({
   config,
-  supervise: browserSupervisor(browserActorDefaults),
+  supervise: createSupervisor(supervisorDefaults),
   chromePath,
   searchPath,
 });
@@ -51,7 +51,7 @@ async function sample(): Promise<Sample> {
   globalThis.gc?.();
   globalThis.gc?.();
   const { heapUsed: heap, rss: resident } = process.memoryUsage();
-  const open = Object.entries(pool.ledger).map(([kind, { opened, closed }]: [string, LedgerEntry]) => [
+  const open = Object.entries(pool.ledger).map(([kind, { opened, closed }]: [string, ResourceCount]) => [
     kind,
     opened - closed,
   ]);

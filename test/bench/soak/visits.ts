@@ -30,8 +30,8 @@ export const enter: Readonly<Record<Transport, (url: string) => Promise<Visitor>
     return {
       ask: (method, params) => stream.call((id += 1), method, params),
       blurt: async (text) => String((await stream.postText(text)).status),
-      leave: () => stream.hangUp(),
-      vanish: () => stream.hangUp(),
+      leave: () => stream.disconnect(),
+      vanish: () => stream.disconnect(),
     };
   },
 
@@ -41,15 +41,15 @@ export const enter: Readonly<Record<Transport, (url: string) => Promise<Visitor>
     return {
       ask: async (method, params) => {
         const asked = (id += 1);
-        await client.ask({ jsonrpc: '2.0', id: asked, method, ...(params && { params }) });
+        await client.sendRequest({ jsonrpc: '2.0', id: asked, method, ...(params && { params }) });
         return client.answer(asked);
       },
       blurt: async (text) => String((await postText(client.address, text, client.headers)).status),
       leave: async () => {
         await client.delete();
-        await client.vanish();
+        await client.disconnect();
       },
-      vanish: () => client.vanish(),
+      vanish: () => client.disconnect(),
     };
   },
 
@@ -65,7 +65,7 @@ export const enter: Readonly<Record<Transport, (url: string) => Promise<Visitor>
         await socket.when(({ frames }) => frames.length > before);
         return socket.frames.at(-1)?.includes('"error"') === true ? '400' : 'taken';
       },
-      leave: () => socket.hangUp(),
+      leave: () => socket.disconnect(),
       vanish: async () => {
         socket.socket.terminate();
         await socket.closed;

@@ -27,7 +27,7 @@ export interface CollectedPage {
 }
 
 /** A page with its collectors, which collect before anything is loaded. */
-export async function openCollected(browser: Browser): Promise<CollectedPage> {
+export async function openCollectedPage(browser: Browser): Promise<CollectedPage> {
   const page = await browser.newPage();
   const cdp = await page.createCDPSession();
   const collectors = { console: new ConsoleCollector(cdp), network: new NetworkCollector(cdp) };
@@ -45,7 +45,7 @@ export async function openCollected(browser: Browser): Promise<CollectedPage> {
 }
 
 /** Waits until `look` finds something; the test's own time limit ends a search in vain. */
-export async function until<Found>(look: () => Found | undefined | Promise<Found | undefined>): Promise<Found> {
+export async function waitUntilFound<Found>(look: () => Found | undefined | Promise<Found | undefined>): Promise<Found> {
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;

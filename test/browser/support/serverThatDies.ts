@@ -1,7 +1,7 @@
 /** A process for the janitor's test: launches a browser, names its run folder, and waits to be killed. */
 import { openRunFolder } from '../../../src/browser/process/janitor.js';
 import { launchBrowser } from '../../../src/browser/process/launch.js';
-import { createLedger } from '../../../src/browser/lease/ledger.js';
+import { createResourceLedger } from '../../../src/browser/lease/ledger.js';
 import { chromium } from '../../support/chromium.js';
 
 const parent = process.argv[2] ?? '';
@@ -11,7 +11,7 @@ const connection = await launchBrowser({
   folder: run.nextBrowserFolder(),
   headless: true,
   signal: new AbortController().signal,
-  ledger: createLedger(),
+  ledger: createResourceLedger(),
 });
 await connection.browser.newPage();
 process.stdout.write(`${run.path}\n`);

@@ -3,17 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BrowserLease, LeaseListener, LeaseRequest } from '../../../src/browser/lease/lease.js';
-import { openBrowserPool, type BrowserPoolOptions, type Pool } from '../../../src/browser/lease/pool.js';
+import { openBrowserPool, type BrowserPoolOptions, type SupervisedBrowserPool } from '../../../src/browser/lease/pool.js';
 import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
 import {
-  browserActorDefaults,
-  browserSupervisor,
-  type BrowserActorOptions,
+  supervisorDefaults,
+  createSupervisor,
+  type SupervisorOptions,
 } from '../../../src/session/browserActor.js';
 import { chromium } from '../../support/chromium.js';
 
 export interface TestPool {
-  readonly pool: Pool;
+  readonly pool: SupervisedBrowserPool;
   /** Holds the run folder; nothing may be left in it. */
   readonly folder: string;
   /** Closes the pool and tells what it left behind. */
@@ -23,7 +23,7 @@ export interface TestPool {
 /** A pool with real browsers whose run folder lies in a folder of its own, and that tries lost browsers again soon. */
 export async function openTestPool(
   config: Partial<BrowserPoolOptions['config']> = {},
-  actor: Partial<BrowserActorOptions> = {},
+  actor: Partial<SupervisorOptions> = {},
   records?: BrowserPoolOptions['records'],
 ): Promise<TestPool> {
   const folder = await mkdtemp(join(tmpdir(), 'pool-test-'));
@@ -39,7 +39,7 @@ export async function openTestPool(
       browserQueue: 16,
       ...config,
     },
-    supervise: browserSupervisor({ ...browserActorDefaults, backoffMs: 20, maxAttempts: 3, ...actor }),
+    supervise: createSupervisor({ ...supervisorDefaults, backoffMs: 20, maxAttempts: 3, ...actor }),
     temporaryFolder: folder,
     records,
   });
@@ -55,36 +55,36 @@ export async function openTestPool(
   };
 }
 
-export const request = (isolation: LeaseRequest['isolation'], sessionId = 's1'): LeaseRequest => ({
+export const leaseRequest = (isolation: LeaseRequest['isolation'], sessionId = 's1'): LeaseRequest => ({
   sessionId,
   owner: 'local local',
   isolation,
 });
 
-export interface Told extends LeaseListener {
+export interface RecordingListener extends LeaseListener {
   readonly events: string[];
   /** Resolves with the next event of this name. */
   next(name: string): Promise<void>;
 }
 
-export function listener(): Told {
+export function recordingListener(): RecordingListener {
   const events: string[] = [];
   const waiting: { name: string; resolve: () => void }[] = [];
-  const tell = (name: string): void => {
+  const record = (name: string): void => {
     events.push(name);
     for (const { resolve } of waiting.filter((waiter) => waiter.name === name)) resolve();
   };
   return {
     events,
-    lost: () => tell('lost'),
-    ready: () => tell('ready'),
-    failed: (failure) => tell(`failed ${failure.reason}`),
+    lost: () => record('lost'),
+    ready: () => record('ready'),
+    failed: (failure) => record(`failed ${failure.reason}`),
     next: (name) => new Promise((resolve) => waiting.push({ name, resolve })),
   };
 }
 
 /** The process id of the browser, asked of itself (SystemInfo.getProcessInfo). */
-export async function pidOf({ browser }: Pick<SessionBrowser, 'browser'>): Promise<number> {
+export async function browserPid({ browser }: Pick<SessionBrowser, 'browser'>): Promise<number> {
   const session = await browser.target().createCDPSession();
   const { processInfo } = await session.send('SystemInfo.getProcessInfo');
   await session.detach();
@@ -93,12 +93,12 @@ export async function pidOf({ browser }: Pick<SessionBrowser, 'browser'>): Promi
   return main.id;
 }
 
-export async function kill(session: Pick<SessionBrowser, 'browser'>): Promise<void> {
-  process.kill(await pidOf(session), 'SIGKILL');
+export async function killBrowser(session: Pick<SessionBrowser, 'browser'>): Promise<void> {
+  process.kill(await browserPid(session), 'SIGKILL');
 }
 
 /** Waits for what no event tells from outside: looked at again and again, for as long as the test may take. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+export async function waitUntil(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await delay(10);
 }
 
@@ -106,6 +106,6 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
 export async function withFirstPage(lease: BrowserLease): Promise<SessionBrowser> {
   const browser = await lease.browser();
   await browser.ensureFirstPage(new AbortController().signal);
-  for (const page of browser.pages()) page.touched = true;
+  for (const page of browser.pages()) page.isTouched = true;
   return browser;
 }

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from '../../support/chromium.js';
-import { until } from './testPool.js';
+import { waitUntil } from './testPool.js';
 
 /** A Chrome as a user would start it for debugging, on a port that it picks. */
 export interface UserChrome {
@@ -23,7 +23,7 @@ export async function startUserChrome(port = 0): Promise<UserChrome> {
     { stdio: 'ignore', detached: true },
   );
   const url = (): Promise<string> => debuggingUrl(folder, port);
-  await until(async () => (await url()) !== '');
+  await waitUntil(async () => (await url()) !== '');
   return {
     process: child,
     url: await url(),

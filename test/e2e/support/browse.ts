@@ -3,13 +3,13 @@ import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 
 /** The official client with a session on a real server. The caller closes it. */
-export class Browsing {
+export class BrowsingClient {
   readonly client = new Client({ name: 'e2e', version: '1.0.0' });
 
-  static async open(url: string, query = ''): Promise<Browsing> {
-    const browsing = new Browsing();
-    await browsing.client.connect(new SSEClientTransport(new URL(`/sse${query}`, url)));
-    return browsing;
+  static async open(url: string, query = ''): Promise<BrowsingClient> {
+    const client = new BrowsingClient();
+    await client.client.connect(new SSEClientTransport(new URL(`/sse${query}`, url)));
+    return client;
   }
 
   async call(name: string, args: Record<string, unknown> = {}): Promise<CallToolResult> {

@@ -1,9 +1,9 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
-import type { BenchClient } from '../../../src/selftest/bench.js';
+import type { CheckClient } from '../../../src/selftest/bench.js';
 
-export interface Mutant {
-  readonly client: BenchClient;
+export interface MutatedClient {
+  readonly client: CheckClient;
   /** How often the tool was called. */
   readonly calls: () => number;
   /** Time that goes on a minute with each call: there is nothing to wait for in a constant. */
@@ -11,10 +11,10 @@ export interface Mutant {
 }
 
 /** A session in which one tool answers a constant, whatever it is asked, and does nothing. */
-export function mutate(client: Client, tool: string, constant: CallToolResult): Mutant {
+export function mutate(client: Client, tool: string, constant: CallToolResult): MutatedClient {
   let calls = 0;
   return {
-    client: through(client, (name, ask) => {
+    client: interceptCalls(client, (name, ask) => {
       if (name !== tool) return ask();
       calls += 1;
       return Promise.resolve(constant);
@@ -25,8 +25,8 @@ export function mutate(client: Client, tool: string, constant: CallToolResult): 
 }
 
 /** A session that keeps what one tool answers when it does not fail. */
-export function record(client: Client, tool: string, answers: CallToolResult[]): BenchClient {
-  return through(client, async (name, ask) => {
+export function recordAnswers(client: Client, tool: string, answers: CallToolResult[]): CheckClient {
+  return interceptCalls(client, async (name, ask) => {
     const answer = CallToolResultSchema.parse(await ask());
     if (name === tool && answer.isError !== true) answers.push(answer);
     return answer;
@@ -35,7 +35,7 @@ export function record(client: Client, tool: string, answers: CallToolResult[]):
 
 type Answer = ReturnType<Client['callTool']>;
 
-function through(client: Client, answer: (name: string, ask: () => Answer) => Answer): BenchClient {
+function interceptCalls(client: Client, answer: (name: string, ask: () => Answer) => Answer): CheckClient {
   return {
     callTool: (params, ...rest) => answer(params.name, () => client.callTool(params, ...rest)),
     listResources: (...args) => client.listResources(...args),

@@ -56,7 +56,7 @@ export async function startServerProcess(
     dispose: async () => {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
       await exited;
-      await until(async () => (await browsers()).length === 0);
+      await waitUntil(async () => (await browsers()).length === 0);
       await rm(folder, { recursive: true, force: true });
     },
   };
@@ -72,6 +72,6 @@ async function processesWith(folder: string): Promise<number[]> {
 }
 
 /** Waits for what nobody tells of from outside (processes of the operating system), for as long as the test may take. */
-export async function until(condition: () => Promise<boolean>): Promise<void> {
+export async function waitUntil(condition: () => Promise<boolean>): Promise<void> {
   while (!(await condition())) await pause(50);
 }

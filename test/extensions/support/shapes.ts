@@ -1,20 +1,20 @@
 /** An extension as its files, and what it is made of. */
-export interface Shape {
+export interface ExtensionFixture {
   readonly files: Readonly<Record<string, string>>;
   /** Chrome's words when it refuses the folder. */
-  readonly refused?: string;
+  readonly refusal?: string;
   /** What installing it warns of. */
-  readonly warned?: string;
+  readonly warning?: string;
 }
 
 const manifest = (name: string, more: object = {}): string =>
   JSON.stringify({ manifest_version: 3, name, version: '1.0', ...more });
 
 const page = (script: string): string => `<!doctype html><meta charset="utf-8"><script src="${script}"></script>`;
-const everywhere = { matches: ['http://127.0.0.1/*'] };
+const matchesEverywhere = { matches: ['http://127.0.0.1/*'] };
 
 /** Extensions as people build them: each stands for many. */
-export const shapes: Readonly<Record<string, Shape>> = {
+export const extensionFixtures: Readonly<Record<string, ExtensionFixture>> = {
   'popup only': {
     files: {
       'manifest.json': manifest('Popup', { action: { default_popup: 'popup.html' } }),
@@ -24,7 +24,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
   },
   'nothing but a style sheet': {
     files: {
-      'manifest.json': manifest('Style', { content_scripts: [{ ...everywhere, css: ['a.css'] }] }),
+      'manifest.json': manifest('Style', { content_scripts: [{ ...matchesEverywhere, css: ['a.css'] }] }),
       'a.css': 'body { color: red }',
     },
   },
@@ -67,9 +67,9 @@ export const shapes: Readonly<Record<string, Shape>> = {
     files: {
       'manifest.json': manifest('Worlds', {
         content_scripts: [
-          { ...everywhere, js: ['isolated.js'], run_at: 'document_start', all_frames: true },
-          { ...everywhere, js: ['main.js'], world: 'MAIN' },
-          { ...everywhere, js: ['isolated.js', 'late.js'], run_at: 'document_idle' },
+          { ...matchesEverywhere, js: ['isolated.js'], run_at: 'document_start', all_frames: true },
+          { ...matchesEverywhere, js: ['main.js'], world: 'MAIN' },
+          { ...matchesEverywhere, js: ['isolated.js', 'late.js'], run_at: 'document_idle' },
         ],
       }),
       'isolated.js': 'globalThis.count = (globalThis.count ?? 0) + 1;',
@@ -130,7 +130,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
       'manifest.json': manifest('__MSG_name__', {
         default_locale: 'ja',
         background: { service_worker: '働き手.js' },
-        content_scripts: [{ ...everywhere, js: ['内容.js'] }],
+        content_scripts: [{ ...matchesEverywhere, js: ['内容.js'] }],
       }),
       '_locales/ja/messages.json': JSON.stringify({ name: { message: 'メモ帳 “ノート” & <b>' } }),
       '働き手.js': 'console.log("こんにちは");',
@@ -159,7 +159,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
         'chrome.runtime.onInstalled.addListener(() => chrome.contextMenus.create({ id: "m", title: "Menu" })); chrome.commands.onCommand.addListener(() => {}); chrome.userScripts.register([{ id: "u", matches: ["http://127.0.0.1/*"], js: [{ code: "0" }] }]);',
     },
     // Chrome gives the API only where a person has switched user scripts on.
-    warned: 'its script threw while it started',
+    warning: 'its script threw while it started',
   },
   'embedded options and resources with changing addresses': {
     files: {
@@ -168,7 +168,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
         web_accessible_resources: [
           { resources: ['frame.html'], matches: ['http://127.0.0.1/*'], use_dynamic_url: true },
         ],
-        content_scripts: [{ ...everywhere, js: ['frame.js'] }],
+        content_scripts: [{ ...matchesEverywhere, js: ['frame.js'] }],
       }),
       'options.html': page('options.js'),
       'options.js': 'document.title = "options";',
@@ -183,7 +183,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
       'worker.js': 'const late = await import("./late.js"); late.go();',
       'late.js': 'export const go = () => {};',
     },
-    warned: 'an await outside of functions',
+    warning: 'an await outside of functions',
   },
   'worker whose import fails in an event': {
     files: {
@@ -213,21 +213,21 @@ export const shapes: Readonly<Record<string, Shape>> = {
   },
   'manifest that is no JSON': {
     files: { 'manifest.json': '{ "manifest_version": 3, "name": ' },
-    refused: 'Manifest',
+    refusal: 'Manifest',
   },
   'manifest of version 2': {
     files: { 'manifest.json': JSON.stringify({ manifest_version: 2, name: 'Two', version: '1' }) },
-    refused: 'manifest version',
+    refusal: 'manifest version',
   },
   'worker that is not there': {
     files: { 'manifest.json': manifest('Absent', { background: { service_worker: 'absent.js' } }) },
-    refused: 'background script',
+    refusal: 'background script',
   },
   'match pattern that is none': {
     files: {
       'manifest.json': manifest('Pattern', { content_scripts: [{ matches: ['example.com'], js: ['a.js'] }] }),
       'a.js': '',
     },
-    refused: 'content_scripts',
+    refusal: 'content_scripts',
   },
 };

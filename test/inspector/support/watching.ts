@@ -9,7 +9,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 export const lit = (state: string): string => `[data-chart="session"] [data-state="${state}"].leaf`;
 
 /** A page of the inspector that keeps what it asked for and what went wrong in it. */
-export class Watching {
+export class InspectorPage {
   readonly requests: string[] = [];
   readonly errors: string[] = [];
   /** What the server told it. */
@@ -25,10 +25,10 @@ export class Watching {
     });
   }
 
-  static async open(browser: Browser, url: string, theme: 'light' | 'dark' = 'light', width = 1280): Promise<Watching> {
+  static async open(browser: Browser, url: string, theme: 'light' | 'dark' = 'light', width = 1280): Promise<InspectorPage> {
     const page = await browser.newPage();
     await page.setViewport({ width, height: 860 });
-    const watching = new Watching(page);
+    const watching = new InspectorPage(page);
     await watching.wear(theme);
     const wire = await page.createCDPSession();
     wire.on('Network.eventSourceMessageReceived', ({ data }) => watching.frames.push(JSON.parse(data) as Frame));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Log } from '../../../src/log.js';
 import { send, type Reply } from '../../support/http.js';
 import { RawSse } from '../../support/rawSse.js';
-import { serve, type Served, type ServeOptions } from '../../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../../support/serve.js';
 
 export const adminToken = 'the-operator-token-of-this-test';
 
@@ -17,16 +17,16 @@ export const reasonOf = (json: unknown): unknown =>
 export const connect = (url: string, token: string): RawSse => new RawSse(url, { headers: bearer(token) });
 
 /** A server with `--auth token` and a data folder of its own. */
-export interface Guarded {
-  readonly served: Served;
+export interface GuardedServer {
+  readonly served: TestServer;
   readonly url: string;
   readonly folder: string;
   /** Everything that was logged, as JSON. */
   readonly log: readonly string[];
   /** One management request of the operator. */
-  manage(method: string, path: string, body?: unknown): Promise<Reply>;
+  sendAsOperator(method: string, path: string, body?: unknown): Promise<Reply>;
   /** Registers a user, if need be, and gives them a token. */
-  tokenOf(user: string, options?: object): Promise<{ readonly id: string; readonly token: string }>;
+  issueToken(user: string, options?: object): Promise<{ readonly id: string; readonly token: string }>;
   close(): Promise<void>;
 }
 
@@ -36,12 +36,12 @@ export function recordingLog(lines: string[]): Log {
   return { error: note, warn: note, info: note, debug: note };
 }
 
-export async function serveGuarded({ options, ...given }: ServeOptions = {}): Promise<Guarded> {
+export async function serveGuarded({ options, ...given }: TestServerOptions = {}): Promise<GuardedServer> {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-users-'));
   const log: string[] = [];
   const own = { auth: 'token', adminToken, dataDir: folder } as const;
-  const served = await serve({ log: recordingLog(log), ...given, options: { ...own, ...options } });
-  const manage: Guarded['manage'] = (method, path, body) =>
+  const served = await startTestServer({ log: recordingLog(log), ...given, options: { ...own, ...options } });
+  const sendAsOperator: GuardedServer['sendAsOperator'] = (method, path, body) =>
     send(`${served.url}${path}`, {
       method,
       headers: { ...bearer(adminToken), ...(body !== undefined && { 'content-type': 'application/json' }) },
@@ -52,10 +52,10 @@ export async function serveGuarded({ options, ...given }: ServeOptions = {}): Pr
     url: served.url,
     folder,
     log,
-    manage,
-    tokenOf: async (user, token = {}) => {
-      await manage('POST', '/api/users', { id: user });
-      const { status, text } = await manage('POST', `/api/users/${user}/tokens`, token);
+    sendAsOperator,
+    issueToken: async (user, token = {}) => {
+      await sendAsOperator('POST', '/api/users', { id: user });
+      const { status, text } = await sendAsOperator('POST', `/api/users/${user}/tokens`, token);
       if (status !== 201) throw new Error(`${status} ${text}`);
       return JSON.parse(text) as { id: string; token: string };
     },

@@ -6,24 +6,24 @@ import { writeSync } from 'node:fs';
 import { Users } from '../../../src/tenancy/users.js';
 
 const [folder = '', run = '0'] = process.argv.slice(2);
-const say = (line: string): void => void writeSync(1, `${line}\n`);
+const writeLine = (line: string): void => void writeSync(1, `${line}\n`);
 
 const users = new Users({ folder, clock: { now: () => Date.now(), setTimeout, clearTimeout: () => undefined } });
 await users.open();
-say('open');
+writeLine('open');
 
 async function work(lane: number): Promise<void> {
   for (let count = 0; ; count += 1) {
     const id = `u${run}.${lane}.${count}`;
-    say(`try create ${id}`);
+    writeLine(`try create ${id}`);
     await users.create(id);
-    say(`did create ${id}`);
+    writeLine(`did create ${id}`);
     const { secret } = await users.issueToken(id, {});
-    say(`did token ${id} ${secret}`);
+    writeLine(`did token ${id} ${secret}`);
     if (count % 2 === 1) continue;
-    say(`try remove ${id}`);
+    writeLine(`try remove ${id}`);
     await users.remove(id);
-    say(`did remove ${id}`);
+    writeLine(`did remove ${id}`);
   }
 }
 

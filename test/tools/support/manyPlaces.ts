@@ -1,5 +1,5 @@
 /** An extension that runs in every place there is: worker, popup, options, a page of its own, content scripts in all frames. */
-export const manyPlaces = {
+export const manyContexts = {
   manifest: {
     background: { service_worker: 'worker.js' },
     permissions: ['storage', 'tabs'],

@@ -19,7 +19,7 @@ const content = `
 `;
 
 /** An extension whose worker and content script talk to each other, by messages and over a port, from their first statement on. */
-export const talker = {
+export const messagingExtension = {
   manifest: {
     permissions: ['storage', 'tabs'],
     background: { service_worker: 'worker.js' },

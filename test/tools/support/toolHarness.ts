@@ -1,15 +1,15 @@
 import { tmpdir } from 'node:os';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { LeasedBrowser } from '../../../src/browser/lease/leasedBrowser.js';
-import { createLedger } from '../../../src/browser/lease/ledger.js';
-import { createMemory } from '../../../src/browser/lease/sessionMemory.js';
-import { openSeat, type Seat } from '../../../src/browser/lease/seat.js';
+import { createResourceLedger } from '../../../src/browser/lease/ledger.js';
+import { createSessionPageState } from '../../../src/browser/lease/sessionMemory.js';
+import { openPlacement, type BrowserPlacement } from '../../../src/browser/lease/seat.js';
 import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
 import { ResourceStore } from '../../../src/mcp/resourceStore.js';
 import { ToolError } from '../../../src/errors.js';
 import { chromium } from '../../support/chromium.js';
 import type { Answer, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
-import { seeingOnlyAllowed } from '../../../src/tools/shownDocuments.js';
+import { withAllowedDocuments } from '../../../src/tools/shownDocuments.js';
 import { plainClient, sessionFacts } from './plainSession.js';
 
 export interface RunOptions {
@@ -47,14 +47,14 @@ export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarn
       '--no-first-run',
     ],
   });
-  const memory = createMemory();
-  const seat = await openSeat({
+  const pageState = createSessionPageState();
+  const seat = await openPlacement({
     connection: await connectionTo(chrome),
     isolation: 'process',
-    memory,
-    ledger: createLedger(),
+    pageState,
+    ledger: createResourceLedger(),
   });
-  const browser = new LeasedBrowser(seat, memory, () => Promise.resolve());
+  const browser = new LeasedBrowser(seat, pageState, () => Promise.resolve());
   const resources = new ResourceStore();
   let workspace: readonly string[] = [];
   const harness: ToolHarness = {
@@ -83,11 +83,11 @@ export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarn
   return harness;
 }
 
-async function connectionTo(browser: Browser): Promise<Seat['connection']> {
-  const gone = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
+async function connectionTo(browser: Browser): Promise<BrowserPlacement['connection']> {
+  const disconnected = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
   const product = await browser.version();
   const ping = (): Promise<void> => Promise.resolve();
-  return { browser, mode: 'launch', product, temporaryFolder: tmpdir(), gone, ping, close: () => browser.close() };
+  return { browser, mode: 'launch', product, temporaryFolder: tmpdir(), disconnected, ping, close: () => browser.close() };
 }
 
 function findTool(tools: readonly Tool[], name: string): Tool {
@@ -114,10 +114,10 @@ async function runTool(
     if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal);
     const sight = { browser, workspace: folders };
     if (tool.needs !== 'page')
-      return seeingOnlyAllowed(sight, undefined, () => tool.handler(tool.input.parse(args), { ...context, browser }));
+      return withAllowedDocuments(sight, undefined, () => tool.handler(tool.input.parse(args), { ...context, browser }));
     const page = browser.page(typeof pageId === 'number' ? pageId : undefined);
-    const run = () => seeingOnlyAllowed(sight, page, () => tool.handler(checked, { ...context, browser, page }));
-    return tool.lock === false ? run() : page.locked(signal, run);
+    const run = () => withAllowedDocuments(sight, page, () => tool.handler(checked, { ...context, browser, page }));
+    return tool.lock === false ? run() : page.runExclusive(signal, run);
   };
   const answer = await call();
   return { ...answer, structured: tool.output?.parse(answer.structured) ?? {} };
