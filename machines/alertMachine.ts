@@ -1,6 +1,6 @@
 import { assign, setup } from 'xstate';
 import type { AlertEvent, CreationWindow } from './events.js';
-import { missingAction, missingCallback, missingDelay } from './notProvided.js';
+import { missingAction, missingCallback, missingDelay } from './placeholders.js';
 
 export interface AlertInput {
   /** Share of failed creations, above 0 and up to 1, at which the alarm is raised. */

@@ -1,6 +1,6 @@
 import { assign, setup } from 'xstate';
 import type { BrowserEvent, Failure } from './events.js';
-import { missingCallback, missingDelay } from './notProvided.js';
+import { missingCallback, missingDelay } from './placeholders.js';
 
 export interface BrowserInput {
   readonly id: string;

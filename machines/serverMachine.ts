@@ -1,6 +1,6 @@
 import { assign, setup } from 'xstate';
 import type { Failure, ServerEvent } from './events.js';
-import { missingAction, missingCallback, missingDelay, missingPromise } from './notProvided.js';
+import { missingAction, missingCallback, missingDelay, missingPromise } from './placeholders.js';
 
 export interface ServerContext {
   readonly port: number | null;

@@ -1,7 +1,7 @@
 import { assign, sendTo, setup } from 'xstate';
 import { closeReasonOfEvent, closeReason, closeReasonWithFailure } from './closing.js';
 import type { BrowserLeaseEvent, CloseReason, Failure, SessionEvent } from './events.js';
-import { missingAction, missingCallback, missingDelay, missingPromise } from './notProvided.js';
+import { missingAction, missingCallback, missingDelay, missingPromise } from './placeholders.js';
 import { early, isInitialize, isRequest } from './sessionContext.js';
 import type { SessionContext, SessionInput, SessionOutput, SessionTag } from './sessionContext.js';
 

@@ -4,10 +4,10 @@
  *
  * @packageDocumentation
  */
-export { createOrchestrator, type Orchestrator, type OrchestratorOptions } from './orchestrator.js';
-export type { Embedding } from './orchestrator/embedding.js';
-export type { OpenSession } from './session/openSession.js';
-export type { Additions } from './mcp/offer.js';
+export { createOrchestrator, type Orchestrator, type OrchestratorOptions } from './server/orchestrator.js';
+export type { Embedding } from './server/embedding.js';
+export type { OpenSession } from './session/embedderView.js';
+export type { Additions } from './mcp/features.js';
 
 export {
   definePageTool,
@@ -24,12 +24,12 @@ export {
 } from './tools/defineTool.js';
 export type { Client, ClientCapabilities, LogLevel } from './tools/client.js';
 export type { Content } from './tools/content.js';
-export { allTools } from './tools/index.js';
+export { allTools } from './tools/allTools.js';
 
 export { definePrompt, type Prompt, type PromptMessage } from './mcp/definePrompt.js';
-export { defineResource, type Completer, type FeatureContext as OfferContext, type Resource } from './mcp/defineResource.js';
-export { allPrompts } from './mcp/prompts/index.js';
+export { defineResource, type Completer, type FeatureContext as OfferContext, type Resource } from './mcp/definitions.js';
+export { allPrompts } from './mcp/prompts.js';
 
-export { ConfigError, type Options } from './config.js';
-export { Refusal, ToolError } from './errors.js';
+export { ConfigError, type Options } from './config/config.js';
+export { Refusal, ToolError } from './errors/errors.js';
 export { createLog, silentLog, type Log } from './log.js';

@@ -1,5 +1,5 @@
 import { createLogger, format, transports } from 'winston';
-import type { Config } from './config.js';
+import type { Config } from './config/config.js';
 
 /** Fields of one line. Sessions are named by the first 8 characters of their id: a log must not let anyone in. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;

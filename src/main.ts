@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { runProgram, type Commands } from './cli/program.js';
 import { serve, type ServeHandle } from './cli/serve.js';
-import type { Config } from './config.js';
-import { messageOf } from './errors.js';
+import type { Config } from './config/config.js';
+import { messageOf } from './errors/errors.js';
 import { createLog, type Log } from './log.js';
 
 /** The process edge: arguments, environment, signals, streams. Nothing else reads or writes them. */
@@ -93,7 +93,7 @@ const commands: Commands = {
   },
 
   async selftest({ config, ...target }) {
-    const { selftest } = await import('./cli/selftest.js');
+    const { selftest } = await import('./cli/selftestCommand.js');
     return selftest({ ...target, write, startServer: () => startTemporaryServer(config) });
   },
 
@@ -121,7 +121,7 @@ const commands: Commands = {
 
   async top(config, url) {
     const { top } = await import('./cli/top.js');
-    const { serverUrl } = await import('./session/serverActor.js');
+    const { serverUrl } = await import('./server/httpServer.js');
     const { stdin, stdout, env } = process;
     const isWatched = stdin.isTTY && stdout.isTTY;
     if (isWatched) stdin.setRawMode(true).resume();

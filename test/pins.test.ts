@@ -1,8 +1,8 @@
 import { machines } from '../machines/index.js';
-import { flagOf, options } from '../src/config.js';
-import { catalogue } from '../src/errors.js';
+import { flagOf, options } from '../src/config/config.js';
+import { catalogue } from '../src/errors/errors.js';
 import { toolGroups } from '../src/tools/defineTool.js';
-import { allTools } from '../src/tools/index.js';
+import { allTools } from '../src/tools/allTools.js';
 import { allStates, readChart } from '../visualizations/chart.js';
 
 /**

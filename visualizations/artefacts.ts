@@ -7,7 +7,7 @@ import { eventTableOf } from './eventTable.js';
 import { layOut } from './layout.js';
 import { readLayers } from './layers.js';
 import { layersPageOf, layersSvgOf } from './layersPicture.js';
-import { inspectorChartOf } from './liveCharts.js';
+import { inspectorChartOf } from './inspectorCharts.js';
 import { fenced } from './markdown.js';
 import { mermaidOf } from './mermaid.js';
 import { fillMarkers, pages } from './readme.js';

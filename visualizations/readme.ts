@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { machines } from '../machines/index.js';
-import { defaultOf, flagOf, options, variableOf } from '../src/config.js';
-import { catalogue } from '../src/errors.js';
+import { defaultOf, flagOf, options, variableOf } from '../src/config/config.js';
+import { catalogue } from '../src/errors/errors.js';
 import { toolGroups } from '../src/tools/defineTool.js';
 import { packageInfo, packageRoot } from '../src/packageInfo.js';
-import { allPrompts } from '../src/mcp/prompts/index.js';
-import { allTools } from '../src/tools/index.js';
+import { allPrompts } from '../src/mcp/prompts.js';
+import { allTools } from '../src/tools/allTools.js';
 import { closeCodes } from '../src/transport/webSocket.js';
 import { requirements } from '../test/requirements.js';
 import { readChart } from './chart.js';

@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import type { ErrorRequestHandler, Request, Response } from 'express';
-import { messageOf, Refusal } from '../errors.js';
+import { messageOf, Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
-import { sendRefusal } from '../transport/refuse.js';
-import { requestIdOf } from '../transport/requestId.js';
+import { sendRefusal } from '../transport/sendRefusal.js';
+import { requestIdOf } from '../transport/requestContext.js';
 
 /** The last stop of every request that went wrong: the catalogue's answer, and never a stack to the client. */
 export function createErrorHandler(log: Log): ErrorRequestHandler {

@@ -1,6 +1,6 @@
-import type { SessionRegistry } from '../session/sessionRegistry.js';
+import type { SessionRegistry } from '../session/registry.js';
 import type { RemovedRecords } from '../tenancy/removed.js';
-import type { OpenResponses } from '../transport/openAnswers.js';
+import type { OpenResponses } from '../transport/openResponses.js';
 
 /** Ends what was opened with what is removed: streams, and sessions. Resolves when all that they owned is released. */
 export function endRemovedAccess(registry: SessionRegistry, answers: OpenResponses) {

@@ -1,7 +1,7 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { z } from 'zod';
-import { messageOf } from '../errors.js';
+import { messageOf } from '../errors/errors.js';
 import { packageInfo } from '../packageInfo.js';
 
 export interface ConnectOptions {

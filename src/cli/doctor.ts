@@ -4,14 +4,14 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { timeLimit } from '../clock.js';
-import { attachBrowser } from '../browser/process/attach.js';
-import type { BrowserConnection } from '../browser/process/connection.js';
+import { attachBrowser } from '../browser/process/attachBrowser.js';
+import type { BrowserConnection } from '../browser/process/browserConnection.js';
 import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
 import { findLeftovers } from '../browser/process/janitor.js';
-import { launchBrowser } from '../browser/process/launch.js';
-import { createResourceLedger } from '../browser/lease/ledger.js';
-import type { Config } from '../config.js';
-import { messageOf } from '../errors.js';
+import { launchBrowser } from '../browser/process/launchBrowser.js';
+import { createResourceLedger } from '../browser/process/resourceLedger.js';
+import type { Config } from '../config/config.js';
+import { messageOf } from '../errors/errors.js';
 import { findRunningServer } from './runningServer.js';
 
 export interface DoctorOptions extends BrowserSearch {
@@ -104,7 +104,7 @@ function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[]
 function redisChecks(url: string | undefined): Check[] {
   if (url === undefined) return [];
   const run = async (): Promise<string> => {
-    const { probeRedis } = await import('../cluster/redis/probe.js');
+    const { probeRedis } = await import('../cluster/redis/redisProbe.js');
     const result = await probeRedis(url, redisTimeoutMs);
     if (result.kind === 'problem') throw new Problem(result.summary, result.fix);
     return result.summary;

@@ -1,7 +1,7 @@
 import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
-import { installChrome as install } from '../browser/process/install.js';
-import type { Config } from '../config.js';
-import { messageOf } from '../errors.js';
+import { installChrome as install } from '../browser/process/browserInstall.js';
+import type { Config } from '../config/config.js';
+import { messageOf } from '../errors/errors.js';
 
 /** `greenroom install-browser`: installs one unless there is one; prints progress and resolves with the exit code. */
 export async function installBrowser(search: BrowserSearch, write: (line: string) => void): Promise<number> {

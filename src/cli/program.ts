@@ -12,8 +12,8 @@ import {
   variableOf,
   type Config,
   type Options,
-} from '../config.js';
-import { codeOf, messageOf } from '../errors.js';
+} from '../config/config.js';
+import { codeOf, messageOf } from '../errors/errors.js';
 import { packageInfo } from '../packageInfo.js';
 import { readToolCalls, type ToolCall } from './toolCalls.js';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { timeLimit } from '../clock.js';
-import type { Config } from '../config.js';
-import { serverUrl } from '../session/serverActor.js';
+import type { Config } from '../config/config.js';
+import { serverUrl } from '../server/httpServer.js';
 
 const commonHealthFields = { status: z.literal('ok'), version: z.string() };
 const openHealthSchema = z.object({ ...commonHealthFields, sessions: z.object({}) });

@@ -1,11 +1,11 @@
 import { stat } from 'node:fs/promises';
-import { createResourceLedger } from '../browser/lease/ledger.js';
-import { attachBrowser } from '../browser/process/attach.js';
+import { createResourceLedger } from '../browser/process/resourceLedger.js';
+import { attachBrowser } from '../browser/process/attachBrowser.js';
 import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
-import { ConfigError, type Config } from '../config.js';
-import { messageOf } from '../errors.js';
+import { ConfigError, type Config } from '../config/config.js';
+import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
-import { createOrchestrator } from '../orchestrator.js';
+import { createOrchestrator } from '../server/orchestrator.js';
 
 export interface ServeHandle {
   readonly url: string;

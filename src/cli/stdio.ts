@@ -2,9 +2,9 @@ import type { Readable, Writable } from 'node:stream';
 import type { CloseReason } from '../../machines/events.js';
 import type { BrowserSearch } from '../browser/process/executable.js';
 import { systemClock } from '../clock.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import type { Log } from '../log.js';
-import { createOrchestrator } from '../orchestrator.js';
+import { createOrchestrator } from '../server/orchestrator.js';
 import { StdioTransport } from '../transport/stdio.js';
 import { checkEnvironment } from './serve.js';
 

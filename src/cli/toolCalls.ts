@@ -1,5 +1,5 @@
-import { ConfigError } from '../config.js';
-import { messageOf } from '../errors.js';
+import { ConfigError } from '../config/config.js';
+import { messageOf } from '../errors/errors.js';
 
 /** One tool with its arguments. */
 export interface ToolCall {

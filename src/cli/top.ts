@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { timeLimit } from '../clock.js';
-import { messageOf } from '../errors.js';
+import { messageOf } from '../errors/errors.js';
 
 export interface TopOptions {
   /** The server's address, with or without `/sse`. */

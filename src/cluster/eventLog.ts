@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 
 /** One stream of one session. */
 export interface StreamAddress {

@@ -2,7 +2,7 @@ import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Clock } from '../clock.js';
 import { principalKey } from '../tenancy/principal.js';
 import type { RateLimiter, CreateRateLimiter } from '../tenancy/rateLimits.js';
-import type { VersionedText } from '../tenancy/sharedStore.js';
+import type { VersionedText } from '../tenancy/sharedUserStore.js';
 import {
   contextEntriesTtlMs,
   type ContextOwner,

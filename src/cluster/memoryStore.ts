@@ -18,7 +18,7 @@ import {
   type ClusterStore,
   type StoreLimits,
   type OwnershipTerm,
-} from './store.js';
+} from './clusterStore.js';
 
 interface SessionEntry {
   readonly principal: Principal;

@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { z } from 'zod';
 import type { Clock } from '../clock.js';
-import { messageOf } from '../errors.js';
+import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { Caller } from '../tenancy/principal.js';
-import { RemoteRequests, type RemoteRequest } from './asked.js';
-import { Heartbeat } from './lease.js';
-import type { WakeHint, ClusterStore, OwnershipTerm } from './store.js';
-import { SessionOwnership } from './tenures.js';
-import { OwnerTunnel } from './tunnel.js';
+import { RemoteRequests, type RemoteRequest } from './remoteRequests.js';
+import { Heartbeat } from './heartbeat.js';
+import type { WakeHint, ClusterStore, OwnershipTerm } from './clusterStore.js';
+import { SessionOwnership } from './ownership.js';
+import { OwnerTunnel } from './forwardingTunnel.js';
 
 export interface ClusterNodeDeps {
   readonly store: ClusterStore;

@@ -1,6 +1,6 @@
 import type { Principal } from '../tenancy/principal.js';
 import type { CreateRateLimiter } from '../tenancy/rateLimits.js';
-import type { VersionedText } from '../tenancy/sharedStore.js';
+import type { VersionedText } from '../tenancy/sharedUserStore.js';
 
 /**
  * What the nodes share of the server as a whole, beside its sessions. As in the store that it is a part of, every method is

@@ -1,4 +1,4 @@
-import type { Observation } from '../session/observer.js';
+import type { Observation } from '../telemetry/observer.js';
 
 /** What was observed of one actor; the rest is about requests, and about clients that wait. */
 export type ActorObservation = Exclude<Observation, { kind: 'creation' | 'refusal' }>;

@@ -1,13 +1,13 @@
 import type { Router } from 'express';
 import type { Clock } from '../clock.js';
-import type { ObservationHandler } from '../session/observer.js';
+import type { ObservationHandler } from '../telemetry/observer.js';
 import type { Session } from '../session/session.js';
 import { shortId } from '../log.js';
 import { isActorObservation } from './actorObservation.js';
 import type { RemoteNodes } from './elsewhere.js';
 import { Journal } from './journal.js';
 import { Payloads } from './payloads.js';
-import { inspectorRoutes } from './routes.js';
+import { inspectorRoutes } from './inspectorRoutes.js';
 import type { InspectedSession } from './sessionTrack.js';
 import { Statistics } from './statistics.js';
 import { Viewers } from './viewers.js';

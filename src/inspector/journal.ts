@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import { shortId } from '../log.js';
 import type { ActorObservation } from './actorObservation.js';
-import { configurationOf } from './place.js';
+import { configurationOf } from './stateConfiguration.js';
 import { SessionTrack, type ReadSession } from './sessionTrack.js';
 import type { ActorRow, SessionDetail, SessionRow } from './wire.js';
 

@@ -1,6 +1,6 @@
 import type { SettledRequest } from '../../machines/events.js';
 import type { ActorObservation } from './actorObservation.js';
-import { configurationOf, type StateConfiguration } from './place.js';
+import { configurationOf, type StateConfiguration } from './stateConfiguration.js';
 import type { SessionDetail, EndedSession, JournalEntry, SessionRow } from './wire.js';
 
 /** What the inspector asks of a session. */

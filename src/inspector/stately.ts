@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { messageOf } from '../errors.js';
+import { messageOf } from '../errors/errors.js';
 import { shortId } from '../log.js';
-import type { ObservationHandler } from '../session/observer.js';
+import type { ObservationHandler } from '../telemetry/observer.js';
 import { isActorObservation, type ActorObservation } from './actorObservation.js';
 import { statelyPage } from './statelyPage.js';
 

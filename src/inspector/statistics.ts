@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import type { Observation } from '../session/observer.js';
+import type { Observation } from '../telemetry/observer.js';
 import type { SessionTrack } from './sessionTrack.js';
 import type { EndedSession, Overview, Sample } from './wire.js';
 

@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 import { packageInfo } from '../packageInfo.js';
 import type { Journal } from './journal.js';
 import type { Payloads } from './payloads.js';
-import { SessionTable, type TableDelta } from './table.js';
+import { SessionTable, type TableDelta } from './sessionTable.js';
 import type { Frame, Overview, SessionRow } from './wire.js';
 
 /** Pages that may watch at once (S10). */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ToolError } from '../errors.js';
+import { ToolError } from '../errors/errors.js';
 import type {
   ClientRequestOptions,
   Client,
@@ -13,7 +13,7 @@ import type {
   UrlElicitation,
 } from '../tools/client.js';
 import { isObject, type RequestId } from './protocol.js';
-import type { MethodContext } from './serving.js';
+import type { MethodContext } from './methodContext.js';
 
 const text = z.object({ type: z.literal('text'), text: z.string() });
 const image = z.object({ type: z.literal('image'), data: z.string(), mimeType: z.string() });

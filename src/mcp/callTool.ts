@@ -1,14 +1,14 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import type { z } from 'zod';
-import type { BrowserLease } from '../browser/lease/lease.js';
+import type { BrowserLease } from '../browser/pool/browserLease.js';
 import type { OnQueued } from '../browser/lease/queuedWork.js';
-import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
+import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { Clock } from '../clock.js';
-import { messageOf, Refusal, ToolError } from '../errors.js';
+import { messageOf, Refusal, ToolError } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { Client } from '../tools/client.js';
 import type { Answer, BrowserToolContext, ResourceLink, SessionFacts, Tool, ToolContext } from '../tools/defineTool.js';
-import { withAllowedDocuments } from '../tools/shownDocuments.js';
+import { withAllowedDocuments } from '../tools/documentAccess.js';
 import type { Workspace } from '../tools/workspace.js';
 import { adaptContent } from './content.js';
 import { DeadlineError, withinDeadline } from './deadline.js';

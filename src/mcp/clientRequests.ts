@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import { ToolError } from '../errors.js';
+import { ToolError } from '../errors/errors.js';
 import type { JSONRPCErrorResponse, JSONRPCMessage, JSONRPCResultResponse, RequestId } from './protocol.js';
 
 /** Requests to one client that may wait for an answer at once (S10). */

@@ -1,4 +1,4 @@
-import { untilAborted } from '../browser/protocol/abort.js';
+import { untilAborted } from '../async.js';
 import type { Clock } from '../clock.js';
 
 /** The reason of a signal whose time is up. */

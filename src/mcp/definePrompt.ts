@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Content } from '../tools/content.js';
-import type { Completer, FeatureContext } from './defineResource.js';
+import type { Completer, FeatureContext } from './definitions.js';
 
 export interface PromptMessage {
   readonly role: 'user' | 'assistant';

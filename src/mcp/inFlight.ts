@@ -1,5 +1,5 @@
 import type { RequestId } from './protocol.js';
-import type { RequestInfo } from './serving.js';
+import type { RequestInfo } from './methodContext.js';
 
 /** A request that is not answered yet. Most ask nothing that could be stopped: its signal is made when it is wanted. */
 export class InFlight implements RequestInfo {

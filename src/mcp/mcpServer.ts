@@ -1,5 +1,5 @@
 import type { SettledRequest } from '../../machines/events.js';
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { noCapabilities } from './callClient.js';
@@ -7,7 +7,7 @@ import type { ToolCallDeps } from './callTool.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
 import { InFlight } from './inFlight.js';
 import { methods } from './methods.js';
-import { extendFeatures, type Additions, type ServerFeatures, type SessionFeatures } from './offer.js';
+import { extendFeatures, type Additions, type ServerFeatures, type SessionFeatures } from './features.js';
 import {
   protocolVersions,
   rpcCodes,
@@ -17,7 +17,7 @@ import {
   type JSONRPCRequest,
   type RequestId,
 } from './protocol.js';
-import type { Implementation, InitializingClient, MethodContext } from './serving.js';
+import type { Implementation, InitializingClient, MethodContext } from './methodContext.js';
 
 /** What an MCP server needs of the session that it belongs to. */
 export interface McpSession {

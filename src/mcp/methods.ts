@@ -4,7 +4,7 @@ import { callTool } from './callTool.js';
 import { promptMethods } from './promptMethods.js';
 import { invalidParams, isObject, type RequestId } from './protocol.js';
 import { resourceMethods } from './resourceMethods.js';
-import { paginate, type Method, type Params, type MethodContext } from './serving.js';
+import { paginate, type Method, type Params, type MethodContext } from './methodContext.js';
 import { traceCall } from './toolTrace.js';
 
 /** Every method that is served. One table for the process: a session adds nothing to it. */

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import type { Prompt, PromptMessage } from './definePrompt.js';
-import type { Completer } from './defineResource.js';
+import type { Completer } from './definitions.js';
 import { invalidParams, isObject } from './protocol.js';
-import { runFeature, paginate, type Method, type Params, type MethodContext } from './serving.js';
+import { runFeature, paginate, type Method, type Params, type MethodContext } from './methodContext.js';
 import { adaptContent } from './content.js';
 
 /** More would be cut by the protocol (server/utilities/completion). */

@@ -7,7 +7,7 @@ import type {
   RequestId,
 } from '@modelcontextprotocol/sdk/types.js';
 import type { MessageKind } from '../../machines/events.js';
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 
 export type {
   JSONRPCErrorResponse,

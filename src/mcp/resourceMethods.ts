@@ -1,7 +1,7 @@
 import type { ResourceLink } from '../tools/defineTool.js';
-import type { Resource } from './defineResource.js';
+import type { Resource } from './definitions.js';
 import { invalidParams, rpcCodes, RpcError } from './protocol.js';
-import { runFeature, paginate, type Method, type RequestInfo, type MethodContext } from './serving.js';
+import { runFeature, paginate, type Method, type RequestInfo, type MethodContext } from './methodContext.js';
 
 /** Escaped or in base64 it is larger still, and a transport gives up on a client for whom too much waits. */
 const maxReadBytes = 8 * 1024 ** 2;

@@ -3,7 +3,7 @@ import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { privateFolders } from '../browser/process/privateFolders.js';
-import { ToolError } from '../errors.js';
+import { ToolError } from '../errors/errors.js';
 import type { NewResource, ResourceLink, Resources } from '../tools/defineTool.js';
 
 /** What one session may keep. */

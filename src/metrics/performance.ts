@@ -1,4 +1,4 @@
-import { settledRequest, type CreationOutcome, type ObservationHandler } from '../session/observer.js';
+import { settledRequest, type CreationOutcome, type ObservationHandler } from '../telemetry/observer.js';
 
 /** The figures of `/health`, as a fold over the observations. */
 export interface PerformanceFigures {

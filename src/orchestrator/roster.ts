@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { toListedSession, parseNodeListing, type NodeListing } from '../app/listing.js';
+import { toListedSession, parseNodeListing, type NodeListing } from '../server/nodeListings.js';
 import type { Clock } from '../clock.js';
 import { Roster } from '../cluster/roster.js';
-import type { ClusterStore } from '../cluster/store.js';
-import type { Config } from '../config.js';
-import { messageOf } from '../errors.js';
+import type { ClusterStore } from '../cluster/clusterStore.js';
+import type { Config } from '../config/config.js';
+import { messageOf } from '../errors/errors.js';
 import type { SessionRow } from '../inspector/wire.js';
 import type { Log } from '../log.js';
-import type { SessionRegistry } from '../session/sessionRegistry.js';
+import type { SessionRegistry } from '../session/registry.js';
 
 export interface CreateRosterDeps {
   readonly config: Pick<Config, 'nodeId' | 'nodeLease'>;

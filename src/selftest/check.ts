@@ -1,4 +1,4 @@
-import type { CheckContext } from './bench.js';
+import type { CheckContext } from './checkContext.js';
 
 /** Shows that one tool does what it says, by what it answers and by a second witness. */
 export interface Check {

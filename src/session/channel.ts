@@ -1,5 +1,5 @@
 import type { CloseReason } from '../../machines/events.js';
-import type { Refusal } from '../errors.js';
+import type { Refusal } from '../errors/errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 
 export type TransportKind = 'sse' | 'streamable-http' | 'websocket' | 'stdio';

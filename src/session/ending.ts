@@ -1,5 +1,5 @@
 import type { CloseReason, Failure } from '../../machines/events.js';
-import { isReason, Refusal } from '../errors.js';
+import { isReason, Refusal } from '../errors/errors.js';
 import type { CloseNotice } from './channel.js';
 
 /** How a session ended that can be talked to no more. */

@@ -1,8 +1,8 @@
 import { createActor, type ActorRefFrom, type InspectionEvent, type SnapshotFrom } from 'xstate';
 import type { CloseReason, Failure, SessionClient } from '../../machines/events.js';
-import type { ResumeState, BrowserLease } from '../browser/lease/lease.js';
+import type { ResumeState, BrowserLease } from '../browser/pool/browserLease.js';
 import type { Clock } from '../clock.js';
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 import { shortId } from '../log.js';
 import { McpServer } from '../mcp/mcpServer.js';
 import { messageKind, type JSONRPCMessage } from '../mcp/protocol.js';
@@ -12,9 +12,9 @@ import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Channel } from './channel.js';
 import { refusalAfterEnd, closeNotice, type SessionEnd } from './ending.js';
-import { EarlyMessageQueue } from './heldMessages.js';
-import { detachedSnapshot, type SessionSnapshot } from './storedSession.js';
-import { topLevelState } from './observer.js';
+import { EarlyMessageQueue } from './earlyMessages.js';
+import { detachedSnapshot, type SessionSnapshot } from './persistence.js';
+import { topLevelState } from '../telemetry/observer.js';
 import { SessionHost } from './sessionHost.js';
 import type { SessionLogic, SessionDeps, SessionRequest, MessageTap } from './sessionParts.js';
 

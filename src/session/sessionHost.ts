@@ -1,7 +1,7 @@
 import type { SettledRequest } from '../../machines/events.js';
-import type { BrowserLease } from '../browser/lease/lease.js';
+import type { BrowserLease } from '../browser/pool/browserLease.js';
 import type { Clock } from '../clock.js';
-import { messageOf, Refusal } from '../errors.js';
+import { messageOf, Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { ToolCallDeps } from '../mcp/callTool.js';
 import type { McpSession } from '../mcp/mcpServer.js';

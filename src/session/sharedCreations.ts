@@ -1,7 +1,7 @@
 import type { CreationWindow } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import type { AlertEpisodeStore } from '../cluster/serverStore.js';
-import { CreationCounter, windowFromCounts } from './creationWindow.js';
+import { CreationCounter, windowFromCounts } from '../telemetry/creationWindow.js';
 
 export interface SharedCreationCounterOptions {
   readonly store: AlertEpisodeStore;

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.js';
-import type { Config } from '../config.js';
-import { Refusal } from '../errors.js';
-import { readBearerToken, unauthorized } from './bearer.js';
+import type { Config } from '../config/config.js';
+import { Refusal } from '../errors/errors.js';
+import { readBearerToken, unauthorized } from './bearerToken.js';
 import { jwtAuthenticator } from './jwt.js';
 import { isUserId, localIssuer, userIdRule, type Caller, type Principal } from './principal.js';
 import type { Users } from './users.js';

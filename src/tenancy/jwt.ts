@@ -1,12 +1,12 @@
 import type { JWTVerifyGetKey, JWTVerifyOptions } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.js';
-import { codeOf, messageOf, Refusal } from '../errors.js';
+import { codeOf, messageOf, Refusal } from '../errors/errors.js';
 import type { Authenticate } from './auth.js';
-import { readBearerToken, unauthorized } from './bearer.js';
+import { readBearerToken, unauthorized } from './bearerToken.js';
 import { discoverJwksUrl } from './issuer.js';
 import { isSubject, type Principal } from './principal.js';
-import { metadataUrl, resourceUrl } from './resource.js';
+import { metadataUrl, resourceUrl } from './resourceMetadata.js';
 import { hashSecret } from './token.js';
 
 export interface JwtOptions {

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Config } from '../config.js';
-import { readBearerToken } from './bearer.js';
+import type { Config } from '../config/config.js';
+import { readBearerToken } from './bearerToken.js';
 import { hashSecret, hashesEqual } from './token.js';
 
 /** Whether a request may manage the server: it shows the operator's token, or authentication is off. */

@@ -1,4 +1,4 @@
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 import type { AuthConfig } from './auth.js';
 import type { Principal } from './principal.js';
 import type { Users } from './users.js';

@@ -1,5 +1,5 @@
 import { RateLimiterMemory, RateLimiterRes, type RateLimiterAbstract } from 'rate-limiter-flexible';
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 import { principalKey, type Principal } from './principal.js';
 
 export interface RateLimitOptions {

@@ -1,4 +1,4 @@
-import type { UserDocument, StoredUser } from './document.js';
+import type { UserDocument, StoredUser } from './userDocument.js';
 
 /** What somebody may have come with, and is registered no more. */
 export interface RemovedRecords {

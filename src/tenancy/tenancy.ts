@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import { createAuthenticator, type Authenticate } from './auth.js';
-import { createAddressResolver, type ResolveAddress } from './browserAddress.js';
+import { createAddressResolver, type ResolveAddress } from './userBrowsers.js';
 import { createOperatorCheck, type IsOperator } from './operator.js';
 import { createBrowserChooser, type ChooseBrowser } from './ownBrowser.js';
-import type { VersionedText } from './sharedStore.js';
+import type { VersionedText } from './sharedUserStore.js';
 import { Users } from './users.js';
 
 /** Who may do what, as configured. Made by the orchestrator, which closes `users` last. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.js';
-import { messageOf, Refusal } from '../errors.js';
+import { messageOf, Refusal } from '../errors/errors.js';
 import {
   emptyDocument,
   UserStoreError,
@@ -10,11 +10,11 @@ import {
   type StoredToken,
   type StoredUser,
   type UserStore,
-} from './document.js';
+} from './userDocument.js';
 import { localIssuer, type Principal } from './principal.js';
 import { isEmptyRemoval, findRemoved, type RemovedRecords } from './removed.js';
-import { SharedUserStore, type VersionedText } from './sharedStore.js';
-import { openUserFileStore, storageFailure } from './store.js';
+import { SharedUserStore, type VersionedText } from './sharedUserStore.js';
+import { openUserFileStore, storageFailure } from './userFileStore.js';
 import { hashSecret, hasTokenFormat, generateToken, hashesEqual } from './token.js';
 
 /** The store is one document: these keep it small. */

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { performAction, type ActionOutcome, type SettleOptions } from '../browser/page/act.js';
+import { performAction, type ActionOutcome, type SettleOptions } from '../browser/page/performAction.js';
 import { describeDialog } from '../browser/page/dialogs.js';
 import { releaseElements } from '../browser/page/element.js';
-import type { SessionPage } from '../browser/page/page.js';
+import type { SessionPage } from '../browser/page/sessionPage.js';
 import { takeSnapshot, type PartialRead, type Snapshot } from '../browser/page/snapshot.js';
 import type { ToolAnswer } from './defineTool.js';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { SessionBrowser } from '../browser/lease/sessionBrowser.js';
-import type { SessionPage } from '../browser/page/page.js';
+import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
+import type { SessionPage } from '../browser/page/sessionPage.js';
 import type { Client } from './client.js';
 import type { Content } from './content.js';
 import type { Workspace } from './workspace.js';

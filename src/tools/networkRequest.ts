@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { HttpHeaders, NetworkCollector, NetworkRequest } from '../browser/collectors/network.js';
-import { messageOf, ToolError } from '../errors.js';
-import { locationText } from './console.js';
+import type { HttpHeaders, NetworkCollector, NetworkRequest } from '../browser/collectors/networkCollector.js';
+import { messageOf, ToolError } from '../errors/errors.js';
+import { locationText } from './consoleTools.js';
 import { definePageTool } from './defineTool.js';
 import { failureText, requestLine, requestRow, structuredRequest } from './networkRequests.js';
 

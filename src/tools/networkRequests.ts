@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { NetworkRequest } from '../browser/collectors/network.js';
-import type { RingBufferEntry } from '../browser/collectors/ring.js';
+import type { NetworkRequest } from '../browser/collectors/networkCollector.js';
+import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
 import { findUrls } from '../browser/collectors/urlPattern.js';
 import { definePageTool } from './defineTool.js';
-import { bytesText, listingInput, listingOutput, pageOf, oneLine } from './listing.js';
+import { bytesText, listingInput, listingOutput, pageOf, oneLine } from './pagination.js';
 
 const urlChars = 300;
 

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { lstat, open, opendir, realpath, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { isPrivateFolder } from '../browser/process/privateFolders.js';
-import { ToolError } from '../errors.js';
+import { ToolError } from '../errors/errors.js';
 
 /** What tools of one session may touch on the server's disk. */
 export interface Workspace {

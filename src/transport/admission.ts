@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import proxyAddr from 'proxy-addr';
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 import { toPrincipal, type Authenticate } from '../tenancy/auth.js';
 import type { Caller } from '../tenancy/principal.js';
 import type { RateLimits } from '../tenancy/rateLimits.js';

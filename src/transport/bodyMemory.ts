@@ -1,4 +1,4 @@
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 
 /** Bodies of the largest size that one caller may be sending at once, and how many callers may do so. */
 const bodiesPerCaller = 8;

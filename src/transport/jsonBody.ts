@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 import type { BodyShare } from './bodyMemory.js';
 
 const utf8 = new TextDecoder();

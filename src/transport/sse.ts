@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
-import { sendRefusal } from './refuse.js';
+import { sendRefusal } from './sendRefusal.js';
 import { SseWriter, type SseWriterOptions } from './sseWriter.js';
 import { ConnectionTransport } from './connectionTransport.js';
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 import { replyIdOf, parseMessage } from '../mcp/protocol.js';
-import { sendRefusal } from './refuse.js';
+import { sendRefusal } from './sendRefusal.js';
 import { SseTransport } from './sse.js';
 import { resolveSessionRequest, bodyOf, readCredentials, openWithClusterQuota, type AsyncRequestListener, type TransportDeps } from './transport.js';
 

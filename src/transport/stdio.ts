@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Clock } from '../clock.js';
-import { codeOf, Refusal, type JsonRpcErrorResponse } from '../errors.js';
+import { codeOf, Refusal, type JsonRpcErrorResponse } from '../errors/errors.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
 import { EarlyBytes } from './earlyBytes.js';

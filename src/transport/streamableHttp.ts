@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.js';
 import { parseEventId, type EventLog } from '../cluster/eventLog.js';
-import { messageOf, Refusal } from '../errors.js';
+import { messageOf, Refusal } from '../errors/errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
 import type { StreamEnd, StreamWriter } from './streamWriter.js';
-import { ResumableStream, type AttachOptions, type ResumableStreamOptions } from './streamableHttpStream.js';
+import { ResumableStream, type AttachOptions, type ResumableStreamOptions } from './resumableStream.js';
 import type { SessionTransport } from './transport.js';
 
 /** How long, and of how many requests, an answer that was sent can be had once more. */

@@ -1,15 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import Negotiator from 'negotiator';
 import type { EventLog } from '../cluster/eventLog.js';
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 import { replyIdOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
 import type { Log } from '../log.js';
 import type { Session } from '../session/session.js';
 import { toPrincipal } from '../tenancy/auth.js';
 import type { Caller } from '../tenancy/principal.js';
 import { JsonWriter } from './jsonWriter.js';
-import type { OpenResponses } from './openAnswers.js';
-import { sendRefusal } from './refuse.js';
+import type { OpenResponses } from './openResponses.js';
+import { sendRefusal } from './sendRefusal.js';
 import { SseWriter } from './sseWriter.js';
 import type { StreamWriter } from './streamWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';

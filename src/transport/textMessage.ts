@@ -1,4 +1,4 @@
-import { messageOf, Refusal, type JsonRpcErrorResponse, type RequestId } from '../errors.js';
+import { messageOf, Refusal, type JsonRpcErrorResponse, type RequestId } from '../errors/errors.js';
 import { replyIdOf, parseMessage } from '../mcp/protocol.js';
 import type { MessageHandler } from './transport.js';
 

@@ -5,7 +5,7 @@ import type { Channel } from '../session/channel.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { Session } from '../session/session.js';
 import type { SessionDeps, SessionRequest } from '../session/sessionParts.js';
-import type { SessionRegistry } from '../session/sessionRegistry.js';
+import type { SessionRegistry } from '../session/registry.js';
 import { toPrincipal, type Credentials } from '../tenancy/auth.js';
 import type { ChooseBrowser } from '../tenancy/ownBrowser.js';
 import type { RateLimits } from '../tenancy/rateLimits.js';

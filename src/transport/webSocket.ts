@@ -1,12 +1,12 @@
 import type { RawData, WebSocket, WebSocketServer } from 'ws';
 import type { CloseReason } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
-import type { JsonRpcErrorResponse, Refusal } from '../errors.js';
+import type { JsonRpcErrorResponse, Refusal } from '../errors/errors.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
 import { receiveText } from './textMessage.js';
 import { ConnectionTransport } from './connectionTransport.js';
-import type { PendingUpgrade } from './upgrade.js';
+import type { PendingUpgrade } from './pendingUpgrade.js';
 
 /**
  * The code of the close frame, by why the session ended (RFC 6455, section 7.4.1; 4000 and up are private). README's table

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { WebSocketServer } from 'ws';
-import { Refusal } from '../errors.js';
+import { Refusal } from '../errors/errors.js';
 import { resolveSessionRequest, openWithClusterQuota, type TransportDeps } from './transport.js';
-import type { PendingUpgrade } from './upgrade.js';
+import type { PendingUpgrade } from './pendingUpgrade.js';
 import { WebSocketTransport } from './webSocket.js';
 
 const subprotocol = 'mcp';

@@ -9,7 +9,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { findExecutable } from '../../src/browser/process/executable.js';
-import { createOrchestrator, type Orchestrator } from '../../src/orchestrator.js';
+import { createOrchestrator, type Orchestrator } from '../../src/server/orchestrator.js';
 
 /** A server that drives a browser, as its users start it: how to reach it, and what its tools are called. */
 export interface Peer {

@@ -1,10 +1,10 @@
 import { Socket } from 'node:net';
 import type { InspectionEvent } from 'xstate';
 import { systemClock, type Clock } from '../../src/clock.js';
-import type { Observation } from '../../src/session/observer.js';
+import type { Observation } from '../../src/telemetry/observer.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer, type TestServer } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/testServer.js';
 
 /**
  * A guard of speed that does not look at a clock: what a session and a message cost, as counts, with the limits beside

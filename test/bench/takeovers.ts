@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { defineConfig } from '../../src/config.js';
+import { defineConfig } from '../../src/config/config.js';
 import { ping } from '../support/messages.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RedisServer } from '../support/redisServer.js';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { outlineBounds } from '../../src/browser/page/snapshot.js';
-import { lookTools } from '../../src/tools/look.js';
+import { lookTools } from '../../src/tools/lookTools.js';
 import { inputTools } from '../../src/tools/input/index.js';
-import { navigationTools } from '../../src/tools/navigation.js';
-import { servePages } from '../support/pages.js';
+import { navigationTools } from '../../src/tools/navigationTools.js';
+import { servePages } from '../support/servePages.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
 
 const elements = 100_000;

@@ -2,8 +2,8 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findExecutable } from '../../src/browser/process/executable.js';
-import { launchBrowser } from '../../src/browser/process/launch.js';
-import { createResourceLedger } from '../../src/browser/lease/ledger.js';
+import { launchBrowser } from '../../src/browser/process/launchBrowser.js';
+import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
 import { chromium } from '../support/chromium.js';
 
 describe('the browser to launch', () => {

@@ -1,6 +1,6 @@
 import { createContext, runInContext } from 'node:vm';
 import { expect, test } from '@jest/globals';
-import * as injected from '../../src/browser/protocol/injectedFunctions.js';
+import * as injected from '../../src/browser/cdp/injectedFunctions.js';
 
 const { callExpression, formatValue, runAndPrint } = injected;
 

@@ -1,6 +1,6 @@
 import { expect, jest, test } from '@jest/globals';
 import type { ActivityReport } from '../../src/browser/injected/contract.js';
-import { flushReports, instrumentContext } from '../../src/browser/protocol/injectedFunctions.js';
+import { flushReports, instrumentContext } from '../../src/browser/cdp/injectedFunctions.js';
 import { fakeEvent, openContext, type AnyFunction } from './support/injectedContext.js';
 
 function fakePort(name: string) {

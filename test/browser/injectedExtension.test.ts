@@ -7,7 +7,7 @@ import {
   readRegisteredScripts,
   readStorage,
   sendFromExtension,
-} from '../../src/browser/protocol/injectedFunctions.js';
+} from '../../src/browser/cdp/injectedFunctions.js';
 import { fakeEvent, openContext } from './support/injectedContext.js';
 
 test.each([

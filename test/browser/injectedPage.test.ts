@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { inputTools } from '../../src/tools/input/index.js';
-import { lookTools } from '../../src/tools/look.js';
-import { navigationTools } from '../../src/tools/navigation.js';
-import { servePages } from '../support/pages.js';
+import { lookTools } from '../../src/tools/lookTools.js';
+import { navigationTools } from '../../src/tools/navigationTools.js';
+import { servePages } from '../support/servePages.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
 
 /** The page breaks everything that a function of its own world could use, and counts what is added to that world. */

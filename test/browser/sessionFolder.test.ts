@@ -2,13 +2,13 @@ import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
-import { unpackExtension } from '../../src/browser/extensions/archive.js';
-import { listExtensions } from '../../src/browser/extensions/extensions.js';
-import { installExtension } from '../../src/browser/extensions/install.js';
-import { withCdpScope } from '../../src/browser/protocol/protocolScope.js';
+import { unpackExtension } from '../../src/browser/extensions/extensionArchive.js';
+import { listExtensions } from '../../src/browser/extensions/installedExtensions.js';
+import { installExtension } from '../../src/browser/extensions/extensionInstall.js';
+import { withCdpScope } from '../../src/browser/cdp/cdpScope.js';
 import { chromium } from '../support/chromium.js';
 import { manifestJson } from '../support/extensionBrowser.js';
-import { zip } from '../support/zip.js';
+import { zip } from '../support/zipWriter.js';
 import { recordingListener, openTestPool, leaseRequest, withFirstPage } from './support/testPool.js';
 
 const signal = new AbortController().signal;

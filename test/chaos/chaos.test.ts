@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { faults } from './plan.js';
-import { run } from './run.js';
+import { faults } from './faultPlan.js';
+import { run } from './chaosRun.js';
 
 test('[C-CHAOS][S5][S11][S12] twenty faults of all kinds under load: nothing is lost, repeated, crossed or left', async () => {
   const {

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { invariants } from './check.js';
-import { reportOf } from './report.js';
-import { run } from './run.js';
+import { invariants } from './invariants.js';
+import { reportOf } from './chaosReport.js';
+import { run } from './chaosRun.js';
 
 /**
  * `npm run chaos -- --seed N --faults N --minutes N`: three nodes, one Redis, clients of two transports; nodes are killed,
@@ -33,7 +33,7 @@ write(`seed ${seed}`);
 const { history, violations, faults, seconds } = await run({
   seed,
   faults: Number(values.faults),
-  program: fileURLToPath(new URL('./node.js', import.meta.url)),
+  program: fileURLToPath(new URL('./chaosNode.js', import.meta.url)),
   maxDurationMs: Number(values.minutes) * 60_000,
   leaseMs: Number(values.lease),
   clients: Number(values.clients),

@@ -4,12 +4,12 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { send } from '../support/http.js';
-import { nodeName } from './check.js';
+import { nodeName } from './invariants.js';
 import { now } from './history.js';
-import { FaultyLink } from './link.js';
-import type { NodeArguments, NodeOrder } from './node.js';
+import { FaultyLink } from './faultyLink.js';
+import type { NodeArguments, NodeOrder } from './chaosNode.js';
 import { PersistentRedis } from './persistentRedis.js';
-import type { Fault } from './plan.js';
+import type { Fault } from './faultPlan.js';
 
 export interface FleetOptions {
   /** A folder of its own, which is there. */

@@ -1,4 +1,4 @@
-import type { FaultKind } from './plan.js';
+import type { FaultKind } from './faultPlan.js';
 
 export type Transport = 'sse' | 'streamable-http';
 

@@ -1,13 +1,13 @@
-import { noteTool } from './note.js';
-import { findViolations } from './check.js';
-import type { ClientOptions, ClientSession } from './client.js';
+import { noteTool } from './noteTool.js';
+import { findViolations } from './invariants.js';
+import type { ClientOptions, ClientSession } from './chaosClient.js';
 import { History } from './history.js';
 import { Random } from './random.js';
 import { openStreamable } from './streamableClient.js';
-import { serveNode } from '../cluster/support.js';
+import { serveNode } from '../cluster/clusterNodes.js';
 import { nextTurn } from '../support/gate.js';
 import { RedisServer, redisStore } from '../support/redisServer.js';
-import type { TestServer } from '../support/serve.js';
+import type { TestServer } from '../support/testServer.js';
 
 let redis: RedisServer;
 const nodes: TestServer[] = [];

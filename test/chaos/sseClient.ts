@@ -1,6 +1,6 @@
 import { RawSse } from '../support/rawSse.js';
-import { recordAnnouncement, randomNodeUrl, noteCall, echoOf, initialize, progressIn, refusalReasonIn, reasonOf } from './client.js';
-import { request, settlesWithin, type ClientOptions, type ClientSession } from './client.js';
+import { recordAnnouncement, randomNodeUrl, noteCall, echoOf, initialize, progressIn, refusalReasonIn, reasonOf } from './chaosClient.js';
+import { request, settlesWithin, type ClientOptions, type ClientSession } from './chaosClient.js';
 
 interface PendingMessage {
   readonly progress: number[];

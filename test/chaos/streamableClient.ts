@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { RawSse } from '../support/rawSse.js';
-import { recordAnnouncement, randomNodeUrl, noteCall, echoOf, initialize, isLossNotice, progressIn, refusalReasonIn, reasonOf } from './client.js';
-import { request, settlesWithin, type ClientOptions, type ClientSession } from './client.js';
+import { recordAnnouncement, randomNodeUrl, noteCall, echoOf, initialize, isLossNotice, progressIn, refusalReasonIn, reasonOf } from './chaosClient.js';
+import { request, settlesWithin, type ClientOptions, type ClientSession } from './chaosClient.js';
 import { now } from './history.js';
 
 const accept = 'application/json, text/event-stream';

@@ -6,12 +6,12 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import { call } from '../../src/cli/call.js';
 import { findRunningServer } from '../../src/cli/runningServer.js';
-import { selftest } from '../../src/cli/selftest.js';
-import { ToolError } from '../../src/errors.js';
+import { selftest } from '../../src/cli/selftestCommand.js';
+import { ToolError } from '../../src/errors/errors.js';
 import { defineTool } from '../../src/tools/defineTool.js';
-import { FakeBrowserPool } from '../support/fakePool.js';
-import { startTestServer, type TestServer } from '../support/serve.js';
-import { serveGuarded } from '../tenancy/support/guarded.js';
+import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
+import { startTestServer, type TestServer } from '../support/testServer.js';
+import { serveGuarded } from '../tenancy/support/guardedServer.js';
 import { mainProgram } from '../support/root.js';
 
 const echo = defineTool({

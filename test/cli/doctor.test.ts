@@ -4,8 +4,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { doctor } from '../../src/cli/doctor.js';
-import { startTestServer } from '../support/serve.js';
-import { serveGuarded } from '../tenancy/support/guarded.js';
+import { startTestServer } from '../support/testServer.js';
+import { serveGuarded } from '../tenancy/support/guardedServer.js';
 
 describe('doctor', () => {
   let temporaryFolder: string;

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { serve } from '../../src/cli/serve.js';
-import { ConfigError, defineConfig, type Options } from '../../src/config.js';
-import { createOrchestrator } from '../../src/orchestrator.js';
+import { ConfigError, defineConfig, type Options } from '../../src/config/config.js';
+import { createOrchestrator } from '../../src/server/orchestrator.js';
 import { silentLog } from '../../src/log.js';
 
 const start = (options: Options, search = {}, log = silentLog) =>

@@ -1,5 +1,5 @@
 import { top, type TopOptions } from '../../src/cli/top.js';
-import { connectClient, startTestServer } from '../support/serve.js';
+import { connectClient, startTestServer } from '../support/testServer.js';
 
 const once = { screen: null, colored: false, stopped: Promise.resolve() } as const;
 

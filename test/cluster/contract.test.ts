@@ -2,7 +2,7 @@ import { createClient } from '@redis/client';
 import { systemClock } from '../../src/clock.js';
 import { newStreamId } from '../../src/cluster/eventLog.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import type { WakeHint, ClusterStore, StoreLimits } from '../../src/cluster/store.js';
+import type { WakeHint, ClusterStore, StoreLimits } from '../../src/cluster/clusterStore.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RedisCluster } from '../support/redisCluster.js';
 import { openRedisStore, RedisServer } from '../support/redisServer.js';

@@ -1,14 +1,14 @@
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import { RedisStore } from '../../src/cluster/redis/redisStore.js';
-import { defineConfig } from '../../src/config.js';
-import { messageOf } from '../../src/errors.js';
+import { defineConfig } from '../../src/config/config.js';
+import { messageOf } from '../../src/errors/errors.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RedisServer } from '../support/redisServer.js';
-import { startTestServer } from '../support/serve.js';
+import { startTestServer } from '../support/testServer.js';
 import { send } from '../support/http.js';
-import { serveNode, whenReady } from './support.js';
+import { serveNode, whenReady } from './clusterNodes.js';
 
 const quiet = { onLost: () => undefined, onReconnected: () => undefined };
 

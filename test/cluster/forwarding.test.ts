@@ -4,7 +4,7 @@ import { RawSse } from '../support/rawSse.js';
 import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { postJson } from '../support/http.js';
-import { serveNode } from './support.js';
+import { serveNode } from './clusterNodes.js';
 
 test('[C-NODES] a message through another node costs three round trips to the store', async () => {
   const store = new MemoryStore(systemClock);

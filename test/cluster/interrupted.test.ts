@@ -1,15 +1,15 @@
 import { Agent, get } from 'node:http';
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import type { Inbox, NodeLeases, SessionDirectory, ClusterStore } from '../../src/cluster/store.js';
+import type { Inbox, NodeLeases, SessionDirectory, ClusterStore } from '../../src/cluster/clusterStore.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
-import { startTestServer, type TestServer } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
-import { withOverrides, unreachable } from './changedStore.js';
-import { serveNode, whenReady } from './support.js';
+import { withOverrides, unreachable } from './storeOverrides.js';
+import { serveNode, whenReady } from './clusterNodes.js';
 
 /** What becomes of a node and its sessions when the store fails in the middle of something. */
 

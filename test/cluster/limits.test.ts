@@ -1,13 +1,13 @@
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import { RedisStore } from '../../src/cluster/redis/redisStore.js';
-import type { ClusterStore } from '../../src/cluster/store.js';
+import type { ClusterStore } from '../../src/cluster/clusterStore.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { openRedisStore, RedisServer } from '../support/redisServer.js';
-import { startTestServer, type TestServer } from '../support/serve.js';
-import { serveNode, useClusterNodes, whenReady } from './support.js';
+import { startTestServer, type TestServer } from '../support/testServer.js';
+import { serveNode, useClusterNodes, whenReady } from './clusterNodes.js';
 
 const { kinds, nodes } = useClusterNodes();
 

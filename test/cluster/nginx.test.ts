@@ -9,7 +9,7 @@ import { startServerProcess, type ServerProcess } from '../e2e/support/serverPro
 import { send } from '../support/http.js';
 import { Nginx } from '../support/nginx.js';
 import { RedisServer } from '../support/redisServer.js';
-import { whenReady } from './support.js';
+import { whenReady } from './clusterNodes.js';
 
 // The official client takes the platform's WebSocket, which Node 20 has not.
 Object.assign(globalThis, { WebSocket });

@@ -1,10 +1,10 @@
-import type { ClusterStore } from '../../src/cluster/store.js';
+import type { ClusterStore } from '../../src/cluster/clusterStore.js';
 import { postJson } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
-import type { TestServer } from '../support/serve.js';
+import type { TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
-import { serveNode, useClusterNodes } from './support.js';
+import { serveNode, useClusterNodes } from './clusterNodes.js';
 
 const { kinds, nodes } = useClusterNodes();
 

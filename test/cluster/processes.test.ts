@@ -3,7 +3,7 @@ import { startServerProcess, type ServerProcess } from '../e2e/support/serverPro
 import { postJson } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
 import { RedisServer } from '../support/redisServer.js';
-import { whenReady } from './support.js';
+import { whenReady } from './clusterNodes.js';
 
 const sessions = 300;
 const postsEach = 4;

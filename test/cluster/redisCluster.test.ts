@@ -1,10 +1,10 @@
-import { probeRedis } from '../../src/cluster/redis/probe.js';
+import { probeRedis } from '../../src/cluster/redis/redisProbe.js';
 import { send } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RedisCluster } from '../support/redisCluster.js';
 import { redisStore } from '../support/redisServer.js';
-import { serveNode, whenReady } from './support.js';
+import { serveNode, whenReady } from './clusterNodes.js';
 
 const patience = 60_000;
 

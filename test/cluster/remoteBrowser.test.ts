@@ -6,7 +6,7 @@ import { postJson } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RedisServer } from '../support/redisServer.js';
-import { whenReady } from './support.js';
+import { whenReady } from './clusterNodes.js';
 
 let redis: RedisServer;
 let chrome: UserChrome;

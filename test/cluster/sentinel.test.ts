@@ -1,11 +1,11 @@
-import { probeRedis } from '../../src/cluster/redis/probe.js';
+import { probeRedis } from '../../src/cluster/redis/redisProbe.js';
 import { RedisStore } from '../../src/cluster/redis/redisStore.js';
 import { postJson, send } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RedisSentinel } from '../support/redisSentinel.js';
-import type { TestServer } from '../support/serve.js';
-import { serveNode, whenReady } from './support.js';
+import type { TestServer } from '../support/testServer.js';
+import { serveNode, whenReady } from './clusterNodes.js';
 
 let redis: RedisSentinel;
 let nodes: readonly [TestServer, TestServer];

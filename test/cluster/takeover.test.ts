@@ -1,15 +1,15 @@
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import type { ClusterStore } from '../../src/cluster/store.js';
+import type { ClusterStore } from '../../src/cluster/clusterStore.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { postJson, send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
-import type { TestServer } from '../support/serve.js';
+import type { TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
-import { withOverrides, type StoreOverrides } from './changedStore.js';
-import { memoryStores, serveNode, useClusterNodes } from './support.js';
+import { withOverrides, type StoreOverrides } from './storeOverrides.js';
+import { memoryStores, serveNode, useClusterNodes } from './clusterNodes.js';
 
 const { kinds, nodes } = useClusterNodes();
 

@@ -3,8 +3,8 @@ import { systemClock } from '../../src/clock.js';
 import { newStreamId } from '../../src/cluster/eventLog.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
 import type { RedisStore } from '../../src/cluster/redis/redisStore.js';
-import type { ClusterStore, StoreLimits } from '../../src/cluster/store.js';
-import { messageOf } from '../../src/errors.js';
+import type { ClusterStore, StoreLimits } from '../../src/cluster/clusterStore.js';
+import { messageOf } from '../../src/errors/errors.js';
 import { RedisCluster } from '../support/redisCluster.js';
 import { openRedisStore, RedisServer } from '../support/redisServer.js';
 

@@ -2,12 +2,12 @@ import { readdir } from 'node:fs/promises';
 import { createClient } from '@redis/client';
 import { systemClock } from '../../src/clock.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import type { ClusterStore } from '../../src/cluster/store.js';
+import type { ClusterStore } from '../../src/cluster/clusterStore.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { redisStore, RedisServer } from '../support/redisServer.js';
-import { bearer, serveGuarded, type GuardedServer } from '../tenancy/support/guarded.js';
-import { whenReady } from './support.js';
+import { bearer, serveGuarded, type GuardedServer } from '../tenancy/support/guardedServer.js';
+import { whenReady } from './clusterNodes.js';
 
 let redis: RedisServer;
 const nodes: GuardedServer[] = [];

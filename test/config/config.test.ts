@@ -12,7 +12,7 @@ import {
   stdioDefaults,
   variableOf,
   type ConfigSources,
-} from '../../src/config.js';
+} from '../../src/config/config.js';
 
 const read = (given: Partial<ConfigSources>) => readConfig({ flags: {}, environment: {}, ...given });
 const file = (values: Record<string, unknown>) => ({ path: 'greenroom.json', values });

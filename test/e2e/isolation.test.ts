@@ -1,5 +1,5 @@
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { BrowsingClient, textOf } from './support/browse.js';
+import { BrowsingClient, textOf } from './support/browsingClient.js';
 import { startServerProcess, type ServerProcess } from './support/serverProcess.js';
 
 const clients = 8;

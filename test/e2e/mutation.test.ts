@@ -2,10 +2,10 @@ import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
-import { CheckContext } from '../../src/selftest/bench.js';
-import { checks } from '../../src/selftest/checks/index.js';
-import { openSelftestSession, type SelftestSession } from '../../src/selftest/workbench.js';
-import { mutate, recordAnswers } from './support/mutant.js';
+import { CheckContext } from '../../src/selftest/checkContext.js';
+import { checks } from '../../src/selftest/checks/allChecks.js';
+import { openSelftestSession, type SelftestSession } from '../../src/selftest/selftestSession.js';
+import { mutate, recordAnswers } from './support/mutatedClient.js';
 import { startServerProcess, type ServerProcess } from './support/serverProcess.js';
 
 let server: ServerProcess;

@@ -1,8 +1,8 @@
-import { createOrchestrator } from '../../src/orchestrator.js';
-import type { Options } from '../../src/config.js';
+import { createOrchestrator } from '../../src/server/orchestrator.js';
+import type { Options } from '../../src/config/config.js';
 import { send } from '../support/http.js';
-import { recordingLog } from '../tenancy/support/guarded.js';
-import { BrowsingClient, textOf } from './support/browse.js';
+import { recordingLog } from '../tenancy/support/guardedServer.js';
+import { BrowsingClient, textOf } from './support/browsingClient.js';
 
 const cases: [name: string, options: Options, reason: string, told: RegExp][] = [
   [

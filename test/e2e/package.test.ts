@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { BrowsingClient } from './support/browse.js';
+import { BrowsingClient } from './support/browsingClient.js';
 import { startServerProcess } from './support/serverProcess.js';
 import { root } from '../support/root.js';
 

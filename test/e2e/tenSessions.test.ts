@@ -2,10 +2,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { CheckContext, type ToolArguments } from '../../src/selftest/bench.js';
+import { CheckContext, type ToolArguments } from '../../src/selftest/checkContext.js';
 import { sampleExtensionId as extensionId } from '../../src/selftest/sampleExtension.js';
-import { runParallelSelftests } from '../../src/selftest/selftest.js';
-import { openSelftestSession, type SelftestSession } from '../../src/selftest/workbench.js';
+import { runParallelSelftests } from '../../src/selftest/runSelftest.js';
+import { openSelftestSession, type SelftestSession } from '../../src/selftest/selftestSession.js';
 import { startServerProcess, type ServerProcess } from './support/serverProcess.js';
 
 const sessions = 10;

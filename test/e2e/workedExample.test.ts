@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { sampleExtensionFolder } from '../../src/selftest/pageServer.js';
 import { sampleExtensionId as extensionId } from '../../src/selftest/sampleExtension.js';
-import { BrowsingClient } from './support/browse.js';
+import { BrowsingClient } from './support/browsingClient.js';
 import { startServerProcess, waitUntil, type ServerProcess } from './support/serverProcess.js';
 import { mainProgram, root } from '../support/root.js';
 

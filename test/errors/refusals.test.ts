@@ -1,9 +1,9 @@
-import { catalogue, Refusal, type Reason } from '../../src/errors.js';
+import { catalogue, Refusal, type Reason } from '../../src/errors/errors.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { postJson, send, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 const exercised = new Set<Reason>();

@@ -1,4 +1,4 @@
-import { catalogue, Refusal, type Reason } from '../../src/errors.js';
+import { catalogue, Refusal, type Reason } from '../../src/errors/errors.js';
 
 test('each 429 and 503 says when to come again, and nothing else does; who knows better is believed', () => {
   const saying = Object.keys(catalogue).filter(

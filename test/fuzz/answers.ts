@@ -1,4 +1,4 @@
-import { catalogue } from '../../src/errors.js';
+import { catalogue } from '../../src/errors/errors.js';
 
 /** Throws unless an HTTP answer, or several on one connection, is one that the contract knows: no 5xx but 503 and 504. */
 export function checkHttp(bytes: Buffer): void {

@@ -3,12 +3,12 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import type { Arbitrary } from 'fast-check';
 import { systemClock } from '../../src/clock.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
-import { connectSocket, upgradeRequest } from '../support/handshake.js';
+import { connectSocket, upgradeRequest } from '../support/webSocketHandshake.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
 import { streamPair } from '../support/rawStdio.js';
-import type { TestServer } from '../support/serve.js';
+import type { TestServer } from '../support/testServer.js';
 import { checkFrames, checkHttp, checkMessage } from './answers.js';
 import { httpBytes, messageText, webSocketBytes } from './grammars.js';
 

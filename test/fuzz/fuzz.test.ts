@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { silentLog } from '../../src/log.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { connectClient, startTestServer, whenAllEnded, type TestServer } from '../support/serve.js';
+import { connectClient, startTestServer, whenAllEnded, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 import { doors } from './doors.js';
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, request as open } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
-import { addManagementRoutes } from '../../src/app/management.js';
+import { addManagementRoutes } from '../../src/server/managementRoutes.js';
 import type { Users } from '../../src/tenancy/users.js';
 
 test('a browser is not probed any longer than the operator who registers it waits for the answer', async () => {

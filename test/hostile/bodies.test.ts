@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect as openSocket, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BodyMemory } from '../../src/transport/bodyMemory.js';
-import { bearer, serveGuarded, type GuardedServer } from '../tenancy/support/guarded.js';
+import { bearer, serveGuarded, type GuardedServer } from '../tenancy/support/guardedServer.js';
 import { RawSse } from '../support/rawSse.js';
 
 const mebibyte = 1024 ** 2;

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { createResourceLedger } from '../../src/browser/lease/ledger.js';
-import { attachBrowser, probeBrowser } from '../../src/browser/process/attach.js';
-import type { BrowserConnection } from '../../src/browser/process/connection.js';
+import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
+import { attachBrowser, probeBrowser } from '../../src/browser/process/attachBrowser.js';
+import type { BrowserConnection } from '../../src/browser/process/browserConnection.js';
 import { recordingListener, openTestPool, leaseRequest, withFirstPage } from '../browser/support/testPool.js';
 
 const tooMuch = 65 * 1024 ** 2;

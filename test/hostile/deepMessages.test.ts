@@ -5,7 +5,7 @@ import { defineTool } from '../../src/tools/defineTool.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { startTestServer, type TestServer } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;

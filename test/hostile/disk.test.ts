@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { manifestJson } from '../support/extensionBrowser.js';
-import { zip } from '../support/zip.js';
+import { zip } from '../support/zipWriter.js';
 import { openTenants, type TwoTenants } from './support/tenants.js';
 
 const secret = 'the-secret-of-the-victim';

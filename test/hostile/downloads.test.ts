@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { manifestJson } from '../support/extensionBrowser.js';
-import { zip } from '../support/zip.js';
+import { zip } from '../support/zipWriter.js';
 import { waitUntil } from '../e2e/support/serverProcess.js';
 import { openTenants, type Tenant, type TwoTenants } from './support/tenants.js';
 

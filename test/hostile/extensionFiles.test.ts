@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { manifestJson } from '../support/extensionBrowser.js';
-import { zip } from '../support/zip.js';
+import { zip } from '../support/zipWriter.js';
 import { openTenants, type Tenant, type TwoTenants } from './support/tenants.js';
 
 const secret = 'what-only-the-operator-may-read';

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { startTestServer } from '../support/serve.js';
+import { startTestServer } from '../support/testServer.js';
 
 test.each(['/health', '/sse', '/ws'])('a request to %s with two Host headers is refused', async (path) => {
   const served = await startTestServer();

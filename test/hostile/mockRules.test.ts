@@ -1,4 +1,4 @@
-import { networkTools } from '../../src/tools/network.js';
+import { networkTools } from '../../src/tools/networkTools.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
 
 let harness: ToolHarness;

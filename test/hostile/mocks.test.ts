@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import type { CDPSession, Protocol } from 'puppeteer-core';
-import { NetworkMocks, type MockRule } from '../../src/browser/collectors/networkMocks.js';
+import { NetworkMocks, type MockRule } from '../../src/browser/collectors/requestMocks.js';
 
 /** A protocol session that emits the name of each command that it is sent about a request. */
 function startSession(): { session: CDPSession; sent: EventEmitter } {

@@ -1,6 +1,6 @@
-import { createResourceLedger } from '../../src/browser/lease/ledger.js';
-import { PageSet } from '../../src/browser/lease/pageSet.js';
-import { createSessionPageState } from '../../src/browser/lease/sessionMemory.js';
+import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
+import { PageSet } from '../../src/browser/pool/pageSet.js';
+import { createSessionPageState } from '../../src/browser/pool/sessionPageState.js';
 import { isTab } from '../../src/browser/lease/tab.js';
 import { recordingListener, openTestPool, leaseRequest, waitUntil, withFirstPage } from '../browser/support/testPool.js';
 

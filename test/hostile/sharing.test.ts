@@ -1,5 +1,5 @@
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { BrowsingClient } from '../e2e/support/browse.js';
+import { BrowsingClient } from '../e2e/support/browsingClient.js';
 import { startServerProcess } from '../e2e/support/serverProcess.js';
 import { send } from '../support/http.js';
 import { openTenants, type Tenant, type TwoTenants } from './support/tenants.js';

@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Protocol } from 'puppeteer-core';
 import { describeException } from '../../src/browser/collectors/consoleMessage.js';
-import { unpackExtension } from '../../src/browser/extensions/archive.js';
+import { unpackExtension } from '../../src/browser/extensions/extensionArchive.js';
 import { readExtensionFiles } from '../../src/browser/extensions/extensionFiles.js';
 import { ExtensionLog } from '../../src/browser/extensions/extensionLog.js';
-import { readManifest, type Extension } from '../../src/browser/extensions/extensions.js';
+import { readManifest, type Extension } from '../../src/browser/extensions/installedExtensions.js';
 import { manifestFindings } from '../../src/browser/extensions/manifestAudit.js';
 import { withoutCommentLines, withoutComments } from '../../src/browser/extensions/sourceText.js';
 import { inSlices } from '../../src/browser/patterns/slices.js';
 import { truncateAnswer } from '../../src/tools/answers.js';
-import { decodeArchive } from '../../src/tools/extensions/installExtension.js';
+import { decodeArchive } from '../../src/tools/extensionLifecycle.js';
 import { hasJsonWebToken } from '../../src/tools/storage/inspectPageStorage.js';
 
 /** For work that takes milliseconds in linear time, and half a minute or more in quadratic. */

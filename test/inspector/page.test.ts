@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { chromium } from '../support/chromium.js';
-import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
-import { createOrchestrator } from '../../src/orchestrator.js';
-import { FakeBrowserPool } from '../support/fakePool.js';
+import { connectClient, startTestServer, type TestServer } from '../support/testServer.js';
+import { createOrchestrator } from '../../src/server/orchestrator.js';
+import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { ManualClock } from '../support/manualClock.js';
 import { TestTools } from '../support/testTools.js';
-import { lit, InspectorPage } from './support/watching.js';
+import { lit, InspectorPage } from './support/inspectorPage.js';
 import { root } from '../support/root.js';
 
 let browser: Browser;

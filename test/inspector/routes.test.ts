@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
+import { connectClient, startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 let served: TestServer;

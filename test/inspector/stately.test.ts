@@ -3,11 +3,11 @@ import { createWebSocketReceiver } from '@statelyai/inspect';
 import { createMachine } from 'xstate';
 import WebSocket from 'ws';
 import { machines } from '../../machines/index.js';
-import { createOrchestrator } from '../../src/orchestrator.js';
+import { createOrchestrator } from '../../src/server/orchestrator.js';
 import { createStately, type StatelyBridge } from '../../src/inspector/stately.js';
 import { send } from '../support/http.js';
-import { FakeBrowserPool } from '../support/fakePool.js';
-import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
+import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
+import { connectClient, startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 const definitions = new Map(machines.map(({ name, machine }) => [name as string, JSON.stringify(machine.config)]));

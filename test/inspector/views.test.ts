@@ -1,9 +1,9 @@
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { chromium } from '../support/chromium.js';
 import { RawSse } from '../support/rawSse.js';
-import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
+import { connectClient, startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
-import { lit, InspectorPage } from './support/watching.js';
+import { lit, InspectorPage } from './support/inspectorPage.js';
 
 let browser: Browser;
 let served: TestServer;

@@ -13,7 +13,7 @@ import { z } from 'zod';
 import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer, type TestServer } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/testServer.js';
 import { askingTools } from './askingTools.js';
 
 const everything: ClientCapabilities = {

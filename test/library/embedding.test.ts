@@ -8,12 +8,12 @@ import { ElicitRequestSchema, ResourceUpdatedNotificationSchema } from '@modelco
 import { z } from 'zod';
 import { createOrchestrator, defineTextTool, defineTool, Refusal, type OpenSession } from '../../src/index.js';
 import { toolGroups } from '../../src/tools/defineTool.js';
-import { allTools } from '../../src/tools/index.js';
-import { FakeBrowserPool } from '../support/fakePool.js';
+import { allTools } from '../../src/tools/allTools.js';
+import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { connectClient, startTestServer } from '../support/serve.js';
+import { connectClient, startTestServer } from '../support/testServer.js';
 import { serveNotes } from './example.js';
 
 const noInput = z.strictObject({});

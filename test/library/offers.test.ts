@@ -14,7 +14,7 @@ import {
   type OrchestratorOptions,
 } from '../../src/index.js';
 import { ManualClock } from '../support/manualClock.js';
-import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
+import { connectClient, startTestServer, type TestServer } from '../support/testServer.js';
 import { greet, notes, poem, text } from './offered.js';
 
 let served: TestServer;

@@ -1,8 +1,8 @@
 import type { AnyStateMachine, InspectionEvent } from 'xstate';
 import { browserMachine, serverMachine, sessionMachine } from '../../machines/index.js';
-import { supervisorDefaults, createSupervisor } from '../../src/session/browserActor.js';
-import { startServer } from '../../src/session/serverActor.js';
-import { createSessionLogic, type SessionLogicDeps } from '../../src/session/sessionActor.js';
+import { supervisorDefaults, createSupervisor } from '../../src/browser/supervisor.js';
+import { startServer } from '../../src/server/httpServer.js';
+import { createSessionLogic, type SessionLogicDeps } from '../../src/session/actor.js';
 
 type Kind = 'actors' | 'actions' | 'delays';
 const kinds: readonly Kind[] = ['actors', 'actions', 'delays'];

@@ -1,7 +1,7 @@
 import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer, type TestServer } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 let served: TestServer;

@@ -6,7 +6,7 @@ import { call, initialize, initialized, ping } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
 import { streamPair } from '../support/rawStdio.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 interface Client {

@@ -1,6 +1,6 @@
 import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer, type TestServer } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 let served: TestServer;

@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import type { BrowserLease } from '../../src/browser/lease/lease.js';
+import type { BrowserLease } from '../../src/browser/pool/browserLease.js';
 import type { OnQueued } from '../../src/browser/lease/queuedWork.js';
-import type { SessionBrowser } from '../../src/browser/lease/sessionBrowser.js';
+import type { SessionBrowser } from '../../src/browser/pool/sessionBrowser.js';
 import { systemClock } from '../../src/clock.js';
-import { Refusal } from '../../src/errors.js';
+import { Refusal } from '../../src/errors/errors.js';
 import { silentLog } from '../../src/log.js';
 import { callTool } from '../../src/mcp/callTool.js';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { defineTool } from '../../src/tools/defineTool.js';
-import { noPages } from '../support/fakePool.js';
+import { noPages } from '../support/fakeBrowserPool.js';
 import { plainClient, sessionFacts } from '../tools/support/plainSession.js';
 
 /** Calls a tool that needs a process, which its session gets as `ensureProcess` says. */

@@ -5,7 +5,7 @@ import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { z } from 'zod';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { defineTool } from '../../src/tools/defineTool.js';
-import { connectClient, startTestServer, type TestServer } from '../support/serve.js';
+import { connectClient, startTestServer, type TestServer } from '../support/testServer.js';
 
 const keep = defineTool({
   name: 'keep',

@@ -1,4 +1,4 @@
-import type { Observation } from '../../src/session/observer.js';
+import type { Observation } from '../../src/telemetry/observer.js';
 import { Gate } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { TestTools } from '../support/testTools.js';

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { silentLog } from '../../src/log.js';
-import { compileFeatures } from '../../src/mcp/offer.js';
-import { Refusal } from '../../src/errors.js';
-import { createObserver } from '../../src/session/observer.js';
-import { createSessionLogic } from '../../src/session/sessionActor.js';
+import { compileFeatures } from '../../src/mcp/features.js';
+import { Refusal } from '../../src/errors/errors.js';
+import { createObserver } from '../../src/telemetry/observer.js';
+import { createSessionLogic } from '../../src/session/actor.js';
 import type { Session } from '../../src/session/session.js';
 import type { SessionDeps } from '../../src/session/sessionParts.js';
-import { SessionRegistry } from '../../src/session/sessionRegistry.js';
+import { SessionRegistry } from '../../src/session/registry.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RecordingChannel } from '../support/recordingChannel.js';
 import { TestTools } from '../support/testTools.js';

@@ -1,5 +1,5 @@
-import type { BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from '../../src/browser/lease/lease.js';
-import type { SessionBrowser } from '../../src/browser/lease/sessionBrowser.js';
+import type { BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from '../../src/browser/pool/browserLease.js';
+import type { SessionBrowser } from '../../src/browser/pool/sessionBrowser.js';
 
 /** What a session waits for while it is set up and released. */
 export type Step = 'tools' | 'check' | 'claim' | 'browser' | 'release';

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { resumeOverHttp, useWarmSession, ChartCoverage } from './otherDoors.js';
+import { resumeOverHttp, useWarmSession, ChartCoverage } from './otherTransports.js';
 import { initialTransition, transition, type StateValue } from 'xstate';
 import { chart, edgeName, inputOf, inventoryOf, scenariosOf, type Scenario } from './plan.js';
 import { World } from './world.js';

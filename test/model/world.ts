@@ -1,12 +1,12 @@
 import { createActor, waitFor, type AnyTransitionDefinition } from 'xstate';
-import { catalogue, Refusal, type Reason } from '../../src/errors.js';
+import { catalogue, Refusal, type Reason } from '../../src/errors/errors.js';
 import type { Session } from '../../src/session/session.js';
 import { nextTurn } from '../support/gate.js';
 import { postJson, send, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { initialize } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer, type TestServer } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/testServer.js';
 import { TestGates } from './gates.js';
 import { browserFailure, chart, delays, inputOf, take, comparable, type Lease, type Move } from './plan.js';
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { systemClock } from '../../src/clock.js';
-import { startServer } from '../../src/session/serverActor.js';
-import { connectSocket } from '../support/handshake.js';
+import { startServer } from '../../src/server/httpServer.js';
+import { connectSocket } from '../support/webSocketHandshake.js';
 
 /** The server's socket with its bounds, and nothing behind it but `ok`. */
 async function listen(bounds: { readonly requestTimeout?: number } = {}) {

@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '../../src/clock.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
-import { connectSocket, upgradeRequest } from '../support/handshake.js';
+import { connectSocket, upgradeRequest } from '../support/webSocketHandshake.js';
 import { postJson, send, sendBytes } from '../support/http.js';
 import { streamPair } from '../support/rawStdio.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { startTestServer, type TestServer } from '../support/serve.js';
+import { startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 let tools: TestTools;

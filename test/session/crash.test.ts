@@ -1,13 +1,13 @@
 import { systemClock } from '../../src/clock.js';
-import type { BrowserLease } from '../../src/browser/lease/lease.js';
-import type { Observation } from '../../src/session/observer.js';
+import type { BrowserLease } from '../../src/browser/pool/browserLease.js';
+import type { Observation } from '../../src/telemetry/observer.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
-import { FakeBrowserPool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { streamPair } from '../support/rawStdio.js';
-import { connectClient, startTestServer } from '../support/serve.js';
+import { connectClient, startTestServer } from '../support/testServer.js';
 
 class BrokenTransport extends StdioTransport {
   override announce(): void {

@@ -1,9 +1,9 @@
-import { FakeBrowserPool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer, type TestServerOptions } from '../support/serve.js';
+import { startTestServer, type TestServerOptions } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 /** A server with one session, one call of which runs until the test lets it end. */

@@ -3,7 +3,7 @@ import { postJson, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { initialize } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer } from '../support/serve.js';
+import { startTestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 /** A server with one session whose set-up waits, and that holds early messages. */

@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
-import type { Extension } from '../../src/browser/extensions/extensions.js';
-import { withCdpScope, type CdpScope } from '../../src/browser/protocol/protocolScope.js';
-import { originOf } from '../../src/browser/extensions/extensions.js';
+import type { Extension } from '../../src/browser/extensions/installedExtensions.js';
+import { withCdpScope, type CdpScope } from '../../src/browser/cdp/cdpScope.js';
+import { originOf } from '../../src/browser/extensions/installedExtensions.js';
 import { WorkerMonitor } from '../../src/browser/extensions/serviceWorkers.js';
 import { chromium } from './chromium.js';
 

@@ -1,7 +1,7 @@
 import { request, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { once } from 'node:events';
-import { catalogue, type Reason } from '../../src/errors.js';
+import { catalogue, type Reason } from '../../src/errors/errors.js';
 
 export interface Reply {
   readonly status: number;

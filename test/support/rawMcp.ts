@@ -3,7 +3,7 @@ import { parseMessage, type JSONRPCMessage, type RequestId } from '../../src/mcp
 import { send, type Reply } from './http.js';
 import { initialized, ping } from './messages.js';
 import { RawSse, type SseEvent } from './rawSse.js';
-import { startTestServer, type TestServer, type TestServerOptions } from './serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from './testServer.js';
 import { TestTools } from './testTools.js';
 
 const accept = 'application/json, text/event-stream';

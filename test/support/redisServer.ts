@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { createClient } from '@redis/client';
 import { RedisStore } from '../../src/cluster/redis/redisStore.js';
-import type { StoreLimits } from '../../src/cluster/store.js';
+import type { StoreLimits } from '../../src/cluster/clusterStore.js';
 
 /** What Redis says when clients may come; a sentinel names what it watches. */
 const readyLine = /Ready to accept connections|\+monitor master/;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ToolError } from '../../src/errors.js';
+import { ToolError } from '../../src/errors/errors.js';
 import { defineTool, type Tool, type ToolContext } from '../../src/tools/defineTool.js';
 import { Gate } from './gate.js';
 

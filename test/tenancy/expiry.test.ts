@@ -2,7 +2,7 @@ import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { bearer, serveGuarded } from './support/guarded.js';
+import { bearer, serveGuarded } from './support/guardedServer.js';
 
 const ping = { jsonrpc: '2.0', id: 'ping', method: 'ping' };
 

@@ -6,8 +6,8 @@ import { jwtAuthenticator } from '../../src/tenancy/jwt.js';
 import { ManualClock } from '../support/manualClock.js';
 import { send } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer, type TestServer } from '../support/serve.js';
-import { adminToken, bearer, recordingLog } from './support/guarded.js';
+import { startTestServer, type TestServer } from '../support/testServer.js';
+import { adminToken, bearer, recordingLog } from './support/guardedServer.js';
 import { OAuthIssuer } from './support/oauthIssuer.js';
 import { withFolder } from './support/tempFolder.js';
 

@@ -1,7 +1,7 @@
 import { send, sendBytes } from '../support/http.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer } from '../support/serve.js';
-import { adminToken, bearer, connect, reasonOf, serveGuarded, type GuardedServer } from './support/guarded.js';
+import { startTestServer } from '../support/testServer.js';
+import { adminToken, bearer, connect, reasonOf, serveGuarded, type GuardedServer } from './support/guardedServer.js';
 import { withFolder } from './support/tempFolder.js';
 
 let guarded: GuardedServer;

@@ -4,9 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
-import { startTestServer } from '../support/serve.js';
+import { startTestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
-import { adminToken } from './support/guarded.js';
+import { adminToken } from './support/guardedServer.js';
 import { withFolder } from './support/tempFolder.js';
 
 const run = promisify(execFile);

@@ -1,8 +1,8 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { createAddressResolver } from '../../src/tenancy/browserAddress.js';
-import { reasonOf, serveGuarded, type GuardedServer } from './support/guarded.js';
+import { createAddressResolver } from '../../src/tenancy/userBrowsers.js';
+import { reasonOf, serveGuarded, type GuardedServer } from './support/guardedServer.js';
 
 let guarded: GuardedServer;
 beforeAll(async () => {

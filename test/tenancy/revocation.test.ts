@@ -1,11 +1,11 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
-import { OpenResponses } from '../../src/transport/openAnswers.js';
+import { OpenResponses } from '../../src/transport/openResponses.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
 import { TestTools } from '../support/testTools.js';
-import { bearer, serveGuarded } from './support/guarded.js';
+import { bearer, serveGuarded } from './support/guardedServer.js';
 
 const hold = (id: string) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'hold' } });
 const ping = { jsonrpc: '2.0', id: 'ping', method: 'ping' };

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { send } from '../support/http.js';
-import { startTestServer } from '../support/serve.js';
-import { adminToken, bearer } from './support/guarded.js';
+import { startTestServer } from '../support/testServer.js';
+import { adminToken, bearer } from './support/guardedServer.js';
 import { OAuthIssuer } from './support/oauthIssuer.js';
 import { withFolder } from './support/tempFolder.js';
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
-import { adminToken, bearer, connect, reasonOf, serveGuarded, type GuardedServer } from './support/guarded.js';
+import { adminToken, bearer, connect, reasonOf, serveGuarded, type GuardedServer } from './support/guardedServer.js';
 
 let guarded: GuardedServer;
 beforeAll(async () => {

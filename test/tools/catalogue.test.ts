@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { compileCatalogue, UnknownGroupError } from '../../src/tools/catalogue.js';
 import { defineTool } from '../../src/tools/defineTool.js';
-import { allTools } from '../../src/tools/index.js';
+import { allTools } from '../../src/tools/allTools.js';
 
 const catalogue = compileCatalogue(allTools);
 

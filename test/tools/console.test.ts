@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { consoleTools } from '../../src/tools/console.js';
-import { waitUntilFound } from '../browser/support/collected.js';
+import { consoleTools } from '../../src/tools/consoleTools.js';
+import { waitUntilFound } from '../browser/support/collectedPage.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let server: PageServer;

@@ -1,8 +1,8 @@
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { emulationTools } from '../../src/tools/emulation/index.js';
-import { lookTools } from '../../src/tools/look.js';
-import { navigationTools } from '../../src/tools/navigation.js';
-import { pageTools } from '../../src/tools/pages.js';
+import { lookTools } from '../../src/tools/lookTools.js';
+import { navigationTools } from '../../src/tools/navigationTools.js';
+import { pageTools } from '../../src/tools/pageTools.js';
 import { waitUntil } from '../browser/support/testPool.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
-import { messagingExtension } from './support/talker.js';
+import { messagingExtension } from './support/messagingExtension.js';
 
 let tools: ExtensionTools;
 let extensionId: string;

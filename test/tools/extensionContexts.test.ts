@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
-import { manyContexts } from './support/manyPlaces.js';
+import { manyContexts } from './support/manyContexts.js';
 
 let tools: ExtensionTools;
 let id: string;

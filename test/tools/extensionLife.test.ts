@@ -1,7 +1,7 @@
 import { access, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { crx, zip } from '../support/zip.js';
+import { crx, zip } from '../support/zipWriter.js';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
 
 let tools: ExtensionTools;

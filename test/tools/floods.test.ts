@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { consoleTools } from '../../src/tools/console.js';
-import { lookTools } from '../../src/tools/look.js';
-import { navigationTools } from '../../src/tools/navigation.js';
-import { servePages } from '../support/pages.js';
+import { consoleTools } from '../../src/tools/consoleTools.js';
+import { lookTools } from '../../src/tools/lookTools.js';
+import { navigationTools } from '../../src/tools/navigationTools.js';
+import { servePages } from '../support/servePages.js';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 

@@ -1,6 +1,6 @@
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { networkTools } from '../../src/tools/network.js';
-import { waitUntilFound } from '../browser/support/collected.js';
+import { networkTools } from '../../src/tools/networkTools.js';
+import { waitUntilFound } from '../browser/support/collectedPage.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let server: PageServer;

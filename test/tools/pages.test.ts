@@ -5,9 +5,9 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { inputTools } from '../../src/tools/input/index.js';
-import { lookTools } from '../../src/tools/look.js';
-import { navigationTools } from '../../src/tools/navigation.js';
-import { pageTools } from '../../src/tools/pages.js';
+import { lookTools } from '../../src/tools/lookTools.js';
+import { navigationTools } from '../../src/tools/navigationTools.js';
+import { pageTools } from '../../src/tools/pageTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let pages: PageServer;

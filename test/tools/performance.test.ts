@@ -1,10 +1,10 @@
 import { gunzipSync } from 'node:zlib';
 import { z } from 'zod';
-import { analyseTrace } from '../../src/browser/tracing/analysis.js';
+import { analyseTrace } from '../../src/browser/profiling/traceAnalysis.js';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { inputTools } from '../../src/tools/input/index.js';
-import { lookTools } from '../../src/tools/look.js';
-import { navigationTools } from '../../src/tools/navigation.js';
+import { lookTools } from '../../src/tools/lookTools.js';
+import { navigationTools } from '../../src/tools/navigationTools.js';
 import { performanceTools } from '../../src/tools/performance/index.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 

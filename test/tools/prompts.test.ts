@@ -1,9 +1,9 @@
-import type { Completer } from '../../src/mcp/defineResource.js';
-import { allPrompts } from '../../src/mcp/prompts/index.js';
+import type { Completer } from '../../src/mcp/definitions.js';
+import { allPrompts } from '../../src/mcp/prompts.js';
 import { sampleExtensionFolder, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { sampleExtensionId } from '../../src/selftest/sampleExtension.js';
 import { extensionTools } from '../../src/tools/extensions/index.js';
-import { navigationTools } from '../../src/tools/navigation.js';
+import { navigationTools } from '../../src/tools/navigationTools.js';
 import { sessionFacts as session } from './support/plainSession.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { sessionTools } from '../../src/tools/session.js';
+import { sessionTools } from '../../src/tools/sessionTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let harness: ToolHarness;

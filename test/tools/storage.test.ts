@@ -2,8 +2,8 @@ import { mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { lookTools } from '../../src/tools/look.js';
-import { navigationTools } from '../../src/tools/navigation.js';
+import { lookTools } from '../../src/tools/lookTools.js';
+import { navigationTools } from '../../src/tools/navigationTools.js';
 import { storageTools } from '../../src/tools/storage/index.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 

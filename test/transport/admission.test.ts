@@ -1,13 +1,13 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ConfigError } from '../../src/config.js';
-import { createOrchestrator } from '../../src/orchestrator.js';
-import { FakeBrowserPool } from '../support/fakePool.js';
+import { ConfigError } from '../../src/config/config.js';
+import { createOrchestrator } from '../../src/server/orchestrator.js';
+import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { send, type Reply } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { startTestServer } from '../support/serve.js';
+import { startTestServer } from '../support/testServer.js';
 
 const refusedFor = (reason: string, limit: string) => ({
   error: { code: -32013, data: { reason, limit, retryAfterMs: expect.any(Number) } },

@@ -1,7 +1,7 @@
 import { send, type Reply } from '../support/http.js';
 import { initialize } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer } from '../support/serve.js';
+import { startTestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 const clients = 1_000;

@@ -6,8 +6,8 @@ import { ping } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
 import { streamPair } from '../support/rawStdio.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
-import { recordingLog } from '../tenancy/support/guarded.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/testServer.js';
+import { recordingLog } from '../tenancy/support/guardedServer.js';
 
 const internal = { error: { code: -32603, data: { reason: 'internal' } } };
 

@@ -5,16 +5,16 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import { ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import type { BrowserLease } from '../../src/browser/lease/lease.js';
+import type { BrowserLease } from '../../src/browser/pool/browserLease.js';
 import { systemClock, type Clock } from '../../src/clock.js';
-import { Refusal } from '../../src/errors.js';
+import { Refusal } from '../../src/errors/errors.js';
 import { parseMessage, type JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { SseTransport } from '../../src/transport/sse.js';
-import { FakeBrowserPool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawSse } from '../support/rawSse.js';
-import { connectClient, startTestServer } from '../support/serve.js';
+import { connectClient, startTestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 interface BareServer {

@@ -1,5 +1,5 @@
 import { RawSse } from '../support/rawSse.js';
-import { describeTransport, RefusedError, type ContractClient } from './contract.js';
+import { describeTransport, RefusedError, type ContractClient } from './transportContract.js';
 
 function open(url: string): ContractClient {
   const stream = new RawSse(url);

@@ -3,12 +3,12 @@ import { PassThrough } from 'node:stream';
 import { systemClock } from '../../src/clock.js';
 import { LineReader } from '../../src/transport/lines.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
-import { FakeBrowserPool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';
 import { initialize, ping } from '../support/messages.js';
 import { streamPair } from '../support/rawStdio.js';
-import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 async function connect(given: TestServerOptions = {}, bodyLimit = 10_000) {

@@ -2,8 +2,8 @@ import type { JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
 import { ManualClock } from '../support/manualClock.js';
 import { streamPair } from '../support/rawStdio.js';
-import { testServerAt } from '../support/serve.js';
-import { describeTransport, RefusedError, type ContractClient } from './contract.js';
+import { testServerAt } from '../support/testServer.js';
+import { describeTransport, RefusedError, type ContractClient } from './transportContract.js';
 
 const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'raw', version: '1' } };
 

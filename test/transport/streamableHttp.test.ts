@@ -3,7 +3,7 @@ import { expectRefusal, send } from '../support/http.js';
 import { call, initialize, initialized, ping } from '../support/messages.js';
 import { RawMcp, withRawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
-import { startTestServer } from '../support/serve.js';
+import { startTestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 test('[C-HTTP] initialize is answered by a stream: the id in the header, an event to come back to, the answer, the end', async () => {

@@ -2,9 +2,9 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { RawMcp } from '../support/rawMcp.js';
-import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
-import { openTcpProxy, type TcpProxy } from '../support/wire.js';
+import { openTcpProxy, type TcpProxy } from '../support/tcpProxy.js';
 
 interface ClientFixture {
   readonly served: TestServer;

@@ -1,5 +1,5 @@
 import { RawMcp } from '../support/rawMcp.js';
-import { describeTransport, RefusedError, type ContractClient } from './contract.js';
+import { describeTransport, RefusedError, type ContractClient } from './transportContract.js';
 
 function open(url: string): ContractClient {
   const client = new RawMcp(url);

@@ -8,7 +8,7 @@ import type { JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { RawMcp } from '../support/rawMcp.js';
 import type { RawSse } from '../support/rawSse.js';
-import { startTestServer } from '../support/serve.js';
+import { startTestServer } from '../support/testServer.js';
 
 /**
  * Two scripts that a log on a network meets every day, against the SDK's transport and against ours. The first half shows

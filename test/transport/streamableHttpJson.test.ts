@@ -1,8 +1,8 @@
-import { FakeBrowserPool } from '../support/fakePool.js';
+import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { postJson, type Reply } from '../support/http.js';
 import { initialize } from '../support/messages.js';
 import { RawMcp } from '../support/rawMcp.js';
-import { startTestServer } from '../support/serve.js';
+import { startTestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 const json = { accept: 'application/json, text/event-stream;q=0.5' };

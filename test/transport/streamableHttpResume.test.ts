@@ -10,7 +10,7 @@ import { expectRefusal, type Reply } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RawMcp } from '../support/rawMcp.js';
 import type { RawSse } from '../support/rawSse.js';
-import { startTestServer, type TestServer, type TestServerOptions } from '../support/serve.js';
+import { startTestServer, type TestServer, type TestServerOptions } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 interface SessionFixture {

@@ -2,7 +2,7 @@ import { expectRefusal, send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { call, initialize, initialized, ping } from '../support/messages.js';
 import { RawMcp, withRawMcp } from '../support/rawMcp.js';
-import { startTestServer } from '../support/serve.js';
+import { startTestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 test('[C-HTTP] a batch belongs to revision 2025-03-26, is bounded, and each of its requests is answered once', async () => {

@@ -3,7 +3,7 @@ import { WebSocketClientTransport } from '@modelcontextprotocol/sdk/client/webso
 import { WebSocket } from 'ws';
 import { initialize, ping } from '../support/messages.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { startTestServer, whenAllEnded } from '../support/serve.js';
+import { startTestServer, whenAllEnded } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 // The official client takes the platform's WebSocket, which Node 20 has not.

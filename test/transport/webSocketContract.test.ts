@@ -1,5 +1,5 @@
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { describeTransport, RefusedError, type ContractClient } from './contract.js';
+import { describeTransport, RefusedError, type ContractClient } from './transportContract.js';
 
 const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'raw', version: '1' } };
 

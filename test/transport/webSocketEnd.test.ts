@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { connectSocket, upgradeRequest } from '../support/handshake.js';
+import { connectSocket, upgradeRequest } from '../support/webSocketHandshake.js';
 import { send } from '../support/http.js';
 import { ManualClock } from '../support/manualClock.js';
 import { initialize, ping } from '../support/messages.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { startTestServer, whenAllEnded } from '../support/serve.js';
+import { startTestServer, whenAllEnded } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
 test('[C-WS] a binary frame ends the session with 1003', async () => {

@@ -3,11 +3,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { nextTurn } from '../support/gate.js';
-import { connectSocket, upgradeRequest, textFrame } from '../support/handshake.js';
+import { connectSocket, upgradeRequest, textFrame } from '../support/webSocketHandshake.js';
 import { ManualClock } from '../support/manualClock.js';
 import { ping } from '../support/messages.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
-import { startTestServer, whenAllEnded } from '../support/serve.js';
+import { startTestServer, whenAllEnded } from '../support/testServer.js';
 
 test('[S1] no byte of the handshake is answered before the session is connected; then it names the session', async () => {
   const served = await startTestServer();

@@ -1,6 +1,6 @@
 import type { Protocol } from 'puppeteer-core';
 import { truncateText, describeObject, isAbridged, joinArguments } from './remoteObject.js';
-import type { TargetSessionKind } from '../protocol/sessions.js';
+import type { TargetSessionKind } from '../cdp/cdpSessions.js';
 
 export type ConsoleLevel = 'error' | 'warning' | 'info' | 'debug';
 

@@ -1,4 +1,4 @@
-import { messageOf, ToolError } from '../../errors.js';
+import { messageOf, ToolError } from '../../errors/errors.js';
 import { compileGlob } from '../patterns/glob.js';
 import { compileRegex } from '../patterns/regex.js';
 import { inSlices } from '../patterns/slices.js';

@@ -1,4 +1,4 @@
-import { RingBuffer, type RingBufferReading } from '../collectors/ring.js';
+import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js';
 import type { ReportingContext } from './messageLog.js';
 import type { ActivityReport } from '../injected/contract.js';
 

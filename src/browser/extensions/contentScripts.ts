@@ -1,10 +1,10 @@
 import type { CDPSession } from 'puppeteer-core';
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
-import { ToolError } from '../../errors.js';
-import type { SessionPage } from '../page/page.js';
-import type { CdpScope } from '../protocol/protocolScope.js';
-import { originOf, type Extension } from './extensions.js';
+import { ToolError } from '../../errors/errors.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
+import { originOf, type Extension } from './installedExtensions.js';
 
 /** A page that is busy or waits for a dialog tells nothing: it is named, not waited for. */
 const responseTimeoutMs = 2_000;

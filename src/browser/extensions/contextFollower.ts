@@ -1,6 +1,6 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
-import { followSessions, unlessGone, type FollowedSessions, type CdpHandlers, type TargetSession } from '../protocol/sessions.js';
+import { followSessions, unlessGone, type FollowedSessions, type CdpHandlers, type TargetSession } from '../cdp/cdpSessions.js';
 import type { CallLog } from './callLog.js';
 import type { ExtensionLog } from './extensionLog.js';
 import { bindingName, flushExpression, instrumentExpression } from './instrument.js';

@@ -1,5 +1,5 @@
 import type { Protocol } from 'puppeteer-core';
-import { originOf, readManifest, type Extension, type Manifest } from './extensions.js';
+import { originOf, readManifest, type Extension, type Manifest } from './installedExtensions.js';
 
 type Target = Protocol.Target.TargetInfo;
 

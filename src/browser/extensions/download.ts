@@ -1,5 +1,5 @@
 import { timeLimit } from '../../clock.js';
-import { messageOf, ToolError } from '../../errors.js';
+import { messageOf, ToolError } from '../../errors/errors.js';
 
 const maxDownloadBytes = 64 * 1024 * 1024;
 const maxRedirects = 5;

@@ -1,8 +1,8 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import type { PrintedValue } from '../injected/contract.js';
-import { runAndPrint } from '../protocol/injectedFunctions.js';
-import type { CdpScope } from '../protocol/protocolScope.js';
+import { runAndPrint } from '../cdp/injectedFunctions.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
 
 /** What code answered. */
 export interface EvaluationResult {

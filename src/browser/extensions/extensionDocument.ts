@@ -1,9 +1,9 @@
 import type { CDPSession } from 'puppeteer-core';
 import { z } from 'zod';
-import { callExpression, type InjectedFunction } from '../protocol/injectedFunctions.js';
-import type { CdpScope } from '../protocol/protocolScope.js';
+import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
 import { evaluateInTarget } from './evaluateInTarget.js';
-import { originOf, type Extension } from './extensions.js';
+import { originOf, type Extension } from './installedExtensions.js';
 
 /** The one file that every extension has, and in which none of its code runs. */
 export const manifestUrl = (extensionId: string): string => `${originOf(extensionId)}/manifest.json`;

@@ -1,7 +1,7 @@
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-import { messageOf, ToolError } from '../../errors.js';
-import type { Extension } from './extensions.js';
+import { messageOf, ToolError } from '../../errors/errors.js';
+import type { Extension } from './installedExtensions.js';
 import { withoutCommentLines } from './sourceText.js';
 
 /** Text of a file of the extension, by its path in it, with `/`. */

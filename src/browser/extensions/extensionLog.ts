@@ -6,10 +6,10 @@ import {
   type ConsoleMessageBody,
   type StackFrame,
 } from '../collectors/consoleMessage.js';
-import { RingBuffer, type RingBufferReading } from '../collectors/ring.js';
-import { formatValue } from '../protocol/injectedFunctions.js';
-import type { CdpScope } from '../protocol/protocolScope.js';
-import { unlessGone } from '../protocol/sessions.js';
+import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js';
+import { formatValue } from '../cdp/injectedFunctions.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
+import { unlessGone } from '../cdp/cdpSessions.js';
 
 /** What a context of an extension logged or threw. */
 export interface ExtensionLogEntry extends ConsoleMessageBody {

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
-import { ToolError } from '../../errors.js';
-import { untilAborted } from '../protocol/abort.js';
-import type { CdpScope } from '../protocol/protocolScope.js';
+import { ToolError } from '../../errors/errors.js';
+import { untilAborted } from '../../async.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
 import { parseManifest, readManifestText } from './extensionFiles.js';
-import { ExtensionsPage, listExtensions, loadExtension, originOf, type Extension } from './extensions.js';
+import { ExtensionsPage, listExtensions, loadExtension, originOf, type Extension } from './installedExtensions.js';
 import { placeholderVersion, correctFirstInstall } from './firstInstall.js';
 import { uninstallExtension } from './uninstall.js';
 

@@ -1,7 +1,7 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
-import { callExpression, correctInstallDetails } from '../protocol/injectedFunctions.js';
-import type { CdpScope } from '../protocol/protocolScope.js';
-import { unlessGone } from '../protocol/sessions.js';
+import { callExpression, correctInstallDetails } from '../cdp/injectedFunctions.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
+import { unlessGone } from '../cdp/cdpSessions.js';
 
 /** Of the placeholder that stands for an extension before it is loaded. No real extension has it. */
 export const placeholderVersion = '0.0.0.65535';

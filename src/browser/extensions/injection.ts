@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { inSlices } from '../patterns/slices.js';
-import { readRegisteredScripts } from '../protocol/injectedFunctions.js';
-import type { CdpScope } from '../protocol/protocolScope.js';
+import { readRegisteredScripts } from '../cdp/injectedFunctions.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
 import { ExtensionDocument } from './extensionDocument.js';
 import { objectsIn, readExtensionFiles, stringsIn, type ExtensionFiles } from './extensionFiles.js';
-import type { Extension, ExtensionInfo } from './extensions.js';
+import type { Extension, ExtensionInfo } from './installedExtensions.js';
 import { matchesAny, matchesGlob, parsePattern } from './matchPattern.js';
 
 /** One declaration of content scripts, from the manifest or registered with `chrome.scripting`. */

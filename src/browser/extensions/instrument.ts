@@ -1,4 +1,4 @@
-import { callExpression, flushReports, instrumentContext } from '../protocol/injectedFunctions.js';
+import { callExpression, flushReports, instrumentContext } from '../cdp/injectedFunctions.js';
 
 /** The name under which a context reports; its own in no page but the extension's worlds. */
 export const bindingName = 'greenroomActivity';

@@ -1,9 +1,9 @@
-import { ToolError } from '../../errors.js';
-import type { SessionPage } from '../page/page.js';
-import type { CdpScope } from '../protocol/protocolScope.js';
+import { ToolError } from '../../errors/errors.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
 import { contentScriptsIn } from './contentScripts.js';
 import { runningContexts } from './contexts.js';
-import { findExtension, type Extension } from './extensions.js';
+import { findExtension, type Extension } from './installedExtensions.js';
 import type { SelectedContext } from './selection.js';
 import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
 

@@ -1,4 +1,4 @@
-import { RingBuffer, type RingBufferReading } from '../collectors/ring.js';
+import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js';
 import type { ActivityReport } from '../injected/contract.js';
 
 /** One message, or the opening or end of a port, as its sender or its receivers saw it. */

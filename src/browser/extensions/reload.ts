@@ -1,10 +1,10 @@
-import { messageOf, ToolError } from '../../errors.js';
-import type { SessionPage } from '../page/page.js';
-import type { CdpScope } from '../protocol/protocolScope.js';
+import { messageOf, ToolError } from '../../errors/errors.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
 import { contentScriptsIn } from './contentScripts.js';
 import { runningContexts, type ExtensionContext } from './contexts.js';
-import type { Extension } from './extensions.js';
-import { installExtension, type Installation } from './install.js';
+import type { Extension } from './installedExtensions.js';
+import { installExtension, type Installation } from './extensionInstall.js';
 
 export interface ReloadResult extends Installation {
   /** Its documents that were open before and that Chrome closed. */

@@ -1,6 +1,6 @@
 import type { StackFrame } from '../collectors/consoleMessage.js';
 import type { ExtensionLogEntry } from './extensionLog.js';
-import type { ExtensionInfo, ExtensionProblem } from './extensions.js';
+import type { ExtensionInfo, ExtensionProblem } from './installedExtensions.js';
 
 /** One error of an extension: uncaught, or of its manifest, equal ones counted. */
 export interface RuntimeError {

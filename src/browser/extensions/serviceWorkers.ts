@@ -1,9 +1,9 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
-import { ToolError } from '../../errors.js';
-import { untilAborted } from '../protocol/abort.js';
-import { originOf, readManifest, type Extension } from './extensions.js';
+import { ToolError } from '../../errors/errors.js';
+import { untilAborted } from '../../async.js';
+import { originOf, readManifest, type Extension } from './installedExtensions.js';
 import { loadWithoutFiles } from './fileAccess.js';
-import type { CdpScope } from '../protocol/protocolScope.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
 
 /** `none`: no worker is registered, since the manifest names none or it threw when it was installed. */
 export type WorkerState = Protocol.ServiceWorker.ServiceWorkerVersionRunningStatus | 'none';

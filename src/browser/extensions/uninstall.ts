@@ -1,9 +1,9 @@
 import { sep } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
-import { ToolError } from '../../errors.js';
-import { withCdpScope, type CdpScope } from '../protocol/protocolScope.js';
-import { chromeErrorText, listExtensions, type Extension } from './extensions.js';
+import { ToolError } from '../../errors/errors.js';
+import { withCdpScope, type CdpScope } from '../cdp/cdpScope.js';
+import { chromeErrorText, listExtensions, type Extension } from './installedExtensions.js';
 
 const uninstallTimeoutMs = 5_000;
 

@@ -1,5 +1,5 @@
 import type { Browser, Protocol } from 'puppeteer-core';
-import { CdpScope } from '../protocol/protocolScope.js';
+import { CdpScope } from '../cdp/cdpScope.js';
 import { WorkerMonitor } from './serviceWorkers.js';
 import { openBrowserCdpSession } from '../protocol/openSession.js';
 

@@ -1,6 +1,6 @@
-import type { CdpScope } from '../protocol/protocolScope.js';
-import { evaluateInWorker } from './evaluation.js';
-import { ExtensionsPage, type Extension, type ExtensionProblem } from './extensions.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
+import { evaluateInWorker } from './contextEvaluation.js';
+import { ExtensionsPage, type Extension, type ExtensionProblem } from './installedExtensions.js';
 import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
 
 export interface WorkerStatus {

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { CDPSession } from 'puppeteer-core';
-import { ToolError } from '../../errors.js';
-import type { SessionPage } from '../page/page.js';
-import { untilAborted } from '../protocol/abort.js';
+import { ToolError } from '../../errors/errors.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import { untilAborted } from '../../async.js';
 import { openCdpSession } from '../protocol/openSession.js';
 
 /** What may wait in memory for a reader: Chrome sends as fast as it can and cannot be held up. */

@@ -1,7 +1,7 @@
-import type { BrowserObserver, SupervisedBrowser } from '../process/connection.js';
-import type { UnregisterContext } from './endpointContexts.js';
-import type { LeaseListener, LeaseRequest } from './lease.js';
-import type { ResourceLedger } from './ledger.js';
+import type { BrowserObserver, SupervisedBrowser } from '../process/browserConnection.js';
+import type { UnregisterContext } from '../pool/endpointContexts.js';
+import type { LeaseListener, LeaseRequest } from '../pool/browserLease.js';
+import type { ResourceLedger } from '../process/resourceLedger.js';
 import type { QueueOptions } from './queuedWork.js';
 
 /** A browser that a lease takes part in. */

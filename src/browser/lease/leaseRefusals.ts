@@ -1,4 +1,4 @@
-import { messageOf, Refusal } from '../../errors.js';
+import { messageOf, Refusal } from '../../errors/errors.js';
 
 export const leaseReleasedError = (): Error => new Error('The session has ended and its browser is released.');
 

@@ -1,5 +1,5 @@
-import type { LeasedBrowser } from './leasedBrowser.js';
-import type { PlacementRecord } from './loss.js';
+import type { LeasedBrowser } from '../pool/leasedBrowser.js';
+import type { PlacementRecord } from '../pool/recovery.js';
 import type { QueuedWork } from './queuedWork.js';
 
 export type UnopenedState =

@@ -1,5 +1,5 @@
-import { Refusal } from '../../errors.js';
-import type { BrowserPool } from './lease.js';
+import { Refusal } from '../../errors/errors.js';
+import type { BrowserPool } from '../pool/browserLease.js';
 
 const noBrowserDetail = 'This server has no browser: none of the tools that it was made with needs one.';
 

@@ -1,6 +1,6 @@
-import { messageOf } from '../../errors.js';
-import { allowGeolocation, type EmulationSettings } from '../page/emulation.js';
-import type { SessionPage } from '../page/page.js';
+import { messageOf } from '../../errors/errors.js';
+import { allowGeolocation, type EmulationSettings } from '../page/pageEmulation.js';
+import type { SessionPage } from '../page/sessionPage.js';
 
 /** A page to be found or opened again: what a session that moves takes along. In JSON. */
 export interface PageRecord {

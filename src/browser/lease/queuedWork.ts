@@ -1,4 +1,4 @@
-import { untilAborted } from '../protocol/abort.js';
+import { untilAborted } from '../../async.js';
 
 /** Told the position in a queue, from 1, whenever it changes. */
 export type OnQueued = (position: number) => void;

@@ -1,4 +1,4 @@
-import type { BrowserObserver, SupervisedBrowser } from '../process/connection.js';
+import type { BrowserObserver, SupervisedBrowser } from '../process/browserConnection.js';
 
 /** A browser that several leases take part in. Owned by whoever starts it, who closes it. */
 export class ObservedBrowser {

@@ -1,5 +1,5 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
-import { ToolError } from '../../errors.js';
+import { ToolError } from '../../errors/errors.js';
 
 /** A dialog of the page's, open now. While it is, the page's own thread stands still. */
 export interface OpenDialog {

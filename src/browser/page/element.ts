@@ -1,7 +1,7 @@
-import { ToolError } from '../../errors.js';
-import { untilActionable, type InjectedFunction } from '../protocol/injectedFunctions.js';
-import type { NodeAddress } from './elementIds.js';
-import type { SessionPage } from './page.js';
+import { ToolError } from '../../errors/errors.js';
+import { untilActionable, type InjectedFunction } from '../cdp/injectedFunctions.js';
+import type { NodeAddress } from './elementUids.js';
+import type { SessionPage } from './sessionPage.js';
 
 const actionableTimeoutMs = 1_000;
 

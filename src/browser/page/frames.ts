@@ -1,5 +1,5 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
-import { attachToChildren } from '../protocol/sessions.js';
+import { attachToChildren } from '../cdp/cdpSessions.js';
 
 /** A frame, and the session of the process that renders it. */
 export interface FrameSession {

@@ -1,4 +1,4 @@
-import { untilAborted } from '../protocol/abort.js';
+import { untilAborted } from '../../async.js';
 
 /** One at a time, in order of arrival. */
 export class Lock {

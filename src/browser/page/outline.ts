@@ -1,9 +1,9 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import type { OutlineItem } from '../injected/contract.js';
-import { readOutline as readOutlineInPage } from '../protocol/injectedFunctions.js';
+import { readOutline as readOutlineInPage } from '../cdp/injectedFunctions.js';
 import type { FrameDocument } from './frames.js';
-import type { SessionPage } from './page.js';
+import type { SessionPage } from './sessionPage.js';
 
 type AXNode = Protocol.Accessibility.AXNode;
 

@@ -1,7 +1,7 @@
 import type { Protocol } from 'puppeteer-core';
-import { ToolError } from '../../errors.js';
+import { ToolError } from '../../errors/errors.js';
 import { findElement, releaseElements } from './element.js';
-import type { SessionPage } from './page.js';
+import type { SessionPage } from './sessionPage.js';
 
 export interface ScreenshotOptions {
   readonly format: 'png' | 'jpeg' | 'webp';

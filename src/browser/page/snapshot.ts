@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { ToolError } from '../../errors.js';
+import { ToolError } from '../../errors/errors.js';
 import type { DocumentSize } from '../injected/contract.js';
-import { measureDocument } from '../protocol/injectedFunctions.js';
+import { measureDocument } from '../cdp/injectedFunctions.js';
 import { buildTree, type SnapshotNode, type AccessibilityFrame } from './accessibility.js';
 import type { FrameDocument } from './frames.js';
-import type { NodeAddress } from './elementIds.js';
+import type { NodeAddress } from './elementUids.js';
 import { readOutline } from './outline.js';
-import type { SessionPage } from './page.js';
+import type { SessionPage } from './sessionPage.js';
 
 /** What of a page was read when it was too much to be read whole. */
 export interface PartialRead {

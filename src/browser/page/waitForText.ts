@@ -1,7 +1,7 @@
-import { untilAborted } from '../protocol/abort.js';
-import { stopWaiting, untilText } from '../protocol/injectedFunctions.js';
+import { untilAborted } from '../../async.js';
+import { stopWaiting, untilText } from '../cdp/injectedFunctions.js';
 import type { FrameDocument } from './frames.js';
-import type { SessionPage } from './page.js';
+import type { SessionPage } from './sessionPage.js';
 
 let waitCount = 0;
 

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type * as re2js from 're2js';
-import { messageOf, ToolError } from '../../errors.js';
+import { messageOf, ToolError } from '../../errors/errors.js';
 import { translate, type RegexSource } from './regexSource.js';
 
 /** Of the pattern, in characters. */

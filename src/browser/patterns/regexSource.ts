@@ -1,4 +1,4 @@
-import { ToolError } from '../../errors.js';
+import { ToolError } from '../../errors/errors.js';
 
 /** What a regular expression consists of, as JavaScript reads it. */
 const token =

@@ -1,4 +1,4 @@
-import { ToolError } from '../../errors.js';
+import { ToolError } from '../../errors/errors.js';
 
 /** What all computations together may take of a turn of the event loop, in milliseconds. */
 const sliceMs = 10;

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { ToolError } from '../../errors.js';
+import { ToolError } from '../../errors/errors.js';
 
 /** Resolves for a path that a session may read; rejects with a ToolError that says why not. */
 export type FileCheck = (path: string) => Promise<unknown>;

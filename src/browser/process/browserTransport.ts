@@ -1,5 +1,5 @@
 import type { ConnectionTransport } from 'puppeteer-core';
-import { messageOf } from '../../errors.js';
+import { messageOf } from '../../errors/errors.js';
 
 /**
  * Bytes of one message of a browser. The longest of any use is the body of a response: 8 MiB, of which JSON may write each

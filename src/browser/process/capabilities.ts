@@ -1,5 +1,5 @@
 import type { Browser, CDPSession, Page } from 'puppeteer-core';
-import { messageOf } from '../../errors.js';
+import { messageOf } from '../../errors/errors.js';
 import { withBrowserCdpSession, withPageCdpSession } from '../protocol/openSession.js';
 
 export interface BrowserDescription {

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { Readable, Writable } from 'node:stream';
-import { codeOf, messageOf } from '../../errors.js';
+import { codeOf, messageOf } from '../../errors/errors.js';
 import { PipeTransport } from './pipeTransport.js';
 
 /** A running Chrome of ours. Owned by whoever started it, who calls `kill` and waits for `ended`. */

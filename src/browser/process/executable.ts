@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { Refusal } from '../../errors.js';
+import { Refusal } from '../../errors/errors.js';
 
 /** What the environment says about where browsers are. Only the process edge reads it. */
 export interface BrowserSearch {

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf } from '../../errors.js';
+import { codeOf } from '../../errors/errors.js';
 import { privateFolders } from './privateFolders.js';
 
 /** Also of servers of other versions. */

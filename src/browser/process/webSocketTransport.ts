@@ -1,5 +1,5 @@
 import { WebSocket, type RawData } from 'ws';
-import { codeOf } from '../../errors.js';
+import { codeOf } from '../../errors/errors.js';
 import { BrowserTransport } from './browserTransport.js';
 
 /** The DevTools protocol over a WebSocket to a browser that runs elsewhere. Closing it leaves the browser running. */

@@ -1,5 +1,5 @@
 import type { Browser, CDPSession, Page } from 'puppeteer-core';
-import { unlessGone } from './sessions.js';
+import { unlessGone } from '../cdp/cdpSessions.js';
 
 /** A browser's target, or a page. */
 interface Attachable {

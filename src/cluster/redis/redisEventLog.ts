@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { Refusal } from '../../errors.js';
+import { Refusal } from '../../errors/errors.js';
 import { sequenceIn, utf16Bytes, type Replay, type StreamAddress } from '../eventLog.js';
-import { formatEventId, type FencedEventLog, type StoreLimits, type OwnershipTerm } from '../store.js';
-import type { RedisConnection } from './connection.js';
-import { sessionKeys } from './keys.js';
+import { formatEventId, type FencedEventLog, type StoreLimits, type OwnershipTerm } from '../clusterStore.js';
+import type { RedisConnection } from './redisConnection.js';
+import { sessionKeys } from './redisKeys.js';
 
 const eventsAfterSchema = z.tuple([z.number(), z.number()], z.string());
 

@@ -1,7 +1,7 @@
 import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { z } from 'zod';
 import type { CreateRateLimiter } from '../../tenancy/rateLimits.js';
-import type { VersionedText } from '../../tenancy/sharedStore.js';
+import type { VersionedText } from '../../tenancy/sharedUserStore.js';
 import {
   contextEntriesTtlMs,
   type ContextOwner,
@@ -11,7 +11,7 @@ import {
   type RosterStore,
   type ServerStore,
 } from '../serverStore.js';
-import type { RedisConnection } from './connection.js';
+import type { RedisConnection } from './redisConnection.js';
 import {
   contextsKey,
   creationsKey,

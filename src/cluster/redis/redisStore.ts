@@ -14,9 +14,9 @@ import {
   type SnapshotStore,
   type ClusterStore,
   type StoreLimits,
-} from '../store.js';
-import { RedisConnection, type RedisConnectionOptions } from './connection.js';
-import { sessionKeys, nodeKey, wakeChannel, wakeChannelPrefix } from './keys.js';
+} from '../clusterStore.js';
+import { RedisConnection, type RedisConnectionOptions } from './redisConnection.js';
+import { sessionKeys, nodeKey, wakeChannel, wakeChannelPrefix } from './redisKeys.js';
 import { RedisEventLog } from './redisEventLog.js';
 import { RedisServerStore } from './redisServerStore.js';
 

@@ -1,8 +1,8 @@
 import { h, render } from 'preact';
 import type { Chart } from '../wire.js';
 import { appView } from './appView.js';
-import { FrameStream } from './connection.js';
-import { listenToKeys } from './keyboard.js';
+import { FrameStream } from './frameStream.js';
+import { listenToKeys } from './shortcuts.js';
 import { initialModel, applyFrame, type Model, type Route, type Update } from './model.js';
 import { applyTheme } from './theme.js';
 

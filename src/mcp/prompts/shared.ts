@@ -1,6 +1,6 @@
-import { listExtensions } from '../../browser/extensions/extensions.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
-import type { Completer } from '../defineResource.js';
+import { listExtensions } from '../../browser/extensions/installedExtensions.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
+import type { Completer } from '../definitions.js';
 
 /** The extensions of the session's browser; none while it has no process of its own, which extensions need. */
 export const installedExtensions: Completer = async ({ browser, signal }) => {

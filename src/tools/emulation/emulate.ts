@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { allowGeolocation } from '../../browser/page/emulation.js';
-import type { SessionPage } from '../../browser/page/page.js';
-import { ToolError } from '../../errors.js';
+import { allowGeolocation } from '../../browser/page/pageEmulation.js';
+import type { SessionPage } from '../../browser/page/sessionPage.js';
+import { ToolError } from '../../errors/errors.js';
 import { definePageTool } from '../defineTool.js';
-import { answerEmulation, cpuThrottlingRate, emulationOutput, networkConditions } from './shared.js';
+import { answerEmulation, cpuThrottlingRate, emulationOutput, networkConditions } from '../emulationTools.js';
 
 const viewport = z.strictObject({
   width: z.int().min(1).max(10_000),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { definePageTool } from '../defineTool.js';
-import { answerEmulation, cpuThrottlingRate, emulationOutput } from './shared.js';
+import { answerEmulation, cpuThrottlingRate, emulationOutput } from '../emulationTools.js';
 
 export const emulateCpuTool = definePageTool({
   name: 'emulate_cpu',

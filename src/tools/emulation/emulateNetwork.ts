@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { definePageTool } from '../defineTool.js';
-import { answerEmulation, emulationOutput, networkConditions } from './shared.js';
+import { answerEmulation, emulationOutput, networkConditions } from '../emulationTools.js';
 
 export const emulateNetworkTool = definePageTool({
   name: 'emulate_network',

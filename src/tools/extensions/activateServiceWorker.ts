@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { findExtension } from '../../browser/extensions/extensions.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
+import { findExtension } from '../../browser/extensions/installedExtensions.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
 import { wakeWorker } from '../../browser/extensions/serviceWorkers.js';
 import { defineTool } from '../defineTool.js';
-import { extensionId, workerState } from './shared.js';
+import { extensionId, workerState } from '../extensionFields.js';
 
 export const activateServiceWorkerTool = defineTool({
   name: 'activate_extension_service_worker',

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { ExtensionsPage, findExtension } from '../../browser/extensions/extensions.js';
+import { ExtensionsPage, findExtension } from '../../browser/extensions/installedExtensions.js';
 import { predictInjections, type Injection } from '../../browser/extensions/injection.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
-import type { SessionPage } from '../../browser/page/page.js';
-import { ToolError } from '../../errors.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
+import type { SessionPage } from '../../browser/page/sessionPage.js';
+import { ToolError } from '../../errors/errors.js';
 import { shortUrl } from '../answers.js';
 import { defineTool } from '../defineTool.js';
-import { extensionId } from './shared.js';
+import { extensionId } from '../extensionFields.js';
 
 const injectionRow = z.object({
   name: z.string(),

@@ -4,13 +4,13 @@ import {
   findExtension,
   type Extension,
   type ExtensionInfo,
-} from '../../browser/extensions/extensions.js';
+} from '../../browser/extensions/installedExtensions.js';
 import { declaredContexts } from '../../browser/extensions/contexts.js';
 import { WorkerMonitor, type WorkerState } from '../../browser/extensions/serviceWorkers.js';
-import { withCdpScope, type CdpScope } from '../../browser/protocol/protocolScope.js';
-import { oneLine } from '../listing.js';
+import { withCdpScope, type CdpScope } from '../../browser/cdp/cdpScope.js';
+import { oneLine } from '../pagination.js';
 import { defineTool } from '../defineTool.js';
-import { count, extensionId, workerState } from './shared.js';
+import { count, extensionId, workerState } from '../extensionFields.js';
 
 const detailsOutput = z.object({
   id: extensionId,

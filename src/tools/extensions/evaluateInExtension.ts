@@ -6,14 +6,14 @@ import {
   evaluateInDocument,
   evaluateInSelected,
   evaluateInWorker,
-} from '../../browser/extensions/evaluation.js';
-import { findExtension } from '../../browser/extensions/extensions.js';
+} from '../../browser/extensions/contextEvaluation.js';
+import { findExtension } from '../../browser/extensions/installedExtensions.js';
 import type { SelectedContext } from '../../browser/extensions/selection.js';
-import { withCdpScope, type CdpScope } from '../../browser/protocol/protocolScope.js';
-import { ToolError } from '../../errors.js';
+import { withCdpScope, type CdpScope } from '../../browser/cdp/cdpScope.js';
+import { ToolError } from '../../errors/errors.js';
 import { truncateAnswer } from '../answers.js';
 import { defineTool, type BrowserToolContext } from '../defineTool.js';
-import { extensionId } from './shared.js';
+import { extensionId } from '../extensionFields.js';
 
 const evaluationTarget = z.enum(['service_worker', 'popup', 'options', 'side_panel', 'offscreen', 'content_script']);
 

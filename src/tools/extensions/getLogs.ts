@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import type { RingBufferEntry } from '../../browser/collectors/ring.js';
+import type { RingBufferEntry } from '../../browser/collectors/ringBuffer.js';
 import { maxLinesPerSecond, type ExtensionLogEntry } from '../../browser/extensions/extensionLog.js';
-import { findExtension } from '../../browser/extensions/extensions.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
-import { locationText } from '../console.js';
+import { findExtension } from '../../browser/extensions/installedExtensions.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
+import { locationText } from '../consoleTools.js';
 import { defineTool } from '../defineTool.js';
-import { listingInput, listingOutput, pageOf, oneLine, timeText } from '../listing.js';
-import { extensionId } from './shared.js';
+import { listingInput, listingOutput, pageOf, oneLine, timeText } from '../pagination.js';
+import { extensionId } from '../extensionFields.js';
 
 const logChars = 500;
 const logLevel = z.enum(['error', 'warning', 'info', 'debug']);

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { readExtensionFiles } from '../../browser/extensions/extensionFiles.js';
-import { ExtensionsPage, findExtension } from '../../browser/extensions/extensions.js';
+import { ExtensionsPage, findExtension } from '../../browser/extensions/installedExtensions.js';
 import type { Finding } from '../../browser/extensions/findings.js';
 import { manifestFindings } from '../../browser/extensions/manifestAudit.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
 import { truncateAnswer } from '../answers.js';
 import { defineTool } from '../defineTool.js';
-import { count, extensionId } from './shared.js';
+import { count, extensionId } from '../extensionFields.js';
 
 const finding = z.object({
   severity: z.enum(['error', 'warning', 'info']),

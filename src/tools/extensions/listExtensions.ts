@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { runningContexts } from '../../browser/extensions/contexts.js';
-import { listExtensions, readManifest, type Extension } from '../../browser/extensions/extensions.js';
-import { withCdpScope, type CdpScope } from '../../browser/protocol/protocolScope.js';
+import { listExtensions, readManifest, type Extension } from '../../browser/extensions/installedExtensions.js';
+import { withCdpScope, type CdpScope } from '../../browser/cdp/cdpScope.js';
 import { WorkerMonitor } from '../../browser/extensions/serviceWorkers.js';
 import { defineTool } from '../defineTool.js';
-import { count, extensionId, workerState } from './shared.js';
+import { count, extensionId, workerState } from '../extensionFields.js';
 
 const extensionRow = z.object({
   id: extensionId,

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { contextUrl, declaredContexts, type ContextKind } from '../../browser/extensions/contexts.js';
-import { findEnabledExtension, originOf, type Extension } from '../../browser/extensions/extensions.js';
-import { navigate } from '../../browser/page/navigation.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
-import { ToolError } from '../../errors.js';
+import { findEnabledExtension, originOf, type Extension } from '../../browser/extensions/installedExtensions.js';
+import { navigate } from '../../browser/page/pageNavigation.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
+import { ToolError } from '../../errors/errors.js';
 import { actionOutput, answerOutcome, includeSnapshot } from '../answers.js';
 import { defineTool } from '../defineTool.js';
-import { extensionId } from './shared.js';
+import { extensionId } from '../extensionFields.js';
 
 /** Its files are on this machine. */
 const loadTimeoutMs = 15_000;

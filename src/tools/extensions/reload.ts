@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { findExtension } from '../../browser/extensions/extensions.js';
+import { findExtension } from '../../browser/extensions/installedExtensions.js';
 import { reloadExtension, type ReloadResult } from '../../browser/extensions/reload.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
 import { shortUrl } from '../answers.js';
 import { defineTool } from '../defineTool.js';
-import { closedPagesDuring, describeSelectionAfter, extensionId } from './shared.js';
+import { closedPagesDuring, describeSelectionAfter, extensionId } from '../extensionFields.js';
 
 export const reloadExtensionTool = defineTool({
   name: 'reload_extension',

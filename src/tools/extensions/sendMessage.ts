@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { contextKinds } from '../../browser/extensions/contexts.js';
-import { findEnabledExtension } from '../../browser/extensions/extensions.js';
-import { sendMessage } from '../../browser/extensions/sendMessage.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
-import { ToolError } from '../../errors.js';
+import { findEnabledExtension } from '../../browser/extensions/installedExtensions.js';
+import { sendMessage } from '../../browser/extensions/extensionMessage.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
+import { ToolError } from '../../errors/errors.js';
 import { truncateAnswer } from '../answers.js';
 import { defineTool } from '../defineTool.js';
-import { extensionId } from './shared.js';
+import { extensionId } from '../extensionFields.js';
 
 const optionalPageId = z.int().min(1).optional();
 

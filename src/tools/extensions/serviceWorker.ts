@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { findExtension } from '../../browser/extensions/extensions.js';
+import { findExtension } from '../../browser/extensions/installedExtensions.js';
 import { WorkerMonitor } from '../../browser/extensions/serviceWorkers.js';
 import { workerStatus, type WorkerStatus } from '../../browser/extensions/workerStatus.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
 import { defineTool } from '../defineTool.js';
-import { oneLine } from '../listing.js';
-import { extensionId, workerState } from './shared.js';
+import { oneLine } from '../pagination.js';
+import { extensionId, workerState } from '../extensionFields.js';
 
 export const stopServiceWorkerTool = defineTool({
   name: 'stop_extension_service_worker',

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { findExtension } from '../../browser/extensions/extensions.js';
-import { setExtensionEnabled } from '../../browser/extensions/install.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
+import { findExtension } from '../../browser/extensions/installedExtensions.js';
+import { setExtensionEnabled } from '../../browser/extensions/extensionInstall.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
 import { defineTool } from '../defineTool.js';
-import { extensionId } from './shared.js';
+import { extensionId } from '../extensionFields.js';
 
 export const setExtensionEnabledTool = defineTool({
   name: 'set_extension_enabled',

@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import type { RingBufferEntry } from '../../browser/collectors/ring.js';
-import type { ExtensionRecorder } from '../../browser/extensions/activity.js';
+import type { RingBufferEntry } from '../../browser/collectors/ringBuffer.js';
+import type { ExtensionRecorder } from '../../browser/extensions/extensionRecorder.js';
 import type { ApiCall } from '../../browser/extensions/callLog.js';
-import { findExtension } from '../../browser/extensions/extensions.js';
-import { withCdpScope, type CdpScope } from '../../browser/protocol/protocolScope.js';
-import { ToolError } from '../../errors.js';
+import { findExtension } from '../../browser/extensions/installedExtensions.js';
+import { withCdpScope, type CdpScope } from '../../browser/cdp/cdpScope.js';
+import { ToolError } from '../../errors/errors.js';
 import { defineTool } from '../defineTool.js';
-import { listingInput, listingOutput, pageOf, oneLine, timeText } from '../listing.js';
-import { extensionId } from './shared.js';
+import { listingInput, listingOutput, pageOf, oneLine, timeText } from '../pagination.js';
+import { extensionId } from '../extensionFields.js';
 
 const apiCallChars = 300;
 

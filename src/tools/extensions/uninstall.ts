@@ -1,11 +1,11 @@
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { findExtension, listExtensions } from '../../browser/extensions/extensions.js';
+import { findExtension, listExtensions } from '../../browser/extensions/installedExtensions.js';
 import { uninstallExtension } from '../../browser/extensions/uninstall.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
 import { defineTool } from '../defineTool.js';
-import { count, extensionId } from './shared.js';
+import { count, extensionId } from '../extensionFields.js';
 
 export const uninstallExtensionTool = defineTool({
   name: 'uninstall_extension',

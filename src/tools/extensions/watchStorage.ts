@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import type { RingBufferEntry } from '../../browser/collectors/ring.js';
-import { findExtension } from '../../browser/extensions/extensions.js';
-import type { StorageChange } from '../../browser/extensions/storageWatch.js';
-import { withCdpScope } from '../../browser/protocol/protocolScope.js';
-import { ToolError } from '../../errors.js';
+import type { RingBufferEntry } from '../../browser/collectors/ringBuffer.js';
+import { findExtension } from '../../browser/extensions/installedExtensions.js';
+import type { StorageChange } from '../../browser/extensions/storageChangeLog.js';
+import { withCdpScope } from '../../browser/cdp/cdpScope.js';
+import { ToolError } from '../../errors/errors.js';
 import { defineTool } from '../defineTool.js';
-import { listingInput, listingOutput, pageOf, oneLine, timeText } from '../listing.js';
-import { extensionId } from './shared.js';
+import { listingInput, listingOutput, pageOf, oneLine, timeText } from '../pagination.js';
+import { extensionId } from '../extensionFields.js';
 
 const storageChangeChars = 500;
 

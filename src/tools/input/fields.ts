@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
-import { fill, upload } from '../../browser/page/actions.js';
-import type { SessionPage } from '../../browser/page/page.js';
-import { ToolError } from '../../errors.js';
+import { fill, upload } from '../../browser/page/userActions.js';
+import type { SessionPage } from '../../browser/page/sessionPage.js';
+import { ToolError } from '../../errors/errors.js';
 import { actionOutput, answerAction, includeSnapshot, uid } from '../answers.js';
 import { definePageTool } from '../defineTool.js';
 import { foldersOf, requireInsideWorkspace, type Workspace } from '../workspace.js';

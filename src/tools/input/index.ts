@@ -1,7 +1,7 @@
 import type { Tool } from '../defineTool.js';
 import { fillFormTool, fillTool, uploadFileTool } from './fields.js';
 import { pressKeyTool, typeTextTool } from './keys.js';
-import { clickTool, dragTool, hoverTool } from './pointer.js';
+import { clickTool, dragTool, hoverTool } from '../inputTools.js';
 
 export const inputTools: readonly Tool[] = [
   clickTool,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseChord, pressChord, typeText } from '../../browser/page/keyboard.js';
+import { parseChord, pressChord, typeText } from '../../browser/page/deviceInput.js';
 import { actionOutput, answerAction, includeSnapshot } from '../answers.js';
 import { definePageTool } from '../defineTool.js';
 

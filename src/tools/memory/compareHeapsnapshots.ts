@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { HeapClass, HeapSummary } from '../../browser/heap/heapSnapshotParser.js';
-import { ToolError } from '../../errors.js';
+import type { HeapClass, HeapSummary } from '../../browser/profiling/heapSnapshot.js';
+import { ToolError } from '../../errors/errors.js';
 import { defineTool, type ResourceLink, type Resources } from '../defineTool.js';
-import { bytesText } from '../listing.js';
-import { findSnapshot, heapRow, limit, shortRow, snapshotsOf, summarize } from './shared.js';
+import { bytesText } from '../pagination.js';
+import { findSnapshot, heapRow, limit, shortRow, snapshotsOf, summarize } from '../memoryTools.js';
 
 export const compareHeapsnapshotsTool = defineTool({
   name: 'compare_heapsnapshots',

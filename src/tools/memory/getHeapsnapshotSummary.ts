@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { ToolError } from '../../errors.js';
+import { ToolError } from '../../errors/errors.js';
 import { defineTool } from '../defineTool.js';
-import { findSnapshot, limit, snapshotsOf, summarize, summaryFacts, summaryOutput, summaryText } from './shared.js';
+import { findSnapshot, limit, snapshotsOf, summarize, summaryFacts, summaryOutput, summaryText } from '../memoryTools.js';
 
 export const getHeapsnapshotSummaryTool = defineTool({
   name: 'get_heapsnapshot_summary',

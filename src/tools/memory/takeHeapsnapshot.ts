@@ -2,10 +2,10 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { z } from 'zod';
 import { captureHeap } from '../../browser/heap/captureHeap.js';
-import { HeapSnapshotParser } from '../../browser/heap/heapSnapshotParser.js';
+import { HeapSnapshotParser } from '../../browser/profiling/heapSnapshot.js';
 import { definePageTool } from '../defineTool.js';
-import { bytesText } from '../listing.js';
-import { limit, snapshotSuffix, summaryFacts, summaryOutput, summaryText } from './shared.js';
+import { bytesText } from '../pagination.js';
+import { limit, snapshotSuffix, summaryFacts, summaryOutput, summaryText } from '../memoryTools.js';
 
 /** Fast rather than small: Chrome does not wait. */
 const compression = { level: 1 };

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { analysisSchema, type Insight, type InsightSet, type TraceAnalysis } from '../../browser/tracing/analysis.js';
-import { ToolError } from '../../errors.js';
+import { analysisSchema, type Insight, type InsightSet, type TraceAnalysis } from '../../browser/profiling/traceAnalysis.js';
+import { ToolError } from '../../errors/errors.js';
 import { truncateAnswer } from '../answers.js';
 import { defineTool, type Resources } from '../defineTool.js';
-import { analysisSuffix, describeMetrics } from './shared.js';
+import { analysisSuffix, describeMetrics } from '../performanceTools.js';
 
 export const analyzeInsightTool = defineTool({
   name: 'performance_analyze_insight',

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { reload as reloadPage } from '../../browser/page/navigation.js';
-import { untilAborted } from '../../browser/protocol/abort.js';
-import { untilDrawn } from '../../browser/protocol/injectedFunctions.js';
+import { reload as reloadPage } from '../../browser/page/pageNavigation.js';
+import { untilAborted } from '../../async.js';
+import { untilDrawn } from '../../browser/cdp/injectedFunctions.js';
 import { definePageTool, type PageToolContext } from '../defineTool.js';
-import { finishTrace, traceOutput, traceTimeoutMs } from './shared.js';
+import { finishTrace, traceOutput, traceTimeoutMs } from '../performanceTools.js';
 
 const loadTimeoutMs = 60_000;
 /** A page that is loaded may not be drawn yet, on a busy machine. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { definePageTool } from '../defineTool.js';
-import { finishTrace, traceOutput, traceTimeoutMs } from './shared.js';
+import { finishTrace, traceOutput, traceTimeoutMs } from '../performanceTools.js';
 
 export const stopTraceTool = definePageTool({
   name: 'performance_stop_trace',

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { PageStorage, type StoredCookie, type StoredItem } from '../../browser/storage/pageStorage.js';
-import { ToolError } from '../../errors.js';
+import { PageStorage, type StoredCookie, type StoredItem } from '../../browser/page/pageStorage.js';
+import { ToolError } from '../../errors/errors.js';
 import { truncateAnswer } from '../answers.js';
 import { definePageTool } from '../defineTool.js';
-import { oneLine } from '../listing.js';
-import { area, areas, type PageStorageArea } from './shared.js';
+import { oneLine } from '../pagination.js';
+import { area, areas, type PageStorageArea } from '../storageTools.js';
 
 const maxRows = 200;
 const maxRowChars = 200;

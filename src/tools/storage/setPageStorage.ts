@@ -1,11 +1,11 @@
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
-import { PageStorage } from '../../browser/storage/pageStorage.js';
-import { messageOf, ToolError } from '../../errors.js';
+import { PageStorage } from '../../browser/page/pageStorage.js';
+import { messageOf, ToolError } from '../../errors/errors.js';
 import { definePageTool, type PageToolContext, type ResourceLink } from '../defineTool.js';
-import { oneLine } from '../listing.js';
+import { oneLine } from '../pagination.js';
 import { requireInsideWorkspace, openInWorkspace, type Workspace } from '../workspace.js';
-import { area, areas, type PageStorageArea } from './shared.js';
+import { area, areas, type PageStorageArea } from '../storageTools.js';
 import { parseState, readState, restoreState } from './storageState.js';
 
 const maxStateBytes = 32 * 1024 ** 2;

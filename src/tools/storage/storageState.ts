@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { PageStorage } from '../../browser/storage/pageStorage.js';
-import { ToolError } from '../../errors.js';
+import type { PageStorage } from '../../browser/page/pageStorage.js';
+import { ToolError } from '../../errors/errors.js';
 
 const stateItems = z.array(z.object({ name: z.string(), value: z.string() }));
 

@@ -3,7 +3,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { createOrchestrator } from '../../../src/orchestrator.js';
+import { createOrchestrator } from '../../../src/server/orchestrator.js';
 import { present } from './serve.js';
 
 /**

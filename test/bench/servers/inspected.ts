@@ -3,9 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../../../src/clock.js';
 import { isActorObservation, type ActorObservation } from '../../../src/inspector/actorObservation.js';
 import { Journal } from '../../../src/inspector/journal.js';
-import { createOrchestrator } from '../../../src/orchestrator.js';
+import { createOrchestrator } from '../../../src/server/orchestrator.js';
 import type { Session } from '../../../src/session/session.js';
-import { FakeBrowserPool } from '../../support/fakePool.js';
+import { FakeBrowserPool } from '../../support/fakeBrowserPool.js';
 
 /** What `bench:inspector` asks of the server that it looks at. Sessions are opened from outside, and pinged here, in turns. */
 export type Order =

@@ -1,9 +1,9 @@
-import { openBrowserPool } from '../../../src/browser/lease/pool.js';
-import type { ResourceCount, ResourceKind } from '../../../src/browser/lease/ledger.js';
-import { defineConfig } from '../../../src/config.js';
+import { openBrowserPool } from '../../../src/browser/pool/browserPool.js';
+import type { ResourceCount, ResourceKind } from '../../../src/browser/process/resourceLedger.js';
+import { defineConfig } from '../../../src/config/config.js';
 import { silentLog, type LogFields, type Log } from '../../../src/log.js';
-import { createOrchestrator } from '../../../src/orchestrator.js';
-import { supervisorDefaults, createSupervisor } from '../../../src/session/browserActor.js';
+import { createOrchestrator } from '../../../src/server/orchestrator.js';
+import { supervisorDefaults, createSupervisor } from '../../../src/browser/supervisor.js';
 
 /** What the server of the soak is asked for; it answers `end` when everything is closed. */
 export type Question = 'sample' | 'end';

@@ -1,5 +1,5 @@
 import { createContext, runInContext } from 'node:vm';
-import { callExpression, type InjectedFunction } from '../../../src/browser/protocol/injectedFunctions.js';
+import { callExpression, type InjectedFunction } from '../../../src/browser/cdp/injectedFunctions.js';
 
 export type AnyFunction = (...args: unknown[]) => unknown;
 

@@ -2,14 +2,14 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { BrowserLease, LeaseListener, LeaseRequest } from '../../../src/browser/lease/lease.js';
-import { openBrowserPool, type BrowserPoolOptions, type SupervisedBrowserPool } from '../../../src/browser/lease/pool.js';
-import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
+import type { BrowserLease, LeaseListener, LeaseRequest } from '../../../src/browser/pool/browserLease.js';
+import { openBrowserPool, type BrowserPoolOptions, type SupervisedBrowserPool } from '../../../src/browser/pool/browserPool.js';
+import type { SessionBrowser } from '../../../src/browser/pool/sessionBrowser.js';
 import {
   supervisorDefaults,
   createSupervisor,
   type SupervisorOptions,
-} from '../../../src/session/browserActor.js';
+} from '../../../src/browser/supervisor.js';
 import { chromium } from '../../support/chromium.js';
 
 export interface TestPool {

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
-import { createOrchestrator, type OrchestratorOptions } from '../../../src/orchestrator.js';
+import { createOrchestrator, type OrchestratorOptions } from '../../../src/server/orchestrator.js';
 import { chromium } from '../../support/chromium.js';
 import { send } from '../../support/http.js';
 

@@ -1,15 +1,15 @@
 import { tmpdir } from 'node:os';
 import puppeteer, { type Browser } from 'puppeteer-core';
-import { LeasedBrowser } from '../../../src/browser/lease/leasedBrowser.js';
-import { createResourceLedger } from '../../../src/browser/lease/ledger.js';
-import { createSessionPageState } from '../../../src/browser/lease/sessionMemory.js';
-import { openPlacement, type BrowserPlacement } from '../../../src/browser/lease/seat.js';
-import type { SessionBrowser } from '../../../src/browser/lease/sessionBrowser.js';
+import { LeasedBrowser } from '../../../src/browser/pool/leasedBrowser.js';
+import { createResourceLedger } from '../../../src/browser/process/resourceLedger.js';
+import { createSessionPageState } from '../../../src/browser/pool/sessionPageState.js';
+import { openPlacement, type BrowserPlacement } from '../../../src/browser/pool/browserPlacement.js';
+import type { SessionBrowser } from '../../../src/browser/pool/sessionBrowser.js';
 import { ResourceStore } from '../../../src/mcp/resourceStore.js';
-import { ToolError } from '../../../src/errors.js';
+import { ToolError } from '../../../src/errors/errors.js';
 import { chromium } from '../../support/chromium.js';
 import type { Answer, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
-import { withAllowedDocuments } from '../../../src/tools/shownDocuments.js';
+import { withAllowedDocuments } from '../../../src/tools/documentAccess.js';
 import { plainClient, sessionFacts } from './plainSession.js';
 
 export interface RunOptions {

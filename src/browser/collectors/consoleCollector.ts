@@ -1,0 +1,254 @@
+import type { CDPSession, Protocol } from 'puppeteer-core';
+import {
+  describeException,
+  describeLogEntry,
+  describeRuntimeCall,
+  maxArgumentChars,
+  maxArguments,
+  withArgument,
+  type ConsoleMessage,
+  type ConsoleMessageBody,
+} from './consoleMessage.js';
+import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
+import { isAbridged } from './remoteObject.js';
+import { formatValue } from '../cdp/injectedFunctions.js';
+import { followSessions, unlessGone, type FollowedSessions, type CdpHandlers, type TargetSession } from '../cdp/cdpSessions.js';
+
+export type { CodeLocation, ConsoleMessage, StackFrame } from './consoleMessage.js';
+
+const maxEntries = 2_000;
+const maxBytes = 2 * 1024 ** 2;
+/** Arguments being read in full at once; past it the preview stands. */
+const maxConcurrentReads = 16;
+
+const violations = [
+  { name: 'longTask', threshold: 200 },
+  { name: 'longLayout', threshold: 30 },
+  { name: 'blockedEvent', threshold: 100 },
+  { name: 'handler', threshold: 150 },
+  { name: 'recurringHandler', threshold: 50 },
+] satisfies Protocol.Log.ViolationSetting[];
+
+/**
+ * What a page, its frames and its workers say: console calls, uncaught exceptions and rejections, and the browser's own
+ * entries (Runtime.consoleAPICalled, Runtime.exceptionThrown, Log.entryAdded). Collects from its construction, also
+ * across navigations, the newest 2,000 messages within 2 MiB. Equal messages in a row are counted, not repeated.
+ * Values are described at once and let go, so that nothing is kept alive in the page. Owned by the page, which disposes it.
+ */
+export class ConsoleCollector {
+  /** Resolves when messages are being collected; never rejects. */
+  readonly ready: Promise<void>;
+  readonly #ring = new RingBuffer<ConsoleMessage>({ maxEntries, maxBytes, sizeOf });
+  readonly #onCall: () => void;
+  readonly #followed: FollowedSessions;
+  readonly #extensions = new Map<string, string>();
+  readonly #exceptions = new Map<string, number>();
+  readonly #releasing = new Map<CDPSession, { again: boolean }>();
+  /** Sessions whose values go when nothing is being read. */
+  readonly #pendingReleases = new Set<CDPSession>();
+  #readCount = 0;
+  #mainFrame = '';
+  #navigation = { page: '', navigation: 0 };
+
+  /** `onCall` is told of each console call. */
+  constructor(cdp: CDPSession, onCall: () => void = () => undefined) {
+    this.#onCall = onCall;
+    this.#followed = followSessions(cdp, {
+      handlers: (source) => ({ ...this.#handlers(source), ...(source.kind === 'page' ? this.#navigationHandlers() : {}) }),
+      enable: ({ session, kind }) => [
+        ...(kind === 'page' ? [this.#trackNavigation(session)] : []),
+        unlessGone(session.send('Runtime.enable')),
+        unlessGone(session.send('Log.enable')),
+        unlessGone(session.send('Log.startViolationsReport', { config: violations })),
+      ],
+    });
+    this.ready = this.#followed.ready;
+  }
+
+  /** What is new or changed since the cursor. Throws a ToolError on something that is no cursor. */
+  read(since?: string): RingBufferReading<ConsoleMessage> {
+    return this.#ring.read(since);
+  }
+
+  get(id: number): ConsoleMessage | undefined {
+    return this.#ring.get(id);
+  }
+
+  /** Stops collecting. What was collected stays readable. Idempotent. */
+  dispose(): void {
+    this.#followed.stop();
+  }
+
+  #handlers(source: TargetSession): CdpHandlers {
+    const contextKey = (id: number): string => `${source.session.id()} ${id}`;
+    const extensionOf = (id: number | undefined): string | undefined =>
+      id === undefined ? undefined : this.#extensions.get(contextKey(id));
+    return {
+      'Runtime.executionContextCreated': ({ context }) => {
+        if (context.origin.startsWith('chrome-extension://')) {
+          this.#extensions.set(contextKey(context.id), context.origin);
+        }
+      },
+      // The unique id is the newer name, but console calls still name their context by this one.
+      // eslint-disable-next-line @typescript-eslint/no-deprecated
+      'Runtime.executionContextDestroyed': ({ executionContextId }) =>
+        void this.#extensions.delete(contextKey(executionContextId)),
+      'Runtime.consoleAPICalled': (event) => this.#recordCall(event, source, extensionOf(event.executionContextId)),
+      'Runtime.exceptionThrown': (event) => {
+        const { exceptionId, executionContextId } = event.exceptionDetails;
+        const id = this.#record(describeException(event), source, extensionOf(executionContextId));
+        this.#rememberException(contextKey(exceptionId), id);
+        if (event.exceptionDetails.exception?.objectId !== undefined) this.#release(source.session);
+      },
+      'Runtime.exceptionRevoked': ({ exceptionId }) => {
+        const id = this.#exceptions.get(contextKey(exceptionId));
+        if (id !== undefined) this.#ring.update(id, (message) => ({ ...message, handledLater: true }));
+      },
+      'Log.entryAdded': ({ entry }) => {
+        // A worker's messages come from its own session, in full.
+        if (entry.source !== 'worker') this.#record(describeLogEntry(entry), source, undefined);
+        if (entry.args?.some((arg) => arg.objectId !== undefined)) this.#release(source.session);
+      },
+    };
+  }
+
+  #recordCall(event: Protocol.Runtime.ConsoleAPICalledEvent, source: TargetSession, extension: string | undefined): void {
+    this.#onCall();
+    if (event.type === 'endGroup') return;
+    const abridged = event.args
+      .slice(0, maxArguments)
+      .map((arg, index) => ({ arg, index }))
+      .filter(({ arg }) => isAbridged(arg));
+    const message = describeRuntimeCall(event);
+    const id = this.#record(message, source, extension);
+    for (const { arg, index } of abridged) void this.#readFully(id, index, arg, source.session);
+    if (event.args.some((arg) => arg.objectId !== undefined)) this.#release(source.session);
+  }
+
+  /** Appends a message, or counts it if it equals the last one. */
+  #record(message: ConsoleMessageBody, source: TargetSession, extension: string | undefined): number {
+    const last = this.#ring.last();
+    if (last === undefined || !isRepeated(last.value, message, { ...this.#navigation, source: source.kind, extension })) {
+      return this.#push(message, source, extension);
+    }
+    this.#ring.update(last.id, (value) => ({ ...value, count: value.count + 1, lastAt: message.at }));
+    return last.id;
+  }
+
+  #push(message: ConsoleMessageBody, source: TargetSession, extension: string | undefined): number {
+    return this.#ring.push({
+      ...message,
+      ...this.#navigation,
+      source: source.kind,
+      extension,
+      count: 1,
+      lastAt: message.at,
+      handledLater: false,
+    });
+  }
+
+  /** Replaces the preview of one argument by its content. Whatever would have side effects in the page is refused. */
+  async #readFully(
+    id: number,
+    index: number,
+    { objectId }: Protocol.Runtime.RemoteObject,
+    session: CDPSession,
+  ): Promise<void> {
+    if (objectId === undefined || this.#readCount >= maxConcurrentReads) return;
+    this.#readCount++;
+    const reading = session.send('Runtime.callFunctionOn', {
+      objectId,
+      functionDeclaration: formatValue,
+      arguments: [{ value: maxArgumentChars }],
+      returnByValue: true,
+      silent: true,
+      throwOnSideEffect: true,
+    });
+    const answer = await unlessGone(reading);
+    this.#readCount--;
+    if (this.#readCount === 0) this.#releasePending();
+    const text: unknown = answer?.result.value;
+    if (answer?.exceptionDetails !== undefined || typeof text !== 'string') return;
+    this.#ring.amend(id, (message) => withArgument(message, index, text));
+  }
+
+  /** Lets go of the values that console events hold on to; one release at a time, however fast the page logs. */
+  #release(session: CDPSession): void {
+    // Commands are not taken strictly in order everywhere: reading has to be over before values go.
+    if (this.#readCount > 0) {
+      this.#pendingReleases.add(session);
+      return;
+    }
+    const running = this.#releasing.get(session);
+    if (running !== undefined) {
+      running.again = true;
+      return;
+    }
+    const release = { again: false };
+    this.#releasing.set(session, release);
+    void unlessGone(session.send('Runtime.releaseObjectGroup', { objectGroup: 'console' })).then(() => {
+      this.#releasing.delete(session);
+      if (release.again) this.#release(session);
+    });
+  }
+
+  #releasePending(): void {
+    const sessions = [...this.#pendingReleases];
+    this.#pendingReleases.clear();
+    for (const session of sessions) this.#release(session);
+  }
+
+  #rememberException(key: string, id: number): void {
+    this.#exceptions.set(key, id);
+    const [oldest] = this.#exceptions.keys();
+    if (this.#exceptions.size > 500 && oldest !== undefined) this.#exceptions.delete(oldest);
+  }
+
+  async #trackNavigation(session: CDPSession): Promise<void> {
+    await unlessGone(session.send('Page.enable'));
+    const tree = await unlessGone(session.send('Page.getFrameTree'));
+    if (tree === undefined || this.#mainFrame !== '') return;
+    this.#mainFrame = tree.frameTree.frame.id;
+    this.#navigation = { ...this.#navigation, page: tree.frameTree.frame.url };
+  }
+
+  #navigationHandlers(): CdpHandlers {
+    return {
+      'Page.frameNavigated': ({ frame }) => {
+        if (frame.parentId !== undefined) return;
+        this.#mainFrame = frame.id;
+        this.#navigation = {
+          page: frame.url + (frame.urlFragment ?? ''),
+          navigation: this.#navigation.navigation + 1,
+        };
+      },
+      'Page.navigatedWithinDocument': ({ frameId, url }) => {
+        if (frameId === this.#mainFrame) this.#navigation = { ...this.#navigation, page: url };
+      },
+    };
+  }
+}
+
+function isRepeated(
+  last: ConsoleMessage,
+  next: ConsoleMessageBody,
+  where: Pick<ConsoleMessage, 'navigation' | 'source' | 'extension'>,
+): boolean {
+  return (
+    last.navigation === where.navigation &&
+    last.type === next.type &&
+    last.text === next.text &&
+    last.source === where.source &&
+    last.extension === where.extension &&
+    last.location?.url === next.location?.url &&
+    last.location?.line === next.location?.line &&
+    !last.abridged &&
+    !next.abridged
+  );
+}
+
+/** An upper estimate: two bytes a character, and the object around it. */
+function sizeOf(message: ConsoleMessage): number {
+  const chars = message.args.reduce((sum, arg) => sum + arg.length, message.text.length + message.page.length);
+  return 2 * chars + 400 + message.stack.reduce((sum, frame) => sum + 100 + 2 * frame.url.length, 0);
+}

@@ -1,0 +1,299 @@
+import { LRUCache } from 'lru-cache';
+import type { CDPSession, Protocol } from 'puppeteer-core';
+import { ToolError, messageOf } from '../../errors/errors.js';
+import { NetworkMocks } from './requestMocks.js';
+import {
+  endRequest,
+  requestFailureOf,
+  normalizeHeaders,
+  maxPostDataBytes,
+  createWebSocketRequest,
+  sizeOfRequest,
+  createRequest,
+  withResponse,
+  type NetworkRequest,
+} from './requestRecord.js';
+import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
+import { followSessions, unlessGone, type FollowedSessions, type CdpHandlers, type TargetSession } from '../cdp/cdpSessions.js';
+import { WebSocketFrameLog } from './webSocketFrameLog.js';
+
+export type { HttpHeaders, NetworkRequest } from './requestRecord.js';
+export type { ActiveMock, MockRule } from './requestMocks.js';
+export type { WebSocketFrame } from './webSocketFrameLog.js';
+
+const maxEntries = 2_000;
+const maxBytes = 4 * 1024 ** 2;
+/** What the browser keeps of bodies for us, per page and per response; also across navigations. */
+const bodyBuffers = { maxTotalBufferSize: 32 * 1024 ** 2, maxResourceBufferSize: 8 * 1024 ** 2 };
+
+export interface ResponseBody {
+  readonly content: Buffer;
+  /** Whether the browser takes it for text. */
+  readonly isText: boolean;
+}
+
+type RequestChange = (request: NetworkRequest) => NetworkRequest;
+
+/** What is known of one Network.RequestId: the hops of a redirect chain share it. */
+interface RedirectChain {
+  /** The session that reported last, which is the one to ask for the body. */
+  session: CDPSession;
+  /** The newest hop. */
+  current: number | undefined;
+  /** Hops for which extra information is expected: the n-th extra event belongs to the n-th of them. */
+  readonly hops: number[];
+  readonly extraInfoCounts: { request: number; response: number };
+  /** Changes that came before their hop, by its index. */
+  readonly pendingChanges: Map<number, RequestChange[]>;
+  mockedBy: number | undefined;
+}
+
+/**
+ * The requests of a page, its frames and its workers (Network domain). Collects from its construction, across
+ * navigations, the newest 2,000 requests within 4 MiB; bodies stay in the browser until they are asked for. Nothing is
+ * intercepted unless there are mocks. `data:` addresses are left out. Owned by the page, which disposes it.
+ */
+export class NetworkCollector {
+  /** Resolves when requests are being collected; never rejects. */
+  readonly ready: Promise<void>;
+  readonly webSocketFrames: WebSocketFrameLog;
+  readonly mocks: NetworkMocks;
+  readonly #cdp: CDPSession;
+  readonly #ring = new RingBuffer<NetworkRequest>({ maxEntries, maxBytes, sizeOf: sizeOfRequest });
+  readonly #chains = new LRUCache<string, RedirectChain>({ max: maxEntries });
+  /** So that reading a body in parts asks the browser once. */
+  readonly #bodies = new LRUCache<number, ResponseBody>({
+    maxSize: bodyBuffers.maxResourceBufferSize,
+    sizeCalculation: ({ content }) => content.length + 1,
+  });
+  readonly #followed: FollowedSessions;
+
+  constructor(cdp: CDPSession) {
+    this.#cdp = cdp;
+    this.webSocketFrames = new WebSocketFrameLog((cdpId) => this.#requestOf(cdpId));
+    this.mocks = new NetworkMocks(
+      () => this.#followed.sessions().map(({ session }) => session),
+      (cdpId, rule) => this.#markMocked(cdpId, rule),
+    );
+    this.#followed = followSessions(cdp, {
+      handlers: (source) => ({
+        ...this.#lifecycleHandlers(source),
+        ...this.#extraInfoHandlers(source),
+        ...mergeHandlers(this.#webSocketHandlers(source), this.webSocketFrames.handlers()),
+        ...this.mocks.handlers(source.session),
+      }),
+      enable: ({ session }) => [
+        unlessGone(session.send('Network.enable', { ...bodyBuffers, maxPostDataSize: maxPostDataBytes })),
+        unlessGone(session.send('Network.configureDurableMessages', bodyBuffers)),
+        this.mocks.enable(session),
+      ],
+    });
+    this.ready = this.#followed.ready;
+  }
+
+  /** What is new or changed since the cursor. Throws a ToolError on something that is no cursor. */
+  read(since?: string): RingBufferReading<NetworkRequest> {
+    return this.#ring.read(since);
+  }
+
+  get(id: number): NetworkRequest | undefined {
+    return this.#ring.get(id);
+  }
+
+  /** The body of an answer (Network.getResponseBody). Throws a ToolError that says why there is none. */
+  async responseBody(id: number): Promise<ResponseBody> {
+    const cached = this.#bodies.get(id);
+    if (cached !== undefined) return cached;
+    const request = this.#ring.get(id);
+    if (request === undefined) throw new ToolError(`Request ${id} is not kept any more.`);
+    if (request.redirectedTo !== undefined) throw new ToolError('A redirect has no body.');
+    if (request.state === 'pending') throw new ToolError('The response has not arrived in full yet. Ask again later.');
+    const requestId = request.cdpId;
+    const session = this.#chains.peek(requestId)?.session ?? this.#cdp;
+    try {
+      const { body, base64Encoded } = await session.send('Network.getResponseBody', { requestId });
+      const content = Buffer.from(body, base64Encoded ? 'base64' : 'utf8');
+      const answer = { content, isText: !base64Encoded };
+      this.#bodies.set(id, answer);
+      return answer;
+    } catch (cause) {
+      throw new ToolError(`The browser does not keep this body (any more): ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  /** The post data in full (Network.getRequestPostData), or undefined if there is none or it is gone. */
+  async postData(id: number): Promise<string | undefined> {
+    const request = this.#ring.get(id);
+    if (request?.postData !== undefined || request?.hasPostData !== true) return request?.postData;
+    const session = this.#chains.peek(request.cdpId)?.session ?? this.#cdp;
+    const answer = await unlessGone(session.send('Network.getRequestPostData', { requestId: request.cdpId }));
+    return answer?.postData;
+  }
+
+  /** Stops collecting and mocking. What was collected stays readable. Idempotent. */
+  dispose(): void {
+    this.mocks.dispose();
+    this.#followed.stop();
+    this.#bodies.clear();
+  }
+
+  #lifecycleHandlers(source: TargetSession): CdpHandlers {
+    return {
+      'Network.requestWillBeSent': (event) => this.#recordRequest(event, source),
+      'Network.requestServedFromCache': ({ requestId }) =>
+        this.#updateCurrent(requestId, (request) => ({ ...request, cache: 'memory' })),
+      'Network.responseReceived': ({ requestId, response, hasExtraInfo, type }) => {
+        const chain = this.#chainOf(requestId, source);
+        if (!hasExtraInfo) skipExtraInfo(chain);
+        this.#updateCurrent(requestId, (request) => withResponse({ ...request, type: type.toLowerCase() }, response));
+      },
+      'Network.dataReceived': ({ requestId, dataLength }) => {
+        const id = this.#chains.get(requestId)?.current;
+        if (id !== undefined) {
+          this.#ring.amend(id, (request) => ({ ...request, bodyBytes: request.bodyBytes + dataLength }));
+        }
+      },
+      'Network.loadingFinished': ({ requestId, timestamp, encodedDataLength }) => {
+        this.#chainOf(requestId, source);
+        this.#updateCurrent(requestId, (request) => endRequest(request, timestamp, { transferBytes: encodedDataLength }));
+      },
+      'Network.loadingFailed': (event) =>
+        this.#updateCurrent(event.requestId, (request) => endRequest(request, event.timestamp, { failure: requestFailureOf(event) })),
+    };
+  }
+
+  /** Headers as they were on the wire, cookies included; may come before the event they complete. */
+  #extraInfoHandlers(source: TargetSession): CdpHandlers {
+    return {
+      'Network.requestWillBeSentExtraInfo': ({ requestId, headers }) =>
+        this.#applyExtraInfo(this.#chainOf(requestId, source), 'request', (request) => ({
+          ...request,
+          requestHeaders: { ...request.requestHeaders, ...normalizeHeaders(headers) },
+        })),
+      'Network.responseReceivedExtraInfo': ({ requestId, headers, statusCode }) =>
+        this.#applyExtraInfo(this.#chainOf(requestId, source), 'response', (request) => ({
+          ...request,
+          // A worker's own script gets no responseReceived.
+          status: request.status ?? statusCode,
+          responseHeaders: { ...request.responseHeaders, ...normalizeHeaders(headers) },
+        })),
+    };
+  }
+
+  #webSocketHandlers(source: TargetSession): CdpHandlers {
+    return {
+      'Network.webSocketCreated': (event) => {
+        this.#chainOf(event.requestId, source).current = this.#ring.push(createWebSocketRequest(event, source.kind));
+      },
+      'Network.webSocketWillSendHandshakeRequest': ({ requestId, request, timestamp, wallTime }) =>
+        this.#updateCurrent(requestId, (entry) => ({
+          ...entry,
+          requestHeaders: normalizeHeaders(request.headers),
+          startedAt: wallTime * 1000,
+          startTick: timestamp,
+        })),
+      'Network.webSocketHandshakeResponseReceived': ({ requestId, response }) =>
+        this.#updateCurrent(requestId, (entry) => ({
+          ...entry,
+          status: response.status,
+          statusText: response.statusText,
+          responseHeaders: normalizeHeaders(response.headers),
+        })),
+      'Network.webSocketFrameError': ({ requestId, timestamp, errorMessage }) =>
+        this.#updateCurrent(requestId, (entry) =>
+          endRequest(entry, timestamp, {
+            failure: { error: errorMessage, canceled: false, blockedReason: undefined, corsError: undefined },
+          }),
+        ),
+      'Network.webSocketClosed': ({ requestId, timestamp }) =>
+        this.#updateCurrent(requestId, (entry) => (entry.state === 'pending' ? endRequest(entry, timestamp) : entry)),
+    };
+  }
+
+  #recordRequest(event: Protocol.Network.RequestWillBeSentEvent, source: TargetSession): void {
+    if (event.request.url.startsWith('data:')) return;
+    const chain = this.#chainOf(event.requestId, source);
+    const redirectedFrom = this.#endRedirect(chain, event);
+    const { mockedBy } = chain;
+    chain.mockedBy = undefined;
+    const id = this.#ring.push({ ...createRequest(event, source.kind), redirectedFrom, mockedBy });
+    if (redirectedFrom !== undefined) {
+      this.#ring.update(redirectedFrom, (request) => ({ ...request, redirectedTo: id }));
+    }
+    chain.current = id;
+    const index = chain.hops.push(id) - 1;
+    for (const change of chain.pendingChanges.get(index) ?? []) this.#ring.amend(id, change);
+    chain.pendingChanges.delete(index);
+  }
+
+  /** Ends the hop that redirected and answers its id. */
+  #endRedirect(chain: RedirectChain, event: Protocol.Network.RequestWillBeSentEvent): number | undefined {
+    const { redirectResponse } = event;
+    if (redirectResponse === undefined || chain.current === undefined) return undefined;
+    if (!event.redirectHasExtraInfo) skipExtraInfo(chain);
+    this.#ring.update(chain.current, (request) => endRequest(withResponse(request, redirectResponse), event.timestamp));
+    return chain.current;
+  }
+
+  #applyExtraInfo(chain: RedirectChain, kind: keyof RedirectChain['extraInfoCounts'], change: RequestChange): void {
+    const index = chain.extraInfoCounts[kind]++;
+    const id = chain.hops[index];
+    if (id !== undefined) this.#ring.amend(id, change);
+    else chain.pendingChanges.set(index, [...(chain.pendingChanges.get(index) ?? []), change]);
+  }
+
+  #updateCurrent(cdpId: string, change: RequestChange): void {
+    const id = this.#chains.get(cdpId)?.current;
+    if (id !== undefined) this.#ring.update(id, change);
+  }
+
+  #chainOf(cdpId: string, { session }: TargetSession): RedirectChain {
+    const known = this.#chains.get(cdpId);
+    if (known !== undefined) {
+      known.session = session;
+      return known;
+    }
+    const chain: RedirectChain = {
+      session,
+      current: undefined,
+      hops: [],
+      extraInfoCounts: { request: 0, response: 0 },
+      pendingChanges: new Map(),
+      mockedBy: undefined,
+    };
+    this.#chains.set(cdpId, chain);
+    return chain;
+  }
+
+  /** The request is held before or after it is reported; a hop that is reported already is pending still. */
+  #markMocked(cdpId: string, rule: number): void {
+    const chain = this.#chainOf(cdpId, { kind: 'page', session: this.#cdp });
+    const isReported = chain.current !== undefined && this.#ring.get(chain.current)?.status === undefined;
+    if (isReported) this.#updateCurrent(cdpId, (request) => ({ ...request, mockedBy: rule }));
+    else chain.mockedBy = rule;
+  }
+
+  #requestOf(cdpId: string): { request: number | undefined; url: string } {
+    const request = this.#chains.get(cdpId)?.current;
+    return { request, url: request === undefined ? '' : (this.#ring.get(request)?.url ?? '') };
+  }
+}
+
+/** The newest hop came without extra information (cached, or answered by a service worker): the next one counts. */
+function skipExtraInfo(chain: RedirectChain): void {
+  if (chain.hops.length > chain.extraInfoCounts.response) chain.hops.pop();
+}
+
+/** Handlers for the same events, one after the other. */
+function mergeHandlers(first: CdpHandlers, second: CdpHandlers): CdpHandlers {
+  const names = new Set([...Object.keys(first), ...Object.keys(second)]) as Set<keyof CdpHandlers>;
+  return Object.fromEntries(
+    [...names].map((name) => [
+      name,
+      (event: never) => {
+        first[name]?.(event);
+        second[name]?.(event);
+      },
+    ]),
+  );
+}

@@ -1,0 +1,220 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { CDPSession, Protocol } from 'puppeteer-core';
+import { unlessGone, type CdpHandlers } from '../cdp/cdpSessions.js';
+import { inSlices } from '../patterns/slices.js';
+import { urlMatcher, fetchPattern } from './urlPattern.js';
+
+/** What a rule does: answer (`status`, `headers`, `body`), abort, or, with a delay alone, slow down. */
+export interface MockRule {
+  /** Glob, in which only `*` means anything, or `/regex/`. */
+  readonly url: string;
+  readonly method?: string | undefined;
+  readonly status?: number | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly body?: string | undefined;
+  readonly abort?: Protocol.Network.ErrorReason | undefined;
+  readonly delayMs?: number | undefined;
+  /** After so many hits the rule stands aside. */
+  readonly times?: number | undefined;
+}
+
+export interface ActiveMock extends MockRule {
+  readonly id: number;
+  readonly hits: number;
+}
+
+interface MockEntry {
+  readonly id: number;
+  readonly rule: MockRule;
+  readonly matches: (url: string) => boolean;
+  hits: number;
+}
+
+type PausedRequest = Protocol.Fetch.RequestPausedEvent;
+
+/**
+ * Rules that answer, delay or abort requests of a page, its frames and workers, by the Fetch domain. Requests are held
+ * only while there are rules, and only those that a rule's pattern names. Of several rules that match, the newest one
+ * acts. Owned by the network collector, which disposes it; requests it holds then go on.
+ */
+export class NetworkMocks {
+  readonly #sessions: () => readonly CDPSession[];
+  readonly #onMocked: (cdpId: string, rule: number) => void;
+  readonly #disposed = new AbortController();
+  #entries: readonly MockEntry[] = [];
+  #lastId = 0;
+
+  constructor(sessions: () => readonly CDPSession[], mark: (cdpId: string, rule: number) => void) {
+    this.#sessions = sessions;
+    this.#onMocked = mark;
+  }
+
+  /** Resolves when the rule is in force. Throws a ToolError on a pattern that is no regular expression. */
+  async add(rule: MockRule): Promise<ActiveMock> {
+    const entry: MockEntry = { id: ++this.#lastId, rule, matches: urlMatcher(rule.url), hits: 0 };
+    this.#entries = [entry, ...this.#entries];
+    await this.#updateSessions();
+    return toActiveMock(entry);
+  }
+
+  /** Removes one rule, or all. Answers how many there were. */
+  async remove(id?: number): Promise<number> {
+    const before = this.#entries.length;
+    this.#entries = id === undefined ? [] : this.#entries.filter((entry) => entry.id !== id);
+    await this.#updateSessions();
+    return before - this.#entries.length;
+  }
+
+  /** Bytes of all rules. */
+  get bytes(): number {
+    return this.#entries.reduce((sum, { rule }) => sum + bytesOf(rule), 0);
+  }
+
+  /** The rules, newest first. */
+  list(): ActiveMock[] {
+    return this.#entries.map(toActiveMock);
+  }
+
+  /** What a session needs to hear when it joins while there are rules. */
+  enable(session: CDPSession): Promise<unknown> {
+    return this.#entries.length === 0 ? Promise.resolve() : this.#enable(session);
+  }
+
+  handlers(session: CDPSession): CdpHandlers {
+    return { 'Fetch.requestPaused': (event) => void this.#handle(session, event) };
+  }
+
+  dispose(): void {
+    this.#disposed.abort();
+    this.#entries = [];
+    void this.#updateSessions();
+  }
+
+  async #updateSessions(): Promise<void> {
+    await Promise.all(
+      this.#sessions().map((session) =>
+        this.#entries.length === 0 ? unlessGone(session.send('Fetch.disable')) : this.#enable(session),
+      ),
+    );
+  }
+
+  #enable(session: CDPSession): Promise<unknown> {
+    const patterns = this.#entries.map(({ rule }) => ({ urlPattern: fetchPattern(rule.url) }));
+    // Workers have no Fetch domain; their requests are held on the page's session.
+    return unlessGone(session.send('Fetch.enable', { patterns }));
+  }
+
+  /** A request whose answer fails goes on as without rules, rather than hang. */
+  async #handle(session: CDPSession, paused: PausedRequest): Promise<void> {
+    try {
+      await this.#handlePaused(session, paused, await inSlices(this.#take(paused)));
+    } catch {
+      await continueRequest(session, paused);
+    }
+  }
+
+  /** The newest rule that acts on a request, which counts as a hit except for a preflight that is not the rule's. */
+  *#take(paused: PausedRequest): Generator<undefined, MockEntry | undefined> {
+    for (const entry of this.#entries) {
+      if (appliesTo(entry, paused) && entry.matches(paused.request.url)) {
+        if (!isPreflightOf(entry, paused)) entry.hits++;
+        return entry;
+      }
+      yield;
+    }
+    return undefined;
+  }
+
+  async #handlePaused(session: CDPSession, paused: PausedRequest, entry: MockEntry | undefined): Promise<void> {
+    if (entry === undefined) return continueRequest(session, paused);
+    if (isPreflightOf(entry, paused)) {
+      return hasResponse(entry.rule) ? fulfillRequest(session, paused, preflightResponse) : continueRequest(session, paused);
+    }
+    if (paused.networkId !== undefined) this.#onMocked(paused.networkId, entry.id);
+    const { delayMs = 0 } = entry.rule;
+    // A wait that dispose cuts short ends like one that is over.
+    if (delayMs > 0) await delay(delayMs, undefined, { signal: this.#disposed.signal }).catch(() => undefined);
+    return applyRule(session, paused, entry.rule);
+  }
+}
+
+/** Whether the browser asks first if it may send what the rule answers. */
+function isPreflightOf({ rule }: MockEntry, paused: PausedRequest): boolean {
+  const isPreflight = headerOf(paused, 'access-control-request-method') !== undefined;
+  return isPreflight && rule.method?.toUpperCase() !== 'OPTIONS';
+}
+
+/** About what it takes to keep a rule. */
+export function bytesOf({ url, method = '', headers = {}, body = '' }: MockRule): number {
+  const texts = [url, method, body, ...Object.entries(headers).flat()];
+  return texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+}
+
+function appliesTo({ rule, hits }: MockEntry, paused: PausedRequest): boolean {
+  if (rule.times !== undefined && hits >= rule.times) return false;
+  if (rule.method === undefined) return true;
+  const method = headerOf(paused, 'access-control-request-method') ?? paused.request.method;
+  return [method, paused.request.method].includes(rule.method.toUpperCase());
+}
+
+function hasResponse(rule: MockRule): boolean {
+  return rule.status !== undefined || rule.body !== undefined || rule.headers !== undefined;
+}
+
+/** Late answers are expected to fail: the page may have cancelled the request meanwhile. */
+async function applyRule(session: CDPSession, paused: PausedRequest, rule: MockRule): Promise<void> {
+  if (rule.abort !== undefined) {
+    const { requestId } = paused;
+    await unlessGone(session.send('Fetch.failRequest', { requestId, errorReason: rule.abort }));
+  } else if (hasResponse(rule)) await fulfillRequest(session, paused, rule);
+  else await continueRequest(session, paused);
+}
+
+async function continueRequest(session: CDPSession, { requestId }: PausedRequest): Promise<void> {
+  await unlessGone(session.send('Fetch.continueRequest', { requestId }));
+}
+
+const preflightResponse: Pick<MockRule, 'status' | 'headers' | 'body'> = {
+  status: 204,
+  headers: { 'access-control-allow-methods': '*', 'access-control-max-age': '0' },
+};
+
+async function fulfillRequest(
+  session: CDPSession,
+  paused: PausedRequest,
+  { status = 200, headers = {}, body = '' }: Pick<MockRule, 'status' | 'headers' | 'body'>,
+): Promise<void> {
+  const answer = new Headers({ 'content-type': contentTypeOf(body), ...corsHeaders(paused), ...headers });
+  await unlessGone(
+    session.send('Fetch.fulfillRequest', {
+      requestId: paused.requestId,
+      responseCode: status,
+      responseHeaders: [...answer].map(([name, value]) => ({ name, value })),
+      body: Buffer.from(body).toString('base64'),
+    }),
+  );
+}
+
+/** A mock of another site's API answers as if that site let the page in; a rule's own headers come later and win. */
+function corsHeaders(paused: PausedRequest): Record<string, string> {
+  const origin = headerOf(paused, 'origin');
+  if (origin === undefined) return {};
+  return {
+    'access-control-allow-origin': origin,
+    'access-control-allow-credentials': 'true',
+    'access-control-allow-methods': headerOf(paused, 'access-control-request-method') ?? paused.request.method,
+    'access-control-allow-headers': headerOf(paused, 'access-control-request-headers') ?? '',
+  };
+}
+
+function contentTypeOf(body: string): string {
+  return /^\s*[[{]/.test(body) ? 'application/json' : 'text/plain; charset=utf-8';
+}
+
+function headerOf({ request }: PausedRequest, name: string): string | undefined {
+  return Object.entries(request.headers).find(([key]) => key.toLowerCase() === name)?.[1];
+}
+
+function toActiveMock({ id, rule, hits }: MockEntry): ActiveMock {
+  return { ...rule, id, hits };
+}

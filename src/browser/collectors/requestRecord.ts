@@ -1,0 +1,239 @@
+import type { Protocol } from 'puppeteer-core';
+import { stackFramesOf, type StackFrame } from './consoleMessage.js';
+import { truncateText } from './remoteObject.js';
+import type { TargetSessionKind } from '../cdp/cdpSessions.js';
+
+export type HttpHeaders = Readonly<Record<string, string>>;
+
+/** Milliseconds; a phase that did not happen (a reused connection) is absent. */
+export interface RequestTiming {
+  readonly queued?: number;
+  readonly dns?: number;
+  readonly connect?: number;
+  readonly tls?: number;
+  readonly send?: number;
+  readonly wait?: number;
+  readonly download?: number;
+}
+
+export interface RequestFailure {
+  /** `net::ERR_…`. */
+  readonly error: string;
+  readonly canceled: boolean;
+  /** Why the browser blocked it: `csp`, `mixed-content`, `inspector`, … */
+  readonly blockedReason: string | undefined;
+  readonly corsError: string | undefined;
+}
+
+/** One request; each hop of a redirect chain is one of its own. `undefined`: not known yet, or there is none. */
+export interface NetworkRequest {
+  /** Network.RequestId; the hops of a redirect chain share it. */
+  readonly cdpId: string;
+  readonly source: TargetSessionKind;
+  readonly method: string;
+  readonly url: string;
+  /** Lower case: `document`, `xhr`, `fetch`, `script`, `websocket`, `preflight`, … */
+  readonly type: string;
+  /** The document that asked for it. */
+  readonly documentUrl: string;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  /** Seconds on the browser's monotonic clock. */
+  readonly startTick: number;
+  readonly state: 'pending' | 'finished' | 'failed';
+  readonly status: number | undefined;
+  readonly statusText: string;
+  readonly mimeType: string;
+  readonly protocol: string;
+  readonly remoteAddress: string;
+  readonly requestHeaders: HttpHeaders;
+  readonly responseHeaders: HttpHeaders;
+  readonly postData: string | undefined;
+  readonly hasPostData: boolean;
+  readonly cache: 'memory' | 'disk' | 'prefetch' | undefined;
+  readonly fromServiceWorker: boolean;
+  /** Bytes that came over the wire, and of the body as unpacked. */
+  readonly transferBytes: number;
+  readonly bodyBytes: number;
+  readonly durationMs: number | undefined;
+  readonly timing: RequestTiming | undefined;
+  readonly failure: RequestFailure | undefined;
+  readonly initiator: {
+    readonly type: string;
+    readonly url: string;
+    readonly line: number | undefined;
+    readonly stack: readonly StackFrame[];
+  };
+  readonly redirectedFrom: number | undefined;
+  readonly redirectedTo: number | undefined;
+  /** The rule of mock_network that answered, delayed or aborted it. */
+  readonly mockedBy: number | undefined;
+}
+
+const maxUrlChars = 4_000;
+const maxHeaderChars = 4_000;
+const maxHeaders = 100;
+/** What the protocol sends along with a request; larger post data is asked for when it is wanted. */
+export const maxPostDataBytes = 64 * 1024;
+
+type RequestStart = Pick<NetworkRequest, 'cdpId' | 'source' | 'method' | 'url' | 'type' | 'documentUrl'> &
+  Pick<NetworkRequest, 'startedAt' | 'startTick' | 'initiator'>;
+
+function pendingRequest(started: RequestStart): NetworkRequest {
+  return {
+    ...started,
+    state: 'pending',
+    status: undefined,
+    statusText: '',
+    mimeType: '',
+    protocol: '',
+    remoteAddress: '',
+    requestHeaders: {},
+    responseHeaders: {},
+    postData: undefined,
+    hasPostData: false,
+    cache: undefined,
+    fromServiceWorker: false,
+    transferBytes: 0,
+    bodyBytes: 0,
+    durationMs: undefined,
+    timing: undefined,
+    failure: undefined,
+    redirectedFrom: undefined,
+    redirectedTo: undefined,
+    mockedBy: undefined,
+  };
+}
+
+export function createRequest(event: Protocol.Network.RequestWillBeSentEvent, source: TargetSessionKind): NetworkRequest {
+  const { request } = event;
+  const base = pendingRequest({
+    cdpId: event.requestId,
+    source,
+    method: request.method,
+    url: truncateText(request.url + (request.urlFragment ?? ''), maxUrlChars),
+    type: (event.type ?? 'Other').toLowerCase(),
+    documentUrl: truncateText(event.documentURL, maxUrlChars),
+    startedAt: event.wallTime * 1000,
+    startTick: event.timestamp,
+    initiator: initiatorOf(event.initiator),
+  });
+  return {
+    ...base,
+    requestHeaders: normalizeHeaders(request.headers),
+    // Deprecated in favour of `postDataEntries`, which leaves the joining and decoding of its pieces to us.
+    // eslint-disable-next-line @typescript-eslint/no-deprecated
+    postData: request.postData === undefined ? undefined : truncateText(request.postData, maxPostDataBytes),
+    hasPostData: request.hasPostData ?? false,
+  };
+}
+
+/** A WebSocket's opening request, which the protocol reports by events of its own. */
+export function createWebSocketRequest(event: Protocol.Network.WebSocketCreatedEvent, source: TargetSessionKind): NetworkRequest {
+  return pendingRequest({
+    cdpId: event.requestId,
+    source,
+    method: 'GET',
+    url: truncateText(event.url, maxUrlChars),
+    type: 'websocket',
+    documentUrl: '',
+    startedAt: Date.now(),
+    startTick: 0,
+    initiator: event.initiator === undefined ? initiatorOf({ type: 'other' }) : initiatorOf(event.initiator),
+  });
+}
+
+function initiatorOf(initiator: Protocol.Network.Initiator): NetworkRequest['initiator'] {
+  const stack = stackFramesOf(initiator.stack);
+  const line = initiator.lineNumber === undefined ? undefined : initiator.lineNumber + 1;
+  return {
+    type: initiator.type,
+    url: truncateText(initiator.url ?? stack[0]?.url ?? '', 500),
+    line: line ?? stack[0]?.line,
+    stack,
+  };
+}
+
+export function withResponse(request: NetworkRequest, response: Protocol.Network.Response): NetworkRequest {
+  return {
+    ...request,
+    status: response.status,
+    statusText: response.statusText,
+    mimeType: response.mimeType,
+    protocol: response.protocol ?? '',
+    remoteAddress: response.remoteIPAddress ? `${response.remoteIPAddress}:${response.remotePort ?? 0}` : '',
+    // Extra information, where it came first, has the headers as they were on the wire.
+    responseHeaders: { ...normalizeHeaders(response.headers), ...request.responseHeaders },
+    cache: cacheOf(response) ?? request.cache,
+    fromServiceWorker: response.fromServiceWorker ?? false,
+    transferBytes: Math.max(0, response.encodedDataLength),
+    timing: response.timing === undefined ? request.timing : timingOf(response.timing, request.startTick),
+  };
+}
+
+function cacheOf(response: Protocol.Network.Response): NetworkRequest['cache'] {
+  if (response.fromPrefetchCache === true) return 'prefetch';
+  return response.fromDiskCache === true ? 'disk' : undefined;
+}
+
+function timingOf(timing: Protocol.Network.ResourceTiming, startTick: number): RequestTiming {
+  const phase = (name: keyof RequestTiming, from: number, to: number): RequestTiming =>
+    from < 0 || to < from ? {} : { [name]: round(to - from) };
+  return {
+    ...phase('queued', 0, (timing.requestTime - startTick) * 1000),
+    ...phase('dns', timing.dnsStart, timing.dnsEnd),
+    ...phase('connect', timing.connectStart, timing.connectEnd),
+    ...phase('tls', timing.sslStart, timing.sslEnd),
+    ...phase('send', timing.sendStart, timing.sendEnd),
+    ...phase('wait', timing.sendEnd, timing.receiveHeadersEnd),
+  };
+}
+
+/** Ends a request at `tick`; for the hops of a redirect and for whatever finished or failed. */
+export function endRequest(
+  request: NetworkRequest,
+  tick: number,
+  outcome: { readonly transferBytes?: number; readonly failure?: RequestFailure } = {},
+): NetworkRequest {
+  const durationMs = round((tick - request.startTick) * 1000);
+  const { queued = 0, dns = 0, connect = 0, send = 0, wait = 0 } = request.timing ?? {};
+  const download = Math.max(0, round(durationMs - queued - dns - connect - send - wait));
+  return {
+    ...request,
+    state: outcome.failure === undefined ? 'finished' : 'failed',
+    failure: outcome.failure,
+    transferBytes: Math.max(0, outcome.transferBytes ?? request.transferBytes),
+    durationMs,
+    timing: request.timing === undefined ? undefined : { ...request.timing, download },
+  };
+}
+
+export function requestFailureOf(event: Protocol.Network.LoadingFailedEvent): RequestFailure {
+  return {
+    error: event.errorText,
+    canceled: event.canceled ?? false,
+    blockedReason: event.blockedReason,
+    corsError: event.corsErrorStatus?.corsError,
+  };
+}
+
+/** Names in lower case, so that what comes twice is there once. */
+export function normalizeHeaders(headers: Protocol.Network.Headers): HttpHeaders {
+  const entries = Object.entries(headers).slice(0, maxHeaders);
+  return Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), truncateText(value, maxHeaderChars)]));
+}
+
+function round(milliseconds: number): number {
+  return Math.round(milliseconds * 10) / 10;
+}
+
+/** An upper estimate: two bytes a character, and the object around it. */
+export function sizeOfRequest(request: NetworkRequest): number {
+  const headers = { ...request.requestHeaders, ...request.responseHeaders };
+  const chars =
+    request.url.length +
+    request.documentUrl.length +
+    (request.postData?.length ?? 0) +
+    Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+  return 2 * chars + 1_000 + request.initiator.stack.length * 200;
+}

@@ -1,0 +1,94 @@
+import { ToolError } from '../../errors/errors.js';
+import { evaluateInTarget, type EvaluationResult } from './evaluateInTarget.js';
+import { findContentWorld } from './contentScripts.js';
+import { contextUrl, runningContexts, type ContextKind } from './contexts.js';
+import { findExtension, type Extension } from './installedExtensions.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
+import type { SelectedContext } from './selection.js';
+import { WorkerMonitor } from './serviceWorkers.js';
+
+/**
+ * Evaluates code in the extension's service worker, attached for this call only, since being attached keeps a worker
+ * awake. Throws a ToolError when it is asleep, and when it ends before it has answered.
+ */
+export async function evaluateInWorker(scope: CdpScope, extension: Extension, code: string): Promise<EvaluationResult> {
+  const watch = await WorkerMonitor.open(scope);
+  const targetId = watch.targetId(extension.id);
+  if (targetId === undefined) throw workerNotRunning(extension, watch.state(extension.id));
+  const session = await scope.attach(targetId);
+  // A session on a worker that has ended is not told so: only the registry knows.
+  const ended = watch
+    .waitUntil(() => watch.targetId(extension.id) !== targetId)
+    .then(() => Promise.reject(new ToolError(`The service worker of ${extension.name} ended before it answered.`)));
+  return Promise.race([evaluateInTarget(scope, { session }, code), ended]);
+}
+
+/** Evaluates code in an open document of the extension. Throws a ToolError that says how to open one if there is none. */
+export async function evaluateInDocument(
+  scope: CdpScope,
+  extension: Extension,
+  kind: ContextKind,
+  code: string,
+): Promise<EvaluationResult> {
+  const contexts = await runningContexts(await scope.targets(), extension);
+  const context = contexts.find((candidate) => candidate.kind === kind);
+  if (!context) throw await contextNotOpen(extension, kind);
+  return evaluateInTarget(scope, { session: await scope.attach(context.targetId) }, code);
+}
+
+/** Evaluates code in the world of the extension's content scripts in a page. */
+export async function evaluateInContentScript(
+  scope: CdpScope,
+  extension: Extension,
+  page: SessionPage,
+  code: string,
+): Promise<EvaluationResult> {
+  return evaluateInTarget(scope, await findContentWorld(scope, extension, page), code);
+}
+
+/** Evaluates code where a selection points to. Throws a ToolError when that is gone. */
+export async function evaluateInSelected(
+  scope: CdpScope,
+  selected: SelectedContext,
+  pages: readonly SessionPage[],
+  code: string,
+): Promise<EvaluationResult> {
+  const extension = await findExtension(scope, selected.extensionId);
+  if (selected.kind === 'service_worker') return evaluateInWorker(scope, extension, code);
+  if (selected.kind === 'content_script') {
+    const page = pages.find(({ id }) => id === selected.pageId);
+    if (page === undefined) throw contextGone(selected);
+    return evaluateInContentScript(scope, extension, page, code);
+  }
+  const targets = await scope.targets();
+  if (!targets.some(({ targetId }) => targetId === selected.contextId)) throw contextGone(selected);
+  return evaluateInTarget(scope, { session: await scope.attach(selected.contextId) }, code);
+}
+
+function contextGone({ kind, url }: SelectedContext): ToolError {
+  return new ToolError(
+    `The selected context, the ${kind.replace('_', ' ')} at ${url}, is gone. Call list_extension_contexts for what runs, then switch_extension_context.`,
+  );
+}
+
+function workerNotRunning({ id, name }: Extension, state: string): ToolError {
+  const why = state === 'none' ? 'is not registered' : state === 'stopped' ? 'is asleep' : `is ${state}`;
+  return new ToolError(
+    `The service worker of ${name} ${why}. Call activate_extension_service_worker with extensionId ${id}, then again.`,
+  );
+}
+
+async function contextNotOpen(extension: Extension, kind: ContextKind): Promise<ToolError> {
+  if (kind === 'offscreen')
+    return new ToolError(
+      `${extension.name} has no offscreen document open: chrome.offscreen.createDocument opens one.`,
+    );
+  const address = await contextUrl(extension, kind);
+  const label = kind.replace('_', ' ');
+  return new ToolError(
+    address === undefined
+      ? `${extension.name} has no ${label}: its manifest names none.`
+      : `The ${label} of ${extension.name} is not open. Open ${address} with new_page, then again.`,
+  );
+}

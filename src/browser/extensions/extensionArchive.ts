@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Entry } from 'yauzl';
+import { z } from 'zod';
+import { messageOf, ToolError } from '../../errors/errors.js';
+import { readBeginning, readManifestText } from './extensionFiles.js';
+
+/** What an archive may become on the disk. The biggest extensions of the store are a tenth of it. */
+const maxFiles = 10_000;
+const maxUnpackedBytes = 128 * 1024 * 1024;
+const maxDepth = 32;
+/** Of the texts that tell extensions apart. */
+const maxMessageBytes = 1024 * 1024;
+/** Extensions that one session may have unpacked at a time. */
+const maxFolders = 20;
+
+const crxMagic = 'Cr24';
+const unixTypeMask = 0o170000;
+const unixLink = 0o120000;
+
+/**
+ * Unpacks an extension (zip, or crx of version 2 or 3) below `parent` and answers the folder with its manifest. An archive
+ * of the same extension takes the place of the one before: the same folder, and so the same id and storage. The
+ * signature of a crx is not checked: Chrome loads the folder as unpacked. Throws a ToolError for what is no such archive, leads out of
+ * the folder, has links, is encrypted, or is too big; then nothing is left.
+ */
+export async function unpackExtension(archive: Buffer, parent: string, signal: AbortSignal): Promise<string> {
+  const folder = await mkdtemp(join(parent, 'unpacking-'));
+  try {
+    await unpack(toZip(archive), folder, signal);
+    const root = await findManifestFolder(folder);
+    const target = join(parent, `extension-${await extensionKey(root)}`);
+    await reserveFolder(parent, target);
+    await rename(root, target);
+    return target;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof ToolError) throw error;
+    throw new ToolError(`The archive cannot be unpacked: ${messageOf(error)}`, { cause: error });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** A crx is a zip behind a header with keys and signatures. */
+function toZip(archive: Buffer): Buffer {
+  if (archive.subarray(0, 2).toString('latin1') === 'PK') return archive;
+  if (archive.subarray(0, 4).toString('latin1') !== crxMagic || archive.length < 16) {
+    throw new ToolError('This is neither a zip nor a crx archive. Zip the folder with manifest.json.');
+  }
+  const version = archive.readUInt32LE(4);
+  if (version === 3) return archive.subarray(12 + archive.readUInt32LE(8));
+  if (version === 2) return archive.subarray(16 + archive.readUInt32LE(8) + archive.readUInt32LE(12));
+  throw new ToolError(`This is a crx archive of version ${version}. Versions 2 and 3 can be installed.`);
+}
+
+/** yauzl refuses names that lead elsewhere, and files that turn out bigger than they say. */
+async function unpack(zip: Buffer, folder: string, signal: AbortSignal): Promise<void> {
+  const yauzl = await import('yauzl');
+  const file = await yauzl.fromBufferPromise(zip, { lazyEntries: true, strictFileNames: false });
+  let [files, bytes] = [0, 0];
+  for await (const entry of file.eachEntry()) {
+    signal.throwIfAborted();
+    files += 1;
+    bytes += entry.uncompressedSize;
+    if (files > maxFiles) throw new ToolError(`The archive has more than ${maxFiles} files.`);
+    if (bytes > maxUnpackedBytes) throw new ToolError(`Unpacked, the archive has more than ${maxUnpackedBytes / 1024 / 1024} MB.`);
+    requirePlainFile(entry);
+    if (entry.fileName.endsWith('/')) continue;
+    const path = join(folder, entry.fileName);
+    await mkdir(dirname(path), { recursive: true });
+    await pipeline(await file.openReadStreamPromise(entry), createWriteStream(path, { flags: 'wx' }), { signal });
+  }
+}
+
+function requirePlainFile(entry: Entry): void {
+  const { fileName } = entry;
+  const quoted = JSON.stringify(fileName);
+  if (((entry.externalFileAttributes >>> 16) & unixTypeMask) === unixLink) {
+    throw new ToolError(`The archive has a link, ${quoted}. Pack the file itself.`);
+  }
+  if (entry.isEncrypted()) throw new ToolError(`The archive is encrypted (${quoted}). Pack it without a password.`);
+  if (fileName.split('/').length > maxDepth) throw new ToolError(`The archive nests too deep at ${quoted}.`);
+}
+
+/** The folder with the manifest: the top, or the only folder there, as in what GitHub packs. */
+async function findManifestFolder(folder: string): Promise<string> {
+  const entries = (await readdir(folder, { withFileTypes: true })).filter(({ name }) => name !== '__MACOSX');
+  if (entries.some(({ name }) => name === 'manifest.json')) return folder;
+  const [only, ...others] = entries;
+  if (only?.isDirectory() === true && others.length === 0) return findManifestFolder(join(folder, only.name));
+  const names = entries.slice(0, 10).map(({ name }) => name);
+  throw new ToolError(`The archive has no manifest.json at its top. There is: ${names.join(', ') || 'nothing'}.`);
+}
+
+const archiveManifestSchema = z.object({
+  key: z.string().optional(),
+  name: z.string().optional(),
+  default_locale: z.string().optional(),
+});
+
+/** What makes two archives the same extension: the key, or the name as it is in the manifest and its language. */
+async function extensionKey(root: string): Promise<string> {
+  const text = await readManifestText(root);
+  const { key, name, default_locale: locale } = parseManifest(text);
+  const messages =
+    locale === undefined || !/^[\w-]+$/.test(locale)
+      ? ''
+      : await readBeginning(join(root, '_locales', locale, 'messages.json'), maxMessageBytes).catch(() => '');
+  const identity = key ?? `${name ?? ''} ${name?.startsWith('__MSG_') === true ? messages.toString() : ''}`;
+  return createHash('sha256').update(identity).digest('hex').slice(0, 16);
+}
+
+/** Chrome says better what is wrong with a manifest. */
+function parseManifest(text: string): z.infer<typeof archiveManifestSchema> {
+  try {
+    return archiveManifestSchema.safeParse(JSON.parse(text)).data ?? {};
+  } catch {
+    return {};
+  }
+}
+
+async function reserveFolder(parent: string, target: string): Promise<void> {
+  await rm(target, { recursive: true, force: true });
+  const existing = (await readdir(parent)).filter((name) => name.startsWith('extension-'));
+  if (existing.length < maxFolders) return;
+  throw new ToolError(
+    `This session has ${maxFolders} extensions from archives. uninstall_extension one that it needs no more.`,
+  );
+}

@@ -1,0 +1,66 @@
+import { z } from 'zod';
+import { ToolError } from '../../errors/errors.js';
+import type { SendResult, TabPosition } from '../injected/contract.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import { callExpression, sendFromExtension } from '../cdp/injectedFunctions.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
+import { tabTargetIdOf } from './extensionAction.js';
+import type { ContextKind } from './contexts.js';
+import { evaluateInContentScript, evaluateInDocument, evaluateInWorker } from './contextEvaluation.js';
+import { ExtensionDocument } from './extensionDocument.js';
+import type { Extension } from './installedExtensions.js';
+
+export interface ExtensionMessageRequest {
+  readonly extension: Extension;
+  readonly message: unknown;
+  /** Undefined: a hidden document of the extension, which is always there to be had. */
+  readonly from: ContextKind | undefined;
+  /** Where a content script sends from. */
+  readonly page: () => SessionPage;
+  /** A page whose content scripts hear it; undefined: the extension itself does. */
+  readonly toPage: SessionPage | undefined;
+  readonly timeoutMs: number;
+}
+
+const outcomeSchema = z.union([
+  /** JSON; absent for a reply of undefined. */
+  z.object({ reply: z.string().optional(), ms: z.number() }),
+  z.object({ error: z.string() }),
+]) satisfies z.ZodType<SendResult>;
+
+export type MessageOutcome = z.infer<typeof outcomeSchema>;
+
+/** Sends a message as the extension's own code would, and waits for the reply. */
+export async function sendMessage(scope: CdpScope, request: ExtensionMessageRequest): Promise<MessageOutcome> {
+  const { extension, from, message, toPage, timeoutMs } = request;
+  if (from === 'content_script' && toPage !== undefined) {
+    throw new ToolError('A content script cannot send to a tab: chrome.tabs is not there. Leave out toPageId or from.');
+  }
+  const tab = toPage === undefined ? null : await tabQueryOf(scope, toPage);
+  if (from === undefined) {
+    const document = await ExtensionDocument.open(scope, extension);
+    return document.call(sendFromExtension, [message, tab, timeoutMs], outcomeSchema);
+  }
+  const code = callExpression(sendFromExtension, message, tab, timeoutMs);
+  const { json } = await evaluateInSender(scope, request, from, code);
+  return outcomeSchema.parse(JSON.parse(json ?? 'null'));
+}
+
+function evaluateInSender(scope: CdpScope, { extension, page }: ExtensionMessageRequest, from: ContextKind, code: string) {
+  if (from === 'service_worker') return evaluateInWorker(scope, extension, code);
+  if (from === 'content_script') return evaluateInContentScript(scope, extension, page(), code);
+  return evaluateInDocument(scope, extension, from, code);
+}
+
+/** What `chrome.tabs.query` finds the page's tab by, with no permission: its window and its place there. */
+async function tabQueryOf(scope: CdpScope, page: SessionPage): Promise<TabPosition> {
+  const tabId = await tabTargetIdOf(scope, page);
+  const { targetInfos } = await scope.untilAborted(scope.browser.send('Target.getTargets', { filter: [{ type: 'tab' }] }));
+  const tab = targetInfos.find(({ targetId }) => targetId === tabId);
+  // The protocol's types do not know `embedderData` yet.
+  const { embedderData } = z.object({ embedderData: z.object({ tabStripIndex: z.number() }) }).parse(tab);
+  const { windowId } = await scope.untilAborted(
+    scope.browser.send('Browser.getWindowForTarget', { targetId: page.frames.mainId }),
+  );
+  return { windowId, index: embedderData.tabStripIndex };
+}

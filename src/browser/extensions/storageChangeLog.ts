@@ -1,0 +1,136 @@
+import type { Browser, CDPSession } from 'puppeteer-core';
+import { z } from 'zod';
+import { timeLimit } from '../../clock.js';
+import { ToolError } from '../../errors/errors.js';
+import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js';
+import type { StorageChangeReport } from '../injected/contract.js';
+import { untilAborted } from '../../async.js';
+import { callExpression, listenToStorage } from '../cdp/injectedFunctions.js';
+import { CdpScope } from '../cdp/cdpScope.js';
+import { truncateText } from '../collectors/remoteObject.js';
+import { originOf } from './installedExtensions.js';
+import { openBrowserCdpSession } from '../protocol/openSession.js';
+
+/** A change of one key. */
+export interface StorageChange {
+  readonly extensionId: string;
+  readonly area: string;
+  readonly key: string;
+  /** JSON, capped; undefined where the key was not, or is not any more. */
+  readonly oldValue: string | undefined;
+  readonly newValue: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
+interface StorageListener {
+  readonly scope: CdpScope;
+  readonly session: CDPSession;
+}
+
+const limits = { maxEntries: 1_000, maxBytes: 2 * 1024 ** 2 };
+const maxValueChars = 4_000;
+const openTimeoutMs = 10_000;
+const noStorage =
+  'The extension has no chrome.storage. Add "storage" to permissions in its manifest, then call reload_extension.';
+const bindingName = 'greenroomStorage';
+
+const changeSchema = z.object({
+  area: z.string(),
+  at: z.number(),
+  changes: z.record(z.string(), z.object({ oldValue: z.string().optional(), newValue: z.string().optional() })),
+}) satisfies z.ZodType<StorageChangeReport>;
+
+const listenScript = callExpression(listenToStorage, bindingName);
+
+/** The document that is opened hidden: every extension has it, and nothing runs in it. */
+export const storageDocumentUrl = (extensionId: string): string => `${originOf(extensionId)}/manifest.json`;
+
+/**
+ * Changes of extensions' storage, all areas, from the first question about each on: the newest 1,000 within 2 MiB. Heard
+ * in a hidden document of the extension (`chrome.storage.onChanged`), so it goes on while the worker sleeps and wakes
+ * none. Owned by ExtensionActivity, which closes it.
+ */
+export class StorageChangeLog {
+  readonly #browser: Browser;
+  readonly #ring = new RingBuffer<StorageChange>({ ...limits, sizeOf });
+  readonly #storageListeners = new Map<string, Promise<StorageListener>>();
+  readonly #closed = new AbortController();
+
+  constructor(browser: Browser) {
+    this.#browser = browser;
+  }
+
+  read(since?: string): RingBufferReading<StorageChange> {
+    return this.#ring.read(since);
+  }
+
+  /** Listens from now on. Answers whether it did so before; when the extension was loaded again, it did not. */
+  async watch(extensionId: string, signal: AbortSignal): Promise<boolean> {
+    const known = this.#storageListeners.get(extensionId);
+    if (known !== undefined && (await untilAborted(isListening(known), signal))) return true;
+    if (known !== undefined) await this.#stop(extensionId, known);
+    const watching = this.#open(extensionId);
+    this.#storageListeners.set(extensionId, watching);
+    watching.catch(() => this.#storageListeners.delete(extensionId));
+    await untilAborted(watching, signal);
+    return false;
+  }
+
+  /** Idempotent; never rejects. */
+  async close(): Promise<void> {
+    this.#closed.abort(new Error('The session has ended.'));
+    await Promise.all([...this.#storageListeners].map(([extensionId, watching]) => this.#stop(extensionId, watching)));
+  }
+
+  async #open(extensionId: string): Promise<StorageListener> {
+    const signal = AbortSignal.any([this.#closed.signal, timeLimit(openTimeoutMs)]);
+    const scope = new CdpScope(this.#browser, await openBrowserCdpSession(this.#browser), signal);
+    try {
+      const session = await scope.hiddenPage();
+      session.on('Runtime.bindingCalled', ({ payload }) => this.#record(extensionId, payload));
+      await scope.untilAborted(session.send('Page.navigate', { url: storageDocumentUrl(extensionId) }));
+      await scope.untilAborted(session.send('Runtime.addBinding', { name: bindingName }));
+      const { exceptionDetails } = await scope.untilAborted(session.send('Runtime.evaluate', { expression: listenScript }));
+      if (exceptionDetails) throw new ToolError(noStorage);
+      return { scope, session };
+    } catch (error) {
+      await scope.close();
+      throw error;
+    }
+  }
+
+  async #stop(extensionId: string, watching: Promise<StorageListener>): Promise<void> {
+    this.#storageListeners.delete(extensionId);
+    const open = await watching.catch(() => undefined);
+    await open?.scope.close();
+  }
+
+  #record(extensionId: string, payload: string): void {
+    const { area, at, changes } = changeSchema.parse(JSON.parse(payload));
+    for (const [key, { oldValue, newValue }] of Object.entries(changes)) {
+      this.#ring.push({ extensionId, area, key, at, oldValue: capped(oldValue), newValue: capped(newValue) });
+    }
+  }
+}
+
+const capped = (text: string | undefined): string | undefined =>
+  text === undefined ? undefined : truncateText(text, maxValueChars);
+
+/** A document of an extension that was loaded again is cut off from it. */
+async function isListening(watching: Promise<StorageListener>): Promise<boolean> {
+  try {
+    const { session } = await watching;
+    const answer = await session.send('Runtime.evaluate', {
+      expression: `chrome.runtime?.id !== undefined && ${listenScript}`,
+      returnByValue: true,
+    });
+    return answer.result.value === true;
+  } catch {
+    return false;
+  }
+}
+
+function sizeOf({ key, oldValue = '', newValue = '' }: StorageChange): number {
+  return 200 + 2 * (key.length + oldValue.length + newValue.length);
+}

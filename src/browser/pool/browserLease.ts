@@ -1,0 +1,91 @@
+import type { Failure } from '../../../machines/events.js';
+import type { EndpointContexts } from './endpointContexts.js';
+import type { PlacementRecord } from './recovery.js';
+import type { OnQueued } from '../lease/queuedWork.js';
+import type { SessionBrowser } from './sessionBrowser.js';
+
+/** What a session asks the pool for. */
+export interface LeaseRequest {
+  readonly sessionId: string;
+  /** Issuer and subject in one string: tabs of an attached profile are shared by the sessions of one user. */
+  readonly owner: string;
+  readonly isolation: 'auto' | 'context' | 'process' | 'profile';
+  /** A browser of the user's own to attach to (http or ws), instead of the server's; with the isolation `profile`. */
+  readonly endpoint?: string;
+  /** What the session had under an earlier lease, perhaps another server's: it is gone on with if it can be found. */
+  readonly resume?: ResumeState;
+}
+
+/** Where the pages of a session are. In JSON, without the browser's own address. */
+export interface ResumeState {
+  /** Of a browser that outlives this server; see `endpointId`. */
+  readonly endpoint?: string | undefined;
+  readonly lost: PlacementRecord;
+}
+
+/** What the pool tells the session, in order; nothing after `release()`. */
+export interface LeaseListener {
+  /** The browser died. It is replaced at the next `browser()`; what was lost becomes a notice of the next answer. */
+  lost(): void;
+  /** A browser is there again after `lost`. */
+  ready(): void;
+  /** It cannot be had any more; the session ends. */
+  failed(failure: Failure): void;
+}
+
+/**
+ * A session's right to one browser (context, process or profile). Owned by the session's `browserLease` actor, which
+ * alone calls `release()`; whatever is opened under it, also late, is closed by then (S5, S8).
+ */
+export interface BrowserLease {
+  /**
+   * The browser, opened on the first call (so a lazy session pays nothing before) and replaced when it was lost.
+   * Concurrent calls share one opening. While every process is taken, `onQueued` is told the position in the queue, which
+   * is left when the last call gives up. Throws a `Refusal` (`browser_unreachable`, `browser_failed`, `browsers_busy`)
+   * that names cause and mend, or the signal's reason when aborted.
+   */
+  browser(signal?: AbortSignal, onQueued?: OnQueued): Promise<SessionBrowser>;
+  /**
+   * Resolves when the open browser gives a sign of life. Rejects when it does not within a second, or none is open: then
+   * the lease has let go of it, and the next `browser()` opens another place.
+   */
+  check(signal: AbortSignal): Promise<void>;
+  /** What is open now, without opening anything. */
+  readonly current: SessionBrowser | undefined;
+  /** Where another lease can go on; undefined while nothing is open yet. */
+  readonly resumeState?: ResumeState | undefined;
+  /** The actor that runs the session's browser, open or not yet; another one after a move. */
+  readonly browserId: string | undefined;
+  /**
+   * Closes everything opened under this lease; what is `leftOpen`, in a browser that runs elsewhere, is for the lease that
+   * goes on with it. Idempotent; resolves when it is gone.
+   */
+  release(end?: { readonly keepOpen: boolean }): Promise<void>;
+}
+
+/** Gives browsers to sessions. One per orchestrator, which closes it last. */
+export interface BrowserPool {
+  lease(request: LeaseRequest, listener: LeaseListener): BrowserLease;
+  /** Whether whoever needs a process of its own now has to wait for it. */
+  readonly isFull: boolean;
+  /** The contexts in each browser that answers and that other servers use too. Absent: there is none. */
+  sharedContexts?(): readonly EndpointContexts[];
+  /** Counts for `/health`. */
+  health(): BrowserHealth;
+  /** Resident memory of the browsers that were launched, in bytes; null where the system does not tell. */
+  memory(): Promise<number | null>;
+  /** Ends every browser, process, profile folder. Resolves when they are gone. */
+  close(): Promise<void>;
+}
+
+export interface BrowserHealth {
+  readonly total: number;
+  readonly ready: number;
+  readonly connecting: number;
+  readonly lost: number;
+  readonly failed: number;
+  /** Browser contexts that sessions hold. */
+  readonly contexts: number;
+  /** Sessions that wait for a process. */
+  readonly queued: number;
+}

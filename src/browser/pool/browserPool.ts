@@ -1,0 +1,243 @@
+import { tmpdir } from 'node:os';
+import { systemClock, type Clock, timeLimit } from '../../clock.js';
+import type { Config } from '../../config/config.js';
+import { untilAborted } from '../../async.js';
+import { attachBrowser } from '../process/attachBrowser.js';
+import type { BrowserObserver, BrowserState, Connect, Supervise, SupervisedBrowser } from '../process/browserConnection.js';
+import { findExecutable, type BrowserSearch } from '../process/executable.js';
+import { findLeftovers, openRunFolder, removeLeftovers, type RunFolder } from '../process/janitor.js';
+import { launchBrowser } from '../process/launchBrowser.js';
+import { residentMemory } from '../process/memory.js';
+import type { BrowserHealth, BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from './browserLease.js';
+import { createResourceLedger, type ResourceLedger } from '../process/resourceLedger.js';
+import { ProcessSlots } from './processSlots.js';
+import type { QueueOptions } from '../lease/queuedWork.js';
+import { endpointId } from './endpoint.js';
+import type { ContextRecords, EndpointContexts } from './endpointContexts.js';
+import { EndpointPool } from './endpointPool.js';
+import type { BrowserBinding } from '../lease/host.js';
+import { SessionLease } from './sessionLease.js';
+import { ObservedBrowser } from '../lease/sharedBrowser.js';
+
+export interface BrowserPoolOptions extends BrowserSearch {
+  readonly config: Pick<
+    Config,
+    | 'browser'
+    | 'browserUrl'
+    | 'sessionsPerBrowser'
+    | 'executablePath'
+    | 'workspace'
+    | 'headless'
+    | 'isolation'
+    | 'maxBrowsers'
+    | 'browserQueue'
+  >;
+  /** Runs the life of each browser; see `Supervise`. */
+  readonly supervise: Supervise;
+  /** Checks where users' own browsers are; see `AttachOptions`. */
+  readonly resolve?: (url: string) => Promise<string>;
+  /** Knows whose the contexts in browsers of `--browser-url` are. Absent: no other server is to know. */
+  readonly records?: ContextRecords | undefined;
+  /** Spaces the tries to reach browsers that run elsewhere. */
+  readonly clock?: Clock;
+  /** Where the run folder is made. Default: the system's temporary folder. */
+  readonly temporaryFolder?: string;
+}
+
+/** How long a browser may take to close what a lease had in it, before it is ended with all of it. */
+const releaseTimeoutMs = 2_000;
+
+/**
+ * Opens a pool with its run folder, and clears away what dead servers left. No browser is started before the first lease
+ * wants one, or `warm()`. The caller closes the pool.
+ */
+export async function openBrowserPool(options: BrowserPoolOptions): Promise<SupervisedBrowserPool> {
+  const parent = options.temporaryFolder ?? tmpdir();
+  const runFolder = options.config.browser === 'launch' ? await openRunFolder(parent) : undefined;
+  return new SupervisedBrowserPool(options, runFolder, findLeftovers(parent).then(removeLeftovers));
+}
+
+/** See `BrowserPool`. */
+export class SupervisedBrowserPool implements BrowserPool {
+  /** What was opened and closed; for tests. */
+  readonly ledger: ResourceLedger = createResourceLedger();
+  readonly #options: BrowserPoolOptions;
+  readonly #runFolder: RunFolder | undefined;
+  readonly #cleanup: Promise<void>;
+  readonly #browsers = new Set<SupervisedBrowser>();
+  readonly #leases = new Set<SessionLease>();
+  readonly #slots: ProcessSlots;
+  /** Of the processes that run. */
+  readonly #pids = new Set<number>();
+  /** Users' own browsers by their endpoints, for as long as a lease takes part in them. */
+  readonly #userBrowsers = new Map<string, ObservedBrowser>();
+  #shared: ObservedBrowser | undefined;
+  /** Those of `--browser-url`, once the first lease wants one. */
+  #endpoints: EndpointPool | undefined;
+  #startCount = 0;
+
+  constructor(options: BrowserPoolOptions, runFolder: RunFolder | undefined, cleanup: Promise<void>) {
+    this.#options = options;
+    this.#runFolder = runFolder;
+    const { isolation, maxBrowsers, browserQueue } = options.config;
+    this.#slots = new ProcessSlots({ maxBrowsers, browserQueue, reserved: isolation === 'process' ? 0 : 1 });
+    // What other servers left is no reason to fail: the next start tries again.
+    this.#cleanup = cleanup.catch(() => undefined);
+  }
+
+  lease(request: LeaseRequest, listener: LeaseListener): BrowserLease {
+    const lease: SessionLease = new SessionLease({
+      request,
+      listener,
+      ledger: this.ledger,
+      mode: request.endpoint === undefined ? this.#options.config.browser : 'attach',
+      acquireShared: (observer, queue) => this.#acquireShared(request, observer, queue),
+      acquireProcess: (observer, queue) => this.#acquireProcess(observer, queue),
+      onReleased: () => this.#leases.delete(lease),
+    });
+    this.#leases.add(lease);
+    return lease;
+  }
+
+  /** Starts the shared browser ahead of the first lease, or reaches one. Throws a `Refusal` when it cannot be had. */
+  async warm(signal?: AbortSignal): Promise<void> {
+    if (this.#options.config.browser === 'attach') await this.#endpointPool().waitForAny(signal);
+    else await this.#sharedBrowser().browser.connection(signal);
+  }
+
+  get isFull(): boolean {
+    return this.#slots.isFull;
+  }
+
+  sharedContexts(): readonly EndpointContexts[] {
+    return this.#endpoints?.sharedContexts() ?? [];
+  }
+
+  health(): BrowserHealth {
+    const count = (state: BrowserState): number =>
+      [...this.#browsers].filter((browser) => browser.state === state).length;
+    return {
+      total: this.#browsers.size,
+      ready: count('ready'),
+      connecting: count('connecting'),
+      lost: count('lost'),
+      failed: count('failed'),
+      contexts: this.ledger.contexts.opened - this.ledger.contexts.closed,
+      queued: this.#slots.waiting + (this.#endpoints?.waiting ?? 0),
+    };
+  }
+
+  memory(): Promise<number | null> {
+    return residentMemory(this.#pids);
+  }
+
+  async close(): Promise<void> {
+    this.#endpoints?.close();
+    const released = Promise.all([...this.#leases].map((lease) => lease.release()));
+    // A browser that hangs answers nothing, also not this: it is ended, and takes along what waits for it.
+    await untilAborted(released, timeLimit(releaseTimeoutMs)).catch(() => undefined);
+    await Promise.all([...this.#browsers].map((browser) => browser.close()));
+    await released;
+    await this.#cleanup;
+    await this.#runFolder?.close();
+  }
+
+  async #acquireShared(request: LeaseRequest, observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding> {
+    const { sessionId, endpoint, owner, resume } = request;
+    if (endpoint !== undefined) return this.#acquireUserBrowser(endpoint, observer);
+    if (this.#options.config.browser === 'launch') return this.#acquireLaunched(observer);
+    return this.#endpointPool().acquire({ sessionId, owner, observer, resume }, queue);
+  }
+
+  #acquireLaunched(observer: BrowserObserver): BrowserBinding {
+    const shared = this.#sharedBrowser();
+    shared.addObserver(observer);
+    return { browser: shared.browser, release: async () => shared.removeObserver(observer) };
+  }
+
+  #sharedBrowser(): ObservedBrowser {
+    this.#shared ??= new ObservedBrowser((observer) => this.#start('launch', (signal) => this.#launch(signal), observer));
+    return this.#shared;
+  }
+
+  #endpointPool(): EndpointPool {
+    const { config, clock = systemClock, records } = this.#options;
+    const { browserUrl = [], isolation, sessionsPerBrowser, browserQueue } = config;
+    this.#endpoints ??= new EndpointPool({
+      urls: browserUrl,
+      isolation: isolation === 'context' ? 'context' : 'profile',
+      sessionsPerBrowser,
+      browserQueue,
+      records,
+      clock,
+      jitter: Math.random,
+      start: (url, observer) => this.#start('attach', this.#attachTo(url), observer),
+      stop: (browser) => this.#stop(browser),
+    });
+    return this.#endpoints;
+  }
+
+  #attachTo(url: string, resolve?: BrowserPoolOptions['resolve']): Connect {
+    const { ledger } = this;
+    return (signal) => attachBrowser({ url, signal, ledger, ...(resolve !== undefined && { resolve }) });
+  }
+
+  /** A user's own. The last one who leaves closes the connection; whoever comes then opens another one. */
+  #acquireUserBrowser(endpoint: string, observer: BrowserObserver): BrowserBinding {
+    const connect = this.#attachTo(endpoint, this.#options.resolve);
+    const shared = this.#userBrowsers.get(endpoint) ?? new ObservedBrowser((observers) => this.#start('attach', connect, observers));
+    const { browser } = shared;
+    this.#userBrowsers.set(endpoint, shared);
+    shared.addObserver(observer);
+    return {
+      browser,
+      endpoint: endpointId(endpoint),
+      release: async () => {
+        shared.removeObserver(observer);
+        if (shared.isInUse) return;
+        if (this.#userBrowsers.get(endpoint) === shared) this.#userBrowsers.delete(endpoint);
+        await this.#stop(browser);
+      },
+    };
+  }
+
+  async #acquireProcess(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding> {
+    const slot = await this.#slots.acquire(queue);
+    const browser = this.#start('launch', (signal) => this.#launch(signal), observer);
+    return {
+      browser,
+      release: async () => {
+        await this.#stop(browser);
+        slot.release();
+      },
+    };
+  }
+
+  #start(mode: 'launch' | 'attach', connect: Connect, observer: BrowserObserver): SupervisedBrowser {
+    this.#startCount += 1;
+    const browser = this.#options.supervise({ id: `${mode}-${this.#startCount}`, mode, connect, observer });
+    this.#browsers.add(browser);
+    return browser;
+  }
+
+  async #stop(browser: SupervisedBrowser): Promise<void> {
+    await browser.close();
+    this.#browsers.delete(browser);
+  }
+
+  async #launch(signal: AbortSignal) {
+    const { config, chromePath, searchPath } = this.#options;
+    const { ledger } = this;
+    if (this.#runFolder === undefined) throw new Error('A pool that launches browsers has a run folder.');
+    const { executablePath: named, headless, workspace } = config;
+    const executablePath = await findExecutable({ executablePath: named, chromePath, searchPath });
+    const folder = this.#runFolder.nextBrowserFolder();
+    const connection = await launchBrowser({ executablePath, folder, headless, workspace, signal, ledger });
+    const { pid } = connection;
+    if (pid !== undefined) {
+      this.#pids.add(pid);
+      void connection.disconnected.then(() => this.#pids.delete(pid));
+    }
+    return connection;
+  }
+}

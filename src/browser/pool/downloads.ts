@@ -1,0 +1,90 @@
+import { join } from 'node:path';
+import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
+import { openBrowserCdpSession } from '../protocol/openSession.js';
+import { unlessGone } from '../cdp/cdpSessions.js';
+
+export interface DownloadsOptions {
+  readonly browser: Browser;
+  /** Undefined: the default context. */
+  readonly contextId: string | undefined;
+  /** What is downloaded goes to `downloads` in it. */
+  readonly folder: string;
+  /** Told once for each download that was cancelled. */
+  note(text: string): void;
+}
+
+/** What the downloads of one session may take on the disk, those that were finished included. */
+const maxBytes = 256 * 1024 ** 2;
+const maxFiles = 1_000;
+
+/**
+ * Keeps what the pages and extensions of a session download in its own folder, within a bound: one that would exceed it
+ * is cancelled. Holds for as long as the protocol session is open (CDP Browser.setDownloadBehavior). Owned by a seat.
+ */
+export class Downloads {
+  readonly #options: DownloadsOptions;
+  readonly #session: CDPSession;
+  /** What each has, or will have, in bytes. */
+  readonly #sizes = new Map<string, number>();
+  readonly #names = new Map<string, string>();
+
+  private constructor(session: CDPSession, options: DownloadsOptions) {
+    this.#session = session;
+    this.#options = options;
+  }
+
+  static async open(options: DownloadsOptions): Promise<Downloads> {
+    const { browser, folder } = options;
+    const session = await openBrowserCdpSession(browser);
+    const downloads = new Downloads(session, options);
+    session.on('Browser.downloadWillBegin', ({ guid, suggestedFilename }) => downloads.#begin(guid, suggestedFilename));
+    session.on('Browser.downloadProgress', (progress) => downloads.#follow(progress));
+    const downloadPath = join(folder, 'downloads');
+    try {
+      await session.send('Browser.setDownloadBehavior', {
+        behavior: 'allow',
+        downloadPath,
+        eventsEnabled: true,
+        ...downloads.#context,
+      });
+      return downloads;
+    } catch (error) {
+      await downloads.close();
+      throw error;
+    }
+  }
+
+  /** Idempotent; never rejects. */
+  async close(): Promise<void> {
+    if (!this.#session.detached) await unlessGone(this.#session.detach());
+  }
+
+  get #context(): { browserContextId?: string } {
+    const { contextId } = this.#options;
+    return contextId === undefined ? {} : { browserContextId: contextId };
+  }
+
+  #begin(guid: string, name: string): void {
+    this.#names.set(guid, name);
+    if (this.#names.size > maxFiles) this.#cancel(guid, `a session may download ${maxFiles} files`);
+    this.#sizes.set(guid, 0);
+  }
+
+  #follow({ guid, totalBytes, receivedBytes, state }: Protocol.Browser.DownloadProgressEvent): void {
+    if (state === 'canceled') {
+      this.#sizes.delete(guid);
+      return;
+    }
+    if (!this.#sizes.has(guid)) return;
+    this.#sizes.set(guid, state === 'completed' ? receivedBytes : Math.max(totalBytes, receivedBytes));
+    const sum = [...this.#sizes.values()].reduce((total, bytes) => total + bytes, 0);
+    if (sum > maxBytes) this.#cancel(guid, `the downloads of a session may have ${maxBytes / 1024 ** 2} MB together`);
+  }
+
+  #cancel(guid: string, why: string): void {
+    this.#sizes.delete(guid);
+    const name = (this.#names.get(guid) ?? guid).slice(0, 200);
+    this.#options.note(`The download of ${JSON.stringify(name)} was cancelled: ${why}.`);
+    void unlessGone(this.#session.send('Browser.cancelDownload', { guid, ...this.#context }));
+  }
+}

@@ -1,0 +1,128 @@
+import type { Browser, BrowserContext, Target } from 'puppeteer-core';
+import { ToolError } from '../../errors/errors.js';
+import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
+import { ContextSelection } from '../extensions/selection.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import type { AddressPolicy } from '../policy/addressPolicy.js';
+import type { SessionPageState } from './sessionPageState.js';
+import type { OnQueued } from '../lease/queuedWork.js';
+import type { BrowserPlacement } from './browserPlacement.js';
+import type { SessionBrowser } from './sessionBrowser.js';
+
+/**
+ * A session's browser from its opening to its loss or release. The seat behind it changes when the session moves to a
+ * process of its own, so that a running call may keep this object.
+ */
+export class LeasedBrowser implements SessionBrowser {
+  readonly extensionContext = new ContextSelection();
+  #placement: BrowserPlacement;
+  readonly #pageState: SessionPageState;
+  readonly #moveToProcess: SessionBrowser['ensureProcess'];
+
+  /** `move` gets the session a process of its own, or throws why not. */
+  constructor(placement: BrowserPlacement, pageState: SessionPageState, moveToProcess: SessionBrowser['ensureProcess']) {
+    this.#placement = placement;
+    this.#pageState = pageState;
+    this.#moveToProcess = moveToProcess;
+  }
+
+  get browser(): Browser {
+    return this.#placement.connection.browser;
+  }
+
+  get context(): BrowserContext {
+    return this.#placement.context;
+  }
+
+  get isolation(): 'context' | 'process' | 'profile' {
+    return this.#placement.isolation;
+  }
+
+  get mode(): 'launch' | 'attach' {
+    return this.#placement.connection.mode;
+  }
+
+  get product(): string {
+    return this.#placement.connection.product;
+  }
+
+  get addresses(): AddressPolicy {
+    return this.#pageState.addresses;
+  }
+
+  get isAlive(): boolean {
+    return this.#placement.isOpen() && this.browser.connected;
+  }
+
+  get placement(): BrowserPlacement {
+    return this.#placement;
+  }
+
+  pages(): readonly SessionPage[] {
+    return this.#placement.pages.list();
+  }
+
+  get selected(): SessionPage | undefined {
+    return this.#placement.pages.selected;
+  }
+
+  page(pageId?: number): SessionPage {
+    const page = pageId === undefined ? this.selected : this.#placement.pages.get(pageId);
+    if (page !== undefined) return page;
+    const open = this.pages().map(({ id, page }) => `${id} ${page.url()}`);
+    const problem = pageId === undefined ? 'No page is open' : `There is no page ${pageId}`;
+    throw new ToolError(
+      open.length === 0
+        ? `${problem}. Open one with new_page.`
+        : `${problem}. Open pages: ${open.join(', ')}. See list_pages.`,
+    );
+  }
+
+  select(pageId: number): SessionPage {
+    const page = this.page(pageId);
+    this.#placement.pages.select(page);
+    return page;
+  }
+
+  ensureFirstPage(signal: AbortSignal): Promise<void> {
+    return this.#placement.pages.ensureFirst(signal);
+  }
+
+  newPage(options: { background?: boolean; signal?: AbortSignal } = {}): Promise<SessionPage> {
+    return this.#placement.pages.open(options);
+  }
+
+  async closePage(pageId: number): Promise<void> {
+    await this.#placement.pages.close(this.page(pageId));
+  }
+
+  adoptPopup(popup: Target): Promise<SessionPage> {
+    return this.#placement.pages.adoptPopup(popup);
+  }
+
+  folder(): Promise<string> {
+    return this.#placement.folder.path();
+  }
+
+  get ownFolder(): string | undefined {
+    return this.#placement.folder.place;
+  }
+
+  get activity(): ExtensionRecorder {
+    return this.#placement.activity;
+  }
+
+  async ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void> {
+    await this.#moveToProcess(signal, onQueued);
+    await this.activity.start(signal);
+  }
+
+  takeNotices(): string[] {
+    return this.#pageState.notices.splice(0);
+  }
+
+  /** Goes on in another seat, whose pages are open already. Called by the lease, which closes the old one. */
+  moveTo(placement: BrowserPlacement): void {
+    this.#placement = placement;
+  }
+}

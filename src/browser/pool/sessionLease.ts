@@ -1,0 +1,297 @@
+import { timeLimit } from '../../clock.js';
+import type { Failure } from '../../../machines/events.js';
+import { toFailureData, ToolError } from '../../errors/errors.js';
+import { untilAborted } from '../../async.js';
+import type { BrowserConnection, BrowserObserver } from '../process/browserConnection.js';
+import type { ResumeState, BrowserLease } from './browserLease.js';
+import { LeasedBrowser } from './leasedBrowser.js';
+import type { ResourceLedger } from '../process/resourceLedger.js';
+import type { BrowserBinding, LeaseDeps } from '../lease/host.js';
+import { asRefusal, describeRefusedMove, leaseReleasedError } from '../lease/leaseRefusals.js';
+import { recordToRestore, type LeaseState, type UnopenedState } from '../lease/leaseState.js';
+import { describeRecovery, pagesReopenedNotice, withContextClosed, type PlacementRecord } from './recovery.js';
+import type { PageRecord } from '../lease/pageRecord.js';
+import { createSessionPageState, type SessionPageState } from './sessionPageState.js';
+import { QueuedWork, type OnQueued, type QueueOptions } from '../lease/queuedWork.js';
+import { openPlacement, type BrowserPlacement, type PlacementIsolation, type PlacementOptions } from './browserPlacement.js';
+
+/** How long a browser may take to answer the cheapest of questions (CDP Browser.getVersion). */
+const livenessTimeoutMs = 1_000;
+const maxOpenAttempts = 3;
+/** A page may be what ends the browser: after so many losses of one session its pages are only named. */
+const maxRestores = 3;
+
+/** See `BrowserLease`. One for each session; made by the pool. */
+export class SessionLease implements BrowserLease {
+  readonly #deps: LeaseDeps;
+  readonly #pageState: SessionPageState;
+  readonly #released = new AbortController();
+  /** What is still being let go: seats of lost browsers, processes that hung. */
+  readonly #closing = new Set<Promise<void>>();
+  #state: LeaseState = { kind: 'vacant' };
+  #binding: BrowserBinding | undefined;
+  #isolation: PlacementIsolation;
+  #moving: QueuedWork<void> | undefined;
+  #lossCount = 0;
+
+  constructor(deps: LeaseDeps) {
+    this.#deps = deps;
+    const { isolation, resume } = deps.request;
+    this.#isolation = isolation === 'auto' ? 'context' : isolation;
+    this.#pageState = createSessionPageState(resume?.lost.lastPageId);
+    if (resume !== undefined) this.#state = { kind: 'lost', lost: resume.lost };
+  }
+
+  get current(): LeasedBrowser | undefined {
+    return this.#state.kind === 'open' ? this.#state.browser : undefined;
+  }
+
+  get resumeState(): ResumeState | undefined {
+    const lost = this.#state.kind === 'open' ? this.#state.browser.placement.record() : recordToRestore(this.#state);
+    const endpoint = this.#binding?.endpoint ?? this.#deps.request.resume?.endpoint;
+    return lost && { endpoint, lost };
+  }
+
+  get browserId(): string | undefined {
+    return this.#binding?.browser.id;
+  }
+
+  async browser(signal?: AbortSignal, onQueued?: OnQueued): Promise<LeasedBrowser> {
+    signal?.throwIfAborted();
+    this.#released.signal.throwIfAborted();
+    if (this.#state.kind === 'open') return this.#ensureConnected(this.#state.browser, signal);
+    if (this.#state.kind === 'opening' && this.#state.opening.isAbandoned) {
+      await untilAborted(this.#state.opening.settled, signal);
+      return this.browser(signal, onQueued);
+    }
+    if (this.#state.kind === 'vacant' || this.#state.kind === 'lost') {
+      const from = this.#state;
+      this.#state = { kind: 'opening', from, opening: new QueuedWork((queue) => this.#open(from, queue)) };
+    }
+    if (this.#state.kind !== 'opening') throw leaseReleasedError();
+    return this.#state.opening.wait(signal, onQueued);
+  }
+
+  async check(signal: AbortSignal): Promise<void> {
+    const open = this.#state;
+    if (open.kind !== 'open') throw new Error('No browser is open.');
+    try {
+      await untilAborted(open.browser.browser.version(), AbortSignal.any([signal, timeLimit(livenessTimeoutMs)]));
+    } catch (error) {
+      if (this.#state === open) this.#state = { kind: 'vacant' };
+      this.#trackClosing(open.browser.placement.close());
+      // One of the session's own goes with it: it would hang again. The shared one is others' too.
+      if (open.browser.isolation === 'process') this.#releaseBinding();
+      throw error;
+    }
+  }
+
+  release({ keepOpen } = { keepOpen: false }): Promise<void> {
+    if (this.#state.kind === 'released') return this.#state.done;
+    const previous = this.#state;
+    this.#released.abort(leaseReleasedError());
+    const done = this.#releaseAll(previous, keepOpen);
+    this.#state = { kind: 'released', done };
+    return done;
+  }
+
+  /** A connection breaks a moment before its end is told: the replacement is given, not the wreck. */
+  async #ensureConnected(browser: LeasedBrowser, signal: AbortSignal | undefined): Promise<LeasedBrowser> {
+    if (browser.browser.connected) return browser;
+    await untilAborted(browser.placement.connection.disconnected, signal);
+    this.#onLost();
+    return this.browser(signal);
+  }
+
+  /** Alone sets the state while it is `opening`, except for a release. */
+  async #open(from: UnopenedState, queue: QueueOptions): Promise<LeasedBrowser> {
+    try {
+      const placement = await this.#openPlacement(from.kind === 'lost' ? from.lost : undefined, queue);
+      if (from.kind === 'lost') this.#pageState.notices.unshift(describeRecovery(from.lost, placement.recovery));
+      const browser = new LeasedBrowser(placement, this.#pageState, (...args) => this.#ensureProcess(...args));
+      this.#state = { kind: 'open', browser };
+      return browser;
+    } catch (error) {
+      if (this.#state.kind === 'opening') this.#state = from;
+      throw this.#released.signal.aborted ? this.#released.signal.reason : asRefusal(error);
+    }
+  }
+
+  /** A browser may die while the seat is being opened in it: then its replacement is waited for. */
+  async #openPlacement(lost: PlacementRecord | undefined, queue: QueueOptions): Promise<BrowserPlacement> {
+    const { signal } = this.#released;
+    for (let attempt = 1; ; attempt += 1) {
+      const connection = await this.#connect(lost, queue);
+      // A page may be what ended it.
+      const mayReopen = (record: PageRecord): boolean => attempt === 1 && this.#mayReopen(record);
+      const { contextId, pages: restore = [] } = lost ?? {};
+      const registerContext = this.#binding?.registerContext;
+      const options = { isolation: this.#isolation, contextId, restore, mayReopen, registerContext: this.#contextRegistrar(registerContext) };
+      try {
+        const placement = await openPlacement({ ...this.#placementOptions, connection, ...options });
+        if (connection.browser.connected && !signal.aborted) return placement;
+        await placement.close();
+        throw new Error('it ended while the session was set up');
+      } catch (error) {
+        if (signal.aborted || connection.browser.connected || attempt === maxOpenAttempts) throw error;
+        await untilAborted(connection.disconnected, signal);
+      }
+    }
+  }
+
+  /** One that cannot be had any more is left for another, where there are others. */
+  async #connect(lost: PlacementRecord | undefined, queue: QueueOptions): Promise<BrowserConnection> {
+    for (;;) {
+      this.#binding ??= await this.#acquire(queue);
+      const binding = this.#binding;
+      try {
+        return await binding.browser.connection(this.#released.signal);
+      } catch (error) {
+        if (binding.isReplaceable !== true || this.#released.signal.aborted) throw error;
+        this.#binding = undefined;
+        await binding.release(lost?.contextId);
+      }
+    }
+  }
+
+  #contextRegistrar(registerContext: BrowserBinding['registerContext']): PlacementOptions['registerContext'] {
+    return registerContext && ((contextId) => registerContext(contextId, () => this.#onContextClosed(contextId)));
+  }
+
+  /** The tabs of a profile are the user's, who has them opened again or not; pages of extensions went with these. */
+  #mayReopen({ url }: PageRecord): boolean {
+    return this.#isolation !== 'profile' && this.#lossCount <= maxRestores && !url.startsWith('chrome-extension://');
+  }
+
+  get #placementOptions(): { pageState: SessionPageState; ledger: ResourceLedger } {
+    return { pageState: this.#pageState, ledger: this.#deps.ledger };
+  }
+
+  #acquire(queue: QueueOptions): Promise<BrowserBinding> {
+    if (this.#isolation === 'process') return this.#acquireProcess(queue);
+    const signal = AbortSignal.any([queue.signal, this.#released.signal]);
+    return this.#acquireObserved((observer) => this.#deps.acquireShared(observer, { ...queue, signal }));
+  }
+
+  #acquireProcess(queue: QueueOptions): Promise<BrowserBinding> {
+    const signal = AbortSignal.any([queue.signal, this.#released.signal]);
+    return this.#acquireObserved((observer) => this.#deps.acquireProcess(observer, { ...queue, signal }));
+  }
+
+  /** Listens only while the host is the one in use: not to one that is being moved to, or has been left. */
+  async #acquireObserved(acquire: (observer: BrowserObserver) => Promise<BrowserBinding>): Promise<BrowserBinding> {
+    const acquired: { host?: BrowserBinding } = {};
+    const whenInUse = (notify: () => unknown) => (): void => {
+      if (acquired.host !== undefined && this.#binding === acquired.host) notify();
+    };
+    acquired.host = await acquire({
+      lost: whenInUse(() => this.#onLost()),
+      ready: whenInUse(() => this.#isLost() && this.#deps.listener.ready()),
+      failed: (failure) => whenInUse(() => this.#isLost() && this.#onFailed(failure))(),
+    });
+    return acquired.host;
+  }
+
+  /** A first browser that cannot be had is told to whoever asked for it, not to the listener. */
+  #isLost(): boolean {
+    return recordToRestore(this.#state) !== undefined;
+  }
+
+  /** Where there are others, one is taken at once: with it the session goes on, or it ends. */
+  #onFailed(failure: Failure): void {
+    const { listener } = this.#deps;
+    if (this.#binding?.isReplaceable !== true) {
+      listener.failed(failure);
+      return;
+    }
+    const unlessReleased = (notify: () => void): void => (this.#released.signal.aborted ? undefined : notify());
+    this.browser().then(
+      () => unlessReleased(() => listener.ready()),
+      (error: unknown) => unlessReleased(() => listener.failed(toFailureData(error, 'browser_failed'))),
+    );
+  }
+
+  #onLost(): void {
+    if (this.#state.kind !== 'open') return;
+    const { browser } = this.#state;
+    this.#lossCount += 1;
+    this.#state = { kind: 'lost', lost: browser.placement.record() };
+    this.#trackClosing(browser.placement.close());
+    this.#deps.listener.lost();
+  }
+
+  /** By others: nothing is left of it. The browser itself is there. */
+  #onContextClosed(contextId: string): void {
+    if (this.#state.kind !== 'open' || this.#state.browser.context.id !== contextId) return;
+    const { placement } = this.#state.browser;
+    this.#state = { kind: 'lost', lost: withContextClosed(placement.record()) };
+    this.#trackClosing(placement.close({ keepOpen: true }));
+    this.#deps.listener.lost();
+    this.#deps.listener.ready();
+  }
+
+  #releaseBinding(): void {
+    const releasing = this.#binding?.release();
+    this.#binding = undefined;
+    if (releasing !== undefined) this.#trackClosing(releasing);
+  }
+
+  /** Before the lease is gone. */
+  #trackClosing(closing: Promise<void>): void {
+    this.#closing.add(closing);
+    void closing.then(() => this.#closing.delete(closing));
+  }
+
+  async #ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void> {
+    if (this.#isolation !== 'context') return;
+    if (this.#deps.request.isolation !== 'auto') throw new ToolError(describeRefusedMove(this.#deps.mode));
+    if (this.#moving?.isAbandoned === true) {
+      await untilAborted(this.#moving.settled, signal);
+      return this.#ensureProcess(signal, onQueued);
+    }
+    this.#moving ??= new QueuedWork((queue) => this.#move(queue).finally(() => (this.#moving = undefined)));
+    await this.#moving.wait(signal, onQueued);
+  }
+
+  async #move(queue: QueueOptions): Promise<void> {
+    const browser = this.current;
+    if (browser === undefined) throw new ToolError('The browser was lost. Call the tool again.');
+    const binding = await this.#acquireProcess(queue);
+    try {
+      const connection = await binding.browser.connection(this.#released.signal);
+      const restore = browser.placement.pages.records();
+      const placement = await openPlacement({ ...this.#placementOptions, connection, isolation: 'process', restore });
+      if (this.current !== browser) {
+        await placement.close();
+        throw new ToolError('The browser was lost while the session moved. Call the tool again.');
+      }
+      await this.#completeMove(browser, placement, binding);
+    } catch (error) {
+      if (this.#binding !== binding) await binding.release();
+      throw error;
+    }
+  }
+
+  async #completeMove(browser: LeasedBrowser, placement: BrowserPlacement, binding: BrowserBinding): Promise<void> {
+    const [oldPlacement, oldBinding] = [browser.placement, this.#binding];
+    this.#binding = binding;
+    this.#isolation = 'process';
+    browser.moveTo(placement);
+    this.#pageState.notices.push(
+      'The session moved to a browser process and profile of its own, which this tool needs.' +
+        (oldPlacement.pages.list().length === 0 ? '' : ` ${pagesReopenedNotice}`),
+    );
+    await oldPlacement.close();
+    await oldBinding?.release();
+  }
+
+  async #releaseAll(previous: LeaseState, keepOpen: boolean): Promise<void> {
+    // Both end soon: their signal is aborted. What they opened they close themselves.
+    if (previous.kind === 'opening') await previous.opening.settled;
+    await this.#moving?.settled;
+    if (previous.kind === 'open') await previous.browser.placement.close({ keepOpen });
+    await Promise.all(this.#closing);
+    await this.#binding?.release(keepOpen ? undefined : recordToRestore(previous)?.contextId);
+    this.#deps.onReleased();
+  }
+}

@@ -1,0 +1,143 @@
+import { tmpdir } from 'node:os';
+import type { ReadableStream } from 'node:stream/web';
+import type { Browser } from 'puppeteer-core';
+import { timeLimit } from '../../clock.js';
+import { Refusal } from '../../errors/errors.js';
+import { untilAborted } from '../../async.js';
+import type { BrowserConnection } from './browserConnection.js';
+import { createResourceLedger, type ResourceLedger } from './resourceLedger.js';
+import { WebSocketTransport } from './webSocketTransport.js';
+
+/** Chrome answers with a few hundred. */
+const maxVersionBytes = 64 * 1024;
+const longestProduct = 200;
+
+export interface AttachOptions {
+  /** `http(s)://host:port`, whose /json/version names the socket, or the `ws(s)://` socket itself. */
+  readonly url: string;
+  readonly signal: AbortSignal;
+  readonly ledger: ResourceLedger;
+  /** How long the browser may take to answer. Default five seconds. */
+  readonly timeoutMs?: number;
+  /** Checks an address before anything is sent there, and says where to connect instead. Default: as it is. */
+  readonly resolve?: (url: string) => Promise<string>;
+}
+
+/**
+ * Connects to somebody else's running browser. Closing the connection leaves that browser and its tabs running. All
+ * targets are visible, extension pages and service workers too. Throws `browser_unreachable` with cause and mend, or the
+ * signal's reason.
+ */
+export async function attachBrowser(options: AttachOptions): Promise<BrowserConnection> {
+  const { url, ledger, timeoutMs = 5_000, resolve = unresolved } = options;
+  const deadline = timeLimit(timeoutMs);
+  const signal = AbortSignal.any([options.signal, deadline]);
+  try {
+    const address = await untilAborted(resolve(url), signal);
+    // The browser's answer may name any other address.
+    const browserWSEndpoint = url.startsWith('http')
+      ? await untilAborted(resolve(await fetchWebSocketUrl(address, signal)), signal)
+      : address;
+    return await connectTo(browserWSEndpoint, ledger, signal);
+  } catch (error) {
+    options.signal.throwIfAborted();
+    if (error instanceof Refusal) throw error;
+    throw browserUnreachable(url, deadline.aborted ? `no answer in ${timeoutMs} ms` : rootCauseOf(error), error);
+  }
+}
+
+const unresolved = (url: string): Promise<string> => Promise.resolve(url);
+
+/** Attaches for a moment and resolves with what answers: `Chrome/156.0.…`. Throws as {@link attachBrowser} does. */
+export async function probeBrowser(options: Omit<AttachOptions, 'ledger'>): Promise<string> {
+  const connection = await attachBrowser({ ...options, ledger: createResourceLedger() });
+  await connection.close();
+  return connection.product;
+}
+
+/** Asked here and not by the library, whose question cannot be taken back. */
+async function fetchWebSocketUrl(url: string, signal: AbortSignal): Promise<string> {
+  const answer = await fetch(new URL('/json/version', url), { signal, redirect: 'error' });
+  const text = await untilAborted(readText(answer, signal), signal);
+  const version: unknown = answer.ok ? JSON.parse(text) : undefined;
+  if (typeof version === 'object' && version !== null && 'webSocketDebuggerUrl' in version) {
+    return String(version.webSocketDebuggerUrl);
+  }
+  throw new Error(`${url}/json/version answered ${answer.status}, not as a browser does`);
+}
+
+/** The body, of at most {@link maxVersionBytes}. However this ends, nothing more is read. */
+async function readText({ body }: Response, signal: AbortSignal): Promise<string> {
+  if (body === null) return '';
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  // Leaving the loop cancels the body.
+  for await (const chunk of body as ReadableStream<Uint8Array>) {
+    signal.throwIfAborted();
+    length += chunk.length;
+    if (length > maxVersionBytes) throw new Error(`/json/version answered with more than ${maxVersionBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Whatever it throws, the connection is cut. */
+async function connectTo(url: string, ledger: ResourceLedger, signal: AbortSignal): Promise<BrowserConnection> {
+  const { connect } = await untilAborted(import('puppeteer-core'), signal);
+  const transport = new WebSocketTransport(url);
+  const dropped = new Promise<never>((_resolve, reject) => {
+    transport.ondrop = (because) => reject(new Error(because));
+  });
+  dropped.catch(() => undefined);
+  const untilAnswered = <T>(answer: Promise<T>): Promise<T> => untilAborted(Promise.race([dropped, answer]), signal);
+  try {
+    await untilAnswered(transport.opened);
+    const browser = await untilAnswered(connect({ transport, defaultViewport: null }));
+    const gone = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
+    const product = (await untilAnswered(browser.version())).slice(0, longestProduct);
+    ledger.connections.opened += 1;
+    return connectionOf({ browser, transport, product, gone, ledger });
+  } catch (error) {
+    transport.cut();
+    throw error;
+  }
+}
+
+interface Attached {
+  readonly browser: Browser;
+  readonly transport: WebSocketTransport;
+  readonly product: string;
+  readonly gone: Promise<void>;
+  readonly ledger: ResourceLedger;
+}
+
+function connectionOf({ browser, transport, product, gone: disconnected, ledger }: Attached): BrowserConnection {
+  let open = true;
+  const close = async (): Promise<void> => {
+    if (!open) return;
+    open = false;
+    await browser.disconnect();
+    ledger.connections.closed += 1;
+  };
+  const ping = async (): Promise<void> => {
+    await browser.version();
+  };
+  const droppedBecause = () => transport.droppedBecause;
+  return { browser, mode: 'attach', product, temporaryFolder: tmpdir(), disconnected, droppedBecause, ping, close };
+}
+
+/** The innermost cause says most: `connect ECONNREFUSED 127.0.0.1:9222`. */
+function rootCauseOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return String(error);
+  if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) return rootCauseOf(error.errors[0]);
+  if ('cause' in error && error.cause !== undefined) return rootCauseOf(error.cause);
+  return 'message' in error ? String(error.message) : 'the connection failed';
+}
+
+function browserUnreachable(url: string, cause: string, error: unknown): Refusal {
+  const port = new URL(url).port || '9222';
+  const detail =
+    `No browser answers at ${url}: ${cause}. Start Chrome with --remote-debugging-port=${port} and a ` +
+    `--user-data-dir of its own, or correct its address.`;
+  return new Refusal('browser_unreachable', { detail }, { cause: error });
+}

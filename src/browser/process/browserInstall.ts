@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { messageOf, Refusal } from '../../errors/errors.js';
+import { browserCache, findExecutable } from './executable.js';
+
+export interface InstallOptions {
+  /** Gets progress, one line at a time, without a line break. */
+  readonly write: (line: string) => void;
+  readonly cacheFolder?: string;
+  /** Where to download from. Default: Google's storage of Chrome for Testing. */
+  readonly baseUrl?: string;
+  /** Runs one command of the distribution's package manager. */
+  readonly run?: (command: string, args: readonly string[], write: (line: string) => void) => Promise<void>;
+  /** Whether the distribution's packages may be installed: root on Debian or Ubuntu. */
+  readonly mayUseApt?: () => Promise<boolean>;
+}
+
+/**
+ * Installs a browser and resolves with its path: Chrome for Testing by the field's own installer; where that cannot
+ * download and the user is root on Debian, the distribution's Chromium. Throws `browser_failed` that says why neither
+ * worked.
+ */
+export async function installChrome(options: InstallOptions): Promise<string> {
+  const { write } = options;
+  try {
+    return await download(options);
+  } catch (error) {
+    const reason = `Chrome could not be downloaded: ${messageOf(error)}`;
+    if (!(await (options.mayUseApt ?? isRootOnDebian)())) throw installRefusal(reason, aptHint, error);
+    write(`${reason}. Trying the Chromium of this distribution.`);
+  }
+  try {
+    return await installPackage(options);
+  } catch (error) {
+    throw installRefusal(`Chromium could not be installed with apt-get: ${messageOf(error)}`, manualHint, error);
+  }
+}
+
+const manualHint = 'Install Chrome or Chromium by hand and name it with --executable-path.';
+const aptHint = `${manualHint} On Debian: apt-get install chromium, as root.`;
+
+function installRefusal(reason: string, hint: string, cause: unknown): Refusal {
+  return new Refusal('browser_failed', { detail: `${reason}. ${hint}` }, { cause });
+}
+
+async function download({ write, cacheFolder = browserCache, baseUrl }: InstallOptions): Promise<string> {
+  const { Browser, detectBrowserPlatform, install, resolveBuildId } = await import('@puppeteer/browsers');
+  const platform = detectBrowserPlatform();
+  if (platform === undefined) throw new Error(`there is none for ${process.platform} ${process.arch}`);
+  write('Asking for the newest stable Chrome.');
+  const buildId = await resolveBuildId(Browser.CHROME, platform, 'stable');
+  write(`Downloading Chrome ${buildId} to ${cacheFolder}.`);
+  const { executablePath } = await install({
+    browser: Browser.CHROME,
+    buildId,
+    cacheDir: cacheFolder,
+    downloadProgressCallback: progressReporter(write),
+    ...(baseUrl !== undefined && { baseUrl }),
+  });
+  return executablePath;
+}
+
+/** Ten lines for the whole download, however many pieces it comes in. */
+function progressReporter(write: (line: string) => void): (downloaded: number, total: number) => void {
+  let reportedTenths = 0;
+  return (downloaded, total) => {
+    const tenths = total > 0 ? Math.floor((downloaded / total) * 10) : 0;
+    if (tenths <= reportedTenths) return;
+    reportedTenths = tenths;
+    write(`${tenths * 10} % of ${Math.round(total / 1024 ** 2)} MB`);
+  };
+}
+
+async function isRootOnDebian(): Promise<boolean> {
+  if (process.getuid?.() !== 0) return false;
+  return access('/usr/bin/apt-get').then(
+    () => true,
+    () => false,
+  );
+}
+
+async function installPackage({ write, run = runCommand }: InstallOptions): Promise<string> {
+  // `env` adds one variable to the environment that the command inherits: apt must not ask anything.
+  const apt = (...args: string[]) => run('env', ['DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args], write);
+  await apt('update');
+  await apt('install', '--yes', '--no-install-recommends', 'chromium');
+  return findExecutable();
+}
+
+async function runCommand(command: string, args: readonly string[], write: (line: string) => void): Promise<void> {
+  write(`$ ${args.slice(1).join(' ')}`);
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  createInterface({ input: child.stdout }).on('line', write);
+  await once(child, 'close');
+  if (child.exitCode !== 0) throw new Error(`${args.slice(1).join(' ')} ended with code ${child.exitCode}`);
+}

@@ -1,0 +1,139 @@
+import type { CDPSession, Page, Protocol } from 'puppeteer-core';
+import { messageOf, ToolError } from '../../errors/errors.js';
+import { untilAborted } from '../../async.js';
+import { openCdpSession } from '../protocol/openSession.js';
+
+/** What the trace engine reads; screenshots and the like only make a trace larger. */
+const includedCategories = [
+  'blink.console',
+  'blink.user_timing',
+  'devtools.timeline',
+  'disabled-by-default-devtools.target-rundown',
+  'disabled-by-default-devtools.timeline',
+  'disabled-by-default-devtools.timeline.frame',
+  'disabled-by-default-devtools.timeline.stack',
+  'disabled-by-default-devtools.v8-source-rundown',
+  'disabled-by-default-lighthouse',
+  'disabled-by-default-v8.compile',
+  'disabled-by-default-v8.cpu_profiler',
+  'latencyInfo',
+  'loading',
+  'v8',
+  'v8.execute',
+];
+
+const bufferKilobytes = 100 * 1024;
+const maxTraceBytes = 48 * 1024 ** 2;
+const readChunkBytes = 1024 ** 2;
+
+export interface RecordedTrace {
+  /** Gzipped JSON of the whole browser: not for others' eyes before it is filtered. */
+  readonly data: Buffer;
+  /** The buffer was full before the end. */
+  readonly isTruncated: boolean;
+  /** It was begun in order to load the page: what comes before that is of no interest. */
+  readonly isOfLoad: boolean;
+}
+
+/**
+ * Records what the browser does for a page (CDP `PageTracing`). A browser makes one trace at a time, whoever asks. Owned by
+ * its page; a recording hangs on a protocol session of its own and ends with it.
+ */
+export class PageTracing {
+  readonly #page: Page;
+  #recording: CDPSession | undefined;
+  #isOfLoad = false;
+
+  constructor(page: Page) {
+    this.#page = page;
+  }
+
+  get isRecording(): boolean {
+    return this.#recording !== undefined && !this.#recording.detached;
+  }
+
+  /** Throws a ToolError when a trace is being made already. */
+  async start(signal: AbortSignal, isOfLoad: boolean): Promise<void> {
+    if (this.isRecording) throw new ToolError('This page is being traced already. Call performance_stop_trace.');
+    const cdp = await untilAborted(openCdpSession(this.#page), signal, (late) => void detach(late));
+    this.#recording = cdp;
+    this.#isOfLoad = isOfLoad;
+    try {
+      await untilAborted(startTracing(cdp), signal);
+    } catch (error) {
+      await this.dispose();
+      throw /already been started/i.test(messageOf(error)) ? alreadyTracing(error) : error;
+    }
+  }
+
+  /** Ends the recording and reads it. Throws a ToolError when there is none, or it is too large. */
+  async stop(signal: AbortSignal): Promise<RecordedTrace> {
+    const cdp = this.#recording;
+    if (cdp === undefined || cdp.detached) {
+      throw new ToolError('This page is not being traced. Call performance_start_trace first.');
+    }
+    try {
+      return { ...(await untilAborted(finishTracing(cdp), signal)), isOfLoad: this.#isOfLoad };
+    } finally {
+      await this.dispose();
+    }
+  }
+
+  /** Drops a recording that goes on. Idempotent; never rejects. */
+  async dispose(): Promise<void> {
+    const cdp = this.#recording;
+    this.#recording = undefined;
+    if (cdp !== undefined) await detach(cdp);
+  }
+}
+
+async function startTracing(cdp: CDPSession): Promise<void> {
+  await cdp.send('Tracing.start', {
+    transferMode: 'ReturnAsStream',
+    streamCompression: 'gzip',
+    traceConfig: {
+      recordMode: 'recordUntilFull',
+      traceBufferSizeInKb: bufferKilobytes,
+      excludedCategories: ['*'],
+      includedCategories,
+    },
+  });
+}
+
+async function finishTracing(cdp: CDPSession): Promise<Omit<RecordedTrace, 'isOfLoad'>> {
+  const completed = new Promise<Protocol.Tracing.TracingCompleteEvent>((resolve) => {
+    cdp.once('Tracing.tracingComplete', resolve);
+  });
+  await cdp.send('Tracing.end');
+  const { stream, dataLossOccurred } = await completed;
+  if (stream === undefined) throw new Error('The browser answered no trace.');
+  return { data: await readStream(cdp, stream), isTruncated: dataLossOccurred };
+}
+
+async function readStream(cdp: CDPSession, handle: string): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for (let isLast = false; !isLast;) {
+    const { data, eof, base64Encoded } = await cdp.send('IO.read', { handle, size: readChunkBytes });
+    const part = Buffer.from(data, base64Encoded ? 'base64' : 'utf8');
+    bytes += part.length;
+    if (bytes > maxTraceBytes) throw new ToolError('The trace is too large to be analysed. Record a shorter time.');
+    parts.push(part);
+    isLast = eof;
+  }
+  await cdp.send('IO.close', { handle });
+  return Buffer.concat(parts);
+}
+
+function alreadyTracing(cause: unknown): ToolError {
+  return new ToolError(
+    'Another page of this browser is being traced, and a browser makes one trace at a time. Stop that one with ' +
+      "performance_stop_trace and its pageId; if it is another session's, try again later.",
+    { cause },
+  );
+}
+
+/** Ends the session; one whose page has gone has ended. */
+async function detach(cdp: CDPSession): Promise<void> {
+  if (!cdp.detached) await cdp.detach().catch(() => undefined);
+}

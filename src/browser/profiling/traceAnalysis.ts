@@ -1,0 +1,100 @@
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { z } from 'zod';
+import { ToolError } from '../../errors/errors.js';
+import { Lock } from '../page/lock.js';
+import { traceWorkerScript } from './traceWorker.js';
+
+/** The engine keeps several copies of the events; a trace that needs more than this ends its thread, not the server. */
+const maxMegabytes = 1536;
+
+const phasesSchema = z.array(z.object({ name: z.string(), ms: z.number().optional() }));
+
+const insightSchema = z.object({
+  name: z.string(),
+  title: z.string(),
+  description: z.string(),
+  state: z.enum(['pass', 'fail', 'informative']),
+  /** The Core Web Vital that it is about. */
+  metric: z.string(),
+  /** What mending it would save: milliseconds, or points of CLS. */
+  savings: z.record(z.string(), z.number().optional()),
+  details: z.record(z.string(), z.unknown()),
+});
+
+const insightSetSchema = z.object({
+  id: z.string(),
+  url: z.string(),
+  metrics: z.object({
+    lcp: z.object({ ms: z.number(), phases: phasesSchema }).optional(),
+    inp: z.object({ ms: z.number(), phases: phasesSchema }).optional(),
+    cls: z.number().optional(),
+  }),
+  insights: z.array(insightSchema),
+  /** Insights that the engine could not compute, and why. */
+  failed: z.array(z.string()),
+});
+
+/** What the trace engine of DevTools finds in a trace: one set of insights for each navigation. */
+export const analysisSchema = z.object({ events: z.int(), sets: z.array(insightSetSchema) });
+
+export type TraceAnalysis = z.infer<typeof analysisSchema>;
+export type InsightSet = z.infer<typeof insightSetSchema>;
+export type Insight = z.infer<typeof insightSchema>;
+
+const messageSchema = z.object({ trace: z.instanceof(Uint8Array), analysis: analysisSchema });
+
+type AnalysedTrace = z.infer<typeof messageSchema>;
+
+/** One at a time in this process: each may need as much memory as that. */
+const analysisLock = new Lock();
+
+/**
+ * Analyses a gzipped trace in a thread of its own, so that other sessions do not wait for it, and answers it with what
+ * belongs to other pages left out. Aborting ends the thread. Throws a ToolError when the trace is too large.
+ */
+export function analyseTrace(trace: Buffer, signal: AbortSignal): Promise<AnalysedTrace> {
+  return analysisLock.run(signal, () => analyseInWorker(trace, signal));
+}
+
+function analyseInWorker(trace: Buffer, signal: AbortSignal): Promise<AnalysedTrace> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const engine = pathToFileURL(createRequire(import.meta.url).resolve('@paulirish/trace_engine')).href;
+    const worker = new Worker(traceWorkerScript, {
+      eval: true,
+      workerData: { engine, trace },
+      resourceLimits: { maxOldGenerationSizeMb: maxMegabytes },
+      // Nothing of the engine's chatter belongs on the server's output, which may be a transport.
+      stdout: true,
+      stderr: true,
+    });
+    const end = (): void => {
+      signal.removeEventListener('abort', abort);
+      void worker.terminate();
+    };
+    const abort = (): void => {
+      end();
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', abort);
+    worker.once('message', (message: unknown) => {
+      end();
+      resolve(messageSchema.parseAsync(message));
+    });
+    worker.once('error', (error) => {
+      end();
+      reject(isOutOfMemory(error) ? new ToolError(tooLargeMessage, { cause: error }) : error);
+    });
+    // Comes last, and says nothing new unless nothing came before.
+    worker.once('exit', (code) => reject(new Error(`The analysis ended with code ${code} and no result.`)));
+  });
+}
+
+const tooLargeMessage = 'The trace is too large to be analysed. Record a shorter time.';
+
+function isOutOfMemory(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return error.code === 'ERR_WORKER_OUT_OF_MEMORY' || error.code === 'ERR_STRING_TOO_LONG';
+}

@@ -1,0 +1,164 @@
+import { homedir, tmpdir } from 'node:os';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import type { z } from 'zod';
+import { flagOf, optionNames, optionsSchema, environmentVariableOf, type Options } from './options.js';
+
+export { defaultOf, flagOf, optionNames, optionsSchema as options, stdioDefaults, environmentVariableOf as variableOf, type Options } from './options.js';
+
+/** The checked configuration. Frozen, read once at start; durations in milliseconds, sizes in bytes. */
+export type Config = Readonly<
+  Omit<z.output<typeof optionsSchema>, 'browser' | 'isolation' | 'dataDir' | 'workspace'> & {
+    dataDir: string;
+    browser: 'launch' | 'attach';
+    isolation: 'auto' | 'context' | 'process' | 'profile';
+    workspace: readonly string[];
+  }
+>;
+
+/** What commands that talk to a running server show it: no option of a server. */
+export const tokenVariable = 'GREENROOM_TOKEN';
+
+/** A value that is not allowed: one line that names the option, where it was set, the value and what is allowed. */
+export class ConfigError extends Error {}
+
+/** Where a value came from, best first. */
+export interface ConfigSources {
+  /** What a command has instead of the schema's own defaults. */
+  readonly defaults?: Options;
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly file?: { readonly path: string; readonly values: Readonly<Record<string, unknown>> };
+}
+
+/** Merges flag, environment and file (in this order of precedence) over the defaults and checks the result. */
+export function readConfig(sources: ConfigSources): Config {
+  const merged: Record<string, unknown> = { ...sources.defaults };
+  const origin: Record<string, string> = {};
+  for (const [key, value] of Object.entries(sources.file?.values ?? {})) {
+    const name = optionNames.find((candidate) => candidate === key || flagOf(candidate) === `--${key}`);
+    if (name === undefined)
+      throw new ConfigError(`${sources.file?.path}: unknown key "${key}". Known keys: ${optionNames.join(', ')}.`);
+    merged[name] = value;
+    origin[name] = `"${key}" in ${sources.file?.path}`;
+  }
+  for (const name of optionNames) {
+    const fromEnvironment = sources.environment[environmentVariableOf(name)];
+    if (fromEnvironment !== undefined) {
+      merged[name] = fromEnvironment;
+      origin[name] = environmentVariableOf(name);
+    }
+    if (sources.flags[name] !== undefined) {
+      merged[name] = sources.flags[name];
+      origin[name] = flagOf(name);
+    }
+  }
+  rejectUnknownVariables(sources.environment);
+  merged['dataDir'] ??= defaultDataDir(sources.environment);
+  return defineConfig(merged, origin);
+}
+
+/** Checks options given in code. Throws {@link ConfigError}. */
+export function defineConfig(
+  values: Options | Record<string, unknown> = {},
+  origin: Record<string, string> = {},
+): Config {
+  const parsed = optionsSchema.safeParse(values);
+  if (!parsed.success) throw new ConfigError(describeIssue(parsed.error.issues[0], values, origin));
+  const { browser, isolation, dataDir = defaultDataDir({}), workspace, ...rest } = parsed.data;
+  const attaching = browser === 'attach' || rest.browserUrl !== undefined;
+  const config: Config = Object.freeze({
+    ...rest,
+    dataDir,
+    browser: attaching ? 'attach' : 'launch',
+    isolation: attaching ? (isolation ?? 'profile') : isolationOf(isolation ?? 'auto', rest.auth),
+    workspace: workspace ?? sharedFolders(rest.auth),
+  });
+  rejectContradictions(config, browser);
+  rejectUnsafeExposure(config, !('allowedHosts' in values));
+  return config;
+}
+
+/** Users who are told apart share no browser process, unless the operator names `context`. */
+function isolationOf(isolation: Config['isolation'], auth: Config['auth']): Config['isolation'] {
+  return isolation === 'auto' && auth !== 'none' ? 'process' : isolation;
+}
+
+/** Users who are told apart share no folder that nobody named. */
+function sharedFolders(auth: Config['auth']): readonly string[] {
+  return auth === 'none' ? [process.cwd(), tmpdir()] : [];
+}
+
+/** Where programs of this user keep their data, by the custom of the system. */
+function defaultDataDir(environment: ConfigSources['environment'], platform: NodeJS.Platform = process.platform): string {
+  const home = homedir();
+  const roots: Partial<Record<NodeJS.Platform, string>> = {
+    darwin: join(home, 'Library', 'Application Support'),
+    win32: environment['LOCALAPPDATA'] ?? join(home, 'AppData', 'Local'),
+  };
+  return join(roots[platform] ?? (environment['XDG_DATA_HOME'] || join(home, '.local', 'share')), 'greenroom');
+}
+
+function rejectContradictions(config: Config, requestedBrowser: string | undefined): void {
+  if (requestedBrowser === 'launch' && config.browserUrl !== undefined) {
+    throw new ConfigError('--browser launch contradicts --browser-url: leave one of them out.');
+  }
+  if (config.browser === 'attach' && config.browserUrl === undefined) {
+    throw new ConfigError('--browser attach needs --browser-url, for example http://127.0.0.1:9222.');
+  }
+  if (config.browser === 'launch' && config.isolation === 'profile') {
+    throw new ConfigError('--isolation profile needs a browser to attach to: add --browser-url.');
+  }
+  if (config.browser === 'attach' && (config.isolation === 'process' || config.isolation === 'auto')) {
+    throw new ConfigError(
+      `--isolation ${config.isolation} starts browsers and contradicts --browser attach: use context or profile.`,
+    );
+  }
+}
+
+function rejectUnsafeExposure(config: Config, hostsAreDefault: boolean): void {
+  const { host, auth } = config;
+  if (!isLoopback(host) && auth === 'none') {
+    throw new ConfigError(
+      `--host ${host} is not loopback, and authentication is off: anyone could drive the browser. Use 127.0.0.1, or --auth.`,
+    );
+  }
+  if (!isLoopback(host) && hostsAreDefault) {
+    throw new ConfigError(`--host ${host} needs --allowed-hosts: the names by which clients reach this server.`);
+  }
+  if (auth === 'token' && config.adminToken === undefined) {
+    throw new ConfigError(
+      '--auth token needs the token of the operator, who registers users: set GREENROOM_ADMIN_TOKEN.',
+    );
+  }
+  if (auth === 'jwt' && (config.jwtIssuer === undefined || config.jwtAudience === undefined)) {
+    throw new ConfigError('--auth jwt needs --jwt-issuer and --jwt-audience.');
+  }
+}
+
+/** Whether only this machine can reach an address. A name other than `localhost` is not trusted to be one. */
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, '');
+  if (bare === 'localhost' || bare === '::1') return true;
+  return isIP(bare) === 4 && bare.startsWith('127.');
+}
+
+function rejectUnknownVariables(environment: ConfigSources['environment']): void {
+  const known = new Set([...optionNames.map(environmentVariableOf), 'GREENROOM_CONFIG', tokenVariable]);
+  const unknown = Object.keys(environment).find((name) => name.startsWith('GREENROOM_') && !known.has(name));
+  if (unknown !== undefined)
+    throw new ConfigError(`${unknown} is not a variable of this server. Known: ${[...known].join(', ')}.`);
+}
+
+function describeIssue(issue: z.core.$ZodIssue | undefined, values: object, origin: Record<string, string>): string {
+  const name = String(issue?.path[0] ?? '');
+  if (issue?.code === 'unrecognized_keys')
+    return `Unknown option "${issue.keys[0]}". Known options: ${optionNames.join(', ')}.`;
+  const isSecret =
+    Object.entries(optionsSchema.shape)
+      .find(([key]) => key === name)?.[1]
+      .meta()?.['secret'] === true;
+  const value = isSecret ? 'the value' : JSON.stringify(Object.entries(values).find(([key]) => key === name)?.[1]);
+  const allowed = issue?.code === 'invalid_value' ? `one of ${issue.values.join(', ')}` : issue?.message;
+  return `${origin[name] ?? flagOf(name)}: ${value} is not allowed. Allowed: ${allowed}.`;
+}

@@ -1,0 +1,84 @@
+import { types } from 'node:util';
+import type { CloseReason, Failure } from '../../machines/events.js';
+import { errorCatalogue, type ErrorCatalogueEntry } from './errorCatalogue.js';
+
+export { errorCatalogue as catalogue } from './errorCatalogue.js';
+
+export type Reason = keyof typeof errorCatalogue;
+
+export type RequestId = string | number | null;
+
+export interface RefusalData {
+  readonly state?: string;
+  readonly closedBecause?: CloseReason;
+  readonly retryAfterMs?: number;
+  readonly limit?: string;
+  readonly detail?: string;
+  /** The `WWW-Authenticate` header of a 401. */
+  readonly challenge?: string;
+}
+
+/**
+ * A refusal with its entry of the catalogue. Thrown to the left until a transport or route turns it into an answer;
+ * whoever throws it has left nothing behind.
+ */
+export class Refusal extends Error {
+  readonly reason: Reason;
+  readonly data: RefusalData;
+
+  constructor(reason: Reason, data: RefusalData = {}, options?: ErrorOptions) {
+    const { message, retryAfterMs }: ErrorCatalogueEntry = errorCatalogue[reason];
+    super(data.detail ?? message, options);
+    this.name = 'Refusal';
+    this.reason = reason;
+    this.data = retryAfterMs === undefined ? data : { retryAfterMs, ...data };
+  }
+
+  get status(): number {
+    return errorCatalogue[this.reason].status;
+  }
+
+  /** The JSON-RPC error object, for the answer to the request `id`; `requestId` names the HTTP request it came with. */
+  toJsonRpc<Id extends RequestId>(id: Id, requestId?: string): JsonRpcErrorResponse<Id> {
+    const { detail: _detail, challenge: _challenge, ...rest } = this.data;
+    const data = requestId === undefined ? rest : { ...rest, requestId };
+    return {
+      jsonrpc: '2.0',
+      id,
+      error: { code: errorCatalogue[this.reason].code, message: this.message, data: { reason: this.reason, ...data } },
+    };
+  }
+}
+
+export interface JsonRpcErrorResponse<Id extends RequestId = RequestId> {
+  readonly jsonrpc: '2.0';
+  readonly id: Id;
+  readonly error: { readonly code: number; readonly message: string; readonly data: object };
+}
+
+export function isReason(value: string): value is Reason {
+  return Object.hasOwn(errorCatalogue, value);
+}
+
+/** What failed in a tool, for the model that called it: what, why, and what to do next. Never a protocol error. */
+export class ToolError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'ToolError';
+  }
+}
+
+/** An error as the data that a chart keeps: with the reason that it carries, or else with `otherwise`. */
+export function toFailureData(error: unknown, fallback: Reason): Failure {
+  return { reason: error instanceof Refusal ? error.reason : fallback, message: messageOf(error) };
+}
+
+export function messageOf(error: unknown): string {
+  return types.isNativeError(error) ? error.message : String(error);
+}
+
+/** The system's code of an error (`ENOENT`), if it carries one. */
+export function codeOf(error: unknown): string | undefined {
+  // A DOMException has a number, which says nothing, and counts as native from Node 21 on.
+  return types.isNativeError(error) && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}

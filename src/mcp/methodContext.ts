@@ -1,0 +1,92 @@
+import { ToolError } from '../errors/errors.js';
+import type { ClientCapabilities, LogLevel } from '../tools/client.js';
+import type { ToolCallDeps } from './callTool.js';
+import type { ClientRequest } from './clientRequests.js';
+import { DeadlineError, withinDeadline } from './deadline.js';
+import type { FeatureContext } from './definitions.js';
+import type { SessionFeatures } from './features.js';
+import { invalidParams, rpcCodes, RpcError, type RequestId } from './protocol.js';
+
+export interface Implementation {
+  readonly name: string;
+  readonly title?: string;
+  readonly version: string;
+}
+
+/** What a client says of itself in `initialize`. */
+export interface InitializingClient {
+  readonly client: { readonly name: string; readonly version: string } | null;
+  readonly clientCapabilities: ClientCapabilities;
+  /** The revision that it asks for: nothing of it has been checked. */
+  readonly askedVersion: unknown;
+}
+
+/** What a method may do with the MCP server of the session that called it. */
+export interface MethodContext {
+  readonly host: {
+    readonly environment: ToolCallDeps;
+    readonly serverInfo: Implementation;
+    suspend(request: RequestId, retryMs: number): void;
+  };
+  readonly features: SessionFeatures;
+  readonly clientCapabilities: ClientCapabilities;
+  logLevel: LogLevel;
+  toolCalls: number;
+  /** Addresses of resources whose changes the client wants to hear of. */
+  readonly subscriptions: Set<string>;
+  /** Completes the handshake. Answers with the revision that is spoken from here on. */
+  initialize(client: InitializingClient): string;
+  notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void;
+  log(level: LogLevel, data: unknown, relatedTo?: RequestId): void;
+  /** Sends a request to the client; see `ClientRequests`. */
+  request(request: ClientRequest): Promise<Record<string, unknown>>;
+  isInFlight(id: RequestId): boolean;
+}
+
+export type Params = Readonly<Record<string, unknown>>;
+
+export interface RequestInfo {
+  readonly id: RequestId;
+  /** Aborted when the client cancels or the session ends. */
+  readonly signal: AbortSignal;
+}
+
+export type Method = (
+  server: MethodContext,
+  params: Params,
+  request: RequestInfo,
+) => Record<string, unknown> | Promise<Record<string, unknown>>;
+
+/** How long an embedder's prompt, resource or completion may take. */
+const featureTimeoutMs = 30_000;
+
+/** Runs what an embedder offers, within its time. A ToolError of theirs reaches the client in its own words. */
+export async function runFeature<T>(
+  { host: { environment } }: MethodContext,
+  { signal: cancelled }: RequestInfo,
+  work: (context: FeatureContext) => T | Promise<T>,
+): Promise<T> {
+  const { clock, session, lease } = environment;
+  try {
+    return await withinDeadline({ clock, ms: featureTimeoutMs, cancelled }, async (signal) =>
+      work({ session, browser: lease.current, signal }),
+    );
+  } catch (error) {
+    if (error instanceof ToolError) throw new RpcError(rpcCodes.internal, error.message);
+    if (!(error instanceof DeadlineError)) throw error;
+    throw new RpcError(rpcCodes.internal, `It took longer than ${featureTimeoutMs / 1000} s and was stopped.`);
+  }
+}
+
+const pageSize = 200;
+
+/** One page of a list, and where the next one begins (server/utilities/pagination). */
+export function paginate<T>(items: readonly T[], { cursor }: Params): { page: readonly T[]; nextCursor?: string } {
+  const start = cursor === undefined ? 0 : Number(cursor);
+  const isKnown = cursor === undefined || (typeof cursor === 'string' && start > 0 && start % pageSize === 0);
+  if (!isKnown || (start > 0 && start >= items.length)) {
+    throw invalidParams('Unknown cursor: ask again without one.');
+  }
+  const end = start + pageSize;
+  return { page: items.slice(start, end), ...(end < items.length && { nextCursor: String(end) }) };
+}

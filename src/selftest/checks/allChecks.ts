@@ -1,0 +1,42 @@
+import type { Check } from '../check.js';
+import { consoleChecks } from './consoleChecks.js';
+import { emulationChecks } from './emulationChecks.js';
+import { extensionActivityChecks } from './extensionActivityChecks.js';
+import { extensionContextChecks } from './extensionContextChecks.js';
+import { extensionDiagnosisChecks } from './extensionDiagnosisChecks.js';
+import { extensionLifeChecks } from './extensionLifeChecks.js';
+import { extensionChecks } from './extensionChecks.js';
+import { extensionStorageChecks } from './extensionStorageChecks.js';
+import { extensionUiChecks } from './extensionUiChecks.js';
+import { inputChecks } from './inputChecks.js';
+import { lookChecks } from './lookChecks.js';
+import { memoryChecks } from './memoryChecks.js';
+import { networkChecks } from './networkChecks.js';
+import { pageChecks } from './pageChecks.js';
+import { performanceChecks } from './performanceChecks.js';
+import { sessionChecks } from './sessionChecks.js';
+import { storageChecks } from './storageChecks.js';
+
+/**
+ * One for each tool, in the order of the catalogue. Extensions come late: they may move the session to a process of its
+ * own. Traces come last, since a browser makes one at a time, and sessions that share it would be in each other's way.
+ */
+export const checks: readonly Check[] = [
+  ...sessionChecks,
+  ...pageChecks,
+  ...inputChecks,
+  ...lookChecks,
+  ...consoleChecks,
+  ...networkChecks,
+  ...memoryChecks,
+  ...emulationChecks,
+  ...storageChecks,
+  ...extensionChecks,
+  ...extensionLifeChecks,
+  ...extensionContextChecks,
+  ...extensionUiChecks,
+  ...extensionStorageChecks,
+  ...extensionActivityChecks,
+  ...extensionDiagnosisChecks,
+  ...performanceChecks,
+];

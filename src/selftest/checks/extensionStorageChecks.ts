@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { assertIncludes, rowWith } from '../checkContext.js';
+import type { Check } from '../check.js';
+import { sampleExtensionId as extensionId } from '../sampleExtension.js';
+import { evaluateInSample, installSample } from './extensionChecks.js';
+
+export const extensionStorageChecks: readonly Check[] = [
+  {
+    tool: 'inspect_extension_storage',
+    async run(bench) {
+      await installSample(bench);
+      const word = randomUUID();
+      for (const area of ['local', 'sync', 'session']) {
+        const write = `chrome.storage.${area}.set({ word: "${area} ${word}" })`;
+        await bench.call('evaluate_in_extension', { extensionId, target: 'service_worker', expression: write });
+      }
+      await bench.call('stop_extension_service_worker', { extensionId });
+      for (const area of ['local', 'sync', 'session']) {
+        const answer = await bench.call('inspect_extension_storage', { extensionId, area, keys: ['word'] });
+        assert.equal(rowWith(answer, 'entries', { key: 'word' })['value'], `"${area} ${word}"`);
+        assertIncludes(answer.text, `${area} ${word}`);
+      }
+      const row = rowWith(await bench.call('list_extensions'), 'extensions', { id: extensionId });
+      assert.equal(row['serviceWorker'], 'stopped');
+      return 'three areas, while the worker slept on';
+    },
+  },
+  {
+    tool: 'set_extension_storage',
+    async run(bench) {
+      await installSample(bench);
+      const word = randomUUID();
+      const set = { word, deep: { list: [1, null, word] } };
+      const answer = await bench.call('set_extension_storage', { extensionId, set, remove: ['gone'] });
+      assert.equal(rowWith(answer, 'entries', { key: 'word' })['value'], `"${word}"`);
+      assertIncludes(answer.text, 'gone: not set');
+      const read = 'chrome.storage.local.get(["word", "deep"])';
+      assert.deepEqual(await evaluateInSample(bench, read, { target: 'service_worker' }), set);
+      await bench.call('set_extension_storage', { extensionId, remove: ['word', 'deep'] });
+      assert.deepEqual(await evaluateInSample(bench, read, { target: 'service_worker' }), {});
+      return 'written, then removed, as the worker saw it';
+    },
+  },
+];

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { assertIncludes, type ToolReply } from '../checkContext.js';
+import type { Check } from '../check.js';
+
+/** The first bytes of a PNG file. */
+const pngSignature = '89504e470d0a1a0a';
+
+/** The size in the picture itself; text and data have to say the same. */
+function checkedSize({ text, data, images }: ToolReply): [number, number] {
+  const bytes = Buffer.from(images[0]?.data ?? '', 'base64');
+  assert.equal(bytes.subarray(0, 8).toString('hex'), pngSignature);
+  const [width, height] = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
+  assert.ok(Math.abs(Number(data['width']) - width) <= 1 && Math.abs(Number(data['height']) - height) <= 1);
+  assert.equal(data['bytes'], bytes.length);
+  assertIncludes(text, String(bytes.length));
+  return [width, height];
+}
+
+export const lookChecks: readonly Check[] = [
+  {
+    tool: 'take_snapshot',
+    async run(bench) {
+      const word = randomUUID();
+      const nonce = await bench.openControls();
+      await bench.evaluate(`void (document.querySelector("#hover").textContent = "${word}")`);
+      const { text, data } = await bench.call('take_snapshot');
+      const line = text.split('\n').find((one) => one.includes(`button "${word}"`));
+      assert.match(line ?? '', /uid=\S+ button/);
+      assertIncludes(data['snapshot'], word);
+      assertIncludes(text, nonce);
+      assert.equal(await bench.uidOf('button', word), await bench.uidOf('button', word));
+      return `${text.split('\n').length} lines, uids stay`;
+    },
+  },
+  {
+    tool: 'find_in_snapshot',
+    async run(bench) {
+      await bench.openControls();
+      const word = randomUUID();
+      await bench.evaluate(`void (document.querySelector("#hover").textContent = "${word}")`);
+      const { text, data } = await bench.call('find_in_snapshot', { text: word, context: 0 });
+      assert.ok(Number(data['matches']) >= 1);
+      assertIncludes(data['lines'], word);
+      assertIncludes(text, await bench.uidOf('button', word));
+      const none = await bench.call('find_in_snapshot', { text: randomUUID() });
+      assert.equal(none.data['matches'], 0);
+      return 'one button found, a missing one not';
+    },
+  },
+  {
+    tool: 'take_screenshot',
+    async run(bench) {
+      await bench.openControls();
+      await bench.call('resize_page', { width: 640, height: 480 });
+      const whole = await bench.call('take_screenshot');
+      assert.deepEqual(checkedSize(whole), [640, 480]);
+      const [width, height] = checkedSize(
+        await bench.call('take_screenshot', { uid: await bench.uidOf('button', 'Save') }),
+      );
+      assert.ok(width < 200 && height < 100, `${width} × ${height} is more than a button`);
+      await bench.call('resize_page', { width: 1280, height: 800 });
+      return `640 × 480 of the page, ${width} × ${height} of a button`;
+    },
+  },
+  {
+    tool: 'evaluate_script',
+    async run(bench) {
+      const nonce = await bench.openControls();
+      const word = randomUUID();
+      const { text, data } = await bench.call('evaluate_script', {
+        function: 'async (word, element) => ({ word, tag: element.tagName, nonce: document.title })',
+        args: [word, { uid: await bench.uidOf('button', 'Save') }],
+      });
+      assert.deepEqual(JSON.parse(String(data['result'])), { word, tag: 'BUTTON', nonce: `Selftest ${nonce}` });
+      assertIncludes(text, word);
+      assertIncludes(
+        await bench.expectError('evaluate_script', { function: `() => { throw new Error("${word}") }` }),
+        word,
+      );
+      return 'an async function with an element, and one that throws';
+    },
+  },
+];

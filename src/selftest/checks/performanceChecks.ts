@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { randomInt, randomUUID } from 'node:crypto';
+import { gunzipSync } from 'node:zlib';
+import { z } from 'zod';
+import { assertIncludes, rowsOf, type ToolReply, type CheckContext } from '../checkContext.js';
+import type { Check } from '../check.js';
+
+/** The page measures itself: what the trace says has to be near. */
+const measured = `new Promise((resolve) => {
+  const found = { lcp: 0, cls: 0 };
+  new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
+    if (entry.entryType === "layout-shift") found.cls += entry.value; else found.lcp = entry.startTime;
+  })).observe({ type: "layout-shift", buffered: true });
+  new PerformanceObserver((list) => {
+    found.lcp = list.getEntries().at(-1).startTime;
+    setTimeout(() => resolve(found), 50);
+  }).observe({ type: "largest-contentful-paint", buffered: true });
+})`;
+
+const metrics = z.object({ lcp: z.number().positive(), cls: z.number().positive() });
+
+async function open(bench: CheckContext): Promise<string> {
+  const url = `${bench.pages}/performance.html?shift=${randomInt(60, 400)}&nonce=${randomUUID()}`;
+  await bench.call('navigate_page', { url });
+  return url;
+}
+
+const lastSet = (answer: ToolReply): Record<string, unknown> => rowsOf(answer, 'insightSets').at(-1) ?? {};
+
+const near = (value: unknown, wanted: number, by: number): void =>
+  assert.ok(Math.abs(Number(value) - wanted) <= by, `${String(value)} is not near ${wanted}`);
+
+export const performanceChecks: readonly Check[] = [
+  {
+    tool: 'performance_start_trace',
+    async run(bench) {
+      const url = await open(bench);
+      const answer = await bench.call('performance_start_trace');
+      const set = lastSet(answer);
+      assert.equal(set['url'], url);
+      const own = metrics.parse(await bench.evaluate(measured));
+      near(set['lcpMs'], own.lcp, 100);
+      near(set['cls'], own.cls, 0.01);
+      assertIncludes(answer.text, `LCP ${String(set['lcpMs'])} ms: Time to first byte`);
+      assertIncludes(answer.text, `CLS ${String(set['cls'])}`);
+      return `LCP ${String(set['lcpMs'])} ms, CLS ${String(set['cls'])}`;
+    },
+  },
+  {
+    tool: 'performance_stop_trace',
+    async run(bench) {
+      await open(bench);
+      const started = await bench.call('performance_start_trace', { reload: false, autoStop: false });
+      assert.equal(started.data['recording'], true);
+      const url = await open(bench);
+      const word = randomUUID();
+      await bench.evaluate(`void performance.mark("${word}")`);
+      const answer = await bench.call('performance_stop_trace');
+      assert.equal(lastSet(answer)['url'], url);
+      assertIncludes(answer.text, url);
+      const trace = gunzipSync(await bench.readLink(answer, '.json.gz')).toString('utf8');
+      assertIncludes(trace.includes(word) ? word : 'another trace', word);
+      assertIncludes(await bench.expectError('performance_stop_trace', {}), 'not being traced');
+      return `a mark of the page in ${trace.length} bytes of trace`;
+    },
+  },
+  {
+    tool: 'performance_analyze_insight',
+    async run(bench) {
+      const url = await open(bench);
+      await bench.call('performance_start_trace');
+      const insightName = 'NetworkDependencyTree';
+      const { text, data } = await bench.call('performance_analyze_insight', { insightName });
+      assert.equal(data['name'], insightName);
+      assertIncludes(data['details'], url);
+      assertIncludes(data['details'], `${bench.pages}/performance.css`);
+      assertIncludes(text, url);
+      assertIncludes(await bench.expectError('performance_analyze_insight', { insightName: 'None' }), 'CLSCulprits');
+      return 'the document and the style sheet that it waits for';
+    },
+  },
+];

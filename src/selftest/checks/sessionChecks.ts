@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { packageInfo } from '../../packageInfo.js';
+import { assertIncludes } from '../checkContext.js';
+import type { Check } from '../check.js';
+
+export const sessionChecks: readonly Check[] = [
+  {
+    tool: 'get_connected_browser',
+    async run(bench) {
+      await bench.openControls();
+      const one = await bench.call('get_connected_browser');
+      assert.equal(one.data['userAgent'], await bench.evaluate('navigator.userAgent'));
+      assert.match(String(one.data['product']), /Chrome\/\d+\./);
+      const opened = await bench.call('new_page', { url: 'about:blank' });
+      const { pageId } = opened.data;
+      const two = await bench.call('get_connected_browser');
+      assert.equal(two.data['pages'], Number(one.data['pages']) + 1);
+      assert.equal(two.data['selectedPageId'], pageId);
+      assertIncludes(two.text, `page ${String(pageId)} selected`);
+      await bench.call('close_page', { pageId });
+      await bench.call('select_page', { pageId: one.data['selectedPageId'] });
+      return `${String(two.data['product'])}, ${String(two.data['mode'])}`;
+    },
+  },
+  {
+    tool: 'list_browser_capabilities',
+    async run(bench) {
+      const { text, data } = await bench.call('list_browser_capabilities');
+      const { domains } = data;
+      assert.ok(Array.isArray(domains) && domains.includes('Page') && domains.includes('Runtime'), text);
+      assertIncludes(text, domains.join(' '));
+      const browser = await bench.call('get_connected_browser');
+      assert.equal(data['isolation'], browser.data['isolation']);
+      return `${domains.length} CDP domains`;
+    },
+  },
+  {
+    tool: 'get_session_info',
+    async run(bench) {
+      const before = await bench.call('get_session_info');
+      await bench.call('list_browser_capabilities');
+      const after = await bench.call('get_session_info');
+      assert.equal(before.data['id'], after.data['id']);
+      assert.ok(Number(after.data['toolCalls']) >= Number(before.data['toolCalls']) + 2, 'calls are counted');
+      assert.equal(after.data['client'], `greenroom-selftest ${packageInfo.version}`);
+      assert.equal(after.data['state'], 'active');
+      assertIncludes(after.text, String(after.data['id']));
+      assertIncludes(after.text, `toolCalls: ${String(after.data['toolCalls'])}`);
+      return `${String(after.data['transport'])} session, ${String(after.data['toolCalls'])} calls`;
+    },
+  },
+];

@@ -1,0 +1,118 @@
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { messageOf } from '../errors/errors.js';
+import { CheckContext } from './checkContext.js';
+import type { Check } from './check.js';
+import { checks } from './checks/allChecks.js';
+import { CrosstalkDetector } from './crosstalk.js';
+import { openSelftestSession, type SelftestSessionOptions } from './selftestSession.js';
+
+export interface SelftestOptions extends SelftestSessionOptions {
+  write(line: string): void;
+}
+
+export interface ParallelSelftestOptions extends SelftestOptions {
+  /** How many at once. */
+  readonly sessions: number;
+}
+
+interface WatchedRunOptions extends SelftestOptions {
+  readonly detector: CrosstalkDetector;
+  readonly index: number;
+}
+
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/**
+ * Calls every tool that the server lists, through a real SSE session, and checks what it answers against the sample
+ * pages and the sample extension. A listed tool without a check is a failure. Writes a line for each tool and last
+ * `N passed, N failed`. Rejects if no session can be opened; ends the session and removes its files on every path.
+ */
+export async function runSelftest({ write, ...options }: SelftestOptions): Promise<Counts> {
+  const { client, fixtures, close } = await openSelftestSession(options);
+  try {
+    const counts = await runChecks(new CheckContext(client, fixtures), await listTools(client), write);
+    write(countsLine(counts));
+    return counts;
+  } finally {
+    await close();
+  }
+}
+
+/**
+ * The same in several sessions at once, numbered from 1, each with a page server, a copy of the extension and words of its
+ * own. Writes what failed, a line for each session, whether one saw anything of another, and last the sum, in which
+ * each mark that was seen by another counts as a failure.
+ */
+export async function runParallelSelftests({ write, sessions, ...options }: ParallelSelftestOptions): Promise<Counts> {
+  const detector = new CrosstalkDetector();
+  const all = await Promise.all(
+    Array.from({ length: sessions }, (_, at) => runWatched({ ...options, write, detector, index: at + 1 })),
+  );
+  const { crosstalk, answers, marks } = detector;
+  for (const line of crosstalk) write(`FAIL ${line}`);
+  const seen =
+    crosstalk.length === 0 ? 'none showed a word of another session' : `${crosstalk.length} showed one of another`;
+  write(`${answers} answers, ${marks} words of ${sessions} sessions: ${seen}`);
+  const sum = (numberOf: (counts: Counts) => number): number => all.reduce((total, one) => total + numberOf(one), 0);
+  const counts = { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed) + crosstalk.length };
+  write(countsLine(counts));
+  return counts;
+}
+
+async function runWatched({ write, detector, index, ...options }: WatchedRunOptions): Promise<Counts> {
+  const start = performance.now();
+  const { client, fixtures, close } = await openSelftestSession(options);
+  try {
+    const bench = new CheckContext(detector.watch(client, index, fixtures), fixtures);
+    const counts = await runChecks(bench, await listTools(client), (line) => {
+      if (line.startsWith('FAIL')) write(`FAIL session ${index}: ${line.slice('FAIL '.length)}`);
+    });
+    write(`session ${index}: ${countsLine(counts)}   ${Math.round(performance.now() - start)} ms`);
+    return counts;
+  } finally {
+    await close();
+  }
+}
+
+const countsLine = ({ passed, failed }: Counts): string => `${passed} passed, ${failed} failed`;
+
+async function listTools(client: Client): Promise<string[]> {
+  const names: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await client.listTools(cursor === undefined ? {} : { cursor });
+    names.push(...page.tools.map(({ name }) => name));
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+  return names;
+}
+
+/** One after the other: they share a session and its selected page. */
+async function runChecks(bench: CheckContext, listed: readonly string[], write: (line: string) => void): Promise<Counts> {
+  const width = Math.max(0, ...listed.map((name) => name.length));
+  const known = checks.filter(({ tool }) => listed.includes(tool));
+  const unchecked = listed.filter((name) => !checks.some(({ tool }) => tool === name));
+  let passed = 0;
+  for (const check of known) {
+    const { line, ok } = await runCheck(bench, check, width);
+    write(line);
+    if (ok) passed += 1;
+  }
+  for (const name of unchecked) write(`FAIL ${name.padEnd(width)}  has no check`);
+  if (listed.length === 0) write('FAIL the server lists no tools');
+  return { passed, failed: Math.max(listed.length, 1) - passed };
+}
+
+async function runCheck(bench: CheckContext, check: Check, width: number): Promise<{ line: string; ok: boolean }> {
+  const start = performance.now();
+  const name = check.tool.padEnd(width);
+  try {
+    const seen = await check.run(bench);
+    return { ok: true, line: `ok   ${name}  ${seen}   ${Math.round(performance.now() - start)} ms` };
+  } catch (error) {
+    return { ok: false, line: `FAIL ${name}  ${messageOf(error).replaceAll('\n', '\n     ')}` };
+  }
+}

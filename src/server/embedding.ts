@@ -1,0 +1,75 @@
+import { ConfigError } from '../config/config.js';
+import { Refusal } from '../errors/errors.js';
+import type { Prompt } from '../mcp/definePrompt.js';
+import type { Resource } from '../mcp/definitions.js';
+import { instructions } from '../mcp/instructions.js';
+import { compileFeatures, type ServerFeatures } from '../mcp/features.js';
+import { allPrompts } from '../mcp/prompts.js';
+import type { Implementation } from '../mcp/methodContext.js';
+import { packageInfo } from '../packageInfo.js';
+import type { OpenSession } from '../session/embedderView.js';
+import { compileCatalogue, UnknownGroupError, type Catalogue, type ToolSet } from '../tools/catalogue.js';
+import type { Tool } from '../tools/defineTool.js';
+import { allTools } from '../tools/allTools.js';
+
+/** What an embedder makes of the orchestrator: without any of it, it is the server of this package. */
+export interface Embedding {
+  /**
+   * Default: every tool of this package, with its prompts and instructions. Tools that are given are all listed unless
+   * `options.tools` selects groups; if none of them needs a browser, none is started, and `pool` is not needed.
+   */
+  readonly tools?: readonly Tool[];
+  readonly prompts?: readonly Prompt[];
+  readonly resources?: readonly Resource[];
+  /** What the server calls itself. Default: this package. */
+  readonly serverInfo?: Implementation;
+  /** What a model should know before it calls the tools. */
+  readonly instructions?: string;
+  /**
+   * Runs once for each session before it can be announced (S1). A rejection closes the session, and the client hears the
+   * cause (S8); the signal aborts when the session ends first.
+   */
+  readonly onSession?: (session: OpenSession, signal: AbortSignal) => Promise<void> | void;
+}
+
+/** The same, compiled: shared by every session. */
+export interface CompiledEmbedding {
+  readonly offer: ServerFeatures;
+  readonly serverInfo: Implementation;
+  readonly needsBrowser: boolean;
+  /** The tools of `?tools=`, or the default ones. Throws a Refusal on an unknown group. */
+  selectTools(groups: string | null): ToolSet;
+}
+
+/** Compiles what is offered. Throws on a name that is given twice, and a ConfigError on a group that does not exist. */
+export function compileEmbedding(embedding: Embedding, groups: readonly string[]): CompiledEmbedding {
+  const usesDefaults = embedding.tools === undefined;
+  const tools = embedding.tools ?? allTools;
+  return {
+    offer: compileFeatures({
+      instructions: embedding.instructions ?? (usesDefaults ? instructions : undefined),
+      prompts: embedding.prompts ?? (usesDefaults ? allPrompts : []),
+      resources: embedding.resources ?? [],
+      isExtensible: embedding.onSession !== undefined,
+    }),
+    serverInfo: embedding.serverInfo ?? packageInfo,
+    needsBrowser: tools.some(({ needs }) => needs !== 'nothing'),
+    selectTools: createToolSelector(compileCatalogue(tools), groups),
+  };
+}
+
+function createToolSelector(catalogue: Catalogue, defaults: readonly string[]): CompiledEmbedding['selectTools'] {
+  try {
+    catalogue.select(defaults);
+  } catch (error) {
+    throw error instanceof UnknownGroupError ? new ConfigError(`--tools: ${error.message}`, { cause: error }) : error;
+  }
+  return (groups) => {
+    try {
+      return catalogue.select(groups === null ? defaults : groups.split(',').filter(Boolean));
+    } catch (error) {
+      if (error instanceof UnknownGroupError) throw new Refusal('invalid_parameter', { detail: error.message });
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,161 @@
+import type { Application, Request, Response } from 'express';
+import { z } from 'zod';
+import { durationSchema } from '../duration.js';
+import { Refusal } from '../errors/errors.js';
+import type { StoredToken, StoredUser } from '../tenancy/userDocument.js';
+import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
+import type { IsOperator } from '../tenancy/operator.js';
+import type { Users } from '../tenancy/users.js';
+import { requireOperator, readJsonBody, addRoute, type RouteHandler } from './routing.js';
+
+export interface ManagementRoutesDeps {
+  /** A change resolves when what was opened with what it removes has ended. */
+  readonly users: Users;
+  /** Whose subjects the users are, if they are not our own. */
+  readonly jwtIssuer: string | undefined;
+  /**
+   * Attaches to a browser for a moment and says what it is. Throws `browser_unreachable`, `forbidden_address`, or the
+   * signal's reason.
+   */
+  probeBrowser(url: string, signal: AbortSignal): Promise<string>;
+  isOperator: IsOperator;
+  /** Bytes. */
+  readonly bodyLimit: number;
+}
+
+const maxTokenLifetimeMs = 10 * 365 * 24 * 36e5;
+const tokenLifetimeFormat = 'a duration from 1s to 87600h';
+const labelSchema = z.string().max(200, 'at most 200 characters').optional();
+const browserUrlScheme = /^(https?|wss?)$/;
+
+const newUserSchema = z.strictObject({ id: z.string().refine(isUserId, userIdRule) });
+/** With an outside issuer a user is one of its subjects (`auth0|1`), registered to give them browsers. */
+const newSubjectSchema = z.strictObject({ id: z.string().refine(isSubject, subjectRule) });
+const newTokenSchema = z.strictObject({
+  label: labelSchema,
+  expiresIn: durationSchema.refine((ms) => ms >= 1_000 && ms <= maxTokenLifetimeMs, tokenLifetimeFormat).optional(),
+});
+const newBrowserSchema = z.strictObject({
+  label: labelSchema,
+  url: z
+    .url({ protocol: browserUrlScheme, error: 'an address such as http://127.0.0.1:9222 or ws://…' })
+    .max(2_000, 'at most 2000 characters')
+    .refine(hasOnlyHostAndPath, 'an address without user name, password, query or fragment: it is kept in clear'),
+});
+
+/** The routes by which the operator keeps users, their tokens and their browsers. */
+export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps): void {
+  const { users, isOperator, bodyLimit } = deps;
+  const requireOperatorHandler = requireOperator(isOperator);
+  const withJsonBody = (handler: RouteHandler): RouteHandler[] => [requireOperatorHandler, readJsonBody(bodyLimit), handler];
+  const listUsers: RouteHandler = async (_request, response) => {
+    response.json({ users: (await users.list()).map(describeUser) });
+  };
+  const listTokens: RouteHandler = async (request, response) => {
+    response.json({ tokens: (await users.get(userIdOf(request))).tokens.map(describeToken) });
+  };
+  const listBrowsers: RouteHandler = async (request, response) => {
+    response.json({ browsers: (await users.get(userIdOf(request))).browsers });
+  };
+  const showUser: RouteHandler = async (request, response) =>
+    void response.json(describeUser(await users.get(userIdOf(request))));
+
+  addRoute(app, '/api/users', { get: [requireOperatorHandler, listUsers], post: withJsonBody(createUser(deps)) });
+  addRoute(app, '/api/users/:id', { get: [requireOperatorHandler, showUser], delete: [requireOperatorHandler, removeUser(deps)] });
+  addRoute(app, '/api/users/:id/tokens', { get: [requireOperatorHandler, listTokens], post: withJsonBody(issueToken(deps)) });
+  addRoute(app, '/api/users/:id/tokens/:item', { delete: [requireOperatorHandler, revokeToken(deps)] });
+  addRoute(app, '/api/users/:id/browsers', { get: [requireOperatorHandler, listBrowsers], post: withJsonBody(addBrowser(deps)) });
+  addRoute(app, '/api/users/:id/browsers/:item', { delete: [requireOperatorHandler, removeBrowser(deps)] });
+}
+
+function createUser({ users, jwtIssuer }: ManagementRoutesDeps): RouteHandler {
+  const schema = jwtIssuer === undefined ? newUserSchema : newSubjectSchema;
+  return async (request, response) => {
+    const user = await users.create(parseBody(schema, request).id);
+    response
+      .status(201)
+      .location(`/api/users/${encodeURIComponent(user.id)}`)
+      .json(describeUser(user));
+  };
+}
+
+function removeUser({ users }: ManagementRoutesDeps): RouteHandler {
+  return async (request, response) => {
+    await users.remove(userIdOf(request));
+    response.status(204).end();
+  };
+}
+
+function issueToken({ users }: ManagementRoutesDeps): RouteHandler {
+  return async (request, response) => {
+    const { label, expiresIn } = parseBody(newTokenSchema, request);
+    const { secret, token } = await users.issueToken(userIdOf(request), {
+      ...(label !== undefined && { label }),
+      ...(expiresIn !== undefined && { lifeMs: expiresIn }),
+    });
+    response.setHeader('cache-control', 'no-store');
+    response.status(201).json({ ...describeToken(token), token: secret });
+  };
+}
+
+function revokeToken({ users }: ManagementRoutesDeps): RouteHandler {
+  return async (request, response) => {
+    await users.revokeToken(userIdOf(request), itemIdOf(request));
+    response.status(204).end();
+  };
+}
+
+function addBrowser({ users, probeBrowser }: ManagementRoutesDeps): RouteHandler {
+  return async (request, response) => {
+    const { url, label } = parseBody(newBrowserSchema, request);
+    const { id } = await users.get(userIdOf(request));
+    const product = await probeBrowser(url, untilClosed(response));
+    const browser = await users.addBrowser(id, { url, ...(label !== undefined && { label }) });
+    response.status(201).json({ ...browser, product });
+  };
+}
+
+/** Aborts when whoever waits for the answer leaves. */
+function untilClosed(response: Response): AbortSignal {
+  const left = new AbortController();
+  response.once('close', () => left.abort(new Refusal('closed', { detail: 'The client left before the answer.' })));
+  return left.signal;
+}
+
+function removeBrowser({ users }: ManagementRoutesDeps): RouteHandler {
+  return async (request, response) => {
+    await users.removeBrowser(userIdOf(request), itemIdOf(request));
+    response.status(204).end();
+  };
+}
+
+const userIdOf = ({ params }: Request): string => String(params['id']);
+const itemIdOf = ({ params }: Request): string => String(params['item']);
+
+/** The body, checked. Throws `invalid_parameter` with one line that names the field and what is allowed. */
+function parseBody<Output>(schema: z.ZodType<Output>, { body }: Request): Output {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  if (issue?.code === 'unrecognized_keys') {
+    throw new Refusal('invalid_parameter', { detail: `Unknown field ${JSON.stringify(issue.keys[0])}.` });
+  }
+  const field = issue?.path.join('.') ?? '';
+  const detail = field === '' ? 'The body is a JSON object.' : `"${field}" is not allowed. Allowed: ${issue?.message}.`;
+  throw new Refusal('invalid_parameter', { detail });
+}
+
+function describeUser({ id, createdAt, tokens, browsers }: StoredUser): object {
+  return { id, createdAt, tokens: tokens.length, browsers: browsers.length };
+}
+
+/** Without what proves it. */
+function describeToken({ hash: _hash, ...token }: StoredToken): Omit<StoredToken, 'hash'> {
+  return token;
+}
+
+function hasOnlyHostAndPath(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { username, password, search, hash } = new URL(text);
+  return [username, password, search, hash].every((part) => part === '');
+}

@@ -1,0 +1,78 @@
+import type { RequestListener } from 'node:http';
+import type { HostOriginPolicy } from '../transport/hostOriginPolicy.js';
+import { sendRefusal } from '../transport/sendRefusal.js';
+import { assignRequestIds } from '../transport/requestContext.js';
+import { continueTrace } from '../transport/requestTrace.js';
+import { forwardIfRemote, type ForwardingDeps } from '../transport/forwarding.js';
+import { openSseSession, sessionIdFromQuery, postSseMessage } from '../transport/sseRoutes.js';
+import {
+  deleteSession,
+  listenToSession,
+  sessionIdFromHeader,
+  postToSession,
+  type StreamableHttpDeps,
+} from '../transport/streamableHttpRoutes.js';
+import type { AsyncRequestListener } from '../transport/transport.js';
+import type { Log } from '../log.js';
+import type { ObservationHandler } from '../telemetry/observer.js';
+import { toLoggedRefusal } from '../app/failure.js';
+import type { HttpMethod } from './routing.js';
+
+/** What answers at each path of a protocol. */
+export type MessageRoutes = Readonly<Record<'/sse' | '/message' | '/mcp', Partial<Record<HttpMethod, AsyncRequestListener>>>>;
+
+/** Where the messages of sessions come in. */
+export function messageRoutes(deps: StreamableHttpDeps & ForwardingDeps): MessageRoutes {
+  const bySessionIdInQuery = (localListener: AsyncRequestListener): AsyncRequestListener => forwardIfRemote(deps, sessionIdFromQuery, localListener);
+  const bySessionIdInHeader = (localListener: AsyncRequestListener): AsyncRequestListener => forwardIfRemote(deps, sessionIdFromHeader, localListener);
+  return {
+    '/sse': { get: openSseSession(deps) },
+    '/message': { post: bySessionIdInQuery(postSseMessage(deps)) },
+    '/mcp': {
+      get: bySessionIdInHeader(listenToSession(deps)),
+      post: bySessionIdInHeader(postToSession(deps)),
+      delete: bySessionIdInHeader(deleteSession(deps)),
+    },
+  };
+}
+
+export interface FastPathDeps {
+  readonly routes: MessageRoutes;
+  readonly hostOriginPolicy: HostOriginPolicy;
+  /** Everything else: other routes, other verbs, and other spellings of these paths. */
+  readonly fallback: RequestListener;
+  readonly log: Log;
+  /** Hears of refusals. */
+  readonly observe: ObservationHandler;
+}
+
+/**
+ * The doors of messages as a server's own listener, for what comes to their very paths. They are asked thousands of times
+ * for each other route, and the way through a router and its middleware costs as much as the rest of a ping together.
+ */
+export function createFastPath({ routes, hostOriginPolicy, fallback, log, observe }: FastPathDeps): RequestListener {
+  const identify = assignRequestIds(observe);
+  const listeners = new Map<string, AsyncRequestListener>();
+  for (const [path, verbs] of Object.entries(routes)) {
+    for (const [verb, listener] of Object.entries(verbs)) listeners.set(`${verb.toUpperCase()} ${path}`, listener);
+  }
+  return (request, response) => {
+    const [path = ''] = (request.url ?? '').split('?', 1);
+    const listener = listeners.get(`${request.method} ${path}`);
+    if (listener === undefined) {
+      fallback(request, response);
+      return;
+    }
+    const answer = async (): Promise<void> => {
+      try {
+        hostOriginPolicy(request);
+        await listener(request, response);
+      } catch (error) {
+        const refusal = toLoggedRefusal(error, { path, response, log });
+        if (response.headersSent) response.destroy();
+        else sendRefusal(response, refusal, null);
+      }
+    };
+    identify(request, response, () => continueTrace(request, response, () => void answer()));
+  };
+}

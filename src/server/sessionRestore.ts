@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import type { Directory } from '../cluster/directory.js';
+import type { EventLog } from '../cluster/eventLog.js';
+import type { ClusterNodeDeps } from '../cluster/node.js';
+import type { Clock } from '../clock.js';
+import { catalogue, messageOf, Refusal } from '../errors/errors.js';
+import type { SessionDeps } from '../session/sessionParts.js';
+import type { SessionRegistry } from '../session/registry.js';
+import { parseSnapshot } from '../session/persistence.js';
+import type { Users } from '../tenancy/users.js';
+import type { ToolSet } from '../tools/catalogue.js';
+import { StreamableHttpTransport, type StoredStreams } from '../transport/streamableHttp.js';
+import { bindStreamableTransport } from '../transport/streamableHttpRoutes.js';
+import { registerOwnership } from './composition.js';
+
+export interface RestoreDeps {
+  readonly registry: SessionRegistry;
+  readonly parts: SessionDeps;
+  readonly directory: Directory;
+  readonly eventLog: EventLog;
+  readonly users: Users;
+  readonly clock: Clock;
+  selectTools(groups: string | null): ToolSet;
+}
+
+const requestIdSchema = z.union([z.string(), z.number()]);
+const responseSchema = z.object({ id: requestIdSchema, method: z.undefined().optional() });
+const storedStreamSchema = z.object({ id: z.string(), isWhole: z.boolean() });
+const storedStreamsSchema = z.object({
+  standalone: storedStreamSchema,
+  asked: z.array(storedStreamSchema.extend({ answersOnly: z.boolean(), requests: z.array(requestIdSchema) })),
+});
+
+/** The log knows best: an answer may have been written down after the rest was kept. */
+async function withoutAnsweredRequests(sessionId: string, stored: unknown, log: EventLog): Promise<StoredStreams> {
+  const { standalone, asked: postStreams } = storedStreamsSchema.parse(stored);
+  const unanswered = postStreams.map(async (storedStream) => {
+    if (storedStream.requests.length === 0) return storedStream;
+    const { events } = await log.replayAfter({ sessionId, streamId: storedStream.id }, null);
+    const sent = events.map(({ data }) => responseSchema.safeParse(data === '' ? null : JSON.parse(data)).data?.id);
+    return { ...storedStream, requests: storedStream.requests.filter((id) => !sent.includes(id)) };
+  });
+  return { standalone, asked: await Promise.all(unanswered) };
+}
+
+/**
+ * Goes on with a session of a node that is gone: the same id, streams, tools and user, the same browser if it is away from
+ * the node. What was under way is answered with `node_lost`; the client is waited for as if it had lost its stream.
+ */
+export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['restoreSession'] {
+  const { registry, parts, directory, eventLog, users, clock, selectTools } = deps;
+  const restore = async (sessionId: string, text: string): Promise<void> => {
+    const stored = parseSnapshot(text);
+    const { principal, groups, browserUrl } = stored;
+    if (!(await users.isTokenValid(principal))) throw new Error('Its token was revoked.');
+    const channel = new StreamableHttpTransport({ clock, eventLog });
+    const unanswered = channel.restore(sessionId, await withoutAnsweredRequests(sessionId, stored.channel, eventLog));
+    const optional = { ...(groups !== undefined && { groups }), ...(browserUrl !== undefined && { browserUrl }) };
+    const request = { principal, toolSet: selectTools(groups ?? null), channel, ...optional };
+    const session = registry.restore(parts, sessionId, request, stored);
+    bindStreamableTransport(session, channel, parts.log);
+    // Detached anew: the time that a client has to come back begins now.
+    session.detach('client-closed');
+    for (const id of unanswered) channel.deliver(new Refusal('node_lost').toJsonRpc(id), id);
+    registerOwnership(session, directory);
+  };
+  return async (sessionId, text) => {
+    try {
+      await restore(sessionId, text);
+      return true;
+    } catch (error) {
+      // Nothing is wrong with the session: it can be gone on with later, or elsewhere.
+      if (error instanceof Refusal && catalogue[error.reason].retryable) throw error;
+      parts.log.warn('cannot go on with a session', { session: sessionId.slice(0, 8), error: messageOf(error) });
+      return false;
+    }
+  };
+}

@@ -1,0 +1,171 @@
+import { isMachineSnapshot, type InspectedMicrostepEvent, type InspectionEvent } from 'xstate';
+import type { SessionEvent, SettledRequest } from '../../machines/events.js';
+import type { Clock } from '../clock.js';
+import type { Reason } from '../errors/errors.js';
+
+/**
+ * One fact of what happens. Logs, metrics, traces, the alarm and the inspector are folds over these and hold no other
+ * hook. Most come from XState's inspection; `creation` is derived from them, and a refusal is told by the door that
+ * answers with it, since no actor ever hears of it.
+ */
+export type Observation =
+  | {
+      readonly kind: 'transition';
+      /** Which chart: session, browser, server or alert. */
+      readonly machine: string;
+      readonly actor: string;
+      readonly from: string;
+      readonly to: string;
+      /** The type of the event that caused it. */
+      readonly cause: string;
+      readonly at: number;
+      /** Time spent in `from`. */
+      readonly durationMs: number;
+      readonly event: { readonly type: string };
+      /** The actor's state value and context after it. */
+      readonly value: unknown;
+      readonly context: unknown;
+    }
+  /** An event was dealt with inside one top-level state: a sub-state or the context may have changed. */
+  | {
+      readonly kind: 'step';
+      readonly machine: string;
+      readonly actor: string;
+      readonly cause: string;
+      readonly at: number;
+      readonly value: unknown;
+      readonly context: unknown;
+    }
+  | {
+      readonly kind: 'event';
+      readonly machine: string;
+      readonly actor: string;
+      readonly state: string;
+      readonly at: number;
+      readonly event: { readonly type: string };
+    }
+  /** An event that the state neither handles nor names as a no-op (S9). */
+  | {
+      readonly kind: 'unexpected';
+      readonly machine: string;
+      readonly actor: string;
+      readonly state: string;
+      readonly cause: string;
+    }
+  /** A client that waited for its session got it, or never will. Once for each session that a client asked for. */
+  | {
+      readonly kind: 'creation';
+      readonly actor: string;
+      /**
+       * `abandoned`: the client left before it was told its session. `cancelled`: the operator or a drain ended it.
+       * `refused`: what the client asked for or came with does not hold (its token, its own browser), or a limit is
+       * reached. `failed`: all else, and alone a failure of this server.
+       */
+      readonly outcome: 'announced' | 'failed' | 'abandoned' | 'cancelled' | 'refused';
+      /** Why the session ended, as `CloseReason`; null if it was announced. */
+      readonly cause: string | null;
+      readonly at: number;
+      /** From the moment the client asked. */
+      readonly durationMs: number;
+    }
+  /** A request was answered with an entry of the catalogue. */
+  | {
+      readonly kind: 'refusal';
+      readonly reason: Reason;
+      readonly status: number;
+      readonly message: string;
+      readonly transport: RequestTransport;
+      readonly requestId: string;
+    };
+
+export type CreationOutcome = Extract<Observation, { kind: 'creation' }>['outcome'];
+
+/** Where a request came in: the transport, or `http` for every other route. */
+export type RequestTransport = 'sse' | 'streamable-http' | 'websocket' | 'http';
+
+export type ObservationHandler = (observation: Observation) => void;
+
+/** Tells each fold, in their order. What a fold tells in its turn is told to all of them before the next one hears this. */
+export function fanOut(handlers: readonly ObservationHandler[]): ObservationHandler {
+  return (observation) => {
+    for (const handler of handlers) handler(observation);
+  };
+}
+
+/** How a request ended, if that is what was observed. */
+export function settledRequest(observation: Observation): SettledRequest | undefined {
+  if (observation.kind !== 'event' || observation.machine !== 'session') return undefined;
+  // Inspection does not keep the type of an event; a session's events are this closed union, and XState's own.
+  const event = observation.event as SessionEvent;
+  return event.type === 'request.settled' ? event.request : undefined;
+}
+
+interface TrackedActor {
+  readonly machine: string;
+  state: string;
+  since: number;
+}
+
+/**
+ * Turns XState's inspection events into observations. One for the process; actors are followed from their first snapshot
+ * to the last. Only root actors count: children are details of their parents.
+ */
+export function createObserver(clock: Clock, handlers: readonly ObservationHandler[]) {
+  const tracks = new WeakMap<object, TrackedActor>();
+  const publish = fanOut(handlers);
+  return (event: InspectionEvent): void => {
+    if (event.actorRef.sessionId !== event.rootId) return;
+    const actor = actorIdOf(event.actorRef);
+    const track = tracks.get(event.actorRef);
+    if (track && event.type === '@xstate.microstep' && isUnexpected(event)) {
+      publish({ kind: 'unexpected', machine: track.machine, actor, state: track.state, cause: event.event.type });
+    } else if (event.type === '@xstate.snapshot' || event.type === '@xstate.microstep') {
+      // A state that is left in the step that enters it is seen in the microstep only.
+      const snapshot = event.snapshot;
+      if (!isMachineSnapshot(snapshot)) return;
+      const value: unknown = snapshot.value;
+      const to = topLevelState(value);
+      const from = track?.state ?? '';
+      const at = clock.now();
+      const machine = snapshot.machine.id;
+      const context: unknown = snapshot.context;
+      if (from === to) {
+        if (event.type === '@xstate.snapshot')
+          publish({ kind: 'step', machine, actor, cause: event.event.type, at, value, context });
+        return;
+      }
+      tracks.set(event.actorRef, { machine, state: to, since: at });
+      const durationMs = track ? at - track.since : 0;
+      const { event: causing } = event;
+      publish({
+        kind: 'transition',
+        machine,
+        actor,
+        from,
+        to,
+        cause: causing.type,
+        at,
+        durationMs,
+        event: causing,
+        value,
+        context,
+      });
+    } else if (track && event.type === '@xstate.event') {
+      publish({ kind: 'event', machine: track.machine, actor, state: track.state, at: clock.now(), event: event.event });
+    }
+  };
+}
+
+/** XState tells of its own (`xstate.done.state.…`) whether or not a chart listens; only our events are closed unions. */
+function isUnexpected({ event, _transitions }: InspectedMicrostepEvent): boolean {
+  return _transitions.length === 0 && !event.type.startsWith('xstate.');
+}
+
+/** The top-level state of a snapshot's value. */
+export function topLevelState(value: unknown): string {
+  return typeof value === 'object' && value !== null ? (Object.keys(value)[0] ?? '') : String(value);
+}
+
+function actorIdOf(actorRef: { readonly sessionId: string }): string {
+  return 'id' in actorRef ? String(actorRef.id) : actorRef.sessionId;
+}

@@ -1,0 +1,162 @@
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { codeOf, messageOf, Refusal } from '../errors/errors.js';
+import {
+  emptyDocument,
+  parseUserDocument,
+  UserStoreError,
+  type DocumentChange,
+  type UserDocument,
+  type UserStore,
+} from './userDocument.js';
+import { lockFolder } from './folderLock.js';
+
+interface PendingChange {
+  /** Applies the change to a draft, or notes why not. */
+  apply(draft: UserDocument): UserDocument;
+  /** The draft is on the disk. */
+  acknowledge(): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Opens the store of users, tokens and browsers in a folder, which is made if need be and is this process's alone until
+ * `close()`. Throws a {@link UserStoreError} when it cannot be had or read; a file that is not understood is left as it is.
+ */
+export async function openUserFileStore(folder: string): Promise<UserFileStore> {
+  const unlock = await lockDataFolder(folder);
+  try {
+    return new UserFileStore(folder, await loadDocument(join(folder, fileName)), unlock);
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+}
+
+const fileName = 'users.json';
+
+/**
+ * One JSON document, in memory and on the disk. What is in memory is on the disk: a change is seen, and acknowledged, when
+ * it has been written whole, flushed and renamed into place. Changes that come while one is being written share the next
+ * write, in their order.
+ */
+export class UserFileStore implements UserStore {
+  readonly #file: string;
+  readonly #folder: string;
+  readonly #unlock: () => Promise<void>;
+  #document: UserDocument;
+  #pending: PendingChange[] = [];
+  #writing: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(folder: string, document: UserDocument, unlock: () => Promise<void>) {
+    this.#folder = folder;
+    this.#file = join(folder, fileName);
+    this.#document = document;
+    this.#unlock = unlock;
+  }
+
+  get document(): UserDocument {
+    return this.#document;
+  }
+
+  /** No other process changes it. */
+  async refresh(): Promise<void> {
+    return;
+  }
+
+  /** Resolves when the change is durable. Rejects with its own refusal, or with `storage_failed`: then nothing changed. */
+  update<Result>(change: DocumentChange<Result>): Promise<Result> {
+    if (this.#isClosed) return Promise.reject(new Refusal('draining'));
+    return new Promise((resolve, reject) => {
+      let settle: () => void;
+      const apply = (draft: UserDocument): UserDocument => {
+        try {
+          const { document, result } = change(draft);
+          settle = () => resolve(result);
+          return document;
+        } catch (error) {
+          settle = () => reject(error);
+          return draft;
+        }
+      };
+      this.#pending.push({ apply, acknowledge: () => settle(), reject: reject });
+      this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
+    });
+  }
+
+  /** Waits for what is being written and gives the folder back. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#writing;
+    await this.#unlock();
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#pending.length > 0) {
+      const batch = this.#pending;
+      this.#pending = [];
+      const draft = batch.reduce((document, { apply }) => apply(document), this.#document);
+      try {
+        if (draft !== this.#document) await writeFileAtomically(this.#folder, this.#file, JSON.stringify(draft, null, 2));
+        this.#document = draft;
+        for (const { acknowledge } of batch) acknowledge();
+      } catch (error) {
+        // Also what was refused in view of the draft: the draft has never been.
+        const refusal = storageFailure(`${this.#file} cannot be written: ${messageOf(error)}`, error);
+        for (const { reject } of batch) reject(refusal);
+      }
+    }
+  }
+}
+
+/** `storage_failed` in these words. */
+export function storageFailure(detail: string, cause: unknown): Refusal {
+  return new Refusal('storage_failed', { detail: `${detail}. Nothing was changed.` }, { cause });
+}
+
+/** Replaces the file or leaves it as it is. Whoever calls has the folder locked, so that there is one temporary file. */
+async function writeFileAtomically(folder: string, file: string, text: string): Promise<void> {
+  const temporary = `${file}.tmp`;
+  try {
+    const handle = await open(temporary, 'w', 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    // What is left of it is overwritten by the next write; the first error is the one that says why.
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
+  }
+  await syncFolder(folder);
+}
+
+/** Makes the rename outlive a power failure, where the system can: the file is whole either way. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => undefined);
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
+}
+
+async function lockDataFolder(folder: string): Promise<() => Promise<void>> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    return await lockFolder(folder);
+  } catch (error) {
+    if (codeOf(error) === undefined) throw new UserStoreError(messageOf(error), { cause: error });
+    throw new UserStoreError(`${folder} cannot be used: ${messageOf(error)}. Choose another --data-dir.`, { cause: error });
+  }
+}
+
+async function loadDocument(file: string): Promise<UserDocument> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw new UserStoreError(`${file} cannot be read: ${messageOf(error)}. Mend its permissions.`, { cause: error });
+  });
+  return text === undefined ? emptyDocument : parseUserDocument(text, file);
+}

@@ -1,0 +1,158 @@
+import { z } from 'zod';
+import type { CodeLocation, ConsoleMessage, StackFrame } from '../browser/collectors/consoleCollector.js';
+import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
+import { ToolError } from '../errors/errors.js';
+import { definePageTool, type Tool } from './defineTool.js';
+import { listingInput, listingOutput, pageOf, oneLine, timeText } from './pagination.js';
+
+const rowChars = 300;
+
+const location = z.object({ url: z.string(), line: z.int().optional(), column: z.int().optional() });
+
+const row = {
+  id: z.int(),
+  type: z.string(),
+  level: z.enum(['error', 'warning', 'info', 'debug']),
+  count: z.int(),
+  text: z.string(),
+  location: location.optional(),
+  source: z.enum(['page', 'iframe', 'worker']),
+  extension: z.string().optional(),
+  page: z.string(),
+  navigation: z.int(),
+};
+
+const listConsoleMessagesTool = definePageTool({
+  name: 'list_console_messages',
+  group: 'console',
+  description:
+    'What page, frames and workers logged: console, uncaught errors, browser warnings; also before navigating',
+  input: z.object({
+    types: z.array(z.string()).optional().describe('error, warning, debug, log, exception, network…'),
+    text: z.string().optional().describe('Contained text'),
+    ...listingInput,
+  }),
+  output: z.object({ messages: z.array(z.object(row)), ...listingOutput }),
+  annotations: { readOnlyHint: true },
+  lock: false,
+  handler: async (args, { page }) => {
+    const wanted = args.text?.toLowerCase();
+    const listing = pageOf(
+      page.console.read(args.since),
+      (message) =>
+        (args.types === undefined || isOneOf(args.types, message)) &&
+        (wanted === undefined || message.text.toLowerCase().includes(wanted)),
+      args,
+    );
+    const lines = withNavigations(listing.entries);
+    if (lines.length === 0) lines.push(args.since === undefined ? 'No console messages.' : 'Nothing new since then.');
+    return {
+      text: [...lines, '', listing.footer].join('\n'),
+      structured: { messages: listing.entries.map(structuredRow), ...listing.fields },
+    };
+  },
+});
+
+const getConsoleMessageTool = definePageTool({
+  name: 'get_console_message',
+  group: 'console',
+  description: 'One message in full: arguments, stack',
+  input: z.object({ id: z.int() }),
+  output: z.object({
+    ...row,
+    args: z.array(z.string()),
+    stack: z.array(z.object({ functionName: z.string(), url: z.string(), line: z.int(), column: z.int() })),
+    at: z.string(),
+    lastAt: z.string(),
+    handledLater: z.boolean(),
+  }),
+  annotations: { readOnlyHint: true },
+  lock: false,
+  handler: async ({ id }, { page }) => {
+    const message = page.console.get(id);
+    if (message === undefined) {
+      throw new ToolError(`There is no console message ${id} on this page (any more). See list_console_messages.`);
+    }
+    return {
+      text: describe(id, message),
+      structured: {
+        ...structuredRow({ id, value: message }),
+        text: message.text,
+        args: [...message.args],
+        stack: message.stack.map((frame) => ({ ...frame })),
+        at: new Date(message.at).toISOString(),
+        lastAt: new Date(message.lastAt).toISOString(),
+        handledLater: message.handledLater,
+      },
+    };
+  },
+});
+
+/** The tools about what a page logs. */
+export const consoleTools: readonly Tool[] = [listConsoleMessagesTool, getConsoleMessageTool];
+
+function isOneOf(types: readonly string[], { type, level }: ConsoleMessage): boolean {
+  return types.includes(type) || types.includes(level) || (type === 'warn' && types.includes('warning'));
+}
+
+/** Rows, with a line wherever the page had navigated. */
+function withNavigations(entries: readonly RingBufferEntry<ConsoleMessage>[]): string[] {
+  const lines: string[] = [];
+  let navigation: number | undefined;
+  for (const { id, value } of entries) {
+    if (value.navigation !== navigation) lines.push(`On ${oneLine(value.page, 200) || 'the first page'}:`);
+    navigation = value.navigation;
+    lines.push(rowText(id, value));
+  }
+  return lines;
+}
+
+function rowText(id: number, message: ConsoleMessage): string {
+  const { type, level, count, source, extension, handledLater } = message;
+  const kind = type === level || (type === 'warn' && level === 'warning') ? level : `${level} ${type}`;
+  return [
+    `#${id} ${kind}${count > 1 ? ` x${count}` : ''}: ${oneLine(message.text, rowChars)}`,
+    ...(message.location === undefined ? [] : [`(${locationWithin(message.location, extension)})`]),
+    ...(source === 'page' ? [] : [`[${source}]`]),
+    ...(extension === undefined ? [] : [`[extension ${new URL(extension).host}]`]),
+    ...(handledLater ? ['[handled later]'] : []),
+  ].join(' ');
+}
+
+function structuredRow({ id, value }: RingBufferEntry<ConsoleMessage>): z.input<z.ZodObject<typeof row>> {
+  const { type, level, count, text, source, extension, page, navigation } = value;
+  return {
+    ...{ id, type, level, count, source, page, navigation },
+    text: oneLine(text, rowChars),
+    ...(value.location === undefined ? {} : { location: structuredLocation(value.location) }),
+    ...(extension === undefined ? {} : { extension }),
+  };
+}
+
+function structuredLocation({ url, line, column }: CodeLocation): z.input<typeof location> {
+  return { url, ...(line === undefined ? {} : { line }), ...(column === undefined ? {} : { column }) };
+}
+
+function describe(id: number, message: ConsoleMessage): string {
+  const repeated = message.count > 1 ? `, ${message.count} times until ${timeText(message.lastAt)}` : '';
+  return [
+    rowText(id, { ...message, text: oneLine(message.text, rowChars) }),
+    `At ${timeText(message.at)}${repeated}, on ${message.page}`,
+    ...(message.args.length === 0 ? [message.text] : message.args.map((arg, index) => `Argument ${index + 1}: ${arg}`)),
+    ...(message.stack.length === 0 ? [] : ['Stack:', ...message.stack.map(frameText)]),
+  ].join('\n');
+}
+
+function frameText(frame: StackFrame): string {
+  return `  at ${frame.functionName} (${locationText(frame)})`;
+}
+
+/** Within an extension that is named beside it, the path of the file says enough. */
+function locationWithin(position: CodeLocation, extension: string | undefined): string {
+  const own = extension !== undefined && position.url.startsWith(`${extension}/`);
+  return locationText(own ? { ...position, url: position.url.slice(extension.length + 1) } : position);
+}
+
+export function locationText({ url, line, column }: CodeLocation): string {
+  return [url || '(inline)', line, column].filter((part) => part !== undefined).join(':');
+}

@@ -1,0 +1,89 @@
+import { z } from 'zod';
+import { clickAction, closePopups, type ClickResult } from '../browser/extensions/extensionAction.js';
+import { findEnabledExtension, findExtension, type Extension } from '../browser/extensions/installedExtensions.js';
+import { withCdpScope } from '../browser/cdp/cdpScope.js';
+import { actionOutput, answerAction, includeSnapshot, shortUrl, type ActionOutput } from './answers.js';
+import { defineTool, type BrowserToolContext, type ToolAnswer } from './defineTool.js';
+import { count, extensionId } from './extensionFields.js';
+
+const actionInput = z.strictObject({ extensionId, pageId: z.int().min(1).optional() });
+const popupInput = actionInput.extend({ includeSnapshot });
+
+type ActionArgs = z.output<typeof popupInput>;
+
+/** `pageId` is the popup's if there is one, else that of the tab. */
+const extensionActionOutput = actionOutput.extend({ pageId: z.int(), popup: z.boolean() });
+
+export const triggerExtensionActionTool = defineTool({
+  name: 'trigger_extension_action',
+  group: 'extension',
+  needs: 'extension',
+  description: "Click an extension's toolbar button on a tab: opens its popup, or fires action.onClicked",
+  input: actionInput,
+  output: extensionActionOutput,
+  annotations: { readOnlyHint: false },
+  async handler(args, context) {
+    const { extension, clicked } = await clickExtensionAction(args, context, false);
+    return answerClick(extension, clicked, args, context);
+  },
+});
+
+export const openExtensionPopupTool = defineTool({
+  name: 'open_extension_popup',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Open the popup over a tab and select it: page tools work in it',
+  input: popupInput,
+  output: extensionActionOutput,
+  annotations: { readOnlyHint: false },
+  async handler(args, context) {
+    const { extension, clicked } = await clickExtensionAction(args, context, true);
+    return answerClick(extension, clicked, args, context);
+  },
+});
+
+export const closeExtensionPopupTool = defineTool({
+  name: 'close_extension_popup',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Close the popup; the page below it is selected again',
+  input: z.strictObject({ extensionId }),
+  output: z.object({ closed: z.int(), selectedPageId: z.int().optional() }),
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  async handler({ extensionId: id }, { browser, signal }) {
+    const extension = await withCdpScope(browser.browser, signal, (scope) => findExtension(scope, id));
+    const closed = await closePopups(browser, extension);
+    const { selected } = browser;
+    const what = closed === 0 ? `No popup of "${extension.name}" is open.` : `Closed ${count(closed, 'popup')}.`;
+    const now = selected === undefined ? '' : ` Page ${selected.id} is selected: ${shortUrl(selected.url())}`;
+    return { text: `${what}${now}`, structured: { closed, ...(selected && { selectedPageId: selected.id }) } };
+  },
+});
+
+function clickExtensionAction(
+  { extensionId: id, pageId }: ActionArgs,
+  { browser, signal }: BrowserToolContext,
+  popupOnly: boolean,
+): Promise<{ extension: Extension; clicked: ClickResult }> {
+  return withCdpScope(browser.browser, signal, async (scope) => {
+    const extension = await findEnabledExtension(scope, id);
+    return { extension, clicked: await clickAction(scope, extension, { browser, pageId, popupOnly }) };
+  });
+}
+
+async function answerClick(
+  { name }: Extension,
+  { page, popup }: ClickResult,
+  args: ActionArgs,
+  { signal }: BrowserToolContext,
+): Promise<ToolAnswer<ActionOutput & { pageId: number; popup: boolean }>> {
+  const over = `page ${page.id} (${shortUrl(page.url())})`;
+  const done =
+    popup === undefined
+      ? `Clicked the action of "${name}" on ${over}. It has no popup there: chrome.action.onClicked fires in its worker.`
+      : `Opened the popup of "${name}" over ${over} as page ${popup.id}, selected: ${shortUrl(popup.url())}`;
+  const where = popup ?? page;
+  const action = { page: where, signal, done, includeSnapshot: args.includeSnapshot };
+  const { text, structured } = await where.runExclusive(signal, () => answerAction(action, () => Promise.resolve()));
+  return { text, structured: { ...structured, pageId: where.id, popup: popup !== undefined } };
+}

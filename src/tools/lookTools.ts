@@ -1,0 +1,179 @@
+import { z } from 'zod';
+import { compileRegex } from '../browser/patterns/regex.js';
+import { inSlices } from '../browser/patterns/slices.js';
+import { performAction } from '../browser/page/performAction.js';
+import { describeDialog } from '../browser/page/dialogs.js';
+import { documentsOf, runScript } from '../browser/page/runScript.js';
+import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
+import type { SessionPage } from '../browser/page/sessionPage.js';
+import { takeScreenshot } from '../browser/page/screenshot.js';
+import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
+import { messageOf, ToolError } from '../errors/errors.js';
+import { truncateAnswer, describeOutcome, describePart, partOutput, structuredPart, textOfSnapshot } from './answers.js';
+import { definePageTool, type Tool } from './defineTool.js';
+
+const from = z.string().optional().describe('uid to begin at');
+
+const partFields = ({ part }: Snapshot) => (part === undefined ? {} : { part: structuredPart(part) });
+
+const takeSnapshotTool = definePageTool({
+  name: 'take_snapshot',
+  group: 'look',
+  description: 'The page as text: a line per element, with the uid that actions take',
+  input: z.strictObject({
+    verbose: z.boolean().optional().describe('Also structure, urls and descriptions'),
+    from,
+  }),
+  output: z.object({ url: z.string(), snapshot: z.string(), part: partOutput.optional() }),
+  annotations: { readOnlyHint: true },
+  async handler({ verbose = false, from }, { page }) {
+    const taken = await takeSnapshot(page, { verbose, from });
+    const snapshot = textOfSnapshot(taken);
+    return { text: snapshot, structured: { url: page.url(), snapshot, ...partFields(taken) } };
+  },
+});
+
+const findInSnapshotTool = definePageTool({
+  name: 'find_in_snapshot',
+  group: 'look',
+  description: 'Find lines of the snapshot by text or regular expression, ignoring case',
+  input: z.strictObject({
+    text: z.string().min(1).optional(),
+    regex: z.string().min(1).optional(),
+    context: z.number().int().min(0).max(10).default(1).describe('Lines around each'),
+    from,
+  }),
+  output: z.object({ matches: z.number().int(), lines: z.string(), part: partOutput.optional() }),
+  annotations: { readOnlyHint: true },
+  async handler({ text, regex, context, from }, { page, signal }) {
+    if ((text === undefined) === (regex === undefined)) throw new ToolError('Give either text or regex.');
+    const taken = await takeSnapshot(page, { verbose: false, from });
+    const { lines, part } = taken;
+    const hits =
+      regex === undefined ? indexesOfText(lines, text ?? '') : await inSlices(indexesOfPattern(lines, regex), signal);
+    const found = truncateAnswer(excerpt(lines, hits, context), 'search for something rarer');
+    const none = `Nothing of the ${lines.length} lines matches. take_snapshot shows them.`;
+    const head = hits.length === 1 ? '1 match:' : `${hits.length} matches:`;
+    const rest = part === undefined ? [] : [describePart(part, 'find_in_snapshot')];
+    return {
+      text: [hits.length === 0 ? none : `${head}\n${found}`, ...rest].join('\n'),
+      structured: { matches: hits.length, lines: found, ...partFields(taken) },
+    };
+  },
+});
+
+function indexesOfText(lines: readonly string[], text: string): number[] {
+  const wanted = text.toLowerCase();
+  return lines.flatMap((line, index) => (line.toLowerCase().includes(wanted) ? [index] : []));
+}
+
+function* indexesOfPattern(lines: readonly string[], pattern: string): Generator<undefined, number[]> {
+  const matches = regexOf(pattern);
+  const hits: number[] = [];
+  for (const [index, line] of lines.entries()) {
+    if (matches(line)) hits.push(index);
+    yield;
+  }
+  return hits;
+}
+
+function regexOf(pattern: string): (line: string) => boolean {
+  try {
+    return compileRegex(pattern, 'i');
+  } catch (error) {
+    throw new ToolError(`regex ${JSON.stringify(pattern)}: ${messageOf(error)} Or search by text.`, { cause: error });
+  }
+}
+
+/** The lines with what surrounds them; `…` where lines are left out. */
+function excerpt(lines: readonly string[], hits: readonly number[], context: number): string {
+  const kept = new Set<number>();
+  for (const hit of hits) for (let at = hit - context; at <= hit + context; at++) kept.add(at);
+  const parts: string[] = [];
+  let before = -1;
+  for (const [index, line] of lines.entries()) {
+    if (!kept.has(index)) continue;
+    if (before !== -1 && index !== before + 1) parts.push('…');
+    parts.push(line);
+    before = index;
+  }
+  return parts.join('\n');
+}
+
+const takeScreenshotTool = definePageTool({
+  name: 'take_screenshot',
+  group: 'look',
+  description: 'Picture of the page or of an element',
+  input: z.strictObject({
+    format: z.enum(['png', 'jpeg', 'webp']).default('png'),
+    quality: z.number().int().min(0).max(100).optional(),
+    uid: z.string().optional(),
+    fullPage: z.boolean().optional(),
+  }),
+  output: z.object({ width: z.number(), height: z.number(), mimeType: z.string(), bytes: z.number().int() }),
+  annotations: { readOnlyHint: true },
+  async handler({ fullPage = false, uid, ...rest }, { page }) {
+    if (fullPage && uid !== undefined) throw new ToolError('Give either uid or fullPage.');
+    const { data, mimeType, width, height } = await takeScreenshot(page, { ...rest, uid, fullPage });
+    const bytes = Buffer.byteLength(data, 'base64');
+    return {
+      text: `${Math.round(width)} × ${Math.round(height)} pixels, ${mimeType}, ${bytes} bytes.`,
+      structured: { width, height, mimeType, bytes },
+      content: [{ type: 'image', data, mimeType }],
+    };
+  },
+});
+
+const evaluateScriptTool = definePageTool({
+  name: 'evaluate_script',
+  group: 'look',
+  description: 'Run a JavaScript function in the page; its result, awaited, comes back as JSON',
+  input: z.strictObject({
+    function: z.string().min(1).describe('Like (el) => el.innerText'),
+    args: z.array(z.unknown()).optional().describe('{"uid": "e1"} becomes the element'),
+  }),
+  output: z.object({ type: z.string(), result: z.string(), dialog: z.string().optional() }),
+  annotations: { readOnlyHint: false },
+  async handler(args, { browser, page, signal }) {
+    await checkDocuments(browser, page, args.args ?? []);
+    // Not stopped by a dialog, as other actions are: the script goes on when the dialog is answered.
+    const hint = uidHints(page, args.args ?? []);
+    const run = () => runScript(page, args.function, args.args ?? [], signal).catch(withHint(hint));
+    const { value, outcome } = await performAction(page, signal, run, { onlyIfStarted: true });
+    const dialog = outcome.dialog && describeDialog(outcome.dialog);
+    const result = truncateAnswer(value?.text ?? 'undefined', 'return less, or a part');
+    const moved = describeOutcome({ ...outcome, dialog: undefined });
+    if (value?.type === 'undefined') moved.push(...hint);
+    return {
+      text: dialog === undefined ? [result, ...moved].join('\n') : `The script has not ended. ${dialog}`,
+      structured: { type: value?.type ?? 'undefined', result, ...(dialog !== undefined && { dialog }) },
+    };
+  },
+});
+
+/** In a frame there may be a page of an extension that Chrome is made with, such as its PDF viewer: that runs no script. */
+async function checkDocuments(
+  { addresses }: SessionBrowser,
+  page: SessionPage,
+  args: readonly unknown[],
+): Promise<void> {
+  for (const { url } of documentsOf(page, args)) {
+    if (!(await addresses.allowsPage(url)))
+      throw new ToolError(`An element is in ${url}, which belongs to Chrome itself. No script can be run there.`);
+  }
+}
+
+/** A uid that is passed as a plain string stays a string, which is seldom what was meant. */
+function uidHints(page: SessionPage, values: readonly unknown[]): string[] {
+  const uids = values.filter((value) => typeof value === 'string').filter((text) => page.elements.has(text));
+  return uids.map((uid) => `The argument "${uid}" was passed as text; {"uid": "${uid}"} is the element.`);
+}
+
+function withHint(hint: readonly string[]): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof ToolError) || hint.length === 0) throw error;
+    throw new ToolError([error.message, ...hint].join('\n'), { cause: error });
+  };
+}
+
+export const lookTools: readonly Tool[] = [takeSnapshotTool, findInSnapshotTool, takeScreenshotTool, evaluateScriptTool];

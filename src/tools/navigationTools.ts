@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import { timeLimit } from '../clock.js';
+import { performAction } from '../browser/page/performAction.js';
+import { navigate, reload, traverse } from '../browser/page/pageNavigation.js';
+import { waitForText } from '../browser/page/waitForText.js';
+import { ToolError } from '../errors/errors.js';
+import { actionOutput, answerOutcome } from './answers.js';
+import { definePageTool, type Tool } from './defineTool.js';
+import { loadTimeout, navigationTimeoutMs } from './loadTimeout.js';
+
+const navigatePageTool = definePageTool({
+  name: 'navigate_page',
+  group: 'pages',
+  description: 'Go to a url, or reload. Waits until the page is loaded and quiet',
+  input: z.strictObject({
+    url: z.string().optional(),
+    reload: z.boolean().optional(),
+    ignoreCache: z.boolean().optional().describe('With reload'),
+    timeout: loadTimeout,
+  }),
+  output: actionOutput,
+  annotations: { readOnlyHint: false },
+  timeoutMs: navigationTimeoutMs,
+  async handler(args, { browser, page, signal }) {
+    const limits = { signal, timeoutMs: args.timeout };
+    if (args.reload === true && args.url === undefined) {
+      return answerOutcome(page, ['Reloaded.'], await reload(page, args.ignoreCache ?? false, limits));
+    }
+    if (args.url === undefined || args.reload === true) throw new ToolError('Give either url or reload: true.');
+    const url = await browser.addresses.resolve(args.url);
+    return answerOutcome(page, [], await navigate(page, url, limits));
+  },
+});
+
+const navigatePageHistoryTool = definePageTool({
+  name: 'navigate_page_history',
+  group: 'pages',
+  description: 'Go one page back or forward',
+  input: z.strictObject({ navigate: z.enum(['back', 'forward']), timeout: loadTimeout }),
+  output: actionOutput,
+  annotations: { readOnlyHint: false },
+  timeoutMs: navigationTimeoutMs,
+  async handler(args, { page, signal }) {
+    const step = args.navigate === 'back' ? -1 : 1;
+    const outcome = await traverse(page, step, { signal, timeoutMs: args.timeout });
+    return answerOutcome(page, [`Went ${args.navigate}.`], outcome);
+  },
+});
+
+const waitForTool = definePageTool({
+  name: 'wait_for',
+  group: 'pages',
+  description: 'Wait until the page shows one of these texts',
+  input: z.strictObject({
+    text: z.array(z.string().min(1)).min(1),
+    timeout: loadTimeout,
+  }),
+  output: z.object({ found: z.string() }),
+  annotations: { readOnlyHint: true },
+  timeoutMs: navigationTimeoutMs,
+  async handler({ text, timeout }, { page, signal }) {
+    const limit = timeLimit(timeout);
+    try {
+      const found = await waitForText(page, text, AbortSignal.any([signal, limit]));
+      return { text: `The page shows ${JSON.stringify(found)}.`, structured: { found } };
+    } catch (error) {
+      if (signal.aborted || !limit.aborted) throw error;
+      const wanted = text.map((item) => JSON.stringify(item)).join(', ');
+      throw new ToolError(
+        `The page did not show ${wanted} within ${timeout / 1000} s. take_snapshot shows what is there; raise timeout ` +
+          'if it is still coming.',
+      );
+    }
+  },
+});
+
+const handleDialogTool = definePageTool({
+  name: 'handle_dialog',
+  group: 'pages',
+  description: 'Answer the open alert, confirm, prompt or beforeunload dialog',
+  input: z.strictObject({ action: z.enum(['accept', 'dismiss']), promptText: z.string().optional() }),
+  output: actionOutput,
+  annotations: { readOnlyHint: false },
+  lock: false,
+  async handler({ action, promptText }, { page, signal }) {
+    const { value, outcome } = await performAction(page, signal, () => page.dialogs.answer(action === 'accept', promptText));
+    const done = action === 'accept' ? 'Accepted' : 'Dismissed';
+    return answerOutcome(page, [`${done} the ${value?.type ?? ''} dialog.`.replace('  ', ' ')], outcome);
+  },
+});
+
+export const navigationTools: readonly Tool[] = [navigatePageTool, navigatePageHistoryTool, waitForTool, handleDialogTool];

@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import type { RingBufferEntry, RingBufferReading } from '../browser/collectors/ringBuffer.js';
+
+/** Arguments of every tool that lists what was collected. */
+export const listingInput = {
+  since: z.string().optional().describe('Cursor'),
+  limit: z.int().min(1).default(50),
+  page: z.int().min(1).default(1),
+};
+
+export const listingOutput = {
+  cursor: z.string(),
+  total: z.int(),
+  page: z.int(),
+  pages: z.int(),
+  /** Gone before this reading because of the bound. */
+  dropped: z.int(),
+};
+
+const maxRows = 500;
+
+export interface ListPage<T> {
+  /** Those of the page, oldest first. */
+  readonly entries: readonly RingBufferEntry<T>[];
+  readonly fields: { cursor: string; total: number; page: number; pages: number; dropped: number };
+  /** The closing lines of the text: which page this is, what was lost, how to go on. */
+  readonly footer: string;
+}
+
+/** The entries that a filter lets through, cut into pages of at most 500 that are counted from the newest. */
+export function pageOf<T>(
+  reading: RingBufferReading<T>,
+  predicate: (value: T) => boolean,
+  { limit: requested, page }: { limit: number; page: number },
+): ListPage<T> {
+  const limit = Math.min(requested, maxRows);
+  const matching = reading.entries.filter(({ value }) => predicate(value));
+  const total = matching.length;
+  const pages = Math.max(1, Math.ceil(total / limit));
+  const end = total - (page - 1) * limit;
+  const entries = end <= 0 ? [] : matching.slice(Math.max(0, end - limit), end);
+  const { cursor, dropped } = reading;
+  return {
+    entries,
+    fields: { cursor, total, page, pages, dropped },
+    footer: [
+      ...(pages > 1 ? [`Page ${page} of ${pages} (${total} in all; page 1 is the newest).`] : []),
+      ...(dropped > 0 ? [`${dropped} older ones were dropped to stay within bounds.`] : []),
+      `Cursor: ${cursor}. Pass it as since to see only what is new or changed.`,
+    ].join('\n'),
+  };
+}
+
+/** One line, cut to length: for rows. */
+export function oneLine(text: string, maxChars: number): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length <= maxChars ? line : `${line.slice(0, maxChars)}…`;
+}
+
+export function bytesText(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`;
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** `hh:mm:ss.mmm`, UTC. */
+export function timeText(at: number): string {
+  return new Date(at).toISOString().slice(11, 23);
+}

@@ -1,0 +1,83 @@
+import { sampleExtensionFolder, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
+import { BrowsingClient } from './support/browsingClient.js';
+import { startServerProcess, waitUntil, type ServerProcess } from './support/serverProcess.js';
+
+describe('a server process and its browsers', () => {
+  let pages: PageServer;
+  let server: ServerProcess;
+
+  beforeAll(async () => {
+    pages = await startPageServer();
+  });
+  beforeEach(async () => {
+    server = await startServerProcess();
+  });
+  afterEach(() => server.dispose());
+  afterAll(() => pages.close());
+
+  test('[S5] kill -9 of the browser: the same session works again and is told what was lost', async () => {
+    const browsing = await BrowsingClient.open(server.url);
+    await browsing.text('new_page', { url: `${pages.url}/` });
+    for (const pid of await server.browsers()) killProcess(pid);
+    const answer = await browsing.text('new_page', { url: `${pages.url}/` });
+    expect(answer).toMatch(/ended unexpectedly.*opened again with the same ids/s);
+    expect(await browsing.evaluate('() => location.href')).toBe(`${pages.url}/`);
+    expect(await browsing.data('list_pages')).toMatchObject({ pages: [{ id: 1, url: `${pages.url}/` }, {}] });
+    await browsing.close();
+  });
+
+  test('[S5] SIGTERM: sessions are told, and neither a process nor a folder is left', async () => {
+    const browsing = await BrowsingClient.open(server.url);
+    const told: unknown[] = [];
+    browsing.client.fallbackNotificationHandler = async (notification) => void told.push(notification);
+    await browsing.text('new_page', { url: `${pages.url}/` });
+    const closed = new Promise<void>((resolve) => (browsing.client.onclose = resolve));
+    browsing.client.onerror = () => void browsing.close();
+    server.child.kill('SIGTERM');
+    expect(await server.exited).toEqual([0, null]);
+    await closed;
+    expect(told).toMatchObject([{ method: 'notifications/message', params: { data: 'The server is shutting down.' } }]);
+    expect(await server.browsers()).toEqual([]);
+    expect(await server.leftovers()).toEqual([]);
+  });
+
+  test('[S5] kill -9 of the server: its browsers and their folders are gone within 10 s', async () => {
+    const browsing = await BrowsingClient.open(server.url, '?tools=all');
+    await browsing.text('new_page', { url: `${pages.url}/` });
+    await browsing.text('install_extension', { path: sampleExtensionFolder });
+    expect((await server.browsers()).length).toBeGreaterThan(0);
+    server.child.kill('SIGKILL');
+    await waitUntil(async () => (await server.browsers()).length === 0);
+    await waitUntil(async () => (await server.leftovers()).length === 0);
+    browsing.client.onerror = () => undefined;
+    await browsing.close();
+  });
+
+  test('the log has one line for each transition, with session, user, cause and duration', async () => {
+    const browsing = await BrowsingClient.open(server.url, '?userId=alice');
+    const { sessions } = (await (await fetch(`${server.url}/api/sessions`)).json()) as { sessions: { id: string }[] };
+    const session = String(sessions[0]?.id).slice(0, 8);
+    await browsing.close();
+    await waitUntil(async () => server.log.some((line) => line.includes('-> closed') && line.includes(session)));
+    const lines = server.log.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const own = lines.filter((line) => line['session'] === session);
+    expect(own.map(({ message }) => message)).toEqual([
+      'session: new -> created',
+      'session: created -> tools-registered',
+      'session: tools-registered -> connected',
+      'session: connected -> active',
+      'session: active -> closed',
+    ]);
+    for (const line of own) {
+      expect(line).toMatchObject({ level: 'info', user: 'alice', cause: expect.any(String), ms: expect.any(Number) });
+    }
+  });
+});
+
+function killProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended with its parent a moment ago.
+  }
+}
