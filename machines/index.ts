@@ -16,5 +16,5 @@ export { alertMachine } from './alertMachine.js';
 export { browserMachine } from './browserMachine.js';
 export { serverMachine } from './serverMachine.js';
 export { sessionMachine } from './sessionMachine.js';
-export type { SessionContext } from './sessionContext.js';
+export type { SessionContext } from './sessionMachine.js';
 export type * from './events.js';

@@ -1,9 +1,72 @@
 import { assign, sendTo, setup } from 'xstate';
-import { closeReasonOfEvent, closeReason, closeReasonWithFailure } from './closing.js';
-import type { BrowserLeaseEvent, CloseReason, Failure, SessionEvent } from './events.js';
+import type { BrowserLeaseEvent, CloseReason, Failure, SessionEvent, SessionClient } from './events.js';
 import { missingAction, missingCallback, missingDelay, missingPromise } from './placeholders.js';
-import { early, isInitialize, isRequest } from './sessionContext.js';
-import type { SessionContext, SessionInput, SessionOutput, SessionTag } from './sessionContext.js';
+
+/** What a session is created with. JSON: a session can be restored on another machine from this and its state. */
+export interface SessionInput extends SessionClient {
+  readonly id: string;
+  /** eager: announced only when the browser is ready. lazy: the browser is leased at the first tool that needs it. */
+  readonly lease: 'eager' | 'lazy';
+  /** Messages that are held until the session is connected; with 0 they are refused. */
+  readonly queueLimit: number;
+}
+
+export interface SessionContext extends SessionInput {
+  readonly attached: boolean;
+  readonly browser: 'leasing' | 'deferred' | 'ready' | 'lost';
+  /** Messages that wait for `connected`. */
+  readonly held: number;
+  /** Whether `initialize` has arrived. From `connected` on the state says so: only `active` comes after it. */
+  readonly handshake: 'awaited' | 'begun';
+  /** Requests that were taken and not yet answered. */
+  readonly inFlight: number;
+  readonly closedBecause: CloseReason | null;
+  readonly failure: Failure | null;
+}
+
+export interface SessionOutput {
+  readonly closedBecause: CloseReason;
+  readonly failure: Failure | null;
+}
+
+/** `early`: the client cannot know the id yet. `open`: messages are delivered. `draining`: no new requests. */
+export type SessionTag = 'early' | 'open' | 'draining';
+
+export const isInitialize = (event: SessionEvent): boolean =>
+  event.type === 'message.received' && event.kind === 'initialize';
+
+export const isRequest = (event: SessionEvent): boolean =>
+  event.type === 'message.received' && (event.kind === 'request' || event.kind === 'initialize');
+
+/** Early, a message is held within the bound, or else a declared no-op: the door refuses it. Nothing can be settled. */
+export const early = {
+  'message.received': [{ guard: 'mayHold', actions: ['countHeld', 'countMessage'] }, {}],
+  'request.settled': {},
+} as const;
+
+/** The recorded reason of a close that the chart itself decides. */
+export const closeReason = (reason: CloseReason) => ({ type: 'recordClose', params: { because: reason } }) as const;
+
+/** The recorded reason of a close that the event asks for. */
+export const closeReasonOfEvent = {
+  type: 'recordClose',
+  params: ({ event }: { event: { because: CloseReason } }) => ({ because: event.because }),
+} as const;
+
+/** The recorded reason of a close that a failing browser or setup step causes, with what it said. */
+export const closeReasonWithFailure = (reason: CloseReason) =>
+  ({
+    type: 'recordClose',
+    params: ({ event }: { event: { failure: Failure } | { error: unknown } }) => ({
+      because: reason,
+      failure: 'failure' in event ? event.failure : toFailure(event.error),
+    }),
+  }) as const;
+
+function toFailure(error: unknown): Failure {
+  const reason = error instanceof Error && 'reason' in error ? String(error.reason) : 'setup_failed';
+  return { reason, message: error instanceof Error ? error.message : String(error) };
+}
 
 const chart = setup({
   types: {

@@ -1,3 +1,5 @@
+import type { Clock } from './clock.js';
+
 /**
  * Waits for `work` no longer than the signal allows: rejects with the signal's reason as soon as it aborts. What `work`
  * yields after that is handed to `release`, so that nothing that opens late is left open (S8).
@@ -30,4 +32,49 @@ export async function untilAborted<T>(
       },
     );
   });
+}
+
+/** One at a time, in order of arrival. */
+export class Lock {
+  #last: Promise<void> = Promise.resolve();
+
+  /** Runs `work` when everyone who came earlier is done. While waiting, an abort rejects with the signal's reason. */
+  async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const previous = this.#last;
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    // A place given up early must not let the next one overtake whoever is still working.
+    this.#last = previous.then(() => released);
+    try {
+      await untilAborted(previous, signal);
+      return await work();
+    } finally {
+      release();
+    }
+  }
+}
+
+/** The reason of a signal whose time is up. */
+export class DeadlineError extends Error {}
+
+export interface Deadline {
+  readonly clock: Clock;
+  readonly ms: number;
+  /** Ends it earlier. */
+  readonly cancelled: AbortSignal;
+}
+
+/** Runs `work` until it is done, its time is up (rejects with a DeadlineError) or it is cancelled (with that reason). */
+export async function withinDeadline<T>(
+  { clock, ms, cancelled }: Deadline,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const deadline = new AbortController();
+  const timer = clock.setTimeout(() => deadline.abort(new DeadlineError()), ms);
+  const signal = AbortSignal.any([cancelled, deadline.signal]);
+  try {
+    return await untilAborted(work(signal), signal);
+  } finally {
+    clock.clearTimeout(timer);
+  }
 }

@@ -26,7 +26,7 @@ export type { Client, ClientCapabilities, LogLevel } from './tools/client.js';
 export type { Content } from './tools/content.js';
 export { allTools } from './tools/allTools.js';
 
-export { definePrompt, type Prompt, type PromptMessage } from './mcp/definePrompt.js';
+export { definePrompt, type Prompt, type PromptMessage } from './mcp/definitions.js';
 export { defineResource, type Completer, type FeatureContext as OfferContext, type Resource } from './mcp/definitions.js';
 export { allPrompts } from './mcp/prompts.js';
 

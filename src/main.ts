@@ -77,7 +77,7 @@ const commands: Commands = {
     const defect = defectFound(log);
     const { prepareBrowser } = await import('./cli/installBrowser.js');
     await prepareBrowser(config, search, writeError);
-    const { serveStdio } = await import('./cli/stdio.js');
+    const { serveStdio } = await import('./cli/serve.js');
     let defects = 0;
     void defect.then(() => (defects += 1));
     const code = await serveStdio({
@@ -99,7 +99,7 @@ const commands: Commands = {
 
   async call({ config, url, token, mayReuse, calls }) {
     const { call } = await import('./cli/call.js');
-    const { findRunningServer } = await import('./cli/runningServer.js');
+    const { findRunningServer } = await import('./cli/connect.js');
     const found = url === undefined && mayReuse ? await findRunningServer(config) : undefined;
     // A server that would only ask for a token is of no use.
     const reused = found?.requiresToken === true && token === undefined ? undefined : found?.url;

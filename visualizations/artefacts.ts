@@ -1,18 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { AnyStateMachine } from 'xstate';
 import { machines } from '../machines/index.js';
 import { readChart } from './chart.js';
 import { coverageSvgOf, readCoverage } from './coverage.js';
 import { eventTableOf } from './eventTable.js';
 import { layOut } from './layout.js';
-import { readLayers } from './layers.js';
-import { layersPageOf, layersSvgOf } from './layersPicture.js';
+import { readLayers, layersPageOf, layersSvgOf } from './layers.js';
 import { inspectorChartOf } from './inspectorCharts.js';
 import { fenced } from './markdown.js';
 import { mermaidOf } from './mermaid.js';
 import { fillMarkers, pages } from './readme.js';
 import { drawChart } from './stateSvg.js';
-import { studioJsonOf } from './studio.js';
 
 /** A generated file: its path below the root of the project, and all that it should hold. */
 export interface Artefact {
@@ -80,4 +79,10 @@ async function chartArtefacts({ name, machine, eventTypes }: (typeof machines)[n
     { path: `visualizations/${name}.json`, content: studioJsonOf(machine) },
     { path: `visualizations/${name}.events.md`, content: eventTableOf(chart, eventTypes) },
   ];
+}
+
+/** The chart as plain XState JSON, as it was written: what Stately Studio imports. Code (mappers, context) is left out. */
+export function studioJsonOf(machine: AnyStateMachine): string {
+  const withoutCode = (_key: string, value: unknown): unknown => (typeof value === 'function' ? undefined : value);
+  return `${JSON.stringify(machine.config, withoutCode, 2)}\n`;
 }

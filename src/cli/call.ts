@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import { connect } from './connect.js';
-import type { ToolCall } from './toolCalls.js';
+import type { ToolCall } from './program.js';
 
 export interface CallOptions {
   /** The server's address. */

@@ -12,7 +12,7 @@ import { launchBrowser } from '../browser/process/launchBrowser.js';
 import { createResourceLedger } from '../browser/process/resourceLedger.js';
 import type { Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
-import { findRunningServer } from './runningServer.js';
+import { findRunningServer } from './connect.js';
 
 export interface DoctorOptions extends BrowserSearch {
   readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless'> &

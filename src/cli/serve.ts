@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import type { Readable, Writable } from 'node:stream';
 import { createResourceLedger } from '../browser/process/resourceLedger.js';
 import { attachBrowser } from '../browser/process/attachBrowser.js';
 import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
@@ -6,6 +7,9 @@ import { ConfigError, type Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import { createOrchestrator } from '../server/orchestrator.js';
+import type { CloseReason } from '../../machines/events.js';
+import { systemClock } from '../clock.js';
+import { StdioTransport } from '../transport/stdio.js';
 
 export interface ServeHandle {
   readonly url: string;
@@ -68,4 +72,33 @@ async function warnIfUnreachable(url: string, log: Log): Promise<void> {
   } catch (error) {
     log.warn(messageOf(error));
   }
+}
+
+export interface ServeStdioOptions {
+  readonly config: Config;
+  readonly search: BrowserSearch;
+  readonly log: Log;
+  readonly input: Readable;
+  /** Nothing but messages is written to it. */
+  readonly output: Writable;
+  /** Resolves when the process is asked to stop. */
+  readonly stop: Promise<unknown>;
+}
+
+/** How a session may end without anything being wrong. */
+const cleanEndReasons: ReadonlySet<CloseReason | null> = new Set(['client-closed', 'idle-timeout', 'server-draining']);
+
+/**
+ * `greenroom stdio`: one session on two streams, and no port. Resolves with the exit code when the client has left, the
+ * process is asked to stop or the session has ended, and everything that it owned is released.
+ */
+export async function serveStdio({ config, search, log, input, output, stop }: ServeStdioOptions): Promise<number> {
+  await checkEnvironment(config, search, log);
+  const orchestrator = await createOrchestrator({ config, search, log });
+  const transport = new StdioTransport(input, output, { clock: systemClock, bodyLimit: config.bodyLimit });
+  const session = orchestrator.connect(transport);
+  void stop.then(() => session.actor.send({ type: 'session.drain' }));
+  await session.closed;
+  await Promise.all([transport.finished, orchestrator.close()]);
+  return cleanEndReasons.has(session.actor.getSnapshot().context.closedBecause) ? 0 : 1;
 }

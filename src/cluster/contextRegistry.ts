@@ -1,7 +1,6 @@
 import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
-import type { ContextEntry } from './serverStore.js';
-import type { OwnerLookup, ClusterStore } from './clusterStore.js';
+import type { ContextEntry, OwnerLookup, ClusterStore } from './clusterStore.js';
 
 /** One of the browsers that run elsewhere, which several nodes use. It answers this node now. */
 export interface RemoteBrowser {

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import type { RosterStore } from './serverStore.js';
+import type { RosterStore } from './clusterStore.js';
 
 export interface RosterDeps {
   readonly store: RosterStore;

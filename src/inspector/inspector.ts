@@ -1,10 +1,9 @@
 import type { Router } from 'express';
 import type { Clock } from '../clock.js';
-import type { ObservationHandler } from '../telemetry/observer.js';
+import { type ObservationHandler, isActorObservation } from '../telemetry/observer.js';
 import type { Session } from '../session/session.js';
 import { shortId } from '../log.js';
-import { isActorObservation } from './actorObservation.js';
-import type { RemoteNodes } from './elsewhere.js';
+import type { RemoteNodes } from './sessionTable.js';
 import { Journal } from './journal.js';
 import { Payloads } from './payloads.js';
 import { inspectorRoutes } from './inspectorRoutes.js';

@@ -8,7 +8,7 @@ import { Refusal } from '../errors/errors.js';
 import { packageRoot } from '../packageInfo.js';
 import type { Journal } from './journal.js';
 import type { Viewers } from './viewers.js';
-import { newerRemoteRows } from './elsewhere.js';
+import { newerRemoteRows } from './sessionTable.js';
 import type { Overview, SessionRow } from './wire.js';
 
 const sources = join(packageRoot, 'src/inspector/page');

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import { shortId } from '../log.js';
-import type { ActorObservation } from './actorObservation.js';
+import type { ActorObservation } from '../telemetry/observer.js';
 import { configurationOf } from './stateConfiguration.js';
 import { SessionTrack, type ReadSession } from './sessionTrack.js';
 import type { ActorRow, SessionDetail, SessionRow } from './wire.js';

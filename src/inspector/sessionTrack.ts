@@ -1,5 +1,5 @@
 import type { SettledRequest } from '../../machines/events.js';
-import type { ActorObservation } from './actorObservation.js';
+import type { ActorObservation } from '../telemetry/observer.js';
 import { configurationOf, type StateConfiguration } from './stateConfiguration.js';
 import type { SessionDetail, EndedSession, JournalEntry, SessionRow } from './wire.js';
 

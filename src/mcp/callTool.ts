@@ -1,17 +1,18 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import type { z } from 'zod';
+import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { BrowserLease } from '../browser/pool/browserLease.js';
-import type { OnQueued } from '../browser/lease/queuedWork.js';
+import type { OnQueued } from '../browser/pool/waitQueue.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { Clock } from '../clock.js';
 import { messageOf, Refusal, ToolError } from '../errors/errors.js';
-import type { Log } from '../log.js';
+import { type Log, shortId } from '../log.js';
 import type { Client } from '../tools/client.js';
 import type { Answer, BrowserToolContext, ResourceLink, SessionFacts, Tool, ToolContext } from '../tools/defineTool.js';
 import { withAllowedDocuments } from '../tools/documentAccess.js';
-import type { Workspace } from '../tools/workspace.js';
-import { adaptContent } from './content.js';
-import { DeadlineError, withinDeadline } from './deadline.js';
+import type { Workspace } from '../tools/accessPolicy.js';
+import { adaptContent, isObject } from './protocol.js';
+import { DeadlineError, withinDeadline } from '../async.js';
 import type { ResourceStore } from './resourceStore.js';
 
 const defaultTimeoutMs = 30_000;
@@ -204,4 +205,40 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
     (part, key) => (typeof part === 'object' && part !== null ? Reflect.get(part, key) : undefined),
     value,
   );
+}
+
+export interface TracedCall {
+  readonly tool: string;
+  readonly sessionId: string;
+  /** `_meta` of the request: its `traceparent` is nearer to the call than that of the HTTP request. */
+  readonly meta: unknown;
+}
+
+/**
+ * Runs a tool call in a span of its own (OpenTelemetry's conventions for MCP). Not a fold over observations, as the span
+ * has to be active while the tool runs: what a tool does itself becomes its child. Without a registered SDK it only runs.
+ */
+export async function traceCall(call: TracedCall, run: () => Promise<CallToolResult>): Promise<CallToolResult> {
+  const { tool, sessionId, meta } = call;
+  const active = context.active();
+  const parent = isObject(meta) && 'traceparent' in meta ? propagation.extract(active, meta) : active;
+  const attributes = {
+    'mcp.method.name': 'tools/call',
+    'mcp.session.id': shortId(sessionId),
+    'gen_ai.operation.name': 'execute_tool',
+    'gen_ai.tool.name': tool,
+  };
+  const span = trace
+    .getTracer('greenroom')
+    .startSpan(`tools/call ${tool}`, { kind: SpanKind.SERVER, attributes }, parent);
+  try {
+    const result = await context.with(trace.setSpan(parent, span), run);
+    if (result.isError === true) span.setStatus({ code: SpanStatusCode.ERROR, message: 'tool_error' });
+    return result;
+  } catch (error) {
+    span.setStatus({ code: SpanStatusCode.ERROR, message: 'cancelled' });
+    throw error;
+  } finally {
+    span.end();
+  }
 }

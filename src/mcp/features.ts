@@ -1,8 +1,7 @@
 import { UriTemplate } from '@modelcontextprotocol/sdk/shared/uriTemplate.js';
 import { extendToolSet, type ToolSet } from '../tools/catalogue.js';
 import type { Tool } from '../tools/defineTool.js';
-import type { Prompt } from './definePrompt.js';
-import type { Resource } from './definitions.js';
+import type { Prompt, Resource } from './definitions.js';
 
 /** What a server offers beside tools: compiled once, shared by its sessions. */
 export interface ServerFeatures {

@@ -5,19 +5,10 @@ import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/clie
 import { noCapabilities } from './callClient.js';
 import type { ToolCallDeps } from './callTool.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
-import { InFlight } from './inFlight.js';
 import { methods } from './methods.js';
 import { extendFeatures, type Additions, type ServerFeatures, type SessionFeatures } from './features.js';
-import {
-  protocolVersions,
-  rpcCodes,
-  RpcError,
-  type JSONRPCMessage,
-  type JSONRPCNotification,
-  type JSONRPCRequest,
-  type RequestId,
-} from './protocol.js';
-import type { Implementation, InitializingClient, MethodContext } from './methodContext.js';
+import { protocolVersions, rpcCodes, RpcError, type JSONRPCMessage, type JSONRPCNotification, type JSONRPCRequest, type RequestId } from './protocol.js';
+import type { Implementation, InitializingClient, MethodContext, RequestInfo } from './methodContext.js';
 
 /** What an MCP server needs of the session that it belongs to. */
 export interface McpSession {
@@ -259,4 +250,26 @@ interface MethodOutcome {
   readonly outcome: SettledRequest['outcome'];
   /** Null: a cancelled request is not answered (2025-11-25, basic/utilities/cancellation). */
   readonly message: JSONRPCMessage | null;
+}
+
+/** A request that is not answered yet. Most ask nothing that could be stopped: its signal is made when it is wanted. */
+export class InFlight implements RequestInfo {
+  readonly id: RequestId;
+  #controller: AbortController | undefined;
+
+  constructor(id: RequestId) {
+    this.id = id;
+  }
+
+  get signal(): AbortSignal {
+    return (this.#controller ??= new AbortController()).signal;
+  }
+
+  get isAborted(): boolean {
+    return this.#controller?.signal.aborted === true;
+  }
+
+  abort(reason: Error): void {
+    (this.#controller ??= new AbortController()).abort(reason);
+  }
 }

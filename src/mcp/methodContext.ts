@@ -2,7 +2,7 @@ import { ToolError } from '../errors/errors.js';
 import type { ClientCapabilities, LogLevel } from '../tools/client.js';
 import type { ToolCallDeps } from './callTool.js';
 import type { ClientRequest } from './clientRequests.js';
-import { DeadlineError, withinDeadline } from './deadline.js';
+import { DeadlineError, withinDeadline } from '../async.js';
 import type { FeatureContext } from './definitions.js';
 import type { SessionFeatures } from './features.js';
 import { invalidParams, rpcCodes, RpcError, type RequestId } from './protocol.js';

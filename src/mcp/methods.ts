@@ -1,11 +1,10 @@
 import { logLevels } from '../tools/client.js';
 import { CallClient, capabilitiesOf } from './callClient.js';
-import { callTool } from './callTool.js';
+import { callTool, traceCall } from './callTool.js';
 import { promptMethods } from './promptMethods.js';
 import { invalidParams, isObject, type RequestId } from './protocol.js';
 import { resourceMethods } from './resourceMethods.js';
 import { paginate, type Method, type Params, type MethodContext } from './methodContext.js';
-import { traceCall } from './toolTrace.js';
 
 /** Every method that is served. One table for the process: a session adds nothing to it. */
 export const methods: Readonly<Record<string, Method>> = {

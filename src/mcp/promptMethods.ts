@@ -1,9 +1,7 @@
 import type { z } from 'zod';
-import type { Prompt, PromptMessage } from './definePrompt.js';
-import type { Completer } from './definitions.js';
-import { invalidParams, isObject } from './protocol.js';
+import type { Prompt, PromptMessage, Completer } from './definitions.js';
+import { invalidParams, isObject, adaptContent } from './protocol.js';
 import { runFeature, paginate, type Method, type Params, type MethodContext } from './methodContext.js';
-import { adaptContent } from './content.js';
 
 /** More would be cut by the protocol (server/utilities/completion). */
 const maxCompletions = 100;

@@ -156,3 +156,10 @@ export function rowWith(answer: ToolReply, key: string, values: ToolArguments): 
 export function assertIncludes(text: unknown, part: string): void {
   assert.ok(typeof text === 'string' && text.includes(part), `"${part}" in: ${String(text)}`);
 }
+
+/** Shows that one tool does what it says, by what it answers and by a second witness. */
+export interface Check {
+  readonly tool: string;
+  /** Answers in a few words what was seen. Throws where something else was. Depends on no other check. */
+  run(bench: CheckContext): Promise<string>;
+}

@@ -1,7 +1,6 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { messageOf } from '../errors/errors.js';
-import { CheckContext } from './checkContext.js';
-import type { Check } from './check.js';
+import { CheckContext, type Check } from './checkContext.js';
 import { checks } from './checks/allChecks.js';
 import { CrosstalkDetector } from './crosstalk.js';
 import { openSelftestSession, type SelftestSessionOptions } from './selftestSession.js';

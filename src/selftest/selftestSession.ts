@@ -5,8 +5,7 @@ import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { z } from 'zod';
 import { connect } from '../cli/connect.js';
 import type { Fixtures } from './checkContext.js';
-import { sampleExtensionFolder, startPageServer } from './pageServer.js';
-import { echoWebSockets } from './webSocketEcho.js';
+import { sampleExtensionFolder, startPageServer, echoWebSockets } from './pageServer.js';
 
 export interface SelftestSessionOptions {
   /** The address of the server under test. */

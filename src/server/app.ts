@@ -2,20 +2,18 @@ import type { RequestListener } from 'node:http';
 import express, { type Application, type RequestHandler } from 'express';
 import { addManagementRoutes, type ManagementRoutesDeps } from './managementRoutes.js';
 import { addOperationsRoutes, type OperationsRoutesDeps } from './operationsRoutes.js';
-import { addResourceMetadataRoutes } from '../app/resourceMetadata.js';
-import { createErrorHandler } from '../app/failure.js';
+import { createErrorHandler, allowHeader, requireOperatorInBrowser, addRoute, type RouteHandler } from './routing.js';
 import { createFastPath, messageRoutes } from './messageRoutes.js';
 import { forwardRemoteInspector } from './remoteInspector.js';
-import { allowHeader, requireOperatorInBrowser, addRoute, type RouteHandler } from './routing.js';
 import { Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { ObservationHandler } from '../telemetry/observer.js';
 import type { Tenancy } from '../tenancy/tenancy.js';
 import { createHostOriginPolicy, enforceHostOriginPolicy } from '../transport/hostOriginPolicy.js';
 import type { ForwardingDeps } from '../transport/forwarding.js';
-import { assignRequestIds } from '../transport/requestContext.js';
-import { continueTrace } from '../transport/requestTrace.js';
+import { assignRequestIds, continueTrace } from '../transport/requestContext.js';
 import type { StreamableHttpDeps } from '../transport/streamableHttpRoutes.js';
+import { metadataPaths, resourceMetadata, resourceUrl } from '../tenancy/resourceMetadata.js';
 
 export { createUpgradeListener as createUpgrade, type UpgradeListener } from './upgradeListener.js';
 
@@ -80,3 +78,14 @@ const rejectHead =
 const requireUpgrade: RouteHandler = () => {
   throw new Refusal('upgrade_required');
 };
+
+/** The documents that lead an OAuth client to the issuer (RFC 9728, 3): for the server, and for each of its endpoints. */
+export function addResourceMetadataRoutes(app: Application, issuer: string, publicUrl: string | undefined): void {
+  for (const { path, metadataPath } of metadataPaths) {
+    addRoute(app, metadataPath, {
+      get: [
+        ({ headers }, response) => void response.json(resourceMetadata(resourceUrl(path, publicUrl, headers), issuer)),
+      ],
+    });
+  }
+}

@@ -1,10 +1,8 @@
 import { ConfigError } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
-import type { Prompt } from '../mcp/definePrompt.js';
-import type { Resource } from '../mcp/definitions.js';
-import { instructions } from '../mcp/instructions.js';
+import type { Prompt, Resource } from '../mcp/definitions.js';
+import { instructions, allPrompts } from '../mcp/prompts.js';
 import { compileFeatures, type ServerFeatures } from '../mcp/features.js';
-import { allPrompts } from '../mcp/prompts.js';
 import type { Implementation } from '../mcp/methodContext.js';
 import { packageInfo } from '../packageInfo.js';
 import type { OpenSession } from '../session/embedderView.js';

@@ -6,12 +6,10 @@ import type { Log } from '../log.js';
 import type { ObservationHandler } from '../telemetry/observer.js';
 import type { Caller } from '../tenancy/principal.js';
 import { sendRefusal } from '../transport/sendRefusal.js';
-import { assignRequestIds } from '../transport/requestContext.js';
-import { continueTrace } from '../transport/requestTrace.js';
+import { assignRequestIds, continueTrace } from '../transport/requestContext.js';
 import type { StreamableHttpDeps } from '../transport/streamableHttpRoutes.js';
-import { createErrorHandler } from '../app/failure.js';
+import { createErrorHandler, addRoute, type RouteHandler } from './routing.js';
 import { createFastPath, messageRoutes } from './messageRoutes.js';
-import { addRoute, type RouteHandler } from './routing.js';
 
 export interface ForwardedDeps extends StreamableHttpDeps {
   readonly log: Log;

@@ -4,7 +4,7 @@ import { durationSchema } from '../duration.js';
 import { Refusal } from '../errors/errors.js';
 import type { StoredToken, StoredUser } from '../tenancy/userDocument.js';
 import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
-import type { IsOperator } from '../tenancy/operator.js';
+import type { IsOperator } from '../tenancy/auth.js';
 import type { Users } from '../tenancy/users.js';
 import { requireOperator, readJsonBody, addRoute, type RouteHandler } from './routing.js';
 

@@ -1,10 +1,9 @@
 import type { RequestListener } from 'node:http';
 import type { HostOriginPolicy } from '../transport/hostOriginPolicy.js';
 import { sendRefusal } from '../transport/sendRefusal.js';
-import { assignRequestIds } from '../transport/requestContext.js';
-import { continueTrace } from '../transport/requestTrace.js';
+import { assignRequestIds, continueTrace } from '../transport/requestContext.js';
 import { forwardIfRemote, type ForwardingDeps } from '../transport/forwarding.js';
-import { openSseSession, sessionIdFromQuery, postSseMessage } from '../transport/sseRoutes.js';
+import { openSseSession, sessionIdFromQuery, postSseMessage } from '../transport/sse.js';
 import {
   deleteSession,
   listenToSession,
@@ -15,8 +14,7 @@ import {
 import type { AsyncRequestListener } from '../transport/transport.js';
 import type { Log } from '../log.js';
 import type { ObservationHandler } from '../telemetry/observer.js';
-import { toLoggedRefusal } from '../app/failure.js';
-import type { HttpMethod } from './routing.js';
+import { toLoggedRefusal, type HttpMethod } from './routing.js';
 
 /** What answers at each path of a protocol. */
 export type MessageRoutes = Readonly<Record<'/sse' | '/message' | '/mcp', Partial<Record<HttpMethod, AsyncRequestListener>>>>;

@@ -1,7 +1,7 @@
 import type { Application } from 'express';
 import type { Clock } from '../clock.js';
 import type { Exposition } from '../telemetry/metrics.js';
-import type { IsOperator } from '../tenancy/operator.js';
+import type { IsOperator } from '../tenancy/auth.js';
 import { forwardToOwner, type ForwardingDeps } from '../transport/forwarding.js';
 import { toListedSession, type NodeListing } from './nodeListings.js';
 import { requireOperator, addRoute, type RouteHandler } from './routing.js';

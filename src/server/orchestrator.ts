@@ -2,10 +2,9 @@ import type { Application } from 'express';
 import { createApp, createRequestListener, createUpgrade, type AppDeps, type UpgradeListener } from './app.js';
 import { createForwardedServer } from './forwardedRequests.js';
 import type { Health } from './operationsRoutes.js';
-import { endRemovedAccess } from '../app/removal.js';
 import { probeBrowser } from '../browser/process/attachBrowser.js';
 import type { BrowserPool } from '../browser/pool/browserLease.js';
-import { memoryDirectory, type Directory } from '../cluster/directory.js';
+import { memoryDirectory, type Directory } from '../cluster/ownership.js';
 import { MemoryEventLog, type EventLog } from '../cluster/eventLog.js';
 import type { ClusterNode } from '../cluster/node.js';
 import type { ClusterStore } from '../cluster/clusterStore.js';
@@ -17,7 +16,7 @@ import { silentLog, type Log } from '../log.js';
 import { createContextRegistry, createClusterNode, createSessionQuota, createClusterStore, type CreateNodeDeps } from './clusterSetup.js';
 import { describeHealth } from './health.js';
 import { createSessionRestorer } from './sessionRestore.js';
-import { createRoster } from '../orchestrator/roster.js';
+import { createRoster } from './nodeListings.js';
 import { createAdmissionDeps, openPool, createSessionParts, warmSessionCount } from './composition.js';
 import { startObservers } from './observers.js';
 import { supervisorDefaults, createSupervisor } from '../browser/supervisor.js';
@@ -32,8 +31,8 @@ import { allTools } from '../tools/allTools.js';
 import { createAdmission } from '../transport/admission.js';
 import { BodyMemory } from '../transport/bodyMemory.js';
 import { OpenResponses } from '../transport/openResponses.js';
-import type { ConnectionTransport } from '../transport/connectionTransport.js';
-import { openConnectionSession } from '../transport/transport.js';
+import { type ConnectionTransport, openConnectionSession } from '../transport/transport.js';
+import type { RemovedRecords } from '../tenancy/userDocument.js';
 
 export interface OrchestratorOptions extends Embedding {
   /** As the flags, in camelCase. */
@@ -239,4 +238,17 @@ async function openParts(options: OrchestratorOptions, { config, clock, log, ser
 function defaultGroups(options: OrchestratorOptions, config: Config): readonly string[] {
   const hasChosenGroups = options.tools === undefined || options.config !== undefined || options.options?.tools !== undefined;
   return hasChosenGroups ? config.tools : ['all'];
+}
+
+/** Ends what was opened with what is removed: streams, and sessions. Resolves when all that they owned is released. */
+export function endRemovedAccess(registry: SessionRegistry, answers: OpenResponses) {
+  return async ({ users, tokens, browsers }: RemovedRecords): Promise<void> => {
+    for (const token of tokens) answers.closeForToken(token);
+    await registry.closeWhere(
+      ({ user, principal: { credentialId }, browserUrl }) =>
+        users.includes(user) ||
+        (credentialId !== undefined && tokens.includes(credentialId)) ||
+        browsers.some((browser) => browser.user === user && browser.url === browserUrl),
+    );
+  };
 }

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import type { Directory } from '../cluster/directory.js';
+import type { Directory } from '../cluster/ownership.js';
 import type { EventLog } from '../cluster/eventLog.js';
 import type { ClusterNodeDeps } from '../cluster/node.js';
 import type { Clock } from '../clock.js';
 import { catalogue, messageOf, Refusal } from '../errors/errors.js';
-import type { SessionDeps } from '../session/sessionParts.js';
+import type { SessionDeps } from '../session/session.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { parseSnapshot } from '../session/persistence.js';
 import type { Users } from '../tenancy/users.js';

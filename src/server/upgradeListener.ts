@@ -4,11 +4,10 @@ import { Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { ObservationHandler } from '../telemetry/observer.js';
 import { createHostOriginPolicy } from '../transport/hostOriginPolicy.js';
-import { assignRequestIds } from '../transport/requestContext.js';
-import { continueTrace } from '../transport/requestTrace.js';
+import { assignRequestIds, continueTrace } from '../transport/requestContext.js';
 import { PendingUpgrade } from '../transport/pendingUpgrade.js';
-import { createWebSocketHandler, type WebSocketDeps } from '../transport/webSocketRoutes.js';
-import { toLoggedRefusal } from '../app/failure.js';
+import { createWebSocketHandler, type WebSocketDeps } from '../transport/webSocket.js';
+import { toLoggedRefusal } from './routing.js';
 
 export interface UpgradeDeps extends WebSocketDeps {
   readonly allowedHosts: readonly string[];

@@ -1,5 +1,5 @@
-import type { CloseReason } from '../../machines/events.js';
-import type { Refusal } from '../errors/errors.js';
+import type { CloseReason, Failure } from '../../machines/events.js';
+import { Refusal, isReason } from '../errors/errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 
 export type TransportKind = 'sse' | 'streamable-http' | 'websocket' | 'stdio';
@@ -35,4 +35,32 @@ export interface Channel {
   end(ending: CloseNotice): void;
   /** Resolves, after `end`, when the last that was said is written down. For transports that write things down. */
   readonly flushed?: Promise<void>;
+}
+
+/** How a session ended that can be talked to no more. */
+export interface SessionEnd {
+  readonly closedBecause: CloseReason | null;
+  /** Another node goes on with it: it has ended at this one alone. */
+  readonly isHandedOff: boolean;
+}
+
+/** Why a session can be talked to no more. One that a leaving node leaves to the others goes on: its client is to come again. */
+export function refusalAfterEnd({ closedBecause, isHandedOff }: SessionEnd): Refusal {
+  if (isHandedOff && closedBecause === 'server-draining') return new Refusal('draining');
+  return refusalForReason(closedBecause);
+}
+
+function refusalForReason(closedBecause: CloseReason | null): Refusal {
+  return new Refusal('closed', closedBecause === null ? {} : { closedBecause });
+}
+
+/** What a client that never got its session id is told: the cause, by the error catalogue. */
+export function closeNotice(closedBecause: CloseReason, failure: Failure | null): CloseNotice {
+  if (failure !== null) {
+    const reason = isReason(failure.reason) ? failure.reason : 'setup_failed';
+    return { closedBecause, refusal: new Refusal(reason, { detail: failure.message }) };
+  }
+  if (closedBecause === 'setup-timeout') return { closedBecause, refusal: new Refusal('setup_timeout') };
+  if (closedBecause === 'server-draining') return { closedBecause, refusal: new Refusal('draining') };
+  return { closedBecause, refusal: refusalForReason(closedBecause) };
 }

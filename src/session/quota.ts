@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { QuotaLimits, QuotaSlot, QuotaStore } from '../cluster/serverStore.js';
+import type { QuotaLimits, QuotaSlot, QuotaStore } from '../cluster/clusterStore.js';
 import { Refusal } from '../errors/errors.js';
 import { principalKey, type Principal } from '../tenancy/principal.js';
 

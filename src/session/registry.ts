@@ -5,12 +5,11 @@ import { systemClock, type Clock } from '../clock.js';
 import { Refusal } from '../errors/errors.js';
 import { shortId } from '../log.js';
 import { principalKey, owns, type Caller, type Principal } from '../tenancy/principal.js';
-import type { QuotaLimits, QuotaSlot } from '../cluster/serverStore.js';
-import { refusalAfterEnd, type SessionEnd } from './ending.js';
+import type { QuotaLimits, QuotaSlot } from '../cluster/clusterStore.js';
+import { refusalAfterEnd, type SessionEnd } from './channel.js';
 import { tooManySessions, type SessionQuota } from './quota.js';
 import type { SessionSnapshot } from './persistence.js';
-import { Session } from './session.js';
-import type { SessionDeps, SessionRequest } from './sessionParts.js';
+import { Session, type SessionDeps, type SessionRequest } from './session.js';
 
 /** How long, and of how many sessions, it is known that they existed. */
 const tombstoneTtlMs = 600_000;

@@ -1,22 +1,22 @@
 import { createActor, type ActorRefFrom, type InspectionEvent, type SnapshotFrom } from 'xstate';
-import type { CloseReason, Failure, SessionClient } from '../../machines/events.js';
+import type { CloseReason, Failure, SessionClient, SettledRequest } from '../../machines/events.js';
 import type { ResumeState, BrowserLease } from '../browser/pool/browserLease.js';
 import type { Clock } from '../clock.js';
-import { Refusal } from '../errors/errors.js';
-import { shortId } from '../log.js';
-import { McpServer } from '../mcp/mcpServer.js';
-import { messageKind, type JSONRPCMessage } from '../mcp/protocol.js';
+import { Refusal, messageOf } from '../errors/errors.js';
+import { shortId, type Log } from '../log.js';
+import { McpServer, type McpSession } from '../mcp/mcpServer.js';
+import { messageKind, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
 import { ResourceStore } from '../mcp/resourceStore.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
-import type { Channel } from './channel.js';
-import { refusalAfterEnd, closeNotice, type SessionEnd } from './ending.js';
+import { type Channel, refusalAfterEnd, closeNotice, type SessionEnd } from './channel.js';
 import { EarlyMessageQueue } from './earlyMessages.js';
 import { detachedSnapshot, type SessionSnapshot } from './persistence.js';
 import { topLevelState } from '../telemetry/observer.js';
-import { SessionHost } from './sessionHost.js';
-import type { SessionLogic, SessionDeps, SessionRequest, MessageTap } from './sessionParts.js';
+import type { ToolCallDeps } from '../mcp/callTool.js';
+import type { Workspace } from '../tools/accessPolicy.js';
+import type { sessionMachine } from '../../machines/index.js';
 
 /** Requests of one session that may be in flight at once (S10). */
 const maxInFlight = 256;
@@ -270,4 +270,135 @@ const noClient: SessionClient = { issuer: null, user: null, resumable: false };
 
 function clientOf({ principal: { issuer, user }, channel: { resumable } }: SessionRequest): SessionClient {
   return { issuer, user, resumable };
+}
+
+/** A session as its MCP server sees it. Two references and no closures: there is one for each open session. */
+export class SessionHost implements McpSession, ToolCallDeps {
+  readonly #session: Session;
+  readonly #parts: SessionDeps;
+
+  constructor(session: Session, parts: SessionDeps) {
+    this.#session = session;
+    this.#parts = parts;
+  }
+
+  get toolSet(): ToolSet {
+    return this.#session.toolSet;
+  }
+
+  get environment(): ToolCallDeps {
+    return this;
+  }
+
+  get serverFeatures(): McpSession['serverFeatures'] {
+    return this.#parts.serverFeatures;
+  }
+
+  get serverInfo(): McpSession['serverInfo'] {
+    return this.#parts.serverInfo;
+  }
+
+  get session(): SessionFacts {
+    return this.#session.facts();
+  }
+
+  get lease(): BrowserLease {
+    const lease = this.#session.browserLease;
+    if (lease === undefined) throw new Refusal('not_ready');
+    return lease;
+  }
+
+  get workspace(): Workspace {
+    const { folders, closed } = this.#parts.workspace;
+    const lease = this.#session.browserLease;
+    return {
+      folders,
+      closed,
+      // Asked for late: the session's folder is there only with its browser, and another one after a move.
+      get own() {
+        return lease?.current?.ownFolder;
+      },
+    };
+  }
+
+  get resources(): ResourceStore {
+    return this.#session.resources;
+  }
+
+  get clock(): Clock {
+    return this.#parts.clock;
+  }
+
+  get log(): Log {
+    return this.#parts.log;
+  }
+
+  /** What cannot be written is replaced by an answer that says so; anything else that cannot is dropped. */
+  send(message: JSONRPCMessage, relatedTo?: RequestId): void {
+    try {
+      this.#session.tap?.('session', message);
+      this.#session.channel.deliver(message, relatedTo);
+    } catch (error) {
+      this.#failed(error);
+      if (!('method' in message) && message.id !== undefined) this.#answerFailed(message.id);
+    }
+  }
+
+  #answerFailed(id: RequestId): void {
+    try {
+      this.#session.channel.deliver(new Refusal('internal').toJsonRpc(id), id);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.log.error('message not written', { session: this.#session.id.slice(0, 8), error: messageOf(error) });
+  }
+
+  requestCancelled(request: RequestId): void {
+    this.#session.channel.requestCancelled?.(request);
+  }
+
+  suspend(request: RequestId, retryMs: number): void {
+    this.#session.channel.suspend?.(request, retryMs);
+  }
+
+  requestSettled(request: SettledRequest): void {
+    this.#session.actor.send({ type: 'request.settled', request });
+  }
+}
+
+/** The session chart with its implementations provided (see sessionActor.ts). */
+export type SessionLogic = typeof sessionMachine;
+
+/** Hears a message that was taken from the client, or is sent to it. Must not throw, and never keeps it as it is. */
+export type MessageTap = (from: 'client' | 'session', message: JSONRPCMessage) => void;
+
+/** What all sessions of a server share. */
+export interface SessionDeps {
+  readonly logic: SessionLogic;
+  readonly serverInfo: McpSession['serverInfo'];
+  readonly serverFeatures: McpSession['serverFeatures'];
+  readonly workspace: Workspace;
+  readonly lease: 'eager' | 'lazy';
+  /** Whether a session that is opened now gets its browser without waiting for another one's. */
+  hasFreeBrowser(): boolean;
+  /** Messages that a session holds until it is connected; with 0 they are refused as `not_ready`. */
+  readonly queueLimit: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The one inspection stream (see observer.ts). */
+  inspect(event: InspectionEvent): void;
+}
+
+/** Whom a session is opened for, with which tools, and through what. */
+export interface SessionRequest {
+  readonly principal: Principal;
+  readonly toolSet: ToolSet;
+  /** As the client asked for them; absent: the server's default. */
+  readonly groups?: string;
+  /** The user's own browser, where the session uses that one. */
+  readonly browserUrl?: string;
+  readonly channel: Channel;
 }

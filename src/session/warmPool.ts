@@ -1,6 +1,5 @@
 import type { Clock } from '../clock.js';
-import type { Session } from './session.js';
-import type { SessionDeps } from './sessionParts.js';
+import type { Session, SessionDeps } from './session.js';
 import type { SessionRegistry } from './registry.js';
 
 /** An older browser context is thrown away unused: what is fresh is never far from what a client would get. */

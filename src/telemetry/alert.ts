@@ -2,9 +2,8 @@ import { createActor, fromCallback, type InspectionEvent } from 'xstate';
 import { alertMachine } from '../../machines/index.js';
 import type { AlertEvent, CreationWindow } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
-import type { AlertEpisodeStore } from '../cluster/serverStore.js';
-import { CreationCounter } from './creationWindow.js';
-import { SharedCreationCounter } from '../session/sharedCreations.js';
+import type { AlertEpisodeStore } from '../cluster/clusterStore.js';
+import { CreationCounter, SharedCreationCounter } from './creationWindow.js';
 import { topLevelState, type CreationOutcome, type ObservationHandler } from './observer.js';
 
 /** Of the window: long enough that one bad moment is over, short enough to ring well within it. */

@@ -1,7 +1,5 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { settledRequest, fanOut, type ObservationHandler } from './observer.js';
-import { createPerformanceCounter, type PerformanceFigures } from '../metrics/performance.js';
-import { processMetrics } from '../metrics/processMetrics.js';
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { settledRequest, fanOut, type ObservationHandler, type CreationOutcome } from './observer.js';
 import { registerGauges, type GaugeSources } from './gauges.js';
 
 /** Seconds. From a warm session to a browser that barely starts. */
@@ -135,4 +133,71 @@ function recordRefusals(registry: Registry): ObservationHandler {
     if (observation.kind !== 'refusal') return;
     refusals.inc({ reason: observation.reason, transport: observation.transport });
   };
+}
+
+/** The figures of `/health`, as a fold over the observations. */
+export interface PerformanceFigures {
+  /** Sessions that reached `connected`. */
+  readonly totalConnections: number;
+  /** JSON-RPC requests that were answered or cancelled. */
+  readonly totalRequests: number;
+  /** Sessions that clients asked for, by how that ended. */
+  readonly connects: Readonly<Record<CreationOutcome, number>>;
+  /** Connects that failed, and tool calls that did. */
+  readonly totalErrors: number;
+  readonly errorRate: string;
+  /** From the moment a client asked to the announcement. */
+  readonly avgConnectMs: number;
+}
+
+export function createPerformanceCounter(): { readonly fold: ObservationHandler; performance(): PerformanceFigures } {
+  const connects: Record<CreationOutcome, number> = { announced: 0, failed: 0, abandoned: 0, cancelled: 0, refused: 0 };
+  let requests = 0;
+  let errors = 0;
+  let connectMs = 0;
+  return {
+    fold(observation) {
+      if (observation.kind === 'creation') {
+        const { outcome, durationMs } = observation;
+        connects[outcome] += 1;
+        if (outcome === 'failed') errors += 1;
+        if (outcome === 'announced') connectMs += durationMs;
+        return;
+      }
+      const request = settledRequest(observation);
+      if (request === undefined) return;
+      requests += 1;
+      if (request.tool !== null && request.outcome === 'failed') errors += 1;
+    },
+    performance() {
+      const { announced: connections } = connects;
+      const attempts = connections + requests;
+      return {
+        connects: { ...connects },
+        totalConnections: connections,
+        totalRequests: requests,
+        totalErrors: errors,
+        errorRate: `${((errors / Math.max(1, attempts, errors)) * 100).toFixed(2)}%`,
+        avgConnectMs: connections === 0 ? 0 : Math.round(connectMs / connections),
+      };
+    },
+  };
+}
+
+/** Gauges whose names end in `_total`, which Prometheus keeps for counters. */
+const misnamedGauges = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+
+let registry: Registry | undefined;
+
+/**
+ * CPU, memory, event loop and garbage collection of this process. Facts of the process and not of one server: gathered
+ * once, from the first scrape on, however many servers it runs, since the client library never stops what it starts to
+ * watch them with.
+ */
+export function processMetrics(): Registry {
+  if (registry !== undefined) return registry;
+  registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  for (const name of misnamedGauges) registry.removeSingleMetric(name);
+  return registry;
 }

@@ -1,7 +1,7 @@
 import type { InspectionEvent } from 'xstate';
 import type { CreationWindow } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
-import type { AlertEpisodeStore } from '../cluster/serverStore.js';
+import type { AlertEpisodeStore } from '../cluster/clusterStore.js';
 import type { Config } from '../config/config.js';
 import type { Log } from '../log.js';
 import { methods } from '../mcp/methods.js';

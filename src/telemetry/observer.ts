@@ -169,3 +169,10 @@ export function topLevelState(value: unknown): string {
 function actorIdOf(actorRef: { readonly sessionId: string }): string {
   return 'id' in actorRef ? String(actorRef.id) : actorRef.sessionId;
 }
+
+/** What was observed of one actor; the rest is about requests, and about clients that wait. */
+export type ActorObservation = Exclude<Observation, { kind: 'creation' | 'refusal' }>;
+
+export function isActorObservation(observation: Observation): observation is ActorObservation {
+  return observation.kind !== 'creation' && observation.kind !== 'refusal';
+}

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
-import { readBearerToken, unauthorized } from './bearerToken.js';
+import { readBearerToken, unauthorized, hashSecret, hashesEqual } from './bearerToken.js';
 import { jwtAuthenticator } from './jwt.js';
 import { isUserId, localIssuer, userIdRule, type Caller, type Principal } from './principal.js';
 import type { Users } from './users.js';
@@ -50,4 +50,15 @@ function tokenAuthenticator(users: Users): Authenticate {
 /** Whom a session is opened for. */
 export function toPrincipal(caller: Caller): Principal {
   return caller === 'anyone' ? { issuer: localIssuer, user: 'local' } : caller;
+}
+
+/** Whether a request may manage the server: it shows the operator's token, or authentication is off. */
+export type IsOperator = (headers: IncomingHttpHeaders) => boolean;
+
+/** Without `--admin-token` and with authentication on, nobody is the operator. */
+export function createOperatorCheck({ auth, adminToken }: Pick<Config, 'auth' | 'adminToken'>): IsOperator {
+  if (auth === 'none') return () => true;
+  if (adminToken === undefined) return () => false;
+  const expected = hashSecret(adminToken);
+  return (headers) => hashesEqual(hashSecret(readBearerToken(headers) ?? ''), expected);
 }

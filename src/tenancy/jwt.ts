@@ -1,13 +1,12 @@
 import type { JWTVerifyGetKey, JWTVerifyOptions } from 'jose';
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../clock.js';
+import { z } from 'zod';
+import { type Clock, timeLimit } from '../clock.js';
 import { codeOf, messageOf, Refusal } from '../errors/errors.js';
 import type { Authenticate } from './auth.js';
-import { readBearerToken, unauthorized } from './bearerToken.js';
-import { discoverJwksUrl } from './issuer.js';
+import { readBearerToken, unauthorized, hashSecret } from './bearerToken.js';
 import { isSubject, type Principal } from './principal.js';
 import { metadataUrl, resourceUrl } from './resourceMetadata.js';
-import { hashSecret } from './token.js';
 
 export interface JwtOptions {
   readonly issuer: string;
@@ -133,4 +132,26 @@ const tokenFaultCodes: ReadonlySet<string> = new Set([
 function issuerUnreachable(issuer: string, cause: unknown): Refusal {
   const detail = `The keys of the issuer ${issuer} cannot be had (${messageOf(cause)}). Try again in a moment.`;
   return new Refusal('issuer_unreachable', { detail }, { cause });
+}
+
+const issuerMetadataSchema = z.object({ issuer: z.string(), jwks_uri: z.url({ protocol: /^https?$/ }) });
+
+/** Where an issuer's key set is, by its metadata (RFC 8414, 3; else OpenID Connect Discovery 1.0, 4). */
+export async function discoverJwksUrl(issuer: string, timeoutMs: number): Promise<string> {
+  const { origin, pathname } = new URL(issuer);
+  const path = pathname.replace(/\/$/, '');
+  const addresses = [
+    `${origin}/.well-known/oauth-authorization-server${path}`,
+    `${origin}${path}/.well-known/openid-configuration`,
+  ];
+  const signal = timeLimit(timeoutMs);
+  for (const address of addresses) {
+    const response = await fetch(address, { signal, redirect: 'error', headers: { accept: 'application/json' } });
+    const metadata = issuerMetadataSchema.safeParse(response.ok ? await response.json() : await response.body?.cancel());
+    if (!metadata.success) continue;
+    // Else one issuer could speak for another (RFC 8414, 3.3).
+    if (metadata.data.issuer !== issuer) throw new Error(`its metadata is that of ${metadata.data.issuer}`);
+    return metadata.data.jwks_uri;
+  }
+  throw new Error('it has no metadata with a jwks_uri');
 }

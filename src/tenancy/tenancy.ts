@@ -1,9 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
-import { createAuthenticator, type Authenticate } from './auth.js';
-import { createAddressResolver, type ResolveAddress } from './userBrowsers.js';
-import { createOperatorCheck, type IsOperator } from './operator.js';
-import { createBrowserChooser, type ChooseBrowser } from './ownBrowser.js';
+import { createAuthenticator, type Authenticate, createOperatorCheck, type IsOperator } from './auth.js';
+import { createAddressResolver, type ResolveAddress, createBrowserChooser, type ChooseBrowser } from './userBrowsers.js';
 import type { VersionedText } from './sharedUserStore.js';
 import { Users } from './users.js';
 

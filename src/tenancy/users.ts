@@ -1,21 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import { messageOf, Refusal } from '../errors/errors.js';
-import {
-  emptyDocument,
-  UserStoreError,
-  type DocumentChange,
-  type StoredBrowser,
-  type UserDocument,
-  type StoredToken,
-  type StoredUser,
-  type UserStore,
-} from './userDocument.js';
+import { emptyDocument, UserStoreError, type DocumentChange, type StoredBrowser, type UserDocument, type StoredToken, type StoredUser, type UserStore, isEmptyRemoval, findRemoved, type RemovedRecords } from './userDocument.js';
 import { localIssuer, type Principal } from './principal.js';
-import { isEmptyRemoval, findRemoved, type RemovedRecords } from './removed.js';
 import { SharedUserStore, type VersionedText } from './sharedUserStore.js';
 import { openUserFileStore, storageFailure } from './userFileStore.js';
-import { hashSecret, hasTokenFormat, generateToken, hashesEqual } from './token.js';
+import { hashSecret, hasTokenFormat, generateToken, hashesEqual } from './bearerToken.js';
 
 /** The store is one document: these keep it small. */
 const maxUsers = 10_000;

@@ -1,16 +1,51 @@
 import { consoleTools } from './consoleTools.js';
 import type { Tool } from './defineTool.js';
-import { emulationTools } from './emulation/index.js';
-import { extensionTools } from './extensions/index.js';
-import { inputTools } from './input/index.js';
+import { emulationTools } from './emulationTools.js';
+import { inputTools } from './inputTools.js';
 import { lookTools } from './lookTools.js';
-import { memoryTools } from './memory/index.js';
+import { memoryTools } from './memoryTools.js';
 import { navigationTools } from './navigationTools.js';
 import { networkTools } from './networkTools.js';
 import { pageTools } from './pageTools.js';
-import { performanceTools } from './performance/index.js';
+import { performanceTools } from './performanceTools.js';
 import { sessionTools } from './sessionTools.js';
-import { storageTools } from './storage/index.js';
+import { storageTools } from './storageTools.js';
+import { closeExtensionPopupTool, openExtensionPopupTool, triggerExtensionActionTool, openExtensionPageTool } from './extensionUi.js';
+import { activateServiceWorkerTool, listExtensionContextsTool, switchExtensionContextTool, evaluateInExtensionTool, serviceWorkerStatusTool, stopServiceWorkerTool } from './extensionContexts.js';
+import { checkInjectionTool, inspectManifestTool, clearErrorsTool, getRuntimeErrorsTool } from './extensionDiagnosis.js';
+import { getExtensionDetailsTool, installExtensionTool, listExtensionsTool, reloadExtensionTool, setExtensionEnabledTool, uninstallExtensionTool } from './extensionLifecycle.js';
+import { getExtensionLogsTool, monitorMessagesTool, sendMessageTool, traceApiCallsTool } from './extensionActivity.js';
+import { inspectExtensionStorageTool, setExtensionStorageTool, watchStorageTool } from './extensionStorage.js';
+
+export const extensionTools: readonly Tool[] = [
+  installExtensionTool,
+  listExtensionsTool,
+  getExtensionDetailsTool,
+  reloadExtensionTool,
+  setExtensionEnabledTool,
+  uninstallExtensionTool,
+  listExtensionContextsTool,
+  switchExtensionContextTool,
+  evaluateInExtensionTool,
+  activateServiceWorkerTool,
+  stopServiceWorkerTool,
+  serviceWorkerStatusTool,
+  triggerExtensionActionTool,
+  openExtensionPopupTool,
+  closeExtensionPopupTool,
+  openExtensionPageTool,
+  inspectExtensionStorageTool,
+  setExtensionStorageTool,
+  watchStorageTool,
+  monitorMessagesTool,
+  sendMessageTool,
+  traceApiCallsTool,
+  getExtensionLogsTool,
+  getRuntimeErrorsTool,
+  clearErrorsTool,
+  inspectManifestTool,
+  checkInjectionTool,
+];
 
 /** Every tool of this package, in the order in which clients list them. */
 export const allTools: readonly Tool[] = [

@@ -1,11 +1,19 @@
 import { z } from 'zod';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
-import { findExtension } from '../browser/extensions/installedExtensions.js';
+import { findExtension, findEnabledExtension } from '../browser/extensions/installedExtensions.js';
 import type { ExtensionMessage } from '../browser/extensions/messageLog.js';
-import { withCdpScope } from '../browser/cdp/cdpScope.js';
+import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { defineTool } from './defineTool.js';
 import { listingInput, listingOutput, pageOf, oneLine, timeText } from './pagination.js';
 import { extensionId } from './extensionFields.js';
+import { contextKinds } from '../browser/extensions/liveContexts.js';
+import { sendMessage } from '../browser/extensions/extensionMessage.js';
+import { ToolError } from '../errors/errors.js';
+import { truncateAnswer } from './answers.js';
+import type { ExtensionRecorder } from '../browser/extensions/extensionRecorder.js';
+import type { ApiCall } from '../browser/extensions/callLog.js';
+import { maxLinesPerSecond, type ExtensionLogEntry } from '../browser/extensions/extensionLog.js';
+import { locationText } from './consoleTools.js';
 
 const messageChars = 500;
 
@@ -68,5 +76,213 @@ function structuredMessage({ id, value }: RingBufferEntry<ExtensionMessage>): z.
     ...(reply === undefined ? {} : { reply: oneLine(reply, messageChars) }),
     ...(error === undefined ? {} : { error }),
     ...(replyMs === undefined ? {} : { replyMs }),
+  };
+}
+
+const optionalPageId = z.int().min(1).optional();
+
+export const sendMessageTool = defineTool({
+  name: 'send_extension_message',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Send a message as the extension would; await the reply',
+  input: z.strictObject({
+    extensionId,
+    message: z.unknown(),
+    from: z.enum(contextKinds).exclude(['page']).optional().describe('Default: a hidden page'),
+    pageId: optionalPageId.describe('Of content_script'),
+    toPageId: optionalPageId.describe('Send to this tab'),
+    timeoutMs: z.int().min(1).max(25_000).default(5_000),
+  }),
+  output: z.object({ reply: z.string(), ms: z.number() }),
+  annotations: { readOnlyHint: false },
+  async handler({ extensionId: id, message, from, pageId: fromId, toPageId, timeoutMs }, { browser, signal }) {
+    const page = () => browser.page(fromId);
+    const toPage = toPageId === undefined ? undefined : browser.page(toPageId);
+    const { name, ...delivery } = await withCdpScope(browser.browser, signal, async (scope) => {
+      const extension = await findEnabledExtension(scope, id);
+      const sent = await sendMessage(scope, { extension, message, from, page, toPage, timeoutMs });
+      return { name: extension.name, ...sent };
+    });
+    if ('error' in delivery) {
+      throw new ToolError(
+        `The message to ${toPage === undefined ? `"${name}"` : `page ${toPage.id}`} got no reply: ${delivery.error} ` +
+          'get_extension_logs shows what its contexts said, list_extension_contexts which of them are there.',
+      );
+    }
+    const reply = delivery.reply ?? 'undefined';
+    const text = truncateAnswer(reply, 'evaluate_in_extension can pick what you need');
+    return { text: `Reply after ${delivery.ms} ms: ${text}`, structured: { reply: text, ms: delivery.ms } };
+  },
+});
+
+const apiCallChars = 300;
+
+const apiCallRow = z.object({
+  id: z.int(),
+  at: z.string(),
+  api: z.string(),
+  context: z.string(),
+  args: z.string(),
+  result: z.string().optional(),
+  error: z.string().optional(),
+  durationMs: z.number().optional(),
+});
+
+export const traceApiCallsTool = defineTool({
+  name: 'trace_extension_api_calls',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Trace chrome.* calls; keeps the worker awake until stop',
+  input: z.strictObject({
+    extensionId,
+    action: z.enum(['start', 'read', 'stop']).default('read'),
+    filter: z.string().default('').describe('As storage.'),
+    ...listingInput,
+  }),
+  output: z.object({ tracing: z.boolean(), calls: z.array(apiCallRow), ...listingOutput }),
+  annotations: { readOnlyHint: false },
+  async handler({ extensionId: id, action, filter: asked, ...args }, { browser, signal }) {
+    const { activity } = browser;
+    const filter = asked.replace(/^chrome\./, '');
+    const said = await withCdpScope(browser.browser, signal, async (scope) => {
+      const { name } = await findExtension(scope, id);
+      return applyTraceAction(scope, activity, { action, filter, id, name });
+    });
+    const listing = pageOf(
+      activity.calls.read(args.since),
+      ({ extensionId: owner, api }) => owner === id && api.startsWith(filter),
+      args,
+    );
+    return {
+      text: [...said, ...listing.entries.map(apiCallLine), '', listing.footer].join('\n'),
+      structured: {
+        tracing: activity.calls.trace(id) !== undefined,
+        calls: listing.entries.map(structuredApiCall),
+        ...listing.fields,
+      },
+    };
+  },
+});
+
+async function applyTraceAction(
+  scope: CdpScope,
+  activity: ExtensionRecorder,
+  { action, filter, id, name }: { action: string; filter: string; id: string; name: string },
+): Promise<string[]> {
+  const what = `chrome.${filter}${filter === '' ? '*' : '…'} calls of "${name}"`;
+  if (action === 'start') {
+    await activity.startTrace(scope, { extensionId: id, filter });
+    return [`Tracing ${what} from now on. Its service worker stays awake until you stop.`];
+  }
+  const tracing = activity.calls.trace(id) !== undefined;
+  if (action === 'stop') {
+    await activity.stopTrace(id);
+    return [tracing ? `Stopped tracing "${name}".` : `"${name}" was not being traced.`];
+  }
+  const kept = activity.calls.read().entries.some(({ value }) => value.extensionId === id);
+  if (tracing || kept) return tracing ? [] : [`"${name}" is not being traced any more.`];
+  throw new ToolError(`"${name}" is not being traced. Call trace_extension_api_calls with action start first.`);
+}
+
+function apiCallLine({ id, value }: RingBufferEntry<ApiCall>): string {
+  const { at, api, context, args, result, error, durationMs } = value;
+  const took = durationMs === undefined ? ' (not over)' : ` (${durationMs} ms)`;
+  const outcome =
+    error === undefined ? (result === undefined ? '' : ` = ${oneLine(result, apiCallChars)}`) : ` failed: ${error}`;
+  return `#${id} ${timeText(at)} ${context}: chrome.${api}(${oneLine(args, apiCallChars)})${outcome}${took}`;
+}
+
+function structuredApiCall({ id, value }: RingBufferEntry<ApiCall>): z.input<typeof apiCallRow> {
+  const { at, api, context, args, result, error, durationMs } = value;
+  return {
+    ...{ id, at: new Date(at).toISOString(), api, context, args: oneLine(args, apiCallChars) },
+    ...(result === undefined ? {} : { result: oneLine(result, apiCallChars) }),
+    ...(error === undefined ? {} : { error }),
+    ...(durationMs === undefined ? {} : { durationMs }),
+  };
+}
+
+const logChars = 500;
+const logLevel = z.enum(['error', 'warning', 'info', 'debug']);
+
+const logRow = z.object({
+  id: z.int(),
+  at: z.string(),
+  level: logLevel,
+  type: z.string(),
+  context: z.string(),
+  text: z.string(),
+  location: z.string().optional(),
+});
+
+export const getExtensionLogsTool = defineTool({
+  name: 'get_extension_logs',
+  group: 'extension',
+  needs: 'extension',
+  description: 'What all contexts of an extension logged, in one timeline',
+  input: z.strictObject({
+    extensionId,
+    level: logLevel.optional(),
+    context: z.string().optional().describe('service_worker, content_script, /popup.html…'),
+    keepAlive: z.boolean().optional().describe('Miss nothing of the worker: it never idles then'),
+    ...listingInput,
+  }),
+  output: z.object({ keepAlive: z.boolean(), droppedAtSource: z.int(), entries: z.array(logRow), ...listingOutput }),
+  annotations: { readOnlyHint: true },
+  async handler({ extensionId: id, ...args }, { browser, signal }) {
+    const { activity } = browser;
+    const state = await withCdpScope(browser.browser, signal, async (scope) => {
+      await findExtension(scope, id);
+      // Before it is followed: then it is told without the values.
+      return activity.captureWorkerLogs(scope, id);
+    });
+    if (args.keepAlive !== undefined) await activity.keepAwake(id, 'logs', args.keepAlive);
+    const listing = pageOf(
+      activity.logs.read(args.since),
+      (entry) =>
+        entry.extensionId === id &&
+        (args.level === undefined || entry.level === args.level) &&
+        entry.context.startsWith(args.context ?? ''),
+      args,
+    );
+    const keepAlive = activity.isKeptAwake(id);
+    const droppedAtSource = activity.logs.droppedCount(id);
+    const entries = listing.entries.toSorted((a, b) => a.value.at - b.value.at);
+    const lines = entries.length === 0 ? ['Nothing was logged.'] : entries.map(logLine);
+    return {
+      text: [...lines, '', describeDroppedLines(droppedAtSource), describeWorkerCoverage(state, keepAlive), listing.footer]
+        .filter((part) => part !== undefined)
+        .join('\n'),
+      structured: { keepAlive, droppedAtSource, entries: entries.map(structuredLog), ...listing.fields },
+    };
+  },
+});
+
+function describeDroppedLines(dropped: number): string | undefined {
+  if (dropped === 0) return undefined;
+  return `${dropped} lines were dropped as they came: of each second the first ${maxLinesPerSecond} are kept. Log less, or under a condition.`;
+}
+
+function describeWorkerCoverage(state: string, keepAlive: boolean): string | undefined {
+  if (state === 'none') return undefined;
+  if (keepAlive) return 'The service worker is kept awake to miss nothing; keepAlive false ends that.';
+  return state === 'running'
+    ? 'The service worker may idle; what it logs between the last reading and its end is lost. keepAlive true prevents both.'
+    : `The service worker is ${state}; what it logged since the last reading is lost. keepAlive true prevents that.`;
+}
+
+function logLine({ id, value }: RingBufferEntry<ExtensionLogEntry>): string {
+  const { at, level: of, type, context, text, location } = value;
+  const kind = type === 'exception' ? 'error exception' : of;
+  const position = location === undefined ? '' : ` (${locationText(location)})`;
+  return `#${id} ${timeText(at)} ${context} ${kind}: ${oneLine(text, logChars)}${position}`;
+}
+
+function structuredLog({ id, value }: RingBufferEntry<ExtensionLogEntry>): z.input<typeof logRow> {
+  const { at, level: of, type, context, text, location } = value;
+  return {
+    ...{ id, at: new Date(at).toISOString(), level: of, type, context, text: oneLine(text, logChars) },
+    ...(location === undefined ? {} : { location: locationText(location) }),
   };
 }

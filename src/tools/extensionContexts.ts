@@ -1,12 +1,16 @@
 import { z } from 'zod';
-import { contextKinds } from '../browser/extensions/contexts.js';
+import { contextKinds, findLiveContext, liveContexts, type LiveContext, type ContextKind, type SelectedContext } from '../browser/extensions/liveContexts.js';
 import { findExtension } from '../browser/extensions/installedExtensions.js';
-import { findLiveContext, liveContexts, type LiveContext } from '../browser/extensions/liveContexts.js';
-import { withCdpScope } from '../browser/cdp/cdpScope.js';
-import { shortUrl } from './answers.js';
-import { defineTool } from './defineTool.js';
+import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
+import { shortUrl, truncateAnswer } from './answers.js';
+import { defineTool, type BrowserToolContext } from './defineTool.js';
 import { oneLine } from './pagination.js';
 import { count, extensionId, workerState } from './extensionFields.js';
+import { EvaluationError, type EvaluationResult } from '../browser/extensions/evaluateInTarget.js';
+import { evaluateInContentScript, evaluateInDocument, evaluateInSelected, evaluateInWorker } from '../browser/extensions/contextEvaluation.js';
+import { ToolError } from '../errors/errors.js';
+import { WorkerMonitor, wakeWorker } from '../browser/extensions/serviceWorkers.js';
+import { workerStatus, type WorkerStatus } from '../browser/extensions/workerStatus.js';
 
 const contextRow = z.object({
   contextId: z.string(),
@@ -80,5 +84,171 @@ export const switchExtensionContextTool = defineTool({
       text: [`evaluate_in_extension works in: ${contextLine(context)}.`, ...page, ...asleep].join(''),
       structured: { ...context },
     };
+  },
+});
+
+const evaluationTarget = z.enum(['service_worker', 'popup', 'options', 'side_panel', 'offscreen', 'content_script']);
+
+const evaluationInput = z.strictObject({
+  extensionId: extensionId.optional(),
+  expression: z.string().min(1).describe('JavaScript, may await; a function is called'),
+  target: evaluationTarget.optional().describe('Default: the selected context, or service_worker'),
+  pageId: z.number().int().min(1).optional().describe('For content_script'),
+});
+
+type EvaluationArgs = z.output<typeof evaluationInput>;
+
+/** Where to evaluate: what was selected, or the first context of a kind. */
+interface EvaluationTarget {
+  readonly extensionId: string;
+  readonly kind: ContextKind;
+  readonly selected?: SelectedContext;
+}
+
+export const evaluateInExtensionTool = defineTool({
+  name: 'evaluate_in_extension',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Run JavaScript in an open context of an extension',
+  input: evaluationInput,
+  output: z.object({ extensionId, target: z.enum(contextKinds), type: z.string(), result: z.string() }),
+  annotations: { readOnlyHint: false },
+  async handler(args, context) {
+    const { browser, signal } = context;
+    const place = resolveTarget(args, browser.extensionContext.selected);
+    const { json, type } = await withCdpScope(browser.browser, signal, (scope) =>
+      evaluateIn(scope, place, args, context),
+    );
+    const result = truncateAnswer(json ?? type, 'pick what you need in the expression');
+    return { text: result, structured: { extensionId: place.extensionId, target: place.kind, type, result } };
+  },
+});
+
+/** What is named wins over what is selected. */
+function resolveTarget(args: EvaluationArgs, selected: SelectedContext | undefined): EvaluationTarget {
+  const id = args.extensionId ?? selected?.extensionId;
+  if (id === undefined) {
+    throw new ToolError('Pass extensionId (see list_extensions), or select a context with switch_extension_context.');
+  }
+  const isSelected = args.target === undefined && selected?.extensionId === id;
+  if (isSelected) return { extensionId: id, kind: selected.kind, selected };
+  return { extensionId: id, kind: args.target ?? 'service_worker' };
+}
+
+async function evaluateIn(
+  scope: CdpScope,
+  destination: EvaluationTarget,
+  { expression, pageId }: EvaluationArgs,
+  { browser }: BrowserToolContext,
+): Promise<EvaluationResult> {
+  const extension = await findExtension(scope, destination.extensionId);
+  const { kind, selected } = destination;
+  try {
+    if (selected !== undefined) return await evaluateInSelected(scope, selected, browser.pages(), expression);
+    if (kind === 'service_worker') return await evaluateInWorker(scope, extension, expression);
+    if (kind !== 'content_script') return await evaluateInDocument(scope, extension, kind, expression);
+    return await evaluateInContentScript(scope, extension, browser.page(pageId), expression);
+  } catch (error) {
+    if (!(error instanceof EvaluationError)) throw error;
+    const where = `${kind.replace('_', ' ')} of ${extension.name}`;
+    throw new ToolError(`The code threw in the ${where}: ${error.message}`, { cause: error });
+  }
+}
+
+export const stopServiceWorkerTool = defineTool({
+  name: 'stop_extension_service_worker',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Put a service worker to sleep, as idling does: what it kept only in variables is lost',
+  input: z.strictObject({ extensionId }),
+  output: z.object({ extensionId, before: workerState, state: workerState }),
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  async handler({ extensionId: id }, { browser, signal }) {
+    const { name, before, state } = await withCdpScope(browser.browser, signal, async (scope) => {
+      const extension = await findExtension(scope, id);
+      const watch = await WorkerMonitor.open(scope);
+      const was = watch.state(id);
+      await watch.stop(id);
+      return { name: extension.name, before: was, state: watch.state(id) };
+    });
+    const text =
+      before === 'none'
+        ? `"${name}" has no service worker.`
+        : `The service worker of "${name}" ${before === 'stopped' ? 'was stopped already' : 'is stopped'}. The next event, or activate_extension_service_worker, starts it.`;
+    return { text, structured: { extensionId: id, before, state } };
+  },
+});
+
+const workerProblem = z.object({ message: z.string(), source: z.string().optional(), occurrences: z.int().optional() });
+
+export const serviceWorkerStatusTool = defineTool({
+  name: 'get_extension_service_worker_status',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Whether a service worker runs, since when, and its errors; neither wakes it nor keeps it awake',
+  input: z.strictObject({ extensionId }),
+  output: z.object({
+    extensionId,
+    version: z.string(),
+    state: workerState,
+    script: z.string().optional(),
+    phase: z.string().optional(),
+    startedAt: z.string().optional(),
+    errors: z.array(workerProblem),
+  }),
+  annotations: { readOnlyHint: true },
+  async handler({ extensionId: id }, { browser, signal }) {
+    const { extension, status } = await withCdpScope(browser.browser, signal, async (scope) => {
+      const found = await findExtension(scope, id);
+      return { extension: found, status: await workerStatus(scope, found) };
+    });
+    const { state, script, phase, startedAt, errors } = status;
+    return {
+      text: describeWorker(`"${extension.name}" ${extension.version}`, status),
+      structured: {
+        ...{ extensionId: id, version: extension.version, state },
+        ...(script !== undefined && { script }),
+        ...(phase !== undefined && { phase }),
+        ...(startedAt && { startedAt: startedAt.toISOString() }),
+        errors: errors.map(({ message, source, occurrences }) => ({
+          message,
+          ...(source !== undefined && source !== '' && { source }),
+          ...(occurrences !== undefined && { occurrences }),
+        })),
+      },
+    };
+  },
+});
+
+function describeWorker(extension: string, { state, script, phase, startedAt, errors }: WorkerStatus): string {
+  const since = startedAt === undefined ? '' : ` since ${startedAt.toISOString()}`;
+  const worker =
+    script === undefined ? 'no service worker is registered' : `${state}${since}, ${phase ?? ''}, ${script}`;
+  const noted = errors.map(
+    ({ message, occurrences = 1 }) =>
+      `Error${occurrences > 1 ? ` (${occurrences} times)` : ''}: ${oneLine(message, 500)}`,
+  );
+  return [`${extension}: ${worker}`, ...noted].join('\n');
+}
+
+export const activateServiceWorkerTool = defineTool({
+  name: 'activate_extension_service_worker',
+  group: 'extension',
+  needs: 'extension',
+  description: "Wake an extension's service worker; says what it throws as it starts",
+  input: z.strictObject({ extensionId }),
+  output: z.object({ extensionId, before: workerState, errors: z.array(z.string()) }),
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  async handler({ extensionId: id }, { browser, signal }) {
+    const { name, before, errors } = await withCdpScope(browser.browser, signal, async (scope) => {
+      const extension = await findExtension(scope, id);
+      return { name: extension.name, ...(await wakeWorker(scope, extension)) };
+    });
+    const state =
+      before === 'running'
+        ? `The service worker of "${name}" was running already.`
+        : `The service worker of "${name}" runs now; before it was ${before === 'none' ? 'not registered' : before}.`;
+    const text = [state, ...errors.map((error) => `While it started it threw: ${error}`)].join('\n');
+    return { text, structured: { extensionId: id, before, errors: [...errors] } };
   },
 });

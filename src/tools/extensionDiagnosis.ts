@@ -1,13 +1,18 @@
 import { z } from 'zod';
 import { ExtensionsPage, findExtension, type ExtensionInfo } from '../browser/extensions/installedExtensions.js';
-import type { ExtensionLogEntry } from '../browser/extensions/extensionLog.js';
-import { runtimeErrors, type RuntimeError } from '../browser/extensions/runtimeErrors.js';
+import { type ExtensionLogEntry, runtimeErrors, type RuntimeError } from '../browser/extensions/extensionLog.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
-import { truncateAnswer } from './answers.js';
+import { truncateAnswer, shortUrl } from './answers.js';
 import { locationText } from './consoleTools.js';
 import { defineTool } from './defineTool.js';
 import { count, extensionId } from './extensionFields.js';
+import { readExtensionFiles } from '../browser/extensions/extensionFiles.js';
+import type { Finding } from '../browser/extensions/findings.js';
+import { manifestFindings } from '../browser/extensions/manifestAudit.js';
+import { predictInjections, type Injection } from '../browser/extensions/injection.js';
+import type { SessionPage } from '../browser/page/sessionPage.js';
+import { ToolError } from '../errors/errors.js';
 
 const runtimeErrorRow = z.object({
   message: z.string(),
@@ -96,4 +101,128 @@ function structuredRuntimeError({
     ...(line === undefined ? {} : { line }),
     ...(column === undefined ? {} : { column }),
   };
+}
+
+const finding = z.object({
+  severity: z.enum(['error', 'warning', 'info']),
+  at: z.string(),
+  problem: z.string(),
+  fix: z.string(),
+});
+
+export const inspectManifestTool = defineTool({
+  name: 'inspect_extension_manifest',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Audit manifest, files and code against MV3; each finding with its fix',
+  input: z.strictObject({ extensionId }),
+  output: z.object({ findings: z.array(finding), manifest: z.string() }),
+  annotations: { readOnlyHint: true },
+  async handler({ extensionId: id }, { browser, signal }) {
+    const { extension, warnings } = await withCdpScope(browser.browser, signal, async (scope) => {
+      const found = await findExtension(scope, id);
+      const { manifestErrors } = await (await ExtensionsPage.open(scope)).info(id);
+      return { extension: found, warnings: manifestErrors };
+    });
+    const files = await readExtensionFiles(extension);
+    const chromes = warnings.map(({ message, manifestKey }): Finding => {
+      return {
+        severity: 'warning',
+        at: manifestKey || 'manifest.json',
+        problem: `Chrome: ${message}`,
+        fix: 'Mend or remove it.',
+      };
+    });
+    const findings = [...chromes, ...(await manifestFindings(files, signal))];
+    const manifest = JSON.stringify(files.manifest ?? null, undefined, 1);
+    const heading =
+      findings.length === 0
+        ? `The manifest of "${extension.name}" has no problems.`
+        : `${count(findings.length, 'finding')} in "${extension.name}" (${extension.path}):`;
+    return {
+      text: truncateAnswer([heading, ...findings.map(findingLine), '', manifest].join('\n'), 'read manifest.json itself'),
+      structured: { findings, manifest: truncateAnswer(manifest, 'read manifest.json itself') },
+    };
+  },
+});
+
+function findingLine({ severity, at, problem, fix }: Finding): string {
+  return `${severity} ${at}: ${problem} Fix: ${fix}`;
+}
+
+const injectionRow = z.object({
+  name: z.string(),
+  files: z.array(z.string()),
+  runAt: z.string(),
+  world: z.string(),
+  allFrames: z.boolean(),
+  expected: z.boolean(),
+  /** Of a page: the script files of it that run there. */
+  running: z.array(z.string()).optional(),
+  reasons: z.array(z.string()),
+});
+
+type InjectionRow = z.infer<typeof injectionRow>;
+
+export const checkInjectionTool = defineTool({
+  name: 'check_content_script_injection',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Which content scripts match a page or URL, why not, and which run there',
+  input: z.strictObject({
+    extensionId,
+    url: z.string().optional().describe('Instead of a page'),
+    pageId: z.int().min(1).optional().describe('Default: the selected page'),
+  }),
+  output: z.object({ url: z.string(), scripts: z.array(injectionRow) }),
+  annotations: { readOnlyHint: true },
+  async handler({ extensionId: id, url: asked, pageId }, { browser, signal }) {
+    const page = asked === undefined ? browser.page(pageId) : undefined;
+    const url = parseUrl(asked ?? page?.url() ?? '');
+    const { name, injections } = await withCdpScope(browser.browser, signal, async (scope) => {
+      const extension = await findExtension(scope, id);
+      const info = await (await ExtensionsPage.open(scope)).info(id);
+      return { name: extension.name, injections: await predictInjections(scope, extension, { info, url }) };
+    });
+    const running = page && browser.activity.scriptsIn(page.frames.mainId, id);
+    const scripts = injections.map((injection) => injectionRowOf(injection, running));
+    const lines = scripts.map(describeInjection);
+    if (lines.length === 0) lines.push(`"${name}" has no content scripts, neither in its manifest nor registered.`);
+    return {
+      text: [`Content scripts of "${name}" at ${locationOf(url, page)}:`, ...lines].join('\n'),
+      structured: { url: url.href, scripts },
+    };
+  },
+});
+
+function parseUrl(text: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  throw new ToolError(`"${text}" is no URL. Write it whole, as https://example.com/path.`);
+}
+
+function locationOf(url: URL, page: SessionPage | undefined): string {
+  return `${shortUrl(url.href)}${page === undefined ? '' : ` (page ${page.id})`}`;
+}
+
+function injectionRowOf({ script, expected, reasons }: Injection, running: readonly string[] | undefined): InjectionRow {
+  const { name, files, runAt, world, allFrames } = script;
+  const facts = { name, files: [...files], runAt, world, allFrames, expected };
+  if (running === undefined) return { ...facts, reasons: [...reasons] };
+  const here = files.filter((file) => running.includes(file.replace(/^\.?\//, '')));
+  const absent = files.filter((file) => /\.m?js$/.test(file) && !here.includes(file));
+  const late =
+    expected && absent.length > 0
+      ? [
+          `not running yet: ${absent.join(', ')}. Reload the page if it was loaded before the extension was; ` +
+            `${runAt} may not have come; or the script failed: get_extension_runtime_errors`,
+        ]
+      : [];
+  return { ...facts, running: here, reasons: [...reasons, ...late] };
+}
+
+function describeInjection({ name, files, runAt, world, allFrames, expected, running, reasons }: InjectionRow): string {
+  const verdict = expected ? 'is injected' : 'is not injected';
+  const facts = `${runAt}, ${world} world, ${allFrames ? 'all frames' : 'outermost frame only'}`;
+  const now = running === undefined ? '' : ` Running there now: ${running.join(', ') || 'nothing of it'}.`;
+  return `${name} (${files.join(', ')}; ${facts}) ${verdict}: ${reasons.join('; ')}.${now}`;
 }

@@ -1,13 +1,18 @@
-import { stat } from 'node:fs/promises';
+import { stat, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { z } from 'zod';
-import { unpackExtension } from '../browser/extensions/extensionArchive.js';
-import { download } from '../browser/extensions/download.js';
-import { installExtension } from '../browser/extensions/extensionInstall.js';
-import { withCdpScope } from '../browser/cdp/cdpScope.js';
+import { unpackExtension, download } from '../browser/extensions/extensionArchive.js';
+import { installExtension, reloadExtension, type ReloadResult, setExtensionEnabled, uninstallExtension } from '../browser/extensions/extensionInstall.js';
+import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { ToolError } from '../errors/errors.js';
 import { defineTool, type BrowserToolContext } from './defineTool.js';
-import { requireInsideWorkspace, requireInnerLinks } from './workspace.js';
-import { closedPagesDuring, describeClosedPages, extensionId } from './extensionFields.js';
+import { requireInsideWorkspace, requireInnerLinks } from './accessPolicy.js';
+import { closedPagesDuring, describeClosedPages, extensionId, count, workerState, describeSelectionAfter } from './extensionFields.js';
+import { runningContexts, declaredContexts } from '../browser/extensions/liveContexts.js';
+import { listExtensions, readManifest, type Extension, ExtensionsPage, findExtension, type ExtensionInfo } from '../browser/extensions/installedExtensions.js';
+import { WorkerMonitor, type WorkerState } from '../browser/extensions/serviceWorkers.js';
+import { oneLine } from './pagination.js';
+import { shortUrl } from './answers.js';
 
 const installInput = z.strictObject({
   path: z.string().min(1).optional().describe("Folder with manifest.json, on the server's disk"),
@@ -87,3 +92,259 @@ export function decodeArchive(text: string): Buffer {
   if (['', '=', '=='].includes(padding)) return Buffer.from(text, 'base64');
   throw new ToolError('archive is no base64. Encode the bytes of the zip or crx file.');
 }
+
+const extensionRow = z.object({
+  id: extensionId,
+  name: z.string(),
+  version: z.string(),
+  enabled: z.boolean(),
+  path: z.string(),
+  serviceWorker: workerState,
+  /** Chrome dropped the worker that the manifest names, since it failed at its first start. */
+  workerFailed: z.boolean(),
+  contexts: z.number().int(),
+});
+
+type ExtensionRow = z.infer<typeof extensionRow>;
+
+export const listExtensionsTool = defineTool({
+  name: 'list_extensions',
+  group: 'extension',
+  needs: 'browser',
+  description: 'List unpacked extensions with the state of their service worker',
+  input: z.strictObject({}),
+  output: z.object({ extensions: z.array(extensionRow) }),
+  annotations: { readOnlyHint: true },
+  async handler(_args, { browser, signal }) {
+    const extensions = await withCdpScope(browser.browser, signal, extensionRows);
+    const text =
+      extensions.length === 0
+        ? 'No extension is installed. Call install_extension with the folder of one.'
+        : [`${count(extensions.length, 'extension')}:`, ...extensions.map(extensionLine)].join('\n');
+    return { text, structured: { extensions } };
+  },
+});
+
+async function extensionRows(scope: CdpScope): Promise<ExtensionRow[]> {
+  const [extensions, watch] = await Promise.all([listExtensions(scope), WorkerMonitor.open(scope)]);
+  const targets = await scope.targets();
+  return Promise.all(
+    extensions.map(async (extension) => ({
+      ...extension,
+      serviceWorker: watch.state(extension.id),
+      workerFailed: extension.enabled && watch.state(extension.id) === 'none' && (await namesWorker(extension)),
+      contexts: (await runningContexts(targets, extension)).length,
+    })),
+  );
+}
+
+async function namesWorker(extension: Extension): Promise<boolean> {
+  return (await readManifest(extension))?.background?.service_worker !== undefined;
+}
+
+function extensionLine({ id, name, version, enabled, path, serviceWorker, workerFailed, contexts }: ExtensionRow): string {
+  const state = enabled ? 'enabled' : 'disabled';
+  const none = workerFailed
+    ? 'its service worker failed to start (get_extension_runtime_errors says why)'
+    : 'no service worker';
+  const worker = serviceWorker === 'none' ? none : `service worker ${serviceWorker}`;
+  return `${id} "${name}" ${version} ${state}, ${worker}, ${count(contexts, 'context')}, ${path}`;
+}
+
+const detailsOutput = z.object({
+  id: extensionId,
+  name: z.string(),
+  version: z.string(),
+  description: z.string(),
+  path: z.string(),
+  location: z.string(),
+  enabled: z.boolean(),
+  disabledBecause: z.array(z.string()),
+  /** As Chrome words them to users. */
+  permissions: z.array(z.string()),
+  hosts: z.array(z.object({ host: z.string(), granted: z.boolean() })),
+  commands: z.array(z.string()),
+  pages: z.array(z.string()),
+  serviceWorker: workerState,
+  incognito: z.boolean(),
+  fileAccess: z.boolean(),
+  manifestErrors: z.array(z.string()),
+  runtimeErrors: z.array(z.string()),
+});
+
+type ExtensionDetails = z.infer<typeof detailsOutput>;
+
+export const getExtensionDetailsTool = defineTool({
+  name: 'get_extension_details',
+  group: 'extension',
+  needs: 'extension',
+  description: 'What Chrome knows of an extension: permissions, host access, pages, commands, errors',
+  input: z.strictObject({ extensionId }),
+  output: detailsOutput,
+  annotations: { readOnlyHint: true },
+  async handler({ extensionId: id }, { browser, signal }) {
+    const structured = await withCdpScope(browser.browser, signal, (scope) => detailsOf(scope, id));
+    return { text: describeDetails(structured), structured };
+  },
+});
+
+async function detailsOf(scope: CdpScope, id: string): Promise<ExtensionDetails> {
+  const extension = await findExtension(scope, id);
+  const [page, watch] = await Promise.all([ExtensionsPage.open(scope), WorkerMonitor.open(scope)]);
+  const info = await page.info(id);
+  return { ...toDetails(extension, info, watch.state(id)), pages: await declaredContexts(extension) };
+}
+
+function toDetails(
+  { id, name, version, path, enabled }: Extension,
+  info: ExtensionInfo,
+  serviceWorker: WorkerState,
+): Omit<ExtensionDetails, 'pages'> {
+  const { permissions, disableReasons, commands, manifestErrors, runtimeErrors } = info;
+  return {
+    ...{ id, name, version, path, enabled, serviceWorker },
+    description: info.description,
+    location: info.location.toLowerCase(),
+    disabledBecause: Object.keys(disableReasons).filter((reason) => disableReasons[reason] === true),
+    permissions: permissions.simplePermissions.map(({ message }) => message),
+    hosts: permissions.runtimeHostPermissions?.hosts.map(({ host, granted }) => ({ host, granted })) ?? [],
+    commands: commands.map(({ name, keybinding }) => (keybinding === '' ? name : `${name} (${keybinding})`)),
+    incognito: info.incognitoAccess.isActive,
+    fileAccess: info.fileAccess.isActive,
+    manifestErrors: manifestErrors.map(({ message }) => message),
+    runtimeErrors: runtimeErrors.map(({ message }) => message),
+  };
+}
+
+function describeDetails(details: ExtensionDetails): string {
+  const { id, name, version, enabled, hosts, runtimeErrors } = details;
+  const list = (values: readonly string[]): string => (values.length === 0 ? 'none' : values.join(', '));
+  return [
+    `"${name}" ${version}, ${id}, ${enabled ? 'enabled' : `disabled ${list(details.disabledBecause)}`}`,
+    ...(details.description === '' ? [] : [oneLine(details.description, 200)]),
+    `Folder: ${details.path} (${details.location})`,
+    `Permissions that users are told of: ${list(details.permissions)}`,
+    `Hosts: ${list(hosts.map(({ host, granted }) => (granted ? host : `${host} (not granted)`)))}`,
+    `Pages: ${list(details.pages)}; service worker: ${details.serviceWorker}`,
+    `Commands: ${list(details.commands)}`,
+    `Incognito: ${details.incognito ? 'yes' : 'no'}; file addresses: ${details.fileAccess ? 'yes' : 'no'}`,
+    ...details.manifestErrors.map((message) => `Manifest: ${message}`),
+    ...(runtimeErrors.length > 0 ? [`${count(runtimeErrors.length, 'runtime error')}:`] : []),
+    ...runtimeErrors.map((message) => `  ${oneLine(message, 200)}`),
+  ].join('\n');
+}
+
+export const reloadExtensionTool = defineTool({
+  name: 'reload_extension',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Load the code of an extension again from its folder; tells what still runs the old code',
+  input: z.strictObject({ extensionId }),
+  output: z.object({
+    extensionId,
+    version: z.string(),
+    previousVersion: z.string(),
+    warnings: z.array(z.string()),
+    closedPages: z.array(z.string()),
+    stalePages: z.array(z.string()),
+    /** Pages whose content scripts are the old ones: reload them. */
+    staleContentScripts: z.array(z.object({ pageId: z.int(), url: z.string() })),
+  }),
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  async handler({ extensionId: id }, { browser, signal }) {
+    const { value, closed: closedPages } = await closedPagesDuring(browser, () =>
+      withCdpScope(browser.browser, signal, async (scope) => {
+        const extension = await findExtension(scope, id);
+        return {
+          previousVersion: extension.version,
+          reloading: await reloadExtension(scope, extension, browser.pages()),
+        };
+      }),
+    );
+    const { previousVersion, reloading } = value;
+    const { extension, warnings, closed, stale, stalePages } = reloading;
+    return {
+      text: [describeReload(reloading, previousVersion), ...describeSelectionAfter(browser, closedPages)].join('\n'),
+      structured: {
+        extensionId: id,
+        version: extension.version,
+        previousVersion,
+        warnings: [...warnings],
+        closedPages: closed.map(({ url }) => url),
+        stalePages: stale.map(({ url }) => url),
+        staleContentScripts: stalePages.map((page) => ({ pageId: page.id, url: page.url() })),
+      },
+    };
+  },
+});
+
+function describeReload({ extension, warnings, closed, stale, stalePages }: ReloadResult, previous: string): string {
+  const { name, version, enabled } = extension;
+  return [
+    `Reloaded "${name}" ${version}${version === previous ? '' : ` (before: ${previous})`}.`,
+    ...(enabled ? [] : ['It is disabled: set_extension_enabled switches it on.']),
+    ...warnings.map((warning) => `Warning: ${warning}`),
+    ...closed.map(({ kind, url }) => `Chrome closed its ${kind.replace('_', ' ')}: ${shortUrl(url)}`),
+    ...stale.map(({ url }) => `Still open with the old code: ${shortUrl(url)}`),
+    ...stalePages.map(
+      (page) =>
+        `Page ${page.id} (${shortUrl(page.url())}) has the old content script, cut off from the extension: navigate_page with reload.`,
+    ),
+  ].join('\n');
+}
+
+export const setExtensionEnabledTool = defineTool({
+  name: 'set_extension_enabled',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Switch an extension on or off; its storage stays',
+  input: z.strictObject({ extensionId, enabled: z.boolean() }),
+  output: z.object({ extensionId, enabled: z.boolean(), before: z.boolean(), warnings: z.array(z.string()) }),
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  async handler({ extensionId: id, enabled: wanted }, { browser, signal }) {
+    const { before, after } = await withCdpScope(browser.browser, signal, async (scope) => {
+      const extension = await findExtension(scope, id);
+      const same = { extension, warnings: [] };
+      return {
+        before: extension.enabled,
+        after: extension.enabled === wanted ? same : await setExtensionEnabled(scope, id, wanted),
+      };
+    });
+    const { extension, warnings } = after;
+    const { name, enabled } = extension;
+    const state = enabled ? 'enabled' : 'disabled';
+    const effects = enabled
+      ? 'Pages that are open have no content script of it until they are reloaded.'
+      : 'Its pages were closed and its service worker stopped.';
+    const lines = before === enabled ? [`"${name}" was ${state} already.`] : [`"${name}" is ${state} now. ${effects}`];
+    return {
+      text: [...lines, ...warnings.map((warning) => `Warning: ${warning}`)].join('\n'),
+      structured: { extensionId: id, enabled, before, warnings: [...warnings] },
+    };
+  },
+});
+
+export const uninstallExtensionTool = defineTool({
+  name: 'uninstall_extension',
+  group: 'extension',
+  needs: 'extension',
+  description: 'Remove an extension and its storage; its folder stays',
+  input: z.strictObject({ extensionId }),
+  output: z.object({ extensionId, name: z.string(), left: z.array(z.string()) }),
+  annotations: { readOnlyHint: false, destructiveHint: true },
+  async handler({ extensionId: id }, { browser, signal }) {
+    const { extension, left } = await withCdpScope(browser.browser, signal, async (scope) => {
+      const found = await findExtension(scope, id);
+      await uninstallExtension(scope, found);
+      return { extension: found, left: await listExtensions(scope) };
+    });
+    const { name, path } = extension;
+    // What came as an archive has no other home than the session's folder.
+    if (dirname(path) === (await browser.folder())) await rm(path, { recursive: true, force: true });
+    const others = left.length === 0 ? 'None is left.' : `${count(left.length, 'extension')} left.`;
+    return {
+      text: `Uninstalled "${name}" with its storage. ${others}`,
+      structured: { extensionId: id, name, left: left.map((other) => other.id) },
+    };
+  },
+});

@@ -1,7 +1,12 @@
+import { stat } from 'node:fs/promises';
 import { z } from 'zod';
-import { click, drag, hover } from '../browser/page/userActions.js';
+import { click, drag, hover, fill, upload } from '../browser/page/userActions.js';
 import { actionOutput, answerAction, includeSnapshot, uid } from './answers.js';
-import { definePageTool } from './defineTool.js';
+import { definePageTool, type Tool } from './defineTool.js';
+import { parseChord, pressChord, typeText } from '../browser/page/deviceInput.js';
+import type { SessionPage } from '../browser/page/sessionPage.js';
+import { ToolError } from '../errors/errors.js';
+import { foldersOf, requireInsideWorkspace, type Workspace } from './accessPolicy.js';
 
 export const clickTool = definePageTool({
   name: 'click',
@@ -51,3 +56,114 @@ export const dragTool = definePageTool({
     );
   },
 });
+
+export const pressKeyTool = definePageTool({
+  name: 'press_key',
+  group: 'input',
+  description: 'Press a key or a chord in the focused element',
+  input: z.strictObject({ key: z.string().min(1).describe('Enter, ArrowDown, a, Control+A, …'), includeSnapshot }),
+  output: actionOutput,
+  annotations: { readOnlyHint: false },
+  handler({ key, includeSnapshot: withSnapshot }, { page, signal }) {
+    const chord = parseChord(key);
+    return answerAction({ page, signal, done: `Pressed ${key}.`, includeSnapshot: withSnapshot }, () =>
+      pressChord(page.cdp, chord),
+    );
+  },
+});
+
+export const typeTextTool = definePageTool({
+  name: 'type_text',
+  group: 'input',
+  description: 'Type into the focused element, key by key',
+  input: z.strictObject({ text: z.string(), submitKey: z.string().optional().describe('Pressed afterwards: Enter') }),
+  output: actionOutput,
+  annotations: { readOnlyHint: false },
+  handler({ text, submitKey }, { page, signal }) {
+    const chord = submitKey === undefined ? undefined : parseChord(submitKey);
+    const done = `Typed ${text.length} character(s)${submitKey === undefined ? '' : ` and ${submitKey}`}.`;
+    return answerAction({ page, signal, done }, async (either) => {
+      await typeText(page.cdp, text, either);
+      if (chord) await pressChord(page.cdp, chord);
+    });
+  },
+});
+
+const fieldValue = z.string().describe('Text; label of an option; true or false for a checkbox; 2026-01-31 for a date');
+
+export const fillTool = definePageTool({
+  name: 'fill',
+  group: 'input',
+  description: 'Give a form field its value',
+  input: z.strictObject({ uid, value: fieldValue, includeSnapshot }),
+  output: actionOutput,
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  handler(args, { page, signal }) {
+    return answerAction({ page, signal, done: `Filled ${args.uid}.`, includeSnapshot: args.includeSnapshot }, () =>
+      fillOne(page, args.uid, args.value),
+    );
+  },
+});
+
+export const fillFormTool = definePageTool({
+  name: 'fill_form',
+  group: 'input',
+  description: 'Fill several fields, in order',
+  input: z.strictObject({
+    elements: z.array(z.strictObject({ uid: z.string(), value: z.string() })).min(1),
+    includeSnapshot,
+  }),
+  output: actionOutput,
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  handler({ elements, includeSnapshot: withSnapshot }, { page, signal }) {
+    const done = `Filled ${elements.map((element) => element.uid).join(', ')}.`;
+    return answerAction({ page, signal, done, includeSnapshot: withSnapshot }, async (either) => {
+      const remarks: string[] = [];
+      for (const element of elements) {
+        either.throwIfAborted();
+        remarks.push((await fillOne(page, element.uid, element.value)) ?? '');
+      }
+      return remarks.filter(Boolean).join('\n') || undefined;
+    });
+  },
+});
+
+/** Fills one field; a remark when it does not hold what it was given. */
+async function fillOne(page: SessionPage, field: string, text: string): Promise<string | undefined> {
+  const holds = await fill(page, field, text);
+  return holds === undefined ? undefined : `${field} now holds ${JSON.stringify(holds.slice(0, 200))}.`;
+}
+
+export const uploadFileTool = definePageTool({
+  name: 'upload_file',
+  group: 'input',
+  description: 'Choose files of the workspace for a file field, or for the button that opens its chooser',
+  input: z.strictObject({ uid, filePaths: z.array(z.string()).min(1), includeSnapshot }),
+  output: actionOutput,
+  annotations: { readOnlyHint: false },
+  async handler(args, { page, signal, workspace }) {
+    const files = await Promise.all(args.filePaths.map((path) => existingFile(path, workspace)));
+    const done = `Chose ${files.length} file(s) for ${args.uid}.`;
+    return answerAction({ page, signal, done, includeSnapshot: args.includeSnapshot }, (either) =>
+      upload(page, args.uid, files, either),
+    );
+  },
+});
+
+async function existingFile(path: string, workspace: Workspace): Promise<string> {
+  const real = await requireInsideWorkspace(path, workspace);
+  const entry = await stat(real).catch(() => undefined);
+  if (entry?.isFile() === true) return real;
+  throw new ToolError(`${path} is no file. Give the path of a file in ${foldersOf(workspace).join(' or ')}.`);
+}
+
+export const inputTools: readonly Tool[] = [
+  clickTool,
+  hoverTool,
+  dragTool,
+  fillTool,
+  fillFormTool,
+  uploadFileTool,
+  pressKeyTool,
+  typeTextTool,
+];

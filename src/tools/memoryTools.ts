@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
+import { createGunzip, createGzip } from 'node:zlib';
 import { z } from 'zod';
-import { HeapSnapshotParser, type HeapSummary } from '../browser/profiling/heapSnapshot.js';
+import { HeapSnapshotParser, type HeapSummary, captureHeap, type HeapClass } from '../browser/profiling/heapSnapshot.js';
 import { ToolError } from '../errors/errors.js';
-import type { ResourceLink, Resources } from './defineTool.js';
+import { type ResourceLink, type Resources, definePageTool, defineTool, type Tool } from './defineTool.js';
 import { bytesText, oneLine } from './pagination.js';
 
 /** How the names of heap snapshots end: what tells them from other resources. */
@@ -88,3 +88,157 @@ export function shortRow({ name, count, bytes }: HeapRow): HeapRow {
 function rowText({ name, count, bytes }: HeapRow): string {
   return `  ${name} × ${count}, ${bytesText(bytes)}`;
 }
+
+/** Fast rather than small: Chrome does not wait. */
+const compression = { level: 1 };
+
+export const takeHeapsnapshotTool = definePageTool({
+  name: 'take_heapsnapshot',
+  group: 'memory',
+  description: 'Take a heap snapshot of a page: kept as a resource, answered as a summary by constructor',
+  input: z.strictObject({ limit }),
+  output: summaryOutput,
+  annotations: { readOnlyHint: true },
+  timeoutMs: 180_000,
+  async handler(args, { page, signal, progress, resources }) {
+    const parser = new HeapSnapshotParser();
+    const capture = captureHeap({ page, signal, progress: (done, total) => progress(done, total, 'reading the heap') });
+    const link = await pipeline(teeInto(capture, parser), createGzip(compression), (data: AsyncIterable<Uint8Array>) =>
+      resources.add({ name: snapshotNameOf(page.id), mimeType: 'application/gzip', data }),
+    );
+    const facts = summaryFacts(parser.end(), args.limit);
+    return {
+      text: [
+        `Heap snapshot of page ${page.id}: ${link.uri} (${bytesText(link.bytes)}). Act, take another, then compare_heapsnapshots.`,
+        summaryText(facts),
+      ].join('\n'),
+      structured: { uri: link.uri, ...facts },
+      resources: [link],
+    };
+  },
+});
+
+/** Hands the pieces on and counts what is in them. */
+async function* teeInto(chunks: AsyncIterable<Buffer>, parser: HeapSnapshotParser): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    parser.write(chunk);
+    yield chunk;
+  }
+}
+
+function snapshotNameOf(pageId: number): string {
+  const time = new Date().toISOString().replaceAll(':', '').slice(0, 17);
+  return `page-${pageId}-${time}${snapshotSuffix}`;
+}
+
+export const getHeapsnapshotSummaryTool = defineTool({
+  name: 'get_heapsnapshot_summary',
+  group: 'memory',
+  needs: 'nothing',
+  description: 'Constructors and detached DOM nodes in a heap snapshot',
+  input: z.strictObject({
+    uri: z.string().optional().describe('From take_heapsnapshot; default: the newest'),
+    filter: z.string().optional().describe('Part of the name'),
+    limit,
+  }),
+  output: summaryOutput,
+  annotations: { readOnlyHint: true },
+  timeoutMs: 120_000,
+  async handler({ uri, filter, limit: rows }, { resources }) {
+    const link = uri === undefined ? snapshotsOf(resources).at(-1) : findSnapshot(resources, uri);
+    if (link === undefined) throw new ToolError('There is no heap snapshot yet: call take_heapsnapshot.');
+    const facts = summaryFacts(await summarize(resources, link), rows, filter);
+    return {
+      text: `${link.name}\n${summaryText(facts)}`,
+      structured: { uri: link.uri, ...facts },
+    };
+  },
+});
+
+export const compareHeapsnapshotsTool = defineTool({
+  name: 'compare_heapsnapshots',
+  group: 'memory',
+  needs: 'nothing',
+  description: 'What grew between two heap snapshots, by constructor',
+  input: z.strictObject({
+    base: z.string().optional().describe('uri; default: the one before'),
+    current: z.string().optional().describe('uri; default: the newest'),
+    limit,
+  }),
+  output: z.object({
+    base: z.string(),
+    current: z.string(),
+    objects: z.int(),
+    bytes: z.int(),
+    grown: z.array(heapRow),
+    shrunk: z.array(heapRow),
+    detached: z.array(heapRow),
+  }),
+  annotations: { readOnlyHint: true },
+  timeoutMs: 120_000,
+  async handler({ base, current, limit: rows }, { resources }) {
+    const [before, after] = chooseSnapshots(resources, base, current);
+    const [one, two] = [await summarize(resources, before), await summarize(resources, after)];
+    const facts = compare(one, two, rows);
+    const lines = [
+      `${before.name} -> ${after.name}: ${signed(facts.objects)} objects, ${signedBytes(facts.bytes)}`,
+      ...changeSection('Grown', facts.grown),
+      ...changeSection('Shrunk', facts.shrunk),
+      ...changeSection('Detached DOM nodes', facts.detached),
+    ];
+    return { text: lines.join('\n'), structured: { base: before.uri, current: after.uri, ...facts } };
+  },
+});
+
+function chooseSnapshots(resources: Resources, base?: string, current?: string): [ResourceLink, ResourceLink] {
+  const known = snapshotsOf(resources);
+  const after = current === undefined ? known.at(-1) : findSnapshot(resources, current);
+  const previous = after && known[known.findIndex(({ uri }) => uri === after.uri) - 1];
+  const before = base === undefined ? previous : findSnapshot(resources, base);
+  if (before && after) return [before, after];
+  const existing = known.map(({ uri }) => uri).join(', ') || 'none';
+  throw new ToolError(`Two heap snapshots are needed. There are: ${existing}. take_heapsnapshot takes one.`);
+}
+
+/** Differences, those that grew most first. Where bytes are equal, the count decides. */
+function compare(before: HeapSummary, after: HeapSummary, rows: number) {
+  const changes = changesOf(before.classes, after.classes);
+  return {
+    objects: after.objects - before.objects,
+    bytes: after.bytes - before.bytes,
+    grown: changes.filter(isGrown).slice(0, rows).map(shortRow),
+    shrunk: changes
+      .filter((change) => !isGrown(change))
+      .reverse()
+      .slice(0, rows)
+      .map(shortRow),
+    detached: changesOf(before.detached, after.detached).slice(0, rows).map(shortRow),
+  };
+}
+
+const isGrown = ({ bytes, count }: HeapClass): boolean => bytes > 0 || (bytes === 0 && count > 0);
+
+function changesOf(before: readonly HeapClass[], after: readonly HeapClass[]): HeapClass[] {
+  const changes = new Map(after.map((row) => [row.name, { ...row }]));
+  for (const { name, count, bytes } of before) {
+    const now = changes.get(name) ?? { count: 0, bytes: 0 };
+    changes.set(name, { name, count: now.count - count, bytes: now.bytes - bytes });
+  }
+  return [...changes.values()]
+    .filter(({ count, bytes }) => count !== 0 || bytes !== 0)
+    .sort((a, b) => b.bytes - a.bytes || b.count - a.count);
+}
+
+function changeSection(title: string, rows: readonly HeapClass[]): string[] {
+  if (rows.length === 0) return [`${title}: none`];
+  return [`${title}:`, ...rows.map(({ name, count, bytes }) => `  ${name} ${signed(count)}, ${signedBytes(bytes)}`)];
+}
+
+const signed = (value: number): string => (value > 0 ? `+${value}` : String(value));
+const signedBytes = (bytes: number): string => `${bytes < 0 ? '-' : '+'}${bytesText(Math.abs(bytes))}`;
+
+export const memoryTools: readonly Tool[] = [
+  takeHeapsnapshotTool,
+  getHeapsnapshotSummaryTool,
+  compareHeapsnapshotsTool,
+];

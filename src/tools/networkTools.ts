@@ -1,8 +1,298 @@
-import type { Tool } from './defineTool.js';
+import { z } from 'zod';
+import { type Tool, definePageTool } from './defineTool.js';
 import { mockNetworkTool } from './networkMockTool.js';
-import { getNetworkRequestTool } from './networkRequest.js';
-import { listNetworkRequestsTool } from './networkRequests.js';
 import { listWebSocketFramesTool } from './webSocketFrameTool.js';
+import type { NetworkRequest, HttpHeaders, NetworkCollector } from '../browser/collectors/networkCollector.js';
+import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
+import { findUrls } from '../browser/collectors/urlPattern.js';
+import { bytesText, listingInput, listingOutput, pageOf, oneLine } from './pagination.js';
+import { messageOf, ToolError } from '../errors/errors.js';
+import { locationText } from './consoleTools.js';
+
+const urlChars = 300;
+
+const statusPattern = /^(\d{3}|[1-5]xx|pending|failed|error)$/;
+
+export const requestRow = {
+  id: z.int(),
+  method: z.string(),
+  url: z.string(),
+  type: z.string(),
+  state: z.enum(['pending', 'finished', 'failed']),
+  status: z.int().optional(),
+  error: z.string().optional(),
+  bytes: z.int(),
+  durationMs: z.number().optional(),
+  source: z.enum(['page', 'iframe', 'worker']),
+  cache: z.enum(['memory', 'disk', 'prefetch', 'service-worker']).optional(),
+  redirectedFrom: z.int().optional(),
+  redirectedTo: z.int().optional(),
+  mockedBy: z.int().optional(),
+};
+
+export const listNetworkRequestsTool = definePageTool({
+  name: 'list_network_requests',
+  group: 'network',
+  description: 'Requests of page, frames and workers; also before navigating',
+  input: z.object({
+    types: z.array(z.string()).optional().describe('document, fetch, xhr, script…'),
+    url: z.string().optional().describe('Text, glob or /regex/'),
+    method: z.string().optional(),
+    status: z
+      .string()
+      .refine((status) => statusPattern.test(status), 'a status such as 404 or 4xx, or failed, pending, error')
+      .optional()
+      .describe('404, 4xx, failed, pending, error'),
+    ...listingInput,
+  }),
+  output: z.object({ requests: z.array(z.object(requestRow)), ...listingOutput }),
+  annotations: { readOnlyHint: true },
+  lock: false,
+  handler: async (args, { page, signal }) => {
+    const reading = page.network.read(args.since);
+    const urls = await findUrls(
+      args.url,
+      reading.entries.map(({ value }) => value.url),
+      signal,
+    );
+    const listing = pageOf(
+      reading,
+      (request) =>
+        urls.has(request.url) &&
+        (args.types === undefined || args.types.includes(request.type)) &&
+        (args.method === undefined || args.method.toUpperCase() === request.method) &&
+        (args.status === undefined || hasStatus(request, args.status)),
+      args,
+    );
+    const lines = listing.entries.map(({ id, value }) => requestLine(id, value));
+    if (lines.length === 0) lines.push(args.since === undefined ? 'No such requests.' : 'Nothing new since then.');
+    return {
+      text: [...lines, '', listing.footer].join('\n'),
+      structured: { requests: listing.entries.map(structuredRequest), ...listing.fields },
+    };
+  },
+});
+
+function hasStatus({ state, status = 0 }: NetworkRequest, wanted: string): boolean {
+  if (wanted === 'pending' || wanted === 'failed') return state === wanted;
+  if (wanted === 'error') return state === 'failed' || status >= 400;
+  return wanted.endsWith('xx') ? Math.floor(status / 100) === Number(wanted[0]) : status === Number(wanted);
+}
+
+/** `#5 GET 404 fetch 1.2 kB 35 ms http://…`, and what is special about it. */
+export function requestLine(id: number, request: NetworkRequest): string {
+  const { failure, redirectedFrom, redirectedTo, mockedBy } = request;
+  const notes = [
+    ...(failure === undefined ? [] : [failureText(failure)]),
+    ...(cacheOf(request) === undefined ? [] : [`from ${cacheOf(request)}`]),
+    ...(redirectedFrom === undefined ? [] : [`redirected from #${redirectedFrom}`]),
+    ...(redirectedTo === undefined ? [] : [`redirects to #${redirectedTo}`]),
+    ...(mockedBy === undefined ? [] : [`mocked by rule ${mockedBy}`]),
+    ...(request.source === 'page' ? [] : [request.source]),
+  ];
+  return [
+    `#${id} ${request.method}`,
+    request.state === 'failed' ? 'failed' : (request.status ?? 'pending'),
+    request.type,
+    bytesText(request.transferBytes),
+    ...(request.durationMs === undefined ? [] : [`${Math.round(request.durationMs)} ms`]),
+    oneLine(request.url, urlChars),
+    ...notes.map((note) => `[${note}]`),
+  ].join(' ');
+}
+
+export function failureText({
+  error,
+  canceled,
+  blockedReason,
+  corsError,
+}: NonNullable<NetworkRequest['failure']>): string {
+  return [
+    error,
+    ...(canceled ? ['cancelled'] : []),
+    ...(blockedReason === undefined ? [] : [`blocked: ${blockedReason}`]),
+    ...(corsError === undefined ? [] : [`CORS: ${corsError}`]),
+  ].join(', ');
+}
+
+function cacheOf({ cache, fromServiceWorker }: NetworkRequest): z.infer<typeof requestRow.cache> {
+  return fromServiceWorker ? 'service-worker' : cache;
+}
+
+export function structuredRequest({
+  id,
+  value: request,
+}: RingBufferEntry<NetworkRequest>): z.input<z.ZodObject<typeof requestRow>> {
+  const { method, type, state, source, status, durationMs, redirectedFrom, redirectedTo, mockedBy } = request;
+  const cache = cacheOf(request);
+  return {
+    ...{ id, method, type, state, source, url: oneLine(request.url, urlChars), bytes: request.transferBytes },
+    ...(status === undefined ? {} : { status }),
+    ...(request.failure === undefined ? {} : { error: failureText(request.failure) }),
+    ...(durationMs === undefined ? {} : { durationMs }),
+    ...(cache === undefined ? {} : { cache }),
+    ...(redirectedFrom === undefined ? {} : { redirectedFrom }),
+    ...(redirectedTo === undefined ? {} : { redirectedTo }),
+    ...(mockedBy === undefined ? {} : { mockedBy }),
+  };
+}
 
 /** The tools about what a page asks for and gets. */
 export const networkTools: readonly Tool[] = [listNetworkRequestsTool, getNetworkRequestTool, listWebSocketFramesTool, mockNetworkTool];
+
+const hiddenValue = '(hidden; includeSensitive shows it)';
+const sensitiveNames = /^(?:cookie|set-cookie|authorization|proxy-authorization)$|token|api-?key|secret|csrf/;
+const stackFrames = 10;
+
+const bodyPart = z.object({
+  content: z.string(),
+  encoding: z.enum(['text', 'base64']),
+  offset: z.int(),
+  total: z.int(),
+});
+
+type BodyPart = z.infer<typeof bodyPart>;
+
+export const getNetworkRequestTool = definePageTool({
+  name: 'get_network_request',
+  group: 'network',
+  description: 'One request in full: headers, timing, initiator, bodies',
+  input: z.object({
+    id: z.int(),
+    body: z.enum(['response', 'request', 'none']).default('response'),
+    offset: z.int().min(0).default(0),
+    limit: z.int().min(1).max(100_000).default(4_000).describe('Of body'),
+    includeSensitive: z.boolean().default(false).describe('Show credentials'),
+  }),
+  output: z.object({
+    ...requestRow,
+    statusText: z.string(),
+    mimeType: z.string(),
+    protocol: z.string(),
+    remoteAddress: z.string(),
+    startedAt: z.string(),
+    documentUrl: z.string(),
+    requestHeaders: z.record(z.string(), z.string()),
+    responseHeaders: z.record(z.string(), z.string()),
+    timing: z.record(z.string(), z.number()),
+    initiator: z.object({ type: z.string(), place: z.string(), stack: z.array(z.string()) }),
+    requestBody: bodyPart.optional(),
+    responseBody: bodyPart.optional(),
+    bodyNote: z.string().optional(),
+  }),
+  annotations: { readOnlyHint: true },
+  lock: false,
+  handler: async (args, { browser, page: { network } }) => {
+    const request = network.get(args.id);
+    if (request === undefined) {
+      throw new ToolError(`There is no request ${args.id} on this page (any more). See list_network_requests.`);
+    }
+    const shown = args.includeSensitive ? request : withoutSecrets(request);
+    const requestBody = args.body === 'none' ? undefined : await requestPart(network, args);
+    if (!(await browser.addresses.allowsPart(request.url))) {
+      throw new ToolError(`Request ${args.id} is for ${request.url}, which this session may not load.`);
+    }
+    const response = args.body === 'response' ? await responsePart(network, args) : {};
+    return {
+      text: describeRequest(args.id, shown, requestBody, response),
+      structured: {
+        ...structuredRequest({ id: args.id, value: shown }),
+        ...requestDetails(shown),
+        ...(requestBody === undefined ? {} : { requestBody }),
+        ...response,
+      },
+    };
+  },
+});
+
+interface BodyRange {
+  readonly id: number;
+  readonly body: 'response' | 'request' | 'none';
+  readonly offset: number;
+  readonly limit: number;
+}
+
+async function requestPart(network: NetworkCollector, { id, body, offset, limit }: BodyRange): Promise<BodyPart | undefined> {
+  const data = await network.postData(id);
+  return data === undefined ? undefined : textPart(data, body === 'request' ? offset : 0, limit);
+}
+
+async function responsePart(
+  network: NetworkCollector,
+  { id, offset, limit }: BodyRange,
+): Promise<{ responseBody?: BodyPart; bodyNote?: string }> {
+  try {
+    const { content, isText } = await network.responseBody(id);
+    if (isText) return { responseBody: textPart(content.toString('utf8'), offset, limit) };
+    const slice = content.subarray(offset, offset + limit).toString('base64');
+    return { responseBody: { content: slice, encoding: 'base64', offset, total: content.length } };
+  } catch (error) {
+    // A body that cannot be had is a fact about the request, not a failure of the tool.
+    return { bodyNote: messageOf(error) };
+  }
+}
+
+function textPart(text: string, offset: number, limit: number): BodyPart {
+  return { content: text.slice(offset, offset + limit), encoding: 'text', offset, total: text.length };
+}
+
+function withoutSecrets(request: NetworkRequest): NetworkRequest {
+  const hide = (headers: HttpHeaders): HttpHeaders =>
+    Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name, sensitiveNames.test(name) ? hiddenValue : value]),
+    );
+  return { ...request, requestHeaders: hide(request.requestHeaders), responseHeaders: hide(request.responseHeaders) };
+}
+
+function requestDetails(request: NetworkRequest) {
+  const { statusText, mimeType, protocol, remoteAddress, documentUrl, initiator } = request;
+  return {
+    ...{ statusText, mimeType, protocol, remoteAddress, documentUrl, url: request.url },
+    startedAt: new Date(request.startedAt).toISOString(),
+    requestHeaders: { ...request.requestHeaders },
+    responseHeaders: { ...request.responseHeaders },
+    timing: { ...request.timing },
+    initiator: {
+      type: initiator.type,
+      place: initiator.url === '' ? '' : locationText({ url: initiator.url, line: initiator.line, column: undefined }),
+      stack: initiator.stack.slice(0, stackFrames).map((frame) => `${frame.functionName} (${locationText(frame)})`),
+    },
+  };
+}
+
+function describeRequest(
+  id: number,
+  request: NetworkRequest,
+  requestBody: BodyPart | undefined,
+  { responseBody, bodyNote }: { responseBody?: BodyPart; bodyNote?: string },
+): string {
+  const { initiator, timing, requestHeaders, responseHeaders, startedAt } = requestDetails(request);
+  const phases = Object.entries(timing).map(([name, ms]) => `${name} ${ms} ms`);
+  return [
+    requestLine(id, request),
+    ...(request.url.length > 300 ? [request.url] : []),
+    `Started ${startedAt} by ${[initiator.type, initiator.place].filter(Boolean).join(' ')}`,
+    ...initiator.stack.map((frame) => `  at ${frame}`),
+    ...(request.failure === undefined ? [] : [`Failure: ${failureText(request.failure)}`]),
+    ...(phases.length === 0 ? [] : [`Timing: ${phases.join(', ')}`]),
+    ...headerSection('Request headers', requestHeaders),
+    ...bodySection('Request body', requestBody),
+    ...headerSection(`Response headers (${request.status ?? 'none yet'} ${request.statusText})`, responseHeaders),
+    ...bodySection('Response body', responseBody),
+    ...(bodyNote === undefined ? [] : [`Response body: ${bodyNote}`]),
+  ].join('\n');
+}
+
+function headerSection(title: string, headers: HttpHeaders): string[] {
+  const lines = Object.entries(headers).map(([name, value]) => `  ${name}: ${value.replaceAll('\n', '\n    ')}`);
+  return lines.length === 0 ? [] : [`${title}:`, ...lines];
+}
+
+function bodySection(title: string, body: BodyPart | undefined): string[] {
+  if (body === undefined) return [];
+  const size = Buffer.byteLength(body.content, body.encoding === 'base64' ? 'base64' : 'utf16le');
+  const end = body.offset + (body.encoding === 'base64' ? size : body.content.length);
+  const unit = body.encoding === 'base64' ? 'bytes, as base64' : 'characters';
+  const rest = end < body.total ? [`(${body.offset} to ${end} of ${body.total}; go on with offset: ${end})`] : [];
+  return [`${title} (${body.total} ${unit}):`, body.content, ...rest];
+}

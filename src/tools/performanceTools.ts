@@ -1,8 +1,13 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { analyseTrace, type InsightSet, type TraceAnalysis } from '../browser/profiling/traceAnalysis.js';
-import type { PageToolContext, ResourceLink, ToolAnswer } from './defineTool.js';
-import { shortUrl } from './answers.js';
+import { analyseTrace, type InsightSet, type TraceAnalysis, analysisSchema, type Insight } from '../browser/profiling/traceAnalysis.js';
+import { type PageToolContext, type ResourceLink, type ToolAnswer, definePageTool, defineTool, type Resources, type Tool } from './defineTool.js';
+import { shortUrl, truncateAnswer } from './answers.js';
 import { bytesText } from './pagination.js';
+import { reload as reloadPage } from '../browser/page/pageNavigation.js';
+import { untilAborted } from '../async.js';
+import { untilDrawn } from '../browser/cdp/injectedFunctions.js';
+import { ToolError } from '../errors/errors.js';
 
 /** How the names of analyses end: what tells them from other resources. */
 export const analysisSuffix = '.insights.json';
@@ -114,3 +119,136 @@ function insightSetRowOf({ id, url, metrics: { lcp, inp, cls }, insights }: Insi
 function traceNameOf(pageId: number): string {
   return `trace-page-${pageId}-${new Date().toISOString().replaceAll(':', '').slice(0, 17)}`;
 }
+
+const loadTimeoutMs = 60_000;
+/** A page that is loaded may not be drawn yet, on a busy machine. */
+const paintTimeoutMs = 5_000;
+/** Late pictures and shifts come after the page is quiet. */
+const afterLoadMs = 2_000;
+
+export const startTraceTool = definePageTool({
+  name: 'performance_start_trace',
+  group: 'performance',
+  description: 'Record a performance trace: Core Web Vitals and insights by name. One at a time in a browser',
+  input: z.strictObject({
+    reload: z.boolean().default(true).describe('Load the page again once it records'),
+    autoStop: z.boolean().default(true).describe('Stop and analyse soon after; else act, then performance_stop_trace'),
+  }),
+  output: traceOutput,
+  annotations: { readOnlyHint: false },
+  timeoutMs: traceTimeoutMs,
+  async handler(args, context) {
+    const { page, signal, progress } = context;
+    progress(0, 4, 'starting');
+    await page.tracing.start(signal, args.reload);
+    try {
+      progress(1, 4, 'recording');
+      await record(args, context);
+      if (args.autoStop) return await finishTrace(context);
+    } catch (error) {
+      // A trace that nobody stops would keep every other session of the browser from making one.
+      await page.tracing.dispose();
+      throw error;
+    }
+    return {
+      text: `Page ${page.id} is being traced. Act on it, then call performance_stop_trace.`,
+      structured: { recording: true, insightSets: [] },
+    };
+  },
+});
+
+async function record(
+  { reload, autoStop }: { reload: boolean; autoStop: boolean },
+  { page, signal }: PageToolContext,
+): Promise<void> {
+  if (reload) await reloadPage(page, false, { signal, timeoutMs: loadTimeoutMs });
+  if (reload && autoStop) await untilAborted(page.callInIsolatedWorld(untilDrawn, [paintTimeoutMs]).catch(ignoreNavigation), signal);
+  if (autoStop) await delay(afterLoadMs, undefined, { signal });
+}
+
+/** A document that was left meanwhile is not drawn any more. */
+function ignoreNavigation(): void {
+  return undefined;
+}
+
+export const stopTraceTool = definePageTool({
+  name: 'performance_stop_trace',
+  group: 'performance',
+  description: 'Stop the trace of a page and analyse it',
+  input: z.strictObject({}),
+  output: traceOutput,
+  annotations: { readOnlyHint: true },
+  timeoutMs: traceTimeoutMs,
+  handler: (_args, context) => finishTrace(context),
+});
+
+export const analyzeInsightTool = defineTool({
+  name: 'performance_analyze_insight',
+  group: 'performance',
+  needs: 'nothing',
+  description: 'Details of one insight of the last trace',
+  input: z.strictObject({
+    insightName: z.string().describe('Like LCPBreakdown'),
+    insightSetId: z.string().optional().describe('From the trace; default: its last'),
+  }),
+  output: z.object({ insightSetId: z.string(), name: z.string(), state: z.string(), details: z.string() }),
+  annotations: { readOnlyHint: true },
+  async handler({ insightName, insightSetId }, { resources }) {
+    const set = findSet(await lastAnalysis(resources), insightSetId);
+    const insight = findInsight(set, insightName);
+    const { name, title, state, metric, description } = insight;
+    const details = truncateAnswer(outlineOf(insight.details).join('\n'), 'the trace itself is a resource');
+    const text = [
+      `${name} (${title}), ${state}, about ${metric === 'All' ? 'all metrics' : metric}, ${set.url}`,
+      description,
+      ...describeMetrics(set),
+      ...savingsOf(insight),
+      details,
+    ];
+    return { text: text.join('\n'), structured: { insightSetId: set.id, name, state, details } };
+  },
+});
+
+async function lastAnalysis(resources: Resources): Promise<TraceAnalysis> {
+  const link = resources.list().findLast(({ name }) => name.endsWith(analysisSuffix));
+  if (link === undefined) throw new ToolError('There is no trace yet: call performance_start_trace.');
+  return analysisSchema.parse(JSON.parse((await resources.read(link.uri)).toString('utf8')));
+}
+
+function findSet({ sets }: TraceAnalysis, id: string | undefined): InsightSet {
+  const found = id === undefined ? sets.at(-1) : sets.find((set) => set.id === id);
+  if (found) return found;
+  const known = sets.map((set) => `${set.id} (${set.url})`).join(', ') || 'none';
+  throw new ToolError(`The last trace has no insight set ${id ?? ''}. It has: ${known}.`);
+}
+
+function findInsight({ insights }: InsightSet, wanted: string): Insight {
+  const found = insights.find(({ name }) => name.toLowerCase() === wanted.toLowerCase());
+  if (found) return found;
+  const known = insights.map(({ name }) => name).join(', ');
+  throw new ToolError(`There is no insight ${JSON.stringify(wanted)}. This trace has: ${known}.`);
+}
+
+function savingsOf({ savings }: Insight): string[] {
+  const saved = Object.entries(savings).map(
+    ([metric, value]) => `${metric} ${value ?? 0}${metric === 'CLS' ? '' : ' ms'}`,
+  );
+  return saved.length === 0 ? [] : [`Mending it could save: ${saved.join(', ')}`];
+}
+
+/** Nested data as indented lines, a fact each: shorter than JSON and read as easily. */
+function outlineOf(value: unknown, indent = ''): string[] {
+  if (typeof value !== 'object' || value === null) return [`${indent}${String(value)}`];
+  return Object.entries(value).flatMap(([key, inner]: [string, unknown]) => {
+    const label = Array.isArray(value) ? '-' : `${key}:`;
+    if (typeof inner !== 'object' || inner === null) return [`${indent}${label} ${String(inner)}`];
+    const lines = outlineOf(inner, `${indent}  `);
+    return lines.length === 0 ? [`${indent}${label} none`] : [`${indent}${label}`, ...lines];
+  });
+}
+
+export const performanceTools: readonly Tool[] = [
+  startTraceTool,
+  stopTraceTool,
+  analyzeInsightTool,
+];

@@ -1,5 +1,353 @@
+import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
+import { PageStorage, type StoredCookie, type StoredItem } from '../browser/page/pageStorage.js';
+import { ToolError, messageOf } from '../errors/errors.js';
+import { definePageTool, type PageToolContext, type ResourceLink, type Tool } from './defineTool.js';
+import { oneLine } from './pagination.js';
+import { requireInsideWorkspace, openInWorkspace, type Workspace } from './accessPolicy.js';
+import { truncateAnswer } from './answers.js';
 
 export const areas = ['cookies', 'local', 'session'] as const;
 export const area = z.enum(areas);
 export type PageStorageArea = z.infer<typeof area>;
+
+const stateItems = z.array(z.object({ name: z.string(), value: z.string() }));
+
+/** The format in which Playwright saves a state, with `sessionStorage` added: files of either can be restored. */
+const stateSchema = z.object({
+  cookies: z.array(
+    z.object({
+      name: z.string(),
+      value: z.string(),
+      domain: z.string(),
+      path: z.string().default('/'),
+      expires: z.number().default(-1),
+      httpOnly: z.boolean().default(false),
+      secure: z.boolean().default(false),
+      sameSite: z.enum(['Strict', 'Lax', 'None']).optional(),
+    }),
+  ),
+  origins: z.array(
+    z.object({ origin: z.string(), localStorage: stateItems.default([]), sessionStorage: stateItems.default([]) }),
+  ),
+});
+
+export type StorageState = z.infer<typeof stateSchema>;
+
+export async function readState(storage: PageStorage): Promise<StorageState> {
+  const [cookies, localStorage, sessionStorage] = await Promise.all([
+    storage.cookies(),
+    storage.items('local'),
+    storage.items('session'),
+  ]);
+  return { cookies, origins: [{ origin: storage.origin, localStorage, sessionStorage }] };
+}
+
+/** Throws a ToolError that says what in the text is not as it should be. */
+export function parseState(text: string, from: string): StorageState {
+  const checked = stateSchema.safeParse(jsonOf(text));
+  if (checked.success) return checked.data;
+  const [issue] = checked.error.issues;
+  throw new ToolError(`${from} holds no saved storage: "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}.`);
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Makes the page's storage what the state says: what else the page had stored goes. Answers how many items there are
+ * now. Throws a ToolError, before anything has changed, when the state has nothing of the page's origin.
+ */
+export async function restoreState(storage: PageStorage, state: StorageState): Promise<number> {
+  const own = state.origins.find(({ origin }) => origin === storage.origin);
+  const cookies = state.cookies.filter(({ domain }) => isDomainOf(domain, storage.url));
+  if (own === undefined && cookies.length === 0) {
+    const saved = [...state.origins.map(({ origin }) => origin), ...state.cookies.map(({ domain }) => domain)];
+    const known = [...new Set(saved)].join(', ') || 'nothing';
+    throw new ToolError(
+      `The saved storage has nothing of ${storage.origin}, but of ${known}. Call navigate_page first.`,
+    );
+  }
+  await storage.deleteCookies(await storage.cookies());
+  for (const { name, value, ...attributes } of cookies) {
+    const { domain, expires, ...rest } = attributes;
+    // With a domain a cookie is one for subdomains too; without one it is the host's alone.
+    const place = domain.startsWith('.') ? { domain } : {};
+    await storage.setCookie({ name, value }, { ...rest, ...place, ...(expires === -1 ? {} : { expires }) });
+  }
+  const { localStorage = [], sessionStorage = [] } = own ?? {};
+  for (const [area, items] of [['local', localStorage] as const, ['session', sessionStorage] as const]) {
+    await storage.clearItems(area);
+    for (const item of items) await storage.setItem(area, item);
+  }
+  return cookies.length + localStorage.length + sessionStorage.length;
+}
+
+function isDomainOf(domain: string, url: string): boolean {
+  const bare = domain.replace(/^\./, '');
+  const { hostname } = new URL(url);
+  return hostname === bare || (domain.startsWith('.') && hostname.endsWith(`.${bare}`));
+}
+
+const maxStateBytes = 32 * 1024 ** 2;
+
+const cookieAttributes = z.strictObject({
+  domain: z.string().optional(),
+  path: z.string().optional(),
+  expires: z.number().positive().optional().describe('Unix seconds'),
+  httpOnly: z.boolean().optional(),
+  secure: z.boolean().optional(),
+  sameSite: z.enum(['Strict', 'Lax', 'None']).optional(),
+});
+
+const changeInput = z.strictObject({
+  action: z.enum(['set', 'remove', 'clear', 'save', 'restore']),
+  area: area.optional().describe('For set, remove; clear without it: all'),
+  items: z.record(z.string(), z.string()).optional().describe('For set'),
+  names: z.array(z.string()).min(1).optional().describe('For remove'),
+  cookie: cookieAttributes.optional().describe('Attributes of set cookies'),
+  file: z.string().optional().describe('JSON for save (default: a resource) and restore (path or resource uri)'),
+});
+
+type ChangeArgs = z.output<typeof changeInput>;
+
+interface ChangeResult {
+  /** Items set, removed, cleared, saved or restored. */
+  readonly count: number;
+  readonly what: string;
+  readonly file?: string;
+  readonly resources?: readonly ResourceLink[];
+}
+
+export const setPageStorageTool = definePageTool({
+  name: 'set_page_storage',
+  group: 'storage',
+  description: "Change, save or restore a page's cookies, localStorage and sessionStorage",
+  input: changeInput,
+  output: z.object({ origin: z.string(), count: z.int(), file: z.string().optional() }),
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
+  async handler(args, context) {
+    const storage = new PageStorage(context.page);
+    const { count, what, file, resources = [] } = await actions[args.action](storage, args, context);
+    return {
+      text: `${what} (${storage.origin}).`,
+      structured: { origin: storage.origin, count, ...(file !== undefined && { file }) },
+      resources,
+    };
+  },
+});
+
+type StorageAction = (storage: PageStorage, args: ChangeArgs, context: PageToolContext) => Promise<ChangeResult>;
+
+const actions: Readonly<Record<ChangeArgs['action'], StorageAction>> = {
+  async set(storage, args) {
+    const [where, items] = [requireArgument(args, 'area'), Object.entries(requireArgument(args, 'items'))];
+    for (const [name, value] of items) {
+      if (where === 'cookies') await storage.setCookie({ name, value }, args.cookie);
+      else await storage.setItem(where, { name, value });
+    }
+    return { count: items.length, what: `Set in ${where}: ${namesOf(items.map(([name]) => name))}` };
+  },
+
+  async remove(storage, args) {
+    const [where, names] = [requireArgument(args, 'area'), requireArgument(args, 'names')];
+    const stored = await storedNames(storage, where);
+    const missing = names.filter((name) => !stored.includes(name));
+    if (missing.length > 0) {
+      throw new ToolError(`${where} has no ${namesOf(missing)}, but ${namesOf(stored)}. Nothing was removed.`);
+    }
+    await removeFrom(storage, where, names);
+    return { count: names.length, what: `Removed from ${where}: ${namesOf(names)}` };
+  },
+
+  async clear(storage, args) {
+    let count = 0;
+    for (const where of args.area === undefined ? areas : [args.area]) {
+      const names = await storedNames(storage, where);
+      await removeFrom(storage, where, names);
+      count += names.length;
+    }
+    return { count, what: `Cleared ${args.area ?? areas.join(', ')}: ${count} items` };
+  },
+
+  async save(storage, { file }, { workspace, resources }) {
+    const state = await readState(storage);
+    const count =
+      state.cookies.length + state.origins.flatMap((one) => [one.localStorage, one.sessionStorage]).flat().length;
+    const data = JSON.stringify(state, null, 2);
+    if (file === undefined) {
+      const link = await resources.add({ name: 'storage.json', mimeType: 'application/json', data });
+      return { count, what: `Saved ${count} items as ${link.uri}`, file: link.uri, resources: [link] };
+    }
+    // Whoever has the file is logged in as this page is.
+    await withFile(file, workspace, 'write', (handle) => handle.writeFile(data));
+    const path = await requireInsideWorkspace(file, workspace);
+    return { count, what: `Saved ${count} items in ${path}`, file: path };
+  },
+
+  async restore(storage, args, context) {
+    const file = requireArgument(args, 'file');
+    const count = await restoreState(storage, parseState(await stateText(file, context), file));
+    return { count, what: `Restored ${count} items from ${file}. Reload the page to let it see them`, file };
+  },
+};
+
+function requireArgument<Name extends 'area' | 'items' | 'names' | 'file'>(args: ChangeArgs, name: Name): NonNullable<ChangeArgs[Name]> {
+  const value = args[name];
+  if (value === undefined) throw new ToolError(`${args.action} needs the argument ${name}.`);
+  return value;
+}
+
+async function storedNames(storage: PageStorage, where: PageStorageArea): Promise<string[]> {
+  const items = where === 'cookies' ? await storage.cookies() : await storage.items(where);
+  return [...new Set(items.map(({ name }) => name))];
+}
+
+async function removeFrom(storage: PageStorage, where: PageStorageArea, names: readonly string[]): Promise<void> {
+  if (where === 'cookies') {
+    const cookies = await storage.cookies();
+    return storage.deleteCookies(cookies.filter(({ name }) => names.includes(name)));
+  }
+  for (const name of names) await storage.removeItem(where, name);
+}
+
+async function stateText(file: string, { workspace, resources }: PageToolContext): Promise<string> {
+  if (file.startsWith('greenroom://')) return (await resources.read(file)).toString('utf8');
+  return withFile(file, workspace, 'read', async (handle) => {
+    const { size } = await handle.stat();
+    if (size > maxStateBytes) throw new ToolError(`${file} has ${size} bytes: that is no saved storage.`);
+    return handle.readFile('utf8');
+  });
+}
+
+async function withFile<T>(
+  path: string,
+  workspace: Workspace,
+  to: 'read' | 'write',
+  use: (handle: FileHandle) => Promise<T>,
+): Promise<T> {
+  try {
+    const handle = await openInWorkspace(path, workspace, to);
+    return await use(handle).finally(() => handle.close());
+  } catch (error) {
+    if (error instanceof ToolError) throw error;
+    throw new ToolError(`${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+const namesOf = (names: readonly string[]): string => oneLine(names.join(', ') || 'nothing', 1_000);
+
+const maxRows = 200;
+const maxRowChars = 200;
+const maxValueBytes = 32 * 1024;
+
+const storageItem = z.object({ area, name: z.string(), value: z.string(), hidden: z.boolean(), attributes: z.string() });
+type StorageItem = z.infer<typeof storageItem>;
+
+export const inspectPageStorageTool = definePageTool({
+  name: 'inspect_page_storage',
+  group: 'storage',
+  description: 'Cookies (HttpOnly too), localStorage and sessionStorage of a page; secrets are hidden',
+  input: z.strictObject({
+    area: area.optional().describe('Default: all'),
+    name: z.string().optional().describe('Only this item, uncut'),
+    showSecrets: z.boolean().optional(),
+  }),
+  output: z.object({ origin: z.string(), total: z.int(), items: z.array(storageItem) }),
+  annotations: { readOnlyHint: true },
+  async handler({ area: asked, name, showSecrets = false }, { page }) {
+    const storage = new PageStorage(page);
+    const wanted = asked === undefined ? areas : [asked];
+    const all = (await Promise.all(wanted.map((one) => readArea(storage, one)))).flat();
+    const found = name === undefined ? all : itemsNamed(all, name);
+    const cut = name === undefined ? cutToRow : cutToValue;
+    const items = found.slice(0, maxRows).map((one) => cut(showSecrets ? one : hideSecret(one)));
+    return {
+      text: describeItems(storage.origin, wanted, items, found.length),
+      structured: { origin: storage.origin, total: found.length, items },
+    };
+  },
+});
+
+async function readArea(storage: PageStorage, one: PageStorageArea): Promise<StorageItem[]> {
+  if (one === 'cookies') return (await storage.cookies()).map(cookieItem);
+  const items = await storage.items(one);
+  return items.map(({ name, value }) => ({ area: one, name, value, hidden: false, attributes: '' }));
+}
+
+function cookieItem({ name, value, domain, path, expires, httpOnly, secure, sameSite }: StoredCookie): StorageItem {
+  const attributes = [
+    `${domain}${path}`,
+    ...(expires === -1 ? ['session'] : [`until ${new Date(expires * 1000).toISOString()}`]),
+    ...(httpOnly ? ['HttpOnly'] : []),
+    ...(secure ? ['Secure'] : []),
+    ...(sameSite ? [`SameSite=${sameSite}`] : []),
+  ];
+  return { area: 'cookies', name, value, hidden: false, attributes: attributes.join(' ') };
+}
+
+function itemsNamed(items: readonly StorageItem[], name: string): readonly StorageItem[] {
+  const found = items.filter((one) => one.name === name);
+  if (found.length > 0) return found;
+  const names = oneLine(items.map((one) => `${one.area} ${one.name}`).join(', ') || 'none', 1_000);
+  throw new ToolError(`Nothing is stored as ${JSON.stringify(name)}. Stored: ${names}.`);
+}
+
+const secretName = /token|secret|auth|session|passw|credential|jwt|csrf|xsrf|api.?key|\bsid\b/i;
+/** An HttpOnly cookie is one that its site keeps even from its own scripts. */
+function isSecret({ name, value, attributes }: StorageItem): boolean {
+  return attributes.includes(' HttpOnly') || secretName.test(name) || hasJsonWebToken(value);
+}
+
+/** A JSON Web Token: header and payload are JSON objects in base64, with a dot after each. */
+export function hasJsonWebToken(value: string): boolean {
+  if (!value.includes('.eyJ')) return false;
+  let header = -1;
+  for (const { 0: word, index } of value.matchAll(/[\w-]+/g)) {
+    const end = index + word.length;
+    if (header === index && /^eyJ./.test(word) && value[end] === '.') return true;
+    header = value[end] === '.' && /(?:^|-)eyJ./.test(word) ? end + 1 : -1;
+  }
+  return false;
+}
+
+function hideSecret(one: StorageItem): StorageItem {
+  return isSecret(one) ? { ...one, value: '', hidden: true } : one;
+}
+
+function cutToRow(one: StorageItem): StorageItem {
+  return { ...one, value: oneLine(one.value, maxRowChars) };
+}
+
+function cutToValue(one: StorageItem): StorageItem {
+  return { ...one, value: truncateAnswer(one.value, 'evaluate_script can read a part', maxValueBytes) };
+}
+
+function describeItems(origin: string, wanted: readonly PageStorageArea[], items: readonly StorageItem[], total: number): string {
+  const lines = wanted.flatMap((one) => {
+    const own = items.filter((candidate) => candidate.area === one);
+    return own.length === 0 ? [`${one}: nothing`] : [`${one}:`, ...own.map(itemLine)];
+  });
+  const hidden = items.filter((one) => one.hidden).length;
+  return truncateAnswer(
+    [
+      `Storage of ${origin}`,
+      ...lines,
+      ...(hidden > 0 ? [`${hidden} hidden: showSecrets shows them.`] : []),
+      ...(total > items.length ? [`${total - items.length} more of ${total} left out: ask for one by name.`] : []),
+    ].join('\n'),
+    'ask for one area, or one item by name',
+  );
+}
+
+function itemLine({ name, value, hidden, attributes }: StorageItem & StoredItem): string {
+  const shown = hidden ? '(hidden)' : value;
+  return `  ${oneLine(name, maxRowChars)} = ${shown}${attributes === '' ? '' : ` [${attributes}]`}`;
+}
+
+export const storageTools: readonly Tool[] = [inspectPageStorageTool, setPageStorageTool];

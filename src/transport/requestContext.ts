@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { context, propagation, trace } from '@opentelemetry/api';
 import type { Refusal } from '../errors/errors.js';
 import type { RequestTransport, ObservationHandler } from '../telemetry/observer.js';
 
@@ -39,4 +40,14 @@ export function assignRequestIds(observe: ObservationHandler) {
 export function requestIdOf(response: ServerResponse): string | undefined {
   const id = response.getHeader(requestIdHeader);
   return typeof id === 'string' ? id : undefined;
+}
+
+/**
+ * Makes the caller's W3C trace context the parent of what a request leads to. Where an instrumentation of HTTP has opened
+ * a span already, that one stays the parent. Without a registered SDK this does nothing.
+ */
+export function continueTrace(request: IncomingMessage, _response: unknown, next: () => void): void {
+  const active = context.active();
+  if (trace.getSpan(active) !== undefined) next();
+  else context.with(propagation.extract(active, request.headers), next);
 }

@@ -1,21 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
-import type { Channel } from '../session/channel.js';
-import type { JSONRPCMessage } from '../mcp/protocol.js';
-import type { Session } from '../session/session.js';
-import type { SessionDeps, SessionRequest } from '../session/sessionParts.js';
+import type { Channel, CloseNotice, TransportKind } from '../session/channel.js';
+import { type JSONRPCMessage, replyIdOf, parseMessage } from '../mcp/protocol.js';
+import type { Session, SessionDeps, SessionRequest } from '../session/session.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { toPrincipal, type Credentials } from '../tenancy/auth.js';
-import type { ChooseBrowser } from '../tenancy/ownBrowser.js';
+import type { ChooseBrowser } from '../tenancy/userBrowsers.js';
 import type { RateLimits } from '../tenancy/rateLimits.js';
 import type { BodyMemory } from './bodyMemory.js';
 import type { Admit } from './admission.js';
 import { readJson } from './jsonBody.js';
 import { principalKey, type Caller } from '../tenancy/principal.js';
-import type { ConnectionTransport } from './connectionTransport.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import { endSessionAtExpiry } from './tokenExpiry.js';
+import { messageOf, Refusal, type JsonRpcErrorResponse, type RequestId } from '../errors/errors.js';
 
 /**
  * The contract of every transport: the session's `Channel`, and a way to report what goes wrong and to be ended. Opening
@@ -128,4 +127,62 @@ export function logErrors(channel: SessionTransport, log: Log, session?: Session
 export function readCredentials({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): Credentials {
   const start = url.includes('?') ? url.indexOf('?') : url.length;
   return { headers, path: url.slice(0, start), query: new URLSearchParams(url.slice(start + 1)) };
+}
+
+interface TextReceiver {
+  /** Takes the message, or throws the Refusal that it is answered with. */
+  readonly receive: MessageHandler;
+  /** Hears of an error that is no Refusal: a defect of ours. */
+  readonly failed: (error: Error) => void;
+}
+
+/**
+ * Delivers one message that came as text, for transports whose messages have no status of their own. It is delivered
+ * before this returns. Resolves, never rejects, with the error to answer; null if the message was taken, or if what failed
+ * here is no request, which has no answer.
+ */
+export async function receiveText(
+  text: string,
+  { receive, failed }: TextReceiver,
+): Promise<JsonRpcErrorResponse | null> {
+  let id: RequestId = null;
+  try {
+    const value = parseJson(text);
+    id = replyIdOf(value);
+    await receive(parseMessage(value));
+    return null;
+  } catch (error) {
+    if (error instanceof Refusal) return error.toJsonRpc(id);
+    failed(new Error(`A message could not be handled: ${messageOf(error)}`, { cause: error }));
+    return id === null ? null : new Refusal('internal').toJsonRpc(id);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Refusal('parse_error');
+  }
+}
+
+/**
+ * A transport of one connection, whose end is the end of its session: it has nothing by which to resume. `onclose` fires
+ * exactly once, however it ends.
+ */
+export abstract class ConnectionTransport implements SessionTransport {
+  abstract readonly kind: TransportKind;
+  readonly resumable = false;
+  sessionId?: string;
+  onclose?: () => void;
+  onerror?: (error: Error) => void;
+  /** Takes a message of the client's; a session's throws its refusal. */
+  onmessage?: MessageHandler;
+  /** Why `onclose` fired. */
+  closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
+
+  abstract announce(sessionId: string): void;
+  abstract deliver(message: JSONRPCMessage): void;
+  abstract end(ending: CloseNotice): void;
+  abstract close(): Promise<void>;
 }

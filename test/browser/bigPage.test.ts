@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { outlineBounds } from '../../src/browser/page/snapshot.js';
 import { lookTools } from '../../src/tools/lookTools.js';
-import { inputTools } from '../../src/tools/input/index.js';
+import { inputTools } from '../../src/tools/inputTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { servePages } from '../support/servePages.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';

@@ -1,4 +1,4 @@
-import { residentMemory } from '../../src/browser/process/memory.js';
+import { residentMemory } from '../../src/browser/process/chromeProcess.js';
 import { recordingListener, openTestPool, leaseRequest, waitUntil, withFirstPage, type TestPool } from './support/testPool.js';
 
 const signal = new AbortController().signal;

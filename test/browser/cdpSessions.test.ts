@@ -1,5 +1,5 @@
 import puppeteer, { type Browser } from 'puppeteer-core';
-import { openCdpSession } from '../../src/browser/protocol/openSession.js';
+import { openCdpSession } from '../../src/browser/cdp/cdpSessions.js';
 import { chromium } from '../support/chromium.js';
 
 let browser: Browser;

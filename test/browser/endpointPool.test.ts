@@ -1,13 +1,12 @@
 import { EndpointPool, type EndpointPoolOptions } from '../../src/browser/pool/endpointPool.js';
-import type { BrowserBinding } from '../../src/browser/lease/host.js';
-import type { ResumeState } from '../../src/browser/pool/browserLease.js';
+import type { BrowserBinding, ResumeState } from '../../src/browser/pool/browserLease.js';
 import type {
   BrowserConnection,
   BrowserObserver,
   BrowserState,
   SupervisedBrowser,
 } from '../../src/browser/process/browserConnection.js';
-import type { QueueOptions } from '../../src/browser/lease/queuedWork.js';
+import type { QueueOptions } from '../../src/browser/pool/waitQueue.js';
 import { Refusal } from '../../src/errors/errors.js';
 import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';

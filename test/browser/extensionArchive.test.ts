@@ -3,8 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { unpackExtension } from '../../src/browser/extensions/extensionArchive.js';
-import { download } from '../../src/browser/extensions/download.js';
+import { unpackExtension, download } from '../../src/browser/extensions/extensionArchive.js';
 import { crx, zip, type ZipEntry } from '../support/zipWriter.js';
 
 const signal = new AbortController().signal;

@@ -3,8 +3,7 @@ import { installExtension } from '../../src/browser/extensions/extensionInstall.
 import { findExtension, loadExtension, type Extension } from '../../src/browser/extensions/installedExtensions.js';
 import { withCdpScope } from '../../src/browser/cdp/cdpScope.js';
 import { wakeWorker, WorkerMonitor } from '../../src/browser/extensions/serviceWorkers.js';
-import { sampleExtensionFolder } from '../../src/selftest/pageServer.js';
-import { sampleExtensionId } from '../../src/selftest/sampleExtension.js';
+import { sampleExtensionFolder, sampleExtensionId } from '../../src/selftest/pageServer.js';
 import { manifestJson, extensionUrl, startExtensionBrowser, type ExtensionBrowser } from '../support/extensionBrowser.js';
 
 let chrome: ExtensionBrowser;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { inputTools } from '../../src/tools/input/index.js';
+import { inputTools } from '../../src/tools/inputTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';

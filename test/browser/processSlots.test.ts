@@ -1,5 +1,5 @@
 import { ProcessSlots, type ProcessSlot } from '../../src/browser/pool/processSlots.js';
-import { QueuedWork } from '../../src/browser/lease/queuedWork.js';
+import { QueuedWork } from '../../src/browser/pool/waitQueue.js';
 import { nextTurn } from '../support/gate.js';
 
 const never = new AbortController().signal;

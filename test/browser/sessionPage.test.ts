@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Page } from 'puppeteer-core';
 import { performAction } from '../../src/browser/page/performAction.js';
-import { Lock } from '../../src/browser/page/lock.js';
+import { Lock } from '../../src/async.js';
 import { openSessionPage, type SessionPage } from '../../src/browser/page/sessionPage.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
 

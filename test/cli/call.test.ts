@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { call } from '../../src/cli/call.js';
-import { findRunningServer } from '../../src/cli/runningServer.js';
+import { findRunningServer } from '../../src/cli/connect.js';
 import { selftest } from '../../src/cli/selftestCommand.js';
 import { ToolError } from '../../src/errors/errors.js';
 import { defineTool } from '../../src/tools/defineTool.js';

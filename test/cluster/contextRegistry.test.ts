@@ -1,8 +1,7 @@
 import { systemClock } from '../../src/clock.js';
 import { ContextRegistry, decideOrphan, type RemoteBrowser } from '../../src/cluster/contextRegistry.js';
 import { MemoryStore } from '../../src/cluster/memoryStore.js';
-import { contextEntriesTtlMs } from '../../src/cluster/serverStore.js';
-import type { ClusterStore } from '../../src/cluster/clusterStore.js';
+import { contextEntriesTtlMs, type ClusterStore } from '../../src/cluster/clusterStore.js';
 import { silentLog } from '../../src/log.js';
 import { Gate } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CheckContext, type ToolArguments } from '../../src/selftest/checkContext.js';
-import { sampleExtensionId as extensionId } from '../../src/selftest/sampleExtension.js';
+import { sampleExtensionId as extensionId } from '../../src/selftest/pageServer.js';
 import { runParallelSelftests } from '../../src/selftest/runSelftest.js';
 import { openSelftestSession, type SelftestSession } from '../../src/selftest/selftestSession.js';
 import { startServerProcess, type ServerProcess } from './support/serverProcess.js';

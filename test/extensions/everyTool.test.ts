@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { extensionTools } from '../../src/tools/extensions/index.js';
+import { extensionTools } from '../../src/tools/allTools.js';
 import type { Tool } from '../../src/tools/defineTool.js';
 import { ToolError } from '../../src/errors/errors.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';

@@ -1,7 +1,6 @@
 import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
-import { PageSet } from '../../src/browser/pool/pageSet.js';
+import { PageSet, isTab } from '../../src/browser/pool/pageSet.js';
 import { createSessionPageState } from '../../src/browser/pool/sessionPageState.js';
-import { isTab } from '../../src/browser/lease/tab.js';
 import { recordingListener, openTestPool, leaseRequest, waitUntil, withFirstPage } from '../browser/support/testPool.js';
 
 test('the pages of a session are bounded, popups too, and the client hears of it', async () => {

@@ -12,7 +12,7 @@ import { withoutCommentLines, withoutComments } from '../../src/browser/extensio
 import { inSlices } from '../../src/browser/patterns/slices.js';
 import { truncateAnswer } from '../../src/tools/answers.js';
 import { decodeArchive } from '../../src/tools/extensionLifecycle.js';
-import { hasJsonWebToken } from '../../src/tools/storage/inspectPageStorage.js';
+import { hasJsonWebToken } from '../../src/tools/storageTools.js';
 
 /** For work that takes milliseconds in linear time, and half a minute or more in quadratic. */
 const generous = 5_000;

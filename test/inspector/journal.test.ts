@@ -1,5 +1,5 @@
 import { Journal } from '../../src/inspector/journal.js';
-import type { ActorObservation } from '../../src/inspector/actorObservation.js';
+import type { ActorObservation } from '../../src/telemetry/observer.js';
 import { ManualClock } from '../support/manualClock.js';
 
 const clock = new ManualClock();

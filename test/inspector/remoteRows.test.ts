@@ -1,6 +1,5 @@
-import { newerRemoteRows } from '../../src/inspector/elsewhere.js';
+import { newerRemoteRows, SessionTable } from '../../src/inspector/sessionTable.js';
 import { Journal } from '../../src/inspector/journal.js';
-import { SessionTable } from '../../src/inspector/sessionTable.js';
 import type { SessionRow } from '../../src/inspector/wire.js';
 import { ManualClock } from '../support/manualClock.js';
 

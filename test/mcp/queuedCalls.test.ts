@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { BrowserLease } from '../../src/browser/pool/browserLease.js';
-import type { OnQueued } from '../../src/browser/lease/queuedWork.js';
+import type { OnQueued } from '../../src/browser/pool/waitQueue.js';
 import type { SessionBrowser } from '../../src/browser/pool/sessionBrowser.js';
 import { systemClock } from '../../src/clock.js';
 import { Refusal } from '../../src/errors/errors.js';

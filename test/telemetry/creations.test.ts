@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { BrowserLease } from '../../src/browser/pool/browserLease.js';
 import { Refusal } from '../../src/errors/errors.js';
 import type { Observation } from '../../src/telemetry/observer.js';
-import { hashSecret, generateToken } from '../../src/tenancy/token.js';
+import { hashSecret, generateToken } from '../../src/tenancy/bearerToken.js';
 import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { Gate, nextTurn } from '../support/gate.js';
 import { send } from '../support/http.js';

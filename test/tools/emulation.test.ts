@@ -1,5 +1,5 @@
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { emulationTools } from '../../src/tools/emulation/index.js';
+import { emulationTools } from '../../src/tools/emulationTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { pageTools } from '../../src/tools/pageTools.js';

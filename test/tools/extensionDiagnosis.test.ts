@@ -1,9 +1,8 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { sampleExtensionFolder, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { sampleExtensionId } from '../../src/selftest/sampleExtension.js';
-import { extensionTools } from '../../src/tools/extensions/index.js';
+import { sampleExtensionFolder, startPageServer, type PageServer, sampleExtensionId } from '../../src/selftest/pageServer.js';
+import { extensionTools } from '../../src/tools/allTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let tools: ToolHarness;

@@ -1,9 +1,8 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sampleExtensionFolder, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { sampleExtensionId as extensionId } from '../../src/selftest/sampleExtension.js';
-import { extensionTools } from '../../src/tools/extensions/index.js';
+import { sampleExtensionFolder, startPageServer, type PageServer, sampleExtensionId as extensionId } from '../../src/selftest/pageServer.js';
+import { extensionTools } from '../../src/tools/allTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let tools: ToolHarness;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { inputTools } from '../../src/tools/input/index.js';
+import { inputTools } from '../../src/tools/inputTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';

@@ -1,9 +1,8 @@
 import { gunzipSync } from 'node:zlib';
-import { captureHeap } from '../../src/browser/heap/captureHeap.js';
-import { HeapSnapshotParser } from '../../src/browser/profiling/heapSnapshot.js';
+import { captureHeap, HeapSnapshotParser } from '../../src/browser/profiling/heapSnapshot.js';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { lookTools } from '../../src/tools/lookTools.js';
-import { memoryTools } from '../../src/tools/memory/index.js';
+import { memoryTools } from '../../src/tools/memoryTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { inputTools } from '../../src/tools/input/index.js';
+import { inputTools } from '../../src/tools/inputTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { pageTools } from '../../src/tools/pageTools.js';

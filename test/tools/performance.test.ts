@@ -2,10 +2,10 @@ import { gunzipSync } from 'node:zlib';
 import { z } from 'zod';
 import { analyseTrace } from '../../src/browser/profiling/traceAnalysis.js';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { inputTools } from '../../src/tools/input/index.js';
+import { inputTools } from '../../src/tools/inputTools.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
-import { performanceTools } from '../../src/tools/performance/index.js';
+import { performanceTools } from '../../src/tools/performanceTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let pages: PageServer;

@@ -1,8 +1,7 @@
 import type { Completer } from '../../src/mcp/definitions.js';
 import { allPrompts } from '../../src/mcp/prompts.js';
-import { sampleExtensionFolder, startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
-import { sampleExtensionId } from '../../src/selftest/sampleExtension.js';
-import { extensionTools } from '../../src/tools/extensions/index.js';
+import { sampleExtensionFolder, startPageServer, type PageServer, sampleExtensionId } from '../../src/selftest/pageServer.js';
+import { extensionTools } from '../../src/tools/allTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { sessionFacts as session } from './support/plainSession.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';

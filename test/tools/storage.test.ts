@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { startPageServer, type PageServer } from '../../src/selftest/pageServer.js';
 import { lookTools } from '../../src/tools/lookTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
-import { storageTools } from '../../src/tools/storage/index.js';
+import { storageTools } from '../../src/tools/storageTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 let pages: PageServer;

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { systemClock } from '../../src/clock.js';
-import { LineReader } from '../../src/transport/lines.js';
-import { StdioTransport } from '../../src/transport/stdio.js';
+import { LineReader, StdioTransport } from '../../src/transport/stdio.js';
 import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { nextTurn } from '../support/gate.js';
 import { ManualClock } from '../support/manualClock.js';

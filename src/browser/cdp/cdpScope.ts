@@ -1,6 +1,6 @@
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { untilAborted } from '../../async.js';
-import { openBrowserCdpSession } from '../protocol/openSession.js';
+import { openBrowserCdpSession } from './cdpSessions.js';
 
 /**
  * A protocol session on the browser, for one call. Whatever is attached or opened through it hangs on it and ends with

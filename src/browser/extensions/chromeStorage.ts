@@ -3,8 +3,7 @@ import { ToolError } from '../../errors/errors.js';
 import type { StorageContent, StorageEdit } from '../injected/contract.js';
 import { editStorage, readStorage } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { EvaluationError } from './evaluateInTarget.js';
-import { ExtensionDocument } from './extensionDocument.js';
+import { EvaluationError, ExtensionDocument } from './evaluateInTarget.js';
 import type { Extension } from './installedExtensions.js';
 
 export const storageAreas = ['local', 'sync', 'session', 'managed'] as const;

@@ -1,11 +1,10 @@
 import { ToolError } from '../../errors/errors.js';
 import { evaluateInTarget, type EvaluationResult } from './evaluateInTarget.js';
 import { findContentWorld } from './contentScripts.js';
-import { contextUrl, runningContexts, type ContextKind } from './contexts.js';
+import { contextUrl, runningContexts, type ContextKind, type SelectedContext } from './liveContexts.js';
 import { findExtension, type Extension } from './installedExtensions.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import type { SelectedContext } from './selection.js';
 import { WorkerMonitor } from './serviceWorkers.js';
 
 /**

@@ -4,8 +4,7 @@ import { followSessions, unlessGone, type FollowedSessions, type CdpHandlers, ty
 import type { CallLog } from './callLog.js';
 import type { ExtensionLog } from './extensionLog.js';
 import { bindingName, flushExpression, instrumentExpression } from './instrument.js';
-import type { MessageLog, ReportingContext } from './messageLog.js';
-import { parseReport } from './report.js';
+import { type MessageLog, type ReportingContext, parseReport } from './messageLog.js';
 
 export interface ActivityLogs {
   readonly messages: MessageLog;

@@ -8,7 +8,7 @@ import type { SessionPage } from '../page/sessionPage.js';
 import { untilAborted } from '../../async.js';
 import { readActionState } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { ExtensionDocument } from './extensionDocument.js';
+import { ExtensionDocument } from './evaluateInTarget.js';
 import { chromeErrorText, originOf, type Extension } from './installedExtensions.js';
 
 /** The action as a click on it would find it: for the active tab. */

@@ -1,8 +1,14 @@
+import { sep } from 'node:path';
+import type { Browser } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
-import { ExtensionsPage, findExtension, readManifest, type Extension } from './installedExtensions.js';
+import { ExtensionsPage, findExtension, readManifest, type Extension, chromeErrorText, listExtensions } from './installedExtensions.js';
 import { loadWithoutFiles } from './fileAccess.js';
-import type { CdpScope } from '../cdp/cdpScope.js';
+import { type CdpScope, withCdpScope } from '../cdp/cdpScope.js';
 import { WorkerMonitor, type WorkerStarts } from './serviceWorkers.js';
+import { ToolError, messageOf } from '../../errors/errors.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import { contentScriptsIn } from './contentScripts.js';
+import { runningContexts, type ExtensionContext } from './liveContexts.js';
 
 export interface Installation {
   readonly extension: Extension;
@@ -61,4 +67,67 @@ async function waitForFirstStart(scope: CdpScope, watch: WorkerMonitor, id: stri
     if (limit.aborted) return false;
     throw error;
   }
+}
+
+const uninstallTimeoutMs = 5_000;
+
+/** Removes an extension with its storage (`Extensions.uninstall`). Its folder stays. Throws a ToolError if Chrome refuses. */
+export async function uninstallExtension(scope: CdpScope, { id, name }: Extension): Promise<void> {
+  try {
+    await scope.untilAborted(scope.browser.send('Extensions.uninstall', { id }));
+  } catch (error) {
+    scope.signal.throwIfAborted();
+    throw new ToolError(`Chrome did not uninstall ${name}: ${chromeErrorText(error)}`, { cause: error });
+  }
+}
+
+/** Removes the extensions whose folder is about to be removed. Never rejects: a browser that is gone has none. */
+export async function uninstallFromFolder(browser: Browser, folder: string): Promise<void> {
+  const removing = withCdpScope(browser, timeLimit(uninstallTimeoutMs), async (scope) => {
+    const extensions = await listExtensions(scope);
+    const own = extensions.filter(({ path }) => path.startsWith(`${folder}${sep}`));
+    await Promise.allSettled(own.map((extension) => uninstallExtension(scope, extension)));
+  });
+  await removing.catch(() => undefined);
+}
+
+export interface ReloadResult extends Installation {
+  /** Its documents that were open before and that Chrome closed. */
+  readonly closed: readonly ExtensionContext[];
+  /** Its documents that are still open and run the old code. */
+  readonly stale: readonly ExtensionContext[];
+  /** Pages in which its old content scripts go on, cut off from the extension. */
+  readonly stalePages: readonly SessionPage[];
+}
+
+/**
+ * Loads an extension again from its folder and tells what still runs its old code. Throws a ToolError when Chrome refuses
+ * what is in the folder now: then what was loaded before goes on.
+ */
+export async function reloadExtension(
+  scope: CdpScope,
+  extension: Extension,
+  pages: readonly SessionPage[],
+): Promise<ReloadResult> {
+  const [before, contentScripts] = await Promise.all([
+    openDocuments(scope, extension),
+    contentScriptsIn(scope, extension, pages),
+  ]);
+  const installation = await installExtension(scope, extension.path).catch((error: unknown) => {
+    if (!(error instanceof ToolError)) throw error;
+    const consequence = `${extension.name} ${extension.version} goes on as it was loaded before.`;
+    throw new ToolError(`${messageOf(error)} ${consequence}`, { cause: error });
+  });
+  const open = new Set((await openDocuments(scope, extension)).map(({ targetId }) => targetId));
+  return {
+    ...installation,
+    closed: before.filter(({ targetId }) => !open.has(targetId)),
+    stale: before.filter(({ targetId }) => open.has(targetId)),
+    stalePages: contentScripts.found.map(({ page }) => page),
+  };
+}
+
+async function openDocuments(scope: CdpScope, extension: Extension): Promise<ExtensionContext[]> {
+  const contexts = await runningContexts(await scope.targets(), extension);
+  return contexts.filter(({ kind }) => kind !== 'service_worker');
 }

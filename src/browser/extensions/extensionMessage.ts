@@ -5,9 +5,9 @@ import type { SessionPage } from '../page/sessionPage.js';
 import { callExpression, sendFromExtension } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { tabTargetIdOf } from './extensionAction.js';
-import type { ContextKind } from './contexts.js';
+import type { ContextKind } from './liveContexts.js';
 import { evaluateInContentScript, evaluateInDocument, evaluateInWorker } from './contextEvaluation.js';
-import { ExtensionDocument } from './extensionDocument.js';
+import { ExtensionDocument } from './evaluateInTarget.js';
 import type { Extension } from './installedExtensions.js';
 
 export interface ExtensionMessageRequest {

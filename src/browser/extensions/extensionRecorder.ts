@@ -1,16 +1,14 @@
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { untilAborted } from '../../async.js';
-import { unlessGone } from '../cdp/cdpSessions.js';
+import { unlessGone, openBrowserCdpSession } from '../cdp/cdpSessions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { CallLog, type CallTrace } from './callLog.js';
 import { ContextFollower } from './contextFollower.js';
 import { originOf } from './installedExtensions.js';
 import { ExtensionLog } from './extensionLog.js';
 import { MessageLog } from './messageLog.js';
-import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
-import { WorkerEndObserver } from './workerRegistry.js';
+import { WorkerMonitor, type WorkerState, WorkerEndObserver } from './serviceWorkers.js';
 import { StorageChangeLog } from './storageChangeLog.js';
-import { openBrowserCdpSession } from '../protocol/openSession.js';
 
 /** Popups begin as `other`, and offscreen documents are `background_page`. */
 const documentTargets = [{ type: 'page' }, { type: 'other' }, { type: 'background_page' }];

@@ -10,7 +10,7 @@ import type { CdpScope } from '../cdp/cdpScope.js';
 import { parseManifest, readManifestText } from './extensionFiles.js';
 import { ExtensionsPage, listExtensions, loadExtension, originOf, type Extension } from './installedExtensions.js';
 import { placeholderVersion, correctFirstInstall } from './firstInstall.js';
-import { uninstallExtension } from './uninstall.js';
+import { uninstallExtension } from './extensionInstall.js';
 
 /** How long the first start of a worker is waited for. */
 const startTimeoutMs = 5_000;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { inSlices } from '../patterns/slices.js';
 import { readRegisteredScripts } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { ExtensionDocument } from './extensionDocument.js';
+import { ExtensionDocument } from './evaluateInTarget.js';
 import { objectsIn, readExtensionFiles, stringsIn, type ExtensionFiles } from './extensionFiles.js';
 import type { Extension, ExtensionInfo } from './installedExtensions.js';
 import { matchesAny, matchesGlob, parsePattern } from './matchPattern.js';

@@ -1,10 +1,9 @@
+import type { Protocol } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { contentScriptsIn } from './contentScripts.js';
-import { runningContexts } from './contexts.js';
-import { findExtension, type Extension } from './installedExtensions.js';
-import type { SelectedContext } from './selection.js';
+import { findExtension, type Extension, originOf, readManifest, type Manifest } from './installedExtensions.js';
 import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
 
 /**
@@ -91,4 +90,98 @@ async function documentContexts(
       const facts = { ...context, contextId: targetId, extensionId: extension.id };
       return pageId === undefined ? facts : { ...facts, pageId };
     });
+}
+
+type Target = Protocol.Target.TargetInfo;
+
+/** The places where an extension's code runs. `page`: any other document of its own, in a tab or a frame. */
+export const contextKinds = [
+  'service_worker',
+  'popup',
+  'options',
+  'side_panel',
+  'offscreen',
+  'page',
+  'content_script',
+] as const;
+export type ContextKind = (typeof contextKinds)[number];
+
+/** One context that runs now. `targetId` names it until it ends. */
+export interface ExtensionContext {
+  readonly kind: ContextKind;
+  readonly targetId: string;
+  readonly url: string;
+  readonly title: string;
+}
+
+/**
+ * What runs of this extension among the browser's targets; content scripts are no targets. A document is what the
+ * manifest says about its address: the popup's page opened in a tab counts as the popup.
+ */
+export async function runningContexts(targets: readonly Target[], extension: Extension): Promise<ExtensionContext[]> {
+  const manifest = (await readManifest(extension)) ?? {};
+  const prefix = `${originOf(extension.id)}/`;
+  return (
+    targets
+      // Its manifest is where our own hidden pages stand (see `extensionDocument`).
+      .filter(({ url }) => url.startsWith(prefix) && url !== `${prefix}manifest.json`)
+      .map((target) => ({
+        kind: kindOf(target, prefix, manifest),
+        targetId: target.targetId,
+        url: target.url,
+        title: target.title,
+      }))
+  );
+}
+
+function kindOf({ type, url }: Target, prefix: string, manifest: Manifest): ContextKind {
+  if (type === 'service_worker') return 'service_worker';
+  // Manifest V3 has no background pages; Chrome gives this type to offscreen documents.
+  if (type === 'background_page') return 'offscreen';
+  return declaredPages(manifest).find(({ path }) => pathOf(prefix, path) === pathOf(prefix, url))?.kind ?? 'page';
+}
+
+function declaredPages(manifest: Manifest): { kind: ContextKind; path: string }[] {
+  const pages: { kind: ContextKind; path: string | undefined }[] = [
+    { kind: 'popup', path: manifest.action?.default_popup },
+    { kind: 'options', path: manifest.options_ui?.page ?? manifest.options_page },
+    { kind: 'side_panel', path: manifest.side_panel?.default_path },
+  ];
+  return pages.flatMap(({ kind, path }) => (path === undefined ? [] : [{ kind, path }]));
+}
+
+const pathOf = (prefix: string, path: string): string => new URL(path, prefix).pathname;
+
+/** The address that opens a context of this kind in a tab; undefined if the manifest names none. */
+export async function contextUrl(extension: Extension, kind: ContextKind): Promise<string | undefined> {
+  const page = declaredPages((await readManifest(extension)) ?? {}).find((candidate) => candidate.kind === kind);
+  return page && new URL(page.path, `${originOf(extension.id)}/`).href;
+}
+
+/** The contexts that the manifest names a page for. */
+export async function declaredContexts(extension: Extension): Promise<ContextKind[]> {
+  return declaredPages((await readManifest(extension)) ?? {}).map(({ kind }) => kind);
+}
+
+/** A context as it was when it was selected. Whether it still runs, only the browser knows. */
+export interface SelectedContext {
+  readonly contextId: string;
+  readonly extensionId: string;
+  readonly kind: ContextKind;
+  readonly url: string;
+  /** The session's page that shows it, or that its content script runs in. */
+  readonly pageId?: number;
+}
+
+/** The context that a session works on when none is named. Owned by its browser, and lost with it. */
+export class ContextSelection {
+  #selected: SelectedContext | undefined;
+
+  get selected(): SelectedContext | undefined {
+    return this.#selected;
+  }
+
+  select(context: SelectedContext): void {
+    this.#selected = context;
+  }
 }

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js';
 import type { ActivityReport } from '../injected/contract.js';
 
@@ -138,4 +139,24 @@ function parseSender(json: string | undefined): Sender {
 function sizeOf({ payload, reply = '', error = '', from, to }: ExtensionMessage): number {
   const chars = payload.length + reply.length + error.length + from.length + to.join().length;
   return 200 + 2 * chars;
+}
+
+const reportSchema = z.object({
+  id: z.number(),
+  phase: z.enum(['begin', 'end']),
+  kind: z.enum(['send', 'receive', 'call']),
+  api: z.string(),
+  value: z.string().optional(),
+  error: z.string().optional(),
+  sender: z.string().optional(),
+  at: z.number(),
+}) satisfies z.ZodType<ActivityReport>;
+
+/** Undefined for what is no report: whatever runs in the context can call the binding. */
+export function parseReport(payload: string): ActivityReport | undefined {
+  try {
+    return reportSchema.safeParse(JSON.parse(payload)).data;
+  } catch {
+    return undefined;
+  }
 }

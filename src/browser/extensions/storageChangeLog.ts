@@ -9,7 +9,7 @@ import { callExpression, listenToStorage } from '../cdp/injectedFunctions.js';
 import { CdpScope } from '../cdp/cdpScope.js';
 import { truncateText } from '../collectors/remoteObject.js';
 import { originOf } from './installedExtensions.js';
-import { openBrowserCdpSession } from '../protocol/openSession.js';
+import { openBrowserCdpSession } from '../cdp/cdpSessions.js';
 
 /** A change of one key. */
 export interface StorageChange {

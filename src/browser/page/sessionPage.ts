@@ -5,12 +5,12 @@ import { Emulation } from './pageEmulation.js';
 import { ElementUids } from './elementUids.js';
 import { ConsoleFloodGuard } from './consoleFloodGuard.js';
 import { Frames, type FrameSession } from './frames.js';
-import { Lock } from './lock.js';
+import { Lock } from '../../async.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
 import { PageTracing } from '../profiling/pageTracing.js';
 import { ToolError } from '../../errors/errors.js';
 import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
-import { openCdpSession } from '../protocol/openSession.js';
+import { openCdpSession } from '../cdp/cdpSessions.js';
 
 /**
  * One page of a session, with everything collected about it since the session has it. Made by `openSessionPage`; owned

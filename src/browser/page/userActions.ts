@@ -4,9 +4,8 @@ import { ToolError } from '../../errors/errors.js';
 import type { FillResult } from '../injected/contract.js';
 import { isFileField, prepareFill, readValue } from '../cdp/injectedFunctions.js';
 import { findElement, type PageElement } from './element.js';
-import { parseChord, pressChord } from './deviceInput.js';
+import { parseChord, pressChord, clickAt, dragBetween, movePointer, type MouseButton } from './deviceInput.js';
 import type { SessionPage } from './sessionPage.js';
-import { clickAt, dragBetween, movePointer, type MouseButton } from './pointer.js';
 
 /**
  * What a user does to a page, one step each, to be done inside `act`. Every step first makes sure that a user could do

@@ -1,6 +1,5 @@
 import type { Browser, BrowserContext, CDPSession, Connection, Page, Protocol } from 'puppeteer-core';
-import { withBrowserCdpSession, openCdpSession } from '../protocol/openSession.js';
-import { unlessGone } from '../cdp/cdpSessions.js';
+import { withBrowserCdpSession, openCdpSession, unlessGone } from '../cdp/cdpSessions.js';
 import type { AddressPolicy } from './addressPolicy.js';
 import { extensionsPage } from './launchPreferences.js';
 

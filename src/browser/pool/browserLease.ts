@@ -1,8 +1,11 @@
 import type { Failure } from '../../../machines/events.js';
-import type { EndpointContexts } from './endpointContexts.js';
+import type { EndpointContexts, UnregisterContext } from './endpointContexts.js';
 import type { PlacementRecord } from './recovery.js';
-import type { OnQueued } from '../lease/queuedWork.js';
+import type { OnQueued, QueueOptions } from './waitQueue.js';
 import type { SessionBrowser } from './sessionBrowser.js';
+import type { BrowserObserver, SupervisedBrowser } from '../process/browserConnection.js';
+import type { ResourceLedger } from '../process/resourceLedger.js';
+import { Refusal } from '../../errors/errors.js';
 
 /** What a session asks the pool for. */
 export interface LeaseRequest {
@@ -89,3 +92,52 @@ export interface BrowserHealth {
   /** Sessions that wait for a process. */
   readonly queued: number;
 }
+
+/** A browser that a lease takes part in. */
+export interface BrowserBinding {
+  readonly browser: SupervisedBrowser;
+  /** The id of one that runs elsewhere. */
+  readonly endpoint?: string;
+  /** Whether there are others of its kind, when it cannot be had any more. */
+  readonly isReplaceable?: boolean;
+  /**
+   * Tells the other servers that use this browser whose a context in it is; `lost` is told when one of them has closed it.
+   * Absent: nobody else is to know. Never rejects.
+   */
+  readonly registerContext?: ((contextId: string, lost: () => void) => Promise<UnregisterContext>) | undefined;
+  /**
+   * Takes no part any more; ends the browser if it was this lease's alone. `leftover` is a context in it that could not be
+   * closed.
+   */
+  release(leftover?: string): Promise<void>;
+}
+
+export interface LeaseDeps {
+  readonly request: LeaseRequest;
+  readonly listener: LeaseListener;
+  readonly ledger: ResourceLedger;
+  readonly mode: 'launch' | 'attach';
+  /** A browser that others work in too. */
+  acquireShared(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding>;
+  /** A process and profile for this session alone, as soon as there is a place for it. */
+  acquireProcess(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding>;
+  /** Told once, when all is gone. */
+  onReleased(): void;
+}
+
+const noBrowserDetail = 'This server has no browser: none of the tools that it was made with needs one.';
+
+/** The pool of a server whose tools need no browser: nothing is started, and nothing is left behind. */
+export const noBrowserPool: BrowserPool = {
+  lease: () => ({
+    current: undefined,
+    browserId: undefined,
+    browser: () => Promise.reject(new Refusal('browser_failed', { detail: noBrowserDetail })),
+    check: () => Promise.resolve(),
+    release: () => Promise.resolve(),
+  }),
+  isFull: false,
+  health: () => ({ total: 0, ready: 0, connecting: 0, lost: 0, failed: 0, contexts: 0, queued: 0 }),
+  memory: () => Promise.resolve(0),
+  close: () => Promise.resolve(),
+};

@@ -7,17 +7,15 @@ import type { BrowserObserver, BrowserState, Connect, Supervise, SupervisedBrows
 import { findExecutable, type BrowserSearch } from '../process/executable.js';
 import { findLeftovers, openRunFolder, removeLeftovers, type RunFolder } from '../process/janitor.js';
 import { launchBrowser } from '../process/launchBrowser.js';
-import { residentMemory } from '../process/memory.js';
-import type { BrowserHealth, BrowserLease, BrowserPool, LeaseListener, LeaseRequest } from './browserLease.js';
+import { residentMemory } from '../process/chromeProcess.js';
+import type { BrowserHealth, BrowserLease, BrowserPool, LeaseListener, LeaseRequest, BrowserBinding } from './browserLease.js';
 import { createResourceLedger, type ResourceLedger } from '../process/resourceLedger.js';
 import { ProcessSlots } from './processSlots.js';
-import type { QueueOptions } from '../lease/queuedWork.js';
-import { endpointId } from './endpoint.js';
+import type { QueueOptions } from './waitQueue.js';
+import { endpointId, ObservedBrowser } from './endpoint.js';
 import type { ContextRecords, EndpointContexts } from './endpointContexts.js';
 import { EndpointPool } from './endpointPool.js';
-import type { BrowserBinding } from '../lease/host.js';
 import { SessionLease } from './sessionLease.js';
-import { ObservedBrowser } from '../lease/sharedBrowser.js';
 
 export interface BrowserPoolOptions extends BrowserSearch {
   readonly config: Pick<

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
-import { openBrowserCdpSession } from '../protocol/openSession.js';
-import { unlessGone } from '../cdp/cdpSessions.js';
+import { openBrowserCdpSession, unlessGone } from '../cdp/cdpSessions.js';
 
 export interface DownloadsOptions {
   readonly browser: Browser;

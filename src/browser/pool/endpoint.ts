@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock.js';
 import type { BrowserConnection, BrowserObserver, BrowserState, SupervisedBrowser } from '../process/browserConnection.js';
 import { closeContext, EndpointContexts, type ContextRecords } from './endpointContexts.js';
-import { ObservedBrowser } from '../lease/sharedBrowser.js';
 
 export interface EndpointOptions {
   readonly url: string;
@@ -154,4 +153,31 @@ export class Endpoint {
 /** Its observers hear of it. */
 function noop(): void {
   return undefined;
+}
+
+/** A browser that several leases take part in. Owned by whoever starts it, who closes it. */
+export class ObservedBrowser {
+  readonly browser: SupervisedBrowser;
+  readonly #observers = new Set<BrowserObserver>();
+
+  constructor(start: (observer: BrowserObserver) => SupervisedBrowser) {
+    const notify = (call: (observer: BrowserObserver) => void): void => [...this.#observers].forEach(call);
+    this.browser = start({
+      lost: () => notify((observer) => observer.lost()),
+      ready: (connection) => notify((observer) => observer.ready(connection)),
+      failed: (failure) => notify((observer) => observer.failed(failure)),
+    });
+  }
+
+  get isInUse(): boolean {
+    return this.#observers.size > 0;
+  }
+
+  addObserver(observer: BrowserObserver): void {
+    this.#observers.add(observer);
+  }
+
+  removeObserver(observer: BrowserObserver): void {
+    this.#observers.delete(observer);
+  }
 }

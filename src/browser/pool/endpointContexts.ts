@@ -2,7 +2,7 @@ import type { Browser } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import type { BrowserConnection } from '../process/browserConnection.js';
 import { untilAborted } from '../../async.js';
-import { withBrowserCdpSession } from '../protocol/openSession.js';
+import { withBrowserCdpSession } from '../cdp/cdpSessions.js';
 
 /** A context that a session of this server has in a browser that runs elsewhere. */
 export interface ContextRecord {

@@ -2,10 +2,8 @@ import { Refusal } from '../../errors/errors.js';
 import type { BrowserObserver } from '../process/browserConnection.js';
 import { Endpoint, type EndpointOptions } from './endpoint.js';
 import type { EndpointContexts } from './endpointContexts.js';
-import type { ResumeState } from './browserLease.js';
-import { WaitQueue } from './waitQueue.js';
-import type { QueueOptions } from '../lease/queuedWork.js';
-import type { BrowserBinding } from '../lease/host.js';
+import type { ResumeState, BrowserBinding } from './browserLease.js';
+import { WaitQueue, type QueueOptions } from './waitQueue.js';
 
 export interface EndpointPoolOptions extends Omit<EndpointOptions, 'url' | 'onChange'> {
   readonly urls: readonly string[];

@@ -1,7 +1,7 @@
 import type { Browser, BrowserContext } from 'puppeteer-core';
 import type { BrowserConnection } from '../process/browserConnection.js';
 import { TargetGuard } from '../policy/targetGuard.js';
-import { withBrowserCdpSession } from '../protocol/openSession.js';
+import { withBrowserCdpSession } from '../cdp/cdpSessions.js';
 import type { SessionPageState } from './sessionPageState.js';
 import type { PlacementIsolation } from './browserPlacement.js';
 

@@ -1,11 +1,11 @@
 import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
-import { ContextSelection } from '../extensions/selection.js';
+import { ContextSelection } from '../extensions/liveContexts.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { SessionPageState } from './sessionPageState.js';
-import type { OnQueued } from '../lease/queuedWork.js';
+import type { OnQueued } from './waitQueue.js';
 import type { BrowserPlacement } from './browserPlacement.js';
 import type { SessionBrowser } from './sessionBrowser.js';
 

@@ -1,6 +1,6 @@
 import type { BrowserContext, Target } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
-import { isTab } from '../lease/tab.js';
+import { isTab } from './pageSet.js';
 
 /** Tabs of one session: each may be a renderer process. */
 const maxPages = 50;

@@ -4,12 +4,9 @@ import { messageOf } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import { openSessionPage, type SessionPage } from '../page/sessionPage.js';
-import { findTabs } from '../lease/livingTabs.js';
-import type { PageRecovery } from './recovery.js';
+import { type PageRecovery, restoreEmulation, pageRecordOf, type PageRecord } from './recovery.js';
 import { PageLimit } from './pageLimit.js';
-import { restoreEmulation, pageRecordOf, type PageRecord } from '../lease/pageRecord.js';
 import type { SessionPageState } from './sessionPageState.js';
-import { isTab } from '../lease/tab.js';
 
 export interface PageSetOptions {
   readonly context: BrowserContext;
@@ -301,4 +298,30 @@ function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolea
 /** A tab that somebody else opened may close again before it is ours. */
 function noop(): void {
   return undefined;
+}
+
+/** The tabs that a context has already, by the ids of their targets (CDP Target.TargetInfo), which outlive a connection. */
+export async function findTabs(context: BrowserContext): Promise<ReadonlyMap<string, Page>> {
+  const found = await Promise.all(
+    context
+      .targets()
+      .filter(isTab)
+      .map(async (target) => withTargetId(await target.page())),
+  );
+  return new Map(found.filter((tab) => tab !== undefined));
+}
+
+/** Puppeteer keeps the id to itself. */
+async function withTargetId(page: Page | null): Promise<readonly [string, Page] | undefined> {
+  if (page === null) return undefined;
+  const cdp = await page.createCDPSession();
+  const { targetInfo } = await cdp.send('Target.getTargetInfo');
+  await cdp.detach();
+  return [targetInfo.targetId, page];
+}
+
+/** An extension's popup starts as `other` and is no tab; DevTools windows are the user's. */
+export function isTab(target: Target): boolean {
+  const type: string = target.type();
+  return type === 'page' && !target.url().startsWith('devtools://');
 }

@@ -1,6 +1,5 @@
 import { Refusal } from '../../errors/errors.js';
-import { WaitQueue } from './waitQueue.js';
-import type { QueueOptions } from '../lease/queuedWork.js';
+import { WaitQueue, type QueueOptions } from './waitQueue.js';
 
 export interface ProcessSlotLimits {
   readonly maxBrowsers: number;

@@ -1,9 +1,9 @@
 import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
-import type { ContextSelection } from '../extensions/selection.js';
+import type { ContextSelection } from '../extensions/liveContexts.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
-import type { OnQueued } from '../lease/queuedWork.js';
+import type { OnQueued } from './waitQueue.js';
 
 /**
  * The browser as one session sees it: its own pages and nothing else (S6). Tools use it; its lease owns and closes it.

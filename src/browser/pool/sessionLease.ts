@@ -1,18 +1,14 @@
 import { timeLimit } from '../../clock.js';
 import type { Failure } from '../../../machines/events.js';
-import { toFailureData, ToolError } from '../../errors/errors.js';
+import { toFailureData, ToolError, messageOf, Refusal } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import type { BrowserConnection, BrowserObserver } from '../process/browserConnection.js';
-import type { ResumeState, BrowserLease } from './browserLease.js';
+import type { ResumeState, BrowserLease, BrowserBinding, LeaseDeps } from './browserLease.js';
 import { LeasedBrowser } from './leasedBrowser.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
-import type { BrowserBinding, LeaseDeps } from '../lease/host.js';
-import { asRefusal, describeRefusedMove, leaseReleasedError } from '../lease/leaseRefusals.js';
-import { recordToRestore, type LeaseState, type UnopenedState } from '../lease/leaseState.js';
-import { describeRecovery, pagesReopenedNotice, withContextClosed, type PlacementRecord } from './recovery.js';
-import type { PageRecord } from '../lease/pageRecord.js';
+import { describeRecovery, pagesReopenedNotice, withContextClosed, type PlacementRecord, type PageRecord } from './recovery.js';
 import { createSessionPageState, type SessionPageState } from './sessionPageState.js';
-import { QueuedWork, type OnQueued, type QueueOptions } from '../lease/queuedWork.js';
+import { QueuedWork, type OnQueued, type QueueOptions } from './waitQueue.js';
 import { openPlacement, type BrowserPlacement, type PlacementIsolation, type PlacementOptions } from './browserPlacement.js';
 
 /** How long a browser may take to answer the cheapest of questions (CDP Browser.getVersion). */
@@ -294,4 +290,35 @@ export class SessionLease implements BrowserLease {
     await this.#binding?.release(keepOpen ? undefined : recordToRestore(previous)?.contextId);
     this.#deps.onReleased();
   }
+}
+
+export type UnopenedState =
+  /** Nothing is open: not asked for yet, or it could not be had. */
+  | { readonly kind: 'vacant' }
+  /** The session had a browser, and it died or cannot be reached. */
+  | { readonly kind: 'lost'; readonly lost: PlacementRecord };
+
+/** How far a lease is. */
+export type LeaseState =
+  | UnopenedState
+  | { readonly kind: 'opening'; readonly from: UnopenedState; readonly opening: QueuedWork<LeasedBrowser> }
+  | { readonly kind: 'open'; readonly browser: LeasedBrowser }
+  | { readonly kind: 'released'; readonly done: Promise<void> };
+
+/** What is to be found again. */
+export function recordToRestore(state: LeaseState): PlacementRecord | undefined {
+  const from = state.kind === 'opening' ? state.from : state;
+  return from.kind === 'lost' ? from.lost : undefined;
+}
+
+export const leaseReleasedError = (): Error => new Error('The session has ended and its browser is released.');
+
+export function asRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  return new Refusal('browser_failed', { detail: `The browser failed: ${messageOf(error)}` }, { cause: error });
+}
+
+export function describeRefusedMove(mode: 'launch' | 'attach'): string {
+  const flag = mode === 'launch' ? '--isolation auto (or process)' : '--isolation profile';
+  return `This tool needs a browser process or profile of its own, and the server runs with --isolation context. Start it with ${flag}.`;
 }

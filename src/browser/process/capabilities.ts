@@ -1,6 +1,6 @@
 import type { Browser, CDPSession, Page } from 'puppeteer-core';
 import { messageOf } from '../../errors/errors.js';
-import { withBrowserCdpSession, withPageCdpSession } from '../protocol/openSession.js';
+import { withBrowserCdpSession, withPageCdpSession } from '../cdp/cdpSessions.js';
 
 export interface BrowserDescription {
   readonly userAgent: string;

@@ -1,7 +1,7 @@
 import type { CDPSession, Page, Protocol } from 'puppeteer-core';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
-import { openCdpSession } from '../protocol/openSession.js';
+import { openCdpSession } from '../cdp/cdpSessions.js';
 
 /** What the trace engine reads; screenshots and the like only make a trace larger. */
 const includedCategories = [

@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
-import { Lock } from '../page/lock.js';
+import { Lock } from '../../async.js';
 import { traceWorkerScript } from './traceWorker.js';
 
 /** The engine keeps several copies of the events; a trace that needs more than this ends its thread, not the server. */

@@ -10,7 +10,7 @@ import {
   type QuotaStore,
   type RosterStore,
   type ServerStore,
-} from '../serverStore.js';
+} from '../clusterStore.js';
 import type { RedisConnection } from './redisConnection.js';
 import {
   contextsKey,
@@ -21,7 +21,7 @@ import {
   rosterKeys,
   usersChannel,
   usersKey,
-} from './serverKeys.js';
+} from './redisKeys.js';
 
 const acquireResultSchema = z.enum(['taken', 'full', 'full-of-owner']);
 const creationCountsSchema = z.array(z.tuple([z.string(), z.number()]));

@@ -1,4 +1,4 @@
-import type { Check } from '../check.js';
+import type { Check } from '../checkContext.js';
 import { consoleChecks } from './consoleChecks.js';
 import { emulationChecks } from './emulationChecks.js';
 import { extensionActivityChecks } from './extensionActivityChecks.js';

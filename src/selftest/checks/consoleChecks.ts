@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { assertIncludes, rowWith } from '../checkContext.js';
-import type { Check } from '../check.js';
+import { assertIncludes, rowWith, type Check } from '../checkContext.js';
 
 export const consoleChecks: readonly Check[] = [
   {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
-import { assertIncludes, type CheckContext } from '../checkContext.js';
-import type { Check } from '../check.js';
+import { assertIncludes, type CheckContext, type Check } from '../checkContext.js';
 
 /** Milliseconds that the same work takes in the page, at its best of three. Short work would slip through the brakes. */
 const measureWork = async (bench: CheckContext): Promise<number> =>

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { assertIncludes, rowWith, type ToolReply, type CheckContext } from '../checkContext.js';
-import type { Check } from '../check.js';
-import { sampleExtensionId as extensionId } from '../sampleExtension.js';
+import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
+import { sampleExtensionId as extensionId } from '../pageServer.js';
 import { installSample } from './extensionChecks.js';
 
 const list = (bench: CheckContext): Promise<ToolReply> => bench.call('list_extension_contexts', { extensionId });

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assertIncludes, rowsOf, rowWith, type CheckContext } from '../checkContext.js';
-import type { Check } from '../check.js';
-import { sampleExtensionId as extensionId } from '../sampleExtension.js';
+import { assertIncludes, rowsOf, rowWith, type CheckContext, type Check } from '../checkContext.js';
+import { sampleExtensionId as extensionId } from '../pageServer.js';
 import { installSample, writeExtension } from './extensionChecks.js';
 
 /** Provokes the sample's planted bug in its worker. */

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { assertIncludes, rowWith } from '../checkContext.js';
-import type { Check } from '../check.js';
-import { sampleExtensionId as extensionId } from '../sampleExtension.js';
+import { assertIncludes, rowWith, type Check } from '../checkContext.js';
+import { sampleExtensionId as extensionId } from '../pageServer.js';
 import { evaluateInSample, installSample } from './extensionChecks.js';
 
 export const extensionStorageChecks: readonly Check[] = [

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assertIncludes, rowWith, type ToolReply, type CheckContext } from '../checkContext.js';
-import type { Check } from '../check.js';
-import { sampleExtensionId as extensionId } from '../sampleExtension.js';
+import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
+import { sampleExtensionId as extensionId } from '../pageServer.js';
 import { installSample, writeExtension } from './extensionChecks.js';
 
 const selectedId = async (bench: CheckContext): Promise<unknown> =>

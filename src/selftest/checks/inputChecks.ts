@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { assertIncludes, type CheckContext } from '../checkContext.js';
-import type { Check } from '../check.js';
+import { assertIncludes, type CheckContext, type Check } from '../checkContext.js';
 
 const valueOf = (bench: CheckContext, id: string): Promise<unknown> =>
   bench.evaluate(`document.querySelector("#${id}").value`);

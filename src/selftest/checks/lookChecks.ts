@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { assertIncludes, type ToolReply } from '../checkContext.js';
-import type { Check } from '../check.js';
+import { assertIncludes, type ToolReply, type Check } from '../checkContext.js';
 
 /** The first bytes of a PNG file. */
 const pngSignature = '89504e470d0a1a0a';

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
-import { assertIncludes, rowWith, type ToolReply, type CheckContext } from '../checkContext.js';
-import type { Check } from '../check.js';
+import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
 
 const open = (bench: CheckContext): Promise<ToolReply> => bench.call('navigate_page', { url: `${bench.pages}/memory.html` });
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { assertIncludes, rowWith, type ToolReply, type CheckContext } from '../checkContext.js';
-import type { Check } from '../check.js';
+import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
 
 /** Makes a request that no answer can guess, and finds it in the list. */
 async function requestAndList(bench: CheckContext): Promise<{ url: string; list: ToolReply }> {

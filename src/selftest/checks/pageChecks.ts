@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { assertIncludes, rowsOf, rowWith, type CheckContext } from '../checkContext.js';
-import type { Check } from '../check.js';
+import { assertIncludes, rowsOf, rowWith, type CheckContext, type Check } from '../checkContext.js';
 
 const location = (bench: CheckContext): Promise<unknown> => bench.evaluate('location.href');
 

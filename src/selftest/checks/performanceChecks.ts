@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { z } from 'zod';
-import { assertIncludes, rowsOf, type ToolReply, type CheckContext } from '../checkContext.js';
-import type { Check } from '../check.js';
+import { assertIncludes, rowsOf, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
 
 /** The page measures itself: what the trace says has to be near. */
 const measured = `new Promise((resolve) => {

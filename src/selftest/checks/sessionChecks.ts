@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { packageInfo } from '../../packageInfo.js';
-import { assertIncludes } from '../checkContext.js';
-import type { Check } from '../check.js';
+import { assertIncludes, type Check } from '../checkContext.js';
 
 export const sessionChecks: readonly Check[] = [
   {

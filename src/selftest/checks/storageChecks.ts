@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assertIncludes, rowWith } from '../checkContext.js';
-import type { Check } from '../check.js';
+import { assertIncludes, rowWith, type Check } from '../checkContext.js';
 
 export const storageChecks: readonly Check[] = [
   {

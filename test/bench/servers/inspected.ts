@@ -1,7 +1,7 @@
 import { cpuUsage } from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../../../src/clock.js';
-import { isActorObservation, type ActorObservation } from '../../../src/inspector/actorObservation.js';
+import { isActorObservation, type ActorObservation } from '../../../src/telemetry/observer.js';
 import { Journal } from '../../../src/inspector/journal.js';
 import { createOrchestrator } from '../../../src/server/orchestrator.js';
 import type { Session } from '../../../src/session/session.js';

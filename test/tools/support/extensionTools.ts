@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { startPageServer, type PageServer } from '../../../src/selftest/pageServer.js';
-import { extensionTools } from '../../../src/tools/extensions/index.js';
+import { extensionTools } from '../../../src/tools/allTools.js';
 import { startToolHarness, type ToolHarness } from './toolHarness.js';
 
 /** The extension tools on a real browser, with the sample pages and a folder to write extensions to. */
