@@ -5,7 +5,10 @@ const millisecondsPerUnit = { ms: 1, s: 1e3, m: 6e4, h: 36e5 };
 
 /** A duration as one writes it, or a whole number of milliseconds; the output is in milliseconds. */
 export const durationSchema = z
-  .union([z.number().int(durationFormat).min(0, durationFormat), z.string().regex(/^\d+(ms|s|m|h)$/, durationFormat)], durationFormat)
+  .union(
+    [z.number().int(durationFormat).min(0, durationFormat), z.string().regex(/^\d+(ms|s|m|h)$/, durationFormat)],
+    durationFormat,
+  )
   .transform((value) => (typeof value === 'number' ? value : parseWithUnit(value, millisecondsPerUnit)));
 
 /** An amount with one of these units behind it, in the unit that counts 1. */

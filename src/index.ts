@@ -27,7 +27,12 @@ export type { Content } from './tools/content.js';
 export { allTools } from './tools/allTools.js';
 
 export { definePrompt, type Prompt, type PromptMessage } from './mcp/definitions.js';
-export { defineResource, type Completer, type FeatureContext as OfferContext, type Resource } from './mcp/definitions.js';
+export {
+  defineResource,
+  type Completer,
+  type FeatureContext as OfferContext,
+  type Resource,
+} from './mcp/definitions.js';
 export { allPrompts } from './mcp/prompts.js';
 
 export { ConfigError, type Options } from './config/config.js';

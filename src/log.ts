@@ -59,7 +59,10 @@ const levelColors: Record<string, string> = {
   debug: '\u001b[2m',
 };
 
-const colorized = format((info) => ({ ...info, level: `${levelColors[info.level.trim()] ?? ''}${info.level}\u001b[0m` }));
+const colorized = format((info) => ({
+  ...info,
+  level: `${levelColors[info.level.trim()] ?? ''}${info.level}\u001b[0m`,
+}));
 
 function quoteIfNeeded(value: string): string {
   return /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);

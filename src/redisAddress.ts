@@ -36,7 +36,8 @@ const defaultPorts = { single: 6379, sentinel: 26379, cluster: 6379 };
  * `rediss` for TLS. What is in a password and means something in an address is percent-encoded.
  */
 export function parseRedisAddress(text: string): RedisAddress | undefined {
-  const [matched, tls = '', topology = 'single', authority = '', path = '', query = ''] = addressPattern.exec(text) ?? [];
+  const [matched, tls = '', topology = 'single', authority = '', path = '', query = ''] =
+    addressPattern.exec(text) ?? [];
   if (matched === undefined) return undefined;
   const kind = topology === 'sentinel' || topology === 'cluster' ? topology : 'single';
   const at = authority.lastIndexOf('@');

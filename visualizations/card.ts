@@ -58,7 +58,9 @@ export function nameCard(state: State): Card {
 
 /** The lines of an arrow's label, one transition after the other. */
 export function labelLines(transitions: readonly Transition[]): string[] {
-  return transitions.flatMap((transition) => hangIndent(wrap(keepTogether(transitionText(transition)), fontSize, labelWidth)));
+  return transitions.flatMap((transition) =>
+    hangIndent(wrap(keepTogether(transitionText(transition)), fontSize, labelWidth)),
+  );
 }
 
 export function labelSize(lines: readonly string[]): { width: number; height: number } {

@@ -9,7 +9,9 @@ export function mermaidOf(root: State): string {
   const owners = new Map(allStates(root).map((state) => [initialDotId(state), state]));
   const isInitial = ({ source }: Arrow): boolean => owners.has(source);
   const states = (state: State, indent: string): string[] => [
-    ...arrows.filter(({ source }) => source === initialDotId(state)).map(({ target }) => `${indent}[*] --> ${idOf(target)}`),
+    ...arrows
+      .filter(({ source }) => source === initialDotId(state))
+      .map(({ target }) => `${indent}[*] --> ${idOf(target)}`),
     ...state.states.flatMap((child, index) => [
       ...(state.type === 'parallel' && index > 0 ? [`${indent}--`] : []),
       ...declare(child, indent),

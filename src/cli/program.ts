@@ -1,6 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { ConfigError, defaultOf, flagOf, optionNames, options, readConfig, stdioDefaults, tokenVariable, variableOf, type Config, type Options } from '../config/config.js';
+import {
+  ConfigError,
+  defaultOf,
+  flagOf,
+  optionNames,
+  options,
+  readConfig,
+  stdioDefaults,
+  tokenVariable,
+  variableOf,
+  type Config,
+  type Options,
+} from '../config/config.js';
 import { codeOf, messageOf } from '../errors/errors.js';
 import { packageInfo } from '../packageInfo.js';
 

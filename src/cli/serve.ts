@@ -67,7 +67,11 @@ async function checkExecutable({ executablePath }: Config, { chromePath }: Brows
 
 async function warnIfUnreachable(url: string, log: Log): Promise<void> {
   try {
-    const connection = await attachBrowser({ url, signal: new AbortController().signal, ledger: createResourceLedger() });
+    const connection = await attachBrowser({
+      url,
+      signal: new AbortController().signal,
+      ledger: createResourceLedger(),
+    });
     await connection.close();
   } catch (error) {
     log.warn(messageOf(error));

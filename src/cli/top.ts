@@ -122,7 +122,18 @@ function formatRow(row: SessionList['rows'][number], now: number): string[] {
   const { id, user, state, since, client, transport, browser, calls, errors, closedBecause, node = '-' } = row;
   const stateText = closedBecause === null ? state : `${state} (${closedBecause})`;
   const name = client === null ? '-' : `${client.name} ${client.version}`;
-  const texts = [id, user, stateText, formatAge(now - since), name, transport, browser, String(calls), String(errors), node];
+  const texts = [
+    id,
+    user,
+    stateText,
+    formatAge(now - since),
+    name,
+    transport,
+    browser,
+    String(calls),
+    String(errors),
+    node,
+  ];
   return texts.map(printable);
 }
 

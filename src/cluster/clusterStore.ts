@@ -200,7 +200,12 @@ export interface ContextStore {
   /** Whoever's it was. */
   put(browser: string, entry: ContextEntry): Promise<void>;
   /** The same if it is `before`'s still (null: nobody has written it down); `after` null: it is forgotten. */
-  compareAndSet(browser: string, contextId: string, before: ContextOwner | null, after: ContextOwner | null): Promise<boolean>;
+  compareAndSet(
+    browser: string,
+    contextId: string,
+    before: ContextOwner | null,
+    after: ContextOwner | null,
+  ): Promise<boolean>;
 }
 
 /** Longer than all nodes that use a browser are away at once. */

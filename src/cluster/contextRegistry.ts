@@ -41,7 +41,10 @@ export interface OwnerStatus {
   readonly hasSnapshot: boolean;
 }
 
-export function decideOrphan({ kind }: Pick<OwnerLookup, 'kind'>, { isOwnerAlive, hasSnapshot }: OwnerStatus): OrphanDecision {
+export function decideOrphan(
+  { kind }: Pick<OwnerLookup, 'kind'>,
+  { isOwnerAlive, hasSnapshot }: OwnerStatus,
+): OrphanDecision {
   if (kind === 'unknown' || kind === 'closed') return 'close';
   return kind === 'owned' && !isOwnerAlive && !hasSnapshot ? 'close-session' : 'keep';
 }
@@ -117,7 +120,9 @@ export class ContextRegistry {
     if (unregistered.length + orphans.length === 0) return;
     const openContextIds = await browser.contextIds();
     const results = await Promise.allSettled([
-      ...unregistered.map((contextId) => this.#restoreEntry(browser, contextId, openContextIds.has(contextId) && !owners.has(contextId))),
+      ...unregistered.map((contextId) =>
+        this.#restoreEntry(browser, contextId, openContextIds.has(contextId) && !owners.has(contextId)),
+      ),
       ...orphans.map((entry) => this.#closeOrphan(browser, entry, openContextIds.has(entry.contextId))),
     ]);
     const failure = results.find(({ status }) => status === 'rejected');
@@ -131,7 +136,9 @@ export class ContextRegistry {
     const areAlive = await Promise.all(nodes.map((node) => this.#isNodeAlive(node)));
     const deadNodes = new Set(nodes.filter((_node, index) => areAlive[index] === false));
     const isAbandonedHere = (sessionId: string | null): boolean => sessionId === null || !hasSession(sessionId);
-    return entries.filter(({ node, sessionId }) => deadNodes.has(node) || (node === own() && isAbandonedHere(sessionId)));
+    return entries.filter(
+      ({ node, sessionId }) => deadNodes.has(node) || (node === own() && isAbandonedHere(sessionId)),
+    );
   }
 
   /** One that is worked in here and not written down so: the store lost that, or another node took this one for dead. */

@@ -147,8 +147,10 @@ export class MemoryEventLog implements EventLog {
 
   #trim(session: SessionLog, stream: StreamLog): void {
     const { stream: streamLimits, session: sessionLimits } = this.#limits;
-    while (stream.events.length > streamLimits.count || stream.bytes > streamLimits.bytes) dropOldestEvent(session, stream);
-    while (session.count > sessionLimits.count || session.bytes > sessionLimits.bytes) dropOldestEvent(session, streamWithOldestEvent(session));
+    while (stream.events.length > streamLimits.count || stream.bytes > streamLimits.bytes)
+      dropOldestEvent(session, stream);
+    while (session.count > sessionLimits.count || session.bytes > sessionLimits.bytes)
+      dropOldestEvent(session, streamWithOldestEvent(session));
   }
 }
 

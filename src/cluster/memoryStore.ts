@@ -4,7 +4,28 @@ import type { Clock } from '../clock.js';
 import { owns, type Principal, principalKey } from '../tenancy/principal.js';
 import { MemoryEventLog } from './eventLog.js';
 import { ExpiringMap } from './expiringMap.js';
-import { maxInlinePieceLength, defaultStoreLimits, type FencedEventLog, type OwnerLookup, type WakeHint, type Inbox, type NodeLeases, type ReplyStore, type SessionDirectory, type SnapshotStore, type ClusterStore, type StoreLimits, type OwnershipTerm, contextEntriesTtlMs, type ContextOwner, type ContextStore, type AlertEpisodeStore, type QuotaStore, type RosterStore, type ServerStore } from './clusterStore.js';
+import {
+  maxInlinePieceLength,
+  defaultStoreLimits,
+  type FencedEventLog,
+  type OwnerLookup,
+  type WakeHint,
+  type Inbox,
+  type NodeLeases,
+  type ReplyStore,
+  type SessionDirectory,
+  type SnapshotStore,
+  type ClusterStore,
+  type StoreLimits,
+  type OwnershipTerm,
+  contextEntriesTtlMs,
+  type ContextOwner,
+  type ContextStore,
+  type AlertEpisodeStore,
+  type QuotaStore,
+  type RosterStore,
+  type ServerStore,
+} from './clusterStore.js';
 import type { RateLimiter, CreateRateLimiter } from '../tenancy/rateLimits.js';
 import type { VersionedText } from '../tenancy/sharedUserStore.js';
 
@@ -75,7 +96,12 @@ export class MemoryStore implements ClusterStore {
     close: async (term, closedBecause) => {
       const entry = this.#entryOf(term);
       if (entry === undefined) return 'fenced';
-      Object.assign(entry, { state: 'closed', closedBecause, inbox: [], snapshot: null } satisfies Partial<SessionEntry>);
+      Object.assign(entry, {
+        state: 'closed',
+        closedBecause,
+        inbox: [],
+        snapshot: null,
+      } satisfies Partial<SessionEntry>);
       this.#entries.set(term.sessionId, entry, this.#limits.closedEntryTtlMs);
       await this.#events.discard(term.sessionId);
       return 'closed';
@@ -104,7 +130,11 @@ export class MemoryStore implements ClusterStore {
       const pieces = this.#replies.get(key) ?? [];
       if (!isLast && pieces.length >= this.#limits.maxReplyPieces) return 'full';
       this.#replies.set(key, [...pieces, piece], this.#limits.replyTtlMs);
-      this.#notify(node, { kind: 'reply', offerId: messageId, piece: piece.length > maxInlinePieceLength ? null : piece });
+      this.#notify(node, {
+        kind: 'reply',
+        offerId: messageId,
+        piece: piece.length > maxInlinePieceLength ? null : piece,
+      });
       return 'put';
     },
     take: async ({ sessionId, messageId }) => {

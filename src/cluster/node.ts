@@ -84,7 +84,13 @@ export class ClusterNode {
     // A process that comes again under its name is another owner: what was the first one's it does not have.
     this.name = `${id}.${randomBytes(6).toString('base64url')}`;
     const isReady = (): boolean => this.isReady;
-    this.ownership = new SessionOwnership({ store, node: this.name, log, isReady, onSessionLost: options.onSessionLost });
+    this.ownership = new SessionOwnership({
+      store,
+      node: this.name,
+      log,
+      isReady,
+      onSessionLost: options.onSessionLost,
+    });
     const [onLeaseAcquired, onHeartbeat] = [() => this.#renewEntries(), () => this.#onHeartbeat()];
     this.#heartbeat = new Heartbeat({ store, node: this.name, leaseMs, clock, log, onLeaseAcquired, onHeartbeat });
     const isOwnerGone = (sessionId: string, owner: string): Promise<boolean> => this.#isOwnerGone(sessionId, owner);
@@ -193,7 +199,8 @@ export class ClusterNode {
     const address = { sessionId, messageId: message.id, node: message.node };
     const tunnel = new OwnerTunnel(Buffer.from(message.bytes, 'base64'), epoch, async (piece, isLast) => {
       const outcome = await this.#options.store.replies.put(term, address, piece, isLast);
-      if (outcome !== 'put') throw new Error(outcome === 'full' ? 'The client does not read.' : 'The session is not here.');
+      if (outcome !== 'put')
+        throw new Error(outcome === 'full' ? 'The client does not read.' : 'The session is not here.');
     });
     this.#servedTunnels.set(message.id, { tunnel, node: message.node });
     tunnel.once('close', () => this.#servedTunnels.delete(message.id));

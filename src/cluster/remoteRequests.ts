@@ -69,7 +69,15 @@ export class RemoteRequests {
     const { store, node } = this.#options;
     const id = randomBytes(16).toString('base64url');
     const tunnel = new RequesterTunnel(() => store.replies.take({ sessionId, messageId: id, node }));
-    const pending: PendingRemoteRequest = { id, sessionId, caller, tunnel, epoch: 0, unansweredWakeups: 0, timer: undefined };
+    const pending: PendingRemoteRequest = {
+      id,
+      sessionId,
+      caller,
+      tunnel,
+      epoch: 0,
+      unansweredWakeups: 0,
+      timer: undefined,
+    };
     tunnel.once('close', () => this.#onTunnelClosed(pending));
     return { tunnel, send: () => this.#send(pending), finish: () => void this.#pending.delete(id) };
   }
@@ -87,7 +95,13 @@ export class RemoteRequests {
     const { id, sessionId, caller, tunnel } = pending;
     const forwardedCaller = caller === 'anyone' ? caller : { issuer: caller.issuer, user: caller.user };
     const requestBase64 = tunnel.requestBytes.toString('base64');
-    const data = JSON.stringify({ kind: 'request', id, node: this.#options.node, caller: forwardedCaller, bytes: requestBase64 });
+    const data = JSON.stringify({
+      kind: 'request',
+      id,
+      node: this.#options.node,
+      caller: forwardedCaller,
+      bytes: requestBase64,
+    });
     this.#pending.set(id, pending);
     const outcome = await this.#enqueue({ id, sessionId, caller, data });
     if (outcome.kind !== 'owned') this.#pending.delete(id);
@@ -118,7 +132,9 @@ export class RemoteRequests {
       void this.#poll(pending)
         // The store cannot be reached: it is tried again.
         .catch(() => false)
-        .then((hasChanged) => this.#schedulePoll(pending, hasChanged || pending.tunnel.receivedPieces !== receivedBefore ? 0 : round + 1));
+        .then((hasChanged) =>
+          this.#schedulePoll(pending, hasChanged || pending.tunnel.receivedPieces !== receivedBefore ? 0 : round + 1),
+        );
     }, pause);
   }
 
@@ -138,7 +154,10 @@ export class RemoteRequests {
       if (isTaken && tunnel.epoch !== found.epoch) tunnel.destroy(new Refusal('node_lost'));
       else if (await this.#takeOverIfOrphaned(pending, found)) return true;
       else if (isTaken) return false;
-      else if ((pending.unansweredWakeups += 1) > (found.epoch === pending.epoch ? maxUnansweredWakeups : maxWakeupsAfterTakeover))
+      else if (
+        (pending.unansweredWakeups += 1) >
+        (found.epoch === pending.epoch ? maxUnansweredWakeups : maxWakeupsAfterTakeover)
+      )
         tunnel.destroy(new Refusal('node_lost'));
       else await nodes.wake(found.node, sessionId);
     } else if (!isAnswered) {
@@ -149,7 +168,10 @@ export class RemoteRequests {
   }
 
   /** Has the session taken over if its owner is gone. One that is there and not ready may not know that it is the owner. */
-  async #takeOverIfOrphaned({ sessionId }: Pick<PendingRemoteRequest, 'sessionId'>, { kind, node, epoch }: CurrentOwner): Promise<boolean> {
+  async #takeOverIfOrphaned(
+    { sessionId }: Pick<PendingRemoteRequest, 'sessionId'>,
+    { kind, node, epoch }: CurrentOwner,
+  ): Promise<boolean> {
     const { isOwnerGone, store } = this.#options;
     if (!(await isOwnerGone(sessionId, node))) {
       if (kind === 'not_ready') await store.nodes.wake(node, sessionId);

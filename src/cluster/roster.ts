@@ -70,7 +70,8 @@ export class Roster {
   #publishRepeatedly(): void {
     this.#publishing = this.#publish();
     void this.#publishing.then(() => {
-      if (this.#state === 'publishing') this.#timer = this.#options.clock.setTimeout(() => this.#publishRepeatedly(), this.#pauseMs);
+      if (this.#state === 'publishing')
+        this.#timer = this.#options.clock.setTimeout(() => this.#publishRepeatedly(), this.#pauseMs);
     });
   }
 

@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 import { flagOf, optionNames, optionsSchema, environmentVariableOf, type Options } from './options.js';
 
-export { defaultOf, flagOf, optionNames, optionsSchema as options, stdioDefaults, environmentVariableOf as variableOf, type Options } from './options.js';
+export {
+  defaultOf,
+  flagOf,
+  optionNames,
+  optionsSchema as options,
+  stdioDefaults,
+  environmentVariableOf as variableOf,
+  type Options,
+} from './options.js';
 
 /** The checked configuration. Frozen, read once at start; durations in milliseconds, sizes in bytes. */
 export type Config = Readonly<
@@ -90,7 +98,10 @@ function sharedFolders(auth: Config['auth']): readonly string[] {
 }
 
 /** Where programs of this user keep their data, by the custom of the system. */
-function defaultDataDir(environment: ConfigSources['environment'], platform: NodeJS.Platform = process.platform): string {
+function defaultDataDir(
+  environment: ConfigSources['environment'],
+  platform: NodeJS.Platform = process.platform,
+): string {
   const home = homedir();
   const roots: Partial<Record<NodeJS.Platform, string>> = {
     darwin: join(home, 'Library', 'Application Support'),

@@ -119,7 +119,9 @@ export const optionsSchema = z.strictObject({
     .describe(
       "addresses or names that users' browsers may have although they are link-local or a cloud's metadata service",
     ),
-  allowedHosts: stringListSchema.default(loopbackNames).describe('Host names that requests may use; a foreign one gets 403'),
+  allowedHosts: stringListSchema
+    .default(loopbackNames)
+    .describe('Host names that requests may use; a foreign one gets 403'),
   allowedOrigins: stringListSchema
     .default(loopbackNames)
     .describe('hosts of web pages that may connect; a foreign Origin gets 403'),
@@ -164,11 +166,15 @@ export const optionsSchema = z.strictObject({
   }),
   browserQueue: integerBetween(0, 1000).default(16).describe('sessions that may wait for a browser; past it 429'),
   maxSessions: integerBetween(1, 1e6).default(100).describe('sessions open at once; past it 429'),
-  maxSessionsPerUser: integerBetween(1, 1e6).default(20).describe('sessions one user may have open at once; past it 429'),
+  maxSessionsPerUser: integerBetween(1, 1e6)
+    .default(20)
+    .describe('sessions one user may have open at once; past it 429'),
   connectRate: integerBetween(1, 1e9)
     .default(6_000)
     .describe('sessions that one user, and one address, may open in a minute; past it 429'),
-  requestRate: integerBetween(1, 1e9).default(600_000).describe('messages that one user may send in a minute; past it 429'),
+  requestRate: integerBetween(1, 1e9)
+    .default(600_000)
+    .describe('messages that one user may send in a minute; past it 429'),
   trustProxy: stringListSchema
     .default([])
     .describe(
@@ -187,9 +193,13 @@ export const optionsSchema = z.strictObject({
   resumeGrace: durationSchema
     .prefault('60s')
     .describe('how long a session whose stream was lost is kept for its client to come back (Streamable HTTP)'),
-  drainTimeout: durationSchema.prefault('10s').describe('how long open requests may take to finish when the server stops'),
+  drainTimeout: durationSchema
+    .prefault('10s')
+    .describe('how long open requests may take to finish when the server stops'),
   bodyLimit: sizeSchema.prefault('4mb').describe('largest message a client may send'),
-  tools: stringListSchema.default(['extension', 'core']).describe('tool groups, or `all`; per connection with `/mcp?tools=core`'),
+  tools: stringListSchema
+    .default(['extension', 'core'])
+    .describe('tool groups, or `all`; per connection with `/mcp?tools=core`'),
   workspace: stringListSchema.optional().meta({
     shown: 'current and temp folder; with authentication none',
     description:

@@ -52,7 +52,8 @@ function namedParamsOf(message: unknown): unknown {
 function redactValue(value: unknown, key: string, depth: number, visit: RedactionState): unknown {
   if (value === null || value === undefined) return value;
   visit.remaining -= 1;
-  if (visit.remaining < 0 || depth > maxDepth || secretKey.test(key) || isContent(key, value, depth)) return placeholder(value);
+  if (visit.remaining < 0 || depth > maxDepth || secretKey.test(key) || isContent(key, value, depth))
+    return placeholder(value);
   if (Array.isArray(value)) return redactItems(value, key, depth, visit);
   if (isObject(value)) return redactFields(value, depth, visit);
   if (typeof value === 'string') return redactText(value, key);
@@ -71,7 +72,11 @@ function redactItems(items: readonly unknown[], key: string, depth: number, visi
   return items.length > maxItems ? [...shown, `‹${items.length - maxItems} more›`] : shown;
 }
 
-function redactFields(fields: Readonly<Record<string, unknown>>, depth: number, visit: RedactionState): Record<string, unknown> {
+function redactFields(
+  fields: Readonly<Record<string, unknown>>,
+  depth: number,
+  visit: RedactionState,
+): Record<string, unknown> {
   const shown: Record<string, unknown> = {};
   const all = Object.entries(fields);
   for (const [name, inner] of all.slice(0, maxItems * 2)) {

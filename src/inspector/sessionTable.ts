@@ -63,7 +63,11 @@ export class SessionTable {
     return { rows, changes: [], ...(this.#actorsRevision > revision && { actors: this.#actors }) };
   }
 
-  #recordRow(row: SessionRow, trackVersion: number, delta: { readonly rows: SessionRow[]; readonly changes: RowChange[] }): void {
+  #recordRow(
+    row: SessionRow,
+    trackVersion: number,
+    delta: { readonly rows: SessionRow[]; readonly changes: RowChange[] },
+  ): void {
     const sent = this.#rows.get(row.id);
     const change = sent === undefined ? row : changeOf(sent.row, row);
     const revision = change === null ? (sent?.revision ?? 0) : this.#revision;
@@ -73,7 +77,11 @@ export class SessionTable {
   }
 
   /** A session that no node tells of any more was at one that is gone. Closed ones that nobody keeps are forgotten. */
-  #mergeRemoteRows(remoteRows: ReadonlyMap<string, SessionRow>, now: number, delta: { rows: SessionRow[]; changes: RowChange[] }): void {
+  #mergeRemoteRows(
+    remoteRows: ReadonlyMap<string, SessionRow>,
+    now: number,
+    delta: { rows: SessionRow[]; changes: RowChange[] },
+  ): void {
     for (const row of remoteRows.values()) this.#recordRow(row, this.#journal.track(row.id)?.version ?? 0, delta);
     for (const [id, { row, trackVersion }] of this.#rows) {
       if (remoteRows.has(id) || this.#journal.track(id) !== undefined) continue;
@@ -124,7 +132,10 @@ export interface RemoteNodes {
  * The rows of other nodes that this one does not know better, by their ids. A session that has moved is told of by several
  * nodes: where it is open it is now, and else where it was last.
  */
-export function newerRemoteRows(remoteRows: readonly SessionRow[], journal: Pick<Journal, 'track'>): Map<string, SessionRow> {
+export function newerRemoteRows(
+  remoteRows: readonly SessionRow[],
+  journal: Pick<Journal, 'track'>,
+): Map<string, SessionRow> {
   const rows = new Map<string, SessionRow>();
   for (const row of remoteRows) {
     const own = journal.track(row.id);

@@ -111,8 +111,12 @@ export class SessionTrack {
   #enter(configuration: StateConfiguration, cause: string, now: number, limit: number): void {
     const before = this.#configuration;
     if (configuration === before) return;
-    if (before !== noConfiguration) this.#dwell.set(before, (this.#dwell.get(before) ?? 0) + now - this.#configurationSince);
-    this.#add({ kind: 'state', seq: this.#next(), at: now, from: before.leaves, to: configuration.leaves, cause }, limit);
+    if (before !== noConfiguration)
+      this.#dwell.set(before, (this.#dwell.get(before) ?? 0) + now - this.#configurationSince);
+    this.#add(
+      { kind: 'state', seq: this.#next(), at: now, from: before.leaves, to: configuration.leaves, cause },
+      limit,
+    );
     this.#configuration = configuration;
     this.#configurationSince = now;
   }

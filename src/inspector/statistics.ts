@@ -12,7 +12,12 @@ const maxAnnouncements = 200;
 const maxFailures = 20;
 
 /** Ways in which a session ends that nobody has to look into. */
-const expectedReasons: ReadonlySet<string> = new Set(['client-closed', 'idle-timeout', 'operator-closed', 'server-draining']);
+const expectedReasons: ReadonlySet<string> = new Set([
+  'client-closed',
+  'idle-timeout',
+  'operator-closed',
+  'server-draining',
+]);
 
 /** The server as a whole, in bounded memory: a fold over the transitions of sessions. */
 export class Statistics {

@@ -10,7 +10,7 @@ import { type Log, shortId } from '../log.js';
 import type { Client } from '../tools/client.js';
 import type { Answer, BrowserToolContext, ResourceLink, SessionFacts, Tool, ToolContext } from '../tools/defineTool.js';
 import { withAllowedDocuments } from '../tools/documentAccess.js';
-import type { Workspace } from '../tools/accessPolicy.js';
+import type { Workspace } from '../tools/workspace.js';
 import { adaptContent, isObject } from './protocol.js';
 import { DeadlineError, withinDeadline } from '../async.js';
 import type { ResourceStore } from './resourceStore.js';
@@ -147,7 +147,11 @@ interface AnswerContext {
   readonly revision: string | null;
 }
 
-function success(answer: Answer, structured: Record<string, unknown> | undefined, context: AnswerContext): CallToolResult {
+function success(
+  answer: Answer,
+  structured: Record<string, unknown> | undefined,
+  context: AnswerContext,
+): CallToolResult {
   const text = [...context.notices.map((notice) => `Note: ${notice}`), ...(answer.text === '' ? [] : [answer.text])];
   const content: CallToolResult['content'] = [
     ...(text.length === 0 ? [] : [{ type: 'text' as const, text: text.join('\n') }]),

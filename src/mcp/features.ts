@@ -45,7 +45,10 @@ interface FeatureOptions extends Pick<Additions, 'prompts' | 'resources'> {
 }
 
 /** What is offered to all, and then what one session alone is offered. Throws as `compileOffer`. */
-export function extendFeatures({ toolSet, serverFeatures }: SessionFeatures, { tools = [], ...more }: Additions): SessionFeatures {
+export function extendFeatures(
+  { toolSet, serverFeatures }: SessionFeatures,
+  { tools = [], ...more }: Additions,
+): SessionFeatures {
   return { toolSet: extendToolSet(toolSet, tools), serverFeatures: addFeatures(serverFeatures, more) };
 }
 

@@ -7,7 +7,15 @@ import type { ToolCallDeps } from './callTool.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
 import { methods } from './methods.js';
 import { extendFeatures, type Additions, type ServerFeatures, type SessionFeatures } from './features.js';
-import { protocolVersions, rpcCodes, RpcError, type JSONRPCMessage, type JSONRPCNotification, type JSONRPCRequest, type RequestId } from './protocol.js';
+import {
+  protocolVersions,
+  rpcCodes,
+  RpcError,
+  type JSONRPCMessage,
+  type JSONRPCNotification,
+  type JSONRPCRequest,
+  type RequestId,
+} from './protocol.js';
 import type { Implementation, InitializingClient, MethodContext, RequestInfo } from './methodContext.js';
 
 /** What an MCP server needs of the session that it belongs to. */

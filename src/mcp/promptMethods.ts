@@ -8,7 +8,10 @@ const maxCompletions = 100;
 
 export const promptMethods: Readonly<Record<string, Method>> = {
   'prompts/list': (server, params) => {
-    const { page, ...next } = paginate([...server.features.serverFeatures.prompts.values()].filter(isUsable(server)), params);
+    const { page, ...next } = paginate(
+      [...server.features.serverFeatures.prompts.values()].filter(isUsable(server)),
+      params,
+    );
     return { prompts: page.map(listingOf), ...next };
   },
 

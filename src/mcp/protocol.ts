@@ -1,4 +1,12 @@
-import type { JSONRPCErrorResponse, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResultResponse, RequestId, ContentBlock } from '@modelcontextprotocol/sdk/types.js';
+import type {
+  JSONRPCErrorResponse,
+  JSONRPCMessage,
+  JSONRPCNotification,
+  JSONRPCRequest,
+  JSONRPCResultResponse,
+  RequestId,
+  ContentBlock,
+} from '@modelcontextprotocol/sdk/types.js';
 import type { MessageKind } from '../../machines/events.js';
 import { Refusal } from '../errors/errors.js';
 
@@ -120,7 +128,10 @@ function invalid(detail: string): Refusal {
 }
 
 /** The revisions that brought a block of their own; all others are as old as the protocol. */
-const introducedIn: Partial<Record<ContentBlock['type'], string>> = { audio: '2025-03-26', resource_link: '2025-06-18' };
+const introducedIn: Partial<Record<ContentBlock['type'], string>> = {
+  audio: '2025-03-26',
+  resource_link: '2025-06-18',
+};
 
 /** The blocks as a client of this revision can read them: at a type that it does not know it drops the whole answer. */
 export function adaptContent(revision: string | null, content: readonly ContentBlock[]): ContentBlock[] {

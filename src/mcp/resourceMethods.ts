@@ -91,7 +91,11 @@ async function readStored(server: MethodContext, link: ResourceLink): Promise<Re
   return { uri, mimeType, ...(isText ? { text: data.toString('utf8') } : { blob: data.toString('base64') }) };
 }
 
-async function readRegistered(server: MethodContext, uri: string, request: RequestInfo): Promise<Record<string, string>> {
+async function readRegistered(
+  server: MethodContext,
+  uri: string,
+  request: RequestInfo,
+): Promise<Record<string, string>> {
   const found = findRegistered(server, uri);
   if (!found) throw notFound(uri);
   const { resource, variables } = found;

@@ -42,7 +42,13 @@ export class ResourceStore implements Resources {
     try {
       const bytes = await this.#write(file, data);
       if (this.#closed) throw new Error('The session has ended.');
-      const kept: StoredResource = { uri: `${scheme}${randomUUID()}/${encodeURIComponent(name)}`, name, mimeType, bytes, file };
+      const kept: StoredResource = {
+        uri: `${scheme}${randomUUID()}/${encodeURIComponent(name)}`,
+        name,
+        mimeType,
+        bytes,
+        file,
+      };
       (this.#resources ??= new Map()).set(kept.uri, kept);
       this.changes += 1;
       await this.#dropOldest();

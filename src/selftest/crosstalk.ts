@@ -32,7 +32,8 @@ export class CrosstalkDetector {
         this.#mark(JSON.stringify(request), index);
         return this.#inspect(await client.callTool(request, schema, options), index, request.name);
       },
-      listResources: async (...request) => this.#inspect(await client.listResources(...request), index, 'resources/list'),
+      listResources: async (...request) =>
+        this.#inspect(await client.listResources(...request), index, 'resources/list'),
       readResource: async (...request) => this.#inspect(await client.readResource(...request), index, 'resources/read'),
     };
   }

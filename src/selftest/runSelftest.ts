@@ -90,7 +90,11 @@ async function listTools(client: Client): Promise<string[]> {
 }
 
 /** One after the other: they share a session and its selected page. */
-async function runChecks(bench: CheckContext, listed: readonly string[], write: (line: string) => void): Promise<Counts> {
+async function runChecks(
+  bench: CheckContext,
+  listed: readonly string[],
+  write: (line: string) => void,
+): Promise<Counts> {
   const width = Math.max(0, ...listed.map((name) => name.length));
   const known = checks.filter(({ tool }) => listed.includes(tool));
   const unchecked = listed.filter((name) => !checks.some(({ tool }) => tool === name));

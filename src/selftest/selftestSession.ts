@@ -24,7 +24,11 @@ export interface SelftestSession {
 }
 
 /** Opens a session, serves the sample pages and copies the sample extension. Leaves nothing behind if it rejects. */
-export async function openSelftestSession({ url, tools = 'all', token }: SelftestSessionOptions): Promise<SelftestSession> {
+export async function openSelftestSession({
+  url,
+  tools = 'all',
+  token,
+}: SelftestSessionOptions): Promise<SelftestSession> {
   const server = await startPageServer();
   echoWebSockets(server.server);
   const opened: (() => Promise<void>)[] = [() => server.close()];

@@ -18,7 +18,12 @@ import { metadataPaths, resourceMetadata, resourceUrl } from '../tenancy/resourc
 export { createUpgradeListener as createUpgrade, type UpgradeListener } from './upgradeListener.js';
 
 export interface AppDeps
-  extends StreamableHttpDeps, ForwardingDeps, ManagementRoutesDeps, OperationsRoutesDeps, Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
+  extends
+    StreamableHttpDeps,
+    ForwardingDeps,
+    ManagementRoutesDeps,
+    OperationsRoutesDeps,
+    Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   /** Proxies whose X-Forwarded-For is believed. */
@@ -41,7 +46,11 @@ export function createApp(deps: AppDeps): Application {
 
   for (const [path, verbs] of Object.entries(messageRoutes(deps))) {
     const listeners = Object.entries(verbs);
-    addRoute(app, path, Object.fromEntries<RouteHandler[]>(listeners.map(([verb, listener]) => [verb, [rejectHead(verbs), listener]])));
+    addRoute(
+      app,
+      path,
+      Object.fromEntries<RouteHandler[]>(listeners.map(([verb, listener]) => [verb, [rejectHead(verbs), listener]])),
+    );
   }
   addRoute(app, '/ws', { get: [requireUpgrade] });
   addOperationsRoutes(app, deps);

@@ -44,7 +44,13 @@ export function createSessionQuota(config: Config, store: ClusterStore | undefin
 }
 
 /** What the sessions of this node have in browsers that run elsewhere, and other nodes in the same; undefined if there is one. */
-export function createContextRegistry({ store, log, node, pool, registry }: CreateContextRegistryDeps): ContextRegistry | undefined {
+export function createContextRegistry({
+  store,
+  log,
+  node,
+  pool,
+  registry,
+}: CreateContextRegistryDeps): ContextRegistry | undefined {
   const browsers = () => pool().sharedContexts?.() ?? [];
   const hasSession = (sessionId: string): boolean => registry.peek(sessionId) !== undefined;
   return store && new ContextRegistry({ store, log, browsers, hasSession, node: () => node()?.name ?? '' });

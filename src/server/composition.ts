@@ -45,7 +45,8 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
       const { id: sessionId, principal, channel } = session;
       // The token may have been revoked, or have expired, while the browser was opened.
       const { expiresAt = Number.POSITIVE_INFINITY } = principal;
-      if (!(await users.isTokenValid(principal)) || expiresAt <= clock.now()) throw unauthorized({ tokenRejected: true });
+      if (!(await users.isTokenValid(principal)) || expiresAt <= clock.now())
+        throw unauthorized({ tokenRejected: true });
       await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
       registerOwnership(session, directory);
     },
@@ -80,15 +81,25 @@ async function whenEndDelivered({ ended, channel, actor }: Session): Promise<Clo
  * How many sessions are kept warm. None can be set up for anybody in the tabs of a user, nor where the set-up is an
  * embedder's, who may want to know the client.
  */
-export function warmSessionCount({ isolation, prewarm }: Config, { lease }: SessionDeps, isSetUpByOthers: boolean): number {
+export function warmSessionCount(
+  { isolation, prewarm }: Config,
+  { lease }: SessionDeps,
+  isSetUpByOthers: boolean,
+): number {
   const isForAnybody = lease === 'eager' && isolation !== 'profile' && !isSetUpByOthers;
   return isForAnybody ? prewarm : 0;
 }
 
 /** How often somebody is let in, and whose word is believed about where they are. Throws a `ConfigError` on a proxy that is no address. */
-export function createAdmissionDeps(config: Config, store: ClusterStore | undefined): Pick<AdmissionDeps, 'isTrustedProxy' | 'rateLimits'> {
+export function createAdmissionDeps(
+  config: Config,
+  store: ClusterStore | undefined,
+): Pick<AdmissionDeps, 'isTrustedProxy' | 'rateLimits'> {
   try {
-    return { isTrustedProxy: compileTrustedProxies(config.trustProxy), rateLimits: new RateLimits(config, store?.server.createRateLimiter) };
+    return {
+      isTrustedProxy: compileTrustedProxies(config.trustProxy),
+      rateLimits: new RateLimits(config, store?.server.createRateLimiter),
+    };
   } catch (error) {
     throw new ConfigError(`--trust-proxy: ${messageOf(error)}. Allowed: addresses and networks.`, { cause: error });
   }

@@ -47,7 +47,11 @@ const newBrowserSchema = z.strictObject({
 export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps): void {
   const { users, isOperator, bodyLimit } = deps;
   const requireOperatorHandler = requireOperator(isOperator);
-  const withJsonBody = (handler: RouteHandler): RouteHandler[] => [requireOperatorHandler, readJsonBody(bodyLimit), handler];
+  const withJsonBody = (handler: RouteHandler): RouteHandler[] => [
+    requireOperatorHandler,
+    readJsonBody(bodyLimit),
+    handler,
+  ];
   const listUsers: RouteHandler = async (_request, response) => {
     response.json({ users: (await users.list()).map(describeUser) });
   };
@@ -61,10 +65,19 @@ export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps
     void response.json(describeUser(await users.get(userIdOf(request))));
 
   addRoute(app, '/api/users', { get: [requireOperatorHandler, listUsers], post: withJsonBody(createUser(deps)) });
-  addRoute(app, '/api/users/:id', { get: [requireOperatorHandler, showUser], delete: [requireOperatorHandler, removeUser(deps)] });
-  addRoute(app, '/api/users/:id/tokens', { get: [requireOperatorHandler, listTokens], post: withJsonBody(issueToken(deps)) });
+  addRoute(app, '/api/users/:id', {
+    get: [requireOperatorHandler, showUser],
+    delete: [requireOperatorHandler, removeUser(deps)],
+  });
+  addRoute(app, '/api/users/:id/tokens', {
+    get: [requireOperatorHandler, listTokens],
+    post: withJsonBody(issueToken(deps)),
+  });
   addRoute(app, '/api/users/:id/tokens/:item', { delete: [requireOperatorHandler, revokeToken(deps)] });
-  addRoute(app, '/api/users/:id/browsers', { get: [requireOperatorHandler, listBrowsers], post: withJsonBody(addBrowser(deps)) });
+  addRoute(app, '/api/users/:id/browsers', {
+    get: [requireOperatorHandler, listBrowsers],
+    post: withJsonBody(addBrowser(deps)),
+  });
   addRoute(app, '/api/users/:id/browsers/:item', { delete: [requireOperatorHandler, removeBrowser(deps)] });
 }
 

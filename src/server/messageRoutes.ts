@@ -17,12 +17,16 @@ import type { ObservationHandler } from '../telemetry/observer.js';
 import { toLoggedRefusal, type HttpMethod } from './routing.js';
 
 /** What answers at each path of a protocol. */
-export type MessageRoutes = Readonly<Record<'/sse' | '/message' | '/mcp', Partial<Record<HttpMethod, AsyncRequestListener>>>>;
+export type MessageRoutes = Readonly<
+  Record<'/sse' | '/message' | '/mcp', Partial<Record<HttpMethod, AsyncRequestListener>>>
+>;
 
 /** Where the messages of sessions come in. */
 export function messageRoutes(deps: StreamableHttpDeps & ForwardingDeps): MessageRoutes {
-  const bySessionIdInQuery = (localListener: AsyncRequestListener): AsyncRequestListener => forwardIfRemote(deps, sessionIdFromQuery, localListener);
-  const bySessionIdInHeader = (localListener: AsyncRequestListener): AsyncRequestListener => forwardIfRemote(deps, sessionIdFromHeader, localListener);
+  const bySessionIdInQuery = (localListener: AsyncRequestListener): AsyncRequestListener =>
+    forwardIfRemote(deps, sessionIdFromQuery, localListener);
+  const bySessionIdInHeader = (localListener: AsyncRequestListener): AsyncRequestListener =>
+    forwardIfRemote(deps, sessionIdFromHeader, localListener);
   return {
     '/sse': { get: openSseSession(deps) },
     '/message': { post: bySessionIdInQuery(postSseMessage(deps)) },

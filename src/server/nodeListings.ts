@@ -72,13 +72,15 @@ export interface ClusterRoster {
 
 /** What the nodes tell each other of their sessions. Nothing is told until the node has joined. */
 export function createRoster({ config, store, registry, clock, log, rows }: CreateRosterDeps): ClusterRoster {
-  if (store === undefined) return { nodeName: undefined, roster: undefined, otherNodeListings: () => Promise.resolve([]) };
+  if (store === undefined)
+    return { nodeName: undefined, roster: undefined, otherNodeListings: () => Promise.resolve([]) };
   const { nodeId, nodeLease: leaseMs } = config;
   const describe = (): string => {
     const sessions = registry.list().map((session) => toListedSession(session, nodeId));
     return JSON.stringify({ node: nodeId, sessions, warm: registry.warm().length, rows: rows() } satisfies NodeListing);
   };
-  const onPublishFailed = (error: unknown): void => log.debug('the other nodes cannot be told', { error: messageOf(error) });
+  const onPublishFailed = (error: unknown): void =>
+    log.debug('the other nodes cannot be told', { error: messageOf(error) });
   const node = `${nodeId}.${randomBytes(6).toString('base64url')}`;
   const roster = new Roster({ store: store.server.rosters, node, leaseMs, clock, describe, onPublishFailed });
   const otherNodeListings = async (): Promise<readonly NodeListing[]> =>

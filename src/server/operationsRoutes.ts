@@ -64,7 +64,10 @@ function listSessions({ registry, clock, nodeName, otherNodeListings }: Operatio
   return async (_request, response) => {
     const localSessions = registry.list().map((session) => toListedSession(session, nodeName));
     const remoteSessions = (await otherNodeListings()).flatMap(({ sessions }) => sessions);
-    const withCreationTime = [...localSessions, ...remoteSessions].map((session) => ({ session, since: Date.parse(session.createdAt) }));
+    const withCreationTime = [...localSessions, ...remoteSessions].map((session) => ({
+      session,
+      since: Date.parse(session.createdAt),
+    }));
     const sessions = withCreationTime
       .toReversed()
       .toSorted((one, other) => other.since - one.since)

@@ -13,7 +13,13 @@ import { systemClock, type Clock } from '../clock.js';
 import { defineConfig, type Config, type Options } from '../config/config.js';
 import { compileEmbedding, type Embedding } from './embedding.js';
 import { silentLog, type Log } from '../log.js';
-import { createContextRegistry, createClusterNode, createSessionQuota, createClusterStore, type CreateNodeDeps } from './clusterSetup.js';
+import {
+  createContextRegistry,
+  createClusterNode,
+  createSessionQuota,
+  createClusterStore,
+  type CreateNodeDeps,
+} from './clusterSetup.js';
 import { describeHealth } from './health.js';
 import { createSessionRestorer } from './sessionRestore.js';
 import { createRoster } from './nodeListings.js';
@@ -103,7 +109,8 @@ export async function createOrchestrator(options: OrchestratorOptions = {}): Pro
     registry,
     health: deps.health,
     resourceUpdated: (uri) => registry.list().forEach((session) => session.server.resourceUpdated(uri)),
-    connect: (channel) => openConnectionSession(deps, { principal: toPrincipal('anyone'), toolSet: selectTools(null), channel }),
+    connect: (channel) =>
+      openConnectionSession(deps, { principal: toPrincipal('anyone'), toolSet: selectTools(null), channel }),
     listen: async () => {
       await watchers.listen();
       const { inspect } = watchers;
@@ -127,7 +134,17 @@ function createAppDeps(
   opened: Awaited<ReturnType<typeof openParts>>,
   { config, clock, log, isListening }: Pick<PartsDeps, 'config' | 'clock' | 'log'> & { isListening(): boolean },
 ): AppDeps {
-  const { registry, watchers: observability, tenancy, selectTools, pool, parts, node, nodeName, others: otherNodeListings } = opened;
+  const {
+    registry,
+    watchers: observability,
+    tenancy,
+    selectTools,
+    pool,
+    parts,
+    node,
+    nodeName,
+    others: otherNodeListings,
+  } = opened;
   const startedAt = clock.now();
   const openResponses = new OpenResponses();
   tenancy.users.onRemoved = endRemovedAccess(registry, openResponses);
@@ -155,7 +172,14 @@ function createAppDeps(
     otherNodeListings,
     health: async () => {
       const uptimeMs = clock.now() - startedAt;
-      return describeHealth({ registry, pool, observability, uptimeMs, nodeName, otherNodes: await otherNodeListings() });
+      return describeHealth({
+        registry,
+        pool,
+        observability,
+        uptimeMs,
+        nodeName,
+        otherNodes: await otherNodeListings(),
+      });
     },
     metrics: () => observability.metrics.expose(),
     inspector: observability.inspector,
@@ -170,7 +194,13 @@ function claimFailedObservation(clock: Clock): Observation {
 }
 
 /** Where there are other nodes, they go on with the sessions that can be gone on with. */
-function handOffAndDrain({ node, warm }: { readonly node: ClusterNode | undefined; readonly warm: WarmPool }): Promise<void> {
+function handOffAndDrain({
+  node,
+  warm,
+}: {
+  readonly node: ClusterNode | undefined;
+  readonly warm: WarmPool;
+}): Promise<void> {
   node?.ownership.beginHandoff();
   return warm.drain();
 }
@@ -193,7 +223,10 @@ interface PartsDeps extends LateBindings, Pick<CreateNodeDeps, 'clock' | 'log'> 
 }
 
 /** Everything behind the doors. What is not allowed is found out before anything is opened. */
-async function openParts(options: OrchestratorOptions, { config, clock, log, serveRequest, restoreSession, health }: PartsDeps) {
+async function openParts(
+  options: OrchestratorOptions,
+  { config, clock, log, serveRequest, restoreSession, health }: PartsDeps,
+) {
   const { onSession, observe, search } = options;
   const offering = compileEmbedding(options, defaultGroups(options, config));
   const store = await createClusterStore(config, options.store, log);
@@ -205,7 +238,19 @@ async function openParts(options: OrchestratorOptions, { config, clock, log, ser
   const rosters = createRoster({ config, store, registry, clock, log, rows: () => watchers.rows() });
   const { nodeName, roster, otherNodeListings } = rosters;
   const contextRegistry = createContextRegistry({ store, registry, log, node: () => node, pool: () => pool });
-  const node = createClusterNode({ config, store, registry, sessionQuota, users, roster, contextRegistry, clock, log, serveRequest, restoreSession });
+  const node = createClusterNode({
+    config,
+    store,
+    registry,
+    sessionQuota,
+    users,
+    roster,
+    contextRegistry,
+    clock,
+    log,
+    serveRequest,
+    restoreSession,
+  });
   const directory = options.directory ?? node?.ownership ?? memoryDirectory;
   const tools = (options.tools ?? allTools).map(({ name }) => name);
   const rows = async () => (await otherNodeListings()).flatMap((listing) => listing.rows);
@@ -215,9 +260,26 @@ async function openParts(options: OrchestratorOptions, { config, clock, log, ser
   const { inspect } = watchers;
   const supervise = createSupervisor({ ...supervisorDefaults, inspect });
   const pool =
-    options.pool ?? (await openPool({ config, supervise, resolve, records: contextRegistry, ...search }, users, offering));
-  const parts = createSessionParts({ config, registry, pool, users, offering, clock, log, inspect, directory, onSession });
-  const warm = new WarmPool({ registry, parts, clock, count: warmSessionCount(config, parts, onSession !== undefined) });
+    options.pool ??
+    (await openPool({ config, supervise, resolve, records: contextRegistry, ...search }, users, offering));
+  const parts = createSessionParts({
+    config,
+    registry,
+    pool,
+    users,
+    offering,
+    clock,
+    log,
+    inspect,
+    directory,
+    onSession,
+  });
+  const warm = new WarmPool({
+    registry,
+    parts,
+    clock,
+    count: warmSessionCount(config, parts, onSession !== undefined),
+  });
   return {
     registry,
     admission,
@@ -236,7 +298,8 @@ async function openParts(options: OrchestratorOptions, { config, clock, log, ser
 
 /** The groups of the configuration are ours: tools of one's own are all listed unless groups are asked for. */
 function defaultGroups(options: OrchestratorOptions, config: Config): readonly string[] {
-  const hasChosenGroups = options.tools === undefined || options.config !== undefined || options.options?.tools !== undefined;
+  const hasChosenGroups =
+    options.tools === undefined || options.config !== undefined || options.options?.tools !== undefined;
   return hasChosenGroups ? config.tools : ['all'];
 }
 

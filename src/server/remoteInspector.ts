@@ -3,7 +3,8 @@ import { forwardToOwner, type ForwardingDeps } from '../transport/forwarding.js'
 import type { OperationsRoutesDeps } from './operationsRoutes.js';
 import type { RouteHandler } from './routing.js';
 
-export type RemoteInspectorDeps = Pick<ForwardingDeps, 'registry' | 'node'> & Pick<OperationsRoutesDeps, 'otherNodeListings' | 'clock'>;
+export type RemoteInspectorDeps = Pick<ForwardingDeps, 'registry' | 'node'> &
+  Pick<OperationsRoutesDeps, 'otherNodeListings' | 'clock'>;
 
 const sessionPollMs = 1_000;
 
@@ -22,7 +23,11 @@ export function forwardRemoteInspector(deps: RemoteInspectorDeps): RouteHandler 
 }
 
 /** Of a session that is over its node can say nothing more to this one. The page comes again, and hears so. */
-function closeWhenSessionEnds(sessionId: string, { otherNodeListings, clock }: RemoteInspectorDeps, response: Response): void {
+function closeWhenSessionEnds(
+  sessionId: string,
+  { otherNodeListings, clock }: RemoteInspectorDeps,
+  response: Response,
+): void {
   let timer: unknown;
   const poll = async (): Promise<void> => {
     const isOpen = (await otherNodeListings()).some(({ sessions }) => sessions.some(({ id }) => id === sessionId));
@@ -34,7 +39,10 @@ function closeWhenSessionEnds(sessionId: string, { otherNodeListings, clock }: R
 }
 
 /** The whole id of the session that is looked at, if it is another node's. */
-async function findRemoteSession({ registry, node, otherNodeListings }: RemoteInspectorDeps, request: Request): Promise<string | undefined> {
+async function findRemoteSession(
+  { registry, node, otherNodeListings }: RemoteInspectorDeps,
+  request: Request,
+): Promise<string | undefined> {
   const { method, path, query } = request;
   const requestedId = query['session'];
   if (node === undefined || method !== 'GET' || path !== '/stream' || requestedId === undefined) return undefined;

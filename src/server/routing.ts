@@ -56,7 +56,8 @@ export function requireOperatorInBrowser(isOperator: IsOperator): RouteHandler {
     const [, encoded] = /^Basic +([\w+/=]+) *$/i.exec(headers.authorization ?? '') ?? [];
     const [, password] = /^[^:]*:(.*)$/.exec(Buffer.from(encoded ?? '', 'base64').toString('utf8')) ?? [];
     const presentedHeaders = password === undefined ? headers : { ...headers, authorization: `Bearer ${password}` };
-    if (!isOperator(presentedHeaders)) throw new Refusal('unauthorized', { challenge: 'Basic realm="greenroom operator"' });
+    if (!isOperator(presentedHeaders))
+      throw new Refusal('unauthorized', { challenge: 'Basic realm="greenroom operator"' });
     next();
   };
 }

@@ -15,7 +15,7 @@ import { EarlyMessageQueue } from './earlyMessages.js';
 import { detachedSnapshot, type SessionSnapshot } from './persistence.js';
 import { topLevelState } from '../telemetry/observer.js';
 import type { ToolCallDeps } from '../mcp/callTool.js';
-import type { Workspace } from '../tools/accessPolicy.js';
+import type { Workspace } from '../tools/workspace.js';
 import type { sessionMachine } from '../../machines/index.js';
 
 /** Requests of one session that may be in flight at once (S10). */

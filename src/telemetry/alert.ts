@@ -40,7 +40,8 @@ export function startAlert(options: AlertOptions): Alert {
   const sendMeasurement = (): void => actor.send(measurement());
   const isFiring = (): boolean => topLevelState(actor.getSnapshot().value) === 'firing';
   const localCounter = new CreationCounter(windowMs);
-  const sharedCounter = store && new SharedCreationCounter({ store, windowMs, clock, onMeasured: sendMeasurement, isFiring });
+  const sharedCounter =
+    store && new SharedCreationCounter({ store, windowMs, clock, onMeasured: sendMeasurement, isFiring });
   const counter = sharedCounter ?? localCounter;
   const measurement = (): AlertEvent => ({ type: 'window.measured', window: counter.measure(clock.now()) });
   const actor = createActor(

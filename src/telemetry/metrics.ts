@@ -36,7 +36,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const refresh = registerGauges(registry, options);
   registerBuild(registry, options.version);
   const { fold: countFigures, performance } = createPerformanceCounter();
-  const onObservation = fanOut([countFigures, recordSessions(registry), recordRequests(registry, options), recordRefusals(registry)]);
+  const onObservation = fanOut([
+    countFigures,
+    recordSessions(registry),
+    recordRequests(registry, options),
+    recordRefusals(registry),
+  ]);
   return {
     onObservation,
     performance,

@@ -118,7 +118,8 @@ function createAlertNotifier(
       hasWarned = false;
       sendOnce('alert.firing', window, alertEpisodes?.tryBegin(alertWindow));
     },
-    clear: (window: CreationWindow) => sendOnce('alert.cleared', window, alertEpisodes?.tryEnd(alertWindow * quietFraction)),
+    clear: (window: CreationWindow) =>
+      sendOnce('alert.cleared', window, alertEpisodes?.tryEnd(alertWindow * quietFraction)),
     close: () => webhook.close(),
   };
 }

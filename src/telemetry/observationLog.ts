@@ -26,7 +26,11 @@ function transitionLog(log: Log): (observation: ObservationOf<'transition'>) => 
     const { machine } = observation;
     const failure = failureToLog(observation);
     const isLogged = machine === 'session' && failure?.message === lastBrowserFailure;
-    logTransition(log, observation, failure && { reason: failure.reason, ...(!isLogged && { error: failure.message }) });
+    logTransition(
+      log,
+      observation,
+      failure && { reason: failure.reason, ...(!isLogged && { error: failure.message }) },
+    );
     if (machine === 'browser') lastBrowserFailure = failure?.message ?? lastBrowserFailure;
   };
 }
@@ -65,7 +69,13 @@ function logRefusal(log: Log, { reason, status, message, transport, requestId }:
   const write = isTrouble ? log.info : log.debug;
   // The line of the session that could not be set up says why.
   const isSessions = isTrouble && transport !== 'http' && reason !== 'storage_failed';
-  write.call(log, 'refused', { reason, status, door: transport, request: requestId, ...(!isSessions && { error: message }) });
+  write.call(log, 'refused', {
+    reason,
+    status,
+    door: transport,
+    request: requestId,
+    ...(!isSessions && { error: message }),
+  });
 }
 
 function logRequest(log: Log, observation: ObservationOf<'event'>): void {

@@ -151,7 +151,14 @@ export function createObserver(clock: Clock, handlers: readonly ObservationHandl
         context,
       });
     } else if (track && event.type === '@xstate.event') {
-      publish({ kind: 'event', machine: track.machine, actor, state: track.state, at: clock.now(), event: event.event });
+      publish({
+        kind: 'event',
+        machine: track.machine,
+        actor,
+        state: track.state,
+        at: clock.now(),
+        event: event.event,
+      });
     }
   };
 }

@@ -76,8 +76,7 @@ export function traceSessionSetup(): ObservationHandler {
     } else if (observation.to === 'tools-registered') {
       if (setup.active) startStep(setup.active, 'claim');
     } else {
-      if (setup.active)
-        endTrace(setup.active, observation.to === 'closed' ? closeReasonOf(observation.context) : null);
+      if (setup.active) endTrace(setup.active, observation.to === 'closed' ? closeReasonOf(observation.context) : null);
       setups.delete(actor);
     }
   };

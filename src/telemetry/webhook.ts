@@ -37,7 +37,12 @@ export interface Webhook {
  * HMAC-SHA256 of `id.timestamp.body` in base64). At most one delivery is under way: a later event says what is true now.
  * Neither address nor secret is ever told to anybody. The owner closes it.
  */
-export function createWebhook({ url, secret, onFailedAttempt, retryPolicy = defaultRetryPolicy }: WebhookOptions): Webhook {
+export function createWebhook({
+  url,
+  secret,
+  onFailedAttempt,
+  retryPolicy = defaultRetryPolicy,
+}: WebhookOptions): Webhook {
   let current = new AbortController();
   let deliveries: Promise<void> = Promise.resolve();
   return {
@@ -72,7 +77,10 @@ interface DeliveryControl {
 class RejectedError extends Error {}
 
 /** Never rejects: each try has told of its failure. */
-async function deliver({ url, secret, type, data }: Delivery, { retryPolicy, signal, onFailedAttempt }: DeliveryControl): Promise<void> {
+async function deliver(
+  { url, secret, type, data }: Delivery,
+  { retryPolicy, signal, onFailedAttempt }: DeliveryControl,
+): Promise<void> {
   const id = `msg_${randomUUID()}`;
   const body = JSON.stringify({ type, timestamp: new Date().toISOString(), data });
   const { retries, minTimeout, answerTimeout, deadline } = retryPolicy;

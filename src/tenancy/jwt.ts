@@ -73,7 +73,11 @@ export function jwtAuthenticator(options: JwtOptions): Authenticate {
 }
 
 /** A failure is not kept. */
-function cacheVerification(verifications: LRUCache<string, Promise<VerifiedToken>>, key: string, verifying: Promise<VerifiedToken>) {
+function cacheVerification(
+  verifications: LRUCache<string, Promise<VerifiedToken>>,
+  key: string,
+  verifying: Promise<VerifiedToken>,
+) {
   verifications.set(key, verifying);
   verifying.catch(() => verifications.delete(key));
   return verifying;
@@ -95,7 +99,10 @@ function createVerifier({ issuer, audience, jwksUrl, clock, keyCooldownMs = 5_00
     const { sub = '', exp = 0 } = payload;
     if (typeof sub !== 'string' || !isSubject(sub)) throw new Error('The subject is not usable.');
     const expiresAt = (exp + clockToleranceS) * 1_000;
-    return { principal: { issuer, user: sub, expiresAt }, verifiedUntil: Math.min(expiresAt, clock.now() + verificationCacheMs) };
+    return {
+      principal: { issuer, user: sub, expiresAt },
+      verifiedUntil: Math.min(expiresAt, clock.now() + verificationCacheMs),
+    };
   };
 }
 
@@ -147,7 +154,9 @@ export async function discoverJwksUrl(issuer: string, timeoutMs: number): Promis
   const signal = timeLimit(timeoutMs);
   for (const address of addresses) {
     const response = await fetch(address, { signal, redirect: 'error', headers: { accept: 'application/json' } });
-    const metadata = issuerMetadataSchema.safeParse(response.ok ? await response.json() : await response.body?.cancel());
+    const metadata = issuerMetadataSchema.safeParse(
+      response.ok ? await response.json() : await response.body?.cancel(),
+    );
     if (!metadata.success) continue;
     // Else one issuer could speak for another (RFC 8414, 3.3).
     if (metadata.data.issuer !== issuer) throw new Error(`its metadata is that of ${metadata.data.issuer}`);

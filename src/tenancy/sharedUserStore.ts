@@ -1,4 +1,10 @@
-import { emptyDocument, parseUserDocument, type DocumentChange, type UserDocument, type UserStore } from './userDocument.js';
+import {
+  emptyDocument,
+  parseUserDocument,
+  type DocumentChange,
+  type UserDocument,
+  type UserStore,
+} from './userDocument.js';
 
 /** A text that all nodes share, with the number of its version. Every method rejects when it cannot be reached. */
 export interface VersionedText {

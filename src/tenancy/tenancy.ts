@@ -1,7 +1,12 @@
 import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { createAuthenticator, type Authenticate, createOperatorCheck, type IsOperator } from './auth.js';
-import { createAddressResolver, type ResolveAddress, createBrowserChooser, type ChooseBrowser } from './userBrowsers.js';
+import {
+  createAddressResolver,
+  type ResolveAddress,
+  createBrowserChooser,
+  type ChooseBrowser,
+} from './userBrowsers.js';
 import type { VersionedText } from './sharedUserStore.js';
 import { Users } from './users.js';
 

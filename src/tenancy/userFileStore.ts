@@ -99,7 +99,8 @@ export class UserFileStore implements UserStore {
       this.#pending = [];
       const draft = batch.reduce((document, { apply }) => apply(document), this.#document);
       try {
-        if (draft !== this.#document) await writeFileAtomically(this.#folder, this.#file, JSON.stringify(draft, null, 2));
+        if (draft !== this.#document)
+          await writeFileAtomically(this.#folder, this.#file, JSON.stringify(draft, null, 2));
         this.#document = draft;
         for (const { acknowledge } of batch) acknowledge();
       } catch (error) {
@@ -149,7 +150,9 @@ async function lockDataFolder(folder: string): Promise<() => Promise<void>> {
     return await lockFolder(folder);
   } catch (error) {
     if (codeOf(error) === undefined) throw new UserStoreError(messageOf(error), { cause: error });
-    throw new UserStoreError(`${folder} cannot be used: ${messageOf(error)}. Choose another --data-dir.`, { cause: error });
+    throw new UserStoreError(`${folder} cannot be used: ${messageOf(error)}. Choose another --data-dir.`, {
+      cause: error,
+    });
   }
 }
 

@@ -1,7 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import { messageOf, Refusal } from '../errors/errors.js';
-import { emptyDocument, UserStoreError, type DocumentChange, type StoredBrowser, type UserDocument, type StoredToken, type StoredUser, type UserStore, isEmptyRemoval, findRemoved, type RemovedRecords } from './userDocument.js';
+import {
+  emptyDocument,
+  UserStoreError,
+  type DocumentChange,
+  type StoredBrowser,
+  type UserDocument,
+  type StoredToken,
+  type StoredUser,
+  type UserStore,
+  isEmptyRemoval,
+  findRemoved,
+  type RemovedRecords,
+} from './userDocument.js';
 import { localIssuer, type Principal } from './principal.js';
 import { SharedUserStore, type VersionedText } from './sharedUserStore.js';
 import { openUserFileStore, storageFailure } from './userFileStore.js';
@@ -154,7 +166,8 @@ export class Users {
     const indexed = this.#indexTokens((await this.#openedStore()).document).get(hash);
     // One that is not known may be new, from another node. One that is gone is heard of.
     const found = indexed ?? this.#indexTokens(await this.#refreshedDocument()).get(hash);
-    if (found === undefined || !hashesEqual(found.token.hash, hash) || !this.#isUnexpired(found.token)) return undefined;
+    if (found === undefined || !hashesEqual(found.token.hash, hash) || !this.#isUnexpired(found.token))
+      return undefined;
     const { id: credentialId, expiresAt } = found.token;
     const principal = { issuer: localIssuer, user: found.userId, credentialId };
     return expiresAt === undefined ? principal : { ...principal, expiresAt: Date.parse(expiresAt) };

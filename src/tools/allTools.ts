@@ -10,10 +10,34 @@ import { pageTools } from './pageTools.js';
 import { performanceTools } from './performanceTools.js';
 import { sessionTools } from './sessionTools.js';
 import { storageTools } from './storageTools.js';
-import { closeExtensionPopupTool, openExtensionPopupTool, triggerExtensionActionTool, openExtensionPageTool } from './extensionUi.js';
-import { activateServiceWorkerTool, listExtensionContextsTool, switchExtensionContextTool, evaluateInExtensionTool, serviceWorkerStatusTool, stopServiceWorkerTool } from './extensionContexts.js';
-import { checkInjectionTool, inspectManifestTool, clearErrorsTool, getRuntimeErrorsTool } from './extensionDiagnosis.js';
-import { getExtensionDetailsTool, installExtensionTool, listExtensionsTool, reloadExtensionTool, setExtensionEnabledTool, uninstallExtensionTool } from './extensionLifecycle.js';
+import {
+  closeExtensionPopupTool,
+  openExtensionPopupTool,
+  triggerExtensionActionTool,
+  openExtensionPageTool,
+} from './extensionUi.js';
+import {
+  activateServiceWorkerTool,
+  listExtensionContextsTool,
+  switchExtensionContextTool,
+  evaluateInExtensionTool,
+  serviceWorkerStatusTool,
+  stopServiceWorkerTool,
+} from './extensionContexts.js';
+import {
+  checkInjectionTool,
+  inspectManifestTool,
+  clearErrorsTool,
+  getRuntimeErrorsTool,
+} from './extensionDiagnosis.js';
+import {
+  getExtensionDetailsTool,
+  installExtensionTool,
+  listExtensionsTool,
+  reloadExtensionTool,
+  setExtensionEnabledTool,
+  uninstallExtensionTool,
+} from './extensionLifecycle.js';
 import { getExtensionLogsTool, monitorMessagesTool, sendMessageTool, traceApiCallsTool } from './extensionActivity.js';
 import { inspectExtensionStorageTool, setExtensionStorageTool, watchStorageTool } from './extensionStorage.js';
 

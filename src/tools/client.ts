@@ -107,9 +107,15 @@ export interface Client {
   /** Asks the client's model (`sampling/createMessage`). */
   createMessage(request: SamplingRequest, options?: ClientRequestOptions): Promise<SamplingResult>;
   /** Asks the person at the client to fill in a form; what they accept fits it (`elicitation/create`). */
-  elicit<Form extends z.ZodObject>(question: FormElicitation<Form>, options?: ClientRequestOptions): Promise<FormElicitResult<Form>>;
+  elicit<Form extends z.ZodObject>(
+    question: FormElicitation<Form>,
+    options?: ClientRequestOptions,
+  ): Promise<FormElicitResult<Form>>;
   /** Asks the person to open an address. `accept` means that they will, not that it is done. */
-  elicitUrl(question: UrlElicitation, options?: ClientRequestOptions): Promise<{ readonly action: 'accept' | 'decline' | 'cancel' }>;
+  elicitUrl(
+    question: UrlElicitation,
+    options?: ClientRequestOptions,
+  ): Promise<{ readonly action: 'accept' | 'decline' | 'cancel' }>;
   /** Tells the client that what `elicitUrl` asked for is done (`notifications/elicitation/complete`). */
   elicitationCompleted(elicitationId: string): void;
   /** The folders that the client works in (`roots/list`), as they are now. */

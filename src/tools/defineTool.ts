@@ -3,7 +3,7 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import type { Client } from './client.js';
 import type { Content } from './content.js';
-import type { Workspace } from './accessPolicy.js';
+import type { Workspace } from './workspace.js';
 
 /** The groups of `--tools`, in the order of README. `core` and `extension` name several at once. */
 export const toolGroups = [

@@ -1,7 +1,7 @@
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
-import { requireInsideWorkspace, type Workspace } from './accessPolicy.js';
+import { requireInsideWorkspace, type Workspace } from './workspace.js';
 
 /** What a call may use, as far as it matters to what it may see. */
 interface DocumentAccess {

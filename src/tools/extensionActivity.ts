@@ -251,7 +251,13 @@ export const getExtensionLogsTool = defineTool({
     const entries = listing.entries.toSorted((a, b) => a.value.at - b.value.at);
     const lines = entries.length === 0 ? ['Nothing was logged.'] : entries.map(logLine);
     return {
-      text: [...lines, '', describeDroppedLines(droppedAtSource), describeWorkerCoverage(state, keepAlive), listing.footer]
+      text: [
+        ...lines,
+        '',
+        describeDroppedLines(droppedAtSource),
+        describeWorkerCoverage(state, keepAlive),
+        listing.footer,
+      ]
         .filter((part) => part !== undefined)
         .join('\n'),
       structured: { keepAlive, droppedAtSource, entries: entries.map(structuredLog), ...listing.fields },

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { contextKinds, findLiveContext, liveContexts, type LiveContext, type ContextKind, type SelectedContext } from '../browser/extensions/liveContexts.js';
+import {
+  contextKinds,
+  findLiveContext,
+  liveContexts,
+  type LiveContext,
+  type ContextKind,
+  type SelectedContext,
+} from '../browser/extensions/liveContexts.js';
 import { findExtension } from '../browser/extensions/installedExtensions.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { shortUrl, truncateAnswer } from './answers.js';
@@ -7,7 +14,12 @@ import { defineTool, type BrowserToolContext } from './defineTool.js';
 import { oneLine } from './pagination.js';
 import { count, extensionId, workerState } from './extensionFields.js';
 import { EvaluationError, type EvaluationResult } from '../browser/extensions/evaluateInTarget.js';
-import { evaluateInContentScript, evaluateInDocument, evaluateInSelected, evaluateInWorker } from '../browser/extensions/contextEvaluation.js';
+import {
+  evaluateInContentScript,
+  evaluateInDocument,
+  evaluateInSelected,
+  evaluateInWorker,
+} from '../browser/extensions/contextEvaluation.js';
 import { ToolError } from '../errors/errors.js';
 import { WorkerMonitor, wakeWorker } from '../browser/extensions/serviceWorkers.js';
 import { workerStatus, type WorkerStatus } from '../browser/extensions/workerStatus.js';

@@ -140,7 +140,10 @@ export const inspectManifestTool = defineTool({
         ? `The manifest of "${extension.name}" has no problems.`
         : `${count(findings.length, 'finding')} in "${extension.name}" (${extension.path}):`;
     return {
-      text: truncateAnswer([heading, ...findings.map(findingLine), '', manifest].join('\n'), 'read manifest.json itself'),
+      text: truncateAnswer(
+        [heading, ...findings.map(findingLine), '', manifest].join('\n'),
+        'read manifest.json itself',
+      ),
       structured: { findings, manifest: truncateAnswer(manifest, 'read manifest.json itself') },
     };
   },
@@ -204,7 +207,10 @@ function locationOf(url: URL, page: SessionPage | undefined): string {
   return `${shortUrl(url.href)}${page === undefined ? '' : ` (page ${page.id})`}`;
 }
 
-function injectionRowOf({ script, expected, reasons }: Injection, running: readonly string[] | undefined): InjectionRow {
+function injectionRowOf(
+  { script, expected, reasons }: Injection,
+  running: readonly string[] | undefined,
+): InjectionRow {
   const { name, files, runAt, world, allFrames } = script;
   const facts = { name, files: [...files], runAt, world, allFrames, expected };
   if (running === undefined) return { ...facts, reasons: [...reasons] };

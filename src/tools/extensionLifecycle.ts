@@ -2,14 +2,34 @@ import { stat, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { unpackExtension, download } from '../browser/extensions/extensionArchive.js';
-import { installExtension, reloadExtension, type ReloadResult, setExtensionEnabled, uninstallExtension } from '../browser/extensions/extensionInstall.js';
+import {
+  installExtension,
+  reloadExtension,
+  type ReloadResult,
+  setExtensionEnabled,
+  uninstallExtension,
+} from '../browser/extensions/extensionInstall.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { ToolError } from '../errors/errors.js';
 import { defineTool, type BrowserToolContext } from './defineTool.js';
-import { requireInsideWorkspace, requireInnerLinks } from './accessPolicy.js';
-import { closedPagesDuring, describeClosedPages, extensionId, count, workerState, describeSelectionAfter } from './extensionFields.js';
+import { requireInsideWorkspace, requireInnerLinks } from './workspace.js';
+import {
+  closedPagesDuring,
+  describeClosedPages,
+  extensionId,
+  count,
+  workerState,
+  describeSelectionAfter,
+} from './extensionFields.js';
 import { runningContexts, declaredContexts } from '../browser/extensions/liveContexts.js';
-import { listExtensions, readManifest, type Extension, ExtensionsPage, findExtension, type ExtensionInfo } from '../browser/extensions/installedExtensions.js';
+import {
+  listExtensions,
+  readManifest,
+  type Extension,
+  ExtensionsPage,
+  findExtension,
+  type ExtensionInfo,
+} from '../browser/extensions/installedExtensions.js';
 import { WorkerMonitor, type WorkerState } from '../browser/extensions/serviceWorkers.js';
 import { oneLine } from './pagination.js';
 import { shortUrl } from './answers.js';
@@ -142,7 +162,16 @@ async function namesWorker(extension: Extension): Promise<boolean> {
   return (await readManifest(extension))?.background?.service_worker !== undefined;
 }
 
-function extensionLine({ id, name, version, enabled, path, serviceWorker, workerFailed, contexts }: ExtensionRow): string {
+function extensionLine({
+  id,
+  name,
+  version,
+  enabled,
+  path,
+  serviceWorker,
+  workerFailed,
+  contexts,
+}: ExtensionRow): string {
   const state = enabled ? 'enabled' : 'disabled';
   const none = workerFailed
     ? 'its service worker failed to start (get_extension_runtime_errors says why)'

@@ -1,6 +1,11 @@
 import { z } from 'zod';
 import { findEnabledExtension, type Extension, findExtension } from '../browser/extensions/installedExtensions.js';
-import { ExtensionStorage, storageAreas, type StorageEntry, type StorageReading } from '../browser/extensions/chromeStorage.js';
+import {
+  ExtensionStorage,
+  storageAreas,
+  type StorageEntry,
+  type StorageReading,
+} from '../browser/extensions/chromeStorage.js';
 import { withCdpScope } from '../browser/cdp/cdpScope.js';
 import { ToolError } from '../errors/errors.js';
 import { truncateAnswer } from './answers.js';

@@ -1,6 +1,11 @@
 import { z } from 'zod';
 import { clickAction, closePopups, type ClickResult } from '../browser/extensions/extensionAction.js';
-import { findEnabledExtension, findExtension, type Extension, originOf } from '../browser/extensions/installedExtensions.js';
+import {
+  findEnabledExtension,
+  findExtension,
+  type Extension,
+  originOf,
+} from '../browser/extensions/installedExtensions.js';
 import { withCdpScope } from '../browser/cdp/cdpScope.js';
 import { actionOutput, answerAction, includeSnapshot, shortUrl, type ActionOutput, answerOutcome } from './answers.js';
 import { defineTool, type BrowserToolContext, type ToolAnswer } from './defineTool.js';

@@ -6,7 +6,7 @@ import { definePageTool, type Tool } from './defineTool.js';
 import { parseChord, pressChord, typeText } from '../browser/page/deviceInput.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
-import { foldersOf, requireInsideWorkspace, type Workspace } from './accessPolicy.js';
+import { foldersOf, requireInsideWorkspace, type Workspace } from './workspace.js';
 
 export const clickTool = definePageTool({
   name: 'click',

@@ -9,7 +9,14 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import { takeScreenshot } from '../browser/page/screenshot.js';
 import { takeSnapshot, type Snapshot } from '../browser/page/snapshot.js';
 import { messageOf, ToolError } from '../errors/errors.js';
-import { truncateAnswer, describeOutcome, describePart, partOutput, structuredPart, textOfSnapshot } from './answers.js';
+import {
+  truncateAnswer,
+  describeOutcome,
+  describePart,
+  partOutput,
+  structuredPart,
+  textOfSnapshot,
+} from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
 
 const from = z.string().optional().describe('uid to begin at');
@@ -176,4 +183,9 @@ function withHint(hint: readonly string[]): (error: unknown) => never {
   };
 }
 
-export const lookTools: readonly Tool[] = [takeSnapshotTool, findInSnapshotTool, takeScreenshotTool, evaluateScriptTool];
+export const lookTools: readonly Tool[] = [
+  takeSnapshotTool,
+  findInSnapshotTool,
+  takeScreenshotTool,
+  evaluateScriptTool,
+];

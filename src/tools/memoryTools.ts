@@ -2,7 +2,12 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { z } from 'zod';
-import { HeapSnapshotParser, type HeapSummary, captureHeap, type HeapClass } from '../browser/profiling/heapSnapshot.js';
+import {
+  HeapSnapshotParser,
+  type HeapSummary,
+  captureHeap,
+  type HeapClass,
+} from '../browser/profiling/heapSnapshot.js';
 import { ToolError } from '../errors/errors.js';
 import { type ResourceLink, type Resources, definePageTool, defineTool, type Tool } from './defineTool.js';
 import { bytesText, oneLine } from './pagination.js';

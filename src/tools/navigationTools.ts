@@ -83,10 +83,17 @@ const handleDialogTool = definePageTool({
   annotations: { readOnlyHint: false },
   lock: false,
   async handler({ action, promptText }, { page, signal }) {
-    const { value, outcome } = await performAction(page, signal, () => page.dialogs.answer(action === 'accept', promptText));
+    const { value, outcome } = await performAction(page, signal, () =>
+      page.dialogs.answer(action === 'accept', promptText),
+    );
     const done = action === 'accept' ? 'Accepted' : 'Dismissed';
     return answerOutcome(page, [`${done} the ${value?.type ?? ''} dialog.`.replace('  ', ' ')], outcome);
   },
 });
 
-export const navigationTools: readonly Tool[] = [navigatePageTool, navigatePageHistoryTool, waitForTool, handleDialogTool];
+export const navigationTools: readonly Tool[] = [
+  navigatePageTool,
+  navigatePageHistoryTool,
+  waitForTool,
+  handleDialogTool,
+];

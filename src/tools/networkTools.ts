@@ -137,9 +137,6 @@ export function structuredRequest({
   };
 }
 
-/** The tools about what a page asks for and gets. */
-export const networkTools: readonly Tool[] = [listNetworkRequestsTool, getNetworkRequestTool, listWebSocketFramesTool, mockNetworkTool];
-
 const hiddenValue = '(hidden; includeSensitive shows it)';
 const sensitiveNames = /^(?:cookie|set-cookie|authorization|proxy-authorization)$|token|api-?key|secret|csrf/;
 const stackFrames = 10;
@@ -212,7 +209,10 @@ interface BodyRange {
   readonly limit: number;
 }
 
-async function requestPart(network: NetworkCollector, { id, body, offset, limit }: BodyRange): Promise<BodyPart | undefined> {
+async function requestPart(
+  network: NetworkCollector,
+  { id, body, offset, limit }: BodyRange,
+): Promise<BodyPart | undefined> {
   const data = await network.postData(id);
   return data === undefined ? undefined : textPart(data, body === 'request' ? offset : 0, limit);
 }
@@ -296,3 +296,11 @@ function bodySection(title: string, body: BodyPart | undefined): string[] {
   const rest = end < body.total ? [`(${body.offset} to ${end} of ${body.total}; go on with offset: ${end})`] : [];
   return [`${title} (${body.total} ${unit}):`, body.content, ...rest];
 }
+
+/** The tools about what a page asks for and gets. */
+export const networkTools: readonly Tool[] = [
+  listNetworkRequestsTool,
+  getNetworkRequestTool,
+  listWebSocketFramesTool,
+  mockNetworkTool,
+];

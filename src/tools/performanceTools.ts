@@ -1,7 +1,21 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { analyseTrace, type InsightSet, type TraceAnalysis, analysisSchema, type Insight } from '../browser/profiling/traceAnalysis.js';
-import { type PageToolContext, type ResourceLink, type ToolAnswer, definePageTool, defineTool, type Resources, type Tool } from './defineTool.js';
+import {
+  analyseTrace,
+  type InsightSet,
+  type TraceAnalysis,
+  analysisSchema,
+  type Insight,
+} from '../browser/profiling/traceAnalysis.js';
+import {
+  type PageToolContext,
+  type ResourceLink,
+  type ToolAnswer,
+  definePageTool,
+  defineTool,
+  type Resources,
+  type Tool,
+} from './defineTool.js';
 import { shortUrl, truncateAnswer } from './answers.js';
 import { bytesText } from './pagination.js';
 import { reload as reloadPage } from '../browser/page/pageNavigation.js';
@@ -162,7 +176,8 @@ async function record(
   { page, signal }: PageToolContext,
 ): Promise<void> {
   if (reload) await reloadPage(page, false, { signal, timeoutMs: loadTimeoutMs });
-  if (reload && autoStop) await untilAborted(page.callInIsolatedWorld(untilDrawn, [paintTimeoutMs]).catch(ignoreNavigation), signal);
+  if (reload && autoStop)
+    await untilAborted(page.callInIsolatedWorld(untilDrawn, [paintTimeoutMs]).catch(ignoreNavigation), signal);
   if (autoStop) await delay(afterLoadMs, undefined, { signal });
 }
 
@@ -247,8 +262,4 @@ function outlineOf(value: unknown, indent = ''): string[] {
   });
 }
 
-export const performanceTools: readonly Tool[] = [
-  startTraceTool,
-  stopTraceTool,
-  analyzeInsightTool,
-];
+export const performanceTools: readonly Tool[] = [startTraceTool, stopTraceTool, analyzeInsightTool];

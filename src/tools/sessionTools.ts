@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { describeBrowser, listDomains } from '../browser/process/capabilities.js';
 import { defineTool, type Tool } from './defineTool.js';
-import { foldersOf } from './accessPolicy.js';
+import { foldersOf } from './workspace.js';
 
 const readOnly = { readOnlyHint: true, idempotentHint: true };
 

@@ -4,7 +4,7 @@ import { PageStorage, type StoredCookie, type StoredItem } from '../browser/page
 import { ToolError, messageOf } from '../errors/errors.js';
 import { definePageTool, type PageToolContext, type ResourceLink, type Tool } from './defineTool.js';
 import { oneLine } from './pagination.js';
-import { requireInsideWorkspace, openInWorkspace, type Workspace } from './accessPolicy.js';
+import { requireInsideWorkspace, openInWorkspace, type Workspace } from './workspace.js';
 import { truncateAnswer } from './answers.js';
 
 export const areas = ['cookies', 'local', 'session'] as const;
@@ -197,7 +197,10 @@ const actions: Readonly<Record<ChangeArgs['action'], StorageAction>> = {
   },
 };
 
-function requireArgument<Name extends 'area' | 'items' | 'names' | 'file'>(args: ChangeArgs, name: Name): NonNullable<ChangeArgs[Name]> {
+function requireArgument<Name extends 'area' | 'items' | 'names' | 'file'>(
+  args: ChangeArgs,
+  name: Name,
+): NonNullable<ChangeArgs[Name]> {
   const value = args[name];
   if (value === undefined) throw new ToolError(`${args.action} needs the argument ${name}.`);
   return value;
@@ -246,7 +249,13 @@ const maxRows = 200;
 const maxRowChars = 200;
 const maxValueBytes = 32 * 1024;
 
-const storageItem = z.object({ area, name: z.string(), value: z.string(), hidden: z.boolean(), attributes: z.string() });
+const storageItem = z.object({
+  area,
+  name: z.string(),
+  value: z.string(),
+  hidden: z.boolean(),
+  attributes: z.string(),
+});
 type StorageItem = z.infer<typeof storageItem>;
 
 export const inspectPageStorageTool = definePageTool({
@@ -328,7 +337,12 @@ function cutToValue(one: StorageItem): StorageItem {
   return { ...one, value: truncateAnswer(one.value, 'evaluate_script can read a part', maxValueBytes) };
 }
 
-function describeItems(origin: string, wanted: readonly PageStorageArea[], items: readonly StorageItem[], total: number): string {
+function describeItems(
+  origin: string,
+  wanted: readonly PageStorageArea[],
+  items: readonly StorageItem[],
+  total: number,
+): string {
   const lines = wanted.flatMap((one) => {
     const own = items.filter((candidate) => candidate.area === one);
     return own.length === 0 ? [`${one}: nothing`] : [`${one}:`, ...own.map(itemLine)];

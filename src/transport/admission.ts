@@ -23,7 +23,12 @@ export interface AdmissionDeps {
   onStoreUnreachable(): void;
 }
 
-export function createAdmission({ authenticate, rateLimits, isTrustedProxy, onStoreUnreachable }: AdmissionDeps): Admit {
+export function createAdmission({
+  authenticate,
+  rateLimits,
+  isTrustedProxy,
+  onStoreUnreachable,
+}: AdmissionDeps): Admit {
   const admit: Admit = async (request, purpose) => {
     const caller = await authenticate(readCredentials(request));
     const principal = toPrincipal(caller);

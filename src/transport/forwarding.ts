@@ -16,7 +16,7 @@ import { bodyOf, type AsyncRequestListener, type MountedRequest, type TransportD
 export interface ForwardingDeps extends Pick<TransportDeps, 'registry' | 'admit' | 'bodyLimit' | 'bodyMemory'> {
   /** Absent: there is one node, this one. */
   readonly node?: ClusterNode | undefined;
-  readonly answers: OpenResponses;
+  readonly openResponses: OpenResponses;
   readonly clock: Clock;
 }
 
@@ -29,7 +29,7 @@ export function forwardIfRemote(
   sessionIdOf: (request: IncomingMessage) => string,
   localListener: AsyncRequestListener,
 ): AsyncRequestListener {
-  const { registry, admit, node, answers, clock } = deps;
+  const { registry, admit, node, openResponses, clock } = deps;
   if (node === undefined) return localListener;
   return async (request, response) => {
     const sessionId = sessionIdOf(request);
@@ -55,7 +55,7 @@ export function forwardIfRemote(
     // Looked for after all waiting: meanwhile it may have been left to the others.
     if (!isRemote(sessionId)) return false;
     // The node of the session does not know the token.
-    answers.track(caller, response);
+    openResponses.track(caller, response);
     if (request.method === 'GET') cutAtExpiry(caller, response, clock);
     return forwardToOwner({ registry, node }, { sessionId, caller, request, response, body });
   }

@@ -11,7 +11,10 @@ export type HostOriginPolicy = (request: Pick<IncomingMessage, 'headers' | 'rawH
  * ours (DNS rebinding), an Origin that is not allowed, and what a page fetches without an Origin (an image, a script, a
  * link): the browser calls that cross-site. Requests with neither are not from a page and pass.
  */
-export function createHostOriginPolicy(allowedHosts: readonly string[], allowedOrigins: readonly string[]): HostOriginPolicy {
+export function createHostOriginPolicy(
+  allowedHosts: readonly string[],
+  allowedOrigins: readonly string[],
+): HostOriginPolicy {
   const hosts = new Set(allowedHosts.map((host) => host.toLowerCase()));
   const origins = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
   return ({ headers, rawHeaders }) => {

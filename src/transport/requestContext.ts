@@ -25,7 +25,8 @@ const endpointByPath: ReadonlyMap<string, RequestTransport> = new Map([
 export function assignRequestIds(observe: ObservationHandler) {
   return (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
     const clientRequestId = request.headers[requestIdHeader];
-    const requestId = typeof clientRequestId === 'string' && requestIdPattern.test(clientRequestId) ? clientRequestId : randomUUID();
+    const requestId =
+      typeof clientRequestId === 'string' && requestIdPattern.test(clientRequestId) ? clientRequestId : randomUUID();
     const [path = ''] = (request.url ?? '').split('?');
     const transport = endpointByPath.get(path) ?? 'http';
     response.setHeader(requestIdHeader, requestId);

@@ -96,7 +96,10 @@ export class ResumableStream {
    * Makes `writer` the stream's socket; the one before is ended. `over`: there is nothing left to wait for, and nothing was
    * written. Rejects with `unknown_event` or `gap`, and then nothing was written either.
    */
-  attach(writer: StreamWriter, { headers, lastEventId, sendPrimingEvent }: AttachOptions): Promise<'attached' | 'finished'> {
+  attach(
+    writer: StreamWriter,
+    { headers, lastEventId, sendPrimingEvent }: AttachOptions,
+  ): Promise<'attached' | 'finished'> {
     return this.#enqueue(async () => {
       const { messages, isWhole } = await this.#missedEvents(lastEventId);
       if (lastEventId !== undefined) {

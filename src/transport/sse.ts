@@ -3,7 +3,15 @@ import { type JSONRPCMessage, replyIdOf, parseMessage } from '../mcp/protocol.js
 import type { CloseNotice } from '../session/channel.js';
 import { sendRefusal } from './sendRefusal.js';
 import { SseWriter, type SseWriterOptions } from './sseWriter.js';
-import { ConnectionTransport, resolveSessionRequest, bodyOf, readCredentials, openWithClusterQuota, type AsyncRequestListener, type TransportDeps } from './transport.js';
+import {
+  ConnectionTransport,
+  resolveSessionRequest,
+  bodyOf,
+  readCredentials,
+  openWithClusterQuota,
+  type AsyncRequestListener,
+  type TransportDeps,
+} from './transport.js';
 import { Refusal } from '../errors/errors.js';
 
 export interface SseOptions extends SseWriterOptions {
@@ -94,4 +102,5 @@ export function postSseMessage(deps: TransportDeps): AsyncRequestListener {
 }
 
 /** The session that a POST to `/message` is for; empty if it names none. */
-export const sessionIdFromQuery = (request: IncomingMessage): string => readCredentials(request).query.get('sessionId') ?? '';
+export const sessionIdFromQuery = (request: IncomingMessage): string =>
+  readCredentials(request).query.get('sessionId') ?? '';

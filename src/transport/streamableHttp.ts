@@ -198,7 +198,8 @@ export class StreamableHttpTransport implements SessionTransport {
     { head: headers, isVital }: { head: Record<string, string>; isVital: boolean },
   ): Promise<void> {
     const duplicate = requests.find((id) => this.#pendingRequests.has(id));
-    if (duplicate !== undefined) throw new Refusal('invalid_message', { detail: `The id ${duplicate} is still in flight.` });
+    if (duplicate !== undefined)
+      throw new Refusal('invalid_message', { detail: `The id ${duplicate} is still in flight.` });
     const stream = this.#newStream(this.sessionId ?? '', { answersOnly: writer.answersOnly });
     for (const id of requests) this.#pendingRequests.set(id, stream);
     this.markPresent();

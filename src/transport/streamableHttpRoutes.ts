@@ -13,7 +13,13 @@ import { sendRefusal } from './sendRefusal.js';
 import { SseWriter } from './sseWriter.js';
 import { StreamableHttpTransport } from './streamableHttp.js';
 import { cutAtExpiry } from './tokenExpiry.js';
-import { resolveSessionRequest, bodyOf, logErrors, type AsyncRequestListener, type TransportDeps } from './transport.js';
+import {
+  resolveSessionRequest,
+  bodyOf,
+  logErrors,
+  type AsyncRequestListener,
+  type TransportDeps,
+} from './transport.js';
 
 /** Messages that one batch may have (S10). Only revision 2025-03-26 has batches. */
 const maxBatchSize = 100;
@@ -61,7 +67,8 @@ export function listenToSession(deps: StreamableHttpDeps): AsyncRequestListener 
     const sendPrimingEvent = needsPrimingEvent(session.server.protocolVersion);
     if (lastEventId === '') await channel.attachStandalone(writer, sendPrimingEvent);
     // 204 tells an event source not to come again (HTML, server-sent events).
-    else if ((await channel.resume(writer, lastEventId, sendPrimingEvent)) === 'finished') response.writeHead(204).end();
+    else if ((await channel.resume(writer, lastEventId, sendPrimingEvent)) === 'finished')
+      response.writeHead(204).end();
   };
 }
 
@@ -125,7 +132,11 @@ async function deliverToSession(deps: StreamableHttpDeps, caller: Caller, posted
   if (requests.length > 0) {
     deps.openResponses.track(caller, response);
     const sendPrimingEvent = needsPrimingEvent(session.server.protocolVersion);
-    await channel.answerRequests(createWriter(deps, posted), { requests, dispatch: () => receiveAll(session, messages), sendPrimingEvent });
+    await channel.answerRequests(createWriter(deps, posted), {
+      requests,
+      dispatch: () => receiveAll(session, messages),
+      sendPrimingEvent,
+    });
     return;
   }
   channel.markPresent();

@@ -79,7 +79,10 @@ export async function resolveSessionRequest(
 }
 
 /** Opens a session over a transport and ties the two together. Throws what `registry.open` throws: nothing was created. */
-export function openConnectionSession({ registry, parts }: OpenSessionDeps, request: ConnectionSessionRequest): Session {
+export function openConnectionSession(
+  { registry, parts }: OpenSessionDeps,
+  request: ConnectionSessionRequest,
+): Session {
   return bindTransport(registry.open(parts, request), request, parts.log);
 }
 

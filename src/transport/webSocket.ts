@@ -5,7 +5,13 @@ import type { Clock } from '../clock.js';
 import { type JsonRpcErrorResponse, Refusal } from '../errors/errors.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
-import { receiveText, ConnectionTransport, resolveSessionRequest, openWithClusterQuota, type TransportDeps } from './transport.js';
+import {
+  receiveText,
+  ConnectionTransport,
+  resolveSessionRequest,
+  openWithClusterQuota,
+  type TransportDeps,
+} from './transport.js';
 import type { PendingUpgrade } from './pendingUpgrade.js';
 
 /**

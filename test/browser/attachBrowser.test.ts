@@ -5,7 +5,15 @@ import puppeteer from 'puppeteer-core';
 import { attachBrowser } from '../../src/browser/process/attachBrowser.js';
 import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
 import { Refusal } from '../../src/errors/errors.js';
-import { withFirstPage, recordingListener, openTestPool, browserPid, leaseRequest, waitUntil, type TestPool } from './support/testPool.js';
+import {
+  withFirstPage,
+  recordingListener,
+  openTestPool,
+  browserPid,
+  leaseRequest,
+  waitUntil,
+  type TestPool,
+} from './support/testPool.js';
 import { startUserChrome, type UserChrome } from './support/userChrome.js';
 
 /** Contexts of a browser beside its profile. */
@@ -161,7 +169,10 @@ describe('[C-BROWSERS] a pool of browsers that run elsewhere', () => {
     // As a server that died: its connections break, and it closes nothing.
     await before.browser.disconnect();
     const resume: unknown = JSON.parse(JSON.stringify(address));
-    const taken = others.pool.lease({ ...leaseRequest('context'), resume: resume as typeof address }, recordingListener());
+    const taken = others.pool.lease(
+      { ...leaseRequest('context'), resume: resume as typeof address },
+      recordingListener(),
+    );
     const after = await taken.browser();
     expect(after.pages().map(({ id, page }) => [id, page.url()])).toEqual([[2, second.url()]]);
     expect(await after.page(2).page.evaluate('count')).toBe(7);
@@ -214,7 +225,10 @@ describe("a user's own browser, in a pool that launches others", () => {
   const own = (sessionId: string) => ({ ...leaseRequest('profile', sessionId), endpoint: chrome.url });
 
   it('[S5] is attached to once for all sessions that use it, and let go after the last', async () => {
-    const [one, two] = [test.pool.lease(own('one'), recordingListener()), test.pool.lease(own('two'), recordingListener())];
+    const [one, two] = [
+      test.pool.lease(own('one'), recordingListener()),
+      test.pool.lease(own('two'), recordingListener()),
+    ];
     const [first, second] = [await one.browser(), await two.browser()];
     expect(first).toMatchObject({ mode: 'attach', isolation: 'profile' });
     expect(first.browser).toBe(second.browser);

@@ -1,5 +1,12 @@
 import { residentMemory } from '../../src/browser/process/chromeProcess.js';
-import { recordingListener, openTestPool, leaseRequest, waitUntil, withFirstPage, type TestPool } from './support/testPool.js';
+import {
+  recordingListener,
+  openTestPool,
+  leaseRequest,
+  waitUntil,
+  withFirstPage,
+  type TestPool,
+} from './support/testPool.js';
 
 const signal = new AbortController().signal;
 

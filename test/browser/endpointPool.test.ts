@@ -82,8 +82,12 @@ function openEndpointPool(options: Partial<EndpointPoolOptions> = {}) {
     stop: async (browser) => void ended.push(browser),
     ...options,
   });
-  const acquire = (owner = 'a', resume?: ResumeState, observer = { ...silentObserver }, queue = unlimitedWait): Promise<BrowserBinding> =>
-    endpoints.acquire({ sessionId: 's', owner, resume, observer }, queue);
+  const acquire = (
+    owner = 'a',
+    resume?: ResumeState,
+    observer = { ...silentObserver },
+    queue = unlimitedWait,
+  ): Promise<BrowserBinding> => endpoints.acquire({ sessionId: 's', owner, resume, observer }, queue);
   const browserNumber = ({ browser }: BrowserBinding): number => browsers.findIndex((one) => one === browser) + 1;
   return { clock, browsers, contexts, ended, endpoints, join: acquire, place: browserNumber };
 }
@@ -111,7 +115,10 @@ describe('[C-BROWSERS] browsers that run elsewhere', () => {
     const first = await join();
     await join();
     const positions: number[] = [];
-    const third = join('c', undefined, silentObserver, { signal: neverAborted, onQueued: (position) => void positions.push(position) });
+    const third = join('c', undefined, silentObserver, {
+      signal: neverAborted,
+      onQueued: (position) => void positions.push(position),
+    });
     const fourth = join();
     await nextTurn();
     expect([positions, endpoints.waiting]).toEqual([[1], 2]);

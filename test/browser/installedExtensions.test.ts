@@ -4,7 +4,12 @@ import { findExtension, loadExtension, type Extension } from '../../src/browser/
 import { withCdpScope } from '../../src/browser/cdp/cdpScope.js';
 import { wakeWorker, WorkerMonitor } from '../../src/browser/extensions/serviceWorkers.js';
 import { sampleExtensionFolder, sampleExtensionId } from '../../src/selftest/pageServer.js';
-import { manifestJson, extensionUrl, startExtensionBrowser, type ExtensionBrowser } from '../support/extensionBrowser.js';
+import {
+  manifestJson,
+  extensionUrl,
+  startExtensionBrowser,
+  type ExtensionBrowser,
+} from '../support/extensionBrowser.js';
 
 let chrome: ExtensionBrowser;
 let sample: Extension;
@@ -24,7 +29,8 @@ afterEach(async () => {
 const inWorker = (code: string): Promise<unknown> =>
   chrome.run(async (scope) => JSON.parse((await evaluateInWorker(scope, sample, code)).json ?? '"no JSON"'));
 
-const stateOf = (id: string): Promise<string> => chrome.run(async (scope) => (await WorkerMonitor.open(scope)).state(id));
+const stateOf = (id: string): Promise<string> =>
+  chrome.run(async (scope) => (await WorkerMonitor.open(scope)).state(id));
 
 describe('installing', () => {
   it('keeps the id that follows from the key of the sample, without a warning', async () => {
@@ -120,7 +126,9 @@ describe('the service worker', () => {
   it('is not kept awake by having been talked to', async () => {
     await chrome.run((scope) => wakeWorker(scope, sample));
     await inWorker('1');
-    const worker = (await chrome.run((scope) => scope.targets())).find(({ url }) => url.startsWith(extensionUrl(sample, '')));
+    const worker = (await chrome.run((scope) => scope.targets())).find(({ url }) =>
+      url.startsWith(extensionUrl(sample, '')),
+    );
     expect(worker).toMatchObject({ type: 'service_worker', attached: false });
   });
 

@@ -1,6 +1,13 @@
 import { messageOf } from '../../src/errors/errors.js';
 import type { BrowserLease } from '../../src/browser/pool/browserLease.js';
-import { withFirstPage, killBrowser, recordingListener, openTestPool, leaseRequest, type TestPool } from './support/testPool.js';
+import {
+  withFirstPage,
+  killBrowser,
+  recordingListener,
+  openTestPool,
+  leaseRequest,
+  type TestPool,
+} from './support/testPool.js';
 
 /** A small seeded generator (mulberry32): the same seed gives the same storm. */
 function createRandom(seed: number): () => number {
@@ -15,7 +22,10 @@ function createRandom(seed: number): () => number {
 
 /** One session: leases, works a little, and leaves at a random point, waiting or not. Never throws for a dead browser. */
 async function useLease(test: TestPool, id: number, random: () => number): Promise<void> {
-  const lease: BrowserLease = test.pool.lease(leaseRequest(random() < 0.15 ? 'process' : 'context', `s${id}`), recordingListener());
+  const lease: BrowserLease = test.pool.lease(
+    leaseRequest(random() < 0.15 ? 'process' : 'context', `s${id}`),
+    recordingListener(),
+  );
   const leaveEarly = random() < 0.3;
   const killIt = random() < 0.2;
   const pages = Math.floor(random() * 2);

@@ -182,7 +182,11 @@ describe('mocks', () => {
 
   it('stand aside after the times they were asked for', async () => {
     await opened.network.mocks.add({ url: '*/echo?twice', status: 503, times: 2 });
-    const answers = [await fetchInPage('/echo?twice'), await fetchInPage('/echo?twice'), await fetchInPage('/echo?twice')];
+    const answers = [
+      await fetchInPage('/echo?twice'),
+      await fetchInPage('/echo?twice'),
+      await fetchInPage('/echo?twice'),
+    ];
     expect(answers.map((text) => String(text).slice(0, 3))).toEqual(['503', '503', '200']);
   });
 

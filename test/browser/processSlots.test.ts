@@ -21,7 +21,13 @@ function requestSlot(slots: ProcessSlots, signal = never) {
 describe('[C-BROWSERS] the places for browser processes', () => {
   test('are given in the order of asking, and each who waits is told how it moves up', async () => {
     const places = new ProcessSlots({ maxBrowsers: 3, reserved: 1, browserQueue: 3 });
-    const [one, two, three, four, five] = [requestSlot(places), requestSlot(places), requestSlot(places), requestSlot(places), requestSlot(places)];
+    const [one, two, three, four, five] = [
+      requestSlot(places),
+      requestSlot(places),
+      requestSlot(places),
+      requestSlot(places),
+      requestSlot(places),
+    ];
     await Promise.all([one.taken, two.taken]);
     expect([three.positions, four.positions, five.positions]).toEqual([[1], [2], [3]]);
     one.place?.release();

@@ -8,7 +8,15 @@ test('[C-CHAOS][S5][S11][S12] twenty faults of all kinds under load: nothing is 
     violations,
     faults: made,
   } = await run({
-    ...{ seed: 20, faults: 20, leaseMs: 600, clients: 9, maxDurationMs: 300_000, waitTimeoutMs: 60_000, pausedMs: 5_000 },
+    ...{
+      seed: 20,
+      faults: 20,
+      leaseMs: 600,
+      clients: 9,
+      maxDurationMs: 300_000,
+      waitTimeoutMs: 60_000,
+      pausedMs: 5_000,
+    },
     program: join(import.meta.dirname, 'node.js'),
     report: () => undefined,
   });

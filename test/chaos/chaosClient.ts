@@ -93,7 +93,11 @@ export const randomNodeUrl = ({ random, nodes, urlOf }: ClientOptions, path: str
   return { node, url: new URL(path, urlOf(node)).href };
 };
 
-export const recordAnnouncement = ({ history, user, onAnnounced }: ClientOptions, session: string, transport: Transport): void => {
+export const recordAnnouncement = (
+  { history, user, onAnnounced }: ClientOptions,
+  session: string,
+  transport: Transport,
+): void => {
   history.record({ type: 'announced', session, user, transport });
   onAnnounced(session);
 };

@@ -25,7 +25,8 @@ export interface NodeOrder {
 }
 
 const { redisUrl, name, leaseMs, timeoutMs, ledger, dataDir } = JSON.parse(process.argv[2] ?? '{}') as NodeArguments;
-const writeToLedger = (told: object): void => appendFileSync(ledger, `${JSON.stringify({ at: now(), node: name, ...told })}\n`);
+const writeToLedger = (told: object): void =>
+  appendFileSync(ledger, `${JSON.stringify({ at: now(), node: name, ...told })}\n`);
 
 const defect = (message: string, fields?: LogFields): void =>
   writeToLedger({ type: 'defect', what: `${message} ${JSON.stringify(fields ?? {})}` });

@@ -51,7 +51,8 @@ export async function run(options: RunOptions): Promise<Outcome> {
     const faultsMade = await injectFaults(fleet, history, options);
     for (const left of await leftovers(fleet, options.waitTimeoutMs)) history.record({ type: 'left', what: left });
     await fleet.endNodes();
-    for (const name of fleet.stuck) history.record({ type: 'left', what: `the process of ${name}, which was asked to end` });
+    for (const name of fleet.stuck)
+      history.record({ type: 'left', what: `the process of ${name}, which was asked to end` });
     const ledgerText = await readFile(join(folder, 'ledger.jsonl'), 'utf8').catch(() => '');
     const ledger = ledgerText.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as HistoryEvent]));
     const whole = [...history.events, ...ledger].toSorted((one, other) => one.at - other.at);
@@ -86,7 +87,9 @@ async function injectFaults(fleet: Fleet, history: History, options: RunOptions)
     };
     return runClient(clientOptions, index % 3 === 0 ? openSse : openStreamable, () => over.signal.aborted);
   });
-  activities.push(runIntruder(fleet, history, sessions, { seed, patienceMs: waitTimeoutMs, isOver: () => over.signal.aborted }));
+  activities.push(
+    runIntruder(fleet, history, sessions, { seed, patienceMs: waitTimeoutMs, isOver: () => over.signal.aborted }),
+  );
   const failed = (error: unknown): void => history.record({ type: 'left', what: messageOf(error) });
   const lanes = new Map<string, Promise<void>>();
   const until = now() + maxDurationMs;

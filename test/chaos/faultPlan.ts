@@ -21,7 +21,9 @@ export type FaultKind = keyof typeof faults;
 const faultWeights: Readonly<Record<FaultKind, number>> = {
   ...{ kill: 3, stall: 3, leave: 2, cut: 2, delay: 2, halfClose: 2, hold: 1, deaf: 2, evict: 1, restart: 1, roll: 1 },
 };
-const weightedFaults = Object.entries(faultWeights).flatMap(([kind, share]) => Array<FaultKind>(share).fill(kind as FaultKind));
+const weightedFaults = Object.entries(faultWeights).flatMap(([kind, share]) =>
+  Array<FaultKind>(share).fill(kind as FaultKind),
+);
 
 export interface Fault {
   readonly kind: FaultKind;

@@ -147,7 +147,7 @@ export class Fleet {
       deaf: () => node.muteHints(ms),
       evict: () => this.redis.evict().catch(() => undefined),
       restart: () => this.redis.restart(ms),
-      rollingRestart: () => this.rollingRestart(),
+      roll: () => this.rollingRestart(),
     };
     await happen[kind]();
   }

@@ -63,7 +63,11 @@ export type HistoryEvent = { readonly at: number } & (
 export const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 /** What happened, before it is known when. */
-export type NewHistoryEvent = HistoryEvent extends infer Each ? (Each extends unknown ? Omit<Each, 'at'> : never) : never;
+export type NewHistoryEvent = HistoryEvent extends infer Each
+  ? Each extends unknown
+    ? Omit<Each, 'at'>
+    : never
+  : never;
 
 /** Everything that happened, in the order in which this process came to know of it. */
 export class History {

@@ -135,7 +135,8 @@ function findLost(seen: HistoryIndex): Violation[] {
     if (reason === 'unknown') return [lost(`${text}: ${shortSessionId(session)} is not known any more`)];
     if (isAnswered || !seen.acknowledged.has(text)) return [];
     // A stream that ends tells its client that the session is over.
-    const isExplained = reason === undefined ? isExplainedByStreamEnd(seen, session, over) : lossExplanations.includes(reason);
+    const isExplained =
+      reason === undefined ? isExplainedByStreamEnd(seen, session, over) : lossExplanations.includes(reason);
     return isExplained ? [] : [lost(`${text} was acknowledged; then came ${reason ?? 'nothing'}`)];
   });
 }
@@ -150,7 +151,8 @@ function findRepeated(seen: HistoryIndex): Violation[] {
   for (const [text, calls] of seen.carriedOut) {
     if (calls.length > 1) found.push(repeated(`${text} was carried out ${calls.length} times`));
     const reason = seen.refused.get(text)?.reason ?? '';
-    if (refusalsWithoutEffect.includes(reason)) found.push(repeated(`${text} was carried out and refused as ${reason}`));
+    if (refusalsWithoutEffect.includes(reason))
+      found.push(repeated(`${text} was carried out and refused as ${reason}`));
   }
   for (const [text, answers] of seen.answered) {
     if (answers.length > 1) found.push(repeated(`${text} was answered ${answers.length} times`));
@@ -189,7 +191,9 @@ function findCrosstalk(seen: HistoryIndex): Violation[] {
     ...seen
       .all('foreign')
       .filter(({ status, reason }) => status < 400 || reason === 'closed' || reason === 'not_ready')
-      .map(({ session, status, reason }) => crosstalk(`a stranger to ${shortSessionId(session)} got ${status} ${reason}`)),
+      .map(({ session, status, reason }) =>
+        crosstalk(`a stranger to ${shortSessionId(session)} got ${status} ${reason}`),
+      ),
     ...seen
       .all('carriedOut')
       .filter((call) => !inPlace(call.text, call))

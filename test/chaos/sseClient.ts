@@ -1,5 +1,14 @@
 import { RawSse } from '../support/rawSse.js';
-import { recordAnnouncement, randomNodeUrl, noteCall, echoOf, initialize, progressIn, refusalReasonIn, reasonOf } from './chaosClient.js';
+import {
+  recordAnnouncement,
+  randomNodeUrl,
+  noteCall,
+  echoOf,
+  initialize,
+  progressIn,
+  refusalReasonIn,
+  reasonOf,
+} from './chaosClient.js';
 import { request, settlesWithin, type ClientOptions, type ClientSession } from './chaosClient.js';
 
 interface PendingMessage {

@@ -1,7 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { RawSse } from '../support/rawSse.js';
-import { recordAnnouncement, randomNodeUrl, noteCall, echoOf, initialize, isLossNotice, progressIn, refusalReasonIn, reasonOf } from './chaosClient.js';
+import {
+  recordAnnouncement,
+  randomNodeUrl,
+  noteCall,
+  echoOf,
+  initialize,
+  isLossNotice,
+  progressIn,
+  refusalReasonIn,
+  reasonOf,
+} from './chaosClient.js';
 import { request, settlesWithin, type ClientOptions, type ClientSession } from './chaosClient.js';
 import { now } from './history.js';
 
@@ -147,7 +157,11 @@ class StreamableSession implements ClientSession {
         break;
       }
       if (reason !== '' && !transientRefusals.includes(reason)) {
-        history.record({ type: 'refused', text: following.text, reason: reason === '204' ? 'nothing is left' : reason });
+        history.record({
+          type: 'refused',
+          text: following.text,
+          reason: reason === '204' ? 'nothing is left' : reason,
+        });
         if (reason === 'closed' || reason === 'unknown') this.#markOver(reason);
         break;
       }

@@ -29,9 +29,12 @@ test.each([
   ['owned', { isOwnerAlive: true, hasSnapshot: false }, 'keep'],
   ['owned', { isOwnerAlive: false, hasSnapshot: true }, 'keep'],
   ['owned', { isOwnerAlive: false, hasSnapshot: false }, 'close-session'],
-] as const)('[C-SHARED] the context of a node that is gone, of a session that is %s: %j: %s', (kind, prospects, fate) => {
-  expect(decideOrphan({ kind }, prospects)).toBe(fate);
-});
+] as const)(
+  '[C-SHARED] the context of a node that is gone, of a session that is %s: %j: %s',
+  (kind, prospects, fate) => {
+    expect(decideOrphan({ kind }, prospects)).toBe(fate);
+  },
+);
 
 /** A browser that several nodes use. */
 class FakeRemoteBrowser {

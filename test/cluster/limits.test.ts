@@ -95,7 +95,9 @@ test('[C-SHARED] the places of a node that says nothing more are free after thei
   await quota.renew(anna, ['2'], 2_000);
   expect(await quota.acquire({ id: '3', owner: anna }, caps, 1_000)).toBe('full');
   clock.advance(1_000);
-  expect(await quota.acquire({ id: '3', owner: anna }, { ...caps, maxSessionsPerUser: 1 }, 1_000)).toBe('full-of-owner');
+  expect(await quota.acquire({ id: '3', owner: anna }, { ...caps, maxSessionsPerUser: 1 }, 1_000)).toBe(
+    'full-of-owner',
+  );
   expect(await quota.acquire({ id: '3', owner: anna }, caps, 1_000)).toBe('taken');
   await quota.release({ id: '2', owner: anna });
   expect(await quota.acquire({ id: '4', owner: anna }, caps, 1_000)).toBe('taken');

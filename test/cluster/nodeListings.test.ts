@@ -112,7 +112,14 @@ test('[C-SHARED] a node that says nothing more is told of for two leases, and on
 test('[C-SHARED] while the store cannot be reached, what was told last is known for two leases', async () => {
   const clock = new ManualClock();
   const store = new MemoryStore(clock).server.rosters;
-  const one = new Roster({ store, node: 'one', leaseMs: 5_000, clock, describe: () => '', onPublishFailed: () => undefined });
+  const one = new Roster({
+    store,
+    node: 'one',
+    leaseMs: 5_000,
+    clock,
+    describe: () => '',
+    onPublishFailed: () => undefined,
+  });
   await store.put('other', 'of other', 10_000);
   expect(await one.readOthers()).toEqual(['of other']);
   store.list = () => Promise.reject(new Error('It is away.'));

@@ -6,7 +6,13 @@ import { silentLog } from '../../src/log.js';
 test('[S11] what is left of a lost session closes nothing when the node has it again', async () => {
   const store = new MemoryStore(systemClock);
   const lost: string[] = [];
-  const options = { store, node: 'one', log: silentLog, isReady: () => true, onSessionLost: (id: string) => lost.push(id) };
+  const options = {
+    store,
+    node: 'one',
+    log: silentLog,
+    isReady: () => true,
+    onSessionLost: (id: string) => lost.push(id),
+  };
   const tenures = new SessionOwnership(options);
   const principal = { issuer: 'local', user: 'ann' };
   await tenures.claim({ sessionId: 's', principal, transport: 'streamable-http' }, new AbortController().signal);

@@ -1,4 +1,11 @@
-import type { FencedEventLog, Inbox, NodeLeases, SessionDirectory, SnapshotStore, ClusterStore } from '../../src/cluster/clusterStore.js';
+import type {
+  FencedEventLog,
+  Inbox,
+  NodeLeases,
+  SessionDirectory,
+  SnapshotStore,
+  ClusterStore,
+} from '../../src/cluster/clusterStore.js';
 
 /** Parts that do something else. */
 export interface StoreOverrides {
@@ -10,7 +17,10 @@ export interface StoreOverrides {
 }
 
 /** A store with some of its parts changed. */
-export const withOverrides = (store: ClusterStore, { events, inbox, nodes, directory, snapshots }: StoreOverrides): ClusterStore => ({
+export const withOverrides = (
+  store: ClusterStore,
+  { events, inbox, nodes, directory, snapshots }: StoreOverrides,
+): ClusterStore => ({
   ...store,
   open: () => store.open(),
   close: () => store.close(),

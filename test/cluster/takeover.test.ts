@@ -104,7 +104,9 @@ describe.each(kinds)('a node that dies, over $name', ({ stores }) => {
     const client = await new RawMcp(mortal.node.url).initialize();
     await mortal.stall();
     const ids = Array.from({ length: 12 }, (_, index) => index + 10);
-    const streams = await Promise.all(ids.map((id) => client.atNode(others[id % 2]?.url ?? '').sendRequest(echo(id, String(id)))));
+    const streams = await Promise.all(
+      ids.map((id) => client.atNode(others[id % 2]?.url ?? '').sendRequest(echo(id, String(id)))),
+    );
     await Promise.all(streams.map((stream) => stream.whenClosed()));
     expect(streams.map(({ messages }) => messages)).toMatchObject(
       ids.map((id) => [{ id, result: { content: [{ text: String(id) }] } }]),

@@ -63,7 +63,12 @@ const steps: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
       }),
   })),
   fc
-    .record({ session, epoch, node, what: fc.constantFrom('renew', 'takeOver', 'completeTakeover', 'completeTakeover', 'close') })
+    .record({
+      session,
+      epoch,
+      node,
+      what: fc.constantFrom('renew', 'takeOver', 'completeTakeover', 'completeTakeover', 'close'),
+    })
     .map((given) => ({
       name: JSON.stringify(given),
       run: ({ directory }: ClusterStore, ids: Ids): Promise<unknown> => {

@@ -71,7 +71,9 @@ describe.each(kinds)('users of nodes over $name', ({ stores }) => {
     const open = stores();
     const pair = [await startNode(open()), await startNode(open())];
     const ids = Array.from({ length: 10 }, newUser);
-    const made = await Promise.all(pair.flatMap((node) => ids.map((id) => node.sendAsOperator('POST', '/api/users', { id }))));
+    const made = await Promise.all(
+      pair.flatMap((node) => ids.map((id) => node.sendAsOperator('POST', '/api/users', { id }))),
+    );
     expect(made.filter(({ status }) => status === 201)).toHaveLength(10);
     expect(made.filter(({ status }) => status === 409)).toHaveLength(10);
     for (const { sendAsOperator } of pair) {
@@ -114,7 +116,9 @@ describe.each(kinds)('users of nodes over $name', ({ stores }) => {
     const path = how === 'the removal of a user' ? `/api/users/${user}` : `/api/users/${user}/tokens/${second.id}`;
     expect((await one.sendAsOperator('DELETE', path)).status).toBe(204);
     await Promise.all([listening.whenClosed(), stream.whenClosed()]);
-    const begun = [first, second].map(({ token }) => new RawMcp(other.url, { headers: bearer(token) }).sendInitialize());
+    const begun = [first, second].map(({ token }) =>
+      new RawMcp(other.url, { headers: bearer(token) }).sendInitialize(),
+    );
     await Promise.all(begun.map((beginning) => beginning.whenClosed()));
     const statuses = begun.map(({ status }) => status);
     const isGone = how === 'the removal of a user';
@@ -137,7 +141,8 @@ describe.each(kinds)('users of nodes over $name', ({ stores }) => {
     await stream.whenClosed();
     await session?.ended;
     const closed = { error: { data: { reason: 'closed', closedBecause: 'operator-closed' } } };
-    for (const { sendAsOperator } of [one, other]) expect((await sendAsOperator('DELETE', path)).json).toMatchObject(closed);
+    for (const { sendAsOperator } of [one, other])
+      expect((await sendAsOperator('DELETE', path)).json).toMatchObject(closed);
   });
 });
 

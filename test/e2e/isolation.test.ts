@@ -11,7 +11,9 @@ describe('several clients of one user at once', () => {
 
   beforeAll(async () => {
     [pages, server] = await Promise.all([startPageServer(), startServerProcess()]);
-    browsings = await Promise.all(Array.from({ length: clients }, () => BrowsingClient.open(server.url, '?userId=alice')));
+    browsings = await Promise.all(
+      Array.from({ length: clients }, () => BrowsingClient.open(server.url, '?userId=alice')),
+    );
   });
   afterAll(async () => {
     await Promise.all(browsings.map((browsing) => browsing.close()));

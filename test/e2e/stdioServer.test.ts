@@ -52,7 +52,8 @@ async function browsers(): Promise<string[]> {
   return commands.filter((command) => command.includes(`--user-data-dir=${folder}`));
 }
 
-const expectNothingLeft = () => waitUntil(async () => (await browsers()).length === 0 && (await readdir(folder)).length === 0);
+const expectNothingLeft = () =>
+  waitUntil(async () => (await browsers()).length === 0 && (await readdir(folder)).length === 0);
 
 test('[C-STDIO] the official client works a page and an extension; after it nothing is left', async () => {
   const client = new Client({ name: 'e2e', version: '1.0.0' });

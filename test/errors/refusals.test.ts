@@ -47,7 +47,10 @@ function expectRefusal(reply: Reply, reason: Reason, id: unknown, data: object =
 }
 
 /** Serves, runs, and checks that the session and the server went on and left nothing behind. */
-async function withStream(given: TestServerOptions, run: (served: TestServer, stream: RawSse) => Promise<void>): Promise<void> {
+async function withStream(
+  given: TestServerOptions,
+  run: (served: TestServer, stream: RawSse) => Promise<void>,
+): Promise<void> {
   const served = await startTestServer({ tools: new TestTools().all, ...given });
   const stream = await new RawSse(served.url).whenInitialized();
   await run(served, stream);

@@ -1,7 +1,13 @@
 import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
 import { PageSet, isTab } from '../../src/browser/pool/pageSet.js';
 import { createSessionPageState } from '../../src/browser/pool/sessionPageState.js';
-import { recordingListener, openTestPool, leaseRequest, waitUntil, withFirstPage } from '../browser/support/testPool.js';
+import {
+  recordingListener,
+  openTestPool,
+  leaseRequest,
+  waitUntil,
+  withFirstPage,
+} from '../browser/support/testPool.js';
 
 test('the pages of a session are bounded, popups too, and the client hears of it', async () => {
   const test = await openTestPool();

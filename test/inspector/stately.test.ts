@@ -103,7 +103,11 @@ test('[S10] a receiver that talks is not listened to, and one that shouts is let
 
 test('[C-CONFIG] --inspect-stately opens and closes the port with the server; one that is taken is named', async () => {
   const options = { inspectStately: port };
-  const blocked = await createOrchestrator({ options: { port: 0, ...options }, pool: new FakeBrowserPool(), tools: [] });
+  const blocked = await createOrchestrator({
+    options: { port: 0, ...options },
+    pool: new FakeBrowserPool(),
+    tools: [],
+  });
   await expect(blocked.listen()).rejects.toThrow(/--inspect-stately: cannot listen on 127\.0\.0\.1:\d+/);
   await blocked.close();
   await stately.close();

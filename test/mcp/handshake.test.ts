@@ -12,12 +12,16 @@ import { TestTools } from '../support/testTools.js';
 interface Client {
   send(message: object): unknown;
   answer(id: RequestId): Promise<object>;
-  hangUp(): unknown;
+  disconnect(): unknown;
 }
 
 async function openSse({ url }: TestServer): Promise<Client> {
   const stream = await new RawSse(url).whenAnnounced();
-  return { send: (message) => stream.post(message), answer: (id) => stream.answer(id), hangUp: () => stream.disconnect() };
+  return {
+    send: (message) => stream.post(message),
+    answer: (id) => stream.answer(id),
+    disconnect: () => stream.disconnect(),
+  };
 }
 
 const openWebSocket = ({ url }: TestServer): Promise<Client> => new RawWebSocket(url).whenAnnounced();
@@ -25,7 +29,11 @@ const openWebSocket = ({ url }: TestServer): Promise<Client> => new RawWebSocket
 function openStdio({ orchestrator }: TestServer): Promise<Client> {
   const { input, output, client } = streamPair();
   orchestrator.connect(new StdioTransport(input, output, { clock: systemClock, bodyLimit: 10_000 }));
-  return Promise.resolve(client);
+  return Promise.resolve({
+    send: (message: object) => client.send(message),
+    answer: (id: RequestId) => client.answer(id),
+    disconnect: () => client.closeInput(),
+  });
 }
 
 const transports = [
@@ -46,7 +54,7 @@ async function connect(open: (served: TestServer) => Promise<Client>, given: Tes
     return client.answer(message.id);
   };
   const close = async (): Promise<void> => {
-    await client.hangUp();
+    await client.disconnect();
     await session.ended;
     await served.close();
   };

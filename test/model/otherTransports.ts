@@ -92,7 +92,10 @@ export async function useWarmSession(taken: ChartCoverage): Promise<void> {
   });
 }
 
-async function withWarmSession(taken: ChartCoverage, run: (served: TestServer, session: Session) => Promise<unknown>): Promise<void> {
+async function withWarmSession(
+  taken: ChartCoverage,
+  run: (served: TestServer, session: Session) => Promise<unknown>,
+): Promise<void> {
   const pool = new FakeBrowserPool();
   const served = await startTestServer({ pool, options: { prewarm: 1 } });
   while (pool.listeners.size === 0) await nextTurn();

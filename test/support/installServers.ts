@@ -11,7 +11,8 @@ const requiredPrograms = [
 
 /** Debian has it where only root looks. */
 const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
-const missing = () => requiredPrograms.filter(({ command, version }) => spawnSync(command, [version], { env }).status !== 0);
+const missing = () =>
+  requiredPrograms.filter(({ command, version }) => spawnSync(command, [version], { env }).status !== 0);
 
 if (missing().length > 0) {
   const packages = missing().map(({ command }) => command);

@@ -25,7 +25,10 @@ export function testServerAt(url: string): TestServer {
 }
 
 /** A server on a free port with a fake pool and no tools, unless they are given. */
-export async function startTestServer({ pool = new FakeBrowserPool(), ...given }: TestServerOptions = {}): Promise<TestServer> {
+export async function startTestServer({
+  pool = new FakeBrowserPool(),
+  ...given
+}: TestServerOptions = {}): Promise<TestServer> {
   const options = { port: 0, prewarm: 0, maxSessions: 5_000, maxSessionsPerUser: 5_000, ...given.options };
   const orchestrator = await createOrchestrator({ pool, tools: [], ...given, options });
   const { url } = await orchestrator.listen();

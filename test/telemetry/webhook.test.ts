@@ -12,7 +12,10 @@ afterEach(() => receiver?.close());
 /** Resolves with what `failed` is told. */
 function failure(url: string, given: Partial<typeof retryPolicy> = {}) {
   return new Promise<string>((resolve) => {
-    createWebhook({ url, secret, onFailedAttempt: resolve, retryPolicy: { ...retryPolicy, ...given } }).send('alert.firing', {});
+    createWebhook({ url, secret, onFailedAttempt: resolve, retryPolicy: { ...retryPolicy, ...given } }).send(
+      'alert.firing',
+      {},
+    );
   });
 }
 
@@ -45,7 +48,12 @@ test('without a secret nothing is signed', async () => {
 test('[C-WEBHOOK] a delivery is tried again with the same id until it is taken', async () => {
   const told: string[] = [];
   receiver = await receiveWebhooks((response, count) => void response.writeHead(count < 3 ? 500 : 204).end());
-  const webhook = createWebhook({ url: receiver.url, secret, onFailedAttempt: (why) => void told.push(why), retryPolicy });
+  const webhook = createWebhook({
+    url: receiver.url,
+    secret,
+    onFailedAttempt: (why) => void told.push(why),
+    retryPolicy,
+  });
   webhook.send('alert.firing', {});
   await receiver.whenReceived(3);
   await webhook.close();

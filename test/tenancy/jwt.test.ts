@@ -188,7 +188,13 @@ describe('the keys of an issuer', () => {
     query: new URLSearchParams(),
   });
   const trusting = (given: OAuthIssuer, clock = systemClock) =>
-    jwtAuthenticator({ issuer: given.url, audience: [audience], jwksUrl: `${given.url}/keys`, clock, keyCooldownMs: 0 });
+    jwtAuthenticator({
+      issuer: given.url,
+      audience: [audience],
+      jwksUrl: `${given.url}/keys`,
+      clock,
+      keyCooldownMs: 0,
+    });
 
   let own: OAuthIssuer;
   beforeEach(async () => {

@@ -74,7 +74,8 @@ async function audit(folder: string, text: string): Promise<string[]> {
     const lost = [...there].filter((id) => !ids.has(id));
     const back = [...gone].filter((id) => ids.has(id));
     const dead: string[] = [];
-    for (const [id, secret] of tokens) if ((await users.principalForToken(secret))?.user !== id) dead.push(`token of ${id}`);
+    for (const [id, secret] of tokens)
+      if ((await users.principalForToken(secret))?.user !== id) dead.push(`token of ${id}`);
     return [...lost, ...back, ...dead];
   } finally {
     await users.close();

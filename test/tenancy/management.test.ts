@@ -130,7 +130,9 @@ test('[C-USERS] users, tokens and sessions of a restarted server go on with the 
     const first = await serveGuarded({ options: { dataDir: folder } });
     const { token } = await first.issueToken('anna');
     const before = await connect(first.url, token).whenAnnounced();
-    await expect(startTestServer({ options: { auth: 'token', adminToken, dataDir: folder } })).rejects.toThrow(/is in use by/);
+    await expect(startTestServer({ options: { auth: 'token', adminToken, dataDir: folder } })).rejects.toThrow(
+      /is in use by/,
+    );
     await first.close();
     await before.whenClosed();
     const second = await serveGuarded({ options: { dataDir: folder } });

@@ -44,7 +44,8 @@ async function runUntil(text: string, command: string, env: NodeJS.ProcessEnv): 
 
 test('[C-USERS][C-EXAMPLE] register, token, connect, restart, connect again, revoke: as the page on users shows it, with curl and the official client', () =>
   withFolder(async (dataDir) => {
-    const start = () => startTestServer({ tools: new TestTools().all, options: { auth: 'token', adminToken, dataDir, port: 0 } });
+    const start = () =>
+      startTestServer({ tools: new TestTools().all, options: { auth: 'token', adminToken, dataDir, port: 0 } });
     const [register, issue, open, revoke] = await commandsOfPage();
     if (!register || !issue || !open || !revoke) throw new Error('The page lost its commands.');
     let served = await start();

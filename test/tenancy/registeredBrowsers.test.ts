@@ -57,7 +57,9 @@ test('[C-USERS] a name is checked by what it resolves to, and what was checked i
   expect(await guard('wss://localhost/x')).toBe('wss://localhost/x');
   await expect(guard('http://no-such-host.invalid:9222')).rejects.toMatchObject({ reason: 'browser_unreachable' });
   await expect(guard('http://169.254.169.254')).rejects.toMatchObject({ reason: 'forbidden_address' });
-  expect(await createAddressResolver(['169.254.169.254'])('http://169.254.169.254:9222/')).toBe('http://169.254.169.254:9222/');
+  expect(await createAddressResolver(['169.254.169.254'])('http://169.254.169.254:9222/')).toBe(
+    'http://169.254.169.254:9222/',
+  );
 });
 
 test('[C-USERS] a browser that does not answer, or leads elsewhere, is not registered, and the answer says what to do', async () => {

@@ -62,7 +62,10 @@ test('[C-USERS] a session and a socket that another token of the user talks to e
 test('[C-USERS] a stream that is opened as its token is being revoked is refused', () => {
   const answers = new OpenResponses();
   const open = (credentialId: string): void =>
-    answers.track({ issuer: 'local', user: 'anna', credentialId }, new ServerResponse(new IncomingMessage(new Socket())));
+    answers.track(
+      { issuer: 'local', user: 'anna', credentialId },
+      new ServerResponse(new IncomingMessage(new Socket())),
+    );
   open('second');
   answers.closeForToken('first');
   expect(() => open('first')).toThrow('This token is not valid');

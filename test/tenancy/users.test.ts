@@ -64,7 +64,10 @@ test('[C-USERS] a token holds until it is revoked, expires, or its user is remov
     }
     expect(await users.isTokenValid(left.principal)).toBe(true);
     await users.remove('anna');
-    expect([await users.principalForToken(left.secret), await users.isTokenValid(left.principal)]).toEqual([undefined, false]);
+    expect([await users.principalForToken(left.secret), await users.isTokenValid(left.principal)]).toEqual([
+      undefined,
+      false,
+    ]);
     expect(await users.isTokenValid({ issuer: 'https://issuer.example', user: 'anna' })).toBe(true);
   }));
 

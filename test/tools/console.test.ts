@@ -58,7 +58,9 @@ describe('list_console_messages', () => {
     const { structured } = await harness.run('list_console_messages');
     expect(await list({ since: structured['cursor'] })).toContain('Nothing new since then.');
     await harness.browser.page().page.evaluate('console.info("news")');
-    await waitUntilFound(async () => ((await list({ since: structured['cursor'] })).includes('news') ? true : undefined));
+    await waitUntilFound(async () =>
+      (await list({ since: structured['cursor'] })).includes('news') ? true : undefined,
+    );
     expect(await list({ since: structured['cursor'] })).not.toContain('plain');
     expect(await harness.refusal('list_console_messages', { since: '7' })).toContain('is not a cursor');
   });

@@ -1,7 +1,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { sampleExtensionFolder, startPageServer, type PageServer, sampleExtensionId } from '../../src/selftest/pageServer.js';
+import {
+  sampleExtensionFolder,
+  startPageServer,
+  type PageServer,
+  sampleExtensionId,
+} from '../../src/selftest/pageServer.js';
 import { extensionTools } from '../../src/tools/allTools.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 

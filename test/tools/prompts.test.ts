@@ -1,6 +1,11 @@
 import type { Completer } from '../../src/mcp/definitions.js';
 import { allPrompts } from '../../src/mcp/prompts.js';
-import { sampleExtensionFolder, startPageServer, type PageServer, sampleExtensionId } from '../../src/selftest/pageServer.js';
+import {
+  sampleExtensionFolder,
+  startPageServer,
+  type PageServer,
+  sampleExtensionId,
+} from '../../src/selftest/pageServer.js';
 import { extensionTools } from '../../src/tools/allTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { sessionFacts as session } from './support/plainSession.js';

@@ -149,7 +149,10 @@ test('[C-HTTP] /mcp takes POST, GET and DELETE and says so; HEAD opens nothing',
 
 test('[S1] a session is announced on entry to connected: the header waits for browser, tools and claim', async () => {
   const [registering, claiming] = [new Gate(), new Gate()];
-  const served = await startTestServer({ onSession: () => registering.pass(), directory: { claim: () => claiming.pass() } });
+  const served = await startTestServer({
+    onSession: () => registering.pass(),
+    directory: { claim: () => claiming.pass() },
+  });
   served.pool.holdLeases();
   const opening = new RawMcp(served.url).sendInitialize();
   await served.pool.whenWaiting();

@@ -48,4 +48,10 @@ function open(url: string): ContractClient {
   };
 }
 
-describeTransport({ kind: 'streamable-http', slowClient: 'stream', sessionAfterDrop: 'idle', refusesGarbage: true, open });
+describeTransport({
+  kind: 'streamable-http',
+  slowClient: 'stream',
+  sessionAfterDrop: 'idle',
+  refusesGarbage: true,
+  open,
+});

@@ -143,7 +143,11 @@ test('[C-DETACH] a client that was listening is waited for, keeps its pages, and
 test('[C-DETACH] a client that never listened is not waited for, and a call that is open counts as being there', async () => {
   const clock = new ManualClock();
   const tools = new TestTools();
-  const served = await startTestServer({ clock, tools: tools.all, options: { resumeGrace: '60s', idleTimeout: '30m' } });
+  const served = await startTestServer({
+    clock,
+    tools: tools.all,
+    options: { resumeGrace: '60s', idleTimeout: '30m' },
+  });
   const client = await new RawMcp(served.url).initialize();
   const session = served.orchestrator.registry.find(client.sessionId, 'anyone');
   clock.advance(600_000);

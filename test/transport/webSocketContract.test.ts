@@ -37,4 +37,10 @@ function open(url: string): ContractClient {
   };
 }
 
-describeTransport({ kind: 'websocket', slowClient: 'session', sessionAfterDrop: 'closed', refusesGarbage: false, open });
+describeTransport({
+  kind: 'websocket',
+  slowClient: 'session',
+  sessionAfterDrop: 'closed',
+  refusesGarbage: false,
+  open,
+});

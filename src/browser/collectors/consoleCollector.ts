@@ -12,7 +12,13 @@ import {
 import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
 import { isAbridged } from './remoteObject.js';
 import { formatValue } from '../cdp/injectedFunctions.js';
-import { followSessions, unlessGone, type FollowedSessions, type CdpHandlers, type TargetSession } from '../cdp/cdpSessions.js';
+import {
+  followSessions,
+  unlessGone,
+  type FollowedSessions,
+  type CdpHandlers,
+  type TargetSession,
+} from '../cdp/cdpSessions.js';
 
 export type { CodeLocation, ConsoleMessage, StackFrame } from './consoleMessage.js';
 
@@ -54,7 +60,10 @@ export class ConsoleCollector {
   constructor(cdp: CDPSession, onCall: () => void = () => undefined) {
     this.#onCall = onCall;
     this.#followed = followSessions(cdp, {
-      handlers: (source) => ({ ...this.#handlers(source), ...(source.kind === 'page' ? this.#navigationHandlers() : {}) }),
+      handlers: (source) => ({
+        ...this.#handlers(source),
+        ...(source.kind === 'page' ? this.#navigationHandlers() : {}),
+      }),
       enable: ({ session, kind }) => [
         ...(kind === 'page' ? [this.#trackNavigation(session)] : []),
         unlessGone(session.send('Runtime.enable')),
@@ -112,7 +121,11 @@ export class ConsoleCollector {
     };
   }
 
-  #recordCall(event: Protocol.Runtime.ConsoleAPICalledEvent, source: TargetSession, extension: string | undefined): void {
+  #recordCall(
+    event: Protocol.Runtime.ConsoleAPICalledEvent,
+    source: TargetSession,
+    extension: string | undefined,
+  ): void {
     this.#onCall();
     if (event.type === 'endGroup') return;
     const abridged = event.args
@@ -128,7 +141,10 @@ export class ConsoleCollector {
   /** Appends a message, or counts it if it equals the last one. */
   #record(message: ConsoleMessageBody, source: TargetSession, extension: string | undefined): number {
     const last = this.#ring.last();
-    if (last === undefined || !isRepeated(last.value, message, { ...this.#navigation, source: source.kind, extension })) {
+    if (
+      last === undefined ||
+      !isRepeated(last.value, message, { ...this.#navigation, source: source.kind, extension })
+    ) {
       return this.#push(message, source, extension);
     }
     this.#ring.update(last.id, (value) => ({ ...value, count: value.count + 1, lastAt: message.at }));

@@ -82,7 +82,10 @@ export function describeRuntimeCall(event: Protocol.Runtime.ConsoleAPICalledEven
   };
 }
 
-export function describeException({ exceptionDetails, timestamp }: Protocol.Runtime.ExceptionThrownEvent): ConsoleMessageBody {
+export function describeException({
+  exceptionDetails,
+  timestamp,
+}: Protocol.Runtime.ExceptionThrownEvent): ConsoleMessageBody {
   const { text, exception, url, lineNumber, columnNumber, stackTrace } = exceptionDetails;
   const stack = stackFramesOf(stackTrace);
   const cause = exception === undefined ? '' : describeObject(exception);

@@ -14,7 +14,13 @@ import {
   type NetworkRequest,
 } from './requestRecord.js';
 import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
-import { followSessions, unlessGone, type FollowedSessions, type CdpHandlers, type TargetSession } from '../cdp/cdpSessions.js';
+import {
+  followSessions,
+  unlessGone,
+  type FollowedSessions,
+  type CdpHandlers,
+  type TargetSession,
+} from '../cdp/cdpSessions.js';
 import { WebSocketFrameLog } from './webSocketFrameLog.js';
 
 export type { HttpHeaders, NetworkRequest } from './requestRecord.js';
@@ -155,10 +161,14 @@ export class NetworkCollector {
       },
       'Network.loadingFinished': ({ requestId, timestamp, encodedDataLength }) => {
         this.#chainOf(requestId, source);
-        this.#updateCurrent(requestId, (request) => endRequest(request, timestamp, { transferBytes: encodedDataLength }));
+        this.#updateCurrent(requestId, (request) =>
+          endRequest(request, timestamp, { transferBytes: encodedDataLength }),
+        );
       },
       'Network.loadingFailed': (event) =>
-        this.#updateCurrent(event.requestId, (request) => endRequest(request, event.timestamp, { failure: requestFailureOf(event) })),
+        this.#updateCurrent(event.requestId, (request) =>
+          endRequest(request, event.timestamp, { failure: requestFailureOf(event) }),
+        ),
     };
   }
 

@@ -128,7 +128,9 @@ export class NetworkMocks {
   async #handlePaused(session: CDPSession, paused: PausedRequest, entry: MockEntry | undefined): Promise<void> {
     if (entry === undefined) return continueRequest(session, paused);
     if (isPreflightOf(entry, paused)) {
-      return hasResponse(entry.rule) ? fulfillRequest(session, paused, preflightResponse) : continueRequest(session, paused);
+      return hasResponse(entry.rule)
+        ? fulfillRequest(session, paused, preflightResponse)
+        : continueRequest(session, paused);
     }
     if (paused.networkId !== undefined) this.#onMocked(paused.networkId, entry.id);
     const { delayMs = 0 } = entry.rule;

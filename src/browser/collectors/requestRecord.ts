@@ -105,7 +105,10 @@ function pendingRequest(started: RequestStart): NetworkRequest {
   };
 }
 
-export function createRequest(event: Protocol.Network.RequestWillBeSentEvent, source: TargetSessionKind): NetworkRequest {
+export function createRequest(
+  event: Protocol.Network.RequestWillBeSentEvent,
+  source: TargetSessionKind,
+): NetworkRequest {
   const { request } = event;
   const base = pendingRequest({
     cdpId: event.requestId,
@@ -129,7 +132,10 @@ export function createRequest(event: Protocol.Network.RequestWillBeSentEvent, so
 }
 
 /** A WebSocket's opening request, which the protocol reports by events of its own. */
-export function createWebSocketRequest(event: Protocol.Network.WebSocketCreatedEvent, source: TargetSessionKind): NetworkRequest {
+export function createWebSocketRequest(
+  event: Protocol.Network.WebSocketCreatedEvent,
+  source: TargetSessionKind,
+): NetworkRequest {
   return pendingRequest({
     cdpId: event.requestId,
     source,

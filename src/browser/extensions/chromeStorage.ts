@@ -61,7 +61,10 @@ export class ExtensionStorage {
 
   /** Throws a ToolError if the extension may not use its storage. */
   read(area: StorageArea, { keys, maxLength }: StorageReadOptions): Promise<StorageReading> {
-    return this.#withStorageError(area, this.#document.call(readStorage, [area, keys ?? null, maxLength, maxReadChars], readingSchema));
+    return this.#withStorageError(
+      area,
+      this.#document.call(readStorage, [area, keys ?? null, maxLength, maxReadChars], readingSchema),
+    );
   }
 
   /** Clears, then removes, then sets. Throws a ToolError with Chrome's words, such as a quota that is exceeded. */

@@ -1,9 +1,7 @@
 import { documentRules } from './documentAudit.js';
 import { objectAt, type ExtensionFiles, type SourceFile } from './extensionFiles.js';
-import { placeAt, type Findings, type Rule, type Severity } from './findings.js';
+import { placeAt, type Findings, type Rule, type Severity, type ManifestJson } from './findings.js';
 import { withoutComments } from './sourceText.js';
-
-type Manifest = Readonly<Record<string, unknown>>;
 
 const createRule = (pattern: RegExp, severity: Severity, problem: string, fix: string): Rule => {
   return {
@@ -60,7 +58,12 @@ const workerRules: readonly Rule[] = [
   ),
   createRule(/\blocalStorage\b/, 'error', 'A service worker has no localStorage.', 'Use chrome.storage.'),
   createRule(/\bnew XMLHttpRequest\b/, 'error', 'A service worker has no XMLHttpRequest.', 'Use fetch.'),
-  createRule(/\bsetInterval\s*\(/, 'warning', 'Timers end when the worker idles, after about 30 s.', 'Use chrome.alarms.'),
+  createRule(
+    /\bsetInterval\s*\(/,
+    'warning',
+    'Timers end when the worker idles, after about 30 s.',
+    'Use chrome.alarms.',
+  ),
 ];
 
 /** Of a service worker that is no module, and of one that is. */
@@ -73,11 +76,16 @@ const classicRules: readonly Rule[] = [
   ),
 ];
 const moduleRules: readonly Rule[] = [
-  createRule(/\bimportScripts\s*\(/, 'error', 'A module has no importScripts.', 'Use import, or remove "type": "module".'),
+  createRule(
+    /\bimportScripts\s*\(/,
+    'error',
+    'A module has no importScripts.',
+    'Use import, or remove "type": "module".',
+  ),
 ];
 
 /** What the code does that Manifest V3 does not allow, or that has no chance to work where it runs. */
-export function* codeFindings(manifest: Manifest, { sources }: ExtensionFiles): Findings {
+export function* codeFindings(manifest: ManifestJson, { sources }: ExtensionFiles): Findings {
   const background = objectAt(manifest, 'background');
   const workerPath = background['service_worker'];
   const worker = typeof workerPath === 'string' ? workerPath.replace(/^\.?\//, '') : undefined;

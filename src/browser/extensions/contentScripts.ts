@@ -55,11 +55,7 @@ export async function findContentWorld(
 }
 
 /** Undefined when the page does not answer. */
-async function worldsIn(
-  scope: CdpScope,
-  extension: Extension,
-  page: SessionPage,
-): Promise<ContentWorld[] | undefined> {
+async function worldsIn(scope: CdpScope, extension: Extension, page: SessionPage): Promise<ContentWorld[] | undefined> {
   if (page.dialogs.open) return undefined;
   const limit = timeLimit(responseTimeoutMs);
   const late = new Promise<undefined>((resolve) => limit.addEventListener('abort', () => resolve(undefined)));

@@ -1,6 +1,12 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
-import { followSessions, unlessGone, type FollowedSessions, type CdpHandlers, type TargetSession } from '../cdp/cdpSessions.js';
+import {
+  followSessions,
+  unlessGone,
+  type FollowedSessions,
+  type CdpHandlers,
+  type TargetSession,
+} from '../cdp/cdpSessions.js';
 import type { CallLog } from './callLog.js';
 import type { ExtensionLog } from './extensionLog.js';
 import { bindingName, flushExpression, instrumentExpression } from './instrument.js';
@@ -98,7 +104,8 @@ export class ContextFollower {
   }
 
   #handlers(session: CDPSession): CdpHandlers {
-    const worldOf = (id: number | undefined): FollowedContext | undefined => this.#contexts.get(keyOf(session, id ?? 0));
+    const worldOf = (id: number | undefined): FollowedContext | undefined =>
+      this.#contexts.get(keyOf(session, id ?? 0));
     return {
       'Page.frameNavigated': ({ frame }) => void this.#frameUrls.set(frame.id, frame.url),
       'Page.frameDetached': ({ frameId }) => void this.#frameUrls.delete(frameId),

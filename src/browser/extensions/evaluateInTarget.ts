@@ -29,7 +29,11 @@ const printedSchema = z.object({ json: z.string().optional(), kind: z.string() }
  * Does not enable `Runtime`, which would keep a worker awake. On abort ends a running script
  * (`Runtime.terminateExecution`). Throws an EvaluationError for what the code throws.
  */
-export async function evaluateInTarget(scope: CdpScope, target: ExecutionTarget, code: string): Promise<EvaluationResult> {
+export async function evaluateInTarget(
+  scope: CdpScope,
+  target: ExecutionTarget,
+  code: string,
+): Promise<EvaluationResult> {
   const { session } = target;
   const terminate = (): void => void terminateExecution(session);
   scope.signal.addEventListener('abort', terminate, { once: true });

@@ -124,7 +124,9 @@ async function openPopup(
   } catch (error) {
     scope.signal.throwIfAborted();
     if (error instanceof ToolError) throw error;
-    throw new ToolError(`The popup of ${extension.name} did not open within ${popupTimeoutMs / 1000} s.`, { cause: error });
+    throw new ToolError(`The popup of ${extension.name} did not open within ${popupTimeoutMs / 1000} s.`, {
+      cause: error,
+    });
   }
 }
 
@@ -146,7 +148,9 @@ async function dispatchClick(scope: CdpScope, { id, name }: Extension, targetId:
 /** The tab target above a page's target. Throws a ToolError when no tab strip shows it. */
 export async function tabTargetIdOf(scope: CdpScope, page: SessionPage): Promise<string> {
   const { targetInfo } = await scope.untilAborted(page.cdp.send('Target.getTargetInfo'));
-  const { targetInfos } = await scope.untilAborted(scope.browser.send('Target.getTargets', { filter: [{ type: 'tab' }] }));
+  const { targetInfos } = await scope.untilAborted(
+    scope.browser.send('Target.getTargets', { filter: [{ type: 'tab' }] }),
+  );
   for (const tab of targetInfos.filter(isInTabStrip)) {
     if (await tabContains(scope, tab.targetId, targetInfo.targetId)) return tab.targetId;
   }

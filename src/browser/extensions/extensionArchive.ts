@@ -68,7 +68,8 @@ async function unpack(zip: Buffer, folder: string, signal: AbortSignal): Promise
     files += 1;
     bytes += entry.uncompressedSize;
     if (files > maxFiles) throw new ToolError(`The archive has more than ${maxFiles} files.`);
-    if (bytes > maxUnpackedBytes) throw new ToolError(`Unpacked, the archive has more than ${maxUnpackedBytes / 1024 / 1024} MB.`);
+    if (bytes > maxUnpackedBytes)
+      throw new ToolError(`Unpacked, the archive has more than ${maxUnpackedBytes / 1024 / 1024} MB.`);
     requirePlainFile(entry);
     if (entry.fileName.endsWith('/')) continue;
     const path = join(folder, entry.fileName);
@@ -152,7 +153,9 @@ export async function download(address: string, signal: AbortSignal): Promise<Bu
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof ToolError) throw error;
-    const reason = limit.aborted ? `not all of it came within ${downloadTimeoutMs / 1000} s` : fetchFailureReason(error);
+    const reason = limit.aborted
+      ? `not all of it came within ${downloadTimeoutMs / 1000} s`
+      : fetchFailureReason(error);
     throw new ToolError(`${address} could not be fetched: ${reason}.`, { cause: error });
   }
 }

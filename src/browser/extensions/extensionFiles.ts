@@ -83,7 +83,8 @@ async function readSources(folder: string, paths: readonly string[]): Promise<Pi
   for (const path of paths.filter((candidate) => /\.(m?js|html?)$/i.test(candidate))) {
     const { size } = await stat(join(folder, path));
     remainingBytes -= Math.min(size, maxFileBytes);
-    if (remainingBytes < 0) return { sources, cut: `Only the first ${maxSourceBytes / mebibyte} MB of code were looked at.` };
+    if (remainingBytes < 0)
+      return { sources, cut: `Only the first ${maxSourceBytes / mebibyte} MB of code were looked at.` };
     if (size > maxFileBytes) cut = `Of ${path} only the first ${maxFileBytes / mebibyte} MB were looked at.`;
     sources.push({ path, text: (await readBeginning(join(folder, path), maxFileBytes)).toString('utf8') });
   }

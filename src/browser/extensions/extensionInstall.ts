@@ -1,7 +1,14 @@
 import { sep } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
-import { ExtensionsPage, findExtension, readManifest, type Extension, chromeErrorText, listExtensions } from './installedExtensions.js';
+import {
+  ExtensionsPage,
+  findExtension,
+  readManifest,
+  type Extension,
+  chromeErrorText,
+  listExtensions,
+} from './installedExtensions.js';
 import { loadWithoutFiles } from './fileAccess.js';
 import { type CdpScope, withCdpScope } from '../cdp/cdpScope.js';
 import { WorkerMonitor, type WorkerStarts } from './serviceWorkers.js';
@@ -57,7 +64,12 @@ async function hasWorker(extension: Extension): Promise<boolean> {
 }
 
 /** Whether the first start was over in time, whatever came of it. */
-async function waitForFirstStart(scope: CdpScope, watch: WorkerMonitor, id: string, before: WorkerStarts): Promise<boolean> {
+async function waitForFirstStart(
+  scope: CdpScope,
+  watch: WorkerMonitor,
+  id: string,
+  before: WorkerStarts,
+): Promise<boolean> {
   const limit = timeLimit(firstStartTimeoutMs);
   try {
     await watch.waitForStart(id, before, AbortSignal.any([scope.signal, limit]));

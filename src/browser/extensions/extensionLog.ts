@@ -1,5 +1,11 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
-import { describeException, describeLogEntry, describeRuntimeCall, type ConsoleMessageBody, type StackFrame } from '../collectors/consoleMessage.js';
+import {
+  describeException,
+  describeLogEntry,
+  describeRuntimeCall,
+  type ConsoleMessageBody,
+  type StackFrame,
+} from '../collectors/consoleMessage.js';
 import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js';
 import { formatValue } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';

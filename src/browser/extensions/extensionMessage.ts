@@ -46,7 +46,12 @@ export async function sendMessage(scope: CdpScope, request: ExtensionMessageRequ
   return outcomeSchema.parse(JSON.parse(json ?? 'null'));
 }
 
-function evaluateInSender(scope: CdpScope, { extension, page }: ExtensionMessageRequest, from: ContextKind, code: string) {
+function evaluateInSender(
+  scope: CdpScope,
+  { extension, page }: ExtensionMessageRequest,
+  from: ContextKind,
+  code: string,
+) {
   if (from === 'service_worker') return evaluateInWorker(scope, extension, code);
   if (from === 'content_script') return evaluateInContentScript(scope, extension, page(), code);
   return evaluateInDocument(scope, extension, from, code);
@@ -55,7 +60,9 @@ function evaluateInSender(scope: CdpScope, { extension, page }: ExtensionMessage
 /** What `chrome.tabs.query` finds the page's tab by, with no permission: its window and its place there. */
 async function tabQueryOf(scope: CdpScope, page: SessionPage): Promise<TabPosition> {
   const tabId = await tabTargetIdOf(scope, page);
-  const { targetInfos } = await scope.untilAborted(scope.browser.send('Target.getTargets', { filter: [{ type: 'tab' }] }));
+  const { targetInfos } = await scope.untilAborted(
+    scope.browser.send('Target.getTargets', { filter: [{ type: 'tab' }] }),
+  );
   const tab = targetInfos.find(({ targetId }) => targetId === tabId);
   // The protocol's types do not know `embedderData` yet.
   const { embedderData } = z.object({ embedderData: z.object({ tabStripIndex: z.number() }) }).parse(tab);

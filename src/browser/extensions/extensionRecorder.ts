@@ -141,7 +141,8 @@ export class ExtensionRecorder {
     const isFollowed = this.#isFollowed(target);
     if (isFollowed) this.#followers.set(sessionId, new ContextFollower(target, session, this));
     // A session that outlives its worker would hold the next one at its start.
-    if (isFollowed && target.type === 'service_worker') this.#workerEnds.onEnd(target, () => void this.#detach(sessionId));
+    if (isFollowed && target.type === 'service_worker')
+      this.#workerEnds.onEnd(target, () => void this.#detach(sessionId));
     void unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
     if (!isFollowed) void unlessGone(root.send('Target.detachFromTarget', { sessionId }));
   }

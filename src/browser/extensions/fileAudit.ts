@@ -1,7 +1,5 @@
 import { isJsonObject, objectAt, objectsIn, stringsIn, type ExtensionFiles } from './extensionFiles.js';
-import type { Finding, Findings } from './findings.js';
-
-type Manifest = Readonly<Record<string, unknown>>;
+import type { Finding, Findings, ManifestJson } from './findings.js';
 
 interface NamedFile {
   readonly at: string;
@@ -16,11 +14,11 @@ const maxIcons = 100;
 const pngBytes = 24;
 
 /** Icons of a wrong size, texts without a translation. */
-export async function contentFindings(manifest: Manifest, files: ExtensionFiles): Promise<Finding[]> {
+export async function contentFindings(manifest: ManifestJson, files: ExtensionFiles): Promise<Finding[]> {
   return [...(await iconFindings(manifest, files)), ...(await textFindings(manifest, files))];
 }
 
-function namedFiles(manifest: Manifest): NamedFile[] {
+function namedFiles(manifest: ManifestJson): NamedFile[] {
   return [
     { at: 'background.service_worker', path: objectAt(manifest, 'background')['service_worker'] },
     { at: 'action.default_popup', path: objectAt(manifest, 'action')['default_popup'] },
@@ -46,7 +44,7 @@ function namedFiles(manifest: Manifest): NamedFile[] {
 }
 
 /** Files that the manifest names and are not there. */
-export function* missingFiles(manifest: Manifest, { paths }: ExtensionFiles): Findings {
+export function* missingFiles(manifest: ManifestJson, { paths }: ExtensionFiles): Findings {
   const fix = 'Add it, or mend the path, which starts at the folder of the extension and minds upper and lower case.';
   for (const { at, path } of [...namedFiles(manifest), ...iconsOf(manifest)]) {
     yield;
@@ -55,7 +53,7 @@ export function* missingFiles(manifest: Manifest, { paths }: ExtensionFiles): Fi
   }
 }
 
-function iconsOf(manifest: Manifest): (NamedFile & { size: number })[] {
+function iconsOf(manifest: ManifestJson): (NamedFile & { size: number })[] {
   const sets = [
     { at: 'icons', icons: manifest['icons'] },
     { at: 'action.default_icon', icons: objectAt(manifest, 'action')['default_icon'] },
@@ -67,7 +65,7 @@ function iconsOf(manifest: Manifest): (NamedFile & { size: number })[] {
   });
 }
 
-async function iconFindings(manifest: Manifest, files: ExtensionFiles): Promise<Finding[]> {
+async function iconFindings(manifest: ManifestJson, files: ExtensionFiles): Promise<Finding[]> {
   const icons = iconsOf(manifest);
   const findings = await Promise.all(icons.slice(0, maxIcons).map((icon) => iconFinding(icon, files)));
   const sizes = icons.filter(({ at }) => at.startsWith('icons.')).map(({ size }) => size);
@@ -87,7 +85,10 @@ async function iconFindings(manifest: Manifest, files: ExtensionFiles): Promise<
   return [...findings.flat(), ...(absent.length > 0 ? [missing] : []), ...(icons.length > maxIcons ? [unseen] : [])];
 }
 
-async function iconFinding({ at, path, size }: NamedFile & { size: number }, files: ExtensionFiles): Promise<Finding[]> {
+async function iconFinding(
+  { at, path, size }: NamedFile & { size: number },
+  files: ExtensionFiles,
+): Promise<Finding[]> {
   if (typeof path !== 'string' || !/\.png$/i.test(path)) {
     if (typeof path !== 'string' || !/\.svg$/i.test(path)) return [];
     return [{ severity: 'error', at, problem: `${path} is SVG, which Chrome does not show.`, fix: 'Use PNG.' }];
@@ -103,7 +104,7 @@ async function iconFinding({ at, path, size }: NamedFile & { size: number }, fil
   return [{ severity: 'warning', at, problem, fix: `Make it ${size} x ${size}, or list it under its size.` }];
 }
 
-async function textFindings(manifest: Manifest, files: ExtensionFiles): Promise<Finding[]> {
+async function textFindings(manifest: ManifestJson, files: ExtensionFiles): Promise<Finding[]> {
   const named = JSON.stringify(manifest).matchAll(/__MSG_(\w+)__/g);
   const used = [...new Set(Array.from(named, ([, name = '']) => name))];
   const locale = manifest['default_locale'];

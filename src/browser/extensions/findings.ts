@@ -30,3 +30,6 @@ export function placeAt(path: string, text: string, index: number): string {
   for (let at = text.indexOf('\n'); at !== -1 && at < index; at = text.indexOf('\n', at + 1)) line++;
   return `${path}:${line}`;
 }
+
+/** A manifest as it was parsed, nothing of it checked. */
+export type ManifestJson = Readonly<Record<string, unknown>>;

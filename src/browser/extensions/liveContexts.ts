@@ -51,7 +51,8 @@ export async function findLiveContext(
   contextId: string,
   pages: readonly SessionPage[],
 ): Promise<LiveContext> {
-  const extensionId = /^(?:worker|content:\d+):([a-p]{32})$/.exec(contextId)?.[1] ?? (await extensionIdOf(scope, contextId));
+  const extensionId =
+    /^(?:worker|content:\d+):([a-p]{32})$/.exec(contextId)?.[1] ?? (await extensionIdOf(scope, contextId));
   if (extensionId === undefined) throw unknownContext(contextId);
   const { contexts } = await liveContexts(scope, await findExtension(scope, extensionId), pages);
   const found = contexts.find((context) => context.contextId === contextId);

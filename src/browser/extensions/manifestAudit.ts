@@ -1,13 +1,11 @@
 import { compileGlob } from '../patterns/glob.js';
 import { inSlices } from '../patterns/slices.js';
 import { codeFindings } from './codeAudit.js';
-import type { Finding, Findings, Severity } from './findings.js';
+import type { Finding, Findings, Severity, ManifestJson } from './findings.js';
 import { objectAt, objectsIn, stringsIn, type ExtensionFiles } from './extensionFiles.js';
 import { contentFindings, missingFiles } from './fileAudit.js';
 import { parsePattern } from './matchPattern.js';
 import { permissionFindings } from './permissionAudit.js';
-
-type Manifest = Readonly<Record<string, unknown>>;
 
 const severityOrder: readonly Severity[] = ['error', 'warning', 'info'];
 
@@ -37,7 +35,7 @@ export async function manifestFindings(files: ExtensionFiles, signal: AbortSigna
   return [...findings.slice(0, maxFindings), rest];
 }
 
-function* allFindings(manifest: Manifest, files: ExtensionFiles): Findings {
+function* allFindings(manifest: ManifestJson, files: ExtensionFiles): Findings {
   yield* cutFindings(files);
   yield* versionFindings(manifest);
   yield* backgroundFindings(manifest);
@@ -63,7 +61,7 @@ function* cutFindings({ cut }: ExtensionFiles): Findings {
   yield { severity: 'info', at: 'manifest.json', problem: cut, fix: 'Nothing is said of the rest.' };
 }
 
-function* versionFindings(manifest: Manifest): Findings {
+function* versionFindings(manifest: ManifestJson): Findings {
   const { manifest_version: version } = manifest;
   if (version !== 3) {
     const problem = `manifest_version is ${JSON.stringify(version)}; Chrome loads only 3.`;
@@ -78,7 +76,7 @@ function* versionFindings(manifest: Manifest): Findings {
   }
 }
 
-function* backgroundFindings(manifest: Manifest): Findings {
+function* backgroundFindings(manifest: ManifestJson): Findings {
   if (!('background' in manifest)) return;
   const background = objectAt(manifest, 'background');
   for (const key of ['scripts', 'page', 'persistent'].filter((name) => name in background)) {
@@ -93,7 +91,7 @@ function* backgroundFindings(manifest: Manifest): Findings {
   }
 }
 
-function* policyFindings(manifest: Manifest): Findings {
+function* policyFindings(manifest: ManifestJson): Findings {
   const at = 'content_security_policy';
   const policy = manifest[at];
   if (typeof policy === 'string') {
@@ -115,7 +113,7 @@ function* policyFindings(manifest: Manifest): Findings {
 }
 
 /** Every list of match patterns, by where it stands. */
-function patternLists(manifest: Manifest): { at: string; patterns: string[] }[] {
+function patternLists(manifest: ManifestJson): { at: string; patterns: string[] }[] {
   const lists = [
     { at: 'host_permissions', list: manifest['host_permissions'] },
     { at: 'optional_host_permissions', list: manifest['optional_host_permissions'] },
@@ -131,7 +129,7 @@ function patternLists(manifest: Manifest): { at: string; patterns: string[] }[] 
   return lists.map(({ at, list }) => ({ at, patterns: stringsIn(list) }));
 }
 
-function* patternFindings(manifest: Manifest): Findings {
+function* patternFindings(manifest: ManifestJson): Findings {
   for (const { at, patterns } of patternLists(manifest)) {
     for (const text of patterns) {
       yield;
@@ -149,7 +147,7 @@ function* patternFindings(manifest: Manifest): Findings {
   }
 }
 
-function* resourceFindings(manifest: Manifest, { paths }: ExtensionFiles): Findings {
+function* resourceFindings(manifest: ManifestJson, { paths }: ExtensionFiles): Findings {
   const at = 'web_accessible_resources';
   const strings = stringsIn(manifest[at]);
   if (strings.length > 0) {

@@ -1,7 +1,5 @@
 import { stringsIn, type ExtensionFiles } from './extensionFiles.js';
-import { placeAt, type Findings } from './findings.js';
-
-type Manifest = Readonly<Record<string, unknown>>;
+import { placeAt, type Findings, type ManifestJson } from './findings.js';
 
 /** Permissions without which `chrome.NAME` is not there. */
 const namespaces = [
@@ -38,14 +36,14 @@ const broadPermissions: Readonly<Record<string, string>> = {
 };
 
 /** Permissions that are wrong, unused, broad, or missing. */
-export function* permissionFindings(manifest: Manifest, files: ExtensionFiles): Findings {
+export function* permissionFindings(manifest: ManifestJson, files: ExtensionFiles): Findings {
   const required = stringsIn(manifest['permissions']);
   const declared = new Set([...required, ...stringsIn(manifest['optional_permissions'])]);
   for (const permission of new Set(required)) yield* permissionFinding(permission, manifest, files);
   yield* missingPermissions(declared, files);
 }
 
-function* permissionFinding(permission: string, manifest: Manifest, files: ExtensionFiles): Findings {
+function* permissionFinding(permission: string, manifest: ManifestJson, files: ExtensionFiles): Findings {
   const at = 'permissions';
   if (/:\/\/|^<all_urls>$/.test(permission)) {
     const problem = `"${permission}" is a host, which Chrome ignores here.`;
@@ -67,7 +65,7 @@ function* permissionFinding(permission: string, manifest: Manifest, files: Exten
 }
 
 /** Says so only where not even the word occurs, in whatever form the code reaches the API. */
-function* isUnused(permission: string, manifest: Manifest, { sources, cut }: ExtensionFiles): Findings<boolean> {
+function* isUnused(permission: string, manifest: ManifestJson, { sources, cut }: ExtensionFiles): Findings<boolean> {
   const alternatives = usagePatterns[permission] ?? (namespaces.includes(permission) ? [permission] : []);
   if (alternatives.length === 0 || cut !== undefined || (usedByKey[permission] ?? '') in manifest) return false;
   for (const { text } of sources) {

@@ -78,7 +78,9 @@ export class WorkerMonitor {
 
   /** Asks Chrome to start the worker. Does nothing if it runs or none is registered. */
   async start(extensionId: string): Promise<void> {
-    await this.#scope.untilAborted(this.#session.send('ServiceWorker.startWorker', { scopeURL: workerScope(extensionId) }));
+    await this.#scope.untilAborted(
+      this.#session.send('ServiceWorker.startWorker', { scopeURL: workerScope(extensionId) }),
+    );
   }
 
   /** What workers of this extension threw while being watched, oldest first, each with its place, each once. */

@@ -91,7 +91,9 @@ export class StorageChangeLog {
       session.on('Runtime.bindingCalled', ({ payload }) => this.#record(extensionId, payload));
       await scope.untilAborted(session.send('Page.navigate', { url: storageDocumentUrl(extensionId) }));
       await scope.untilAborted(session.send('Runtime.addBinding', { name: bindingName }));
-      const { exceptionDetails } = await scope.untilAborted(session.send('Runtime.evaluate', { expression: listenScript }));
+      const { exceptionDetails } = await scope.untilAborted(
+        session.send('Runtime.evaluate', { expression: listenScript }),
+      );
       if (exceptionDetails) throw new ToolError(noStorage);
       return { scope, session };
     } catch (error) {

@@ -158,7 +158,12 @@ function joinText(nodes: readonly DraftNode[]): DraftNode[] {
 }
 
 /** Whether a text says only what its parent's name or value says, or the name of the field that it labels. */
-function isRedundantText(child: DraftNode, parent: DraftNode, before: DraftNode | undefined, after: DraftNode | undefined): boolean {
+function isRedundantText(
+  child: DraftNode,
+  parent: DraftNode,
+  before: DraftNode | undefined,
+  after: DraftNode | undefined,
+): boolean {
   if (child.role !== 'text') return false;
   if (before?.name === child.name || after?.name === child.name) return true;
   if (parent.name === '' || parent.role === 'RootWebArea') return false;

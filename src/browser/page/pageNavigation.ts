@@ -24,7 +24,9 @@ export function navigate(page: SessionPage, url: string, limits: NavigationLimit
 
 /** `Page.reload`, then as {@link navigate}. */
 export function reload(page: SessionPage, ignoreCache: boolean, limits: NavigationLimits): Promise<ActionOutcome> {
-  return loadAndSettle(page, limits, (signal) => untilCommitted(page, signal, () => page.cdp.send('Page.reload', { ignoreCache })));
+  return loadAndSettle(page, limits, (signal) =>
+    untilCommitted(page, signal, () => page.cdp.send('Page.reload', { ignoreCache })),
+  );
 }
 
 /** One entry back (-1) or forward (1), then as {@link navigate}. Throws a ToolError when there is none. */

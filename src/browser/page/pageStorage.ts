@@ -54,7 +54,9 @@ export class PageStorage {
   /** `Network.setCookie`; without a domain it is the page's own. Throws a ToolError that names the cookie. */
   async setCookie({ name, value }: StoredItem, attributes: CookieAttributes = {}): Promise<void> {
     const scope = attributes.domain === undefined ? { url: this.url } : {};
-    const definedAttributes = Object.fromEntries(Object.entries(attributes).filter(([, attribute]) => attribute !== undefined));
+    const definedAttributes = Object.fromEntries(
+      Object.entries(attributes).filter(([, attribute]) => attribute !== undefined),
+    );
     const cookie = { path: '/', ...scope, ...definedAttributes, name, value };
     const refusal = (cause?: unknown): ToolError =>
       new ToolError(

@@ -85,7 +85,12 @@ export async function performAction<T>(
 }
 
 /** Whether the page came to rest within the limit. Rejects with the signal's reason only. */
-async function settle(page: SessionPage, activity: PageActivity, signal: AbortSignal, limitMs: number): Promise<boolean> {
+async function settle(
+  page: SessionPage,
+  activity: PageActivity,
+  signal: AbortSignal,
+  limitMs: number,
+): Promise<boolean> {
   const limit = timeLimit(limitMs);
   // A page that is gone, and a browser that died, never tell the end of what they began.
   const cancelled = AbortSignal.any([signal, limit, page.closedSignal]);
@@ -108,7 +113,9 @@ async function settle(page: SessionPage, activity: PageActivity, signal: AbortSi
 /** False when a document was left meanwhile: a new one is coming, and is waited for in its turn. */
 async function areDocumentsQuiet(page: SessionPage, limitMs: number): Promise<boolean> {
   try {
-    await Promise.all(page.frames.frameSessions().map((root) => page.callInIsolatedWorld(untilQuiet, [quietMs, limitMs], root)));
+    await Promise.all(
+      page.frames.frameSessions().map((root) => page.callInIsolatedWorld(untilQuiet, [quietMs, limitMs], root)),
+    );
     return true;
   } catch {
     return false;

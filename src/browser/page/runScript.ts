@@ -40,7 +40,10 @@ export async function runScript(
   const terminate = (): void => void terminateExecution(cdp);
   signal.addEventListener('abort', terminate, { once: true });
   try {
-    const answer = document === undefined ? evaluateInMainFrame(cdp, source, values) : evaluateWithElements(page, cdp, source, values);
+    const answer =
+      document === undefined
+        ? evaluateInMainFrame(cdp, source, values)
+        : evaluateWithElements(page, cdp, source, values);
     return parseScriptResult(await answer);
   } finally {
     signal.removeEventListener('abort', terminate);

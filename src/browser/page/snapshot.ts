@@ -116,7 +116,11 @@ async function readWhole({ cdp, frameId }: FrameDocument): Promise<Pick<FrameRea
 }
 
 /** What was left out; the next to read is in the frame of `start` or behind it. */
-function partialReadOf(page: SessionPage, frames: readonly FrameReading[], start: NodeAddress | undefined): PartialRead | undefined {
+function partialReadOf(
+  page: SessionPage,
+  frames: readonly FrameReading[],
+  start: NodeAddress | undefined,
+): PartialRead | undefined {
   const parts = frames.filter(({ isWhole }) => !isWhole);
   if (parts.length === 0) return undefined;
   const sum = (numberOf: (frame: FrameReading) => number): number =>
@@ -181,7 +185,7 @@ const itemsSchema = z.array(
     properties: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
   }),
 ) satisfies z.ZodType<OutlineItem[]>;
-type OutlineItem = z.infer<typeof itemsSchema>[number];
+type ParsedItem = z.infer<typeof itemsSchema>[number];
 
 /**
  * Reads a document in its own order, from the node `from` on, no further than the bounds. For documents whose
@@ -223,7 +227,7 @@ async function resolveNode(
   return object.objectId === undefined ? { value: null } : { objectId: object.objectId };
 }
 
-async function readItems(cdp: CDPSession, { objectId = '' }: Protocol.Runtime.RemoteObject): Promise<OutlineItem[]> {
+async function readItems(cdp: CDPSession, { objectId = '' }: Protocol.Runtime.RemoteObject): Promise<ParsedItem[]> {
   const { result } = await cdp.send('Runtime.callFunctionOn', {
     objectId,
     functionDeclaration: 'function () { return this.items }',
@@ -256,7 +260,7 @@ async function readNodeIds(
   );
 }
 
-function toAXNodes(items: readonly OutlineItem[], ids: readonly number[]): AXNode[] {
+function toAXNodes(items: readonly ParsedItem[], ids: readonly number[]): AXNode[] {
   const children = items.map((): string[] => []);
   for (const [index, { parent }] of items.entries()) children[parent]?.push(String(index));
   return items.map((item, index) => ({
@@ -267,7 +271,7 @@ function toAXNodes(items: readonly OutlineItem[], ids: readonly number[]): AXNod
   }));
 }
 
-function toAXNode({ role, name, value, properties }: OutlineItem): Omit<AXNode, 'nodeId'> {
+function toAXNode({ role, name, value, properties }: ParsedItem): Omit<AXNode, 'nodeId'> {
   return {
     ignored: false,
     role: { type: 'role', value: role },

@@ -61,14 +61,24 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   const { browser } = connection;
   const context = isolation === 'context' ? await findOrCreateContext(options) : browser.defaultBrowserContext();
   if (isolation === 'context') ledger.contexts.opened += 1;
-  const unregisterContext = isolation === 'context' && context.id !== undefined ? await registerContext?.(context.id) : undefined;
+  const unregisterContext =
+    isolation === 'context' && context.id !== undefined ? await registerContext?.(context.id) : undefined;
   const stopGuarding = await guardAddresses({ connection, context, isolation, memory: pageState });
   // In their own browser users decide how many tabs there are.
   const maxPages = connection.mode === 'attach' && isolation === 'profile' ? Number.POSITIVE_INFINITY : undefined;
   const pages = new PageSet({ context, pageState, ledger, maxPages });
   const folder = new SessionFolder(connection.temporaryFolder);
   const activity = new ExtensionRecorder(browser);
-  const placement: PlacementParts = { connection, context, isolation, pages, folder, activity, unregisterContext, stopGuarding };
+  const placement: PlacementParts = {
+    connection,
+    context,
+    isolation,
+    pages,
+    folder,
+    activity,
+    unregisterContext,
+    stopGuarding,
+  };
   let closing: Promise<void> | undefined;
   let downloads: Downloads | undefined;
   const close = (options = { keepOpen: false }): Promise<void> =>
@@ -85,12 +95,18 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   }
 }
 
-async function openDownloads({ connection, context, folder }: PlacementParts, memory: SessionPageState): Promise<Downloads> {
+async function openDownloads(
+  { connection, context, folder }: PlacementParts,
+  memory: SessionPageState,
+): Promise<Downloads> {
   const note = (text: string): void => void memory.notices.push(text);
   return Downloads.open({ browser: connection.browser, contextId: context.id, folder: await folder.path(), note });
 }
 
-function placementRecordOf({ connection, context, isolation, pages }: PlacementParts, { lastPageId }: SessionPageState): PlacementRecord {
+function placementRecordOf(
+  { connection, context, isolation, pages }: PlacementParts,
+  { lastPageId }: SessionPageState,
+): PlacementRecord {
   const { mode } = connection;
   const found = mode === 'attach' && isolation === 'context' && context.id !== undefined && { contextId: context.id };
   return { mode, isolation, pages: pages.records(), lastPageId, ...found };
@@ -110,7 +126,9 @@ async function closePlacement(placement: PlacementParts, ledger: ResourceLedger,
     await Promise.all(pages.unused().map(({ page }) => page.close().catch(noop)));
   await pages.dispose();
   placement.stopGuarding();
-  await folder.remove((path) => (isolation === 'profile' ? uninstallFromFolder(placement.connection.browser, path) : undefined));
+  await folder.remove((path) =>
+    isolation === 'profile' ? uninstallFromFolder(placement.connection.browser, path) : undefined,
+  );
   if (isolation !== 'context') return;
   const isClosed = !keepOpen && (await tryCloseContext(context));
   placement.unregisterContext?.(isClosed);

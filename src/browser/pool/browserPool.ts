@@ -3,12 +3,25 @@ import { systemClock, type Clock, timeLimit } from '../../clock.js';
 import type { Config } from '../../config/config.js';
 import { untilAborted } from '../../async.js';
 import { attachBrowser } from '../process/attachBrowser.js';
-import type { BrowserObserver, BrowserState, Connect, Supervise, SupervisedBrowser } from '../process/browserConnection.js';
+import type {
+  BrowserObserver,
+  BrowserState,
+  Connect,
+  Supervise,
+  SupervisedBrowser,
+} from '../process/browserConnection.js';
 import { findExecutable, type BrowserSearch } from '../process/executable.js';
 import { findLeftovers, openRunFolder, removeLeftovers, type RunFolder } from '../process/janitor.js';
 import { launchBrowser } from '../process/launchBrowser.js';
 import { residentMemory } from '../process/chromeProcess.js';
-import type { BrowserHealth, BrowserLease, BrowserPool, LeaseListener, LeaseRequest, BrowserBinding } from './browserLease.js';
+import type {
+  BrowserHealth,
+  BrowserLease,
+  BrowserPool,
+  LeaseListener,
+  LeaseRequest,
+  BrowserBinding,
+} from './browserLease.js';
 import { createResourceLedger, type ResourceLedger } from '../process/resourceLedger.js';
 import { ProcessSlots } from './processSlots.js';
 import type { QueueOptions } from './waitQueue.js';
@@ -154,7 +167,9 @@ export class SupervisedBrowserPool implements BrowserPool {
   }
 
   #sharedBrowser(): ObservedBrowser {
-    this.#shared ??= new ObservedBrowser((observer) => this.#start('launch', (signal) => this.#launch(signal), observer));
+    this.#shared ??= new ObservedBrowser((observer) =>
+      this.#start('launch', (signal) => this.#launch(signal), observer),
+    );
     return this.#shared;
   }
 
@@ -183,7 +198,8 @@ export class SupervisedBrowserPool implements BrowserPool {
   /** A user's own. The last one who leaves closes the connection; whoever comes then opens another one. */
   #acquireUserBrowser(endpoint: string, observer: BrowserObserver): BrowserBinding {
     const connect = this.#attachTo(endpoint, this.#options.resolve);
-    const shared = this.#userBrowsers.get(endpoint) ?? new ObservedBrowser((observers) => this.#start('attach', connect, observers));
+    const shared =
+      this.#userBrowsers.get(endpoint) ?? new ObservedBrowser((observers) => this.#start('attach', connect, observers));
     const { browser } = shared;
     this.#userBrowsers.set(endpoint, shared);
     shared.addObserver(observer);

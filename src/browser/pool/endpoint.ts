@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock.js';
-import type { BrowserConnection, BrowserObserver, BrowserState, SupervisedBrowser } from '../process/browserConnection.js';
+import type {
+  BrowserConnection,
+  BrowserObserver,
+  BrowserState,
+  SupervisedBrowser,
+} from '../process/browserConnection.js';
 import { closeContext, EndpointContexts, type ContextRecords } from './endpointContexts.js';
 
 export interface EndpointOptions {
@@ -81,7 +86,11 @@ export class Endpoint {
   }
 
   /** Resolves when it answers, over a connection that knows the context that is to be found again, if it is there. */
-  async connect(observer: BrowserObserver, contextId: string | undefined, signal: AbortSignal): Promise<ObservedBrowser> {
+  async connect(
+    observer: BrowserObserver,
+    contextId: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ObservedBrowser> {
     const connections = [() => this.#primary, () => this.#secondary, () => (this.#secondary = this.#connect())];
     for (const select of connections) {
       const shared = select();

@@ -37,7 +37,9 @@ export class EndpointPool {
   constructor(options: EndpointPoolOptions) {
     this.#options = options;
     this.#queue = new WaitQueue((late) => this.#release(late));
-    this.#endpoints = options.urls.map((url) => new Endpoint({ ...options, url, onChange: () => this.#queue.dispatch() }));
+    this.#endpoints = options.urls.map(
+      (url) => new Endpoint({ ...options, url, onChange: () => this.#queue.dispatch() }),
+    );
   }
 
   get waiting(): number {
@@ -85,7 +87,11 @@ export class EndpointPool {
     for (const endpoint of this.#endpoints) endpoint.close();
   }
 
-  async #acquireEndpoint(request: EndpointRequest, tried: ReadonlySet<Endpoint>, queue: QueueOptions): Promise<Endpoint> {
+  async #acquireEndpoint(
+    request: EndpointRequest,
+    tried: ReadonlySet<Endpoint>,
+    queue: QueueOptions,
+  ): Promise<Endpoint> {
     queue.signal.throwIfAborted();
     const tryAcquire = (): Endpoint | undefined => this.#tryAcquire(request, tried);
     const endpoint = tryAcquire();
@@ -120,7 +126,11 @@ export class EndpointPool {
     return [id === preferred ? 0 : 1, isTheirs ? 0 : 1, state === 'ready' ? 0 : 1, sessions];
   }
 
-  async #bind(endpoint: Endpoint, { sessionId, observer, resume }: EndpointRequest, signal: AbortSignal): Promise<BrowserBinding> {
+  async #bind(
+    endpoint: Endpoint,
+    { sessionId, observer, resume }: EndpointRequest,
+    signal: AbortSignal,
+  ): Promise<BrowserBinding> {
     const { id, contexts } = endpoint;
     const contextId = resume?.endpoint === id ? resume.lost.contextId : undefined;
     const shared = await endpoint.connect(observer, contextId, signal);

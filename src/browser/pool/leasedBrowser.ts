@@ -20,7 +20,11 @@ export class LeasedBrowser implements SessionBrowser {
   readonly #moveToProcess: SessionBrowser['ensureProcess'];
 
   /** `move` gets the session a process of its own, or throws why not. */
-  constructor(placement: BrowserPlacement, pageState: SessionPageState, moveToProcess: SessionBrowser['ensureProcess']) {
+  constructor(
+    placement: BrowserPlacement,
+    pageState: SessionPageState,
+    moveToProcess: SessionBrowser['ensureProcess'],
+  ) {
     this.#placement = placement;
     this.#pageState = pageState;
     this.#moveToProcess = moveToProcess;

@@ -188,7 +188,9 @@ export class PageSet {
 
   readonly #onTarget = (target: Target): void => {
     if (!isTab(target)) return;
-    const taken = this.#limit.isExceeded ? this.#limit.close(target, this.#pageState.notices) : this.#adoptTarget(target);
+    const taken = this.#limit.isExceeded
+      ? this.#limit.close(target, this.#pageState.notices)
+      : this.#adoptTarget(target);
     taken.catch(noop);
   };
 
@@ -253,7 +255,9 @@ export class PageSet {
     this.#crashCounts.set(page, crashes);
     const what = `Page ${page.id} (${page.url()}) crashed`;
     if (crashes > maxReloads) {
-      this.#pageState.notices.push(`${what} again and was left so. Use close_page, or navigate_page to somewhere else.`);
+      this.#pageState.notices.push(
+        `${what} again and was left so. Use close_page, or navigate_page to somewhere else.`,
+      );
       return;
     }
     this.#pageState.notices.push(`${what} and was loaded again. What was in it is gone; take_snapshot again.`);

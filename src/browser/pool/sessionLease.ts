@@ -6,10 +6,21 @@ import type { BrowserConnection, BrowserObserver } from '../process/browserConne
 import type { ResumeState, BrowserLease, BrowserBinding, LeaseDeps } from './browserLease.js';
 import { LeasedBrowser } from './leasedBrowser.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
-import { describeRecovery, pagesReopenedNotice, withContextClosed, type PlacementRecord, type PageRecord } from './recovery.js';
+import {
+  describeRecovery,
+  pagesReopenedNotice,
+  withContextClosed,
+  type PlacementRecord,
+  type PageRecord,
+} from './recovery.js';
 import { createSessionPageState, type SessionPageState } from './sessionPageState.js';
 import { QueuedWork, type OnQueued, type QueueOptions } from './waitQueue.js';
-import { openPlacement, type BrowserPlacement, type PlacementIsolation, type PlacementOptions } from './browserPlacement.js';
+import {
+  openPlacement,
+  type BrowserPlacement,
+  type PlacementIsolation,
+  type PlacementOptions,
+} from './browserPlacement.js';
 
 /** How long a browser may take to answer the cheapest of questions (CDP Browser.getVersion). */
 const livenessTimeoutMs = 1_000;
@@ -122,7 +133,13 @@ export class SessionLease implements BrowserLease {
       const mayReopen = (record: PageRecord): boolean => attempt === 1 && this.#mayReopen(record);
       const { contextId, pages: restore = [] } = lost ?? {};
       const registerContext = this.#binding?.registerContext;
-      const options = { isolation: this.#isolation, contextId, restore, mayReopen, registerContext: this.#contextRegistrar(registerContext) };
+      const options = {
+        isolation: this.#isolation,
+        contextId,
+        restore,
+        mayReopen,
+        registerContext: this.#contextRegistrar(registerContext),
+      };
       try {
         const placement = await openPlacement({ ...this.#placementOptions, connection, ...options });
         if (connection.browser.connected && !signal.aborted) return placement;

@@ -42,7 +42,8 @@ const knownPaths: Partial<Record<NodeJS.Platform, readonly string[]>> = {
 export async function findExecutable(options: ExecutableOptions = {}): Promise<string> {
   if (options.executablePath !== undefined) return requireExecutable(options.executablePath, '--executable-path');
   if (options.chromePath !== undefined) return requireExecutable(options.chromePath, 'CHROME_PATH');
-  for (const candidate of await systemCandidates(options.searchPath)) if (await isExecutable(candidate)) return candidate;
+  for (const candidate of await systemCandidates(options.searchPath))
+    if (await isExecutable(candidate)) return candidate;
   const downloaded = await newestDownloaded(options.cacheFolder ?? browserCache);
   if (downloaded !== undefined) return downloaded;
   throw new Refusal('browser_failed', {
@@ -80,7 +81,9 @@ async function newestDownloaded(cacheDir: string): Promise<string | undefined> {
   const { Browser, detectBrowserPlatform, getInstalledBrowsers } = await import('@puppeteer/browsers');
   const platform = detectBrowserPlatform();
   const all = await getInstalledBrowsers({ cacheDir });
-  const usable = all.filter(({ browser, platform: installedPlatform }) => browser === Browser.CHROME && installedPlatform === platform);
+  const usable = all.filter(
+    ({ browser, platform: installedPlatform }) => browser === Browser.CHROME && installedPlatform === platform,
+  );
   const newestFirst = usable.sort((a, b) => b.buildId.localeCompare(a.buildId, 'en', { numeric: true }));
   for (const { executablePath } of newestFirst) if (await isExecutable(executablePath)) return executablePath;
   return undefined;

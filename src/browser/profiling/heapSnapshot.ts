@@ -90,7 +90,8 @@ export class HeapSnapshotParser {
     for (const [index, tally] of this.#named) addTo(classes, normalizedClassName(this.#names.get(index) ?? ''), tally);
     for (const [type, tally] of this.#unnamed) addTo(classes, `(${this.#layout?.types[type] ?? 'unknown'})`, tally);
     const detached = new Map<string, Tally>();
-    for (const [index, tally] of this.#detached) addTo(detached, normalizedClassName(this.#names.get(index) ?? ''), tally);
+    for (const [index, tally] of this.#detached)
+      addTo(detached, normalizedClassName(this.#names.get(index) ?? ''), tally);
     return {
       objects: this.#objects,
       bytes: this.#bytes,

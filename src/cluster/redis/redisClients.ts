@@ -166,7 +166,8 @@ export async function askSentinelForPrimary(endpoint: RedisEndpoint, primary: st
   };
   try {
     const found = primaryAddressSchema.parse(await Promise.race([ask(), lost]));
-    if (found === null) throw new Error(`The sentinel at ${endpoint.host}:${endpoint.port} knows no primary called ${primary}.`);
+    if (found === null)
+      throw new Error(`The sentinel at ${endpoint.host}:${endpoint.port} knows no primary called ${primary}.`);
     return { host: found[0], port: found[1] };
   } finally {
     sentinel.destroy();

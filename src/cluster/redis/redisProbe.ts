@@ -67,7 +67,10 @@ async function probeServer(server: HostPort, address: RedisAddress, timeoutMs: n
   if (info['redis_mode'] === 'sentinel')
     return problem(`${name} is a sentinel`, `set --redis-url redis+sentinel://${name}/NAME`);
   if (Number.parseInt(version, 10) < minMajorVersion) {
-    return problem(`${name} is Redis ${version}, which is too old`, `install Redis ${minMajorVersion} or later, or Valkey`);
+    return problem(
+      `${name} is Redis ${version}, which is too old`,
+      `install Redis ${minMajorVersion} or later, or Valkey`,
+    );
   }
   const isOfCluster = info['cluster_enabled'] === '1';
   if (kind === 'cluster' && !isOfCluster)

@@ -99,7 +99,9 @@ export class RedisServerStore implements ServerStore {
 
   readonly contexts: ContextStore = {
     list: async (browser) => {
-      const all = hashEntries(await this.#redis.run((redis) => redis.listContexts([contextsKey(browser)], [contextEntriesTtlMs])));
+      const all = hashEntries(
+        await this.#redis.run((redis) => redis.listContexts([contextsKey(browser)], [contextEntriesTtlMs])),
+      );
       return all.map(([contextId, owner]) => ({ contextId, ...decodeOwner(owner) }));
     },
     put: async (browser, { contextId, ...owner }) => {
@@ -115,7 +117,9 @@ export class RedisServerStore implements ServerStore {
   readonly alertEpisodes: AlertEpisodeStore = {
     countCreations: async (windowMs, cause) => {
       const values = [windowMs, ...(cause === undefined ? [] : [cause])];
-      return new Map(creationCountsSchema.parse(await this.#redis.run((redis) => redis.countCreations([creationsKey], values))));
+      return new Map(
+        creationCountsSchema.parse(await this.#redis.run((redis) => redis.countCreations([creationsKey], values))),
+      );
     },
     tryBegin: async (ms) => {
       const first = { condition: 'NX', expiration: { type: 'PX', value: ms } } as const;
@@ -135,7 +139,8 @@ function hashEntries(answer: unknown): (readonly [string, string])[] {
 }
 
 /** An id of a session has no space in it. */
-const encodeOwner = (owner: ContextOwner | null): string => (owner === null ? '' : `${owner.sessionId ?? ''} ${owner.node}`);
+const encodeOwner = (owner: ContextOwner | null): string =>
+  owner === null ? '' : `${owner.sessionId ?? ''} ${owner.node}`;
 
 function decodeOwner(text: string): ContextOwner {
   const end = text.indexOf(' ');

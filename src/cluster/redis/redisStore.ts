@@ -1,7 +1,23 @@
 import { z } from 'zod';
 import type { CloseReason } from '../../../machines/events.js';
 import { owns, type Caller } from '../../tenancy/principal.js';
-import { maxInlinePieceLength, defaultStoreLimits, type OwnerLookup, type WakeHint, type Inbox, type NodeLeases, type EnqueueResult, type ReplyStore, type SessionDirectory, type SnapshotStore, type ClusterStore, type StoreLimits, formatEventId, type FencedEventLog, type OwnershipTerm } from '../clusterStore.js';
+import {
+  maxInlinePieceLength,
+  defaultStoreLimits,
+  type OwnerLookup,
+  type WakeHint,
+  type Inbox,
+  type NodeLeases,
+  type EnqueueResult,
+  type ReplyStore,
+  type SessionDirectory,
+  type SnapshotStore,
+  type ClusterStore,
+  type StoreLimits,
+  formatEventId,
+  type FencedEventLog,
+  type OwnershipTerm,
+} from '../clusterStore.js';
 import { RedisConnection, type RedisConnectionOptions } from './redisConnection.js';
 import { sessionKeys, nodeKey, wakeChannel, wakeChannelPrefix } from './redisKeys.js';
 import { RedisServerStore } from './redisServerStore.js';
@@ -101,7 +117,9 @@ export class RedisStore implements ClusterStore {
       return put === 'put' || put === 'full' ? put : 'fenced';
     },
     take: async ({ sessionId, messageId }) =>
-      stringListSchema.parse(await this.#redis.run((redis) => redis.takePieces([sessionKeys(sessionId).replies(messageId)], []))),
+      stringListSchema.parse(
+        await this.#redis.run((redis) => redis.takePieces([sessionKeys(sessionId).replies(messageId)], [])),
+      ),
   };
 
   readonly snapshots: SnapshotStore = {
@@ -123,7 +141,8 @@ export class RedisStore implements ClusterStore {
     },
     // Leases end while Redis is away. Who finds it again first gives the others the time to say that they are there.
     isAlive: async (node) =>
-      this.#redis.isReconnectedWithin(this.#leaseMs) || (await this.#redis.run((redis) => redis.exists(nodeKey(node)))) === 1,
+      this.#redis.isReconnectedWithin(this.#leaseMs) ||
+      (await this.#redis.run((redis) => redis.exists(nodeKey(node)))) === 1,
     releaseLease: async (node) => {
       await this.#redis.run((redis) => redis.del(nodeKey(node)));
     },

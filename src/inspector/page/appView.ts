@@ -46,7 +46,12 @@ function header(model: Model): ComponentChild {
     h('span', { class: `link ${model.link}`, role: 'status' }, words),
     h(
       'button',
-      { class: 'plain', 'aria-label': 'Switch between light and dark', title: 'Light or dark (t)', onClick: toggleTheme },
+      {
+        class: 'plain',
+        'aria-label': 'Switch between light and dark',
+        title: 'Light or dark (t)',
+        onClick: toggleTheme,
+      },
       '◐',
     ),
   );

@@ -43,7 +43,11 @@ export function chartView(chart: Chart, lighting: ChartHighlight): ComponentChil
   );
 }
 
-function drawBox(box: ChartBox, lit: ReadonlySet<string>, { leaves, dwell, notes = {} }: ChartHighlight): ComponentChild {
+function drawBox(
+  box: ChartBox,
+  lit: ReadonlySet<string>,
+  { leaves, dwell, notes = {} }: ChartHighlight,
+): ComponentChild {
   const { id, x, y, width, height, title, about, depth, kind, tags } = box;
   const isLeaf = height < 60;
   const marks = [lit.has(id) && 'lit', leaves.includes(id) && 'leaf', id in dwell && 'visited', depth === 0 && 'root'];

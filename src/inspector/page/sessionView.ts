@@ -93,7 +93,8 @@ function sessionChart(model: Model, session: OpenedSession, update: Update): Com
     'figure',
     { class: 'main' },
     h('figcaption', null, h('h3', null, 'Session'), legend()),
-    chart && chartView(chart, model.step === null ? currentHighlight(model, session) : pastHighlight(session, model.step)),
+    chart &&
+      chartView(chart, model.step === null ? currentHighlight(model, session) : pastHighlight(session, model.step)),
     timeTravel(model, session, update),
   );
 }

@@ -73,7 +73,11 @@ export const extensionActivityChecks: readonly Check[] = [
       const { data, text } = await send({ type: 'notes.list', url }, { from: 'content_script' });
       assertIncludes(data['reply'], `"notes":["${word}"]`);
       assertIncludes(text, word);
-      const refused = await bench.expectError('send_extension_message', { extensionId, message: {}, from: 'offscreen' });
+      const refused = await bench.expectError('send_extension_message', {
+        extensionId,
+        message: {},
+        from: 'offscreen',
+      });
       assertIncludes(refused, 'offscreen');
       return 'a note sent and, from a content script, read again';
     },

@@ -7,9 +7,14 @@ import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check 
 import { sampleExtensionId as extensionId } from '../pageServer.js';
 
 /** Installs the sample extension, or loads it again. */
-export const installSample = (bench: CheckContext): Promise<ToolReply> => bench.call('install_extension', { path: bench.extension });
+export const installSample = (bench: CheckContext): Promise<ToolReply> =>
+  bench.call('install_extension', { path: bench.extension });
 
-export const evaluateInSample = async (bench: CheckContext, expression: string, more: object = {}): Promise<unknown> => {
+export const evaluateInSample = async (
+  bench: CheckContext,
+  expression: string,
+  more: object = {},
+): Promise<unknown> => {
   const { data } = await bench.call('evaluate_in_extension', { extensionId, expression, ...more });
   return JSON.parse(String(data['result']));
 };

@@ -51,7 +51,10 @@ export const extensionContextChecks: readonly Check[] = [
       assert.equal(await word(bench), inPage);
       await bench.call('switch_extension_context', { contextId: `worker:${extensionId}` });
       assert.equal(await word(bench), inWorker);
-      assertIncludes(await bench.expectError('switch_extension_context', { contextId: 'none' }), 'list_extension_contexts');
+      assertIncludes(
+        await bench.expectError('switch_extension_context', { contextId: 'none' }),
+        'list_extension_contexts',
+      );
       return 'evaluating followed into the content script and the worker';
     },
   },

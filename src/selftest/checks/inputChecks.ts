@@ -96,7 +96,10 @@ export const inputChecks: readonly Check[] = [
       await bench.call('wait_for', { text: [wanted] });
       assert.equal(await bench.status(), wanted);
       assertIncludes(
-        await bench.expectError('upload_file', { uid: await bench.uidOf('button', 'File'), filePaths: ['/etc/hostname'] }),
+        await bench.expectError('upload_file', {
+          uid: await bench.uidOf('button', 'File'),
+          filePaths: ['/etc/hostname'],
+        }),
         'outside',
       );
       return 'the page read the file; one outside the workspace was refused';

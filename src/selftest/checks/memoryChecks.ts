@@ -3,7 +3,8 @@ import { randomInt } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
 
-const open = (bench: CheckContext): Promise<ToolReply> => bench.call('navigate_page', { url: `${bench.pages}/memory.html` });
+const open = (bench: CheckContext): Promise<ToolReply> =>
+  bench.call('navigate_page', { url: `${bench.pages}/memory.html` });
 
 /** Makes objects that stay, each with an element out of the document; answers how many. */
 async function leak(bench: CheckContext): Promise<number> {

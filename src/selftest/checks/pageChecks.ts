@@ -7,7 +7,10 @@ const selectedId = async (bench: CheckContext): Promise<unknown> =>
   rowWith(await bench.call('list_pages'), 'pages', { selected: true })['id'];
 
 /** Opens a second page, runs `use`, closes it and selects the first again. */
-async function withSecondPage(bench: CheckContext, use: (first: unknown, second: unknown) => Promise<void>): Promise<void> {
+async function withSecondPage(
+  bench: CheckContext,
+  use: (first: unknown, second: unknown) => Promise<void>,
+): Promise<void> {
   const first = await selectedId(bench);
   const { data, text } = await bench.call('new_page', { url: `${bench.pages}/selftest.html?nonce=second` });
   assertIncludes(text, String(data['pageId']));

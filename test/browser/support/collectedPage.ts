@@ -45,7 +45,9 @@ export async function openCollectedPage(browser: Browser): Promise<CollectedPage
 }
 
 /** Waits until `look` finds something; the test's own time limit ends a search in vain. */
-export async function waitUntilFound<Found>(look: () => Found | undefined | Promise<Found | undefined>): Promise<Found> {
+export async function waitUntilFound<Found>(
+  look: () => Found | undefined | Promise<Found | undefined>,
+): Promise<Found> {
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BrowserLease, LeaseListener, LeaseRequest } from '../../../src/browser/pool/browserLease.js';
-import { openBrowserPool, type BrowserPoolOptions, type SupervisedBrowserPool } from '../../../src/browser/pool/browserPool.js';
-import type { SessionBrowser } from '../../../src/browser/pool/sessionBrowser.js';
 import {
-  supervisorDefaults,
-  createSupervisor,
-  type SupervisorOptions,
-} from '../../../src/browser/supervisor.js';
+  openBrowserPool,
+  type BrowserPoolOptions,
+  type SupervisedBrowserPool,
+} from '../../../src/browser/pool/browserPool.js';
+import type { SessionBrowser } from '../../../src/browser/pool/sessionBrowser.js';
+import { supervisorDefaults, createSupervisor, type SupervisorOptions } from '../../../src/browser/supervisor.js';
 import { chromium } from '../../support/chromium.js';
 
 export interface TestPool {

@@ -25,7 +25,12 @@ export class InspectorPage {
     });
   }
 
-  static async open(browser: Browser, url: string, theme: 'light' | 'dark' = 'light', width = 1280): Promise<InspectorPage> {
+  static async open(
+    browser: Browser,
+    url: string,
+    theme: 'light' | 'dark' = 'light',
+    width = 1280,
+  ): Promise<InspectorPage> {
     const page = await browser.newPage();
     await page.setViewport({ width, height: 860 });
     const watching = new InspectorPage(page);

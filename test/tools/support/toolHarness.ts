@@ -87,7 +87,15 @@ async function connectionTo(browser: Browser): Promise<BrowserPlacement['connect
   const disconnected = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
   const product = await browser.version();
   const ping = (): Promise<void> => Promise.resolve();
-  return { browser, mode: 'launch', product, temporaryFolder: tmpdir(), disconnected, ping, close: () => browser.close() };
+  return {
+    browser,
+    mode: 'launch',
+    product,
+    temporaryFolder: tmpdir(),
+    disconnected,
+    ping,
+    close: () => browser.close(),
+  };
 }
 
 function findTool(tools: readonly Tool[], name: string): Tool {
@@ -114,7 +122,9 @@ async function runTool(
     if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal);
     const sight = { browser, workspace: folders };
     if (tool.needs !== 'page')
-      return withAllowedDocuments(sight, undefined, () => tool.handler(tool.input.parse(args), { ...context, browser }));
+      return withAllowedDocuments(sight, undefined, () =>
+        tool.handler(tool.input.parse(args), { ...context, browser }),
+      );
     const page = browser.page(typeof pageId === 'number' ? pageId : undefined);
     const run = () => withAllowedDocuments(sight, page, () => tool.handler(checked, { ...context, browser, page }));
     return tool.lock === false ? run() : page.runExclusive(signal, run);

@@ -4,8 +4,6 @@ import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'nod
 import { isPrivateFolder } from '../browser/process/privateFolders.js';
 import { ToolError } from '../errors/errors.js';
 
-
-
 /** What tools of one session may touch on the server's disk. */
 export interface Workspace {
   /** As the operator named them. */
