@@ -20,10 +20,10 @@ test('a unit test comes to import neither a browser nor Redis, directly or throu
 });
 
 test.each([
-  ['itself', 'browser/openSession.test.ts', 'browser'],
+  ['itself', 'browser/cdpSessions.test.ts', 'browser'],
   ['through its harness', 'tools/pages.test.ts', 'browser'],
   ['through two files', 'tools/extensionLife.test.ts', 'browser'],
-  ['in a process of its own', 'e2e/process.test.ts', 'browser'],
+  ['in a process of its own', 'e2e/serverProcess.test.ts', 'browser'],
   ['over Redis', 'cluster/contract.test.ts', 'redis'],
   ['over several of them', 'chaos/chaos.test.ts', 'redis'],
   ['over a cluster', 'cluster/redisCluster.test.ts', 'redis'],

@@ -67,7 +67,7 @@ describe('greenroom call', () => {
     const [{ port }, other] = [new URL(served.url), createServer((_, response) => response.end('{}'))];
     expect(await findRunningServer({ host: '127.0.0.1', port: Number(port) })).toEqual({
       url: served.url,
-      isGuarded: false,
+      requiresToken: false,
     });
     await once(other.listen(0, '127.0.0.1'), 'listening');
     const { port: taken } = other.address() as AddressInfo;
@@ -125,7 +125,7 @@ test('[C-SECRETS] call and selftest show their token to a server with authentica
   expect(lines).toContain('0 passed, 1 failed');
   expect(lines.join()).toContain('echo');
   const port = Number(new URL(url).port);
-  expect(await findRunningServer({ host: '127.0.0.1', port })).toEqual({ url, isGuarded: true });
+  expect(await findRunningServer({ host: '127.0.0.1', port })).toEqual({ url, requiresToken: true });
   const wrong = `${token}x`;
   await expect(call({ url, token: wrong, calls: [], write })).rejects.toThrow(/^This token is not valid/);
   expect([...lines, ...guarded.log].join()).not.toContain(token);

@@ -10,7 +10,7 @@ const exercised = new Set<Reason>();
 
 /** Reasons that no request of this file can cause, with the test that owns them. */
 const elsewhere: Partial<Record<Reason, string>> = {
-  internal: 'test/app/app.test.ts',
+  internal: 'test/server/app.test.ts',
   too_many_viewers: 'test/inspector/viewers.test.ts',
   unauthorized: 'test/tenancy/management.test.ts',
   issuer_unreachable: 'test/tenancy/jwt.test.ts',
@@ -20,7 +20,7 @@ const elsewhere: Partial<Record<Reason, string>> = {
   not_registered: 'test/tenancy/management.test.ts',
   already_registered: 'test/tenancy/management.test.ts',
   too_many_records: 'test/tenancy/management.test.ts',
-  storage_failed: 'test/tenancy/store.test.ts',
+  storage_failed: 'test/tenancy/userFileStore.test.ts',
   unknown_event: 'test/transport/streamableHttpResume.test.ts',
   gap: 'test/transport/streamableHttpResume.test.ts',
   not_initialized: 'test/mcp/handshake.test.ts',

@@ -9,16 +9,16 @@ export const checklist: readonly Threat[] = [
   {
     threat: 'DNS rebinding: a page whose name resolves to this machine',
     heldBy: [
-      ['app/doors', 'whatever its name resolves to'],
-      ['app/doors', 'the doors are in front of every route'],
+      ['server/hostOriginPolicy', 'whatever its name resolves to'],
+      ['server/hostOriginPolicy', 'the doors are in front of every route'],
       ['transport/webSocketHandshake', 'a foreign Host'],
     ],
   },
   {
     threat: 'Origin: a foreign page that connects, fetches or upgrades',
     heldBy: [
-      ['app/doors', 'may not connect'],
-      ['app/doors', 'what a foreign page fetches without an Origin'],
+      ['server/hostOriginPolicy', 'may not connect'],
+      ['server/hostOriginPolicy', 'what a foreign page fetches without an Origin'],
       ['transport/webSocketHandshake', 'a foreign Origin'],
       ['security/sessions', 'does not let in the other'],
       ['security/sessions', 'mounted elsewhere keep their doors'],
@@ -35,7 +35,7 @@ export const checklist: readonly Threat[] = [
     threat: 'Session ids that can be guessed, chosen or read',
     heldBy: [
       ['security/sessions', 'an id is 128 random bits'],
-      ['app/app', 'a client cannot choose its session id'],
+      ['server/app', 'a client cannot choose its session id'],
       ['security/sessions', '/health names no session'],
     ],
   },
@@ -83,7 +83,7 @@ export const checklist: readonly Threat[] = [
     threat: 'Prototype pollution',
     heldBy: [
       ['security/sessions', 'change no object'],
-      ['app/app', 'one that reaches for prototypes'],
+      ['server/app', 'one that reaches for prototypes'],
     ],
   },
   {
@@ -92,7 +92,7 @@ export const checklist: readonly Threat[] = [
       ['security/sessions', 'GET %s opens nothing'],
       ['security/sessions', 'an upgrade at %s is not found'],
       ['security/sessions', 'the resource %s does not exist'],
-      ['app/app', 'a request target that is'],
+      ['server/app', 'a request target that is'],
     ],
   },
   {
@@ -109,8 +109,8 @@ export const checklist: readonly Threat[] = [
   {
     threat: 'Errors that tell of the inside',
     heldBy: [
-      ['app/app', '"internal" without details'],
-      ['app/app', 'never with a stack'],
+      ['server/app', '"internal" without details'],
+      ['server/app', 'never with a stack'],
     ],
   },
 ];
