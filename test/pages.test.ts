@@ -39,3 +39,11 @@ function brokenLinks(page: string): string[] {
 test.each(pages)('every link of %s leads to a file, and to a heading of it', (page) => {
   expect(brokenLinks(page)).toEqual([]);
 });
+
+test('every file that the architecture names is there', () => {
+  const words = read('src/README.md').split(/[\s`|<>(),:]/);
+  const names = words.filter((word) => /^[\w./-]+$/.test(word) && /\.(?:ts|json)$/.test(word));
+  expect(names.length).toBeGreaterThan(80);
+  const isThere = (name: string): boolean => ['', 'src'].some((folder) => existsSync(join(root, folder, name)));
+  expect([...new Set(names)].filter((name) => !isThere(name))).toEqual([]);
+});
