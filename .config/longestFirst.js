@@ -1,7 +1,18 @@
 import Sequencer from '@jest/test-sequencer';
 
 // Real browsers and whole servers. A fresh clone has no durations of an earlier run to go by.
-const slow = ['e2e/mutation', 'extensions', 'fuzz', 'e2e', 'model', 'tenancy/kill', 'tools', 'browser'];
+const slow = [
+  'e2e/mutation',
+  'extensions',
+  'hostile/addresses',
+  'fuzz',
+  'e2e',
+  'model',
+  'tenancy/kill',
+  'hostile',
+  'tools',
+  'browser',
+];
 
 const rank = ({ path }) => {
   const found = slow.findIndex((start) => path.includes(`/test/${start}`));
