@@ -213,7 +213,7 @@ test('[S3] an end that could not be written down is written down later: nobody w
     clock.advance(beatMs);
     await nextTurn();
   }
-  expect(await store.directory.find(client.sessionId, 'anyone')).toMatchObject({ because: 'client-closed' });
+  expect(await store.directory.find(client.sessionId, 'anyone')).toMatchObject({ closedBecause: 'client-closed' });
 });
 
 test('a subscription that fails as a node joins is tried again', async () => {

@@ -125,7 +125,7 @@ test('[C-SHARED] a session that is gone on with counts where it goes on, though 
   const { renewLease } = store.nodes;
   let name = '';
   const mortal: ClusterStore = Object.assign(Object.create(store), {
-    nodes: { ...store.nodes, beat: (node: string, ms: number) => renewLease((name = node), ms) },
+    nodes: { ...store.nodes, renewLease: (node: string, ms: number) => renewLease((name = node), ms) },
   });
   const options = { maxSessions: 1 };
   const [one, other] = [await serveNode(mortal, { options }), await serveNode(store, { options })];
