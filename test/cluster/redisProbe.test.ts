@@ -20,8 +20,8 @@ test('doctor names what is wrong with the address of one Redis, and shows no pas
     expect.stringMatching(new RegExp(`^Redis [\\d.]+ at ${at}$`)),
     expect.stringMatching(new RegExp(`^${at} refuses the login: WRONGPASS`)),
     expect.stringMatching(new RegExp(`^${at} refuses the login: NOAUTH`)),
-    `${of} is a replica, and cannot be written to`,
-    `${at} is no node of a cluster`,
+    `${of} is a read-only replica`,
+    `${at} is not a cluster node`,
   ]);
   expect(JSON.stringify(told)).not.toMatch(/correct-horse|battery-staple/);
   await Promise.all([primary.stop(), replica.stop()]);
