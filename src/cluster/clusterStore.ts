@@ -5,12 +5,12 @@ import type { CreateRateLimiter } from '../tenancy/rateLimits.js';
 import type { VersionedText } from '../tenancy/sharedUserStore.js';
 
 /**
- * What the nodes of one server share. Two implementations: the memory of one process, which is the default and what the
- * other is compared with, and Redis. Every method is one atomic step, and rejects when the store cannot be reached: then
- * it may or may not have happened.
+ * The state that the nodes of one server share. Two implementations with the same behaviour: the memory of one process
+ * (tests, and the reference), and Redis. Every method is one atomic step. A method rejects when the store is unreachable;
+ * the step may or may not have been done then.
  *
- * Who owns a session writes with the epoch that it was given. After a takeover that epoch is over: what is written with it
- * changes nothing and is answered with `fenced` (S11).
+ * The owner of a session writes with the epoch of its ownership term. A takeover ends that term: a later write with the
+ * old epoch changes nothing and returns `fenced` (S11).
  */
 export interface ClusterStore {
   readonly directory: SessionDirectory;
@@ -20,16 +20,16 @@ export interface ClusterStore {
   readonly snapshots: SnapshotStore;
   readonly nodes: NodeLeases;
   readonly server: ServerStore;
-  /** Resolves when it can be used; tries until then. Called once. */
+  /** Resolves when the store is usable; retries until then. Called once. */
   open(): Promise<void>;
-  /** Ends its connections. Idempotent. */
+  /** Closes the connections. Idempotent. */
   close(): Promise<void>;
 }
 
-/** One term of one owner: what it writes is written only while this is the session's. */
+/** One term of ownership. A write with it succeeds only while it is the session's current term. */
 export interface OwnershipTerm {
   readonly sessionId: string;
-  /** From 1; one more at each takeover. */
+  /** Starts at 1; each takeover increments it. */
   readonly epoch: number;
 }
 
@@ -38,38 +38,38 @@ export type Fenced = 'fenced';
 export interface NewDirectoryEntry {
   readonly sessionId: string;
   readonly principal: Principal;
-  /** Of the node that serves it. */
+  /** Name of the owning node. */
   readonly node: string;
-  /** By which transport its client came. */
+  /** The transport of the client. */
   readonly transport: string;
 }
 
-/** What is known of a session, by one who may ask. `forbidden`: it is somebody else's. */
+/** The directory entry of a session, as the caller may see it. `forbidden`: the session belongs to another user. */
 export type OwnerLookup =
   | { readonly kind: 'unknown' | 'forbidden' }
-  /** It is being taken over by `node`. */
+  /** A takeover by `node` is in progress. */
   | { readonly kind: 'not_ready'; readonly node: string; readonly epoch: number }
   | { readonly kind: 'closed'; readonly closedBecause: CloseReason; readonly principal: Principal }
   | { readonly kind: 'owned'; readonly node: string; readonly epoch: number; readonly transport: string };
 
-/** Whose each session is and who serves it. An entry that nobody renews is gone after `entryMs`. */
+/** The owner and user of each session. An entry that is not renewed expires after `entryTtlMs`. */
 export interface SessionDirectory {
-  /** The epoch of the new entry; null if there is one already. */
+  /** Resolves with the epoch of the new entry; null if the session has an entry already. */
   claim(entry: NewDirectoryEntry): Promise<number | null>;
   find(sessionId: string, caller: Caller): Promise<OwnerLookup>;
-  /** Keeps the entry, and all that is stored of the session. */
+  /** Renews the time to live of the entry and of everything stored for the session. */
   renew(term: OwnershipTerm): Promise<'renewed' | Fenced>;
-  /** Makes `node` the owner, not ready yet. The new epoch; null if `tenure` is over. */
+  /** Makes `node` the owner, in state `not_ready`. Resolves with the new epoch; null if `term` is over. */
   takeOver(term: OwnershipTerm, node: string): Promise<number | null>;
-  /** The new owner is ready. */
+  /** Marks the new owner as ready. */
   completeTakeover(term: OwnershipTerm): Promise<'completed' | Fenced>;
-  /** Drops what is stored of the session; why it ended is known for `rememberedMs`. */
+  /** Deletes everything stored for the session. The close reason is kept for `closedEntryTtlMs`. */
   close(term: OwnershipTerm, because: CloseReason): Promise<'closed' | Fenced>;
 }
 
-/** What is said to a session at another node. */
+/** A message for a session that another node owns. */
 export interface InboxMessage {
-  /** A second offer with the id of the first, within `offerMs`, changes nothing. */
+  /** A second message with the same id within `messageIdTtlMs` is ignored. */
   readonly id: string;
   readonly sessionId: string;
   readonly caller: Caller;
@@ -78,75 +78,77 @@ export interface InboxMessage {
 
 export type EnqueueResult = OwnerLookup | { readonly kind: 'full' };
 
-/** What waits for the owner of a session, in the order in which it was offered. */
+/** Messages that wait for the owner of a session, in the order of arrival. */
 export interface Inbox {
-  /** `owned`: it was put down, and the owner was woken. */
+  /** `owned`: the message is in the inbox, and the owner was woken. */
   enqueue(message: InboxMessage): Promise<EnqueueResult>;
-  /** Removes and answers what waits, at most `count`. */
+  /** Removes and returns up to `count` messages. */
   take(term: OwnershipTerm, count: number): Promise<readonly string[] | Fenced>;
 }
 
-/** Where the answer to an offer goes. */
+/** The destination of the reply to an inbox message. */
 export interface ReplyAddress {
   readonly sessionId: string;
   readonly messageId: string;
-  /** The node that waits for it. */
+  /** The requesting node. */
   readonly node: string;
 }
 
-/** The owner's answers to what was offered, each in pieces. Kept for `replyMs` after the last piece. */
+/** The owner's replies to inbox messages, each in pieces. Kept for `replyTtlMs` after the last piece. */
 export interface ReplyStore {
-  /** Puts the piece down and wakes the node that waits. The last one always fits. */
+  /** Stores the piece and wakes the requesting node. The last piece is accepted even if the reply is full. */
   put(term: OwnershipTerm, address: ReplyAddress, piece: string, isLast: boolean): Promise<'put' | 'full' | Fenced>;
-  /** Removes and answers the pieces that are there. */
+  /** Removes and returns the stored pieces. */
   take(address: ReplyAddress): Promise<readonly string[]>;
 }
 
+/** The event log of resumable streams; see `EventLog`. Writes need the current epoch. */
 export interface FencedEventLog {
+  /** Resolves with the event id; null if the write is fenced off. */
   append(epoch: number, stream: StreamAddress, data: string): Promise<string | null>;
   after(stream: StreamAddress, eventId: string | null): Promise<Replay>;
   forget(term: OwnershipTerm, streamId?: string): Promise<void>;
 }
 
-/** What a session can be restored from at another node. */
+/** The snapshots from which another node can restore a session. */
 export interface SnapshotStore {
   put(term: OwnershipTerm, snapshot: string): Promise<'put' | Fenced>;
   get(sessionId: string): Promise<string | null>;
-  /** Whether there is one. */
+  /** Whether the session has a snapshot. */
   has(sessionId: string): Promise<boolean>;
 }
 
-/** Told that something waits. It may be lost: who waits asks again. */
+/** Wakes a node. Delivery is not guaranteed: the waiting side polls. */
 export type WakeHint =
   | { readonly kind: 'inbox'; readonly sessionId: string }
   | { readonly kind: 'reply'; readonly offerId: string; readonly piece: string | null };
 
-/** Which nodes are there. */
+/** The leases of the nodes. A node without a lease counts as dead. */
 export interface NodeLeases {
-  /** Holds the node's lease for `ms` from now. False: it had none, or none any more. */
+  /** Extends the node's lease to `ms` from now. False: the node held no lease before. */
   renewLease(node: string, ms: number): Promise<boolean>;
   isAlive(node: string): Promise<boolean>;
   releaseLease(node: string): Promise<void>;
-  /** Resolves when hints arrive from then on. */
+  /** Resolves when the subscription is active. */
   subscribe(node: string, onHint: (hint: WakeHint) => void): Promise<void>;
-  /** Tells an owner once more that something waits. */
+  /** Sends the owner another `inbox` hint. */
   wake(node: string, sessionId: string): Promise<void>;
 }
 
-/** How long, and of what size, things are kept. Durations in milliseconds. */
+/** Times to live and sizes. Durations in milliseconds. */
 export interface StoreLimits {
   readonly entryTtlMs: number;
   readonly closedEntryTtlMs: number;
   readonly messageIdTtlMs: number;
   readonly replyTtlMs: number;
-  /** What one session's inbox holds; one offer always fits. Bytes of UTF-8. */
+  /** Capacity of one session's inbox, in bytes of UTF-8. An empty inbox accepts a message of any size. */
   readonly inbox: SizeLimits;
-  /** Pieces of one answer that wait. */
+  /** Pieces of one reply that may wait for the requesting node. */
   readonly maxReplyPieces: number;
   readonly events: { readonly stream: SizeLimits; readonly session: SizeLimits };
 }
 
-/** A piece up to so many characters goes with the hint: the node that waits need not ask for it. */
+/** A reply piece of up to this many characters is sent with the hint, which saves the requesting node a read. */
 export const maxInlinePieceLength = 16 * 1024;
 
 export const defaultStoreLimits: StoreLimits = {
@@ -162,15 +164,15 @@ export const defaultStoreLimits: StoreLimits = {
   },
 };
 
-/** The event's place in its stream, from the id that a client has. */
+/** The event id that clients see: the stream and the sequence number in it. */
 export const formatEventId = (streamId: string, sequence: number): string => `${streamId}.${sequence}`;
 
 /**
- * What the nodes share of the server as a whole, beside its sessions. As in the store that it is a part of, every method is
- * one atomic step, and rejects when the store cannot be reached.
+ * The shared state that belongs to no single session. As in `ClusterStore`, every method is one atomic step and rejects
+ * when the store is unreachable.
  */
 export interface ServerStore {
-  /** Windows in which all nodes count together. */
+  /** Rate windows that count the requests of all nodes. */
   readonly createRateLimiter: CreateRateLimiter;
   readonly quota: QuotaStore;
   /** The users of the server, with their tokens and browsers. */
@@ -180,10 +182,10 @@ export interface ServerStore {
   readonly contexts: ContextStore;
 }
 
-/** Whose a browser context is. */
+/** The owner of a browser context. */
 export interface ContextOwner {
   readonly node: string;
-  /** null: nobody's any more, the node closes it. */
+  /** null: no session uses the context any more, and `node` is closing it. */
   readonly sessionId: string | null;
 }
 
@@ -192,14 +194,14 @@ export interface ContextEntry extends ContextOwner {
 }
 
 /**
- * Whose each context is in the browsers that run elsewhere, by their ids. Known for `contextsMs` after something of the same
- * browser was written down or looked at.
+ * The owner of each browser context in remote browsers, by browser id. The entries of a browser expire
+ * `contextEntriesTtlMs` after the last read or write of any of them.
  */
 export interface ContextStore {
   list(browser: string): Promise<readonly ContextEntry[]>;
-  /** Whoever's it was. */
+  /** Overwrites any entry. */
   put(browser: string, entry: ContextEntry): Promise<void>;
-  /** The same if it is `before`'s still (null: nobody has written it down); `after` null: it is forgotten. */
+  /** Replaces the owner if it is still `before` (null: no entry); `after` null removes the entry. */
   compareAndSet(
     browser: string,
     contextId: string,
@@ -208,45 +210,48 @@ export interface ContextStore {
   ): Promise<boolean>;
 }
 
-/** Longer than all nodes that use a browser are away at once. */
+/** Longer than any outage of all nodes that use a browser. */
 export const contextEntriesTtlMs = 24 * 3_600_000;
 
-/** What the alarm over failing creations counts, and whether somebody has been told that it rings. */
+/** The session creations that the alert counts, and the running episode: the time from its start to its end. */
 export interface AlertEpisodeStore {
-  /** Counts one that ended now, if there is one, by why it failed ('' if it did not); answers those of the last `windowMs`. */
+  /**
+   * Counts one creation, if `cause` is passed: the failure cause, or '' for a success. Resolves with the counts of the last
+   * `windowMs` by cause.
+   */
   countCreations(windowMs: number, cause?: string): Promise<ReadonlyMap<string, number>>;
-  /** Whether the caller is the first to whom it rings, and so the one to tell of it. Known for `ms`. */
+  /** Begins an episode of `ms`, unless one is running. True: the caller began it, and sends the webhook. */
   tryBegin(ms: number): Promise<boolean>;
-  /** It rings on: known for `ms` from now. */
+  /** Extends the running episode to `ms` from now. */
   extend(ms: number): Promise<void>;
-  /** Whether the caller is the first to whom it is over. For `quietMs` nobody begins another one. */
+  /** Ends the running episode. True: the caller ended it. No new episode begins within `quietMs`. */
   tryEnd(quietMs: number): Promise<boolean>;
 }
 
-/** What each node tells the others of itself. */
+/** The roster that each node publishes: its open sessions. */
 export interface RosterStore {
-  /** Known for `ms` from now; null: as it was before. False: it is not known any more. */
+  /** Keeps the roster for `ms` from now; `text` null keeps the stored text. False: the store holds no text to keep. */
   put(node: string, text: string | null, ms: number): Promise<boolean>;
   list(): Promise<readonly { readonly node: string; readonly text: string }[]>;
   remove(node: string): Promise<void>;
 }
 
-/** What may be open at once at all nodes together. */
+/** Limits on the sessions that are open at once at all nodes together. */
 export interface QuotaLimits {
   readonly maxSessions: number;
   readonly maxSessionsPerUser: number;
 }
 
-/** One of the places that sessions take. It counts until it is given back, or for as long as its node said last. */
+/** The slot of one open session. It counts until it is released, or until the time of its last renewal has passed. */
 export interface QuotaSlot {
   readonly id: string;
   readonly owner: Principal;
 }
 
 export interface QuotaStore {
-  /** Takes one more place, which counts for `ms`, unless there are as many as may be: of all, or of its owner. */
-  acquire(slot: QuotaSlot, caps: QuotaLimits, ms: number): Promise<'taken' | 'full' | 'full-of-owner'>;
-  /** The places of one owner count for `ms` from now, whatever the caps say. */
+  /** Acquires a slot for `ms`. `full`: no slot is free for anyone; `full-of-owner`: the user has no free slot. */
+  acquire(slot: QuotaSlot, limits: QuotaLimits, ms: number): Promise<'taken' | 'full' | 'full-of-owner'>;
+  /** Renews the slots of one user for `ms` from now, without a check of the limits. */
   renew(owner: Principal, ids: readonly string[], ms: number): Promise<void>;
   release(slot: QuotaSlot): Promise<void>;
 }

@@ -2,13 +2,13 @@ import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { ContextEntry, OwnerLookup, ClusterStore } from './clusterStore.js';
 
-/** One of the browsers that run elsewhere, which several nodes use. It answers this node now. */
+/** A remote browser that several nodes use, and to which this node is connected. */
 export interface RemoteBrowser {
-  /** The same at every node. */
+  /** The same id at every node. */
   readonly id: string;
   /** The contexts in which sessions of this node work. */
   contextsInUse(): ReadonlyMap<string, { readonly sessionId: string; lost(): void }>;
-  /** All contexts that are in it, whoever's they are. */
+  /** All contexts of the browser, those of other nodes and other programs included. */
   contextIds(): Promise<ReadonlySet<string>>;
   closeContext(contextId: string): Promise<void>;
 }
@@ -19,7 +19,7 @@ export interface ContextRegistryDeps {
   /** The name under which this node holds its lease. */
   node(): string;
   browsers(): readonly RemoteBrowser[];
-  /** Whether something of a session is at this node, open or not released yet. */
+  /** Whether this node runs the session, or has yet to release some of its resources. */
   hasSession(sessionId: string): boolean;
 }
 
@@ -30,12 +30,11 @@ interface SessionContext {
 }
 
 /**
- * What becomes of a context whose node is gone. `kept`: its session goes on, or may do so at another node. `left`: nobody
- * comes back to it. `ended`: its session cannot go on without its node, and nobody has said so yet.
+ * What to do with a context whose node is dead. `keep`: its session is alive, or can be restored. `close`: the session no
+ * longer exists. `close-session`: the session cannot be restored, and its end is not recorded yet.
  */
 export type OrphanDecision = 'keep' | 'close' | 'close-session';
 
-/** Whether the owner of a session is there, and whether another node could restore it. */
 export interface OwnerStatus {
   readonly isOwnerAlive: boolean;
   readonly hasSnapshot: boolean;
@@ -50,9 +49,20 @@ export function decideOrphan(
 }
 
 /**
- * The browser contexts of sessions in browsers that run elsewhere, and so outlive the nodes. Each is written down with its
- * session and node. What a node leaves there when it dies is closed by one of the others that use the browser: the one that
- * writes itself down as who closes it. A context that is not written down is somebody else's. Owned by the node.
+ * Browser contexts of sessions in remote browsers, which outlive the nodes. Each is registered in the store with its
+ * session and node. The contexts of a dead node are closed by one of the other nodes that use the browser: the one whose
+ * compare-and-set registers it as the closing node. A context without an entry belongs to another program and is never
+ * touched. Owned by the node, whose hooks sweep and stop it.
+ *
+ * ```
+ *  node A                    store                         node B, with each heartbeat
+ *    recordOpened ──────────▶ ctx → A, session
+ *    (dies)                                                sweep: A has no lease
+ *                             ctx → A, session ◀────────── does the session need it? (decideOrphan)
+ *                             ctx → B, no session ◀─────── compareAndSet
+ *                                                          close the context in the browser
+ *                             (no entry) ◀──────────────── compareAndSet
+ * ```
  */
 export class ContextRegistry {
   readonly #options: ContextRegistryDeps;
@@ -65,7 +75,7 @@ export class ContextRegistry {
     this.#options = options;
   }
 
-  /** Resolves when it is written down; what cannot be said now is said with a later sweep. Never rejects. */
+  /** Resolves when the context is registered; a later sweep repairs a failure. Never rejects. */
   async recordOpened({ browser, contextId, sessionId }: SessionContext): Promise<void> {
     const { store, node } = this.#options;
     await store.server.contexts
@@ -73,7 +83,7 @@ export class ContextRegistry {
       .catch((error: unknown) => this.#reportFailure(browser, error));
   }
 
-  /** Returns at once. What cannot be said now is found out by a later sweep, of whichever node. */
+  /** Returns at once. A later sweep of any node repairs a failure. */
   recordClosed({ browser, contextId, sessionId }: SessionContext): void {
     const { store, node } = this.#options;
     const removal = store.server.contexts.compareAndSet(browser, contextId, { node: node(), sessionId }, null).then(
@@ -84,14 +94,14 @@ export class ContextRegistry {
     void removal.then(() => this.#pendingRemovals.delete(removal));
   }
 
-  /** Closes what is left in each of the browsers, but for those where it is being done already. Never rejects. */
+  /** Closes the orphaned contexts of each browser that has no sweep running. Never rejects. */
   async sweep(): Promise<void> {
     if (this.#isStopped) return;
     const browsers = this.#options.browsers().filter(({ id }) => !this.#browsersInSweep.has(id));
     await Promise.all(browsers.map((browser) => this.#sweepBrowser(browser)));
   }
 
-  /** Sweeps no more. Resolves when what was closed is told, or cannot be told. Never rejects. */
+  /** Stops sweeping. Resolves when pending removals have succeeded or failed. Never rejects. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all(this.#pendingRemovals);
@@ -111,7 +121,7 @@ export class ContextRegistry {
   }
 
   async #reconcile(browser: RemoteBrowser): Promise<void> {
-    // Looked at first: each of these was written down before.
+    // Read before the entries: each of these contexts was registered before it was in use.
     const inUse = browser.contextsInUse();
     const entries = await this.#options.store.server.contexts.list(browser.id);
     const owners = new Map(entries.map(({ contextId, sessionId }) => [contextId, sessionId]));
@@ -129,7 +139,7 @@ export class ContextRegistry {
     if (failure?.status === 'rejected') throw failure.reason;
   }
 
-  /** Those whose node is gone, or has nothing of their session any more. */
+  /** The entries whose node is dead, or is this node without the session. */
   async #findOrphans(entries: readonly ContextEntry[]): Promise<ContextEntry[]> {
     const { node: own, hasSession } = this.#options;
     const nodes = [...new Set(entries.map(({ node }) => node))];
@@ -141,7 +151,7 @@ export class ContextRegistry {
     );
   }
 
-  /** One that is worked in here and not written down so: the store lost that, or another node took this one for dead. */
+  /** A context in use here without a matching entry: the store lost the entry, or another node considered this one dead. */
   async #restoreEntry(browser: RemoteBrowser, contextId: string, isOpen: boolean): Promise<void> {
     const holder = browser.contextsInUse().get(contextId);
     if (holder === undefined) return;
@@ -151,16 +161,16 @@ export class ContextRegistry {
       await store.server.contexts.compareAndSet(browser.id, contextId, null, { node: node(), sessionId });
       return;
     }
-    log.warn('the context of a session was closed by another node', { session: sessionId.slice(0, 8) });
+    log.warn('browser context was closed by another node', { session: sessionId.slice(0, 8) });
     holder.lost();
   }
 
-  /** Of all nodes that look, one closes it. */
+  /** The compare-and-set lets exactly one of the sweeping nodes close the context. */
   async #closeOrphan(browser: RemoteBrowser, entry: ContextEntry, isOpen: boolean): Promise<void> {
     const { store, node, log } = this.#options;
     const { contexts } = store.server;
     const { contextId, sessionId } = entry;
-    // The browser was started anew, or it was closed and that could not be told.
+    // The browser was restarted, or the removal of the entry failed.
     if (!isOpen) {
       await contexts.compareAndSet(browser.id, contextId, entry, null);
       return;
@@ -170,10 +180,10 @@ export class ContextRegistry {
     if (!(await contexts.compareAndSet(browser.id, contextId, entry, closing))) return;
     await browser.closeContext(contextId);
     await contexts.compareAndSet(browser.id, contextId, closing, null);
-    log.info('closed a context that was left', { session: (sessionId ?? '').slice(0, 8), node: entry.node });
+    log.info('closed orphaned browser context', { session: (sessionId ?? '').slice(0, 8), node: entry.node });
   }
 
-  /** Whether the session may still want its context. One that ended with its node is closed: it cannot come back to it. */
+  /** Whether the session may still use its context. Closes a session that ended with its node and cannot be restored. */
   async #isNeeded(sessionId: string): Promise<boolean> {
     const { directory, snapshots } = this.#options.store;
     const found = await directory.find(sessionId, 'anyone');
@@ -187,10 +197,10 @@ export class ContextRegistry {
     return node === this.#options.node() || this.#options.store.nodes.isAlive(node);
   }
 
-  /** Told once, until it is well again. */
+  /** Logged once per outage of a browser or the store. */
   #reportFailure(browser: string, error: unknown): void {
     if (this.#isStopped || this.#failingBrowsers.has(browser)) return;
     this.#failingBrowsers.add(browser);
-    this.#options.log.warn('contexts cannot be kept track of', { browser, error: messageOf(error) });
+    this.#options.log.warn('context registry update failed', { browser, error: messageOf(error) });
   }
 }

@@ -4,54 +4,55 @@ import { Refusal } from '../errors/errors.js';
 /** One stream of one session. */
 export interface StreamAddress {
   readonly sessionId: string;
-  /** From `newStreamId`: nobody can guess it, so an event's id says of which stream it is and proves that it was seen. */
+  /** From `newStreamId`. It cannot be guessed, so an event id, which contains it, proves that the client saw the event. */
   readonly streamId: string;
 }
 
 export interface LoggedEvent {
   readonly id: string;
-  /** As it was appended. */
+  /** The text as appended. */
   readonly data: string;
 }
 
 export interface Replay {
-  /** In the order in which they were appended. */
+  /** In the order of appending. */
   readonly events: readonly LoggedEvent[];
-  /** False: the first of what came after is no longer kept. */
+  /** False: some of the events after the requested one were dropped. */
   readonly isComplete: boolean;
 }
 
 /**
- * What was sent on the streams of sessions, so that a client that lost one can go on where it stopped (2025-11-25,
- * basic/transports, resumability). Bounded: the oldest events go first (S10). The methods reject when the log cannot be
- * reached. Whoever writes a stream appends and reads one after the other, and appends nothing to what it has forgotten.
+ * The events sent on the streams of sessions, so that a client can resume a broken stream (MCP 2025-11-25,
+ * basic/transports, resumability). Bounded: the oldest events are dropped first (S10). The methods reject when the log is
+ * unreachable. The writer of a stream runs its appends and reads one after the other, and appends nothing to a discarded
+ * stream.
  */
 export interface EventLog {
   /**
-   * False: what is appended now would not be kept, and another process may have gone on with the sessions of this one.
-   * Absent: it never is.
+   * False: an append would be refused, and another process may have taken over the sessions of this one. Absent: always
+   * writable.
    */
   readonly isWritable?: boolean;
-  /** Writes one event down and answers its id: the stream's, and the event's place in it, from 1. */
+  /** Appends one event. Resolves with its id: the stream id and the sequence number of the event in it, from 1. */
   append(stream: StreamAddress, data: string): Promise<string>;
-  /** What was appended after the event `eventId`, or, for null, everything. Rejects with `unknown_event`. */
+  /** The events after `eventId`; all events for null. Rejects with `unknown_event`. */
   replayAfter(stream: StreamAddress, eventId: string | null): Promise<Replay>;
-  /** Drops one stream, or all of a session. */
+  /** Drops one stream, or all streams of a session. */
   discard(sessionId: string, streamId?: string): Promise<void>;
 }
 
-/** 128 random bits, as the id of a session. */
+/** 128 random bits, as in session ids. */
 export const newStreamId = (): string => randomBytes(16).toString('base64url');
 
 const eventIdPattern = /^([\w-]{22})\.([1-9]\d{0,14})$/;
 
-/** The stream and the place that an event's id names; null if it cannot be an id. */
+/** The stream id and sequence number in an event id; null if the text has another format. */
 export function parseEventId(eventId: string): { readonly streamId: string; readonly place: number } | null {
   const [, streamId, sequence] = eventIdPattern.exec(eventId) ?? [];
   return streamId === undefined ? null : { streamId, place: Number(sequence) };
 }
 
-/** What is kept at most. The bytes are those of UTF-16, as it is in memory. */
+/** Upper bounds. For the event log the bytes are those of UTF-16, as in memory. */
 export interface SizeLimits {
   readonly count: number;
   readonly bytes: number;
@@ -64,12 +65,12 @@ const defaultEventLogLimits = {
 
 interface StoredEvent {
   readonly sequence: number;
-  /** Its age among the events of its session. */
+  /** The number of the event within its session. */
   readonly order: number;
   readonly data: string;
 }
 
-/** Events of one stream; those up to the place `dropped` are gone. */
+/** Events of one stream, from the sequence number after `lastDropped` on. */
 class StreamLog {
   readonly events: StoredEvent[] = [];
   bytes = 0;
@@ -92,16 +93,16 @@ class SessionLog {
   order = 0;
 }
 
-/** The log of one process, in memory. */
+/** The event log of a single process, in memory. */
 export class MemoryEventLog implements EventLog {
   readonly #sessions = new Map<string, SessionLog>();
   readonly #limits: { readonly stream: SizeLimits; readonly session: SizeLimits };
 
-  constructor(bounds: Partial<typeof defaultEventLogLimits> = {}) {
-    this.#limits = { ...defaultEventLogLimits, ...bounds };
+  constructor(limits: Partial<typeof defaultEventLogLimits> = {}) {
+    this.#limits = { ...defaultEventLogLimits, ...limits };
   }
 
-  /** Sessions of which something is kept. */
+  /** The number of sessions with events. */
   get size(): number {
     return this.#sessions.size;
   }
@@ -160,16 +161,16 @@ function dropOldestEvent(session: SessionLog, stream: StreamLog): void {
 }
 
 function streamWithOldestEvent({ streams }: SessionLog): StreamLog {
-  const age = ({ events }: StreamLog): number => events[0]?.order ?? Number.POSITIVE_INFINITY;
-  return [...streams.values()].reduce((oldest, stream) => (age(stream) < age(oldest) ? stream : oldest));
+  const firstOrder = ({ events }: StreamLog): number => events[0]?.order ?? Number.POSITIVE_INFINITY;
+  return [...streams.values()].reduce((oldest, stream) => (firstOrder(stream) < firstOrder(oldest) ? stream : oldest));
 }
 
-/** The place that an event's id names in a stream. Throws `unknown_event` for an id of another one. */
+/** The sequence number in an event id of the stream. Throws `unknown_event` for an id of another stream. */
 export function sequenceIn(streamId: string, eventId: string): number {
   const parsed = parseEventId(eventId);
   if (parsed?.streamId !== streamId) throw new Refusal('unknown_event');
   return parsed.place;
 }
 
-/** Bytes, as UTF-16. */
+/** Size of a text in memory. */
 export const utf16Bytes = (data: string): number => data.length * 2;

@@ -1,12 +1,10 @@
 import type { Clock } from '../clock.js';
 
-/** At most this often, what has expired is looked for. Milliseconds. */
-const sweepEveryMs = 1_000;
+const sweepIntervalMs = 1_000;
 
 /**
- * Values that expire, each after its own time. What nobody asks for again is dropped by a later `set`, so that no more is
- * kept than what lives and what expired within the last sweep's second (S10). Not an LRU cache: nothing that lives may be
- * evicted to make room.
+ * Values that expire, each after its own time to live. `set` sweeps out expired values, at most once a second, so that the
+ * size is bounded (S10). Not an LRU cache: a value is never evicted before it expires.
  */
 export class ExpiringMap<T> {
   readonly #values = new Map<string, { readonly value: T; readonly until: number }>();
@@ -17,7 +15,7 @@ export class ExpiringMap<T> {
     this.#clock = clock;
   }
 
-  /** How many are kept, with those that have expired since the last sweep. */
+  /** The number of values, including those that expired since the last sweep. */
   get size(): number {
     return this.#values.size;
   }
@@ -33,7 +31,7 @@ export class ExpiringMap<T> {
     const now = this.#clock.now();
     this.#values.set(key, { value, until: now + ms });
     if (now < this.#nextSweep) return;
-    this.#nextSweep = now + sweepEveryMs;
+    this.#nextSweep = now + sweepIntervalMs;
     for (const [expired, { until }] of this.#values) if (until <= now) this.#values.delete(expired);
   }
 

@@ -2,32 +2,32 @@ import { Duplex } from 'node:stream';
 import { z } from 'zod';
 import { messageOf } from '../errors/errors.js';
 
-/** Bytes that go into one piece of an answer. */
+/** Most bytes in one piece of a reply. */
 const pieceBytes = 48 * 1024;
 
 const replyPieceSchema = z.object({
-  /** From 0, which says that the owner has taken the request. */
+  /** Starts at 0. Piece 0 is empty: it confirms that the owner has taken the request. */
   index: z.number(),
-  /** The owner's. */
+  /** The epoch of the owner. */
   epoch: z.number(),
-  /** In base64. */
+  /** Base64. */
   bytes: z.string(),
-  /** Whether it is the last: the end of the answer, or of the connection before it. */
+  /** `whole`: the reply is complete. `cut`: the connection closed before that. */
   end: z.enum(['no', 'whole', 'cut']),
 });
 
 type ReplyPiece = z.infer<typeof replyPieceSchema>;
 
-/** Puts a piece of the answer down; the last one always fits. A rejection breaks the connection. */
+/** Stores a piece of the reply. A rejection breaks the connection. */
 export type PutPiece = (piece: string, isLast: boolean) => Promise<void>;
 
-/** The owner's end of a request that came through another node: to a server, it is a socket. */
+/** The owner's end of a forwarded request. An HTTP server uses it as the client's socket. */
 export class OwnerTunnel extends Duplex {
   readonly #put: PutPiece;
   readonly #epoch: number;
   #index = 0;
 
-  /** `request`: all that the client says. `epoch`: the owner's. */
+  /** `request`: the whole HTTP request. `epoch`: the owner's. */
   constructor(request: Buffer, epoch: number, put: PutPiece) {
     super({ decodeStrings: true });
     this.#put = put;
@@ -37,7 +37,7 @@ export class OwnerTunnel extends Duplex {
   }
 
   override _read(): void {
-    // All that there is was pushed at once; the end comes with the end of the tunnel.
+    // The constructor pushed the whole request. The readable side ends with the tunnel.
     return;
   }
 
@@ -53,7 +53,7 @@ export class OwnerTunnel extends Duplex {
     this.#sendPiece('', 'whole').then(() => done(), done);
   }
 
-  /** The other end is told, if it can be. */
+  /** Tells the other end, if the store is reachable. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     if (!this.writableFinished) this.#sendPiece('', 'cut').catch(() => undefined);
     done(error);
@@ -66,13 +66,16 @@ export class OwnerTunnel extends Duplex {
   }
 
   #sendPiece(bytes: string, end: ReplyPiece['end']): Promise<void> {
-    const next: ReplyPiece = { index: this.#index, epoch: this.#epoch, bytes, end };
+    const piece: ReplyPiece = { index: this.#index, epoch: this.#epoch, bytes, end };
     this.#index += 1;
-    return this.#put(JSON.stringify(next), end !== 'no');
+    return this.#put(JSON.stringify(piece), end !== 'no');
   }
 }
 
-/** The other end, at the node that the client asked: to an HTTP client, it is a socket. Pieces may come in any order. */
+/**
+ * The requesting node's end of a forwarded request. An HTTP client uses it as its socket. Pieces are accepted in the order
+ * of their indexes, whatever the order of the hints.
+ */
 export class RequesterTunnel extends Duplex {
   readonly #takePieces: () => Promise<readonly string[]>;
   readonly #requestChunks: Buffer[] = [];
@@ -82,35 +85,35 @@ export class RequesterTunnel extends Duplex {
   #fetching: Promise<void> | undefined;
   #needsFetch = false;
 
-  /** `fetch` takes the pieces that are kept. */
-  constructor(fetch: () => Promise<readonly string[]>) {
+  /** `takePieces` removes and returns the stored pieces. */
+  constructor(takePieces: () => Promise<readonly string[]>) {
     super({ decodeStrings: true });
-    this.#takePieces = fetch;
+    this.#takePieces = takePieces;
   }
 
-  /** What the HTTP client has said so far. */
+  /** The request, as far as the HTTP client has written it. */
   get requestBytes(): Buffer {
     return Buffer.concat(this.#requestChunks);
   }
 
-  /** How many pieces have come: with the first one the owner has taken the request, the others are the answer. */
+  /** The number of accepted pieces: the first confirms that the owner took the request, the others are the reply. */
   get receivedPieces(): number {
     return this.#nextIndex;
   }
 
-  /** Of the owner that took the request; undefined before that. */
+  /** The epoch of the owner that took the request; undefined before that. */
   get epoch(): number | undefined {
     return this.#epoch;
   }
 
-  /** Told that there is a piece, and, if it is small, which. */
+  /** Handles a hint: `text` is the piece, or null if it is too large for a hint. */
   onPiece(text: string | null): void {
     if (text === null || this.#isBackpressured || !this.#accept(text)) void this.fetchPieces();
   }
 
-  /** Takes what is kept. What cannot be read breaks the connection. Never rejects. */
+  /** Reads the stored pieces. An unreadable or missing piece breaks the connection. Never rejects. */
   fetchPieces(): Promise<void> {
-    // What is asked for now may have been put down after what is under way was read.
+    // A fetch in progress may have read before the newest piece was written: run once more.
     this.#needsFetch = true;
     return (this.#fetching ??= this.#fetchAll().finally(() => (this.#fetching = undefined)));
   }
@@ -131,15 +134,15 @@ export class RequesterTunnel extends Duplex {
       while (this.#needsFetch && !this.destroyed) {
         this.#needsFetch = false;
         const pieces = await this.#takePieces();
-        // What is taken is kept nowhere else: a gap can never be closed.
-        if (!pieces.every((text) => this.#accept(text))) throw new Error('A part of the answer was lost.');
+        // Pieces are removed when read: a missing one cannot be recovered.
+        if (!pieces.every((text) => this.#accept(text))) throw new Error('A piece of the reply was lost.');
       }
     } catch (error) {
       this.destroy(new Error(messageOf(error), { cause: error }));
     }
   }
 
-  /** False if one that comes before it is missing. */
+  /** False if an earlier piece is missing. */
   #accept(text: string): boolean {
     const { index, epoch, bytes, end } = replyPieceSchema.parse(JSON.parse(text));
     if (index < this.#nextIndex || this.destroyed) return true;
@@ -148,7 +151,7 @@ export class RequesterTunnel extends Duplex {
     this.#epoch = epoch;
     if (bytes !== '' && !this.push(Buffer.from(bytes, 'base64'))) this.#isBackpressured = true;
     if (end === 'whole') this.push(null);
-    if (end === 'cut') this.destroy(new Error('The owner of the session cut the connection.'));
+    if (end === 'cut') this.destroy(new Error('The owning node closed the connection.'));
     return true;
   }
 }

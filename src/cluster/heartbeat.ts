@@ -9,16 +9,16 @@ export interface HeartbeatDeps {
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** There was no lease for a while: others may have taken what was this node's. Comes before it counts as there again. */
+  /** The lease had expired: other nodes may have taken over sessions. Called before the lease counts as held again. */
   onLeaseAcquired(): Promise<void>;
-  /** After each beat that got through. */
+  /** Called after each successful renewal. */
   onHeartbeat(): Promise<void>;
 }
 
-/** Beats in the time of one lease. */
+/** Renewals in the time of one lease. */
 const heartbeatsPerLease = 3;
 
-/** What says to the others that this node is there. Owned by the node: `start` once, `stop` once. */
+/** Keeps this node's lease alive. Owned by the node: `start` once, `stop` once. */
 export class Heartbeat {
   readonly #options: HeartbeatDeps;
   #timer: unknown;
@@ -29,19 +29,19 @@ export class Heartbeat {
     this.#options = options;
   }
 
-  /** Whether the others can know that this node is there. */
+  /** Whether the lease is held. */
   get isLeaseHeld(): boolean {
     return this.#leaseUntil > this.#options.clock.now();
   }
 
-  /** Resolves after the first beat, whether it got through or not. */
+  /** Resolves after the first renewal, successful or not. */
   async start(): Promise<void> {
     const { clock, leaseMs } = this.#options;
     await this.#renewLease();
     if (!this.#isStopped) this.#timer = clock.setTimeout(() => void this.start(), leaseMs / heartbeatsPerLease);
   }
 
-  /** From here on others may take what is left. */
+  /** Releases the lease: other nodes may take over the remaining sessions. */
   async stop(): Promise<void> {
     const { clock, store, node } = this.#options;
     this.#isStopped = true;
@@ -52,9 +52,9 @@ export class Heartbeat {
 
   async #renewLease(): Promise<void> {
     const { clock, leaseMs, store, node, onLeaseAcquired, onHeartbeat } = this.#options;
-    // Counted from before the question: the store counts from later.
+    // Measured from before the request: the store's expiry is later than this.
     const until = clock.now() + leaseMs;
-    // The store alone does not know it: the answer to an earlier beat, which said so, may have been lost.
+    // The store's answer is not enough: the reply that reported an expired lease may have been lost.
     const wasLeaseHeld = this.isLeaseHeld;
     try {
       const hadLease = await store.nodes.renewLease(node, leaseMs);
@@ -68,5 +68,5 @@ export class Heartbeat {
   }
 
   readonly #logFailure = (error: unknown): void =>
-    this.#options.log.warn('store failed', { node: this.#options.node, error: messageOf(error) });
+    this.#options.log.warn('node lease renewal failed', { node: this.#options.node, error: messageOf(error) });
 }

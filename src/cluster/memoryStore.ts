@@ -40,7 +40,7 @@ interface SessionEntry {
   snapshot: string | null;
 }
 
-/** The store of nodes that live in one process. Its steps are atomic because none of them waits. */
+/** The store of nodes that run in one process. Its steps are atomic, since none of them awaits anything before it writes. */
 export class MemoryStore implements ClusterStore {
   readonly #entries: ExpiringMap<SessionEntry>;
   readonly #seenMessageIds: ExpiringMap<true>;
@@ -51,8 +51,8 @@ export class MemoryStore implements ClusterStore {
   readonly #subscribers = new Map<string, (hint: WakeHint) => void>();
   readonly server: MemoryServerStore;
 
-  constructor(clock: Pick<Clock, 'now'>, bounds: Partial<StoreLimits> = {}) {
-    this.#limits = { ...defaultStoreLimits, ...bounds };
+  constructor(clock: Pick<Clock, 'now'>, limits: Partial<StoreLimits> = {}) {
+    this.#limits = { ...defaultStoreLimits, ...limits };
     this.#entries = new ExpiringMap(clock);
     this.#seenMessageIds = new ExpiringMap(clock);
     this.#replies = new ExpiringMap(clock);
@@ -64,10 +64,10 @@ export class MemoryStore implements ClusterStore {
   readonly directory: SessionDirectory = {
     claim: async ({ sessionId, principal, node, transport }) => {
       if (this.#entries.get(sessionId) !== undefined) return null;
-      const rest = { epoch: 1, state: 'open' as const, closedBecause: null, inbox: [], snapshot: null };
-      const fresh: SessionEntry = { principal, node, transport, ...rest };
-      this.#entries.set(sessionId, fresh, this.#limits.entryTtlMs);
-      return fresh.epoch;
+      const initial = { epoch: 1, state: 'open' as const, closedBecause: null, inbox: [], snapshot: null };
+      const entry: SessionEntry = { principal, node, transport, ...initial };
+      this.#entries.set(sessionId, entry, this.#limits.entryTtlMs);
+      return entry.epoch;
     },
     find: async (sessionId, caller) => {
       const entry = this.#entries.get(sessionId);
@@ -120,7 +120,7 @@ export class MemoryStore implements ClusterStore {
       this.#notify(entry.node, { kind: 'inbox', sessionId });
       return found;
     },
-    take: async (tenure, count) => this.#entryOf(tenure)?.inbox.splice(0, count) ?? 'fenced',
+    take: async (term, count) => this.#entryOf(term)?.inbox.splice(0, count) ?? 'fenced',
   };
 
   readonly replies: ReplyStore = {
@@ -169,9 +169,9 @@ export class MemoryStore implements ClusterStore {
 
   readonly nodes: NodeLeases = {
     renewLease: async (node, ms) => {
-      const had = this.#leases.get(node) !== undefined;
+      const hadLease = this.#leases.get(node) !== undefined;
       this.#leases.set(node, true, ms);
-      return had;
+      return hadLease;
     },
     isAlive: async (node) => this.#leases.get(node) !== undefined,
     releaseLease: async (node) => {
@@ -186,17 +186,18 @@ export class MemoryStore implements ClusterStore {
     return;
   }
 
-  /** Other nodes of the process may have it still. */
+  /** Does nothing: other nodes of the process may still use the store. */
   async close(): Promise<void> {
     return;
   }
 
+  /** The entry, if `term` is its current term. */
   #entryOf({ sessionId, epoch }: OwnershipTerm): SessionEntry | undefined {
     const entry = this.#entries.get(sessionId);
     return entry?.epoch === epoch && entry.state !== 'closed' ? entry : undefined;
   }
 
-  /** Later, as it would be over a network. */
+  /** Asynchronous, as over a network. */
   #notify(node: string, hint: WakeHint): void {
     setImmediate(() => this.#subscribers.get(node)?.(hint));
   }
@@ -219,15 +220,14 @@ interface BrowserContexts {
   readonly until: number;
 }
 
-/** What nodes that live in one process share of their server. */
+/** The shared state of the server for nodes that run in one process. */
 export class MemoryServerStore implements ServerStore {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #limiters = new Map<string, RateLimiter>();
-  /** By their ids. */
+  /** By slot id. */
   readonly #slots = new Map<string, { readonly owner: string; readonly until: number }>();
-
   readonly #rosters = new Map<string, { readonly text: string; readonly until: number }>();
-  /** By the ids of their browsers. */
+  /** By browser id. */
   readonly #contexts = new Map<string, BrowserContexts>();
   #creations: { readonly at: number; readonly cause: string }[] = [];
   #episode = { state: 'over', until: 0 };
@@ -247,7 +247,7 @@ export class MemoryServerStore implements ServerStore {
   readonly quota: QuotaStore = {
     acquire: async ({ id, owner }, { maxSessions, maxSessionsPerUser }, ms) => {
       const now = this.#clock.now();
-      for (const [other, { until }] of this.#slots) if (until <= now) this.#slots.delete(other);
+      for (const [slotId, { until }] of this.#slots) if (until <= now) this.#slots.delete(slotId);
       const key = principalKey(owner);
       if (this.#slots.size >= maxSessions) return 'full';
       if ([...this.#slots.values()].filter((slot) => slot.owner === key).length >= maxSessionsPerUser)
@@ -262,10 +262,10 @@ export class MemoryServerStore implements ServerStore {
   };
 
   readonly users: VersionedText = {
-    read: async (known) => (known === this.#users.version ? null : this.#users),
-    write: async (text, known) => {
-      if (known !== this.#users.version) return false;
-      this.#users = { version: known + 1, text };
+    read: async (knownVersion) => (knownVersion === this.#users.version ? null : this.#users),
+    write: async (text, knownVersion) => {
+      if (knownVersion !== this.#users.version) return false;
+      this.#users = { version: knownVersion + 1, text };
       for (const subscriber of this.#subscribers) setImmediate(subscriber);
       return true;
     },
@@ -305,12 +305,13 @@ export class MemoryServerStore implements ServerStore {
       const now = this.#clock.now();
       this.#creations = this.#creations.filter(({ at }) => at > now - windowMs);
       if (cause !== undefined) this.#creations.push({ at: now, cause });
-      const causes = new Set(this.#creations.map((creation) => creation.cause));
-      return new Map([...causes].map((each) => [each, this.#creations.filter((one) => one.cause === each).length]));
+      const counts = new Map<string, number>();
+      for (const creation of this.#creations) counts.set(creation.cause, (counts.get(creation.cause) ?? 0) + 1);
+      return counts;
     },
     tryBegin: async (ms) => {
       const isFirst = this.#episode.until <= this.#clock.now();
-      if (isFirst) this.#episode = { state: 'ringing', until: this.#clock.now() + ms };
+      if (isFirst) this.#episode = { state: 'firing', until: this.#clock.now() + ms };
       return isFirst;
     },
     extend: async (ms) => {
@@ -325,13 +326,13 @@ export class MemoryServerStore implements ServerStore {
 
   #contextsOf(browser: string): Map<string, ContextOwner> {
     const now = this.#clock.now();
-    const known = this.#contexts.get(browser);
-    const owners = known !== undefined && known.until > now ? known.owners : new Map<string, ContextOwner>();
+    const stored = this.#contexts.get(browser);
+    const owners = stored !== undefined && stored.until > now ? stored.owners : new Map<string, ContextOwner>();
     this.#contexts.set(browser, { owners, until: now + contextEntriesTtlMs });
     return owners;
   }
 
   get #isFiring(): boolean {
-    return this.#episode.state === 'ringing' && this.#episode.until > this.#clock.now();
+    return this.#episode.state === 'firing' && this.#episode.until > this.#clock.now();
   }
 }

@@ -13,36 +13,35 @@ import { OwnerTunnel } from './forwardingTunnel.js';
 
 export interface ClusterNodeDeps {
   readonly store: ClusterStore;
-  /** What operators call this node. */
+  /** The `--node-id`. */
   readonly id: string;
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** A request for a session of this node came through another one: `socket` is the connection. */
+  /** Serves a request that another node forwarded. `socket` is the connection; the callee ends or destroys it. */
   serveRequest(socket: Duplex, caller: Caller): void;
-  /** The session is another node's now. */
+  /** Another node owns the session now. */
   onSessionLost(sessionId: string): void;
   /**
-   * Goes on with a session whose node is gone, from what was kept of it; false if that cannot be. It is this node's.
-   * Rejects if it cannot be now.
+   * Restores a session from the snapshot `stored`; this node has already acquired it. False: the session cannot be
+   * restored. Rejects if a later attempt may succeed.
    */
   restoreSession(sessionId: string, stored: string): Promise<boolean>;
   readonly hooks: NodeHooks;
 }
 
-/** What a node keeps up beside its sessions. */
+/** What a node maintains besides its sessions. */
 export interface NodeHooks {
-  /** The others know that this node is there. Returns at once: the next beat does not wait for it. */
+  /** Runs after each successful heartbeat. Returns at once: the next heartbeat does not wait for it. */
   onHeartbeat(): void;
-  /** Its sessions have ended, and the store can still be told. Must not reject. */
+  /** Runs when the sessions of the node have ended, before the store is closed. Must not reject. */
   onLeave(): Promise<void>;
 }
 
-/** How many offers an owner takes at once. */
+/** Messages that an owner takes from an inbox in one step. */
 const inboxBatchSize = 32;
-/** Well within the time for which an entry is kept. */
+/** Well below `entryTtlMs` of the store. */
 const entryRenewalMs = 120_000;
-/** The pause before a subscription that failed is tried again. */
 const subscribeRetryMs = 250;
 
 const inboxMessageSchema = z.discriminatedUnion('kind', [
@@ -51,15 +50,28 @@ const inboxMessageSchema = z.discriminatedUnion('kind', [
     id: z.string(),
     node: z.string(),
     caller: z.union([z.literal('anyone'), z.object({ issuer: z.string(), user: z.string() })]),
-    /** In base64. */
+    /** The whole HTTP request, in base64. */
     bytes: z.string(),
   }),
   z.object({ kind: z.literal('hangUp'), id: z.string() }),
 ]);
 
 /**
- * One of the nodes that share a store: a process, for as long as it runs. It owns the sessions that it claims, serves what
- * comes for them through other nodes, and asks the others for theirs. Owned by the orchestrator: `join` once, `leave` once.
+ * One of the nodes that share a store: a process, for as long as it runs. It owns the sessions that it claims, serves the
+ * requests that other nodes forward for them, and forwards requests for sessions of other nodes. Owned by the orchestrator:
+ * `join` once, `leave` once.
+ *
+ * ```
+ *  join                      store.open ▶ subscribe to hints ▶ first heartbeat ▶ ready
+ *  hint "inbox"              read the inbox ▶ serve each request through an OwnerTunnel
+ *  each heartbeat            renew the lease ▶ record pending ends ▶ hooks.onHeartbeat ▶ drop tunnels of dead nodes
+ *  takeover of a dead owner  directory.takeOver (new epoch) ▶ acquire ▶ restore from the snapshot
+ *                            ▶ completeTakeover ▶ read the inbox
+ *  leave                     ends are recorded ▶ hooks.onLeave ▶ release the lease ▶ destroy tunnels ▶ store.close
+ * ```
+ *
+ * At most one node completes a takeover: `takeOver` succeeds for one epoch once, and every later write of the previous owner
+ * is fenced off.
  */
 export class ClusterNode {
   readonly name: string;
@@ -68,11 +80,11 @@ export class ClusterNode {
   readonly #options: ClusterNodeDeps;
   readonly #heartbeat: Heartbeat;
   readonly #remoteRequests: RemoteRequests;
-  /** What comes through other nodes, by the id of its offer. */
+  /** Forwarded requests that are being served, by message id. */
   readonly #servedTunnels = new Map<string, { readonly tunnel: OwnerTunnel; readonly node: string }>();
-  /** Sessions whose inbox is being read; true: it is to be read once more. */
+  /** Sessions whose inbox is being read. True: another read follows. */
   readonly #inboxReads = new Map<string, boolean>();
-  /** Sessions that are being taken over. */
+  /** Sessions with a takeover in progress at this node. */
   readonly #takeovers = new Set<string>();
   #isSubscribed = false;
   #hasLeft = false;
@@ -81,7 +93,7 @@ export class ClusterNode {
   constructor(options: ClusterNodeDeps) {
     const { store, id, clock, leaseMs, log } = options;
     this.#options = options;
-    // A process that comes again under its name is another owner: what was the first one's it does not have.
+    // A restarted process gets a new name: it does not own the sessions of its predecessor.
     this.name = `${id}.${randomBytes(6).toString('base64url')}`;
     const isReady = (): boolean => this.isReady;
     this.ownership = new SessionOwnership({
@@ -103,24 +115,24 @@ export class ClusterNode {
     });
   }
 
-  /** Whether others find this node, and it hears of what waits for it. */
+  /** Whether the lease is held and hints are received. */
   get isReady(): boolean {
     return this.#isSubscribed && this.#heartbeat.isLeaseHeld;
   }
 
-  /** Resolves when it is ready, however long the store takes, or has left. */
+  /** Resolves when the node is ready, however long the store takes, or when it has left. */
   async join(): Promise<void> {
     try {
       await this.#options.store.open();
       await this.#subscribe();
       if (!this.#hasLeft) await this.#heartbeat.start();
     } catch (error) {
-      // Closed while it was being opened.
+      // `leave` closed the store while it was opening.
       if (!this.#hasLeft) throw error;
     }
   }
 
-  /** Resolves when the ends of its sessions are written down, and nothing is open any more. Comes after their ends. */
+  /** Call after the sessions have ended. Resolves when their ends are recorded and every connection is closed. */
   async leave(): Promise<void> {
     await this.ownership.whenReleased();
     this.#hasLeft = true;
@@ -132,12 +144,12 @@ export class ClusterNode {
     await this.#options.store.close();
   }
 
-  /** A connection to the owner of a session; see `ActiveTrace`. */
+  /** Opens a connection to the owner of a session; see `RemoteRequest`. */
   openRemoteRequest(sessionId: string, caller: Caller): RemoteRequest {
     return this.#remoteRequests.open(sessionId, caller);
   }
 
-  /** A store that was there a moment ago may be gone again: it is tried until it is told. */
+  /** Retries until the subscription is acknowledged: the store may fail in between. */
   async #subscribe(): Promise<void> {
     const { store, clock, log } = this.#options;
     while (!this.#isSubscribed && !this.#hasLeft) {
@@ -145,7 +157,7 @@ export class ClusterNode {
         await store.nodes.subscribe(this.name, (hint) => this.#onHint(hint));
         this.#isSubscribed = !this.#hasLeft;
       } catch (error) {
-        log.warn('store failed', { node: this.name, error: messageOf(error) });
+        log.warn('hint subscription failed', { node: this.name, error: messageOf(error) });
         await new Promise<void>((resolve) => clock.setTimeout(() => resolve(), subscribeRetryMs));
       }
     }
@@ -156,7 +168,7 @@ export class ClusterNode {
     else void this.#readInbox(hint.sessionId);
   }
 
-  /** One after the other, so that what was offered is served in its order (S4). Never rejects. */
+  /** Reads of one inbox run one after the other, so that messages are served in order (S4). Never rejects. */
   async #readInbox(sessionId: string): Promise<void> {
     const isReading = this.#inboxReads.has(sessionId);
     this.#inboxReads.set(sessionId, isReading);
@@ -168,17 +180,17 @@ export class ClusterNode {
         if (await this.#serveBatch(sessionId)) this.#inboxReads.set(sessionId, true);
       } while (this.#inboxReads.get(sessionId) === true);
     } catch (error) {
-      // Whoever waits for the answer wakes this node once more.
-      this.#options.log.warn('store failed', { session: sessionId.slice(0, 8), error: messageOf(error) });
+      // The requesting node polls and wakes this node again.
+      this.#options.log.warn('inbox read failed', { session: sessionId.slice(0, 8), error: messageOf(error) });
     } finally {
       this.#inboxReads.delete(sessionId);
     }
   }
 
-  /** Whether there may be more. */
+  /** True: the inbox may hold more messages. */
   async #serveBatch(sessionId: string): Promise<boolean> {
     const term = this.ownership.termOf(sessionId);
-    // Until a takeover has come to its end nobody is here who could answer.
+    // The session cannot answer before its takeover is complete.
     if (term === undefined || this.#takeovers.has(sessionId)) return false;
     const messages = await this.#options.store.inbox.take(term, inboxBatchSize);
     if (messages === 'fenced') {
@@ -200,23 +212,25 @@ export class ClusterNode {
     const tunnel = new OwnerTunnel(Buffer.from(message.bytes, 'base64'), epoch, async (piece, isLast) => {
       const outcome = await this.#options.store.replies.put(term, address, piece, isLast);
       if (outcome !== 'put')
-        throw new Error(outcome === 'full' ? 'The client does not read.' : 'The session is not here.');
+        throw new Error(
+          outcome === 'full' ? 'The requesting node does not read the reply.' : 'This node no longer owns the session.',
+        );
     });
     this.#servedTunnels.set(message.id, { tunnel, node: message.node });
     tunnel.once('close', () => this.#servedTunnels.delete(message.id));
-    tunnel.on('error', (error) => this.#options.log.debug('connection lost', { error: error.message }));
+    tunnel.on('error', (error) => this.#options.log.debug('forwarded connection closed', { error: error.message }));
     this.#options.serveRequest(tunnel, message.caller);
   }
 
-  /** Whether the owner of a session is not there, or is this node, which has begun to take it over and did not get there. */
+  /** Whether the owner is dead, or is this node after a failed takeover. */
   async #isOwnerGone(sessionId: string, owner: string): Promise<boolean> {
     if (owner === this.name) return !this.#takeovers.has(sessionId) && !this.ownership.has(sessionId);
     return !(await this.#options.store.nodes.isAlive(owner));
   }
 
   /**
-   * It is asked for a session that it does not have. If it is the owner all the same, a command whose answer it did not get
-   * was carried out later: it goes on with the session as it would with that of another node.
+   * A hint arrived for a session that this node does not hold. If the directory names this node as the owner, a command
+   * whose reply was lost has been executed after all: the node takes the session over as it would from a dead node.
    */
   async #reclaimIfOwner(sessionId: string): Promise<void> {
     const found = await this.#options.store.directory.find(sessionId, 'anyone');
@@ -226,17 +240,17 @@ export class ClusterNode {
     }
   }
 
-  /** The owner is gone. Of those who notice one goes on with the session, or says that it is over. */
+  /** The owner is dead. One of the nodes that notice restores the session, or records its end. */
   async #takeOver(previousTerm: OwnershipTerm, owner: string): Promise<void> {
     const { directory, nodes } = this.#options.store;
     const { sessionId } = previousTerm;
-    // Who is about to leave leaves it to the others, and what cannot be claimed cannot be taken over either.
+    // A draining node takes nothing over, nor does a node without a lease.
     if (this.ownership.isHandingOff || !this.isReady || this.#takeovers.has(sessionId)) return;
     this.#takeovers.add(sessionId);
     try {
       const epoch = await directory.takeOver(previousTerm, this.name);
       if (epoch === null) return;
-      // It may have come back just after it was found gone, and look for its sessions just before this one was taken.
+      // The old owner may have renewed its sessions just before this takeover: wake it, so that it notices the loss.
       nodes.wake(owner, sessionId).catch(() => undefined);
       await this.#restoreSession({ sessionId, epoch });
     } finally {
@@ -245,7 +259,7 @@ export class ClusterNode {
     await this.#readInbox(sessionId);
   }
 
-  /** Rejects when the store cannot be reached: then nobody has the session, and whoever asks for it next begins anew. */
+  /** Rejects when the store is unreachable: the session then has no owner, and the next request starts another takeover. */
   async #restoreSession(term: OwnershipTerm): Promise<void> {
     const { store, restoreSession, log } = this.#options;
     const { sessionId, epoch } = term;
@@ -253,7 +267,7 @@ export class ClusterNode {
     try {
       const stored = await store.snapshots.get(sessionId);
       const isRestored = stored !== null && (await restoreSession(sessionId, stored));
-      log.info('took over', { session: sessionId.slice(0, 8), epoch, restored: isRestored });
+      log.info('session takeover', { session: sessionId.slice(0, 8), epoch, restored: isRestored });
       if (!isRestored) await this.ownership.release(term, 'node-lost');
       else if ((await store.directory.completeTakeover(term)) === 'fenced') this.ownership.onFenced(term);
     } catch (error) {

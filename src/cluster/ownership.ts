@@ -9,28 +9,35 @@ export interface SessionOwnershipDeps {
   readonly store: ClusterStore;
   readonly node: string;
   readonly log: Log;
-  /** Whether others find this node. */
+  /** Whether the node holds its lease and receives hints. */
   isReady(): boolean;
-  /** The session is another node's now: what is left of it here is to go. */
+  /** Another node owns the session now: its resources here must be released. */
   onSessionLost(sessionId: string): void;
 }
 
-/** Entries that are renewed at once. */
+/** Entries that are renewed in parallel. */
 const renewalBatchSize = 64;
 
 /**
- * The sessions that this node owns, each with its epoch: what it may write in the store. The directory and the event log
- * of its sessions go through it. A write that is fenced off ends the tenure (S11). Owned by the node.
+ * The sessions that this node owns, each with its ownership term: the epoch that its writes to the store carry. The
+ * directory and the event log of these sessions go through this class. A write that is fenced off ends the term (S11).
+ * Owned by the node.
+ *
+ * ```
+ *   claim ──▶ owned ──── the session ends ──▶ release: the end is recorded, retried with each heartbeat
+ *  takeover ──▶ │ └───── it ends in a handoff, with a snapshot ──▶ left in the directory for a takeover
+ *               └─────── fenced, by any write or renewal ──▶ lost: onSessionLost, then the session ends here only
+ * ```
  */
 export class SessionOwnership implements Directory, EventLog {
   readonly #options: SessionOwnershipDeps;
   readonly #terms = new Map<string, OwnershipTerm>();
   readonly #pendingReleases = new Set<Promise<void>>();
-  /** Those that can be restored elsewhere. */
+  /** Sessions with a stored snapshot: another node can restore them. */
   readonly #restorable = new Set<string>();
-  /** Other nodes' by now, for as long as something is left of them here. */
+  /** Sessions that another node owns now, until their resources here are released. */
   readonly #lostSessions = new Set<string>();
-  /** Ends that are not written down yet. */
+  /** Ends that the store has not acknowledged yet. */
   readonly #unrecordedEnds = new Map<OwnershipTerm, CloseReason>();
   #isHandingOff = false;
 
@@ -42,22 +49,22 @@ export class SessionOwnership implements Directory, EventLog {
     return this.#terms.get(sessionId);
   }
 
-  /** Without its lease a node cannot know whether its sessions are still its own. */
+  /** Without its lease a node cannot know whether it still owns its sessions. */
   get isWritable(): boolean {
     return this.#options.isReady();
   }
 
-  /** Whether sessions are left to the other nodes: none is taken over any more. */
+  /** Whether `beginHandoff` was called: this node takes over no session any more. */
   get isHandingOff(): boolean {
     return this.#isHandingOff;
   }
 
-  /** Whether this node has a session, or has yet to write down that it ended. */
+  /** Whether this node owns the session, or has yet to record its end. */
   has(sessionId: string): boolean {
     return this.#terms.has(sessionId) || [...this.#unrecordedEnds.keys()].some((term) => term.sessionId === sessionId);
   }
 
-  /** It was claimed, or taken over from another node. What this node may have of it from before is over. */
+  /** The session was claimed or taken over. Any earlier term of this node ends. */
   acquire(term: OwnershipTerm): void {
     this.relinquish(term.sessionId);
     this.#lostSessions.delete(term.sessionId);
@@ -68,10 +75,10 @@ export class SessionOwnership implements Directory, EventLog {
     const { store, node, isReady } = this.#options;
     if (!isReady()) throw new Refusal('store_unreachable');
     const epoch = await store.directory.claim({ ...claim, node });
-    if (epoch === null) throw new Refusal('store_unreachable', { detail: 'This session is claimed already.' });
+    if (epoch === null) throw new Refusal('store_unreachable', { detail: 'This session is already claimed.' });
     const term = { sessionId: claim.sessionId, epoch };
     this.acquire(term);
-    // Its client left meanwhile: nobody will say so again.
+    // The client left during the claim, and no other event will release the session.
     if (signal.aborted) await this.release(term, 'client-closed');
   }
 
@@ -82,7 +89,7 @@ export class SessionOwnership implements Directory, EventLog {
     this.#options.store.snapshots
       .put(term, stored)
       .then((outcome) => outcome === 'fenced' && this.onFenced(term))
-      .catch(this.#logFailure);
+      .catch((error: unknown) => this.#warn('snapshot write failed', sessionId, error));
   }
 
   isHandedOff(sessionId: string): boolean {
@@ -92,22 +99,24 @@ export class SessionOwnership implements Directory, EventLog {
   releaseWhenEnded(sessionId: string, ended: Promise<CloseReason>): void {
     const term = this.#terms.get(sessionId);
     if (term === undefined) return;
-    const release = ended.then((closedBecause) => this.release(term, closedBecause)).catch(this.#logFailure);
+    const release = ended
+      .then((closedBecause) => this.release(term, closedBecause))
+      .catch((error: unknown) => this.#warn('session end not recorded', sessionId, error));
     this.#pendingReleases.add(release);
     void release.finally(() => this.#pendingReleases.delete(release));
   }
 
-  /** Resolves when every session that was held is released. */
+  /** Resolves when the end of every session is recorded, or could not be. Never rejects. */
   async whenReleased(): Promise<void> {
     await Promise.all(this.#pendingReleases);
   }
 
-  /** A write was refused: the session is another node's now, unless this one has taken it back since. */
+  /** A write was fenced off: another node owns the session, unless this node has taken it back since. */
   onFenced(term: OwnershipTerm): void {
     if (this.#terms.get(term.sessionId) === term) this.relinquish(term.sessionId);
   }
 
-  /** Lets go of a session that others have, or may go on with. */
+  /** Drops a session that another node owns or may take over. */
   relinquish(sessionId: string): void {
     this.#restorable.delete(sessionId);
     if (!this.#terms.delete(sessionId)) return;
@@ -115,7 +124,7 @@ export class SessionOwnership implements Directory, EventLog {
     this.#options.onSessionLost(sessionId);
   }
 
-  /** Keeps every entry; drops those that are another node's by now. Rejects when the store cannot be reached. */
+  /** Renews the directory entries, and drops sessions that another node owns. Rejects when the store is unreachable. */
   async renewAll(): Promise<void> {
     const all = [...this.#terms.values()];
     while (all.length > 0) await Promise.all(all.splice(0, renewalBatchSize).map((term) => this.#renewTerm(term)));
@@ -140,15 +149,15 @@ export class SessionOwnership implements Directory, EventLog {
     await this.#options.store.events.forget(term, streamId);
   }
 
-  /** From here on sessions that can be restored are left to the other nodes as they end here. */
+  /** From now on restorable sessions that end here are left for other nodes to take over. */
   beginHandoff(): void {
     this.#isHandingOff = true;
   }
 
-  /** Writes down why it ended. Rejects when the store cannot be reached: then `settleEnds` tries again. */
+  /** Records the end of a session. Rejects when the store is unreachable: `recordPendingEnds` retries. */
   async release(term: OwnershipTerm, closedBecause: CloseReason): Promise<void> {
     const { sessionId } = term;
-    // What was lost is another tenure's by now, maybe of this very node.
+    // A lost session may have a newer term, possibly of this same node.
     if (this.#terms.get(sessionId) !== term) {
       if (!this.#terms.has(sessionId)) this.#lostSessions.delete(sessionId);
       return;
@@ -160,7 +169,7 @@ export class SessionOwnership implements Directory, EventLog {
     await this.#recordEnd(term, closedBecause);
   }
 
-  /** Writes down the ends that could not be written when they came. Rejects when the store cannot be reached. */
+  /** Records the ends that failed before. Rejects when the store is unreachable. */
   async recordPendingEnds(): Promise<void> {
     await Promise.all([...this.#unrecordedEnds].map(([term, because]) => this.#recordEnd(term, because)));
   }
@@ -179,31 +188,33 @@ export class SessionOwnership implements Directory, EventLog {
     if (renewed === 'fenced') this.onFenced(term);
   }
 
-  readonly #logFailure = (error: unknown): void => this.#options.log.warn('store failed', { error: messageOf(error) });
+  #warn(message: string, sessionId: string, error: unknown): void {
+    this.#options.log.warn(message, { session: sessionId.slice(0, 8), error: messageOf(error) });
+  }
 }
 
-/** What is claimed: a session that is ready, for the user it will be announced to. */
+/** The session to claim: it is ready, and not announced yet. */
 export interface Claim {
   readonly sessionId: string;
   readonly principal: Principal;
-  /** By which transport its client came. */
+  /** The transport of the client. */
   readonly transport: string;
 }
 
-/** Where it is written down whose each session is. */
+/** Records which node and user each session belongs to. The set-up, changes and end of every session call it. */
 export interface Directory {
   /**
-   * Claims the session; only then is it announced (S1). A rejection, best a `Refusal`, closes the session unannounced
-   * (S12). Aborted when the session ends first.
+   * Claims the session, before it is announced (S1). A rejection, preferably with a `Refusal`, closes the session
+   * unannounced (S12). `signal` aborts when the session ends first.
    */
   claim(claim: Claim, signal: AbortSignal): Promise<void>;
-  /** Keeps what the session can be restored from at another node. Never throws; what comes later takes its place. */
+  /** Stores the snapshot from which another node can restore the session; replaces the last one. Never throws. */
   saveSnapshot?(sessionId: string, stored: string): void;
-  /** Whether another node has the session by now, or may go on with it: it only ends here. */
+  /** Whether another node owns the session or may restore it: then it ends on this node only. */
   isHandedOff?(sessionId: string): boolean;
-  /** Told of each session that was claimed: `ended` resolves with why it ended, when nothing of it is written any more. */
+  /** Called for each claimed session: `ended` resolves with the close reason after its last write. */
   releaseWhenEnded?(sessionId: string, ended: Promise<CloseReason>): void;
 }
 
-/** One process: the registry of sessions is the directory, and a session is in it before its actor starts. */
+/** For a single process, whose session registry is the directory: a session is in it before its actor starts. */
 export const memoryDirectory: Directory = { claim: () => Promise.resolve() };

@@ -9,22 +9,22 @@ export interface RemoteRequestsDeps {
   readonly store: ClusterStore;
   readonly node: string;
   readonly clock: Clock;
-  /** Whether a node that the directory names as the owner of a session cannot answer for it. */
+  /** Whether `owner`, which the directory names as the owner of the session, can no longer serve it. */
   isOwnerGone(sessionId: string, owner: string): Promise<boolean>;
-  /** The owner of a session is gone. */
+  /** Takes the session over from a dead owner, unless another node does. */
   takeOver(term: OwnershipTerm, owner: string): Promise<void>;
 }
 
-/** What is said to the owner of a session, through the store. */
+/** One request forwarded to the node that owns a session, through the store. */
 export interface RemoteRequest {
-  /** For an HTTP client, the socket. The caller destroys it unless it ends. */
+  /** The socket for an HTTP client. The caller destroys it unless it ends. */
   readonly tunnel: RequesterTunnel;
   /**
-   * Offers what was written to the tunnel so far. `owned`: the answer comes, or the tunnel breaks. Anything else: nothing
-   * was put down.
+   * Puts the bytes written to the tunnel into the inbox. `owned`: the reply follows, or the tunnel breaks. Any other
+   * result: the inbox has not taken the request.
    */
   send(): Promise<EnqueueResult>;
-  /** The whole answer was read: what is left of the connection is nothing to anybody. */
+  /** The reply was read completely: the owner need not be told when the tunnel closes. */
   finish(): void;
 }
 
@@ -35,27 +35,37 @@ interface PendingRemoteRequest {
   readonly sessionId: string;
   readonly caller: Caller;
   readonly tunnel: RequesterTunnel;
-  /** Of the owner for whom it was put down. */
+  /** The epoch of the owner at the time of enqueueing. */
   epoch: number;
-  /** How often the owner was woken in vain. */
+  /** Wake-ups of the owner since then, without a reply. */
   unansweredWakeups: number;
   timer: unknown;
 }
 
-/** The first pause after which one who waits looks for itself; doubled, up to the longest, while nothing comes. */
+/** The interval of polling, doubled up to `maxPollMs` while nothing changes. */
 const initialPollMs = 250;
 const maxPollMs = 2_000;
-/** The pause between two tries while a session is being taken over, and how often it is tried. */
+/** Attempts to enqueue while a takeover is in progress. */
 const takeoverRetryMs = 50;
 const maxTakeoverRetries = 40;
-/** So often an owner is woken that does not take what was offered. */
+/** Wake-ups of an owner that does not take the message, before the request fails with `node_lost`. */
 const maxUnansweredWakeups = 8;
-/** And so often one that came later: what was offered may have gone with the owner before. */
+/** Fewer wake-ups for a new owner: the message may have been lost with the previous one. */
 const maxWakeupsAfterTakeover = 3;
 
 /**
- * What this node asks of the owners of sessions, for its clients. Who waits looks for itself now and then, and wakes the
- * owner: a hint that is lost costs time, not the message. Owned by the node.
+ * Requests that this node forwards to the owners of sessions. A waiting request polls the store with backoff and wakes the
+ * owner: a lost hint costs time, not the message. Owned by the node, which closes it.
+ *
+ * ```
+ *  requesting node                 store                       owner
+ *    send ───────── message ──────▶ inbox ─────── hint ───────▶ take
+ *      │ owner dead: takeOver                                   serve
+ *    tunnel ◀────── hint, piece ── replies ◀───── piece 0 ───── "taken"
+ *    tunnel ◀────── hint, piece ── replies ◀───── piece 1…n ─── response
+ *      poll: fetch pieces, find the owner, wake it
+ *    finish, or "hangUp" ─────────▶ inbox ─────────────────────▶ destroy its tunnel
+ * ```
  */
 export class RemoteRequests {
   readonly #options: RemoteRequestsDeps;
@@ -82,11 +92,11 @@ export class RemoteRequests {
     return { tunnel, send: () => this.#send(pending), finish: () => void this.#pending.delete(id) };
   }
 
-  onReplyPiece(offerId: string, piece: string | null): void {
-    this.#pending.get(offerId)?.tunnel.onPiece(piece);
+  onReplyPiece(messageId: string, piece: string | null): void {
+    this.#pending.get(messageId)?.tunnel.onPiece(piece);
   }
 
-  /** What is asked was put down: its owner may carry it out, whoever waits for that. */
+  /** Fails the waiting requests. Their messages are in the inbox already: the owner may still carry them out. */
   close(): void {
     for (const { tunnel } of this.#pending.values()) tunnel.destroy(new Refusal('node_lost'));
   }
@@ -113,7 +123,7 @@ export class RemoteRequests {
     return outcome;
   }
 
-  /** A takeover takes a moment: it is waited for. One that died with its node is begun anew. */
+  /** Retries while a takeover is in progress; restarts one whose node died. */
   async #enqueue(message: InboxMessage): Promise<EnqueueResult> {
     const { store, clock } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
@@ -130,7 +140,7 @@ export class RemoteRequests {
     pending.timer = this.#options.clock.setTimeout(() => {
       const receivedBefore = pending.tunnel.receivedPieces;
       void this.#poll(pending)
-        // The store cannot be reached: it is tried again.
+        // The store is unreachable: the next poll tries again.
         .catch(() => false)
         .then((hasChanged) =>
           this.#schedulePoll(pending, hasChanged || pending.tunnel.receivedPieces !== receivedBefore ? 0 : round + 1),
@@ -138,7 +148,7 @@ export class RemoteRequests {
     }, pause);
   }
 
-  /** Whether the session has another owner now, or may have soon. */
+  /** True: the session has a new owner, or will have one soon. */
   async #poll(pending: PendingRemoteRequest): Promise<boolean> {
     const { sessionId, caller, tunnel } = pending;
     const { directory, nodes } = this.#options.store;
@@ -167,7 +177,7 @@ export class RemoteRequests {
     return false;
   }
 
-  /** Has the session taken over if its owner is gone. One that is there and not ready may not know that it is the owner. */
+  /** Triggers a takeover if the owner is dead. A live owner that is not ready may not know of its ownership: it is woken. */
   async #takeOverIfOrphaned(
     { sessionId }: Pick<PendingRemoteRequest, 'sessionId'>,
     { kind, node, epoch }: CurrentOwner,
@@ -181,7 +191,7 @@ export class RemoteRequests {
     return true;
   }
 
-  /** Before its time: its client has left, and the owner is told. */
+  /** Closed early because the client disconnected: the owner gets a `hangUp` message. */
   #onTunnelClosed({ id, sessionId, caller, tunnel, timer }: PendingRemoteRequest): void {
     this.#options.clock.clearTimeout(timer);
     if (!this.#pending.delete(id) || tunnel.readableEnded) return;

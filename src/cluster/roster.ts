@@ -3,25 +3,24 @@ import type { RosterStore } from './clusterStore.js';
 
 export interface RosterDeps {
   readonly store: RosterStore;
-  /** The node's whole name. */
+  /** The name of the node. */
   readonly node: string;
   readonly leaseMs: number;
   readonly clock: Clock;
-  /** What the others are told of this node: another text only when something is new. */
+  /** The roster of this node as text. The text changes only when the roster does. */
   describe(): string;
-  /** The others could not be told. */
   onPublishFailed(error: unknown): void;
 }
 
-/** How often something new is told at most, and how many characters a second if there is very much. */
 const publishIntervalMs = 1_000;
+/** A longer roster is published less often. */
 const maxCharactersPerMs = 500;
-/** What a node told is known for so many of its leases. */
+/** How long a published roster is kept, in leases of the node. */
 const ttlInLeases = 2;
 
 /**
- * Tells the other nodes what is open at this one, within a second or two, and knows what they tell. Owned by the node,
- * which stops it.
+ * Publishes the open sessions of this node within a second or two, and reads those of the others. Owned by the
+ * node, whose hooks start and stop it.
  */
 export class Roster {
   readonly #options: RosterDeps;
@@ -43,7 +42,7 @@ export class Roster {
     this.#publishRepeatedly();
   }
 
-  /** What the other nodes that are there told last. While the store cannot be reached that holds for as long as there. */
+  /** The rosters of the other nodes. While the store is unreachable, the last result is used for as long as the store would. */
   async readOthers(): Promise<readonly string[]> {
     const { store, node, leaseMs, clock } = this.#options;
     try {
@@ -52,13 +51,13 @@ export class Roster {
       this.#lastRead = { at: clock.now(), texts };
       return texts;
     } catch {
-      // Told where it matters: this node cannot tell the others either.
+      // Not logged here: publishing fails too, and logs it.
       const { at, texts } = this.#lastRead;
       return clock.now() - at < leaseMs * ttlInLeases ? texts : [];
     }
   }
 
-  /** Resolves when the others do not count it any more, or cannot be told. */
+  /** Resolves when the roster is removed from the store, or the removal has failed. Never rejects. */
   async stop(): Promise<void> {
     const { store, node, clock, onPublishFailed } = this.#options;
     this.#state = 'stopped';

@@ -2,42 +2,32 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
-import { readBearerToken, unauthorized, hashSecret, hashesEqual } from './bearerToken.js';
+import { readBearerToken, unauthorized, hashSecret, hashesEqual, type Authenticate } from './bearerToken.js';
 import { jwtAuthenticator } from './jwt.js';
 import { isUserId, localIssuer, userIdRule, type Caller, type Principal } from './principal.js';
 import type { Users } from './users.js';
 
-/** What a request or an upgrade shows of who makes it. */
-export interface Credentials {
-  readonly headers: IncomingHttpHeaders;
-  /** Without the query. */
-  readonly path: string;
-  readonly query: URLSearchParams;
-}
-
-/** Finds out who makes a request. Rejects with a {@link Refusal}; never lets a request through by mistake. */
-export type Authenticate = (credentials: Credentials) => Promise<Caller>;
-
 export type AuthConfig = Pick<Config, 'auth' | 'jwtIssuer' | 'jwtAudience' | 'jwtJwksUrl' | 'publicUrl'>;
 
-/** The way of `--auth`. */
+/** The authentication of `--auth`. */
 export function createAuthenticator(config: AuthConfig, users: Users, clock: Clock): Authenticate {
   const { auth, jwtIssuer, jwtAudience, jwtJwksUrl, publicUrl } = config;
   if (auth === 'none') return authenticateNone;
   if (auth === 'token') return tokenAuthenticator(users);
-  if (jwtIssuer === undefined || jwtAudience === undefined) throw new Error('The configuration is not checked.');
+  if (jwtIssuer === undefined || jwtAudience === undefined)
+    throw new Error('--auth jwt needs jwtIssuer and jwtAudience.');
   return jwtAuthenticator({ issuer: jwtIssuer, audience: jwtAudience, jwksUrl: jwtJwksUrl, publicUrl, clock });
 }
 
-/** `--auth none`: whoever reaches the loopback address may name the user; a request that names none speaks for any. */
+/** `--auth none`: a request may name its user with `?userId=`; a request without it may use any session. */
 const authenticateNone: Authenticate = async ({ query }) => {
   const user = query.get('userId');
   if (user === null) return 'anyone';
   if (isUserId(user)) return { issuer: localIssuer, user };
-  throw new Refusal('invalid_parameter', { detail: `"userId" has ${userIdRule}.` });
+  throw new Refusal('invalid_parameter', { detail: `"userId" must have ${userIdRule}.` });
 };
 
-/** `--auth token`: a token of /api/users, in the Authorization header alone. */
+/** `--auth token`: a token of /api/users, in the Authorization header only. */
 function tokenAuthenticator(users: Users): Authenticate {
   return async ({ headers, query }) => {
     const token = readBearerToken(headers);
@@ -47,15 +37,15 @@ function tokenAuthenticator(users: Users): Authenticate {
   };
 }
 
-/** Whom a session is opened for. */
+/** The principal for which a session is opened. */
 export function toPrincipal(caller: Caller): Principal {
   return caller === 'anyone' ? { issuer: localIssuer, user: 'local' } : caller;
 }
 
-/** Whether a request may manage the server: it shows the operator's token, or authentication is off. */
+/** Whether a request may manage the server: it has the operator's token, or authentication is off. */
 export type IsOperator = (headers: IncomingHttpHeaders) => boolean;
 
-/** Without `--admin-token` and with authentication on, nobody is the operator. */
+/** With authentication on and no `--admin-token`, every check fails. */
 export function createOperatorCheck({ auth, adminToken }: Pick<Config, 'auth' | 'adminToken'>): IsOperator {
   if (auth === 'none') return () => true;
   if (adminToken === undefined) return () => false;

@@ -1,18 +1,36 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { Refusal } from '../errors/errors.js';
+import type { Caller } from './principal.js';
+
+/** The parts of a request or an upgrade that authentication reads. */
+interface Credentials {
+  readonly headers: IncomingHttpHeaders;
+  /** Without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+/** Authenticates a request. Rejects with a {@link Refusal}. */
+export type Authenticate = (credentials: Credentials) => Promise<Caller>;
+
+/** Never throws: a request target may be any text, so no URL is parsed. */
+export function readCredentials({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): Credentials {
+  const start = url.includes('?') ? url.indexOf('?') : url.length;
+  return { headers, path: url.slice(0, start), query: new URLSearchParams(url.slice(start + 1)) };
+}
 
 /** The token of an Authorization header (RFC 6750, 2.1); undefined if there is none. */
 export function readBearerToken({ authorization = '' }: IncomingHttpHeaders): string | undefined {
   return /^Bearer +([\w.~+/=-]+) *$/i.exec(authorization)?.[1];
 }
 
-/** Names under which clients put tokens into addresses, where proxies and logs would keep them. */
+/** Query parameters in which clients wrongly send tokens: proxies and logs would store them. */
 const tokenQueryParameters = ['access_token', 'token', 'apiKey', 'api_key'];
 
 /**
- * The refusal of a request that does not show who makes it: 401 with the challenge (RFC 6750, 3; RFC 9728, 5.1). `wrong`: it
- * showed a token that does not hold.
+ * The refusal of a request without a valid token: 401 with the challenge (RFC 6750, 3; RFC 9728, 5.1). `tokenRejected`: the
+ * request had a token, which is not valid.
  */
 export function unauthorized(options: {
   readonly tokenRejected: boolean;
@@ -36,7 +54,7 @@ export function unauthorized(options: {
   });
 }
 
-/** Told apart from other secrets by its beginning, so that scanners of repositories and logs can find it. */
+/** The prefix lets secret scanners find tokens in repositories and logs. */
 const tokenPrefix = 'gr_';
 const tokenPattern = /^gr_[\w-]{43}$/;
 
@@ -45,9 +63,9 @@ export const generateToken = (): string => tokenPrefix + randomBytes(32).toStrin
 
 export const hasTokenFormat = (text: string): boolean => tokenPattern.test(text);
 
-/** What is kept of a secret. These are random bytes, not passwords: one round of SHA-256 cannot be searched. */
+/** The stored form of a secret. Tokens are random bytes, not passwords: one round of SHA-256 withstands a search. */
 export const hashSecret = (secret: string): string => createHash('sha256').update(secret).digest('hex');
 
-/** Compares two hashes in a time that does not tell how much of them is the same. */
-export const hashesEqual = (one: string, other: string): boolean =>
-  one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other));
+/** Compares two hashes in constant time. */
+export const hashesEqual = (left: string, right: string): boolean =>
+  left.length === right.length && timingSafeEqual(Buffer.from(left), Buffer.from(right));

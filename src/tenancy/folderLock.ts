@@ -3,7 +3,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** A folder that another process uses. */
+/** Another process has locked the folder. */
 export class FolderInUseError extends Error {
   readonly pid: number;
 
@@ -14,16 +14,16 @@ export class FolderInUseError extends Error {
 }
 
 const lockFilePattern = /^lock-(\d+)-(\d+)-[0-9a-f]+$/;
-/** Two that start in the same moment may see each other and both step back. */
+/** Two processes that start at the same moment may both see the other's lock file and retry. */
 const maxAttempts = 4;
 const maxRetryDelayMs = 60;
 
 /**
- * Takes a folder for this process alone and resolves with what gives it back. Throws {@link FolderInUseError}.
+ * Locks a folder for this process. Resolves with the function that unlocks it. Throws {@link FolderInUseError}.
  *
- * Each taker puts down a file named after its process (id and start time) and then looks for others: of two, the later one
- * sees the earlier one, whatever happens in between. A name is never used again, so that of a dead process may be removed
- * by anybody at any time; that is why a killed server leaves no lock behind, and why there is no race for its place.
+ * Each process creates a lock file named after its process id and start time, then looks for the lock files of others. Of
+ * two processes, the later one always sees the file of the earlier one. A name is never used again, so any process may
+ * remove the file of a dead process at any time: a killed server leaves no lock behind, and removing it causes no race.
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   for (let attempt = 1; ; attempt += 1) {
@@ -43,7 +43,7 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   }
 }
 
-/** The id of another living process that has the folder; locks of dead ones are removed. */
+/** The id of another live process that has locked the folder. Removes the locks of dead processes. */
 async function findHolder(folder: string, own: string): Promise<number | undefined> {
   for (const name of await readdir(folder)) {
     const [, pid, start] = lockFilePattern.exec(name) ?? [];
@@ -58,19 +58,19 @@ async function isProcessAlive(pid: number, start: string): Promise<boolean> {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    // EPERM: it lives, and is somebody else's.
+    // EPERM: the process is alive and belongs to another user.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
   return (await processStartTime(pid)) === start;
 }
 
 /**
- * When a process started, in clock ticks since boot (proc(5), `starttime`): a process id alone is given again. 0 where the
- * system does not tell; there the id has to do.
+ * The start time of a process, in clock ticks since boot (proc(5), `starttime`): process ids are reused. 0 where the system
+ * has no /proc; only the id counts there.
  */
 async function processStartTime(pid: number): Promise<string> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The second field is the program's name in parentheses, with whatever is in it.
+  // The second field is the program's name in parentheses; it may contain spaces and parentheses.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return fields[19] ?? '0';
 }

@@ -3,30 +3,29 @@ import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { type Clock, timeLimit } from '../clock.js';
 import { codeOf, messageOf, Refusal } from '../errors/errors.js';
-import type { Authenticate } from './auth.js';
-import { readBearerToken, unauthorized, hashSecret } from './bearerToken.js';
+import { readBearerToken, unauthorized, hashSecret, type Authenticate } from './bearerToken.js';
 import { isSubject, type Principal } from './principal.js';
 import { metadataUrl, resourceUrl } from './resourceMetadata.js';
 
 export interface JwtOptions {
   readonly issuer: string;
   readonly audience: readonly string[];
-  /** Default: what the issuer's metadata names. */
+  /** Default: the URL in the issuer's metadata. */
   readonly jwksUrl?: string | undefined;
-  /** How clients reach this server. Default: as the request names it. */
+  /** The address at which clients reach this server. Default: the Host of the request. */
   readonly publicUrl?: string | undefined;
   readonly clock: Clock;
-  /** How long a key that is not known is not asked for again. */
+  /** The minimum time between two fetches of the key set. */
   readonly keyCooldownMs?: number;
 }
 
 interface VerifiedToken {
   readonly principal: Principal;
-  /** The time from which the token has to be verified again. */
+  /** The time until which the verification is cached. */
   readonly verifiedUntil: number;
 }
 
-/** Signatures that a public key checks. With a shared secret, whoever can check tokens could make them. */
+/** Asymmetric signatures only: with a shared secret, every server that verifies tokens could also issue them. */
 const algorithms = [
   'RS256',
   'RS384',
@@ -42,19 +41,19 @@ const algorithms = [
 ];
 const clockToleranceS = 5;
 const keyTimeoutMs = 5_000;
-/** How long a verified token is taken at its word: no longer than a key that was withdrawn may go on being believed. */
+/** How long a verification is cached: no longer than a withdrawn key may stay trusted. */
 const verificationCacheMs = 60_000;
 const verificationCacheSize = 1_000;
 
 /**
  * `--auth jwt`: this server as an OAuth 2.1 resource server (RFC 9068, RFC 9728). Checks signature, issuer, audience and
- * expiry; the user is the token's subject. Rejects with `unauthorized`, or `issuer_unreachable` when there are no keys to
- * check with.
+ * expiry; the user is the token's subject. Rejects with `unauthorized`, or `issuer_unreachable` when the keys cannot be
+ * fetched.
  */
 export function jwtAuthenticator(options: JwtOptions): Authenticate {
   const { publicUrl, clock } = options;
   const verify = createVerifier(options);
-  // Promises, so that messages which come together with a new token keep their order (S4).
+  // Caches promises: concurrent messages with a new token share one verification and keep their order (S4).
   const verifications = new LRUCache<string, Promise<VerifiedToken>>({ max: verificationCacheSize });
   return async ({ headers, path, query }) => {
     const token = readBearerToken(headers);
@@ -62,8 +61,8 @@ export function jwtAuthenticator(options: JwtOptions): Authenticate {
     if (token === undefined) throw unauthorized({ tokenRejected: false, query, resourceMetadata });
     const key = hashSecret(token);
     try {
-      const verifying = verifications.get(key) ?? cacheVerification(verifications, key, verify(token));
-      const { principal, verifiedUntil } = await verifying;
+      const verification = verifications.get(key) ?? cacheVerification(verifications, key, verify(token));
+      const { principal, verifiedUntil } = await verification;
       if (clock.now() < verifiedUntil) return principal;
       return (await cacheVerification(verifications, key, verify(token))).principal;
     } catch (error) {
@@ -72,15 +71,15 @@ export function jwtAuthenticator(options: JwtOptions): Authenticate {
   };
 }
 
-/** A failure is not kept. */
+/** Failures are not cached. */
 function cacheVerification(
   verifications: LRUCache<string, Promise<VerifiedToken>>,
   key: string,
-  verifying: Promise<VerifiedToken>,
+  verification: Promise<VerifiedToken>,
 ) {
-  verifications.set(key, verifying);
-  verifying.catch(() => verifications.delete(key));
-  return verifying;
+  verifications.set(key, verification);
+  verification.catch(() => verifications.delete(key));
+  return verification;
 }
 
 function createVerifier({ issuer, audience, jwksUrl, clock, keyCooldownMs = 5_000 }: JwtOptions) {
@@ -106,22 +105,22 @@ function createVerifier({ issuer, audience, jwksUrl, clock, keyCooldownMs = 5_00
   };
 }
 
-/** The issuer's public keys, asked for at the first token and again for a key that is new. */
+/** Resolves keys from the issuer's key set, which is fetched at the first token and again for an unknown key. */
 function createKeyResolver(issuer: string, jwksUrl: string | undefined, cooldownDuration: number): JWTVerifyGetKey {
-  let finding: Promise<JWTVerifyGetKey> | undefined;
-  const find = async (): Promise<JWTVerifyGetKey> => {
+  let keySet: Promise<JWTVerifyGetKey> | undefined;
+  const openKeySet = async (): Promise<JWTVerifyGetKey> => {
     const url = new URL(jwksUrl ?? (await discoverJwksUrl(issuer, keyTimeoutMs)));
     const { createRemoteJWKSet } = await import('jose');
     return createRemoteJWKSet(url, { timeoutDuration: keyTimeoutMs, cooldownDuration });
   };
   return async (header, token) => {
     try {
-      finding ??= find();
-      const keys = await finding.catch((error: unknown) => {
-        finding = undefined;
+      keySet ??= openKeySet();
+      const resolveKey = await keySet.catch((error: unknown) => {
+        keySet = undefined;
         throw error;
       });
-      return await keys(header, token);
+      return await resolveKey(header, token);
     } catch (error) {
       if (tokenFaultCodes.has(codeOf(error) ?? '')) throw error;
       throw issuerUnreachable(issuer, error);
@@ -129,7 +128,7 @@ function createKeyResolver(issuer: string, jwksUrl: string | undefined, cooldown
   };
 }
 
-/** The key set is there, and no key of it fits the token. Everything else is the issuer's fault. */
+/** The key set was fetched, and no key in it matches the token. Every other error counts as an unreachable issuer. */
 const tokenFaultCodes: ReadonlySet<string> = new Set([
   'ERR_JWKS_NO_MATCHING_KEY',
   'ERR_JWKS_MULTIPLE_MATCHING_KEYS',
@@ -137,13 +136,13 @@ const tokenFaultCodes: ReadonlySet<string> = new Set([
 ]);
 
 function issuerUnreachable(issuer: string, cause: unknown): Refusal {
-  const detail = `The keys of the issuer ${issuer} cannot be had (${messageOf(cause)}). Try again in a moment.`;
+  const detail = `The keys of the issuer ${issuer} cannot be fetched (${messageOf(cause)}). Try again in a moment.`;
   return new Refusal('issuer_unreachable', { detail }, { cause });
 }
 
 const issuerMetadataSchema = z.object({ issuer: z.string(), jwks_uri: z.url({ protocol: /^https?$/ }) });
 
-/** Where an issuer's key set is, by its metadata (RFC 8414, 3; else OpenID Connect Discovery 1.0, 4). */
+/** The URL of an issuer's key set, from its metadata (RFC 8414, 3; else OpenID Connect Discovery 1.0, 4). */
 export async function discoverJwksUrl(issuer: string, timeoutMs: number): Promise<string> {
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, '');
@@ -158,7 +157,7 @@ export async function discoverJwksUrl(issuer: string, timeoutMs: number): Promis
       response.ok ? await response.json() : await response.body?.cancel(),
     );
     if (!metadata.success) continue;
-    // Else one issuer could speak for another (RFC 8414, 3.3).
+    // Without this check one issuer could impersonate another (RFC 8414, 3.3).
     if (metadata.data.issuer !== issuer) throw new Error(`its metadata is that of ${metadata.data.issuer}`);
     return metadata.data.jwks_uri;
   }

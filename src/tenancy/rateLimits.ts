@@ -3,7 +3,7 @@ import { Refusal } from '../errors/errors.js';
 import { principalKey, type Principal } from './principal.js';
 
 export interface RateLimitOptions {
-  /** Sessions that one user, and one peer address, may open in a minute. */
+  /** Sessions that one user, and one address, may open in a minute. */
   readonly connectRate: number;
   /** Messages that one user may send in a minute. */
   readonly requestRate: number;
@@ -11,45 +11,45 @@ export interface RateLimitOptions {
 
 /** A window in which points are counted for each key. */
 export interface RateWindow {
-  /** What is counted. */
+  /** Names the window in the store. */
   readonly keyPrefix: string;
   readonly points: number;
   /** Seconds. */
   readonly duration: number;
-  /** Counts in its place where it cannot be reached. Without one whoever asks is refused then. */
+  /** Counts while the store is unreachable. Without it, requests are refused then. */
   readonly insuranceLimiter?: RateLimiterMemory;
 }
 
 export type RateLimiter = Pick<RateLimiterAbstract, 'consume' | 'points'>;
 
-/** Opens a window: the same one for all nodes that share a store. */
+/** Opens a window, which all nodes with the same store share. */
 export type CreateRateLimiter = (window: RateWindow) => RateLimiter;
 
 const windowSeconds = 60;
 
 const createMemoryLimiter: CreateRateLimiter = (window) => new RateLimiterMemory(window);
 
-/** How often somebody may ask, counted in windows of a minute. What is forgotten needs no owner. */
+/** Rate limits on new sessions and messages, in windows of a minute. Nothing to close. */
 export class RateLimits {
   readonly #connects: RateLimiter;
   readonly #messages: RateLimiter;
 
-  /** `open`: where it is counted. Default: in this process. */
+  /** `createLimiter`: where requests are counted. Default: in this process. */
   constructor({ connectRate, requestRate }: RateLimitOptions, createLimiter: CreateRateLimiter = createMemoryLimiter) {
     const messages = { keyPrefix: 'message', points: requestRate, duration: windowSeconds };
     this.#connects = createLimiter({ keyPrefix: 'connect', points: connectRate, duration: windowSeconds });
-    // Who is connected is served on, whatever becomes of the store.
+    // Connected clients are served even when the store is unreachable.
     this.#messages = createLimiter({ ...messages, insuranceLimiter: new RateLimiterMemory(messages) });
   }
 
-  /** Counts a session that is about to be opened. Throws `rate_limited` or `store_unreachable`; then it must not be. */
+  /** Counts a session before it is opened. Throws `rate_limited` or `store_unreachable`. */
   async countConnection(user: Principal, peer: string): Promise<void> {
-    // The address first: whoever invents users is stopped before their names fill the memory.
+    // The address is counted first, so that made-up user names cannot fill the memory.
     await consumePoints(this.#connects, `peer ${peer}`, '--connect-rate');
     await consumePoints(this.#connects, `user ${principalKey(user)}`, '--connect-rate');
   }
 
-  /** Counts messages that are about to be received. Throws `rate_limited`; then none must be. */
+  /** Counts messages before they are received. Throws `rate_limited`. */
   countMessages(user: Principal, messages = 1): Promise<void> {
     return consumePoints(this.#messages, principalKey(user), '--request-rate', messages);
   }

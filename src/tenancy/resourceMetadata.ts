@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** The endpoints that clients know as the resource. What is posted to /message belongs to /sse. */
+/** The endpoints that clients know as OAuth resources. /message belongs to /sse. */
 export const resourcePaths = ['/sse', '/mcp', '/ws'] as const;
 
 const wellKnownPath = '/.well-known/oauth-protected-resource';
@@ -8,20 +8,20 @@ const wellKnownPath = '/.well-known/oauth-protected-resource';
 /** The paths at which the metadata of each resource is served (RFC 9728, 3.1); '' is the server as a whole. */
 export const metadataPaths = ['', ...resourcePaths].map((path) => ({ path, metadataPath: `${wellKnownPath}${path}` }));
 
-/** The address of what a client asks for, as the client knows it. */
+/** The URL of the resource that a request addresses, as the client knows it. */
 export function resourceUrl(path: string, publicUrl: string | undefined, { host = '' }: IncomingHttpHeaders): string {
   const origin = publicUrl ?? `http://${host}`;
-  const known = path === '/message' ? '/sse' : resourcePaths.find((resource) => resource === path);
-  return `${origin}${known ?? ''}`;
+  const resourcePath = path === '/message' ? '/sse' : resourcePaths.find((resource) => resource === path);
+  return `${origin}${resourcePath ?? ''}`;
 }
 
-/** Where the metadata of a resource is (RFC 9728, 3.1). */
+/** The URL of a resource's metadata (RFC 9728, 3.1). */
 export function metadataUrl(resource: string): string {
   const { origin, pathname } = new URL(resource);
   return `${origin}${wellKnownPath}${pathname === '/' ? '' : pathname}`;
 }
 
-/** The metadata by which a client finds the issuer (RFC 9728, 2). */
+/** The metadata from which a client learns the issuer (RFC 9728, 2). */
 export function resourceMetadata(resource: string, issuer: string): object {
   return {
     resource,

@@ -6,19 +6,19 @@ import {
   type UserStore,
 } from './userDocument.js';
 
-/** A text that all nodes share, with the number of its version. Every method rejects when it cannot be reached. */
+/** A text that all nodes share, with a version number. Every method rejects when the store is unreachable. */
 export interface VersionedText {
-  /** Null if it is still the version `known`. Version 0 is the one before the first, and empty. */
-  read(known: number): Promise<{ readonly version: number; readonly text: string } | null>;
-  /** Puts the next version in the place of `known`, and tells those who listen; false if there is another one by now. */
-  write(text: string, known: number): Promise<boolean>;
-  /** Tells of new versions from when it resolves. One may be missed. */
+  /** Null if the version is still `knownVersion`. Version 0 is the empty text before the first write. */
+  read(knownVersion: number): Promise<{ readonly version: number; readonly text: string } | null>;
+  /** Replaces version `knownVersion` and notifies subscribers. False: another version has been written meanwhile. */
+  write(text: string, knownVersion: number): Promise<boolean>;
+  /** Resolves when the subscription is active. A notification may be lost. */
   subscribe(onWritten: () => void): Promise<void>;
 }
 
 /**
- * The document of users where many nodes have it. Each knows the version that it has seen last; a change is made to the
- * newest one, and made anew if another node was faster.
+ * The user document that several nodes share. Each node caches the last version it has read. A change is applied to the
+ * newest version, and again if another node has written meanwhile.
  */
 export class SharedUserStore implements UserStore {
   readonly #text: VersionedText;
@@ -36,7 +36,8 @@ export class SharedUserStore implements UserStore {
   async refresh(): Promise<void> {
     const read = await this.#text.read(this.#version);
     if (read === null) return;
-    this.#document = read.version === 0 ? emptyDocument : parseUserDocument(read.text, 'What the nodes know of users');
+    this.#document =
+      read.version === 0 ? emptyDocument : parseUserDocument(read.text, 'The user document in the shared store');
     this.#version = read.version;
   }
 
@@ -47,13 +48,13 @@ export class SharedUserStore implements UserStore {
       const { document, result } = change(before);
       if (document === before) return result;
       if (!(await this.#text.write(JSON.stringify(document), version))) continue;
-      // Whoever looked meanwhile has seen this version, or a later one.
+      // A concurrent `refresh` may have read this version, or a later one.
       if (this.#version === version) [this.#document, this.#version] = [document, version + 1];
       return result;
     }
   }
 
-  /** The nodes close what they share. */
+  /** Does nothing: the node closes the store. */
   async close(): Promise<void> {
     return;
   }

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
-import { createAuthenticator, type Authenticate, createOperatorCheck, type IsOperator } from './auth.js';
+import { createAuthenticator, createOperatorCheck, type IsOperator } from './auth.js';
+import type { Authenticate } from './bearerToken.js';
 import {
   createAddressResolver,
   type ResolveAddress,
@@ -10,23 +11,23 @@ import {
 import type { VersionedText } from './sharedUserStore.js';
 import { Users } from './users.js';
 
-/** Who may do what, as configured. Made by the orchestrator, which closes `users` last. */
+/** Authentication, users and their browsers, as configured. Owned by the orchestrator, which closes `users` last. */
 export interface Tenancy {
   readonly users: Users;
   authenticate: Authenticate;
   isOperator: IsOperator;
   chooseBrowser: ChooseBrowser;
-  /** Checks where users' browsers are. */
+  /** Checks the addresses of users' browsers. */
   resolveAddress: ResolveAddress;
-  /** Who gives the tokens that are asked for, if it is an OAuth issuer. */
+  /** The OAuth issuer, with `--auth jwt`. */
   readonly jwtIssuer: string | undefined;
-  /** How clients reach this server, where it is not as the request names it. */
+  /** The `--public-url`, if clients reach this server by another address than the request names. */
   readonly publicUrl: string | undefined;
 }
 
 /**
- * With authentication the store is opened now, else when it is first asked for. Throws a `UserStoreError`. `shared`: where many
- * nodes keep their users, instead of the folder.
+ * With authentication the user store is opened now, else at its first use. Throws a `UserStoreError`. `shared`: the store of
+ * the nodes, used instead of the folder.
  */
 export async function openTenancy(config: Config, clock: Clock, shared?: VersionedText): Promise<Tenancy> {
   const users = new Users({ folder: config.dataDir, shared, clock });

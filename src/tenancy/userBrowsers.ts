@@ -6,13 +6,13 @@ import type { Principal } from './principal.js';
 import type { Users } from './users.js';
 
 /**
- * Says where to connect for the address of a user's browser: the same address, with the name replaced by what it resolves
- * to, so that what was checked is what is used. An encrypted address keeps its name, which the certificate proves. Throws
- * `forbidden_address`, or `browser_unreachable` for a name that does not resolve.
+ * Checks the address of a user's browser and returns the address to connect to: the host name is replaced by the IP address
+ * that was checked, so that a second DNS answer cannot bypass the check. An encrypted address keeps its name, which the
+ * certificate proves. Throws `forbidden_address`, or `browser_unreachable` for a name that does not resolve.
  */
 export type ResolveAddress = (url: string) => Promise<string>;
 
-/** Addresses that answer to whoever is on this machine with what was meant for the machine itself. */
+/** Link-local addresses, multicast, and cloud metadata services: they trust every program on this machine. */
 const blockedAddresses = new BlockList();
 blockedAddresses.addSubnet('0.0.0.0', 8);
 blockedAddresses.addSubnet('169.254.0.0', 16);
@@ -24,13 +24,13 @@ blockedAddresses.addAddress('::', 'ipv6');
 blockedAddresses.addSubnet('fe80::', 10, 'ipv6');
 blockedAddresses.addAddress('fd00:ec2::254', 'ipv6');
 blockedAddresses.addSubnet('ff00::', 8, 'ipv6');
-// 169.254.0.0/16 as NAT64 and 6to4 write it.
+// 169.254.0.0/16 in NAT64 and 6to4 form.
 blockedAddresses.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
 blockedAddresses.addSubnet('2002:a9fe::', 32, 'ipv6');
 
 const isBlocked = (address: string): boolean => blockedAddresses.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 
-/** `allowed`: addresses or names (`--allow-browser-addresses`) that are let through. */
+/** `exceptionNames`: addresses or names that are allowed nevertheless (`--allow-browser-addresses`). */
 export function createAddressResolver(exceptionNames: readonly string[]): ResolveAddress {
   const exceptions = new Set(exceptionNames.map((name) => withoutBrackets(name.toLowerCase())));
   return async (text) => {
@@ -39,7 +39,7 @@ export function createAddressResolver(exceptionNames: readonly string[]): Resolv
     const addresses = isIP(name) === 0 ? await resolveHostName(name) : [name];
     const isAllowed = (address: string): boolean => exceptions.has(address) || !isBlocked(address);
     if (!exceptions.has(name) && !addresses.every(isAllowed)) {
-      const detail = `No browser may be at ${url.hostname}: it is a link-local address or a cloud's metadata service. The operator may allow it with --allow-browser-addresses.`;
+      const detail = `A browser at ${url.hostname} is not allowed: it is a link-local address or a cloud's metadata service. The operator may allow it with --allow-browser-addresses.`;
       throw new Refusal('forbidden_address', { detail });
     }
     const [address = name] = addresses;
@@ -60,16 +60,17 @@ async function resolveHostName(name: string): Promise<string[]> {
 
 const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');
 
-/** The address of the browser that a session works in; undefined: one of the server's. */
+/** The address of the browser for a session; undefined for one of the server's. */
 export type ChooseBrowser = (principal: Principal, requested: string | null) => Promise<string | undefined>;
 
 /**
- * `?browser=ID` is one of the user's own, `?browser=launch` one of the server's. Without it an authenticated user gets the
- * first of those that are registered for them, if any. Throws `invalid_parameter` for an id that is not theirs.
+ * `?browser=ID` is a registered browser of the user, `?browser=launch` one of the server's. Without the parameter an
+ * authenticated user gets their first registered browser, if any. Throws `invalid_parameter` for the id of no browser of
+ * the user.
  */
 export function createBrowserChooser({ auth }: Pick<AuthConfig, 'auth'>, users: Users): ChooseBrowser {
   return async ({ user }, requested) => {
-    // Without authentication a user is only a name, and the store stays shut until somebody asks for it.
+    // Without authentication the user store is opened only if a request names a browser.
     if (requested === 'launch' || (requested === null && auth === 'none')) return undefined;
     const browsers = await users.browsersOf(user);
     if (requested === null) return browsers[0]?.url;

@@ -5,7 +5,7 @@ const instantSchema = z.iso.datetime();
 
 const tokenSchema = z.strictObject({
   id: z.string().min(1),
-  /** SHA-256 of the token in hexadecimal: what was shown once is not here. */
+  /** SHA-256 of the token in hexadecimal. The token itself is not stored. */
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   label: z.string().optional(),
   createdAt: instantSchema,
@@ -20,14 +20,14 @@ const browserSchema = z.strictObject({
 });
 
 const userSchema = z.strictObject({
-  /** A user id of our own, or the subject of the issuer with `--auth jwt`. */
+  /** The id of a registered user; with `--auth jwt`, the subject of the issuer. */
   id: z.string().refine(isSubject),
   createdAt: instantSchema,
   tokens: z.array(tokenSchema).readonly(),
   browsers: z.array(browserSchema).readonly(),
 });
 
-/** Everything that is kept of users: the whole content of the store's one file. */
+/** All stored data of users: the content of users.json, or of the shared store. */
 export const userDocumentSchema = z.strictObject({ version: z.literal(1), users: z.array(userSchema).readonly() });
 
 export type UserDocument = Readonly<z.output<typeof userDocumentSchema>>;
@@ -37,27 +37,26 @@ export type StoredBrowser = Readonly<z.output<typeof browserSchema>>;
 
 export const emptyDocument: UserDocument = { version: 1, users: [] };
 
-/** What to make of the document, and what to tell whoever asked. Pure; throws a `Refusal` to change nothing. */
+/** Computes the new document and the result for the caller. Pure. Throws a `Refusal` to reject the change. */
 export type DocumentChange<Result> = (document: UserDocument) => {
   readonly document: UserDocument;
   readonly result: Result;
 };
 
-/** Where the document is kept. */
 export interface UserStore {
-  /** As this process knows it. */
+  /** The last version that this process has read or written. */
   readonly document: UserDocument;
-  /** Looks whether another process has changed it. */
+  /** Reads the changes of other processes. */
   refresh(): Promise<void>;
-  /** Resolves when the change is kept. Rejects with its own refusal, or with why it was not. */
+  /** Resolves when the change is stored. Rejects with the refusal of `change`, or with the error of the store. */
   update<Result>(change: DocumentChange<Result>): Promise<Result>;
   close(): Promise<void>;
 }
 
-/** A file or a text that cannot be used, in one line that names it and what mends it. */
+/** An unusable file or text. The message is one line that names it and the fix. */
 export class UserStoreError extends Error {}
 
-/** The document that a text holds. Throws a {@link UserStoreError} that calls the text by its `name`. */
+/** Parses the text of a document. Throws a {@link UserStoreError} that calls the text `name`. */
 export function parseUserDocument(text: string, name: string): UserDocument {
   const content = parseJson(text);
   const parsed = userDocumentSchema.safeParse(content);
@@ -65,10 +64,10 @@ export function parseUserDocument(text: string, name: string): UserDocument {
   const version = typeof content === 'object' && content !== null && 'version' in content ? content.version : undefined;
   if (typeof version === 'number' && version > emptyDocument.version) {
     throw new UserStoreError(
-      `${name} was written by a newer version (format ${version}): start that one, or move it away.`,
+      `${name} was written by a newer version of the server (format ${version}): start that version, or move the file away.`,
     );
   }
-  throw new UserStoreError(`${name} is damaged: put a copy of it back, or move it away to start without users.`);
+  throw new UserStoreError(`${name} is damaged: restore a copy of it, or move it away to start without users.`);
 }
 
 function parseJson(text: string): unknown {
@@ -79,27 +78,29 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** What somebody may have come with, and is registered no more. */
+/** Users, tokens and browsers that were removed. */
 export interface RemovedRecords {
   /** Ids of users. */
   readonly users: readonly string[];
   /** Ids of tokens, those of the users included. */
   readonly tokens: readonly string[];
-  /** Browsers of users who are still there. */
+  /** Browsers of users who are still registered. */
   readonly browsers: readonly { readonly user: string; readonly url: string }[];
 }
 
-/** What is in the document before and not in the one after. A user who was registered anew is another one. */
+/** The records of `before` that are missing in `after`. A user who was removed and registered again counts as removed. */
 export function findRemoved(before: UserDocument, after: UserDocument): RemovedRecords {
   const usersAfter = new Map(after.users.map((user) => [user.id, user]));
   const changed = before.users
     .filter((user) => usersAfter.get(user.id) !== user)
-    .map((was) => ({ was, is: survivingUser(was, usersAfter.get(was.id)) }));
+    .map((user) => ({ user, surviving: survivingUser(user, usersAfter.get(user.id)) }));
   return {
-    users: changed.filter(({ is }) => is === undefined).map(({ was }) => was.id),
-    tokens: changed.flatMap(({ was, is }) => itemsWithout(was.tokens, is?.tokens).map(({ id }) => id)),
-    browsers: changed.flatMap(({ was, is }) =>
-      is === undefined ? [] : itemsWithout(was.browsers, is.browsers).map(({ url }) => ({ user: was.id, url })),
+    users: changed.filter(({ surviving }) => surviving === undefined).map(({ user }) => user.id),
+    tokens: changed.flatMap(({ user, surviving }) => itemsWithout(user.tokens, surviving?.tokens).map(({ id }) => id)),
+    browsers: changed.flatMap(({ user, surviving }) =>
+      surviving === undefined
+        ? []
+        : itemsWithout(user.browsers, surviving.browsers).map(({ url }) => ({ user: user.id, url })),
     ),
   };
 }

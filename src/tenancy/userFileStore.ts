@@ -12,16 +12,17 @@ import {
 import { lockFolder } from './folderLock.js';
 
 interface PendingChange {
-  /** Applies the change to a draft, or notes why not. */
+  /** Returns the changed draft; the same draft if the change is refused. */
   apply(draft: UserDocument): UserDocument;
-  /** The draft is on the disk. */
+  /** Settles the caller's promise once the draft is on disk. */
   acknowledge(): void;
   reject(error: unknown): void;
 }
 
 /**
- * Opens the store of users, tokens and browsers in a folder, which is made if need be and is this process's alone until
- * `close()`. Throws a {@link UserStoreError} when it cannot be had or read; a file that is not understood is left as it is.
+ * Opens the store of users, tokens and browsers in a folder. Creates the folder if necessary, and locks it for this process
+ * until `close()`. Throws a {@link UserStoreError} if the folder or the file is unusable; an unreadable file is left as it
+ * is.
  */
 export async function openUserFileStore(folder: string): Promise<UserFileStore> {
   const unlock = await lockDataFolder(folder);
@@ -36,9 +37,9 @@ export async function openUserFileStore(folder: string): Promise<UserFileStore> 
 const fileName = 'users.json';
 
 /**
- * One JSON document, in memory and on the disk. What is in memory is on the disk: a change is seen, and acknowledged, when
- * it has been written whole, flushed and renamed into place. Changes that come while one is being written share the next
- * write, in their order.
+ * One JSON document, in memory and on disk. A change becomes visible, and is acknowledged, only after the document has been
+ * written, flushed and renamed into place. Changes that arrive during a write share the next write, in order. Owned by
+ * `Users`, which closes it.
  */
 export class UserFileStore implements UserStore {
   readonly #file: string;
@@ -60,12 +61,12 @@ export class UserFileStore implements UserStore {
     return this.#document;
   }
 
-  /** No other process changes it. */
+  /** Does nothing: the folder is locked, so no other process changes the document. */
   async refresh(): Promise<void> {
     return;
   }
 
-  /** Resolves when the change is durable. Rejects with its own refusal, or with `storage_failed`: then nothing changed. */
+  /** Resolves when the change is durable. Rejects with the refusal of `change`, or with `storage_failed`: nothing changed. */
   update<Result>(change: DocumentChange<Result>): Promise<Result> {
     if (this.#isClosed) return Promise.reject(new Refusal('draining'));
     return new Promise((resolve, reject) => {
@@ -80,12 +81,12 @@ export class UserFileStore implements UserStore {
           return draft;
         }
       };
-      this.#pending.push({ apply, acknowledge: () => settle(), reject: reject });
+      this.#pending.push({ apply, acknowledge: () => settle(), reject });
       this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
     });
   }
 
-  /** Waits for what is being written and gives the folder back. Idempotent. */
+  /** Waits for the current write and unlocks the folder. Idempotent. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -104,7 +105,7 @@ export class UserFileStore implements UserStore {
         this.#document = draft;
         for (const { acknowledge } of batch) acknowledge();
       } catch (error) {
-        // Also what was refused in view of the draft: the draft has never been.
+        // Refused changes too: they were judged against a draft that was never stored.
         const refusal = storageFailure(`${this.#file} cannot be written: ${messageOf(error)}`, error);
         for (const { reject } of batch) reject(refusal);
       }
@@ -112,12 +113,12 @@ export class UserFileStore implements UserStore {
   }
 }
 
-/** `storage_failed` in these words. */
+/** `storage_failed` with this detail. */
 export function storageFailure(detail: string, cause: unknown): Refusal {
   return new Refusal('storage_failed', { detail: `${detail}. Nothing was changed.` }, { cause });
 }
 
-/** Replaces the file or leaves it as it is. Whoever calls has the folder locked, so that there is one temporary file. */
+/** Replaces the file or leaves it as it is. The caller has locked the folder, so the temporary name is not in use. */
 async function writeFileAtomically(folder: string, file: string, text: string): Promise<void> {
   const temporary = `${file}.tmp`;
   try {
@@ -130,14 +131,14 @@ async function writeFileAtomically(folder: string, file: string, text: string): 
     }
     await rename(temporary, file);
   } catch (error) {
-    // What is left of it is overwritten by the next write; the first error is the one that says why.
+    // A remaining temporary file is overwritten by the next write. The first error is the cause.
     await rm(temporary, { force: true }).catch(() => undefined);
     throw error;
   }
   await syncFolder(folder);
 }
 
-/** Makes the rename outlive a power failure, where the system can: the file is whole either way. */
+/** Makes the rename durable across a power failure, where the system supports it. The file is complete either way. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => undefined);
   await handle?.sync().catch(() => undefined);
@@ -159,7 +160,7 @@ async function lockDataFolder(folder: string): Promise<() => Promise<void>> {
 async function loadDocument(file: string): Promise<UserDocument> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return undefined;
-    throw new UserStoreError(`${file} cannot be read: ${messageOf(error)}. Mend its permissions.`, { cause: error });
+    throw new UserStoreError(`${file} cannot be read: ${messageOf(error)}. Fix its permissions.`, { cause: error });
   });
   return text === undefined ? emptyDocument : parseUserDocument(text, file);
 }

@@ -19,14 +19,14 @@ import { SharedUserStore, type VersionedText } from './sharedUserStore.js';
 import { openUserFileStore, storageFailure } from './userFileStore.js';
 import { hashSecret, hasTokenFormat, generateToken, hashesEqual } from './bearerToken.js';
 
-/** The store is one document: these keep it small. */
+/** The store is one document: these limits keep it small. */
 const maxUsers = 10_000;
 const maxTokens = 100;
 const maxBrowsers = 20;
 
 export interface UsersOptions {
   readonly folder: string;
-  /** Where many nodes keep them; the folder stays untouched then. */
+  /** The shared store of several nodes; the folder is not used then. */
   readonly shared?: VersionedText | undefined;
   readonly clock: Clock;
 }
@@ -34,24 +34,24 @@ export interface UsersOptions {
 type TokenIndex = ReadonlyMap<string, { readonly userId: string; readonly token: StoredToken }>;
 
 export interface IssuedToken {
-  /** Shown this once. */
+  /** The token itself. Not stored. */
   readonly secret: string;
   readonly token: StoredToken;
 }
 
 /**
- * The users of this server, with their tokens and browsers. Opens the store when it is first needed, or with `open()`; the
- * orchestrator closes it. A change that is acknowledged outlives the process. Every call may reject with `storage_failed` or,
- * where many nodes share them, `store_unreachable`.
+ * The users of this server, with their tokens and browsers. Opens the store at its first use, or with `open()`. Owned by
+ * the orchestrator, which closes it. An acknowledged change is durable. Every call may reject with `storage_failed` or, with
+ * a shared store, `store_unreachable`.
  */
 export class Users {
   readonly #options: UsersOptions;
   #store: Promise<UserStore> | undefined;
   #isClosed = false;
-  /** What is gone since then has no consequences yet. */
+  /** The last document whose removals were applied. */
   #appliedDocument: UserDocument = emptyDocument;
   #applyingRemovals: Promise<void> = Promise.resolve();
-  /** Told what is removed, here or at another node; a change resolves after it. */
+  /** Called with the records removed here or at another node. A change resolves after the returned promise. */
   onRemoved: (removed: RemovedRecords) => Promise<void> = () => Promise.resolve();
   #tokenIndex: { readonly document: UserDocument; readonly byHash: TokenIndex } | undefined;
 
@@ -59,7 +59,7 @@ export class Users {
     this.#options = options;
   }
 
-  /** Opens the store now. Throws a {@link UserStoreError} when it cannot be had, and may be called again then. */
+  /** Opens the store now. Rejects with a {@link UserStoreError} if it is unusable; may be called again then. */
   open(): Promise<UserStore> {
     const { folder, shared } = this.#options;
     if (this.#isClosed) return Promise.reject(new Refusal('draining'));
@@ -77,14 +77,14 @@ export class Users {
     return this.#store;
   }
 
-  /** Waits for what is being written and gives the folder back, for good. Idempotent. */
+  /** Waits for the current write and closes the store for good. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
     const store = await this.#store?.catch(() => undefined);
     await store?.close();
   }
 
-  /** Looks what other nodes have changed. Resolves when what was removed has its consequences here. */
+  /** Reads the changes of other nodes. Resolves when removals were applied at this node. */
   async refresh(): Promise<void> {
     if (!this.#isClosed) await this.#applyRemovals(await this.#refreshedDocument());
   }
@@ -101,15 +101,15 @@ export class Users {
   async create(id: string): Promise<StoredUser> {
     const user: StoredUser = { id, createdAt: this.#now(), tokens: [], browsers: [] };
     return this.#update((document) => {
-      if (document.users.some((known) => known.id === id)) {
-        throw new Refusal('already_registered', { detail: `There is a user "${id}" already.` });
+      if (document.users.some((user) => user.id === id)) {
+        throw new Refusal('already_registered', { detail: `A user "${id}" is already registered.` });
       }
       if (document.users.length >= maxUsers) throw new Refusal('too_many_records', { limit: `${maxUsers} users` });
       return { document: { ...document, users: [...document.users, user] }, result: user };
     });
   }
 
-  /** Removes a user with all tokens and browsers, and says who that was. */
+  /** Removes a user with all tokens and browsers. Resolves with the removed user. */
   async remove(id: string): Promise<StoredUser> {
     return this.#update((document) => {
       const user = findUser(document, id);
@@ -143,8 +143,8 @@ export class Users {
   async addBrowser(userId: string, { url, label }: { url: string; label?: string }): Promise<StoredBrowser> {
     const browser = { id: newId(), url, ...(label !== undefined && { label }), createdAt: this.#now() };
     return this.#updateUser(userId, (user) => {
-      if (user.browsers.some((known) => known.url === url)) {
-        throw new Refusal('already_registered', { detail: 'The user has a browser at this address already.' });
+      if (user.browsers.some((registered) => registered.url === url)) {
+        throw new Refusal('already_registered', { detail: 'The user already has a browser at this address.' });
       }
       if (user.browsers.length >= maxBrowsers)
         throw new Refusal('too_many_records', { limit: `${maxBrowsers} browsers` });
@@ -159,12 +159,12 @@ export class Users {
     });
   }
 
-  /** Whose token this is; undefined if it is nobody's, revoked or expired. */
+  /** The principal of a token; undefined if the token is unknown, revoked or expired. */
   async principalForToken(secret: string): Promise<Principal | undefined> {
     if (!hasTokenFormat(secret)) return undefined;
     const hash = hashSecret(secret);
     const indexed = this.#indexTokens((await this.#openedStore()).document).get(hash);
-    // One that is not known may be new, from another node. One that is gone is heard of.
+    // An unknown token may be new from another node. Revocations of other nodes arrive by `refresh`.
     const found = indexed ?? this.#indexTokens(await this.#refreshedDocument()).get(hash);
     if (found === undefined || !hashesEqual(found.token.hash, hash) || !this.#isUnexpired(found.token))
       return undefined;
@@ -173,7 +173,7 @@ export class Users {
     return expiresAt === undefined ? principal : { ...principal, expiresAt: Date.parse(expiresAt) };
   }
 
-  /** Whether the token that somebody came with still holds. True for those who came without one of ours. */
+  /** Whether the token of a principal is still valid. True for a principal without a token of this server. */
   async isTokenValid({ user, credentialId }: Principal): Promise<boolean> {
     if (credentialId === undefined) return true;
     const { users } = await this.#refreshedDocument();
@@ -181,12 +181,12 @@ export class Users {
     return token !== undefined && this.#isUnexpired(token);
   }
 
-  /** The browsers of a user, oldest first; none for one who is not registered. */
+  /** The browsers of a user, oldest first; none if the user is not registered. */
   async browsersOf(userId: string): Promise<readonly StoredBrowser[]> {
     return (await this.#refreshedDocument()).users.find(({ id }) => id === userId)?.browsers ?? [];
   }
 
-  /** The tokens of a document by their hash: made once for each document. */
+  /** The tokens of a document by hash. Computed once for each document. */
   #indexTokens(document: UserDocument): TokenIndex {
     if (this.#tokenIndex?.document === document) return this.#tokenIndex.byHash;
     const tokens = document.users.flatMap(({ id, tokens }) => tokens.map((token) => ({ userId: id, token })));
@@ -218,7 +218,7 @@ export class Users {
     return result;
   }
 
-  /** The document as it is now. */
+  /** The newest document. */
   async #refreshedDocument(): Promise<UserDocument> {
     const store = await this.#openedStore();
     await translateStoreError(store.refresh());
@@ -230,7 +230,7 @@ export class Users {
     return translateStoreError(this.open());
   }
 
-  /** Resolves when what is gone from the document has its consequences. */
+  /** Reports the records that are missing in the new document. Resolves when `onRemoved` has. */
   #applyRemovals(document: UserDocument): Promise<void> {
     const before = this.#appliedDocument;
     if (before === document) return this.#applyingRemovals;
@@ -245,7 +245,7 @@ export class Users {
   }
 }
 
-/** A store that cannot be used is told of as `storage_failed`. */
+/** Translates a UserStoreError to `storage_failed`. */
 async function translateStoreError<Result>(work: Promise<Result>): Promise<Result> {
   try {
     return await work;

@@ -1,25 +1,25 @@
 import type { IncomingMessage } from 'node:http';
 import proxyAddr from 'proxy-addr';
 import { Refusal } from '../errors/errors.js';
-import { toPrincipal, type Authenticate } from '../tenancy/auth.js';
+import { toPrincipal } from '../tenancy/auth.js';
+import { readCredentials, type Authenticate } from '../tenancy/bearerToken.js';
 import type { Caller } from '../tenancy/principal.js';
 import type { RateLimits } from '../tenancy/rateLimits.js';
-import { readCredentials } from './transport.js';
 
 /**
- * Lets a request or an upgrade in that passed the doors, or throws why not: first who asks, then how often. The caps on
- * what is open at once come last, in `SessionRegistry.open`. Nothing of a body is read before.
+ * Admits a request or an upgrade after the host/origin policy, or throws a Refusal: first authentication, then the rate
+ * limit. Runs before any body is read. The limits on open sessions follow in `SessionRegistry.open`.
  */
-export type Admit = (request: IncomingMessage, asks: 'connection' | 'message') => Promise<Caller>;
+export type Admit = (request: IncomingMessage, purpose: 'connection' | 'message') => Promise<Caller>;
 
-/** Whether an address, so many hops away, is a proxy whose word is believed. */
+/** Whether the address, `hop` hops away from this server, is a trusted proxy. */
 export type IsTrustedProxy = (address: string, hop: number) => boolean;
 
 export interface AdmissionDeps {
   readonly authenticate: Authenticate;
   readonly rateLimits: Pick<RateLimits, 'countConnection' | 'countMessages'>;
   readonly isTrustedProxy: IsTrustedProxy;
-  /** A client that asked for a session was turned away before there was one, and not for anything that it did. */
+  /** A session was refused before its creation because the store is unreachable: it counts as a failed creation. */
   onStoreUnreachable(): void;
 }
 
@@ -40,16 +40,16 @@ export function createAdmission({
     if (error instanceof Refusal && error.reason === 'store_unreachable') onStoreUnreachable();
     throw error;
   };
-  // Who asks twice about a request hears the same, and it is counted once.
+  // A request is admitted and counted once, however often it is checked.
   const admissions = new WeakMap<IncomingMessage, Promise<Caller>>();
   return (request, purpose) => {
-    const answer = admissions.get(request) ?? admit(request, purpose);
-    admissions.set(request, answer);
-    return answer;
+    const admission = admissions.get(request) ?? admit(request, purpose);
+    admissions.set(request, admission);
+    return admission;
   };
 }
 
-/** The rule of `--trust-proxy`, the same that express follows. Throws a TypeError that names a wrong address. */
+/** Compiles `--trust-proxy` with the rules of Express. Throws a TypeError that names the invalid address. */
 export function compileTrustedProxies(proxies: readonly string[]): IsTrustedProxy {
   return proxyAddr.compile([...proxies]);
 }

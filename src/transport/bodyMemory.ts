@@ -1,41 +1,42 @@
 import { Refusal } from '../errors/errors.js';
 
-/** Bodies of the largest size that one caller may be sending at once, and how many callers may do so. */
+/** Bodies of the maximum size that one caller may send at once. */
 const bodiesPerCaller = 8;
+/** Callers that may use their full share at once. */
 const callers = 4;
 
 /**
- * The memory for bodies that are being received: bounded for each caller and over all of them (S10). A client that sends
- * slowly holds only what it has sent.
+ * The memory for request bodies that are being received, bounded for each caller and in total (S10). A slow client occupies
+ * only the bytes that it has sent.
  */
 export class BodyMemory {
-  readonly #perCaller: number;
-  readonly #total: number;
-  readonly #held = new Map<string, number>();
-  #sum = 0;
+  readonly #maxBytesPerCaller: number;
+  readonly #maxBytes: number;
+  readonly #bytesByCaller = new Map<string, number>();
+  #totalBytes = 0;
 
   /** @param bodyLimit bytes of one body. */
   constructor(bodyLimit: number) {
-    this.#perCaller = bodiesPerCaller * bodyLimit;
-    this.#total = callers * this.#perCaller;
+    this.#maxBytesPerCaller = bodiesPerCaller * bodyLimit;
+    this.#maxBytes = callers * this.#maxBytesPerCaller;
   }
 
-  /** A share of it for one body, empty at first. The caller releases it. */
-  open(owner: string): BodyShare {
+  /** Opens an empty share for one body. The caller releases it. */
+  open(caller: string): BodyShare {
     let size = 0;
     return {
       grow: (bytes) => {
-        const held = (this.#held.get(owner) ?? 0) + bytes;
-        if (held > this.#perCaller || this.#sum + bytes > this.#total) throw tooManyBytes();
-        this.#held.set(owner, held);
-        this.#sum += bytes;
+        const callerBytes = (this.#bytesByCaller.get(caller) ?? 0) + bytes;
+        if (callerBytes > this.#maxBytesPerCaller || this.#totalBytes + bytes > this.#maxBytes) throw tooManyBytes();
+        this.#bytesByCaller.set(caller, callerBytes);
+        this.#totalBytes += bytes;
         size += bytes;
       },
       release: () => {
-        const held = (this.#held.get(owner) ?? 0) - size;
-        if (held > 0) this.#held.set(owner, held);
-        else this.#held.delete(owner);
-        this.#sum -= size;
+        const callerBytes = (this.#bytesByCaller.get(caller) ?? 0) - size;
+        if (callerBytes > 0) this.#bytesByCaller.set(caller, callerBytes);
+        else this.#bytesByCaller.delete(caller);
+        this.#totalBytes -= size;
         size = 0;
       },
     };
@@ -43,7 +44,7 @@ export class BodyMemory {
 }
 
 export interface BodyShare {
-  /** Throws `queue_full` when there is no memory left. */
+  /** Throws `queue_full` when no memory is left. */
   grow(bytes: number): void;
   release(): void;
 }

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 
 /**
- * Reads a stream ahead of the one who will read it, so that its end is noticed meanwhile and nothing that came is lost.
- * Past the bound it stops reading, and the sender waits (S10). Owned by whoever made it, who calls `take` or `drop` once.
+ * Buffers a stream before its consumer is ready, so that no byte is lost and the end of the stream is noticed. Past the
+ * limit it stops reading, and the sender waits (S10). Owned by its creator, which calls `take` or `drop` once.
  */
 export class EarlyBytes {
   readonly #stream: Readable;
@@ -17,14 +17,14 @@ export class EarlyBytes {
     stream.on('data', this.#onData);
   }
 
-  /** Hands over what came. The stream is paused, and read no more from here. */
+  /** Returns the buffered bytes and leaves the stream paused. */
   take(): Buffer {
     this.#stream.off('data', this.#onData);
     this.#stream.pause();
     return Buffer.concat(this.#chunks.splice(0));
   }
 
-  /** Forgets what came and reads on without keeping anything, so that the end is still noticed. */
+  /** Discards the buffered bytes and all later ones, so that the end of the stream is still noticed. */
   drop(): void {
     this.#stream.off('data', this.#onData);
     this.#chunks.length = 0;

@@ -14,15 +14,23 @@ import { cutAtExpiry } from './tokenExpiry.js';
 import { bodyOf, type AsyncRequestListener, type MountedRequest, type TransportDeps } from './transport.js';
 
 export interface ForwardingDeps extends Pick<TransportDeps, 'registry' | 'admit' | 'bodyLimit' | 'bodyMemory'> {
-  /** Absent: there is one node, this one. */
+  /** Absent with a single node. */
   readonly node?: ClusterNode | undefined;
   readonly openResponses: OpenResponses;
   readonly clock: Clock;
 }
 
 /**
- * Hands a request for a session of another node to that node and its answer to the client, as it comes. What is for a
- * session of this node, or for none, is `here`'s: it answers as if there were one node.
+ * Forwards a request for a session of another node to that node and streams the response back. A request for a session of
+ * this node, or for none, goes to `localListener`.
+ *
+ * ```
+ *  client            this node                                            owner
+ *    request ───────▶ admit ▶ read the body ▶ is the session remote?
+ *                     write the request into a tunnel ▶ send ────────────▶ its routes serve it
+ *    response ◀────── head, then body, in pieces ◀──────────────────────── response
+ *                     refusal if the owner is lost: node_lost
+ * ```
  */
 export function forwardIfRemote(
   deps: ForwardingDeps,
@@ -36,25 +44,25 @@ export function forwardIfRemote(
     if (sessionId === '' || !(await tryForward(request, response, sessionId))) await localListener(request, response);
   };
 
-  /** What ends here because others go on with it is theirs already. */
+  /** A session that closed here because of a handoff counts as remote. */
   function isRemote(sessionId: string): boolean {
     const session = registry.peek(sessionId);
     return session === undefined || (session.state === 'closed' && node?.ownership.isHandedOff(sessionId) === true);
   }
 
-  /** False if `here` is to answer. */
+  /** False: the local listener must answer. */
   async function tryForward(request: MountedRequest, response: ServerResponse, sessionId: string): Promise<boolean> {
-    // Who is not let in hears so from `here`, in its turn.
+    // A refused caller gets its refusal from the local listener.
     const caller = await admit(request, 'message').catch(() => undefined);
     if (caller === undefined) return false;
     const body = request.method === 'POST' ? await bodyOf(deps, request, caller) : undefined;
-    // It is written again for the other node.
+    // The body is serialized again for the other node.
     requireShallow(body);
-    // As a body reader leaves it, for whoever answers in the end.
+    // The convention of body parsers: the local listener reads the body from here.
     Object.assign(request, { body });
-    // Looked for after all waiting: meanwhile it may have been left to the others.
+    // Checked after every await: the session may have been handed off meanwhile.
     if (!isRemote(sessionId)) return false;
-    // The node of the session does not know the token.
+    // Tracked here: the owning node does not know the token.
     openResponses.track(caller, response);
     if (request.method === 'GET') cutAtExpiry(caller, response, clock);
     return forwardToOwner({ registry, node }, { sessionId, caller, request, response, body });
@@ -63,11 +71,11 @@ export function forwardIfRemote(
 
 interface ForwardedRequest extends ProxiedRequest {
   readonly sessionId: string;
-  /** Who was let in. */
+  /** The admitted caller. */
   readonly caller: Caller;
 }
 
-/** Hands a request to the node of a session, and relays the answer. False if none has it: then nothing was answered. */
+/** Forwards a request to the owner of a session and relays the response. False: no owner, and nothing was written. */
 export async function forwardToOwner(
   { registry, node }: Pick<ForwardingDeps, 'registry' | 'node'>,
   forwarded: ForwardedRequest,
@@ -75,11 +83,11 @@ export async function forwardToOwner(
   const { sessionId, caller, response, body } = forwarded;
   if (node === undefined) return false;
   try {
-    // Who leaves may not be there any more when the answer comes.
+    // A draining node may exit before the reply.
     if (node.ownership.isHandingOff) throw new Refusal('draining');
     const remoteRequest = node.openRemoteRequest(sessionId, caller);
-    const { said, head } = writeRequest(remoteRequest, forwarded);
-    await said;
+    const { written, head } = writeRequest(remoteRequest, forwarded);
+    await written;
     const outcome = await remoteRequest.send();
     if (outcome.kind === 'owned') {
       relayResponse(await head, response, remoteRequest);
@@ -99,18 +107,18 @@ export async function forwardToOwner(
 interface ProxiedRequest {
   readonly request: MountedRequest;
   readonly response: ServerResponse;
-  /** Undefined: the request has none. */
+  /** Undefined for a request without a body. */
   readonly body: unknown;
-  /** What to ask the other node for. Default: what was asked for here. */
+  /** The path at the other node. Default: that of `request`. */
   readonly path?: string;
 }
 
 function throwIfBusy({ kind }: EnqueueResult): void {
   if (kind === 'not_ready') throw new Refusal('not_ready', { state: 'tools-registered' });
-  if (kind === 'full') throw new Refusal('queue_full', { limit: 'what waits for the node of this session' });
+  if (kind === 'full') throw new Refusal('queue_full', { limit: 'the inbox of the node that owns this session' });
 }
 
-/** Says to the tunnel what the client said. */
+/** Writes the client's request into the tunnel. */
 function writeRequest({ tunnel }: RemoteRequest, proxied: ProxiedRequest) {
   const { request, response, body, path = request.url } = proxied;
   const text = body === undefined ? undefined : JSON.stringify(body);
@@ -121,14 +129,14 @@ function writeRequest({ tunnel }: RemoteRequest, proxied: ProxiedRequest) {
   const head = new Promise<IncomingMessage>((resolve, reject) => {
     outgoing.once('response', resolve).once('error', reject);
   });
-  // What is not owned is not answered either; the tunnel is destroyed, and nobody waits.
+  // Without an owner there is no response: the tunnel is destroyed, and nothing awaits `head`.
   head.catch(() => undefined);
-  const finished = once(outgoing, 'finish');
+  const written = once(outgoing, 'finish');
   outgoing.end(text);
-  return { said: finished, head };
+  return { written, head };
 }
 
-/** What belongs to one connection and not to the message (RFC 9110, section 7.6.1). */
+/** Headers of a single connection (RFC 9110, section 7.6.1). */
 const hopByHopHeaders = ['connection', 'keep-alive', 'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect', 'date'];
 
 function forwardedHeaders({ request, response }: ProxiedRequest, text: string | undefined): OutgoingHttpHeaders {
@@ -149,7 +157,7 @@ function withoutHopByHop(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
 function relayResponse(incoming: IncomingMessage, response: ServerResponse, { finish }: RemoteRequest): void {
   response.writeHead(incoming.statusCode ?? 502, withoutHopByHop(incoming.headers));
   response.flushHeaders();
-  // A client that loses it here comes again, as after any broken connection.
+  // The client retries, as after any broken connection.
   incoming.once('error', () => response.destroy());
   incoming.once('end', finish);
   incoming.pipe(response);

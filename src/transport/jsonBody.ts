@@ -5,9 +5,9 @@ import type { BodyShare } from './bodyMemory.js';
 const utf8 = new TextDecoder();
 
 /**
- * Reads a JSON body of up to `limit` bytes; an empty one is an empty object. Called when it is known who sends it. Rejects
- * with `unsupported_media_type`, `too_large`, `parse_error`, or `queue_full` when `share` has no memory left. What an
- * embedder's own middleware has read before is taken as that left it, in `request.body`.
+ * Reads a JSON body of up to `limit` bytes; an empty body is an empty object. Called after authentication. Rejects with
+ * `unsupported_media_type`, `too_large`, `parse_error`, or `queue_full` when `share` has no memory left. If an embedder's
+ * middleware has read the body already, its `request.body` is returned.
  */
 export async function readJson(request: IncomingMessage, limit: number, share: BodyShare): Promise<unknown> {
   requireJson(request.headers);
@@ -28,7 +28,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** JSON on a wire is UTF-8 (RFC 8259, section 8.1). Compressed bodies are refused: they hide their size. */
+/** JSON must be UTF-8 (RFC 8259, section 8.1). Compressed bodies are refused: they hide their size. */
 function requireJson(headers: IncomingHttpHeaders): void {
   const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = headers;
   const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
@@ -38,7 +38,7 @@ function requireJson(headers: IncomingHttpHeaders): void {
   if (!hasBody || !isJson || encoding.toLowerCase() !== 'identity') throw new Refusal('unsupported_media_type');
 }
 
-/** What is past the limit is read and dropped, so that the connection can serve the next request. */
+/** Bytes past the limit are read and discarded, so that the connection can serve the next request. */
 function readBytes(request: IncomingMessage, limit: number, share: BodyShare): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const bytes = new GrowingBytes(share);
@@ -55,20 +55,20 @@ function readBytes(request: IncomingMessage, limit: number, share: BodyShare): P
         refuse(error);
       }
     };
-    const lost = (): void => {
+    const onClose = (): void => {
       if (!request.readableEnded) refuse(new Refusal('parse_error'));
     };
     request.on('data', keep);
     request.on('end', () => resolve(bytes.take()));
-    request.on('close', lost);
-    if (request.destroyed) lost();
+    request.on('close', onClose);
+    if (request.destroyed) onClose();
     if (Number(request.headers['content-length'] ?? 0) > limit) refuse(new Refusal('too_large'));
   });
 }
 
-const smallest = 16 * 1024;
+const minBufferBytes = 16 * 1024;
 
-/** Bytes as they arrive, in one piece of memory however small the chunks are: each chunk alone costs far more than a byte. */
+/** Collects chunks in one growing buffer: a list of many small chunks would take far more memory than their bytes. */
 class GrowingBytes {
   readonly #share: BodyShare;
   #bytes: Buffer = Buffer.alloc(0);
@@ -82,11 +82,11 @@ class GrowingBytes {
     return this.#length;
   }
 
-  /** Throws when there is no memory for it. */
+  /** Throws `queue_full` when the share has no memory left. */
   append(chunk: Buffer): void {
     const length = this.#length + chunk.length;
     if (this.#length === 0) {
-      // Most bodies are one chunk.
+      // Most bodies are one chunk: it is not copied.
       this.#share.grow(chunk.length);
       this.#bytes = chunk;
     } else {
@@ -106,7 +106,7 @@ class GrowingBytes {
   }
 
   #enlarge(length: number): void {
-    const size = Math.max(2 * length, smallest);
+    const size = Math.max(2 * length, minBufferBytes);
     this.#share.grow(size - this.#bytes.length);
     const larger = Buffer.allocUnsafeSlow(size);
     larger.set(this.#bytes);

@@ -5,18 +5,18 @@ import type { Refusal } from '../errors/errors.js';
 import { EarlyBytes } from './earlyBytes.js';
 import { sendRefusal } from './sendRefusal.js';
 
-/** Bytes that are kept of a client which speaks before it is answered; past them it waits. */
+/** Bytes buffered from a client that sends before the handshake is answered. */
 const maxEarlyBytes = 64 * 1024;
 
 /**
- * An upgrade that is not answered yet. Exactly one answer leaves: `accept` gives the socket to a WebSocket, `refuse` sends
- * an HTTP response and closes. Until then it owns the socket, keeps what comes early, and tells by `onclose` that the
- * client has left. Throws when an earlier answer is still under way on the connection (pipelining): it must not be mixed
- * with another protocol; the caller ends the connection then.
+ * An upgrade that is not answered yet. It is answered exactly once: `accept` passes the socket to a WebSocket, `refuse`
+ * sends an HTTP response and closes. Until then this object owns the socket, buffers early bytes, and calls `onclose` when
+ * the client disconnects. The constructor throws if an earlier response is still being sent on the connection
+ * (pipelining), which must not be mixed with another protocol; the caller then closes the connection.
  */
 export class PendingUpgrade {
   readonly request: IncomingMessage;
-  /** What `refuse` answers with; never sent when the upgrade is accepted. */
+  /** Sent by `refuse` only. */
   readonly response: ServerResponse;
   onclose?: () => void;
   readonly #socket: Socket;
@@ -25,7 +25,7 @@ export class PendingUpgrade {
 
   constructor(request: IncomingMessage, head: Buffer) {
     const { socket } = request;
-    // Nobody else listens any more: a reset would end the process. `close` follows, and is what counts.
+    // Without an error listener a reset would crash the process. `close` follows.
     socket.on('error', () => undefined);
     this.request = request;
     this.#socket = socket;
@@ -37,22 +37,22 @@ export class PendingUpgrade {
     socket.once('end', this.#onClientLeft).once('close', this.#onClientLeft);
   }
 
-  /** Whether the client has left before it was answered. */
+  /** Whether the client disconnected before the answer. */
   get hasClientLeft(): boolean {
     return this.#socket.readableEnded || this.#socket.destroyed;
   }
 
-  /** Sends the 101 with these headers; null if the client has left. What it sent early is read first. */
+  /** Sends the 101 with these headers; null if the client has disconnected. The WebSocket reads the early bytes first. */
   accept(server: WebSocketServer, headers: readonly string[]): WebSocket | null {
     const early = this.#earlyBytes.take();
     this.#stopWatching();
     this.response.detachSocket(this.#socket);
     let accepted: WebSocket | null = null;
     const addHeaders = (lines: string[]): void => void lines.push(...headers);
-    // Both run before `handleUpgrade` returns; neither does for a socket that has just been destroyed.
+    // `handleUpgrade` calls both callbacks before it returns, or neither if the socket was just destroyed.
     server.on('headers', addHeaders);
-    server.handleUpgrade(this.request, this.#socket, Buffer.concat([this.#head, early]), (opened) => {
-      accepted = opened;
+    server.handleUpgrade(this.request, this.#socket, Buffer.concat([this.#head, early]), (webSocket) => {
+      accepted = webSocket;
     });
     server.off('headers', addHeaders);
     this.#socket.resume();

@@ -5,10 +5,10 @@ import type { Refusal } from '../errors/errors.js';
 import type { RequestTransport, ObservationHandler } from '../telemetry/observer.js';
 
 const requestIdHeader = 'x-request-id';
-/** A client's own id is taken over if it can stand in a header, a log line and a JSON text as it is. */
+/** A client's own id is used if it is safe in a header, a log line and a JSON text. */
 const requestIdPattern = /^[\w.:-]{1,128}$/;
 
-/** Emitted by a response that was answered with a refusal, with the refusal. */
+/** Emitted by a response with the Refusal that it was answered with. */
 export const refusedEvent = 'refused';
 
 const endpointByPath: ReadonlyMap<string, RequestTransport> = new Map([
@@ -19,8 +19,8 @@ const endpointByPath: ReadonlyMap<string, RequestTransport> = new Map([
 ]);
 
 /**
- * Gives each request an id, answered in `X-Request-Id`, and tells of those that are refused. Comes before every
- * route, and before every upgrade.
+ * Assigns an id to each request, returned in `X-Request-Id`, and observes refusals. Runs before every route and every
+ * upgrade.
  */
 export function assignRequestIds(observe: ObservationHandler) {
   return (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
@@ -37,15 +37,15 @@ export function assignRequestIds(observe: ObservationHandler) {
   };
 }
 
-/** The id that a response carries; undefined for one that no route of ours answers. */
+/** The request id of a response; undefined if `assignRequestIds` has not run for it. */
 export function requestIdOf(response: ServerResponse): string | undefined {
   const id = response.getHeader(requestIdHeader);
   return typeof id === 'string' ? id : undefined;
 }
 
 /**
- * Makes the caller's W3C trace context the parent of what a request leads to. Where an instrumentation of HTTP has opened
- * a span already, that one stays the parent. Without a registered SDK this does nothing.
+ * Makes the caller's W3C trace context the parent of the spans of a request. If an HTTP instrumentation has already opened
+ * a span, that span stays the parent. Without a registered SDK this does nothing.
  */
 export function continueTrace(request: IncomingMessage, _response: unknown, next: () => void): void {
   const active = context.active();

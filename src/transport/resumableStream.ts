@@ -3,23 +3,24 @@ import { Refusal } from '../errors/errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { StreamWriter } from './streamWriter.js';
 
-/** Bytes of messages that may wait for the log (S10). */
+/** Bytes of messages that may wait for the event log (S10). */
 const maxPendingBytes = 16 * 1024 ** 2;
 
-export interface AttachOptions {
-  /** Headers of the answer. */
+export interface StreamAttachOptions {
+  /** Extra headers of the response. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** The last event that the client has. Absent: it begins anew, with what went to no socket yet. */
+  /** The last event that the client has. Absent: the client gets the events that no writer has sent yet. */
   readonly lastEventId?: string;
-  /** Sends the client an event id at once, so that it can come back before the first message (since 2025-11-25). */
+  /** Sends an event id at once, so that the client can resume before the first message (MCP 2025-11-25). */
   readonly sendPrimingEvent: boolean;
 }
 
 export interface ResumableStreamOptions {
-  /** Of a stream that is in the log already. */
+  /** The id of a stream that exists in the log. Default: a new id. */
   readonly streamId?: string;
-  /** Whether the log has all that was sent on it. */
+  /** Whether the log holds every message sent on the stream. Default: true. */
   readonly isWhole?: boolean;
+  /** Whether the stream carries nothing but responses. */
   readonly answersOnly: boolean;
   onerror(error: unknown): void;
 }
@@ -30,10 +31,17 @@ interface MissedEvents {
 }
 
 /**
- * One logical stream of a session, whichever socket carries it, and none for a while. Each message goes first to the log,
- * then to the socket. Everything happens in turn, first come, first served; a replay keeps its turn from its first event
- * to the last, so what is sent meanwhile follows it: nothing is lost, repeated or out of order (S4). What cannot be logged
- * is not sent either: the socket is cut, and the client hears `gap` when it comes back.
+ * One logical stream of a session. A series of writers (HTTP responses) carries it; at times none is attached. Each
+ * message is appended to the log first, then written. All operations run in one queue, and a replay is a single operation,
+ * so no message is lost, repeated or reordered (S4). A message that cannot be logged is not written: the writer is
+ * terminated, and the client gets `gap` when it resumes. Owned by its transport, which finishes and discards it.
+ *
+ * ```
+ *  send ────────▶ queue ──▶ append to the log ──▶ write to the writer, if one is attached
+ *  attach ──────▶ queue ──▶ replay the events after lastEventId ──▶ later messages
+ *  suspend ─────▶ queue ──▶ `retry`, then end the writer; the client resumes
+ *  finish ──────▶ queue ──▶ end the writer; the log stays for replay until discard
+ * ```
  */
 export class ResumableStream {
   readonly #address: StreamAddress;
@@ -43,14 +51,13 @@ export class ResumableStream {
   #pendingBytes = 0;
   readonly #unlogged = new Set<JSONRPCMessage>();
   #writer: StreamWriter | undefined;
-  /** The last event that went to a socket. */
+  /** The last event that any writer has sent. */
   #lastWrittenId: string | null = null;
-  /** Whether there are events that no socket has seen. */
+  /** Whether the log has events that no writer has sent. */
   #hasUnsentEvents = false;
   #isWhole: boolean;
   #isFinished = false;
 
-  /** Whether it carries nothing but the answers to what was asked. */
   readonly answersOnly: boolean;
 
   constructor(sessionId: string, log: EventLog, options: ResumableStreamOptions) {
@@ -66,12 +73,12 @@ export class ResumableStream {
     return this.#address.streamId;
   }
 
-  /** False: something was sent that is not in the log. The client is told when it comes. */
+  /** False: a sent message is not in the log. The next client is told. */
   get isWhole(): boolean {
     return this.#isWhole;
   }
 
-  /** Requests whose answers were sent and are not in the log yet. */
+  /** Requests whose responses were sent and are not in the log yet. */
   get unlogged(): RequestId[] {
     return [...this.#unlogged].flatMap((message) => ('method' in message ? [] : [message.id ?? '']));
   }
@@ -80,7 +87,7 @@ export class ResumableStream {
   send(message: JSONRPCMessage): void {
     const data = JSON.stringify(message);
     if (this.#pendingBytes > maxPendingBytes) {
-      this.#markIncomplete(new Error('The event log does not keep up.'));
+      this.#markIncomplete(new Error('The event log is too slow: too many bytes are waiting for it.'));
       return;
     }
     this.#pendingBytes += data.length;
@@ -93,12 +100,12 @@ export class ResumableStream {
   }
 
   /**
-   * Makes `writer` the stream's socket; the one before is ended. `over`: there is nothing left to wait for, and nothing was
-   * written. Rejects with `unknown_event` or `gap`, and then nothing was written either.
+   * Attaches `writer` and ends the previous one. `finished`: the stream is complete, the client has every event, and
+   * nothing was written. Rejects with `unknown_event` or `gap`, before anything is written.
    */
   attach(
     writer: StreamWriter,
-    { headers, lastEventId, sendPrimingEvent }: AttachOptions,
+    { headers, lastEventId, sendPrimingEvent }: StreamAttachOptions,
   ): Promise<'attached' | 'finished'> {
     return this.#enqueue(async () => {
       const { messages, isWhole } = await this.#missedEvents(lastEventId);
@@ -106,7 +113,7 @@ export class ResumableStream {
         if (!isWhole) throw new Refusal('gap');
         if (this.#isFinished && messages.length === 0) return 'finished';
       }
-      // Hung up while it waited for its turn: what was not sent stays for the next one.
+      // The client disconnected while this was queued: unsent events remain for the next writer.
       if (writer.state !== 'pending') return 'attached';
       this.#writer?.end();
       this.#writer = writer;
@@ -122,7 +129,7 @@ export class ResumableStream {
     });
   }
 
-  /** Ends the socket and leaves the stream open: the client comes again after a while, and misses nothing. */
+  /** Ends the writer and leaves the stream open: the client resumes after `retryMs`. */
   suspend(retryMs: number): void {
     void this.#enqueue(async () => {
       this.#writer?.write({ retry: retryMs });
@@ -130,7 +137,7 @@ export class ResumableStream {
     });
   }
 
-  /** After what was sent, the socket ends; what was sent can be had once more until it is forgotten. */
+  /** Ends the writer after the messages sent so far. They can be replayed until `discard`. */
   finish(): Promise<void> {
     return this.#enqueue(async () => {
       this.#isFinished = true;
@@ -138,7 +145,7 @@ export class ResumableStream {
     });
   }
 
-  /** Drops what is logged. */
+  /** Removes the stream from the log. */
   discard(): void {
     const { sessionId, streamId } = this.#address;
     void this.#enqueue(() => this.#log.discard(sessionId, streamId)).catch(this.#onerror);
@@ -150,14 +157,14 @@ export class ResumableStream {
     return result;
   }
 
-  /** What a client has not got, and whether that is all of it. */
+  /** The events that a client lacks, and whether the log still holds all of them. */
   async #missedEvents(lastEventId: string | undefined): Promise<MissedEvents> {
     if (lastEventId === undefined && !this.#hasUnsentEvents) return { messages: [], isWhole: this.#isWhole };
     const { events, isComplete } = await this.#log.replayAfter(this.#address, lastEventId ?? this.#lastWrittenId);
     return { messages: events.filter(({ data }) => data !== ''), isWhole: isComplete && this.#isWhole };
   }
 
-  /** A client that loses this socket too comes back with the last id that it got on it, and on no other. */
+  /** A client resumes with the last id it got on this connection, so it needs one even if nothing is replayed. */
   async #sendPrimingEvent(writer: StreamWriter, lastEventId: string | undefined): Promise<void> {
     if (lastEventId === undefined) await this.#append('');
     else writer.write({ id: lastEventId, data: '' });
@@ -193,7 +200,7 @@ export class ResumableStream {
   }
 }
 
-/** To a client that begins anew: it cannot be refused, and it is not to believe that it has everything. */
+/** Sent to a client that starts a new stream after a loss: it must know that messages are missing. */
 const lossNotice = JSON.stringify({
   jsonrpc: '2.0',
   method: 'notifications/message',

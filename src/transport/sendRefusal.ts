@@ -2,26 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Refusal, RequestId } from '../errors/errors.js';
 import { refusedEvent, requestIdOf } from './requestContext.js';
 
-/** Bytes of a body that are thrown away after a refusal, so that a client which sends first hears it. */
+/** Bytes of a body that are discarded after a refusal, so that a client that sends before it reads gets the refusal. */
 const maxDiscardedBytes = 4 * 1024 ** 2;
 
-/** Reads on without keeping anything, and hangs up on a client that does not stop. */
-function discardRest(request: IncomingMessage): void {
-  if (request.complete || request.socket.destroyed) return;
-  let left = maxDiscardedBytes;
-  request.on('data', (chunk: Buffer) => {
-    left -= chunk.length;
-    if (left < 0) request.socket.destroy();
-  });
-}
-
 /**
- * Answers a request with a refusal: status, `Retry-After` or `WWW-Authenticate` where it helps, and the JSON-RPC error. The one place that
- * does, and so the one where refusals are observed: the response emits the refusal for whoever opened the request.
+ * Answers a request with a refusal: status, `Retry-After` or `WWW-Authenticate` where they apply, and the JSON-RPC error.
+ * Every HTTP refusal is sent here, so that all are observed: the response emits `refusedEvent`.
  */
 export function sendRefusal(response: ServerResponse, refusal: Refusal, id: RequestId): void {
   const { retryAfterMs, challenge } = refusal.data;
-  // `unknown` has one body, whether a session never was or is somebody else's: there, the header alone has the id.
+  // The body of `unknown` is the same for a missing session and for one of another user: no request id in it.
   const requestId = refusal.reason === 'unknown' ? undefined : requestIdOf(response);
   const body = JSON.stringify(refusal.toJsonRpc(id, requestId));
   if (retryAfterMs !== undefined) response.setHeader('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
@@ -36,4 +26,14 @@ export function sendRefusal(response: ServerResponse, refusal: Refusal, id: Requ
   response.end(body);
   discardRest(response.req);
   response.emit(refusedEvent, refusal);
+}
+
+/** Reads and discards the rest of the body; closes the connection past the limit. */
+function discardRest(request: IncomingMessage): void {
+  if (request.complete || request.socket.destroyed) return;
+  let remainingBytes = maxDiscardedBytes;
+  request.on('data', (chunk: Buffer) => {
+    remainingBytes -= chunk.length;
+    if (remainingBytes < 0) request.socket.destroy();
+  });
 }

@@ -7,12 +7,12 @@ import {
   ConnectionTransport,
   resolveSessionRequest,
   bodyOf,
-  readCredentials,
   openWithClusterQuota,
   type AsyncRequestListener,
   type TransportDeps,
 } from './transport.js';
 import { Refusal } from '../errors/errors.js';
+import { readCredentials } from '../tenancy/bearerToken.js';
 
 export interface SseOptions extends SseWriterOptions {
   /** The path that the client posts to; the session id is appended as `?sessionId=`. */
@@ -20,9 +20,9 @@ export interface SseOptions extends SseWriterOptions {
 }
 
 /**
- * The server's end of HTTP+SSE (MCP 2024-11-05, basic/transports): one GET whose answer is the stream. Until `announce`
- * not one byte is written, so a set-up that fails is still answered with its own status code. It has no event ids: a client
- * that comes again gets a new session.
+ * The server's end of HTTP+SSE (MCP 2024-11-05, basic/transports): the response to one GET is the stream. Nothing is
+ * written before `announce`, so that a failed set-up gets its own HTTP status. There are no event ids: a client that
+ * reconnects gets a new session. Owned by its session.
  */
 export class SseTransport extends ConnectionTransport {
   readonly kind = 'sse';
@@ -65,7 +65,7 @@ export class SseTransport extends ConnectionTransport {
   }
 }
 
-/** `GET /sse`: opens a session. Answered when the session is connected, or with the reason why it never will be. */
+/** `GET /sse`: opens a session. Answered when the session is connected, or when its set-up fails. */
 export function openSseSession(deps: TransportDeps): AsyncRequestListener {
   const { clock } = deps;
   return async (request, response) => {
@@ -76,10 +76,10 @@ export function openSseSession(deps: TransportDeps): AsyncRequestListener {
   };
 }
 
-/** With a length, head and body leave in one piece. */
+/** With a content length, head and body are sent in one packet. */
 const acceptedHeaders = { 'content-length': 'Accepted'.length };
 
-/** `POST /message?sessionId=`: hands one message to a session; 202 once it is delivered, and the answer comes on the stream. */
+/** `POST /message?sessionId=`: delivers one message to a session. 202 once delivered; the response follows on the stream. */
 export function postSseMessage(deps: TransportDeps): AsyncRequestListener {
   const { registry, admit } = deps;
   return async (request, response) => {
@@ -90,7 +90,7 @@ export function postSseMessage(deps: TransportDeps): AsyncRequestListener {
       const sessionId = sessionIdFromQuery(request);
       if (sessionId === '') throw new Refusal('missing_session');
       const session = registry.find(sessionId, caller);
-      // A session's messages come in at the door at which it was opened.
+      // Only SSE sessions take messages here.
       if (!(session.channel instanceof SseTransport)) throw new Refusal('unknown');
       await session.receive(parseMessage(body));
       response.writeHead(202, acceptedHeaders).end('Accepted');
@@ -101,6 +101,6 @@ export function postSseMessage(deps: TransportDeps): AsyncRequestListener {
   };
 }
 
-/** The session that a POST to `/message` is for; empty if it names none. */
+/** The session id of a POST to `/message`; empty without one. */
 export const sessionIdFromQuery = (request: IncomingMessage): string =>
   readCredentials(request).query.get('sessionId') ?? '';

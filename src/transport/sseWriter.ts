@@ -4,19 +4,19 @@ import { StreamWriter, type SseEvent } from './streamWriter.js';
 
 export interface SseWriterOptions {
   readonly clock: Clock;
-  /** Time between comments that keep proxies from closing a silent stream. */
+  /** Time between keep-alive comments: without them proxies close a silent stream. */
   readonly keepAliveMs?: number;
-  /** Bytes that may wait for a slow client before it is given up (S10). */
+  /** Bytes that may wait for a slow client before its connection is closed (S10). */
   readonly maxPendingBytes?: number;
-  /** When the stream has ended: how long a client that reads nothing of what is left keeps its socket (S5). */
+  /** After the end of the stream: how long a client may read nothing of the rest before its socket is destroyed (S5). */
   readonly closeTimeoutMs?: number;
 }
 
-/** The one writer of an event stream to one HTTP answer. */
+/** Writes an event stream (HTML, server-sent events) to one HTTP response. */
 export class SseWriter extends StreamWriter {
   readonly answersOnly = false;
   readonly #options: Required<SseWriterOptions>;
-  /** The next keep-alive; once the stream has ended, the farewell. */
+  /** The next keep-alive; after the end, the close timeout. */
   #timer: unknown;
 
   constructor(response: ServerResponse, options: SseWriterOptions) {
@@ -33,7 +33,7 @@ export class SseWriter extends StreamWriter {
     if (this.state === 'open') this.response.flushHeaders();
   }
 
-  /** Writes the head, which leaves with the first event: a client that has one has the other. */
+  /** Writes the head. Node sends it together with the first event, or with `flush`. */
   protected begin(headers: Readonly<Record<string, string>>): void {
     this.response.writeHead(200, {
       'content-type': 'text/event-stream',
@@ -45,7 +45,7 @@ export class SseWriter extends StreamWriter {
     this.#armKeepAlive();
   }
 
-  /** A client that does not read would hold socket and bytes for ever: it is cut off after a while. */
+  /** Ends the response. A client that does not read the rest is disconnected after the close timeout. */
   protected finish(): void {
     const { response } = this;
     response.end();

@@ -10,21 +10,20 @@ export interface StdioOptions {
   readonly clock: Clock;
   /** Bytes of one message. */
   readonly bodyLimit: number;
-  /** Bytes that may wait for a client that does not read before it is given up (S10). */
+  /** Bytes that may wait for a client that does not read before the transport closes (S10). */
   readonly maxPendingBytes?: number;
-  /** Time that a client has to ask, and to read, what it is told last. */
+  /** Time that a client has to send a request, or to read the last message, before the streams are closed. */
   readonly closeTimeoutMs?: number;
 }
 
 /**
- * The server's end of MCP's stdio transport (2025-11-25, basic/transports): one JSON-RPC message a line. Nothing is written
- * before the client has asked: to be announced is to be read. What comes earlier waits, here up to the size of one message
- * and then in the pipe, while the end of the input is noticed at once. A session that could not be set up answers the
- * first request with the cause.
+ * The server's end of MCP's stdio transport (2025-11-25, basic/transports): one JSON-RPC message a line. `announce` writes
+ * nothing; it starts reading. Earlier bytes wait, here up to the size of one message and then in the pipe, while the end of
+ * the input is noticed at once. If the set-up of the session fails, the first request is answered with the cause.
  */
 export class StdioTransport extends ConnectionTransport {
   readonly kind = 'stdio';
-  /** Resolves when all that was written has been read, or the client has had its time to. */
+  /** Resolves when the client has read everything written, or after the close timeout. */
   readonly finished: Promise<void>;
 
   readonly #input: Readable;
@@ -46,7 +45,7 @@ export class StdioTransport extends ConnectionTransport {
     this.#earlyBytes = new EarlyBytes(input, options.bodyLimit);
     this.finished = new Promise((resolve) => (this.#resolveFinished = resolve));
     for (const event of ['end', 'close']) input.once(event, this.#onDisconnect);
-    for (const stream of [input, output]) stream.on('error', this.#broken);
+    for (const stream of [input, output]) stream.on('error', this.#onStreamError);
   }
 
   announce(sessionId: string): void {
@@ -80,7 +79,7 @@ export class StdioTransport extends ConnectionTransport {
     const onChunk = (chunk: Buffer): void => {
       for (const line of this.#lines.read(chunk)) this.#receive(line);
     };
-    // Later: the session has not finished entering its state yet.
+    // Deferred: the session is still entering its state.
     queueMicrotask(() => {
       if (this.#state === 'closed') return;
       onChunk(this.#earlyBytes.take());
@@ -95,16 +94,16 @@ export class StdioTransport extends ConnectionTransport {
       void receiveText(line.text, {
         receive: (message) => this.#dispatch(message),
         failed: (error) => this.onerror?.(error),
-      }).then((refused) => refused !== null && this.#onRefused(refused));
+      }).then((response) => response !== null && this.#writeError(response));
   }
 
-  #onRefused(refused: JsonRpcErrorResponse): void {
+  #writeError(response: JsonRpcErrorResponse): void {
     if (this.#state === 'closed') return;
-    this.#write(refused);
-    if (this.#state === 'refusing' && refused.id !== null) this.#closeConnection();
+    this.#write(response);
+    if (this.#state === 'refusing' && response.id !== null) this.#closeConnection();
   }
 
-  /** Gives a message to the session; to a request for one that could not be set up, its cause is the answer. */
+  /** Passes a message to the session. After a failed set-up, throws the cause as the answer to a request. */
   #dispatch(message: JSONRPCMessage): void | Promise<void> {
     if (this.#refusal === null) return this.onmessage?.(message);
     if ('id' in message && 'method' in message) throw this.#refusal;
@@ -122,8 +121,8 @@ export class StdioTransport extends ConnectionTransport {
 
   readonly #onDisconnect = (): void => this.#closeConnection();
 
-  readonly #broken = (error: Error): void => {
-    // EPIPE: the client is gone.
+  readonly #onStreamError = (error: Error): void => {
+    // EPIPE: the client has closed its end.
     if (codeOf(error) !== 'EPIPE' && this.#state !== 'closed') this.onerror?.(error);
     this.#closeConnection();
   };
@@ -136,7 +135,7 @@ export class StdioTransport extends ConnectionTransport {
     this.#input.destroy();
     const closeTimer = clock.setTimeout(this.#resolveFinished, closeTimeoutMs);
     void this.finished.then(() => clock.clearTimeout(closeTimer));
-    // Behind everything that waits; at once if the client is gone: a destroyed stream never calls back.
+    // `end` calls back after all pending writes. A destroyed stream never calls back.
     if (this.#output.destroyed) this.#resolveFinished();
     else this.#output.end(this.#resolveFinished);
     this.onclose?.();
@@ -145,12 +144,12 @@ export class StdioTransport extends ConnectionTransport {
 
 const newline = 0x0a;
 
-/** One line, or the fact that it was longer than allowed. */
+/** One line, or why it is not usable: too long, or not UTF-8. */
 export type DecodedLine = { readonly text: string } | { readonly fault: 'too_large' | 'parse_error' };
 
 /**
- * Cuts bytes into lines of UTF-8. A line past the limit is passed over without being kept, and told of once it ends; empty
- * lines say nothing. Holds at most one line that is not complete (S10).
+ * Splits bytes into lines of UTF-8. A line past the limit is skipped without being buffered, and reported at its end. Empty
+ * lines are ignored. Buffers at most one incomplete line (S10).
  */
 export class LineReader {
   readonly #limit: number;
@@ -158,12 +157,12 @@ export class LineReader {
   #parts: Buffer[] = [];
   #length = 0;
 
-  /** @param limit in bytes, without the line's end. */
+  /** @param limit in bytes, without the line break. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** The lines that this chunk completes, in their order. */
+  /** Yields the lines that this chunk completes. */
   *read(chunk: Buffer): Generator<DecodedLine> {
     let start = 0;
     for (let end = chunk.indexOf(newline); end !== -1; end = chunk.indexOf(newline, start)) {

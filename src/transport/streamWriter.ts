@@ -1,24 +1,24 @@
 import type { ServerResponse } from 'node:http';
 
-/** One event of a stream (HTML, server-sent events). No field has a line break: data is JSON. */
+/** One event of a stream (HTML, server-sent events). No field contains a line break: data is JSON. */
 export interface SseEvent {
   readonly event?: string;
   readonly id?: string;
-  /** Milliseconds after which a client that lost the stream comes again. */
+  /** Milliseconds until a client that lost the stream reconnects. */
   readonly retry?: number;
   readonly data?: string;
 }
 
-/** `ended`: by us. */
+/** Why a writer closed. `ended`: by this server. */
 export type StreamEnd = 'ended' | 'client-closed' | 'slow-client';
 
 /**
- * What carries a stream to a client, over one HTTP answer. `silent` until `open`, so that a refusal can still be answered
- * with its own status code; then `open`; then `closed`, after which nothing is written (S7). Owned by a transport, which
- * ends it; `onclose` fires exactly once, however it ends.
+ * Writes the events of one stream to one HTTP response. States: `pending`, in which nothing is written, so that a refusal
+ * can still get its own status; `open`; `closed`, after which nothing is written (S7). Owned by a transport, which ends it.
+ * `onclose` fires exactly once, however the writer closes.
  */
 export abstract class StreamWriter {
-  /** Whether it can carry nothing but the answers to what was asked. */
+  /** Whether the response carries nothing but JSON-RPC responses. */
   abstract readonly answersOnly: boolean;
   onclose: ((because: StreamEnd) => void) | undefined;
   onerror: ((error: Error) => void) | undefined;
@@ -27,10 +27,10 @@ export abstract class StreamWriter {
 
   constructor(response: ServerResponse) {
     this.response = response;
-    // Gone before it got here: nobody will say so any more.
+    // Closed before this listener was added: no event will follow.
     if (response.destroyed) this.#state = 'closed';
     response.on('close', this.#onClientClosed);
-    // An answer that waits for an earlier one on its connection (pipelining) never hears of its end.
+    // A response that waits for an earlier one on its connection (pipelining) emits no `close`.
     response.req.socket.on('close', this.#onClientClosed);
     response.on('error', (error) => this.onerror?.(error));
   }
@@ -39,35 +39,35 @@ export abstract class StreamWriter {
     return this.#state;
   }
 
-  /** The head of the answer has these headers too. */
+  /** Begins the response, with these extra headers. */
   open(headers: Readonly<Record<string, string>> = {}): void {
     if (this.#state !== 'pending') return;
     this.#state = 'open';
     this.begin(headers);
   }
 
-  /** Ends the answer after what was written. */
+  /** Ends the response after the last event. */
   end(): void {
     const wasOpen = this.#state === 'open';
     this.#close('ended');
     if (wasOpen) this.finish();
   }
 
-  /** Cuts the connection: the client is to notice. */
+  /** Destroys the connection, so that the client notices the loss. */
   terminate(): void {
     this.response.destroy();
     this.#close('slow-client');
   }
 
-  /** Does nothing unless it is open. */
+  /** Does nothing unless the writer is open. */
   abstract write(event: SseEvent): void;
-  /** Lets the head leave if there is no event to take it along. */
+  /** Sends the head, if no event has sent it. */
   abstract flush(): void;
 
   protected abstract begin(headers: Readonly<Record<string, string>>): void;
-  /** The last of an answer that was open; from here on it is closed. */
+  /** Completes the response of an open writer. The state is already `closed`. */
   protected abstract finish(): void;
-  /** What holds on to it lets go. */
+  /** Releases timers and other resources. */
   protected abstract release(): void;
 
   readonly #onClientClosed = (): void => this.#close('client-closed');
@@ -82,9 +82,8 @@ export abstract class StreamWriter {
 }
 
 /**
- * Writes what a stream carries as one JSON answer, when it is all there: for clients that would rather not read an event
- * stream (basic/transports, sending messages). It has no event ids, so that a connection that breaks takes its answer with
- * it.
+ * Writes the messages of a stream as one JSON response, once all are there, for clients that prefer it to an event stream
+ * (basic/transports, sending messages). Without event ids, the response is lost with its connection.
  */
 export class JsonWriter extends StreamWriter {
   readonly answersOnly = true;
@@ -101,7 +100,7 @@ export class JsonWriter extends StreamWriter {
     if (this.state === 'open' && event === 'message' && data !== undefined) this.#messages.push(data);
   }
 
-  /** Nothing leaves before the answer is whole. */
+  /** Does nothing: the response is written as a whole. */
   flush(): void {
     return;
   }
@@ -110,7 +109,7 @@ export class JsonWriter extends StreamWriter {
     this.#headers = headers;
   }
 
-  /** 202 when there is no answer, because the client cancelled what it asked. */
+  /** 202 without messages: the client cancelled its requests. */
   protected finish(): void {
     const [first] = this.#messages;
     if (first === undefined) {
@@ -118,9 +117,9 @@ export class JsonWriter extends StreamWriter {
       return;
     }
     const body = this.#isBatch ? `[${this.#messages.join(',')}]` : first;
-    const length = Buffer.byteLength(body);
+    const contentLength = Buffer.byteLength(body);
     this.response
-      .writeHead(200, { 'content-type': 'application/json', 'content-length': length, ...this.#headers })
+      .writeHead(200, { 'content-type': 'application/json', 'content-length': contentLength, ...this.#headers })
       .end(body);
   }
 

@@ -4,10 +4,10 @@ import { messageOf, Refusal } from '../errors/errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 import type { CloseNotice } from '../session/channel.js';
 import type { StreamEnd, StreamWriter } from './streamWriter.js';
-import { ResumableStream, type AttachOptions, type ResumableStreamOptions } from './resumableStream.js';
+import { ResumableStream, type StreamAttachOptions, type ResumableStreamOptions } from './resumableStream.js';
 import type { SessionTransport } from './transport.js';
 
-/** How long, and of how many requests, an answer that was sent can be had once more. */
+/** How long, and for how many streams of POSTs, sent responses can be replayed. */
 const answeredStreamTtlMs = 60_000;
 const maxAnsweredStreams = 64;
 
@@ -16,39 +16,45 @@ export interface StreamableHttpOptions {
   readonly eventLog: EventLog;
 }
 
-/** What is kept of a session's streams, beside their log, to go on with them at another node. */
+/** The part of a session's snapshot from which another node restores its streams; their events are in the log. */
 export interface StoredStreams {
   readonly standalone: StoredStream;
-  /** Those of POSTs, with the requests whose answers are not in the log yet. */
+  /** The streams of POSTs, with the requests whose responses are not in the log yet. */
   readonly asked: readonly (StoredStream & { readonly answersOnly: boolean; readonly requests: RequestId[] })[];
 }
 
 interface StoredStream {
   readonly id: string;
-  /** False: something that was sent is not in the log. */
+  /** False: a sent message is not in the log. */
   readonly isWhole: boolean;
 }
 
-/** A POST with requests in it. */
+/** A POST that contains requests. */
 export interface PostedRequests {
   readonly requests: readonly RequestId[];
-  /** Hands the messages to the session. What it throws leaves nothing behind. */
+  /** Passes the messages to the session. If it throws, no request is registered. */
   dispatch(): void;
   readonly sendPrimingEvent: boolean;
 }
 
 /**
  * The server's end of Streamable HTTP (MCP 2025-03-26 to 2025-11-25, basic/transports) for one session: a stream for each
- * POST that asks something, which ends with its last answer, and one for all else, which the client reads with GET. Each
- * can be lost and resumed. Nothing is told before `announce`, and the routes write nothing before `ready` resolves: the
- * header with the session's id leaves with the answer to `initialize`.
+ * POST with requests, which ends with its last response, and the standalone stream for everything else, which the client
+ * reads with GET. Every stream can be resumed. The routes write nothing before `ready` resolves; the session id leaves in a
+ * header with the response to `initialize`. Owned by its session.
  *
- * `onabsent` fires when a client that was listening with GET has no stream left, `onpresent` at its next request.
+ * ```
+ *  POST initialize ─▶ ready ─▶ answerInitialize: Mcp-Session-Id, response
+ *  POST requests ───▶ a stream: messages of the requests, responses ─▶ finished ─▶ kept for a minute ─▶ discarded
+ *  GET ─────────────▶ the standalone stream: everything else
+ *  GET with Last-Event-ID ─▶ resume: the rest of either
+ *  the last stream of a listening client closes ─▶ onabsent; its next request ─▶ onpresent
+ * ```
  */
 export class StreamableHttpTransport implements SessionTransport {
   readonly kind = 'streamable-http';
   readonly resumable = true;
-  /** Resolves when the session is announced, rejects with the reason why it never will be. */
+  /** Resolves when the session is announced. Rejects with the Refusal if its set-up fails. */
   readonly ready: Promise<void>;
   readonly flushed: Promise<void>;
   sessionId?: string;
@@ -60,11 +66,11 @@ export class StreamableHttpTransport implements SessionTransport {
   #readyResolvers: { readonly resolve: () => void; readonly reject: (refusal: Refusal) => void } | undefined;
   #standalone: ResumableStream | undefined;
   readonly #streams = new Map<string, ResumableStream>();
-  /** The stream of each request that is not answered yet. */
+  /** The stream of each request without a response. */
   readonly #pendingRequests = new Map<RequestId, ResumableStream>();
-  /** Streams whose answers were sent, oldest first, with the time from which they may be forgotten. */
+  /** Streams whose responses were all sent, oldest first, with the time of their discarding. */
   readonly #answeredStreams = new Map<ResumableStream, number>();
-  /** Runs when the oldest of them may be: one timer, however many there are. */
+  /** One timer for all answered streams; fires when the oldest is due. */
   #sweepTimer: unknown;
   readonly #writers = new Set<StreamWriter>();
   #presence: 'present' | 'leaving' | 'absent' = 'present';
@@ -87,7 +93,7 @@ export class StreamableHttpTransport implements SessionTransport {
   snapshot(): StoredStreams {
     const postStreams = [...this.#streams.values()].filter((stream) => stream !== this.#standalone);
     const requestsOf = (stream: ResumableStream) => [
-      ...[...this.#pendingRequests].filter(([, of]) => of === stream).map(([id]) => id),
+      ...[...this.#pendingRequests].filter(([, requestStream]) => requestStream === stream).map(([id]) => id),
       ...stream.unlogged,
     ];
     return {
@@ -100,8 +106,8 @@ export class StreamableHttpTransport implements SessionTransport {
   }
 
   /**
-   * Goes on with the streams of a session that was announced at another node; its client is absent. Called instead of
-   * `announce`. Answers the requests that will never be answered.
+   * Restores the streams of a session that another node announced; its client is absent. Called instead of `announce`.
+   * Returns the requests without a logged response: the node that executed them is gone.
    */
   restore(sessionId: string, { standalone, asked: postStreams }: StoredStreams): RequestId[] {
     this.sessionId = sessionId;
@@ -120,9 +126,9 @@ export class StreamableHttpTransport implements SessionTransport {
     if (this.#isClosed || this.#standalone === undefined) return;
     const stream = relatedTo === undefined ? undefined : this.#pendingRequests.get(relatedTo);
     const isAnswer = !('method' in message);
-    // An answer belongs to its request's stream and to no other (basic/transports, listening for messages).
+    // A response belongs to the stream of its request and to no other (basic/transports, listening for messages).
     if (stream === undefined && isAnswer) return;
-    // Who wants one JSON answer hears of everything else where it listens, if it does.
+    // A JSON response carries nothing but responses: everything else goes to the standalone stream.
     const carrier = stream === undefined || (stream.answersOnly && !isAnswer) ? this.#standalone : stream;
     carrier.send(message);
     if (isAnswer && relatedTo !== undefined) this.requestCancelled(relatedTo);
@@ -139,7 +145,7 @@ export class StreamableHttpTransport implements SessionTransport {
     void this.close();
   }
 
-  /** Ends every stream after what was sent on it; then its log is dropped. */
+  /** Ends every stream after its last message, then discards the log of the session. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -149,33 +155,36 @@ export class StreamableHttpTransport implements SessionTransport {
     this.#resolveFlushed();
   }
 
-  /** The client made a request: it is there. */
+  /** Called for each request of the client. */
   markPresent(): void {
     const wasAbsent = this.#presence === 'absent';
     this.#presence = 'present';
     if (wasAbsent) this.onpresent?.();
   }
 
-  /** Answers the `initialize` that opened the session. Until it is answered nobody can come back: then `onabsent` fires. */
-  async answerInitialize(writer: StreamWriter, asking: PostedRequests): Promise<void> {
-    const head = { 'mcp-session-id': this.sessionId ?? '' };
-    await this.#startRequests(writer, asking, { head, isVital: true });
+  /**
+   * Answers the `initialize` that opened the session. The client learns the session id from this response: if the
+   * connection closes before it, `onabsent` fires.
+   */
+  async answerInitialize(writer: StreamWriter, posted: PostedRequests): Promise<void> {
+    const headers = { 'mcp-session-id': this.sessionId ?? '' };
+    await this.#startRequests(writer, posted, { headers, isVital: true });
   }
 
-  /** Hands requests over and answers them on `writer`. Rejects with a Refusal, and then nothing was written. */
-  async answerRequests(writer: StreamWriter, asking: PostedRequests): Promise<void> {
-    await this.#startRequests(writer, asking, { head: {}, isVital: false });
+  /** Dispatches the requests and answers them on `writer`. Rejects with a Refusal before anything is written. */
+  async answerRequests(writer: StreamWriter, posted: PostedRequests): Promise<void> {
+    await this.#startRequests(writer, posted, { headers: {}, isVital: false });
   }
 
-  /** Makes `writer` the stream for what belongs to no request. */
+  /** Attaches `writer` to the standalone stream. */
   async attachStandalone(writer: StreamWriter, sendPrimingEvent: boolean): Promise<void> {
     if (this.#standalone === undefined) throw new Refusal('not_ready');
     await this.#attach(this.#standalone, writer, { sendPrimingEvent, isVital: true });
   }
 
   /**
-   * Goes on with the stream of an event that the client has. `over`: every answer on it was sent, the client has them all.
-   * Rejects with `unknown_event`, also for an id of another session, or `gap`.
+   * Resumes the stream of an event that the client has. `finished`: the client has every event of the stream. Rejects with
+   * `unknown_event`, also for an event of another session, or `gap`.
    */
   async resume(writer: StreamWriter, lastEventId: string, sendPrimingEvent: boolean): Promise<'attached' | 'finished'> {
     const stream = this.#streams.get(parseEventId(lastEventId)?.streamId ?? '');
@@ -184,18 +193,18 @@ export class StreamableHttpTransport implements SessionTransport {
   }
 
   /**
-   * Ends the socket of a request that is not answered yet: the client comes back for the answer after `retryMs` (2025-11-25,
-   * polling). Does nothing for a request that is answered.
+   * Ends the connection of a pending request: the client resumes after `retryMs` (MCP 2025-11-25, polling). Does nothing
+   * for an answered request.
    */
   suspend(request: RequestId, retryMs: number): void {
-    // A call may want it while it is being handed over, which is just before its socket is attached.
+    // A tool may call this before its writer is attached.
     queueMicrotask(() => this.#pendingRequests.get(request)?.suspend(retryMs));
   }
 
   async #startRequests(
     writer: StreamWriter,
     { requests, dispatch, sendPrimingEvent }: PostedRequests,
-    { head: headers, isVital }: { head: Record<string, string>; isVital: boolean },
+    { headers, isVital }: { headers: Record<string, string>; isVital: boolean },
   ): Promise<void> {
     const duplicate = requests.find((id) => this.#pendingRequests.has(id));
     if (duplicate !== undefined)
@@ -216,7 +225,7 @@ export class StreamableHttpTransport implements SessionTransport {
   async #attach(
     stream: ResumableStream,
     writer: StreamWriter,
-    { isVital, ...attaching }: AttachOptions & { readonly isVital: boolean },
+    { isVital, ...attachOptions }: StreamAttachOptions & { readonly isVital: boolean },
   ): Promise<'attached' | 'finished'> {
     this.markPresent();
     this.#writers.add(writer);
@@ -230,7 +239,7 @@ export class StreamableHttpTransport implements SessionTransport {
     };
     writer.onclose = onClosed;
     if (writer.state === 'closed') onClosed('client-closed');
-    const outcome = await stream.attach(writer, attaching).catch((error: unknown) => {
+    const outcome = await stream.attach(writer, attachOptions).catch((error: unknown) => {
       this.#detachWriter(writer);
       throw error;
     });

@@ -21,10 +21,10 @@ import {
   type TransportDeps,
 } from './transport.js';
 
-/** Messages that one batch may have (S10). Only revision 2025-03-26 has batches. */
+/** Messages in one batch (S10). Only revision 2025-03-26 has batches. */
 const maxBatchSize = 100;
 const batchRevision = '2025-03-26';
-/** Clients of this revision and later know an event that has an id and no data. */
+/** The first revision whose clients accept an event with an id and no data. */
 const primingEventSince = '2025-11-25';
 
 export interface StreamableHttpDeps extends TransportDeps {
@@ -33,19 +33,19 @@ export interface StreamableHttpDeps extends TransportDeps {
 }
 
 /**
- * `POST /mcp`: `initialize` without a session's id opens a session; everything else goes to the session that the header
- * `Mcp-Session-Id` names. What asks something is answered by a stream, so that the answer outlives its connection, or as JSON
- * for who prefers it; all else by 202.
+ * `POST /mcp`: `initialize` without a session id opens a session; everything else goes to the session in the header
+ * `Mcp-Session-Id`. Requests are answered by a stream, so that the responses can be resumed, or as JSON for clients that
+ * prefer it; a POST without requests by 202.
  */
 export function postToSession(deps: StreamableHttpDeps): AsyncRequestListener {
   return async (request, response) => {
-    const opensSession = sessionIdFromHeader(request) === '';
-    const caller = await deps.admit(request, opensSession ? 'connection' : 'message');
+    const isOpening = sessionIdFromHeader(request) === '';
+    const caller = await deps.admit(request, isOpening ? 'connection' : 'message');
     const body = await bodyOf(deps, request, caller);
     const id = replyIdOf(body);
     try {
-      const post = { request, response, body, preferred: requireAccept(request, mediaTypes) };
-      if (opensSession) await openStreamableSession(deps, post);
+      const post = { request, response, body, preferredType: requireAccept(request, mediaTypes) };
+      if (isOpening) await openStreamableSession(deps, post);
       else await deliverToSession(deps, caller, post);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -54,7 +54,7 @@ export function postToSession(deps: StreamableHttpDeps): AsyncRequestListener {
   };
 }
 
-/** `GET /mcp`: the stream for what belongs to no request, or, with `Last-Event-ID`, the one that this event is of. */
+/** `GET /mcp`: the standalone stream, or, with `Last-Event-ID`, the rest of the stream of that event. */
 export function listenToSession(deps: StreamableHttpDeps): AsyncRequestListener {
   return async (request, response) => {
     const caller = await deps.admit(request, 'message');
@@ -66,13 +66,13 @@ export function listenToSession(deps: StreamableHttpDeps): AsyncRequestListener 
     const lastEventId = headerValue(request, 'last-event-id');
     const sendPrimingEvent = needsPrimingEvent(session.server.protocolVersion);
     if (lastEventId === '') await channel.attachStandalone(writer, sendPrimingEvent);
-    // 204 tells an event source not to come again (HTML, server-sent events).
+    // 204 tells an EventSource not to reconnect (HTML, server-sent events).
     else if ((await channel.resume(writer, lastEventId, sendPrimingEvent)) === 'finished')
       response.writeHead(204).end();
   };
 }
 
-/** `DELETE /mcp`: the client is done. 204 once the session is closed. */
+/** `DELETE /mcp`: closes the session; 204. */
 export function deleteSession(deps: StreamableHttpDeps): AsyncRequestListener {
   return async (request, response) => {
     const caller = await deps.admit(request, 'message');
@@ -85,8 +85,8 @@ interface PostedBody {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly body: unknown;
-  /** What the client would rather be answered with. */
-  readonly preferred: MediaType;
+  /** The media type that the client prefers for the response. */
+  readonly preferredType: MediaType;
 }
 
 async function openStreamableSession(deps: StreamableHttpDeps, posted: PostedBody): Promise<void> {
@@ -111,7 +111,7 @@ async function openStreamableSession(deps: StreamableHttpDeps, posted: PostedBod
   });
 }
 
-/** From here on the session hears of its client. */
+/** Connects the transport's presence events and errors to the session. */
 export function bindStreamableTransport(session: Session, channel: StreamableHttpTransport, log: Log): void {
   channel.onabsent = (because) => session.detach(because);
   channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
@@ -122,7 +122,7 @@ async function deliverToSession(deps: StreamableHttpDeps, caller: Caller, posted
   const { request, response, body } = posted;
   const { session, channel } = findOpenSession(deps, caller, request);
   const messages = parseMessages(body, session.server.protocolVersion);
-  // One was counted as the request was let in.
+  // The admission has counted one message.
   if (messages.length > 1) {
     await deps.rateLimits.countMessages(toPrincipal(caller), messages.length - 1);
     session.checkOpen();
@@ -144,11 +144,11 @@ async function deliverToSession(deps: StreamableHttpDeps, caller: Caller, posted
   response.writeHead(202).end();
 }
 
-/** A batch is refused with its first message; after that each request is answered for itself. */
+/** A refusal of the first message refuses the whole batch; later messages are refused one by one. */
 function receiveAll(session: Session, messages: readonly JSONRPCMessage[]): void {
   for (const [index, message] of messages.entries()) {
     try {
-      // The session is open: nothing is held.
+      // Not awaited: an open session holds no message.
       void session.receive(message);
     } catch (error) {
       if (index === 0 || !(error instanceof Refusal)) throw error;
@@ -158,8 +158,8 @@ function receiveAll(session: Session, messages: readonly JSONRPCMessage[]): void
 }
 
 /**
- * Throws `missing_session`, `unknown`, also for a session of another transport, `store_unreachable`, `closed`, `draining`,
- * `not_ready` or `unsupported_version`.
+ * The session of a request. Throws `missing_session`, `unknown` (also for a session of another transport),
+ * `store_unreachable`, `closed`, `draining`, `not_ready` or `unsupported_version`.
  */
 function findOpenSession({ registry, eventLog }: StreamableHttpDeps, caller: Caller, request: IncomingMessage) {
   const sessionId = sessionIdFromHeader(request);
@@ -167,23 +167,23 @@ function findOpenSession({ registry, eventLog }: StreamableHttpDeps, caller: Cal
   const session = registry.find(sessionId, caller);
   const { channel } = session;
   if (!(channel instanceof StreamableHttpTransport)) throw new Refusal('unknown');
-  // What is done here now could not be answered, and may be another node's to do (S11).
+  // Without the lease another node may own the session, and responses could not be logged (S11).
   if (eventLog.isWritable === false) throw new Refusal('store_unreachable');
   session.checkOpen();
   const revision = headerValue(request, 'mcp-protocol-version');
-  if (revision !== '' && !protocolVersions.some((known) => known === revision)) {
+  if (revision !== '' && !protocolVersions.some((version) => version === revision)) {
     throw new Refusal('unsupported_version');
   }
   return { session, channel };
 }
 
-/** The session that a request is for; empty if it names none. */
+/** The session id of a request; empty without one. */
 export const sessionIdFromHeader = (request: IncomingMessage): string => headerValue(request, 'mcp-session-id');
 
-/** Empty without one. Node joins what is sent twice. */
+/** Empty without the header. Node joins repeated headers. */
 const headerValue = ({ headers }: IncomingMessage, name: string): string => String(headers[name] ?? '');
 
-/** By what was negotiated: the header of a request may be missing. */
+/** By the negotiated revision: a request may lack the header `MCP-Protocol-Version`. */
 const needsPrimingEvent = (revision: unknown): boolean => typeof revision === 'string' && revision >= primingEventSince;
 
 const eventStream = 'text/event-stream';
@@ -193,8 +193,8 @@ const mediaTypes = [eventStream, json] as const;
 type MediaType = (typeof mediaTypes)[number];
 
 /**
- * Answers with the type that the client prefers, or refuses it. A client MUST name what it accepts, so one that names
- * nothing is refused; beyond that, wildcards and weights count.
+ * The media type that the client prefers. Throws `not_acceptable`, also without an `Accept` header, which MCP requires.
+ * Wildcards and weights count.
  */
 function requireAccept({ headers }: IncomingMessage, required: readonly MediaType[]): MediaType {
   const accepted = acceptedTypes(headers.accept ?? '');
@@ -203,21 +203,21 @@ function requireAccept({ headers }: IncomingMessage, required: readonly MediaTyp
   throw new Refusal('not_acceptable', { detail: `Send Accept: ${required.join(', ')}.` });
 }
 
-/** The types that an `Accept` header allows (RFC 9110, section 12.5.1), the preferred one first; the stream wins a tie. */
+/** The types that an `Accept` header allows (RFC 9110, section 12.5.1), by preference; the event stream wins a tie. */
 function acceptedTypes(accept: string): readonly MediaType[] {
   const ranges = accept.toLowerCase().split(',');
-  // Of equal weights the range that comes first wins.
+  // Of equal weights the first range wins.
   const streamFirst = ranges.toSorted((a, b) => Number(b.includes(eventStream)) - Number(a.includes(eventStream)));
   const negotiator = new Negotiator({ headers: { accept: streamFirst.join(',') } });
-  const weighed = negotiator.mediaTypes([`${eventStream};charset=utf-8`, `${json};charset=utf-8`]);
-  // A range with parameters that say nothing here (`application/json;version=1`) still names its type.
-  const allowed = [...weighed, ...negotiator.mediaTypes()];
-  return [...new Set(allowed.flatMap((type) => mediaTypes.filter((known) => type.startsWith(known))))];
+  const preferred = negotiator.mediaTypes([`${eventStream};charset=utf-8`, `${json};charset=utf-8`]);
+  // A range with other parameters (`application/json;version=1`) still names its type.
+  const allowed = [...preferred, ...negotiator.mediaTypes()];
+  return [...new Set(allowed.flatMap((range) => mediaTypes.filter((type) => range.startsWith(type))))];
 }
 
-/** An event stream, which can be resumed, unless one JSON answer is preferred. */
-function createWriter(deps: StreamableHttpDeps, { preferred, response, body }: PostedBody): StreamWriter {
-  return preferred === json ? new JsonWriter(response, Array.isArray(body)) : new SseWriter(response, deps);
+/** An event stream, which can be resumed, unless the client prefers one JSON response. */
+function createWriter(deps: StreamableHttpDeps, { preferredType, response, body }: PostedBody): StreamWriter {
+  return preferredType === json ? new JsonWriter(response, Array.isArray(body)) : new SseWriter(response, deps);
 }
 
 function parseMessages(body: unknown, revision: string | null): JSONRPCMessage[] {
@@ -227,7 +227,8 @@ function parseMessages(body: unknown, revision: string | null): JSONRPCMessage[]
   }
   const messages = body.map(parseMessage);
   const ids = requestIdsOf(messages);
-  if (new Set(ids).size < ids.length) throw new Refusal('invalid_message', { detail: 'An id is there twice.' });
+  if (new Set(ids).size < ids.length)
+    throw new Refusal('invalid_message', { detail: 'Two requests of the batch have the same id.' });
   return messages;
 }
 

@@ -3,25 +3,25 @@ import type { Clock } from '../clock.js';
 import type { Session } from '../session/session.js';
 import type { Caller } from '../tenancy/principal.js';
 
-/** The longest that a timer of Node can be set to. */
-const longestTimerMs = 2 ** 31 - 1;
-/** How soon a session whose token expired while it was being set up is looked at again. */
-const setupMs = 1_000;
+/** The maximum delay of a Node timer. */
+const maxTimerMs = 2 ** 31 - 1;
+/** The interval of checks for a session whose token expired during its set-up. */
+const setupCheckMs = 1_000;
 
 /**
- * Ends a session whose life is that of its connection when the token that opened it expires. One that is still being set up
- * is refused with its claim, which checks the token too.
+ * Closes a session of one connection when the token that opened it expires. During the set-up the session is left alone:
+ * its claim checks the token too, and refuses it.
  */
 export function endSessionAtExpiry(caller: Caller, session: Session, clock: Clock): void {
   const cancel = atExpiry(caller, clock, () => {
-    if (session.state === 'created' || session.state === 'tools-registered') return setupMs;
+    if (session.state === 'created' || session.state === 'tools-registered') return setupCheckMs;
     session.close('operator-closed');
     return null;
   });
   void session.closed.then(cancel);
 }
 
-/** Cuts a stream when the token that it was asked for with expires: whoever has a newer one comes again with that. */
+/** Cuts a stream when the token of its request expires: the client can resume it with a newer token. */
 export function cutAtExpiry(caller: Caller, response: ServerResponse, clock: Clock): void {
   if (response.destroyed) return;
   const cancel = atExpiry(caller, clock, () => {
@@ -32,17 +32,17 @@ export function cutAtExpiry(caller: Caller, response: ServerResponse, clock: Clo
 }
 
 /**
- * Runs `end` when the token of the caller expires, and again after the milliseconds that it returns, if any. The function
- * that this returns prevents it.
+ * Runs `end` when the token of the caller expires, and again after the milliseconds that `end` returns, unless null.
+ * Returns a function that cancels it.
  */
 function atExpiry(caller: Caller, clock: Clock, end: () => number | null): () => void {
   const expiresAt = caller === 'anyone' ? undefined : caller.expiresAt;
   if (expiresAt === undefined) return () => undefined;
   let timer: unknown;
   const wait = (): void => {
-    const left = expiresAt - clock.now();
-    const again = left > 0 ? Math.min(left, longestTimerMs) : end();
-    if (again !== null) timer = clock.setTimeout(wait, again);
+    const remainingMs = expiresAt - clock.now();
+    const delayMs = remainingMs > 0 ? Math.min(remainingMs, maxTimerMs) : end();
+    if (delayMs !== null) timer = clock.setTimeout(wait, delayMs);
   };
   wait();
   return () => clock.clearTimeout(timer);

@@ -5,7 +5,8 @@ import type { Channel, CloseNotice, TransportKind } from '../session/channel.js'
 import { type JSONRPCMessage, replyIdOf, parseMessage } from '../mcp/protocol.js';
 import type { Session, SessionDeps, SessionRequest } from '../session/session.js';
 import type { SessionRegistry } from '../session/registry.js';
-import { toPrincipal, type Credentials } from '../tenancy/auth.js';
+import { toPrincipal } from '../tenancy/auth.js';
+import { readCredentials } from '../tenancy/bearerToken.js';
 import type { ChooseBrowser } from '../tenancy/userBrowsers.js';
 import type { RateLimits } from '../tenancy/rateLimits.js';
 import type { BodyMemory } from './bodyMemory.js';
@@ -17,54 +18,50 @@ import { endSessionAtExpiry } from './tokenExpiry.js';
 import { messageOf, Refusal, type JsonRpcErrorResponse, type RequestId } from '../errors/errors.js';
 
 /**
- * The contract of every transport: the session's `Channel`, and a way to report what goes wrong and to be ended. Opening
- * one tells the client nothing; `announce()` does.
- *
- * Owned by whoever accepted the connection; ended by its session (`end`) or by either side closing it (`close`). Nothing
- * is written afterwards (S7).
+ * The contract of every transport: the session's `Channel`, an error callback, and `close`. Opening a transport writes
+ * nothing to the client; `announce()` is the first write. Owned by its session, which ends it with `end`; either side may
+ * `close` it. Nothing is written afterwards (S7).
  */
 export interface SessionTransport extends Channel {
   sessionId?: string;
-  /** Hears of each error: a client that is given up, a broken frame, a message that failed here. */
+  /** Called for each error: a client that does not read, a broken frame, a message whose handling failed. */
   onerror?: (error: Error) => void;
-  /** Ends it, after what was written. Idempotent. */
+  /** Closes the transport after the last write. Idempotent. */
   close(): Promise<void>;
 }
 
-/** Takes a message of the client's. */
 export type MessageHandler = (message: JSONRPCMessage) => void | Promise<void>;
 
-/** What the routes of every transport need. */
+/** The dependencies of the routes of every transport. */
 export interface TransportDeps {
   readonly registry: SessionRegistry;
   readonly parts: SessionDeps;
-  /** Asked before anything else of a request that opens a session or talks to one. */
+  /** Called first for every request that opens a session or sends it messages. */
   readonly admit: Admit;
-  /** Counts what comes over a connection that was admitted once. */
+  /** Counts the messages of a connection that was admitted once. */
   readonly rateLimits: Pick<RateLimits, 'countMessages'>;
   /** The tools of `?tools=`, or the server's default without it. Throws a Refusal on an unknown group. */
   selectTools(groups: string | null): ToolSet;
-  /** The browser of `?browser=`, or the user's own without it; undefined is the server's. Throws a Refusal. */
+  /** The address of the browser of `?browser=`, or of the user's own; undefined for one of the server's. Throws a Refusal. */
   chooseBrowser: ChooseBrowser;
   /** Bytes of one message. */
   readonly bodyLimit: number;
-  /** For the bodies of all requests. */
   readonly bodyMemory: BodyMemory;
   readonly clock: Clock;
 }
 
-/** Answers one request. Rejects with a Refusal, or with a defect, as long as nothing is answered. */
+/** Answers one request. Rejects, with a Refusal or an unexpected error, only before anything is written. */
 export type AsyncRequestListener = (request: MountedRequest, response: ServerResponse) => Promise<void>;
 
-/** A request as a router passes it on: its path begins where the router is mounted. */
+/** A request as an Express router passes it on: `url` is relative to the mount path. */
 export interface MountedRequest extends IncomingMessage {
-  /** The path that the router is mounted at. */
+  /** The mount path. */
   readonly baseUrl?: string;
 }
 
 /**
- * Everything that a new session is opened with but its channel: for whom, with which tools, in whose browser. The one way
- * in, for every transport. Throws a Refusal, and then nothing was opened.
+ * Resolves everything a new session needs except its channel: principal, tool set, browser. Used by every transport.
+ * Throws a Refusal; nothing is opened then.
  */
 export async function resolveSessionRequest(
   { admit, selectTools, chooseBrowser }: TransportDeps,
@@ -78,7 +75,7 @@ export async function resolveSessionRequest(
   return { principal, toolSet, ...(groups !== null && { groups }), ...(browserUrl !== undefined && { browserUrl }) };
 }
 
-/** Opens a session over a transport and ties the two together. Throws what `registry.open` throws: nothing was created. */
+/** Opens a session and binds it to its transport. Throws what `registry.open` throws: nothing was created. */
 export function openConnectionSession(
   { registry, parts }: OpenSessionDeps,
   request: ConnectionSessionRequest,
@@ -86,17 +83,17 @@ export function openConnectionSession(
   return bindTransport(registry.open(parts, request), request, parts.log);
 }
 
-/** The same, where nodes count together what is open. A client that leaves meanwhile is noticed. */
+/** The same with the quota that all nodes share. A client that disconnects meanwhile is detected. */
 export async function openWithClusterQuota(
   { registry, parts, clock }: OpenSessionDeps & Pick<TransportDeps, 'clock'>,
   request: ConnectionSessionRequest,
 ): Promise<Session> {
   const { channel } = request;
-  const client = { isGone: false };
-  channel.onclose = () => (client.isGone = true);
+  const client = { hasDisconnected: false };
+  channel.onclose = () => (client.hasDisconnected = true);
   logErrors(channel, parts.log);
   const session = bindTransport(await registry.openWithClusterQuota(parts, request), request, parts.log);
-  if (client.isGone) session.detach(channel.closedBecause);
+  if (client.hasDisconnected) session.detach(channel.closedBecause);
   endSessionAtExpiry(request.principal, session, clock);
   return session;
 }
@@ -111,7 +108,7 @@ function bindTransport(session: Session, { channel }: ConnectionSessionRequest, 
   return session;
 }
 
-/** The JSON body of a request that was let in. Rejects as {@link readJson} does. */
+/** The JSON body of an admitted request. Rejects as {@link readJson} does. */
 export function bodyOf(
   { bodyLimit, bodyMemory }: Pick<TransportDeps, 'bodyLimit' | 'bodyMemory'>,
   request: IncomingMessage,
@@ -120,29 +117,23 @@ export function bodyOf(
   return readJson(request, bodyLimit, bodyMemory.open(principalKey(toPrincipal(caller))));
 }
 
-/** Writes each error of a transport to the log: a client that is given up, a broken frame, a message that failed here. */
+/** Logs every error of a transport. */
 export function logErrors(channel: SessionTransport, log: Log, session?: Session): void {
   const source = { transport: channel.kind, ...(session && { session: session.id.slice(0, 8) }) };
   channel.onerror = ({ message: error }) => log.warn('transport failed', { ...source, error });
 }
 
-/** Who asks, of a request or an upgrade. No URL is parsed: a request target may be anything, and this must not fail. */
-export function readCredentials({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): Credentials {
-  const start = url.includes('?') ? url.indexOf('?') : url.length;
-  return { headers, path: url.slice(0, start), query: new URLSearchParams(url.slice(start + 1)) };
-}
-
 interface TextReceiver {
-  /** Takes the message, or throws the Refusal that it is answered with. */
+  /** Handles the message, or throws the Refusal to answer with. */
   readonly receive: MessageHandler;
-  /** Hears of an error that is no Refusal: a defect of ours. */
+  /** Called for an error that is not a Refusal: an internal error. */
   readonly failed: (error: Error) => void;
 }
 
 /**
- * Delivers one message that came as text, for transports whose messages have no status of their own. It is delivered
- * before this returns. Resolves, never rejects, with the error to answer; null if the message was taken, or if what failed
- * here is no request, which has no answer.
+ * Delivers one message in text form, for transports whose messages have no status of their own. `receive` is called before
+ * this returns. Never rejects. Resolves with the error response to send; null if the message was handled, or if it is not a
+ * request and its handling failed.
  */
 export async function receiveText(
   text: string,
@@ -170,8 +161,8 @@ function parseJson(text: string): unknown {
 }
 
 /**
- * A transport of one connection, whose end is the end of its session: it has nothing by which to resume. `onclose` fires
- * exactly once, however it ends.
+ * A transport over one connection. It cannot be resumed: the end of the connection ends the session. `onclose` fires
+ * exactly once, however the transport closes.
  */
 export abstract class ConnectionTransport implements SessionTransport {
   abstract readonly kind: TransportKind;
@@ -179,13 +170,13 @@ export abstract class ConnectionTransport implements SessionTransport {
   sessionId?: string;
   onclose?: () => void;
   onerror?: (error: Error) => void;
-  /** Takes a message of the client's; a session's throws its refusal. */
+  /** Handles a message of the client. The session's handler throws its refusal. */
   onmessage?: MessageHandler;
   /** Why `onclose` fired. */
   closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
 
   abstract announce(sessionId: string): void;
   abstract deliver(message: JSONRPCMessage): void;
-  abstract end(ending: CloseNotice): void;
+  abstract end(notice: CloseNotice): void;
   abstract close(): Promise<void>;
 }

@@ -15,8 +15,8 @@ import {
 import type { PendingUpgrade } from './pendingUpgrade.js';
 
 /**
- * The code of the close frame, by why the session ended (RFC 6455, section 7.4.1; 4000 and up are private). README's table
- * is made from it. The first five end a session that was never announced: its client hears an HTTP status instead.
+ * The close code for each close reason (RFC 6455, section 7.4.1; 4000 and up are private). The table in README.md is
+ * generated from it. The first five end a session before it is announced: its client gets an HTTP status instead.
  */
 export const closeCodes: Readonly<Record<CloseReason, number>> = {
   'setup-timeout': 1011,
@@ -34,24 +34,24 @@ export const closeCodes: Readonly<Record<CloseReason, number>> = {
   'node-lost': 1011,
 };
 
-/** The close code for a frame that is not text. */
+/** The close code for a binary frame. */
 const unsupportedData = 1003;
-/** What fits into a close frame beside its code (RFC 6455, section 5.5). */
+/** The space for the reason text in a close frame (RFC 6455, section 5.5). */
 const maxReasonBytes = 123;
 
 export interface WebSocketOptions {
   readonly clock: Clock;
-  /** Time between pings; a client that has said nothing since the last one is gone. */
+  /** Time between pings. A client that has sent nothing since the last ping counts as gone. */
   readonly pingIntervalMs?: number;
-  /** Bytes that may wait for a slow client before it is given up (S10). */
+  /** Bytes that may wait for a slow client before its connection is closed (S10). */
   readonly maxPendingBytes?: number;
-  /** Time that a client has to answer a close frame; then its socket is destroyed (S5). */
+  /** Time for the client to answer the close frame, before its socket is destroyed (S5). */
   readonly closeTimeoutMs?: number;
 }
 
 /**
- * The server's end of a WebSocket that carries one JSON-RPC message in each text frame. The handshake is answered by
- * `announce`: until then not one byte is written, and a set-up that fails is still answered with its own HTTP status.
+ * The server's end of a WebSocket with one JSON-RPC message in each text frame. `announce` answers the handshake. Nothing
+ * is written before, so that a failed set-up gets its own HTTP status. Owned by its session.
  */
 export class WebSocketTransport extends ConnectionTransport {
   readonly kind = 'websocket';
@@ -84,7 +84,7 @@ export class WebSocketTransport extends ConnectionTransport {
     this.#socket
       .on('message', (data, isBinary) => this.#receive(data, isBinary))
       .on('pong', () => (this.#isAlive = true))
-      // A frame that breaks the protocol: `ws` has answered it with the close code that it deserves.
+      // A protocol error: `ws` has already sent the matching close code.
       .on('error', (error) => this.#fail(error))
       .on('close', () => this.#markClosed());
     this.#armPing();
@@ -115,7 +115,7 @@ export class WebSocketTransport extends ConnectionTransport {
     void receiveText(data.toString('utf8'), {
       receive: (message) => this.onmessage?.(message),
       failed: (error) => this.onerror?.(error),
-    }).then((refused) => refused !== null && this.#write(refused));
+    }).then((response) => response !== null && this.#write(response));
   }
 
   #write(message: JSONRPCMessage | JsonRpcErrorResponse): void {
@@ -125,7 +125,7 @@ export class WebSocketTransport extends ConnectionTransport {
       this.#socket.send(JSON.stringify(message));
       return;
     }
-    // A close frame would wait behind what is not read.
+    // No close frame: it would wait behind the unread messages.
     this.closedBecause = 'slow-client';
     this.#socket.terminate();
     this.#fail(new Error(`The client does not read: ${bufferedAmount} bytes are waiting.`));
@@ -155,7 +155,7 @@ export class WebSocketTransport extends ConnectionTransport {
     this.#markClosed();
   }
 
-  /** A client that neither answers the close frame nor hangs up would hold its socket for ever. */
+  /** Destroys the socket of a client that neither answers the close frame nor disconnects. */
   #terminateOnTimeout(): void {
     const socket = this.#socket;
     const { clock, closeTimeoutMs } = this.#options;
@@ -173,10 +173,10 @@ export class WebSocketTransport extends ConnectionTransport {
   }
 }
 
-/** `closed: idle-timeout`, or the catalogue's reason and words; cut to what fits, between characters. */
+/** `closed: idle-timeout`, or the reason and message of the catalogue; truncated between characters. */
 function reasonText(closedBecause: CloseReason, refusal: Refusal): string {
-  const words = refusal.reason === 'closed' ? closedBecause : refusal.message;
-  const bytes = new TextEncoder().encode(`${refusal.reason}: ${words}`);
+  const message = refusal.reason === 'closed' ? closedBecause : refusal.message;
+  const bytes = new TextEncoder().encode(`${refusal.reason}: ${message}`);
   return new TextDecoder().decode(bytes.subarray(0, maxReasonBytes), { stream: true });
 }
 
@@ -188,8 +188,9 @@ export interface WebSocketDeps extends TransportDeps {
 }
 
 /**
- * `GET /ws` (upgrade): opens a session. The 101 leaves when the session is connected, with `Mcp-Session-Id`; what is
- * refused before is thrown, what fails later is answered by the session. Compression is off: it hides a message's size.
+ * `GET /ws` (upgrade): opens a session. The 101 is sent when the session is connected, with `Mcp-Session-Id`. A refusal
+ * before the session exists is thrown; later failures are answered by the session. Compression is off: it hides the size of
+ * a message.
  */
 export function createWebSocketHandler(deps: WebSocketDeps) {
   const { bodyLimit, clock, rateLimits } = deps;
@@ -203,11 +204,11 @@ export function createWebSocketHandler(deps: WebSocketDeps) {
   return async (upgrade: PendingUpgrade): Promise<void> => {
     checkHandshake(upgrade.request);
     const sessionRequest = await resolveSessionRequest(deps, upgrade.request);
-    // Who left meanwhile is not waited for; from here on the transport is told.
+    // The client has disconnected. Later disconnects are handled by the transport.
     if (upgrade.hasClientLeft) return;
     const channel = new WebSocketTransport(upgrade, server, { clock });
     const session = await openWithClusterQuota(deps, { ...sessionRequest, channel });
-    // Each message waits as long as the one before it: their order stays (S4).
+    // Every message awaits the same steps, so that their order is kept (S4).
     channel.onmessage = async (message) => {
       await rateLimits.countMessages(sessionRequest.principal);
       await session.receive(message);
@@ -215,7 +216,7 @@ export function createWebSocketHandler(deps: WebSocketDeps) {
   };
 }
 
-/** The client's part of the handshake (RFC 6455, section 4.2.1), as strict as what will answer it. */
+/** Checks the client's handshake (RFC 6455, section 4.2.1) as strictly as `ws`, which answers it later. */
 function checkHandshake({ method, headers }: IncomingMessage): void {
   const isUpgrade = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
   const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;

@@ -35,7 +35,7 @@ const log: Log = {
   error: defect,
   info: (message, fields) => {
     const [session, isRestored] = [fields?.['session'] ?? '', fields?.['restored'] === true];
-    if (message === 'took over') writeToLedger({ type: 'takenOver', session, isRestored });
+    if (message === 'session takeover') writeToLedger({ type: 'takenOver', session, isRestored });
   },
 };
 process.on('unhandledRejection', (error) => defect(`unhandled rejection: ${messageOf(error)}`));
@@ -45,7 +45,7 @@ const noop = (): void => undefined;
 const store = new RedisStore({ url: redisUrl, timeoutMs, onLost: noop, onReconnected: noop });
 const { subscribe } = store.nodes;
 Object.assign(store.nodes, {
-  listen: (node: string, onHint: (hint: WakeHint) => void) =>
+  subscribe: (node: string, onHint: (hint: WakeHint) => void) =>
     subscribe(node, (hint) => {
       if (!isMuted) onHint(hint);
     }),

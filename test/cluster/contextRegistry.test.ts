@@ -155,7 +155,7 @@ describe.each(kinds)('[C-SHARED] contexts in a browser of many nodes, over $name
     browser.door.fail(new Error('The browser hangs.'));
     await two.contexts.sweep();
     await two.contexts.sweep();
-    expect([two.warnings, browser.closed]).toEqual([['contexts cannot be kept track of'], []]);
+    expect([two.warnings, browser.closed]).toEqual([['context registry update failed'], []]);
     browser.door.open();
     two.held.clear();
     two.here.clear();

@@ -78,7 +78,7 @@ test('[C-NODES][C-NGINX] 90 sessions through nginx as the page on many nodes sho
   await Promise.all(streamable.map((client) => client.ping()));
   await Promise.all(streamable.map((client) => client.ping()));
   // Some were of the node that died.
-  expect(others.flatMap(({ log }) => log).filter((line) => line.includes('took over'))).not.toEqual([]);
+  expect(others.flatMap(({ log }) => log).filter((line) => line.includes('session takeover'))).not.toEqual([]);
   const lateComer = await open('sse');
   await lateComer.ping();
   await Promise.allSettled([...clients, lateComer].map((client) => client.close()));

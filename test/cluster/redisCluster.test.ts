@@ -20,7 +20,7 @@ test('doctor tells a cluster from one Redis', async () => {
   if (server === undefined) throw new Error('unreachable');
   expect(await probeRedis(redis.url, patience)).toMatchObject({ kind: 'healthy' });
   expect(await probeRedis(server.url, patience)).toMatchObject({
-    summary: `127.0.0.1:${server.port} is a node of a cluster`,
+    summary: `127.0.0.1:${server.port} is a cluster node`,
     fix: `set --redis-url redis+cluster://127.0.0.1:${server.port}`,
   });
 });

@@ -113,7 +113,7 @@ test('doctor names what is wrong with an address of sentinels, and which primary
   expect(told.map(({ summary }) => summary)).toEqual([
     expect.stringMatching(new RegExp(`^${of} names Redis [\\d.]+ at ${other}$`)),
     `The sentinel at ${of} knows no primary called other.`,
-    `${other} is no sentinel`,
+    `${other} is not a sentinel`,
     `${of} is a sentinel`,
     expect.stringMatching(/cannot be reached: .*ECONNREFUSED/),
   ]);

@@ -122,7 +122,7 @@ test('[C-STORE] a write that fails refuses every change in it, and leaves nothin
   }));
 
 test.each([
-  ['cut off', '{"version":1,"users":[{"id":"an', /users\.json is damaged: put a copy of it back/],
+  ['cut off', '{"version":1,"users":[{"id":"an', /users\.json is damaged: restore a copy of it/],
   ['empty', '', /is damaged/],
   ['of another shape', '{"version":1,"users":{}}', /is damaged/],
   ['with a field nobody knows', '{"version":1,"users":[],"extra":1}', /is damaged/],

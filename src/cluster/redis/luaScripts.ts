@@ -1,6 +1,6 @@
 import { defineScript, type CommandParser } from '@redis/client';
 
-/** A script that Redis runs as one step; loaded at its first use, then called by its hash. */
+/** A script that Redis runs as one atomic step. Loaded at its first use, then called by its hash. */
 export const defineLuaScript = (lua: string) =>
   defineScript({
     SCRIPT: lua,
@@ -11,20 +11,20 @@ export const defineLuaScript = (lua: string) =>
     transformReply: (reply: unknown): unknown => reply,
   });
 
-/** Begins every write: KEYS[1] is the entry, ARGV[1] the epoch. What is over changes nothing. */
+/** Begins every write: KEYS[1] is the entry, ARGV[1] the epoch. Returns nil if the term is over. */
 const luaFence = `
 local held = redis.call('HMGET', KEYS[1], 'epoch', 'state')
 if held[1] ~= ARGV[1] or held[2] == 'closed' then return false end
 `;
 
-/** Takes what lies at the place of a stream out of the log (KEYS 2: events, 3: their order, 4: counts). */
+/** `drop` removes the event with a sequence number of a stream (KEYS 2: events, 3: their order, 4: counts). */
 const luaDropEvent = `
-local function drop(stream, place)
-  local id = stream .. '.' .. place
+local function drop(stream, sequence)
+  local id = stream .. '.' .. sequence
   local size = tonumber(redis.call('HGET', KEYS[2], id .. ':size') or 0)
   redis.call('HDEL', KEYS[2], id, id .. ':size')
   redis.call('ZREM', KEYS[3], id)
-  redis.call('HSET', KEYS[4], stream .. ':dropped', place)
+  redis.call('HSET', KEYS[4], stream .. ':dropped', sequence)
   redis.call('HINCRBY', KEYS[4], stream .. ':bytes', 0 - size)
   redis.call('HINCRBY', KEYS[4], 'bytes', 0 - size)
   redis.call('HINCRBY', KEYS[4], 'count', -1)
@@ -32,51 +32,51 @@ end
 local function number(field) return tonumber(redis.call('HGET', KEYS[4], field) or 0) end
 `;
 
-export /** Milliseconds by the clock of Redis: those of the nodes may differ. */
+/** `now`: milliseconds by the clock of Redis, since the clocks of the nodes may differ. */
 const luaNow = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
-/** A key lives as long as what lives longest in it. */
+/** `extend_ttl` extends the time to live of a key to `ms`; never shortens it. */
 const luaExtendTtl = `
-local function live(key, ms)
+local function extend_ttl(key, ms)
   redis.call('PEXPIRE', key, ms, 'NX')
   redis.call('PEXPIRE', key, ms, 'GT')
 end
 `;
 
-/** What the nodes share beside the sessions. The keys of one script have one hash tag; see serverKeys.ts. */
+/** Scripts of the server store. All keys of one script have the same hash tag; see redisKeys.ts. */
 const serverLuaScripts = {
-  /** KEYS: the places of all, of the owner. ARGV: id, most of all, most of the owner, for how long. */
+  /** KEYS: slots of all users, of the owner. ARGV: id, limit of all, limit of the owner, time to live. */
   acquireSlot: defineLuaScript(`${luaNow}${luaExtendTtl}
     for _, key in ipairs(KEYS) do redis.call('ZREMRANGEBYSCORE', key, '-inf', now) end
     if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 'full' end
     if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then return 'full-of-owner' end
     for _, key in ipairs(KEYS) do
       redis.call('ZADD', key, now + ARGV[4], ARGV[1])
-      live(key, ARGV[4])
+      extend_ttl(key, ARGV[4])
     end
     return 'taken'`),
 
-  /** KEYS: the places of all, of the owner. ARGV: for how long, ids. */
+  /** KEYS: slots of all users, of the owner. ARGV: time to live, ids. */
   renewSlots: defineLuaScript(`${luaNow}${luaExtendTtl}
     for _, key in ipairs(KEYS) do
       for index = 2, #ARGV do redis.call('ZADD', key, now + ARGV[1], ARGV[index]) end
-      live(key, ARGV[1])
+      extend_ttl(key, ARGV[1])
     end`),
 
-  /** KEYS: the places of all, of the owner. ARGV: id. */
+  /** KEYS: slots of all users, of the owner. ARGV: id. */
   releaseSlot: defineLuaScript(`
     for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end`),
 
-  /** KEYS: the users. ARGV: the version that is known. Answers false if it is this one still. */
+  /** KEYS: users. ARGV: known version. Returns version and text; nil if the version is the known one. */
   readUsers: defineLuaScript(`
     local version = redis.call('HGET', KEYS[1], 'version') or '0'
     if version == ARGV[1] then return false end
     return { version, redis.call('HGET', KEYS[1], 'text') or '' }`),
 
-  /** KEYS: the users. ARGV: text, the version that it takes the place of, channel. */
+  /** KEYS: users. ARGV: text, the version that it replaces, channel. */
   writeUsers: defineLuaScript(`
     local version = redis.call('HGET', KEYS[1], 'version') or '0'
     if version ~= ARGV[2] then return 0 end
@@ -84,15 +84,15 @@ const serverLuaScripts = {
     redis.call('PUBLISH', ARGV[3], version + 1)
     return 1`),
 
-  /** KEYS: rosters, their times. ARGV: node, for how long, and its roster, if it is another one. */
+  /** KEYS: rosters, their expiry times. ARGV: node, time to live, and the roster, unless the stored one is kept. */
   putRoster: defineLuaScript(`${luaNow}${luaExtendTtl}
     if ARGV[3] then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
     elseif redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
     redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
-    for _, key in ipairs(KEYS) do live(key, ARGV[2]) end
+    for _, key in ipairs(KEYS) do extend_ttl(key, ARGV[2]) end
     return 1`),
 
-  /** KEYS: rosters, their times. Answers each node that is there, and after it its roster. */
+  /** KEYS: rosters, their expiry times. Returns node and roster, alternating. */
   listRosters: defineLuaScript(`${luaNow}
     for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
       redis.call('HDEL', KEYS[1], node)
@@ -100,22 +100,22 @@ const serverLuaScripts = {
     end
     return redis.call('HGETALL', KEYS[1])`),
 
-  /** KEYS: rosters, their times. ARGV: node. */
+  /** KEYS: rosters, their expiry times. ARGV: node. */
   removeRoster: defineLuaScript(`
     redis.call('HDEL', KEYS[1], ARGV[1])
     redis.call('ZREM', KEYS[2], ARGV[1])`),
 
-  /** KEYS: contexts of a browser. ARGV: for how long. Answers each context, and after it its owner. */
+  /** KEYS: contexts of a browser. ARGV: time to live. Returns context and owner, alternating. */
   listContexts: defineLuaScript(`
     redis.call('PEXPIRE', KEYS[1], ARGV[1])
     return redis.call('HGETALL', KEYS[1])`),
 
-  /** KEYS: contexts of a browser. ARGV: for how long, context, owner. */
+  /** KEYS: contexts of a browser. ARGV: time to live, context, owner. */
   putContext: defineLuaScript(`
     redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
     redis.call('PEXPIRE', KEYS[1], ARGV[1])`),
 
-  /** KEYS: contexts of a browser. ARGV: for how long, context, owner before and after it ('' for none). */
+  /** KEYS: contexts of a browser. ARGV: time to live, context, owner before and after ('' for none). */
   compareAndSetContext: defineLuaScript(`
     if (redis.call('HGET', KEYS[1], ARGV[2]) or '') ~= ARGV[3] then return 0 end
     if ARGV[4] == '' then redis.call('HDEL', KEYS[1], ARGV[2])
@@ -124,8 +124,8 @@ const serverLuaScripts = {
     return 1`),
 
   /**
-   * KEYS: creations. ARGV: the window, and why one more failed ('' if it did not). They are counted in twelfths of the window.
-   * Answers how many there were in it, by why they failed.
+   * KEYS: creations. ARGV: window, and the cause of one more creation ('' for a success). Creations are counted in twelfths
+   * of the window. Returns pairs of cause and count.
    */
   countCreations: defineLuaScript(`${luaNow}
     local part = math.floor(now / (ARGV[1] / 12))
@@ -135,8 +135,8 @@ const serverLuaScripts = {
     end
     local counts, causes, all = {}, {}, redis.call('HGETALL', KEYS[1])
     for index = 1, #all, 2 do
-      local at, cause = string.match(all[index], '^(%d+) (.*)$')
-      if tonumber(at) <= part - 12 then redis.call('HDEL', KEYS[1], all[index])
+      local slice, cause = string.match(all[index], '^(%d+) (.*)$')
+      if tonumber(slice) <= part - 12 then redis.call('HDEL', KEYS[1], all[index])
       else
         if not counts[cause] then
           counts[cause] = 0
@@ -149,11 +149,11 @@ const serverLuaScripts = {
     for index, cause in ipairs(causes) do answer[index] = { cause, counts[cause] } end
     return answer`),
 
-  /** KEYS: the episode. ARGV: for how long. */
+  /** KEYS: episode. ARGV: time to live. */
   extendEpisode: defineLuaScript(`
     if redis.call('GET', KEYS[1]) == 'ringing' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end`),
 
-  /** KEYS: the episode. ARGV: for how long none begins. */
+  /** KEYS: episode. ARGV: the time in which no new episode begins. */
   endEpisode: defineLuaScript(`
     if redis.call('GET', KEYS[1]) ~= 'ringing' then return 0 end
     redis.call('SET', KEYS[1], 'over', 'PX', ARGV[1])
@@ -171,7 +171,7 @@ export const luaScripts = {
     redis.call('PEXPIRE', KEYS[1], ARGV[5])
     return 1`),
 
-  /** KEYS: the entry and all else that is kept of the session. ARGV: epoch, time to live. */
+  /** KEYS: entry and all other keys of the session. ARGV: epoch, time to live. */
   renew: defineLuaScript(`${luaFence}
     for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[2]) end
     return 1`),
@@ -187,7 +187,7 @@ export const luaScripts = {
     redis.call('HSET', KEYS[1], 'state', 'open')
     return 1`),
 
-  /** KEYS: the entry and all else that is kept of the session. ARGV: epoch, why, time to live. */
+  /** KEYS: entry and all other keys of the session. ARGV: epoch, close reason, time to live. */
   close: defineLuaScript(`${luaFence}
     redis.call('HSET', KEYS[1], 'state', 'closed', 'because', ARGV[2])
     redis.call('PEXPIRE', KEYS[1], ARGV[3])
@@ -195,8 +195,9 @@ export const luaScripts = {
     return 1`),
 
   /**
-   * KEYS: entry, inbox, the offer's id. ARGV: `anyone` or `user`, issuer, user, data, most offers, most bytes, time to live
-   * of the inbox and of the id, channels, hint. Answers the entry, and last `ok` or `full` if it may be offered.
+   * KEYS: entry, inbox, message id. ARGV: `anyone` or `user`, issuer, user, data, message limit, byte limit, time to live
+   * of the inbox and of the message id, channel prefix, hint. Returns the entry, then `ok` or `full` if the caller may
+   * send to the session.
    */
   enqueue: defineLuaScript(`
     local entry = redis.call('HMGET', KEYS[1], 'state', 'issuer', 'user', 'node', 'epoch', 'transport', 'because')
@@ -219,13 +220,13 @@ export const luaScripts = {
     redis.call('PUBLISH', ARGV[9] .. entry[4], ARGV[10])
     return entry`),
 
-  /** KEYS: entry, inbox. ARGV: epoch, how many. */
+  /** KEYS: entry, inbox. ARGV: epoch, count. */
   takeMessages: defineLuaScript(`${luaFence}
     local taken = redis.call('LPOP', KEYS[2], ARGV[2]) or {}
     for _, data in ipairs(taken) do redis.call('HINCRBY', KEYS[1], 'inbox', 0 - #data) end
     return taken`),
 
-  /** KEYS: entry, pieces. ARGV: epoch, piece, most pieces, time to live, channel, hint. */
+  /** KEYS: entry, pieces. ARGV: epoch, piece, limit of pieces, time to live, channel, hint. */
   putPiece: defineLuaScript(`${luaFence}
     if redis.call('LLEN', KEYS[2]) >= tonumber(ARGV[3]) then return 'full' end
     redis.call('RPUSH', KEYS[2], ARGV[2])
@@ -240,43 +241,43 @@ export const luaScripts = {
     return taken`),
 
   /**
-   * KEYS: entry, events, order, counts. ARGV: epoch, stream, data, its size, most events and bytes of a stream, most of the
-   * session, time to live. Answers the event's place.
+   * KEYS: entry, events, order, counts. ARGV: epoch, stream, data, its size, event and byte limit of a stream, event and
+   * byte limit of the session, time to live. Returns the sequence number.
    */
   appendEvent: defineLuaScript(`${luaFence}${luaDropEvent}
     local stream, size = ARGV[2], tonumber(ARGV[4])
-    local place = redis.call('HINCRBY', KEYS[4], stream .. ':last', 1)
-    local id = stream .. '.' .. place
+    local sequence = redis.call('HINCRBY', KEYS[4], stream .. ':last', 1)
+    local id = stream .. '.' .. sequence
     redis.call('HSET', KEYS[2], id, ARGV[3], id .. ':size', size)
     redis.call('ZADD', KEYS[3], redis.call('HINCRBY', KEYS[4], 'order', 1), id)
     redis.call('HINCRBY', KEYS[4], stream .. ':bytes', size)
     redis.call('HINCRBY', KEYS[4], 'bytes', size)
     redis.call('HINCRBY', KEYS[4], 'count', 1)
-    while place - number(stream .. ':dropped') > tonumber(ARGV[5]) or number(stream .. ':bytes') > tonumber(ARGV[6]) do
+    while sequence - number(stream .. ':dropped') > tonumber(ARGV[5]) or number(stream .. ':bytes') > tonumber(ARGV[6]) do
       drop(stream, number(stream .. ':dropped') + 1)
     end
     while number('count') > tonumber(ARGV[7]) or number('bytes') > tonumber(ARGV[8]) do
       local oldest = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
-      local of, at = string.match(oldest, '^(.*)%.(%d+)$')
-      drop(of, tonumber(at))
+      local oldestStream, oldestSequence = string.match(oldest, '^(.*)%.(%d+)$')
+      drop(oldestStream, tonumber(oldestSequence))
     end
     for index = 2, 4 do redis.call('PEXPIRE', KEYS[index], ARGV[9]) end
-    return place`),
+    return sequence`),
 
-  /** KEYS: entry, events, order, counts. ARGV: stream, place. Answers last place, last dropped place, data from then on. */
+  /** KEYS: entry, events, order, counts. ARGV: stream, sequence. Returns last and last dropped sequence, later data. */
   eventsAfter: defineLuaScript(`${luaDropEvent}
-    local stream, place = ARGV[1], tonumber(ARGV[2])
+    local stream, after = ARGV[1], tonumber(ARGV[2])
     local dropped, last = number(stream .. ':dropped'), number(stream .. ':last')
     local answer = { last, dropped }
-    for at = math.max(place, dropped) + 1, last do
-      answer[#answer + 1] = redis.call('HGET', KEYS[2], stream .. '.' .. at)
+    for sequence = math.max(after, dropped) + 1, last do
+      answer[#answer + 1] = redis.call('HGET', KEYS[2], stream .. '.' .. sequence)
     end
     return answer`),
 
   /** KEYS: entry, events, order, counts. ARGV: epoch, stream. */
   discardStream: defineLuaScript(`${luaFence}${luaDropEvent}
     local stream = ARGV[2]
-    for at = number(stream .. ':dropped') + 1, number(stream .. ':last') do drop(stream, at) end
+    for sequence = number(stream .. ':dropped') + 1, number(stream .. ':last') do drop(stream, sequence) end
     redis.call('HDEL', KEYS[4], stream .. ':last', stream .. ':dropped', stream .. ':bytes')
     return 1`),
 

@@ -5,29 +5,29 @@ import { luaScripts } from './luaScripts.js';
 
 export interface RedisClientsOptions {
   readonly address: RedisAddress;
-  /** How long a connection may take to be there. Milliseconds. */
+  /** Connection timeout. Milliseconds. */
   readonly timeoutMs: number;
-  /** Told, perhaps more than once, when one of the connections is lost: then all of them are of no use. */
+  /** Called, possibly more than once, when one of the connections is lost. All of them are unusable then. */
   onConnectionLost(error: unknown): void;
 }
 
-/** The connections of one address, for commands and for channels, while nothing is lost. Owned by the connection. */
+/** The connections of one address, for commands and subscriptions. Owned by `RedisConnection`, which destroys them. */
 export interface RedisClients {
-  /** What runs commands. Once open. */
+  /** Throws before `open` has resolved. */
   readonly commands: RedisCommands;
-  /** Resolves when they can be used. Once. */
+  /** Resolves when the connections are usable. Called once. */
   open(): Promise<void>;
   subscribe(channel: string, onMessage: (message: string) => void): Promise<void>;
-  /** At any time. Rejects what waits for an answer. */
+  /** May be called at any time. Rejects pending commands. */
   destroy(): void;
 }
 
-/** A connection that says nothing is asked so often, and given up when it has said nothing for so long. Milliseconds. */
+/** Ping interval, and the silence after which a connection is closed. Milliseconds. */
 const [pingMs, silentMs] = [2_000, 10_000];
 
-/** Of every connection: a client of the package never connects again, since the right place may be another by then. */
+/** Options of every client. */
 const commonClientOptions = {
-  // What cannot be sent now is refused: a claim that comes late is worse than none.
+  // A command that cannot be sent now is refused: a late claim is worse than none.
   disableOfflineQueue: true,
   pingInterval: pingMs,
 } as const;
@@ -36,11 +36,12 @@ const socketOptions = (timeoutMs: number, isEncrypted: boolean) => ({
   connectTimeout: timeoutMs,
   socketTimeout: silentMs,
   keepAlive: true,
+  // `RedisConnection` reconnects: the primary may have moved.
   reconnectStrategy: false as const,
   ...(isEncrypted ? { tls: true as const } : {}),
 });
 
-/** One server, and how it is spoken to. */
+/** One server, and how to connect to it. */
 export interface RedisEndpoint extends HostPort {
   readonly login: RedisLogin;
   readonly isEncrypted: boolean;
@@ -48,7 +49,7 @@ export interface RedisEndpoint extends HostPort {
   readonly timeoutMs: number;
 }
 
-/** Not connected yet. */
+/** Creates a client. The caller connects and destroys it. */
 export const createRedisClient = ({ host, port, login, isEncrypted, database, timeoutMs }: RedisEndpoint) =>
   createClient({
     ...commonClientOptions,
@@ -61,7 +62,7 @@ export const createRedisClient = ({ host, port, login, isEncrypted, database, ti
 
 const createRedisCluster = ({ address, timeoutMs }: RedisClientsOptions) =>
   createCluster({
-    // All of them, but only when it is known which they are.
+    // `#connect` of `ClusterClients` connects to all primaries once their addresses are known.
     minimizeConnections: true,
     rootNodes: address.hosts.map(({ host, port }) => ({ socket: { host, port } })),
     defaults: { ...commonClientOptions, ...address.login, socket: socketOptions(timeoutMs, address.isEncrypted) },
@@ -71,14 +72,14 @@ const createRedisCluster = ({ address, timeoutMs }: RedisClientsOptions) =>
 
 type RedisClient = ReturnType<typeof createRedisClient>;
 type RedisCluster = ReturnType<typeof createRedisCluster>;
-/** What one Redis and a cluster do alike. */
+/** The commands that a single Redis and a cluster have in common. */
 export type RedisCommands = RedisClient | RedisCluster;
 
 export function createRedisClients(options: RedisClientsOptions): RedisClients {
   return options.address.kind === 'cluster' ? new ClusterClients(options) : new PrimaryClients(options);
 }
 
-/** The one Redis of the address, or the one that the sentinels name. */
+/** Connections to a single primary: the address, or the primary that the sentinels name. */
 class PrimaryClients implements RedisClients {
   readonly #options: RedisClientsOptions;
   readonly #clients = new Set<RedisClient>();
@@ -123,21 +124,21 @@ class PrimaryClients implements RedisClients {
     return client;
   }
 
-  /** What is there late is closed. */
+  /** Destroys a client whose connection is established after `destroy`. */
   async #connect(client: RedisClient): Promise<void> {
     await client.connect();
     if (this.#isDestroyed) client.destroy();
   }
 
-  /** Asks the sentinels, one after the other, as their protocol says. */
+  /** Queries the sentinels one after the other (Redis documentation, "Guidelines for Redis clients with Sentinel"). */
   async #findPrimary(): Promise<HostPort> {
     const { address, timeoutMs } = this.#options;
     const { kind, hosts, primary } = address;
-    let lastError: unknown = new Error('The address names no host.');
+    let lastError: unknown = new Error('The Redis address names no host.');
     for (const host of hosts) {
       if (kind !== 'sentinel') return host;
       try {
-        return await askSentinelForPrimary(sentinelEndpoint(host, address, timeoutMs), primary);
+        return await querySentinelForPrimary(sentinelEndpoint(host, address, timeoutMs), primary);
       } catch (error) {
         lastError = error;
       }
@@ -156,16 +157,16 @@ export const sentinelEndpoint = (hostPort: HostPort, address: RedisAddress, time
 
 const primaryAddressSchema = z.tuple([z.string(), z.coerce.number()]).nullable();
 
-/** Where the primary of this name is, as this sentinel knows it. */
-export async function askSentinelForPrimary(endpoint: RedisEndpoint, primary: string): Promise<HostPort> {
+/** The address of the primary with this name, as the sentinel knows it. */
+export async function querySentinelForPrimary(endpoint: RedisEndpoint, primary: string): Promise<HostPort> {
   const sentinel = createRedisClient(endpoint);
-  const lost = new Promise<never>((_resolve, reject) => sentinel.on('error', reject));
-  const ask = async (): Promise<unknown> => {
+  const connectionError = new Promise<never>((_resolve, reject) => sentinel.on('error', reject));
+  const query = async (): Promise<unknown> => {
     await sentinel.connect();
     return sentinel.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', primary]);
   };
   try {
-    const found = primaryAddressSchema.parse(await Promise.race([ask(), lost]));
+    const found = primaryAddressSchema.parse(await Promise.race([query(), connectionError]));
     if (found === null)
       throw new Error(`The sentinel at ${endpoint.host}:${endpoint.port} knows no primary called ${primary}.`);
     return { host: found[0], port: found[1] };
@@ -174,23 +175,23 @@ export async function askSentinelForPrimary(endpoint: RedisEndpoint, primary: st
   }
 }
 
-/** A sentinel may not know yet that it is none any more. */
+/** The sentinel's information may be outdated: checks the role. */
 async function assertPrimary(client: RedisClient): Promise<void> {
   const [role] = z.tuple([z.string()], z.unknown()).parse(await client.sendCommand(['ROLE']));
   if (role !== 'master') throw new Error('The Redis that the sentinels name is not the primary.');
 }
 
-/** All primaries of a cluster; which has what is asked of any. */
+/** Connections to all primaries of a cluster. The package routes each command. */
 class ClusterClients implements RedisClients {
   readonly #cluster: RedisCluster;
-  /** What connects: the package leaves a connection open that is destroyed before it is there. */
+  /** Awaited by `destroy`: the package leaves a connection open that is destroyed while it connects. */
   readonly #connecting = new Set<Promise<void>>();
   #lastError: unknown;
 
   constructor(options: RedisClientsOptions) {
     this.#cluster = createRedisCluster(options)
       .on('node-error', (error: unknown) => options.onConnectionLost(error))
-      // A node that was asked for the others does not answer: the next one is asked.
+      // Not fatal: the package discovers the nodes from the next address.
       .on('error', (error: unknown) => (this.#lastError = error));
   }
 

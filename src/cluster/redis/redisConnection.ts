@@ -4,28 +4,29 @@ import { parseRedisAddress } from '../../redisAddress.js';
 import { createRedisClients, type RedisClients, type RedisCommands } from './redisClients.js';
 
 export interface RedisConnectionOptions {
-  /** As `--redis-url` has it; see redisAddress.ts. With user and password if it needs them. Never shown. */
+  /** The `--redis-url`; see redisAddress.ts. May contain user and password. Never logged. */
   readonly url: string;
-  /** How long one command may take. Milliseconds. */
+  /** Timeout of one command. Milliseconds. */
   readonly timeoutMs: number;
-  /** Told once when it is lost, or cannot be had. The message names no secret. */
+  /** Called once per outage, also if the first connection fails. The message names no secret. */
   onLost(message: string): void;
-  /** Told once when it is there again. */
+  /** Called once after each outage. */
   onReconnected(): void;
 }
 
-/** The first pause before the next try, doubled up to the longest. Milliseconds. */
-const [firstPauseMs, longestPauseMs] = [50, 800];
+/** The pause between two attempts, doubled up to the maximum. */
+const initialRetryMs = 50;
+const maxRetryMs = 800;
 
 interface ActiveClients {
   readonly clients: RedisClients;
-  /** They are of no use any more. */
+  /** Closes the connections, and lets the loop reconnect. */
   abandon(error: unknown): void;
 }
 
 /**
- * The way to Redis: commands, and channels that are listened to. When anything of it is lost, or stands still, all of it is
- * made anew, at the place that is right then: after a failover that is another one. Owned by the store, which closes it.
+ * The connection to Redis: commands and subscriptions. When any part of it fails or stalls, all clients are replaced by new
+ * ones, connected to the current primary: a failover may have moved it. Owned by the store, which closes it.
  */
 export class RedisConnection {
   readonly #options: RedisConnectionOptions;
@@ -39,7 +40,7 @@ export class RedisConnection {
     this.#options = options;
   }
 
-  /** Resolves when it is there; tries until then, or until it is closed. Once. */
+  /** Resolves when connected; retries until then. Rejects when closed first. Called once. */
   open(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#closing.signal.addEventListener('abort', () => reject(new Error('The connection was closed.')));
@@ -47,17 +48,17 @@ export class RedisConnection {
     });
   }
 
-  /** Whether it was lost, and is there again for less than `ms`. */
+  /** Whether an outage ended less than `ms` ago. */
   isReconnectedWithin(ms: number): boolean {
     return performance.now() - this.#reconnectedAt < ms;
   }
 
-  /** Runs one command. Rejects with `store_unreachable`; then it may or may not have been run. */
+  /** Runs one command. Rejects with `store_unreachable`: Redis may or may not have executed it. */
   run<T>(command: (commands: RedisCommands) => Promise<T>): Promise<T> {
     return this.#withTimeout(({ clients }) => command(clients.commands));
   }
 
-  /** Resolves when Redis has acknowledged the subscription, which outlives reconnections. */
+  /** Resolves when Redis has acknowledged the subscription. It is renewed after each reconnect. */
   async subscribe(channel: string, onMessage: (message: string) => void): Promise<void> {
     this.#channels.set(channel, onMessage);
     await this.#withTimeout(({ clients }) => clients.subscribe(channel, onMessage));
@@ -68,28 +69,28 @@ export class RedisConnection {
     this.#active?.abandon(new Error('The connection was closed.'));
   }
 
-  /** Connects as often as it is lost. Never rejects. */
+  /** Reconnects until closed. Never rejects. */
   async #reconnectLoop(onOpen: () => void): Promise<void> {
     const { signal } = this.#closing;
-    let retryMs = firstPauseMs;
+    let retryMs = initialRetryMs;
     const onReady = (): void => {
-      retryMs = firstPauseMs;
+      retryMs = initialRetryMs;
       this.#reportReconnected();
       onOpen();
     };
     while (!signal.aborted) {
       await this.#connect(onReady).catch((error: unknown) => this.#reportLost(error));
-      // Rejects when it is closed meanwhile.
+      // Rejects when closed during the pause.
       await pause(retryMs, undefined, { signal }).catch(() => undefined);
-      retryMs = Math.min(longestPauseMs, retryMs * 2);
+      retryMs = Math.min(maxRetryMs, retryMs * 2);
     }
   }
 
-  /** Rejects when the connection is lost, or cannot be had. */
+  /** Rejects when the connection is lost, or cannot be established. */
   async #connect(onReady: () => void): Promise<never> {
     const { url, timeoutMs } = this.#options;
     const address = parseRedisAddress(url);
-    if (address === undefined) throw new Error('This is no address of Redis.');
+    if (address === undefined) throw new Error('Not a Redis address. See --redis-url in --help.');
     let abandon = (_error: unknown): void => undefined;
     const ended = new Promise<never>((_resolve, reject) => (abandon = reject));
     const clients = createRedisClients({ address, timeoutMs, onConnectionLost: abandon });
@@ -120,24 +121,24 @@ export class RedisConnection {
     this.#options.onReconnected();
   }
 
-  /** What does not answer in time is left for good: so may its machine be, which ends no connection. */
+  /** A connection that times out is abandoned: a dead machine never closes it. */
   async #withTimeout<T>(work: (active: ActiveClients) => Promise<T>): Promise<T> {
     const active = this.#active;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {
       const onTimeout = (): void => {
-        const error = new Error('It does not answer in time.');
+        const error = new Error('Redis did not answer in time.');
         active?.abandon(error);
         reject(error);
       };
-      // An answer that has come while this process was busy is read first.
+      // Lets a reply that arrived while the event loop was blocked win.
       timer = setTimeout(() => setImmediate(onTimeout), this.#options.timeoutMs);
     });
     try {
-      if (active === undefined) throw new Error('There is no connection.');
+      if (active === undefined) throw new Error('Not connected to Redis.');
       return await Promise.race([work(active), timeout]);
     } catch (error) {
-      // It was the primary, and is not any more.
+      // The server was demoted to a replica.
       if (messageOf(error).startsWith('READONLY')) active?.abandon(error);
       throw new Refusal('store_unreachable', {}, { cause: error });
     } finally {

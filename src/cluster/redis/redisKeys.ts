@@ -1,23 +1,23 @@
 import { principalKey, type Principal } from '../../tenancy/principal.js';
 
 /**
- * Every key and channel in Redis. All of a session have its hash tag, so that one script can read and write them in a
- * Redis Cluster; all expire by themselves.
+ * Every key and channel in Redis. The keys of a session have its hash tag, so that one script can read and write them in a
+ * Redis Cluster. All of them expire.
  *
- * | key | type | what | time to live |
+ * | key | type | content | time to live |
  * |---|---|---|---|
- * | `greenroom:{sid}` | hash | the entry: issuer, user, node, epoch, state, transport, because, inbox (bytes that wait) | 10 min, renewed by the owner; once closed, 10 min |
- * | `greenroom:{sid}:inbox` | list | offers of other nodes, in order | as the entry |
- * | `greenroom:{sid}:offer:ID` | string | this offer was made | 1 min |
- * | `greenroom:{sid}:reply:ID` | list | pieces of the answer to an offer | 1 min after the last |
- * | `greenroom:{sid}:events` | hash | `STREAM.PLACE` and its size | as the entry |
+ * | `greenroom:{sid}` | hash | the entry: issuer, user, node, epoch, state, transport, because, inbox (its bytes) | 10 min, renewed by the owner; once closed, 10 min |
+ * | `greenroom:{sid}:inbox` | list | messages from other nodes, in order | as the entry |
+ * | `greenroom:{sid}:offer:ID` | string | the message with this id was enqueued | 1 min |
+ * | `greenroom:{sid}:reply:ID` | list | pieces of the reply to a message | 1 min after the last |
+ * | `greenroom:{sid}:events` | hash | `STREAM.SEQUENCE` and its size | as the entry |
  * | `greenroom:{sid}:order` | sorted set | the same ids by age | as the entry |
- * | `greenroom:{sid}:counts` | hash | last and dropped place and bytes of each stream; count, bytes and order of all | as the entry |
- * | `greenroom:{sid}:snapshot` | string | what the session can be restored from | as the entry |
+ * | `greenroom:{sid}:counts` | hash | last and dropped sequence number and bytes of each stream; count, bytes and order of all | as the entry |
+ * | `greenroom:{sid}:snapshot` | string | the snapshot to restore the session from | as the entry |
  * | `greenroom:node:NODE` | string | the node's lease | `--node-lease` |
  *
- * Channel `greenroom:wake:NODE`: hints that something waits for a node. Nothing depends on their arrival. A channel is no
- * key: what a script publishes in its slot is heard at every node of a cluster.
+ * Channel `greenroom:wake:NODE`: hints for a node to read an inbox or a reply. Nothing depends on their arrival. A channel
+ * has no hash slot: a message that a script publishes reaches every node of a Redis Cluster.
  */
 export function sessionKeys(sessionId: string) {
   const entry = `greenroom:{${sessionId}}`;
@@ -27,38 +27,37 @@ export function sessionKeys(sessionId: string) {
     entry,
     inbox,
     snapshot,
-    /** What the scripts of the event log work on. */
+    /** The keys of the event log scripts. */
     events,
-    /** What lives as long as the entry; the entry first. */
+    /** The entry first, then every key with the same time to live. */
     all: [...events, inbox, snapshot],
-    offer: (id: string) => `${entry}:offer:${id}`,
-    replies: (offerId: string) => `${entry}:reply:${offerId}`,
+    seenMessage: (messageId: string) => `${entry}:offer:${messageId}`,
+    replies: (messageId: string) => `${entry}:reply:${messageId}`,
   };
 }
 
 export const nodeKey = (node: string): string => `greenroom:node:${node}`;
 
-/** What the channels of all nodes begin with. */
 export const wakeChannelPrefix = 'greenroom:wake:';
 
 export const wakeChannel = (node: string): string => `${wakeChannelPrefix}${node}`;
 
 /**
- * The keys of what nodes share beside the sessions, each group with a hash tag of its own.
+ * The keys of the server store; the keys of one group have the same hash tag.
  *
- * | key | type | what | time to live |
+ * | key | type | content | time to live |
  * |---|---|---|---|
- * | `greenroom:rate:WINDOW:WHO` | string | how often somebody asked in this window (rate-limiter-flexible) | the window |
- * | `greenroom:{places}` | sorted set | places of open sessions, by until when they count | two leases, renewed by their nodes |
- * | `greenroom:{places}:ISSUER USER` | sorted set | those of one user | the same |
- * | `greenroom:{rosters}` | hash | what each node tells of its sessions, as JSON | two leases, renewed |
- * | `greenroom:{rosters}:until` | sorted set | the nodes, by until when that holds | the same |
- * | `greenroom:creations` | hash | `PART CAUSE`: how many creations ended so in this twelfth of `--alert-window` | a little more than the window |
- * | `greenroom:episode` | string | `ringing` while the alarm does, `over` for a moment after | the window, renewed; two twelfths |
- * | `greenroom:contexts:BROWSER` | hash | whose each context is in a browser that runs elsewhere: `SESSION NODE`, without a session when the node closes it | a day, renewed by each node that uses it |
- * | `greenroom:users` | hash | users with the hashes of their tokens and their browsers: `text`, and its `version` | for good |
+ * | `greenroom:rate:WINDOW:WHO` | string | requests of an address or user in this window (rate-limiter-flexible) | the window |
+ * | `greenroom:{places}` | sorted set | quota slots of open sessions, by expiry time | two leases, renewed by their nodes |
+ * | `greenroom:{places}:ISSUER USER` | sorted set | the quota slots of one user | the same |
+ * | `greenroom:{rosters}` | hash | the roster of each node, as JSON | two leases, renewed |
+ * | `greenroom:{rosters}:until` | sorted set | the nodes, by the expiry time of their rosters | the same |
+ * | `greenroom:creations` | hash | `PART CAUSE`: session creations with this cause in this twelfth of `--alert-window` | a little more than the window |
+ * | `greenroom:episode` | string | `ringing` while the alert fires, then `over` until a new episode may begin | the window, renewed; two twelfths |
+ * | `greenroom:contexts:BROWSER` | hash | owner of each context in a remote browser: `SESSION NODE`, without a session while the node closes it | a day, renewed by each node that uses it |
+ * | `greenroom:users` | hash | users with the hashes of their tokens and their browsers: `text`, and its `version` | none |
  *
- * Channel `greenroom:users`: there is a new version. Nothing depends on its arrival.
+ * Channel `greenroom:users`: a new version was written. Nothing depends on its arrival.
  */
 export const quotaKeys = (owner: Principal): [string, string] => [
   'greenroom:{places}',

@@ -1,9 +1,9 @@
 import { timeLimit } from '../../clock.js';
 import { messageOf } from '../../errors/errors.js';
 import { parseRedisAddress, type HostPort, type RedisAddress } from '../../redisAddress.js';
-import { askSentinelForPrimary, createRedisClient, sentinelEndpoint, type RedisEndpoint } from './redisClients.js';
+import { querySentinelForPrimary, createRedisClient, sentinelEndpoint, type RedisEndpoint } from './redisClients.js';
 
-/** What is to be known of a Redis before a server starts over it. */
+/** Whether a server can use the Redis; a problem comes with its fix. */
 export type ProbeResult = { readonly kind: 'healthy'; readonly summary: string } | ProbeProblem;
 
 interface ProbeProblem {
@@ -12,7 +12,7 @@ interface ProbeProblem {
   readonly fix: string;
 }
 
-/** What a server says of itself: its `INFO`. */
+/** The fields of the reply to `INFO`. */
 interface Info {
   readonly kind: 'info';
   readonly fields: Partial<Record<string, string>>;
@@ -24,12 +24,12 @@ const problem = (summary: string, fix: string): ProbeProblem => ({ kind: 'proble
 const formatHostPort = ({ host, port }: HostPort): string => `${host}:${port}`;
 
 /**
- * Looks at every server that the address names, for at most `timeoutMs` each. Changes nothing, never rejects, and shows no
- * user and no password.
+ * Checks every server that the address names, for at most `timeoutMs` each. Read-only. Never rejects. The result contains
+ * no user and no password.
  */
 export async function probeRedis(url: string, timeoutMs: number): Promise<ProbeResult> {
   const address = parseRedisAddress(url);
-  if (address === undefined) return problem('this is no address of Redis', 'see --redis-url in --help');
+  if (address === undefined) return problem('not a Redis address', 'see --redis-url in --help');
   const summaries: string[] = [];
   for (const host of address.hosts) {
     const probed = await (address.kind === 'sentinel'
@@ -48,9 +48,9 @@ async function probeSentinel(sentinel: HostPort, address: RedisAddress, timeoutM
   if (info.kind === 'problem') return info;
   const name = formatHostPort(sentinel);
   if (info.fields['redis_mode'] !== 'sentinel')
-    return problem(`${name} is no sentinel`, 'name the sentinels, by their own port, in --redis-url');
+    return problem(`${name} is not a sentinel`, 'name the sentinels, by their own port, in --redis-url');
   try {
-    const found = await askSentinelForPrimary(endpoint, primary);
+    const found = await querySentinelForPrimary(endpoint, primary);
     const probed = await probeServer(found, address, timeoutMs);
     return probed.kind === 'problem' ? probed : { kind: 'healthy', summary: `${name} names ${probed.summary}` };
   } catch (error) {
@@ -72,16 +72,13 @@ async function probeServer(server: HostPort, address: RedisAddress, timeoutMs: n
       `install Redis ${minMajorVersion} or later, or Valkey`,
     );
   }
-  const isOfCluster = info['cluster_enabled'] === '1';
-  if (kind === 'cluster' && !isOfCluster)
-    return problem(`${name} is no node of a cluster`, `set --redis-url redis://${name}`);
-  if (kind !== 'cluster' && isOfCluster)
-    return problem(`${name} is a node of a cluster`, `set --redis-url redis+cluster://${name}`);
+  const isClusterNode = info['cluster_enabled'] === '1';
+  if (kind === 'cluster' && !isClusterNode)
+    return problem(`${name} is not a cluster node`, `set --redis-url redis://${name}`);
+  if (kind !== 'cluster' && isClusterNode)
+    return problem(`${name} is a cluster node`, `set --redis-url redis+cluster://${name}`);
   if (kind !== 'cluster' && info['role'] !== 'master') {
-    return problem(
-      `${name} is a replica, and cannot be written to`,
-      'name its primary, or its sentinels, in --redis-url',
-    );
+    return problem(`${name} is a read-only replica`, 'name its primary, or its sentinels, in --redis-url');
   }
   if (Number(info['maxmemory']) > 0 && info['maxmemory_policy'] !== 'noeviction') {
     return problem(`${name} drops keys when its memory is full`, 'set its maxmemory-policy to noeviction');
@@ -90,20 +87,19 @@ async function probeServer(server: HostPort, address: RedisAddress, timeoutMs: n
   return { kind: 'healthy', summary: `${product} at ${name}` };
 }
 
-/** What the server says of itself; or why it says nothing. */
 async function readInfo(endpoint: RedisEndpoint, credentialsIn: string): Promise<Info | ProbeProblem> {
   const client = createRedisClient(endpoint);
   const connectionError = new Promise<never>((_resolve, reject) => client.on('error', reject));
   const timeout = timeLimit(endpoint.timeoutMs);
   const timedOut = new Promise<never>((_resolve, reject) =>
-    timeout.addEventListener('abort', () => reject(new Error('it does not answer in time'))),
+    timeout.addEventListener('abort', () => reject(new Error('it did not answer in time'))),
   );
-  const ask = async (): Promise<string> => {
+  const query = async (): Promise<string> => {
     await client.connect();
     return client.info();
   };
   try {
-    const lines = (await Promise.race([ask(), connectionError, timedOut])).split('\r\n');
+    const lines = (await Promise.race([query(), connectionError, timedOut])).split('\r\n');
     const fields = lines.flatMap((line): [string, string][] => {
       const colon = line.indexOf(':');
       return colon === -1 ? [] : [[line.slice(0, colon), line.slice(colon + 1)]];
@@ -112,8 +108,8 @@ async function readInfo(endpoint: RedisEndpoint, credentialsIn: string): Promise
   } catch (error) {
     const message = messageOf(error);
     return /\b(WRONGPASS|NOAUTH|NOPERM|AUTH)\b/.test(message)
-      ? problem(`${formatHostPort(endpoint)} refuses the login: ${message}`, `mend the ${credentialsIn} --redis-url`)
-      : problem(`${formatHostPort(endpoint)} cannot be reached: ${message}`, 'start it, or mend --redis-url');
+      ? problem(`${formatHostPort(endpoint)} refuses the login: ${message}`, `correct the ${credentialsIn} --redis-url`)
+      : problem(`${formatHostPort(endpoint)} cannot be reached: ${message}`, 'start it, or correct --redis-url');
   } finally {
     client.destroy();
   }

@@ -36,7 +36,7 @@ interface EvalOptions {
   readonly arguments: string[];
 }
 
-/** What nodes share of their server in Redis. Its keys are listed in serverKeys.ts. */
+/** The server store in Redis. Its keys are listed in redisKeys.ts. */
 export class RedisServerStore implements ServerStore {
   readonly #redis: RedisConnection;
 
@@ -49,7 +49,7 @@ export class RedisServerStore implements ServerStore {
       ...window,
       keyPrefix: rateLimitPrefix(keyPrefix),
       useRedisPackage: true,
-      // All that it asks of a client. This one answers in time, or says that the store cannot be reached.
+      // The limiter needs no other method. `run` rejects with `store_unreachable` in time.
       storeClient: {
         eval: (lua: string, options: EvalOptions) => this.#redis.run((redis) => redis.eval(lua, options)),
       },
@@ -72,12 +72,14 @@ export class RedisServerStore implements ServerStore {
   };
 
   readonly users: VersionedText = {
-    read: async (known) => {
-      const read = usersReplySchema.parse(await this.#redis.run((redis) => redis.readUsers([usersKey], [known])));
+    read: async (knownVersion) => {
+      const read = usersReplySchema.parse(
+        await this.#redis.run((redis) => redis.readUsers([usersKey], [knownVersion])),
+      );
       return read && { version: read[0], text: read[1] };
     },
-    write: async (text, known) => {
-      const values = [text, known, usersChannel];
+    write: async (text, knownVersion) => {
+      const values = [text, knownVersion, usersChannel];
       return (await this.#redis.run((redis) => redis.writeUsers([usersKey], values))) === 1;
     },
     subscribe: (onWritten) => this.#redis.subscribe(usersChannel, onWritten),
@@ -132,13 +134,13 @@ export class RedisServerStore implements ServerStore {
   };
 }
 
-/** As a hash is answered: each field, and after it its value. */
+/** Pairs of the flat reply to `HGETALL`: field and value, alternating. */
 function hashEntries(answer: unknown): (readonly [string, string])[] {
   const all = stringListSchema.parse(answer);
   return all.flatMap((field, index) => (index % 2 === 0 ? [[field, all[index + 1] ?? ''] as const] : []));
 }
 
-/** An id of a session has no space in it. */
+/** `SESSION NODE`: a session id contains no space. */
 const encodeOwner = (owner: ContextOwner | null): string =>
   owner === null ? '' : `${owner.sessionId ?? ''} ${owner.node}`;
 

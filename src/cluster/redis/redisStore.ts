@@ -24,7 +24,7 @@ import { RedisServerStore } from './redisServerStore.js';
 import { Refusal } from '../../errors/errors.js';
 import { sequenceIn, utf16Bytes, type Replay, type StreamAddress } from '../eventLog.js';
 
-/** Written by this class alone, or by a later version of it. */
+/** Not validated: only this class, or a later version of it, writes the field. */
 const closedBecauseSchema = z.custom<CloseReason>((text) => typeof text === 'string');
 const stringListSchema = z.array(z.string());
 const entryFieldsSchema = z.array(
@@ -38,18 +38,18 @@ const hintSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('reply'), offerId: z.string(), piece: z.string().nullable() }),
 ]);
 
-/** The store of nodes that share a Redis (7 or later) or Valkey. Its keys are listed in keys.ts. */
+/** The store of nodes that share a Redis (7 or later) or Valkey. Its keys are listed in redisKeys.ts. */
 export class RedisStore implements ClusterStore {
   readonly #redis: RedisConnection;
   readonly #limits: StoreLimits;
   readonly events: RedisEventLog;
-  /** Of this node. */
+  /** The lease of this node. */
   #leaseMs = 0;
   readonly server: RedisServerStore;
 
-  constructor(options: RedisConnectionOptions, bounds: Partial<StoreLimits> = {}) {
+  constructor(options: RedisConnectionOptions, limits: Partial<StoreLimits> = {}) {
     this.#redis = new RedisConnection(options);
-    this.#limits = { ...defaultStoreLimits, ...bounds };
+    this.#limits = { ...defaultStoreLimits, ...limits };
     this.events = new RedisEventLog(this.#redis, this.#limits);
     this.server = new RedisServerStore(this.#redis);
   }
@@ -72,12 +72,14 @@ export class RedisStore implements ClusterStore {
     },
     takeOver: async ({ sessionId, epoch }, node) => {
       const values = [epoch, node, this.#limits.entryTtlMs];
-      const next = await this.#redis.run((redis) => redis.takeOver([sessionKeys(sessionId).entry], values));
-      return typeof next === 'number' ? next : null;
+      const newEpoch = await this.#redis.run((redis) => redis.takeOver([sessionKeys(sessionId).entry], values));
+      return typeof newEpoch === 'number' ? newEpoch : null;
     },
     completeTakeover: async ({ sessionId, epoch }) => {
-      const settled = await this.#redis.run((redis) => redis.completeTakeover([sessionKeys(sessionId).entry], [epoch]));
-      return settled === 1 ? 'completed' : 'fenced';
+      const completed = await this.#redis.run((redis) =>
+        redis.completeTakeover([sessionKeys(sessionId).entry], [epoch]),
+      );
+      return completed === 1 ? 'completed' : 'fenced';
     },
     close: async ({ sessionId, epoch }, because) => {
       const values = [epoch, because, this.#limits.closedEntryTtlMs];
@@ -92,15 +94,15 @@ export class RedisStore implements ClusterStore {
       const { inbox, entryTtlMs, messageIdTtlMs } = this.#limits;
       const callerFields = caller === 'anyone' ? ['anyone', '', ''] : ['user', caller.issuer, caller.user];
       const hint = JSON.stringify({ kind: 'inbox', sessionId } satisfies WakeHint);
-      const bounds = [inbox.count, inbox.bytes, entryTtlMs, messageIdTtlMs];
-      const values = [...callerFields, data, ...bounds, wakeChannelPrefix, hint];
-      const answer = await this.#redis.run((redis) => redis.enqueue([keys.entry, keys.inbox, keys.offer(id)], values));
-      const fields = entryFieldsSchema.parse(answer);
+      const limits = [inbox.count, inbox.bytes, entryTtlMs, messageIdTtlMs];
+      const values = [...callerFields, data, ...limits, wakeChannelPrefix, hint];
+      const inboxKeys = [keys.entry, keys.inbox, keys.seenMessage(id)];
+      const fields = entryFieldsSchema.parse(await this.#redis.run((redis) => redis.enqueue(inboxKeys, values)));
       return fields[7] === 'full' ? { kind: 'full' } : toOwnerLookup(fields, caller);
     },
     take: async ({ sessionId, epoch }, count) => {
-      const { entry: key, inbox } = sessionKeys(sessionId);
-      const taken = await this.#redis.run((redis) => redis.takeMessages([key, inbox], [epoch, count]));
+      const { entry, inbox } = sessionKeys(sessionId);
+      const taken = await this.#redis.run((redis) => redis.takeMessages([entry, inbox], [epoch, count]));
       return taken === null ? 'fenced' : stringListSchema.parse(taken);
     },
   };
@@ -108,8 +110,8 @@ export class RedisStore implements ClusterStore {
   readonly replies: ReplyStore = {
     put: async ({ epoch }, { sessionId, messageId, node }, piece, isLast) => {
       const keys = sessionKeys(sessionId);
-      const shown = piece.length > maxInlinePieceLength ? null : piece;
-      const hint = JSON.stringify({ kind: 'reply', offerId: messageId, piece: shown } satisfies WakeHint);
+      const inlinePiece = piece.length > maxInlinePieceLength ? null : piece;
+      const hint = JSON.stringify({ kind: 'reply', offerId: messageId, piece: inlinePiece } satisfies WakeHint);
       const { maxReplyPieces, replyTtlMs } = this.#limits;
       const maxPieces = isLast ? Number.MAX_SAFE_INTEGER : maxReplyPieces;
       const values = [epoch, piece, maxPieces, replyTtlMs, wakeChannel(node), hint];
@@ -139,7 +141,7 @@ export class RedisStore implements ClusterStore {
       const lease = { expiration: { type: 'PX', value: ms }, GET: true } as const;
       return (await this.#redis.run((redis) => redis.set(nodeKey(node), '1', lease))) !== null;
     },
-    // Leases end while Redis is away. Who finds it again first gives the others the time to say that they are there.
+    // Leases expire during an outage of Redis. After it every node counts as alive for one lease, so that all can renew.
     isAlive: async (node) =>
       this.#redis.isReconnectedWithin(this.#leaseMs) ||
       (await this.#redis.run((redis) => redis.exists(nodeKey(node)))) === 1,
@@ -175,14 +177,14 @@ function toOwnerLookup(fields: readonly string[], caller: Caller): OwnerLookup {
 
 const eventsAfterSchema = z.tuple([z.number(), z.number()], z.string());
 
-/** What was sent on the streams of sessions, in Redis: the same bounds, and the same gaps, as in memory. */
+/** The event log in Redis, with the same limits and gaps as `MemoryEventLog`. */
 export class RedisEventLog implements FencedEventLog {
   readonly #redis: RedisConnection;
   readonly #limits: StoreLimits;
 
-  constructor(redis: RedisConnection, bounds: StoreLimits) {
+  constructor(redis: RedisConnection, limits: StoreLimits) {
     this.#redis = redis;
-    this.#limits = bounds;
+    this.#limits = limits;
   }
 
   async append(epoch: number, { sessionId, streamId }: StreamAddress, data: string): Promise<string | null> {
