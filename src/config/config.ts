@@ -6,6 +6,7 @@ import { flagOf, optionNames, optionsSchema, environmentVariableOf, type Options
 
 export {
   defaultOf,
+  durationSchema,
   flagOf,
   optionNames,
   optionsSchema as options,

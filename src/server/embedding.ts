@@ -1,11 +1,18 @@
-import { ConfigError } from '../config/config.js';
+import type { BrowserPool } from '../browser/pool/browserLease.js';
+import type { ClusterStore } from '../cluster/clusterStore.js';
+import type { EventLog } from '../cluster/eventLog.js';
+import type { Directory } from '../cluster/ownership.js';
+import type { Clock } from '../clock.js';
+import { ConfigError, type Config, type Options } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
+import type { Log } from '../log.js';
 import type { Prompt, Resource } from '../mcp/definitions.js';
 import { instructions, allPrompts } from '../mcp/prompts.js';
 import { compileFeatures, type ServerFeatures } from '../mcp/features.js';
 import type { Implementation } from '../mcp/methodContext.js';
 import { packageInfo } from '../packageInfo.js';
 import type { OpenSession } from '../session/embedderView.js';
+import type { Observation } from '../telemetry/observer.js';
 import { compileCatalogue, UnknownGroupError, type Catalogue, type ToolSet } from '../tools/catalogue.js';
 import type { Tool } from '../tools/defineTool.js';
 import { allTools } from '../tools/allTools.js';
@@ -30,9 +37,39 @@ export interface Embedding {
   readonly onSession?: (session: OpenSession, signal: AbortSignal) => Promise<void> | void;
 }
 
+export interface OrchestratorOptions extends Embedding {
+  /** As the flags, in camelCase. */
+  readonly options?: Options;
+  /** A configuration that is checked already; used instead of `options`. */
+  readonly config?: Config;
+  /** The source of browsers; the orchestrator closes it. Default: launched or attached, as configured. */
+  readonly pool?: BrowserPool;
+  /** The values of `CHROME_PATH` and `PATH`, to find a browser. */
+  readonly search?: { readonly chromePath?: string | undefined; readonly searchPath?: string | undefined };
+  readonly log?: Log;
+  readonly clock?: Clock;
+  /** Where sessions are claimed. Default: this process alone. */
+  readonly directory?: Directory;
+  /** The events of Streamable HTTP streams, for replay. Default: the memory of this process. */
+  readonly eventLog?: EventLog;
+  /** The store that nodes share. Default: the Redis of `redisUrl`, or none. The orchestrator closes it. */
+  readonly store?: ClusterStore;
+  /** Receives every observation, after the log and the metrics. */
+  readonly observe?: (observation: Observation) => void;
+}
+
+/** The options of the embedder with the defaults filled in. */
+export interface Setup extends OrchestratorOptions {
+  readonly config: Config;
+  /** Whether the embedder selected tool groups: by `config`, or by `options.tools`. */
+  readonly hasChosenGroups: boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
 /** The same, compiled: shared by every session. */
 export interface CompiledEmbedding {
-  readonly offer: ServerFeatures;
+  readonly features: ServerFeatures;
   readonly serverInfo: Implementation;
   readonly needsBrowser: boolean;
   /** The tools of `?tools=`, or the default ones. Throws a Refusal on an unknown group. */
@@ -44,7 +81,7 @@ export function compileEmbedding(embedding: Embedding, groups: readonly string[]
   const usesDefaults = embedding.tools === undefined;
   const tools = embedding.tools ?? allTools;
   return {
-    offer: compileFeatures({
+    features: compileFeatures({
       instructions: embedding.instructions ?? (usesDefaults ? instructions : undefined),
       prompts: embedding.prompts ?? (usesDefaults ? allPrompts : []),
       resources: embedding.resources ?? [],

@@ -1,6 +1,6 @@
 import type { Application, Request, Response } from 'express';
 import { z } from 'zod';
-import { durationSchema } from '../duration.js';
+import { durationSchema } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
 import type { StoredToken, StoredUser } from '../tenancy/userDocument.js';
 import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';

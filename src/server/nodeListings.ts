@@ -50,9 +50,9 @@ export function toListedSession(session: Session, node: string | undefined): Lis
   return { ...(node !== undefined && { node }), ...facts, createdAt: createdAt.toISOString(), browser, calls };
 }
 
-export interface CreateRosterDeps {
+export interface RosterSetup {
   readonly config: Pick<Config, 'nodeId' | 'nodeLease'>;
-  readonly store: ClusterStore | undefined;
+  readonly store: ClusterStore;
   readonly registry: SessionRegistry;
   readonly clock: Clock;
   readonly log: Log;
@@ -60,20 +60,8 @@ export interface CreateRosterDeps {
   rows(): SessionRow[];
 }
 
-/** The sessions of the other nodes; of none if there is one node. */
-export interface ClusterRoster {
-  /** What operators call this node; undefined if there is one. */
-  readonly nodeName: string | undefined;
-  /** Tells the others of this one. Owned by the node. */
-  readonly roster: Roster | undefined;
-  /** What the others told last. Never rejects. */
-  otherNodeListings(): Promise<readonly NodeListing[]>;
-}
-
-/** What the nodes tell each other of their sessions. Nothing is told until the node has joined. */
-export function createRoster({ config, store, registry, clock, log, rows }: CreateRosterDeps): ClusterRoster {
-  if (store === undefined)
-    return { nodeName: undefined, roster: undefined, otherNodeListings: () => Promise.resolve([]) };
+/** The roster that publishes the listing of this node. Owned by the cluster, which starts it after the node has joined. */
+export function createRoster({ config, store, registry, clock, log, rows }: RosterSetup): Roster {
   const { nodeId, nodeLease: leaseMs } = config;
   const describe = (): string => {
     const sessions = registry.list().map((session) => toListedSession(session, nodeId));
@@ -82,8 +70,5 @@ export function createRoster({ config, store, registry, clock, log, rows }: Crea
   const onPublishFailed = (error: unknown): void =>
     log.debug('the other nodes cannot be told', { error: messageOf(error) });
   const node = `${nodeId}.${randomBytes(6).toString('base64url')}`;
-  const roster = new Roster({ store: store.server.rosters, node, leaseMs, clock, describe, onPublishFailed });
-  const otherNodeListings = async (): Promise<readonly NodeListing[]> =>
-    (await roster.readOthers()).map(parseNodeListing).filter((listing) => listing !== undefined);
-  return { nodeName: nodeId, roster, otherNodeListings };
+  return new Roster({ store: store.server.rosters, node, leaseMs, clock, describe, onPublishFailed });
 }

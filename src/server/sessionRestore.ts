@@ -11,7 +11,7 @@ import type { Users } from '../tenancy/users.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import { StreamableHttpTransport, type StoredStreams } from '../transport/streamableHttp.js';
 import { bindStreamableTransport } from '../transport/streamableHttpRoutes.js';
-import { registerOwnership } from './composition.js';
+import { registerOwnership } from './sessionParts.js';
 
 export interface RestoreDeps {
   readonly registry: SessionRegistry;
