@@ -40,7 +40,7 @@ export interface AppDeps
   readonly log: Log;
   /** The pages and the stream below `/inspector`. */
   readonly inspector: RequestHandler;
-  /** Hears of refusals. */
+  /** Receives refusals. */
   readonly observe: ObservationHandler;
 }
 
@@ -95,10 +95,10 @@ function createExpressApp(deps: AppDeps, routes: MessageRoutes, hostOriginPolicy
   return app;
 }
 
-/** What a server's `upgrade` event is listened to with. */
+/** A listener of a server's `upgrade` event. */
 export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-/** The upgrades of the contract, for the `upgrade` event of the server that the app is mounted on. Answers every one. */
+/** Answers every upgrade: `/ws` with a WebSocket session, everything else with a refusal. */
 function createUpgradeListener(deps: AppDeps, hostOriginPolicy: HostOriginPolicy): UpgradeListener {
   const { log } = deps;
   const identify = assignRequestIds(deps.observe);
@@ -119,13 +119,13 @@ function createUpgradeListener(deps: AppDeps, hostOriginPolicy: HostOriginPolicy
       const { response } = upgrade;
       identify(request, response, () => continueTrace(request, response, () => void answer(upgrade)));
     } catch {
-      // An earlier answer is still under way on this connection: the two must not mix.
+      // An earlier response is still being written to this connection.
       socket.destroy();
     }
   };
 }
 
-/** Express gives HEAD to the handlers of GET. A stream has no head of its own: asking for it would open a session. */
+/** Express passes HEAD to GET handlers. HEAD on a stream route would open a session, so it is refused. */
 const rejectHead =
   (verbs: object): RouteHandler =>
   (request, response, next) => {
@@ -141,7 +141,7 @@ const requireUpgrade: RouteHandler = () => {
   throw new Refusal('upgrade_required');
 };
 
-/** The documents that lead an OAuth client to the issuer (RFC 9728, 3): for the server, and for each of its endpoints. */
+/** The protected resource metadata of the server and of each endpoint, which name the issuer (RFC 9728, section 3). */
 function addResourceMetadataRoutes(app: Application, issuer: string, publicUrl: string | undefined): void {
   for (const { path, metadataPath } of metadataPaths) {
     addRoute(app, metadataPath, {

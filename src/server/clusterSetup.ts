@@ -88,8 +88,8 @@ export class Cluster {
     const node = this.node.name;
     this.#handlers = handlers;
     this.node.join().then(
-      () => log.info('joined', { node }),
-      (error: unknown) => log.error('cannot join', { node, error: messageOf(error) }),
+      () => log.info('node joined the cluster', { node }),
+      (error: unknown) => log.error('node failed to join the cluster', { node, error: messageOf(error) }),
     );
   }
 
@@ -127,7 +127,7 @@ export class Cluster {
   }
 
   #logFailure(error: unknown): void {
-    this.#deps.log.warn('store failed', { error: messageOf(error) });
+    this.#deps.log.warn('quota or user refresh failed', { error: messageOf(error) });
   }
 }
 
@@ -145,7 +145,7 @@ async function createRedisStore(url: string, log: Log): Promise<ClusterStore> {
   return new RedisStore({
     url,
     timeoutMs: redisCommandTimeoutMs,
-    onLost: (error) => log.warn('the store cannot be reached', { error }),
-    onReconnected: () => log.info('the store is there again'),
+    onLost: (error) => log.warn('store disconnected', { error }),
+    onReconnected: () => log.info('store reconnected'),
   });
 }

@@ -17,22 +17,22 @@ import { compileCatalogue, UnknownGroupError, type Catalogue, type ToolSet } fro
 import type { Tool } from '../tools/defineTool.js';
 import { allTools } from '../tools/allTools.js';
 
-/** What an embedder makes of the orchestrator: without any of it, it is the server of this package. */
+/** What an embedder defines; each default is that of this package's own server. */
 export interface Embedding {
   /**
-   * Default: every tool of this package, with its prompts and instructions. Tools that are given are all listed unless
-   * `options.tools` selects groups; if none of them needs a browser, none is started, and `pool` is not needed.
+   * Default: every tool of this package, with its prompts and instructions. The tools of an embedder are all listed unless
+   * `options.tools` selects groups; if no tool needs a browser, none is started and `pool` is not needed.
    */
   readonly tools?: readonly Tool[];
   readonly prompts?: readonly Prompt[];
   readonly resources?: readonly Resource[];
-  /** What the server calls itself. Default: this package. */
+  /** The `serverInfo` of initialize. Default: this package. */
   readonly serverInfo?: Implementation;
-  /** What a model should know before it calls the tools. */
+  /** The `instructions` of initialize, for the model. */
   readonly instructions?: string;
   /**
-   * Runs once for each session before it can be announced (S1). A rejection closes the session, and the client hears the
-   * cause (S8); the signal aborts when the session ends first.
+   * Runs once for each session before it is announced (S1). A rejection closes the session, and the client gets the cause
+   * (S8). The signal aborts if the session ends first.
    */
   readonly onSession?: (session: OpenSession, signal: AbortSignal) => Promise<void> | void;
 }
@@ -67,16 +67,16 @@ export interface Setup extends OrchestratorOptions {
   readonly log: Log;
 }
 
-/** The same, compiled: shared by every session. */
+/** The embedding, compiled once and shared by every session. */
 export interface CompiledEmbedding {
   readonly features: ServerFeatures;
   readonly serverInfo: Implementation;
   readonly needsBrowser: boolean;
-  /** The tools of `?tools=`, or the default ones. Throws a Refusal on an unknown group. */
+  /** The tools of `?tools=`, or the default tools for null. Throws a Refusal on an unknown group. */
   selectTools(groups: string | null): ToolSet;
 }
 
-/** Compiles what is offered. Throws on a name that is given twice, and a ConfigError on a group that does not exist. */
+/** Compiles tools, prompts and resources. Throws on a duplicate name, and a ConfigError on an unknown default group. */
 export function compileEmbedding(embedding: Embedding, groups: readonly string[]): CompiledEmbedding {
   const usesDefaults = embedding.tools === undefined;
   const tools = embedding.tools ?? allTools;

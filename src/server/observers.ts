@@ -56,7 +56,9 @@ export function startObservers(deps: ObserversDeps): Observers {
     },
   });
   const stately = createStatelyInspector(config);
-  const handlers = [inspector.onObservation, stately?.onObservation, observe].filter((fold) => fold !== undefined);
+  const handlers = [inspector.onObservation, stately?.onObservation, observe].filter(
+    (handler) => handler !== undefined,
+  );
   const readings = createReadings(registry, pool);
   const observability = startObservability({
     config,

@@ -8,12 +8,12 @@ import { requireOperator, addRoute, type RouteHandler } from './routing.js';
 
 export interface OperationsRoutesDeps extends Pick<ForwardingDeps, 'registry' | 'node'> {
   readonly clock: Clock;
-  /** What operators call this node; undefined if there is one. */
+  /** The name of this node (`--node-id`); undefined if there is one node. */
   readonly nodeName: string | undefined;
-  /** What the other nodes told of their sessions. Never rejects. */
+  /** The last listings of the other nodes. Never rejects. */
   otherNodeListings(): Promise<readonly NodeListing[]>;
   isOperator: IsOperator;
-  /** Whether new clients are let in. */
+  /** Whether new sessions are accepted. */
   isReady(): boolean;
   /** The document of `GET /health`. */
   health(): Promise<Health>;
@@ -21,7 +21,7 @@ export interface OperationsRoutesDeps extends Pick<ForwardingDeps, 'registry' | 
   metrics(): Promise<Exposition>;
 }
 
-/** What anybody may know of the server; the operator sees more. */
+/** The public fields of `GET /health`; the operator gets the others too. */
 export interface Health {
   readonly status: string;
   readonly version: string;
@@ -30,7 +30,7 @@ export interface Health {
   readonly [figures: string]: unknown;
 }
 
-/** The routes by which the operator watches the server and its sessions. */
+/** The routes for health, metrics and sessions. */
 export function addOperationsRoutes(app: Application, deps: OperationsRoutesDeps): void {
   const operator = requireOperator(deps.isOperator);
   addRoute(app, '/health', { get: [showHealth(deps)] });
@@ -55,7 +55,7 @@ function showReadiness({ isReady }: OperationsRoutesDeps): RouteHandler {
 function showMetrics({ metrics }: OperationsRoutesDeps): RouteHandler {
   return async (_request, response) => {
     const { contentType, text } = await metrics();
-    // Not `send`, which would put the charset before the version of the format.
+    // `send` would put the charset before the version of the format.
     response.writeHead(200, { 'content-type': contentType }).end(text);
   };
 }
@@ -70,7 +70,7 @@ function listSessions({ registry, clock, nodeName, otherNodeListings }: Operatio
     }));
     const sessions = withCreationTime
       .toReversed()
-      .toSorted((one, other) => other.since - one.since)
+      .toSorted((left, right) => right.since - left.since)
       .map(({ session, since }) => ({ ...session, ageMs: clock.now() - since }));
     response.json({ sessions });
   };
@@ -92,8 +92,8 @@ function closeSession(deps: OperationsRoutesDeps): RouteHandler {
 const sessionPollMs = 1_000;
 
 /**
- * The inspector's stream for whoever looks at a session that is open at another node comes from there: its chart, its
- * timeline and its browser are known to that node alone. It ends with the session. Everything else is answered here.
+ * Forwards the inspector stream of a session that another node owns to that node: only it knows the session's chart,
+ * timeline and browser. The stream ends with the session. Every other request is passed on to the inspector of this node.
  */
 export function forwardRemoteInspector(deps: OperationsRoutesDeps): RouteHandler {
   return async (request, response, next) => {
@@ -105,7 +105,7 @@ export function forwardRemoteInspector(deps: OperationsRoutesDeps): RouteHandler
   };
 }
 
-/** Of a session that is over its node can say nothing more to this one. The page comes again, and hears so. */
+/** After the session has ended, its node cannot reply to this one: the stream is closed, and the page reconnects here. */
 function closeWhenSessionEnds(
   sessionId: string,
   { otherNodeListings, clock }: OperationsRoutesDeps,
@@ -121,7 +121,7 @@ function closeWhenSessionEnds(
   response.once('close', () => clock.clearTimeout(timer));
 }
 
-/** The whole id of the session that is looked at, if it is another node's. */
+/** The id of the requested session, if another node owns it. */
 async function findRemoteSession(
   { registry, node, otherNodeListings }: OperationsRoutesDeps,
   request: Request,

@@ -20,7 +20,7 @@ export interface SessionPartsDeps {
   readonly directory: Directory;
 }
 
-/** What all sessions of a server share. */
+/** The dependencies that all sessions of a server share. */
 export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   const { registry, pool, users, embedding, inspect, directory } = deps;
   const { config, clock, log, onSession } = deps.setup;
@@ -44,23 +44,23 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   });
   const { onEarlyMessage } = config;
   const workspace = { folders: config.workspace, closed: [config.dataDir] };
-  // What will never come is not waited for.
+  // An eager session would wait for a browser that never comes.
   const lease = pool === noBrowserPool ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
   const hasFreeBrowser = (): boolean => config.isolation !== 'process' || !pool.isFull;
   return { logic, serverInfo, serverFeatures, workspace, lease, hasFreeBrowser, queueLimit, clock, log, inspect };
 }
 
-/** From when a session is claimed, the directory hears of it: what it can be restored from, and its end. */
+/** From its claim on, the directory gets the snapshots of the session, if it is resumable, and its end. */
 export function registerOwnership(session: Session, directory: Directory): void {
   const { id, channel } = session;
   if (channel.snapshot !== undefined && directory.saveSnapshot !== undefined) {
-    persistSnapshots(session, (stored) => directory.saveSnapshot?.(id, stored));
+    persistSnapshots(session, (snapshot) => directory.saveSnapshot?.(id, snapshot));
   }
   directory.releaseWhenEnded?.(id, whenEndDelivered(session));
 }
 
-/** Why it ended, once it has, after the last of what its client is told. */
+/** Resolves with the close reason, after the session has ended and its last message is flushed. */
 async function whenEndDelivered({ ended, channel, actor }: Session): Promise<CloseReason> {
   await ended;
   await channel.flushed;
