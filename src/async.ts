@@ -1,20 +1,24 @@
 import type { Clock } from './clock.js';
 
+/** Does nothing: for a rejection or an event that needs no reaction. */
+export function noop(): void {
+  return;
+}
+
 /**
- * Waits for `work` no longer than the signal allows: rejects with the signal's reason as soon as it aborts. What `work`
- * yields after that is handed to `release`, so that nothing that opens late is left open (S8).
+ * Resolves with the result of `work`, or rejects with the signal's reason as soon as it aborts. A result that comes after
+ * the abort is passed to `release`, so that a resource that opens late is closed (S8).
  */
 export async function untilAborted<T>(
   work: Promise<T>,
   signal: AbortSignal | undefined,
-  release: (late: T) => void = () => undefined,
+  release: (lateResult: T) => void = noop,
 ): Promise<T> {
   if (signal === undefined) return work;
   return new Promise<T>((resolve, reject) => {
     const onAbort = (): void => {
-      // Whatever the reason is, it is handed on as it is.
       reject(signal.reason as Error);
-      work.then(release, () => undefined);
+      work.then(release, noop);
     };
     if (signal.aborted) {
       onAbort();
@@ -34,16 +38,16 @@ export async function untilAborted<T>(
   });
 }
 
-/** One at a time, in order of arrival. */
+/** A mutex: runs work one at a time, in FIFO order. */
 export class Lock {
   #last: Promise<void> = Promise.resolve();
 
-  /** Runs `work` when everyone who came earlier is done. While waiting, an abort rejects with the signal's reason. */
+  /** Runs `work` when all earlier work is done. An abort while waiting rejects with the signal's reason. */
   async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const previous = this.#last;
-    let release = (): void => undefined;
+    let release: () => void = noop;
     const released = new Promise<void>((resolve) => (release = resolve));
-    // A place given up early must not let the next one overtake whoever is still working.
+    // A waiter that gives up must not let its successor start before the current holder is done.
     this.#last = previous.then(() => released);
     try {
       await untilAborted(previous, signal);
@@ -54,17 +58,17 @@ export class Lock {
   }
 }
 
-/** The reason of a signal whose time is up. */
+/** The abort reason of `withinDeadline` after its time. */
 export class DeadlineError extends Error {}
 
 export interface Deadline {
   readonly clock: Clock;
   readonly ms: number;
-  /** Ends it earlier. */
+  /** Aborts the work before the deadline. */
   readonly cancelled: AbortSignal;
 }
 
-/** Runs `work` until it is done, its time is up (rejects with a DeadlineError) or it is cancelled (with that reason). */
+/** Resolves with the result of `work`. Rejects with a DeadlineError after `ms`, or with the reason of `cancelled`. */
 export async function withinDeadline<T>(
   { clock, ms, cancelled }: Deadline,
   work: (signal: AbortSignal) => Promise<T>,

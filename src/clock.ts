@@ -1,4 +1,4 @@
-/** Time as the program sees it: injected, so that tests drive it. Fits XState's `clock`. */
+/** The source of time and timers, injected so that tests can drive it. Compatible with XState's `clock` option. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
@@ -15,13 +15,14 @@ export const systemClock: Clock = {
 };
 
 /**
- * Aborts with a `TimeoutError` after `ms` of real time. Keeps no process alive. In place of `AbortSignal.timeout`, which may
- * never abort: what is made of it by `AbortSignal.any` does not hold it, and Node collects it (nodejs/node#57736).
+ * Aborts with a `TimeoutError` after `ms` of real time. Does not keep the process alive. Replaces a bare
+ * `AbortSignal.timeout`: a signal that `AbortSignal.any` derives from it does not reference it, so that Node may collect it
+ * before it aborts (nodejs/node#57736).
  */
 export function timeLimit(ms: number): AbortSignal {
-  // eslint-disable-next-line no-restricted-properties -- the one place
+  // eslint-disable-next-line no-restricted-properties -- the only use
   const limit = AbortSignal.timeout(ms);
-  // One that somebody listens to is held until it aborts.
+  // A signal with a listener is not collected before it aborts.
   limit.addEventListener('abort', () => undefined, { once: true });
   return limit;
 }

@@ -1,6 +1,5 @@
 /**
- * Greenroom as a library: the orchestrator with tools, prompts and resources of one's own, on an express app of one's
- * own.
+ * Greenroom as a library: the orchestrator with the embedder's tools, prompts and resources, on the embedder's express app.
  *
  * @packageDocumentation
  */

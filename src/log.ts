@@ -1,10 +1,11 @@
 import { createLogger, format, transports } from 'winston';
+import { noop } from './async.js';
 import type { Config } from './config/config.js';
 
-/** Fields of one line. Sessions are named by the first 8 characters of their id: a log must not let anyone in. */
+/** Fields of one line. A session is named by the first 8 characters of its id: the whole id is a credential. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
-/** What the parts of the program write to. */
+/** The log interface of every part of the program. */
 export interface Log {
   error(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
@@ -12,17 +13,13 @@ export interface Log {
   debug(message: string, fields?: LogFields): void;
 }
 
-/** The part of a session's id that may be written down. */
+/** The part of a session id that may be logged. */
 export const shortId = (sessionId: string): string => sessionId.slice(0, 8);
 
-/** Writes nothing. For embedders who do not want our lines, and for tests. */
+/** Discards every line. For embedders and tests. */
 export const silentLog: Log = { error: noop, warn: noop, info: noop, debug: noop };
 
-function noop(): void {
-  return;
-}
-
-/** One line per record on standard error, so that standard output stays free for protocols and answers. */
+/** Writes one line per record to standard error: standard output carries the stdio transport and command output. */
 export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerminal: boolean): Log {
   const pretty = (config.logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'pretty';
   return createLogger({
@@ -32,16 +29,16 @@ export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerm
   });
 }
 
-/** When, how bad and what come first, for the eyes that read it all the same. */
+/** Timestamp, level and message come first, for human readers. */
 const jsonFormat = format.printf(({ timestamp, level, message, ...fields }) =>
   JSON.stringify({ timestamp, level, message, ...fields }),
 );
 
-/** As long as the longest transition of a session, so that what follows the message is in one column. */
+/** The longest transition message of a session, so that the fields of all lines start in the same column. */
 const messageWidth = 'session: tools-registered -> connected'.length;
 
 function prettyFormat(colored: boolean) {
-  // A transition's message says from where to where already.
+  // The message of a transition already contains `from` and `to`.
   const lines = format.printf(({ timestamp, level, message, from: _from, to: _to, ...fields }) => {
     const details = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
     const tail = details.map(([key, value]) => `${key}=${quoteIfNeeded(String(value))}`).join(' ');

@@ -5,14 +5,14 @@ import type { Config } from './config/config.js';
 import { messageOf } from './errors/errors.js';
 import { createLog, type Log } from './log.js';
 
-/** The process edge: arguments, environment, signals, streams. Nothing else reads or writes them. */
+/** The entry point: the only file that uses arguments, environment, signals and standard streams of the process. */
 
 const search = { chromePath: process.env['CHROME_PATH'], searchPath: process.env['PATH'] };
 
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
 const writeError = (line: string): void => void process.stderr.write(`${line}\n`);
 
-/** Resolves at the first SIGINT or SIGTERM. The second one ends the process at once; browsers end with it. */
+/** Resolves at the first SIGINT or SIGTERM. The second one exits the process at once; its browsers exit with it. */
 function untilStopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     const onSignal = (signal: NodeJS.Signals): void => {
@@ -27,12 +27,12 @@ function untilStopSignal(): Promise<NodeJS.Signals> {
   });
 }
 
-/** Resolves at the first unhandled rejection: a defect of ours, after which the state of the process is unknown. */
-function defectFound(log: Log): Promise<'unhandledRejection'> {
+/** Resolves at the first unhandled rejection: an internal error, after which the state of the process is unknown. */
+function untilUnhandledRejection(log: Log): Promise<'unhandledRejection'> {
   return new Promise((resolve) => {
     process.on('unhandledRejection', (error) => {
       const stack = error instanceof Error ? error.stack : undefined;
-      log.error('unhandled rejection: a defect of this server, which stops', { error: messageOf(error), stack });
+      log.error('unhandled rejection: internal error, the server stops', { error: messageOf(error), stack });
       resolve('unhandledRejection');
     });
   });
@@ -47,7 +47,7 @@ function untilQuitKey(): Promise<void> {
   });
 }
 
-/** A server for one command alone: on a free port of this machine, without users, nothing kept ready, only warnings in its log. */
+/** A server for one command: on a free loopback port, without authentication and warm sessions, logging warnings only. */
 async function startTemporaryServer(config: Config): Promise<ServeHandle> {
   const { prepareBrowser } = await import('./cli/installBrowser.js');
   await prepareBrowser(config, search, writeError);
@@ -58,7 +58,7 @@ async function startTemporaryServer(config: Config): Promise<ServeHandle> {
 const commands: Commands = {
   async serve(config) {
     const log = createLog(config, process.stderr.isTTY);
-    const defect = defectFound(log);
+    const defect = untilUnhandledRejection(log);
     const { prepareBrowser } = await import('./cli/installBrowser.js');
     await prepareBrowser(config, search, writeError);
     const stop = Promise.race([untilStopSignal(), defect]);
@@ -67,19 +67,19 @@ const commands: Commands = {
     log.info('stopping', { cause });
     await running.close();
     log.info('stopped');
-    // What a defect left waiting must not keep the process.
+    // After an internal error, open handles must not keep the process alive.
     if (cause === 'unhandledRejection') process.exit(1);
     return 0;
   },
 
   async stdio(config) {
     const log = createLog(config, process.stderr.isTTY);
-    const defect = defectFound(log);
+    const defect = untilUnhandledRejection(log);
     const { prepareBrowser } = await import('./cli/installBrowser.js');
     await prepareBrowser(config, search, writeError);
     const { serveStdio } = await import('./cli/serve.js');
-    let defects = 0;
-    void defect.then(() => (defects += 1));
+    let hasDefect = false;
+    void defect.then(() => (hasDefect = true));
     const code = await serveStdio({
       config,
       search,
@@ -88,8 +88,8 @@ const commands: Commands = {
       output: process.stdout,
       stop: Promise.race([untilStopSignal(), defect]),
     });
-    // What a client does not read, even after its time to, must not keep the process.
-    process.exit(defects > 0 ? 1 : code);
+    // Output that the client does not read must not keep the process alive.
+    process.exit(hasDefect ? 1 : code);
   },
 
   async selftest({ config, ...target }) {
@@ -101,11 +101,11 @@ const commands: Commands = {
     const { call } = await import('./cli/call.js');
     const { findRunningServer } = await import('./cli/connect.js');
     const found = url === undefined && mayReuse ? await findRunningServer(config) : undefined;
-    // A server that would only ask for a token is of no use.
+    // Without a token, a server with authentication would refuse the session.
     const reused = found?.requiresToken === true && token === undefined ? undefined : found?.url;
-    if (reused !== undefined) writeError(`Calling the server that runs at ${reused}.`);
-    const known = url ?? reused;
-    if (known !== undefined) return call({ url: known, token, calls, write });
+    if (reused !== undefined) writeError(`Using the running server at ${reused}.`);
+    const target = url ?? reused;
+    if (target !== undefined) return call({ url: target, token, calls, write });
     const running = await startTemporaryServer(config);
     try {
       return await call({ url: running.url, calls, write });

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The folder that holds package.json, from the sources and from the build alike. */
+/** The folder of package.json, for sources and build alike. */
 export const packageRoot = findRoot(dirname(fileURLToPath(import.meta.url)));
 
 function findRoot(folder: string): string {
@@ -11,5 +11,5 @@ function findRoot(folder: string): string {
 
 const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
 
-/** How this server introduces itself (`serverInfo` of initialize). */
+/** The `serverInfo` of initialize. */
 export const packageInfo = { name: 'greenroom', title: 'Greenroom', version } as const;

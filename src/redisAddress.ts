@@ -1,26 +1,25 @@
-/** Where one server is reached. */
 export interface HostPort {
   /** A name or an address, IPv6 without brackets. */
   readonly host: string;
   readonly port: number;
 }
 
-/** Never shown. */
+/** Secret: never logged. */
 export interface RedisLogin {
   readonly username?: string;
   readonly password?: string;
 }
 
-/** What `--redis-url` says: one Redis, the sentinels that know which Redis is the primary, or some nodes of a cluster. */
+/** The parsed `--redis-url`: one Redis, the sentinels of a primary, or seed nodes of a cluster. */
 export interface RedisAddress {
   readonly kind: 'single' | 'sentinel' | 'cluster';
-  /** At least one; one of a single Redis. */
+  /** At least one; exactly one for `single`. */
   readonly hosts: readonly HostPort[];
-  /** TLS, also to sentinels. */
+  /** TLS, for the sentinels too. */
   readonly isEncrypted: boolean;
   readonly login: RedisLogin;
   readonly database: number;
-  /** What the sentinels call the primary; empty without them. */
+  /** The name of the primary at the sentinels; empty for the other kinds. */
   readonly primary: string;
   readonly sentinelLogin: RedisLogin;
 }
@@ -30,10 +29,10 @@ const hostPattern = /^(?:\[([\da-f:.]+)\]|([^\s:[\]@]+))(?::(\d{1,5}))?$/i;
 const defaultPorts = { single: 6379, sentinel: 26379, cluster: 6379 };
 
 /**
- * Undefined if it is none. The forms are those of the field (there is no standard for more than one host):
+ * Undefined if the text is not a Redis address. The forms (there is no standard for more than one host):
  * `redis://[user:password@]host[:6379][/database]`, `redis+cluster://[user:password@]host[:6379],…`, and
  * `redis+sentinel://[user:password@]host[:26379],…/primary[/database][?sentinel_username=…&sentinel_password=…]`;
- * `rediss` for TLS. What is in a password and means something in an address is percent-encoded.
+ * `rediss` for TLS. Reserved characters in user names and passwords are percent-encoded.
  */
 export function parseRedisAddress(text: string): RedisAddress | undefined {
   const [matched, tls = '', topology = 'single', authority = '', path = '', query = ''] =
@@ -55,15 +54,15 @@ export function parseRedisAddress(text: string): RedisAddress | undefined {
       sentinelLogin: parseSentinelLogin(kind, query),
     };
   } catch {
-    // One of its parts is none.
+    // One of the parts is invalid.
     return undefined;
   }
 }
 
 function parseHost(text: string, defaultPort: number): HostPort {
-  const [, v6, name, port] = hostPattern.exec(text) ?? [];
-  const [host, number] = [v6 ?? name, Number(port ?? defaultPort)];
-  if (host === undefined || number === 0 || number > 65_535) throw new Error('no host');
+  const [, ipv6, name, port] = hostPattern.exec(text) ?? [];
+  const [host, number] = [ipv6 ?? name, Number(port ?? defaultPort)];
+  if (host === undefined || number === 0 || number > 65_535) throw new Error('invalid host');
   return { host, port: number };
 }
 
@@ -76,7 +75,7 @@ function parseLogin(text: string): RedisLogin {
 function parseSentinelLogin(kind: RedisAddress['kind'], query: string): RedisLogin {
   const parameters = new URLSearchParams(query);
   const known = kind === 'sentinel' ? ['sentinel_username', 'sentinel_password'] : [];
-  if ([...parameters.keys()].some((key) => !known.includes(key))) throw new Error('an unknown parameter');
+  if ([...parameters.keys()].some((key) => !known.includes(key))) throw new Error('unknown parameter');
   return withoutEmptyFields(parameters.get('sentinel_username') ?? '', parameters.get('sentinel_password') ?? '');
 }
 
@@ -85,12 +84,12 @@ const withoutEmptyFields = (username: string, password: string): RedisLogin => (
   ...(password === '' ? {} : { password }),
 });
 
-/** The name of the primary, and the database: a cluster has only the first one. */
+/** The name of the primary, and the database: a cluster has database 0 only. */
 function parsePath(kind: RedisAddress['kind'], path: string): [string, number] {
   const parts = path === '' ? [] : path.split('/');
   const primary = kind === 'sentinel' ? decodeURIComponent(parts.shift() ?? '') : '';
   const [database = '', ...more] = parts;
   const isNumber = /^\d*$/.test(database) && (kind !== 'cluster' || Number(database) === 0);
-  if (more.length > 0 || !isNumber || (kind === 'sentinel' && primary === '')) throw new Error('no such place');
+  if (more.length > 0 || !isNumber || (kind === 'sentinel' && primary === '')) throw new Error('invalid path');
   return [primary, Number(database)];
 }

@@ -12,8 +12,8 @@ export interface CallOptions {
 }
 
 /**
- * `greenroom call TOOL JSON [TOOL JSON …]`: calls tools in a session of its own, one after the other, and prints each
- * answer. Resolves with the exit code: 1 at the first tool that fails; those after it are not called.
+ * `greenroom call TOOL JSON [TOOL JSON …]`: opens a session, calls the tools in order and prints each result. Resolves with
+ * the exit code: 1 at the first tool that fails; the tools after it are not called.
  */
 export async function call({ url, token, calls, write }: CallOptions): Promise<number> {
   const client = await connect({ url, token, name: 'greenroom-call' });

@@ -10,23 +10,23 @@ import { serverUrl } from '../server/httpServer.js';
 export interface ConnectOptions {
   /** The server's address, with or without `/sse`; its query is kept. */
   readonly url: string;
-  /** What the client calls itself. */
+  /** The `clientInfo` name. */
   readonly name: string;
   /** Tool groups, as in `--tools`. Default: all. */
   readonly tools?: string;
-  /** Shown to a server with authentication; kept and told nowhere. */
+  /** The bearer token for a server with authentication. Never logged. */
   readonly token?: string | undefined;
 }
 
 const refusalSchema = z.object({ error: z.object({ message: z.string() }) });
 
 /**
- * Opens a session of its own. The caller closes the client. Throws one line that names the cause: what the server
- * refused with, or that none answers; nothing is left open then.
+ * Opens an SSE session. The caller closes the client. Throws an error of one line with the cause: the refusal of the server,
+ * or that no server answers; nothing stays open then.
  */
 export async function connect({ url, name, tools = 'all', token }: ConnectOptions): Promise<Client> {
   let cause: string | undefined;
-  // The SDK reports a status at most: what the server said is read here, from the same answer.
+  // The SDK reports the status only, so the refusal is read here from the same response.
   const fetchAndRecordCause = async (address: string | URL, init?: RequestInit): Promise<Response> => {
     try {
       const headers = new Headers(init?.headers);
@@ -35,7 +35,7 @@ export async function connect({ url, name, tools = 'all', token }: ConnectOption
       if (!response.ok) cause = await readRefusalMessage(response.clone(), url);
       return response;
     } catch (error) {
-      cause = `Cannot reach ${url} (${fetchFailureReason(error)}): is a server running there?`;
+      cause = `Cannot reach ${url} (${fetchFailureReason(error)}): is a server running there? Start one with: greenroom serve`;
       throw error;
     }
   };
@@ -45,7 +45,7 @@ export async function connect({ url, name, tools = 'all', token }: ConnectOption
     await client.connect(transport);
     return client;
   } catch (error) {
-    // The transport would go on trying, and keep the process alive.
+    // An open transport keeps reconnecting, and the process alive.
     await transport.close();
     throw new Error(cause ?? `${url} does not answer as an MCP server over SSE: ${messageOf(error)}`, { cause: error });
   }
@@ -64,28 +64,28 @@ async function readRefusalMessage(response: Response, url: string): Promise<stri
   const refusal = refusalSchema.safeParse(body);
   return refusal.success
     ? refusal.data.error.message
-    : `${url} answered ${response.status}: is it the server's address?`;
+    : `${url} answered ${response.status}: is it the address of a Greenroom server?`;
 }
 
-/** `fetch` says that it failed; its cause says why (`connect ECONNREFUSED 127.0.0.1:32122`). */
+/** The error of `fetch` is generic; its cause has the reason (`connect ECONNREFUSED 127.0.0.1:32122`). */
 function fetchFailureReason(error: unknown): string {
   return messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
 }
 
 const commonHealthFields = { status: z.literal('ok'), version: z.string() };
 const openHealthSchema = z.object({ ...commonHealthFields, sessions: z.object({}) });
-/** With authentication a stranger is told this much, and nothing else. */
+/** The whole document for an unauthenticated caller of a server with authentication. */
 const guardedHealthSchema = z.strictObject({ ...commonHealthFields, uptime: z.number() });
 
 export interface RunningServer {
   readonly url: string;
-  /** Whether it asks for a token. */
+  /** Whether the server has authentication on. */
   readonly requiresToken: boolean;
 }
 
 const probeTimeoutMs = 500;
 
-/** The server that is running at `--host` and `--port` already; undefined if none answers at once. */
+/** The server at `--host` and `--port`; undefined if none answers within half a second. */
 export async function findRunningServer({
   host,
   port,

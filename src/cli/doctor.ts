@@ -21,7 +21,7 @@ export interface DoctorOptions extends BrowserSearch {
   readonly write: (line: string) => void;
 }
 
-/** Says what it found. Throws a `Problem` for what stands in the way of a server. */
+/** One check. Resolves with its finding; throws a `Problem` if a server cannot run like this. */
 interface Check {
   readonly name: string;
   run(): Promise<string>;
@@ -37,13 +37,13 @@ class Problem extends Error {
 }
 
 const minFreeMb = 500;
-/** How long one Redis may take to answer. */
+/** For the answer of one Redis. */
 const redisTimeoutMs = 5_000;
 const minNodeVersion = [20, 19] as const;
 
 /**
- * `greenroom doctor`: checks what a server needs, prints a line for each (`ok` or `problem` with the mend) and resolves
- * with the exit code. Starts one browser and ends it again; changes nothing.
+ * `greenroom doctor`: checks what a server needs, prints a line for each check (`ok`, or `problem` with a fix) and resolves
+ * with the exit code. Starts one browser and closes it; changes nothing.
  */
 export async function doctor(options: DoctorOptions): Promise<number> {
   const { config, temporaryFolder = tmpdir() } = options;
@@ -58,7 +58,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   ];
   let problems = 0;
   for (const check of checks) if (!(await runCheck(check, options.write))) problems += 1;
-  options.write(problems === 0 ? 'All is well.' : `${problems} of ${checks.length} need attention.`);
+  options.write(problems === 0 ? 'All checks passed.' : `${problems} of ${checks.length} checks failed.`);
   return problems === 0 ? 0 : 1;
 }
 
@@ -68,7 +68,7 @@ async function runCheck({ name, run }: Check, write: (line: string) => void): Pr
     return true;
   } catch (error) {
     write(`problem  ${name}: ${messageOf(error)}`);
-    if (error instanceof Problem) write(`         mend: ${error.fix}`);
+    if (error instanceof Problem) write(`         fix: ${error.fix}`);
     return false;
   }
 }
@@ -112,7 +112,7 @@ function redisChecks(url: string | undefined): Check[] {
   return [{ name: 'redis', run }];
 }
 
-/** Opens a browser and a page in it, and closes it again. */
+/** Connects to a browser, opens a page in it and disconnects. The finding has the duration. */
 async function timeBrowser(open: (signal: AbortSignal) => Promise<BrowserConnection>): Promise<string> {
   const startedAt = performance.now();
   const connection = await open(timeLimit(30_000));
@@ -140,7 +140,7 @@ async function checkFolder(folder: string): Promise<string> {
   return `${folder}, ${freeMb} MB free`;
 }
 
-/** Where users, tokens and users' browsers are kept. */
+/** The storage of users, tokens and users' browsers. */
 const describeUserStorage = ({ dataDir, redisUrl }: Pick<Config, 'dataDir' | 'redisUrl'>): string =>
   redisUrl === undefined ? `kept in ${dataDir}` : 'kept in the Redis of --redis-url';
 
@@ -152,7 +152,7 @@ async function checkPort(host: string, port: number): Promise<string> {
   } catch (error) {
     const running = await findRunningServer({ host, port });
     if (running !== undefined) return `a Greenroom server runs at ${running.url}`;
-    throw new Problem(messageOf(error), 'end the other program, or choose another --port', { cause: error });
+    throw new Problem(messageOf(error), 'stop the other program, or choose another --port', { cause: error });
   }
   server.close();
   return `${host}:${port} is free`;
@@ -160,6 +160,9 @@ async function checkPort(host: string, port: number): Promise<string> {
 
 async function checkLeftovers(folder: string): Promise<string> {
   const leftovers = await findLeftovers(folder);
-  if (leftovers.length === 0) return 'none of dead servers';
-  throw new Problem(`of dead servers: ${leftovers.join(', ')}`, `rm -r ${leftovers.join(' ')}, or start a server`);
+  if (leftovers.length === 0) return 'none';
+  throw new Problem(
+    `folders of servers that did not stop cleanly: ${leftovers.join(', ')}`,
+    `rm -r ${leftovers.join(' ')}, or start a server, which removes them`,
+  );
 }

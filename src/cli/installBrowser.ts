@@ -3,11 +3,11 @@ import { installChrome as install } from '../browser/process/browserInstall.js';
 import type { Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
 
-/** `greenroom install-browser`: installs one unless there is one; prints progress and resolves with the exit code. */
+/** `greenroom install-browser`: installs a browser unless one is found; prints progress and resolves with the exit code. */
 export async function installBrowser(search: BrowserSearch, write: (line: string) => void): Promise<number> {
   try {
     const found = await findExecutable(search).catch(() => undefined);
-    write(found === undefined ? `Installed: ${await install({ write })}` : `There is one: ${found}`);
+    write(found === undefined ? `Installed: ${await install({ write })}` : `Already installed: ${found}`);
     return 0;
   } catch (error) {
     write(messageOf(error));
@@ -16,8 +16,8 @@ export async function installBrowser(search: BrowserSearch, write: (line: string
 }
 
 /**
- * Makes sure that a server which launches browsers has one, installing it if need be. Never throws: what is missing then
- * is told to each session that needs it.
+ * Installs a browser if the server launches browsers and none is found. Never throws: a missing browser is reported to each
+ * session that needs one.
  */
 export async function prepareBrowser(
   config: Pick<Config, 'browser' | 'executablePath'>,

@@ -16,7 +16,7 @@ import {
 import { codeOf, messageOf } from '../errors/errors.js';
 import { packageInfo } from '../packageInfo.js';
 
-/** What the commands do; the process edge provides it. Each resolves with the exit code. */
+/** The implementation of each command, provided by `main.ts`. Each resolves with the exit code. */
 export interface Commands {
   serve(config: Config): Promise<number>;
   stdio(config: Config): Promise<number>;
@@ -42,7 +42,7 @@ export interface CallArguments {
   readonly url: string | undefined;
   /** For a server that is running. */
   readonly token: string | undefined;
-  /** Whether a server that is running at `--host` and `--port` would do: no flag asks for one of another kind. */
+  /** Whether a running server at `--host` and `--port` may be used: no other flag is set. */
   readonly mayReuse: boolean;
   /** At least one. */
   readonly calls: readonly ToolCall[];
@@ -59,8 +59,8 @@ export interface ServerTarget {
 const programFlags = ['-h', '--help', '-V', '--version'];
 
 /**
- * The command line. Resolves with the exit code; a wrong flag or value is one line on `writeError` and 2. Without a
- * command it is `serve`.
+ * Parses the command line and runs the command, `serve` by default. Resolves with the exit code; an unknown flag or a value
+ * that is not allowed is one line on `writeError` and code 2.
  */
 export async function runProgram(
   args: readonly string[],
@@ -82,17 +82,17 @@ export async function runProgram(
     .description('run the server (default)')
     .action(async (flags: Flags) => done(await commands.serve(read(flags))));
   withOptions(program.command('stdio'))
-    .description('serve one client on standard input and output, as editors want it; ends with them')
+    .description('serve one client on standard input and output, for editors; stops when the input ends')
     .action(async (flags: Flags) => done(await commands.stdio(readFlags(flags, environment, stdioDefaults))));
-  withOptions(withToken(withTarget(program.command('selftest'), 'one that is started for the test')))
+  withOptions(withToken(withTarget(program.command('selftest'), 'a server that is started for the test')))
     .description('call every tool against the sample extension and pages')
-    .option('--sessions <number>', 'sessions that do it at once, and see nothing of each other', readCount, 1)
+    .option('--sessions <number>', 'sessions that run it at once, isolated from each other', readCount, 1)
     .action(async ({ url, token, sessions, ...flags }: Flags & ServerTarget & { sessions: number }) =>
       done(await commands.selftest({ config: read(flags), url, token: readToken(token, environment), sessions })),
     );
-  const fallback = 'the one at --host and --port, else one that is started for the call';
+  const fallback = 'the server at --host and --port, else one that is started for the call';
   withOptions(withToken(withTarget(program.command('call'), fallback)))
-    .description('call tools in one session, one after the other, and print their answers; stops at the first failure')
+    .description('call tools in one session, in order, and print their results; stops at the first failure')
     .usage('[options] TOOL JSON [TOOL JSON ...]')
     .argument('<tool...>', `each tool's name and its arguments: new_page '{"url":"https://example.com"}' take_snapshot`)
     .action(async (words: string[], { url, token: tokenFlag, ...flags }: Flags & ServerTarget) => {
@@ -101,9 +101,9 @@ export async function runProgram(
       done(await commands.call({ config: read(flags), url, token, mayReuse, calls: readToolCalls(words) }));
     });
   withOptions(program.command('doctor'))
-    .description('check what a server needs, and name what mends it')
+    .description('check what a server needs, and print a fix for each problem')
     .action(async (flags: Flags) => done(await commands.doctor(read(flags))));
-  withOptions(withTarget(program.command('top'), 'the one at --host and --port'))
+  withOptions(withTarget(program.command('top'), 'the server at --host and --port'))
     .description('watch the sessions of a running server; q quits')
     .action(async ({ url, ...flags }: Flags & ServerTarget) => done(await commands.top(read(flags), url)));
   program
@@ -116,13 +116,13 @@ export async function runProgram(
     return code;
   } catch (error) {
     if (isHelp(error)) return 0;
-    // Commander has written its own line already.
+    // Commander has already written its line.
     if (!isCommanderError(error)) writeError(`greenroom: ${messageOf(error)}`);
     return error instanceof ConfigError || isCommanderError(error) ? 2 : 1;
   }
 }
 
-/** Names the default command where only flags are given. Commander's own default would swallow a misspelt command. */
+/** Adds the default command if the arguments are flags only. Commander's own default would accept a misspelt command. */
 function withDefaultCommand(args: readonly string[], program: Command): readonly string[] {
   const [first = '-'] = args;
   if (!first.startsWith('-') || programFlags.includes(first)) return args;
@@ -139,11 +139,11 @@ function withTarget(command: Command, fallback: string): Command {
 }
 
 function withToken(command: Command): Command {
-  const meaning = 'your token at a running server with authentication; set the variable, not the flag';
+  const meaning = 'bearer token for a running server with authentication; set the variable, not the flag';
   return command.option('--token <token>', `${meaning} [${tokenVariable}]`);
 }
 
-/** The value is a secret: it is not shown. */
+/** The value is a secret: no error shows it. */
 function readToken(flag: string | undefined, environment: Readonly<Record<string, string | undefined>>) {
   const token = flag ?? environment[tokenVariable];
   if (token === undefined || /^[\x21-\x7e]+$/.test(token)) return token;
@@ -216,14 +216,15 @@ export interface ToolCall {
 }
 
 /**
- * Reads `TOOL JSON [TOOL JSON …]`. A tool that takes no arguments may stand alone. Throws a `ConfigError` before anything
- * has been called.
+ * Parses `TOOL JSON [TOOL JSON …]`; JSON may be left out for a tool without arguments. Throws a `ConfigError`, before any tool
+ * is called.
  */
 export function readToolCalls(words: readonly string[]): ToolCall[] {
   const calls: ToolCall[] = [];
   for (let index = 0; index < words.length; index += 1) {
     const [tool = '', next] = words.slice(index);
-    if (!isToolName(tool)) throw new ConfigError(`A tool's name was expected here: ${tool}`);
+    if (!isToolName(tool))
+      throw new ConfigError(`Expected the name of a tool: ${tool}. Usage: greenroom call TOOL JSON [TOOL JSON ...]`);
     const hasArguments = next !== undefined && !isToolName(next);
     calls.push({ tool, args: hasArguments ? parseArguments(tool, next) : {} });
     if (hasArguments) index += 1;
@@ -242,5 +243,5 @@ function parseArguments(tool: string, text: string): Record<string, unknown> {
       `The arguments of ${tool} are not JSON: ${messageOf(error)}. Write them as '{"url":"https://…"}'.`,
     );
   }
-  throw new ConfigError(`The arguments of ${tool} are a JSON object, for example '{"url":"https://…"}'.`);
+  throw new ConfigError(`The arguments of ${tool} must be a JSON object, for example '{"url":"https://…"}'.`);
 }

@@ -2,7 +2,7 @@ import { messageOf } from '../errors/errors.js';
 import { runSelftest, runParallelSelftests } from '../selftest/runSelftest.js';
 
 export interface SelftestCommandOptions {
-  /** A running server; without it, one is started for the test. */
+  /** A running server. Default: one is started for the test. */
   readonly url?: string | undefined;
   /** For the running server. */
   readonly token?: string | undefined;
@@ -12,7 +12,7 @@ export interface SelftestCommandOptions {
   startServer(): Promise<{ readonly url: string; close(): Promise<void> }>;
 }
 
-/** `greenroom selftest`: resolves with the exit code, 0 only if every listed tool passed in every session. Stops the server it started. */
+/** `greenroom selftest`: resolves with the exit code, 0 only if every listed tool passed in every session. Stops the server that it started. */
 export async function selftest({ url, token, sessions, write, startServer }: SelftestCommandOptions): Promise<number> {
   const started = url === undefined ? await startServer() : undefined;
   try {

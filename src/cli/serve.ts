@@ -18,8 +18,8 @@ export interface ServeHandle {
 }
 
 /**
- * Opens the port and says where. The caller closes it. Throws a `ConfigError` for an executable or a folder that is not
- * there; a browser to attach to may come later, and is only warned of.
+ * Opens the port and logs its addresses. The caller closes the handle. Throws a `ConfigError` for an executable or a folder
+ * that does not exist; an unreachable browser of `--browser-url` may start later, and is only a warning.
  */
 export async function serve(config: Config, search: BrowserSearch, log: Log): Promise<ServeHandle> {
   await checkEnvironment(config, search, log);
@@ -40,7 +40,7 @@ export async function serve(config: Config, search: BrowserSearch, log: Log): Pr
   }
 }
 
-/** Throws a `ConfigError` for what is named and not there. */
+/** Throws a `ConfigError` if a configured executable or folder does not exist. */
 export async function checkEnvironment(config: Config, search: BrowserSearch, log: Log): Promise<void> {
   await checkFolders(config.workspace);
   if (config.browser === 'launch') await checkExecutable(config, search);
@@ -55,7 +55,7 @@ async function checkFolders(folders: readonly string[]): Promise<void> {
   }
 }
 
-/** Only what was named: that no browser is installed is told to each session that needs one. */
+/** Checks a configured executable only: a missing browser is reported to each session that needs one. */
 async function checkExecutable({ executablePath }: Config, { chromePath }: BrowserSearch): Promise<void> {
   if (executablePath === undefined && chromePath === undefined) return;
   try {
@@ -74,7 +74,7 @@ async function warnIfUnreachable(url: string, log: Log): Promise<void> {
     });
     await connection.close();
   } catch (error) {
-    log.warn(messageOf(error));
+    log.warn('browser to attach to is unreachable', { error: messageOf(error) });
   }
 }
 
@@ -83,18 +83,18 @@ export interface ServeStdioOptions {
   readonly search: BrowserSearch;
   readonly log: Log;
   readonly input: Readable;
-  /** Nothing but messages is written to it. */
+  /** Carries JSON-RPC messages only. */
   readonly output: Writable;
   /** Resolves when the process is asked to stop. */
   readonly stop: Promise<unknown>;
 }
 
-/** How a session may end without anything being wrong. */
+/** The close reasons of exit code 0. */
 const cleanEndReasons: ReadonlySet<CloseReason | null> = new Set(['client-closed', 'idle-timeout', 'server-draining']);
 
 /**
- * `greenroom stdio`: one session on two streams, and no port. Resolves with the exit code when the client has left, the
- * process is asked to stop or the session has ended, and everything that it owned is released.
+ * `greenroom stdio`: one session on two streams, and no port. When the input ends, `stop` resolves or the session ends,
+ * everything is released and the promise resolves with the exit code.
  */
 export async function serveStdio({ config, search, log, input, output, stop }: ServeStdioOptions): Promise<number> {
   await checkEnvironment(config, search, log);

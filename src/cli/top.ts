@@ -6,14 +6,14 @@ import { messageOf } from '../errors/errors.js';
 export interface TopOptions {
   /** The server's address, with or without `/sse`. */
   readonly url: string;
-  /** Writes text as it is, without a line end of its own. */
+  /** Writes the text without adding a line end. */
   write(text: string): void;
-  /** What the table is drawn for, each time anew; null prints it once, for a file or a pipe. */
+  /** The size of the terminal, read before each refresh; null prints the table once, for a file or a pipe. */
   readonly screen: (() => Screen) | null;
   readonly colored: boolean;
-  /** Resolves when the user has had enough. */
+  /** Resolves when the user quits. */
   readonly stopped: Promise<unknown>;
-  /** Sent as `Authorization`, where the server asks for one. */
+  /** The `Authorization` header, for a server with authentication. */
   readonly authorization?: string | undefined;
 }
 
@@ -56,8 +56,9 @@ const stateColors: Readonly<Record<string, string>> = {
 };
 
 /**
- * The inspector's table in a terminal, newest session first, until the user stops it; printed once where nobody watches.
- * Resolves with the exit code. The first look has to succeed; later a server that is away is waited for, and told of.
+ * `greenroom top`: the session table of the inspector in a terminal, newest session first, until the user quits; without a
+ * terminal it is printed once. Resolves with the exit code. Rejects if the first request fails; later failures are shown
+ * and retried.
  */
 export async function top(options: TopOptions): Promise<number> {
   const { write, screen, stopped } = options;
@@ -73,11 +74,16 @@ export async function top(options: TopOptions): Promise<number> {
     try {
       show(renderTable(await fetchSessions(options), screen(), options.colored));
     } catch (error) {
-      show([messageOf(error), 'Trying again. q quits.']);
+      show([messageOf(error), 'Retrying. Press q to quit.']);
     }
   }
   write(alternateScreen.leave);
   return 0;
+}
+
+function sessionsRefused(url: string, status: number): string {
+  const fix = status === 401 ? "set GREENROOM_ADMIN_TOKEN to the operator's token" : 'check --url';
+  return `${url} answered ${status} to the request for its sessions: ${fix}.`;
 }
 
 async function fetchSessions({ url, authorization }: TopOptions): Promise<SessionList> {
@@ -85,9 +91,11 @@ async function fetchSessions({ url, authorization }: TopOptions): Promise<Sessio
   address.pathname = `${address.pathname.replace(/(?:\/sse)?\/{0,9}$/, '')}/inspector/sessions`;
   const headers = authorization === undefined ? {} : { authorization };
   const response = await fetch(address, { headers, signal: timeLimit(5_000) }).catch((error: unknown) => {
-    throw new Error(`Cannot reach ${url}: is a server running there?`, { cause: error });
+    throw new Error(`Cannot reach ${url}: is a server running there? Start one with: greenroom serve`, {
+      cause: error,
+    });
   });
-  if (!response.ok) throw new Error(`${url} answered ${response.status}: it does not show its sessions.`);
+  if (!response.ok) throw new Error(sessionsRefused(url, response.status));
   const parsed = sessionListSchema.safeParse(await response.json().catch(() => undefined));
   if (!parsed.success) throw new Error(`${url} does not answer as a Greenroom server.`);
   return parsed.data;
@@ -137,7 +145,7 @@ function formatRow(row: SessionList['rows'][number], now: number): string[] {
   return texts.map(printable);
 }
 
-/** A client chooses its own name: what could steer a terminal is left out. */
+/** Removes control characters: names of clients and users are untrusted, and could send escape sequences. */
 function printable(text: string): string {
   return text.replace(/\p{C}/gu, '').slice(0, 40);
 }
@@ -148,7 +156,7 @@ function formatAge(ms: number): string {
   return seconds < 3_600 ? `${Math.floor(seconds / 60)}m${seconds % 60}s` : `${Math.floor(seconds / 3_600)}h`;
 }
 
-/** Whether the user has had enough, at the latest after the pause between two looks. */
+/** Whether the user quits; resolves with false after the refresh interval. */
 async function isStoppedWithinRefresh(stopped: Promise<unknown>): Promise<boolean> {
   const refreshTimer = new AbortController();
   try {

@@ -6,6 +6,7 @@ import { flagOf, optionNames, optionsSchema, environmentVariableOf, type Options
 
 export {
   defaultOf,
+  durationSchema,
   flagOf,
   optionNames,
   optionsSchema as options,
@@ -24,22 +25,22 @@ export type Config = Readonly<
   }
 >;
 
-/** What commands that talk to a running server show it: no option of a server. */
+/** The token of commands that connect to a running server. Not an option of the server. */
 export const tokenVariable = 'GREENROOM_TOKEN';
 
-/** A value that is not allowed: one line that names the option, where it was set, the value and what is allowed. */
+/** An option is unknown or its value is not allowed: one line with the option, its source, the value and what is allowed. */
 export class ConfigError extends Error {}
 
-/** Where a value came from, best first. */
+/** The sources of option values. Precedence: flags, environment, file, defaults. */
 export interface ConfigSources {
-  /** What a command has instead of the schema's own defaults. */
+  /** Defaults of the command, which override those of the schema. */
   readonly defaults?: Options;
   readonly flags: Readonly<Record<string, unknown>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly file?: { readonly path: string; readonly values: Readonly<Record<string, unknown>> };
 }
 
-/** Merges flag, environment and file (in this order of precedence) over the defaults and checks the result. */
+/** Merges the sources and checks the result. Throws {@link ConfigError}, also on an unknown key or variable. */
 export function readConfig(sources: ConfigSources): Config {
   const merged: Record<string, unknown> = { ...sources.defaults };
   const origin: Record<string, string> = {};
@@ -66,7 +67,7 @@ export function readConfig(sources: ConfigSources): Config {
   return defineConfig(merged, origin);
 }
 
-/** Checks options given in code. Throws {@link ConfigError}. */
+/** Checks options that are set in code. Throws {@link ConfigError}. */
 export function defineConfig(
   values: Options | Record<string, unknown> = {},
   origin: Record<string, string> = {},
@@ -87,17 +88,17 @@ export function defineConfig(
   return config;
 }
 
-/** Users who are told apart share no browser process, unless the operator names `context`. */
+/** Authenticated users share no browser process, unless the operator sets `context`. */
 function isolationOf(isolation: Config['isolation'], auth: Config['auth']): Config['isolation'] {
   return isolation === 'auto' && auth !== 'none' ? 'process' : isolation;
 }
 
-/** Users who are told apart share no folder that nobody named. */
+/** Authenticated users share no folder, unless the operator sets `--workspace`. */
 function sharedFolders(auth: Config['auth']): readonly string[] {
   return auth === 'none' ? [process.cwd(), tmpdir()] : [];
 }
 
-/** Where programs of this user keep their data, by the custom of the system. */
+/** The data folder by the convention of the operating system. */
 function defaultDataDir(
   environment: ConfigSources['environment'],
   platform: NodeJS.Platform = process.platform,
@@ -131,23 +132,21 @@ function rejectUnsafeExposure(config: Config, hostsAreDefault: boolean): void {
   const { host, auth } = config;
   if (!isLoopback(host) && auth === 'none') {
     throw new ConfigError(
-      `--host ${host} is not loopback, and authentication is off: anyone could drive the browser. Use 127.0.0.1, or --auth.`,
+      `--host ${host} is not loopback, and authentication is off: anyone could control the browser. Use 127.0.0.1, or set --auth.`,
     );
   }
   if (!isLoopback(host) && hostsAreDefault) {
-    throw new ConfigError(`--host ${host} needs --allowed-hosts: the names by which clients reach this server.`);
+    throw new ConfigError(`--host ${host} needs --allowed-hosts: the host names in the addresses that clients use.`);
   }
   if (auth === 'token' && config.adminToken === undefined) {
-    throw new ConfigError(
-      '--auth token needs the token of the operator, who registers users: set GREENROOM_ADMIN_TOKEN.',
-    );
+    throw new ConfigError('--auth token needs an operator token, to register users: set GREENROOM_ADMIN_TOKEN.');
   }
   if (auth === 'jwt' && (config.jwtIssuer === undefined || config.jwtAudience === undefined)) {
     throw new ConfigError('--auth jwt needs --jwt-issuer and --jwt-audience.');
   }
 }
 
-/** Whether only this machine can reach an address. A name other than `localhost` is not trusted to be one. */
+/** Whether only this machine can reach the address. Of names only `localhost` counts. */
 export function isLoopback(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, '');
   if (bare === 'localhost' || bare === '::1') return true;
@@ -158,7 +157,7 @@ function rejectUnknownVariables(environment: ConfigSources['environment']): void
   const known = new Set([...optionNames.map(environmentVariableOf), 'GREENROOM_CONFIG', tokenVariable]);
   const unknown = Object.keys(environment).find((name) => name.startsWith('GREENROOM_') && !known.has(name));
   if (unknown !== undefined)
-    throw new ConfigError(`${unknown} is not a variable of this server. Known: ${[...known].join(', ')}.`);
+    throw new ConfigError(`${unknown} is not a variable of this server. Known variables: ${[...known].join(', ')}.`);
 }
 
 function describeIssue(issue: z.core.$ZodIssue | undefined, values: object, origin: Record<string, string>): string {

@@ -1,7 +1,23 @@
 import { totalmem } from 'node:os';
 import { z } from 'zod';
-import { durationSchema, parseWithUnit } from '../duration.js';
 import { parseRedisAddress } from '../redisAddress.js';
+
+const durationFormat = 'a duration such as 500ms, 30s, 30m or 2h';
+const millisecondsPerUnit = { ms: 1, s: 1e3, m: 6e4, h: 36e5 };
+
+/** A duration such as `30s`, or a whole number of milliseconds; the output is in milliseconds. */
+export const durationSchema = z
+  .union(
+    [z.number().int(durationFormat).min(0, durationFormat), z.string().regex(/^\d+(ms|s|m|h)$/, durationFormat)],
+    durationFormat,
+  )
+  .transform((value) => (typeof value === 'number' ? value : parseWithUnit(value, millisecondsPerUnit)));
+
+/** Parses a number followed by a unit; the result is in the unit with multiplier 1. */
+function parseWithUnit(value: string, multipliers: Readonly<Record<string, number>>): number {
+  const [, amount = '', unit = ''] = /^(\d+)([a-z]+)$/.exec(value) ?? [];
+  return Number(amount) * (multipliers[unit] ?? 1);
+}
 
 const sizeFormat = 'a size such as 512kb or 4mb';
 
@@ -47,7 +63,7 @@ const redisUrlFormat =
 const webUrlSchema = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
 const gibibyte = 1024 ** 3;
 
-/** A browser with a few pages takes half a gibibyte. A container may have less memory than its machine. */
+/** A browser with a few pages takes half a gibibyte. A container may have less memory than its host. */
 function defaultMaxBrowsers(): number {
   const constrainedBytes = process.constrainedMemory();
   const memory = constrainedBytes > 0 ? Math.min(constrainedBytes, totalmem()) : totalmem();
@@ -56,19 +72,19 @@ function defaultMaxBrowsers(): number {
 
 const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];
 
-/** Every option, once: its check, its default and its meaning. Flags, environment, file, help and README follow from it. */
+/** Every option: its check, default and meaning. Flags, variables, file keys, `--help` and the README table are generated from it. */
 export const optionsSchema = z.strictObject({
   host: z
     .string()
     .min(1)
     .default('127.0.0.1')
-    .describe('address to listen on; only loopback while authentication is off, else with --allowed-hosts'),
+    .describe('address to listen on; one that is not loopback needs --auth and --allowed-hosts'),
   port: integerBetween(0, 65535).default(32122).describe('port to listen on; 0 picks a free one'),
   auth: z
     .enum(['none', 'token', 'jwt'])
     .default('none')
     .describe(
-      'who may connect. `none`: anyone on this machine; the user is `?userId=` or `local`. `token`: users of /api/users. `jwt`: those of an OAuth issuer',
+      'who may connect. `none`: anyone on this machine; the user is `?userId=` or `local`. `token`: users of /api/users. `jwt`: users of an OAuth issuer',
     ),
   adminToken: z
     .string()
@@ -76,23 +92,27 @@ export const optionsSchema = z.strictObject({
     .optional()
     .meta({
       secret: true,
-      description: "the operator's token, asked for by /api, /metrics and /inspector; set the variable, not the flag",
+      description: "the operator's token, required by /api, /metrics and /inspector; set the variable, not the flag",
     }),
   jwtIssuer: webUrlSchema.optional().describe('issuer of the access tokens, exactly as in their `iss`'),
   jwtAudience: stringListSchema
     .optional()
-    .describe('audience of the access tokens, one of `aud`: what the issuer calls this server'),
+    .describe('audience of the access tokens, one of their `aud`: the name of this server at the issuer'),
   jwtJwksUrl: webUrlSchema
     .optional()
-    .meta({ shown: "from the issuer's metadata", description: 'where the public keys of the issuer are' }),
+    .meta({ shown: "from the issuer's metadata", description: 'address of the public keys of the issuer' }),
   publicUrl: webUrlSchema
     .refine((value) => URL.canParse(value) && new URL(value).pathname === '/', 'an address without a path')
     .transform((value) => new URL(value).origin)
     .optional()
-    .meta({ shown: 'as the request names it', description: 'how clients reach this server, if through a proxy' }),
+    .meta({
+      shown: 'as the request names it',
+      description: 'address of this server for clients, if they connect through a proxy',
+    }),
   dataDir: z.string().min(1).optional().meta({
     shown: "`greenroom` in the user's data folder",
-    description: 'folder of users, tokens and browsers; one server at a time. With `--redis-url` they are kept there',
+    description:
+      'folder of users, tokens and browsers; one server at a time. With `--redis-url` they are kept in Redis',
   }),
   redisUrl: z
     .string(redisUrlFormat)
@@ -101,48 +121,48 @@ export const optionsSchema = z.strictObject({
     .meta({
       secret: true,
       description:
-        'Redis (7 or later) or Valkey that many nodes share: any of them serves any session. Also through Sentinel, or a cluster. It may carry a password: set the variable, not the flag',
+        'Redis (7 or later) or Valkey that many nodes share: any node serves any session. Also Redis Sentinel or Redis Cluster. The address may contain a password: set the variable, not the flag',
     }),
   nodeId: z
     .string()
     .regex(/^[\w-]{1,64}$/, '1 to 64 letters, digits, _ or -')
     .default('node')
-    .describe('what this node is called in its log, with `--redis-url`; need not be unique'),
+    .describe('name of this node in its log, with `--redis-url`; need not be unique'),
   nodeLease: durationSchema
     .refine((ms) => ms >= 300, 'a duration of at least 300ms')
     .prefault('5s')
     .describe(
-      'how long a node that says nothing counts as there, with `--redis-url`; then others close or take its sessions',
+      'how long a node counts as alive without a heartbeat, with `--redis-url`; then other nodes take over or close its sessions',
     ),
   allowBrowserAddresses: stringListSchema
     .default([])
     .describe(
-      "addresses or names that users' browsers may have although they are link-local or a cloud's metadata service",
+      "addresses or names allowed for users' browsers although they are link-local or a cloud metadata service",
     ),
   allowedHosts: stringListSchema
     .default(loopbackNames)
-    .describe('Host names that requests may use; a foreign one gets 403'),
+    .describe('values of the Host header that are allowed; any other gets 403'),
   allowedOrigins: stringListSchema
     .default(loopbackNames)
-    .describe('hosts of web pages that may connect; a foreign Origin gets 403'),
+    .describe('hosts of web pages that may connect; any other Origin gets 403'),
   browser: z
     .enum(['launch', 'attach'])
     .optional()
-    .meta({ shown: '`launch`', description: 'start browsers, or use the one at --browser-url' }),
+    .meta({ shown: '`launch`', description: 'launch browsers, or attach to the one at --browser-url' }),
   browserUrl: browserUrlListSchema
     .optional()
     .describe(
-      'debugging endpoint of a running browser (http or ws); implies `--browser attach`; repeatable: sessions are shared out',
+      'debugging endpoint of a running browser (http or ws); implies `--browser attach`; repeatable: sessions are distributed among them',
     ),
   sessionsPerBrowser: integerBetween(1, 1e6).optional().meta({
     shown: 'no bound',
-    description: 'sessions that work in one browser of `--browser-url` at once; further ones wait for a place',
+    description: 'sessions that use one browser of `--browser-url` at once; further ones wait in the queue',
   }),
   executablePath: z
     .string()
     .min(1)
     .optional()
-    .describe('the Chrome or Chromium to launch; then `CHROME_PATH`, then an installed one'),
+    .describe('the Chrome or Chromium to launch; without it `CHROME_PATH`, then an installed one'),
   headless: booleanSchema.default(true).describe('launch without a window'),
   lease: z
     .enum(['eager', 'lazy'])
@@ -153,49 +173,51 @@ export const optionsSchema = z.strictObject({
   isolation: z.enum(['auto', 'context', 'process', 'profile']).optional().meta({
     shown: 'launch: `auto`; attach: `profile`',
     description:
-      'what a session has of its own: a browser context, a process and profile, or (attach) the tabs of the attached browser. auto: a context until a tool needs a process; with authentication a process from the start, so that no two users share one. `context` shares a process, and with it the clipboard, the devices, the memory and every crash; it takes about 20 MB with a blank page, a process 150 MB',
+      'isolation of a session: a browser context; a process with its own profile; or (attach) profile: the tabs of the attached browser. auto: a context until a tool needs a process; with authentication a process from the start, so that no two users share one. Contexts share a process, and with it clipboard, devices, memory and crashes; a context takes about 20 MB with a blank page, a process 150 MB',
   }),
   prewarm: integerBetween(0, 100)
     .default(1)
     .describe(
-      'sessions kept ready for the next client, each with a blank page (`--lease eager`); with `--isolation process` each in a browser process, when one is free',
+      'sessions kept ready for the next client, each with a blank page (`--lease eager`); with `--isolation process` each in its own browser process, if one is free',
     ),
   maxBrowsers: integerBetween(1, 1000).prefault(defaultMaxBrowsers).meta({
     shown: 'one for each GiB of memory, at least 2',
-    description: 'browser processes that are launched at once, the shared one included',
+    description: 'browser processes that may run at once, including the shared one',
   }),
-  browserQueue: integerBetween(0, 1000).default(16).describe('sessions that may wait for a browser; past it 429'),
-  maxSessions: integerBetween(1, 1e6).default(100).describe('sessions open at once; past it 429'),
+  browserQueue: integerBetween(0, 1000)
+    .default(16)
+    .describe('sessions that may wait for a browser; further ones get 429'),
+  maxSessions: integerBetween(1, 1e6).default(100).describe('sessions open at once; further ones get 429'),
   maxSessionsPerUser: integerBetween(1, 1e6)
     .default(20)
-    .describe('sessions one user may have open at once; past it 429'),
+    .describe('sessions of one user open at once; further ones get 429'),
   connectRate: integerBetween(1, 1e9)
     .default(6_000)
-    .describe('sessions that one user, and one address, may open in a minute; past it 429'),
+    .describe('sessions that one user, and one address, may open in a minute; further ones get 429'),
   requestRate: integerBetween(1, 1e9)
     .default(600_000)
-    .describe('messages that one user may send in a minute; past it 429'),
+    .describe('messages that one user may send in a minute; further ones get 429'),
   trustProxy: stringListSchema
     .default([])
     .describe(
-      'proxies whose X-Forwarded-For is believed: addresses, networks, or `loopback`, `linklocal`, `uniquelocal`',
+      'proxies whose X-Forwarded-For header is trusted: addresses, networks, or `loopback`, `linklocal`, `uniquelocal`',
     ),
   onEarlyMessage: z
     .enum(['reject', 'queue'])
     .default('reject')
     .describe('a message for a session that is not connected yet is refused as `not_ready`, or held until it is'),
-  queueLimit: integerBetween(1, 256).default(32).describe('messages that one session may hold; past it 429'),
-  setupTimeout: durationSchema.prefault('30s').describe('how long a session may take to get ready'),
+  queueLimit: integerBetween(1, 256)
+    .default(32)
+    .describe('early messages that one session may hold; further ones get 429'),
+  setupTimeout: durationSchema.prefault('30s').describe('how long the set-up of a session may take'),
   initializeTimeout: durationSchema
     .prefault('30s')
     .describe('how long a connected client may take to send its first message'),
   idleTimeout: durationSchema.prefault('30m').describe('how long a session may go without a message'),
   resumeGrace: durationSchema
     .prefault('60s')
-    .describe('how long a session whose stream was lost is kept for its client to come back (Streamable HTTP)'),
-  drainTimeout: durationSchema
-    .prefault('10s')
-    .describe('how long open requests may take to finish when the server stops'),
+    .describe('how long a session without a stream is kept for its client to reconnect (Streamable HTTP)'),
+  drainTimeout: durationSchema.prefault('10s').describe('how long requests in flight may take when the server stops'),
   bodyLimit: sizeSchema.prefault('4mb').describe('largest message a client may send'),
   tools: stringListSchema
     .default(['extension', 'core'])
@@ -203,39 +225,39 @@ export const optionsSchema = z.strictObject({
   workspace: stringListSchema.optional().meta({
     shown: 'current and temp folder; with authentication none',
     description:
-      "the only folders of this disk that tools may read or write, for the sessions of every user, beside each session's own; repeatable. What the server keeps there itself is closed: `--data-dir`, profiles and the folders of other sessions",
+      "the only folders that tools may read or write, in the sessions of every user, besides each session's own folder; repeatable. The files of the server in them are excluded: `--data-dir`, profiles and the folders of other sessions",
   }),
   inspectStately: integerBetween(0, 65535)
     .optional()
-    .describe("port of 127.0.0.1 that speaks the protocol of Stately's inspector; its page is remote. Off without it"),
+    .describe("port of 127.0.0.1 for Stately's inspector, whose page is remote. Default: off"),
   alertFailureRate: fractionSchema
     .default(0.2)
-    .describe('share of session creations that fail within the window, from which on the alarm is raised'),
+    .describe('share of session creations within the window that must fail for the alert to fire'),
   alertWindow: durationSchema
     .refine((ms) => ms >= 1_000, 'a duration of at least 1s')
     .prefault('60s')
-    .describe('how far back the alarm looks; it rings after a quarter of it, unless that is over by then'),
+    .describe('window of the alert; it fires if the rate is still exceeded after a quarter of the window'),
   alertMinCreations: integerBetween(1, 1e6)
     .default(5)
-    .describe('with fewer creations than this in the window, the alarm is not raised'),
+    .describe('with fewer creations than this in the window, the alert does not fire'),
   alertWebhook: z
     .url({ protocol: /^https?$/, error: webhookUrlFormat })
     .refine((url) => new URL(url).username === '', webhookUrlFormat)
     .optional()
-    .meta({ secret: true, description: 'address that is told when the alarm rings and when it is over' }),
+    .meta({ secret: true, description: 'address that receives a POST when the alert fires and when it clears' }),
   alertWebhookSecret: z
     .string()
     .regex(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, '`whsec_` and at least 24 bytes in base64')
     .optional()
-    .meta({ secret: true, description: 'signs what the webhook is sent; set the variable, not the flag' }),
-  logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least important line that is written'),
+    .meta({ secret: true, description: 'key that signs the body of the webhook; set the variable, not the flag' }),
+  logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least severe level that is written'),
   logFormat: z
     .enum(['pretty', 'json'])
     .optional()
-    .meta({ shown: '`pretty` on a terminal, else `json`', description: 'how lines are written' }),
+    .meta({ shown: '`pretty` on a terminal, else `json`', description: 'format of the log' }),
 });
 
-/** Other defaults of `greenroom stdio`: an editor starts it long before it is needed, and ends it itself. */
+/** The defaults of `greenroom stdio` that differ: an editor starts the process long before the first call, and ends it. */
 export const stdioDefaults = { lease: 'lazy', idleTimeout: '168h' } as const satisfies Options;
 
 export type Options = z.input<typeof optionsSchema>;
@@ -244,7 +266,7 @@ export const optionNames = Object.keys(optionsSchema.shape);
 
 export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** An option's default as one would write it; empty if it has none. In Markdown. */
+/** An option's default, in Markdown; empty if it has none. */
 export function defaultOf(name: string): string {
   const schema = Object.entries(optionsSchema.shape).find(([key]) => key === name)?.[1];
   const displayed = schema?.meta()?.['shown'];

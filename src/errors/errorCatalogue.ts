@@ -4,10 +4,11 @@ export interface ErrorCatalogueEntry {
   readonly code: number;
   /** Whether the same request may succeed later, unchanged. */
   readonly retryable: boolean;
-  /** When to, where nothing better is known. Every 429 and 503 says it. */
+  /** Default of `data.retryAfterMs`, in milliseconds. Every 429 and 503 has one. */
   readonly retryAfterMs?: number;
+  /** The condition, for the table of the README. */
   readonly when: string;
-  /** What went wrong and what to do about it. */
+  /** What is wrong, and which request or flag fixes it. */
   readonly message: string;
 }
 
@@ -16,30 +17,31 @@ const badRequest = { status: 400, code: -32600, retryable: false } as const;
 const retryAfter = (retryAfterMs: number) => ({ retryable: true, retryAfterMs }) as const;
 
 /**
- * Every way in which the server refuses: the one owner of status, code and wording. README's table is made from it.
- * "Not ready" is never 404, 401 or -32602: clients throw a session away on those.
+ * Every refusal of the server, with its status, code and text. The table of the README is generated from it.
+ * "Not ready" is never 404, 401 or -32602: clients discard a session on those.
  */
 export const errorCatalogue = {
   invalid_parameter: {
     ...badRequest,
-    when: 'a query parameter, or a field of a management request, is not allowed',
+    when: 'the value of a query parameter, or of a field of a management request, is not allowed',
     message: 'A parameter has a value that is not allowed.',
   },
   missing_session: {
     ...badRequest,
     when: 'no session id in the request',
     message:
-      'No session id. Open GET /sse and post to the address its endpoint event names, or send initialize to POST /mcp and its Mcp-Session-Id with every request.',
+      'No session id. Open GET /sse and post to the address in its endpoint event, or send initialize to POST /mcp, then send the Mcp-Session-Id of its response with every request.',
   },
   unknown_event: {
     ...badRequest,
-    when: 'Last-Event-ID is of no stream that this session has, or has any more',
-    message: 'This Last-Event-ID is of no stream that this session has, or has any more. Send GET without it.',
+    when: 'Last-Event-ID belongs to no stream of this session, or to one that is no longer kept',
+    message:
+      'This Last-Event-ID belongs to no stream of this session, or to one that is no longer kept. Send GET without it.',
   },
   unsupported_version: {
     ...badRequest,
-    when: 'MCP-Protocol-Version names a revision that is not spoken',
-    message: 'This MCP-Protocol-Version is not spoken. Send the one that initialize was answered with.',
+    when: 'MCP-Protocol-Version names a revision that is not supported',
+    message: 'This MCP-Protocol-Version is not supported. Send the one in the result of initialize.',
   },
   parse_error: {
     status: 400,
@@ -55,47 +57,49 @@ export const errorCatalogue = {
   },
   not_initialized: {
     ...badRequest,
-    when: 'a request other than `initialize` and `ping` before the session is initialized; a method that is not known is -32601',
-    message: 'This session is not initialized. Send initialize first; only ping is answered before.',
+    when: 'a request other than `initialize` and `ping` before the session is initialized; an unknown method is -32601',
+    message: 'This session is not initialized. Send initialize first; before it only ping is answered.',
   },
   already_initialized: {
     ...badRequest,
     when: '`initialize` in a session that is initialized',
-    message: 'This session is initialized already, and stays as it is. Open a new session to initialize again.',
+    message: 'This session is already initialized; nothing was changed. Open a new session to initialize again.',
   },
   unauthorized: {
     status: 401,
     code: -32011,
     retryable: false,
-    when: 'no token, or a wrong one, in the Authorization header; `WWW-Authenticate` says which is wanted',
-    message: 'A token is needed. Send Authorization: Bearer TOKEN.',
+    when: 'no token, or a wrong one, in the Authorization header; `WWW-Authenticate` says which is required',
+    message: 'A valid token is required. Send Authorization: Bearer TOKEN.',
   },
   store_unreachable: {
     status: 503,
     code: -32010,
     ...retryAfter(1_000),
-    when: 'the store that the nodes of this server share (`--redis-url`) does not answer; a message that was on its way to another node may have been carried out',
-    message: 'The store that the nodes of this server share cannot be reached. Try again in a moment.',
+    when: 'the store that the nodes of this server share (`--redis-url`) does not answer; a message that was being forwarded to another node may have been delivered',
+    message:
+      'The store that the nodes of this server share cannot be reached. Retry after data.retryAfterMs milliseconds.',
   },
   node_lost: {
     status: 502,
     code: -32010,
     retryable: true,
-    when: 'the node that served the session went away while it had this request: it may or may not have been carried out',
+    when: 'the node that served the session failed during this request, which may or may not have been carried out',
     message:
-      'The node that served this session went away. What you asked may or may not have been done: look, then ask again.',
+      'The node that served this session failed. The request may or may not have been carried out: check, then retry.',
   },
   issuer_unreachable: {
     status: 503,
     code: -32011,
     ...retryAfter(5_000),
-    when: 'the issuer of access tokens does not answer, so that none can be checked',
-    message: 'The issuer of access tokens cannot be reached, so that yours cannot be checked. Try again in a moment.',
+    when: 'the issuer of access tokens does not answer, so that no token can be verified',
+    message:
+      'The issuer of access tokens cannot be reached, so that the token cannot be verified. Retry after data.retryAfterMs milliseconds.',
   },
   invalid_upgrade: {
     ...badRequest,
     when: 'an upgrade that is not a WebSocket handshake with the subprotocol `mcp`',
-    message: 'Not a WebSocket handshake with Sec-WebSocket-Protocol: mcp.',
+    message: 'Not a WebSocket handshake with the subprotocol mcp. Send Sec-WebSocket-Protocol: mcp.',
   },
   forbidden_host: {
     status: 403,
@@ -109,7 +113,7 @@ export const errorCatalogue = {
     code: -32012,
     retryable: false,
     when: 'the Origin header names a site that is not allowed',
-    message: 'This Origin is not allowed. Start the server with --allowed-origins to let the site in.',
+    message: 'This Origin is not allowed. Start the server with --allowed-origins to allow the site.',
   },
   not_found: {
     status: 404,
@@ -123,41 +127,42 @@ export const errorCatalogue = {
     code: -32012,
     retryable: false,
     when: "a browser's address is link-local or a cloud's metadata service, and not in --allow-browser-addresses",
-    message: 'No browser may have this address. Start the server with --allow-browser-addresses to allow it.',
+    message: 'This address is not allowed for a browser. Start the server with --allow-browser-addresses to allow it.',
   },
   not_registered: {
     status: 404,
     code: -32600,
     retryable: false,
     when: 'no such user, or the user has no such token or browser',
-    message: 'Not registered. See GET /api/users for those who are.',
+    message: 'No such user, token or browser. GET /api/users lists the users.',
   },
   already_registered: {
     status: 409,
     code: -32600,
     retryable: false,
     when: 'the user id is taken, or the user has this browser already',
-    message: 'Registered already.',
+    message: 'Already registered. Use the existing record, or delete it first.',
   },
   too_many_records: {
     status: 409,
     code: -32600,
     retryable: false,
-    when: 'as many users, or tokens or browsers of a user, as can be kept',
-    message: 'No more can be kept. Delete one first.',
+    when: 'the limit of users, or of tokens or browsers of a user, is reached',
+    message: 'The limit of records is reached. Delete one first.',
   },
   storage_failed: {
     status: 507,
     code: -32014,
     retryable: true,
     when: 'users cannot be read or written; nothing was changed',
-    message: 'The change could not be written. Nothing was changed.',
+    message:
+      'The users could not be read or written. Nothing was changed. Check --data-dir or --redis-url, then retry.',
   },
   unknown: {
     status: 404,
     code: -32001,
     retryable: false,
-    when: "the session never existed, or is somebody else's",
+    when: 'the session never existed, or belongs to another user',
     message: 'Unknown session. Open a new one with GET /sse or POST /mcp.',
   },
   closed: {
@@ -172,28 +177,28 @@ export const errorCatalogue = {
     code: -32010,
     ...retryAfter(500),
     when: 'the session is in `created` or `tools-registered`; `data.state`, `data.retryAfterMs`',
-    message: 'This session is not connected yet. Wait for its endpoint event, then send again.',
+    message: 'This session is not connected yet. Wait for its endpoint event, then resend the message.',
   },
   queue_full: {
     status: 429,
     code: -32013,
     ...retryAfter(500),
-    when: 'too many messages of one session are in flight, or held until it is connected; or too many bytes of request bodies are being received, or of answers are waiting to be read',
-    message: 'Too many messages of this session are waiting. Wait for an answer, then send again.',
+    when: 'too many messages of one session are in flight, or held until it is connected; or too many bytes of request bodies are being received, or of responses are unread',
+    message: 'Too many messages of this session are waiting. Wait for a response, then resend the message.',
   },
   too_many_sessions: {
     status: 429,
     code: -32013,
     ...retryAfter(1_000),
     when: '--max-sessions or --max-sessions-per-user is reached; nothing was created',
-    message: 'Too many sessions are open. Close one, or raise the limit that data.limit names.',
+    message: 'Too many sessions are open. Close one, or raise the limit in data.limit.',
   },
   too_many_viewers: {
     status: 429,
     code: -32013,
     ...retryAfter(5_000),
-    when: 'too many pages watch the inspector',
-    message: 'Too many pages watch the inspector. Close one.',
+    when: 'too many inspector pages are open',
+    message: 'Too many inspector pages are open. Close one.',
   },
   rate_limited: {
     status: 429,
@@ -201,35 +206,36 @@ export const errorCatalogue = {
     ...retryAfter(1_000),
     when: 'too many sessions opened or messages sent in a minute; `data.limit`; nothing was created or delivered',
     message:
-      'Too many requests in a minute. Wait as long as Retry-After says, or raise the limit that data.limit names.',
+      'Too many requests in a minute. Wait for data.retryAfterMs milliseconds, or raise the limit in data.limit.',
   },
   browsers_busy: {
     status: 429,
     code: -32013,
     ...retryAfter(5_000),
-    when: 'every browser process is taken, and --browser-queue sessions wait for one',
-    message: 'Every browser process is taken. Try again in a moment, or raise the limits that data.limit names.',
+    when: 'every browser process is in use, and --browser-queue sessions wait for one',
+    message:
+      'Every browser process is in use. Retry in a moment, or raise the limits in data.limit.',
   },
   method_not_allowed: {
     status: 405,
     code: -32600,
     retryable: false,
-    when: 'the route exists, but not with this verb',
-    message: 'This route does not take this verb. See the Allow header.',
+    when: 'the route exists, but not with this method',
+    message: 'This route does not support this method. The Allow header lists the supported ones.',
   },
   not_acceptable: {
     status: 406,
     code: -32600,
     retryable: false,
-    when: 'the Accept header lacks a type that the answer may have',
-    message: 'The Accept header lacks a type that the answer may have.',
+    when: 'the Accept header lacks a media type that the response may have',
+    message: 'The Accept header lacks a media type that the response may have.',
   },
   gap: {
     status: 410,
     code: -32015,
     retryable: false,
-    when: 'events after Last-Event-ID are no longer kept: they are lost, and none is skipped silently',
-    message: 'Events after this Last-Event-ID are no longer kept. Send GET without it to go on from now.',
+    when: 'events after Last-Event-ID are no longer kept: they are lost, and the client is never left to miss them silently',
+    message: 'Events after this Last-Event-ID are no longer kept. Send GET without it to continue with new events.',
   },
   too_large: {
     status: 413,
@@ -250,48 +256,49 @@ export const errorCatalogue = {
     code: -32600,
     retryable: false,
     when: 'GET /ws without an upgrade to WebSocket version 13',
-    message: 'This route speaks WebSocket, version 13, with Sec-WebSocket-Protocol: mcp.',
+    message: 'This route requires an upgrade to WebSocket version 13, with Sec-WebSocket-Protocol: mcp.',
   },
   browser_unreachable: {
     status: 502,
     code: -32014,
     retryable: true,
-    when: 'the browser to attach to does not answer',
-    message: 'The browser cannot be reached.',
+    when: 'the browser of --browser-url, or of the user, does not answer',
+    message: 'The browser cannot be reached. Check that it runs with remote debugging at this address.',
   },
   browser_failed: {
     status: 502,
     code: -32014,
     retryable: true,
     when: 'no browser was found, or it did not start',
-    message: 'The browser could not be started.',
+    message:
+      'The browser could not be started. Run `greenroom doctor`, or `greenroom install-browser` if none is installed.',
   },
   setup_failed: {
     status: 500,
     code: -32014,
     retryable: true,
     when: 'the set-up of the session failed in this server or its embedder',
-    message: 'The session could not be set up.',
+    message: 'The session could not be set up. The log of the server has the cause.',
   },
   setup_timeout: {
     status: 504,
     code: -32014,
     retryable: true,
-    when: 'the session was not ready in time; what it had opened is closed',
-    message: 'The session was not ready in time. Run `greenroom doctor`, then try again.',
+    when: 'the session was not ready in time; everything that it had opened is closed',
+    message: 'The session was not ready in time. Run `greenroom doctor`, then retry.',
   },
   draining: {
     status: 503,
     code: -32010,
     ...retryAfter(1_000),
     when: 'the server is shutting down',
-    message: 'The server is shutting down. Try again in a moment.',
+    message: 'The server is shutting down. Retry after data.retryAfterMs milliseconds.',
   },
   internal: {
     status: 500,
     code: -32603,
     retryable: false,
-    when: 'a defect of this server; the log has the details',
-    message: 'The server failed on this request; the details are in its log.',
+    when: 'an internal error of this server; the log has the details',
+    message: 'Internal error of the server. The details are in its log.',
   },
 } as const satisfies Record<string, ErrorCatalogueEntry>;

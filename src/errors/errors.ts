@@ -19,8 +19,8 @@ export interface RefusalData {
 }
 
 /**
- * A refusal with its entry of the catalogue. Thrown to the left until a transport or route turns it into an answer;
- * whoever throws it has left nothing behind.
+ * A refusal with its entry of the error catalogue. A transport or route catches it and turns it into an HTTP status, a
+ * JSON-RPC error or a close code. The function that throws it has released what it opened.
  */
 export class Refusal extends Error {
   readonly reason: Reason;
@@ -38,7 +38,7 @@ export class Refusal extends Error {
     return errorCatalogue[this.reason].status;
   }
 
-  /** The JSON-RPC error object, for the answer to the request `id`; `requestId` names the HTTP request it came with. */
+  /** The JSON-RPC error response to the request `id`. `requestId` is the id of the HTTP request, for the log. */
   toJsonRpc<Id extends RequestId>(id: Id, requestId?: string): JsonRpcErrorResponse<Id> {
     const { detail: _detail, challenge: _challenge, ...rest } = this.data;
     const data = requestId === undefined ? rest : { ...rest, requestId };
@@ -60,7 +60,10 @@ export function isReason(value: string): value is Reason {
   return Object.hasOwn(errorCatalogue, value);
 }
 
-/** What failed in a tool, for the model that called it: what, why, and what to do next. Never a protocol error. */
+/**
+ * The failure of a tool, for the model: what failed, why, and what to do next. Becomes a result with `isError: true`, never a
+ * protocol error.
+ */
 export class ToolError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -68,7 +71,7 @@ export class ToolError extends Error {
   }
 }
 
-/** An error as the data that a chart keeps: with the reason that it carries, or else with `otherwise`. */
+/** An error as chart data. Its reason is that of the `Refusal`, else `fallback`. */
 export function toFailureData(error: unknown, fallback: Reason): Failure {
   return { reason: error instanceof Refusal ? error.reason : fallback, message: messageOf(error) };
 }
@@ -77,8 +80,8 @@ export function messageOf(error: unknown): string {
   return types.isNativeError(error) ? error.message : String(error);
 }
 
-/** The system's code of an error (`ENOENT`), if it carries one. */
+/** The system error code (`ENOENT`), if the error has one. */
 export function codeOf(error: unknown): string | undefined {
-  // A DOMException has a number, which says nothing, and counts as native from Node 21 on.
+  // The code of a DOMException, a native error from Node 21 on, is a number.
   return types.isNativeError(error) && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

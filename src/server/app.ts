@@ -1,21 +1,33 @@
-import type { RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
+import type { Duplex } from 'node:stream';
 import express, { type Application, type RequestHandler } from 'express';
 import { addManagementRoutes, type ManagementRoutesDeps } from './managementRoutes.js';
-import { addOperationsRoutes, type OperationsRoutesDeps } from './operationsRoutes.js';
-import { createErrorHandler, allowHeader, requireOperatorInBrowser, addRoute, type RouteHandler } from './routing.js';
-import { createFastPath, messageRoutes } from './messageRoutes.js';
-import { forwardRemoteInspector } from './remoteInspector.js';
+import { addOperationsRoutes, forwardRemoteInspector, type OperationsRoutesDeps } from './operationsRoutes.js';
+import {
+  createErrorHandler,
+  allowHeader,
+  requireOperatorInBrowser,
+  addRoute,
+  toLoggedRefusal,
+  type RouteHandler,
+} from './routing.js';
+import { createFastPath, messageRoutes, type MessageRoutes } from './messageRoutes.js';
+import type { Config } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { ObservationHandler } from '../telemetry/observer.js';
 import type { Tenancy } from '../tenancy/tenancy.js';
-import { createHostOriginPolicy, enforceHostOriginPolicy } from '../transport/hostOriginPolicy.js';
+import {
+  createHostOriginPolicy,
+  enforceHostOriginPolicy,
+  type HostOriginPolicy,
+} from '../transport/hostOriginPolicy.js';
 import type { ForwardingDeps } from '../transport/forwarding.js';
+import { PendingUpgrade } from '../transport/pendingUpgrade.js';
 import { assignRequestIds, continueTrace } from '../transport/requestContext.js';
 import type { StreamableHttpDeps } from '../transport/streamableHttpRoutes.js';
+import { createWebSocketHandler } from '../transport/webSocket.js';
 import { metadataPaths, resourceMetadata, resourceUrl } from '../tenancy/resourceMetadata.js';
-
-export { createUpgradeListener as createUpgrade, type UpgradeListener } from './upgradeListener.js';
 
 export interface AppDeps
   extends
@@ -24,27 +36,44 @@ export interface AppDeps
     ManagementRoutesDeps,
     OperationsRoutesDeps,
     Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
-  readonly allowedHosts: readonly string[];
-  readonly allowedOrigins: readonly string[];
-  /** Proxies whose X-Forwarded-For is believed. */
-  readonly trustProxy: readonly string[];
+  readonly config: Pick<Config, 'allowedHosts' | 'allowedOrigins' | 'trustProxy'>;
   readonly log: Log;
   /** The pages and the stream below `/inspector`. */
   readonly inspector: RequestHandler;
-  /** Hears of refusals. */
+  /** Receives refusals. */
   readonly observe: ObservationHandler;
 }
 
-/** The routes of the contract, on an express app that nobody listens with yet: mount it, or hand it to a server. */
-export function createApp(deps: AppDeps): Application {
+export interface App {
+  /** The routes of the contract, on an express app that does not listen: mount it, or pass it to an HTTP server. */
+  readonly app: Application;
+  /** The request listener of our own server: the app, with the fast path of the message routes in front of it. */
+  readonly requestListener: RequestListener;
+  /** For the `upgrade` event of the server that the app is mounted on. */
+  readonly upgrade: UpgradeListener;
+}
+
+/** The app and its listeners, over one table of message routes. */
+export function createApp(deps: AppDeps): App {
+  const routes = messageRoutes(deps);
+  const hostOriginPolicy = createHostOriginPolicy(deps.config.allowedHosts, deps.config.allowedOrigins);
+  const app = createExpressApp(deps, routes, hostOriginPolicy);
+  return {
+    app,
+    requestListener: createFastPath({ ...deps, routes, hostOriginPolicy, fallback: app }),
+    upgrade: createUpgradeListener(deps, hostOriginPolicy),
+  };
+}
+
+function createExpressApp(deps: AppDeps, routes: MessageRoutes, hostOriginPolicy: HostOriginPolicy): Application {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.set('trust proxy', [...deps.trustProxy]);
+  app.set('trust proxy', [...deps.config.trustProxy]);
   app.use(assignRequestIds(deps.observe), continueTrace);
-  app.use(enforceHostOriginPolicy(createHostOriginPolicy(deps.allowedHosts, deps.allowedOrigins)));
+  app.use(enforceHostOriginPolicy(hostOriginPolicy));
 
-  for (const [path, verbs] of Object.entries(messageRoutes(deps))) {
+  for (const [path, verbs] of Object.entries(routes)) {
     const listeners = Object.entries(verbs);
     addRoute(
       app,
@@ -66,13 +95,37 @@ export function createApp(deps: AppDeps): Application {
   return app;
 }
 
-/** What a server of ours listens with: the app, and in front of it the doors that every message comes through. */
-export function createRequestListener(deps: AppDeps, app: Application): RequestListener {
-  const hostOriginPolicy = createHostOriginPolicy(deps.allowedHosts, deps.allowedOrigins);
-  return createFastPath({ ...deps, routes: messageRoutes(deps), hostOriginPolicy, fallback: app });
+/** A listener of a server's `upgrade` event. */
+export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** Answers every upgrade: `/ws` with a WebSocket session, everything else with a refusal. */
+function createUpgradeListener(deps: AppDeps, hostOriginPolicy: HostOriginPolicy): UpgradeListener {
+  const { log } = deps;
+  const identify = assignRequestIds(deps.observe);
+  const open = createWebSocketHandler(deps);
+  const answer = async (upgrade: PendingUpgrade): Promise<void> => {
+    const { url = '' } = upgrade.request;
+    try {
+      hostOriginPolicy(upgrade.request);
+      if (!/^\/ws(\?|$)/.test(url)) throw new Refusal('not_found');
+      await open(upgrade);
+    } catch (error) {
+      upgrade.refuse(toLoggedRefusal(error, { path: '/ws', response: upgrade.response, log }));
+    }
+  };
+  return (request, socket, head) => {
+    try {
+      const upgrade = new PendingUpgrade(request, head);
+      const { response } = upgrade;
+      identify(request, response, () => continueTrace(request, response, () => void answer(upgrade)));
+    } catch {
+      // An earlier response is still being written to this connection.
+      socket.destroy();
+    }
+  };
 }
 
-/** Express gives HEAD to the handlers of GET. A stream has no head of its own: asking for it would open a session. */
+/** Express passes HEAD to GET handlers. HEAD on a stream route would open a session, so it is refused. */
 const rejectHead =
   (verbs: object): RouteHandler =>
   (request, response, next) => {
@@ -88,8 +141,8 @@ const requireUpgrade: RouteHandler = () => {
   throw new Refusal('upgrade_required');
 };
 
-/** The documents that lead an OAuth client to the issuer (RFC 9728, 3): for the server, and for each of its endpoints. */
-export function addResourceMetadataRoutes(app: Application, issuer: string, publicUrl: string | undefined): void {
+/** The protected resource metadata of the server and of each endpoint, which name the issuer (RFC 9728, section 3). */
+function addResourceMetadataRoutes(app: Application, issuer: string, publicUrl: string | undefined): void {
   for (const { path, metadataPath } of metadataPaths) {
     addRoute(app, metadataPath, {
       get: [

@@ -1,35 +1,137 @@
-import { ContextRegistry } from '../cluster/contextRegistry.js';
-import { ClusterNode, type NodeHooks, type ClusterNodeDeps } from '../cluster/node.js';
+import type { SessionRow } from '../inspector/wire.js';
+import { ContextRegistry, type RemoteBrowser } from '../cluster/contextRegistry.js';
+import { ClusterNode, type ClusterNodeDeps } from '../cluster/node.js';
 import type { Roster } from '../cluster/roster.js';
 import type { ClusterStore } from '../cluster/clusterStore.js';
-import type { BrowserPool } from '../browser/pool/browserLease.js';
 import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
-import { SessionQuota } from '../session/quota.js';
+import type { SessionQuota } from '../session/quota.js';
 import type { SessionRegistry } from '../session/registry.js';
 import type { Users } from '../tenancy/users.js';
+import { createRoster, parseNodeListing, type NodeListing } from './nodeListings.js';
 
-export interface CreateNodeDeps {
+export interface ClusterDeps {
   readonly config: Pick<Config, 'nodeId' | 'nodeLease'>;
   /** The node closes it. */
-  readonly store: ClusterStore | undefined;
+  readonly store: ClusterStore;
   readonly registry: SessionRegistry;
-  readonly sessionQuota: SessionQuota | undefined;
+  readonly sessionQuota: SessionQuota;
   readonly users: Users;
-  readonly roster: Roster | undefined;
-  readonly contextRegistry: ContextRegistry | undefined;
   readonly clock: Clock;
   readonly log: Log;
-  serveRequest: ClusterNodeDeps['serveRequest'];
-  restoreSession: ClusterNodeDeps['restoreSession'];
+}
+
+/** The parts of the server that the node calls once it has joined. */
+export interface NodeHandlers extends Pick<ClusterNodeDeps, 'serveRequest' | 'restoreSession'> {
+  /** The inspector's table of this node. */
+  rows(): SessionRow[];
+  /** The browsers of `--browser-url` that answer now. */
+  sharedBrowsers(): readonly RemoteBrowser[];
 }
 
 /** One command of a healthy Redis takes a millisecond. A claim that waits longer is refused (S12). */
 const redisCommandTimeoutMs = 3_000;
 
-/** What the nodes share: what is given, or else the Redis of the configuration; undefined: nothing. Nothing is asked of it yet. */
+/**
+ * This server as one node of many. Owned by the orchestrator.
+ *
+ *     new ──► start(handlers) ──► node joins ──► heartbeat ─┬─► roster is published
+ *                                                  ▲        ├─► orphaned contexts are swept
+ *                                                  │        └─► quota is renewed, users are read again
+ *                                                  └─ every third of the lease
+ *     leave ──► roster and sweep stop ──► quota is released ──► lease ends, store is closed
+ *
+ * Nothing is asked of the store before `start`, and no handler is called before it.
+ */
+export class Cluster {
+  readonly node: ClusterNode;
+  /** What operators call this node; need not be unique. */
+  readonly nodeName: string;
+  /** The browser contexts of sessions in browsers that several nodes share. */
+  readonly contextRegistry: ContextRegistry;
+  readonly #deps: ClusterDeps;
+  readonly #roster: Roster;
+  #handlers: NodeHandlers | undefined;
+  #renewing: Promise<void> | undefined;
+  #isSubscribed = false;
+
+  constructor(deps: ClusterDeps) {
+    const { config, store, registry, clock, log } = deps;
+    this.#deps = deps;
+    this.nodeName = config.nodeId;
+    this.node = new ClusterNode({
+      store,
+      clock,
+      log,
+      id: config.nodeId,
+      leaseMs: config.nodeLease,
+      serveRequest: (socket, caller) => this.#started.serveRequest(socket, caller),
+      restoreSession: (sessionId, stored) => this.#started.restoreSession(sessionId, stored),
+      onSessionLost: (sessionId) => registry.peek(sessionId)?.close('node-lost'),
+      hooks: { onHeartbeat: () => this.#onHeartbeat(), onLeave: () => this.#onLeave() },
+    });
+    this.contextRegistry = new ContextRegistry({
+      store,
+      log,
+      node: () => this.node.name,
+      browsers: () => this.#started.sharedBrowsers(),
+      hasSession: (sessionId) => registry.peek(sessionId) !== undefined,
+    });
+    this.#roster = createRoster({ config, store, registry, clock, log, rows: () => this.#started.rows() });
+  }
+
+  /** Joins the other nodes. Until then `/ready` answers 503 and no session can be claimed. */
+  start(handlers: NodeHandlers): void {
+    const { log } = this.#deps;
+    const node = this.node.name;
+    this.#handlers = handlers;
+    this.node.join().then(
+      () => log.info('node joined the cluster', { node }),
+      (error: unknown) => log.error('node failed to join the cluster', { node, error: messageOf(error) }),
+    );
+  }
+
+  /** The last listings of the other nodes. Never rejects. */
+  async otherNodeListings(): Promise<readonly NodeListing[]> {
+    return (await this.#roster.readOthers()).map(parseNodeListing).filter((listing) => listing !== undefined);
+  }
+
+  get #started(): NodeHandlers {
+    if (this.#handlers === undefined) throw new Error('The cluster was used before start() was called.');
+    return this.#handlers;
+  }
+
+  /** Everything here is polled with each heartbeat, so no hint has to arrive. */
+  #onHeartbeat(): void {
+    this.#roster.start();
+    void this.contextRegistry.sweep();
+    this.#renewing ??= this.#renew()
+      .catch((error: unknown) => this.#logFailure(error))
+      .finally(() => (this.#renewing = undefined));
+  }
+
+  async #renew(): Promise<void> {
+    const { store, sessionQuota, users } = this.#deps;
+    await sessionQuota.renew();
+    const onChanged = (): void => void users.refresh().catch((error: unknown) => this.#logFailure(error));
+    if (!this.#isSubscribed) await store.server.users.subscribe(onChanged);
+    this.#isSubscribed = true;
+    await users.refresh();
+  }
+
+  async #onLeave(): Promise<void> {
+    await Promise.all([this.#renewing, this.#roster.stop(), this.contextRegistry.stop()]);
+    await this.#deps.sessionQuota.whenReleased();
+  }
+
+  #logFailure(error: unknown): void {
+    this.#deps.log.warn('quota or user refresh failed', { error: messageOf(error) });
+  }
+}
+
+/** The store that the nodes share: the injected one, else the configured Redis; undefined for a single node. Not connected yet. */
 export async function createClusterStore(
   { redisUrl }: Pick<Config, 'redisUrl'>,
   injected: ClusterStore | undefined,
@@ -38,75 +140,12 @@ export async function createClusterStore(
   return injected ?? (redisUrl === undefined ? undefined : createRedisStore(redisUrl, log));
 }
 
-/** The places of this node's sessions among those of all; undefined if there is one node. */
-export function createSessionQuota(config: Config, store: ClusterStore | undefined): SessionQuota | undefined {
-  return store && new SessionQuota({ store: store.server.quota, caps: config, leaseMs: config.nodeLease });
-}
-
-/** What the sessions of this node have in browsers that run elsewhere, and other nodes in the same; undefined if there is one. */
-export function createContextRegistry({
-  store,
-  log,
-  node,
-  pool,
-  registry,
-}: CreateContextRegistryDeps): ContextRegistry | undefined {
-  const browsers = () => pool().sharedContexts?.() ?? [];
-  const hasSession = (sessionId: string): boolean => registry.peek(sessionId) !== undefined;
-  return store && new ContextRegistry({ store, log, browsers, hasSession, node: () => node()?.name ?? '' });
-}
-
-/** This server as one node of many; undefined if it shares nothing. */
-export function createClusterNode(options: CreateNodeDeps): ClusterNode | undefined {
-  const { config, store, registry, sessionQuota, users, roster, contextRegistry, ...rest } = options;
-  if (store === undefined) return undefined;
-  const { nodeId: id, nodeLease: leaseMs } = config;
-  const onSessionLost = (sessionId: string): void => registry.peek(sessionId)?.close('node-lost');
-  const hooks = createNodeHooks({ store, sessionQuota, users, roster, contextRegistry, log: rest.log });
-  return new ClusterNode({ ...rest, store, id, leaseMs, onSessionLost, hooks });
-}
-
-/** What is asked with each beat needs no hint to arrive. */
-function createNodeHooks({ store, sessionQuota, users, roster, contextRegistry, log }: NodeHooksDeps): NodeHooks {
-  const logFailure = (error: unknown): void => log.warn('store failed', { error: messageOf(error) });
-  let renewing: Promise<void> | undefined;
-  let isSubscribed = false;
-  const renew = async (): Promise<void> => {
-    await sessionQuota?.renew();
-    if (!isSubscribed) await store.server.users.subscribe(() => void users.refresh().catch(logFailure));
-    isSubscribed = true;
-    await users.refresh();
-  };
-  return {
-    onHeartbeat: () => {
-      roster?.start();
-      void contextRegistry?.sweep();
-      renewing ??= renew()
-        .catch(logFailure)
-        .finally(() => (renewing = undefined));
-    },
-    onLeave: async () => {
-      await Promise.all([renewing, roster?.stop(), contextRegistry?.stop()]);
-      await sessionQuota?.whenReleased();
-    },
-  };
-}
-
-interface CreateContextRegistryDeps extends Pick<CreateNodeDeps, 'store' | 'log' | 'registry'> {
-  node(): ClusterNode | undefined;
-  pool(): BrowserPool;
-}
-
-interface NodeHooksDeps extends Pick<CreateNodeDeps, 'sessionQuota' | 'users' | 'roster' | 'contextRegistry' | 'log'> {
-  readonly store: ClusterStore;
-}
-
 async function createRedisStore(url: string, log: Log): Promise<ClusterStore> {
   const { RedisStore } = await import('../cluster/redis/redisStore.js');
   return new RedisStore({
     url,
     timeoutMs: redisCommandTimeoutMs,
-    onLost: (error) => log.warn('the store cannot be reached', { error }),
-    onReconnected: () => log.info('the store is there again'),
+    onLost: (error) => log.warn('store disconnected', { error }),
+    onReconnected: () => log.info('store reconnected'),
   });
 }

@@ -1,97 +1,74 @@
-import type { CloseReason } from '../../machines/events.js';
+import { supervisorDefaults, createSupervisor } from '../browser/supervisor.js';
 import { noBrowserPool, type BrowserPool } from '../browser/pool/browserLease.js';
 import { openBrowserPool, type BrowserPoolOptions } from '../browser/pool/browserPool.js';
-import type { Directory } from '../cluster/ownership.js';
 import type { ClusterStore } from '../cluster/clusterStore.js';
-import type { Clock } from '../clock.js';
+import { memoryDirectory } from '../cluster/ownership.js';
 import { ConfigError, type Config } from '../config/config.js';
-import type { Embedding, CompiledEmbedding } from './embedding.js';
 import { messageOf } from '../errors/errors.js';
-import type { Log } from '../log.js';
-import { toOpenSession } from '../session/embedderView.js';
-import { createSessionLogic } from '../session/actor.js';
-import type { Session, SessionDeps } from '../session/session.js';
-import type { SessionRegistry } from '../session/registry.js';
-import { persistSnapshots } from '../session/persistence.js';
-import { unauthorized } from '../tenancy/bearerToken.js';
+import { SessionQuota } from '../session/quota.js';
+import { SessionRegistry } from '../session/registry.js';
+import { WarmPool } from '../session/warmPool.js';
 import { RateLimits } from '../tenancy/rateLimits.js';
+import { openTenancy } from '../tenancy/tenancy.js';
 import type { Users } from '../tenancy/users.js';
+import { allTools } from '../tools/allTools.js';
 import { compileTrustedProxies, type AdmissionDeps } from '../transport/admission.js';
+import { Cluster, createClusterStore } from './clusterSetup.js';
+import { compileEmbedding, type CompiledEmbedding, type Setup } from './embedding.js';
+import { startObservers } from './observers.js';
+import { createSessionParts, warmSessionCount } from './sessionParts.js';
 
-export interface SessionPartsDeps {
-  readonly config: Config;
-  readonly registry: SessionRegistry;
-  readonly pool: BrowserPool;
-  readonly users: Users;
-  readonly offering: CompiledEmbedding;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly inspect: SessionDeps['inspect'];
-  readonly directory: Directory;
-  readonly onSession: Embedding['onSession'];
-}
-
-/** What all sessions of a server share. */
-export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
-  const { config, registry, pool, users, clock, log, inspect, directory, onSession } = deps;
-  const { offer: serverFeatures, serverInfo } = deps.offering;
-  const logic = createSessionLogic({
-    find: (id) => registry.get(id),
-    pool,
-    isolation: config.isolation,
-    delays: config,
-    registerTools: async (session, signal) => onSession?.(toOpenSession(session), signal),
-    claim: async (session, signal) => {
-      const { id: sessionId, principal, channel } = session;
-      // The token may have been revoked, or have expired, while the browser was opened.
-      const { expiresAt = Number.POSITIVE_INFINITY } = principal;
-      if (!(await users.isTokenValid(principal)) || expiresAt <= clock.now())
-        throw unauthorized({ tokenRejected: true });
-      await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
-      registerOwnership(session, directory);
-    },
-    isHandedOff: ({ id }) => directory.isHandedOff?.(id) ?? false,
-  });
-  const { onEarlyMessage } = config;
-  const workspace = { folders: config.workspace, closed: [config.dataDir] };
-  // What will never come is not waited for.
-  const lease = pool === noBrowserPool ? 'lazy' : config.lease;
-  const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
-  const hasFreeBrowser = (): boolean => config.isolation !== 'process' || !pool.isFull;
-  return { logic, serverInfo, serverFeatures, workspace, lease, hasFreeBrowser, queueLimit, clock, log, inspect };
-}
-
-/** From when a session is claimed, the directory hears of it: what it can be restored from, and its end. */
-export function registerOwnership(session: Session, directory: Directory): void {
-  const { id, channel } = session;
-  if (channel.snapshot !== undefined && directory.saveSnapshot !== undefined) {
-    persistSnapshots(session, (stored) => directory.saveSnapshot?.(id, stored));
-  }
-  directory.releaseWhenEnded?.(id, whenEndDelivered(session));
-}
-
-/** Why it ended, once it has, after the last of what its client is told. */
-async function whenEndDelivered({ ended, channel, actor }: Session): Promise<CloseReason> {
-  await ended;
-  await channel.flushed;
-  return actor.getSnapshot().context.closedBecause ?? 'setup-failed';
-}
+export type Stores = Awaited<ReturnType<typeof openStores>>;
+export type ServerParts = Awaited<ReturnType<typeof buildParts>>;
 
 /**
- * How many sessions are kept warm. None can be set up for anybody in the tabs of a user, nor where the set-up is an
- * embedder's, who may want to know the client.
+ * Phase 1: rejects what the schema cannot check (a `ConfigError`), then opens the users. The shared store is created and
+ * not connected yet. The orchestrator closes `users`; the node closes the store.
  */
-export function warmSessionCount(
-  { isolation, prewarm }: Config,
-  { lease }: SessionDeps,
-  isSetUpByOthers: boolean,
-): number {
-  const isForAnybody = lease === 'eager' && isolation !== 'profile' && !isSetUpByOthers;
-  return isForAnybody ? prewarm : 0;
+export async function openStores(setup: Setup) {
+  const { config, clock, log } = setup;
+  const embedding = compileEmbedding(setup, defaultGroups(setup));
+  const store = await createClusterStore(config, setup.store, log);
+  const admission = createAdmissionDeps(config, store);
+  const tenancy = await openTenancy(config, clock, store?.server.users);
+  return { embedding, store, admission, tenancy };
 }
 
-/** How often somebody is let in, and whose word is believed about where they are. Throws a `ConfigError` on a proxy that is no address. */
-export function createAdmissionDeps(
+/** Phase 2: builds everything behind the routes. No port is open, no session is created and no node has joined yet. */
+export async function buildParts(setup: Setup, { embedding, store, tenancy }: Stores) {
+  const { config, clock, log, search } = setup;
+  const { users } = tenancy;
+  const sessionQuota =
+    store && new SessionQuota({ store: store.server.quota, caps: config, leaseMs: config.nodeLease });
+  const registry = new SessionRegistry(config, clock, sessionQuota);
+  const cluster = store && sessionQuota && new Cluster({ config, store, registry, sessionQuota, users, clock, log });
+  const watchers = startObservers({
+    setup,
+    registry,
+    cluster,
+    tools: (setup.tools ?? allTools).map(({ name }) => name),
+    alertEpisodes: store?.server.alertEpisodes,
+    // The pool reports to the observers, and they read its figures, from the first request on.
+    pool: () => pool,
+  });
+  const supervise = createSupervisor({ ...supervisorDefaults, inspect: watchers.inspect });
+  const records = cluster?.contextRegistry;
+  const poolOptions = { config, supervise, resolve: tenancy.resolveAddress, records, ...search };
+  const pool = setup.pool ?? (await openPool(poolOptions, users, embedding));
+  const directory = setup.directory ?? cluster?.node.ownership ?? memoryDirectory;
+  const { inspect } = watchers;
+  const parts = createSessionParts({ setup, registry, pool, users, embedding, inspect, directory });
+  const warm = new WarmPool({ registry, parts, clock, count: warmSessionCount(setup, parts) });
+  return { registry, cluster, watchers, pool, directory, parts, warm };
+}
+
+/** The configured default groups apply to the built-in tools; an embedder's tools are all listed unless groups are selected. */
+function defaultGroups({ tools, config, hasChosenGroups }: Setup): readonly string[] {
+  return tools === undefined || hasChosenGroups ? config.tools : ['all'];
+}
+
+/** Rate limits and trusted proxies. Throws a `ConfigError` on a proxy that is no address. */
+function createAdmissionDeps(
   config: Config,
   store: ClusterStore | undefined,
 ): Pick<AdmissionDeps, 'isTrustedProxy' | 'rateLimits'> {
@@ -105,8 +82,8 @@ export function createAdmissionDeps(
   }
 }
 
-/** Opens the browsers of a server that needs some. When that fails, the users that were opened before are closed. */
-export async function openPool(
+/** Opens the browsers of a server that needs some. If that fails, the users that were opened before are closed. */
+async function openPool(
   options: BrowserPoolOptions,
   users: Users,
   { needsBrowser }: CompiledEmbedding,

@@ -1,50 +1,87 @@
-import { ConfigError } from '../config/config.js';
+import type { BrowserPool } from '../browser/pool/browserLease.js';
+import type { ClusterStore } from '../cluster/clusterStore.js';
+import type { EventLog } from '../cluster/eventLog.js';
+import type { Directory } from '../cluster/ownership.js';
+import type { Clock } from '../clock.js';
+import { ConfigError, type Config, type Options } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
+import type { Log } from '../log.js';
 import type { Prompt, Resource } from '../mcp/definitions.js';
 import { instructions, allPrompts } from '../mcp/prompts.js';
 import { compileFeatures, type ServerFeatures } from '../mcp/features.js';
 import type { Implementation } from '../mcp/methodContext.js';
 import { packageInfo } from '../packageInfo.js';
 import type { OpenSession } from '../session/embedderView.js';
+import type { Observation } from '../telemetry/observer.js';
 import { compileCatalogue, UnknownGroupError, type Catalogue, type ToolSet } from '../tools/catalogue.js';
 import type { Tool } from '../tools/defineTool.js';
 import { allTools } from '../tools/allTools.js';
 
-/** What an embedder makes of the orchestrator: without any of it, it is the server of this package. */
+/** What an embedder defines; each default is that of this package's own server. */
 export interface Embedding {
   /**
-   * Default: every tool of this package, with its prompts and instructions. Tools that are given are all listed unless
-   * `options.tools` selects groups; if none of them needs a browser, none is started, and `pool` is not needed.
+   * Default: every tool of this package, with its prompts and instructions. The tools of an embedder are all listed unless
+   * `options.tools` selects groups; if no tool needs a browser, none is started and `pool` is not needed.
    */
   readonly tools?: readonly Tool[];
   readonly prompts?: readonly Prompt[];
   readonly resources?: readonly Resource[];
-  /** What the server calls itself. Default: this package. */
+  /** The `serverInfo` of initialize. Default: this package. */
   readonly serverInfo?: Implementation;
-  /** What a model should know before it calls the tools. */
+  /** The `instructions` of initialize, for the model. */
   readonly instructions?: string;
   /**
-   * Runs once for each session before it can be announced (S1). A rejection closes the session, and the client hears the
-   * cause (S8); the signal aborts when the session ends first.
+   * Runs once for each session before it is announced (S1). A rejection closes the session, and the client gets the cause
+   * (S8). The signal aborts if the session ends first.
    */
   readonly onSession?: (session: OpenSession, signal: AbortSignal) => Promise<void> | void;
 }
 
-/** The same, compiled: shared by every session. */
+export interface OrchestratorOptions extends Embedding {
+  /** As the flags, in camelCase. */
+  readonly options?: Options;
+  /** A configuration that is checked already; used instead of `options`. */
+  readonly config?: Config;
+  /** The source of browsers; the orchestrator closes it. Default: launched or attached, as configured. */
+  readonly pool?: BrowserPool;
+  /** The values of `CHROME_PATH` and `PATH`, to find a browser. */
+  readonly search?: { readonly chromePath?: string | undefined; readonly searchPath?: string | undefined };
+  readonly log?: Log;
+  readonly clock?: Clock;
+  /** Where sessions are claimed. Default: this process alone. */
+  readonly directory?: Directory;
+  /** The events of Streamable HTTP streams, for replay. Default: the memory of this process. */
+  readonly eventLog?: EventLog;
+  /** The store that nodes share. Default: the Redis of `redisUrl`, or none. The orchestrator closes it. */
+  readonly store?: ClusterStore;
+  /** Receives every observation, after the log and the metrics. */
+  readonly observe?: (observation: Observation) => void;
+}
+
+/** The options of the embedder with the defaults filled in. */
+export interface Setup extends OrchestratorOptions {
+  readonly config: Config;
+  /** Whether the embedder selected tool groups: by `config`, or by `options.tools`. */
+  readonly hasChosenGroups: boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The embedding, compiled once and shared by every session. */
 export interface CompiledEmbedding {
-  readonly offer: ServerFeatures;
+  readonly features: ServerFeatures;
   readonly serverInfo: Implementation;
   readonly needsBrowser: boolean;
-  /** The tools of `?tools=`, or the default ones. Throws a Refusal on an unknown group. */
+  /** The tools of `?tools=`, or the default tools for null. Throws a Refusal on an unknown group. */
   selectTools(groups: string | null): ToolSet;
 }
 
-/** Compiles what is offered. Throws on a name that is given twice, and a ConfigError on a group that does not exist. */
+/** Compiles tools, prompts and resources. Throws on a duplicate name, and a ConfigError on an unknown default group. */
 export function compileEmbedding(embedding: Embedding, groups: readonly string[]): CompiledEmbedding {
   const usesDefaults = embedding.tools === undefined;
   const tools = embedding.tools ?? allTools;
   return {
-    offer: compileFeatures({
+    features: compileFeatures({
       instructions: embedding.instructions ?? (usesDefaults ? instructions : undefined),
       prompts: embedding.prompts ?? (usesDefaults ? allPrompts : []),
       resources: embedding.resources ?? [],

@@ -13,31 +13,34 @@ import { createFastPath, messageRoutes } from './messageRoutes.js';
 
 export interface ForwardedDeps extends StreamableHttpDeps {
   readonly log: Log;
-  /** Hears of refusals. */
+  /** Receives refusals. */
   readonly observe: ObservationHandler;
   /** The pages and the stream below `/inspector`. */
   readonly inspector: RequestHandler;
 }
 
-/** The headers of a client's request, and what the node that it asked added. */
+/** The headers of a client's request, with those that the forwarding node added. */
 const maxForwardedHeaderBytes = 32 * 1024;
 
 /**
- * Serves what comes through other nodes with the routes of this one, so that it is answered as it would have been here. The
- * door, the token and the rate were checked where the client asked. Each socket carries one request of the caller that is
- * given with it.
+ * Serves requests that other nodes forward, with the message routes of this node, so that the response is the same. Host and
+ * Origin, token and rate were checked by the forwarding node. Each socket carries one request, of the caller passed with it.
+ *
+ *     client ──► other node ──► inbox ──► socket ─┬─► message routes
+ *                (checks)                         └─► operator routes, for an operator
+ *     client ◄── other node ◄── reply in pieces ◄─ response
  */
 export function createForwardedServer(deps: ForwardedDeps): (socket: Duplex, caller: Caller) => void {
   const callers = new WeakMap<object, Caller>();
   const admit = async ({ socket }: IncomingMessage): Promise<Caller> => {
     const caller = callers.get(socket);
-    if (caller === undefined) throw new Error("This connection is nobody's.");
+    if (caller === undefined) throw new Error('No caller is registered for this connection.');
     return caller;
   };
   const operatorApp = createOperatorApp(deps);
   const fastPath = createFastPath({
     ...deps,
-    // Its size was checked as it came.
+    // The forwarding node has checked the size of the body.
     routes: messageRoutes({ ...deps, admit, bodyLimit: Number.POSITIVE_INFINITY, node: undefined }),
     hostOriginPolicy: () => undefined,
     fallback: (request, response) => {
@@ -52,7 +55,7 @@ export function createForwardedServer(deps: ForwardedDeps): (socket: Duplex, cal
   };
 }
 
-/** What an operator asks of the node of a session, who was let in at another one. */
+/** The operator routes for sessions of this node. The forwarding node has authorized the operator. */
 function createOperatorApp(deps: ForwardedDeps): RequestListener {
   const app = express();
   app.use(assignRequestIds(deps.observe), continueTrace);
@@ -65,7 +68,7 @@ function createOperatorApp(deps: ForwardedDeps): RequestListener {
   return app;
 }
 
-/** The answer goes first: of a session that is closed nothing can be said to other nodes. */
+/** Sends the response first: a reply to another node needs the session's ownership term, which ends with the session. */
 const closeAfterResponse =
   ({ registry }: ForwardedDeps): RouteHandler =>
   ({ params }, response) => {

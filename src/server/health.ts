@@ -1,4 +1,5 @@
-import type { ListedSession, NodeListing } from './nodeListings.js';
+import type { Cluster } from './clusterSetup.js';
+import type { ListedSession } from './nodeListings.js';
 import type { Health } from './operationsRoutes.js';
 import type { BrowserHealth, BrowserPool } from '../browser/pool/browserLease.js';
 import type { Observability } from '../telemetry/observability.js';
@@ -8,24 +9,24 @@ import type { SessionRegistry } from '../session/registry.js';
 
 export interface HealthDeps {
   readonly registry: SessionRegistry;
+  /** Absent: there is one node, this one. */
+  readonly cluster: Cluster | undefined;
   readonly pool: BrowserPool;
   readonly observability: Pick<Observability, 'metrics' | 'alerts'>;
   readonly uptimeMs: number;
-  readonly nodeName: string | undefined;
-  /** What the other nodes told. */
-  readonly otherNodes: readonly NodeListing[];
 }
 
-/** The document of `GET /health`, as things are now. */
+/** The document of `GET /health`. With many nodes its sessions are those of all nodes, its browsers those of this one. */
 export async function describeHealth(deps: HealthDeps): Promise<Health> {
-  const { registry, pool, observability, uptimeMs, nodeName, otherNodes } = deps;
-  const own = { node: nodeName ?? '', sessions: registry.list(), warm: registry.warm().length };
+  const { registry, cluster, pool, observability, uptimeMs } = deps;
+  const otherNodes = (await cluster?.otherNodeListings()) ?? [];
+  const own = { node: cluster?.nodeName ?? '', sessions: registry.list(), warm: registry.warm().length };
   const nodes = [own, ...otherNodes];
   return {
     status: 'ok',
     version: packageInfo.version,
     sessions: summarizeSessions(nodes),
-    ...(nodeName !== undefined && { nodes: nodes.map((node) => ({ node: node.node, ...countSessions(node) })) }),
+    ...(cluster !== undefined && { nodes: nodes.map((node) => ({ node: node.node, ...countSessions(node) })) }),
     browsers: { ...pool.health(), memoryBytes: await pool.memory() },
     performance: observability.metrics.performance(),
     alerts: observability.alerts(),
@@ -33,7 +34,7 @@ export async function describeHealth(deps: HealthDeps): Promise<Health> {
   };
 }
 
-/** What the metrics read of sessions and browsers when they are asked for. */
+/** The figures of sessions and browsers that the metrics read at each scrape. */
 export function createReadings(registry: SessionRegistry, pool: () => BrowserPool) {
   return {
     hasOwnBrowser: (id: string) => registry.peek(id)?.browserUrl !== undefined,

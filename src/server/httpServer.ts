@@ -25,25 +25,31 @@ export interface HttpServerDeps {
 }
 
 export interface ListeningServer {
-  /** Resolves with the address on entry to `listening`; rejects if the port cannot be had. */
+  /** Resolves with the address on entry to `listening`; rejects if the port cannot be opened. */
   readonly opened: Promise<{ readonly url: string; readonly port: number }>;
   state(): string;
   /** Drains and resolves on entry to `stopped`. Idempotent. */
   drain(): Promise<void>;
 }
 
-/** Longer is a client that holds a socket for nothing (slow loris). */
+/** Bounds clients that send a request very slowly to hold a socket (slow loris). */
 const requestTimeoutMs = 30_000;
 /** Bytes of one request's headers. */
 const maxHeaderSize = 16 * 1024;
-/** Sockets for each session: its stream, a post, and spares of a client that keeps them alive. */
+/** Sockets for each session: its stream, a POST, and two kept alive by the client. */
 const socketsPerSession = 4;
 /** Sockets for operators, and for clients that are refused with an answer. */
 const spareSockets = 256;
-/** Past the sessions' own drain timeout, and for the browsers to go. */
+/** Added to the sessions' drain timeout; also the bound on closing the browsers. */
 const shutdownMarginMs = 5_000;
 
-/** Runs the server chart on a port. Owned by the orchestrator. */
+/**
+ * Runs the server chart (`machines/serverMachine.ts`) on a port. Owned by the orchestrator, which calls `drain`.
+ *
+ *     starting ──► listening ──► draining.sessions ──► draining.browsers ──► stopped
+ *     port opens   drain()       no new connections,   browsers and users    open sockets
+ *                                sessions drain        close, node leaves    are destroyed
+ */
 export function startServer(deps: HttpServerDeps): ListeningServer {
   const { config, clock, inspect } = deps;
   const http = createHttpServer(deps);
@@ -75,12 +81,12 @@ export function startServer(deps: HttpServerDeps): ListeningServer {
     const snapshot = await waitFor(actor, ({ value }) => value !== 'starting');
     const { port, failure } = snapshot.context;
     if (failure !== null || port === null)
-      throw new Error(failure?.message ?? 'The server was stopped before it listened.');
+      throw new Error(failure?.message ?? 'The server was closed before its port was open.');
     return { url: serverUrl(config.host, port), port };
   }
 }
 
-/** Bounds on what a connection may cost before it is known who makes it; past `maxConnections` new ones are hung up on. */
+/** Bounds the cost of unauthenticated connections. Past `maxConnections` new connections are closed. */
 function createHttpServer({ app, config, requestTimeout = requestTimeoutMs }: HttpServerDeps): Server {
   const times = { requestTimeout, headersTimeout: requestTimeout, connectionsCheckingInterval: requestTimeout / 6 };
   const http = createServer({ ...times, maxHeaderSize }, app);
@@ -88,18 +94,18 @@ function createHttpServer({ app, config, requestTimeout = requestTimeoutMs }: Ht
   return http;
 }
 
-/** Where a server on this host and port is reached. An IPv6 address may stand in brackets or not. */
+/** The address of a server on this host and port. An IPv6 host may be in brackets or not. */
 export function serverUrl(host: string, port: number): string {
   return `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`;
 }
 
-/** Owns the socket: opens it, tells how that went, and ends every connection that is left when it is stopped. */
+/** Owns the listening socket: opens it, reports the port or the failure to the chart, and closes every connection when stopped. */
 function listenerActor(http: Server, { upgrade, config: { host, port } }: HttpServerDeps) {
   return fromCallback<{ type: 'none' }, Record<never, never>>(({ sendBack }) => {
     http.once('error', (error: NodeJS.ErrnoException) => {
       const message =
         error.code === 'EADDRINUSE'
-          ? `Port ${port} on ${host} is in use: stop the other program or choose another --port.`
+          ? `Port ${port} on ${host} is in use: stop the other program, or choose another --port.`
           : `Cannot listen on ${host}:${port}: ${error.message}`;
       sendBack({ type: 'listener.failed', failure: { reason: 'listen_failed', message } } satisfies ServerEvent);
     });
@@ -118,9 +124,9 @@ function listenerActor(http: Server, { upgrade, config: { host, port } }: HttpSe
 }
 
 /**
- * Gives WebSocket handshakes to `upgrade`. Any other protocol that a client offers (`h2c`, by default in some HTTP
- * libraries) is passed over, as RFC 9110 (section 7.8) has it: the request is read again without the offer. Returns what
- * ends the upgraded sockets that are left: the HTTP server no longer knows of them.
+ * Passes WebSocket handshakes to `upgrade`. An offer of any other protocol (`h2c`, by default in some HTTP libraries) is
+ * ignored (RFC 9110, section 7.8): the request is parsed again without the offer. Returns a function that destroys the
+ * upgraded sockets that are still open: the HTTP server does not track them.
  */
 function routeUpgrades(http: Server, upgrade: HttpServerDeps['upgrade']): () => void {
   const upgraded = new Set<Duplex>();

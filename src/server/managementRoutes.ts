@@ -1,6 +1,6 @@
 import type { Application, Request, Response } from 'express';
 import { z } from 'zod';
-import { durationSchema } from '../duration.js';
+import { durationSchema } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
 import type { StoredToken, StoredUser } from '../tenancy/userDocument.js';
 import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
@@ -9,13 +9,13 @@ import type { Users } from '../tenancy/users.js';
 import { requireOperator, readJsonBody, addRoute, type RouteHandler } from './routing.js';
 
 export interface ManagementRoutesDeps {
-  /** A change resolves when what was opened with what it removes has ended. */
+  /** A removal resolves when the sessions and streams that the removed records opened have ended. */
   readonly users: Users;
-  /** Whose subjects the users are, if they are not our own. */
+  /** The issuer whose subjects are the users; undefined with `--auth token`. */
   readonly jwtIssuer: string | undefined;
   /**
-   * Attaches to a browser for a moment and says what it is. Throws `browser_unreachable`, `forbidden_address`, or the
-   * signal's reason.
+   * Attaches to a browser, resolves with its product name and detaches. Throws `browser_unreachable`, `forbidden_address`, or
+   * the signal's reason.
    */
   probeBrowser(url: string, signal: AbortSignal): Promise<string>;
   isOperator: IsOperator;
@@ -29,7 +29,7 @@ const labelSchema = z.string().max(200, 'at most 200 characters').optional();
 const browserUrlScheme = /^(https?|wss?)$/;
 
 const newUserSchema = z.strictObject({ id: z.string().refine(isUserId, userIdRule) });
-/** With an outside issuer a user is one of its subjects (`auth0|1`), registered to give them browsers. */
+/** With an OAuth issuer a user is one of its subjects (`auth0|1`), registered so that browsers can be added. */
 const newSubjectSchema = z.strictObject({ id: z.string().refine(isSubject, subjectRule) });
 const newTokenSchema = z.strictObject({
   label: labelSchema,
@@ -40,10 +40,10 @@ const newBrowserSchema = z.strictObject({
   url: z
     .url({ protocol: browserUrlScheme, error: 'an address such as http://127.0.0.1:9222 or ws://…' })
     .max(2_000, 'at most 2000 characters')
-    .refine(hasOnlyHostAndPath, 'an address without user name, password, query or fragment: it is kept in clear'),
+    .refine(hasOnlyHostAndPath, 'an address without user name, password, query or fragment: it is stored unencrypted'),
 });
 
-/** The routes by which the operator keeps users, their tokens and their browsers. */
+/** The routes for the operator to manage users, their tokens and their browsers. */
 export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps): void {
   const { users, isOperator, bodyLimit } = deps;
   const requireOperatorHandler = requireOperator(isOperator);
@@ -128,11 +128,13 @@ function addBrowser({ users, probeBrowser }: ManagementRoutesDeps): RouteHandler
   };
 }
 
-/** Aborts when whoever waits for the answer leaves. */
+/** Aborts when the client disconnects. */
 function untilClosed(response: Response): AbortSignal {
-  const left = new AbortController();
-  response.once('close', () => left.abort(new Refusal('closed', { detail: 'The client left before the answer.' })));
-  return left.signal;
+  const disconnected = new AbortController();
+  response.once('close', () =>
+    disconnected.abort(new Refusal('closed', { detail: 'The client disconnected before the response.' })),
+  );
+  return disconnected.signal;
 }
 
 function removeBrowser({ users }: ManagementRoutesDeps): RouteHandler {
@@ -145,7 +147,7 @@ function removeBrowser({ users }: ManagementRoutesDeps): RouteHandler {
 const userIdOf = ({ params }: Request): string => String(params['id']);
 const itemIdOf = ({ params }: Request): string => String(params['item']);
 
-/** The body, checked. Throws `invalid_parameter` with one line that names the field and what is allowed. */
+/** Checks the body. Throws `invalid_parameter` with one line: the field and what is allowed. */
 function parseBody<Output>(schema: z.ZodType<Output>, { body }: Request): Output {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
@@ -154,7 +156,8 @@ function parseBody<Output>(schema: z.ZodType<Output>, { body }: Request): Output
     throw new Refusal('invalid_parameter', { detail: `Unknown field ${JSON.stringify(issue.keys[0])}.` });
   }
   const field = issue?.path.join('.') ?? '';
-  const detail = field === '' ? 'The body is a JSON object.' : `"${field}" is not allowed. Allowed: ${issue?.message}.`;
+  const detail =
+    field === '' ? 'The body must be a JSON object.' : `"${field}" is not allowed. Allowed: ${issue?.message}.`;
   throw new Refusal('invalid_parameter', { detail });
 }
 
@@ -162,7 +165,7 @@ function describeUser({ id, createdAt, tokens, browsers }: StoredUser): object {
   return { id, createdAt, tokens: tokens.length, browsers: browsers.length };
 }
 
-/** Without what proves it. */
+/** Without the hash. */
 function describeToken({ hash: _hash, ...token }: StoredToken): Omit<StoredToken, 'hash'> {
   return token;
 }

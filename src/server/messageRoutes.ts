@@ -16,12 +16,12 @@ import type { Log } from '../log.js';
 import type { ObservationHandler } from '../telemetry/observer.js';
 import { toLoggedRefusal, type HttpMethod } from './routing.js';
 
-/** What answers at each path of a protocol. */
+/** The listeners of each path, by HTTP method. */
 export type MessageRoutes = Readonly<
   Record<'/sse' | '/message' | '/mcp', Partial<Record<HttpMethod, AsyncRequestListener>>>
 >;
 
-/** Where the messages of sessions come in. */
+/** The routes that carry session messages: SSE and Streamable HTTP. */
 export function messageRoutes(deps: StreamableHttpDeps & ForwardingDeps): MessageRoutes {
   const bySessionIdInQuery = (localListener: AsyncRequestListener): AsyncRequestListener =>
     forwardIfRemote(deps, sessionIdFromQuery, localListener);
@@ -41,16 +41,16 @@ export function messageRoutes(deps: StreamableHttpDeps & ForwardingDeps): Messag
 export interface FastPathDeps {
   readonly routes: MessageRoutes;
   readonly hostOriginPolicy: HostOriginPolicy;
-  /** Everything else: other routes, other verbs, and other spellings of these paths. */
+  /** All other requests: other routes and methods, and other spellings of these paths. */
   readonly fallback: RequestListener;
   readonly log: Log;
-  /** Hears of refusals. */
+  /** Receives refusals. */
   readonly observe: ObservationHandler;
 }
 
 /**
- * The doors of messages as a server's own listener, for what comes to their very paths. They are asked thousands of times
- * for each other route, and the way through a router and its middleware costs as much as the rest of a ping together.
+ * Serves the message routes without a router, for requests that match a path exactly. These routes get thousands of requests
+ * for each one to another route, and a router with its middleware costs as much as all the rest of a ping.
  */
 export function createFastPath({ routes, hostOriginPolicy, fallback, log, observe }: FastPathDeps): RequestListener {
   const identify = assignRequestIds(observe);

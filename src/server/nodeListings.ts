@@ -11,7 +11,7 @@ import type { Log } from '../log.js';
 import type { SessionRegistry } from '../session/registry.js';
 
 const listedSessionSchema = z.object({
-  /** What operators call the node that it is at, if there are many. */
+  /** The name of its node (`--node-id`), if there are many nodes. */
   node: z.string().exactOptional(),
   id: z.string(),
   user: z.string(),
@@ -26,21 +26,21 @@ const listedSessionSchema = z.object({
 });
 
 const nodeListingSchema = z.object({
-  /** What operators call it; need not be unique. */
+  /** The name of the node (`--node-id`); need not be unique. */
   node: z.string(),
   sessions: z.array(listedSessionSchema),
   warm: z.number(),
-  /** Of the inspector's table. Written by this program alone, or by a later version of it. */
+  /** The rows of the inspector's table. Written only by this program, in this or another version. */
   rows: z.array(z.custom<SessionRow>((row) => typeof row === 'object' && row !== null)),
 });
 
-/** One session, as operators are told of it. */
+/** One session in the answer of `GET /api/sessions`. */
 export type ListedSession = z.infer<typeof listedSessionSchema>;
 
-/** What one node tells the others of its sessions, oldest first. */
+/** The sessions that one node publishes to the others, oldest first. */
 export type NodeListing = z.infer<typeof nodeListingSchema>;
 
-/** What a node told; undefined if it is of a version that says it otherwise. */
+/** Parses the listing of a node; undefined if another version wrote it in another format. */
 export function parseNodeListing(text: string): NodeListing | undefined {
   return nodeListingSchema.safeParse(JSON.parse(text)).data;
 }
@@ -50,9 +50,9 @@ export function toListedSession(session: Session, node: string | undefined): Lis
   return { ...(node !== undefined && { node }), ...facts, createdAt: createdAt.toISOString(), browser, calls };
 }
 
-export interface CreateRosterDeps {
+export interface RosterSetup {
   readonly config: Pick<Config, 'nodeId' | 'nodeLease'>;
-  readonly store: ClusterStore | undefined;
+  readonly store: ClusterStore;
   readonly registry: SessionRegistry;
   readonly clock: Clock;
   readonly log: Log;
@@ -60,30 +60,14 @@ export interface CreateRosterDeps {
   rows(): SessionRow[];
 }
 
-/** The sessions of the other nodes; of none if there is one node. */
-export interface ClusterRoster {
-  /** What operators call this node; undefined if there is one. */
-  readonly nodeName: string | undefined;
-  /** Tells the others of this one. Owned by the node. */
-  readonly roster: Roster | undefined;
-  /** What the others told last. Never rejects. */
-  otherNodeListings(): Promise<readonly NodeListing[]>;
-}
-
-/** What the nodes tell each other of their sessions. Nothing is told until the node has joined. */
-export function createRoster({ config, store, registry, clock, log, rows }: CreateRosterDeps): ClusterRoster {
-  if (store === undefined)
-    return { nodeName: undefined, roster: undefined, otherNodeListings: () => Promise.resolve([]) };
+/** The roster that publishes the listing of this node. Owned by the cluster, which starts it after the node has joined. */
+export function createRoster({ config, store, registry, clock, log, rows }: RosterSetup): Roster {
   const { nodeId, nodeLease: leaseMs } = config;
   const describe = (): string => {
     const sessions = registry.list().map((session) => toListedSession(session, nodeId));
     return JSON.stringify({ node: nodeId, sessions, warm: registry.warm().length, rows: rows() } satisfies NodeListing);
   };
-  const onPublishFailed = (error: unknown): void =>
-    log.debug('the other nodes cannot be told', { error: messageOf(error) });
+  const onPublishFailed = (error: unknown): void => log.debug('roster publish failed', { error: messageOf(error) });
   const node = `${nodeId}.${randomBytes(6).toString('base64url')}`;
-  const roster = new Roster({ store: store.server.rosters, node, leaseMs, clock, describe, onPublishFailed });
-  const otherNodeListings = async (): Promise<readonly NodeListing[]> =>
-    (await roster.readOthers()).map(parseNodeListing).filter((listing) => listing !== undefined);
-  return { nodeName: nodeId, roster, otherNodeListings };
+  return new Roster({ store: store.server.rosters, node, leaseMs, clock, describe, onPublishFailed });
 }

@@ -1,52 +1,64 @@
 import type { RequestHandler } from 'express';
 import { machines } from '../../machines/index.js';
 import type { BrowserPool } from '../browser/pool/browserLease.js';
-import type { Clock } from '../clock.js';
 import type { AlertEpisodeStore } from '../cluster/clusterStore.js';
 import type { Config } from '../config/config.js';
-import type { RemoteNodes } from '../inspector/sessionTable.js';
 import { createInspector } from '../inspector/inspector.js';
 import { createStately } from '../inspector/stately.js';
 import type { SessionRow } from '../inspector/wire.js';
-import type { Log } from '../log.js';
 import { startObservability, type Observability } from '../telemetry/observability.js';
-import { fanOut, type ObservationHandler } from '../telemetry/observer.js';
+import { fanOut } from '../telemetry/observer.js';
 import type { SessionRegistry } from '../session/registry.js';
-import { createReadings } from './health.js';
+import type { Cluster } from './clusterSetup.js';
+import type { Setup } from './embedding.js';
+import { createReadings, describeHealth } from './health.js';
+import type { Health } from './operationsRoutes.js';
 
 export interface ObserversDeps {
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly log: Log;
+  readonly setup: Setup;
   readonly registry: SessionRegistry;
+  /** Absent: there is one node, this one. */
+  readonly cluster: Cluster | undefined;
   /** Names of every tool. */
   readonly tools: readonly string[];
-  /** Asked only once the server is built. */
-  pool(): BrowserPool;
-  health(): Promise<object>;
-  readonly remoteNodes: RemoteNodes | undefined;
   /** Where many nodes count creations together. */
   readonly alertEpisodes: AlertEpisodeStore | undefined;
-  /** An embedder's; hears last. */
-  readonly observe?: ObservationHandler | undefined;
+  /** Called with the first request or scrape, not before. */
+  pool(): BrowserPool;
 }
 
-/** Everything that looks at the charts while they run: log, metrics, traces, alarm, our own page, Stately's inspector. */
+/** All observers of the running state charts: log, metrics, traces, alert, inspector, Stately's inspector. */
 export interface Observers extends Observability {
   /** The inspector's page and its stream. */
   readonly inspector: RequestHandler;
   /** The inspector's table of this node. */
   rows(): SessionRow[];
-  /** Opens Stately's port, if one is asked for. Rejects if it cannot. Idempotent. */
+  /** The document of `GET /health`. */
+  health(): Promise<Health>;
+  /** Opens Stately's port, if one is configured. Rejects if it cannot. Idempotent. */
   listen(): Promise<void>;
 }
 
-/** Starts to remember what happens. The orchestrator closes it, last of all. */
+/** Starts to record observations. The orchestrator closes the observers, last of all. */
 export function startObservers(deps: ObserversDeps): Observers {
-  const { config, clock, log, registry, tools, pool, health, remoteNodes, alertEpisodes, observe } = deps;
-  const inspector = createInspector({ clock, find: (id) => registry.peek(id), health, remoteNodes });
+  const { setup, registry, cluster, tools, pool, alertEpisodes } = deps;
+  const { config, clock, log, observe } = setup;
+  const startedAt = clock.now();
+  const health = (): Promise<Health> =>
+    describeHealth({ registry, cluster, pool: pool(), observability, uptimeMs: clock.now() - startedAt });
+  const inspector = createInspector({
+    clock,
+    find: (id) => registry.peek(id),
+    health,
+    remoteNodes: cluster && {
+      node: cluster.nodeName,
+      rows: async () => (await cluster.otherNodeListings()).flatMap((listing) => listing.rows),
+    },
+  });
   const stately = createStatelyInspector(config);
-  const handlers = [inspector.onObservation, stately?.onObservation, observe].filter((fold) => fold !== undefined);
+  const handlers = [inspector.onObservation, stately?.onObservation, observe].filter(
+    (handler) => handler !== undefined,
+  );
   const readings = createReadings(registry, pool);
   const observability = startObservability({
     config,
@@ -62,6 +74,7 @@ export function startObservers(deps: ObserversDeps): Observers {
     ...observability,
     inspector: inspector.routes,
     rows: inspector.rows,
+    health,
     listen: async () => {
       await (listening ??= stately?.listen());
     },

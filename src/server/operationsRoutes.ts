@@ -1,4 +1,4 @@
-import type { Application } from 'express';
+import type { Application, Request, Response } from 'express';
 import type { Clock } from '../clock.js';
 import type { Exposition } from '../telemetry/metrics.js';
 import type { IsOperator } from '../tenancy/auth.js';
@@ -8,12 +8,12 @@ import { requireOperator, addRoute, type RouteHandler } from './routing.js';
 
 export interface OperationsRoutesDeps extends Pick<ForwardingDeps, 'registry' | 'node'> {
   readonly clock: Clock;
-  /** What operators call this node; undefined if there is one. */
+  /** The name of this node (`--node-id`); undefined if there is one node. */
   readonly nodeName: string | undefined;
-  /** What the other nodes told of their sessions. Never rejects. */
+  /** The last listings of the other nodes. Never rejects. */
   otherNodeListings(): Promise<readonly NodeListing[]>;
   isOperator: IsOperator;
-  /** Whether new clients are let in. */
+  /** Whether new sessions are accepted. */
   isReady(): boolean;
   /** The document of `GET /health`. */
   health(): Promise<Health>;
@@ -21,7 +21,7 @@ export interface OperationsRoutesDeps extends Pick<ForwardingDeps, 'registry' | 
   metrics(): Promise<Exposition>;
 }
 
-/** What anybody may know of the server; the operator sees more. */
+/** The public fields of `GET /health`; the operator gets the others too. */
 export interface Health {
   readonly status: string;
   readonly version: string;
@@ -30,7 +30,7 @@ export interface Health {
   readonly [figures: string]: unknown;
 }
 
-/** The routes by which the operator watches the server and its sessions. */
+/** The routes for health, metrics and sessions. */
 export function addOperationsRoutes(app: Application, deps: OperationsRoutesDeps): void {
   const operator = requireOperator(deps.isOperator);
   addRoute(app, '/health', { get: [showHealth(deps)] });
@@ -55,7 +55,7 @@ function showReadiness({ isReady }: OperationsRoutesDeps): RouteHandler {
 function showMetrics({ metrics }: OperationsRoutesDeps): RouteHandler {
   return async (_request, response) => {
     const { contentType, text } = await metrics();
-    // Not `send`, which would put the charset before the version of the format.
+    // `send` would put the charset before the version of the format.
     response.writeHead(200, { 'content-type': contentType }).end(text);
   };
 }
@@ -70,7 +70,7 @@ function listSessions({ registry, clock, nodeName, otherNodeListings }: Operatio
     }));
     const sessions = withCreationTime
       .toReversed()
-      .toSorted((one, other) => other.since - one.since)
+      .toSorted((left, right) => right.since - left.since)
       .map(({ session, since }) => ({ ...session, ageMs: clock.now() - since }));
     response.json({ sessions });
   };
@@ -88,3 +88,51 @@ function closeSession(deps: OperationsRoutesDeps): RouteHandler {
     response.status(204).end();
   };
 }
+
+const sessionPollMs = 1_000;
+
+/**
+ * Forwards the inspector stream of a session that another node owns to that node: only it knows the session's chart,
+ * timeline and browser. The stream ends with the session. Every other request is passed on to the inspector of this node.
+ */
+export function forwardRemoteInspector(deps: OperationsRoutesDeps): RouteHandler {
+  return async (request, response, next) => {
+    const sessionId = await findRemoteSession(deps, request);
+    const path = `/inspector${request.url}`;
+    const forwarded = { caller: 'anyone', request, response, body: undefined, path } as const;
+    if (sessionId === undefined || !(await forwardToOwner(deps, { ...forwarded, sessionId }))) next();
+    else closeWhenSessionEnds(sessionId, deps, response);
+  };
+}
+
+/** After the session has ended, its node cannot reply to this one: the stream is closed, and the page reconnects here. */
+function closeWhenSessionEnds(
+  sessionId: string,
+  { otherNodeListings, clock }: OperationsRoutesDeps,
+  response: Response,
+): void {
+  let timer: unknown;
+  const poll = async (): Promise<void> => {
+    const isOpen = (await otherNodeListings()).some(({ sessions }) => sessions.some(({ id }) => id === sessionId));
+    if (!isOpen) response.destroy();
+    else if (!response.destroyed) timer = clock.setTimeout(() => void poll(), sessionPollMs);
+  };
+  timer = clock.setTimeout(() => void poll(), sessionPollMs);
+  response.once('close', () => clock.clearTimeout(timer));
+}
+
+/** The id of the requested session, if another node owns it. */
+async function findRemoteSession(
+  { registry, node, otherNodeListings }: OperationsRoutesDeps,
+  request: Request,
+): Promise<string | undefined> {
+  const { method, path, query } = request;
+  const requestedId = query['session'];
+  if (node === undefined || method !== 'GET' || path !== '/stream' || requestedId === undefined) return undefined;
+  if (registry.list().some(({ id }) => shortSessionId(id) === requestedId)) return undefined;
+  const sessions = (await otherNodeListings()).flatMap((listing) => listing.sessions);
+  return sessions.find(({ id }) => shortSessionId(id) === requestedId)?.id;
+}
+
+/** All of an id that the inspector is told. */
+const shortSessionId = (id: string): string => id.slice(0, 8);

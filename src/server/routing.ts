@@ -12,25 +12,25 @@ import { requestIdOf } from '../transport/requestContext.js';
 export type RouteHandler = (request: Request, response: Response, next: NextFunction) => void | Promise<void>;
 export type HttpMethod = 'get' | 'post' | 'delete';
 
-/** One route with its verbs; every other verb is refused with the list of those that exist. */
-export function addRoute(app: Application, path: string, verbs: Partial<Record<HttpMethod, RouteHandler[]>>): void {
+/** Adds a route with its methods; every other method is refused with `method_not_allowed` and the `Allow` header. */
+export function addRoute(app: Application, path: string, methods: Partial<Record<HttpMethod, RouteHandler[]>>): void {
   const target = app.route(path);
-  if (verbs.get) target.get(...verbs.get);
-  if (verbs.post) target.post(...verbs.post);
-  if (verbs.delete) target.delete(...verbs.delete);
+  if (methods.get) target.get(...methods.get);
+  if (methods.post) target.post(...methods.post);
+  if (methods.delete) target.delete(...methods.delete);
   target.all((_request, response) => {
-    response.setHeader('allow', allowHeader(verbs));
+    response.setHeader('allow', allowHeader(methods));
     throw new Refusal('method_not_allowed');
   });
 }
 
-/** The `Allow` header of a path with these verbs. */
-export const allowHeader = (verbs: object): string =>
-  Object.keys(verbs)
-    .map((verb) => verb.toUpperCase())
+/** The `Allow` header of a path with these methods. */
+export const allowHeader = (methods: object): string =>
+  Object.keys(methods)
+    .map((method) => method.toUpperCase())
     .join(', ');
 
-/** Reads the body of somebody who was let in, as `request.body`. */
+/** Reads the body of an authorized request into `request.body`. */
 export function readJsonBody(limit: number): RouteHandler {
   const memory = new BodyMemory(limit);
   return async (request, _response, next) => {
@@ -39,7 +39,7 @@ export function readJsonBody(limit: number): RouteHandler {
   };
 }
 
-/** Lets the operator pass, and refuses everybody else before anything of the request is read. */
+/** Refuses every caller but the operator, before the body is read. */
 export function requireOperator(isOperator: IsOperator): RouteHandler {
   return ({ headers }, _response, next) => {
     if (!isOperator(headers)) throw unauthorized({ tokenRejected: headers.authorization !== undefined });
@@ -48,8 +48,8 @@ export function requireOperator(isOperator: IsOperator): RouteHandler {
 }
 
 /**
- * The same for a page that a person opens: the browser asks for a password, and sends it with all that the page asks for
- * (RFC 7617). The password is the operator's token, under any name.
+ * `requireOperator` for pages: the browser prompts for a password, and sends it with every request of the page (RFC 7617).
+ * The password is the operator's token; the user name is ignored.
  */
 export function requireOperatorInBrowser(isOperator: IsOperator): RouteHandler {
   return ({ headers }, _response, next) => {
@@ -62,9 +62,9 @@ export function requireOperatorInBrowser(isOperator: IsOperator): RouteHandler {
   };
 }
 
-/** The last stop of every request that went wrong: the catalogue's answer, and never a stack to the client. */
+/** The error handler of express: answers with the entry of the error catalogue, never with a stack. */
 export function createErrorHandler(log: Log): ErrorRequestHandler {
-  // Express knows an error handler by its four parameters.
+  // Express recognizes an error handler by its four parameters.
   return (error: unknown, request: Request, response: Response, next) => {
     const refusal = toLoggedRefusal(error, { path: request.path, response, log });
     if (response.headersSent) next(error);
@@ -78,7 +78,7 @@ interface FailedRequest {
   readonly log: Log;
 }
 
-/** A defect of ours is told to the log, and to the client only that there is one. */
+/** The refusal for an error. Logs an internal error with its message; the client only gets `internal`. */
 export function toLoggedRefusal(error: unknown, { path, response, log }: FailedRequest): Refusal {
   const refusal = refusalForError(error);
   if (refusal.reason === 'internal') {

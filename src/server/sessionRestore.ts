@@ -11,7 +11,7 @@ import type { Users } from '../tenancy/users.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import { StreamableHttpTransport, type StoredStreams } from '../transport/streamableHttp.js';
 import { bindStreamableTransport } from '../transport/streamableHttpRoutes.js';
-import { registerOwnership } from './composition.js';
+import { registerOwnership } from './sessionParts.js';
 
 export interface RestoreDeps {
   readonly registry: SessionRegistry;
@@ -31,7 +31,7 @@ const storedStreamsSchema = z.object({
   asked: z.array(storedStreamSchema.extend({ answersOnly: z.boolean(), requests: z.array(requestIdSchema) })),
 });
 
-/** The log knows best: an answer may have been written down after the rest was kept. */
+/** Drops requests whose responses are in the event log: a response may have been logged after the snapshot was taken. */
 async function withoutAnsweredRequests(sessionId: string, stored: unknown, log: EventLog): Promise<StoredStreams> {
   const { standalone, asked: postStreams } = storedStreamsSchema.parse(stored);
   const unanswered = postStreams.map(async (storedStream) => {
@@ -44,22 +44,23 @@ async function withoutAnsweredRequests(sessionId: string, stored: unknown, log: 
 }
 
 /**
- * Goes on with a session of a node that is gone: the same id, streams, tools and user, the same browser if it is away from
- * the node. What was under way is answered with `node_lost`; the client is waited for as if it had lost its stream.
+ * Restores a session of a node that is gone: same id, streams, tools and user, and the same browser if it does not run on
+ * that node. Requests in flight are answered with `node_lost`. The session waits for its client, as after a lost stream.
+ * The function that it returns resolves with false if the session cannot be restored, and rejects if it may be later.
  */
 export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['restoreSession'] {
   const { registry, parts, directory, eventLog, users, clock, selectTools } = deps;
   const restore = async (sessionId: string, text: string): Promise<void> => {
     const stored = parseSnapshot(text);
     const { principal, groups, browserUrl } = stored;
-    if (!(await users.isTokenValid(principal))) throw new Error('Its token was revoked.');
+    if (!(await users.isTokenValid(principal))) throw new Error('The token of the session was revoked.');
     const channel = new StreamableHttpTransport({ clock, eventLog });
     const unanswered = channel.restore(sessionId, await withoutAnsweredRequests(sessionId, stored.channel, eventLog));
     const optional = { ...(groups !== undefined && { groups }), ...(browserUrl !== undefined && { browserUrl }) };
     const request = { principal, toolSet: selectTools(groups ?? null), channel, ...optional };
     const session = registry.restore(parts, sessionId, request, stored);
     bindStreamableTransport(session, channel, parts.log);
-    // Detached anew: the time that a client has to come back begins now.
+    // Starts the resume grace again.
     session.detach('client-closed');
     for (const id of unanswered) channel.deliver(new Refusal('node_lost').toJsonRpc(id), id);
     registerOwnership(session, directory);
@@ -69,9 +70,9 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
       await restore(sessionId, text);
       return true;
     } catch (error) {
-      // Nothing is wrong with the session: it can be gone on with later, or elsewhere.
+      // The session can still be restored later, or by another node.
       if (error instanceof Refusal && catalogue[error.reason].retryable) throw error;
-      parts.log.warn('cannot go on with a session', { session: sessionId.slice(0, 8), error: messageOf(error) });
+      parts.log.warn('session restore failed', { session: sessionId.slice(0, 8), error: messageOf(error) });
       return false;
     }
   };

@@ -83,7 +83,7 @@ test('the process says that it calls a server that runs already, apart from the 
   const args = [mainProgram, 'call', '--port', new URL(served.url).port, 'echo', '{"word":"hello"}'];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args);
   expect(stdout).toMatch(/^hello \S+\n$/);
-  expect(stderr).toBe(`Calling the server that runs at ${served.url}.\n`);
+  expect(stderr).toBe(`Using the running server at ${served.url}.\n`);
   await served.close();
 });
 

@@ -53,11 +53,11 @@ describe('doctor', () => {
     taken.close();
     const text = lines.join('\n');
     expect(text).toMatch(/problem +browser: --executable-path names \/nowhere.*install-browser/);
-    expect(text).toMatch(/problem +port: .*EADDRINUSE.*\n +mend: .*--port/);
-    expect(text).toMatch(/problem +leftovers: .*greenroom-dead01\n +mend: rm -r/);
-    expect(text).toMatch(/problem +redis: 127\.0\.0\.1:1 cannot be reached: .*\n +mend: .*--redis-url/);
+    expect(text).toMatch(/problem +port: .*EADDRINUSE.*\n +fix: .*--port/);
+    expect(text).toMatch(/problem +leftovers: .*greenroom-dead01\n +fix: rm -r/);
+    expect(text).toMatch(/problem +redis: 127\.0\.0\.1:1 cannot be reached: .*\n +fix: .*--redis-url/);
     expect(text).not.toContain('correct-horse');
-    expect(lines.at(-1)).toBe('5 of 8 need attention.');
+    expect(lines.at(-1)).toBe('5 of 8 checks failed.');
   });
 
   it('says that the port is taken by a server of ours, which is no problem', async () => {

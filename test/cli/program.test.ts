@@ -49,7 +49,7 @@ test.each([
     /--sessions: "0" is not allowed. Allowed: 1 to/,
   ],
   ['a call of nothing', ['call'], /missing required argument 'tool'/],
-  ['arguments without a tool', ['call', '{}'], /tool's name was expected here: \{\}/],
+  ['arguments without a tool', ['call', '{}'], /Expected the name of a tool: \{\}/],
 ])('%s: one line, exit 2, and nothing is run', async (_, args, line) => {
   const { code, errors, ran } = await run(...args);
   expect([code, ran]).toEqual([2, []]);

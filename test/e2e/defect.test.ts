@@ -18,7 +18,7 @@ const defectIn = (lines: readonly string[]) =>
 
 const defect = {
   level: 'error',
-  message: 'unhandled rejection: a defect of this server, which stops',
+  message: 'unhandled rejection: internal error, the server stops',
   error: 'planted defect',
   stack: expect.stringContaining('TypeError: planted defect\n    at '),
 };

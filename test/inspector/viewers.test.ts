@@ -191,7 +191,7 @@ test('[S10] fifty pages may watch; the next is told so, and may come when one ha
   const readers = Array.from({ length: 50 }, () => new Reader());
   for (const reader of readers) viewers.open(reader, null);
   const late = new Reader();
-  expect(() => viewers.open(late, null)).toThrow('Too many pages watch the inspector.');
+  expect(() => viewers.open(late, null)).toThrow('Too many inspector pages are open.');
   expect(late.frames).toEqual([]);
   readers[0]?.emit('close');
   viewers.open(late, null);

@@ -69,6 +69,6 @@ test('[C-BROWSERS] a call that finds the queue full is a result that says what t
   const { result } = await call(() => Promise.reject(new Refusal('browsers_busy')));
   expect(result).toMatchObject({
     isError: true,
-    content: [{ text: expect.stringContaining('Every browser process is taken. Try again in a moment') }],
+    content: [{ text: expect.stringContaining('Every browser process is in use. Retry in a moment') }],
   });
 });

@@ -89,7 +89,7 @@ test('a port that is taken is refused in one line that names it, and nothing is 
   const first = await startTestServer();
   const { port } = new URL(first.url);
   await expect(startTestServer({ options: { port: Number(port) } })).rejects.toThrow(
-    `Port ${port} on 127.0.0.1 is in use: stop the other program or choose another --port.`,
+    `Port ${port} on 127.0.0.1 is in use: stop the other program, or choose another --port.`,
   );
   await first.close();
 });

@@ -1,0 +1,77 @@
+import type { CloseReason } from '../../machines/events.js';
+import { noBrowserPool, type BrowserPool } from '../browser/pool/browserLease.js';
+import type { Directory } from '../cluster/ownership.js';
+import type { CompiledEmbedding, Setup } from './embedding.js';
+import { toOpenSession } from '../session/embedderView.js';
+import { createSessionLogic } from '../session/actor.js';
+import type { Session, SessionDeps } from '../session/session.js';
+import type { SessionRegistry } from '../session/registry.js';
+import { persistSnapshots } from '../session/persistence.js';
+import { unauthorized } from '../tenancy/bearerToken.js';
+import type { Users } from '../tenancy/users.js';
+
+export interface SessionPartsDeps {
+  readonly setup: Setup;
+  readonly registry: SessionRegistry;
+  readonly pool: BrowserPool;
+  readonly users: Users;
+  readonly embedding: CompiledEmbedding;
+  readonly inspect: SessionDeps['inspect'];
+  readonly directory: Directory;
+}
+
+/** The dependencies that all sessions of a server share. */
+export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
+  const { registry, pool, users, embedding, inspect, directory } = deps;
+  const { config, clock, log, onSession } = deps.setup;
+  const { features: serverFeatures, serverInfo } = embedding;
+  const logic = createSessionLogic({
+    find: (id) => registry.get(id),
+    pool,
+    isolation: config.isolation,
+    delays: config,
+    registerTools: async (session, signal) => onSession?.(toOpenSession(session), signal),
+    claim: async (session, signal) => {
+      const { id: sessionId, principal, channel } = session;
+      // The token may have been revoked, or have expired, while the browser was opened.
+      const { expiresAt = Number.POSITIVE_INFINITY } = principal;
+      if (!(await users.isTokenValid(principal)) || expiresAt <= clock.now())
+        throw unauthorized({ tokenRejected: true });
+      await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
+      registerOwnership(session, directory);
+    },
+    isHandedOff: ({ id }) => directory.isHandedOff?.(id) ?? false,
+  });
+  const { onEarlyMessage } = config;
+  const workspace = { folders: config.workspace, closed: [config.dataDir] };
+  // An eager session would wait for a browser that never comes.
+  const lease = pool === noBrowserPool ? 'lazy' : config.lease;
+  const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
+  const hasFreeBrowser = (): boolean => config.isolation !== 'process' || !pool.isFull;
+  return { logic, serverInfo, serverFeatures, workspace, lease, hasFreeBrowser, queueLimit, clock, log, inspect };
+}
+
+/** From its claim on, the directory gets the snapshots of the session, if it is resumable, and its end. */
+export function registerOwnership(session: Session, directory: Directory): void {
+  const { id, channel } = session;
+  if (channel.snapshot !== undefined && directory.saveSnapshot !== undefined) {
+    persistSnapshots(session, (snapshot) => directory.saveSnapshot?.(id, snapshot));
+  }
+  directory.releaseWhenEnded?.(id, whenEndDelivered(session));
+}
+
+/** Resolves with the close reason, after the session has ended and its last message is flushed. */
+async function whenEndDelivered({ ended, channel, actor }: Session): Promise<CloseReason> {
+  await ended;
+  await channel.flushed;
+  return actor.getSnapshot().context.closedBecause ?? 'setup-failed';
+}
+
+/**
+ * The number of sessions that are kept warm. A session cannot be set up before its client is known in the tabs of a user,
+ * or if an embedder's `onSession` may depend on the client.
+ */
+export function warmSessionCount({ config, onSession }: Setup, { lease }: SessionDeps): number {
+  const fitsAnyClient = lease === 'eager' && config.isolation !== 'profile' && onSession === undefined;
+  return fitsAnyClient ? config.prewarm : 0;
+}
