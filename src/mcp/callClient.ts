@@ -123,7 +123,7 @@ export class CallClient implements Client {
   }
 
   suspend(retryMs: number): void {
-    this.#server.host.suspend(this.#call, retryMs);
+    this.#server.session.suspend(this.#call, retryMs);
   }
 
   #require(capability: keyof ClientCapabilities, what: string): void {

@@ -1,31 +1,18 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import type { z } from 'zod';
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
-import type { BrowserLease } from '../browser/pool/browserLease.js';
 import type { OnQueued } from '../browser/pool/waitQueue.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
-import type { Clock } from '../clock.js';
 import { messageOf, Refusal, ToolError } from '../errors/errors.js';
-import { type Log, shortId } from '../log.js';
+import { shortId } from '../log.js';
 import type { Client } from '../tools/client.js';
-import type { Answer, BrowserToolContext, ResourceLink, SessionFacts, Tool, ToolContext } from '../tools/defineTool.js';
+import type { Answer, BrowserToolContext, ResourceLink, Tool, ToolContext } from '../tools/defineTool.js';
 import { withAllowedDocuments } from '../tools/documentAccess.js';
-import type { Workspace } from '../tools/workspace.js';
 import { adaptContent, isObject } from './protocol.js';
 import { DeadlineError, withinDeadline } from '../async.js';
-import type { ResourceStore } from './resourceStore.js';
+import type { McpSession } from './methodContext.js';
 
 const defaultTimeoutMs = 30_000;
-
-/** What a call needs of the session that makes it. */
-export interface ToolCallDeps {
-  readonly session: SessionFacts;
-  readonly lease: BrowserLease;
-  readonly workspace: Workspace;
-  readonly resources: ResourceStore;
-  readonly clock: Clock;
-  readonly log: Log;
-}
 
 export interface Call {
   readonly tool: Tool;
@@ -45,22 +32,21 @@ const noExtension = 'No extension is installed in this session. Call install_ext
  * deadline. Whatever the tool does wrong is a result with `isError` that says what to do next; this rejects only with
  * the reason of `cancelled`, since a cancelled request gets no answer.
  */
-export async function callTool(call: Call, environment: ToolCallDeps): Promise<CallToolResult> {
+export async function callTool(call: Call, session: McpSession): Promise<CallToolResult> {
   const { tool, cancelled } = call;
   const checked = tool.input.safeParse(call.args ?? {});
   if (!checked.success) return failure(describeArguments(tool, checked.error, call.args ?? {}));
 
   const ms = tool.timeoutMs ?? defaultTimeoutMs;
-  const { clock, session } = environment;
+  const { clock } = session;
+  const { protocolVersion: revision } = session.facts();
   try {
-    const answer = await withinDeadline({ clock, ms, cancelled }, (signal) =>
-      run(checked.data, call, environment, signal),
-    );
+    const answer = await withinDeadline({ clock, ms, cancelled }, (signal) => run(checked.data, call, session, signal));
     const structured = tool.output?.parse(answer.structured);
-    return success(answer, structured, { notices: noticesOf(environment), revision: session.protocolVersion });
+    return success(answer, structured, { notices: noticesOf(session), revision });
   } catch (error) {
     cancelled.throwIfAborted();
-    return failure(describeError(tool, error, ms, environment), noticesOf(environment));
+    return failure(describeError(tool, error, ms, session), noticesOf(session));
   }
 }
 
@@ -70,10 +56,11 @@ type Result = Promise<Answer>;
  * A browser that dies under a tool takes everything with it that the tool could have half done there: so it runs once
  * more, in the browser that replaces it, and the answer begins with what was lost.
  */
-async function run(args: Record<string, unknown>, call: Call, environment: ToolCallDeps, signal: AbortSignal): Result {
-  const { session, lease, workspace, resources } = environment;
+async function run(args: Record<string, unknown>, call: Call, session: McpSession, signal: AbortSignal): Result {
+  const { workspace, resources } = session;
+  const lease = session.requireBrowserLease();
   const context: ToolContext = {
-    session,
+    session: session.facts(),
     signal,
     workspace,
     resources,
@@ -137,8 +124,9 @@ function pageOf(browser: SessionBrowser, pageId: unknown) {
 }
 
 /** What the client has to be told beside the answer. */
-function noticesOf({ lease, resources }: ToolCallDeps): readonly string[] {
-  return [...(lease.current?.takeNotices() ?? []), ...resources.takeNotices()];
+function noticesOf(session: McpSession): readonly string[] {
+  const { current } = session.requireBrowserLease();
+  return [...(current?.takeNotices() ?? []), ...session.resources.takeNotices()];
 }
 
 interface AnswerContext {
@@ -183,12 +171,12 @@ const adviceAfterDeadline: Readonly<Record<Tool['needs'], string>> = {
   extension: extensionAdvice,
 };
 
-function describeError(tool: Tool, error: unknown, ms: number, { log, session }: ToolCallDeps): string {
+function describeError(tool: Tool, error: unknown, ms: number, session: McpSession): string {
   if (error instanceof ToolError || error instanceof Refusal) return error.message;
   if (error instanceof DeadlineError) {
     return `${tool.name} did not finish within ${ms / 1000} s and was stopped.${adviceAfterDeadline[tool.needs]}`;
   }
-  log.warn('tool failed', { tool: tool.name, session: session.id.slice(0, 8), error: messageOf(error) });
+  session.log.warn('tool failed', { tool: tool.name, session: shortId(session.facts().id), error: messageOf(error) });
   return `${tool.name} failed: ${messageOf(error)}`;
 }
 

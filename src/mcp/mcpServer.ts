@@ -1,12 +1,10 @@
 import type { SettledRequest } from '../../machines/events.js';
 import { Refusal } from '../errors/errors.js';
-import type { ToolSet } from '../tools/catalogue.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { noCapabilities } from './callClient.js';
-import type { ToolCallDeps } from './callTool.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
 import { methods } from './methods.js';
-import { extendFeatures, type Additions, type ServerFeatures, type SessionFeatures } from './features.js';
+import { extendFeatures, type Additions, type SessionFeatures } from './features.js';
 import {
   protocolVersions,
   rpcCodes,
@@ -16,23 +14,7 @@ import {
   type JSONRPCRequest,
   type RequestId,
 } from './protocol.js';
-import type { Implementation, InitializingClient, MethodContext, RequestInfo } from './methodContext.js';
-
-/** What an MCP server needs of the session that it belongs to. */
-export interface McpSession {
-  readonly environment: ToolCallDeps;
-  readonly toolSet: ToolSet;
-  readonly serverFeatures: ServerFeatures;
-  readonly serverInfo: Implementation;
-  /** Sends to the client. `relatedTo` is the request that the message belongs to. Never throws. */
-  send(message: JSONRPCMessage, relatedTo?: RequestId): void;
-  /** Told instead of the answer of a request that was cancelled. */
-  requestCancelled(request: RequestId): void;
-  /** Ends the connection on which a request waits, if the client can come back for its answer. */
-  suspend(request: RequestId, retryMs: number): void;
-  /** Told once for each request that was received. */
-  requestSettled(request: SettledRequest): void;
-}
+import type { InitializingClient, McpSession, MethodContext, RequestInfo } from './methodContext.js';
 
 /** What the client told its server: what a server at another node needs to go on. */
 export interface ServerSnapshot {
@@ -76,7 +58,7 @@ const awaited: Handshake = {
  * are part of.
  */
 export class McpServer implements MethodContext {
-  readonly host: McpSession;
+  readonly session: McpSession;
   logLevel: LogLevel = 'info';
   toolCalls = 0;
   // Most sessions never need these: each is made at its first use.
@@ -88,8 +70,8 @@ export class McpServer implements MethodContext {
   #handshake: Handshake = awaited;
   #closed = false;
 
-  constructor(host: McpSession) {
-    this.host = host;
+  constructor(session: McpSession) {
+    this.session = session;
   }
 
   snapshot(): ServerSnapshot {
@@ -134,7 +116,7 @@ export class McpServer implements MethodContext {
   }
 
   get features(): SessionFeatures {
-    return this.#sessionFeatures?.features ?? this.host;
+    return this.#sessionFeatures?.features ?? this.session;
   }
 
   /**
@@ -143,7 +125,7 @@ export class McpServer implements MethodContext {
    */
   add(additions: Additions): void {
     const all = { ...this.#sessionFeatures?.additions, ...additions };
-    this.#sessionFeatures = { additions: all, features: extendFeatures(this.host, all) };
+    this.#sessionFeatures = { additions: all, features: extendFeatures(this.session, all) };
     if (this.protocolVersion === null) return;
     for (const list of Object.keys(additions)) this.notify(`notifications/${list}/list_changed`, {});
   }
@@ -157,25 +139,25 @@ export class McpServer implements MethodContext {
   log(level: LogLevel, data: unknown, relatedTo?: RequestId): void {
     if (this.protocolVersion === null) return;
     if (logLevels.indexOf(level) < logLevels.indexOf(this.logLevel)) return;
-    this.notify('notifications/message', { level, logger: this.host.serverInfo.name, data }, relatedTo);
+    this.notify('notifications/message', { level, logger: this.session.serverInfo.name, data }, relatedTo);
   }
 
   request(request: ClientRequest): Promise<Record<string, unknown>> {
     const send = (message: JSONRPCMessage, relatedTo: RequestId): void => {
-      if (!this.#closed) this.host.send(message, relatedTo);
+      if (!this.#closed) this.session.send(message, relatedTo);
     };
-    return (this.#clientRequests ??= new ClientRequests(send, this.host.environment.clock)).send(request);
+    return (this.#clientRequests ??= new ClientRequests(send, this.session.clock)).send(request);
   }
 
   notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void {
-    if (!this.#closed) this.host.send({ jsonrpc: '2.0', method, params }, relatedTo);
+    if (!this.#closed) this.session.send({ jsonrpc: '2.0', method, params }, relatedTo);
   }
 
   /** Stops every call and answers each with `refusal`; requests to the client are given up. */
   close(refusal: Refusal): void {
     if (this.#closed) return;
     const open = [...(this.#inFlight ?? [])];
-    for (const [id] of open) this.host.send(refusal.toJsonRpc(id), id);
+    for (const [id] of open) this.session.send(refusal.toJsonRpc(id), id);
     this.#closed = true;
     this.#clientRequests?.close(refusal);
     for (const [, inFlight] of open) inFlight.abort(refusal);
@@ -196,15 +178,15 @@ export class McpServer implements MethodContext {
   }
 
   async #handleRequest(request: JSONRPCRequest): Promise<void> {
-    const { clock } = this.host.environment;
+    const { clock } = this.session;
     const inFlight = new InFlight(request.id);
     const startedAt = clock.now();
     (this.#inFlight ??= new Map()).set(request.id, inFlight);
     const answer = await this.#dispatch(request, inFlight);
     const answered = !this.#closed && this.#inFlight.delete(request.id);
-    if (answered && answer.message !== null) this.host.send(answer.message, request.id);
-    else if (answered) this.host.requestCancelled(request.id);
-    this.host.requestSettled({
+    if (answered && answer.message !== null) this.session.send(answer.message, request.id);
+    else if (answered) this.session.requestCancelled(request.id);
+    this.session.requestSettled({
       id: request.id,
       method: request.method,
       tool: toolOf(request),
@@ -233,7 +215,7 @@ export class McpServer implements MethodContext {
     if (error instanceof RpcError) {
       return { jsonrpc: '2.0', id: request.id, error: { code: error.code, message: error.message } };
     }
-    this.host.environment.log.error('request failed', { method: request.method, error: String(error) });
+    this.session.log.error('request failed', { method: request.method, error: String(error) });
     return new Refusal('internal').toJsonRpc(request.id);
   }
 

@@ -1,16 +1,46 @@
+import type { SettledRequest } from '../../machines/events.js';
+import type { BrowserLease } from '../browser/pool/browserLease.js';
+import type { Clock } from '../clock.js';
 import { ToolError } from '../errors/errors.js';
+import type { Log } from '../log.js';
+import type { ToolSet } from '../tools/catalogue.js';
 import type { ClientCapabilities, LogLevel } from '../tools/client.js';
-import type { ToolCallDeps } from './callTool.js';
+import type { SessionFacts } from '../tools/defineTool.js';
+import type { Workspace } from '../tools/workspace.js';
 import type { ClientRequest } from './clientRequests.js';
 import { DeadlineError, withinDeadline } from '../async.js';
 import type { FeatureContext } from './definitions.js';
-import type { SessionFeatures } from './features.js';
-import { invalidParams, rpcCodes, RpcError, type RequestId } from './protocol.js';
+import type { ServerFeatures, SessionFeatures } from './features.js';
+import { invalidParams, rpcCodes, RpcError, type JSONRPCMessage, type RequestId } from './protocol.js';
+import type { ResourceStore } from './resourceStore.js';
 
 export interface Implementation {
   readonly name: string;
   readonly title?: string;
   readonly version: string;
+}
+
+/** What a session shows to its MCP server. Implemented by `Session` alone. */
+export interface McpSession {
+  readonly toolSet: ToolSet;
+  readonly serverFeatures: ServerFeatures;
+  readonly serverInfo: Implementation;
+  readonly workspace: Workspace;
+  readonly resources: ResourceStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The session as it is now. */
+  facts(): SessionFacts;
+  /** Throws `not_ready` before the session has a lease. */
+  requireBrowserLease(): BrowserLease;
+  /** Sends to the client. `relatedTo` is the request that the message belongs to. Never throws. */
+  send(message: JSONRPCMessage, relatedTo?: RequestId): void;
+  /** Called when a request was cancelled and gets no response. */
+  requestCancelled(request: RequestId): void;
+  /** Ends the connection on which a request waits, if the client can reconnect for the response. */
+  suspend(request: RequestId, retryMs: number): void;
+  /** Called once for each received request, when it is settled. */
+  requestSettled(request: SettledRequest): void;
 }
 
 /** What a client says of itself in `initialize`. */
@@ -23,11 +53,7 @@ export interface InitializingClient {
 
 /** What a method may do with the MCP server of the session that called it. */
 export interface MethodContext {
-  readonly host: {
-    readonly environment: ToolCallDeps;
-    readonly serverInfo: Implementation;
-    suspend(request: RequestId, retryMs: number): void;
-  };
+  readonly session: McpSession;
   readonly features: SessionFeatures;
   readonly clientCapabilities: ClientCapabilities;
   logLevel: LogLevel;
@@ -62,14 +88,15 @@ const featureTimeoutMs = 30_000;
 
 /** Runs what an embedder offers, within its time. A ToolError of theirs reaches the client in its own words. */
 export async function runFeature<T>(
-  { host: { environment } }: MethodContext,
+  { session }: MethodContext,
   { signal: cancelled }: RequestInfo,
   work: (context: FeatureContext) => T | Promise<T>,
 ): Promise<T> {
-  const { clock, session, lease } = environment;
+  const facts = session.facts();
+  const lease = session.requireBrowserLease();
   try {
-    return await withinDeadline({ clock, ms: featureTimeoutMs, cancelled }, async (signal) =>
-      work({ session, browser: lease.current, signal }),
+    return await withinDeadline({ clock: session.clock, ms: featureTimeoutMs, cancelled }, async (signal) =>
+      work({ session: facts, browser: lease.current, signal }),
     );
   } catch (error) {
     if (error instanceof ToolError) throw new RpcError(rpcCodes.internal, error.message);

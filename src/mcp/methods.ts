@@ -17,7 +17,7 @@ export const methods: Readonly<Record<string, Method>> = {
         askedVersion: params['protocolVersion'],
       }),
       capabilities: capabilitiesToDeclare(server),
-      serverInfo: server.host.serverInfo,
+      serverInfo: server.session.serverInfo,
       ...(instructions !== undefined && { instructions }),
     };
   },
@@ -43,13 +43,13 @@ export const methods: Readonly<Record<string, Method>> = {
     const tool = server.features.toolSet.tools.get(name);
     if (!tool) throw invalidParams(`Unknown tool: ${name.slice(0, 100)}`);
     server.toolCalls += 1;
-    const { environment } = server.host;
-    const { changes } = environment.resources;
+    const { session } = server;
+    const { changes } = session.resources;
     const client = (signal: AbortSignal) => new CallClient(server, id, signal);
     const call = { tool, args, cancelled, progress: progressOf(server, params, id), client };
-    const traced = { tool: name, sessionId: environment.session.id, meta: params['_meta'] };
-    const result = await traceCall(traced, () => callTool(call, environment));
-    if (environment.resources.changes !== changes) server.notify('notifications/resources/list_changed', {}, id);
+    const traced = { tool: name, sessionId: session.facts().id, meta: params['_meta'] };
+    const result = await traceCall(traced, () => callTool(call, session));
+    if (session.resources.changes !== changes) server.notify('notifications/resources/list_changed', {}, id);
     return { ...result };
   },
 

@@ -20,7 +20,7 @@ export const promptMethods: Readonly<Record<string, Method>> = {
     const checked = prompt.arguments.safeParse(params['arguments'] ?? {});
     if (!checked.success) throw invalidParams(describeArguments(prompt, checked.error));
     const answer = await runFeature(server, request, (context) => prompt.messages(checked.data, context));
-    const { protocolVersion } = server.host.environment.session;
+    const { protocolVersion } = server.session.facts();
     const messages: readonly PromptMessage[] =
       typeof answer === 'string' ? [{ role: 'user', content: { type: 'text', text: answer } }] : answer;
     return {

@@ -16,7 +16,7 @@ export const resourceMethods: Readonly<Record<string, Method>> = {
       uri: resource.uri,
       ...describe(resource),
     }));
-    const kept = server.host.environment.resources.list().map(({ bytes, ...link }) => ({ ...link, size: bytes }));
+    const kept = server.session.resources.list().map(({ bytes, ...link }) => ({ ...link, size: bytes }));
     const { page, ...next } = paginate<object>([...offered, ...kept], params);
     return { resources: page, ...next };
   },
@@ -63,7 +63,7 @@ function uriOf({ uri }: Readonly<Record<string, unknown>>): string {
 }
 
 function findStored(server: MethodContext, uri: string): ResourceLink | undefined {
-  return server.host.environment.resources.list().find((resource) => resource.uri === uri);
+  return server.session.resources.list().find((resource) => resource.uri === uri);
 }
 
 interface ResourceMatch {
@@ -86,7 +86,7 @@ function findRegistered({ features: { serverFeatures } }: MethodContext, uri: st
 async function readStored(server: MethodContext, link: ResourceLink): Promise<Record<string, string>> {
   checkSize(link.name, link.bytes);
   const { uri, mimeType } = link;
-  const data = await server.host.environment.resources.read(uri);
+  const data = await server.session.resources.read(uri);
   const isText = mimeType.startsWith('text/') || mimeType === 'application/json';
   return { uri, mimeType, ...(isText ? { text: data.toString('utf8') } : { blob: data.toString('base64') }) };
 }

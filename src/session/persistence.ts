@@ -1,8 +1,11 @@
-import type { Snapshot } from 'xstate';
+import type { ActorRefFrom, Snapshot } from 'xstate';
 import { z } from 'zod';
-import type { ResumeState } from '../browser/pool/browserLease.js';
+import type { sessionMachine } from '../../machines/index.js';
+import type { BrowserLease, ResumeState } from '../browser/pool/browserLease.js';
+import type { McpServer } from '../mcp/mcpServer.js';
+import type { Principal } from '../tenancy/principal.js';
 import { logLevels } from '../tools/client.js';
-import type { Session } from './session.js';
+import type { Channel } from './channel.js';
 
 const actorSnapshot = z.looseObject({
   status: z.literal('active'),
@@ -42,8 +45,20 @@ export type SessionSnapshot = z.infer<typeof sessionSnapshot>;
 
 export const parseSnapshot = (text: string): SessionSnapshot => sessionSnapshot.parse(JSON.parse(text));
 
+/** The parts of a session that its snapshot is taken from. */
+interface PersistableSession {
+  readonly actor: ActorRefFrom<typeof sessionMachine>;
+  readonly principal: Principal;
+  readonly groups: string | undefined;
+  readonly browserUrl: string | undefined;
+  readonly createdAt: Date;
+  readonly browserLease: BrowserLease | undefined;
+  readonly server: McpServer;
+  readonly channel: Channel;
+}
+
 /** Keeps a session as it is after each change that its actor makes, until it is closed. */
-export function persistSnapshots(session: Session, write: (stored: string) => void): void {
+export function persistSnapshots(session: PersistableSession, write: (stored: string) => void): void {
   let isScheduled = false;
   const flush = (): void => {
     isScheduled = false;
@@ -60,7 +75,7 @@ export function persistSnapshots(session: Session, write: (stored: string) => vo
   session.actor.subscribe({ next: schedule, error: () => undefined });
 }
 
-function snapshotOf(session: Session): unknown {
+function snapshotOf(session: PersistableSession): unknown {
   const { actor, principal, server, channel, createdAt, browserUrl, groups, browserLease } = session;
   return {
     ...{ actor: actor.getPersistedSnapshot(), principal, groups, browserUrl, createdAt },

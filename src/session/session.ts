@@ -4,7 +4,8 @@ import type { ResumeState, BrowserLease } from '../browser/pool/browserLease.js'
 import type { Clock } from '../clock.js';
 import { Refusal, messageOf } from '../errors/errors.js';
 import { shortId, type Log } from '../log.js';
-import { McpServer, type McpSession } from '../mcp/mcpServer.js';
+import { McpServer } from '../mcp/mcpServer.js';
+import type { McpSession } from '../mcp/methodContext.js';
 import { messageKind, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
 import { ResourceStore } from '../mcp/resourceStore.js';
 import type { Principal } from '../tenancy/principal.js';
@@ -14,7 +15,6 @@ import { type Channel, refusalAfterEnd, closeNotice, type SessionEnd } from './c
 import { EarlyMessageQueue } from './earlyMessages.js';
 import { detachedSnapshot, type SessionSnapshot } from './persistence.js';
 import { topLevelState } from '../telemetry/observer.js';
-import type { ToolCallDeps } from '../mcp/callTool.js';
 import type { Workspace } from '../tools/workspace.js';
 import type { sessionMachine } from '../../machines/index.js';
 
@@ -27,7 +27,7 @@ const maxInFlight = 256;
  *
  * A warm session is one that nobody has asked for yet: it waits in `tools-registered` until it is handed over.
  */
-export class Session {
+export class Session implements McpSession {
   readonly id: string;
   readonly lease: 'eager' | 'lazy';
   readonly actor: ActorRefFrom<SessionLogic>;
@@ -41,7 +41,7 @@ export class Session {
   tap: MessageTap | null = null;
   /** Of a session that began at another node, which is gone: where its pages were. */
   readonly resumeFrom: ResumeState | undefined;
-  readonly #clock: Clock;
+  readonly #deps: SessionDeps;
   #createdAt: Date;
   #request: SessionRequest | null;
   #inbox: JSONRPCMessage[] = [];
@@ -52,32 +52,32 @@ export class Session {
   #isHandedOff = false;
 
   /** Without a request it is a warm session. With `stored` it goes on where another node stopped. */
-  constructor(parts: SessionDeps, id: string, request: SessionRequest | null, stored?: SessionSnapshot) {
+  constructor(deps: SessionDeps, id: string, request: SessionRequest | null, stored?: SessionSnapshot) {
     this.id = id;
-    this.lease = parts.lease;
-    this.#clock = parts.clock;
+    this.lease = deps.lease;
+    this.#deps = deps;
     this.#request = request;
-    this.#createdAt = stored?.createdAt ?? new Date(parts.clock.now());
+    this.#createdAt = stored?.createdAt ?? new Date(deps.clock.now());
     this.resumeFrom = stored?.browser ?? undefined;
-    this.server = new McpServer(new SessionHost(this, parts));
+    this.server = new McpServer(this);
     if (stored !== undefined) this.server.restore(stored.server);
     const client = request === null ? noClient : clientOf(request);
-    this.actor = createActor(parts.logic, {
+    this.actor = createActor(deps.logic, {
       id,
-      clock: parts.clock,
-      inspect: parts.inspect,
-      input: { id, ...client, lease: parts.lease, queueLimit: parts.queueLimit },
+      clock: deps.clock,
+      inspect: deps.inspect,
+      input: { id, ...client, lease: deps.lease, queueLimit: deps.queueLimit },
       ...(stored && { snapshot: detachedSnapshot(stored) }),
     });
     this.closed = new Promise<void>((resolve) => {
       this.actor.subscribe({
         complete: resolve,
         error: (error) => {
-          parts.log.error('session actor failed', { session: shortId(this.id), error: String(error) });
+          deps.log.error('session actor failed', { session: shortId(this.id), error: String(error) });
           this.terminate('setup-failed', { reason: 'internal', message: new Refusal('internal').message });
           // XState neither stops what a failed actor has invoked nor tells its inspection stream.
           this.releaseLease();
-          parts.inspect(this.#failureEvent(parts.logic));
+          deps.inspect(this.#failureEvent(deps.logic));
           resolve();
         },
       });
@@ -158,7 +158,7 @@ export class Session {
   /** Gives a warm session that waits to whoever asks for one. Called once, by the registry. */
   assignClient(request: SessionRequest): void {
     this.#request = request;
-    this.#createdAt = new Date(this.#clock.now());
+    this.#createdAt = new Date(this.clock.now());
     this.actor.send({ type: 'transport.attached', client: clientOf(request) });
   }
 
@@ -264,109 +264,81 @@ export class Session {
     this.#isHandedOff = end?.keepOpen === true;
     this.#leaseReleased = this.#browserLease?.release(end) ?? Promise.resolve();
   }
-}
-
-const noClient: SessionClient = { issuer: null, user: null, resumable: false };
-
-function clientOf({ principal: { issuer, user }, channel: { resumable } }: SessionRequest): SessionClient {
-  return { issuer, user, resumable };
-}
-
-/** A session as its MCP server sees it. Two references and no closures: there is one for each open session. */
-export class SessionHost implements McpSession, ToolCallDeps {
-  readonly #session: Session;
-  readonly #parts: SessionDeps;
-
-  constructor(session: Session, parts: SessionDeps) {
-    this.#session = session;
-    this.#parts = parts;
-  }
-
-  get toolSet(): ToolSet {
-    return this.#session.toolSet;
-  }
-
-  get environment(): ToolCallDeps {
-    return this;
-  }
 
   get serverFeatures(): McpSession['serverFeatures'] {
-    return this.#parts.serverFeatures;
+    return this.#deps.serverFeatures;
   }
 
   get serverInfo(): McpSession['serverInfo'] {
-    return this.#parts.serverInfo;
+    return this.#deps.serverInfo;
   }
 
-  get session(): SessionFacts {
-    return this.#session.facts();
+  get clock(): Clock {
+    return this.#deps.clock;
   }
 
-  get lease(): BrowserLease {
-    const lease = this.#session.browserLease;
-    if (lease === undefined) throw new Refusal('not_ready');
-    return lease;
+  get log(): Log {
+    return this.#deps.log;
   }
 
   get workspace(): Workspace {
-    const { folders, closed } = this.#parts.workspace;
-    const lease = this.#session.browserLease;
+    const { folders, closed } = this.#deps.workspace;
+    const lease = this.#browserLease;
     return {
       folders,
       closed,
-      // Asked for late: the session's folder is there only with its browser, and another one after a move.
+      // Read on use: the session's folder exists only with its browser, and changes when the browser moves.
       get own() {
         return lease?.current?.ownFolder;
       },
     };
   }
 
-  get resources(): ResourceStore {
-    return this.#session.resources;
+  requireBrowserLease(): BrowserLease {
+    if (this.#browserLease === undefined) throw new Refusal('not_ready');
+    return this.#browserLease;
   }
 
-  get clock(): Clock {
-    return this.#parts.clock;
-  }
-
-  get log(): Log {
-    return this.#parts.log;
-  }
-
-  /** What cannot be written is replaced by an answer that says so; anything else that cannot is dropped. */
+  /** A message that cannot be written is replaced by an error response if it is a response, and dropped otherwise. */
   send(message: JSONRPCMessage, relatedTo?: RequestId): void {
     try {
-      this.#session.tap?.('session', message);
-      this.#session.channel.deliver(message, relatedTo);
+      this.tap?.('session', message);
+      this.channel.deliver(message, relatedTo);
     } catch (error) {
-      this.#failed(error);
-      if (!('method' in message) && message.id !== undefined) this.#answerFailed(message.id);
+      this.#logSendFailure(error);
+      if (!('method' in message) && message.id !== undefined) this.#sendInternalError(message.id);
     }
   }
 
-  #answerFailed(id: RequestId): void {
+  #sendInternalError(id: RequestId): void {
     try {
-      this.#session.channel.deliver(new Refusal('internal').toJsonRpc(id), id);
+      this.channel.deliver(new Refusal('internal').toJsonRpc(id), id);
     } catch (error) {
-      this.#failed(error);
+      this.#logSendFailure(error);
     }
   }
 
-  #failed(error: unknown): void {
-    this.log.error('message not written', { session: this.#session.id.slice(0, 8), error: messageOf(error) });
+  #logSendFailure(error: unknown): void {
+    this.log.error('message not written', { session: shortId(this.id), error: messageOf(error) });
   }
 
   requestCancelled(request: RequestId): void {
-    this.#session.channel.requestCancelled?.(request);
+    this.channel.requestCancelled?.(request);
   }
 
   suspend(request: RequestId, retryMs: number): void {
-    this.#session.channel.suspend?.(request, retryMs);
+    this.channel.suspend?.(request, retryMs);
   }
 
   requestSettled(request: SettledRequest): void {
-    this.#session.actor.send({ type: 'request.settled', request });
+    this.actor.send({ type: 'request.settled', request });
   }
+}
+
+const noClient: SessionClient = { issuer: null, user: null, resumable: false };
+
+function clientOf({ principal: { issuer, user }, channel: { resumable } }: SessionRequest): SessionClient {
+  return { issuer, user, resumable };
 }
 
 /** The session chart with its implementations provided (see sessionActor.ts). */

@@ -2,14 +2,12 @@ import { z } from 'zod';
 import type { BrowserLease } from '../../src/browser/pool/browserLease.js';
 import type { OnQueued } from '../../src/browser/pool/waitQueue.js';
 import type { SessionBrowser } from '../../src/browser/pool/sessionBrowser.js';
-import { systemClock } from '../../src/clock.js';
 import { Refusal } from '../../src/errors/errors.js';
-import { silentLog } from '../../src/log.js';
 import { callTool } from '../../src/mcp/callTool.js';
-import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { defineTool } from '../../src/tools/defineTool.js';
 import { noPages } from '../support/fakeBrowserPool.js';
-import { plainClient, sessionFacts } from '../tools/support/plainSession.js';
+import { plainClient } from '../tools/support/plainSession.js';
+import { fakeMcpSession } from './fakeMcpSession.js';
 
 /** Calls a tool that needs a process, which its session gets as `ensureProcess` says. */
 async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) => Promise<void>) {
@@ -37,12 +35,9 @@ async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) =>
   const told: [number, string | undefined][] = [];
   const progress = (step: number, _total?: number, message?: string): void => void told.push([step, message]);
   const cancelled = new AbortController().signal;
-  const resources = new ResourceStore();
-  const workspace = { folders: [], closed: [] };
-  const environment = { session: sessionFacts, lease, resources, workspace, clock: systemClock, log: silentLog };
   return {
     told,
-    result: await callTool({ tool, args: {}, cancelled, progress, client: () => plainClient }, environment),
+    result: await callTool({ tool, args: {}, cancelled, progress, client: () => plainClient }, fakeMcpSession(lease)),
   };
 }
 
