@@ -27,15 +27,15 @@ const chart = setup({
   actions: {
     recordWindow: assign({ window: ({ event }) => event.window }),
     /** Tells the outside that the alarm is raised. Named on the entry of `firing` and nowhere else. */
-    ring: missingAction('ring'),
+    notifyFiring: missingAction('notifyFiring'),
     /** Tells the outside that it is over. Named on the exit of `firing` and nowhere else. */
-    clear: missingAction('clear'),
+    notifyCleared: missingAction('notifyCleared'),
   },
   guards: {
     isFailing: ({ context, event }) =>
       event.window.creations >= context.minCreations && event.window.rate >= context.failureRate,
     /** The minimum does not count here: what rings must not fall silent because people have stopped trying. */
-    isCalm: ({ context, event }) => event.window.rate < context.failureRate,
+    hasRecovered: ({ context, event }) => event.window.rate < context.failureRate,
   },
   delays: {
     /** How long failures must go on before the alarm rings: successes in the meantime end the matter. */
@@ -64,16 +64,22 @@ export const alertMachine = chart.createMachine({
       invoke: { src: 'slideWindow', input: {} },
       after: { confirmation: 'firing' },
       on: {
-        'window.measured': [{ guard: 'isCalm', target: 'ok', actions: 'recordWindow' }, { actions: 'recordWindow' }],
+        'window.measured': [
+          { guard: 'hasRecovered', target: 'ok', actions: 'recordWindow' },
+          { actions: 'recordWindow' },
+        ],
       },
     },
     firing: {
       description: 'The alarm rings until the failures have left the window, or are few among successes.',
       invoke: { src: 'slideWindow', input: {} },
-      entry: 'ring',
-      exit: 'clear',
+      entry: 'notifyFiring',
+      exit: 'notifyCleared',
       on: {
-        'window.measured': [{ guard: 'isCalm', target: 'ok', actions: 'recordWindow' }, { actions: 'recordWindow' }],
+        'window.measured': [
+          { guard: 'hasRecovered', target: 'ok', actions: 'recordWindow' },
+          { actions: 'recordWindow' },
+        ],
       },
     },
   },

@@ -32,12 +32,12 @@ const chart = setup({
   },
   actions: {
     countAttempt: assign({ attempts: ({ context }) => context.attempts + 1 }),
-    forgetAttempts: assign({ attempts: 0, wasReady: true, failure: null }),
+    resetAttempts: assign({ attempts: 0, wasReady: true, failure: null }),
     recordVersion: assign({ version: (_, params: { version: string }) => params.version }),
     recordFailure: assign({ failure: (_, params: { failure: Failure }) => params.failure }),
   },
   guards: {
-    mayTryAgain: ({ context }) => context.wasReady && context.attempts < context.maxAttempts,
+    canRetry: ({ context }) => context.wasReady && context.attempts < context.maxAttempts,
   },
   delays: {
     connectTimeout: missingDelay('connectTimeout'),
@@ -88,7 +88,7 @@ export const browserMachine = chart.createMachine({
         },
         ready: {
           description: 'It answers; sessions lease contexts, pages and extensions in it.',
-          entry: 'forgetAttempts',
+          entry: 'resetAttempts',
           invoke: { src: 'heartbeat', id: 'heartbeat' },
           on: { 'connection.opened': {} },
         },
@@ -101,7 +101,7 @@ export const browserMachine = chart.createMachine({
     },
     unsettled: {
       description: 'Instant: lost if it may be tried again, failed if not.',
-      always: [{ guard: 'mayTryAgain', target: 'lost' }, { target: 'failed' }],
+      always: [{ guard: 'canRetry', target: 'lost' }, { target: 'failed' }],
     },
     lost: {
       description: 'It died or cannot be reached; it is tried again after a growing pause.',

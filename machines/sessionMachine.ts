@@ -40,7 +40,7 @@ export const isRequest = (event: SessionEvent): boolean =>
 
 /** Early, a message is held within the bound, or else a declared no-op: the door refuses it. Nothing can be settled. */
 export const early = {
-  'message.received': [{ guard: 'mayHold', actions: ['countHeld', 'countMessage'] }, {}],
+  'message.received': [{ guard: 'canQueue', actions: ['countQueued', 'countMessage'] }, {}],
   'request.settled': {},
 } as const;
 
@@ -92,7 +92,7 @@ const chart = setup({
     /** Hands the messages that are held or wait in the inbox to the MCP server, in the order of arrival. */
     deliver: missingAction('deliver'),
     /** Asks the lease for a browser to replace the lost one. */
-    wantBrowser: sendTo('browserLease', { type: 'browser.wanted' } satisfies BrowserLeaseEvent),
+    requestBrowser: sendTo('browserLease', { type: 'browser.wanted' } satisfies BrowserLeaseEvent),
     markAttached: assign(({ event }) => ({ attached: true, ...('client' in event && event.client) })),
     markDetached: assign({ attached: false }),
     markBrowserReady: assign({ browser: 'ready' }),
@@ -101,23 +101,23 @@ const chart = setup({
       inFlight: isRequest(event) ? context.inFlight + 1 : context.inFlight,
       handshake: isInitialize(event) ? 'begun' : context.handshake,
     })),
-    countHeld: assign({ held: ({ context }) => context.held + 1 }),
-    clearHeld: assign({ held: 0 }),
+    countQueued: assign({ held: ({ context }) => context.held + 1 }),
+    clearQueued: assign({ held: 0 }),
     countSettled: assign({ inFlight: ({ context }) => Math.max(0, context.inFlight - 1) }),
     recordClose: assign({
       closedBecause: (_, params: { because: CloseReason; failure?: Failure }) => params.because,
       failure: (_, params) => params.failure ?? null,
     }),
     /** Tells the client that the session ends, and why; then closes its stream. */
-    dismiss: missingAction('dismiss'),
+    terminate: missingAction('terminate'),
   },
   guards: {
     isAttached: ({ context }) => context.attached,
     isLazy: ({ context }) => context.lease === 'lazy',
     isBrowserLost: ({ context }) => context.browser === 'lost',
     isResumable: ({ context }) => context.resumable,
-    mayHold: ({ context }) => context.held < context.queueLimit,
-    hasHeld: ({ context }) => context.held > 0,
+    canQueue: ({ context }) => context.held < context.queueLimit,
+    hasQueued: ({ context }) => context.held > 0,
     hasInitialize: ({ context }) => context.handshake === 'begun',
     isInitialize: ({ event }) => isInitialize(event),
     isRequest: ({ event }) => isRequest(event),
@@ -207,7 +207,7 @@ export const sessionMachine = chart.createMachine({
         'transport.detached': { target: 'closed', actions: closeReasonOfEvent },
         'browser.leased': { actions: 'markBrowserReady' },
         'browser.failed': { target: 'closed', actions: closeReasonWithFailure('browser-failed') },
-        'browser.lost': { actions: ['markBrowserLost', 'wantBrowser'] },
+        'browser.lost': { actions: ['markBrowserLost', 'requestBrowser'] },
         'session.drain': { target: 'closed', actions: closeReason('server-draining') },
         ...early,
       },
@@ -231,7 +231,7 @@ export const sessionMachine = chart.createMachine({
             src: 'checkBrowser',
             input: ({ context }) => ({ id: context.id }),
             onDone: 'claiming',
-            onError: { target: 'leasing', actions: ['markBrowserLost', 'wantBrowser'] },
+            onError: { target: 'leasing', actions: ['markBrowserLost', 'requestBrowser'] },
           },
         },
         leasing: {
@@ -258,7 +258,7 @@ export const sessionMachine = chart.createMachine({
         'transport.detached': { target: 'closed', actions: closeReasonOfEvent },
         'browser.leased': { actions: 'markBrowserReady' },
         'browser.lost': [
-          { guard: 'isAttached', target: '.leasing', actions: ['markBrowserLost', 'wantBrowser'] },
+          { guard: 'isAttached', target: '.leasing', actions: ['markBrowserLost', 'requestBrowser'] },
           { target: 'closed', actions: closeReason('stale') },
         ],
         'browser.failed': { target: 'closed', actions: closeReasonWithFailure('browser-failed') },
@@ -272,8 +272,8 @@ export const sessionMachine = chart.createMachine({
       tags: 'open',
       entry: 'announce',
       always: [
-        { guard: 'hasInitialize', target: 'active', actions: ['deliver', 'clearHeld'] },
-        { guard: 'hasHeld', actions: ['deliver', 'clearHeld'] },
+        { guard: 'hasInitialize', target: 'active', actions: ['deliver', 'clearQueued'] },
+        { guard: 'hasQueued', actions: ['deliver', 'clearQueued'] },
       ],
       after: { initializeTimeout: { target: 'closed', actions: closeReason('initialize-timeout') } },
       on: {
@@ -354,7 +354,7 @@ export const sessionMachine = chart.createMachine({
     closed: {
       description: 'Everything the session owned is released; the output says why it ended.',
       type: 'final',
-      entry: 'dismiss',
+      entry: 'terminate',
     },
   },
 });

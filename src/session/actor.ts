@@ -92,7 +92,7 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
     actions: {
       announce: ({ context }) => find(context.id).channel.announce(context.id),
       deliver: ({ context }) => find(context.id).deliver(),
-      dismiss: ({ context }) => find(context.id).terminate(context.closedBecause ?? 'operator-closed', context.failure),
+      terminate: ({ context }) => find(context.id).terminate(context.closedBecause ?? 'operator-closed', context.failure),
     },
     delays: {
       setupTimeout: delays.setupTimeout,

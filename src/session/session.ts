@@ -232,7 +232,7 @@ export class Session implements McpSession {
     for (const message of messages) this.server.receive(message);
   }
 
-  /** The chart's `dismiss`: ends requests in flight, says why, then closes the channel. */
+  /** The chart's `terminate`: ends requests in flight, says why, then closes the channel. */
   terminate(because: CloseReason, failure: Failure | null): void {
     const ending = closeNotice(because, failure);
     if (because === 'server-draining') this.server.log('notice', 'The server is shutting down.');

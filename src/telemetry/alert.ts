@@ -48,9 +48,9 @@ export function startAlert(options: AlertOptions): Alert {
     alertMachine.provide({
       actors: { slideWindow: slideWindow(clock, counter.bucketMs, measurement) },
       actions: {
-        ring: ({ context }) => options.onFiring(context.window),
+        notifyFiring: ({ context }) => options.onFiring(context.window),
         // On the way out the context still holds the measurement before this one.
-        clear: ({ event }) => options.onCleared(event.window),
+        notifyCleared: ({ event }) => options.onCleared(event.window),
       },
       delays: { confirmation: windowMs * confirmationFraction },
     }),
