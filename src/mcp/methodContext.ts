@@ -43,24 +43,24 @@ export interface McpSession {
   requestSettled(request: SettledRequest): void;
 }
 
-/** What a client says of itself in `initialize`. */
+/** The client's side of `initialize`. */
 export interface InitializingClient {
   readonly client: { readonly name: string; readonly version: string } | null;
   readonly clientCapabilities: ClientCapabilities;
-  /** The revision that it asks for: nothing of it has been checked. */
-  readonly askedVersion: unknown;
+  /** The unchecked `protocolVersion` of the request. */
+  readonly requestedVersion: unknown;
 }
 
-/** What a method may do with the MCP server of the session that called it. */
+/** The MCP server as a method sees it. */
 export interface MethodContext {
   readonly session: McpSession;
   readonly features: SessionFeatures;
   readonly clientCapabilities: ClientCapabilities;
   logLevel: LogLevel;
   toolCalls: number;
-  /** Addresses of resources whose changes the client wants to hear of. */
+  /** URIs of the resources that the client is subscribed to. */
   readonly subscriptions: Set<string>;
-  /** Completes the handshake. Answers with the revision that is spoken from here on. */
+  /** Completes the handshake. Returns the negotiated protocol revision. */
   initialize(client: InitializingClient): string;
   notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void;
   log(level: LogLevel, data: unknown, relatedTo?: RequestId): void;
@@ -83,10 +83,10 @@ export type Method = (
   request: RequestInfo,
 ) => Record<string, unknown> | Promise<Record<string, unknown>>;
 
-/** How long an embedder's prompt, resource or completion may take. */
+/** Timeout of an embedder's prompt, resource or completion. */
 const featureTimeoutMs = 30_000;
 
-/** Runs what an embedder offers, within its time. A ToolError of theirs reaches the client in its own words. */
+/** Runs an embedder's prompt, resource or completion, with a deadline. A ToolError reaches the client verbatim. */
 export async function runFeature<T>(
   { session }: MethodContext,
   { signal: cancelled }: RequestInfo,
@@ -101,18 +101,18 @@ export async function runFeature<T>(
   } catch (error) {
     if (error instanceof ToolError) throw new RpcError(rpcCodes.internal, error.message);
     if (!(error instanceof DeadlineError)) throw error;
-    throw new RpcError(rpcCodes.internal, `It took longer than ${featureTimeoutMs / 1000} s and was stopped.`);
+    throw new RpcError(rpcCodes.internal, `The request took longer than ${featureTimeoutMs / 1000} s and was stopped.`);
   }
 }
 
 const pageSize = 200;
 
-/** One page of a list, and where the next one begins (server/utilities/pagination). */
+/** One page of a list, and the cursor of the next one (server/utilities/pagination). */
 export function paginate<T>(items: readonly T[], { cursor }: Params): { page: readonly T[]; nextCursor?: string } {
   const start = cursor === undefined ? 0 : Number(cursor);
   const isKnown = cursor === undefined || (typeof cursor === 'string' && start > 0 && start % pageSize === 0);
   if (!isKnown || (start > 0 && start >= items.length)) {
-    throw invalidParams('Unknown cursor: ask again without one.');
+    throw invalidParams('Unknown cursor: list again without a cursor.');
   }
   const end = start + pageSize;
   return { page: items.slice(start, end), ...(end < items.length && { nextCursor: String(end) }) };

@@ -22,10 +22,13 @@ import type { sessionMachine } from '../../machines/index.js';
 const maxInFlight = 256;
 
 /**
- * One client session: the actor that decides, and the handles that it owns. The registry opens and forgets it; the chart
- * alone says what may happen when. Everything it owned is released when `ended` resolves (S5).
+ * One client session: its actor and the handles that it owns. The registry opens and removes it; the chart alone decides
+ * what may happen when (`machines/sessionMachine.ts`). Everything it owned is released when `ended` resolves (S5).
  *
- * A warm session is one that nobody has asked for yet: it waits in `tools-registered` until it is handed over.
+ *     start -> created -> tools-registered -> (client assigned) -> connected: announce -> active: deliver
+ *     -> closed: terminate -> `closed` resolves -> lease and resources are released -> `ended` resolves
+ *
+ * A warm session has no client yet: it waits in `tools-registered` until one is assigned.
  */
 export class Session implements McpSession {
   readonly id: string;
@@ -37,21 +40,21 @@ export class Session implements McpSession {
   readonly closed: Promise<void>;
   /** Resolves, never rejects, once the session is closed and what it owned is released. */
   readonly ended: Promise<void>;
-  /** The inspector's, while somebody looks at what this session says; null otherwise. */
+  /** Set by the inspector while it records this session's messages; null otherwise. */
   tap: MessageTap | null = null;
-  /** Of a session that began at another node, which is gone: where its pages were. */
+  /** For a session restored from another node: the placement of its pages. */
   readonly resumeFrom: ResumeState | undefined;
   readonly #deps: SessionDeps;
   #createdAt: Date;
   #request: SessionRequest | null;
   #inbox: JSONRPCMessage[] = [];
-  /** Made at the first early message: most sessions have none. */
+  /** Created at the first early message: most sessions have none. */
   #earlyMessages: EarlyMessageQueue | undefined;
   #browserLease: BrowserLease | undefined;
   #leaseReleased: Promise<void> = Promise.resolve();
   #isHandedOff = false;
 
-  /** Without a request it is a warm session. With `stored` it goes on where another node stopped. */
+  /** Without a request it is warm. With `stored` it is restored from a snapshot. */
   constructor(deps: SessionDeps, id: string, request: SessionRequest | null, stored?: SessionSnapshot) {
     this.id = id;
     this.lease = deps.lease;
@@ -75,7 +78,7 @@ export class Session implements McpSession {
         error: (error) => {
           deps.log.error('session actor failed', { session: shortId(this.id), error: String(error) });
           this.terminate('setup-failed', { reason: 'internal', message: new Refusal('internal').message });
-          // XState neither stops what a failed actor has invoked nor tells its inspection stream.
+          // XState neither stops the invoked actors of a failed actor nor reports the failure to its inspector.
           this.releaseLease();
           deps.inspect(this.#failureEvent(deps.logic));
           resolve();
@@ -87,7 +90,7 @@ export class Session implements McpSession {
     });
   }
 
-  /** Nobody's yet: no caller may find it. */
+  /** No client is assigned: no caller may find it. */
   get isWarm(): boolean {
     return this.#request === null;
   }
@@ -100,7 +103,7 @@ export class Session implements McpSession {
     return this.principal.user;
   }
 
-  /** The user's own browser, where the session uses that one. */
+  /** The address of the user's own browser, if the session uses it. */
   get browserUrl(): string | undefined {
     return this.#request?.browserUrl;
   }
@@ -117,22 +120,22 @@ export class Session implements McpSession {
     return this.#clientRequest.channel;
   }
 
-  /** When its client came. */
+  /** When its client connected. */
   get createdAt(): Date {
     return this.#createdAt;
   }
 
   get #clientRequest(): SessionRequest {
-    if (this.#request === null) throw new Error(`Nobody has asked for session ${shortId(this.id)} yet.`);
+    if (this.#request === null) throw new Error(`Session ${shortId(this.id)} has no client yet: it is warm.`);
     return this.#request;
   }
 
-  /** The top-level state: one of the five. */
+  /** The top-level state of the chart. */
   get state(): string {
     return topLevelState(this.actor.getSnapshot().value);
   }
 
-  /** What tools and operators may know of it, as it is now. */
+  /** The current facts, for tools and operators. */
   facts(): SessionFacts {
     const { client, protocolVersion, toolCalls } = this.server;
     return {
@@ -149,13 +152,13 @@ export class Session implements McpSession {
     };
   }
 
-  /** Starts the actor and attaches the channel, if there is one. Called once, after the session is in the directory. */
+  /** Starts the actor and attaches the channel, if there is one. Called once, after the session is in the registry. */
   start(): void {
     this.actor.start();
     if (this.#request !== null) this.actor.send({ type: 'transport.attached' });
   }
 
-  /** Gives a warm session that waits to whoever asks for one. Called once, by the registry. */
+  /** Assigns a client to a warm session. Called once, by the registry. */
   assignClient(request: SessionRequest): void {
     this.#request = request;
     this.#createdAt = new Date(this.clock.now());
@@ -163,10 +166,10 @@ export class Session implements McpSession {
   }
 
   /**
-   * Takes one message, in the order of arrival (S4): delivers it, holds it until the session is connected, or refuses it.
+   * Accepts one message, in the order of arrival (S4): delivers it, queues it until the session is connected, or refuses it.
    * Throws `not_ready`, `closed`, `draining`, `queue_full` or, for an id that is in flight already, `invalid_message`; then
-   * nothing has happened (S3). Returns a promise only for what is held: it resolves when that is delivered, and rejects
-   * with the cause for which the session was never connected.
+   * the message had no effect (S3). Returns a promise only for a queued message: it resolves on delivery, and rejects with
+   * the cause if the session is never connected.
    */
   receive(message: JSONRPCMessage): Promise<void> | undefined {
     const snapshot = this.actor.getSnapshot();
@@ -176,14 +179,14 @@ export class Session implements McpSession {
     if (isEarly) this.#checkEarly(message, snapshot.can({ type: 'message.received', kind }));
     if (kind === 'request' || kind === 'initialize')
       this.#checkRequest(message, snapshot.hasTag('draining'), snapshot.context.inFlight);
-    const held = isEarly ? (this.#earlyMessages ??= new EarlyMessageQueue()).enqueue(message) : undefined;
+    const queued = isEarly ? (this.#earlyMessages ??= new EarlyMessageQueue()).enqueue(message) : undefined;
     if (!isEarly) this.#inbox.push(message);
     this.tap?.('client', message);
     this.actor.send({ type: 'message.received', kind });
-    return held;
+    return queued;
   }
 
-  /** How many may be held, the chart knows; how large, the messages. */
+  /** The chart limits the count of early messages, the queue their size. */
   #checkEarly(message: JSONRPCMessage, canQueue: boolean): void {
     const { queueLimit } = this.actor.getSnapshot().context;
     if (queueLimit === 0) throw new Refusal('not_ready', { state: this.state });
@@ -191,7 +194,7 @@ export class Session implements McpSession {
     throw new Refusal('queue_full', { limit: `--queue-limit ${queueLimit}` });
   }
 
-  /** Throws `closed` or `not_ready` if nothing can be said to it now. */
+  /** Throws `closed` or `not_ready` if the session takes no messages. */
   checkOpen(): SnapshotFrom<SessionLogic> {
     const snapshot = this.actor.getSnapshot();
     if (snapshot.status !== 'active') throw refusalAfterEnd(this.end);
@@ -218,7 +221,7 @@ export class Session implements McpSession {
     this.actor.send({ type: 'session.close', because });
   }
 
-  /** Undefined only before the actor has started. */
+  /** Undefined only before the actor is started. */
   get browserLease(): BrowserLease | undefined {
     return this.#browserLease;
   }
@@ -232,7 +235,7 @@ export class Session implements McpSession {
     for (const message of messages) this.server.receive(message);
   }
 
-  /** The chart's `terminate`: ends requests in flight, says why, then closes the channel. */
+  /** The chart's `terminate`: answers the requests in flight, refuses the queued messages, then ends the channel. */
   terminate(because: CloseReason, failure: Failure | null): void {
     const ending = closeNotice(because, failure);
     if (because === 'server-draining') this.server.log('notice', 'The server is shutting down.');
@@ -241,7 +244,7 @@ export class Session implements McpSession {
     this.#request?.channel.end(ending);
   }
 
-  /** What the inspection stream is told of an actor that has failed: the session is closed. */
+  /** The inspection event of a failed actor: the session is closed. */
   #failureEvent(logic: SessionLogic): InspectionEvent {
     const { context } = this.actor.getSnapshot();
     const snapshot = logic.resolveState({ value: 'closed', context: { ...context, closedBecause: 'setup-failed' } });
@@ -249,17 +252,17 @@ export class Session implements McpSession {
     return { type: '@xstate.snapshot', actorRef: actor, rootId: actor.sessionId, event: { type: 'failed' }, snapshot };
   }
 
-  /** The chart's `browserLease`: from here on the session owns the lease. */
+  /** Called by the chart's `browserLease`: the session owns the lease from here on. */
   setBrowserLease(lease: BrowserLease): void {
     this.#browserLease = lease;
   }
 
-  /** How it ended, once it is closed. */
+  /** How the session ended; valid once it is closed. */
   get end(): SessionEnd {
     return { closedBecause: this.actor.getSnapshot().context.closedBecause, isHandedOff: this.#isHandedOff };
   }
 
-  /** `leftOpen`: another node goes on with it. */
+  /** `keepOpen`: the pages stay open for the node that restores the session. */
   releaseLease(end?: { readonly keepOpen: boolean }): void {
     this.#isHandedOff = end?.keepOpen === true;
     this.#leaseReleased = this.#browserLease?.release(end) ?? Promise.resolve();
@@ -341,36 +344,36 @@ function clientOf({ principal: { issuer, user }, channel: { resumable } }: Sessi
   return { issuer, user, resumable };
 }
 
-/** The session chart with its implementations provided (see sessionActor.ts). */
+/** The session chart with its implementations provided (see actor.ts). */
 export type SessionLogic = typeof sessionMachine;
 
-/** Hears a message that was taken from the client, or is sent to it. Must not throw, and never keeps it as it is. */
+/** Called with each message received from or sent to the client. Must not throw or keep the message. */
 export type MessageTap = (from: 'client' | 'session', message: JSONRPCMessage) => void;
 
-/** What all sessions of a server share. */
+/** What the sessions of one server share. */
 export interface SessionDeps {
   readonly logic: SessionLogic;
   readonly serverInfo: McpSession['serverInfo'];
   readonly serverFeatures: McpSession['serverFeatures'];
   readonly workspace: Workspace;
   readonly lease: 'eager' | 'lazy';
-  /** Whether a session that is opened now gets its browser without waiting for another one's. */
+  /** Whether a session that is opened now gets a browser without queueing. */
   hasFreeBrowser(): boolean;
-  /** Messages that a session holds until it is connected; with 0 they are refused as `not_ready`. */
+  /** Messages that a session queues until it is connected; with 0 they are refused as `not_ready`. */
   readonly queueLimit: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** The one inspection stream (see observer.ts). */
+  /** Receives the inspection events of every actor (see telemetry/observer.ts). */
   inspect(event: InspectionEvent): void;
 }
 
-/** Whom a session is opened for, with which tools, and through what. */
+/** The client of a session: principal, tools, browser and channel. */
 export interface SessionRequest {
   readonly principal: Principal;
   readonly toolSet: ToolSet;
-  /** As the client asked for them; absent: the server's default. */
+  /** The value of `?tools=`; absent: the server's default. */
   readonly groups?: string;
-  /** The user's own browser, where the session uses that one. */
+  /** The address of the user's own browser, if the session uses it. */
   readonly browserUrl?: string;
   readonly channel: Channel;
 }
