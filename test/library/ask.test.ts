@@ -202,7 +202,7 @@ describe('on the wire', () => {
     expect(stream.answersTo('call')).toHaveLength(1);
     const next = await ask('nonsense');
     await stream.post({ jsonrpc: '2.0', id: next, result: { roots: 7 } });
-    expect(JSON.stringify(await stream.answer('nonsense'))).toContain('is not one');
+    expect(JSON.stringify(await stream.answer('nonsense'))).toContain('is invalid');
   });
 
   test('[C-ASK] a form that comes back with wrong values, or without any, is not taken', async () => {
@@ -255,6 +255,6 @@ describe('on the wire', () => {
       await stream.post({ jsonrpc: '2.0', id: 'id' in request ? request.id : '', result: { roots: [] } });
     }
     const answer = JSON.stringify(await stream.answer('many'));
-    expect(answer).toContain('64 requests to the client are waiting');
+    expect(answer).toContain('64 are waiting for a response');
   });
 });
