@@ -3,14 +3,14 @@ import type { AlertEvent, CreationWindow } from './events.js';
 import { missingAction, missingCallback, missingDelay } from './placeholders.js';
 
 export interface AlertInput {
-  /** Share of failed creations, above 0 and up to 1, at which the alarm is raised. */
+  /** Share of failed creations, above 0 and up to 1, at which the alert starts firing. */
   readonly failureRate: number;
-  /** Fewer creations than this in the window raise nothing: one failure at night is no incident. */
+  /** Fewer creations than this in the window never fire the alert: one failure at night is no incident. */
   readonly minCreations: number;
 }
 
 export interface AlertContext extends AlertInput {
-  /** What was measured last. */
+  /** The latest measurement. */
   readonly window: CreationWindow;
 }
 
@@ -21,37 +21,37 @@ const chart = setup({
     input: {} as AlertInput,
   },
   actors: {
-    /** Measures the window again as it slides on: failures leave it also when nobody connects any more. */
+    /** Measures the window periodically, so that failures expire without new creations. */
     slideWindow: missingCallback<{ type: 'none' }, Record<never, never>>('slideWindow'),
   },
   actions: {
     recordWindow: assign({ window: ({ event }) => event.window }),
-    /** Tells the outside that the alarm is raised. Named on the entry of `firing` and nowhere else. */
-    ring: missingAction('ring'),
-    /** Tells the outside that it is over. Named on the exit of `firing` and nowhere else. */
-    clear: missingAction('clear'),
+    /** Notifies that the alert fires. Named on the entry of `firing` and nowhere else. */
+    notifyFiring: missingAction('notifyFiring'),
+    /** Notifies that the alert is cleared. Named on the exit of `firing` and nowhere else. */
+    notifyCleared: missingAction('notifyCleared'),
   },
   guards: {
     isFailing: ({ context, event }) =>
       event.window.creations >= context.minCreations && event.window.rate >= context.failureRate,
-    /** The minimum does not count here: what rings must not fall silent because people have stopped trying. */
-    isCalm: ({ context, event }) => event.window.rate < context.failureRate,
+    /** The minimum is not applied here: a firing alert must not clear because clients have given up. */
+    hasRecovered: ({ context, event }) => event.window.rate < context.failureRate,
   },
   delays: {
-    /** How long failures must go on before the alarm rings: successes in the meantime end the matter. */
+    /** How long the failure rate must stay high before the alert fires; recovery in the meantime cancels it. */
     confirmation: missingDelay('confirmation'),
   },
 });
 
-/** The alarm over failing session creations: it rings once and clears once in each episode. */
+/** The alert on failing session creations: it fires once and clears once per episode. */
 export const alertMachine = chart.createMachine({
   id: 'alert',
-  description: 'The alarm over the share of session creations that fail within a sliding window.',
+  description: 'The alert on the share of session creations that fail within a sliding window.',
   context: ({ input }) => ({ ...input, window: { creations: 0, failures: 0, rate: 0, cause: null } }),
   initial: 'ok',
   states: {
     ok: {
-      description: 'Sessions are created as they should be, or too few to tell.',
+      description: 'The failure rate is below the threshold, or there are too few creations to judge.',
       on: {
         'window.measured': [
           { guard: 'isFailing', target: 'pending', actions: 'recordWindow' },
@@ -60,20 +60,26 @@ export const alertMachine = chart.createMachine({
       },
     },
     pending: {
-      description: 'Too many creations fail; it rings unless that is over soon.',
+      description: 'The failure rate is too high; the alert fires unless it recovers in time.',
       invoke: { src: 'slideWindow', input: {} },
       after: { confirmation: 'firing' },
       on: {
-        'window.measured': [{ guard: 'isCalm', target: 'ok', actions: 'recordWindow' }, { actions: 'recordWindow' }],
+        'window.measured': [
+          { guard: 'hasRecovered', target: 'ok', actions: 'recordWindow' },
+          { actions: 'recordWindow' },
+        ],
       },
     },
     firing: {
-      description: 'The alarm rings until the failures have left the window, or are few among successes.',
+      description: 'The alert fires until the failure rate has fallen below the threshold.',
       invoke: { src: 'slideWindow', input: {} },
-      entry: 'ring',
-      exit: 'clear',
+      entry: 'notifyFiring',
+      exit: 'notifyCleared',
       on: {
-        'window.measured': [{ guard: 'isCalm', target: 'ok', actions: 'recordWindow' }, { actions: 'recordWindow' }],
+        'window.measured': [
+          { guard: 'hasRecovered', target: 'ok', actions: 'recordWindow' },
+          { actions: 'recordWindow' },
+        ],
       },
     },
   },

@@ -4,14 +4,14 @@ import { missingCallback, missingDelay } from './placeholders.js';
 
 export interface BrowserInput {
   readonly id: string;
-  /** `launch`: a process of ours. `attach`: somebody else's, reached by its debugging endpoint. */
+  /** `launch`: a process of this server. `attach`: a browser that runs elsewhere, reached by its debugging endpoint. */
   readonly mode: 'launch' | 'attach';
-  /** How often a lost browser is tried again before it counts as failed. */
+  /** Attempts to reconnect a lost browser before it counts as failed. */
   readonly maxAttempts: number;
 }
 
 export interface BrowserContext extends BrowserInput {
-  /** Tries since the browser was last ready. */
+  /** Attempts since the browser was last ready. */
   readonly attempts: number;
   readonly wasReady: boolean;
   readonly version: string | null;
@@ -27,17 +27,17 @@ const chart = setup({
   actors: {
     /** Owns the process or the socket: opens it on start, closes it on stop, also when it opens late. */
     connection: missingCallback<{ type: 'none' }, { id: string }>('connection'),
-    /** Asks the browser from time to time whether it answers; one that hangs is reported as lost. */
+    /** Pings the browser periodically; one that hangs is reported as lost. */
     heartbeat: missingCallback<{ type: 'none' }, undefined>('heartbeat'),
   },
   actions: {
     countAttempt: assign({ attempts: ({ context }) => context.attempts + 1 }),
-    forgetAttempts: assign({ attempts: 0, wasReady: true, failure: null }),
+    resetAttempts: assign({ attempts: 0, wasReady: true, failure: null }),
     recordVersion: assign({ version: (_, params: { version: string }) => params.version }),
     recordFailure: assign({ failure: (_, params: { failure: Failure }) => params.failure }),
   },
   guards: {
-    mayTryAgain: ({ context }) => context.wasReady && context.attempts < context.maxAttempts,
+    canRetry: ({ context }) => context.wasReady && context.attempts < context.maxAttempts,
   },
   delays: {
     connectTimeout: missingDelay('connectTimeout'),
@@ -57,8 +57,12 @@ const recordTimeout = {
 } as const;
 
 /**
- * One browser, launched or attached, for as long as somebody leases it. A browser that never was ready fails at once, so
- * that the session that waits for it hears the cause; one that was ready is tried again.
+ * One browser, launched or attached, for as long as a session leases it. A browser that was never ready fails at once, so
+ * that the waiting session gets the cause; one that was ready is retried:
+ *
+ *     open.connecting -> open.ready -> lost -> (backoff) -> open.connecting
+ *     open.connecting -> failed -> (the next lease request) -> open.connecting
+ *     any state -> closed, when no session leases it
  */
 export const browserMachine = chart.createMachine({
   id: 'browser',
@@ -73,7 +77,7 @@ export const browserMachine = chart.createMachine({
       initial: 'connecting',
       states: {
         connecting: {
-          description: 'Started or dialled; it has not answered yet.',
+          description: 'Being launched or connected; it has not answered yet.',
           entry: 'countAttempt',
           after: { connectTimeout: { target: '#browser.unsettled', actions: recordTimeout } },
           on: {
@@ -88,7 +92,7 @@ export const browserMachine = chart.createMachine({
         },
         ready: {
           description: 'It answers; sessions lease contexts, pages and extensions in it.',
-          entry: 'forgetAttempts',
+          entry: 'resetAttempts',
           invoke: { src: 'heartbeat', id: 'heartbeat' },
           on: { 'connection.opened': {} },
         },
@@ -100,11 +104,11 @@ export const browserMachine = chart.createMachine({
       },
     },
     unsettled: {
-      description: 'Instant: lost if it may be tried again, failed if not.',
-      always: [{ guard: 'mayTryAgain', target: 'lost' }, { target: 'failed' }],
+      description: 'Transient: lost if it can be retried, failed otherwise.',
+      always: [{ guard: 'canRetry', target: 'lost' }, { target: 'failed' }],
     },
     lost: {
-      description: 'It died or cannot be reached; it is tried again after a growing pause.',
+      description: 'It died or cannot be reached; it is retried with exponential backoff.',
       after: { backoff: 'open' },
       on: {
         'browser.wanted': {},
@@ -114,7 +118,7 @@ export const browserMachine = chart.createMachine({
       },
     },
     failed: {
-      description: 'It cannot be had; the failure says why. The next one who wants it tries again.',
+      description: 'It is unavailable; the failure says why. The next lease request retries.',
       on: {
         'browser.wanted': 'open',
         'connection.opened': {},
@@ -123,7 +127,7 @@ export const browserMachine = chart.createMachine({
       },
     },
     closed: {
-      description: 'Nobody leases it any more: process, profile folder and socket are gone.',
+      description: 'No session leases it: process, profile folder and socket are released.',
       type: 'final',
     },
   },

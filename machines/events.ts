@@ -1,6 +1,6 @@
 /**
- * Every event a chart knows, as closed unions grouped by who sends them. Names are `noun.verb`: what happened, or, for
- * `*.close` and `*.drain`, what is asked.
+ * Every event of a chart, as closed unions grouped by their sender. Names are `noun.verb`: what happened or, for `*.close`
+ * and `*.drain`, what is requested.
  */
 
 /** Why a session ended. Retry and HTTP answers are chosen from this alone, never from a message. */
@@ -14,26 +14,26 @@ export type CloseReason =
   | 'browser-failed'
   | 'browser-lost'
   | 'slow-client'
-  /** A warm session that no client came for in time, or whose browser was lost. */
+  /** A warm session that no client requested in time, or whose browser was lost. */
   | 'stale'
   | 'operator-closed'
   | 'server-draining'
-  /** The node that served it is gone, or lost it to another one. */
+  /** The node that served it is dead, or lost the ownership to another node. */
   | 'node-lost';
 
-/** What went wrong, as data: an error survives neither JSON nor a second node. */
+/** An error as data: an Error object survives neither JSON nor the move to another node. */
 export interface Failure {
   /** A key of the error catalogue. */
   readonly reason: string;
   readonly message: string;
 }
 
-/** What kind of JSON-RPC message arrived. `initialize` is the request of that name; both are counted as in flight. */
+/** The kind of a JSON-RPC message. `initialize` is the request of that name; it counts as in flight like every request. */
 export type MessageKind = 'initialize' | 'request' | 'notification' | 'response';
 
-/** How a request ended: what logs, metrics and the inspector know of it. */
+/** The outcome of a request, for logs, metrics and the inspector. */
 export interface SettledRequest {
-  /** The client's own id of it. */
+  /** The JSON-RPC id that the client chose. */
   readonly id: string | number;
   readonly method: string;
   /** The tool of a `tools/call`. */
@@ -43,16 +43,16 @@ export interface SettledRequest {
   readonly durationMs: number;
 }
 
-/** Whom a session serves. Nobody's name stands in it while the session is warm. */
+/** The client that a session serves. Issuer and user are null while the session is warm. */
 export interface SessionClient {
   readonly issuer: string | null;
   readonly user: string | null;
-  /** Whether a lost stream may be attached again. A legacy SSE stream cannot. */
+  /** Whether the client can reattach after its stream was lost. Over legacy SSE it cannot. */
   readonly resumable: boolean;
 }
 
 export type SessionTransportEvent =
-  /** With `client` when a warm session is handed over: only then it is known whose it is. */
+  /** With `client` when a client is assigned to a warm session. */
   | { type: 'transport.attached'; client?: SessionClient }
   /** The client's stream is gone. */
   | { type: 'transport.detached'; because: 'client-closed' | 'slow-client' };
@@ -60,17 +60,17 @@ export type SessionTransportEvent =
 export type SessionClientEvent =
   /** The message itself waits in the session's inbox for the `deliver` action; the chart never sees its content. */
   | { type: 'message.received'; kind: MessageKind }
-  /** A request that was delivered has been answered, or needs no answer any more. */
+  /** A delivered request was answered, or was cancelled and needs no answer. */
   | { type: 'request.settled'; request: SettledRequest };
 
 export type SessionBrowserEvent =
   | { type: 'browser.leased' }
   /** The browser died; the lease replaces it at the next tool that needs one. */
   | { type: 'browser.lost' }
-  /** The lease cannot be had, now or ever. */
+  /** The lease failed for good. */
   | { type: 'browser.failed'; failure: Failure };
 
-/** What a session's lease is asked for. */
+/** The request of a session to its browser lease. */
 export interface BrowserLeaseEvent {
   readonly type: 'browser.wanted';
 }
@@ -84,7 +84,7 @@ export type BrowserEvent =
   | { type: 'connection.opened'; version: string }
   | { type: 'connection.failed'; failure: Failure }
   | { type: 'connection.lost'; failure: Failure }
-  /** From whoever leases it. */
+  /** From the sessions that lease it. */
   | { type: 'browser.wanted' }
   | { type: 'browser.close' };
 
@@ -95,21 +95,21 @@ export type ServerEvent =
   /** From the process edge or an embedder. */
   | { type: 'server.drain' };
 
-/** The session creations of a sliding window, as they are counted at one moment. */
+/** The session creations within a sliding window, at one moment. */
 export interface CreationWindow {
   readonly creations: number;
   readonly failures: number;
-  /** Failures of all creations, from 0 to 1; 0 without a creation. */
+  /** Failures divided by creations, from 0 to 1; 0 without a creation. */
   readonly rate: number;
-  /** Why most of the failures happened, as `CloseReason` names it; null without a failure. */
+  /** The most frequent cause of the failures, a `CloseReason`; null without a failure. */
   readonly cause: string | null;
 }
 
 export type AlertEvent =
-  /** From whoever watches creations: at each of them, and as the window slides on. */
+  /** From the creation counter: at each creation, and as the window slides. */
   { type: 'window.measured'; window: CreationWindow };
 
-/** Every event type of a machine, for totality tests, tables and the inspector. Closed by the types above. */
+/** Every event type of a chart, for totality tests, event tables and the inspector. Checked against the types above. */
 export const sessionEventTypes = [
   'transport.attached',
   'transport.detached',

@@ -4,7 +4,7 @@ import { alertEventTypes, browserEventTypes, serverEventTypes, sessionEventTypes
 import { serverMachine } from './serverMachine.js';
 import { sessionMachine } from './sessionMachine.js';
 
-/** Every chart of the program with its closed set of events: what tests walk and what the pictures are made from. */
+/** Every chart of the program with its closed set of events. Tests walk them; the diagrams are generated from them. */
 export const machines = [
   { name: 'session', machine: sessionMachine, eventTypes: sessionEventTypes },
   { name: 'browser', machine: browserMachine, eventTypes: browserEventTypes },

@@ -1,8 +1,8 @@
 import { fromCallback, fromPromise, type AnyEventObject } from 'xstate';
 
 /**
- * Placeholders for the implementations a chart only names. A chart run without `machine.provide()` fails at the first
- * missing name with that name, instead of XState's obscure property error.
+ * Placeholders for the implementations that a chart only names. A chart that runs without `machine.provide()` fails at the
+ * first missing implementation with its name, instead of XState's obscure property error.
  */
 function missing(kind: string, name: string): Error {
   return new Error(`${kind} "${name}" was not provided: call machine.provide({ ${kind}s: { '${name}': … } })`);

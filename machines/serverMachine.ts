@@ -14,9 +14,9 @@ const chart = setup({
     output: {} as { failure: Failure | null },
   },
   actors: {
-    /** Owns the listening socket; `stopAccepting` shuts its door, stopping it ends the connections that are left. */
+    /** Owns the listening socket; `stopAccepting` closes it, stopping the actor ends the remaining connections. */
     listener: missingCallback<{ type: 'none' }, Record<never, never>>('listener'),
-    /** Tells each session that the server drains and waits for all of them to close. */
+    /** Drains every session and waits until all are closed. */
     drainSessions: missingPromise<void, Record<never, never>>('drainSessions'),
     /** Closes every browser, process and profile folder. */
     closeBrowsers: missingPromise<void, Record<never, never>>('closeBrowsers'),
@@ -37,7 +37,11 @@ const recordEventFailure = {
   params: ({ event }: { event: { failure: Failure } }) => ({ failure: event.failure }),
 } as const;
 
-/** The life of one server process: the door opens last and closes first. */
+/**
+ * The lifecycle of one server process: the listener opens last and closes first.
+ *
+ *     starting -> listening -> draining (sessions, then browsers) -> stopped
+ */
 export const serverMachine = chart.createMachine({
   id: 'server',
   description: 'The server process: listener, sessions, browsers.',
@@ -47,7 +51,7 @@ export const serverMachine = chart.createMachine({
   initial: 'starting',
   states: {
     starting: {
-      description: 'The listening socket is being opened; /ready says no.',
+      description: 'The listening socket is being opened; /ready answers 503.',
       on: {
         'listener.opened': {
           target: 'listening',
@@ -60,28 +64,28 @@ export const serverMachine = chart.createMachine({
       },
     },
     listening: {
-      description: 'Clients connect; /ready says yes.',
+      description: 'Clients can connect; /ready answers 200.',
       on: { 'server.drain': 'draining', 'listener.opened': {} },
     },
     draining: {
-      description: 'Nobody new comes in; what is open is ended in order, within a bound.',
+      description: 'No new sessions; open ones are ended in order, within a time limit.',
       entry: 'stopAccepting',
       initial: 'sessions',
       states: {
         sessions: {
-          description: 'Each session is told, finishes what is in flight and closes.',
+          description: 'Each session finishes its requests in flight and closes.',
           invoke: { src: 'drainSessions', input: {}, onDone: 'browsers', onError: 'browsers' },
           after: { drainTimeout: 'browsers' },
         },
         browsers: {
-          description: 'No session is left: browsers, processes and profile folders go.',
+          description: 'Every session is closed; browser processes and profile folders are removed.',
           invoke: { src: 'closeBrowsers', input: {}, onDone: '#server.stopped', onError: '#server.stopped' },
           after: { closeTimeout: '#server.stopped' },
         },
       },
       on: { 'server.drain': {}, 'listener.opened': {}, 'listener.failed': { actions: recordEventFailure } },
     },
-    stopped: { description: 'Nothing of this server is left.', type: 'final' },
+    stopped: { description: 'Everything that the server owned is released.', type: 'final' },
   },
   on: {
     'listener.failed': { target: '.draining', actions: recordEventFailure },

@@ -2,23 +2,23 @@ import { assign, sendTo, setup } from 'xstate';
 import type { BrowserLeaseEvent, CloseReason, Failure, SessionEvent, SessionClient } from './events.js';
 import { missingAction, missingCallback, missingDelay, missingPromise } from './placeholders.js';
 
-/** What a session is created with. JSON: a session can be restored on another machine from this and its state. */
+/** What a session is created with. JSON: another node restores a session from this and its state. */
 export interface SessionInput extends SessionClient {
   readonly id: string;
   /** eager: announced only when the browser is ready. lazy: the browser is leased at the first tool that needs it. */
   readonly lease: 'eager' | 'lazy';
-  /** Messages that are held until the session is connected; with 0 they are refused. */
+  /** Messages that are queued until the session is connected; with 0 they are refused. */
   readonly queueLimit: number;
 }
 
 export interface SessionContext extends SessionInput {
   readonly attached: boolean;
   readonly browser: 'leasing' | 'deferred' | 'ready' | 'lost';
-  /** Messages that wait for `connected`. */
+  /** Messages in the queue, waiting for `connected`. */
   readonly held: number;
-  /** Whether `initialize` has arrived. From `connected` on the state says so: only `active` comes after it. */
+  /** Whether `initialize` has arrived. After `connected` the state says so: `active` is entered by it alone. */
   readonly handshake: 'awaited' | 'begun';
-  /** Requests that were taken and not yet answered. */
+  /** Requests that were accepted and not yet answered. */
   readonly inFlight: number;
   readonly closedBecause: CloseReason | null;
   readonly failure: Failure | null;
@@ -38,22 +38,22 @@ export const isInitialize = (event: SessionEvent): boolean =>
 export const isRequest = (event: SessionEvent): boolean =>
   event.type === 'message.received' && (event.kind === 'request' || event.kind === 'initialize');
 
-/** Early, a message is held within the bound, or else a declared no-op: the door refuses it. Nothing can be settled. */
+/** Before `connected`, a message is queued within the limit, otherwise a declared no-op: the caller refuses it. */
 export const early = {
-  'message.received': [{ guard: 'mayHold', actions: ['countHeld', 'countMessage'] }, {}],
+  'message.received': [{ guard: 'canQueue', actions: ['countQueued', 'countMessage'] }, {}],
   'request.settled': {},
 } as const;
 
-/** The recorded reason of a close that the chart itself decides. */
+/** Records the reason of a close that the chart decides. */
 export const closeReason = (reason: CloseReason) => ({ type: 'recordClose', params: { because: reason } }) as const;
 
-/** The recorded reason of a close that the event asks for. */
+/** Records the reason of a close that the event requests. */
 export const closeReasonOfEvent = {
   type: 'recordClose',
   params: ({ event }: { event: { because: CloseReason } }) => ({ because: event.because }),
 } as const;
 
-/** The recorded reason of a close that a failing browser or setup step causes, with what it said. */
+/** Records the reason of a close that a failed browser or setup step causes, with its failure. */
 export const closeReasonWithFailure = (reason: CloseReason) =>
   ({
     type: 'recordClose',
@@ -79,20 +79,20 @@ const chart = setup({
   actors: {
     /** Owns the session's browser lease from creation to close. */
     browserLease: missingCallback<BrowserLeaseEvent, { id: string; lease: 'eager' | 'lazy' }>('browserLease'),
-    /** Prepares the session's tools: the groups it asked for, and whatever an embedder adds. */
+    /** Prepares the session's tools: the selected groups, and what an embedder adds. */
     registerTools: missingPromise<void, { id: string }>('registerTools'),
-    /** Asks the browser of a warm session for a sign of life before a client gets it. */
+    /** Pings the browser of a warm session before its client is claimed. */
     checkBrowser: missingPromise<void, { id: string }>('checkBrowser'),
-    /** Claims the session for its user in the directory. Comes before every announcement. */
+    /** Claims the session for its user in the directory. Precedes every announcement. */
     claim: missingPromise<void, { id: string }>('claim'),
   },
   actions: {
     /** Tells the client its session id. Named on the entry of `connected` and nowhere else. */
     announce: missingAction('announce'),
-    /** Hands the messages that are held or wait in the inbox to the MCP server, in the order of arrival. */
+    /** Delivers the queued and inbox messages to the MCP server, in the order of arrival. */
     deliver: missingAction('deliver'),
-    /** Asks the lease for a browser to replace the lost one. */
-    wantBrowser: sendTo('browserLease', { type: 'browser.wanted' } satisfies BrowserLeaseEvent),
+    /** Requests a replacement for the lost browser from the lease. */
+    requestBrowser: sendTo('browserLease', { type: 'browser.wanted' } satisfies BrowserLeaseEvent),
     markAttached: assign(({ event }) => ({ attached: true, ...('client' in event && event.client) })),
     markDetached: assign({ attached: false }),
     markBrowserReady: assign({ browser: 'ready' }),
@@ -101,23 +101,23 @@ const chart = setup({
       inFlight: isRequest(event) ? context.inFlight + 1 : context.inFlight,
       handshake: isInitialize(event) ? 'begun' : context.handshake,
     })),
-    countHeld: assign({ held: ({ context }) => context.held + 1 }),
-    clearHeld: assign({ held: 0 }),
+    countQueued: assign({ held: ({ context }) => context.held + 1 }),
+    clearQueued: assign({ held: 0 }),
     countSettled: assign({ inFlight: ({ context }) => Math.max(0, context.inFlight - 1) }),
     recordClose: assign({
       closedBecause: (_, params: { because: CloseReason; failure?: Failure }) => params.because,
       failure: (_, params) => params.failure ?? null,
     }),
-    /** Tells the client that the session ends, and why; then closes its stream. */
-    dismiss: missingAction('dismiss'),
+    /** Ends requests in flight, reports the close reason and ends the channel. */
+    terminate: missingAction('terminate'),
   },
   guards: {
     isAttached: ({ context }) => context.attached,
     isLazy: ({ context }) => context.lease === 'lazy',
     isBrowserLost: ({ context }) => context.browser === 'lost',
     isResumable: ({ context }) => context.resumable,
-    mayHold: ({ context }) => context.held < context.queueLimit,
-    hasHeld: ({ context }) => context.held > 0,
+    canQueue: ({ context }) => context.held < context.queueLimit,
+    hasQueued: ({ context }) => context.held > 0,
     hasInitialize: ({ context }) => context.handshake === 'begun',
     isInitialize: ({ event }) => isInitialize(event),
     isRequest: ({ event }) => isRequest(event),
@@ -133,10 +133,13 @@ const chart = setup({
 });
 
 /**
- * One client session, from the moment its id exists to the release of everything it owned.
+ * One client session, from the creation of its id to the release of everything it owned:
  *
- * Promises S1 (announce after ready) and S3 (delivery only in `connected` and `active`) can be read off this chart: one
- * state names `announce`, and only states that a client can know of name `deliver`.
+ *     created -> tools-registered -> connected -> active -> closed
+ *                (check, claim)      (announce)   (serving <-> detached, draining)
+ *
+ * Every state can go to `closed`. Promises S1 (announce after ready) and S3 (delivery only in `connected` and `active`) can
+ * be read off this chart: one state names `announce`, and only states that a client can know of name `deliver`.
  */
 export const sessionMachine = chart.createMachine({
   id: 'session',
@@ -184,7 +187,7 @@ export const sessionMachine = chart.createMachine({
           },
         },
         tools: {
-          description: 'What the client will be able to call.',
+          description: 'The tools that the client will be able to call.',
           initial: 'registering',
           states: {
             registering: {
@@ -207,18 +210,18 @@ export const sessionMachine = chart.createMachine({
         'transport.detached': { target: 'closed', actions: closeReasonOfEvent },
         'browser.leased': { actions: 'markBrowserReady' },
         'browser.failed': { target: 'closed', actions: closeReasonWithFailure('browser-failed') },
-        'browser.lost': { actions: ['markBrowserLost', 'wantBrowser'] },
+        'browser.lost': { actions: ['markBrowserLost', 'requestBrowser'] },
         'session.drain': { target: 'closed', actions: closeReason('server-draining') },
         ...early,
       },
     },
     'tools-registered': {
-      description: 'Everything a client could ask for exists; a warm session waits here for its client.',
+      description: 'Browser and tools are ready; a warm session waits here for its client.',
       tags: 'early',
       initial: 'waiting',
       states: {
         waiting: {
-          description: 'No transport yet.',
+          description: 'No client is attached yet.',
           always: [
             { guard: 'isBrowserLost', target: 'leasing' },
             { guard: 'isAttached', target: 'claiming' },
@@ -226,16 +229,16 @@ export const sessionMachine = chart.createMachine({
           on: { 'transport.attached': { target: 'checking', actions: 'markAttached' } },
         },
         checking: {
-          description: 'A client has come to a warm session, whose browser is asked for a sign of life.',
+          description: 'A client was assigned to a warm session; its browser is pinged.',
           invoke: {
             src: 'checkBrowser',
             input: ({ context }) => ({ id: context.id }),
             onDone: 'claiming',
-            onError: { target: 'leasing', actions: ['markBrowserLost', 'wantBrowser'] },
+            onError: { target: 'leasing', actions: ['markBrowserLost', 'requestBrowser'] },
           },
         },
         leasing: {
-          description: 'The browser was lost before the client could be told; another one is being leased.',
+          description: 'The browser was lost before the announcement; another one is being leased.',
           after: { setupTimeout: { target: '#session.closed', actions: closeReason('setup-timeout') } },
           on: {
             'browser.leased': { target: 'waiting', actions: 'markBrowserReady' },
@@ -258,7 +261,7 @@ export const sessionMachine = chart.createMachine({
         'transport.detached': { target: 'closed', actions: closeReasonOfEvent },
         'browser.leased': { actions: 'markBrowserReady' },
         'browser.lost': [
-          { guard: 'isAttached', target: '.leasing', actions: ['markBrowserLost', 'wantBrowser'] },
+          { guard: 'isAttached', target: '.leasing', actions: ['markBrowserLost', 'requestBrowser'] },
           { target: 'closed', actions: closeReason('stale') },
         ],
         'browser.failed': { target: 'closed', actions: closeReasonWithFailure('browser-failed') },
@@ -268,12 +271,12 @@ export const sessionMachine = chart.createMachine({
     },
     connected: {
       description:
-        'The client has been told its session id, and is to initialize; the server refuses all but that and ping.',
+        'The session id is announced; until the client sends initialize, the server refuses everything but that and ping.',
       tags: 'open',
       entry: 'announce',
       always: [
-        { guard: 'hasInitialize', target: 'active', actions: ['deliver', 'clearHeld'] },
-        { guard: 'hasHeld', actions: ['deliver', 'clearHeld'] },
+        { guard: 'hasInitialize', target: 'active', actions: ['deliver', 'clearQueued'] },
+        { guard: 'hasQueued', actions: ['deliver', 'clearQueued'] },
       ],
       after: { initializeTimeout: { target: 'closed', actions: closeReason('initialize-timeout') } },
       on: {
@@ -295,12 +298,12 @@ export const sessionMachine = chart.createMachine({
       initial: 'serving',
       states: {
         serving: {
-          description: 'The client is there and its messages are handed over as they come.',
+          description: 'The client is attached; its messages are delivered in the order of arrival.',
           tags: 'open',
           initial: 'busy',
           states: {
             idle: {
-              description: 'No request in flight; whatever arrives begins the wait anew.',
+              description: 'No request in flight; every message restarts the idle timeout.',
               after: { idleTimeout: { target: '#session.closed', actions: closeReason('idle-timeout') } },
             },
             busy: {
@@ -320,7 +323,7 @@ export const sessionMachine = chart.createMachine({
           },
         },
         detached: {
-          description: 'The stream is lost; the session is kept for a while so that it can be resumed.',
+          description: 'The stream is lost; the session can be resumed until resumeGrace is over.',
           tags: 'open',
           after: { resumeGrace: { target: '#session.closed', actions: closeReason('client-closed') } },
           on: {
@@ -332,7 +335,7 @@ export const sessionMachine = chart.createMachine({
           },
         },
         draining: {
-          description: 'Requests in flight are finished, new ones are refused.',
+          description: 'Requests in flight finish, new ones are refused.',
           tags: 'draining',
           always: { guard: 'hasNoRequests', target: '#session.closed', actions: closeReason('server-draining') },
           after: { drainTimeout: { target: '#session.closed', actions: closeReason('server-draining') } },
@@ -352,9 +355,9 @@ export const sessionMachine = chart.createMachine({
       },
     },
     closed: {
-      description: 'Everything the session owned is released; the output says why it ended.',
+      description: 'Everything that the session owned is released; the output has the close reason.',
       type: 'final',
-      entry: 'dismiss',
+      entry: 'terminate',
     },
   },
 });

@@ -51,7 +51,7 @@ export const noCapabilities: ClientCapabilities = {
   roots: false,
 };
 
-/** What of `initialize`'s `capabilities` concerns requests to the client. An empty `elicitation` means forms. */
+/** The capabilities in `initialize` that allow requests to the client. An empty `elicitation` means forms. */
 export function capabilitiesOf(declared: unknown): ClientCapabilities {
   if (!isObject(declared)) return noCapabilities;
   const { sampling, elicitation } = declared;
@@ -65,13 +65,13 @@ export function capabilitiesOf(declared: unknown): ClientCapabilities {
   };
 }
 
-/** The client of one call. Made for each call; holds nothing of its own. */
+/** The client of one call. Created for each call; owns nothing. */
 export class CallClient implements Client {
   readonly #server: MethodContext;
   readonly #call: RequestId;
   readonly #signal: AbortSignal;
 
-  /** `call` is the client's request, and `signal` ends with it. */
+  /** `call` is the id of the client's request; `signal` is aborted when the request ends. */
   constructor(server: MethodContext, call: RequestId, signal: AbortSignal) {
     this.#server = server;
     this.#call = call;
@@ -83,7 +83,7 @@ export class CallClient implements Client {
   }
 
   async createMessage(request: SamplingRequest, options?: ClientRequestOptions): Promise<SamplingResult> {
-    this.#require('sampling', 'ask its model (sampling)');
+    this.#require('sampling', 'sample from its model (sampling)');
     if (request.tools !== undefined) this.#require('samplingTools', 'give its model tools (sampling.tools)');
     return this.#request('sampling/createMessage', samplingAnswer, { ...request }, options);
   }
@@ -99,7 +99,7 @@ export class CallClient implements Client {
     if (action !== 'accept') return { action };
     const checked = form.safeParse(content ?? {});
     if (checked.success) return { action, content: checked.data };
-    throw new ToolError(`The form came back with wrong values: ${z.prettifyError(checked.error)}`);
+    throw new ToolError(`The client returned a form with wrong values: ${z.prettifyError(checked.error)}`);
   }
 
   async elicitUrl({ message, url, elicitationId }: UrlElicitation, options?: ClientRequestOptions) {
@@ -114,7 +114,7 @@ export class CallClient implements Client {
   }
 
   async listRoots(options?: ClientRequestOptions): Promise<readonly Root[]> {
-    this.#require('roots', 'name its folders (roots)');
+    this.#require('roots', 'list its folders (roots)');
     return (await this.#request('roots/list', roots, undefined, options)).roots;
   }
 
@@ -123,12 +123,12 @@ export class CallClient implements Client {
   }
 
   suspend(retryMs: number): void {
-    this.#server.host.suspend(this.#call, retryMs);
+    this.#server.session.suspend(this.#call, retryMs);
   }
 
-  #require(capability: keyof ClientCapabilities, what: string): void {
+  #require(capability: keyof ClientCapabilities, action: string): void {
     if (this.capabilities[capability]) return;
-    throw new ToolError(`The client cannot ${what}: it did not declare that capability. Use one that does.`);
+    throw new ToolError(`The client cannot ${action}: it did not declare that capability. Use a client that does.`);
   }
 
   async #request<Schema extends z.ZodType>(
@@ -140,6 +140,6 @@ export class CallClient implements Client {
     const request = { method, ...(params && { params }), relatedTo: this.#call, signal: this.#signal, timeoutMs };
     const checked = schema.safeParse(await this.#server.request(request));
     if (checked.success) return checked.data;
-    throw new ToolError(`The client's answer to ${method} is not one: ${z.prettifyError(checked.error)}`);
+    throw new ToolError(`The client's answer to ${method} is invalid: ${z.prettifyError(checked.error)}`);
   }
 }

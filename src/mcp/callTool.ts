@@ -1,31 +1,18 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import type { z } from 'zod';
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
-import type { BrowserLease } from '../browser/pool/browserLease.js';
 import type { OnQueued } from '../browser/pool/waitQueue.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
-import type { Clock } from '../clock.js';
 import { messageOf, Refusal, ToolError } from '../errors/errors.js';
-import { type Log, shortId } from '../log.js';
+import { shortId } from '../log.js';
 import type { Client } from '../tools/client.js';
-import type { Answer, BrowserToolContext, ResourceLink, SessionFacts, Tool, ToolContext } from '../tools/defineTool.js';
+import type { Answer, BrowserToolContext, ResourceLink, Tool, ToolContext } from '../tools/defineTool.js';
 import { withAllowedDocuments } from '../tools/documentAccess.js';
-import type { Workspace } from '../tools/workspace.js';
 import { adaptContent, isObject } from './protocol.js';
 import { DeadlineError, withinDeadline } from '../async.js';
-import type { ResourceStore } from './resourceStore.js';
+import type { McpSession } from './methodContext.js';
 
 const defaultTimeoutMs = 30_000;
-
-/** What a call needs of the session that makes it. */
-export interface ToolCallDeps {
-  readonly session: SessionFacts;
-  readonly lease: BrowserLease;
-  readonly workspace: Workspace;
-  readonly resources: ResourceStore;
-  readonly clock: Clock;
-  readonly log: Log;
-}
 
 export interface Call {
   readonly tool: Tool;
@@ -33,47 +20,50 @@ export interface Call {
   /** Aborted when the client cancels the request or the session ends. */
   readonly cancelled: AbortSignal;
   progress(progress: number, total?: number, message?: string): void;
-  /** The client, for requests that end with `signal`. */
+  /** The client of the call; its requests end with `signal`. */
   client(signal: AbortSignal): Client;
 }
 
-/** Contexts hold no extensions: nothing is there to be looked at, and nothing to move to a process for. */
+/** A browser context has no extensions: nothing to inspect, and no reason to move to a process. */
 const noExtension = 'No extension is installed in this session. Call install_extension first.';
 
 /**
- * Runs one tool: checks the arguments, gets the browser and the page it needs, holds the page's lock, and ends it at its
- * deadline. Whatever the tool does wrong is a result with `isError` that says what to do next; this rejects only with
- * the reason of `cancelled`, since a cancelled request gets no answer.
+ * Runs one tool: checks the arguments, acquires the browser and the page that it needs, holds the page's lock, and stops the
+ * tool at its deadline. Every failure of a tool is a result with `isError` that says what to do next; this rejects only
+ * with the reason of `cancelled`, since a cancelled request gets no response.
+ *
+ *     arguments -> browser (may queue) -> process -> page, lock -> handler -> notices + answer
+ *                  browser died in the handler: once more from its replacement
  */
-export async function callTool(call: Call, environment: ToolCallDeps): Promise<CallToolResult> {
+export async function callTool(call: Call, session: McpSession): Promise<CallToolResult> {
   const { tool, cancelled } = call;
   const checked = tool.input.safeParse(call.args ?? {});
   if (!checked.success) return failure(describeArguments(tool, checked.error, call.args ?? {}));
 
   const ms = tool.timeoutMs ?? defaultTimeoutMs;
-  const { clock, session } = environment;
+  const { clock } = session;
+  const { protocolVersion: revision } = session.facts();
   try {
-    const answer = await withinDeadline({ clock, ms, cancelled }, (signal) =>
-      run(checked.data, call, environment, signal),
-    );
+    const answer = await withinDeadline({ clock, ms, cancelled }, (signal) => run(checked.data, call, session, signal));
     const structured = tool.output?.parse(answer.structured);
-    return success(answer, structured, { notices: noticesOf(environment), revision: session.protocolVersion });
+    return success(answer, structured, { notices: noticesOf(session), revision });
   } catch (error) {
     cancelled.throwIfAborted();
-    return failure(describeError(tool, error, ms, environment), noticesOf(environment));
+    return failure(describeError(tool, error, ms, session), noticesOf(session));
   }
 }
 
 type Result = Promise<Answer>;
 
 /**
- * A browser that dies under a tool takes everything with it that the tool could have half done there: so it runs once
- * more, in the browser that replaces it, and the answer begins with what was lost.
+ * A browser that dies during a call loses the partial effects of the call: the tool runs once more in the replacement, and
+ * the answer begins with a notice.
  */
-async function run(args: Record<string, unknown>, call: Call, environment: ToolCallDeps, signal: AbortSignal): Result {
-  const { session, lease, workspace, resources } = environment;
+async function run(args: Record<string, unknown>, call: Call, session: McpSession, signal: AbortSignal): Result {
+  const { workspace, resources } = session;
+  const lease = session.requireBrowserLease();
   const context: ToolContext = {
-    session,
+    session: session.facts(),
     signal,
     workspace,
     resources,
@@ -86,7 +76,7 @@ async function run(args: Record<string, unknown>, call: Call, environment: ToolC
   const browser = await lease.browser(signal, onQueued);
   try {
     const answer = await runInBrowser(tool, args, { ...context, browser }, onQueued);
-    // What it saw may have been the browser's end: a page that is suddenly closed, a script without a result.
+    // The answer of a dying browser is not used: it may be a closed page or a script without a result.
     if (signal.aborted || browser.isAlive) return answer;
   } catch (error) {
     if (signal.aborted || browser.isAlive) throw error;
@@ -109,8 +99,8 @@ async function runInBrowser(
   const { pageId, ...rest } = args;
   const page = pageOf(browser, pageId);
   if (!tool.annotations.readOnlyHint) page.isTouched = true;
-  const work = () => withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page }));
-  return tool.lock === false ? work() : page.runExclusive(signal, work);
+  const runHandler = () => withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page }));
+  return tool.lock === false ? runHandler() : page.runExclusive(signal, runHandler);
 }
 
 const ordinals = new Intl.PluralRules('en', { type: 'ordinal' });
@@ -123,7 +113,7 @@ const suffixes: Readonly<Record<Intl.LDMLPluralRule, string>> = {
   other: 'th',
 };
 
-/** Tells the client how long the queue before it is. Progress has to grow: it stays below the tool's own first step. */
+/** Reports the position in the wait queue. Progress must grow: it stays below the tool's first step. */
 function queueProgress({ progress }: Call): OnQueued {
   let value = 0;
   return (position) => {
@@ -136,9 +126,10 @@ function pageOf(browser: SessionBrowser, pageId: unknown) {
   return browser.page(typeof pageId === 'number' ? pageId : undefined);
 }
 
-/** What the client has to be told beside the answer. */
-function noticesOf({ lease, resources }: ToolCallDeps): readonly string[] {
-  return [...(lease.current?.takeNotices() ?? []), ...resources.takeNotices()];
+/** Notices to prepend to the answer. */
+function noticesOf(session: McpSession): readonly string[] {
+  const { current } = session.requireBrowserLease();
+  return [...(current?.takeNotices() ?? []), ...session.resources.takeNotices()];
 }
 
 interface AnswerContext {
@@ -173,8 +164,8 @@ function failure(message: string, notices: readonly string[] = []): CallToolResu
 const pageAdvice =
   ' If a dialog is open, answer it with handle_dialog; if the page hangs, open another one with new_page.';
 const extensionAdvice =
-  ' If a context of the extension hangs, stop_extension_service_worker or reload_extension ends what runs there; ' +
-  'get_extension_runtime_errors tells what failed.';
+  ' If a context of the extension hangs, stop it with stop_extension_service_worker or reload_extension; ' +
+  'get_extension_runtime_errors lists its errors.';
 const adviceAfterDeadline: Readonly<Record<Tool['needs'], string>> = {
   nothing: '',
   browser: pageAdvice,
@@ -183,12 +174,12 @@ const adviceAfterDeadline: Readonly<Record<Tool['needs'], string>> = {
   extension: extensionAdvice,
 };
 
-function describeError(tool: Tool, error: unknown, ms: number, { log, session }: ToolCallDeps): string {
+function describeError(tool: Tool, error: unknown, ms: number, session: McpSession): string {
   if (error instanceof ToolError || error instanceof Refusal) return error.message;
   if (error instanceof DeadlineError) {
     return `${tool.name} did not finish within ${ms / 1000} s and was stopped.${adviceAfterDeadline[tool.needs]}`;
   }
-  log.warn('tool failed', { tool: tool.name, session: session.id.slice(0, 8), error: messageOf(error) });
+  session.log.warn('tool failed', { tool: tool.name, session: shortId(session.facts().id), error: messageOf(error) });
   return `${tool.name} failed: ${messageOf(error)}`;
 }
 
@@ -214,13 +205,13 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 export interface TracedCall {
   readonly tool: string;
   readonly sessionId: string;
-  /** `_meta` of the request: its `traceparent` is nearer to the call than that of the HTTP request. */
+  /** `_meta` of the request: its `traceparent` takes precedence over that of the HTTP request. */
   readonly meta: unknown;
 }
 
 /**
- * Runs a tool call in a span of its own (OpenTelemetry's conventions for MCP). Not a fold over observations, as the span
- * has to be active while the tool runs: what a tool does itself becomes its child. Without a registered SDK it only runs.
+ * Runs a tool call in its own span (OpenTelemetry's conventions for MCP). Not an observation handler, since the span has to
+ * be active while the tool runs: spans of the tool become its children. Without a registered SDK no span is recorded.
  */
 export async function traceCall(call: TracedCall, run: () => Promise<CallToolResult>): Promise<CallToolResult> {
   const { tool, sessionId, meta } = call;

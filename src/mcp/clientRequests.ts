@@ -2,17 +2,17 @@ import type { Clock } from '../clock.js';
 import { ToolError } from '../errors/errors.js';
 import type { JSONRPCErrorResponse, JSONRPCMessage, JSONRPCResultResponse, RequestId } from './protocol.js';
 
-/** Requests to one client that may wait for an answer at once (S10). */
+/** Maximum number of pending requests to one client (S10). */
 const maxPending = 64;
 
 export interface ClientRequest {
   readonly method: string;
   readonly params?: Record<string, unknown>;
-  /** The client's request that this one is part of. */
+  /** The client's request during which this one is sent. */
   readonly relatedTo: RequestId;
-  /** Gives it up, with the signal's reason. */
+  /** Cancels the request, with the signal's reason. */
   readonly signal: AbortSignal;
-  /** Gives it up, earlier than the signal. */
+  /** Cancels the request before the signal does. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -23,9 +23,9 @@ interface Pending {
 }
 
 /**
- * Requests from the server to one client that wait for their answers. Each ends exactly once: with its answer, with its
- * signal or at its deadline (the client is then told with `notifications/cancelled`), or with the session. An answer to
- * nothing that waits is ignored. Owned by the session's MCP server, which closes it.
+ * The pending requests from the server to one client. Each is settled exactly once: by its response, by its signal or
+ * timeout (the client then gets `notifications/cancelled`), or by `close`. A response without a pending request is ignored.
+ * Owned by the session's MCP server, which closes it.
  */
 export class ClientRequests {
   readonly #send: (message: JSONRPCMessage, relatedTo: RequestId) => void;
@@ -43,10 +43,12 @@ export class ClientRequests {
     const { method, params, relatedTo, signal, timeoutMs } = request;
     signal.throwIfAborted();
     if (this.#pending.size >= maxPending) {
-      throw new ToolError(`${maxPending} requests to the client are waiting for their answers already.`);
+      throw new ToolError(
+        `Too many requests to the client: ${maxPending} are waiting for a response. Wait for one of them.`,
+      );
     }
     const id = (this.#lastId += 1);
-    const giveUp = (error: unknown, reason: string): void => {
+    const cancel = (error: unknown, reason: string): void => {
       const pending = this.#take(id);
       if (pending === undefined) return;
       this.#send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id, reason } }, relatedTo);
@@ -56,9 +58,9 @@ export class ClientRequests {
       timeoutMs === undefined
         ? undefined
         : this.#clock.setTimeout(() => {
-            giveUp(new ToolError(`The client did not answer ${method} within ${timeoutMs / 1000} s.`), 'timed out');
+            cancel(new ToolError(`The client did not answer ${method} within ${timeoutMs / 1000} s.`), 'timed out');
           }, timeoutMs);
-    const onAbort = (): void => giveUp(signal.reason, 'the call that it was part of has ended');
+    const onAbort = (): void => cancel(signal.reason, 'the call that sent it has ended');
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       return await new Promise((resolve, reject) => {
@@ -81,14 +83,14 @@ export class ClientRequests {
     }
   }
 
-  /** Rejects whatever waits. The client is told nothing: its session is over (S7). */
+  /** Rejects every pending request. Sends nothing: the session is closed (S7). */
   close(reason: Error): void {
-    const waiting = [...this.#pending.values()];
+    const pending = [...this.#pending.values()];
     this.#pending.clear();
-    for (const pending of waiting) pending.reject(reason);
+    for (const request of pending) request.reject(reason);
   }
 
-  /** Whoever takes it settles it: nothing is settled twice. */
+  /** Taking a pending request removes it, so it is settled only once. */
   #take(id: RequestId): Pending | undefined {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);

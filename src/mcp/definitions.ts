@@ -3,23 +3,23 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Content } from '../tools/content.js';
 
-/** What prompts, resources and completions may know of the session that asks. Valid for one request. */
+/** The session as prompts, resources and completions see it. Valid for one request. */
 export interface FeatureContext {
   readonly session: SessionFacts;
-  /** The session's browser if it is open: none is opened for this. */
+  /** The session's browser, if it has one already: none is leased for this. */
   readonly browser: SessionBrowser | undefined;
   /** Aborted when the client cancels, after 30 s, or when the session ends. */
   readonly signal: AbortSignal;
 }
 
-/** Values that an argument may have. Of these, the client is told those that contain what was typed so far. */
+/** Candidate values of an argument. The client gets those that contain the typed text. */
 export type Completer = (
   context: FeatureContext,
-  /** What was typed so far, and the arguments that were chosen already. */
+  /** The typed text, and the values of the other arguments. */
   typed: { readonly value: string; readonly others: Readonly<Record<string, string>> },
 ) => readonly string[] | Promise<readonly string[]>;
 
-/** Something to read, under a fixed address or, with `{variables}` in it, under many. */
+/** A readable resource with a fixed URI or, with `{variables}` in it, a template of many. */
 export interface Resource {
   /** An absolute URI, or a URI template (RFC 6570). */
   readonly uri: string;
@@ -28,9 +28,9 @@ export interface Resource {
   readonly title?: string;
   readonly description?: string;
   readonly mimeType: string;
-  /** For the variables of a template. */
+  /** Completers for the variables of a template. */
   readonly complete?: Readonly<Record<string, Completer>>;
-  /** Text, or bytes. Undefined: there is nothing under these variables. */
+  /** Text or bytes. Undefined: no such resource. */
   read(
     variables: Readonly<Record<string, string>>,
     context: FeatureContext,
@@ -49,18 +49,18 @@ export interface PromptMessage {
 
 type Messages = string | readonly PromptMessage[];
 
-/** A text that a person chooses in their client, to set a model to work. */
+/** A prompt that a person selects in the client. */
 export interface Prompt<Arguments extends z.ZodObject = z.ZodObject> {
   readonly name: string;
   /** For people. */
   readonly title?: string;
   readonly description: string;
-  /** Texts, optional or not: the protocol knows no others. */
+  /** Strings, optional or required: the protocol has no other types. */
   readonly arguments: Arguments;
-  /** The tools that it speaks of: a session without one of them is not offered it. */
+  /** The tools that the prompt mentions: a session without one of them does not list the prompt. */
   readonly tools?: readonly string[];
   readonly complete?: Readonly<Record<string, Completer>>;
-  /** A text is one message of the user. */
+  /** A string is one message with the role `user`. */
   messages(args: z.output<Arguments>, context: FeatureContext): Messages | Promise<Messages>;
 }
 

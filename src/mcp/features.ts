@@ -3,15 +3,15 @@ import { extendToolSet, type ToolSet } from '../tools/catalogue.js';
 import type { Tool } from '../tools/defineTool.js';
 import type { Prompt, Resource } from './definitions.js';
 
-/** What a server offers beside tools: compiled once, shared by its sessions. */
+/** The server features besides tools: compiled once, shared by the sessions. */
 export interface ServerFeatures {
-  /** For the model, in the answer to `initialize`. */
+  /** For the model, in the result of `initialize`. */
   readonly instructions?: string | undefined;
   readonly prompts: ReadonlyMap<string, Prompt>;
-  /** By address; without those of `templates`. */
+  /** By URI; without `templates`. */
   readonly resources: ReadonlyMap<string, Resource>;
   readonly templates: ReadonlyMap<string, ResourceTemplate>;
-  /** Whether a session may be offered more than others are. */
+  /** Whether an embedder may add features to single sessions. */
   readonly isExtensible: boolean;
 }
 
@@ -20,23 +20,23 @@ export interface ResourceTemplate {
   readonly uri: UriTemplate;
 }
 
-/** What one session is offered beside the others. */
+/** What an embedder adds to one session. */
 export interface Additions {
   readonly tools?: readonly Tool[];
   readonly prompts?: readonly Prompt[];
   readonly resources?: readonly Resource[];
 }
 
-/** What one session offers to its client. */
+/** The features of one session. */
 export interface SessionFeatures {
   readonly toolSet: ToolSet;
   readonly serverFeatures: ServerFeatures;
 }
 
-/** Throws if two prompts have one name or two resources one address, or a template is none. */
+/** Throws if two prompts have one name or two resources one URI, or a URI template is invalid. */
 export function compileFeatures({ instructions, isExtensible, ...additions }: FeatureOptions): ServerFeatures {
-  const nothing = { prompts: new Map(), resources: new Map(), templates: new Map() };
-  return addFeatures({ ...nothing, instructions, isExtensible }, additions);
+  const empty = { prompts: new Map(), resources: new Map(), templates: new Map() };
+  return addFeatures({ ...empty, instructions, isExtensible }, additions);
 }
 
 interface FeatureOptions extends Pick<Additions, 'prompts' | 'resources'> {
@@ -44,7 +44,7 @@ interface FeatureOptions extends Pick<Additions, 'prompts' | 'resources'> {
   readonly isExtensible: boolean;
 }
 
-/** What is offered to all, and then what one session alone is offered. Throws as `compileOffer`. */
+/** The features of all sessions, then those of one session alone. Throws like `compileFeatures`. */
 export function extendFeatures(
   { toolSet, serverFeatures }: SessionFeatures,
   { tools = [], ...more }: Additions,
@@ -78,7 +78,7 @@ function extendMap<T>(
   const all = new Map(known);
   for (const value of more) {
     const key = keyOf(value);
-    if (all.has(key)) throw new Error(`There are two of the ${kind} ${key}.`);
+    if (all.has(key)) throw new Error(`Duplicate ${kind} ${key}: names and URIs must be unique.`);
     all.set(key, value);
   }
   return all;

@@ -1,12 +1,10 @@
 import type { SettledRequest } from '../../machines/events.js';
 import { Refusal } from '../errors/errors.js';
-import type { ToolSet } from '../tools/catalogue.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { noCapabilities } from './callClient.js';
-import type { ToolCallDeps } from './callTool.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
 import { methods } from './methods.js';
-import { extendFeatures, type Additions, type ServerFeatures, type SessionFeatures } from './features.js';
+import { extendFeatures, type Additions, type SessionFeatures } from './features.js';
 import {
   protocolVersions,
   rpcCodes,
@@ -16,25 +14,9 @@ import {
   type JSONRPCRequest,
   type RequestId,
 } from './protocol.js';
-import type { Implementation, InitializingClient, MethodContext, RequestInfo } from './methodContext.js';
+import type { InitializingClient, McpSession, MethodContext, RequestInfo } from './methodContext.js';
 
-/** What an MCP server needs of the session that it belongs to. */
-export interface McpSession {
-  readonly environment: ToolCallDeps;
-  readonly toolSet: ToolSet;
-  readonly serverFeatures: ServerFeatures;
-  readonly serverInfo: Implementation;
-  /** Sends to the client. `relatedTo` is the request that the message belongs to. Never throws. */
-  send(message: JSONRPCMessage, relatedTo?: RequestId): void;
-  /** Told instead of the answer of a request that was cancelled. */
-  requestCancelled(request: RequestId): void;
-  /** Ends the connection on which a request waits, if the client can come back for its answer. */
-  suspend(request: RequestId, retryMs: number): void;
-  /** Told once for each request that was received. */
-  requestSettled(request: SettledRequest): void;
-}
-
-/** What the client told its server: what a server at another node needs to go on. */
+/** The client state that a server at another node needs to continue. */
 export interface ServerSnapshot {
   readonly client: ClientInfo | null;
   readonly clientCapabilities: ClientCapabilities;
@@ -57,7 +39,7 @@ type Handshake =
       readonly clientCapabilities: ClientCapabilities;
       readonly protocolVersion: null;
     }
-  | ({ readonly state: 'done'; readonly protocolVersion: string } & Omit<InitializingClient, 'askedVersion'>);
+  | ({ readonly state: 'done'; readonly protocolVersion: string } & Omit<InitializingClient, 'requestedVersion'>);
 
 const awaited: Handshake = {
   state: 'awaited',
@@ -67,29 +49,31 @@ const awaited: Handshake = {
 };
 
 /**
- * The MCP server of one session (revisions 2024-11-05 to 2025-11-25). It holds nothing but what this client told it: the
- * methods and the catalogue are shared by all sessions. Owned by its session, which calls `receive` in the order of
- * arrival, only in `connected` and `active`, and `close` once; after that nothing is sent (S7).
+ * The MCP server of one session (revisions 2024-11-05 to 2025-11-25). It holds only the state of this client: the methods
+ * and the catalogue are shared by all sessions. Owned by its session, which calls `receive` in the order of arrival, only
+ * in `connected` and `active`, and `close` once; after that nothing is sent (S7).
  *
- * Requests run side by side, so a long call holds up neither `ping` nor `notifications/cancelled` (S4). Each request is
- * answered exactly once, or not at all when the client cancelled it. Requests to the client end with the call that they
- * are part of.
+ *     initialize -> requests and notifications … -> close: a refusal for each request in flight
+ *
+ * Requests run concurrently, so a long call delays neither `ping` nor `notifications/cancelled` (S4). Each request is
+ * answered exactly once, or not at all when the client cancelled it. Requests to the client end with the call that sent
+ * them.
  */
 export class McpServer implements MethodContext {
-  readonly host: McpSession;
+  readonly session: McpSession;
   logLevel: LogLevel = 'info';
   toolCalls = 0;
-  // Most sessions never need these: each is made at its first use.
+  // Most sessions never need these: each is created on first use.
   #inFlight: Map<RequestId, InFlight> | undefined;
   #subscriptions: Set<string> | undefined;
   #clientRequests: ClientRequests | undefined;
-  /** What this session alone is offered, and the whole of what it is offered then. */
+  /** What an embedder added to this session, and the features including it. */
   #sessionFeatures: { readonly additions: Additions; readonly features: SessionFeatures } | undefined;
   #handshake: Handshake = awaited;
   #closed = false;
 
-  constructor(host: McpSession) {
-    this.host = host;
+  constructor(session: McpSession) {
+    this.session = session;
   }
 
   snapshot(): ServerSnapshot {
@@ -98,9 +82,9 @@ export class McpServer implements MethodContext {
     return { client, clientCapabilities, protocolVersion, logLevel, toolCalls, subscriptions };
   }
 
-  /** Goes on where another one stopped. Called before the first `receive`, if at all. */
-  restore({ subscriptions, client, clientCapabilities, protocolVersion, ...kept }: ServerSnapshot): void {
-    Object.assign(this, kept);
+  /** Restores the client state. Called before the first `receive`, if at all. */
+  restore({ subscriptions, client, clientCapabilities, protocolVersion, ...fields }: ServerSnapshot): void {
+    Object.assign(this, fields);
     if (protocolVersion !== null) this.#handshake = { state: 'done', client, clientCapabilities, protocolVersion };
     for (const uri of subscriptions) this.subscriptions.add(uri);
   }
@@ -134,61 +118,61 @@ export class McpServer implements MethodContext {
   }
 
   get features(): SessionFeatures {
-    return this.#sessionFeatures?.features ?? this.host;
+    return this.#sessionFeatures?.features ?? this.session;
   }
 
   /**
-   * Offers this session more than the others. Each list that is given takes the place of what was added before, and a
-   * client that has initialised is told that it changed. Throws if a name is taken; then nothing has changed.
+   * Adds features to this session alone. Each given list replaces the one added before, and an initialized client is
+   * notified. Throws, without a change, if a name is taken.
    */
   add(additions: Additions): void {
     const all = { ...this.#sessionFeatures?.additions, ...additions };
-    this.#sessionFeatures = { additions: all, features: extendFeatures(this.host, all) };
+    this.#sessionFeatures = { additions: all, features: extendFeatures(this.session, all) };
     if (this.protocolVersion === null) return;
     for (const list of Object.keys(additions)) this.notify(`notifications/${list}/list_changed`, {});
   }
 
-  /** Tells the client that a resource changed, if it subscribed to it. */
+  /** Notifies the client that a resource changed, if it is subscribed to it. */
   resourceUpdated(uri: string): void {
     if (this.#subscriptions?.has(uri) === true) this.notify('notifications/resources/updated', { uri });
   }
 
-  /** Sends `notifications/message` if the client has initialised and wants that level. */
+  /** Sends `notifications/message`, if the client has initialized and its log level includes it. */
   log(level: LogLevel, data: unknown, relatedTo?: RequestId): void {
     if (this.protocolVersion === null) return;
     if (logLevels.indexOf(level) < logLevels.indexOf(this.logLevel)) return;
-    this.notify('notifications/message', { level, logger: this.host.serverInfo.name, data }, relatedTo);
+    this.notify('notifications/message', { level, logger: this.session.serverInfo.name, data }, relatedTo);
   }
 
   request(request: ClientRequest): Promise<Record<string, unknown>> {
     const send = (message: JSONRPCMessage, relatedTo: RequestId): void => {
-      if (!this.#closed) this.host.send(message, relatedTo);
+      if (!this.#closed) this.session.send(message, relatedTo);
     };
-    return (this.#clientRequests ??= new ClientRequests(send, this.host.environment.clock)).send(request);
+    return (this.#clientRequests ??= new ClientRequests(send, this.session.clock)).send(request);
   }
 
   notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void {
-    if (!this.#closed) this.host.send({ jsonrpc: '2.0', method, params }, relatedTo);
+    if (!this.#closed) this.session.send({ jsonrpc: '2.0', method, params }, relatedTo);
   }
 
-  /** Stops every call and answers each with `refusal`; requests to the client are given up. */
+  /** Stops every call and answers it with `refusal`; rejects the pending requests to the client. Idempotent. */
   close(refusal: Refusal): void {
     if (this.#closed) return;
     const open = [...(this.#inFlight ?? [])];
-    for (const [id] of open) this.host.send(refusal.toJsonRpc(id), id);
+    for (const [id] of open) this.session.send(refusal.toJsonRpc(id), id);
     this.#closed = true;
     this.#clientRequests?.close(refusal);
     for (const [, inFlight] of open) inFlight.abort(refusal);
     this.#inFlight = undefined;
   }
 
-  initialize({ askedVersion, ...client }: InitializingClient): string {
-    const protocolVersion = protocolVersions.find((version) => version === askedVersion) ?? protocolVersions[0];
+  initialize({ requestedVersion, ...client }: InitializingClient): string {
+    const protocolVersion = protocolVersions.find((version) => version === requestedVersion) ?? protocolVersions[0];
     this.#handshake = { state: 'done', ...client, protocolVersion };
     return protocolVersion;
   }
 
-  /** Why a method that exists is not served now; null if it is. */
+  /** The refusal of a known method by the state of the handshake; null if it is served. */
   #refusalOf(method: string): Refusal | null {
     if (method === 'ping') return null;
     if (method === 'initialize') return this.#handshake.state === 'done' ? new Refusal('already_initialized') : null;
@@ -196,15 +180,15 @@ export class McpServer implements MethodContext {
   }
 
   async #handleRequest(request: JSONRPCRequest): Promise<void> {
-    const { clock } = this.host.environment;
+    const { clock } = this.session;
     const inFlight = new InFlight(request.id);
     const startedAt = clock.now();
     (this.#inFlight ??= new Map()).set(request.id, inFlight);
     const answer = await this.#dispatch(request, inFlight);
     const answered = !this.#closed && this.#inFlight.delete(request.id);
-    if (answered && answer.message !== null) this.host.send(answer.message, request.id);
-    else if (answered) this.host.requestCancelled(request.id);
-    this.host.requestSettled({
+    if (answered && answer.message !== null) this.session.send(answer.message, request.id);
+    else if (answered) this.session.requestCancelled(request.id);
+    this.session.requestSettled({
       id: request.id,
       method: request.method,
       tool: toolOf(request),
@@ -216,7 +200,7 @@ export class McpServer implements MethodContext {
   async #dispatch(request: JSONRPCRequest, inFlight: InFlight): Promise<MethodOutcome> {
     const method = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
     try {
-      // Before initialize too: a client that probes for another revision falls back to initialize on this code.
+      // Checked before the handshake: a client that probes for another revision falls back to initialize on this code.
       if (!method) throw new RpcError(rpcCodes.methodNotFound, `Method not found: ${request.method}`);
       const refusal = this.#refusalOf(request.method);
       if (refusal !== null) return { outcome: 'failed', message: refusal.toJsonRpc(request.id) };
@@ -233,7 +217,7 @@ export class McpServer implements MethodContext {
     if (error instanceof RpcError) {
       return { jsonrpc: '2.0', id: request.id, error: { code: error.code, message: error.message } };
     }
-    this.host.environment.log.error('request failed', { method: request.method, error: String(error) });
+    this.session.log.error('request failed', { method: request.method, error: String(error) });
     return new Refusal('internal').toJsonRpc(request.id);
   }
 
@@ -247,7 +231,7 @@ export class McpServer implements MethodContext {
   }
 }
 
-/** What the client called the tool: nothing of it has been checked yet. Null for every other request. */
+/** The unchecked tool name of a `tools/call`; null for every other request. */
 function toolOf({ method, params }: JSONRPCRequest): string | null {
   if (method !== 'tools/call') return null;
   const name = params?.['name'];
@@ -260,7 +244,7 @@ interface MethodOutcome {
   readonly message: JSONRPCMessage | null;
 }
 
-/** A request that is not answered yet. Most ask nothing that could be stopped: its signal is made when it is wanted. */
+/** A request in flight. Its AbortController is created on first use: most methods need no signal. */
 export class InFlight implements RequestInfo {
   readonly id: RequestId;
   #controller: AbortController | undefined;

@@ -1,11 +1,18 @@
+import type { SettledRequest } from '../../machines/events.js';
+import type { BrowserLease } from '../browser/pool/browserLease.js';
+import type { Clock } from '../clock.js';
 import { ToolError } from '../errors/errors.js';
+import type { Log } from '../log.js';
+import type { ToolSet } from '../tools/catalogue.js';
 import type { ClientCapabilities, LogLevel } from '../tools/client.js';
-import type { ToolCallDeps } from './callTool.js';
+import type { SessionFacts } from '../tools/defineTool.js';
+import type { Workspace } from '../tools/workspace.js';
 import type { ClientRequest } from './clientRequests.js';
 import { DeadlineError, withinDeadline } from '../async.js';
 import type { FeatureContext } from './definitions.js';
-import type { SessionFeatures } from './features.js';
-import { invalidParams, rpcCodes, RpcError, type RequestId } from './protocol.js';
+import type { ServerFeatures, SessionFeatures } from './features.js';
+import { invalidParams, rpcCodes, RpcError, type JSONRPCMessage, type RequestId } from './protocol.js';
+import type { ResourceStore } from './resourceStore.js';
 
 export interface Implementation {
   readonly name: string;
@@ -13,28 +20,47 @@ export interface Implementation {
   readonly version: string;
 }
 
-/** What a client says of itself in `initialize`. */
+/** What a session shows to its MCP server. Implemented by `Session` alone. */
+export interface McpSession {
+  readonly toolSet: ToolSet;
+  readonly serverFeatures: ServerFeatures;
+  readonly serverInfo: Implementation;
+  readonly workspace: Workspace;
+  readonly resources: ResourceStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The session as it is now. */
+  facts(): SessionFacts;
+  /** Throws `not_ready` before the session has a lease. */
+  requireBrowserLease(): BrowserLease;
+  /** Sends to the client. `relatedTo` is the request that the message belongs to. Never throws. */
+  send(message: JSONRPCMessage, relatedTo?: RequestId): void;
+  /** Called when a request was cancelled and gets no response. */
+  requestCancelled(request: RequestId): void;
+  /** Ends the connection on which a request waits, if the client can reconnect for the response. */
+  suspend(request: RequestId, retryMs: number): void;
+  /** Called once for each received request, when it is settled. */
+  requestSettled(request: SettledRequest): void;
+}
+
+/** The client's side of `initialize`. */
 export interface InitializingClient {
   readonly client: { readonly name: string; readonly version: string } | null;
   readonly clientCapabilities: ClientCapabilities;
-  /** The revision that it asks for: nothing of it has been checked. */
-  readonly askedVersion: unknown;
+  /** The unchecked `protocolVersion` of the request. */
+  readonly requestedVersion: unknown;
 }
 
-/** What a method may do with the MCP server of the session that called it. */
+/** The MCP server as a method sees it. */
 export interface MethodContext {
-  readonly host: {
-    readonly environment: ToolCallDeps;
-    readonly serverInfo: Implementation;
-    suspend(request: RequestId, retryMs: number): void;
-  };
+  readonly session: McpSession;
   readonly features: SessionFeatures;
   readonly clientCapabilities: ClientCapabilities;
   logLevel: LogLevel;
   toolCalls: number;
-  /** Addresses of resources whose changes the client wants to hear of. */
+  /** URIs of the resources that the client is subscribed to. */
   readonly subscriptions: Set<string>;
-  /** Completes the handshake. Answers with the revision that is spoken from here on. */
+  /** Completes the handshake. Returns the negotiated protocol revision. */
   initialize(client: InitializingClient): string;
   notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void;
   log(level: LogLevel, data: unknown, relatedTo?: RequestId): void;
@@ -57,35 +83,36 @@ export type Method = (
   request: RequestInfo,
 ) => Record<string, unknown> | Promise<Record<string, unknown>>;
 
-/** How long an embedder's prompt, resource or completion may take. */
+/** Timeout of an embedder's prompt, resource or completion. */
 const featureTimeoutMs = 30_000;
 
-/** Runs what an embedder offers, within its time. A ToolError of theirs reaches the client in its own words. */
+/** Runs an embedder's prompt, resource or completion, with a deadline. A ToolError reaches the client verbatim. */
 export async function runFeature<T>(
-  { host: { environment } }: MethodContext,
+  { session }: MethodContext,
   { signal: cancelled }: RequestInfo,
   work: (context: FeatureContext) => T | Promise<T>,
 ): Promise<T> {
-  const { clock, session, lease } = environment;
+  const facts = session.facts();
+  const lease = session.requireBrowserLease();
   try {
-    return await withinDeadline({ clock, ms: featureTimeoutMs, cancelled }, async (signal) =>
-      work({ session, browser: lease.current, signal }),
+    return await withinDeadline({ clock: session.clock, ms: featureTimeoutMs, cancelled }, async (signal) =>
+      work({ session: facts, browser: lease.current, signal }),
     );
   } catch (error) {
     if (error instanceof ToolError) throw new RpcError(rpcCodes.internal, error.message);
     if (!(error instanceof DeadlineError)) throw error;
-    throw new RpcError(rpcCodes.internal, `It took longer than ${featureTimeoutMs / 1000} s and was stopped.`);
+    throw new RpcError(rpcCodes.internal, `The request took longer than ${featureTimeoutMs / 1000} s and was stopped.`);
   }
 }
 
 const pageSize = 200;
 
-/** One page of a list, and where the next one begins (server/utilities/pagination). */
+/** One page of a list, and the cursor of the next one (server/utilities/pagination). */
 export function paginate<T>(items: readonly T[], { cursor }: Params): { page: readonly T[]; nextCursor?: string } {
   const start = cursor === undefined ? 0 : Number(cursor);
   const isKnown = cursor === undefined || (typeof cursor === 'string' && start > 0 && start % pageSize === 0);
   if (!isKnown || (start > 0 && start >= items.length)) {
-    throw invalidParams('Unknown cursor: ask again without one.');
+    throw invalidParams('Unknown cursor: list again without a cursor.');
   }
   const end = start + pageSize;
   return { page: items.slice(start, end), ...(end < items.length && { nextCursor: String(end) }) };

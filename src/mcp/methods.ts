@@ -6,7 +6,7 @@ import { invalidParams, isObject, type RequestId } from './protocol.js';
 import { resourceMethods } from './resourceMethods.js';
 import { paginate, type Method, type Params, type MethodContext } from './methodContext.js';
 
-/** Every method that is served. One table for the process: a session adds nothing to it. */
+/** Every method that is served. One table for all sessions of the process. */
 export const methods: Readonly<Record<string, Method>> = {
   initialize: (server, params) => {
     const { instructions } = server.features.serverFeatures;
@@ -14,10 +14,10 @@ export const methods: Readonly<Record<string, Method>> = {
       protocolVersion: server.initialize({
         client: clientOf(params['clientInfo']),
         clientCapabilities: capabilitiesOf(params['capabilities']),
-        askedVersion: params['protocolVersion'],
+        requestedVersion: params['protocolVersion'],
       }),
       capabilities: capabilitiesToDeclare(server),
-      serverInfo: server.host.serverInfo,
+      serverInfo: server.session.serverInfo,
       ...(instructions !== undefined && { instructions }),
     };
   },
@@ -43,13 +43,13 @@ export const methods: Readonly<Record<string, Method>> = {
     const tool = server.features.toolSet.tools.get(name);
     if (!tool) throw invalidParams(`Unknown tool: ${name.slice(0, 100)}`);
     server.toolCalls += 1;
-    const { environment } = server.host;
-    const { changes } = environment.resources;
+    const { session } = server;
+    const { changes } = session.resources;
     const client = (signal: AbortSignal) => new CallClient(server, id, signal);
     const call = { tool, args, cancelled, progress: progressOf(server, params, id), client };
-    const traced = { tool: name, sessionId: environment.session.id, meta: params['_meta'] };
-    const result = await traceCall(traced, () => callTool(call, environment));
-    if (environment.resources.changes !== changes) server.notify('notifications/resources/list_changed', {}, id);
+    const traced = { tool: name, sessionId: session.facts().id, meta: params['_meta'] };
+    const result = await traceCall(traced, () => callTool(call, session));
+    if (session.resources.changes !== changes) server.notify('notifications/resources/list_changed', {}, id);
     return { ...result };
   },
 
@@ -57,7 +57,7 @@ export const methods: Readonly<Record<string, Method>> = {
   ...promptMethods,
 };
 
-/** What this session really has: a client shows no menu for what is not declared. */
+/** Only what this session has: a client shows no menu for an undeclared capability. */
 function capabilitiesToDeclare({ features: { serverFeatures } }: MethodContext): Record<string, object> {
   const { prompts, templates, isExtensible } = serverFeatures;
   const listChanged = isExtensible ? { listChanged: true } : {};
@@ -65,14 +65,14 @@ function capabilitiesToDeclare({ features: { serverFeatures } }: MethodContext):
   return {
     tools: listChanged,
     logging: {},
-    // The big results of tools come and go in every session.
+    // Tools of every session store large results as resources.
     resources: { subscribe: true, listChanged: true },
     ...(hasPrompts && { prompts: listChanged }),
     ...((hasPrompts || templates.size > 0) && { completions: {} }),
   };
 }
 
-/** Progress goes out only with the token that the request carried, and only while it grows (utilities/progress). */
+/** Sends progress only with the token of the request, and only while it grows (utilities/progress). */
 function progressOf(server: MethodContext, params: Params, id: RequestId) {
   const meta = params['_meta'];
   const progressToken = isObject(meta) ? meta['progressToken'] : undefined;

@@ -3,7 +3,7 @@ import type { Prompt, PromptMessage, Completer } from './definitions.js';
 import { invalidParams, isObject, adaptContent } from './protocol.js';
 import { runFeature, paginate, type Method, type Params, type MethodContext } from './methodContext.js';
 
-/** More would be cut by the protocol (server/utilities/completion). */
+/** The limit of the protocol (server/utilities/completion). */
 const maxCompletions = 100;
 
 export const promptMethods: Readonly<Record<string, Method>> = {
@@ -20,7 +20,7 @@ export const promptMethods: Readonly<Record<string, Method>> = {
     const checked = prompt.arguments.safeParse(params['arguments'] ?? {});
     if (!checked.success) throw invalidParams(describeArguments(prompt, checked.error));
     const answer = await runFeature(server, request, (context) => prompt.messages(checked.data, context));
-    const { protocolVersion } = server.host.environment.session;
+    const { protocolVersion } = server.session.facts();
     const messages: readonly PromptMessage[] =
       typeof answer === 'string' ? [{ role: 'user', content: { type: 'text', text: answer } }] : answer;
     return {
@@ -37,7 +37,9 @@ export const promptMethods: Readonly<Record<string, Method>> = {
     const completer = findCompleter(server, ref, name);
     if (completer === undefined) return { completion: { values: [], total: 0, hasMore: false } };
     const others = textsOf(isObject(context) ? context['arguments'] : undefined);
-    const candidates = await runFeature(server, request, (around) => completer(around, { value, others }));
+    const candidates = await runFeature(server, request, (featureContext) =>
+      completer(featureContext, { value, others }),
+    );
     const values = matchPrefix(candidates, value);
     const { length: total } = values;
     return { completion: { values: values.slice(0, maxCompletions), total, hasMore: total > maxCompletions } };
@@ -79,7 +81,7 @@ function describeArguments({ name, arguments: { shape } }: Prompt, error: z.ZodE
   return `Wrong arguments for ${name}: ${problems.join('; ')}. Its arguments: ${Object.keys(shape).join(', ') || 'none'}.`;
 }
 
-/** Undefined: the argument exists, and any value will do. */
+/** Undefined: the argument exists and has no completer. */
 function findCompleter(server: MethodContext, ref: unknown, argument: string): Completer | undefined {
   const { names, complete = {} } = completionTarget(server, isObject(ref) ? ref : {});
   if (!names.includes(argument)) {
@@ -106,12 +108,12 @@ function completionTarget(server: MethodContext, { type, name, uri }: Params): C
   return { names: template.uri.variableNames, complete: template.resource.complete };
 }
 
-/** Those that begin with what was typed, then those that have it elsewhere; case does not matter. */
+/** The candidates that start with the typed text, then those that contain it; ignores case. */
 function matchPrefix(candidates: readonly string[], typed: string): string[] {
-  const wanted = typed.toLowerCase();
-  const starts = (candidate: string): boolean => candidate.toLowerCase().startsWith(wanted);
-  const has = candidates.filter((candidate) => candidate.toLowerCase().includes(wanted));
-  return [...has.filter(starts), ...has.filter((candidate) => !starts(candidate))];
+  const needle = typed.toLowerCase();
+  const isPrefix = (candidate: string): boolean => candidate.toLowerCase().startsWith(needle);
+  const matching = candidates.filter((candidate) => candidate.toLowerCase().includes(needle));
+  return [...matching.filter(isPrefix), ...matching.filter((candidate) => !isPrefix(candidate))];
 }
 
 function textsOf(value: unknown): Record<string, string> {

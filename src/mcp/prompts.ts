@@ -3,20 +3,19 @@ import { type Prompt, definePrompt, type Completer } from './definitions.js';
 import { listExtensions } from '../browser/extensions/installedExtensions.js';
 import { withCdpScope } from '../browser/cdp/cdpScope.js';
 
-/** The extensions of the session's browser; none while it has no process of its own, which extensions need. */
+/** Ids of the extensions in the session's browser; none without an own process, which extensions need. */
 export const installedExtensions: Completer = async ({ browser, signal }) => {
   if (browser === undefined || browser.isolation === 'context') return [];
   const extensions = await withCdpScope(browser.browser, signal, listExtensions);
   return extensions.map(({ id }) => id);
 };
 
-/** The addresses that the session's pages show. */
+/** The http(s) URLs of the session's pages. */
 export const openPages: Completer = ({ browser }) => {
-  const addresses = (browser?.pages() ?? []).map((page) => page.url());
-  return [...new Set(addresses)].filter((url) => url.startsWith('http'));
+  const urls = (browser?.pages() ?? []).map((page) => page.url());
+  return [...new Set(urls)].filter((url) => url.startsWith('http'));
 };
 
-/** Steps as a numbered list. */
 export function numberedList(steps: readonly string[]): string {
   return steps.map((step, index) => `${index + 1}. ${step}`).join('\n');
 }
@@ -96,7 +95,7 @@ export const diagnoseExtensionPrompt = definePrompt({
       ...(symptom === undefined ? [] : [`What was seen: ${symptom}`]),
       'Work in this order, and stop as soon as one observation proves the cause:',
       numberedList(steps),
-      'Answer with the cause (file and line), the observation that proves it, and the smallest change that mends it.',
+      'Answer with the cause (file and line), the observation that proves it, and the smallest change that fixes it.',
       'If you can change the code, do: then reload_extension, make the same thing happen again, and show that it works.',
     ].join('\n');
   },
@@ -122,10 +121,10 @@ export const auditManifestPrompt = definePrompt({
     ].join('\n'),
 });
 
-/** Every prompt of this package. */
+/** The built-in prompts. */
 export const allPrompts: readonly Prompt[] = [diagnoseExtensionPrompt, auditManifestPrompt, profilePagePrompt];
 
-/** What a model reads before it calls the tools of this package. */
+/** Instructions for the model, in the result of `initialize`. */
 export const instructions =
   'Debugs Chrome pages and Chrome extensions. Start with new_page or list_pages, look with take_snapshot, act by the ' +
   'uids it prints. Page tools work on the selected page, or on the one that pageId names. For extensions: ' +

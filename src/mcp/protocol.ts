@@ -19,13 +19,13 @@ export type {
   RequestId,
 };
 
-/** Characters of what is sent back as it came: ids, progress tokens, names of methods. */
-const longestEchoed = 1_000;
-/** Levels of objects and arrays in one message. */
-const deepest = 100;
-const idRule = `a string of at most ${longestEchoed} characters or a whole number of at most ${Number.MAX_SAFE_INTEGER}`;
+/** Maximum length of values that are echoed: ids, progress tokens, method names. */
+const maxEchoedLength = 1_000;
+/** Maximum levels of objects and arrays in one message. */
+const maxDepth = 100;
+const idRule = `a string of at most ${maxEchoedLength} characters or a whole number of at most ${Number.MAX_SAFE_INTEGER}`;
 
-/** Revisions that are spoken, newest first. A client that asks for another one is offered the newest. */
+/** Supported revisions, newest first. A client that requests another one is offered the newest. */
 export const protocolVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
 
 /** JSON-RPC 2.0, section 5.1; the last one is MCP's own (server/resources). */
@@ -37,7 +37,7 @@ export const rpcCodes = {
   resourceNotFound: -32002,
 } as const;
 
-/** A protocol error: the request itself was wrong. A tool that fails is a result, never this. */
+/** A protocol error: the request itself was wrong. A failed tool is a result with `isError` instead. */
 export class RpcError extends Error {
   readonly code: number;
 
@@ -53,8 +53,8 @@ export function invalidParams(message: string): RpcError {
 }
 
 /**
- * Checks the shape of one JSON-RPC 2.0 message, and nothing of what it asks. Written by hand: it runs for each message
- * of each session. Throws `invalid_message` with what is wrong.
+ * Checks the shape of one JSON-RPC 2.0 message, not its parameters. Written by hand, since it runs for every message.
+ * Throws `invalid_message` with what is wrong.
  */
 export function parseMessage(value: unknown): JSONRPCMessage {
   if (Array.isArray(value)) throw invalid('Batches are not part of this transport: send one message at a time.');
@@ -70,7 +70,7 @@ export function parseMessage(value: unknown): JSONRPCMessage {
 
 function checkCall({ method, params }: Record<string, unknown>): void {
   if (typeof method !== 'string') throw invalid('"method" is a string.');
-  if (method.length > longestEchoed) throw invalid(`"method" has at most ${longestEchoed} characters.`);
+  if (method.length > maxEchoedLength) throw invalid(`"method" has at most ${maxEchoedLength} characters.`);
   if (params === undefined) return;
   if (!isObject(params)) throw invalid('"params" is an object.');
   const meta = params['_meta'];
@@ -78,9 +78,9 @@ function checkCall({ method, params }: Record<string, unknown>): void {
   if (token !== undefined && !isId(token)) throw invalid(`"progressToken" is ${idRule}.`);
 }
 
-/** Throws if anything is nested deeper than it could be written, or walked through, without using up the stack. */
+/** Throws `invalid_message` for nesting that could exhaust the stack when it is walked or written. */
 export function requireShallow(value: unknown): void {
-  if (!isWithin(value, deepest)) throw invalid(`A message has at most ${deepest} levels of objects and arrays.`);
+  if (!isWithin(value, maxDepth)) throw invalid(`A message has at most ${maxDepth} levels of objects and arrays.`);
 }
 
 function isWithin(value: unknown, levels: number): boolean {
@@ -92,7 +92,7 @@ function isWithin(value: unknown, levels: number): boolean {
 }
 
 function checkResponse(value: Record<string, unknown>, id: unknown): void {
-  if (id === undefined) throw invalid('A message has a "method", or is the answer to an "id".');
+  if (id === undefined) throw invalid('A message has a "method" (request, notification) or an "id" (response).');
   const answers = Number('result' in value) + Number('error' in value);
   if (answers !== 1) throw invalid('A response has either "result" or "error".');
   if ('result' in value && !isObject(value['result'])) throw invalid('"result" is an object.');
@@ -105,7 +105,7 @@ export function messageKind(message: JSONRPCMessage): MessageKind {
   return message.method === 'initialize' ? 'initialize' : 'request';
 }
 
-/** The id to answer with, of whatever was sent: null if there is none that could be echoed. */
+/** The id for an error response to an unchecked message; null if it has none that can be echoed. */
 export function replyIdOf(value: unknown): RequestId | null {
   return isObject(value) && 'method' in value && isId(value['id']) ? value['id'] : null;
 }
@@ -114,9 +114,9 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A larger number would be answered as another one. */
+/** A number that is not a safe integer would be echoed as another number. */
 function isId(value: unknown): value is RequestId {
-  return typeof value === 'string' ? value.length <= longestEchoed : Number.isSafeInteger(value);
+  return typeof value === 'string' ? value.length <= maxEchoedLength : Number.isSafeInteger(value);
 }
 
 function isErrorObject(value: unknown): boolean {
@@ -127,13 +127,13 @@ function invalid(detail: string): Refusal {
   return new Refusal('invalid_message', { detail });
 }
 
-/** The revisions that brought a block of their own; all others are as old as the protocol. */
+/** The revision that introduced a content block; the other blocks are as old as the protocol. */
 const introducedIn: Partial<Record<ContentBlock['type'], string>> = {
   audio: '2025-03-26',
   resource_link: '2025-06-18',
 };
 
-/** The blocks as a client of this revision can read them: at a type that it does not know it drops the whole answer. */
+/** Replaces content blocks that are newer than the client's revision by text: a client drops an answer with an unknown block. */
 export function adaptContent(revision: string | null, content: readonly ContentBlock[]): ContentBlock[] {
   const isSupported = ({ type }: ContentBlock): boolean => revision === null || (introducedIn[type] ?? '') <= revision;
   return content.map((block) => (isSupported(block) ? block : { type: 'text', text: describeBlock(block) }));

@@ -3,21 +3,21 @@ import type { Resource } from './definitions.js';
 import { invalidParams, rpcCodes, RpcError } from './protocol.js';
 import { runFeature, paginate, type Method, type RequestInfo, type MethodContext } from './methodContext.js';
 
-/** Escaped or in base64 it is larger still, and a transport gives up on a client for whom too much waits. */
+/** Escaped or in base64 it grows, and a transport closes a connection with too many buffered bytes. */
 const maxReadBytes = 8 * 1024 ** 2;
-/** Resources that one client may watch, and how long their addresses may be (S10). */
+/** Subscriptions of one client, and the length of their URIs (S10). */
 const maxSubscriptions = 256;
 const maxUriLength = 4_096;
 
-/** Resources: what is offered, then the big results that tools of this session left. */
+/** Resources: the registered ones, then the large results that tools of this session stored. */
 export const resourceMethods: Readonly<Record<string, Method>> = {
   'resources/list': (server, params) => {
-    const offered = [...server.features.serverFeatures.resources.values()].map((resource) => ({
+    const registered = [...server.features.serverFeatures.resources.values()].map((resource) => ({
       uri: resource.uri,
       ...describe(resource),
     }));
-    const kept = server.host.environment.resources.list().map(({ bytes, ...link }) => ({ ...link, size: bytes }));
-    const { page, ...next } = paginate<object>([...offered, ...kept], params);
+    const stored = server.session.resources.list().map(({ bytes, ...link }) => ({ ...link, size: bytes }));
+    const { page, ...next } = paginate<object>([...registered, ...stored], params);
     return { resources: page, ...next };
   },
 
@@ -32,15 +32,17 @@ export const resourceMethods: Readonly<Record<string, Method>> = {
 
   'resources/read': async (server, params, request) => {
     const uri = uriOf(params);
-    const kept = findStored(server, uri);
-    return { contents: [await (kept ? readStored(server, kept) : readRegistered(server, uri, request))] };
+    const stored = findStored(server, uri);
+    return { contents: [await (stored ? readStored(server, stored) : readRegistered(server, uri, request))] };
   },
 
   'resources/subscribe': (server, params) => {
     const uri = uriOf(params);
     if (!findStored(server, uri) && !findRegistered(server, uri)) throw notFound(uri);
     if (server.subscriptions.size >= maxSubscriptions && !server.subscriptions.has(uri)) {
-      throw invalidParams(`${maxSubscriptions} resources are watched already: unsubscribe from one first.`);
+      throw invalidParams(
+        `The client has ${maxSubscriptions} subscriptions already, the maximum: unsubscribe from a resource first.`,
+      );
     }
     server.subscriptions.add(uri);
     return {};
@@ -57,13 +59,13 @@ function describe({ name, title, description, mimeType }: Resource): Record<stri
 }
 
 function uriOf({ uri }: Readonly<Record<string, unknown>>): string {
-  if (typeof uri !== 'string') throw invalidParams('"uri" is the address of a resource.');
-  if (uri.length > maxUriLength) throw invalidParams(`"uri" has more than ${maxUriLength} characters.`);
+  if (typeof uri !== 'string') throw invalidParams('"uri" is the URI of a resource.');
+  if (uri.length > maxUriLength) throw invalidParams(`"uri" has at most ${maxUriLength} characters.`);
   return uri;
 }
 
 function findStored(server: MethodContext, uri: string): ResourceLink | undefined {
-  return server.host.environment.resources.list().find((resource) => resource.uri === uri);
+  return server.session.resources.list().find((resource) => resource.uri === uri);
 }
 
 interface ResourceMatch {
@@ -86,7 +88,7 @@ function findRegistered({ features: { serverFeatures } }: MethodContext, uri: st
 async function readStored(server: MethodContext, link: ResourceLink): Promise<Record<string, string>> {
   checkSize(link.name, link.bytes);
   const { uri, mimeType } = link;
-  const data = await server.host.environment.resources.read(uri);
+  const data = await server.session.resources.read(uri);
   const isText = mimeType.startsWith('text/') || mimeType === 'application/json';
   return { uri, mimeType, ...(isText ? { text: data.toString('utf8') } : { blob: data.toString('base64') }) };
 }

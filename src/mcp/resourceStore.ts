@@ -6,9 +6,9 @@ import { privateFolders } from '../browser/process/privateFolders.js';
 import { ToolError } from '../errors/errors.js';
 import type { NewResource, ResourceLink, Resources } from '../tools/defineTool.js';
 
-/** What one session may keep. */
-const defaultBounds = { count: 24, bytes: 256 * 1024 ** 2, bytesEach: 64 * 1024 ** 2 };
-type ResourceBounds = typeof defaultBounds;
+/** Limits of one session. */
+const defaultLimits = { count: 24, bytes: 256 * 1024 ** 2, bytesEach: 64 * 1024 ** 2 };
+type ResourceLimits = typeof defaultLimits;
 
 const scheme = 'greenroom://resources/';
 
@@ -17,23 +17,23 @@ interface StoredResource extends ResourceLink {
 }
 
 /**
- * The big results of one session, on disk. Their files are unlinked as soon as they are open: however this process ends,
- * nothing stays behind. Addresses cannot be guessed, and each session looks only in its own store (S6). At the bound the
- * oldest is dropped and the client is told (S10). Owned by its session, which closes it.
+ * The large results of one session, on disk. Each file is unlinked as soon as it is open, so that none is left however the
+ * process ends. URIs cannot be guessed, and a session reads only its own store (S6). At the limit the oldest is dropped and
+ * a notice is added to the next answer (S10). Owned by its session, which closes it.
  */
 export class ResourceStore implements Resources {
-  readonly #bounds: ResourceBounds;
+  readonly #limits: ResourceLimits;
   readonly #folder: string;
-  /** Made at the first resource: most sessions have none. Oldest first. */
+  /** Created at the first resource: most sessions have none. Oldest first. */
   #resources: Map<string, StoredResource> | undefined;
   #notices: string[] | undefined;
-  /** How often the list changed: whoever remembers it sees whether it did. */
+  /** Counter of changes to the list, for change detection. */
   changes = 0;
   #closed = false;
 
-  /** `folder` is where the files are made. */
-  constructor(bounds: ResourceBounds = defaultBounds, folder = tmpdir()) {
-    this.#bounds = bounds;
+  /** `folder`: the parent of the files. */
+  constructor(limits: ResourceLimits = defaultLimits, folder = tmpdir()) {
+    this.#limits = limits;
     this.#folder = folder;
   }
 
@@ -41,18 +41,18 @@ export class ResourceStore implements Resources {
     const file = await openUnlinked(this.#folder);
     try {
       const bytes = await this.#write(file, data);
-      if (this.#closed) throw new Error('The session has ended.');
-      const kept: StoredResource = {
+      if (this.#closed) throw new Error('The session is closed: it stores no more resources.');
+      const stored: StoredResource = {
         uri: `${scheme}${randomUUID()}/${encodeURIComponent(name)}`,
         name,
         mimeType,
         bytes,
         file,
       };
-      (this.#resources ??= new Map()).set(kept.uri, kept);
+      (this.#resources ??= new Map()).set(stored.uri, stored);
       this.changes += 1;
       await this.#dropOldest();
-      return linkOf(kept);
+      return linkOf(stored);
     } catch (error) {
       await file.close();
       throw error;
@@ -64,50 +64,53 @@ export class ResourceStore implements Resources {
   }
 
   async read(uri: string): Promise<Buffer> {
-    const kept = this.#resources?.get(uri);
-    if (kept === undefined) throw new ToolError(this.#unknownResource(uri));
-    const buffer = Buffer.alloc(kept.bytes);
-    await kept.file.read(buffer, 0, kept.bytes, 0);
+    const stored = this.#resources?.get(uri);
+    if (stored === undefined) throw new ToolError(this.#unknownResource(uri));
+    const buffer = Buffer.alloc(stored.bytes);
+    await stored.file.read(buffer, 0, stored.bytes, 0);
     return buffer;
   }
 
-  /** What was dropped since the last time, for the next answer. Empties. */
+  /** The notices since the last call, for the next answer. */
   takeNotices(): readonly string[] {
     const notices = this.#notices ?? [];
     this.#notices = undefined;
     return notices;
   }
 
-  /** Lets go of everything, also of what is still being written. Idempotent. */
+  /** Closes every file, also of a resource that is still being written. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
-    const kept = [...(this.#resources?.values() ?? [])];
+    const stored = [...(this.#resources?.values() ?? [])];
     this.#resources = undefined;
-    await Promise.all(kept.map(({ file }) => file.close()));
+    await Promise.all(stored.map(({ file }) => file.close()));
   }
 
   async #write(file: FileHandle, data: NewResource['data']): Promise<number> {
-    const { bytesEach } = this.#bounds;
+    const { bytesEach } = this.#limits;
     let bytes = 0;
     for await (const chunk of typeof data === 'string' || data instanceof Uint8Array ? [data] : data) {
       const part = Buffer.from(chunk);
       bytes += part.length;
-      if (bytes > bytesEach) throw new ToolError(`The result has more than ${bytesEach} bytes and was not kept.`);
+      if (bytes > bytesEach)
+        throw new ToolError(
+          `The result has more than ${bytesEach} bytes, the maximum of a resource: it was not stored.`,
+        );
       await file.writeFile(part);
     }
     return bytes;
   }
 
   async #dropOldest(): Promise<void> {
-    const kept = [...(this.#resources?.values() ?? [])];
-    let bytes = kept.reduce((sum, resource) => sum + resource.bytes, 0);
-    let { length } = kept;
-    for (const oldest of kept) {
-      if (length <= this.#bounds.count && bytes <= this.#bounds.bytes) return;
+    const stored = [...(this.#resources?.values() ?? [])];
+    let bytes = stored.reduce((sum, resource) => sum + resource.bytes, 0);
+    let { length } = stored;
+    for (const oldest of stored) {
+      if (length <= this.#limits.count && bytes <= this.#limits.bytes) return;
       bytes -= oldest.bytes;
       length -= 1;
       this.#resources?.delete(oldest.uri);
-      (this.#notices ??= []).push(`Resource ${oldest.uri} was dropped to stay within the bounds of a session.`);
+      (this.#notices ??= []).push(`Resource ${oldest.uri} was dropped to stay within the limits of a session.`);
       await oldest.file.close();
     }
   }

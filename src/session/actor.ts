@@ -20,25 +20,25 @@ export interface SessionDelays {
   readonly drainTimeout: number;
 }
 
-/** What the names in the session chart stand for in this process. */
+/** Collaborators of the session chart's implementations. */
 export interface SessionLogicDeps {
   /** The session of a running actor. */
   find(id: string): Session;
   readonly pool: BrowserPool;
   readonly isolation: 'auto' | 'context' | 'process' | 'profile';
   readonly delays: SessionDelays;
-  /** Prepares one session before it can be announced; a rejection closes it as `setup-failed`. */
+  /** Prepares a session before it can be announced; a rejection closes it as `setup-failed`. */
   registerTools(session: Session, signal: AbortSignal): Promise<void>;
   /** Claims the session in the directory; a rejection closes it as `claim-refused`, unannounced. */
   claim(session: Session, signal: AbortSignal): Promise<void>;
-  /** Whether another node goes on with the session as it ends here. */
+  /** Whether the session is handed off to another node as it ends here. */
   isHandedOff(session: Session): boolean;
 }
 
-/** Where a session works: in the user's own browser and profile, or as the server is configured. */
+/** Which browser a session leases: the user's own, or as the server is configured. */
 function leaseTarget({ browserUrl: endpoint, resumeFrom }: Session, isolation: LeaseRequest['isolation']) {
-  const place = endpoint === undefined ? { isolation } : ({ isolation: 'profile', endpoint } as const);
-  return resumeFrom === undefined ? place : { ...place, resume: resumeFrom };
+  const target = endpoint === undefined ? { isolation } : ({ isolation: 'profile', endpoint } as const);
+  return resumeFrom === undefined ? target : { ...target, resume: resumeFrom };
 }
 
 /** The session chart with its implementations: made once, shared by every session actor of the process. */
@@ -59,7 +59,7 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
           },
           {
             lost: () => sendBack({ type: 'browser.lost' }),
-            // While one is being leased, that is what is waited for: not the browser alone, but the session's place in it.
+            // While a lease is pending, the browser alone does not count: the session's placement is awaited too.
             ready: () => acquiring === 0 && sendBack({ type: 'browser.leased' }),
             failed,
           },
@@ -92,24 +92,20 @@ export function createSessionLogic(deps: SessionLogicDeps): SessionLogic {
     actions: {
       announce: ({ context }) => find(context.id).channel.announce(context.id),
       deliver: ({ context }) => find(context.id).deliver(),
-      dismiss: ({ context }) => find(context.id).terminate(context.closedBecause ?? 'operator-closed', context.failure),
+      terminate: ({ context }) =>
+        find(context.id).terminate(context.closedBecause ?? 'operator-closed', context.failure),
     },
-    delays: {
-      setupTimeout: delays.setupTimeout,
-      initializeTimeout: delays.initializeTimeout,
-      idleTimeout: delays.idleTimeout,
-      resumeGrace: delays.resumeGrace,
-      drainTimeout: delays.drainTimeout,
-    },
+    delays: { ...delays },
   });
 }
 
-/** Of the time for the set-up, how much may be spent in the queue: what is left is for the answer. */
-const queueShare = 0.9;
+/** The fraction of the setup timeout that may be spent in the wait queue; the rest is left for the answer. */
+const queueFraction = 0.9;
 
 /**
- * In a warm session the first page is open too: it is what the first tool would wait for. One that nobody has asked for
- * does not queue for a browser: whoever waits for one is a client, who is told that all are taken before the set-up ends.
+ * Waits for the browser of a session. A warm session also opens its first page, which its first tool would wait for, and
+ * never queues for a browser: the wait queue is for clients. A client that queues is refused with `browsers_busy` before
+ * its setup times out.
  */
 async function prepareBrowser(
   session: Session,
@@ -117,19 +113,19 @@ async function prepareBrowser(
   signal: AbortSignal,
   setupTimeout: number,
 ): Promise<void> {
-  const waiting = new AbortController();
+  const queueing = new AbortController();
   let limit: AbortSignal | undefined;
   const onQueued = (): void => {
-    if (session.isWarm) waiting.abort(new Refusal('browsers_busy'));
+    if (session.isWarm) queueing.abort(new Refusal('browsers_busy'));
     if (limit !== undefined) return;
-    limit = timeLimit(setupTimeout * queueShare);
-    limit.addEventListener('abort', () => waiting.abort(stillBusy(setupTimeout * queueShare)), { once: true });
+    limit = timeLimit(setupTimeout * queueFraction);
+    limit.addEventListener('abort', () => queueing.abort(busyAfter(setupTimeout * queueFraction)), { once: true });
   };
-  const browser = await lease.browser(waiting.signal, onQueued);
+  const browser = await lease.browser(queueing.signal, onQueued);
   if (session.isWarm) await browser.ensureFirstPage(signal);
 }
 
-function stillBusy(ms: number): Refusal {
+function busyAfter(ms: number): Refusal {
   const detail =
     `Every browser process is taken, and none became free in ${Math.round(ms / 1000)} s. Try again in a moment; ` +
     `--max-browsers allows more of them.`;

@@ -4,47 +4,48 @@ import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 
 export type TransportKind = 'sse' | 'streamable-http' | 'websocket' | 'stdio';
 
-/** How a session ended, as its channel tells the client. */
+/** How a session ended, for its client. */
 export interface CloseNotice {
   readonly closedBecause: CloseReason;
-  /** What a client that was never told its session id hears instead. */
+  /** The error for a client whose session was never announced. */
   readonly refusal: Refusal;
 }
 
 /**
- * What a session needs of the transport that carries it: the way out to one client. The transport owns its sockets; the
- * session calls `announce` once (S2), `deliver` only after it, `end` once and nothing after that (S7). None of them throws:
- * a stream that is gone is reported as the event `transport.detached`.
+ * The transport of a session as the session sees it: the outgoing direction to one client. The transport owns its sockets.
+ * The session calls `announce` once (S2), `deliver` only after it, `end` once and nothing afterwards (S7):
+ *
+ *     announce -> deliver, requestCancelled, suspend … -> end -> flushed
+ *
+ * A lost stream is reported as the event `transport.detached`, not as an error. `deliver` throws only for a message that
+ * cannot be written as JSON.
  */
 export interface Channel {
   readonly kind: TransportKind;
-  /** Whether the client may come back to the same session after its stream was lost. */
+  /** Whether the client can resume the session after its stream was lost. */
   readonly resumable: boolean;
   /** Tells the client its session id. Called on entry to `connected`, and from nowhere else. */
   announce(sessionId: string): void;
   deliver(message: JSONRPCMessage, relatedTo?: RequestId): void;
-  /** A request will get no answer: the client cancelled it. For transports that hold something open for each answer. */
+  /** The client cancelled a request: it gets no response. For transports that keep a stream open per response. */
   requestCancelled?(request: RequestId): void;
-  /**
-   * Ends the socket on which an answer is awaited; the client comes back for it after `retryMs`. For transports whose
-   * clients can.
-   */
+  /** Ends the connection on which a response is awaited; the client reconnects after `retryMs`. For resumable transports. */
   suspend?(request: RequestId, retryMs: number): void;
-  /** What another node needs to go on where this one stops, as JSON. For transports whose clients can come back. */
+  /** What another node needs to restore this channel, as JSON. For resumable transports. */
   snapshot?(): unknown;
   end(ending: CloseNotice): void;
-  /** Resolves, after `end`, when the last that was said is written down. For transports that write things down. */
+  /** Resolves, after `end`, when all messages are written to the event log. For transports that have one. */
   readonly flushed?: Promise<void>;
 }
 
-/** How a session ended that can be talked to no more. */
+/** How a session ended. */
 export interface SessionEnd {
   readonly closedBecause: CloseReason | null;
-  /** Another node goes on with it: it has ended at this one alone. */
+  /** Handed off: another node serves it. */
   readonly isHandedOff: boolean;
 }
 
-/** Why a session can be talked to no more. One that a leaving node leaves to the others goes on: its client is to come again. */
+/** The refusal of a request to an ended session; the client of a handed-off one is told to retry. */
 export function refusalAfterEnd({ closedBecause, isHandedOff }: SessionEnd): Refusal {
   if (isHandedOff && closedBecause === 'server-draining') return new Refusal('draining');
   return refusalForReason(closedBecause);
@@ -54,7 +55,7 @@ function refusalForReason(closedBecause: CloseReason | null): Refusal {
   return new Refusal('closed', closedBecause === null ? {} : { closedBecause });
 }
 
-/** What a client that never got its session id is told: the cause, by the error catalogue. */
+/** The notice for the channel, with the cause from the error catalogue. */
 export function closeNotice(closedBecause: CloseReason, failure: Failure | null): CloseNotice {
   if (failure !== null) {
     const reason = isReason(failure.reason) ? failure.reason : 'setup_failed';

@@ -1,7 +1,7 @@
 import type { Refusal } from '../errors/errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
 
-/** Bytes that one session may hold (S10). */
+/** Bytes that one session may queue (S10). */
 const maxQueuedBytes = 4 * 1024 ** 2;
 
 interface QueuedMessage {
@@ -11,8 +11,8 @@ interface QueuedMessage {
 }
 
 /**
- * The messages that came before their session was connected, in the order of arrival. Each is answered exactly once:
- * delivered or refused. Owned by its session; how many there may be, the chart says.
+ * Messages received before `connected`, in the order of arrival. Each is settled exactly once: delivered or refused. Owned
+ * by its session; the chart limits their count, this queue their size.
  */
 export class EarlyMessageQueue {
   #queue: QueuedMessage[] = [];
@@ -26,7 +26,7 @@ export class EarlyMessageQueue {
     return this.#queue.some(({ message }) => 'method' in message && 'id' in message && message.id === id);
   }
 
-  /** Resolves when the message is delivered; rejects with why it never will be. */
+  /** Resolves when the message is delivered; rejects with the refusal if it never is. */
   enqueue(message: JSONRPCMessage): Promise<void> {
     this.#bytes += sizeOf(message);
     return new Promise((delivered, refused) => this.#queue.push({ message, delivered, refused }));

@@ -3,28 +3,28 @@ import type { LogLevel } from '../tools/client.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Session } from './session.js';
 
-/** One session as an embedder has it: from `onSession`, before it can be announced, until it is closed. */
+/** One session as an embedder sees it: from `onSession`, before the announcement, until it is closed. */
 export interface OpenSession {
   readonly id: string;
-  /** As they are now. */
+  /** The current facts. */
   readonly facts: SessionFacts;
   /** Resolves, never rejects, once the session is closed and what it owned is released. */
   readonly ended: Promise<void>;
   /**
-   * Offers this session tools, prompts and resources of its own. A list that is given takes the place of the one given
-   * before; a client that is there already is told (`notifications/…/list_changed`). Throws if a name is taken, and then
-   * nothing has changed. Does nothing in a session that is closed.
+   * Adds tools, prompts and resources to this session alone. Each given list replaces the one given before; an initialized
+   * client is notified (`notifications/…/list_changed`). Throws, without a change, if a name is taken. Does nothing in a
+   * closed session.
    */
   add(additions: Additions): void;
-  /** Tells the client that a resource changed, if it subscribed to it. */
+  /** Notifies the client that a resource changed, if it is subscribed to it. */
   resourceUpdated(uri: string): void;
-  /** Sends `notifications/message`, if the client wants that level. */
+  /** Sends `notifications/message`, if the client's log level includes it. */
   log(level: LogLevel, data: unknown): void;
-  /** Ends it, as an operator would. Idempotent. */
+  /** Closes the session as `operator-closed`. Idempotent. */
   close(): void;
 }
 
-/** Shows an embedder what of a session is theirs to use. */
+/** The part of a session that an embedder may use. */
 export function toOpenSession(session: Session): OpenSession {
   const { server } = session;
   return {

@@ -1,8 +1,11 @@
-import type { Snapshot } from 'xstate';
+import type { ActorRefFrom, Snapshot } from 'xstate';
 import { z } from 'zod';
-import type { ResumeState } from '../browser/pool/browserLease.js';
+import type { sessionMachine } from '../../machines/index.js';
+import type { BrowserLease, ResumeState } from '../browser/pool/browserLease.js';
+import type { McpServer } from '../mcp/mcpServer.js';
+import type { Principal } from '../tenancy/principal.js';
 import { logLevels } from '../tools/client.js';
-import type { Session } from './session.js';
+import type { Channel } from './channel.js';
 
 const actorSnapshot = z.looseObject({
   status: z.literal('active'),
@@ -10,14 +13,14 @@ const actorSnapshot = z.looseObject({
   children: z.record(z.string(), z.unknown()),
 });
 
-/** What a session can be restored from at another node: the state of its actor, and what its client told it. */
+/** The snapshot of a session for another node: actor state, client facts and transport state. */
 const sessionSnapshot = z.object({
   actor: actorSnapshot,
   principal: z.object({ issuer: z.string(), user: z.string(), credentialId: z.string().exactOptional() }),
-  /** As `?tools=` asked for them. */
+  /** The value of `?tools=`. */
   groups: z.string().exactOptional(),
   browserUrl: z.string().exactOptional(),
-  /** Where its pages are; null if it had no browser yet. */
+  /** The placement of its pages; null without a browser. */
   browser: z.custom<ResumeState>().nullable(),
   createdAt: z.coerce.date(),
   server: z.object({
@@ -34,7 +37,7 @@ const sessionSnapshot = z.object({
     toolCalls: z.number(),
     subscriptions: z.array(z.string()),
   }),
-  /** The transport's own. */
+  /** Written and read by the transport. */
   channel: z.unknown(),
 });
 
@@ -42,8 +45,20 @@ export type SessionSnapshot = z.infer<typeof sessionSnapshot>;
 
 export const parseSnapshot = (text: string): SessionSnapshot => sessionSnapshot.parse(JSON.parse(text));
 
-/** Keeps a session as it is after each change that its actor makes, until it is closed. */
-export function persistSnapshots(session: Session, write: (stored: string) => void): void {
+/** The parts of a session that its snapshot is taken from. */
+interface PersistableSession {
+  readonly actor: ActorRefFrom<typeof sessionMachine>;
+  readonly principal: Principal;
+  readonly groups: string | undefined;
+  readonly browserUrl: string | undefined;
+  readonly createdAt: Date;
+  readonly browserLease: BrowserLease | undefined;
+  readonly server: McpServer;
+  readonly channel: Channel;
+}
+
+/** Writes a snapshot after each change of the actor, until the session is closed. */
+export function persistSnapshots(session: PersistableSession, write: (snapshot: string) => void): void {
   let isScheduled = false;
   const flush = (): void => {
     isScheduled = false;
@@ -52,15 +67,15 @@ export function persistSnapshots(session: Session, write: (stored: string) => vo
   const schedule = (): void => {
     if (isScheduled) return;
     isScheduled = true;
-    // Once for all that this turn changes.
+    // Coalesces the changes of one turn.
     queueMicrotask(flush);
   };
   schedule();
-  // Of a failure the session itself tells.
+  // The session handles a failure of its actor.
   session.actor.subscribe({ next: schedule, error: () => undefined });
 }
 
-function snapshotOf(session: Session): unknown {
+function snapshotOf(session: PersistableSession): unknown {
   const { actor, principal, server, channel, createdAt, browserUrl, groups, browserLease } = session;
   return {
     ...{ actor: actor.getPersistedSnapshot(), principal, groups, browserUrl, createdAt },
@@ -70,8 +85,8 @@ function snapshotOf(session: Session): unknown {
 }
 
 /**
- * The state in which a session goes on: detached, with nothing in flight. Its deadlines are armed by the states that it
- * enters next, since a stored timer is none.
+ * The state of a restored session: detached, nothing in flight. Timers are not stored: the states that it enters next start
+ * them.
  */
 export function detachedSnapshot({ actor }: SessionSnapshot): Snapshot<unknown> {
   const { browserLease } = actor.children;

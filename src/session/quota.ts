@@ -3,19 +3,21 @@ import type { QuotaLimits, QuotaSlot, QuotaStore } from '../cluster/clusterStore
 import { Refusal } from '../errors/errors.js';
 import { principalKey, type Principal } from '../tenancy/principal.js';
 
-/** So many leases of its node a place counts for: as long as a node renews them, a beat that is late loses none. */
+/** A slot lives for this many node leases, so that one late heartbeat loses none. */
 const leasesPerSlot = 2;
 
 export interface SessionQuotaOptions {
   readonly store: QuotaStore;
   readonly caps: QuotaLimits;
-  /** How long a node that says nothing counts as there. */
+  /** The lease of a node: silent for longer, it counts as dead. */
   readonly leaseMs: number;
 }
 
 /**
- * The places that the sessions of this node take among those of all nodes. One that is taken counts until it is given back;
- * those of a node that dies are free after two of its leases. Owned by the registry of sessions; the node renews it.
+ * The slots of this node's sessions in the cluster-wide quota. A slot is occupied until it is released; those of a dead
+ * node expire after two leases. Owned by the session registry; the node renews it.
+ *
+ *     reserve -> occupy -> renew (at each heartbeat) … -> release, when the session is closed
  */
 export class SessionQuota {
   readonly #options: SessionQuotaOptions;
@@ -26,7 +28,7 @@ export class SessionQuota {
     this.#options = options;
   }
 
-  /** A place for a session of this user that is about to be opened. Throws `too_many_sessions` or `store_unreachable`. */
+  /** Reserves a slot for a new session. Rejects with `too_many_sessions` or `store_unreachable`. */
   async reserve(owner: Principal): Promise<QuotaSlot> {
     const { store, caps } = this.#options;
     const slot = newSlot(owner);
@@ -36,37 +38,37 @@ export class SessionQuota {
     return slot;
   }
 
-  /** Holds a place until the session is closed: one that was taken, or, whatever the caps say, one more. */
+  /** Occupies a slot until the session is closed: the reserved one or, regardless of the limits, a new one. */
   occupy(owner: Principal, closed: Promise<void>, reserved?: QuotaSlot): void {
     const slot = reserved ?? newSlot(owner);
     const key = principalKey(owner);
-    const held = this.#occupied.get(key) ?? { owner, ids: new Set() };
-    this.#occupied.set(key, held);
-    held.ids.add(slot.id);
-    // What cannot be said now is said with the next beat.
+    const slots = this.#occupied.get(key) ?? { owner, ids: new Set() };
+    this.#occupied.set(key, slots);
+    slots.ids.add(slot.id);
+    // If this fails, the next heartbeat renews it.
     if (reserved === undefined) this.#options.store.renew(owner, [slot.id], this.#slotTtlMs).catch(() => undefined);
     void closed.then(() => {
-      held.ids.delete(slot.id);
-      if (held.ids.size === 0 && this.#occupied.get(key) === held) this.#occupied.delete(key);
+      slots.ids.delete(slot.id);
+      if (slots.ids.size === 0 && this.#occupied.get(key) === slots) this.#occupied.delete(key);
       this.release(slot);
     });
   }
 
-  /** Gives one back. If that cannot be said now, it is free in its time. */
+  /** Releases a slot; while the store is unreachable, it expires instead. */
   release(slot: QuotaSlot): void {
-    const freeing = this.#options.store.release(slot).catch(() => undefined);
-    this.#releasing.add(freeing);
-    void freeing.then(() => this.#releasing.delete(freeing));
+    const releasing = this.#options.store.release(slot).catch(() => undefined);
+    this.#releasing.add(releasing);
+    void releasing.then(() => this.#releasing.delete(releasing));
   }
 
-  /** All that are held count on. Rejects when the store cannot be reached. */
+  /** Renews every occupied slot. Rejects when the store is unreachable. */
   async renew(): Promise<void> {
     for (const { owner, ids } of [...this.#occupied.values()]) {
       if (ids.size > 0) await this.#options.store.renew(owner, [...ids], this.#slotTtlMs);
     }
   }
 
-  /** Resolves when all that were given back are free. */
+  /** Resolves when all pending releases are done. */
   async whenReleased(): Promise<void> {
     await Promise.all(this.#releasing);
   }
@@ -76,7 +78,7 @@ export class SessionQuota {
   }
 }
 
-/** The refusal of a session that there is no place for. */
+/** The refusal when a session limit is reached. */
 export const tooManySessions = (limit: string): Refusal => new Refusal('too_many_sessions', { limit });
 
 const newSlot = (owner: Principal): QuotaSlot => ({ id: randomBytes(9).toString('base64url'), owner });

@@ -11,7 +11,7 @@ import { tooManySessions, type SessionQuota } from './quota.js';
 import type { SessionSnapshot } from './persistence.js';
 import { Session, type SessionDeps, type SessionRequest } from './session.js';
 
-/** How long, and of how many sessions, it is known that they existed. */
+/** Retention of tombstones: time and count. */
 const tombstoneTtlMs = 600_000;
 const maxTombstones = 10_000;
 
@@ -21,17 +21,18 @@ interface Tombstone extends SessionEnd {
 
 /**
  * The only map of sessions: the directory of this process. A session is in it before its actor starts (S1) and until
- * everything it owned is released (S5); then, for ten minutes, its owner is told that it is closed and why.
+ * everything it owned is released (S5); a tombstone then answers its owner with `closed` and the reason for ten minutes.
+ * Owned by the orchestrator, which drains it.
  */
 export class SessionRegistry {
   readonly #sessions = new Map<string, Session>();
-  /** Those of them that wait for a client. */
+  /** The sessions of the map that have no client. */
   readonly #warm = new Set<Session>();
   readonly #tombstones: LRUCache<string, Tombstone>;
   readonly #caps: QuotaLimits;
-  /** Absent: there is one node, this one. */
+  /** Absent with one node. */
   readonly #quota: SessionQuota | undefined;
-  /** Sessions that are not closed, by owner: counted as they come and go, so that admission costs the same at any size. */
+  /** Number of open sessions by owner: kept up to date, so that the quota check is constant time. */
   readonly #openByOwner = new Map<string, number>();
   #open = 0;
   #draining = false;
@@ -44,59 +45,59 @@ export class SessionRegistry {
   }
 
   /**
-   * Opens a session, or hands a warm one over; its channel is announced when the chart says so. With `place` it was counted
-   * among those of all nodes. Throws `too_many_sessions` or `draining`, and then nothing was created.
+   * Opens a session or assigns the client to a warm one; the chart announces it. `slot` is its reserved slot in the
+   * cluster-wide quota. Throws `too_many_sessions` or `draining`; then nothing was created.
    */
-  open(parts: SessionDeps, request: SessionRequest, slot?: QuotaSlot): Session {
+  open(deps: SessionDeps, request: SessionRequest, slot?: QuotaSlot): Session {
     if (this.#draining) throw new Refusal('draining');
     this.#checkQuota(request.principal);
-    const session = this.#assignWarm(parts, request) ?? this.#create(parts, request);
+    const session = this.#assignWarm(deps, request) ?? this.#create(deps, request);
     this.#trackOpen(session, slot);
     return session;
   }
 
-  /** The same, where nodes count together: rejects also with `store_unreachable`. */
-  async openWithClusterQuota(parts: SessionDeps, request: SessionRequest): Promise<Session> {
+  /** The same with the cluster-wide quota: rejects also with `store_unreachable`. */
+  async openWithClusterQuota(deps: SessionDeps, request: SessionRequest): Promise<Session> {
     const slot = this.#draining ? undefined : await this.#quota?.reserve(request.principal);
     try {
-      return this.open(parts, request, slot);
+      return this.open(deps, request, slot);
     } catch (error) {
       if (slot !== undefined) this.#quota?.release(slot);
       throw error;
     }
   }
 
-  /** Goes on with a session of a node that is gone. Its limits were checked where it was opened. Throws `draining`. */
-  restore(parts: SessionDeps, id: string, request: SessionRequest, stored: SessionSnapshot): Session {
+  /** Restores a session of a dead node. Its quota was checked at creation. Throws `draining`. */
+  restore(deps: SessionDeps, id: string, request: SessionRequest, snapshot: SessionSnapshot): Session {
     if (this.#draining) throw new Refusal('draining');
-    const session = this.#add(new Session(parts, id, request, stored));
+    const session = this.#add(new Session(deps, id, request, snapshot));
     this.#trackOpen(session);
     session.start();
     return session;
   }
 
-  /** Opens a session that nobody has asked for yet. Nobody can find it, and it counts for no limit. */
-  openWarm(parts: SessionDeps): Session {
-    return this.#create(parts, null);
+  /** Opens a warm session: not findable, not counted. */
+  openWarm(deps: SessionDeps): Session {
+    return this.#create(deps, null);
   }
 
   get isDraining(): boolean {
     return this.#draining;
   }
 
-  /** The warm sessions that can be handed over. */
+  /** The warm sessions that are ready for a client. */
   warm(): Session[] {
     return [...this.#warm].filter(({ actor }) => actor.getSnapshot().matches({ 'tools-registered': 'waiting' }));
   }
 
-  /** For the chart's implementations, whose sessions are here by construction. */
+  /** For the chart's implementations, whose sessions are always in the map. */
   get(id: string): Session {
     const session = this.#sessions.get(id);
     if (!session) throw new Error(`No session ${shortId(id)} in the registry.`);
     return session;
   }
 
-  /** A session that is not released yet, for those who only look. */
+  /** For readers: a session that is not released yet. */
   peek(id: string): Session | undefined {
     return this.#sessions.get(id);
   }
@@ -111,7 +112,7 @@ export class SessionRegistry {
     throw new Refusal('unknown');
   }
 
-  /** A session of another node has ended: its user is told here, too. */
+  /** Records the end of a session of another node, so that its owner gets `closed` here too. */
   addTombstone(id: string, principal: Principal, closedBecause: CloseReason): void {
     this.#tombstones.set(id, { principal, closedBecause, isHandedOff: false });
   }
@@ -121,14 +122,14 @@ export class SessionRegistry {
     return [...this.#sessions.values()].filter((session) => !session.isWarm && session.state !== 'closed');
   }
 
-  /** Closes every session that `isMeant`, in the operator's name. Resolves when all that they owned is released. */
+  /** Closes the matching sessions as `operator-closed`. Resolves when everything that they owned is released. */
   async closeWhere(predicate: (session: Session) => boolean): Promise<void> {
     const sessions = this.list().filter(predicate);
     for (const session of sessions) session.close('operator-closed');
     await Promise.all(sessions.map((session) => session.ended));
   }
 
-  /** Ends every session, each in its own way, and refuses new ones. Resolves when all are released. */
+  /** Drains every session and refuses new ones. Resolves when all are released. */
   async drain(): Promise<void> {
     this.#draining = true;
     const sessions = [...this.#sessions.values()];
@@ -136,8 +137,8 @@ export class SessionRegistry {
     await Promise.all(sessions.map((session) => session.ended));
   }
 
-  #create(parts: SessionDeps, request: SessionRequest | null): Session {
-    const session = this.#add(new Session(parts, randomBytes(16).toString('base64url'), request));
+  #create(deps: SessionDeps, request: SessionRequest | null): Session {
+    const session = this.#add(new Session(deps, randomBytes(16).toString('base64url'), request));
     if (request === null) this.#warm.add(session);
     session.start();
     return session;
@@ -150,12 +151,12 @@ export class SessionRegistry {
   }
 
   /**
-   * The client's session is as young as the client. Who would have to wait for a browser gets one that is still being
-   * made ready: it would be waited for in vain, since it waits for a client.
+   * Moves the assigned session to the end of the map, which is ordered by age. While no browser is free, a warm session
+   * that is still starting is assigned too: queueing behind it would be futile, since it holds its browser for a client.
    */
-  #assignWarm(parts: SessionDeps, request: SessionRequest): Session | undefined {
+  #assignWarm(deps: SessionDeps, request: SessionRequest): Session | undefined {
     if (request.browserUrl !== undefined) return undefined;
-    const starting = parts.hasFreeBrowser() ? [] : [...this.#warm].filter(({ state }) => state === 'created');
+    const starting = deps.hasFreeBrowser() ? [] : [...this.#warm].filter(({ state }) => state === 'created');
     const [session] = [...this.warm(), ...starting];
     if (session === undefined) return undefined;
     this.#warm.delete(session);
@@ -172,7 +173,7 @@ export class SessionRegistry {
       throw tooManySessions(`--max-sessions-per-user ${maxSessionsPerUser}`);
   }
 
-  /** It counts until it is closed. */
+  /** Counts a session until it is closed. */
   #trackOpen({ principal, closed }: Session, slot?: QuotaSlot): void {
     this.#count(principal, 1);
     void closed.then(() => this.#count(principal, -1));
@@ -188,7 +189,7 @@ export class SessionRegistry {
   }
 
   #remove(session: Session): void {
-    // It may have come back from another node while what is left of it here was released.
+    // The session may have been restored here while its old instance was being released.
     if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
     this.#warm.delete(session);
     if (session.isWarm) return;

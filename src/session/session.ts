@@ -4,7 +4,8 @@ import type { ResumeState, BrowserLease } from '../browser/pool/browserLease.js'
 import type { Clock } from '../clock.js';
 import { Refusal, messageOf } from '../errors/errors.js';
 import { shortId, type Log } from '../log.js';
-import { McpServer, type McpSession } from '../mcp/mcpServer.js';
+import { McpServer } from '../mcp/mcpServer.js';
+import type { McpSession } from '../mcp/methodContext.js';
 import { messageKind, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
 import { ResourceStore } from '../mcp/resourceStore.js';
 import type { Principal } from '../tenancy/principal.js';
@@ -14,7 +15,6 @@ import { type Channel, refusalAfterEnd, closeNotice, type SessionEnd } from './c
 import { EarlyMessageQueue } from './earlyMessages.js';
 import { detachedSnapshot, type SessionSnapshot } from './persistence.js';
 import { topLevelState } from '../telemetry/observer.js';
-import type { ToolCallDeps } from '../mcp/callTool.js';
 import type { Workspace } from '../tools/workspace.js';
 import type { sessionMachine } from '../../machines/index.js';
 
@@ -22,12 +22,15 @@ import type { sessionMachine } from '../../machines/index.js';
 const maxInFlight = 256;
 
 /**
- * One client session: the actor that decides, and the handles that it owns. The registry opens and forgets it; the chart
- * alone says what may happen when. Everything it owned is released when `ended` resolves (S5).
+ * One client session: its actor and the handles that it owns. The registry opens and removes it; the chart alone decides
+ * what may happen when (`machines/sessionMachine.ts`). Everything it owned is released when `ended` resolves (S5).
  *
- * A warm session is one that nobody has asked for yet: it waits in `tools-registered` until it is handed over.
+ *     start -> created -> tools-registered -> (client assigned) -> connected: announce -> active: deliver
+ *     -> closed: terminate -> `closed` resolves -> lease and resources are released -> `ended` resolves
+ *
+ * A warm session has no client yet: it waits in `tools-registered` until one is assigned.
  */
-export class Session {
+export class Session implements McpSession {
   readonly id: string;
   readonly lease: 'eager' | 'lazy';
   readonly actor: ActorRefFrom<SessionLogic>;
@@ -37,47 +40,47 @@ export class Session {
   readonly closed: Promise<void>;
   /** Resolves, never rejects, once the session is closed and what it owned is released. */
   readonly ended: Promise<void>;
-  /** The inspector's, while somebody looks at what this session says; null otherwise. */
+  /** Set by the inspector while it records this session's messages; null otherwise. */
   tap: MessageTap | null = null;
-  /** Of a session that began at another node, which is gone: where its pages were. */
+  /** For a session restored from another node: the placement of its pages. */
   readonly resumeFrom: ResumeState | undefined;
-  readonly #clock: Clock;
+  readonly #deps: SessionDeps;
   #createdAt: Date;
   #request: SessionRequest | null;
   #inbox: JSONRPCMessage[] = [];
-  /** Made at the first early message: most sessions have none. */
+  /** Created at the first early message: most sessions have none. */
   #earlyMessages: EarlyMessageQueue | undefined;
   #browserLease: BrowserLease | undefined;
   #leaseReleased: Promise<void> = Promise.resolve();
   #isHandedOff = false;
 
-  /** Without a request it is a warm session. With `stored` it goes on where another node stopped. */
-  constructor(parts: SessionDeps, id: string, request: SessionRequest | null, stored?: SessionSnapshot) {
+  /** Without a request it is warm. With `stored` it is restored from a snapshot. */
+  constructor(deps: SessionDeps, id: string, request: SessionRequest | null, stored?: SessionSnapshot) {
     this.id = id;
-    this.lease = parts.lease;
-    this.#clock = parts.clock;
+    this.lease = deps.lease;
+    this.#deps = deps;
     this.#request = request;
-    this.#createdAt = stored?.createdAt ?? new Date(parts.clock.now());
+    this.#createdAt = stored?.createdAt ?? new Date(deps.clock.now());
     this.resumeFrom = stored?.browser ?? undefined;
-    this.server = new McpServer(new SessionHost(this, parts));
+    this.server = new McpServer(this);
     if (stored !== undefined) this.server.restore(stored.server);
     const client = request === null ? noClient : clientOf(request);
-    this.actor = createActor(parts.logic, {
+    this.actor = createActor(deps.logic, {
       id,
-      clock: parts.clock,
-      inspect: parts.inspect,
-      input: { id, ...client, lease: parts.lease, queueLimit: parts.queueLimit },
+      clock: deps.clock,
+      inspect: deps.inspect,
+      input: { id, ...client, lease: deps.lease, queueLimit: deps.queueLimit },
       ...(stored && { snapshot: detachedSnapshot(stored) }),
     });
     this.closed = new Promise<void>((resolve) => {
       this.actor.subscribe({
         complete: resolve,
         error: (error) => {
-          parts.log.error('session actor failed', { session: shortId(this.id), error: String(error) });
+          deps.log.error('session actor failed', { session: shortId(this.id), error: String(error) });
           this.terminate('setup-failed', { reason: 'internal', message: new Refusal('internal').message });
-          // XState neither stops what a failed actor has invoked nor tells its inspection stream.
+          // XState neither stops the invoked actors of a failed actor nor reports the failure to its inspector.
           this.releaseLease();
-          parts.inspect(this.#failureEvent(parts.logic));
+          deps.inspect(this.#failureEvent(deps.logic));
           resolve();
         },
       });
@@ -87,7 +90,7 @@ export class Session {
     });
   }
 
-  /** Nobody's yet: no caller may find it. */
+  /** No client is assigned: no caller may find it. */
   get isWarm(): boolean {
     return this.#request === null;
   }
@@ -100,7 +103,7 @@ export class Session {
     return this.principal.user;
   }
 
-  /** The user's own browser, where the session uses that one. */
+  /** The address of the user's own browser, if the session uses it. */
   get browserUrl(): string | undefined {
     return this.#request?.browserUrl;
   }
@@ -117,22 +120,22 @@ export class Session {
     return this.#clientRequest.channel;
   }
 
-  /** When its client came. */
+  /** When its client connected. */
   get createdAt(): Date {
     return this.#createdAt;
   }
 
   get #clientRequest(): SessionRequest {
-    if (this.#request === null) throw new Error(`Nobody has asked for session ${shortId(this.id)} yet.`);
+    if (this.#request === null) throw new Error(`Session ${shortId(this.id)} has no client yet: it is warm.`);
     return this.#request;
   }
 
-  /** The top-level state: one of the five. */
+  /** The top-level state of the chart. */
   get state(): string {
     return topLevelState(this.actor.getSnapshot().value);
   }
 
-  /** What tools and operators may know of it, as it is now. */
+  /** The current facts, for tools and operators. */
   facts(): SessionFacts {
     const { client, protocolVersion, toolCalls } = this.server;
     return {
@@ -149,24 +152,24 @@ export class Session {
     };
   }
 
-  /** Starts the actor and attaches the channel, if there is one. Called once, after the session is in the directory. */
+  /** Starts the actor and attaches the channel, if there is one. Called once, after the session is in the registry. */
   start(): void {
     this.actor.start();
     if (this.#request !== null) this.actor.send({ type: 'transport.attached' });
   }
 
-  /** Gives a warm session that waits to whoever asks for one. Called once, by the registry. */
+  /** Assigns a client to a warm session. Called once, by the registry. */
   assignClient(request: SessionRequest): void {
     this.#request = request;
-    this.#createdAt = new Date(this.#clock.now());
+    this.#createdAt = new Date(this.clock.now());
     this.actor.send({ type: 'transport.attached', client: clientOf(request) });
   }
 
   /**
-   * Takes one message, in the order of arrival (S4): delivers it, holds it until the session is connected, or refuses it.
+   * Accepts one message, in the order of arrival (S4): delivers it, queues it until the session is connected, or refuses it.
    * Throws `not_ready`, `closed`, `draining`, `queue_full` or, for an id that is in flight already, `invalid_message`; then
-   * nothing has happened (S3). Returns a promise only for what is held: it resolves when that is delivered, and rejects
-   * with the cause for which the session was never connected.
+   * the message had no effect (S3). Returns a promise only for a queued message: it resolves on delivery, and rejects with
+   * the cause if the session is never connected.
    */
   receive(message: JSONRPCMessage): Promise<void> | undefined {
     const snapshot = this.actor.getSnapshot();
@@ -176,14 +179,14 @@ export class Session {
     if (isEarly) this.#checkEarly(message, snapshot.can({ type: 'message.received', kind }));
     if (kind === 'request' || kind === 'initialize')
       this.#checkRequest(message, snapshot.hasTag('draining'), snapshot.context.inFlight);
-    const held = isEarly ? (this.#earlyMessages ??= new EarlyMessageQueue()).enqueue(message) : undefined;
+    const queued = isEarly ? (this.#earlyMessages ??= new EarlyMessageQueue()).enqueue(message) : undefined;
     if (!isEarly) this.#inbox.push(message);
     this.tap?.('client', message);
     this.actor.send({ type: 'message.received', kind });
-    return held;
+    return queued;
   }
 
-  /** How many may be held, the chart knows; how large, the messages. */
+  /** The chart limits the count of early messages, the queue their size. */
   #checkEarly(message: JSONRPCMessage, canQueue: boolean): void {
     const { queueLimit } = this.actor.getSnapshot().context;
     if (queueLimit === 0) throw new Refusal('not_ready', { state: this.state });
@@ -191,7 +194,7 @@ export class Session {
     throw new Refusal('queue_full', { limit: `--queue-limit ${queueLimit}` });
   }
 
-  /** Throws `closed` or `not_ready` if nothing can be said to it now. */
+  /** Throws `closed` or `not_ready` if the session takes no messages. */
   checkOpen(): SnapshotFrom<SessionLogic> {
     const snapshot = this.actor.getSnapshot();
     if (snapshot.status !== 'active') throw refusalAfterEnd(this.end);
@@ -218,7 +221,7 @@ export class Session {
     this.actor.send({ type: 'session.close', because });
   }
 
-  /** Undefined only before the actor has started. */
+  /** Undefined only before the actor is started. */
   get browserLease(): BrowserLease | undefined {
     return this.#browserLease;
   }
@@ -232,7 +235,7 @@ export class Session {
     for (const message of messages) this.server.receive(message);
   }
 
-  /** The chart's `dismiss`: ends requests in flight, says why, then closes the channel. */
+  /** The chart's `terminate`: answers the requests in flight, refuses the queued messages, then ends the channel. */
   terminate(because: CloseReason, failure: Failure | null): void {
     const ending = closeNotice(because, failure);
     if (because === 'server-draining') this.server.log('notice', 'The server is shutting down.');
@@ -241,7 +244,7 @@ export class Session {
     this.#request?.channel.end(ending);
   }
 
-  /** What the inspection stream is told of an actor that has failed: the session is closed. */
+  /** The inspection event of a failed actor: the session is closed. */
   #failureEvent(logic: SessionLogic): InspectionEvent {
     const { context } = this.actor.getSnapshot();
     const snapshot = logic.resolveState({ value: 'closed', context: { ...context, closedBecause: 'setup-failed' } });
@@ -249,20 +252,89 @@ export class Session {
     return { type: '@xstate.snapshot', actorRef: actor, rootId: actor.sessionId, event: { type: 'failed' }, snapshot };
   }
 
-  /** The chart's `browserLease`: from here on the session owns the lease. */
+  /** Called by the chart's `browserLease`: the session owns the lease from here on. */
   setBrowserLease(lease: BrowserLease): void {
     this.#browserLease = lease;
   }
 
-  /** How it ended, once it is closed. */
+  /** How the session ended; valid once it is closed. */
   get end(): SessionEnd {
     return { closedBecause: this.actor.getSnapshot().context.closedBecause, isHandedOff: this.#isHandedOff };
   }
 
-  /** `leftOpen`: another node goes on with it. */
+  /** `keepOpen`: the pages stay open for the node that restores the session. */
   releaseLease(end?: { readonly keepOpen: boolean }): void {
     this.#isHandedOff = end?.keepOpen === true;
     this.#leaseReleased = this.#browserLease?.release(end) ?? Promise.resolve();
+  }
+
+  get serverFeatures(): McpSession['serverFeatures'] {
+    return this.#deps.serverFeatures;
+  }
+
+  get serverInfo(): McpSession['serverInfo'] {
+    return this.#deps.serverInfo;
+  }
+
+  get clock(): Clock {
+    return this.#deps.clock;
+  }
+
+  get log(): Log {
+    return this.#deps.log;
+  }
+
+  get workspace(): Workspace {
+    const { folders, closed } = this.#deps.workspace;
+    const lease = this.#browserLease;
+    return {
+      folders,
+      closed,
+      // Read on use: the session's folder exists only with its browser, and changes when the browser moves.
+      get own() {
+        return lease?.current?.ownFolder;
+      },
+    };
+  }
+
+  requireBrowserLease(): BrowserLease {
+    if (this.#browserLease === undefined) throw new Refusal('not_ready');
+    return this.#browserLease;
+  }
+
+  /** A message that cannot be written is replaced by an error response if it is a response, and dropped otherwise. */
+  send(message: JSONRPCMessage, relatedTo?: RequestId): void {
+    try {
+      this.tap?.('session', message);
+      this.channel.deliver(message, relatedTo);
+    } catch (error) {
+      this.#logSendFailure(error);
+      if (!('method' in message) && message.id !== undefined) this.#sendInternalError(message.id);
+    }
+  }
+
+  #sendInternalError(id: RequestId): void {
+    try {
+      this.channel.deliver(new Refusal('internal').toJsonRpc(id), id);
+    } catch (error) {
+      this.#logSendFailure(error);
+    }
+  }
+
+  #logSendFailure(error: unknown): void {
+    this.log.error('message not written', { session: shortId(this.id), error: messageOf(error) });
+  }
+
+  requestCancelled(request: RequestId): void {
+    this.channel.requestCancelled?.(request);
+  }
+
+  suspend(request: RequestId, retryMs: number): void {
+    this.channel.suspend?.(request, retryMs);
+  }
+
+  requestSettled(request: SettledRequest): void {
+    this.actor.send({ type: 'request.settled', request });
   }
 }
 
@@ -272,133 +344,36 @@ function clientOf({ principal: { issuer, user }, channel: { resumable } }: Sessi
   return { issuer, user, resumable };
 }
 
-/** A session as its MCP server sees it. Two references and no closures: there is one for each open session. */
-export class SessionHost implements McpSession, ToolCallDeps {
-  readonly #session: Session;
-  readonly #parts: SessionDeps;
-
-  constructor(session: Session, parts: SessionDeps) {
-    this.#session = session;
-    this.#parts = parts;
-  }
-
-  get toolSet(): ToolSet {
-    return this.#session.toolSet;
-  }
-
-  get environment(): ToolCallDeps {
-    return this;
-  }
-
-  get serverFeatures(): McpSession['serverFeatures'] {
-    return this.#parts.serverFeatures;
-  }
-
-  get serverInfo(): McpSession['serverInfo'] {
-    return this.#parts.serverInfo;
-  }
-
-  get session(): SessionFacts {
-    return this.#session.facts();
-  }
-
-  get lease(): BrowserLease {
-    const lease = this.#session.browserLease;
-    if (lease === undefined) throw new Refusal('not_ready');
-    return lease;
-  }
-
-  get workspace(): Workspace {
-    const { folders, closed } = this.#parts.workspace;
-    const lease = this.#session.browserLease;
-    return {
-      folders,
-      closed,
-      // Asked for late: the session's folder is there only with its browser, and another one after a move.
-      get own() {
-        return lease?.current?.ownFolder;
-      },
-    };
-  }
-
-  get resources(): ResourceStore {
-    return this.#session.resources;
-  }
-
-  get clock(): Clock {
-    return this.#parts.clock;
-  }
-
-  get log(): Log {
-    return this.#parts.log;
-  }
-
-  /** What cannot be written is replaced by an answer that says so; anything else that cannot is dropped. */
-  send(message: JSONRPCMessage, relatedTo?: RequestId): void {
-    try {
-      this.#session.tap?.('session', message);
-      this.#session.channel.deliver(message, relatedTo);
-    } catch (error) {
-      this.#failed(error);
-      if (!('method' in message) && message.id !== undefined) this.#answerFailed(message.id);
-    }
-  }
-
-  #answerFailed(id: RequestId): void {
-    try {
-      this.#session.channel.deliver(new Refusal('internal').toJsonRpc(id), id);
-    } catch (error) {
-      this.#failed(error);
-    }
-  }
-
-  #failed(error: unknown): void {
-    this.log.error('message not written', { session: this.#session.id.slice(0, 8), error: messageOf(error) });
-  }
-
-  requestCancelled(request: RequestId): void {
-    this.#session.channel.requestCancelled?.(request);
-  }
-
-  suspend(request: RequestId, retryMs: number): void {
-    this.#session.channel.suspend?.(request, retryMs);
-  }
-
-  requestSettled(request: SettledRequest): void {
-    this.#session.actor.send({ type: 'request.settled', request });
-  }
-}
-
-/** The session chart with its implementations provided (see sessionActor.ts). */
+/** The session chart with its implementations provided (see actor.ts). */
 export type SessionLogic = typeof sessionMachine;
 
-/** Hears a message that was taken from the client, or is sent to it. Must not throw, and never keeps it as it is. */
+/** Called with each message received from or sent to the client. Must not throw or keep the message. */
 export type MessageTap = (from: 'client' | 'session', message: JSONRPCMessage) => void;
 
-/** What all sessions of a server share. */
+/** What the sessions of one server share. */
 export interface SessionDeps {
   readonly logic: SessionLogic;
   readonly serverInfo: McpSession['serverInfo'];
   readonly serverFeatures: McpSession['serverFeatures'];
   readonly workspace: Workspace;
   readonly lease: 'eager' | 'lazy';
-  /** Whether a session that is opened now gets its browser without waiting for another one's. */
+  /** Whether a session that is opened now gets a browser without queueing. */
   hasFreeBrowser(): boolean;
-  /** Messages that a session holds until it is connected; with 0 they are refused as `not_ready`. */
+  /** Messages that a session queues until it is connected; with 0 they are refused as `not_ready`. */
   readonly queueLimit: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** The one inspection stream (see observer.ts). */
+  /** Receives the inspection events of every actor (see telemetry/observer.ts). */
   inspect(event: InspectionEvent): void;
 }
 
-/** Whom a session is opened for, with which tools, and through what. */
+/** The client of a session: principal, tools, browser and channel. */
 export interface SessionRequest {
   readonly principal: Principal;
   readonly toolSet: ToolSet;
-  /** As the client asked for them; absent: the server's default. */
+  /** The value of `?tools=`; absent: the server's default. */
   readonly groups?: string;
-  /** The user's own browser, where the session uses that one. */
+  /** The address of the user's own browser, if the session uses it. */
   readonly browserUrl?: string;
   readonly channel: Channel;
 }

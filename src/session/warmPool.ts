@@ -2,26 +2,26 @@ import type { Clock } from '../clock.js';
 import type { Session, SessionDeps } from './session.js';
 import type { SessionRegistry } from './registry.js';
 
-/** An older browser context is thrown away unused: what is fresh is never far from what a client would get. */
+/** Maximum age of a warm session: an older one is closed unused. */
 const maxAgeMs = 600_000;
-/** A client that has just come works undisturbed for a moment before its successor is prepared. */
+/** Delay before an assigned warm session is replaced, so that its client's first calls do not compete with a setup. */
 const refillPauseMs = 250;
 const maxBackoffMs = 60_000;
-/** When every browser process is a client's: how soon one is looked for again. */
+/** Retry interval while every browser process is in use. */
 const poolFullPauseMs = 1_000;
 
 export interface WarmPoolOptions {
   readonly registry: SessionRegistry;
   readonly parts: SessionDeps;
-  /** How many are kept, those included that are still being set up. */
+  /** Number of warm sessions, including those that are still being set up. */
   readonly count: number;
   readonly clock: Clock;
 }
 
 /**
- * Keeps so many sessions ready in `tools-registered`. It only opens and drops them: the registry hands them over, and
- * their chart says what they are. None is opened that would have to wait for its browser; those that cannot be set up are
- * tried again with growing pauses. Owned by the orchestrator, which starts it once the port is open and drains it.
+ * Keeps a number of sessions ready in `tools-registered`. It opens them and closes the stale ones; the registry assigns
+ * their clients. No warm session queues for a browser; failed setups are retried with exponential backoff. Owned by the
+ * orchestrator, which starts it once the port is open and drains it.
  */
 export class WarmPool {
   readonly #options: WarmPoolOptions;
@@ -41,7 +41,7 @@ export class WarmPool {
     this.#fill();
   }
 
-  /** Opens no more, and ends every session of the registry, those that wait included. Idempotent. */
+  /** Opens no more sessions and drains the registry, including the warm sessions. Idempotent. */
   drain(): Promise<void> {
     this.#state = 'stopped';
     this.#options.clock.clearTimeout(this.#refillTimer);
@@ -73,7 +73,7 @@ export class WarmPool {
         else if (snapshot.context.closedBecause !== null && snapshot.context.closedBecause !== 'stale')
           this.#failures += 1;
       },
-      // One may have failed as it was started: then this is called before there is a subscription.
+      // An actor that failed on start calls this before `subscription` is assigned.
       error: () => {
         this.#failures += 1;
         void session.closed.then(remove);

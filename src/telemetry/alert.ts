@@ -6,10 +6,10 @@ import type { AlertEpisodeStore } from '../cluster/clusterStore.js';
 import { CreationCounter, SharedCreationCounter } from './creationWindow.js';
 import { topLevelState, type CreationOutcome, type ObservationHandler } from './observer.js';
 
-/** Of the window: long enough that one bad moment is over, short enough to ring well within it. */
+/** Of the window: long enough to outlast one bad moment, short enough to fire well within the window. */
 const confirmationFraction = 0.25;
 
-/** The outcomes that say how well this server opens sessions. */
+/** Outcomes that count towards the failure rate. */
 const countedOutcomes: ReadonlySet<CreationOutcome> = new Set(['announced', 'failed']);
 
 export interface AlertOptions {
@@ -17,24 +17,28 @@ export interface AlertOptions {
   readonly minCreations: number;
   readonly windowMs: number;
   readonly clock: Clock;
-  /** Where many nodes count together. */
+  /** Shared counts of all nodes; absent with one node. */
   readonly store?: AlertEpisodeStore | undefined;
   inspect(event: InspectionEvent): void;
-  /** Once at the beginning of an episode. Must not throw. */
+  /** Called once when the alert starts firing. Must not throw. */
   onFiring(window: CreationWindow): void;
-  /** Once at its end. Must not throw. */
+  /** Called once when it clears. Must not throw. */
   onCleared(window: CreationWindow): void;
 }
 
 export interface Alert {
-  /** Listens to `creation`. */
+  /** Handles `creation`. */
   readonly onObservation: ObservationHandler;
   state(): string;
-  /** Ends it as it is: an alarm that rings is not cleared by that. */
+  /** Stops without clearing a firing alert. */
   close(): void;
 }
 
-/** Runs the alert chart over the creations that its fold hears of. Owned and closed by the orchestrator. */
+/**
+ * Runs the alert chart over the observed creations. Owned and closed by the observability.
+ *
+ *     creation -> counter -> window.measured -> ok -> pending -> firing: onFiring -> ok: onCleared
+ */
 export function startAlert(options: AlertOptions): Alert {
   const { failureRate, minCreations, windowMs, clock, inspect, store } = options;
   const sendMeasurement = (): void => actor.send(measurement());
@@ -48,9 +52,9 @@ export function startAlert(options: AlertOptions): Alert {
     alertMachine.provide({
       actors: { slideWindow: slideWindow(clock, counter.bucketMs, measurement) },
       actions: {
-        ring: ({ context }) => options.onFiring(context.window),
-        // On the way out the context still holds the measurement before this one.
-        clear: ({ event }) => options.onCleared(event.window),
+        notifyFiring: ({ context }) => options.onFiring(context.window),
+        // On exit the context still has the previous measurement: the event has the new one.
+        notifyCleared: ({ event }) => options.onCleared(event.window),
       },
       delays: { confirmation: windowMs * confirmationFraction },
     }),
@@ -59,10 +63,10 @@ export function startAlert(options: AlertOptions): Alert {
   actor.start();
   return {
     onObservation: (observation) => {
-      // Neither a failure of ours nor a sign that all is well.
+      // Other outcomes say nothing about this server.
       if (observation.kind !== 'creation' || !countedOutcomes.has(observation.outcome)) return;
       counter.add(observation.at, observation.cause);
-      // The others are asked first.
+      // The shared counter publishes its own measurement.
       if (sharedCounter === undefined) sendMeasurement();
     },
     state: () => topLevelState(actor.getSnapshot().value),
@@ -77,7 +81,7 @@ function slideWindow(clock: Clock, everyMs: number, measurement: () => AlertEven
   return fromCallback<{ type: 'none' }, Record<never, never>>(({ sendBack }) => {
     let timer: unknown;
     const step = (): void => {
-      // Armed first: the measurement may end the state that this belongs to.
+      // Scheduled first: the measurement may leave the state, which clears the timer.
       timer = clock.setTimeout(step, everyMs);
       sendBack(measurement());
     };

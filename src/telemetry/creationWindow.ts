@@ -2,24 +2,24 @@ import type { CreationWindow } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import type { AlertEpisodeStore } from '../cluster/clusterStore.js';
 
-/** Parts that a window slides on by. */
+/** Buckets of a window: it slides by one at a time. */
 const bucketCount = 12;
 
 interface Bucket {
   readonly index: number;
-  /** By why they failed; those that did not below ''. */
+  /** Creations by cause of failure; '' counts the successful ones. */
   readonly counts: Map<string, number>;
 }
 
-/** What was counted, by why it failed; what did not stands below ''. */
+/** Sums up counts by cause of failure; '' counts the successful creations. */
 export function windowFromCounts(counts: ReadonlyMap<string, number>): CreationWindow {
-  const causes = [...counts].filter(([cause]) => cause !== '').toSorted(([, one], [, other]) => other - one);
+  const causes = [...counts].filter(([cause]) => cause !== '').toSorted(([, first], [, second]) => second - first);
   const failures = causes.reduce((sum, [, count]) => sum + count, 0);
   const creations = failures + (counts.get('') ?? 0);
   return { creations, failures, rate: failures / Math.max(1, creations), cause: causes[0]?.[0] ?? null };
 }
 
-/** Counts the creations of the last `windowMs`, in twelve parts: what it holds does not grow with their number. */
+/** Counts the creations of the last `windowMs` in twelve buckets, so that its memory is bounded. */
 export class CreationCounter {
   readonly bucketMs: number;
   #buckets: Bucket[] = [];
@@ -28,16 +28,16 @@ export class CreationCounter {
     this.bucketMs = windowMs / bucketCount;
   }
 
-  /** One creation that ended at `at`; `cause` says why it failed, null that it did not. */
+  /** Counts a creation that settled at `at` (ms); `cause` is null if it succeeded. */
   add(at: number, cause: string | null): void {
-    const part = this.#bucketAt(at);
-    part.counts.set(cause ?? '', (part.counts.get(cause ?? '') ?? 0) + 1);
+    const bucket = this.#bucketAt(at);
+    bucket.counts.set(cause ?? '', (bucket.counts.get(cause ?? '') ?? 0) + 1);
   }
 
   measure(at: number): CreationWindow {
     this.#dropExpired(at);
     const counts = new Map<string, number>();
-    for (const [cause, count] of this.#buckets.flatMap((part) => [...part.counts]))
+    for (const [cause, count] of this.#buckets.flatMap((bucket) => [...bucket.counts]))
       counts.set(cause, (counts.get(cause) ?? 0) + count);
     return windowFromCounts(counts);
   }
@@ -47,12 +47,12 @@ export class CreationCounter {
     const index = Math.floor(at / this.bucketMs);
     const last = this.#buckets.at(-1);
     if (last?.index === index) return last;
-    const part: Bucket = { index, counts: new Map() };
-    this.#buckets.push(part);
-    return part;
+    const bucket: Bucket = { index, counts: new Map() };
+    this.#buckets.push(bucket);
+    return bucket;
   }
 
-  /** Forgets what is past, and what lies ahead when the machine's clock was set back. */
+  /** Drops expired buckets, and future ones after the machine's clock was set back. */
   #dropExpired(at: number): void {
     const now = Math.floor(at / this.bucketMs);
     this.#buckets = this.#buckets.filter(({ index }) => index > now - bucketCount && index <= now);
@@ -63,15 +63,15 @@ export interface SharedCreationCounterOptions {
   readonly store: AlertEpisodeStore;
   readonly windowMs: number;
   readonly clock: Clock;
-  /** Told of each new measurement. */
+  /** Called after each measurement. */
   onMeasured(): void;
-  /** Whether the alarm rings at this node. */
+  /** Whether the alert fires at this node. */
   isFiring(): boolean;
 }
 
 /**
- * Counts the creations of all nodes. While they cannot be asked it measures those of this one. Looks by itself too, since
- * the others' creations raise the alarm here as well. Owned by the alarm.
+ * Counts the creations of all nodes; falls back to this node's while the store is unreachable. Refreshes periodically, since
+ * other nodes' creations count too. Owned and closed by the alert.
  */
 export class SharedCreationCounter {
   readonly #options: SharedCreationCounterOptions;
@@ -116,7 +116,7 @@ export class SharedCreationCounter {
       if (isFiring()) await store.extend(windowMs);
       this.#sharedWindow = windowFromCounts(await store.countCreations(windowMs, cause));
     } catch {
-      // What cannot be asked is told of by the node itself.
+      // The store is unreachable: fall back to the local counts.
       this.#sharedWindow = undefined;
     }
     onMeasured();

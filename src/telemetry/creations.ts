@@ -3,16 +3,16 @@ import type { CreationOutcome, ObservationHandler } from './observer.js';
 
 export interface CreationTrackerOptions {
   readonly publish: ObservationHandler;
-  /** Whether a session is set up in its user's own browser, which is not this server's to keep well. */
+  /** Whether a session uses its user's own browser, whose failures are not this server's. */
   hasOwnBrowser(session: string): boolean;
 }
 
 /**
- * Follows each session that a client waits for, and tells exactly once how that ended. The one owner of what a failed
- * creation is. Until a client waits for it, a warm session is nobody's creation.
+ * Publishes one `creation` for each session that a client waited for, when it is announced or closed. The only place that
+ * defines a failed creation. A warm session is not a creation until a client waits for it.
  */
 export function trackCreations({ publish, hasOwnBrowser }: CreationTrackerOptions): ObservationHandler {
-  /** When its client came, of each that is not settled. */
+  /** Start of the wait (ms) of each client, by session. */
   const waitingSince = new Map<string, number>();
   return (observation) => {
     if (observation.kind === 'event') {
@@ -28,7 +28,7 @@ export function trackCreations({ publish, hasOwnBrowser }: CreationTrackerOption
     const context = setupContextOf(observation.context);
     const since = waitingSince.get(actor) ?? at;
     waitingSince.delete(actor);
-    // Whoever it was opened for stands in its context from the first: it may end before its channel is attached.
+    // The user is in the context from the start, since the session may end before its channel is attached: null means warm.
     if (context.user === null) return;
     const cause = to === 'closed' ? context.closedBecause : null;
     const outcome = cause === null ? 'announced' : outcomeOf(cause, context.reason, hasOwnBrowser(actor));
@@ -36,10 +36,10 @@ export function trackCreations({ publish, hasOwnBrowser }: CreationTrackerOption
   };
 }
 
-/** States in which no client knows of the session; '' is before the first. */
+/** States before the announcement; '' is before the first state. */
 const unannouncedStates: ReadonlySet<string> = new Set(['', 'created', 'tools-registered']);
 
-/** Ends that somebody wanted, by whom. Every other one is a failure, unless the client is to blame for it. */
+/** Intended ends; every other one is a failure, unless the client caused it. */
 const intendedOutcomes: Readonly<Record<string, CreationOutcome>> = {
   'client-closed': 'abandoned',
   'slow-client': 'abandoned',
@@ -55,12 +55,12 @@ function outcomeOf(cause: string, reason: string, hasOwnBrowser: boolean): Creat
   return isClientError || (hasOwnBrowser && cause === 'browser-failed') ? 'refused' : 'failed';
 }
 
-/** Why a session ended, by the context of its chart. */
+/** The close reason in the context of a session chart. */
 export function closeReasonOf(context: unknown): string {
   return setupContextOf(context).closedBecause;
 }
 
-/** The few fields of a session's context that say how its set-up ended. */
+/** The fields of a session's context that say how its setup ended. */
 function setupContextOf(context: unknown) {
   const { user, closedBecause, failure }: Record<string, unknown> = typeof context === 'object' ? { ...context } : {};
   const reason = typeof failure === 'object' && failure !== null && 'reason' in failure ? failure.reason : '';

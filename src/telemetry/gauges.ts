@@ -1,13 +1,13 @@
 import { Gauge, type Registry } from 'prom-client';
 
-/** What is read when somebody asks, from its owner, instead of being counted along. */
+/** Values read on scrape from their owners, instead of being counted. */
 export interface GaugeSources {
-  /** Sessions that clients opened and that are not closed. */
+  /** The open sessions of clients. */
   sessions(): Iterable<{ readonly state: string; readonly transport: string; readonly inFlight: number }>;
-  /** Sessions that are ready and wait for a client. */
+  /** The number of warm sessions. */
   warm(): number;
   browsers(): BrowserCounts | Promise<BrowserCounts>;
-  /** State of the alarm over failing creations. */
+  /** State of the alert on failing creations. */
   alert(): string;
 }
 
@@ -15,18 +15,18 @@ export interface BrowserCounts {
   /** Browsers by state. */
   readonly byState: Readonly<Record<string, number>>;
   readonly contexts: number;
-  /** Sessions that wait for a browser process. */
+  /** Sessions in the wait queue. */
   readonly queued: number;
-  /** Of all browser processes of ours together; null where it cannot be known. */
+  /** Sum over the browser processes of this server; null where it cannot be measured. */
   readonly residentBytes: number | null;
 }
 
-/** Every series exists from the first scrape on, with 0: a rate over one that appears later would miss its beginning. */
+/** Every series exists from the first scrape on, with 0: a rate over a later one would miss its first value. */
 const transports = ['sse', 'streamable-http', 'websocket', 'stdio'];
 const openStates = ['created', 'tools-registered', 'connected', 'active'];
 const alertStates = ['ok', 'pending', 'firing'];
 
-/** Registers the gauges of what is read. Whoever answers a scrape calls the function that it returns just before. */
+/** Registers the gauges. Call the returned function before each scrape. */
 export function registerGauges(registry: Registry, sources: GaugeSources): () => Promise<void> {
   const refreshers = [
     sessionGauges(registry, sources),
@@ -62,9 +62,12 @@ function sessionGauges(registry: Registry, sources: GaugeSources): Refresh {
 function browserGauges(registry: Registry, { browsers }: GaugeSources): Refresh {
   const gauge = gaugeFactory(registry);
   const states = gauge('greenroom_browsers', 'Browsers, launched or attached, by state.', ['state']);
-  const contexts = gauge('greenroom_browser_contexts', 'Browser contexts that sessions hold.');
+  const contexts = gauge('greenroom_browser_contexts', 'Browser contexts of sessions.');
   const queued = gauge('greenroom_browser_queue_depth', 'Sessions that wait for a browser process.');
-  const memory = gauge('greenroom_browser_resident_memory_bytes', 'Resident memory of our browser processes together.');
+  const memory = gauge(
+    'greenroom_browser_resident_memory_bytes',
+    'Resident memory of all browser processes of this server.',
+  );
   return async () => {
     const reading = await browsers();
     for (const [state, count] of Object.entries(reading.byState)) states.set({ state }, count);
@@ -76,7 +79,7 @@ function browserGauges(registry: Registry, { browsers }: GaugeSources): Refresh 
 }
 
 function alertGauge(registry: Registry, sources: GaugeSources): Refresh {
-  const help = '1 for the state that the alarm is in.';
+  const help = '1 for the current state of the alert.';
   const alert = gaugeFactory(registry)('greenroom_alert_state', help, ['alert', 'state']);
   return () => {
     const current = sources.alert();

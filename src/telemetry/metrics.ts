@@ -6,18 +6,18 @@ import { registerGauges, type GaugeSources } from './gauges.js';
 const announceBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 /** Seconds. From an evaluation to a tool's deadline. */
 const callBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
-/** Seconds. From an instant to a day's work. */
+/** Seconds. From milliseconds to eight hours. */
 const stateBuckets = [0.01, 0.1, 1, 10, 60, 600, 3_600, 28_800];
 
 export interface MetricsOptions extends GaugeSources {
   readonly version: string;
-  /** Every tool that exists. Clients may ask for any name: others are counted as `unknown`. */
+  /** Every tool of the catalogue. Clients may call any name: others are counted as `unknown`. */
   readonly tools: readonly string[];
   /** Every JSON-RPC method that is served; others are counted as `other`. */
   readonly methods: readonly string[];
 }
 
-/** What is answered to a scrape. */
+/** The response to a scrape. */
 export interface Exposition {
   readonly contentType: string;
   readonly text: string;
@@ -30,12 +30,12 @@ export interface Metrics {
   expose(): Promise<Exposition>;
 }
 
-/** The metrics of one server, in a registry of their own. Labels are closed sets: no ids, no names of users. */
+/** The metrics of one server, in their own registry. Labels are closed sets: no ids, no user names. */
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
   const refresh = registerGauges(registry, options);
   registerBuild(registry, options.version);
-  const { fold: countFigures, performance } = createPerformanceCounter();
+  const { onObservation: countFigures, performance } = createPerformanceCounter();
   const onObservation = fanOut([
     countFigures,
     recordSessions(registry),
@@ -55,7 +55,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
 function registerBuild(registry: Registry, version: string): void {
   const name = 'greenroom_build_info';
-  const help = 'Always 1; the labels say what runs.';
+  const help = 'Always 1; the labels have the version of the server and of Node.';
   const build = new Gauge({ name, help, labelNames: ['version', 'node'], registers: [registry] });
   build.set({ version, node: process.versions.node }, 1);
 }
@@ -64,7 +64,7 @@ function recordSessions(registry: Registry): ObservationHandler {
   const registers = [registry];
   const inState = new Histogram({
     name: 'greenroom_session_state_duration_seconds',
-    help: 'Time that sessions spent in a state, when they left it.',
+    help: 'Time that sessions spent in a state, observed when they leave it.',
     labelNames: ['state'],
     buckets: stateBuckets,
     registers,
@@ -140,28 +140,31 @@ function recordRefusals(registry: Registry): ObservationHandler {
   };
 }
 
-/** The figures of `/health`, as a fold over the observations. */
+/** The figures of `/health`, counted from observations. */
 export interface PerformanceFigures {
   /** Sessions that reached `connected`. */
   readonly totalConnections: number;
   /** JSON-RPC requests that were answered or cancelled. */
   readonly totalRequests: number;
-  /** Sessions that clients asked for, by how that ended. */
+  /** Sessions that clients requested, by outcome. */
   readonly connects: Readonly<Record<CreationOutcome, number>>;
-  /** Connects that failed, and tool calls that did. */
+  /** Failed connects and failed tool calls. */
   readonly totalErrors: number;
   readonly errorRate: string;
-  /** From the moment a client asked to the announcement. */
+  /** From the request of a client to the announcement. */
   readonly avgConnectMs: number;
 }
 
-export function createPerformanceCounter(): { readonly fold: ObservationHandler; performance(): PerformanceFigures } {
+function createPerformanceCounter(): {
+  readonly onObservation: ObservationHandler;
+  performance(): PerformanceFigures;
+} {
   const connects: Record<CreationOutcome, number> = { announced: 0, failed: 0, abandoned: 0, cancelled: 0, refused: 0 };
   let requests = 0;
   let errors = 0;
   let connectMs = 0;
   return {
-    fold(observation) {
+    onObservation(observation) {
       if (observation.kind === 'creation') {
         const { outcome, durationMs } = observation;
         connects[outcome] += 1;
@@ -195,11 +198,10 @@ const misnamedGauges = ['nodejs_active_handles_total', 'nodejs_active_requests_t
 let registry: Registry | undefined;
 
 /**
- * CPU, memory, event loop and garbage collection of this process. Facts of the process and not of one server: gathered
- * once, from the first scrape on, however many servers it runs, since the client library never stops what it starts to
- * watch them with.
+ * CPU, memory, event loop and garbage collection of this process. One registry per process, created at the first scrape,
+ * however many servers run in it: prom-client cannot stop its collectors.
  */
-export function processMetrics(): Registry {
+function processMetrics(): Registry {
   if (registry !== undefined) return registry;
   registry = new Registry();
   collectDefaultMetrics({ register: registry });

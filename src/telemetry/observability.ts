@@ -21,27 +21,31 @@ export interface ObservabilityDeps extends Omit<GaugeSources, 'alert'> {
   readonly log: Log;
   /** Names of every tool. */
   readonly tools: readonly string[];
-  /** Whether a session works in its user's own browser. */
+  /** Whether a session uses its user's own browser. */
   hasOwnBrowser(session: string): boolean;
-  /** Where many nodes count creations together. */
+  /** Shared counts of all nodes; absent with one node. */
   readonly alertEpisodes?: AlertEpisodeStore | undefined;
-  /** Sees every observation, after the log and the metrics. */
+  /** Called with every observation, after the log and the metrics. */
   readonly observe?: ObservationHandler | undefined;
 }
 
-/** What is known of a server while it runs, and the alarm over it. */
+/** Log, metrics, traces and alert of one server. */
 export interface Observability {
   /** The one stream of observations. */
   readonly observe: ObservationHandler;
-  /** For every actor of the server: turns what XState tells into observations. */
+  /** The XState inspector of every actor: turns inspection events into observations. */
   inspect(event: InspectionEvent): void;
   readonly metrics: Metrics;
   alerts(): { readonly creationFailureRate: string };
-  /** Stops the alarm and what its webhook has under way. */
+  /** Stops the alert and the webhook delivery in progress. */
   close(): Promise<void>;
 }
 
-/** Puts log, metrics, traces and the alarm on one stream of observations. The orchestrator closes it, last of all. */
+/**
+ * Connects log, metrics, traces and alert to one stream of observations. The orchestrator closes it last.
+ *
+ *     XState inspection -> observer -> log, metrics, traces, `observe`, creations, alert
+ */
 export function startObservability(options: ObservabilityDeps): Observability {
   const { config, clock, log, tools, alertEpisodes } = options;
   const handlers: ObservationHandler[] = [];
@@ -66,10 +70,10 @@ export function startObservability(options: ObservabilityDeps): Observability {
     clock,
     store: alertEpisodes,
     inspect,
-    onFiring: notifier.ring,
-    onCleared: notifier.clear,
+    onFiring: notifier.onFiring,
+    onCleared: notifier.onCleared,
   });
-  // The last to hear, so that the log tells of the failure before it tells of the alarm.
+  // Last, so that the log has the failure before the alert.
   handlers.push(alert.onObservation);
   return {
     observe,
@@ -83,22 +87,23 @@ export function startObservability(options: ObservabilityDeps): Observability {
   };
 }
 
-/** So long after an episode no other node can take it for a new one: those that hear of its end last are late by less. */
+/** Of the window: for this time after an episode no node can begin a new one, since the others notice its end later. */
 const quietFraction = 1 / 6;
 
 /**
- * Tells the webhook, if there is one; the log and the metrics hear of the alarm by themselves. Of many nodes one tells it: the
- * first that notices, or each that cannot ask the others.
+ * Notifies the webhook, if there is one; log and metrics observe the alert themselves. Of many nodes one notifies: the first
+ * that notices, or every node that cannot reach the store.
  */
 function createAlertNotifier(
   { alertWebhook: url, alertWebhookSecret: secret, alertWindow }: Config,
   log: Log,
   alertEpisodes: AlertEpisodeStore | undefined,
 ) {
-  if (url === undefined) return { ring: () => undefined, clear: () => undefined, close: () => Promise.resolve() };
+  if (url === undefined)
+    return { onFiring: () => undefined, onCleared: () => undefined, close: () => Promise.resolve() };
   let hasWarned = false;
   const warn = (error: string): void => {
-    if (!hasWarned) log.warn('the webhook of the alarm cannot be told', { error });
+    if (!hasWarned) log.warn('alert webhook not reachable', { error });
     hasWarned = true;
   };
   const webhook = createWebhook({ url, secret, onFailedAttempt: warn });
@@ -114,11 +119,11 @@ function createAlertNotifier(
     else isFirstNode.then((first) => first && send(), send);
   };
   return {
-    ring: (window: CreationWindow) => {
+    onFiring: (window: CreationWindow) => {
       hasWarned = false;
       sendOnce('alert.firing', window, alertEpisodes?.tryBegin(alertWindow));
     },
-    clear: (window: CreationWindow) =>
+    onCleared: (window: CreationWindow) =>
       sendOnce('alert.cleared', window, alertEpisodes?.tryEnd(alertWindow * quietFraction)),
     close: () => webhook.close(),
   };

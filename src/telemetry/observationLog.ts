@@ -3,9 +3,9 @@ import { shortId, type LogFields, type Log } from '../log.js';
 import { settledRequest, type ObservationHandler, type Observation } from './observer.js';
 
 /**
- * What an operator reads. One line for each transition of a session, browser, alarm or (debug) server; a warning for each
- * event that nobody expected (S9); requests and refusals at debug, but for refusals that are the server's own trouble. Why
- * a browser failed stands in its own line, and not again in those of the sessions that wanted it.
+ * The log of a server. One line for each transition of a session, browser, alert or (debug) server; a warning for each
+ * unexpected event (S9); requests and refusals at debug, refusals caused by the server at info. The failure of a browser is
+ * in its own line, and not repeated in those of its sessions.
  */
 export function logObservations(log: Log): ObservationHandler {
   const logTransition = transitionLog(log);
@@ -20,7 +20,7 @@ export function logObservations(log: Log): ObservationHandler {
 type ObservationOf<Kind extends Observation['kind']> = Extract<Observation, { kind: Kind }>;
 
 function transitionLog(log: Log): (observation: ObservationOf<'transition'>) => void {
-  /** Why a browser failed last. */
+  /** The last browser failure that was logged. */
   let lastBrowserFailure: string | undefined;
   return (observation) => {
     const { machine } = observation;
@@ -35,7 +35,7 @@ function transitionLog(log: Log): (observation: ObservationOf<'transition'>) => 
   };
 }
 
-/** A browser remembers why it failed until it is ready again: that is told as it fails, and not at every step after. */
+/** A browser keeps its failure until it is ready again; it is logged once, when it fails. */
 function failureToLog({ machine, to, context }: ObservationOf<'transition'>): Failure | undefined {
   return machine === 'browser' && !warningStates.has(to) ? undefined : readContext(context).failure;
 }
@@ -44,7 +44,7 @@ function logTransition(log: Log, observation: ObservationOf<'transition'>, failu
   const { machine, actor, from, to, cause, durationMs, context } = observation;
   const { user, closedBecause, window } = readContext(context);
   const isRoutine = failure === undefined && !warningStates.has(to);
-  // The process says itself that it is ready, stops, or why it cannot start; an alarm that begins to watch is no news.
+  // The server logs its own start and stop; the start of the alert chart is not news.
   const isQuiet = machine === 'server' || (machine === 'alert' && from === '');
   const write = isQuiet ? log.debug : isRoutine ? log.info : log.warn;
   write.call(log, `${machine}: ${from === '' ? 'new' : from} -> ${to}`, {
@@ -64,17 +64,17 @@ function logUnexpected(log: Log, { machine, actor, state, cause }: ObservationOf
 }
 
 function logRefusal(log: Log, { reason, status, message, transport, requestId }: ObservationOf<'refusal'>): void {
-  // 503 is "not yet" and "not any more": nothing is broken.
-  const isTrouble = status >= 500 && status !== 503;
-  const write = isTrouble ? log.info : log.debug;
-  // The line of the session that could not be set up says why.
-  const isSessions = isTrouble && transport !== 'http' && reason !== 'storage_failed';
+  // 503 is temporary, not a fault.
+  const isServerFault = status >= 500 && status !== 503;
+  const write = isServerFault ? log.info : log.debug;
+  // The session's own line has the cause.
+  const isInSessionLine = isServerFault && transport !== 'http' && reason !== 'storage_failed';
   write.call(log, 'refused', {
     reason,
     status,
-    door: transport,
+    transport,
     request: requestId,
-    ...(!isSessions && { error: message }),
+    ...(!isInSessionLine && { error: message }),
   });
 }
 
@@ -92,7 +92,7 @@ function logRequest(log: Log, observation: ObservationOf<'event'>): void {
   });
 }
 
-/** Of what a client may name as it likes. */
+/** Maximum length of names that the client chooses. */
 const maxShown = 64;
 
 function subjectOf(machine: string, actor: string): LogFields {
@@ -100,7 +100,7 @@ function subjectOf(machine: string, actor: string): LogFields {
   return { [machine]: machine === 'session' ? shortId(actor) : actor };
 }
 
-/** States of a browser, or of the alarm, that an operator wants to hear of. */
+/** States that are logged as warnings. */
 const warningStates: ReadonlySet<string> = new Set(['lost', 'failed', 'firing']);
 
 /** XState's own events are named after the chart: `xstate.done.actor.0.session.tools-registered.claiming`. */
@@ -120,7 +120,7 @@ interface LoggedContext {
   readonly window?: CreationWindow;
 }
 
-/** The few fields of a context that belong in a log line. */
+/** The fields of a context that are logged. */
 function readContext(context: unknown): LoggedContext {
   if (typeof context !== 'object' || context === null) return {};
   const fields: Record<string, unknown> = { ...context };
@@ -129,7 +129,7 @@ function readContext(context: unknown): LoggedContext {
     ...(typeof user === 'string' && { user }),
     ...(typeof closedBecause === 'string' && { closedBecause }),
     ...(isFailure(failure) && { failure }),
-    // The one chart with a window is the alarm's.
+    // Only the alert chart has a window.
     ...('window' in fields && { window: fields['window'] as CreationWindow }),
   };
 }

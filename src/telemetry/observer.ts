@@ -4,9 +4,9 @@ import type { Clock } from '../clock.js';
 import type { Reason } from '../errors/errors.js';
 
 /**
- * One fact of what happens. Logs, metrics, traces, the alarm and the inspector are folds over these and hold no other
- * hook. Most come from XState's inspection; `creation` is derived from them, and a refusal is told by the door that
- * answers with it, since no actor ever hears of it.
+ * One observed fact. Logs, metrics, traces, the alert and the inspector are handlers of observations and have no other hook.
+ * Most come from XState's inspection; `creation` is derived, and a `refusal` is published by the route that answers with
+ * it, since no actor gets an event for it.
  */
 export type Observation =
   | {
@@ -26,7 +26,7 @@ export type Observation =
       readonly value: unknown;
       readonly context: unknown;
     }
-  /** An event was dealt with inside one top-level state: a sub-state or the context may have changed. */
+  /** An event was handled within one top-level state: a sub-state or the context may have changed. */
   | {
       readonly kind: 'step';
       readonly machine: string;
@@ -52,23 +52,23 @@ export type Observation =
       readonly state: string;
       readonly cause: string;
     }
-  /** A client that waited for its session got it, or never will. Once for each session that a client asked for. */
+  /** The creation of a session settled. Once for each session that a client requested. */
   | {
       readonly kind: 'creation';
       readonly actor: string;
       /**
-       * `abandoned`: the client left before it was told its session. `cancelled`: the operator or a drain ended it.
-       * `refused`: what the client asked for or came with does not hold (its token, its own browser), or a limit is
-       * reached. `failed`: all else, and alone a failure of this server.
+       * `abandoned`: the client left before the announcement. `cancelled`: the operator or a drain ended it. `refused`: the
+       * client caused it (its token, its own browser, its arguments), or a limit is reached. `failed`: every other cause;
+       * only these are failures of this server.
        */
       readonly outcome: 'announced' | 'failed' | 'abandoned' | 'cancelled' | 'refused';
       /** Why the session ended, as `CloseReason`; null if it was announced. */
       readonly cause: string | null;
       readonly at: number;
-      /** From the moment the client asked. */
+      /** From the request of the client. */
       readonly durationMs: number;
     }
-  /** A request was answered with an entry of the catalogue. */
+  /** A request was answered with an entry of the error catalogue. */
   | {
       readonly kind: 'refusal';
       readonly reason: Reason;
@@ -80,22 +80,22 @@ export type Observation =
 
 export type CreationOutcome = Extract<Observation, { kind: 'creation' }>['outcome'];
 
-/** Where a request came in: the transport, or `http` for every other route. */
+/** The transport of a request, or `http` for every other route. */
 export type RequestTransport = 'sse' | 'streamable-http' | 'websocket' | 'http';
 
 export type ObservationHandler = (observation: Observation) => void;
 
-/** Tells each fold, in their order. What a fold tells in its turn is told to all of them before the next one hears this. */
+/** Calls the handlers in order. What a handler publishes reaches all of them before the next handler runs. */
 export function fanOut(handlers: readonly ObservationHandler[]): ObservationHandler {
   return (observation) => {
     for (const handler of handlers) handler(observation);
   };
 }
 
-/** How a request ended, if that is what was observed. */
+/** The settled request, if the observation is one. */
 export function settledRequest(observation: Observation): SettledRequest | undefined {
   if (observation.kind !== 'event' || observation.machine !== 'session') return undefined;
-  // Inspection does not keep the type of an event; a session's events are this closed union, and XState's own.
+  // Inspection loses the type of an event: a session has only these events and XState's own.
   const event = observation.event as SessionEvent;
   return event.type === 'request.settled' ? event.request : undefined;
 }
@@ -107,8 +107,8 @@ interface TrackedActor {
 }
 
 /**
- * Turns XState's inspection events into observations. One for the process; actors are followed from their first snapshot
- * to the last. Only root actors count: children are details of their parents.
+ * Turns XState's inspection events into observations. One per server; actors are tracked from their first snapshot to the
+ * last. Only root actors are observed: children are details of their parents.
  */
 export function createObserver(clock: Clock, handlers: readonly ObservationHandler[]) {
   const tracks = new WeakMap<object, TrackedActor>();
@@ -120,7 +120,7 @@ export function createObserver(clock: Clock, handlers: readonly ObservationHandl
     if (track && event.type === '@xstate.microstep' && isUnexpected(event)) {
       publish({ kind: 'unexpected', machine: track.machine, actor, state: track.state, cause: event.event.type });
     } else if (event.type === '@xstate.snapshot' || event.type === '@xstate.microstep') {
-      // A state that is left in the step that enters it is seen in the microstep only.
+      // A state that is left in the step that enters it appears in the microstep only.
       const snapshot = event.snapshot;
       if (!isMachineSnapshot(snapshot)) return;
       const value: unknown = snapshot.value;
@@ -163,7 +163,7 @@ export function createObserver(clock: Clock, handlers: readonly ObservationHandl
   };
 }
 
-/** XState tells of its own (`xstate.done.state.…`) whether or not a chart listens; only our events are closed unions. */
+/** XState emits its own events (`xstate.done.state.…`) whether or not a chart handles them. */
 function isUnexpected({ event, _transitions }: InspectedMicrostepEvent): boolean {
   return _transitions.length === 0 && !event.type.startsWith('xstate.');
 }
@@ -177,7 +177,7 @@ function actorIdOf(actorRef: { readonly sessionId: string }): string {
   return 'id' in actorRef ? String(actorRef.id) : actorRef.sessionId;
 }
 
-/** What was observed of one actor; the rest is about requests, and about clients that wait. */
+/** The observations of one actor; the others are of creations and requests. */
 export type ActorObservation = Exclude<Observation, { kind: 'creation' | 'refusal' }>;
 
 export function isActorObservation(observation: Observation): observation is ActorObservation {

@@ -11,38 +11,41 @@ interface ActiveTrace {
   readonly steps: Map<Step, Span>;
 }
 
-/** One session on its way to its client. */
+/** The setup of one session. */
 interface SetupTrace {
-  /** Set-up that is not done: it may be under way before a client asks (a warm session). */
+  /** Setup steps that are not done; a warm session starts them before a client connects. */
   pendingSteps: readonly Step[];
-  /** Null until a client asks. */
+  /** Null until a client connects. */
   active: ActiveTrace | null;
 }
 
 /**
- * Traces how sessions are connected: a span from the moment the client asks to the announcement, and one for each step
- * that it waits for. The parent is what is active as the client asks, since observations are told within the call that
- * causes them. Without a registered OpenTelemetry SDK nothing is kept.
+ * Traces session setup: a span from the request of the client to the announcement, with a child for each step that it waits
+ * for. Their parent is the span that is active at the request: observations are published synchronously, within the call
+ * that causes them. Without a registered OpenTelemetry SDK nothing is kept.
+ *
+ *     session.connect
+ *       session.lease, session.registerTools -> session.claim
  */
 export function traceSessionSetup(): ObservationHandler {
   const tracer = trace.getTracer('greenroom');
   const setups = new Map<string, SetupTrace>();
 
-  const startStep = (asked: ActiveTrace, step: Step): void => {
-    asked.steps.set(step, tracer.startSpan(`session.${step}`, {}, asked.parentContext));
+  const startStep = ({ steps, parentContext }: ActiveTrace, step: Step): void => {
+    steps.set(step, tracer.startSpan(`session.${step}`, {}, parentContext));
   };
 
   const startTrace = (session: string, setup: SetupTrace, state: string): void => {
-    const active = context.active();
-    const span = tracer.startSpan('session.connect', { attributes: { 'mcp.session.id': shortId(session) } }, active);
+    const parent = context.active();
+    const span = tracer.startSpan('session.connect', { attributes: { 'mcp.session.id': shortId(session) } }, parent);
     if (!span.isRecording()) {
       setups.delete(session);
       return;
     }
-    const asked: ActiveTrace = { span, parentContext: trace.setSpan(active, span), steps: new Map() };
-    setup.active = asked;
-    if (state === 'created') for (const step of setup.pendingSteps) startStep(asked, step);
-    else startStep(asked, 'claim');
+    const active: ActiveTrace = { span, parentContext: trace.setSpan(parent, span), steps: new Map() };
+    setup.active = active;
+    if (state === 'created') for (const step of setup.pendingSteps) startStep(active, step);
+    else startStep(active, 'claim');
   };
 
   const endStep = (setup: SetupTrace, type: string): void => {
@@ -53,8 +56,8 @@ export function traceSessionSetup(): ObservationHandler {
     setup.active?.steps.delete(done);
   };
 
-  const endTrace = ({ span: whole, steps }: ActiveTrace, failure: string | null): void => {
-    for (const span of [...steps.values(), whole]) {
+  const endTrace = ({ span: connectSpan, steps }: ActiveTrace, failure: string | null): void => {
+    for (const span of [...steps.values(), connectSpan]) {
       if (failure !== null) span.setStatus({ code: SpanStatusCode.ERROR, message: failure });
       span.end();
     }
@@ -85,7 +88,7 @@ export function traceSessionSetup(): ObservationHandler {
 const lazySteps: readonly Step[] = ['registerTools'];
 const eagerSteps: readonly Step[] = ['lease', ...lazySteps];
 
-/** The end of the actor that registers the tools, in XState's words. */
+/** XState's event for the end of the actor that registers the tools. */
 const registerToolsDone = /^xstate\.done\.actor\..*\.registering$/;
 
 const isLazy = (context: unknown): boolean =>

@@ -5,10 +5,10 @@ import { codeOf, messageOf } from '../errors/errors.js';
 
 export interface WebhookOptions {
   readonly url: string;
-  /** `whsec_` and the key in base64. Without it nothing is signed. */
+  /** `whsec_` and the key in base64. Without a secret deliveries are not signed. */
   readonly secret?: string | undefined;
-  /** Told of each try that fails, and why; not of one that is cut off by a later event or the end. */
-  onFailedAttempt(why: string): void;
+  /** Called for each failed attempt with the cause; not for one that a later event or `close` aborted. */
+  onFailedAttempt(cause: string): void;
   readonly retryPolicy?: RetryPolicy;
 }
 
@@ -16,26 +16,28 @@ export interface WebhookOptions {
 interface RetryPolicy {
   readonly retries: number;
   readonly minTimeout: number;
-  /** For one try. */
+  /** For one attempt. */
   readonly answerTimeout: number;
-  /** For all of them. */
+  /** For all attempts. */
   readonly deadline: number;
 }
 
 const defaultRetryPolicy: RetryPolicy = { retries: 5, minTimeout: 1_000, answerTimeout: 5_000, deadline: 60_000 };
 
 export interface Webhook {
-  /** Delivers one event of an episode, sooner or later or never; returns at once. What comes later takes its place. */
+  /** Starts the delivery of one event and returns; aborts the delivery of an earlier event. */
   send(type: string, data: object): void;
-  /** Gives up what is under way. Resolves when nothing is. Idempotent. */
+  /** Aborts the delivery in progress. Resolves when it has ended. Idempotent. */
   close(): Promise<void>;
 }
 
 /**
- * Tells one address of events by HTTP, as Standard Webhooks has it: a JSON body `{ type, timestamp, data }`, and the
- * headers `webhook-id` (the same at each try), `webhook-timestamp` (seconds) and `webhook-signature` (`v1,` and the
- * HMAC-SHA256 of `id.timestamp.body` in base64). At most one delivery is under way: a later event says what is true now.
- * Neither address nor secret is ever told to anybody. The owner closes it.
+ * Posts events to one URL as specified by Standard Webhooks: a JSON body `{ type, timestamp, data }`, and the headers
+ * `webhook-id` (the same for each attempt), `webhook-timestamp` (seconds) and `webhook-signature` (`v1,` and the
+ * HMAC-SHA256 of `id.timestamp.body` in base64). At most one delivery is in progress: a later event has the current state.
+ * URL and secret are never logged. The owner closes it.
+ *
+ *     send -> attempt -> backoff -> attempt … -> delivered, rejected (4xx), aborted or past the deadline
  */
 export function createWebhook({
   url,
@@ -70,13 +72,13 @@ interface Delivery {
 interface DeliveryControl {
   readonly retryPolicy: RetryPolicy;
   readonly signal: AbortSignal;
-  onFailedAttempt(why: string): void;
+  onFailedAttempt(cause: string): void;
 }
 
-/** The receiver calls the request wrong: trying again would not make it right. */
+/** The receiver rejected the request: a retry would be rejected again. */
 class RejectedError extends Error {}
 
-/** Never rejects: each try has told of its failure. */
+/** Never rejects: each attempt reports its failure. */
 async function deliver(
   { url, secret, type, data }: Delivery,
   { retryPolicy, signal, onFailedAttempt }: DeliveryControl,
@@ -86,7 +88,7 @@ async function deliver(
   const { retries, minTimeout, answerTimeout, deadline } = retryPolicy;
   const post = async (): Promise<void> => {
     const timestamp = Math.floor(Date.now() / 1_000);
-    const answer = await fetch(url, {
+    const response = await fetch(url, {
       method: 'POST',
       body,
       headers: {
@@ -100,11 +102,11 @@ async function deliver(
     }).catch((error: unknown) => {
       throw new Error(failureReason(error), { cause: error });
     });
-    // Unread, an answer holds its connection.
-    await answer.body?.cancel();
-    if (answer.ok) return;
-    const reason = `it answered ${answer.status}`;
-    throw isRetryableStatus(answer.status) ? new Error(reason) : new RejectedError(reason);
+    // An unread body keeps its connection open.
+    await response.body?.cancel();
+    if (response.ok) return;
+    const reason = `it answered ${response.status}`;
+    throw isRetryableStatus(response.status) ? new Error(reason) : new RejectedError(reason);
   };
   const attempts = pRetry(post, {
     ...{ retries, minTimeout, maxRetryTime: deadline, randomize: true, unref: true, signal },
@@ -116,7 +118,7 @@ async function deliver(
   await attempts.catch(() => undefined);
 }
 
-/** A request that the receiver calls wrong is not tried again; one that it calls early is. */
+/** Server errors, timeouts and rate limits are retried; every other error is final. */
 const isRetryableStatus = (status: number): boolean => status >= 500 || status === 408 || status === 429;
 
 function sign(secret: string, content: string): string {
@@ -124,7 +126,7 @@ function sign(secret: string, content: string): string {
   return `v1,${createHmac('sha256', key).update(content).digest('base64')}`;
 }
 
-/** Why nothing was answered, in words that do not hold the address: "fetch failed" has the reason in its cause. */
+/** The cause of a failed request without the URL: "fetch failed" has the reason in its cause. */
 function failureReason(error: unknown): string {
   const cause = typeof error === 'object' && error !== null && 'cause' in error ? error.cause : error;
   return codeOf(cause) ?? messageOf(cause);

@@ -161,7 +161,7 @@ test('[C-ASK] a refusal, nonsense, and a form with wrong values are failures of 
   const refused = await call(client, 'sample', { prompt: 'x' });
   expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('User rejected it') });
   client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'accept', content: { name: 'n', kind: 'c' } }));
-  expect((await call(client, 'fill_in')).text).toContain('The form came back with wrong values');
+  expect((await call(client, 'fill_in')).text).toContain('The client returned a form with wrong values');
   client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'decline' }));
   expect((await call(client, 'fill_in')).text).toBe('{"action":"decline"}');
 });
@@ -202,7 +202,7 @@ describe('on the wire', () => {
     expect(stream.answersTo('call')).toHaveLength(1);
     const next = await ask('nonsense');
     await stream.post({ jsonrpc: '2.0', id: next, result: { roots: 7 } });
-    expect(JSON.stringify(await stream.answer('nonsense'))).toContain('is not one');
+    expect(JSON.stringify(await stream.answer('nonsense'))).toContain('is invalid');
   });
 
   test('[C-ASK] a form that comes back with wrong values, or without any, is not taken', async () => {
@@ -215,7 +215,7 @@ describe('on the wire', () => {
       await stream.post({ jsonrpc: '2.0', id, result: { action: 'accept', ...(content && { content }) } });
       const answer = await stream.answer(`call${index}`);
       expect(answer).toMatchObject({ result: { isError: true } });
-      expect(JSON.stringify(answer)).toContain('The form came back with wrong values');
+      expect(JSON.stringify(answer)).toContain('The client returned a form with wrong values');
     }
   });
 
@@ -255,6 +255,6 @@ describe('on the wire', () => {
       await stream.post({ jsonrpc: '2.0', id: 'id' in request ? request.id : '', result: { roots: [] } });
     }
     const answer = JSON.stringify(await stream.answer('many'));
-    expect(answer).toContain('64 requests to the client are waiting');
+    expect(answer).toContain('64 are waiting for a response');
   });
 });

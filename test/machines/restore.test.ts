@@ -25,7 +25,7 @@ function recorded(claim: () => Promise<void> = () => Promise.resolve()) {
     actions: {
       announce: () => void doings.push('announced'),
       deliver: () => void doings.push('delivered'),
-      dismiss: () => void doings.push('dismissed'),
+      terminate: () => void doings.push('terminated'),
     },
     delays: { setupTimeout: 1e3, initializeTimeout: 1e3, idleTimeout: 1e3, resumeGrace: 1e3, drainTimeout: 1e3 },
   });
@@ -52,7 +52,7 @@ describe('a session that is restored from its stored state', () => {
     expect(after.getSnapshot().context).toEqual(before.getSnapshot().context);
     after.send({ type: 'message.received', kind: 'request' });
     after.send({ type: 'session.close', because: 'operator-closed' });
-    expect(second.doings).toEqual(['leased', 'delivered', 'dismissed', 'released']);
+    expect(second.doings).toEqual(['leased', 'delivered', 'terminated', 'released']);
     expect(after.getSnapshot().output).toEqual({ closedBecause: 'operator-closed', failure: null });
   });
 

@@ -19,7 +19,7 @@ function startSession(setup: typeof immediate, resumable = false) {
   const clock = new SimulatedClock();
   const machine = sessionMachine.provide({
     actors: { browserLease: fromCallback(ignore), registerTools: setup, checkBrowser: immediate, claim: immediate },
-    actions: { announce: ignore, deliver: ignore, dismiss: ignore },
+    actions: { announce: ignore, deliver: ignore, terminate: ignore },
     delays: sessionDelays,
   });
   const input = { id: 'a', issuer: 'local', user: 'alice', lease: 'lazy', resumable, queueLimit: 0 } as const;

@@ -1,13 +1,11 @@
 import { z } from 'zod';
 import type { BrowserLease } from '../../src/browser/pool/browserLease.js';
 import type { SessionBrowser } from '../../src/browser/pool/sessionBrowser.js';
-import { systemClock } from '../../src/clock.js';
-import { silentLog } from '../../src/log.js';
 import { callTool } from '../../src/mcp/callTool.js';
-import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { defineTool } from '../../src/tools/defineTool.js';
 import { noPages } from '../support/fakeBrowserPool.js';
-import { plainClient, sessionFacts } from '../tools/support/plainSession.js';
+import { plainClient } from '../tools/support/plainSession.js';
+import { fakeMcpSession } from './fakeMcpSession.js';
 
 interface FakeBrowser {
   isAlive: boolean;
@@ -48,10 +46,7 @@ async function callWhileDying(end: (browser: FakeBrowser) => void) {
     progress: () => undefined,
     client: () => plainClient,
   };
-  const resources = new ResourceStore();
-  const workspace = { folders: [], closed: [] };
-  const environment = { session: sessionFacts, lease, resources, workspace, clock: systemClock, log: silentLog };
-  return { ran, result: await callTool(call, environment) };
+  return { ran, result: await callTool(call, fakeMcpSession(lease)) };
 }
 
 test('a tool whose browser died under it, and which took that for an answer, runs once more in the next one', async () => {

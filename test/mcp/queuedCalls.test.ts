@@ -2,14 +2,12 @@ import { z } from 'zod';
 import type { BrowserLease } from '../../src/browser/pool/browserLease.js';
 import type { OnQueued } from '../../src/browser/pool/waitQueue.js';
 import type { SessionBrowser } from '../../src/browser/pool/sessionBrowser.js';
-import { systemClock } from '../../src/clock.js';
 import { Refusal } from '../../src/errors/errors.js';
-import { silentLog } from '../../src/log.js';
 import { callTool } from '../../src/mcp/callTool.js';
-import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { defineTool } from '../../src/tools/defineTool.js';
 import { noPages } from '../support/fakeBrowserPool.js';
-import { plainClient, sessionFacts } from '../tools/support/plainSession.js';
+import { plainClient } from '../tools/support/plainSession.js';
+import { fakeMcpSession } from './fakeMcpSession.js';
 
 /** Calls a tool that needs a process, which its session gets as `ensureProcess` says. */
 async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) => Promise<void>) {
@@ -34,25 +32,22 @@ async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) =>
       return Promise.resolve({ text: 'done', structured: { done: true } });
     },
   });
-  const told: [number, string | undefined][] = [];
-  const progress = (step: number, _total?: number, message?: string): void => void told.push([step, message]);
+  const reported: [number, string | undefined][] = [];
+  const progress = (step: number, _total?: number, message?: string): void => void reported.push([step, message]);
   const cancelled = new AbortController().signal;
-  const resources = new ResourceStore();
-  const workspace = { folders: [], closed: [] };
-  const environment = { session: sessionFacts, lease, resources, workspace, clock: systemClock, log: silentLog };
   return {
-    told,
-    result: await callTool({ tool, args: {}, cancelled, progress, client: () => plainClient }, environment),
+    reported,
+    result: await callTool({ tool, args: {}, cancelled, progress, client: () => plainClient }, fakeMcpSession(lease)),
   };
 }
 
 test('[C-BROWSERS] a call that waits for a process says how long the queue before it is, and its progress grows', async () => {
-  const { told, result } = await call((_signal, onQueued) => {
+  const { reported, result } = await call((_signal, onQueued) => {
     for (const position of [23, 12, 3, 2, 1]) onQueued?.(position);
     return Promise.resolve();
   });
   expect(result.structuredContent).toEqual({ done: true });
-  expect(told.map(([, message]) => message)).toEqual([
+  expect(reported.map(([, message]) => message)).toEqual([
     '23rd in the queue for a browser process',
     '12th in the queue for a browser process',
     '3rd in the queue for a browser process',
@@ -60,8 +55,8 @@ test('[C-BROWSERS] a call that waits for a process says how long the queue befor
     '1st in the queue for a browser process',
     'installed',
   ]);
-  const steps = told.map(([step]) => step);
-  expect(steps).toEqual(steps.toSorted((one, other) => one - other));
+  const steps = reported.map(([step]) => step);
+  expect(steps).toEqual(steps.toSorted((first, second) => first - second));
   expect(new Set(steps).size).toBe(steps.length);
 });
 

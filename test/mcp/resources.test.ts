@@ -116,7 +116,7 @@ test('[S5] nothing stays on the disk, and what comes after the end is not kept',
   expect((await store.read(uri)).toString()).toBe('kept');
   const late = store.add({ name: 'y', mimeType: 'text/plain', data: 'late' });
   await store.close();
-  await expect(late).rejects.toThrow('ended');
+  await expect(late).rejects.toThrow('session is closed');
   await expect(store.read(uri)).rejects.toThrow('There is none yet');
   await rmdir(folder);
 });

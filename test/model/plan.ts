@@ -29,7 +29,7 @@ export const chart = sessionMachine.provide({
     checkBrowser: pendingForever,
     claim: pendingForever,
   },
-  actions: { announce: () => undefined, deliver: () => undefined, dismiss: () => undefined },
+  actions: { announce: () => undefined, deliver: () => undefined, terminate: () => undefined },
   delays: { ...delays, resumeGrace: 0 },
 });
 

@@ -48,7 +48,7 @@ test('[C-REQUEST-ID] a stream carries it, and a set-up that fails names it in it
   await failing.whenClosed();
   pool.releaseLeases();
   expect(JSON.parse(failing.text)).toMatchObject({ error: { data: { requestId: 'connect-2' } } });
-  const said = { reason: 'browser_failed', status: 502, door: 'sse', request: 'connect-2' };
+  const said = { reason: 'browser_failed', status: 502, transport: 'sse', request: 'connect-2' };
   expect(lines).toContainEqual(['refused', said]);
 });
 

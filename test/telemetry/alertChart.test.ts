@@ -11,10 +11,10 @@ const windowOf = (creations: number, failures: number): CreationWindow => ({
 
 function start() {
   const clock = new SimulatedClock();
-  const told: string[] = [];
+  const notified: string[] = [];
   const machine = alertMachine.provide({
     actors: { slideWindow: fromCallback(() => undefined) },
-    actions: { ring: () => void told.push('ring'), clear: () => void told.push('clear') },
+    actions: { notifyFiring: () => void notified.push('firing'), notifyCleared: () => void notified.push('cleared') },
     delays: { confirmation: 1_000 },
   });
   const actor = createActor(machine, { clock, input: { failureRate: 0.2, minCreations: 5 } }).start();
@@ -22,7 +22,7 @@ function start() {
     actor.send({ type: 'window.measured', window: windowOf(creations, failures) });
     return actor.getSnapshot().value;
   };
-  return { clock, told, actor, measure };
+  return { clock, notified, actor, measure };
 }
 
 describe('[C-ALARM] the alert chart', () => {
@@ -33,27 +33,27 @@ describe('[C-ALARM] the alert chart', () => {
   });
 
   test('does not ring when successes come before the confirmation', () => {
-    const { clock, told, measure } = start();
+    const { clock, notified, measure } = start();
     measure(5, 5);
     clock.increment(999);
     expect(measure(26, 5)).toBe('ok');
     clock.increment(1_000);
-    expect(told).toEqual([]);
+    expect(notified).toEqual([]);
   });
 
   test('rings once and clears once in an episode, whatever is measured in between', () => {
-    const { clock, told, measure } = start();
+    const { clock, notified, measure } = start();
     measure(5, 5);
     clock.increment(1_000);
-    expect(told).toEqual(['ring']);
+    expect(notified).toEqual(['firing']);
     // Fewer than the minimum: people have stopped trying, nothing is mended.
     expect([measure(9, 9), measure(2, 2), measure(20, 4)]).toEqual(['firing', 'firing', 'firing']);
     expect([measure(20, 3), measure(20, 3)]).toEqual(['ok', 'ok']);
-    expect(told).toEqual(['ring', 'clear']);
+    expect(notified).toEqual(['firing', 'cleared']);
     measure(5, 5);
     clock.increment(1_000);
     expect(measure(0, 0)).toBe('ok');
-    expect(told).toEqual(['ring', 'clear', 'ring', 'clear']);
+    expect(notified).toEqual(['firing', 'cleared', 'firing', 'cleared']);
   });
 });
 

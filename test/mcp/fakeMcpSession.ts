@@ -1,0 +1,26 @@
+import type { BrowserLease } from '../../src/browser/pool/browserLease.js';
+import { systemClock } from '../../src/clock.js';
+import { silentLog } from '../../src/log.js';
+import { compileFeatures } from '../../src/mcp/features.js';
+import type { McpSession } from '../../src/mcp/methodContext.js';
+import { ResourceStore } from '../../src/mcp/resourceStore.js';
+import { sessionFacts } from '../tools/support/plainSession.js';
+
+/** A session without a client, for calls that need only its browser lease. */
+export function fakeMcpSession(lease: BrowserLease): McpSession {
+  return {
+    toolSet: { tools: new Map(), listings: [] },
+    serverFeatures: compileFeatures({ isExtensible: false }),
+    serverInfo: { name: 'greenroom', version: '0.0.0' },
+    workspace: { folders: [], closed: [] },
+    resources: new ResourceStore(),
+    clock: systemClock,
+    log: silentLog,
+    facts: () => sessionFacts,
+    requireBrowserLease: () => lease,
+    send: () => undefined,
+    requestCancelled: () => undefined,
+    suspend: () => undefined,
+    requestSettled: () => undefined,
+  };
+}
