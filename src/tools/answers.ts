@@ -24,8 +24,8 @@ export const actionOutput = z.object({
 
 export type ActionOutput = z.infer<typeof actionOutput>;
 
-export const uid = z.string();
-export const includeSnapshot = z.boolean().optional();
+export const uid = z.string().describe('Element, from a snapshot');
+export const includeSnapshot = z.boolean().optional().describe('Answer with a new snapshot too');
 
 export interface Action extends SettleOptions {
   readonly page: SessionPage;

@@ -97,18 +97,43 @@ function annotationsOf({ annotations: { readOnlyHint, ...rest } }: Tool): Partia
 }
 
 /**
- * JSON Schema without what a client can do without, because every byte of it is read by a model in every conversation.
- * The server checks arguments against the whole schema, and names what is wrong.
+ * The JSON Schema that a model reads, without what it can do without: its bytes count in every conversation. The server checks
+ * arguments against the whole zod schema, and names what is wrong.
  */
 function schemaOf(schema: z.ZodObject, io: 'input' | 'output'): JsonSchema {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  const override = io === 'input' ? keepCommonSubset : undefined;
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any', ...(override && { override }) });
   const lean = JSON.parse(JSON.stringify(rest), (key, value: unknown) =>
     isImplied(key, value) ? undefined : value,
   ) as Record<string, unknown>;
   return { ...lean, type: 'object' };
 }
 
-/** Strictness, and bounds that nobody would think of crossing. A property of one of these names has an object as its value. */
+const simpleValues = ['string', 'number', 'boolean', 'object'].map((type) => ({ type }));
+/** Any JSON value. Lists within lists and null are accepted too, but not listed. */
+const anyValue = { anyOf: [...simpleValues, { type: 'array', items: { anyOf: simpleValues } }] };
+
+/**
+ * Keeps one node of a schema in the subset of JSON Schema that the providers of models share. One keyword outside it makes some
+ * of them refuse the whole list: `propertyNames`, `exclusiveMinimum`, `exclusiveMaximum`, a value without a type.
+ */
+function keepCommonSubset({ zodSchema, jsonSchema }: Parameters<SchemaOverride>[0]): void {
+  delete jsonSchema.propertyNames;
+  delete jsonSchema.exclusiveMinimum;
+  delete jsonSchema.exclusiveMaximum;
+  const { def } = zodSchema._zod;
+  if (isUntyped(def)) Object.assign(jsonSchema, anyValue);
+  const values = def.type === 'object' ? def.catchall : def.type === 'record' ? def.valueType : undefined;
+  if (values !== undefined && isUntyped(values._zod.def)) delete jsonSchema.additionalProperties;
+}
+
+type SchemaOverride = NonNullable<NonNullable<Parameters<typeof z.toJSONSchema>[1]>['override']>;
+
+function isUntyped({ type }: { readonly type: string }): boolean {
+  return type === 'unknown' || type === 'any';
+}
+
+/** Strictness, and bounds that no caller would cross. A property of one of these names has an object as its value. */
 function isImplied(key: string, value: unknown): boolean {
   if (key === 'additionalProperties') return value === false;
   if (key === 'pattern') return typeof value === 'string';

@@ -24,12 +24,13 @@ const row = {
 
 const listConsoleMessagesTool = definePageTool({
   name: 'list_console_messages',
+  title: 'List console messages',
   group: 'console',
   description:
-    'What page, frames and workers logged: console, uncaught errors, browser warnings; also before navigating',
+    'What a page, its frames and workers logged: console, uncaught errors, browser warnings; also before navigating. All of an extension: get_extension_logs',
   input: z.object({
-    types: z.array(z.string()).optional().describe('error, warning, debug, log, exception, network…'),
-    text: z.string().optional().describe('Contained text'),
+    types: z.array(z.string()).optional().describe('Any of error, warning, info, debug, log, exception, network, …'),
+    text: z.string().optional().describe('Text in the message, ignoring case'),
     ...listingInput,
   }),
   output: z.object({ messages: z.array(z.object(row)), ...listingOutput }),
@@ -55,9 +56,10 @@ const listConsoleMessagesTool = definePageTool({
 
 const getConsoleMessageTool = definePageTool({
   name: 'get_console_message',
+  title: 'Console message',
   group: 'console',
-  description: 'One message in full: arguments, stack',
-  input: z.object({ id: z.int() }),
+  description: 'One console message in full: arguments, stack',
+  input: z.object({ id: z.int().describe('From list_console_messages') }),
   output: z.object({
     ...row,
     args: z.array(z.string()),

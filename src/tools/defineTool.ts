@@ -175,7 +175,7 @@ export interface TextTool<Input extends z.ZodObject = z.ZodObject> extends Parti
 
 type Awaitable<T> = T | Promise<T>;
 
-const pageId = z.number().int().min(1).optional();
+const pageId = z.number().int().min(1).optional().describe('Default: the selected page');
 
 /** One tool as one plain object. No SDK type in it: another protocol can serve the same object. */
 export function defineTool<Input extends z.ZodRawShape, Output extends z.ZodRawShape>(

@@ -5,7 +5,7 @@ import type { ExtensionMessage } from '../browser/extensions/messageLog.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { defineTool } from './defineTool.js';
 import { listingInput, listingOutput, pageOf, oneLine, timeText } from './pagination.js';
-import { extensionId } from './extensionFields.js';
+import { extensionIdInput } from './extensionFields.js';
 import { contextKinds } from '../browser/extensions/liveContexts.js';
 import { sendMessage } from '../browser/extensions/extensionMessage.js';
 import { ToolError } from '../errors/errors.js';
@@ -31,10 +31,15 @@ const messageRow = z.object({
 
 export const monitorMessagesTool = defineTool({
   name: 'monitor_extension_messages',
+  title: 'Extension messages',
   group: 'extension',
   needs: 'extension',
-  description: "An extension's messages and ports so far, with replies",
-  input: z.strictObject({ extensionId, text: z.string().optional(), ...listingInput }),
+  description: 'Messages and ports of an extension so far, with replies. To send one: send_extension_message',
+  input: z.strictObject({
+    extensionId: extensionIdInput,
+    text: z.string().optional().describe('Text in API, message or reply'),
+    ...listingInput,
+  }),
   output: z.object({ messages: z.array(messageRow), ...listingOutput }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id, text: wanted, ...args }, { browser, signal }) {
@@ -83,16 +88,17 @@ const optionalPageId = z.int().min(1).optional();
 
 export const sendMessageTool = defineTool({
   name: 'send_extension_message',
+  title: 'Send extension message',
   group: 'extension',
   needs: 'extension',
-  description: 'Send a message as the extension would; await the reply',
+  description: 'Send a message as the extension would and await the reply',
   input: z.strictObject({
-    extensionId,
-    message: z.unknown(),
-    from: z.enum(contextKinds).exclude(['page']).optional().describe('Default: a hidden page'),
-    pageId: optionalPageId.describe('Of content_script'),
-    toPageId: optionalPageId.describe('Send to this tab'),
-    timeoutMs: z.int().min(1).max(25_000).default(5_000),
+    extensionId: extensionIdInput,
+    message: z.unknown().describe('Any JSON'),
+    from: z.enum(contextKinds).exclude(['page']).optional().describe('Sender; default: a hidden page of the extension'),
+    pageId: optionalPageId.describe('Page of a content_script that sends'),
+    toPageId: optionalPageId.describe('Send to the content scripts of this page'),
+    timeoutMs: z.int().min(1).max(25_000).default(5_000).describe('Longest wait, in ms'),
   }),
   output: z.object({ reply: z.string(), ms: z.number() }),
   annotations: { readOnlyHint: false },
@@ -131,13 +137,15 @@ const apiCallRow = z.object({
 
 export const traceApiCallsTool = defineTool({
   name: 'trace_extension_api_calls',
+  title: 'Trace API calls',
   group: 'extension',
   needs: 'extension',
-  description: 'Trace chrome.* calls; keeps the worker awake until stop',
+  description:
+    'Record calls of chrome.* with results: start, act, read, stop. Keeps the service worker running until stop',
   input: z.strictObject({
-    extensionId,
-    action: z.enum(['start', 'read', 'stop']).default('read'),
-    filter: z.string().default('').describe('As storage.'),
+    extensionId: extensionIdInput,
+    action: z.enum(['start', 'read', 'stop']).default('read').describe('Each answers the calls so far'),
+    filter: z.string().default('').describe('How the API begins, such as storage.'),
     ...listingInput,
   }),
   output: z.object({ tracing: z.boolean(), calls: z.array(apiCallRow), ...listingOutput }),
@@ -218,14 +226,16 @@ const logRow = z.object({
 
 export const getExtensionLogsTool = defineTool({
   name: 'get_extension_logs',
+  title: 'Extension logs',
   group: 'extension',
   needs: 'extension',
-  description: 'What all contexts of an extension logged, in one timeline',
+  description:
+    'What all contexts of an extension logged, in one timeline. Uncaught errors with stacks: get_extension_runtime_errors',
   input: z.strictObject({
-    extensionId,
-    level: logLevel.optional(),
-    context: z.string().optional().describe('service_worker, content_script, /popup.html…'),
-    keepAlive: z.boolean().optional().describe('Miss nothing of the worker: it never idles then'),
+    extensionId: extensionIdInput,
+    level: logLevel.optional().describe('Only this level'),
+    context: z.string().optional().describe('How the context begins: service_worker, content_script, /popup.html, …'),
+    keepAlive: z.boolean().optional().describe('Keep the service worker running, to lose none of its messages'),
     ...listingInput,
   }),
   output: z.object({ keepAlive: z.boolean(), droppedAtSource: z.int(), entries: z.array(logRow), ...listingOutput }),

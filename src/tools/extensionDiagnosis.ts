@@ -6,7 +6,7 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { truncateAnswer, shortUrl } from './answers.js';
 import { locationText } from './consoleTools.js';
 import { defineTool } from './defineTool.js';
-import { count, extensionId } from './extensionFields.js';
+import { count, extensionIdInput } from './extensionFields.js';
 import { readExtensionFiles } from '../browser/extensions/extensionFiles.js';
 import type { Finding } from '../browser/extensions/findings.js';
 import { manifestFindings } from '../browser/extensions/manifestAudit.js';
@@ -28,10 +28,11 @@ const maxRuntimeErrors = 100;
 
 export const getRuntimeErrorsTool = defineTool({
   name: 'get_extension_runtime_errors',
+  title: 'Extension errors',
   group: 'extension',
   needs: 'extension',
-  description: 'Uncaught errors and manifest problems, with place, stack and count',
-  input: z.strictObject({ extensionId }),
+  description: 'Uncaught errors and manifest problems of an extension, with location, stack and count: look here first',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ errors: z.array(runtimeErrorRow), total: z.int() }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -49,10 +50,11 @@ export const getRuntimeErrorsTool = defineTool({
 
 export const clearErrorsTool = defineTool({
   name: 'clear_extension_errors',
+  title: 'Clear extension errors',
   group: 'extension',
   needs: 'extension',
-  description: "Empty an extension's error list",
-  input: z.strictObject({ extensionId }),
+  description: 'Empty the error list of an extension, so that only new errors show',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ cleared: z.int() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -112,10 +114,11 @@ const finding = z.object({
 
 export const inspectManifestTool = defineTool({
   name: 'inspect_extension_manifest',
+  title: 'Check manifest',
   group: 'extension',
   needs: 'extension',
-  description: 'Audit manifest, files and code against MV3; each finding with its fix',
-  input: z.strictObject({ extensionId }),
+  description: 'Check manifest, files and code of an extension against Manifest V3; each finding with its fix',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ findings: z.array(finding), manifest: z.string() }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -169,12 +172,13 @@ type InjectionRow = z.infer<typeof injectionRow>;
 
 export const checkInjectionTool = defineTool({
   name: 'check_content_script_injection',
+  title: 'Check content scripts',
   group: 'extension',
   needs: 'extension',
-  description: 'Which content scripts match a page or URL, why not, and which run there',
+  description: 'Which content scripts of an extension match a page or URL, why not, and which run there',
   input: z.strictObject({
-    extensionId,
-    url: z.string().optional().describe('Instead of a page'),
+    extensionId: extensionIdInput,
+    url: z.string().optional().describe('Instead of the URL of a page'),
     pageId: z.int().min(1).optional().describe('Default: the selected page'),
   }),
   output: z.object({ url: z.string(), scripts: z.array(injectionRow) }),

@@ -2,7 +2,11 @@ import { z } from 'zod';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { shortUrl } from './answers.js';
 
+/** In an answer. */
 export const extensionId = z.string().regex(/^[a-p]{32}$/, 'an extension id has 32 letters from a to p');
+
+/** As an argument. */
+export const extensionIdInput = extensionId.describe('From list_extensions');
 
 export const workerState = z.enum(['running', 'starting', 'stopping', 'stopped', 'none']);
 

@@ -17,6 +17,7 @@ import {
   closedPagesDuring,
   describeClosedPages,
   extensionId,
+  extensionIdInput,
   count,
   workerState,
   describeSelectionAfter,
@@ -36,17 +37,19 @@ import { shortUrl } from './answers.js';
 
 const installInput = z.strictObject({
   path: z.string().min(1).optional().describe("Folder with manifest.json, on the server's disk"),
-  archive: z.string().min(1).optional().describe('zip or crx, base64'),
-  url: z.string().optional().describe('Of a zip or crx'),
+  archive: z.string().min(1).optional().describe('zip or crx file, in base64'),
+  url: z.string().optional().describe('Address of a zip or crx file'),
 });
 
 type InstallArgs = z.output<typeof installInput>;
 
 export const installExtensionTool = defineTool({
   name: 'install_extension',
+  title: 'Install extension',
   group: 'extension',
   needs: 'process',
-  description: 'Install an extension from a folder, an archive or a url. The same one again is updated',
+  description:
+    'Install an extension from a folder, archive or URL; replaces it if installed. After a change in its folder: reload_extension',
   input: installInput,
   output: z.object({
     id: extensionId,
@@ -129,9 +132,10 @@ type ExtensionRow = z.infer<typeof extensionRow>;
 
 export const listExtensionsTool = defineTool({
   name: 'list_extensions',
+  title: 'List extensions',
   group: 'extension',
   needs: 'browser',
-  description: 'List unpacked extensions with the state of their service worker',
+  description: 'List unpacked extensions: id, version, folder, state of the service worker',
   input: z.strictObject({}),
   output: z.object({ extensions: z.array(extensionRow) }),
   annotations: { readOnlyHint: true },
@@ -205,10 +209,12 @@ type ExtensionDetails = z.infer<typeof detailsOutput>;
 
 export const getExtensionDetailsTool = defineTool({
   name: 'get_extension_details',
+  title: 'Extension details',
   group: 'extension',
   needs: 'extension',
-  description: 'What Chrome knows of an extension: permissions, host access, pages, commands, errors',
-  input: z.strictObject({ extensionId }),
+  description:
+    'What Chrome knows of an extension: permissions, host access, pages, commands, errors. To check its files: inspect_extension_manifest',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: detailsOutput,
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -265,10 +271,11 @@ function describeDetails(details: ExtensionDetails): string {
 
 export const reloadExtensionTool = defineTool({
   name: 'reload_extension',
+  title: 'Reload extension',
   group: 'extension',
   needs: 'extension',
-  description: 'Load the code of an extension again from its folder; tells what still runs the old code',
-  input: z.strictObject({ extensionId }),
+  description: 'Load the code of an extension again from its folder; names the pages that still run the old code',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({
     extensionId,
     version: z.string(),
@@ -324,10 +331,11 @@ function describeReload({ extension, warnings, closed, stale, stalePages }: Relo
 
 export const setExtensionEnabledTool = defineTool({
   name: 'set_extension_enabled',
+  title: 'Enable or disable extension',
   group: 'extension',
   needs: 'extension',
-  description: 'Switch an extension on or off; its storage stays',
-  input: z.strictObject({ extensionId, enabled: z.boolean() }),
+  description: 'Enable or disable an extension; its storage stays',
+  input: z.strictObject({ extensionId: extensionIdInput, enabled: z.boolean().describe('false: disable') }),
   output: z.object({ extensionId, enabled: z.boolean(), before: z.boolean(), warnings: z.array(z.string()) }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id, enabled: wanted }, { browser, signal }) {
@@ -355,10 +363,11 @@ export const setExtensionEnabledTool = defineTool({
 
 export const uninstallExtensionTool = defineTool({
   name: 'uninstall_extension',
+  title: 'Uninstall extension',
   group: 'extension',
   needs: 'extension',
-  description: 'Remove an extension and its storage; its folder stays',
-  input: z.strictObject({ extensionId }),
+  description: 'Remove an extension and its storage; its folder stays. To keep the storage: set_extension_enabled',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ extensionId, name: z.string(), left: z.array(z.string()) }),
   annotations: { readOnlyHint: false, destructiveHint: true },
   async handler({ extensionId: id }, { browser, signal }) {

@@ -9,12 +9,15 @@ import {
 import { withCdpScope } from '../browser/cdp/cdpScope.js';
 import { actionOutput, answerAction, includeSnapshot, shortUrl, type ActionOutput, answerOutcome } from './answers.js';
 import { defineTool, type BrowserToolContext, type ToolAnswer } from './defineTool.js';
-import { count, extensionId } from './extensionFields.js';
+import { count, extensionIdInput } from './extensionFields.js';
 import { contextUrl, declaredContexts, type ContextKind } from '../browser/extensions/liveContexts.js';
 import { navigate } from '../browser/page/pageNavigation.js';
 import { ToolError } from '../errors/errors.js';
 
-const actionInput = z.strictObject({ extensionId, pageId: z.int().min(1).optional() });
+const actionInput = z.strictObject({
+  extensionId: extensionIdInput,
+  pageId: z.int().min(1).optional().describe('Tab; default: the selected page'),
+});
 const popupInput = actionInput.extend({ includeSnapshot });
 
 type ActionArgs = z.output<typeof popupInput>;
@@ -24,6 +27,7 @@ const extensionActionOutput = actionOutput.extend({ pageId: z.int(), popup: z.bo
 
 export const triggerExtensionActionTool = defineTool({
   name: 'trigger_extension_action',
+  title: 'Click toolbar button',
   group: 'extension',
   needs: 'extension',
   description: "Click an extension's toolbar button on a tab: opens its popup, or fires action.onClicked",
@@ -38,9 +42,11 @@ export const triggerExtensionActionTool = defineTool({
 
 export const openExtensionPopupTool = defineTool({
   name: 'open_extension_popup',
+  title: 'Open popup',
   group: 'extension',
   needs: 'extension',
-  description: 'Open the popup over a tab and select it: page tools work in it',
+  description:
+    "Open an extension's popup over a tab and select it for page tools. Fails without a popup: then trigger_extension_action",
   input: popupInput,
   output: extensionActionOutput,
   annotations: { readOnlyHint: false },
@@ -52,10 +58,11 @@ export const openExtensionPopupTool = defineTool({
 
 export const closeExtensionPopupTool = defineTool({
   name: 'close_extension_popup',
+  title: 'Close popup',
   group: 'extension',
   needs: 'extension',
-  description: 'Close the popup; the page below it is selected again',
-  input: z.strictObject({ extensionId }),
+  description: 'Close the popup of an extension; the page below it is selected again',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ closed: z.int(), selectedPageId: z.int().optional() }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -103,12 +110,13 @@ const namedPages: readonly ContextKind[] = ['options', 'side_panel', 'popup'];
 
 export const openExtensionPageTool = defineTool({
   name: 'open_extension_page',
+  title: 'Open extension page',
   group: 'extension',
   needs: 'extension',
-  description: 'Open a page of an extension in a tab and select it',
+  description: 'Open a page of an extension in a tab and select it. The real popup: open_extension_popup',
   input: z.strictObject({
-    extensionId,
-    page: z.string().min(1).default('options').describe('options, side_panel, popup, or a path'),
+    extensionId: extensionIdInput,
+    page: z.string().min(1).default('options').describe('options, side_panel, popup, or a path of the extension'),
     includeSnapshot,
   }),
   output: actionOutput.extend({ pageId: z.int() }),

@@ -10,12 +10,13 @@ import { foldersOf, requireInsideWorkspace, type Workspace } from './workspace.j
 
 export const clickTool = definePageTool({
   name: 'click',
+  title: 'Click',
   group: 'input',
-  description: 'Click an element and wait for what that leads to',
+  description: 'Click an element and wait for the effects: navigation, dialog, window, download',
   input: z.strictObject({
     uid,
-    dblClick: z.boolean().optional(),
-    button: z.enum(['left', 'right', 'middle']).optional(),
+    dblClick: z.boolean().optional().describe('Double click'),
+    button: z.enum(['left', 'right', 'middle']).optional().describe('Default: left'),
     includeSnapshot,
   }),
   output: actionOutput,
@@ -31,8 +32,9 @@ export const clickTool = definePageTool({
 
 export const hoverTool = definePageTool({
   name: 'hover',
+  title: 'Hover',
   group: 'input',
-  description: 'Move the mouse over an element',
+  description: 'Move the mouse over an element, for menus and tooltips',
   input: z.strictObject({ uid, includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -44,9 +46,10 @@ export const hoverTool = definePageTool({
 
 export const dragTool = definePageTool({
   name: 'drag',
+  title: 'Drag',
   group: 'input',
-  description: 'Drag an element onto another one',
-  input: z.strictObject({ from_uid: uid, to_uid: uid, includeSnapshot }),
+  description: 'Drag an element onto another one with the mouse',
+  input: z.strictObject({ from_uid: uid, to_uid: uid.describe('Element to drop it on'), includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   handler(args, { page, signal }) {
@@ -59,9 +62,10 @@ export const dragTool = definePageTool({
 
 export const pressKeyTool = definePageTool({
   name: 'press_key',
+  title: 'Press key',
   group: 'input',
-  description: 'Press a key or a chord in the focused element',
-  input: z.strictObject({ key: z.string().min(1).describe('Enter, ArrowDown, a, Control+A, …'), includeSnapshot }),
+  description: 'Press a key or key combination in the focused element. Text: type_text',
+  input: z.strictObject({ key: z.string().min(1).describe('Such as Enter, ArrowDown, a, Control+A'), includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   handler({ key, includeSnapshot: withSnapshot }, { page, signal }) {
@@ -74,9 +78,13 @@ export const pressKeyTool = definePageTool({
 
 export const typeTextTool = definePageTool({
   name: 'type_text',
+  title: 'Type text',
   group: 'input',
-  description: 'Type into the focused element, key by key',
-  input: z.strictObject({ text: z.string(), submitKey: z.string().optional().describe('Pressed afterwards: Enter') }),
+  description: 'Type into the focused element key by key, for fields that react to keys. To set a value: fill',
+  input: z.strictObject({
+    text: z.string().describe('Text to type'),
+    submitKey: z.string().optional().describe('Key to press afterwards, such as Enter'),
+  }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   handler({ text, submitKey }, { page, signal }) {
@@ -93,8 +101,9 @@ const fieldValue = z.string().describe('Text; label of an option; true or false 
 
 export const fillTool = definePageTool({
   name: 'fill',
+  title: 'Fill field',
   group: 'input',
-  description: 'Give a form field its value',
+  description: 'Set the value of a form field: text, select, checkbox, date. Several fields: fill_form',
   input: z.strictObject({ uid, value: fieldValue, includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -107,10 +116,14 @@ export const fillTool = definePageTool({
 
 export const fillFormTool = definePageTool({
   name: 'fill_form',
+  title: 'Fill form',
   group: 'input',
-  description: 'Fill several fields, in order',
+  description: 'Set several form fields in one call',
   input: z.strictObject({
-    elements: z.array(z.strictObject({ uid: z.string(), value: z.string() })).min(1),
+    elements: z
+      .array(z.strictObject({ uid, value: z.string().describe('As for fill') }))
+      .min(1)
+      .describe('Fields, in order'),
     includeSnapshot,
   }),
   output: actionOutput,
@@ -136,9 +149,14 @@ async function fillOne(page: SessionPage, field: string, text: string): Promise<
 
 export const uploadFileTool = definePageTool({
   name: 'upload_file',
+  title: 'Upload files',
   group: 'input',
-  description: 'Choose files of the workspace for a file field, or for the button that opens its chooser',
-  input: z.strictObject({ uid, filePaths: z.array(z.string()).min(1), includeSnapshot }),
+  description: 'Choose files for a file field, or for the button that opens its chooser',
+  input: z.strictObject({
+    uid,
+    filePaths: z.array(z.string()).min(1).describe("Files in the workspace, on the server's disk"),
+    includeSnapshot,
+  }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   async handler(args, { page, signal, workspace }) {

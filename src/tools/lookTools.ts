@@ -19,16 +19,18 @@ import {
 } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
 
-const from = z.string().optional().describe('uid to begin at');
+const from = z.string().optional().describe('Begin at this uid');
 
 const partFields = ({ part }: Snapshot) => (part === undefined ? {} : { part: structuredPart(part) });
 
 const takeSnapshotTool = definePageTool({
   name: 'take_snapshot',
+  title: 'Page snapshot',
   group: 'look',
-  description: 'The page as text: a line per element, with the uid that actions take',
+  description:
+    'A page as text: a line per element with role, name and the uid that actions take. Take it to read or act; find_in_snapshot is shorter',
   input: z.strictObject({
-    verbose: z.boolean().optional().describe('Also structure, urls and descriptions'),
+    verbose: z.boolean().optional().describe('Also structure, URLs and descriptions'),
     from,
   }),
   output: z.object({ url: z.string(), snapshot: z.string(), part: partOutput.optional() }),
@@ -42,12 +44,14 @@ const takeSnapshotTool = definePageTool({
 
 const findInSnapshotTool = definePageTool({
   name: 'find_in_snapshot',
+  title: 'Find in snapshot',
   group: 'look',
-  description: 'Find lines of the snapshot by text or regular expression, ignoring case',
+  description:
+    'Search the snapshot of a page by text or regular expression, ignoring case: for one part instead of take_snapshot',
   input: z.strictObject({
-    text: z.string().min(1).optional(),
-    regex: z.string().min(1).optional(),
-    context: z.number().int().min(0).max(10).default(1).describe('Lines around each'),
+    text: z.string().min(1).optional().describe('Text in a line'),
+    regex: z.string().min(1).optional().describe('Instead of text'),
+    context: z.number().int().min(0).max(10).default(1).describe('Lines before and after each match'),
     from,
   }),
   output: z.object({ matches: z.number().int(), lines: z.string(), part: partOutput.optional() }),
@@ -109,13 +113,14 @@ function excerpt(lines: readonly string[], hits: readonly number[], context: num
 
 const takeScreenshotTool = definePageTool({
   name: 'take_screenshot',
+  title: 'Screenshot',
   group: 'look',
-  description: 'Picture of the page or of an element',
+  description: 'Picture of a page or an element, to judge its looks. To read or act: take_snapshot',
   input: z.strictObject({
-    format: z.enum(['png', 'jpeg', 'webp']).default('png'),
-    quality: z.number().int().min(0).max(100).optional(),
-    uid: z.string().optional(),
-    fullPage: z.boolean().optional(),
+    format: z.enum(['png', 'jpeg', 'webp']).default('png').describe('Image format'),
+    quality: z.number().int().min(0).max(100).optional().describe('Of jpeg and webp, 0 to 100'),
+    uid: z.string().optional().describe('Only this element, from a snapshot'),
+    fullPage: z.boolean().optional().describe('Also what has to be scrolled to'),
   }),
   output: z.object({ width: z.number(), height: z.number(), mimeType: z.string(), bytes: z.number().int() }),
   annotations: { readOnlyHint: true },
@@ -133,11 +138,13 @@ const takeScreenshotTool = definePageTool({
 
 const evaluateScriptTool = definePageTool({
   name: 'evaluate_script',
+  title: 'Evaluate script',
   group: 'look',
-  description: 'Run a JavaScript function in the page; its result, awaited, comes back as JSON',
+  description:
+    'Run a JavaScript function in a page; its result, awaited, comes back as JSON. In an extension: evaluate_in_extension',
   input: z.strictObject({
-    function: z.string().min(1).describe('Like (el) => el.innerText'),
-    args: z.array(z.unknown()).optional().describe('{"uid": "e1"} becomes the element'),
+    function: z.string().min(1).describe('Such as (el) => el.innerText'),
+    args: z.array(z.unknown()).optional().describe('Arguments of the function; {"uid": "e1"} becomes the element'),
   }),
   output: z.object({ type: z.string(), result: z.string(), dialog: z.string().optional() }),
   annotations: { readOnlyHint: false },

@@ -15,7 +15,7 @@ import { bytesText, oneLine } from './pagination.js';
 /** How the names of heap snapshots end: what tells them from other resources. */
 export const snapshotSuffix = '.heapsnapshot.gz';
 
-export const limit = z.int().min(1).max(200).default(20).describe('Rows');
+export const limit = z.int().min(1).max(200).default(20).describe('Rows of each list');
 
 export const heapRow = z.object({ name: z.string(), count: z.int(), bytes: z.int() });
 type HeapRow = z.infer<typeof heapRow>;
@@ -99,8 +99,10 @@ const compression = { level: 1 };
 
 export const takeHeapsnapshotTool = definePageTool({
   name: 'take_heapsnapshot',
+  title: 'Take heap snapshot',
   group: 'memory',
-  description: 'Take a heap snapshot of a page: kept as a resource, answered as a summary by constructor',
+  description:
+    'Take a heap snapshot of a page: kept as a resource, answered as a summary by constructor. For leaks take two, then compare_heapsnapshots',
   input: z.strictObject({ limit }),
   output: summaryOutput,
   annotations: { readOnlyHint: true },
@@ -138,12 +140,13 @@ function snapshotNameOf(pageId: number): string {
 
 export const getHeapsnapshotSummaryTool = defineTool({
   name: 'get_heapsnapshot_summary',
+  title: 'Heap snapshot summary',
   group: 'memory',
   needs: 'nothing',
-  description: 'Constructors and detached DOM nodes in a heap snapshot',
+  description: 'Largest constructors and detached DOM nodes in a heap snapshot that was taken before',
   input: z.strictObject({
     uri: z.string().optional().describe('From take_heapsnapshot; default: the newest'),
-    filter: z.string().optional().describe('Part of the name'),
+    filter: z.string().optional().describe('Text in the name of the constructor'),
     limit,
   }),
   output: summaryOutput,
@@ -162,12 +165,13 @@ export const getHeapsnapshotSummaryTool = defineTool({
 
 export const compareHeapsnapshotsTool = defineTool({
   name: 'compare_heapsnapshots',
+  title: 'Compare heap snapshots',
   group: 'memory',
   needs: 'nothing',
-  description: 'What grew between two heap snapshots, by constructor',
+  description: 'What grew and shrank between two heap snapshots, by constructor',
   input: z.strictObject({
-    base: z.string().optional().describe('uri; default: the one before'),
-    current: z.string().optional().describe('uri; default: the newest'),
+    base: z.string().optional().describe('uri of the earlier; default: the one before current'),
+    current: z.string().optional().describe('uri of the later; default: the newest'),
     limit,
   }),
   output: z.object({

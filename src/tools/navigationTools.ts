@@ -10,12 +10,14 @@ import { loadTimeout, navigationTimeoutMs } from './loadTimeout.js';
 
 const navigatePageTool = definePageTool({
   name: 'navigate_page',
+  title: 'Navigate page',
   group: 'pages',
-  description: 'Go to a url, or reload. Waits until the page is loaded and quiet',
+  description:
+    'Load a URL in a page, or reload it; waits until it is loaded and quiet. Back and forward: navigate_page_history',
   input: z.strictObject({
-    url: z.string().optional(),
-    reload: z.boolean().optional(),
-    ignoreCache: z.boolean().optional().describe('With reload'),
+    url: z.string().optional().describe('Address to load'),
+    reload: z.boolean().optional().describe('Instead of url'),
+    ignoreCache: z.boolean().optional().describe('With reload: fetch everything again'),
     timeout: loadTimeout,
   }),
   output: actionOutput,
@@ -34,9 +36,10 @@ const navigatePageTool = definePageTool({
 
 const navigatePageHistoryTool = definePageTool({
   name: 'navigate_page_history',
+  title: 'Back or forward',
   group: 'pages',
-  description: 'Go one page back or forward',
-  input: z.strictObject({ navigate: z.enum(['back', 'forward']), timeout: loadTimeout }),
+  description: 'Go one step back or forward in the history of a page',
+  input: z.strictObject({ navigate: z.enum(['back', 'forward']).describe('Direction'), timeout: loadTimeout }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   timeoutMs: navigationTimeoutMs,
@@ -49,10 +52,12 @@ const navigatePageHistoryTool = definePageTool({
 
 const waitForTool = definePageTool({
   name: 'wait_for',
+  title: 'Wait for text',
   group: 'pages',
-  description: 'Wait until the page shows one of these texts',
+  description:
+    'Wait until a page shows one of these texts. Actions wait for their own effects: use this for what comes later',
   input: z.strictObject({
-    text: z.array(z.string().min(1)).min(1),
+    text: z.array(z.string().min(1)).min(1).describe('One of them is enough'),
     timeout: loadTimeout,
   }),
   output: z.object({ found: z.string() }),
@@ -76,9 +81,14 @@ const waitForTool = definePageTool({
 
 const handleDialogTool = definePageTool({
   name: 'handle_dialog',
+  title: 'Handle dialog',
   group: 'pages',
-  description: 'Answer the open alert, confirm, prompt or beforeunload dialog',
-  input: z.strictObject({ action: z.enum(['accept', 'dismiss']), promptText: z.string().optional() }),
+  description:
+    'Answer the open alert, confirm, prompt or beforeunload dialog of a page, which blocks the page until then',
+  input: z.strictObject({
+    action: z.enum(['accept', 'dismiss']).describe('Its OK or its Cancel'),
+    promptText: z.string().optional().describe('Text for a prompt'),
+  }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   lock: false,

@@ -20,19 +20,24 @@ type AbortName = keyof typeof abortReasons;
 
 export const mockNetworkTool = definePageTool({
   name: 'mock_network',
+  title: 'Mock network',
   group: 'network',
-  description: 'Answer, abort or delay requests by rules. The newest match acts.',
+  description:
+    'Answer, abort or delay requests of a page by rules; the newest match acts. The whole network slow or offline: emulate_network',
   input: z.object({
-    action: z.enum(['add', 'remove', 'clear', 'list']),
-    url: z.string().optional().describe('Glob or /regex/'),
-    method: z.string().optional(),
-    status: z.int().min(200).max(599).optional(),
-    headers: z.record(z.string(), z.string()).optional(),
-    body: z.string().optional(),
-    abort: z.enum(Object.keys(abortReasons) as [AbortName, ...AbortName[]]).optional(),
-    delayMs: z.int().min(0).max(60_000).optional(),
-    times: z.int().min(1).optional().describe('Hits, then it stops'),
-    id: z.int().optional().describe('To remove'),
+    action: z.enum(['add', 'remove', 'clear', 'list']).describe('add: needs url and an effect'),
+    url: z.string().optional().describe('For add: glob or /regex/'),
+    method: z.string().optional().describe('Only this HTTP method'),
+    status: z.int().min(200).max(599).optional().describe('Of the answer'),
+    headers: z.record(z.string(), z.string()).optional().describe('Of the answer'),
+    body: z.string().optional().describe('Of the answer'),
+    abort: z
+      .enum(Object.keys(abortReasons) as [AbortName, ...AbortName[]])
+      .optional()
+      .describe('Fail with this error'),
+    delayMs: z.int().min(0).max(60_000).optional().describe('Wait first, in ms'),
+    times: z.int().min(1).optional().describe('Ends after so many requests'),
+    id: z.int().optional().describe('Rule to remove'),
   }),
   output: z.object({
     rules: z.array(

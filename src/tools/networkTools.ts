@@ -32,17 +32,18 @@ export const requestRow = {
 
 export const listNetworkRequestsTool = definePageTool({
   name: 'list_network_requests',
+  title: 'List network requests',
   group: 'network',
-  description: 'Requests of page, frames and workers; also before navigating',
+  description: 'Requests of a page, its frames and workers, a line each; also before navigating',
   input: z.object({
-    types: z.array(z.string()).optional().describe('document, fetch, xhr, script…'),
-    url: z.string().optional().describe('Text, glob or /regex/'),
-    method: z.string().optional(),
+    types: z.array(z.string()).optional().describe('Any of document, fetch, xhr, script, image, …'),
+    url: z.string().optional().describe('Text in the URL, glob or /regex/'),
+    method: z.string().optional().describe('HTTP method'),
     status: z
       .string()
       .refine((status) => statusPattern.test(status), 'a status such as 404 or 4xx, or failed, pending, error')
       .optional()
-      .describe('404, 4xx, failed, pending, error'),
+      .describe('Such as 404, 4xx, failed, pending, error'),
     ...listingInput,
   }),
   output: z.object({ requests: z.array(z.object(requestRow)), ...listingOutput }),
@@ -152,14 +153,15 @@ type BodyPart = z.infer<typeof bodyPart>;
 
 export const getNetworkRequestTool = definePageTool({
   name: 'get_network_request',
+  title: 'Network request',
   group: 'network',
   description: 'One request in full: headers, timing, initiator, bodies',
   input: z.object({
-    id: z.int(),
-    body: z.enum(['response', 'request', 'none']).default('response'),
-    offset: z.int().min(0).default(0),
-    limit: z.int().min(1).max(100_000).default(4_000).describe('Of body'),
-    includeSensitive: z.boolean().default(false).describe('Show credentials'),
+    id: z.int().describe('From list_network_requests'),
+    body: z.enum(['response', 'request', 'none']).default('response').describe('response: both bodies'),
+    offset: z.int().min(0).default(0).describe('Where in the body to begin'),
+    limit: z.int().min(1).max(100_000).default(4_000).describe('Characters of the body; bytes if binary'),
+    includeSensitive: z.boolean().default(false).describe('Show cookies and credentials'),
   }),
   output: z.object({
     ...requestRow,

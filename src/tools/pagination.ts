@@ -3,9 +3,9 @@ import type { RingBufferEntry, RingBufferReading } from '../browser/collectors/r
 
 /** Arguments of every tool that lists what was collected. */
 export const listingInput = {
-  since: z.string().optional().describe('Cursor'),
-  limit: z.int().min(1).default(50),
-  page: z.int().min(1).default(1),
+  since: z.string().optional().describe('Cursor of an earlier answer: only what is newer'),
+  limit: z.int().min(1).default(50).describe('Rows per page, at most 500'),
+  page: z.int().min(1).default(1).describe('1 is the newest'),
 };
 
 export const listingOutput = {

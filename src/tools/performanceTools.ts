@@ -142,11 +142,16 @@ const afterLoadMs = 2_000;
 
 export const startTraceTool = definePageTool({
   name: 'performance_start_trace',
+  title: 'Start trace',
   group: 'performance',
-  description: 'Record a performance trace: Core Web Vitals and insights by name. One at a time in a browser',
+  description:
+    'Record a performance trace of a page: Core Web Vitals, and insights for performance_analyze_insight. One at a time in a browser',
   input: z.strictObject({
-    reload: z.boolean().default(true).describe('Load the page again once it records'),
-    autoStop: z.boolean().default(true).describe('Stop and analyse soon after; else act, then performance_stop_trace'),
+    reload: z.boolean().default(true).describe('Reload the page once the recording runs'),
+    autoStop: z
+      .boolean()
+      .default(true)
+      .describe('Stop and analyse soon after; false: act, then performance_stop_trace'),
   }),
   output: traceOutput,
   annotations: { readOnlyHint: false },
@@ -188,8 +193,9 @@ function ignoreNavigation(): void {
 
 export const stopTraceTool = definePageTool({
   name: 'performance_stop_trace',
+  title: 'Stop trace',
   group: 'performance',
-  description: 'Stop the trace of a page and analyse it',
+  description: 'Stop the trace of a page that was started without autoStop, and analyse it',
   input: z.strictObject({}),
   output: traceOutput,
   annotations: { readOnlyHint: true },
@@ -199,11 +205,12 @@ export const stopTraceTool = definePageTool({
 
 export const analyzeInsightTool = defineTool({
   name: 'performance_analyze_insight',
+  title: 'Analyse insight',
   group: 'performance',
   needs: 'nothing',
   description: 'Details of one insight of the last trace',
   input: z.strictObject({
-    insightName: z.string().describe('Like LCPBreakdown'),
+    insightName: z.string().describe('From the trace, such as LCPBreakdown'),
     insightSetId: z.string().optional().describe('From the trace; default: its last'),
   }),
   output: z.object({ insightSetId: z.string(), name: z.string(), state: z.string(), details: z.string() }),

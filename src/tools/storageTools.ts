@@ -97,21 +97,21 @@ function isDomainOf(domain: string, url: string): boolean {
 const maxStateBytes = 32 * 1024 ** 2;
 
 const cookieAttributes = z.strictObject({
-  domain: z.string().optional(),
-  path: z.string().optional(),
-  expires: z.number().positive().optional().describe('Unix seconds'),
-  httpOnly: z.boolean().optional(),
-  secure: z.boolean().optional(),
-  sameSite: z.enum(['Strict', 'Lax', 'None']).optional(),
+  domain: z.string().optional().describe('Default: the host alone'),
+  path: z.string().optional().describe('Below which it is sent'),
+  expires: z.number().positive().optional().describe('Unix seconds; default: with the browser'),
+  httpOnly: z.boolean().optional().describe('Not for scripts'),
+  secure: z.boolean().optional().describe('HTTPS only'),
+  sameSite: z.enum(['Strict', 'Lax', 'None']).optional().describe('Whether other sites send it'),
 });
 
 const changeInput = z.strictObject({
-  action: z.enum(['set', 'remove', 'clear', 'save', 'restore']),
-  area: area.optional().describe('For set, remove; clear without it: all'),
-  items: z.record(z.string(), z.string()).optional().describe('For set'),
-  names: z.array(z.string()).min(1).optional().describe('For remove'),
-  cookie: cookieAttributes.optional().describe('Attributes of set cookies'),
-  file: z.string().optional().describe('JSON for save (default: a resource) and restore (path or resource uri)'),
+  action: z.enum(['set', 'remove', 'clear', 'save', 'restore']).describe('save, restore: all areas'),
+  area: area.optional().describe('For set and remove; for clear, default: all'),
+  items: z.record(z.string(), z.string()).optional().describe('For set: values by name'),
+  names: z.array(z.string()).min(1).optional().describe('For remove: names'),
+  cookie: cookieAttributes.optional().describe('For set: attributes of cookies'),
+  file: z.string().optional().describe('JSON file. For save, default: a resource; for restore, also the uri of one'),
 });
 
 type ChangeArgs = z.output<typeof changeInput>;
@@ -126,8 +126,10 @@ interface ChangeResult {
 
 export const setPageStorageTool = definePageTool({
   name: 'set_page_storage',
+  title: 'Change page storage',
   group: 'storage',
-  description: "Change, save or restore a page's cookies, localStorage and sessionStorage",
+  description:
+    'Change, save or restore cookies, localStorage and sessionStorage of a page. chrome.storage: set_extension_storage',
   input: changeInput,
   output: z.object({ origin: z.string(), count: z.int(), file: z.string().optional() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
@@ -260,12 +262,14 @@ type StorageItem = z.infer<typeof storageItem>;
 
 export const inspectPageStorageTool = definePageTool({
   name: 'inspect_page_storage',
+  title: 'Read page storage',
   group: 'storage',
-  description: 'Cookies (HttpOnly too), localStorage and sessionStorage of a page; secrets are hidden',
+  description:
+    'Read cookies (HttpOnly too), localStorage and sessionStorage of a page; secrets are hidden. chrome.storage: inspect_extension_storage',
   input: z.strictObject({
     area: area.optional().describe('Default: all'),
-    name: z.string().optional().describe('Only this item, uncut'),
-    showSecrets: z.boolean().optional(),
+    name: z.string().optional().describe('Only this item, in full'),
+    showSecrets: z.boolean().optional().describe('Show the values of tokens, too'),
   }),
   output: z.object({ origin: z.string(), total: z.int(), items: z.array(storageItem) }),
   annotations: { readOnlyHint: true },
