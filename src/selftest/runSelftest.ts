@@ -10,7 +10,7 @@ export interface SelftestOptions extends SelftestSessionOptions {
 }
 
 export interface ParallelSelftestOptions extends SelftestOptions {
-  /** How many at once. */
+  /** Sessions that run at once. */
   readonly sessions: number;
 }
 
@@ -25,9 +25,9 @@ export interface Counts {
 }
 
 /**
- * Calls every tool that the server lists, through a real SSE session, and checks what it answers against the sample
- * pages and the sample extension. A listed tool without a check is a failure. Writes a line for each tool and last
- * `N passed, N failed`. Rejects if no session can be opened; ends the session and removes its files on every path.
+ * Calls every tool that the server lists, through a real SSE session, and checks the answers with the sample pages and the
+ * sample extension. A listed tool without a check is a failure. Writes a line for each tool and finally
+ * `N passed, N failed`. Rejects if no session can be opened; always ends the session and removes its files.
  */
 export async function runSelftest({ write, ...options }: SelftestOptions): Promise<Counts> {
   const { client, fixtures, close } = await openSelftestSession(options);
@@ -41,9 +41,9 @@ export async function runSelftest({ write, ...options }: SelftestOptions): Promi
 }
 
 /**
- * The same in several sessions at once, numbered from 1, each with a page server, a copy of the extension and words of its
- * own. Writes what failed, a line for each session, whether one saw anything of another, and last the sum, in which
- * each mark that was seen by another counts as a failure.
+ * The same in several sessions at once, numbered from 1, each with a page server, a copy of the extension and random words of
+ * its own. Writes the failures, a line for each session, the crosstalk, and finally the sum, in which each mark of one
+ * session in an answer to another counts as a failure.
  */
 export async function runParallelSelftests({ write, sessions, ...options }: ParallelSelftestOptions): Promise<Counts> {
   const detector = new CrosstalkDetector();
@@ -52,9 +52,8 @@ export async function runParallelSelftests({ write, sessions, ...options }: Para
   );
   const { crosstalk, answers, marks } = detector;
   for (const line of crosstalk) write(`FAIL ${line}`);
-  const seen =
-    crosstalk.length === 0 ? 'none showed a word of another session' : `${crosstalk.length} showed one of another`;
-  write(`${answers} answers, ${marks} words of ${sessions} sessions: ${seen}`);
+  const verdict = crosstalk.length === 0 ? 'no crosstalk' : `${crosstalk.length} cases of crosstalk`;
+  write(`${answers} answers, ${marks} words of ${sessions} sessions: ${verdict}`);
   const sum = (numberOf: (counts: Counts) => number): number => all.reduce((total, one) => total + numberOf(one), 0);
   const counts = { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed) + crosstalk.length };
   write(countsLine(counts));
@@ -89,7 +88,7 @@ async function listTools(client: Client): Promise<string[]> {
   return names;
 }
 
-/** One after the other: they share a session and its selected page. */
+/** In sequence: the checks share a session and its selected page. */
 async function runChecks(
   bench: CheckContext,
   listed: readonly string[],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
 import { assertIncludes, type CheckContext, type Check } from '../checkContext.js';
 
-/** Milliseconds that the same work takes in the page, at its best of three. Short work would slip through the brakes. */
+/** The best of three times of the same work in the page, in milliseconds. Throttling misses short work. */
 const measureWork = async (bench: CheckContext): Promise<number> =>
   Number(
     await bench.evaluate(`Math.min(...[1, 2, 3].map(() => {
@@ -59,7 +59,7 @@ export const emulationChecks: readonly Check[] = [
     async run(bench) {
       await bench.openControls();
       await resetEmulation(bench);
-      // The quickest of several: what else runs on the machine slows some of them, too.
+      // The quickest of several: other processes slow some of them, too.
       let before = Infinity;
       for (let runs = 0; runs < 5; runs += 1) before = Math.min(before, await measureWork(bench));
       const cpuThrottlingRate = randomInt(600, 1200) / 100;
@@ -67,7 +67,7 @@ export const emulationChecks: readonly Check[] = [
       assert.deepEqual(data['emulated'], { cpuThrottlingRate });
       assertIncludes(text, String(cpuThrottlingRate));
       let slow = 0;
-      // A thread of the browser stops the page again and again: on a busy machine it may come too late for one run.
+      // A browser thread pauses the page at intervals: on a busy machine one run may escape it.
       for (let runs = 0; slow <= 2 * before && runs < 20; runs += 1) slow = await measureWork(bench);
       assert.ok(slow > 2 * before, `${slow} ms is not much more than ${before} ms`);
       await resetEmulation(bench);

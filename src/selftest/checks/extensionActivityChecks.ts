@@ -53,7 +53,7 @@ export const extensionActivityChecks: readonly Check[] = [
       const atLoad = await bench.call('monitor_extension_messages', { extensionId, text: 'notes.list' });
       assertIncludes(JSON.stringify(atLoad.data['messages']), '/extension-notes.html');
       const cursor = answer.data['cursor'];
-      // The content script asks for the notes again when they change, and is told the word.
+      // The content script requests the notes again when they change, and gets the word.
       const text = `"text":"${word}"`;
       const nothing = await bench.call('monitor_extension_messages', { extensionId, text, since: cursor });
       assert.deepEqual(nothing.data['messages'], []);

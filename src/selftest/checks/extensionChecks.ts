@@ -19,7 +19,7 @@ export const evaluateInSample = async (
   return JSON.parse(String(data['result']));
 };
 
-/** An extension of this run alone, whose name no answer can guess. */
+/** An extension of this run alone, with a random name. */
 export async function writeExtension(bench: CheckContext, manifest: object): Promise<{ path: string; name: string }> {
   const name = `Made ${randomUUID()}`;
   const path = join(bench.folder, name);

@@ -15,7 +15,7 @@ async function openPopup(bench: CheckContext): Promise<ToolReply> {
   return bench.call('open_extension_popup', { extensionId });
 }
 
-/** Resolves when the page has the title, or after a while without it. */
+/** Resolves when the page has the title, or after a timeout. */
 const titleWithin = (title: string, ms: number): string =>
   `new Promise((resolve) => {
     const end = Date.now() + ${ms};
@@ -37,7 +37,7 @@ export const extensionUiChecks: readonly Check[] = [
       await writeFile(join(made.path, 'worker.js'), `chrome.action.onClicked.addListener((tab) => ${inject});`);
       const { data } = await bench.call('install_extension', { path: made.path });
       await bench.openControls();
-      // A worker that is still starting has no listener yet, and Chrome drops the click.
+      // A starting worker has no listener yet, and Chrome drops the click.
       for (let attempt = 0; attempt < 5 && (await bench.evaluate('document.title')) !== word; attempt += 1) {
         const clicked = await bench.call('trigger_extension_action', { extensionId: data['id'] });
         assert.equal(clicked.data['popup'], false);

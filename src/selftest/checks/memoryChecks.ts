@@ -6,7 +6,7 @@ import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check 
 const open = (bench: CheckContext): Promise<ToolReply> =>
   bench.call('navigate_page', { url: `${bench.pages}/memory.html` });
 
-/** Makes objects that stay, each with an element out of the document; answers how many. */
+/** Leaks objects, each with a detached element; returns their number. */
 async function leak(bench: CheckContext): Promise<number> {
   const count = randomInt(20, 200);
   await bench.evaluate(`leak(${count})`);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
 
-/** Makes a request that no answer can guess, and finds it in the list. */
+/** Makes a request with a random word, and finds it in the list. */
 async function requestAndList(bench: CheckContext): Promise<{ url: string; list: ToolReply }> {
   await bench.openControls();
   const url = `${bench.pages}/echo?word=${randomUUID()}`;

@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { z } from 'zod';
 import { assertIncludes, rowsOf, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
 
-/** The page measures itself: what the trace says has to be near. */
+/** The page measures itself: the figures of the trace must be near. */
 const measured = `new Promise((resolve) => {
   const found = { lcp: 0, cls: 0 };
   new PerformanceObserver((list) => list.getEntries().forEach((entry) => {

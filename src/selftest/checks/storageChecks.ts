@@ -11,7 +11,7 @@ export const storageChecks: readonly Check[] = [
       await bench.openControls();
       const [word, secret] = [randomUUID(), randomUUID()];
       await bench.evaluate(
-        // Read back: until then a cookie may be on its way to where the browser keeps it.
+        // Read back: a cookie is stored asynchronously.
         `{ localStorage.word = "${word}"; sessionStorage.step = "${word}"; document.cookie = "authToken=${secret}"; document.cookie }`,
       );
       const hidden = await bench.call('inspect_page_storage');
@@ -20,7 +20,7 @@ export const storageChecks: readonly Check[] = [
       rowWith(hidden, 'items', { area: 'session', name: 'step', value: word });
       rowWith(hidden, 'items', { area: 'cookies', name: 'authToken', hidden: true, value: '' });
       assertIncludes(hidden.text, word);
-      assert.ok(!JSON.stringify(hidden).includes(secret), 'a secret is shown though nobody asked');
+      assert.ok(!JSON.stringify(hidden).includes(secret), 'a secret is shown without showSecrets');
       const shown = await bench.call('inspect_page_storage', { name: 'authToken', showSecrets: true });
       assertIncludes(shown.text, secret);
       await bench.call('set_page_storage', { action: 'clear' });
