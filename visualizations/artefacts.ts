@@ -82,7 +82,7 @@ async function chartArtefacts({ name, machine, eventTypes }: (typeof machines)[n
 }
 
 /** The chart as plain XState JSON, for import in Stately Studio. Code (mappers, context) is left out. */
-export function studioJsonOf(machine: AnyStateMachine): string {
+function studioJsonOf(machine: AnyStateMachine): string {
   const withoutCode = (_key: string, value: unknown): unknown => (typeof value === 'function' ? undefined : value);
   return `${JSON.stringify(machine.config, withoutCode, 2)}\n`;
 }

@@ -10,7 +10,7 @@ const titleSize = 15;
 const tagSize = 11;
 const labelWidth = 230;
 
-export interface CardLine {
+interface CardLine {
   readonly text: string;
   readonly style: 'description' | 'row';
 }

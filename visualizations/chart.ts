@@ -1,7 +1,7 @@
 import type { AnyStateMachine, AnyStateNode } from 'xstate';
 
 /** The trigger of a transition. `done` and `failed` name the invoked actor, or nothing for the end of the state itself. */
-export interface Trigger {
+interface Trigger {
   readonly kind: 'event' | 'after' | 'always' | 'done' | 'failed';
   readonly name: string;
 }

@@ -16,7 +16,7 @@ const schema = z.strictObject({
  * What the model-based tests reached with the real server: for each state whether it was entered; for each transition
  * whether it was taken, or why only the chart alone takes it. Recorded and checked by test/model.
  */
-export type Coverage = z.output<typeof schema>;
+type Coverage = z.output<typeof schema>;
 
 export async function readCoverage(root: string): Promise<Coverage> {
   return schema.parse(JSON.parse(await readFile(join(root, 'visualizations/coverage.json'), 'utf8')));
