@@ -12,7 +12,7 @@ import { Statistics } from './statistics.js';
 import { Viewers } from './viewers.js';
 import type { SessionRow } from './wire.js';
 
-export interface InspectorDeps {
+interface InspectorDeps {
   readonly clock: Clock;
   /** A session of this node, until it is released. */
   find(id: string): Session | undefined;

@@ -26,7 +26,7 @@ const folders: Readonly<Record<string, string>> = {
 
 const idPattern = /^[\w-]{8}$/;
 
-export interface InspectorRouteDeps {
+interface InspectorRouteDeps {
   readonly viewers: Viewers;
   readonly journal: Journal;
   readonly clock: Clock;

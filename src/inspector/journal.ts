@@ -5,7 +5,7 @@ import { configurationOf } from './stateConfiguration.js';
 import { SessionTrack, type ReadSession } from './sessionTrack.js';
 import type { ActorRow, SessionDetail, SessionRow } from './wire.js';
 
-export interface JournalLimits {
+interface JournalLimits {
   /** Entries kept of one session; fewer with very many sessions. */
   readonly entriesPerSession: number;
   readonly totalEntries: number;

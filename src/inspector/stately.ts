@@ -13,7 +13,7 @@ const maxReceivers = 8;
 const loopback = '127.0.0.1';
 const loopbackNames: ReadonlySet<string> = new Set(['localhost', loopback, '[::1]']);
 
-export interface StatelyOptions {
+interface StatelyOptions {
   /** 0 picks a free port. */
   readonly port: number;
   /** Each chart as JSON, by its name. */
@@ -164,7 +164,7 @@ function isLoopback(url: string): boolean {
  * Shows Stately's remote page in a frame and passes the messages of the WebSocket to it, which that page cannot open itself.
  * Nothing is sent before that page reports that it is connected, and nothing to any other origin.
  */
-export const statelyPage = `<!doctype html>
+const statelyPage = `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />

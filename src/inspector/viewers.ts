@@ -43,7 +43,7 @@ interface SharedFrame {
 
 const noop = (): void => undefined;
 
-export interface ViewersDeps {
+interface ViewersDeps {
   readonly journal: Journal;
   readonly payloads: Payloads;
   readonly clock: Clock;

@@ -161,7 +161,7 @@ export interface ChartBox extends ChartArea {
   readonly tags: readonly string[];
 }
 
-export interface ChartLine {
+interface ChartLine {
   /** The source state; null for an initial transition. `*`: any state. */
   readonly source: string | null;
   readonly target: string;

@@ -5,11 +5,11 @@ import { checks } from './checks/allChecks.js';
 import { CrosstalkDetector } from './crosstalk.js';
 import { openSelftestSession, type SelftestSessionOptions } from './selftestSession.js';
 
-export interface SelftestOptions extends SelftestSessionOptions {
+interface SelftestOptions extends SelftestSessionOptions {
   write(line: string): void;
 }
 
-export interface ParallelSelftestOptions extends SelftestOptions {
+interface ParallelSelftestOptions extends SelftestOptions {
   /** Sessions that run at once. */
   readonly sessions: number;
 }

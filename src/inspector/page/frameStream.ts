@@ -3,7 +3,7 @@ import type { Frame } from '../wire.js';
 const initialPauseMs = 500;
 const maxPauseMs = 5_000;
 
-export interface FrameListener {
+interface FrameListener {
   onFrame(frame: Frame): void;
   /** The connection failed or was refused; it is retried. */
   onLost(): void;
