@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { toolGroups, type Annotations, type JsonSchema, type Tool, type ToolGroup } from './defineTool.js';
 
-/** One entry of `tools/list`, made once for the process. */
-export interface ToolListing {
+/** One entry of `tools/list`. */
+interface ToolListing {
   readonly name: string;
   readonly title?: string;
   readonly description: string;
@@ -11,20 +11,20 @@ export interface ToolListing {
   readonly annotations: Partial<Annotations>;
 }
 
-/** What one selection of groups offers. Shared by every session that asked for the same groups. */
+/** The tools of one selection of groups. Shared by every session with the same groups. */
 export interface ToolSet {
   readonly tools: ReadonlyMap<string, Tool>;
   readonly listings: readonly ToolListing[];
 }
 
-/** Every tool of the process, compiled once: sessions only look things up in it. */
+/** Every tool of the process, compiled once. */
 export interface Catalogue {
-  /** Throws {@link UnknownGroupError}. Order of `groups` does not matter; `core` and `all` name several. */
+  /** Throws {@link UnknownGroupError}. The order of `groups` does not matter; `core` and `all` are aliases. */
   select(groups: readonly string[]): ToolSet;
 }
 
-/** Names of several groups at once; `all` names every group there is. */
-export const groupAliases: Readonly<Record<string, readonly ToolGroup[]>> = {
+/** Aliases of several groups; `all` is every group. */
+const groupAliases: Readonly<Record<string, readonly ToolGroup[]>> = {
   core: ['session', 'pages', 'input', 'look', 'console', 'network'],
 };
 const allGroups = 'all';
@@ -52,16 +52,15 @@ export function compileCatalogue(tools: readonly Tool[]): Catalogue {
   };
   const selections = new Map<string, ToolSet>();
   return {
-    select(asked) {
-      const wanted = new Set(asked.flatMap(expand));
-      const key = [...wanted].sort().join();
+    select(names) {
+      const groupsOfSet = new Set(names.flatMap(expand));
+      const key = [...groupsOfSet].sort().join();
       const known = selections.get(key);
       if (known) return known;
-      const chosen = tools.filter(({ group }) => wanted.has(group));
-      const names = new Set(chosen.map(({ name }) => name));
+      const selected = new Map(tools.filter(({ group }) => groupsOfSet.has(group)).map((tool) => [tool.name, tool]));
       const selection = {
-        tools: new Map(chosen.map((tool) => [tool.name, tool])),
-        listings: all.listings.filter(({ name }) => names.has(name)),
+        tools: selected,
+        listings: all.listings.filter(({ name }) => selected.has(name)),
       };
       selections.set(key, selection);
       return selection;
@@ -91,7 +90,7 @@ function listingOf(tool: Tool): ToolListing {
   };
 }
 
-/** Not to be read-only is what the protocol assumes, and the other hints mean something only then (server/tools). */
+/** `readOnlyHint` is false by default, and the other hints apply only then (server/tools): defaults are left out. */
 function annotationsOf({ annotations: { readOnlyHint, ...rest } }: Tool): Partial<Annotations> {
   return readOnlyHint ? { readOnlyHint } : rest;
 }

@@ -7,10 +7,10 @@ import { ToolError } from '../errors/errors.js';
 export const networkConditions = z.enum(networkPresets).describe('Speed');
 export const cpuThrottlingRate = z.number().min(1).max(100).describe('Times slower; 1: off');
 
-/** What every tool of the group says: everything that is emulated on the page now, not only what was just set. */
-export const emulationOutput = z.object({ emulated: z.record(z.string(), z.unknown()) });
+/** The output of every tool of the group: all emulation of the page, not only the last change. */
+const emulationOutput = z.object({ emulated: z.record(z.string(), z.unknown()) });
 
-export function answerEmulation(page: SessionPage): ToolAnswer<z.input<typeof emulationOutput>> {
+function answerEmulation(page: SessionPage): ToolAnswer<z.input<typeof emulationOutput>> {
   const { applied } = page.emulation;
   const lines = Object.entries(applied).map(([name, value]) => `${name}: ${valueText(value)}`);
   const head = `Emulated on page ${page.id}`;
@@ -35,14 +35,17 @@ const viewport = z.strictObject({
 const headerName = /^[\w!#$%&'*+.^`|~-]+$/;
 const headerValue = /^[^\r\n\0]*$/;
 
-/** What RFC 9110, section 5, allows: Chrome would drop the rest without a word. */
+/** Valid by RFC 9110, section 5: Chrome drops other headers without an error. */
 const headers = z
   .record(z.string(), z.string())
-  .refine((given) => Object.entries(given).every(([name, value]) => headerName.test(name) && headerValue.test(value)), {
-    error: 'a header is a token and one line of text',
-  });
+  .refine(
+    (fields) => Object.entries(fields).every(([name, value]) => headerName.test(name) && headerValue.test(value)),
+    {
+      error: 'a header name must be a token, its value one line of text',
+    },
+  );
 
-export const emulateTool = definePageTool({
+const emulateTool = definePageTool({
   name: 'emulate',
   title: 'Emulate',
   group: 'emulation',
@@ -74,16 +77,16 @@ export const emulateTool = definePageTool({
   },
 });
 
-/** Nobody is there to answer the question that a page's request for the place would open. */
+/** Grants geolocation to the site: no person can answer the permission prompt. */
 async function allowLocation(page: SessionPage): Promise<void> {
   const { origin, protocol } = new URL(page.url());
   if (!protocol.startsWith('http')) {
-    throw new ToolError('Sites get leave to know the place one by one: call navigate_page to one first.');
+    throw new ToolError('geolocation is granted to one site at a time. Call navigate_page to the site first.');
   }
   await allowGeolocation(page.page, origin);
 }
 
-export const emulateCpuTool = definePageTool({
+const emulateCpuTool = definePageTool({
   name: 'emulate_cpu',
   title: 'Emulate CPU',
   group: 'emulation',
@@ -97,7 +100,7 @@ export const emulateCpuTool = definePageTool({
   },
 });
 
-export const emulateNetworkTool = definePageTool({
+const emulateNetworkTool = definePageTool({
   name: 'emulate_network',
   title: 'Emulate network',
   group: 'emulation',

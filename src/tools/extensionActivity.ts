@@ -54,7 +54,7 @@ export const monitorMessagesTool = defineTool({
     const lines = listing.entries.map(messageLine);
     if (lines.length === 0) {
       lines.push(
-        `No messages of "${name}" ${args.since === undefined ? 'yet' : 'since then'}. They are seen in pages, content scripts, popups and offscreen documents; those that only a service worker could see are not.`,
+        `No messages of "${name}" ${args.since === undefined ? 'yet' : 'since then'}. Messages are recorded in pages, content scripts, popups and offscreen documents, but not in service workers.`,
       );
     }
     return {
@@ -113,11 +113,11 @@ export const sendMessageTool = defineTool({
     if ('error' in delivery) {
       throw new ToolError(
         `The message to ${toPage === undefined ? `"${name}"` : `page ${toPage.id}`} got no reply: ${delivery.error} ` +
-          'get_extension_logs shows what its contexts said, list_extension_contexts which of them are there.',
+          'get_extension_logs shows what its contexts logged, list_extension_contexts which contexts run.',
       );
     }
     const reply = delivery.reply ?? 'undefined';
-    const text = truncateAnswer(reply, 'evaluate_in_extension can pick what you need');
+    const text = truncateAnswer(reply, 'evaluate_in_extension can return a part');
     return { text: `Reply after ${delivery.ms} ms: ${text}`, structured: { reply: text, ms: delivery.ms } };
   },
 });
@@ -150,10 +150,10 @@ export const traceApiCallsTool = defineTool({
   }),
   output: z.object({ tracing: z.boolean(), calls: z.array(apiCallRow), ...listingOutput }),
   annotations: { readOnlyHint: false },
-  async handler({ extensionId: id, action, filter: asked, ...args }, { browser, signal }) {
+  async handler({ extensionId: id, action, filter: prefix, ...args }, { browser, signal }) {
     const { activity } = browser;
-    const filter = asked.replace(/^chrome\./, '');
-    const said = await withCdpScope(browser.browser, signal, async (scope) => {
+    const filter = prefix.replace(/^chrome\./, '');
+    const actionLines = await withCdpScope(browser.browser, signal, async (scope) => {
       const { name } = await findExtension(scope, id);
       return applyTraceAction(scope, activity, { action, filter, id, name });
     });
@@ -163,7 +163,7 @@ export const traceApiCallsTool = defineTool({
       args,
     );
     return {
-      text: [...said, ...listing.entries.map(apiCallLine), '', listing.footer].join('\n'),
+      text: [...actionLines, ...listing.entries.map(apiCallLine), '', listing.footer].join('\n'),
       structured: {
         tracing: activity.calls.trace(id) !== undefined,
         calls: listing.entries.map(structuredApiCall),
@@ -189,13 +189,13 @@ async function applyTraceAction(
     return [tracing ? `Stopped tracing "${name}".` : `"${name}" was not being traced.`];
   }
   const kept = activity.calls.read().entries.some(({ value }) => value.extensionId === id);
-  if (tracing || kept) return tracing ? [] : [`"${name}" is not being traced any more.`];
+  if (tracing || kept) return tracing ? [] : [`"${name}" is no longer being traced.`];
   throw new ToolError(`"${name}" is not being traced. Call trace_extension_api_calls with action start first.`);
 }
 
 function apiCallLine({ id, value }: RingBufferEntry<ApiCall>): string {
   const { at, api, context, args, result, error, durationMs } = value;
-  const took = durationMs === undefined ? ' (not over)' : ` (${durationMs} ms)`;
+  const took = durationMs === undefined ? ' (pending)' : ` (${durationMs} ms)`;
   const outcome =
     error === undefined ? (result === undefined ? '' : ` = ${oneLine(result, apiCallChars)}`) : ` failed: ${error}`;
   return `#${id} ${timeText(at)} ${context}: chrome.${api}(${oneLine(args, apiCallChars)})${outcome}${took}`;
@@ -244,7 +244,7 @@ export const getExtensionLogsTool = defineTool({
     const { activity } = browser;
     const state = await withCdpScope(browser.browser, signal, async (scope) => {
       await findExtension(scope, id);
-      // Before it is followed: then it is told without the values.
+      // Before keepAwake: an attached worker reports its logs without the values.
       return activity.captureWorkerLogs(scope, id);
     });
     if (args.keepAlive !== undefined) await activity.keepAwake(id, 'logs', args.keepAlive);
@@ -277,15 +277,15 @@ export const getExtensionLogsTool = defineTool({
 
 function describeDroppedLines(dropped: number): string | undefined {
   if (dropped === 0) return undefined;
-  return `${dropped} lines were dropped as they came: of each second the first ${maxLinesPerSecond} are kept. Log less, or under a condition.`;
+  return `${dropped} lines were dropped: the first ${maxLinesPerSecond} of each second are kept. Log less, or under a condition.`;
 }
 
 function describeWorkerCoverage(state: string, keepAlive: boolean): string | undefined {
   if (state === 'none') return undefined;
-  if (keepAlive) return 'The service worker is kept awake to miss nothing; keepAlive false ends that.';
+  if (keepAlive) return 'The service worker is kept running, so that nothing is lost; keepAlive: false ends that.';
   return state === 'running'
-    ? 'The service worker may idle; what it logs between the last reading and its end is lost. keepAlive true prevents both.'
-    : `The service worker is ${state}; what it logged since the last reading is lost. keepAlive true prevents that.`;
+    ? 'The service worker may stop when idle; what it logs between the last reading and its stop is lost. keepAlive: true prevents both.'
+    : `The service worker is ${state}; what it logged since the last reading is lost. keepAlive: true prevents that.`;
 }
 
 function logLine({ id, value }: RingBufferEntry<ExtensionLogEntry>): string {

@@ -52,7 +52,9 @@ export const listExtensionContextsTool = defineTool({
     });
     const selected = browser.extensionContext.selected?.contextId;
     const lines = [
-      contexts.length === 0 ? `"${name}" runs nowhere.` : `"${name}" has ${count(contexts.length, 'context')}:`,
+      contexts.length === 0
+        ? `"${name}" has no running context.`
+        : `"${name}" has ${count(contexts.length, 'context')}:`,
       ...contexts.map((context) => `${contextLine(context)}${context.contextId === selected ? ' [selected]' : ''}`),
       ...unresponsive.map((page) => `Page ${page.id} is busy or waits for a dialog: its content scripts are unknown.`),
     ];
@@ -112,7 +114,7 @@ const evaluationInput = z.strictObject({
 
 type EvaluationArgs = z.output<typeof evaluationInput>;
 
-/** Where to evaluate: what was selected, or the first context of a kind. */
+/** The context to evaluate in: the selected one, or the first of a kind. */
 interface EvaluationTarget {
   readonly extensionId: string;
   readonly kind: ContextKind;
@@ -130,16 +132,16 @@ export const evaluateInExtensionTool = defineTool({
   annotations: { readOnlyHint: false },
   async handler(args, context) {
     const { browser, signal } = context;
-    const place = resolveTarget(args, browser.extensionContext.selected);
+    const target = resolveTarget(args, browser.extensionContext.selected);
     const { json, type } = await withCdpScope(browser.browser, signal, (scope) =>
-      evaluateIn(scope, place, args, context),
+      evaluateIn(scope, target, args, context),
     );
-    const result = truncateAnswer(json ?? type, 'pick what you need in the expression');
-    return { text: result, structured: { extensionId: place.extensionId, target: place.kind, type, result } };
+    const result = truncateAnswer(json ?? type, 'return a part in the expression');
+    return { text: result, structured: { extensionId: target.extensionId, target: target.kind, type, result } };
   },
 });
 
-/** What is named wins over what is selected. */
+/** Arguments take precedence over the selected context. */
 function resolveTarget(args: EvaluationArgs, selected: SelectedContext | undefined): EvaluationTarget {
   const id = args.extensionId ?? selected?.extensionId;
   if (id === undefined) {

@@ -42,7 +42,7 @@ export const getRuntimeErrorsTool = defineTool({
     const lines = errors.length === 0 ? [`"${name}" has no errors.`] : shown.map(describeRuntimeError);
     if (shown.length < errors.length) lines.unshift(`The newest ${maxRuntimeErrors} of ${errors.length}:`);
     return {
-      text: truncateAnswer(lines.join('\n'), 'clear_extension_errors, then provoke the one you look for'),
+      text: truncateAnswer(lines.join('\n'), 'call clear_extension_errors, then reproduce the error'),
       structured: { errors: shown.map(structuredRuntimeError), total: errors.length },
     };
   },
@@ -128,15 +128,15 @@ export const inspectManifestTool = defineTool({
       return { extension: found, warnings: manifestErrors };
     });
     const files = await readExtensionFiles(extension);
-    const chromes = warnings.map(({ message, manifestKey }): Finding => {
+    const chromeWarnings = warnings.map(({ message, manifestKey }): Finding => {
       return {
         severity: 'warning',
         at: manifestKey || 'manifest.json',
         problem: `Chrome: ${message}`,
-        fix: 'Mend or remove it.',
+        fix: 'Fix or remove it.',
       };
     });
-    const findings = [...chromes, ...(await manifestFindings(files, signal))];
+    const findings = [...chromeWarnings, ...(await manifestFindings(files, signal))];
     const manifest = JSON.stringify(files.manifest ?? null, undefined, 1);
     const heading =
       findings.length === 0
@@ -163,7 +163,7 @@ const injectionRow = z.object({
   world: z.string(),
   allFrames: z.boolean(),
   expected: z.boolean(),
-  /** Of a page: the script files of it that run there. */
+  /** With a page: the script files that run there. */
   running: z.array(z.string()).optional(),
   reasons: z.array(z.string()),
 });
@@ -183,9 +183,9 @@ export const checkInjectionTool = defineTool({
   }),
   output: z.object({ url: z.string(), scripts: z.array(injectionRow) }),
   annotations: { readOnlyHint: true },
-  async handler({ extensionId: id, url: asked, pageId }, { browser, signal }) {
-    const page = asked === undefined ? browser.page(pageId) : undefined;
-    const url = parseUrl(asked ?? page?.url() ?? '');
+  async handler({ extensionId: id, url: address, pageId }, { browser, signal }) {
+    const page = address === undefined ? browser.page(pageId) : undefined;
+    const url = parseUrl(address ?? page?.url() ?? '');
     const { name, injections } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findExtension(scope, id);
       const info = await (await ExtensionsPage.open(scope)).info(id);
@@ -194,7 +194,8 @@ export const checkInjectionTool = defineTool({
     const running = page && browser.activity.scriptsIn(page.frames.mainId, id);
     const scripts = injections.map((injection) => injectionRowOf(injection, running));
     const lines = scripts.map(describeInjection);
-    if (lines.length === 0) lines.push(`"${name}" has no content scripts, neither in its manifest nor registered.`);
+    if (lines.length === 0)
+      lines.push(`"${name}" has no content scripts, neither in its manifest nor registered with chrome.scripting.`);
     return {
       text: [`Content scripts of "${name}" at ${locationOf(url, page)}:`, ...lines].join('\n'),
       structured: { url: url.href, scripts },
@@ -204,7 +205,7 @@ export const checkInjectionTool = defineTool({
 
 function parseUrl(text: string): URL {
   if (URL.canParse(text)) return new URL(text);
-  throw new ToolError(`"${text}" is no URL. Write it whole, as https://example.com/path.`);
+  throw new ToolError(`"${text}" is not a URL. Pass a complete one, such as https://example.com/path.`);
 }
 
 function locationOf(url: URL, page: SessionPage | undefined): string {

@@ -56,7 +56,7 @@ export const installExtensionTool = defineTool({
     name: z.string(),
     version: z.string(),
     warnings: z.array(z.string()),
-    /** Of this session: Chrome closes the pages of an extension that it loads again. */
+    /** Pages of this session: Chrome closes the pages of an extension when it reloads it. */
     closedPages: z.array(z.string()),
   }),
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -104,16 +104,16 @@ async function existingFolder(path: string): Promise<string> {
   throw new ToolError(
     found === undefined
       ? `There is no folder ${path} on the server's disk. Pass the folder with manifest.json.`
-      : `${path} is no folder. Pass the folder with manifest.json, or a zip or crx as archive.`,
+      : `${path} is not a folder. Pass the folder with manifest.json, or a zip or crx as archive.`,
   );
 }
 
-/** The decoder of Node skips what is no base64. */
+/** Checks the text first: Node's decoder skips invalid characters. */
 export function decodeArchive(text: string): Buffer {
   const end = text.search(/[^\w+/\s-]/);
   const padding = end === -1 ? '' : text.slice(end).replace(/\s+/g, '');
   if (['', '=', '=='].includes(padding)) return Buffer.from(text, 'base64');
-  throw new ToolError('archive is no base64. Encode the bytes of the zip or crx file.');
+  throw new ToolError('archive is not base64. Encode the bytes of the zip or crx file.');
 }
 
 const extensionRow = z.object({
@@ -123,7 +123,7 @@ const extensionRow = z.object({
   enabled: z.boolean(),
   path: z.string(),
   serviceWorker: workerState,
-  /** Chrome dropped the worker that the manifest names, since it failed at its first start. */
+  /** Chrome dropped the service worker of the manifest because its first start failed. */
   workerFailed: z.boolean(),
   contexts: z.number().int(),
 });
@@ -143,7 +143,7 @@ export const listExtensionsTool = defineTool({
     const extensions = await withCdpScope(browser.browser, signal, extensionRows);
     const text =
       extensions.length === 0
-        ? 'No extension is installed. Call install_extension with the folder of one.'
+        ? 'No extension is installed. Call install_extension.'
         : [`${count(extensions.length, 'extension')}:`, ...extensions.map(extensionLine)].join('\n');
     return { text, structured: { extensions } };
   },
@@ -193,7 +193,7 @@ const detailsOutput = z.object({
   location: z.string(),
   enabled: z.boolean(),
   disabledBecause: z.array(z.string()),
-  /** As Chrome words them to users. */
+  /** As Chrome shows them to users. */
   permissions: z.array(z.string()),
   hosts: z.array(z.object({ host: z.string(), granted: z.boolean() })),
   commands: z.array(z.string()),
@@ -258,7 +258,7 @@ function describeDetails(details: ExtensionDetails): string {
     `"${name}" ${version}, ${id}, ${enabled ? 'enabled' : `disabled ${list(details.disabledBecause)}`}`,
     ...(details.description === '' ? [] : [oneLine(details.description, 200)]),
     `Folder: ${details.path} (${details.location})`,
-    `Permissions that users are told of: ${list(details.permissions)}`,
+    `Permissions that Chrome shows to users: ${list(details.permissions)}`,
     `Hosts: ${list(hosts.map(({ host, granted }) => (granted ? host : `${host} (not granted)`)))}`,
     `Pages: ${list(details.pages)}; service worker: ${details.serviceWorker}`,
     `Commands: ${list(details.commands)}`,
@@ -283,7 +283,7 @@ export const reloadExtensionTool = defineTool({
     warnings: z.array(z.string()),
     closedPages: z.array(z.string()),
     stalePages: z.array(z.string()),
-    /** Pages whose content scripts are the old ones: reload them. */
+    /** Pages with content scripts of the old code: to be reloaded. */
     staleContentScripts: z.array(z.object({ pageId: z.int(), url: z.string() })),
   }),
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -318,7 +318,7 @@ function describeReload({ extension, warnings, closed, stale, stalePages }: Relo
   const { name, version, enabled } = extension;
   return [
     `Reloaded "${name}" ${version}${version === previous ? '' : ` (before: ${previous})`}.`,
-    ...(enabled ? [] : ['It is disabled: set_extension_enabled switches it on.']),
+    ...(enabled ? [] : ['It is disabled: set_extension_enabled enables it.']),
     ...warnings.map((warning) => `Warning: ${warning}`),
     ...closed.map(({ kind, url }) => `Chrome closed its ${kind.replace('_', ' ')}: ${shortUrl(url)}`),
     ...stale.map(({ url }) => `Still open with the old code: ${shortUrl(url)}`),
@@ -351,7 +351,7 @@ export const setExtensionEnabledTool = defineTool({
     const { name, enabled } = extension;
     const state = enabled ? 'enabled' : 'disabled';
     const effects = enabled
-      ? 'Pages that are open have no content script of it until they are reloaded.'
+      ? 'Open pages get its content scripts when they are reloaded.'
       : 'Its pages were closed and its service worker stopped.';
     const lines = before === enabled ? [`"${name}" was ${state} already.`] : [`"${name}" is ${state} now. ${effects}`];
     return {
@@ -377,9 +377,9 @@ export const uninstallExtensionTool = defineTool({
       return { extension: found, left: await listExtensions(scope) };
     });
     const { name, path } = extension;
-    // What came as an archive has no other home than the session's folder.
+    // An extension from an archive exists in the session's folder alone.
     if (dirname(path) === (await browser.folder())) await rm(path, { recursive: true, force: true });
-    const others = left.length === 0 ? 'None is left.' : `${count(left.length, 'extension')} left.`;
+    const others = left.length === 0 ? 'No extension is left.' : `${count(left.length, 'extension')} left.`;
     return {
       text: `Uninstalled "${name}" with its storage. ${others}`,
       structured: { extensionId: id, name, left: left.map((other) => other.id) },

@@ -15,7 +15,7 @@ import { count, extensionIdInput } from './extensionFields.js';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
 import type { StorageChange } from '../browser/extensions/storageChangeLog.js';
 
-/** Of one value: in a list of all, and where keys are named. */
+/** Longest shown value, in characters: in a list of all keys, and with `keys`. */
 const shortLength = 500;
 const fullLength = 32_000;
 
@@ -26,7 +26,7 @@ const storageOutput = z.object({
   keys: z.int(),
   bytes: z.number().nullable(),
   omitted: z.int(),
-  /** Values are JSON, cut to `value` when `length` says that there is more. */
+  /** Values are JSON; `value` is cut if `length` is greater. */
   entries: z.array(z.object({ key: z.string(), value: z.string(), length: z.int() })),
 });
 
@@ -95,15 +95,15 @@ function withStorage<T>(
   });
 }
 
-function describeStorage(title: string, { entries, omitted }: StorageReading, asked: readonly string[]): string {
-  const missing = omitted > 0 ? [] : asked.filter((key) => !entries.some((entry) => entry.key === key));
+function describeStorage(title: string, { entries, omitted }: StorageReading, keys: readonly string[]): string {
+  const missing = omitted > 0 ? [] : keys.filter((key) => !entries.some((entry) => entry.key === key));
   const lines = [
     title,
     ...entries.map(storageEntryLine),
     ...missing.map((key) => `${key}: not set`),
-    ...(omitted > 0 ? [`${count(omitted, 'key')} left out: name the keys you need.`] : []),
+    ...(omitted > 0 ? [`${count(omitted, 'key')} left out: pass the keys you need.`] : []),
   ];
-  return truncateAnswer(lines.join('\n'), 'name the keys you need');
+  return truncateAnswer(lines.join('\n'), 'pass the keys you need');
 }
 
 function sizeOf({ keys, bytes }: StorageReading): string {
@@ -152,7 +152,7 @@ export const watchStorageTool = defineTool({
     const lines = wasWatching
       ? []
       : [
-          `Watching the storage of "${extension.name}" from now on; earlier changes, or while it was reloaded, are not seen.`,
+          `Watching the storage of "${extension.name}" from now on. Earlier changes, and changes during a reload, are not recorded.`,
         ];
     if (wasWatching && listing.entries.length === 0) lines.push('No changes.');
     return {

@@ -22,7 +22,7 @@ const popupInput = actionInput.extend({ includeSnapshot });
 
 type ActionArgs = z.output<typeof popupInput>;
 
-/** `pageId` is the popup's if there is one, else that of the tab. */
+/** `pageId` is that of the popup, or of the tab without one. */
 const extensionActionOutput = actionOutput.extend({ pageId: z.int(), popup: z.boolean() });
 
 export const triggerExtensionActionTool = defineTool({
@@ -92,18 +92,18 @@ async function answerClick(
   args: ActionArgs,
   { signal }: BrowserToolContext,
 ): Promise<ToolAnswer<ActionOutput & { pageId: number; popup: boolean }>> {
-  const over = `page ${page.id} (${shortUrl(page.url())})`;
+  const tab = `page ${page.id} (${shortUrl(page.url())})`;
   const done =
     popup === undefined
-      ? `Clicked the action of "${name}" on ${over}. It has no popup there: chrome.action.onClicked fires in its worker.`
-      : `Opened the popup of "${name}" over ${over} as page ${popup.id}, selected: ${shortUrl(popup.url())}`;
-  const where = popup ?? page;
-  const action = { page: where, signal, done, includeSnapshot: args.includeSnapshot };
-  const { text, structured } = await where.runExclusive(signal, () => answerAction(action, () => Promise.resolve()));
-  return { text, structured: { ...structured, pageId: where.id, popup: popup !== undefined } };
+      ? `Clicked the action of "${name}" on ${tab}. It has no popup there: chrome.action.onClicked fires in its service worker.`
+      : `Opened the popup of "${name}" over ${tab} as page ${popup.id}, selected: ${shortUrl(popup.url())}`;
+  const selected = popup ?? page;
+  const action = { page: selected, signal, done, includeSnapshot: args.includeSnapshot };
+  const { text, structured } = await selected.runExclusive(signal, () => answerAction(action, () => Promise.resolve()));
+  return { text, structured: { ...structured, pageId: selected.id, popup: popup !== undefined } };
 }
 
-/** Its files are on this machine. */
+/** Short: the files are on this machine. */
 const loadTimeoutMs = 15_000;
 
 const namedPages: readonly ContextKind[] = ['options', 'side_panel', 'popup'];
@@ -132,7 +132,7 @@ export const openExtensionPageTool = defineTool({
       });
       return { text, structured: { ...structured, pageId: page.id } };
     } catch (error) {
-      // A page that never showed what was asked for would only be in the way.
+      // A page that did not load is not kept.
       await browser.closePage(page.id);
       throw error;
     }
@@ -145,11 +145,13 @@ async function pageUrlOf(extension: Extension, wanted: string): Promise<string> 
   const origin = `${originOf(extension.id)}/`;
   const url = URL.canParse(wanted, origin) ? new URL(wanted, origin).href : '';
   if (url.startsWith(origin)) return url;
-  throw new ToolError(`${JSON.stringify(wanted)} is no page of ${extension.name}. Pass a path below ${origin}`);
+  throw new ToolError(`${JSON.stringify(wanted)} is not a page of ${extension.name}. Pass a path below ${origin}`);
 }
 
 async function refusePage(extension: Extension, kind: ContextKind): Promise<never> {
   const pages = (await declaredContexts(extension)).join(', ');
-  const others = pages === '' ? 'It names no pages' : `It names: ${pages}`;
-  throw new ToolError(`The manifest of ${extension.name} names no ${kind} page. ${others}; a path opens any other.`);
+  const others = pages === '' ? 'It declares no pages' : `It declares: ${pages}`;
+  throw new ToolError(
+    `The manifest of ${extension.name} declares no ${kind} page. ${others}; any other file opens by its path.`,
+  );
 }

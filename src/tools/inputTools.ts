@@ -8,7 +8,7 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
 import { foldersOf, requireInsideWorkspace, type Workspace } from './workspace.js';
 
-export const clickTool = definePageTool({
+const clickTool = definePageTool({
   name: 'click',
   title: 'Click',
   group: 'input',
@@ -30,7 +30,7 @@ export const clickTool = definePageTool({
   },
 });
 
-export const hoverTool = definePageTool({
+const hoverTool = definePageTool({
   name: 'hover',
   title: 'Hover',
   group: 'input',
@@ -44,7 +44,7 @@ export const hoverTool = definePageTool({
   },
 });
 
-export const dragTool = definePageTool({
+const dragTool = definePageTool({
   name: 'drag',
   title: 'Drag',
   group: 'input',
@@ -60,7 +60,7 @@ export const dragTool = definePageTool({
   },
 });
 
-export const pressKeyTool = definePageTool({
+const pressKeyTool = definePageTool({
   name: 'press_key',
   title: 'Press key',
   group: 'input',
@@ -76,7 +76,7 @@ export const pressKeyTool = definePageTool({
   },
 });
 
-export const typeTextTool = definePageTool({
+const typeTextTool = definePageTool({
   name: 'type_text',
   title: 'Type text',
   group: 'input',
@@ -99,7 +99,7 @@ export const typeTextTool = definePageTool({
 
 const fieldValue = z.string().describe('Text; label of an option; true or false for a checkbox; 2026-01-31 for a date');
 
-export const fillTool = definePageTool({
+const fillTool = definePageTool({
   name: 'fill',
   title: 'Fill field',
   group: 'input',
@@ -114,7 +114,7 @@ export const fillTool = definePageTool({
   },
 });
 
-export const fillFormTool = definePageTool({
+const fillFormTool = definePageTool({
   name: 'fill_form',
   title: 'Fill form',
   group: 'input',
@@ -141,13 +141,13 @@ export const fillFormTool = definePageTool({
   },
 });
 
-/** Fills one field; a remark when it does not hold what it was given. */
+/** Fills one field. Returns a remark if the field has another value afterwards. */
 async function fillOne(page: SessionPage, field: string, text: string): Promise<string | undefined> {
-  const holds = await fill(page, field, text);
-  return holds === undefined ? undefined : `${field} now holds ${JSON.stringify(holds.slice(0, 200))}.`;
+  const value = await fill(page, field, text);
+  return value === undefined ? undefined : `${field} now holds ${JSON.stringify(value.slice(0, 200))}.`;
 }
 
-export const uploadFileTool = definePageTool({
+const uploadFileTool = definePageTool({
   name: 'upload_file',
   title: 'Upload files',
   group: 'input',
@@ -172,7 +172,7 @@ async function existingFile(path: string, workspace: Workspace): Promise<string>
   const real = await requireInsideWorkspace(path, workspace);
   const entry = await stat(real).catch(() => undefined);
   if (entry?.isFile() === true) return real;
-  throw new ToolError(`${path} is no file. Give the path of a file in ${foldersOf(workspace).join(' or ')}.`);
+  throw new ToolError(`${path} is not a file. Pass the path of a file in ${foldersOf(workspace).join(' or ')}.`);
 }
 
 export const inputTools: readonly Tool[] = [

@@ -57,12 +57,12 @@ const findInSnapshotTool = definePageTool({
   output: z.object({ matches: z.number().int(), lines: z.string(), part: partOutput.optional() }),
   annotations: { readOnlyHint: true },
   async handler({ text, regex, context, from }, { page, signal }) {
-    if ((text === undefined) === (regex === undefined)) throw new ToolError('Give either text or regex.');
+    if ((text === undefined) === (regex === undefined)) throw new ToolError('Pass either text or regex.');
     const taken = await takeSnapshot(page, { verbose: false, from });
     const { lines, part } = taken;
     const hits =
       regex === undefined ? indexesOfText(lines, text ?? '') : await inSlices(indexesOfPattern(lines, regex), signal);
-    const found = truncateAnswer(excerpt(lines, hits, context), 'search for something rarer');
+    const found = truncateAnswer(excerpt(lines, hits, context), 'search for a longer text');
     const none = `Nothing of the ${lines.length} lines matches. take_snapshot shows them.`;
     const head = hits.length === 1 ? '1 match:' : `${hits.length} matches:`;
     const rest = part === undefined ? [] : [describePart(part, 'find_in_snapshot')];
@@ -96,7 +96,7 @@ function regexOf(pattern: string): (line: string) => boolean {
   }
 }
 
-/** The lines with what surrounds them; `…` where lines are left out. */
+/** The matching lines with `context` lines around them; `…` where lines are left out. */
 function excerpt(lines: readonly string[], hits: readonly number[], context: number): string {
   const kept = new Set<number>();
   for (const hit of hits) for (let at = hit - context; at <= hit + context; at++) kept.add(at);
@@ -125,7 +125,7 @@ const takeScreenshotTool = definePageTool({
   output: z.object({ width: z.number(), height: z.number(), mimeType: z.string(), bytes: z.number().int() }),
   annotations: { readOnlyHint: true },
   async handler({ fullPage = false, uid, ...rest }, { page }) {
-    if (fullPage && uid !== undefined) throw new ToolError('Give either uid or fullPage.');
+    if (fullPage && uid !== undefined) throw new ToolError('Pass either uid or fullPage.');
     const { data, mimeType, width, height } = await takeScreenshot(page, { ...rest, uid, fullPage });
     const bytes = Buffer.byteLength(data, 'base64');
     return {
@@ -150,12 +150,12 @@ const evaluateScriptTool = definePageTool({
   annotations: { readOnlyHint: false },
   async handler(args, { browser, page, signal }) {
     await checkDocuments(browser, page, args.args ?? []);
-    // Not stopped by a dialog, as other actions are: the script goes on when the dialog is answered.
+    // A dialog does not end the action, as it does for others: the script continues when the dialog is answered.
     const hint = uidHints(page, args.args ?? []);
     const run = () => runScript(page, args.function, args.args ?? [], signal).catch(withHint(hint));
     const { value, outcome } = await performAction(page, signal, run, { onlyIfStarted: true });
     const dialog = outcome.dialog && describeDialog(outcome.dialog);
-    const result = truncateAnswer(value?.text ?? 'undefined', 'return less, or a part');
+    const result = truncateAnswer(value?.text ?? 'undefined', 'return a part of the result');
     const moved = describeOutcome({ ...outcome, dialog: undefined });
     if (value?.type === 'undefined') moved.push(...hint);
     return {
@@ -165,7 +165,7 @@ const evaluateScriptTool = definePageTool({
   },
 });
 
-/** In a frame there may be a page of an extension that Chrome is made with, such as its PDF viewer: that runs no script. */
+/** A frame may show a page of an extension built into Chrome, such as its PDF viewer: scripts are refused there. */
 async function checkDocuments(
   { addresses }: SessionBrowser,
   page: SessionPage,
@@ -173,11 +173,13 @@ async function checkDocuments(
 ): Promise<void> {
   for (const { url } of documentsOf(page, args)) {
     if (!(await addresses.allowsPage(url)))
-      throw new ToolError(`An element is in ${url}, which belongs to Chrome itself. No script can be run there.`);
+      throw new ToolError(
+        `An element is in ${url}, which is part of Chrome. Scripts cannot run there: pass elements of other frames.`,
+      );
   }
 }
 
-/** A uid that is passed as a plain string stays a string, which is seldom what was meant. */
+/** A uid that is passed as a plain string stays a string, which is rarely intended. */
 function uidHints(page: SessionPage, values: readonly unknown[]): string[] {
   const uids = values.filter((value) => typeof value === 'string').filter((text) => page.elements.has(text));
   return uids.map((uid) => `The argument "${uid}" was passed as text; {"uid": "${uid}"} is the element.`);

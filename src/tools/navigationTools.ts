@@ -6,7 +6,14 @@ import { waitForText } from '../browser/page/waitForText.js';
 import { ToolError } from '../errors/errors.js';
 import { actionOutput, answerOutcome } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
-import { loadTimeout, navigationTimeoutMs } from './loadTimeout.js';
+
+const maxLoadMs = 120_000;
+
+/** The argument `timeout` of tools that load a page, in milliseconds. */
+export const loadTimeout = z.number().int().min(1).max(maxLoadMs).default(15_000).describe('Longest wait, in ms');
+
+/** Deadline of a tool with a `loadTimeout`: the longest one, and time to settle and answer. */
+export const navigationTimeoutMs = maxLoadMs + 10_000;
 
 const navigatePageTool = definePageTool({
   name: 'navigate_page',
@@ -28,7 +35,7 @@ const navigatePageTool = definePageTool({
     if (args.reload === true && args.url === undefined) {
       return answerOutcome(page, ['Reloaded.'], await reload(page, args.ignoreCache ?? false, limits));
     }
-    if (args.url === undefined || args.reload === true) throw new ToolError('Give either url or reload: true.');
+    if (args.url === undefined || args.reload === true) throw new ToolError('Pass either url or reload: true.');
     const url = await browser.addresses.resolve(args.url);
     return answerOutcome(page, [], await navigate(page, url, limits));
   },
@@ -72,8 +79,8 @@ const waitForTool = definePageTool({
       if (signal.aborted || !limit.aborted) throw error;
       const wanted = text.map((item) => JSON.stringify(item)).join(', ');
       throw new ToolError(
-        `The page did not show ${wanted} within ${timeout / 1000} s. take_snapshot shows what is there; raise timeout ` +
-          'if it is still coming.',
+        `The page did not show ${wanted} within ${timeout / 1000} s. take_snapshot shows its text; pass a longer timeout ` +
+          'if it needs more time.',
       );
     }
   },

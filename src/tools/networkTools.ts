@@ -13,7 +13,7 @@ const urlChars = 300;
 
 const statusPattern = /^(\d{3}|[1-5]xx|pending|failed|error)$/;
 
-export const requestRow = {
+const requestRow = {
   id: z.int(),
   method: z.string(),
   url: z.string(),
@@ -30,7 +30,7 @@ export const requestRow = {
   mockedBy: z.int().optional(),
 };
 
-export const listNetworkRequestsTool = definePageTool({
+const listNetworkRequestsTool = definePageTool({
   name: 'list_network_requests',
   title: 'List network requests',
   group: 'network',
@@ -80,8 +80,8 @@ function hasStatus({ state, status = 0 }: NetworkRequest, wanted: string): boole
   return wanted.endsWith('xx') ? Math.floor(status / 100) === Number(wanted[0]) : status === Number(wanted);
 }
 
-/** `#5 GET 404 fetch 1.2 kB 35 ms http://…`, and what is special about it. */
-export function requestLine(id: number, request: NetworkRequest): string {
+/** `#5 GET 404 fetch 1.2 kB 35 ms http://…`, with notes in brackets. */
+function requestLine(id: number, request: NetworkRequest): string {
   const { failure, redirectedFrom, redirectedTo, mockedBy } = request;
   const notes = [
     ...(failure === undefined ? [] : [failureText(failure)]),
@@ -102,12 +102,7 @@ export function requestLine(id: number, request: NetworkRequest): string {
   ].join(' ');
 }
 
-export function failureText({
-  error,
-  canceled,
-  blockedReason,
-  corsError,
-}: NonNullable<NetworkRequest['failure']>): string {
+function failureText({ error, canceled, blockedReason, corsError }: NonNullable<NetworkRequest['failure']>): string {
   return [
     error,
     ...(canceled ? ['cancelled'] : []),
@@ -120,7 +115,7 @@ function cacheOf({ cache, fromServiceWorker }: NetworkRequest): z.infer<typeof r
   return fromServiceWorker ? 'service-worker' : cache;
 }
 
-export function structuredRequest({
+function structuredRequest({
   id,
   value: request,
 }: RingBufferEntry<NetworkRequest>): z.input<z.ZodObject<typeof requestRow>> {
@@ -151,7 +146,7 @@ const bodyPart = z.object({
 
 type BodyPart = z.infer<typeof bodyPart>;
 
-export const getNetworkRequestTool = definePageTool({
+const getNetworkRequestTool = definePageTool({
   name: 'get_network_request',
   title: 'Network request',
   group: 'network',
@@ -184,7 +179,9 @@ export const getNetworkRequestTool = definePageTool({
   handler: async (args, { browser, page: { network } }) => {
     const request = network.get(args.id);
     if (request === undefined) {
-      throw new ToolError(`There is no request ${args.id} on this page (any more). See list_network_requests.`);
+      throw new ToolError(
+        `There is no request ${args.id} on this page, or it was dropped. list_network_requests shows the kept ones.`,
+      );
     }
     const shown = args.includeSensitive ? request : withoutSecrets(request);
     const requestBody = args.body === 'none' ? undefined : await requestPart(network, args);
@@ -229,7 +226,7 @@ async function responsePart(
     const slice = content.subarray(offset, offset + limit).toString('base64');
     return { responseBody: { content: slice, encoding: 'base64', offset, total: content.length } };
   } catch (error) {
-    // A body that cannot be had is a fact about the request, not a failure of the tool.
+    // A body that cannot be read is a fact about the request, not a failure of the tool.
     return { bodyNote: messageOf(error) };
   }
 }
@@ -295,11 +292,10 @@ function bodySection(title: string, body: BodyPart | undefined): string[] {
   const size = Buffer.byteLength(body.content, body.encoding === 'base64' ? 'base64' : 'utf16le');
   const end = body.offset + (body.encoding === 'base64' ? size : body.content.length);
   const unit = body.encoding === 'base64' ? 'bytes, as base64' : 'characters';
-  const rest = end < body.total ? [`(${body.offset} to ${end} of ${body.total}; go on with offset: ${end})`] : [];
+  const rest = end < body.total ? [`(${body.offset} to ${end} of ${body.total}; continue with offset: ${end})`] : [];
   return [`${title} (${body.total} ${unit}):`, body.content, ...rest];
 }
 
-/** The tools about what a page asks for and gets. */
 export const networkTools: readonly Tool[] = [
   listNetworkRequestsTool,
   getNetworkRequestTool,

@@ -4,7 +4,7 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { actionOutput, answerOutcome, shortUrl } from './answers.js';
 import { definePageTool, defineTool, type Tool } from './defineTool.js';
-import { loadTimeout, navigationTimeoutMs } from './loadTimeout.js';
+import { loadTimeout, navigationTimeoutMs } from './navigationTools.js';
 
 const pageId = z.number().int().min(1).describe('From list_pages');
 
@@ -73,7 +73,7 @@ const newPageTool = defineTool({
       const { text, structured } = await answerOutcome(page, [`Opened page ${page.id}.`], outcome);
       return { text, structured: { ...structured, pageId: page.id } };
     } catch (error) {
-      // A page that never showed what was asked for would only be in the way.
+      // A page that did not load is not kept.
       await browser.closePage(page.id);
       throw error;
     }

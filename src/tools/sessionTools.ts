@@ -108,7 +108,7 @@ const getSessionInfoTool = defineTool({
   }),
   annotations: readOnly,
   handler(_args, { session, workspace }) {
-    // Named one by one: the facts come from a live object that holds far more than them.
+    // Copied field by field: `session` is a live object with more fields.
     const { id, user, transport, state, client, protocolVersion, toolCalls, lease, browserState } = session;
     const structured = {
       ...{ id, user, transport, state, protocolVersion, toolCalls, lease, browserState },

@@ -9,11 +9,11 @@ import { truncateAnswer } from './answers.js';
 
 export const areas = ['cookies', 'local', 'session'] as const;
 export const area = z.enum(areas);
-export type PageStorageArea = z.infer<typeof area>;
+type PageStorageArea = z.infer<typeof area>;
 
 const stateItems = z.array(z.object({ name: z.string(), value: z.string() }));
 
-/** The format in which Playwright saves a state, with `sessionStorage` added: files of either can be restored. */
+/** Playwright's storage state format, with `sessionStorage` added: files of both can be restored. */
 const stateSchema = z.object({
   cookies: z.array(
     z.object({
@@ -32,7 +32,7 @@ const stateSchema = z.object({
   ),
 });
 
-export type StorageState = z.infer<typeof stateSchema>;
+type StorageState = z.infer<typeof stateSchema>;
 
 export async function readState(storage: PageStorage): Promise<StorageState> {
   const [cookies, localStorage, sessionStorage] = await Promise.all([
@@ -43,12 +43,14 @@ export async function readState(storage: PageStorage): Promise<StorageState> {
   return { cookies, origins: [{ origin: storage.origin, localStorage, sessionStorage }] };
 }
 
-/** Throws a ToolError that says what in the text is not as it should be. */
-export function parseState(text: string, from: string): StorageState {
+/** Throws a ToolError that names the invalid field. */
+function parseState(text: string, from: string): StorageState {
   const checked = stateSchema.safeParse(jsonOf(text));
   if (checked.success) return checked.data;
   const [issue] = checked.error.issues;
-  throw new ToolError(`${from} holds no saved storage: "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}.`);
+  throw new ToolError(
+    `${from} is not a saved storage state: "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}.`,
+  );
 }
 
 function jsonOf(text: string): unknown {
@@ -60,25 +62,25 @@ function jsonOf(text: string): unknown {
 }
 
 /**
- * Makes the page's storage what the state says: what else the page had stored goes. Answers how many items there are
- * now. Throws a ToolError, before anything has changed, when the state has nothing of the page's origin.
+ * Replaces the page's storage with the saved state. Returns the number of restored items. Throws a ToolError, before any
+ * change, if the state has nothing of the page's origin.
  */
-export async function restoreState(storage: PageStorage, state: StorageState): Promise<number> {
+async function restoreState(storage: PageStorage, state: StorageState): Promise<number> {
   const own = state.origins.find(({ origin }) => origin === storage.origin);
   const cookies = state.cookies.filter(({ domain }) => isDomainOf(domain, storage.url));
   if (own === undefined && cookies.length === 0) {
     const saved = [...state.origins.map(({ origin }) => origin), ...state.cookies.map(({ domain }) => domain)];
     const known = [...new Set(saved)].join(', ') || 'nothing';
     throw new ToolError(
-      `The saved storage has nothing of ${storage.origin}, but of ${known}. Call navigate_page first.`,
+      `The saved storage has nothing of ${storage.origin}, only of ${known}. Call navigate_page to one of these first.`,
     );
   }
   await storage.deleteCookies(await storage.cookies());
   for (const { name, value, ...attributes } of cookies) {
     const { domain, expires, ...rest } = attributes;
-    // With a domain a cookie is one for subdomains too; without one it is the host's alone.
-    const place = domain.startsWith('.') ? { domain } : {};
-    await storage.setCookie({ name, value }, { ...rest, ...place, ...(expires === -1 ? {} : { expires }) });
+    // A cookie with a domain is sent to subdomains, too; without one only to the host.
+    const scope = domain.startsWith('.') ? { domain } : {};
+    await storage.setCookie({ name, value }, { ...rest, ...scope, ...(expires === -1 ? {} : { expires }) });
   }
   const { localStorage = [], sessionStorage = [] } = own ?? {};
   for (const [area, items] of [['local', localStorage] as const, ['session', sessionStorage] as const]) {
@@ -124,7 +126,7 @@ interface ChangeResult {
   readonly resources?: readonly ResourceLink[];
 }
 
-export const setPageStorageTool = definePageTool({
+const setPageStorageTool = definePageTool({
   name: 'set_page_storage',
   title: 'Change page storage',
   group: 'storage',
@@ -186,7 +188,7 @@ const actions: Readonly<Record<ChangeArgs['action'], StorageAction>> = {
       const link = await resources.add({ name: 'storage.json', mimeType: 'application/json', data });
       return { count, what: `Saved ${count} items as ${link.uri}`, file: link.uri, resources: [link] };
     }
-    // Whoever has the file is logged in as this page is.
+    // The file has login cookies: it is created readable by the server's user alone.
     await withFile(file, workspace, 'write', (handle) => handle.writeFile(data));
     const path = await requireInsideWorkspace(file, workspace);
     return { count, what: `Saved ${count} items in ${path}`, file: path };
@@ -225,7 +227,10 @@ async function stateText(file: string, { workspace, resources }: PageToolContext
   if (file.startsWith('greenroom://')) return (await resources.read(file)).toString('utf8');
   return withFile(file, workspace, 'read', async (handle) => {
     const { size } = await handle.stat();
-    if (size > maxStateBytes) throw new ToolError(`${file} has ${size} bytes: that is no saved storage.`);
+    if (size > maxStateBytes)
+      throw new ToolError(
+        `${file} has ${size} bytes, too many for a saved storage state. Pass a file of action: save.`,
+      );
     return handle.readFile('utf8');
   });
 }
@@ -260,7 +265,7 @@ const storageItem = z.object({
 });
 type StorageItem = z.infer<typeof storageItem>;
 
-export const inspectPageStorageTool = definePageTool({
+const inspectPageStorageTool = definePageTool({
   name: 'inspect_page_storage',
   title: 'Read page storage',
   group: 'storage',
@@ -273,10 +278,10 @@ export const inspectPageStorageTool = definePageTool({
   }),
   output: z.object({ origin: z.string(), total: z.int(), items: z.array(storageItem) }),
   annotations: { readOnlyHint: true },
-  async handler({ area: asked, name, showSecrets = false }, { page }) {
+  async handler({ area: onlyArea, name, showSecrets = false }, { page }) {
     const storage = new PageStorage(page);
-    const wanted = asked === undefined ? areas : [asked];
-    const all = (await Promise.all(wanted.map((one) => readArea(storage, one)))).flat();
+    const wanted = onlyArea === undefined ? areas : [onlyArea];
+    const all = (await Promise.all(wanted.map((each) => readArea(storage, each)))).flat();
     const found = name === undefined ? all : itemsNamed(all, name);
     const cut = name === undefined ? cutToRow : cutToValue;
     const items = found.slice(0, maxRows).map((one) => cut(showSecrets ? one : hideSecret(one)));
@@ -312,7 +317,7 @@ function itemsNamed(items: readonly StorageItem[], name: string): readonly Stora
 }
 
 const secretName = /token|secret|auth|session|passw|credential|jwt|csrf|xsrf|api.?key|\bsid\b/i;
-/** An HttpOnly cookie is one that its site keeps even from its own scripts. */
+/** An HttpOnly cookie counts as a secret: its site hides it from its own scripts. */
 function isSecret({ name, value, attributes }: StorageItem): boolean {
   return attributes.includes(' HttpOnly') || secretName.test(name) || hasJsonWebToken(value);
 }
@@ -357,9 +362,9 @@ function describeItems(
       `Storage of ${origin}`,
       ...lines,
       ...(hidden > 0 ? [`${hidden} hidden: showSecrets shows them.`] : []),
-      ...(total > items.length ? [`${total - items.length} more of ${total} left out: ask for one by name.`] : []),
+      ...(total > items.length ? [`${total - items.length} more of ${total} left out: pass the name of one.`] : []),
     ].join('\n'),
-    'ask for one area, or one item by name',
+    'pass area, or the name of one item',
   );
 }
 
