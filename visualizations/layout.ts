@@ -118,8 +118,8 @@ async function layOutWith(
 }
 
 /**
- * Almost every state leads to the end of a chart, and its box says so. One arrow shows the way, the outermost and latest;
- * the others would push the boxes apart.
+ * Almost every state has a transition to the final state, which its box names. Only the outermost and latest one is drawn as
+ * an arrow: more arrows would push the boxes apart.
  */
 function withoutRedundantEnds(arrows: readonly Arrow[]): Arrow[] {
   const depth = ({ source }: Arrow): number => source.split('.').length;

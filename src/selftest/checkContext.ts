@@ -161,5 +161,5 @@ export function assertIncludes(text: unknown, part: string): void {
 export interface Check {
   readonly tool: string;
   /** Returns in a few words what was observed. Throws if it is wrong. Depends on no other check. */
-  run(bench: CheckContext): Promise<string>;
+  run(context: CheckContext): Promise<string>;
 }

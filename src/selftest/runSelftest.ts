@@ -64,8 +64,8 @@ async function runWatched({ write, detector, index, ...options }: WatchedRunOpti
   const start = performance.now();
   const { client, fixtures, close } = await openSelftestSession(options);
   try {
-    const bench = new CheckContext(detector.watch(client, index, fixtures), fixtures);
-    const counts = await runChecks(bench, await listTools(client), (line) => {
+    const context = new CheckContext(detector.watch(client, index, fixtures), fixtures);
+    const counts = await runChecks(context, await listTools(client), (line) => {
       if (line.startsWith('FAIL')) write(`FAIL session ${index}: ${line.slice('FAIL '.length)}`);
     });
     write(`session ${index}: ${countsLine(counts)}   ${Math.round(performance.now() - start)} ms`);
@@ -90,7 +90,7 @@ async function listTools(client: Client): Promise<string[]> {
 
 /** In sequence: the checks share a session and its selected page. */
 async function runChecks(
-  bench: CheckContext,
+  context: CheckContext,
   listed: readonly string[],
   write: (line: string) => void,
 ): Promise<Counts> {
@@ -99,7 +99,7 @@ async function runChecks(
   const unchecked = listed.filter((name) => !checks.some(({ tool }) => tool === name));
   let passed = 0;
   for (const check of known) {
-    const { line, ok } = await runCheck(bench, check, width);
+    const { line, ok } = await runCheck(context, check, width);
     write(line);
     if (ok) passed += 1;
   }
@@ -108,11 +108,11 @@ async function runChecks(
   return { passed, failed: Math.max(listed.length, 1) - passed };
 }
 
-async function runCheck(bench: CheckContext, check: Check, width: number): Promise<{ line: string; ok: boolean }> {
+async function runCheck(context: CheckContext, check: Check, width: number): Promise<{ line: string; ok: boolean }> {
   const start = performance.now();
   const name = check.tool.padEnd(width);
   try {
-    const seen = await check.run(bench);
+    const seen = await check.run(context);
     return { ok: true, line: `ok   ${name}  ${seen}   ${Math.round(performance.now() - start)} ms` };
   } catch (error) {
     return { ok: false, line: `FAIL ${name}  ${messageOf(error).replaceAll('\n', '\n     ')}` };

@@ -41,8 +41,8 @@ export function compileCatalogue(tools: readonly Tool[]): Catalogue {
   const all = extendToolSet({ tools: new Map(), listings: [] }, tools);
   const groups = new Set<string>([...toolGroups, ...tools.map(({ group }) => group)]);
   const aliases = [...Object.keys(groupAliases), allGroups];
-  const taken = aliases.find((alias) => groups.has(alias));
-  if (taken !== undefined) throw new Error(`A tool group cannot be called "${taken}".`);
+  const conflict = aliases.find((alias) => groups.has(alias));
+  if (conflict !== undefined) throw new Error(`A tool group cannot be called "${conflict}": that is an alias.`);
   const expand = (name: string): readonly string[] => {
     if (name === allGroups) return [...groups];
     const alias = Object.hasOwn(groupAliases, name) ? groupAliases[name] : undefined;

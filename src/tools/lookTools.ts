@@ -36,9 +36,9 @@ const takeSnapshotTool = definePageTool({
   output: z.object({ url: z.string(), snapshot: z.string(), part: partOutput.optional() }),
   annotations: { readOnlyHint: true },
   async handler({ verbose = false, from }, { page }) {
-    const taken = await takeSnapshot(page, { verbose, from });
-    const snapshot = textOfSnapshot(taken);
-    return { text: snapshot, structured: { url: page.url(), snapshot, ...partFields(taken) } };
+    const reading = await takeSnapshot(page, { verbose, from });
+    const snapshot = textOfSnapshot(reading);
+    return { text: snapshot, structured: { url: page.url(), snapshot, ...partFields(reading) } };
   },
 });
 
@@ -58,8 +58,8 @@ const findInSnapshotTool = definePageTool({
   annotations: { readOnlyHint: true },
   async handler({ text, regex, context, from }, { page, signal }) {
     if ((text === undefined) === (regex === undefined)) throw new ToolError('Pass either text or regex.');
-    const taken = await takeSnapshot(page, { verbose: false, from });
-    const { lines, part } = taken;
+    const reading = await takeSnapshot(page, { verbose: false, from });
+    const { lines, part } = reading;
     const hits =
       regex === undefined ? indexesOfText(lines, text ?? '') : await inSlices(indexesOfPattern(lines, regex), signal);
     const found = truncateAnswer(excerpt(lines, hits, context), 'search for a longer text');
@@ -68,7 +68,7 @@ const findInSnapshotTool = definePageTool({
     const rest = part === undefined ? [] : [describePart(part, 'find_in_snapshot')];
     return {
       text: [hits.length === 0 ? none : `${head}\n${found}`, ...rest].join('\n'),
-      structured: { matches: hits.length, lines: found, ...partFields(taken) },
+      structured: { matches: hits.length, lines: found, ...partFields(reading) },
     };
   },
 });

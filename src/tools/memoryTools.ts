@@ -33,7 +33,7 @@ function findSnapshot(resources: Resources, uri: string): ResourceLink {
   const found = known.find((snapshot) => snapshot.uri === uri);
   if (found) return found;
   const existing =
-    known.length === 0 ? 'There is none. Call take_heapsnapshot.' : known.map((one) => one.uri).join(', ');
+    known.length === 0 ? 'There is none. Call take_heapsnapshot.' : known.map((snapshot) => snapshot.uri).join(', ');
   throw new ToolError(`There is no heap snapshot ${uri}. Heap snapshots: ${existing}`);
 }
 

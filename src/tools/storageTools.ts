@@ -182,7 +182,8 @@ const actions: Readonly<Record<ChangeArgs['action'], StorageAction>> = {
   async save(storage, { file }, { workspace, resources }) {
     const state = await readState(storage);
     const count =
-      state.cookies.length + state.origins.flatMap((one) => [one.localStorage, one.sessionStorage]).flat().length;
+      state.cookies.length +
+      state.origins.flatMap((origin) => [origin.localStorage, origin.sessionStorage]).flat().length;
     const data = JSON.stringify(state, null, 2);
     if (file === undefined) {
       const link = await resources.add({ name: 'storage.json', mimeType: 'application/json', data });
@@ -284,7 +285,7 @@ const inspectPageStorageTool = definePageTool({
     const all = (await Promise.all(wanted.map((each) => readArea(storage, each)))).flat();
     const found = name === undefined ? all : itemsNamed(all, name);
     const cut = name === undefined ? cutToRow : cutToValue;
-    const items = found.slice(0, maxRows).map((one) => cut(showSecrets ? one : hideSecret(one)));
+    const items = found.slice(0, maxRows).map((item) => cut(showSecrets ? item : hideSecret(item)));
     return {
       text: describeItems(storage.origin, wanted, items, found.length),
       structured: { origin: storage.origin, total: found.length, items },
@@ -292,10 +293,10 @@ const inspectPageStorageTool = definePageTool({
   },
 });
 
-async function readArea(storage: PageStorage, one: PageStorageArea): Promise<StorageItem[]> {
-  if (one === 'cookies') return (await storage.cookies()).map(cookieItem);
-  const items = await storage.items(one);
-  return items.map(({ name, value }) => ({ area: one, name, value, hidden: false, attributes: '' }));
+async function readArea(storage: PageStorage, of: PageStorageArea): Promise<StorageItem[]> {
+  if (of === 'cookies') return (await storage.cookies()).map(cookieItem);
+  const items = await storage.items(of);
+  return items.map(({ name, value }) => ({ area: of, name, value, hidden: false, attributes: '' }));
 }
 
 function cookieItem({ name, value, domain, path, expires, httpOnly, secure, sameSite }: StoredCookie): StorageItem {
@@ -310,9 +311,9 @@ function cookieItem({ name, value, domain, path, expires, httpOnly, secure, same
 }
 
 function itemsNamed(items: readonly StorageItem[], name: string): readonly StorageItem[] {
-  const found = items.filter((one) => one.name === name);
+  const found = items.filter((item) => item.name === name);
   if (found.length > 0) return found;
-  const names = oneLine(items.map((one) => `${one.area} ${one.name}`).join(', ') || 'none', 1_000);
+  const names = oneLine(items.map((item) => `${item.area} ${item.name}`).join(', ') || 'none', 1_000);
   throw new ToolError(`Nothing is stored as ${JSON.stringify(name)}. Stored: ${names}.`);
 }
 
@@ -334,16 +335,16 @@ export function hasJsonWebToken(value: string): boolean {
   return false;
 }
 
-function hideSecret(one: StorageItem): StorageItem {
-  return isSecret(one) ? { ...one, value: '', hidden: true } : one;
+function hideSecret(item: StorageItem): StorageItem {
+  return isSecret(item) ? { ...item, value: '', hidden: true } : item;
 }
 
-function cutToRow(one: StorageItem): StorageItem {
-  return { ...one, value: oneLine(one.value, maxRowChars) };
+function cutToRow(item: StorageItem): StorageItem {
+  return { ...item, value: oneLine(item.value, maxRowChars) };
 }
 
-function cutToValue(one: StorageItem): StorageItem {
-  return { ...one, value: truncateAnswer(one.value, 'evaluate_script can read a part', maxValueBytes) };
+function cutToValue(item: StorageItem): StorageItem {
+  return { ...item, value: truncateAnswer(item.value, 'evaluate_script can read a part', maxValueBytes) };
 }
 
 function describeItems(
@@ -352,11 +353,11 @@ function describeItems(
   items: readonly StorageItem[],
   total: number,
 ): string {
-  const lines = wanted.flatMap((one) => {
-    const own = items.filter((candidate) => candidate.area === one);
-    return own.length === 0 ? [`${one}: nothing`] : [`${one}:`, ...own.map(itemLine)];
+  const lines = wanted.flatMap((each) => {
+    const own = items.filter((candidate) => candidate.area === each);
+    return own.length === 0 ? [`${each}: nothing`] : [`${each}:`, ...own.map(itemLine)];
   });
-  const hidden = items.filter((one) => one.hidden).length;
+  const hidden = items.filter((item) => item.hidden).length;
   return truncateAnswer(
     [
       `Storage of ${origin}`,
