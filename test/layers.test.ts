@@ -62,7 +62,7 @@ test.each([
   ['src/browser/page.ts', "import { createLog } from '../log.js';", 'browser may not import log (types may be)'],
   ['src/mcp/mcpServer.ts', "const a = await import('../../machines/index.js');", 'mcp may not import machines'],
   ['src/session/session.ts', "import sdk from '@modelcontextprotocol/sdk/types.js';", 'session may not import'],
-  ['src/errors.ts', "import { options } from './config.js';", 'errors may not import config'],
+  ['src/errors/errors.ts', "import { options } from '../config/config.js';", 'errors may not import config'],
 ])('the import rule catches %s: %s', async (path, code, problem) => {
   const problems = await importProblems(path, code);
   expect(problems).toEqual([expect.stringContaining(problem)]);
@@ -71,7 +71,7 @@ test.each([
 test.each([
   ['src/main.ts', "import { runProgram } from './cli/program.js';"],
   ['src/session/session.ts', "import { a } from '../mcp/mcpServer.js'; import { b } from '../browser/lease.js';"],
-  ['src/browser/page.ts', "import type { Log } from '../log.js'; import { Refusal } from '../errors.js';"],
+  ['src/browser/page.ts', "import type { Log } from '../log.js'; import { Refusal } from '../errors/errors.js';"],
   ['src/browser/lease.ts', "import type { Failure } from '../../machines/events.js';"],
   ['src/browser/page.ts', "import puppeteer from 'puppeteer-core';"],
 ])('the import rule lets %s: %s', async (path, code) => {
