@@ -3,8 +3,8 @@ import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const { layers, sideRooms, packages } = JSON.parse(readFileSync(join(root, '.config/layers.json'), 'utf8'));
-const areas = [...layers, ...sideRooms];
+const { layers, sharedModules, packages } = JSON.parse(readFileSync(join(root, '.config/layers.json'), 'utf8'));
+const areas = [...layers, ...sharedModules];
 
 const areaOf = (path) =>
   areas.find(({ paths }) => paths.some((start) => path === start || (start.endsWith('/') && path.startsWith(start))));

@@ -3,11 +3,11 @@ import { allStates, type State, type Transition } from './chart.js';
 /** The transitions between two states that share one arrow. */
 export interface Arrow {
   readonly id: string;
-  /** Id of a state, or of one of the signs below. */
+  /** Id of a state, or of one of the markers below. */
   readonly source: string;
   readonly target: string;
   readonly transitions: readonly Transition[];
-  /** Leads to the end of the chart: many arrows do, so the SVG draws them quietly and says what they mean in the box. */
+  /** Leads to a final state. Many arrows do: the SVG draws them pale, with their text in the box. */
   readonly ending: boolean;
   /** Leads to a state that the chart names earlier; drawn against the flow. */
   readonly backward: boolean;
@@ -16,7 +16,7 @@ export interface Arrow {
 /** The dot from which the first child of a state is entered. */
 export const initialDotId = (state: State): string => `${state.id}:dot`;
 
-/** The sign from which the transitions start that hold in every state of the chart. */
+/** The marker from which the transitions of the root start: they apply in every state. */
 export const anyStateId = (root: State): string => `${root.id}:any`;
 
 /** Every arrow of a chart. Transitions within a state (to itself or into itself) have none, except those of the root. */

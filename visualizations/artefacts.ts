@@ -13,7 +13,7 @@ import { mermaidOf } from './mermaid.js';
 import { fillMarkers, pages } from './readme.js';
 import { drawChart } from './stateSvg.js';
 
-/** A generated file: its path below the root of the project, and all that it should hold. */
+/** A generated file: its path below the root of the project, and its content. */
 export interface Artefact {
   readonly path: string;
   readonly content: string;
@@ -40,7 +40,7 @@ async function pageArtefact(root: string, path: string): Promise<Artefact> {
   return { path, content: fillMarkers(path, await readFile(join(root, path), 'utf8')) };
 }
 
-/** The artefacts whose files hold something else, or are missing. */
+/** The artefacts whose files differ or are missing. */
 export async function outdated(root: string, artefacts: readonly Artefact[]): Promise<Artefact[]> {
   const current = await Promise.all(
     artefacts.map(({ path }) => readFile(join(root, path), 'utf8').catch(() => undefined)),
@@ -81,8 +81,8 @@ async function chartArtefacts({ name, machine, eventTypes }: (typeof machines)[n
   ];
 }
 
-/** The chart as plain XState JSON, as it was written: what Stately Studio imports. Code (mappers, context) is left out. */
-export function studioJsonOf(machine: AnyStateMachine): string {
+/** The chart as plain XState JSON, for import in Stately Studio. Code (mappers, context) is left out. */
+function studioJsonOf(machine: AnyStateMachine): string {
   const withoutCode = (_key: string, value: unknown): unknown => (typeof value === 'function' ? undefined : value);
   return `${JSON.stringify(machine.config, withoutCode, 2)}\n`;
 }

@@ -10,12 +10,12 @@ const titleSize = 15;
 const tagSize = 11;
 const labelWidth = 230;
 
-export interface CardLine {
+interface CardLine {
   readonly text: string;
   readonly style: 'description' | 'row';
 }
 
-/** What is written in the box of a state, and the room it takes. */
+/** The text in the box of a state, and its size. */
 export interface Card {
   readonly title: string;
   readonly titleWidth: number;
@@ -49,7 +49,7 @@ export function cardOf(state: State, labelled: ReadonlySet<Transition>, maxWidth
   };
 }
 
-/** A box with nothing but the state's name, and room for how long it lasted. */
+/** A box with the name of the state, and room for its dwell time. */
 export function nameCard(state: State): Card {
   const titleWidth = measure(state.key, titleSize, true);
   const height = state.states.length === 0 ? titleHeight + padding : titleHeight;
@@ -68,7 +68,7 @@ export function labelSize(lines: readonly string[]): { width: number; height: nu
   return { width: width + padding, height: lines.length * lineHeight + 4 };
 }
 
-/** What happens in a state without a labelled arrow, a line each. */
+/** The transitions of a state without a labelled arrow, a line each. */
 export function unlabelledRows(state: State, labelled: ReadonlySet<Transition>): string[] {
   const unlabelled = state.transitions.filter((transition) => !labelled.has(transition));
   const ignored = unlabelled.filter((transition) => isIgnored(transition) && transition.guard === null);
@@ -87,7 +87,7 @@ function rowOf(transition: Transition): string {
   return `${transitionText(transition)}${target === undefined ? '' : ` → ${target}`}`;
 }
 
-/** Keeps a sign on the line of the word that follows it. */
+/** Keeps a symbol on the line of the word that follows it. */
 function keepTogether(text: string): string {
   return text.replace(/([/→]) /g, '$1\u00a0');
 }

@@ -1,7 +1,7 @@
 import type { AnyStateMachine, AnyStateNode } from 'xstate';
 
-/** What makes a transition happen. `done` and `failed` name the invoked actor, or nothing for the state's own end. */
-export interface Trigger {
+/** The trigger of a transition. `done` and `failed` name the invoked actor, or nothing for the end of the state itself. */
+interface Trigger {
   readonly kind: 'event' | 'after' | 'always' | 'done' | 'failed';
   readonly name: string;
 }
@@ -10,11 +10,11 @@ export interface Transition {
   readonly trigger: Trigger;
   readonly guard: string | null;
   readonly actions: readonly string[];
-  /** Id of the target state; null if the state is not left. */
+  /** Id of the target state; null for an internal transition. */
   readonly target: string | null;
 }
 
-/** A state as plain data, the one source of every picture and table. */
+/** A state as plain data: the source of every picture and table. */
 export interface State {
   readonly id: string;
   readonly key: string;
@@ -24,23 +24,23 @@ export interface State {
   readonly entry: readonly string[];
   readonly exit: readonly string[];
   readonly invokes: readonly string[];
-  /** Id of the child that is entered first; null if there is none, or all are. */
+  /** Id of the initial child; null for an atomic or parallel state. */
   readonly initial: string | null;
   readonly transitions: readonly Transition[];
   readonly states: readonly State[];
 }
 
-/** Reads a machine without running it. Order is that of the source. */
+/** Reads a machine without running it, in source order. */
 export function readChart(machine: AnyStateMachine): State {
   return readState(machine.root);
 }
 
-/** The state itself and everything in it, outer before inner. */
+/** The state and its descendants, outer before inner. */
 export function allStates(state: State): State[] {
   return [state, ...state.states.flatMap(allStates)];
 }
 
-/** A no-op that the chart declares: the event is known here and changes nothing. */
+/** A declared no-op: the event is known in this state and changes nothing. */
 export function isIgnored(transition: Transition): boolean {
   return transition.target === null && transition.actions.length === 0;
 }
@@ -92,7 +92,7 @@ function readTransitions(node: AnyStateNode): Transition[] {
   }));
 }
 
-/** XState spells timers and the ends of actors as events with an `xstate.` prefix; here they get their own kind. */
+/** XState names timers and the ends of actors as events with an `xstate.` prefix; here they have their own kind. */
 function readTrigger(node: AnyStateNode, eventType: string): Trigger {
   if (eventType === '') return { kind: 'always', name: '' };
   if (eventType.startsWith('xstate.done.state.')) return { kind: 'done', name: '' };
@@ -103,13 +103,13 @@ function readTrigger(node: AnyStateNode, eventType: string): Trigger {
   return { kind: eventType.startsWith('xstate.error.') ? 'failed' : 'done', name: nameOf(actor.src) };
 }
 
-/** XState arms and cancels the timers of `after` with actions of its own, which no chart names. */
+/** XState starts and cancels the timers of `after` with actions of its own, which no chart names. */
 function isWritten(action: unknown): boolean {
   const type = typeof action === 'function' && 'type' in action ? action.type : null;
   return type !== 'xstate.raise' && type !== 'xstate.cancel';
 }
 
-/** The name of an action, guard, actor or delay, with the words of its constant parameters. */
+/** The name of an action, guard, actor or delay, with the texts of its constant parameters. */
 function nameOf(reference: unknown): string {
   if (typeof reference === 'string' || typeof reference === 'number') return String(reference);
   if (typeof reference === 'object' && reference !== null && 'type' in reference) {

@@ -13,10 +13,10 @@ const schema = z.strictObject({
 });
 
 /**
- * What the model-based tests did with the real server: by the name of each state whether it was entered, by that of each
- * transition whether it was taken, or else why only the chart by itself takes it. Recorded and checked by test/model.
+ * What the model-based tests reached with the real server: for each state whether it was entered; for each transition
+ * whether it was taken, or why only the chart alone takes it. Recorded and checked by test/model.
  */
-export type Coverage = z.output<typeof schema>;
+type Coverage = z.output<typeof schema>;
 
 export async function readCoverage(root: string): Promise<Coverage> {
   return schema.parse(JSON.parse(await readFile(join(root, 'visualizations/coverage.json'), 'utf8')));
@@ -25,7 +25,7 @@ export async function readCoverage(root: string): Promise<Coverage> {
 const lineHeight = 19;
 const gap = 28;
 
-/** The session chart, each state with the share of its transitions that the tests took, and what only the chart alone takes. */
+/** The session chart: each state with the share of its transitions that the tests took, and what only the chart alone takes. */
 export function coverageSvgOf(picture: Picture, { states, transitions }: Coverage): string {
   const entries = Object.entries(transitions);
   const reasons = [...new Set(entries.flatMap(([, taken]) => (typeof taken === 'string' ? [taken] : [])))];

@@ -4,11 +4,11 @@ import { table } from './markdown.js';
 interface StatePath {
   readonly path: string;
   readonly state: State;
-  /** The state and those around it, inner before outer: the order in which they are asked for an event. */
+  /** The state and its ancestors, inner before outer: the order in which they handle an event. */
   readonly lineage: readonly State[];
 }
 
-/** What each state does with each event, and what it does by itself. */
+/** What each state does with each event, and its transitions without events. */
 export function eventTableOf(root: State, eventTypes: readonly string[]): string {
   const paths = pathsOf(root, []);
   const leaves = paths.filter(({ state }) => state.states.length === 0);

@@ -3,7 +3,7 @@ import type { Area, Picture } from './layout.js';
 import { anyStateId, initialDotId } from './arrows.js';
 import { svgPathOf } from './stateSvg.js';
 
-/** A laid-out chart as the inspector's page draws it: ids without the chart's own, as they come in a state value. */
+/** A laid-out chart as the inspector's page draws it: ids without the chart's own, as in a state value. */
 export function inspectorChartOf(name: string, description: string, picture: Picture): Chart {
   const local = (id: string): string => (id === name ? '' : id.slice(name.length + 1));
   return {

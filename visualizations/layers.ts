@@ -9,7 +9,7 @@ const openTo = z.union([z.literal('all'), z.array(z.string())]);
 
 const schema = z.strictObject({
   layers: z.array(z.strictObject({ name: z.string(), paths: z.array(z.string()), about: z.string() })),
-  sideRooms: z.array(
+  sharedModules: z.array(
     z.strictObject({
       name: z.string(),
       paths: z.array(z.string()),
@@ -22,19 +22,19 @@ const schema = z.strictObject({
 });
 
 /**
- * Who may import whom. A layer imports layers after it; a side room or package is open to those it names, and its types
- * perhaps to all; `imports` are the layers that a side room itself imports. The same list makes the lint rule.
+ * Who may import whom. A layer imports the layers after it; a shared module or package may be imported by those in `openTo`,
+ * its types also by those in `types`; `imports` are the layers that a shared module imports. Lint reads the same list.
  */
-export type Layers = z.output<typeof schema>;
+type Layers = z.output<typeof schema>;
 
 export async function readLayers(root: string): Promise<Layers> {
   return schema.parse(JSON.parse(await readFile(join(root, '.config/layers.json'), 'utf8')));
 }
 
-/** How a layer may import a side room or package. */
-export function accessOf(
+/** How a layer may import a shared module or package. */
+function accessOf(
   layer: string,
-  target: Layers['sideRooms'][number] | Layers['packages'][number],
+  target: Layers['sharedModules'][number] | Layers['packages'][number],
 ): 'all' | 'types' | 'none' {
   if (target.openTo === 'all' || target.openTo.includes(layer)) return 'all';
   return 'types' in target && target.types === 'all' ? 'types' : 'none';
@@ -46,8 +46,8 @@ const headHeight = 190;
 
 /** The layers from top to bottom, and beside each one what else it may import. */
 export function layersSvgOf(layers: Layers): string {
-  const groups = [layers.sideRooms, layers.packages];
-  const columns = groups.flatMap((rooms, group) => rooms.map((room) => ({ room, group })));
+  const groups = [layers.sharedModules, layers.packages];
+  const columns = groups.flatMap((modules, group) => modules.map((module) => ({ module, group })));
   const xOf = (index: number, group: number): number => column.first + index * column.width + group * column.width;
   const yOf = (index: number): number => headHeight + index * (row.height + row.gap);
   const height = yOf(layers.layers.length) + 28;
@@ -55,10 +55,10 @@ export function layersSvgOf(layers: Layers): string {
   const elements = [
     `<text class="title" x="4" y="24">Who may import whom</text>`,
     `<text class="description" x="4" y="46">A layer imports the layers below it, never one above.</text>`,
-    ...columns.flatMap(({ room, group }, index) => [
-      drawHead(room.name, xOf(index, group)),
+    ...columns.flatMap(({ module, group }, index) => [
+      drawHead(module.name, xOf(index, group)),
       ...layers.layers.map(({ name }, line) =>
-        drawAccess(accessOf(name, room), xOf(index, group), yOf(line) + row.height / 2),
+        drawAccess(accessOf(name, module), xOf(index, group), yOf(line) + row.height / 2),
       ),
     ]),
     ...layers.layers.flatMap(({ name, about }, index) => [
@@ -72,7 +72,7 @@ export function layersSvgOf(layers: Layers): string {
 
 /** The same as text, for readers and searches. */
 export function layersPageOf(layers: Layers): string {
-  const say = (openTo: string | readonly string[]): string =>
+  const listOf = (openTo: string | readonly string[]): string =>
     typeof openTo === 'string' ? 'all' : openTo.map((name) => `\`${name}\``).join(', ');
   return [
     '# Layers',
@@ -87,19 +87,19 @@ export function layersPageOf(layers: Layers): string {
     ),
     '',
     table(
-      ['side room', 'files', 'may be imported by', 'its types by', 'may import'],
-      layers.sideRooms.map((room) => [
-        `\`${room.name}\``,
-        room.paths.join(', '),
-        say(room.openTo),
-        say(room.types ?? room.openTo),
-        say(room.imports ?? []),
+      ['shared module', 'files', 'may be imported by', 'its types by', 'may import'],
+      layers.sharedModules.map((module) => [
+        `\`${module.name}\``,
+        module.paths.join(', '),
+        listOf(module.openTo),
+        listOf(module.types ?? module.openTo),
+        listOf(module.imports ?? []),
       ]),
     ),
     '',
     table(
       ['package', 'may be imported by'],
-      layers.packages.map(({ name, openTo }) => [`\`${name}\``, say(openTo)]),
+      layers.packages.map(({ name, openTo }) => [`\`${name}\``, listOf(openTo)]),
     ),
     '',
   ].join('\n');

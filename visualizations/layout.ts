@@ -20,12 +20,12 @@ export interface Box extends Area {
   readonly state: State;
   readonly card: Card;
   readonly depth: number;
-  /** One of several that are all entered together. */
+  /** A region of a parallel state. */
   readonly region: boolean;
 }
 
 export interface ArrowLine {
-  /** Ids of what it connects: states, or signs of the chart (see arrows.ts). */
+  /** Ids of the connected states or markers (arrows.ts). */
   readonly source: string;
   readonly target: string;
   readonly points: readonly Point[];
@@ -33,11 +33,11 @@ export interface ArrowLine {
   readonly label: (Area & { readonly lines: readonly string[] }) | null;
 }
 
-/** A chart with a place for everything, in pixels from the top left. Boxes come outer before inner. */
+/** A laid-out chart, in pixels from the top left. Boxes come outer before inner. */
 export interface Picture extends Area {
   readonly boxes: readonly Box[];
   readonly dots: readonly Area[];
-  /** The sign "any state" of charts that have transitions on their root. */
+  /** The marker "any state" of charts that have transitions on their root. */
   readonly any: Area | null;
   readonly lines: readonly ArrowLine[];
 }
@@ -56,10 +56,10 @@ const rootOptions = {
   'elk.randomSeed': '1',
 };
 
-/** The way through the chart is kept straight and short, at the cost of the arrows to its end. */
+/** The main path is kept straight and short, at the cost of the arrows to final states. */
 const preferred = { 'elk.layered.priority.straightness': '10', 'elk.layered.priority.shortness': '10' };
 
-/** Every box is laid out as a graph of its own, which does not take these from the one around it. */
+/** Every box is laid out as a graph of its own, which does not inherit these options. */
 const levelOptions = {
   'elk.layered.nodePlacement.strategy': 'NETWORK_SIMPLEX',
   'elk.spacing.nodeNode': '28',
@@ -71,7 +71,7 @@ const levelOptions = {
   'elk.layered.spacing.edgeEdgeBetweenLayers': '14',
 };
 
-/** For pictures without text on the arrows, which have to fit on a screen. */
+/** For pictures without text on the arrows, which must fit on a screen. */
 const tightLevelOptions = {
   ...levelOptions,
   'elk.spacing.nodeNode': '16',
@@ -118,8 +118,8 @@ async function layOutWith(
 }
 
 /**
- * Almost every state leads to the end of a chart, and its box says so. One arrow shows the way, the outermost and latest;
- * the others would push the boxes apart.
+ * Almost every state has a transition to the final state, which its box names. Only the outermost and latest one is drawn as
+ * an arrow: more arrows would push the boxes apart.
  */
 function withoutRedundantEnds(arrows: readonly Arrow[]): Arrow[] {
   const depth = ({ source }: Arrow): number => source.split('.').length;

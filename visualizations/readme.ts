@@ -13,7 +13,7 @@ import { readChart } from './chart.js';
 import { code, fenced, table } from './markdown.js';
 import { overviewOf } from './mermaid.js';
 
-/** The pages that have generated parts, each beside the code that it is about. */
+/** The pages with generated parts, each in the folder of the code it describes. */
 export const pages = [
   'machines/README.md',
   'src/config/README.md',
@@ -22,7 +22,7 @@ export const pages = [
   'src/transport/README.md',
 ] as const;
 
-/** What makes each generated part, by its name. Each stands on one page. */
+/** The generators of the parts, by name. Each part is on one page. */
 export const sections: Readonly<Record<string, () => string>> = {
   chart: chartSection,
   promises: promiseTable,
@@ -34,7 +34,7 @@ export const sections: Readonly<Record<string, () => string>> = {
   example: embeddingExample,
 };
 
-/** Fills what stands between `<!-- generated:NAME -->` and `<!-- /generated -->` on a page. An unknown name throws. */
+/** Replaces the text between `<!-- generated:NAME -->` and `<!-- /generated -->` on a page. An unknown name throws. */
 export function fillMarkers(page: string, text: string): string {
   return text.replace(
     /(<!-- generated:(\w+) -->\n)[\s\S]*?(<!-- \/generated -->)/g,
@@ -109,7 +109,7 @@ function promptTable(): string {
   return table(['prompt', 'arguments', 'what it does'], rows);
 }
 
-/** The example is compiled and run by the tests; here it imports what its reader will. */
+/** The example is compiled and run by the tests; here it imports the package by its name. */
 function embeddingExample(): string {
   const source = readFileSync(join(packageRoot, 'test/library/example.ts'), 'utf8');
   return fenced('ts', source.replace('../../src/index.js', packageInfo.name).trim());

@@ -12,7 +12,7 @@ export function drawChart(picture: Picture, title: string): string {
   ]);
 }
 
-/** The arrows and the signs that they start from. */
+/** The arrows and their start markers. */
 export function drawArrows({ lines, dots, any }: Picture): string[] {
   return [...lines.map(drawLine), ...dots.map(drawDot), ...(any === null ? [] : [drawAny(any)])];
 }
@@ -82,7 +82,7 @@ export function svgPathOf(points: readonly Point[]): string {
   return `M${first.x} ${first.y}${path.join('')}`;
 }
 
-/** The point on the way from a corner to its neighbour at which the rounding ends. */
+/** The point between a corner and its neighbour at which the rounding ends. */
 function towards(corner: Point, neighbour: Point): Point {
   const dx = neighbour.x - corner.x;
   const dy = neighbour.y - corner.y;
@@ -99,7 +99,7 @@ function drawLabel(label: Area & { readonly lines: readonly string[] }): string 
   return rows.join('\n');
 }
 
-/** What happens in full colour; on what condition and what is done in a quieter one. */
+/** The trigger in full colour; guard and actions in a paler one. */
 function twoTone(line: string): string {
   const [trigger = ''] = /^[^[/→]*/.exec(line) ?? [];
   const rest = line.slice(trigger.length);

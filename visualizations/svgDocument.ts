@@ -1,7 +1,7 @@
 import type { Area } from './layout.js';
 import { escapeXml } from './text.js';
 
-/** One look for all pictures, light and dark. Classes instead of variables: more viewers know them. */
+/** The style of all pictures, light and dark. Classes instead of variables: more viewers support them. */
 const style = `
 text { font: 12px ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; fill: #1f2328 }
 .title { font-size: 15px; font-weight: 650 }
@@ -44,7 +44,7 @@ text { font: 12px ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "
   .head, .dot { fill: #b7bdc8 }
 }`.trim();
 
-/** A whole SVG file around the given elements. The picture's edge gets a margin; coordinates stay as they are. */
+/** An SVG file with the elements. Adds a margin; coordinates are not moved. */
 export function svgDocument(
   title: string,
   { width, height }: Pick<Area, 'width' | 'height'>,

@@ -6,8 +6,8 @@ const widths: readonly (readonly [RegExp, number])[] = [
 ];
 
 /**
- * Width of a line in pixels, a little too much rather than too little: the fonts of the readers differ, and none is at
- * hand here. Measured on DejaVu Sans, the widest of the usual system fonts.
+ * Width of a line in pixels, rounded up: the fonts of readers differ, and none is available here. Measured with DejaVu Sans,
+ * the widest of the usual system fonts.
  */
 export function measure(text: string, fontSize: number, bold = false): number {
   let width = 0;
@@ -15,7 +15,7 @@ export function measure(text: string, fontSize: number, bold = false): number {
   return Math.ceil(width * fontSize * (bold ? 1.1 : 1));
 }
 
-/** Breaks at spaces so that each line fits, as far as its longest word lets it. */
+/** Breaks at spaces so that each line fits, unless one word is longer. */
 export function wrap(text: string, fontSize: number, maxWidth: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ').filter((part) => part !== '')) {

@@ -12,9 +12,9 @@ import { Statistics } from './statistics.js';
 import { Viewers } from './viewers.js';
 import type { SessionRow } from './wire.js';
 
-export interface InspectorDeps {
+interface InspectorDeps {
   readonly clock: Clock;
-  /** A session that is not released yet. */
+  /** A session of this node, until it is released. */
   find(id: string): Session | undefined;
   /** The document of `GET /health`. */
   health(): Promise<object>;
@@ -25,11 +25,11 @@ export interface Inspector {
   readonly onObservation: ObservationHandler;
   /** The sessions of this node, oldest first. */
   rows(): SessionRow[];
-  /** The page, its stream and its data, to be mounted at `/inspector` behind whatever guards it. */
+  /** The page, its stream and its data, to be mounted at `/inspector` behind authentication. */
   readonly routes: Router;
 }
 
-/** The live view of every session: remembers what happened, shows it to whoever looks. Holds nothing that needs closing. */
+/** The live view of all sessions. Owns nothing that needs closing. */
 export function createInspector({ clock, find, health, remoteNodes }: InspectorDeps): Inspector {
   const journal = new Journal(clock, (id) => readSession(find(id), remoteNodes?.node));
   const statistics = new Statistics(clock);
@@ -57,9 +57,9 @@ function readSession(session: Session | undefined, node: string | undefined): In
   const browserActor = session.browserLease?.browserId ?? null;
   const { createdAt } = session;
   const { browser: browserState } = session.actor.getSnapshot().context;
-  const place = { createdAt, browserState, browserActor, ...(node !== undefined && { node }) };
-  if (session.isWarm) return { ...warmFields, ...place };
+  const common = { createdAt, browserState, browserActor, ...(node !== undefined && { node }) };
+  if (session.isWarm) return { ...warmFields, ...common };
   const { client, toolCalls } = session.server;
   const { kind: transport } = session.channel;
-  return { user: session.user, transport, client, toolCalls, ...place };
+  return { user: session.user, transport, client, toolCalls, ...common };
 }

@@ -15,7 +15,7 @@ const sources = join(packageRoot, 'src/inspector/page');
 const built = join(packageRoot, 'dist/src/inspector/page');
 const library = dirname(createRequire(import.meta.url).resolve('preact'));
 
-/** Where each kind of file of the page lies; nothing else is served. */
+/** The folder of each kind of file of the page; nothing else is served. */
 const folders: Readonly<Record<string, string>> = {
   css: sources,
   json: sources,
@@ -26,7 +26,7 @@ const folders: Readonly<Record<string, string>> = {
 
 const idPattern = /^[\w-]{8}$/;
 
-export interface InspectorRouteDeps {
+interface InspectorRouteDeps {
   readonly viewers: Viewers;
   readonly journal: Journal;
   readonly clock: Clock;
@@ -35,7 +35,7 @@ export interface InspectorRouteDeps {
   remoteRows(): Promise<readonly SessionRow[]>;
 }
 
-/** The routes below `/inspector`. Everything the page needs comes from here, and its policy allows nothing else. */
+/** The routes below `/inspector`. The content security policy of the page allows no other source. */
 export function inspectorRoutes({ viewers, journal, clock, overview, remoteRows }: InspectorRouteDeps): Router {
   const router = express.Router();
   const page = readPage();
@@ -81,13 +81,13 @@ function sessionParameter({ query }: Request): string | null {
   const id = query['session'];
   if (id === undefined) return null;
   if (typeof id === 'string' && idPattern.test(id)) return id;
-  throw new Refusal('invalid_parameter', { detail: '"session" is the first 8 characters of a session id.' });
+  throw new Refusal('invalid_parameter', { detail: '"session" must be the first 8 characters of a session id.' });
 }
 
 function contentsParameter({ query }: Request): boolean {
-  const asked = query['contents'];
-  if (asked === undefined || asked === '1') return asked === '1';
-  throw new Refusal('invalid_parameter', { detail: '"contents" is 1, or left out.' });
+  const contents = query['contents'];
+  if (contents === undefined || contents === '1') return contents === '1';
+  throw new Refusal('invalid_parameter', { detail: '"contents" must be 1 or left out.' });
 }
 
 function sendFile(request: Request, response: Response, next: (error?: unknown) => void): void {
@@ -102,7 +102,7 @@ function sendFile(request: Request, response: Response, next: (error?: unknown) 
   });
 }
 
-/** The page and its policy: only what this server sends, and the one inline element, the import map, by its hash. */
+/** The page and its policy: files of this server, and the one inline element, the import map, by its hash. */
 function readPage(): { readonly html: string; readonly policy: string } {
   const html = readFileSync(join(sources, 'index.html'), 'utf8');
   const [, map = ''] = /<script type="importmap">([\s\S]*?)<\/script>/.exec(html) ?? [];

@@ -5,11 +5,11 @@ import { configurationOf } from './stateConfiguration.js';
 import { SessionTrack, type ReadSession } from './sessionTrack.js';
 import type { ActorRow, SessionDetail, SessionRow } from './wire.js';
 
-export interface JournalLimits {
-  /** Entries that are kept of one session; fewer when there are very many sessions. */
+interface JournalLimits {
+  /** Entries kept of one session; fewer with very many sessions. */
   readonly entriesPerSession: number;
   readonly totalEntries: number;
-  /** Closed sessions that can still be looked at. */
+  /** Closed sessions that are kept. */
   readonly closedSessions: number;
 }
 
@@ -17,8 +17,8 @@ const defaultLimits: JournalLimits = { entriesPerSession: 256, totalEntries: 50_
 const minEntries = 16;
 
 /**
- * What happened to each session, in bounded memory (S10): a fold over the observations, and questions about it. Folding
- * costs a small object for each observation; everything else waits until somebody looks.
+ * The history of each session, in bounded memory (S10): a fold over the observations, with queries. Recording costs one
+ * small object per observation; everything else is computed when a viewer reads it.
  */
 export class Journal {
   readonly #clock: Clock;
@@ -26,7 +26,7 @@ export class Journal {
   readonly #limits: JournalLimits;
   /** By short id, oldest first. */
   readonly #tracks = new Map<string, SessionTrack>();
-  /** The same by the actor's name, which costs no new string. */
+  /** The same by the name of the actor: a lookup without a new string. */
   readonly #tracksByActor = new Map<string, SessionTrack>();
   readonly #closed: string[] = [];
   readonly #actors = new Map<string, ActorRow>();
@@ -44,12 +44,12 @@ export class Journal {
     else if (observation.kind === 'transition' || observation.kind === 'step') this.#recordActor(observation);
   };
 
-  /** Every session that is known, oldest first. */
+  /** Every kept session, oldest first. */
   rows(): SessionRow[] {
     return [...this.#tracks.values()].map((track) => track.row()).filter((row) => row !== undefined);
   }
 
-  /** The actors that are no sessions: another list after each change. */
+  /** The actors other than sessions: a new list after each change. */
   get actors(): readonly ActorRow[] {
     return this.#actorList;
   }
@@ -59,7 +59,7 @@ export class Journal {
     return this.#tracks.values();
   }
 
-  /** One session with its entries after `seq`; null if it is not known, or not any more. */
+  /** One session with its entries after `seq`; null if it is not kept. */
   detail(id: string, seq: number): SessionDetail | null {
     return this.#tracks.get(id)?.detail(seq, this.#clock.now()) ?? null;
   }

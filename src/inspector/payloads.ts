@@ -3,12 +3,12 @@ import type { MessageTap } from '../session/session.js';
 import { redact } from './redact.js';
 import type { Payload } from './wire.js';
 
-/** Of one session (S10). */
+/** Bounds for one session (S10). */
 const maxPayloads = 200;
 const maxCharacters = 256 * 1024;
 const maxPayloadCharacters = 8 * 1024;
 
-/** A session as far as one may listen to it. */
+/** The part of a session that can be tapped. */
 export interface TappableSession {
   tap: MessageTap | null;
 }
@@ -22,8 +22,8 @@ interface Recording {
 }
 
 /**
- * What is said in the sessions whose contents somebody asked to see, redacted as it is written down, in bounded memory.
- * A session is listened to while it has such a viewer; with the last one all that was kept of it is forgotten.
+ * Recorded messages of the sessions whose contents a viewer requested: redacted when recorded, in bounded memory. A session
+ * is tapped while it has such a viewer; its recording is deleted with the last one.
  */
 export class Payloads {
   readonly #clock: Clock;
@@ -35,7 +35,7 @@ export class Payloads {
     this.#find = find;
   }
 
-  /** Listens to a session, by its short id. Call what it returns once, when the viewer leaves. */
+  /** Taps a session, by its short id. Returns the function that ends it: to be called once, when the viewer leaves. */
   watch(id: string): () => void {
     const recording = this.#recordings.get(id) ?? this.#record(id);
     recording.viewers += 1;
@@ -47,7 +47,7 @@ export class Payloads {
     };
   }
 
-  /** What was recorded of a session after `seq`, oldest first. */
+  /** The recorded messages of a session after `seq`, oldest first. */
   since(id: string, seq: number): readonly Payload[] {
     return this.#recordings.get(id)?.payloads.filter((payload) => payload.seq > seq) ?? [];
   }
@@ -80,7 +80,7 @@ export class Payloads {
   }
 }
 
-/** The method of a request or notification; an answer has none. */
+/** The method of a request or notification; a response has none. */
 function labelOf(shown: unknown): string {
   const { id, method, error }: Record<string, unknown> = { ...(shown as object) };
   const what = typeof method === 'string' ? method : error === undefined ? 'answer' : 'error';

@@ -1,20 +1,20 @@
 /**
- * What may be shown of a message: its structure, numbers, words that a protocol or a tool chose, and addresses without
- * query. Every other text is replaced by its type and length, since only an allowed key can vouch for what it says.
+ * Redaction of messages. Shown are structure, numbers, words of the protocol or of a tool's own lists, and addresses without
+ * query. Every other text is replaced by its type and length: only allowed keys are shown.
  */
 
-/** Whatever stands below these is somebody's secret. */
+/** Values below these keys are secrets. */
 const secretKey =
   /token|secret|passw|pwd|cookie|auth|api_?-?key|credential|private|signature|bearer|session_?id|otp|^pin$/i;
 
-/** Below these is what was typed, or what a page, a script, a storage or a header holds: not even numbers are shown. */
+/** Values below these keys are typed, or from a page, script, storage or header: not even numbers are shown. */
 const contentKeys =
   keySet(`args text texts value values oldValue newValue body content data blob script function expression
   code source html snapshot result message reply payload items fields entries storage headers requestHeaders
   responseHeaders postData response title description stack error errors key keys file files path paths dialog reason
   location experimental _meta requestState userAgent query regex filter prompt promptText`);
 
-/** Text below these is one of the few words of a protocol or of a tool's own list, where it looks like one. */
+/** Text below these keys is shown if it looks like a word of the protocol or of a tool's own list. */
 const wordKeys =
   keySet(`jsonrpc method protocolVersion type role kind level severity state status mode format mimeType button
   phase area action isolation transport lease cache colorScheme direction encoding sameSite waitUntil resourceType
@@ -23,26 +23,26 @@ const wordKeys =
 const word = /^[\w./+:-]{1,40}$/;
 const plainKey = /^[A-Za-z_]{1,32}\d{0,2}$/;
 const shownSchemes: ReadonlySet<string> = new Set(['http:', 'https:', 'ws:', 'wss:', 'chrome-extension:']);
-/** Longer parts of a path may be a key to what lies there. */
+/** Longer segments of a path may be secrets. */
 const maxSegmentLength = 24;
 const maxDepth = 10;
 const maxValues = 400;
 const maxItems = 20;
 
-/** A copy of a message that may be shown. Its size is bounded whatever the message's is. */
+/** A redacted copy of a message, of bounded size. */
 export function redact(message: unknown): unknown {
   const state: RedactionState = { remaining: maxValues, namedParams: namedParamsOf(message) };
   return redactValue(message, '', 0, state);
 }
 
 interface RedactionState {
-  /** Values that may still be looked at. */
+  /** Values that may still be visited. */
   remaining: number;
-  /** The one object whose `name` a protocol chose: the parameters of a call. */
+  /** The one object whose `name` is a word of the protocol: the parameters of a call. */
   readonly namedParams: unknown;
 }
 
-/** Elsewhere a name may be that of a cookie, a header or an element of a page. */
+/** Elsewhere `name` may be that of a cookie, a header or an element of a page. */
 function namedParamsOf(message: unknown): unknown {
   if (!isObject(message)) return undefined;
   const { method, params } = message;
@@ -60,7 +60,7 @@ function redactValue(value: unknown, key: string, depth: number, visit: Redactio
   return value;
 }
 
-/** An answer is structure, and so is the list of its parts: a part's text is content. */
+/** A result and the list of its parts are structure; the text of a part is content. */
 function isContent(key: string, value: unknown, depth: number): boolean {
   if (key === 'result') return depth > 1;
   if (key === 'content' || key === 'error') return typeof value !== 'object';
@@ -80,7 +80,7 @@ function redactFields(
   const shown: Record<string, unknown> = {};
   const all = Object.entries(fields);
   for (const [name, inner] of all.slice(0, maxItems * 2)) {
-    // A name that no programmer would choose may itself be data.
+    // An unusual key may itself be data.
     if (!plainKey.test(name)) shown[`‹name, ${name.length} characters›`] = placeholder(inner);
     else if (name === 'name' && fields === visit.namedParams) shown[name] = redactWord(inner);
     else shown[name] = redactValue(inner, name, depth + 1, visit);
@@ -98,7 +98,7 @@ function redactWord(value: unknown): string {
   return typeof value === 'string' && word.test(value) ? value : placeholder(value);
 }
 
-/** An address without what may let somebody in: user, query, fragment, and long parts of its path. Empty if it is none. */
+/** An address without user, query, fragment and long segments of its path. Empty for other text. */
 function safeUrl(text: string): string {
   if (!URL.canParse(text)) return '';
   const { protocol, host, pathname, search } = new URL(text);

@@ -1,26 +1,26 @@
 import type { Journal } from './journal.js';
 import type { ActorRow, SessionRow, RowChange } from './wire.js';
 
-/** What one turn has to tell to those who have heard all turns before it. */
+/** What changed in one revision, for viewers that have the one before it. */
 export interface TableDelta {
-  /** Those that nobody was told of yet. */
+  /** Rows that are new in this revision. */
   readonly rows: readonly SessionRow[];
   readonly changes: readonly RowChange[];
-  /** All of them, if one changed. */
+  /** All actors, if one changed. */
   readonly actors?: readonly ActorRow[];
 }
 
 interface SentRow {
   row: SessionRow;
-  /** The turn of its last change. */
+  /** The revision of its last change. */
   revision: number;
   /** The version of its track when it was read. */
   trackVersion: number;
 }
 
 /**
- * What the viewers have been told of sessions and actors. Each turn compares it with the journal once, however many
- * viewers there are. Who comes late, or has missed turns, is told what the others know, so that the next turn fits all.
+ * The rows sent to viewers. Each revision compares them with the journal once, for all viewers. A late or slow viewer gets
+ * the rows of the current revision, so that the next delta fits all.
  */
 export class SessionTable {
   readonly #journal: Journal;
@@ -34,14 +34,14 @@ export class SessionTable {
     this.#journal = journal;
   }
 
-  /** The number of the last turn. */
+  /** The number of the last revision; 0 before the first. */
   get revision(): number {
     return this.#revision;
   }
 
   /**
-   * Takes in what changed: with `isWhole` everything, what `others` told of other nodes included, otherwise new sessions and
-   * changes of state alone.
+   * Makes the next revision. With `isFull` it has every change, also those in the `remoteRows` of other nodes; otherwise new
+   * sessions and changes of state alone.
    */
   advance(isFull: boolean, remoteRows: readonly SessionRow[] = [], now = 0): TableDelta {
     this.#revision += 1;
@@ -57,7 +57,7 @@ export class SessionTable {
     return { rows, changes, ...this.#actorChanges() };
   }
 
-  /** Whole rows, oldest first, of all that changed after a turn; 0 for all. */
+  /** Complete rows, oldest first, of all that changed after `revision`; 0 for all. */
   since(revision: number): TableDelta {
     const rows = [...this.#rows.values()].filter((sent) => sent.revision > revision).map(({ row }) => row);
     return { rows, changes: [], ...(this.#actorsRevision > revision && { actors: this.#actors }) };
@@ -76,7 +76,7 @@ export class SessionTable {
     else if (change !== null) delta.changes.push(change);
   }
 
-  /** A session that no node tells of any more was at one that is gone. Closed ones that nobody keeps are forgotten. */
+  /** A session that no node reports was at a dead node: it is shown as closed. Closed ones that no node keeps are dropped. */
   #mergeRemoteRows(
     remoteRows: ReadonlyMap<string, SessionRow>,
     now: number,
@@ -120,17 +120,17 @@ function changeOf(before: SessionRow, after: SessionRow): RowChange | null {
   return { id: after.id, ...Object.fromEntries(changed.map((field) => [field, after[field]])) };
 }
 
-/** The other nodes, if there are any. */
+/** The other nodes of a cluster. */
 export interface RemoteNodes {
-  /** What operators call this one. */
+  /** The name of this node. */
   readonly node: string;
-  /** The rows of the others' tables, as they told them last. Never rejects. */
+  /** The rows of the other nodes, as last published. Never rejects. */
   rows(): Promise<readonly SessionRow[]>;
 }
 
 /**
- * The rows of other nodes that this one does not know better, by their ids. A session that has moved is told of by several
- * nodes: where it is open it is now, and else where it was last.
+ * Rows of other nodes that are newer than this node's, by id. A moved session is reported by several nodes: the open row
+ * wins, otherwise the latest.
  */
 export function newerRemoteRows(
   remoteRows: readonly SessionRow[],
@@ -147,6 +147,6 @@ export function newerRemoteRows(
 }
 
 function isLater(one: SessionRow, other: SessionRow): boolean {
-  const [isOver, wasOver] = [one.state === 'closed', other.state === 'closed'];
-  return isOver === wasOver ? one.since > other.since : wasOver;
+  const [isClosed, wasClosed] = [one.state === 'closed', other.state === 'closed'];
+  return isClosed === wasClosed ? one.since > other.since : wasClosed;
 }

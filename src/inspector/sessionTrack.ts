@@ -3,7 +3,7 @@ import type { ActorObservation } from '../telemetry/observer.js';
 import { configurationOf, type StateConfiguration } from './stateConfiguration.js';
 import type { SessionDetail, EndedSession, JournalEntry, SessionRow } from './wire.js';
 
-/** What the inspector asks of a session. */
+/** What the inspector reads of a session. */
 export interface InspectedSession {
   readonly user: string;
   readonly transport: string;
@@ -11,26 +11,26 @@ export interface InspectedSession {
   readonly createdAt: Date;
   readonly toolCalls: number;
   readonly browserState: string;
-  /** The actor of the browser that it uses now; null while it has none. */
+  /** The actor of its browser; null while it has none. */
   readonly browserActor: string | null;
-  /** What operators call this node, if there are many. */
+  /** The name of this node, with many nodes. */
   readonly node?: string;
 }
 
-/** Undefined once the session is gone. */
+/** Undefined after the session was released. */
 export type ReadSession = (id: string) => InspectedSession | undefined;
 
 type RowFields = Pick<SessionRow, 'user' | 'transport' | 'client' | 'createdAt' | 'calls' | 'browser' | 'node'>;
 
 const noConfiguration: StateConfiguration = { leaves: [], states: [] };
 
-/** What happened to one session: its last entries, and how long it was in which state. */
+/** The history of one session: its last entries, and the time spent in each state. */
 export class SessionTrack {
   readonly id: string;
-  /** The whole id, for the registry alone. */
+  /** The complete id, for the registry alone. */
   readonly sessionId: string;
   readonly #readSession: ReadSession;
-  /** Set by the journal, which counts its observations: at the last one, and at the last change of the top-level state. */
+  /** Set by the journal to its count of observations: at the last one, and at the last change of the top-level state. */
   version = 0;
   stateVersion = 0;
   state = '';
@@ -55,7 +55,7 @@ export class SessionTrack {
   record(observation: ActorObservation, now: number, limit: number): void {
     switch (observation.kind) {
       case 'event':
-        // XState's own events end work that the chart began: the change of state tells of it.
+        // XState's own events end invoked actors and timers: the change of state has them as its cause.
         if (observation.event.type.startsWith('xstate.')) break;
         this.#addEvent(observation.event, observation.state, now, limit);
         break;
@@ -76,7 +76,7 @@ export class SessionTrack {
     }
   }
 
-  /** Undefined if the session is gone without having told of its end. */
+  /** Undefined if the session was released without reaching `closed`. */
   row(): SessionRow | undefined {
     const facts = this.#finalFields ?? this.#readFields();
     if (facts === undefined) return undefined;
@@ -101,7 +101,7 @@ export class SessionTrack {
     };
   }
 
-  /** How it ended, once it has. */
+  /** How the session ended; undefined while it is open. */
   ending(): EndedSession | undefined {
     if (this.#closedBecause === null) return undefined;
     const user = this.#finalFields?.user ?? '';
@@ -121,7 +121,7 @@ export class SessionTrack {
     this.#configurationSince = now;
   }
 
-  /** The session is still in the registry while it tells of its end; later nobody could be asked. */
+  /** The session is still in the registry at this point; later its facts are gone. */
   #close(context: unknown): void {
     this.#finalFields = this.#readFields();
     const { closedBecause, failure } = closeFieldsOf(context);
@@ -137,7 +137,7 @@ export class SessionTrack {
     return node === undefined ? known : { ...known, node };
   }
 
-  /** Names, outcomes and durations only: what a client sends and gets is never kept. */
+  /** Names, outcomes and durations only: contents of messages are never kept. */
   #addEvent(event: { readonly type: string }, state: string, at: number, limit: number): void {
     const seq = this.#next();
     const request = settledRequestOf(event);

@@ -5,25 +5,25 @@ import { messageOf } from '../errors/errors.js';
 import { shortId } from '../log.js';
 import { type ObservationHandler, isActorObservation, type ActorObservation } from '../telemetry/observer.js';
 
-/** The version of `@statelyai/inspect` whose messages these are: its page takes no others. */
+/** The version of the `@statelyai/inspect` protocol: its page accepts no other. */
 const protocolVersion = '0.7.2';
-/** Bytes that may wait for a receiver; past it the receiver is let go, and may come back (S10). */
+/** Bytes that may wait for a receiver; beyond it the receiver is disconnected and may reconnect (S10). */
 const maxPendingBytes = 4 * 1024 ** 2;
 const maxReceivers = 8;
 const loopback = '127.0.0.1';
 const loopbackNames: ReadonlySet<string> = new Set(['localhost', loopback, '[::1]']);
 
-export interface StatelyOptions {
+interface StatelyOptions {
   /** 0 picks a free port. */
   readonly port: number;
   /** Each chart as JSON, by its name. */
   readonly definitions: ReadonlyMap<string, string>;
 }
 
-/** Owned by the orchestrator, which opens it with the server and closes it last. */
+/** Owned by the orchestrator: opened with the server, closed last. */
 export interface StatelyBridge {
   readonly onObservation: ObservationHandler;
-  /** Opens the port and resolves with it. Rejects if it cannot be had. */
+  /** Opens the port and resolves with its number. Rejects if it cannot be opened. */
   listen(): Promise<number>;
   close(): Promise<void>;
 }
@@ -34,10 +34,10 @@ interface KnownActor {
 }
 
 /**
- * The observations in the protocol of Stately's inspector, on a loopback port of their own: what the receiver of
- * `@statelyai/inspect` reads. Off unless it is asked for. A receiver that comes later is told of every live actor first.
+ * Sends the observations in the protocol of Stately's inspector (`@statelyai/inspect`), on a loopback port of its own. Only
+ * with `--inspect-stately`. A new receiver first gets every live actor.
  *
- * Contexts and events are reduced to numbers, switches and the words of the charts: the page that shows them is not ours.
+ * Contexts and events are reduced to numbers, booleans and the words of the charts: the page that shows them is remote.
  */
 export function createStately({ port, definitions }: StatelyOptions): StatelyBridge {
   const known = new Map<string, KnownActor>();
@@ -54,11 +54,11 @@ export function createStately({ port, definitions }: StatelyOptions): StatelyBri
     isLocalRequest(req) && sockets.clients.size < maxReceivers;
   const sockets = new WebSocketServer({ server: http, verifyClient, maxPayload: 1024 });
   sockets.on('connection', (socket) => {
-    // A receiver has nothing to say; what it sends is dropped, and what breaks it ends it.
+    // Messages of a receiver are ignored; an error disconnects it.
     socket.on('error', () => socket.terminate());
     for (const { actor, snapshot } of known.values()) send(socket, [actor, snapshot]);
   });
-  // The listening server tells of it too, and that is what `listen` waits for.
+  // The HTTP server emits the same error, which `listen` awaits.
   sockets.on('error', () => undefined);
 
   const broadcast = (messages: readonly object[]): void => {
@@ -99,7 +99,7 @@ function send(socket: WebSocket, messages: readonly object[]): void {
   for (const message of messages) socket.send(JSON.stringify(message));
 }
 
-/** What the protocol has for an observation; also keeps what a later receiver will need. */
+/** The messages for one observation. Updates `known`, from which later receivers get the live actors. */
 function messagesOf(
   observation: ActorObservation,
   known: Map<string, KnownActor>,
@@ -128,7 +128,7 @@ function messagesOf(
   return before === undefined ? [created, snapshot] : [snapshot];
 }
 
-/** Words that the charts themselves put into a context or an event; every other text may be a secret or a name. */
+/** Fields whose texts are words of the charts; every other text may be a secret or a name. */
 const chartWords: ReadonlySet<string> = new Set([
   'type',
   'kind',
@@ -150,7 +150,7 @@ function reduceToKnownWords(value: unknown, key = ''): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, reduceToKnownWords(inner, name)]));
 }
 
-/** A page of another site can neither name us (DNS rebinding) nor speak from its own origin. */
+/** Checks Host (DNS rebinding) and Origin: pages of other sites are refused. */
 function isLocalRequest({ headers }: IncomingMessage): boolean {
   const { host, origin } = headers;
   return isLoopback(`http://${host ?? ''}`) && (origin === undefined || isLoopback(origin));
@@ -161,10 +161,10 @@ function isLoopback(url: string): boolean {
 }
 
 /**
- * Opens Stately's remote page in a frame and hands it what comes over the WebSocket, which that page cannot reach itself.
- * It is told nothing before it has said that it is there, and nothing goes to any other site.
+ * Shows Stately's remote page in a frame and passes the messages of the WebSocket to it, which that page cannot open itself.
+ * Nothing is sent before that page reports that it is connected, and nothing to any other origin.
  */
-export const statelyPage = `<!doctype html>
+const statelyPage = `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />

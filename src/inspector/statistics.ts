@@ -5,13 +5,13 @@ import type { EndedSession, Overview, Sample } from './wire.js';
 
 type Transition = Extract<Observation, { kind: 'transition' }>;
 
-/** One sample for each stretch in which something changed, for the last half hour of changes. */
+/** At most one sample per 5 s, and only after changes: half an hour of changes. */
 const sampleMs = 5_000;
 const maxSamples = 360;
 const maxAnnouncements = 200;
 const maxFailures = 20;
 
-/** Ways in which a session ends that nobody has to look into. */
+/** Close reasons that are no failure. */
 const expectedReasons: ReadonlySet<string> = new Set([
   'client-closed',
   'idle-timeout',
@@ -19,7 +19,7 @@ const expectedReasons: ReadonlySet<string> = new Set([
   'server-draining',
 ]);
 
-/** The server as a whole, in bounded memory: a fold over the transitions of sessions. */
+/** Figures of the whole server, in bounded memory: a fold over the transitions of sessions. */
 export class Statistics {
   readonly #clock: Clock;
   readonly #counts = new Map<string, number>();
@@ -33,7 +33,7 @@ export class Statistics {
     this.#clock = clock;
   }
 
-  /** Called for sessions, after the journal has folded the transition into `track`. */
+  /** For transitions of sessions, after the journal has recorded them in `track`. */
   record({ actor, from, to, at }: Transition, track: SessionTrack | undefined): void {
     this.#count(from, -1);
     if (to !== 'closed') this.#count(to, 1);
@@ -61,7 +61,7 @@ export class Statistics {
     if (state !== '') this.#counts.set(state, (this.#counts.get(state) ?? 0) + change);
   }
 
-  /** The last one of a stretch counts: it is what held until the next change. */
+  /** The last sample of an interval replaces the others: it was valid until the next change. */
   #sample(at: number): void {
     const sample = { at, states: Object.fromEntries(this.#counts) };
     const before = this.#samples.at(-2);

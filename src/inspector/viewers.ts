@@ -7,23 +7,23 @@ import type { Payloads } from './payloads.js';
 import { SessionTable, type TableDelta } from './sessionTable.js';
 import type { Frame, Overview, SessionRow } from './wire.js';
 
-/** Pages that may watch at once (S10). */
+/** Inspector pages that may be connected at once (S10). */
 const maxViewers = 50;
-/** How often changes of state are sent, and how often counters and the overview. */
+/** Changes of state are sent every tick; counters and the overview every fourth. */
 const tickMs = 250;
 const ticksPerFullUpdate = 4;
-/** A viewer that leaves this many frames unread, half a minute of changes, is let go; its page comes back by itself. */
+/** A viewer that skips this many frames (30 s) is disconnected; its page reconnects. */
 const maxSkippedFrames = 120;
 
 interface Viewer {
   readonly response: ServerResponse;
-  /** The session that is open in it. */
+  /** The session that the page shows. */
   readonly session: string | null;
-  /** Whether it wants to see what is said in that session. */
+  /** Whether the messages of that session are sent, too. */
   readonly contents: boolean;
-  /** The table's turn; 0 before the first frame. */
+  /** The table revision last sent; 0 before the first frame. */
   revision: number;
-  /** The version of the session's track, and the numbers of the last entry and payload. */
+  /** Last sent of `session`: the version of its track, the `seq` of its entries and payloads. */
   version: number;
   seq: number;
   payload: number;
@@ -33,17 +33,17 @@ interface Viewer {
 
 type ViewerField = 'detail' | 'payloads' | 'lost';
 
-/** What all viewers are told who have heard the same turns: made once. */
+/** The frame shared by all viewers at one revision: encoded once. */
 interface SharedFrame {
-  /** The frame as JSON, up to what is a viewer's own. */
+  /** The frame as JSON, without the fields of one viewer. */
   readonly json: string;
-  /** The whole of it, for those who look at no session. */
+  /** The complete event, for viewers that show no session. */
   readonly bytes: Buffer;
 }
 
 const noop = (): void => undefined;
 
-export interface ViewersDeps {
+interface ViewersDeps {
   readonly journal: Journal;
   readonly payloads: Payloads;
   readonly clock: Clock;
@@ -53,9 +53,9 @@ export interface ViewersDeps {
 }
 
 /**
- * The pages that watch. Each is sent what changed since its last frame; one that does not read misses frames and is told
- * how many, and the server never waits for it. What changed is found and written down once for all of them. Without
- * viewers no timer runs. Each stream is owned by its connection: it ends when either side closes it.
+ * The connected inspector pages. Each gets the changes since its last frame. A slow one skips frames and is sent their
+ * number; the server never waits for it. Changes are computed and encoded once for all viewers. Without viewers no timer
+ * runs. Each stream is owned by its connection: it ends when either side closes it.
  */
 export class Viewers {
   readonly #deps: ViewersDeps;
@@ -64,10 +64,10 @@ export class Viewers {
   readonly #table: SessionTable;
   #timer: unknown;
   #ticks = 0;
-  /** Made since the last tick, for all viewers. */
+  /** Completed since the last tick; sent to all viewers with the next one. */
   #overview: Overview | undefined;
   #remoteRows: readonly SessionRow[] = [];
-  /** Of this turn, by the turn that its readers have heard last. */
+  /** Of the current revision, by the revision that a viewer has. */
   readonly #sharedFrames = new Map<number, SharedFrame>();
   #advancedAt = -Infinity;
 
@@ -82,8 +82,8 @@ export class Viewers {
   }
 
   /**
-   * Answers a request with the stream; with `contents`, what is said in the session from now on is in it, redacted. Throws
-   * `too_many_viewers`, and then nothing was written.
+   * Answers a request with the stream; with `contents`, the stream has the messages of the session from now on, redacted.
+   * Throws `too_many_viewers`, before anything is written.
    */
   open(response: ServerResponse, session: string | null, contents = false): void {
     if (this.#viewers.size >= maxViewers) {
@@ -112,7 +112,7 @@ export class Viewers {
     if (this.#viewers.size === 0) this.#deps.clock.clearTimeout(this.#timer);
   }
 
-  /** Nobody has looked for a while: what there was to tell, nobody was told. */
+  /** After a time without viewers the table is stale: it is advanced first. */
   #start(): void {
     if (this.#deps.clock.now() - this.#advancedAt >= tickMs) this.#advance(true);
     this.#scheduleTick();
@@ -139,11 +139,11 @@ export class Viewers {
     const overview = this.#overview;
     this.#overview = undefined;
     if (isFull) this.#refresh();
-    const concernsAll =
+    const hasSharedChanges =
       overview !== undefined || delta.rows.length + delta.changes.length > 0 || delta.actors !== undefined;
     for (const viewer of this.#viewers) {
       const isCurrent = viewer.revision === before;
-      if (isCurrent && !concernsAll && !this.#hasViewerChanges(viewer)) viewer.revision = this.#table.revision;
+      if (isCurrent && !hasSharedChanges && !this.#hasViewerChanges(viewer)) viewer.revision = this.#table.revision;
       else if (viewer.response.writableLength > 0) skipFrame(viewer);
       else this.#send(viewer, isCurrent ? delta : this.#table.since(viewer.revision), overview);
     }
@@ -156,7 +156,7 @@ export class Viewers {
     return (track !== undefined && track.version !== version) || (contents && payloads.last(session) !== payload);
   }
 
-  /** It asks the pool and the stores, so it comes when it comes; one that cannot be had is left out. */
+  /** Reads the pool and the stores, so the result comes with a later frame. A failed reading is left out. */
   #refresh(): void {
     const keep = (overview: Overview | undefined): void => void (this.#overview = overview);
     this.#deps.overview().then(keep, () => keep(undefined));
@@ -164,14 +164,14 @@ export class Viewers {
   }
 
   #send(viewer: Viewer, delta: TableDelta, overview: Overview | undefined): void {
-    const common = this.#sharedFrames.get(viewer.revision) ?? this.#encodeFrame(viewer.revision, delta, overview);
-    this.#sharedFrames.set(viewer.revision, common);
+    const shared = this.#sharedFrames.get(viewer.revision) ?? this.#encodeFrame(viewer.revision, delta, overview);
+    this.#sharedFrames.set(viewer.revision, shared);
     const isOwn = viewer.session !== null || viewer.lost > 0;
-    viewer.response.write(isOwn ? toEvent(common.json, this.#viewerFields(viewer)) : common.bytes);
+    viewer.response.write(isOwn ? toEvent(shared.json, this.#viewerFields(viewer)) : shared.bytes);
     viewer.revision = this.#table.revision;
   }
 
-  /** What this viewer alone is told. It counts as told then. */
+  /** The fields of this viewer alone; marks them as sent. */
   #viewerFields(viewer: Viewer): Pick<Frame, ViewerField> {
     const { session, contents, lost } = viewer;
     viewer.lost = 0;
@@ -186,12 +186,12 @@ export class Viewers {
     return { detail, payloads: recorded, lost };
   }
 
-  #encodeFrame(turn: number, delta: TableDelta, overview: Overview | undefined): SharedFrame {
+  #encodeFrame(revision: number, delta: TableDelta, overview: Overview | undefined): SharedFrame {
     const frame: Omit<Frame, ViewerField> = {
       startedAt: this.#startedAt,
       version: packageInfo.version,
       now: this.#deps.clock.now(),
-      full: turn === 0,
+      full: revision === 0,
       ...delta,
       ...(overview !== undefined && { overview }),
     };
@@ -205,7 +205,7 @@ function skipFrame(viewer: Viewer): void {
   if (viewer.lost > maxSkippedFrames) viewer.response.destroy();
 }
 
-/** One event of the stream, from two halves of a document. */
-function toEvent(common: string, own: Pick<Frame, ViewerField>): string {
-  return `data: ${common.slice(0, -1)},${JSON.stringify(own).slice(1)}\n\n`;
+/** One event of the stream: the shared JSON document with a viewer's own fields added. */
+function toEvent(shared: string, own: Pick<Frame, ViewerField>): string {
+  return `data: ${shared.slice(0, -1)},${JSON.stringify(own).slice(1)}\n\n`;
 }

@@ -5,28 +5,28 @@ import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { CallToolResultSchema, type CallToolResult, type ResourceLink } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
 
-/** What a tool answered. */
+/** The answer of a tool. */
 export interface ToolReply {
   readonly text: string;
   /** Its `structuredContent`. */
   readonly data: Readonly<Record<string, unknown>>;
   readonly images: readonly { readonly data: string; readonly mimeType: string }[];
-  /** What it made that is too big for an answer. */
+  /** Resources, for results that are too big for an answer. */
   readonly links: readonly ResourceLink[];
 }
 
 export type ToolArguments = Readonly<Record<string, unknown>>;
 
-/** What a check may ask of its session. */
+/** The part of an MCP client that checks use. */
 export type CheckClient = Pick<Client, 'callTool' | 'listResources' | 'readResource'>;
 
-/** Where the things are that tools are tried on. */
+/** The sample pages, extension and folder of a run. */
 export interface Fixtures {
-  /** Where the sample pages are served, without a slash at the end. */
+  /** Origin of the sample pages, without a trailing slash. */
   readonly pages: string;
-  /** A copy of the sample extension in the temp folder, which a server may read. */
+  /** A copy of the sample extension in a folder that the server may read. */
   readonly extension: string;
-  /** A folder of this run in the temp folder, for files that tools read. */
+  /** A folder of this run, for files that tools read. */
   readonly folder: string;
 }
 
@@ -34,7 +34,7 @@ const eventuallyTimeoutMs = 5_000;
 
 const rowsSchema = z.array(z.record(z.string(), z.unknown()));
 
-/** What a check works with: one session of the server under test, and the sample pages. Valid for one run. */
+/** One session of the server under test, with the sample pages. Valid for one run. */
 export class CheckContext implements Fixtures {
   readonly pages: string;
   readonly extension: string;
@@ -42,7 +42,7 @@ export class CheckContext implements Fixtures {
   readonly #client: CheckClient;
   readonly #now: () => number;
 
-  /** `now` is the time, in milliseconds. */
+  /** `now` returns the time in milliseconds. */
   constructor(client: CheckClient, fixtures: Fixtures, now = () => Date.now()) {
     this.#client = client;
     this.#now = now;
@@ -51,7 +51,7 @@ export class CheckContext implements Fixtures {
     this.folder = fixtures.folder;
   }
 
-  /** Calls a tool. Throws what it said if it failed. */
+  /** Calls a tool. Throws its error text if it fails. */
   async call(tool: string, args: ToolArguments = {}): Promise<ToolReply> {
     const result = await this.#request(tool, args);
     const answer = toReply(result);
@@ -61,7 +61,7 @@ export class CheckContext implements Fixtures {
     return answer;
   }
 
-  /** What the one link of an answer leads to, as it is in the list of resources too. */
+  /** The content of the one resource of an answer whose name ends with `suffix`; it must be in `resources/list`, too. */
   async readLink({ links }: ToolReply, suffix: string): Promise<Buffer> {
     const found = links.filter(({ name }) => name.endsWith(suffix));
     const uri = found[0]?.uri ?? '';
@@ -74,15 +74,15 @@ export class CheckContext implements Fixtures {
     return 'blob' in content ? Buffer.from(content.blob, 'base64') : Buffer.from(content.text);
   }
 
-  /** Calls a tool that has to fail, and answers what it said. */
+  /** Calls a tool that must fail, and returns its error text. */
   async expectError(tool: string, args: ToolArguments): Promise<string> {
     const result = await this.#request(tool, args);
     const { text } = toReply(result);
-    assert.equal(result.isError, true, `${tool} ought to have failed, but said: ${text}`);
+    assert.equal(result.isError, true, `${tool} should have failed but answered: ${text}`);
     return text;
   }
 
-  /** Opens the page that every control is on, in the selected tab, marked with a word that no answer can guess. */
+  /** Opens the page with every control in the selected tab, marked with a random word, which is returned. */
   async openControls(): Promise<string> {
     const nonce = randomUUID().slice(0, 8);
     await this.call('navigate_page', { url: `${this.pages}/selftest.html?nonce=${nonce}` });
@@ -98,7 +98,7 @@ export class CheckContext implements Fixtures {
     return uid;
   }
 
-  /** What an expression gives in the selected page: the second witness of what a tool claims to have done. */
+  /** Evaluates in the selected page: the independent observation of what a tool claims. */
   async evaluate(expression: string): Promise<unknown> {
     const { data } = await this.call('evaluate_script', { function: `() => ${expression}` });
     return data['type'] === 'undefined' ? undefined : JSON.parse(String(data['result']));
@@ -108,7 +108,7 @@ export class CheckContext implements Fixtures {
     return this.evaluate('document.querySelector("#status").textContent');
   }
 
-  /** Asks until the answer passes, since what happens in the browser is told a moment later. Throws why the last did not. */
+  /** Repeats `ask` until its answer passes, since browser events arrive later. After 5 s throws the error of the last one. */
   async eventually(ask: () => Promise<ToolReply>, passes: (answer: ToolReply) => void): Promise<ToolReply> {
     const end = this.#now() + eventuallyTimeoutMs;
     for (;;) {
@@ -141,7 +141,7 @@ function toReply({ content, structuredContent }: CallToolResult): ToolReply {
 /** The rows of a list in an answer. */
 export function rowsOf(answer: ToolReply, key: string): Record<string, unknown>[] {
   const rows = rowsSchema.safeParse(answer.data[key]);
-  assert.ok(rows.success, `structuredContent.${key} is no list of rows`);
+  assert.ok(rows.success, `structuredContent.${key} is not a list of rows`);
   return rows.data;
 }
 
@@ -157,9 +157,9 @@ export function assertIncludes(text: unknown, part: string): void {
   assert.ok(typeof text === 'string' && text.includes(part), `"${part}" in: ${String(text)}`);
 }
 
-/** Shows that one tool does what it says, by what it answers and by a second witness. */
+/** Verifies one tool by its answer and by an independent observation. */
 export interface Check {
   readonly tool: string;
-  /** Answers in a few words what was seen. Throws where something else was. Depends on no other check. */
-  run(bench: CheckContext): Promise<string>;
+  /** Returns in a few words what was observed. Throws if it is wrong. Depends on no other check. */
+  run(context: CheckContext): Promise<string>;
 }

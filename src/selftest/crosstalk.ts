@@ -2,15 +2,15 @@ import { basename } from 'node:path';
 import type { CheckClient, Fixtures } from './checkContext.js';
 
 const uuidPattern = /[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[\da-f]{4}-[\da-f]{12}/g;
-/** Addresses on a loopback port, and the folder of a run. */
+/** Loopback addresses with a port, and the folder of a run. */
 const locationPattern = /127\.0\.0\.1:\d+|greenroom-selftest-\w{6}/g;
 
 /**
- * Watches what several sessions of one server are answered at once. What one session sends marks it: the address of its
- * own page server, its own folder, every word that it made up. A mark of one in an answer to another is crosstalk.
+ * Finds answers to one session that have data of another. The marks of a session are the address of its page server, its
+ * folder, and every random word that it sends. A mark of one session in an answer to another is crosstalk.
  */
 export class CrosstalkDetector {
-  /** Answers that were looked through, and marks that they could have shown. */
+  /** Answers that were searched. */
   answers = 0;
   readonly #owners = new Map<string, number>();
   readonly #crosstalk: string[] = [];
@@ -19,12 +19,12 @@ export class CrosstalkDetector {
     return this.#owners.size;
   }
 
-  /** One line for each mark that a session saw of another. */
+  /** One line for each mark of another session in an answer. */
   get crosstalk(): readonly string[] {
     return this.#crosstalk;
   }
 
-  /** The client of session `index`, whose messages and answers are watched. */
+  /** Wraps the client of session `index`: records marks in its requests, searches its answers. */
   watch(client: CheckClient, index: number, { pages, folder }: Fixtures): CheckClient {
     this.#mark(`${new URL(pages).host} ${basename(folder)}`, index);
     return {
@@ -38,7 +38,7 @@ export class CrosstalkDetector {
     };
   }
 
-  /** The first who sends a mark owns it: none comes into an answer before it was sent. */
+  /** The first session to send a mark owns it: no answer can have it before. */
   #mark(sent: string, index: number): void {
     for (const mark of marksIn(sent)) if (!this.#owners.has(mark)) this.#owners.set(mark, index);
   }

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { packageRoot } from '../packageInfo.js';
 
-/** The sample extension that ships with this package: an unpacked MV3 extension. */
+/** The sample extension of this package, unpacked, Manifest V3. */
 export const sampleExtensionFolder = join(packageRoot, 'src/selftest/extension');
 
 const pagesFolder = join(packageRoot, 'src/selftest/pages');
@@ -22,7 +22,7 @@ const contentTypes: Record<string, string> = {
 };
 
 export interface PageServer {
-  /** `http://127.0.0.1:<port>`, without a slash at the end. */
+  /** `http://127.0.0.1:<port>`, without a trailing slash. */
   readonly url: string;
   readonly server: Server;
   /** Ends open connections and the socket. */
@@ -30,7 +30,7 @@ export interface PageServer {
 }
 
 /**
- * Serves the sample pages on a free loopback port, with `/echo` (answers what it was sent), `/slow?ms=`,
+ * Serves the sample pages on a free loopback port, with `/echo` (answers the request as JSON), `/slow?ms=`,
  * `/status?code=` and `/bytes?base64=`. Owned and closed by the caller.
  */
 export async function startPageServer(): Promise<PageServer> {
@@ -85,14 +85,14 @@ async function echo(request: IncomingMessage, response: ServerResponse): Promise
     .end(JSON.stringify({ method: request.method, url: request.url, headers: request.headers, body }));
 }
 
-/** Joined to the client's key in the answer to the handshake (RFC 6455, 4.2.2). */
+/** Appended to the client's key in the handshake response (RFC 6455, 4.2.2). */
 const handshakeGuid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const opcodeClose = 8;
 const finalBit = 0x80;
 
 /**
- * Makes a server answer WebSockets with what they send: just enough of RFC 6455 for short messages in one frame. Open
- * sockets end with the server's connections.
+ * Echoes WebSocket messages: the part of RFC 6455 for short messages in one frame. Open sockets end with the connections of
+ * the server.
  */
 export function echoWebSockets(server: Server): void {
   server.on('upgrade', (request, socket: Duplex) => {
@@ -105,7 +105,7 @@ export function echoWebSockets(server: Server): void {
   });
 }
 
-/** A client's frame is masked: type, length, four bytes of mask, payload. Ours is not. */
+/** A client's frame is masked: type, length, four bytes of mask, payload. A server's frame is not. */
 function echoFrame(socket: Duplex, frame: Buffer): void {
   const [type = 0, masked = 0] = frame;
   const length = masked & 0x7f;

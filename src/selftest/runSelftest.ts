@@ -5,12 +5,12 @@ import { checks } from './checks/allChecks.js';
 import { CrosstalkDetector } from './crosstalk.js';
 import { openSelftestSession, type SelftestSessionOptions } from './selftestSession.js';
 
-export interface SelftestOptions extends SelftestSessionOptions {
+interface SelftestOptions extends SelftestSessionOptions {
   write(line: string): void;
 }
 
-export interface ParallelSelftestOptions extends SelftestOptions {
-  /** How many at once. */
+interface ParallelSelftestOptions extends SelftestOptions {
+  /** Sessions that run at once. */
   readonly sessions: number;
 }
 
@@ -25,9 +25,9 @@ export interface Counts {
 }
 
 /**
- * Calls every tool that the server lists, through a real SSE session, and checks what it answers against the sample
- * pages and the sample extension. A listed tool without a check is a failure. Writes a line for each tool and last
- * `N passed, N failed`. Rejects if no session can be opened; ends the session and removes its files on every path.
+ * Calls every tool that the server lists, through a real SSE session, and checks the answers with the sample pages and the
+ * sample extension. A listed tool without a check is a failure. Writes a line for each tool and finally
+ * `N passed, N failed`. Rejects if no session can be opened; always ends the session and removes its files.
  */
 export async function runSelftest({ write, ...options }: SelftestOptions): Promise<Counts> {
   const { client, fixtures, close } = await openSelftestSession(options);
@@ -41,9 +41,9 @@ export async function runSelftest({ write, ...options }: SelftestOptions): Promi
 }
 
 /**
- * The same in several sessions at once, numbered from 1, each with a page server, a copy of the extension and words of its
- * own. Writes what failed, a line for each session, whether one saw anything of another, and last the sum, in which
- * each mark that was seen by another counts as a failure.
+ * The same in several sessions at once, numbered from 1, each with a page server, a copy of the extension and random words of
+ * its own. Writes the failures, a line for each session, the crosstalk, and finally the sum, in which each mark of one
+ * session in an answer to another counts as a failure.
  */
 export async function runParallelSelftests({ write, sessions, ...options }: ParallelSelftestOptions): Promise<Counts> {
   const detector = new CrosstalkDetector();
@@ -52,9 +52,8 @@ export async function runParallelSelftests({ write, sessions, ...options }: Para
   );
   const { crosstalk, answers, marks } = detector;
   for (const line of crosstalk) write(`FAIL ${line}`);
-  const seen =
-    crosstalk.length === 0 ? 'none showed a word of another session' : `${crosstalk.length} showed one of another`;
-  write(`${answers} answers, ${marks} words of ${sessions} sessions: ${seen}`);
+  const verdict = crosstalk.length === 0 ? 'no crosstalk' : `${crosstalk.length} cases of crosstalk`;
+  write(`${answers} answers, ${marks} words of ${sessions} sessions: ${verdict}`);
   const sum = (numberOf: (counts: Counts) => number): number => all.reduce((total, one) => total + numberOf(one), 0);
   const counts = { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed) + crosstalk.length };
   write(countsLine(counts));
@@ -65,8 +64,8 @@ async function runWatched({ write, detector, index, ...options }: WatchedRunOpti
   const start = performance.now();
   const { client, fixtures, close } = await openSelftestSession(options);
   try {
-    const bench = new CheckContext(detector.watch(client, index, fixtures), fixtures);
-    const counts = await runChecks(bench, await listTools(client), (line) => {
+    const context = new CheckContext(detector.watch(client, index, fixtures), fixtures);
+    const counts = await runChecks(context, await listTools(client), (line) => {
       if (line.startsWith('FAIL')) write(`FAIL session ${index}: ${line.slice('FAIL '.length)}`);
     });
     write(`session ${index}: ${countsLine(counts)}   ${Math.round(performance.now() - start)} ms`);
@@ -89,9 +88,9 @@ async function listTools(client: Client): Promise<string[]> {
   return names;
 }
 
-/** One after the other: they share a session and its selected page. */
+/** In sequence: the checks share a session and its selected page. */
 async function runChecks(
-  bench: CheckContext,
+  context: CheckContext,
   listed: readonly string[],
   write: (line: string) => void,
 ): Promise<Counts> {
@@ -100,7 +99,7 @@ async function runChecks(
   const unchecked = listed.filter((name) => !checks.some(({ tool }) => tool === name));
   let passed = 0;
   for (const check of known) {
-    const { line, ok } = await runCheck(bench, check, width);
+    const { line, ok } = await runCheck(context, check, width);
     write(line);
     if (ok) passed += 1;
   }
@@ -109,11 +108,11 @@ async function runChecks(
   return { passed, failed: Math.max(listed.length, 1) - passed };
 }
 
-async function runCheck(bench: CheckContext, check: Check, width: number): Promise<{ line: string; ok: boolean }> {
+async function runCheck(context: CheckContext, check: Check, width: number): Promise<{ line: string; ok: boolean }> {
   const start = performance.now();
   const name = check.tool.padEnd(width);
   try {
-    const seen = await check.run(bench);
+    const seen = await check.run(context);
     return { ok: true, line: `ok   ${name}  ${seen}   ${Math.round(performance.now() - start)} ms` };
   } catch (error) {
     return { ok: false, line: `FAIL ${name}  ${messageOf(error).replaceAll('\n', '\n     ')}` };

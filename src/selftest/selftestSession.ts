@@ -8,14 +8,14 @@ import type { Fixtures } from './checkContext.js';
 import { sampleExtensionFolder, startPageServer, echoWebSockets } from './pageServer.js';
 
 export interface SelftestSessionOptions {
-  /** The address of the server under test. */
+  /** URL of the server under test. */
   readonly url: string;
   /** Tool groups, as in `--tools`. Default: all. */
   readonly tools?: string;
   readonly token?: string | undefined;
 }
 
-/** A session of the server under test, and what its tools are tried on. */
+/** A session of the server under test, with its fixtures. The caller closes it. */
 export interface SelftestSession {
   readonly client: Client;
   readonly fixtures: Fixtures;
@@ -23,7 +23,7 @@ export interface SelftestSession {
   close(): Promise<void>;
 }
 
-/** Opens a session, serves the sample pages and copies the sample extension. Leaves nothing behind if it rejects. */
+/** Opens a session, serves the sample pages and copies the sample extension. Cleans up if it rejects. */
 export async function openSelftestSession({
   url,
   tools = 'all',
@@ -51,9 +51,9 @@ export async function openSelftestSession({
 
 const sessionInfo = z.object({ workspace: z.array(z.string()).min(1) });
 
-/** A folder that the session may use: the temporary one, or the first of those that there are. */
+/** A folder that the session may use: the temporary folder if allowed, otherwise the first of its workspace. */
 async function workspaceOf(client: Client): Promise<string> {
-  // A server with other tools than ours says nothing of its folders.
+  // A server with other tools does not name its folders.
   const answer = await client.callTool({ name: 'get_session_info', arguments: {} }).catch(() => undefined);
   const { workspace = [tmpdir()] } = sessionInfo.safeParse(answer?.structuredContent).data ?? {};
   return workspace.includes(tmpdir()) ? tmpdir() : (workspace[0] ?? tmpdir());

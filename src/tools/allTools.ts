@@ -39,7 +39,7 @@ import {
   uninstallExtensionTool,
 } from './extensionLifecycle.js';
 import { getExtensionLogsTool, monitorMessagesTool, sendMessageTool, traceApiCallsTool } from './extensionActivity.js';
-import { inspectExtensionStorageTool, setExtensionStorageTool, watchStorageTool } from './extensionStorage.js';
+import { inspectExtensionStorageTool, setExtensionStorageTool, watchStorageTool } from './extensionStorageTools.js';
 
 export const extensionTools: readonly Tool[] = [
   installExtensionTool,

@@ -6,16 +6,16 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import { takeSnapshot, type PartialRead, type Snapshot } from '../browser/page/snapshot.js';
 import type { ToolAnswer } from './defineTool.js';
 
-/** What a model can be expected to read in one answer; a snapshot is asked for to be read whole. */
+/** Bounds for the text of one answer. A snapshot may be longer: it is read completely. */
 const maxTextBytes = 64 * 1024;
 const maxSnapshotBytes = 256 * 1024;
 const maxUrlLength = 300;
 
-/** What every tool says that acts on a page. */
+/** The output of every tool that acts on a page. */
 export const actionOutput = z.object({
   url: z.string(),
   navigated: z.boolean(),
-  /** False when the page was still busy at the end of the wait, or waits for a dialog. */
+  /** False if the page was still busy after the wait, or a dialog is open. */
   settled: z.boolean(),
   dialog: z.object({ type: z.string(), message: z.string() }).optional(),
   openedWindows: z.array(z.string()).optional(),
@@ -24,18 +24,18 @@ export const actionOutput = z.object({
 
 export type ActionOutput = z.infer<typeof actionOutput>;
 
-export const uid = z.string();
-export const includeSnapshot = z.boolean().optional();
+export const uid = z.string().describe('Element, from a snapshot');
+export const includeSnapshot = z.boolean().optional().describe('Answer with a new snapshot too');
 
-export interface Action extends SettleOptions {
+interface Action extends SettleOptions {
   readonly page: SessionPage;
   readonly signal: AbortSignal;
-  /** What was done, in the past tense and with a full stop, once it is known. */
+  /** The first line of the answer: what was done, in the past tense, with a full stop. */
   readonly done: string;
   readonly includeSnapshot?: boolean | undefined;
 }
 
-/** Does `work` on a page, waits until the page has dealt with it, and answers what became of it. */
+/** Runs `work` on a page, waits until the page has settled, and answers the outcome. */
 export async function answerAction(
   action: Action,
   work: (signal: AbortSignal) => Promise<string | void>,
@@ -49,7 +49,7 @@ export async function answerAction(
   }
 }
 
-/** `done`, then what an action led to, one line each. */
+/** `done`, then the effects of an action, a line each. */
 export async function answerOutcome(
   page: SessionPage,
   done: readonly (string | void)[],
@@ -73,24 +73,24 @@ export async function answerOutcome(
   };
 }
 
-/** What an action led to, a line each. */
+/** The effects of an action, a line each. */
 export function describeOutcome({ navigated, dialog, opened, download, settled, closed }: ActionOutcome): string[] {
   if (closed) return ['The page closed itself. list_pages shows what is left.'];
   const lines: string[] = [];
   if (navigated !== undefined) lines.push(`Now at ${shortUrl(navigated)}`);
   if (opened.length > 0) lines.push(`It opened a window: ${opened.map(shortUrl).join(', ')}. list_pages shows its id.`);
-  if (download !== undefined) lines.push(`It began a download: ${shortUrl(download)}`);
+  if (download !== undefined) lines.push(`It started a download: ${shortUrl(download)}`);
   if (dialog) lines.push(describeDialog(dialog));
-  else if (!settled) lines.push('The page is still busy. wait_for a text if you need what comes next.');
+  else if (!settled) lines.push('The page is still busy. Call wait_for with a text to wait for what comes next.');
   return lines;
 }
 
-/** An address as text; data: addresses can be endless. */
+/** An address, cut to 300 characters: data: URLs can be very long. */
 export function shortUrl(url: string): string {
   return url.length > maxUrlLength ? `${url.slice(0, maxUrlLength)}… (${url.length} characters)` : url;
 }
 
-/** A page's snapshot as one text, cut at a line, with how to get the rest. */
+/** A page's snapshot as one text, cut at a line end, with how to get the rest. */
 async function snapshotText(page: SessionPage): Promise<string> {
   return textOfSnapshot(await takeSnapshot(page, { verbose: false }));
 }
@@ -100,12 +100,12 @@ export function textOfSnapshot({ lines, part }: Snapshot): string {
   return part === undefined ? text : `${text}\n${describePart(part, 'take_snapshot')}`;
 }
 
-/** What of a page was not read, and how `tool` gets at it. */
+/** Says which part of a page was read, and how `tool` reads the rest. */
 export function describePart({ read, nodes, characters, next }: PartialRead, tool: string): string {
-  const more = next === undefined ? '' : ` ${tool} {"from":"${next}"} goes on there.`;
+  const more = next === undefined ? '' : ` ${tool} {"from":"${next}"} continues there.`;
   return (
-    `… too big to be read whole (${nodes} nodes, ${characters} characters of text): ${read} nodes were read, with roles ` +
-    `and names by their tags.${more} evaluate_script reads texts that are cut.`
+    `… too big to be read completely (${nodes} nodes, ${characters} characters of text): ${read} nodes were read, with ` +
+    `roles and names from their tags.${more} evaluate_script reads texts that are cut.`
   );
 }
 
@@ -121,18 +121,18 @@ export function structuredPart({ next, ...part }: PartialRead): z.infer<typeof p
   return { ...part, ...(next !== undefined && { next }) };
 }
 
-/** Cuts a text that is longer than an answer may be, at the end of a line, and says so with `hint`. */
+/** Cuts a text of more than `maxBytes` at the end of a line, and says so, with `hint` as the way to the rest. */
 export function truncateAnswer(text: string, hint: string, maxBytes = maxTextBytes): string {
   const bytes = Buffer.byteLength(text);
   if (bytes <= maxBytes) return text;
-  const head = beginning(Buffer.from(text), maxBytes);
+  const head = firstBytes(Buffer.from(text), maxBytes);
   const end = head.lastIndexOf('\n');
   const whole = end > maxBytes / 2 ? head.slice(0, end) : head;
   return `${whole}\n… cut: ${bytes - Buffer.byteLength(whole)} of ${bytes} bytes left out; ${hint}.`;
 }
 
-/** At most so many bytes, cut where a character ends. */
-function beginning(bytes: Buffer, maxBytes: number): string {
+/** At most `maxBytes` bytes, cut between characters. */
+function firstBytes(bytes: Buffer, maxBytes: number): string {
   let end = maxBytes;
   while (end > 0 && ((bytes[end] ?? 0) & 0b1100_0000) === 0b1000_0000) end--;
   return bytes.toString('utf8', 0, end);

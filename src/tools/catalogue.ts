@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { toolGroups, type Annotations, type JsonSchema, type Tool, type ToolGroup } from './defineTool.js';
 
-/** One entry of `tools/list`, made once for the process. */
-export interface ToolListing {
+/** One entry of `tools/list`. */
+interface ToolListing {
   readonly name: string;
   readonly title?: string;
   readonly description: string;
@@ -11,20 +11,20 @@ export interface ToolListing {
   readonly annotations: Partial<Annotations>;
 }
 
-/** What one selection of groups offers. Shared by every session that asked for the same groups. */
+/** The tools of one selection of groups. Shared by every session with the same groups. */
 export interface ToolSet {
   readonly tools: ReadonlyMap<string, Tool>;
   readonly listings: readonly ToolListing[];
 }
 
-/** Every tool of the process, compiled once: sessions only look things up in it. */
+/** Every tool of the process, compiled once. */
 export interface Catalogue {
-  /** Throws {@link UnknownGroupError}. Order of `groups` does not matter; `core` and `all` name several. */
+  /** Throws {@link UnknownGroupError}. The order of `groups` does not matter; `core` and `all` are aliases. */
   select(groups: readonly string[]): ToolSet;
 }
 
-/** Names of several groups at once; `all` names every group there is. */
-export const groupAliases: Readonly<Record<string, readonly ToolGroup[]>> = {
+/** Aliases of several groups; `all` is every group. */
+const groupAliases: Readonly<Record<string, readonly ToolGroup[]>> = {
   core: ['session', 'pages', 'input', 'look', 'console', 'network'],
 };
 const allGroups = 'all';
@@ -41,8 +41,8 @@ export function compileCatalogue(tools: readonly Tool[]): Catalogue {
   const all = extendToolSet({ tools: new Map(), listings: [] }, tools);
   const groups = new Set<string>([...toolGroups, ...tools.map(({ group }) => group)]);
   const aliases = [...Object.keys(groupAliases), allGroups];
-  const taken = aliases.find((alias) => groups.has(alias));
-  if (taken !== undefined) throw new Error(`A tool group cannot be called "${taken}".`);
+  const conflict = aliases.find((alias) => groups.has(alias));
+  if (conflict !== undefined) throw new Error(`A tool group cannot be called "${conflict}": that is an alias.`);
   const expand = (name: string): readonly string[] => {
     if (name === allGroups) return [...groups];
     const alias = Object.hasOwn(groupAliases, name) ? groupAliases[name] : undefined;
@@ -52,16 +52,15 @@ export function compileCatalogue(tools: readonly Tool[]): Catalogue {
   };
   const selections = new Map<string, ToolSet>();
   return {
-    select(asked) {
-      const wanted = new Set(asked.flatMap(expand));
-      const key = [...wanted].sort().join();
+    select(names) {
+      const groupsOfSet = new Set(names.flatMap(expand));
+      const key = [...groupsOfSet].sort().join();
       const known = selections.get(key);
       if (known) return known;
-      const chosen = tools.filter(({ group }) => wanted.has(group));
-      const names = new Set(chosen.map(({ name }) => name));
+      const selected = new Map(tools.filter(({ group }) => groupsOfSet.has(group)).map((tool) => [tool.name, tool]));
       const selection = {
-        tools: new Map(chosen.map((tool) => [tool.name, tool])),
-        listings: all.listings.filter(({ name }) => names.has(name)),
+        tools: selected,
+        listings: all.listings.filter(({ name }) => selected.has(name)),
       };
       selections.set(key, selection);
       return selection;
@@ -91,24 +90,49 @@ function listingOf(tool: Tool): ToolListing {
   };
 }
 
-/** Not to be read-only is what the protocol assumes, and the other hints mean something only then (server/tools). */
+/** `readOnlyHint` is false by default, and the other hints apply only then (server/tools): defaults are left out. */
 function annotationsOf({ annotations: { readOnlyHint, ...rest } }: Tool): Partial<Annotations> {
   return readOnlyHint ? { readOnlyHint } : rest;
 }
 
 /**
- * JSON Schema without what a client can do without, because every byte of it is read by a model in every conversation.
- * The server checks arguments against the whole schema, and names what is wrong.
+ * The JSON Schema that a model reads, without what it can do without: its bytes count in every conversation. The server checks
+ * arguments against the whole zod schema, and names what is wrong.
  */
 function schemaOf(schema: z.ZodObject, io: 'input' | 'output'): JsonSchema {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  const override = io === 'input' ? keepCommonSubset : undefined;
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any', ...(override && { override }) });
   const lean = JSON.parse(JSON.stringify(rest), (key, value: unknown) =>
     isImplied(key, value) ? undefined : value,
   ) as Record<string, unknown>;
   return { ...lean, type: 'object' };
 }
 
-/** Strictness, and bounds that nobody would think of crossing. A property of one of these names has an object as its value. */
+const simpleValues = ['string', 'number', 'boolean', 'object'].map((type) => ({ type }));
+/** Any JSON value. Lists within lists and null are accepted too, but not listed. */
+const anyValue = { anyOf: [...simpleValues, { type: 'array', items: { anyOf: simpleValues } }] };
+
+/**
+ * Keeps one node of a schema in the subset of JSON Schema that the providers of models share. One keyword outside it makes some
+ * of them refuse the whole list: `propertyNames`, `exclusiveMinimum`, `exclusiveMaximum`, a value without a type.
+ */
+function keepCommonSubset({ zodSchema, jsonSchema }: Parameters<SchemaOverride>[0]): void {
+  delete jsonSchema.propertyNames;
+  delete jsonSchema.exclusiveMinimum;
+  delete jsonSchema.exclusiveMaximum;
+  const { def } = zodSchema._zod;
+  if (isUntyped(def)) Object.assign(jsonSchema, anyValue);
+  const values = def.type === 'object' ? def.catchall : def.type === 'record' ? def.valueType : undefined;
+  if (values !== undefined && isUntyped(values._zod.def)) delete jsonSchema.additionalProperties;
+}
+
+type SchemaOverride = NonNullable<NonNullable<Parameters<typeof z.toJSONSchema>[1]>['override']>;
+
+function isUntyped({ type }: { readonly type: string }): boolean {
+  return type === 'unknown' || type === 'any';
+}
+
+/** Strictness, and bounds that no caller would cross. A property of one of these names has an object as its value. */
 function isImplied(key: string, value: unknown): boolean {
   if (key === 'additionalProperties') return value === false;
   if (key === 'pattern') return typeof value === 'string';

@@ -5,10 +5,10 @@ import type { AudioContent, ImageContent, TextContent } from './content.js';
 export const logLevels = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** What a client declared in `initialize` that it can be asked for. */
+/** The requests that a client accepts, as declared in `initialize`. */
 export interface ClientCapabilities {
   readonly sampling: boolean;
-  /** Whether the model that is asked may be given tools. */
+  /** `sampling/createMessage` with `tools`. */
   readonly samplingTools: boolean;
   /** `elicitation/create` with a form. */
   readonly forms: boolean;
@@ -17,23 +17,23 @@ export interface ClientCapabilities {
   readonly roots: boolean;
 }
 
-export interface ToolUse {
+interface ToolUse {
   readonly type: 'tool_use';
   readonly id: string;
   readonly name: string;
   readonly input: Readonly<Record<string, unknown>>;
 }
 
-export interface ToolUseResult {
+interface ToolUseResult {
   readonly type: 'tool_result';
   readonly toolUseId: string;
   readonly content: readonly (TextContent | ImageContent | AudioContent)[];
   readonly isError?: boolean;
 }
 
-export type SamplingContent = TextContent | ImageContent | AudioContent | ToolUse | ToolUseResult;
+type SamplingContent = TextContent | ImageContent | AudioContent | ToolUse | ToolUseResult;
 
-export interface SamplingMessage {
+interface SamplingMessage {
   readonly role: 'user' | 'assistant';
   readonly content: SamplingContent | readonly SamplingContent[];
 }
@@ -65,7 +65,7 @@ export interface SamplingResult {
   readonly stopReason?: string | undefined;
 }
 
-/** What a person is asked. `form` is flat: texts, numbers, yes or no, choices (client/elicitation). */
+/** A question to the user. `form` is flat: strings, numbers, booleans, enums (client/elicitation). */
 export interface FormElicitation<Form extends z.ZodObject> {
   readonly message: string;
   readonly form: Form;
@@ -74,11 +74,11 @@ export interface FormElicitation<Form extends z.ZodObject> {
 export type FormElicitResult<Form extends z.ZodObject> =
   { readonly action: 'accept'; readonly content: z.output<Form> } | { readonly action: 'decline' | 'cancel' };
 
-/** Something that a person does at another address, so that this server never sees it: a login, a payment. */
+/** Something that the user does at another address, unseen by this server: a login, a payment. */
 export interface UrlElicitation {
   readonly message: string;
   readonly url: string;
-  /** Names it in `elicitationCompleted`; unique and unguessable. */
+  /** Passed to `elicitationCompleted`; unique and unguessable. */
   readonly elicitationId: string;
 }
 
@@ -90,41 +90,41 @@ export interface Root {
 
 export interface ClientRequestOptions {
   /**
-   * How long the client may take, in milliseconds. Default: until the deadline of the tool, which sets a longer `timeoutMs`
-   * of its own when it asks a person.
+   * Time limit for the client, in milliseconds. Default: the deadline of the tool. A tool that asks the user sets a longer
+   * `timeoutMs`.
    */
   readonly timeoutMs?: number;
 }
 
 /**
- * The client that called a tool, for what the tool wants of it. Each request is part of the call: it ends with the call's
- * signal, and the client is then told so (`notifications/cancelled`). Requests reject with a `ToolError` that says what
- * to do when the client did not declare the capability, refuses, does not answer in time or answers nonsense, and with
- * the reason of the signal when the call was cancelled or the session ended.
+ * Requests from a tool to the client that called it. Each request is part of the call: when the signal of the call aborts, the
+ * request is cancelled (`notifications/cancelled`). Requests reject with a `ToolError` with a fix when the client did not
+ * declare the capability, refuses, times out or sends an invalid answer; and with the reason of the signal when the call was
+ * cancelled or the session ended.
  */
 export interface Client {
   readonly capabilities: ClientCapabilities;
-  /** Asks the client's model (`sampling/createMessage`). */
+  /** A request to the client's model (`sampling/createMessage`). */
   createMessage(request: SamplingRequest, options?: ClientRequestOptions): Promise<SamplingResult>;
-  /** Asks the person at the client to fill in a form; what they accept fits it (`elicitation/create`). */
+  /** Asks the user to fill in a form (`elicitation/create`). Accepted content is validated with `form`. */
   elicit<Form extends z.ZodObject>(
     question: FormElicitation<Form>,
     options?: ClientRequestOptions,
   ): Promise<FormElicitResult<Form>>;
-  /** Asks the person to open an address. `accept` means that they will, not that it is done. */
+  /** Asks the user to open an address. `accept` means that the user agrees, not that it is done. */
   elicitUrl(
     question: UrlElicitation,
     options?: ClientRequestOptions,
   ): Promise<{ readonly action: 'accept' | 'decline' | 'cancel' }>;
-  /** Tells the client that what `elicitUrl` asked for is done (`notifications/elicitation/complete`). */
+  /** Reports to the client that an `elicitUrl` is done (`notifications/elicitation/complete`). */
   elicitationCompleted(elicitationId: string): void;
-  /** The folders that the client works in (`roots/list`), as they are now. */
+  /** The current folders of the client (`roots/list`). */
   listRoots(options?: ClientRequestOptions): Promise<readonly Root[]>;
-  /** Sends `notifications/message` if the client wants that level. */
+  /** Sends `notifications/message` if the level is at or above that of `logging/setLevel`. */
   log(level: LogLevel, data: unknown): void;
   /**
-   * Ends the connection on which the client waits for this call, which goes on: the client comes back for the answer after
-   * `retryMs` (2025-11-25, basic/transports, polling). Does nothing on a transport that cannot do that.
+   * Closes the connection on which the client waits for this call. The call continues; the client reconnects for the answer
+   * after `retryMs` (2025-11-25, basic/transports, polling). No effect on other transports.
    */
   suspend(retryMs: number): void;
 }

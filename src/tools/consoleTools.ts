@@ -24,12 +24,13 @@ const row = {
 
 const listConsoleMessagesTool = definePageTool({
   name: 'list_console_messages',
+  title: 'List console messages',
   group: 'console',
   description:
-    'What page, frames and workers logged: console, uncaught errors, browser warnings; also before navigating',
+    'What a page, its frames and workers logged: console, uncaught errors, browser warnings; also before navigating. All of an extension: get_extension_logs',
   input: z.object({
-    types: z.array(z.string()).optional().describe('error, warning, debug, log, exception, network…'),
-    text: z.string().optional().describe('Contained text'),
+    types: z.array(z.string()).optional().describe('Any of error, warning, info, debug, log, exception, network, …'),
+    text: z.string().optional().describe('Text in the message, ignoring case'),
     ...listingInput,
   }),
   output: z.object({ messages: z.array(z.object(row)), ...listingOutput }),
@@ -55,9 +56,10 @@ const listConsoleMessagesTool = definePageTool({
 
 const getConsoleMessageTool = definePageTool({
   name: 'get_console_message',
+  title: 'Console message',
   group: 'console',
-  description: 'One message in full: arguments, stack',
-  input: z.object({ id: z.int() }),
+  description: 'One console message in full: arguments, stack',
+  input: z.object({ id: z.int().describe('From list_console_messages') }),
   output: z.object({
     ...row,
     args: z.array(z.string()),
@@ -71,7 +73,9 @@ const getConsoleMessageTool = definePageTool({
   handler: async ({ id }, { page }) => {
     const message = page.console.get(id);
     if (message === undefined) {
-      throw new ToolError(`There is no console message ${id} on this page (any more). See list_console_messages.`);
+      throw new ToolError(
+        `There is no console message ${id} on this page, or it was dropped. list_console_messages shows the kept ones.`,
+      );
     }
     return {
       text: describe(id, message),
@@ -88,14 +92,13 @@ const getConsoleMessageTool = definePageTool({
   },
 });
 
-/** The tools about what a page logs. */
 export const consoleTools: readonly Tool[] = [listConsoleMessagesTool, getConsoleMessageTool];
 
 function isOneOf(types: readonly string[], { type, level }: ConsoleMessage): boolean {
   return types.includes(type) || types.includes(level) || (type === 'warn' && types.includes('warning'));
 }
 
-/** Rows, with a line wherever the page had navigated. */
+/** Rows, with a line at each navigation of the page. */
 function withNavigations(entries: readonly RingBufferEntry<ConsoleMessage>[]): string[] {
   const lines: string[] = [];
   let navigation: number | undefined;
@@ -147,7 +150,7 @@ function frameText(frame: StackFrame): string {
   return `  at ${frame.functionName} (${locationText(frame)})`;
 }
 
-/** Within an extension that is named beside it, the path of the file says enough. */
+/** The path alone, for a file of the extension that the row names. */
 function locationWithin(position: CodeLocation, extension: string | undefined): string {
   const own = extension !== undefined && position.url.startsWith(`${extension}/`);
   return locationText(own ? { ...position, url: position.url.slice(extension.length + 1) } : position);

@@ -1,4 +1,4 @@
-/** What an answer, a prompt or a message to a model is made of (2025-11-25, server/tools). */
+/** Content blocks of answers, prompts and messages (2025-11-25, server/tools). */
 
 export interface TextContent {
   readonly type: 'text';
@@ -12,7 +12,7 @@ export interface ImageContent {
   readonly mimeType: string;
 }
 
-/** Since 2025-03-26; clients of older revisions get a line of text instead. */
+/** Since 2025-03-26; clients with an older revision get a line of text instead. */
 export interface AudioContent {
   readonly type: 'audio';
   /** Base64. */
@@ -20,8 +20,8 @@ export interface AudioContent {
   readonly mimeType: string;
 }
 
-/** A resource with what is in it: as text, or as `blob` in base64. */
-export interface EmbeddedResource {
+/** A resource with its contents, as text or as `blob` in base64. */
+interface EmbeddedResource {
   readonly type: 'resource';
   readonly resource: { readonly uri: string; readonly mimeType: string } & (
     { readonly text: string } | { readonly blob: string }

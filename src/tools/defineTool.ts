@@ -5,7 +5,7 @@ import type { Client } from './client.js';
 import type { Content } from './content.js';
 import type { Workspace } from './workspace.js';
 
-/** The groups of `--tools`, in the order of README. `core` and `extension` name several at once. */
+/** The groups of `--tools`, in the order of the README. */
 export const toolGroups = [
   'session',
   'pages',
@@ -23,7 +23,7 @@ export type ToolGroup = (typeof toolGroups)[number];
 
 export type JsonSchema = { readonly type: 'object' } & Readonly<Record<string, unknown>>;
 
-/** What a tool may know of its session. */
+/** Facts about a session, for its tools. */
 export interface SessionFacts {
   readonly id: string;
   readonly user: string;
@@ -37,9 +37,9 @@ export interface SessionFacts {
   readonly browserState: string;
 }
 
-/** A big result that the client reads by its address instead of finding it in the answer. */
+/** A big result that the client reads by its URI. */
 export interface ResourceLink {
-  /** `greenroom://…`, known to this session alone. */
+  /** `greenroom://…`, valid in this session alone. */
   readonly uri: string;
   readonly name: string;
   readonly mimeType: string;
@@ -52,27 +52,27 @@ export interface NewResource {
   readonly data: string | Uint8Array | AsyncIterable<Uint8Array>;
 }
 
-/** The big results of one session. They live as long as it does, or until newer ones take their place. */
+/** The big results of one session. Kept until the session ends, or newer ones replace them. */
 export interface Resources {
-  /** Keeps it. Throws a ToolError when it alone is more than a session may keep. */
+  /** Stores a resource. Throws a ToolError if it is bigger than a session may keep. */
   add(resource: NewResource): Promise<ResourceLink>;
   /** Oldest first. */
   list(): readonly ResourceLink[];
-  /** Throws a ToolError that lists those that exist. */
+  /** Throws a ToolError that lists the existing ones. */
   read(uri: string): Promise<Buffer>;
 }
 
-/** What every handler gets. Valid for one call; nothing of it may be kept. */
+/** The context of one call. A handler must not keep any of it. */
 export interface ToolContext {
   readonly session: SessionFacts;
   /** Aborted by the client's `notifications/cancelled`, the tool's deadline, or the end of the session. */
   readonly signal: AbortSignal;
-  /** Sends `notifications/progress` if the client asked for it; `progress` must grow. */
+  /** Sends `notifications/progress` if the call has a progress token; `progress` must increase. */
   progress(progress: number, total?: number, message?: string): void;
-  /** The only folders of the server's disk that the tool may touch; checked by `insideWorkspace`. */
+  /** The folders of the server's disk that the tool may use; checked by `requireInsideWorkspace`. */
   readonly workspace: Workspace;
   readonly resources: Resources;
-  /** The client that called, for what the tool wants of it. */
+  /** The client that called, for requests to it. */
   readonly client: Client;
 }
 
@@ -84,10 +84,10 @@ export interface PageToolContext extends BrowserToolContext {
   readonly page: SessionPage;
 }
 
-/** What a tool answers: text that a model can act on, then whatever else it has to show. */
+/** The answer of a tool: text that a model can act on, and other content. */
 export interface Answer {
   readonly text: string;
-  /** The same as data, of a tool with an `output`. */
+  /** The same as data, if the tool has an `output`. */
   readonly structured?: object;
   readonly content?: readonly Content[];
   readonly resources?: readonly ResourceLink[];
@@ -100,21 +100,21 @@ export interface ToolAnswer<Output extends object> extends Answer {
 export interface Annotations {
   /** Changes nothing in the browser. */
   readonly readOnlyHint: boolean;
-  /** Can lose something that cannot be had back. */
+  /** Can lose data that cannot be restored. */
   readonly destructiveHint?: boolean;
-  /** Twice is the same as once. */
+  /** A second call with the same arguments has no further effect. */
   readonly idempotentHint?: boolean;
 }
 
 interface ToolBase<Input extends z.ZodObject> {
   readonly name: string;
-  /** For people; models read the name. */
+  /** Name for display. */
   readonly title?: string;
-  /** One of ours, or a name of one's own. */
+  /** A group of this package, or one of the embedder. */
   readonly group: ToolGroup | (string & Record<never, never>);
   readonly description: string;
   readonly input: Input;
-  /** What `tools/list` shows, to the letter, instead of the short schema that is made from `input`. */
+  /** Listed unchanged by `tools/list`, instead of the schema made from `input`. */
   readonly inputSchema?: JsonSchema;
   /** Undefined: the answer is text alone. */
   readonly output: z.ZodObject | undefined;
@@ -123,20 +123,17 @@ interface ToolBase<Input extends z.ZodObject> {
   readonly timeoutMs?: number;
 }
 
-/** A tool that needs no browser: answers also while there is none. */
-export interface PlainTool<
-  Input extends z.ZodObject = z.ZodObject,
-  Answered extends Answer = Answer,
-> extends ToolBase<Input> {
+/** A tool that needs no browser. */
+interface PlainTool<Input extends z.ZodObject = z.ZodObject, Answered extends Answer = Answer> extends ToolBase<Input> {
   readonly needs: 'nothing';
   handler(args: z.output<Input>, context: ToolContext): Promise<Answered>;
 }
 
 /**
- * `browser`: any of the session's isolation. `process`: a browser and profile of its own, for which an `auto` session
- * moves. `extension`: the same, but there can be no extension before a tool has moved the session, and the call says so.
+ * `browser`: in the session's isolation. `process`: in a browser process and profile of its own; an `auto` session moves to
+ * one. `extension`: in such a process, too; before a move no extension can be installed, and the call is refused with that fix.
  */
-export interface BrowserTool<
+interface BrowserTool<
   Input extends z.ZodObject = z.ZodObject,
   Answered extends Answer = Answer,
 > extends ToolBase<Input> {
@@ -144,13 +141,10 @@ export interface BrowserTool<
   handler(args: z.output<Input>, context: BrowserToolContext): Promise<Answered>;
 }
 
-/** Works on one page: the selected one, or the one that the added `pageId` names. */
-export interface PageTool<
-  Input extends z.ZodObject = z.ZodObject,
-  Answered extends Answer = Answer,
-> extends ToolBase<Input> {
+/** Works on one page: that of the argument `pageId`, which is added, or the selected one. */
+interface PageTool<Input extends z.ZodObject = z.ZodObject, Answered extends Answer = Answer> extends ToolBase<Input> {
   readonly needs: 'page';
-  /** False for tools that must work while another one waits on the page (dialogs, lists). Default true. */
+  /** False for tools that must work while another call holds the page's lock (dialogs, lists). Default true. */
   readonly lock?: boolean;
   handler(args: z.output<Input>, context: PageToolContext): Promise<Answered>;
 }
@@ -163,7 +157,7 @@ interface WithOutput<Output extends z.ZodRawShape> {
 
 type Structured<Output extends z.ZodRawShape> = ToolAnswer<z.input<z.ZodObject<Output>>>;
 
-/** A tool that needs no browser and answers text: no more than it takes. Its group is `own` unless it says so. */
+/** A tool that needs no browser and answers text, with the fewest fields. Default group: `own`. */
 export interface TextTool<Input extends z.ZodObject = z.ZodObject> extends Partial<
   Pick<PlainTool, 'title' | 'group' | 'inputSchema' | 'annotations' | 'timeoutMs'>
 > {
@@ -175,9 +169,9 @@ export interface TextTool<Input extends z.ZodObject = z.ZodObject> extends Parti
 
 type Awaitable<T> = T | Promise<T>;
 
-const pageId = z.number().int().min(1).optional();
+const pageId = z.number().int().min(1).optional().describe('Default: the selected page');
 
-/** One tool as one plain object. No SDK type in it: another protocol can serve the same object. */
+/** A tool as a plain object, without types of the MCP SDK. */
 export function defineTool<Input extends z.ZodRawShape, Output extends z.ZodRawShape>(
   tool:
     | (PlainTool<z.ZodObject<Input>, Structured<Output>> & WithOutput<Output>)
@@ -193,7 +187,7 @@ export function definePageTool<Input extends z.ZodRawShape, Output extends z.Zod
   return { ...tool, needs: 'page', input: tool.input.extend({ pageId }).strict() } as unknown as Tool;
 }
 
-/** A tool in three lines, see {@link TextTool}. */
+/** See {@link TextTool}. */
 export function defineTextTool<Input extends z.ZodRawShape>(tool: TextTool<z.ZodObject<Input>>): Tool {
   return {
     group: 'own',

@@ -3,16 +3,16 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
 import { requireInsideWorkspace, type Workspace } from './workspace.js';
 
-/** What a call may use, as far as it matters to what it may see. */
+/** The part of a call's context that is needed for the checks. */
 interface DocumentAccess {
   readonly browser: SessionBrowser;
   readonly workspace: Workspace;
 }
 
 /**
- * Runs a tool on what the session may see and nothing else: looks at what its pages show, before it runs and again before
- * its answer is given, since a page may go somewhere meanwhile. Without a page it is every page of the session. A page that
- * shows something else is made blank, and the call ends with a ToolError.
+ * Runs a tool only on documents that the session may see. Checks the documents of the page, or of all pages without one,
+ * before the call and again before its answer, since a page may navigate meanwhile. A page with another document is set to
+ * about:blank, and the call ends with a ToolError.
  */
 export async function withAllowedDocuments<Answer>(
   { browser, workspace }: DocumentAccess,
@@ -21,7 +21,7 @@ export async function withAllowedDocuments<Answer>(
 ): Promise<Answer> {
   browser.addresses.useFiles((path) => requireInsideWorkspace(path, workspace));
   const check = async (): Promise<void> => {
-    for (const one of page === undefined ? browser.pages() : [page]) await checkPage(browser, one);
+    for (const checked of page === undefined ? browser.pages() : [page]) await checkPage(browser, checked);
   };
   await check();
   const answer = await run();
@@ -30,14 +30,14 @@ export async function withAllowedDocuments<Answer>(
 }
 
 async function checkPage({ addresses }: SessionBrowser, page: SessionPage): Promise<void> {
-  const [main, ...parts] = page.shown();
+  const [main, ...frames] = page.shown();
   const refused =
     (await firstRefused([main ?? ''], (url) => addresses.allowsPage(url))) ??
-    (await firstRefused(parts, (url) => addresses.allowsPart(url)));
+    (await firstRefused(frames, (url) => addresses.allowsPart(url)));
   if (refused === undefined) return;
   await page.makeBlank();
   throw new ToolError(
-    `Page ${page.id} showed ${refused}, where no page of a session may be. It is blank now. Use navigate_page to go on.`,
+    `Page ${page.id} showed ${refused}, which a session may not open. The page is blank now. Call navigate_page to continue.`,
   );
 }
 

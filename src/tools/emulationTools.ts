@@ -4,13 +4,13 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import { type ToolAnswer, definePageTool, type Tool } from './defineTool.js';
 import { ToolError } from '../errors/errors.js';
 
-export const networkConditions = z.enum(networkPresets);
+export const networkConditions = z.enum(networkPresets).describe('Speed');
 export const cpuThrottlingRate = z.number().min(1).max(100).describe('Times slower; 1: off');
 
-/** What every tool of the group says: everything that is emulated on the page now, not only what was just set. */
-export const emulationOutput = z.object({ emulated: z.record(z.string(), z.unknown()) });
+/** The output of every tool of the group: all emulation of the page, not only the last change. */
+const emulationOutput = z.object({ emulated: z.record(z.string(), z.unknown()) });
 
-export function answerEmulation(page: SessionPage): ToolAnswer<z.input<typeof emulationOutput>> {
+function answerEmulation(page: SessionPage): ToolAnswer<z.input<typeof emulationOutput>> {
   const { applied } = page.emulation;
   const lines = Object.entries(applied).map(([name, value]) => `${name}: ${valueText(value)}`);
   const head = `Emulated on page ${page.id}`;
@@ -25,38 +25,47 @@ function valueText(value: unknown): string {
 }
 
 const viewport = z.strictObject({
-  width: z.int().min(1).max(10_000),
-  height: z.int().min(1).max(10_000),
-  deviceScaleFactor: z.number().positive().optional(),
-  mobile: z.boolean().optional(),
-  touch: z.boolean().optional(),
+  width: z.int().min(1).max(10_000).describe('CSS pixels'),
+  height: z.int().min(1).max(10_000).describe('CSS pixels'),
+  deviceScaleFactor: z.number().positive().optional().describe('Device pixels per CSS pixel'),
+  mobile: z.boolean().optional().describe('Layout of a phone'),
+  touch: z.boolean().optional().describe('Has a touch screen'),
 });
 
 const headerName = /^[\w!#$%&'*+.^`|~-]+$/;
 const headerValue = /^[^\r\n\0]*$/;
 
-/** What RFC 9110, section 5, allows: Chrome would drop the rest without a word. */
+/** Valid by RFC 9110, section 5: Chrome drops other headers without an error. */
 const headers = z
   .record(z.string(), z.string())
-  .refine((given) => Object.entries(given).every(([name, value]) => headerName.test(name) && headerValue.test(value)), {
-    error: 'a header is a token and one line of text',
-  });
+  .refine(
+    (fields) => Object.entries(fields).every(([name, value]) => headerName.test(name) && headerValue.test(value)),
+    {
+      error: 'a header name must be a token, its value one line of text',
+    },
+  );
 
-export const emulateTool = definePageTool({
+const emulateTool = definePageTool({
   name: 'emulate',
+  title: 'Emulate',
   group: 'emulation',
-  description: 'Make a page believe in another device, place, network or theme; says all that is emulated',
+  description:
+    'Emulate a device, location, network or colour scheme on a page; answers all that is emulated. What is not named stays',
   input: z.strictObject({
-    reset: z.boolean().optional().describe('First take everything off'),
+    reset: z.boolean().optional().describe('First end all emulation'),
     networkConditions: networkConditions.optional(),
     cpuThrottlingRate: cpuThrottlingRate.optional(),
     geolocation: z
-      .strictObject({ latitude: z.number().min(-90).max(90), longitude: z.number().min(-180).max(180) })
-      .optional(),
-    userAgent: z.string().optional().describe('"": its own'),
-    colorScheme: z.enum(['dark', 'light', 'auto']).optional(),
-    viewport: viewport.optional(),
-    extraHttpHeaders: headers.optional().describe('{}: none'),
+      .strictObject({
+        latitude: z.number().min(-90).max(90).describe('Degrees'),
+        longitude: z.number().min(-180).max(180).describe('Degrees'),
+      })
+      .optional()
+      .describe('Location'),
+    userAgent: z.string().optional().describe('"": the real one'),
+    colorScheme: z.enum(['dark', 'light', 'auto']).optional().describe('auto: not emulated'),
+    viewport: viewport.optional().describe('What the page shows'),
+    extraHttpHeaders: headers.optional().describe('Sent with every request; {}: none'),
   }),
   output: emulationOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -68,19 +77,20 @@ export const emulateTool = definePageTool({
   },
 });
 
-/** Nobody is there to answer the question that a page's request for the place would open. */
+/** Grants geolocation to the site: no person can answer the permission prompt. */
 async function allowLocation(page: SessionPage): Promise<void> {
   const { origin, protocol } = new URL(page.url());
   if (!protocol.startsWith('http')) {
-    throw new ToolError('Sites get leave to know the place one by one: call navigate_page to one first.');
+    throw new ToolError('geolocation is granted to one site at a time. Call navigate_page to the site first.');
   }
   await allowGeolocation(page.page, origin);
 }
 
-export const emulateCpuTool = definePageTool({
+const emulateCpuTool = definePageTool({
   name: 'emulate_cpu',
+  title: 'Emulate CPU',
   group: 'emulation',
-  description: 'Slow the CPU down for a page',
+  description: 'Slow down the CPU for a page. With other settings: emulate',
   input: z.strictObject({ cpuThrottlingRate }),
   output: emulationOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -90,10 +100,11 @@ export const emulateCpuTool = definePageTool({
   },
 });
 
-export const emulateNetworkTool = definePageTool({
+const emulateNetworkTool = definePageTool({
   name: 'emulate_network',
+  title: 'Emulate network',
   group: 'emulation',
-  description: "Slow a page's network down, or cut it",
+  description: 'Slow down or cut off the network of a page. Single requests: mock_network',
   input: z.strictObject({ networkConditions }),
   output: emulationOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },

@@ -5,7 +5,7 @@ import type { ExtensionMessage } from '../browser/extensions/messageLog.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { defineTool } from './defineTool.js';
 import { listingInput, listingOutput, pageOf, oneLine, timeText } from './pagination.js';
-import { extensionId } from './extensionFields.js';
+import { extensionIdInput } from './extensionFields.js';
 import { contextKinds } from '../browser/extensions/liveContexts.js';
 import { sendMessage } from '../browser/extensions/extensionMessage.js';
 import { ToolError } from '../errors/errors.js';
@@ -31,10 +31,15 @@ const messageRow = z.object({
 
 export const monitorMessagesTool = defineTool({
   name: 'monitor_extension_messages',
+  title: 'Extension messages',
   group: 'extension',
   needs: 'extension',
-  description: "An extension's messages and ports so far, with replies",
-  input: z.strictObject({ extensionId, text: z.string().optional(), ...listingInput }),
+  description: 'Messages and ports of an extension so far, with replies. To send one: send_extension_message',
+  input: z.strictObject({
+    extensionId: extensionIdInput,
+    text: z.string().optional().describe('Text in API, message or reply'),
+    ...listingInput,
+  }),
   output: z.object({ messages: z.array(messageRow), ...listingOutput }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id, text: wanted, ...args }, { browser, signal }) {
@@ -49,7 +54,7 @@ export const monitorMessagesTool = defineTool({
     const lines = listing.entries.map(messageLine);
     if (lines.length === 0) {
       lines.push(
-        `No messages of "${name}" ${args.since === undefined ? 'yet' : 'since then'}. They are seen in pages, content scripts, popups and offscreen documents; those that only a service worker could see are not.`,
+        `No messages of "${name}" ${args.since === undefined ? 'yet' : 'since then'}. Messages are recorded in pages, content scripts, popups and offscreen documents, but not in service workers.`,
       );
     }
     return {
@@ -83,16 +88,17 @@ const optionalPageId = z.int().min(1).optional();
 
 export const sendMessageTool = defineTool({
   name: 'send_extension_message',
+  title: 'Send extension message',
   group: 'extension',
   needs: 'extension',
-  description: 'Send a message as the extension would; await the reply',
+  description: 'Send a message as the extension would and await the reply',
   input: z.strictObject({
-    extensionId,
-    message: z.unknown(),
-    from: z.enum(contextKinds).exclude(['page']).optional().describe('Default: a hidden page'),
-    pageId: optionalPageId.describe('Of content_script'),
-    toPageId: optionalPageId.describe('Send to this tab'),
-    timeoutMs: z.int().min(1).max(25_000).default(5_000),
+    extensionId: extensionIdInput,
+    message: z.unknown().describe('Any JSON'),
+    from: z.enum(contextKinds).exclude(['page']).optional().describe('Sender; default: a hidden page of the extension'),
+    pageId: optionalPageId.describe('Page of a content_script that sends'),
+    toPageId: optionalPageId.describe('Send to the content scripts of this page'),
+    timeoutMs: z.int().min(1).max(25_000).default(5_000).describe('Longest wait, in ms'),
   }),
   output: z.object({ reply: z.string(), ms: z.number() }),
   annotations: { readOnlyHint: false },
@@ -107,11 +113,11 @@ export const sendMessageTool = defineTool({
     if ('error' in delivery) {
       throw new ToolError(
         `The message to ${toPage === undefined ? `"${name}"` : `page ${toPage.id}`} got no reply: ${delivery.error} ` +
-          'get_extension_logs shows what its contexts said, list_extension_contexts which of them are there.',
+          'get_extension_logs shows what its contexts logged, list_extension_contexts which contexts run.',
       );
     }
     const reply = delivery.reply ?? 'undefined';
-    const text = truncateAnswer(reply, 'evaluate_in_extension can pick what you need');
+    const text = truncateAnswer(reply, 'evaluate_in_extension can return a part');
     return { text: `Reply after ${delivery.ms} ms: ${text}`, structured: { reply: text, ms: delivery.ms } };
   },
 });
@@ -131,21 +137,23 @@ const apiCallRow = z.object({
 
 export const traceApiCallsTool = defineTool({
   name: 'trace_extension_api_calls',
+  title: 'Trace API calls',
   group: 'extension',
   needs: 'extension',
-  description: 'Trace chrome.* calls; keeps the worker awake until stop',
+  description:
+    'Record calls of chrome.* with results: start, act, read, stop. Keeps the service worker running until stop',
   input: z.strictObject({
-    extensionId,
-    action: z.enum(['start', 'read', 'stop']).default('read'),
-    filter: z.string().default('').describe('As storage.'),
+    extensionId: extensionIdInput,
+    action: z.enum(['start', 'read', 'stop']).default('read').describe('Each answers the calls so far'),
+    filter: z.string().default('').describe('How the API begins, such as storage.'),
     ...listingInput,
   }),
   output: z.object({ tracing: z.boolean(), calls: z.array(apiCallRow), ...listingOutput }),
   annotations: { readOnlyHint: false },
-  async handler({ extensionId: id, action, filter: asked, ...args }, { browser, signal }) {
+  async handler({ extensionId: id, action, filter: prefix, ...args }, { browser, signal }) {
     const { activity } = browser;
-    const filter = asked.replace(/^chrome\./, '');
-    const said = await withCdpScope(browser.browser, signal, async (scope) => {
+    const filter = prefix.replace(/^chrome\./, '');
+    const actionLines = await withCdpScope(browser.browser, signal, async (scope) => {
       const { name } = await findExtension(scope, id);
       return applyTraceAction(scope, activity, { action, filter, id, name });
     });
@@ -155,7 +163,7 @@ export const traceApiCallsTool = defineTool({
       args,
     );
     return {
-      text: [...said, ...listing.entries.map(apiCallLine), '', listing.footer].join('\n'),
+      text: [...actionLines, ...listing.entries.map(apiCallLine), '', listing.footer].join('\n'),
       structured: {
         tracing: activity.calls.trace(id) !== undefined,
         calls: listing.entries.map(structuredApiCall),
@@ -181,13 +189,13 @@ async function applyTraceAction(
     return [tracing ? `Stopped tracing "${name}".` : `"${name}" was not being traced.`];
   }
   const kept = activity.calls.read().entries.some(({ value }) => value.extensionId === id);
-  if (tracing || kept) return tracing ? [] : [`"${name}" is not being traced any more.`];
+  if (tracing || kept) return tracing ? [] : [`"${name}" is no longer being traced.`];
   throw new ToolError(`"${name}" is not being traced. Call trace_extension_api_calls with action start first.`);
 }
 
 function apiCallLine({ id, value }: RingBufferEntry<ApiCall>): string {
   const { at, api, context, args, result, error, durationMs } = value;
-  const took = durationMs === undefined ? ' (not over)' : ` (${durationMs} ms)`;
+  const took = durationMs === undefined ? ' (pending)' : ` (${durationMs} ms)`;
   const outcome =
     error === undefined ? (result === undefined ? '' : ` = ${oneLine(result, apiCallChars)}`) : ` failed: ${error}`;
   return `#${id} ${timeText(at)} ${context}: chrome.${api}(${oneLine(args, apiCallChars)})${outcome}${took}`;
@@ -218,14 +226,16 @@ const logRow = z.object({
 
 export const getExtensionLogsTool = defineTool({
   name: 'get_extension_logs',
+  title: 'Extension logs',
   group: 'extension',
   needs: 'extension',
-  description: 'What all contexts of an extension logged, in one timeline',
+  description:
+    'What all contexts of an extension logged, in one timeline. Uncaught errors with stacks: get_extension_runtime_errors',
   input: z.strictObject({
-    extensionId,
-    level: logLevel.optional(),
-    context: z.string().optional().describe('service_worker, content_script, /popup.html…'),
-    keepAlive: z.boolean().optional().describe('Miss nothing of the worker: it never idles then'),
+    extensionId: extensionIdInput,
+    level: logLevel.optional().describe('Only this level'),
+    context: z.string().optional().describe('How the context begins: service_worker, content_script, /popup.html, …'),
+    keepAlive: z.boolean().optional().describe('Keep the service worker running, to lose none of its messages'),
     ...listingInput,
   }),
   output: z.object({ keepAlive: z.boolean(), droppedAtSource: z.int(), entries: z.array(logRow), ...listingOutput }),
@@ -234,7 +244,7 @@ export const getExtensionLogsTool = defineTool({
     const { activity } = browser;
     const state = await withCdpScope(browser.browser, signal, async (scope) => {
       await findExtension(scope, id);
-      // Before it is followed: then it is told without the values.
+      // Before keepAwake: an attached worker reports its logs without the values.
       return activity.captureWorkerLogs(scope, id);
     });
     if (args.keepAlive !== undefined) await activity.keepAwake(id, 'logs', args.keepAlive);
@@ -267,15 +277,15 @@ export const getExtensionLogsTool = defineTool({
 
 function describeDroppedLines(dropped: number): string | undefined {
   if (dropped === 0) return undefined;
-  return `${dropped} lines were dropped as they came: of each second the first ${maxLinesPerSecond} are kept. Log less, or under a condition.`;
+  return `${dropped} lines were dropped: the first ${maxLinesPerSecond} of each second are kept. Log less, or under a condition.`;
 }
 
 function describeWorkerCoverage(state: string, keepAlive: boolean): string | undefined {
   if (state === 'none') return undefined;
-  if (keepAlive) return 'The service worker is kept awake to miss nothing; keepAlive false ends that.';
+  if (keepAlive) return 'The service worker is kept running, so that nothing is lost; keepAlive: false ends that.';
   return state === 'running'
-    ? 'The service worker may idle; what it logs between the last reading and its end is lost. keepAlive true prevents both.'
-    : `The service worker is ${state}; what it logged since the last reading is lost. keepAlive true prevents that.`;
+    ? 'The service worker may stop when idle; what it logs between the last reading and its stop is lost. keepAlive: true prevents both.'
+    : `The service worker is ${state}; what it logged since the last reading is lost. keepAlive: true prevents that.`;
 }
 
 function logLine({ id, value }: RingBufferEntry<ExtensionLogEntry>): string {

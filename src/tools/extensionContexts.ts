@@ -12,7 +12,7 @@ import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { shortUrl, truncateAnswer } from './answers.js';
 import { defineTool, type BrowserToolContext } from './defineTool.js';
 import { oneLine } from './pagination.js';
-import { count, extensionId, workerState } from './extensionFields.js';
+import { count, extensionId, extensionIdInput, workerState } from './extensionFields.js';
 import { EvaluationError, type EvaluationResult } from '../browser/extensions/evaluateInTarget.js';
 import {
   evaluateInContentScript,
@@ -37,11 +37,12 @@ const contextRow = z.object({
 
 export const listExtensionContextsTool = defineTool({
   name: 'list_extension_contexts',
+  title: 'List extension contexts',
   group: 'extension',
   needs: 'extension',
   description:
-    'List where the code of an extension runs: worker, popup, options, side panel, offscreen, content scripts',
-  input: z.strictObject({ extensionId }),
+    'List where the code of an extension runs now: service worker, popup, options, side panel, offscreen document, content scripts',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ contexts: z.array(contextRow), selected: z.string().optional(), silentPages: z.array(z.int()) }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -51,7 +52,9 @@ export const listExtensionContextsTool = defineTool({
     });
     const selected = browser.extensionContext.selected?.contextId;
     const lines = [
-      contexts.length === 0 ? `"${name}" runs nowhere.` : `"${name}" has ${count(contexts.length, 'context')}:`,
+      contexts.length === 0
+        ? `"${name}" has no running context.`
+        : `"${name}" has ${count(contexts.length, 'context')}:`,
       ...contexts.map((context) => `${contextLine(context)}${context.contextId === selected ? ' [selected]' : ''}`),
       ...unresponsive.map((page) => `Page ${page.id} is busy or waits for a dialog: its content scripts are unknown.`),
     ];
@@ -78,6 +81,7 @@ function contextLine({ contextId, kind, url, title, state, pageId, frames }: Liv
 
 export const switchExtensionContextTool = defineTool({
   name: 'switch_extension_context',
+  title: 'Select extension context',
   group: 'extension',
   needs: 'extension',
   description: 'Select the context for evaluate_in_extension, and its page',
@@ -102,15 +106,15 @@ export const switchExtensionContextTool = defineTool({
 const evaluationTarget = z.enum(['service_worker', 'popup', 'options', 'side_panel', 'offscreen', 'content_script']);
 
 const evaluationInput = z.strictObject({
-  extensionId: extensionId.optional(),
+  extensionId: extensionId.optional().describe('Default: of the selected context'),
   expression: z.string().min(1).describe('JavaScript, may await; a function is called'),
   target: evaluationTarget.optional().describe('Default: the selected context, or service_worker'),
-  pageId: z.number().int().min(1).optional().describe('For content_script'),
+  pageId: z.number().int().min(1).optional().describe('Page of a content_script; default: the selected one'),
 });
 
 type EvaluationArgs = z.output<typeof evaluationInput>;
 
-/** Where to evaluate: what was selected, or the first context of a kind. */
+/** The context to evaluate in: the selected one, or the first of a kind. */
 interface EvaluationTarget {
   readonly extensionId: string;
   readonly kind: ContextKind;
@@ -119,24 +123,25 @@ interface EvaluationTarget {
 
 export const evaluateInExtensionTool = defineTool({
   name: 'evaluate_in_extension',
+  title: 'Evaluate in extension',
   group: 'extension',
   needs: 'extension',
-  description: 'Run JavaScript in an open context of an extension',
+  description: 'Run JavaScript in an open context of an extension, with its chrome.* APIs. In a page: evaluate_script',
   input: evaluationInput,
   output: z.object({ extensionId, target: z.enum(contextKinds), type: z.string(), result: z.string() }),
   annotations: { readOnlyHint: false },
   async handler(args, context) {
     const { browser, signal } = context;
-    const place = resolveTarget(args, browser.extensionContext.selected);
+    const target = resolveTarget(args, browser.extensionContext.selected);
     const { json, type } = await withCdpScope(browser.browser, signal, (scope) =>
-      evaluateIn(scope, place, args, context),
+      evaluateIn(scope, target, args, context),
     );
-    const result = truncateAnswer(json ?? type, 'pick what you need in the expression');
-    return { text: result, structured: { extensionId: place.extensionId, target: place.kind, type, result } };
+    const result = truncateAnswer(json ?? type, 'return a part in the expression');
+    return { text: result, structured: { extensionId: target.extensionId, target: target.kind, type, result } };
   },
 });
 
-/** What is named wins over what is selected. */
+/** Arguments take precedence over the selected context. */
 function resolveTarget(args: EvaluationArgs, selected: SelectedContext | undefined): EvaluationTarget {
   const id = args.extensionId ?? selected?.extensionId;
   if (id === undefined) {
@@ -169,10 +174,11 @@ async function evaluateIn(
 
 export const stopServiceWorkerTool = defineTool({
   name: 'stop_extension_service_worker',
+  title: 'Stop service worker',
   group: 'extension',
   needs: 'extension',
-  description: 'Put a service worker to sleep, as idling does: what it kept only in variables is lost',
-  input: z.strictObject({ extensionId }),
+  description: "Stop an extension's service worker as idling does, to test what gets lost: its variables",
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ extensionId, before: workerState, state: workerState }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -195,10 +201,11 @@ const workerProblem = z.object({ message: z.string(), source: z.string().optiona
 
 export const serviceWorkerStatusTool = defineTool({
   name: 'get_extension_service_worker_status',
+  title: 'Service worker status',
   group: 'extension',
   needs: 'extension',
-  description: 'Whether a service worker runs, since when, and its errors; neither wakes it nor keeps it awake',
-  input: z.strictObject({ extensionId }),
+  description: 'State of a service worker, start time and errors; neither starts it nor keeps it running',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({
     extensionId,
     version: z.string(),
@@ -245,10 +252,11 @@ function describeWorker(extension: string, { state, script, phase, startedAt, er
 
 export const activateServiceWorkerTool = defineTool({
   name: 'activate_extension_service_worker',
+  title: 'Start service worker',
   group: 'extension',
   needs: 'extension',
-  description: "Wake an extension's service worker; says what it throws as it starts",
-  input: z.strictObject({ extensionId }),
+  description: "Start an extension's service worker; answers the errors of its start",
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ extensionId, before: workerState, errors: z.array(z.string()) }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {

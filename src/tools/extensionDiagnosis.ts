@@ -6,7 +6,7 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { truncateAnswer, shortUrl } from './answers.js';
 import { locationText } from './consoleTools.js';
 import { defineTool } from './defineTool.js';
-import { count, extensionId } from './extensionFields.js';
+import { count, extensionIdInput } from './extensionFields.js';
 import { readExtensionFiles } from '../browser/extensions/extensionFiles.js';
 import type { Finding } from '../browser/extensions/findings.js';
 import { manifestFindings } from '../browser/extensions/manifestAudit.js';
@@ -28,10 +28,11 @@ const maxRuntimeErrors = 100;
 
 export const getRuntimeErrorsTool = defineTool({
   name: 'get_extension_runtime_errors',
+  title: 'Extension errors',
   group: 'extension',
   needs: 'extension',
-  description: 'Uncaught errors and manifest problems, with place, stack and count',
-  input: z.strictObject({ extensionId }),
+  description: 'Uncaught errors and manifest problems of an extension, with location, stack and count: look here first',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ errors: z.array(runtimeErrorRow), total: z.int() }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -41,7 +42,7 @@ export const getRuntimeErrorsTool = defineTool({
     const lines = errors.length === 0 ? [`"${name}" has no errors.`] : shown.map(describeRuntimeError);
     if (shown.length < errors.length) lines.unshift(`The newest ${maxRuntimeErrors} of ${errors.length}:`);
     return {
-      text: truncateAnswer(lines.join('\n'), 'clear_extension_errors, then provoke the one you look for'),
+      text: truncateAnswer(lines.join('\n'), 'call clear_extension_errors, then reproduce the error'),
       structured: { errors: shown.map(structuredRuntimeError), total: errors.length },
     };
   },
@@ -49,10 +50,11 @@ export const getRuntimeErrorsTool = defineTool({
 
 export const clearErrorsTool = defineTool({
   name: 'clear_extension_errors',
+  title: 'Clear extension errors',
   group: 'extension',
   needs: 'extension',
-  description: "Empty an extension's error list",
-  input: z.strictObject({ extensionId }),
+  description: 'Empty the error list of an extension, so that only new errors show',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ cleared: z.int() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -112,10 +114,11 @@ const finding = z.object({
 
 export const inspectManifestTool = defineTool({
   name: 'inspect_extension_manifest',
+  title: 'Check manifest',
   group: 'extension',
   needs: 'extension',
-  description: 'Audit manifest, files and code against MV3; each finding with its fix',
-  input: z.strictObject({ extensionId }),
+  description: 'Check manifest, files and code of an extension against Manifest V3; each finding with its fix',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ findings: z.array(finding), manifest: z.string() }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -125,15 +128,15 @@ export const inspectManifestTool = defineTool({
       return { extension: found, warnings: manifestErrors };
     });
     const files = await readExtensionFiles(extension);
-    const chromes = warnings.map(({ message, manifestKey }): Finding => {
+    const chromeWarnings = warnings.map(({ message, manifestKey }): Finding => {
       return {
         severity: 'warning',
         at: manifestKey || 'manifest.json',
         problem: `Chrome: ${message}`,
-        fix: 'Mend or remove it.',
+        fix: 'Fix or remove it.',
       };
     });
-    const findings = [...chromes, ...(await manifestFindings(files, signal))];
+    const findings = [...chromeWarnings, ...(await manifestFindings(files, signal))];
     const manifest = JSON.stringify(files.manifest ?? null, undefined, 1);
     const heading =
       findings.length === 0
@@ -160,7 +163,7 @@ const injectionRow = z.object({
   world: z.string(),
   allFrames: z.boolean(),
   expected: z.boolean(),
-  /** Of a page: the script files of it that run there. */
+  /** With a page: the script files that run there. */
   running: z.array(z.string()).optional(),
   reasons: z.array(z.string()),
 });
@@ -169,19 +172,20 @@ type InjectionRow = z.infer<typeof injectionRow>;
 
 export const checkInjectionTool = defineTool({
   name: 'check_content_script_injection',
+  title: 'Check content scripts',
   group: 'extension',
   needs: 'extension',
-  description: 'Which content scripts match a page or URL, why not, and which run there',
+  description: 'Which content scripts of an extension match a page or URL, why not, and which run there',
   input: z.strictObject({
-    extensionId,
-    url: z.string().optional().describe('Instead of a page'),
+    extensionId: extensionIdInput,
+    url: z.string().optional().describe('Instead of the URL of a page'),
     pageId: z.int().min(1).optional().describe('Default: the selected page'),
   }),
   output: z.object({ url: z.string(), scripts: z.array(injectionRow) }),
   annotations: { readOnlyHint: true },
-  async handler({ extensionId: id, url: asked, pageId }, { browser, signal }) {
-    const page = asked === undefined ? browser.page(pageId) : undefined;
-    const url = parseUrl(asked ?? page?.url() ?? '');
+  async handler({ extensionId: id, url: address, pageId }, { browser, signal }) {
+    const page = address === undefined ? browser.page(pageId) : undefined;
+    const url = parseUrl(address ?? page?.url() ?? '');
     const { name, injections } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findExtension(scope, id);
       const info = await (await ExtensionsPage.open(scope)).info(id);
@@ -190,7 +194,8 @@ export const checkInjectionTool = defineTool({
     const running = page && browser.activity.scriptsIn(page.frames.mainId, id);
     const scripts = injections.map((injection) => injectionRowOf(injection, running));
     const lines = scripts.map(describeInjection);
-    if (lines.length === 0) lines.push(`"${name}" has no content scripts, neither in its manifest nor registered.`);
+    if (lines.length === 0)
+      lines.push(`"${name}" has no content scripts, neither in its manifest nor registered with chrome.scripting.`);
     return {
       text: [`Content scripts of "${name}" at ${locationOf(url, page)}:`, ...lines].join('\n'),
       structured: { url: url.href, scripts },
@@ -200,7 +205,7 @@ export const checkInjectionTool = defineTool({
 
 function parseUrl(text: string): URL {
   if (URL.canParse(text)) return new URL(text);
-  throw new ToolError(`"${text}" is no URL. Write it whole, as https://example.com/path.`);
+  throw new ToolError(`"${text}" is not a URL. Pass a complete one, such as https://example.com/path.`);
 }
 
 function locationOf(url: URL, page: SessionPage | undefined): string {

@@ -2,7 +2,11 @@ import { z } from 'zod';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { shortUrl } from './answers.js';
 
+/** In an answer. */
 export const extensionId = z.string().regex(/^[a-p]{32}$/, 'an extension id has 32 letters from a to p');
+
+/** As an argument. */
+export const extensionIdInput = extensionId.describe('From list_extensions');
 
 export const workerState = z.enum(['running', 'starting', 'stopping', 'stopped', 'none']);
 
@@ -14,7 +18,7 @@ interface ClosedPage {
   readonly url: string;
 }
 
-/** Does `work`, and tells which pages of extensions the session has no more after it. */
+/** Runs `work`, and returns the extension pages of the session that it closed. */
 export async function closedPagesDuring<T>(
   browser: SessionBrowser,
   work: () => Promise<T>,
@@ -26,13 +30,13 @@ export async function closedPagesDuring<T>(
   return { value, closed };
 }
 
-/** A line for each closed page, and one for where the next page tool works. */
+/** A line for each closed page, and one for the selected page. */
 export function describeClosedPages(browser: SessionBrowser, closed: readonly ClosedPage[]): string[] {
   const lines = closed.map(({ id, url }) => `Chrome closed page ${id} of the extension: ${shortUrl(url)}`);
   return [...lines, ...describeSelectionAfter(browser, closed)];
 }
 
-/** Where the next page tool works, if pages were closed. */
+/** A line for the selected page, if pages were closed. */
 export function describeSelectionAfter({ selected }: SessionBrowser, closed: readonly ClosedPage[]): string[] {
   if (closed.length === 0) return [];
   if (selected === undefined) return ['No page is selected now.'];

@@ -17,6 +17,7 @@ import {
   closedPagesDuring,
   describeClosedPages,
   extensionId,
+  extensionIdInput,
   count,
   workerState,
   describeSelectionAfter,
@@ -36,24 +37,26 @@ import { shortUrl } from './answers.js';
 
 const installInput = z.strictObject({
   path: z.string().min(1).optional().describe("Folder with manifest.json, on the server's disk"),
-  archive: z.string().min(1).optional().describe('zip or crx, base64'),
-  url: z.string().optional().describe('Of a zip or crx'),
+  archive: z.string().min(1).optional().describe('zip or crx file, in base64'),
+  url: z.string().optional().describe('Address of a zip or crx file'),
 });
 
 type InstallArgs = z.output<typeof installInput>;
 
 export const installExtensionTool = defineTool({
   name: 'install_extension',
+  title: 'Install extension',
   group: 'extension',
   needs: 'process',
-  description: 'Install an extension from a folder, an archive or a url. The same one again is updated',
+  description:
+    'Install an extension from a folder, archive or URL; replaces it if installed. After a change in its folder: reload_extension',
   input: installInput,
   output: z.object({
     id: extensionId,
     name: z.string(),
     version: z.string(),
     warnings: z.array(z.string()),
-    /** Of this session: Chrome closes the pages of an extension that it loads again. */
+    /** Pages of this session: Chrome closes the pages of an extension when it reloads it. */
     closedPages: z.array(z.string()),
   }),
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -101,16 +104,16 @@ async function existingFolder(path: string): Promise<string> {
   throw new ToolError(
     found === undefined
       ? `There is no folder ${path} on the server's disk. Pass the folder with manifest.json.`
-      : `${path} is no folder. Pass the folder with manifest.json, or a zip or crx as archive.`,
+      : `${path} is not a folder. Pass the folder with manifest.json, or a zip or crx as archive.`,
   );
 }
 
-/** The decoder of Node skips what is no base64. */
+/** Checks the text first: Node's decoder skips invalid characters. */
 export function decodeArchive(text: string): Buffer {
   const end = text.search(/[^\w+/\s-]/);
   const padding = end === -1 ? '' : text.slice(end).replace(/\s+/g, '');
   if (['', '=', '=='].includes(padding)) return Buffer.from(text, 'base64');
-  throw new ToolError('archive is no base64. Encode the bytes of the zip or crx file.');
+  throw new ToolError('archive is not base64. Encode the bytes of the zip or crx file.');
 }
 
 const extensionRow = z.object({
@@ -120,7 +123,7 @@ const extensionRow = z.object({
   enabled: z.boolean(),
   path: z.string(),
   serviceWorker: workerState,
-  /** Chrome dropped the worker that the manifest names, since it failed at its first start. */
+  /** Chrome dropped the service worker of the manifest because its first start failed. */
   workerFailed: z.boolean(),
   contexts: z.number().int(),
 });
@@ -129,9 +132,10 @@ type ExtensionRow = z.infer<typeof extensionRow>;
 
 export const listExtensionsTool = defineTool({
   name: 'list_extensions',
+  title: 'List extensions',
   group: 'extension',
   needs: 'browser',
-  description: 'List unpacked extensions with the state of their service worker',
+  description: 'List unpacked extensions: id, version, folder, state of the service worker',
   input: z.strictObject({}),
   output: z.object({ extensions: z.array(extensionRow) }),
   annotations: { readOnlyHint: true },
@@ -139,7 +143,7 @@ export const listExtensionsTool = defineTool({
     const extensions = await withCdpScope(browser.browser, signal, extensionRows);
     const text =
       extensions.length === 0
-        ? 'No extension is installed. Call install_extension with the folder of one.'
+        ? 'No extension is installed. Call install_extension.'
         : [`${count(extensions.length, 'extension')}:`, ...extensions.map(extensionLine)].join('\n');
     return { text, structured: { extensions } };
   },
@@ -189,7 +193,7 @@ const detailsOutput = z.object({
   location: z.string(),
   enabled: z.boolean(),
   disabledBecause: z.array(z.string()),
-  /** As Chrome words them to users. */
+  /** As Chrome shows them to users. */
   permissions: z.array(z.string()),
   hosts: z.array(z.object({ host: z.string(), granted: z.boolean() })),
   commands: z.array(z.string()),
@@ -205,10 +209,12 @@ type ExtensionDetails = z.infer<typeof detailsOutput>;
 
 export const getExtensionDetailsTool = defineTool({
   name: 'get_extension_details',
+  title: 'Extension details',
   group: 'extension',
   needs: 'extension',
-  description: 'What Chrome knows of an extension: permissions, host access, pages, commands, errors',
-  input: z.strictObject({ extensionId }),
+  description:
+    'What Chrome knows of an extension: permissions, host access, pages, commands, errors. To check its files: inspect_extension_manifest',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: detailsOutput,
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -252,7 +258,7 @@ function describeDetails(details: ExtensionDetails): string {
     `"${name}" ${version}, ${id}, ${enabled ? 'enabled' : `disabled ${list(details.disabledBecause)}`}`,
     ...(details.description === '' ? [] : [oneLine(details.description, 200)]),
     `Folder: ${details.path} (${details.location})`,
-    `Permissions that users are told of: ${list(details.permissions)}`,
+    `Permissions that Chrome shows to users: ${list(details.permissions)}`,
     `Hosts: ${list(hosts.map(({ host, granted }) => (granted ? host : `${host} (not granted)`)))}`,
     `Pages: ${list(details.pages)}; service worker: ${details.serviceWorker}`,
     `Commands: ${list(details.commands)}`,
@@ -265,10 +271,11 @@ function describeDetails(details: ExtensionDetails): string {
 
 export const reloadExtensionTool = defineTool({
   name: 'reload_extension',
+  title: 'Reload extension',
   group: 'extension',
   needs: 'extension',
-  description: 'Load the code of an extension again from its folder; tells what still runs the old code',
-  input: z.strictObject({ extensionId }),
+  description: 'Load the code of an extension again from its folder; names the pages that still run the old code',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({
     extensionId,
     version: z.string(),
@@ -276,7 +283,7 @@ export const reloadExtensionTool = defineTool({
     warnings: z.array(z.string()),
     closedPages: z.array(z.string()),
     stalePages: z.array(z.string()),
-    /** Pages whose content scripts are the old ones: reload them. */
+    /** Pages with content scripts of the old code: to be reloaded. */
     staleContentScripts: z.array(z.object({ pageId: z.int(), url: z.string() })),
   }),
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -311,7 +318,7 @@ function describeReload({ extension, warnings, closed, stale, stalePages }: Relo
   const { name, version, enabled } = extension;
   return [
     `Reloaded "${name}" ${version}${version === previous ? '' : ` (before: ${previous})`}.`,
-    ...(enabled ? [] : ['It is disabled: set_extension_enabled switches it on.']),
+    ...(enabled ? [] : ['It is disabled: set_extension_enabled enables it.']),
     ...warnings.map((warning) => `Warning: ${warning}`),
     ...closed.map(({ kind, url }) => `Chrome closed its ${kind.replace('_', ' ')}: ${shortUrl(url)}`),
     ...stale.map(({ url }) => `Still open with the old code: ${shortUrl(url)}`),
@@ -324,10 +331,11 @@ function describeReload({ extension, warnings, closed, stale, stalePages }: Relo
 
 export const setExtensionEnabledTool = defineTool({
   name: 'set_extension_enabled',
+  title: 'Enable or disable extension',
   group: 'extension',
   needs: 'extension',
-  description: 'Switch an extension on or off; its storage stays',
-  input: z.strictObject({ extensionId, enabled: z.boolean() }),
+  description: 'Enable or disable an extension; its storage stays',
+  input: z.strictObject({ extensionId: extensionIdInput, enabled: z.boolean().describe('false: disable') }),
   output: z.object({ extensionId, enabled: z.boolean(), before: z.boolean(), warnings: z.array(z.string()) }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id, enabled: wanted }, { browser, signal }) {
@@ -343,7 +351,7 @@ export const setExtensionEnabledTool = defineTool({
     const { name, enabled } = extension;
     const state = enabled ? 'enabled' : 'disabled';
     const effects = enabled
-      ? 'Pages that are open have no content script of it until they are reloaded.'
+      ? 'Open pages get its content scripts when they are reloaded.'
       : 'Its pages were closed and its service worker stopped.';
     const lines = before === enabled ? [`"${name}" was ${state} already.`] : [`"${name}" is ${state} now. ${effects}`];
     return {
@@ -355,10 +363,11 @@ export const setExtensionEnabledTool = defineTool({
 
 export const uninstallExtensionTool = defineTool({
   name: 'uninstall_extension',
+  title: 'Uninstall extension',
   group: 'extension',
   needs: 'extension',
-  description: 'Remove an extension and its storage; its folder stays',
-  input: z.strictObject({ extensionId }),
+  description: 'Remove an extension and its storage; its folder stays. To keep the storage: set_extension_enabled',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ extensionId, name: z.string(), left: z.array(z.string()) }),
   annotations: { readOnlyHint: false, destructiveHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -368,9 +377,9 @@ export const uninstallExtensionTool = defineTool({
       return { extension: found, left: await listExtensions(scope) };
     });
     const { name, path } = extension;
-    // What came as an archive has no other home than the session's folder.
+    // An extension from an archive exists in the session's folder alone.
     if (dirname(path) === (await browser.folder())) await rm(path, { recursive: true, force: true });
-    const others = left.length === 0 ? 'None is left.' : `${count(left.length, 'extension')} left.`;
+    const others = left.length === 0 ? 'No extension is left.' : `${count(left.length, 'extension')} left.`;
     return {
       text: `Uninstalled "${name}" with its storage. ${others}`,
       structured: { extensionId: id, name, left: left.map((other) => other.id) },

@@ -9,21 +9,25 @@ import {
 import { withCdpScope } from '../browser/cdp/cdpScope.js';
 import { actionOutput, answerAction, includeSnapshot, shortUrl, type ActionOutput, answerOutcome } from './answers.js';
 import { defineTool, type BrowserToolContext, type ToolAnswer } from './defineTool.js';
-import { count, extensionId } from './extensionFields.js';
+import { count, extensionIdInput } from './extensionFields.js';
 import { contextUrl, declaredContexts, type ContextKind } from '../browser/extensions/liveContexts.js';
 import { navigate } from '../browser/page/pageNavigation.js';
 import { ToolError } from '../errors/errors.js';
 
-const actionInput = z.strictObject({ extensionId, pageId: z.int().min(1).optional() });
+const actionInput = z.strictObject({
+  extensionId: extensionIdInput,
+  pageId: z.int().min(1).optional().describe('Tab; default: the selected page'),
+});
 const popupInput = actionInput.extend({ includeSnapshot });
 
 type ActionArgs = z.output<typeof popupInput>;
 
-/** `pageId` is the popup's if there is one, else that of the tab. */
+/** `pageId` is that of the popup, or of the tab without one. */
 const extensionActionOutput = actionOutput.extend({ pageId: z.int(), popup: z.boolean() });
 
 export const triggerExtensionActionTool = defineTool({
   name: 'trigger_extension_action',
+  title: 'Click toolbar button',
   group: 'extension',
   needs: 'extension',
   description: "Click an extension's toolbar button on a tab: opens its popup, or fires action.onClicked",
@@ -38,9 +42,11 @@ export const triggerExtensionActionTool = defineTool({
 
 export const openExtensionPopupTool = defineTool({
   name: 'open_extension_popup',
+  title: 'Open popup',
   group: 'extension',
   needs: 'extension',
-  description: 'Open the popup over a tab and select it: page tools work in it',
+  description:
+    "Open an extension's popup over a tab and select it for page tools. Fails without a popup: then trigger_extension_action",
   input: popupInput,
   output: extensionActionOutput,
   annotations: { readOnlyHint: false },
@@ -52,10 +58,11 @@ export const openExtensionPopupTool = defineTool({
 
 export const closeExtensionPopupTool = defineTool({
   name: 'close_extension_popup',
+  title: 'Close popup',
   group: 'extension',
   needs: 'extension',
-  description: 'Close the popup; the page below it is selected again',
-  input: z.strictObject({ extensionId }),
+  description: 'Close the popup of an extension; the page below it is selected again',
+  input: z.strictObject({ extensionId: extensionIdInput }),
   output: z.object({ closed: z.int(), selectedPageId: z.int().optional() }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
@@ -85,30 +92,31 @@ async function answerClick(
   args: ActionArgs,
   { signal }: BrowserToolContext,
 ): Promise<ToolAnswer<ActionOutput & { pageId: number; popup: boolean }>> {
-  const over = `page ${page.id} (${shortUrl(page.url())})`;
+  const tab = `page ${page.id} (${shortUrl(page.url())})`;
   const done =
     popup === undefined
-      ? `Clicked the action of "${name}" on ${over}. It has no popup there: chrome.action.onClicked fires in its worker.`
-      : `Opened the popup of "${name}" over ${over} as page ${popup.id}, selected: ${shortUrl(popup.url())}`;
-  const where = popup ?? page;
-  const action = { page: where, signal, done, includeSnapshot: args.includeSnapshot };
-  const { text, structured } = await where.runExclusive(signal, () => answerAction(action, () => Promise.resolve()));
-  return { text, structured: { ...structured, pageId: where.id, popup: popup !== undefined } };
+      ? `Clicked the action of "${name}" on ${tab}. It has no popup there: chrome.action.onClicked fires in its service worker.`
+      : `Opened the popup of "${name}" over ${tab} as page ${popup.id}, selected: ${shortUrl(popup.url())}`;
+  const selected = popup ?? page;
+  const action = { page: selected, signal, done, includeSnapshot: args.includeSnapshot };
+  const { text, structured } = await selected.runExclusive(signal, () => answerAction(action, () => Promise.resolve()));
+  return { text, structured: { ...structured, pageId: selected.id, popup: popup !== undefined } };
 }
 
-/** Its files are on this machine. */
+/** Short: the files are on this machine. */
 const loadTimeoutMs = 15_000;
 
 const namedPages: readonly ContextKind[] = ['options', 'side_panel', 'popup'];
 
 export const openExtensionPageTool = defineTool({
   name: 'open_extension_page',
+  title: 'Open extension page',
   group: 'extension',
   needs: 'extension',
-  description: 'Open a page of an extension in a tab and select it',
+  description: 'Open a page of an extension in a tab and select it. The real popup: open_extension_popup',
   input: z.strictObject({
-    extensionId,
-    page: z.string().min(1).default('options').describe('options, side_panel, popup, or a path'),
+    extensionId: extensionIdInput,
+    page: z.string().min(1).default('options').describe('options, side_panel, popup, or a path of the extension'),
     includeSnapshot,
   }),
   output: actionOutput.extend({ pageId: z.int() }),
@@ -124,7 +132,7 @@ export const openExtensionPageTool = defineTool({
       });
       return { text, structured: { ...structured, pageId: page.id } };
     } catch (error) {
-      // A page that never showed what was asked for would only be in the way.
+      // A page that did not load is not kept.
       await browser.closePage(page.id);
       throw error;
     }
@@ -137,11 +145,13 @@ async function pageUrlOf(extension: Extension, wanted: string): Promise<string> 
   const origin = `${originOf(extension.id)}/`;
   const url = URL.canParse(wanted, origin) ? new URL(wanted, origin).href : '';
   if (url.startsWith(origin)) return url;
-  throw new ToolError(`${JSON.stringify(wanted)} is no page of ${extension.name}. Pass a path below ${origin}`);
+  throw new ToolError(`${JSON.stringify(wanted)} is not a page of ${extension.name}. Pass a path below ${origin}`);
 }
 
 async function refusePage(extension: Extension, kind: ContextKind): Promise<never> {
   const pages = (await declaredContexts(extension)).join(', ');
-  const others = pages === '' ? 'It names no pages' : `It names: ${pages}`;
-  throw new ToolError(`The manifest of ${extension.name} names no ${kind} page. ${others}; a path opens any other.`);
+  const others = pages === '' ? 'It declares no pages' : `It declares: ${pages}`;
+  throw new ToolError(
+    `The manifest of ${extension.name} declares no ${kind} page. ${others}; any other file opens by its path.`,
+  );
 }

@@ -8,14 +8,15 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
 import { foldersOf, requireInsideWorkspace, type Workspace } from './workspace.js';
 
-export const clickTool = definePageTool({
+const clickTool = definePageTool({
   name: 'click',
+  title: 'Click',
   group: 'input',
-  description: 'Click an element and wait for what that leads to',
+  description: 'Click an element and wait for the effects: navigation, dialog, window, download',
   input: z.strictObject({
     uid,
-    dblClick: z.boolean().optional(),
-    button: z.enum(['left', 'right', 'middle']).optional(),
+    dblClick: z.boolean().optional().describe('Double click'),
+    button: z.enum(['left', 'right', 'middle']).optional().describe('Default: left'),
     includeSnapshot,
   }),
   output: actionOutput,
@@ -29,10 +30,11 @@ export const clickTool = definePageTool({
   },
 });
 
-export const hoverTool = definePageTool({
+const hoverTool = definePageTool({
   name: 'hover',
+  title: 'Hover',
   group: 'input',
-  description: 'Move the mouse over an element',
+  description: 'Move the mouse over an element, for menus and tooltips',
   input: z.strictObject({ uid, includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -42,11 +44,12 @@ export const hoverTool = definePageTool({
   },
 });
 
-export const dragTool = definePageTool({
+const dragTool = definePageTool({
   name: 'drag',
+  title: 'Drag',
   group: 'input',
-  description: 'Drag an element onto another one',
-  input: z.strictObject({ from_uid: uid, to_uid: uid, includeSnapshot }),
+  description: 'Drag an element onto another one with the mouse',
+  input: z.strictObject({ from_uid: uid, to_uid: uid.describe('Element to drop it on'), includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   handler(args, { page, signal }) {
@@ -57,11 +60,12 @@ export const dragTool = definePageTool({
   },
 });
 
-export const pressKeyTool = definePageTool({
+const pressKeyTool = definePageTool({
   name: 'press_key',
+  title: 'Press key',
   group: 'input',
-  description: 'Press a key or a chord in the focused element',
-  input: z.strictObject({ key: z.string().min(1).describe('Enter, ArrowDown, a, Control+A, …'), includeSnapshot }),
+  description: 'Press a key or key combination in the focused element. Text: type_text',
+  input: z.strictObject({ key: z.string().min(1).describe('Such as Enter, ArrowDown, a, Control+A'), includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   handler({ key, includeSnapshot: withSnapshot }, { page, signal }) {
@@ -72,11 +76,15 @@ export const pressKeyTool = definePageTool({
   },
 });
 
-export const typeTextTool = definePageTool({
+const typeTextTool = definePageTool({
   name: 'type_text',
+  title: 'Type text',
   group: 'input',
-  description: 'Type into the focused element, key by key',
-  input: z.strictObject({ text: z.string(), submitKey: z.string().optional().describe('Pressed afterwards: Enter') }),
+  description: 'Type into the focused element key by key, for fields that react to keys. To set a value: fill',
+  input: z.strictObject({
+    text: z.string().describe('Text to type'),
+    submitKey: z.string().optional().describe('Key to press afterwards, such as Enter'),
+  }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   handler({ text, submitKey }, { page, signal }) {
@@ -91,10 +99,11 @@ export const typeTextTool = definePageTool({
 
 const fieldValue = z.string().describe('Text; label of an option; true or false for a checkbox; 2026-01-31 for a date');
 
-export const fillTool = definePageTool({
+const fillTool = definePageTool({
   name: 'fill',
+  title: 'Fill field',
   group: 'input',
-  description: 'Give a form field its value',
+  description: 'Set the value of a form field: text, select, checkbox, date. Several fields: fill_form',
   input: z.strictObject({ uid, value: fieldValue, includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },
@@ -105,12 +114,16 @@ export const fillTool = definePageTool({
   },
 });
 
-export const fillFormTool = definePageTool({
+const fillFormTool = definePageTool({
   name: 'fill_form',
+  title: 'Fill form',
   group: 'input',
-  description: 'Fill several fields, in order',
+  description: 'Set several form fields in one call',
   input: z.strictObject({
-    elements: z.array(z.strictObject({ uid: z.string(), value: z.string() })).min(1),
+    elements: z
+      .array(z.strictObject({ uid, value: z.string().describe('As for fill') }))
+      .min(1)
+      .describe('Fields, in order'),
     includeSnapshot,
   }),
   output: actionOutput,
@@ -128,17 +141,22 @@ export const fillFormTool = definePageTool({
   },
 });
 
-/** Fills one field; a remark when it does not hold what it was given. */
+/** Fills one field. Returns a remark if the field has another value afterwards. */
 async function fillOne(page: SessionPage, field: string, text: string): Promise<string | undefined> {
-  const holds = await fill(page, field, text);
-  return holds === undefined ? undefined : `${field} now holds ${JSON.stringify(holds.slice(0, 200))}.`;
+  const value = await fill(page, field, text);
+  return value === undefined ? undefined : `${field} now holds ${JSON.stringify(value.slice(0, 200))}.`;
 }
 
-export const uploadFileTool = definePageTool({
+const uploadFileTool = definePageTool({
   name: 'upload_file',
+  title: 'Upload files',
   group: 'input',
-  description: 'Choose files of the workspace for a file field, or for the button that opens its chooser',
-  input: z.strictObject({ uid, filePaths: z.array(z.string()).min(1), includeSnapshot }),
+  description: 'Choose files for a file field, or for the button that opens its chooser',
+  input: z.strictObject({
+    uid,
+    filePaths: z.array(z.string()).min(1).describe("Files in the workspace, on the server's disk"),
+    includeSnapshot,
+  }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   async handler(args, { page, signal, workspace }) {
@@ -154,7 +172,7 @@ async function existingFile(path: string, workspace: Workspace): Promise<string>
   const real = await requireInsideWorkspace(path, workspace);
   const entry = await stat(real).catch(() => undefined);
   if (entry?.isFile() === true) return real;
-  throw new ToolError(`${path} is no file. Give the path of a file in ${foldersOf(workspace).join(' or ')}.`);
+  throw new ToolError(`${path} is not a file. Pass the path of a file in ${foldersOf(workspace).join(' or ')}.`);
 }
 
 export const inputTools: readonly Tool[] = [

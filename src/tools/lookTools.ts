@@ -19,52 +19,56 @@ import {
 } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
 
-const from = z.string().optional().describe('uid to begin at');
+const from = z.string().optional().describe('Begin at this uid');
 
 const partFields = ({ part }: Snapshot) => (part === undefined ? {} : { part: structuredPart(part) });
 
 const takeSnapshotTool = definePageTool({
   name: 'take_snapshot',
+  title: 'Page snapshot',
   group: 'look',
-  description: 'The page as text: a line per element, with the uid that actions take',
+  description:
+    'A page as text: a line per element with role, name and the uid that actions take. Take it to read or act; find_in_snapshot is shorter',
   input: z.strictObject({
-    verbose: z.boolean().optional().describe('Also structure, urls and descriptions'),
+    verbose: z.boolean().optional().describe('Also structure, URLs and descriptions'),
     from,
   }),
   output: z.object({ url: z.string(), snapshot: z.string(), part: partOutput.optional() }),
   annotations: { readOnlyHint: true },
   async handler({ verbose = false, from }, { page }) {
-    const taken = await takeSnapshot(page, { verbose, from });
-    const snapshot = textOfSnapshot(taken);
-    return { text: snapshot, structured: { url: page.url(), snapshot, ...partFields(taken) } };
+    const reading = await takeSnapshot(page, { verbose, from });
+    const snapshot = textOfSnapshot(reading);
+    return { text: snapshot, structured: { url: page.url(), snapshot, ...partFields(reading) } };
   },
 });
 
 const findInSnapshotTool = definePageTool({
   name: 'find_in_snapshot',
+  title: 'Find in snapshot',
   group: 'look',
-  description: 'Find lines of the snapshot by text or regular expression, ignoring case',
+  description:
+    'Search the snapshot of a page by text or regular expression, ignoring case: for one part instead of take_snapshot',
   input: z.strictObject({
-    text: z.string().min(1).optional(),
-    regex: z.string().min(1).optional(),
-    context: z.number().int().min(0).max(10).default(1).describe('Lines around each'),
+    text: z.string().min(1).optional().describe('Text in a line'),
+    regex: z.string().min(1).optional().describe('Instead of text'),
+    context: z.number().int().min(0).max(10).default(1).describe('Lines before and after each match'),
     from,
   }),
   output: z.object({ matches: z.number().int(), lines: z.string(), part: partOutput.optional() }),
   annotations: { readOnlyHint: true },
   async handler({ text, regex, context, from }, { page, signal }) {
-    if ((text === undefined) === (regex === undefined)) throw new ToolError('Give either text or regex.');
-    const taken = await takeSnapshot(page, { verbose: false, from });
-    const { lines, part } = taken;
+    if ((text === undefined) === (regex === undefined)) throw new ToolError('Pass either text or regex.');
+    const reading = await takeSnapshot(page, { verbose: false, from });
+    const { lines, part } = reading;
     const hits =
       regex === undefined ? indexesOfText(lines, text ?? '') : await inSlices(indexesOfPattern(lines, regex), signal);
-    const found = truncateAnswer(excerpt(lines, hits, context), 'search for something rarer');
+    const found = truncateAnswer(excerpt(lines, hits, context), 'search for a longer text');
     const none = `Nothing of the ${lines.length} lines matches. take_snapshot shows them.`;
     const head = hits.length === 1 ? '1 match:' : `${hits.length} matches:`;
     const rest = part === undefined ? [] : [describePart(part, 'find_in_snapshot')];
     return {
       text: [hits.length === 0 ? none : `${head}\n${found}`, ...rest].join('\n'),
-      structured: { matches: hits.length, lines: found, ...partFields(taken) },
+      structured: { matches: hits.length, lines: found, ...partFields(reading) },
     };
   },
 });
@@ -92,7 +96,7 @@ function regexOf(pattern: string): (line: string) => boolean {
   }
 }
 
-/** The lines with what surrounds them; `…` where lines are left out. */
+/** The matching lines with `context` lines around them; `…` where lines are left out. */
 function excerpt(lines: readonly string[], hits: readonly number[], context: number): string {
   const kept = new Set<number>();
   for (const hit of hits) for (let at = hit - context; at <= hit + context; at++) kept.add(at);
@@ -109,18 +113,19 @@ function excerpt(lines: readonly string[], hits: readonly number[], context: num
 
 const takeScreenshotTool = definePageTool({
   name: 'take_screenshot',
+  title: 'Screenshot',
   group: 'look',
-  description: 'Picture of the page or of an element',
+  description: 'Picture of a page or an element, to judge its looks. To read or act: take_snapshot',
   input: z.strictObject({
-    format: z.enum(['png', 'jpeg', 'webp']).default('png'),
-    quality: z.number().int().min(0).max(100).optional(),
-    uid: z.string().optional(),
-    fullPage: z.boolean().optional(),
+    format: z.enum(['png', 'jpeg', 'webp']).default('png').describe('Image format'),
+    quality: z.number().int().min(0).max(100).optional().describe('Of jpeg and webp, 0 to 100'),
+    uid: z.string().optional().describe('Only this element, from a snapshot'),
+    fullPage: z.boolean().optional().describe('Also what has to be scrolled to'),
   }),
   output: z.object({ width: z.number(), height: z.number(), mimeType: z.string(), bytes: z.number().int() }),
   annotations: { readOnlyHint: true },
   async handler({ fullPage = false, uid, ...rest }, { page }) {
-    if (fullPage && uid !== undefined) throw new ToolError('Give either uid or fullPage.');
+    if (fullPage && uid !== undefined) throw new ToolError('Pass either uid or fullPage.');
     const { data, mimeType, width, height } = await takeScreenshot(page, { ...rest, uid, fullPage });
     const bytes = Buffer.byteLength(data, 'base64');
     return {
@@ -133,22 +138,24 @@ const takeScreenshotTool = definePageTool({
 
 const evaluateScriptTool = definePageTool({
   name: 'evaluate_script',
+  title: 'Evaluate script',
   group: 'look',
-  description: 'Run a JavaScript function in the page; its result, awaited, comes back as JSON',
+  description:
+    'Run a JavaScript function in a page; its result, awaited, comes back as JSON. In an extension: evaluate_in_extension',
   input: z.strictObject({
-    function: z.string().min(1).describe('Like (el) => el.innerText'),
-    args: z.array(z.unknown()).optional().describe('{"uid": "e1"} becomes the element'),
+    function: z.string().min(1).describe('Such as (el) => el.innerText'),
+    args: z.array(z.unknown()).optional().describe('Arguments of the function; {"uid": "e1"} becomes the element'),
   }),
   output: z.object({ type: z.string(), result: z.string(), dialog: z.string().optional() }),
   annotations: { readOnlyHint: false },
   async handler(args, { browser, page, signal }) {
     await checkDocuments(browser, page, args.args ?? []);
-    // Not stopped by a dialog, as other actions are: the script goes on when the dialog is answered.
+    // A dialog does not end the action, as it does for others: the script continues when the dialog is answered.
     const hint = uidHints(page, args.args ?? []);
     const run = () => runScript(page, args.function, args.args ?? [], signal).catch(withHint(hint));
     const { value, outcome } = await performAction(page, signal, run, { onlyIfStarted: true });
     const dialog = outcome.dialog && describeDialog(outcome.dialog);
-    const result = truncateAnswer(value?.text ?? 'undefined', 'return less, or a part');
+    const result = truncateAnswer(value?.text ?? 'undefined', 'return a part of the result');
     const moved = describeOutcome({ ...outcome, dialog: undefined });
     if (value?.type === 'undefined') moved.push(...hint);
     return {
@@ -158,7 +165,7 @@ const evaluateScriptTool = definePageTool({
   },
 });
 
-/** In a frame there may be a page of an extension that Chrome is made with, such as its PDF viewer: that runs no script. */
+/** A frame may show a page of an extension built into Chrome, such as its PDF viewer: scripts are refused there. */
 async function checkDocuments(
   { addresses }: SessionBrowser,
   page: SessionPage,
@@ -166,11 +173,13 @@ async function checkDocuments(
 ): Promise<void> {
   for (const { url } of documentsOf(page, args)) {
     if (!(await addresses.allowsPage(url)))
-      throw new ToolError(`An element is in ${url}, which belongs to Chrome itself. No script can be run there.`);
+      throw new ToolError(
+        `An element is in ${url}, which is part of Chrome. Scripts cannot run there: pass elements of other frames.`,
+      );
   }
 }
 
-/** A uid that is passed as a plain string stays a string, which is seldom what was meant. */
+/** A uid that is passed as a plain string stays a string, which is rarely intended. */
 function uidHints(page: SessionPage, values: readonly unknown[]): string[] {
   const uids = values.filter((value) => typeof value === 'string').filter((text) => page.elements.has(text));
   return uids.map((uid) => `The argument "${uid}" was passed as text; {"uid": "${uid}"} is the element.`);

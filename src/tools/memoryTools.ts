@@ -12,33 +12,33 @@ import { ToolError } from '../errors/errors.js';
 import { type ResourceLink, type Resources, definePageTool, defineTool, type Tool } from './defineTool.js';
 import { bytesText, oneLine } from './pagination.js';
 
-/** How the names of heap snapshots end: what tells them from other resources. */
-export const snapshotSuffix = '.heapsnapshot.gz';
+/** The suffix of the names of heap snapshots among the resources. */
+const snapshotSuffix = '.heapsnapshot.gz';
 
-export const limit = z.int().min(1).max(200).default(20).describe('Rows');
+export const limit = z.int().min(1).max(200).default(20).describe('Rows of each list');
 
-export const heapRow = z.object({ name: z.string(), count: z.int(), bytes: z.int() });
+const heapRow = z.object({ name: z.string(), count: z.int(), bytes: z.int() });
 type HeapRow = z.infer<typeof heapRow>;
 
-export const maxNameChars = 120;
+const maxNameChars = 120;
 
 /** The heap snapshots of the session, oldest first. */
-export function snapshotsOf(resources: Resources): ResourceLink[] {
+function snapshotsOf(resources: Resources): ResourceLink[] {
   return resources.list().filter(({ name }) => name.endsWith(snapshotSuffix));
 }
 
-/** The one with this address. Throws a ToolError that lists those that exist. */
-export function findSnapshot(resources: Resources, uri: string): ResourceLink {
+/** The heap snapshot with this URI. Throws a ToolError that lists the existing ones. */
+function findSnapshot(resources: Resources, uri: string): ResourceLink {
   const known = snapshotsOf(resources);
   const found = known.find((snapshot) => snapshot.uri === uri);
   if (found) return found;
   const existing =
-    known.length === 0 ? 'There is none: call take_heapsnapshot.' : known.map((one) => one.uri).join(', ');
+    known.length === 0 ? 'There is none. Call take_heapsnapshot.' : known.map((snapshot) => snapshot.uri).join(', ');
   throw new ToolError(`There is no heap snapshot ${uri}. Heap snapshots: ${existing}`);
 }
 
-/** Reads a kept snapshot again. */
-export async function summarize(resources: Resources, { uri }: ResourceLink): Promise<HeapSummary> {
+/** Reads a stored heap snapshot. */
+async function summarize(resources: Resources, { uri }: ResourceLink): Promise<HeapSummary> {
   const parser = new HeapSnapshotParser();
   const data = await resources.read(uri);
   await pipeline(Readable.from([data]), createGunzip(), async (chunks: AsyncIterable<Buffer>) => {
@@ -47,8 +47,8 @@ export async function summarize(resources: Resources, { uri }: ResourceLink): Pr
   return parser.end();
 }
 
-/** A snapshot's totals, and of its classes those whose name has `filter` in it, as data. */
-export function summaryFacts({ objects, bytes, classes, detached }: HeapSummary, rows: number, filter = '') {
+/** The totals of a snapshot, and the classes whose names contain `filter`, as data. */
+function summaryFacts({ objects, bytes, classes, detached }: HeapSummary, rows: number, filter = '') {
   const matches = ({ name }: HeapRow): boolean => name.toLowerCase().includes(filter.toLowerCase());
   return {
     objects,
@@ -60,19 +60,19 @@ export function summaryFacts({ objects, bytes, classes, detached }: HeapSummary,
   };
 }
 
-export const summaryOutput = z.object({
+const summaryOutput = z.object({
   uri: z.string(),
   objects: z.int(),
   bytes: z.int(),
   detachedNodes: z.int(),
-  /** Constructors, of which `classes` may hold fewer. */
+  /** Number of matching constructors; `classes` may have fewer. */
   matching: z.int(),
   classes: z.array(heapRow),
   detached: z.array(heapRow),
 });
 
 /** The same as text. */
-export function summaryText(facts: Omit<z.infer<typeof summaryOutput>, 'uri'>): string {
+function summaryText(facts: Omit<z.infer<typeof summaryOutput>, 'uri'>): string {
   const { objects, bytes, detachedNodes, matching, classes, detached } = facts;
   const left = matching - classes.length;
   return [
@@ -86,7 +86,7 @@ export function summaryText(facts: Omit<z.infer<typeof summaryOutput>, 'uri'>): 
   ].join('\n');
 }
 
-export function shortRow({ name, count, bytes }: HeapRow): HeapRow {
+function shortRow({ name, count, bytes }: HeapRow): HeapRow {
   return { name: oneLine(name, maxNameChars), count, bytes };
 }
 
@@ -94,13 +94,15 @@ function rowText({ name, count, bytes }: HeapRow): string {
   return `  ${name} × ${count}, ${bytesText(bytes)}`;
 }
 
-/** Fast rather than small: Chrome does not wait. */
+/** Fast rather than small. */
 const compression = { level: 1 };
 
-export const takeHeapsnapshotTool = definePageTool({
+const takeHeapsnapshotTool = definePageTool({
   name: 'take_heapsnapshot',
+  title: 'Take heap snapshot',
   group: 'memory',
-  description: 'Take a heap snapshot of a page: kept as a resource, answered as a summary by constructor',
+  description:
+    'Take a heap snapshot of a page: kept as a resource, answered as a summary by constructor. For leaks take two, then compare_heapsnapshots',
   input: z.strictObject({ limit }),
   output: summaryOutput,
   annotations: { readOnlyHint: true },
@@ -123,7 +125,7 @@ export const takeHeapsnapshotTool = definePageTool({
   },
 });
 
-/** Hands the pieces on and counts what is in them. */
+/** Passes the chunks on and parses them. */
 async function* teeInto(chunks: AsyncIterable<Buffer>, parser: HeapSnapshotParser): AsyncGenerator<Buffer> {
   for await (const chunk of chunks) {
     parser.write(chunk);
@@ -136,14 +138,15 @@ function snapshotNameOf(pageId: number): string {
   return `page-${pageId}-${time}${snapshotSuffix}`;
 }
 
-export const getHeapsnapshotSummaryTool = defineTool({
+const getHeapsnapshotSummaryTool = defineTool({
   name: 'get_heapsnapshot_summary',
+  title: 'Heap snapshot summary',
   group: 'memory',
   needs: 'nothing',
-  description: 'Constructors and detached DOM nodes in a heap snapshot',
+  description: 'Largest constructors and detached DOM nodes in a heap snapshot that was taken before',
   input: z.strictObject({
     uri: z.string().optional().describe('From take_heapsnapshot; default: the newest'),
-    filter: z.string().optional().describe('Part of the name'),
+    filter: z.string().optional().describe('Text in the name of the constructor'),
     limit,
   }),
   output: summaryOutput,
@@ -151,7 +154,7 @@ export const getHeapsnapshotSummaryTool = defineTool({
   timeoutMs: 120_000,
   async handler({ uri, filter, limit: rows }, { resources }) {
     const link = uri === undefined ? snapshotsOf(resources).at(-1) : findSnapshot(resources, uri);
-    if (link === undefined) throw new ToolError('There is no heap snapshot yet: call take_heapsnapshot.');
+    if (link === undefined) throw new ToolError('There is no heap snapshot yet. Call take_heapsnapshot.');
     const facts = summaryFacts(await summarize(resources, link), rows, filter);
     return {
       text: `${link.name}\n${summaryText(facts)}`,
@@ -160,14 +163,15 @@ export const getHeapsnapshotSummaryTool = defineTool({
   },
 });
 
-export const compareHeapsnapshotsTool = defineTool({
+const compareHeapsnapshotsTool = defineTool({
   name: 'compare_heapsnapshots',
+  title: 'Compare heap snapshots',
   group: 'memory',
   needs: 'nothing',
-  description: 'What grew between two heap snapshots, by constructor',
+  description: 'What grew and shrank between two heap snapshots, by constructor',
   input: z.strictObject({
-    base: z.string().optional().describe('uri; default: the one before'),
-    current: z.string().optional().describe('uri; default: the newest'),
+    base: z.string().optional().describe('uri of the earlier; default: the one before current'),
+    current: z.string().optional().describe('uri of the later; default: the newest'),
     limit,
   }),
   output: z.object({
@@ -202,10 +206,10 @@ function chooseSnapshots(resources: Resources, base?: string, current?: string):
   const before = base === undefined ? previous : findSnapshot(resources, base);
   if (before && after) return [before, after];
   const existing = known.map(({ uri }) => uri).join(', ') || 'none';
-  throw new ToolError(`Two heap snapshots are needed. There are: ${existing}. take_heapsnapshot takes one.`);
+  throw new ToolError(`Two heap snapshots are needed. Existing: ${existing}. Call take_heapsnapshot for another.`);
 }
 
-/** Differences, those that grew most first. Where bytes are equal, the count decides. */
+/** Differences, largest growth first; by count where bytes are equal. */
 function compare(before: HeapSummary, after: HeapSummary, rows: number) {
   const changes = changesOf(before.classes, after.classes);
   return {

@@ -6,16 +6,25 @@ import { waitForText } from '../browser/page/waitForText.js';
 import { ToolError } from '../errors/errors.js';
 import { actionOutput, answerOutcome } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
-import { loadTimeout, navigationTimeoutMs } from './loadTimeout.js';
+
+const maxLoadMs = 120_000;
+
+/** The argument `timeout` of tools that load a page, in milliseconds. */
+export const loadTimeout = z.number().int().min(1).max(maxLoadMs).default(15_000).describe('Longest wait, in ms');
+
+/** Deadline of a tool with a `loadTimeout`: the longest one, and time to settle and answer. */
+export const navigationTimeoutMs = maxLoadMs + 10_000;
 
 const navigatePageTool = definePageTool({
   name: 'navigate_page',
+  title: 'Navigate page',
   group: 'pages',
-  description: 'Go to a url, or reload. Waits until the page is loaded and quiet',
+  description:
+    'Load a URL in a page, or reload it; waits until it is loaded and quiet. Back and forward: navigate_page_history',
   input: z.strictObject({
-    url: z.string().optional(),
-    reload: z.boolean().optional(),
-    ignoreCache: z.boolean().optional().describe('With reload'),
+    url: z.string().optional().describe('Address to load'),
+    reload: z.boolean().optional().describe('Instead of url'),
+    ignoreCache: z.boolean().optional().describe('With reload: fetch everything again'),
     timeout: loadTimeout,
   }),
   output: actionOutput,
@@ -26,7 +35,7 @@ const navigatePageTool = definePageTool({
     if (args.reload === true && args.url === undefined) {
       return answerOutcome(page, ['Reloaded.'], await reload(page, args.ignoreCache ?? false, limits));
     }
-    if (args.url === undefined || args.reload === true) throw new ToolError('Give either url or reload: true.');
+    if (args.url === undefined || args.reload === true) throw new ToolError('Pass either url or reload: true.');
     const url = await browser.addresses.resolve(args.url);
     return answerOutcome(page, [], await navigate(page, url, limits));
   },
@@ -34,9 +43,10 @@ const navigatePageTool = definePageTool({
 
 const navigatePageHistoryTool = definePageTool({
   name: 'navigate_page_history',
+  title: 'Back or forward',
   group: 'pages',
-  description: 'Go one page back or forward',
-  input: z.strictObject({ navigate: z.enum(['back', 'forward']), timeout: loadTimeout }),
+  description: 'Go one step back or forward in the history of a page',
+  input: z.strictObject({ navigate: z.enum(['back', 'forward']).describe('Direction'), timeout: loadTimeout }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   timeoutMs: navigationTimeoutMs,
@@ -49,10 +59,12 @@ const navigatePageHistoryTool = definePageTool({
 
 const waitForTool = definePageTool({
   name: 'wait_for',
+  title: 'Wait for text',
   group: 'pages',
-  description: 'Wait until the page shows one of these texts',
+  description:
+    'Wait until a page shows one of these texts. Actions wait for their own effects: use this for what comes later',
   input: z.strictObject({
-    text: z.array(z.string().min(1)).min(1),
+    text: z.array(z.string().min(1)).min(1).describe('One of them is enough'),
     timeout: loadTimeout,
   }),
   output: z.object({ found: z.string() }),
@@ -67,8 +79,8 @@ const waitForTool = definePageTool({
       if (signal.aborted || !limit.aborted) throw error;
       const wanted = text.map((item) => JSON.stringify(item)).join(', ');
       throw new ToolError(
-        `The page did not show ${wanted} within ${timeout / 1000} s. take_snapshot shows what is there; raise timeout ` +
-          'if it is still coming.',
+        `The page did not show ${wanted} within ${timeout / 1000} s. take_snapshot shows its text; pass a longer timeout ` +
+          'if it needs more time.',
       );
     }
   },
@@ -76,9 +88,14 @@ const waitForTool = definePageTool({
 
 const handleDialogTool = definePageTool({
   name: 'handle_dialog',
+  title: 'Handle dialog',
   group: 'pages',
-  description: 'Answer the open alert, confirm, prompt or beforeunload dialog',
-  input: z.strictObject({ action: z.enum(['accept', 'dismiss']), promptText: z.string().optional() }),
+  description:
+    'Answer the open alert, confirm, prompt or beforeunload dialog of a page, which blocks the page until then',
+  input: z.strictObject({
+    action: z.enum(['accept', 'dismiss']).describe('Its OK or its Cancel'),
+    promptText: z.string().optional().describe('Text for a prompt'),
+  }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   lock: false,

@@ -13,7 +13,7 @@ const urlChars = 300;
 
 const statusPattern = /^(\d{3}|[1-5]xx|pending|failed|error)$/;
 
-export const requestRow = {
+const requestRow = {
   id: z.int(),
   method: z.string(),
   url: z.string(),
@@ -30,19 +30,20 @@ export const requestRow = {
   mockedBy: z.int().optional(),
 };
 
-export const listNetworkRequestsTool = definePageTool({
+const listNetworkRequestsTool = definePageTool({
   name: 'list_network_requests',
+  title: 'List network requests',
   group: 'network',
-  description: 'Requests of page, frames and workers; also before navigating',
+  description: 'Requests of a page, its frames and workers, a line each; also before navigating',
   input: z.object({
-    types: z.array(z.string()).optional().describe('document, fetch, xhr, script…'),
-    url: z.string().optional().describe('Text, glob or /regex/'),
-    method: z.string().optional(),
+    types: z.array(z.string()).optional().describe('Any of document, fetch, xhr, script, image, …'),
+    url: z.string().optional().describe('Text in the URL, glob or /regex/'),
+    method: z.string().optional().describe('HTTP method'),
     status: z
       .string()
       .refine((status) => statusPattern.test(status), 'a status such as 404 or 4xx, or failed, pending, error')
       .optional()
-      .describe('404, 4xx, failed, pending, error'),
+      .describe('Such as 404, 4xx, failed, pending, error'),
     ...listingInput,
   }),
   output: z.object({ requests: z.array(z.object(requestRow)), ...listingOutput }),
@@ -79,8 +80,8 @@ function hasStatus({ state, status = 0 }: NetworkRequest, wanted: string): boole
   return wanted.endsWith('xx') ? Math.floor(status / 100) === Number(wanted[0]) : status === Number(wanted);
 }
 
-/** `#5 GET 404 fetch 1.2 kB 35 ms http://…`, and what is special about it. */
-export function requestLine(id: number, request: NetworkRequest): string {
+/** `#5 GET 404 fetch 1.2 kB 35 ms http://…`, with notes in brackets. */
+function requestLine(id: number, request: NetworkRequest): string {
   const { failure, redirectedFrom, redirectedTo, mockedBy } = request;
   const notes = [
     ...(failure === undefined ? [] : [failureText(failure)]),
@@ -101,12 +102,7 @@ export function requestLine(id: number, request: NetworkRequest): string {
   ].join(' ');
 }
 
-export function failureText({
-  error,
-  canceled,
-  blockedReason,
-  corsError,
-}: NonNullable<NetworkRequest['failure']>): string {
+function failureText({ error, canceled, blockedReason, corsError }: NonNullable<NetworkRequest['failure']>): string {
   return [
     error,
     ...(canceled ? ['cancelled'] : []),
@@ -119,7 +115,7 @@ function cacheOf({ cache, fromServiceWorker }: NetworkRequest): z.infer<typeof r
   return fromServiceWorker ? 'service-worker' : cache;
 }
 
-export function structuredRequest({
+function structuredRequest({
   id,
   value: request,
 }: RingBufferEntry<NetworkRequest>): z.input<z.ZodObject<typeof requestRow>> {
@@ -150,16 +146,17 @@ const bodyPart = z.object({
 
 type BodyPart = z.infer<typeof bodyPart>;
 
-export const getNetworkRequestTool = definePageTool({
+const getNetworkRequestTool = definePageTool({
   name: 'get_network_request',
+  title: 'Network request',
   group: 'network',
   description: 'One request in full: headers, timing, initiator, bodies',
   input: z.object({
-    id: z.int(),
-    body: z.enum(['response', 'request', 'none']).default('response'),
-    offset: z.int().min(0).default(0),
-    limit: z.int().min(1).max(100_000).default(4_000).describe('Of body'),
-    includeSensitive: z.boolean().default(false).describe('Show credentials'),
+    id: z.int().describe('From list_network_requests'),
+    body: z.enum(['response', 'request', 'none']).default('response').describe('response: both bodies'),
+    offset: z.int().min(0).default(0).describe('Where in the body to begin'),
+    limit: z.int().min(1).max(100_000).default(4_000).describe('Characters of the body; bytes if binary'),
+    includeSensitive: z.boolean().default(false).describe('Show cookies and credentials'),
   }),
   output: z.object({
     ...requestRow,
@@ -182,7 +179,9 @@ export const getNetworkRequestTool = definePageTool({
   handler: async (args, { browser, page: { network } }) => {
     const request = network.get(args.id);
     if (request === undefined) {
-      throw new ToolError(`There is no request ${args.id} on this page (any more). See list_network_requests.`);
+      throw new ToolError(
+        `There is no request ${args.id} on this page, or it was dropped. list_network_requests shows the kept ones.`,
+      );
     }
     const shown = args.includeSensitive ? request : withoutSecrets(request);
     const requestBody = args.body === 'none' ? undefined : await requestPart(network, args);
@@ -227,7 +226,7 @@ async function responsePart(
     const slice = content.subarray(offset, offset + limit).toString('base64');
     return { responseBody: { content: slice, encoding: 'base64', offset, total: content.length } };
   } catch (error) {
-    // A body that cannot be had is a fact about the request, not a failure of the tool.
+    // A body that cannot be read is a fact about the request, not a failure of the tool.
     return { bodyNote: messageOf(error) };
   }
 }
@@ -293,11 +292,10 @@ function bodySection(title: string, body: BodyPart | undefined): string[] {
   const size = Buffer.byteLength(body.content, body.encoding === 'base64' ? 'base64' : 'utf16le');
   const end = body.offset + (body.encoding === 'base64' ? size : body.content.length);
   const unit = body.encoding === 'base64' ? 'bytes, as base64' : 'characters';
-  const rest = end < body.total ? [`(${body.offset} to ${end} of ${body.total}; go on with offset: ${end})`] : [];
+  const rest = end < body.total ? [`(${body.offset} to ${end} of ${body.total}; continue with offset: ${end})`] : [];
   return [`${title} (${body.total} ${unit}):`, body.content, ...rest];
 }
 
-/** The tools about what a page asks for and gets. */
 export const networkTools: readonly Tool[] = [
   listNetworkRequestsTool,
   getNetworkRequestTool,

@@ -4,7 +4,7 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { actionOutput, answerOutcome, shortUrl } from './answers.js';
 import { definePageTool, defineTool, type Tool } from './defineTool.js';
-import { loadTimeout, navigationTimeoutMs } from './loadTimeout.js';
+import { loadTimeout, navigationTimeoutMs } from './navigationTools.js';
 
 const pageId = z.number().int().min(1).describe('From list_pages');
 
@@ -22,9 +22,10 @@ const pageList = z.object({ pages: z.array(pageRow) });
 
 const listPagesTool = defineTool({
   name: 'list_pages',
+  title: 'List pages',
   group: 'pages',
   needs: 'browser',
-  description: "List this session's pages",
+  description: "List this session's pages: id, URL, title, open dialog, which is selected",
   input: z.strictObject({}),
   output: pageList,
   annotations: { readOnlyHint: true, idempotentHint: true },
@@ -36,10 +37,11 @@ const listPagesTool = defineTool({
 
 const selectPageTool = defineTool({
   name: 'select_page',
+  title: 'Select page',
   group: 'pages',
   needs: 'browser',
-  description: 'Make a page the one that tools work on',
-  input: z.strictObject({ pageId, bringToFront: z.boolean().optional() }),
+  description: 'Choose the page that tools use when they get no pageId',
+  input: z.strictObject({ pageId, bringToFront: z.boolean().optional().describe('Also bring its tab to the front') }),
   output: pageList,
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler(args, { browser }) {
@@ -51,10 +53,15 @@ const selectPageTool = defineTool({
 
 const newPageTool = defineTool({
   name: 'new_page',
+  title: 'Open page',
   group: 'pages',
   needs: 'browser',
-  description: 'Open a page, and select it unless background',
-  input: z.strictObject({ url: z.string(), background: z.boolean().optional(), timeout: loadTimeout }),
+  description: 'Open a page in a new tab, load a URL and select it. In a page that is open: navigate_page',
+  input: z.strictObject({
+    url: z.string().describe('Address to load'),
+    background: z.boolean().optional().describe('Do not select it'),
+    timeout: loadTimeout,
+  }),
   output: actionOutput.extend({ pageId: z.number().int() }),
   annotations: { readOnlyHint: false },
   timeoutMs: navigationTimeoutMs,
@@ -66,7 +73,7 @@ const newPageTool = defineTool({
       const { text, structured } = await answerOutcome(page, [`Opened page ${page.id}.`], outcome);
       return { text, structured: { ...structured, pageId: page.id } };
     } catch (error) {
-      // A page that never showed what was asked for would only be in the way.
+      // A page that did not load is not kept.
       await browser.closePage(page.id);
       throw error;
     }
@@ -75,9 +82,10 @@ const newPageTool = defineTool({
 
 const closePageTool = defineTool({
   name: 'close_page',
+  title: 'Close page',
   group: 'pages',
   needs: 'browser',
-  description: 'Close a page',
+  description: 'Close a page. Its id is not used again',
   input: z.strictObject({ pageId }),
   output: pageList,
   annotations: { readOnlyHint: false, destructiveHint: true },
@@ -90,11 +98,12 @@ const closePageTool = defineTool({
 
 const resizePageTool = definePageTool({
   name: 'resize_page',
+  title: 'Resize page',
   group: 'pages',
-  description: 'Set the size of what the page shows, in CSS pixels',
+  description: 'Set the width and height of what a page shows. A whole device: emulate',
   input: z.strictObject({
-    width: z.number().int().min(1).max(10_000),
-    height: z.number().int().min(1).max(10_000),
+    width: z.number().int().min(1).max(10_000).describe('CSS pixels'),
+    height: z.number().int().min(1).max(10_000).describe('CSS pixels'),
   }),
   output: z.object({ width: z.number().int(), height: z.number().int() }),
   annotations: { readOnlyHint: false, idempotentHint: true },

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { RingBufferEntry, RingBufferReading } from '../browser/collectors/ringBuffer.js';
 
-/** Arguments of every tool that lists what was collected. */
+/** Arguments of every tool that lists recorded entries. */
 export const listingInput = {
-  since: z.string().optional().describe('Cursor'),
-  limit: z.int().min(1).default(50),
-  page: z.int().min(1).default(1),
+  since: z.string().optional().describe('Cursor of an earlier answer: only what is newer'),
+  limit: z.int().min(1).default(50).describe('Rows per page, at most 500'),
+  page: z.int().min(1).default(1).describe('1 is the newest'),
 };
 
 export const listingOutput = {
@@ -13,21 +13,21 @@ export const listingOutput = {
   total: z.int(),
   page: z.int(),
   pages: z.int(),
-  /** Gone before this reading because of the bound. */
+  /** Entries dropped before this reading to stay within the bound. */
   dropped: z.int(),
 };
 
 const maxRows = 500;
 
-export interface ListPage<T> {
-  /** Those of the page, oldest first. */
+interface ListPage<T> {
+  /** The entries of the page, oldest first. */
   readonly entries: readonly RingBufferEntry<T>[];
   readonly fields: { cursor: string; total: number; page: number; pages: number; dropped: number };
-  /** The closing lines of the text: which page this is, what was lost, how to go on. */
+  /** The last lines of the text: the page, dropped entries, the cursor. */
   readonly footer: string;
 }
 
-/** The entries that a filter lets through, cut into pages of at most 500 that are counted from the newest. */
+/** The entries that match `predicate`, in pages of at most 500; page 1 has the newest. */
 export function pageOf<T>(
   reading: RingBufferReading<T>,
   predicate: (value: T) => boolean,
@@ -51,7 +51,7 @@ export function pageOf<T>(
   };
 }
 
-/** One line, cut to length: for rows. */
+/** A text as one line of at most `maxChars` characters. */
 export function oneLine(text: string, maxChars: number): string {
   const line = text.replace(/\s+/g, ' ').trim();
   return line.length <= maxChars ? line : `${line.slice(0, maxChars)}…`;

@@ -23,13 +23,13 @@ import { untilAborted } from '../async.js';
 import { untilDrawn } from '../browser/cdp/injectedFunctions.js';
 import { ToolError } from '../errors/errors.js';
 
-/** How the names of analyses end: what tells them from other resources. */
-export const analysisSuffix = '.insights.json';
+/** The suffix of the names of analyses among the resources. */
+const analysisSuffix = '.insights.json';
 
-/** What the engine calls the time before the first navigation of a trace. */
+/** The id in the trace engine of the insight set before the first navigation. */
 const noNavigation = 'NO_NAVIGATION';
 
-export const traceTimeoutMs = 180_000;
+const traceTimeoutMs = 180_000;
 
 const insightSetRow = z.object({
   id: z.string(),
@@ -40,17 +40,17 @@ const insightSetRow = z.object({
   insights: z.array(z.object({ name: z.string(), state: z.string() })),
 });
 
-export const traceOutput = z.object({
+const traceOutput = z.object({
   recording: z.boolean(),
-  /** The trace, to be opened in DevTools. */
+  /** The trace; DevTools opens it. */
   uri: z.string().optional(),
   insightSets: z.array(insightSetRow),
 });
 
 type TraceAnswer = ToolAnswer<z.input<typeof traceOutput>>;
 
-/** Ends the recording of a page, keeps the trace and its analysis, and answers what was found. */
-export async function finishTrace({ page, signal, progress, resources }: PageToolContext): Promise<TraceAnswer> {
+/** Stops the recording of a page, stores trace and analysis as resources, and answers the insights. */
+async function finishTrace({ page, signal, progress, resources }: PageToolContext): Promise<TraceAnswer> {
   progress(2, 4, 'reading the trace');
   const { data, isTruncated, isOfLoad } = await page.tracing.stop(signal);
   progress(3, 4, 'analysing the trace');
@@ -73,7 +73,7 @@ export async function finishTrace({ page, signal, progress, resources }: PageToo
   };
 }
 
-/** Without the time before the first navigation, in which the page that is loaded again was still at work. */
+/** Without the insight set before the first navigation: it is about the document before the reload. */
 function withoutPreNavigation(analysis: TraceAnalysis): TraceAnalysis {
   return { ...analysis, sets: analysis.sets.filter(({ id }) => id !== noNavigation) };
 }
@@ -81,9 +81,9 @@ function withoutPreNavigation(analysis: TraceAnalysis): TraceAnalysis {
 function describeTrace(link: ResourceLink, { events, sets }: TraceAnalysis, isCut: boolean): string[] {
   return [
     `Trace ${link.uri} (${events} events, ${bytesText(link.bytes)}; DevTools opens it).`,
-    ...(isCut ? ['The buffer was full before the end: the last part is missing. Record a shorter time.'] : []),
+    ...(isCut ? ['The trace buffer was full: the last part is missing. Record a shorter time.'] : []),
     ...(sets.length === 0
-      ? ['Nothing to analyse: the page did nothing. Call performance_start_trace with reload.']
+      ? ['Nothing to analyse: the page was idle. Call performance_start_trace with reload: true.']
       : []),
   ];
 }
@@ -100,7 +100,7 @@ function describeSet(set: InsightSet): string[] {
   ];
 }
 
-export function describeMetrics({ metrics: { lcp, inp, cls } }: InsightSet): string[] {
+function describeMetrics({ metrics: { lcp, inp, cls } }: InsightSet): string[] {
   const phases = (of: { phases: readonly { name: string; ms?: number | undefined }[] }): string =>
     of.phases.map(({ name, ms }) => `${name} ${ms ?? '?'} ms`).join(', ');
   return [
@@ -135,18 +135,23 @@ function traceNameOf(pageId: number): string {
 }
 
 const loadTimeoutMs = 60_000;
-/** A page that is loaded may not be drawn yet, on a busy machine. */
+/** On a busy machine a loaded page may not be painted yet. */
 const paintTimeoutMs = 5_000;
-/** Late pictures and shifts come after the page is quiet. */
+/** Time after loading for late images and layout shifts. */
 const afterLoadMs = 2_000;
 
-export const startTraceTool = definePageTool({
+const startTraceTool = definePageTool({
   name: 'performance_start_trace',
+  title: 'Start trace',
   group: 'performance',
-  description: 'Record a performance trace: Core Web Vitals and insights by name. One at a time in a browser',
+  description:
+    'Record a performance trace of a page: Core Web Vitals, and insights for performance_analyze_insight. One at a time in a browser',
   input: z.strictObject({
-    reload: z.boolean().default(true).describe('Load the page again once it records'),
-    autoStop: z.boolean().default(true).describe('Stop and analyse soon after; else act, then performance_stop_trace'),
+    reload: z.boolean().default(true).describe('Reload the page once the recording runs'),
+    autoStop: z
+      .boolean()
+      .default(true)
+      .describe('Stop and analyse soon after; false: act, then performance_stop_trace'),
   }),
   output: traceOutput,
   annotations: { readOnlyHint: false },
@@ -160,7 +165,7 @@ export const startTraceTool = definePageTool({
       await record(args, context);
       if (args.autoStop) return await finishTrace(context);
     } catch (error) {
-      // A trace that nobody stops would keep every other session of the browser from making one.
+      // An open trace would block tracing for every other session of the browser.
       await page.tracing.dispose();
       throw error;
     }
@@ -181,15 +186,16 @@ async function record(
   if (autoStop) await delay(afterLoadMs, undefined, { signal });
 }
 
-/** A document that was left meanwhile is not drawn any more. */
+/** After a navigation there is nothing to wait for. */
 function ignoreNavigation(): void {
   return undefined;
 }
 
-export const stopTraceTool = definePageTool({
+const stopTraceTool = definePageTool({
   name: 'performance_stop_trace',
+  title: 'Stop trace',
   group: 'performance',
-  description: 'Stop the trace of a page and analyse it',
+  description: 'Stop the trace of a page that was started without autoStop, and analyse it',
   input: z.strictObject({}),
   output: traceOutput,
   annotations: { readOnlyHint: true },
@@ -197,13 +203,14 @@ export const stopTraceTool = definePageTool({
   handler: (_args, context) => finishTrace(context),
 });
 
-export const analyzeInsightTool = defineTool({
+const analyzeInsightTool = defineTool({
   name: 'performance_analyze_insight',
+  title: 'Analyse insight',
   group: 'performance',
   needs: 'nothing',
   description: 'Details of one insight of the last trace',
   input: z.strictObject({
-    insightName: z.string().describe('Like LCPBreakdown'),
+    insightName: z.string().describe('From the trace, such as LCPBreakdown'),
     insightSetId: z.string().optional().describe('From the trace; default: its last'),
   }),
   output: z.object({ insightSetId: z.string(), name: z.string(), state: z.string(), details: z.string() }),
@@ -226,7 +233,7 @@ export const analyzeInsightTool = defineTool({
 
 async function lastAnalysis(resources: Resources): Promise<TraceAnalysis> {
   const link = resources.list().findLast(({ name }) => name.endsWith(analysisSuffix));
-  if (link === undefined) throw new ToolError('There is no trace yet: call performance_start_trace.');
+  if (link === undefined) throw new ToolError('There is no trace yet. Call performance_start_trace.');
   return analysisSchema.parse(JSON.parse((await resources.read(link.uri)).toString('utf8')));
 }
 
@@ -248,10 +255,10 @@ function savingsOf({ savings }: Insight): string[] {
   const saved = Object.entries(savings).map(
     ([metric, value]) => `${metric} ${value ?? 0}${metric === 'CLS' ? '' : ' ms'}`,
   );
-  return saved.length === 0 ? [] : [`Mending it could save: ${saved.join(', ')}`];
+  return saved.length === 0 ? [] : [`Fixing it could save: ${saved.join(', ')}`];
 }
 
-/** Nested data as indented lines, a fact each: shorter than JSON and read as easily. */
+/** Nested data as indented lines: shorter than JSON. */
 function outlineOf(value: unknown, indent = ''): string[] {
   if (typeof value !== 'object' || value === null) return [`${indent}${String(value)}`];
   return Object.entries(value).flatMap(([key, inner]: [string, unknown]) => {

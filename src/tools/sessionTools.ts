@@ -7,9 +7,11 @@ const readOnly = { readOnlyHint: true, idempotentHint: true };
 
 const getConnectedBrowserTool = defineTool({
   name: 'get_connected_browser',
+  title: 'Connected browser',
   group: 'session',
   needs: 'browser',
-  description: 'Which browser this session uses, how it is shared, and its pages',
+  description:
+    'Which browser and version this session uses, how it is isolated, how many pages it has. What it can do: list_browser_capabilities',
   input: z.strictObject({}),
   output: z.object({
     product: z.string(),
@@ -51,9 +53,11 @@ const isolationTexts = {
 
 const listBrowserCapabilitiesTool = defineTool({
   name: 'list_browser_capabilities',
+  title: 'Browser capabilities',
   group: 'session',
   needs: 'browser',
-  description: 'What this session can do with its browser: extensions, isolation, CDP domains of a page',
+  description:
+    'What this session can do with its browser: install extensions, show windows, isolation, CDP domains of a page',
   input: z.strictObject({}),
   output: z.object({
     extensions: z.boolean(),
@@ -83,9 +87,11 @@ const listBrowserCapabilitiesTool = defineTool({
 
 const getSessionInfoTool = defineTool({
   name: 'get_session_info',
+  title: 'Session info',
   group: 'session',
   needs: 'nothing',
-  description: 'This session: id, user, transport, state, age, calls',
+  description:
+    'This session: id, user, transport, state, age, number of calls, folders that tools may use. Needs no browser',
   input: z.strictObject({}),
   output: z.object({
     id: z.string(),
@@ -102,7 +108,7 @@ const getSessionInfoTool = defineTool({
   }),
   annotations: readOnly,
   handler(_args, { session, workspace }) {
-    // Named one by one: the facts come from a live object that holds far more than them.
+    // Copied field by field: `session` is a live object with more fields.
     const { id, user, transport, state, client, protocolVersion, toolCalls, lease, browserState } = session;
     const structured = {
       ...{ id, user, transport, state, protocolVersion, toolCalls, lease, browserState },

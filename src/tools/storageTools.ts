@@ -9,11 +9,11 @@ import { truncateAnswer } from './answers.js';
 
 export const areas = ['cookies', 'local', 'session'] as const;
 export const area = z.enum(areas);
-export type PageStorageArea = z.infer<typeof area>;
+type PageStorageArea = z.infer<typeof area>;
 
 const stateItems = z.array(z.object({ name: z.string(), value: z.string() }));
 
-/** The format in which Playwright saves a state, with `sessionStorage` added: files of either can be restored. */
+/** Playwright's storage state format, with `sessionStorage` added: files of both can be restored. */
 const stateSchema = z.object({
   cookies: z.array(
     z.object({
@@ -32,7 +32,7 @@ const stateSchema = z.object({
   ),
 });
 
-export type StorageState = z.infer<typeof stateSchema>;
+type StorageState = z.infer<typeof stateSchema>;
 
 export async function readState(storage: PageStorage): Promise<StorageState> {
   const [cookies, localStorage, sessionStorage] = await Promise.all([
@@ -43,12 +43,14 @@ export async function readState(storage: PageStorage): Promise<StorageState> {
   return { cookies, origins: [{ origin: storage.origin, localStorage, sessionStorage }] };
 }
 
-/** Throws a ToolError that says what in the text is not as it should be. */
-export function parseState(text: string, from: string): StorageState {
+/** Throws a ToolError that names the invalid field. */
+function parseState(text: string, from: string): StorageState {
   const checked = stateSchema.safeParse(jsonOf(text));
   if (checked.success) return checked.data;
   const [issue] = checked.error.issues;
-  throw new ToolError(`${from} holds no saved storage: "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}.`);
+  throw new ToolError(
+    `${from} is not a saved storage state: "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}.`,
+  );
 }
 
 function jsonOf(text: string): unknown {
@@ -60,25 +62,25 @@ function jsonOf(text: string): unknown {
 }
 
 /**
- * Makes the page's storage what the state says: what else the page had stored goes. Answers how many items there are
- * now. Throws a ToolError, before anything has changed, when the state has nothing of the page's origin.
+ * Replaces the page's storage with the saved state. Returns the number of restored items. Throws a ToolError, before any
+ * change, if the state has nothing of the page's origin.
  */
-export async function restoreState(storage: PageStorage, state: StorageState): Promise<number> {
+async function restoreState(storage: PageStorage, state: StorageState): Promise<number> {
   const own = state.origins.find(({ origin }) => origin === storage.origin);
   const cookies = state.cookies.filter(({ domain }) => isDomainOf(domain, storage.url));
   if (own === undefined && cookies.length === 0) {
     const saved = [...state.origins.map(({ origin }) => origin), ...state.cookies.map(({ domain }) => domain)];
     const known = [...new Set(saved)].join(', ') || 'nothing';
     throw new ToolError(
-      `The saved storage has nothing of ${storage.origin}, but of ${known}. Call navigate_page first.`,
+      `The saved storage has nothing of ${storage.origin}, only of ${known}. Call navigate_page to one of these first.`,
     );
   }
   await storage.deleteCookies(await storage.cookies());
   for (const { name, value, ...attributes } of cookies) {
     const { domain, expires, ...rest } = attributes;
-    // With a domain a cookie is one for subdomains too; without one it is the host's alone.
-    const place = domain.startsWith('.') ? { domain } : {};
-    await storage.setCookie({ name, value }, { ...rest, ...place, ...(expires === -1 ? {} : { expires }) });
+    // A cookie with a domain is sent to subdomains, too; without one only to the host.
+    const scope = domain.startsWith('.') ? { domain } : {};
+    await storage.setCookie({ name, value }, { ...rest, ...scope, ...(expires === -1 ? {} : { expires }) });
   }
   const { localStorage = [], sessionStorage = [] } = own ?? {};
   for (const [area, items] of [['local', localStorage] as const, ['session', sessionStorage] as const]) {
@@ -97,21 +99,21 @@ function isDomainOf(domain: string, url: string): boolean {
 const maxStateBytes = 32 * 1024 ** 2;
 
 const cookieAttributes = z.strictObject({
-  domain: z.string().optional(),
-  path: z.string().optional(),
-  expires: z.number().positive().optional().describe('Unix seconds'),
-  httpOnly: z.boolean().optional(),
-  secure: z.boolean().optional(),
-  sameSite: z.enum(['Strict', 'Lax', 'None']).optional(),
+  domain: z.string().optional().describe('Default: the host alone'),
+  path: z.string().optional().describe('Below which it is sent'),
+  expires: z.number().positive().optional().describe('Unix seconds; default: with the browser'),
+  httpOnly: z.boolean().optional().describe('Not for scripts'),
+  secure: z.boolean().optional().describe('HTTPS only'),
+  sameSite: z.enum(['Strict', 'Lax', 'None']).optional().describe('Whether other sites send it'),
 });
 
 const changeInput = z.strictObject({
-  action: z.enum(['set', 'remove', 'clear', 'save', 'restore']),
-  area: area.optional().describe('For set, remove; clear without it: all'),
-  items: z.record(z.string(), z.string()).optional().describe('For set'),
-  names: z.array(z.string()).min(1).optional().describe('For remove'),
-  cookie: cookieAttributes.optional().describe('Attributes of set cookies'),
-  file: z.string().optional().describe('JSON for save (default: a resource) and restore (path or resource uri)'),
+  action: z.enum(['set', 'remove', 'clear', 'save', 'restore']).describe('save, restore: all areas'),
+  area: area.optional().describe('For set and remove; for clear, default: all'),
+  items: z.record(z.string(), z.string()).optional().describe('For set: values by name'),
+  names: z.array(z.string()).min(1).optional().describe('For remove: names'),
+  cookie: cookieAttributes.optional().describe('For set: attributes of cookies'),
+  file: z.string().optional().describe('JSON file. For save, default: a resource; for restore, also the uri of one'),
 });
 
 type ChangeArgs = z.output<typeof changeInput>;
@@ -124,10 +126,12 @@ interface ChangeResult {
   readonly resources?: readonly ResourceLink[];
 }
 
-export const setPageStorageTool = definePageTool({
+const setPageStorageTool = definePageTool({
   name: 'set_page_storage',
+  title: 'Change page storage',
   group: 'storage',
-  description: "Change, save or restore a page's cookies, localStorage and sessionStorage",
+  description:
+    'Change, save or restore cookies, localStorage and sessionStorage of a page. chrome.storage: set_extension_storage',
   input: changeInput,
   output: z.object({ origin: z.string(), count: z.int(), file: z.string().optional() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
@@ -178,13 +182,14 @@ const actions: Readonly<Record<ChangeArgs['action'], StorageAction>> = {
   async save(storage, { file }, { workspace, resources }) {
     const state = await readState(storage);
     const count =
-      state.cookies.length + state.origins.flatMap((one) => [one.localStorage, one.sessionStorage]).flat().length;
+      state.cookies.length +
+      state.origins.flatMap((origin) => [origin.localStorage, origin.sessionStorage]).flat().length;
     const data = JSON.stringify(state, null, 2);
     if (file === undefined) {
       const link = await resources.add({ name: 'storage.json', mimeType: 'application/json', data });
       return { count, what: `Saved ${count} items as ${link.uri}`, file: link.uri, resources: [link] };
     }
-    // Whoever has the file is logged in as this page is.
+    // The file has login cookies: it is created readable by the server's user alone.
     await withFile(file, workspace, 'write', (handle) => handle.writeFile(data));
     const path = await requireInsideWorkspace(file, workspace);
     return { count, what: `Saved ${count} items in ${path}`, file: path };
@@ -223,7 +228,10 @@ async function stateText(file: string, { workspace, resources }: PageToolContext
   if (file.startsWith('greenroom://')) return (await resources.read(file)).toString('utf8');
   return withFile(file, workspace, 'read', async (handle) => {
     const { size } = await handle.stat();
-    if (size > maxStateBytes) throw new ToolError(`${file} has ${size} bytes: that is no saved storage.`);
+    if (size > maxStateBytes)
+      throw new ToolError(
+        `${file} has ${size} bytes, too many for a saved storage state. Pass a file of action: save.`,
+      );
     return handle.readFile('utf8');
   });
 }
@@ -258,24 +266,26 @@ const storageItem = z.object({
 });
 type StorageItem = z.infer<typeof storageItem>;
 
-export const inspectPageStorageTool = definePageTool({
+const inspectPageStorageTool = definePageTool({
   name: 'inspect_page_storage',
+  title: 'Read page storage',
   group: 'storage',
-  description: 'Cookies (HttpOnly too), localStorage and sessionStorage of a page; secrets are hidden',
+  description:
+    'Read cookies (HttpOnly too), localStorage and sessionStorage of a page; secrets are hidden. chrome.storage: inspect_extension_storage',
   input: z.strictObject({
     area: area.optional().describe('Default: all'),
-    name: z.string().optional().describe('Only this item, uncut'),
-    showSecrets: z.boolean().optional(),
+    name: z.string().optional().describe('Only this item, in full'),
+    showSecrets: z.boolean().optional().describe('Show the values of tokens, too'),
   }),
   output: z.object({ origin: z.string(), total: z.int(), items: z.array(storageItem) }),
   annotations: { readOnlyHint: true },
-  async handler({ area: asked, name, showSecrets = false }, { page }) {
+  async handler({ area: onlyArea, name, showSecrets = false }, { page }) {
     const storage = new PageStorage(page);
-    const wanted = asked === undefined ? areas : [asked];
-    const all = (await Promise.all(wanted.map((one) => readArea(storage, one)))).flat();
+    const wanted = onlyArea === undefined ? areas : [onlyArea];
+    const all = (await Promise.all(wanted.map((each) => readArea(storage, each)))).flat();
     const found = name === undefined ? all : itemsNamed(all, name);
     const cut = name === undefined ? cutToRow : cutToValue;
-    const items = found.slice(0, maxRows).map((one) => cut(showSecrets ? one : hideSecret(one)));
+    const items = found.slice(0, maxRows).map((item) => cut(showSecrets ? item : hideSecret(item)));
     return {
       text: describeItems(storage.origin, wanted, items, found.length),
       structured: { origin: storage.origin, total: found.length, items },
@@ -283,10 +293,10 @@ export const inspectPageStorageTool = definePageTool({
   },
 });
 
-async function readArea(storage: PageStorage, one: PageStorageArea): Promise<StorageItem[]> {
-  if (one === 'cookies') return (await storage.cookies()).map(cookieItem);
-  const items = await storage.items(one);
-  return items.map(({ name, value }) => ({ area: one, name, value, hidden: false, attributes: '' }));
+async function readArea(storage: PageStorage, of: PageStorageArea): Promise<StorageItem[]> {
+  if (of === 'cookies') return (await storage.cookies()).map(cookieItem);
+  const items = await storage.items(of);
+  return items.map(({ name, value }) => ({ area: of, name, value, hidden: false, attributes: '' }));
 }
 
 function cookieItem({ name, value, domain, path, expires, httpOnly, secure, sameSite }: StoredCookie): StorageItem {
@@ -301,14 +311,14 @@ function cookieItem({ name, value, domain, path, expires, httpOnly, secure, same
 }
 
 function itemsNamed(items: readonly StorageItem[], name: string): readonly StorageItem[] {
-  const found = items.filter((one) => one.name === name);
+  const found = items.filter((item) => item.name === name);
   if (found.length > 0) return found;
-  const names = oneLine(items.map((one) => `${one.area} ${one.name}`).join(', ') || 'none', 1_000);
+  const names = oneLine(items.map((item) => `${item.area} ${item.name}`).join(', ') || 'none', 1_000);
   throw new ToolError(`Nothing is stored as ${JSON.stringify(name)}. Stored: ${names}.`);
 }
 
 const secretName = /token|secret|auth|session|passw|credential|jwt|csrf|xsrf|api.?key|\bsid\b/i;
-/** An HttpOnly cookie is one that its site keeps even from its own scripts. */
+/** An HttpOnly cookie counts as a secret: its site hides it from its own scripts. */
 function isSecret({ name, value, attributes }: StorageItem): boolean {
   return attributes.includes(' HttpOnly') || secretName.test(name) || hasJsonWebToken(value);
 }
@@ -325,16 +335,16 @@ export function hasJsonWebToken(value: string): boolean {
   return false;
 }
 
-function hideSecret(one: StorageItem): StorageItem {
-  return isSecret(one) ? { ...one, value: '', hidden: true } : one;
+function hideSecret(item: StorageItem): StorageItem {
+  return isSecret(item) ? { ...item, value: '', hidden: true } : item;
 }
 
-function cutToRow(one: StorageItem): StorageItem {
-  return { ...one, value: oneLine(one.value, maxRowChars) };
+function cutToRow(item: StorageItem): StorageItem {
+  return { ...item, value: oneLine(item.value, maxRowChars) };
 }
 
-function cutToValue(one: StorageItem): StorageItem {
-  return { ...one, value: truncateAnswer(one.value, 'evaluate_script can read a part', maxValueBytes) };
+function cutToValue(item: StorageItem): StorageItem {
+  return { ...item, value: truncateAnswer(item.value, 'evaluate_script can read a part', maxValueBytes) };
 }
 
 function describeItems(
@@ -343,19 +353,19 @@ function describeItems(
   items: readonly StorageItem[],
   total: number,
 ): string {
-  const lines = wanted.flatMap((one) => {
-    const own = items.filter((candidate) => candidate.area === one);
-    return own.length === 0 ? [`${one}: nothing`] : [`${one}:`, ...own.map(itemLine)];
+  const lines = wanted.flatMap((each) => {
+    const own = items.filter((candidate) => candidate.area === each);
+    return own.length === 0 ? [`${each}: nothing`] : [`${each}:`, ...own.map(itemLine)];
   });
-  const hidden = items.filter((one) => one.hidden).length;
+  const hidden = items.filter((item) => item.hidden).length;
   return truncateAnswer(
     [
       `Storage of ${origin}`,
       ...lines,
       ...(hidden > 0 ? [`${hidden} hidden: showSecrets shows them.`] : []),
-      ...(total > items.length ? [`${total - items.length} more of ${total} left out: ask for one by name.`] : []),
+      ...(total > items.length ? [`${total - items.length} more of ${total} left out: pass the name of one.`] : []),
     ].join('\n'),
-    'ask for one area, or one item by name',
+    'pass area, or the name of one item',
   );
 }
 

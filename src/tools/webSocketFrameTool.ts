@@ -6,13 +6,14 @@ import { bytesText, listingInput, listingOutput, pageOf, oneLine, timeText } fro
 
 export const listWebSocketFramesTool = definePageTool({
   name: 'list_websocket_frames',
+  title: 'List WebSocket frames',
   group: 'network',
-  description: 'WebSocket frames and EventSource messages',
+  description: 'WebSocket frames and EventSource messages of a page. HTTP requests: list_network_requests',
   input: z.object({
-    url: z.string().optional().describe('Text, glob or /regex/'),
-    direction: z.enum(['sent', 'received']).optional(),
-    text: z.string().optional(),
-    payloadChars: z.int().min(1).max(4_000).default(200),
+    url: z.string().optional().describe('Text in the URL, glob or /regex/'),
+    direction: z.enum(['sent', 'received']).optional().describe('Default: both'),
+    text: z.string().optional().describe('Text in the payload'),
+    payloadChars: z.int().min(1).max(4_000).default(200).describe('Characters to show of a payload'),
     ...listingInput,
   }),
   output: z.object({

@@ -4,23 +4,22 @@ import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'nod
 import { isPrivateFolder } from '../browser/process/privateFolders.js';
 import { ToolError } from '../errors/errors.js';
 
-/** What tools of one session may touch on the server's disk. */
+/** The folders of the server's disk that the tools of one session may use. */
 export interface Workspace {
-  /** As the operator named them. */
+  /** The folders of `--workspace`. */
   readonly folders: readonly string[];
-  /** Closed although they may lie in one of `folders`: what the server keeps there is nobody's to read. */
+  /** Forbidden even within `folders`: data of the server. */
   readonly closed: readonly string[];
-  /** The session's own folder, once it has one; reached although it lies in what is closed to all others. */
+  /** The session's own folder, once it exists; allowed even within `closed`. */
   readonly own?: string | undefined;
 }
 
-/** The system's own: through them any process shows its environment and its open files. */
+/** System folders that show the environment and open files of processes. */
 const systemFolders = ['/proc', '/sys'];
 
 /**
- * The real path behind `path`, which need not exist yet; a relative one starts in the first folder. Throws a ToolError
- * unless it lies in one of the workspace's folders, also when a symbolic link leads out of them, and for what belongs to
- * the server or to another session.
+ * The real path of `path`, which need not exist; a relative path starts in the first folder. Throws a ToolError if it is
+ * outside the folders of the workspace, also through a symbolic link, and for files of the server or of another session.
  */
 export async function requireInsideWorkspace(path: string, workspace: Workspace): Promise<string> {
   const { folders, closed, own } = workspace;
@@ -31,23 +30,24 @@ export async function requireInsideWorkspace(path: string, workspace: Workspace)
   throw new ToolError(outside(path, workspace));
 }
 
-/** Where a path may lie, for messages: what the operator named, then the session's own folder. */
+/** The allowed folders, for messages: those of `--workspace`, then the session's own. */
 export function foldersOf({ folders, own }: Workspace): readonly string[] {
   return own === undefined ? folders : [...folders, own];
 }
 
 /**
- * Opens a file of the workspace; one that is written is made if need be, for the server's user alone. What was opened is
- * compared with the path again, so that nobody can exchange a folder for a link between the check and the opening.
+ * Opens a file of the workspace. `write` creates a missing file, readable by the server's user alone. The opened file is
+ * compared with the path again, so that a folder cannot be replaced by a link between check and opening. The caller closes
+ * the handle.
  */
 export async function openInWorkspace(path: string, workspace: Workspace, to: 'read' | 'write'): Promise<FileHandle> {
   const real = await requireInsideWorkspace(path, workspace);
   const mode = to === 'read' ? constants.O_RDONLY : constants.O_WRONLY | constants.O_CREAT;
-  // A pipe would wait for its other end.
+  // Without O_NONBLOCK the opening of a pipe waits for its other end.
   const handle = await open(real, mode | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
   try {
     const [opened, found] = [await handle.stat(), await lstat(real)];
-    if (!opened.isFile()) throw new ToolError(`${path} is no file. Give the path of a file.`);
+    if (!opened.isFile()) throw new ToolError(`${path} is not a file. Pass the path of a file.`);
     const isSame = opened.ino === found.ino && opened.dev === found.dev && (await realpath(real)) === real;
     if (!isSame) throw new ToolError(outside(path, workspace));
     if (to === 'write') await handle.truncate();
@@ -58,10 +58,10 @@ export async function openInWorkspace(path: string, workspace: Workspace, to: 'r
   }
 }
 
-/** Entries of a folder that are looked at for links. */
+/** Entries of a folder that are checked for links. */
 const maxEntries = 50_000;
 
-/** Chrome follows the links in an extension's folder, wherever they lead. Throws a ToolError for one that leads out. */
+/** Chrome follows the links in an extension's folder. Throws a ToolError for one that leads out of the workspace. */
 export async function requireInnerLinks(folder: string, workspace: Workspace): Promise<void> {
   let entries = 0;
   for await (const entry of await opendir(folder, { recursive: true })) {
@@ -74,10 +74,10 @@ export async function requireInnerLinks(folder: string, workspace: Workspace): P
 
 function outside(path: string, workspace: Workspace): string {
   const folders = foldersOf(workspace);
-  const allowed = folders.length === 0 ? 'none are named' : folders.join(', ');
+  const allowed = folders.length === 0 ? 'none' : folders.join(', ');
   return (
     `${path} is outside the folders that tools may use: ${allowed}. Move it there, or start the server with ` +
-    `--workspace, which names more of them. What the server and other sessions keep on the disk is closed in any case.`
+    `--workspace and its folder. Files of the server and of other sessions are never allowed.`
   );
 }
 
@@ -87,11 +87,11 @@ async function isInOneOf(folders: readonly string[], real: string): Promise<bool
 }
 
 function contains(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return way !== '..' && !way.startsWith('../') && !way.startsWith('..\\') && !isAbsolute(way);
+  const inner = relative(folder, path);
+  return inner !== '..' && !inner.startsWith('../') && !inner.startsWith('..\\') && !isAbsolute(inner);
 }
 
-/** Links are followed as far as the path exists. */
+/** The real path of the longest existing parent, with the rest appended. */
 async function realPath(path: string): Promise<string> {
   try {
     return await realpath(path);

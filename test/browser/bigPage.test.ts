@@ -73,7 +73,7 @@ test('[S10] 50 MB in many elements: the beginning is read, and each answer tells
   expect(first.text).toContain('paragraph "item 1"');
   expect(first.text).not.toContain(`item ${elements}"`);
   expect(first.text).toContain(`${part.read} nodes were read`);
-  expect(first.text).toContain(`take_snapshot {"from":"${part.next}"} goes on there`);
+  expect(first.text).toContain(`take_snapshot {"from":"${part.next}"} continues there`);
 
   const items = (text: string) => [...text.matchAll(/item (\d+)"/g)].map(([, index]) => Number(index));
   const second = await harness.run('take_snapshot', { from: part.next });

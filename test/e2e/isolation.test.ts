@@ -51,9 +51,7 @@ describe('several clients of one user at once', () => {
     const browsing = await BrowsingClient.open(server.url);
     await browsing.text('new_page', { url: `${pages.url}/index.html` });
     await browsing.evaluate("() => { document.cookie = 'kept=1'; return 1; }");
-    expect(await browsing.text('list_extensions')).toBe(
-      'No extension is installed. Call install_extension with the folder of one.',
-    );
+    expect(await browsing.text('list_extensions')).toBe('No extension is installed. Call install_extension.');
     const answer = await browsing.call('list_extension_contexts', { extensionId: 'a'.repeat(32) });
     expect(answer).toMatchObject({ isError: true });
     expect(textOf(answer)).toContain('Call install_extension first.');

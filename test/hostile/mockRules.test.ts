@@ -22,7 +22,7 @@ test('the bytes of mock rules are bounded, and room is made by removing some', a
 
 test('the number of mock rules is bounded', async () => {
   for (let added = 0; added < 200; added += 1) await harness.text('mock_network', rule);
-  expect(await harness.refusal('mock_network', rule)).toContain('200 rules, the most there may be');
+  expect(await harness.refusal('mock_network', rule)).toContain('200 rules, the maximum');
 });
 
 test.each([

@@ -77,7 +77,7 @@ describe('get_console_message', () => {
 
   it('says which id is unknown and where ids come from', async () => {
     expect(await harness.refusal('get_console_message', { id: 9999 })).toBe(
-      'There is no console message 9999 on this page (any more). See list_console_messages.',
+      'There is no console message 9999 on this page, or it was dropped. list_console_messages shows the kept ones.',
     );
   });
 });

@@ -225,7 +225,7 @@ describe('get_extension_logs', () => {
     expect(await row('get_extension_logs', 'entries', { text: 'last words' })).toMatchObject({
       context: 'service_worker',
     });
-    expect(await tools.text('get_extension_logs', { extensionId, keepAlive: false })).not.toContain('kept awake');
+    expect(await tools.text('get_extension_logs', { extensionId, keepAlive: false })).not.toContain('kept running');
   });
 });
 

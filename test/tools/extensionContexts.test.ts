@@ -290,9 +290,9 @@ describe('open_extension_page', () => {
     const before = tools.browser.pages().length;
     const refusal = (page: string): Promise<string> => tools.refusal('open_extension_page', { extensionId: id, page });
     expect(await refusal('side_panel')).toBe(
-      'The manifest of Many places names no side_panel page. It names: popup, options; a path opens any other.',
+      'The manifest of Many places declares no side_panel page. It declares: popup, options; any other file opens by its path.',
     );
-    expect(await refusal('https://example.com/')).toContain('is no page of Many places');
+    expect(await refusal('https://example.com/')).toContain('is not a page of Many places');
     expect(await refusal('missing.html')).toContain('could not be loaded');
     expect(tools.browser.pages()).toHaveLength(before);
   });

@@ -180,7 +180,7 @@ describe('check_content_script_injection', () => {
     expect(await reasons('about:blank')).toContain('match_origin_as_fallback');
     expect(await reasons('file:///tmp/a.html')).toContain('matches fits');
     expect(await tools.refusal('check_content_script_injection', { extensionId: id, url: 'nowhere' })).toContain(
-      '"nowhere" is no URL',
+      '"nowhere" is not a URL',
     );
   });
 

@@ -142,7 +142,7 @@ describe('install_extension once more', () => {
     const options = { workspace: [tools.workspace] };
     await tools.write('Present', worker, { 'worker.js': '' });
     const file = `${tools.workspace}/Present/worker.js`;
-    expect(await tools.refusal('install_extension', { path: file }, options)).toContain(`${file} is no folder`);
+    expect(await tools.refusal('install_extension', { path: file }, options)).toContain(`${file} is not a folder`);
   });
 });
 

@@ -185,7 +185,7 @@ describe('evaluate_in_extension', () => {
   it('cuts what is too long and says so', async () => {
     const { text } = await tools.run('evaluate_in_extension', { extensionId, expression: '"long ".repeat(40_000)' });
     expect(Buffer.byteLength(text)).toBeLessThan(70_000);
-    expect(text).toContain('pick what you need in the expression');
+    expect(text).toContain('return a part in the expression');
   });
 
   it('passes on an exception with its stack and where it was thrown', async () => {

@@ -155,7 +155,7 @@ describe('fields', () => {
     const upload = (path: string) =>
       harness.refusal('upload_file', { uid: uid('button "File'), filePaths: [path] }, { workspace: [workspace] });
     expect(await upload('/etc/passwd')).toContain('outside the folders');
-    expect(await upload('missing.png')).toContain('is no file');
+    expect(await upload('missing.png')).toContain('is not a file');
   });
 });
 

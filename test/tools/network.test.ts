@@ -65,7 +65,7 @@ describe('get_network_request', () => {
     const { text } = await harness.run('get_network_request', { id, limit: 20 });
     expect(text).toMatch(/Request body \(10 characters\):\nsent along\n/);
     expect(text).toMatch(
-      /Response body \(\d+ characters\):\n\{"method":"POST","ur\n\(0 to 20 of \d+; go on with offset: 20\)/,
+      /Response body \(\d+ characters\):\n\{"method":"POST","ur\n\(0 to 20 of \d+; continue with offset: 20\)/,
     );
     const { structured } = await harness.run('get_network_request', { id, offset: 20, limit: 15 });
     expect(structured['responseBody']).toMatchObject({ content: 'l":"/echo?parts', offset: 20 });
@@ -107,8 +107,8 @@ describe('mock_network', () => {
     [{ action: 'add', status: 200 }, 'add needs url'],
     [{ action: 'add', url: '*' }, 'add needs an effect'],
     [{ action: 'add', url: '*', abort: 'offline', body: 'x' }, 'either answers'],
-    [{ action: 'add', url: '*', headers: { 'a b': 'c' } }, '"a b" is no name of a header'],
-    [{ action: 'add', url: '*', headers: { '': 'c' } }, '"" is no name of a header'],
+    [{ action: 'add', url: '*', headers: { 'a b': 'c' } }, '"a b" is not the name of a header'],
+    [{ action: 'add', url: '*', headers: { '': 'c' } }, '"" is not the name of a header'],
     [{ action: 'add', url: '*', headers: { a: 'b\r\nc: d' } }, 'header "a" has line ends'],
     [{ action: 'add', url: '*', headers: { a: '…' } }, 'letters past Latin-1'],
     [{ action: 'add', url: '/(a+)+(?=b)/', status: 200 }, 'it has a look-ahead'],

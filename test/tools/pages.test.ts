@@ -182,7 +182,7 @@ describe('navigation', () => {
   });
 
   test('one of url and reload is wanted', async () => {
-    expect(await harness.refusal('navigate_page')).toBe('Give either url or reload: true.');
+    expect(await harness.refusal('navigate_page')).toBe('Pass either url or reload: true.');
   });
 });
 

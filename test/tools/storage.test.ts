@@ -138,10 +138,10 @@ test('a file that holds no state, or one of another site, is refused before anyt
     await writeFile(join(workspace, 'bad.json'), content);
     return refused({ action: 'restore', file: 'bad.json' });
   };
-  expect(await restore('{')).toContain('holds no saved storage');
+  expect(await restore('{')).toContain('is not a saved storage state');
   expect(await restore('{"cookies":[{}],"origins":[]}')).toContain('"cookies.0.name"');
   const foreign = { cookies: [], origins: [{ origin: 'https://x.test', localStorage: [{ name: 'a', value: '2' }] }] };
-  expect(await restore(JSON.stringify(foreign))).toContain('but of https://x.test');
+  expect(await restore(JSON.stringify(foreign))).toContain('only of https://x.test');
   expect(await run(stored)).toEqual([{ a: '1' }, {}, '']);
 });
 

@@ -31,7 +31,7 @@ function view(model: Model, update: Update): ComponentChild {
 function header(model: Model): ComponentChild {
   const link = (view: string, title: string) =>
     h('a', { href: `#/${view}`, 'aria-current': model.route.view === view ? 'page' : undefined }, title);
-  const words = { connecting: 'Connecting', live: 'Live', lost: 'No connection' }[model.link];
+  const status = { connecting: 'Connecting', live: 'Live', lost: 'No connection' }[model.link];
   return h(
     'header',
     null,
@@ -42,8 +42,8 @@ function header(model: Model): ComponentChild {
       h('h1', null, 'Greenroom'),
     ),
     h('nav', { 'aria-label': 'Views' }, link('sessions', 'Sessions'), link('overview', 'Overview')),
-    isAlertFiring(model) && h('a', { class: 'alarm', href: '#/overview' }, 'Alarm'),
-    h('span', { class: `link ${model.link}`, role: 'status' }, words),
+    isAlertFiring(model) && h('a', { class: 'alarm', href: '#/overview' }, 'Alert'),
+    h('span', { class: `link ${model.link}`, role: 'status' }, status),
     h(
       'button',
       {
@@ -57,25 +57,25 @@ function header(model: Model): ComponentChild {
   );
 }
 
-/** Too many sessions fail to be set up. */
+/** Too many sessions cannot be set up. */
 function isAlertFiring({ actors }: Model): boolean {
   return actors.some(({ machine, leaves }) => machine === 'alert' && leaves.includes('firing'));
 }
 
-/** What people have to know beside what they look at; it lies above the page, so that nothing jumps. */
+/** Messages about the connection. They overlay the page, so that nothing moves. */
 function notice(model: Model, update: Update): ComponentChild {
   const dismiss = (): void => update({ restarted: false, lost: 0 });
   const close = h('button', { class: 'plain', onClick: dismiss, 'aria-label': 'Dismiss' }, '×');
   const content =
     model.link === 'lost'
       ? [
-          'The connection to the server is lost, or it takes no more viewers. Trying again; this is the last that is known.',
+          'The connection to the server is lost, or the server has too many viewers. Reconnecting; the page shows the last known state.',
         ]
       : model.restarted
-        ? ['The server was restarted. This is the new one; the sessions of the old one are gone.', close]
+        ? ['The server was restarted. The sessions from before are gone.', close]
         : model.lost > 0
           ? [
-              `This page was too slow for ${plural(model.lost, 'frame')}; some events are missing, all states are right.`,
+              `This page was too slow for ${plural(model.lost, 'frame')}; some events are missing; all states are correct.`,
               close,
             ]
           : [];

@@ -2,18 +2,18 @@ import { h, type ComponentChild } from 'preact';
 import type { Chart, ChartArea, ChartBox, Leaves } from '../wire.js';
 import { formatDuration } from './format.js';
 
-/** What of a chart is shown as entered, passed through and taken. */
+/** What is highlighted in a chart: entered states, visited states, taken transitions. */
 export interface ChartHighlight {
   readonly leaves: Leaves;
   /** Time spent in each state, by its id. */
   readonly dwell: Readonly<Record<string, number>>;
-  /** Pairs of leaves that followed each other. */
+  /** The transitions, as leaves before and after. */
   readonly moves: readonly { readonly from: Leaves; readonly to: Leaves }[];
-  /** What to say in a state instead of its dwell time. */
+  /** Texts to show in states instead of dwell times. */
   readonly notes?: Readonly<Record<string, string>>;
 }
 
-/** A chart with its current state lit, the states and arrows of its path marked, and how long each state lasted. */
+/** A chart with its current state highlighted, its path marked, and the dwell time of each state. */
 export function chartView(chart: Chart, lighting: ChartHighlight): ComponentChild {
   const lit = enteredBy(lighting.leaves);
   const taken = arrowsTaken(lighting.moves);
@@ -77,12 +77,12 @@ function anyStateMarker({ x, y, width, height }: ChartArea): ComponentChild {
   );
 }
 
-/** Every state that is entered when these leaves are. */
+/** The leaves and their ancestors. */
 export function enteredBy(leaves: Leaves): Set<string> {
   return new Set(leaves.flatMap((leaf) => leaf.split('.').map((_, index, keys) => keys.slice(0, index + 1).join('.'))));
 }
 
-/** The arrows that lead from states that were left to states that were entered. */
+/** The arrows from exited states to entered states. */
 function arrowsTaken(moves: ChartHighlight['moves']): Set<string> {
   const taken = new Set<string>();
   for (const { from, to } of moves) {
@@ -93,7 +93,7 @@ function arrowsTaken(moves: ChartHighlight['moves']): Set<string> {
   return taken;
 }
 
-/** The head of an arrow, at the end of its path: a marker would not take the line's colour. */
+/** The head of an arrow, at the end of its path: an SVG marker would not inherit the colour of the line. */
 function arrowHead(path: string): string {
   const [ex = 0, ey = 0, bx = 0, by = 0] = lastPoints(path);
   const angle = Math.atan2(ey - by, ex - bx);

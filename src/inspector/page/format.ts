@@ -1,4 +1,4 @@
-/** Words and numbers as people read them. */
+/** Texts and numbers for display. */
 
 /** A length of time in at most two units: `850 ms`, `12.4 s`, `3 min 20 s`, `2 h 5 min`. */
 export function formatDuration(ms: number): string {
@@ -9,7 +9,7 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** The same where it is shown growing: whole seconds, so that nothing flickers. */
+/** A duration that grows on the page: whole seconds, so that nothing flickers. */
 export function formatAge(ms: number): string {
   return ms < 60_000 ? `${Math.max(0, Math.floor(ms / 1_000))} s` : formatDuration(ms);
 }
@@ -21,7 +21,7 @@ export function formatTime(at: number): string {
   return `${clock.format(at)}.${String(at % 1_000).padStart(3, '0')}`;
 }
 
-/** XState's own events are named after the chart: `xstate.done.actor.0.session.tools-registered.claiming`. */
+/** XState's own events contain the path of the state: `xstate.done.actor.0.session.tools-registered.claiming`. */
 export function describeCause(cause: string): string {
   const [prefix, kind, ...rest] = cause.split('.');
   if (prefix !== 'xstate') return cause;
@@ -32,15 +32,15 @@ export function describeCause(cause: string): string {
 
 /** Why a session ended, in a sentence. */
 const closeReasonTexts: Readonly<Record<string, string>> = {
-  'client-closed': 'The client left.',
+  'client-closed': 'The client closed it.',
   'initialize-timeout': 'The client connected and sent nothing.',
-  'idle-timeout': 'Nobody used it for a while.',
+  'idle-timeout': 'It was idle for too long.',
   'setup-timeout': 'It was not ready in time.',
   'setup-failed': 'Its set-up failed.',
   'claim-refused': 'The directory refused the claim.',
-  stale: 'It was kept ready too long, or its browser gave no sign of life.',
-  'browser-failed': 'No browser could be had.',
-  'browser-lost': 'Its browser was lost for good.',
+  stale: 'It was warm for too long, or its browser did not respond.',
+  'browser-failed': 'No browser could be leased.',
+  'browser-lost': 'Its browser was lost and could not be replaced.',
   'slow-client': 'The client did not read what it was sent.',
   'operator-closed': 'An operator closed it.',
   'server-draining': 'The server was shutting down.',

@@ -3,15 +3,15 @@ import type { Frame } from '../wire.js';
 const initialPauseMs = 500;
 const maxPauseMs = 5_000;
 
-export interface FrameListener {
+interface FrameListener {
   onFrame(frame: Frame): void;
-  /** The server is gone, or takes no more viewers; it is tried again. */
+  /** The connection failed or was refused; it is retried. */
   onLost(): void;
 }
 
 /**
- * The stream from the server, opened again after each loss with a growing pause. A page that nobody sees lets go of it:
- * browsers allow six connections to a server, and hidden tabs would hold them all.
+ * The stream from the server, reopened after each loss with exponential backoff. A hidden page closes it: browsers allow
+ * six connections to a server, and hidden tabs would hold them all.
  */
 export class FrameStream {
   readonly #listener: FrameListener;
@@ -26,7 +26,7 @@ export class FrameStream {
     document.addEventListener('visibilitychange', () => (document.hidden ? this.#close() : this.#open()));
   }
 
-  /** Watches the server, and one session in detail; with `contents`, what is said in it too. */
+  /** Streams the server, and one session in detail; with `contents`, its messages, too. */
   watch(session: string | null, contents: boolean): void {
     if (this.#source !== undefined && this.#session === session && this.#contents === contents) return;
     this.#session = session;

@@ -6,7 +6,7 @@ import { listenToKeys } from './shortcuts.js';
 import { initialModel, applyFrame, type Model, type Route, type Update } from './model.js';
 import { applyTheme } from './theme.js';
 
-/** The page's one loop: frames and people change the model, and the model is drawn, at most once for each picture. */
+/** The loop of the page: frames and input change the model, which is drawn at most once per animation frame. */
 
 const root = document.getElementById('app') ?? document.body;
 let model: Model = { ...initialModel, route: readRoute() };
@@ -48,10 +48,10 @@ function onRouteChange(): void {
 window.addEventListener('hashchange', onRouteChange);
 window.addEventListener('resize', () => update({}));
 listenToKeys(() => model, update);
-// Ages grow without the server saying so.
+// Ages grow without frames from the server.
 setInterval(() => update({}), 1_000);
 applyTheme();
-// Links within the page are resolved against its base: at another address each would load the page again.
+// Links are resolved against the base: at another address each would reload the page.
 history.replaceState(null, '', document.baseURI + location.hash);
 root.replaceChildren();
 onRouteChange();

@@ -1,6 +1,6 @@
 import type { ActorRow, Chart, SessionDetail, JournalEntry, Frame, Overview, Payload, SessionRow } from '../wire.js';
 
-/** As many as the server keeps: older ones could not be opened. */
+/** As many as the server keeps. */
 const maxClosed = 200;
 const maxEntries = 512;
 const maxPayloads = 200;
@@ -8,18 +8,18 @@ const maxPayloads = 200;
 export type Route =
   { readonly view: 'sessions' } | { readonly view: 'overview' } | { readonly view: 'session'; readonly id: string };
 
-/** The session that is open, with the entries that came while it was. */
+/** The open session, with the entries received since it was opened. */
 export interface OpenedSession extends SessionDetail {
-  /** Entries that nobody can show any more. */
+  /** Earlier entries that are not kept. */
   readonly dropped: number;
 }
 
-/** Everything the page shows. Views are made from it and change nothing but through {@link Update}. */
+/** The state of the page. Views are functions of it and change it only through {@link Update}. */
 export interface Model {
   readonly link: 'connecting' | 'live' | 'lost';
   readonly startedAt: number | null;
   readonly version: string;
-  /** What to add to this machine's clock to get the server's. */
+  /** Server time minus the time of this machine, in milliseconds. */
   readonly skew: number;
   readonly restarted: boolean;
   readonly lost: number;
@@ -27,24 +27,24 @@ export interface Model {
   readonly rows: ReadonlyMap<string, SessionRow>;
   readonly actors: readonly ActorRow[];
   readonly overview: Overview | null;
-  /** Null: the server has not said yet. `gone`: it knows no session with this id. */
+  /** Null: not received yet. `gone`: the server has no session with this id. */
   readonly session: OpenedSession | 'gone' | null;
-  /** Whether what is said in the open session is asked for, and what has been said since. */
+  /** Whether the messages of the open session are requested, and those received since. */
   readonly contents: boolean;
   readonly payloads: readonly Payload[];
   readonly route: Route;
   readonly text: string;
   readonly state: string;
   readonly user: string;
-  /** The row that the keyboard is at. */
+  /** The row selected with the keyboard. */
   readonly selected: string | null;
   readonly scrollTop: number;
   readonly tab: 'timeline' | 'sequence';
-  /** Which recorded transition the chart shows; null for what is now. */
+  /** The recorded transition that the chart shows; null for the current state. */
   readonly step: number | null;
 }
 
-/** What a view may ask for: a change of what is shown. */
+/** Merges a change into the model and draws it. */
 export type Update = (change: Partial<Model>) => void;
 
 export const initialModel: Model = {
@@ -73,7 +73,7 @@ export const initialModel: Model = {
 
 export const serverNow = ({ skew }: Model): number => Date.now() + skew;
 
-/** What a frame changes. A full one replaces everything: the page had no connection, or had one to another process. */
+/** The change that a frame makes. A full one replaces everything: it is the first of a connection. */
 export function applyFrame(model: Model, frame: Frame): Partial<Model> {
   const restarted = model.startedAt !== null && model.startedAt !== frame.startedAt;
   return {
@@ -105,14 +105,14 @@ function mergeRows(before: ReadonlyMap<string, SessionRow>, { rows, changes }: F
 }
 
 function mergeDetail(before: Model['session'], detail: SessionDetail | null): Model['session'] {
-  // A session that was there stays on the page, also when the server has forgotten it.
+  // A session that was received stays on the page after the server has dropped it.
   if (detail === null) return before ?? 'gone';
   const known = before === null || before === 'gone' ? [] : before.entries;
   const entries = [...known, ...detail.entries].slice(-maxEntries);
   return { ...detail, entries, dropped: (entries[0]?.seq ?? 1) - 1 };
 }
 
-/** The rows that the filters let through, newest first. */
+/** The rows that pass the filters, newest first. */
 export function filteredRows({ rows, text, state, user }: Model): SessionRow[] {
   const needle = text.trim().toLowerCase();
   const matches = (row: SessionRow): boolean =>
@@ -131,7 +131,7 @@ function textOf(row: SessionRow): string {
 
 type StateEntry = JournalEntry & { readonly kind: 'state' };
 
-/** The recorded transitions of the open session, oldest first: what one can step through. */
+/** The recorded transitions of the open session, oldest first. */
 export function stateEntries(session: SessionDetail): StateEntry[] {
   return session.entries.filter((entry): entry is StateEntry => entry.kind === 'state');
 }

@@ -32,7 +32,7 @@ function tiles(model: Model, { samples, announceMs, failures, health }: Overview
     ['last failures', String(failures.length)],
     ['browsers ready', textAt(health, 'browsers', 'ready')],
     ['warm sessions', textAt(health, 'sessions', 'warm')],
-    ['failure alarm', textAt(health, 'alerts', 'creationFailureRate')],
+    ['failure alert', textAt(health, 'alerts', 'creationFailureRate')],
     ['up for', model.startedAt === null ? '–' : firstUnit(formatAge(serverNow(model) - model.startedAt))],
   ];
   const shown = figures.filter(([, value]) => value !== '');
@@ -45,15 +45,15 @@ function tiles(model: Model, { samples, announceMs, failures, health }: Overview
   );
 }
 
-/** What people have to look at, by what the alarm says. */
+/** The tone of a tile, by the state of the alert. */
 const tones: Readonly<Record<string, string>> = { firing: 'bad', pending: 'warned' };
 
 /** The first unit of an age. */
-function firstUnit(said: string): string {
-  return said.split(' ').slice(0, 2).join(' ');
+function firstUnit(age: string): string {
+  return age.split(' ').slice(0, 2).join(' ');
 }
 
-/** A value of the health document; empty if this server has none of it. */
+/** A value of the health document; empty if it is missing. */
 function textAt(health: unknown, ...path: readonly string[]): string {
   let value = health;
   for (const key of path) value = typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;

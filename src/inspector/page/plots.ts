@@ -67,7 +67,7 @@ function legend(): ComponentChild {
   );
 }
 
-/** How long the last sessions took from creation to announcement: one bar each, oldest first. */
+/** Time from creation to announcement of the last sessions: one bar each, oldest first. */
 export function timeToAnnounce(times: readonly number[]): ComponentChild {
   const max = Math.max(1, ...times);
   const step = size.width / Math.max(50, times.length);

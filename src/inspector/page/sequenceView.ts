@@ -12,7 +12,7 @@ interface Message {
   readonly tone: string;
 }
 
-/** Who said what to whom, oldest first: a lane for the client, the session and its browser. */
+/** The messages between client, session and browser, oldest first, in a lane each. */
 export function sequenceView({ entries }: OpenedSession): ComponentChild {
   return h(
     'div',
@@ -48,7 +48,7 @@ function rowOf(entry: JournalEntry): ComponentChild[] {
   ];
 }
 
-/** Null for what nobody said to anybody. */
+/** Null for an entry that is no message. */
 function messageOf(entry: JournalEntry): Message | null {
   switch (entry.kind) {
     case 'state':
@@ -66,7 +66,7 @@ function messageOf(entry: JournalEntry): Message | null {
   }
 }
 
-/** Only what is true at the top level; the ups and downs below would drown what is said. */
+/** Changes of the top-level state only; inner states would hide the messages. */
 function stateMessage({ from, to }: JournalEntry & { kind: 'state' }): Message | null {
   const [before, after] = [topLevelState(from), topLevelState(to)];
   if (before === after) return null;

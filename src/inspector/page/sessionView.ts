@@ -7,13 +7,13 @@ import { sequenceView } from './sequenceView.js';
 import { stateChip } from './sessionsView.js';
 import { timelineView } from './timelineView.js';
 
-/** One session: where it is, how it got there, and what was said. */
+/** One session: its state, its history and its messages. */
 export function sessionView(model: Model, update: Update): ComponentChild {
   const { session, route } = model;
   const id = route.view === 'session' ? route.id : '';
   const row = model.rows.get(id);
   if (session === 'gone') return goneView(id, row?.node);
-  if (session === null) return h('p', { class: 'blank' }, `Asking for session ${id}.`);
+  if (session === null) return h('p', { class: 'blank' }, `Loading session ${id}.`);
   return h(
     'article',
     { class: 'session', 'aria-label': `Session ${id}` },
@@ -38,8 +38,8 @@ function goneView(id: string, node: string | undefined): ComponentChild {
       'p',
       null,
       node === undefined
-        ? 'It ended a while ago, or belonged to a server that was restarted. The last 200 closed sessions are kept.'
-        : `What happened to it is known to the node ${node} alone. Open the inspector there.`,
+        ? 'It ended a while ago, or the server was restarted. The last 200 closed sessions are kept.'
+        : `Its history is kept by the node ${node}. Open the inspector of that node.`,
     ),
     h('a', { href: '#/sessions' }, 'All sessions'),
   );
@@ -50,8 +50,8 @@ function heading(model: Model, session: OpenedSession, row: SessionRow | undefin
     row === undefined
       ? []
       : [
-          ['user', row.user === '' ? 'nobody yet' : row.user],
-          ['client', row.client === null ? 'not introduced' : `${row.client.name} ${row.client.version}`],
+          ['user', row.user === '' ? 'none yet' : row.user],
+          ['client', row.client === null ? 'not initialized' : `${row.client.name} ${row.client.version}`],
           ['transport', row.transport],
           ...(row.node === undefined ? [] : [['node', row.node] as const]),
           ['browser', row.browser],
@@ -80,7 +80,7 @@ function heading(model: Model, session: OpenedSession, row: SessionRow | undefin
   );
 }
 
-/** What is true in the state that the session is in, in the chart's words. */
+/** The descriptions of the current states, from the chart. */
 function aboutState({ charts }: Model, { leaves }: OpenedSession): string {
   const boxes = charts.find(({ name }) => name === 'session')?.boxes ?? [];
   const entered = boxes.filter(({ id }) => leaves.includes(id));
@@ -110,16 +110,16 @@ function legend(): ComponentChild {
   );
 }
 
-/** As it is: dwell times grow while one looks. */
+/** The current state, with dwell times that grow. */
 function currentHighlight(model: Model, session: OpenedSession): ChartHighlight {
-  const isOver = session.leaves.includes('closed');
-  const more = isOver ? 0 : Math.max(0, serverNow(model) - session.asOf);
+  const isClosed = session.leaves.includes('closed');
+  const more = isClosed ? 0 : Math.max(0, serverNow(model) - session.asOf);
   const dwell: Record<string, number> = { ...session.dwell };
   for (const state of enteredBy(session.leaves)) dwell[state] = (dwell[state] ?? 0) + more;
-  return { leaves: session.leaves, dwell, moves: stateEntries(session), notes: isOver ? { closed: 'the end' } : {} };
+  return { leaves: session.leaves, dwell, moves: stateEntries(session), notes: isClosed ? { closed: 'the end' } : {} };
 }
 
-/** As it was right after a recorded transition. */
+/** The state right after a recorded transition. */
 function pastHighlight(session: OpenedSession, step: number): ChartHighlight {
   const states = stateEntries(session).slice(0, step + 1);
   const dwell: Record<string, number> = {};
@@ -157,14 +157,14 @@ function timeTravel({ step }: Model, session: OpenedSession, update: Update): Co
   );
 }
 
-/** What runs beside sessions: browsers, the alarm, the server itself. Of the browsers, beside a session, its own alone. */
+/** The charts of browsers, alert and server. Beside a session, of the browsers only its own. */
 export function otherCharts({ charts, actors }: Model, session?: OpenedSession): ComponentChild {
   const others = charts.filter(({ name }) => name !== 'session');
-  const concerned = actors.filter(({ machine, id }) => machine !== 'browser' || !session || id === session.browser);
+  const shown = actors.filter(({ machine, id }) => machine !== 'browser' || !session || id === session.browser);
   return h(
     'div',
     { class: 'others' },
-    others.map((chart) => actorChart(chart, concerned, session)),
+    others.map((chart) => actorChart(chart, shown, session)),
   );
 }
 
@@ -182,10 +182,10 @@ function actorChart(chart: Chart, actors: Model['actors'], session?: OpenedSessi
   );
 }
 
-/** What the caption of a chart says of the actors that run it. */
+/** The caption of a chart: the actors that run it. */
 function captionOf(actors: Model['actors'], session?: OpenedSession): string {
   const [only] = actors;
-  if (only === undefined) return session?.leaves.includes('closed') === true ? 'let go' : 'none';
+  if (only === undefined) return session?.leaves.includes('closed') === true ? 'released' : 'none';
   if (actors.length > 1) return String(actors.length);
   const state = only.leaves.join(', ');
   return only.machine === 'browser' ? `${only.id}: ${state}` : state;
@@ -204,7 +204,7 @@ function tabs(model: Model, session: OpenedSession, update: Update): ComponentCh
       'button',
       {
         'aria-pressed': model.contents,
-        title: 'Show what the messages hold, without anything private',
+        title: 'Show the contents of the messages, redacted',
         onClick: () => update({ contents: !model.contents, tab: 'timeline' }),
       },
       'Contents',
@@ -215,8 +215,8 @@ function tabs(model: Model, session: OpenedSession, update: Update): ComponentCh
 }
 
 const contentsHint =
-  'Messages are shown from now on, and forgotten when you leave. Of secrets, typed values, page contents, scripts and ' +
-  'their results, storage, headers and query strings you see the type and length alone.';
+  'Messages are shown from now on, and deleted when you leave. Secrets, typed values, page contents, scripts and their ' +
+  'results, storage, headers and query strings are replaced by their type and length.';
 
 function historyView(model: Model, session: OpenedSession, update: Update): ComponentChild {
   if (session.entries.length === 0) return h('p', { class: 'blank' }, 'Nothing yet.');

@@ -3,14 +3,14 @@ import type { SessionRow } from '../wire.js';
 import { formatAge, plural } from './format.js';
 import { serverNow, filteredRows, type Model, type Update } from './model.js';
 
-/** Pixels; the style sheet holds rows to it. */
-const rowHeight = 40;
-/** Rows drawn beyond what is seen, so that scrolling shows no gaps. */
+/** In pixels, as in style.css. */
+export const rowHeight = 40;
+/** Rows drawn beyond the visible part, so that scrolling shows no gaps. */
 const overscanRows = 8;
 
 export const stateNames = ['created', 'tools-registered', 'connected', 'active', 'closed'] as const;
 
-/** The table of all sessions: only the rows in sight are in the document, however many there are. */
+/** The table of all sessions. Only the visible rows are in the document. */
 export function sessionsView(model: Model, update: Update): ComponentChild {
   const rows = filteredRows(model);
   return h(
@@ -80,7 +80,7 @@ const columns = [
   ['errors', 'errors num'],
 ] as const;
 
-/** Only where there are several nodes. */
+/** Only with several nodes. */
 const nodeColumn = ['node', 'node'] as const;
 
 function columnsOf({ rows }: Model): readonly (readonly [title: string, kind: string])[] {
@@ -163,7 +163,7 @@ function rowView(model: Model, row: SessionRow, shown: ReturnType<typeof columns
   );
 }
 
-/** A state in its colour; the colour never says it alone. */
+/** A state with its name and colour. */
 export function stateChip(state: string, closedBecause: string | null = null): ComponentChild {
   return h('span', { class: `chip ${state}` }, state, closedBecause !== null && h('small', null, closedBecause));
 }
@@ -175,14 +175,14 @@ function emptyView(model: Model, update: Update): ComponentChild {
     return h(
       'div',
       { class: 'blank' },
-      h('p', null, 'No session fits the filter.'),
+      h('p', null, 'No session matches the filter.'),
       h('button', { onClick: clear }, 'Show all'),
     );
   }
   return h(
     'div',
     { class: 'blank' },
-    h('h2', null, 'Nobody is here yet'),
+    h('h2', null, 'No sessions yet'),
     h('p', null, 'A session appears as soon as a client connects. For example:'),
     h('pre', null, `claude mcp add --transport sse greenroom ${location.origin}/sse`),
   );

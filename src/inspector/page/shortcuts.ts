@@ -1,9 +1,8 @@
 import { filteredRows, stateEntries, type Model, type Update } from './model.js';
+import { rowHeight } from './sessionsView.js';
 import { toggleTheme } from './theme.js';
 
-const rowHeight = 40;
-
-/** Keys: `/` filters, `j` `k` and arrows walk, Enter opens, left and right step through time, Escape goes back, `t` the theme. */
+/** Keys: `/` filter, `j` `k` up and down select, Enter open, left and right step through transitions, Escape back, `t` theme. */
 export function listenToKeys(read: () => Model, update: Update): void {
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -1,4 +1,4 @@
-/** Light or dark: the system's choice until somebody turns it; then that one, kept in this browser. */
+/** Light or dark: the system's setting until the user switches; then that choice, stored in this browser. */
 const storageKey = 'greenroom-theme';
 
 export function toggleTheme(): void {

@@ -3,7 +3,7 @@ import type { JournalEntry, Payload } from '../wire.js';
 import { describeCause, formatDuration, formatTime } from './format.js';
 import { stateEntries, type Model, type OpenedSession, type Update } from './model.js';
 
-/** What happened to a session, newest first. A transition can be chosen: the chart then shows that moment. */
+/** The history of a session, newest first. A click on a transition shows that moment in the chart. */
 export function timelineView(model: Model, session: OpenedSession, update: Update): ComponentChild {
   const states = stateEntries(session);
   const shown = model.step === null ? null : states[model.step]?.seq;
@@ -20,7 +20,7 @@ export function timelineView(model: Model, session: OpenedSession, update: Updat
   );
 }
 
-/** Both are in order; at the same moment, what was said stands below what came of it. */
+/** Both lists are sorted by time. At the same time, a message stands below its effects. */
 function newestFirst(entries: readonly JournalEntry[], payloads: readonly Payload[]): (JournalEntry | Payload)[] {
   return [...payloads, ...entries].toSorted((one, other) => one.at - other.at).reverse();
 }
@@ -75,6 +75,6 @@ function textOf(entry: JournalEntry): ComponentChildren {
     case 'event':
       return [entry.type, h('small', null, `in ${entry.state}`)];
     case 'unexpected':
-      return [h('b', null, entry.type), h('small', null, `nobody expects it in ${entry.state}`)];
+      return [h('b', null, entry.type), h('small', null, `unexpected in ${entry.state}`)];
   }
 }

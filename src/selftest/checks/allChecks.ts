@@ -18,8 +18,8 @@ import { sessionChecks } from './sessionChecks.js';
 import { storageChecks } from './storageChecks.js';
 
 /**
- * One for each tool, in the order of the catalogue. Extensions come late: they may move the session to a process of its
- * own. Traces come last, since a browser makes one at a time, and sessions that share it would be in each other's way.
+ * One for each tool, in the order of the catalogue. Extensions come late: they may move the session to a process of its own.
+ * Traces come last: a browser records one at a time, and sessions in a shared browser would disturb each other.
  */
 export const checks: readonly Check[] = [
   ...sessionChecks,

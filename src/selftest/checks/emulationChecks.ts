@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
 import { assertIncludes, type CheckContext, type Check } from '../checkContext.js';
 
-/** Milliseconds that the same work takes in the page, at its best of three. Short work would slip through the brakes. */
-const measureWork = async (bench: CheckContext): Promise<number> =>
+/** The best of three times of the same work in the page, in milliseconds. Throttling misses short work. */
+const measureWork = async (context: CheckContext): Promise<number> =>
   Number(
-    await bench.evaluate(`Math.min(...[1, 2, 3].map(() => {
+    await context.evaluate(`Math.min(...[1, 2, 3].map(() => {
       const start = performance.now();
       let sum = 0;
       for (let i = 0; i < 2e7; i++) sum += Math.sqrt(i);
@@ -15,16 +15,16 @@ const measureWork = async (bench: CheckContext): Promise<number> =>
 
 const headers = 'fetch("/echo").then(async (response) => (await response.json()).headers)';
 
-const resetEmulation = async (bench: CheckContext): Promise<void> => {
-  const { data } = await bench.call('emulate', { reset: true });
+const resetEmulation = async (context: CheckContext): Promise<void> => {
+  const { data } = await context.call('emulate', { reset: true });
   assert.deepEqual(data['emulated'], {});
 };
 
 export const emulationChecks: readonly Check[] = [
   {
     tool: 'emulate',
-    async run(bench) {
-      await bench.openControls();
+    async run(context) {
+      await context.openControls();
       const word = randomUUID();
       const width = randomInt(300, 600);
       const settings = {
@@ -34,59 +34,59 @@ export const emulationChecks: readonly Check[] = [
         viewport: { width, height: 500 },
         geolocation: { latitude: randomInt(-80, 80), longitude: randomInt(-170, 170) },
       };
-      const { text, data } = await bench.call('emulate', settings);
+      const { text, data } = await context.call('emulate', settings);
       assert.deepEqual(data['emulated'], settings);
       assertIncludes(text, word);
-      const sent = JSON.stringify(await bench.evaluate(headers));
+      const sent = JSON.stringify(await context.evaluate(headers));
       assertIncludes(sent, `"user-agent":"Agent/${word}"`);
       assertIncludes(sent, `"x-word":"${word}"`);
-      assert.deepEqual(await bench.evaluate('[innerWidth, matchMedia("(prefers-color-scheme: dark)").matches]'), [
+      assert.deepEqual(await context.evaluate('[innerWidth, matchMedia("(prefers-color-scheme: dark)").matches]'), [
         width,
         true,
       ]);
-      const place = await bench.evaluate(
+      const place = await context.evaluate(
         `new Promise((resolve, reject) => navigator.geolocation.getCurrentPosition(({ coords }) =>
           resolve({ latitude: coords.latitude, longitude: coords.longitude }), reject))`,
       );
       assert.deepEqual(place, settings.geolocation);
-      await resetEmulation(bench);
-      assert.ok(!JSON.stringify(await bench.evaluate(headers)).includes(word));
+      await resetEmulation(context);
+      assert.ok(!JSON.stringify(await context.evaluate(headers)).includes(word));
       return `${width} pixels, dark, at ${settings.geolocation.latitude}, ${settings.geolocation.longitude}, and back`;
     },
   },
   {
     tool: 'emulate_cpu',
-    async run(bench) {
-      await bench.openControls();
-      await resetEmulation(bench);
-      // The quickest of several: what else runs on the machine slows some of them, too.
+    async run(context) {
+      await context.openControls();
+      await resetEmulation(context);
+      // The quickest of several: other processes slow some of them, too.
       let before = Infinity;
-      for (let runs = 0; runs < 5; runs += 1) before = Math.min(before, await measureWork(bench));
+      for (let runs = 0; runs < 5; runs += 1) before = Math.min(before, await measureWork(context));
       const cpuThrottlingRate = randomInt(600, 1200) / 100;
-      const { text, data } = await bench.call('emulate_cpu', { cpuThrottlingRate });
+      const { text, data } = await context.call('emulate_cpu', { cpuThrottlingRate });
       assert.deepEqual(data['emulated'], { cpuThrottlingRate });
       assertIncludes(text, String(cpuThrottlingRate));
       let slow = 0;
-      // A thread of the browser stops the page again and again: on a busy machine it may come too late for one run.
-      for (let runs = 0; slow <= 2 * before && runs < 20; runs += 1) slow = await measureWork(bench);
+      // A browser thread pauses the page at intervals: on a busy machine one run may escape it.
+      for (let runs = 0; slow <= 2 * before && runs < 20; runs += 1) slow = await measureWork(context);
       assert.ok(slow > 2 * before, `${slow} ms is not much more than ${before} ms`);
-      await resetEmulation(bench);
+      await resetEmulation(context);
       return `${Math.round(before)} ms of work took ${Math.round(slow)} ms`;
     },
   },
   {
     tool: 'emulate_network',
-    async run(bench) {
-      await bench.openControls();
-      await resetEmulation(bench);
+    async run(context) {
+      await context.openControls();
+      await resetEmulation(context);
       const reachable = 'fetch("/echo").then(() => "there", () => "gone")';
-      const { text, data } = await bench.call('emulate_network', { networkConditions: 'Offline' });
+      const { text, data } = await context.call('emulate_network', { networkConditions: 'Offline' });
       assert.deepEqual(data['emulated'], { networkConditions: 'Offline' });
       assertIncludes(text, 'Offline');
-      assert.equal(await bench.evaluate(reachable), 'gone');
-      const back = await bench.call('emulate_network', { networkConditions: 'No emulation' });
+      assert.equal(await context.evaluate(reachable), 'gone');
+      const back = await context.call('emulate_network', { networkConditions: 'No emulation' });
       assert.deepEqual(back.data['emulated'], {});
-      assert.equal(await bench.evaluate(reachable), 'there');
+      assert.equal(await context.evaluate(reachable), 'there');
       return 'cut, and there again';
     },
   },

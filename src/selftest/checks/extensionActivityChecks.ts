@@ -4,8 +4,8 @@ import { assertIncludes, rowsOf, rowWith, type ToolReply, type CheckContext, typ
 import { sampleExtensionId as extensionId } from '../pageServer.js';
 import { evaluateInSample, installSample } from './extensionChecks.js';
 
-const openNotes = (bench: CheckContext): Promise<ToolReply> =>
-  bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
+const openNotes = (context: CheckContext): Promise<ToolReply> =>
+  context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
 
 const addNote = (text: string): string =>
   `chrome.runtime.sendMessage({ type: 'notes.add', url: location.href, text: '${text}' })`;
@@ -13,19 +13,19 @@ const addNote = (text: string): string =>
 export const extensionActivityChecks: readonly Check[] = [
   {
     tool: 'watch_extension_storage',
-    async run(bench) {
-      await installSample(bench);
+    async run(context) {
+      await installSample(context);
       const watch = (more: object = {}): Promise<ToolReply> =>
-        bench.call('watch_extension_storage', { extensionId, ...more });
+        context.call('watch_extension_storage', { extensionId, ...more });
       const { data } = await watch();
       const since = data['cursor'];
       const [first, second] = [randomUUID(), randomUUID()];
-      await evaluateInSample(bench, `chrome.storage.local.set({ word: '${first}' })`).catch(() => undefined);
-      await bench.call('stop_extension_service_worker', { extensionId });
-      await openNotes(bench);
+      await evaluateInSample(context, `chrome.storage.local.set({ word: '${first}' })`).catch(() => undefined);
+      await context.call('stop_extension_service_worker', { extensionId });
+      await openNotes(context);
       const code = `chrome.storage.local.set({ word: '${second}' }).then(() => 1)`;
-      await evaluateInSample(bench, code, { target: 'content_script' });
-      const seen = await bench.eventually(
+      await evaluateInSample(context, code, { target: 'content_script' });
+      const seen = await context.eventually(
         () => watch({ since, area: 'local' }),
         (answer) => rowWith(answer, 'changes', { key: 'word', oldValue: `"${first}"`, newValue: `"${second}"` }),
       );
@@ -37,43 +37,43 @@ export const extensionActivityChecks: readonly Check[] = [
   },
   {
     tool: 'monitor_extension_messages',
-    async run(bench) {
-      await installSample(bench);
-      await openNotes(bench);
+    async run(context) {
+      await installSample(context);
+      await openNotes(context);
       const word = randomUUID();
-      await evaluateInSample(bench, addNote(word), { target: 'content_script' });
-      const answer = await bench.eventually(
-        () => bench.call('monitor_extension_messages', { extensionId, text: word }),
+      await evaluateInSample(context, addNote(word), { target: 'content_script' });
+      const answer = await context.eventually(
+        () => context.call('monitor_extension_messages', { extensionId, text: word }),
         (seen) => assertIncludes(rowsOf(seen, 'messages').at(-1)?.['reply'], word),
       );
       const message = rowsOf(answer, 'messages').find(({ payload }) => String(payload).includes(word));
       assert.equal(message?.['api'], 'runtime.sendMessage');
-      assert.equal(message['from'], `content_script ${bench.pages}/extension-notes.html`);
+      assert.equal(message['from'], `content_script ${context.pages}/extension-notes.html`);
       assertIncludes(message['payload'], 'notes.add');
-      const atLoad = await bench.call('monitor_extension_messages', { extensionId, text: 'notes.list' });
+      const atLoad = await context.call('monitor_extension_messages', { extensionId, text: 'notes.list' });
       assertIncludes(JSON.stringify(atLoad.data['messages']), '/extension-notes.html');
       const cursor = answer.data['cursor'];
-      // The content script asks for the notes again when they change, and is told the word.
+      // The content script requests the notes again when they change, and gets the word.
       const text = `"text":"${word}"`;
-      const nothing = await bench.call('monitor_extension_messages', { extensionId, text, since: cursor });
+      const nothing = await context.call('monitor_extension_messages', { extensionId, text, since: cursor });
       assert.deepEqual(nothing.data['messages'], []);
       return 'message and reply, also those of the page load';
     },
   },
   {
     tool: 'send_extension_message',
-    async run(bench) {
-      await installSample(bench);
-      await openNotes(bench);
+    async run(context) {
+      await installSample(context);
+      await openNotes(context);
       const word = randomUUID();
-      const url = `${bench.pages}/${word}`;
+      const url = `${context.pages}/${word}`;
       const send = (message: object, more: object = {}): Promise<ToolReply> =>
-        bench.call('send_extension_message', { extensionId, message, ...more });
+        context.call('send_extension_message', { extensionId, message, ...more });
       await send({ type: 'notes.add', url, text: word });
       const { data, text } = await send({ type: 'notes.list', url }, { from: 'content_script' });
       assertIncludes(data['reply'], `"notes":["${word}"]`);
       assertIncludes(text, word);
-      const refused = await bench.expectError('send_extension_message', {
+      const refused = await context.expectError('send_extension_message', {
         extensionId,
         message: {},
         from: 'offscreen',
@@ -84,15 +84,15 @@ export const extensionActivityChecks: readonly Check[] = [
   },
   {
     tool: 'trace_extension_api_calls',
-    async run(bench) {
-      await installSample(bench);
+    async run(context) {
+      await installSample(context);
       const trace = (more: object): Promise<ToolReply> =>
-        bench.call('trace_extension_api_calls', { extensionId, ...more });
+        context.call('trace_extension_api_calls', { extensionId, ...more });
       const word = randomUUID();
       await trace({ action: 'start', filter: 'storage.' });
-      await evaluateInSample(bench, `chrome.storage.local.get('${word}')`);
-      await evaluateInSample(bench, 'chrome.runtime.getPlatformInfo()');
-      const answer = await bench.eventually(
+      await evaluateInSample(context, `chrome.storage.local.get('${word}')`);
+      await evaluateInSample(context, 'chrome.runtime.getPlatformInfo()');
+      const answer = await context.eventually(
         () => trace({}),
         (seen) => rowWith(seen, 'calls', { args: `"${word}"`, result: '{}', context: 'service_worker' }),
       );
@@ -105,21 +105,21 @@ export const extensionActivityChecks: readonly Check[] = [
   },
   {
     tool: 'get_extension_logs',
-    async run(bench) {
-      await installSample(bench);
-      await openNotes(bench);
+    async run(context) {
+      await installSample(context);
+      await openNotes(context);
       const [inWorker, inPage] = [randomUUID(), randomUUID()];
-      await bench.call('activate_extension_service_worker', { extensionId });
-      await evaluateInSample(bench, `{ console.warn('${inWorker}', { deep: 42 }); 1 }`);
-      await evaluateInSample(bench, `{ console.error('${inPage}'); 1 }`, { target: 'content_script' });
-      const answer = await bench.eventually(
-        () => bench.call('get_extension_logs', { extensionId }),
+      await context.call('activate_extension_service_worker', { extensionId });
+      await evaluateInSample(context, `{ console.warn('${inWorker}', { deep: 42 }); 1 }`);
+      await evaluateInSample(context, `{ console.error('${inPage}'); 1 }`, { target: 'content_script' });
+      const answer = await context.eventually(
+        () => context.call('get_extension_logs', { extensionId }),
         (seen) => rowWith(seen, 'entries', { text: inPage, level: 'error' }),
       );
       const row = rowWith(answer, 'entries', { text: `${inWorker} {deep: 42}`, level: 'warning' });
       assert.equal(row['context'], 'service_worker');
       assertIncludes(answer.text, 'worker started');
-      const some = await bench.call('get_extension_logs', { extensionId, context: 'content_script', level: 'error' });
+      const some = await context.call('get_extension_logs', { extensionId, context: 'content_script', level: 'error' });
       assert.ok(!some.text.includes(inWorker), 'the filter leaves others out');
       return 'worker and content script in one timeline';
     },

@@ -7,22 +7,22 @@ import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check 
 import { sampleExtensionId as extensionId } from '../pageServer.js';
 
 /** Installs the sample extension, or loads it again. */
-export const installSample = (bench: CheckContext): Promise<ToolReply> =>
-  bench.call('install_extension', { path: bench.extension });
+export const installSample = (context: CheckContext): Promise<ToolReply> =>
+  context.call('install_extension', { path: context.extension });
 
 export const evaluateInSample = async (
-  bench: CheckContext,
+  context: CheckContext,
   expression: string,
   more: object = {},
 ): Promise<unknown> => {
-  const { data } = await bench.call('evaluate_in_extension', { extensionId, expression, ...more });
+  const { data } = await context.call('evaluate_in_extension', { extensionId, expression, ...more });
   return JSON.parse(String(data['result']));
 };
 
-/** An extension of this run alone, whose name no answer can guess. */
-export async function writeExtension(bench: CheckContext, manifest: object): Promise<{ path: string; name: string }> {
+/** An extension of this run alone, with a random name. */
+export async function writeExtension(context: CheckContext, manifest: object): Promise<{ path: string; name: string }> {
   const name = `Made ${randomUUID()}`;
-  const path = join(bench.folder, name);
+  const path = join(context.folder, name);
   await mkdir(path);
   await writeFile(
     join(path, 'manifest.json'),
@@ -34,34 +34,37 @@ export async function writeExtension(bench: CheckContext, manifest: object): Pro
 export const extensionChecks: readonly Check[] = [
   {
     tool: 'install_extension',
-    async run(bench) {
-      const sample = await installSample(bench);
+    async run(context) {
+      const sample = await installSample(context);
       assert.equal(sample.data['id'], extensionId);
       assert.deepEqual(sample.data['warnings'], []);
-      const made = await writeExtension(bench, { permissions: ['nonsense'] });
-      const { text, data } = await bench.call('install_extension', { path: made.path });
+      const made = await writeExtension(context, { permissions: ['nonsense'] });
+      const { text, data } = await context.call('install_extension', { path: made.path });
       assert.equal(data['name'], made.name);
       assert.equal(data['version'], '1.2.3');
       assertIncludes(JSON.stringify(data['warnings']), 'nonsense');
       assertIncludes(text, made.name);
-      const old = await writeExtension(bench, { manifest_version: 2 });
-      assertIncludes(await bench.expectError('install_extension', { path: old.path }), 'unsupported manifest version');
+      const old = await writeExtension(context, { manifest_version: 2 });
+      assertIncludes(
+        await context.expectError('install_extension', { path: old.path }),
+        'unsupported manifest version',
+      );
       const packed = randomUUID();
       const archive = zip({ 'manifest.json': JSON.stringify({ manifest_version: 3, name: packed, version: '1.0' }) });
-      const sent = await bench.call('install_extension', { archive: archive.toString('base64') });
+      const sent = await context.call('install_extension', { archive: archive.toString('base64') });
       assert.equal(sent.data['name'], packed);
-      const url = `${bench.pages}/bytes?base64=${archive.toString('base64url')}`;
-      assert.equal((await bench.call('install_extension', { url })).data['id'], sent.data['id']);
+      const url = `${context.pages}/bytes?base64=${archive.toString('base64url')}`;
+      assert.equal((await context.call('install_extension', { url })).data['id'], sent.data['id']);
       return 'from folders, an archive and a url; a warning, a refusal';
     },
   },
   {
     tool: 'list_extensions',
-    async run(bench) {
-      await installSample(bench);
-      const made = await writeExtension(bench, {});
-      const { data } = await bench.call('install_extension', { path: made.path });
-      const answer = await bench.call('list_extensions');
+    async run(context) {
+      await installSample(context);
+      const made = await writeExtension(context, {});
+      const { data } = await context.call('install_extension', { path: made.path });
+      const answer = await context.call('list_extensions');
       const sample = rowWith(answer, 'extensions', { id: extensionId });
       assert.equal(sample['name'], 'Page Notes');
       assert.equal(sample['serviceWorker'], 'running');
@@ -74,20 +77,20 @@ export const extensionChecks: readonly Check[] = [
   },
   {
     tool: 'evaluate_in_extension',
-    async run(bench) {
-      await installSample(bench);
+    async run(context) {
+      await installSample(context);
       const word = randomUUID();
       const stored = `chrome.storage.local.set({ word: "${word}" }).then(() => chrome.storage.local.get("word"))`;
-      const { text, data } = await bench.call('evaluate_in_extension', { extensionId, expression: stored });
+      const { text, data } = await context.call('evaluate_in_extension', { extensionId, expression: stored });
       assert.deepEqual(JSON.parse(String(data['result'])), { word });
       assertIncludes(text, word);
-      await bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
+      await context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
       const target = 'content_script';
       assert.equal(
-        await evaluateInSample(bench, '() => chrome.runtime.id + location.pathname', { target }),
+        await evaluateInSample(context, '() => chrome.runtime.id + location.pathname', { target }),
         `${extensionId}/extension-notes.html`,
       );
-      const thrown = await bench.expectError('evaluate_in_extension', {
+      const thrown = await context.expectError('evaluate_in_extension', {
         extensionId,
         expression: `{ throw new Error("${word}") }`,
       });
@@ -97,19 +100,19 @@ export const extensionChecks: readonly Check[] = [
   },
   {
     tool: 'activate_extension_service_worker',
-    async run(bench) {
-      await installSample(bench);
-      const running = await bench.call('activate_extension_service_worker', { extensionId });
+    async run(context) {
+      await installSample(context);
+      const running = await context.call('activate_extension_service_worker', { extensionId });
       assert.equal(running.data['before'], 'running');
-      const broken = await writeExtension(bench, { background: { service_worker: 'worker.js' } });
+      const broken = await writeExtension(context, { background: { service_worker: 'worker.js' } });
       const word = randomUUID();
       await writeFile(join(broken.path, 'worker.js'), `throw new Error("${word}");`);
-      const { data } = await bench.call('install_extension', { path: broken.path });
-      assertIncludes(await bench.expectError('activate_extension_service_worker', { extensionId: data['id'] }), word);
+      const { data } = await context.call('install_extension', { path: broken.path });
+      assertIncludes(await context.expectError('activate_extension_service_worker', { extensionId: data['id'] }), word);
       await writeFile(join(broken.path, 'worker.js'), '');
-      const mended = await bench.call('activate_extension_service_worker', { extensionId: data['id'] });
+      const mended = await context.call('activate_extension_service_worker', { extensionId: data['id'] });
       assert.equal(mended.data['before'], 'none');
-      const row = rowWith(await bench.call('list_extensions'), 'extensions', { id: data['id'] });
+      const row = rowWith(await context.call('list_extensions'), 'extensions', { id: data['id'] });
       assert.equal(row['serviceWorker'], 'running');
       assertIncludes(mended.text, broken.name);
       return 'a worker that throws named its error and, mended, came up';

@@ -4,55 +4,55 @@ import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check 
 import { sampleExtensionId as extensionId } from '../pageServer.js';
 import { installSample } from './extensionChecks.js';
 
-const list = (bench: CheckContext): Promise<ToolReply> => bench.call('list_extension_contexts', { extensionId });
+const list = (context: CheckContext): Promise<ToolReply> => context.call('list_extension_contexts', { extensionId });
 
-const word = async (bench: CheckContext, more: object = {}): Promise<unknown> => {
-  const { data } = await bench.call('evaluate_in_extension', { expression: 'globalThis.word ?? "none"', ...more });
+const word = async (context: CheckContext, more: object = {}): Promise<unknown> => {
+  const { data } = await context.call('evaluate_in_extension', { expression: 'globalThis.word ?? "none"', ...more });
   return JSON.parse(String(data['result']));
 };
 
-const setWord = async (bench: CheckContext, value: string, more: object = {}): Promise<void> => {
-  await bench.call('evaluate_in_extension', { expression: `void (globalThis.word = "${value}")`, ...more });
+const setWord = async (context: CheckContext, value: string, more: object = {}): Promise<void> => {
+  await context.call('evaluate_in_extension', { expression: `void (globalThis.word = "${value}")`, ...more });
 };
 
-const openNotes = (bench: CheckContext): Promise<ToolReply> =>
-  bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
+const openNotes = (context: CheckContext): Promise<ToolReply> =>
+  context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
 
 export const extensionContextChecks: readonly Check[] = [
   {
     tool: 'list_extension_contexts',
-    async run(bench) {
-      await installSample(bench);
-      await openNotes(bench);
-      const url = `${bench.pages}/extension-notes.html`;
-      const script = rowWith(await list(bench), 'contexts', { kind: 'content_script', url });
+    async run(context) {
+      await installSample(context);
+      await openNotes(context);
+      const url = `${context.pages}/extension-notes.html`;
+      const script = rowWith(await list(context), 'contexts', { kind: 'content_script', url });
       assert.equal(script['title'], 'A page with notes');
-      const { data } = await bench.call('open_extension_page', { extensionId, page: 'options' });
-      const answer = await list(bench);
+      const { data } = await context.call('open_extension_page', { extensionId, page: 'options' });
+      const answer = await list(context);
       const options = rowWith(answer, 'contexts', { kind: 'options', pageId: data['pageId'] });
       assert.equal(options['url'], `chrome-extension://${extensionId}/options.html`);
       assert.equal(rowWith(answer, 'contexts', { kind: 'service_worker' })['state'], 'running');
       assertIncludes(answer.text, 'Page Notes: options');
-      await bench.call('close_page', { pageId: data['pageId'] });
+      await context.call('close_page', { pageId: data['pageId'] });
       return 'the worker, the options in a tab, a content script';
     },
   },
   {
     tool: 'switch_extension_context',
-    async run(bench) {
-      await installSample(bench);
-      await openNotes(bench);
+    async run(context) {
+      await installSample(context);
+      await openNotes(context);
       const [inWorker, inPage] = [randomUUID(), randomUUID()];
-      const script = rowWith(await list(bench), 'contexts', { kind: 'content_script' });
-      const { text } = await bench.call('switch_extension_context', { contextId: script['contextId'] });
+      const script = rowWith(await list(context), 'contexts', { kind: 'content_script' });
+      const { text } = await context.call('switch_extension_context', { contextId: script['contextId'] });
       assertIncludes(text, String(script['contextId']));
-      await setWord(bench, inPage);
-      await setWord(bench, inWorker, { extensionId, target: 'service_worker' });
-      assert.equal(await word(bench), inPage);
-      await bench.call('switch_extension_context', { contextId: `worker:${extensionId}` });
-      assert.equal(await word(bench), inWorker);
+      await setWord(context, inPage);
+      await setWord(context, inWorker, { extensionId, target: 'service_worker' });
+      assert.equal(await word(context), inPage);
+      await context.call('switch_extension_context', { contextId: `worker:${extensionId}` });
+      assert.equal(await word(context), inWorker);
       assertIncludes(
-        await bench.expectError('switch_extension_context', { contextId: 'none' }),
+        await context.expectError('switch_extension_context', { contextId: 'none' }),
         'list_extension_contexts',
       );
       return 'evaluating followed into the content script and the worker';
@@ -60,33 +60,33 @@ export const extensionContextChecks: readonly Check[] = [
   },
   {
     tool: 'stop_extension_service_worker',
-    async run(bench) {
-      await installSample(bench);
+    async run(context) {
+      await installSample(context);
       const worker = { extensionId, target: 'service_worker' };
-      await setWord(bench, randomUUID(), worker);
-      const { data } = await bench.call('stop_extension_service_worker', { extensionId });
+      await setWord(context, randomUUID(), worker);
+      const { data } = await context.call('stop_extension_service_worker', { extensionId });
       assert.deepEqual(data, { extensionId, before: 'running', state: 'stopped' });
-      const row = rowWith(await bench.call('list_extensions'), 'extensions', { id: extensionId });
+      const row = rowWith(await context.call('list_extensions'), 'extensions', { id: extensionId });
       assert.equal(row['serviceWorker'], 'stopped');
-      await bench.call('activate_extension_service_worker', { extensionId });
-      assert.equal(await word(bench, worker), 'none');
+      await context.call('activate_extension_service_worker', { extensionId });
+      assert.equal(await word(context, worker), 'none');
       return 'stopped; started again, its variables were gone';
     },
   },
   {
     tool: 'get_extension_service_worker_status',
-    async run(bench) {
-      await installSample(bench);
-      await bench.call('stop_extension_service_worker', { extensionId });
-      const status = (): Promise<ToolReply> => bench.call('get_extension_service_worker_status', { extensionId });
+    async run(context) {
+      await installSample(context);
+      await context.call('stop_extension_service_worker', { extensionId });
+      const status = (): Promise<ToolReply> => context.call('get_extension_service_worker_status', { extensionId });
       assert.equal((await status()).data['state'], 'stopped');
       assert.equal((await status()).data['state'], 'stopped');
-      await bench.call('activate_extension_service_worker', { extensionId });
+      await context.call('activate_extension_service_worker', { extensionId });
       const { text, data } = await status();
       assert.equal(data['script'], `chrome-extension://${extensionId}/worker.js`);
       const origin = { extensionId, target: 'service_worker', expression: 'performance.timeOrigin' };
-      const { data: told } = await bench.call('evaluate_in_extension', origin);
-      const startedAt = new Date(Number(told['result'])).toISOString();
+      const { data: timeOrigin } = await context.call('evaluate_in_extension', origin);
+      const startedAt = new Date(Number(timeOrigin['result'])).toISOString();
       assert.equal(data['startedAt'], startedAt);
       assertIncludes(text, startedAt);
       return `stopped, and not woken by asking; running since ${startedAt}`;

@@ -7,30 +7,30 @@ import { sampleExtensionId as extensionId } from '../pageServer.js';
 import { installSample, writeExtension } from './extensionChecks.js';
 
 /** Provokes the sample's planted bug in its worker. */
-async function provokeError(bench: CheckContext): Promise<void> {
+async function provokeError(context: CheckContext): Promise<void> {
   const args = { extensionId, message: { type: 'notes.measure' }, from: 'content_script' };
-  const { data } = await bench.call('send_extension_message', args);
+  const { data } = await context.call('send_extension_message', args);
   assertIncludes(data['reply'], "reading 'text'");
 }
 
-async function installWithPage(bench: CheckContext): Promise<void> {
-  await installSample(bench);
-  await bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
+async function installWithPage(context: CheckContext): Promise<void> {
+  await installSample(context);
+  await context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
 }
 
 export const extensionDiagnosisChecks: readonly Check[] = [
   {
     tool: 'get_extension_runtime_errors',
-    async run(bench) {
-      await installWithPage(bench);
-      await provokeError(bench);
+    async run(context) {
+      await installWithPage(context);
+      await provokeError(context);
       const word = randomUUID();
       const thrown = `void setTimeout(() => { throw new Error("${word}"); })`;
-      await bench.call('evaluate_in_extension', { extensionId, expression: thrown, target: 'content_script' });
-      const answer = await bench.eventually(
-        () => bench.call('get_extension_runtime_errors', { extensionId }),
+      await context.call('evaluate_in_extension', { extensionId, expression: thrown, target: 'content_script' });
+      const answer = await context.eventually(
+        () => context.call('get_extension_runtime_errors', { extensionId }),
         ({ text }) =>
-          assertIncludes(text, `[content_script ${bench.pages}/extension-notes.html] Uncaught Error: ${word}`),
+          assertIncludes(text, `[content_script ${context.pages}/extension-notes.html] Uncaught Error: ${word}`),
       );
       const error = rowsOf(answer, 'errors').find(({ message }) => String(message).includes("reading 'text'"));
       assertIncludes(error?.['url'], '/worker.js');
@@ -43,37 +43,37 @@ export const extensionDiagnosisChecks: readonly Check[] = [
   },
   {
     tool: 'clear_extension_errors',
-    async run(bench) {
-      await installWithPage(bench);
-      await provokeError(bench);
-      const { data } = await bench.call('clear_extension_errors', { extensionId });
+    async run(context) {
+      await installWithPage(context);
+      await provokeError(context);
+      const { data } = await context.call('clear_extension_errors', { extensionId });
       assert.ok(Number(data['cleared']) >= 1, 'it had an error');
-      const none = await bench.call('get_extension_runtime_errors', { extensionId });
+      const none = await context.call('get_extension_runtime_errors', { extensionId });
       assert.deepEqual(none.data['errors'], []);
-      await provokeError(bench);
-      const again = await bench.call('get_extension_runtime_errors', { extensionId });
+      await provokeError(context);
+      const again = await context.call('get_extension_runtime_errors', { extensionId });
       assert.equal(rowsOf(again, 'errors').length, 1);
       return 'an error, none, and a new one';
     },
   },
   {
     tool: 'inspect_extension_manifest',
-    async run(bench) {
-      await installSample(bench);
-      const sample = await bench.call('inspect_extension_manifest', { extensionId });
+    async run(context) {
+      await installSample(context);
+      const sample = await context.call('inspect_extension_manifest', { extensionId });
       assert.deepEqual(
         rowsOf(sample, 'findings').filter(({ severity }) => severity === 'error'),
         [],
       );
       assertIncludes(sample.data['manifest'], 'Page Notes');
-      const { path } = await writeExtension(bench, {
+      const { path } = await writeExtension(context, {
         permissions: ['bookmarks'],
         host_permissions: ['*://*/*'],
         background: { service_worker: 'worker.js' },
       });
       await writeFile(join(path, 'worker.js'), '\nlocalStorage.clear();');
-      const { data } = await bench.call('install_extension', { path });
-      const made = await bench.call('inspect_extension_manifest', { extensionId: data['id'] });
+      const { data } = await context.call('install_extension', { path });
+      const made = await context.call('inspect_extension_manifest', { extensionId: data['id'] });
       rowWith(made, 'findings', { at: 'worker.js:2', severity: 'error', fix: 'Use chrome.storage.' });
       assertIncludes(JSON.stringify(rowWith(made, 'findings', { at: 'permissions' })), 'bookmarks');
       rowWith(made, 'findings', { at: 'host_permissions', severity: 'warning' });
@@ -83,14 +83,14 @@ export const extensionDiagnosisChecks: readonly Check[] = [
   },
   {
     tool: 'check_content_script_injection',
-    async run(bench) {
-      await installWithPage(bench);
-      const here = await bench.call('check_content_script_injection', { extensionId });
+    async run(context) {
+      await installWithPage(context);
+      const here = await context.call('check_content_script_injection', { extensionId });
       const row = rowWith(here, 'scripts', { name: 'content_scripts[0]', expected: true, runAt: 'document_end' });
       assert.deepEqual(row['running'], ['content.js']);
       const word = randomUUID();
       const url = `https://127.0.0.1/${word}`;
-      const there = await bench.call('check_content_script_injection', { extensionId, url });
+      const there = await context.call('check_content_script_injection', { extensionId, url });
       assertIncludes(JSON.stringify(rowWith(there, 'scripts', { expected: false })), 'the scheme differs');
       assertIncludes(there.text, word);
       return 'one that runs, and why it would not elsewhere';

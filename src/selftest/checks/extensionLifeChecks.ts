@@ -13,10 +13,10 @@ interface InstalledExtension {
 }
 
 /** Installs an extension of this run alone, whose worker has `word`. */
-async function installGenerated(bench: CheckContext, word: string): Promise<InstalledExtension> {
-  const made = await writeExtension(bench, { background: { service_worker: 'worker.js' } });
+async function installGenerated(context: CheckContext, word: string): Promise<InstalledExtension> {
+  const made = await writeExtension(context, { background: { service_worker: 'worker.js' } });
   await writeWorker(made.path, word);
-  const { data } = await bench.call('install_extension', { path: made.path });
+  const { data } = await context.call('install_extension', { path: made.path });
   return { ...made, extensionId: String(data['id']) };
 }
 
@@ -26,16 +26,16 @@ const writeWorker = (path: string, word: string): Promise<void> =>
 export const extensionLifeChecks: readonly Check[] = [
   {
     tool: 'get_extension_details',
-    async run(bench) {
-      await installSample(bench);
-      const { text, data } = await bench.call('get_extension_details', { extensionId: sampleExtensionId });
+    async run(context) {
+      await installSample(context);
+      const { text, data } = await context.call('get_extension_details', { extensionId: sampleExtensionId });
       assert.equal(data['name'], 'Page Notes');
       assert.deepEqual(data['pages'], ['popup', 'options', 'side_panel']);
       assert.deepEqual(data['manifestErrors'], []);
       assertIncludes(text, 'http://127.0.0.1/*');
-      const made = await writeExtension(bench, { permissions: ['tabs'], description: randomUUID() });
-      const { data: installed } = await bench.call('install_extension', { path: made.path });
-      const other = await bench.call('get_extension_details', { extensionId: installed['id'] });
+      const made = await writeExtension(context, { permissions: ['tabs'], description: randomUUID() });
+      const { data: installed } = await context.call('install_extension', { path: made.path });
+      const other = await context.call('get_extension_details', { extensionId: installed['id'] });
       assert.equal(other.data['path'], made.path);
       assert.deepEqual(other.data['permissions'], ['Read your browsing history']);
       assert.equal(other.data['serviceWorker'], 'none');
@@ -44,44 +44,44 @@ export const extensionLifeChecks: readonly Check[] = [
   },
   {
     tool: 'reload_extension',
-    async run(bench) {
+    async run(context) {
       const [before, after] = [randomUUID(), randomUUID()];
-      const { extensionId, path } = await installGenerated(bench, before);
+      const { extensionId, path } = await installGenerated(context, before);
       await writeWorker(path, after);
-      assert.equal(await evaluateInSample(bench, 'word', { extensionId }), before);
-      const { data } = await bench.call('reload_extension', { extensionId });
+      assert.equal(await evaluateInSample(context, 'word', { extensionId }), before);
+      const { data } = await context.call('reload_extension', { extensionId });
       assert.deepEqual(data['warnings'], []);
-      assert.equal(await evaluateInSample(bench, 'word', { extensionId }), after);
-      await installSample(bench);
-      await bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
-      const stale = await bench.call('reload_extension', { extensionId: sampleExtensionId });
-      const row = rowWith(stale, 'staleContentScripts', { url: `${bench.pages}/extension-notes.html` });
+      assert.equal(await evaluateInSample(context, 'word', { extensionId }), after);
+      await installSample(context);
+      await context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
+      const stale = await context.call('reload_extension', { extensionId: sampleExtensionId });
+      const row = rowWith(stale, 'staleContentScripts', { url: `${context.pages}/extension-notes.html` });
       assertIncludes(stale.text, `Page ${String(row['pageId'])}`);
       return `the new code runs; page ${String(row['pageId'])} has the old content script`;
     },
   },
   {
     tool: 'set_extension_enabled',
-    async run(bench) {
-      const { extensionId, name } = await installGenerated(bench, 'on');
-      const off = await bench.call('set_extension_enabled', { extensionId, enabled: false });
+    async run(context) {
+      const { extensionId, name } = await installGenerated(context, 'on');
+      const off = await context.call('set_extension_enabled', { extensionId, enabled: false });
       assertIncludes(off.text, name);
       const state = async (): Promise<unknown> =>
-        rowWith(await bench.call('list_extensions'), 'extensions', { id: extensionId })['enabled'];
+        rowWith(await context.call('list_extensions'), 'extensions', { id: extensionId })['enabled'];
       assert.equal(await state(), false);
-      await bench.call('set_extension_enabled', { extensionId, enabled: true });
+      await context.call('set_extension_enabled', { extensionId, enabled: true });
       assert.equal(await state(), true);
-      assert.equal(await evaluateInSample(bench, 'word', { extensionId }), 'on');
+      assert.equal(await evaluateInSample(context, 'word', { extensionId }), 'on');
       return 'off, then on with its worker running';
     },
   },
   {
     tool: 'uninstall_extension',
-    async run(bench) {
-      const { extensionId, name } = await installGenerated(bench, '');
-      const { text, data } = await bench.call('uninstall_extension', { extensionId });
+    async run(context) {
+      const { extensionId, name } = await installGenerated(context, '');
+      const { text, data } = await context.call('uninstall_extension', { extensionId });
       assertIncludes(text, name);
-      const left = rowsOf(await bench.call('list_extensions'), 'extensions').map(({ id }) => id);
+      const left = rowsOf(await context.call('list_extensions'), 'extensions').map(({ id }) => id);
       assert.ok(!left.includes(extensionId), 'it is gone');
       assert.deepEqual(new Set(left), new Set(data['left'] as unknown[]));
       return `"${name}" is gone, ${left.length} left`;

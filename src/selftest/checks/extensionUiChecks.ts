@@ -6,16 +6,16 @@ import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check 
 import { sampleExtensionId as extensionId } from '../pageServer.js';
 import { installSample, writeExtension } from './extensionChecks.js';
 
-const selectedId = async (bench: CheckContext): Promise<unknown> =>
-  rowWith(await bench.call('list_pages'), 'pages', { selected: true })['id'];
+const selectedId = async (context: CheckContext): Promise<unknown> =>
+  rowWith(await context.call('list_pages'), 'pages', { selected: true })['id'];
 
-async function openPopup(bench: CheckContext): Promise<ToolReply> {
-  await installSample(bench);
-  await bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
-  return bench.call('open_extension_popup', { extensionId });
+async function openPopup(context: CheckContext): Promise<ToolReply> {
+  await installSample(context);
+  await context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
+  return context.call('open_extension_popup', { extensionId });
 }
 
-/** Resolves when the page has the title, or after a while without it. */
+/** Resolves when the page has the title, or after a timeout. */
 const titleWithin = (title: string, ms: number): string =>
   `new Promise((resolve) => {
     const end = Date.now() + ${ms};
@@ -26,8 +26,8 @@ const titleWithin = (title: string, ms: number): string =>
 export const extensionUiChecks: readonly Check[] = [
   {
     tool: 'trigger_extension_action',
-    async run(bench) {
-      const made = await writeExtension(bench, {
+    async run(context) {
+      const made = await writeExtension(context, {
         action: {},
         permissions: ['activeTab', 'scripting'],
         background: { service_worker: 'worker.js' },
@@ -35,73 +35,73 @@ export const extensionUiChecks: readonly Check[] = [
       const word = randomUUID();
       const inject = `chrome.scripting.executeScript({ target: { tabId: tab.id }, func: () => { document.title = '${word}'; } })`;
       await writeFile(join(made.path, 'worker.js'), `chrome.action.onClicked.addListener((tab) => ${inject});`);
-      const { data } = await bench.call('install_extension', { path: made.path });
-      await bench.openControls();
-      // A worker that is still starting has no listener yet, and Chrome drops the click.
-      for (let attempt = 0; attempt < 5 && (await bench.evaluate('document.title')) !== word; attempt += 1) {
-        const clicked = await bench.call('trigger_extension_action', { extensionId: data['id'] });
+      const { data } = await context.call('install_extension', { path: made.path });
+      await context.openControls();
+      // A starting worker has no listener yet, and Chrome drops the click.
+      for (let attempt = 0; attempt < 5 && (await context.evaluate('document.title')) !== word; attempt += 1) {
+        const clicked = await context.call('trigger_extension_action', { extensionId: data['id'] });
         assert.equal(clicked.data['popup'], false);
         assertIncludes(clicked.text, made.name);
-        await bench.evaluate(titleWithin(word, 3_000));
+        await context.evaluate(titleWithin(word, 3_000));
       }
-      assert.equal(await bench.evaluate('document.title'), word);
+      assert.equal(await context.evaluate('document.title'), word);
       return 'the click reached the worker, which changed the page';
     },
   },
   {
     tool: 'open_extension_popup',
-    async run(bench) {
-      const { text, data } = await openPopup(bench);
+    async run(context) {
+      const { text, data } = await openPopup(context);
       assert.equal(data['url'], `chrome-extension://${extensionId}/popup.html`);
       assertIncludes(text, `page ${String(data['pageId'])}`);
-      assert.equal(await selectedId(bench), data['pageId']);
+      assert.equal(await selectedId(context), data['pageId']);
       const note = `note ${randomUUID()}`;
-      await bench.call('fill', { uid: await bench.uidOf('textbox', 'New note'), value: note });
-      await bench.call('click', { uid: await bench.uidOf('button', 'Add') });
-      await bench.call('wait_for', { text: [note] });
-      await bench.call('close_extension_popup', { extensionId });
-      const { notes } = await stored(bench);
+      await context.call('fill', { uid: await context.uidOf('textbox', 'New note'), value: note });
+      await context.call('click', { uid: await context.uidOf('button', 'Add') });
+      await context.call('wait_for', { text: [note] });
+      await context.call('close_extension_popup', { extensionId });
+      const { notes } = await stored(context);
       assertIncludes(JSON.stringify(notes), note);
       return 'a note was written in the popup';
     },
   },
   {
     tool: 'close_extension_popup',
-    async run(bench) {
-      await bench.openControls();
-      const below = await selectedId(bench);
-      const popup = await openPopup(bench);
-      const { data } = await bench.call('close_extension_popup', { extensionId });
+    async run(context) {
+      await context.openControls();
+      const below = await selectedId(context);
+      const popup = await openPopup(context);
+      const { data } = await context.call('close_extension_popup', { extensionId });
       assert.deepEqual(data, { closed: 1, selectedPageId: below });
-      assert.equal(await selectedId(bench), below);
-      const { text } = await bench.call('list_pages');
+      assert.equal(await selectedId(context), below);
+      const { text } = await context.call('list_pages');
       assert.ok(!text.includes(String(popup.data['url'])), `the popup is gone from: ${text}`);
-      assert.equal((await bench.call('close_extension_popup', { extensionId })).data['closed'], 0);
+      assert.equal((await context.call('close_extension_popup', { extensionId })).data['closed'], 0);
       return `closed; page ${String(below)} is selected again`;
     },
   },
   {
     tool: 'open_extension_page',
-    async run(bench) {
-      await installSample(bench);
+    async run(context) {
+      await installSample(context);
       const label = randomUUID().slice(0, 8);
-      await bench.call('set_extension_storage', { extensionId, area: 'sync', set: { label } });
-      const { data } = await bench.call('open_extension_page', { extensionId });
-      assert.equal(await selectedId(bench), data['pageId']);
-      await bench.evaluate(
+      await context.call('set_extension_storage', { extensionId, area: 'sync', set: { label } });
+      const { data } = await context.call('open_extension_page', { extensionId });
+      assert.equal(await selectedId(context), data['pageId']);
+      await context.evaluate(
         `new Promise((resolve) => { const look = () => document.querySelector('#label').value === '${label}' ? resolve() : setTimeout(look, 10); look(); })`,
       );
-      await bench.call('close_page', { pageId: data['pageId'] });
-      const panel = await bench.call('open_extension_page', { extensionId, page: 'side_panel' });
-      assert.equal(await bench.evaluate('document.title'), 'Page Notes: side panel');
-      await bench.call('close_page', { pageId: panel.data['pageId'] });
+      await context.call('close_page', { pageId: data['pageId'] });
+      const panel = await context.call('open_extension_page', { extensionId, page: 'side_panel' });
+      assert.equal(await context.evaluate('document.title'), 'Page Notes: side panel');
+      await context.call('close_page', { pageId: panel.data['pageId'] });
       return 'the options with what is stored, and the side panel';
     },
   },
 ];
 
-async function stored(bench: CheckContext): Promise<Record<string, unknown>> {
-  const { data } = await bench.call('evaluate_in_extension', {
+async function stored(context: CheckContext): Promise<Record<string, unknown>> {
+  const { data } = await context.call('evaluate_in_extension', {
     extensionId,
     target: 'service_worker',
     expression: 'chrome.storage.local.get()',

@@ -19,62 +19,62 @@ function checkedSize({ text, data, images }: ToolReply): [number, number] {
 export const lookChecks: readonly Check[] = [
   {
     tool: 'take_snapshot',
-    async run(bench) {
+    async run(context) {
       const word = randomUUID();
-      const nonce = await bench.openControls();
-      await bench.evaluate(`void (document.querySelector("#hover").textContent = "${word}")`);
-      const { text, data } = await bench.call('take_snapshot');
+      const nonce = await context.openControls();
+      await context.evaluate(`void (document.querySelector("#hover").textContent = "${word}")`);
+      const { text, data } = await context.call('take_snapshot');
       const line = text.split('\n').find((one) => one.includes(`button "${word}"`));
       assert.match(line ?? '', /uid=\S+ button/);
       assertIncludes(data['snapshot'], word);
       assertIncludes(text, nonce);
-      assert.equal(await bench.uidOf('button', word), await bench.uidOf('button', word));
+      assert.equal(await context.uidOf('button', word), await context.uidOf('button', word));
       return `${text.split('\n').length} lines, uids stay`;
     },
   },
   {
     tool: 'find_in_snapshot',
-    async run(bench) {
-      await bench.openControls();
+    async run(context) {
+      await context.openControls();
       const word = randomUUID();
-      await bench.evaluate(`void (document.querySelector("#hover").textContent = "${word}")`);
-      const { text, data } = await bench.call('find_in_snapshot', { text: word, context: 0 });
+      await context.evaluate(`void (document.querySelector("#hover").textContent = "${word}")`);
+      const { text, data } = await context.call('find_in_snapshot', { text: word, context: 0 });
       assert.ok(Number(data['matches']) >= 1);
       assertIncludes(data['lines'], word);
-      assertIncludes(text, await bench.uidOf('button', word));
-      const none = await bench.call('find_in_snapshot', { text: randomUUID() });
+      assertIncludes(text, await context.uidOf('button', word));
+      const none = await context.call('find_in_snapshot', { text: randomUUID() });
       assert.equal(none.data['matches'], 0);
       return 'one button found, a missing one not';
     },
   },
   {
     tool: 'take_screenshot',
-    async run(bench) {
-      await bench.openControls();
-      await bench.call('resize_page', { width: 640, height: 480 });
-      const whole = await bench.call('take_screenshot');
+    async run(context) {
+      await context.openControls();
+      await context.call('resize_page', { width: 640, height: 480 });
+      const whole = await context.call('take_screenshot');
       assert.deepEqual(checkedSize(whole), [640, 480]);
       const [width, height] = checkedSize(
-        await bench.call('take_screenshot', { uid: await bench.uidOf('button', 'Save') }),
+        await context.call('take_screenshot', { uid: await context.uidOf('button', 'Save') }),
       );
       assert.ok(width < 200 && height < 100, `${width} × ${height} is more than a button`);
-      await bench.call('resize_page', { width: 1280, height: 800 });
+      await context.call('resize_page', { width: 1280, height: 800 });
       return `640 × 480 of the page, ${width} × ${height} of a button`;
     },
   },
   {
     tool: 'evaluate_script',
-    async run(bench) {
-      const nonce = await bench.openControls();
+    async run(context) {
+      const nonce = await context.openControls();
       const word = randomUUID();
-      const { text, data } = await bench.call('evaluate_script', {
+      const { text, data } = await context.call('evaluate_script', {
         function: 'async (word, element) => ({ word, tag: element.tagName, nonce: document.title })',
-        args: [word, { uid: await bench.uidOf('button', 'Save') }],
+        args: [word, { uid: await context.uidOf('button', 'Save') }],
       });
       assert.deepEqual(JSON.parse(String(data['result'])), { word, tag: 'BUTTON', nonce: `Selftest ${nonce}` });
       assertIncludes(text, word);
       assertIncludes(
-        await bench.expectError('evaluate_script', { function: `() => { throw new Error("${word}") }` }),
+        await context.expectError('evaluate_script', { function: `() => { throw new Error("${word}") }` }),
         word,
       );
       return 'an async function with an element, and one that throws';

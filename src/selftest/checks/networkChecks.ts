@@ -2,19 +2,19 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { assertIncludes, rowWith, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
 
-/** Makes a request that no answer can guess, and finds it in the list. */
-async function requestAndList(bench: CheckContext): Promise<{ url: string; list: ToolReply }> {
-  await bench.openControls();
-  const url = `${bench.pages}/echo?word=${randomUUID()}`;
-  await bench.evaluate(`fetch("${url}", { method: "POST", body: "asked" }).then((response) => response.text())`);
-  return { url, list: await bench.call('list_network_requests', { url }) };
+/** Makes a request with a random word, and finds it in the list. */
+async function requestAndList(context: CheckContext): Promise<{ url: string; list: ToolReply }> {
+  await context.openControls();
+  const url = `${context.pages}/echo?word=${randomUUID()}`;
+  await context.evaluate(`fetch("${url}", { method: "POST", body: "asked" }).then((response) => response.text())`);
+  return { url, list: await context.call('list_network_requests', { url }) };
 }
 
 export const networkChecks: readonly Check[] = [
   {
     tool: 'list_network_requests',
-    async run(bench) {
-      const { url, list } = await requestAndList(bench);
+    async run(context) {
+      const { url, list } = await requestAndList(context);
       const row = rowWith(list, 'requests', { url });
       assert.equal(row['method'], 'POST');
       assert.equal(row['status'], 200);
@@ -24,10 +24,10 @@ export const networkChecks: readonly Check[] = [
   },
   {
     tool: 'get_network_request',
-    async run(bench) {
-      const { url, list } = await requestAndList(bench);
+    async run(context) {
+      const { url, list } = await requestAndList(context);
       const { id } = rowWith(list, 'requests', { url });
-      const { text, data } = await bench.call('get_network_request', { id });
+      const { text, data } = await context.call('get_network_request', { id });
       assertIncludes(JSON.stringify(data['responseBody']), url.slice(-36));
       assertIncludes(JSON.stringify(data['requestBody']), 'asked');
       assertIncludes(JSON.stringify(data['responseHeaders']), 'application/json');
@@ -38,18 +38,18 @@ export const networkChecks: readonly Check[] = [
   },
   {
     tool: 'list_websocket_frames',
-    async run(bench) {
-      await bench.openControls();
+    async run(context) {
+      await context.openControls();
       const word = randomUUID();
-      const echoed = await bench.evaluate(
+      const echoed = await context.evaluate(
         `new Promise((resolve) => {
-          const socket = new WebSocket("${bench.pages.replace('http', 'ws')}/socket");
+          const socket = new WebSocket("${context.pages.replace('http', 'ws')}/socket");
           socket.onopen = () => socket.send("${word}");
           socket.onmessage = ({ data }) => { socket.close(); resolve(data); };
         })`,
       );
       assert.equal(echoed, word);
-      const answer = await bench.call('list_websocket_frames', { text: word });
+      const answer = await context.call('list_websocket_frames', { text: word });
       rowWith(answer, 'frames', { direction: 'sent', payload: word });
       rowWith(answer, 'frames', { direction: 'received', payload: word });
       assertIncludes(answer.text, word);
@@ -58,17 +58,22 @@ export const networkChecks: readonly Check[] = [
   },
   {
     tool: 'mock_network',
-    async run(bench) {
-      await bench.openControls();
+    async run(context) {
+      await context.openControls();
       const word = randomUUID();
       const fetched = `fetch("/echo?mocked").then(async (response) => response.status + " " + await response.text())`;
-      const added = await bench.call('mock_network', { action: 'add', url: '*/echo?mocked', status: 418, body: word });
+      const added = await context.call('mock_network', {
+        action: 'add',
+        url: '*/echo?mocked',
+        status: 418,
+        body: word,
+      });
       assertIncludes(added.text, word);
-      assert.equal(await bench.evaluate(fetched), `418 ${word}`);
-      rowWith(await bench.call('mock_network', { action: 'list' }), 'rules', { url: '*/echo?mocked', hits: 1 });
-      const cleared = await bench.call('mock_network', { action: 'clear' });
+      assert.equal(await context.evaluate(fetched), `418 ${word}`);
+      rowWith(await context.call('mock_network', { action: 'list' }), 'rules', { url: '*/echo?mocked', hits: 1 });
+      const cleared = await context.call('mock_network', { action: 'clear' });
       assert.deepEqual(cleared.data['rules'], []);
-      assertIncludes(await bench.evaluate(fetched), '200 ');
+      assertIncludes(await context.evaluate(fetched), '200 ');
       return 'a request answered by a rule, and not after it was removed';
     },
   },

@@ -1,32 +1,32 @@
 import assert from 'node:assert/strict';
 import { assertIncludes, rowsOf, rowWith, type CheckContext, type Check } from '../checkContext.js';
 
-const location = (bench: CheckContext): Promise<unknown> => bench.evaluate('location.href');
+const location = (context: CheckContext): Promise<unknown> => context.evaluate('location.href');
 
-const selectedId = async (bench: CheckContext): Promise<unknown> =>
-  rowWith(await bench.call('list_pages'), 'pages', { selected: true })['id'];
+const selectedId = async (context: CheckContext): Promise<unknown> =>
+  rowWith(await context.call('list_pages'), 'pages', { selected: true })['id'];
 
 /** Opens a second page, runs `use`, closes it and selects the first again. */
 async function withSecondPage(
-  bench: CheckContext,
+  context: CheckContext,
   use: (first: unknown, second: unknown) => Promise<void>,
 ): Promise<void> {
-  const first = await selectedId(bench);
-  const { data, text } = await bench.call('new_page', { url: `${bench.pages}/selftest.html?nonce=second` });
+  const first = await selectedId(context);
+  const { data, text } = await context.call('new_page', { url: `${context.pages}/selftest.html?nonce=second` });
   assertIncludes(text, String(data['pageId']));
   await use(first, data['pageId']);
-  await bench.call('close_page', { pageId: data['pageId'] });
-  await bench.call('select_page', { pageId: first });
+  await context.call('close_page', { pageId: data['pageId'] });
+  await context.call('select_page', { pageId: first });
 }
 
 export const pageChecks: readonly Check[] = [
   {
     tool: 'list_pages',
-    async run(bench) {
-      const nonce = await bench.openControls();
-      const answer = await bench.call('list_pages');
+    async run(context) {
+      const nonce = await context.openControls();
+      const answer = await context.call('list_pages');
       const row = rowWith(answer, 'pages', { selected: true });
-      assert.equal(row['url'], `${bench.pages}/selftest.html?nonce=${nonce}`);
+      assert.equal(row['url'], `${context.pages}/selftest.html?nonce=${nonce}`);
       assert.equal(row['title'], `Selftest ${nonce}`);
       assertIncludes(answer.text, nonce);
       return `${rowsOf(answer, 'pages').length} open, "${row['title']}" selected`;
@@ -34,85 +34,85 @@ export const pageChecks: readonly Check[] = [
   },
   {
     tool: 'select_page',
-    async run(bench) {
-      const nonce = await bench.openControls();
-      await withSecondPage(bench, async (first) => {
-        assertIncludes(await location(bench), 'nonce=second');
-        const answer = await bench.call('select_page', { pageId: first });
+    async run(context) {
+      const nonce = await context.openControls();
+      await withSecondPage(context, async (first) => {
+        assertIncludes(await location(context), 'nonce=second');
+        const answer = await context.call('select_page', { pageId: first });
         const row = rowWith(answer, 'pages', { selected: true });
         assert.equal(row['id'], first);
         assertIncludes(row['url'], nonce);
         assertIncludes(answer.text, nonce);
-        assertIncludes(await location(bench), nonce);
+        assertIncludes(await location(context), nonce);
       });
       return 'tools follow the selection';
     },
   },
   {
     tool: 'new_page',
-    async run(bench) {
-      await bench.openControls();
-      await withSecondPage(bench, async (first, second) => {
+    async run(context) {
+      await context.openControls();
+      await withSecondPage(context, async (first, second) => {
         assert.notEqual(second, first);
-        assert.equal(await selectedId(bench), second);
-        assertIncludes(await location(bench), 'nonce=second');
+        assert.equal(await selectedId(context), second);
+        assertIncludes(await location(context), 'nonce=second');
       });
       return 'a page with an id of its own, selected';
     },
   },
   {
     tool: 'close_page',
-    async run(bench) {
-      await bench.openControls();
-      const { data } = await bench.call('new_page', { url: `${bench.pages}/selftest.html`, background: true });
-      const before = rowsOf(await bench.call('list_pages'), 'pages');
-      const answer = await bench.call('close_page', { pageId: data['pageId'] });
+    async run(context) {
+      await context.openControls();
+      const { data } = await context.call('new_page', { url: `${context.pages}/selftest.html`, background: true });
+      const before = rowsOf(await context.call('list_pages'), 'pages');
+      const answer = await context.call('close_page', { pageId: data['pageId'] });
       const left = before.filter(({ id }) => id !== data['pageId']);
       assert.equal(left.length, before.length - 1);
       assert.deepEqual(answer.data['pages'], left);
       assertIncludes(answer.text, `page ${String(data['pageId'])}`);
-      assert.deepEqual((await bench.call('list_pages')).data['pages'], left);
+      assert.deepEqual((await context.call('list_pages')).data['pages'], left);
       return `page ${String(data['pageId'])} is gone`;
     },
   },
   {
     tool: 'navigate_page',
-    async run(bench) {
-      const nonce = await bench.openControls();
-      assertIncludes(await location(bench), nonce);
-      const { text, data } = await bench.call('navigate_page', { url: `${bench.pages}/extension-notes.html` });
-      assert.equal(data['url'], `${bench.pages}/extension-notes.html`);
+    async run(context) {
+      const nonce = await context.openControls();
+      assertIncludes(await location(context), nonce);
+      const { text, data } = await context.call('navigate_page', { url: `${context.pages}/extension-notes.html` });
+      assert.equal(data['url'], `${context.pages}/extension-notes.html`);
       assertIncludes(text, 'extension-notes.html');
-      await bench.evaluate('void (document.title = "changed")');
-      await bench.call('navigate_page', { reload: true });
-      assert.equal(await bench.evaluate('document.title'), 'A page with notes');
+      await context.evaluate('void (document.title = "changed")');
+      await context.call('navigate_page', { reload: true });
+      assert.equal(await context.evaluate('document.title'), 'A page with notes');
       return 'two addresses and a reload';
     },
   },
   {
     tool: 'navigate_page_history',
-    async run(bench) {
-      const first = await bench.openControls();
-      const second = await bench.openControls();
-      const back = await bench.call('navigate_page_history', { navigate: 'back' });
+    async run(context) {
+      const first = await context.openControls();
+      const second = await context.openControls();
+      const back = await context.call('navigate_page_history', { navigate: 'back' });
       assertIncludes(back.data['url'], first);
-      assertIncludes(await location(bench), first);
-      const forward = await bench.call('navigate_page_history', { navigate: 'forward' });
+      assertIncludes(await location(context), first);
+      const forward = await context.call('navigate_page_history', { navigate: 'forward' });
       assertIncludes(forward.text, second);
-      assertIncludes(await location(bench), second);
+      assertIncludes(await location(context), second);
       return 'back and forward';
     },
   },
   {
     tool: 'resize_page',
-    async run(bench) {
-      await bench.openControls();
-      const size = (): Promise<unknown> => bench.evaluate('[innerWidth, innerHeight]');
+    async run(context) {
+      await context.openControls();
+      const size = (): Promise<unknown> => context.evaluate('[innerWidth, innerHeight]');
       for (const [width, height] of [
         [1011, 707],
         [1280, 800],
       ]) {
-        const { text, data } = await bench.call('resize_page', { width, height });
+        const { text, data } = await context.call('resize_page', { width, height });
         assert.deepEqual(data, { width, height });
         assert.deepEqual(await size(), [width, height]);
         assertIncludes(text, String(width));
@@ -122,31 +122,31 @@ export const pageChecks: readonly Check[] = [
   },
   {
     tool: 'wait_for',
-    async run(bench) {
-      const nonce = await bench.openControls();
-      await bench.evaluate('void document.querySelector("#later").click()');
-      const { text, data } = await bench.call('wait_for', { text: ['never there', `later ${nonce}`] });
+    async run(context) {
+      const nonce = await context.openControls();
+      await context.evaluate('void document.querySelector("#later").click()');
+      const { text, data } = await context.call('wait_for', { text: ['never there', `later ${nonce}`] });
       assert.equal(data['found'], `later ${nonce}`);
       assertIncludes(text, nonce);
-      assert.equal(await bench.status(), `later ${nonce}`);
-      assertIncludes(await bench.expectError('wait_for', { text: ['never there'], timeout: 50 }), 'never there');
+      assert.equal(await context.status(), `later ${nonce}`);
+      assertIncludes(await context.expectError('wait_for', { text: ['never there'], timeout: 50 }), 'never there');
       return 'a text that came later, and one that never came';
     },
   },
   {
     tool: 'handle_dialog',
-    async run(bench) {
-      const nonce = await bench.openControls();
-      const clicked = await bench.call('click', { uid: await bench.uidOf('button', 'Ask') });
+    async run(context) {
+      const nonce = await context.openControls();
+      const clicked = await context.call('click', { uid: await context.uidOf('button', 'Ask') });
       assertIncludes(clicked.text, 'What is it?');
-      const accepted = await bench.call('handle_dialog', { action: 'accept', promptText: 'a stone' });
+      const accepted = await context.call('handle_dialog', { action: 'accept', promptText: 'a stone' });
       assertIncludes(accepted.text, 'Accepted the prompt');
       assertIncludes(accepted.data['url'], nonce);
-      assert.equal(await bench.status(), `answered a stone ${nonce}`);
-      await bench.call('click', { uid: await bench.uidOf('button', 'Ask') });
-      const dismissed = await bench.call('handle_dialog', { action: 'dismiss' });
+      assert.equal(await context.status(), `answered a stone ${nonce}`);
+      await context.call('click', { uid: await context.uidOf('button', 'Ask') });
+      const dismissed = await context.call('handle_dialog', { action: 'dismiss' });
       assertIncludes(dismissed.text, 'Dismissed the prompt');
-      assert.equal(await bench.status(), `answered null ${nonce}`);
+      assert.equal(await context.status(), `answered null ${nonce}`);
       return 'a prompt answered, and one dismissed';
     },
   },

@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { z } from 'zod';
 import { assertIncludes, rowsOf, type ToolReply, type CheckContext, type Check } from '../checkContext.js';
 
-/** The page measures itself: what the trace says has to be near. */
+/** The page measures itself: the figures of the trace must be near. */
 const measured = `new Promise((resolve) => {
   const found = { lcp: 0, cls: 0 };
   new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
@@ -18,9 +18,9 @@ const measured = `new Promise((resolve) => {
 
 const metrics = z.object({ lcp: z.number().positive(), cls: z.number().positive() });
 
-async function open(bench: CheckContext): Promise<string> {
-  const url = `${bench.pages}/performance.html?shift=${randomInt(60, 400)}&nonce=${randomUUID()}`;
-  await bench.call('navigate_page', { url });
+async function open(context: CheckContext): Promise<string> {
+  const url = `${context.pages}/performance.html?shift=${randomInt(60, 400)}&nonce=${randomUUID()}`;
+  await context.call('navigate_page', { url });
   return url;
 }
 
@@ -32,12 +32,12 @@ const near = (value: unknown, wanted: number, by: number): void =>
 export const performanceChecks: readonly Check[] = [
   {
     tool: 'performance_start_trace',
-    async run(bench) {
-      const url = await open(bench);
-      const answer = await bench.call('performance_start_trace');
+    async run(context) {
+      const url = await open(context);
+      const answer = await context.call('performance_start_trace');
       const set = lastSet(answer);
       assert.equal(set['url'], url);
-      const own = metrics.parse(await bench.evaluate(measured));
+      const own = metrics.parse(await context.evaluate(measured));
       near(set['lcpMs'], own.lcp, 100);
       near(set['cls'], own.cls, 0.01);
       assertIncludes(answer.text, `LCP ${String(set['lcpMs'])} ms: Time to first byte`);
@@ -47,34 +47,34 @@ export const performanceChecks: readonly Check[] = [
   },
   {
     tool: 'performance_stop_trace',
-    async run(bench) {
-      await open(bench);
-      const started = await bench.call('performance_start_trace', { reload: false, autoStop: false });
+    async run(context) {
+      await open(context);
+      const started = await context.call('performance_start_trace', { reload: false, autoStop: false });
       assert.equal(started.data['recording'], true);
-      const url = await open(bench);
+      const url = await open(context);
       const word = randomUUID();
-      await bench.evaluate(`void performance.mark("${word}")`);
-      const answer = await bench.call('performance_stop_trace');
+      await context.evaluate(`void performance.mark("${word}")`);
+      const answer = await context.call('performance_stop_trace');
       assert.equal(lastSet(answer)['url'], url);
       assertIncludes(answer.text, url);
-      const trace = gunzipSync(await bench.readLink(answer, '.json.gz')).toString('utf8');
+      const trace = gunzipSync(await context.readLink(answer, '.json.gz')).toString('utf8');
       assertIncludes(trace.includes(word) ? word : 'another trace', word);
-      assertIncludes(await bench.expectError('performance_stop_trace', {}), 'not being traced');
+      assertIncludes(await context.expectError('performance_stop_trace', {}), 'not being traced');
       return `a mark of the page in ${trace.length} bytes of trace`;
     },
   },
   {
     tool: 'performance_analyze_insight',
-    async run(bench) {
-      const url = await open(bench);
-      await bench.call('performance_start_trace');
+    async run(context) {
+      const url = await open(context);
+      await context.call('performance_start_trace');
       const insightName = 'NetworkDependencyTree';
-      const { text, data } = await bench.call('performance_analyze_insight', { insightName });
+      const { text, data } = await context.call('performance_analyze_insight', { insightName });
       assert.equal(data['name'], insightName);
       assertIncludes(data['details'], url);
-      assertIncludes(data['details'], `${bench.pages}/performance.css`);
+      assertIncludes(data['details'], `${context.pages}/performance.css`);
       assertIncludes(text, url);
-      assertIncludes(await bench.expectError('performance_analyze_insight', { insightName: 'None' }), 'CLSCulprits');
+      assertIncludes(await context.expectError('performance_analyze_insight', { insightName: 'None' }), 'CLSCulprits');
       return 'the document and the style sheet that it waits for';
     },
   },

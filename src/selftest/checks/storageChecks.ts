@@ -7,35 +7,35 @@ import { assertIncludes, rowWith, type Check } from '../checkContext.js';
 export const storageChecks: readonly Check[] = [
   {
     tool: 'inspect_page_storage',
-    async run(bench) {
-      await bench.openControls();
+    async run(context) {
+      await context.openControls();
       const [word, secret] = [randomUUID(), randomUUID()];
-      await bench.evaluate(
-        // Read back: until then a cookie may be on its way to where the browser keeps it.
+      await context.evaluate(
+        // Read back: a cookie is stored asynchronously.
         `{ localStorage.word = "${word}"; sessionStorage.step = "${word}"; document.cookie = "authToken=${secret}"; document.cookie }`,
       );
-      const hidden = await bench.call('inspect_page_storage');
-      assert.equal(hidden.data['origin'], bench.pages);
+      const hidden = await context.call('inspect_page_storage');
+      assert.equal(hidden.data['origin'], context.pages);
       rowWith(hidden, 'items', { area: 'local', name: 'word', value: word });
       rowWith(hidden, 'items', { area: 'session', name: 'step', value: word });
       rowWith(hidden, 'items', { area: 'cookies', name: 'authToken', hidden: true, value: '' });
       assertIncludes(hidden.text, word);
-      assert.ok(!JSON.stringify(hidden).includes(secret), 'a secret is shown though nobody asked');
-      const shown = await bench.call('inspect_page_storage', { name: 'authToken', showSecrets: true });
+      assert.ok(!JSON.stringify(hidden).includes(secret), 'a secret is shown without showSecrets');
+      const shown = await context.call('inspect_page_storage', { name: 'authToken', showSecrets: true });
       assertIncludes(shown.text, secret);
-      await bench.call('set_page_storage', { action: 'clear' });
+      await context.call('set_page_storage', { action: 'clear' });
       return 'three areas, a secret hidden and shown';
     },
   },
   {
     tool: 'set_page_storage',
-    async run(bench) {
-      await bench.openControls();
-      await bench.call('set_page_storage', { action: 'clear' });
+    async run(context) {
+      await context.openControls();
+      await context.call('set_page_storage', { action: 'clear' });
       const word = randomUUID();
       const cookie = { httpOnly: true };
-      await bench.call('set_page_storage', { action: 'set', area: 'local', items: { word } });
-      const set = await bench.call('set_page_storage', {
+      await context.call('set_page_storage', { action: 'set', area: 'local', items: { word } });
+      const set = await context.call('set_page_storage', {
         action: 'set',
         area: 'cookies',
         items: { [word]: '1' },
@@ -43,20 +43,20 @@ export const storageChecks: readonly Check[] = [
       });
       assertIncludes(set.text, word);
       const echoed = 'fetch("/echo").then(async (response) => (await response.json()).headers.cookie)';
-      assert.deepEqual(await bench.evaluate(`[localStorage.word, document.cookie]`), [word, '']);
-      assertIncludes(await bench.evaluate(echoed), `${word}=1`);
-      const file = join(bench.folder, 'state.json');
-      const saved = await bench.call('set_page_storage', { action: 'save', file });
+      assert.deepEqual(await context.evaluate(`[localStorage.word, document.cookie]`), [word, '']);
+      assertIncludes(await context.evaluate(echoed), `${word}=1`);
+      const file = join(context.folder, 'state.json');
+      const saved = await context.call('set_page_storage', { action: 'save', file });
       assert.equal(saved.data['count'], 2);
       assertIncludes(await readFile(file, 'utf8'), word);
-      await bench.call('set_page_storage', { action: 'clear' });
-      assert.equal(await bench.evaluate('localStorage.length'), 0);
-      await bench.call('set_page_storage', { action: 'restore', file });
-      assert.equal(await bench.evaluate('localStorage.word'), word);
-      assertIncludes(await bench.evaluate(echoed), `${word}=1`);
-      const kept = await bench.call('set_page_storage', { action: 'save' });
-      assertIncludes((await bench.readLink(kept, '.json')).toString('utf8'), word);
-      await bench.call('set_page_storage', { action: 'clear' });
+      await context.call('set_page_storage', { action: 'clear' });
+      assert.equal(await context.evaluate('localStorage.length'), 0);
+      await context.call('set_page_storage', { action: 'restore', file });
+      assert.equal(await context.evaluate('localStorage.word'), word);
+      assertIncludes(await context.evaluate(echoed), `${word}=1`);
+      const kept = await context.call('set_page_storage', { action: 'save' });
+      assertIncludes((await context.readLink(kept, '.json')).toString('utf8'), word);
+      await context.call('set_page_storage', { action: 'clear' });
       return 'set, saved, cleared, restored';
     },
   },

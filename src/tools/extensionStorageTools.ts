@@ -11,34 +11,36 @@ import { ToolError } from '../errors/errors.js';
 import { truncateAnswer } from './answers.js';
 import { defineTool, type BrowserToolContext } from './defineTool.js';
 import { bytesText, listingInput, listingOutput, pageOf, oneLine, timeText } from './pagination.js';
-import { count, extensionId } from './extensionFields.js';
+import { count, extensionIdInput } from './extensionFields.js';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
 import type { StorageChange } from '../browser/extensions/storageChangeLog.js';
 
-/** Of one value: in a list of all, and where keys are named. */
+/** Longest shown value, in characters: in a list of all keys, and with `keys`. */
 const shortLength = 500;
 const fullLength = 32_000;
 
-const storageArea = z.enum(storageAreas).default('local');
+const storageArea = z.enum(storageAreas).default('local').describe('Of chrome.storage');
 
 const storageOutput = z.object({
   area: z.enum(storageAreas),
   keys: z.int(),
   bytes: z.number().nullable(),
   omitted: z.int(),
-  /** Values are JSON, cut to `value` when `length` says that there is more. */
+  /** Values are JSON; `value` is cut if `length` is greater. */
   entries: z.array(z.object({ key: z.string(), value: z.string(), length: z.int() })),
 });
 
 export const inspectExtensionStorageTool = defineTool({
   name: 'inspect_extension_storage',
+  title: 'Read extension storage',
   group: 'extension',
   needs: 'extension',
-  description: 'Read chrome.storage without waking the service worker',
+  description:
+    'Read chrome.storage of an extension without starting its service worker. Changes: watch_extension_storage',
   input: z.strictObject({
-    extensionId,
+    extensionId: extensionIdInput,
     area: storageArea,
-    keys: z.array(z.string()).optional().describe('Default: all, cut short'),
+    keys: z.array(z.string()).optional().describe('Default: all, with long values cut'),
   }),
   output: storageOutput,
   annotations: { readOnlyHint: true },
@@ -55,15 +57,16 @@ export const inspectExtensionStorageTool = defineTool({
 
 export const setExtensionStorageTool = defineTool({
   name: 'set_extension_storage',
+  title: 'Change extension storage',
   group: 'extension',
   needs: 'extension',
-  description: 'Change chrome.storage: clear, then remove, then set; answers what is there then',
+  description: 'Change chrome.storage of an extension: clear, then remove, then set; answers the new values',
   input: z.strictObject({
-    extensionId,
+    extensionId: extensionIdInput,
     area: storageArea,
-    set: z.looseObject({}).optional(),
-    remove: z.array(z.string()).optional(),
-    clear: z.boolean().optional(),
+    set: z.looseObject({}).optional().describe('Values by key'),
+    remove: z.array(z.string()).optional().describe('Keys'),
+    clear: z.boolean().optional().describe('First remove all keys'),
   }),
   output: storageOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
@@ -92,15 +95,15 @@ function withStorage<T>(
   });
 }
 
-function describeStorage(title: string, { entries, omitted }: StorageReading, asked: readonly string[]): string {
-  const missing = omitted > 0 ? [] : asked.filter((key) => !entries.some((entry) => entry.key === key));
+function describeStorage(title: string, { entries, omitted }: StorageReading, keys: readonly string[]): string {
+  const missing = omitted > 0 ? [] : keys.filter((key) => !entries.some((entry) => entry.key === key));
   const lines = [
     title,
     ...entries.map(storageEntryLine),
     ...missing.map((key) => `${key}: not set`),
-    ...(omitted > 0 ? [`${count(omitted, 'key')} left out: name the keys you need.`] : []),
+    ...(omitted > 0 ? [`${count(omitted, 'key')} left out: pass the keys you need.`] : []),
   ];
-  return truncateAnswer(lines.join('\n'), 'name the keys you need');
+  return truncateAnswer(lines.join('\n'), 'pass the keys you need');
 }
 
 function sizeOf({ keys, bytes }: StorageReading): string {
@@ -124,12 +127,14 @@ const storageChangeRow = z.object({
 
 export const watchStorageTool = defineTool({
   name: 'watch_extension_storage',
+  title: 'Watch extension storage',
   group: 'extension',
   needs: 'extension',
-  description: 'Changes of chrome.storage since the first call; wakes no worker',
+  description:
+    'Changes of chrome.storage since the first call; starts no service worker. Values: inspect_extension_storage',
   input: z.strictObject({
-    extensionId,
-    area: z.enum(['local', 'session', 'sync', 'managed']).optional(),
+    extensionId: extensionIdInput,
+    area: z.enum(['local', 'session', 'sync', 'managed']).optional().describe('Default: all'),
     ...listingInput,
   }),
   output: z.object({ wasWatching: z.boolean(), changes: z.array(storageChangeRow), ...listingOutput }),
@@ -147,7 +152,7 @@ export const watchStorageTool = defineTool({
     const lines = wasWatching
       ? []
       : [
-          `Watching the storage of "${extension.name}" from now on; earlier changes, or while it was reloaded, are not seen.`,
+          `Watching the storage of "${extension.name}" from now on. Earlier changes, and changes during a reload, are not recorded.`,
         ];
     if (wasWatching && listing.entries.length === 0) lines.push('No changes.');
     return {
