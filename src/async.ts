@@ -1,5 +1,10 @@
 import type { Clock } from './clock.js';
 
+/** Does nothing. */
+export function noop(): void {
+  return undefined;
+}
+
 /**
  * Waits for `work` no longer than the signal allows: rejects with the signal's reason as soon as it aborts. What `work`
  * yields after that is handed to `release`, so that nothing that opens late is left open (S8).
@@ -34,7 +39,7 @@ export async function untilAborted<T>(
   });
 }
 
-/** One at a time, in order of arrival. */
+/** A mutex: runs work one at a time, in FIFO order. */
 export class Lock {
   #last: Promise<void> = Promise.resolve();
 
@@ -43,7 +48,7 @@ export class Lock {
     const previous = this.#last;
     let release = (): void => undefined;
     const released = new Promise<void>((resolve) => (release = resolve));
-    // A place given up early must not let the next one overtake whoever is still working.
+    // A waiter that gives up must not let its successor start before the current holder is done.
     this.#last = previous.then(() => released);
     try {
       await untilAborted(previous, signal);

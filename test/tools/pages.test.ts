@@ -169,7 +169,7 @@ describe('navigation', () => {
     await isBlank;
     expect(await harness.text('take_snapshot', { pageId: id })).not.toContain('Chromium');
     expect(harness.browser.takeNotices()).toContain(
-      'A page went to chrome://version/, where no page of a session may be. It is blank now.',
+      'A page went to chrome://version/, which no page of a session may open. It is blank now.',
     );
     await harness.browser.closePage(id);
   });
