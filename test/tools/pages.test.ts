@@ -126,7 +126,7 @@ describe('navigation', () => {
 
   test('a server that does not answer in time is an error that says what to do', async () => {
     const refusal = await harness.refusal('navigate_page', { url: `${pages.url}/slow?ms=2000`, timeout: 100 });
-    expect(refusal).toContain('No page came within 0.1 s');
+    expect(refusal).toContain('No page loaded within 0.1 s');
   });
 
   test.each([

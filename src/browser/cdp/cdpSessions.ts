@@ -172,3 +172,13 @@ async function withCdpSession<T>(opening: Promise<CDPSession>, use: (cdp: CDPSes
     void unlessGone(cdp.detach());
   }
 }
+
+/**
+ * Terminates the running script. If none runs (it only awaits), the browser terminates the next one, so an empty script
+ * is sent. Never rejects.
+ */
+export async function terminateExecution(session: CDPSession): Promise<void> {
+  const terminated = session.send('Runtime.terminateExecution');
+  const nextScript = session.send('Runtime.evaluate', { expression: '0' });
+  await Promise.allSettled([terminated, nextScript]);
+}

@@ -2,6 +2,7 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import type { PrintedValue } from '../injected/contract.js';
 import { runAndPrint, callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
+import { terminateExecution } from '../cdp/cdpSessions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { originOf, type Extension } from './installedExtensions.js';
 
@@ -95,16 +96,6 @@ async function resultOf(
 function exceptionText({ exception, text }: Protocol.Runtime.ExceptionDetails): string {
   if (exception?.description !== undefined) return exception.description;
   return exception === undefined ? text : `${text} ${primitiveJson(exception) ?? exception.type}`;
-}
-
-/**
- * Where nothing runs (the code only waits) Chrome ends what runs next, so something of ours runs next. A session that is
- * gone has nothing left to end.
- */
-async function terminateExecution(session: CDPSession): Promise<void> {
-  const ended = session.send('Runtime.terminateExecution');
-  const nextScript = session.send('Runtime.evaluate', { expression: '0' });
-  await Promise.allSettled([ended, nextScript]);
 }
 
 /** The one file that every extension has, and in which none of its code runs. */

@@ -1,7 +1,6 @@
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { messageOf, ToolError } from '../../errors/errors.js';
-import type { Extension } from './installedExtensions.js';
 import { withoutCommentLines } from './sourceText.js';
 
 /** Text of a file of the extension, by its path in it, with `/`. */
@@ -35,7 +34,13 @@ const maxManifestBytes = mebibyte;
 const maxReadBytes = 8 * mebibyte;
 
 /** Reads the folder of an extension. Throws a ToolError where it is not on this disk, as with a browser elsewhere. */
-export async function readExtensionFiles({ name, path: folder }: Extension): Promise<ExtensionFiles> {
+export async function readExtensionFiles({
+  name,
+  path: folder,
+}: {
+  readonly name: string;
+  readonly path: string;
+}): Promise<ExtensionFiles> {
   const text = await readManifestText(folder).catch((error: unknown) => {
     throw new ToolError(`The files of ${name} cannot be read in ${folder}: ${messageOf(error)}`, { cause: error });
   });

@@ -6,8 +6,8 @@ import {
   findExtension,
   readManifest,
   type Extension,
-  chromeErrorText,
   listExtensions,
+  uninstallExtension,
 } from './installedExtensions.js';
 import { loadWithoutFiles } from './fileAccess.js';
 import { type CdpScope, withCdpScope } from '../cdp/cdpScope.js';
@@ -83,16 +83,6 @@ async function waitForFirstStart(
 
 const uninstallTimeoutMs = 5_000;
 
-/** Removes an extension with its storage (`Extensions.uninstall`). Its folder stays. Throws a ToolError if Chrome refuses. */
-export async function uninstallExtension(scope: CdpScope, { id, name }: Extension): Promise<void> {
-  try {
-    await scope.untilAborted(scope.browser.send('Extensions.uninstall', { id }));
-  } catch (error) {
-    scope.signal.throwIfAborted();
-    throw new ToolError(`Chrome did not uninstall ${name}: ${chromeErrorText(error)}`, { cause: error });
-  }
-}
-
 /** Removes the extensions whose folder is about to be removed. Never rejects: a browser that is gone has none. */
 export async function uninstallFromFolder(browser: Browser, folder: string): Promise<void> {
   const removing = withCdpScope(browser, timeLimit(uninstallTimeoutMs), async (scope) => {
@@ -127,7 +117,7 @@ export async function reloadExtension(
   ]);
   const installation = await installExtension(scope, extension.path).catch((error: unknown) => {
     if (!(error instanceof ToolError)) throw error;
-    const consequence = `${extension.name} ${extension.version} goes on as it was loaded before.`;
+    const consequence = `${extension.name} ${extension.version} stays loaded as it was before.`;
     throw new ToolError(`${messageOf(error)} ${consequence}`, { cause: error });
   });
   const open = new Set((await openDocuments(scope, extension)).map(({ targetId }) => targetId));

@@ -18,7 +18,7 @@ export interface ExtensionLogEntry extends ConsoleMessageBody {
   readonly context: string;
 }
 
-/** Who says something. `worker`: the target of a service worker, whose entries may be told more than once. */
+/** The context that logged. `worker`: the target of a service worker, whose entries may be reported repeatedly. */
 export interface LogSource {
   readonly extensionId: string;
   readonly name: string;
@@ -165,7 +165,7 @@ async function readValue(session: CDPSession, object: Protocol.Runtime.RemoteObj
   object.description = text;
 }
 
-/** What was thrown before anybody listened has its stack only in words. */
+/** An exception thrown before `Runtime.enable` has its stack only as text. */
 function parseStackFrames(description: string): StackFrame[] {
   const lines = description.slice(0, maxStackChars).split('\n', maxStackLines);
   return lines.flatMap((line) => frameIn(line) ?? []);

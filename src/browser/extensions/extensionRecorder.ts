@@ -17,7 +17,7 @@ const documentTargets = [{ type: 'page' }, { type: 'other' }, { type: 'backgroun
  * What the extensions of a session do, from the first tool about extensions on: their messages, what they log, and when
  * asked for, their `chrome.*` calls and storage. Follows every document of the browser from before its first script.
  * Service workers are followed only while they are asked to be, since that keeps them awake: what passes between a
- * worker and a document is seen at the document. Owned by a seat, which closes it.
+ * worker and a document is seen at the document. Owned by a placement, which closes it.
  */
 export class ExtensionRecorder {
   readonly messages = new MessageLog();
@@ -77,7 +77,7 @@ export class ExtensionRecorder {
     return this.#keptAwake.has(extensionId);
   }
 
-  /** Follows the extension's worker, now and after each start, or lets go of it. */
+  /** Attaches to the extension's worker, now and after each start, or detaches from it. */
   async keepAwake(extensionId: string, reason: 'trace' | 'logs', on: boolean): Promise<void> {
     const reasons = this.#keptAwake.get(extensionId) ?? new Set();
     if (on) this.#keptAwake.set(extensionId, reasons.add(reason));

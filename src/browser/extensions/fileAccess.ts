@@ -8,9 +8,15 @@ import { ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { parseManifest, readManifestText } from './extensionFiles.js';
-import { ExtensionsPage, listExtensions, loadExtension, originOf, type Extension } from './installedExtensions.js';
+import {
+  ExtensionsPage,
+  listExtensions,
+  loadExtension,
+  originOf,
+  uninstallExtension,
+  type Extension,
+} from './installedExtensions.js';
 import { placeholderVersion, correctFirstInstall } from './firstInstall.js';
-import { uninstallExtension } from './extensionInstall.js';
 
 /** How long the first start of a worker is waited for. */
 const startTimeoutMs = 5_000;

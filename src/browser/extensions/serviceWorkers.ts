@@ -175,7 +175,7 @@ export async function wakeWorker(scope: CdpScope, extension: Extension): Promise
   if (up) return { before, errors };
   throw new ToolError(
     `The service worker of ${name} does not start. ${errors.join('\n') || 'Chrome gave no reason.'}\n` +
-      'Mend its script, then call install_extension with its folder again.',
+      'Fix its script, then call install_extension with its folder again.',
   );
 }
 
