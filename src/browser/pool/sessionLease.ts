@@ -318,33 +318,33 @@ export class SessionLease implements BrowserLease {
   }
 }
 
-export type UnopenedState =
+type UnopenedState =
   /** Nothing is open: not requested yet, or opening failed. */
   | { readonly kind: 'idle' }
   /** The session had a browser, and it died or cannot be reached. */
   | { readonly kind: 'lost'; readonly lost: PlacementRecord };
 
 /** The state of a lease. */
-export type LeaseState =
+type LeaseState =
   | UnopenedState
   | { readonly kind: 'opening'; readonly from: UnopenedState; readonly opening: QueuedWork<LeasedBrowser> }
   | { readonly kind: 'open'; readonly browser: LeasedBrowser }
   | { readonly kind: 'released'; readonly done: Promise<void> };
 
 /** The placement to restore, if any. */
-export function recordToRestore(state: LeaseState): PlacementRecord | undefined {
+function recordToRestore(state: LeaseState): PlacementRecord | undefined {
   const from = state.kind === 'opening' ? state.from : state;
   return from.kind === 'lost' ? from.lost : undefined;
 }
 
-export const leaseReleasedError = (): Error => new Error('The session has ended and its browser is released.');
+const leaseReleasedError = (): Error => new Error('The session has ended and its browser is released.');
 
-export function asRefusal(error: unknown): Refusal {
+function asRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   return new Refusal('browser_failed', { detail: `The browser failed: ${messageOf(error)}` }, { cause: error });
 }
 
-export function describeRefusedMove(mode: 'launch' | 'attach'): string {
+function describeRefusedMove(mode: 'launch' | 'attach'): string {
   const flag = mode === 'launch' ? '--isolation auto (or process)' : '--isolation profile';
   return `This tool needs a browser process or profile of its own, and the server runs with --isolation context. Start it with ${flag}.`;
 }
