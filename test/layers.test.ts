@@ -79,8 +79,8 @@ test.each([
 });
 
 test('every file belongs to a layer or a side room, and each of these has files', async () => {
-  const { layers, sideRooms } = await readLayers(root);
-  const places = [...layers, ...sideRooms].flatMap(({ paths }) => paths);
+  const { layers, sharedModules } = await readLayers(root);
+  const places = [...layers, ...sharedModules].flatMap(({ paths }) => paths);
   const homeless = (await sourceFiles()).filter(
     (file) => !places.some((place) => file === place || (place.endsWith('/') && file.startsWith(place))),
   );

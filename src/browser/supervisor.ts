@@ -16,16 +16,16 @@ import { toFailureData, isReason, Refusal } from '../errors/errors.js';
 export interface SupervisorOptions {
   /** How long a browser may take to answer. */
   readonly connectTimeoutMs: number;
-  /** The first pause after a loss; doubled with each failed try. */
+  /** The first delay after a loss; doubled with each failed attempt. */
   readonly backoffMs: number;
   readonly maxBackoffMs: number;
-  /** How often a lost browser is tried again before it counts as failed. */
+  /** Attempts to reconnect a lost browser before it counts as failed. */
   readonly maxAttempts: number;
-  /** The pause between two questions whether a ready browser answers. */
+  /** The interval of the liveness check of a ready browser. */
   readonly heartbeatMs: number;
-  /** How long the answer may take; after two in a row that did not come, the browser counts as lost. */
+  /** How long the response may take; after two missing ones in a row the browser counts as lost. */
   readonly heartbeatTimeoutMs: number;
-  /** From 0 to 1; spreads the tries of many browsers lost at once over the second half of the pause. */
+  /** A random number from 0 to 1: spreads the reconnections of many browsers over the second half of the delay. */
   readonly jitter: () => number;
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 }
@@ -40,7 +40,10 @@ export const supervisorDefaults: SupervisorOptions = {
   jitter: Math.random,
 };
 
-/** What runs a browser's chart: hand it to the pool. Each call starts an actor, which the returned browser's owner closes. */
+/**
+ * Creates the `supervise` function for the browser pool. Each call of it starts the actor of one browser; the caller
+ * closes the returned browser.
+ */
 export function createSupervisor(options: SupervisorOptions = supervisorDefaults): Supervise {
   return (browser) => new BrowserSupervisor(browser, options);
 }
@@ -49,7 +52,7 @@ class BrowserSupervisor implements SupervisedBrowser {
   readonly id: string;
   readonly #actor;
   readonly #connect: Connect;
-  /** What is open or still opening; emptied as it closes. `close()` waits for the rest. */
+  /** Connections that are closing, which `close()` awaits. */
   readonly #closing = new Set<Promise<void>>();
   #connection: BrowserConnection | undefined;
 
@@ -97,7 +100,10 @@ class BrowserSupervisor implements SupervisedBrowser {
     await Promise.all(this.#closing);
   }
 
-  /** The `connection` of the chart: one try. Whatever it opens is closed when the chart leaves `open`, also late. */
+  /**
+   * The actor `connection` of the chart: one attempt. What it opens is closed when the chart leaves `open`, also what
+   * opens late.
+   */
   #openConnection(report: (event: BrowserEvent) => void): () => void {
     const cancel = new AbortController();
     const opening = this.#connect(cancel.signal);
@@ -112,7 +118,7 @@ class BrowserSupervisor implements SupervisedBrowser {
     );
     return () => {
       this.#connection = undefined;
-      cancel.abort(new Error('The browser is not wanted any more.'));
+      cancel.abort(new Error('The browser is no longer needed.'));
       const closing = opening.then(
         (connection) => connection.close(),
         () => undefined,
@@ -122,7 +128,7 @@ class BrowserSupervisor implements SupervisedBrowser {
     };
   }
 
-  /** The `heartbeat` of the chart. */
+  /** The actor `heartbeat` of the chart. */
   #startHeartbeat(options: SupervisorOptions, report: (event: BrowserEvent) => void): () => void {
     const stop = new AbortController();
     const connection = this.#connection;
@@ -135,7 +141,7 @@ class BrowserSupervisor implements SupervisedBrowser {
     return () => stop.abort();
   }
 
-  /** Resolves or rejects at the first state that settles the question. */
+  /** Resolves when the chart is `ready`, rejects when it is `failed` or `closed`. */
   #whenSettled(): Promise<BrowserConnection> {
     return new Promise((resolve, reject) => {
       const settle = (): boolean => {
@@ -159,8 +165,8 @@ class BrowserSupervisor implements SupervisedBrowser {
 }
 
 const unknownFailure: Failure = { reason: 'browser_failed', message: 'The browser could not be started.' };
-const lostFailure: Failure = { reason: 'browser_failed', message: 'The browser ended or its connection broke.' };
-const unresponsiveFailure: Failure = { reason: 'browser_failed', message: 'The browser hung and was ended.' };
+const lostFailure: Failure = { reason: 'browser_failed', message: 'The browser exited or its connection broke.' };
+const unresponsiveFailure: Failure = { reason: 'browser_failed', message: 'The browser hung and was killed.' };
 const closedFailure: Failure = { reason: 'browser_failed', message: 'The browser has been closed.' };
 
 function lossOf(connection: BrowserConnection): Failure {
@@ -168,7 +174,7 @@ function lossOf(connection: BrowserConnection): Failure {
   return message === undefined ? lostFailure : { ...lostFailure, message };
 }
 
-/** Resolves when two questions in a row got no answer; rejects when the signal aborts. */
+/** Resolves when two checks in a row got no response. Rejects when the signal aborts. */
 async function untilUnresponsive(
   connection: BrowserConnection,
   { heartbeatMs, heartbeatTimeoutMs }: SupervisorOptions,
@@ -186,15 +192,15 @@ async function untilUnresponsive(
   }
 }
 
-/** The state for the outside: `open` is told apart by its inner state; `unsettled` is never seen. */
+/** The public state: the inner state of `open` counts; states without a public name are `connecting`. */
 function publicState(value: string | Record<string, unknown>): BrowserState {
   const name = typeof value === 'string' ? value : value['open'];
   return name === 'ready' || name === 'lost' || name === 'failed' || name === 'closed' ? name : 'connecting';
 }
 
 function backoff(attempts: number, { backoffMs, maxBackoffMs, jitter }: SupervisorOptions): number {
-  const pause = Math.min(maxBackoffMs, backoffMs * 2 ** attempts);
-  return pause / 2 + (pause / 2) * jitter();
+  const delayMs = Math.min(maxBackoffMs, backoffMs * 2 ** attempts);
+  return delayMs / 2 + (delayMs / 2) * jitter();
 }
 
 function toRefusal({ reason, message }: Failure): Refusal {

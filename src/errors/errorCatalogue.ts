@@ -213,8 +213,7 @@ export const errorCatalogue = {
     code: -32013,
     ...retryAfter(5_000),
     when: 'every browser process is in use, and --browser-queue sessions wait for one',
-    message:
-      'Every browser process is in use. Retry in a moment, or raise the limits in data.limit.',
+    message: 'Every browser process is in use. Retry in a moment, or raise the limits in data.limit.',
   },
   method_not_allowed: {
     status: 405,

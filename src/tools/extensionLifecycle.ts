@@ -7,7 +7,6 @@ import {
   reloadExtension,
   type ReloadResult,
   setExtensionEnabled,
-  uninstallExtension,
 } from '../browser/extensions/extensionInstall.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { ToolError } from '../errors/errors.js';
@@ -30,6 +29,7 @@ import {
   ExtensionsPage,
   findExtension,
   type ExtensionInfo,
+  uninstallExtension,
 } from '../browser/extensions/installedExtensions.js';
 import { WorkerMonitor, type WorkerState } from '../browser/extensions/serviceWorkers.js';
 import { oneLine } from './pagination.js';

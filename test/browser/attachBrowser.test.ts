@@ -151,7 +151,7 @@ describe('[C-BROWSERS] a pool of browsers that run elsewhere', () => {
     await Promise.all(chromes.map((chrome) => chrome.end()));
   });
 
-  it("is gone on with by another server's lease, where the session's pages are as they were", async () => {
+  it("is resumed by another node's lease, with the session's pages as they were", async () => {
     const others = await openTestPool({
       browser: 'attach',
       browserUrl: chromes.map(({ url }) => url).toReversed(),

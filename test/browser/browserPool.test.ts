@@ -112,14 +112,14 @@ describe('a pool that launches browsers', () => {
     expect(() => session.page(2)).toThrow(/no page 2.*1 about:blank, 3 about:blank/);
   });
 
-  it('loads a crashed page again under its id and says so', async () => {
+  it('reloads a crashed page under its id and says so', async () => {
     const session = await withFirstPage(lease('context'));
     const { page, cdp } = session.page();
     await page.goto(`${url}/crash`);
     const loaded = new Promise((resolve) => page.once('load', resolve));
     await cdp.send('Page.crash').catch(() => undefined);
     await loaded;
-    expect(session.takeNotices()).toEqual([expect.stringMatching(/Page 1 .*\/crash\) crashed and was loaded again/)]);
+    expect(session.takeNotices()).toEqual([expect.stringMatching(/Page 1 .*\/crash\) crashed and was reloaded/)]);
     expect(await session.page(1).title()).toBe('/crash');
   });
 
@@ -168,9 +168,9 @@ describe('a pool that launches browsers', () => {
     expect(after.pages().map((page) => page.id)).toEqual([1, 3]);
     expect(after.page(1).url()).toBe(`${url}/kept`);
     const [loss, failed] = after.takeNotices();
-    expect(loss).toContain(`Lost pages, whose ids are not valid any more: 2 chrome-extension://${id}/popup.html`);
+    expect(loss).toContain(`Lost pages, whose ids are no longer valid: 2 chrome-extension://${id}/popup.html`);
     expect(loss).toContain('install_extension again');
-    expect(failed).toContain(`Page 3 could not be opened again at ${goneUrl}`);
+    expect(failed).toContain(`Page 3 could not be reopened at ${goneUrl}`);
   });
 
   it('emulates on the pages of a session that moved what was emulated before, from their first request on', async () => {

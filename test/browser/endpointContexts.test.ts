@@ -90,7 +90,7 @@ describe('[C-SHARED] a context in a browser that other servers use too', () => {
     expect(after.context.id).not.toBe(contextId);
     expect(after.pages()).toHaveLength(1);
     expect(after.takeNotices()).toContainEqual(
-      expect.stringMatching(/^This server had stood still.*another one closed.*It has been replaced/),
+      expect.stringMatching(/^This node was unresponsive.*another node closed.*It has been replaced/),
     );
     await lease.release();
     expect(events.events).toEqual(['lost', 'ready']);

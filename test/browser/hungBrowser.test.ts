@@ -58,7 +58,7 @@ test('opening a page in a browser that hangs ends with the lease', async () => {
   const session = await withFirstPage(lease);
   const pid = await browserPid(session);
   process.kill(pid, 'SIGSTOP');
-  const opening = expect(session.newPage({ background: true, signal })).rejects.toThrow('let go of this browser');
+  const opening = expect(session.newPage({ background: true, signal })).rejects.toThrow('released this browser');
   const released = lease.release();
   await opening;
   process.kill(pid, 'SIGKILL');

@@ -35,7 +35,7 @@ async function useLease(test: TestPool, id: number, random: () => number): Promi
     if (killIt) await killBrowser(browser);
   };
   const working = work().catch((error: unknown) => {
-    expect(messageOf(error)).toMatch(/released|let go|ended|closed|lost|detached|failed|names no process|crashed/i);
+    expect(messageOf(error)).toMatch(/released|ended|exited|closed|lost|detached|failed|names no process|crashed/i);
   });
   if (!leaveEarly) await working;
   await lease.release();

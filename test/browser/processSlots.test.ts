@@ -56,7 +56,7 @@ describe('[C-BROWSERS] the places for browser processes', () => {
     first.place?.release();
     await second.taken;
     const none = new ProcessSlots({ maxBrowsers: 1, reserved: 1, browserQueue: 5 });
-    await expect(requestSlot(none).taken).rejects.toThrow('--max-browsers allows none beside the shared one');
+    await expect(requestSlot(none).taken).rejects.toThrow('--max-browsers allows only the shared one');
   });
 
   test('[S5] who gives up leaves the queue, and a place that comes too late goes to the next', async () => {

@@ -93,7 +93,7 @@ describe('one that is bigger than a session may have', () => {
     await waitUntil(async () => {
       await attacker.text('list_pages');
       return attacker.heard.some((answer) =>
-        answer.includes('was cancelled: the downloads of a session may have 256 MB'),
+        answer.includes('was cancelled: the downloads of a session may take 256 MB'),
       );
     });
   });

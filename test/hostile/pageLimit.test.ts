@@ -1,5 +1,6 @@
 import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
-import { PageSet, isTab } from '../../src/browser/pool/pageSet.js';
+import { PageSet } from '../../src/browser/pool/pageSet.js';
+import { isTab } from '../../src/browser/pool/tabs.js';
 import { createSessionPageState } from '../../src/browser/pool/sessionPageState.js';
 import {
   recordingListener,

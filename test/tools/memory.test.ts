@@ -127,6 +127,6 @@ describe('the parser', () => {
     const cut = new HeapSnapshotParser();
     cut.write(Buffer.from(snapshot.slice(0, -5)));
     expect(() => cut.end()).toThrow('not complete');
-    expect(() => new HeapSnapshotParser().write(Buffer.alloc(2 ** 21, ' '))).toThrow('no heap snapshot');
+    expect(() => new HeapSnapshotParser().write(Buffer.alloc(2 ** 21, ' '))).toThrow('not a heap snapshot');
   });
 });

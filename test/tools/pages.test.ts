@@ -126,7 +126,7 @@ describe('navigation', () => {
 
   test('a server that does not answer in time is an error that says what to do', async () => {
     const refusal = await harness.refusal('navigate_page', { url: `${pages.url}/slow?ms=2000`, timeout: 100 });
-    expect(refusal).toContain('No page came within 0.1 s');
+    expect(refusal).toContain('No page loaded within 0.1 s');
   });
 
   test.each([
@@ -169,7 +169,7 @@ describe('navigation', () => {
     await isBlank;
     expect(await harness.text('take_snapshot', { pageId: id })).not.toContain('Chromium');
     expect(harness.browser.takeNotices()).toContain(
-      'A page went to chrome://version/, where no page of a session may be. It is blank now.',
+      'A page went to chrome://version/, which no page of a session may open. It is blank now.',
     );
     await harness.browser.closePage(id);
   });

@@ -3,12 +3,12 @@ import { untilAborted } from '../../async.js';
 import { openBrowserCdpSession } from './cdpSessions.js';
 
 /**
- * A protocol session on the browser, for one call. Whatever is attached or opened through it hangs on it and ends with
- * it, so a call that fails or is cancelled half way leaves nothing behind (S5). Made and closed by `withProtocol`.
+ * A CDP session on the browser for one call. What is attached or opened through it ends with it, so that a call that
+ * fails or is cancelled leaves nothing behind (S5). Opened and closed by `withCdpScope`.
  */
 export class CdpScope {
   readonly signal: AbortSignal;
-  /** The browser that it is a session on. */
+  /** The browser of this session. */
   readonly owner: Browser;
   readonly #root: CDPSession;
   readonly #sessions: CDPSession[] = [];
@@ -20,17 +20,17 @@ export class CdpScope {
     this.signal = signal;
   }
 
-  /** For commands that only the browser answers (`Extensions`, `ServerTarget`). Pass what it returns to `until`. */
+  /** The session for commands of the browser (domains Extensions, Target). Pass their responses to `untilAborted`. */
   get browser(): CDPSession {
     return this.#root;
   }
 
-  /** The answer, or the signal's reason if that comes first. */
+  /** The response. Rejects with the signal's reason if that aborts first. */
   untilAborted<T>(response: Promise<T>): Promise<T> {
     return untilAborted(response, this.signal);
   }
 
-  /** Every target there is now, straight from the browser: no list of handles that could be old. */
+  /** All present targets (CDP Target.getTargets), not puppeteer's list, which may be stale. */
   async targets(): Promise<Protocol.Target.TargetInfo[]> {
     const { targetInfos } = await this.untilAborted(this.#root.send('Target.getTargets'));
     return targetInfos;
@@ -44,14 +44,14 @@ export class CdpScope {
   async #attach(targetId: string): Promise<CDPSession> {
     const { sessionId } = await this.#root.send('Target.attachToTarget', { targetId, flatten: true });
     const session = this.#root.connection()?.session(sessionId);
-    if (!session) throw new Error(`The target ${targetId} is gone.`);
+    if (!session) throw new Error(`The target ${targetId} is closed.`);
     this.#sessions.push(session);
     return session;
   }
 
   /**
-   * A blank page in the default profile that no tab strip shows. Chrome makes one only where a window is open; else it
-   * is a tab in the background. Closed with this scope.
+   * Opens a blank page in the default profile that no tab strip shows (CDP Target.createTarget `hidden`). Chrome
+   * supports this only where a window is open; otherwise it is a background tab. Closed with this scope.
    */
   async hiddenPage(): Promise<CDPSession> {
     const page = this.#createPage();
@@ -69,29 +69,31 @@ export class CdpScope {
     }
   }
 
-  /** Resolves when all of it is gone. Never rejects: a browser that is gone has let go already. */
+  /** Resolves when everything is detached and closed. Never rejects: a dead browser has nothing left to release. */
   async close(): Promise<void> {
-    // Pages still being opened are waited for: once the session is detached, nobody could close a tab any more.
+    // Wait for pages that are being opened: they could not be closed after the session is detached.
     const pages = (await Promise.allSettled(this.#pages)).flatMap((page) =>
       page.status === 'fulfilled' ? [page.value.targetId] : [],
     );
     await Promise.allSettled(pages.map((targetId) => this.#closePage(targetId)));
-    // A nested session can only be detached through the session it hangs on.
+    // A child session can only be detached through its parent.
     const sessions = this.#sessions.map((session) =>
       this.#root.send('Target.detachFromTarget', { sessionId: session.id() }),
     );
     await Promise.allSettled([...sessions, this.#root.detach()]);
   }
 
-  /** Chrome answers before it has closed the page. A question that has no answer ends when the page, or Chrome, has. */
+  /**
+   * Chrome answers Target.closeTarget before the page is closed. An evaluation that never settles ends with the page.
+   */
   async #closePage(targetId: string): Promise<void> {
     const session = await this.#attach(targetId);
-    const pageGone = session.send('Runtime.evaluate', { expression: 'new Promise(() => {})', awaitPromise: true });
-    await Promise.allSettled([this.#root.send('Target.closeTarget', { targetId }), pageGone]);
+    const closed = session.send('Runtime.evaluate', { expression: 'new Promise(() => {})', awaitPromise: true });
+    await Promise.allSettled([this.#root.send('Target.closeTarget', { targetId }), closed]);
   }
 }
 
-/** Runs `use` with a scope of its own and closes it, whatever happens. Rejects with the signal's reason on abort. */
+/** Runs `use` with a new scope and closes the scope in every case. Rejects with the signal's reason on abort. */
 export async function withCdpScope<T>(
   browser: Browser,
   signal: AbortSignal,
@@ -104,7 +106,7 @@ export async function withCdpScope<T>(
     return await use(scope);
   } finally {
     const closed = scope.close();
-    // A browser that hangs must not hold up the answer to a call that was given up.
+    // A hung browser must not delay the response to a cancelled call.
     if (!signal.aborted) await closed;
   }
 }

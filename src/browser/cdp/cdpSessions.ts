@@ -1,6 +1,6 @@
 import type { CDPEvents, CDPSession, Browser, Page } from 'puppeteer-core';
 
-/** Where something of a page happened. `iframe`: one in a process of its own; others belong to `page`. */
+/** The kind of target an event comes from. `iframe`: an out-of-process frame; other frames belong to `page`. */
 export type TargetSessionKind = 'page' | 'iframe' | 'worker';
 
 export interface TargetSession {
@@ -11,21 +11,21 @@ export interface TargetSession {
 export type CdpHandlers = { readonly [Name in keyof CDPEvents]?: (event: CDPEvents[Name]) => void };
 
 export interface FollowedSessions {
-  /** Resolves when the page's own session has answered `enable`; never rejects. */
+  /** Resolves when the page's own session has answered the commands of `enable`. Never rejects. */
   readonly ready: Promise<void>;
-  /** The sessions that are open now, the page's own first. */
+  /** The open sessions, the page's own first. */
   sessions(): readonly TargetSession[];
-  /** Takes the listeners off. The sessions stay: they belong to the page. Idempotent. */
+  /** Removes the listeners. The sessions stay open: they belong to the page. Idempotent. */
   stop(): void;
 }
 
-/** Who follows a page: what to listen to on each session, and the commands that make it report. */
+/** What a follower does on each session: the event handlers, and the commands that enable the events. */
 export interface SessionFollower {
   handlers(source: TargetSession): CdpHandlers;
   enable(source: TargetSession): readonly Promise<unknown>[];
 }
 
-/** Service workers are left out: a session on one keeps it awake and so hides what idling breaks. */
+/** Without service workers: a session keeps a worker alive, and would hide bugs that idle shutdown causes. */
 const autoAttachSettings = {
   autoAttach: true,
   waitForDebuggerOnStart: true,
@@ -34,18 +34,18 @@ const autoAttachSettings = {
 };
 
 /**
- * Attaches to the out-of-process frames and the workers below a session, present and future. The last call's settings
- * count for all who share the session, so this is the only place that has them. Those who start are held until a
- * follower lets them go: on a page, its collectors do.
+ * Attaches to the out-of-process frames and workers of a session, present and future (CDP Target.setAutoAttach). The
+ * settings of the last call apply to the whole session, so they are defined here only. A new target is paused until a
+ * follower resumes it: on a page, its collectors do.
  */
 export function attachToChildren(session: CDPSession): Promise<void> {
   return session.send('Target.setAutoAttach', autoAttachSettings);
 }
 
 /**
- * Follows a page's session and those of its out-of-process frames and workers (Target.setAutoAttach, flat). A new one is
- * held until every follower of the page has sent its commands, so that nothing of its start is missed. Several
- * followers of one session get along: they attach with the same settings.
+ * Follows a page's session and those of its out-of-process frames and workers (CDP Target.setAutoAttach, flat). A new
+ * target is paused until every follower of the page has sent its commands, so that no event of its start is missed. One
+ * session may have several followers, which attach with the same settings.
  */
 export function followSessions(root: CDPSession, follower: SessionFollower): FollowedSessions {
   const open = new Map<CDPSession, { source: TargetSession; stop: () => void }>();
@@ -57,7 +57,7 @@ export function followSessions(root: CDPSession, follower: SessionFollower): Fol
         const session = source.session.connection()?.session(sessionId) ?? undefined;
         if (session === undefined) return;
         void add({ kind: targetInfo.type === 'iframe' ? 'iframe' : 'worker', session });
-        // A microtask later every follower has sent its commands, and a session answers them in order.
+        // After a microtask every follower has sent its commands, and a session answers commands in order.
         queueMicrotask(() => void unlessGone(session.send('Runtime.runIfWaitingForDebugger')));
       },
       'Target.detachedFromTarget': ({ sessionId }) => remove(sessionId),
@@ -85,7 +85,7 @@ export function followSessions(root: CDPSession, follower: SessionFollower): Fol
   };
 }
 
-/** Adds the handlers and answers what takes them off again. */
+/** Adds the handlers and returns a function that removes them. */
 function listen(session: CDPSession, handlers: CdpHandlers): () => void {
   const entries = Object.entries(handlers) as [keyof CDPEvents, (event: unknown) => void][];
   for (const [name, handler] of entries) session.on(name, handler);
@@ -95,14 +95,14 @@ function listen(session: CDPSession, handlers: CdpHandlers): () => void {
 }
 
 /**
- * The answer to a command whose failure only says that its target has gone, or does not know the domain (workers lack
- * some). Never rejects.
+ * The response to a command, or undefined if it fails: its target is gone or lacks the domain, as workers do for some.
+ * Never rejects.
  */
-export function unlessGone<Answer>(response: Promise<Answer>): Promise<Answer | undefined> {
+export function unlessGone<Response>(response: Promise<Response>): Promise<Response | undefined> {
   return response.catch(() => undefined);
 }
 
-/** A browser's target, or a page. */
+/** A target of a browser, or a page. */
 interface Attachable {
   createCDPSession(): Promise<CDPSession>;
 }
@@ -110,8 +110,8 @@ interface Attachable {
 const lastOpening = new WeakMap<Attachable, Promise<unknown>>();
 
 /**
- * A protocol session of the caller's own, who detaches it. One after the other for each target: of two at once puppeteer
- * takes the second for one that the browser opened by itself, and forgets the target when it is detached.
+ * Opens a CDP session on the target; the caller detaches it. Serialized per target: of two concurrent ones puppeteer
+ * takes the second for an auto-attached one and drops the target when it is detached.
  */
 export function openCdpSession(target: Attachable): Promise<CDPSession> {
   const previous = lastOpening.get(target) ?? Promise.resolve();
@@ -126,26 +126,26 @@ export function openCdpSession(target: Attachable): Promise<CDPSession> {
 const ownTargets = new WeakMap<Browser, Promise<Attachable>>();
 
 /**
- * A protocol session of the caller's own on the browser itself. Each client of a browser has a browser target of its own and
- * is shown those of the others, which go with them: the library's `browser.target()` may be any of them.
+ * Opens a CDP session on the browser itself; the caller detaches it. Each client of a browser has its own browser
+ * target and sees those of other clients, which close with them; puppeteer's `browser.target()` may be any of these.
  */
 export async function openBrowserCdpSession(browser: Browser): Promise<CDPSession> {
-  const known = ownTargets.get(browser) ?? findOwnTarget(browser);
-  ownTargets.set(browser, known);
+  const ownTarget = ownTargets.get(browser) ?? findOwnTarget(browser);
+  ownTargets.set(browser, ownTarget);
   try {
-    return await openCdpSession(await known);
+    return await openCdpSession(await ownTarget);
   } catch (error) {
-    if (ownTargets.get(browser) === known) ownTargets.delete(browser);
+    if (ownTargets.get(browser) === ownTarget) ownTargets.delete(browser);
     throw error;
   }
 }
 
-/** What the connection says of itself (CDP Target.getTargetInfo), since any session leads to it. */
+/** Finds this connection's own browser target (CDP Target.getTargetInfo). */
 async function findOwnTarget(browser: Browser): Promise<Attachable> {
   for (const target of browser.targets()) {
     const type: string = target.type();
     if (type !== 'browser') continue;
-    // Its client may be gone.
+    // Its client may have disconnected.
     const session = await unlessGone(openCdpSession(target));
     const connection = session?.connection();
     if (session === undefined || connection === undefined) continue;
@@ -153,14 +153,14 @@ async function findOwnTarget(browser: Browser): Promise<Attachable> {
     await unlessGone(session.detach());
     return { createCDPSession: () => connection.createSession(targetInfo) };
   }
-  throw new Error('The browser does not show itself.');
+  throw new Error('The browser reports no target of type "browser" for this connection.');
 }
 
-/** Asks a page something, over a session of its own. */
+/** Runs `use` with a temporary CDP session on the page. */
 export const withPageCdpSession = <T>(page: Page, use: (cdp: CDPSession) => Promise<T>): Promise<T> =>
   withCdpSession(openCdpSession(page), use);
 
-/** Asks the browser itself something, over a session of its own. */
+/** Runs `use` with a temporary CDP session on the browser. */
 export const withBrowserCdpSession = <T>(browser: Browser, use: (cdp: CDPSession) => Promise<T>): Promise<T> =>
   withCdpSession(openBrowserCdpSession(browser), use);
 
@@ -171,4 +171,14 @@ async function withCdpSession<T>(opening: Promise<CDPSession>, use: (cdp: CDPSes
   } finally {
     void unlessGone(cdp.detach());
   }
+}
+
+/**
+ * Terminates the running script. If none runs (it only awaits), the browser terminates the next one, so an empty script
+ * is sent. Never rejects.
+ */
+export async function terminateExecution(session: CDPSession): Promise<void> {
+  const terminated = session.send('Runtime.terminateExecution');
+  const nextScript = session.send('Runtime.evaluate', { expression: '0' });
+  await Promise.allSettled([terminated, nextScript]);
 }

@@ -8,15 +8,15 @@ type AnyFunction = (...args: never[]) => unknown;
 declare const signature: unique symbol;
 
 /**
- * The source text of a function of `src/browser/injected`: one expression, which needs nothing from outside and leaves
- * nothing behind. Typed by the function, so that its arguments are checked where it is called.
+ * The source text of a function of `src/browser/injected`: one self-contained expression without side effects. Typed by
+ * the function, so that its arguments are checked at the call.
  */
 export type InjectedFunction<F extends AnyFunction = AnyFunction> = string & { readonly [signature]: F };
 
-type Texts = { readonly [Name in keyof InjectedFunctions]: InjectedFunction<InjectedFunctions[Name]> };
+type FunctionSources = { readonly [Name in keyof InjectedFunctions]: InjectedFunction<InjectedFunctions[Name]> };
 
 const bundled = join(packageRoot, 'dist/src/browser/injected/functions.json');
-const texts = JSON.parse(readFileSync(bundled, 'utf8')) as Texts;
+const sources = JSON.parse(readFileSync(bundled, 'utf8')) as FunctionSources;
 
 export const {
   untilQuiet,
@@ -40,7 +40,7 @@ export const {
   editStorage,
   listenToStorage,
   readRegisteredScripts,
-} = texts;
+} = sources;
 
 /** An expression that calls an injected function, with arguments as JSON. */
 export function callExpression<Args extends readonly unknown[]>(

@@ -9,6 +9,7 @@ import {
   type ConsoleMessage,
   type ConsoleMessageBody,
 } from './consoleMessage.js';
+import { noop } from '../../async.js';
 import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
 import { isAbridged } from './remoteObject.js';
 import { formatValue } from '../cdp/injectedFunctions.js';
@@ -24,7 +25,7 @@ export type { CodeLocation, ConsoleMessage, StackFrame } from './consoleMessage.
 
 const maxEntries = 2_000;
 const maxBytes = 2 * 1024 ** 2;
-/** Arguments being read in full at once; past it the preview stands. */
+/** Arguments that are read in full concurrently; beyond this the preview is kept. */
 const maxConcurrentReads = 16;
 
 const violations = [
@@ -36,13 +37,14 @@ const violations = [
 ] satisfies Protocol.Log.ViolationSetting[];
 
 /**
- * What a page, its frames and its workers say: console calls, uncaught exceptions and rejections, and the browser's own
- * entries (Runtime.consoleAPICalled, Runtime.exceptionThrown, Log.entryAdded). Collects from its construction, also
- * across navigations, the newest 2,000 messages within 2 MiB. Equal messages in a row are counted, not repeated.
- * Values are described at once and let go, so that nothing is kept alive in the page. Owned by the page, which disposes it.
+ * Records the console of a page, its frames and workers: console calls, uncaught exceptions and rejections, and the
+ * browser's own entries (Runtime.consoleAPICalled, Runtime.exceptionThrown, Log.entryAdded). Records from its
+ * construction on and across navigations, the newest 2,000 messages within 2 MiB. Equal consecutive messages are
+ * counted, not repeated. Values are formatted immediately and released, so that the page can collect them. Owned by the
+ * page, which disposes it.
  */
 export class ConsoleCollector {
-  /** Resolves when messages are being collected; never rejects. */
+  /** Resolves when recording has started. Never rejects. */
   readonly ready: Promise<void>;
   readonly #ring = new RingBuffer<ConsoleMessage>({ maxEntries, maxBytes, sizeOf });
   readonly #onCall: () => void;
@@ -50,14 +52,14 @@ export class ConsoleCollector {
   readonly #extensions = new Map<string, string>();
   readonly #exceptions = new Map<string, number>();
   readonly #releasing = new Map<CDPSession, { again: boolean }>();
-  /** Sessions whose values go when nothing is being read. */
+  /** Sessions whose values are released when no argument is being read. */
   readonly #pendingReleases = new Set<CDPSession>();
   #readCount = 0;
   #mainFrame = '';
   #navigation = { page: '', navigation: 0 };
 
-  /** `onCall` is told of each console call. */
-  constructor(cdp: CDPSession, onCall: () => void = () => undefined) {
+  /** `onCall` is called for each console call. */
+  constructor(cdp: CDPSession, onCall: () => void = noop) {
     this.#onCall = onCall;
     this.#followed = followSessions(cdp, {
       handlers: (source) => ({
@@ -74,7 +76,7 @@ export class ConsoleCollector {
     this.ready = this.#followed.ready;
   }
 
-  /** What is new or changed since the cursor. Throws a ToolError on something that is no cursor. */
+  /** The messages that are new or changed since the cursor. Throws a ToolError for an invalid cursor. */
   read(since?: string): RingBufferReading<ConsoleMessage> {
     return this.#ring.read(since);
   }
@@ -83,7 +85,7 @@ export class ConsoleCollector {
     return this.#ring.get(id);
   }
 
-  /** Stops collecting. What was collected stays readable. Idempotent. */
+  /** Stops recording. The recorded messages stay readable. Idempotent. */
   dispose(): void {
     this.#followed.stop();
   }
@@ -163,7 +165,10 @@ export class ConsoleCollector {
     });
   }
 
-  /** Replaces the preview of one argument by its content. Whatever would have side effects in the page is refused. */
+  /**
+   * Replaces the preview of one argument by its content. Fails for values whose reading has side effects
+   * (`throwOnSideEffect`).
+   */
   async #readFully(
     id: number,
     index: number,
@@ -180,17 +185,17 @@ export class ConsoleCollector {
       silent: true,
       throwOnSideEffect: true,
     });
-    const answer = await unlessGone(reading);
+    const response = await unlessGone(reading);
     this.#readCount--;
     if (this.#readCount === 0) this.#releasePending();
-    const text: unknown = answer?.result.value;
-    if (answer?.exceptionDetails !== undefined || typeof text !== 'string') return;
+    const text: unknown = response?.result.value;
+    if (response?.exceptionDetails !== undefined || typeof text !== 'string') return;
     this.#ring.amend(id, (message) => withArgument(message, index, text));
   }
 
-  /** Lets go of the values that console events hold on to; one release at a time, however fast the page logs. */
+  /** Releases the values of console events; one command at a time, however fast the page logs. */
   #release(session: CDPSession): void {
-    // Commands are not taken strictly in order everywhere: reading has to be over before values go.
+    // Commands may be reordered: values are released only when no argument is being read.
     if (this.#readCount > 0) {
       this.#pendingReleases.add(session);
       return;
@@ -248,14 +253,14 @@ export class ConsoleCollector {
 function isRepeated(
   last: ConsoleMessage,
   next: ConsoleMessageBody,
-  where: Pick<ConsoleMessage, 'navigation' | 'source' | 'extension'>,
+  context: Pick<ConsoleMessage, 'navigation' | 'source' | 'extension'>,
 ): boolean {
   return (
-    last.navigation === where.navigation &&
+    last.navigation === context.navigation &&
     last.type === next.type &&
     last.text === next.text &&
-    last.source === where.source &&
-    last.extension === where.extension &&
+    last.source === context.source &&
+    last.extension === context.extension &&
     last.location?.url === next.location?.url &&
     last.location?.line === next.location?.line &&
     !last.abridged &&
@@ -263,7 +268,7 @@ function isRepeated(
   );
 }
 
-/** An upper estimate: two bytes a character, and the object around it. */
+/** An upper bound: two bytes per character, and the object's overhead. */
 function sizeOf(message: ConsoleMessage): number {
   const chars = message.args.reduce((sum, arg) => sum + arg.length, message.text.length + message.page.length);
   return 2 * chars + 400 + message.stack.reduce((sum, frame) => sum + 100 + 2 * frame.url.length, 0);

@@ -25,27 +25,27 @@ export interface ConsoleMessage {
   readonly text: string;
   /** Each argument on its own, capped higher. */
   readonly args: readonly string[];
-  /** Whether the first argument is text, in which `%s` and the like are filled in. */
+  /** Whether the first argument is a text, whose format specifiers (`%s`) are replaced. */
   readonly hasFormat: boolean;
-  /** Whether some values had more to them than came with the message. */
+  /** Whether the event contained only a part of some values. */
   readonly abridged: boolean;
   readonly location: CodeLocation | undefined;
   readonly stack: readonly StackFrame[];
   readonly source: TargetSessionKind;
-  /** `chrome-extension://id` when an extension's content script said it. */
+  /** `chrome-extension://id` for messages of a content script. */
   readonly extension: string | undefined;
-  /** The address of the page at that time, and how many navigations it had seen. */
+  /** The page's URL at that time, and its number of navigations. */
   readonly page: string;
   readonly navigation: number;
   /** Milliseconds since 1970, of the first and of the last of `count`. */
   readonly at: number;
   readonly lastAt: number;
   readonly count: number;
-  /** An unhandled rejection that was handled after all. */
+  /** An unhandled rejection that was handled later. */
   readonly handledLater: boolean;
 }
 
-/** What the message itself says; the rest of a ConsoleMessage is where and when. */
+/** The content of a message, without its context and count. */
 export type ConsoleMessageBody = Pick<
   ConsoleMessage,
   'type' | 'level' | 'text' | 'args' | 'hasFormat' | 'abridged' | 'location' | 'stack' | 'at'
@@ -53,7 +53,7 @@ export type ConsoleMessageBody = Pick<
 
 const maxTextChars = 2_000;
 export const maxArgumentChars = 8_000;
-/** Further arguments of a message are left out. */
+/** Further arguments of a message are dropped. */
 export const maxArguments = 20;
 const maxFrames = 30;
 
@@ -118,7 +118,7 @@ export function describeLogEntry(entry: Protocol.Log.LogEntry): ConsoleMessageBo
   };
 }
 
-/** The message with one argument replaced by what it says in full. */
+/** The message with one argument replaced by its full text. */
 export function withArgument(message: ConsoleMessage, index: number, value: string): ConsoleMessage {
   const args = message.args.with(index, truncateText(value, maxArgumentChars));
   return { ...message, args, text: joinedText(args, message.hasFormat) };
@@ -144,7 +144,7 @@ export function stackFramesOf(trace: Protocol.Runtime.StackTrace | undefined): S
   return frames.slice(0, maxFrames);
 }
 
-/** The message of an error whose description ends with its stack; the stack is kept apart. */
+/** The message of an error, without the stack at the end of its description. */
 function withoutStack(description: string): string {
   const start = description.search(/\n[ \t]+at /);
   return start === -1 ? description : description.slice(0, start);

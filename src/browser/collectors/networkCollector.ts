@@ -29,45 +29,45 @@ export type { WebSocketFrame } from './webSocketFrameLog.js';
 
 const maxEntries = 2_000;
 const maxBytes = 4 * 1024 ** 2;
-/** What the browser keeps of bodies for us, per page and per response; also across navigations. */
+/** Bytes of response bodies that the browser keeps, per page and per response, across navigations. */
 const bodyBuffers = { maxTotalBufferSize: 32 * 1024 ** 2, maxResourceBufferSize: 8 * 1024 ** 2 };
 
 export interface ResponseBody {
   readonly content: Buffer;
-  /** Whether the browser takes it for text. */
+  /** Whether the browser decoded it as text. */
   readonly isText: boolean;
 }
 
 type RequestChange = (request: NetworkRequest) => NetworkRequest;
 
-/** What is known of one Network.RequestId: the hops of a redirect chain share it. */
+/** The state of one Network.RequestId, which the hops of a redirect chain share. */
 interface RedirectChain {
-  /** The session that reported last, which is the one to ask for the body. */
+  /** The session of the last event, from which the body can be read. */
   session: CDPSession;
   /** The newest hop. */
   current: number | undefined;
-  /** Hops for which extra information is expected: the n-th extra event belongs to the n-th of them. */
+  /** Hops with ExtraInfo events: the n-th event belongs to the n-th hop. */
   readonly hops: number[];
   readonly extraInfoCounts: { request: number; response: number };
-  /** Changes that came before their hop, by its index. */
+  /** Changes that arrived before their hop, by its index. */
   readonly pendingChanges: Map<number, RequestChange[]>;
   mockedBy: number | undefined;
 }
 
 /**
- * The requests of a page, its frames and its workers (Network domain). Collects from its construction, across
- * navigations, the newest 2,000 requests within 4 MiB; bodies stay in the browser until they are asked for. Nothing is
- * intercepted unless there are mocks. `data:` addresses are left out. Owned by the page, which disposes it.
+ * Records the requests of a page, its frames and workers (CDP domain Network) from its construction on and across
+ * navigations: the newest 2,000 requests within 4 MiB. Bodies stay in the browser until they are read. Requests are
+ * intercepted only while there are mocks. `data:` URLs are not recorded. Owned by the page, which disposes it.
  */
 export class NetworkCollector {
-  /** Resolves when requests are being collected; never rejects. */
+  /** Resolves when recording has started. Never rejects. */
   readonly ready: Promise<void>;
   readonly webSocketFrames: WebSocketFrameLog;
   readonly mocks: NetworkMocks;
   readonly #cdp: CDPSession;
   readonly #ring = new RingBuffer<NetworkRequest>({ maxEntries, maxBytes, sizeOf: sizeOfRequest });
   readonly #chains = new LRUCache<string, RedirectChain>({ max: maxEntries });
-  /** So that reading a body in parts asks the browser once. */
+  /** Cache, so that reading a body in parts fetches it once. */
   readonly #bodies = new LRUCache<number, ResponseBody>({
     maxSize: bodyBuffers.maxResourceBufferSize,
     sizeCalculation: ({ content }) => content.length + 1,
@@ -97,7 +97,7 @@ export class NetworkCollector {
     this.ready = this.#followed.ready;
   }
 
-  /** What is new or changed since the cursor. Throws a ToolError on something that is no cursor. */
+  /** The requests that are new or changed since the cursor. Throws a ToolError for an invalid cursor. */
   read(since?: string): RingBufferReading<NetworkRequest> {
     return this.#ring.read(since);
   }
@@ -106,7 +106,7 @@ export class NetworkCollector {
     return this.#ring.get(id);
   }
 
-  /** The body of an answer (Network.getResponseBody). Throws a ToolError that says why there is none. */
+  /** The body of a response (CDP Network.getResponseBody). Throws a ToolError that says why it is not available. */
   async responseBody(id: number): Promise<ResponseBody> {
     const cached = this.#bodies.get(id);
     if (cached !== undefined) return cached;
@@ -127,7 +127,7 @@ export class NetworkCollector {
     }
   }
 
-  /** The post data in full (Network.getRequestPostData), or undefined if there is none or it is gone. */
+  /** The full post data (CDP Network.getRequestPostData), or undefined if there is none or it is no longer kept. */
   async postData(id: number): Promise<string | undefined> {
     const request = this.#ring.get(id);
     if (request?.postData !== undefined || request?.hasPostData !== true) return request?.postData;
@@ -136,7 +136,7 @@ export class NetworkCollector {
     return answer?.postData;
   }
 
-  /** Stops collecting and mocking. What was collected stays readable. Idempotent. */
+  /** Stops recording and mocking. The recorded requests stay readable. Idempotent. */
   dispose(): void {
     this.mocks.dispose();
     this.#followed.stop();
@@ -172,7 +172,7 @@ export class NetworkCollector {
     };
   }
 
-  /** Headers as they were on the wire, cookies included; may come before the event they complete. */
+  /** Headers as sent on the wire, with cookies. May arrive before the event that they complete. */
   #extraInfoHandlers(source: TargetSession): CdpHandlers {
     return {
       'Network.requestWillBeSentExtraInfo': ({ requestId, headers }) =>
@@ -183,7 +183,7 @@ export class NetworkCollector {
       'Network.responseReceivedExtraInfo': ({ requestId, headers, statusCode }) =>
         this.#applyExtraInfo(this.#chainOf(requestId, source), 'response', (request) => ({
           ...request,
-          // A worker's own script gets no responseReceived.
+          // A worker's own script has no responseReceived event.
           status: request.status ?? statusCode,
           responseHeaders: { ...request.responseHeaders, ...normalizeHeaders(headers) },
         })),
@@ -236,7 +236,7 @@ export class NetworkCollector {
     chain.pendingChanges.delete(index);
   }
 
-  /** Ends the hop that redirected and answers its id. */
+  /** Ends the hop that redirected and returns its id. */
   #endRedirect(chain: RedirectChain, event: Protocol.Network.RequestWillBeSentEvent): number | undefined {
     const { redirectResponse } = event;
     if (redirectResponse === undefined || chain.current === undefined) return undefined;
@@ -275,7 +275,7 @@ export class NetworkCollector {
     return chain;
   }
 
-  /** The request is held before or after it is reported; a hop that is reported already is pending still. */
+  /** A request is paused before or after it is reported; a hop that was reported already is still pending. */
   #markMocked(cdpId: string, rule: number): void {
     const chain = this.#chainOf(cdpId, { kind: 'page', session: this.#cdp });
     const isReported = chain.current !== undefined && this.#ring.get(chain.current)?.status === undefined;
@@ -289,12 +289,12 @@ export class NetworkCollector {
   }
 }
 
-/** The newest hop came without extra information (cached, or answered by a service worker): the next one counts. */
+/** The newest hop has no ExtraInfo events (cached, or answered by a service worker): they belong to the next one. */
 function skipExtraInfo(chain: RedirectChain): void {
   if (chain.hops.length > chain.extraInfoCounts.response) chain.hops.pop();
 }
 
-/** Handlers for the same events, one after the other. */
+/** Combines two sets of handlers; `first` runs before `second`. */
 function mergeHandlers(first: CdpHandlers, second: CdpHandlers): CdpHandlers {
   const names = new Set([...Object.keys(first), ...Object.keys(second)]) as Set<keyof CdpHandlers>;
   return Object.fromEntries(

@@ -2,12 +2,12 @@ import type { Protocol } from 'puppeteer-core';
 
 type RemoteObject = Protocol.Runtime.RemoteObject;
 
-/** Cuts a text and says how much is missing. */
+/** Truncates a text and appends the number of missing characters. */
 export function truncateText(text: string, maxChars: number): string {
   return text.length <= maxChars ? text : `${text.slice(0, maxChars)}… (${text.length - maxChars} more characters)`;
 }
 
-/** A value as the console would print it, from what the protocol sent along; nothing is asked of the page. */
+/** A value as the console prints it, from the event's data alone; sends no command. */
 export function describeObject(object: RemoteObject): string {
   if (object.type === 'string') return String(object.value);
   if (object.unserializableValue !== undefined) return object.unserializableValue;
@@ -48,7 +48,7 @@ function describeProperty(property: Protocol.Runtime.PropertyPreview): string {
   return property.value ?? property.type;
 }
 
-/** Whether the preview leaves something out, so that reading the value deeper is worth a question to the page. */
+/** Whether the preview is incomplete, so that the value is worth reading from the page. */
 export function isAbridged({ type, subtype, preview }: RemoteObject): boolean {
   if (type !== 'object' || subtype === 'error' || subtype === 'node' || subtype === 'null') return false;
   if (preview === undefined) return subtype === undefined || subtype === 'array';
@@ -63,7 +63,10 @@ export function isAbridged({ type, subtype, preview }: RemoteObject): boolean {
   );
 }
 
-/** Joins console arguments as the console does: `%s`, `%d`, `%i`, `%f`, `%o` and `%O` take the next ones, `%c` eats one. */
+/**
+ * Joins console arguments as the console does: `%s`, `%d`, `%i`, `%f`, `%o` and `%O` insert the next ones, `%c` drops
+ * one.
+ */
 export function joinArguments(args: readonly string[], firstIsText: boolean): string {
   const [format = '', ...rest] = args;
   if (!firstIsText || !format.includes('%')) return args.join(' ');

@@ -6,7 +6,7 @@ import { urlMatcher, fetchPattern } from './urlPattern.js';
 
 /** What a rule does: answer (`status`, `headers`, `body`), abort, or, with a delay alone, slow down. */
 export interface MockRule {
-  /** Glob, in which only `*` means anything, or `/regex/`. */
+  /** A glob in which only `*` is special, or `/regex/`. */
   readonly url: string;
   readonly method?: string | undefined;
   readonly status?: number | undefined;
@@ -14,7 +14,7 @@ export interface MockRule {
   readonly body?: string | undefined;
   readonly abort?: Protocol.Network.ErrorReason | undefined;
   readonly delayMs?: number | undefined;
-  /** After so many hits the rule stands aside. */
+  /** The rule applies at most this many times. */
   readonly times?: number | undefined;
 }
 
@@ -33,9 +33,9 @@ interface MockEntry {
 type PausedRequest = Protocol.Fetch.RequestPausedEvent;
 
 /**
- * Rules that answer, delay or abort requests of a page, its frames and workers, by the Fetch domain. Requests are held
- * only while there are rules, and only those that a rule's pattern names. Of several rules that match, the newest one
- * acts. Owned by the network collector, which disposes it; requests it holds then go on.
+ * Rules that answer, delay or abort requests of a page, its frames and workers, by the Fetch domain. Requests are
+ * paused only while there are rules, and only those that match a pattern. Of several matching rules the newest applies.
+ * Owned by the network collector, which disposes it; paused requests are continued then.
  */
 export class NetworkMocks {
   readonly #sessions: () => readonly CDPSession[];
@@ -49,7 +49,7 @@ export class NetworkMocks {
     this.#onMocked = mark;
   }
 
-  /** Resolves when the rule is in force. Throws a ToolError on a pattern that is no regular expression. */
+  /** Resolves when the rule is in effect. Throws a ToolError for an invalid pattern. */
   async add(rule: MockRule): Promise<ActiveMock> {
     const entry: MockEntry = { id: ++this.#lastId, rule, matches: urlMatcher(rule.url), hits: 0 };
     this.#entries = [entry, ...this.#entries];
@@ -57,7 +57,7 @@ export class NetworkMocks {
     return toActiveMock(entry);
   }
 
-  /** Removes one rule, or all. Answers how many there were. */
+  /** Removes one rule, or all. Resolves with the number removed. */
   async remove(id?: number): Promise<number> {
     const before = this.#entries.length;
     this.#entries = id === undefined ? [] : this.#entries.filter((entry) => entry.id !== id);
@@ -75,7 +75,7 @@ export class NetworkMocks {
     return this.#entries.map(toActiveMock);
   }
 
-  /** What a session needs to hear when it joins while there are rules. */
+  /** Enables interception on a session that opens while there are rules. */
   enable(session: CDPSession): Promise<unknown> {
     return this.#entries.length === 0 ? Promise.resolve() : this.#enable(session);
   }
@@ -100,11 +100,11 @@ export class NetworkMocks {
 
   #enable(session: CDPSession): Promise<unknown> {
     const patterns = this.#entries.map(({ rule }) => ({ urlPattern: fetchPattern(rule.url) }));
-    // Workers have no Fetch domain; their requests are held on the page's session.
+    // Workers have no Fetch domain; their requests are paused on the page's session.
     return unlessGone(session.send('Fetch.enable', { patterns }));
   }
 
-  /** A request whose answer fails goes on as without rules, rather than hang. */
+  /** A request whose mock fails is continued, so that it does not hang. */
   async #handle(session: CDPSession, paused: PausedRequest): Promise<void> {
     try {
       await this.#handlePaused(session, paused, await inSlices(this.#take(paused)));
@@ -113,7 +113,7 @@ export class NetworkMocks {
     }
   }
 
-  /** The newest rule that acts on a request, which counts as a hit except for a preflight that is not the rule's. */
+  /** The newest rule that applies to a request. Counts as a hit, except for a preflight that the rule does not name. */
   *#take(paused: PausedRequest): Generator<undefined, MockEntry | undefined> {
     for (const entry of this.#entries) {
       if (appliesTo(entry, paused) && entry.matches(paused.request.url)) {
@@ -134,19 +134,19 @@ export class NetworkMocks {
     }
     if (paused.networkId !== undefined) this.#onMocked(paused.networkId, entry.id);
     const { delayMs = 0 } = entry.rule;
-    // A wait that dispose cuts short ends like one that is over.
+    // A delay that disposal cuts short ends normally.
     if (delayMs > 0) await delay(delayMs, undefined, { signal: this.#disposed.signal }).catch(() => undefined);
     return applyRule(session, paused, entry.rule);
   }
 }
 
-/** Whether the browser asks first if it may send what the rule answers. */
+/** Whether it is the CORS preflight of a request that the rule answers. */
 function isPreflightOf({ rule }: MockEntry, paused: PausedRequest): boolean {
   const isPreflight = headerOf(paused, 'access-control-request-method') !== undefined;
   return isPreflight && rule.method?.toUpperCase() !== 'OPTIONS';
 }
 
-/** About what it takes to keep a rule. */
+/** Approximate bytes of a rule. */
 export function bytesOf({ url, method = '', headers = {}, body = '' }: MockRule): number {
   const texts = [url, method, body, ...Object.entries(headers).flat()];
   return texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
@@ -163,7 +163,7 @@ function hasResponse(rule: MockRule): boolean {
   return rule.status !== undefined || rule.body !== undefined || rule.headers !== undefined;
 }
 
-/** Late answers are expected to fail: the page may have cancelled the request meanwhile. */
+/** Never rejects: the page may have cancelled the request meanwhile. */
 async function applyRule(session: CDPSession, paused: PausedRequest, rule: MockRule): Promise<void> {
   if (rule.abort !== undefined) {
     const { requestId } = paused;
@@ -197,7 +197,7 @@ async function fulfillRequest(
   );
 }
 
-/** A mock of another site's API answers as if that site let the page in; a rule's own headers come later and win. */
+/** CORS headers that allow the page to read a mock of another origin; headers of the rule override them. */
 function corsHeaders(paused: PausedRequest): Record<string, string> {
   const origin = headerOf(paused, 'origin');
   if (origin === undefined) return {};

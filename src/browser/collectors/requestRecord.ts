@@ -25,7 +25,7 @@ export interface RequestFailure {
   readonly corsError: string | undefined;
 }
 
-/** One request; each hop of a redirect chain is one of its own. `undefined`: not known yet, or there is none. */
+/** One request, or one hop of a redirect chain. `undefined`: not known yet, or absent. */
 export interface NetworkRequest {
   /** Network.RequestId; the hops of a redirect chain share it. */
   readonly cdpId: string;
@@ -34,7 +34,7 @@ export interface NetworkRequest {
   readonly url: string;
   /** Lower case: `document`, `xhr`, `fetch`, `script`, `websocket`, `preflight`, … */
   readonly type: string;
-  /** The document that asked for it. */
+  /** The URL of the document that sent it. */
   readonly documentUrl: string;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
@@ -52,7 +52,7 @@ export interface NetworkRequest {
   readonly hasPostData: boolean;
   readonly cache: 'memory' | 'disk' | 'prefetch' | undefined;
   readonly fromServiceWorker: boolean;
-  /** Bytes that came over the wire, and of the body as unpacked. */
+  /** Bytes on the wire, and of the decoded body. */
   readonly transferBytes: number;
   readonly bodyBytes: number;
   readonly durationMs: number | undefined;
@@ -73,7 +73,7 @@ export interface NetworkRequest {
 const maxUrlChars = 4_000;
 const maxHeaderChars = 4_000;
 const maxHeaders = 100;
-/** What the protocol sends along with a request; larger post data is asked for when it is wanted. */
+/** Post data up to this size is part of the event; larger data is fetched on demand. */
 export const maxPostDataBytes = 64 * 1024;
 
 type RequestStart = Pick<NetworkRequest, 'cdpId' | 'source' | 'method' | 'url' | 'type' | 'documentUrl'> &
@@ -124,14 +124,14 @@ export function createRequest(
   return {
     ...base,
     requestHeaders: normalizeHeaders(request.headers),
-    // Deprecated in favour of `postDataEntries`, which leaves the joining and decoding of its pieces to us.
+    // Deprecated in favour of `postDataEntries`, whose entries would have to be joined and decoded here.
     // eslint-disable-next-line @typescript-eslint/no-deprecated
     postData: request.postData === undefined ? undefined : truncateText(request.postData, maxPostDataBytes),
     hasPostData: request.hasPostData ?? false,
   };
 }
 
-/** A WebSocket's opening request, which the protocol reports by events of its own. */
+/** The opening request of a WebSocket, which has CDP events of its own. */
 export function createWebSocketRequest(
   event: Protocol.Network.WebSocketCreatedEvent,
   source: TargetSessionKind,
@@ -168,7 +168,7 @@ export function withResponse(request: NetworkRequest, response: Protocol.Network
     mimeType: response.mimeType,
     protocol: response.protocol ?? '',
     remoteAddress: response.remoteIPAddress ? `${response.remoteIPAddress}:${response.remotePort ?? 0}` : '',
-    // Extra information, where it came first, has the headers as they were on the wire.
+    // ExtraInfo events that arrived first have the headers as sent on the wire.
     responseHeaders: { ...normalizeHeaders(response.headers), ...request.responseHeaders },
     cache: cacheOf(response) ?? request.cache,
     fromServiceWorker: response.fromServiceWorker ?? false,
@@ -195,7 +195,7 @@ function timingOf(timing: Protocol.Network.ResourceTiming, startTick: number): R
   };
 }
 
-/** Ends a request at `tick`; for the hops of a redirect and for whatever finished or failed. */
+/** Ends a request at `tick`: a redirect hop, or a finished or failed request. */
 export function endRequest(
   request: NetworkRequest,
   tick: number,
@@ -223,7 +223,7 @@ export function requestFailureOf(event: Protocol.Network.LoadingFailedEvent): Re
   };
 }
 
-/** Names in lower case, so that what comes twice is there once. */
+/** Lower-cases the names, so that duplicates are merged. */
 export function normalizeHeaders(headers: Protocol.Network.Headers): HttpHeaders {
   const entries = Object.entries(headers).slice(0, maxHeaders);
   return Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), truncateText(value, maxHeaderChars)]));
@@ -233,7 +233,7 @@ function round(milliseconds: number): number {
   return Math.round(milliseconds * 10) / 10;
 }
 
-/** An upper estimate: two bytes a character, and the object around it. */
+/** An upper bound: two bytes per character, and the object's overhead. */
 export function sizeOfRequest(request: NetworkRequest): number {
   const headers = { ...request.requestHeaders, ...request.responseHeaders };
   const chars =

@@ -3,11 +3,11 @@ import { compileGlob } from '../patterns/glob.js';
 import { compileRegex } from '../patterns/regex.js';
 import { inSlices } from '../patterns/slices.js';
 
-/** The one form in which tools take addresses: a glob in which only `*` means anything, or `/regex/flags`. */
+/** URL patterns of tools: a glob in which only `*` is special, or `/regex/flags`. */
 const regexForm = /^\/(.+)\/([dgimsuvy]*)$/s;
 const maxGlobChars = 2_000;
 
-/** Whether an address fits the whole pattern (glob) or is found by it (regex). Throws a ToolError on a bad regex. */
+/** A test whether a URL matches: as a whole (glob) or in part (regex). Throws a ToolError for an invalid regex. */
 export function urlMatcher(pattern: string): (url: string) => boolean {
   const [, source, flags = ''] = regexForm.exec(pattern) ?? [];
   if (source !== undefined) return parseRegex(source, flags, pattern);
@@ -15,7 +15,7 @@ export function urlMatcher(pattern: string): (url: string) => boolean {
   throw new ToolError(`url has ${pattern.length} characters, and a pattern has at most ${maxGlobChars}. Shorten it.`);
 }
 
-/** Of some addresses those that a pattern finds. Text without `*` fits wherever it occurs: what one types into a filter. */
+/** The URLs that match a filter. Text without `*` matches wherever it occurs. */
 export async function findUrls(
   pattern: string | undefined,
   urls: Iterable<string>,

@@ -7,7 +7,7 @@ export type FrameKind = 'open' | 'text' | 'binary' | 'ping' | 'pong' | 'continua
 
 /** One WebSocket frame, or message of an EventSource (`event`), or the opening or end of a connection. */
 export interface WebSocketFrame {
-  /** Number in the list of requests. */
+  /** The id of the connection in the list of requests. */
   readonly request: number | undefined;
   readonly url: string;
   readonly direction: 'sent' | 'received' | undefined;
@@ -20,7 +20,7 @@ export interface WebSocketFrame {
   readonly at: number;
 }
 
-/** What the list of requests knows of a connection. */
+/** The recorded request of a connection. */
 export type ConnectionLookup = (cdpId: string) => { readonly request: number | undefined; readonly url: string };
 
 const maxPayloadChars = 4_000;
@@ -41,8 +41,8 @@ interface FrameContent {
 }
 
 /**
- * What goes through the WebSockets and EventSources of a page (Network.webSocket*, eventSourceMessageReceived): the
- * newest 2,000 frames within 2 MiB. Fed by the network collector, which owns it.
+ * Records the WebSocket frames and EventSource messages of a page (CDP Network.webSocket*, eventSourceMessageReceived):
+ * the newest 2,000 within 2 MiB. Owned by the network collector, which adds its handlers.
  */
 export class WebSocketFrameLog {
   readonly #ring = new RingBuffer<WebSocketFrame>({
@@ -80,7 +80,7 @@ export class WebSocketFrameLog {
   #pushFrame({ requestId, response }: Protocol.Network.WebSocketFrameSentEvent, direction: 'sent' | 'received'): void {
     const kind = kinds[response.opcode] ?? 'binary';
     const { payloadData } = response;
-    // Everything but text comes as base64.
+    // Binary frames are base64.
     const bytes = Buffer.byteLength(payloadData, kind === 'text' ? 'utf8' : 'base64');
     this.#push(requestId, { kind, direction, payload: payloadData, bytes });
   }

@@ -29,7 +29,9 @@ export interface CallTrace {
 const limits = { maxEntries: 2_000, maxBytes: 2 * 1024 ** 2 };
 const maxPendingCalls = 500;
 
-/** The `chrome.*` calls of traced extensions: the newest 2,000 within 2 MiB. What was kept stays readable after a trace. */
+/**
+ * Records the `chrome.*` calls of traced extensions: the newest 2,000 within 2 MiB. They stay readable after the trace.
+ */
 export class CallLog {
   readonly #ring = new RingBuffer<ApiCall>({ ...limits, sizeOf });
   readonly #pending = new Map<string, number>();

@@ -9,14 +9,14 @@ import type { Extension } from './installedExtensions.js';
 export const storageAreas = ['local', 'sync', 'session', 'managed'] as const;
 export type StorageArea = (typeof storageAreas)[number];
 
-/** Characters of one reading. */
+/** Limit on the characters of one read. */
 const maxReadChars = 200_000;
 
 const entrySchema = z.object({
   key: z.string(),
-  /** JSON, cut where it is longer than was asked for. */
+  /** JSON, cut to the requested length. */
   value: z.string(),
-  /** Of the whole value. */
+  /** Characters of the whole value. */
   length: z.number(),
 });
 
@@ -24,15 +24,15 @@ export type StorageEntry = z.infer<typeof entrySchema>;
 
 const readingSchema = z.object({
   entries: z.array(entrySchema),
-  /** What was asked for and is too much for one reading. */
+  /** Requested keys that do not fit into one read. */
   omitted: z.number(),
-  /** Of all keys of the area. */
+  /** Number of all keys in the area. */
   keys: z.number(),
   /** Null where Chrome does not count. */
   bytes: z.number().nullable(),
 }) satisfies z.ZodType<StorageContent>;
 
-/** What an area of `chrome.storage` holds. */
+/** The content of an area of `chrome.storage`. */
 export type StorageReading = z.infer<typeof readingSchema>;
 
 export interface StorageReadOptions {
@@ -43,8 +43,8 @@ export interface StorageReadOptions {
 }
 
 /**
- * Reads and writes what an extension stores, through its own `chrome.storage`: with its quotas and errors. Reading wakes
- * no worker; writing wakes one that listens for changes, as any write does. Ends with its scope.
+ * Reads and writes the storage of an extension through its own `chrome.storage`, with its quotas and errors. Reading
+ * starts no worker; writing starts one that listens for changes, as any write does. Ends with its scope.
  */
 export class ExtensionStorage {
   readonly #extension: Extension;
@@ -67,7 +67,7 @@ export class ExtensionStorage {
     );
   }
 
-  /** Clears, then removes, then sets. Throws a ToolError with Chrome's words, such as a quota that is exceeded. */
+  /** Clears, then removes, then sets. Throws a ToolError with Chrome's message, such as an exceeded quota. */
   async write(area: StorageArea, changes: StorageEdit): Promise<void> {
     await this.#withStorageError(area, this.#document.call(editStorage, [area, changes], z.null()));
   }

@@ -6,10 +6,10 @@ import type { SessionPage } from '../page/sessionPage.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { originOf, type Extension } from './installedExtensions.js';
 
-/** A page that is busy or waits for a dialog tells nothing: it is named, not waited for. */
+/** Limit for a page to respond: one that is busy or has an open dialog is reported instead. */
 const responseTimeoutMs = 2_000;
 
-/** A content script's world in a frame: the session to talk to, and the world's id on it. */
+/** The isolated world of content scripts in a frame: its CDP session and context id. */
 export interface ContentWorld {
   readonly session: CDPSession;
   readonly uniqueContextId: string;
@@ -22,12 +22,12 @@ export interface ContentScripts {
   readonly worlds: readonly ContentWorld[];
 }
 
-/** The protocol leaves `auxData` open; this is what Chrome puts there. */
+/** CDP leaves `auxData` untyped; this is Chrome's content. */
 const auxDataSchema = z.object({ frameId: z.string(), isDefault: z.boolean() });
 
 /**
- * In which of these pages content scripts of the extension run in a world of their own (those in the page's own world
- * cannot be told from it), and which pages did not tell in time.
+ * The pages in which content scripts of the extension run in an isolated world (those in the main world cannot be
+ * distinguished from the page), and the pages that did not respond in time.
  */
 export async function contentScriptsIn(
   scope: CdpScope,
@@ -61,7 +61,7 @@ async function worldsIn(scope: CdpScope, extension: Extension, page: SessionPage
   const late = new Promise<undefined>((resolve) => limit.addEventListener('abort', () => resolve(undefined)));
   const { targetInfo } = await scope.untilAborted(page.cdp.send('Target.getTargetInfo'));
   const inFrames = page.frames.remoteTargetIds().map((targetId) =>
-    // A frame that goes away meanwhile runs nothing any more.
+    // A frame that is removed meanwhile runs nothing any more.
     worldsOfTarget(scope, extension, targetId).catch(() => []),
   );
   const worlds = Promise.all([worldsOfTarget(scope, extension, targetInfo.targetId), ...inFrames]);
@@ -79,7 +79,7 @@ async function worldsOfTarget(scope: CdpScope, extension: Extension, targetId: s
       worlds.push({ ...data, session, uniqueContextId: context.uniqueId });
     }
   });
-  // Announces every context that exists before it answers.
+  // Runtime.enable reports every existing context before its response.
   await scope.untilAborted(session.send('Runtime.enable'));
   // A document of the extension itself has its origin in every world.
   const documentFrames = new Set(worlds.flatMap(({ isDefault, frameId }) => (isDefault ? [frameId] : [])));

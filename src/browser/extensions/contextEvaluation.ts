@@ -8,15 +8,15 @@ import type { CdpScope } from '../cdp/cdpScope.js';
 import { WorkerMonitor } from './serviceWorkers.js';
 
 /**
- * Evaluates code in the extension's service worker, attached for this call only, since being attached keeps a worker
- * awake. Throws a ToolError when it is asleep, and when it ends before it has answered.
+ * Evaluates code in the extension's service worker. Attaches for this call only, since that keeps a worker alive.
+ * Throws a ToolError when the worker is stopped, and when it ends before it has answered.
  */
 export async function evaluateInWorker(scope: CdpScope, extension: Extension, code: string): Promise<EvaluationResult> {
   const watch = await WorkerMonitor.open(scope);
   const targetId = watch.targetId(extension.id);
   if (targetId === undefined) throw workerNotRunning(extension, watch.state(extension.id));
   const session = await scope.attach(targetId);
-  // A session on a worker that has ended is not told so: only the registry knows.
+  // A session gets no event of the end of its worker: only the registry does.
   const ended = watch
     .waitUntil(() => watch.targetId(extension.id) !== targetId)
     .then(() => Promise.reject(new ToolError(`The service worker of ${extension.name} ended before it answered.`)));
@@ -46,7 +46,7 @@ export async function evaluateInContentScript(
   return evaluateInTarget(scope, await findContentWorld(scope, extension, page), code);
 }
 
-/** Evaluates code where a selection points to. Throws a ToolError when that is gone. */
+/** Evaluates code in the selected context. Throws a ToolError when it has ended. */
 export async function evaluateInSelected(
   scope: CdpScope,
   selected: SelectedContext,

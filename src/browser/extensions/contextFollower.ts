@@ -23,18 +23,19 @@ interface FollowedContext extends ReportingContext {
   readonly worker: string | undefined;
   readonly session: CDPSession;
   readonly contextId: number;
-  /** Of a content script's world; others have none. */
+  /** The name of a content script's isolated world; others have none. */
   readonly contextName: string;
 }
 
 const scheme = 'chrome-extension://';
 
-/** The protocol leaves `auxData` open; Chrome puts frame and kind there. */
+/** CDP leaves `auxData` untyped; Chrome's content has frame and kind. */
 const auxDataSchema = z.object({ type: z.string().optional(), frameId: z.string().optional() });
 
 /**
- * Follows one target, with its frames, and reports what contexts of extensions in it do. A breakpoint that never stops
- * instruments each context before its first statement; those that run already are instrumented as they are found.
+ * Follows one target with its frames, and reports the activity of extension contexts in it. A breakpoint whose
+ * condition is never true instruments each context before its first statement; running contexts are instrumented when
+ * they are found.
  */
 export class ContextFollower {
   readonly target: Protocol.Target.TargetInfo;
@@ -44,7 +45,7 @@ export class ContextFollower {
   readonly #followed: FollowedSessions;
   readonly #contexts = new Map<string, FollowedContext>();
   readonly #frameUrls = new Map<string, string>();
-  /** Files of extensions that were run, by context: also in the page's own world. */
+  /** Files of extensions that ran, by context, also in the page's main world. */
   readonly #scripts = new Map<string, Set<string>>();
   readonly #breakpoints = new Map<CDPSession, string>();
   readonly #releasing = new Set<CDPSession>();
@@ -59,7 +60,7 @@ export class ContextFollower {
     this.ready = this.#followed.ready;
   }
 
-  /** Switches tracing of an extension's contexts here to what it is now. */
+  /** Applies the current tracing state of an extension to its contexts here. */
   async updateTracing(extensionId: string): Promise<void> {
     const sessions = this.#followed.sessions().filter(({ kind }) => kind !== 'worker');
     await Promise.all(sessions.map(({ session }) => this.#setBreakpoint(session)));
@@ -82,7 +83,7 @@ export class ContextFollower {
     return [
       unlessGone(session.send('Page.enable')),
       unlessGone(session.send('Debugger.enable')),
-      // Neither `debugger` statements nor breakpoints stop the page; conditions are evaluated all the same.
+      // `debugger` statements and breakpoints do not pause the page; conditions are still evaluated.
       unlessGone(session.send('Debugger.setSkipAllPauses', { skip: true })),
       this.#setBreakpoint(session),
       unlessGone(session.send('Runtime.enable')),
@@ -167,7 +168,8 @@ export class ContextFollower {
   }
 
   async #instrument({ session, contextId, extensionId, contextName }: FollowedContext): Promise<void> {
-    // By name it is in no other world of the page; documents of the extension, which have none, are its own throughout.
+    // Adds the binding by world name, so that no other world of the page has it; documents of the extension have only
+    // one world.
     const world = contextName === '' ? {} : { executionContextName: contextName };
     const run = (expression: string): Promise<unknown> =>
       unlessGone(session.send('Runtime.evaluate', { expression, contextId, silent: true }));
@@ -185,7 +187,7 @@ export class ContextFollower {
     else this.#logs.messages.record(report, world);
   }
 
-  /** Console events hold on to values until they are let go; one release at a time, however fast the page logs. */
+  /** Releases the values of console events; one command at a time, however fast the page logs. */
   #release(session: CDPSession): void {
     if (this.#releasing.has(session)) return;
     this.#releasing.add(session);

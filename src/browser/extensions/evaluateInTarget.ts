@@ -2,18 +2,22 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import type { PrintedValue } from '../injected/contract.js';
 import { runAndPrint, callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
+import { terminateExecution } from '../cdp/cdpSessions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { originOf, type Extension } from './installedExtensions.js';
 
-/** What code answered. */
+/** The result of an evaluation. */
 export interface EvaluationResult {
   /** `typeof` the value. */
   readonly type: string;
-  /** JSON, with words for what JSON cannot say; undefined for a value that has no JSON, as `undefined` has not. */
+  /**
+   * JSON, with placeholders for values that JSON cannot express; undefined for a value without JSON, such as
+   * `undefined`.
+   */
   readonly json: string | undefined;
 }
 
-/** The code threw, or a promise that it gave was rejected. The message has the stack. */
+/** The code threw, or its promise was rejected. The message contains the stack. */
 export class EvaluationError extends Error {}
 
 /** Where to evaluate. Without a context, in the target's main one. */
@@ -25,9 +29,9 @@ export interface ExecutionTarget {
 const printedSchema = z.object({ json: z.string().optional(), kind: z.string() }) satisfies z.ZodType<PrintedValue>;
 
 /**
- * Evaluates an expression, or statements with top-level await; calls what is a function and awaits what is a promise.
- * Does not enable `Runtime`, which would keep a worker awake. On abort ends a running script
- * (`Runtime.terminateExecution`). Throws an EvaluationError for what the code throws.
+ * Evaluates an expression, or statements with top-level await; calls a function and awaits a promise. Does not enable
+ * `Runtime`, which would keep a worker alive. On abort terminates a running script (CDP Runtime.terminateExecution).
+ * Throws an EvaluationError for what the code throws.
  */
 export async function evaluateInTarget(
   scope: CdpScope,
@@ -97,20 +101,10 @@ function exceptionText({ exception, text }: Protocol.Runtime.ExceptionDetails): 
   return exception === undefined ? text : `${text} ${primitiveJson(exception) ?? exception.type}`;
 }
 
-/**
- * Where nothing runs (the code only waits) Chrome ends what runs next, so something of ours runs next. A session that is
- * gone has nothing left to end.
- */
-async function terminateExecution(session: CDPSession): Promise<void> {
-  const ended = session.send('Runtime.terminateExecution');
-  const nextScript = session.send('Runtime.evaluate', { expression: '0' });
-  await Promise.allSettled([ended, nextScript]);
-}
-
-/** The one file that every extension has, and in which none of its code runs. */
+/** The one document that every extension has, and in which none of its code runs. */
 export const manifestUrl = (extensionId: string): string => `${originOf(extensionId)}/manifest.json`;
 
-/** Code that runs with all rights of an extension while its worker may sleep. Ends with its scope. */
+/** A hidden document in which code has all permissions of an extension, without its worker. Closed with its scope. */
 export class ExtensionDocument {
   readonly #scope: CdpScope;
   readonly #session: CDPSession;
@@ -128,7 +122,7 @@ export class ExtensionDocument {
     return new ExtensionDocument(scope, session);
   }
 
-  /** Calls an injected function and answers what it gives, which has to be JSON. Throws an EvaluationError. */
+  /** Calls an injected function and returns its result, which must be JSON. Throws an EvaluationError. */
   async call<Args extends readonly unknown[], Schema extends z.ZodType>(
     source: InjectedFunction<(...args: Args) => unknown>,
     args: Args,

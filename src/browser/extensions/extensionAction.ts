@@ -11,10 +11,10 @@ import type { CdpScope } from '../cdp/cdpScope.js';
 import { ExtensionDocument } from './evaluateInTarget.js';
 import { chromeErrorText, originOf, type Extension } from './installedExtensions.js';
 
-/** The action as a click on it would find it: for the active tab. */
+/** The state of the action for the active tab. */
 const actionStateSchema = z
   .object({ popup: z.string(), enabled: z.boolean() })
-  /** Without `action` in the manifest there is nothing to click. */
+  /** False without `action` in the manifest. */
   .nullable() satisfies z.ZodType<ActionState>;
 
 /** Chrome opens a popup within a fraction of this, or not at all. */
@@ -35,8 +35,8 @@ export interface ClickResult {
 }
 
 /**
- * Clicks the extension's action on a tab, which comes to the front (`Extensions.triggerAction`), and takes in the popup
- * that this opens. A popup that was open closes, as it does for a user.
+ * Brings a tab to the front, clicks the extension's action on it (CDP Extensions.triggerAction) and adopts the popup
+ * that opens. A popup that was open closes, as it does for a user.
  */
 export async function clickAction(
   scope: CdpScope,
@@ -54,7 +54,7 @@ export async function clickAction(
   return { page, popup: await scope.untilAborted(adopted) };
 }
 
-/** Closes what `openPopups` finds, and answers how many that were. */
+/** Closes the popups that `openPopups` finds, and returns their number. */
 export async function closePopups(browser: SessionBrowser, extension: Extension): Promise<number> {
   const popups = await openPopups(browser.browser, originOf(extension.id));
   for (const popup of popups) {
@@ -79,7 +79,7 @@ async function triggerAction(
   page: SessionPage,
   { browser, popupOnly }: { browser: Browser; popupOnly: boolean },
 ): Promise<Target | undefined> {
-  // Chrome ends altogether when it is told to click on a target that no tab strip shows, such as another popup.
+  // Chrome crashes on a click for a target that no tab strip shows, such as another popup.
   const tab = await tabTargetIdOf(scope, page);
   // The click is for the tab in front. This closes a popup that is open.
   await scope.untilAborted(page.cdp.send('Page.bringToFront'));
@@ -102,7 +102,7 @@ async function triggerAction(
 /** The popups that are open, of the extensions whose addresses begin so: documents of theirs that are in no tab. */
 async function openPopups(browser: Browser, start: string): Promise<Page[]> {
   const candidates = browser.targets().filter((target) => isDocument(target) && target.url().startsWith(start));
-  // The driver takes as a page what was one from the start; a popup was not.
+  // Puppeteer treats only targets that were pages from the start as pages, which a popup was not.
   const checked = await Promise.all(candidates.map(async (target) => ((await target.page()) === null ? [target] : [])));
   return Promise.all(checked.flat().map((popup) => popup.asPage()));
 }
@@ -130,7 +130,7 @@ async function openPopup(
   }
 }
 
-/** Our own hidden pages stand at manifests. */
+/** Hidden documents of this server show manifests. */
 function isDocument(target: Target): boolean {
   const type: string = target.type();
   return type === 'page' && !target.url().endsWith('/manifest.json');
@@ -169,7 +169,7 @@ async function tabContains(scope: CdpScope, tabId: string, pageId: string): Prom
   tab.on('Target.attachedToTarget', ({ targetInfo }) => {
     if (targetInfo.targetId === pageId) found = true;
   });
-  // Tells of every page in the tab before it answers. This is a session of our own on the tab, not one on its page.
+  // Reports every page in the tab before its response. On a session of the tab, not of its page.
   await scope.untilAborted(
     tab.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }),
   );

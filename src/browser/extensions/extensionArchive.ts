@@ -9,13 +9,13 @@ import { messageOf, ToolError } from '../../errors/errors.js';
 import { readBeginning, readManifestText } from './extensionFiles.js';
 import { timeLimit } from '../../clock.js';
 
-/** What an archive may become on the disk. The biggest extensions of the store are a tenth of it. */
+/** Limit on the unpacked size. The largest extensions of the store have a tenth of it. */
 const maxFiles = 10_000;
 const maxUnpackedBytes = 128 * 1024 * 1024;
 const maxDepth = 32;
-/** Of the texts that tell extensions apart. */
+/** Limit on the texts that identify an extension. */
 const maxMessageBytes = 1024 * 1024;
-/** Extensions that one session may have unpacked at a time. */
+/** Limit on unpacked extensions of one session. */
 const maxFolders = 20;
 
 const crxMagic = 'Cr24';
@@ -23,10 +23,10 @@ const unixTypeMask = 0o170000;
 const unixLink = 0o120000;
 
 /**
- * Unpacks an extension (zip, or crx of version 2 or 3) below `parent` and answers the folder with its manifest. An archive
- * of the same extension takes the place of the one before: the same folder, and so the same id and storage. The
- * signature of a crx is not checked: Chrome loads the folder as unpacked. Throws a ToolError for what is no such archive, leads out of
- * the folder, has links, is encrypted, or is too big; then nothing is left.
+ * Unpacks an extension (zip, or crx of version 2 or 3) below `parent` and returns the folder with its manifest. An
+ * archive of the same extension replaces the previous one: the same folder, and so the same id and storage. The
+ * signature of a crx is not checked: Chrome loads the folder as unpacked. Throws a ToolError for an archive that is
+ * invalid, has paths outside of the folder, has links, is encrypted, or is too large; leaves nothing behind then.
  */
 export async function unpackExtension(archive: Buffer, parent: string, signal: AbortSignal): Promise<string> {
   const folder = await mkdtemp(join(parent, 'unpacking-'));
@@ -46,7 +46,7 @@ export async function unpackExtension(archive: Buffer, parent: string, signal: A
   }
 }
 
-/** A crx is a zip behind a header with keys and signatures. */
+/** A crx is a zip after a header with keys and signatures. */
 function toZip(archive: Buffer): Buffer {
   if (archive.subarray(0, 2).toString('latin1') === 'PK') return archive;
   if (archive.subarray(0, 4).toString('latin1') !== crxMagic || archive.length < 16) {
@@ -58,7 +58,7 @@ function toZip(archive: Buffer): Buffer {
   throw new ToolError(`This is a crx archive of version ${version}. Versions 2 and 3 can be installed.`);
 }
 
-/** yauzl refuses names that lead elsewhere, and files that turn out bigger than they say. */
+/** yauzl rejects paths outside of the folder, and files that are larger than declared. */
 async function unpack(zip: Buffer, folder: string, signal: AbortSignal): Promise<void> {
   const yauzl = await import('yauzl');
   const file = await yauzl.fromBufferPromise(zip, { lazyEntries: true, strictFileNames: false });
@@ -104,7 +104,7 @@ const archiveManifestSchema = z.object({
   default_locale: z.string().optional(),
 });
 
-/** What makes two archives the same extension: the key, or the name as it is in the manifest and its language. */
+/** The identity of an extension across archives: its key, or its name in the manifest and default locale. */
 async function extensionKey(root: string): Promise<string> {
   const text = await readManifestText(root);
   const { key, name, default_locale: locale } = parseManifest(text);
@@ -116,7 +116,7 @@ async function extensionKey(root: string): Promise<string> {
   return createHash('sha256').update(identity).digest('hex').slice(0, 16);
 }
 
-/** Chrome says better what is wrong with a manifest. */
+/** Chrome has better messages about an invalid manifest. */
 function parseManifest(text: string): z.infer<typeof archiveManifestSchema> {
   try {
     return archiveManifestSchema.safeParse(JSON.parse(text)).data ?? {};
@@ -129,9 +129,7 @@ async function reserveFolder(parent: string, target: string): Promise<void> {
   await rm(target, { recursive: true, force: true });
   const existing = (await readdir(parent)).filter((name) => name.startsWith('extension-'));
   if (existing.length < maxFolders) return;
-  throw new ToolError(
-    `This session has ${maxFolders} extensions from archives. uninstall_extension one that it needs no more.`,
-  );
+  throw new ToolError(`This session has ${maxFolders} extensions from archives. Remove one with uninstall_extension.`);
 }
 
 const maxDownloadBytes = 64 * 1024 * 1024;
@@ -160,7 +158,7 @@ export async function download(address: string, signal: AbortSignal): Promise<Bu
   }
 }
 
-/** Redirects are followed here: `fetch` would not ask before it goes on. */
+/** Redirects are followed here, since `fetch` would not check their targets. */
 async function fetchFollowingRedirects(address: string, signal: AbortSignal): Promise<Response> {
   let url = parseWebUrl(address);
   for (let hops = 0; hops <= maxRedirects; hops += 1) {
@@ -196,7 +194,7 @@ async function readBounded(response: Response, address: string): Promise<Buffer>
   return Buffer.concat(chunks);
 }
 
-/** `fetch failed` says less than what is behind it. */
+/** The cause is more specific than `fetch failed`. */
 function fetchFailureReason(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   return messageOf(cause);

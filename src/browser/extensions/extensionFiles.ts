@@ -1,10 +1,9 @@
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { messageOf, ToolError } from '../../errors/errors.js';
-import type { Extension } from './installedExtensions.js';
 import { withoutCommentLines } from './sourceText.js';
 
-/** Text of a file of the extension, by its path in it, with `/`. */
+/** The text of a file, with its path relative to the extension's folder, separated by `/`. */
 export interface SourceFile {
   readonly path: string;
   readonly text: string;
@@ -12,14 +11,14 @@ export interface SourceFile {
 
 /** An extension's folder, read once. */
 export interface ExtensionFiles {
-  /** As it stands on the disk, which need not be what Chrome has loaded; undefined when it is no JSON object. */
+  /** As on the disk, which may differ from what Chrome has loaded; undefined if it is not a JSON object. */
   readonly manifest: Readonly<Record<string, unknown>> | undefined;
   readonly manifestProblem: string | undefined;
   /** Every path. */
   readonly paths: ReadonlySet<string>;
   /** Scripts and documents. */
   readonly sources: readonly SourceFile[];
-  /** What was not read because there is too much. */
+  /** What was not read because of the limits. */
   readonly cut: string | undefined;
   /** The beginning of a file, at most 8 MB. */
   read(path: string, maxBytes?: number): Promise<Buffer | undefined>;
@@ -34,8 +33,14 @@ const maxManifestBytes = mebibyte;
 /** Of a table of texts. */
 const maxReadBytes = 8 * mebibyte;
 
-/** Reads the folder of an extension. Throws a ToolError where it is not on this disk, as with a browser elsewhere. */
-export async function readExtensionFiles({ name, path: folder }: Extension): Promise<ExtensionFiles> {
+/** Reads the folder of an extension. Throws a ToolError if it is not on this disk, as with a remote browser. */
+export async function readExtensionFiles({
+  name,
+  path: folder,
+}: {
+  readonly name: string;
+  readonly path: string;
+}): Promise<ExtensionFiles> {
   const text = await readManifestText(folder).catch((error: unknown) => {
     throw new ToolError(`The files of ${name} cannot be read in ${folder}: ${messageOf(error)}`, { cause: error });
   });
@@ -57,7 +62,7 @@ export async function readExtensionFiles({ name, path: folder }: Extension): Pro
   };
 }
 
-/** The manifest of the extension in a folder. Throws if it is longer than any manifest has to be. */
+/** The text of the manifest in a folder. Throws a ToolError above the size limit. */
 export async function readManifestText(folder: string): Promise<string> {
   const path = join(folder, 'manifest.json');
   const { size } = await stat(path);

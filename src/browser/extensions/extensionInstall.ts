@@ -6,8 +6,8 @@ import {
   findExtension,
   readManifest,
   type Extension,
-  chromeErrorText,
   listExtensions,
+  uninstallExtension,
 } from './installedExtensions.js';
 import { loadWithoutFiles } from './fileAccess.js';
 import { type CdpScope, withCdpScope } from '../cdp/cdpScope.js';
@@ -19,24 +19,24 @@ import { runningContexts, type ExtensionContext } from './liveContexts.js';
 
 export interface Installation {
   readonly extension: Extension;
-  /** What Chrome dislikes in the manifest, and what the service worker threw at its first start. */
+  /** Chrome's warnings about the manifest, and what the service worker threw at its first start. */
   readonly warnings: readonly string[];
 }
 
-/** A worker that is not up by then is reported, not waited for. */
+/** Limit on the wait for the first start of a worker; a later one is reported as not started. */
 const firstStartTimeoutMs = 5_000;
 
 /**
- * Loads an unpacked extension and waits for the first start of its service worker, so that whoever calls next finds it
- * running. Throws a ToolError with Chrome's own words when Chrome refuses the folder.
+ * Loads an unpacked extension and waits for the first start of its service worker, so that the next tool finds it
+ * running. Throws a ToolError with Chrome's message when Chrome refuses the folder.
  */
 export function installExtension(scope: CdpScope, path: string): Promise<Installation> {
   return installAndWait(scope, (page) => loadWithoutFiles(scope, path, page));
 }
 
 /**
- * Switches an extension on or off, as its switch on chrome://extensions does; switched on, waits for its service worker.
- * Switched off, Chrome closes its documents and stops its worker; its storage stays.
+ * Enables or disables an extension, as the switch on chrome://extensions does. When enabling, waits for its service
+ * worker. When disabling, Chrome closes its documents and stops its worker; its storage stays.
  */
 export function setExtensionEnabled(scope: CdpScope, id: string, enabled: boolean): Promise<Installation> {
   return installAndWait(scope, async (page) => {
@@ -63,7 +63,7 @@ async function hasWorker(extension: Extension): Promise<boolean> {
   return extension.enabled && (await readManifest(extension))?.background?.service_worker !== undefined;
 }
 
-/** Whether the first start was over in time, whatever came of it. */
+/** Whether the first start ended in time, successfully or not. */
 async function waitForFirstStart(
   scope: CdpScope,
   watch: WorkerMonitor,
@@ -83,17 +83,7 @@ async function waitForFirstStart(
 
 const uninstallTimeoutMs = 5_000;
 
-/** Removes an extension with its storage (`Extensions.uninstall`). Its folder stays. Throws a ToolError if Chrome refuses. */
-export async function uninstallExtension(scope: CdpScope, { id, name }: Extension): Promise<void> {
-  try {
-    await scope.untilAborted(scope.browser.send('Extensions.uninstall', { id }));
-  } catch (error) {
-    scope.signal.throwIfAborted();
-    throw new ToolError(`Chrome did not uninstall ${name}: ${chromeErrorText(error)}`, { cause: error });
-  }
-}
-
-/** Removes the extensions whose folder is about to be removed. Never rejects: a browser that is gone has none. */
+/** Uninstalls the extensions whose folder is about to be removed. Never rejects, also when the browser is gone. */
 export async function uninstallFromFolder(browser: Browser, folder: string): Promise<void> {
   const removing = withCdpScope(browser, timeLimit(uninstallTimeoutMs), async (scope) => {
     const extensions = await listExtensions(scope);
@@ -108,13 +98,13 @@ export interface ReloadResult extends Installation {
   readonly closed: readonly ExtensionContext[];
   /** Its documents that are still open and run the old code. */
   readonly stale: readonly ExtensionContext[];
-  /** Pages in which its old content scripts go on, cut off from the extension. */
+  /** Pages in which its old content scripts still run, disconnected from the extension. */
   readonly stalePages: readonly SessionPage[];
 }
 
 /**
- * Loads an extension again from its folder and tells what still runs its old code. Throws a ToolError when Chrome refuses
- * what is in the folder now: then what was loaded before goes on.
+ * Reloads an extension from its folder and reports what still runs its old code. Throws a ToolError when Chrome refuses
+ * the folder; the version loaded before then stays in effect.
  */
 export async function reloadExtension(
   scope: CdpScope,
@@ -127,7 +117,7 @@ export async function reloadExtension(
   ]);
   const installation = await installExtension(scope, extension.path).catch((error: unknown) => {
     if (!(error instanceof ToolError)) throw error;
-    const consequence = `${extension.name} ${extension.version} goes on as it was loaded before.`;
+    const consequence = `${extension.name} ${extension.version} stays loaded as it was before.`;
     throw new ToolError(`${messageOf(error)} ${consequence}`, { cause: error });
   });
   const open = new Set((await openDocuments(scope, extension)).map(({ targetId }) => targetId));

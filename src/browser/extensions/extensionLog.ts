@@ -18,7 +18,7 @@ export interface ExtensionLogEntry extends ConsoleMessageBody {
   readonly context: string;
 }
 
-/** Who says something. `worker`: the target of a service worker, whose entries may be told more than once. */
+/** The context that logged. `worker`: the target of a service worker, whose entries may be reported repeatedly. */
 export interface LogSource {
   readonly extensionId: string;
   readonly name: string;
@@ -28,23 +28,26 @@ export interface LogSource {
 type ConsoleCall = Protocol.Runtime.ConsoleAPICalledEvent;
 
 const limits = { maxEntries: 2_000, maxBytes: 2 * 1024 ** 2 };
-/** Lines of one extension that are kept of each second: past it they are counted, and not even read. */
+/** Entries per extension and second that are kept; further ones are only counted. */
 export const maxLinesPerSecond = 1_000;
-/** Workers whose entries are told apart from what is told again. */
+/** Workers whose repeated entries are recognized. */
 const maxWorkers = 100;
-/** Values read in full for one reading; past it their class name stands. */
+/** Values that one call reads in full; others keep their class name. */
 const maxValueReads = 50;
 const maxValueChars = 2_000;
-/** What is read of a stack that came in words. */
+/** Limit on a stack that is parsed from text. */
 const maxStackChars = 20_000;
 const maxStackLines = 100;
 
-/** What the extensions of a session log, in all contexts, in one timeline: the newest 2,000 entries within 2 MiB. */
+/**
+ * Records what the extensions of a session log, in all contexts, in one timeline: the newest 2,000 entries within 2
+ * MiB.
+ */
 export class ExtensionLog {
   readonly #ring = new RingBuffer<ExtensionLogEntry>({ ...limits, sizeOf });
   /** The time of the newest entry of each worker, by target. */
   readonly #newestTimes = new Map<string, number>();
-  /** What each extension said in the second of its newest line, and how much of it all was too much. */
+  /** Entries of each extension in the current second, and its total of dropped ones. */
   readonly #rates = new Map<string, { second: number; lines: number; dropped: number }>();
   /** The newest entry at the time the errors of an extension were cleared. */
   readonly #clearedIds = new Map<string, number>();
@@ -53,7 +56,7 @@ export class ExtensionLog {
     return this.#ring.read(since);
   }
 
-  /** How many lines of an extension were not kept because they came too fast. */
+  /** The number of entries of an extension that were dropped by the rate limit. */
   droppedCount(extensionId: string): number {
     return this.#rates.get(extensionId)?.dropped ?? 0;
   }
@@ -69,7 +72,7 @@ export class ExtensionLog {
       .map(({ value }) => value);
   }
 
-  /** Counts the errors so far as dealt with. They stay in the timeline. */
+  /** Removes the errors so far from the list of errors. They stay in the timeline. */
   clearErrors(extensionId: string): void {
     this.#clearedIds.set(extensionId, this.#ring.last()?.id ?? 0);
   }
@@ -92,8 +95,8 @@ export class ExtensionLog {
   }
 
   /**
-   * Takes over what a running worker has logged since it started: Chrome keeps it, and tells it again to whoever attaches
-   * (`Runtime.enable`). Attached only for the moment, which keeps no worker awake.
+   * Reads what a running worker has logged since it started: Chrome keeps the entries and reports them again on CDP
+   * Runtime.enable. Attached only for this call, which does not keep the worker alive.
    */
   async captureFromWorker(scope: CdpScope, extensionId: string, targetId: string): Promise<void> {
     const session = await scope.attach(targetId);
@@ -132,7 +135,7 @@ export class ExtensionLog {
     return isTooFast;
   }
 
-  /** Entries of a worker come in the order of their time, however often they are told. */
+  /** Entries of a worker are reported in order of time, also when they are repeated. */
   #isNew(worker: string, at: number): boolean {
     if (at <= (this.#newestTimes.get(worker) ?? 0)) return false;
     this.#newestTimes.set(worker, at);
@@ -142,7 +145,7 @@ export class ExtensionLog {
   }
 }
 
-/** Replaces the objects among the newest arguments, which come without a preview, by what they say in full. */
+/** Replaces the objects among the newest arguments, which have no preview, by their full text. */
 async function readValues(session: CDPSession, calls: readonly ConsoleCall[]): Promise<void> {
   const objects = calls.flatMap(({ args }) => args).filter(({ objectId, subtype }) => objectId && subtype !== 'error');
   await Promise.all(objects.slice(-maxValueReads).map((object) => readValue(session, object)));
@@ -165,7 +168,7 @@ async function readValue(session: CDPSession, object: Protocol.Runtime.RemoteObj
   object.description = text;
 }
 
-/** What was thrown before anybody listened has its stack only in words. */
+/** An exception thrown before `Runtime.enable` has its stack only as text. */
 function parseStackFrames(description: string): StackFrame[] {
   const lines = description.slice(0, maxStackChars).split('\n', maxStackLines);
   return lines.flatMap((line) => frameIn(line) ?? []);
@@ -202,8 +205,10 @@ export interface RuntimeError {
   readonly count: number;
 }
 
-/** What Chrome noted and what was seen here, each error once: Chrome counts better and knows
- * what was before; what was seen here has the whole stack. */
+/**
+ * Merges the errors that Chrome recorded and those observed here, each once: Chrome has the exact counts and earlier
+ * errors; those observed here have the full stack.
+ */
 export function runtimeErrors(info: ExtensionInfo, seen: readonly ExtensionLogEntry[]): RuntimeError[] {
   const noted = [...info.manifestErrors.map(fromManifestProblem), ...info.runtimeErrors.map(fromChromeProblem)];
   const own = seen.map(fromLogEntry);
@@ -218,7 +223,7 @@ export function runtimeErrors(info: ExtensionInfo, seen: readonly ExtensionLogEn
   return [...errors.values()];
 }
 
-/** Both word the same error a little differently. */
+/** The two sources word the same error slightly differently. */
 const keyOf = ({ message, url, line }: RuntimeError): string => `${withoutPrefix(message)} ${url ?? ''} ${line ?? ''}`;
 
 const withoutPrefix = (message: string): string => message.replace(/^Uncaught (\(in promise\) )?/, '');

@@ -13,11 +13,11 @@ import type { Extension } from './installedExtensions.js';
 export interface ExtensionMessageRequest {
   readonly extension: Extension;
   readonly message: unknown;
-  /** Undefined: a hidden document of the extension, which is always there to be had. */
+  /** Undefined: a hidden document of the extension, which can always be opened. */
   readonly from: ContextKind | undefined;
-  /** Where a content script sends from. */
+  /** The page of the content script that sends. */
   readonly page: () => SessionPage;
-  /** A page whose content scripts hear it; undefined: the extension itself does. */
+  /** A page whose content scripts receive it; undefined: the extension itself. */
   readonly toPage: SessionPage | undefined;
   readonly timeoutMs: number;
 }
@@ -30,11 +30,11 @@ const outcomeSchema = z.union([
 
 export type MessageOutcome = z.infer<typeof outcomeSchema>;
 
-/** Sends a message as the extension's own code would, and waits for the reply. */
+/** Sends a message as the extension's own code does, and waits for the reply. */
 export async function sendMessage(scope: CdpScope, request: ExtensionMessageRequest): Promise<MessageOutcome> {
   const { extension, from, message, toPage, timeoutMs } = request;
   if (from === 'content_script' && toPage !== undefined) {
-    throw new ToolError('A content script cannot send to a tab: chrome.tabs is not there. Leave out toPageId or from.');
+    throw new ToolError('A content script cannot send to a tab: it has no chrome.tabs. Omit toPageId or from.');
   }
   const tab = toPage === undefined ? null : await tabQueryOf(scope, toPage);
   if (from === undefined) {
@@ -57,14 +57,14 @@ function evaluateInSender(
   return evaluateInDocument(scope, extension, from, code);
 }
 
-/** What `chrome.tabs.query` finds the page's tab by, with no permission: its window and its place there. */
+/** The query by which `chrome.tabs.query` finds the page's tab without a permission: its window and index. */
 async function tabQueryOf(scope: CdpScope, page: SessionPage): Promise<TabPosition> {
   const tabId = await tabTargetIdOf(scope, page);
   const { targetInfos } = await scope.untilAborted(
     scope.browser.send('Target.getTargets', { filter: [{ type: 'tab' }] }),
   );
   const tab = targetInfos.find(({ targetId }) => targetId === tabId);
-  // The protocol's types do not know `embedderData` yet.
+  // Puppeteer's CDP types lack `embedderData`.
   const { embedderData } = z.object({ embedderData: z.object({ tabStripIndex: z.number() }) }).parse(tab);
   const { windowId } = await scope.untilAborted(
     scope.browser.send('Browser.getWindowForTarget', { targetId: page.frames.mainId }),

@@ -10,14 +10,14 @@ import { MessageLog } from './messageLog.js';
 import { WorkerMonitor, type WorkerState, WorkerEndObserver } from './serviceWorkers.js';
 import { StorageChangeLog } from './storageChangeLog.js';
 
-/** Popups begin as `other`, and offscreen documents are `background_page`. */
+/** Popups have the type `other` at first, offscreen documents `background_page`. */
 const documentTargets = [{ type: 'page' }, { type: 'other' }, { type: 'background_page' }];
 
 /**
- * What the extensions of a session do, from the first tool about extensions on: their messages, what they log, and when
- * asked for, their `chrome.*` calls and storage. Follows every document of the browser from before its first script.
- * Service workers are followed only while they are asked to be, since that keeps them awake: what passes between a
- * worker and a document is seen at the document. Owned by a seat, which closes it.
+ * Records the activity of a session's extensions, from the first tool about extensions on: messages, logs and, on
+ * request, `chrome.*` calls and storage changes. Follows every document of the browser from before its first script.
+ * Follows service workers only on request, since that keeps them alive: messages between a worker and a document are
+ * observed in the document. Owned by a placement, which closes it.
  */
 export class ExtensionRecorder {
   readonly messages = new MessageLog();
@@ -26,7 +26,7 @@ export class ExtensionRecorder {
   readonly storage: StorageChangeLog;
   readonly #browser: Browser;
   readonly #followers = new Map<string, ContextFollower>();
-  /** Why each extension's worker is kept awake. */
+  /** The reasons to keep each extension's worker alive. */
   readonly #keptAwake = new Map<string, Set<'trace' | 'logs'>>();
   readonly #workerEnds: WorkerEndObserver;
   #root: Promise<CDPSession> | undefined;
@@ -38,7 +38,7 @@ export class ExtensionRecorder {
     this.#workerEnds = new WorkerEndObserver(browser);
   }
 
-  /** Follows what is open and what will be. Does nothing when it does so already. */
+  /** Follows all targets, present and future. Idempotent. */
   async start(signal: AbortSignal): Promise<void> {
     this.#root ??= this.#start().catch((error: unknown) => {
       this.#root = undefined;
@@ -47,7 +47,7 @@ export class ExtensionRecorder {
     await untilAborted(this.#root, signal);
   }
 
-  /** Takes over what the extension's worker has logged, if it runs and is not followed anyway. Answers its state. */
+  /** Reads what the extension's worker has logged, if it runs and is not followed. Resolves with its state. */
   async captureWorkerLogs(scope: CdpScope, extensionId: string): Promise<WorkerState> {
     const watch = await WorkerMonitor.open(scope);
     const targetId = watch.targetId(extensionId);
@@ -57,7 +57,7 @@ export class ExtensionRecorder {
     return watch.state(extensionId);
   }
 
-  /** Traces the `chrome.*` calls of an extension, also those of its worker, which stays awake meanwhile. */
+  /** Traces the `chrome.*` calls of an extension, also of its worker, which stays alive meanwhile. */
   async startTrace(scope: CdpScope, { extensionId, filter }: CallTrace): Promise<void> {
     await this.captureWorkerLogs(scope, extensionId);
     this.calls.start({ extensionId, filter });
@@ -65,7 +65,7 @@ export class ExtensionRecorder {
     await this.keepAwake(extensionId, 'trace', true);
   }
 
-  /** False when there was no trace. */
+  /** False if nothing was traced. */
   async stopTrace(extensionId: string): Promise<boolean> {
     const stopped = this.calls.stop(extensionId);
     await this.#updateTracing(extensionId);
@@ -77,7 +77,7 @@ export class ExtensionRecorder {
     return this.#keptAwake.has(extensionId);
   }
 
-  /** Follows the extension's worker, now and after each start, or lets go of it. */
+  /** Attaches to the extension's worker, now and after each start, or detaches from it. */
   async keepAwake(extensionId: string, reason: 'trace' | 'logs', on: boolean): Promise<void> {
     const reasons = this.#keptAwake.get(extensionId) ?? new Set();
     if (on) this.#keptAwake.set(extensionId, reasons.add(reason));
@@ -97,7 +97,7 @@ export class ExtensionRecorder {
     return followers.flatMap((follower) => follower.scripts(extensionId));
   }
 
-  /** Ends all protocol sessions. What was collected stays readable. Idempotent; never rejects. */
+  /** Detaches all CDP sessions. The records stay readable. Idempotent; never rejects. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([this.storage.close(), this.#workerEnds.close()]);
@@ -140,7 +140,7 @@ export class ExtensionRecorder {
     if (session === undefined || session === null || this.#followers.has(sessionId)) return;
     const isFollowed = this.#isFollowed(target);
     if (isFollowed) this.#followers.set(sessionId, new ContextFollower(target, session, this));
-    // A session that outlives its worker would hold the next one at its start.
+    // A session that outlives its worker would pause the next one at its start.
     if (isFollowed && target.type === 'service_worker')
       this.#workerEnds.onEnd(target, () => void this.#detach(sessionId));
     void unlessGone(session.send('Runtime.runIfWaitingForDebugger'));

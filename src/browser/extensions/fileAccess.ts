@@ -8,26 +8,32 @@ import { ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { parseManifest, readManifestText } from './extensionFiles.js';
-import { ExtensionsPage, listExtensions, loadExtension, originOf, type Extension } from './installedExtensions.js';
+import {
+  ExtensionsPage,
+  listExtensions,
+  loadExtension,
+  originOf,
+  uninstallExtension,
+  type Extension,
+} from './installedExtensions.js';
 import { placeholderVersion, correctFirstInstall } from './firstInstall.js';
-import { uninstallExtension } from './extensionInstall.js';
 
-/** How long the first start of a worker is waited for. */
+/** Limit on the wait for the first start of a worker. */
 const startTimeoutMs = 5_000;
 
-/** Browsers in which no extension may read files, with a folder that is the server's own. */
+/** Browsers in which no extension may read files, each with a folder for placeholders. */
 const closed = new WeakMap<Browser, string>();
 
-/** From here on no extension of this browser gets access to files. `folder` is where placeholders are made. */
+/** From now on no extension of this browser gets access to files. Placeholders are created in `folder`. */
 export function closeFiles(browser: Browser, folder: string): void {
   closed.set(browser, folder);
 }
 
 /**
- * Loads an unpacked extension as `loadExtension` does, but without access to files where the browser is ours. Chrome
- * gives every unpacked extension that access, takes it only from one that is installed, and then keeps to it for the id.
- * So a placeholder without scripts is installed first under the id that the extension will have: no script of the
- * extension ever runs with it.
+ * Loads an unpacked extension as `loadExtension` does, but in a launched browser without access to files. Chrome grants
+ * that access to every unpacked extension, and it can only be revoked for an installed one, then permanently for the
+ * id. So a placeholder without scripts is installed first under the extension's future id, and no script of the
+ * extension ever runs with the access.
  */
 export async function loadWithoutFiles(scope: CdpScope, path: string, page?: ExtensionsPage): Promise<Extension> {
   const folder = closed.get(scope.owner);
@@ -41,7 +47,7 @@ export async function loadWithoutFiles(scope: CdpScope, path: string, page?: Ext
   const first = await correctFirstInstall(scope, originOf(placeholder.id));
   try {
     const extension = await load(scope, extensionsPage, path);
-    // One that cannot be loaded never starts.
+    // An extension that cannot be loaded never starts.
     if (manifest?.background?.service_worker !== undefined)
       await untilAborted(first.started, AbortSignal.any([scope.signal, timeLimit(startTimeoutMs)])).catch(noStart);
     if (extension.id !== placeholder.id) await uninstallExtension(scope, placeholder);
@@ -54,7 +60,7 @@ export async function loadWithoutFiles(scope: CdpScope, path: string, page?: Ext
   }
 }
 
-/** One that has access all the same, since its manifest was exchanged while it was loaded, is removed. */
+/** Removes an extension that still has access because its manifest was replaced while it was loaded. */
 async function load(scope: CdpScope, page: ExtensionsPage, path: string): Promise<Extension> {
   const extension = await loadExtension(scope, path);
   const { fileAccess } = await page.info(extension.id);
@@ -90,7 +96,7 @@ const manifestSchema = z.object({
   background: z.object({ service_worker: z.string().optional() }).optional(),
 });
 
-/** What is wrong with a manifest Chrome says when it loads it. */
+/** Chrome reports problems of the manifest when it loads it. */
 async function manifestIn(path: string): Promise<z.output<typeof manifestSchema> | undefined> {
   const text = await readManifestText(path).catch(() => '');
   return manifestSchema.safeParse(parseManifest(text).manifest).data;

@@ -2,7 +2,7 @@ import type { Work } from './sourceText.js';
 
 export type Severity = 'error' | 'warning' | 'info';
 
-/** What is wrong with an extension, and what mends it. */
+/** A problem of an extension and its fix. */
 export interface Finding {
   /** `error`: Chrome refuses or ignores it. `warning`: it is likely to go wrong. `info`: it could be better. */
   readonly severity: Severity;
@@ -12,10 +12,10 @@ export interface Finding {
   readonly fix: string;
 }
 
-/** The findings of a search that pauses wherever it yields, with a finding or without. */
+/** The findings of a search, which pauses where it yields, with or without a finding. */
 export type Findings<Result = void> = Generator<Finding | undefined, Result>;
 
-/** What to look for in a text, in linear time and with pauses, and what to say of it. */
+/** A search in a text, in linear time and with pauses, and its finding. */
 export interface Rule {
   /** The index of the first hit, or -1. */
   find(text: string): Work<number>;
@@ -24,12 +24,12 @@ export interface Rule {
   readonly fix: string;
 }
 
-/** `file:line` of what stands at an index. */
+/** `file:line` of an index in a text. */
 export function placeAt(path: string, text: string, index: number): string {
   let line = 1;
   for (let at = text.indexOf('\n'); at !== -1 && at < index; at = text.indexOf('\n', at + 1)) line++;
   return `${path}:${line}`;
 }
 
-/** A manifest as it was parsed, nothing of it checked. */
+/** A parsed manifest, not validated. */
 export type ManifestJson = Readonly<Record<string, unknown>>;

@@ -3,7 +3,7 @@ import { callExpression, correctInstallDetails } from '../cdp/injectedFunctions.
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
 
-/** Of the placeholder that stands for an extension before it is loaded. No real extension has it. */
+/** The version of the placeholder of an extension. No real extension has it. */
 export const placeholderVersion = '0.0.0.65535';
 
 /** The placeholder makes Chrome take the first install for an update. The worker's listeners are told of an install. */
@@ -12,11 +12,11 @@ const correction = callExpression(correctInstallDetails, placeholderVersion);
 export interface FirstStart {
   /** Resolves when the worker runs its first script, with the correction. One without a worker never does. */
   readonly started: Promise<void>;
-  /** Ends the watching for new workers. The sessions on them end with the scope. */
+  /** Stops watching for new workers. Their sessions end with the scope. */
   stop(): void;
 }
 
-/** Corrects what the extension at this origin is told at its first start. */
+/** Corrects the install reason that the extension at this origin gets at its first start. */
 export async function correctFirstInstall(scope: CdpScope, origin: string): Promise<FirstStart> {
   const { browser } = scope;
   const connection = browser.connection();
@@ -40,8 +40,8 @@ export async function correctFirstInstall(scope: CdpScope, origin: string): Prom
     const session = connection?.session(sessionId);
     if (session) void unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
   };
-  // The first session that resumes a new worker starts it, ours or the library's, so each of them is armed before it can.
-  // The library lets go of a worker at once: the breakpoint of the other session stays.
+  // The first session that resumes a new worker starts it, this one or puppeteer's, so both get the breakpoint before.
+  // Puppeteer detaches from a worker immediately; the breakpoint of the other session stays.
   connection?.on('sessionattached', arm);
   browser.on('Target.attachedToTarget', resume);
   const filter = [{ type: 'service_worker' }];

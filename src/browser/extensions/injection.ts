@@ -22,7 +22,7 @@ export interface ContentScript {
   readonly asFallback: boolean;
 }
 
-/** What a declaration comes to for an address. */
+/** The verdict about a declaration for a URL. */
 export interface Injection {
   readonly script: ContentScript;
   readonly expected: boolean;
@@ -43,7 +43,7 @@ const registeredSchema = z.array(
   }),
 );
 
-/** Judges every content script of an extension for an address, as Chrome would when a page loads there. */
+/** Decides for every content script of an extension whether Chrome would inject it at a URL. */
 export async function predictInjections(
   scope: CdpScope,
   extension: Extension,
@@ -98,7 +98,7 @@ async function registeredScripts(scope: CdpScope, extension: Extension): Promise
   });
 }
 
-/** What keeps all scripts of the extension out. */
+/** What prevents all scripts of the extension. */
 function* generalObstacles(extension: Extension, info: ExtensionInfo, url: URL): Generator<string> {
   const { protocol, hostname, pathname } = url;
   if (!extension.enabled) yield 'the extension is disabled: call set_extension_enabled';
@@ -158,7 +158,7 @@ function* firstFit(
   return undefined;
 }
 
-/** What almost fits says most. */
+/** The closest pattern is the most helpful. */
 function* nearMissHint(matches: readonly string[], url: URL): Generator<undefined, string> {
   if (!/^https?:$/.test(url.protocol)) return '';
   const other = new URL(url);

@@ -200,3 +200,13 @@ export async function readManifest({ path }: Extension): Promise<Manifest | unde
     return undefined;
   }
 }
+
+/** Removes an extension with its storage (CDP Extensions.uninstall). Its folder stays. Throws a ToolError if Chrome refuses. */
+export async function uninstallExtension(scope: CdpScope, { id, name }: Extension): Promise<void> {
+  try {
+    await scope.untilAborted(scope.browser.send('Extensions.uninstall', { id }));
+  } catch (error) {
+    scope.signal.throwIfAborted();
+    throw new ToolError(`Chrome did not uninstall ${name}: ${chromeErrorText(error)}`, { cause: error });
+  }
+}

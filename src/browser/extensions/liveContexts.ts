@@ -7,12 +7,12 @@ import { findExtension, type Extension, originOf, readManifest, type Manifest } 
 import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
 
 /**
- * A context that can be worked on. The id of a document is its target's; that of a worker outlives its restarts, that of
- * a content script the reloads of its page.
+ * A context that tools can select. The id of a document is its target id; the id of a worker survives restarts, that of
+ * a content script reloads of its page.
  */
 export interface LiveContext extends SelectedContext {
   readonly title: string;
-  /** Of a service worker: it is listed asleep, too. */
+  /** The state of a service worker, which is listed while stopped, too. */
   readonly state?: WorkerState;
   /** Of a content script: in how many frames of the page it runs. */
   readonly frames?: number;
@@ -20,7 +20,7 @@ export interface LiveContext extends SelectedContext {
 
 export interface LiveContexts {
   readonly contexts: readonly LiveContext[];
-  /** Pages that did not tell in time what runs in them. */
+  /** Pages that did not respond in time. */
   readonly unresponsive: readonly SessionPage[];
 }
 
@@ -95,7 +95,7 @@ async function documentContexts(
 
 type Target = Protocol.Target.TargetInfo;
 
-/** The places where an extension's code runs. `page`: any other document of its own, in a tab or a frame. */
+/** The kinds of contexts of an extension. `page`: any other document of its own, in a tab or a frame. */
 export const contextKinds = [
   'service_worker',
   'popup',
@@ -107,7 +107,7 @@ export const contextKinds = [
 ] as const;
 export type ContextKind = (typeof contextKinds)[number];
 
-/** One context that runs now. `targetId` names it until it ends. */
+/** A running context; `targetId` identifies it until it ends. */
 export interface ExtensionContext {
   readonly kind: ContextKind;
   readonly targetId: string;
@@ -116,15 +116,15 @@ export interface ExtensionContext {
 }
 
 /**
- * What runs of this extension among the browser's targets; content scripts are no targets. A document is what the
- * manifest says about its address: the popup's page opened in a tab counts as the popup.
+ * The running contexts of this extension among the browser's targets, which content scripts are not. The manifest
+ * determines the kind of a document by URL: the popup's page in a tab counts as the popup.
  */
 export async function runningContexts(targets: readonly Target[], extension: Extension): Promise<ExtensionContext[]> {
   const manifest = (await readManifest(extension)) ?? {};
   const prefix = `${originOf(extension.id)}/`;
   return (
     targets
-      // Its manifest is where our own hidden pages stand (see `extensionDocument`).
+      // The manifest's URL is that of this server's hidden documents.
       .filter(({ url }) => url.startsWith(prefix) && url !== `${prefix}manifest.json`)
       .map((target) => ({
         kind: kindOf(target, prefix, manifest),
@@ -164,7 +164,7 @@ export async function declaredContexts(extension: Extension): Promise<ContextKin
   return declaredPages((await readManifest(extension)) ?? {}).map(({ kind }) => kind);
 }
 
-/** A context as it was when it was selected. Whether it still runs, only the browser knows. */
+/** A context as it was when it was selected. It may have ended since. */
 export interface SelectedContext {
   readonly contextId: string;
   readonly extensionId: string;
@@ -174,7 +174,7 @@ export interface SelectedContext {
   readonly pageId?: number;
 }
 
-/** The context that a session works on when none is named. Owned by its browser, and lost with it. */
+/** The selected context of a session, for tools that name none. Owned by its browser, and lost with it. */
 export class ContextSelection {
   #selected: SelectedContext | undefined;
 

@@ -19,7 +19,7 @@ export async function manifestFindings(files: ExtensionFiles, signal: AbortSigna
   const { manifest } = files;
   if (manifest === undefined) {
     const problem = `manifest.json cannot be parsed: ${files.manifestProblem ?? ''}`;
-    return [{ severity: 'error', at: 'manifest.json', problem, fix: 'Mend the JSON.' }];
+    return [{ severity: 'error', at: 'manifest.json', problem, fix: 'Fix the JSON.' }];
   }
   const ofFiles = await contentFindings(manifest, files);
   const findings = [...ofFiles, ...(await inSlices(collect(allFindings(manifest, files)), signal))];
@@ -65,7 +65,7 @@ function* versionFindings(manifest: ManifestJson): Findings {
   const { manifest_version: version } = manifest;
   if (version !== 3) {
     const problem = `manifest_version is ${JSON.stringify(version)}; Chrome loads only 3.`;
-    yield { severity: 'error', at: 'manifest_version', problem, fix: 'Set it to 3 and mend what follows.' };
+    yield { severity: 'error', at: 'manifest_version', problem, fix: 'Set it to 3 and fix what follows.' };
   }
   if (typeof manifest['version'] !== 'string' || !/^\d{1,5}(\.\d{1,5}){0,3}$/.test(manifest['version'])) {
     const problem = `version is ${JSON.stringify(manifest['version'])}.`;
@@ -174,7 +174,7 @@ function* resourceFindings(manifest: ManifestJson, { paths }: ExtensionFiles): F
 }
 
 function* nameless(resources: readonly string[], paths: ReadonlySet<string>, at: string): Findings {
-  const fix = 'Mend the path, which starts at the folder of the extension, or remove it.';
+  const fix = 'Fix the path, which is relative to the folder of the extension, or remove it.';
   const globs = resources.filter((resource) => resource.includes('*'));
   if (globs.length > maxGlobs) {
     const problem = `It has ${globs.length} entries with *, of which the first ${maxGlobs} were looked at.`;

@@ -1,16 +1,16 @@
 import { compileGlob } from '../patterns/glob.js';
 
-/** A match pattern as manifests have them: `https://*.example.com/*`, `<all_urls>`. */
+/** A match pattern of a manifest: `https://*.example.com/*`, `<all_urls>`. */
 export interface MatchPattern {
   matches(url: URL): boolean;
-  /** Whether it takes in every host. */
+  /** Whether it matches every host. */
   readonly everyHost: boolean;
 }
 
 const webSchemes = ['http', 'https'];
 const schemes = [...webSchemes, 'file', 'ftp', 'ws', 'wss', 'chrome-extension'];
 
-/** The pattern, or why it is none. */
+/** The parsed pattern, or why it is invalid. */
 export function parsePattern(pattern: string): MatchPattern | string {
   if (pattern === '<all_urls>') {
     return { matches: (url) => [...webSchemes, 'file', 'ftp'].includes(schemeOf(url)), everyHost: true };
@@ -35,7 +35,7 @@ export function parsePattern(pattern: string): MatchPattern | string {
   };
 }
 
-/** Whether a URL fits any of the patterns; those that are none fit nothing. */
+/** Whether a URL matches any of the patterns; invalid ones match nothing. */
 export function matchesAny(patterns: readonly string[], url: URL): boolean {
   return patterns.some((text) => {
     const pattern = parsePattern(text);

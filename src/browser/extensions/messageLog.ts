@@ -9,7 +9,7 @@ export interface ExtensionMessage {
   readonly api: string;
   /** The context that sent it. */
   readonly from: string;
-  /** Contexts that are known to have received it; none when only the sending was seen. */
+  /** Contexts that are known to have received it; empty if only the sending was observed. */
   readonly to: readonly string[];
   /** JSON, capped. */
   readonly payload: string;
@@ -21,7 +21,7 @@ export interface ExtensionMessage {
   readonly replyMs: number | undefined;
 }
 
-/** Where a report came from. `key` tells contexts apart, `name` is for people. */
+/** The source of a report. `key` identifies the context, `name` describes it. */
 export interface ReportingContext {
   readonly extensionId: string;
   readonly key: string;
@@ -31,15 +31,16 @@ export interface ReportingContext {
 const limits = { maxEntries: 1_000, maxBytes: 2 * 1024 ** 2 };
 /** The two ends of one message report within this time, in milliseconds. */
 const matchWindowMs = 5_000;
-/** Messages under way whose reply is waited for. */
+/** Limit on messages whose reply is pending. */
 const maxPendingMessages = 500;
 
 /**
- * The messages of a session's extensions, each once, whether one end is seen or both: the newest 1,000 within 2 MiB.
+ * Records the messages of a session's extensions, each once, whether one end is observed or both: the newest 1,000
+ * within 2 MiB.
  */
 export class MessageLog {
   readonly #ring = new RingBuffer<ExtensionMessage>({ ...limits, sizeOf });
-  /** Ring ids by what awaits the outcome. */
+  /** Ring buffer ids of messages whose reply is pending. */
   readonly #pending = new Map<string, number>();
 
   read(since?: string): RingBufferReading<ExtensionMessage> {
@@ -106,13 +107,13 @@ export class MessageLog {
 
 const keyOf = ({ id }: ActivityReport, { key }: ReportingContext): string => `${key} ${id}`;
 
-/** Sending and receiving have names of their own for the same channel. */
+/** Sender and receiver use different names for the same channel. */
 function channelOf(api: string): string {
   if (/sendMessage|onMessage/.test(api)) return 'message';
   return /onConnect|\.connect$/.test(api) ? 'connect' : api;
 }
 
-/** The sender that Chrome told a receiver of: a page's content script, a document, or the worker, which has no tab. */
+/** The `sender` that Chrome passed to the receiver: a content script, a document, or the worker, which has no tab. */
 function senderOf(json: string | undefined, extensionId: string): string {
   const { url, tab, documentId } = parseSender(json);
   if (url === undefined || (tab === undefined && documentId === undefined)) return 'service_worker';
@@ -131,7 +132,7 @@ function parseSender(json: string | undefined): Sender {
   try {
     return Object(JSON.parse(json ?? 'null')) as Sender;
   } catch {
-    // Cut because it was too long: a tab with an endless title or icon.
+    // Truncated JSON: the tab has a very long title or icon URL.
     return {};
   }
 }
@@ -152,7 +153,7 @@ const reportSchema = z.object({
   at: z.number(),
 }) satisfies z.ZodType<ActivityReport>;
 
-/** Undefined for what is no report: whatever runs in the context can call the binding. */
+/** Undefined for anything that is not a report: any code of the context can call the binding. */
 export function parseReport(payload: string): ActivityReport | undefined {
   try {
     return reportSchema.safeParse(JSON.parse(payload)).data;

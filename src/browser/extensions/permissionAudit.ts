@@ -1,7 +1,7 @@
 import { stringsIn, type ExtensionFiles } from './extensionFiles.js';
 import { placeAt, type Findings, type ManifestJson } from './findings.js';
 
-/** Permissions without which `chrome.NAME` is not there. */
+/** Permissions that `chrome.NAME` requires. */
 const namespaces = [
   ...['alarms', 'bookmarks', 'browsingData', 'contentSettings', 'contextMenus', 'cookies', 'debugger'],
   ...['declarativeContent', 'declarativeNetRequest', 'desktopCapture', 'downloads', 'fontSettings', 'gcm', 'history'],
@@ -10,7 +10,7 @@ const namespaces = [
   ...['tts', 'ttsEngine', 'userScripts', 'webNavigation', 'webRequest'],
 ];
 
-/** Others give that name's powers to these words in the code. */
+/** Permissions that enable other names in the code. */
 const usagePatterns: Readonly<Record<string, readonly string[]>> = {
   tabs: ['tabs'],
   nativeMessaging: ['connectNative', 'sendNativeMessage'],
@@ -64,7 +64,7 @@ function* permissionFinding(permission: string, manifest: ManifestJson, files: E
   }
 }
 
-/** Says so only where not even the word occurs, in whatever form the code reaches the API. */
+/** Reports only if not even the word occurs, since code can reach the API in many forms. */
 function* isUnused(permission: string, manifest: ManifestJson, { sources, cut }: ExtensionFiles): Findings<boolean> {
   const alternatives = usagePatterns[permission] ?? (namespaces.includes(permission) ? [permission] : []);
   if (alternatives.length === 0 || cut !== undefined || (usedByKey[permission] ?? '') in manifest) return false;

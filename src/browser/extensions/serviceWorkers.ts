@@ -11,15 +11,15 @@ export type WorkerState = Protocol.ServiceWorker.ServiceWorkerVersionRunningStat
 
 type Version = Protocol.ServiceWorker.ServiceWorkerVersion;
 
-/** Starts of each extension's worker, by extension id. */
+/** Number of starts of each extension's worker, by extension id. */
 export type WorkerStarts = ReadonlyMap<string, number>;
 
 const workerScope = (extensionId: string): string => `${originOf(extensionId)}/`;
 
 /**
- * The service workers of a profile as the browser's own registry has them (CDP domain `ServiceWorker`), seen from a
- * hidden page. Watching attaches to no worker and keeps none awake. A worker that restarts stays the same entry under a
- * new target; a session attached to the old target never hears of its end. Ends with its scope.
+ * Monitors the service workers of a profile in the browser's registry (CDP domain ServiceWorker), from a hidden page.
+ * Attaches to no worker and keeps none alive. A worker that restarts keeps its entry and gets a new target; a session
+ * on the old target gets no event of its end. Ends with its scope.
  */
 export class WorkerMonitor {
   readonly #scope: CdpScope;
@@ -53,7 +53,7 @@ export class WorkerMonitor {
     return version === undefined || version.status === 'redundant' ? 'none' : version.runningStatus;
   }
 
-  /** Where to attach to the worker; undefined while it does not run. */
+  /** The target of the worker; undefined while it does not run. */
   targetId(extensionId: string): string | undefined {
     return this.state(extensionId) === 'running' ? this.#newest(extensionId)?.targetId : undefined;
   }
@@ -63,12 +63,12 @@ export class WorkerMonitor {
     return this.#newest(extensionId)?.scriptURL;
   }
 
-  /** Where the newest version of the worker is on its way from `new` to `activated` and `redundant`. */
+  /** The lifecycle state of the newest version: from `new` to `activated` and `redundant`. */
   phase(extensionId: string): string | undefined {
     return this.#newest(extensionId)?.status;
   }
 
-  /** Puts the worker to sleep as Chrome does when it idles; resolves when it is down. Does nothing if it does not run. */
+  /** Stops the worker as Chrome does when it is idle. Resolves when it has stopped. Does nothing if it does not run. */
   async stop(extensionId: string): Promise<void> {
     const version = this.#newest(extensionId);
     if (version === undefined || this.state(extensionId) === 'stopped') return;
@@ -83,20 +83,20 @@ export class WorkerMonitor {
     );
   }
 
-  /** What workers of this extension threw while being watched, oldest first, each with its place, each once. */
+  /** Errors that workers of this extension threw while monitored, oldest first, each once, with its location. */
   errors(extensionId: string): string[] {
     const own = this.#errors.filter(({ sourceURL }) => sourceURL.startsWith(workerScope(extensionId)));
     return [...new Set(own.map((error) => `${error.errorMessage} (${error.sourceURL}:${error.lineNumber})`))];
   }
 
-  /** How often each worker has been started, to tell a start that follows from one that was before. */
+  /** The number of starts of each worker, to distinguish later starts from earlier ones. */
   starts(): WorkerStarts {
     return new Map(this.#starts);
   }
 
   /**
-   * Waits for the first start after `before`, or the one that is under way: true when the worker came up, false when it
-   * ended again. Rejects with the signal's reason.
+   * Waits for the first start after `before`, or the current one. True when the worker runs, false when it ended again.
+   * Rejects with the signal's reason.
    */
   async waitForStart(extensionId: string, before: WorkerStarts, signal = this.#scope.signal): Promise<boolean> {
     const outcome = (): boolean | undefined => {
@@ -158,7 +158,8 @@ export interface WakeResult {
 
 /**
  * Starts the extension's worker unless it runs. Throws a ToolError with what the worker threw when it does not come up.
- * Where Chrome has dropped the registration (the first start failed), loads the extension again, which registers it anew.
+ * If Chrome has dropped the registration (the first start failed), reloads the extension, which registers the worker
+ * again.
  */
 export async function wakeWorker(scope: CdpScope, extension: Extension): Promise<WakeResult> {
   const watch = await WorkerMonitor.open(scope);
@@ -175,7 +176,7 @@ export async function wakeWorker(scope: CdpScope, extension: Extension): Promise
   if (up) return { before, errors };
   throw new ToolError(
     `The service worker of ${name} does not start. ${errors.join('\n') || 'Chrome gave no reason.'}\n` +
-      'Mend its script, then call install_extension with its folder again.',
+      'Fix its script, then call install_extension with its folder again.',
   );
 }
 
@@ -191,7 +192,7 @@ interface OpenMonitor {
   readonly abort: AbortController;
 }
 
-/** Tells of the end of workers for as long as some are followed. Owned by ExtensionActivity, which closes it. */
+/** Reports the end of workers while some are followed. Owned by ExtensionRecorder, which closes it. */
 export class WorkerEndObserver {
   readonly #browser: Browser;
   #monitor: Promise<OpenMonitor> | undefined;
@@ -215,7 +216,7 @@ export class WorkerEndObserver {
     const waiting = this.#monitor?.then(async ({ watch }) => {
       const isRunning = (): boolean => watch.targetId(host) === targetId;
       const isStarting = (): boolean => watch.state(host) === 'starting';
-      // It may be heard of here before the registry has it.
+      // The worker's target may be reported before its registry entry.
       await watch.waitUntil(() => isRunning() || isStarting());
       await watch.waitUntil(() => !isRunning() && !isStarting());
       onEnded();
@@ -227,7 +228,7 @@ export class WorkerEndObserver {
   async close(): Promise<void> {
     const opened = await this.#monitor?.catch(noop);
     this.#monitor = undefined;
-    opened?.abort.abort(new Error('No worker is followed any more.'));
+    opened?.abort.abort(new Error('No worker is followed any longer.'));
     await opened?.scope.close();
   }
 
@@ -243,6 +244,7 @@ export class WorkerEndObserver {
   }
 }
 
+/** Unlike `noop` of async.ts, typed for a `catch` whose result is used. */
 function noop(): undefined {
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** A text that is worked on with pauses, wherever the work yields. */
+/** Processing of a text that pauses where it yields. */
 export type Work<Result> = Generator<undefined, Result>;
 
 /** Comments become spaces, so that lines stay where they are. Strings that look like comments may go, too. */
@@ -22,7 +22,7 @@ export function* withoutComments(text: string): Work<string> {
   return parts.join('') + text.slice(kept);
 }
 
-/** Where a comment ends, or -1 if it is none. What has no closing once is not looked for again. */
+/** The end of a comment, or -1. A terminator that was not found once is not searched again. */
 function endOfComment(text: string, opening: string, index: number, closings: Map<string, string>): number {
   if (opening === '//') {
     if (index > 0 && !/\s/.test(text[index - 1] ?? '')) return -1;

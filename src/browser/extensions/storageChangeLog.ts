@@ -16,7 +16,7 @@ export interface StorageChange {
   readonly extensionId: string;
   readonly area: string;
   readonly key: string;
-  /** JSON, capped; undefined where the key was not, or is not any more. */
+  /** JSON, capped; undefined if the key did not exist before, or does not exist any more. */
   readonly oldValue: string | undefined;
   readonly newValue: string | undefined;
   /** Milliseconds since 1970. */
@@ -43,13 +43,13 @@ const changeSchema = z.object({
 
 const listenScript = callExpression(listenToStorage, bindingName);
 
-/** The document that is opened hidden: every extension has it, and nothing runs in it. */
+/** The document that is opened hidden: every extension has it, and none of its code runs in it. */
 export const storageDocumentUrl = (extensionId: string): string => `${originOf(extensionId)}/manifest.json`;
 
 /**
- * Changes of extensions' storage, all areas, from the first question about each on: the newest 1,000 within 2 MiB. Heard
- * in a hidden document of the extension (`chrome.storage.onChanged`), so it goes on while the worker sleeps and wakes
- * none. Owned by ExtensionActivity, which closes it.
+ * Records changes of extensions' storage in all areas, from the first read of each extension on: the newest 1,000
+ * within 2 MiB. Listens in a hidden document of the extension (`chrome.storage.onChanged`), so it neither needs nor
+ * starts the worker. Owned by ExtensionRecorder, which closes it.
  */
 export class StorageChangeLog {
   readonly #browser: Browser;
@@ -65,7 +65,7 @@ export class StorageChangeLog {
     return this.#ring.read(since);
   }
 
-  /** Listens from now on. Answers whether it did so before; when the extension was loaded again, it did not. */
+  /** Starts listening. Resolves with whether it listened before, which is false after a reload of the extension. */
   async watch(extensionId: string, signal: AbortSignal): Promise<boolean> {
     const known = this.#storageListeners.get(extensionId);
     if (known !== undefined && (await untilAborted(isListening(known), signal))) return true;
@@ -119,7 +119,7 @@ export class StorageChangeLog {
 const capped = (text: string | undefined): string | undefined =>
   text === undefined ? undefined : truncateText(text, maxValueChars);
 
-/** A document of an extension that was loaded again is cut off from it. */
+/** A document from before a reload is disconnected from the extension. */
 async function isListening(watching: Promise<StorageListener>): Promise<boolean> {
   try {
     const { session } = await watching;

@@ -11,13 +11,13 @@ export interface WorkerStatus {
   readonly phase: string | undefined;
   /** When the running one started. */
   readonly startedAt: Date | undefined;
-  /** What Chrome noted of the worker's errors since the extension was loaded. */
+  /** Errors of the worker that Chrome recorded since the extension was loaded. */
   readonly errors: readonly ExtensionProblem[];
 }
 
 /**
- * The state of an extension's worker. A sleeping one is not woken. One that runs is asked for its age, which does not put
- * off its sleep: Chrome counts on while a session comes and goes.
+ * The state of an extension's worker. Does not start a stopped one. Reads the start time of a running one, which does
+ * not extend its idle timeout.
  */
 export async function workerStatus(scope: CdpScope, extension: Extension): Promise<WorkerStatus> {
   const [watch, page] = await Promise.all([WorkerMonitor.open(scope), ExtensionsPage.open(scope)]);
@@ -34,7 +34,7 @@ export async function workerStatus(scope: CdpScope, extension: Extension): Promi
 }
 
 async function startTimeOf(scope: CdpScope, extension: Extension): Promise<Date | undefined> {
-  // It may fall asleep while it is asked.
+  // It may stop meanwhile.
   const answer = await evaluateInWorker(scope, extension, 'performance.timeOrigin').catch(() => undefined);
   scope.signal.throwIfAborted();
   return answer?.json === undefined ? undefined : new Date(Number(answer.json));

@@ -24,13 +24,13 @@ export interface ChromeApi {
   readonly storage?: ChromeStorage;
 }
 
-export type ChromeStorage = Readonly<Partial<Record<string, StorageArea>>> & {
+export type ChromeStorage = Readonly<Partial<Record<string, ChromeStorageArea>>> & {
   readonly onChanged: {
-    addListener(listener: (changes: Record<string, StorageChange>, area: string) => void): void;
+    addListener(listener: (changes: Record<string, ChromeStorageChange>, area: string) => void): void;
   };
 };
 
-export interface StorageArea {
+export interface ChromeStorageArea {
   get(keys: null): Promise<Record<string, unknown>>;
   set(items: Readonly<Record<string, unknown>>): Promise<void>;
   remove(keys: readonly string[]): Promise<void>;
@@ -39,7 +39,7 @@ export interface StorageArea {
   getBytesInUse?(keys: null): Promise<number>;
 }
 
-export interface StorageChange {
+export interface ChromeStorageChange {
   readonly oldValue?: unknown;
   readonly newValue?: unknown;
 }

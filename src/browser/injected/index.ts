@@ -1,6 +1,6 @@
 /**
  * Every function that runs inside a page or an extension. The build bundles each one, with what it calls, into a single
- * expression (`.config/bundleInjected.js`); `protocol/injectedFunctions.ts` loads these. An injected function keeps no
+ * expression (`.config/bundleInjected.js`); `cdp/injectedFunctions.ts` loads these. An injected function keeps no
  * state outside its call unless it stores it on the global object of the world that it runs in.
  */
 export { untilActionable } from './actionable.js';
@@ -11,5 +11,5 @@ export { flushReports, instrumentContext } from './instrumentContext.js';
 export { measureDocument, readOutline } from './outline.js';
 export { runAndPrint } from './runAndPrint.js';
 export { readActionState, readRegisteredScripts, sendFromExtension } from './extensionCalls.js';
-export { editStorage, listenToStorage, readStorage } from './extensionStorage.js';
+export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
 export { stopWaiting, untilDrawn, untilQuiet, untilText } from './waiting.js';

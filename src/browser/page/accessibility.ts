@@ -3,20 +3,20 @@ import type { FrameDocument } from './frames.js';
 
 type AXNode = Protocol.Accessibility.AXNode;
 
-/** A frame's accessibility tree as the browser gives it. */
+/** A frame's accessibility tree as the browser returns it. */
 export interface AccessibilityFrame {
   readonly document: FrameDocument;
   readonly nodes: readonly AXNode[];
-  /** Frames inside it, by the backend node id of the element that holds them. */
+  /** Child frames, by the backend node id of their owner element. */
   readonly inner: Map<number, AccessibilityFrame>;
 }
 
-/** A node as it is shown. */
+/** A node of the snapshot. */
 export interface SnapshotNode {
   readonly uid: string;
   readonly role: string;
   readonly name: string;
-  /** Name, state and value, ready to print behind the role. */
+  /** Name, states and value, as printed after the role. */
   readonly details: string;
   readonly children: readonly SnapshotNode[];
 }
@@ -26,9 +26,9 @@ export interface TreeOptions {
   readonly uidOf: (document: FrameDocument, backendNodeId: number) => string;
 }
 
-/** Nodes that only repeat what stands elsewhere. */
+/** Nodes that only repeat the content of others. */
 const droppedRoles: ReadonlySet<string> = new Set(['InlineTextBox', 'LineBreak', 'ListMarker']);
-/** Nodes that say nothing of their own: what is in them moves up, unless they can be focused or are named. */
+/** Nodes without meaning of their own: replaced by their children, unless focusable or named. */
 const foldedRoles: ReadonlySet<string> = new Set([
   'none',
   'generic',
@@ -39,7 +39,7 @@ const foldedRoles: ReadonlySet<string> = new Set([
   'LayoutTableCell',
   'rowgroup',
 ]);
-/** Roles whose content is presentation: their name says it. */
+/** Roles whose name already contains the text of their children. */
 const rolesNamedByContent: ReadonlySet<string> = new Set([
   'button',
   'checkbox',
@@ -52,7 +52,7 @@ const rolesNamedByContent: ReadonlySet<string> = new Set([
   'switch',
   'tab',
 ]);
-/** States that are shown when true, or with their value when it is a word. */
+/** States shown when true, or with their value when it is a text. */
 const shownStates: readonly string[] = [
   'busy',
   'checked',
@@ -68,10 +68,10 @@ const shownStates: readonly string[] = [
   'required',
   'selected',
 ];
-/** States whose `false` says something too. */
+/** States that are shown when false, too. */
 const statesShownWhenFalse: ReadonlySet<string> = new Set(['expanded', 'checked', 'pressed']);
 
-/** An item of a node's content, before adjacent text is joined. */
+/** A node before adjacent texts are joined. */
 interface DraftNode {
   readonly source: AXNode;
   readonly document: FrameDocument;
@@ -80,7 +80,7 @@ interface DraftNode {
   children: DraftNode[];
 }
 
-/** Folds a page's trees into what is worth reading. Only what is shown gets a uid. */
+/** Folds the trees of a page's frames into one of the relevant nodes. Only shown nodes get a uid. */
 export function buildTree(main: AccessibilityFrame, options: TreeOptions): SnapshotNode {
   const drafts = frameNodes(main, options.verbose);
   const [root] = drafts;
@@ -134,7 +134,7 @@ function toSnapshotNode(node: DraftNode, options: TreeOptions): SnapshotNode {
   const joined = joinText(node.children);
   const children = joined.filter((child, index) => !isRedundantText(child, node, joined[index - 1], joined[index + 1]));
   const [only] = children;
-  // A paragraph of one text is one line, not two.
+  // A paragraph with a single text is one line, not two.
   const merged = node.name === '' && children.length === 1 && only?.role === 'text';
   const name = merged ? only.name : node.name;
   return {
@@ -146,7 +146,7 @@ function toSnapshotNode(node: DraftNode, options: TreeOptions): SnapshotNode {
   };
 }
 
-/** Text in pieces (a bold word, a line of a source file) reads as one. */
+/** Joins adjacent texts (a bold word, a line of source code). */
 function joinText(nodes: readonly DraftNode[]): DraftNode[] {
   const joined: DraftNode[] = [];
   for (const node of nodes) {
@@ -157,7 +157,7 @@ function joinText(nodes: readonly DraftNode[]): DraftNode[] {
   return joined;
 }
 
-/** Whether a text says only what its parent's name or value says, or the name of the field that it labels. */
+/** Whether a text only repeats its parent's name or value, or the name of the field that it labels. */
 function isRedundantText(
   child: DraftNode,
   parent: DraftNode,
@@ -209,7 +209,7 @@ function verboseDetails(source: AXNode): string[] {
   ];
 }
 
-/** AX values are primitives of several types, told by `type`. */
+/** AX values are primitives of several types. */
 function propertyValue(source: AXNode, name: string): string | number | boolean | undefined {
   const found = source.properties?.find((candidate) => candidate.name === name);
   const value: unknown = found?.value.value;

@@ -1,4 +1,5 @@
 import type { CDPSession, Frame, Page } from 'puppeteer-core';
+import { noop } from '../../async.js';
 import { systemClock, type Clock } from '../../clock.js';
 
 /** More messages than this in one window are a flood. */
@@ -6,10 +7,10 @@ const floodLimit = 100;
 const windowMs = 1_000;
 
 /**
- * Keeps floods of console messages cheap. Puppeteer hears of each message too, on sessions of its own, and unless somebody
- * listens it lets go of each value in it by a command (Runtime.releaseObject): a page that logs objects in a loop keeps
- * the pipe busy for minutes. While it floods, somebody listens, and the values go all at once, once a window. Owned by the
- * page, which disposes it.
+ * Limits the cost of console floods. Puppeteer also receives each message, on its own sessions, and without a `console`
+ * listener it releases each value by a command (CDP Runtime.releaseObject): a page that logs objects in a loop would
+ * keep the pipe busy for minutes. During a flood this class adds a listener and releases the values together, once per
+ * window. Owned by the page, which disposes it.
  */
 export class ConsoleFloodGuard {
   readonly #page: Page;
@@ -23,7 +24,7 @@ export class ConsoleFloodGuard {
     this.#clock = clock;
   }
 
-  /** A message came. */
+  /** Counts a console message. */
   readonly onMessage = (): void => {
     const now = this.#clock.now();
     if (this.#timer === undefined && now - this.#windowStart >= windowMs) this.#startWindow(now);
@@ -42,6 +43,7 @@ export class ConsoleFloodGuard {
 
   readonly #checkWindow = (): void => {
     for (const session of puppeteerSessionsOf(this.#page)) {
+      // A closed target retains no values.
       void session.send('Runtime.releaseObjectGroup', { objectGroup: 'console' }).catch(noop);
     }
     const isFlooding = this.#count > floodLimit;
@@ -56,17 +58,13 @@ export class ConsoleFloodGuard {
   }
 }
 
-/** Those on which puppeteer hears of a page, its frames and its workers. Its declarations leave out that of a frame. */
+/** The sessions on which puppeteer receives console events. Its type declarations omit a frame's `client`. */
 function puppeteerSessionsOf(page: Page): ReadonlySet<CDPSession> {
   const frames = page.frames() as unknown as readonly (Frame & { readonly client: CDPSession })[];
   return new Set([...frames, ...page.workers()].map(({ client }) => client));
 }
 
+/** Not `noop`, which other listeners of the page may be. */
 function noopListener(): void {
-  return undefined;
-}
-
-/** What is gone holds on to nothing. */
-function noop(): void {
   return undefined;
 }

@@ -33,7 +33,7 @@ const namedKeys: Readonly<Record<string, readonly [keyCode: number, text?: strin
   ContextMenu: [93],
 };
 
-/** The keys of a US keyboard that are neither letters nor digits: as they are, with Shift, code, key code. */
+/** The punctuation keys of a US keyboard: character, character with Shift, code, key code. */
 const punctuation = [
   [';', ':', 'Semicolon', 186],
   ['=', '+', 'Equal', 187],
@@ -50,7 +50,7 @@ const punctuation = [
 
 const shiftedDigits = ')!@#$%^&*(';
 
-/** The key that a US keyboard has for it, or undefined: text that no key makes is inserted. */
+/** The key of a US keyboard for a name or character. Undefined for text without a key, which is inserted instead. */
 function findKey(name: string): Key | undefined {
   if (name === ' ') return findKey('Space');
   if (name === '\n' || name === '\r') return findKey('Enter');
@@ -80,7 +80,7 @@ function isModifier(name: string): name is Modifier {
   return Object.hasOwn(modifierBits, name);
 }
 
-/** `Control+Shift+A`, `Enter`, `+`, `Control++`. Throws a ToolError that names what can be pressed. */
+/** Parses `Control+Shift+A`, `Enter`, `+`, `Control++`. Throws a ToolError that lists the keys. */
 export function parseChord(chord: string): Chord {
   const parts = chord.endsWith('+') ? [...chord.slice(0, -1).split('+').filter(Boolean), '+'] : chord.split('+');
   const last = parts.at(-1) ?? '';
@@ -96,7 +96,7 @@ export function parseChord(chord: string): Chord {
   );
 }
 
-/** Presses and lets go of every key of a chord (`Input.dispatchKeyEvent`). */
+/** Presses and releases every key of a chord (CDP Input.dispatchKeyEvent). */
 export async function pressChord(cdp: CDPSession, { modifiers, key }: Chord): Promise<void> {
   let held = 0;
   for (const name of modifiers) {
@@ -110,7 +110,7 @@ export async function pressChord(cdp: CDPSession, { modifiers, key }: Chord): Pr
   }
 }
 
-/** Types a text key by key; what no key makes is inserted. Stops at the next character when aborted. */
+/** Types a text key by key; characters without a key are inserted. Stops at the next character when aborted. */
 export async function typeText(cdp: CDPSession, text: string, signal: AbortSignal): Promise<void> {
   for (const character of text) {
     signal.throwIfAborted();
@@ -131,7 +131,7 @@ async function pressKey(cdp: CDPSession, key: Key, held: number): Promise<void> 
     writes ? pressed : silent,
     held,
   );
-  // Both are on their way at once: the browser keeps their order, and half the waiting is saved.
+  // Sent together: the browser keeps the order, and one round trip is saved.
   await Promise.all([down, dispatchKeyEvent(cdp, 'keyUp', silent, held)]);
 }
 
@@ -171,7 +171,7 @@ export async function clickAt(cdp: CDPSession, at: Point, button: MouseButton, c
       buttons: buttonBits[button],
       ...common,
     });
-    // Both are on their way at once: the browser keeps their order, and half the waiting is saved.
+    // Sent together: the browser keeps the order, and one round trip is saved.
     await Promise.all([
       pressed,
       cdp.send('Input.dispatchMouseEvent', { type: 'mouseReleased', buttons: 0, ...common }),
@@ -180,8 +180,8 @@ export async function clickAt(cdp: CDPSession, at: Point, button: MouseButton, c
 }
 
 /**
- * Presses at one point and lets go at another. What the page makes draggable is carried as the browser does it: the drag
- * is intercepted and dispatched (`Input.setInterceptDrags`), for a headless browser has no desktop to carry it over.
+ * Presses at one point and releases at another. HTML drag and drop is intercepted and dispatched (CDP
+ * Input.setInterceptDrags), since a headless browser has no desktop that would do it.
  */
 export async function dragBetween(cdp: CDPSession, from: Point, to: Point): Promise<void> {
   await cdp.send('Input.setInterceptDrags', { enabled: true });
@@ -191,7 +191,7 @@ export async function dragBetween(cdp: CDPSession, from: Point, to: Point): Prom
     cdp.once('Input.dragIntercepted', (event) => (data = event.data));
     await movePointer(cdp, from);
     await cdp.send('Input.dispatchMouseEvent', { type: 'mousePressed', ...from, ...held, clickCount: 1 });
-    // The first step leaves the threshold below which a browser takes it for a click.
+    // The first step exceeds the threshold below which a browser sees a click.
     for (const part of [0.1, 0.5, 1]) {
       const x = from.x + (to.x - from.x) * part;
       const y = from.y + (to.y - from.y) * part;

@@ -1,22 +1,22 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 
-/** A dialog of the page's, open now. While it is, the page's own thread stands still. */
+/** The open dialog of a page. It blocks the page's main thread. */
 export interface OpenDialog {
   readonly type: Protocol.Page.DialogType;
   readonly message: string;
-  /** What a prompt proposes. */
+  /** The default text of a prompt. */
   readonly defaultPrompt: string;
 }
 
-/** What a model reads about an open dialog, with what to do about it. */
+/** The message about an open dialog, with the tool that handles it. */
 export function describeDialog(dialog: OpenDialog): string {
   const text = dialog.type === 'beforeunload' ? 'leave the page?' : JSON.stringify(dialog.message.slice(0, 500));
   return `A dialog is open (${dialog.type}: ${text}). Answer it with handle_dialog.`;
 }
 
 /**
- * The page's dialog (`Page.javascriptDialogOpening`), left open until somebody answers it. Owned by its page; needs
+ * The page's dialog (CDP Page.javascriptDialogOpening), left open until a tool handles it. Owned by its page; needs
  * `Page.enable` on the session.
  */
 export class Dialogs {
@@ -37,14 +37,14 @@ export class Dialogs {
     return this.#open;
   }
 
-  /** Refuses what cannot work while the page's thread stands still. */
+  /** Throws a ToolError while a dialog blocks the page. */
   throwIfOpen(): void {
     if (this.#open) throw new ToolError(describeDialog(this.#open));
   }
 
   /**
-   * `work`, or what `onDialog` makes of a dialog that opens meanwhile. Of nested calls the innermost one decides. What
-   * `work` still does goes on once the dialog is answered; its outcome is then nobody's.
+   * The result of `work`, or of `onDialog` if a dialog opens meanwhile. Of nested calls, the innermost gets the dialog.
+   * `work` continues when the dialog is answered; its result is then discarded.
    */
   async runUntilDialog<T>(work: () => Promise<T>, onDialog: (dialog: OpenDialog) => T): Promise<T> {
     let watcher = (_: OpenDialog): void => undefined;

@@ -10,7 +10,7 @@ export interface Point {
   readonly y: number;
 }
 
-/** A node of a page, found by its uid. Valid for one action; the page frees it with `releaseElements`. */
+/** A node of a page, found by its uid. Valid for one action; released by `releaseElements`. */
 export class PageElement {
   readonly uid: string;
   readonly address: NodeAddress;
@@ -24,7 +24,7 @@ export class PageElement {
     this.#objectId = objectId;
   }
 
-  /** Calls an injected function on the node, in a world of our own, and waits for what it promises. */
+  /** Calls an injected function on the node, in the isolated world, and awaits its promise. */
   async call<Args extends readonly unknown[]>(
     source: InjectedFunction<(...args: Args) => unknown>,
     ...values: Args
@@ -41,16 +41,19 @@ export class PageElement {
     return result.value;
   }
 
-  /** Scrolls to it and waits a moment until a user could act on it. Throws a ToolError that says what is in the way. */
+  /**
+   * Scrolls it into view and waits up to a second until a user could act on it. Throws a ToolError that names the
+   * obstacle.
+   */
   async waitUntilActionable(by: 'pointer' | 'keyboard'): Promise<void> {
     const { backendNodeId, document } = this.address;
-    // What has no box cannot be scrolled to; the check below says so in better words.
+    // An element without a box cannot be scrolled to; the check below has a better message.
     await document.cdp.send('DOM.scrollIntoViewIfNeeded', { backendNodeId }).catch(() => undefined);
     const problem = await this.call(untilActionable, by === 'pointer', actionableTimeoutMs);
     if (typeof problem === 'string') throw new ToolError(`uid ${this.uid} ${problem}.`);
   }
 
-  /** Where a pointer meets it: the middle of its first box, in CSS pixels of the page's viewport. Call `ready` first. */
+  /** The centre of its first box, in CSS pixels of the page's viewport. Call `waitUntilActionable` first. */
   async clickablePoint(): Promise<Point> {
     const { backendNodeId, document } = this.address;
     const { quads } = await document.cdp.send('DOM.getContentQuads', { backendNodeId });
@@ -65,7 +68,7 @@ export class PageElement {
 
 const objectGroup = 'greenroom-elements';
 
-/** The node that a uid of the last snapshots names. Throws a ToolError when it is gone. */
+/** The node of a uid. Throws a ToolError when it is no longer in the page. */
 export async function findElement(page: SessionPage, uid: string): Promise<PageElement> {
   const address = page.elements.addressOf(uid);
   const { document, backendNodeId } = address;
@@ -79,9 +82,9 @@ export async function findElement(page: SessionPage, uid: string): Promise<PageE
   throw new ToolError(`uid ${uid} is no longer in the page. take_snapshot again for the present uids.`);
 }
 
-/** Lets the page collect what `findElement` held. Never rejects: what is gone holds nothing. */
+/** Releases the nodes of `findElement` for garbage collection. Never rejects. */
 export async function releaseElements(page: SessionPage): Promise<void> {
-  // A page that waits for a dialog answers nothing; what is held goes at the next release, or with its document.
+  // A page with an open dialog does not answer: its nodes are released next time, or with their document.
   if (page.dialogs.open) return;
   await Promise.allSettled(
     page.frames.sessions().map((cdp) => cdp.send('Runtime.releaseObjectGroup', { objectGroup })),

@@ -7,7 +7,7 @@ export interface FrameSession {
   readonly cdp: CDPSession;
 }
 
-/** A document in a frame: where it lives, and which one it is. */
+/** A document in a frame. A new document has a new `loaderId`. */
 export interface FrameDocument extends FrameSession {
   readonly loaderId: string;
   readonly url: string;
@@ -20,8 +20,8 @@ interface RemoteFrame {
 }
 
 /**
- * The protocol sessions of a page: its own, and one for each frame that another process renders (flat auto-attach, at
- * any depth). Owned by its page; the sessions end with it.
+ * The CDP sessions of a page: its own, and one per out-of-process frame at any depth (flat auto-attach). Owned by its
+ * page; the sessions close with it.
  */
 export class Frames {
   readonly #root: CDPSession;
@@ -30,14 +30,14 @@ export class Frames {
   #mainId = '';
   readonly #onDocument: (frameId: string, loaderId: string | undefined) => void;
 
-  /** `onDocument` hears of every new document of a frame, and with no loader that the frame went away. */
+  /** `onDocument` is called for every new document of a frame, and without a loader when the frame is removed. */
   constructor(root: CDPSession, onDocument: (frameId: string, loaderId: string | undefined) => void) {
     this.#root = root;
     this.#onDocument = onDocument;
     this.#watch(root);
   }
 
-  /** Attaches to what is and will be there. */
+  /** Attaches to all frames, present and future. */
   async start(): Promise<void> {
     const [{ frameTree }] = await Promise.all([this.#root.send('Page.getFrameTree'), attachToChildren(this.#root)]);
     this.#mainId = frameTree.frame.id;
@@ -51,7 +51,7 @@ export class Frames {
   /** Every document of the page, a parent before its children. */
   async documents(): Promise<FrameDocument[]> {
     const [root, ...remote] = this.sessions().map(readTree);
-    // A frame that goes away while it is read is no longer part of the page.
+    // A frame that is removed meanwhile is no longer part of the page.
     const trees = await Promise.all([root ?? [], ...remote.map((tree) => tree.catch(() => []))]);
     return trees.flat();
   }
@@ -67,7 +67,7 @@ export class Frames {
     return this.frameSessions().map(({ cdp }) => cdp);
   }
 
-  /** The targets of the frames that other processes render. */
+  /** Target ids of the out-of-process frames. */
   remoteTargetIds(): string[] {
     return [...this.#remote.keys()];
   }

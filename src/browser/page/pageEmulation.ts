@@ -1,6 +1,6 @@
 import type { CDPSession, NetworkConditions, Page } from 'puppeteer-core';
 
-/** Names of DevTools, with its numbers. */
+/** The names and values of DevTools. */
 export const networkPresets = ['No emulation', 'Offline', 'Slow 3G', 'Fast 3G', 'Slow 4G', 'Fast 4G'] as const;
 export type NetworkPreset = (typeof networkPresets)[number];
 
@@ -13,10 +13,10 @@ export interface EmulatedViewport {
   readonly touch?: boolean | undefined;
 }
 
-/** What a page can be made to believe. What is absent stays as it is. */
+/** The settings that can be emulated. Absent ones stay as they are. */
 export interface EmulationSettings {
   readonly networkConditions?: NetworkPreset | undefined;
-  /** How many times slower; 1 is none. */
+  /** Slowdown factor; 1 for none. */
   readonly cpuThrottlingRate?: number | undefined;
   /** Degrees. */
   readonly geolocation?: { readonly latitude: number; readonly longitude: number } | undefined;
@@ -24,7 +24,7 @@ export interface EmulationSettings {
   readonly userAgent?: string | undefined;
   readonly colorScheme?: 'dark' | 'light' | 'auto' | undefined;
   readonly viewport?: EmulatedViewport | undefined;
-  /** Sent with every request; an empty object takes them off. */
+  /** Sent with every request; an empty object removes them. */
   readonly extraHttpHeaders?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -32,7 +32,7 @@ const offline: NetworkConditions = { offline: true, download: 0, upload: 0, late
 
 type MutableSettings = { -readonly [Name in keyof EmulationSettings]: EmulationSettings[Name] };
 
-/** What is emulated on one page, over navigations and in its frames. Owned by the page, which resets it when it goes. */
+/** The emulation of one page, across navigations and in its frames. Owned by the page, which resets it on disposal. */
 export class Emulation {
   readonly #page: Page;
   readonly #cdp: CDPSession;
@@ -43,14 +43,14 @@ export class Emulation {
     this.#cdp = cdp;
   }
 
-  /** What differs from the browser's own just now. */
+  /** The settings in effect that differ from the browser's own. */
   get applied(): EmulationSettings {
     return this.#applied;
   }
 
   /**
-   * Applies one setting after the other; when one fails, those before it count. A change of `mobile` or `touch` loads
-   * the page again.
+   * Applies the settings in order; when one fails, the earlier ones stay applied. A change of `mobile` or `touch`
+   * reloads the page.
    */
   async apply(settings: EmulationSettings): Promise<void> {
     const { networkConditions, cpuThrottlingRate, geolocation, userAgent, colorScheme } = settings;
@@ -63,7 +63,7 @@ export class Emulation {
     if (settings.viewport !== undefined) await this.#setViewport(settings.viewport);
   }
 
-  /** Takes everything off that was applied. */
+  /** Removes all applied settings. */
   async reset(): Promise<void> {
     const { geolocation, viewport, ...plain } = this.#applied;
     if (geolocation !== undefined) await this.#setGeolocation(undefined);
@@ -87,7 +87,7 @@ export class Emulation {
     this.#setApplied('cpuThrottlingRate', rate === 1 ? undefined : rate);
   }
 
-  /** `Emulation.setGeolocationOverride`. The page may still ask for leave: see `allowGeolocation`. */
+  /** CDP Emulation.setGeolocationOverride. The page may still need the permission: see `allowGeolocation`. */
   async #setGeolocation(coordinates: EmulationSettings['geolocation']): Promise<void> {
     if (coordinates === undefined) await this.#cdp.send('Emulation.clearGeolocationOverride');
     else await this.#cdp.send('Emulation.setGeolocationOverride', { ...coordinates, accuracy: 1 });
@@ -130,7 +130,7 @@ async function networkConditionsOf(preset: NetworkPreset): Promise<NetworkCondit
   return (await import('puppeteer-core')).PredefinedNetworkConditions[preset];
 }
 
-/** Lets the pages of this origin know the place without asking, in this browser context (`Browser.setPermission`). */
+/** Grants the geolocation permission to an origin in this browser context (CDP Browser.setPermission). */
 export async function allowGeolocation(page: Page, origin: string): Promise<void> {
   await page.browserContext().setPermission(origin, { permission: { name: 'geolocation' }, state: 'granted' });
 }

@@ -11,8 +11,8 @@ export interface NavigationLimits {
 }
 
 /**
- * `Page.navigate`, then until the page is loaded and quiet, at most `timeoutMs`. Throws a ToolError with the network's
- * error when nothing answers. Aborting stops the load.
+ * CDP Page.navigate; waits until the page has settled, at most `timeoutMs`. Throws a ToolError with the network error.
+ * Aborting stops the load.
  */
 export function navigate(page: SessionPage, url: string, limits: NavigationLimits): Promise<ActionOutcome> {
   return loadAndSettle(page, limits, async () => {
@@ -57,13 +57,13 @@ async function loadAndSettle(
     });
     return outcome;
   } catch (error) {
-    // The caller's abort has to end the browser's work too, not only ours.
+    // An abort must also stop the load in the browser.
     if (signal.aborted) await stopLoading(page);
     throw error;
   }
 }
 
-/** The first answer may never come (a server that hangs, a 204): it is waited for no longer than the load itself. */
+/** A response may never come (a hung server, a 204): the wait for it has the same limit as the load. */
 async function withinTimeout(
   begin: (signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,
@@ -77,18 +77,18 @@ async function withinTimeout(
     signal.throwIfAborted();
     if (!limit.aborted) throw error;
     throw new ToolError(
-      `No page came within ${timeoutMs / 1000} s. It may still come: wait_for a text of it, raise timeout, or check ` +
+      `No page loaded within ${timeoutMs / 1000} s. It may still load: wait_for a text of it, raise timeout, or check ` +
         'its server.',
     );
   }
 }
 
-/** Stopping a load that is over, or of a page that is gone, is no failure. */
+/** Never rejects: the load may have ended, or the page may be closed. */
 async function stopLoading(page: SessionPage): Promise<void> {
   await page.cdp.send('Page.stopLoading').catch(() => undefined);
 }
 
-/** Resolves when the main frame shows another document or another place of the same one. */
+/** Resolves when the main frame has committed a navigation, to another document or within the same one. */
 async function untilCommitted(page: SessionPage, signal: AbortSignal, begin: () => Promise<unknown>): Promise<void> {
   const { cdp, frames } = page;
   let commit = (): void => undefined;

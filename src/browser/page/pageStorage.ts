@@ -10,14 +10,14 @@ export interface StoredItem {
 export interface StoredCookie extends StoredItem {
   readonly domain: string;
   readonly path: string;
-  /** Seconds since 1970; -1: with the browser's session. */
+  /** Seconds since 1970; -1 for a session cookie. */
   readonly expires: number;
   readonly httpOnly: boolean;
   readonly secure: boolean;
   readonly sameSite?: Protocol.Network.CookieSameSite | undefined;
 }
 
-/** What a new cookie may have beside name and value. */
+/** The optional attributes of a new cookie. */
 export type CookieAttributes = {
   readonly [Name in keyof Omit<StoredCookie, 'name' | 'value'>]?: StoredCookie[Name] | undefined;
 };
@@ -25,9 +25,8 @@ export type CookieAttributes = {
 export type ItemArea = 'local' | 'session';
 
 /**
- * What the document of one page has stored: the cookies that its address gets, HttpOnly ones too, and the items of its
- * origin. Read and written without the page's scripts, which see items change as if another tab had done it. Made for
- * one call.
+ * The storage of one page's document: the cookies for its URL, HttpOnly ones too, and the items of its origin. Does not
+ * use the page's scripts, which see changes as if another tab had made them. Made for one call.
  */
 export class PageStorage {
   readonly #cdp: CDPSession;
@@ -40,7 +39,7 @@ export class PageStorage {
     this.url = page.url();
     this.origin = new URL(this.url).origin;
     if (this.origin !== 'null') return;
-    throw new ToolError(`${this.url} has no storage: only a page of a site has. Call navigate_page to one.`);
+    throw new ToolError(`${this.url} has no storage: only pages of a site do. Open one with navigate_page.`);
   }
 
   /** `Network.getCookies`. */
@@ -51,7 +50,7 @@ export class PageStorage {
     });
   }
 
-  /** `Network.setCookie`; without a domain it is the page's own. Throws a ToolError that names the cookie. */
+  /** CDP Network.setCookie; without a domain it is the page's own. Throws a ToolError that names the cookie. */
   async setCookie({ name, value }: StoredItem, attributes: CookieAttributes = {}): Promise<void> {
     const scope = attributes.domain === undefined ? { url: this.url } : {};
     const definedAttributes = Object.fromEntries(
@@ -64,7 +63,7 @@ export class PageStorage {
           'as do sameSite None and names that begin with __Secure- or __Host-.',
         { cause },
       );
-    // Chrome would take one of any site.
+    // Chrome would accept the domain of any site.
     if (attributes.domain !== undefined && !this.#isOwnDomain(attributes.domain)) throw refusal();
     await this.#cdp.send('Network.setCookie', cookie).catch((error: unknown) => {
       throw refusal(error);

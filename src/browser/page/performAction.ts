@@ -5,41 +5,46 @@ import { untilQuiet } from '../cdp/injectedFunctions.js';
 import type { OpenDialog } from './dialogs.js';
 import type { SessionPage } from './sessionPage.js';
 
-/** How long a page must be still to count as settled: longer than the timers that scripts use to render "later". */
+/** A page without changes for this long is settled: longer than the timers that scripts use to defer rendering. */
 const quietMs = 60;
 const settleTimeoutMs = 3_000;
 const maxRounds = 50;
 
-/** What became of an action. */
+/** The consequences of an action. */
 export interface ActionOutcome {
-  /** Address of the new document. */
+  /** URL of the new document. */
   readonly navigated: string | undefined;
-  /** Open now; the action and everything else on the page waits for its answer. */
+  /** The open dialog, which blocks the action and the page until it is handled. */
   readonly dialog: OpenDialog | undefined;
   readonly opened: readonly string[];
   readonly download: string | undefined;
   /** False when the page was still busy at the limit. */
   readonly settled: boolean;
-  /** The page is gone: the action closed it, or its browser died. */
+  /** The page is closed, by the action or because its browser died. */
   readonly closed: boolean;
 }
 
 export interface ActionResult<T> {
-  /** Undefined when a dialog came first. */
+  /** Undefined when a dialog opened first. */
   readonly value: T | undefined;
   readonly outcome: ActionOutcome;
 }
 
 export interface SettleOptions {
   readonly limitMs?: number;
-  /** Waits only if a load or a request has begun when `work` is done: for what seldom changes anything. */
+  /** Waits only if a load or a request has started when `work` is done: for actions that rarely have consequences. */
   readonly onlyIfStarted?: boolean;
 }
 
 /**
- * Does `work` and waits until the page has dealt with it: loads and requests that began have ended and nothing changed
- * for a moment, bounded by `limitMs`. All by events; nothing is waited for that did not begin. A dialog ends the wait at
- * once, and `work` stops at its next step. Rejects with the signal's reason when aborted, with what `work` throws else.
+ * Runs `work` and waits until the page has settled: the loads and requests that started have ended and the documents
+ * did not change for a moment, bounded by `limitMs`. Driven by events only. A dialog ends the wait immediately, and
+ * `work` stops at its next step. Rejects with the signal's reason when aborted, otherwise with the error of `work`.
+ *
+ *     work ──> loads and requests idle ──> documents quiet ──> nothing new started? ──yes──> settled
+ *                    ^                                               │
+ *                    └──────────────────────no───────────────────────┘
+ *     at any time: dialog ──> outcome.dialog   limit ──> settled: false   page closed ──> closed: true
  */
 export async function performAction<T>(
   page: SessionPage,
@@ -50,7 +55,7 @@ export async function performAction<T>(
   const activity = new PageActivity(page.frames.sessions(), page.frames.mainId);
   const finished = new AbortController();
   const cancelled = AbortSignal.any([signal, finished.signal]);
-  // What begins in a page that is gone, or whose browser died, is never told to have ended.
+  // A closed page or dead browser never reports the end of what it started.
   const stopped = AbortSignal.any([cancelled, page.closedSignal]);
   let value: T | undefined;
   const outcome = (settled: boolean, dialog?: OpenDialog): ActionOutcome => ({
@@ -65,7 +70,7 @@ export async function performAction<T>(
     try {
       value = await work(stopped);
     } catch (error) {
-      // A page that closes itself takes the answers of its last commands with it.
+      // A page that closes itself does not answer its last commands.
       if (cancelled.aborted || !page.isClosed) throw error;
     }
     if (onlyIfStarted && activity.changes === 0) return outcome(true);
@@ -78,13 +83,13 @@ export async function performAction<T>(
     );
     return { value, outcome: end };
   } finally {
-    // Not an error of anybody's: it only tells the steps that are left not to begin.
+    // Not an error: it cancels the remaining steps.
     finished.abort();
     activity.dispose();
   }
 }
 
-/** Whether the page came to rest within the limit. Rejects with the signal's reason only. */
+/** Whether the page settled within the limit. Rejects with the signal's reason only. */
 async function settle(
   page: SessionPage,
   activity: PageActivity,
@@ -92,7 +97,7 @@ async function settle(
   limitMs: number,
 ): Promise<boolean> {
   const limit = timeLimit(limitMs);
-  // A page that is gone, and a browser that died, never tell the end of what they began.
+  // A closed page or dead browser never reports the end of what it started.
   const cancelled = AbortSignal.any([signal, limit, page.closedSignal]);
   try {
     for (let round = 0; round < maxRounds && !page.isClosed; round++) {
@@ -110,7 +115,7 @@ async function settle(
   }
 }
 
-/** False when a document was left meanwhile: a new one is coming, and is waited for in its turn. */
+/** False when a document was replaced meanwhile: the next round waits for the new one. */
 async function areDocumentsQuiet(page: SessionPage, limitMs: number): Promise<boolean> {
   try {
     await Promise.all(
@@ -122,24 +127,23 @@ async function areDocumentsQuiet(page: SessionPage, limitMs: number): Promise<bo
   }
 }
 
-/** What a page waits for before it shows a result. Streams, beacons and pictures are not among it. */
+/** The resource types that a result may depend on. Not streams, beacons and images. */
 const awaitedTypes: ReadonlySet<Protocol.Network.ResourceType> = new Set(['Stylesheet', 'Script', 'XHR', 'Fetch']);
 
 interface PendingRequest {
-  /** The document that asked. */
+  /** The document of the request. */
   readonly loaderId: string;
   readonly session: CDPSession;
 }
 
 /**
- * What a page, and the frames that other processes render now, do from now on: loads and requests that began and did not
- * end. Owned by the action it watches, which disposes it. Needs `Page.enable` and `Network.enable` on the sessions, of
- * which the page's own is the first.
+ * Tracks the pending loads and requests of a page and its present out-of-process frames. Owned by its action, which
+ * disposes it. Needs `Page.enable` and `Network.enable` on the sessions; the first one is the page's own.
  */
 export class PageActivity {
-  /** Windows that the page opened meanwhile. */
+  /** URLs of windows that the page opened. */
   readonly opened: string[] = [];
-  /** Address of a download that the page began. */
+  /** URL of a download that the page started. */
   download: string | undefined;
   #navigated: string | undefined;
   #changes = 0;
@@ -157,12 +161,12 @@ export class PageActivity {
     }
   }
 
-  /** Address of the page's new document, if there was one. */
+  /** URL of the page's new document, if any. */
   get navigated(): string | undefined {
     return this.#navigated;
   }
 
-  /** Grows with everything that began. */
+  /** The number of loads, requests and navigations that started. */
   get changes(): number {
     return this.#changes;
   }
@@ -171,7 +175,7 @@ export class PageActivity {
     return this.#loading.size > 0 || this.#requests.size > 0;
   }
 
-  /** Resolves when nothing that began is still under way. */
+  /** Resolves when no load or request is pending. */
   idle(): Promise<void> {
     return this.busy ? new Promise((resolve) => this.#idleWaiters.push(resolve)) : Promise.resolve();
   }
@@ -182,7 +186,7 @@ export class PageActivity {
   }
 
   #watchLoads(cdp: CDPSession, mainFrameId: string): void {
-    // Only asked for: the load begins in a moment, if nothing stands against it.
+    // The load starts later, unless it is cancelled.
     this.#on(cdp, 'Page.frameRequestedNavigation', () => this.#changes++);
     this.#on(cdp, 'Page.frameStartedLoading', ({ frameId }) => {
       this.#changes++;
@@ -230,11 +234,11 @@ export class PageActivity {
     this.#changes++;
     if (frame.parentId !== undefined) return;
     this.#navigated = frame.url;
-    // What the left document asked for is nobody's any more, and not always reported as ended.
+    // Requests of the previous document are obsolete, and their end is not always reported.
     this.#dropRequests(({ loaderId }) => loaderId !== frame.loaderId);
   }
 
-  /** A frame that went away hears no answers any more. */
+  /** A detached frame receives no responses any more. */
   #onSessionDetached(sessionId: string): void {
     this.#dropRequests(({ session }) => session.id() === sessionId);
   }

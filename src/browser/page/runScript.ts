@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
 import type { FrameDocument } from './frames.js';
 import type { PrintedValue } from '../injected/contract.js';
+import { terminateExecution } from '../cdp/cdpSessions.js';
 import { runAndPrint } from '../cdp/injectedFunctions.js';
 import type { SessionPage } from './sessionPage.js';
 
@@ -12,9 +13,9 @@ export function documentsOf(page: SessionPage, values: readonly unknown[]): Fram
   return uids.map((uid) => page.elements.addressOf(uid).document);
 }
 
-/** What a script gave, printed. */
+/** The printed result of a script. */
 export interface ScriptResult {
-  /** JSON, or the name of what JSON has no word for (`undefined`). */
+  /** JSON, or the type of a value that JSON cannot express (`undefined`). */
   readonly text: string;
   readonly type: string;
 }
@@ -24,9 +25,9 @@ const uidArgumentSchema = z.strictObject({ uid: z.string() });
 const objectGroup = 'greenroom-arguments';
 
 /**
- * Runs the source of a function (or an expression) in the page's own world and waits for what it promises. An argument
+ * Runs the source of a function (or an expression) in the page's main world and awaits its promise. An argument
  * `{ uid }` becomes the element; with one, the script runs in the element's frame. Throws a ToolError with the page's
- * exception. Aborting ends the script (`Runtime.terminateExecution`).
+ * exception. Aborting terminates the script (CDP Runtime.terminateExecution).
  */
 export async function runScript(
   page: SessionPage,
@@ -40,11 +41,11 @@ export async function runScript(
   const terminate = (): void => void terminateExecution(cdp);
   signal.addEventListener('abort', terminate, { once: true });
   try {
-    const answer =
+    const response =
       document === undefined
         ? evaluateInMainFrame(cdp, source, values)
         : evaluateWithElements(page, cdp, source, values);
-    return parseScriptResult(await answer);
+    return parseScriptResult(await response);
   } finally {
     signal.removeEventListener('abort', terminate);
   }
@@ -71,7 +72,8 @@ async function evaluateWithElements(
 ): Promise<Protocol.Runtime.CallFunctionOnResponse> {
   const resolved = await Promise.all(values.map((value) => argumentOf(page, value)));
   const objectId = resolved.find((argument) => argument.objectId !== undefined)?.objectId;
-  if (objectId === undefined) throw new ToolError('None of the uids is in the page any more. take_snapshot again.');
+  if (objectId === undefined)
+    throw new ToolError('None of the uids is in the page any more. Call take_snapshot again.');
   try {
     return await cdp.send('Runtime.callFunctionOn', {
       objectId,
@@ -82,7 +84,7 @@ async function evaluateWithElements(
       userGesture: true,
     });
   } finally {
-    // While a dialog is open nothing answers; the group then goes with its document.
+    // A page with an open dialog does not answer; the group is then released with its document.
     if (!page.dialogs.open) await cdp.send('Runtime.releaseObjectGroup', { objectGroup }).catch(() => undefined);
   }
 }
@@ -103,20 +105,10 @@ async function argumentOf(page: SessionPage, value: unknown): Promise<Protocol.R
 
 function parseScriptResult({ result, exceptionDetails }: Protocol.Runtime.EvaluateResponse): ScriptResult {
   if (exceptionDetails) {
-    const what = exceptionDetails.exception?.description ?? exceptionDetails.text;
-    const hint = what.startsWith('SyntaxError') ? '\nPass one function, like () => document.title.' : '';
-    throw new ToolError(`The script threw: ${what}${hint}`);
+    const description = exceptionDetails.exception?.description ?? exceptionDetails.text;
+    const hint = description.startsWith('SyntaxError') ? '\nPass one function, like () => document.title.' : '';
+    throw new ToolError(`The script threw: ${description}${hint}`);
   }
   const { json, kind } = printedSchema.parse(result.value);
   return { text: json ?? kind, type: kind };
-}
-
-/**
- * Ends what runs. Where nothing runs (the script only waits) the browser ends what runs next, so something of ours runs
- * next. A session that is gone has nothing left to end.
- */
-async function terminateExecution(cdp: CDPSession): Promise<void> {
-  const ended = cdp.send('Runtime.terminateExecution');
-  const nextScript = cdp.send('Runtime.evaluate', { expression: '0' });
-  await Promise.allSettled([ended, nextScript]);
 }

@@ -9,7 +9,7 @@ export interface ScreenshotOptions {
   readonly quality?: number | undefined;
   /** Only this element. */
   readonly uid?: string | undefined;
-  /** The whole height, not only what the window shows. */
+  /** The whole document, not only the viewport. */
   readonly fullPage: boolean;
 }
 
@@ -22,22 +22,22 @@ export interface Screenshot {
   readonly height: number;
 }
 
-/** Base64 that a client can be expected to take in one message. */
+/** Limit on the base64 text of an image in one message. */
 const maxImageBytes = 4 * 1024 ** 2;
-/** What a renderer can paint in one piece. */
+/** The largest side that a renderer can paint. */
 const maxSidePixels = 16_384;
 
-/** `Page.captureScreenshot`, for which the page comes to the front. Throws a ToolError when the picture is too large to send. */
+/** CDP Page.captureScreenshot, after bringing the page to the front. Throws a ToolError when the image is too large. */
 export async function takeScreenshot(page: SessionPage, options: ScreenshotOptions): Promise<Screenshot> {
   const { format, quality } = options;
   const clip = await clipOf(page, options);
   if (clip.height > maxSidePixels || clip.width > maxSidePixels) {
     throw new ToolError(
-      `${clip.width} × ${clip.height} pixels are too many: at most ${maxSidePixels} a side fit a picture. ` +
-        'Leave out fullPage, or give the uid of a part.',
+      `${clip.width} × ${clip.height} pixels are too many: an image has at most ${maxSidePixels} per side. ` +
+        'Omit fullPage, or pass the uid of an element.',
     );
   }
-  // A tab behind another one may never paint the frame that the picture waits for.
+  // A background tab may never paint the frame that the screenshot waits for.
   await page.cdp.send('Page.bringToFront');
   const { data } = await page.cdp.send('Page.captureScreenshot', {
     format,
@@ -49,13 +49,13 @@ export async function takeScreenshot(page: SessionPage, options: ScreenshotOptio
   if (data.length > maxImageBytes) {
     const megabytes = (data.length / 1024 ** 2).toFixed(1);
     throw new ToolError(
-      `The picture has ${megabytes} MB, more than 4 MB. Use format jpeg with quality 60, a uid, or leave out fullPage.`,
+      `The image has ${megabytes} MB, more than 4 MB. Use format jpeg with quality 60, a uid, or omit fullPage.`,
     );
   }
   return { data, mimeType: `image/${format}`, width: clip.width, height: clip.height };
 }
 
-/** What is pictured, in CSS pixels of the document. */
+/** The captured area, in CSS pixels of the document. */
 async function clipOf(page: SessionPage, { uid, fullPage }: ScreenshotOptions): Promise<Protocol.Page.Viewport> {
   const box = uid === undefined ? undefined : await boxOf(page, uid).finally(() => releaseElements(page));
   const { cssContentSize, cssVisualViewport } = await page.cdp.send('Page.getLayoutMetrics');
@@ -65,7 +65,7 @@ async function clipOf(page: SessionPage, { uid, fullPage }: ScreenshotOptions): 
   return { x: pageX, y: pageY, width: clientWidth, height: clientHeight, scale: 1 };
 }
 
-/** In CSS pixels of the viewport, after scrolling there. */
+/** The element's box in CSS pixels of the viewport, after scrolling it into view. */
 async function boxOf(page: SessionPage, uid: string): Promise<Omit<Protocol.Page.Viewport, 'scale'>> {
   const element = await findElement(page, uid);
   await element.waitUntilActionable('keyboard');
@@ -74,7 +74,8 @@ async function boxOf(page: SessionPage, uid: string): Promise<Omit<Protocol.Page
   const points = quads.flat();
   const xs = points.filter((_, index) => index % 2 === 0);
   const ys = points.filter((_, index) => index % 2 === 1);
-  if (xs.length === 0) throw new ToolError(`uid ${uid} has no box to picture. Use the uid of what is around it.`);
+  if (xs.length === 0)
+    throw new ToolError(`uid ${uid} has no box, so there is nothing to capture. Use the uid of its parent.`);
   const [left, top] = [Math.min(...xs), Math.min(...ys)];
   const origin = await page.frames.originOf(document.cdp);
   return {

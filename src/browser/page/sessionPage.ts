@@ -5,7 +5,7 @@ import { Emulation } from './pageEmulation.js';
 import { ElementUids } from './elementUids.js';
 import { ConsoleFloodGuard } from './consoleFloodGuard.js';
 import { Frames, type FrameSession } from './frames.js';
-import { Lock } from '../../async.js';
+import { Lock, noop } from '../../async.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
 import { PageTracing } from '../profiling/pageTracing.js';
 import { ToolError } from '../../errors/errors.js';
@@ -13,14 +13,14 @@ import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.
 import { openCdpSession } from '../cdp/cdpSessions.js';
 
 /**
- * One page of a session, with everything collected about it since the session has it. Made by `openSessionPage`; owned
- * and disposed by the session's lease, which also closes the page itself.
+ * One page of a session, with what its collectors recorded since its adoption. Made by `openSessionPage`. Owned by the
+ * session's `PageSet`, which disposes it and closes the tab.
  */
 export class SessionPage {
   /** Never reused within a session. */
   readonly id: number;
   readonly page: Page;
-  /** A protocol session of our own on the page's target. */
+  /** A CDP session of its own on the page's target. */
   readonly cdp: CDPSession;
   readonly console: ConsoleCollector;
   readonly network: NetworkCollector;
@@ -29,12 +29,12 @@ export class SessionPage {
   readonly frames: Frames;
   readonly emulation: Emulation;
   readonly tracing: PageTracing;
-  /** Whether a tool that is not read-only has been at work in it. */
+  /** Whether a tool that is not read-only has used the page. */
   isTouched = false;
   readonly #lock = new Lock();
   readonly #floodGuard: ConsoleFloodGuard;
   readonly #closed = new AbortController();
-  readonly #markClosed = (): void => this.#closed.abort(new Error('The page is gone.'));
+  readonly #markClosed = (): void => this.#closed.abort(new Error('The page is closed.'));
   #focusEmulation: Promise<void> | undefined;
 
   constructor(options: { id: number; page: Page; cdp: CDPSession }) {
@@ -54,12 +54,12 @@ export class SessionPage {
     this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
   }
 
-  /** Aborted when the page is closed or let go of, or its browser has died, whichever is heard of first. */
+  /** Aborted when the page is closed or disposed, or its browser disconnects, whichever is reported first. */
   get closedSignal(): AbortSignal {
     return this.#closed.signal;
   }
 
-  /** As `gone`, or its protocol session has ended, whichever is heard of first: a death is told in any order. */
+  /** Also true when its CDP session is detached: the events of a dying browser come in any order. */
   get isClosed(): boolean {
     return this.#closed.signal.aborted || this.cdp.detached;
   }
@@ -68,25 +68,27 @@ export class SessionPage {
     return this.page.url();
   }
 
-  /** The addresses of all its documents: its own first, then those of its frames. */
+  /** The URLs of its documents, the main frame's first. */
   shown(): string[] {
     return this.page.frames().map((frame) => frame.url());
   }
 
-  /** Leaves whatever it shows. Resolves when the blank document is there. */
+  /** Navigates to about:blank. Resolves when that is committed. */
   async makeBlank(): Promise<void> {
     await this.cdp.send('Page.navigate', { url: 'about:blank' });
   }
 
-  /** Answers also while a dialog or a busy script stops the page: the browser process knows it. */
+  /**
+   * Works also while a dialog or a busy script blocks the page: the browser process answers (CDP Target.getTargetInfo).
+   */
   async title(): Promise<string> {
     const { targetInfo } = await this.cdp.send('Target.getTargetInfo');
     return targetInfo.title;
   }
 
   /**
-   * Runs one tool at a time on this page, in order of arrival. Rejects with the signal's reason while waiting, and with
-   * a ToolError that names the dialog when one is open or opens meanwhile: nothing answers until it is handled.
+   * Runs one tool at a time on this page, in FIFO order. Rejects with the signal's reason while waiting. Rejects with a
+   * ToolError that names the dialog when one is open or opens meanwhile: the page does not answer until it is handled.
    */
   runExclusive<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
     return this.#lock.run(signal, () => {
@@ -102,8 +104,8 @@ export class SessionPage {
   }
 
   /**
-   * From the first tool on, the page runs as if it were in front: behind another tab its timers and frames, and all that
-   * waits for them, crawl.
+   * From the first tool on, the page behaves as if it had the focus: Chrome throttles timers and frames of background
+   * tabs.
    */
   #emulateFocus(): Promise<void> {
     this.#focusEmulation ??= this.cdp.send('Emulation.setFocusEmulationEnabled', { enabled: true });
@@ -111,15 +113,15 @@ export class SessionPage {
   }
 
   /**
-   * The execution context of our own in a frame, made on first use: it shares the frame's document and nothing else, and
-   * the page can neither see nor change it.
+   * The isolated world `greenroom` of a frame, created on first use (CDP Page.createIsolatedWorld). It shares only the
+   * document with the page, which can neither see nor change it.
    */
   async isolatedWorldOf(cdp: CDPSession, frameId: string): Promise<number> {
-    const made = await cdp.send('Page.createIsolatedWorld', { frameId, worldName: 'greenroom' });
-    return made.executionContextId;
+    const world = await cdp.send('Page.createIsolatedWorld', { frameId, worldName: 'greenroom' });
+    return world.executionContextId;
   }
 
-  /** Calls an injected function in our own world of a frame (default: the main one), and waits for its promise. */
+  /** Calls an injected function in the isolated world of a frame (default: the main frame), and awaits its promise. */
   async callInIsolatedWorld<Args extends readonly unknown[]>(
     source: InjectedFunction<(...args: Args) => unknown>,
     values: Args,
@@ -137,26 +139,21 @@ export class SessionPage {
     return result.value;
   }
 
-  /** Ends the collectors and the protocol session. The page stays open. Idempotent; never rejects. */
+  /** Stops the collectors and detaches the CDP session. The tab stays open. Idempotent; never rejects. */
   async dispose(): Promise<void> {
     this.#markClosed();
     this.page.browser().off('disconnected', this.#markClosed);
     this.#floodGuard.dispose();
     this.console.dispose();
     this.network.dispose();
-    // Not waited for: a page that hangs would not answer. In a profile, the tab stays.
+    // Not awaited: a hung page would not answer. Needed since in a profile the tab stays open.
     void this.emulation.reset().catch(noop);
     await this.tracing.dispose();
     if (!this.cdp.detached) await this.cdp.detach().catch(noop);
   }
 }
 
-/** A target that is gone already has nothing left to detach from. */
-function noop(): void {
-  return undefined;
-}
-
-/** Takes a page into a session. Rejects, leaving nothing behind, when the page goes away meanwhile. */
+/** Opens the collectors of a page. Rejects, leaving nothing behind, when the page closes meanwhile. */
 export async function openSessionPage(options: { id: number; page: Page }): Promise<SessionPage> {
   const cdp = await openCdpSession(options.page);
   const page = new SessionPage({ ...options, cdp });

@@ -2,15 +2,15 @@ import { z } from 'zod';
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import type { DocumentSize, OutlineItem } from '../injected/contract.js';
-import { measureDocument, readOutline as readOutlineInPage } from '../cdp/injectedFunctions.js';
+import { measureDocument, readOutline } from '../cdp/injectedFunctions.js';
 import { buildTree, type SnapshotNode, type AccessibilityFrame } from './accessibility.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementUids.js';
 import type { SessionPage } from './sessionPage.js';
 
-/** What of a page was read when it was too much to be read whole. */
+/** How much was read of a page that is too large to be read whole. */
 export interface PartialRead {
-  /** Nodes that were read, and nodes and characters of text that there are. */
+  /** Nodes that were read. `nodes` and `characters` are the totals. */
   readonly read: number;
   readonly nodes: number;
   readonly characters: number;
@@ -21,7 +21,7 @@ export interface PartialRead {
 export interface Snapshot {
   readonly url: string;
   readonly title: string;
-  /** One line a node, a child one space further in. */
+  /** One line per node, indented by one space per level. */
   readonly lines: readonly string[];
   /** Undefined when the page was read whole. */
   readonly part: PartialRead | undefined;
@@ -30,17 +30,17 @@ export interface Snapshot {
 export interface SnapshotOptions {
   /** Keeps structure and properties that are usually noise. */
   readonly verbose: boolean;
-  /** The uid of the node to begin at. Default: the page's first. */
+  /** The uid of the first node to show. Default: the page's first. */
   readonly from?: string | undefined;
 }
 
 /**
- * What is read whole, in nodes of the accessibility tree, of which a line of text is one more: the browser makes that
- * tree for all of a document or not at all, 10,000 nodes a second where it is slow.
+ * The limit for reading documents whole, in nodes of the accessibility tree; a line of text counts as one more. The
+ * browser builds the tree of a whole document only, at 10,000 nodes per second on slow machines.
  */
 const maxWholeNodes = 40_000;
 const charactersPerLine = 50;
-/** What is read of a document that is more than that. */
+/** The limit for the outline of a larger document. */
 export const outlineBounds = { nodes: 2_000, characters: 100_000 };
 
 const weightSchema = z.object({ nodes: z.number(), characters: z.number() }) satisfies z.ZodType<DocumentSize>;
@@ -51,14 +51,14 @@ const emptyWeight: Weight = { nodes: 0, characters: 0 };
 interface FrameReading extends AccessibilityFrame {
   readonly weight: Weight;
   readonly isWhole: boolean;
-  /** Of one that was not read whole. */
+  /** The first node that was not read, of a document that was not read whole. */
   readonly next: number | undefined;
 }
 
 /**
- * What a user of assistive technology meets on the page, as text (`Accessibility.getFullAXTree` of every frame). Names
- * every node shown, so that actions can refer to it. Of documents that are too big for that, an outline of the beginning,
- * or of what follows `from`; `part` then says what was left out. Throws a ToolError if `from` is not shown.
+ * The page's accessibility tree as text (CDP Accessibility.getFullAXTree of every frame), with a uid for every node
+ * shown. Of documents that are too large, an outline from the start or from `from`; `part` then says how much was read.
+ * Throws a ToolError if `from` is not shown.
  */
 export async function takeSnapshot(page: SessionPage, { verbose, from }: SnapshotOptions): Promise<Snapshot> {
   const start = from === undefined ? undefined : page.elements.addressOf(from);
@@ -86,20 +86,20 @@ async function readFrames(page: SessionPage, start: NodeAddress | undefined): Pr
   const readings = documents.map(async (document, index): Promise<FrameReading> => {
     const whole = isWhole[index] === true;
     const from = start?.document.frameId === document.frameId ? start.backendNodeId : undefined;
-    const reading = whole ? readWhole(document) : readOutline(page, document, bounds, from);
+    const reading = whole ? readWhole(document) : readDocumentOutline(page, document, bounds, from);
     const read = await (index === 0 ? reading : reading.catch(() => ({ nodes: [], next: undefined })));
     return { ...read, document, weight: weights[index] ?? emptyWeight, isWhole: whole, inner: new Map() };
   });
   return Promise.all(readings);
 }
 
-/** An inner frame that went away while it was read has nothing to show; without the main frame there is nothing at all. */
+/** A child frame that is removed meanwhile counts as empty; for the main frame the error is thrown. */
 async function measureWeight(page: SessionPage, document: FrameDocument, isMain: boolean): Promise<Weight> {
   const weighing = page.callInIsolatedWorld(measureDocument, [], document);
   return weightSchema.parse(await (isMain ? weighing : weighing.catch(() => emptyWeight)));
 }
 
-/** Which of the documents can be read whole, so that all of those together are within the bound. */
+/** Selects the documents to read whole, so that together they are within the limit. */
 function selectWhole(weights: readonly Weight[]): boolean[] {
   let remaining = maxWholeNodes;
   return weights.map(({ nodes, characters }) => {
@@ -115,7 +115,7 @@ async function readWhole({ cdp, frameId }: FrameDocument): Promise<Pick<FrameRea
   return { nodes, next: undefined };
 }
 
-/** What was left out; the next to read is in the frame of `start` or behind it. */
+/** How much was read; `next` is in the frame of `start` or in a later one. */
 function partialReadOf(
   page: SessionPage,
   frames: readonly FrameReading[],
@@ -141,7 +141,7 @@ function linesFrom(lines: readonly string[], uid: string): readonly string[] {
   throw new ToolError(`uid ${uid} is not in the snapshot any more. take_snapshot shows the present uids.`);
 }
 
-/** Puts a frame under the element that holds it. */
+/** Links a frame to its owner element. */
 async function linkToOwner(frame: AccessibilityFrame, all: readonly AccessibilityFrame[]): Promise<void> {
   const { frameId } = frame.document;
   for (const outer of all) {
@@ -165,9 +165,9 @@ export interface OutlineBounds {
   readonly characters: number;
 }
 
-/** The first part of a document that is too big to be read whole. */
+/** A part of a document that is too large to be read whole. */
 export interface Outline {
-  /** As the accessibility tree would have them, with roles and names from tags and attributes. */
+  /** Nodes like those of the accessibility tree, with roles and names from tags and attributes. */
   readonly nodes: AXNode[];
   /** The first node that was not read. */
   readonly next: number | undefined;
@@ -188,10 +188,10 @@ const itemsSchema = z.array(
 type ParsedItem = z.infer<typeof itemsSchema>[number];
 
 /**
- * Reads a document in its own order, from the node `from` on, no further than the bounds. For documents whose
- * accessibility tree the browser would need too long to make: neither it nor this program holds more than the bounds.
+ * Reads a document in document order, starting at the node `from`, within the bounds. For documents whose accessibility
+ * tree would take the browser too long; neither side holds more than the bounds.
  */
-export async function readOutline(
+export async function readDocumentOutline(
   page: SessionPage,
   document: FrameDocument,
   bounds: OutlineBounds,
@@ -207,14 +207,14 @@ export async function readOutline(
         : await resolveNode(cdp, { backendNodeId: from, executionContextId, objectGroup });
     const { result } = await cdp.send('Runtime.callFunctionOn', {
       executionContextId,
-      functionDeclaration: readOutlineInPage,
+      functionDeclaration: readOutline,
       arguments: [start, { value: bounds.nodes }, { value: bounds.characters }, { value: maxTextChars }],
       objectGroup,
     });
     const [items, nodes] = await Promise.all([readItems(cdp, result), readNodeIds(cdp, result, objectGroup)]);
     return { nodes: toAXNodes(items, nodes), next: nodes[items.length] };
   } finally {
-    // A frame that is gone has let go already.
+    // A removed frame has nothing to release.
     await cdp.send('Runtime.releaseObjectGroup', { objectGroup }).catch(() => undefined);
   }
 }
@@ -278,7 +278,7 @@ function toAXNode({ role, name, value, properties }: ParsedItem): Omit<AXNode, '
     name: { type: 'string', value: name },
     ...(value !== undefined && { value: { type: 'string', value } }),
     properties: Object.entries(properties).map(([property, value]) => ({
-      // The names are those of `describeNode`, all of the protocol's.
+      // The names come from the injected outline, all of them CDP's.
       name: property as Protocol.Accessibility.AXPropertyName,
       value: { type: 'string', value: value },
     })),

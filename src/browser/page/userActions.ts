@@ -8,8 +8,8 @@ import { parseChord, pressChord, clickAt, dragBetween, movePointer, type MouseBu
 import type { SessionPage } from './sessionPage.js';
 
 /**
- * What a user does to a page, one step each, to be done inside `act`. Every step first makes sure that a user could do
- * it, and throws a ToolError that says what is in the way.
+ * The actions of a user, to be run by `performAction`. Each first checks that a user could do it, and throws a
+ * ToolError that names the obstacle.
  */
 export async function click(page: SessionPage, uid: string, button: MouseButton, count: 1 | 2): Promise<void> {
   const element = await findElement(page, uid);
@@ -36,21 +36,20 @@ const preparedSchema = z.union([
 ]) satisfies z.ZodType<FillResult>;
 
 /**
- * Gives a field its value: text for what takes text, a label or value for a select, `true` or `false` for what is
- * checked, the form's own notation for dates, times, ranges and colours. Resolves to what it holds then, where that can
- * be read and differs.
+ * Sets the value of a field: text, a label or value of a select, `true` or `false` for a checkbox or radio, HTML's
+ * notation for dates, times, ranges and colours. Resolves with the resulting value of a text field if it differs.
  */
 export async function fill(page: SessionPage, uid: string, value: string): Promise<string | undefined> {
   const element = await findElement(page, uid);
   await element.waitUntilActionable('keyboard');
-  const result = preparedSchema.parse(await element.call(prepareFill, value));
-  if ('problem' in result) throw new ToolError(`uid ${uid} ${result.problem}.`);
-  if (result.remaining === 'clicked') return clickChecked(page, element);
-  if (result.remaining === 'set') return undefined;
+  const prepared = preparedSchema.parse(await element.call(prepareFill, value));
+  if ('problem' in prepared) throw new ToolError(`uid ${uid} ${prepared.problem}.`);
+  if (prepared.remaining === 'clicked') return clickChecked(page, element);
+  if (prepared.remaining === 'set') return undefined;
   if (value === '') await pressChord(page.cdp, parseChord('Delete'));
   else await page.cdp.send('Input.insertText', { text: value });
-  const holds = await element.call(readValue);
-  return typeof holds === 'string' && holds.trimEnd() !== value.trimEnd() ? holds : undefined;
+  const result = await element.call(readValue);
+  return typeof result === 'string' && result.trimEnd() !== value.trimEnd() ? result : undefined;
 }
 
 async function clickChecked(page: SessionPage, element: PageElement): Promise<undefined> {
@@ -58,7 +57,10 @@ async function clickChecked(page: SessionPage, element: PageElement): Promise<un
   await clickAt(page.cdp, await element.clickablePoint(), 'left', 1);
 }
 
-/** Gives a file field its files (`DOM.setFileInputFiles`), or clicks what opens a file chooser and answers that. */
+/**
+ * Sets the files of a file field (CDP DOM.setFileInputFiles), or clicks an element that opens a file chooser and
+ * answers that.
+ */
 export async function upload(
   page: SessionPage,
   uid: string,
@@ -79,7 +81,7 @@ export async function upload(
 
 const chooserTimeoutMs = 2_000;
 
-/** Clicks and resolves to the file field whose chooser that opened. The chooser itself never shows. */
+/** Clicks and resolves with the file field whose chooser opened. The chooser itself is intercepted. */
 async function openFileChooser(page: SessionPage, element: PageElement, signal: AbortSignal): Promise<number> {
   const { cdp } = element.address.document;
   await cdp.send('Page.setInterceptFileChooserDialog', { enabled: true });

@@ -6,37 +6,37 @@ import type { SessionPage } from './sessionPage.js';
 let waitCount = 0;
 
 /**
- * Resolves to the first of `texts` that any frame of the page shows, across navigations; rejects with the signal's
- * reason. Each document watches itself and answers when its content changes.
+ * Resolves with the first of `texts` that any frame of the page shows, across navigations. Rejects with the signal's
+ * reason. An injected observer in each document reports its changes.
  */
 export async function waitForText(page: SessionPage, texts: readonly string[], signal: AbortSignal): Promise<string> {
   const wait = ++waitCount;
   let documents: readonly FrameDocument[] = [];
-  const renewal = new DocumentChangeWatcher(page);
+  const changes = new DocumentChangeWatcher(page);
   try {
     for (;;) {
       signal.throwIfAborted();
-      const renewed = renewal.nextChange();
+      const changed = changes.nextChange();
       documents = await page.frames.documents();
-      const found = await untilAborted(Promise.race([renewed, firstShown(page, documents, texts, wait)]), signal);
+      const found = await untilAborted(Promise.race([changed, firstShown(page, documents, texts, wait)]), signal);
       if (found !== undefined) return found;
     }
   } finally {
-    renewal.dispose();
+    changes.dispose();
     void Promise.allSettled(documents.map((document) => page.callInIsolatedWorld(stopWaiting, [wait], document)));
   }
 }
 
-/** Tells when the page has other documents than those that were asked. */
+/** Reports when a document of the page was added or replaced. */
 class DocumentChangeWatcher {
   readonly #page: SessionPage;
   #resolve = (): void => undefined;
-  readonly #renew = (): void => this.#resolve();
+  readonly #onChange = (): void => this.#resolve();
 
   constructor(page: SessionPage) {
     this.#page = page;
-    page.cdp.on('Page.frameNavigated', this.#renew);
-    page.cdp.on('Page.frameAttached', this.#renew);
+    page.cdp.on('Page.frameNavigated', this.#onChange);
+    page.cdp.on('Page.frameAttached', this.#onChange);
   }
 
   nextChange(): Promise<undefined> {
@@ -44,8 +44,8 @@ class DocumentChangeWatcher {
   }
 
   dispose(): void {
-    this.#page.cdp.off('Page.frameNavigated', this.#renew);
-    this.#page.cdp.off('Page.frameAttached', this.#renew);
+    this.#page.cdp.off('Page.frameNavigated', this.#onChange);
+    this.#page.cdp.off('Page.frameAttached', this.#onChange);
   }
 }
 
@@ -57,7 +57,7 @@ function firstShown(
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
     for (const document of documents) {
-      // A document that is left while it watches never answers; its successor is asked.
+      // A document that is replaced meanwhile never answers; its successor is searched in the next round.
       void page.callInIsolatedWorld(untilText, [texts, wait], document).then(
         (found) => {
           if (typeof found === 'string') resolve(found);

@@ -1,11 +1,11 @@
-/** Characters of a text and of a glob that are compared one by one, which `?` needs. */
+/** Limits on text and glob for `?`, which needs a comparison per character. */
 const maxTextChars = 4_000;
 const maxGlobChars = 1_000;
 
 /**
- * Whether a text fits a whole glob, in which `*` stands for anything and, if wanted, `?` for one character. Each part
- * between stars is looked for once, from where the one before it ended, so time grows with the text and not with the
- * number of stars. With `?` a glob or a text past the bounds fits nothing.
+ * A test whether a text matches a glob as a whole. `*` matches anything and, optionally, `?` one character. Each part
+ * between stars is searched once, from the end of the previous match, so time depends on the text and not on the number
+ * of stars. With `?`, a glob or text beyond the limits does not match.
  */
 export function compileGlob(glob: string, { questionMark = false } = {}): (text: string) => boolean {
   const wild = questionMark && glob.includes('?');

@@ -3,20 +3,20 @@ import type * as re2js from 're2js';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { translate, type RegexSource } from './regexSource.js';
 
-/** Of the pattern, in characters. */
+/** Limit on a pattern in characters. */
 const maxPatternChars = 500;
-/** Of the pattern, in instructions: a repetition `{n}` counts n times. */
+/** Limit on a pattern in instructions: a repetition `{n}` counts n times. */
 const maxInstructions = 300;
-/** Of a text, in characters, and in instructions times characters: the rest is not looked at. */
+/** Limits on the searched text, in characters, and in instructions times characters: the rest is ignored. */
 const maxTextChars = 4_000;
 const maxSteps = 150_000;
-/** Characters after which what RE2 has learnt of a pattern is dropped: it keeps up to 8 MB of it. */
+/** Characters after which the state cache of RE2 is dropped, which may take 8 MB per pattern. */
 const forgetAfterChars = 100_000;
 
 /**
- * Whether a text is found by a regular expression of a client. It runs in linear time, as RE2 does, and so has no
- * look-around and no back-references. Of a text the first 4,000 characters count, and fewer for a long pattern. Throws
- * a ToolError that says what is wrong with `source`.
+ * A test whether a client's regular expression matches a text. Runs in linear time (RE2), therefore without look-around
+ * and back-references. Searches the first 4,000 characters of a text, fewer for a long pattern. Throws a ToolError that
+ * says what is wrong with `source`.
  */
 export function compileRegex(source: string, flags: string): (text: string) => boolean {
   if (source.length > maxPatternChars) {
@@ -41,7 +41,7 @@ export function compileRegex(source: string, flags: string): (text: string) => b
   };
 }
 
-/** Loaded with the first pattern: no start needs it. */
+/** Imported with the first pattern, not when the server starts. */
 const loadEngine = () => createRequire(import.meta.url)('re2js') as typeof re2js;
 
 function compile({ source }: RegexSource, flags: string): re2js.RE2JS {

@@ -1,6 +1,6 @@
 import { ToolError } from '../../errors/errors.js';
 
-/** What a regular expression consists of, as JavaScript reads it. */
+/** The tokens of a JavaScript regular expression. */
 const token =
   /\\[pP]\{[\w=]{0,60}\}|\\k<\w{0,60}>?|\\u\{[\da-f]{1,6}\}|\\u[\da-f]{4}|\\x[\da-f]{2}|\\c[a-z]|\\[^]|\{\d{1,9}(?:,\d{0,9})?\}|\(\?<?[=!]|\[\^?\]?|[^]/giu;
 
@@ -15,7 +15,7 @@ const missing: Readonly<Record<string, string>> = {
 const blanks =
   String.raw`\t-\r \x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}` + String.raw`\x{feff}`;
 
-/** Escapes that mean the same in both. Other letters stand for themselves, as in JavaScript. */
+/** Escapes with the same meaning in both dialects. Other letters stand for themselves, as in JavaScript. */
 const sameEscapes = 'dDwWBbnrtfvS';
 
 const longCategories: Readonly<Record<string, string>> = {
@@ -31,13 +31,13 @@ const longCategories: Readonly<Record<string, string>> = {
   Other: 'C',
 };
 
-/** A regular expression for RE2, and how many instructions it will have there, at least about. */
+/** A regular expression for RE2, with its approximate number of RE2 instructions. */
 export interface RegexSource {
   readonly source: string;
   readonly size: number;
 }
 
-/** Writes a regular expression of JavaScript for RE2. Throws a ToolError that names what RE2 does not have. */
+/** Translates a JavaScript regular expression for RE2. Throws a ToolError that names what RE2 does not support. */
 export function translate(source: string): RegexSource {
   const weight = new Weight();
   let inClass = false;
@@ -70,7 +70,7 @@ function insideClass(part: string): string {
   if (part === '\\s') return blanks;
   if (part === '\\b') return String.raw`\x08`;
   if (part.startsWith('\\')) return escape(part);
-  // A bracket within brackets is a character; RE2 would look for the name of a class.
+  // A bracket in a character class is a character; RE2 would parse the name of a class.
   return part.startsWith('[') ? `\\${part}` : part;
 }
 
@@ -84,7 +84,7 @@ function escape(part: string): string {
   return /^[A-Za-z]$/.test(body) && !sameEscapes.includes(body) ? body : part;
 }
 
-/** `\p{Script=Hebrew}` is `\p{Hebrew}` there. */
+/** `\p{Script=Hebrew}` is `\p{Hebrew}` in RE2. */
 function property(part: string): string {
   const value = part.slice(3, -1);
   const name = value.slice(value.indexOf('=') + 1);
@@ -97,7 +97,7 @@ function unsupported(part: string, name: string): ToolError {
   );
 }
 
-/** Counts instructions: RE2 writes what is repeated `{n}` times n times. */
+/** Counts instructions: RE2 expands a repetition `{n}` n times. */
 class Weight {
   readonly #outer: number[] = [];
   #group = 0;

@@ -1,14 +1,14 @@
 import { ToolError } from '../../errors/errors.js';
 
-/** What all computations together may take of a turn of the event loop, in milliseconds. */
+/** Milliseconds per turn of the event loop for all computations together. */
 const sliceMs = 10;
-/** What one may take in all. */
+/** Milliseconds for one computation in total. */
 const limitMs = 5_000;
 
 interface Computation {
-  /** Goes on to the next pause. False when it has ended. */
+  /** Runs to the next pause. False when it has ended. */
   step(): boolean;
-  /** What it has taken so far. */
+  /** Milliseconds spent so far. */
   spentMs: number;
   fail(reason: unknown): void;
 }
@@ -16,9 +16,9 @@ interface Computation {
 export type Slices = <T>(steps: Iterator<unknown, T>, signal?: AbortSignal) => Promise<T>;
 
 /**
- * Runs long computations, which pause wherever they yield, so that the server does other things between: all together
- * they get 10 ms of each turn of the event loop, and take turns in it. A promise rejects with a ToolError when its computation
- * has taken 5 seconds in all, waiting not counted, and with the signal's reason when that is aborted.
+ * Runs long computations (generators, which pause where they yield) without blocking the server: together they get 10
+ * ms of each turn of the event loop, round robin. A promise rejects with a ToolError when its computation has taken 5
+ * seconds of processing time, and with the signal's reason on abort.
  */
 export function createSlices(now: () => number): Slices {
   const waiting: Computation[] = [];
@@ -55,8 +55,8 @@ export function createSlices(now: () => number): Slices {
     });
 }
 
-/** Those of the server. */
+/** The computations of this server. */
 export const inSlices: Slices = createSlices(() => performance.now());
 
 const tooLong = (): ToolError =>
-  new ToolError(`This took more than ${limitMs / 1000} s of work. Ask for less at a time.`);
+  new ToolError(`This took more than ${limitMs / 1000} s of processing time. Request less at a time.`);

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { ToolError } from '../../errors/errors.js';
 
-/** Resolves for a path that a session may read; rejects with a ToolError that says why not. */
+/** Resolves for a path that a session may read. Rejects with a ToolError otherwise. */
 export type FileCheck = (path: string) => Promise<unknown>;
 
 /** The ids of the extensions that a session installed. */
@@ -9,10 +9,10 @@ export type InstalledExtensions = () => Promise<ReadonlySet<string>>;
 
 const openSchemes: ReadonlySet<string> = new Set(['http:', 'https:', 'data:', 'blob:']);
 
-/** What Chrome itself shows in place of a document. They hold nothing. */
+/** Chrome's own replacement documents, which have no content of other origins. */
 const emptySchemes: ReadonlySet<string> = new Set(['about:', 'chrome-error:']);
 
-/** `example.com/x`, `127.0.0.1:8080`, `localhost`: a host without a scheme, as one types it. */
+/** A host without a scheme: `example.com/x`, `127.0.0.1:8080`, `localhost`. */
 const bareHost = /^(localhost|\[[\da-f:.]+\]|[\w-]+(\.[\w-]+)+)(:\d+)?([/?#]|$)/i;
 
 const noFiles: FileCheck = (path) =>
@@ -20,8 +20,8 @@ const noFiles: FileCheck = (path) =>
 const noExtensions: InstalledExtensions = () => Promise.resolve(new Set());
 
 /**
- * Where the pages of one session may be: the web, files of its workspace, and the pages of extensions that it installed.
- * Everything that takes a page somewhere, or answers with what it shows, asks here. Rules by host belong here too.
+ * Decides which addresses the pages of one session may show: the web, files of its workspace, and pages of extensions
+ * that it installed. Checked by everything that navigates a page or reads its content. Rules by host belong here too.
  */
 export class AddressPolicy {
   #files = noFiles;
@@ -29,12 +29,12 @@ export class AddressPolicy {
   #isUsersOwn = false;
   readonly #known = new Set<string>();
 
-  /** The files that may be loaded. None before the first call. */
+  /** Sets the check for files. Before, no file is allowed. */
   useFiles(check: FileCheck): void {
     this.#files = check;
   }
 
-  /** From now on the pages are in a browser of ours, with these extensions. None before the first call. */
+  /** From now on the pages are in a launched browser or in a context, with these extensions. */
   enterOurs(installed = noExtensions): void {
     this.#installed = installed;
     this.#isUsersOwn = false;
@@ -42,19 +42,19 @@ export class AddressPolicy {
   }
 
   /**
-   * From now on the pages are tabs of the user's own browser: what is open there is the user's business. Where tools send
-   * a page is still checked.
+   * From now on the pages are tabs of the user's own browser, which may show anything. Navigation by tools is still
+   * checked.
    */
   enterUsersOwn(): void {
     this.#isUsersOwn = true;
   }
 
   /**
-   * The address as a page may be sent there; a host without a scheme is taken as http. Throws a ToolError for every
-   * address where no page of the session may be.
+   * The full URL for an address to navigate to; a host without a scheme gets http. Throws a ToolError for an address
+   * that no page of the session may show.
    */
-  async resolve(asked: string): Promise<string> {
-    const text = bareHost.test(asked) ? `http://${asked}` : asked;
+  async resolve(address: string): Promise<string> {
+    const text = bareHost.test(address) ? `http://${address}` : address;
     if (text === 'about:blank') return text;
     if (!URL.canParse(text)) {
       throw new ToolError(`${JSON.stringify(text)} is no URL. Write it in full: https://example.com/.`);
@@ -65,25 +65,25 @@ export class AddressPolicy {
   }
 
   /** Whether a page may show this document. */
-  allowsPage(shown: string): Promise<boolean> {
-    return this.#allows(shown, (url) => this.#check(url, shown));
+  allowsPage(address: string): Promise<boolean> {
+    return this.#allows(address, (url) => this.#check(url, address));
   }
 
   /**
-   * Whether a page may show this document in a frame, or load this resource. Chrome shows documents in extensions of its
-   * own (PDF): in a frame these stay.
+   * Whether a page may show this document in a frame, or load this resource. Extensions are allowed in frames: Chrome
+   * shows some documents (PDF) in built-in ones.
    */
-  allowsPart(shown: string): Promise<boolean> {
-    return this.#allows(shown, (url) =>
-      url.protocol === 'chrome-extension:' ? Promise.resolve() : this.#check(url, shown),
+  allowsPart(address: string): Promise<boolean> {
+    return this.#allows(address, (url) =>
+      url.protocol === 'chrome-extension:' ? Promise.resolve() : this.#check(url, address),
     );
   }
 
-  async #allows(shown: string, check: (url: URL) => Promise<void>): Promise<boolean> {
-    // A page that is just being opened has no address yet.
-    if (this.#isUsersOwn || shown === '') return true;
-    if (!URL.canParse(shown)) return false;
-    const url = new URL(shown);
+  async #allows(address: string, check: (url: URL) => Promise<void>): Promise<boolean> {
+    // A page that is being opened has no address yet.
+    if (this.#isUsersOwn || address === '') return true;
+    if (!URL.canParse(address)) return false;
+    const url = new URL(address);
     if (openSchemes.has(url.protocol) || emptySchemes.has(url.protocol)) return true;
     return check(url).then(
       () => true,

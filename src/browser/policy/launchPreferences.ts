@@ -4,8 +4,8 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /**
- * Chrome's own page about extensions, as tools open it, hidden. The query has no meaning to Chrome: nobody else knows
- * this address, so it alone can be let through.
+ * Chrome's extensions page, which tools open hidden. The random query means nothing to Chrome: only this address is
+ * allowed, and pages cannot guess it.
  */
 export const extensionsPage = `chrome://extensions/?opener=${randomUUID()}`;
 
@@ -18,18 +18,18 @@ const blockedEverywhere = [
   'file://*',
 ];
 
-/** What Chrome draws around pages is made of such pages too. No page of a session gets there: see `TargetGuard`. */
+/** Parts of Chrome's own user interface are such pages. `TargetGuard` keeps pages of sessions away from them. */
 const browserUi = ['chrome://top-chrome', 'chrome://newtab-footer'];
 
 export interface LaunchRules {
   readonly headless: boolean;
-  /** Whose files may be opened. */
+  /** The folders whose files may be opened. */
   readonly folders: readonly string[];
 }
 
 /**
- * Writes the preferences of a new profile. They hold the lists that the enterprise policies URLBlocklist and URLAllowlist
- * set, which Chrome checks before any navigation of any frame, whoever begins it.
+ * Writes the preferences of a new profile, with the lists of the enterprise policies URLBlocklist and URLAllowlist,
+ * which Chrome checks before every navigation of every frame.
  */
 export async function writePreferences(profile: string, { headless, folders }: LaunchRules): Promise<void> {
   const blocked = headless ? [...blockedEverywhere, 'devtools://*'] : blockedEverywhere;
@@ -39,14 +39,14 @@ export async function writePreferences(profile: string, { headless, folders }: L
   await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify({ policy }));
 }
 
-/** Addresses are compared as they are asked for: with and without the symbolic links on the way. */
+/** Chrome compares the requested address: with and without symbolic links resolved. */
 async function filesBelow(folder: string): Promise<string[]> {
-  const named = resolve(folder);
-  const real = await realpath(named).catch(() => named);
-  return [...new Set([named, real])].map(patternOf);
+  const path = resolve(folder);
+  const realPath = await realpath(path).catch(() => path);
+  return [...new Set([path, realPath])].map(patternOf);
 }
 
-/** Chrome decodes the path of a pattern once, but not that of the address that it is compared with. */
+/** Chrome decodes the path of a pattern once, but not the path of the address. */
 function patternOf(folder: string): string {
   const { pathname } = pathToFileURL(join(folder, '/'));
   return `file://${pathname.replaceAll('%', '%25')}`;

@@ -8,27 +8,27 @@ type TargetInfo = Protocol.Target.TargetInfo;
 export interface GuardedContext {
   readonly context: BrowserContext;
   readonly policy: AddressPolicy;
-  /** A page was where no page of the session may be; it is blank now. */
+  /** Called when a page showed an address that the policy denies; the page is blank then. */
   onRefused(url: string): void;
 }
 
 const guards = new WeakMap<Browser, Promise<TargetGuard>>();
 
 /**
- * Holds every target of a browser to the policy of the session whose context it is in: pages, popups, frames in other
- * processes. Requests for files are checked before they are sent, from the first one of a new target on, since the
- * interception is set up while Chrome still holds the target. A page that gets to a refused address in a way that no
- * request shows is made blank.
+ * Enforces the address policy of a session on every target of its context: pages, popups, out-of-process frames.
+ * Requests for files are checked before they are sent (CDP Fetch.requestPaused), from the first one of a new target on:
+ * the interception is enabled while Chrome still pauses the target. A page that reaches a denied address without a
+ * request is made blank.
  */
 export class TargetGuard {
   readonly #connection: Connection;
-  /** By context id; undefined is the profile's own context. */
+  /** By context id; undefined is the default context. */
   readonly #guarded = new Map<string | undefined, GuardedContext>();
 
   private constructor(connection: Connection) {
     this.#connection = connection;
-    // Pages hang on the session of their tab, frames and workers on that of their page. The library emits this before it
-    // lets a new target go on.
+    // The parent of a page's session is its tab's, that of a frame or worker its page's. Puppeteer emits this before it
+    // resumes a new target.
     connection.on('sessionattached', (parent) => {
       parent.on('sessionattached', (child) => void this.#watchFiles(child));
     });
@@ -36,51 +36,54 @@ export class TargetGuard {
     connection.on('Target.targetInfoChanged', ({ targetInfo }) => void this.#onTarget(targetInfo));
   }
 
-  /** The one of this browser. */
+  /** The guard of this browser, created by the first call. */
   static of(browser: Browser): Promise<TargetGuard> {
-    const known = guards.get(browser) ?? TargetGuard.#start(browser);
-    guards.set(browser, known);
-    known.catch(() => guards.delete(browser));
-    return known;
+    const guard = guards.get(browser) ?? TargetGuard.#start(browser);
+    guards.set(browser, guard);
+    guard.catch(() => guards.delete(browser));
+    return guard;
   }
 
   static #start(browser: Browser): Promise<TargetGuard> {
     return withBrowserCdpSession(browser, (cdp) => {
       const connection = cdp.connection();
-      if (connection === undefined) throw new Error('The browser is gone.');
+      if (connection === undefined) throw new Error('The browser has disconnected.');
       return Promise.resolve(new TargetGuard(connection));
     });
   }
 
-  /** Guards a context, with what is open in it, until the answer is called. Call it before anything is opened there. */
+  /**
+   * Guards a context with its open pages until the returned function is called. To be called before anything is opened
+   * in the context.
+   */
   async enter(guarded: GuardedContext): Promise<() => void> {
     const { context } = guarded;
     this.#guarded.set(context.id, guarded);
-    await Promise.all((await context.pages(true)).map((page) => this.#takeIn(page)));
+    await Promise.all((await context.pages(true)).map((page) => this.#watchPage(page)));
     return () => {
       if (this.#guarded.get(context.id) === guarded) this.#guarded.delete(context.id);
     };
   }
 
-  /** It was there before the guard. */
-  async #takeIn(page: Page): Promise<void> {
+  /** For a page that was opened before the guard. */
+  async #watchPage(page: Page): Promise<void> {
     const session = await unlessGone(openCdpSession(page));
     if (session !== undefined) await this.#watchFiles(session);
   }
 
   #watchFiles(session: CDPSession): Promise<unknown> {
     session.on('Fetch.requestPaused', ({ requestId, request }) => {
-      // What has gone meanwhile, with its request, needs no answer.
+      // A target that closed meanwhile needs no answer.
       void unlessGone(this.#answer(session, requestId, request.url));
     });
-    // Workers do not have this domain: what they load is their page's request.
+    // Workers lack this domain: their requests are those of their page.
     return unlessGone(session.send('Fetch.enable', { patterns: [{ urlPattern: 'file://*' }] }));
   }
 
   async #answer(session: CDPSession, requestId: string, url: string): Promise<void> {
     const { targetInfo } = await session.send('Target.getTargetInfo');
     const guarded = this.#ownerOf(targetInfo);
-    // Nobody's: in a browser that is not ours, its user's.
+    // A target of no session belongs to the user of an attached browser.
     if (guarded === undefined || (await guarded.policy.allowsPart(url))) {
       await session.send('Fetch.continueRequest', { requestId });
     } else {

@@ -15,69 +15,73 @@ export interface LeaseRequest {
   readonly isolation: 'auto' | 'context' | 'process' | 'profile';
   /** A browser of the user's own to attach to (http or ws), instead of the server's; with the isolation `profile`. */
   readonly endpoint?: string;
-  /** What the session had under an earlier lease, perhaps another server's: it is gone on with if it can be found. */
+  /** The state to resume from an earlier lease, perhaps of another node. Pages that still exist are found again. */
   readonly resume?: ResumeState;
 }
 
-/** Where the pages of a session are. In JSON, without the browser's own address. */
+/**
+ * Where a session's pages are, so that another lease can resume them. Serialized as JSON; contains no browser address.
+ */
 export interface ResumeState {
-  /** Of a browser that outlives this server; see `endpointId`. */
+  /** The id of the remote browser; see `endpointId`. */
   readonly endpoint?: string | undefined;
   readonly lost: PlacementRecord;
 }
 
-/** What the pool tells the session, in order; nothing after `release()`. */
+/** Receives the events of a lease, in order; none after `release()`. */
 export interface LeaseListener {
-  /** The browser died. It is replaced at the next `browser()`; what was lost becomes a notice of the next answer. */
+  /**
+   * The browser died. The next `browser()` replaces it; what was lost is reported as a notice with the next response.
+   */
   lost(): void;
-  /** A browser is there again after `lost`. */
+  /** A browser is available again after `lost`. */
   ready(): void;
-  /** It cannot be had any more; the session ends. */
+  /** The browser is permanently unavailable; the session ends. */
   failed(failure: Failure): void;
 }
 
 /**
- * A session's right to one browser (context, process or profile). Owned by the session's `browserLease` actor, which
- * alone calls `release()`; whatever is opened under it, also late, is closed by then (S5, S8).
+ * A session's right to one browser (context, process or profile). Owned by the session's `browserLease` actor, the only
+ * caller of `release()`. Everything opened under the lease is closed by its release, also what opens late (S5, S8).
  */
 export interface BrowserLease {
   /**
-   * The browser, opened on the first call (so a lazy session pays nothing before) and replaced when it was lost.
-   * Concurrent calls share one opening. While every process is taken, `onQueued` is told the position in the queue, which
-   * is left when the last call gives up. Throws a `Refusal` (`browser_unreachable`, `browser_failed`, `browsers_busy`)
-   * that names cause and mend, or the signal's reason when aborted.
+   * The browser, opened by the first call and replaced after a loss. Concurrent calls share one opening. While every
+   * process is in use, `onQueued` receives the position in the queue; the lease leaves the queue when the last call
+   * gives up. Throws a `Refusal` (`browser_unreachable`, `browser_failed`, `browsers_busy`) that names cause and fix,
+   * or the signal's reason when aborted.
    */
   browser(signal?: AbortSignal, onQueued?: OnQueued): Promise<SessionBrowser>;
   /**
-   * Resolves when the open browser gives a sign of life. Rejects when it does not within a second, or none is open: then
-   * the lease has let go of it, and the next `browser()` opens another place.
+   * Resolves when the open browser answers Browser.getVersion. Rejects when it does not within a second, or none is
+   * open: the lease then drops it, and the next `browser()` opens a new placement.
    */
   check(signal: AbortSignal): Promise<void>;
-  /** What is open now, without opening anything. */
+  /** The open browser, if any. Opens nothing. */
   readonly current: SessionBrowser | undefined;
-  /** Where another lease can go on; undefined while nothing is open yet. */
+  /** State from which another lease can resume; undefined while nothing is open. */
   readonly resumeState?: ResumeState | undefined;
-  /** The actor that runs the session's browser, open or not yet; another one after a move. */
+  /** The id of the supervisor of the session's browser, also while that connects. Changes when the session moves. */
   readonly browserId: string | undefined;
   /**
-   * Closes everything opened under this lease; what is `leftOpen`, in a browser that runs elsewhere, is for the lease that
-   * goes on with it. Idempotent; resolves when it is gone.
+   * Closes everything opened under this lease. `keepOpen` leaves a context of a remote browser open, for the lease that
+   * resumes it. Idempotent; resolves when everything is closed.
    */
   release(end?: { readonly keepOpen: boolean }): Promise<void>;
 }
 
-/** Gives browsers to sessions. One per orchestrator, which closes it last. */
+/** Leases browsers to sessions. One per orchestrator, which closes it last. */
 export interface BrowserPool {
   lease(request: LeaseRequest, listener: LeaseListener): BrowserLease;
-  /** Whether whoever needs a process of its own now has to wait for it. */
+  /** Whether a session that needs its own process has to wait for a slot. */
   readonly isFull: boolean;
-  /** The contexts in each browser that answers and that other servers use too. Absent: there is none. */
+  /** The contexts of each reachable browser that other nodes use too. Absent: no browser is shared. */
   sharedContexts?(): readonly EndpointContexts[];
   /** Counts for `/health`. */
   health(): BrowserHealth;
-  /** Resident memory of the browsers that were launched, in bytes; null where the system does not tell. */
+  /** Resident memory of the launched browsers in bytes; null where the operating system does not report it. */
   memory(): Promise<number | null>;
-  /** Ends every browser, process, profile folder. Resolves when they are gone. */
+  /** Closes every browser, its process and its profile folder. Resolves when they are gone. */
   close(): Promise<void>;
 }
 
@@ -87,26 +91,26 @@ export interface BrowserHealth {
   readonly connecting: number;
   readonly lost: number;
   readonly failed: number;
-  /** Browser contexts that sessions hold. */
+  /** Open browser contexts of sessions. */
   readonly contexts: number;
   /** Sessions that wait for a process. */
   readonly queued: number;
 }
 
-/** A browser that a lease takes part in. */
+/** The browser that a lease is bound to. */
 export interface BrowserBinding {
   readonly browser: SupervisedBrowser;
-  /** The id of one that runs elsewhere. */
+  /** The id of a remote browser; see `endpointId`. */
   readonly endpoint?: string;
-  /** Whether there are others of its kind, when it cannot be had any more. */
+  /** Whether another browser can take its place when it fails. */
   readonly isReplaceable?: boolean;
   /**
-   * Tells the other servers that use this browser whose a context in it is; `lost` is told when one of them has closed it.
-   * Absent: nobody else is to know. Never rejects.
+   * Registers the session's context for the other nodes that use this browser; `lost` is called when one of them closed
+   * it. Absent: the browser is not shared. Never rejects.
    */
   readonly registerContext?: ((contextId: string, lost: () => void) => Promise<UnregisterContext>) | undefined;
   /**
-   * Takes no part any more; ends the browser if it was this lease's alone. `leftover` is a context in it that could not be
+   * Releases the binding; closes the browser if only this lease used it. `leftover`: a context in it that could not be
    * closed.
    */
   release(leftover?: string): Promise<void>;
@@ -117,17 +121,17 @@ export interface LeaseDeps {
   readonly listener: LeaseListener;
   readonly ledger: ResourceLedger;
   readonly mode: 'launch' | 'attach';
-  /** A browser that others work in too. */
+  /** Binds the lease to a shared browser. */
   acquireShared(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding>;
-  /** A process and profile for this session alone, as soon as there is a place for it. */
+  /** Binds the lease to a process and profile of its own, as soon as a slot is free. */
   acquireProcess(observer: BrowserObserver, queue: QueueOptions): Promise<BrowserBinding>;
-  /** Told once, when all is gone. */
+  /** Called once, when everything is closed. */
   onReleased(): void;
 }
 
-const noBrowserDetail = 'This server has no browser: none of the tools that it was made with needs one.';
+const noBrowserDetail = 'This server has no browser: none of its configured tools needs one.';
 
-/** The pool of a server whose tools need no browser: nothing is started, and nothing is left behind. */
+/** The pool of a server whose tools need no browser. It starts nothing. */
 export const noBrowserPool: BrowserPool = {
   lease: () => ({
     current: undefined,

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BrowserContext } from 'puppeteer-core';
+import type { Browser, BrowserContext } from 'puppeteer-core';
+import { noop } from '../../async.js';
+import { withBrowserCdpSession } from '../cdp/cdpSessions.js';
+import { TargetGuard } from '../policy/targetGuard.js';
 import type { BrowserConnection } from '../process/browserConnection.js';
 import { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { uninstallFromFolder } from '../extensions/extensionInstall.js';
@@ -11,7 +14,7 @@ import type { ResourceLedger } from '../process/resourceLedger.js';
 import type { PlacementRecord, PageRecovery, PageRecord } from './recovery.js';
 import { PageSet } from './pageSet.js';
 import type { SessionPageState } from './sessionPageState.js';
-import { guardAddresses } from './guardAddresses.js';
+
 import { privateFolders } from '../process/privateFolders.js';
 
 export type PlacementIsolation = 'context' | 'process' | 'profile';
@@ -23,20 +26,22 @@ interface PlacementParts {
   readonly pages: PageSet;
   readonly folder: SessionFolder;
   readonly activity: ExtensionRecorder;
-  /** Of a context that others know of. */
+  /** Present when the context is registered for other nodes. */
   readonly unregisterContext: UnregisterContext | undefined;
   readonly stopGuarding: () => void;
 }
 
-/** A session's place in one browser: a context and the pages in it. Owned by the session's lease, which closes it. */
+/**
+ * A session's placement in one browser: its context, pages and folder. Owned by the session's lease, which closes it.
+ */
 export interface BrowserPlacement extends PlacementParts {
-  /** What became of the pages to restore. */
+  /** The result of restoring the pages. */
   readonly recovery: PageRecovery;
-  /** Until `close` is called. */
+  /** True until `close` is called. */
   isOpen(): boolean;
-  /** What is here now, by which it can be found again. */
+  /** The record from which the placement can be restored. */
   record(): PlacementRecord;
-  /** Closes what the session has of its own here. Idempotent, never rejects; also right when the browser is gone. */
+  /** Closes what the session has opened here. Idempotent; never rejects, also when the browser is gone. */
   close(end?: { readonly keepOpen: boolean }): Promise<void>;
 }
 
@@ -45,17 +50,17 @@ export interface PlacementOptions {
   readonly isolation: PlacementIsolation;
   readonly pageState: SessionPageState;
   readonly ledger: ResourceLedger;
-  /** The context to find again, if it is there. */
+  /** The context to find again, if it still exists. */
   readonly contextId?: string | undefined;
-  /** Pages to find or open again, with their ids. */
+  /** Pages to find or reopen, with their ids. */
   readonly restore?: readonly PageRecord[];
-  /** Whether one that is not found is opened again. Default: each. */
+  /** Whether a page that is not found is reopened. Default: always. */
   readonly mayReopen?: (record: PageRecord) => boolean;
-  /** Tells the other servers that use the browser whose its context is. Never rejects. */
+  /** Registers the context for the other nodes that use the browser. Never rejects. */
   readonly registerContext?: ((contextId: string) => Promise<UnregisterContext>) | undefined;
 }
 
-/** Opens a context or finds it again, or takes the browser's own. Leaves nothing behind when it rejects. */
+/** Opens a context, finds it again, or uses the browser's default one. Leaves nothing behind when it rejects. */
 export async function openPlacement(options: PlacementOptions): Promise<BrowserPlacement> {
   const { connection, isolation, pageState, ledger, restore = [], mayReopen = () => true, registerContext } = options;
   const { browser } = connection;
@@ -63,8 +68,8 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   if (isolation === 'context') ledger.contexts.opened += 1;
   const unregisterContext =
     isolation === 'context' && context.id !== undefined ? await registerContext?.(context.id) : undefined;
-  const stopGuarding = await guardAddresses({ connection, context, isolation, memory: pageState });
-  // In their own browser users decide how many tabs there are.
+  const stopGuarding = await guardAddresses({ connection, context, isolation, pageState });
+  // No limit on tabs in a user's own browser.
   const maxPages = connection.mode === 'attach' && isolation === 'profile' ? Number.POSITIVE_INFINITY : undefined;
   const pages = new PageSet({ context, pageState, ledger, maxPages });
   const folder = new SessionFolder(connection.temporaryFolder);
@@ -84,7 +89,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   const close = (options = { keepOpen: false }): Promise<void> =>
     (closing ??= closePlacement(placement, ledger, options.keepOpen).then(() => downloads?.close()));
   try {
-    // In the user's own browser they go where the user wants them.
+    // An attached browser keeps its own download folder.
     if (connection.mode === 'launch') downloads = await openDownloads(placement, pageState);
     const recovery = await pages.start(restore, mayReopen);
     const isOpen = (): boolean => closing === undefined;
@@ -95,11 +100,43 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   }
 }
 
+/**
+ * Enforces the session's address policy on every target of the context, until the returned function is called. In a
+ * user's own browser the policy applies to tools only.
+ */
+async function guardAddresses({
+  connection,
+  context,
+  isolation,
+  pageState,
+}: Pick<PlacementParts, 'connection' | 'context' | 'isolation'> & {
+  readonly pageState: SessionPageState;
+}): Promise<() => void> {
+  const { addresses: policy, notices } = pageState;
+  const { browser, mode } = connection;
+  if (mode === 'attach' && isolation === 'profile') {
+    policy.enterUsersOwn();
+    return noop;
+  }
+  // Contexts hold no extensions.
+  policy.enterOurs(isolation === 'context' ? undefined : () => installedExtensionIds(browser));
+  const guard = await TargetGuard.of(browser);
+  const onRefused = (url: string): void =>
+    void notices.push(`A page went to ${url}, which no page of a session may open. It is blank now.`);
+  return guard.enter({ context, policy, onRefused });
+}
+
+/** CDP Extensions.getExtensions lists installed extensions, not Chrome's built-in ones. */
+async function installedExtensionIds(browser: Browser): Promise<ReadonlySet<string>> {
+  const { extensions } = await withBrowserCdpSession(browser, (cdp) => cdp.send('Extensions.getExtensions'));
+  return new Set(extensions.map(({ id }) => id));
+}
+
 async function openDownloads(
   { connection, context, folder }: PlacementParts,
-  memory: SessionPageState,
+  { notices }: SessionPageState,
 ): Promise<Downloads> {
-  const note = (text: string): void => void memory.notices.push(text);
+  const note = (text: string): void => void notices.push(text);
   return Downloads.open({ browser: connection.browser, contextId: context.id, folder: await folder.path(), note });
 }
 
@@ -118,7 +155,7 @@ async function findOrCreateContext({ connection, contextId }: PlacementOptions):
   return found ?? browser.createBrowserContext();
 }
 
-/** In the user's own browser every tab stays, but for the blank ones that the session opened and never used. */
+/** In a profile the tabs stay open, except the blank ones that the session opened and never used. */
 async function closePlacement(placement: PlacementParts, ledger: ResourceLedger, keepOpen: boolean): Promise<void> {
   const { isolation, context, pages, folder } = placement;
   await placement.activity.close();
@@ -135,7 +172,7 @@ async function closePlacement(placement: PlacementParts, ledger: ResourceLedger,
   ledger.contexts.closed += 1;
 }
 
-/** False: the browser, or the way to it, went away. */
+/** False when the browser or its connection is gone. */
 function tryCloseContext(context: BrowserContext): Promise<boolean> {
   return context.close().then(
     () => true,
@@ -143,40 +180,35 @@ function tryCloseContext(context: BrowserContext): Promise<boolean> {
   );
 }
 
-/** The browser went away and took the context and its pages along. */
-function noop(): void {
-  return undefined;
-}
-
-/** A folder that is made when it is first wanted, and that nobody else may enter. Owned by a seat, which removes it. */
+/** A temporary folder, created on first use and readable by this user only. Owned by a placement, which removes it. */
 export class SessionFolder {
-  readonly #place: string;
-  #made: Promise<string> | undefined;
+  readonly #path: string;
+  #created: Promise<string> | undefined;
   #isRemoved = false;
 
   constructor(parent: string) {
-    this.#place = join(parent, `${privateFolders.session}${randomUUID()}`);
+    this.#path = join(parent, `${privateFolders.session}${randomUUID()}`);
   }
 
-  /** Where it is, once it is wanted; undefined after its removal. */
-  get place(): string | undefined {
-    return this.#made === undefined || this.#isRemoved ? undefined : this.#place;
+  /** Its path while it exists. */
+  get existing(): string | undefined {
+    return this.#created === undefined || this.#isRemoved ? undefined : this.#path;
   }
 
-  /** Rejects once the seat has closed. */
+  /** Creates the folder. Rejects once the placement is closed. */
   path(): Promise<string> {
-    if (this.#isRemoved) return Promise.reject(new Error('The session has let go of its folder.'));
-    this.#made ??= mkdir(this.#place, { mode: 0o700 }).then(() => this.#place);
-    return this.#made;
+    if (this.#isRemoved) return Promise.reject(new Error('The session has released its folder.'));
+    this.#created ??= mkdir(this.#path, { mode: 0o700 }).then(() => this.#path);
+    return this.#created;
   }
 
-  /** Removes it with all that is in it, after `before`, if it was ever made. Never rejects. */
+  /** Removes the folder with its contents after `before`, if it was created. Never rejects. */
   async remove(before: (path: string) => Promise<void> | undefined): Promise<void> {
     this.#isRemoved = true;
-    const path = await this.#made?.catch(() => undefined);
+    const path = await this.#created?.catch(() => undefined);
     if (path === undefined) return;
     await before(path);
-    // A browser that is just ending may still write there. What is left then goes with the browser's own folder.
+    // An exiting browser may still write here. What is left is removed with the browser's own folder.
     await rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }).catch(() => undefined);
   }
 }

@@ -43,24 +43,24 @@ export interface BrowserPoolOptions extends BrowserSearch {
     | 'maxBrowsers'
     | 'browserQueue'
   >;
-  /** Runs the life of each browser; see `Supervise`. */
+  /** Starts the supervisor of each browser; see `Supervise`. */
   readonly supervise: Supervise;
-  /** Checks where users' own browsers are; see `AttachOptions`. */
+  /** Checks and resolves the addresses of users' own browsers; see `AttachBrowserOptions`. */
   readonly resolve?: (url: string) => Promise<string>;
-  /** Knows whose the contexts in browsers of `--browser-url` are. Absent: no other server is to know. */
+  /** Registers the contexts in browsers of `--browser-url`. Absent: they are not registered for other nodes. */
   readonly records?: ContextRecords | undefined;
-  /** Spaces the tries to reach browsers that run elsewhere. */
+  /** Times the attempts to reach remote browsers. */
   readonly clock?: Clock;
-  /** Where the run folder is made. Default: the system's temporary folder. */
+  /** The parent of the run folder. Default: the system's temporary folder. */
   readonly temporaryFolder?: string;
 }
 
-/** How long a browser may take to close what a lease had in it, before it is ended with all of it. */
+/** How long a browser may take to close what the leases opened in it, before it is killed. */
 const releaseTimeoutMs = 2_000;
 
 /**
- * Opens a pool with its run folder, and clears away what dead servers left. No browser is started before the first lease
- * wants one, or `warm()`. The caller closes the pool.
+ * Opens a pool with its run folder, and removes the leftovers of servers that have died. A browser is started by the
+ * first lease that needs one, or by `warm()`. The caller closes the pool.
  */
 export async function openBrowserPool(options: BrowserPoolOptions): Promise<SupervisedBrowserPool> {
   const parent = options.temporaryFolder ?? tmpdir();
@@ -68,9 +68,9 @@ export async function openBrowserPool(options: BrowserPoolOptions): Promise<Supe
   return new SupervisedBrowserPool(options, runFolder, findLeftovers(parent).then(removeLeftovers));
 }
 
-/** See `BrowserPool`. */
+/** A `BrowserPool` of launched and attached browsers, each run by a supervisor. Made by `openBrowserPool`. */
 export class SupervisedBrowserPool implements BrowserPool {
-  /** What was opened and closed; for tests. */
+  /** Counts what was opened and closed; for tests. */
   readonly ledger: ResourceLedger = createResourceLedger();
   readonly #options: BrowserPoolOptions;
   readonly #runFolder: RunFolder | undefined;
@@ -78,12 +78,12 @@ export class SupervisedBrowserPool implements BrowserPool {
   readonly #browsers = new Set<SupervisedBrowser>();
   readonly #leases = new Set<SessionLease>();
   readonly #slots: ProcessSlots;
-  /** Of the processes that run. */
+  /** Process ids of the running browsers. */
   readonly #pids = new Set<number>();
-  /** Users' own browsers by their endpoints, for as long as a lease takes part in them. */
+  /** Users' own browsers by endpoint, while a lease is bound to them. */
   readonly #userBrowsers = new Map<string, ObservedBrowser>();
   #shared: ObservedBrowser | undefined;
-  /** Those of `--browser-url`, once the first lease wants one. */
+  /** The browsers of `--browser-url`, from the first lease that needs one. */
   #endpoints: EndpointPool | undefined;
   #startCount = 0;
 
@@ -92,7 +92,7 @@ export class SupervisedBrowserPool implements BrowserPool {
     this.#runFolder = runFolder;
     const { isolation, maxBrowsers, browserQueue } = options.config;
     this.#slots = new ProcessSlots({ maxBrowsers, browserQueue, reserved: isolation === 'process' ? 0 : 1 });
-    // What other servers left is no reason to fail: the next start tries again.
+    // A failed cleanup does not stop the server: the next start tries again.
     this.#cleanup = cleanup.catch(() => undefined);
   }
 
@@ -110,7 +110,7 @@ export class SupervisedBrowserPool implements BrowserPool {
     return lease;
   }
 
-  /** Starts the shared browser ahead of the first lease, or reaches one. Throws a `Refusal` when it cannot be had. */
+  /** Starts or reaches the shared browser before the first lease. Throws a `Refusal` when that fails. */
   async warm(signal?: AbortSignal): Promise<void> {
     if (this.#options.config.browser === 'attach') await this.#endpointPool().waitForAny(signal);
     else await this.#sharedBrowser().browser.connection(signal);
@@ -145,7 +145,7 @@ export class SupervisedBrowserPool implements BrowserPool {
   async close(): Promise<void> {
     this.#endpoints?.close();
     const released = Promise.all([...this.#leases].map((lease) => lease.release()));
-    // A browser that hangs answers nothing, also not this: it is ended, and takes along what waits for it.
+    // A hung browser does not answer this either: it is killed, which settles what waits for it.
     await untilAborted(released, timeLimit(releaseTimeoutMs)).catch(() => undefined);
     await Promise.all([...this.#browsers].map((browser) => browser.close()));
     await released;
@@ -195,7 +195,7 @@ export class SupervisedBrowserPool implements BrowserPool {
     return (signal) => attachBrowser({ url, signal, ledger, ...(resolve !== undefined && { resolve }) });
   }
 
-  /** A user's own. The last one who leaves closes the connection; whoever comes then opens another one. */
+  /** Binds to a user's own browser. The last release closes the connection; the next lease opens a new one. */
   #acquireUserBrowser(endpoint: string, observer: BrowserObserver): BrowserBinding {
     const connect = this.#attachTo(endpoint, this.#options.resolve);
     const shared =
@@ -242,9 +242,9 @@ export class SupervisedBrowserPool implements BrowserPool {
   async #launch(signal: AbortSignal) {
     const { config, chromePath, searchPath } = this.#options;
     const { ledger } = this;
-    if (this.#runFolder === undefined) throw new Error('A pool that launches browsers has a run folder.');
-    const { executablePath: named, headless, workspace } = config;
-    const executablePath = await findExecutable({ executablePath: named, chromePath, searchPath });
+    if (this.#runFolder === undefined) throw new Error('A pool that launches browsers needs a run folder.');
+    const { headless, workspace } = config;
+    const executablePath = await findExecutable({ executablePath: config.executablePath, chromePath, searchPath });
     const folder = this.#runFolder.nextBrowserFolder();
     const connection = await launchBrowser({ executablePath, folder, headless, workspace, signal, ledger });
     const { pid } = connection;

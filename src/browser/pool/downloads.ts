@@ -6,24 +6,25 @@ export interface DownloadsOptions {
   readonly browser: Browser;
   /** Undefined: the default context. */
   readonly contextId: string | undefined;
-  /** What is downloaded goes to `downloads` in it. */
+  /** Files are saved in its subfolder `downloads`. */
   readonly folder: string;
-  /** Told once for each download that was cancelled. */
+  /** Called once for each cancelled download. */
   note(text: string): void;
 }
 
-/** What the downloads of one session may take on the disk, those that were finished included. */
+/** The bound on all downloads of one session together, finished ones included. */
 const maxBytes = 256 * 1024 ** 2;
 const maxFiles = 1_000;
 
 /**
- * Keeps what the pages and extensions of a session download in its own folder, within a bound: one that would exceed it
- * is cancelled. Holds for as long as the protocol session is open (CDP Browser.setDownloadBehavior). Owned by a seat.
+ * Saves the downloads of a session's pages and extensions in the session's folder, and cancels a download that would
+ * exceed the bound. In effect while its CDP session is open (Browser.setDownloadBehavior). Owned by a placement, which
+ * closes it.
  */
 export class Downloads {
   readonly #options: DownloadsOptions;
   readonly #session: CDPSession;
-  /** What each has, or will have, in bytes. */
+  /** Bytes of each download, by guid: received, or expected in total. */
   readonly #sizes = new Map<string, number>();
   readonly #names = new Map<string, string>();
 
@@ -77,13 +78,13 @@ export class Downloads {
     if (!this.#sizes.has(guid)) return;
     this.#sizes.set(guid, state === 'completed' ? receivedBytes : Math.max(totalBytes, receivedBytes));
     const sum = [...this.#sizes.values()].reduce((total, bytes) => total + bytes, 0);
-    if (sum > maxBytes) this.#cancel(guid, `the downloads of a session may have ${maxBytes / 1024 ** 2} MB together`);
+    if (sum > maxBytes) this.#cancel(guid, `the downloads of a session may take ${maxBytes / 1024 ** 2} MB in total`);
   }
 
-  #cancel(guid: string, why: string): void {
+  #cancel(guid: string, cause: string): void {
     this.#sizes.delete(guid);
     const name = (this.#names.get(guid) ?? guid).slice(0, 200);
-    this.#options.note(`The download of ${JSON.stringify(name)} was cancelled: ${why}.`);
+    this.#options.note(`The download of ${JSON.stringify(name)} was cancelled: ${cause}.`);
     void unlessGone(this.#session.send('Browser.cancelDownload', { guid, ...this.#context }));
   }
 }

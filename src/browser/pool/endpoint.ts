@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { noop } from '../../async.js';
 import type { Clock } from '../../clock.js';
 import type {
   BrowserConnection,
@@ -11,33 +12,38 @@ import { closeContext, EndpointContexts, type ContextRecords } from './endpointC
 export interface EndpointOptions {
   readonly url: string;
   readonly start: (url: string, observer: BrowserObserver) => SupervisedBrowser;
-  /** Closes one that was started and nobody uses any more. */
+  /** Closes a connection that is not used any more. */
   readonly stop: (browser: SupervisedBrowser) => Promise<void>;
-  /** Absent: no other server is to know of the contexts in it. */
+  /** Absent: its contexts are not registered for other nodes. */
   readonly records?: ContextRecords | undefined;
   readonly clock: Clock;
-  /** From 0 to 1. */
+  /** A random number from 0 to 1: spreads the retries over the second half of the delay. */
   readonly jitter: () => number;
-  /** It can be had again, or cannot be had any more. */
+  /** It became available or unavailable. */
   readonly onChange: () => void;
 }
 
 const initialRetryDelayMs = 1_000;
 const maxRetryDelayMs = 30_000;
 
-/** Names an endpoint without telling its address, which may hold a password. The same on every server. */
+/**
+ * The id of an endpoint: reveals nothing of its address, which may contain a password, and is the same on every node.
+ */
 export const endpointId = (url: string): string => createHash('sha256').update(url).digest('base64url').slice(0, 16);
 
-/** One browser that runs elsewhere, with those who work in it. One that cannot be had is tried again after a pause. */
+/** One remote browser and the sessions placed in it. An unreachable one is retried with exponential backoff. */
 export class Endpoint {
   readonly id: string;
-  /** Undefined: no other server is to know of them. */
+  /** Undefined: they are not registered for other nodes. */
   readonly contexts: EndpointContexts | undefined;
   readonly #primary: ObservedBrowser;
-  /** A later connection, for contexts that others opened since the first: the library knows those that it met or made. */
+  /**
+   * A second connection, for contexts that other nodes opened after the first one: puppeteer knows only contexts that
+   * existed at connect or that it created.
+   */
   #secondary: ObservedBrowser | undefined;
   readonly #options: EndpointOptions;
-  /** Contexts of sessions that ended while it could not be reached. */
+  /** Contexts to close when it is reachable again: their sessions ended meanwhile. */
   readonly #pendingDiscards = new Set<string>();
   #sessions = 0;
   #owner: string | undefined;
@@ -51,7 +57,7 @@ export class Endpoint {
     const { records } = options;
     this.contexts = records && new EndpointContexts(this.id, records, () => this.browser.connection());
     this.#primary.addObserver({
-      lost: () => undefined,
+      lost: noop,
       ready: (connection) => this.#onReady(connection),
       failed: () => this.#onFailed(),
     });
@@ -65,12 +71,12 @@ export class Endpoint {
     return this.#primary.browser;
   }
 
-  /** How many work in it, or are about to. */
+  /** Sessions placed in it, or being placed. */
   get sessions(): number {
     return this.#sessions;
   }
 
-  /** Who came first of those who work in it. */
+  /** The owner of the first of these sessions; see `LeaseRequest.owner`. */
   get owner(): string | undefined {
     return this.#owner;
   }
@@ -85,7 +91,7 @@ export class Endpoint {
     if (this.#sessions === 0) this.#owner = undefined;
   }
 
-  /** Resolves when it answers, over a connection that knows the context that is to be found again, if it is there. */
+  /** Resolves when it answers, with a connection that knows the context `contextId`, if that still exists. */
   async connect(
     observer: BrowserObserver,
     contextId: string | undefined,
@@ -109,7 +115,7 @@ export class Endpoint {
     return this.#primary;
   }
 
-  /** The last one who leaves a later connection closes it. */
+  /** Closes the secondary connection with its last observer. */
   async disconnect(observer: BrowserObserver, shared: ObservedBrowser): Promise<void> {
     shared.removeObserver(observer);
     if (shared === this.#primary || shared.isInUse) return;
@@ -117,17 +123,14 @@ export class Endpoint {
     await this.#options.stop(shared.browser);
   }
 
-  /** Closes a context that nobody works in any more: now, or when the browser can be reached. */
+  /** Closes a context that has no session any more: now, or when the browser is reachable. */
   discard(contextId: string): void {
     this.#pendingDiscards.add(contextId);
     if (this.state !== 'ready') return;
-    void this.browser.connection().then(
-      (connection) => this.#discardPending(connection),
-      () => undefined,
-    );
+    void this.browser.connection().then((connection) => this.#discardPending(connection), noop);
   }
 
-  /** Ends the pause. The pool closes the browser. */
+  /** Cancels the retry timer. The pool closes the browser. */
   close(): void {
     this.#options.clock.clearTimeout(this.#retryTimer);
   }
@@ -143,6 +146,7 @@ export class Endpoint {
     const delayMs = Math.min(maxRetryDelayMs, initialRetryDelayMs * 2 ** this.#failures);
     this.#failures += 1;
     clock.clearTimeout(this.#retryTimer);
+    // The observers are notified of a failure.
     this.#retryTimer = clock.setTimeout(() => void this.browser.connection().catch(noop), delayMs * (1 - jitter() / 2));
     onChange();
   }
@@ -159,12 +163,7 @@ export class Endpoint {
   }
 }
 
-/** Its observers hear of it. */
-function noop(): void {
-  return undefined;
-}
-
-/** A browser that several leases take part in. Owned by whoever starts it, who closes it. */
+/** A supervised browser with several observers. Owned by its creator, which closes it. */
 export class ObservedBrowser {
   readonly browser: SupervisedBrowser;
   readonly #observers = new Set<BrowserObserver>();

@@ -4,7 +4,7 @@ import type { BrowserConnection } from '../process/browserConnection.js';
 import { untilAborted } from '../../async.js';
 import { withBrowserCdpSession } from '../cdp/cdpSessions.js';
 
-/** A context that a session of this server has in a browser that runs elsewhere. */
+/** A browser context of a session of this node in a remote browser. */
 export interface ContextRecord {
   /** See `endpointId`. */
   readonly browser: string;
@@ -12,33 +12,36 @@ export interface ContextRecord {
   readonly sessionId: string;
 }
 
-/** Where it is written down whose each such context is, so that other servers can close what this one leaves. */
+/** Registry of the session behind each such context, so that other nodes can close orphaned ones. */
 export interface ContextRecords {
-  /** Resolves when it is written down, or cannot be now. Comes before anything is opened in it. Never rejects. */
+  /**
+   * Resolves when it is registered, or the registry is unavailable. Called before anything is opened in it. Never
+   * rejects.
+   */
   recordOpened(context: ContextRecord): Promise<void>;
-  /** It is gone. Returns at once. */
+  /** The context is closed. Returns without waiting. */
   recordClosed(context: ContextRecord): void;
 }
 
-/** Who works in a context. */
+/** The session that uses a context. */
 export interface ContextHolder {
   readonly sessionId: string;
-  /** Others have closed it. Does nothing when it is not worked in any more. */
+  /** Another node closed it. Does nothing when the session does not use it any more. */
   lost(): void;
 }
 
-/** Ends the work in a context, which is closed now or was left open. */
+/** Unregisters a context; `isClosed` is false when it was kept open for another node. */
 export type UnregisterContext = (isClosed: boolean) => void;
 
 /** How long the browser may take to answer. */
 const responseTimeoutMs = 5_000;
 
-/** By its id, whoever opened it (CDP Target.disposeBrowserContext): the library knows those of its connection. */
+/** By id, over any connection (CDP Target.disposeBrowserContext): puppeteer closes only contexts of its connection. */
 export async function closeContext(browser: Browser, browserContextId: string): Promise<void> {
   await withBrowserCdpSession(browser, (cdp) => cdp.send('Target.disposeBrowserContext', { browserContextId }));
 }
 
-/** The contexts of one browser that runs elsewhere and is other servers' too. Owned by its endpoint. */
+/** The contexts of one remote browser that several nodes share. Owned by its endpoint. */
 export class EndpointContexts {
   /** See `endpointId`. */
   readonly id: string;
@@ -52,24 +55,30 @@ export class EndpointContexts {
     this.#connection = connection;
   }
 
-  /** Those in which sessions of this server work now, by their ids. */
+  /** The contexts that sessions of this node use now, by id. */
   contextsInUse(): ReadonlyMap<string, ContextHolder> {
     return new Map(this.#held);
   }
 
-  /** From when it resolves it is held, and written down if that can be. Never rejects. */
+  /**
+   * Registers a context for a session; resolves when it is recorded locally and, if the store is available, in the
+   * store. Never rejects.
+   */
   async register(contextId: string, holder: ContextHolder): Promise<UnregisterContext> {
     const context = { browser: this.id, contextId, sessionId: holder.sessionId };
     await this.#records.recordOpened(context);
     this.#held.set(contextId, holder);
     return (isClosed) => {
-      // It may have been found again meanwhile, over another connection.
+      // Another connection may have registered the same context meanwhile.
       if (this.#held.get(contextId) === holder) this.#held.delete(contextId);
       if (isClosed) this.#records.recordClosed(context);
     };
   }
 
-  /** All but the profile, whoever's they are (CDP Target.getBrowserContexts): the library knows those of its connection. */
+  /**
+   * All contexts but the default one, of every connection (CDP Target.getBrowserContexts): puppeteer lists only those
+   * of its own.
+   */
   async contextIds(): Promise<ReadonlySet<string>> {
     const { browserContextIds } = await this.#query((browser) =>
       withBrowserCdpSession(browser, (cdp) => cdp.send('Target.getBrowserContexts')),
@@ -77,7 +86,7 @@ export class EndpointContexts {
     return new Set(browserContextIds);
   }
 
-  /** Closes one with all that is in it. Rejects if there is none. */
+  /** Closes a context with all its pages. Rejects if it does not exist. */
   async closeContext(contextId: string): Promise<void> {
     await this.#query((browser) => closeContext(browser, contextId));
   }

@@ -7,7 +7,7 @@ import { WaitQueue, type QueueOptions } from './waitQueue.js';
 
 export interface EndpointPoolOptions extends Omit<EndpointOptions, 'url' | 'onChange'> {
   readonly urls: readonly string[];
-  /** A profile belongs to one user at a time. */
+  /** A profile is used by one user at a time. */
   readonly isolation: 'context' | 'profile';
   /** Undefined: no bound. */
   readonly sessionsPerBrowser: number | undefined;
@@ -15,18 +15,18 @@ export interface EndpointPoolOptions extends Omit<EndpointOptions, 'url' | 'onCh
   readonly browserQueue: number;
 }
 
-/** Who wants a browser. */
+/** A lease's request for a browser. */
 export interface EndpointRequest {
   readonly sessionId: string;
   readonly owner: string;
-  /** Where its pages are: that browser is the best. */
+  /** The placement to resume; its browser is preferred. */
   readonly resume?: ResumeState | undefined;
   readonly observer: BrowserObserver;
 }
 
 /**
- * Browsers that run elsewhere, shared out: each session gets the one with the fewest sessions among those that answer.
- * Owned by the pool, which closes the browsers.
+ * Distributes sessions over remote browsers: each session gets the least loaded of those that answer. Owned by the
+ * pool, which closes the browsers.
  */
 export class EndpointPool {
   readonly #options: EndpointPoolOptions;
@@ -47,8 +47,8 @@ export class EndpointPool {
   }
 
   /**
-   * Resolves with a browser that answers. Throws `browsers_busy` when nobody more may wait, what the last of them threw
-   * when none can be had, or the signal's reason.
+   * Resolves with a binding to a browser that answers. Throws `browsers_busy` when the queue is full, the last
+   * connection error when none is reachable, or the signal's reason.
    */
   async acquire(request: EndpointRequest, queue: QueueOptions): Promise<BrowserBinding> {
     const tried = new Set<Endpoint>();
@@ -64,7 +64,7 @@ export class EndpointPool {
     }
   }
 
-  /** Resolves when one of them answers; rejects with the error of the last one. */
+  /** Resolves when one browser answers; rejects with the last error when none does. */
   async waitForAny(signal?: AbortSignal): Promise<void> {
     const connecting = this.#endpoints.map(({ browser }) => browser.connection(signal));
     await Promise.any(connecting).catch((error: unknown) => {
@@ -72,12 +72,12 @@ export class EndpointPool {
     });
   }
 
-  /** Closes a context that is left of a session which nobody goes on with. */
+  /** Closes a context whose session is not resumed by any node. */
   discard(id: string, contextId: string): void {
     this.#endpoints.find((endpoint) => endpoint.id === id)?.discard(contextId);
   }
 
-  /** Those that answer and that other servers use too. */
+  /** The contexts of the reachable browsers that other nodes use too. */
   sharedContexts(): EndpointContexts[] {
     const ready = this.#endpoints.filter(({ state }) => state === 'ready');
     return ready.flatMap(({ contexts }) => contexts ?? []);
@@ -100,30 +100,29 @@ export class EndpointPool {
     return this.#queue.wait(tryAcquire, queue);
   }
 
-  /** One that cannot be had is only tried when there is no other. */
+  /** An unreachable one is tried only when no other is left. */
   #tryAcquire({ owner, resume }: EndpointRequest, tried: ReadonlySet<Endpoint>): Endpoint | undefined {
     const untried = this.#endpoints.filter((endpoint) => !tried.has(endpoint));
     const available = untried.filter(({ state }) => state !== 'failed');
     const [best] = (available.length > 0 ? available : untried)
       .filter((endpoint) => this.#hasCapacityFor(owner, endpoint))
-      .sort((one, other) => {
-        const [a, b] = [one, other].map((endpoint) => this.#rank(endpoint, owner, resume?.endpoint));
-        return compare(a ?? [], b ?? []);
-      });
+      .sort((a, b) => compare(this.#rank(a, owner, resume?.endpoint), this.#rank(b, owner, resume?.endpoint)));
     best?.acquire(owner);
     return best;
   }
 
   #hasCapacityFor(owner: string, endpoint: Endpoint): boolean {
     const { isolation, sessionsPerBrowser = Number.POSITIVE_INFINITY } = this.#options;
-    const isOthers = isolation === 'profile' && endpoint.owner !== undefined && endpoint.owner !== owner;
-    return endpoint.sessions < sessionsPerBrowser && !isOthers;
+    const isOfOtherUser = isolation === 'profile' && endpoint.owner !== undefined && endpoint.owner !== owner;
+    return endpoint.sessions < sessionsPerBrowser && !isOfOtherUser;
   }
 
-  /** What decides first stands first: where its pages are, where its user's tabs are, who answers, who has least to do. */
+  /**
+   * Sort key, most significant first: holds the session's pages, holds its user's tabs, is ready, number of sessions.
+   */
   #rank({ id, owner: current, state, sessions }: Endpoint, owner: string, preferred: string | undefined): number[] {
-    const isTheirs = this.#options.isolation === 'profile' && current === owner;
-    return [id === preferred ? 0 : 1, isTheirs ? 0 : 1, state === 'ready' ? 0 : 1, sessions];
+    const isOfSameUser = this.#options.isolation === 'profile' && current === owner;
+    return [id === preferred ? 0 : 1, isOfSameUser ? 0 : 1, state === 'ready' ? 0 : 1, sessions];
   }
 
   async #bind(
@@ -156,15 +155,15 @@ export class EndpointPool {
     const { sessionsPerBrowser, browserQueue, isolation } = this.#options;
     const detail =
       isolation === 'profile'
-        ? 'Every browser is used by somebody else, and no more sessions may wait for one. Try again later.'
-        : 'Every browser has as many sessions as it may have, and no more may wait for one. Try again in a moment.';
+        ? 'Every browser is in use by another user and the queue is full. Try again later.'
+        : 'Every browser has reached --sessions-per-browser and the queue is full. Try again in a moment.';
     const limit = `--sessions-per-browser ${sessionsPerBrowser ?? 'none'}, --browser-queue ${browserQueue}`;
     return new Refusal('browsers_busy', { detail, limit });
   }
 }
 
-/** By the first number in which they differ. */
-function compare(one: readonly number[], other: readonly number[]): number {
-  const firstDifference = one.findIndex((number, index) => number !== other[index]);
-  return firstDifference === -1 ? 0 : (one[firstDifference] ?? 0) - (other[firstDifference] ?? 0);
+/** Lexicographic order. */
+function compare(a: readonly number[], b: readonly number[]): number {
+  const firstDifference = a.findIndex((number, index) => number !== b[index]);
+  return firstDifference === -1 ? 0 : (a[firstDifference] ?? 0) - (b[firstDifference] ?? 0);
 }

@@ -10,8 +10,8 @@ import type { BrowserPlacement } from './browserPlacement.js';
 import type { SessionBrowser } from './sessionBrowser.js';
 
 /**
- * A session's browser from its opening to its loss or release. The seat behind it changes when the session moves to a
- * process of its own, so that a running call may keep this object.
+ * A session's browser from its opening to its loss or release. Its placement is exchanged when the session moves to its
+ * own process, so a running call can keep this object.
  */
 export class LeasedBrowser implements SessionBrowser {
   readonly extensionContext = new ContextSelection();
@@ -19,7 +19,7 @@ export class LeasedBrowser implements SessionBrowser {
   readonly #pageState: SessionPageState;
   readonly #moveToProcess: SessionBrowser['ensureProcess'];
 
-  /** `move` gets the session a process of its own, or throws why not. */
+  /** `moveToProcess` moves the session to a process of its own, or throws a ToolError. */
   constructor(
     placement: BrowserPlacement,
     pageState: SessionPageState,
@@ -109,7 +109,7 @@ export class LeasedBrowser implements SessionBrowser {
   }
 
   get ownFolder(): string | undefined {
-    return this.#placement.folder.place;
+    return this.#placement.folder.existing;
   }
 
   get activity(): ExtensionRecorder {
@@ -125,7 +125,7 @@ export class LeasedBrowser implements SessionBrowser {
     return this.#pageState.notices.splice(0);
   }
 
-  /** Goes on in another seat, whose pages are open already. Called by the lease, which closes the old one. */
+  /** Switches to another placement, whose pages are open already. Called by the lease, which closes the old one. */
   moveTo(placement: BrowserPlacement): void {
     this.#placement = placement;
   }

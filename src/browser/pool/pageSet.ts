@@ -1,18 +1,18 @@
 import type { BrowserContext, Page, Target } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { messageOf } from '../../errors/errors.js';
-import { untilAborted } from '../../async.js';
+import { noop, untilAborted } from '../../async.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import { openSessionPage, type SessionPage } from '../page/sessionPage.js';
 import { type PageRecovery, restoreEmulation, pageRecordOf, type PageRecord } from './recovery.js';
-import { PageLimit } from './pageLimit.js';
+import { findTabs, isTab, PageLimit } from './tabs.js';
 import type { SessionPageState } from './sessionPageState.js';
 
 export interface PageSetOptions {
   readonly context: BrowserContext;
   readonly pageState: SessionPageState;
   readonly ledger: ResourceLedger;
-  /** How many tabs there may be. Default 50. */
+  /** The limit on tabs. Default 50. */
   readonly maxPages?: number | undefined;
 }
 
@@ -21,15 +21,24 @@ const reopenTimeoutMs = 10_000;
 const maxReloads = 3;
 
 /**
- * The tabs of one browser context as one session sees them: those it opened, those that were there, and every popup that
- * these open. Extension popups and service workers are not tabs and not in it. Owned by a seat, which disposes it.
+ * The tabs of one browser context as one session sees them: the tabs that it opened, the tabs that were open before, and
+ * every popup of these. Popups of extensions are added by `adoptPopup` only; service workers are never in it. Owned by a
+ * placement, which disposes it.
+ *
+ * Every tab is adopted once, whichever reports it first:
+ *
+ *     start():  record ──> found tab, or reopened by URL ──┐
+ *     open():   newPage ───────────────────────────────────┼──> adopt ──> SessionPage ──> list, selection
+ *     browser:  targetcreated ──> within the limit? ───────┘                 │
+ *                                   └─no──> closed, notice                   ├─ crash ──> reload, notice
+ *                                                                            └─ close ──> dispose, next selected, notice
  */
 export class PageSet {
   readonly #context: BrowserContext;
   readonly #pageState: SessionPageState;
   readonly #ledger: ResourceLedger;
   readonly #pages = new Map<number, SessionPage>();
-  /** One adoption for each target, whoever noticed it first: our own `newPage` or the browser's event. */
+  /** One adoption per target: `newPage` and the browser's event both report it, in any order. */
   readonly #adoptions = new Map<Page, Promise<SessionPage>>();
   readonly #disposals = new Set<Promise<void>>();
   /** Opened by this session, not by the user or a page. */
@@ -38,14 +47,14 @@ export class PageSet {
   readonly #popups = new Map<SessionPage, SessionPage | undefined>();
   readonly #removeListeners = new WeakMap<SessionPage, () => void>();
   readonly #crashCounts = new WeakMap<SessionPage, number>();
-  /** Those that the session closes itself. */
+  /** Pages that the session closes itself. */
   readonly #closing = new WeakSet<SessionPage>();
   readonly #disposed = new AbortController();
   readonly #limit: PageLimit;
   #selected: SessionPage | undefined;
-  /** The blank page that was opened unasked, while it is nobody's. */
+  /** The implicitly opened blank page, until a tool uses it. */
   #blankPage: SessionPage | undefined;
-  /** Settles with the first page that the session has here, whoever opened it. */
+  /** Settles with the session's first page here, opened by the session or by the page. */
   #firstPage: Promise<unknown> | undefined;
 
   constructor({ context, pageState, ledger, maxPages }: PageSetOptions) {
@@ -55,17 +64,14 @@ export class PageSet {
     this.#ledger = ledger;
   }
 
-  /**
-   * Finds the pages to restore, or opens them again unless `mayReopen` denies it, then takes in what is there and what
-   * comes.
-   */
+  /** Finds the pages to restore, or reopens them if `mayReopen` allows it; then adopts all tabs, present and future. */
   async start(records: readonly PageRecord[], mayReopen: (record: PageRecord) => boolean): Promise<PageRecovery> {
-    const living = records.length === 0 ? new Map<string, Page>() : await findTabs(this.#context);
-    const [kept, missing] = partition(records, ({ targetId }) => living.has(targetId));
+    const tabs = records.length === 0 ? new Map<string, Page>() : await findTabs(this.#context);
+    const [kept, missing] = partition(records, ({ targetId }) => tabs.has(targetId));
     const [reopened, lost] = partition(missing, mayReopen);
-    // Before the listener: a target that it sees first would get a new id.
+    // Before the listener is added: a target that it reports first would get a new page id.
     await Promise.all([
-      ...kept.map((record) => this.#restoreTab(record, living.get(record.targetId))),
+      ...kept.map((record) => this.#restoreTab(record, tabs.get(record.targetId))),
       ...reopened.map((record) => this.#reopen(record)),
     ]);
     this.#context.on('targetcreated', this.#onTarget);
@@ -76,8 +82,8 @@ export class PageSet {
   }
 
   /**
-   * Opens a blank page unless the session has had a page here: a page costs a renderer process, which a session pays for
-   * when it first needs one, not when it connects. As long as no tool changes it, the next page asked for is this one.
+   * Opens a blank page unless the session has had a page here. Not done on connecting: a page costs a renderer process.
+   * `open()` returns this page as long as no tool has used it.
    */
   async ensureFirst(signal: AbortSignal): Promise<void> {
     this.#firstPage ??= this.open().then(
@@ -119,7 +125,7 @@ export class PageSet {
     return page;
   }
 
-  /** Closes the tab without asking it (`beforeunload` does not run). */
+  /** Closes the tab; `beforeunload` does not run. */
   async close(page: SessionPage): Promise<void> {
     if (this.#selected === page && this.#popups.has(page)) this.#selected = this.#pageBelow(page);
     this.#closing.add(page);
@@ -127,7 +133,7 @@ export class PageSet {
     await Promise.all(this.#disposals);
   }
 
-  /** Takes in the popup of an extension, which the browser lists as no tab, and selects it. */
+  /** Adopts the popup of an extension, which the browser does not list as a tab, and selects it. */
   async adoptPopup(popup: Target): Promise<SessionPage> {
     const page = await this.#adopt(await untilAborted(popup.asPage(), this.#deadline()));
     if (this.#selected !== page) this.#popups.set(page, this.#selected);
@@ -135,16 +141,16 @@ export class PageSet {
     return page;
   }
 
-  /** Stops listening and lets go of every page. The tabs stay open. Idempotent; never rejects. */
+  /** Removes all listeners and disposes every SessionPage. The tabs stay open. Idempotent; never rejects. */
   async dispose(): Promise<void> {
-    this.#disposed.abort(new Error('The session has let go of this browser.'));
+    this.#disposed.abort(new Error('The session has released this browser.'));
     this.#context.off('targetcreated', this.#onTarget);
     await Promise.allSettled(this.#adoptions.values());
     for (const page of this.list()) this.#remove(page);
     await Promise.all(this.#disposals);
   }
 
-  /** The tabs that this session opened and never used. */
+  /** The blank tabs that this session opened and never used. */
   unused(): SessionPage[] {
     return this.list().filter((page) => this.#opened.has(page) && page.url() === 'about:blank');
   }
@@ -157,7 +163,7 @@ export class PageSet {
   }
 
   async #openPage({ background = false, id }: { background?: boolean; id?: number }): Promise<SessionPage> {
-    // The answer of a browser that ends meanwhile never comes; puppeteer would wait half a minute for it.
+    // A browser that exits meanwhile never answers; puppeteer would wait 30 s.
     const opening = this.#limit.open(() => this.#context.newPage({ background }));
     const page = await untilAborted(opening, this.#disposed.signal, (late) => void late.close().catch(noop));
     const adopted = await this.#adopt(page, id);
@@ -175,26 +181,27 @@ export class PageSet {
   async #reopen(record: PageRecord): Promise<void> {
     const { id, url, selected } = record;
     const page = await this.open({ id, background: !selected });
-    // Before the load: the page's first request and script have to see it.
+    // Before loading: the first request and script must see it.
     this.#pageState.notices.push(...(await restoreEmulation(page, record)));
     if (url === 'about:blank') return;
     const loading = this.#pageState.addresses
       .resolve(url)
       .then((address) => page.page.goto(address, { waitUntil: 'domcontentloaded', timeout: reopenTimeoutMs }));
     await loading.catch((error: unknown) => {
-      this.#pageState.notices.push(`Page ${id} could not be opened again at ${url}: ${messageOf(error)}`);
+      this.#pageState.notices.push(`Page ${id} could not be reopened at ${url}: ${messageOf(error)}`);
     });
   }
 
   readonly #onTarget = (target: Target): void => {
     if (!isTab(target)) return;
-    const taken = this.#limit.isExceeded
+    const done = this.#limit.isExceeded
       ? this.#limit.close(target, this.#pageState.notices)
       : this.#adoptTarget(target);
-    taken.catch(noop);
+    // A tab may close before it is adopted.
+    done.catch(noop);
   };
 
-  /** Rejects when the tab goes away meanwhile, or sleeps and does not answer. */
+  /** Rejects when the tab closes meanwhile, or is discarded and does not answer. */
   async #adoptTarget(target: Target): Promise<SessionPage> {
     const page = await untilAborted(target.page(), this.#deadline());
     if (page === null) throw new Error('The tab is gone.');
@@ -221,7 +228,7 @@ export class PageSet {
     return sessionPage;
   }
 
-  /** In a profile the tab outlives the session: then nobody of it may listen any more. */
+  /** In a profile the tab outlives the session, so its listeners must be removable. */
   #listen(sessionPage: SessionPage): void {
     const { page } = sessionPage;
     const onClose = (): void => this.#remove(sessionPage);
@@ -230,7 +237,7 @@ export class PageSet {
     this.#removeListeners.set(sessionPage, () => void page.off('close', onClose).off('error', onCrash));
   }
 
-  /** Popups close by themselves: whoever worked in one has to know where the next tool works. */
+  /** Popups close by themselves: a notice says which page the next tool uses. */
   #selectNext(page: SessionPage): void {
     this.#selected = this.#pageBelow(page);
     if (!this.#popups.has(page) || this.#disposed.signal.aborted) return;
@@ -239,9 +246,9 @@ export class PageSet {
   }
 
   #pageBelow(page: SessionPage): SessionPage | undefined {
-    const before = this.#popups.get(page);
-    return before !== undefined && this.#pages.has(before.id)
-      ? before
+    const previous = this.#popups.get(page);
+    return previous !== undefined && this.#pages.has(previous.id)
+      ? previous
       : this.list().findLast((other) => other !== page);
   }
 
@@ -249,26 +256,26 @@ export class PageSet {
     return AbortSignal.any([timeLimit(adoptTimeoutMs), this.#disposed.signal]);
   }
 
-  /** A crashed tab answers nothing until it is loaded again. One that keeps crashing is left as it is. */
+  /** A crashed tab does not answer until it is reloaded. One that keeps crashing is not reloaded again. */
   #onCrash(page: SessionPage): void {
     const crashes = (this.#crashCounts.get(page) ?? 0) + 1;
     this.#crashCounts.set(page, crashes);
-    const what = `Page ${page.id} (${page.url()}) crashed`;
+    const problem = `Page ${page.id} (${page.url()}) crashed`;
     if (crashes > maxReloads) {
       this.#pageState.notices.push(
-        `${what} again and was left so. Use close_page, or navigate_page to somewhere else.`,
+        `${problem} again and was not reloaded. Use close_page, or navigate_page with another address.`,
       );
       return;
     }
-    this.#pageState.notices.push(`${what} and was loaded again. What was in it is gone; take_snapshot again.`);
+    this.#pageState.notices.push(`${problem} and was reloaded. Its previous state is lost; call take_snapshot again.`);
     page.page.reload().catch(noop);
   }
 
   /**
-   * A page that the session worked with and did not close. When its browser has gone, that is told instead; popups of
-   * extensions close by themselves.
+   * Adds a notice for a page of this session that no tool closed. Not when its browser is gone, which has a notice of its
+   * own, nor for popups of extensions, which close by themselves.
    */
-  #noteUnasked(page: SessionPage): void {
+  #noticeUnexpectedClose(page: SessionPage): void {
     const isOurs = page.isTouched || this.#opened.has(page);
     const isExpected = this.#closing.has(page) || this.#popups.has(page) || this.#disposed.signal.aborted;
     if (!isOurs || isExpected || !this.#context.browser().connected) return;
@@ -281,9 +288,9 @@ export class PageSet {
     if (!this.#pages.delete(page.id)) return;
     this.#adoptions.delete(page.page);
     this.#removeListeners.get(page)?.();
-    // A tab that came and went unasked, as the hidden ones of tools do where no window is open, was not the first page.
+    // A tab that no tool used, such as a tool's hidden page where no window is open, does not count as the first page.
     if (this.#pages.size === 0 && !page.isTouched && !this.#opened.has(page)) this.#firstPage = undefined;
-    this.#noteUnasked(page);
+    this.#noticeUnexpectedClose(page);
     this.#opened.delete(page);
     if (this.#selected === page) this.#selectNext(page);
     this.#popups.delete(page);
@@ -297,35 +304,4 @@ export class PageSet {
 
 function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolean): [Item[], Item[]] {
   return [items.filter(isFirst), items.filter((item) => !isFirst(item))];
-}
-
-/** A tab that somebody else opened may close again before it is ours. */
-function noop(): void {
-  return undefined;
-}
-
-/** The tabs that a context has already, by the ids of their targets (CDP Target.TargetInfo), which outlive a connection. */
-export async function findTabs(context: BrowserContext): Promise<ReadonlyMap<string, Page>> {
-  const found = await Promise.all(
-    context
-      .targets()
-      .filter(isTab)
-      .map(async (target) => withTargetId(await target.page())),
-  );
-  return new Map(found.filter((tab) => tab !== undefined));
-}
-
-/** Puppeteer keeps the id to itself. */
-async function withTargetId(page: Page | null): Promise<readonly [string, Page] | undefined> {
-  if (page === null) return undefined;
-  const cdp = await page.createCDPSession();
-  const { targetInfo } = await cdp.send('Target.getTargetInfo');
-  await cdp.detach();
-  return [targetInfo.targetId, page];
-}
-
-/** An extension's popup starts as `other` and is no tab; DevTools windows are the user's. */
-export function isTab(target: Target): boolean {
-  const type: string = target.type();
-  return type === 'page' && !target.url().startsWith('devtools://');
 }

@@ -3,18 +3,21 @@ import { WaitQueue, type QueueOptions } from './waitQueue.js';
 
 export interface ProcessSlotLimits {
   readonly maxBrowsers: number;
-  /** Places that are kept for the browser of all sessions. */
+  /** Slots reserved for the browser that all sessions share. */
   readonly reserved: number;
-  /** Leases that may wait for a place. */
+  /** Leases that may wait for a slot. */
   readonly browserQueue: number;
 }
 
-/** The right to run one browser process. Given back by whoever took it; giving it back twice is giving it back once. */
+/**
+ * The right to run one browser process. Owned by the lease that acquired it, which releases it. Releasing is
+ * idempotent.
+ */
 export interface ProcessSlot {
   release(): void;
 }
 
-/** The places for the browser processes of one pool: bounded, and given in the order of asking (S10). */
+/** The process slots of one pool: bounded, and granted in FIFO order (S10). */
 export class ProcessSlots {
   readonly #limits: ProcessSlotLimits;
   #free: number;
@@ -34,8 +37,8 @@ export class ProcessSlots {
   }
 
   /**
-   * Resolves with a place, at once or after the others who wait. Throws `browsers_busy` when nobody more may wait, or the
-   * signal's reason: then the queue has been left.
+   * Resolves with a slot, immediately or after the leases that wait already. Throws `browsers_busy` when the queue is
+   * full, or the signal's reason, which removes the caller from the queue.
    */
   async acquire(queue: QueueOptions): Promise<ProcessSlot> {
     queue.signal.throwIfAborted();
@@ -63,8 +66,8 @@ export class ProcessSlots {
 function browsersBusy({ maxBrowsers, reserved, browserQueue }: ProcessSlotLimits): Refusal {
   const detail =
     maxBrowsers === reserved
-      ? 'This needs a browser process of its own, and --max-browsers allows none beside the shared one.'
-      : 'Every browser process is taken, and no more sessions may wait for one. Try again in a moment.';
+      ? 'This needs a browser process of its own, and --max-browsers allows only the shared one.'
+      : 'Every browser process is in use and the queue is full. Try again in a moment.';
   const limit = `--max-browsers ${maxBrowsers}, --browser-queue ${browserQueue}`;
   return new Refusal('browsers_busy', { detail, limit });
 }

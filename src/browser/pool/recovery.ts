@@ -2,29 +2,29 @@ import { messageOf } from '../../errors/errors.js';
 import { allowGeolocation, type EmulationSettings } from '../page/pageEmulation.js';
 import type { SessionPage } from '../page/sessionPage.js';
 
-/** What a session had in a browser that it lost. In JSON: another server can go on from it. */
+/** What a session had open in a browser. Serialized as JSON, so that another node can restore it. */
 export interface PlacementRecord {
   readonly mode: 'launch' | 'attach';
   readonly isolation: 'context' | 'process' | 'profile';
-  /** Of the session's own context, which outlives the connection to a browser that is not ours. */
+  /** The session's own context in an attached browser, which outlives the connection. */
   readonly contextId?: string;
-  /** Others have closed that context, and all that was in it. */
+  /** Another node closed that context with all its pages. */
   readonly isClosed?: boolean;
   readonly pages: readonly PageRecord[];
-  /** Ids are never used again. */
+  /** Page ids are never reused. */
   readonly lastPageId: number;
 }
 
-/** The same, when its context was closed by others. */
+/** The record after another node closed the context. */
 export function withContextClosed({ contextId: _closed, ...lost }: PlacementRecord): PlacementRecord {
   return { ...lost, isClosed: true };
 }
 
-/** What became of the pages. */
+/** The result of restoring the pages. */
 export interface PageRecovery {
   /** Found as they were. */
   readonly kept: readonly PageRecord[];
-  /** Opened again by their addresses. */
+  /** Opened again by URL. */
   readonly reopened: readonly PageRecord[];
   readonly lost: readonly PageRecord[];
 }
@@ -32,15 +32,15 @@ export interface PageRecovery {
 export const pagesReopenedNotice =
   'Its pages were opened again with the same ids; cookies, storage and what was typed into them are gone.';
 
-const pagesKeptNotice = 'The pages are as they were; take_snapshot again, and what was recorded of them starts anew.';
+const pagesKeptNotice =
+  'The pages are as they were. Call take_snapshot again; their console and network records start anew.';
 
-/** What the client is told with its next answer. */
+/** The notice for the client's next response. */
 export function describeRecovery(lost: PlacementRecord, recovery: PageRecovery): string {
   const { isolation } = lost;
   const isBack = recovery.kept.length > 0;
-  const what = describeLoss(lost);
   return [
-    `${what} ${isBack ? 'It is back.' : 'It has been replaced.'}`,
+    `${describeLoss(lost)} ${isBack ? 'It is back.' : 'It has been replaced.'}`,
     ...(isBack ? [pagesKeptNotice] : []),
     ...(recovery.reopened.length === 0 ? [] : [isBack ? describeReopened(recovery.reopened) : pagesReopenedNotice]),
     ...(recovery.lost.length === 0 ? [] : [describeLostPages(recovery.lost)]),
@@ -50,7 +50,7 @@ export function describeRecovery(lost: PlacementRecord, recovery: PageRecovery):
 
 function describeLoss({ mode, isClosed = false }: PlacementRecord): string {
   if (isClosed)
-    return 'This server had stood still for so long that another one closed what this session had in the browser.';
+    return 'This node was unresponsive for so long that another node closed the browser context of this session.';
   return mode === 'attach'
     ? 'The connection to the browser was lost.'
     : 'The browser of this session ended unexpectedly.';
@@ -61,15 +61,15 @@ function describeReopened(pages: readonly PageRecord[]): string {
 }
 
 function describeLostPages(pages: readonly PageRecord[]): string {
-  return `Lost pages, whose ids are not valid any more: ${listPages(pages)}. Open them again with new_page.`;
+  return `Lost pages, whose ids are no longer valid: ${listPages(pages)}. Open them again with new_page.`;
 }
 
 const listPages = (pages: readonly PageRecord[]): string => pages.map(({ id, url }) => `${id} ${url}`).join(', ');
 
-/** A page to be found or opened again: what a session that moves takes along. In JSON. */
+/** A page to find or reopen when a session moves. Serialized as JSON. */
 export interface PageRecord {
   readonly id: number;
-  /** By which it is found as it is, where it outlived the connection. */
+  /** Finds the tab again if it outlived the connection (CDP Target.TargetInfo). */
   readonly targetId: string;
   readonly url: string;
   readonly selected: boolean;
@@ -81,7 +81,7 @@ export function pageRecordOf(page: SessionPage, selected: boolean): PageRecord {
   return { id, targetId: frames.mainId, url: page.url(), selected, emulated: emulation.applied };
 }
 
-/** Emulates again on the page what was on record. Resolves with what the client has to be told, if it cannot be done. */
+/** Reapplies the recorded emulation to the page. Resolves with notices for the client when that fails. */
 export async function restoreEmulation(page: SessionPage, { id, url, emulated }: PageRecord): Promise<string[]> {
   try {
     await page.emulation.apply(emulated);
@@ -89,6 +89,6 @@ export async function restoreEmulation(page: SessionPage, { id, url, emulated }:
       await allowGeolocation(page.page, new URL(url).origin);
     return [];
   } catch (error) {
-    return [`What page ${id} emulated could not be set again: ${messageOf(error)}`];
+    return [`What page ${id} emulated could not be restored: ${messageOf(error)}`];
   }
 }

@@ -7,21 +7,21 @@ import type { OnQueued } from './waitQueue.js';
 
 /**
  * The browser as one session sees it: its own pages and nothing else (S6). Tools use it; its lease owns and closes it.
- * Popups that an own page opens are own pages.
+ * Popups that its pages open are its pages too.
  */
 export interface SessionBrowser {
   readonly browser: Browser;
   readonly context: BrowserContext;
-  /** What the session has of its own just now. `auto` sessions report `context` until they moved to a `process`. */
+  /** The isolation in effect. `auto` sessions report `context` until they have moved to a `process`. */
   readonly isolation: 'context' | 'process' | 'profile';
   readonly mode: 'launch' | 'attach';
   /** `Chrome/156.0.…` */
   readonly product: string;
 
-  /** Where the session's pages may be. */
+  /** Decides which addresses the session's pages may open. */
   readonly addresses: AddressPolicy;
 
-  /** False as soon as it is heard that the browser behind it died or hung; what was open in it is gone. */
+  /** False once the browser is known to have died or hung; what was open in it is gone. */
   readonly isAlive: boolean;
 
   /** The session's pages, oldest first. */
@@ -29,35 +29,38 @@ export interface SessionBrowser {
   /** The page with this id, or the selected one. Throws a ToolError that lists what exists. */
   page(pageId?: number): SessionPage;
   readonly selected: SessionPage | undefined;
-  /** Opens and selects a blank page unless the session has had one: page tools work at once, and connecting is cheap. */
+  /** Opens and selects a blank page unless the session has had a page. */
   ensureFirstPage(signal: AbortSignal): Promise<void>;
   select(pageId: number): SessionPage;
-  /** Opens a blank page, or takes the untouched first one, and selects it unless `background` or if it is the only one. */
+  /**
+   * Opens a blank page, or uses the untouched first one. Selects it, unless `background` is set and another page is
+   * open.
+   */
   newPage(options?: { background?: boolean; signal?: AbortSignal }): Promise<SessionPage>;
   closePage(pageId: number): Promise<void>;
   /**
-   * Takes in the popup of an extension, which is no tab, and selects it. When it closes, the page that was selected
-   * before is again, and a notice says so unless `closePage` closed it.
+   * Adopts the popup of an extension, which is no tab, and selects it. When the popup closes, the previous page is
+   * selected again; a notice says so unless `closePage` closed it.
    */
   adoptPopup(popup: Target): Promise<SessionPage>;
 
-  /** What the extensions do, from the first `ensureProcess` on. */
+  /** Records what the extensions do, from the first `ensureProcess` on. */
   readonly activity: ExtensionRecorder;
-  /** The context of an extension that is worked on when none is named. */
+  /** The selected context of an extension, for tools that name none. */
   readonly extensionContext: ContextSelection;
-  /** A folder of the session's own on the server's disk, made at the first call, removed with the session. */
+  /** The session's own folder on the server's disk, created by the first call and removed with the session. */
   folder(): Promise<string>;
-  /** Where that folder is, once it was made. */
+  /** The path of that folder, once it exists. */
   readonly ownFolder: string | undefined;
 
   /**
-   * Makes sure that the session has a process and profile of its own, which installing and debugging extensions needs.
-   * An `auto` session moves: its pages are opened again by URL and a notice says so. `profile` (the user's own
-   * browser) is fine as it is; `context` throws a ToolError that names the flag to change. While every process is
-   * taken, `onQueued` is told the position in the queue; a full queue throws `browsers_busy`.
+   * Ensures that the session has a process and profile of its own, which installing and debugging extensions needs. An
+   * `auto` session moves: its pages are opened again by URL and a notice says so. `profile` (the user's own browser)
+   * needs no move; `context` throws a ToolError that names the flag to change. While every process is in use,
+   * `onQueued` receives the position in the queue; a full queue throws `browsers_busy`.
    */
   ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void>;
 
-  /** What the client has to be told with its next answer (browser replaced, session moved, pages lost). Empties. */
+  /** Removes and returns the notices for the next response (browser replaced, session moved, pages lost). */
   takeNotices(): string[];
 }

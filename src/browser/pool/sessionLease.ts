@@ -22,20 +22,29 @@ import {
   type PlacementOptions,
 } from './browserPlacement.js';
 
-/** How long a browser may take to answer the cheapest of questions (CDP Browser.getVersion). */
+/** How long a browser may take to answer CDP Browser.getVersion, the cheapest command. */
 const livenessTimeoutMs = 1_000;
 const maxOpenAttempts = 3;
-/** A page may be what ends the browser: after so many losses of one session its pages are only named. */
+/** A page may be what kills the browser: after this many losses of one session its pages are reported, not reopened. */
 const maxRestores = 3;
 
-/** See `BrowserLease`. One for each session; made by the pool. */
+/**
+ * The `BrowserLease` of one session. Made by the pool. It promises that concurrent calls share one opening, that a lost
+ * browser is replaced by the next call, and that everything opened under it is closed when `release()` resolves.
+ *
+ *     idle ──browser()──> opening ──> open ──lost──> lost ──browser()──> opening ──> …
+ *       ^                   │          │
+ *       └──opening failed───┘          └──auto: ensureProcess()──> open in a process of its own
+ *
+ *     release() from any state: abort what opens ─> close the placement ─> release the binding ─> released
+ */
 export class SessionLease implements BrowserLease {
   readonly #deps: LeaseDeps;
   readonly #pageState: SessionPageState;
   readonly #released = new AbortController();
-  /** What is still being let go: seats of lost browsers, processes that hung. */
+  /** Closings under way: placements of lost browsers, hung processes. */
   readonly #closing = new Set<Promise<void>>();
-  #state: LeaseState = { kind: 'vacant' };
+  #state: LeaseState = { kind: 'idle' };
   #binding: BrowserBinding | undefined;
   #isolation: PlacementIsolation;
   #moving: QueuedWork<void> | undefined;
@@ -71,7 +80,7 @@ export class SessionLease implements BrowserLease {
       await untilAborted(this.#state.opening.settled, signal);
       return this.browser(signal, onQueued);
     }
-    if (this.#state.kind === 'vacant' || this.#state.kind === 'lost') {
+    if (this.#state.kind === 'idle' || this.#state.kind === 'lost') {
       const from = this.#state;
       this.#state = { kind: 'opening', from, opening: new QueuedWork((queue) => this.#open(from, queue)) };
     }
@@ -85,9 +94,9 @@ export class SessionLease implements BrowserLease {
     try {
       await untilAborted(open.browser.browser.version(), AbortSignal.any([signal, timeLimit(livenessTimeoutMs)]));
     } catch (error) {
-      if (this.#state === open) this.#state = { kind: 'vacant' };
+      if (this.#state === open) this.#state = { kind: 'idle' };
       this.#trackClosing(open.browser.placement.close());
-      // One of the session's own goes with it: it would hang again. The shared one is others' too.
+      // A process of the session's own would hang again. A shared one stays: other sessions use it.
       if (open.browser.isolation === 'process') this.#releaseBinding();
       throw error;
     }
@@ -102,7 +111,7 @@ export class SessionLease implements BrowserLease {
     return done;
   }
 
-  /** A connection breaks a moment before its end is told: the replacement is given, not the wreck. */
+  /** A connection breaks before `disconnected` is reported: wait for that and return the replacement. */
   async #ensureConnected(browser: LeasedBrowser, signal: AbortSignal | undefined): Promise<LeasedBrowser> {
     if (browser.browser.connected) return browser;
     await untilAborted(browser.placement.connection.disconnected, signal);
@@ -110,7 +119,7 @@ export class SessionLease implements BrowserLease {
     return this.browser(signal);
   }
 
-  /** Alone sets the state while it is `opening`, except for a release. */
+  /** Sets the state while it is `opening`; only `release()` may do so too. */
   async #open(from: UnopenedState, queue: QueueOptions): Promise<LeasedBrowser> {
     try {
       const placement = await this.#openPlacement(from.kind === 'lost' ? from.lost : undefined, queue);
@@ -124,12 +133,12 @@ export class SessionLease implements BrowserLease {
     }
   }
 
-  /** A browser may die while the seat is being opened in it: then its replacement is waited for. */
+  /** A browser may die while the placement is opened in it: wait for its replacement and retry. */
   async #openPlacement(lost: PlacementRecord | undefined, queue: QueueOptions): Promise<BrowserPlacement> {
     const { signal } = this.#released;
     for (let attempt = 1; ; attempt += 1) {
       const connection = await this.#connect(lost, queue);
-      // A page may be what ended it.
+      // A page may be what killed the browser.
       const mayReopen = (record: PageRecord): boolean => attempt === 1 && this.#mayReopen(record);
       const { contextId, pages: restore = [] } = lost ?? {};
       const registerContext = this.#binding?.registerContext;
@@ -144,7 +153,7 @@ export class SessionLease implements BrowserLease {
         const placement = await openPlacement({ ...this.#placementOptions, connection, ...options });
         if (connection.browser.connected && !signal.aborted) return placement;
         await placement.close();
-        throw new Error('it ended while the session was set up');
+        throw new Error('it exited while the session was set up');
       } catch (error) {
         if (signal.aborted || connection.browser.connected || attempt === maxOpenAttempts) throw error;
         await untilAborted(connection.disconnected, signal);
@@ -152,7 +161,7 @@ export class SessionLease implements BrowserLease {
     }
   }
 
-  /** One that cannot be had any more is left for another, where there are others. */
+  /** An unavailable browser is exchanged for another where the binding is replaceable. */
   async #connect(lost: PlacementRecord | undefined, queue: QueueOptions): Promise<BrowserConnection> {
     for (;;) {
       this.#binding ??= await this.#acquire(queue);
@@ -171,7 +180,7 @@ export class SessionLease implements BrowserLease {
     return registerContext && ((contextId) => registerContext(contextId, () => this.#onContextClosed(contextId)));
   }
 
-  /** The tabs of a profile are the user's, who has them opened again or not; pages of extensions went with these. */
+  /** The tabs of a profile are the user's own affair; pages of extensions are gone with their extensions. */
   #mayReopen({ url }: PageRecord): boolean {
     return this.#isolation !== 'profile' && this.#lossCount <= maxRestores && !url.startsWith('chrome-extension://');
   }
@@ -191,26 +200,26 @@ export class SessionLease implements BrowserLease {
     return this.#acquireObserved((observer) => this.#deps.acquireProcess(observer, { ...queue, signal }));
   }
 
-  /** Listens only while the host is the one in use: not to one that is being moved to, or has been left. */
+  /** Observes only the current binding: not one that is being moved to or was released. */
   async #acquireObserved(acquire: (observer: BrowserObserver) => Promise<BrowserBinding>): Promise<BrowserBinding> {
-    const acquired: { host?: BrowserBinding } = {};
+    const acquired: { binding?: BrowserBinding } = {};
     const whenInUse = (notify: () => unknown) => (): void => {
-      if (acquired.host !== undefined && this.#binding === acquired.host) notify();
+      if (acquired.binding !== undefined && this.#binding === acquired.binding) notify();
     };
-    acquired.host = await acquire({
+    acquired.binding = await acquire({
       lost: whenInUse(() => this.#onLost()),
       ready: whenInUse(() => this.#isLost() && this.#deps.listener.ready()),
       failed: (failure) => whenInUse(() => this.#isLost() && this.#onFailed(failure))(),
     });
-    return acquired.host;
+    return acquired.binding;
   }
 
-  /** A first browser that cannot be had is told to whoever asked for it, not to the listener. */
+  /** When the first opening fails, the caller gets the error, not the listener. */
   #isLost(): boolean {
     return recordToRestore(this.#state) !== undefined;
   }
 
-  /** Where there are others, one is taken at once: with it the session goes on, or it ends. */
+  /** If replaceable, another browser is opened immediately; the session continues with it or fails. */
   #onFailed(failure: Failure): void {
     const { listener } = this.#deps;
     if (this.#binding?.isReplaceable !== true) {
@@ -233,7 +242,7 @@ export class SessionLease implements BrowserLease {
     this.#deps.listener.lost();
   }
 
-  /** By others: nothing is left of it. The browser itself is there. */
+  /** Another node closed the context. The browser itself is alive. */
   #onContextClosed(contextId: string): void {
     if (this.#state.kind !== 'open' || this.#state.browser.context.id !== contextId) return;
     const { placement } = this.#state.browser;
@@ -249,7 +258,7 @@ export class SessionLease implements BrowserLease {
     if (releasing !== undefined) this.#trackClosing(releasing);
   }
 
-  /** Before the lease is gone. */
+  /** `release()` waits for it. */
   #trackClosing(closing: Promise<void>): void {
     this.#closing.add(closing);
     void closing.then(() => this.#closing.delete(closing));
@@ -299,7 +308,7 @@ export class SessionLease implements BrowserLease {
   }
 
   async #releaseAll(previous: LeaseState, keepOpen: boolean): Promise<void> {
-    // Both end soon: their signal is aborted. What they opened they close themselves.
+    // Both settle soon, since their signal is aborted, and close what they opened.
     if (previous.kind === 'opening') await previous.opening.settled;
     await this.#moving?.settled;
     if (previous.kind === 'open') await previous.browser.placement.close({ keepOpen });
@@ -309,33 +318,33 @@ export class SessionLease implements BrowserLease {
   }
 }
 
-export type UnopenedState =
-  /** Nothing is open: not asked for yet, or it could not be had. */
-  | { readonly kind: 'vacant' }
+type UnopenedState =
+  /** Nothing is open: not requested yet, or opening failed. */
+  | { readonly kind: 'idle' }
   /** The session had a browser, and it died or cannot be reached. */
   | { readonly kind: 'lost'; readonly lost: PlacementRecord };
 
-/** How far a lease is. */
-export type LeaseState =
+/** The state of a lease. */
+type LeaseState =
   | UnopenedState
   | { readonly kind: 'opening'; readonly from: UnopenedState; readonly opening: QueuedWork<LeasedBrowser> }
   | { readonly kind: 'open'; readonly browser: LeasedBrowser }
   | { readonly kind: 'released'; readonly done: Promise<void> };
 
-/** What is to be found again. */
-export function recordToRestore(state: LeaseState): PlacementRecord | undefined {
+/** The placement to restore, if any. */
+function recordToRestore(state: LeaseState): PlacementRecord | undefined {
   const from = state.kind === 'opening' ? state.from : state;
   return from.kind === 'lost' ? from.lost : undefined;
 }
 
-export const leaseReleasedError = (): Error => new Error('The session has ended and its browser is released.');
+const leaseReleasedError = (): Error => new Error('The session has ended and its browser is released.');
 
-export function asRefusal(error: unknown): Refusal {
+function asRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   return new Refusal('browser_failed', { detail: `The browser failed: ${messageOf(error)}` }, { cause: error });
 }
 
-export function describeRefusedMove(mode: 'launch' | 'attach'): string {
+function describeRefusedMove(mode: 'launch' | 'attach'): string {
   const flag = mode === 'launch' ? '--isolation auto (or process)' : '--isolation profile';
   return `This tool needs a browser process or profile of its own, and the server runs with --isolation context. Start it with ${flag}.`;
 }

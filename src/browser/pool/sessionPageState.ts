@@ -1,8 +1,8 @@
 import { AddressPolicy } from '../policy/addressPolicy.js';
 
 /**
- * What outlives the browser of a session: page ids that are never reused, what the client has yet to be told, and where its
- * pages may be.
+ * Session state that outlives its browser: the page id counter, the pending notices for the client, and the address
+ * policy.
  */
 export interface SessionPageState {
   lastPageId: number;

@@ -1,4 +1,4 @@
-import { untilAborted } from '../../async.js';
+import { noop, untilAborted } from '../../async.js';
 
 interface Waiter<Taken> {
   readonly take: () => Taken | undefined;
@@ -6,12 +6,12 @@ interface Waiter<Taken> {
   resolve(taken: Taken): void;
 }
 
-/** Those who wait for something that is taken just now, in the order of asking. Owned by whoever gives it out. */
+/** A FIFO queue of waiters for a resource that is in use. Owned by the class that hands the resource out. */
 export class WaitQueue<Taken> {
   readonly #release: (taken: Taken) => void;
   #waiting: readonly Waiter<Taken>[] = [];
 
-  /** `giveBack` takes what came too late for the one who waited. */
+  /** `release` receives an item that was granted after its waiter had given up. */
   constructor(release: (taken: Taken) => void) {
     this.#release = release;
   }
@@ -21,15 +21,15 @@ export class WaitQueue<Taken> {
   }
 
   /**
-   * Resolves with what `take` gave, which is asked again whenever the line is served. Throws the signal's reason: then the
-   * line has been left.
+   * Resolves with what `take` returned; `take` is retried at each `dispatch`. Rejects with the signal's reason and
+   * removes the waiter.
    */
   async wait(take: () => Taken | undefined, { signal, onQueued }: QueueOptions): Promise<Taken> {
-    let remove = (): void => undefined;
+    let remove = noop;
     const served = new Promise<Taken>((resolve) => {
-      const waiting: Waiter<Taken> = { take, onQueued, resolve: resolve };
-      remove = () => this.#updatePositions(this.#waiting.filter((other) => other !== waiting));
-      this.#updatePositions([...this.#waiting, waiting]);
+      const waiter: Waiter<Taken> = { take, onQueued, resolve };
+      remove = () => this.#updatePositions(this.#waiting.filter((other) => other !== waiter));
+      this.#updatePositions([...this.#waiting, waiter]);
     });
     try {
       return await untilAborted(served, signal, this.#release);
@@ -39,17 +39,17 @@ export class WaitQueue<Taken> {
     }
   }
 
-  /** Something was given back: whoever can take it leaves the line, the first one first. */
+  /** An item was released: every waiter whose `take` succeeds leaves the queue, in FIFO order. */
   dispatch(): void {
-    const remaining = this.#waiting.filter((waiting) => {
-      const taken = waiting.take();
-      if (taken !== undefined) waiting.resolve(taken);
+    const remaining = this.#waiting.filter((waiter) => {
+      const taken = waiter.take();
+      if (taken !== undefined) waiter.resolve(taken);
       return taken === undefined;
     });
     this.#updatePositions(remaining);
   }
 
-  /** Tells everyone who has another position now. */
+  /** Notifies every waiter whose position changed. */
   #updatePositions(waiting: readonly Waiter<Taken>[]): void {
     const before = this.#waiting;
     this.#waiting = waiting;
@@ -57,25 +57,25 @@ export class WaitQueue<Taken> {
   }
 }
 
-/** Told the position in a queue, from 1, whenever it changes. */
+/** Called with the position in the queue, from 1, whenever it changes. */
 export type OnQueued = (position: number) => void;
 
-/** How work stands in a queue: whom it tells its position, and when to leave. */
+/** How work waits in a queue: the signal that cancels it and the listener for its position. */
 export interface QueueOptions {
   readonly signal: AbortSignal;
   readonly onQueued: OnQueued;
 }
 
 /**
- * Work that may have to queue first, and that several calls wait for. When the last of them has given up, it leaves the
- * queue; work that is through the queue goes on. Owned by whoever starts it, who waits for `settled`.
+ * Work that may have to queue first and that several callers await. It leaves the queue when the last caller gives up;
+ * work that has left the queue continues. Owned by its creator, which awaits `settled`.
  */
 export class QueuedWork<T> {
   /** Resolves when the work is done or has failed. Never rejects. */
   readonly settled: Promise<void>;
   readonly #work: Promise<T>;
   readonly #abandoned = new AbortController();
-  readonly #waiting = new Set<{ readonly tell: OnQueued }>();
+  readonly #callers = new Set<{ readonly onQueued: OnQueued }>();
   #position: number | undefined;
 
   constructor(start: (queue: QueueOptions) => Promise<T>) {
@@ -83,30 +83,26 @@ export class QueuedWork<T> {
     this.settled = this.#work.then(noop, noop);
   }
 
-  /** Nobody waits any more, and the work may end for that: whoever comes now waits for its end and starts anew. */
+  /** No caller waits any more and the work may be cancelled: a new caller awaits `settled` and starts new work. */
   get isAbandoned(): boolean {
     return this.#abandoned.signal.aborted;
   }
 
   /** Waits as long as the signal allows. Throws what the work throws, or the signal's reason. */
   async wait(signal?: AbortSignal, onQueued: OnQueued = noop): Promise<T> {
-    const waiting = { tell: onQueued };
-    this.#waiting.add(waiting);
+    const caller = { onQueued };
+    this.#callers.add(caller);
     if (this.#position !== undefined) onQueued(this.#position);
     try {
       return await untilAborted(this.#work, signal);
     } finally {
-      this.#waiting.delete(waiting);
-      if (this.#waiting.size === 0) this.#abandoned.abort(new Error('Nobody waits for a browser process any more.'));
+      this.#callers.delete(caller);
+      if (this.#callers.size === 0) this.#abandoned.abort(new Error('No call waits for a browser process any more.'));
     }
   }
 
   #setPosition(position: number): void {
     this.#position = position;
-    for (const { tell } of this.#waiting) tell(position);
+    for (const { onQueued } of this.#callers) onQueued(position);
   }
-}
-
-function noop(): void {
-  return undefined;
 }

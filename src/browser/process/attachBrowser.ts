@@ -3,38 +3,40 @@ import type { ReadableStream } from 'node:stream/web';
 import type { Browser } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { Refusal } from '../../errors/errors.js';
-import { untilAborted } from '../../async.js';
+import { noop, untilAborted } from '../../async.js';
 import type { BrowserConnection } from './browserConnection.js';
 import { createResourceLedger, type ResourceLedger } from './resourceLedger.js';
-import { WebSocketTransport } from './webSocketTransport.js';
+import { SocketTransport } from './socketTransport.js';
 
-/** Chrome answers with a few hundred. */
+/** Chrome's response has a few hundred bytes. */
 const maxVersionBytes = 64 * 1024;
-const longestProduct = 200;
+const maxProductLength = 200;
 
-export interface AttachOptions {
+export interface AttachBrowserOptions {
   /** `http(s)://host:port`, whose /json/version names the socket, or the `ws(s)://` socket itself. */
   readonly url: string;
   readonly signal: AbortSignal;
   readonly ledger: ResourceLedger;
   /** How long the browser may take to answer. Default five seconds. */
   readonly timeoutMs?: number;
-  /** Checks an address before anything is sent there, and says where to connect instead. Default: as it is. */
+  /**
+   * Checks an address before anything is sent to it, and resolves with the address to use. Default: the same address.
+   */
   readonly resolve?: (url: string) => Promise<string>;
 }
 
 /**
- * Connects to somebody else's running browser. Closing the connection leaves that browser and its tabs running. All
- * targets are visible, extension pages and service workers too. Throws `browser_unreachable` with cause and mend, or the
+ * Connects to a browser that is running already. Closing the connection leaves that browser and its tabs running. All
+ * targets are visible, extension pages and service workers too. Throws `browser_unreachable` with cause and fix, or the
  * signal's reason.
  */
-export async function attachBrowser(options: AttachOptions): Promise<BrowserConnection> {
+export async function attachBrowser(options: AttachBrowserOptions): Promise<BrowserConnection> {
   const { url, ledger, timeoutMs = 5_000, resolve = unresolved } = options;
   const deadline = timeLimit(timeoutMs);
   const signal = AbortSignal.any([options.signal, deadline]);
   try {
     const address = await untilAborted(resolve(url), signal);
-    // The browser's answer may name any other address.
+    // The response may contain any address.
     const browserWSEndpoint = url.startsWith('http')
       ? await untilAborted(resolve(await fetchWebSocketUrl(address, signal)), signal)
       : address;
@@ -48,30 +50,30 @@ export async function attachBrowser(options: AttachOptions): Promise<BrowserConn
 
 const unresolved = (url: string): Promise<string> => Promise.resolve(url);
 
-/** Attaches for a moment and resolves with what answers: `Chrome/156.0.…`. Throws as {@link attachBrowser} does. */
-export async function probeBrowser(options: Omit<AttachOptions, 'ledger'>): Promise<string> {
+/** Connects once and resolves with the product, `Chrome/156.0.…`. Throws as {@link attachBrowser} does. */
+export async function probeBrowser(options: Omit<AttachBrowserOptions, 'ledger'>): Promise<string> {
   const connection = await attachBrowser({ ...options, ledger: createResourceLedger() });
   await connection.close();
   return connection.product;
 }
 
-/** Asked here and not by the library, whose question cannot be taken back. */
+/** Fetched here and not by puppeteer, which cannot cancel the request. */
 async function fetchWebSocketUrl(url: string, signal: AbortSignal): Promise<string> {
-  const answer = await fetch(new URL('/json/version', url), { signal, redirect: 'error' });
-  const text = await untilAborted(readText(answer, signal), signal);
-  const version: unknown = answer.ok ? JSON.parse(text) : undefined;
+  const response = await fetch(new URL('/json/version', url), { signal, redirect: 'error' });
+  const text = await untilAborted(readText(response, signal), signal);
+  const version: unknown = response.ok ? JSON.parse(text) : undefined;
   if (typeof version === 'object' && version !== null && 'webSocketDebuggerUrl' in version) {
     return String(version.webSocketDebuggerUrl);
   }
-  throw new Error(`${url}/json/version answered ${answer.status}, not as a browser does`);
+  throw new Error(`${url}/json/version answered ${response.status}, without webSocketDebuggerUrl`);
 }
 
-/** The body, of at most {@link maxVersionBytes}. However this ends, nothing more is read. */
+/** The body, of at most {@link maxVersionBytes}. Stops reading in every case. */
 async function readText({ body }: Response, signal: AbortSignal): Promise<string> {
   if (body === null) return '';
   const chunks: Uint8Array[] = [];
   let length = 0;
-  // Leaving the loop cancels the body.
+  // Leaving the loop cancels the stream.
   for await (const chunk of body as ReadableStream<Uint8Array>) {
     signal.throwIfAborted();
     length += chunk.length;
@@ -81,41 +83,42 @@ async function readText({ body }: Response, signal: AbortSignal): Promise<string
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Whatever it throws, the connection is cut. */
+/** Terminates the socket when it throws. */
 async function connectTo(url: string, ledger: ResourceLedger, signal: AbortSignal): Promise<BrowserConnection> {
   const { connect } = await untilAborted(import('puppeteer-core'), signal);
-  const transport = new WebSocketTransport(url);
+  const transport = new SocketTransport(url);
   const dropped = new Promise<never>((_resolve, reject) => {
-    transport.ondrop = (because) => reject(new Error(because));
+    transport.ondrop = (cause) => reject(new Error(cause));
   });
-  dropped.catch(() => undefined);
-  const untilAnswered = <T>(answer: Promise<T>): Promise<T> => untilAborted(Promise.race([dropped, answer]), signal);
+  dropped.catch(noop);
+  const untilAnswered = <T>(response: Promise<T>): Promise<T> =>
+    untilAborted(Promise.race([dropped, response]), signal);
   try {
     await untilAnswered(transport.opened);
     const browser = await untilAnswered(connect({ transport, defaultViewport: null }));
-    const gone = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
-    const product = (await untilAnswered(browser.version())).slice(0, longestProduct);
+    const disconnected = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
+    const product = (await untilAnswered(browser.version())).slice(0, maxProductLength);
     ledger.connections.opened += 1;
-    return connectionOf({ browser, transport, product, gone, ledger });
+    return connectionOf({ browser, transport, product, disconnected, ledger });
   } catch (error) {
-    transport.cut();
+    transport.terminate();
     throw error;
   }
 }
 
 interface Attached {
   readonly browser: Browser;
-  readonly transport: WebSocketTransport;
+  readonly transport: SocketTransport;
   readonly product: string;
-  readonly gone: Promise<void>;
+  readonly disconnected: Promise<void>;
   readonly ledger: ResourceLedger;
 }
 
-function connectionOf({ browser, transport, product, gone: disconnected, ledger }: Attached): BrowserConnection {
-  let open = true;
+function connectionOf({ browser, transport, product, disconnected, ledger }: Attached): BrowserConnection {
+  let isOpen = true;
   const close = async (): Promise<void> => {
-    if (!open) return;
-    open = false;
+    if (!isOpen) return;
+    isOpen = false;
     await browser.disconnect();
     ledger.connections.closed += 1;
   };
@@ -126,7 +129,7 @@ function connectionOf({ browser, transport, product, gone: disconnected, ledger 
   return { browser, mode: 'attach', product, temporaryFolder: tmpdir(), disconnected, droppedBecause, ping, close };
 }
 
-/** The innermost cause says most: `connect ECONNREFUSED 127.0.0.1:9222`. */
+/** The innermost cause is the most specific: `connect ECONNREFUSED 127.0.0.1:9222`. */
 function rootCauseOf(error: unknown): string {
   if (typeof error !== 'object' || error === null) return String(error);
   if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) return rootCauseOf(error.errors[0]);

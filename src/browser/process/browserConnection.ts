@@ -1,49 +1,54 @@
 import type { Browser } from 'puppeteer-core';
 import type { Failure } from '../../../machines/events.js';
 
-/** The way to one browser: our own process, or a socket to somebody else's. Owned and closed by whoever opened it. */
+/** A connection to one browser: a launched process, or a socket to an attached one. Owned and closed by its opener. */
 export interface BrowserConnection {
   readonly browser: Browser;
   readonly mode: 'launch' | 'attach';
   /** `Chrome/156.0.…` */
   readonly product: string;
-  /** Of our own process. */
+  /** The process id of a launched browser. */
   readonly pid?: number | undefined;
-  /** Where files for this browser may be put. Removed with the browser if it is ours. */
+  /** The folder for files of this browser. Removed with a launched browser. */
   readonly temporaryFolder: string;
-  /** Resolves when the browser, or the way to it, is gone, whoever ended it. Never rejects. */
+  /** Resolves when the browser or its connection is gone, for whatever reason. Never rejects. */
   readonly disconnected: Promise<void>;
-  /** Why we dropped it: the browser said what we do not take. Undefined if it ended otherwise. */
+  /**
+   * Why the transport dropped the connection: a message that is too long or malformed. Undefined if it ended otherwise.
+   */
   droppedBecause?(): string | undefined;
-  /** Resolves when the browser answers (Browser.getVersion). One that hangs leaves it open. */
+  /** Resolves when the browser answers (CDP Browser.getVersion). Stays pending while the browser hangs. */
   ping(): Promise<void>;
-  /** Ends our process with its profile folder; leaves an attached browser running. Idempotent, never rejects. */
+  /**
+   * Kills a launched process and removes its profile folder; leaves an attached browser running. Idempotent; never
+   * rejects.
+   */
   close(): Promise<void>;
 }
 
-/** Opens a connection. Throws a `Refusal`; when the signal aborts, what was opened is closed before it rejects. */
+/** Opens a connection. Throws a `Refusal`. On abort, what was opened is closed before it rejects. */
 export type Connect = (signal: AbortSignal) => Promise<BrowserConnection>;
 
-/** Told in order; nothing after `close()`. */
+/** Called in order; not called after `close()`. */
 export interface BrowserObserver {
-  /** It died; it is tried again. */
+  /** The browser died; the supervisor connects again. */
   lost(): void;
-  /** It answers, for the first time or again. */
+  /** The browser answers, for the first time or again. */
   ready(connection: BrowserConnection): void;
-  /** It cannot be had; the next one who wants it tries again. */
+  /** Connecting failed; the next `connection()` tries again. */
   failed(failure: Failure): void;
 }
 
 export type BrowserState = 'connecting' | 'ready' | 'lost' | 'failed' | 'closed';
 
-/** A browser whose life a state chart runs: opened, lost, tried again, given up, closed. */
+/** A browser run by `machines/browserMachine.ts`: connecting, ready, lost and retried, failed, closed. */
 export interface SupervisedBrowser {
-  /** Of the actor that runs its chart. */
+  /** The id of its actor. */
   readonly id: string;
   readonly state: BrowserState;
-  /** The connection once it is ready. Throws a `Refusal` when it cannot be had, or the signal's reason. */
+  /** The connection, once it is ready. Throws a `Refusal` when connecting fails, or the signal's reason. */
   connection(signal?: AbortSignal): Promise<BrowserConnection>;
-  /** Ends it for good. Idempotent; resolves when process, folder and socket are gone, also those that open late. */
+  /** Closes it for good. Idempotent; resolves when process, folder and socket are gone, also those that open late. */
   close(): Promise<void>;
 }
 
@@ -54,5 +59,7 @@ export interface SuperviseOptions {
   readonly observer: BrowserObserver;
 }
 
-/** Starts the life of one browser. The session layer provides it: this layer does not know the charts. */
+/**
+ * Starts the supervisor of one browser. Provided by the session layer: this layer does not import the state machines.
+ */
 export type Supervise = (options: SuperviseOptions) => SupervisedBrowser;

@@ -6,21 +6,20 @@ import { messageOf, Refusal } from '../../errors/errors.js';
 import { browserCache, findExecutable } from './executable.js';
 
 export interface InstallOptions {
-  /** Gets progress, one line at a time, without a line break. */
+  /** Called with each line of progress, without a line break. */
   readonly write: (line: string) => void;
   readonly cacheFolder?: string;
-  /** Where to download from. Default: Google's storage of Chrome for Testing. */
+  /** The download server. Default: Google's storage of Chrome for Testing. */
   readonly baseUrl?: string;
-  /** Runs one command of the distribution's package manager. */
+  /** Runs a command of the distribution's package manager. */
   readonly run?: (command: string, args: readonly string[], write: (line: string) => void) => Promise<void>;
   /** Whether the distribution's packages may be installed: root on Debian or Ubuntu. */
   readonly mayUseApt?: () => Promise<boolean>;
 }
 
 /**
- * Installs a browser and resolves with its path: Chrome for Testing by the field's own installer; where that cannot
- * download and the user is root on Debian, the distribution's Chromium. Throws `browser_failed` that says why neither
- * worked.
+ * Installs a browser and resolves with its path: Chrome for Testing by `@puppeteer/browsers`; if the download fails and
+ * the user is root on Debian, the distribution's Chromium. Throws `browser_failed` with the cause.
  */
 export async function installChrome(options: InstallOptions): Promise<string> {
   const { write } = options;
@@ -48,8 +47,8 @@ function installRefusal(reason: string, hint: string, cause: unknown): Refusal {
 async function download({ write, cacheFolder = browserCache, baseUrl }: InstallOptions): Promise<string> {
   const { Browser, detectBrowserPlatform, install, resolveBuildId } = await import('@puppeteer/browsers');
   const platform = detectBrowserPlatform();
-  if (platform === undefined) throw new Error(`there is none for ${process.platform} ${process.arch}`);
-  write('Asking for the newest stable Chrome.');
+  if (platform === undefined) throw new Error(`there is no build for ${process.platform} ${process.arch}`);
+  write('Looking up the newest stable Chrome.');
   const buildId = await resolveBuildId(Browser.CHROME, platform, 'stable');
   write(`Downloading Chrome ${buildId} to ${cacheFolder}.`);
   const { executablePath } = await install({
@@ -62,7 +61,7 @@ async function download({ write, cacheFolder = browserCache, baseUrl }: InstallO
   return executablePath;
 }
 
-/** Ten lines for the whole download, however many pieces it comes in. */
+/** Writes a line for each tenth of the download. */
 function progressReporter(write: (line: string) => void): (downloaded: number, total: number) => void {
   let reportedTenths = 0;
   return (downloaded, total) => {
@@ -82,7 +81,7 @@ async function isRootOnDebian(): Promise<boolean> {
 }
 
 async function installPackage({ write, run = runCommand }: InstallOptions): Promise<string> {
-  // `env` adds one variable to the environment that the command inherits: apt must not ask anything.
+  // `env` adds a variable to the inherited environment: apt must not prompt.
   const apt = (...args: string[]) => run('env', ['DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args], write);
   await apt('update');
   await apt('install', '--yes', '--no-install-recommends', 'chromium');
@@ -94,5 +93,5 @@ async function runCommand(command: string, args: readonly string[], write: (line
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   createInterface({ input: child.stdout }).on('line', write);
   await once(child, 'close');
-  if (child.exitCode !== 0) throw new Error(`${args.slice(1).join(' ')} ended with code ${child.exitCode}`);
+  if (child.exitCode !== 0) throw new Error(`${args.slice(1).join(' ')} exited with code ${child.exitCode}`);
 }

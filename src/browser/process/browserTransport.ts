@@ -2,21 +2,21 @@ import type { ConnectionTransport } from 'puppeteer-core';
 import { messageOf } from '../../errors/errors.js';
 
 /**
- * Bytes of one message of a browser. The longest of any use is the body of a response: 8 MiB, of which JSON may write each
- * byte as six. Heap snapshots and traces arrive in pieces.
+ * Default limit on one message of a browser, in bytes. The longest useful message is a response body: 8 MiB, which JSON
+ * may escape to six times that. Heap snapshots and traces arrive in chunks.
  */
 const maxMessageBytes = 64 * 1024 ** 2;
 
 /**
- * One connection to a browser, of which pages decide what it says. A message that is too long, and one whose handling
- * throws, ends this connection and nothing else: `droppedBecause` then says why.
+ * The transport of one browser connection. Its messages may be controlled by pages: one that is too long, or whose
+ * handling throws, drops this connection and nothing else; `droppedBecause` is the cause.
  */
 export abstract class BrowserTransport implements ConnectionTransport {
-  /** May return a promise: what it rejects with ends the connection too. */
+  /** May return a promise; its rejection drops the connection too. */
   onmessage?: (message: string) => unknown;
   onclose?: () => void;
-  /** Fires once, when the connection is dropped because of what the browser said. */
-  ondrop?: (because: string) => void;
+  /** Called once, when the connection is dropped cause of a message. */
+  ondrop?: (cause: string) => void;
   readonly maxMessageBytes: number;
   #droppedBecause: string | undefined;
 
@@ -30,8 +30,8 @@ export abstract class BrowserTransport implements ConnectionTransport {
 
   abstract send(message: string): void;
   abstract close(): void;
-  /** Ends the connection at once, without reading what is still on its way. */
-  abstract cut(): void;
+  /** Ends the connection immediately; messages in transit are not read. */
+  abstract terminate(): void;
 
   protected async receive(message: string): Promise<void> {
     if (this.#droppedBecause !== undefined) return;
@@ -42,14 +42,14 @@ export abstract class BrowserTransport implements ConnectionTransport {
     }
   }
 
-  protected drop(because: string): void {
+  protected drop(cause: string): void {
     if (this.#droppedBecause !== undefined) return;
-    this.#droppedBecause = because;
-    this.cut();
-    this.ondrop?.(because);
+    this.#droppedBecause = cause;
+    this.terminate();
+    this.ondrop?.(cause);
   }
 
-  protected get tooLong(): string {
+  protected get tooLongCause(): string {
     return `The browser sent a message of more than ${this.maxMessageBytes} bytes, and its connection was dropped.`;
   }
 }

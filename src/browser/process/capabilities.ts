@@ -9,7 +9,7 @@ export interface BrowserDescription {
   readonly extensions: boolean;
 }
 
-/** Domains of a page that can be switched off, which on a session of its own changes nothing: so they can be probed. */
+/** CDP domains with a `disable` command, which has no effect on a new session and so can be used as a probe. */
 const pageDomains = [
   'Accessibility',
   'Animation',
@@ -37,7 +37,7 @@ const pageDomains = [
   'WebAuthn',
 ] as const;
 
-/** What the browser says of itself (`Browser.getVersion`) and of extensions (`Extensions.getExtensions`). */
+/** Describes the browser, from CDP Browser.getVersion and Extensions.getExtensions. */
 export function describeBrowser(browser: Browser): Promise<BrowserDescription> {
   return withBrowserCdpSession(browser, async (cdp) => {
     const [{ userAgent }, extensions] = await Promise.all([
@@ -48,7 +48,7 @@ export function describeBrowser(browser: Browser): Promise<BrowserDescription> {
   });
 }
 
-/** The protocol's domains that this browser has for a page. */
+/** The CDP domains that this browser supports for a page. */
 export function listDomains(page: Page): Promise<string[]> {
   return withPageCdpSession(page, async (cdp) => {
     const supported = await Promise.all(pageDomains.map((domain) => isSupported(cdp, cdp.send(`${domain}.disable`))));
@@ -56,7 +56,7 @@ export function listDomains(page: Page): Promise<string[]> {
   });
 }
 
-/** Whether a command exists: older browsers lack it, others refuse it without the flag that allows it. */
+/** Whether a command is supported: older browsers lack it, others reject it unless a flag allows it. */
 async function isSupported(cdp: CDPSession, command: Promise<unknown>): Promise<boolean> {
   try {
     await command;

@@ -5,21 +5,21 @@ import { readdir, readFile } from 'node:fs/promises';
 import { codeOf, messageOf } from '../../errors/errors.js';
 import { PipeTransport } from './pipeTransport.js';
 
-/** A running Chrome of ours. Owned by whoever started it, who calls `kill` and waits for `ended`. */
+/** A Chrome process started by this server. Owned by its creator, which calls `kill` and awaits `exited`. */
 export interface ChromeProcess {
   readonly pid: number | undefined;
   readonly transport: PipeTransport;
   /** Resolves when the process is gone or could not be started. Never rejects. */
   readonly exited: Promise<void>;
-  /** The last lines that Chrome wrote, or why it did not start. */
+  /** The last lines that Chrome wrote to stderr, or why it did not startScript. */
   stderrTail(): string;
-  /** Ends Chrome with all its children at once: its profile is thrown away, so there is nothing to save. */
+  /** Kills Chrome with its child processes. A clean exit would save nothing: the profile is removed. */
   kill(): void;
 }
 
 const maxStderrLines = 8;
 
-/** Starts Chrome in a process group of its own, with the protocol on file descriptors 3 and 4. */
+/** Starts Chrome in a process group of its own, with CDP on file descriptors 3 and 4. */
 export function startChrome(executablePath: string, args: readonly string[], temporaryFolder: string): ChromeProcess {
   const [command, commandArgs] = withOwnEnvironment(executablePath, args, temporaryFolder);
   const child = spawn(command, commandArgs, {
@@ -32,10 +32,11 @@ export function startChrome(executablePath: string, args: readonly string[], tem
   };
   child.stderr?.setEncoding('utf8').on('data', appendLines);
   const [toBrowser, fromBrowser] = [child.stdio[3], child.stdio[4]];
-  if (!(toBrowser instanceof Writable && fromBrowser instanceof Readable)) throw new Error('Chrome has no pipes.');
+  if (!(toBrowser instanceof Writable && fromBrowser instanceof Readable))
+    throw new Error('The Chrome process has no pipes.');
   const transport = new PipeTransport(toBrowser, fromBrowser);
-  transport.ondrop = (because) => {
-    appendLines(because);
+  transport.ondrop = (cause) => {
+    appendLines(cause);
     killProcessGroup(child);
   };
   return {
@@ -49,7 +50,7 @@ export function startChrome(executablePath: string, args: readonly string[], tem
   };
 }
 
-/** What Chrome needs of the server's environment. Everything else stays here: there are tokens and passwords in it. */
+/** The environment variables that Chrome gets. The others may contain tokens and passwords. */
 const neededVariables = [
   ...['PATH', 'LANG', 'LANGUAGE', 'LC_ALL', 'LC_CTYPE', 'TZ', 'USER', 'LOGNAME', 'LD_LIBRARY_PATH'],
   ...['FONTCONFIG_FILE', 'FONTCONFIG_PATH', 'CHROME_DEVEL_SANDBOX', '__CF_USER_TEXT_ENCODING'],
@@ -60,11 +61,11 @@ const neededVariables = [
 const passNeeded = neededVariables.map((name) => `\${${name}+"${name}=$${name}"}`).join(' ');
 
 /**
- * The first argument is Chrome's temporary folder, the second its home, or nothing for the user's. The certificates that
- * the user trusts are linked into a home of Chrome's own. The shell replaces itself by Chrome, whose process id is then
- * that of the child.
+ * Arguments: Chrome's temporary folder, its home folder or an empty string for the user's, then the command.
+ * Certificates that the user trusts are linked into a home folder of Chrome's own. `exec` replaces the shell, so that
+ * Chrome has the process id of the child.
  */
-const start = `
+const startScript = `
 temporary=$1 home=\${2:-$HOME} cookie=\${XAUTHORITY:-$HOME/.Xauthority}
 if [ -n "$2" ] && [ -d "$HOME/.pki" ]; then ln -sf "$HOME/.pki" "$2/.pki"; fi
 shift 2
@@ -72,22 +73,23 @@ exec env -i ${passNeeded} \${DISPLAY+"XAUTHORITY=$cookie"} HOME="$home" TMPDIR="
 `;
 
 /**
- * Chrome leaves a socket folder in the temporary folder when it is killed; this one is removed with the profile. Its home
- * is there too, so that nothing of a session ends in the user's; a snap finds its own files only from the user's home.
- * On macOS the long path would not fit a socket name, and the keychain is in the user's home.
+ * A killed Chrome leaves a socket folder in its temporary folder, which is therefore one that is removed with the
+ * profile. Its home folder is the same, so that a session writes nothing to the user's home; a snap needs the user's
+ * home to find its own files. On macOS the long path does not fit into a socket name, and the keychain is in the user's
+ * home.
  */
 function withOwnEnvironment(executable: string, args: readonly string[], folder: string): [string, readonly string[]] {
   if (process.platform === 'win32') return [executable, args];
   const isLinux = process.platform === 'linux';
   const home = isLinux && !executable.startsWith('/snap/') ? folder : '';
-  return ['/bin/sh', ['-c', start, 'chrome', isLinux ? folder : tmpdir(), home, executable, ...args]];
+  return ['/bin/sh', ['-c', startScript, 'chrome', isLinux ? folder : tmpdir(), home, executable, ...args]];
 }
 
 function whenExited(child: ChildProcess, onCause: (cause: string) => void): Promise<void> {
   return new Promise((resolve) => {
     child.once('exit', (code, signal) => {
-      // SIGKILL is ours, and says nothing of why.
-      if (signal !== 'SIGKILL') onCause(`it ended with ${signal ?? `exit code ${code}`}, without a word.`);
+      // SIGKILL comes from `kill()` and is no cause.
+      if (signal !== 'SIGKILL') onCause(`it exited with ${signal ?? `code ${code}`} and wrote nothing to stderr.`);
       resolve();
     });
     child.once('error', (error) => {
@@ -106,7 +108,7 @@ function killProcessGroup(child: ChildProcess): void {
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch (error) {
-    // No such group: it is gone already, which is what was asked for.
+    // ESRCH: the process group is gone already.
     if (codeOf(error) !== 'ESRCH') throw error;
   }
 }
@@ -118,8 +120,8 @@ interface ProcessStatus {
 }
 
 /**
- * Resident memory of these processes with all their descendants, in bytes; what they share is counted for each. Null
- * where the system does not tell (proc(5) is Linux's).
+ * Resident memory of these processes and their descendants, in bytes; shared pages count for each process. Null without
+ * proc(5), which only Linux has.
  */
 export async function residentMemory(pids: Iterable<number>): Promise<number | null> {
   const names = await readdir('/proc').catch(() => undefined);
@@ -128,7 +130,7 @@ export async function residentMemory(pids: Iterable<number>): Promise<number | n
   const processes = found.filter((status) => status !== undefined);
   const tree = new Set(pids);
   let size = 0;
-  // Parents may be listed after their children: until a round finds nobody new.
+  // Parents may be listed after their children: repeat until no process is added.
   while (size !== tree.size) {
     size = tree.size;
     for (const { pid, parent } of processes) if (tree.has(parent)) tree.add(pid);
@@ -136,7 +138,7 @@ export async function residentMemory(pids: Iterable<number>): Promise<number | n
   return processes.reduce((sum, { pid, bytes }) => (tree.has(pid) ? sum + bytes : sum), 0);
 }
 
-/** Undefined if the process has ended meanwhile. */
+/** Undefined if the process has exited meanwhile. */
 async function readStatus(name: string): Promise<ProcessStatus | undefined> {
   const text = await readFile(`/proc/${name}/status`, 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;

@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { Refusal } from '../../errors/errors.js';
 
-/** What the environment says about where browsers are. Only the process edge reads it. */
+/** The environment variables that locate browsers. Only `main.ts` reads them. */
 export interface BrowserSearch {
   /** The value of `CHROME_PATH`. */
   readonly chromePath?: string | undefined;
@@ -15,11 +15,11 @@ export interface BrowserSearch {
 export interface ExecutableOptions extends BrowserSearch {
   /** `--executable-path`. */
   readonly executablePath?: string | undefined;
-  /** Where `install-browser` puts browsers. */
+  /** The folder of browsers installed by `install-browser`. */
   readonly cacheFolder?: string;
 }
 
-/** Where the field's installer keeps its browsers; what other tools installed there counts too. */
+/** The default folder of `@puppeteer/browsers`; browsers that other tools installed there are used too. */
 export const browserCache = join(homedir(), '.cache', 'puppeteer');
 
 const binaryNames = ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser', 'chrome'];
@@ -36,8 +36,8 @@ const knownPaths: Partial<Record<NodeJS.Platform, readonly string[]>> = {
 };
 
 /**
- * The browser to launch: the one that was named by flag, then by `CHROME_PATH`, then an installed one, then one that
- * `install-browser` fetched. Throws `browser_failed` that names what was looked for and the mend.
+ * The browser to launch, in this order: `--executable-path`, `CHROME_PATH`, an installed one, the newest from
+ * `install-browser`. Throws `browser_failed` that names what was searched and the fix.
  */
 export async function findExecutable(options: ExecutableOptions = {}): Promise<string> {
   if (options.executablePath !== undefined) return requireExecutable(options.executablePath, '--executable-path');
@@ -64,7 +64,7 @@ async function systemCandidates(searchPath: string | undefined): Promise<string[
   return [...(await channelPaths()), ...binaries, ...(knownPaths[process.platform] ?? [])];
 }
 
-/** Where Chrome's own installers put its channels, stable first. Throws for a platform without that channel. */
+/** The paths of Chrome's own installers per channel, stable first. Empty on a platform without these. */
 async function channelPaths(): Promise<string[]> {
   const { Browser, ChromeReleaseChannel, computeSystemExecutablePath } = await import('@puppeteer/browsers');
   const channels = [ChromeReleaseChannel.STABLE, ChromeReleaseChannel.BETA, ChromeReleaseChannel.DEV];

@@ -4,26 +4,27 @@ import { join } from 'node:path';
 import { codeOf } from '../../errors/errors.js';
 import { privateFolders } from './privateFolders.js';
 
-/** Also of servers of other versions. */
+/** The prefix of the run folders of every version of this server. */
 const runFolderPrefix = 'greenroom-';
 const ownerFile = 'owner';
 
 /**
- * The folder that holds everything the browsers of one server process write. Owned by the orchestrator, which closes it
- * last. When this process ends in any other way, `kill -9` too, the janitor does the same within seconds.
+ * The folder for everything that the browsers of one server process write. Owned by the browser pool, which closes it
+ * last. When the server process ends otherwise, also by `kill -9`, the janitor cleans up within seconds.
  */
 export interface RunFolder {
   readonly path: string;
-  /** A path for one more browser; whoever takes it makes and removes the folder. */
+  /** A path for one more browser. The caller creates and removes the folder. */
   nextBrowserFolder(): string;
-  /** Ends what still runs out of this folder and removes it. Idempotent; resolves when it is gone. */
+  /** Kills the processes of this folder and removes it. Idempotent; resolves when it is gone. */
   close(): Promise<void>;
 }
 
 /**
- * Waits for the end of its input, which comes when the server ends in whatever way, then kills every process that was
- * started with a profile in the folder and removes the folder. The folder comes by environment, so that no command line
- * but a browser's carries it. Runs in a session of its own and ignores the signals that end a terminal's programs.
+ * Waits for the end of its standard input, which comes when the server process ends, in whatever way. Then kills every
+ * process that was started with a profile in the folder and removes the folder. The folder is passed in the
+ * environment, so that only command lines of browsers contain it. Runs in a session of its own and ignores the signals
+ * of a terminal.
  */
 const janitorScript = `
 trap '' INT TERM HUP
@@ -49,17 +50,17 @@ done
 exit 1
 `;
 
-/** Makes a run folder under `parent` and starts its janitor. */
+/** Creates a run folder below `parent` and starts its janitor. */
 export async function openRunFolder(parent: string): Promise<RunFolder> {
   const path = await mkdtemp(join(parent, privateFolders.run));
   const child = startJanitor(path, 'pipe');
   await writeFile(join(path, ownerFile), await processIdentity(process.pid));
-  // The janitor must not keep a process alive that has nothing else to do.
+  // The janitor must not keep the server process alive.
   child.process.unref();
   let browsers = 0;
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
-    // Now it is waited for.
+    // From here on the process stays alive until the janitor is done.
     child.process.ref();
     child.process.stdin?.end();
     await child.ended;
@@ -72,14 +73,16 @@ export async function openRunFolder(parent: string): Promise<RunFolder> {
   };
 }
 
-/** The run folders under `parent` whose server is gone without its janitor: a second net, cast when a server starts. */
+/**
+ * The run folders below `parent` whose server has died and whose janitor did not clean up. Called when a server starts.
+ */
 export async function findLeftovers(parent: string): Promise<string[]> {
   const names = (await readdir(parent)).filter((name) => name.startsWith(runFolderPrefix));
   const checked = await Promise.all(names.map(async (name) => ((await isLeftover(join(parent, name))) ? name : '')));
   return checked.filter((name) => name !== '').map((name) => join(parent, name));
 }
 
-/** Ends what still runs out of these folders and removes them. */
+/** Kills the processes of these folders and removes the folders. */
 export async function removeLeftovers(folders: readonly string[]): Promise<void> {
   await Promise.all(
     folders.map(async (path) => {
@@ -91,11 +94,11 @@ export async function removeLeftovers(folders: readonly string[]): Promise<void>
 
 interface Janitor {
   readonly process: ChildProcess;
-  /** Resolves when it has done its work, or could not be started. */
+  /** Resolves when the janitor is done, or could not be started. */
   readonly ended: Promise<void>;
 }
 
-/** With its input ignored it has nothing to wait for and cleans up at once. */
+/** With `ignore` it cleans up immediately. */
 function startJanitor(path: string, input: 'pipe' | 'ignore'): Janitor {
   const child = spawn('/bin/sh', ['-c', janitorScript], {
     cwd: '/',
@@ -105,30 +108,33 @@ function startJanitor(path: string, input: 'pipe' | 'ignore'): Janitor {
   });
   const ended = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
-    // Windows has no sh: there Chrome ends with its pipe, and the next server's start removes the folder.
+    // Windows has no sh. There Chrome exits with its pipe, and the next start of a server removes the folder.
     child.once('error', () => resolve());
   });
   child.stdin?.on('error', () => child.stdin?.destroy());
   return { process: child, ended };
 }
 
-/** What the janitor did not manage, or where there is none. */
+/** Removes what the janitor left, or everything where there is no janitor. */
 async function removeFolder(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 }
 
-/** A folder without an owner is just being made, or somebody else's. */
+/** A folder without an owner file is being created, or is not a run folder. */
 async function isLeftover(path: string): Promise<boolean> {
   const owner = await readFile(join(path, ownerFile), 'utf8').catch(() => undefined);
   if (owner === undefined) return false;
   return (await processIdentity(Number.parseInt(owner, 10))) !== owner;
 }
 
-/** A process id alone is used again, in a container at once: where it can be read, the time of its start is added. */
+/**
+ * Process ids are reused, in containers soon: the start time is added where it can be read. Empty if the process does
+ * not exist.
+ */
 async function processIdentity(pid: number): Promise<string> {
   if (process.platform === 'linux') {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-    // The second field is the name in parentheses and may hold anything; the 22nd is the time of the start.
+    // proc(5): field 2 is the name in parentheses and may contain anything; field 22 is the start time.
     const startedAt = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
     return startedAt === undefined ? '' : `${pid} ${startedAt}`;
   }

@@ -11,10 +11,10 @@ import { writePreferences } from '../policy/launchPreferences.js';
 
 export interface LaunchOptions {
   readonly executablePath: string;
-  /** A folder for this browser alone; made here and removed when the browser is gone. */
+  /** The folder of this browser. Created here and removed when the browser is gone. */
   readonly folder: string;
   readonly headless: boolean;
-  /** The folders whose files pages may show, beside the browser's own temporary folder. Default: none. */
+  /** Folders whose files pages may show, besides the browser's temporary folder. Default: none. */
   readonly workspace?: readonly string[];
   readonly signal: AbortSignal;
   readonly ledger: ResourceLedger;
@@ -28,14 +28,14 @@ const defaultFlags = [
   '--no-first-run',
   '--no-default-browser-check',
   '--window-size=1280,800',
-  // Two renderers for each window that only ever draw the address bar's list: a third of the memory, and 80 ms a page.
+  // Saves two renderers per window for the address bar's suggestions: a third of the memory, and 80 ms per page.
   '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup',
 ];
 
 /**
- * Starts a Chrome of our own with a fresh profile, driven over a pipe: Chrome ends itself when this process does.
- * Extensions can be installed in it (CDP domain `Extensions`). The caller owns the connection. Throws `browser_failed`
- * with what Chrome said, or the signal's reason; either way nothing is left.
+ * Starts Chrome with a new profile and connects over a pipe, so that Chrome exits with this process. Extensions can be
+ * installed in it (CDP domain Extensions). The caller owns the connection. Throws `browser_failed` with Chrome's
+ * output, or the signal's reason; leaves nothing behind then.
  */
 export async function launchBrowser(options: LaunchOptions): Promise<BrowserConnection> {
   const { signal, ledger, folder } = options;
@@ -67,23 +67,22 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   }
 }
 
-/** What drives browsers is loaded with the first of them: it is the most that there is to load, and a start needs none of it. */
+/** Puppeteer is imported with the first browser: it is the largest import, and starting the server does not need it. */
 async function chromeFlags({ folder, headless }: LaunchOptions): Promise<string[]> {
   const { defaultArgs } = await import('puppeteer-core');
   const flags = [...defaultFlags, '--remote-debugging-pipe'];
   // Chrome cannot start its sandbox as root.
   if (process.getuid?.() === 0) flags.push('--no-sandbox');
-  // A first window that nobody asked for takes two thirds of the start-up time. With a screen, Chrome ends with its last
-  // window, so there it stays.
+  // The startup window takes two thirds of the start time. Not headless, it stays: Chrome exits with its last window.
   if (headless) flags.push('--no-startup-window');
   return defaultArgs({ headless, enableExtensions: true, userDataDir: join(folder, 'profile'), args: flags });
 }
 
 async function connectOverPipe(chrome: ChromeProcess, signal: AbortSignal): Promise<Browser> {
-  const { connect: open } = await import('puppeteer-core');
-  const opening = open({ transport: chrome.transport, defaultViewport: null });
-  const died = chrome.exited.then(() => Promise.reject(new Error('Chrome ended while it started.')));
-  return untilAborted(Promise.race([opening, died]), signal);
+  const { connect } = await import('puppeteer-core');
+  const connecting = connect({ transport: chrome.transport, defaultViewport: null });
+  const exited = chrome.exited.then(() => Promise.reject(new Error('Chrome exited while it started.')));
+  return untilAborted(Promise.race([connecting, exited]), signal);
 }
 
 async function stopChrome(chrome: ChromeProcess, folder: string, ledger: ResourceLedger): Promise<void> {
@@ -91,7 +90,7 @@ async function stopChrome(chrome: ChromeProcess, folder: string, ledger: Resourc
   await chrome.exited;
   chrome.transport.close();
   ledger.processes.closed += 1;
-  // Killed children may still hold files for a moment: rm tries again.
+  // Killed child processes may keep files for a moment: rm retries.
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   ledger.profiles.closed += 1;
 }
@@ -102,7 +101,7 @@ function launchRefusal(error: unknown, chrome: ChromeProcess, executablePath: st
   return new Refusal('browser_failed', { detail }, { cause: error });
 }
 
-/** The first call does it; every later one waits for the same end. */
+/** The first call runs it; later calls return the same promise. */
 function runOnce(run: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined;
   return () => (running ??= run());

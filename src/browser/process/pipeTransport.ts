@@ -2,8 +2,8 @@ import type { Readable, Writable } from 'node:stream';
 import { BrowserTransport } from './browserTransport.js';
 
 /**
- * The DevTools protocol over the two extra pipes of a Chrome started with `--remote-debugging-pipe`: JSON messages, each
- * ended by a zero byte. Chrome ends itself when our end of the pipe closes.
+ * CDP over the two pipes of a Chrome started with `--remote-debugging-pipe`: JSON messages, each terminated by a zero
+ * byte. Chrome exits when this end of the pipes closes.
  */
 export class PipeTransport extends BrowserTransport {
   readonly #toBrowser: Writable;
@@ -20,7 +20,7 @@ export class PipeTransport extends BrowserTransport {
     this.#fromBrowser = fromBrowser;
     fromBrowser.on('data', this.#onData);
     fromBrowser.once('close', this.#onClose);
-    // A dead browser breaks both pipes; the end of the reading one is what counts.
+    // A dead browser breaks both pipes. The close of the reading one is reported.
     for (const pipe of [toBrowser, fromBrowser]) pipe.on('error', () => fromBrowser.destroy());
   }
 
@@ -33,7 +33,7 @@ export class PipeTransport extends BrowserTransport {
     this.#toBrowser.destroy();
   }
 
-  cut(): void {
+  terminate(): void {
     this.#fromBrowser.off('data', this.#onData);
     this.#partial = [];
     this.close();
@@ -42,25 +42,26 @@ export class PipeTransport extends BrowserTransport {
   #readMessages(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(0); end !== -1; end = chunk.indexOf(0, start)) {
-      if (!this.#keep(chunk.subarray(start, end))) return;
+      if (!this.#append(chunk.subarray(start, end))) return;
       const message = Buffer.concat(this.#partial).toString('utf8');
       this.#partial = [];
       this.#partialBytes = 0;
       start = end + 1;
-      // One message at a time per turn, as over a socket: an answer's `await` runs before the next event is handed out.
+      // One message per turn of the event loop, as over a socket: code that awaits a response runs before the next
+      // event.
       setImmediate(() => void this.receive(message));
     }
-    if (start < chunk.length) this.#keep(chunk.subarray(start));
+    if (start < chunk.length) this.#append(chunk.subarray(start));
   }
 
-  /** Keeps a piece of a message; false if the message is too long. */
-  #keep(piece: Buffer): boolean {
-    this.#partialBytes += piece.length;
+  /** Appends a chunk to the current message; false if the message is too long. */
+  #append(chunk: Buffer): boolean {
+    this.#partialBytes += chunk.length;
     if (this.#partialBytes > this.maxMessageBytes) {
-      this.drop(this.tooLong);
+      this.drop(this.tooLongCause);
       return false;
     }
-    this.#partial.push(piece);
+    this.#partial.push(chunk);
     return true;
   }
 }

@@ -5,7 +5,10 @@ export interface ResourceCount {
   closed: number;
 }
 
-/** What was opened and closed since the pool exists. Kept by the pool; after any scenario opened = closed (S5). */
+/**
+ * Counts of opened and closed resources since the pool was opened. Owned by the pool. Once everything is released,
+ * opened equals closed (S5).
+ */
 export type ResourceLedger = Readonly<Record<ResourceKind, ResourceCount>>;
 
 export function createResourceLedger(): ResourceLedger {

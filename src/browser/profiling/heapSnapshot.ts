@@ -16,11 +16,11 @@ const headerSchema = z.object({
   }),
 });
 
-/** Objects of one constructor; `(string)`, `(code)` and the like are what V8 keeps for itself. */
+/** Objects of one constructor; `(string)`, `(code)` and the like are internal to V8. */
 export interface HeapClass {
   readonly name: string;
   readonly count: number;
-  /** Shallow: without what they hold. */
+  /** Shallow size in bytes. */
   readonly bytes: number;
 }
 
@@ -29,7 +29,7 @@ export interface HeapSummary {
   readonly bytes: number;
   /** Largest first. */
   readonly classes: readonly HeapClass[];
-  /** DOM nodes that are in no document but still held, most frequent first. */
+  /** Detached DOM nodes that are still referenced, most frequent first. */
   readonly detached: readonly HeapClass[];
 }
 
@@ -43,7 +43,7 @@ interface Layout {
   readonly type: number;
   readonly name: number;
   readonly size: number;
-  /** -1 where the browser does not tell. */
+  /** -1 where the snapshot has no such field. */
   readonly detachedness: number;
   readonly types: readonly string[];
 }
@@ -55,15 +55,15 @@ const isDetached = 2;
 const [zero, nine, comma, quote, backslash, closing] = Buffer.from('09,"\\]');
 
 /**
- * Reads a V8 heap snapshot (the JSON of `HeapProfiler.addHeapSnapshotChunk`) piece by piece and counts as it goes: of
- * the graph nothing is kept, so the memory it needs depends on how many constructors there are, not on the heap. Write
- * the pieces in order, then call `end` once.
+ * Parses a V8 heap snapshot (the JSON of CDP HeapProfiler.addHeapSnapshotChunk) as a stream and counts objects. Keeps
+ * nothing of the graph, so memory depends on the number of constructors, not on the heap. Write the chunks in order,
+ * then call `end` once.
  */
 export class HeapSnapshotParser {
   #read: (chunk: Buffer) => void = (chunk) => this.#readHeader(chunk);
   #pending: Buffer = Buffer.alloc(0);
   #layout: Layout | undefined;
-  /** Fields of the node that is being read. */
+  /** Fields of the current node. */
   #node: number[] = [];
   #number = 0;
   #hasDigits = false;
@@ -71,14 +71,14 @@ export class HeapSnapshotParser {
   #bytes = 0;
   /** By index of the constructor's name. */
   readonly #named = new Map<number, Tally>();
-  /** By index of the type: what has no constructor. */
+  /** By index of the type, for objects without a constructor. */
   readonly #unnamed = new Map<number, Tally>();
   readonly #detached = new Map<number, Tally>();
   readonly #names = new Map<number, string>();
   #stringIndex = 0;
   #isComplete = false;
 
-  /** Throws when it is no heap snapshot. */
+  /** Throws if it is not a heap snapshot. */
   write(chunk: Buffer): void {
     this.#read(chunk);
   }
@@ -104,7 +104,7 @@ export class HeapSnapshotParser {
     const text = this.#withPending(chunk);
     const start = text.indexOf(nodesStart);
     if (start === -1) {
-      if (text.length > maxHeaderBytes) throw new Error('This is no heap snapshot.');
+      if (text.length > maxHeaderBytes) throw new Error('This is not a heap snapshot.');
       this.#pending = text;
       return;
     }
@@ -147,7 +147,7 @@ export class HeapSnapshotParser {
     node.length = 0;
   }
 
-  /** Between the two there are only numbers. */
+  /** Between the two are only numbers. */
   #skipToStrings(chunk: Buffer): void {
     const text = this.#withPending(chunk);
     const start = text.indexOf(stringsStart);
@@ -210,7 +210,7 @@ function parseLayout(head: string): Layout {
   };
 }
 
-/** The index of the quote that ends the string which begins at `start`, or -1. */
+/** The index of the closing quote of the string that begins at `start`, or -1. */
 function endOfString(text: Buffer, start: number): number {
   for (let at = start + 1; at < text.length; at++) {
     if (text[at] === backslash) at += 1;
@@ -219,7 +219,7 @@ function endOfString(text: Buffer, start: number): number {
   return -1;
 }
 
-/** Elements of one tag are one class, whatever attributes the name shows. */
+/** Elements of one tag are one class, whatever attributes the name contains. */
 function normalizedClassName(name: string): string {
   const tag = /^<[^\s>]+(?=\s)/.exec(name);
   return tag ? `${tag[0]}>` : name;
@@ -239,7 +239,7 @@ function toHeapClasses(tallies: ReadonlyMap<string, Tally>): HeapClass[] {
   return [...tallies].map(([name, { count, bytes }]) => ({ name, count, bytes }));
 }
 
-/** What may wait in memory for a reader: Chrome sends as fast as it can and cannot be held up. */
+/** Limit on buffered chunks: Chrome sends as fast as it can, without flow control. */
 const maxBufferedBytes = 256 * 1024 ** 2;
 
 export interface HeapCaptureOptions {
@@ -249,9 +249,9 @@ export interface HeapCaptureOptions {
 }
 
 /**
- * The heap of a page after a garbage collection, as Chrome sends it (`HeapProfiler.takeHeapSnapshot`), in a protocol
- * session of its own that ends with the iteration. Throws the signal's reason, or a ToolError when the reader falls too
- * far behind.
+ * The chunks of a page's heap snapshot after a garbage collection (CDP HeapProfiler.takeHeapSnapshot). Uses a CDP
+ * session of its own, which is detached when the iteration ends. Throws the signal's reason, or a ToolError when the
+ * reader is too slow.
  */
 export async function* captureHeap({ page, signal, progress }: HeapCaptureOptions): AsyncGenerator<Buffer> {
   const cdp = await untilAborted(openCdpSession(page.page), signal, (late) => void detach(late));
@@ -284,10 +284,10 @@ export async function* captureHeap({ page, signal, progress }: HeapCaptureOption
 }
 
 function tooLarge(): ToolError {
-  return new ToolError('The heap is too large: it came faster than it could be kept. Try a smaller page.');
+  return new ToolError('The heap is too large: it arrived faster than it could be processed. Try a smaller page.');
 }
 
-/** Ends the session; one whose page has gone has ended. */
+/** Never rejects: the session of a closed page is detached already. */
 async function detach(cdp: CDPSession): Promise<void> {
   if (!cdp.detached) await cdp.detach().catch(() => undefined);
 }

@@ -3,7 +3,7 @@ import { messageOf, ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import { openCdpSession } from '../cdp/cdpSessions.js';
 
-/** What the trace engine reads; screenshots and the like only make a trace larger. */
+/** The categories that the trace engine reads; others only make a trace larger. */
 const includedCategories = [
   'blink.console',
   'blink.user_timing',
@@ -27,17 +27,17 @@ const maxTraceBytes = 48 * 1024 ** 2;
 const readChunkBytes = 1024 ** 2;
 
 export interface RecordedTrace {
-  /** Gzipped JSON of the whole browser: not for others' eyes before it is filtered. */
+  /** Gzipped JSON of the whole browser: contains other sessions' data until it is filtered. */
   readonly data: Buffer;
-  /** The buffer was full before the end. */
+  /** The trace buffer was full before the end. */
   readonly isTruncated: boolean;
-  /** It was begun in order to load the page: what comes before that is of no interest. */
+  /** The recording was started to load the page: events before the load are irrelevant. */
   readonly isOfLoad: boolean;
 }
 
 /**
- * Records what the browser does for a page (CDP `PageTracing`). A browser makes one trace at a time, whoever asks. Owned by
- * its page; a recording hangs on a protocol session of its own and ends with it.
+ * Records traces of a page (CDP domain Tracing). A browser records one trace at a time. Owned by its page; a recording
+ * has its own CDP session and ends with it.
  */
 export class PageTracing {
   readonly #page: Page;
@@ -52,7 +52,7 @@ export class PageTracing {
     return this.#recording !== undefined && !this.#recording.detached;
   }
 
-  /** Throws a ToolError when a trace is being made already. */
+  /** Throws a ToolError when a trace is being recorded already. */
   async start(signal: AbortSignal, isOfLoad: boolean): Promise<void> {
     if (this.isRecording) throw new ToolError('This page is being traced already. Call performance_stop_trace.');
     const cdp = await untilAborted(openCdpSession(this.#page), signal, (late) => void detach(late));
@@ -66,7 +66,10 @@ export class PageTracing {
     }
   }
 
-  /** Ends the recording and reads it. Throws a ToolError when there is none, or it is too large. */
+  /**
+   * Ends the recording and reads the trace. Throws a ToolError when nothing is being recorded, or the trace is too
+   * large.
+   */
   async stop(signal: AbortSignal): Promise<RecordedTrace> {
     const cdp = this.#recording;
     if (cdp === undefined || cdp.detached) {
@@ -79,7 +82,7 @@ export class PageTracing {
     }
   }
 
-  /** Drops a recording that goes on. Idempotent; never rejects. */
+  /** Discards a running recording. Idempotent; never rejects. */
   async dispose(): Promise<void> {
     const cdp = this.#recording;
     this.#recording = undefined;
@@ -106,7 +109,7 @@ async function finishTracing(cdp: CDPSession): Promise<Omit<RecordedTrace, 'isOf
   });
   await cdp.send('Tracing.end');
   const { stream, dataLossOccurred } = await completed;
-  if (stream === undefined) throw new Error('The browser answered no trace.');
+  if (stream === undefined) throw new Error('The browser returned no trace stream.');
   return { data: await readStream(cdp, stream), isTruncated: dataLossOccurred };
 }
 
@@ -133,7 +136,7 @@ function alreadyTracing(cause: unknown): ToolError {
   );
 }
 
-/** Ends the session; one whose page has gone has ended. */
+/** Never rejects: the session of a closed page is detached already. */
 async function detach(cdp: CDPSession): Promise<void> {
   if (!cdp.detached) await cdp.detach().catch(() => undefined);
 }

@@ -6,7 +6,9 @@ import { ToolError } from '../../errors/errors.js';
 import { Lock } from '../../async.js';
 import { traceWorkerScript } from './traceWorker.js';
 
-/** The engine keeps several copies of the events; a trace that needs more than this ends its thread, not the server. */
+/**
+ * Memory limit of the thread, which holds several copies of the events: exceeding it ends the thread, not the server.
+ */
 const maxMegabytes = 1536;
 
 const phasesSchema = z.array(z.object({ name: z.string(), ms: z.number().optional() }));
@@ -18,7 +20,7 @@ const insightSchema = z.object({
   state: z.enum(['pass', 'fail', 'informative']),
   /** The Core Web Vital that it is about. */
   metric: z.string(),
-  /** What mending it would save: milliseconds, or points of CLS. */
+  /** What fixing it would save: milliseconds, or CLS score. */
   savings: z.record(z.string(), z.number().optional()),
   details: z.record(z.string(), z.unknown()),
 });
@@ -47,12 +49,13 @@ const messageSchema = z.object({ trace: z.instanceof(Uint8Array), analysis: anal
 
 type AnalysedTrace = z.infer<typeof messageSchema>;
 
-/** One at a time in this process: each may need as much memory as that. */
+/** One analysis at a time in this process, since each may need that much memory. */
 const analysisLock = new Lock();
 
 /**
- * Analyses a gzipped trace in a thread of its own, so that other sessions do not wait for it, and answers it with what
- * belongs to other pages left out. Aborting ends the thread. Throws a ToolError when the trace is too large.
+ * Analyses a gzipped trace in a worker thread, so that other sessions do not wait for it. Resolves with the analysis
+ * and the trace without the events of other pages. Aborting ends the thread. Throws a ToolError when the trace is too
+ * large.
  */
 export function analyseTrace(trace: Buffer, signal: AbortSignal): Promise<AnalysedTrace> {
   return analysisLock.run(signal, () => analyseInWorker(trace, signal));
@@ -66,7 +69,7 @@ function analyseInWorker(trace: Buffer, signal: AbortSignal): Promise<AnalysedTr
       eval: true,
       workerData: { engine, trace },
       resourceLimits: { maxOldGenerationSizeMb: maxMegabytes },
-      // Nothing of the engine's chatter belongs on the server's output, which may be a transport.
+      // Output of the engine must not reach the server's stdout, which may be a transport.
       stdout: true,
       stderr: true,
     });
@@ -87,8 +90,8 @@ function analyseInWorker(trace: Buffer, signal: AbortSignal): Promise<AnalysedTr
       end();
       reject(isOutOfMemory(error) ? new ToolError(tooLargeMessage, { cause: error }) : error);
     });
-    // Comes last, and says nothing new unless nothing came before.
-    worker.once('exit', (code) => reject(new Error(`The analysis ended with code ${code} and no result.`)));
+    // The last event; relevant only if there was no message or error before.
+    worker.once('exit', (code) => reject(new Error(`The analysis thread exited with code ${code} and no result.`)));
   });
 }
 

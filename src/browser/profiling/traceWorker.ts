@@ -1,8 +1,8 @@
 /**
  * The program of the thread that analyses a trace, as source text: it runs the trace engine of DevTools, which is
  * written for a browser, and so adds to its own globals what that expects. Takes `workerData { engine, trace }` (a URL
- * and the gzipped JSON of `PageTracing.start`), posts one message: `{ trace, analysis }` (the gzipped JSON of the events
- * that are the page's, and what {@link analysisSchema} in analysis.ts describes).
+ * and the gzipped JSON of `PageTracing.start`), posts one message: `{ trace, analysis }` (the gzipped JSON of the
+ * page's events, and the analysis as in `analysisSchema` of traceAnalysis.ts).
  */
 export const traceWorkerScript = /* javascript */ `
 const { parentPort, workerData } = require('node:worker_threads');

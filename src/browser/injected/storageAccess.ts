@@ -1,5 +1,5 @@
 import { findBinding } from './binding.js';
-import type { ChromeStorage, StorageArea, StorageChange } from './chromeApi.js';
+import type { ChromeStorage, ChromeStorageArea, ChromeStorageChange } from './chromeApi.js';
 import type { StorageChangeReport, StorageContent, StorageEdit, StorageItem } from './contract.js';
 import { toJson } from './values.js';
 
@@ -39,7 +39,7 @@ export async function editStorage(areaName: string, { clear, remove, set }: Stor
   return null;
 }
 
-function areaOf(name: string): StorageArea {
+function areaOf(name: string): ChromeStorageArea {
   const area = findStorage()[name];
   if (area === undefined) throw new Error('Chrome has no such area');
   return area;
@@ -73,7 +73,7 @@ export function listenToStorage(bindingName: string): boolean {
   return false;
 }
 
-const jsonOf = ({ oldValue, newValue }: StorageChange): StorageChangeReport['changes'][string] => ({
+const jsonOf = ({ oldValue, newValue }: ChromeStorageChange): StorageChangeReport['changes'][string] => ({
   oldValue: toJson(oldValue),
   newValue: toJson(newValue),
 });

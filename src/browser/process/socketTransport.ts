@@ -2,20 +2,20 @@ import { WebSocket, type RawData } from 'ws';
 import { codeOf } from '../../errors/errors.js';
 import { BrowserTransport } from './browserTransport.js';
 
-/** The DevTools protocol over a WebSocket to a browser that runs elsewhere. Closing it leaves the browser running. */
-export class WebSocketTransport extends BrowserTransport {
+/** CDP over a WebSocket to an attached browser. Closing it leaves the browser running. */
+export class SocketTransport extends BrowserTransport {
   readonly #socket: WebSocket;
-  /** Resolves when the connection is open, rejects with why it cannot be. */
+  /** Resolves when the connection is open. Rejects with the socket's error. */
   readonly opened: Promise<void>;
 
   /** @param maxMessageBytes default 64 MiB. */
   constructor(url: string, maxMessageBytes?: number) {
     super(maxMessageBytes);
     this.#socket = new WebSocket(url, {
-      // Only this address was checked.
+      // The target of a redirect would be unchecked.
       followRedirects: false,
       perMessageDeflate: false,
-      // One message at a time per turn: an answer's `await` runs before the next event is handed out.
+      // One message per turn of the event loop: code that awaits a response runs before the next event.
       allowSynchronousEvents: false,
       maxPayload: this.maxMessageBytes,
     });
@@ -23,7 +23,7 @@ export class WebSocketTransport extends BrowserTransport {
     this.#socket.on('message', (data) => void this.receive(textOf(data)));
     this.#socket.on('close', () => this.onclose?.());
     this.#socket.on('error', (error) => {
-      this.drop(codeOf(error) === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? this.tooLong : error.message);
+      this.drop(codeOf(error) === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? this.tooLongCause : error.message);
     });
   }
 
@@ -35,7 +35,7 @@ export class WebSocketTransport extends BrowserTransport {
     this.#socket.close();
   }
 
-  cut(): void {
+  terminate(): void {
     this.#socket.terminate();
   }
 }
