@@ -44,7 +44,7 @@ describe('the browser to launch', () => {
     await expect(findExecutable({ executablePath: join(folder, name) })).rejects.toThrow('not an executable file');
   });
 
-  it('that ends without a word is refused with how it ended', async () => {
+  it('that exits and writes nothing is refused with how it ended', async () => {
     const silent = join(folder, 'silent');
     await writeFile(silent, '#!/bin/sh\nexit 3\n', { mode: 0o755 });
     const launching = launchBrowser({
@@ -54,7 +54,7 @@ describe('the browser to launch', () => {
       signal: new AbortController().signal,
       ledger: createResourceLedger(),
     });
-    await expect(launching).rejects.toThrow('did not start: it ended with exit code 3, without a word.');
+    await expect(launching).rejects.toThrow('did not start: it exited with code 3 and wrote nothing to stderr.');
   });
 
   it('that does not start is refused with its own last words and leaves nothing behind', async () => {

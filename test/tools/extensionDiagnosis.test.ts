@@ -127,7 +127,7 @@ describe('inspect_extension_manifest', () => {
     expect(problems).toContain('icons.48: icon.png has 16 x 16 pixels and is listed as 48.');
     expect(problems).toContain('icons: There is no icon of 128 pixels.');
     await writeFile(join(workspace, 'Files', 'manifest.json'), '{ "name": ');
-    expect(await findings(id)).toMatchObject([{ severity: 'error', at: 'manifest.json', fix: 'Mend the JSON.' }]);
+    expect(await findings(id)).toMatchObject([{ severity: 'error', at: 'manifest.json', fix: 'Fix the JSON.' }]);
   });
 });
 

@@ -119,7 +119,7 @@ describe('reload_extension', () => {
     await tools.write('Whole', {}, { 'manifest.json': '{ "name": ' });
     const said = await tools.refusal('reload_extension', { extensionId });
     expect(said).toContain('Manifest is not valid JSON.');
-    expect(said).toContain('Whole 1.0 goes on as it was loaded before.');
+    expect(said).toContain('Whole 1.0 stays loaded as it was before.');
     expect(await tools.evaluate(extensionId, 'code')).toBe('whole');
   });
 });
