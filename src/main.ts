@@ -78,8 +78,8 @@ const commands: Commands = {
     const { prepareBrowser } = await import('./cli/installBrowser.js');
     await prepareBrowser(config, search, writeError);
     const { serveStdio } = await import('./cli/serve.js');
-    let hasDefect = false;
-    void defect.then(() => (hasDefect = true));
+    const failed = new AbortController();
+    void defect.then(() => failed.abort());
     const code = await serveStdio({
       config,
       search,
@@ -89,7 +89,7 @@ const commands: Commands = {
       stop: Promise.race([untilStopSignal(), defect]),
     });
     // Output that the client does not read must not keep the process alive.
-    process.exit(hasDefect ? 1 : code);
+    process.exit(failed.signal.aborted ? 1 : code);
   },
 
   async selftest({ config, ...target }) {
