@@ -26,9 +26,9 @@ test('the number of mock rules is bounded', async () => {
 });
 
 test.each([
-  { headers: { 'a b': 'c' }, why: 'is no name of a header' },
+  { headers: { 'a b': 'c' }, why: 'is not the name of a header' },
   { headers: { a: 'b\nc' }, why: 'line ends' },
-  { headers: { a: '☃' }, why: 'letters past Latin-1' },
+  { headers: { a: '☃' }, why: 'letters outside Latin-1' },
 ])('a rule with the header $headers is refused', async ({ headers, why }) => {
   expect(await harness.refusal('mock_network', { ...rule, headers })).toContain(why);
 });
