@@ -117,7 +117,7 @@ describe('an archive', () => {
 
   it('is one too many after twenty', async () => {
     for (let index = 0; index < 20; index += 1) await unpack(zip([manifest({ name: `n${index}` })]));
-    await expect(unpack(zip([manifest({ name: 'one more' })]))).rejects.toThrow('uninstall_extension one');
+    await expect(unpack(zip([manifest({ name: 'one more' })]))).rejects.toThrow('Remove one with uninstall_extension');
     await unpack(zip([manifest({ name: 'n3', version: '2' })]));
     expect(await readdir(parent)).toHaveLength(20);
   });

@@ -119,7 +119,7 @@ test('[C-SECRETS] call and selftest show their token to a server with authentica
   const lines: string[] = [];
   const write = (line: string): void => void lines.push(line);
   expect(await call({ url, token, calls: [say('hello')], write })).toBe(0);
-  await expect(call({ url, calls: [], write })).rejects.toThrow(/^A token is needed/);
+  await expect(call({ url, calls: [], write })).rejects.toThrow(/^A valid token is required/);
   const startServer = () => Promise.reject(new Error('not asked for'));
   expect(await selftest({ url, token, sessions: 1, write, startServer })).toBe(1);
   expect(lines).toContain('0 passed, 1 failed');

@@ -74,7 +74,7 @@ test('[C-FAILOVER] a Redis that stands still, or is no primary any more, is left
   await redis.sendCommands('REPLICAOF 127.0.0.1 1');
   await expect(claim()).rejects.toMatchObject({ reason: 'store_unreachable' });
   await again;
-  expect(told).toEqual(['It does not answer in time.', expect.stringMatching(/^READONLY/)]);
+  expect(told).toEqual(['Redis did not answer in time.', expect.stringMatching(/^READONLY/)]);
   await store.close();
   await redis.stop();
 });

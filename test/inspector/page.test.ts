@@ -60,10 +60,10 @@ describe.each(['light', 'dark'] as const)('in %s', (theme) => {
 
     await client.close();
     await watching.shows(lit('closed'));
-    await watching.shows('.ending', 'The client left.');
+    await watching.shows('.ending', 'The client closed it.');
     await watching.shows('.heading .chip', 'client-closed');
     await watching.go('#/overview', '.overview');
-    await watching.shows('.bars', 'The client left.');
+    await watching.shows('.bars', 'The client closed it.');
     expect(await watching.violations()).toEqual([]);
     expect(new Set(watching.requests)).toEqual(new Set([served.url]));
     expect(watching.errors).toEqual([]);
@@ -107,7 +107,7 @@ describe('one server', () => {
     const listening = watching.page.waitForResponse((response) => response.url().endsWith('&contents=1'));
     await watching.page.click('.tabs > button');
     await listening;
-    await watching.shows('.hint', 'type and length alone');
+    await watching.shows('.hint', 'replaced by their type and length');
     await client.callTool({ name: 'echo', arguments: { value: 'secret-value' } });
     await watching.shows('.payload summary', 'tools/call');
     await watching.shows('.payload pre', '"value": "‹text, 12 characters›"');
@@ -190,7 +190,7 @@ test('[C-INSPECTOR] each transition is lit one frame later, less than a second a
   await session?.ended;
   frame();
   await watching.shows(lit('closed'));
-  await watching.shows('.ending', 'The client left.');
+  await watching.shows('.ending', 'The client closed it.');
   const waits = watching.frames.flatMap(({ now, detail }) => detail?.entries.map(({ at }) => now - at) ?? []);
   expect(waits.length).toBeGreaterThan(10);
   expect(Math.max(...waits)).toBeLessThan(1_000);

@@ -43,8 +43,8 @@ test('[C-AUTH] a token opens sessions as its user; without one, with a wrong one
   const stream = await connect(guarded.url, token).whenAnnounced();
   expect(guarded.served.orchestrator.registry.list().map(({ user }) => user)).toEqual(['anna']);
   const attempts: [string, object, string][] = [
-    ['/sse', {}, 'A token is needed'],
-    ['/sse?userId=anna', {}, 'A token is needed'],
+    ['/sse', {}, 'A valid token is required'],
+    ['/sse?userId=anna', {}, 'A valid token is required'],
     ['/sse', bearer('wrong'), 'not valid'],
     ['/sse', bearer(`gr_${'A'.repeat(43)}`), 'not valid'],
     ['/sse', bearer(adminToken), 'not valid'],

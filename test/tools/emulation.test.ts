@@ -137,7 +137,7 @@ test('a page that closes or another one is not touched by it', async () => {
 test('a place is refused where no site could ask for it', async () => {
   const blank = await harness.browser.newPage();
   const args = { geolocation: { latitude: 1, longitude: 1 } };
-  expect(await harness.refusal('emulate', args)).toContain('call navigate_page to one first');
+  expect(await harness.refusal('emulate', args)).toContain('Call navigate_page to the site first');
   await harness.browser.closePage(blank.id);
 });
 

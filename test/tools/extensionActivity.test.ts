@@ -181,7 +181,7 @@ describe('trace_extension_api_calls', () => {
     expect(structured['tracing']).toBe(false);
     await evaluate('chrome.storage.local.get("untraced")');
     const after = await tools.text('trace_extension_api_calls', { extensionId });
-    expect(after).toContain('not being traced any more');
+    expect(after).toContain('no longer being traced');
     expect(after).not.toContain('untraced');
   });
 
@@ -211,7 +211,7 @@ describe('get_extension_logs', () => {
     expect(entries.filter((entry) => entry['text'] === 'from the worker')).toHaveLength(1);
     expect(text).toContain('worker up {deep: {er: 1}}');
     expect(text).toContain('worker.js:2:');
-    expect(text).toContain('may idle');
+    expect(text).toContain('may stop when idle');
     const again = await tools.run('get_extension_logs', { extensionId, level: 'warning' });
     expect((again.structured['entries'] as Rows).map((entry) => entry['text'])).toEqual(['from the worker']);
   });

@@ -209,9 +209,9 @@ describe('install_extension from an archive', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  it('refuses what is no base64, no archive, or not exactly one source', async () => {
+  it('refuses what is not base64, not an archive, or not exactly one source', async () => {
     const refusal = (args: Record<string, string>): Promise<string> => tools.refusal('install_extension', args);
-    expect(await refusal({ archive: '{not base64}' })).toContain('no base64');
+    expect(await refusal({ archive: '{not base64}' })).toContain('not base64');
     expect(await refusal({ archive: 'aGVsbG8=' })).toContain('neither a zip nor a crx');
     expect(await refusal({})).toBe('Pass exactly one of path, archive and url.');
     expect(await refusal({ path: '/tmp', url: 'http://127.0.0.1/' })).toContain('exactly one');

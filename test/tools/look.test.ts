@@ -140,6 +140,6 @@ describe('take_screenshot', () => {
 
   test('a page too high to picture is refused with what to do', async () => {
     await evaluate('() => { document.body.style.height = "40000px" }');
-    expect(await harness.refusal('take_screenshot', { fullPage: true })).toContain('Leave out fullPage');
+    expect(await harness.refusal('take_screenshot', { fullPage: true })).toContain('Omit fullPage');
   });
 });

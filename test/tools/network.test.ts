@@ -110,7 +110,7 @@ describe('mock_network', () => {
     [{ action: 'add', url: '*', headers: { 'a b': 'c' } }, '"a b" is not the name of a header'],
     [{ action: 'add', url: '*', headers: { '': 'c' } }, '"" is not the name of a header'],
     [{ action: 'add', url: '*', headers: { a: 'b\r\nc: d' } }, 'header "a" has line ends'],
-    [{ action: 'add', url: '*', headers: { a: '…' } }, 'letters past Latin-1'],
+    [{ action: 'add', url: '*', headers: { a: '…' } }, 'letters outside Latin-1'],
     [{ action: 'add', url: '/(a+)+(?=b)/', status: 200 }, 'it has a look-ahead'],
     [{ action: 'remove' }, 'remove needs the id'],
     [{ action: 'remove', id: 7 }, 'There is no rule 7'],
