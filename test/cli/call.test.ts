@@ -103,7 +103,7 @@ describe('where no server answers', () => {
     await expect(call({ url, calls: [], write })).rejects.toThrow(`Cannot reach ${url} (`);
     const startServer = () => Promise.reject(new Error('not asked for'));
     expect(await selftest({ url, sessions: 1, write, startServer })).toBe(1);
-    expect(lines[0]).toMatch(/Cannot reach .*: is a server running there\?$/);
+    expect(lines[0]).toMatch(/Cannot reach .*: is a server running there\? Start one with: greenroom serve$/);
   });
 
   test('the process ends: nothing goes on trying', async () => {

@@ -25,7 +25,7 @@ const leak = (count: number) => harness.text('evaluate_script', { function: `() 
 
 test('before there is a snapshot, the tools that need one say how to get it', async () => {
   expect(await harness.refusal('get_heapsnapshot_summary')).toContain('Call take_heapsnapshot');
-  expect(await harness.refusal('compare_heapsnapshots')).toContain('There are: none.');
+  expect(await harness.refusal('compare_heapsnapshots')).toContain('Existing: none.');
   expect(await harness.refusal('get_heapsnapshot_summary', { uri: 'greenroom://x' })).toContain(
     'There is no heap snapshot greenroom://x',
   );

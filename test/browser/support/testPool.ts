@@ -8,6 +8,7 @@ import {
   type BrowserPoolOptions,
   type SupervisedBrowserPool,
 } from '../../../src/browser/pool/browserPool.js';
+import { openBrowserCdpSession } from '../../../src/browser/cdp/cdpSessions.js';
 import type { SessionBrowser } from '../../../src/browser/pool/sessionBrowser.js';
 import { supervisorDefaults, createSupervisor, type SupervisorOptions } from '../../../src/browser/supervisor.js';
 import { chromium } from '../../support/chromium.js';
@@ -85,7 +86,7 @@ export function recordingListener(): RecordingListener {
 
 /** The process id of the browser, asked of itself (SystemInfo.getProcessInfo). */
 export async function browserPid({ browser }: Pick<SessionBrowser, 'browser'>): Promise<number> {
-  const session = await browser.target().createCDPSession();
+  const session = await openBrowserCdpSession(browser);
   const { processInfo } = await session.send('SystemInfo.getProcessInfo');
   await session.detach();
   const main = processInfo.find(({ type }) => type === 'browser');
