@@ -127,7 +127,7 @@ test.each([
   ['of another shape', '{"version":1,"users":{}}', /is damaged/],
   ['with a field nobody knows', '{"version":1,"users":[],"extra":1}', /is damaged/],
   ['with an id of control characters', '{"version":1,"users":[{"id":"a\\u0000b","createdAt":"2026-01-01T00:00:00.000Z","tokens":[],"browsers":[]}]}', /is damaged/], // prettier-ignore
-  ['of a newer version', '{"version":2,"users":[]}', /written by a newer version \(format 2\)/],
+  ['of a newer version', '{"version":2,"users":[]}', /written by a newer version of the server \(format 2\)/],
 ])('[C-STORE] a file that is %s stops the start in one line, and is left as it is', (_name, content, line) =>
   withFolder(async (folder) => {
     const file = join(folder, 'users.json');
