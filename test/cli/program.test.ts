@@ -42,7 +42,7 @@ test.each([
   ['a word that serve does not take', ['--port', '1', 'x'], /too many arguments for 'serve'/],
   ['an address that is none', ['call', '--url', 'localhost:1', 'x'], /--url: "localhost:1" is not allowed. Allowed: /],
   ['arguments that are not JSON', ['call', 'new_page', '{url}'], /arguments of new_page are not JSON/],
-  ['arguments that are no object', ['call', 'new_page', '[1]'], /arguments of new_page are a JSON object/],
+  ['arguments that are no object', ['call', 'new_page', '[1]'], /arguments of new_page must be a JSON object/],
   [
     'a number of sessions that is none',
     ['selftest', '--sessions', '0'],
