@@ -17,7 +17,7 @@ test('[C-CHAOS][S5][S11][S12] twenty faults of all kinds under load: nothing is 
       waitTimeoutMs: 60_000,
       pausedMs: 5_000,
     },
-    program: join(import.meta.dirname, 'node.js'),
+    program: join(import.meta.dirname, 'chaosNode.js'),
     report: () => undefined,
   });
   expect(violations).toEqual([]);

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { serve } from '../../src/cli/serve.js';
 import { ConfigError, defineConfig, type Options } from '../../src/config/config.js';
 import { createOrchestrator } from '../../src/server/orchestrator.js';
-import { silentLog } from '../../src/log.js';
+import { silentLog, type Log } from '../../src/log.js';
 
 const start = (options: Options, search = {}, log = silentLog) =>
   serve(defineConfig({ port: 0, ...options }), search, log);
@@ -19,12 +19,13 @@ test.each([
   expect(refused).toMatchObject({ message: expect.stringMatching(line) });
 });
 
-test('a browser to attach to that does not answer is warned of with cause and mend; it may come later', async () => {
+test('a browser to attach to that does not answer is warned of with its cause and the fix; it may come later', async () => {
   const log: string[] = [];
-  const note = (message: string): void => void log.push(message);
+  const note: Log['warn'] = (message, fields) => void log.push(`${message} ${String(fields?.['error'] ?? '')}`.trim());
   const running = await start({ browserUrl: 'http://127.0.0.1:1' }, {}, { ...silentLog, warn: note, info: note });
   await running.close();
-  expect(log).toEqual([expect.stringMatching(/No browser answers at .*--remote-debugging-port/), 'ready']);
+  const warning = /^browser to attach to is unreachable No browser answers at .*--remote-debugging-port/;
+  expect(log).toEqual([expect.stringMatching(warning), 'ready']);
 });
 
 test('a port in use is one error, and no line of the log', async () => {
