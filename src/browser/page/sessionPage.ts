@@ -14,9 +14,11 @@ import { ToolError } from '../../errors/errors.js';
 import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
 import { openCdpSession } from '../cdp/cdpSessions.js';
 
-interface Navigating {
+interface ExclusiveWork {
   /** Whether the work loads another document. */
-  readonly navigates?: boolean;
+  readonly navigates?: boolean | undefined;
+  /** Called whenever later work begins to wait for this. */
+  readonly onWanted?: (() => void) | undefined;
 }
 
 /**
@@ -102,8 +104,9 @@ export class SessionPage {
    * ToolError that names the dialog when one is open or opens meanwhile: the page does not answer until it is handled.
    * A navigation that waits for its server is waited for, or stopped if the tool `navigates` itself, and at the abort.
    */
-  runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, { navigates = false }: Navigating = {}): Promise<T> {
-    return this.#lock.run(signal, () => {
+  runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, options: ExclusiveWork = {}): Promise<T> {
+    const { navigates = false, onWanted } = options;
+    const work = (): Promise<T> => {
       this.dialogs.throwIfOpen();
       const runFocused = async (): Promise<T> => {
         try {
@@ -118,7 +121,8 @@ export class SessionPage {
       return this.dialogs.runUntilDialog(runFocused, (dialog) => {
         throw new ToolError(describeDialog(dialog));
       });
-    });
+    };
+    return this.#lock.run(signal, work, onWanted);
   }
 
   /**
