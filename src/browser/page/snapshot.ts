@@ -3,6 +3,7 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import type { DocumentSize, OutlineItem } from '../injected/contract.js';
 import { measureDocument, readOutline } from '../cdp/injectedFunctions.js';
+import { noClickables, readClickables, type ClickableElements } from './clickable.js';
 import { buildTree, type SnapshotNode, type AccessibilityFrame } from './accessibility.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementUids.js';
@@ -83,6 +84,7 @@ async function readFrames(page: SessionPage, start: NodeAddress | undefined): Pr
   const isWhole = selectWhole(weights);
   const parts = isWhole.filter((whole) => !whole).length;
   const bounds = { nodes: outlineBounds.nodes / parts, characters: outlineBounds.characters / parts };
+  const clickables = clickablesOf(documents, isWhole);
   const readings = documents.map(async (document, index): Promise<FrameReading> => {
     const whole = isWhole[index] === true;
     const from = start?.document.frameId === document.frameId ? start.backendNodeId : undefined;
@@ -91,9 +93,20 @@ async function readFrames(page: SessionPage, start: NodeAddress | undefined): Pr
       whole ? readWhole(document) : readDocumentOutline(page, document, bounds, from),
     );
     const read = await (index === 0 ? reading : reading.catch(() => ({ nodes: [], next: undefined })));
-    return { ...read, document, weight: weights[index] ?? emptyWeight, isWhole: whole, inner: new Map() };
+    const clickable = (await clickables.get(document.cdp))?.get(document.frameId) ?? noClickables;
+    return { ...read, document, clickable, weight: weights[index] ?? emptyWeight, isWhole: whole, inner: new Map() };
   });
   return Promise.all(readings);
+}
+
+/** The clickable elements by session: of those sessions all of whose documents are read whole. */
+function clickablesOf(
+  documents: readonly FrameDocument[],
+  isWhole: readonly boolean[],
+): ReadonlyMap<CDPSession, Promise<ReadonlyMap<string, ClickableElements>>> {
+  const partial = new Set(documents.filter((_, index) => isWhole[index] !== true).map(({ cdp }) => cdp));
+  const whole = new Set(documents.map(({ cdp }) => cdp).filter((cdp) => !partial.has(cdp)));
+  return new Map([...whole].map((cdp) => [cdp, readClickables(cdp)]));
 }
 
 /** A child frame that is removed or waits for its server counts as empty; for the main frame the error is thrown. */
