@@ -39,6 +39,7 @@ export const {
   formatValue,
   instrumentContext,
   flushReports,
+  takeReports,
   correctInstallDetails,
   readActionState,
   sendFromExtension,
@@ -46,6 +47,9 @@ export const {
   editStorage,
   listenToStorage,
   readRegisteredScripts,
+  fireEvent,
+  fireAlarm,
+  readFirableEvents,
 } = sources;
 
 /** An expression that calls an injected function, with arguments as JSON. */
