@@ -22,6 +22,8 @@ export const {
   untilQuiet,
   untilText,
   stopWaiting,
+  watchDrag,
+  readDrag,
   untilDrawn,
   untilActionable,
   standIn,

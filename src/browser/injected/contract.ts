@@ -60,6 +60,15 @@ export type ActionCheck =
       readonly isKeysOnly?: boolean | undefined;
     };
 
+/** What happened in a document since `watchDrag`. */
+export interface DragReaction {
+  readonly changes: number;
+  /** The page took the pointer, or kept the browser from acting on it. */
+  readonly isHandled: boolean;
+  /** The data of an HTML drag was dropped: the target took it. */
+  readonly isDropped: boolean;
+}
+
 export interface PrintedValue {
   /** Undefined for a value that has no JSON, such as `undefined`. */
   readonly json?: string | undefined;
@@ -168,6 +177,8 @@ export interface InjectedFunctions {
   untilQuiet(quietMs: number, limitMs: number): Promise<void>;
   untilText(texts: readonly string[], wait: number): Promise<string | undefined>;
   stopWaiting(wait: number): void;
+  watchDrag(): void;
+  readDrag(): Promise<DragReaction>;
   untilDrawn(limitMs: number): Promise<void>;
   untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
   standIn(): RemoteObject;

@@ -14,4 +14,4 @@ export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';
 export { readActionState, readRegisteredScripts, sendFromExtension } from './extensionCalls.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
-export { stopWaiting, untilDrawn, untilQuiet, untilText } from './waiting.js';
+export { readDrag, stopWaiting, untilDrawn, untilQuiet, untilText, watchDrag } from './waiting.js';
