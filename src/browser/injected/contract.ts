@@ -6,6 +6,14 @@
 /** An object of the page, passed by its CDP object id. */
 export type RemoteObject = object;
 
+/** Soft hyphens, zero-width characters and direction marks: nobody sees them. */
+const unseen = /[\u00AD\u034F\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u2069\uFEFF]/g;
+
+/** A text as a reader sees it: one form of each character, one kind of space. */
+export function asRead(text: string): string {
+  return text.normalize('NFC').replace(unseen, '').replace(/\s+/g, ' ');
+}
+
 /** Size of a document with its open shadow roots. */
 export interface DocumentSize {
   /** Elements and text nodes. */

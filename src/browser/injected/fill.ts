@@ -1,5 +1,5 @@
-import type { FillResult } from './contract.js';
-import { asRead, elementOf, sameText, type AnyElement } from './elements.js';
+import { asRead, type FillResult } from './contract.js';
+import { elementOf, sameText, type AnyElement } from './elements.js';
 import { offersOptions } from './optionList.js';
 
 const checkedTypes = ['checkbox', 'radio'];

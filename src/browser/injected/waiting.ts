@@ -1,5 +1,5 @@
-import type { DragReaction } from './contract.js';
-import { isElement, type AnyElement } from './elements.js';
+import { asRead, type DragReaction } from './contract.js';
+import { isElement, isText, type AnyElement } from './elements.js';
 
 const everyChange = { subtree: true, childList: true, attributes: true, characterData: true };
 
@@ -71,13 +71,17 @@ const checkIntervalMs = 500;
 export function untilText(texts: readonly string[], wait: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     window.textWait?.stop();
-    const wanted = texts.map((text) => ({ text, collapsed: collapse(text) }));
+    const wanted = texts.map((text) => ({ text, asRead: asRead(text) }));
     let isDue = false;
 
     const check = (): void => {
       isDue = false;
       const shown = shownText(document);
-      const found = wanted.find(({ collapsed }) => shown.includes(collapsed));
+      const lower = shown.toLowerCase();
+      const found = wanted.find(
+        (text) =>
+          shown.includes(text.asRead) || (lower.includes(text.asRead.toLowerCase()) && isInOtherCase(text.asRead)),
+      );
       if (found !== undefined) stop(found.text);
     };
     const observer = new MutationObserver(() => {
@@ -103,8 +107,6 @@ export function stopWaiting(wait: number): void {
   if (window.textWait?.id === wait) window.textWait.stop();
 }
 
-const collapse = (text: string): string => text.replace(/\s+/g, ' ');
-
 const labelAttributes = ['aria-label', 'placeholder', 'alt', 'title'];
 const labelledElements = '[aria-label],[placeholder],[alt],[title],input,textarea';
 
@@ -114,14 +116,31 @@ type AnyDocument = ParentNode & {
   readonly documentElement: Element | null;
 };
 
-/** The visible text of a document with labels and the values of fields, except passwords. */
-function shownText(root: AnyDocument): string {
-  const parts = [root.body?.innerText ?? root.documentElement?.textContent ?? ''];
-  for (const element of root.querySelectorAll<AnyElement>(labelledElements)) {
-    for (const label of labelAttributes) parts.push(element.getAttribute(label) ?? '');
-    if (element.type !== 'password') parts.push(element.value ?? '');
+/** The visible text of a document and its open shadow trees, with labels and the values of fields, except passwords. */
+function shownText(shown: AnyDocument): string {
+  const parts = [shown.body?.innerText ?? shown.documentElement?.textContent ?? ''];
+  for (const root of openRoots(document)) {
+    if (root !== document) for (const child of root.children as Iterable<AnyElement>) parts.push(child.innerText ?? '');
+    for (const element of root.querySelectorAll<AnyElement>(labelledElements)) {
+      for (const label of labelAttributes) parts.push(element.getAttribute(label) ?? '');
+      if (element.type !== 'password') parts.push(element.value ?? '');
+    }
   }
-  return collapse(parts.join('\n'));
+  return asRead(parts.join('\n'));
+}
+
+/** Whether a text that style sheets show in another case is written like this. */
+function isInOtherCase(text: string): boolean {
+  return openRoots(document).some((root) => {
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const { currentNode: node } = walker;
+      const parent = node.parentElement;
+      if (!parent || !isText(node) || !asRead(node.data).includes(text.trim())) continue;
+      if (getComputedStyle(parent).textTransform !== 'none' && parent.checkVisibility()) return true;
+    }
+    return false;
+  });
 }
 
 /** Resolves when the current content has been drawn (two frames), or after `limitMs` in a tab that draws none. */

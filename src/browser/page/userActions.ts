@@ -10,6 +10,7 @@ import {
   prepareFill,
   readValue,
   untilOption,
+  untilQuiet,
 } from '../cdp/injectedFunctions.js';
 import { findElement, type PageElement } from './element.js';
 import { parseChord, pressChord, clickAt, movePointer, type MouseButton } from './deviceInput.js';
@@ -89,10 +90,10 @@ const offeredTimeoutMs = 500;
 
 /** Opens a list of options and clicks the one with that label. */
 async function choose(page: SessionPage, element: PageElement, label: string): Promise<undefined> {
-  if ((await element.call(isOpen)) !== true) await clickElement(page, element);
+  if ((await element.call(isOpen)) !== true) await clickAndSettle(page, element);
   const option = await element.related(untilOption, label, optionTimeoutMs);
   if (option !== undefined) {
-    await clickElement(page, option);
+    await clickAndSettle(page, option);
     return undefined;
   }
   const labels = z.array(z.string()).parse(await element.call(optionLabels));
@@ -106,8 +107,17 @@ async function choose(page: SessionPage, element: PageElement, label: string): P
 async function chooseOffered(page: SessionPage, element: PageElement, text: string): Promise<boolean> {
   const option = await element.related(untilOption, text, offeredTimeoutMs);
   if (option === undefined) return false;
-  await clickElement(page, option);
+  await clickAndSettle(page, option);
   return true;
+}
+
+const listQuietMs = 60;
+const listLimitMs = 600;
+
+/** Lists of options take their place, and go, over several frames. */
+async function clickAndSettle(page: SessionPage, element: PageElement): Promise<void> {
+  await clickElement(page, element);
+  await page.callInIsolatedWorld(untilQuiet, [listQuietMs, listLimitMs], element.address.document);
 }
 /**
  * Sets the files of a file field (CDP DOM.setFileInputFiles), or clicks an element that opens a file chooser and
