@@ -41,6 +41,7 @@ export const {
   formatValue,
   instrumentContext,
   flushReports,
+  takeReports,
   correctInstallDetails,
   readActionState,
   sendFromExtension,
@@ -48,6 +49,9 @@ export const {
   editStorage,
   listenToStorage,
   readRegisteredScripts,
+  fireEvent,
+  fireAlarm,
+  readFirableEvents,
 } = sources;
 
 /** An expression that calls an injected function, with arguments as JSON. */

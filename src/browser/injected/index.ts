@@ -4,10 +4,11 @@
  * state outside its call unless it stores it on the global object of the world that it runs in.
  */
 export { isInView, standIn, untilActionable } from './actionable.js';
+export { fireAlarm, fireEvent, readFirableEvents } from './fireEvent.js';
 export { formatValue } from './formatValue.js';
 export { isChecked, isFileField, prepareFill, readValue } from './fill.js';
 export { correctInstallDetails } from './installDetails.js';
-export { flushReports, instrumentContext } from './instrumentContext.js';
+export { flushReports, instrumentContext, takeReports } from './instrumentContext.js';
 export { measureDocument, readOutline } from './outline.js';
 export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';

@@ -88,7 +88,10 @@ async function readFrames(page: SessionPage, start: NodeAddress | undefined): Pr
   const readings = documents.map(async (document, index): Promise<FrameReading> => {
     const whole = isWhole[index] === true;
     const from = start?.document.frameId === document.frameId ? start.backendNodeId : undefined;
-    const reading = whole ? readWhole(document) : readDocumentOutline(page, document, bounds, from);
+    const reading = page.navigations.unlessBlocked(
+      document.cdp,
+      whole ? readWhole(document) : readDocumentOutline(page, document, bounds, from),
+    );
     const read = await (index === 0 ? reading : reading.catch(() => ({ nodes: [], next: undefined })));
     const clickable = (await clickables.get(document.cdp))?.get(document.frameId) ?? noClickables;
     return { ...read, document, clickable, weight: weights[index] ?? emptyWeight, isWhole: whole, inner: new Map() };
@@ -106,9 +109,12 @@ function clickablesOf(
   return new Map([...whole].map((cdp) => [cdp, readClickables(cdp)]));
 }
 
-/** A child frame that is removed meanwhile counts as empty; for the main frame the error is thrown. */
+/** A child frame that is removed or waits for its server counts as empty; for the main frame the error is thrown. */
 async function measureWeight(page: SessionPage, document: FrameDocument, isMain: boolean): Promise<Weight> {
-  const weighing = page.callInIsolatedWorld(measureDocument, [], document);
+  const weighing = page.navigations.unlessBlocked(
+    document.cdp,
+    page.callInIsolatedWorld(measureDocument, [], document),
+  );
   return weightSchema.parse(await (isMain ? weighing : weighing.catch(() => emptyWeight)));
 }
 
