@@ -73,8 +73,17 @@ export interface DragReaction {
   readonly changes: number;
   /** The page took the pointer, or kept the browser from acting on it. */
   readonly isHandled: boolean;
+  /** What was dragged over last takes the data of an HTML drag. */
+  readonly isAccepted: boolean;
   /** The data of an HTML drag was dropped: the target took it. */
   readonly isDropped: boolean;
+}
+
+/** A field for files. */
+export interface FileField {
+  readonly multiple: boolean;
+  /** It takes a folder. */
+  readonly folder: boolean;
 }
 
 export interface PrintedValue {
@@ -187,6 +196,7 @@ export interface InjectedFunctions {
   stopWaiting(wait: number): void;
   watchDrag(): void;
   readDrag(): Promise<DragReaction>;
+  takeDroppedFiles(): RemoteObject;
   untilDrawn(limitMs: number): Promise<void>;
   untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
   standIn(): RemoteObject;
@@ -197,7 +207,7 @@ export interface InjectedFunctions {
   isOpen(): boolean;
   untilOption(label: string, limitMs: number): Promise<RemoteObject | null>;
   optionLabels(): string[];
-  isFileField(): boolean;
+  fileField(): FileField | null;
   measureDocument(): DocumentSize;
   readOutline(
     from: RemoteObject | null,

@@ -159,6 +159,7 @@ export function watchDrag(): void {
   window.dragWatch?.();
   let changes = 0;
   let isHandled = false;
+  let isAccepted = false;
   let isDropped = false;
   const observer = new MutationObserver((records) => {
     // A sorter that gives up takes this one back.
@@ -173,11 +174,15 @@ export function watchDrag(): void {
   const onDrop = (): void => {
     isDropped = true;
   };
+  const onOver = (event: Event): void => {
+    setTimeout(() => (isAccepted = event.defaultPrevented));
+  };
   const onInput = (): void => {
     changes++;
   };
   const listeners = new Map<string, (event: Event) => void>([
     ...dragEvents.map((type) => [type, onMove] as const),
+    ['dragover', onOver],
     ['drop', onDrop],
     ['input', onInput],
   ]);
@@ -186,7 +191,7 @@ export function watchDrag(): void {
     observer.disconnect();
     for (const [type, listener] of listeners) removeEventListener(type, listener, { capture: true });
     delete window.dragWatch;
-    return { changes, isHandled, isDropped };
+    return { changes, isHandled, isAccepted, isDropped };
   };
 }
 
@@ -202,8 +207,59 @@ function openRoots(root: Document | ShadowRoot): (Document | ShadowRoot)[] {
 /** Resolves to what happened since `watchDrag`, a moment after the drop. */
 export async function readDrag(): Promise<DragReaction> {
   await new Promise((resolve) => setTimeout(resolve, dropMs));
-  const reaction = window.dragWatch?.() ?? { changes: 0, isHandled: false, isDropped: false };
+  const reaction = window.dragWatch?.() ?? { changes: 0, isHandled: false, isAccepted: false, isDropped: false };
   // What was selected by the way would itself be dragged the next time.
   if (reaction.changes === 0 && !reaction.isHandled) document.getSelection()?.removeAllRanges();
   return reaction;
+}
+
+interface DroppedFiles {
+  /** Resolves when the page asks for files. */
+  readonly asked: Promise<void>;
+  readonly stop: () => void;
+}
+
+type DroppedItem = DataTransferItem & { getAsFileSystemHandle?: () => Promise<object | null> };
+
+/**
+ * Called on a node, in the world of its page. Until `stop`, the page's requests for files are answered with handles of what
+ * is dropped next, which the page does not see.
+ */
+export function takeDroppedFiles(this: Node): DroppedFiles {
+  const page: unknown = this.ownerDocument?.defaultView;
+  let tell = (): void => undefined;
+  const asked = new Promise<void>((resolve) => (tell = resolve));
+  let answer = (_: readonly object[]): void => undefined;
+  const handles = new Promise<readonly object[]>((resolve) => (answer = resolve));
+  const onDrag = (event: DragEvent): void => {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.type !== 'drop') return;
+    const items: DroppedItem[] = [...(event.dataTransfer?.items ?? [])];
+    const reading = items.map(async (item) => (await item.getAsFileSystemHandle?.()) ?? []);
+    void Promise.all(reading).then((found) => answer(found.flat()));
+  };
+  const pickers = new Map<string, (found: readonly object[]) => unknown>([
+    ['showOpenFilePicker', (found) => found],
+    ['showDirectoryPicker', ([folder]) => folder],
+  ]);
+  const dragEvents = ['dragenter', 'dragover', 'drop'] as const;
+  const undo: (() => void)[] = [];
+  const stop = (): void => undo.splice(0).forEach((restore) => restore());
+  if (!(page instanceof Window)) return { asked, stop };
+  for (const [name, valueOf] of pickers) {
+    const original = Object.getOwnPropertyDescriptor(page, name);
+    if (original === undefined) continue;
+    const ask = async (): Promise<unknown> => {
+      for (const type of dragEvents) {
+        page.addEventListener(type, onDrag, true);
+        undo.push(() => page.removeEventListener(type, onDrag, true));
+      }
+      tell();
+      return valueOf(await handles);
+    };
+    Object.defineProperty(page, name, { ...original, value: ask });
+    undo.push(() => Object.defineProperty(page, name, original));
+  }
+  return { asked, stop };
 }
