@@ -145,6 +145,7 @@ describe('pinned', () => {
       '--port': 32122,
       '--auth': 'none',
       '--admin-token': undefined,
+      '--metrics-token': undefined,
       '--jwt-issuer': undefined,
       '--jwt-audience': undefined,
       '--jwt-jwks-url': undefined,

@@ -95,6 +95,15 @@ export const optionsSchema = z.strictObject({
       secret: true,
       description: "the operator's token, required by /api, /metrics and /inspector; set the variable, not the flag",
     }),
+  metricsToken: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, 'at least 16 characters without spaces')
+    .optional()
+    .meta({
+      secret: true,
+      description:
+        'a token that reads /metrics and /health and nothing else, for Prometheus; set the variable, not the flag',
+    }),
   jwtIssuer: webUrlSchema.optional().describe('issuer of the access tokens, exactly as in their `iss`'),
   jwtAudience: stringListSchema
     .optional()

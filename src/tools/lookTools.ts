@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { asRead } from '../browser/injected/contract.js';
 import { compileRegex } from '../browser/patterns/regex.js';
 import { inSlices } from '../browser/patterns/slices.js';
 import { performAction } from '../browser/page/performAction.js';
@@ -74,8 +75,8 @@ const findInSnapshotTool = definePageTool({
 });
 
 function indexesOfText(lines: readonly string[], text: string): number[] {
-  const wanted = text.toLowerCase();
-  return lines.flatMap((line, index) => (line.toLowerCase().includes(wanted) ? [index] : []));
+  const wanted = asRead(text).toLowerCase();
+  return lines.flatMap((line, index) => (asRead(line).toLowerCase().includes(wanted) ? [index] : []));
 }
 
 function* indexesOfPattern(lines: readonly string[], pattern: string): Generator<undefined, number[]> {
