@@ -219,6 +219,11 @@ export const optionsSchema = z.strictObject({
     .describe('how long a session without a stream is kept for its client to reconnect (Streamable HTTP)'),
   drainTimeout: durationSchema.prefault('10s').describe('how long requests in flight may take when the server stops'),
   bodyLimit: sizeSchema.prefault('4mb').describe('largest message a client may send'),
+  sessionMemory: sizeSchema
+    .prefault('32mb')
+    .describe(
+      'bytes of answers that one session may leave unread, over all its streams; further requests get 429. A user may leave 4 times as many',
+    ),
   tools: stringListSchema
     .default(['extension', 'core'])
     .describe('tool groups, or `all`; per connection with `/mcp?tools=core`'),

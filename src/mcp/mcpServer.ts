@@ -1,4 +1,5 @@
 import type { SettledRequest } from '../../machines/events.js';
+import { noop } from '../async.js';
 import { Refusal } from '../errors/errors.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { noCapabilities } from './callClient.js';
@@ -185,6 +186,8 @@ export class McpServer implements MethodContext {
     const startedAt = clock.now();
     (this.#inFlight ??= new Map()).set(request.id, inFlight);
     const answer = await this.#dispatch(request, inFlight);
+    // From here on the message itself is counted.
+    inFlight.releaseMemory();
     const answered = !this.#closed && this.#inFlight.delete(request.id);
     if (answered && answer.message !== null) this.session.send(answer.message, request.id);
     else if (answered) this.session.requestCancelled(request.id);
@@ -217,6 +220,7 @@ export class McpServer implements MethodContext {
     if (error instanceof RpcError) {
       return { jsonrpc: '2.0', id: request.id, error: { code: error.code, message: error.message } };
     }
+    if (error instanceof Refusal) return error.toJsonRpc(request.id);
     this.session.log.error('request failed', { method: request.method, error: String(error) });
     return new Refusal('internal').toJsonRpc(request.id);
   }
@@ -247,6 +251,7 @@ interface MethodOutcome {
 /** A request in flight. Its AbortController is created on first use: most methods need no signal. */
 export class InFlight implements RequestInfo {
   readonly id: RequestId;
+  releaseMemory: () => void = noop;
   #controller: AbortController | undefined;
 
   constructor(id: RequestId) {

@@ -12,6 +12,7 @@ import { DeadlineError, withinDeadline } from '../async.js';
 import type { FeatureContext } from './definitions.js';
 import type { ServerFeatures, SessionFeatures } from './features.js';
 import { invalidParams, rpcCodes, RpcError, type JSONRPCMessage, type RequestId } from './protocol.js';
+import type { SessionMemory } from './responseMemory.js';
 import type { ResourceStore } from './resourceStore.js';
 
 export interface Implementation {
@@ -27,6 +28,7 @@ export interface McpSession {
   readonly serverInfo: Implementation;
   readonly workspace: Workspace;
   readonly resources: ResourceStore;
+  readonly memory: SessionMemory;
   readonly clock: Clock;
   readonly log: Log;
   /** The session as it is now. */
@@ -75,6 +77,8 @@ export interface RequestInfo {
   readonly id: RequestId;
   /** Aborted when the client cancels or the session ends. */
   readonly signal: AbortSignal;
+  /** Called when the answer of the request is written, or when it has none. */
+  releaseMemory: () => void;
 }
 
 export type Method = (

@@ -4,6 +4,7 @@ import { systemClock, type Clock } from '../clock.js';
 import { MemoryEventLog } from '../cluster/eventLog.js';
 import { defineConfig } from '../config/config.js';
 import { silentLog } from '../log.js';
+import { ResponseMemory } from '../mcp/responseMemory.js';
 import type { SessionRegistry } from '../session/registry.js';
 import type { Session } from '../session/session.js';
 import type { Observation } from '../telemetry/observer.js';
@@ -133,6 +134,7 @@ function createAppDeps(setup: Setup, stores: Stores, serverParts: ServerParts, i
     openResponses,
     bodyLimit: config.bodyLimit,
     bodyMemory: new BodyMemory(config.bodyLimit),
+    responseMemory: new ResponseMemory(config.sessionMemory),
     eventLog: setup.eventLog ?? node?.ownership ?? new MemoryEventLog(),
     rateLimits: admission.rateLimits,
     admit: createAdmission({

@@ -7,6 +7,7 @@ import { shortId, type Log } from '../log.js';
 import { McpServer } from '../mcp/mcpServer.js';
 import type { McpSession } from '../mcp/methodContext.js';
 import { messageKind, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
+import type { SessionMemory } from '../mcp/responseMemory.js';
 import { ResourceStore } from '../mcp/resourceStore.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
@@ -120,6 +121,10 @@ export class Session implements McpSession {
     return this.#clientRequest.channel;
   }
 
+  get memory(): SessionMemory {
+    return this.channel.memory;
+  }
+
   /** When its client connected. */
   get createdAt(): Date {
     return this.#createdAt;
@@ -204,6 +209,7 @@ export class Session implements McpSession {
 
   #checkRequest(message: JSONRPCMessage, draining: boolean, inFlight: number): void {
     if (draining) throw new Refusal('draining');
+    this.memory.checkRoom();
     if (inFlight >= maxInFlight) {
       throw new Refusal('queue_full', { limit: `${maxInFlight} requests in flight` });
     }

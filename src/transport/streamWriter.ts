@@ -1,4 +1,6 @@
 import type { ServerResponse } from 'node:http';
+import { noop } from '../async.js';
+import type { SessionMemory } from '../mcp/responseMemory.js';
 
 /** One event of a stream (HTML, server-sent events). No field contains a line break: data is JSON. */
 export interface SseEvent {
@@ -23,15 +25,21 @@ export abstract class StreamWriter {
   onclose: ((because: StreamEnd) => void) | undefined;
   onerror: ((error: Error) => void) | undefined;
   protected readonly response: ServerResponse;
+  readonly #memory: SessionMemory | undefined;
+  /** Releases the bytes of the messages that the client has not taken. */
+  readonly #held = new Set<() => void>();
   #state: 'pending' | 'open' | 'closed' = 'pending';
 
-  constructor(response: ServerResponse) {
+  /** @param memory counts what the client has not taken, until its connection is closed. */
+  constructor(response: ServerResponse, memory?: SessionMemory) {
     this.response = response;
+    this.#memory = memory;
     // Closed before this listener was added: no event will follow.
     if (response.destroyed) this.#state = 'closed';
     response.on('close', this.#onClientClosed);
     // A response that waits for an earlier one on its connection (pipelining) emits no `close`.
     response.req.socket.on('close', this.#onClientClosed);
+    for (const emitter of [response, response.req.socket]) emitter.once('close', this.#releaseAll);
     response.on('error', (error) => this.onerror?.(error));
   }
 
@@ -70,6 +78,23 @@ export abstract class StreamWriter {
   /** Releases timers and other resources. */
   protected abstract release(): void;
 
+  /** Counts bytes that the client is owed, until the returned function is called or the connection is closed. */
+  protected hold(bytes: number): () => void {
+    const releaseBytes = this.#memory?.hold(bytes);
+    if (releaseBytes === undefined) return noop;
+    const release = (): void => {
+      this.#held.delete(release);
+      releaseBytes();
+    };
+    this.#held.add(release);
+    return release;
+  }
+
+  readonly #releaseAll = (): void => {
+    this.response.req.socket.off('close', this.#releaseAll);
+    for (const release of this.#held) release();
+  };
+
   readonly #onClientClosed = (): void => this.#close('client-closed');
 
   #close(because: StreamEnd): void {
@@ -91,13 +116,15 @@ export class JsonWriter extends StreamWriter {
   readonly #messages: string[] = [];
   #headers: Readonly<Record<string, string>> = {};
 
-  constructor(response: ServerResponse, isBatch: boolean) {
-    super(response);
+  constructor(response: ServerResponse, isBatch: boolean, memory?: SessionMemory) {
+    super(response, memory);
     this.#isBatch = isBatch;
   }
 
   write({ event, data }: SseEvent): void {
-    if (this.state === 'open' && event === 'message' && data !== undefined) this.#messages.push(data);
+    if (this.state !== 'open' || event !== 'message' || data === undefined) return;
+    this.hold(data.length);
+    this.#messages.push(data);
   }
 
   /** Does nothing: the response is written as a whole. */

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
 import type { Channel, CloseNotice, TransportKind } from '../session/channel.js';
 import { type JSONRPCMessage, replyIdOf, parseMessage } from '../mcp/protocol.js';
+import { ResponseMemory, type SessionMemory } from '../mcp/responseMemory.js';
 import type { Session, SessionDeps, SessionRequest } from '../session/session.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { toPrincipal } from '../tenancy/auth.js';
@@ -47,6 +48,7 @@ export interface TransportDeps {
   /** Bytes of one message. */
   readonly bodyLimit: number;
   readonly bodyMemory: BodyMemory;
+  readonly responseMemory: ResponseMemory;
   readonly clock: Clock;
 }
 
@@ -117,6 +119,12 @@ export function bodyOf(
   return readJson(request, bodyLimit, bodyMemory.open(principalKey(toPrincipal(caller))));
 }
 
+/** The share of a new session in the memory for answers. */
+export const openMemory = (
+  { responseMemory }: Pick<TransportDeps, 'responseMemory'>,
+  { principal }: Pick<SessionRequest, 'principal'>,
+): SessionMemory => responseMemory.open(principalKey(principal));
+
 /** Logs every error of a transport. */
 export function logErrors(channel: SessionTransport, log: Log, session?: Session): void {
   const source = { transport: channel.kind, ...(session && { session: session.id.slice(0, 8) }) };
@@ -167,6 +175,7 @@ function parseJson(text: string): unknown {
 export abstract class ConnectionTransport implements SessionTransport {
   abstract readonly kind: TransportKind;
   readonly resumable = false;
+  readonly memory: SessionMemory;
   sessionId?: string;
   onclose?: () => void;
   onerror?: (error: Error) => void;
@@ -174,6 +183,10 @@ export abstract class ConnectionTransport implements SessionTransport {
   onmessage?: MessageHandler;
   /** Why `onclose` fired. */
   closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
+
+  constructor(memory = new ResponseMemory().open('')) {
+    this.memory = memory;
+  }
 
   abstract announce(sessionId: string): void;
   abstract deliver(message: JSONRPCMessage): void;
