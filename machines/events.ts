@@ -41,6 +41,8 @@ export interface SettledRequest {
   /** `failed`: a protocol error, or a tool result with `isError`. */
   readonly outcome: 'ok' | 'failed' | 'cancelled';
   readonly durationMs: number;
+  /** The address or path that the request names, without secrets. */
+  readonly target?: string;
 }
 
 /** The client that a session serves. Issuer and user are null while the session is warm. */

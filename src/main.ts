@@ -7,7 +7,12 @@ import { createLog, type Log } from './log.js';
 
 /** The entry point: the only file that uses arguments, environment, signals and standard streams of the process. */
 
-const search = { chromePath: process.env['CHROME_PATH'], searchPath: process.env['PATH'] };
+const proxyVariables = ['http_proxy', 'https_proxy', 'all_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'];
+const search = {
+  chromePath: process.env['CHROME_PATH'],
+  searchPath: process.env['PATH'],
+  hasProxy: proxyVariables.some((name) => (process.env[name] ?? '') !== ''),
+};
 
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
 const writeError = (line: string): void => void process.stderr.write(`${line}\n`);

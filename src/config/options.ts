@@ -139,6 +139,15 @@ export const optionsSchema = z.strictObject({
     .describe(
       "addresses or names allowed for users' browsers although they are link-local or a cloud metadata service",
     ),
+  allowedUrls: stringListSchema
+    .default([])
+    .describe(
+      'URL patterns; sessions reach nothing else, by pages, workers, extensions, downloads, installs or redirects. `example.com` (with subdomains), `https://example.com/docs/*`, `10.0.0.0/8`; repeatable',
+    ),
+  blockedUrls: stringListSchema.default([]).meta({
+    shown: 'with authentication link-local addresses and cloud metadata services, else none',
+    description: 'URL patterns that sessions do not reach, also if they are in --allowed-urls; repeatable',
+  }),
   allowedHosts: stringListSchema
     .default(loopbackNames)
     .describe('values of the Host header that are allowed; any other gets 403'),
@@ -255,6 +264,13 @@ export const optionsSchema = z.strictObject({
     .regex(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, '`whsec_` and at least 24 bytes in base64')
     .optional()
     .meta({ secret: true, description: 'key that signs the body of the webhook; set the variable, not the flag' }),
+  auditLog: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'file with a JSON line for each thing that a user did, without contents. Rotated at 64 MB, with 5 older files; readable by the server alone',
+    ),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least severe level that is written'),
   logFormat: z
     .enum(['pretty', 'json'])

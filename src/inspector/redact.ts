@@ -1,3 +1,5 @@
+import { withoutSecrets } from '../networkAddresses.js';
+
 /**
  * Redaction of messages. Shown are structure, numbers, words of the protocol or of a tool's own lists, and addresses without
  * query. Every other text is replaced by its type and length: only allowed keys are shown.
@@ -22,9 +24,6 @@ const wordKeys =
 
 const word = /^[\w./+:-]{1,40}$/;
 const plainKey = /^[A-Za-z_]{1,32}\d{0,2}$/;
-const shownSchemes: ReadonlySet<string> = new Set(['http:', 'https:', 'ws:', 'wss:', 'chrome-extension:']);
-/** Longer segments of a path may be secrets. */
-const maxSegmentLength = 24;
 const maxDepth = 10;
 const maxValues = 400;
 const maxItems = 20;
@@ -91,23 +90,11 @@ function redactFields(
 
 function redactText(text: string, key: string): string {
   if (wordKeys.has(key)) return redactWord(text);
-  return (text.length <= 2_000 && safeUrl(text)) || placeholder(text);
+  return withoutSecrets(text) || placeholder(text);
 }
 
 function redactWord(value: unknown): string {
   return typeof value === 'string' && word.test(value) ? value : placeholder(value);
-}
-
-/** An address without user, query, fragment and long segments of its path. Empty for other text. */
-function safeUrl(text: string): string {
-  if (!URL.canParse(text)) return '';
-  const { protocol, host, pathname, search } = new URL(text);
-  if (!shownSchemes.has(protocol)) return '';
-  const path = pathname
-    .split('/')
-    .map((part) => (part.length > maxSegmentLength ? '…' : part))
-    .join('/');
-  return `${protocol}//${host}${path}${search === '' ? '' : '?…'}`;
 }
 
 function keySet(words: string): ReadonlySet<string> {

@@ -5,8 +5,10 @@ import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/clie
 import { noCapabilities } from './callClient.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
 import { methods } from './methods.js';
+import { withoutSecrets } from '../networkAddresses.js';
 import { extendFeatures, type Additions, type SessionFeatures } from './features.js';
 import {
+  isObject,
   protocolVersions,
   rpcCodes,
   RpcError,
@@ -197,6 +199,7 @@ export class McpServer implements MethodContext {
       tool: toolOf(request),
       outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
       durationMs: clock.now() - startedAt,
+      ...targetOf(request),
     });
   }
 
@@ -241,6 +244,21 @@ function toolOf({ method, params }: JSONRPCRequest): string | null {
   const name = params?.['name'];
   return typeof name === 'string' ? name : '';
 }
+
+/** The address or path that a request names, as far as it may be logged. */
+function targetOf({ params = {} }: JSONRPCRequest): { readonly target?: string } {
+  const args = isObject(params['arguments']) ? params['arguments'] : params;
+  const named = [args['url'], args['uri'], args['path'], args['file']].find((value) => typeof value === 'string');
+  if (named === undefined) return {};
+  const isPath = /^[/.~]/.test(named);
+  const target = isPath
+    ? named.slice(0, maxTarget)
+    : withoutSecrets(/^[\w.-]+(:\d+)?(\/|$)/.test(named) ? `http://${named}` : named);
+  return { target: target === '' ? named.split(':', 1).join().slice(0, 20) : target };
+}
+
+/** Longest path in `target`. */
+const maxTarget = 256;
 
 interface MethodOutcome {
   readonly outcome: SettledRequest['outcome'];

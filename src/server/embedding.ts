@@ -44,8 +44,12 @@ export interface OrchestratorOptions extends Embedding {
   readonly config?: Config;
   /** The source of browsers; the orchestrator closes it. Default: launched or attached, as configured. */
   readonly pool?: BrowserPool;
-  /** The values of `CHROME_PATH` and `PATH`, to find a browser. */
-  readonly search?: { readonly chromePath?: string | undefined; readonly searchPath?: string | undefined };
+  /** The values of `CHROME_PATH` and `PATH`, to find a browser, and whether the environment names a proxy. */
+  readonly search?: {
+    readonly chromePath?: string | undefined;
+    readonly searchPath?: string | undefined;
+    readonly hasProxy?: boolean;
+  };
   readonly log?: Log;
   readonly clock?: Clock;
   /** Where sessions are claimed. Default: this process alone. */

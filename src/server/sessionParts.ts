@@ -1,5 +1,6 @@
 import type { CloseReason } from '../../machines/events.js';
 import { noBrowserPool, type BrowserPool } from '../browser/pool/browserLease.js';
+import type { UrlRules } from '../browser/policy/urlRules.js';
 import type { Directory } from '../cluster/ownership.js';
 import type { CompiledEmbedding, Setup } from './embedding.js';
 import { toOpenSession } from '../session/embedderView.js';
@@ -18,6 +19,7 @@ export interface SessionPartsDeps {
   readonly embedding: CompiledEmbedding;
   readonly inspect: SessionDeps['inspect'];
   readonly directory: Directory;
+  readonly rules: UrlRules;
 }
 
 /** The dependencies that all sessions of a server share. */
@@ -37,13 +39,14 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
       const { expiresAt = Number.POSITIVE_INFINITY } = principal;
       if (!(await users.isTokenValid(principal)) || expiresAt <= clock.now())
         throw unauthorized({ tokenRejected: true });
+      if (config.auth !== 'none') session.useUrlLists(await users.urlListsOf(principal.user));
       await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
       registerOwnership(session, directory);
     },
     isHandedOff: ({ id }) => directory.isHandedOff?.(id) ?? false,
   });
   const { onEarlyMessage } = config;
-  const workspace = { folders: config.workspace, closed: [config.dataDir] };
+  const workspace = { folders: config.workspace, closed: [config.dataDir], urls: deps.rules };
   // An eager session would wait for a browser that never comes.
   const lease = pool === noBrowserPool ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;

@@ -62,6 +62,7 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
     const optional = { ...(groups !== undefined && { groups }), ...(browserUrl !== undefined && { browserUrl }) };
     const request = { principal, toolSet: selectTools(groups ?? null), channel, ...optional };
     const session = registry.restore(parts, sessionId, request, stored);
+    session.useUrlLists(principal.credentialId === undefined ? undefined : await users.urlListsOf(principal.user));
     bindStreamableTransport(session, channel, parts.log);
     // Starts the resume grace again.
     session.detach('client-closed');

@@ -1,6 +1,7 @@
 import { createActor, type ActorRefFrom, type InspectionEvent, type SnapshotFrom } from 'xstate';
 import type { CloseReason, Failure, SessionClient, SettledRequest } from '../../machines/events.js';
 import type { ResumeState, BrowserLease } from '../browser/pool/browserLease.js';
+import type { UrlLists, UrlRules } from '../browser/policy/urlRules.js';
 import type { Clock } from '../clock.js';
 import { Refusal, messageOf } from '../errors/errors.js';
 import { shortId, type Log } from '../log.js';
@@ -54,12 +55,14 @@ export class Session implements McpSession {
   #browserLease: BrowserLease | undefined;
   #leaseReleased: Promise<void> = Promise.resolve();
   #isHandedOff = false;
+  #urls: UrlRules | undefined;
 
   /** Without a request it is warm. With `stored` it is restored from a snapshot. */
   constructor(deps: SessionDeps, id: string, request: SessionRequest | null, stored?: SessionSnapshot) {
     this.id = id;
     this.lease = deps.lease;
     this.#deps = deps;
+    this.#urls = deps.workspace.urls;
     this.#request = request;
     this.#createdAt = stored?.createdAt ?? new Date(deps.clock.now());
     this.resumeFrom = stored?.browser ?? undefined;
@@ -258,6 +261,11 @@ export class Session implements McpSession {
     return { type: '@xstate.snapshot', actorRef: actor, rootId: actor.sessionId, event: { type: 'failed' }, snapshot };
   }
 
+  /** Adds the URL patterns of the user to those of the server. Called before the client is announced. */
+  useUrlLists(lists: UrlLists | undefined): void {
+    this.#urls = this.#deps.workspace.urls?.with(lists);
+  }
+
   /** Called by the chart's `browserLease`: the session owns the lease from here on. */
   setBrowserLease(lease: BrowserLease): void {
     this.#browserLease = lease;
@@ -296,6 +304,7 @@ export class Session implements McpSession {
     return {
       folders,
       closed,
+      urls: this.#urls,
       // Read on use: the session's folder exists only with its browser, and changes when the browser moves.
       get own() {
         return lease?.current?.ownFolder;
