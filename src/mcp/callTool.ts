@@ -100,7 +100,7 @@ async function runInBrowser(
   const page = pageOf(browser, pageId);
   if (!tool.annotations.readOnlyHint) page.isTouched = true;
   const runHandler = () => withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page }));
-  return tool.lock === false ? runHandler() : page.runExclusive(signal, runHandler);
+  return tool.lock === false ? runHandler() : page.runExclusive(signal, runHandler, tool);
 }
 
 const ordinals = new Intl.PluralRules('en', { type: 'ordinal' });

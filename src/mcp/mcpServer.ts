@@ -135,6 +135,11 @@ export class McpServer implements MethodContext {
     for (const list of Object.keys(additions)) this.notify(`notifications/${list}/list_changed`, {});
   }
 
+  /** Stops a request whose response nobody will get, as if the client had cancelled it. */
+  abandon(id: RequestId): void {
+    this.#inFlight?.get(id)?.abort(new Error('The client closed the connection of this request.'));
+  }
+
   /** Notifies the client that a resource changed, if it is subscribed to it. */
   resourceUpdated(uri: string): void {
     if (this.#subscriptions?.has(uri) === true) this.notify('notifications/resources/updated', { uri });

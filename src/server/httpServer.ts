@@ -34,6 +34,11 @@ export interface ListeningServer {
 
 /** Bounds clients that send a request very slowly to hold a socket (slow loris). */
 const requestTimeoutMs = 30_000;
+/**
+ * How long a connection without a request stays open: longer than proxies keep theirs (nginx 60 s, Caddy 120 s, Google's load
+ * balancer 600 s), or a proxy would send a request on a connection that is just being closed.
+ */
+const keepAliveTimeoutMs = 620_000;
 /** Bytes of one request's headers. */
 const maxHeaderSize = 16 * 1024;
 /** Sockets for each session: its stream, a POST, and two kept alive by the client. */
@@ -47,8 +52,8 @@ const shutdownMarginMs = 5_000;
  * Runs the server chart (`machines/serverMachine.ts`) on a port. Owned by the orchestrator, which calls `drain`.
  *
  *     starting ──► listening ──► draining.sessions ──► draining.browsers ──► stopped
- *     port opens   drain()       no new connections,   browsers and users    open sockets
- *                                sessions drain        close, node leaves    are destroyed
+ *     port opens   drain()       no new sessions,      port closes, browsers  open sockets
+ *                                sessions drain        and users close        are destroyed
  */
 export function startServer(deps: HttpServerDeps): ListeningServer {
   const { config, clock, inspect } = deps;
@@ -86,11 +91,15 @@ export function startServer(deps: HttpServerDeps): ListeningServer {
   }
 }
 
-/** Bounds the cost of unauthenticated connections. Past `maxConnections` new connections are closed. */
+/**
+ * Bounds the cost of unauthenticated connections. Past `maxConnections` new connections are closed, and those without a
+ * request make room.
+ */
 function createHttpServer({ app, config, requestTimeout = requestTimeoutMs }: HttpServerDeps): Server {
   const times = { requestTimeout, headersTimeout: requestTimeout, connectionsCheckingInterval: requestTimeout / 6 };
-  const http = createServer({ ...times, maxHeaderSize }, app);
+  const http = createServer({ ...times, maxHeaderSize, keepAliveTimeout: keepAliveTimeoutMs }, app);
   http.maxConnections = socketsPerSession * config.maxSessions + spareSockets;
+  http.on('drop', () => http.closeIdleConnections());
   return http;
 }
 

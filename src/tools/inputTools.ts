@@ -109,7 +109,7 @@ const fillTool = definePageTool({
   annotations: { readOnlyHint: false, idempotentHint: true },
   handler(args, { page, signal }) {
     return answerAction({ page, signal, done: `Filled ${args.uid}.`, includeSnapshot: args.includeSnapshot }, () =>
-      fillOne(page, args.uid, args.value),
+      fill(page, args.uid, args.value),
     );
   },
 });
@@ -130,21 +130,35 @@ const fillFormTool = definePageTool({
   annotations: { readOnlyHint: false, idempotentHint: true },
   handler({ elements, includeSnapshot: withSnapshot }, { page, signal }) {
     const done = `Filled ${elements.map((element) => element.uid).join(', ')}.`;
-    return answerAction({ page, signal, done, includeSnapshot: withSnapshot }, async (either) => {
-      const remarks: string[] = [];
-      for (const element of elements) {
-        either.throwIfAborted();
-        remarks.push((await fillOne(page, element.uid, element.value)) ?? '');
-      }
-      return remarks.filter(Boolean).join('\n') || undefined;
-    });
+    return answerAction({ page, signal, done, includeSnapshot: withSnapshot }, (either) =>
+      fillInOrder(page, elements, either),
+    );
   },
 });
 
-/** Fills one field. Returns a remark if the field has another value afterwards. */
-async function fillOne(page: SessionPage, field: string, text: string): Promise<string | undefined> {
-  const value = await fill(page, field, text);
-  return value === undefined ? undefined : `${field} now holds ${JSON.stringify(value.slice(0, 200))}.`;
+/** Resolves with the remarks about the fields. An error says which fields are filled. */
+async function fillInOrder(
+  page: SessionPage,
+  elements: readonly { readonly uid: string; readonly value: string }[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for (const element of elements) page.elements.addressOf(element.uid);
+  const filled: string[] = [];
+  const remarks: string[] = [];
+  for (const element of elements) {
+    signal.throwIfAborted();
+    try {
+      remarks.push((await fill(page, element.uid, element.value)) ?? '');
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      const rest = elements.slice(filled.length + 1).map((field) => field.uid);
+      const done = filled.length === 0 ? 'Nothing was filled' : `Filled: ${filled.join(', ')}`;
+      const left = rest.length === 0 ? '' : `; not tried: ${rest.join(', ')}`;
+      throw new ToolError(`${error.message}\n${done}${left}.`, { cause: error });
+    }
+    filled.push(element.uid);
+  }
+  return remarks.filter(Boolean).join('\n') || undefined;
 }
 
 const uploadFileTool = definePageTool({

@@ -29,6 +29,7 @@ const navigatePageTool = definePageTool({
   }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
+  navigates: true,
   timeoutMs: navigationTimeoutMs,
   async handler(args, { browser, page, signal }) {
     const limits = { signal, timeoutMs: args.timeout };
@@ -49,6 +50,7 @@ const navigatePageHistoryTool = definePageTool({
   input: z.strictObject({ navigate: z.enum(['back', 'forward']).describe('Direction'), timeout: loadTimeout }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
+  navigates: true,
   timeoutMs: navigationTimeoutMs,
   async handler(args, { page, signal }) {
     const step = args.navigate === 'back' ? -1 : 1;

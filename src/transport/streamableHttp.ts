@@ -65,6 +65,8 @@ export class StreamableHttpTransport implements SessionTransport {
   onerror?: (error: Error) => void;
   onabsent?: (because: 'client-closed' | 'slow-client') => void;
   onpresent?: () => void;
+  /** The client closed the connection of a request, and has no event id to resume with: nobody gets its response. */
+  onabandoned?: (request: RequestId) => void;
 
   readonly #options: StreamableHttpOptions;
   #readyResolvers: { readonly resolve: () => void; readonly reject: (refusal: Refusal) => void } | undefined;
@@ -239,6 +241,7 @@ export class StreamableHttpTransport implements SessionTransport {
     writer.onerror = this.#reportError;
     const onClosed = (because: StreamEnd): void => {
       this.#writers.delete(writer);
+      if (because === 'client-closed' && !stream.isResumable) this.#abandonRequests(stream);
       if (isVital && because !== 'ended') this.#presence = 'leaving';
       if (this.#presence !== 'leaving' || this.#writers.size > 0) return;
       this.#presence = 'absent';
@@ -252,6 +255,11 @@ export class StreamableHttpTransport implements SessionTransport {
     });
     if (outcome === 'finished') this.#detachWriter(writer);
     return outcome;
+  }
+
+  #abandonRequests(stream: ResumableStream): void {
+    for (const [request, requestStream] of [...this.#pendingRequests])
+      if (requestStream === stream) this.onabandoned?.(request);
   }
 
   #detachWriter(writer: StreamWriter): void {

@@ -1,8 +1,10 @@
-import type { CDPSession, Protocol } from 'puppeteer-core';
+import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
+import { untilAborted } from '../../async.js';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { extensionsPage } from '../policy/launchPreferences.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
+import { openBrowserCdpSession, unlessGone } from '../cdp/cdpSessions.js';
 import { readManifestText } from './extensionFiles.js';
 import { withoutCommentLines } from './sourceText.js';
 
@@ -123,9 +125,20 @@ const infoSchema = z.object({
 /** What chrome://extensions knows of one extension (`chrome.developerPrivate.getExtensionInfo`). */
 export type ExtensionInfo = z.infer<typeof infoSchema>;
 
+/** The hidden page of each browser that has one. It is as old as the first call that needed it. */
+const keptPages = new WeakMap<Browser, Promise<KeptPage>>();
+
+interface KeptPage {
+  readonly targetId: string;
+  readonly session: CDPSession;
+}
+
 /**
  * Chrome's own page about extensions, hidden: the only place where `chrome.developerPrivate` exists. It switches
- * developer mode on, without which Chrome keeps no errors and runs no unpacked extension. Ends with its scope.
+ * developer mode on, without which Chrome keeps no errors and runs no unpacked extension.
+ *
+ * Opening it costs a renderer process, so the calls on a browser share one page. It ends with the browser's connection,
+ * and is opened again if Chrome closes it. Where Chrome cannot hide a page, each call has its own, which ends with it.
  */
 export class ExtensionsPage {
   readonly #scope: CdpScope;
@@ -137,12 +150,17 @@ export class ExtensionsPage {
   }
 
   static async open(scope: CdpScope): Promise<ExtensionsPage> {
+    const kept = await keptPage(scope);
+    if (kept !== undefined) return new ExtensionsPage(scope, kept.session);
     const session = await scope.hiddenPage();
-    // Answers once the new document is there, and its bindings with it.
-    await scope.untilAborted(session.send('Page.navigate', { url: extensionsPage }));
-    const page = new ExtensionsPage(scope, session);
-    await page.#call('developerPrivate.updateProfileConfiguration', { inDeveloperMode: true });
-    return page;
+    await scope.untilAborted(showExtensions(session));
+    return new ExtensionsPage(scope, session);
+  }
+
+  /** A session of this scope's own on a hidden page in the default profile. */
+  static async attach(scope: CdpScope): Promise<CDPSession> {
+    const kept = await keptPage(scope);
+    return kept === undefined ? scope.hiddenPage() : scope.attach(kept.targetId);
   }
 
   /** With what Chrome noted since the extension was loaded: about its manifest, and uncaught errors of its scripts. */
@@ -165,17 +183,51 @@ export class ExtensionsPage {
     await this.#call('developerPrivate.deleteExtensionErrors', { extensionId });
   }
 
-  async #call(method: string, ...args: readonly unknown[]): Promise<unknown> {
-    const { result, exceptionDetails } = await this.#scope.untilAborted(
-      this.#session.send('Runtime.evaluate', {
-        expression: `chrome.${method}(...${JSON.stringify(args)})`,
-        awaitPromise: true,
-        returnByValue: true,
-      }),
-    );
-    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
-    return result.value;
+  #call(method: string, ...args: readonly unknown[]): Promise<unknown> {
+    return this.#scope.untilAborted(callChrome(this.#session, method, args));
   }
+}
+
+/** Undefined where Chrome cannot hide a page. */
+async function keptPage({ owner: browser, signal }: CdpScope): Promise<KeptPage | undefined> {
+  const opened = (): Promise<KeptPage> => openHidden(browser);
+  const page = keptPages.get(browser)?.then((kept) => (kept.session.detached ? opened() : kept), opened) ?? opened();
+  keptPages.set(browser, page);
+  return untilAborted(page.catch(noPage), signal);
+}
+
+const noPage = (): undefined => undefined;
+
+/** A hidden page ends with the session that created it (CDP Target.createTarget), which therefore stays open. */
+async function openHidden(browser: Browser): Promise<KeptPage> {
+  const root = await openBrowserCdpSession(browser);
+  try {
+    const { targetId } = await root.send('Target.createTarget', { url: 'about:blank', hidden: true });
+    const { sessionId } = await root.send('Target.attachToTarget', { targetId, flatten: true });
+    const session = root.connection()?.session(sessionId);
+    if (!session) throw new Error(`The target ${targetId} is closed.`);
+    await showExtensions(session);
+    return { targetId, session };
+  } catch (error) {
+    void unlessGone(root.detach());
+    throw error;
+  }
+}
+
+/** Resolves once the new document is there, and its bindings with it. */
+async function showExtensions(session: CDPSession): Promise<void> {
+  await session.send('Page.navigate', { url: extensionsPage });
+  await callChrome(session, 'developerPrivate.updateProfileConfiguration', [{ inDeveloperMode: true }]);
+}
+
+async function callChrome(session: CDPSession, method: string, args: readonly unknown[]): Promise<unknown> {
+  const { result, exceptionDetails } = await session.send('Runtime.evaluate', {
+    expression: `chrome.${method}(...${JSON.stringify(args)})`,
+    awaitPromise: true,
+    returnByValue: true,
+  });
+  if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+  return result.value;
 }
 
 const manifestSchema = z.object({

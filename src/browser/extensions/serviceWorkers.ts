@@ -1,7 +1,7 @@
 import type { CDPSession, Protocol, Browser } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
-import { originOf, readManifest, type Extension } from './installedExtensions.js';
+import { ExtensionsPage, originOf, readManifest, type Extension } from './installedExtensions.js';
 import { loadWithoutFiles } from './fileAccess.js';
 import { CdpScope } from '../cdp/cdpScope.js';
 import { openBrowserCdpSession } from '../cdp/cdpSessions.js';
@@ -36,7 +36,7 @@ export class WorkerMonitor {
 
   /** Resolves when the registry has been read once. */
   static async open(scope: CdpScope): Promise<WorkerMonitor> {
-    const session = await scope.hiddenPage();
+    const session = await ExtensionsPage.attach(scope);
     const watch = new WorkerMonitor(scope, session);
     const first = new Promise<void>((resolve) => {
       session.once('ServiceWorker.workerVersionUpdated', () => resolve());

@@ -32,8 +32,33 @@ export interface OutlineReading {
   readonly nodes: readonly RemoteObject[];
 }
 
-/** What is left to do after `prepareFill`: nothing, click the element, or type the value; or why it cannot be filled. */
-export type FillResult = { readonly problem: string } | { readonly remaining: 'set' | 'clicked' | 'typed' };
+/**
+ * What is left to do after `prepareFill`: nothing, click the element, type the value over the selection, select all by
+ * keyboard and type, or choose one of its options; or why it cannot be filled.
+ */
+export type FillResult =
+  | { readonly problem: string }
+  | {
+      readonly remaining: 'set' | 'clicked' | 'typed' | 'replaced' | 'chosen';
+      /** It may show options that fit what is typed. */
+      readonly offers?: boolean | undefined;
+    };
+
+/** A place in a box, as fractions of its width and height. */
+export type BoxPoint = readonly [x: number, y: number];
+
+/** What keeps a user from acting on an element, or where its box is free. */
+export type ActionCheck =
+  | { readonly problem: string }
+  | {
+      /** The action goes to what `standIn` answers. */
+      readonly isStandIn: boolean;
+      /** Only for a pointer: the size of its first box, and the point of it. */
+      readonly box?: readonly [width: number, height: number] | undefined;
+      readonly at?: BoxPoint | undefined;
+      /** No pointer reaches it, but the keyboard does: it is hidden from sight alone. */
+      readonly isKeysOnly?: boolean | undefined;
+    };
 
 export interface PrintedValue {
   /** Undefined for a value that has no JSON, such as `undefined`. */
@@ -113,9 +138,15 @@ export interface InjectedFunctions {
   untilText(texts: readonly string[], wait: number): Promise<string | undefined>;
   stopWaiting(wait: number): void;
   untilDrawn(limitMs: number): Promise<void>;
-  untilActionable(pointer: boolean, limitMs: number): Promise<string | undefined>;
+  untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
+  standIn(): RemoteObject;
+  isInView(): boolean;
   prepareFill(value: string): FillResult;
-  readValue(): string;
+  readValue(): string | undefined;
+  isChecked(): boolean;
+  isOpen(): boolean;
+  untilOption(label: string, limitMs: number): Promise<RemoteObject | null>;
+  optionLabels(): string[];
   isFileField(): boolean;
   measureDocument(): DocumentSize;
   readOutline(

@@ -3,12 +3,13 @@
  * expression (`.config/bundleInjected.js`); `cdp/injectedFunctions.ts` loads these. An injected function keeps no
  * state outside its call unless it stores it on the global object of the world that it runs in.
  */
-export { untilActionable } from './actionable.js';
+export { isInView, standIn, untilActionable } from './actionable.js';
 export { formatValue } from './formatValue.js';
-export { isFileField, prepareFill, readValue } from './fill.js';
+export { isChecked, isFileField, prepareFill, readValue } from './fill.js';
 export { correctInstallDetails } from './installDetails.js';
 export { flushReports, instrumentContext } from './instrumentContext.js';
 export { measureDocument, readOutline } from './outline.js';
+export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';
 export { readActionState, readRegisteredScripts, sendFromExtension } from './extensionCalls.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';

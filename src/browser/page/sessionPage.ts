@@ -5,12 +5,19 @@ import { Emulation } from './pageEmulation.js';
 import { ElementUids } from './elementUids.js';
 import { ConsoleFloodGuard } from './consoleFloodGuard.js';
 import { Frames, type FrameSession } from './frames.js';
-import { Lock, noop } from '../../async.js';
+import { Lock, noop, untilAborted } from '../../async.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
+import { PendingNavigations } from './pendingNavigations.js';
 import { PageTracing } from '../profiling/pageTracing.js';
+import { withoutCredentials } from '../policy/credentials.js';
 import { ToolError } from '../../errors/errors.js';
 import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
 import { openCdpSession } from '../cdp/cdpSessions.js';
+
+interface Navigating {
+  /** Whether the work loads another document. */
+  readonly navigates?: boolean;
+}
 
 /**
  * One page of a session, with what its collectors recorded since its adoption. Made by `openSessionPage`. Owned by the
@@ -27,10 +34,13 @@ export class SessionPage {
   readonly dialogs: Dialogs;
   readonly elements: ElementUids;
   readonly frames: Frames;
+  readonly navigations: PendingNavigations;
   readonly emulation: Emulation;
   readonly tracing: PageTracing;
   /** Whether a tool that is not read-only has used the page. */
   isTouched = false;
+  /** Whether the present document did not come to rest after an action. */
+  isRestless = false;
   readonly #lock = new Lock();
   readonly #floodGuard: ConsoleFloodGuard;
   readonly #closed = new AbortController();
@@ -51,7 +61,8 @@ export class SessionPage {
     const elements = new ElementUids();
     this.elements = elements;
     page.browser().on('disconnected', this.#markClosed);
-    this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
+    this.navigations = new PendingNavigations({ root: cdp, isDialogOpen: () => this.dialogs.open !== undefined });
+    this.frames = new Frames(cdp, this.navigations, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
   }
 
   /** Aborted when the page is closed or disposed, or its browser disconnects, whichever is reported first. */
@@ -65,7 +76,7 @@ export class SessionPage {
   }
 
   url(): string {
-    return this.page.url();
+    return withoutCredentials(this.page.url());
   }
 
   /** The URLs of its documents, the main frame's first. */
@@ -89,13 +100,20 @@ export class SessionPage {
   /**
    * Runs one tool at a time on this page, in FIFO order. Rejects with the signal's reason while waiting. Rejects with a
    * ToolError that names the dialog when one is open or opens meanwhile: the page does not answer until it is handled.
+   * A navigation that waits for its server is waited for, or stopped if the tool `navigates` itself, and at the abort.
    */
-  runExclusive<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+  runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, { navigates = false }: Navigating = {}): Promise<T> {
     return this.#lock.run(signal, () => {
       this.dialogs.throwIfOpen();
       const runFocused = async (): Promise<T> => {
-        await this.#emulateFocus();
-        return run();
+        try {
+          if (navigates) await this.navigations.stop();
+          await untilAborted(this.navigations.ended(), signal);
+          await untilAborted(this.#emulateFocus(), signal);
+          return await run();
+        } finally {
+          if (signal.aborted) await this.navigations.stop();
+        }
       };
       return this.dialogs.runUntilDialog(runFocused, (dialog) => {
         throw new ToolError(describeDialog(dialog));
@@ -146,6 +164,7 @@ export class SessionPage {
     this.#floodGuard.dispose();
     this.console.dispose();
     this.network.dispose();
+    this.navigations.dispose();
     // Not awaited: a hung page would not answer. Needed since in a profile the tab stays open.
     void this.emulation.reset().catch(noop);
     await this.tracing.dispose();

@@ -127,7 +127,7 @@ async function runTool(
       );
     const page = browser.page(typeof pageId === 'number' ? pageId : undefined);
     const run = () => withAllowedDocuments(sight, page, () => tool.handler(checked, { ...context, browser, page }));
-    return tool.lock === false ? run() : page.runExclusive(signal, run);
+    return tool.lock === false ? run() : page.runExclusive(signal, run, tool);
   };
   const answer = await call();
   return { ...answer, structured: tool.output?.parse(answer.structured) ?? {} };
