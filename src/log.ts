@@ -19,6 +19,19 @@ export const shortId = (sessionId: string): string => sessionId.slice(0, 8);
 /** Discards every line. For embedders and tests. */
 export const silentLog: Log = { error: noop, warn: noop, info: noop, debug: noop };
 
+/** A log whose texts are passed through `hide`, which takes out what must not be logged. */
+export function hidingLog(log: Log, hide: (text: string) => string): Log {
+  const shown = (fields: LogFields): LogFields =>
+    Object.fromEntries(
+      Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? hide(value) : value]),
+    );
+  const at =
+    (level: keyof Log): Log['info'] =>
+    (message, fields) =>
+      log[level](hide(message), ...(fields === undefined ? [] : [shown(fields)]));
+  return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
+}
+
 /** Writes one line per record to standard error: standard output carries the stdio transport and command output. */
 export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerminal: boolean): Log {
   const pretty = (config.logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'pretty';

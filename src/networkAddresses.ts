@@ -72,3 +72,14 @@ export function withoutSecrets(address: string): string {
     .join('/');
   return `${protocol}//${host}${path}${search === '' ? '' : '?…'}`;
 }
+
+/** User name and password in an address. Bounded, so that the time is linear. */
+const credentials = /(:\/\/)[^\s/?#@"'<>\\]{1,256}@/g;
+/** The same in an address that is part of another one, percent-encoded. */
+const encodedCredentials = /(%3A%2F%2F)(?:(?!%2F|%40)[^\s/?#&@"'<>\\]){1,256}%40/gi;
+
+/** A text in which no address contains a user name or password. */
+export function withoutCredentials(text: string): string {
+  const shown = text.includes('://') && text.includes('@') ? text.replace(credentials, '$1…@') : text;
+  return shown.includes('%40') ? shown.replace(encodedCredentials, '$1…%40') : shown;
+}

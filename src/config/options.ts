@@ -268,6 +268,13 @@ export const optionsSchema = z.strictObject({
     .regex(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, '`whsec_` and at least 24 bytes in base64')
     .optional()
     .meta({ secret: true, description: 'key that signs the body of the webhook; set the variable, not the flag' }),
+  secrets: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'file of secrets, `NAME=value` lines or JSON: `fill`, `fill_form`, `type_text` and `extraHttpHeaders` of `emulate` take the name for the value, and no answer shows the value',
+    ),
   auditLog: z
     .string()
     .min(1)

@@ -30,7 +30,8 @@ const maxItems = 20;
 
 /** A redacted copy of a message, of bounded size. */
 export function redact(message: unknown): unknown {
-  const state: RedactionState = { remaining: maxValues, namedParams: namedParamsOf(message) };
+  const namedParams = namedParamsOf(message);
+  const state: RedactionState = { remaining: maxValues, namedParams, args: argumentsOf(namedParams) };
   return redactValue(message, '', 0, state);
 }
 
@@ -39,7 +40,11 @@ interface RedactionState {
   remaining: number;
   /** The one object whose `name` is a word of the protocol: the parameters of a call. */
   readonly namedParams: unknown;
+  /** The arguments of a call. What is nested in them is content: headers, storage, fields of a form. */
+  readonly args: unknown;
 }
+
+const argumentsOf = (params: unknown): unknown => (isObject(params) ? params['arguments'] : undefined);
 
 /** Elsewhere `name` may be that of a cookie, a header or an element of a page. */
 function namedParamsOf(message: unknown): unknown {
@@ -82,6 +87,7 @@ function redactFields(
     // An unusual key may itself be data.
     if (!plainKey.test(name)) shown[`‹name, ${name.length} characters›`] = placeholder(inner);
     else if (name === 'name' && fields === visit.namedParams) shown[name] = redactWord(inner);
+    else if (fields === visit.args && typeof inner === 'object') shown[name] = placeholder(inner);
     else shown[name] = redactValue(inner, name, depth + 1, visit);
   }
   if (all.length > maxItems * 2) shown['‹more›'] = all.length - maxItems * 2;
@@ -105,7 +111,7 @@ function placeholder(value: unknown): string {
   if (typeof value === 'string') return `‹text, ${value.length} characters›`;
   if (Array.isArray(value)) return `‹list, ${value.length} items›`;
   if (isObject(value)) return `‹object, ${Object.keys(value).length} fields›`;
-  return `‹${typeof value}›`;
+  return value === null ? '‹null›' : `‹${typeof value}›`;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

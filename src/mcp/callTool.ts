@@ -40,11 +40,12 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
   const checked = tool.input.safeParse(call.args ?? {});
   if (!checked.success) return failure(describeArguments(tool, checked.error, call.args ?? {}));
 
+  const args = session.secrets.resolve(tool.name, checked.data);
   const ms = tool.timeoutMs ?? defaultTimeoutMs;
   const { clock } = session;
   const { protocolVersion: revision } = session.facts();
   try {
-    const answer = await withinDeadline({ clock, ms, cancelled }, (signal) => run(checked.data, call, session, signal));
+    const answer = await withinDeadline({ clock, ms, cancelled }, (signal) => run(args, call, session, signal));
     const structured = tool.output?.parse(answer.structured);
     return success(answer, structured, { notices: noticesOf(session), revision });
   } catch (error) {

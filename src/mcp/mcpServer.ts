@@ -200,7 +200,7 @@ export class McpServer implements MethodContext {
     else if (answered) this.session.requestCancelled(request.id);
     this.session.requestSettled({
       id: request.id,
-      method: request.method,
+      method: nameOf(request.method),
       tool: toolOf(request),
       outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
       durationMs: clock.now() - startedAt,
@@ -243,12 +243,15 @@ export class McpServer implements MethodContext {
   }
 }
 
-/** The unchecked tool name of a `tools/call`; null for every other request. */
+/** The tool name of a `tools/call`, which need not exist; null for every other request. */
 function toolOf({ method, params }: JSONRPCRequest): string | null {
   if (method !== 'tools/call') return null;
   const name = params?.['name'];
-  return typeof name === 'string' ? name : '';
+  return nameOf(name);
 }
+
+/** A name that the client chose, for logs and the inspector; empty if it may be anything but a name. */
+const nameOf = (name: unknown): string => (typeof name === 'string' && /^[\w./$:-]{1,128}$/.test(name) ? name : '');
 
 /** The address or path that a request names, as far as it may be logged. */
 function targetOf({ params = {} }: JSONRPCRequest): { readonly target?: string } {

@@ -12,6 +12,7 @@ import { DeadlineError, withinDeadline } from '../async.js';
 import type { FeatureContext } from './definitions.js';
 import type { ServerFeatures, SessionFeatures } from './features.js';
 import { invalidParams, rpcCodes, RpcError, type JSONRPCMessage, type RequestId } from './protocol.js';
+import type { Secrets } from './secrets.js';
 import type { SessionMemory } from './responseMemory.js';
 import type { ResourceStore } from './resourceStore.js';
 
@@ -29,6 +30,7 @@ export interface McpSession {
   readonly workspace: Workspace;
   readonly resources: ResourceStore;
   readonly memory: SessionMemory;
+  readonly secrets: Secrets;
   readonly clock: Clock;
   readonly log: Log;
   /** The session as it is now. */

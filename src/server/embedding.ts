@@ -9,6 +9,7 @@ import type { Log } from '../log.js';
 import type { Prompt, Resource } from '../mcp/definitions.js';
 import { instructions, allPrompts } from '../mcp/prompts.js';
 import { compileFeatures, type ServerFeatures } from '../mcp/features.js';
+import type { Secrets } from '../mcp/secrets.js';
 import type { Implementation } from '../mcp/methodContext.js';
 import { packageInfo } from '../packageInfo.js';
 import type { OpenSession } from '../session/embedderView.js';
@@ -68,7 +69,9 @@ export interface Setup extends OrchestratorOptions {
   /** Whether the embedder selected tool groups: by `config`, or by `options.tools`. */
   readonly hasChosenGroups: boolean;
   readonly clock: Clock;
+  /** Shows neither secrets nor credentials. */
   readonly log: Log;
+  readonly secrets: Secrets;
 }
 
 /** The embedding, compiled once and shared by every session. */

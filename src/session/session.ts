@@ -8,6 +8,7 @@ import { shortId, type Log } from '../log.js';
 import { McpServer } from '../mcp/mcpServer.js';
 import type { McpSession } from '../mcp/methodContext.js';
 import { messageKind, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
+import type { Secrets } from '../mcp/secrets.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
 import { ResourceStore } from '../mcp/resourceStore.js';
 import type { Principal } from '../tenancy/principal.js';
@@ -128,7 +129,6 @@ export class Session implements McpSession {
     return this.channel.memory;
   }
 
-  /** When its client connected. */
   get createdAt(): Date {
     return this.#createdAt;
   }
@@ -286,6 +286,10 @@ export class Session implements McpSession {
     return this.#deps.serverFeatures;
   }
 
+  get secrets(): Secrets {
+    return this.#deps.secrets;
+  }
+
   get serverInfo(): McpSession['serverInfo'] {
     return this.#deps.serverInfo;
   }
@@ -320,8 +324,9 @@ export class Session implements McpSession {
   /** A message that cannot be written is replaced by an error response if it is a response, and dropped otherwise. */
   send(message: JSONRPCMessage, relatedTo?: RequestId): void {
     try {
-      this.tap?.('session', message);
-      this.channel.deliver(message, relatedTo);
+      const shown = this.secrets.hideInMessage(message);
+      this.tap?.('session', shown);
+      this.channel.deliver(shown, relatedTo);
     } catch (error) {
       this.#logSendFailure(error);
       if (!('method' in message) && message.id !== undefined) this.#sendInternalError(message.id);
@@ -371,6 +376,7 @@ export interface SessionDeps {
   readonly serverInfo: McpSession['serverInfo'];
   readonly serverFeatures: McpSession['serverFeatures'];
   readonly workspace: Workspace;
+  readonly secrets: Secrets;
   readonly lease: 'eager' | 'lazy';
   /** Whether a session that is opened now gets a browser without queueing. */
   hasFreeBrowser(): boolean;

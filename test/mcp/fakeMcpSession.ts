@@ -3,6 +3,7 @@ import { systemClock } from '../../src/clock.js';
 import { silentLog } from '../../src/log.js';
 import { compileFeatures } from '../../src/mcp/features.js';
 import type { McpSession } from '../../src/mcp/methodContext.js';
+import { Secrets } from '../../src/mcp/secrets.js';
 import { ResponseMemory } from '../../src/mcp/responseMemory.js';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { sessionFacts } from '../tools/support/plainSession.js';
@@ -14,6 +15,7 @@ export function fakeMcpSession(lease: BrowserLease): McpSession {
     serverFeatures: compileFeatures({ isExtensible: false }),
     serverInfo: { name: 'greenroom', version: '0.0.0' },
     workspace: { folders: [], closed: [] },
+    secrets: new Secrets(),
     memory: new ResponseMemory().open(''),
     resources: new ResourceStore(),
     clock: systemClock,

@@ -1,3 +1,4 @@
+import { Secrets } from '../../src/mcp/secrets.js';
 import fc from 'fast-check';
 import { silentLog } from '../../src/log.js';
 import { compileFeatures } from '../../src/mcp/features.js';
@@ -109,6 +110,7 @@ export class ScheduledCore {
       serverInfo,
       serverFeatures,
       workspace: { folders: [], closed: [] },
+      secrets: new Secrets(),
       lease,
       hasFreeBrowser: () => true,
       queueLimit,
