@@ -31,10 +31,13 @@ export function hidingLog(log: Log, hide: (text: string) => string): Log {
       log[level](hide(message), ...(fields === undefined ? [] : [shown(fields)]));
   return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
 }
+/** Whether lines are written for people: not where no one looks. */
+export const isPretty = ({ logFormat }: Pick<Config, 'logFormat'>, isTerminal: boolean): boolean =>
+  (logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'pretty';
 
 /** Writes one line per record to standard error: standard output carries the stdio transport and command output. */
 export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerminal: boolean): Log {
-  const pretty = (config.logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'pretty';
+  const pretty = isPretty(config, isTerminal);
   return createLogger({
     level: config.logLevel,
     format: pretty ? prettyFormat(isTerminal) : format.combine(format.timestamp(), jsonFormat),

@@ -79,7 +79,7 @@ const credentials = /(:\/\/)[^\s/?#@"'<>\\]{1,256}@/g;
 const encodedCredentials = /(%3A%2F%2F)(?:(?!%2F|%40)[^\s/?#&@"'<>\\]){1,256}%40/gi;
 
 /** A text in which no address contains a user name or password. */
-export function withoutCredentials(text: string): string {
+export function hideCredentials(text: string): string {
   const shown = text.includes('://') && text.includes('@') ? text.replace(credentials, '$1…@') : text;
   return shown.includes('%40') ? shown.replace(encodedCredentials, '$1…%40') : shown;
 }

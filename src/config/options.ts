@@ -177,6 +177,9 @@ export const optionsSchema = z.strictObject({
     .optional()
     .describe('the Chrome or Chromium to launch; without it `CHROME_PATH`, then an installed one'),
   headless: booleanSchema.default(true).describe('launch without a window'),
+  acceptInsecureCerts: booleanSchema
+    .default(false)
+    .describe('launch browsers that accept every TLS certificate, such as self-signed ones of development servers'),
   lease: z
     .enum(['eager', 'lazy'])
     .default('eager')
@@ -273,7 +276,7 @@ export const optionsSchema = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'file of secrets, `NAME=value` lines or JSON: `fill`, `fill_form`, `type_text` and `extraHttpHeaders` of `emulate` take the name for the value, and no answer shows the value',
+      'file of secrets, `NAME=value` lines or JSON: `fill`, `fill_form`, `type_text`, `set_credentials` and `extraHttpHeaders` of `emulate` take the name for the value, and no answer shows the value',
     ),
   auditLog: z
     .string()

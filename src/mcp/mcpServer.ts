@@ -1,6 +1,6 @@
 import type { SettledRequest } from '../../machines/events.js';
 import { noop } from '../async.js';
-import { Refusal } from '../errors/errors.js';
+import { Refusal, ToolError } from '../errors/errors.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { noCapabilities } from './callClient.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
@@ -135,9 +135,19 @@ export class McpServer implements MethodContext {
     for (const list of Object.keys(additions)) this.notify(`notifications/${list}/list_changed`, {});
   }
 
-  /** Stops a request whose response nobody will get, as if the client had cancelled it. */
-  abandon(id: RequestId): void {
-    this.#inFlight?.get(id)?.abort(new Error('The client closed the connection of this request.'));
+  /**
+   * The client closed the connection of a request. If it cannot come back for the response, the request is stopped as if the
+   * client had cancelled it; otherwise it goes on until another one wants what it holds.
+   */
+  connectionLost(id: RequestId, canResume: boolean): void {
+    const inFlight = this.#inFlight?.get(id);
+    if (canResume) inFlight?.setConnected(false);
+    else inFlight?.abort(new Error('The client closed the connection of this request.'));
+  }
+
+  /** The client came back for the response of a request. */
+  connectionResumed(id: RequestId): void {
+    this.#inFlight?.get(id)?.setConnected(true);
   }
 
   /** Notifies the client that a resource changed, if it is subscribed to it. */
@@ -205,6 +215,7 @@ export class McpServer implements MethodContext {
       outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
       durationMs: clock.now() - startedAt,
       ...targetOf(request),
+      ...(answer.outcome === 'failed' && { error: this.session.secrets.hide(failureTextOf(answer.message)) }),
     });
   }
 
@@ -267,6 +278,19 @@ function targetOf({ params = {} }: JSONRPCRequest): { readonly target?: string }
 
 /** Longest path in `target`. */
 const maxTarget = 256;
+const maxFailureText = 300;
+
+/** What the client is told of a failure, in one short line. */
+function failureTextOf(message: JSONRPCMessage | null): string {
+  if (message === null) return '';
+  if ('error' in message) return oneLine(message.error.message);
+  const content = 'result' in message ? message.result['content'] : undefined;
+  const items: readonly unknown[] = Array.isArray(content) ? content : [];
+  const texts = items.map((item) => (typeof item === 'object' && item !== null && 'text' in item ? item.text : ''));
+  return oneLine(texts.join(' '));
+}
+
+const oneLine = (text: string): string => text.slice(0, maxFailureText).split(/\s+/).join(' ').trim();
 
 interface MethodOutcome {
   readonly outcome: SettledRequest['outcome'];
@@ -274,11 +298,17 @@ interface MethodOutcome {
   readonly message: JSONRPCMessage | null;
 }
 
+const displacedText =
+  'The connection of this call was closed before it was done, and another call needed the page: it was stopped. Call again.';
+
 /** A request in flight. Its AbortController is created on first use: most methods need no signal. */
 export class InFlight implements RequestInfo {
   readonly id: RequestId;
   releaseMemory: () => void = noop;
   #controller: AbortController | undefined;
+  #displaced: AbortController | undefined;
+  #isConnected = true;
+  #isWanted = false;
 
   constructor(id: RequestId) {
     this.id = id;
@@ -294,5 +324,23 @@ export class InFlight implements RequestInfo {
 
   abort(reason: Error): void {
     (this.#controller ??= new AbortController()).abort(reason);
+  }
+
+  get displaced(): AbortSignal {
+    return (this.#displaced ??= new AbortController()).signal;
+  }
+
+  wanted(): void {
+    this.#isWanted = true;
+    this.#displaceIfLost();
+  }
+
+  setConnected(isConnected: boolean): void {
+    this.#isConnected = isConnected;
+    this.#displaceIfLost();
+  }
+
+  #displaceIfLost(): void {
+    if (this.#isWanted && !this.#isConnected) this.#displaced?.abort(new ToolError(displacedText));
   }
 }

@@ -81,6 +81,10 @@ export interface RequestInfo {
   readonly signal: AbortSignal;
   /** Called when the answer of the request is written, or when it has none. */
   releaseMemory: () => void;
+  /** Aborted when the client has lost the connection of the request, and another one wants what it holds. */
+  readonly displaced: AbortSignal;
+  /** Called when another request waits for what this one holds. */
+  wanted(): void;
 }
 
 export type Method = (

@@ -1,5 +1,5 @@
 import type { JSONRPCMessage } from './protocol.js';
-import { withoutCredentials } from '../networkAddresses.js';
+import { hideCredentials } from '../networkAddresses.js';
 
 /** Arguments that are typed or sent, by tool: a text that is the name of a secret stands for its value. */
 const secretArguments: Readonly<Record<string, readonly string[]>> = {
@@ -7,6 +7,7 @@ const secretArguments: Readonly<Record<string, readonly string[]>> = {
   fill_form: ['elements'],
   type_text: ['text'],
   emulate: ['extraHttpHeaders'],
+  set_credentials: ['username', 'password'],
 };
 
 /** An authentication header may have a scheme before the name. */
@@ -47,7 +48,7 @@ export class Secrets {
 
   /** The text without values of secrets and credentials of addresses. */
   hide(text: string): string {
-    const shown = withoutCredentials(text);
+    const shown = hideCredentials(text);
     return this.#spellings.reduce((rest, [spelling, name]) => rest.replaceAll(spelling, name), shown);
   }
 

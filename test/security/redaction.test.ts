@@ -7,7 +7,7 @@ import { redact } from '../../src/inspector/redact.js';
 import type { JSONRPCMessage } from '../../src/mcp/protocol.js';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { Secrets } from '../../src/mcp/secrets.js';
-import { withoutCredentials, withoutSecrets } from '../../src/networkAddresses.js';
+import { hideCredentials, withoutSecrets } from '../../src/networkAddresses.js';
 import { adminToken, bearer, recordingLog, serveGuarded } from '../tenancy/support/guardedServer.js';
 import { call, initialize } from '../support/messages.js';
 import { RawMcp } from '../support/rawMcp.js';
@@ -155,6 +155,6 @@ test.each([
   ['http://h/?to=http%3A%2F%2Fu%3Ap%40h%2Fx', 'http://h/?to=http%3A%2F%2F…%40h%2Fx'],
   ['http://h/?to=http%3A%2F%2Fh%2Fx%40y', 'http://h/?to=http%3A%2F%2Fh%2Fx%40y'],
 ])('%s', (text, shown) => {
-  expect(withoutCredentials(text)).toBe(shown);
+  expect(hideCredentials(text)).toBe(shown);
   expect(withoutSecrets('https://u:p@h.test/a?b#c')).toBe('https://h.test/a?…');
 });
