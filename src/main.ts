@@ -162,3 +162,5 @@ const commands: Commands = {
 };
 
 process.exitCode = await runProgram(process.argv.slice(2), process.env, commands, writeError);
+// Everything is closed. What others still hold open must not keep the process alive: a child of Chrome its pipes, a timer.
+setTimeout(() => process.exit(), 1_000).unref();

@@ -61,6 +61,12 @@ export class Tenant {
     return parts.join('\n');
   }
 
+  /** Ends the session at the server, and resolves when it is gone there. */
+  async end(): Promise<void> {
+    const { transport } = this.#client;
+    if (transport instanceof StreamableHTTPClientTransport) await transport.terminateSession();
+  }
+
   close(): Promise<void> {
     return this.#client.close();
   }
