@@ -5,7 +5,7 @@ import type { ClusterNodeDeps } from '../cluster/node.js';
 import type { Clock } from '../clock.js';
 import { catalogue, messageOf, Refusal } from '../errors/errors.js';
 import type { ResponseMemory } from '../mcp/responseMemory.js';
-import type { SessionDeps } from '../session/session.js';
+import type { SessionDeps } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { parseSnapshot } from '../session/persistence.js';
 import type { Users } from '../tenancy/users.js';

@@ -5,7 +5,7 @@ import type { UrlLists, UrlRules } from '../browser/policy/urlRules.js';
 import type { Clock } from '../clock.js';
 import { Refusal, messageOf } from '../errors/errors.js';
 import { shortId, type Log } from '../log.js';
-import { parseProfileChoice, type ProfileChoice } from '../mcp/clientProfiles.js';
+import { parseProfileChoice } from '../mcp/clientProfiles.js';
 import { McpServer } from '../mcp/mcpServer.js';
 import type { McpSession } from '../mcp/methodContext.js';
 import { messageKind, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
@@ -16,11 +16,11 @@ import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import { type Channel, refusalAfterEnd, closeNotice, type SessionEnd } from './channel.js';
+import type { SessionDeps, SessionLogic, SessionRequest } from './sessionDeps.js';
 import { EarlyMessageQueue } from './earlyMessages.js';
 import { detachedSnapshot, type SessionSnapshot } from './persistence.js';
 import { topLevelState } from '../telemetry/observer.js';
 import type { Workspace } from '../tools/workspace.js';
-import type { sessionMachine } from '../../machines/index.js';
 
 /** Requests of one session that may be in flight at once (S10). */
 const maxInFlight = 256;
@@ -373,41 +373,5 @@ function clientOf({ principal: { issuer, user }, channel: { resumable } }: Sessi
   return { issuer, user, resumable };
 }
 
-/** The session chart with its implementations provided (see actor.ts). */
-export type SessionLogic = typeof sessionMachine;
-
 /** Called with each message received from or sent to the client. Must not throw or keep the message. */
 export type MessageTap = (from: 'client' | 'session', message: JSONRPCMessage) => void;
-
-/** What the sessions of one server share. */
-export interface SessionDeps {
-  readonly logic: SessionLogic;
-  readonly serverInfo: McpSession['serverInfo'];
-  readonly serverFeatures: McpSession['serverFeatures'];
-  /** What the operator chose for every client. */
-  readonly profileChoice: ProfileChoice;
-  readonly workspace: Workspace;
-  readonly secrets: Secrets;
-  readonly lease: 'eager' | 'lazy';
-  /** Whether a session that is opened now gets a browser without queueing. */
-  hasFreeBrowser(): boolean;
-  /** Messages that a session queues until it is connected; with 0 they are refused as `not_ready`. */
-  readonly queueLimit: number;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Receives the inspection events of every actor (see telemetry/observer.ts). */
-  inspect(event: InspectionEvent): void;
-}
-
-/** The client of a session: principal, tools, browser and channel. */
-export interface SessionRequest {
-  readonly principal: Principal;
-  readonly toolSet: ToolSet;
-  /** The value of `?tools=`; absent: the server's default. */
-  readonly groups?: string;
-  /** What the connection chose; absent: nothing. Text that `parseProfileChoice` reads. */
-  readonly profile?: string;
-  /** The address of the user's own browser, if the session uses it. */
-  readonly browserUrl?: string;
-  readonly channel: Channel;
-}

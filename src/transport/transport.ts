@@ -5,7 +5,8 @@ import type { Channel, CloseNotice, TransportKind } from '../session/channel.js'
 import { parseProfileChoice, UnknownProfileError } from '../mcp/clientProfiles.js';
 import { type JSONRPCMessage, replyIdOf, parseMessage } from '../mcp/protocol.js';
 import { ResponseMemory, type SessionMemory } from '../mcp/responseMemory.js';
-import type { Session, SessionDeps, SessionRequest } from '../session/session.js';
+import type { Session } from '../session/session.js';
+import type { SessionDeps, SessionRequest } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { toPrincipal } from '../tenancy/auth.js';
 import { readCredentials } from '../tenancy/bearerToken.js';
