@@ -13,6 +13,8 @@ import type { FeatureContext } from './definitions.js';
 import type { ClientProfile, ProfileChoice } from './clientProfiles.js';
 import type { ServerFeatures, SessionFeatures } from './features.js';
 import { invalidParams, rpcCodes, RpcError, type JSONRPCMessage, type RequestId } from './protocol.js';
+import type { Secrets } from './secrets.js';
+import type { SessionMemory } from './responseMemory.js';
 import type { ResourceStore } from './resourceStore.js';
 import type { ToleranceKind } from './tolerantArguments.js';
 
@@ -29,6 +31,8 @@ export interface McpSession {
   readonly serverInfo: Implementation;
   readonly workspace: Workspace;
   readonly resources: ResourceStore;
+  readonly memory: SessionMemory;
+  readonly secrets: Secrets;
   /** What the operator and the connection chose instead of the known profile of the client. */
   readonly profileChoices: { readonly operator: ProfileChoice; readonly connection: ProfileChoice };
   readonly clock: Clock;
@@ -80,6 +84,8 @@ export interface RequestInfo {
   readonly id: RequestId;
   /** Aborted when the client cancels or the session ends. */
   readonly signal: AbortSignal;
+  /** Called when the answer of the request is written, or when it has none. */
+  releaseMemory: () => void;
   /** Notes what was accepted although it is not as the protocol or a schema says. */
   tolerated(kinds: Iterable<ToleranceKind>): void;
   /** Aborted when the client has lost the connection of the request, and another one wants what it holds. */

@@ -107,7 +107,7 @@ async function folderOf({ path, archive, url }: InstallArgs, context: BrowserToo
   }
   const { signal, browser } = context;
   context.progress(0, 3, 'Fetching the archive');
-  const bytes = url === undefined ? decodeArchive(archive ?? '') : await download(url, signal);
+  const bytes = url === undefined ? decodeArchive(archive ?? '') : await download(url, signal, browser.addresses.rules);
   context.progress(1, 3, 'Unpacking the archive');
   return unpackExtension(bytes, await browser.folder(), signal);
 }
