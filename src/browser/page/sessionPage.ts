@@ -3,7 +3,7 @@ import { ConsoleCollector } from '../collectors/consoleCollector.js';
 import { Dialogs, describeDialog } from './dialogs.js';
 import { Emulation } from './pageEmulation.js';
 import { ElementUids } from './elementUids.js';
-import { ConsoleFloodGuard } from './consoleFloodGuard.js';
+import { ConsoleFloodGuard, puppeteerSessionsOf } from './consoleFloodGuard.js';
 import { Frames, type FrameSession } from './frames.js';
 import { Lock, noop, untilAborted } from '../../async.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
@@ -60,7 +60,7 @@ export class SessionPage {
     this.cdp = cdp;
     this.#floodGuard = new ConsoleFloodGuard(page);
     this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage);
-    this.network = new NetworkCollector(cdp, credentials);
+    this.network = new NetworkCollector(cdp, credentials, () => puppeteerSessionsOf(page));
     this.dialogs = new Dialogs(cdp);
     this.emulation = new Emulation(page, cdp);
     this.tracing = new PageTracing(page);
