@@ -264,6 +264,7 @@ describe('pinned', () => {
       'stop_extension_service_worker',
       'get_extension_service_worker_status',
       'trigger_extension_action',
+      'fire_extension_event',
       'open_extension_popup',
       'close_extension_popup',
       'open_extension_page',

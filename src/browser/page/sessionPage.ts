@@ -21,9 +21,11 @@ export interface SessionPageOptions {
   readonly credentials?: Credentials;
 }
 
-interface Navigating {
+interface ExclusiveWork {
   /** Whether the work loads another document. */
-  readonly navigates?: boolean;
+  readonly navigates?: boolean | undefined;
+  /** Called whenever later work begins to wait for this. */
+  readonly onWanted?: (() => void) | undefined;
 }
 
 /**
@@ -108,8 +110,9 @@ export class SessionPage {
    * ToolError that names the dialog when one is open or opens meanwhile: the page does not answer until it is handled.
    * A navigation that waits for its server is waited for, or stopped if the tool `navigates` itself, and at the abort.
    */
-  runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, { navigates = false }: Navigating = {}): Promise<T> {
-    return this.#lock.run(signal, () => {
+  runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, options: ExclusiveWork = {}): Promise<T> {
+    const { navigates = false, onWanted } = options;
+    const work = (): Promise<T> => {
       this.dialogs.throwIfOpen();
       const runFocused = async (): Promise<T> => {
         try {
@@ -124,7 +127,8 @@ export class SessionPage {
       return this.dialogs.runUntilDialog(runFocused, (dialog) => {
         throw new ToolError(describeDialog(dialog));
       });
-    });
+    };
+    return this.#lock.run(signal, work, onWanted);
   }
 
   /**
