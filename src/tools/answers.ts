@@ -26,6 +26,7 @@ export const actionOutput = z.object({
   busyWith: z.string().optional(),
   dialog: z.object({ type: z.string(), message: z.string() }).optional(),
   openedWindows: z.array(z.string()).optional(),
+  openedPages: z.array(z.int()).optional(),
   snapshot: z.string().optional(),
 });
 
@@ -76,7 +77,10 @@ export async function answerOutcome(
       ...(isFailure(outcome.response) && { status: outcome.response.status }),
       ...(outcome.busyWith !== undefined && { busyWith: outcome.busyWith }),
       ...(dialog && { dialog: { type: dialog.type, message: dialog.message } }),
-      ...(opened.length > 0 && { openedWindows: [...opened] }),
+      ...(opened.length > 0 && { openedWindows: opened.map(({ url: address }) => shortUrl(address)) }),
+      ...(opened.some(({ pageId }) => pageId !== undefined) && {
+        openedPages: opened.flatMap(({ pageId }) => pageId ?? []),
+      }),
       ...(snapshot !== undefined && { snapshot }),
     },
   };
@@ -93,8 +97,14 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
         'shows what it showed before; navigate_page takes a longer timeout.',
     );
   }
-  if (opened.length > 0) lines.push(`It opened a window: ${opened.map(shortUrl).join(', ')}. list_pages shows its id.`);
-  if (download !== undefined) lines.push(`It started a download: ${shortUrl(download)}`);
+  for (const { url, pageId } of opened) {
+    lines.push(
+      pageId === undefined
+        ? `It opened a window: ${shortUrl(url)}. Its server has not answered; the answer after that names its page.`
+        : `It opened page ${pageId}: ${shortUrl(url)}. select_page or pageId uses it.`,
+    );
+  }
+  if (download !== undefined) lines.push(`It started a download: ${shortUrl(download)}. list_downloads waits for it.`);
   if (dialog) lines.push(describeDialog(dialog));
   else if (!settled) {
     lines.push(
