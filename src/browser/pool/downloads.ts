@@ -3,6 +3,7 @@ import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { untilAborted } from '../../async.js';
 import { openBrowserCdpSession, unlessGone } from '../cdp/cdpSessions.js';
 import { withoutCredentials } from '../policy/credentials.js';
+import { shortenText } from '../../text.js';
 
 export interface DownloadsOptions {
   readonly browser: Browser;
@@ -94,7 +95,7 @@ export class Downloads {
   }
 
   #begin({ guid, url, suggestedFilename }: Protocol.Browser.DownloadWillBeginEvent): void {
-    const name = suggestedFilename.slice(0, maxNameChars);
+    const name = shortenText(suggestedFilename, maxNameChars);
     const started = { state: 'in progress', bytes: 0, totalBytes: undefined, path: undefined } as const;
     this.#downloads.set(guid, { id: ++this.#lastId, url: shortAddress(url), name, ...started });
     this.#sizes.set(guid, 0);
@@ -141,6 +142,5 @@ const states = { inProgress: 'in progress', completed: 'completed', canceled: 'c
 
 /** The address of a file that a script made may contain the file. */
 function shortAddress(url: string): string {
-  const address = withoutCredentials(url);
-  return address.length > maxAddressChars ? `${address.slice(0, maxAddressChars)}…` : address;
+  return shortenText(withoutCredentials(url), maxAddressChars);
 }
