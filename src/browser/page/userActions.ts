@@ -1,3 +1,4 @@
+import { shortenText } from '../../text.js';
 import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
 import type { FillResult } from '../injected/contract.js';
@@ -72,7 +73,7 @@ export async function fill(page: SessionPage, uid: string, value: string): Promi
   if (offers && value !== '' && (await chooseOffered(page, element, value))) return undefined;
   const result = await element.call(readValue);
   const isOther = typeof result === 'string' && result.trimEnd() !== value.trimEnd();
-  return isOther ? `${uid} now holds ${JSON.stringify(result.slice(0, 200))}.` : undefined;
+  return isOther ? `${uid} now holds ${JSON.stringify(shortenText(result, 200))}.` : undefined;
 }
 
 /** Clicks a choice. Resolves with a remark if that did not change it. */

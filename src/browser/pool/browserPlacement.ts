@@ -60,6 +60,9 @@ export interface PlacementOptions {
   readonly registerContext?: ((contextId: string) => Promise<UnregisterContext>) | undefined;
 }
 
+/** Notices of requests that were not sent, for one placement. */
+const maxBlockedNotices = 20;
+
 /** Opens a context, finds it again, or uses the browser's default one. Leaves nothing behind when it rejects. */
 export async function openPlacement(options: PlacementOptions): Promise<BrowserPlacement> {
   const { connection, isolation, pageState, ledger, restore = [], mayReopen = () => true, registerContext } = options;
@@ -123,7 +126,13 @@ async function guardAddresses({
   const guard = await TargetGuard.of(browser);
   const onRefused = (url: string): void =>
     void notices.push(`A page went to ${url}, which no page of a session may open. It is blank now.`);
-  return guard.enter({ context, policy, onRefused });
+  const blocked = new Set<string>();
+  const onBlocked = (refusal: string): void => {
+    if (blocked.has(refusal) || blocked.size >= maxBlockedNotices) return;
+    blocked.add(refusal);
+    notices.push(`A request was not sent: ${refusal}`);
+  };
+  return guard.enter({ context, policy, onRefused, onBlocked });
 }
 
 /** CDP Extensions.getExtensions lists installed extensions, not Chrome's built-in ones. */
