@@ -9,8 +9,8 @@ import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
 const start = `<title>Start</title>
 <a href="/window" target="_blank">Blank</a> <a href="/window" target="_blank" rel="noopener">Noopener</a>
-<button onclick="open('/window'); open('/window')">Two</button>
-<button onclick="setTimeout(() => open('/window'), 400)">Late</button>
+<button onclick="window.open('/window'); window.open('/window')">Two</button>
+<button onclick="setTimeout(() => window.open('/window'), 400)">Late</button>
 <a href="data:text/plain,content of it" download="notes.txt">Download</a>`;
 
 let pages: Awaited<ReturnType<typeof servePages>>;
