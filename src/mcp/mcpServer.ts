@@ -280,7 +280,9 @@ function toolOf({ method, params }: JSONRPCRequest): string | null {
 const nameOf = (name: unknown): string => (typeof name === 'string' && /^[\w./$:-]{1,128}$/.test(name) ? name : '');
 
 /** The address or path that a request names, as far as it may be logged. */
-function targetOf({ params = {} }: JSONRPCRequest): { readonly target?: string } {
+function targetOf({ params }: JSONRPCRequest): { readonly target?: string } {
+  // Some clients send null.
+  if (!isObject(params)) return {};
   const args = isObject(params['arguments']) ? params['arguments'] : params;
   const named = [args['url'], args['uri'], args['path'], args['file']].find((value) => typeof value === 'string');
   if (named === undefined) return {};
