@@ -35,6 +35,8 @@ interface PlacementParts {
  * A session's placement in one browser: its context, pages and folder. Owned by the session's lease, which closes it.
  */
 export interface BrowserPlacement extends PlacementParts {
+  /** Undefined in an attached browser, which keeps its own download folder. */
+  readonly downloads: Downloads | undefined;
   /** The result of restoring the pages. */
   readonly recovery: PageRecovery;
   /** True until `close` is called. */
@@ -96,7 +98,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
     if (connection.mode === 'launch') downloads = await openDownloads(placement, pageState);
     const recovery = await pages.start(restore, mayReopen);
     const isOpen = (): boolean => closing === undefined;
-    return { ...placement, recovery, isOpen, record: () => placementRecordOf(placement, pageState), close };
+    return { ...placement, downloads, recovery, isOpen, record: () => placementRecordOf(placement, pageState), close };
   } catch (error) {
     await close();
     throw error;
