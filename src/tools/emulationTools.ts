@@ -69,7 +69,7 @@ const emulateTool = definePageTool({
     userAgent: z.string().optional().describe('"": the real one'),
     colorScheme: z.enum(['dark', 'light', 'auto']).optional().describe('auto: not emulated'),
     viewport: viewport.optional().describe('What the page shows'),
-    extraHttpHeaders: headers.optional().describe('Sent with every request, to other sites too; {}: none'),
+    extraHttpHeaders: headers.optional().describe('Sent to every site; {}: none'),
   }),
   output: emulationOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },

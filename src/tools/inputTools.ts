@@ -49,7 +49,7 @@ const dragTool = definePageTool({
   name: 'drag',
   title: 'Drag',
   group: 'input',
-  description: 'Drag an element onto another one by mouse, or by touch if the page wants it',
+  description: 'Drag an element onto another one by mouse or touch',
   input: z.strictObject({ from_uid: uid, to_uid: uid.describe('Element to drop it on'), includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
@@ -167,7 +167,7 @@ const uploadFileTool = definePageTool({
   name: 'upload_file',
   title: 'Upload files',
   group: 'input',
-  description: 'Choose files for a file field or the button that opens its chooser, or drop them on what takes files',
+  description: 'Choose files for a file field, the button that opens its chooser, or a place to drop them',
   input: z.strictObject({
     uid,
     filePaths: z.array(z.string()).min(1).describe("Files, or one folder, in the workspace on the server's disk"),

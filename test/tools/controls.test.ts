@@ -26,7 +26,7 @@ async function show(body: string): Promise<void> {
       constructor() { super(); this.attachShadow({ mode }).innerHTML = html; }
     });
   }`;
-  shown = `<!doctype html><script>const happened = []; const log = (what) => void happened.push(what); ${define}</script>${body}`;
+  shown = `<!doctype html><meta charset="utf-8"><script>const happened = []; const log = (what) => void happened.push(what); ${define}</script>${body}`;
   await harness.run('navigate_page', { url: site.url });
 }
 

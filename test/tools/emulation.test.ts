@@ -51,6 +51,14 @@ test('the page sees place, theme, user agent, size and headers, and the answer t
   expect(await run(requestHeaders)).toMatchObject({ 'user-agent': 'Test/1.0', 'x-test': 'yes' });
 });
 
+test('pictures have the pixels of the emulated screen, of the whole page too', async () => {
+  await harness.run('emulate', { viewport: { width: 500, height: 200, deviceScaleFactor: 2 } });
+  const { structured } = await harness.run('take_screenshot');
+  expect(structured).toMatchObject({ width: 1000, height: 400 });
+  const { structured: whole } = await harness.run('take_screenshot', { fullPage: true });
+  expect(whole).toMatchObject({ width: 1000 });
+});
+
 test('what is set stays over a navigation and beside what is set later', async () => {
   await emulated({ colorScheme: 'dark' });
   await harness.run('navigate_page', { url: `${pages.url}/settled.html` });

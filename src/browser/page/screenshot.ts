@@ -40,7 +40,9 @@ export async function takeScreenshot(page: SessionPage, options: ScreenshotOptio
   const clip = await clipOf(page, options);
   // A background tab may never paint the frame that the screenshot waits for.
   await page.cdp.send('Page.bringToFront');
-  let scale = Math.min(1, limits.pixels / Math.max(clip.width, clip.height));
+  // A clip is captured without the emulated factor.
+  const factor = page.emulation.applied.viewport?.deviceScaleFactor ?? 1;
+  let scale = Math.min(factor, limits.pixels / Math.max(clip.width, clip.height));
   for (let tries = 0; tries < maxTries; tries++) {
     const image = await capture(page, options, { ...clip, scale });
     const { width, height } = imageSize(image) ?? { width: clip.width * scale, height: clip.height * scale };
@@ -51,7 +53,7 @@ export async function takeScreenshot(page: SessionPage, options: ScreenshotOptio
         mimeType: `image/${options.format}`,
         ...{ width, height, bytes: image.length },
         area: { width: clip.width, height: clip.height },
-        isScaled: scale < 1,
+        isScaled: scale < factor,
       };
     }
     // A smaller picture compresses worse: a margin saves a further try.
