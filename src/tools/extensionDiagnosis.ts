@@ -7,9 +7,6 @@ import { truncateAnswer, shortUrl } from './answers.js';
 import { locationText } from './consoleTools.js';
 import { defineTool } from './defineTool.js';
 import { count, extensionIdInput } from './extensionFields.js';
-import { readExtensionFiles } from '../browser/extensions/extensionFiles.js';
-import type { Finding } from '../browser/extensions/findings.js';
-import { manifestFindings } from '../browser/extensions/manifestAudit.js';
 import { predictInjections, type Injection } from '../browser/extensions/injection.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
@@ -103,57 +100,6 @@ function structuredRuntimeError({
     ...(line === undefined ? {} : { line }),
     ...(column === undefined ? {} : { column }),
   };
-}
-
-const finding = z.object({
-  severity: z.enum(['error', 'warning', 'info']),
-  at: z.string(),
-  problem: z.string(),
-  fix: z.string(),
-});
-
-export const inspectManifestTool = defineTool({
-  name: 'inspect_extension_manifest',
-  title: 'Check manifest',
-  group: 'extension',
-  needs: 'extension',
-  description: 'Check manifest, files and code of an extension against Manifest V3; each finding with its fix',
-  input: z.strictObject({ extensionId: extensionIdInput }),
-  output: z.object({ findings: z.array(finding), manifest: z.string() }),
-  annotations: { readOnlyHint: true },
-  async handler({ extensionId: id }, { browser, signal }) {
-    const { extension, warnings } = await withCdpScope(browser.browser, signal, async (scope) => {
-      const found = await findExtension(scope, id);
-      const { manifestErrors } = await (await ExtensionsPage.open(scope)).info(id);
-      return { extension: found, warnings: manifestErrors };
-    });
-    const files = await readExtensionFiles(extension);
-    const chromeWarnings = warnings.map(({ message, manifestKey }): Finding => {
-      return {
-        severity: 'warning',
-        at: manifestKey || 'manifest.json',
-        problem: `Chrome: ${message}`,
-        fix: 'Fix or remove it.',
-      };
-    });
-    const findings = [...chromeWarnings, ...(await manifestFindings(files, signal))];
-    const manifest = JSON.stringify(files.manifest ?? null, undefined, 1);
-    const heading =
-      findings.length === 0
-        ? `The manifest of "${extension.name}" has no problems.`
-        : `${count(findings.length, 'finding')} in "${extension.name}" (${extension.path}):`;
-    return {
-      text: truncateAnswer(
-        [heading, ...findings.map(findingLine), '', manifest].join('\n'),
-        'read manifest.json itself',
-      ),
-      structured: { findings, manifest: truncateAnswer(manifest, 'read manifest.json itself') },
-    };
-  },
-});
-
-function findingLine({ severity, at, problem, fix }: Finding): string {
-  return `${severity} ${at}: ${problem} Fix: ${fix}`;
 }
 
 const injectionRow = z.object({

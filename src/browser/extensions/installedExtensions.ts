@@ -3,8 +3,6 @@ import { z } from 'zod';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { extensionsPage } from '../policy/launchPreferences.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { readManifestText } from './extensionFiles.js';
-import { withoutCommentLines } from './sourceText.js';
 
 /** An unpacked extension as Chrome reports it (`Extensions.getExtensions`). `path` is its folder. */
 export type Extension = Protocol.Extensions.ExtensionInfo;
@@ -175,29 +173,6 @@ export class ExtensionsPage {
     );
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     return result.value;
-  }
-}
-
-const manifestSchema = z.object({
-  background: z.object({ service_worker: z.string().optional() }).optional(),
-  action: z.object({ default_popup: z.string().optional() }).optional(),
-  options_page: z.string().optional(),
-  options_ui: z.object({ page: z.string().optional() }).optional(),
-  side_panel: z.object({ default_path: z.string().optional() }).optional(),
-});
-
-/** What the manifest says about the contexts of the extension. */
-export type Manifest = z.infer<typeof manifestSchema>;
-
-/** Reads the manifest in the extension's folder. Undefined where that is not readable here, as with a browser elsewhere. */
-export async function readManifest({ path }: Extension): Promise<Manifest | undefined> {
-  const text = await readManifestText(path).catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    return manifestSchema.parse(JSON.parse(withoutCommentLines(text)));
-  } catch {
-    // It was changed on the disk after Chrome had read it.
-    return undefined;
   }
 }
 

@@ -1,7 +1,8 @@
 import type { CDPSession, Protocol, Browser } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
-import { originOf, readManifest, type Extension } from './installedExtensions.js';
+import { originOf, type Extension } from './installedExtensions.js';
+import { readManifest } from './manifest.js';
 import { loadWithoutFiles } from './fileAccess.js';
 import { CdpScope } from '../cdp/cdpScope.js';
 import { openBrowserCdpSession } from '../cdp/cdpSessions.js';
