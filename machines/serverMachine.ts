@@ -69,16 +69,16 @@ export const serverMachine = chart.createMachine({
     },
     draining: {
       description: 'No new sessions; open ones are ended in order, within a time limit.',
-      entry: 'stopAccepting',
       initial: 'sessions',
       states: {
         sessions: {
-          description: 'Each session finishes its requests in flight and closes.',
+          description: 'Each session finishes its requests in flight and closes; /ready answers 503.',
           invoke: { src: 'drainSessions', input: {}, onDone: 'browsers', onError: 'browsers' },
           after: { drainTimeout: 'browsers' },
         },
         browsers: {
-          description: 'Every session is closed; browser processes and profile folders are removed.',
+          description: 'The port is closed; browser processes and profile folders are removed.',
+          entry: 'stopAccepting',
           invoke: { src: 'closeBrowsers', input: {}, onDone: '#server.stopped', onError: '#server.stopped' },
           after: { closeTimeout: '#server.stopped' },
         },

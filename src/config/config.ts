@@ -85,6 +85,7 @@ export function defineConfig(
   });
   rejectContradictions(config, browser);
   rejectUnsafeExposure(config, !('allowedHosts' in values));
+  for (const option of ['allowedHosts', 'allowedOrigins'] as const) rejectPatterns(option, config);
   return config;
 }
 
@@ -143,6 +144,23 @@ function rejectUnsafeExposure(config: Config, hostsAreDefault: boolean): void {
   }
   if (auth === 'jwt' && (config.jwtIssuer === undefined || config.jwtAudience === undefined)) {
     throw new ConfigError('--auth jwt needs --jwt-issuer and --jwt-audience.');
+  }
+}
+
+/** Names are compared as a whole: a pattern would match nothing, and the operator would believe that it does. */
+function rejectPatterns(option: 'allowedHosts' | 'allowedOrigins', config: Config): void {
+  const flag = option === 'allowedHosts' ? '--allowed-hosts' : '--allowed-origins';
+  for (const name of config[option]) {
+    if (name === 'null')
+      throw new ConfigError(`${flag} null is not allowed: every sandboxed page and local file has the Origin null.`);
+    if (name === '*' && config.auth === 'none')
+      throw new ConfigError(
+        `${flag} * needs authentication: without it every web page could control the browser. Name the ones that may, or set --auth.`,
+      );
+    if (name !== '*' && name.includes('*'))
+      throw new ConfigError(
+        `${flag}: ${JSON.stringify(name)} is not allowed. Allowed: whole names${config.auth === 'none' ? '' : ', or * for all'}.`,
+      );
   }
 }
 

@@ -61,6 +61,7 @@ const redisUrlFormat =
   'an address such as redis://127.0.0.1:6379, redis+sentinel://10.0.0.5:26379,10.0.0.6:26379/mymaster or redis+cluster://10.0.0.5:6379,10.0.0.6:6379';
 
 const webUrlSchema = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
+const hasOnlyPath = ({ search, hash, username }: URL): boolean => search === '' && hash === '' && username === '';
 const gibibyte = 1024 ** 3;
 
 /** A browser with a few pages takes half a gibibyte. A container may have less memory than its host. */
@@ -102,12 +103,13 @@ export const optionsSchema = z.strictObject({
     .optional()
     .meta({ shown: "from the issuer's metadata", description: 'address of the public keys of the issuer' }),
   publicUrl: webUrlSchema
-    .refine((value) => URL.canParse(value) && new URL(value).pathname === '/', 'an address without a path')
-    .transform((value) => new URL(value).origin)
+    .refine((value) => URL.canParse(value) && hasOnlyPath(new URL(value)), 'an address without query and fragment')
+    .transform((value) => `${new URL(value).origin}${new URL(value).pathname}`.replace(/\/$/, ''))
     .optional()
     .meta({
       shown: 'as the request names it',
-      description: 'address of this server for clients, if they connect through a proxy',
+      description:
+        'address of this server for clients, if they connect through a proxy; with a path if the proxy serves it below one',
     }),
   dataDir: z.string().min(1).optional().meta({
     shown: "`greenroom` in the user's data folder",
@@ -141,10 +143,12 @@ export const optionsSchema = z.strictObject({
     ),
   allowedHosts: stringListSchema
     .default(loopbackNames)
-    .describe('values of the Host header that are allowed; any other gets 403'),
+    .describe('hosts, also with a port, that the Host header may name; any other gets 403. `*` for all, with `--auth`'),
   allowedOrigins: stringListSchema
     .default(loopbackNames)
-    .describe('hosts of web pages that may connect; any other Origin gets 403'),
+    .describe(
+      'hosts or origins of web pages, and whole origins of apps (`app://obsidian.md`), that may connect; any other Origin gets 403. `*` for all, with `--auth`',
+    ),
   browser: z
     .enum(['launch', 'attach'])
     .optional()
@@ -164,6 +168,9 @@ export const optionsSchema = z.strictObject({
     .optional()
     .describe('the Chrome or Chromium to launch; without it `CHROME_PATH`, then an installed one'),
   headless: booleanSchema.default(true).describe('launch without a window'),
+  acceptInsecureCerts: booleanSchema
+    .default(false)
+    .describe('launch browsers that accept every TLS certificate, such as self-signed ones of development servers'),
   lease: z
     .enum(['eager', 'lazy'])
     .default('eager')

@@ -62,7 +62,7 @@ export const errorCatalogue = {
   },
   already_initialized: {
     ...badRequest,
-    when: '`initialize` in a session that is initialized',
+    when: '`initialize` on a connection, or in a batch, of a session that is initialized',
     message: 'This session is already initialized; nothing was changed. Open a new session to initialize again.',
   },
   unauthorized: {
@@ -112,7 +112,7 @@ export const errorCatalogue = {
     status: 403,
     code: -32012,
     retryable: false,
-    when: 'the Origin header names a site that is not allowed',
+    when: 'the Origin header names a site that is not allowed, or a web page could have sent the request without one',
     message: 'This Origin is not allowed. Start the server with --allowed-origins to allow the site.',
   },
   not_found: {
@@ -226,8 +226,8 @@ export const errorCatalogue = {
     status: 406,
     code: -32600,
     retryable: false,
-    when: 'the Accept header lacks a media type that the response may have',
-    message: 'The Accept header lacks a media type that the response may have.',
+    when: 'the Accept header allows none of the media types that the response may have',
+    message: 'The Accept header allows none of the media types that the response may have.',
   },
   gap: {
     status: 410,

@@ -49,7 +49,7 @@ export function inspectorRoutes({ viewers, journal, clock, overview, remoteRows 
     .get((request, response) => {
       response.setHeader('content-security-policy', page.policy);
       response.setHeader('cache-control', 'no-cache');
-      response.type('html').send(page.html.replace('<base href="./" />', `<base href="${request.baseUrl}/" />`));
+      response.type('html').send(page.html.replace('<base href="./" />', `<base href="${baseFor(request)}" />`));
     })
     .all(refuseMethod);
   router
@@ -70,6 +70,12 @@ export function inspectorRoutes({ viewers, journal, clock, overview, remoteRows 
     .all(refuseMethod);
   router.route('/:file').get(sendFile).all(refuseMethod);
   return router;
+}
+
+/** Relative, so that it is right below any path that a proxy puts before it or removes. */
+function baseFor({ baseUrl, originalUrl }: Request): string {
+  const [path = ''] = originalUrl.split('?', 1);
+  return path.endsWith('/') ? './' : `${baseUrl.slice(baseUrl.lastIndexOf('/') + 1)}/`;
 }
 
 function refuseMethod(_request: Request, response: Response): never {

@@ -1,5 +1,5 @@
 import type { SettledRequest } from '../../machines/events.js';
-import { Refusal } from '../errors/errors.js';
+import { Refusal, ToolError } from '../errors/errors.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { noCapabilities } from './callClient.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
@@ -132,6 +132,21 @@ export class McpServer implements MethodContext {
     for (const list of Object.keys(additions)) this.notify(`notifications/${list}/list_changed`, {});
   }
 
+  /**
+   * The client closed the connection of a request. If it cannot come back for the response, the request is stopped as if the
+   * client had cancelled it; otherwise it goes on until another one wants what it holds.
+   */
+  connectionLost(id: RequestId, canResume: boolean): void {
+    const inFlight = this.#inFlight?.get(id);
+    if (canResume) inFlight?.setConnected(false);
+    else inFlight?.abort(new Error('The client closed the connection of this request.'));
+  }
+
+  /** The client came back for the response of a request. */
+  connectionResumed(id: RequestId): void {
+    this.#inFlight?.get(id)?.setConnected(true);
+  }
+
   /** Notifies the client that a resource changed, if it is subscribed to it. */
   resourceUpdated(uri: string): void {
     if (this.#subscriptions?.has(uri) === true) this.notify('notifications/resources/updated', { uri });
@@ -194,6 +209,7 @@ export class McpServer implements MethodContext {
       tool: toolOf(request),
       outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
       durationMs: clock.now() - startedAt,
+      ...(answer.outcome === 'failed' && { error: failureTextOf(answer.message) }),
     });
   }
 
@@ -238,16 +254,36 @@ function toolOf({ method, params }: JSONRPCRequest): string | null {
   return typeof name === 'string' ? name : '';
 }
 
+const maxFailureText = 300;
+
+/** What the client is told of a failure, in one short line. */
+function failureTextOf(message: JSONRPCMessage | null): string {
+  if (message === null) return '';
+  if ('error' in message) return oneLine(message.error.message);
+  const content = 'result' in message ? message.result['content'] : undefined;
+  const items: readonly unknown[] = Array.isArray(content) ? content : [];
+  const texts = items.map((item) => (typeof item === 'object' && item !== null && 'text' in item ? item.text : ''));
+  return oneLine(texts.join(' '));
+}
+
+const oneLine = (text: string): string => text.slice(0, maxFailureText).split(/\s+/).join(' ').trim();
+
 interface MethodOutcome {
   readonly outcome: SettledRequest['outcome'];
   /** Null: a cancelled request is not answered (2025-11-25, basic/utilities/cancellation). */
   readonly message: JSONRPCMessage | null;
 }
 
+const displacedText =
+  'The connection of this call was closed before it was done, and another call needed the page: it was stopped. Call again.';
+
 /** A request in flight. Its AbortController is created on first use: most methods need no signal. */
 export class InFlight implements RequestInfo {
   readonly id: RequestId;
   #controller: AbortController | undefined;
+  #displaced: AbortController | undefined;
+  #isConnected = true;
+  #isWanted = false;
 
   constructor(id: RequestId) {
     this.id = id;
@@ -263,5 +299,23 @@ export class InFlight implements RequestInfo {
 
   abort(reason: Error): void {
     (this.#controller ??= new AbortController()).abort(reason);
+  }
+
+  get displaced(): AbortSignal {
+    return (this.#displaced ??= new AbortController()).signal;
+  }
+
+  wanted(): void {
+    this.#isWanted = true;
+    this.#displaceIfLost();
+  }
+
+  setConnected(isConnected: boolean): void {
+    this.#isConnected = isConnected;
+    this.#displaceIfLost();
+  }
+
+  #displaceIfLost(): void {
+    if (this.#isWanted && !this.#isConnected) this.#displaced?.abort(new ToolError(displacedText));
   }
 }

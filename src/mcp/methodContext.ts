@@ -75,6 +75,10 @@ export interface RequestInfo {
   readonly id: RequestId;
   /** Aborted when the client cancels or the session ends. */
   readonly signal: AbortSignal;
+  /** Aborted when the client has lost the connection of the request, and another one wants what it holds. */
+  readonly displaced: AbortSignal;
+  /** Called when another request waits for what this one holds. */
+  wanted(): void;
 }
 
 export type Method = (
@@ -108,7 +112,8 @@ export async function runFeature<T>(
 const pageSize = 200;
 
 /** One page of a list, and the cursor of the next one (server/utilities/pagination). */
-export function paginate<T>(items: readonly T[], { cursor }: Params): { page: readonly T[]; nextCursor?: string } {
+export function paginate<T>(items: readonly T[], params: Params): { page: readonly T[]; nextCursor?: string } {
+  const cursor = params['cursor'] ?? undefined;
   const start = cursor === undefined ? 0 : Number(cursor);
   const isKnown = cursor === undefined || (typeof cursor === 'string' && start > 0 && start % pageSize === 0);
   if (!isKnown || (start > 0 && start >= items.length)) {

@@ -1,3 +1,4 @@
+import { noop } from '../async.js';
 import { logLevels } from '../tools/client.js';
 import { CallClient, capabilitiesOf } from './callClient.js';
 import { callTool, traceCall } from './callTool.js';
@@ -36,8 +37,10 @@ export const methods: Readonly<Record<string, Method>> = {
     return { tools: page, ...next };
   },
 
-  'tools/call': async (server, params, { id, signal: cancelled }) => {
-    const { name, arguments: args } = params;
+  'tools/call': async (server, params, request) => {
+    const { id, signal: cancelled, displaced } = request;
+    const { name } = params;
+    const args = params['arguments'] ?? undefined;
     if (typeof name !== 'string') throw invalidParams('"name" is the name of a tool.');
     if (args !== undefined && !isObject(args)) throw invalidParams('"arguments" is an object.');
     const tool = server.features.toolSet.tools.get(name);
@@ -46,9 +49,11 @@ export const methods: Readonly<Record<string, Method>> = {
     const { session } = server;
     const { changes } = session.resources;
     const client = (signal: AbortSignal) => new CallClient(server, id, signal);
-    const call = { tool, args, cancelled, progress: progressOf(server, params, id), client };
+    const { progress, stop } = startProgress(server, params, { id, tool: name });
+    const onWanted = (): void => request.wanted();
+    const call = { tool, args, cancelled, displaced, onWanted, progress, client };
     const traced = { tool: name, sessionId: session.facts().id, meta: params['_meta'] };
-    const result = await traceCall(traced, () => callTool(call, session));
+    const result = await traceCall(traced, () => callTool(call, session)).finally(stop);
     if (session.resources.changes !== changes) server.notify('notifications/resources/list_changed', {}, id);
     return { ...result };
   },
@@ -72,17 +77,39 @@ function capabilitiesToDeclare({ features: { serverFeatures } }: MethodContext):
   };
 }
 
-/** Sends progress only with the token of the request, and only while it grows (utilities/progress). */
-function progressOf(server: MethodContext, params: Params, id: RequestId) {
+/** Below the 15 s after which proxies begin to cut silent streams, and far below the 60 s after which clients give up. */
+const heartbeatMs = 10_000;
+/** So small that a heartbeat never reaches the next step of the tool. */
+const heartbeatStep = 0.00001;
+
+/**
+ * Sends progress only with the token of the request, and only while it grows (utilities/progress): what the tool reports,
+ * and a heartbeat when it has reported nothing for a while.
+ */
+function startProgress(server: MethodContext, params: Params, { id, tool }: { id: RequestId; tool: string }) {
   const meta = params['_meta'];
-  const progressToken = isObject(meta) ? meta['progressToken'] : undefined;
-  let last = Number.NEGATIVE_INFINITY;
-  return (progress: number, total?: number, message?: string): void => {
-    if (progressToken === undefined || progress <= last || !server.isInFlight(id)) return;
-    last = progress;
-    const extra = { ...(total !== undefined && { total }), ...(message !== undefined && { message }) };
-    server.notify('notifications/progress', { progressToken, progress, ...extra }, id);
+  const progressToken = (isObject(meta) ? meta['progressToken'] : undefined) ?? undefined;
+  if (progressToken === undefined) return { progress: noop, stop: noop };
+  const { clock } = server.session;
+  const startedAt = clock.now();
+  let last = { progress: Number.NEGATIVE_INFINITY, total: {} };
+  let timer: unknown;
+  const stop = (): void => clock.clearTimeout(timer);
+  const send = (progress: number, total: { readonly total?: number }, message?: string): void => {
+    if (progress <= last.progress || !server.isInFlight(id)) return;
+    last = { progress, total };
+    server.notify('notifications/progress', { progressToken, progress, ...total, ...(message && { message }) }, id);
+    stop();
+    timer = clock.setTimeout(beat, heartbeatMs);
   };
+  const beat = (): void => {
+    const seconds = Math.round((clock.now() - startedAt) / 1_000);
+    send(Math.max(last.progress, 0) + heartbeatStep, last.total, `${tool} is running for ${seconds} s`);
+  };
+  timer = clock.setTimeout(beat, heartbeatMs);
+  const progress = (value: number, total?: number, message?: string): void =>
+    send(value, total === undefined ? {} : { total }, message);
+  return { progress, stop };
 }
 
 function clientOf(value: unknown): { name: string; version: string } | null {

@@ -71,11 +71,12 @@ export function parseMessage(value: unknown): JSONRPCMessage {
 function checkCall({ method, params }: Record<string, unknown>): void {
   if (typeof method !== 'string') throw invalid('"method" is a string.');
   if (method.length > maxEchoedLength) throw invalid(`"method" has at most ${maxEchoedLength} characters.`);
-  if (params === undefined) return;
+  // Some clients write null for what they leave out.
+  if (params === undefined || params === null) return;
   if (!isObject(params)) throw invalid('"params" is an object.');
   const meta = params['_meta'];
   const token = isObject(meta) ? meta['progressToken'] : undefined;
-  if (token !== undefined && !isId(token)) throw invalid(`"progressToken" is ${idRule}.`);
+  if (token !== undefined && token !== null && !isId(token)) throw invalid(`"progressToken" is ${idRule}.`);
 }
 
 /** Throws `invalid_message` for nesting that could exhaust the stack when it is walked or written. */
@@ -103,6 +104,11 @@ export function messageKind(message: JSONRPCMessage): MessageKind {
   if (!('method' in message)) return 'response';
   if (!('id' in message)) return 'notification';
   return message.method === 'initialize' ? 'initialize' : 'request';
+}
+
+/** Whether an unchecked message asks for the handshake, which opens a session. */
+export function asksForSession(value: unknown): boolean {
+  return isObject(value) && value['method'] === 'initialize';
 }
 
 /** The id for an error response to an unchecked message; null if it has none that can be echoed. */

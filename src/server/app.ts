@@ -12,6 +12,7 @@ import {
   type RouteHandler,
 } from './routing.js';
 import { createFastPath, messageRoutes, type MessageRoutes } from './messageRoutes.js';
+import { showIndex } from './rootPage.js';
 import type { Config } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
@@ -27,7 +28,7 @@ import { PendingUpgrade } from '../transport/pendingUpgrade.js';
 import { assignRequestIds, continueTrace } from '../transport/requestContext.js';
 import type { StreamableHttpDeps } from '../transport/streamableHttpRoutes.js';
 import { createWebSocketHandler } from '../transport/webSocket.js';
-import { metadataPaths, resourceMetadata, resourceUrl } from '../tenancy/resourceMetadata.js';
+import { metadataPaths, pathOf, resourceMetadata, resourceUrl } from '../tenancy/resourceMetadata.js';
 
 export interface AppDeps
   extends
@@ -36,7 +37,7 @@ export interface AppDeps
     ManagementRoutesDeps,
     OperationsRoutesDeps,
     Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
-  readonly config: Pick<Config, 'allowedHosts' | 'allowedOrigins' | 'trustProxy'>;
+  readonly config: Pick<Config, 'auth' | 'allowedHosts' | 'allowedOrigins' | 'trustProxy'>;
   readonly log: Log;
   /** The pages and the stream below `/inspector`. */
   readonly inspector: RequestHandler;
@@ -60,8 +61,23 @@ export function createApp(deps: AppDeps): App {
   const app = createExpressApp(deps, routes, hostOriginPolicy);
   return {
     app,
-    requestListener: createFastPath({ ...deps, routes, hostOriginPolicy, fallback: app }),
-    upgrade: createUpgradeListener(deps, hostOriginPolicy),
+    requestListener: belowPath(deps.publicUrl, createFastPath({ ...deps, routes, hostOriginPolicy, fallback: app })),
+    upgrade: belowPath(deps.publicUrl, createUpgradeListener(deps, hostOriginPolicy)),
+  };
+}
+
+/** Serves below the path of `--public-url` too: some proxies remove it from a request, some do not. */
+function belowPath<Others extends unknown[]>(
+  publicUrl: string | undefined,
+  listener: (request: IncomingMessage, ...others: Others) => void,
+): (request: IncomingMessage, ...others: Others) => void {
+  const prefix = pathOf(publicUrl);
+  if (prefix === '') return listener;
+  return (request, ...others) => {
+    const { url = '' } = request;
+    const rest = url.slice(prefix.length);
+    if (url.startsWith(prefix) && /^([/?]|$)/.test(rest)) request.url = rest.startsWith('/') ? rest : `/${rest}`;
+    listener(request, ...others);
   };
 }
 
@@ -81,7 +97,8 @@ function createExpressApp(deps: AppDeps, routes: MessageRoutes, hostOriginPolicy
       Object.fromEntries<RouteHandler[]>(listeners.map(([verb, listener]) => [verb, [rejectHead(verbs), listener]])),
     );
   }
-  addRoute(app, '/ws', { get: [requireUpgrade] });
+  addRoute(app, '/', { get: [showIndex({ publicUrl: deps.publicUrl, needsToken: deps.config.auth !== 'none' })] });
+  addRoute(app, '/ws', { get: [requireUpgrade(deps)] });
   addOperationsRoutes(app, deps);
   addManagementRoutes(app, deps);
   if (deps.jwtIssuer !== undefined) addResourceMetadataRoutes(app, deps.jwtIssuer, deps.publicUrl);
@@ -137,13 +154,17 @@ const rejectHead =
     throw new Refusal('method_not_allowed');
   };
 
-const requireUpgrade: RouteHandler = () => {
-  throw new Refusal('upgrade_required');
-};
+/** Who asks is judged first: a client without a token is told that it needs one. */
+const requireUpgrade =
+  ({ admit }: Pick<AppDeps, 'admit'>): RouteHandler =>
+  async (request) => {
+    await admit(request, 'message');
+    throw new Refusal('upgrade_required');
+  };
 
 /** The protected resource metadata of the server and of each endpoint, which name the issuer (RFC 9728, section 3). */
 function addResourceMetadataRoutes(app: Application, issuer: string, publicUrl: string | undefined): void {
-  for (const { path, metadataPath } of metadataPaths) {
+  for (const { path, metadataPath } of metadataPaths(publicUrl)) {
     addRoute(app, metadataPath, {
       get: [
         ({ headers }, response) => void response.json(resourceMetadata(resourceUrl(path, publicUrl, headers), issuer)),

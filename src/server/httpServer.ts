@@ -5,6 +5,7 @@ import { serverMachine } from '../../machines/index.js';
 import type { ServerEvent } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { topLevelState } from '../telemetry/observer.js';
+import { describePortInUse, serverUrl } from './portHolder.js';
 
 export interface HttpServerDeps {
   readonly app: RequestListener;
@@ -34,6 +35,11 @@ export interface ListeningServer {
 
 /** Bounds clients that send a request very slowly to hold a socket (slow loris). */
 const requestTimeoutMs = 30_000;
+/**
+ * How long a connection without a request stays open: longer than proxies keep theirs (nginx 60 s, Caddy 120 s, Google's load
+ * balancer 600 s), or a proxy would send a request on a connection that is just being closed.
+ */
+const keepAliveTimeoutMs = 620_000;
 /** Bytes of one request's headers. */
 const maxHeaderSize = 16 * 1024;
 /** Sockets for each session: its stream, a POST, and two kept alive by the client. */
@@ -47,8 +53,8 @@ const shutdownMarginMs = 5_000;
  * Runs the server chart (`machines/serverMachine.ts`) on a port. Owned by the orchestrator, which calls `drain`.
  *
  *     starting ──► listening ──► draining.sessions ──► draining.browsers ──► stopped
- *     port opens   drain()       no new connections,   browsers and users    open sockets
- *                                sessions drain        close, node leaves    are destroyed
+ *     port opens   drain()       no new sessions,      port closes, browsers  open sockets
+ *                                sessions drain        and users close        are destroyed
  */
 export function startServer(deps: HttpServerDeps): ListeningServer {
   const { config, clock, inspect } = deps;
@@ -86,28 +92,25 @@ export function startServer(deps: HttpServerDeps): ListeningServer {
   }
 }
 
-/** Bounds the cost of unauthenticated connections. Past `maxConnections` new connections are closed. */
+/**
+ * Bounds the cost of unauthenticated connections. Past `maxConnections` new connections are closed, and those without a
+ * request make room.
+ */
 function createHttpServer({ app, config, requestTimeout = requestTimeoutMs }: HttpServerDeps): Server {
   const times = { requestTimeout, headersTimeout: requestTimeout, connectionsCheckingInterval: requestTimeout / 6 };
-  const http = createServer({ ...times, maxHeaderSize }, app);
+  const http = createServer({ ...times, maxHeaderSize, keepAliveTimeout: keepAliveTimeoutMs }, app);
   http.maxConnections = socketsPerSession * config.maxSessions + spareSockets;
+  http.on('drop', () => http.closeIdleConnections());
   return http;
-}
-
-/** The address of a server on this host and port. An IPv6 host may be in brackets or not. */
-export function serverUrl(host: string, port: number): string {
-  return `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`;
 }
 
 /** Owns the listening socket: opens it, reports the port or the failure to the chart, and closes every connection when stopped. */
 function listenerActor(http: Server, { upgrade, config: { host, port } }: HttpServerDeps) {
   return fromCallback<{ type: 'none' }, Record<never, never>>(({ sendBack }) => {
     http.once('error', (error: NodeJS.ErrnoException) => {
-      const message =
-        error.code === 'EADDRINUSE'
-          ? `Port ${port} on ${host} is in use: stop the other program, or choose another --port.`
-          : `Cannot listen on ${host}:${port}: ${error.message}`;
-      sendBack({ type: 'listener.failed', failure: { reason: 'listen_failed', message } } satisfies ServerEvent);
+      void describeListenFailure(error, host, port).then((message) =>
+        sendBack({ type: 'listener.failed', failure: { reason: 'listen_failed', message } } satisfies ServerEvent),
+      );
     });
     const endUpgraded = routeUpgrades(http, upgrade);
     http.listen(port, host, () => {
@@ -121,6 +124,17 @@ function listenerActor(http: Server, { upgrade, config: { host, port } }: HttpSe
       endUpgraded();
     };
   });
+}
+
+const listenFailures: Readonly<Record<string, string>> = {
+  EACCES: 'only root may open this port: choose a --port above 1023',
+  EADDRNOTAVAIL: 'no network interface of this machine has that address: use 127.0.0.1, or an address of its own',
+  ENOTFOUND: 'this name has no address: use 127.0.0.1, or an address of this machine',
+};
+
+async function describeListenFailure(error: NodeJS.ErrnoException, host: string, port: number): Promise<string> {
+  if (error.code === 'EADDRINUSE') return describePortInUse(host, port);
+  return `Cannot listen on ${host}:${port}: ${listenFailures[error.code ?? ''] ?? error.message}.`;
 }
 
 /**

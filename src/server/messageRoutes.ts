@@ -1,5 +1,5 @@
 import type { RequestListener } from 'node:http';
-import type { HostOriginPolicy } from '../transport/hostOriginPolicy.js';
+import { shareWithOrigin, type HostOriginPolicy } from '../transport/hostOriginPolicy.js';
 import { sendRefusal } from '../transport/sendRefusal.js';
 import { assignRequestIds, continueTrace } from '../transport/requestContext.js';
 import { forwardIfRemote, type ForwardingDeps } from '../transport/forwarding.js';
@@ -68,6 +68,7 @@ export function createFastPath({ routes, hostOriginPolicy, fallback, log, observ
     const answer = async (): Promise<void> => {
       try {
         hostOriginPolicy(request);
+        shareWithOrigin(request, response);
         await listener(request, response);
       } catch (error) {
         const refusal = toLoggedRefusal(error, { path, response, log });

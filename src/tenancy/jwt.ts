@@ -5,7 +5,7 @@ import { type Clock, timeLimit } from '../clock.js';
 import { codeOf, messageOf, Refusal } from '../errors/errors.js';
 import { readBearerToken, unauthorized, hashSecret, type Authenticate } from './bearerToken.js';
 import { isSubject, type Principal } from './principal.js';
-import { metadataUrl, resourceUrl } from './resourceMetadata.js';
+import { metadataUrl } from './resourceMetadata.js';
 
 export interface JwtOptions {
   readonly issuer: string;
@@ -57,7 +57,7 @@ export function jwtAuthenticator(options: JwtOptions): Authenticate {
   const verifications = new LRUCache<string, Promise<VerifiedToken>>({ max: verificationCacheSize });
   return async ({ headers, path, query }) => {
     const token = readBearerToken(headers);
-    const resourceMetadata = metadataUrl(resourceUrl(path, publicUrl, headers));
+    const resourceMetadata = metadataUrl(path, publicUrl, headers);
     if (token === undefined) throw unauthorized({ tokenRejected: false, query, resourceMetadata });
     const key = hashSecret(token);
     try {

@@ -5,8 +5,20 @@ export const resourcePaths = ['/sse', '/mcp', '/ws'] as const;
 
 const wellKnownPath = '/.well-known/oauth-protected-resource';
 
-/** The paths at which the metadata of each resource is served (RFC 9728, 3.1); '' is the server as a whole. */
-export const metadataPaths = ['', ...resourcePaths].map((path) => ({ path, metadataPath: `${wellKnownPath}${path}` }));
+/**
+ * The paths at which the metadata of each resource is served; '' is the server as a whole. A server below a path is asked for
+ * them at the root of its host (RFC 9728, 3.1), and below its path, which is all that many a proxy passes on.
+ */
+export function metadataPaths(publicUrl: string | undefined) {
+  const prefixes = new Set(['', pathOf(publicUrl)]);
+  return ['', ...resourcePaths].flatMap((path) =>
+    [...prefixes].map((prefix) => ({ path, metadataPath: `${wellKnownPath}${prefix}${path}` })),
+  );
+}
+
+/** The path of `--public-url`, without a slash at its end. */
+export const pathOf = (publicUrl: string | undefined): string =>
+  publicUrl === undefined ? '' : new URL(publicUrl).pathname.replace(/\/$/, '');
 
 /** The URL of the resource that a request addresses, as the client knows it. */
 export function resourceUrl(path: string, publicUrl: string | undefined, { host = '' }: IncomingHttpHeaders): string {
@@ -15,10 +27,10 @@ export function resourceUrl(path: string, publicUrl: string | undefined, { host 
   return `${origin}${resourcePath ?? ''}`;
 }
 
-/** The URL of a resource's metadata (RFC 9728, 3.1). */
-export function metadataUrl(resource: string): string {
-  const { origin, pathname } = new URL(resource);
-  return `${origin}${wellKnownPath}${pathname === '/' ? '' : pathname}`;
+/** The URL of a resource's metadata: below the path of the server, since a proxy may pass on nothing else. */
+export function metadataUrl(path: string, publicUrl: string | undefined, headers: IncomingHttpHeaders): string {
+  const server = resourceUrl('', publicUrl, headers);
+  return `${server}${wellKnownPath}${resourceUrl(path, publicUrl, headers).slice(server.length)}`;
 }
 
 /** The metadata from which a client learns the issuer (RFC 9728, 2). */

@@ -1,5 +1,8 @@
+import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import { performAction, type ActionOutcome, type SettleOptions } from '../browser/page/performAction.js';
+import type { DocumentResponse } from '../browser/page/pageActivity.js';
+import { describeChallenge, withoutCredentials } from '../browser/policy/credentials.js';
 import { describeDialog } from '../browser/page/dialogs.js';
 import { releaseElements } from '../browser/page/element.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
@@ -17,6 +20,10 @@ export const actionOutput = z.object({
   navigated: z.boolean(),
   /** False if the page was still busy after the wait, or a dialog is open. */
   settled: z.boolean(),
+  /** Of the document, when it is not 2xx. */
+  status: z.int().optional(),
+  /** Why the page is not settled. */
+  busyWith: z.string().optional(),
   dialog: z.object({ type: z.string(), message: z.string() }).optional(),
   openedWindows: z.array(z.string()).optional(),
   snapshot: z.string().optional(),
@@ -58,7 +65,7 @@ export async function answerOutcome(
 ): Promise<ToolAnswer<ActionOutput>> {
   const { dialog, opened, navigated, settled, closed } = outcome;
   const snapshot = withSnapshot && !dialog && !closed ? await snapshotText(page) : undefined;
-  const url = navigated ?? page.url();
+  const url = withoutCredentials(navigated ?? page.url());
   const lines = [...done, ...describeOutcome(outcome), ...(snapshot === undefined ? [] : [snapshot])];
   return {
     text: lines.join('\n'),
@@ -66,6 +73,8 @@ export async function answerOutcome(
       url,
       navigated: navigated !== undefined,
       settled,
+      ...(isFailure(outcome.response) && { status: outcome.response.status }),
+      ...(outcome.busyWith !== undefined && { busyWith: outcome.busyWith }),
       ...(dialog && { dialog: { type: dialog.type, message: dialog.message } }),
       ...(opened.length > 0 && { openedWindows: [...opened] }),
       ...(snapshot !== undefined && { snapshot }),
@@ -74,19 +83,63 @@ export async function answerOutcome(
 }
 
 /** The effects of an action, a line each. */
-export function describeOutcome({ navigated, dialog, opened, download, settled, closed }: ActionOutcome): string[] {
+export function describeOutcome(outcome: ActionOutcome): string[] {
+  const { dialog, opened, download, settled, closed, stopped, busyWith } = outcome;
   if (closed) return ['The page closed itself. list_pages shows what is left.'];
-  const lines: string[] = [];
-  if (navigated !== undefined) lines.push(`Now at ${shortUrl(navigated)}`);
+  const lines = [...documentLines(outcome), ...challengeLines(outcome.challenges)];
+  for (const { url, ms } of stopped) {
+    lines.push(
+      `Loading ${shortUrl(url)} was stopped after ${Math.round(ms / 1000)} s, since its server did not answer. The page ` +
+        'shows what it showed before; navigate_page takes a longer timeout.',
+    );
+  }
   if (opened.length > 0) lines.push(`It opened a window: ${opened.map(shortUrl).join(', ')}. list_pages shows its id.`);
   if (download !== undefined) lines.push(`It started a download: ${shortUrl(download)}`);
   if (dialog) lines.push(describeDialog(dialog));
-  else if (!settled) lines.push('The page is still busy. Call wait_for with a text to wait for what comes next.');
+  else if (!settled) {
+    lines.push(
+      `The page is still busy: ${busyWith}. Its content can be read; wait_for waits for a text that is missing.`,
+    );
+  }
   return lines;
 }
 
+function documentLines({ navigated, response, unreachable, download, stopped }: ActionOutcome): string[] {
+  const status = isFailure(response) ? describeStatus(response) : undefined;
+  if (navigated === undefined) {
+    if (response === undefined || stopped.length > 0 || download !== undefined) return [];
+    return [`${shortUrl(response.url)} answered ${status ?? 'without a page'}: the page stays as it was.`];
+  }
+  const notes = [...(status === undefined ? [] : [status]), ...(unreachable ? [noDocument(response)] : [])];
+  const lines = [`Now at ${shortUrl(navigated)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`];
+  return lines;
+}
+
+function noDocument(response: DocumentResponse | undefined): string {
+  return response === undefined ? 'it could not be loaded: the browser shows an error page' : 'without a body';
+}
+
+function isFailure(response: DocumentResponse | undefined): response is DocumentResponse {
+  // A file has the status 0.
+  return response !== undefined && response.status !== 0 && (response.status < 200 || response.status > 203);
+}
+
+function describeStatus({ status, statusText }: DocumentResponse): string {
+  return `${status} ${statusText || (STATUS_CODES[status] ?? '')}`.trim();
+}
+
+/** Who asks for credentials, and what to do. */
+function challengeLines(responses: readonly DocumentResponse[]): string[] {
+  const lines = responses.flatMap(({ headers, url }) => {
+    const challenge = Object.entries(headers).find(([name]) => name.toLowerCase() === 'www-authenticate')?.[1];
+    return challenge === undefined ? [] : [`${shortUrl(url)} answered 401. ${describeChallenge(challenge, url)}`];
+  });
+  return [...new Set(lines)];
+}
+
 /** An address, cut to 300 characters: data: URLs can be very long. */
-export function shortUrl(url: string): string {
+export function shortUrl(address: string): string {
+  const url = withoutCredentials(address);
   return url.length > maxUrlLength ? `${url.slice(0, maxUrlLength)}… (${url.length} characters)` : url;
 }
 

@@ -7,8 +7,8 @@ import { withCdpScope } from '../browser/cdp/cdpScope.js';
 import { ToolError } from '../errors/errors.js';
 import { truncateAnswer } from './answers.js';
 import { defineTool, type BrowserToolContext } from './defineTool.js';
-import { count, extensionIdInput } from './extensionFields.js';
-import { requireInnerLinks, requireInsideWorkspace } from './workspace.js';
+import { count, extensionFolder, extensionIdInput } from './extensionFields.js';
+import { requireInnerLinks } from './workspace.js';
 
 const finding = z.object({ severity: z.enum(severities), at: z.string(), problem: z.string(), fix: z.string() });
 
@@ -16,12 +16,11 @@ export const inspectManifestTool = defineTool({
   name: 'inspect_extension_manifest',
   title: 'Check manifest',
   group: 'extension',
-  needs: 'extension',
-  description:
-    'Check manifest, files and code of an extension against Manifest V3: what Chrome or the store refuses, what breaks, advice; each with file, line and fix',
+  needs: 'browser',
+  description: 'Check manifest, files and code of an extension against Manifest V3; each finding with line and fix',
   input: z.strictObject({
     extensionId: extensionIdInput.optional(),
-    path: z.string().min(1).optional().describe('Instead: a folder with manifest.json that is not installed'),
+    path: z.string().min(1).optional().describe('A folder instead'),
   }),
   output: z.object({ findings: z.array(finding), manifest: z.string() }),
   annotations: { readOnlyHint: true },
@@ -55,11 +54,8 @@ interface Subject {
 }
 
 async function folderAt(path: string, { workspace }: BrowserToolContext): Promise<Subject> {
-  const folder = await requireInsideWorkspace(path, workspace);
-  await requireInnerLinks(folder, workspace).catch((error: unknown) => {
-    if (error instanceof ToolError) throw error;
-    throw new ToolError(`There is no folder ${folder} on the server's disk. Pass the folder with manifest.json.`);
-  });
+  const folder = await extensionFolder(path, workspace);
+  await requireInnerLinks(folder, workspace);
   return { extension: { name: basename(folder), path: folder }, warnings: [] };
 }
 

@@ -7,6 +7,9 @@ import { truncateAnswer, shortUrl } from './answers.js';
 import { locationText } from './consoleTools.js';
 import { defineTool } from './defineTool.js';
 import { count, extensionIdInput } from './extensionFields.js';
+import { errorsInFolder } from '../browser/extensions/serviceWorkers.js';
+import type { UnansweredMessage } from '../browser/extensions/messageLog.js';
+import { oneLine } from './pagination.js';
 import { predictInjections, type Injection } from '../browser/extensions/injection.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
@@ -22,6 +25,10 @@ const runtimeErrorRow = z.object({
 });
 
 const maxRuntimeErrors = 100;
+const maxUnanswered = 20;
+const payloadChars = 200;
+
+const unansweredRow = z.object({ from: z.string(), payload: z.string(), problem: z.string(), count: z.int() });
 
 export const getRuntimeErrorsTool = defineTool({
   name: 'get_extension_runtime_errors',
@@ -30,20 +37,29 @@ export const getRuntimeErrorsTool = defineTool({
   needs: 'extension',
   description: 'Uncaught errors and manifest problems of an extension, with location, stack and count: look here first',
   input: z.strictObject({ extensionId: extensionIdInput }),
-  output: z.object({ errors: z.array(runtimeErrorRow), total: z.int() }),
+  output: z.object({ errors: z.array(runtimeErrorRow), total: z.int(), unanswered: z.array(unansweredRow) }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
     const { name, info, seen } = await withCdpScope(browser.browser, signal, (scope) => readErrors(scope, id, browser));
     const errors = runtimeErrors(info, seen);
+    const unanswered = browser.activity.messages
+      .unanswered(id)
+      .slice(-maxUnanswered)
+      .map((message) => ({ ...message, payload: oneLine(message.payload, payloadChars) }));
     const shown = errors.slice(-maxRuntimeErrors);
     const lines = errors.length === 0 ? [`"${name}" has no errors.`] : shown.map(describeRuntimeError);
     if (shown.length < errors.length) lines.unshift(`The newest ${maxRuntimeErrors} of ${errors.length}:`);
+    if (unanswered.length > 0) lines.push('Messages without a proper answer:', ...unanswered.map(describeUnanswered));
     return {
       text: truncateAnswer(lines.join('\n'), 'call clear_extension_errors, then reproduce the error'),
-      structured: { errors: shown.map(structuredRuntimeError), total: errors.length },
+      structured: { errors: shown.map(structuredRuntimeError), total: errors.length, unanswered },
     };
   },
 });
+
+function describeUnanswered({ from, payload, problem, count: times }: UnansweredMessage): string {
+  return `${times > 1 ? `${times}x ` : ''}[${from}] ${payload}: ${problem}`;
+}
 
 export const clearErrorsTool = defineTool({
   name: 'clear_extension_errors',
@@ -59,6 +75,7 @@ export const clearErrorsTool = defineTool({
       const { name, page, info, seen } = await readErrors(scope, id, browser);
       await page.clearProblems(id);
       browser.activity.logs.clearErrors(id);
+      browser.activity.messages.clearUnanswered(id);
       return { name, cleared: runtimeErrors({ ...info, manifestErrors: [] }, seen).length };
     });
     return { text: `Cleared ${count(cleared, 'error')} of "${name}".`, structured: { cleared } };
@@ -73,9 +90,13 @@ interface ErrorReading {
 }
 
 async function readErrors(scope: CdpScope, id: string, { activity }: SessionBrowser): Promise<ErrorReading> {
-  const { name } = await findExtension(scope, id);
-  const [page] = await Promise.all([ExtensionsPage.open(scope), activity.captureWorkerLogs(scope, id)]);
-  return { name, page, info: await page.info(id), seen: activity.logs.errors(id) };
+  const { name, path } = await findExtension(scope, id);
+  const [page] = await Promise.all([ExtensionsPage.open(scope), activity.captureWorker(scope, id)]);
+  const info = await page.info(id);
+  const isFailed = info.manifestErrors.some(({ message }) => message.startsWith('Service worker registration failed'));
+  const found = isFailed ? await errorsInFolder(path, scope.signal) : [];
+  const manifestErrors = [...info.manifestErrors, ...found.map((message) => ({ message }))];
+  return { name, page, info: { ...info, manifestErrors }, seen: activity.logs.errors(id) };
 }
 
 function describeRuntimeError({ message, context, url, line, column, stack, count: times }: RuntimeError): string {

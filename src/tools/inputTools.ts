@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { click, drag, hover, fill, upload } from '../browser/page/userActions.js';
 import { actionOutput, answerAction, includeSnapshot, uid } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
-import { parseChord, pressChord, typeText } from '../browser/page/deviceInput.js';
+import { browserRemark, parseChord, pressChord, typeText } from '../browser/page/deviceInput.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
 import { foldersOf, requireInsideWorkspace, type Workspace } from './workspace.js';
@@ -48,14 +48,14 @@ const dragTool = definePageTool({
   name: 'drag',
   title: 'Drag',
   group: 'input',
-  description: 'Drag an element onto another one with the mouse',
+  description: 'Drag an element onto another one by mouse, or by touch if the page wants it',
   input: z.strictObject({ from_uid: uid, to_uid: uid.describe('Element to drop it on'), includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   handler(args, { page, signal }) {
     const done = `Dragged ${args.from_uid} onto ${args.to_uid}.`;
-    return answerAction({ page, signal, done, includeSnapshot: args.includeSnapshot }, () =>
-      drag(page, args.from_uid, args.to_uid),
+    return answerAction({ page, signal, done, includeSnapshot: args.includeSnapshot }, (either) =>
+      drag(page, args.from_uid, args.to_uid, either),
     );
   },
 });
@@ -70,9 +70,10 @@ const pressKeyTool = definePageTool({
   annotations: { readOnlyHint: false },
   handler({ key, includeSnapshot: withSnapshot }, { page, signal }) {
     const chord = parseChord(key);
-    return answerAction({ page, signal, done: `Pressed ${key}.`, includeSnapshot: withSnapshot }, () =>
-      pressChord(page.cdp, chord),
-    );
+    return answerAction({ page, signal, done: `Pressed ${key}.`, includeSnapshot: withSnapshot }, async () => {
+      await pressChord(page.cdp, chord);
+      return browserRemark(chord);
+    });
   },
 });
 
@@ -109,7 +110,7 @@ const fillTool = definePageTool({
   annotations: { readOnlyHint: false, idempotentHint: true },
   handler(args, { page, signal }) {
     return answerAction({ page, signal, done: `Filled ${args.uid}.`, includeSnapshot: args.includeSnapshot }, () =>
-      fillOne(page, args.uid, args.value),
+      fill(page, args.uid, args.value),
     );
   },
 });
@@ -130,21 +131,35 @@ const fillFormTool = definePageTool({
   annotations: { readOnlyHint: false, idempotentHint: true },
   handler({ elements, includeSnapshot: withSnapshot }, { page, signal }) {
     const done = `Filled ${elements.map((element) => element.uid).join(', ')}.`;
-    return answerAction({ page, signal, done, includeSnapshot: withSnapshot }, async (either) => {
-      const remarks: string[] = [];
-      for (const element of elements) {
-        either.throwIfAborted();
-        remarks.push((await fillOne(page, element.uid, element.value)) ?? '');
-      }
-      return remarks.filter(Boolean).join('\n') || undefined;
-    });
+    return answerAction({ page, signal, done, includeSnapshot: withSnapshot }, (either) =>
+      fillInOrder(page, elements, either),
+    );
   },
 });
 
-/** Fills one field. Returns a remark if the field has another value afterwards. */
-async function fillOne(page: SessionPage, field: string, text: string): Promise<string | undefined> {
-  const value = await fill(page, field, text);
-  return value === undefined ? undefined : `${field} now holds ${JSON.stringify(value.slice(0, 200))}.`;
+/** Resolves with the remarks about the fields. An error says which fields are filled. */
+async function fillInOrder(
+  page: SessionPage,
+  elements: readonly { readonly uid: string; readonly value: string }[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for (const element of elements) page.elements.addressOf(element.uid);
+  const filled: string[] = [];
+  const remarks: string[] = [];
+  for (const element of elements) {
+    signal.throwIfAborted();
+    try {
+      remarks.push((await fill(page, element.uid, element.value)) ?? '');
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      const rest = elements.slice(filled.length + 1).map((field) => field.uid);
+      const done = filled.length === 0 ? 'Nothing was filled' : `Filled: ${filled.join(', ')}`;
+      const left = rest.length === 0 ? '' : `; not tried: ${rest.join(', ')}`;
+      throw new ToolError(`${error.message}\n${done}${left}.`, { cause: error });
+    }
+    filled.push(element.uid);
+  }
+  return remarks.filter(Boolean).join('\n') || undefined;
 }
 
 const uploadFileTool = definePageTool({

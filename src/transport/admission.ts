@@ -40,11 +40,14 @@ export function createAdmission({
     if (error instanceof Refusal && error.reason === 'store_unreachable') onStoreUnreachable();
     throw error;
   };
-  // A request is admitted and counted once, however often it is checked.
-  const admissions = new WeakMap<IncomingMessage, Promise<Caller>>();
+  // A request is counted once for each purpose, however often it is checked.
+  const admissions = {
+    connection: new WeakMap<IncomingMessage, Promise<Caller>>(),
+    message: new WeakMap<IncomingMessage, Promise<Caller>>(),
+  };
   return (request, purpose) => {
-    const admission = admissions.get(request) ?? admit(request, purpose);
-    admissions.set(request, admission);
+    const admission = admissions[purpose].get(request) ?? admit(request, purpose);
+    admissions[purpose].set(request, admission);
     return admission;
   };
 }

@@ -53,6 +53,7 @@ export class ResumableStream {
   #writer: StreamWriter | undefined;
   /** The last event that any writer has sent. */
   #lastWrittenId: string | null = null;
+  #hasSentId = false;
   /** Whether the log has events that no writer has sent. */
   #hasUnsentEvents = false;
   #isWhole: boolean;
@@ -76,6 +77,11 @@ export class ResumableStream {
   /** False: a sent message is not in the log. The next client is told. */
   get isWhole(): boolean {
     return this.#isWhole;
+  }
+
+  /** Whether the client has an event id to resume with. */
+  get isResumable(): boolean {
+    return this.#hasSentId && !this.answersOnly;
   }
 
   /** Requests whose responses were sent and are not in the log yet. */
@@ -110,6 +116,7 @@ export class ResumableStream {
     return this.#enqueue(async () => {
       const { messages, isWhole } = await this.#missedEvents(lastEventId);
       if (lastEventId !== undefined) {
+        this.#hasSentId = true;
         if (!isWhole) throw new Refusal('gap');
         if (this.#isFinished && messages.length === 0) return 'finished';
       }
@@ -184,6 +191,7 @@ export class ResumableStream {
       return;
     }
     this.#lastWrittenId = id;
+    this.#hasSentId = true;
     this.#writer.write(data === '' ? { id, data } : { event: 'message', id, data });
   }
 

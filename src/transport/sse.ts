@@ -9,13 +9,14 @@ import {
   bodyOf,
   openWithClusterQuota,
   type AsyncRequestListener,
+  type MountedRequest,
   type TransportDeps,
 } from './transport.js';
 import { Refusal } from '../errors/errors.js';
 import { readCredentials } from '../tenancy/bearerToken.js';
 
 export interface SseOptions extends SseWriterOptions {
-  /** The path that the client posts to; the session id is appended as `?sessionId=`. */
+  /** The address that the client posts to, relative to its own; the session id is appended as `?sessionId=`. */
   readonly messagePath: string;
 }
 
@@ -70,10 +71,30 @@ export function openSseSession(deps: TransportDeps): AsyncRequestListener {
   const { clock } = deps;
   return async (request, response) => {
     const sessionRequest = await resolveSessionRequest(deps, request);
-    const channel = new SseTransport(response, { messagePath: `${request.baseUrl ?? ''}/message`, clock });
+    const channel = new SseTransport(response, { messagePath: messagePathFor(request), clock });
     const session = await openWithClusterQuota(deps, { ...sessionRequest, channel });
     if (response.destroyed) session.detach('client-closed');
   };
+}
+
+/**
+ * Where the client posts to. Behind a proxy it is relative, and so right below any path that the proxy puts before it or
+ * removes. Otherwise it is absolute, for clients that only append it to the host.
+ */
+function messagePathFor(request: MountedRequest): string {
+  if (!isProxied(request)) return `${request.baseUrl ?? ''}/message`;
+  return readCredentials(request).path.endsWith('/') ? '../message' : 'message';
+}
+
+const proxyHeaders = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip'];
+
+/** Whether it can be seen that something between the client and this server passed the request on. */
+function isProxied({ headers, httpVersion, socket }: MountedRequest): boolean {
+  if (proxyHeaders.some((name) => headers[name] !== undefined)) return true;
+  // What nginx sends by default, and with the usual settings for event streams. Clients use 1.1, most name the connection.
+  if (httpVersion === '1.0' || headers.connection === undefined) return true;
+  const [, port = '80'] = /:(\d+)$/.exec(headers.host ?? '') ?? [];
+  return Number(port) !== socket.localPort;
 }
 
 /** With a content length, head and body are sent in one packet. */

@@ -18,6 +18,7 @@ export class SseWriter extends StreamWriter {
   readonly #options: Required<SseWriterOptions>;
   /** The next keep-alive; after the end, the close timeout. */
   #timer: unknown;
+  #hasWritten = false;
 
   constructor(response: ServerResponse, options: SseWriterOptions) {
     super(response);
@@ -29,8 +30,9 @@ export class SseWriter extends StreamWriter {
     if (this.state === 'open') this.#writeText(`${fields.join('')}\n`);
   }
 
+  /** Sends a first byte of the body too: many proxies hold the head until one comes. */
   flush(): void {
-    if (this.state === 'open') this.response.flushHeaders();
+    if (this.state === 'open' && !this.#hasWritten) this.#writeText(': connected\n\n');
   }
 
   /** Writes the head. Node sends it together with the first event, or with `flush`. */
@@ -65,6 +67,7 @@ export class SseWriter extends StreamWriter {
       this.terminate();
       return;
     }
+    this.#hasWritten = true;
     this.response.write(text);
   }
 

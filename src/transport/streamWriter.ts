@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Clock } from '../clock.js';
 
 /** One event of a stream (HTML, server-sent events). No field contains a line break: data is JSON. */
 export interface SseEvent {
@@ -61,7 +62,7 @@ export abstract class StreamWriter {
 
   /** Does nothing unless the writer is open. */
   abstract write(event: SseEvent): void;
-  /** Sends the head, if no event has sent it. */
+  /** Sends the head, and what makes proxies pass it on, if no event has sent it. */
   abstract flush(): void;
 
   protected abstract begin(headers: Readonly<Record<string, string>>): void;
@@ -81,19 +82,28 @@ export abstract class StreamWriter {
   }
 }
 
+export interface JsonWriterOptions {
+  readonly clock: Clock;
+  /** Whether the requests came as a batch. */
+  readonly isBatch: boolean;
+  /** Time between the blanks of a response that takes long: without them proxies close a silent connection. */
+  readonly keepAliveMs?: number;
+}
+
 /**
  * Writes the messages of a stream as one JSON response, once all are there, for clients that prefer it to an event stream
  * (basic/transports, sending messages). Without event ids, the response is lost with its connection.
  */
 export class JsonWriter extends StreamWriter {
   readonly answersOnly = true;
-  readonly #isBatch: boolean;
+  readonly #options: Required<JsonWriterOptions>;
   readonly #messages: string[] = [];
   #headers: Readonly<Record<string, string>> = {};
+  #timer: unknown;
 
-  constructor(response: ServerResponse, isBatch: boolean) {
+  constructor(response: ServerResponse, options: JsonWriterOptions) {
     super(response);
-    this.#isBatch = isBatch;
+    this.#options = { keepAliveMs: 15_000, ...options };
   }
 
   write({ event, data }: SseEvent): void {
@@ -106,24 +116,33 @@ export class JsonWriter extends StreamWriter {
   }
 
   protected begin(headers: Readonly<Record<string, string>>): void {
-    this.#headers = headers;
+    this.#headers = { 'content-type': 'application/json', ...headers };
+    this.#armKeepAlive();
   }
 
   /** 202 without messages: the client cancelled its requests. */
   protected finish(): void {
-    const [first] = this.#messages;
-    if (first === undefined) {
-      this.response.writeHead(202, this.#headers).end();
-      return;
+    const [first = ''] = this.#messages;
+    const body = this.#options.isBatch && first !== '' ? `[${this.#messages.join(',')}]` : first;
+    if (!this.response.headersSent) {
+      const { 'content-type': _type, ...extra } = this.#headers;
+      if (body === '') this.response.writeHead(202, extra);
+      else this.response.writeHead(200, { ...this.#headers, 'content-length': Buffer.byteLength(body) });
     }
-    const body = this.#isBatch ? `[${this.#messages.join(',')}]` : first;
-    const contentLength = Buffer.byteLength(body);
-    this.response
-      .writeHead(200, { 'content-type': 'application/json', 'content-length': contentLength, ...this.#headers })
-      .end(body);
+    this.response.end(body);
   }
 
   protected release(): void {
-    return;
+    this.#options.clock.clearTimeout(this.#timer);
+  }
+
+  /** Blanks may stand before a JSON text (RFC 8259, section 2). */
+  #armKeepAlive(): void {
+    const { clock, keepAliveMs } = this.#options;
+    this.#timer = clock.setTimeout(() => {
+      if (!this.response.headersSent) this.response.writeHead(200, this.#headers);
+      this.response.write(' ');
+      this.#armKeepAlive();
+    }, keepAliveMs);
   }
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import Negotiator from 'negotiator';
 import type { EventLog } from '../cluster/eventLog.js';
 import { Refusal } from '../errors/errors.js';
-import { replyIdOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
+import { asksForSession, replyIdOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
 import type { Log } from '../log.js';
 import type { Session } from '../session/session.js';
 import { toPrincipal } from '../tenancy/auth.js';
@@ -33,19 +33,19 @@ export interface StreamableHttpDeps extends TransportDeps {
 }
 
 /**
- * `POST /mcp`: `initialize` without a session id opens a session; everything else goes to the session in the header
- * `Mcp-Session-Id`. Requests are answered by a stream, so that the responses can be resumed, or as JSON for clients that
+ * `POST /mcp`: `initialize` opens a session, also with the id of another one: clients send that of a session that they lost,
+ * and it is never read. Everything else goes to the session in the header `Mcp-Session-Id`. Requests are answered by a stream, so that the responses can be resumed, or as JSON for clients that
  * prefer it; a POST without requests by 202.
  */
 export function postToSession(deps: StreamableHttpDeps): AsyncRequestListener {
   return async (request, response) => {
-    const isOpening = sessionIdFromHeader(request) === '';
-    const caller = await deps.admit(request, isOpening ? 'connection' : 'message');
+    const hasSessionId = sessionIdFromHeader(request) !== '';
+    const caller = await deps.admit(request, hasSessionId ? 'message' : 'connection');
     const body = await bodyOf(deps, request, caller);
     const id = replyIdOf(body);
     try {
-      const post = { request, response, body, preferredType: requireAccept(request, mediaTypes) };
-      if (isOpening) await openStreamableSession(deps, post);
+      const post = { request, response, body };
+      if (!hasSessionId || asksForSession(body)) await openStreamableSession(deps, post);
       else await deliverToSession(deps, caller, post);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -58,12 +58,12 @@ export function postToSession(deps: StreamableHttpDeps): AsyncRequestListener {
 export function listenToSession(deps: StreamableHttpDeps): AsyncRequestListener {
   return async (request, response) => {
     const caller = await deps.admit(request, 'message');
-    requireAccept(request, [eventStream]);
     const { session, channel } = findOpenSession(deps, caller, request);
+    requireStreamAccepted(request);
     deps.openResponses.track(caller, response);
     cutAtExpiry(caller, response, deps.clock);
     const writer = new SseWriter(response, deps);
-    const lastEventId = headerValue(request, 'last-event-id');
+    const lastEventId = singleHeader(request, 'last-event-id');
     const sendPrimingEvent = needsPrimingEvent(session.server.protocolVersion);
     if (lastEventId === '') await channel.attachStandalone(writer, sendPrimingEvent);
     // 204 tells an EventSource not to reconnect (HTML, server-sent events).
@@ -85,18 +85,16 @@ interface PostedBody {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly body: unknown;
-  /** The media type that the client prefers for the response. */
-  readonly preferredType: MediaType;
 }
 
 async function openStreamableSession(deps: StreamableHttpDeps, posted: PostedBody): Promise<void> {
   const { registry, parts } = deps;
   const { request, response, body } = posted;
   const sessionRequest = await resolveSessionRequest(deps, request);
-  if (!isInitialize(body)) throw new Refusal('missing_session');
+  if (!asksForSession(body)) throw new Refusal('missing_session');
   const message = parseMessage(body);
-  const channel = new StreamableHttpTransport(deps);
   const writer = createWriter(deps, posted);
+  const channel = new StreamableHttpTransport(deps);
   const session = await registry.openWithClusterQuota(parts, { ...sessionRequest, channel });
   const detach = (): void => session.detach('client-closed');
   writer.onclose = detach;
@@ -111,10 +109,12 @@ async function openStreamableSession(deps: StreamableHttpDeps, posted: PostedBod
   });
 }
 
-/** Connects the transport's presence events and errors to the session. */
+/** Connects what the transport notices of its client, and its errors, to the session. */
 export function bindStreamableTransport(session: Session, channel: StreamableHttpTransport, log: Log): void {
   channel.onabsent = (because) => session.detach(because);
   channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
+  channel.onrequestlost = (request, canResume) => session.server.connectionLost(request, canResume);
+  channel.onrequestresumed = (request) => session.server.connectionResumed(request);
   logErrors(channel, log, session);
 }
 
@@ -127,7 +127,7 @@ async function deliverToSession(deps: StreamableHttpDeps, caller: Caller, posted
     await deps.rateLimits.countMessages(toPrincipal(caller), messages.length - 1);
     session.checkOpen();
   }
-  if (messages.some(isInitialize)) throw new Refusal('already_initialized');
+  if (messages.some(asksForSession)) throw new Refusal('already_initialized');
   const requests = requestIdsOf(messages);
   if (requests.length > 0) {
     deps.openResponses.track(caller, response);
@@ -162,7 +162,7 @@ function receiveAll(session: Session, messages: readonly JSONRPCMessage[]): void
  * `store_unreachable`, `closed`, `draining`, `not_ready` or `unsupported_version`.
  */
 function findOpenSession({ registry, eventLog }: StreamableHttpDeps, caller: Caller, request: IncomingMessage) {
-  const sessionId = sessionIdFromHeader(request);
+  const sessionId = singleHeader(request, 'mcp-session-id');
   if (sessionId === '') throw new Refusal('missing_session');
   const session = registry.find(sessionId, caller);
   const { channel } = session;
@@ -170,18 +170,28 @@ function findOpenSession({ registry, eventLog }: StreamableHttpDeps, caller: Cal
   // Without the lease another node may own the session, and responses could not be logged (S11).
   if (eventLog.isWritable === false) throw new Refusal('store_unreachable');
   session.checkOpen();
-  const revision = headerValue(request, 'mcp-protocol-version');
+  const revision = singleHeader(request, 'mcp-protocol-version');
   if (revision !== '' && !protocolVersions.some((version) => version === revision)) {
     throw new Refusal('unsupported_version');
   }
   return { session, channel };
 }
 
-/** The session id of a request; empty without one. */
-export const sessionIdFromHeader = (request: IncomingMessage): string => headerValue(request, 'mcp-session-id');
+/** The session id of a request; empty without one, no id if there are different ones. */
+export const sessionIdFromHeader = (request: IncomingMessage): string => valuesOf(request, 'mcp-session-id').join();
 
-/** Empty without the header. Node joins repeated headers. */
-const headerValue = ({ headers }: IncomingMessage, name: string): string => String(headers[name] ?? '');
+/** Empty without the header. Throws `invalid_parameter` for different values: a proxy and this server may read another. */
+function singleHeader(request: IncomingMessage, name: string): string {
+  const [value = '', ...others] = valuesOf(request, name);
+  if (others.length === 0) return value;
+  throw new Refusal('invalid_parameter', { detail: `The header ${name} has different values. Send one.` });
+}
+
+/** The different values of a header, whose values have no comma: Node joins repeated headers, and proxies repeat them. */
+function valuesOf({ headers }: IncomingMessage, name: string): string[] {
+  const value = String(headers[name] ?? '');
+  return value.includes(',') ? [...new Set(value.split(',').map((part) => part.trim()))] : [value];
+}
 
 /** By the negotiated revision: a request may lack the header `MCP-Protocol-Version`. */
 const needsPrimingEvent = (revision: unknown): boolean => typeof revision === 'string' && revision >= primingEventSince;
@@ -193,18 +203,24 @@ const mediaTypes = [eventStream, json] as const;
 type MediaType = (typeof mediaTypes)[number];
 
 /**
- * The media type that the client prefers. Throws `not_acceptable`, also without an `Accept` header, which MCP requires.
- * Wildcards and weights count.
+ * The media type that the client prefers for an answer. A client that names one of the two gets that one, and one that
+ * names nothing takes both: MCP wants both named, and many clients do not. Wildcards and weights count.
  */
-function requireAccept({ headers }: IncomingMessage, required: readonly MediaType[]): MediaType {
-  const accepted = acceptedTypes(headers.accept ?? '');
-  const [preferred] = accepted;
-  if (preferred !== undefined && required.every((type) => accepted.includes(type))) return preferred;
-  throw new Refusal('not_acceptable', { detail: `Send Accept: ${required.join(', ')}.` });
+function preferredType({ headers }: IncomingMessage): MediaType {
+  const [preferred] = acceptedTypes(headers.accept);
+  if (preferred !== undefined) return preferred;
+  throw new Refusal('not_acceptable', { detail: `Send Accept: ${mediaTypes.join(', ')}.` });
+}
+
+/** A stream can be answered as a stream only. */
+function requireStreamAccepted({ headers }: IncomingMessage): void {
+  if (acceptedTypes(headers.accept).includes(eventStream)) return;
+  throw new Refusal('not_acceptable', { detail: `Send Accept: ${eventStream}.` });
 }
 
 /** The types that an `Accept` header allows (RFC 9110, section 12.5.1), by preference; the event stream wins a tie. */
-function acceptedTypes(accept: string): readonly MediaType[] {
+function acceptedTypes(accept: string | undefined): readonly MediaType[] {
+  if (accept === undefined || accept.trim() === '') return mediaTypes;
   const ranges = accept.toLowerCase().split(',');
   // Of equal weights the first range wins.
   const streamFirst = ranges.toSorted((a, b) => Number(b.includes(eventStream)) - Number(a.includes(eventStream)));
@@ -216,8 +232,9 @@ function acceptedTypes(accept: string): readonly MediaType[] {
 }
 
 /** An event stream, which can be resumed, unless the client prefers one JSON response. */
-function createWriter(deps: StreamableHttpDeps, { preferredType, response, body }: PostedBody): StreamWriter {
-  return preferredType === json ? new JsonWriter(response, Array.isArray(body)) : new SseWriter(response, deps);
+function createWriter(deps: StreamableHttpDeps, { request, response, body }: PostedBody): StreamWriter {
+  if (preferredType(request) === eventStream) return new SseWriter(response, deps);
+  return new JsonWriter(response, { ...deps, isBatch: Array.isArray(body) });
 }
 
 function parseMessages(body: unknown, revision: string | null): JSONRPCMessage[] {
@@ -234,8 +251,4 @@ function parseMessages(body: unknown, revision: string | null): JSONRPCMessage[]
 
 function requestIdsOf(messages: readonly JSONRPCMessage[]) {
   return messages.flatMap((message) => ('id' in message && 'method' in message ? [message.id] : []));
-}
-
-function isInitialize(message: unknown): boolean {
-  return typeof message === 'object' && message !== null && 'method' in message && message.method === 'initialize';
 }

@@ -202,6 +202,8 @@ export function createWebSocketHandler(deps: WebSocketDeps) {
     handleProtocols: () => subprotocol,
   });
   return async (upgrade: PendingUpgrade): Promise<void> => {
+    // Who asks is judged first: a client without a token is told that it needs one.
+    await deps.admit(upgrade.request, 'connection');
     checkHandshake(upgrade.request);
     const sessionRequest = await resolveSessionRequest(deps, upgrade.request);
     // The client has disconnected. Later disconnects are handled by the transport.

@@ -125,8 +125,8 @@ test.each([
   ['jwtIssuer', 'example.com', '--jwt-issuer: "example.com" is not allowed. Allowed: an address such as'],
   [
     'publicUrl',
-    'https://example.com/mcp',
-    '--public-url: "https://example.com/mcp" is not allowed. Allowed: an address',
+    'https://example.com/mcp?a=b',
+    '--public-url: "https://example.com/mcp?a=b" is not allowed. Allowed: an address without query and fragment',
   ],
   ['headless', 'maybe', '--headless: "maybe" is not allowed. Allowed: true or false.'],
   [
@@ -135,6 +135,11 @@ test.each([
     '--browser-url: "ftp://x" is not allowed. Allowed: an address such as http://127.0.0.1:9222',
   ],
   ['logLevel', 'loud', '--log-level: "loud" is not allowed. Allowed: one of error, warn, info, debug.'],
+  ['allowedOrigins', '*', '--allowed-origins * needs authentication'],
+  ['allowedHosts', 'localhost,*', '--allowed-hosts * needs authentication'],
+  ['allowedOrigins', 'https://*.example.com', '"https://*.example.com" is not allowed. Allowed: whole names'],
+  ['allowedHosts', '*.example.com', '--allowed-hosts: "*.example.com" is not allowed. Allowed: whole names'],
+  ['allowedOrigins', 'null', '--allowed-origins null is not allowed: every sandboxed page'],
   ['maxSessions', '0', '--max-sessions: "0" is not allowed. Allowed: a whole number from 1 to 1000000.'],
 ])('[C-CONFIG] --%s %p is refused in one line that says what is allowed', (name, value, expected) => {
   expect(complaint(() => read({ flags: { [name]: value } }))).toContain(expected);
@@ -178,9 +183,9 @@ test('[C-CONFIG][C-AUTH] with authentication on, any address may be listened on 
     auth: 'token',
     adminToken: 'x'.repeat(16),
     allowedHosts: 'mcp.example.com',
-    publicUrl: 'https://mcp.example.com/',
+    publicUrl: 'https://mcp.example.com/gr/',
   });
-  expect(config).toMatchObject({ host: '0.0.0.0', publicUrl: 'https://mcp.example.com' });
+  expect(config).toMatchObject({ host: '0.0.0.0', publicUrl: 'https://mcp.example.com/gr' });
 });
 
 test.each(['short', 'with spaces in between', `${'x'.repeat(20)}\n`])(

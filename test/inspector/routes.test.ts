@@ -26,7 +26,8 @@ test('[C-INSPECTOR] the page allows itself nothing but this server, and one inli
   expect(policy).toContain(createHash('sha256').update(map).digest('base64'));
   expect(policy).not.toMatch(/unsafe|\*|http/);
   expect(text.match(/<script/g)).toHaveLength(2);
-  expect(text).toContain('<base href="/inspector/" />');
+  expect(text).toContain('<base href="inspector/" />');
+  expect((await send(`${served.url}/inspector/`)).text).toContain('<base href="./" />');
 });
 
 test.each([

@@ -1,7 +1,9 @@
+import { Agent, get, type IncomingMessage } from 'node:http';
 import request from 'supertest';
 import type { Log } from '../../src/log.js';
 import { silentLog } from '../../src/log.js';
 import { postJson, send, sendBytes } from '../support/http.js';
+import { initialize } from '../support/messages.js';
 import { RawSse } from '../support/rawSse.js';
 import { connectClient, startTestServer, type TestServer } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
@@ -30,6 +32,32 @@ test.each([
   }
 });
 
+test('documents that lead to an issuer are 404 as JSON where there is none', async () => {
+  for (const name of ['oauth-protected-resource', 'oauth-authorization-server', 'openid-configuration'])
+    for (const path of [
+      `/.well-known/${name}`,
+      `/.well-known/${name}/mcp`,
+      `/.well-known/${name}/sse`,
+      `/mcp/.well-known/${name}`,
+    ]) {
+      const reply = await send(`${served.url}${path}`);
+      expect([reply.status, reply.json]).toMatchObject([404, refusedAs('not_found')]);
+    }
+  const registered = await postJson(`${served.url}/register`, { client_name: 'x' });
+  expect([registered.status, registered.json]).toMatchObject([404, refusedAs('not_found')]);
+});
+
+test('a connection without a request is kept longer than proxies keep theirs', async () => {
+  const { headers } = await new Promise<IncomingMessage>((resolve, reject) => {
+    const agent = new Agent({ keepAlive: true });
+    get(`${served.url}/ready`, { agent }, (response) => {
+      response.resume().once('end', () => agent.destroy());
+      resolve(response);
+    }).once('error', reject);
+  });
+  expect(headers['keep-alive']).toBe('timeout=620');
+});
+
 test('[S5] HEAD /sse opens no session', async () => {
   const { status, headers } = await send(`${served.url}/sse`, { method: 'HEAD' });
   expect([status, headers.allow]).toEqual([405, 'GET']);
@@ -44,17 +72,21 @@ test('[S3] a client cannot choose its session id', async () => {
   await stream.disconnect();
 });
 
+test('the root says where to go: a page for a browser, JSON for a program', async () => {
+  const asked = await send(`${served.url}/`);
+  expect(asked.json).toMatchObject({
+    name: 'greenroom',
+    mcp: `${served.url}/mcp`,
+    inspector: `${served.url}/inspector`,
+  });
+  const page = await send(`${served.url}/`, { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } });
+  expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+  expect(page.text).toContain(`claude mcp add --transport http greenroom ${served.url}/mcp`);
+  expect(page.text).toContain(`<a href="${served.url}/inspector">`);
+});
+
 test('a route that does not exist is 404 in the words of the catalogue', async () => {
-  for (const route of [
-    '/',
-    '/nothing',
-    '/sse/x',
-    '/api',
-    '/api/sessions/a/b',
-    '/../etc/passwd',
-    '/%2e%2e/',
-    '//sse//',
-  ]) {
+  for (const route of ['/nothing', '/sse/x', '/api', '/api/sessions/a/b', '/../etc/passwd', '//sse//']) {
     const reply = await send(`${served.url}${route}`);
     expect([reply.status, reply.json]).toMatchObject([404, refusedAs('not_found')]);
   }
@@ -186,9 +218,12 @@ test('[C-READY] /ready says yes while the server listens and no while it drains'
   await stream.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hold' } });
   await tools.whenHeld();
   const closed = own.close();
-  // The port is shut already: the routes are asked directly.
-  const reply = await request(own.orchestrator.app).get('/ready').set('host', 'localhost');
-  expect([reply.status, reply.body]).toEqual([503, { ready: false }]);
+  const reply = await send(`${own.url}/ready`);
+  expect([reply.status, reply.json]).toEqual([503, { ready: false }]);
+  const mounted = await request(own.orchestrator.app).get('/ready').set('host', 'localhost');
+  expect([mounted.status, mounted.body]).toEqual([503, { ready: false }]);
+  const late = await postJson(`${own.url}/mcp`, initialize(1), { accept: 'application/json' });
+  expect([late.status, late.json]).toMatchObject([503, { id: 1, error: { data: { reason: 'draining' } } }]);
   tools.releaseCalls();
   await closed;
 });

@@ -5,6 +5,7 @@ import puppeteer, { type Browser } from 'puppeteer-core';
 import type { Extension } from '../../src/browser/extensions/installedExtensions.js';
 import { withCdpScope, type CdpScope } from '../../src/browser/cdp/cdpScope.js';
 import { originOf } from '../../src/browser/extensions/installedExtensions.js';
+import { extensionsPage } from '../../src/browser/policy/launchPreferences.js';
 import { WorkerMonitor } from '../../src/browser/extensions/serviceWorkers.js';
 import { chromium } from './chromium.js';
 
@@ -18,7 +19,7 @@ export interface ExtensionBrowser {
   write(name: string, files: Record<string, string>): Promise<string>;
   /** Puts the worker to sleep, as Chrome does when it idles; resolves when it is down. */
   stopWorker(extensionId: string): Promise<void>;
-  /** Types and addresses of what is left open apart from Chrome's own surfaces. */
+  /** Types and addresses of what is open, apart from Chrome's own surfaces and the one page about extensions. */
   openTargets(): Promise<string[]>;
   close(): Promise<void>;
 }
@@ -52,7 +53,9 @@ export async function startExtensionBrowser(): Promise<ExtensionBrowser> {
     stopWorker: (extensionId) => run((scope) => stopWorker(scope, extensionId)),
     openTargets: () =>
       run(async (scope) =>
-        (await scope.targets()).filter(({ type }) => type !== 'browser_ui').map(({ type, url }) => `${type} ${url}`),
+        (await scope.targets())
+          .filter(({ type, url }) => type !== 'browser_ui' && url !== extensionsPage)
+          .map(({ type, url }) => `${type} ${url}`),
       ),
     close: async () => {
       await browser.close();

@@ -1,5 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http';
-import type { Reply } from '../support/http.js';
+import { send, type Reply } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
 import { startTestServer } from '../support/testServer.js';
@@ -76,6 +76,31 @@ describe.each(ways)('--auth %s', (_, withDoors) => {
           expect([reply.status, reply.json]).toMatchObject([401, { error: { data: { reason: 'unauthorized' } } }]);
           expect(reply.headers['www-authenticate']).toBe(`Bearer realm="greenroom"${error}${lead('/mcp')}`);
         }
+        // Who asks is judged before what is asked.
+        const unread: Promise<Reply>[] = [
+          client.postText('{', { ...shown, accept: 'text/html' }),
+          client.postText('', { ...shown, 'content-type': 'text/plain', 'mcp-session-id': 'a, b' }),
+          client.get({ ...shown, accept: 'application/json' }),
+        ];
+        for (const reply of await Promise.all(unread)) {
+          expect([reply.status, reply.json]).toMatchObject([401, { error: { data: { reason: 'unauthorized' } } }]);
+          expect(reply.headers['www-authenticate']).toBe(`Bearer realm="greenroom"${error}${lead('/mcp')}`);
+        }
+        for (const route of ['/sse', '/ws', '/message']) {
+          const method = route === '/message' ? 'POST' : 'GET';
+          const reply = await send(`${url}${route}`, {
+            method,
+            headers: shown,
+            ...(method === 'POST' && { body: '{' }),
+          });
+          const path = route === '/message' ? '/sse' : route;
+          expect([reply.status, reply.headers['www-authenticate']]).toEqual([
+            401,
+            `Bearer realm="greenroom"${error}${lead(path)}`,
+          ]);
+        }
+        const unknown = await new RawWebSocket(url, { headers: shown, protocols: ['other'] }).refused;
+        expect(unknown.status).toBe(401);
         const socket = await new RawWebSocket(url, { headers: shown }).refused;
         expect([socket.status, socket.json]).toMatchObject([401, { error: { data: { reason: 'unauthorized' } } }]);
         expect(socket.headers['www-authenticate']).toBe(`Bearer realm="greenroom"${error}${lead('/ws')}`);

@@ -1,5 +1,6 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import { Gate, nextTurn } from '../support/gate.js';
-import { expectRefusal, send } from '../support/http.js';
+import { expectRefusal, postJson, send } from '../support/http.js';
 import { call, initialize, initialized, ping } from '../support/messages.js';
 import { RawMcp, withRawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
@@ -90,26 +91,66 @@ test('[C-HTTP][S5] DELETE closes the session: its streams end, its calls stop, a
   await served.close();
 });
 
-test('[C-HTTP] initialize within a session is refused, and names no other session', () =>
-  withRawMcp({}, async (client, { orchestrator }) => {
-    expectRefusal(await client.post(initialize(1)), 'already_initialized', 1);
-    expectRefusal(await client.post(initialize(1), { 'mcp-session-id': 'A'.repeat(22) }), 'unknown', 1);
-    expect(orchestrator.registry.list()).toHaveLength(1);
+test('[C-HTTP] initialize with the id of any session opens a new one, and an old id is 404 everywhere else', () =>
+  withRawMcp({}, async (client, { url, orchestrator }) => {
+    const closed = await new RawMcp(url, { path: '/mcp?userId=anna' }).initialize();
+    await closed.delete();
+    const foreign = await new RawMcp(url, { path: '/mcp?userId=bert' }).initialize();
+    const own = client.sessionId;
+    const known = new Set([own, closed.sessionId, foreign.sessionId]);
+    const answers = [];
+    for (const id of [own, closed.sessionId, foreign.sessionId, 'A'.repeat(22), 'garbage', '../..']) {
+      const asked = await client.sendRequest(initialize(1), { 'mcp-session-id': id });
+      await asked.whenClosed();
+      const opened = String(asked.headers['mcp-session-id']);
+      expect([asked.status, known.has(opened)]).toEqual([200, false]);
+      known.add(opened);
+      answers.push(asked.messages);
+    }
+    // The same answer for all of them: it tells nothing about the session of somebody else.
+    expect(new Set(answers.map((messages) => JSON.stringify(messages))).size).toBe(1);
+    expect(orchestrator.registry.list()).toHaveLength(8);
+    for (const header of [{ accept: 'text/html' }, { accept: 'application/json' }, { 'mcp-protocol-version': 'old' }]) {
+      const headers = { ...header, 'mcp-session-id': closed.sessionId };
+      expectRefusal(await client.post(ping('mine'), headers), 'closed', 'mine');
+      expectRefusal(await client.get(headers), 'closed');
+      expectRefusal(await client.delete(headers), 'closed');
+    }
   }));
 
-test('[C-HTTP] the Accept header must name what the answer may be', () =>
+test('[C-HTTP] initialize with the id of another session is counted as a session that is opened', async () => {
+  const served = await startTestServer({ options: { connectRate: 2 } });
+  const open = () =>
+    postJson(`${served.url}/mcp`, initialize(1), { accept: 'application/json', 'mcp-session-id': 'x' });
+  expect([(await open()).status, (await open()).status]).toEqual([200, 200]);
+  expectRefusal(await open(), 'rate_limited', 1);
+  await served.close();
+});
+
+test('[C-HTTP] an Accept header that allows nothing of an answer is refused, and told what to send', () =>
   withRawMcp({}, async (client) => {
-    for (const accept of [
-      '',
-      'application/json',
-      'text/event-stream',
-      'text/html',
-      'application/json, text/event-stream;q=0',
-    ])
+    for (const accept of ['text/html', 'application/*;q=0, text/event-stream;q=0', 'image/png'])
       expectRefusal(await client.post(ping('mine'), { accept }), 'not_acceptable', 'mine');
-    for (const accept of ['', 'application/json']) expectRefusal(await client.get({ accept }), 'not_acceptable');
-    for (const accept of ['*/*', 'text/event-stream, application/json;q=0.1', 'application/*, text/*'])
+    for (const accept of ['application/json', 'text/html'])
+      expectRefusal(await client.get({ accept }), 'not_acceptable');
+    for (const accept of ['', '*/*', 'text/event-stream, application/json;q=0.1', 'application/*, text/*'])
       expect((await client.post(ping('mine'), { accept })).status).toBe(200);
+  }));
+
+test('[C-HTTP] a header that came twice counts as one if its values are the same, and is refused if they differ', () =>
+  withRawMcp({}, async (client, { url }) => {
+    const id = client.sessionId;
+    const ask = (headers: OutgoingHttpHeaders) => postJson(`${url}/mcp`, ping('mine'), { accept: '*/*', ...headers });
+    for (const headers of [
+      { 'mcp-session-id': [id, id] },
+      { 'MCP-SESSION-ID': `${id},${id}` },
+      { 'mcp-session-id': id, 'mcp-protocol-version': ['2025-11-25', '2025-11-25'] },
+      { 'mcp-session-id': id, Accept: ['application/json', 'text/event-stream'] },
+    ])
+      expect((await ask(headers)).status).toBe(200);
+    expectRefusal(await ask({ 'mcp-session-id': [id, 'other'] }), 'invalid_parameter', 'mine');
+    const versions = { 'mcp-session-id': id, 'mcp-protocol-version': ['2025-11-25', '2025-06-18'] };
+    expectRefusal(await ask(versions), 'invalid_parameter', 'mine');
   }));
 
 test('[C-HTTP] a revision that is not spoken is refused; one that is missing is what was negotiated', () =>

@@ -40,6 +40,12 @@ test.each([
   ['APPLICATION/JSON ; charset="UTF-8", Text/Event-Stream ; q=0.1', 'application/json'],
   ['application/json, */*;q=0.1', 'application/json'],
   ['application/json;q=0.9, text/*;q=1, text/event-stream;q=0.2', 'application/json'],
+  ['', 'text/event-stream'],
+  ['text/event-stream', 'text/event-stream'],
+  ['application/json', 'application/json'],
+  ['application/*', 'application/json'],
+  ['application/json, text/event-stream;q=0', 'application/json'],
+  ['text/event-stream;q=0, */*', 'application/json'],
 ])('[C-HTTP] `Accept: %s` is answered with %s', async (accept, type) => {
   const { url, close } = await startTestServer();
   const opened = await postJson(`${url}/mcp`, initialize(1, '2025-11-25'), { accept });
@@ -47,8 +53,8 @@ test.each([
   await close();
 });
 
-test.each(['', ',', 'application/json', 'application/json, text/event-stream;q=0', 'text/event-stream;q=0, */*', '"'])(
-  '[C-HTTP] `Accept: %s` does not allow both types, and is refused',
+test.each([',', 'text/html', 'text/plain;q=1, */*;q=0', '"'])(
+  '[C-HTTP] `Accept: %s` allows neither type, and is refused',
   async (accept) => {
     const { url, close } = await startTestServer();
     const refused = await postJson(`${url}/mcp`, initialize(1, '2025-11-25'), { accept });

@@ -1,13 +1,22 @@
-import type { CDPSession, Protocol } from 'puppeteer-core';
+import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
+import { untilAborted } from '../../async.js';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { extensionsPage } from '../policy/launchPreferences.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
+import { openBrowserCdpSession, unlessGone } from '../cdp/cdpSessions.js';
+import { readManifest } from './manifest.js';
 
 /** An unpacked extension as Chrome reports it (`Extensions.getExtensions`). `path` is its folder. */
 export type Extension = Protocol.Extensions.ExtensionInfo;
 
 export const originOf = (extensionId: string): string => `chrome-extension://${extensionId}`;
+
+/** The path of the one document that every extension has. None of its code runs there: the server's own does. */
+export const ownDocumentPath = '/manifest.json';
+
+/** The address of the documents of an extension in which the server's own code runs. */
+export const ownDocumentUrl = (extensionId: string): string => `${originOf(extensionId)}${ownDocumentPath}`;
 
 export async function listExtensions(scope: CdpScope): Promise<readonly Extension[]> {
   const { extensions } = await scope.untilAborted(scope.browser.send('Extensions.getExtensions'));
@@ -42,12 +51,21 @@ export async function findExtension(scope: CdpScope, extensionId: string): Promi
  */
 export async function loadExtension(scope: CdpScope, path: string): Promise<Extension> {
   const id = await loadUnpacked(scope, path);
-  // Started with --disable-extensions, Chrome answers with an id and installs nothing.
+  // Started with --disable-extensions, Chrome answers with an id and installs nothing; a theme it does not list.
   const installed = (await listExtensions(scope)).find((extension) => extension.id === id);
   if (installed) return installed;
+  const theme = await themeIn(path);
+  if (theme !== undefined) return { ...theme, id, path, enabled: true };
   throw new ToolError(
     'Chrome accepted the extension but did not install it: extensions are switched off in this browser. Start it without --disable-extensions.',
   );
+}
+
+/** Name and version of the theme in a folder; undefined if there is none. */
+async function themeIn(path: string): Promise<{ readonly name: string; readonly version: string } | undefined> {
+  const manifest = await readManifest({ path });
+  if (manifest?.theme === undefined) return undefined;
+  return { name: manifest.name ?? 'A theme', version: manifest.version ?? '' };
 }
 
 async function loadUnpacked(scope: CdpScope, path: string): Promise<string> {
@@ -56,7 +74,10 @@ async function loadUnpacked(scope: CdpScope, path: string): Promise<string> {
     return id;
   } catch (error) {
     scope.signal.throwIfAborted();
-    throw new ToolError(`Chrome refused the extension in ${path}: ${chromeErrorText(error)}`, { cause: error });
+    // Chrome leaves out the name of this file alone.
+    const worker = (await readManifest({ path }))?.background?.service_worker ?? '';
+    const reason = chromeErrorText(error).replace("background script ''", `background script '${worker}'`);
+    throw new ToolError(`Chrome refused the extension in ${path}: ${reason}`, { cause: error });
   }
 }
 
@@ -121,9 +142,20 @@ const infoSchema = z.object({
 /** What chrome://extensions knows of one extension (`chrome.developerPrivate.getExtensionInfo`). */
 export type ExtensionInfo = z.infer<typeof infoSchema>;
 
+/** The hidden page of each browser that has one. It is as old as the first call that needed it. */
+const keptPages = new WeakMap<Browser, Promise<KeptPage>>();
+
+interface KeptPage {
+  readonly targetId: string;
+  readonly session: CDPSession;
+}
+
 /**
  * Chrome's own page about extensions, hidden: the only place where `chrome.developerPrivate` exists. It switches
- * developer mode on, without which Chrome keeps no errors and runs no unpacked extension. Ends with its scope.
+ * developer mode on, without which Chrome keeps no errors and runs no unpacked extension.
+ *
+ * Opening it costs a renderer process, so the calls on a browser share one page. It ends with the browser's connection,
+ * and is opened again if Chrome closes it. Where Chrome cannot hide a page, each call has its own, which ends with it.
  */
 export class ExtensionsPage {
   readonly #scope: CdpScope;
@@ -135,17 +167,30 @@ export class ExtensionsPage {
   }
 
   static async open(scope: CdpScope): Promise<ExtensionsPage> {
+    const kept = await keptPage(scope);
+    if (kept !== undefined) return new ExtensionsPage(scope, kept.session);
     const session = await scope.hiddenPage();
-    // Answers once the new document is there, and its bindings with it.
-    await scope.untilAborted(session.send('Page.navigate', { url: extensionsPage }));
-    const page = new ExtensionsPage(scope, session);
-    await page.#call('developerPrivate.updateProfileConfiguration', { inDeveloperMode: true });
-    return page;
+    await scope.untilAborted(showExtensions(session));
+    return new ExtensionsPage(scope, session);
   }
 
-  /** With what Chrome noted since the extension was loaded: about its manifest, and uncaught errors of its scripts. */
+  /** A session of this scope's own on a hidden page in the default profile. */
+  static async attach(scope: CdpScope): Promise<CDPSession> {
+    const kept = await keptPage(scope);
+    return kept === undefined ? scope.hiddenPage() : scope.attach(kept.targetId);
+  }
+
+  /**
+   * With what Chrome noted since the extension was loaded: about its manifest, and uncaught errors of its scripts. Without
+   * those of the server's own documents.
+   */
   async info(extensionId: string): Promise<ExtensionInfo> {
-    return infoSchema.parse(await this.#call('developerPrivate.getExtensionInfo', extensionId));
+    const info = infoSchema.parse(await this.#call('developerPrivate.getExtensionInfo', extensionId));
+    const own = ownDocumentUrl(extensionId);
+    // Chrome lists what was logged with console.warn, too.
+    const isError = ({ contextUrl, source, severity }: ExtensionProblem): boolean =>
+      contextUrl !== own && source !== own && severity !== 'WARN';
+    return { ...info, runtimeErrors: info.runtimeErrors.filter(isError) };
   }
 
   /** Switches an extension on or off, as its switch on chrome://extensions does (`chrome.management.setEnabled`). */
@@ -163,17 +208,51 @@ export class ExtensionsPage {
     await this.#call('developerPrivate.deleteExtensionErrors', { extensionId });
   }
 
-  async #call(method: string, ...args: readonly unknown[]): Promise<unknown> {
-    const { result, exceptionDetails } = await this.#scope.untilAborted(
-      this.#session.send('Runtime.evaluate', {
-        expression: `chrome.${method}(...${JSON.stringify(args)})`,
-        awaitPromise: true,
-        returnByValue: true,
-      }),
-    );
-    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
-    return result.value;
+  #call(method: string, ...args: readonly unknown[]): Promise<unknown> {
+    return this.#scope.untilAborted(callChrome(this.#session, method, args));
   }
+}
+
+/** Undefined where Chrome cannot hide a page. */
+async function keptPage({ owner: browser, signal }: CdpScope): Promise<KeptPage | undefined> {
+  const opened = (): Promise<KeptPage> => openHidden(browser);
+  const page = keptPages.get(browser)?.then((kept) => (kept.session.detached ? opened() : kept), opened) ?? opened();
+  keptPages.set(browser, page);
+  return untilAborted(page.catch(noPage), signal);
+}
+
+const noPage = (): undefined => undefined;
+
+/** A hidden page ends with the session that created it (CDP Target.createTarget), which therefore stays open. */
+async function openHidden(browser: Browser): Promise<KeptPage> {
+  const root = await openBrowserCdpSession(browser);
+  try {
+    const { targetId } = await root.send('Target.createTarget', { url: 'about:blank', hidden: true });
+    const { sessionId } = await root.send('Target.attachToTarget', { targetId, flatten: true });
+    const session = root.connection()?.session(sessionId);
+    if (!session) throw new Error(`The target ${targetId} is closed.`);
+    await showExtensions(session);
+    return { targetId, session };
+  } catch (error) {
+    void unlessGone(root.detach());
+    throw error;
+  }
+}
+
+/** Resolves once the new document is there, and its bindings with it. */
+async function showExtensions(session: CDPSession): Promise<void> {
+  await session.send('Page.navigate', { url: extensionsPage });
+  await callChrome(session, 'developerPrivate.updateProfileConfiguration', [{ inDeveloperMode: true }]);
+}
+
+async function callChrome(session: CDPSession, method: string, args: readonly unknown[]): Promise<unknown> {
+  const { result, exceptionDetails } = await session.send('Runtime.evaluate', {
+    expression: `chrome.${method}(...${JSON.stringify(args)})`,
+    awaitPromise: true,
+    returnByValue: true,
+  });
+  if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+  return result.value;
 }
 
 /** Removes an extension with its storage (CDP Extensions.uninstall). Its folder stays. Throws a ToolError if Chrome refuses. */

@@ -45,6 +45,12 @@ const text = z.string().optional().catch(undefined);
 
 const manifestSchema = z.object({
   name: text,
+  version: text,
+  theme: z.looseObject({}).optional().catch(undefined),
+  omnibox: z.object({ keyword: text }).optional().catch(undefined),
+  commands: z.record(z.string(), z.unknown()).optional().catch(undefined),
+  permissions: z.array(z.unknown()).optional().catch(undefined),
+  optional_permissions: z.array(z.unknown()).optional().catch(undefined),
   key: text,
   default_locale: text,
   background: z.object({ service_worker: text }).optional().catch(undefined),

@@ -1,7 +1,8 @@
 import type { CDPSession, Protocol, Browser } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
-import { originOf, type Extension } from './installedExtensions.js';
+import { auditExtension } from './audit/auditExtension.js';
+import { ExtensionsPage, originOf, type Extension } from './installedExtensions.js';
 import { readManifest } from './manifest.js';
 import { loadWithoutFiles } from './fileAccess.js';
 import { CdpScope } from '../cdp/cdpScope.js';
@@ -37,7 +38,7 @@ export class WorkerMonitor {
 
   /** Resolves when the registry has been read once. */
   static async open(scope: CdpScope): Promise<WorkerMonitor> {
-    const session = await scope.hiddenPage();
+    const session = await ExtensionsPage.attach(scope);
     const watch = new WorkerMonitor(scope, session);
     const first = new Promise<void>((resolve) => {
       session.once('ServiceWorker.workerVersionUpdated', () => resolve());
@@ -175,10 +176,25 @@ export async function wakeWorker(scope: CdpScope, extension: Extension): Promise
   const up = await watch.waitForStart(id, starts);
   const errors = watch.errors(id);
   if (up) return { before, errors };
+  const reasons = [...errors, ...(await errorsInFolder(extension.path, scope.signal))];
   throw new ToolError(
-    `The service worker of ${name} does not start. ${errors.join('\n') || 'Chrome gave no reason.'}\n` +
+    `The service worker of ${name} does not start. ${reasons.join('\n') || 'Chrome gave no reason.'}\n` +
       'Fix its script, then call install_extension with its folder again.',
   );
+}
+
+const maxFindings = 10;
+
+/** What the audit of an extension's folder calls errors, a line each. None where the folder cannot be read. */
+export async function errorsInFolder(path: string, signal: AbortSignal): Promise<string[]> {
+  try {
+    const { findings } = await auditExtension({ name: 'the extension', path }, signal);
+    const errors = findings.filter(({ severity }) => severity !== 'advice');
+    return errors.slice(0, maxFindings).map(({ at, problem, fix }) => `${at}: ${problem} Fix: ${fix}`);
+  } catch {
+    signal.throwIfAborted();
+    return [];
+  }
 }
 
 async function requireWorker(extension: Extension): Promise<void> {

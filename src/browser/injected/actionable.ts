@@ -1,72 +1,85 @@
+import type { ActionCheck } from './contract.js';
 import { elementOf, isShadowRoot, type AnyElement } from './elements.js';
+import { boxOf, freePoint, isReached, isWithin, minArea, parentOf, topAt } from './hitTest.js';
+import { drawnTwin } from './optionList.js';
 
 const frameLimitMs = 50;
+const choiceTypes = ['checkbox', 'radio', 'file'];
+const choiceRoles = ['checkbox', 'radio', 'switch'];
+const fields = 'input:not([type=hidden]),select,textarea,button';
+const maxLevels = 4;
 
 /**
- * Called on a node. Resolves to what keeps a user from acting on it, as the end of a sentence, or to undefined. Waits up
- * to `limitMs` for it to be shown, enabled, at rest and, for a pointer, not covered.
+ * Called on a node. Resolves to what keeps a user from acting on it, as the end of a sentence, or to the point of its
+ * first box where a pointer reaches it. Waits up to `limitMs` for it to be shown, enabled, at rest and, for a pointer, not
+ * covered. A choice that is hidden behind its own looks is acted on through what stands for it.
  */
-export async function untilActionable(this: Node, pointer: boolean, limitMs: number): Promise<string | undefined> {
+export async function untilActionable(this: Node, pointer: boolean, limitMs: number): Promise<ActionCheck> {
   const end = performance.now() + limitMs;
   for (;;) {
-    const before = boxOf(this);
-    const problem = problemOf(this, before, pointer);
-    if (problem === undefined && !pointer) return undefined;
+    const acting = actingNode(this);
+    const before = boxOf(acting);
+    const problem = problemOf(acting, before, pointer);
+    const isStandIn = acting !== this;
+    if (problem === undefined && !pointer) return { isStandIn };
     await nextFrame();
-    const after = boxOf(this);
+    const after = boxOf(acting);
     const isAtRest = before && after && before.left === after.left && before.top === after.top;
-    if (problem === undefined && isAtRest) return undefined;
-    if (performance.now() > end) return problem ?? 'does not stop moving. wait_for what ends the animation';
+    if (problem === undefined && isAtRest)
+      return { isStandIn, box: [before.width, before.height], at: freePoint(acting, before) };
+    if (performance.now() > end) {
+      if (isHiddenChoice(this)) return { isStandIn: false, isKeysOnly: true };
+      return { problem: problem ?? 'does not stop moving. wait_for what ends the animation' };
+    }
   }
 }
 
-/** The first box of an element, or of a text. */
-function boxOf(node: Node): DOMRect | undefined {
-  const element = elementOf(node);
-  if (node === element) return element.getClientRects()[0];
-  const range = document.createRange();
-  range.selectNodeContents(node);
-  return range.getClientRects()[0];
+/** Called on a choice that no pointer reaches. The element through which a user would set it. */
+export function standIn(this: Node): Node {
+  return actingNode(this);
+}
+
+/** Called on a node. Whether its centre is in the visible part of its document. */
+export function isInView(this: Node): boolean {
+  const box = boxOf(this);
+  if (!box) return false;
+  const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+  return x >= 0 && y >= 0 && x < innerWidth && y < innerHeight && topAt(this, x, y) !== undefined;
 }
 
 function problemOf(node: Node, box: DOMRect | undefined, pointer: boolean): string | undefined {
   const element = elementOf(node);
   if (!element?.isConnected) return 'is no longer in the page. take_snapshot again for the present uids';
   if (element.localName === 'option') return 'is an option of a select: fill the select with its label';
-  const isFilePicker = element.localName === 'input' && element.type === 'file';
-  if (!pointer && isFilePicker) return undefined;
-  if (!box?.width || !box.height || !element.checkVisibility({ visibilityProperty: true })) {
+  if (!pointer && element.matches('input[type=file]')) return undefined;
+  if (!isDrawn(element, box) && (pointer || !takesKeys(element))) {
     return 'is not visible. Make it appear first (open its menu, tab or section)';
   }
   if (element.closest(':disabled') || element.closest('[aria-disabled="true"]')) {
     return 'is disabled. Fill or choose what it waits for first';
   }
-  return pointer ? coverOf(element, box) : undefined;
+  return pointer && box ? coverOf(element, box) : undefined;
+}
+
+function isDrawn(element: AnyElement, box: DOMRect | undefined): boolean {
+  return Boolean(box?.width && box.height) && element.checkVisibility({ visibilityProperty: true });
+}
+
+/** Editors draw their text themselves, and take the keys through a field without a size. */
+function takesKeys(element: AnyElement): boolean {
+  const takesText = element.localName === 'textarea' || element.isContentEditable === true || element.editContext;
+  if (!takesText) return false;
+  element.focus?.();
+  const root = element.getRootNode();
+  return (isShadowRoot(root) ? root : element.ownerDocument).activeElement === element;
 }
 
 /** What a pointer would hit instead of the element. */
-function coverOf(element: AnyElement, { left, top, width, height }: DOMRect): string | undefined {
-  const root = element.getRootNode();
-  const hit = (isShadowRoot(root) ? root : element.ownerDocument).elementFromPoint(left + width / 2, top + height / 2);
+function coverOf(element: AnyElement, box: DOMRect): string | undefined {
+  if (freePoint(element, box) !== undefined) return undefined;
+  const hit = topAt(element, box.left + box.width / 2, box.top + box.height / 2);
   if (!hit) return 'is outside the visible part of the page, and cannot be scrolled into it';
-  if (isWithin(hit, element)) return undefined;
   return `is covered by ${tagOf(hit)}. Close or move what covers it, or act on that`;
-}
-
-/** Whether an element is inside another one, through slots and shadow roots, or inside its label. */
-function isWithin(inner: Element, outer: AnyElement): boolean {
-  for (let at: AnyElement | null = inner; at; at = parentOf(at)) {
-    if (at === outer) return true;
-    if (at.localName === 'label' && at.control === outer) return true;
-  }
-  return false;
-}
-
-function parentOf(element: Element): Element | null {
-  const parent = element.assignedSlot ?? element.parentElement;
-  if (parent) return parent;
-  const root = element.getRootNode();
-  return isShadowRoot(root) ? root.host : null;
 }
 
 function tagOf(element: Element): string {
@@ -81,4 +94,85 @@ function nextFrame(): Promise<void> {
     requestAnimationFrame(() => resolve());
     setTimeout(resolve, frameLimitMs);
   });
+}
+
+/**
+ * The node that a pointer acts on for a node. Design systems hide a checkbox, radio button, switch or file field and draw
+ * another element in its place: then it is its label, or what is drawn in the same control. Otherwise the node itself.
+ */
+export function actingNode(node: Node): Node {
+  const element = elementOf(node);
+  if (element === null || element !== node || isReached(element)) return node;
+  if (element.getAttribute('role') === 'option') return drawnTwin(element) ?? node;
+  if (!isChoice(element) && !isDrawnByOthers(element)) return node;
+  const labels = [...(element.labels ?? [])];
+  const found = labels.find(isReached) ?? overIt(element) ?? (isChoice(element) ? besideIt(element) : undefined);
+  // The next look at it may find it in view.
+  if (!found) (labels[0] ?? element).scrollIntoView({ block: 'center', behavior: 'instant' });
+  return found ?? node;
+}
+
+function isChoice(element: AnyElement): boolean {
+  const isNative = element.localName === 'input' && choiceTypes.includes(element.type ?? '');
+  return isNative || choiceRoles.includes(element.getAttribute('role') ?? '');
+}
+
+/** Whether an element is a choice that only screen readers and the keyboard are meant to reach. */
+export function isHiddenChoice(node: Node): boolean {
+  const element = elementOf(node);
+  if (element === null || element !== node || !isChoice(element) || element.matches(':disabled')) return false;
+  const box = boxOf(element);
+  if (element.labels?.length || !box || !element.checkVisibility({ visibilityProperty: true })) return false;
+  const isUnseen = box.width * box.height < minArea || !element.checkVisibility({ opacityProperty: true });
+  return isUnseen && !isUnderLayer(element, box);
+}
+
+/** Whether something that lies over the page is where the element is. */
+function isUnderLayer(element: AnyElement, box: DOMRect): boolean {
+  let at: Element | null = topAt(element, box.left + box.width / 2, box.top + box.height / 2) ?? null;
+  for (; at && !isWithin(element, at); at = parentOf(at)) {
+    if (['fixed', 'absolute'].includes(getComputedStyle(at).position)) return true;
+  }
+  return false;
+}
+
+/** The field of a list of options, or one that cannot be seen itself. */
+function isDrawnByOthers(element: AnyElement): boolean {
+  if (!element.matches('input,select,textarea')) return false;
+  return element.getAttribute('role') === 'combobox' || !element.checkVisibility({ opacityProperty: true });
+}
+
+/** What is drawn over a field, if the field is the only one in their common parent. */
+function overIt(element: AnyElement): AnyElement | undefined {
+  const box = boxOf(element);
+  const hit = box && topAt(element, box.left + box.width / 2, box.top + box.height / 2);
+  const control = controlOf(element);
+  return hit && hit !== control && control && isWithin(hit, control) && isReached(hit) ? hit : undefined;
+}
+
+/** The outermost of the nearest elements around a field in which it is the only one. */
+function controlOf(element: Element): Element | undefined {
+  let control: Element | undefined;
+  let at = parentOf(element);
+  for (let level = 0; at && at.localName !== 'body' && level < maxLevels; level++) {
+    if (at.querySelectorAll(fields).length > 1) break;
+    control = at;
+    at = parentOf(at);
+  }
+  return control;
+}
+
+/** What is drawn in place of a hidden choice: beside it, or around it. */
+function besideIt(element: AnyElement): AnyElement | undefined {
+  const control = controlOf(element);
+  for (let at: Element = element; control && at !== control;) {
+    const parent = parentOf(at);
+    if (!parent) return undefined;
+    const drawn = [...parent.children].find((sibling) => sibling !== at && isReached(sibling));
+    if (drawn ?? isReached(parent)) return drawn ?? parent;
+    at = parent;
+  }
+  // Stars and tabs: what is drawn follows each field.
+  const next = element.nextElementSibling;
+  return next && !next.matches(fields) && !next.querySelector(fields) && isReached(next) ? next : undefined;
 }

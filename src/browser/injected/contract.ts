@@ -32,8 +32,42 @@ export interface OutlineReading {
   readonly nodes: readonly RemoteObject[];
 }
 
-/** What is left to do after `prepareFill`: nothing, click the element, or type the value; or why it cannot be filled. */
-export type FillResult = { readonly problem: string } | { readonly remaining: 'set' | 'clicked' | 'typed' };
+/**
+ * What is left to do after `prepareFill`: nothing, click the element, type the value over the selection, select all by
+ * keyboard and type, or choose one of its options; or why it cannot be filled.
+ */
+export type FillResult =
+  | { readonly problem: string }
+  | {
+      readonly remaining: 'set' | 'clicked' | 'typed' | 'replaced' | 'chosen';
+      /** It may show options that fit what is typed. */
+      readonly offers?: boolean | undefined;
+    };
+
+/** A place in a box, as fractions of its width and height. */
+export type BoxPoint = readonly [x: number, y: number];
+
+/** What keeps a user from acting on an element, or where its box is free. */
+export type ActionCheck =
+  | { readonly problem: string }
+  | {
+      /** The action goes to what `standIn` answers. */
+      readonly isStandIn: boolean;
+      /** Only for a pointer: the size of its first box, and the point of it. */
+      readonly box?: readonly [width: number, height: number] | undefined;
+      readonly at?: BoxPoint | undefined;
+      /** No pointer reaches it, but the keyboard does: it is hidden from sight alone. */
+      readonly isKeysOnly?: boolean | undefined;
+    };
+
+/** What happened in a document since `watchDrag`. */
+export interface DragReaction {
+  readonly changes: number;
+  /** The page took the pointer, or kept the browser from acting on it. */
+  readonly isHandled: boolean;
+  /** The data of an HTML drag was dropped: the target took it. */
+  readonly isDropped: boolean;
+}
 
 export interface PrintedValue {
   /** Undefined for a value that has no JSON, such as `undefined`. */
@@ -43,7 +77,11 @@ export interface PrintedValue {
 }
 
 /** State of `chrome.action` for the active tab; null without `action` in the manifest. */
-export type ActionState = { readonly popup: string; readonly enabled: boolean } | null;
+export type ActionState = {
+  readonly popup: string;
+  readonly enabled: boolean;
+  readonly opensPanel: boolean;
+} | null;
 
 /** A query for `chrome.tabs.query` that matches one tab and needs no permission. */
 export interface TabPosition {
@@ -90,17 +128,44 @@ export interface StorageChangeReport {
   >;
 }
 
+/**
+ * How the listeners of one context took a message. `silent`: they returned without an answer and without `true`.
+ * `late`: one answered after that. `pending`: one returned `true` or a promise. `empty`: its promise had no value.
+ * `closed`: the other end closed a port, and nothing had come through it.
+ */
+export type DeliveryOutcome = 'silent' | 'late' | 'pending' | 'empty' | 'answered' | 'threw' | 'closed';
+
+/** `unknown`: the extension has no such event, or alarm. `unheard`: no listener is registered. */
+export interface FireResult {
+  readonly state: 'fired' | 'unheard' | 'unknown';
+  /** Of `omnibox.onInputChanged`. */
+  readonly suggestions?: unknown;
+}
+
+export interface FirableEvents {
+  readonly commands: readonly { readonly name?: string | undefined; readonly shortcut?: string | undefined }[];
+  readonly alarms: readonly {
+    readonly name: string;
+    readonly scheduledTime: number;
+    readonly periodInMinutes?: number | undefined;
+  }[];
+  /** The ids of those that are shown. */
+  readonly notifications: readonly string[];
+}
+
 /** Payload of the binding that an instrumented context calls, as JSON. */
 export interface ActivityReport {
   /** Shared by `begin` and `end` of one call or message. Unique within a context. */
   readonly id: number;
   readonly phase: 'begin' | 'end';
-  readonly kind: 'send' | 'receive' | 'call';
+  readonly kind: 'send' | 'receive' | 'call' | 'menu';
   /** `runtime.sendMessage`, `port "name"`, `storage.local.get`, … */
   readonly api: string;
   /** JSON, capped: the message or the arguments; at the end the reply or result. */
   readonly value?: string | undefined;
   readonly error?: string | undefined;
+  /** At the end of a received message: how its listeners took it. At the end of an opened port: `closed`. */
+  readonly outcome?: DeliveryOutcome | undefined;
   /** The sender of a received message as Chrome describes it, JSON. */
   readonly sender?: string | undefined;
   /** Milliseconds since 1970. */
@@ -112,10 +177,18 @@ export interface InjectedFunctions {
   untilQuiet(quietMs: number, limitMs: number): Promise<void>;
   untilText(texts: readonly string[], wait: number): Promise<string | undefined>;
   stopWaiting(wait: number): void;
+  watchDrag(): void;
+  readDrag(): Promise<DragReaction>;
   untilDrawn(limitMs: number): Promise<void>;
-  untilActionable(pointer: boolean, limitMs: number): Promise<string | undefined>;
+  untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
+  standIn(): RemoteObject;
+  isInView(): boolean;
   prepareFill(value: string): FillResult;
-  readValue(): string;
+  readValue(): string | undefined;
+  isChecked(): boolean;
+  isOpen(): boolean;
+  untilOption(label: string, limitMs: number): Promise<RemoteObject | null>;
+  optionLabels(): string[];
   isFileField(): boolean;
   measureDocument(): DocumentSize;
   readOutline(
@@ -128,6 +201,7 @@ export interface InjectedFunctions {
   formatValue(maxCharacters: number): string;
   instrumentContext(bindingName: string, isTracing: boolean): false;
   flushReports(): void;
+  takeReports(): readonly string[];
   correctInstallDetails(placeholderVersion: string): false;
   readActionState(): Promise<ActionState>;
   sendFromExtension(message: unknown, tab: TabPosition | null, timeoutMs: number): Promise<SendResult>;
@@ -140,4 +214,7 @@ export interface InjectedFunctions {
   editStorage(area: string, edit: StorageEdit): Promise<null>;
   listenToStorage(bindingName: string): boolean;
   readRegisteredScripts(): Promise<readonly object[]>;
+  fireEvent(name: string, args: readonly unknown[], tab: TabPosition | null): Promise<FireResult>;
+  fireAlarm(name: string, timeoutMs: number): Promise<FireResult>;
+  readFirableEvents(): Promise<FirableEvents>;
 }

@@ -5,7 +5,10 @@ type FieldProperties = Pick<
   Pick<HTMLElement, 'focus' | 'innerText' | 'isContentEditable' | 'tabIndex' | 'title'> &
   Pick<HTMLAnchorElement, 'href'> &
   Pick<HTMLLabelElement, 'control'> &
-  Pick<HTMLIFrameElement, 'contentDocument'>;
+  Pick<HTMLIFrameElement, 'contentDocument'> & {
+    /** An editor that draws its text itself. TypeScript does not know it yet. */
+    readonly editContext: { readonly text: string } | null;
+  };
 
 /**
  * An element of any kind, with the properties that only some kinds have. Elements are told apart by these and by name:
@@ -22,3 +25,20 @@ export const elementOf = (node: Node): AnyElement | null => (isElement(node) ? n
 
 export const isShadowRoot = (node: Node): node is ShadowRoot =>
   node.nodeType === Node.DOCUMENT_FRAGMENT_NODE && 'host' in node;
+
+/** Soft hyphens, zero-width characters and direction marks: nobody sees them. */
+const unseen = /[\u00AD\u034F\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u2069\uFEFF]/g;
+
+/** A text as a reader sees it: one form of each character, one kind of space. */
+export function asRead(text: string): string {
+  return text.normalize('NFC').replace(unseen, '').replace(/\s+/g, ' ');
+}
+
+export const sameText = (one: string | null, other: string): boolean =>
+  asRead(one ?? '').trim() === asRead(other).trim();
+
+/** The label of an option: what names it, or the text in it. */
+export function shownTextOf(element: AnyElement): string {
+  const text = element.getAttribute('aria-label') ?? (element.innerText || element.textContent);
+  return asRead(text).trim();
+}

@@ -1,19 +1,22 @@
 import type { FillResult } from './contract.js';
-import { elementOf, type AnyElement } from './elements.js';
+import { asRead, elementOf, sameText, type AnyElement } from './elements.js';
+import { offersOptions } from './optionList.js';
 
 const checkedTypes = ['checkbox', 'radio'];
 const checkedRoles = ['checkbox', 'radio', 'switch'];
 const buttonTypes = ['button', 'submit', 'reset', 'image'];
 /** Types whose value has a notation of its own, which is set as a whole. */
 const formattedTypes = ['date', 'time', 'datetime-local', 'month', 'week', 'range', 'color'];
+const minFieldSide = 4;
 const maxOptionsListed = 30;
 
 /** Called on a node. Sets what can be set at once, and says what remains to be done. */
 export function prepareFill(this: Node, value: string): FillResult {
   const element = elementOf(this);
   if (element === null) return fail('is no longer in the page. take_snapshot again for the present uids');
-  if (element.readOnly) return fail('is read-only');
   if (isSelect(element)) return fillSelect(element, value);
+  if (offersOptions(element) && !takesText(element)) return { remaining: 'chosen' };
+  if (element.readOnly) return fail('is read-only');
   const isInput = element.localName === 'input';
   if ((isInput && checkedTypes.includes(element.type ?? '')) || checkedRoles.includes(roleOf(element))) {
     return fillChecked(element, value);
@@ -25,9 +28,16 @@ export function prepareFill(this: Node, value: string): FillResult {
   return selectText(element);
 }
 
-/** Called on a field. Its present value. */
-export function readValue(this: AnyElement): string {
+/** Called on a field. Its present value; undefined for an editor that draws its text elsewhere. */
+export function readValue(this: AnyElement): string | undefined {
+  if (this.editContext || (this.localName === 'textarea' && isTiny(this))) return undefined;
   return this.value ?? this.innerText ?? '';
+}
+
+/** Called on a choice. Whether it is chosen. */
+export function isChecked(this: AnyElement): boolean {
+  const isNative = this.localName === 'input' && checkedTypes.includes(this.type ?? '');
+  return isNative ? this.checked === true : this.getAttribute('aria-checked') === 'true';
 }
 
 /** Called on a node. */
@@ -41,27 +51,9 @@ const isSelect = (element: Element): element is HTMLSelectElement => element.loc
 
 const roleOf = (element: Element): string => element.getAttribute('role') ?? '';
 
-function fillSelect(element: HTMLSelectElement, value: string): FillResult {
-  const options = [...element.options];
-  const option =
-    options.find(({ label }) => label.trim() === value.trim()) ??
-    options.find((candidate) => candidate.value === value);
-  if (option === undefined) {
-    const labels = options.slice(0, maxOptionsListed).map(({ label }) => JSON.stringify(label.trim()));
-    return fail(`has no option ${JSON.stringify(value)}. Its options: ${labels.join(', ')}`);
-  }
-  element.focus();
-  if (!element.multiple) element.value = option.value;
-  option.selected = true;
-  dispatchChange(element);
-  return { remaining: 'set' };
-}
-
 function fillChecked(element: AnyElement, value: string): FillResult {
   if (value !== 'true' && value !== 'false') return fail('takes the value true or false');
-  const isNative = element.localName === 'input' && checkedTypes.includes(element.type ?? '');
-  const isChecked = isNative ? element.checked === true : element.getAttribute('aria-checked') === 'true';
-  return { remaining: String(isChecked) === value ? 'set' : 'clicked' };
+  return { remaining: String(isChecked.call(element)) === value ? 'set' : 'clicked' };
 }
 
 /** Undefined for an input that is typed into. */
@@ -79,17 +71,102 @@ function fillWhole(element: AnyElement, value: string): FillResult | undefined {
   return { remaining: 'set' };
 }
 
+function takesText(element: AnyElement): boolean {
+  const isField = element.localName === 'input' || element.localName === 'textarea';
+  return (isField && element.readOnly !== true) || element.isContentEditable === true || Boolean(element.editContext);
+}
+
 /** Focuses the element with all its text selected, so that typing replaces it. */
 function selectText(element: AnyElement): FillResult {
-  const isField = element.localName === 'input' || element.localName === 'textarea';
-  if (!isField && !element.isContentEditable) return fail('takes no text. Use click, or fill the field inside it');
+  if (!takesText(element)) return fail('takes no text. Use click, or fill the field inside it');
   element.focus?.();
-  if (isField) element.select?.();
+  if (element.editContext || (element.localName === 'textarea' && isTiny(element))) return { remaining: 'replaced' };
+  if (element.select) element.select();
   else element.ownerDocument.getSelection()?.selectAllChildren(element);
-  return { remaining: 'typed' };
+  return { remaining: 'typed', ...(offersOptions(element) && !isSearch(element) && { offers: true }) };
 }
+
+/** A field of an editor that draws its text elsewhere: it holds a part of the text at most. */
+function isTiny(element: AnyElement): boolean {
+  const { width, height } = element.getBoundingClientRect();
+  return width < minFieldSide || height < minFieldSide;
+}
+
+/** What a search is offered leads elsewhere. */
+const isSearch = (element: AnyElement): boolean =>
+  element.type === 'search' || element.closest('search,[role=search]') !== null;
 
 function dispatchChange(element: Element): void {
   element.dispatchEvent(new Event('input', { bubbles: true, composed: true }));
   element.dispatchEvent(new Event('change', { bubbles: true }));
+}
+
+/** Selects by label, else by value; of a `multiple` exactly the named options. */
+function fillSelect(select: HTMLSelectElement, value: string): FillResult {
+  const wanted = wantedLabels(select, value);
+  const found: HTMLOptionElement[] = [];
+  for (const label of wanted) {
+    const option = findOption(select, label);
+    if (typeof option === 'string') return { problem: option };
+    found.push(option);
+  }
+  select.focus();
+  if (select.multiple) for (const option of select.options) option.selected = found.includes(option);
+  else for (const option of found) option.selected = true;
+  dispatchChange(select);
+  return { remaining: 'set' };
+}
+
+/** Of a `multiple`: an array as JSON, or labels apart by line ends or commas. */
+function wantedLabels(select: HTMLSelectElement, value: string): readonly string[] {
+  if (!select.multiple || matching(select, value).length > 0) return [value];
+  if (value.trim() === '') return [];
+  return jsonTexts(value) ?? value.split(value.includes('\n') ? '\n' : ',').map((part) => part.trim());
+}
+
+function jsonTexts(value: string): readonly string[] | undefined {
+  try {
+    const parsed: unknown = JSON.parse(value);
+    return Array.isArray(parsed) ? parsed.map(String) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The option, or why there is none. */
+function findOption(select: HTMLSelectElement, label: string): HTMLOptionElement | string {
+  const matches = matching(select, label);
+  const enabled = matches.filter((option) => !isDisabled(option));
+  const [option] = enabled;
+  if (enabled.length > 1) {
+    const values = enabled.map(describe).join(', ');
+    return `has ${enabled.length} options ${JSON.stringify(label)}. Fill it with the value of one: ${values}`;
+  }
+  if (option) return option;
+  const open = [...select.options].filter((candidate) => !isDisabled(candidate));
+  const labels = open.slice(0, maxOptionsListed).map((candidate) => JSON.stringify(labelOf(candidate)));
+  const more = open.length > maxOptionsListed ? ` and ${open.length - maxOptionsListed} more` : '';
+  const named = JSON.stringify(label);
+  const problem = matches.length > 0 ? `has the option ${named}, which is disabled` : `has no option ${named}`;
+  return `${problem}. Its options: ${labels.join(', ')}${more}`;
+}
+
+/** A value that is only one option's names it, also where another has it as its label. */
+function matching(select: HTMLSelectElement, label: string): HTMLOptionElement[] {
+  const options = [...select.options];
+  const byLabel = options.filter((option) => sameText(labelOf(option), label));
+  const byValue = options.filter((option) => option.value === label);
+  if (byLabel.length === 1) return byLabel;
+  if (byValue.length === 1) return byValue;
+  if (byLabel.length > 1) return byLabel;
+  return options.filter((option) => sameText(labelOf(option).toLowerCase(), label.toLowerCase()));
+}
+
+const labelOf = (option: HTMLOptionElement): string => asRead(option.label).trim();
+
+const isDisabled = (option: HTMLOptionElement): boolean => option.matches(':disabled');
+
+function describe(option: HTMLOptionElement): string {
+  const group = option.closest('optgroup')?.label;
+  return JSON.stringify(option.value) + (group ? ` (${asRead(group).trim()})` : '');
 }

@@ -127,7 +127,16 @@ function propertiesOf(element: AnyElement, role: string): OutlineItem['propertie
     required: element.required === true || undefined,
     selected: element.getAttribute('aria-selected') ?? undefined,
     focusable: (element.tabIndex ?? -1) >= 0 || undefined,
+    clickable: (role === 'generic' && isClickable(element)) || undefined,
   };
+}
+
+/** Listeners cannot be seen from here. The cursor is inherited: the outermost element that has it counts. */
+function isClickable(element: AnyElement): boolean {
+  if (element.hasAttribute('onclick')) return true;
+  const { parentElement } = element;
+  const cursorOf = (of: Element): string => getComputedStyle(of).cursor;
+  return cursorOf(element) === 'pointer' && (parentElement === null || cursorOf(parentElement) !== 'pointer');
 }
 
 function levelOf(element: Element): number {

@@ -1,4 +1,5 @@
 import type { Protocol } from 'puppeteer-core';
+import type { ClickableElements, PointerFacts } from './clickable.js';
 import type { FrameDocument } from './frames.js';
 
 type AXNode = Protocol.Accessibility.AXNode;
@@ -7,6 +8,7 @@ type AXNode = Protocol.Accessibility.AXNode;
 export interface AccessibilityFrame {
   readonly document: FrameDocument;
   readonly nodes: readonly AXNode[];
+  readonly clickable: ClickableElements;
   /** Child frames, by the backend node id of their owner element. */
   readonly inner: Map<number, AccessibilityFrame>;
 }
@@ -28,16 +30,42 @@ export interface TreeOptions {
 
 /** Nodes that only repeat the content of others. */
 const droppedRoles: ReadonlySet<string> = new Set(['InlineTextBox', 'LineBreak', 'ListMarker']);
-/** Nodes without meaning of their own: replaced by their children, unless focusable or named. */
+/** Nodes without meaning of their own: replaced by their children, unless focusable, named or clickable. */
 const foldedRoles: ReadonlySet<string> = new Set([
   'none',
   'generic',
+  'MenuListPopup',
   'LabelText',
   'Section',
   'LayoutTable',
   'LayoutTableRow',
   'LayoutTableCell',
   'rowgroup',
+]);
+/** Fields whose parts (day, month, year) are set as a whole. */
+const wholeRoles: ReadonlySet<string> = new Set(['Date', 'DateTime', 'InputTime', 'ColorWell']);
+/** Roles that say by themselves that a pointer can act on the element. */
+const pointerRoles: ReadonlySet<string> = new Set([
+  ...wholeRoles,
+  'button',
+  'checkbox',
+  'combobox',
+  'DisclosureTriangle',
+  'link',
+  'listbox',
+  'menuitem',
+  'menuitemcheckbox',
+  'menuitemradio',
+  'option',
+  'PopUpButton',
+  'radio',
+  'searchbox',
+  'slider',
+  'spinbutton',
+  'switch',
+  'tab',
+  'textbox',
+  'treeitem',
 ]);
 /** Roles whose name already contains the text of their children. */
 const rolesNamedByContent: ReadonlySet<string> = new Set([
@@ -78,6 +106,13 @@ interface DraftNode {
   readonly role: string;
   name: string;
   children: DraftNode[];
+  /** A pointer can act on it, which its role does not say. Then the hint of an element without text. */
+  readonly clickable: string | undefined;
+  /** A pointer can act on it or on a part of it. */
+  readonly isActionable: boolean;
+  /** A text that begins or ends a line of its own. */
+  startsLine?: boolean;
+  endsLine?: boolean;
 }
 
 /** Folds the trees of a page's frames into one of the relevant nodes. Only shown nodes get a uid. */
@@ -89,15 +124,48 @@ export function buildTree(main: AccessibilityFrame, options: TreeOptions): Snaps
 }
 
 function frameNodes(frame: AccessibilityFrame, verbose: boolean): DraftNode[] {
-  const byId = new Map(frame.nodes.map((node) => [node.nodeId, node]));
-  const [root] = frame.nodes;
-  return root ? draftNodes(root, { frame, byId, verbose }) : [];
+  const nodes = withUnlisted(frame);
+  const byId = new Map(nodes.map((node) => [node.nodeId, node]));
+  const [root] = nodes;
+  return root ? draftNodes(root, { frame, byId, verbose, inPointer: false, inControl: false }) : [];
+}
+
+/** The nodes, and under their nearest ancestor the clickable elements that the browser leaves out of its tree. */
+function withUnlisted({ nodes, clickable }: AccessibilityFrame): readonly AXNode[] {
+  const byBackendId = new Map(nodes.map((node) => [node.backendDOMNodeId, node]));
+  const listed = new Set(nodes.flatMap(({ backendDOMNodeId = 0 }) => backendDOMNodeId));
+  const added = new Map<string, AXNode[]>();
+  for (const { backendNodeId, text, ancestors } of clickable.unlisted(listed)) {
+    const parentId = ancestors.find((ancestor) => listed.has(ancestor));
+    const parent = byBackendId.get(parentId);
+    if (parent) added.set(parent.nodeId, [...(added.get(parent.nodeId) ?? []), unlistedNode(backendNodeId, text)]);
+  }
+  if (added.size === 0) return nodes;
+  const extended = nodes.map((node) => {
+    const more = added.get(node.nodeId);
+    return more ? { ...node, childIds: [...(node.childIds ?? []), ...more.map(({ nodeId }) => nodeId)] } : node;
+  });
+  return [...extended, ...[...added.values()].flat()];
+}
+
+function unlistedNode(backendDOMNodeId: number, text: string): AXNode {
+  return {
+    nodeId: `unlisted-${backendDOMNodeId}`,
+    ignored: false,
+    role: { type: 'role', value: 'generic' },
+    name: { type: 'string', value: text },
+    backendDOMNodeId,
+  };
 }
 
 interface WalkContext {
   readonly frame: AccessibilityFrame;
   readonly byId: ReadonlyMap<string, AXNode>;
   readonly verbose: boolean;
+  /** Within an element that has the cursor of a link, which is inherited. */
+  readonly inPointer: boolean;
+  /** Within an element whose role says that it can be clicked. */
+  readonly inControl: boolean;
 }
 
 function draftNodes(source: AXNode, walk: WalkContext): DraftNode[] {
@@ -105,10 +173,64 @@ function draftNodes(source: AXNode, walk: WalkContext): DraftNode[] {
   if (droppedRoles.has(role)) return [];
   const name = collapseWhitespace(textValue(source.name));
   const { document } = walk.frame;
-  if (role === 'StaticText') return name === '' ? [] : [{ source, document, role: 'text', name, children: [] }];
-  const children = [...childNodes(source, walk), ...innerFrameNodes(source, walk)];
-  if (isFolded(source, role, name, walk.verbose)) return children;
-  return [{ source, document, role, name, children }];
+  if (role === 'StaticText') return name === '' ? [] : [textDraft(source, document, name)];
+  const facts = walk.frame.clickable.facts.get(source.backendDOMNodeId ?? 0);
+  const isControl = pointerRoles.has(role);
+  const children = childDrafts(source, walk, facts, isControl);
+  const isClickable = !isControl && isClickTarget(source, facts, walk, children);
+  if (!isClickable && isFolded(source, role, name, walk.verbose)) return inPlaceOf(facts, children);
+  const isActionable = isControl || isClickable || children.some((child) => child.isActionable);
+  const clickable = isClickable ? (facts?.hint ?? '') : undefined;
+  return [{ source, document, role: role === 'none' ? 'generic' : role, name, children, clickable, isActionable }];
+}
+
+/** The children of a folded node. */
+function inPlaceOf(facts: PointerFacts | undefined, children: DraftNode[]): DraftNode[] {
+  const [first, last] = [children[0], children.at(-1)];
+  if (facts?.block === true && first && last) {
+    first.startsLine = true;
+    last.endsLine = true;
+  }
+  return children;
+}
+
+function childDrafts(
+  source: AXNode,
+  walk: WalkContext,
+  facts: PointerFacts | undefined,
+  isControl: boolean,
+): DraftNode[] {
+  if (wholeRoles.has(textValue(source.role)) && !walk.verbose) return [];
+  const inner = {
+    ...walk,
+    inPointer: facts?.pointer ?? walk.inPointer,
+    inControl: walk.inControl || isControl || facts?.labelsField === true,
+  };
+  return [...childNodes(source, inner), ...innerFrameNodes(source, walk)];
+}
+
+const textDraft = (source: AXNode, document: FrameDocument, name: string): DraftNode => ({
+  ...{ source, document, role: 'text', name, children: [] },
+  clickable: undefined,
+  isActionable: false,
+});
+
+/**
+ * Whether clicks are meant for this element: it has the cursor of a link and its parent has not, or it has a listener and
+ * nothing in it is a target of its own.
+ */
+function isClickTarget(
+  source: AXNode,
+  facts: PointerFacts | undefined,
+  { inPointer, inControl }: WalkContext,
+  children: readonly DraftNode[],
+): boolean {
+  if (propertyValue(source, 'clickable') === true) return true;
+  if (!facts || facts.labelsField || source.backendDOMNodeId === undefined) return false;
+  const hasTargets = children.some((child) => child.isActionable);
+  if (facts.listener && !hasTargets) return true;
+  const isCover = children.length === 1 && hasTargets;
+  return facts.pointer && !inPointer && !inControl && !isCover;
 }
 
 function childNodes(source: AXNode, walk: WalkContext): DraftNode[] {
@@ -127,6 +249,7 @@ function isFolded(source: AXNode, role: string, name: string, verbose: boolean):
   if (source.ignored) return true;
   if (source.backendDOMNodeId === undefined) return true;
   if (verbose || !foldedRoles.has(role)) return false;
+  if (role === 'MenuListPopup') return true;
   return name === '' && propertyValue(source, 'focusable') !== true;
 }
 
@@ -141,18 +264,28 @@ function toSnapshotNode(node: DraftNode, options: TreeOptions): SnapshotNode {
     uid: options.uidOf(node.document, node.source.backendDOMNodeId ?? 0),
     role: node.role,
     name,
-    details: detailsOf(node.source, name, node.role, options.verbose),
+    details: detailsOf(node, name, options.verbose) + clickableDetails(node, name, children),
     children: merged ? [] : children.map((child) => toSnapshotNode(child, options)),
   };
 }
 
-/** Joins adjacent texts (a bold word, a line of source code). */
+/** A clickable element that shows no text is told by its id or classes. */
+function clickableDetails({ clickable }: DraftNode, name: string, children: readonly DraftNode[]): string {
+  if (clickable === undefined) return '';
+  const isBare = name === '' && children.length === 0 && clickable !== '';
+  return isBare ? ` clickable ${clickable}` : ' clickable';
+}
+
+/** Joins the texts of one line (a bold word, a line of source code). */
 function joinText(nodes: readonly DraftNode[]): DraftNode[] {
   const joined: DraftNode[] = [];
   for (const node of nodes) {
     const before = joined.at(-1);
-    if (node.role === 'text' && before?.role === 'text') before.name = `${before.name} ${node.name}`;
-    else joined.push({ ...node });
+    const isApart = node.startsLine === true || before?.endsLine === true;
+    if (node.role === 'text' && before?.role === 'text' && !isApart) {
+      before.name = `${before.name} ${node.name}`;
+      before.endsLine = node.endsLine === true;
+    } else joined.push({ ...node });
   }
   return joined;
 }
@@ -171,7 +304,7 @@ function isRedundantText(
   return collapseWhitespace(textValue(parent.source.value)) === child.name;
 }
 
-function detailsOf(source: AXNode, name: string, role: string, verbose: boolean): string {
+function detailsOf({ source, role }: DraftNode, name: string, verbose: boolean): string {
   const parts: string[] = [];
   if (name !== '') parts.push(JSON.stringify(name));
   const level = propertyValue(source, 'level');

@@ -1,5 +1,7 @@
+import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
-import { untilActionable, type InjectedFunction } from '../cdp/injectedFunctions.js';
+import type { ActionCheck, BoxPoint } from '../injected/contract.js';
+import { standIn, untilActionable, type InjectedFunction } from '../cdp/injectedFunctions.js';
 import type { NodeAddress } from './elementUids.js';
 import type { SessionPage } from './sessionPage.js';
 
@@ -10,12 +12,26 @@ export interface Point {
   readonly y: number;
 }
 
+const checkSchema = z.union([
+  z.object({ problem: z.string() }),
+  z.object({
+    isStandIn: z.boolean(),
+    box: z.tuple([z.number(), z.number()]).optional(),
+    at: z.tuple([z.number(), z.number()]).optional(),
+    isKeysOnly: z.boolean().optional(),
+  }),
+]) satisfies z.ZodType<ActionCheck>;
+
 /** A node of a page, found by its uid. Valid for one action; released by `releaseElements`. */
 export class PageElement {
   readonly uid: string;
   readonly address: NodeAddress;
   readonly #page: SessionPage;
   readonly #objectId: string;
+  /** Where in its box a pointer reaches it, and the size of that. */
+  #reachedAt: BoxPoint = [0.5, 0.5];
+  #box: readonly [width: number, height: number] | undefined;
+  #isKeysOnly = false;
 
   constructor(page: SessionPage, uid: string, address: NodeAddress, objectId: string) {
     this.#page = page;
@@ -29,41 +45,97 @@ export class PageElement {
     source: InjectedFunction<(...args: Args) => unknown>,
     ...values: Args
   ): Promise<unknown> {
+    return (await this.#callFunction(source, values, true)).value;
+  }
+
+  /** The node that an injected function answers, if it answers one. */
+  async related<Args extends readonly unknown[]>(
+    source: InjectedFunction<(...args: Args) => unknown>,
+    ...values: Args
+  ): Promise<PageElement | undefined> {
+    const { objectId } = await this.#callFunction(source, values, false);
+    if (objectId === undefined) return undefined;
+    const { document } = this.address;
+    const { node } = await document.cdp.send('DOM.describeNode', { objectId });
+    return new PageElement(this.#page, this.uid, { document, backendNodeId: node.backendNodeId }, objectId);
+  }
+
+  async #callFunction(
+    functionDeclaration: string,
+    values: readonly unknown[],
+    returnByValue: boolean,
+  ): Promise<{ value?: unknown; objectId?: string | undefined }> {
     const { result, exceptionDetails } = await this.address.document.cdp.send('Runtime.callFunctionOn', {
       objectId: this.#objectId,
-      functionDeclaration: source,
+      functionDeclaration,
       arguments: values.map((value) => ({ value })),
       awaitPromise: true,
-      returnByValue: true,
+      returnByValue,
+      ...(!returnByValue && { objectGroup }),
     });
     if (exceptionDetails)
       throw new ToolError(`uid ${this.uid}: ${exceptionDetails.exception?.description ?? 'failed'}`);
-    return result.value;
+    return { value: result.value as unknown, objectId: result.objectId };
   }
 
   /**
-   * Scrolls it into view and waits up to a second until a user could act on it. Throws a ToolError that names the
-   * obstacle.
+   * Scrolls it into view and waits up to a second until a user could act on it. Answers the element to act on: itself, or
+   * what stands for a hidden choice. Throws a ToolError that names the obstacle.
    */
-  async waitUntilActionable(by: 'pointer' | 'keyboard'): Promise<void> {
-    const { backendNodeId, document } = this.address;
-    // An element without a box cannot be scrolled to; the check below has a better message.
-    await document.cdp.send('DOM.scrollIntoViewIfNeeded', { backendNodeId }).catch(() => undefined);
-    const problem = await this.call(untilActionable, by === 'pointer', actionableTimeoutMs);
-    if (typeof problem === 'string') throw new ToolError(`uid ${this.uid} ${problem}.`);
+  async waitUntilActionable(by: 'pointer' | 'keyboard'): Promise<PageElement> {
+    const checked = await this.check(by);
+    if ('problem' in checked) throw new ToolError(`uid ${this.uid} ${checked.problem}.`);
+    const acting = checked.isStandIn ? await this.related(standIn) : this;
+    if (acting === undefined) return this;
+    acting.#isKeysOnly = checked.isKeysOnly === true;
+    if (checked.at) [acting.#reachedAt, acting.#box] = [checked.at, checked.box];
+    return acting;
   }
 
-  /** The centre of its first box, in CSS pixels of the page's viewport. Call `waitUntilActionable` first. */
+  /** Whether only the keyboard reaches it. Known after `waitUntilActionable`. */
+  get isKeysOnly(): boolean {
+    return this.#isKeysOnly;
+  }
+
+  async focus(): Promise<void> {
+    const { backendNodeId, document } = this.address;
+    await document.cdp.send('DOM.focus', { backendNodeId });
+  }
+
+  /** The same without an error. */
+  async check(by: 'pointer' | 'keyboard'): Promise<ActionCheck> {
+    await this.scrollIntoView();
+    return checkSchema.parse(await this.call(untilActionable, by === 'pointer', actionableTimeoutMs));
+  }
+
+  /** An element without a box stays where it is. */
+  async scrollIntoView(): Promise<void> {
+    const { backendNodeId, document } = this.address;
+    await document.cdp.send('DOM.scrollIntoViewIfNeeded', { backendNodeId }).catch(() => undefined);
+  }
+
+  /** A point of its first box that a pointer reaches, in CSS pixels of the page's viewport. Call `waitUntilActionable` first. */
   async clickablePoint(): Promise<Point> {
     const { backendNodeId, document } = this.address;
     const { quads } = await document.cdp.send('DOM.getContentQuads', { backendNodeId });
-    const [x1, y1, , , x2, y2] = quads[0] ?? [];
+    // Those of an inline element include what is placed elsewhere within it.
+    const quad = quads.find((candidate) => hasSize(candidate, this.#box)) ?? quads[0];
+    const [x1, y1, , , x2, y2] = quad ?? [];
     if (x1 === undefined || y1 === undefined || x2 === undefined || y2 === undefined) {
       throw new ToolError(`uid ${this.uid} is not visible. take_snapshot again to see what is.`);
     }
     const origin = await this.#page.frames.originOf(document.cdp);
-    return { x: origin.x + (x1 + x2) / 2, y: origin.y + (y1 + y2) / 2 };
+    const [right, down] = this.#reachedAt;
+    return { x: origin.x + x1 + (x2 - x1) * right, y: origin.y + y1 + (y2 - y1) * down };
   }
+}
+
+function hasSize(quad: readonly number[], size: readonly [width: number, height: number] | undefined): boolean {
+  const spanOf = (axis: number): number => {
+    const values = quad.filter((_, index) => index % 2 === axis);
+    return Math.max(...values) - Math.min(...values);
+  };
+  return size !== undefined && size.every((side, axis) => Math.abs(spanOf(axis) - side) < 1);
 }
 
 const objectGroup = 'greenroom-elements';

@@ -1,5 +1,6 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { attachToChildren } from '../cdp/cdpSessions.js';
+import type { PendingNavigations } from './pendingNavigations.js';
 
 /** A frame, and the session of the process that renders it. */
 export interface FrameSession {
@@ -28,12 +29,19 @@ export class Frames {
   /** By frame id, which is also the target id. */
   readonly #remote = new Map<string, RemoteFrame>();
   #mainId = '';
+  readonly #navigations: PendingNavigations;
   readonly #onDocument: (frameId: string, loaderId: string | undefined) => void;
 
   /** `onDocument` is called for every new document of a frame, and without a loader when the frame is removed. */
-  constructor(root: CDPSession, onDocument: (frameId: string, loaderId: string | undefined) => void) {
+  constructor(
+    root: CDPSession,
+    navigations: PendingNavigations,
+    onDocument: (frameId: string, loaderId: string | undefined) => void,
+  ) {
     this.#root = root;
+    this.#navigations = navigations;
     this.#onDocument = onDocument;
+    navigations.watch(root, () => this.#mainId);
     this.#watch(root);
   }
 
@@ -48,23 +56,26 @@ export class Frames {
     return this.#mainId;
   }
 
-  /** Every document of the page, a parent before its children. */
+  /** Every document of the page, a parent before its children. Not of a frame that waits for its server. */
   async documents(): Promise<FrameDocument[]> {
-    const [root, ...remote] = this.sessions().map(readTree);
+    const [root, ...remote] = this.frameSessions().map(({ cdp }) =>
+      this.#navigations.unlessBlocked(cdp, readTree(cdp)),
+    );
     // A frame that is removed meanwhile is no longer part of the page.
     const trees = await Promise.all([root ?? [], ...remote.map((tree) => tree.catch(() => []))]);
     return trees.flat();
   }
 
-  /** The outermost frame of each session, the page's own first. */
+  /** The outermost frame of each session, the page's own first. Not one that waits for its server: it does not answer. */
   frameSessions(): FrameSession[] {
     const remote = [...this.#remote].map(([frameId, { cdp }]) => ({ frameId, cdp }));
-    return [{ frameId: this.#mainId, cdp: this.#root }, ...remote];
+    const answering = remote.filter(({ cdp }) => !this.#navigations.blocks(cdp));
+    return [{ frameId: this.#mainId, cdp: this.#root }, ...answering];
   }
 
   /** The page's own session first. */
   sessions(): CDPSession[] {
-    return this.frameSessions().map(({ cdp }) => cdp);
+    return [this.#root, ...[...this.#remote.values()].map(({ cdp }) => cdp)];
   }
 
   /** Target ids of the out-of-process frames. */
@@ -97,15 +108,21 @@ export class Frames {
       if (session && targetInfo.type === 'iframe') this.#addRemote(targetInfo.targetId, { cdp: session, parent: cdp });
     });
     cdp.on('Target.detachedFromTarget', ({ sessionId }) => {
-      for (const [frameId, frame] of this.#remote) if (frame.cdp.id() === sessionId) this.#remote.delete(frameId);
+      for (const [frameId, frame] of this.#remote) if (frame.cdp.id() === sessionId) this.#removeRemote(frameId);
     });
   }
 
   #addRemote(frameId: string, frame: RemoteFrame): void {
     this.#remote.set(frameId, frame);
     this.#watch(frame.cdp);
+    this.#navigations.watch(frame.cdp, () => frameId);
     const started = Promise.all([frame.cdp.send('Page.enable'), attachToChildren(frame.cdp)]);
-    void started.catch(() => this.#remote.delete(frameId));
+    void started.catch(() => this.#removeRemote(frameId));
+  }
+
+  #removeRemote(frameId: string): void {
+    this.#remote.delete(frameId);
+    this.#navigations.forget(frameId);
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Protocol } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
-import { untilAborted } from '../../async.js';
+import { noop, untilAborted } from '../../async.js';
+import { withoutCredentials } from '../policy/credentials.js';
 import { performAction, type ActionOutcome } from './performAction.js';
 import type { SessionPage } from './sessionPage.js';
 
@@ -11,14 +12,13 @@ export interface NavigationLimits {
 }
 
 /**
- * CDP Page.navigate; waits until the page has settled, at most `timeoutMs`. Throws a ToolError with the network error.
- * Aborting stops the load.
+ * CDP Page.navigate; waits until the page has settled, at most `timeoutMs`. Stops a load that is pending before. Throws a
+ * ToolError with the network error. Aborting stops the load.
  */
 export function navigate(page: SessionPage, url: string, limits: NavigationLimits): Promise<ActionOutcome> {
   return loadAndSettle(page, limits, async () => {
     const { errorText, isDownload } = await page.cdp.send('Page.navigate', { url });
-    if (errorText === undefined || isDownload === true) return;
-    throw new ToolError(`${url} could not be loaded: ${errorText}. Check the address, and that its server runs.`);
+    if (errorText !== undefined && isDownload !== true) throw new LoadError(url, errorText);
   });
 }
 
@@ -51,19 +51,69 @@ async function loadAndSettle(
   { signal, timeoutMs }: NavigationLimits,
   begin: (signal: AbortSignal) => Promise<void>,
 ): Promise<ActionOutcome> {
+  const { navigations } = page;
+  await navigations.stop();
+  navigations.takeStopped();
+  let failure: LoadError | undefined;
   try {
-    const { outcome } = await performAction(page, signal, (stopped) => withinTimeout(begin, stopped, timeoutMs), {
-      limitMs: timeoutMs,
-    });
+    const { outcome } = await navigations.withLimit(timeoutMs, () =>
+      performAction(
+        page,
+        signal,
+        (stopped) =>
+          withinTimeout(begin, stopped, timeoutMs).catch((error: unknown) => {
+            if (!(error instanceof LoadError)) throw error;
+            failure = error;
+          }),
+        { limitMs: timeoutMs },
+      ),
+    );
+    if (failure !== undefined && outcome.response === undefined) throw loadFailure(failure, outcome, timeoutMs);
     return outcome;
   } catch (error) {
-    // An abort must also stop the load in the browser.
-    if (signal.aborted) await stopLoading(page);
+    // Also a load that the browser has not reported yet.
+    await page.cdp.send('Page.stopLoading').catch(noop);
+    navigations.takeStopped();
     throw error;
   }
 }
 
-/** A response may never come (a hung server, a 204): the wait for it has the same limit as the load. */
+/** CDP Page.navigate has failed. With an answer of the server, such as 204 or an empty 404, that is no failure. */
+class LoadError extends Error {
+  readonly url: string;
+
+  constructor(url: string, errorText: string) {
+    super(errorText);
+    this.url = url;
+  }
+}
+
+function loadFailure({ url, message: cause }: LoadError, { stopped }: ActionOutcome, timeoutMs: number): ToolError {
+  if (stopped.length > 0) return noAnswer(timeoutMs);
+  return new ToolError(`${withoutCredentials(url)} could not be loaded: ${cause}. ${adviceFor(cause)}`);
+}
+
+function noAnswer(timeoutMs: number): ToolError {
+  return new ToolError(
+    `No page loaded within ${timeoutMs / 1000} s: the server did not answer, and loading was stopped. The page shows ` +
+      'what it showed before. Check the server, or pass a longer timeout.',
+  );
+}
+
+/** What to do about a network error. */
+export function adviceFor(error: string): string {
+  if (error.startsWith('net::ERR_CERT_') || error.startsWith('net::ERR_SSL_')) {
+    return (
+      'Its TLS certificate or connection is not trusted. For a development server, start greenroom with ' +
+      '--accept-insecure-certs.'
+    );
+  }
+  if (error === 'net::ERR_ABORTED') return 'The page or its server cancelled it.';
+  if (error.startsWith('net::ERR_BLOCKED_BY_')) return 'The browser refused it: see list_console_messages.';
+  return 'Check the address, and that its server runs.';
+}
+
+/** A response may never come (a hung server): the wait for it has the same limit as the load. */
 async function withinTimeout(
   begin: (signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,
@@ -75,17 +125,8 @@ async function withinTimeout(
     await untilAborted(begin(stopped), stopped);
   } catch (error) {
     signal.throwIfAborted();
-    if (!limit.aborted) throw error;
-    throw new ToolError(
-      `No page loaded within ${timeoutMs / 1000} s. It may still load: wait_for a text of it, raise timeout, or check ` +
-        'its server.',
-    );
+    throw limit.aborted ? noAnswer(timeoutMs) : error;
   }
-}
-
-/** Never rejects: the load may have ended, or the page may be closed. */
-async function stopLoading(page: SessionPage): Promise<void> {
-  await page.cdp.send('Page.stopLoading').catch(() => undefined);
 }
 
 /** Resolves when the main frame has committed a navigation, to another document or within the same one. */

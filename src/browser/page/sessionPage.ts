@@ -5,12 +5,28 @@ import { Emulation } from './pageEmulation.js';
 import { ElementUids } from './elementUids.js';
 import { ConsoleFloodGuard } from './consoleFloodGuard.js';
 import { Frames, type FrameSession } from './frames.js';
-import { Lock, noop } from '../../async.js';
+import { Lock, noop, untilAborted } from '../../async.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
+import { PendingNavigations } from './pendingNavigations.js';
 import { PageTracing } from '../profiling/pageTracing.js';
+import { Credentials, withoutCredentials } from '../policy/credentials.js';
 import { ToolError } from '../../errors/errors.js';
 import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
 import { openCdpSession } from '../cdp/cdpSessions.js';
+
+export interface SessionPageOptions {
+  readonly id: number;
+  readonly page: Page;
+  /** Default: none. */
+  readonly credentials?: Credentials;
+}
+
+interface ExclusiveWork {
+  /** Whether the work loads another document. */
+  readonly navigates?: boolean | undefined;
+  /** Called whenever later work begins to wait for this. */
+  readonly onWanted?: (() => void) | undefined;
+}
 
 /**
  * One page of a session, with what its collectors recorded since its adoption. Made by `openSessionPage`. Owned by the
@@ -27,31 +43,34 @@ export class SessionPage {
   readonly dialogs: Dialogs;
   readonly elements: ElementUids;
   readonly frames: Frames;
+  readonly navigations: PendingNavigations;
   readonly emulation: Emulation;
   readonly tracing: PageTracing;
   /** Whether a tool that is not read-only has used the page. */
   isTouched = false;
+  /** Whether the present document did not come to rest after an action. */
+  isRestless = false;
   readonly #lock = new Lock();
   readonly #floodGuard: ConsoleFloodGuard;
   readonly #closed = new AbortController();
   readonly #markClosed = (): void => this.#closed.abort(new Error('The page is closed.'));
   #focusEmulation: Promise<void> | undefined;
 
-  constructor(options: { id: number; page: Page; cdp: CDPSession }) {
-    const { id, page, cdp } = options;
+  constructor({ id, page, cdp, credentials = new Credentials() }: SessionPageOptions & { readonly cdp: CDPSession }) {
     this.id = id;
     this.page = page;
     this.cdp = cdp;
     this.#floodGuard = new ConsoleFloodGuard(page);
     this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage);
-    this.network = new NetworkCollector(cdp);
+    this.network = new NetworkCollector(cdp, credentials);
     this.dialogs = new Dialogs(cdp);
     this.emulation = new Emulation(page, cdp);
     this.tracing = new PageTracing(page);
     const elements = new ElementUids();
     this.elements = elements;
     page.browser().on('disconnected', this.#markClosed);
-    this.frames = new Frames(cdp, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
+    this.navigations = new PendingNavigations({ root: cdp, isDialogOpen: () => this.dialogs.open !== undefined });
+    this.frames = new Frames(cdp, this.navigations, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
   }
 
   /** Aborted when the page is closed or disposed, or its browser disconnects, whichever is reported first. */
@@ -65,7 +84,7 @@ export class SessionPage {
   }
 
   url(): string {
-    return this.page.url();
+    return withoutCredentials(this.page.url());
   }
 
   /** The URLs of its documents, the main frame's first. */
@@ -89,18 +108,27 @@ export class SessionPage {
   /**
    * Runs one tool at a time on this page, in FIFO order. Rejects with the signal's reason while waiting. Rejects with a
    * ToolError that names the dialog when one is open or opens meanwhile: the page does not answer until it is handled.
+   * A navigation that waits for its server is waited for, or stopped if the tool `navigates` itself, and at the abort.
    */
-  runExclusive<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
-    return this.#lock.run(signal, () => {
+  runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, options: ExclusiveWork = {}): Promise<T> {
+    const { navigates = false, onWanted } = options;
+    const work = (): Promise<T> => {
       this.dialogs.throwIfOpen();
       const runFocused = async (): Promise<T> => {
-        await this.#emulateFocus();
-        return run();
+        try {
+          if (navigates) await this.navigations.stop();
+          await untilAborted(this.navigations.ended(), signal);
+          await untilAborted(this.#emulateFocus(), signal);
+          return await run();
+        } finally {
+          if (signal.aborted) await this.navigations.stop();
+        }
       };
       return this.dialogs.runUntilDialog(runFocused, (dialog) => {
         throw new ToolError(describeDialog(dialog));
       });
-    });
+    };
+    return this.#lock.run(signal, work, onWanted);
   }
 
   /**
@@ -146,6 +174,7 @@ export class SessionPage {
     this.#floodGuard.dispose();
     this.console.dispose();
     this.network.dispose();
+    this.navigations.dispose();
     // Not awaited: a hung page would not answer. Needed since in a profile the tab stays open.
     void this.emulation.reset().catch(noop);
     await this.tracing.dispose();
@@ -154,7 +183,7 @@ export class SessionPage {
 }
 
 /** Opens the collectors of a page. Rejects, leaving nothing behind, when the page closes meanwhile. */
-export async function openSessionPage(options: { id: number; page: Page }): Promise<SessionPage> {
+export async function openSessionPage(options: SessionPageOptions): Promise<SessionPage> {
   const cdp = await openCdpSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {

@@ -3,6 +3,7 @@ import type { CDPSession, Protocol } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import type { DocumentSize, OutlineItem } from '../injected/contract.js';
 import { measureDocument, readOutline } from '../cdp/injectedFunctions.js';
+import { noClickables, readClickables, type ClickableElements } from './clickable.js';
 import { buildTree, type SnapshotNode, type AccessibilityFrame } from './accessibility.js';
 import type { FrameDocument } from './frames.js';
 import type { NodeAddress } from './elementUids.js';
@@ -83,19 +84,37 @@ async function readFrames(page: SessionPage, start: NodeAddress | undefined): Pr
   const isWhole = selectWhole(weights);
   const parts = isWhole.filter((whole) => !whole).length;
   const bounds = { nodes: outlineBounds.nodes / parts, characters: outlineBounds.characters / parts };
+  const clickables = clickablesOf(documents, isWhole);
   const readings = documents.map(async (document, index): Promise<FrameReading> => {
     const whole = isWhole[index] === true;
     const from = start?.document.frameId === document.frameId ? start.backendNodeId : undefined;
-    const reading = whole ? readWhole(document) : readDocumentOutline(page, document, bounds, from);
+    const reading = page.navigations.unlessBlocked(
+      document.cdp,
+      whole ? readWhole(document) : readDocumentOutline(page, document, bounds, from),
+    );
     const read = await (index === 0 ? reading : reading.catch(() => ({ nodes: [], next: undefined })));
-    return { ...read, document, weight: weights[index] ?? emptyWeight, isWhole: whole, inner: new Map() };
+    const clickable = (await clickables.get(document.cdp))?.get(document.frameId) ?? noClickables;
+    return { ...read, document, clickable, weight: weights[index] ?? emptyWeight, isWhole: whole, inner: new Map() };
   });
   return Promise.all(readings);
 }
 
-/** A child frame that is removed meanwhile counts as empty; for the main frame the error is thrown. */
+/** The clickable elements by session: of those sessions all of whose documents are read whole. */
+function clickablesOf(
+  documents: readonly FrameDocument[],
+  isWhole: readonly boolean[],
+): ReadonlyMap<CDPSession, Promise<ReadonlyMap<string, ClickableElements>>> {
+  const partial = new Set(documents.filter((_, index) => isWhole[index] !== true).map(({ cdp }) => cdp));
+  const whole = new Set(documents.map(({ cdp }) => cdp).filter((cdp) => !partial.has(cdp)));
+  return new Map([...whole].map((cdp) => [cdp, readClickables(cdp)]));
+}
+
+/** A child frame that is removed or waits for its server counts as empty; for the main frame the error is thrown. */
 async function measureWeight(page: SessionPage, document: FrameDocument, isMain: boolean): Promise<Weight> {
-  const weighing = page.callInIsolatedWorld(measureDocument, [], document);
+  const weighing = page.navigations.unlessBlocked(
+    document.cdp,
+    page.callInIsolatedWorld(measureDocument, [], document),
+  );
   return weightSchema.parse(await (isMain ? weighing : weighing.catch(() => emptyWeight)));
 }
 

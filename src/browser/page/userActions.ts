@@ -2,9 +2,18 @@ import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 import type { FillResult } from '../injected/contract.js';
-import { isFileField, prepareFill, readValue } from '../cdp/injectedFunctions.js';
+import {
+  isChecked,
+  isFileField,
+  isOpen,
+  optionLabels,
+  prepareFill,
+  readValue,
+  untilOption,
+} from '../cdp/injectedFunctions.js';
 import { findElement, type PageElement } from './element.js';
-import { parseChord, pressChord, clickAt, dragBetween, movePointer, type MouseButton } from './deviceInput.js';
+import { parseChord, pressChord, clickAt, movePointer, type MouseButton } from './deviceInput.js';
+import { dragElement } from './pageDrag.js';
 import type { SessionPage } from './sessionPage.js';
 
 /**
@@ -12,51 +21,94 @@ import type { SessionPage } from './sessionPage.js';
  * ToolError that names the obstacle.
  */
 export async function click(page: SessionPage, uid: string, button: MouseButton, count: 1 | 2): Promise<void> {
-  const element = await findElement(page, uid);
-  await element.waitUntilActionable('pointer');
-  await clickAt(page.cdp, await element.clickablePoint(), button, count);
+  await clickElement(page, await findElement(page, uid), button, count);
+}
+
+async function clickElement(
+  page: SessionPage,
+  element: PageElement,
+  button: MouseButton = 'left',
+  count: 1 | 2 = 1,
+): Promise<void> {
+  const acting = await element.waitUntilActionable('pointer');
+  if (!acting.isKeysOnly) return clickAt(page.cdp, await acting.clickablePoint(), button, count);
+  await acting.focus();
+  await pressChord(page.cdp, parseChord('Space'));
 }
 
 export async function hover(page: SessionPage, uid: string): Promise<void> {
   const element = await findElement(page, uid);
-  await element.waitUntilActionable('pointer');
-  await movePointer(page.cdp, await element.clickablePoint());
+  const acting = await element.waitUntilActionable('pointer');
+  await movePointer(page.cdp, await acting.clickablePoint());
 }
 
-export async function drag(page: SessionPage, fromUid: string, toUid: string): Promise<void> {
-  const [from, to] = [await findElement(page, fromUid), await findElement(page, toUid)];
-  await to.waitUntilActionable('keyboard');
-  await from.waitUntilActionable('pointer');
-  await dragBetween(page.cdp, await from.clickablePoint(), await to.clickablePoint());
+export async function drag(page: SessionPage, fromUid: string, toUid: string, signal: AbortSignal): Promise<void> {
+  await dragElement(page, await findElement(page, fromUid), await findElement(page, toUid), signal);
 }
 
 const preparedSchema = z.union([
   z.object({ problem: z.string() }),
-  z.object({ remaining: z.enum(['set', 'clicked', 'typed']) }),
+  z.object({
+    remaining: z.enum(['set', 'clicked', 'typed', 'replaced', 'chosen']),
+    offers: z.boolean().optional(),
+  }),
 ]) satisfies z.ZodType<FillResult>;
 
 /**
- * Sets the value of a field: text, a label or value of a select, `true` or `false` for a checkbox or radio, HTML's
- * notation for dates, times, ranges and colours. Resolves with the resulting value of a text field if it differs.
+ * Sets the value of a field: text, a label or value of a select or of a list of options, `true` or `false` for a checkbox
+ * or radio, HTML's notation for dates, times, ranges and colours. Resolves with what the field does otherwise than asked.
  */
 export async function fill(page: SessionPage, uid: string, value: string): Promise<string | undefined> {
   const element = await findElement(page, uid);
   await element.waitUntilActionable('keyboard');
   const prepared = preparedSchema.parse(await element.call(prepareFill, value));
   if ('problem' in prepared) throw new ToolError(`uid ${uid} ${prepared.problem}.`);
-  if (prepared.remaining === 'clicked') return clickChecked(page, element);
-  if (prepared.remaining === 'set') return undefined;
+  const { remaining, offers = false } = prepared;
+  if (remaining === 'set') return undefined;
+  if (remaining === 'clicked') return check(page, element, value === 'true');
+  if (remaining === 'chosen') return choose(page, element, value);
+  if (remaining === 'replaced') await pressChord(page.cdp, parseChord('Control+A'));
   if (value === '') await pressChord(page.cdp, parseChord('Delete'));
   else await page.cdp.send('Input.insertText', { text: value });
+  if (offers && value !== '' && (await chooseOffered(page, element, value))) return undefined;
   const result = await element.call(readValue);
-  return typeof result === 'string' && result.trimEnd() !== value.trimEnd() ? result : undefined;
+  const isOther = typeof result === 'string' && result.trimEnd() !== value.trimEnd();
+  return isOther ? `${uid} now holds ${JSON.stringify(result.slice(0, 200))}.` : undefined;
 }
 
-async function clickChecked(page: SessionPage, element: PageElement): Promise<undefined> {
-  await element.waitUntilActionable('pointer');
-  await clickAt(page.cdp, await element.clickablePoint(), 'left', 1);
+/** Clicks a choice. Resolves with a remark if that did not change it. */
+async function check(page: SessionPage, element: PageElement, wanted: boolean): Promise<string | undefined> {
+  await clickElement(page, element);
+  const isAsWanted = async (): Promise<boolean> => (await element.call(isChecked)) === wanted;
+  if (await isAsWanted()) return undefined;
+  return `${element.uid} did not change at once. take_snapshot shows its state.`;
 }
 
+const optionTimeoutMs = 1_500;
+const offeredTimeoutMs = 500;
+
+/** Opens a list of options and clicks the one with that label. */
+async function choose(page: SessionPage, element: PageElement, label: string): Promise<undefined> {
+  if ((await element.call(isOpen)) !== true) await clickElement(page, element);
+  const option = await element.related(untilOption, label, optionTimeoutMs);
+  if (option !== undefined) {
+    await clickElement(page, option);
+    return undefined;
+  }
+  const labels = z.array(z.string()).parse(await element.call(optionLabels));
+  await pressChord(page.cdp, parseChord('Escape'));
+  const shown = labels.slice(0, 30).map((text) => JSON.stringify(text));
+  const others = shown.length === 0 ? 'It shows none: click it, and take_snapshot.' : `It shows: ${shown.join(', ')}`;
+  throw new ToolError(`uid ${element.uid} shows no option ${JSON.stringify(label)}. ${others}.`);
+}
+
+/** Clicks the option that has just the text that was typed, if one is shown for it. */
+async function chooseOffered(page: SessionPage, element: PageElement, text: string): Promise<boolean> {
+  const option = await element.related(untilOption, text, offeredTimeoutMs);
+  if (option === undefined) return false;
+  await clickElement(page, option);
+  return true;
+}
 /**
  * Sets the files of a file field (CDP DOM.setFileInputFiles), or clicks an element that opens a file chooser and
  * answers that.

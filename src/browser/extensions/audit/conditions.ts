@@ -1,14 +1,15 @@
 import type { AnyNode } from 'acorn';
 import { forEachChild, keyOf, type Names, type Scope } from './scopes.js';
-import type { StateVariable } from './scriptFacts.js';
+import type { ScriptFacts } from './scriptFacts.js';
 
 /** What the conditions of a program ask for, and so may be missing. */
 export class Conditions {
-  readonly tested = new Set<string>();
+  readonly tested: Set<string>;
   readonly #names: Names;
-  readonly #state: ReadonlyMap<string, StateVariable>;
+  readonly #state: ScriptFacts['state'];
 
-  constructor(names: Names, state: ReadonlyMap<string, StateVariable>) {
+  constructor(names: Names, { tested, state }: ScriptFacts) {
+    this.tested = tested;
     this.#names = names;
     this.#state = state;
   }

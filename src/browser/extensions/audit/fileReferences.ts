@@ -1,5 +1,5 @@
 import type { AnyNode, CallExpression, NewExpression } from 'acorn';
-import { isFunction, keyOf, type Names, type Scope } from './scopes.js';
+import { isFunctionNode, keyOf, type Names, type Scope } from './scopes.js';
 
 /** A file that code names. */
 export interface Reference {
@@ -118,7 +118,7 @@ function ofInjection(argument: AnyNode, around: Around, found: Found): void {
   for (const key of ['func', 'function']) {
     const given = propertyOf(value, key, around);
     const injected = given && around.names.functionOf(given, around.scope);
-    if (injected && isFunction(injected)) found.injected.push(injected);
+    if (injected && isFunctionNode(injected)) found.injected.push(injected);
   }
   for (const key of ['files', 'js', 'css', 'file']) {
     const kind = key === 'css' ? 'injected style' : 'injected script';

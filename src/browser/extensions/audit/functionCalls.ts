@@ -1,5 +1,5 @@
 import type { AnyNode, CallExpression, NewExpression } from 'acorn';
-import { isFunction, keyOf, type Names, type Scope } from './scopes.js';
+import { isFunctionNode, keyOf, type Names, type Scope } from './scopes.js';
 import type { ScriptFacts } from './scriptFacts.js';
 
 const laterCalls = new Set(['setTimeout', 'setInterval', 'queueMicrotask', 'requestIdleCallback', 'addEventListener']);
@@ -65,7 +65,7 @@ export class FunctionCalls {
   indexOf(node: AnyNode): number {
     const known = this.#indexes.get(node);
     if (known !== undefined) return known;
-    const isAsync = isFunction(node) && node.async;
+    const isAsync = isFunctionNode(node) && node.async;
     const index = this.#facts.functions.push({ parent: this.within, isInjected: false, isAsync }) - 1;
     this.#indexes.set(node, index);
     return index;

@@ -257,7 +257,7 @@ function* tabAddresses(code: LinkedCode, declared: ReadonlySet<string>): Generat
       /^chrome\.tabs\.(?:query\(\)\[\]|get\(\)|onUpdated\.addListener\(\)\.2|onUpdated\.addListener\(\)\.1)\.(url|title|favIconUrl)\b/.exec(
         path,
       );
-    if (hit === null || isInjected || contexts.size === 0) continue;
+    if (hit === null || script.tested.has(path) || isInjected || contexts.size === 0) continue;
     const problem = `"${hit[1] ?? 'url'}" of a tab is undefined without "tabs" or access to its host.`;
     yield {
       severity: 'breaks',

@@ -70,7 +70,7 @@ export function forEachChild(node: AnyNode, visit: (child: AnyNode, key: string)
   }
 }
 
-export function isFunction(node: AnyNode): node is FunctionNode {
+export function isFunctionNode(node: AnyNode): node is FunctionNode {
   return (
     node.type === 'FunctionDeclaration' || node.type === 'FunctionExpression' || node.type === 'ArrowFunctionExpression'
   );
@@ -141,7 +141,7 @@ export class Names {
 
   #declareIn(node: AnyNode, scope: Scope): void {
     let inner = scope;
-    if (isFunction(node)) inner = this.#declareFunction(node, scope);
+    if (isFunctionNode(node)) inner = this.#declareFunction(node, scope);
     else if (scopeTypes.has(node.type)) inner = this.#open(node, scope, node.type === 'StaticBlock');
     const declare = this.#declarations[node.type] as Declaration<AnyNode['type']> | undefined;
     declare?.(node, scope, inner);
@@ -186,7 +186,7 @@ export class Names {
     while (node.kind === 'var' && !holder.holdsVar && holder.parent !== undefined) holder = holder.parent;
     for (const { id, init } of node.declarations) {
       const kind = node.kind === 'const' ? 'const' : 'let';
-      const definition = init && isFunction(init) ? init : undefined;
+      const definition = init && isFunctionNode(init) ? init : undefined;
       const source = init ? { node: init, scope, keys: [] } : undefined;
       this.#declare({ pattern: id, kind, scope: holder, source, definition });
     }
@@ -232,7 +232,7 @@ export class Names {
     const method = keyOf(callee.property, callee.computed);
     for (const argument of call.arguments) {
       const callback = this.functionOf(argument, scope);
-      if (callback === undefined || !isFunction(callback)) continue;
+      if (callback === undefined || !isFunctionNode(callback)) continue;
       const inner = this.scopeOf(callback, scope);
       const taken = takenBy(method ?? '', call, callee.object);
       if (taken === undefined) continue;
@@ -253,7 +253,7 @@ export class Names {
 
   /** The function that an expression stands for, if it is written in this file. */
   functionOf(node: AnyNode, scope: Scope): AnyNode | undefined {
-    if (isFunction(node)) return node;
+    if (isFunctionNode(node)) return node;
     if (node.type !== 'Identifier') return undefined;
     const binding = scope.find(node.name)?.binding;
     return binding?.definition;

@@ -48,6 +48,8 @@ export interface ScriptFacts {
   /** Properties that are read of values nobody knows, and keys that are taken out of them. */
   readonly properties: Set<string>;
   readonly strings: Set<string>;
+  /** Paths that conditions ask for. */
+  readonly tested: Set<string>;
   /** Whether all of `chrome` is given away, or read by names that are computed. */
   escapes: boolean;
   readonly state: Map<string, StateVariable>;

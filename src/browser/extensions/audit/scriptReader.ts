@@ -10,7 +10,7 @@ import { referencesOfCall, type Reference } from './fileReferences.js';
 import {
   forEachChild,
   forEachTarget,
-  isFunction,
+  isFunctionNode,
   keyOf,
   Names,
   type Binding,
@@ -40,7 +40,14 @@ function parseScript(text: string, isModule: boolean): { program: Program; isMod
 export function factsOf(path: string, text: string, isModule: boolean): ScriptFacts {
   const facts: ScriptFacts = {
     ...{ path, text, isModule, functions: [{ parent: 0, isInjected: false, isAsync: false }], uses: [], edges: [] },
-    ...{ references: [], exports: new Map(), properties: new Set(), strings: new Set(), escapes: false },
+    ...{
+      references: [],
+      exports: new Map(),
+      properties: new Set(),
+      strings: new Set(),
+      tested: new Set(),
+      escapes: false,
+    },
     state: new Map(),
   };
   try {
@@ -72,7 +79,7 @@ class Walker {
     this.facts = facts;
     this.#names = new Names(program);
     this.#calls = new FunctionCalls(this.#names, facts);
-    this.#conditions = new Conditions(this.#names, facts.state);
+    this.#conditions = new Conditions(this.#names, facts);
   }
 
   walk(): void {
@@ -189,7 +196,7 @@ class Walker {
   ): void {
     if (node.computed || node.key.type === 'Literal') this.#visit(node.key, scope);
     if (!node.value) return;
-    if (isFunction(node.value)) this.#calls.addMethod(keyOf(node.key, node.computed), node.value);
+    if (isFunctionNode(node.value)) this.#calls.addMethod(keyOf(node.key, node.computed), node.value);
     this.#visit(node.value, scope);
   }
 
@@ -326,7 +333,7 @@ class Walker {
   }
 
   #exportDefault(node: AnyNode, scope: Scope): void {
-    const definition = isFunction(node) ? this.#calls.indexOf(node) : undefined;
+    const definition = isFunctionNode(node) ? this.#calls.indexOf(node) : undefined;
     const value = this.#names.valueOf(node, scope);
     if (definition !== undefined) this.facts.exports.set('default', { definition });
     else if (value !== undefined) this.facts.exports.set('default', { value });
@@ -365,7 +372,7 @@ class Walker {
     if (left.type === 'Identifier' && scope.find(left.name) === undefined) this.#global(left.name, value);
     else if (target !== undefined && !target.includes('.')) this.#global(target, value);
     else if (value === 'chrome' && left.type === 'MemberExpression') this.facts.escapes = true;
-    if (left.type === 'MemberExpression' && isFunction(right))
+    if (left.type === 'MemberExpression' && isFunctionNode(right))
       this.#calls.addMethod(keyOf(left.property, left.computed), right);
     this.#visit(right, scope, 'held');
   }

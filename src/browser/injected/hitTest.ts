@@ -1,0 +1,99 @@
+import type { BoxPoint } from './contract.js';
+import { elementOf, isShadowRoot, type AnyElement } from './elements.js';
+
+/** The places of a box that a user would try, as fractions of its size. */
+const triedPoints: readonly BoxPoint[] = [
+  [0.5, 0.5],
+  [0.5, 0.25],
+  [0.5, 0.75],
+  [0.25, 0.5],
+  [0.75, 0.5],
+  [0.1, 0.5],
+  [0.9, 0.5],
+  [0.1, 0.1],
+  [0.9, 0.9],
+];
+const controls =
+  'a[href],button,input,select,textarea,summary,[role=button],[role=link],[role=checkbox],[role=menuitem]';
+
+/** The first box of an element, or of a text. */
+export function boxOf(node: Node): DOMRect | undefined {
+  const element = elementOf(node);
+  if (node === element) return element.getClientRects()[0];
+  const range = document.createRange();
+  range.selectNodeContents(node);
+  return range.getClientRects()[0];
+}
+
+/**
+ * Where in its box a pointer reaches a node: at its centre if possible, and not on another control within it. Undefined
+ * when it is covered all over.
+ */
+export function freePoint(node: Node, box: DOMRect): BoxPoint | undefined {
+  const element = elementOf(node);
+  if (!element) return undefined;
+  let onInner: BoxPoint | undefined;
+  for (const point of triedPoints) {
+    const hit = reachedAt(element, box.left + box.width * point[0], box.top + box.height * point[1]);
+    if (!hit) continue;
+    const control = hit.closest(controls);
+    if (!control || control === element || !element.contains(control)) return point;
+    onInner ??= point;
+  }
+  return onInner;
+}
+
+/** Smaller ones are hidden from sight, for screen readers alone. */
+export const minArea = 16;
+
+/** Whether a pointer can act on an element as it is drawn. */
+export function isReached(element: AnyElement): boolean {
+  const box = boxOf(element);
+  if (!box || box.width * box.height < minArea || !element.checkVisibility({ visibilityProperty: true })) return false;
+  return freePoint(element, box) !== undefined;
+}
+
+/** The element that a pointer hits at a point, as far as the tree of `node` shows it. */
+export function topAt(node: Node, x: number, y: number): Element | undefined {
+  return treeOf(node).elementsFromPoint(x, y)[0];
+}
+
+/** What is hit at a point, if it belongs to the element. */
+function reachedAt(element: AnyElement, x: number, y: number): Element | undefined {
+  const hosts = hostsOf(element);
+  for (const hit of treeOf(element).elementsFromPoint(x, y)) {
+    if (isWithin(hit, element)) return hit;
+    // A text that is assigned to a slot counts as its host: whether it is within the element shows what comes next.
+    const isSlotted = hosts.some((host) => host === hit || (!host.shadowRoot && host.contains(hit)));
+    if (!isSlotted) return undefined;
+  }
+  return undefined;
+}
+
+function treeOf(node: Node): Document | ShadowRoot {
+  const root = node.getRootNode();
+  return isShadowRoot(root) ? root : (node.ownerDocument ?? document);
+}
+
+/** The hosts of the shadow trees that an element is in. */
+function hostsOf(element: Element): Element[] {
+  const hosts: Element[] = [];
+  for (let root = element.getRootNode(); isShadowRoot(root); root = root.host.getRootNode()) hosts.push(root.host);
+  return hosts;
+}
+
+/** Whether an element is inside another one, through slots and shadow roots, or inside its label. */
+export function isWithin(inner: Element, outer: AnyElement): boolean {
+  for (let at: AnyElement | null = inner; at; at = parentOf(at)) {
+    if (at === outer) return true;
+    if (at.localName === 'label' && at.control === outer) return true;
+  }
+  return false;
+}
+
+export function parentOf(element: Element): Element | null {
+  const parent = element.assignedSlot ?? element.parentElement;
+  if (parent) return parent;
+  const root = element.getRootNode();
+  return isShadowRoot(root) ? root.host : null;
+}

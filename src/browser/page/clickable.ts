@@ -1,0 +1,196 @@
+import type { CDPSession, Protocol } from 'puppeteer-core';
+
+type CapturedDocument = Protocol.DOMSnapshot.DocumentSnapshot;
+
+/** What a pointer can do to an element that is drawn. */
+export interface PointerFacts {
+  /** A listener for clicks is attached to it. */
+  readonly listener: boolean;
+  /** Its cursor is that of a link. */
+  readonly pointer: boolean;
+  /** It is the label of a field that is drawn, and only repeats it. */
+  readonly labelsField: boolean;
+  /** It begins a line of its own. */
+  readonly block: boolean;
+  /** Its id or classes, for an element that shows no text. */
+  readonly hint: string;
+}
+
+/** An element that can be clicked, and that the accessibility tree leaves out. */
+export interface UnlistedElement {
+  readonly backendNodeId: number;
+  readonly text: string;
+  /** Backend ids of its ancestors, the nearest first. */
+  readonly ancestors: readonly number[];
+}
+
+/** The elements of one document that a pointer can act on, by backend node id. */
+export interface ClickableElements {
+  readonly facts: ReadonlyMap<number, PointerFacts>;
+  /** Those among them that are not in `listed`, outermost first. */
+  unlisted(listed: ReadonlySet<number>): UnlistedElement[];
+}
+
+export const noClickables: ClickableElements = { facts: new Map(), unlisted: () => [] };
+
+const readStyles = ['cursor', 'display', 'visibility', 'pointer-events'];
+/** Of `Node.nodeType`. */
+const elementType = 1;
+const maxHintLength = 60;
+const maxTextLength = 200;
+/** Elements that answer to clicks without a listener, and are listed as what they are. */
+const fieldTags: ReadonlySet<string> = new Set(['INPUT', 'SELECT', 'TEXTAREA', 'BUTTON', 'OPTION', 'A', 'SUMMARY']);
+
+/**
+ * The clickable elements of each document that a session renders, by frame id (CDP DOMSnapshot.captureSnapshot, which
+ * sees listeners, computed styles and closed shadow roots in one call). A session that is gone has none.
+ */
+export async function readClickables(cdp: CDPSession): Promise<ReadonlyMap<string, ClickableElements>> {
+  const capture = await cdp
+    .send('DOMSnapshot.captureSnapshot', { computedStyles: readStyles })
+    .catch(() => ({ documents: [], strings: [] }));
+  const { documents, strings } = capture;
+  return new Map(
+    documents.map((document) => [strings[document.frameId] ?? '', new CapturedElements(document, strings)]),
+  );
+}
+
+interface Layout {
+  readonly styles: readonly string[];
+  readonly isEmpty: boolean;
+  readonly text: string;
+}
+
+class CapturedElements implements ClickableElements {
+  readonly facts = new Map<number, PointerFacts>();
+  readonly #nodes: Protocol.DOMSnapshot.NodeTreeSnapshot;
+  readonly #strings: readonly string[];
+  /** By index of the node. */
+  readonly #layouts = new Map<number, Layout>();
+  readonly #indexes = new Map<number, number>();
+
+  constructor({ nodes, layout }: CapturedDocument, strings: readonly string[]) {
+    this.#nodes = nodes;
+    this.#strings = strings;
+    for (const [at, index] of layout.nodeIndex.entries()) {
+      const [, , width = 0, height = 0] = layout.bounds[at] ?? [];
+      this.#layouts.set(index, {
+        styles: (layout.styles[at] ?? []).map((style) => this.#text(style)),
+        isEmpty: width === 0 || height === 0,
+        text: this.#text(layout.text[at]),
+      });
+    }
+    const clickable = new Set(nodes.isClickable?.index);
+    const fieldOfLabel = this.#fieldsOfLabels();
+    for (const [index, drawn] of this.#layouts) {
+      const id = nodes.backendNodeId?.[index];
+      if (id === undefined || nodes.nodeType?.[index] !== elementType) continue;
+      this.facts.set(id, this.#factsOf(index, drawn, clickable.has(index), fieldOfLabel.get(index)));
+      this.#indexes.set(id, index);
+    }
+  }
+
+  #factsOf(index: number, { styles, isEmpty }: Layout, isClickable: boolean, field: number | undefined): PointerFacts {
+    const [cursor, display = '', visibility, pointerEvents] = styles;
+    const isReached = !isEmpty && visibility === 'visible' && pointerEvents !== 'none';
+    const isFieldDrawn = field !== undefined && this.#layouts.has(field);
+    const tag = this.#tagOf(index);
+    // Chrome counts every label as clickable. One whose field is not drawn is the only way to it.
+    const listener = tag === 'LABEL' ? field !== undefined && !isFieldDrawn : isClickable;
+    return {
+      listener: isReached && listener && tag !== 'BODY' && tag !== 'HTML',
+      pointer: isReached && cursor === 'pointer',
+      labelsField: isFieldDrawn,
+      block: !display.startsWith('inline') && display !== 'contents',
+      hint: this.#hintOf(index),
+    };
+  }
+
+  unlisted(listed: ReadonlySet<number>): UnlistedElement[] {
+    const found: UnlistedElement[] = [];
+    for (const [backendNodeId, index] of this.#indexes) {
+      if (listed.has(backendNodeId) || fieldTags.has(this.#tagOf(index))) continue;
+      const facts = this.facts.get(backendNodeId);
+      if (!facts || (!facts.listener && !facts.pointer)) continue;
+      const ancestors = this.#ancestorsOf(index);
+      const isInside = ancestors.some((ancestor) => !listed.has(ancestor) && this.#isClickable(ancestor));
+      if (isInside || (!facts.listener && this.facts.get(ancestors[0] ?? 0)?.pointer === true)) continue;
+      found.push({ backendNodeId, text: this.#textIn(index), ancestors });
+    }
+    return found;
+  }
+
+  #isClickable(backendNodeId: number): boolean {
+    const facts = this.facts.get(backendNodeId);
+    return facts !== undefined && (facts.listener || facts.pointer);
+  }
+
+  #ancestorsOf(index: number): number[] {
+    const ancestors: number[] = [];
+    for (let at = this.#parentOf(index); at >= 0; at = this.#parentOf(at)) {
+      const id = this.#nodes.backendNodeId?.[at];
+      if (id !== undefined) ancestors.push(id);
+    }
+    return ancestors;
+  }
+
+  /** The text that is drawn within an element; what is in it follows it directly. */
+  #textIn(index: number): string {
+    const parts: string[] = [];
+    const inside = new Set([index]);
+    for (let at = index + 1; inside.has(this.#parentOf(at)) && parts.length < maxTextLength; at++) {
+      inside.add(at);
+      const text = this.#layouts.get(at)?.text;
+      if (text !== undefined && text !== '') parts.push(text);
+    }
+    return parts.join(' ').slice(0, maxTextLength);
+  }
+
+  /** The field of each label, by index. */
+  #fieldsOfLabels(): ReadonlyMap<number, number> {
+    const fields = new Map<string, number>();
+    const labels: number[] = [];
+    const found = new Map<number, number>();
+    for (let index = 0; index < (this.#nodes.nodeName?.length ?? 0); index++) {
+      const tag = this.#tagOf(index);
+      if (tag === 'LABEL') labels.push(index);
+      if (!fieldTags.has(tag)) continue;
+      fields.set(this.#attribute(index, 'id'), index);
+      for (let at = this.#parentOf(index); at >= 0; at = this.#parentOf(at)) {
+        if (this.#tagOf(at) === 'LABEL' && !found.has(at)) found.set(at, index);
+      }
+    }
+    for (const index of labels) {
+      const id = this.#attribute(index, 'for');
+      const field = id === '' ? undefined : fields.get(id);
+      if (field !== undefined) found.set(index, field);
+    }
+    return found;
+  }
+
+  #hintOf(index: number): string {
+    const [id, classes] = [this.#attribute(index, 'id'), this.#attribute(index, 'class')];
+    const named = id === '' ? (classes === '' ? '' : `class=${JSON.stringify(classes)}`) : `id=${JSON.stringify(id)}`;
+    return named.length > maxHintLength ? `${named.slice(0, maxHintLength - 2)}…"` : named;
+  }
+
+  #attribute(index: number, name: string): string {
+    const attributes = this.#nodes.attributes?.[index] ?? [];
+    for (let at = 0; at + 1 < attributes.length; at += 2) {
+      if (this.#text(attributes[at]) === name) return this.#text(attributes[at + 1]);
+    }
+    return '';
+  }
+
+  #tagOf(index: number): string {
+    return this.#text(this.#nodes.nodeName?.[index]);
+  }
+
+  #parentOf(index: number): number {
+    return this.#nodes.parentIndex?.[index] ?? -1;
+  }
+
+  #text(index: number | undefined): string {
+    return (index === undefined ? undefined : this.#strings[index]) ?? '';
+  }
+}

@@ -1,0 +1,242 @@
+import type { CDPEvents, CDPSession, Protocol } from 'puppeteer-core';
+
+/** The resource types that a result may depend on. Not streams, beacons and images. */
+const awaitedTypes: ReadonlySet<Protocol.Network.ResourceType> = new Set(['Stylesheet', 'Script', 'XHR', 'Fetch']);
+
+interface PendingRequest {
+  /** The document of the request. */
+  readonly loaderId: string;
+  readonly session: CDPSession;
+  readonly name: string;
+  readonly isOfScript: boolean;
+}
+
+/** The answer that a document came with. */
+export interface DocumentResponse {
+  readonly url: string;
+  readonly status: number;
+  readonly statusText: string;
+  readonly mimeType: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The most that is told of what keeps a page busy. */
+const maxNamed = 3;
+const maxNameLength = 120;
+
+/**
+ * Tracks the pending loads and requests of a page and its present out-of-process frames. Owned by its action, which
+ * disposes it. Needs `Page.enable` and `Network.enable` on the sessions; the first one is the page's own.
+ */
+export class PageActivity {
+  /** URLs of windows that the page opened. */
+  readonly opened: string[] = [];
+  /** URL of a download that the page started. */
+  download: string | undefined;
+  /** Requests, other than the page's own, whose server asks for credentials. */
+  readonly challenges: DocumentResponse[] = [];
+  /** The answer to the latest navigation of the page. */
+  response: DocumentResponse | undefined;
+  #navigated: string | undefined;
+  #documentUrl = '';
+  #unreachable = false;
+  #changes = 0;
+  readonly #mainFrameId: string;
+  readonly #loading = new Set<string>();
+  /** By request id. */
+  readonly #requests = new Map<string, PendingRequest>();
+  /** How often each request was sent since `beginRest`. */
+  readonly #sent = new Map<string, number>();
+  #isParsed = true;
+  #idleWaiters: (() => void)[] = [];
+  #progressWaiters: (() => void)[] = [];
+  readonly #removeListeners: (() => void)[] = [];
+
+  constructor(sessions: readonly CDPSession[], mainFrameId: string) {
+    this.#mainFrameId = mainFrameId;
+    const [root] = sessions;
+    for (const session of sessions) {
+      this.#watchLoads(session);
+      if (session === root) this.#watchDocument(session);
+      this.#watchRequests(session);
+      this.#on(session, 'Target.detachedFromTarget', ({ sessionId }) => this.#onSessionDetached(sessionId));
+    }
+  }
+
+  /** URL of the page's new document, if any. */
+  get navigated(): string | undefined {
+    return this.#navigated;
+  }
+
+  /** Whether the browser shows an error instead of the document. */
+  get isUnreachable(): boolean {
+    return this.#unreachable;
+  }
+
+  /** The number of loads, requests and navigations that started. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  get busy(): boolean {
+    return this.#loading.size > 0 || this.#requests.size > 0;
+  }
+
+  /** Whether a frame is being loaded. */
+  get loading(): boolean {
+    return this.#loading.size > 0;
+  }
+
+  /** Whether the page's own document has been read completely; its pictures and frames may be missing. */
+  get isParsed(): boolean {
+    return this.#isParsed;
+  }
+
+  /** Resolves when no load or request is pending. */
+  idle(): Promise<void> {
+    return this.busy ? new Promise((resolve) => this.#idleWaiters.push(resolve)) : Promise.resolve();
+  }
+
+  /** Resolves when a load begins, advances or ends; not for the requests of scripts. */
+  nextProgress(): Promise<void> {
+    return new Promise((resolve) => this.#progressWaiters.push(resolve));
+  }
+
+  /** Begins to count what is sent. */
+  beginRest(): void {
+    this.#sent.clear();
+  }
+
+  /** What keeps the page from rest, for people. */
+  describe(): string {
+    if (this.#loading.has(this.#mainFrameId) && !this.#isParsed) return 'its document is still being loaded';
+    const pending = [...new Set([...this.#requests.values()].map(({ name }) => name))];
+    const repeated = [...this.#sent].filter(([, count]) => count > 2).sort(([, a], [, b]) => b - a);
+    if (repeated.length > 0) {
+      return `it keeps sending requests (${listOf(repeated.map(([name, count]) => `${name} ${count} times`))})`;
+    }
+    if (pending.length > 0) return `requests have no answer yet (${listOf(pending)})`;
+    return this.loading ? 'pictures or frames are still being loaded' : 'its document keeps changing';
+  }
+
+  dispose(): void {
+    for (const stop of this.#removeListeners) stop();
+    for (const resolve of this.#idleWaiters) resolve();
+    this.#advance();
+  }
+
+  #watchLoads(cdp: CDPSession): void {
+    // The load starts later, unless it is cancelled.
+    this.#on(cdp, 'Page.frameRequestedNavigation', () => this.#changes++);
+    this.#on(cdp, 'Page.frameStartedLoading', ({ frameId }) => {
+      this.#changes++;
+      this.#loading.add(frameId);
+      this.#advance();
+    });
+    this.#on(cdp, 'Page.frameStoppedLoading', ({ frameId }) => this.#endLoad(frameId));
+    this.#on(cdp, 'Page.frameDetached', ({ frameId }) => this.#endLoad(frameId));
+    this.#on(cdp, 'Page.frameNavigated', ({ frame }) => this.#onNavigated(frame));
+    this.#on(cdp, 'Page.navigatedWithinDocument', ({ frameId, url }) => {
+      if (frameId === this.#mainFrameId) this.#navigated = url;
+    });
+    this.#on(cdp, 'Page.windowOpen', ({ url }) => this.opened.push(url));
+    this.#on(cdp, 'Page.downloadWillBegin', ({ url }) => (this.download = url));
+  }
+
+  /** The page's own document: its answer, and whether it has been read. */
+  #watchDocument(root: CDPSession): void {
+    let documentRequest = '';
+    this.#on(root, 'Network.requestWillBeSent', ({ requestId, type, frameId, request }) => {
+      if (type !== 'Document' || frameId !== this.#mainFrameId) return;
+      documentRequest = requestId;
+      this.response = undefined;
+      this.#documentUrl = request.url;
+    });
+    // The only report of an answer that keeps the present document, such as 204.
+    this.#on(root, 'Network.responseReceivedExtraInfo', ({ requestId, statusCode, headers }) => {
+      if (requestId !== documentRequest || this.response !== undefined) return;
+      this.response = { url: this.#documentUrl, status: statusCode, statusText: '', mimeType: '', headers };
+    });
+    this.#on(root, 'Network.responseReceived', ({ requestId, response }) => {
+      if (requestId === documentRequest) this.response = response;
+    });
+    this.#on(root, 'Page.domContentEventFired', () => {
+      this.#isParsed = true;
+      this.#advance();
+    });
+  }
+
+  #watchRequests(cdp: CDPSession): void {
+    this.#on(cdp, 'Network.requestWillBeSent', ({ requestId, loaderId, type, request }) => {
+      if (type === undefined || !awaitedTypes.has(type)) return;
+      this.#changes++;
+      const name = nameOf(request);
+      this.#sent.set(name, (this.#sent.get(name) ?? 0) + 1);
+      this.#requests.set(requestId, { loaderId, session: cdp, name, isOfScript: type === 'XHR' || type === 'Fetch' });
+    });
+    this.#on(cdp, 'Network.responseReceived', ({ requestId, response }) => {
+      if (response.mimeType === 'text/event-stream') this.#endRequest(requestId);
+      if (response.status === 401 && this.challenges.length < maxNamed) this.challenges.push(response);
+    });
+    this.#on(cdp, 'Network.loadingFinished', ({ requestId }) => this.#endRequest(requestId));
+    this.#on(cdp, 'Network.loadingFailed', ({ requestId }) => this.#endRequest(requestId));
+  }
+
+  #on<E extends keyof CDPEvents>(cdp: CDPSession, event: E, listener: (event: CDPEvents[E]) => void): void {
+    cdp.on(event, listener);
+    this.#removeListeners.push(() => cdp.off(event, listener));
+  }
+
+  #endLoad(frameId: string): void {
+    this.#loading.delete(frameId);
+    this.#advance();
+    this.#resolveIfIdle();
+  }
+
+  #endRequest(requestId: string): void {
+    const isOfScript = this.#requests.get(requestId)?.isOfScript === true;
+    this.#requests.delete(requestId);
+    if (!isOfScript) this.#advance();
+    this.#resolveIfIdle();
+  }
+
+  #onNavigated(frame: Protocol.Page.Frame): void {
+    this.#changes++;
+    if (frame.parentId !== undefined) return;
+    this.#navigated = frame.unreachableUrl ?? frame.url;
+    this.#unreachable = frame.unreachableUrl !== undefined;
+    this.#isParsed = false;
+    // Requests of the previous document are obsolete, and their end is not always reported.
+    this.#dropRequests(({ loaderId }) => loaderId !== frame.loaderId);
+  }
+
+  /** A detached frame receives no responses any more. */
+  #onSessionDetached(sessionId: string): void {
+    this.#dropRequests(({ session }) => session.id() === sessionId);
+  }
+
+  #dropRequests(isObsolete: (request: PendingRequest) => boolean): void {
+    for (const [requestId, request] of this.#requests) if (isObsolete(request)) this.#requests.delete(requestId);
+    this.#resolveIfIdle();
+  }
+
+  #advance(): void {
+    for (const resolve of this.#progressWaiters.splice(0)) resolve();
+  }
+
+  #resolveIfIdle(): void {
+    if (this.busy) return;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+}
+
+/** Without the query, which often differs from request to request. */
+function nameOf({ method, url }: Protocol.Network.Request): string {
+  const [address = ''] = url.split('?', 1);
+  return `${method} ${address.length > maxNameLength ? `${address.slice(0, maxNameLength)}…` : address}`;
+}
+
+function listOf(names: readonly string[]): string {
+  const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : '';
+  return names.slice(0, maxNamed).join(', ') + more;
+}
