@@ -2,6 +2,7 @@ import type { ResourceLink } from '../tools/defineTool.js';
 import type { Resource } from './definitions.js';
 import { invalidParams, rpcCodes, RpcError } from './protocol.js';
 import { runFeature, paginate, type Method, type RequestInfo, type MethodContext } from './methodContext.js';
+import { shortenText } from '../text.js';
 
 /** Escaped or in base64 it grows, and a transport closes a connection with too many buffered bytes. */
 const maxReadBytes = 8 * 1024 ** 2;
@@ -33,7 +34,7 @@ export const resourceMethods: Readonly<Record<string, Method>> = {
   'resources/read': async (server, params, request) => {
     const uri = uriOf(params);
     const stored = findStored(server, uri);
-    return { contents: [await (stored ? readStored(server, stored) : readRegistered(server, uri, request))] };
+    return { contents: [await (stored ? readStored(server, stored, request) : readRegistered(server, uri, request))] };
   },
 
   'resources/subscribe': (server, params) => {
@@ -85,8 +86,14 @@ function findRegistered({ features: { serverFeatures } }: MethodContext, uri: st
   return undefined;
 }
 
-async function readStored(server: MethodContext, link: ResourceLink): Promise<Record<string, string>> {
+/** Reserves the memory before it reads: answers that are being prepared count like unread ones (S10). */
+async function readStored(
+  server: MethodContext,
+  link: ResourceLink,
+  request: RequestInfo,
+): Promise<Record<string, string>> {
   checkSize(link.name, link.bytes);
+  request.releaseMemory = server.session.memory.reserve(link.bytes);
   const { uri, mimeType } = link;
   const data = await server.session.resources.read(uri);
   const isText = mimeType.startsWith('text/') || mimeType === 'application/json';
@@ -106,7 +113,7 @@ async function readRegistered(
   checkSize(resource.name, Buffer.byteLength(data));
   const { mimeType } = resource;
   return typeof data === 'string'
-    ? { uri, mimeType, text: data }
+    ? { uri, mimeType, text: data.toWellFormed() }
     : { uri, mimeType, blob: Buffer.from(data).toString('base64') };
 }
 
@@ -117,5 +124,5 @@ function checkSize(name: string, bytes: number): void {
 }
 
 function notFound(uri: string): RpcError {
-  return new RpcError(rpcCodes.resourceNotFound, `Resource not found: ${uri.slice(0, 200)}`);
+  return new RpcError(rpcCodes.resourceNotFound, `Resource not found: ${shortenText(uri, 200)}`);
 }

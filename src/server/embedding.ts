@@ -9,10 +9,12 @@ import type { Log } from '../log.js';
 import type { Prompt, Resource } from '../mcp/definitions.js';
 import { instructions, allPrompts } from '../mcp/prompts.js';
 import { compileFeatures, type ServerFeatures } from '../mcp/features.js';
+import type { Secrets } from '../mcp/secrets.js';
 import type { Implementation } from '../mcp/methodContext.js';
 import { packageInfo } from '../packageInfo.js';
 import type { OpenSession } from '../session/embedderView.js';
 import type { Observation } from '../telemetry/observer.js';
+import { parseProfileChoice, UnknownProfileError, type ProfileChoice } from '../mcp/clientProfiles.js';
 import { compileCatalogue, UnknownGroupError, type Catalogue, type ToolSet } from '../tools/catalogue.js';
 import type { Tool } from '../tools/defineTool.js';
 import { allTools } from '../tools/allTools.js';
@@ -44,8 +46,12 @@ export interface OrchestratorOptions extends Embedding {
   readonly config?: Config;
   /** The source of browsers; the orchestrator closes it. Default: launched or attached, as configured. */
   readonly pool?: BrowserPool;
-  /** The values of `CHROME_PATH` and `PATH`, to find a browser. */
-  readonly search?: { readonly chromePath?: string | undefined; readonly searchPath?: string | undefined };
+  /** The values of `CHROME_PATH` and `PATH`, to find a browser, and whether the environment names a proxy. */
+  readonly search?: {
+    readonly chromePath?: string | undefined;
+    readonly searchPath?: string | undefined;
+    readonly hasProxy?: boolean;
+  };
   readonly log?: Log;
   readonly clock?: Clock;
   /** Where sessions are claimed. Default: this process alone. */
@@ -64,7 +70,9 @@ export interface Setup extends OrchestratorOptions {
   /** Whether the embedder selected tool groups: by `config`, or by `options.tools`. */
   readonly hasChosenGroups: boolean;
   readonly clock: Clock;
+  /** Shows neither secrets nor credentials. */
   readonly log: Log;
+  readonly secrets: Secrets;
 }
 
 /** The embedding, compiled once and shared by every session. */
@@ -74,10 +82,12 @@ export interface CompiledEmbedding {
   readonly needsBrowser: boolean;
   /** The tools of `?tools=`, or the default tools for null. Throws a Refusal on an unknown group. */
   selectTools(groups: string | null): ToolSet;
+  /** What the operator chose for every client. */
+  readonly profileChoice: ProfileChoice;
 }
 
 /** Compiles tools, prompts and resources. Throws on a duplicate name, and a ConfigError on an unknown default group. */
-export function compileEmbedding(embedding: Embedding, groups: readonly string[]): CompiledEmbedding {
+export function compileEmbedding(embedding: Setup, groups: readonly string[]): CompiledEmbedding {
   const usesDefaults = embedding.tools === undefined;
   const tools = embedding.tools ?? allTools;
   return {
@@ -90,7 +100,18 @@ export function compileEmbedding(embedding: Embedding, groups: readonly string[]
     serverInfo: embedding.serverInfo ?? packageInfo,
     needsBrowser: tools.some(({ needs }) => needs !== 'nothing'),
     selectTools: createToolSelector(compileCatalogue(tools), groups),
+    profileChoice: readProfileChoice(embedding.config),
   };
+}
+
+function readProfileChoice({ structured, clientProfile }: Config): ProfileChoice {
+  try {
+    return parseProfileChoice(structured ? `structured=1,${clientProfile}` : clientProfile);
+  } catch (error) {
+    throw error instanceof UnknownProfileError
+      ? new ConfigError(`--client-profile: ${error.message}`, { cause: error })
+      : error;
+  }
 }
 
 function createToolSelector(catalogue: Catalogue, defaults: readonly string[]): CompiledEmbedding['selectTools'] {

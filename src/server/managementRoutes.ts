@@ -2,10 +2,11 @@ import type { Application, Request, Response } from 'express';
 import { z } from 'zod';
 import { durationSchema } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
+import type { Log } from '../log.js';
 import type { StoredToken, StoredUser } from '../tenancy/userDocument.js';
 import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
 import type { IsOperator } from '../tenancy/auth.js';
-import type { Users } from '../tenancy/users.js';
+import type { Users, UserUrlLists } from '../tenancy/users.js';
 import { requireOperator, readJsonBody, addRoute, type RouteHandler } from './routing.js';
 
 export interface ManagementRoutesDeps {
@@ -19,6 +20,8 @@ export interface ManagementRoutesDeps {
    */
   probeBrowser(url: string, signal: AbortSignal): Promise<string>;
   isOperator: IsOperator;
+  /** A line for each change: who may do what is news. */
+  readonly log: Log;
   /** Bytes. */
   readonly bodyLimit: number;
 }
@@ -28,9 +31,16 @@ const tokenLifetimeFormat = 'a duration from 1s to 87600h';
 const labelSchema = z.string().max(200, 'at most 200 characters').optional();
 const browserUrlScheme = /^(https?|wss?)$/;
 
-const newUserSchema = z.strictObject({ id: z.string().refine(isUserId, userIdRule) });
+const urlPatternsSchema = z
+  .array(z.string().min(1).max(2_000))
+  .max(100, 'at most 100 patterns')
+  .refine((patterns) => patterns.every((pattern) => !/\s/.test(pattern)), 'URL patterns without blanks')
+  .optional();
+const urlListsShape = { allowedUrls: urlPatternsSchema, blockedUrls: urlPatternsSchema };
+const urlListsSchema = z.strictObject(urlListsShape);
+const newUserSchema = z.strictObject({ id: z.string().refine(isUserId, userIdRule), ...urlListsShape });
 /** With an OAuth issuer a user is one of its subjects (`auth0|1`), registered so that browsers can be added. */
-const newSubjectSchema = z.strictObject({ id: z.string().refine(isSubject, subjectRule) });
+const newSubjectSchema = z.strictObject({ id: z.string().refine(isSubject, subjectRule), ...urlListsShape });
 const newTokenSchema = z.strictObject({
   label: labelSchema,
   expiresIn: durationSchema.refine((ms) => ms >= 1_000 && ms <= maxTokenLifetimeMs, tokenLifetimeFormat).optional(),
@@ -67,6 +77,7 @@ export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps
   addRoute(app, '/api/users', { get: [requireOperatorHandler, listUsers], post: withJsonBody(createUser(deps)) });
   addRoute(app, '/api/users/:id', {
     get: [requireOperatorHandler, showUser],
+    patch: withJsonBody(changeUser(deps)),
     delete: [requireOperatorHandler, removeUser(deps)],
   });
   addRoute(app, '/api/users/:id/tokens', {
@@ -81,10 +92,12 @@ export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps
   addRoute(app, '/api/users/:id/browsers/:item', { delete: [requireOperatorHandler, removeBrowser(deps)] });
 }
 
-function createUser({ users, jwtIssuer }: ManagementRoutesDeps): RouteHandler {
+function createUser({ users, jwtIssuer, log }: ManagementRoutesDeps): RouteHandler {
   const schema = jwtIssuer === undefined ? newUserSchema : newSubjectSchema;
   return async (request, response) => {
-    const user = await users.create(parseBody(schema, request).id);
+    const { id, ...lists } = parseBody(schema, request);
+    const user = await users.create(id, definedLists(lists));
+    log.info('user registered', { user: user.id });
     response
       .status(201)
       .location(`/api/users/${encodeURIComponent(user.id)}`)
@@ -92,38 +105,55 @@ function createUser({ users, jwtIssuer }: ManagementRoutesDeps): RouteHandler {
   };
 }
 
-function removeUser({ users }: ManagementRoutesDeps): RouteHandler {
+function changeUser({ users, log }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
-    await users.remove(userIdOf(request));
+    const lists = definedLists(parseBody(urlListsSchema, request));
+    const user = await users.setUrlLists(userIdOf(request), lists);
+    log.info('user changed', { user: user.id, lists: Object.keys(lists).join(' ') });
+    response.json(describeUser(user));
+  };
+}
+
+function definedLists({ allowedUrls, blockedUrls }: z.output<typeof urlListsSchema>): UserUrlLists {
+  return { ...(allowedUrls !== undefined && { allowedUrls }), ...(blockedUrls !== undefined && { blockedUrls }) };
+}
+
+function removeUser({ users, log }: ManagementRoutesDeps): RouteHandler {
+  return async (request, response) => {
+    const { id, tokens } = await users.remove(userIdOf(request));
+    log.info('user removed', { user: id, tokens: tokens.length });
     response.status(204).end();
   };
 }
 
-function issueToken({ users }: ManagementRoutesDeps): RouteHandler {
+function issueToken({ users, log }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
     const { label, expiresIn } = parseBody(newTokenSchema, request);
     const { secret, token } = await users.issueToken(userIdOf(request), {
       ...(label !== undefined && { label }),
       ...(expiresIn !== undefined && { lifeMs: expiresIn }),
     });
+    log.info('token issued', { user: userIdOf(request), token: token.id, label, expires: token.expiresAt });
     response.setHeader('cache-control', 'no-store');
     response.status(201).json({ ...describeToken(token), token: secret });
   };
 }
 
-function revokeToken({ users }: ManagementRoutesDeps): RouteHandler {
+function revokeToken({ users, log }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
     await users.revokeToken(userIdOf(request), itemIdOf(request));
+    log.info('token revoked', { user: userIdOf(request), token: itemIdOf(request) });
     response.status(204).end();
   };
 }
 
-function addBrowser({ users, probeBrowser }: ManagementRoutesDeps): RouteHandler {
+function addBrowser({ users, probeBrowser, log }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
     const { url, label } = parseBody(newBrowserSchema, request);
     const { id } = await users.get(userIdOf(request));
     const product = await probeBrowser(url, untilClosed(response));
     const browser = await users.addBrowser(id, { url, ...(label !== undefined && { label }) });
+    log.info('browser registered', { user: id, browser: browser.id });
     response.status(201).json({ ...browser, product });
   };
 }
@@ -137,9 +167,10 @@ function untilClosed(response: Response): AbortSignal {
   return disconnected.signal;
 }
 
-function removeBrowser({ users }: ManagementRoutesDeps): RouteHandler {
+function removeBrowser({ users, log }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
     await users.removeBrowser(userIdOf(request), itemIdOf(request));
+    log.info('browser removed', { user: userIdOf(request), browser: itemIdOf(request) });
     response.status(204).end();
   };
 }
@@ -161,8 +192,8 @@ function parseBody<Output>(schema: z.ZodType<Output>, { body }: Request): Output
   throw new Refusal('invalid_parameter', { detail });
 }
 
-function describeUser({ id, createdAt, tokens, browsers }: StoredUser): object {
-  return { id, createdAt, tokens: tokens.length, browsers: browsers.length };
+function describeUser({ tokens, browsers, ...user }: StoredUser): object {
+  return { ...user, tokens: tokens.length, browsers: browsers.length };
 }
 
 /** Without the hash. */

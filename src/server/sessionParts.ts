@@ -1,10 +1,12 @@
 import type { CloseReason } from '../../machines/events.js';
 import { noBrowserPool, type BrowserPool } from '../browser/pool/browserLease.js';
+import type { UrlRules } from '../browser/policy/urlRules.js';
 import type { Directory } from '../cluster/ownership.js';
 import type { CompiledEmbedding, Setup } from './embedding.js';
 import { toOpenSession } from '../session/embedderView.js';
 import { createSessionLogic } from '../session/actor.js';
-import type { Session, SessionDeps } from '../session/session.js';
+import type { Session } from '../session/session.js';
+import type { SessionDeps } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { persistSnapshots } from '../session/persistence.js';
 import { unauthorized } from '../tenancy/bearerToken.js';
@@ -18,13 +20,14 @@ export interface SessionPartsDeps {
   readonly embedding: CompiledEmbedding;
   readonly inspect: SessionDeps['inspect'];
   readonly directory: Directory;
+  readonly rules: UrlRules;
 }
 
 /** The dependencies that all sessions of a server share. */
 export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   const { registry, pool, users, embedding, inspect, directory } = deps;
-  const { config, clock, log, onSession } = deps.setup;
-  const { features: serverFeatures, serverInfo } = embedding;
+  const { config, clock, log, secrets, onSession } = deps.setup;
+  const { features: serverFeatures, serverInfo, profileChoice } = embedding;
   const logic = createSessionLogic({
     find: (id) => registry.get(id),
     pool,
@@ -37,18 +40,20 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
       const { expiresAt = Number.POSITIVE_INFINITY } = principal;
       if (!(await users.isTokenValid(principal)) || expiresAt <= clock.now())
         throw unauthorized({ tokenRejected: true });
+      if (config.auth !== 'none') session.useUrlLists(await users.urlListsOf(principal.user));
       await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
       registerOwnership(session, directory);
     },
     isHandedOff: ({ id }) => directory.isHandedOff?.(id) ?? false,
   });
   const { onEarlyMessage } = config;
-  const workspace = { folders: config.workspace, closed: [config.dataDir] };
+  const workspace = { folders: config.workspace, closed: [config.dataDir], urls: deps.rules };
   // An eager session would wait for a browser that never comes.
   const lease = pool === noBrowserPool ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
   const hasFreeBrowser = (): boolean => config.isolation !== 'process' || !pool.isFull;
-  return { logic, serverInfo, serverFeatures, workspace, lease, hasFreeBrowser, queueLimit, clock, log, inspect };
+  const answers = { serverInfo, serverFeatures, profileChoice, secrets };
+  return { logic, ...answers, workspace, lease, hasFreeBrowser, queueLimit, clock, log, inspect };
 }
 
 /** From its claim on, the directory gets the snapshots of the session, if it is resumable, and its end. */

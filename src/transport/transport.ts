@@ -2,8 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
 import type { Channel, CloseNotice, TransportKind } from '../session/channel.js';
+import { parseProfileChoice, UnknownProfileError } from '../mcp/clientProfiles.js';
 import { type JSONRPCMessage, replyIdOf, parseMessage } from '../mcp/protocol.js';
-import type { Session, SessionDeps, SessionRequest } from '../session/session.js';
+import { ResponseMemory, type SessionMemory } from '../mcp/responseMemory.js';
+import type { Session } from '../session/session.js';
+import type { SessionDeps, SessionRequest } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { toPrincipal } from '../tenancy/auth.js';
 import { readCredentials } from '../tenancy/bearerToken.js';
@@ -47,6 +50,7 @@ export interface TransportDeps {
   /** Bytes of one message. */
   readonly bodyLimit: number;
   readonly bodyMemory: BodyMemory;
+  readonly responseMemory: ResponseMemory;
   readonly clock: Clock;
 }
 
@@ -72,7 +76,23 @@ export async function resolveSessionRequest(
   const groups = query.get('tools');
   const toolSet = selectTools(groups);
   const browserUrl = await chooseBrowser(principal, query.get('browser'));
-  return { principal, toolSet, ...(groups !== null && { groups }), ...(browserUrl !== undefined && { browserUrl }) };
+  const profile = readProfile(query);
+  const choices = { ...(groups !== null && { groups }), ...(profile !== undefined && { profile }) };
+  return { principal, toolSet, ...choices, ...(browserUrl !== undefined && { browserUrl }) };
+}
+
+/** `?structured=1` and `?profile=…` as one text; undefined without them. Throws a Refusal on an unknown profile. */
+function readProfile(query: URLSearchParams): string | undefined {
+  const structured = query.get('structured');
+  const words = [...(structured === null ? [] : [`structured=${structured || '1'}`]), ...query.getAll('profile')];
+  if (words.length === 0) return undefined;
+  const profile = words.join(',');
+  try {
+    parseProfileChoice(profile);
+  } catch (error) {
+    throw error instanceof UnknownProfileError ? new Refusal('invalid_parameter', { detail: error.message }) : error;
+  }
+  return profile;
 }
 
 /** Opens a session and binds it to its transport. Throws what `registry.open` throws: nothing was created. */
@@ -116,6 +136,12 @@ export function bodyOf(
 ): Promise<unknown> {
   return readJson(request, bodyLimit, bodyMemory.open(principalKey(toPrincipal(caller))));
 }
+
+/** The share of a new session in the memory for answers. */
+export const openMemory = (
+  { responseMemory }: Pick<TransportDeps, 'responseMemory'>,
+  { principal }: Pick<SessionRequest, 'principal'>,
+): SessionMemory => responseMemory.open(principalKey(principal));
 
 /** Logs every error of a transport. */
 export function logErrors(channel: SessionTransport, log: Log, session?: Session): void {
@@ -167,6 +193,7 @@ function parseJson(text: string): unknown {
 export abstract class ConnectionTransport implements SessionTransport {
   abstract readonly kind: TransportKind;
   readonly resumable = false;
+  readonly memory: SessionMemory;
   sessionId?: string;
   onclose?: () => void;
   onerror?: (error: Error) => void;
@@ -174,6 +201,10 @@ export abstract class ConnectionTransport implements SessionTransport {
   onmessage?: MessageHandler;
   /** Why `onclose` fired. */
   closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
+
+  constructor(memory = new ResponseMemory().open('')) {
+    this.memory = memory;
+  }
 
   abstract announce(sessionId: string): void;
   abstract deliver(message: JSONRPCMessage): void;
