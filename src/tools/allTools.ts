@@ -1,3 +1,4 @@
+import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
 import type { Tool } from './defineTool.js';
 import { emulationTools } from './emulationTools.js';
@@ -24,12 +25,7 @@ import {
   serviceWorkerStatusTool,
   stopServiceWorkerTool,
 } from './extensionContexts.js';
-import {
-  checkInjectionTool,
-  inspectManifestTool,
-  clearErrorsTool,
-  getRuntimeErrorsTool,
-} from './extensionDiagnosis.js';
+import { checkInjectionTool, clearErrorsTool, getRuntimeErrorsTool } from './extensionDiagnosis.js';
 import {
   getExtensionDetailsTool,
   installExtensionTool,

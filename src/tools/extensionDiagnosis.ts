@@ -1,25 +1,15 @@
-import { basename } from 'node:path';
 import { z } from 'zod';
-import {
-  ExtensionsPage,
-  findExtension,
-  type ExtensionInfo,
-  type ExtensionProblem,
-} from '../browser/extensions/installedExtensions.js';
+import { ExtensionsPage, findExtension, type ExtensionInfo } from '../browser/extensions/installedExtensions.js';
 import { type ExtensionLogEntry, runtimeErrors, type RuntimeError } from '../browser/extensions/extensionLog.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { truncateAnswer, shortUrl } from './answers.js';
 import { locationText } from './consoleTools.js';
 import { defineTool } from './defineTool.js';
-import { count, extensionFolder, extensionId, extensionIdInput } from './extensionFields.js';
-import { requireInnerLinks, type Workspace } from './workspace.js';
+import { count, extensionIdInput } from './extensionFields.js';
 import { errorsInFolder } from '../browser/extensions/serviceWorkers.js';
 import type { UnansweredMessage } from '../browser/extensions/messageLog.js';
 import { oneLine } from './pagination.js';
-import { readExtensionFiles } from '../browser/extensions/extensionFiles.js';
-import type { Finding } from '../browser/extensions/findings.js';
-import { manifestFindings } from '../browser/extensions/manifestAudit.js';
 import { contentScriptsIn, isCutOff } from '../browser/extensions/contentScripts.js';
 import { predictInjections, type Injection } from '../browser/extensions/injection.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
@@ -132,71 +122,6 @@ function structuredRuntimeError({
     ...(line === undefined ? {} : { line }),
     ...(column === undefined ? {} : { column }),
   };
-}
-
-const finding = z.object({
-  severity: z.enum(['error', 'warning', 'info']),
-  at: z.string(),
-  problem: z.string(),
-  fix: z.string(),
-});
-
-export const inspectManifestTool = defineTool({
-  name: 'inspect_extension_manifest',
-  title: 'Check manifest',
-  group: 'extension',
-  needs: 'browser',
-  description: 'Check manifest, files and code of an extension against Manifest V3; each finding with its fix',
-  input: z.strictObject({
-    extensionId: extensionId.optional().describe('From list_extensions'),
-    path: z.string().min(1).optional().describe('A folder instead'),
-  }),
-  output: z.object({ findings: z.array(finding), manifest: z.string() }),
-  annotations: { readOnlyHint: true },
-  async handler({ extensionId: id, path }, { browser, signal, workspace }) {
-    if ((id === undefined) === (path === undefined)) throw new ToolError('Pass either extensionId or path.');
-    const { extension, warnings } =
-      id === undefined
-        ? { extension: await folderToCheck(path ?? '', workspace), warnings: [] }
-        : await withCdpScope(browser.browser, signal, async (scope) => {
-            const found = await findExtension(scope, id);
-            const { manifestErrors } = await (await ExtensionsPage.open(scope)).info(id);
-            return { extension: found, warnings: manifestErrors };
-          });
-    const files = await readExtensionFiles(extension);
-    const findings = [...warnings.map(chromeFinding), ...(await manifestFindings(files, signal))];
-    const manifest = JSON.stringify(files.manifest ?? null, undefined, 1);
-    const heading =
-      findings.length === 0
-        ? `The manifest of "${extension.name}" has no problems.`
-        : `${count(findings.length, 'finding')} in "${extension.name}" (${extension.path}):`;
-    return {
-      text: truncateAnswer(
-        [heading, ...findings.map(findingLine), '', manifest].join('\n'),
-        'read manifest.json itself',
-      ),
-      structured: { findings, manifest: truncateAnswer(manifest, 'read manifest.json itself') },
-    };
-  },
-});
-
-async function folderToCheck(path: string, workspace: Workspace): Promise<{ name: string; path: string }> {
-  const folder = await extensionFolder(path, workspace);
-  await requireInnerLinks(folder, workspace);
-  return { name: basename(folder), path: folder };
-}
-
-function chromeFinding({ message, manifestKey }: ExtensionProblem): Finding {
-  return {
-    severity: 'warning',
-    at: manifestKey || 'manifest.json',
-    problem: `Chrome: ${message}`,
-    fix: 'Fix or remove it.',
-  };
-}
-
-function findingLine({ severity, at, problem, fix }: Finding): string {
-  return `${severity} ${at}: ${problem} Fix: ${fix}`;
 }
 
 const injectionRow = z.object({

@@ -7,7 +7,8 @@ import {
   type Effects,
   type FiredEvent,
 } from '../browser/extensions/extensionEvents.js';
-import { findEnabledExtension, readManifest, type Extension } from '../browser/extensions/installedExtensions.js';
+import { findEnabledExtension, type Extension } from '../browser/extensions/installedExtensions.js';
+import { readManifest } from '../browser/extensions/manifest.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { shortUrl, truncateAnswer } from './answers.js';
 import { locationText } from './consoleTools.js';

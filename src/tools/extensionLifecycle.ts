@@ -26,13 +26,13 @@ import {
 import { runningContexts, declaredContexts } from '../browser/extensions/liveContexts.js';
 import {
   listExtensions,
-  readManifest,
   type Extension,
   ExtensionsPage,
   findExtension,
   type ExtensionInfo,
   uninstallExtension,
 } from '../browser/extensions/installedExtensions.js';
+import { readManifest } from '../browser/extensions/manifest.js';
 import { WorkerMonitor, type WorkerState } from '../browser/extensions/serviceWorkers.js';
 import { oneLine } from './pagination.js';
 import { shortUrl } from './answers.js';

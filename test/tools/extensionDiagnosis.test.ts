@@ -62,7 +62,7 @@ function png(width: number, height: number): Buffer {
 describe('inspect_extension_manifest', () => {
   it('finds nothing grave in a good extension', async () => {
     const found = await findings(sampleExtensionId);
-    expect(found.filter(({ severity }) => severity !== 'info')).toEqual([]);
+    expect(found.filter(({ severity }) => severity !== 'advice')).toEqual([]);
   });
 
   it('finds permissions that are unused, misplaced, broad or missing, each with its fix', async () => {
@@ -73,16 +73,23 @@ describe('inspect_extension_manifest', () => {
         host_permissions: ['<all_urls>'],
         background: { service_worker: 'worker.js' },
       },
-      { 'worker.js': '\nchrome.tabs.query({});\nchrome.alarms.create({});\nconst { storage } = chrome;' },
+      {
+        'worker.js':
+          '\nchrome.tabs.query({});\nchrome.alarms.create({});\nconst { storage } = chrome;\nstorage.local.get();',
+      },
     );
     const found = await findings(id);
     const problems = found.map(({ severity, at, problem }) => `${severity} ${at}: ${problem}`);
-    expect(problems).toContain('warning permissions: "bookmarks" is not used by any code of the extension.');
-    expect(problems).toContain('error permissions: "https://example.com/*" is a host, which Chrome ignores here.');
-    expect(problems).toContainEqual(expect.stringMatching(/^info permissions: "tabs" is broad/));
-    expect(problems).toContainEqual(expect.stringMatching(/^error worker.js:3: The code uses chrome.alarms/));
+    expect(problems).toContain(
+      'advice manifest.json:1 permissions: "bookmarks" is not used by any code of the extension.',
+    );
+    expect(problems).toContain(
+      'breaks manifest.json:1 permissions: "https://example.com/*" is a host, which Chrome ignores here.',
+    );
+    expect(problems).toContain('advice manifest.json:1 permissions: "tabs" is not used by any code of the extension.');
+    expect(problems).toContainEqual(expect.stringMatching(/^breaks worker.js:3: The code uses chrome.alarms/));
     expect(problems).toContainEqual(
-      expect.stringMatching(/^warning host_permissions: "<all_urls>" takes in every site/),
+      expect.stringMatching(/^advice manifest.json:1 host_permissions\[0\]: "<all_urls>" takes in every site/),
     );
     expect(problems.join()).not.toContain('"storage"');
     expect(found.every(({ fix }) => fix !== '')).toBe(true);
@@ -105,11 +112,11 @@ describe('inspect_extension_manifest', () => {
     const at = (await findings(id)).map(({ severity, at }) => `${severity} ${at}`);
     expect(at).toEqual(
       expect.arrayContaining([
-        'error browser_action',
-        'error worker.js:2',
-        'error worker.js:3',
-        'error popup.html:2',
-        'warning web_accessible_resources[0]',
+        'breaks manifest.json:1 browser_action',
+        'breaks worker.js:2',
+        'breaks worker.js:3',
+        'breaks popup.html:2',
+        'advice manifest.json:1 web_accessible_resources[0]',
       ]),
     );
     expect(JSON.stringify(await findings(id))).not.toContain('eval');
@@ -123,11 +130,13 @@ describe('inspect_extension_manifest', () => {
     );
     await rm(join(workspace, 'Files', 'popup.html'));
     const problems = (await findings(id)).map(({ at, problem }) => `${at}: ${problem}`);
-    expect(problems).toContain('action.default_popup: The file popup.html does not exist.');
-    expect(problems).toContain('icons.48: icon.png has 16 x 16 pixels and is listed as 48.');
-    expect(problems).toContain('icons: There is no icon of 128 pixels.');
+    expect(problems).toContain('manifest.json:1 action.default_popup: The file popup.html does not exist.');
+    expect(problems).toContain('manifest.json:1 icons.48: icon.png has 16 x 16 pixels and is listed as 48.');
+    expect(problems).toContain(
+      'manifest.json:1 icons: There is no icon of 128 pixels, which the Web Store and the installation show.',
+    );
     await writeFile(join(workspace, 'Files', 'manifest.json'), '{ "name": ');
-    expect(await findings(id)).toMatchObject([{ severity: 'error', at: 'manifest.json', fix: 'Fix the JSON.' }]);
+    expect(await findings(id)).toMatchObject([{ severity: 'refused', at: 'manifest.json:1', fix: 'Mend the JSON.' }]);
   });
 });
 

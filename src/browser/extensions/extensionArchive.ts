@@ -8,10 +8,10 @@ import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Entry } from 'yauzl';
-import { z } from 'zod';
 import type { UrlRules } from '../policy/urlRules.js';
 import { messageOf, ToolError } from '../../errors/errors.js';
-import { readBeginning, readManifestText } from './extensionFiles.js';
+import { readBeginning } from './extensionFiles.js';
+import { manifestOf, readManifestFile } from './manifest.js';
 import { timeLimit } from '../../clock.js';
 
 /** Limit on the unpacked size. The largest extensions of the store have a tenth of it. */
@@ -103,31 +103,15 @@ async function findManifestFolder(folder: string): Promise<string> {
   throw new ToolError(`The archive has no manifest.json at its top. There is: ${names.join(', ') || 'nothing'}.`);
 }
 
-const archiveManifestSchema = z.object({
-  key: z.string().optional(),
-  name: z.string().optional(),
-  default_locale: z.string().optional(),
-});
-
 /** The identity of an extension across archives: its key, or its name in the manifest and default locale. */
 async function extensionKey(root: string): Promise<string> {
-  const text = await readManifestText(root);
-  const { key, name, default_locale: locale } = parseManifest(text);
+  const { key, name, default_locale: locale } = manifestOf(await readManifestFile(root)) ?? {};
   const messages =
     locale === undefined || !/^[\w-]+$/.test(locale)
       ? ''
       : await readBeginning(join(root, '_locales', locale, 'messages.json'), maxMessageBytes).catch(() => '');
   const identity = key ?? `${name ?? ''} ${name?.startsWith('__MSG_') === true ? messages.toString() : ''}`;
   return createHash('sha256').update(identity).digest('hex').slice(0, 16);
-}
-
-/** Chrome has better messages about an invalid manifest. */
-function parseManifest(text: string): z.infer<typeof archiveManifestSchema> {
-  try {
-    return archiveManifestSchema.safeParse(JSON.parse(text)).data ?? {};
-  } catch {
-    return {};
-  }
 }
 
 async function reserveFolder(parent: string, target: string): Promise<void> {

@@ -1,37 +1,20 @@
-import { open, readdir, readFile, stat } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
+import { open, readdir, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { messageOf, ToolError } from '../../errors/errors.js';
-import { withoutCommentLines } from './sourceText.js';
+import { readManifestFile, type ParsedManifest } from './manifest.js';
 
-/** The text of a file, with its path relative to the extension's folder, separated by `/`. */
-export interface SourceFile {
-  readonly path: string;
-  readonly text: string;
-}
-
-/** An extension's folder, read once. */
+/** The manifest and the names of all files in an extension's folder. */
 export interface ExtensionFiles {
-  /** As on the disk, which may differ from what Chrome has loaded; undefined if it is not a JSON object. */
-  readonly manifest: Readonly<Record<string, unknown>> | undefined;
-  readonly manifestProblem: string | undefined;
-  /** Every path. */
+  readonly folder: string;
+  readonly manifest: ParsedManifest;
+  /** Relative to the folder, separated by `/`; what a link leads to counts as a file, as it does for Chrome. */
   readonly paths: ReadonlySet<string>;
-  /** Scripts and documents. */
-  readonly sources: readonly SourceFile[];
-  /** What was not read because of the limits. */
+  /** What was not listed because of the limit. */
   readonly cut: string | undefined;
-  /** The beginning of a file, at most 8 MB. */
-  read(path: string, maxBytes?: number): Promise<Buffer | undefined>;
 }
 
-const maxFiles = 5_000;
-const mebibyte = 1024 ** 2;
-const maxSourceBytes = 16 * mebibyte;
-/** Of one script or document. */
-const maxFileBytes = 4 * mebibyte;
-const maxManifestBytes = mebibyte;
-/** Of a table of texts. */
-const maxReadBytes = 8 * mebibyte;
+const maxFiles = 20_000;
+const maxDepth = 40;
 
 /** Reads the folder of an extension. Throws a ToolError if it is not on this disk, as with a remote browser. */
 export async function readExtensionFiles({
@@ -41,35 +24,36 @@ export async function readExtensionFiles({
   readonly name: string;
   readonly path: string;
 }): Promise<ExtensionFiles> {
-  const text = await readManifestText(folder).catch((error: unknown) => {
+  const manifest = await readManifestFile(folder).catch((error: unknown) => {
     throw new ToolError(`The files of ${name} cannot be read in ${folder}: ${messageOf(error)}`, { cause: error });
   });
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const paths = entries
-    .filter((entry) => entry.isFile() && !entry.parentPath.split(sep).includes('node_modules'))
-    .slice(0, maxFiles)
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'));
-  const known = new Set(paths);
-  const { sources, cut } = await readSources(folder, paths);
-  return {
-    ...parseManifest(text),
-    paths: known,
-    sources,
-    cut: entries.length > maxFiles ? `Only the first ${maxFiles} files were looked at.` : cut,
-    // A manifest may name anything, as `../../etc/passwd`.
-    read: async (path, maxBytes = maxReadBytes) =>
-      known.has(path) ? readBeginning(join(folder, path), maxBytes).catch(() => undefined) : undefined,
-  };
+  const paths = new Set<string>();
+  const isWhole = await list(folder, paths);
+  return { folder, manifest, paths, cut: isWhole ? undefined : `Only the first ${maxFiles} files were looked at.` };
 }
 
-/** The text of the manifest in a folder. Throws a ToolError above the size limit. */
-export async function readManifestText(folder: string): Promise<string> {
-  const path = join(folder, 'manifest.json');
-  const { size } = await stat(path);
-  if (size <= maxManifestBytes) return readFile(path, 'utf8');
-  throw new ToolError(`manifest.json has ${size} bytes, and at most ${maxManifestBytes} are read. Shorten it.`);
+/** False if there are more than the limit allows. A folder that is reached again by a link is not listed again. */
+async function list(folder: string, paths: Set<string>): Promise<boolean> {
+  const seen = new Set<string>();
+  const folders = [''];
+  for (let inner = folders.shift(); inner !== undefined; inner = folders.shift()) {
+    const real = await realpath(join(folder, inner)).catch(() => undefined);
+    if (real === undefined || seen.has(real) || inner.split('/').length > maxDepth) continue;
+    seen.add(real);
+    const entries = await readdir(join(folder, inner), { withFileTypes: true }).catch(() => []);
+    for (const entry of entries) {
+      const path = inner === '' ? entry.name : `${inner}/${entry.name}`;
+      const target = entry.isSymbolicLink() ? await stat(join(folder, path)).catch(() => undefined) : entry;
+      if (target?.isDirectory() === true && entry.name !== '.git') folders.push(path);
+      if (target?.isFile() !== true) continue;
+      if (paths.size >= maxFiles) return false;
+      paths.add(path);
+    }
+  }
+  return true;
 }
 
+/** The beginning of a file. */
 export async function readBeginning(path: string, maxBytes: number): Promise<Buffer> {
   const file = await open(path);
   try {
@@ -81,46 +65,13 @@ export async function readBeginning(path: string, maxBytes: number): Promise<Buf
   }
 }
 
-async function readSources(folder: string, paths: readonly string[]): Promise<Pick<ExtensionFiles, 'sources' | 'cut'>> {
-  const sources: SourceFile[] = [];
-  let remainingBytes = maxSourceBytes;
-  let cut: string | undefined;
-  for (const path of paths.filter((candidate) => /\.(m?js|html?)$/i.test(candidate))) {
-    const { size } = await stat(join(folder, path));
-    remainingBytes -= Math.min(size, maxFileBytes);
-    if (remainingBytes < 0)
-      return { sources, cut: `Only the first ${maxSourceBytes / mebibyte} MB of code were looked at.` };
-    if (size > maxFileBytes) cut = `Of ${path} only the first ${maxFileBytes / mebibyte} MB were looked at.`;
-    sources.push({ path, text: (await readBeginning(join(folder, path), maxFileBytes)).toString('utf8') });
+/** A path of a manifest, a script or a document, relative to the folder of the extension. */
+export function localPath(path: string): string {
+  const [file = ''] = path.split(/[?#]/, 1);
+  const parts: string[] = [];
+  for (const part of file.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '' && part !== '.') parts.push(part);
   }
-  return { sources, cut };
+  return parts.join('/');
 }
-
-export function parseManifest(text: string): Pick<ExtensionFiles, 'manifest' | 'manifestProblem'> {
-  try {
-    const manifest: unknown = JSON.parse(withoutCommentLines(text.replace(/^\uFEFF/, '')));
-    if (isJsonObject(manifest)) return { manifest, manifestProblem: undefined };
-    return { manifest: undefined, manifestProblem: 'it is no object' };
-  } catch (error) {
-    return { manifest: undefined, manifestProblem: messageOf(error) };
-  }
-}
-
-export function isJsonObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** The strings among the items of a list. */
-export function stringsIn(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
-}
-
-/** The objects among the items of a list. */
-export function objectsIn(value: unknown): Record<string, unknown>[] {
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
-}
-
-export const objectAt = (value: unknown, key: string): Record<string, unknown> => {
-  const found = isJsonObject(value) ? value[key] : undefined;
-  return isJsonObject(found) ? found : {};
-};

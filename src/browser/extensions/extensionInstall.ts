@@ -4,11 +4,11 @@ import { timeLimit } from '../../clock.js';
 import {
   ExtensionsPage,
   findExtension,
-  readManifest,
   type Extension,
   listExtensions,
   uninstallExtension,
 } from './installedExtensions.js';
+import { readManifest } from './manifest.js';
 import { loadWithoutFiles } from './fileAccess.js';
 import { type CdpScope, withCdpScope } from '../cdp/cdpScope.js';
 import { errorsInFolder, WorkerMonitor, type WorkerStarts } from './serviceWorkers.js';

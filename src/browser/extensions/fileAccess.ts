@@ -2,18 +2,16 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
-import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { parseManifest, readManifestText } from './extensionFiles.js';
+import { readManifest } from './manifest.js';
 import {
   ExtensionsPage,
   listExtensions,
   loadExtension,
   originOf,
-  readManifest,
   uninstallExtension,
   type Extension,
 } from './installedExtensions.js';
@@ -41,7 +39,7 @@ export async function loadWithoutFiles(scope: CdpScope, path: string, page?: Ext
   // A theme has no scripts.
   if (folder === undefined || (await readManifest({ path }))?.theme !== undefined) return loadExtension(scope, path);
   const extensionsPage = page ?? (await ExtensionsPage.open(scope));
-  const manifest = await manifestIn(path);
+  const manifest = await readManifest({ path });
   const key = manifest?.key ?? Buffer.from(path).toString('base64');
   const known = (await listExtensions(scope)).some(({ id }) => id === idOf(key));
   if (known) return load(scope, extensionsPage, path);
@@ -91,17 +89,6 @@ async function installPlaceholder(
   } finally {
     await rm(place, { recursive: true, force: true });
   }
-}
-
-const manifestSchema = z.object({
-  key: z.string().optional(),
-  background: z.object({ service_worker: z.string().optional() }).optional(),
-});
-
-/** Chrome reports problems of the manifest when it loads it. */
-async function manifestIn(path: string): Promise<z.output<typeof manifestSchema> | undefined> {
-  const text = await readManifestText(path).catch(() => '');
-  return manifestSchema.safeParse(parseManifest(text).manifest).data;
 }
 
 /** The first half of the hash, with the letters a to p as digits. */

@@ -3,8 +3,9 @@ import { inSlices } from '../patterns/slices.js';
 import { readRegisteredScripts } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { ExtensionDocument } from './evaluateInTarget.js';
-import { objectsIn, readExtensionFiles, stringsIn, type ExtensionFiles } from './extensionFiles.js';
+import { localPath, readExtensionFiles, type ExtensionFiles } from './extensionFiles.js';
 import type { Extension, ExtensionInfo } from './installedExtensions.js';
+import { objectsIn, stringsIn } from './manifest.js';
 import { matchesAny, matchesGlob, parsePattern } from './matchPattern.js';
 
 /** One declaration of content scripts, from the manifest or registered with `chrome.scripting`. */
@@ -75,7 +76,7 @@ function* judge(
 }
 
 function declaredScripts({ manifest }: ExtensionFiles): ContentScript[] {
-  return objectsIn(manifest?.['content_scripts']).map((entry, index) => ({
+  return objectsIn(manifest.json?.['content_scripts']).map((entry, index) => ({
     name: `content_scripts[${index}]`,
     files: [...stringsIn(entry['js']), ...stringsIn(entry['css'])],
     matches: stringsIn(entry['matches']),
@@ -172,7 +173,7 @@ function* nearMissHint(matches: readonly string[], url: URL): Generator<undefine
 }
 
 function* missingFiles({ files }: ContentScript, { paths }: ExtensionFiles): Generator<string> {
-  const absent = files.filter((file) => !paths.has(file.replace(/^\.?\//, '')));
+  const absent = files.filter((file) => !paths.has(localPath(file)));
   if (absent.length > 0) yield `the file ${absent.join(', ')} does not exist`;
   if (files.length === 0) yield 'it names no js and no css';
 }

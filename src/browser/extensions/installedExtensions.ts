@@ -5,8 +5,7 @@ import { messageOf, ToolError } from '../../errors/errors.js';
 import { extensionsPage } from '../policy/launchPreferences.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { openBrowserCdpSession, unlessGone } from '../cdp/cdpSessions.js';
-import { readManifestText } from './extensionFiles.js';
-import { withoutCommentLines } from './sourceText.js';
+import { readManifest } from './manifest.js';
 
 /** An unpacked extension as Chrome reports it (`Extensions.getExtensions`). `path` is its folder. */
 export type Extension = Protocol.Extensions.ExtensionInfo;
@@ -254,37 +253,6 @@ async function callChrome(session: CDPSession, method: string, args: readonly un
   });
   if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
   return result.value;
-}
-
-const manifestSchema = z.object({
-  name: z.string().optional().catch(undefined),
-  version: z.string().optional().catch(undefined),
-  theme: z.looseObject({}).optional().catch(undefined),
-  omnibox: z.object({ keyword: z.string().optional() }).optional().catch(undefined),
-  commands: z.record(z.string(), z.unknown()).optional().catch(undefined),
-  permissions: z.array(z.unknown()).optional().catch(undefined),
-  optional_permissions: z.array(z.unknown()).optional().catch(undefined),
-  key: z.string().optional().catch(undefined),
-  background: z.object({ service_worker: z.string().optional() }).optional(),
-  action: z.object({ default_popup: z.string().optional() }).optional(),
-  options_page: z.string().optional(),
-  options_ui: z.object({ page: z.string().optional() }).optional(),
-  side_panel: z.object({ default_path: z.string().optional() }).optional(),
-});
-
-/** What the manifest says about the contexts of the extension. */
-export type Manifest = z.infer<typeof manifestSchema>;
-
-/** Reads the manifest in the extension's folder. Undefined where that is not readable here, as with a browser elsewhere. */
-export async function readManifest({ path }: Pick<Extension, 'path'>): Promise<Manifest | undefined> {
-  const text = await readManifestText(path).catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    return manifestSchema.parse(JSON.parse(withoutCommentLines(text)));
-  } catch {
-    // It was changed on the disk after Chrome had read it.
-    return undefined;
-  }
 }
 
 /** Removes an extension with its storage (CDP Extensions.uninstall). Its folder stays. Throws a ToolError if Chrome refuses. */

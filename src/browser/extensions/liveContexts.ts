@@ -3,14 +3,8 @@ import { ToolError } from '../../errors/errors.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { contentScriptsIn } from './contentScripts.js';
-import {
-  findExtension,
-  type Extension,
-  originOf,
-  ownDocumentUrl,
-  readManifest,
-  type Manifest,
-} from './installedExtensions.js';
+import { findExtension, type Extension, originOf, ownDocumentUrl } from './installedExtensions.js';
+import { readManifest, type Manifest } from './manifest.js';
 import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
 
 /**

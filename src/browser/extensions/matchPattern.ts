@@ -24,6 +24,7 @@ export function parsePattern(pattern: string): MatchPattern | string {
   const name = port === undefined ? host : host.slice(0, -port.length - 1);
   if (name.slice(1).includes('*') || /^\*[^.]/.test(name))
     return '* may stand only at the start of the host, before a dot';
+  const isWeb = ['*', ...webSchemes].includes(scheme);
   const fitsPath = compileGlob(path);
   return {
     matches: (url) =>
@@ -31,7 +32,7 @@ export function parsePattern(pattern: string): MatchPattern | string {
       hostMatches(name, url.hostname) &&
       (port === undefined || port === '*' || port === portOf(url)) &&
       fitsPath(url.pathname + url.search),
-    everyHost: name === '*',
+    everyHost: name === '*' && isWeb,
   };
 }
 

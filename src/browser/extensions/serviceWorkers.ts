@@ -1,9 +1,9 @@
 import type { CDPSession, Protocol, Browser } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
-import { ExtensionsPage, originOf, readManifest, type Extension } from './installedExtensions.js';
-import { readExtensionFiles } from './extensionFiles.js';
-import { manifestFindings } from './manifestAudit.js';
+import { auditExtension } from './audit/auditExtension.js';
+import { ExtensionsPage, originOf, type Extension } from './installedExtensions.js';
+import { readManifest } from './manifest.js';
 import { loadWithoutFiles } from './fileAccess.js';
 import { CdpScope } from '../cdp/cdpScope.js';
 import { openBrowserCdpSession } from '../cdp/cdpSessions.js';
@@ -195,8 +195,8 @@ const maxFindings = 10;
 /** What the audit of an extension's folder calls errors, a line each. None where the folder cannot be read. */
 export async function errorsInFolder(path: string, signal: AbortSignal): Promise<string[]> {
   try {
-    const findings = await manifestFindings(await readExtensionFiles({ name: 'the extension', path }), signal);
-    const errors = findings.filter(({ severity }) => severity === 'error');
+    const { findings } = await auditExtension({ name: 'the extension', path }, signal);
+    const errors = findings.filter(({ severity }) => severity !== 'advice');
     return errors.slice(0, maxFindings).map(({ at, problem, fix }) => `${at}: ${problem} Fix: ${fix}`);
   } catch {
     signal.throwIfAborted();

@@ -1,0 +1,80 @@
+import { Worker } from 'node:worker_threads';
+import { z } from 'zod';
+import { Lock } from '../../../async.js';
+import { timeLimit } from '../../../clock.js';
+import { ToolError } from '../../../errors/errors.js';
+import { severities, type Audit } from './findings.js';
+
+/** Memory and time of one audit: syntax trees are large, and a hostile file may be larger. */
+const maxMegabytes = 1_024;
+const stackMegabytes = 32;
+const readingMs = 12_000;
+const limitMs = 25_000;
+
+const answerSchema = z.union([
+  z.object({ failure: z.string() }),
+  z.object({
+    findings: z.array(z.object({ severity: z.enum(severities), at: z.string(), problem: z.string(), fix: z.string() })),
+    more: z.int(),
+    manifest: z.unknown(),
+  }),
+]);
+
+/** One at a time in this process, since each may need that much memory. */
+const auditLock = new Lock();
+
+/**
+ * Checks manifest, files and code in the folder of an extension, installed or not, against Manifest V3. Works in a thread
+ * of its own, so that no other session waits for it. Throws a ToolError if the folder cannot be read, or if the audit
+ * needs too much time or memory.
+ */
+export function auditExtension(
+  extension: { readonly name: string; readonly path: string },
+  signal: AbortSignal,
+): Promise<Audit> {
+  return auditLock.run(signal, () => auditInThread(extension, signal));
+}
+
+async function auditInThread(
+  { name, path }: { readonly name: string; readonly path: string },
+  signal: AbortSignal,
+): Promise<Audit> {
+  signal.throwIfAborted();
+  const limit = timeLimit(limitMs);
+  const thread = new Worker(new URL('./auditThread.js', import.meta.url), {
+    workerData: { name, path, readingMs },
+    resourceLimits: { maxOldGenerationSizeMb: maxMegabytes, stackSizeMb: stackMegabytes },
+    execArgv: [],
+    env: {},
+    stdout: true,
+    stderr: true,
+  });
+  try {
+    const answer = answerSchema.parse(await messageOfThread(thread, AbortSignal.any([signal, limit])));
+    if ('failure' in answer) throw new ToolError(answer.failure);
+    return answer;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (limit.aborted)
+      throw new ToolError(`The audit of ${name} took more than ${limitMs / 1000} s. Audit a folder with less code.`, {
+        cause: error,
+      });
+    throw error;
+  } finally {
+    await thread.terminate();
+  }
+}
+
+function messageOfThread(thread: Worker, signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    thread.once('message', resolve);
+    thread.once('error', (error) => reject(isOutOfMemory(error) ? new ToolError(tooLarge, { cause: error }) : error));
+    thread.once('exit', (code) => reject(new Error(`The thread of the audit exited with code ${code} and no result.`)));
+  });
+}
+
+const tooLarge = 'The code of the extension is too large to be checked. Audit a folder with less of it.';
+
+const isOutOfMemory = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';

@@ -1,0 +1,316 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { contentScript, moduleWorker, onMessage, popup, resources, worker, type AuditCase } from './extensionParts.js';
+
+/** A PNG as far as its header. */
+function png(size: number): Buffer {
+  const bytes = Buffer.alloc(24);
+  bytes.write('\x89PNG\r\n\x1a\n\0\0\0\rIHDR', 'latin1');
+  bytes.writeUInt32BE(size, 16);
+  bytes.writeUInt32BE(size, 20);
+  return bytes;
+}
+
+const privateKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const secret = privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64');
+const secretOld = privateKey.export({ type: 'pkcs1', format: 'der' }).toString('base64');
+
+/** What is planted, and the beginning of the line that has to be said. */
+export const plantedExtensions: Readonly<Record<string, AuditCase>> = {
+  'a manifest that is no JSON': [
+    ['{\n"name": "x",\n}'],
+    'refused manifest.json:3: Chrome cannot parse it: a trailing comma',
+  ],
+  'a manifest of version 2': [
+    [{ manifest_version: 2 }],
+    'refused manifest.json:2 manifest_version: manifest_version is 2',
+  ],
+  'a version in words': [[{ version: '1.0-beta' }], 'refused manifest.json:4 version: version is "1.0-beta"'],
+  'a private key': [[{ key: secret }], 'refused manifest.json:5 key: key is a private key'],
+  'a private key of the older form': [[{ key: secretOld }], 'refused manifest.json:5 key: key is a private key'],
+  'an old action': [
+    [{ browser_action: {} }],
+    'breaks manifest.json:5 browser_action: browser_action is of Manifest V2',
+  ],
+  'background scripts': [
+    [{ background: { scripts: ['a.js'] } }, { 'a.js': '' }],
+    'breaks manifest.json:6 background.scripts',
+  ],
+  'a policy with eval': [
+    [{ content_security_policy: { extension_pages: "script-src 'self' 'unsafe-eval'" } }],
+    "refused manifest.json:6 content_security_policy.extension_pages: script-src allows 'unsafe-eval'",
+  ],
+  'a pattern that is none': [
+    [{ content_scripts: [{ matches: ['example.com'], js: ['a.js'] }] }, { 'a.js': '' }],
+    'refused manifest.json:8 content_scripts[0].matches[0]: "example.com" is no match pattern',
+  ],
+  'a host among the permissions': [
+    [{ permissions: ['https://a.example/*'] }],
+    'breaks manifest.json:6 permissions: "https://a.example/*" is a host',
+  ],
+  'a permission that cannot be optional': [
+    [{ optional_permissions: ['debugger'] }],
+    'breaks manifest.json:6 optional_permissions: "debugger" cannot be optional',
+  ],
+  'resources as texts': [
+    [{ web_accessible_resources: ['a.png'] }, { 'a.png': '' }],
+    'refused manifest.json:5 web_accessible_resources: It lists texts',
+  ],
+  'resources open to all': [
+    [{ web_accessible_resources: [{ resources: ['*'], matches: ['<all_urls>'] }] }],
+    'advice manifest.json:6 web_accessible_resources[0]: Every site may load every file',
+  ],
+  'every site may connect': [
+    [{ externally_connectable: { matches: ['*://*/*'] } }],
+    'advice manifest.json:7 externally_connectable.matches[0]',
+  ],
+  'five shortcuts': [
+    [
+      {
+        commands: Object.fromEntries(
+          [1, 2, 3, 4, 5].map((digit) => [
+            `c${digit}`,
+            { suggested_key: { default: `Ctrl+Shift+${digit}` }, description: 'd' },
+          ]),
+        ),
+      },
+    ],
+    'refused manifest.json:5 commands: 5 commands suggest a key',
+  ],
+  'a shortcut that Chrome refuses': [
+    [{ commands: { go: { suggested_key: { default: 'Shift+A' }, description: 'd' } } }],
+    'refused manifest.json:6 commands.go: "Shift+A" is no shortcut',
+  ],
+  'an icon that is not there': [
+    [{ icons: { 128: 'no.png' } }],
+    'refused manifest.json:6 icons.128: The file no.png does not exist',
+  ],
+  'an icon of another size': [
+    [{ icons: { 128: 'a.png' } }, { 'a.png': png(64) }],
+    'advice manifest.json:6 icons.128: a.png has 64 x 64 pixels',
+  ],
+  'a popup whose name has other letters': [
+    [{ action: { default_popup: 'Popup.html' } }, { 'popup.html': '' }],
+    'breaks manifest.json:6 action.default_popup: The file Popup.html does not exist',
+  ],
+  'translations without a default': [
+    [{}, { '_locales/en/messages.json': '{}' }],
+    'refused manifest.json:1 default_locale: default_locale is missing',
+  ],
+  'a text that is not translated': [
+    [{ default_locale: 'en', description: '__MSG_about__' }, { '_locales/en/messages.json': '{}' }],
+    'refused _locales/en/messages.json: The manifest uses __MSG_about__',
+  ],
+  'a translation without a message': [
+    [{ default_locale: 'en' }, { '_locales/en/messages.json': '{\n"a": {}}' }],
+    'refused _locales/en/messages.json:2: "a" has no message',
+  ],
+  'a reserved name': [[{}, { '_private/a.txt': '' }], 'refused _private: Names that begin with _'],
+  'a rule without a condition': [
+    [
+      {
+        permissions: ['declarativeNetRequest'],
+        declarative_net_request: { rule_resources: [{ id: 'r', enabled: true, path: 'rules.json' }] },
+      },
+      {
+        'rules.json':
+          '[\n{ "id": 1, "action": { "type": "block" }, "condition": {} },\n{ "id": 2, "action": { "type": "block" } }]',
+      },
+    ],
+    'refused rules.json:3 [1]: The rule is wrong: it has no condition',
+  ],
+  'a worker that imports a missing module': [
+    moduleWorker('import "./lib/a.js";', {}, { 'lib/a.js': '\nimport "./gone.js";' }),
+    'breaks lib/a.js:2: The file lib/gone.js does not exist; it is loaded here with import. The service worker does not start.',
+  ],
+  'a worker that loads a missing script': [
+    worker('\nimportScripts("a.js", "gone.js");', {}, { 'a.js': '' }),
+    'breaks worker.js:2: The file gone.js does not exist',
+  ],
+  'a worker that imports and is no module': [
+    worker('import "./a.js";', {}, { 'a.js': '' }),
+    'breaks worker.js:1: It imports or exports, and is loaded as a script that is no module',
+  ],
+  'a module with importScripts': [
+    moduleWorker('importScripts("a.js");', {}, { 'a.js': '' }),
+    'breaks worker.js:1: A worker that is a module has no importScripts',
+  ],
+  'a worker that imports late': [
+    moduleWorker(onMessage('import("./a.js")'), {}, { 'a.js': '' }),
+    'breaks worker.js:1: import() is not allowed in a service worker',
+  ],
+  'a worker that imports a package': [
+    moduleWorker('import x from "lodash";'),
+    'breaks worker.js:1: "lodash" is no path',
+  ],
+  'a script from elsewhere': [
+    worker('importScripts("https://a.example/x.js");'),
+    'refused worker.js:1: https://a.example/x.js comes from elsewhere',
+  ],
+  'a syntax error': [worker('\nlet x = ;'), 'breaks worker.js:2: It cannot be parsed'],
+  'a document that names missing files': [
+    popup('<link rel=stylesheet href=a.css>\n<img src="b.png">\n<script src="c.js"></script>', { 'a.css': '' }),
+    'breaks popup.html:3: The file c.js does not exist; it is loaded here as a script',
+  ],
+  'an image that is not there': [
+    popup('<img src="b.png">'),
+    'breaks popup.html:1: The file b.png does not exist; it is loaded here as an image',
+  ],
+  'an inline script': [popup('<p>\n<script>go()</script>'), 'breaks popup.html:2: Inline scripts do not run'],
+  'an inline handler': [
+    popup('<b onmouseover="go()">b</b>'),
+    'breaks popup.html:1: Inline event handlers, as onmouseover',
+  ],
+  'a script of another host in a document': [
+    popup('<script src="https://a.example/x.js"></script>'),
+    'refused popup.html:1: The script https://a.example/x.js',
+  ],
+  'a file that is injected and missing': [
+    worker(
+      'chrome.action.onClicked.addListener((tab) => chrome.scripting.executeScript({ target: { tabId: tab.id }, files: ["gone.js"] }));',
+      { permissions: ['scripting', 'activeTab'], action: {} },
+    ),
+    'breaks worker.js:1: The file gone.js does not exist; it is loaded here as a script for pages',
+  ],
+  'an offscreen document that is missing': [
+    worker(onMessage('chrome.offscreen.createDocument({ url: "off.html", reasons: ["BLOBS"], justification: "x" })'), {
+      permissions: ['offscreen'],
+    }),
+    'breaks worker.js:1: The file off.html does not exist; it is loaded here as an offscreen document',
+  ],
+  'an API without its permission': [
+    worker('\nchrome.alarms.create({});'),
+    'breaks worker.js:2: The code uses chrome.alarms',
+  ],
+  'one that is taken out': [
+    worker('const { alarms } = chrome;\nalarms.create({});'),
+    'breaks worker.js:2: The code uses chrome.alarms',
+  ],
+  'one by another name': [
+    worker('const api = globalThis.browser ?? chrome;\nonmessage = () => api.alarms.create({});'),
+    'breaks worker.js:2: The code uses chrome.alarms',
+  ],
+  'one through a module': [
+    moduleWorker(
+      'import { api } from "./api.js";\napi.bookmarks.getTree();',
+      {},
+      { 'api.js': 'export const api = self.chrome;' },
+    ),
+    'breaks worker.js:2: The code uses chrome.bookmarks',
+  ],
+  'a permission without its call': [
+    worker('chrome.storage.local.get();', { permissions: ['storage', 'bookmarks'] }),
+    'advice manifest.json:10 permissions: "bookmarks" is not used',
+  ],
+  'one that stands in comments and texts only': [
+    worker('// chrome.bookmarks.getTree()\nconsole.log("chrome.bookmarks");', { permissions: ['bookmarks'] }),
+    'advice manifest.json:9 permissions: "bookmarks" is not used',
+  ],
+  'one whose word means something else': [
+    worker('self.history?.back(); chrome.runtime.id;', { permissions: ['history'] }),
+    'advice manifest.json:9 permissions: "history" is not used',
+  ],
+  'activeTab without a use': [
+    worker('chrome.runtime.id;', { permissions: ['activeTab'] }),
+    'advice manifest.json:9 permissions: "activeTab" is not used',
+  ],
+  'unlimitedStorage without a use': [
+    worker('chrome.runtime.id;', { permissions: ['unlimitedStorage'] }),
+    'advice manifest.json:9 permissions: "unlimitedStorage" is not used',
+  ],
+  'tabs without a use': [
+    worker('chrome.tabs.create({ url: "https://a.example" });', { permissions: ['tabs'] }),
+    'advice manifest.json:9 permissions: "tabs" is not used',
+  ],
+  'hosts without a use': [
+    worker('chrome.runtime.id;', { host_permissions: ['https://a.example/*'] }),
+    'advice manifest.json:8 host_permissions: No code of the extension uses its access',
+  ],
+  'an address of a tab without a right to it': [
+    worker('chrome.tabs.query({}, (tabs) => { const [first] = tabs; console.log(first.url); });'),
+    'breaks worker.js:1: "url" of a tab is undefined',
+  ],
+  'an API of Manifest V2': [
+    worker('chrome.browserAction.setTitle({});'),
+    'breaks worker.js:1: chrome.browserAction does not exist',
+  ],
+  'another one': [
+    worker('browser.tabs.executeScript({ code: "1" });'),
+    'breaks worker.js:1: chrome.tabs.executeScript does not exist',
+  ],
+  'a deprecated API': [
+    worker('chrome.downloads.setShelfEnabled(false);', { permissions: ['downloads'] }),
+    'advice worker.js:1: chrome.downloads.setShelfEnabled is deprecated',
+  ],
+  eval: [worker('const run = (text) => eval(text); run("1");'), 'breaks worker.js:1: eval is called'],
+  'new Function': [
+    popup('<script src=a.js></script>', { 'a.js': '\nnew Function("return 1")();' }),
+    'breaks a.js:2: new Function is called',
+  ],
+  'the document in a worker': [
+    worker('\ndocument.title = "x";'),
+    'breaks worker.js:2: A service worker has no document',
+  ],
+  'the window in a listener': [
+    worker(onMessage('show()') + '\nfunction show() { window.open("x"); }'),
+    'breaks worker.js:2: A service worker has no window',
+  ],
+  'localStorage in an imported function': [
+    moduleWorker(
+      'import { save } from "./save.js";\nchrome.runtime.onMessage.addListener((m) => save(m));',
+      {},
+      { 'save.js': 'export function save(m) {\n  localStorage.m = m;\n}' },
+    ),
+    'breaks save.js:2: A service worker has no localStorage',
+  ],
+  'a listener after a wait': [
+    worker(
+      '(async () => {\nconst all = await chrome.storage.local.get();\nchrome.tabs.onUpdated.addListener(() => all);\n})();',
+      { permissions: ['storage'] },
+    ),
+    'breaks worker.js:3: The listener of chrome.tabs.onUpdated is added late',
+  ],
+  'a listener in a callback': [
+    worker('chrome.runtime.onInstalled.addListener(() => {\nchrome.alarms.onAlarm.addListener(() => 0);\n});', {
+      permissions: ['alarms'],
+    }),
+    'breaks worker.js:2: The listener of chrome.alarms.onAlarm is added late',
+  ],
+  'a listener after a promise': [
+    worker('fetch("x").then(() => chrome.runtime.onMessage.addListener(() => 0));'),
+    'breaks worker.js:1: The listener of chrome.runtime.onMessage is added late',
+  ],
+  'a variable that a worker loses': [
+    worker(`let count = 0;\n${onMessage('count += 1; return count;')}`),
+    'advice worker.js:1: "count" is changed in events',
+  ],
+  'one that another event reads': [
+    worker(
+      `let last;\n${onMessage('last = Date.now();')}\nchrome.tabs.onUpdated.addListener(() => console.log(last));`,
+    ),
+    'advice worker.js:1: "last" is changed in events',
+  ],
+  'tabs in a content script': [
+    contentScript('chrome.tabs.query({});', { permissions: ['tabs'] }),
+    'breaks content.js:1: Content scripts have no chrome.tabs',
+  ],
+  'an API in a sandboxed page': [
+    [{ sandbox: { pages: ['box.html'] } }, { 'box.html': '<script>\nchrome.runtime.sendMessage(1)</script>' }],
+    'breaks box.html',
+  ],
+  'storage in an offscreen document': [
+    worker(
+      onMessage('chrome.offscreen.createDocument({ url: "off.html", reasons: ["BLOBS"], justification: "x" })'),
+      { permissions: ['offscreen', 'storage'] },
+      { 'off.html': '<script src="off.js"></script>', 'off.js': 'chrome.storage.local.get();' },
+    ),
+    'breaks off.js:1: Offscreen documents have no chrome.storage',
+  ],
+  'a version that is too low': [
+    worker('chrome.sidePanel.setOptions({});', { permissions: ['sidePanel'], minimum_chrome_version: '100' }),
+    'breaks worker.js:1: chrome.sidePanel exists since Chrome 114',
+  ],
+  'a resource that is not there': [
+    [resources('gone.png')],
+    'advice manifest.json:7 web_accessible_resources[0].resources: No file is called "gone.png"',
+  ],
+};
