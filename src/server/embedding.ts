@@ -9,7 +9,7 @@ import type { Log } from '../log.js';
 import type { Prompt, Resource } from '../mcp/definitions.js';
 import { instructions, allPrompts } from '../mcp/prompts.js';
 import { compileFeatures, type ServerFeatures } from '../mcp/features.js';
-import type { Implementation } from '../mcp/methodContext.js';
+import type { Implementation, PrepareBrowser } from '../mcp/methodContext.js';
 import { packageInfo } from '../packageInfo.js';
 import type { OpenSession } from '../session/embedderView.js';
 import type { Observation } from '../telemetry/observer.js';
@@ -45,6 +45,8 @@ export interface OrchestratorOptions extends Embedding {
   /** The source of browsers; the orchestrator closes it. Default: launched or attached, as configured. */
   readonly pool?: BrowserPool;
   /** The values of `CHROME_PATH` and `PATH`, to find a browser. */
+  /** Called before a tool uses a browser. Default: a browser is there, or its absence is the tool's failure. */
+  readonly prepareBrowser?: PrepareBrowser;
   readonly search?: { readonly chromePath?: string | undefined; readonly searchPath?: string | undefined };
   readonly log?: Log;
   readonly clock?: Clock;

@@ -272,6 +272,10 @@ export class Session implements McpSession {
     return this.#deps.serverFeatures;
   }
 
+  get prepareBrowser(): McpSession['prepareBrowser'] {
+    return this.#deps.prepareBrowser;
+  }
+
   get serverInfo(): McpSession['serverInfo'] {
     return this.#deps.serverInfo;
   }
@@ -355,6 +359,7 @@ export interface SessionDeps {
   readonly logic: SessionLogic;
   readonly serverInfo: McpSession['serverInfo'];
   readonly serverFeatures: McpSession['serverFeatures'];
+  readonly prepareBrowser?: McpSession['prepareBrowser'];
   readonly workspace: Workspace;
   readonly lease: 'eager' | 'lazy';
   /** Whether a session that is opened now gets a browser without queueing. */
