@@ -40,6 +40,8 @@ export interface SettledRequest {
   readonly tool: string | null;
   /** `failed`: a protocol error, or a tool result with `isError`. */
   readonly outcome: 'ok' | 'failed' | 'cancelled';
+  /** Of a failed one: what its client was told, in one short line. */
+  readonly error?: string;
   readonly durationMs: number;
 }
 

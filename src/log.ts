@@ -19,9 +19,13 @@ export const shortId = (sessionId: string): string => sessionId.slice(0, 8);
 /** Discards every line. For embedders and tests. */
 export const silentLog: Log = { error: noop, warn: noop, info: noop, debug: noop };
 
+/** Whether lines are written for people: not where no one looks. */
+export const isPretty = ({ logFormat }: Pick<Config, 'logFormat'>, isTerminal: boolean): boolean =>
+  (logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'pretty';
+
 /** Writes one line per record to standard error: standard output carries the stdio transport and command output. */
 export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>, isTerminal: boolean): Log {
-  const pretty = (config.logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'pretty';
+  const pretty = isPretty(config, isTerminal);
   return createLogger({
     level: config.logLevel,
     format: pretty ? prettyFormat(isTerminal) : format.combine(format.timestamp(), jsonFormat),

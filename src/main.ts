@@ -1,16 +1,27 @@
 #!/usr/bin/env node
 import { runProgram, type Commands } from './cli/program.js';
+import { createProgressLine } from './cli/progressLine.js';
 import { serve, type ServeHandle } from './cli/serve.js';
+import { welcomeLines } from './cli/welcome.js';
 import type { Config } from './config/config.js';
 import { messageOf } from './errors/errors.js';
-import { createLog, type Log } from './log.js';
+import { createLog, isPretty, type Log } from './log.js';
+import { packageInfo } from './packageInfo.js';
+import { rejectTakenPort } from './server/portHolder.js';
 
 /** The entry point: the only file that uses arguments, environment, signals and standard streams of the process. */
 
-const search = { chromePath: process.env['CHROME_PATH'], searchPath: process.env['PATH'] };
+// An empty CHROME_PATH is one that is not set.
+const search = { chromePath: process.env['CHROME_PATH'] || undefined, searchPath: process.env['PATH'] };
 
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
 const writeError = (line: string): void => void process.stderr.write(`${line}\n`);
+
+/** Finds the browser that the server will launch, or installs one and shows how far it is. */
+async function findOrInstallBrowser(config: Config): Promise<string | undefined> {
+  const { prepareBrowser } = await import('./cli/installBrowser.js');
+  return prepareBrowser(config, search, { progress: createProgressLine(process.stderr), write: writeError });
+}
 
 /** Resolves at the first SIGINT or SIGTERM. The second one exits the process at once; its browsers exit with it. */
 function untilStopSignal(): Promise<NodeJS.Signals> {
@@ -49,8 +60,7 @@ function untilQuitKey(): Promise<void> {
 
 /** A server for one command: on a free loopback port, without authentication and warm sessions, logging warnings only. */
 async function startTemporaryServer(config: Config): Promise<ServeHandle> {
-  const { prepareBrowser } = await import('./cli/installBrowser.js');
-  await prepareBrowser(config, search, writeError);
+  await findOrInstallBrowser(config);
   const log = createLog({ ...config, logLevel: 'warn' }, process.stderr.isTTY);
   return serve({ ...config, host: '127.0.0.1', port: 0, auth: 'none', prewarm: 0 }, search, log);
 }
@@ -59,10 +69,12 @@ const commands: Commands = {
   async serve(config) {
     const log = createLog(config, process.stderr.isTTY);
     const defect = untilUnhandledRejection(log);
-    const { prepareBrowser } = await import('./cli/installBrowser.js');
-    await prepareBrowser(config, search, writeError);
+    await rejectTakenPort(config.host, config.port);
+    const executable = await findOrInstallBrowser(config);
     const stop = Promise.race([untilStopSignal(), defect]);
-    const running = await serve(config, search, log);
+    const { version } = packageInfo;
+    const welcome = (url: string): void => welcomeLines({ url, version, config, executable }).forEach(writeError);
+    const running = await serve(config, search, log, isPretty(config, process.stderr.isTTY) ? welcome : undefined);
     const cause = await stop;
     log.info('stopping', { cause });
     await running.close();
@@ -75,9 +87,9 @@ const commands: Commands = {
   async stdio(config) {
     const log = createLog(config, process.stderr.isTTY);
     const defect = untilUnhandledRejection(log);
-    const { installOnFirstUse, prepareBrowser } = await import('./cli/installBrowser.js');
+    const { installOnFirstUse } = await import('./cli/installBrowser.js');
     // An eager session is not connected without a browser; otherwise the client does not wait for one.
-    if (config.lease === 'eager') await prepareBrowser(config, search, writeError);
+    if (config.lease === 'eager') await findOrInstallBrowser(config);
     const { serveStdio } = await import('./cli/serve.js');
     const failed = new AbortController();
     void defect.then(() => failed.abort());
@@ -101,7 +113,7 @@ const commands: Commands = {
 
   async call({ config, url, token, mayReuse, calls }) {
     const { call } = await import('./cli/call.js');
-    const { findRunningServer } = await import('./cli/connect.js');
+    const { findRunningServer } = await import('./server/portHolder.js');
     const found = url === undefined && mayReuse ? await findRunningServer(config) : undefined;
     // Without a token, a server with authentication would refuse the session.
     const reused = found?.requiresToken === true && token === undefined ? undefined : found?.url;
@@ -123,7 +135,7 @@ const commands: Commands = {
 
   async top(config, url) {
     const { top } = await import('./cli/top.js');
-    const { serverUrl } = await import('./server/httpServer.js');
+    const { serverUrl } = await import('./server/portHolder.js');
     const { stdin, stdout, env } = process;
     const isWatched = stdin.isTTY && stdout.isTTY;
     if (isWatched) stdin.setRawMode(true).resume();
@@ -143,7 +155,7 @@ const commands: Commands = {
 
   async installBrowser() {
     const { installBrowser } = await import('./cli/installBrowser.js');
-    return installBrowser(search, write);
+    return installBrowser(search, { progress: createProgressLine(process.stdout), write });
   },
 };
 

@@ -3,9 +3,6 @@ import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { z } from 'zod';
 import { messageOf } from '../errors/errors.js';
 import { packageInfo } from '../packageInfo.js';
-import { timeLimit } from '../clock.js';
-import type { Config } from '../config/config.js';
-import { serverUrl } from '../server/httpServer.js';
 
 export interface ConnectOptions {
   /** The server's address, with or without `/sse`; its query is kept. */
@@ -70,33 +67,4 @@ async function readRefusalMessage(response: Response, url: string): Promise<stri
 /** The error of `fetch` is generic; its cause has the reason (`connect ECONNREFUSED 127.0.0.1:32122`). */
 function fetchFailureReason(error: unknown): string {
   return messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
-}
-
-const commonHealthFields = { status: z.literal('ok'), version: z.string() };
-const openHealthSchema = z.object({ ...commonHealthFields, sessions: z.object({}) });
-/** The whole document for an unauthenticated caller of a server with authentication. */
-const guardedHealthSchema = z.strictObject({ ...commonHealthFields, uptime: z.number() });
-
-export interface RunningServer {
-  readonly url: string;
-  /** Whether the server has authentication on. */
-  readonly requiresToken: boolean;
-}
-
-const probeTimeoutMs = 500;
-
-/** The server at `--host` and `--port`; undefined if none answers within half a second. */
-export async function findRunningServer({
-  host,
-  port,
-}: Pick<Config, 'host' | 'port'>): Promise<RunningServer | undefined> {
-  const url = serverUrl(host, port);
-  try {
-    const response = await fetch(`${url}/health`, { signal: timeLimit(probeTimeoutMs) });
-    const health: unknown = await response.json();
-    const requiresToken = guardedHealthSchema.safeParse(health).success;
-    return requiresToken || openHealthSchema.safeParse(health).success ? { url, requiresToken } : undefined;
-  } catch {
-    return undefined;
-  }
 }

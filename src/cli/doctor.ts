@@ -11,8 +11,8 @@ import { findLeftovers } from '../browser/process/janitor.js';
 import { launchBrowser } from '../browser/process/launchBrowser.js';
 import { createResourceLedger } from '../browser/process/resourceLedger.js';
 import type { Config } from '../config/config.js';
-import { messageOf } from '../errors/errors.js';
-import { findRunningServer } from './connect.js';
+import { codeOf, messageOf } from '../errors/errors.js';
+import { findPortUse, findRunningServer } from '../server/portHolder.js';
 
 export interface DoctorOptions extends BrowserSearch {
   readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless'> &
@@ -152,7 +152,10 @@ async function checkPort(host: string, port: number): Promise<string> {
   } catch (error) {
     const running = await findRunningServer({ host, port });
     if (running !== undefined) return `a Greenroom server runs at ${running.url}`;
-    throw new Problem(messageOf(error), 'stop the other program, or choose another --port', { cause: error });
+    if (codeOf(error) !== 'EADDRINUSE')
+      throw new Problem(messageOf(error), 'choose another --host or --port', { cause: error });
+    const use = await findPortUse(host, port);
+    throw new Problem(use.cause, use.fix, { cause: error });
   }
   server.close();
   return `${host}:${port} is free`;

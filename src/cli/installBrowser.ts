@@ -3,29 +3,46 @@ import { installChrome, type InstallOptions } from '../browser/process/browserIn
 import type { Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
 import type { PrepareBrowser } from '../mcp/methodContext.js';
+import type { ProgressLine } from './progressLine.js';
 
-/** `greenroom install-browser`: installs a browser unless one is found; prints progress and resolves with the exit code. */
-export async function installBrowser(search: BrowserSearch, write: (line: string) => void): Promise<number> {
+export interface InstallOutput {
+  readonly progress: ProgressLine;
+  write(line: string): void;
+}
+
+/** `greenroom install-browser`: installs a browser unless one is found; shows progress and resolves with the exit code. */
+export async function installBrowser(search: BrowserSearch, output: InstallOutput): Promise<number> {
+  const found = await findExecutable(search).catch(() => undefined);
+  if (found !== undefined) output.write(`Already installed: ${found}`);
+  return (found ?? (await installMissing(output))) === undefined ? 1 : 0;
+}
+
+/** Installs a browser and resolves with its path; undefined if it cannot. */
+async function installMissing({ progress, write }: InstallOutput): Promise<string | undefined> {
   try {
-    const found = await findExecutable(search).catch(() => undefined);
-    write(found === undefined ? `Installed: ${await installChrome({ write })}` : `Already installed: ${found}`);
-    return 0;
+    const path = await installChrome({ write: (line) => progress.show(line), percentStep: progress.isMoving ? 1 : 10 });
+    progress.clear();
+    write(`Installed: ${path}`);
+    return path;
   } catch (error) {
+    progress.clear();
     write(messageOf(error));
-    return 1;
+    return undefined;
   }
 }
 
 /**
- * Installs a browser if the server launches browsers and none is found. Never throws: a missing browser is reported to each
- * session that needs one.
+ * Resolves with the browser that the server will launch; installs one if none is found. Undefined if it attaches to one, or
+ * none could be installed: a missing browser is reported to each session that needs one. Never throws.
  */
 export async function prepareBrowser(
-  config: LaunchConfig,
+  { browser, executablePath }: LaunchConfig,
   search: BrowserSearch,
-  write: (line: string) => void,
-): Promise<void> {
-  if (mayInstall(config, search)) await findExecutable(search).catch(() => installBrowser(search, write));
+  output: InstallOutput,
+): Promise<string | undefined> {
+  if (browser === 'attach') return undefined;
+  const named = executablePath ?? search.chromePath;
+  return named ?? (await findExecutable(search).catch(() => installMissing(output)));
 }
 
 /**

@@ -19,26 +19,32 @@ export interface ServeHandle {
 }
 
 /**
- * Opens the port and logs its addresses. The caller closes the handle. Throws a `ConfigError` for an executable or a folder
+ * Opens the port, and announces its address when sessions are accepted: many nodes wait for their store. The caller closes the handle. Throws a `ConfigError` for an executable or a folder
  * that does not exist; an unreachable browser of `--browser-url` may start later, and is only a warning.
  */
-export async function serve(config: Config, search: BrowserSearch, log: Log): Promise<ServeHandle> {
+export async function serve(
+  config: Config,
+  search: BrowserSearch,
+  log: Log,
+  announce = (url: string): void => logReady(log, url, config),
+): Promise<ServeHandle> {
   await checkEnvironment(config, search, log);
   const orchestrator = await createOrchestrator({ config, log, search });
   try {
     const { url } = await orchestrator.listen();
-    log.info('ready', {
-      mcp: `${url}/mcp`,
-      sse: `${url}/sse`,
-      inspector: `${url}/inspector`,
-      browser: config.browser,
-      lease: config.lease,
-    });
+    const announced = orchestrator.whenReady().then((isReady) => isReady && announce(url));
+    if (config.redisUrl === undefined) await announced;
+    else log.info('listening, waits for Redis', { url });
     return { url, close: () => orchestrator.close() };
   } catch (error) {
     await orchestrator.close();
     throw error;
   }
+}
+
+/** The start of a server in the log, for programs that read it. */
+function logReady(log: Log, url: string, { browser, lease }: Config): void {
+  log.info('ready', { mcp: `${url}/mcp`, sse: `${url}/sse`, inspector: `${url}/inspector`, browser, lease });
 }
 
 /** Throws a `ConfigError` if a configured executable or folder does not exist. */

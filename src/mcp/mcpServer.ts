@@ -209,6 +209,7 @@ export class McpServer implements MethodContext {
       tool: toolOf(request),
       outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
       durationMs: clock.now() - startedAt,
+      ...(answer.outcome === 'failed' && { error: failureTextOf(answer.message) }),
     });
   }
 
@@ -252,6 +253,20 @@ function toolOf({ method, params }: JSONRPCRequest): string | null {
   const name = params?.['name'];
   return typeof name === 'string' ? name : '';
 }
+
+const maxFailureText = 300;
+
+/** What the client is told of a failure, in one short line. */
+function failureTextOf(message: JSONRPCMessage | null): string {
+  if (message === null) return '';
+  if ('error' in message) return oneLine(message.error.message);
+  const content = 'result' in message ? message.result['content'] : undefined;
+  const items: readonly unknown[] = Array.isArray(content) ? content : [];
+  const texts = items.map((item) => (typeof item === 'object' && item !== null && 'text' in item ? item.text : ''));
+  return oneLine(texts.join(' '));
+}
+
+const oneLine = (text: string): string => text.slice(0, maxFailureText).split(/\s+/).join(' ').trim();
 
 interface MethodOutcome {
   readonly outcome: SettledRequest['outcome'];

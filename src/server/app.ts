@@ -12,6 +12,7 @@ import {
   type RouteHandler,
 } from './routing.js';
 import { createFastPath, messageRoutes, type MessageRoutes } from './messageRoutes.js';
+import { showIndex } from './rootPage.js';
 import type { Config } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
 import type { Log } from '../log.js';
@@ -36,7 +37,7 @@ export interface AppDeps
     ManagementRoutesDeps,
     OperationsRoutesDeps,
     Pick<Tenancy, 'jwtIssuer' | 'publicUrl'> {
-  readonly config: Pick<Config, 'allowedHosts' | 'allowedOrigins' | 'trustProxy'>;
+  readonly config: Pick<Config, 'auth' | 'allowedHosts' | 'allowedOrigins' | 'trustProxy'>;
   readonly log: Log;
   /** The pages and the stream below `/inspector`. */
   readonly inspector: RequestHandler;
@@ -96,6 +97,7 @@ function createExpressApp(deps: AppDeps, routes: MessageRoutes, hostOriginPolicy
       Object.fromEntries<RouteHandler[]>(listeners.map(([verb, listener]) => [verb, [rejectHead(verbs), listener]])),
     );
   }
+  addRoute(app, '/', { get: [showIndex({ publicUrl: deps.publicUrl, needsToken: deps.config.auth !== 'none' })] });
   addRoute(app, '/ws', { get: [requireUpgrade(deps)] });
   addOperationsRoutes(app, deps);
   addManagementRoutes(app, deps);

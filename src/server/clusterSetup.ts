@@ -57,6 +57,9 @@ export class Cluster {
   #renewing: Promise<void> | undefined;
   #isSubscribed = false;
 
+  /** Resolves when the node has joined the others, with false if it left before. */
+  joined: Promise<boolean> = Promise.resolve(false);
+
   constructor(deps: ClusterDeps) {
     const { config, store, registry, clock, log } = deps;
     this.#deps = deps;
@@ -87,9 +90,16 @@ export class Cluster {
     const { log } = this.#deps;
     const node = this.node.name;
     this.#handlers = handlers;
-    this.node.join().then(
-      () => log.info('node joined the cluster', { node }),
-      (error: unknown) => log.error('node failed to join the cluster', { node, error: messageOf(error) }),
+    this.joined = this.node.join().then(
+      () => {
+        // Or it has left before it could join.
+        if (this.node.isReady) log.info('node joined the cluster', { node });
+        return this.node.isReady;
+      },
+      (error: unknown) => {
+        log.error('node failed to join the cluster', { node, error: messageOf(error) });
+        return false;
+      },
     );
   }
 

@@ -37,11 +37,18 @@ export async function describeHealth(deps: HealthDeps): Promise<Health> {
 /** The figures of sessions and browsers that the metrics read at each scrape. */
 export function createReadings(registry: SessionRegistry, pool: () => BrowserPool) {
   return {
+    describeSession: (id: string) => describeClient(registry.peek(id)),
     hasOwnBrowser: (id: string) => registry.peek(id)?.browserUrl !== undefined,
     sessions: () => registry.list().map(readSession),
     warm: () => registry.warm().length,
     browsers: async () => readBrowsers(pool().health(), await pool().memory()),
   };
+}
+
+function describeClient(session: Session | undefined) {
+  if (session === undefined || session.isWarm) return undefined;
+  const { client } = session.server;
+  return { client: client === null ? undefined : `${client.name} ${client.version}`, transport: session.channel.kind };
 }
 
 const readSession = (session: Session) => ({

@@ -5,6 +5,7 @@ import { serverMachine } from '../../machines/index.js';
 import type { ServerEvent } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { topLevelState } from '../telemetry/observer.js';
+import { describePortInUse, serverUrl } from './portHolder.js';
 
 export interface HttpServerDeps {
   readonly app: RequestListener;
@@ -103,20 +104,13 @@ function createHttpServer({ app, config, requestTimeout = requestTimeoutMs }: Ht
   return http;
 }
 
-/** The address of a server on this host and port. An IPv6 host may be in brackets or not. */
-export function serverUrl(host: string, port: number): string {
-  return `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`;
-}
-
 /** Owns the listening socket: opens it, reports the port or the failure to the chart, and closes every connection when stopped. */
 function listenerActor(http: Server, { upgrade, config: { host, port } }: HttpServerDeps) {
   return fromCallback<{ type: 'none' }, Record<never, never>>(({ sendBack }) => {
     http.once('error', (error: NodeJS.ErrnoException) => {
-      const message =
-        error.code === 'EADDRINUSE'
-          ? `Port ${port} on ${host} is in use: stop the other program, or choose another --port.`
-          : `Cannot listen on ${host}:${port}: ${error.message}`;
-      sendBack({ type: 'listener.failed', failure: { reason: 'listen_failed', message } } satisfies ServerEvent);
+      void describeListenFailure(error, host, port).then((message) =>
+        sendBack({ type: 'listener.failed', failure: { reason: 'listen_failed', message } } satisfies ServerEvent),
+      );
     });
     const endUpgraded = routeUpgrades(http, upgrade);
     http.listen(port, host, () => {
@@ -130,6 +124,17 @@ function listenerActor(http: Server, { upgrade, config: { host, port } }: HttpSe
       endUpgraded();
     };
   });
+}
+
+const listenFailures: Readonly<Record<string, string>> = {
+  EACCES: 'only root may open this port: choose a --port above 1023',
+  EADDRNOTAVAIL: 'no network interface of this machine has that address: use 127.0.0.1, or an address of its own',
+  ENOTFOUND: 'this name has no address: use 127.0.0.1, or an address of this machine',
+};
+
+async function describeListenFailure(error: NodeJS.ErrnoException, host: string, port: number): Promise<string> {
+  if (error.code === 'EADDRINUSE') return describePortInUse(host, port);
+  return `Cannot listen on ${host}:${port}: ${listenFailures[error.code ?? ''] ?? error.message}.`;
 }
 
 /**

@@ -31,6 +31,8 @@ export interface Orchestrator {
   readonly registry: SessionRegistry;
   /** Opens the port, then begins to keep warm sessions. Rejects if it cannot. */
   listen(): Promise<{ readonly url: string; readonly port: number }>;
+  /** Resolves with true once sessions are accepted, with false if the server closes before. Many nodes wait for their store. */
+  whenReady(): Promise<boolean>;
   /** Opens a session over the caller's transport, for the local user. Throws a `Refusal`: nothing was created. */
   connect(transport: ConnectionTransport): Session;
   /** The document of `GET /health`. */
@@ -106,6 +108,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
       warm.start();
       return address;
     },
+    whenReady: () => cluster?.joined ?? Promise.resolve(true),
     close: async () => {
       if (server) await server.drain();
       else await drainSessions().then(closeBrowsers);

@@ -11,7 +11,7 @@ import { packageInfo } from '../packageInfo.js';
 import { startAlert } from './alert.js';
 import { traceSessionSetup } from './sessionTrace.js';
 import { trackCreations } from './creations.js';
-import { logObservations } from './observationLog.js';
+import { logObservations, type DescribeSession } from './observationLog.js';
 import { createObserver, fanOut, type ObservationHandler } from './observer.js';
 import { createWebhook } from './webhook.js';
 
@@ -21,6 +21,7 @@ export interface ObservabilityDeps extends Omit<GaugeSources, 'alert'> {
   readonly log: Log;
   /** Names of every tool. */
   readonly tools: readonly string[];
+  readonly describeSession: DescribeSession;
   /** Whether a session uses its user's own browser. */
   hasOwnBrowser(session: string): boolean;
   /** Shared counts of all nodes; absent with one node. */
@@ -59,7 +60,7 @@ export function startObservability(options: ObservabilityDeps): Observability {
     methods: Object.keys(methods),
     alert: state,
   });
-  handlers.push(logObservations(log), metrics.onObservation, traceSessionSetup());
+  handlers.push(logObservations(log, options.describeSession), metrics.onObservation, traceSessionSetup());
   if (options.observe) handlers.push(options.observe);
   handlers.push(trackCreations({ ...options, publish: observe }));
   const notifier = createAlertNotifier(config, log, alertEpisodes);

@@ -4,33 +4,37 @@ import { settledRequest, type ObservationHandler, type Observation } from './obs
 
 /**
  * The log of a server. One line for each transition of a session, browser, alert or (debug) server; a warning for each
- * unexpected event (S9); requests and refusals at debug, refusals caused by the server at info. The failure of a browser is
+ * unexpected event (S9); a line for each failed call of a tool; requests and refusals at debug, refusals caused by the server at info. The failure of a browser is
  * in its own line, and not repeated in those of its sessions.
  */
-export function logObservations(log: Log): ObservationHandler {
-  const logTransition = transitionLog(log);
+export function logObservations(log: Log, describeSession: DescribeSession): ObservationHandler {
+  const logTransition = transitionLog(log, describeSession);
   return (observation) => {
     if (observation.kind === 'transition') logTransition(observation);
-    else if (observation.kind === 'unexpected') logUnexpected(log, observation);
+    else if (observation.kind === 'unexpected') logUnexpected(log, observation, describeSession);
     else if (observation.kind === 'refusal') logRefusal(log, observation);
-    else if (observation.kind === 'event') logRequest(log, observation);
+    else if (observation.kind === 'event') logRequest(log, observation, describeSession);
   };
 }
 
+/** The client and the transport of a session, as far as they are known: a warm session has neither. */
+export type DescribeSession = (
+  id: string,
+) => { readonly client: string | undefined; readonly transport: string } | undefined;
+
 type ObservationOf<Kind extends Observation['kind']> = Extract<Observation, { kind: Kind }>;
 
-function transitionLog(log: Log): (observation: ObservationOf<'transition'>) => void {
+function transitionLog(log: Log, describeSession: DescribeSession): (observation: ObservationOf<'transition'>) => void {
   /** The last browser failure that was logged. */
   let lastBrowserFailure: string | undefined;
   return (observation) => {
     const { machine } = observation;
     const failure = failureToLog(observation);
     const isLogged = machine === 'session' && failure?.message === lastBrowserFailure;
-    logTransition(
-      log,
-      observation,
-      failure && { reason: failure.reason, ...(!isLogged && { error: failure.message }) },
-    );
+    logTransition(log, observation, {
+      ...(machine === 'session' && clientFields(describeSession(observation.actor))),
+      ...(failure && { reason: failure.reason, ...(!isLogged && { error: failure.message }) }),
+    });
     if (machine === 'browser') lastBrowserFailure = failure?.message ?? lastBrowserFailure;
   };
 }
@@ -40,13 +44,11 @@ function failureToLog({ machine, to, context }: ObservationOf<'transition'>): Fa
   return machine === 'browser' && !warningStates.has(to) ? undefined : readContext(context).failure;
 }
 
-function logTransition(log: Log, observation: ObservationOf<'transition'>, failure: LogFields | undefined): void {
+function logTransition(log: Log, observation: ObservationOf<'transition'>, details: LogFields): void {
   const { machine, actor, from, to, cause, durationMs, context } = observation;
   const { user, closedBecause, window } = readContext(context);
-  const isRoutine = failure === undefined && !warningStates.has(to);
-  // The server logs its own start and stop; the start of the alert chart is not news.
-  const isQuiet = machine === 'server' || (machine === 'alert' && from === '');
-  const write = isQuiet ? log.debug : isRoutine ? log.info : log.warn;
+  const isRoutine = details['reason'] === undefined && !warningStates.has(to);
+  const write = machine !== 'server' && !isRoutine ? log.warn : isNews(observation) ? log.info : log.debug;
   write.call(log, `${machine}: ${from === '' ? 'new' : from} -> ${to}`, {
     ...subjectOf(machine, actor),
     user,
@@ -55,12 +57,27 @@ function logTransition(log: Log, observation: ObservationOf<'transition'>, failu
     cause: closedBecause ?? window?.cause ?? describeCause(cause),
     ms: Math.round(durationMs),
     ...(window && { failures: window.failures, creations: window.creations, rate: Number(window.rate.toFixed(2)) }),
-    ...failure,
+    ...details,
   });
 }
 
-function logUnexpected(log: Log, { machine, actor, state, cause }: ObservationOf<'unexpected'>): void {
-  log.warn(`${machine}: unexpected event`, { ...subjectOf(machine, actor), state, cause });
+/**
+ * The server logs its own start and stop; the start of the alert chart, of a browser, and the life of a session that no
+ * client has asked for yet are not news.
+ */
+function isNews({ machine, from, context }: ObservationOf<'transition'>): boolean {
+  if (machine === 'session') return readContext(context).user !== undefined;
+  if (machine === 'browser') return from === 'lost' || from === 'failed';
+  return machine !== 'server' && from !== '';
+}
+
+function logUnexpected(
+  log: Log,
+  { machine, actor, state, cause }: ObservationOf<'unexpected'>,
+  describeSession: DescribeSession,
+): void {
+  const client = machine === 'session' ? clientFields(describeSession(actor)) : {};
+  log.warn(`${machine}: unexpected event`, { ...subjectOf(machine, actor), ...client, state, cause });
 }
 
 function logRefusal(log: Log, { reason, status, message, transport, requestId }: ObservationOf<'refusal'>): void {
@@ -78,18 +95,27 @@ function logRefusal(log: Log, { reason, status, message, transport, requestId }:
   });
 }
 
-function logRequest(log: Log, observation: ObservationOf<'event'>): void {
+/** A failed request is news, and says why; every other one is for those who look closely. */
+function logRequest(log: Log, observation: ObservationOf<'event'>, describeSession: DescribeSession): void {
   const request = settledRequest(observation);
   if (request === undefined) return;
-  const { id, method, tool, outcome, durationMs } = request;
-  log.debug('request settled', {
+  const { id, method, tool, outcome, durationMs, error } = request;
+  const isFailedCall = tool !== null && outcome === 'failed';
+  const write = isFailedCall ? log.info : log.debug;
+  write.call(log, isFailedCall ? 'call failed' : 'request settled', {
     session: shortId(observation.actor),
+    ...clientFields(describeSession(observation.actor)),
     id: String(id).slice(0, maxShown),
     method: method.slice(0, maxShown),
     tool: tool?.slice(0, maxShown),
     outcome,
     ms: Math.round(durationMs),
+    error,
   });
+}
+
+function clientFields(session: ReturnType<DescribeSession>): LogFields {
+  return session === undefined ? {} : { client: session.client?.slice(0, maxShown), transport: session.transport };
 }
 
 /** Maximum length of names that the client chooses. */

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { call } from '../../src/cli/call.js';
-import { findRunningServer } from '../../src/cli/connect.js';
+import { findRunningServer } from '../../src/server/portHolder.js';
 import { selftest } from '../../src/cli/selftestCommand.js';
 import { ToolError } from '../../src/errors/errors.js';
 import { defineTool } from '../../src/tools/defineTool.js';
@@ -65,7 +65,7 @@ describe('greenroom call', () => {
 
   test('finds a server that is running, and nothing else', async () => {
     const [{ port }, other] = [new URL(served.url), createServer((_, response) => response.end('{}'))];
-    expect(await findRunningServer({ host: '127.0.0.1', port: Number(port) })).toEqual({
+    expect(await findRunningServer({ host: '127.0.0.1', port: Number(port) })).toMatchObject({
       url: served.url,
       requiresToken: false,
     });
@@ -125,7 +125,7 @@ test('[C-SECRETS] call and selftest show their token to a server with authentica
   expect(lines).toContain('0 passed, 1 failed');
   expect(lines.join()).toContain('echo');
   const port = Number(new URL(url).port);
-  expect(await findRunningServer({ host: '127.0.0.1', port })).toEqual({ url, requiresToken: true });
+  expect(await findRunningServer({ host: '127.0.0.1', port })).toMatchObject({ url, requiresToken: true });
   const wrong = `${token}x`;
   await expect(call({ url, token: wrong, calls: [], write })).rejects.toThrow(/^This token is not valid/);
   expect([...lines, ...guarded.log].join()).not.toContain(token);

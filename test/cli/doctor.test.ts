@@ -53,7 +53,7 @@ describe('doctor', () => {
     taken.close();
     const text = lines.join('\n');
     expect(text).toMatch(/problem +browser: --executable-path names \/nowhere.*install-browser/);
-    expect(text).toMatch(/problem +port: .*EADDRINUSE.*\n +fix: .*--port/);
+    expect(text).toMatch(/problem +port: Port \d+ on 127\.0\.0\.1 is in use by .*node.*\(process \d+\)\n +fix: .*--port/);
     expect(text).toMatch(/problem +leftovers: .*greenroom-dead01\n +fix: rm -r/);
     expect(text).toMatch(/problem +redis: 127\.0\.0\.1:1 cannot be reached: .*\n +fix: .*--redis-url/);
     expect(text).not.toContain('correct-horse');

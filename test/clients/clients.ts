@@ -17,15 +17,15 @@ export interface RealClient {
   readonly cannot?: readonly string[];
 }
 
-/** `bridge`: a program between the official client and this server. */
-const bridge = (title: string, version: string, over: string, way: string, cannot?: readonly string[]): RealClient => ({
-  title,
-  packages: [`${title}@${version}`, sdk],
+/** A program between the official client and this server. */
+const bridge = (name: string, over: string, way: string, cannot: readonly string[] = []): RealClient => ({
+  title: name.replace(/@[^@]+$/, ''),
+  packages: [name, sdk],
   over,
   driver: 'sdk',
   way,
   needsNode22: false,
-  ...(cannot && { cannot }),
+  cannot,
 });
 
 const library = (packages: readonly string[], driver: string, over: string, needsNode22 = false): RealClient => ({
@@ -52,7 +52,7 @@ const http = 'Streamable HTTP';
 export const clients: readonly RealClient[] = [
   command('@modelcontextprotocol/inspector', '2.12.0', 'inspector', true),
   command('mcporter', '0.7.3', 'mcporter'),
-  bridge('mcp-proxy', '6.7.19', 'stdio', 'mcp-proxy'),
+  bridge('mcp-proxy@6.7.19', 'stdio', 'mcp-proxy'),
   library([sdk], 'sdk', http),
   library([sdk], 'sdk', 'SSE'),
   library([sdk], 'sdk', 'stdio'),
@@ -63,10 +63,10 @@ export const clients: readonly RealClient[] = [
   library(['@openai/agents@0.20.0'], 'openaiAgents', http),
   library(['@openai/agents@0.20.0'], 'openaiAgents', 'SSE'),
   library(['@mastra/mcp@2.0.0'], 'mastra', http, true),
-  bridge('mcp-remote', '0.15.1', http, 'mcp-remote'),
+  bridge('mcp-remote@0.15.1', http, 'mcp-remote'),
   // It passes on no notification of a server.
-  bridge('supergateway', '4.0.0', http, 'supergateway-http', ['progress']),
-  bridge('supergateway', '4.0.0', 'SSE', 'supergateway-sse', ['progress']),
+  bridge('supergateway@4.0.0', http, 'supergateway-http', ['progress']),
+  bridge('supergateway@4.0.0', 'SSE', 'supergateway-sse', ['progress']),
   command('opencode-ai', '1.18.33', 'opencode'),
   command('@google/gemini-cli', '0.61.0', 'gemini'),
   command('@qwen-code/qwen-code', '0.24.4', 'qwen', true),

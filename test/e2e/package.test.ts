@@ -51,7 +51,9 @@ test('[C-PACKAGE] the packed package, installed into an empty folder, serves, br
     expect(await megabytesBelow(join(folder, 'node_modules'))).toBeLessThan(maxInstalledMegabytes);
     await compileConsumer(folder);
     const installed = join(folder, 'node_modules/greenroom');
-    const server = await startServerProcess(['--workspace', installed], join(installed, 'dist/src/main.js'));
+    const command = join(folder, 'node_modules/.bin/greenroom');
+    expect((await run(command, ['--version'])).stdout).toBe('0.1.0\n');
+    const server = await startServerProcess(['--workspace', installed], join(installed, 'bin/greenroom.js'));
     try {
       const browsing = await BrowsingClient.open(server.url);
       const extension = join(installed, 'src/selftest/extension');

@@ -72,17 +72,21 @@ test('[S3] a client cannot choose its session id', async () => {
   await stream.disconnect();
 });
 
+test('the root says where to go: a page for a browser, JSON for a program', async () => {
+  const asked = await send(`${served.url}/`);
+  expect(asked.json).toMatchObject({
+    name: 'greenroom',
+    mcp: `${served.url}/mcp`,
+    inspector: `${served.url}/inspector`,
+  });
+  const page = await send(`${served.url}/`, { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } });
+  expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+  expect(page.text).toContain(`claude mcp add --transport http greenroom ${served.url}/mcp`);
+  expect(page.text).toContain(`<a href="${served.url}/inspector">`);
+});
+
 test('a route that does not exist is 404 in the words of the catalogue', async () => {
-  for (const route of [
-    '/',
-    '/nothing',
-    '/sse/x',
-    '/api',
-    '/api/sessions/a/b',
-    '/../etc/passwd',
-    '/%2e%2e/',
-    '//sse//',
-  ]) {
+  for (const route of ['/nothing', '/sse/x', '/api', '/api/sessions/a/b', '/../etc/passwd', '//sse//']) {
     const reply = await send(`${served.url}${route}`);
     expect([reply.status, reply.json]).toMatchObject([404, refusedAs('not_found')]);
   }

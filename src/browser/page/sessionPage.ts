@@ -9,10 +9,17 @@ import { Lock, noop, untilAborted } from '../../async.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
 import { PendingNavigations } from './pendingNavigations.js';
 import { PageTracing } from '../profiling/pageTracing.js';
-import { withoutCredentials } from '../policy/credentials.js';
+import { Credentials, withoutCredentials } from '../policy/credentials.js';
 import { ToolError } from '../../errors/errors.js';
 import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
 import { openCdpSession } from '../cdp/cdpSessions.js';
+
+export interface SessionPageOptions {
+  readonly id: number;
+  readonly page: Page;
+  /** Default: none. */
+  readonly credentials?: Credentials;
+}
 
 interface ExclusiveWork {
   /** Whether the work loads another document. */
@@ -49,14 +56,13 @@ export class SessionPage {
   readonly #markClosed = (): void => this.#closed.abort(new Error('The page is closed.'));
   #focusEmulation: Promise<void> | undefined;
 
-  constructor(options: { id: number; page: Page; cdp: CDPSession }) {
-    const { id, page, cdp } = options;
+  constructor({ id, page, cdp, credentials = new Credentials() }: SessionPageOptions & { readonly cdp: CDPSession }) {
     this.id = id;
     this.page = page;
     this.cdp = cdp;
     this.#floodGuard = new ConsoleFloodGuard(page);
     this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage);
-    this.network = new NetworkCollector(cdp);
+    this.network = new NetworkCollector(cdp, credentials);
     this.dialogs = new Dialogs(cdp);
     this.emulation = new Emulation(page, cdp);
     this.tracing = new PageTracing(page);
@@ -177,7 +183,7 @@ export class SessionPage {
 }
 
 /** Opens the collectors of a page. Rejects, leaving nothing behind, when the page closes meanwhile. */
-export async function openSessionPage(options: { id: number; page: Page }): Promise<SessionPage> {
+export async function openSessionPage(options: SessionPageOptions): Promise<SessionPage> {
   const cdp = await openCdpSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {

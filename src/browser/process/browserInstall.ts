@@ -8,6 +8,8 @@ import { browserCache, findExecutable } from './executable.js';
 export interface InstallOptions {
   /** Called with each line of progress, without a line break. */
   readonly write: (line: string) => void;
+  /** Of the download: how much of it a new line of progress tells. Default: 10. */
+  readonly percentStep?: number;
   readonly cacheFolder?: string;
   /** The download server. Default: Google's storage of Chrome for Testing. */
   readonly baseUrl?: string;
@@ -44,7 +46,12 @@ function installRefusal(reason: string, hint: string, cause: unknown): Refusal {
   return new Refusal('browser_failed', { detail: `${reason}. ${hint}` }, { cause });
 }
 
-async function download({ write, cacheFolder = browserCache, baseUrl }: InstallOptions): Promise<string> {
+async function download({
+  write,
+  percentStep = 10,
+  cacheFolder = browserCache,
+  baseUrl,
+}: InstallOptions): Promise<string> {
   const { Browser, detectBrowserPlatform, install, resolveBuildId } = await import('@puppeteer/browsers');
   const platform = detectBrowserPlatform();
   if (platform === undefined) throw new Error(`there is no build for ${process.platform} ${process.arch}`);
@@ -55,20 +62,23 @@ async function download({ write, cacheFolder = browserCache, baseUrl }: InstallO
     browser: Browser.CHROME,
     buildId,
     cacheDir: cacheFolder,
-    downloadProgressCallback: progressReporter(write),
+    downloadProgressCallback: progressReporter(write, percentStep),
     ...(baseUrl !== undefined && { baseUrl }),
   });
   return executablePath;
 }
 
-/** Writes a line for each tenth of the download. */
-function progressReporter(write: (line: string) => void): (downloaded: number, total: number) => void {
-  let reportedTenths = 0;
+/** Writes a line for each step of the download. */
+function progressReporter(
+  write: (line: string) => void,
+  percentStep: number,
+): (downloaded: number, total: number) => void {
+  let reported = 0;
   return (downloaded, total) => {
-    const tenths = total > 0 ? Math.floor((downloaded / total) * 10) : 0;
-    if (tenths <= reportedTenths) return;
-    reportedTenths = tenths;
-    write(`${tenths * 10} % of ${Math.round(total / 1024 ** 2)} MB`);
+    const percent = total > 0 ? Math.floor(((downloaded / total) * 100) / percentStep) * percentStep : 0;
+    if (percent <= reported) return;
+    reported = percent;
+    write(`Downloading Chrome: ${percent} % of ${Math.round(total / 1024 ** 2)} MB`);
   };
 }
 
