@@ -1,6 +1,6 @@
 #!/usr/bin/env node
+import { join } from 'node:path';
 import { runProgram, type Commands } from './cli/program.js';
-import { createProgressLine } from './cli/progressLine.js';
 import { serve, type ServeHandle } from './cli/serve.js';
 import { welcomeLines } from './cli/welcome.js';
 import type { Config } from './config/config.js';
@@ -19,7 +19,7 @@ const writeError = (line: string): void => void process.stderr.write(`${line}\n`
 
 /** Finds the browser that the server will launch, or installs one and shows how far it is. */
 async function findOrInstallBrowser(config: Config): Promise<string | undefined> {
-  const { prepareBrowser } = await import('./cli/installBrowser.js');
+  const { createProgressLine, prepareBrowser } = await import('./cli/installBrowser.js');
   return prepareBrowser(config, search, { progress: createProgressLine(process.stderr), write: writeError });
 }
 
@@ -64,6 +64,11 @@ async function startTemporaryServer(config: Config): Promise<ServeHandle> {
   const log = createLog({ ...config, logLevel: 'warn' }, process.stderr.isTTY);
   return serve({ ...config, host: '127.0.0.1', port: 0, auth: 'none', prewarm: 0 }, search, log);
 }
+
+const namedSessionsOf = (config: Config, token: string | undefined) => ({
+  folder: join(config.dataDir, 'shell'),
+  token,
+});
 
 const commands: Commands = {
   async serve(config) {
@@ -111,7 +116,7 @@ const commands: Commands = {
     return selftest({ ...target, write, startServer: () => startTemporaryServer(config) });
   },
 
-  async call({ config, url, token, mayReuse, calls }) {
+  async call({ config, url, token, mayReuse, calls, session: name, asJson, output }) {
     const { call } = await import('./cli/call.js');
     const { findRunningServer } = await import('./server/portHolder.js');
     const found = url === undefined && mayReuse ? await findRunningServer(config) : undefined;
@@ -119,13 +124,42 @@ const commands: Commands = {
     const reused = found?.requiresToken === true && token === undefined ? undefined : found?.url;
     if (reused !== undefined) writeError(`Using the running server at ${reused}.`);
     const target = url ?? reused;
-    if (target !== undefined) return call({ url: target, token, calls, write });
+    const options = { calls, asJson, output, write, note: writeError };
+    if (target !== undefined) {
+      const session = name === undefined ? undefined : { name, kept: namedSessionsOf(config, token) };
+      return call({ ...options, url: target, token, session });
+    }
+    if (name !== undefined)
+      throw new Error(
+        '--session needs a running server, which keeps it: start one with npm start, or name one with --url.',
+      );
     const running = await startTemporaryServer(config);
     try {
-      return await call({ url: running.url, calls, write });
+      return await call({ ...options, url: running.url });
     } finally {
       await running.close();
     }
+  },
+
+  async tools({ name, asJson }) {
+    const { describeTool, describeToolAsJson, listTools } = await import('./cli/toolHelp.js');
+    if (asJson) write(describeToolAsJson(name));
+    else (name === undefined ? listTools() : describeTool(name)).forEach(write);
+    return 0;
+  },
+
+  async sessions({ config, token, end }) {
+    const { endNamedSession, listNamedSessions } = await import('./cli/namedSessions.js');
+    const kept = namedSessionsOf(config, token);
+    if (end === undefined) (await listNamedSessions(kept)).forEach(write);
+    else write(await endNamedSession(end, kept));
+    return 0;
+  },
+
+  async completion(shell, offered) {
+    const { completionScript } = await import('./cli/completion.js');
+    process.stdout.write(completionScript(shell, offered));
+    return 0;
   },
 
   async doctor(config) {
@@ -154,7 +188,7 @@ const commands: Commands = {
   },
 
   async installBrowser() {
-    const { installBrowser } = await import('./cli/installBrowser.js');
+    const { createProgressLine, installBrowser } = await import('./cli/installBrowser.js');
     return installBrowser(search, { progress: createProgressLine(process.stdout), write });
   },
 };

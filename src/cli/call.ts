@@ -1,27 +1,43 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, extname, join, resolve } from 'node:path';
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { CallToolResultSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import { connect } from './connect.js';
-import type { ToolCall } from './program.js';
+import { openNamedSession, type NamedSessions } from './namedSessions.js';
+import type { ToolCall } from './toolCalls.js';
 
 export interface CallOptions {
   /** The server's address. */
   readonly url: string;
   readonly token?: string | undefined;
   readonly calls: readonly ToolCall[];
+  /** Keeps the session under this name, or continues it. */
+  readonly session?: { readonly name: string; readonly kept: NamedSessions } | undefined;
+  /** Prints each result as one line of JSON. */
+  readonly asJson?: boolean;
+  /** A file or a folder for pictures and recordings. Default: a new folder in the temporary one. */
+  readonly output?: string | undefined;
   write(line: string): void;
+  /** What is no result. */
+  note?(line: string): void;
 }
 
 /**
  * `greenroom call TOOL JSON [TOOL JSON …]`: opens a session, calls the tools in order and prints each result. Resolves with
  * the exit code: 1 at the first tool that fails; the tools after it are not called.
  */
-export async function call({ url, token, calls, write }: CallOptions): Promise<number> {
-  const client = await connect({ url, token, name: 'greenroom-call' });
+export async function call(options: CallOptions): Promise<number> {
+  const { calls, asJson = false, write } = options;
+  const client = await openClient(options);
+  const saved = new SavedFiles(options.output);
   try {
-    for (const [index, { tool, args }] of calls.entries()) {
+    for (const { tool, args } of calls) {
       const request = { name: tool, arguments: { ...args } };
-      const result = await client.callTool(request, CallToolResultSchema, { timeout: 600_000 });
-      await printResult(CallToolResultSchema.parse(result), `${tool}-${index + 1}`, write);
+      const answer = await client.callTool(request, CallToolResultSchema, { timeout: 600_000 });
+      const result = CallToolResultSchema.parse(answer);
+      if (asJson) write(JSON.stringify({ tool, ...result }));
+      else await printResult(result, tool, saved, write);
       if (result.isError === true) return 1;
     }
     return 0;
@@ -30,12 +46,62 @@ export async function call({ url, token, calls, write }: CallOptions): Promise<n
   }
 }
 
-async function printResult(result: CallToolResult, name: string, write: (line: string) => void): Promise<void> {
-  for (const [index, content] of result.content.entries()) {
-    if (content.type === 'text') write(content.text);
-    if (content.type !== 'image') continue;
-    const file = `${name}-${index}.${content.mimeType.split('/')[1] ?? 'bin'}`;
-    await writeFile(file, Buffer.from(content.data, 'base64'));
+async function openClient({ url, token, session, note }: CallOptions): Promise<Client> {
+  if (session === undefined) return (await connect({ url, token, name: 'greenroom-call' })).client;
+  const { client, isContinued } = await openNamedSession(session.name, url, session.kept);
+  if (!isContinued)
+    note?.(`Opened session ${session.name}. It is kept; end it with: greenroom sessions --end ${session.name}`);
+  return client;
+}
+
+async function printResult(
+  { content }: CallToolResult,
+  tool: string,
+  saved: SavedFiles,
+  write: (line: string) => void,
+): Promise<void> {
+  for (const item of content) {
+    if (item.type === 'text') write(item.text);
+    if (item.type === 'resource_link') write(`${item.name}: ${item.uri}`);
+    if (item.type !== 'image' && item.type !== 'audio') continue;
+    const file = await saved.save(tool, item.mimeType.split('/')[1] ?? 'bin', Buffer.from(item.data, 'base64'));
     write(`Image written to ${file}`);
   }
+}
+
+/** Where the files of one command go. */
+class SavedFiles {
+  readonly #output: string | undefined;
+  #folder: string | undefined;
+  #count = 0;
+
+  constructor(output: string | undefined) {
+    this.#output = output;
+  }
+
+  async save(tool: string, type: string, bytes: Buffer): Promise<string> {
+    this.#count += 1;
+    const file = await this.#next(tool, type);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, bytes);
+    return file;
+  }
+
+  /** `--output shot.png` names the first file; further ones are numbered. A folder holds a file for each. */
+  async #next(tool: string, type: string): Promise<string> {
+    const output = this.#output;
+    if (output !== undefined && !(await isFolder(output))) {
+      const extension = extname(output);
+      const number = this.#count === 1 ? '' : `-${this.#count}`;
+      return resolve(dirname(output), `${basename(output, extension)}${number}${extension || `.${type}`}`);
+    }
+    this.#folder ??= output === undefined ? await mkdtemp(join(tmpdir(), 'greenroom-call-')) : resolve(output);
+    return join(this.#folder, `${tool}-${this.#count}.${type}`);
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  if (/[\\/]$/.test(path)) return true;
+  const found = await stat(path).catch(() => undefined);
+  return found?.isDirectory() === true;
 }

@@ -1,5 +1,6 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { z } from 'zod';
 import { messageOf } from '../errors/errors.js';
 import { packageInfo } from '../packageInfo.js';
@@ -13,18 +14,28 @@ export interface ConnectOptions {
   readonly tools?: string;
   /** The bearer token for a server with authentication. Never logged. */
   readonly token?: string | undefined;
+  /** A session that outlives its client, over Streamable HTTP: its id, or null for a new one. Default: over SSE. */
+  readonly session?: string | null;
+}
+
+export interface Connected {
+  readonly client: Client;
+  /** Of a session that outlives its client. */
+  readonly sessionId: string | undefined;
 }
 
 const refusalSchema = z.object({ error: z.object({ message: z.string() }) });
 
 /**
- * Opens an SSE session. The caller closes the client. Throws an error of one line with the cause: the refusal of the server,
+ * Opens a session, or continues one. The caller closes the client. Throws an error of one line with the cause: the refusal of the server,
  * or that no server answers; nothing stays open then.
  */
-export async function connect({ url, name, tools = 'all', token }: ConnectOptions): Promise<Client> {
+export async function connect({ url, name, tools = 'all', token, session }: ConnectOptions): Promise<Connected> {
   let cause: string | undefined;
   // The SDK reports the status only, so the refusal is read here from the same response.
   const fetchAndRecordCause = async (address: string | URL, init?: RequestInit): Promise<Response> => {
+    // Without a stream, the session does not wait for its client to come back: it ends when it is idle.
+    if (session !== undefined && (init?.method ?? 'GET') === 'GET') return new Response(null, { status: 405 });
     try {
       const headers = new Headers(init?.headers);
       if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
@@ -36,21 +47,28 @@ export async function connect({ url, name, tools = 'all', token }: ConnectOption
       throw error;
     }
   };
-  const transport = new SSEClientTransport(sseUrl(url, tools), { fetch: fetchAndRecordCause });
+  const transport =
+    session === undefined
+      ? new SSEClientTransport(endpointOf(url, 'sse', tools), { fetch: fetchAndRecordCause })
+      : new StreamableHTTPClientTransport(endpointOf(url, 'mcp', tools), {
+          fetch: fetchAndRecordCause,
+          ...(session !== null && { sessionId: session }),
+        });
   const client = new Client({ name, version: packageInfo.version });
   try {
     await client.connect(transport);
-    return client;
+    return { client, sessionId: 'sessionId' in transport ? transport.sessionId : undefined };
   } catch (error) {
     // An open transport keeps reconnecting, and the process alive.
     await transport.close();
-    throw new Error(cause ?? `${url} does not answer as an MCP server over SSE: ${messageOf(error)}`, { cause: error });
+    throw new Error(cause ?? `${url} does not answer as an MCP server: ${messageOf(error)}`, { cause: error });
   }
 }
 
-function sseUrl(url: string, tools: string): URL {
+/** The address of an endpoint of the server. */
+export function endpointOf(url: string, endpoint: 'sse' | 'mcp', tools: string): URL {
   const address = new URL(url);
-  address.pathname = `${address.pathname.replace(/(?:\/sse)?\/{0,9}$/, '')}/sse`;
+  address.pathname = `${address.pathname.replace(/(?:\/(?:sse|mcp))?\/{0,9}$/, '')}/${endpoint}`;
   if (!address.searchParams.has('tools')) address.searchParams.set('tools', tools);
   return address;
 }

@@ -1,4 +1,4 @@
-import { access, constants, mkdtemp, statfs } from 'node:fs/promises';
+import { access, constants, mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -51,7 +51,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     { name: 'node', run: async () => checkNode(process.versions.node) },
     ...browserChecks(options, temporaryFolder),
     { name: 'temporary folder', run: () => checkFolder(temporaryFolder) },
-    { name: 'users', run: async () => describeUserStorage(config) },
+    { name: 'users', run: () => checkUserStorage(config) },
     { name: 'port', run: () => checkPort(config.host, config.port) },
     { name: 'leftovers', run: () => checkLeftovers(temporaryFolder) },
     ...redisChecks(config.redisUrl),
@@ -140,9 +140,26 @@ async function checkFolder(folder: string): Promise<string> {
   return `${folder}, ${freeMb} MB free`;
 }
 
-/** The storage of users, tokens and users' browsers. */
-const describeUserStorage = ({ dataDir, redisUrl }: Pick<Config, 'dataDir' | 'redisUrl'>): string =>
-  redisUrl === undefined ? `kept in ${dataDir}` : 'kept in the Redis of --redis-url';
+/**
+ * The storage of users, tokens and users' browsers: the data folder is written to, as the server would. What is created for
+ * that is removed.
+ */
+async function checkUserStorage({ dataDir, redisUrl }: Pick<Config, 'dataDir' | 'redisUrl'>): Promise<string> {
+  if (redisUrl !== undefined) return 'kept in the Redis of --redis-url';
+  let created: string | undefined;
+  try {
+    created = await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    const file = join(dataDir, `.doctor-${process.pid}`);
+    await writeFile(file, '');
+    await rm(file);
+    return `kept in ${dataDir}`;
+  } catch (error) {
+    const fix = 'choose another --data-dir, or make this user the owner of the folder';
+    throw new Problem(`${dataDir} cannot be written to: ${messageOf(error)}`, fix, { cause: error });
+  } finally {
+    if (created !== undefined) await rm(created, { recursive: true, force: true });
+  }
+}
 
 async function checkPort(host: string, port: number): Promise<string> {
   const server = createServer();

@@ -15,6 +15,8 @@ import {
 } from '../config/config.js';
 import { codeOf, messageOf } from '../errors/errors.js';
 import { packageInfo } from '../packageInfo.js';
+import type { CompletedCommand } from './completion.js';
+import { firstToolName, readScript, readToolCalls, type ToolCall } from './toolCalls.js';
 
 /** The implementation of each command, provided by `main.ts`. Each resolves with the exit code. */
 export interface Commands {
@@ -22,6 +24,10 @@ export interface Commands {
   stdio(config: Config): Promise<number>;
   selftest(request: SelftestArguments): Promise<number>;
   call(request: CallArguments): Promise<number>;
+  tools(request: ToolsArguments): Promise<number>;
+  sessions(request: SessionsArguments): Promise<number>;
+  /** Prints a script of completion. */
+  completion(shell: string, commands: readonly CompletedCommand[]): Promise<number>;
   doctor(config: Config): Promise<number>;
   /** `url`: undefined is the server at `--host` and `--port`. */
   top(config: Config, url: string | undefined): Promise<number>;
@@ -46,6 +52,23 @@ export interface CallArguments {
   readonly mayReuse: boolean;
   /** At least one. */
   readonly calls: readonly ToolCall[];
+  /** The name under which the session is kept. */
+  readonly session: string | undefined;
+  readonly asJson: boolean;
+  /** Where pictures go. */
+  readonly output: string | undefined;
+}
+
+export interface ToolsArguments {
+  readonly name: string | undefined;
+  readonly asJson: boolean;
+}
+
+export interface SessionsArguments {
+  readonly config: Config;
+  readonly token: string | undefined;
+  /** The name of one to end. */
+  readonly end: string | undefined;
 }
 
 type Flags = Record<string, unknown>;
@@ -90,16 +113,7 @@ export async function runProgram(
     .action(async ({ url, token, sessions, ...flags }: Flags & ServerTarget & { sessions: number }) =>
       done(await commands.selftest({ config: read(flags), url, token: readToken(token, environment), sessions })),
     );
-  const fallback = 'the server at --host and --port, else one that is started for the call';
-  withOptions(withToken(withTarget(program.command('call'), fallback)))
-    .description('call tools in one session, in order, and print their results; stops at the first failure')
-    .usage('[options] TOOL JSON [TOOL JSON ...]')
-    .argument('<tool...>', `each tool's name and its arguments: new_page '{"url":"https://example.com"}' take_snapshot`)
-    .action(async (words: string[], { url, token: tokenFlag, ...flags }: Flags & ServerTarget) => {
-      const mayReuse = Object.keys(flags).every((name) => name === 'host' || name === 'port');
-      const token = readToken(tokenFlag, environment);
-      done(await commands.call({ config: read(flags), url, token, mayReuse, calls: readToolCalls(words) }));
-    });
+  addShellCommands(program, { commands, environment, read, done });
   withOptions(program.command('doctor'))
     .description('check what a server needs, and print a fix for each problem')
     .action(async (flags: Flags) => done(await commands.doctor(read(flags))));
@@ -112,6 +126,8 @@ export async function runProgram(
     .action(async () => done(await commands.installBrowser()));
 
   try {
+    const helpOf = toolOfHelp(args);
+    if (helpOf !== undefined) return await commands.tools({ name: helpOf, asJson: false });
     await program.parseAsync(withDefaultCommand(args, program), { from: 'user' });
     return code;
   } catch (error) {
@@ -121,6 +137,92 @@ export async function runProgram(
     return error instanceof ConfigError || isCommanderError(error) ? 2 : 1;
   }
 }
+
+interface ShellContext {
+  readonly commands: Commands;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  read(flags: Flags): Config;
+  done(code: number): void;
+}
+
+/** The commands with which a shell is a client. */
+function addShellCommands(program: Command, { commands, environment, read, done }: ShellContext): void {
+  const fallback = 'the server at --host and --port, else one that is started for the call';
+  withHiddenOptions(withToken(withTarget(program.command('call'), fallback)))
+    .description('call tools in one session, in order, and print their results; stops at the first failure')
+    .usage('[options] TOOL JSON [TOOL JSON ...]')
+    .argument('[tool...]', `each tool's name and its arguments: new_page '{"url":"https://example.com"}' take_snapshot`)
+    .option('--session <name>', 'keep the session under this name, for further commands; needs a running server')
+    .option('--file <file>', 'read the calls from a file, TOOL JSON on each line; - is standard input')
+    .option('--json', 'print each result as one line of JSON')
+    .option('--output <path>', 'file or folder for pictures (default: a new folder in the temporary one)')
+    .addHelpText(
+      'after',
+      `
+Exit code: 0 if every tool succeeded, 1 if one failed or no session could be opened, 2 if the command line is wrong.
+List the tools: greenroom tools. The arguments of one: greenroom call NAME --help
+A server that is started for the call takes the flags of: greenroom serve --help`,
+    )
+    .action(async (words: string[], flags: Flags & ServerTarget & CallFlags) => {
+      const { url, token: tokenFlag, session, file, json = false, output, ...rest } = flags;
+      const mayReuse = Object.keys(rest).every((name) => name === 'host' || name === 'port');
+      const token = readToken(tokenFlag, environment);
+      const calls = [...readToolCalls(words), ...(file === undefined ? [] : readScript(file))];
+      if (calls.length === 0)
+        throw new ConfigError('Name a tool, or a --file of calls. List the tools: greenroom tools');
+      rejectSessionName(session);
+      const request = { config: read(rest), url, token, mayReuse, calls, session, asJson: json, output };
+      done(await commands.call(request));
+    });
+  program
+    .command('tools')
+    .description('list the tools, or the arguments of one')
+    .argument('[name]', 'the tool')
+    .option('--json', 'as tools/list has it')
+    .action(async (name: string | undefined, { json = false }: { json?: boolean }) =>
+      done(await commands.tools({ name, asJson: json })),
+    );
+  withHiddenOptions(withToken(program.command('sessions')))
+    .description('list the sessions that call --session keeps')
+    .option('--end <name>', 'end one, with its pages')
+    .action(async ({ token, end, ...flags }: Flags & ServerTarget & { end?: string }) => {
+      rejectSessionName(end);
+      done(await commands.sessions({ config: read(flags), token: readToken(token, environment), end }));
+    });
+  program
+    .command('completion')
+    .description('print the completion of a shell: eval "$(greenroom completion bash)"')
+    .argument('<shell>', 'bash, zsh or fish')
+    .action(async (shell: string) => done(await commands.completion(shell, completedCommands(program))));
+}
+
+interface CallFlags {
+  readonly session?: string;
+  readonly file?: string;
+  readonly json?: boolean;
+  readonly output?: string;
+}
+
+/** `call new_page --help` is about the tool. */
+function toolOfHelp([command, ...words]: readonly string[]): string | undefined {
+  const asksForHelp = words.includes('--help') || words.includes('-h');
+  return command === 'call' && asksForHelp && !words[0]?.startsWith('-') ? firstToolName(words) : undefined;
+}
+
+/** It becomes the name of a file. */
+const sessionName = /^[\w-][\w.-]{0,63}$/;
+
+function rejectSessionName(name: string | undefined): void {
+  if (name !== undefined && !sessionName.test(name))
+    throw new ConfigError(`--session: "${name}" is not allowed. Allowed: 1 to 64 letters, digits, _, - or .`);
+}
+
+const completedCommands = (program: Command): CompletedCommand[] =>
+  program.commands.map((command) => ({
+    name: command.name(),
+    description: command.description(),
+    flags: command.options.flatMap(({ long }) => long ?? []),
+  }));
 
 /** Adds the default command if the arguments are flags only. Commander's own default would accept a misspelt command. */
 function withDefaultCommand(args: readonly string[], program: Command): readonly string[] {
@@ -161,6 +263,17 @@ function readCount(value: string): number {
   if (Number.isInteger(count) && count >= 1 && count <= 100) return count;
   throw new ConfigError(`--sessions: "${value}" is not allowed. Allowed: 1 to 100.`);
 }
+
+/** The options of the server that a command may start, which its own help does not repeat. */
+function withHiddenOptions(command: Command): Command {
+  const own = command.options.length;
+  withOptions(command);
+  for (const option of command.options.slice(own)) if (!targetFlags.has(option.long ?? '')) option.hideHelp();
+  return command;
+}
+
+/** They say which running server is meant. */
+const targetFlags: ReadonlySet<string> = new Set(['--host', '--port', '--config']);
 
 function withOptions(command: Command): Command {
   command.addOption(new Option('--config <file>', 'a JSON file with these options'));
@@ -207,41 +320,4 @@ function isHelp(error: unknown): boolean {
 function oneLine(text: string): string {
   const lines = text.split('\n').map((line) => line.trim());
   return lines.filter((line) => line !== '').join(' ');
-}
-
-/** One tool with its arguments. */
-export interface ToolCall {
-  readonly tool: string;
-  readonly args: Readonly<Record<string, unknown>>;
-}
-
-/**
- * Parses `TOOL JSON [TOOL JSON …]`; JSON may be left out for a tool without arguments. Throws a `ConfigError`, before any tool
- * is called.
- */
-export function readToolCalls(words: readonly string[]): ToolCall[] {
-  const calls: ToolCall[] = [];
-  for (let index = 0; index < words.length; index += 1) {
-    const [tool = '', next] = words.slice(index);
-    if (!isToolName(tool))
-      throw new ConfigError(`Expected the name of a tool: ${tool}. Usage: greenroom call TOOL JSON [TOOL JSON ...]`);
-    const hasArguments = next !== undefined && !isToolName(next);
-    calls.push({ tool, args: hasArguments ? parseArguments(tool, next) : {} });
-    if (hasArguments) index += 1;
-  }
-  return calls;
-}
-
-const isToolName = (word: string): boolean => /^[a-z]\w*$/i.test(word);
-
-function parseArguments(tool: string, text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-  } catch (error) {
-    throw new ConfigError(
-      `The arguments of ${tool} are not JSON: ${messageOf(error)}. Write them as '{"url":"https://…"}'.`,
-    );
-  }
-  throw new ConfigError(`The arguments of ${tool} must be a JSON object, for example '{"url":"https://…"}'.`);
 }

@@ -95,6 +95,15 @@ export const optionsSchema = z.strictObject({
       secret: true,
       description: "the operator's token, required by /api, /metrics and /inspector; set the variable, not the flag",
     }),
+  metricsToken: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, 'at least 16 characters without spaces')
+    .optional()
+    .meta({
+      secret: true,
+      description:
+        'a token that reads /metrics and /health and nothing else, for Prometheus; set the variable, not the flag',
+    }),
   jwtIssuer: webUrlSchema.optional().describe('issuer of the access tokens, exactly as in their `iss`'),
   jwtAudience: stringListSchema
     .optional()
@@ -229,6 +238,16 @@ export const optionsSchema = z.strictObject({
   tools: stringListSchema
     .default(['extension', 'core'])
     .describe('tool groups, or `all`; per connection with `/mcp?tools=core`'),
+  structured: booleanSchema
+    .default(false)
+    .describe(
+      'answers also as `structuredContent`, and output schemas, for programs; per connection with `/mcp?structured=1`',
+    ),
+  clientProfile: z.string().default('').meta({
+    shown: 'by the name of the client',
+    description:
+      'what clients are sent and may send: the name of a profile, or fields such as `picturePixels=2000`; per connection with `/mcp?profile=…`',
+  }),
   workspace: stringListSchema.optional().meta({
     shown: 'current and temp folder; with authentication none',
     description:

@@ -39,6 +39,7 @@ export function createInspector({ clock, find, health, remoteNodes }: InspectorD
   const viewers = new Viewers({ journal, payloads, clock, overview, remoteRows });
   return {
     onObservation: (observation) => {
+      if (observation.kind === 'creation') statistics.recordCreation(observation);
       if (!isActorObservation(observation)) return;
       journal.record(observation);
       if (observation.kind === 'transition' && observation.machine === 'session')

@@ -4,6 +4,7 @@ import type { SessionTrack } from './sessionTrack.js';
 import type { EndedSession, Overview, Sample } from './wire.js';
 
 type Transition = Extract<Observation, { kind: 'transition' }>;
+type Creation = Extract<Observation, { kind: 'creation' }>;
 
 /** At most one sample per 5 s, and only after changes: half an hour of changes. */
 const sampleMs = 5_000;
@@ -19,12 +20,16 @@ const expectedReasons: ReadonlySet<string> = new Set([
   'server-draining',
 ]);
 
-/** Figures of the whole server, in bounded memory: a fold over the transitions of sessions. */
+/**
+ * Figures of the whole server, in bounded memory: a fold over the transitions of sessions and their creations. A warm session
+ * is none of them before a client asks for it, as in `/health` and in the metrics.
+ */
 export class Statistics {
   readonly #clock: Clock;
   readonly #counts = new Map<string, number>();
   readonly #samples: Sample[] = [];
-  readonly #createdAt = new Map<string, number>();
+  /** The sessions that are counted in a state. */
+  readonly #counted = new Set<string>();
   readonly #announceMs: number[] = [];
   readonly #endings = new Map<string, number>();
   readonly #failures: EndedSession[] = [];
@@ -34,17 +39,23 @@ export class Statistics {
   }
 
   /** For transitions of sessions, after the journal has recorded them in `track`. */
-  record({ actor, from, to, at }: Transition, track: SessionTrack | undefined): void {
-    this.#count(from, -1);
-    if (to !== 'closed') this.#count(to, 1);
+  record({ actor, from, to, at, context }: Transition, track: SessionTrack | undefined): void {
+    if (isWarm(context)) return;
+    if (this.#counted.delete(actor)) this.#count(from, -1);
+    if (to !== 'closed') {
+      this.#count(to, 1);
+      this.#counted.add(actor);
+    }
     this.#sample(at);
-    if (to === 'created') this.#createdAt.set(actor, at);
-    if (to === 'connected') pushBounded(this.#announceMs, at - (this.#createdAt.get(actor) ?? at), maxAnnouncements);
-    if (to === 'connected' || to === 'closed') this.#createdAt.delete(actor);
     const ending = track?.ending();
     if (to !== 'closed' || ending === undefined) return;
     this.#endings.set(ending.because, (this.#endings.get(ending.because) ?? 0) + 1);
     if (!expectedReasons.has(ending.because)) pushBounded(this.#failures, ending, maxFailures);
+  }
+
+  /** From the request of the client, however long the session had been warm. */
+  recordCreation({ outcome, durationMs }: Creation): void {
+    if (outcome === 'announced') pushBounded(this.#announceMs, durationMs, maxAnnouncements);
   }
 
   overview(health: unknown): Overview {
@@ -68,6 +79,11 @@ export class Statistics {
     if (before !== undefined && at - before.at < sampleMs) this.#samples[this.#samples.length - 1] = sample;
     else pushBounded(this.#samples, sample, maxSamples);
   }
+}
+
+/** Its user is null until a client is assigned. */
+function isWarm(context: unknown): boolean {
+  return typeof context === 'object' && context !== null && 'user' in context && context.user === null;
 }
 
 function pushBounded<Item>(items: Item[], item: Item, limit: number): void {

@@ -36,7 +36,7 @@ export async function openSelftestSession({
     for (const undo of opened.splice(0).reverse()) await undo();
   };
   try {
-    const client = await connect({ url, name: 'greenroom-selftest', tools, token });
+    const { client } = await connect({ url, name: 'greenroom-selftest', tools, token });
     opened.push(() => client.close());
     const folder = await mkdtemp(join(await workspaceOf(client), 'greenroom-selftest-'));
     opened.push(() => rm(folder, { recursive: true, force: true }));

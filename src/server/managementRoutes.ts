@@ -2,6 +2,7 @@ import type { Application, Request, Response } from 'express';
 import { z } from 'zod';
 import { durationSchema } from '../config/config.js';
 import { Refusal } from '../errors/errors.js';
+import type { Log } from '../log.js';
 import type { StoredToken, StoredUser } from '../tenancy/userDocument.js';
 import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
 import type { IsOperator } from '../tenancy/auth.js';
@@ -19,6 +20,8 @@ export interface ManagementRoutesDeps {
    */
   probeBrowser(url: string, signal: AbortSignal): Promise<string>;
   isOperator: IsOperator;
+  /** A line for each change: who may do what is news. */
+  readonly log: Log;
   /** Bytes. */
   readonly bodyLimit: number;
 }
@@ -81,10 +84,11 @@ export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps
   addRoute(app, '/api/users/:id/browsers/:item', { delete: [requireOperatorHandler, removeBrowser(deps)] });
 }
 
-function createUser({ users, jwtIssuer }: ManagementRoutesDeps): RouteHandler {
+function createUser({ users, jwtIssuer, log }: ManagementRoutesDeps): RouteHandler {
   const schema = jwtIssuer === undefined ? newUserSchema : newSubjectSchema;
   return async (request, response) => {
     const user = await users.create(parseBody(schema, request).id);
+    log.info('user registered', { user: user.id });
     response
       .status(201)
       .location(`/api/users/${encodeURIComponent(user.id)}`)
@@ -92,38 +96,42 @@ function createUser({ users, jwtIssuer }: ManagementRoutesDeps): RouteHandler {
   };
 }
 
-function removeUser({ users }: ManagementRoutesDeps): RouteHandler {
+function removeUser({ users, log }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
-    await users.remove(userIdOf(request));
+    const { id, tokens } = await users.remove(userIdOf(request));
+    log.info('user removed', { user: id, tokens: tokens.length });
     response.status(204).end();
   };
 }
 
-function issueToken({ users }: ManagementRoutesDeps): RouteHandler {
+function issueToken({ users, log }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
     const { label, expiresIn } = parseBody(newTokenSchema, request);
     const { secret, token } = await users.issueToken(userIdOf(request), {
       ...(label !== undefined && { label }),
       ...(expiresIn !== undefined && { lifeMs: expiresIn }),
     });
+    log.info('token issued', { user: userIdOf(request), token: token.id, label, expires: token.expiresAt });
     response.setHeader('cache-control', 'no-store');
     response.status(201).json({ ...describeToken(token), token: secret });
   };
 }
 
-function revokeToken({ users }: ManagementRoutesDeps): RouteHandler {
+function revokeToken({ users, log }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
     await users.revokeToken(userIdOf(request), itemIdOf(request));
+    log.info('token revoked', { user: userIdOf(request), token: itemIdOf(request) });
     response.status(204).end();
   };
 }
 
-function addBrowser({ users, probeBrowser }: ManagementRoutesDeps): RouteHandler {
+function addBrowser({ users, probeBrowser, log }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
     const { url, label } = parseBody(newBrowserSchema, request);
     const { id } = await users.get(userIdOf(request));
     const product = await probeBrowser(url, untilClosed(response));
     const browser = await users.addBrowser(id, { url, ...(label !== undefined && { label }) });
+    log.info('browser registered', { user: id, browser: browser.id });
     response.status(201).json({ ...browser, product });
   };
 }
@@ -137,9 +145,10 @@ function untilClosed(response: Response): AbortSignal {
   return disconnected.signal;
 }
 
-function removeBrowser({ users }: ManagementRoutesDeps): RouteHandler {
+function removeBrowser({ users, log }: ManagementRoutesDeps): RouteHandler {
   return async (request, response) => {
     await users.removeBrowser(userIdOf(request), itemIdOf(request));
+    log.info('browser removed', { user: userIdOf(request), browser: itemIdOf(request) });
     response.status(204).end();
   };
 }

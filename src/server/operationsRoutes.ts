@@ -13,6 +13,7 @@ export interface OperationsRoutesDeps extends Pick<ForwardingDeps, 'registry' | 
   /** The last listings of the other nodes. Never rejects. */
   otherNodeListings(): Promise<readonly NodeListing[]>;
   isOperator: IsOperator;
+  mayReadFigures: IsOperator;
   /** Whether new sessions are accepted. */
   isReady(): boolean;
   /** The document of `GET /health`. */
@@ -35,16 +36,16 @@ export function addOperationsRoutes(app: Application, deps: OperationsRoutesDeps
   const operator = requireOperator(deps.isOperator);
   addRoute(app, '/health', { get: [showHealth(deps)] });
   addRoute(app, '/ready', { get: [showReadiness(deps)] });
-  addRoute(app, '/metrics', { get: [operator, showMetrics(deps)] });
+  addRoute(app, '/metrics', { get: [requireOperator(deps.mayReadFigures), showMetrics(deps)] });
   addRoute(app, '/api/sessions', { get: [operator, listSessions(deps)] });
   addRoute(app, '/api/sessions/:id', { delete: [operator, closeSession(deps)] });
 }
 
-function showHealth({ health, isOperator }: OperationsRoutesDeps): RouteHandler {
+function showHealth({ health, mayReadFigures }: OperationsRoutesDeps): RouteHandler {
   return async ({ headers }, response) => {
     const document = await health();
     const { status, version, uptime } = document;
-    response.json(isOperator(headers) ? document : { status, version, uptime });
+    response.json(mayReadFigures(headers) ? document : { status, version, uptime });
   };
 }
 

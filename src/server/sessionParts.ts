@@ -24,7 +24,7 @@ export interface SessionPartsDeps {
 export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   const { registry, pool, users, embedding, inspect, directory } = deps;
   const { config, clock, log, onSession, prepareBrowser } = deps.setup;
-  const { features: serverFeatures, serverInfo } = embedding;
+  const { features: serverFeatures, serverInfo, profileChoice } = embedding;
   const logic = createSessionLogic({
     find: (id) => registry.get(id),
     pool,
@@ -48,7 +48,7 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   const lease = pool === noBrowserPool ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
   const hasFreeBrowser = (): boolean => config.isolation !== 'process' || !pool.isFull;
-  const shared = { serverInfo, serverFeatures, workspace, lease, queueLimit, clock, log };
+  const shared = { serverInfo, serverFeatures, profileChoice, workspace, lease, queueLimit, clock, log };
   return { ...shared, logic, prepareBrowser, hasFreeBrowser, inspect };
 }
 

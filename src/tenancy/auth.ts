@@ -45,6 +45,13 @@ export function toPrincipal(caller: Caller): Principal {
 /** Whether a request may manage the server: it has the operator's token, or authentication is off. */
 export type IsOperator = (headers: IncomingHttpHeaders) => boolean;
 
+/** Whether a request may read the figures of the server: it has the operator's token or that of the figures. */
+export function createFiguresCheck(config: Pick<Config, 'auth' | 'adminToken' | 'metricsToken'>): IsOperator {
+  const isOperator = createOperatorCheck(config);
+  const hasToken = createOperatorCheck({ auth: config.auth, adminToken: config.metricsToken });
+  return (headers) => isOperator(headers) || hasToken(headers);
+}
+
 /** With authentication on and no `--admin-token`, every check fails. */
 export function createOperatorCheck({ auth, adminToken }: Pick<Config, 'auth' | 'adminToken'>): IsOperator {
   if (auth === 'none') return () => true;

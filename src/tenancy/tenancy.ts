@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import type { Config } from '../config/config.js';
-import { createAuthenticator, createOperatorCheck, type IsOperator } from './auth.js';
+import { createAuthenticator, createFiguresCheck, createOperatorCheck, type IsOperator } from './auth.js';
 import type { Authenticate } from './bearerToken.js';
 import {
   createAddressResolver,
@@ -16,6 +16,8 @@ export interface Tenancy {
   readonly users: Users;
   authenticate: Authenticate;
   isOperator: IsOperator;
+  /** Of `/metrics` and `/health`. */
+  mayReadFigures: IsOperator;
   chooseBrowser: ChooseBrowser;
   /** Checks the addresses of users' browsers. */
   resolveAddress: ResolveAddress;
@@ -36,6 +38,7 @@ export async function openTenancy(config: Config, clock: Clock, shared?: Version
     users,
     authenticate: createAuthenticator(config, users, clock),
     isOperator: createOperatorCheck(config),
+    mayReadFigures: createFiguresCheck(config),
     chooseBrowser: createBrowserChooser(config, users),
     resolveAddress: createAddressResolver(config.allowBrowserAddresses),
     jwtIssuer: config.auth === 'jwt' ? config.jwtIssuer : undefined,

@@ -1,14 +1,18 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { call } from '../../src/cli/call.js';
 import { findRunningServer } from '../../src/server/portHolder.js';
+import { endNamedSession, listNamedSessions } from '../../src/cli/namedSessions.js';
 import { selftest } from '../../src/cli/selftestCommand.js';
 import { ToolError } from '../../src/errors/errors.js';
-import { defineTool } from '../../src/tools/defineTool.js';
+import { defineTextTool, defineTool } from '../../src/tools/defineTool.js';
 import { FakeBrowserPool } from '../support/fakeBrowserPool.js';
 import { startTestServer, type TestServer } from '../support/testServer.js';
 import { serveGuarded } from '../tenancy/support/guardedServer.js';
@@ -28,6 +32,19 @@ const echo = defineTool({
   },
 });
 
+const draw = defineTextTool({
+  name: 'draw',
+  description: 'Draws.',
+  input: z.strictObject({}),
+  annotations: { readOnlyHint: true },
+  async handler() {
+    return {
+      text: '',
+      content: [{ type: 'image', mimeType: 'image/png', data: Buffer.from('picture').toString('base64') }],
+    };
+  },
+});
+
 const say = (word: string) => ({ tool: 'echo', args: { word } });
 
 describe('greenroom call', () => {
@@ -39,7 +56,7 @@ describe('greenroom call', () => {
   beforeEach(async () => {
     lines = [];
     pool = new FakeBrowserPool();
-    served = await startTestServer({ pool, tools: [echo] });
+    served = await startTestServer({ pool, tools: [echo, draw] });
   });
   afterEach(() => served.close());
 
@@ -53,6 +70,56 @@ describe('greenroom call', () => {
     const [one = '', two = '', ...rest] = lines;
     expect([one.split(' ')[0], two.split(' ')[0], rest]).toEqual(['one', 'two', ['That word is not said.']]);
     expect(one.split(' ')[1]).toBe(two.split(' ')[1]);
+  });
+
+  test('with a name, a session is kept from one command to the next, listed and ended', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'greenroom-named-'));
+    const kept = { folder };
+    const notes: string[] = [];
+    const options = {
+      url: served.url,
+      session: { name: 'work', kept },
+      write,
+      note: (line: string) => notes.push(line),
+    };
+    for (const word of ['one', 'two']) expect(await call({ ...options, calls: [say(word)] })).toBe(0);
+    const [one = '', two = ''] = lines;
+    expect(one.split(' ')[1]).toBe(two.split(' ')[1]);
+    expect(notes).toEqual([expect.stringContaining('greenroom sessions --end work')]);
+    expect(await listNamedSessions(kept)).toEqual([expect.stringMatching(/^work +open +http:/)]);
+    expect((await stat(join(folder, 'work.json'))).mode & 0o077).toBe(0);
+    expect(await endNamedSession('work', kept)).toBe('work has ended.');
+    expect(served.orchestrator.registry.list()).toEqual([]);
+    await expect(endNamedSession('work', kept)).rejects.toThrow('No session is called "work". None is kept.');
+
+    // One that the server has ended meanwhile is opened anew.
+    await call({ ...options, calls: [say('three')] });
+    await served.orchestrator.registry.closeWhere(() => true);
+    expect(await call({ ...options, calls: [say('four')] })).toBe(0);
+    expect(notes).toHaveLength(3);
+    await endNamedSession('work', kept);
+    await rm(folder, { recursive: true });
+  });
+
+  test('prints results as JSON, or writes pictures where it is told', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'greenroom-output-'));
+    const draw = { tool: 'draw', args: {} };
+    expect(await call({ url: served.url, calls: [draw, draw], output: join(folder, 'shot.png'), write })).toBe(0);
+    expect(await call({ url: served.url, calls: [draw], output: `${folder}/all/`, write })).toBe(0);
+    expect((await readdir(folder, { recursive: true })).toSorted()).toEqual([
+      'all',
+      'all/draw-1.png',
+      'shot-2.png',
+      'shot.png',
+    ]);
+    expect(await readFile(join(folder, 'shot.png'), 'utf8')).toBe('picture');
+    lines = [];
+    expect(await call({ url: served.url, calls: [say('hello'), say('bad')], asJson: true, write })).toBe(1);
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { tool: 'echo', content: [{ type: 'text' }] },
+      { tool: 'echo', isError: true },
+    ]);
+    await rm(folder, { recursive: true });
   });
 
   test('[S8] says why the server refused', async () => {

@@ -12,7 +12,12 @@ describe('doctor', () => {
   const lines: string[] = [];
   const run = (config: object): Promise<number> => {
     lines.length = 0;
-    const own = { host: '127.0.0.1', port: 0, headless: true, dataDir: '/users-of-this-test' };
+    const own = {
+      host: '127.0.0.1',
+      port: 0,
+      headless: true,
+      dataDir: join(temporaryFolder, '../doctor-users-of-this-test'),
+    };
     const defaults = { ...own, browserUrl: undefined, executablePath: undefined, redisUrl: undefined };
     return doctor({
       config: { ...defaults, ...config },
@@ -39,7 +44,17 @@ describe('doctor', () => {
       'leftovers',
     ]);
     expect(lines.join('\n')).toMatch(/launch: Chrome\/[\d.]+ answered in \d+ ms/);
-    expect(lines).toContain('ok       users: kept in /users-of-this-test');
+    expect(lines).toContain(`ok       users: kept in ${join(temporaryFolder, '../doctor-users-of-this-test')}`);
+    expect(await readdir(temporaryFolder)).toEqual([]);
+  });
+
+  it('tries to write to the data folder, as the server will, and leaves nothing there', async () => {
+    const file = join(temporaryFolder, 'a-file');
+    await writeFile(file, '');
+    expect(await run({ dataDir: join(file, 'users') })).toBe(1);
+    expect(lines.join('\n')).toMatch(/problem +users: \S+a-file\/users cannot be written to: .*\n +fix: .*--data-dir/);
+    await rm(file);
+    await run({ dataDir: join(temporaryFolder, 'deep/users'), executablePath: '/nowhere' });
     expect(await readdir(temporaryFolder)).toEqual([]);
   });
 
@@ -53,7 +68,9 @@ describe('doctor', () => {
     taken.close();
     const text = lines.join('\n');
     expect(text).toMatch(/problem +browser: --executable-path names \/nowhere.*install-browser/);
-    expect(text).toMatch(/problem +port: Port \d+ on 127\.0\.0\.1 is in use by .*node.*\(process \d+\)\n +fix: .*--port/);
+    expect(text).toMatch(
+      /problem +port: Port \d+ on 127\.0\.0\.1 is in use by .*node.*\(process \d+\)\n +fix: .*--port/,
+    );
     expect(text).toMatch(/problem +leftovers: .*greenroom-dead01\n +fix: rm -r/);
     expect(text).toMatch(/problem +redis: 127\.0\.0\.1:1 cannot be reached: .*\n +fix: .*--redis-url/);
     expect(text).not.toContain('correct-horse');

@@ -1,4 +1,8 @@
-import { runProgram, type CallArguments } from '../../src/cli/program.js';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { jest } from '@jest/globals';
+import { runProgram, type CallArguments, type ToolsArguments } from '../../src/cli/program.js';
 
 const run = (...args: string[]) => runIn({}, ...args);
 
@@ -24,6 +28,12 @@ async function runIn(environment: Record<string, string>, ...args: string[]) {
     installBrowser: note('install-browser'),
     top: note('top'),
     call,
+    tools: async ({ name }: ToolsArguments) => {
+      ran.push(`tools ${name ?? ''}`);
+      return 0;
+    },
+    sessions: note('sessions'),
+    completion: note('completion'),
   };
   const code = await runProgram(args, environment, commands, (line) => void errors.push(line));
   return { code, errors, ran, request: requests[0] };
@@ -48,13 +58,42 @@ test.each([
     ['selftest', '--sessions', '0'],
     /--sessions: "0" is not allowed. Allowed: 1 to/,
   ],
-  ['a call of nothing', ['call'], /missing required argument 'tool'/],
+  ['a call of nothing', ['call'], /Name a tool, or a --file of calls/],
+  ['a script that is not there', ['call', '--file', '/nowhere'], /--file \/nowhere: ENOENT/],
+  ['a session name that is a path', ['call', '--session', '../x', 'list_pages'], /--session: "..\/x" is not allowed/],
   ['arguments without a tool', ['call', '{}'], /Expected the name of a tool: \{\}/],
 ])('%s: one line, exit 2, and nothing is run', async (_, args, line) => {
   const { code, errors, ran } = await run(...args);
   expect([code, ran]).toEqual([2, []]);
   expect(errors).toEqual([expect.stringMatching(line)]);
   expect(errors[0]).not.toContain('\n');
+});
+
+test('the help of call is about the command, and with the name of a tool about that tool', async () => {
+  expect((await run('call', 'new_page', '--help')).ran).toEqual(['tools new_page']);
+  expect((await run('call', '-h', 'new_page')).ran).toEqual([]);
+  const spy = jest.spyOn(process.stdout, 'write').mockImplementation(() => true);
+  await run('call', '--help');
+  const help = spy.mock.calls.map(([text]) => String(text)).join('');
+  spy.mockRestore();
+  for (const flag of ['--session', '--file', '--json', '--output', '--url', '--token', '--port'])
+    expect(help).toContain(flag);
+  expect(help).not.toMatch(/--alert-webhook|--body-limit/);
+  expect(help.split('\n').length).toBeLessThan(45);
+});
+
+test('a script has a call on each line; empty lines and comments are skipped', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'greenroom-script-'));
+  const file = join(folder, 'calls');
+  await writeFile(file, '# open\nnew_page {"url": "http://a"}\n\n  list_pages\n');
+  const { request } = await run('call', 'get_session_info', '--file', file, '--json', '--output', 'shot.png');
+  expect(request).toMatchObject({ asJson: true, output: 'shot.png' });
+  expect(request?.calls).toEqual([
+    { tool: 'get_session_info', args: {} },
+    { tool: 'new_page', args: { url: 'http://a' } },
+    { tool: 'list_pages', args: {} },
+  ]);
+  await rm(folder, { recursive: true });
 });
 
 test('call takes several tools; one without arguments may stand alone', async () => {

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { createProgressLine } from '../../src/cli/progressLine.js';
+import { createProgressLine } from '../../src/cli/installBrowser.js';
 import { welcomeLines } from '../../src/cli/welcome.js';
 import { defineConfig, type Options } from '../../src/config/config.js';
 import { describePortInUse } from '../../src/server/portHolder.js';

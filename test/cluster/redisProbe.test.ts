@@ -1,12 +1,18 @@
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { probeRedis } from '../../src/cluster/redis/redisProbe.js';
 import { RedisServer } from '../support/redisServer.js';
 
 const patience = 60_000;
 
 test('doctor names what is wrong with the address of one Redis, and shows no password', async () => {
-  const primary = await RedisServer.start(undefined, ['--requirepass', 'correct-horse']);
+  const folder = await mkdtemp(join(tmpdir(), 'greenroom-redis-'));
+  const kept = ['--appendonly', 'yes', '--dir', folder];
+  const primary = await RedisServer.start(undefined, ['--requirepass', 'correct-horse', ...kept]);
+  const forgetful = await RedisServer.start();
   const replica = await RedisServer.start(undefined, ['--replicaof', `127.0.0.1 ${primary.port}`]);
   const [at, of] = [`127.0.0.1:${primary.port}`, `127.0.0.1:${replica.port}`];
   const told = [
@@ -15,6 +21,7 @@ test('doctor names what is wrong with the address of one Redis, and shows no pas
     await probeRedis(`redis://${at}`, patience),
     await probeRedis(`redis://${of}`, patience),
     await probeRedis(`redis+cluster://:correct-horse@${at}`, patience),
+    await probeRedis(forgetful.url, patience),
   ];
   expect(told.map(({ summary }) => summary)).toEqual([
     expect.stringMatching(new RegExp(`^Redis [\\d.]+ at ${at}$`)),
@@ -22,9 +29,11 @@ test('doctor names what is wrong with the address of one Redis, and shows no pas
     expect.stringMatching(new RegExp(`^${at} refuses the login: NOAUTH`)),
     `${of} is a read-only replica`,
     `${at} is not a cluster node`,
+    expect.stringMatching(/keeps no append-only file: users, tokens .* are lost when it restarts$/),
   ]);
   expect(JSON.stringify(told)).not.toMatch(/correct-horse|battery-staple/);
-  await Promise.all([primary.stop(), replica.stop()]);
+  await Promise.all([primary.stop(), replica.stop(), forgetful.stop()]);
+  await rm(folder, { recursive: true, force: true });
 });
 
 /** Speaks enough of the protocol to say how old it is. The test closes it. */

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, request as open } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
+import { silentLog } from '../../src/log.js';
 import { addManagementRoutes } from '../../src/server/managementRoutes.js';
 import type { Users } from '../../src/tenancy/users.js';
 
@@ -14,6 +15,7 @@ test('a browser is not probed any longer than the operator who registers it wait
     jwtIssuer: undefined,
     isOperator: () => true,
     bodyLimit: 1_000,
+    log: silentLog,
     probeBrowser: (_url, signal) => {
       probed(signal);
       return new Promise((_resolve, reject) => {

@@ -262,3 +262,28 @@ test('[S10] of the contents the newest are kept, up to a number and a size', () 
   expect(payloads.length).toBeLessThanOrEqual(200);
   expect(characters).toBeLessThanOrEqual(256 * 1024);
 });
+
+test('the time to the announcement is that of the client, and a warm session is counted apart', () => {
+  const statistics = new Statistics(new ManualClock());
+  const base = { kind: 'transition', machine: 'session', cause: 'x', durationMs: 0, event: { type: 'x' } } as const;
+  const move = (actor: string, [from, to]: readonly [string, string], at: number, user: string | null): void =>
+    statistics.record({ ...base, actor, from, to, at, value: to, context: { user } }, undefined);
+  const counts = (): unknown => statistics.overview({}).samples.at(-1)?.states;
+  move('warm', ['', 'created'], 0, null);
+  move('warm', ['created', 'tools-registered'], 40, null);
+  expect(counts()).toEqual({});
+  move('warm', ['tools-registered', 'connected'], 59_800, 'anna');
+  statistics.recordCreation({
+    kind: 'creation',
+    actor: 'warm',
+    outcome: 'announced',
+    cause: null,
+    at: 59_800,
+    durationMs: 41,
+  });
+  expect(counts()).toEqual({ connected: 1 });
+  expect(statistics.overview({}).announceMs).toEqual([41]);
+  move('warm', ['connected', 'closed'], 60_000, 'anna');
+  move('never asked for', ['tools-registered', 'closed'], 60_000, null);
+  expect(counts()).toEqual({ connected: 0 });
+});

@@ -199,3 +199,34 @@ test('[C-SECRETS] no token is in a log line, the store, or any answer but the on
   for (const secret of [token, token.slice(3), adminToken]) expect(everything).not.toContain(secret);
   await own.close();
 });
+
+test('[C-AUTH] the token of the figures reads them and nothing else, and is shown nowhere', async () => {
+  const metricsToken = 'the-figures-token-of-this-test';
+  const own = await serveGuarded({ options: { metricsToken } });
+  const headers = bearer(metricsToken);
+  const metrics = await send(`${own.url}/metrics`, { headers });
+  expect([metrics.status, metrics.text]).toEqual([200, expect.stringContaining('greenroom_sessions')]);
+  expect((await send(`${own.url}/health`, { headers })).json).toHaveProperty('sessions.total');
+  for (const path of ['/api/users', '/api/sessions', '/inspector', '/sse', '/mcp'])
+    expect([path, (await send(`${own.url}${path}`, { headers })).status]).toEqual([path, 401]);
+  const created = await send(`${own.url}/api/users`, { method: 'POST', headers, body: '{"id":"intruder"}' });
+  expect(created.status).toBe(401);
+  expect(own.log.join()).not.toContain(metricsToken);
+  await own.close();
+});
+
+test('[C-LOG] each change of users and tokens is a line, without any secret', async () => {
+  const own = await serveGuarded();
+  const { id, token } = await own.issueToken('anna', { label: 'laptop' });
+  await own.sendAsOperator('DELETE', `/api/users/anna/tokens/${id}`);
+  await own.sendAsOperator('DELETE', '/api/users/anna');
+  const lines = own.log.filter((line) => /"(user|token) (registered|issued|revoked|removed)"/.test(line));
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+    ['user registered', { user: 'anna' }],
+    ['token issued', { user: 'anna', token: id, label: 'laptop' }],
+    ['token revoked', { user: 'anna', token: id }],
+    ['user removed', { user: 'anna', tokens: 0 }],
+  ]);
+  expect(own.log.join()).not.toContain(token);
+  await own.close();
+});

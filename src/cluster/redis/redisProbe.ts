@@ -83,6 +83,10 @@ async function probeServer(server: HostPort, address: RedisAddress, timeoutMs: n
   if (Number(info['maxmemory']) > 0 && info['maxmemory_policy'] !== 'noeviction') {
     return problem(`${name} drops keys when its memory is full`, 'set its maxmemory-policy to noeviction');
   }
+  if (info['aof_enabled'] === '0') {
+    const loss = 'keeps no append-only file: users, tokens and sessions of the last minutes are lost when it restarts';
+    return problem(`${name} ${loss}`, 'set its appendonly to yes');
+  }
   const product = info['valkey_version'] === undefined ? `Redis ${version}` : `Valkey ${info['valkey_version']}`;
   return { kind: 'healthy', summary: `${product} at ${name}` };
 }

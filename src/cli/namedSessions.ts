@@ -1,0 +1,100 @@
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { z } from 'zod';
+import { timeLimit } from '../clock.js';
+import { messageOf } from '../errors/errors.js';
+import { connect, endpointOf } from './connect.js';
+
+/**
+ * The sessions that `greenroom call --session NAME` keeps between commands: their ids, in a folder that only this user can
+ * read. The server ends one after `--idle-timeout`; the next call with its name opens a new one.
+ */
+export interface NamedSessions {
+  /** The folder of the files. */
+  readonly folder: string;
+  readonly token?: string | undefined;
+}
+
+const keptSchema = z.object({ url: z.string(), id: z.string(), at: z.number() });
+type KeptSession = z.output<typeof keptSchema>;
+
+export interface NamedSession {
+  readonly client: Client;
+  /** False: it was opened by this command. */
+  readonly isContinued: boolean;
+}
+
+/** Continues the session of this name, or opens one at the server. The caller closes the client; the session stays. */
+export async function openNamedSession(name: string, url: string, sessions: NamedSessions): Promise<NamedSession> {
+  const kept = await readKept(name, sessions);
+  if (kept?.url === url && (await isAlive(kept, sessions))) {
+    const { client } = await connect({ url, token: sessions.token, name: 'greenroom-call', session: kept.id });
+    return { client, isContinued: true };
+  }
+  const { client, sessionId } = await connect({ url, token: sessions.token, name: 'greenroom-call', session: null });
+  await mkdir(sessions.folder, { recursive: true, mode: 0o700 });
+  const record: KeptSession = { url, id: sessionId ?? '', at: Date.now() };
+  await writeFile(fileOf(name, sessions), JSON.stringify(record), { mode: 0o600 });
+  return { client, isContinued: false };
+}
+
+/** `greenroom sessions`: a line for each name. One whose session has ended is forgotten. */
+export async function listNamedSessions(sessions: NamedSessions): Promise<string[]> {
+  const lines: string[] = [];
+  for (const name of await readNames(sessions)) {
+    const kept = await readKept(name, sessions);
+    if (kept === undefined) continue;
+    const isOpen = await isAlive(kept, sessions);
+    const minutes = Math.round((Date.now() - kept.at) / 60_000);
+    lines.push(`${name}  ${isOpen ? 'open' : 'ended'}  ${kept.url}  ${minutes} min`);
+    if (!isOpen) await rm(fileOf(name, sessions), { force: true });
+  }
+  return lines.length === 0 ? ['No session is kept. Keep one with: greenroom call --session NAME TOOL'] : lines;
+}
+
+/** `greenroom sessions --end NAME`: ends it at its server, with its pages. Throws if there is none of this name. */
+export async function endNamedSession(name: string, sessions: NamedSessions): Promise<string> {
+  const kept = await readKept(name, sessions);
+  if (kept === undefined) {
+    const names = await readNames(sessions);
+    const known = names.length === 0 ? 'None is kept.' : `Kept: ${names.join(', ')}.`;
+    throw new Error(`No session is called "${name}". ${known}`);
+  }
+  const response = await request(kept, sessions, 'DELETE').catch((error: unknown) => messageOf(error));
+  await rm(fileOf(name, sessions), { force: true });
+  return typeof response === 'string' || !response.ok ? `${name} had ended before.` : `${name} has ended.`;
+}
+
+const fileOf = (name: string, { folder }: NamedSessions): string => join(folder, `${name}.json`);
+
+async function readNames({ folder }: NamedSessions): Promise<string[]> {
+  const files = await readdir(folder).catch(() => []);
+  return files.filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -'.json'.length));
+}
+
+async function readKept(name: string, sessions: NamedSessions): Promise<KeptSession | undefined> {
+  try {
+    return keptSchema.parse(JSON.parse(await readFile(fileOf(name, sessions), 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
+
+async function isAlive(kept: KeptSession, sessions: NamedSessions): Promise<boolean> {
+  const response = await request(kept, sessions, 'POST').catch(() => undefined);
+  await response?.body?.cancel();
+  return response?.ok === true;
+}
+
+/** A ping, or the end. */
+function request({ url, id }: KeptSession, { token }: NamedSessions, method: 'POST' | 'DELETE'): Promise<Response> {
+  const headers = {
+    'mcp-session-id': id,
+    accept: 'application/json, text/event-stream',
+    'content-type': 'application/json',
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+  };
+  const body = method === 'POST' ? JSON.stringify({ jsonrpc: '2.0', id: 'alive', method: 'ping' }) : null;
+  return fetch(endpointOf(url, 'mcp', 'all'), { method, headers, body, signal: timeLimit(5_000) });
+}
