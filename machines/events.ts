@@ -43,6 +43,8 @@ export interface SettledRequest {
   /** Of a failed one: what its client was told, in one short line. */
   readonly error?: string;
   readonly durationMs: number;
+  /** The address or path that the request names, without secrets. */
+  readonly target?: string;
   /** What was accepted although it was not as the protocol or the tool's schema says, and the profile of the client. */
   readonly tolerated?: readonly string[];
   readonly client?: string;

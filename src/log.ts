@@ -19,6 +19,18 @@ export const shortId = (sessionId: string): string => sessionId.slice(0, 8);
 /** Discards every line. For embedders and tests. */
 export const silentLog: Log = { error: noop, warn: noop, info: noop, debug: noop };
 
+/** A log whose texts are passed through `hide`, which takes out what must not be logged. */
+export function hidingLog(log: Log, hide: (text: string) => string): Log {
+  const shown = (fields: LogFields): LogFields =>
+    Object.fromEntries(
+      Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? hide(value) : value]),
+    );
+  const at =
+    (level: keyof Log): Log['info'] =>
+    (message, fields) =>
+      log[level](hide(message), ...(fields === undefined ? [] : [shown(fields)]));
+  return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
+}
 /** Whether lines are written for people: not where no one looks. */
 export const isPretty = ({ logFormat }: Pick<Config, 'logFormat'>, isTerminal: boolean): boolean =>
   (logFormat ?? (isTerminal ? 'pretty' : 'json')) === 'pretty';

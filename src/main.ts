@@ -11,8 +11,13 @@ import { rejectTakenPort } from './server/portHolder.js';
 
 /** The entry point: the only file that uses arguments, environment, signals and standard streams of the process. */
 
+const proxyVariables = ['http_proxy', 'https_proxy', 'all_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'];
 // An empty CHROME_PATH is one that is not set.
-const search = { chromePath: process.env['CHROME_PATH'] || undefined, searchPath: process.env['PATH'] };
+const search = {
+  chromePath: process.env['CHROME_PATH'] || undefined,
+  searchPath: process.env['PATH'],
+  hasProxy: proxyVariables.some((name) => (process.env[name] ?? '') !== ''),
+};
 
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
 const writeError = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -194,3 +199,5 @@ const commands: Commands = {
 };
 
 process.exitCode = await runProgram(process.argv.slice(2), process.env, commands, writeError);
+// Everything is closed. What others still hold open must not keep the process alive: a child of Chrome its pipes, a timer.
+setTimeout(() => process.exit(), 1_000).unref();

@@ -220,6 +220,7 @@ describe('pinned', () => {
       'new_page',
       'close_page',
       'resize_page',
+      'list_downloads',
       'set_credentials',
       'navigate_page',
       'navigate_page_history',

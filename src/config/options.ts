@@ -150,6 +150,15 @@ export const optionsSchema = z.strictObject({
     .describe(
       "addresses or names allowed for users' browsers although they are link-local or a cloud metadata service",
     ),
+  allowedUrls: stringListSchema
+    .default([])
+    .describe(
+      'URL patterns; sessions reach nothing else, by pages, workers, extensions, downloads, installs or redirects. `example.com` (with subdomains), `https://example.com/docs/*`, `10.0.0.0/8`; repeatable',
+    ),
+  blockedUrls: stringListSchema.default([]).meta({
+    shown: 'with authentication link-local addresses and cloud metadata services, else none',
+    description: 'URL patterns that sessions do not reach, also if they are in --allowed-urls; repeatable',
+  }),
   allowedHosts: stringListSchema
     .default(loopbackNames)
     .describe('hosts, also with a port, that the Host header may name; any other gets 403. `*` for all, with `--auth`'),
@@ -235,6 +244,11 @@ export const optionsSchema = z.strictObject({
     .describe('how long a session without a stream is kept for its client to reconnect (Streamable HTTP)'),
   drainTimeout: durationSchema.prefault('10s').describe('how long requests in flight may take when the server stops'),
   bodyLimit: sizeSchema.prefault('4mb').describe('largest message a client may send'),
+  sessionMemory: sizeSchema
+    .prefault('32mb')
+    .describe(
+      'bytes of answers that one session may leave unread, over all its streams; further requests get 429. A user may leave 4 times as many',
+    ),
   tools: stringListSchema
     .default(['extension', 'core'])
     .describe('tool groups, or `all`; per connection with `/mcp?tools=core`'),
@@ -276,6 +290,20 @@ export const optionsSchema = z.strictObject({
     .regex(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, '`whsec_` and at least 24 bytes in base64')
     .optional()
     .meta({ secret: true, description: 'key that signs the body of the webhook; set the variable, not the flag' }),
+  secrets: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'file of secrets, `NAME=value` lines or JSON: `fill`, `fill_form`, `type_text`, `set_credentials` and `extraHttpHeaders` of `emulate` take the name for the value, and no answer shows the value',
+    ),
+  auditLog: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'file with a JSON line for each thing that a user did, without contents. Rotated at 64 MB, with 5 older files; readable by the server alone',
+    ),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('least severe level that is written'),
   logFormat: z
     .enum(['pretty', 'json'])

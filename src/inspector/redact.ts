@@ -1,3 +1,5 @@
+import { withoutSecrets } from '../networkAddresses.js';
+
 /**
  * Redaction of messages. Shown are structure, numbers, words of the protocol or of a tool's own lists, and addresses without
  * query. Every other text is replaced by its type and length: only allowed keys are shown.
@@ -22,16 +24,14 @@ const wordKeys =
 
 const word = /^[\w./+:-]{1,40}$/;
 const plainKey = /^[A-Za-z_]{1,32}\d{0,2}$/;
-const shownSchemes: ReadonlySet<string> = new Set(['http:', 'https:', 'ws:', 'wss:', 'chrome-extension:']);
-/** Longer segments of a path may be secrets. */
-const maxSegmentLength = 24;
 const maxDepth = 10;
 const maxValues = 400;
 const maxItems = 20;
 
 /** A redacted copy of a message, of bounded size. */
 export function redact(message: unknown): unknown {
-  const state: RedactionState = { remaining: maxValues, namedParams: namedParamsOf(message) };
+  const namedParams = namedParamsOf(message);
+  const state: RedactionState = { remaining: maxValues, namedParams, args: argumentsOf(namedParams) };
   return redactValue(message, '', 0, state);
 }
 
@@ -40,7 +40,11 @@ interface RedactionState {
   remaining: number;
   /** The one object whose `name` is a word of the protocol: the parameters of a call. */
   readonly namedParams: unknown;
+  /** The arguments of a call. What is nested in them is content: headers, storage, fields of a form. */
+  readonly args: unknown;
 }
+
+const argumentsOf = (params: unknown): unknown => (isObject(params) ? params['arguments'] : undefined);
 
 /** Elsewhere `name` may be that of a cookie, a header or an element of a page. */
 function namedParamsOf(message: unknown): unknown {
@@ -83,6 +87,7 @@ function redactFields(
     // An unusual key may itself be data.
     if (!plainKey.test(name)) shown[`‹name, ${name.length} characters›`] = placeholder(inner);
     else if (name === 'name' && fields === visit.namedParams) shown[name] = redactWord(inner);
+    else if (fields === visit.args && typeof inner === 'object') shown[name] = placeholder(inner);
     else shown[name] = redactValue(inner, name, depth + 1, visit);
   }
   if (all.length > maxItems * 2) shown['‹more›'] = all.length - maxItems * 2;
@@ -91,23 +96,11 @@ function redactFields(
 
 function redactText(text: string, key: string): string {
   if (wordKeys.has(key)) return redactWord(text);
-  return (text.length <= 2_000 && safeUrl(text)) || placeholder(text);
+  return withoutSecrets(text) || placeholder(text);
 }
 
 function redactWord(value: unknown): string {
   return typeof value === 'string' && word.test(value) ? value : placeholder(value);
-}
-
-/** An address without user, query, fragment and long segments of its path. Empty for other text. */
-function safeUrl(text: string): string {
-  if (!URL.canParse(text)) return '';
-  const { protocol, host, pathname, search } = new URL(text);
-  if (!shownSchemes.has(protocol)) return '';
-  const path = pathname
-    .split('/')
-    .map((part) => (part.length > maxSegmentLength ? '…' : part))
-    .join('/');
-  return `${protocol}//${host}${path}${search === '' ? '' : '?…'}`;
 }
 
 function keySet(words: string): ReadonlySet<string> {
@@ -118,7 +111,7 @@ function placeholder(value: unknown): string {
   if (typeof value === 'string') return `‹text, ${value.length} characters›`;
   if (Array.isArray(value)) return `‹list, ${value.length} items›`;
   if (isObject(value)) return `‹object, ${Object.keys(value).length} fields›`;
-  return `‹${typeof value}›`;
+  return value === null ? '‹null›' : `‹${typeof value}›`;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -50,6 +50,7 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
   if ('error' in reading) return failureOf(describeArguments(tool, reading.error, reading.args));
   call.tolerated(reading.tolerated);
 
+  const args = session.secrets.resolve(tool.name, reading.args);
   const ms = tool.timeoutMs ?? defaultTimeoutMs;
   const { clock } = session;
   const { protocolVersion: revision } = session.facts();
@@ -59,7 +60,7 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
       await untilAborted(session.prepareBrowser(growing(call)), cancelled);
     const stopped = call.displaced === undefined ? cancelled : AbortSignal.any([cancelled, call.displaced]);
     const answer = await withinDeadline({ clock, ms, cancelled: stopped }, (signal) =>
-      run(reading.args, call, session, signal),
+      run(args, call, session, signal),
     );
     return resultOf(tool, answer, { notices: notices(), revision, structured: profile.structured });
   } catch (error) {

@@ -1,12 +1,15 @@
 import type { SettledRequest } from '../../machines/events.js';
+import { noop } from '../async.js';
 import { Refusal, ToolError } from '../errors/errors.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { noCapabilities } from './callClient.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
 import { profileOf, type ClientProfile } from './clientProfiles.js';
 import { methods } from './methods.js';
+import { withoutSecrets } from '../networkAddresses.js';
 import { extendFeatures, type Additions, type SessionFeatures } from './features.js';
 import {
+  isObject,
   protocolVersions,
   rpcCodes,
   RpcError,
@@ -210,17 +213,20 @@ export class McpServer implements MethodContext {
     const startedAt = clock.now();
     (this.#inFlight ??= new Map()).set(request.id, inFlight);
     const answer = await this.#dispatch(request, inFlight);
+    // From here on the message itself is counted.
+    inFlight.releaseMemory();
     const answered = !this.#closed && this.#inFlight.delete(request.id);
     if (answered && answer.message !== null) this.session.send(answer.message, request.id);
     else if (answered) this.session.requestCancelled(request.id);
     this.session.requestSettled({
       id: request.id,
-      method: request.method,
+      method: nameOf(request.method),
       tool: toolOf(request),
       outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
       durationMs: clock.now() - startedAt,
+      ...targetOf(request),
       ...(inFlight.tolerances && { client: this.profile.name, tolerated: [...inFlight.tolerances] }),
-      ...(answer.outcome === 'failed' && { error: failureTextOf(answer.message) }),
+      ...(answer.outcome === 'failed' && { error: this.session.secrets.hide(failureTextOf(answer.message)) }),
     });
   }
 
@@ -245,6 +251,7 @@ export class McpServer implements MethodContext {
     if (error instanceof RpcError) {
       return { jsonrpc: '2.0', id: request.id, error: { code: error.code, message: error.message.toWellFormed() } };
     }
+    if (error instanceof Refusal) return error.toJsonRpc(request.id);
     this.session.log.error('request failed', { method: request.method, error: String(error) });
     return new Refusal('internal').toJsonRpc(request.id);
   }
@@ -262,13 +269,30 @@ export class McpServer implements MethodContext {
 /** The type of a request has no null; some clients send it. */
 const isNull = (params: unknown): boolean => params === null;
 
-/** The unchecked tool name of a `tools/call`; null for every other request. */
+/** The tool name of a `tools/call`, which need not exist; null for every other request. */
 function toolOf({ method, params }: JSONRPCRequest): string | null {
   if (method !== 'tools/call') return null;
   const name = params?.['name'];
-  return typeof name === 'string' ? name : '';
+  return nameOf(name);
 }
 
+/** A name that the client chose, for logs and the inspector; empty if it may be anything but a name. */
+const nameOf = (name: unknown): string => (typeof name === 'string' && /^[\w./$:-]{1,128}$/.test(name) ? name : '');
+
+/** The address or path that a request names, as far as it may be logged. */
+function targetOf({ params = {} }: JSONRPCRequest): { readonly target?: string } {
+  const args = isObject(params['arguments']) ? params['arguments'] : params;
+  const named = [args['url'], args['uri'], args['path'], args['file']].find((value) => typeof value === 'string');
+  if (named === undefined) return {};
+  const isPath = /^[/.~]/.test(named);
+  const target = isPath
+    ? named.slice(0, maxTarget)
+    : withoutSecrets(/^[\w.-]+(:\d+)?(\/|$)/.test(named) ? `http://${named}` : named);
+  return { target: target === '' ? named.split(':', 1).join().slice(0, 20) : target };
+}
+
+/** Longest path in `target`. */
+const maxTarget = 256;
 const maxFailureText = 300;
 
 /** What the client is told of a failure, in one short line. */
@@ -295,6 +319,7 @@ const displacedText =
 /** A request in flight. Its AbortController is created on first use: most methods need no signal. */
 export class InFlight implements RequestInfo {
   readonly id: RequestId;
+  releaseMemory: () => void = noop;
   /** Undefined: nothing was tolerated. */
   tolerances: Set<ToleranceKind> | undefined;
   #controller: AbortController | undefined;

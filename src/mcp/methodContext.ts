@@ -13,6 +13,8 @@ import type { FeatureContext } from './definitions.js';
 import type { ClientProfile, ProfileChoice } from './clientProfiles.js';
 import type { ServerFeatures, SessionFeatures } from './features.js';
 import { invalidParams, rpcCodes, RpcError, type JSONRPCMessage, type RequestId } from './protocol.js';
+import type { Secrets } from './secrets.js';
+import type { SessionMemory } from './responseMemory.js';
 import type { ResourceStore } from './resourceStore.js';
 import type { ToleranceKind } from './tolerantArguments.js';
 
@@ -29,6 +31,8 @@ export interface McpSession {
   readonly serverInfo: Implementation;
   readonly workspace: Workspace;
   readonly resources: ResourceStore;
+  readonly memory: SessionMemory;
+  readonly secrets: Secrets;
   /** What the operator and the connection chose instead of the known profile of the client. */
   readonly profileChoices: { readonly operator: ProfileChoice; readonly connection: ProfileChoice };
   readonly clock: Clock;
@@ -84,6 +88,8 @@ export interface RequestInfo {
   readonly id: RequestId;
   /** Aborted when the client cancels or the session ends. */
   readonly signal: AbortSignal;
+  /** Called when the answer of the request is written, or when it has none. */
+  releaseMemory: () => void;
   /** Notes what was accepted although it is not as the protocol or a schema says. */
   tolerated(kinds: Iterable<ToleranceKind>): void;
   /** Aborted when the client has lost the connection of the request, and another one wants what it holds. */
@@ -127,8 +133,8 @@ export function paginate<T>(
   items: readonly T[],
   { cursor: given }: Params,
 ): { page: readonly T[]; nextCursor?: string } {
-  // Some clients write null, or nothing, for a cursor that they have not got.
-  const cursor = given === null || given === '' ? undefined : given;
+  // Some clients write null for a cursor that they have not got.
+  const cursor = given ?? undefined;
   const start = cursor === undefined ? 0 : Number(cursor);
   const isKnown = cursor === undefined || (typeof cursor === 'string' && start > 0 && start % pageSize === 0);
   if (!isKnown || (start > 0 && start >= items.length)) {

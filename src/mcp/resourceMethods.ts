@@ -34,7 +34,7 @@ export const resourceMethods: Readonly<Record<string, Method>> = {
   'resources/read': async (server, params, request) => {
     const uri = uriOf(params);
     const stored = findStored(server, uri);
-    return { contents: [await (stored ? readStored(server, stored) : readRegistered(server, uri, request))] };
+    return { contents: [await (stored ? readStored(server, stored, request) : readRegistered(server, uri, request))] };
   },
 
   'resources/subscribe': (server, params) => {
@@ -86,8 +86,14 @@ function findRegistered({ features: { serverFeatures } }: MethodContext, uri: st
   return undefined;
 }
 
-async function readStored(server: MethodContext, link: ResourceLink): Promise<Record<string, string>> {
+/** Reserves the memory before it reads: answers that are being prepared count like unread ones (S10). */
+async function readStored(
+  server: MethodContext,
+  link: ResourceLink,
+  request: RequestInfo,
+): Promise<Record<string, string>> {
   checkSize(link.name, link.bytes);
+  request.releaseMemory = server.session.memory.reserve(link.bytes);
   const { uri, mimeType } = link;
   const data = await server.session.resources.read(uri);
   const isText = mimeType.startsWith('text/') || mimeType === 'application/json';

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { privateFolders } from '../browser/process/privateFolders.js';
 import { ToolError } from '../errors/errors.js';
+import { hideCredentials } from '../networkAddresses.js';
 import type { NewResource, ResourceLink, Resources } from '../tools/defineTool.js';
 
 /** Limits of one session. */
@@ -37,7 +38,8 @@ export class ResourceStore implements Resources {
     this.#folder = folder;
   }
 
-  async add({ name, mimeType, data }: NewResource): Promise<ResourceLink> {
+  async add({ name: fullName, mimeType, data }: NewResource): Promise<ResourceLink> {
+    const name = hideCredentials(fullName);
     const file = await openUnlinked(this.#folder);
     try {
       const bytes = await this.#write(file, data);

@@ -1,6 +1,7 @@
 import { supervisorDefaults, createSupervisor } from '../browser/supervisor.js';
 import { noBrowserPool, type BrowserPool } from '../browser/pool/browserLease.js';
 import { openBrowserPool, type BrowserPoolOptions } from '../browser/pool/browserPool.js';
+import { UrlRules } from '../browser/policy/urlRules.js';
 import type { ClusterStore } from '../cluster/clusterStore.js';
 import { memoryDirectory } from '../cluster/ownership.js';
 import { ConfigError, type Config } from '../config/config.js';
@@ -53,11 +54,13 @@ export async function buildParts(setup: Setup, { embedding, store, tenancy }: St
   });
   const supervise = createSupervisor({ ...supervisorDefaults, inspect: watchers.inspect });
   const records = cluster?.contextRegistry;
-  const poolOptions = { config, supervise, resolve: tenancy.resolveAddress, records, ...search };
+  const { allowedUrls: allowed, blockedUrls: blocked } = config;
+  const rules = new UrlRules([{ allowed, blocked }], { blocksMetadata: config.auth !== 'none' });
+  const poolOptions = { config, rules, supervise, resolve: tenancy.resolveAddress, records, ...search };
   const pool = setup.pool ?? (await openPool(poolOptions, users, embedding));
   const directory = setup.directory ?? cluster?.node.ownership ?? memoryDirectory;
   const { inspect } = watchers;
-  const parts = createSessionParts({ setup, registry, pool, users, embedding, inspect, directory });
+  const parts = createSessionParts({ setup, registry, pool, users, embedding, inspect, directory, rules });
   const warm = new WarmPool({ registry, parts, clock, count: warmSessionCount(setup, parts) });
   return { registry, cluster, watchers, pool, directory, parts, warm };
 }

@@ -9,6 +9,7 @@ import type { Log } from '../log.js';
 import type { Prompt, Resource } from '../mcp/definitions.js';
 import { instructions, allPrompts } from '../mcp/prompts.js';
 import { compileFeatures, type ServerFeatures } from '../mcp/features.js';
+import type { Secrets } from '../mcp/secrets.js';
 import type { Implementation, PrepareBrowser } from '../mcp/methodContext.js';
 import { packageInfo } from '../packageInfo.js';
 import type { OpenSession } from '../session/embedderView.js';
@@ -45,10 +46,14 @@ export interface OrchestratorOptions extends Embedding {
   readonly config?: Config;
   /** The source of browsers; the orchestrator closes it. Default: launched or attached, as configured. */
   readonly pool?: BrowserPool;
-  /** The values of `CHROME_PATH` and `PATH`, to find a browser. */
   /** Called before a tool uses a browser. Default: a browser is there, or its absence is the tool's failure. */
   readonly prepareBrowser?: PrepareBrowser;
-  readonly search?: { readonly chromePath?: string | undefined; readonly searchPath?: string | undefined };
+  /** The values of `CHROME_PATH` and `PATH`, to find a browser, and whether the environment names a proxy. */
+  readonly search?: {
+    readonly chromePath?: string | undefined;
+    readonly searchPath?: string | undefined;
+    readonly hasProxy?: boolean;
+  };
   readonly log?: Log;
   readonly clock?: Clock;
   /** Where sessions are claimed. Default: this process alone. */
@@ -67,7 +72,9 @@ export interface Setup extends OrchestratorOptions {
   /** Whether the embedder selected tool groups: by `config`, or by `options.tools`. */
   readonly hasChosenGroups: boolean;
   readonly clock: Clock;
+  /** Shows neither secrets nor credentials. */
   readonly log: Log;
+  readonly secrets: Secrets;
 }
 
 /** The embedding, compiled once and shared by every session. */

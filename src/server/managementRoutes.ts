@@ -6,7 +6,7 @@ import type { Log } from '../log.js';
 import type { StoredToken, StoredUser } from '../tenancy/userDocument.js';
 import { isSubject, isUserId, subjectRule, userIdRule } from '../tenancy/principal.js';
 import type { IsOperator } from '../tenancy/auth.js';
-import type { Users } from '../tenancy/users.js';
+import type { Users, UserUrlLists } from '../tenancy/users.js';
 import { requireOperator, readJsonBody, addRoute, type RouteHandler } from './routing.js';
 
 export interface ManagementRoutesDeps {
@@ -31,9 +31,16 @@ const tokenLifetimeFormat = 'a duration from 1s to 87600h';
 const labelSchema = z.string().max(200, 'at most 200 characters').optional();
 const browserUrlScheme = /^(https?|wss?)$/;
 
-const newUserSchema = z.strictObject({ id: z.string().refine(isUserId, userIdRule) });
+const urlPatternsSchema = z
+  .array(z.string().min(1).max(2_000))
+  .max(100, 'at most 100 patterns')
+  .refine((patterns) => patterns.every((pattern) => !/\s/.test(pattern)), 'URL patterns without blanks')
+  .optional();
+const urlListsShape = { allowedUrls: urlPatternsSchema, blockedUrls: urlPatternsSchema };
+const urlListsSchema = z.strictObject(urlListsShape);
+const newUserSchema = z.strictObject({ id: z.string().refine(isUserId, userIdRule), ...urlListsShape });
 /** With an OAuth issuer a user is one of its subjects (`auth0|1`), registered so that browsers can be added. */
-const newSubjectSchema = z.strictObject({ id: z.string().refine(isSubject, subjectRule) });
+const newSubjectSchema = z.strictObject({ id: z.string().refine(isSubject, subjectRule), ...urlListsShape });
 const newTokenSchema = z.strictObject({
   label: labelSchema,
   expiresIn: durationSchema.refine((ms) => ms >= 1_000 && ms <= maxTokenLifetimeMs, tokenLifetimeFormat).optional(),
@@ -70,6 +77,7 @@ export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps
   addRoute(app, '/api/users', { get: [requireOperatorHandler, listUsers], post: withJsonBody(createUser(deps)) });
   addRoute(app, '/api/users/:id', {
     get: [requireOperatorHandler, showUser],
+    patch: withJsonBody(changeUser(deps)),
     delete: [requireOperatorHandler, removeUser(deps)],
   });
   addRoute(app, '/api/users/:id/tokens', {
@@ -87,13 +95,27 @@ export function addManagementRoutes(app: Application, deps: ManagementRoutesDeps
 function createUser({ users, jwtIssuer, log }: ManagementRoutesDeps): RouteHandler {
   const schema = jwtIssuer === undefined ? newUserSchema : newSubjectSchema;
   return async (request, response) => {
-    const user = await users.create(parseBody(schema, request).id);
+    const { id, ...lists } = parseBody(schema, request);
+    const user = await users.create(id, definedLists(lists));
     log.info('user registered', { user: user.id });
     response
       .status(201)
       .location(`/api/users/${encodeURIComponent(user.id)}`)
       .json(describeUser(user));
   };
+}
+
+function changeUser({ users, log }: ManagementRoutesDeps): RouteHandler {
+  return async (request, response) => {
+    const lists = definedLists(parseBody(urlListsSchema, request));
+    const user = await users.setUrlLists(userIdOf(request), lists);
+    log.info('user changed', { user: user.id, lists: Object.keys(lists).join(' ') });
+    response.json(describeUser(user));
+  };
+}
+
+function definedLists({ allowedUrls, blockedUrls }: z.output<typeof urlListsSchema>): UserUrlLists {
+  return { ...(allowedUrls !== undefined && { allowedUrls }), ...(blockedUrls !== undefined && { blockedUrls }) };
 }
 
 function removeUser({ users, log }: ManagementRoutesDeps): RouteHandler {
@@ -170,8 +192,8 @@ function parseBody<Output>(schema: z.ZodType<Output>, { body }: Request): Output
   throw new Refusal('invalid_parameter', { detail });
 }
 
-function describeUser({ id, createdAt, tokens, browsers }: StoredUser): object {
-  return { id, createdAt, tokens: tokens.length, browsers: browsers.length };
+function describeUser({ tokens, browsers, ...user }: StoredUser): object {
+  return { ...user, tokens: tokens.length, browsers: browsers.length };
 }
 
 /** Without the hash. */

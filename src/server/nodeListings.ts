@@ -40,9 +40,13 @@ export type ListedSession = z.infer<typeof listedSessionSchema>;
 /** The sessions that one node publishes to the others, oldest first. */
 export type NodeListing = z.infer<typeof nodeListingSchema>;
 
-/** Parses the listing of a node; undefined if another version wrote it in another format. */
+/** Parses the listing of a node; undefined if it is damaged, or if another version wrote it in another format. */
 export function parseNodeListing(text: string): NodeListing | undefined {
-  return nodeListingSchema.safeParse(JSON.parse(text)).data;
+  try {
+    return nodeListingSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
 }
 
 export function toListedSession(session: Session, node: string | undefined): ListedSession {

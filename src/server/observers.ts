@@ -6,6 +6,7 @@ import type { Config } from '../config/config.js';
 import { createInspector } from '../inspector/inspector.js';
 import { createStately } from '../inspector/stately.js';
 import type { SessionRow } from '../inspector/wire.js';
+import { AuditLog } from '../telemetry/auditLog.js';
 import { startObservability, type Observability } from '../telemetry/observability.js';
 import { fanOut } from '../telemetry/observer.js';
 import type { SessionRegistry } from '../session/registry.js';
@@ -56,7 +57,8 @@ export function startObservers(deps: ObserversDeps): Observers {
     },
   });
   const stately = createStatelyInspector(config);
-  const handlers = [inspector.onObservation, stately?.onObservation, observe].filter(
+  const auditLog = createAuditLog(setup, registry);
+  const handlers = [inspector.onObservation, auditLog?.onObservation, stately?.onObservation, observe].filter(
     (handler) => handler !== undefined,
   );
   const readings = createReadings(registry, pool);
@@ -80,9 +82,19 @@ export function startObservers(deps: ObserversDeps): Observers {
     },
     close: async () => {
       await observability.close();
+      await auditLog?.close();
       await stately?.close();
     },
   };
+}
+
+function createAuditLog({ config: { auditLog: file }, clock, log }: Setup, registry: SessionRegistry) {
+  if (file === undefined) return undefined;
+  const find = (id: string) => {
+    const session = registry.peek(id);
+    return session?.isWarm === true ? undefined : session;
+  };
+  return new AuditLog({ file, clock, log, find });
 }
 
 function createStatelyInspector({ inspectStately: port }: Config) {

@@ -3,7 +3,10 @@ import { probeBrowser } from '../browser/process/attachBrowser.js';
 import { systemClock, type Clock } from '../clock.js';
 import { MemoryEventLog } from '../cluster/eventLog.js';
 import { defineConfig } from '../config/config.js';
-import { silentLog } from '../log.js';
+import { readSecrets } from '../config/secretsFile.js';
+import { hidingLog, silentLog } from '../log.js';
+import { Secrets } from '../mcp/secrets.js';
+import { ResponseMemory } from '../mcp/responseMemory.js';
 import type { SessionRegistry } from '../session/registry.js';
 import type { Session } from '../session/session.js';
 import type { Observation } from '../telemetry/observer.js';
@@ -60,12 +63,15 @@ export async function createOrchestrator(options: OrchestratorOptions = {}): Pro
 }
 
 function resolveSetup(options: OrchestratorOptions): Setup {
+  const config = options.config ?? defineConfig(options.options);
+  const secrets = new Secrets(readSecrets(config.secrets));
   return {
     ...options,
-    config: options.config ?? defineConfig(options.options),
+    config,
+    secrets,
     hasChosenGroups: options.config !== undefined || options.options?.tools !== undefined,
     clock: options.clock ?? systemClock,
-    log: options.log ?? silentLog,
+    log: hidingLog(options.log ?? silentLog, (text) => secrets.hide(text)),
   };
 }
 
@@ -136,6 +142,7 @@ function createAppDeps(setup: Setup, stores: Stores, serverParts: ServerParts, i
     openResponses,
     bodyLimit: config.bodyLimit,
     bodyMemory: new BodyMemory(config.bodyLimit),
+    responseMemory: new ResponseMemory(config.sessionMemory),
     eventLog: setup.eventLog ?? node?.ownership ?? new MemoryEventLog(),
     rateLimits: admission.rateLimits,
     admit: createAdmission({

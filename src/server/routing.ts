@@ -10,13 +10,14 @@ import { sendRefusal } from '../transport/sendRefusal.js';
 import { requestIdOf } from '../transport/requestContext.js';
 
 export type RouteHandler = (request: Request, response: Response, next: NextFunction) => void | Promise<void>;
-export type HttpMethod = 'get' | 'post' | 'delete';
+export type HttpMethod = 'get' | 'post' | 'patch' | 'delete';
 
 /** Adds a route with its methods; every other method is refused with `method_not_allowed` and the `Allow` header. */
 export function addRoute(app: Application, path: string, methods: Partial<Record<HttpMethod, RouteHandler[]>>): void {
   const target = app.route(path);
   if (methods.get) target.get(...methods.get);
   if (methods.post) target.post(...methods.post);
+  if (methods.patch) target.patch(...methods.patch);
   if (methods.delete) target.delete(...methods.delete);
   target.all((_request, response) => {
     response.setHeader('allow', allowHeader(methods));

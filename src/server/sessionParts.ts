@@ -1,10 +1,12 @@
 import type { CloseReason } from '../../machines/events.js';
 import { noBrowserPool, type BrowserPool } from '../browser/pool/browserLease.js';
+import type { UrlRules } from '../browser/policy/urlRules.js';
 import type { Directory } from '../cluster/ownership.js';
 import type { CompiledEmbedding, Setup } from './embedding.js';
 import { toOpenSession } from '../session/embedderView.js';
 import { createSessionLogic } from '../session/actor.js';
-import type { Session, SessionDeps } from '../session/session.js';
+import type { Session } from '../session/session.js';
+import type { SessionDeps } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { persistSnapshots } from '../session/persistence.js';
 import { unauthorized } from '../tenancy/bearerToken.js';
@@ -18,12 +20,13 @@ export interface SessionPartsDeps {
   readonly embedding: CompiledEmbedding;
   readonly inspect: SessionDeps['inspect'];
   readonly directory: Directory;
+  readonly rules: UrlRules;
 }
 
 /** The dependencies that all sessions of a server share. */
 export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   const { registry, pool, users, embedding, inspect, directory } = deps;
-  const { config, clock, log, onSession, prepareBrowser } = deps.setup;
+  const { config, clock, log, secrets, onSession, prepareBrowser } = deps.setup;
   const { features: serverFeatures, serverInfo, profileChoice } = embedding;
   const logic = createSessionLogic({
     find: (id) => registry.get(id),
@@ -37,18 +40,19 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
       const { expiresAt = Number.POSITIVE_INFINITY } = principal;
       if (!(await users.isTokenValid(principal)) || expiresAt <= clock.now())
         throw unauthorized({ tokenRejected: true });
+      if (config.auth !== 'none') session.useUrlLists(await users.urlListsOf(principal.user));
       await directory.claim({ sessionId, principal, transport: channel.kind }, signal);
       registerOwnership(session, directory);
     },
     isHandedOff: ({ id }) => directory.isHandedOff?.(id) ?? false,
   });
   const { onEarlyMessage } = config;
-  const workspace = { folders: config.workspace, closed: [config.dataDir] };
+  const workspace = { folders: config.workspace, closed: [config.dataDir], urls: deps.rules };
   // An eager session would wait for a browser that never comes.
   const lease = pool === noBrowserPool ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
   const hasFreeBrowser = (): boolean => config.isolation !== 'process' || !pool.isFull;
-  const shared = { serverInfo, serverFeatures, profileChoice, workspace, lease, queueLimit, clock, log };
+  const shared = { serverInfo, serverFeatures, profileChoice, secrets, workspace, lease, queueLimit, clock, log };
   return { ...shared, logic, prepareBrowser, hasFreeBrowser, inspect };
 }
 

@@ -4,12 +4,14 @@ import type { EventLog } from '../cluster/eventLog.js';
 import type { ClusterNodeDeps } from '../cluster/node.js';
 import type { Clock } from '../clock.js';
 import { catalogue, messageOf, Refusal } from '../errors/errors.js';
-import type { SessionDeps } from '../session/session.js';
+import type { ResponseMemory } from '../mcp/responseMemory.js';
+import type { SessionDeps } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { parseSnapshot } from '../session/persistence.js';
 import type { Users } from '../tenancy/users.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import { StreamableHttpTransport, type StoredStreams } from '../transport/streamableHttp.js';
+import { openMemory } from '../transport/transport.js';
 import { bindStreamableTransport } from '../transport/streamableHttpRoutes.js';
 import { registerOwnership } from './sessionParts.js';
 
@@ -20,6 +22,7 @@ export interface RestoreDeps {
   readonly eventLog: EventLog;
   readonly users: Users;
   readonly clock: Clock;
+  readonly responseMemory: ResponseMemory;
   selectTools(groups: string | null): ToolSet;
 }
 
@@ -54,7 +57,7 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
     const stored = parseSnapshot(text);
     const { principal, groups, profile, browserUrl } = stored;
     if (!(await users.isTokenValid(principal))) throw new Error('The token of the session was revoked.');
-    const channel = new StreamableHttpTransport({ clock, eventLog });
+    const channel = new StreamableHttpTransport({ clock, eventLog, memory: openMemory(deps, { principal }) });
     const unanswered = channel.restore(sessionId, await withoutAnsweredRequests(sessionId, stored.channel, eventLog));
     const choices = { ...(groups !== undefined && { groups }), ...(profile !== undefined && { profile }) };
     const request = {
@@ -65,6 +68,7 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
       ...(browserUrl !== undefined && { browserUrl }),
     };
     const session = registry.restore(parts, sessionId, request, stored);
+    session.useUrlLists(principal.credentialId === undefined ? undefined : await users.urlListsOf(principal.user));
     bindStreamableTransport(session, channel, parts.log);
     // Starts the resume grace again.
     session.detach('client-closed');

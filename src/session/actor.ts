@@ -5,7 +5,8 @@ import type { BrowserLease, BrowserPool, LeaseRequest } from '../browser/pool/br
 import { timeLimit } from '../clock.js';
 import { toFailureData, Refusal } from '../errors/errors.js';
 import { principalKey } from '../tenancy/principal.js';
-import type { Session, SessionLogic } from './session.js';
+import type { Session } from './session.js';
+import type { SessionLogic } from './sessionDeps.js';
 
 interface LeaseInput {
   readonly id: string;

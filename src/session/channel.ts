@@ -1,6 +1,7 @@
 import type { CloseReason, Failure } from '../../machines/events.js';
 import { Refusal, isReason } from '../errors/errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
+import type { SessionMemory } from '../mcp/responseMemory.js';
 
 export type TransportKind = 'sse' | 'streamable-http' | 'websocket' | 'stdio';
 
@@ -24,6 +25,8 @@ export interface Channel {
   readonly kind: TransportKind;
   /** Whether the client can resume the session after its stream was lost. */
   readonly resumable: boolean;
+  /** The bytes of answers that the client has not read. */
+  readonly memory: SessionMemory;
   /** Tells the client its session id. Called on entry to `connected`, and from nowhere else. */
   announce(sessionId: string): void;
   deliver(message: JSONRPCMessage, relatedTo?: RequestId): void;

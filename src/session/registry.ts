@@ -9,7 +9,8 @@ import type { QuotaLimits, QuotaSlot } from '../cluster/clusterStore.js';
 import { refusalAfterEnd, type SessionEnd } from './channel.js';
 import { tooManySessions, type SessionQuota } from './quota.js';
 import type { SessionSnapshot } from './persistence.js';
-import { Session, type SessionDeps, type SessionRequest } from './session.js';
+import { Session } from './session.js';
+import type { SessionDeps, SessionRequest } from './sessionDeps.js';
 
 /** Retention of tombstones: time and count. */
 const tombstoneTtlMs = 600_000;

@@ -1,23 +1,26 @@
 import { createActor, type ActorRefFrom, type InspectionEvent, type SnapshotFrom } from 'xstate';
 import type { CloseReason, Failure, SessionClient, SettledRequest } from '../../machines/events.js';
 import type { ResumeState, BrowserLease } from '../browser/pool/browserLease.js';
+import type { UrlLists, UrlRules } from '../browser/policy/urlRules.js';
 import type { Clock } from '../clock.js';
 import { Refusal, messageOf } from '../errors/errors.js';
 import { shortId, type Log } from '../log.js';
-import { parseProfileChoice, type ProfileChoice } from '../mcp/clientProfiles.js';
+import { parseProfileChoice } from '../mcp/clientProfiles.js';
 import { McpServer } from '../mcp/mcpServer.js';
 import type { McpSession } from '../mcp/methodContext.js';
 import { messageKind, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
+import type { Secrets } from '../mcp/secrets.js';
+import type { SessionMemory } from '../mcp/responseMemory.js';
 import { ResourceStore } from '../mcp/resourceStore.js';
 import type { Principal } from '../tenancy/principal.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import { type Channel, refusalAfterEnd, closeNotice, type SessionEnd } from './channel.js';
+import type { SessionDeps, SessionLogic, SessionRequest } from './sessionDeps.js';
 import { EarlyMessageQueue } from './earlyMessages.js';
 import { detachedSnapshot, type SessionSnapshot } from './persistence.js';
 import { topLevelState } from '../telemetry/observer.js';
 import type { Workspace } from '../tools/workspace.js';
-import type { sessionMachine } from '../../machines/index.js';
 
 /** Requests of one session that may be in flight at once (S10). */
 const maxInFlight = 256;
@@ -54,12 +57,14 @@ export class Session implements McpSession {
   #browserLease: BrowserLease | undefined;
   #leaseReleased: Promise<void> = Promise.resolve();
   #isHandedOff = false;
+  #urls: UrlRules | undefined;
 
   /** Without a request it is warm. With `stored` it is restored from a snapshot. */
   constructor(deps: SessionDeps, id: string, request: SessionRequest | null, stored?: SessionSnapshot) {
     this.id = id;
     this.lease = deps.lease;
     this.#deps = deps;
+    this.#urls = deps.workspace.urls;
     this.#request = request;
     this.#createdAt = stored?.createdAt ?? new Date(deps.clock.now());
     this.resumeFrom = stored?.browser ?? undefined;
@@ -129,7 +134,10 @@ export class Session implements McpSession {
     return this.#clientRequest.channel;
   }
 
-  /** When its client connected. */
+  get memory(): SessionMemory {
+    return this.channel.memory;
+  }
+
   get createdAt(): Date {
     return this.#createdAt;
   }
@@ -213,6 +221,7 @@ export class Session implements McpSession {
 
   #checkRequest(message: JSONRPCMessage, draining: boolean, inFlight: number): void {
     if (draining) throw new Refusal('draining');
+    this.memory.checkRoom();
     if (inFlight >= maxInFlight) {
       throw new Refusal('queue_full', { limit: `${maxInFlight} requests in flight` });
     }
@@ -261,6 +270,11 @@ export class Session implements McpSession {
     return { type: '@xstate.snapshot', actorRef: actor, rootId: actor.sessionId, event: { type: 'failed' }, snapshot };
   }
 
+  /** Adds the URL patterns of the user to those of the server. Called before the client is announced. */
+  useUrlLists(lists: UrlLists | undefined): void {
+    this.#urls = this.#deps.workspace.urls?.with(lists);
+  }
+
   /** Called by the chart's `browserLease`: the session owns the lease from here on. */
   setBrowserLease(lease: BrowserLease): void {
     this.#browserLease = lease;
@@ -285,6 +299,10 @@ export class Session implements McpSession {
     return this.#deps.prepareBrowser;
   }
 
+  get secrets(): Secrets {
+    return this.#deps.secrets;
+  }
+
   get serverInfo(): McpSession['serverInfo'] {
     return this.#deps.serverInfo;
   }
@@ -303,6 +321,7 @@ export class Session implements McpSession {
     return {
       folders,
       closed,
+      urls: this.#urls,
       // Read on use: the session's folder exists only with its browser, and changes when the browser moves.
       get own() {
         return lease?.current?.ownFolder;
@@ -318,8 +337,9 @@ export class Session implements McpSession {
   /** A message that cannot be written is replaced by an error response if it is a response, and dropped otherwise. */
   send(message: JSONRPCMessage, relatedTo?: RequestId): void {
     try {
-      this.tap?.('session', message);
-      this.channel.deliver(message, relatedTo);
+      const shown = this.secrets.hideInMessage(message);
+      this.tap?.('session', shown);
+      this.channel.deliver(shown, relatedTo);
     } catch (error) {
       this.#logSendFailure(error);
       if (!('method' in message) && message.id !== undefined) this.#sendInternalError(message.id);
@@ -357,41 +377,5 @@ function clientOf({ principal: { issuer, user }, channel: { resumable } }: Sessi
   return { issuer, user, resumable };
 }
 
-/** The session chart with its implementations provided (see actor.ts). */
-export type SessionLogic = typeof sessionMachine;
-
 /** Called with each message received from or sent to the client. Must not throw or keep the message. */
 export type MessageTap = (from: 'client' | 'session', message: JSONRPCMessage) => void;
-
-/** What the sessions of one server share. */
-export interface SessionDeps {
-  readonly logic: SessionLogic;
-  readonly serverInfo: McpSession['serverInfo'];
-  readonly serverFeatures: McpSession['serverFeatures'];
-  readonly prepareBrowser?: McpSession['prepareBrowser'];
-  /** What the operator chose for every client. */
-  readonly profileChoice: ProfileChoice;
-  readonly workspace: Workspace;
-  readonly lease: 'eager' | 'lazy';
-  /** Whether a session that is opened now gets a browser without queueing. */
-  hasFreeBrowser(): boolean;
-  /** Messages that a session queues until it is connected; with 0 they are refused as `not_ready`. */
-  readonly queueLimit: number;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Receives the inspection events of every actor (see telemetry/observer.ts). */
-  inspect(event: InspectionEvent): void;
-}
-
-/** The client of a session: principal, tools, browser and channel. */
-export interface SessionRequest {
-  readonly principal: Principal;
-  readonly toolSet: ToolSet;
-  /** The value of `?tools=`; absent: the server's default. */
-  readonly groups?: string;
-  /** What the connection chose; absent: nothing. Text that `parseProfileChoice` reads. */
-  readonly profile?: string;
-  /** The address of the user's own browser, if the session uses it. */
-  readonly browserUrl?: string;
-  readonly channel: Channel;
-}

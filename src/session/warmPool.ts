@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js';
-import type { Session, SessionDeps } from './session.js';
+import type { Session } from './session.js';
+import type { SessionDeps } from './sessionDeps.js';
 import type { SessionRegistry } from './registry.js';
 
 /** Maximum age of a warm session: an older one is closed unused. */

@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises';
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { messageOf, Refusal } from '../errors/errors.js';
+import { compileNetworks, isMetadataAddress, withoutBrackets } from '../networkAddresses.js';
 import type { AuthConfig } from './auth.js';
 import type { Principal } from './principal.js';
 import type { Users } from './users.js';
@@ -12,23 +13,16 @@ import type { Users } from './users.js';
  */
 export type ResolveAddress = (url: string) => Promise<string>;
 
-/** Link-local addresses, multicast, and cloud metadata services: they trust every program on this machine. */
-const blockedAddresses = new BlockList();
-blockedAddresses.addSubnet('0.0.0.0', 8);
-blockedAddresses.addSubnet('169.254.0.0', 16);
-blockedAddresses.addAddress('100.100.100.200');
-blockedAddresses.addAddress('192.0.0.192');
-blockedAddresses.addAddress('168.63.129.16');
-blockedAddresses.addSubnet('224.0.0.0', 3);
-blockedAddresses.addAddress('::', 'ipv6');
-blockedAddresses.addSubnet('fe80::', 10, 'ipv6');
-blockedAddresses.addAddress('fd00:ec2::254', 'ipv6');
-blockedAddresses.addSubnet('ff00::', 8, 'ipv6');
-// 169.254.0.0/16 in NAT64 and 6to4 form.
-blockedAddresses.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
-blockedAddresses.addSubnet('2002:a9fe::', 32, 'ipv6');
+/** The unspecified address and multicast. */
+const isSpecial = compileNetworks([
+  ['0.0.0.0', 8],
+  ['224.0.0.0', 3],
+  ['::', 128],
+  ['ff00::', 8],
+]);
 
-const isBlocked = (address: string): boolean => blockedAddresses.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+/** Link-local addresses and cloud metadata services trust every program on this machine. */
+const isBlocked = (address: string): boolean => isSpecial(address) || isMetadataAddress(address);
 
 /** `exceptionNames`: addresses or names that are allowed nevertheless (`--allow-browser-addresses`). */
 export function createAddressResolver(exceptionNames: readonly string[]): ResolveAddress {
@@ -57,8 +51,6 @@ async function resolveHostName(name: string): Promise<string[]> {
     throw new Refusal('browser_unreachable', { detail }, { cause: error });
   }
 }
-
-const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');
 
 /** The address of the browser for a session; undefined for one of the server's. */
 export type ChooseBrowser = (principal: Principal, requested: string | null) => Promise<string | undefined>;

@@ -25,6 +25,9 @@ const userSchema = z.strictObject({
   createdAt: instantSchema,
   tokens: z.array(tokenSchema).readonly(),
   browsers: z.array(browserSchema).readonly(),
+  /** URL patterns of this user's sessions, besides those of the server. */
+  allowedUrls: z.array(z.string()).readonly().optional(),
+  blockedUrls: z.array(z.string()).readonly().optional(),
 });
 
 /** All stored data of users: the content of users.json, or of the shared store. */

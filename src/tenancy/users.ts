@@ -33,6 +33,8 @@ export interface UsersOptions {
 
 type TokenIndex = ReadonlyMap<string, { readonly userId: string; readonly token: StoredToken }>;
 
+export type UserUrlLists = Pick<StoredUser, 'allowedUrls' | 'blockedUrls'>;
+
 export interface IssuedToken {
   /** The token itself. Not stored. */
   readonly secret: string;
@@ -98,8 +100,8 @@ export class Users {
     return findUser(await this.#refreshedDocument(), id);
   }
 
-  async create(id: string): Promise<StoredUser> {
-    const user: StoredUser = { id, createdAt: this.#now(), tokens: [], browsers: [] };
+  async create(id: string, lists: UserUrlLists = {}): Promise<StoredUser> {
+    const user: StoredUser = { id, createdAt: this.#now(), tokens: [], browsers: [], ...lists };
     return this.#update((document) => {
       if (document.users.some((user) => user.id === id)) {
         throw new Refusal('already_registered', { detail: `A user "${id}" is already registered.` });
@@ -107,6 +109,21 @@ export class Users {
       if (document.users.length >= maxUsers) throw new Refusal('too_many_records', { limit: `${maxUsers} users` });
       return { document: { ...document, users: [...document.users, user] }, result: user };
     });
+  }
+
+  /** Replaces the given lists of URL patterns; sessions that are opened from now on get them. Throws `not_registered`. */
+  async setUrlLists(id: string, lists: UserUrlLists): Promise<StoredUser> {
+    return this.#updateUser(id, (user) => {
+      const changed = { ...user, ...lists };
+      return { user: changed, result: changed };
+    });
+  }
+
+  /** The URL patterns of a user; undefined without any. */
+  async urlListsOf(id: string): Promise<{ allowed: readonly string[]; blocked: readonly string[] } | undefined> {
+    const user = (await this.#refreshedDocument()).users.find((known) => known.id === id);
+    const { allowedUrls: allowed = [], blockedUrls: blocked = [] } = user ?? {};
+    return allowed.length + blocked.length === 0 ? undefined : { allowed, blocked };
   }
 
   /** Removes a user with all tokens and browsers. Resolves with the removed user. */

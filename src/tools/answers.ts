@@ -27,6 +27,7 @@ export const actionOutput = z.object({
   busyWith: z.string().optional(),
   dialog: z.object({ type: z.string(), message: z.string() }).optional(),
   openedWindows: z.array(z.string()).optional(),
+  openedPages: z.array(z.int()).optional(),
   download: z.string().optional(),
   /** The page is gone. */
   closed: z.boolean().optional(),
@@ -93,7 +94,10 @@ function structuredOutcome(page: SessionPage, outcome: ActionOutcome): ActionOut
     ...(isFailure(response) && { status: response.status }),
     ...(busyWith !== undefined && { busyWith }),
     ...(dialog && { dialog: { type: dialog.type, message: dialog.message } }),
-    ...(opened.length > 0 && { openedWindows: [...opened] }),
+    ...(opened.length > 0 && { openedWindows: opened.map(({ url }) => shortUrl(url)) }),
+    ...(opened.some(({ pageId }) => pageId !== undefined) && {
+      openedPages: opened.flatMap(({ pageId }) => pageId ?? []),
+    }),
     ...(download !== undefined && { download: withoutCredentials(download) }),
     ...(closed && { closed }),
   };
@@ -110,8 +114,14 @@ export function describeOutcome(outcome: ActionOutcome): string[] {
         'shows what it showed before; navigate_page takes a longer timeout.',
     );
   }
-  if (opened.length > 0) lines.push(`It opened a window: ${opened.map(shortUrl).join(', ')}. list_pages shows its id.`);
-  if (download !== undefined) lines.push(`It started a download: ${shortUrl(download)}`);
+  for (const { url, pageId } of opened) {
+    lines.push(
+      pageId === undefined
+        ? `It opened a window: ${shortUrl(url)}. Its server has not answered; the answer after that names its page.`
+        : `It opened page ${pageId}: ${shortUrl(url)}. select_page or pageId uses it.`,
+    );
+  }
+  if (download !== undefined) lines.push(`It started a download: ${shortUrl(download)}. list_downloads waits for it.`);
   if (dialog) lines.push(describeDialog(dialog));
   else if (!settled) {
     lines.push(

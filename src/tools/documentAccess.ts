@@ -20,6 +20,7 @@ export async function withAllowedDocuments<Answer>(
   run: () => Promise<Answer>,
 ): Promise<Answer> {
   browser.addresses.useFiles((path) => requireInsideWorkspace(path, workspace));
+  if (workspace.urls !== undefined) await browser.addresses.useRules(workspace.urls);
   const check = async (): Promise<void> => {
     for (const checked of page === undefined ? browser.pages() : [page]) await checkPage(browser, checked);
   };

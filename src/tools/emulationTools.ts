@@ -7,12 +7,16 @@ import { ToolError } from '../errors/errors.js';
 export const networkConditions = z.enum(networkPresets).describe('Speed');
 export const cpuThrottlingRate = z.number().min(1).max(100).describe('Times slower; 1: off');
 
+const credentialHeaders = /^(?:authorization|cookie|proxy-authorization|x-api-key|x-auth-token)$/i;
+
 /** The output of every tool of the group: all emulation of the page, not only the last change. */
 const emulationOutput = z.object({ emulated: z.record(z.string(), z.unknown()) });
 
 function answerEmulation(page: SessionPage): ToolAnswer<z.input<typeof emulationOutput>> {
   const { applied } = page.emulation;
   const lines = Object.entries(applied).map(([name, value]) => `${name}: ${valueText(value)}`);
+  const secret = Object.keys(applied.extraHttpHeaders ?? {}).find((name) => credentialHeaders.test(name));
+  if (secret !== undefined) lines.push(`${secret} goes to every site that the page asks, not only to its own.`);
   const head = `Emulated on page ${page.id}`;
   return {
     text: lines.length === 0 ? `${head}: nothing.` : [`${head}, until reset or the page closes:`, ...lines].join('\n'),
@@ -65,7 +69,7 @@ const emulateTool = definePageTool({
     userAgent: z.string().optional().describe('"": the real one'),
     colorScheme: z.enum(['dark', 'light', 'auto']).optional().describe('auto: not emulated'),
     viewport: viewport.optional().describe('What the page shows'),
-    extraHttpHeaders: headers.optional().describe('Sent with every request; {}: none'),
+    extraHttpHeaders: headers.optional().describe('Sent with every request, to other sites too; {}: none'),
   }),
   output: emulationOutput,
   annotations: { readOnlyHint: false, idempotentHint: true },

@@ -22,7 +22,7 @@ import {
 } from '../browser/extensions/contextEvaluation.js';
 import { ToolError } from '../errors/errors.js';
 import { WorkerMonitor, wakeWorker } from '../browser/extensions/serviceWorkers.js';
-import { workerStatus, type WorkerStatus } from '../browser/extensions/workerStatus.js';
+import { workerStatus, workerVariables, type WorkerStatus } from '../browser/extensions/workerStatus.js';
 
 const contextRow = z.object({
   contextId: z.string(),
@@ -179,23 +179,26 @@ export const stopServiceWorkerTool = defineTool({
   needs: 'extension',
   description: "Stop an extension's service worker as idling does, to test what gets lost: its variables",
   input: z.strictObject({ extensionId: extensionIdInput }),
-  output: z.object({ extensionId, before: workerState, state: workerState }),
+  output: z.object({ extensionId, before: workerState, state: workerState, lost: z.array(z.string()) }),
   annotations: { readOnlyHint: false, idempotentHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
-    const { name, before, state } = await withCdpScope(browser.browser, signal, async (scope) => {
+    const { name, before, state, lost } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findExtension(scope, id);
       const watch = await WorkerMonitor.open(scope);
       const was = watch.state(id);
       // What only the worker knows is lost with it.
       await browser.activity.captureWorker(scope, id);
+      const lost = was === 'running' ? await workerVariables(scope, watch.targetId(id)) : [];
       await watch.stop(id);
-      return { name: extension.name, before: was, state: watch.state(id) };
+      return { name: extension.name, before: was, state: watch.state(id), lost };
     });
     const text =
       before === 'none'
         ? `"${name}" has no service worker.`
         : `The service worker of "${name}" ${before === 'stopped' ? 'was stopped already' : 'is stopped'}. The next event, or activate_extension_service_worker, starts it.`;
-    return { text, structured: { extensionId: id, before, state } };
+    const variables =
+      lost.length === 0 ? '' : `\nVariables that were lost, unless the script sets them anew: ${lost.join(', ')}`;
+    return { text: `${text}${variables}`, structured: { extensionId: id, before, state, lost } };
   },
 });
 

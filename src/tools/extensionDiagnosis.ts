@@ -20,6 +20,7 @@ import { oneLine } from './pagination.js';
 import { readExtensionFiles } from '../browser/extensions/extensionFiles.js';
 import type { Finding } from '../browser/extensions/findings.js';
 import { manifestFindings } from '../browser/extensions/manifestAudit.js';
+import { contentScriptsIn, isCutOff } from '../browser/extensions/contentScripts.js';
 import { predictInjections, type Injection } from '../browser/extensions/injection.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
@@ -223,27 +224,58 @@ export const checkInjectionTool = defineTool({
     url: z.string().optional().describe('Instead of the URL of a page'),
     pageId: z.int().min(1).optional().describe('Default: the selected page'),
   }),
-  output: z.object({ url: z.string(), scripts: z.array(injectionRow) }),
+  output: z.object({ url: z.string(), scripts: z.array(injectionRow), notes: z.array(z.string()) }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id, url: address, pageId }, { browser, signal }) {
     const page = address === undefined ? browser.page(pageId) : undefined;
     const url = parseUrl(address ?? page?.url() ?? '');
-    const { name, injections } = await withCdpScope(browser.browser, signal, async (scope) => {
+    const { name, injections, worlds, isStale } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findExtension(scope, id);
       const info = await (await ExtensionsPage.open(scope)).info(id);
-      return { name: extension.name, injections: await predictInjections(scope, extension, { info, url }) };
+      const injections = await predictInjections(scope, extension, { info, url });
+      const [here] = page === undefined ? [] : (await contentScriptsIn(scope, extension, [page])).found;
+      const worlds = here?.worlds ?? [];
+      return { name: extension.name, injections, worlds, isStale: await isCutOff(scope, worlds) };
     });
     const running = page && browser.activity.scriptsIn(page.frames.mainId, id);
+    const notes = injectionNotes(injections, { running: running ?? [], isInPage: worlds.length > 0, isStale });
     const scripts = injections.map((injection) => injectionRowOf(injection, running));
     const lines = scripts.map(describeInjection);
     if (lines.length === 0)
       lines.push(`"${name}" has no content scripts, neither in its manifest nor registered with chrome.scripting.`);
     return {
-      text: [`Content scripts of "${name}" at ${locationOf(url, page)}:`, ...lines].join('\n'),
-      structured: { url: url.href, scripts },
+      text: [`Content scripts of "${name}" at ${locationOf(url, page)}:`, ...lines, ...notes].join('\n'),
+      structured: { url: url.href, scripts, notes },
     };
   },
 });
+
+/** What runs in the page beside what is declared for it, or is cut off. */
+function injectionNotes(
+  injections: readonly Injection[],
+  { running, isInPage, isStale }: { running: readonly string[]; isInPage: boolean; isStale: boolean },
+): string[] {
+  const declared = new Set(
+    injections.flatMap(({ expected, script }) =>
+      expected ? script.files.map((file) => file.replace(/^\.?\//, '')) : [],
+    ),
+  );
+  const others = running.filter((file) => !declared.has(file));
+  const isOnlyCode = isInPage && running.length === 0 && declared.size === 0;
+  return [
+    ...(isStale
+      ? [
+          'The code that runs there is from before the extension was reloaded or updated, and is cut off from it: reload the page.',
+        ]
+      : []),
+    ...(others.length > 0
+      ? [
+          `Runs there too, put in by chrome.scripting.executeScript, imported, or from before a reload: ${others.join(', ')}`,
+        ]
+      : []),
+    ...(isOnlyCode ? ['Functions of the extension run there, put in by chrome.scripting.executeScript.'] : []),
+  ];
+}
 
 function parseUrl(text: string): URL {
   if (URL.canParse(text)) return new URL(text);

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { unpackExtension, download } from '../browser/extensions/extensionArchive.js';
 import {
+  hasWorker,
   installExtension,
   reloadExtension,
   type ReloadResult,
@@ -68,19 +69,17 @@ export const installExtensionTool = defineTool({
     const { browser, signal } = context;
     const { value, closed, opened } = await closedPagesDuring(browser, () =>
       withCdpScope(browser.browser, signal, async (scope) => {
-        const installation = await installExtension(scope, folder);
-        await browser.activity.captureWorker(scope, installation.extension.id);
-        const manifest = await readManifest(installation.extension);
-        return { ...installation, hasKey: manifest === undefined || manifest.key !== undefined };
+        const installed = await installExtension(scope, folder);
+        await browser.activity.captureWorker(scope, installed.extension.id);
+        return installed;
       }),
     );
-    const { extension, warnings, isTheme, hasKey } = value;
-    const { id, name, version } = extension;
+    const { warnings, isTheme } = value;
+    const { id, name, version } = value.extension;
     const lines = [
       isTheme
         ? `Installed the theme "${name}" ${version} as ${id}. No other tool is about themes; installing another replaces it.`
         : `Installed "${name}" ${version} as ${id}.`,
-      ...(hasKey || isTheme ? [] : [idOfFolder]),
       ...warnings.map((warning) => `Warning: ${warning}`),
       ...opened.map((page) => `It opened page ${page.id}: ${shortUrl(page.url())}`),
       ...describeClosedPages(browser, closed),
@@ -91,10 +90,6 @@ export const installExtensionTool = defineTool({
     };
   },
 });
-
-/** Where the id comes from. */
-const idOfFolder =
-  'Its id is made from the path of its folder and differs elsewhere; a "key" in its manifest would fix it.';
 
 async function folderOf({ path, archive, url }: InstallArgs, context: BrowserToolContext): Promise<string> {
   if ([path, archive, url].filter((source) => source !== undefined).length !== 1) {
@@ -107,7 +102,7 @@ async function folderOf({ path, archive, url }: InstallArgs, context: BrowserToo
   }
   const { signal, browser } = context;
   context.progress(0, 3, 'Fetching the archive');
-  const bytes = url === undefined ? decodeArchive(archive ?? '') : await download(url, signal);
+  const bytes = url === undefined ? decodeArchive(archive ?? '') : await download(url, signal, browser.addresses.rules);
   context.progress(1, 3, 'Unpacking the archive');
   return unpackExtension(bytes, await browser.folder(), signal);
 }
@@ -160,14 +155,10 @@ async function extensionRows(scope: CdpScope): Promise<ExtensionRow[]> {
     extensions.map(async (extension) => ({
       ...extension,
       serviceWorker: watch.state(extension.id),
-      workerFailed: extension.enabled && watch.state(extension.id) === 'none' && (await namesWorker(extension)),
+      workerFailed: watch.state(extension.id) === 'none' && (await hasWorker(extension)),
       contexts: (await runningContexts(targets, extension)).length,
     })),
   );
-}
-
-async function namesWorker(extension: Extension): Promise<boolean> {
-  return (await readManifest(extension))?.background?.service_worker !== undefined;
 }
 
 function extensionLine({
@@ -199,6 +190,10 @@ const detailsOutput = z.object({
   disabledBecause: z.array(z.string()),
   /** As Chrome shows them to users. */
   permissions: z.array(z.string()),
+  /** As the manifest names them; the optional ones end with a question mark. */
+  apis: z.array(z.string()),
+  /** False: it is made of the folder's path. */
+  idFromKey: z.boolean(),
   hosts: z.array(z.object({ host: z.string(), granted: z.boolean() })),
   commands: z.array(z.string()),
   pages: z.array(z.string()),
@@ -231,14 +226,24 @@ async function detailsOf(scope: CdpScope, id: string): Promise<ExtensionDetails>
   const extension = await findExtension(scope, id);
   const [page, watch] = await Promise.all([ExtensionsPage.open(scope), WorkerMonitor.open(scope)]);
   const info = await page.info(id);
-  return { ...toDetails(extension, info, watch.state(id)), pages: await declaredContexts(extension) };
+  const manifest = await readManifest(extension);
+  const { permissions = [], optional_permissions: optional = [], commands = {}, key } = manifest ?? {};
+  const details = toDetails(extension, info, watch.state(id));
+  return {
+    ...details,
+    apis: [...permissions.map(String), ...optional.map((name) => `${String(name)}?`)],
+    idFromKey: key !== undefined,
+    // Chrome adds one for the action to every extension.
+    commands: details.commands.filter((text) => manifest === undefined || (text.split(' ', 1)[0] ?? '') in commands),
+    pages: await declaredContexts(extension),
+  };
 }
 
 function toDetails(
   { id, name, version, path, enabled }: Extension,
   info: ExtensionInfo,
   serviceWorker: WorkerState,
-): Omit<ExtensionDetails, 'pages'> {
+): Omit<ExtensionDetails, 'pages' | 'apis' | 'idFromKey'> {
   const { permissions, disableReasons, commands, manifestErrors, runtimeErrors } = info;
   return {
     ...{ id, name, version, path, enabled, serviceWorker },
@@ -262,7 +267,8 @@ function describeDetails(details: ExtensionDetails): string {
     `"${name}" ${version}, ${id}, ${enabled ? 'enabled' : `disabled ${list(details.disabledBecause)}`}`,
     ...(details.description === '' ? [] : [oneLine(details.description, 200)]),
     `Folder: ${details.path} (${details.location})`,
-    `Permissions that Chrome shows to users: ${list(details.permissions)}`,
+    `Its id is made from ${details.idFromKey ? 'the key in its manifest' : "the folder's path, so it differs elsewhere"}.`,
+    `Permissions: ${list(details.apis)}; those that Chrome shows to users: ${list(details.permissions)}`,
     `Hosts: ${list(hosts.map(({ host, granted }) => (granted ? host : `${host} (not granted)`)))}`,
     `Pages: ${list(details.pages)}; service worker: ${details.serviceWorker}`,
     `Commands: ${list(details.commands)}`,

@@ -1,11 +1,19 @@
+import { createReadStream } from 'node:fs';
 import { z } from 'zod';
+import { noop } from '../async.js';
+import { timeLimit } from '../clock.js';
+import type { Download, Downloads } from '../browser/pool/downloads.js';
+import { ToolError } from '../errors/errors.js';
+import { bytesText } from './pagination.js';
 import { navigate } from '../browser/page/pageNavigation.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { actionOutput, answerOutcome, shortUrl } from './answers.js';
-import { definePageTool, defineTool, type Tool } from './defineTool.js';
+import { definePageTool, defineTool, type ResourceLink, type Resources, type Tool } from './defineTool.js';
 import { addressOf, loadTimeout, navigationTimeoutMs } from './navigationTools.js';
 import { shortenText } from '../text.js';
+
+const maxDownloadWaitMs = 120_000;
 
 const pageId = z.number().int().min(1).describe('From list_pages');
 
@@ -114,6 +122,78 @@ const resizePageTool = definePageTool({
   },
 });
 
+const maxListed = 50;
+
+const downloadRow = z.object({
+  id: z.int(),
+  name: z.string(),
+  state: z.string(),
+  bytes: z.int(),
+  totalBytes: z.int().optional(),
+  url: z.string(),
+});
+
+const listDownloadsTool = defineTool({
+  name: 'list_downloads',
+  title: 'List downloads',
+  group: 'pages',
+  needs: 'browser',
+  description: 'What pages downloaded: name, size, state. With id: that file as a resource of the session',
+  input: z.strictObject({
+    id: z.int().optional().describe('Read this one'),
+    timeout: z.int().min(0).max(maxDownloadWaitMs).default(0).describe('Longest wait for those in progress, in ms'),
+  }),
+  output: z.object({ downloads: z.array(downloadRow) }),
+  annotations: { readOnlyHint: true },
+  timeoutMs: maxDownloadWaitMs + 10_000,
+  async handler({ id, timeout }, { browser: { downloads }, resources, signal }) {
+    if (downloads === undefined) {
+      throw new ToolError('An attached browser keeps its own downloads: look into its download folder.');
+    }
+    if (timeout > 0) await waitForDownloads(downloads, timeout, signal);
+    const all = downloads.list();
+    const chosen = id === undefined ? all.slice(-maxListed) : all.filter((download) => download.id === id);
+    if (id !== undefined && chosen.length === 0) throw new ToolError(`There is no download ${id}. See list_downloads.`);
+    const lines = chosen.map(downloadLine);
+    if (all.length > maxListed && id === undefined) lines.unshift(`The newest ${maxListed} of ${all.length}:`);
+    return {
+      text: lines.length === 0 ? 'Nothing was downloaded.' : lines.join('\n'),
+      structured: {
+        downloads: chosen.map(({ path: _, totalBytes, ...row }) => ({
+          ...row,
+          ...(totalBytes !== undefined && { totalBytes }),
+        })),
+      },
+      ...(id !== undefined && { resources: [await storeDownload(chosen[0], resources)] }),
+    };
+  },
+});
+
+/** Those that go on afterwards are listed as such. */
+async function waitForDownloads(downloads: Downloads, ms: number, signal: AbortSignal): Promise<void> {
+  await downloads.ended(AbortSignal.any([signal, timeLimit(ms)])).catch(noop);
+  signal.throwIfAborted();
+}
+
+async function storeDownload(download: Download | undefined, resources: Resources): Promise<ResourceLink> {
+  if (download?.path === undefined) {
+    throw new ToolError(`It is ${download?.state}, so there is no file. Pass timeout to wait for it.`);
+  }
+  return resources.add({
+    name: download.name,
+    mimeType: 'application/octet-stream',
+    data: createReadStream(download.path),
+  });
+}
+
+function downloadLine({ id, name, state, bytes, totalBytes, url }: Download): string {
+  const size =
+    totalBytes === undefined || totalBytes === bytes
+      ? bytesText(bytes)
+      : `${bytesText(bytes)} of ${bytesText(totalBytes)}`;
+  return `${id}: ${JSON.stringify(name)} ${state}, ${size}, from ${shortUrl(url)}`;
+}
+
 async function answerPages(browser: SessionBrowser): Promise<{ text: string; structured: { pages: PageRow[] } }> {
   const pages = await Promise.all(browser.pages().map((page) => describePage(page, page === browser.selected)));
   const text = pages.length === 0 ? 'No page is open. Open one with new_page.' : pages.map(pageLine).join('\n');
@@ -136,4 +216,11 @@ function pageLine({ id, url, title, selected, dialog }: PageRow): string {
   return `${id}: ${shortUrl(url)}${short === '' ? '' : ` "${short}"`}${selected ? ' [selected]' : ''}${dialog === undefined ? '' : ` [dialog: ${dialog}]`}`;
 }
 
-export const pageTools: readonly Tool[] = [listPagesTool, selectPageTool, newPageTool, closePageTool, resizePageTool];
+export const pageTools: readonly Tool[] = [
+  listPagesTool,
+  selectPageTool,
+  newPageTool,
+  closePageTool,
+  resizePageTool,
+  listDownloadsTool,
+];

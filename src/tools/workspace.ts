@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { lstat, open, opendir, realpath, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import type { UrlRules } from '../browser/policy/urlRules.js';
 import { isPrivateFolder } from '../browser/process/privateFolders.js';
 import { ToolError } from '../errors/errors.js';
 
@@ -12,6 +13,8 @@ export interface Workspace {
   readonly closed: readonly string[];
   /** The session's own folder, once it exists; allowed even within `closed`. */
   readonly own?: string | undefined;
+  /** The addresses of the network that the session may reach. Absent: all. */
+  readonly urls?: UrlRules | undefined;
 }
 
 /** System folders that show the environment and open files of processes. */

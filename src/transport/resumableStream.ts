@@ -1,6 +1,7 @@
 import { newStreamId, type EventLog, type LoggedEvent, type StreamAddress } from '../cluster/eventLog.js';
 import { Refusal } from '../errors/errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
+import type { SessionMemory } from '../mcp/responseMemory.js';
 import type { StreamWriter } from './streamWriter.js';
 
 /** Bytes of messages that may wait for the event log (S10). */
@@ -22,6 +23,8 @@ export interface ResumableStreamOptions {
   readonly isWhole?: boolean;
   /** Whether the stream carries nothing but responses. */
   readonly answersOnly: boolean;
+  /** Counts the messages that wait for the log. */
+  readonly memory: SessionMemory;
   onerror(error: unknown): void;
 }
 
@@ -47,6 +50,7 @@ export class ResumableStream {
   readonly #address: StreamAddress;
   readonly #log: EventLog;
   readonly #onerror: (error: unknown) => void;
+  readonly #memory: SessionMemory;
   #queue: Promise<unknown> = Promise.resolve();
   #pendingBytes = 0;
   readonly #unlogged = new Set<JSONRPCMessage>();
@@ -62,11 +66,12 @@ export class ResumableStream {
   readonly answersOnly: boolean;
 
   constructor(sessionId: string, log: EventLog, options: ResumableStreamOptions) {
-    const { onerror, answersOnly, streamId = newStreamId(), isWhole = true } = options;
+    const { onerror, answersOnly, memory, streamId = newStreamId(), isWhole = true } = options;
     this.answersOnly = answersOnly;
     this.#isWhole = isWhole;
     this.#address = { sessionId, streamId };
     this.#log = log;
+    this.#memory = memory;
     this.#onerror = onerror;
   }
 
@@ -89,18 +94,28 @@ export class ResumableStream {
     return [...this.#unlogged].flatMap((message) => ('method' in message ? [] : [message.id ?? '']));
   }
 
-  /** Never throws. */
+  /** An answer for which the client has no room is replaced by `queue_full`. Throws only what cannot be written as JSON. */
   send(message: JSONRPCMessage): void {
     const data = JSON.stringify(message);
+    if (!('method' in message) && !this.#memory.fits(data.length)) {
+      this.#enqueueMessage(message, JSON.stringify(this.#memory.refusal().toJsonRpc(message.id ?? null)));
+      return;
+    }
+    this.#enqueueMessage(message, data);
+  }
+
+  #enqueueMessage(message: JSONRPCMessage, data: string): void {
     if (this.#pendingBytes > maxPendingBytes) {
       this.#markIncomplete(new Error('The event log is too slow: too many bytes are waiting for it.'));
       return;
     }
     this.#pendingBytes += data.length;
+    const release = this.#memory.hold(data.length);
     this.#unlogged.add(message);
     void this.#enqueue(async () => {
       this.#pendingBytes -= data.length;
       await this.#append(data);
+      release();
       this.#unlogged.delete(message);
     });
   }

@@ -7,6 +7,7 @@ import {
   ConnectionTransport,
   resolveSessionRequest,
   bodyOf,
+  openMemory,
   openWithClusterQuota,
   type AsyncRequestListener,
   type MountedRequest,
@@ -33,7 +34,7 @@ export class SseTransport extends ConnectionTransport {
   readonly #stream: SseWriter;
 
   constructor(response: ServerResponse, { messagePath, ...options }: SseOptions) {
-    super();
+    super(options.memory);
     this.#response = response;
     this.#messagePath = messagePath;
     this.#stream = new SseWriter(response, options);
@@ -71,7 +72,8 @@ export function openSseSession(deps: TransportDeps): AsyncRequestListener {
   const { clock } = deps;
   return async (request, response) => {
     const sessionRequest = await resolveSessionRequest(deps, request);
-    const channel = new SseTransport(response, { messagePath: messagePathFor(request), clock });
+    const memory = openMemory(deps, sessionRequest);
+    const channel = new SseTransport(response, { messagePath: messagePathFor(request), clock, memory });
     const session = await openWithClusterQuota(deps, { ...sessionRequest, channel });
     if (response.destroyed) session.detach('client-closed');
   };

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
+import type { SessionMemory } from '../mcp/responseMemory.js';
 import { StreamWriter, type SseEvent } from './streamWriter.js';
 
 export interface SseWriterOptions {
@@ -10,18 +11,20 @@ export interface SseWriterOptions {
   readonly maxPendingBytes?: number;
   /** After the end of the stream: how long a client may read nothing of the rest before its socket is destroyed (S5). */
   readonly closeTimeoutMs?: number;
+  /** Counts the bytes that wait. */
+  readonly memory?: SessionMemory;
 }
 
 /** Writes an event stream (HTML, server-sent events) to one HTTP response. */
 export class SseWriter extends StreamWriter {
   readonly answersOnly = false;
-  readonly #options: Required<SseWriterOptions>;
+  readonly #options: Required<Omit<SseWriterOptions, 'memory'>>;
   /** The next keep-alive; after the end, the close timeout. */
   #timer: unknown;
   #hasWritten = false;
 
   constructor(response: ServerResponse, options: SseWriterOptions) {
-    super(response);
+    super(response, options.memory);
     this.#options = { keepAliveMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, closeTimeoutMs: 5_000, ...options };
   }
 
@@ -68,7 +71,7 @@ export class SseWriter extends StreamWriter {
       return;
     }
     this.#hasWritten = true;
-    this.response.write(text);
+    this.response.write(text, this.hold(text.length));
   }
 
   #armKeepAlive(): void {

@@ -1,5 +1,7 @@
 import type { ServerResponse } from 'node:http';
+import { noop } from '../async.js';
 import type { Clock } from '../clock.js';
+import type { SessionMemory } from '../mcp/responseMemory.js';
 
 /** One event of a stream (HTML, server-sent events). No field contains a line break: data is JSON. */
 export interface SseEvent {
@@ -24,15 +26,21 @@ export abstract class StreamWriter {
   onclose: ((because: StreamEnd) => void) | undefined;
   onerror: ((error: Error) => void) | undefined;
   protected readonly response: ServerResponse;
+  readonly #memory: SessionMemory | undefined;
+  /** Releases the bytes of the messages that the client has not taken. */
+  readonly #held = new Set<() => void>();
   #state: 'pending' | 'open' | 'closed' = 'pending';
 
-  constructor(response: ServerResponse) {
+  /** @param memory counts what the client has not taken, until its connection is closed. */
+  constructor(response: ServerResponse, memory?: SessionMemory) {
     this.response = response;
+    this.#memory = memory;
     // Closed before this listener was added: no event will follow.
     if (response.destroyed) this.#state = 'closed';
     response.on('close', this.#onClientClosed);
     // A response that waits for an earlier one on its connection (pipelining) emits no `close`.
     response.req.socket.on('close', this.#onClientClosed);
+    for (const emitter of [response, response.req.socket]) emitter.once('close', this.#releaseAll);
     response.on('error', (error) => this.onerror?.(error));
   }
 
@@ -71,6 +79,23 @@ export abstract class StreamWriter {
   /** Releases timers and other resources. */
   protected abstract release(): void;
 
+  /** Counts bytes that the client is owed, until the returned function is called or the connection is closed. */
+  protected hold(bytes: number): () => void {
+    const releaseBytes = this.#memory?.hold(bytes);
+    if (releaseBytes === undefined) return noop;
+    const release = (): void => {
+      this.#held.delete(release);
+      releaseBytes();
+    };
+    this.#held.add(release);
+    return release;
+  }
+
+  readonly #releaseAll = (): void => {
+    this.response.req.socket.off('close', this.#releaseAll);
+    for (const release of this.#held) release();
+  };
+
   readonly #onClientClosed = (): void => this.#close('client-closed');
 
   #close(because: StreamEnd): void {
@@ -88,6 +113,8 @@ export interface JsonWriterOptions {
   readonly isBatch: boolean;
   /** Time between the blanks of a response that takes long: without them proxies close a silent connection. */
   readonly keepAliveMs?: number;
+  /** Counts the bytes that wait. */
+  readonly memory?: SessionMemory;
 }
 
 /**
@@ -96,18 +123,20 @@ export interface JsonWriterOptions {
  */
 export class JsonWriter extends StreamWriter {
   readonly answersOnly = true;
-  readonly #options: Required<JsonWriterOptions>;
+  readonly #options: Required<Omit<JsonWriterOptions, 'memory'>>;
   readonly #messages: string[] = [];
   #headers: Readonly<Record<string, string>> = {};
   #timer: unknown;
 
-  constructor(response: ServerResponse, options: JsonWriterOptions) {
-    super(response);
+  constructor(response: ServerResponse, { memory, ...options }: JsonWriterOptions) {
+    super(response, memory);
     this.#options = { keepAliveMs: 15_000, ...options };
   }
 
   write({ event, data }: SseEvent): void {
-    if (this.state === 'open' && event === 'message' && data !== undefined) this.#messages.push(data);
+    if (this.state !== 'open' || event !== 'message' || data === undefined) return;
+    this.hold(data.length);
+    this.#messages.push(data);
   }
 
   /** Does nothing: the response is written as a whole. */

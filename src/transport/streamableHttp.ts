@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import { parseEventId, type EventLog } from '../cluster/eventLog.js';
 import { messageOf, Refusal } from '../errors/errors.js';
 import type { JSONRPCMessage, RequestId } from '../mcp/protocol.js';
+import { ResponseMemory, type SessionMemory } from '../mcp/responseMemory.js';
 import type { CloseNotice } from '../session/channel.js';
 import type { StreamEnd, StreamWriter } from './streamWriter.js';
 import { ResumableStream, type StreamAttachOptions, type ResumableStreamOptions } from './resumableStream.js';
@@ -14,6 +15,8 @@ const maxAnsweredStreams = 64;
 export interface StreamableHttpOptions {
   readonly clock: Clock;
   readonly eventLog: EventLog;
+  /** Counts the answers that the client has not read. */
+  readonly memory?: SessionMemory;
 }
 
 /** The part of a session's snapshot from which another node restores its streams; their events are in the log. */
@@ -54,6 +57,7 @@ export interface PostedRequests {
 export class StreamableHttpTransport implements SessionTransport {
   readonly kind = 'streamable-http';
   readonly resumable = true;
+  readonly memory: SessionMemory;
   /** Resolves when the session is announced. Rejects with the Refusal if its set-up fails. */
   readonly ready: Promise<void>;
   readonly flushed: Promise<void>;
@@ -82,6 +86,7 @@ export class StreamableHttpTransport implements SessionTransport {
 
   constructor(options: StreamableHttpOptions) {
     this.#options = options;
+    this.memory = options.memory ?? new ResponseMemory().open('');
     this.flushed = new Promise((resolve) => (this.#resolveFlushed = resolve));
     this.ready = new Promise((resolve, reject) => (this.#readyResolvers = { resolve, reject }));
   }
@@ -179,6 +184,7 @@ export class StreamableHttpTransport implements SessionTransport {
   /** Attaches `writer` to the standalone stream. */
   async attachStandalone(writer: StreamWriter, sendPrimingEvent: boolean): Promise<void> {
     if (this.#standalone === undefined) throw new Refusal('not_ready');
+    this.memory.checkRoom();
     await this.#attach(this.#standalone, writer, { sendPrimingEvent, isVital: true });
   }
 
@@ -187,6 +193,7 @@ export class StreamableHttpTransport implements SessionTransport {
    * `unknown_event`, also for an event of another session, or `gap`.
    */
   async resume(writer: StreamWriter, lastEventId: string, sendPrimingEvent: boolean): Promise<'attached' | 'finished'> {
+    this.memory.checkRoom();
     const stream = this.#streams.get(parseEventId(lastEventId)?.streamId ?? '');
     if (stream === undefined) throw new Refusal('unknown_event');
     for (const request of this.#requestsOf(stream)) this.onrequestresumed?.(request);
@@ -260,7 +267,8 @@ export class StreamableHttpTransport implements SessionTransport {
   }
 
   #newStream(sessionId: string, overrides: Partial<ResumableStreamOptions> = {}): ResumableStream {
-    const options = { answersOnly: false, ...overrides, onerror: this.#reportError };
+    const { memory } = this;
+    const options = { answersOnly: false, memory, ...overrides, onerror: this.#reportError };
     const stream = new ResumableStream(sessionId, this.#options.eventLog, options);
     this.#streams.set(stream.id, stream);
     return stream;

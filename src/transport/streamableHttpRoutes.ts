@@ -3,6 +3,7 @@ import Negotiator from 'negotiator';
 import type { EventLog } from '../cluster/eventLog.js';
 import { Refusal } from '../errors/errors.js';
 import { asksForSession, replyIdOf, parseMessage, protocolVersions, type JSONRPCMessage } from '../mcp/protocol.js';
+import type { SessionMemory } from '../mcp/responseMemory.js';
 import type { Log } from '../log.js';
 import type { Session } from '../session/session.js';
 import { toPrincipal } from '../tenancy/auth.js';
@@ -16,6 +17,7 @@ import { cutAtExpiry } from './tokenExpiry.js';
 import {
   resolveSessionRequest,
   bodyOf,
+  openMemory,
   logErrors,
   type AsyncRequestListener,
   type TransportDeps,
@@ -62,7 +64,7 @@ export function listenToSession(deps: StreamableHttpDeps): AsyncRequestListener 
     requireStreamAccepted(request);
     deps.openResponses.track(caller, response);
     cutAtExpiry(caller, response, deps.clock);
-    const writer = new SseWriter(response, deps);
+    const writer = new SseWriter(response, { clock: deps.clock, memory: channel.memory });
     const lastEventId = singleHeader(request, 'last-event-id');
     const sendPrimingEvent = needsPrimingEvent(session.server.protocolVersion);
     if (lastEventId === '') await channel.attachStandalone(writer, sendPrimingEvent);
@@ -93,8 +95,8 @@ async function openStreamableSession(deps: StreamableHttpDeps, posted: PostedBod
   const sessionRequest = await resolveSessionRequest(deps, request);
   if (!asksForSession(body)) throw new Refusal('missing_session');
   const message = parseMessage(body);
-  const writer = createWriter(deps, posted);
-  const channel = new StreamableHttpTransport(deps);
+  const channel = new StreamableHttpTransport({ ...deps, memory: openMemory(deps, sessionRequest) });
+  const writer = createWriter(deps, posted, channel.memory);
   const session = await registry.openWithClusterQuota(parts, { ...sessionRequest, channel });
   const detach = (): void => session.detach('client-closed');
   writer.onclose = detach;
@@ -132,7 +134,7 @@ async function deliverToSession(deps: StreamableHttpDeps, caller: Caller, posted
   if (requests.length > 0) {
     deps.openResponses.track(caller, response);
     const sendPrimingEvent = needsPrimingEvent(session.server.protocolVersion);
-    await channel.answerRequests(createWriter(deps, posted), {
+    await channel.answerRequests(createWriter(deps, posted, channel.memory), {
       requests,
       dispatch: () => receiveAll(session, messages),
       sendPrimingEvent,
@@ -232,9 +234,13 @@ function acceptedTypes(accept: string | undefined): readonly MediaType[] {
 }
 
 /** An event stream, which can be resumed, unless the client prefers one JSON response. */
-function createWriter(deps: StreamableHttpDeps, { request, response, body }: PostedBody): StreamWriter {
-  if (preferredType(request) === eventStream) return new SseWriter(response, deps);
-  return new JsonWriter(response, { ...deps, isBatch: Array.isArray(body) });
+function createWriter(
+  { clock }: StreamableHttpDeps,
+  { request, response, body }: PostedBody,
+  memory: SessionMemory,
+): StreamWriter {
+  if (preferredType(request) === eventStream) return new SseWriter(response, { clock, memory });
+  return new JsonWriter(response, { clock, memory, isBatch: Array.isArray(body) });
 }
 
 function parseMessages(body: unknown, revision: string | null): JSONRPCMessage[] {

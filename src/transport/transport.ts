@@ -4,7 +4,9 @@ import type { Log } from '../log.js';
 import type { Channel, CloseNotice, TransportKind } from '../session/channel.js';
 import { parseProfileChoice, UnknownProfileError } from '../mcp/clientProfiles.js';
 import { type JSONRPCMessage, replyIdOf, parseMessage } from '../mcp/protocol.js';
-import type { Session, SessionDeps, SessionRequest } from '../session/session.js';
+import { ResponseMemory, type SessionMemory } from '../mcp/responseMemory.js';
+import type { Session } from '../session/session.js';
+import type { SessionDeps, SessionRequest } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
 import { toPrincipal } from '../tenancy/auth.js';
 import { readCredentials } from '../tenancy/bearerToken.js';
@@ -48,6 +50,7 @@ export interface TransportDeps {
   /** Bytes of one message. */
   readonly bodyLimit: number;
   readonly bodyMemory: BodyMemory;
+  readonly responseMemory: ResponseMemory;
   readonly clock: Clock;
 }
 
@@ -134,6 +137,12 @@ export function bodyOf(
   return readJson(request, bodyLimit, bodyMemory.open(principalKey(toPrincipal(caller))));
 }
 
+/** The share of a new session in the memory for answers. */
+export const openMemory = (
+  { responseMemory }: Pick<TransportDeps, 'responseMemory'>,
+  { principal }: Pick<SessionRequest, 'principal'>,
+): SessionMemory => responseMemory.open(principalKey(principal));
+
 /** Logs every error of a transport. */
 export function logErrors(channel: SessionTransport, log: Log, session?: Session): void {
   const source = { transport: channel.kind, ...(session && { session: session.id.slice(0, 8) }) };
@@ -184,6 +193,7 @@ function parseJson(text: string): unknown {
 export abstract class ConnectionTransport implements SessionTransport {
   abstract readonly kind: TransportKind;
   readonly resumable = false;
+  readonly memory: SessionMemory;
   sessionId?: string;
   onclose?: () => void;
   onerror?: (error: Error) => void;
@@ -191,6 +201,10 @@ export abstract class ConnectionTransport implements SessionTransport {
   onmessage?: MessageHandler;
   /** Why `onclose` fired. */
   closedBecause: 'client-closed' | 'slow-client' = 'client-closed';
+
+  constructor(memory = new ResponseMemory().open('')) {
+    this.memory = memory;
+  }
 
   abstract announce(sessionId: string): void;
   abstract deliver(message: JSONRPCMessage): void;

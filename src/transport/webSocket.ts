@@ -4,11 +4,13 @@ import type { CloseReason } from '../../machines/events.js';
 import type { Clock } from '../clock.js';
 import { type JsonRpcErrorResponse, Refusal } from '../errors/errors.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
+import type { SessionMemory } from '../mcp/responseMemory.js';
 import type { CloseNotice } from '../session/channel.js';
 import {
   receiveText,
   ConnectionTransport,
   resolveSessionRequest,
+  openMemory,
   openWithClusterQuota,
   type TransportDeps,
 } from './transport.js';
@@ -47,6 +49,8 @@ export interface WebSocketOptions {
   readonly maxPendingBytes?: number;
   /** Time for the client to answer the close frame, before its socket is destroyed (S5). */
   readonly closeTimeoutMs?: number;
+  /** Counts the bytes that wait. */
+  readonly memory?: SessionMemory;
 }
 
 /**
@@ -58,14 +62,14 @@ export class WebSocketTransport extends ConnectionTransport {
 
   readonly #upgrade: PendingUpgrade;
   readonly #server: WebSocketServer;
-  readonly #options: Required<WebSocketOptions>;
+  readonly #options: Required<Omit<WebSocketOptions, 'memory'>>;
   #state: 'pending' | 'open' | 'closed' = 'pending';
   #socket: WebSocket | null = null;
   #isAlive = true;
   #pingTimer: unknown;
 
   constructor(upgrade: PendingUpgrade, server: WebSocketServer, options: WebSocketOptions) {
-    super();
+    super(options.memory);
     this.#upgrade = upgrade;
     this.#server = server;
     this.#options = { pingIntervalMs: 15_000, maxPendingBytes: 16 * 1024 ** 2, closeTimeoutMs: 5_000, ...options };
@@ -122,7 +126,8 @@ export class WebSocketTransport extends ConnectionTransport {
     if (this.#state !== 'open' || this.#socket === null) return;
     const { bufferedAmount } = this.#socket;
     if (bufferedAmount <= this.#options.maxPendingBytes) {
-      this.#socket.send(JSON.stringify(message));
+      const text = JSON.stringify(message);
+      this.#socket.send(text, this.memory.hold(text.length));
       return;
     }
     // No close frame: it would wait behind the unread messages.
@@ -208,7 +213,7 @@ export function createWebSocketHandler(deps: WebSocketDeps) {
     const sessionRequest = await resolveSessionRequest(deps, upgrade.request);
     // The client has disconnected. Later disconnects are handled by the transport.
     if (upgrade.hasClientLeft) return;
-    const channel = new WebSocketTransport(upgrade, server, { clock });
+    const channel = new WebSocketTransport(upgrade, server, { clock, memory: openMemory(deps, sessionRequest) });
     const session = await openWithClusterQuota(deps, { ...sessionRequest, channel });
     // Every message awaits the same steps, so that their order is kept (S4).
     channel.onmessage = async (message) => {

@@ -1,3 +1,4 @@
+import { UrlRules } from '../../src/browser/policy/urlRules.js';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -5,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { unpackExtension, download } from '../../src/browser/extensions/extensionArchive.js';
 import { crx, zip, type ZipEntry } from '../support/zipWriter.js';
+
+const anyUrl = new UrlRules([], { blocksMetadata: false });
 
 const signal = new AbortController().signal;
 const manifest = (more: object = {}): ZipEntry => ({
@@ -152,18 +155,18 @@ describe('a download', () => {
 
   it('follows redirects, and refuses those to other schemes', async () => {
     const url = await serve(redirect((path) => (path === '/start' ? '/end' : 'file:///etc/passwd')));
-    expect((await download(`${url}/start`, signal)).toString()).toBe('the end');
-    await expect(download(`${url}/file`, signal)).rejects.toThrow('over http and https only, not file:');
+    expect((await download(`${url}/start`, signal, anyUrl)).toString()).toBe('the end');
+    await expect(download(`${url}/file`, signal, anyUrl)).rejects.toThrow('over http and https only, not file:');
   });
 
   it('gives up on redirects without end', async () => {
     const url = await serve(redirect((path) => `${path}x`));
-    await expect(download(`${url}/`, signal)).rejects.toThrow('redirects more than 5 times');
+    await expect(download(`${url}/`, signal, anyUrl)).rejects.toThrow('redirects more than 5 times');
   });
 
   it('says what the server answered, and does not quote it', async () => {
     const url = await serve((_request, response) => response.writeHead(404).end('secret'));
-    const refusal = download(`${url}/gone.zip`, signal);
+    const refusal = download(`${url}/gone.zip`, signal, anyUrl);
     await expect(refusal).rejects.toThrow(`${url}/gone.zip answered 404 Not Found.`);
     await expect(refusal).rejects.not.toThrow('secret');
   });
@@ -174,13 +177,13 @@ describe('a download', () => {
       const more = (): void => void response.write(chunk, () => response.destroyed || setImmediate(more));
       more();
     });
-    await expect(download(url, signal)).rejects.toThrow('more than 64 MB');
+    await expect(download(url, signal, anyUrl)).rejects.toThrow('more than 64 MB');
   });
 
   it('ends with the reason of a cancellation', async () => {
     const cancel = new AbortController();
     const url = await serve(() => cancel.abort(new Error('cancelled')));
-    await expect(download(url, cancel.signal)).rejects.toThrow('cancelled');
+    await expect(download(url, cancel.signal, anyUrl)).rejects.toThrow('cancelled');
   });
 
   const addresses: [string, RegExp][] = [
@@ -191,6 +194,6 @@ describe('a download', () => {
     ['http://127.0.0.1:1/', /could not be fetched/],
   ];
   it.each(addresses)('refuses %s', async (address, words) => {
-    await expect(download(address, signal)).rejects.toThrow(words);
+    await expect(download(address, signal, anyUrl)).rejects.toThrow(words);
   });
 });

@@ -23,6 +23,14 @@ test.each([
   ['an image', { result: { content: [{ type: 'image', data: planted, mimeType: 'image/png' }] } }],
   ['storage', call('set_page_storage', { items: { [planted]: planted } })],
   ['headers', { result: { structuredContent: { requestHeaders: { authorization: planted } } } }],
+  [
+    'headers that are sent with every request',
+    call('emulate', { extraHttpHeaders: { 'x-key': `https://a.example/${planted}` } }),
+  ],
+  [
+    'the storage of an extension',
+    call('set_extension_storage', { set: { key: { url: `https://a.example/${planted}` } } }),
+  ],
   ['a cookie', call('set_cookie', { name: planted, value: planted, domain: planted })],
   ['a token', { params: { accessToken: planted, api_key: planted, password: planted, clientSecret: { a: planted } } }],
   [

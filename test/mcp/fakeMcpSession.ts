@@ -4,6 +4,8 @@ import { silentLog } from '../../src/log.js';
 import { noProfileChoice, profileOf } from '../../src/mcp/clientProfiles.js';
 import { compileFeatures } from '../../src/mcp/features.js';
 import type { McpSession } from '../../src/mcp/methodContext.js';
+import { Secrets } from '../../src/mcp/secrets.js';
+import { ResponseMemory } from '../../src/mcp/responseMemory.js';
 import { ResourceStore } from '../../src/mcp/resourceStore.js';
 import { emptyToolSet } from '../../src/tools/catalogue.js';
 import { sessionFacts } from '../tools/support/plainSession.js';
@@ -21,6 +23,8 @@ export function fakeMcpSession(lease: BrowserLease): McpSession {
     serverFeatures: compileFeatures({ isExtensible: false }),
     serverInfo: { name: 'greenroom', version: '0.0.0' },
     workspace: { folders: [], closed: [] },
+    secrets: new Secrets(),
+    memory: new ResponseMemory().open(''),
     resources: new ResourceStore(),
     profileChoices: { operator: noProfileChoice, connection: noProfileChoice },
     clock: systemClock,

@@ -1,3 +1,4 @@
+import { Secrets } from '../../src/mcp/secrets.js';
 import fc from 'fast-check';
 import { silentLog } from '../../src/log.js';
 import { noProfileChoice } from '../../src/mcp/clientProfiles.js';
@@ -5,7 +6,8 @@ import { compileFeatures } from '../../src/mcp/features.js';
 import { Refusal } from '../../src/errors/errors.js';
 import { createObserver } from '../../src/telemetry/observer.js';
 import { createSessionLogic } from '../../src/session/actor.js';
-import type { Session, SessionDeps } from '../../src/session/session.js';
+import type { Session } from '../../src/session/session.js';
+import type { SessionDeps } from '../../src/session/sessionDeps.js';
 import { SessionRegistry } from '../../src/session/registry.js';
 import { emptyToolSet, extendToolSet } from '../../src/tools/catalogue.js';
 import { ManualClock } from '../support/manualClock.js';
@@ -112,6 +114,7 @@ export class ScheduledCore {
       serverFeatures,
       profileChoice: noProfileChoice,
       workspace: { folders: [], closed: [] },
+      secrets: new Secrets(),
       lease,
       hasFreeBrowser: () => true,
       queueLimit,

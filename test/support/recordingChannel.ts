@@ -1,9 +1,11 @@
 import type { JSONRPCMessage } from '../../src/mcp/protocol.js';
+import { ResponseMemory } from '../../src/mcp/responseMemory.js';
 import type { Channel, CloseNotice } from '../../src/session/channel.js';
 
 /** The other end of a session without a socket: what it was told, in order. */
 export class RecordingChannel implements Channel {
   readonly kind = 'sse';
+  readonly memory = new ResponseMemory().open('');
   readonly resumable: boolean;
   readonly sent: ('announce' | 'end' | JSONRPCMessage)[] = [];
   readonly endings: CloseNotice[] = [];

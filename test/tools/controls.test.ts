@@ -249,3 +249,34 @@ test('fill_form says what was filled before a field failed, and fills nothing fo
   expect(text).toContain(`uid ${second} takes no text`);
   expect(text).toContain(`Filled: ${first}; not tried: ${third}.`);
 });
+
+describe('texts as a reader sees them', () => {
+  test.each([
+    [
+      'in a closed shadow tree',
+      `<x-closed></x-closed><script>define('x-closed', '<p>All <b>saved</b></p>', 'closed')</script>`,
+      'All saved',
+    ],
+    ['in an open one', `<x-open></x-open><script>define('x-open', '<p>All saved</p>')</script>`, 'All saved'],
+    ['with soft hyphens', '<p>Donau&shy;dampf&shy;schiff</p>', 'Donaudampfschiff'],
+    ['with direction marks', '<p>a\u200fb\u202c</p>', 'ab'],
+    ['in another case, as it is shown', '<p style="text-transform:uppercase">Saved</p>', 'SAVED'],
+    ['in another case, as it is written', '<p style="text-transform:uppercase">Saved</p>', 'Saved'],
+    ['in composed characters', '<p>cafe\u0301</p>', 'café'],
+  ])('wait_for finds one %s', async (_, html, text) => {
+    await show(html);
+    expect(await harness.text('wait_for', { text: [text], timeout: 3_000 })).toContain(JSON.stringify(text));
+  });
+
+  test('another case is no match of its own', async () => {
+    await show('<p>saved</p>');
+    expect(await harness.refusal('wait_for', { text: ['Saved'], timeout: 100 })).toContain('Saved');
+  });
+
+  test('the snapshot writes what would reorder a line as an escape, and is searched by script', async () => {
+    await show('<p>\u202eabc</p><p>שלום soft&shy;ware</p>');
+    expect(await snapshot()).toContain('paragraph "\\u202eabc"');
+    expect(await harness.text('find_in_snapshot', { regex: '\\p{Script=Hebrew}+' })).toContain('שלום');
+    expect(await harness.text('find_in_snapshot', { text: 'software' })).toContain('1 match');
+  });
+});

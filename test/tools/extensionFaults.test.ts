@@ -133,7 +133,7 @@ describe('fire_extension_event', () => {
   });
 });
 
-it('tells of a click what its listener throws and which pages it opens, and of an install too', async () => {
+it('tells of a click what its listener throws and which pages it opens, and where the id comes from', async () => {
   const path = await tools.write(
     'Opener',
     { action: {}, background: { service_worker: 'w.js' } },
@@ -142,9 +142,84 @@ it('tells of a click what its listener throws and which pages it opens, and of a
         'chrome.action.onClicked.addListener(() => {\n  chrome.tabs.create({ url: "about:blank" });\n  missing();\n});',
     },
   );
-  const { text, structured } = await tools.run('install_extension', { path }, { workspace: [tools.workspace] });
-  expect(text).toContain('Its id is made from the path of its folder');
+  const { structured } = await tools.run('install_extension', { path }, { workspace: [tools.workspace] });
+  const details = await tools.text('get_extension_details', { extensionId: structured['id'] });
+  expect(details).toContain("Its id is made from the folder's path");
+  expect(details).toContain('Commands: none');
   const clicked = await tools.text('trigger_extension_action', { extensionId: structured['id'] });
   expect(clicked).toMatch(/It threw in service_worker: .*missing is not defined at .*w\.js:3:3/);
   expect(clicked).toMatch(/It opened page \d+: about:blank/);
+});
+
+describe('content scripts', () => {
+  let extensionId: string;
+
+  beforeAll(async () => {
+    extensionId = await tools.install(
+      'Injected',
+      {
+        permissions: ['scripting', 'storage', 'activeTab'],
+        host_permissions: ['http://127.0.0.1/*'],
+        background: { service_worker: 'w.js' },
+        content_scripts: [
+          { matches: ['http://127.0.0.1/*'], js: ['main.js'], world: 'MAIN' },
+          { matches: ['http://127.0.0.1/*'], js: ['c.js'] },
+          { matches: ['https://other.example/*', 'http://127.0.0.1/nowhere/*'], js: ['c.js'] },
+        ],
+      },
+      {
+        'w.js': 'let count = 3;\nconst seen = new Set([1, 2]);',
+        'main.js': 'console.log("main here");\nsetTimeout(() => { throw new Error("main broke"); });',
+        'c.js': '',
+        'late.js': 'self.late = 1;',
+      },
+    );
+    await tools.openPage('/settled.html');
+  });
+
+  const check = (args: object = {}): Promise<string> =>
+    tools.text('check_content_script_injection', { extensionId, ...args });
+
+  it('says what differs from a pattern, and what executeScript put in', async () => {
+    expect(await check()).toContain('the path of http://127.0.0.1/nowhere/* differs.');
+    expect(await check({ url: 'https://third.example/' })).toContain('none is for the host third.example');
+    await tools.evaluate(
+      extensionId,
+      `chrome.tabs.query({ active: true }).then(([{ id: tabId }]) =>
+        chrome.scripting.executeScript({ target: { tabId }, files: ['late.js'] })).then(() => 0)`,
+    );
+    expect(await check()).toMatch(/put in by chrome\.scripting\.executeScript.*: late\.js/);
+  });
+
+  it('of the MAIN world are in the logs and errors of the extension', async () => {
+    const { structured } = await tools.run('get_extension_logs', { extensionId });
+    const context = `content_script (MAIN world) ${tools.pages.url}/settled.html`;
+    expect(structured['entries']).toEqual(
+      expect.arrayContaining([expect.objectContaining({ text: 'main here', context })]),
+    );
+    expect(await tools.text('get_extension_runtime_errors', { extensionId })).toContain('main broke');
+  });
+
+  it('are said to be cut off after a reload, and running again after one of the page', async () => {
+    await tools.run('reload_extension', { extensionId });
+    expect(await check()).toContain('is cut off from it: reload the page');
+    await tools.browser.page().page.reload();
+    expect(await check()).not.toContain('cut off');
+  });
+
+  it('belong to an extension whose details name its permissions, and whose worker loses its variables', async () => {
+    const { structured } = await tools.run('get_extension_details', { extensionId });
+    expect(structured['apis']).toEqual(['scripting', 'storage', 'activeTab']);
+    const stopped = await tools.run('stop_extension_service_worker', { extensionId });
+    expect(stopped.structured['lost']).toEqual(['count = 3', 'seen = Set(2)']);
+  });
+
+  it('starts its worker once for five calls at the same time, and all are answered', async () => {
+    const wake = () => tools.run('activate_extension_service_worker', { extensionId });
+    const woken = await Promise.all([wake(), wake(), wake(), wake(), wake()]);
+    expect(woken.map(({ structured }) => structured['errors'])).toEqual([[], [], [], [], []]);
+    await tools.run('set_extension_enabled', { extensionId, enabled: false });
+    const args = { extensionId, expression: '1', target: 'service_worker' };
+    expect(await tools.refusal('evaluate_in_extension', args)).toContain('is disabled. Call set_extension_enabled');
+  });
 });

@@ -39,6 +39,17 @@ describe('evaluate_script', () => {
     ['() => new Map([["a", new Set([1])]])', '{"a":[1]}'],
     ['() => document.body', '"[body]"'],
     ['document.title', '"Look"'],
+    ['() => 1;', '1'],
+    ['```js\n() => 2;\n```', '2'],
+    ['const a = 1; a + 2', '3'],
+    ['return 4;', '4'],
+    ['const answer = await fetch("/echo");\nreturn answer.status;', '200'],
+    ['await Promise.resolve({ five: 5 })', '{"five":5}'],
+    ['document.body', '"[body]"'],
+    ['function () { return 6 }', '6'],
+    ['() => [/a+/g, new Map([[1, 2]]), new Uint8Array([1, 2])]', '["/a+/g",[[1,2]],[1,2]]'],
+    ['() => document.querySelectorAll("title")', '["[title]"]'],
+    ['() => new URLSearchParams("a=1")', '[["a","1"]]'],
   ])('%s gives %s', async (source, result) => {
     expect(await evaluate(source)).toBe(result);
   });
@@ -65,10 +76,32 @@ describe('evaluate_script', () => {
     expect(await harness.refusal('evaluate_script', { function: '() => { throw new TypeError("no") }' })).toContain(
       'The script threw: TypeError: no',
     );
-    expect(await harness.refusal('evaluate_script', { function: 'const a = 1; a' })).toContain('Pass one function');
+    expect(await harness.refusal('evaluate_script', { function: 'const = 1' })).toContain('Pass one function');
+    expect(await harness.refusal('evaluate_script', { function: '() => { throw "a text" }' })).toBe(
+      'The script threw: a text',
+    );
+    expect(await harness.refusal('evaluate_script', { function: 'Promise.reject({ code: 7 })' })).toContain('code: 7');
     expect(await harness.refusal('evaluate_script', { function: '() => 1', args: [{ uid: 'e9999' }] })).toContain(
       'No element has the uid',
     );
+  });
+
+  test('the lines of a stack are those of the script, and no other frame is told', async () => {
+    const source = '() => {\n  const fail = () => { throw new Error("here") };\n  fail();\n}';
+    expect(await harness.refusal('evaluate_script', { function: source })).toBe(
+      'The script threw: Error: here\n    at fail (evaluate_script:2:30)\n    at evaluate_script:3:3',
+    );
+    expect(await harness.refusal('evaluate_script', { function: '() => missing' })).toBe(
+      'The script threw: ReferenceError: missing is not defined\n    at evaluate_script:1:7',
+    );
+    expect(await evaluate('() => new Error("kept")')).toMatch(/^"Error: kept\\n {4}at evaluate_script:1:7"$/);
+  });
+
+  test('a script whose document goes away meanwhile says so', async () => {
+    const text = await evaluate('async () => { location.href = "settled.html"; await new Promise(() => {}) }');
+    expect(text).toContain('the page went to another document while the script ran');
+    expect(text).toContain(`Now at ${pages.url}/settled.html`);
+    await harness.run('navigate_page', { url: `${pages.url}/look.html` });
   });
 
   test('a long result is cut, with how to get less', async () => {

@@ -24,7 +24,7 @@ import {
   type TargetSession,
 } from '../cdp/cdpSessions.js';
 import type { Credentials } from '../policy/credentials.js';
-import { decodeBody, missingBody, readBody, StreamedBody, type ResponseBody } from './responseBody.js';
+import { missingBody, readArrived, readBody, type ResponseBody } from './responseBody.js';
 import { WebSocketFrameLog } from './webSocketFrameLog.js';
 
 export type { HttpHeaders, NetworkRequest, PostData } from './requestRecord.js';
@@ -50,8 +50,8 @@ interface RedirectChain {
   /** Changes that arrived before their hop, by its index. */
   readonly pendingChanges: Map<number, RequestChange[]>;
   mockedBy: number | undefined;
-  /** What arrived of an open response since somebody asked for it. */
-  streamed: StreamedBody | undefined;
+  /** What had arrived of an open response when it was read last. */
+  arrived: ResponseBody | undefined;
 }
 
 /**
@@ -65,6 +65,7 @@ export class NetworkCollector {
   readonly webSocketFrames: WebSocketFrameLog;
   readonly mocks: NetworkMocks;
   readonly #cdp: CDPSession;
+  readonly #plainSessions: () => Iterable<CDPSession>;
   readonly #ring = new RingBuffer<NetworkRequest>({ maxEntries, maxBytes, sizeOf: sizeOfRequest });
   readonly #chains = new LRUCache<string, RedirectChain>({ max: maxEntries });
   /** Cache, so that reading a body in parts fetches it once. */
@@ -74,8 +75,10 @@ export class NetworkCollector {
   });
   readonly #followed: FollowedSessions;
 
-  constructor(cdp: CDPSession, credentials: Credentials) {
+  /** `plainSessions`: other sessions of the page, which have what arrived of open responses. */
+  constructor(cdp: CDPSession, credentials: Credentials, plainSessions: () => Iterable<CDPSession> = () => []) {
     this.#cdp = cdp;
+    this.#plainSessions = plainSessions;
     this.webSocketFrames = new WebSocketFrameLog((cdpId) => this.#requestOf(cdpId));
     this.mocks = new NetworkMocks(
       () => this.#followed.sessions().map(({ session }) => session),
@@ -118,29 +121,18 @@ export class NetworkCollector {
     if (request.redirectedTo !== undefined) throw new ToolError('A redirect has no body.');
     const chain = this.#chains.peek(request.cdpId);
     if (request.state === 'pending') return this.#arrivedBody(request, chain);
-    const body = await readBody(request, chain?.session ?? this.#cdp);
-    const streamed = chain?.streamed;
-    if (body === undefined && streamed !== undefined)
-      return { ...decodeBody(request, streamed.content), isPartial: true };
+    const body = (await readBody(request, chain?.session ?? this.#cdp)) ?? chain?.arrived;
     if (body === undefined) throw new ToolError(missingBody(request));
-    this.#bodies.set(id, body);
+    if (body.isPartial !== true) this.#bodies.set(id, body);
     return body;
   }
 
-  /** What has arrived of a response that goes on (CDP Network.streamResourceContent), from then on kept here. */
   async #arrivedBody(request: NetworkRequest, chain: RedirectChain | undefined): Promise<ResponseBody> {
-    if (request.status === undefined || chain === undefined) {
-      throw new ToolError('The server has not answered yet. Ask again later.');
-    }
-    if (chain.streamed === undefined) {
-      const { cdpId: requestId } = request;
-      const streamed = new StreamedBody();
-      const answer = await unlessGone(chain.session.send('Network.streamResourceContent', { requestId }));
-      if (answer === undefined) throw new ToolError('The response has not arrived in full yet. Ask again later.');
-      streamed.append(answer.bufferedData);
-      chain.streamed = streamed;
-    }
-    return { ...decodeBody(request, chain.streamed.content), isPartial: true };
+    if (request.status === undefined) throw new ToolError('The server has not answered yet. Ask again later.');
+    const arrived = await readArrived(request, this.#plainSessions());
+    if (arrived === undefined) throw new ToolError('The response has not arrived in full yet. Ask again later.');
+    if (chain !== undefined) chain.arrived = arrived;
+    return arrived;
   }
 
   /** The full post data (CDP Network.getRequestPostData), or undefined if there is none or it is no longer kept. */
@@ -170,10 +162,8 @@ export class NetworkCollector {
         if (!hasExtraInfo) skipExtraInfo(chain);
         this.#updateCurrent(requestId, (request) => withResponse({ ...request, type: type.toLowerCase() }, response));
       },
-      'Network.dataReceived': ({ requestId, dataLength, data }) => {
-        const chain = this.#chains.get(requestId);
-        if (data !== undefined) chain?.streamed?.append(data);
-        const id = chain?.current;
+      'Network.dataReceived': ({ requestId, dataLength }) => {
+        const id = this.#chains.get(requestId)?.current;
         if (id !== undefined) {
           this.#ring.amend(id, (request) => ({ ...request, bodyBytes: request.bodyBytes + dataLength }));
         }
@@ -287,7 +277,7 @@ export class NetworkCollector {
       extraInfoCounts: { request: 0, response: 0 },
       pendingChanges: new Map(),
       mockedBy: undefined,
-      streamed: undefined,
+      arrived: undefined,
     };
     this.#chains.set(cdpId, chain);
     return chain;

@@ -10,24 +10,20 @@ export interface ResponseBody {
   readonly isPartial?: boolean;
 }
 
-const maxStreamedBytes = 4 * 1024 ** 2;
-
-/** The first 4 MiB of an open response. */
-export class StreamedBody {
-  readonly #chunks: Buffer[] = [];
-  #bytes = 0;
-
-  /** `data`: base64. */
-  append(data: string): void {
-    if (this.#bytes >= maxStreamedBytes) return;
-    const chunk = Buffer.from(data, 'base64').subarray(0, maxStreamedBytes - this.#bytes);
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
+/**
+ * What has arrived of a response that goes on (CDP Network.streamResourceContent), or undefined where no session knows.
+ * Not on a session with durable messages, which has nothing of it.
+ */
+export async function readArrived(
+  request: NetworkRequest,
+  sessions: Iterable<CDPSession>,
+): Promise<ResponseBody | undefined> {
+  for (const session of sessions) {
+    const answer = await unlessGone(session.send('Network.streamResourceContent', { requestId: request.cdpId }));
+    if (answer === undefined) continue;
+    return { ...decodeBody(request, Buffer.from(answer.bufferedData, 'base64')), isPartial: true };
   }
-
-  get content(): Buffer {
-    return Buffer.concat(this.#chunks);
-  }
+  return undefined;
 }
 
 /** The body of a response that has ended (CDP Network.getResponseBody), or undefined if the browser has none. */

@@ -1,6 +1,8 @@
 import type { CDPSession } from 'puppeteer-core';
 import { z } from 'zod';
 import { timeLimit } from '../../clock.js';
+import { untilAborted } from '../../async.js';
+import { unlessGone } from '../cdp/cdpSessions.js';
 import { ToolError } from '../../errors/errors.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
@@ -84,4 +86,22 @@ async function worldsOfTarget(scope: CdpScope, extension: Extension, targetId: s
   // A document of the extension itself has its origin in every world.
   const documentFrames = new Set(worlds.flatMap(({ isDefault, frameId }) => (isDefault ? [frameId] : [])));
   return worlds.filter(({ frameId }) => !documentFrames.has(frameId));
+}
+
+/**
+ * Whether the code in a frame of these worlds is cut off from its extension, which was reloaded, updated or disabled. After
+ * that Chrome keeps an empty world beside the one in use.
+ */
+export async function isCutOff(scope: CdpScope, worlds: readonly ContentWorld[]): Promise<boolean> {
+  const expression = 'globalThis.chrome?.runtime?.id !== undefined';
+  const answers = worlds.map(async ({ session, uniqueContextId, frameId }) => {
+    const answer = await unlessGone(
+      session.send('Runtime.evaluate', { expression, uniqueContextId, returnByValue: true }),
+    );
+    return { frameId, isConnected: answer?.result.value !== false };
+  });
+  const limit = AbortSignal.any([scope.signal, timeLimit(responseTimeoutMs)]);
+  const states = (await unlessGone(untilAborted(Promise.all(answers), limit))) ?? [];
+  const connected = new Set(states.flatMap(({ frameId, isConnected }) => (isConnected ? [frameId] : [])));
+  return states.some(({ frameId }) => !connected.has(frameId));
 }

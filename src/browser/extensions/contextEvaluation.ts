@@ -71,7 +71,8 @@ function contextGone({ kind, url }: SelectedContext): ToolError {
   );
 }
 
-function workerNotRunning({ id, name }: Extension, state: string): ToolError {
+function workerNotRunning({ id, name, enabled }: Extension, state: string): ToolError {
+  if (!enabled) return new ToolError(`${name} is disabled. Call set_extension_enabled with extensionId ${id} first.`);
   const why = state === 'none' ? 'is not registered' : state === 'stopped' ? 'is asleep' : `is ${state}`;
   return new ToolError(
     `The service worker of ${name} ${why}. Call activate_extension_service_worker with extensionId ${id}, then again.`,

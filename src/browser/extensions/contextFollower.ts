@@ -8,7 +8,7 @@ import {
   type TargetSession,
 } from '../cdp/cdpSessions.js';
 import type { CallLog, MenuEntries } from './callLog.js';
-import type { ExtensionLog } from './extensionLog.js';
+import type { ExtensionLog, LogSource } from './extensionLog.js';
 import { bindingName, flushExpression, instrumentExpression } from './instrument.js';
 import { ownDocumentPath } from './installedExtensions.js';
 import { type MessageLog, type ReportingContext, parseReport } from './messageLog.js';
@@ -135,12 +135,13 @@ export class ContextFollower {
         if (name === bindingName && world !== undefined) recordReport(this.#logs, payload, world);
       },
       'Runtime.consoleAPICalled': (event) => {
-        const world = worldOf(event.executionContextId);
+        const world = worldOf(event.executionContextId) ?? this.#mainWorldSource(event.stackTrace);
         if (world !== undefined) this.#logs.logs.recordCall(event, world);
         if (event.args.some(({ objectId }) => objectId !== undefined)) this.#release(session);
       },
       'Runtime.exceptionThrown': (event) => {
-        const world = worldOf(event.exceptionDetails.executionContextId);
+        const { executionContextId, stackTrace } = event.exceptionDetails;
+        const world = worldOf(executionContextId) ?? this.#mainWorldSource(stackTrace);
         if (world !== undefined) this.#logs.logs.recordException(event, world);
         if (event.exceptionDetails.exception?.objectId !== undefined) this.#release(session);
       },
@@ -165,6 +166,15 @@ export class ContextFollower {
     const world = { extensionId, key, worker, session, contextId, contextName, name };
     this.#contexts.set(key, world);
     void this.#instrument(world);
+  }
+
+  /** The extension whose script of the page's own world logged or threw, by the script at the top of the stack. */
+  #mainWorldSource(stack: Protocol.Runtime.StackTrace | undefined): LogSource | undefined {
+    const url = stack?.callFrames[0]?.url ?? '';
+    if (!url.startsWith(scheme) || this.target.url.startsWith(scheme)) return undefined;
+    const extensionId = url.slice(scheme.length, scheme.length + 32);
+    const address = this.#frameUrls.get(this.target.targetId) ?? this.target.url;
+    return { extensionId, name: `content_script (MAIN world) ${address}`, worker: undefined };
   }
 
   #removeContexts(isGone: (key: string) => boolean): void {

@@ -1,3 +1,7 @@
+import { lookup } from 'node:dns';
+import { get as httpGet, type IncomingMessage } from 'node:http';
+import { get as httpsGet } from 'node:https';
+import type { LookupFunction } from 'node:net';
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
@@ -5,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Entry } from 'yauzl';
 import { z } from 'zod';
+import type { UrlRules } from '../policy/urlRules.js';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { readBeginning, readManifestText } from './extensionFiles.js';
 import { timeLimit } from '../../clock.js';
@@ -138,37 +143,60 @@ const downloadTimeoutMs = 30_000;
 
 /**
  * Fetches an archive. Only `http:` and `https:`, also after each redirect: nothing of the server's disk or of other
- * protocols can be reached. Any host may be named, since the session's own browser reaches the same hosts for the same
- * client, and shows what they answer; here the answer is never shown, only unpacked. No cookies or credentials are sent.
- * At most 64 MB within 30 s. Throws a ToolError that says what the server answered.
+ * protocols can be reached, and of the network what the rules of the session allow. The answer is never shown, only
+ * unpacked. No cookies or credentials are sent. At most 64 MB within 30 s. Throws a ToolError that says what the server
+ * answered.
  */
-export async function download(address: string, signal: AbortSignal): Promise<Buffer> {
+export async function download(address: string, signal: AbortSignal, rules: UrlRules): Promise<Buffer> {
   const limit = timeLimit(downloadTimeoutMs);
   try {
-    const response = await fetchFollowingRedirects(address, AbortSignal.any([signal, limit]));
-    if (!response.ok) throw new ToolError(`${address} answered ${response.status} ${response.statusText}.`);
-    return await readBounded(response, address);
+    const response = await fetchFollowingRedirects(address, rules, AbortSignal.any([signal, limit]));
+    const { statusCode = 0, statusMessage = '' } = response;
+    if (statusCode >= 200 && statusCode < 300) return await readBounded(response, address);
+    response.destroy();
+    throw new ToolError(`${address} answered ${statusCode} ${statusMessage}.`);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof ToolError) throw error;
-    const reason = limit.aborted
-      ? `not all of it came within ${downloadTimeoutMs / 1000} s`
-      : fetchFailureReason(error);
+    const reason = limit.aborted ? `not all of it came within ${downloadTimeoutMs / 1000} s` : messageOf(error);
     throw new ToolError(`${address} could not be fetched: ${reason}.`, { cause: error });
   }
 }
 
-/** Redirects are followed here, since `fetch` would not check their targets. */
-async function fetchFollowingRedirects(address: string, signal: AbortSignal): Promise<Response> {
+async function fetchFollowingRedirects(
+  address: string,
+  rules: UrlRules,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
   let url = parseWebUrl(address);
   for (let hops = 0; hops <= maxRedirects; hops += 1) {
-    const response = await fetch(url, { redirect: 'manual', credentials: 'omit', signal });
-    const location = response.headers.get('location');
-    if (response.status < 300 || response.status >= 400 || location === null) return response;
-    await response.body?.cancel();
-    url = parseWebUrl(new URL(location, url).href);
+    await rules.check(url);
+    const response = await get(url, rules, signal);
+    const { statusCode = 0, headers } = response;
+    if (statusCode < 300 || statusCode >= 400 || headers.location === undefined) return response;
+    response.destroy();
+    url = parseWebUrl(new URL(headers.location, url).href);
   }
   throw new ToolError(`${address} redirects more than ${maxRedirects} times.`);
+}
+
+/** Connects only to addresses that the rules allow: the name is resolved once, here. */
+function get(url: URL, rules: UrlRules, signal: AbortSignal): Promise<IncomingMessage> {
+  const resolve: LookupFunction = (name, options, done) => {
+    lookup(name, options, (error, found, family) => {
+      const addresses = typeof found === 'string' ? [found] : error === null ? found.map(({ address }) => address) : [];
+      const refusal = addresses
+        .map((address) => rules.refusalOfAddress(name, address))
+        .find((text) => text !== undefined);
+      done(refusal === undefined ? error : new ToolError(refusal), found, family);
+    });
+  };
+  const request = url.protocol === 'https:' ? httpsGet : httpGet;
+  return new Promise((resolved, rejected) => {
+    request(url, { signal, lookup: resolve, agent: false, headers: { 'accept-encoding': 'identity' } })
+      .once('response', resolved)
+      .once('error', rejected);
+  });
 }
 
 function parseWebUrl(address: string): URL {
@@ -181,21 +209,13 @@ function parseWebUrl(address: string): URL {
   return url;
 }
 
-async function readBounded(response: Response, address: string): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
+async function readBounded(response: IncomingMessage, address: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
   let bytes = 0;
-  // The types of `fetch` leave open what a body yields.
-  const body = response.body as AsyncIterable<Uint8Array> | null;
-  for await (const chunk of body ?? []) {
+  for await (const chunk of response as AsyncIterable<Buffer>) {
     bytes += chunk.byteLength;
     if (bytes > maxDownloadBytes) throw new ToolError(`${address} has more than ${maxDownloadBytes / 1024 / 1024} MB.`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-/** The cause is more specific than `fetch failed`. */
-function fetchFailureReason(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return messageOf(cause);
 }

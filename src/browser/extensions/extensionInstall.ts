@@ -73,7 +73,8 @@ async function installAndWait(
   return { extension, warnings: [...new Set(warnings)], isTheme: false };
 }
 
-async function hasWorker(extension: Extension): Promise<boolean> {
+/** Whether Chrome should run a service worker for it. */
+export async function hasWorker(extension: Extension): Promise<boolean> {
   return extension.enabled && (await readManifest(extension))?.background?.service_worker !== undefined;
 }
 

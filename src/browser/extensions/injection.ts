@@ -165,9 +165,10 @@ function* nearMissHint(matches: readonly string[], url: URL): Generator<undefine
   other.protocol = url.protocol === 'http:' ? 'https:' : 'http:';
   if ((yield* firstFit(matches, other)) !== undefined) return ': the scheme differs, use *://';
   const withPath = yield* firstFit(matches, url, (pattern) => `${pattern.split('/', 3).join('/')}/*`);
-  if (withPath !== undefined) return `: the path of ${withPath} differs, end it with *`;
+  if (withPath !== undefined)
+    return `: the path of ${withPath} differs${withPath.endsWith('*') ? '' : ', end it with *'}`;
   const below = yield* firstFit(matches, url, (pattern) => pattern.replace('://', '://*.'));
-  return below === undefined ? '' : `: ${below} leaves out subdomains, use *.`;
+  return below === undefined ? `: none is for the host ${url.host}` : `: ${below} leaves out subdomains, use *.`;
 }
 
 function* missingFiles({ files }: ContentScript, { paths }: ExtensionFiles): Generator<string> {

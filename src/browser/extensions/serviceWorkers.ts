@@ -134,7 +134,7 @@ export class WorkerMonitor {
     for (const version of versions) {
       const known = this.#versions.get(version.versionId);
       this.#versions.set(version.versionId, version);
-      if (version.runningStatus !== 'starting' || known?.runningStatus === 'starting') continue;
+      if (!isStart(known?.runningStatus, version.runningStatus)) continue;
       const { host } = new URL(version.scriptURL);
       this.#starts.set(host, (this.#starts.get(host) ?? 0) + 1);
     }
@@ -149,6 +149,12 @@ export class WorkerMonitor {
         undefined,
       );
   }
+}
+
+/** Of a fast start only the end is reported. */
+function isStart(before: Version['runningStatus'] | undefined, now: Version['runningStatus']): boolean {
+  if (now === 'starting') return before !== 'starting';
+  return now === 'running' && before !== 'starting' && before !== 'running';
 }
 
 export interface WakeResult {
@@ -167,10 +173,11 @@ export async function wakeWorker(scope: CdpScope, extension: Extension): Promise
   const watch = await WorkerMonitor.open(scope);
   const { id, name } = extension;
   const before = watch.state(id);
+  // At once: another call may start it while this one goes on.
+  const starts = before === 'starting' ? new Map() : watch.starts();
   if (before === 'running') return { before, errors: [] };
   if (!extension.enabled) throw new ToolError(`${name} is disabled, so its service worker cannot run.`);
   await requireWorker(extension);
-  const starts = before === 'starting' ? new Map() : watch.starts();
   if (before === 'none') await loadWithoutFiles(scope, extension.path);
   else await watch.start(id);
   const up = await watch.waitForStart(id, starts);

@@ -30,10 +30,46 @@ function printPrimitive(item: unknown): unknown {
 
 function printObject(item: object): unknown {
   if (item instanceof Error) return item.stack || String(item);
+  if (item instanceof RegExp) return String(item);
+  if (item instanceof Promise) return '[Promise]';
   if (typeof Node === 'function' && item instanceof Node) return printNode(item);
   if (typeof Window === 'function' && item instanceof Window) return '[Window]';
-  if (item instanceof Map) return Object.fromEntries(item);
-  return item instanceof Set ? [...item] : item;
+  return printCollection(item);
+}
+
+function printCollection(item: object): unknown {
+  if (item instanceof Map) return printMap(item);
+  if (item instanceof Set || isNodeList(item) || isFieldList(item)) return [...item];
+  if (item instanceof ArrayBuffer) return `[ArrayBuffer of ${item.byteLength} bytes]`;
+  if (ArrayBuffer.isView(item) && !(item instanceof DataView)) return [...(item as unknown as Iterable<unknown>)];
+  return item;
+}
+
+function printMap(map: ReadonlyMap<unknown, unknown>): unknown {
+  return [...map.keys()].every((key) => typeof key === 'string') ? Object.fromEntries(map) : [...map];
+}
+
+function isNodeList(item: object): item is object & Iterable<unknown> {
+  const types = [
+    'NodeList',
+    'HTMLCollection',
+    'NamedNodeMap',
+    'DOMTokenList',
+    'FileList',
+    'StyleSheetList',
+    'DOMRectList',
+  ];
+  return types.some((name) => isOfType(item, name));
+}
+
+function isFieldList(item: object): item is object & Iterable<unknown> {
+  return ['Headers', 'FormData', 'URLSearchParams'].some((name) => isOfType(item, name));
+}
+
+/** A worker lacks most of these types. */
+function isOfType(item: object, name: string): boolean {
+  const type: unknown = Reflect.get(globalThis, name);
+  return typeof type === 'function' && item instanceof type;
 }
 
 function printNode(node: Node & { readonly id?: string }): string {

@@ -58,8 +58,8 @@ export class ConsoleFloodGuard {
   }
 }
 
-/** The sessions on which puppeteer receives console events. Its type declarations omit a frame's `client`. */
-function puppeteerSessionsOf(page: Page): ReadonlySet<CDPSession> {
+/** Puppeteer's own sessions on a page, on which it receives console events. Its type declarations omit a frame's `client`. */
+export function puppeteerSessionsOf(page: Page): ReadonlySet<CDPSession> {
   const frames = page.frames() as unknown as readonly (Frame & { readonly client: CDPSession })[];
   return new Set([...frames, ...page.workers()].map(({ client }) => client));
 }

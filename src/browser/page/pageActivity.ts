@@ -1,3 +1,4 @@
+import { shortenText } from '../../text.js';
 import type { CDPEvents, CDPSession, Protocol } from 'puppeteer-core';
 
 /** The resource types that a result may depend on. Not streams, beacons and images. */
@@ -233,7 +234,7 @@ export class PageActivity {
 /** Without the query, which often differs from request to request. */
 function nameOf({ method, url }: Protocol.Network.Request): string {
   const [address = ''] = url.split('?', 1);
-  return `${method} ${address.length > maxNameLength ? `${address.slice(0, maxNameLength)}…` : address}`;
+  return `${method} ${shortenText(address, maxNameLength)}`;
 }
 
 function listOf(names: readonly string[]): string {

@@ -1,5 +1,5 @@
 import { timeLimit } from '../../clock.js';
-import { untilAborted } from '../../async.js';
+import { noop, untilAborted } from '../../async.js';
 import { untilQuiet } from '../cdp/injectedFunctions.js';
 import type { OpenDialog } from './dialogs.js';
 import { PageActivity, type DocumentResponse } from './pageActivity.js';
@@ -28,7 +28,8 @@ export interface ActionOutcome {
   readonly stopped: readonly StoppedNavigation[];
   /** The open dialog, which blocks the action and the page until it is handled. */
   readonly dialog: OpenDialog | undefined;
-  readonly opened: readonly string[];
+  /** The windows that opened, by address; without an id where they have not opened yet. */
+  readonly opened: readonly OpenedWindow[];
   readonly download: string | undefined;
   /** False when the page was still busy at the limit. */
   readonly settled: boolean;
@@ -36,6 +37,11 @@ export interface ActionOutcome {
   readonly busyWith: string | undefined;
   /** The page is closed, by the action or because its browser died. */
   readonly closed: boolean;
+}
+
+export interface OpenedWindow {
+  readonly url: string;
+  readonly pageId: number | undefined;
 }
 
 export interface ActionResult<T> {
@@ -74,7 +80,9 @@ export async function performAction<T>(
   const cancelled = AbortSignal.any([signal, finished.signal]);
   // A closed page or dead browser never reports the end of what it started.
   const stopped = AbortSignal.any([cancelled, page.closedSignal]);
+  const windows = new OpenedWindows(page);
   let value: T | undefined;
+  const outcome = (end: ActionEnd): ActionOutcome => outcomeOf(page, activity, windows, end);
   const steps = async (): Promise<ActionOutcome> => {
     try {
       value = await work(stopped);
@@ -82,30 +90,73 @@ export async function performAction<T>(
       // A page that closes itself does not answer its last commands.
       if (cancelled.aborted || !page.isClosed) throw error;
     }
-    if (onlyIfStarted && activity.changes === 0) return outcomeOf(page, activity, { settled: true });
+    if (onlyIfStarted && activity.changes === 0 && activity.opened.length === 0) return outcome({ settled: true });
     const settled = await settle(page, activity, cancelled, limitMs);
     if (!settled && !page.dialogs.open) await page.navigations.stop();
-    return outcomeOf(page, activity, { settled });
+    await windows.opened(activity.opened.length, stopped);
+    return outcome({ settled });
   };
   try {
     const end = await page.dialogs.runUntilDialog(
       () => untilAborted(steps(), signal),
-      (dialog) => outcomeOf(page, activity, { settled: false, dialog }),
+      (dialog) => outcome({ settled: false, dialog }),
     );
     return { value, outcome: end };
   } finally {
     // Not an error: it cancels the remaining steps.
     finished.abort();
     activity.dispose();
+    windows.dispose();
+  }
+}
+
+interface ActionEnd {
+  readonly settled: boolean;
+  readonly dialog?: OpenDialog;
+}
+
+const windowTimeoutMs = 1_500;
+
+/** The pages of the session that a page opens, in their order. Owned by its action, which disposes it. */
+class OpenedWindows {
+  readonly pages: SessionPage[] = [];
+  readonly dispose: () => void;
+  #onWindow = (): void => undefined;
+
+  constructor(page: SessionPage) {
+    this.dispose = page.watchWindows((window, opener) => {
+      if (opener !== undefined && opener !== page.page) return false;
+      this.pages.push(window);
+      this.#onWindow();
+      return true;
+    });
+  }
+
+  /** Resolves when as many are open, or a moment later: one whose server is silent is told of by a later answer. */
+  async opened(count: number, signal: AbortSignal): Promise<void> {
+    if (this.pages.length >= count) return;
+    const limit = AbortSignal.any([signal, timeLimit(windowTimeoutMs)]);
+    const complete = new Promise<void>((resolve) => {
+      this.#onWindow = () => {
+        if (this.pages.length >= count) resolve();
+      };
+    });
+    await untilAborted(complete, limit).catch(noop);
   }
 }
 
 function outcomeOf(
   page: SessionPage,
   activity: PageActivity,
-  { settled, dialog }: { readonly settled: boolean; readonly dialog?: OpenDialog },
+  windows: OpenedWindows,
+  { settled, dialog }: ActionEnd,
 ): ActionOutcome {
-  const { navigated, isUnreachable: unreachable, response, challenges, opened, download } = activity;
+  const { navigated, isUnreachable: unreachable, response, challenges, download } = activity;
+  const count = Math.max(activity.opened.length, windows.pages.length);
+  const opened = Array.from({ length: count }, (_, index): OpenedWindow => {
+    const window = windows.pages[index];
+    return { url: window?.url() || (activity.opened[index] ?? ''), pageId: window?.id };
+  });
   const closed = page.isClosed;
   const busyWith = settled || closed || dialog ? undefined : activity.describe();
   const stopped = page.navigations.takeStopped();

@@ -1,10 +1,11 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
-import { ToolError } from '../../errors/errors.js';
+import { messageOf, ToolError } from '../../errors/errors.js';
 import type { FrameDocument } from './frames.js';
 import type { PrintedValue } from '../injected/contract.js';
 import { terminateExecution } from '../cdp/cdpSessions.js';
 import { runAndPrint } from '../cdp/injectedFunctions.js';
+import { describeObject } from '../collectors/remoteObject.js';
 import type { SessionPage } from './sessionPage.js';
 
 /** The documents of the elements among the arguments; the script runs in the first one. Throws for an unknown uid. */
@@ -24,8 +25,12 @@ const printedSchema = z.object({ json: z.string().optional(), kind: z.string() }
 const uidArgumentSchema = z.strictObject({ uid: z.string() });
 const objectGroup = 'greenroom-arguments';
 
+/** The script as the page's stacks name it. */
+const scriptName = 'evaluate_script';
+const nameScript = `\n//# sourceURL=${scriptName}\n`;
+
 /**
- * Runs the source of a function (or an expression) in the page's main world and awaits its promise. An argument
+ * Runs the source of a function, an expression or statements in the page's main world and awaits its promise. An argument
  * `{ uid }` becomes the element; with one, the script runs in the element's frame. Throws a ToolError with the page's
  * exception. Aborting terminates the script (CDP Runtime.terminateExecution).
  */
@@ -41,33 +46,125 @@ export async function runScript(
   const terminate = (): void => void terminateExecution(cdp);
   signal.addEventListener('abort', terminate, { once: true });
   try {
-    const response =
-      document === undefined
-        ? evaluateInMainFrame(cdp, source, values)
-        : evaluateWithElements(page, cdp, source, values);
-    return parseScriptResult(await response);
+    const script = await readScript(cdp, source);
+    return await evaluate(page, { cdp, script, values, hasElements: document !== undefined });
+  } catch (error) {
+    if (error instanceof ToolError || signal.aborted || !isLostContext(error)) throw error;
+    return { text: '(no result: the page went to another document while the script ran)', type: 'undefined' };
   } finally {
     signal.removeEventListener('abort', terminate);
   }
 }
 
-function evaluateInMainFrame(
-  cdp: CDPSession,
-  source: string,
-  values: readonly unknown[],
-): Promise<Protocol.Runtime.EvaluateResponse> {
-  return cdp.send('Runtime.evaluate', {
-    expression: `(${runAndPrint})((${source}\n), ...${JSON.stringify(values)})`,
+interface Script {
+  /** A value: a function is called. Undefined for statements, which run as in a console. */
+  readonly expression: string | undefined;
+  readonly statements: string;
+  /** Characters before the caller's own first line. */
+  readonly offset: number;
+  readonly lines: number;
+}
+
+/**
+ * What a model writes for a function: also an expression, statements with or without `return`, or either in a code
+ * fence. Throws a ToolError with the place of a syntax error.
+ */
+async function readScript(cdp: CDPSession, text: string): Promise<Script> {
+  const source = /^\s*```\w*\n([^]*?)\n?```\s*$/.exec(text)?.[1] ?? text;
+  const statements = withoutSemicolons(source);
+  const lines = source.split('\n').length;
+  const failure = await syntaxError(cdp, `(${statements}\n)`);
+  if (failure === undefined) return { expression: statements, statements, offset: 0, lines };
+  const head = 'async () => {';
+  const isBody = (await syntaxError(cdp, `(${head}${statements}\n})`)) === undefined;
+  if (!isBody) {
+    throw new ToolError(`The script is no JavaScript: ${failure}\nPass one function, like () => document.title.`);
+  }
+  // Only within a function `return` is allowed.
+  const isFunctionBody = (await syntaxError(cdp, `async () => {};${withoutAwait(statements)}`)) !== undefined;
+  const expression = isFunctionBody ? `${head}${statements}\n}` : undefined;
+  return { expression, statements, offset: isFunctionBody ? head.length : 0, lines };
+}
+
+function withoutSemicolons(source: string): string {
+  let text = source.trimEnd();
+  while (text.endsWith(';')) text = text.slice(0, -1).trimEnd();
+  return text;
+}
+
+/** Top-level await is for consoles only, and no reason against them. */
+const withoutAwait = (statements: string): string => statements.replace(/\bawait\b/g, '     ');
+
+async function syntaxError(cdp: CDPSession, expression: string): Promise<string | undefined> {
+  const { exceptionDetails } = await cdp.send('Runtime.compileScript', {
+    expression,
+    sourceURL: scriptName,
+    persistScript: false,
+  });
+  if (exceptionDetails === undefined) return undefined;
+  const { exception, text, lineNumber } = exceptionDetails;
+  return `${exception?.description?.split('\n', 1)[0] ?? text} (line ${lineNumber + 1})`;
+}
+
+interface Evaluation {
+  readonly cdp: CDPSession;
+  readonly script: Script;
+  readonly values: readonly unknown[];
+  readonly hasElements: boolean;
+}
+
+/** The caller's code comes first, so that its lines are counted from 1. */
+const runFirst = '((code, run, ...values) => run(code, ...values))((';
+
+async function evaluate(page: SessionPage, evaluation: Evaluation): Promise<ScriptResult> {
+  const { cdp, script, values, hasElements } = evaluation;
+  const { expression } = script;
+  if (expression === undefined) return printStatements(cdp, script);
+  const head = hasElements ? `(...values) => ${runFirst}` : runFirst;
+  const place = { offset: head.length + script.offset, lines: script.lines };
+  const response = hasElements
+    ? evaluateWithElements(page, cdp, `${head}${expression}\n), ${runAndPrint}, ...values)${nameScript}`, values)
+    : cdp.send('Runtime.evaluate', {
+        expression: `${head}${expression}\n), ${runAndPrint}, ...${JSON.stringify(values)})${nameScript}`,
+        awaitPromise: true,
+        returnByValue: true,
+        userGesture: true,
+      });
+  return parseScriptResult(await response, place);
+}
+
+/** As in a console: the value of the last statement; `await` is allowed. */
+async function printStatements(cdp: CDPSession, { statements, lines }: Script): Promise<ScriptResult> {
+  const place = { offset: 0, lines };
+  const evaluated = await cdp.send('Runtime.evaluate', {
+    expression: `${statements}${nameScript}`,
+    replMode: true,
+    awaitPromise: true,
+    userGesture: true,
+    objectGroup,
+  });
+  throwException(evaluated, place);
+  const { objectId, unserializableValue, type } = evaluated.result;
+  const value: unknown = unserializableValue ?? evaluated.result.value;
+  if (objectId === undefined) return { text: value === undefined ? type : JSON.stringify(value), type };
+  const printed = await cdp.send('Runtime.callFunctionOn', {
+    objectId,
+    functionDeclaration: `function () { return (${runAndPrint})(this); }`,
     awaitPromise: true,
     returnByValue: true,
-    userGesture: true,
   });
+  return parseScriptResult(printed, place);
+}
+
+/** The script's document is gone before it has ended. */
+function isLostContext(error: unknown): boolean {
+  return /navigated or closed|context was destroyed|Cannot find context|Promise was collected/.test(messageOf(error));
 }
 
 async function evaluateWithElements(
   page: SessionPage,
   cdp: CDPSession,
-  source: string,
+  functionDeclaration: string,
   values: readonly unknown[],
 ): Promise<Protocol.Runtime.CallFunctionOnResponse> {
   const resolved = await Promise.all(values.map((value) => argumentOf(page, value)));
@@ -77,7 +174,7 @@ async function evaluateWithElements(
   try {
     return await cdp.send('Runtime.callFunctionOn', {
       objectId,
-      functionDeclaration: `(...values) => (${runAndPrint})((${source}\n), ...values)`,
+      functionDeclaration,
       arguments: resolved,
       awaitPromise: true,
       returnByValue: true,
@@ -103,12 +200,35 @@ async function argumentOf(page: SessionPage, value: unknown): Promise<Protocol.R
   }
 }
 
-function parseScriptResult({ result, exceptionDetails }: Protocol.Runtime.EvaluateResponse): ScriptResult {
-  if (exceptionDetails) {
-    const description = exceptionDetails.exception?.description ?? exceptionDetails.text;
-    const hint = description.startsWith('SyntaxError') ? '\nPass one function, like () => document.title.' : '';
-    throw new ToolError(`The script threw: ${description}${hint}`);
-  }
-  const { json, kind } = printedSchema.parse(result.value);
-  return { text: json ?? kind, type: kind };
+/** Where the caller's code is in what is run. */
+interface Place {
+  readonly offset: number;
+  readonly lines: number;
+}
+
+function parseScriptResult(response: Protocol.Runtime.EvaluateResponse, place: Place): ScriptResult {
+  throwException(response, place);
+  const { json, kind } = printedSchema.parse(response.result.value);
+  return { text: json === undefined ? kind : withOwnFrames(json, place), type: kind };
+}
+
+function throwException({ exceptionDetails }: Protocol.Runtime.EvaluateResponse, place: Place): void {
+  if (exceptionDetails === undefined) return;
+  const { exception, text } = exceptionDetails;
+  // Chrome reports the end of a document as an exception without a value.
+  if (exception === undefined && isLostContext(text)) throw new Error(text);
+  const thrown = exception === undefined ? text : describeObject(exception);
+  throw new ToolError(`The script threw: ${withOwnFrames(thrown, place)}`);
+}
+
+/** Also in a string of JSON, where a line break is written as two characters. */
+const ownFrame = /(?:\\n|\n) {4}at (?:[^\n\\(]{0,200}\()?evaluate_script:(\d{1,9}):(\d{1,9})\)?/g;
+
+/** Stacks with the lines and columns of the caller's code, without what runs it. */
+function withOwnFrames(text: string, { offset, lines }: Place): string {
+  return text.replace(ownFrame, (frame: string, line: string, at: string) => {
+    const column = line === '1' ? Number(at) - offset : Number(at);
+    if (Number(line) > lines || column < 1) return '';
+    return frame.replace(`:${line}:${at}`, `:${line}:${column}`);
+  });
 }

@@ -3,7 +3,7 @@ import { ConsoleCollector } from '../collectors/consoleCollector.js';
 import { Dialogs, describeDialog } from './dialogs.js';
 import { Emulation } from './pageEmulation.js';
 import { ElementUids } from './elementUids.js';
-import { ConsoleFloodGuard } from './consoleFloodGuard.js';
+import { ConsoleFloodGuard, puppeteerSessionsOf } from './consoleFloodGuard.js';
 import { Frames, type FrameSession } from './frames.js';
 import { Lock, noop, untilAborted } from '../../async.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
@@ -19,7 +19,13 @@ export interface SessionPageOptions {
   readonly page: Page;
   /** Default: none. */
   readonly credentials?: Credentials;
+  /** Called for each window that a page of the session opens, until the returned function is called. */
+  readonly watchWindows?: WatchWindows;
 }
+
+/** Answers whether it tells of the window. Its opener is known where the browser names it. */
+export type OnWindow = (window: SessionPage, opener: Page | undefined) => boolean;
+export type WatchWindows = (onWindow: OnWindow) => () => void;
 
 interface ExclusiveWork {
   /** Whether the work loads another document. */
@@ -50,19 +56,22 @@ export class SessionPage {
   isTouched = false;
   /** Whether the present document did not come to rest after an action. */
   isRestless = false;
+  readonly watchWindows: WatchWindows;
   readonly #lock = new Lock();
   readonly #floodGuard: ConsoleFloodGuard;
   readonly #closed = new AbortController();
   readonly #markClosed = (): void => this.#closed.abort(new Error('The page is closed.'));
   #focusEmulation: Promise<void> | undefined;
 
-  constructor({ id, page, cdp, credentials = new Credentials() }: SessionPageOptions & { readonly cdp: CDPSession }) {
+  constructor({ id, page, cdp, ...session }: SessionPageOptions & { readonly cdp: CDPSession }) {
+    const { credentials = new Credentials(), watchWindows = () => noop } = session;
+    this.watchWindows = watchWindows;
     this.id = id;
     this.page = page;
     this.cdp = cdp;
     this.#floodGuard = new ConsoleFloodGuard(page);
     this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage);
-    this.network = new NetworkCollector(cdp, credentials);
+    this.network = new NetworkCollector(cdp, credentials, () => puppeteerSessionsOf(page));
     this.dialogs = new Dialogs(cdp);
     this.emulation = new Emulation(page, cdp);
     this.tracing = new PageTracing(page);

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { ToolError } from '../../errors/errors.js';
+import { UrlRules } from './urlRules.js';
 
 /** Resolves for a path that a session may read. Rejects with a ToolError otherwise. */
 export type FileCheck = (path: string) => Promise<unknown>;
@@ -21,17 +22,38 @@ const noExtensions: InstalledExtensions = () => Promise.resolve(new Set());
 
 /**
  * Decides which addresses the pages of one session may show: the web, files of its workspace, and pages of extensions
- * that it installed. Checked by everything that navigates a page or reads its content. Rules by host belong here too.
+ * that it installed; and of the network what the URL rules of its user allow. Checked by everything that navigates a page
+ * or reads its content.
  */
 export class AddressPolicy {
   #files = noFiles;
   #installed = noExtensions;
   #isUsersOwn = false;
+  #rules = new UrlRules([], { blocksMetadata: false });
+  /** Called when rules are set that need every request to be checked. */
+  onRules: (() => Promise<unknown>) | undefined;
   readonly #known = new Set<string>();
 
   /** Sets the check for files. Before, no file is allowed. */
   useFiles(check: FileCheck): void {
     this.#files = check;
+  }
+
+  /** Sets the rules for addresses of the network. Resolves when they are in effect for requests too. */
+  async useRules(rules: UrlRules): Promise<void> {
+    if (this.#rules === rules) return;
+    this.#rules = rules;
+    if (rules.hasPatterns) await this.onRules?.();
+  }
+
+  /** Whether every request of the session has to be checked, and not those for files alone. */
+  get checksRequests(): boolean {
+    return this.#rules.hasPatterns;
+  }
+
+  /** The rules for addresses of the network. */
+  get rules(): UrlRules {
+    return this.#rules;
   }
 
   /** From now on the pages are in a launched browser or in a context, with these extensions. */
@@ -61,6 +83,8 @@ export class AddressPolicy {
     }
     const url = new URL(text);
     await this.#check(url, text);
+    // The browser resolves the name again. It refuses such addresses itself (networkFlags).
+    await this.#rules.check(url);
     return url.href;
   }
 
@@ -81,9 +105,11 @@ export class AddressPolicy {
 
   async #allows(address: string, check: (url: URL) => Promise<void>): Promise<boolean> {
     // A page that is being opened has no address yet.
-    if (this.#isUsersOwn || address === '') return true;
-    if (!URL.canParse(address)) return false;
-    const url = new URL(address);
+    if (address === '') return true;
+    const url = URL.canParse(address) ? new URL(address) : undefined;
+    if (url !== undefined && this.#rules.refusalOf(url) !== undefined) return false;
+    if (this.#isUsersOwn) return true;
+    if (url === undefined) return false;
     if (openSchemes.has(url.protocol) || emptySchemes.has(url.protocol)) return true;
     return check(url).then(
       () => true,

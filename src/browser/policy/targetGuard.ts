@@ -10,27 +10,35 @@ export interface GuardedContext {
   readonly policy: AddressPolicy;
   /** Called when a page showed an address that the policy denies; the page is blank then. */
   onRefused(url: string): void;
+  /** Called when a request was not sent, because of the URL rules. */
+  onBlocked(refusal: string): void;
 }
 
 const guards = new WeakMap<Browser, Promise<TargetGuard>>();
 
 /**
- * Enforces the address policy of a session on every target of its context: pages, popups, out-of-process frames.
- * Requests for files are checked before they are sent (CDP Fetch.requestPaused), from the first one of a new target on:
+ * Enforces the address policy of a session on every target of its context: pages, popups, out-of-process frames, workers.
+ * Requests for files, and with URL rules all requests, are checked before they are sent (CDP Fetch.requestPaused), from the first one of a new target on:
  * the interception is enabled while Chrome still pauses the target. A page that reaches a denied address without a
  * request is made blank.
  */
 export class TargetGuard {
+  readonly #browser: Browser;
   readonly #connection: Connection;
   /** By context id; undefined is the default context. */
   readonly #guarded = new Map<string | undefined, GuardedContext>();
 
-  private constructor(connection: Connection) {
+  readonly #watched = new Set<CDPSession>();
+  /** The first request of a tab without an opener, and those of service workers and extensions, are paused here alone. */
+  #browserSession: Promise<unknown> | undefined;
+
+  private constructor(browser: Browser, connection: Connection) {
+    this.#browser = browser;
     this.#connection = connection;
     // The parent of a page's session is its tab's, that of a frame or worker its page's. Puppeteer emits this before it
     // resumes a new target.
     connection.on('sessionattached', (parent) => {
-      parent.on('sessionattached', (child) => void this.#watchFiles(child));
+      parent.on('sessionattached', (child) => void this.#watchRequests(child));
     });
     connection.on('Target.targetCreated', ({ targetInfo }) => void this.#onTarget(targetInfo));
     connection.on('Target.targetInfoChanged', ({ targetInfo }) => void this.#onTarget(targetInfo));
@@ -48,7 +56,7 @@ export class TargetGuard {
     return withBrowserCdpSession(browser, (cdp) => {
       const connection = cdp.connection();
       if (connection === undefined) throw new Error('The browser has disconnected.');
-      return Promise.resolve(new TargetGuard(connection));
+      return Promise.resolve(new TargetGuard(browser, connection));
     });
   }
 
@@ -57,37 +65,70 @@ export class TargetGuard {
    * in the context.
    */
   async enter(guarded: GuardedContext): Promise<() => void> {
-    const { context } = guarded;
+    const { context, policy } = guarded;
     this.#guarded.set(context.id, guarded);
+    policy.onRules = () => this.#interceptAll();
+    if (policy.checksRequests) await policy.onRules();
     await Promise.all((await context.pages(true)).map((page) => this.#watchPage(page)));
     return () => {
       if (this.#guarded.get(context.id) === guarded) this.#guarded.delete(context.id);
     };
   }
 
+  /** From now on every request is paused, wherever it comes from. */
+  async #interceptAll(): Promise<void> {
+    this.#browserSession ??= this.#browser
+      .target()
+      .createCDPSession()
+      .then((session) => this.#watchRequests(session));
+    await unlessGone(this.#browserSession);
+    await Promise.all([...this.#watched].map((session) => this.#intercept(session)));
+  }
+
   /** For a page that was opened before the guard. */
   async #watchPage(page: Page): Promise<void> {
     const session = await unlessGone(openCdpSession(page));
-    if (session !== undefined) await this.#watchFiles(session);
+    if (session !== undefined) await this.#watchRequests(session);
   }
 
-  #watchFiles(session: CDPSession): Promise<unknown> {
-    session.on('Fetch.requestPaused', ({ requestId, request }) => {
+  #watchRequests(session: CDPSession): Promise<unknown> {
+    session.on('Fetch.requestPaused', (event) => {
       // A target that closed meanwhile needs no answer.
-      void unlessGone(this.#answer(session, requestId, request.url));
+      void unlessGone(this.#answer(session, event));
     });
-    // Workers lack this domain: their requests are those of their page.
-    return unlessGone(session.send('Fetch.enable', { patterns: [{ urlPattern: 'file://*' }] }));
+    this.#watched.add(session);
+    session.once('sessiondetached', () => this.#watched.delete(session));
+    return this.#intercept(session);
   }
 
-  async #answer(session: CDPSession, requestId: string, url: string): Promise<void> {
+  /** Dedicated workers lack this domain: their requests are those of their page. */
+  #intercept(session: CDPSession): Promise<unknown> {
+    const checksRequests = [...this.#guarded.values()].some(({ policy }) => policy.checksRequests);
+    return unlessGone(session.send('Fetch.enable', { patterns: [{ urlPattern: checksRequests ? '*' : 'file://*' }] }));
+  }
+
+  async #answer(
+    session: CDPSession,
+    { requestId, frameId, request: { url } }: Protocol.Fetch.RequestPausedEvent,
+  ): Promise<void> {
     const { targetInfo } = await session.send('Target.getTargetInfo');
-    const guarded = this.#ownerOf(targetInfo);
+    // In the session of the browser: the target has the id of its main frame. Requests of its other frames are paused in
+    // the session of the target too.
+    const target =
+      targetInfo.type === 'browser'
+        ? (await unlessGone(session.send('Target.getTargetInfo', { targetId: frameId })))?.targetInfo
+        : targetInfo;
+    const guarded = target === undefined ? this.#guarded.get(undefined) : this.#ownerOf(target);
+    const refusal = URL.canParse(url) ? guarded?.policy.rules.refusalOf(new URL(url)) : undefined;
     // A target of no session belongs to the user of an attached browser.
     if (guarded === undefined || (await guarded.policy.allowsPart(url))) {
       await session.send('Fetch.continueRequest', { requestId });
     } else {
-      await session.send('Fetch.failRequest', { requestId, errorReason: 'AccessDenied' });
+      if (refusal !== undefined) guarded.onBlocked(refusal);
+      await session.send('Fetch.failRequest', {
+        requestId,
+        errorReason: refusal === undefined ? 'AccessDenied' : 'BlockedByClient',
+      });
     }
   }
 

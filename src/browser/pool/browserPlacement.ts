@@ -35,6 +35,8 @@ interface PlacementParts {
  * A session's placement in one browser: its context, pages and folder. Owned by the session's lease, which closes it.
  */
 export interface BrowserPlacement extends PlacementParts {
+  /** Undefined in an attached browser, which keeps its own download folder. */
+  readonly downloads: Downloads | undefined;
   /** The result of restoring the pages. */
   readonly recovery: PageRecovery;
   /** True until `close` is called. */
@@ -59,6 +61,9 @@ export interface PlacementOptions {
   /** Registers the context for the other nodes that use the browser. Never rejects. */
   readonly registerContext?: ((contextId: string) => Promise<UnregisterContext>) | undefined;
 }
+
+/** Notices of requests that were not sent, for one placement. */
+const maxBlockedNotices = 20;
 
 /** Opens a context, finds it again, or uses the browser's default one. Leaves nothing behind when it rejects. */
 export async function openPlacement(options: PlacementOptions): Promise<BrowserPlacement> {
@@ -93,7 +98,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
     if (connection.mode === 'launch') downloads = await openDownloads(placement, pageState);
     const recovery = await pages.start(restore, mayReopen);
     const isOpen = (): boolean => closing === undefined;
-    return { ...placement, recovery, isOpen, record: () => placementRecordOf(placement, pageState), close };
+    return { ...placement, downloads, recovery, isOpen, record: () => placementRecordOf(placement, pageState), close };
   } catch (error) {
     await close();
     throw error;
@@ -123,7 +128,13 @@ async function guardAddresses({
   const guard = await TargetGuard.of(browser);
   const onRefused = (url: string): void =>
     void notices.push(`A page went to ${url}, which no page of a session may open. It is blank now.`);
-  return guard.enter({ context, policy, onRefused });
+  const blocked = new Set<string>();
+  const onBlocked = (refusal: string): void => {
+    if (blocked.has(refusal) || blocked.size >= maxBlockedNotices) return;
+    blocked.add(refusal);
+    notices.push(`A request was not sent: ${refusal}`);
+  };
+  return guard.enter({ context, policy, onRefused, onBlocked });
 }
 
 /** CDP Extensions.getExtensions lists installed extensions, not Chrome's built-in ones. */

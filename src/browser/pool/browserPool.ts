@@ -3,6 +3,7 @@ import { systemClock, type Clock, timeLimit } from '../../clock.js';
 import type { Config } from '../../config/config.js';
 import { untilAborted } from '../../async.js';
 import { attachBrowser } from '../process/attachBrowser.js';
+import type { UrlRules } from '../policy/urlRules.js';
 import type {
   BrowserObserver,
   BrowserState,
@@ -46,6 +47,10 @@ export interface BrowserPoolOptions extends BrowserSearch {
   >;
   /** Starts the supervisor of each browser; see `Supervise`. */
   readonly supervise: Supervise;
+  /** Whether the environment names a proxy, which resolves names in Chrome's place. */
+  readonly hasProxy?: boolean | undefined;
+  /** Addresses that launched browsers refuse. Default: none. */
+  readonly rules?: UrlRules | undefined;
   /** Checks and resolves the addresses of users' own browsers; see `AttachBrowserOptions`. */
   readonly resolve?: (url: string) => Promise<string>;
   /** Registers the contexts in browsers of `--browser-url`. Absent: they are not registered for other nodes. */
@@ -241,13 +246,13 @@ export class SupervisedBrowserPool implements BrowserPool {
   }
 
   async #launch(signal: AbortSignal) {
-    const { config, chromePath, searchPath } = this.#options;
+    const { config, chromePath, searchPath, rules, hasProxy } = this.#options;
     const { ledger } = this;
     if (this.#runFolder === undefined) throw new Error('A pool that launches browsers needs a run folder.');
     const { headless, workspace, acceptInsecureCerts } = config;
     const executablePath = await findExecutable({ executablePath: config.executablePath, chromePath, searchPath });
     const folder = this.#runFolder.nextBrowserFolder();
-    const options = { executablePath, folder, headless, workspace, acceptInsecureCerts };
+    const options = { executablePath, folder, headless, workspace, acceptInsecureCerts, rules, hasProxy };
     const connection = await launchBrowser({ ...options, signal, ledger });
     const { pid } = connection;
     if (pid !== undefined) {

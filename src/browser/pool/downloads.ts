@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
+import { untilAborted } from '../../async.js';
 import { openBrowserCdpSession, unlessGone } from '../cdp/cdpSessions.js';
+import { withoutCredentials } from '../policy/credentials.js';
 import { shortenText } from '../../text.js';
 
 export interface DownloadsOptions {
@@ -11,6 +13,19 @@ export interface DownloadsOptions {
   readonly folder: string;
   /** Called once for each cancelled download. */
   note(text: string): void;
+}
+
+export interface Download {
+  readonly id: number;
+  readonly url: string;
+  readonly name: string;
+  readonly state: 'in progress' | 'completed' | 'cancelled';
+  /** Received. */
+  readonly bytes: number;
+  /** Expected, if the server said so. */
+  readonly totalBytes: number | undefined;
+  /** Of a completed one. */
+  readonly path: string | undefined;
 }
 
 /** The bound on all downloads of one session together, finished ones included. */
@@ -27,7 +42,9 @@ export class Downloads {
   readonly #session: CDPSession;
   /** Bytes of each download, by guid: received, or expected in total. */
   readonly #sizes = new Map<string, number>();
-  readonly #names = new Map<string, string>();
+  readonly #downloads = new Map<string, Download>();
+  #lastId = 0;
+  #waiters: (() => void)[] = [];
 
   private constructor(session: CDPSession, options: DownloadsOptions) {
     this.#session = session;
@@ -38,7 +55,7 @@ export class Downloads {
     const { browser, folder } = options;
     const session = await openBrowserCdpSession(browser);
     const downloads = new Downloads(session, options);
-    session.on('Browser.downloadWillBegin', ({ guid, suggestedFilename }) => downloads.#begin(guid, suggestedFilename));
+    session.on('Browser.downloadWillBegin', (event) => downloads.#begin(event));
     session.on('Browser.downloadProgress', (progress) => downloads.#follow(progress));
     const downloadPath = join(folder, 'downloads');
     try {
@@ -65,13 +82,29 @@ export class Downloads {
     return contextId === undefined ? {} : { browserContextId: contextId };
   }
 
-  #begin(guid: string, name: string): void {
-    this.#names.set(guid, name);
-    if (this.#names.size > maxFiles) this.#cancel(guid, `a session may download ${maxFiles} files`);
-    this.#sizes.set(guid, 0);
+  /** Oldest first; the newest 1,000. */
+  list(): readonly Download[] {
+    return [...this.#downloads.values()];
   }
 
-  #follow({ guid, totalBytes, receivedBytes, state }: Protocol.Browser.DownloadProgressEvent): void {
+  /** Resolves when none is in progress. Rejects with the signal's reason. */
+  async ended(signal: AbortSignal): Promise<void> {
+    while (this.list().some(({ state }) => state === 'in progress')) {
+      await untilAborted(new Promise<void>((resolve) => this.#waiters.push(resolve)), signal);
+    }
+  }
+
+  #begin({ guid, url, suggestedFilename }: Protocol.Browser.DownloadWillBeginEvent): void {
+    const name = shortenText(suggestedFilename, maxNameChars);
+    const started = { state: 'in progress', bytes: 0, totalBytes: undefined, path: undefined } as const;
+    this.#downloads.set(guid, { id: ++this.#lastId, url: shortAddress(url), name, ...started });
+    this.#sizes.set(guid, 0);
+    if (this.#downloads.size > maxFiles) this.#cancel(guid, `a session may download ${maxFiles} files`);
+  }
+
+  #follow(progress: Protocol.Browser.DownloadProgressEvent): void {
+    const { guid, totalBytes, receivedBytes, state } = progress;
+    this.#record(progress);
     if (state === 'canceled') {
       this.#sizes.delete(guid);
       return;
@@ -82,10 +115,32 @@ export class Downloads {
     if (sum > maxBytes) this.#cancel(guid, `the downloads of a session may take ${maxBytes / 1024 ** 2} MB in total`);
   }
 
+  #record({ guid, totalBytes, receivedBytes, state, filePath }: Protocol.Browser.DownloadProgressEvent): void {
+    const download = this.#downloads.get(guid);
+    if (download === undefined) return;
+    this.#downloads.set(guid, {
+      ...download,
+      state: states[state],
+      bytes: receivedBytes,
+      totalBytes: totalBytes > 0 ? totalBytes : undefined,
+      path: state === 'completed' ? (filePath ?? join(this.#options.folder, 'downloads', download.name)) : undefined,
+    });
+    if (state !== 'inProgress') for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+
   #cancel(guid: string, cause: string): void {
     this.#sizes.delete(guid);
-    const name = shortenText(this.#names.get(guid) ?? guid, 200);
+    const name = this.#downloads.get(guid)?.name ?? guid;
     this.#options.note(`The download of ${JSON.stringify(name)} was cancelled: ${cause}.`);
     void unlessGone(this.#session.send('Browser.cancelDownload', { guid, ...this.#context }));
   }
+}
+
+const maxNameChars = 200;
+const maxAddressChars = 500;
+const states = { inProgress: 'in progress', completed: 'completed', canceled: 'cancelled' } as const;
+
+/** The address of a file that a script made may contain the file. */
+function shortAddress(url: string): string {
+  return shortenText(withoutCredentials(url), maxAddressChars);
 }

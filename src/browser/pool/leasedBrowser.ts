@@ -6,6 +6,7 @@ import type { SessionPage } from '../page/sessionPage.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { Credentials } from '../policy/credentials.js';
 import type { SessionPageState } from './sessionPageState.js';
+import type { Downloads } from './downloads.js';
 import type { OnQueued } from './waitQueue.js';
 import type { BrowserPlacement } from './browserPlacement.js';
 import type { SessionBrowser } from './sessionBrowser.js';
@@ -107,6 +108,10 @@ export class LeasedBrowser implements SessionBrowser {
 
   adoptPopup(popup: Target): Promise<SessionPage> {
     return this.#placement.pages.adoptPopup(popup);
+  }
+
+  get downloads(): Downloads | undefined {
+    return this.#placement.downloads;
   }
 
   folder(): Promise<string> {

@@ -3,7 +3,7 @@ import { timeLimit } from '../../clock.js';
 import { messageOf } from '../../errors/errors.js';
 import { noop, untilAborted } from '../../async.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
-import { openSessionPage, type SessionPage } from '../page/sessionPage.js';
+import { openSessionPage, type OnWindow, type SessionPage } from '../page/sessionPage.js';
 import { type PageRecovery, restoreEmulation, pageRecordOf, type PageRecord } from './recovery.js';
 import { findTabs, isTab, PageLimit } from './tabs.js';
 import type { SessionPageState } from './sessionPageState.js';
@@ -51,6 +51,9 @@ export class PageSet {
   readonly #closing = new WeakSet<SessionPage>();
   readonly #disposed = new AbortController();
   readonly #limit: PageLimit;
+  readonly #windowWatchers = new Set<OnWindow>();
+  /** Tabs that the session is opening itself. */
+  #isOpening = 0;
   #selected: SessionPage | undefined;
   /** The implicitly opened blank page, until a tool uses it. */
   #blankPage: SessionPage | undefined;
@@ -164,11 +167,16 @@ export class PageSet {
 
   async #openPage({ background = false, id }: { background?: boolean; id?: number }): Promise<SessionPage> {
     // A browser that exits meanwhile never answers; puppeteer would wait 30 s.
-    const opening = this.#limit.open(() => this.#context.newPage({ background }));
-    const page = await untilAborted(opening, this.#disposed.signal, (late) => void late.close().catch(noop));
-    const adopted = await this.#adopt(page, id);
-    this.#opened.add(adopted);
-    return adopted;
+    this.#isOpening += 1;
+    try {
+      const opening = this.#limit.open(() => this.#context.newPage({ background }));
+      const page = await untilAborted(opening, this.#disposed.signal, (late) => void late.close().catch(noop));
+      const adopted = await this.#adopt(page, id);
+      this.#opened.add(adopted);
+      return adopted;
+    } finally {
+      this.#isOpening -= 1;
+    }
   }
 
   async #restoreTab(record: PageRecord, page: Page | undefined): Promise<void> {
@@ -196,10 +204,23 @@ export class PageSet {
     if (!isTab(target)) return;
     const done = this.#limit.isExceeded
       ? this.#limit.close(target, this.#pageState.notices)
-      : this.#adoptTarget(target);
+      : this.#adoptTarget(target).then((page) => this.#tellOfWindow(page, target.opener()));
     // A tab may close before it is adopted.
     done.catch(noop);
   };
+
+  readonly #watchWindows = (onWindow: OnWindow): (() => void) => {
+    this.#windowWatchers.add(onWindow);
+    return () => this.#windowWatchers.delete(onWindow);
+  };
+
+  /** The action that opened it tells of a window, or the next answer. */
+  async #tellOfWindow(page: SessionPage, opener: Target | undefined): Promise<void> {
+    if (this.#opened.has(page) || this.#popups.has(page) || this.#isOpening > 0) return;
+    const openedBy = (await opener?.page()) ?? undefined;
+    if ([...this.#windowWatchers].some((onWindow) => onWindow(page, openedBy))) return;
+    this.#pageState.notices.push(`Page ${page.id} was opened by a page: ${page.url()}.`);
+  }
 
   /** Rejects when the tab closes meanwhile, or is discarded and does not answer. */
   async #adoptTarget(target: Target): Promise<SessionPage> {
@@ -218,7 +239,8 @@ export class PageSet {
   }
 
   async #openSessionPage(page: Page, id: number): Promise<SessionPage> {
-    const opening = openSessionPage({ id, page, credentials: this.#pageState.credentials });
+    const { credentials } = this.#pageState;
+    const opening = openSessionPage({ id, page, credentials, watchWindows: this.#watchWindows });
     const sessionPage = await untilAborted(opening, this.#deadline(), (late) => void late.dispose());
     this.#ledger.pages.opened += 1;
     this.#pages.set(id, sessionPage);
@@ -276,11 +298,14 @@ export class PageSet {
    * own, nor for popups of extensions, which close by themselves.
    */
   #noticeUnexpectedClose(page: SessionPage): void {
-    const isOurs = page.isTouched || this.#opened.has(page);
+    const isSelected = this.#selected === page;
+    const isOurs = page.isTouched || this.#opened.has(page) || isSelected;
     const isExpected = this.#closing.has(page) || this.#popups.has(page) || this.#disposed.signal.aborted;
     if (!isOurs || isExpected || !this.#context.browser().connected) return;
+    const next = isSelected ? this.#pageBelow(page) : undefined;
+    const instead = next === undefined ? '' : ` Page ${next.id} (${next.url()}) is selected now.`;
     this.#pageState.notices.push(
-      `Page ${page.id} (${page.url()}) closed, and no tool closed it: the page itself did, or the browser. Open it again with new_page.`,
+      `Page ${page.id} (${page.url()}) closed, and no tool closed it: the page itself did, or the browser.${instead} Open it again with new_page.`,
     );
   }
 

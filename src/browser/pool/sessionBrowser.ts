@@ -4,6 +4,7 @@ import type { ContextSelection } from '../extensions/liveContexts.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { Credentials } from '../policy/credentials.js';
+import type { Downloads } from './downloads.js';
 import type { OnQueued } from './waitQueue.js';
 
 /**
@@ -51,6 +52,8 @@ export interface SessionBrowser {
   readonly activity: ExtensionRecorder;
   /** The selected context of an extension, for tools that name none. */
   readonly extensionContext: ContextSelection;
+  /** What its pages downloaded. Undefined in an attached browser. */
+  readonly downloads: Downloads | undefined;
   /** The session's own folder on the server's disk, created by the first call and removed with the session. */
   folder(): Promise<string>;
   /** The path of that folder, once it exists. */

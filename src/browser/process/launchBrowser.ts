@@ -7,6 +7,8 @@ import { untilAborted } from '../../async.js';
 import { startChrome, type ChromeProcess } from './chromeProcess.js';
 import type { BrowserConnection } from './browserConnection.js';
 import type { ResourceLedger } from './resourceLedger.js';
+import { networkFlags } from '../policy/networkFlags.js';
+import type { UrlRules } from '../policy/urlRules.js';
 import { writePreferences } from '../policy/launchPreferences.js';
 
 export interface LaunchOptions {
@@ -18,6 +20,10 @@ export interface LaunchOptions {
   readonly acceptInsecureCerts?: boolean;
   /** Folders whose files pages may show, besides the browser's temporary folder. Default: none. */
   readonly workspace?: readonly string[];
+  /** Addresses that Chrome refuses. Default: none. */
+  readonly rules?: UrlRules | undefined;
+  /** Whether Chrome uses a proxy of the environment. */
+  readonly hasProxy?: boolean | undefined;
   readonly signal: AbortSignal;
   readonly ledger: ResourceLedger;
 }
@@ -71,9 +77,11 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
 }
 
 /** Puppeteer is imported with the first browser: it is the largest import, and starting the server does not need it. */
-async function chromeFlags({ folder, headless, acceptInsecureCerts = false }: LaunchOptions): Promise<string[]> {
+async function chromeFlags(options: LaunchOptions): Promise<string[]> {
+  const { folder, headless, rules, hasProxy = false, acceptInsecureCerts = false } = options;
   const { defaultArgs } = await import('puppeteer-core');
   const flags = [...defaultFlags, '--remote-debugging-pipe'];
+  if (rules !== undefined) flags.push(...networkFlags(rules, hasProxy));
   // Chrome cannot start its sandbox as root.
   if (process.getuid?.() === 0) flags.push('--no-sandbox');
   if (acceptInsecureCerts) flags.push('--ignore-certificate-errors');

@@ -104,6 +104,18 @@ export const pageChecks: readonly Check[] = [
     },
   },
   {
+    tool: 'list_downloads',
+    async run(context) {
+      const nonce = await context.openControls();
+      await context.evaluate(
+        `Object.assign(document.createElement('a'), { href: 'data:text/plain,${nonce}', download: '${nonce}.txt' }).click()`,
+      );
+      const listed = await context.call('list_downloads', { timeout: 10_000 });
+      assert.equal(rowWith(listed, 'downloads', { name: `${nonce}.txt` })['state'], 'completed');
+      return `${nonce}.txt, completed`;
+    },
+  },
+  {
     tool: 'set_credentials',
     async run(context) {
       await context.openControls();

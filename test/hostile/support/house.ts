@@ -63,6 +63,12 @@ export class Tenant {
     return parts.join('\n');
   }
 
+  /** Ends the session at the server, and resolves when it is gone there. */
+  async end(): Promise<void> {
+    const { transport } = this.#client;
+    if (transport instanceof StreamableHTTPClientTransport) await transport.terminateSession();
+  }
+
   close(): Promise<void> {
     return this.#client.close();
   }
@@ -77,7 +83,10 @@ export interface House {
   readonly web: string;
   readonly workspace: string;
   readonly outside: string;
-  tenant(user: string): Promise<Tenant>;
+  /** Every path that the web was asked for. */
+  readonly requests: readonly string[];
+  /** `fields`: of the user, at the management API. */
+  tenant(user: string, fields?: object): Promise<Tenant>;
   /** Writes a file of the workspace and answers its address. */
   write(path: string, content: string): Promise<string>;
   close(): Promise<void>;
@@ -88,7 +97,8 @@ export async function openHouse(options: NonNullable<OrchestratorOptions['option
   const [workspace, outside, dataDir] = ['workspace', 'outside', 'data'].map((name) => join(folder, name));
   if (workspace === undefined || outside === undefined || dataDir === undefined) throw new Error('No folders.');
   await Promise.all([workspace, outside].map((path) => mkdir(path)));
-  const web = await serveWeb();
+  const requests: string[] = [];
+  const web = await serveWeb(requests);
   const orchestrator = await createOrchestrator({
     options: {
       ...{ port: 0, prewarm: 0, auth: 'token', adminToken, dataDir, executablePath: chromium },
@@ -101,8 +111,9 @@ export async function openHouse(options: NonNullable<OrchestratorOptions['option
     web: `http://127.0.0.1:${(web.address() as AddressInfo).port}`,
     workspace,
     outside,
-    tenant: async (user) => {
-      const tenant = await Tenant.connect(url, await tokenOf(url, user));
+    requests,
+    tenant: async (user, fields = {}) => {
+      const tenant = await Tenant.connect(url, await tokenOf(url, user, fields));
       tenants.push(tenant);
       return tenant;
     },
@@ -122,9 +133,9 @@ export async function openHouse(options: NonNullable<OrchestratorOptions['option
   };
 }
 
-async function tokenOf(url: string, user: string): Promise<string> {
+async function tokenOf(url: string, user: string, fields: object): Promise<string> {
   const headers = { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' };
-  await send(`${url}/api/users`, { method: 'POST', headers, body: JSON.stringify({ id: user }) });
+  await send(`${url}/api/users`, { method: 'POST', headers, body: JSON.stringify({ id: user, ...fields }) });
   const { status, text } = await send(`${url}/api/users/${user}/tokens`, { method: 'POST', headers, body: '{}' });
   if (status !== 201) throw new Error(`${status} ${text}`);
   return (JSON.parse(text) as { token: string }).token;
@@ -135,8 +146,9 @@ const pdf =
   '3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 144]>>endobj\ntrailer<</Root 1 0 R>>';
 
 /** `/to?<address>` redirects there, `/x.pdf` is a PDF, all else a small page. */
-async function serveWeb(): Promise<Server> {
+async function serveWeb(requests: string[]): Promise<Server> {
   const server = createServer(({ url = '/' }, response) => {
+    requests.push(url);
     if (url.startsWith('/to?')) {
       response.writeHead(302, { location: decodeURIComponent(url.slice(4)) }).end();
     } else if (url === '/x.pdf') {

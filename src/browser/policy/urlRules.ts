@@ -1,0 +1,174 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { ToolError } from '../../errors/errors.js';
+import { compileNetworks, isMetadataAddress, metadataNames, withoutBrackets } from '../../networkAddresses.js';
+import { compileGlob } from '../patterns/glob.js';
+
+/** URL patterns of an operator: `--allowed-urls` and `--blocked-urls`, or those of one user. */
+export interface UrlLists {
+  /** Empty: everything is allowed. */
+  readonly allowed: readonly string[];
+  readonly blocked: readonly string[];
+}
+
+/** One pattern: `example.com`, `*.example.com:8080`, `https://example.com/docs/*`, `10.0.0.0/8`, or a glob. */
+export interface UrlPattern {
+  readonly text: string;
+  matches(url: URL): boolean;
+  /** The host as a glob and the port, if neither scheme nor path narrows the pattern further than a port can say. */
+  readonly hosts?: { readonly host: string; readonly port: string; readonly withSubdomains: boolean };
+  readonly network?: readonly [address: string, length: number];
+}
+
+const form = /^(?:([a-z*][a-z\d+.*-]*):\/\/)?(\[[\da-f:.]+\]|[^/:?#[\]]+)(?::(\d+|\*))?([/?#].*)?$/i;
+const networkForm = /^\[?([\da-f:.]+)\]?\/(\d{1,3})$/i;
+const defaultPorts: Readonly<Record<string, string>> = { http: '80', https: '443' };
+
+export function parseUrlPattern(text: string): UrlPattern {
+  const network = parseNetwork(text);
+  if (network !== undefined) {
+    const isInside = compileNetworks([network]);
+    return { text, network, matches: ({ hostname }) => isInside(withoutBrackets(hostname)) };
+  }
+  const matchesWhole = compileGlob(text.toLowerCase());
+  const parsed = form.exec(text);
+  if (parsed === null) return { text, matches: (url) => matchesWhole(url.href.toLowerCase()) };
+  const [, scheme, hostText = '', port = '*', path = ''] = parsed;
+  const host = hostText.toLowerCase().replace(/^\*\./, '');
+  const withSubdomains = scheme === undefined || hostText.startsWith('*.');
+  const fitsHost = compileGlob(canonicalHost(host));
+  const fitsSubdomain = compileGlob(`*.${host}`);
+  const fitsPath = path === '' ? () => true : compileGlob(path);
+  const matches = (url: URL): boolean =>
+    matchesWhole(url.href.toLowerCase()) ||
+    (fitsScheme(scheme, url) &&
+      (fitsHost(url.hostname) || (withSubdomains && fitsSubdomain(url.hostname))) &&
+      (port === '*' || port === portOf(url)) &&
+      fitsPath(url.pathname + url.search));
+  const isWholeHost = ['', '/', '/*'].includes(path);
+  const knownPort = port === '*' && scheme !== undefined ? (defaultPorts[scheme] ?? '*') : port;
+  return { text, matches, ...(isWholeHost && { hosts: { host, port: knownPort, withSubdomains } }) };
+}
+
+function parseNetwork(text: string): readonly [string, number] | undefined {
+  const [, address = '', length = ''] = networkForm.exec(text) ?? [];
+  const family = isIP(address);
+  return family === 0 || Number(length) > (family === 4 ? 32 : 128) ? undefined : [address, Number(length)];
+}
+
+/** A host as `URL` writes it: `0x7f.1` is `127.0.0.1`. */
+function canonicalHost(host: string): string {
+  const address = `http://${host}/`;
+  return !host.includes('*') && URL.canParse(address) ? new URL(address).hostname : host;
+}
+
+/** A pattern without a scheme, and one with `http` or `https`, also matches WebSockets. */
+function fitsScheme(scheme: string | undefined, { protocol }: URL): boolean {
+  if (scheme === undefined || scheme === '*') return true;
+  return scheme.toLowerCase() === protocol.slice(0, -1) || scheme.toLowerCase() === webScheme(protocol);
+}
+
+const webScheme = (protocol: string): string => protocol.replace(/^ws/, 'http').slice(0, -1);
+
+const portOf = ({ port, protocol }: URL): string => port || (defaultPorts[webScheme(protocol)] ?? '');
+
+const networkSchemes: ReadonlySet<string> = new Set(['http:', 'https:', 'ws:', 'wss:', 'ftp:']);
+
+/**
+ * Which addresses of the network a session may reach: those of the server's lists and of its user's lists. Link-local
+ * addresses and cloud metadata services are blocked too, unless authentication is off.
+ */
+export class UrlRules {
+  readonly #lists: readonly { readonly allowed: readonly UrlPattern[]; readonly blocked: readonly UrlPattern[] }[];
+  readonly blocksMetadata: boolean;
+
+  constructor(lists: readonly UrlLists[], { blocksMetadata }: { readonly blocksMetadata: boolean }) {
+    this.#lists = lists.map(({ allowed, blocked }) => ({
+      allowed: allowed.map(parseUrlPattern),
+      blocked: blocked.map(parseUrlPattern),
+    }));
+    this.blocksMetadata = blocksMetadata;
+  }
+
+  /** Whether any pattern is set, so that every request has to be checked. */
+  get hasPatterns(): boolean {
+    return this.#lists.some(({ allowed, blocked }) => allowed.length + blocked.length > 0);
+  }
+
+  get blockedPatterns(): readonly UrlPattern[] {
+    return this.#lists.flatMap(({ blocked }) => blocked);
+  }
+
+  /** The rules together with the lists of a user. */
+  with(lists: UrlLists | undefined): UrlRules {
+    return lists === undefined ? this : this.#plus(lists);
+  }
+
+  /** Why the address is refused; undefined if it may be reached. Names are not resolved. */
+  refusalOf(url: URL): string | undefined {
+    const target = targetOf(url);
+    if (target === undefined) return undefined;
+    const host = withoutBrackets(target.hostname).replace(/\.$/, '');
+    if (this.#isMetadata(host)) return metadataRefusal(target.host);
+    for (const { allowed, blocked } of this.#lists) {
+      const match = blocked.find((pattern) => pattern.matches(target));
+      if (match !== undefined) return `${addressOf(target)} is blocked by --blocked-urls ${match.text}.`;
+      if (allowed.length > 0 && !allowed.some((pattern) => pattern.matches(target))) {
+        const list = allowed.map(({ text }) => text).join(', ');
+        return `${addressOf(target)} is not in --allowed-urls, which allows: ${list}.`;
+      }
+    }
+    return undefined;
+  }
+
+  /** Throws a ToolError if the address may not be reached, or if its name resolves to one that may not. */
+  async check(url: URL): Promise<void> {
+    const refusal = this.refusalOf(url) ?? (await this.#refusalOfName(url));
+    if (refusal !== undefined) throw new ToolError(refusal);
+  }
+
+  /** Why a name may not be connected to that has resolved to this address. */
+  refusalOfAddress(name: string, address: string): string | undefined {
+    if (this.#isMetadata(address)) return metadataRefusal(`${name} (${address})`);
+    const url = new URL(`http://${isIP(address) === 6 ? `[${address}]` : address}/`);
+    const match = this.blockedPatterns.find(({ network, matches }) => network !== undefined && matches(url));
+    return match && `${name} (${address}) is blocked by --blocked-urls ${match.text}.`;
+  }
+
+  async #refusalOfName(url: URL): Promise<string | undefined> {
+    const target = targetOf(url);
+    if (target === undefined || isIP(withoutBrackets(target.hostname)) !== 0) return undefined;
+    // What does not resolve cannot be reached: the browser says so.
+    const addresses = await lookup(target.hostname, { all: true }).catch(() => []);
+    return addresses
+      .map(({ address }) => this.refusalOfAddress(target.hostname, address))
+      .find((refusal) => refusal !== undefined);
+  }
+
+  #isMetadata(host: string): boolean {
+    if (!this.blocksMetadata) return false;
+    return isMetadataAddress(host) || metadataNames.some((name) => name === host);
+  }
+
+  #plus(lists: UrlLists): UrlRules {
+    const server = this.#lists.map(({ allowed, blocked }) => ({
+      allowed: allowed.map(({ text }) => text),
+      blocked: blocked.map(({ text }) => text),
+    }));
+    return new UrlRules([...server, lists], this);
+  }
+}
+
+/** The address that is reached: that of `blob:` and `filesystem:` is in their path. Undefined: none of the network. */
+function targetOf(url: URL): URL | undefined {
+  if (networkSchemes.has(url.protocol)) return url;
+  if (url.protocol !== 'blob:' || !URL.canParse(url.pathname)) return undefined;
+  return targetOf(new URL(url.pathname));
+}
+
+/** Without credentials, query and fragment. */
+const addressOf = ({ origin, protocol, host, pathname }: URL): string =>
+  `${origin === 'null' ? `${protocol}//${host}` : origin}${pathname}`;
+
+const metadataRefusal = (host: string): string =>
+  `${host} is a link-local address or a cloud metadata service, which no session may reach while --auth is on.`;

@@ -1,0 +1,33 @@
+import { openHouse, type House, type Tenant } from './support/house.js';
+
+/** What a page of one user may do to its browser. */
+const floods = {
+  requests: "() => { setInterval(() => { for (let i = 0; i < 200; i++) void fetch('/flood?' + Math.random()); }, 1); }",
+  'a script that never ends': '() => { setTimeout(() => { for (;;); }); }',
+  windows: "() => { setInterval(() => window.open('/'), 1); }",
+  frames: "() => { setInterval(() => document.body.append(document.createElement('iframe')), 1); }",
+  navigation:
+    "() => { setInterval(() => { location.hash = Math.random(); history.pushState(0, '', '/' + Math.random()); }, 1); }",
+} as const;
+
+describe('in a browser that two users share, the end of one costs the other nothing', () => {
+  let house: House;
+  let victim: Tenant;
+  beforeAll(async () => {
+    house = await openHouse({ isolation: 'context' });
+    victim = await house.tenant('victim');
+    await victim.data('new_page', { url: house.web });
+    await victim.evaluate("() => { window.kept = 'the state of this page'; }");
+  });
+  afterAll(() => house.close());
+
+  test.each(Object.entries(floods))('of a session whose page floods: %s', async (name, source) => {
+    const attacker = await house.tenant(`attacker-${name.length}`);
+    await attacker.data('new_page', { url: house.web });
+    await attacker.attempt('evaluate_script', { function: source });
+    expect(await victim.evaluate('() => window.kept')).toBe('the state of this page');
+    await attacker.end();
+    expect(await victim.evaluate('() => window.kept')).toBe('the state of this page');
+    expect(await victim.attempt('list_pages')).not.toMatch(/ended unexpectedly|reloaded|opened again/);
+  });
+});

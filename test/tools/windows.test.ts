@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { servePages } from '../support/servePages.js';
+import { inputTools } from '../../src/tools/inputTools.js';
+import { lookTools } from '../../src/tools/lookTools.js';
+import { navigationTools } from '../../src/tools/navigationTools.js';
+import { pageTools } from '../../src/tools/pageTools.js';
+import { waitUntilFound } from '../browser/support/collectedPage.js';
+import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
+
+const start = `<title>Start</title>
+<a href="/window" target="_blank">Blank</a> <a href="/window" target="_blank" rel="noopener">Noopener</a>
+<button onclick="open('/window'); open('/window')">Two</button>
+<button onclick="setTimeout(() => open('/window'), 400)">Late</button>
+<a href="data:text/plain,content of it" download="notes.txt">Download</a>`;
+
+let pages: Awaited<ReturnType<typeof servePages>>;
+let harness: ToolHarness;
+
+beforeAll(async () => {
+  pages = await servePages({ '/': () => [start], '/window': () => ['<title>Window</title><h1>Window</h1>'] });
+  harness = await startToolHarness([...pageTools, ...navigationTools, ...inputTools, ...lookTools]);
+});
+
+afterAll(async () => {
+  await harness.close();
+  pages.close();
+});
+
+beforeEach(async () => {
+  harness.browser.takeNotices();
+  await harness.run('navigate_page', { url: pages.url });
+});
+
+async function click(label: string) {
+  const found = await harness.text('find_in_snapshot', { text: `"${label}"`, context: 0 });
+  return harness.run('click', { uid: /uid=(e\d+)/.exec(found)?.[1] });
+}
+
+const untilNotice = (pattern: RegExp): Promise<string> =>
+  waitUntilFound(() => harness.browser.takeNotices().find((notice) => pattern.test(notice)));
+
+describe('a window that a click opens', () => {
+  test.each([
+    ['Blank', 1],
+    ['Noopener', 1],
+    ['Two', 2],
+  ])('is named with its page by the answer of the click: %s', async (label, count) => {
+    const { text, structured } = await click(label);
+    const ids = structured['openedPages'] as number[];
+    expect(ids).toHaveLength(count);
+    for (const pageId of ids) {
+      expect(text).toContain(`It opened page ${pageId}: ${pages.url}/window.`);
+      expect(await harness.text('take_snapshot', { pageId })).toContain('heading "Window"');
+      await harness.run('close_page', { pageId });
+    }
+    expect(harness.browser.takeNotices()).toEqual([]);
+  });
+
+  test('and that comes later by the next answer', async () => {
+    expect((await click('Late')).structured['openedPages']).toBeUndefined();
+    const notice = await untilNotice(/was opened by a page: http/);
+    await harness.run('close_page', { pageId: Number(/Page (\d+)/.exec(notice)?.[1]) });
+  });
+});
+
+test('when the selected page closes, the next answer names the page that is selected instead', async () => {
+  const [pageId] = (await click('Blank')).structured['openedPages'] as number[];
+  await harness.run('select_page', { pageId });
+  await harness.browser.page().page.close();
+  expect(await untilNotice(/closed, and no tool closed it/)).toContain(`Page 1 (${pages.url}/) is selected now.`);
+});
+
+test('a download is listed, waited for and read', async () => {
+  expect((await click('Download')).text).toContain('list_downloads waits for it');
+  const { structured } = await harness.run('list_downloads', { timeout: 30_000 });
+  const row = (structured['downloads'] as { id: number }[]).at(-1);
+  expect(row).toMatchObject({ name: 'notes.txt', state: 'completed', bytes: 13 });
+  const { resources } = await harness.run('list_downloads', { id: row?.id });
+  expect(String(await harness.resources.read(resources?.[0]?.uri ?? ''))).toBe('content of it');
+  expect(await harness.refusal('list_downloads', { id: 999 })).toContain('There is no download 999');
+});
