@@ -97,12 +97,15 @@ const commands: Commands = {
   async stdio(config) {
     const log = createLog(config, process.stderr.isTTY);
     const defect = untilUnhandledRejection(log);
-    await findOrInstallBrowser(config);
+    const { installOnFirstUse } = await import('./cli/installBrowser.js');
+    // An eager session is not connected without a browser; otherwise the client does not wait for one.
+    if (config.lease === 'eager') await findOrInstallBrowser(config);
     const { serveStdio } = await import('./cli/serve.js');
     const failed = new AbortController();
     void defect.then(() => failed.abort());
     const code = await serveStdio({
       config,
+      prepareBrowser: installOnFirstUse(config, search),
       search,
       log,
       input: process.stdin,

@@ -1,8 +1,9 @@
 import type { WriteStream } from 'node:tty';
 import { findExecutable, type BrowserSearch } from '../browser/process/executable.js';
-import { installChrome as install } from '../browser/process/browserInstall.js';
+import { installChrome, type InstallOptions } from '../browser/process/browserInstall.js';
 import type { Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
+import type { PrepareBrowser } from '../mcp/methodContext.js';
 
 export interface InstallOutput {
   readonly progress: ProgressLine;
@@ -19,7 +20,7 @@ export async function installBrowser(search: BrowserSearch, output: InstallOutpu
 /** Installs a browser and resolves with its path; undefined if it cannot. */
 async function installMissing({ progress, write }: InstallOutput): Promise<string | undefined> {
   try {
-    const path = await install({ write: (line) => progress.show(line), percentStep: progress.isMoving ? 1 : 10 });
+    const path = await installChrome({ write: (line) => progress.show(line), percentStep: progress.isMoving ? 1 : 10 });
     progress.clear();
     write(`Installed: ${path}`);
     return path;
@@ -35,7 +36,7 @@ async function installMissing({ progress, write }: InstallOutput): Promise<strin
  * none could be installed: a missing browser is reported to each session that needs one. Never throws.
  */
 export async function prepareBrowser(
-  { browser, executablePath }: Pick<Config, 'browser' | 'executablePath'>,
+  { browser, executablePath }: LaunchConfig,
   search: BrowserSearch,
   output: InstallOutput,
 ): Promise<string | undefined> {
@@ -43,6 +44,44 @@ export async function prepareBrowser(
   const named = executablePath ?? search.chromePath;
   return named ?? (await findExecutable(search).catch(() => installMissing(output)));
 }
+
+/**
+ * Installs a browser at the first use, for a server whose client does not wait for it. Every use meanwhile waits for the
+ * same installation and hears of it; after a failure, the next one tries again.
+ */
+export function installOnFirstUse(
+  config: LaunchConfig,
+  search: BrowserSearch,
+  { find = findExecutable, install = installChrome }: Partial<Installation> = {},
+): PrepareBrowser | undefined {
+  if (!mayInstall(config, search)) return undefined;
+  const listeners = new Set<(step: string) => void>();
+  const write = (step: string): void => listeners.forEach((report) => report(step));
+  const prepare = async (): Promise<void> => {
+    const found = await find(search).catch(() => undefined);
+    if (found === undefined) await install({ write });
+  };
+  let prepared: Promise<void> | undefined;
+  return async (report) => {
+    listeners.add(report);
+    prepared ??= prepare().catch((error: unknown) => {
+      prepared = undefined;
+      throw error;
+    });
+    await prepared.finally(() => listeners.delete(report));
+  };
+}
+
+interface Installation {
+  find(search: BrowserSearch): Promise<string>;
+  install(options: Pick<InstallOptions, 'write'>): Promise<string>;
+}
+
+type LaunchConfig = Pick<Config, 'browser' | 'executablePath'>;
+
+/** A browser that is named is there, or its absence is the operator's mistake. */
+const mayInstall = ({ browser, executablePath }: LaunchConfig, { chromePath }: BrowserSearch): boolean =>
+  browser !== 'attach' && executablePath === undefined && chromePath === undefined;
 
 /** Shows what a long step does, text by text. */
 export interface ProgressLine {

@@ -6,6 +6,7 @@ import { findExecutable, type BrowserSearch } from '../browser/process/executabl
 import { ConfigError, type Config } from '../config/config.js';
 import { messageOf } from '../errors/errors.js';
 import type { Log } from '../log.js';
+import type { PrepareBrowser } from '../mcp/methodContext.js';
 import { createOrchestrator } from '../server/orchestrator.js';
 import type { CloseReason } from '../../machines/events.js';
 import { systemClock } from '../clock.js';
@@ -86,6 +87,7 @@ async function warnIfUnreachable(url: string, log: Log): Promise<void> {
 
 export interface ServeStdioOptions {
   readonly config: Config;
+  readonly prepareBrowser?: PrepareBrowser | undefined;
   readonly search: BrowserSearch;
   readonly log: Log;
   readonly input: Readable;
@@ -102,9 +104,10 @@ const cleanEndReasons: ReadonlySet<CloseReason | null> = new Set(['client-closed
  * `greenroom stdio`: one session on two streams, and no port. When the input ends, `stop` resolves or the session ends,
  * everything is released and the promise resolves with the exit code.
  */
-export async function serveStdio({ config, search, log, input, output, stop }: ServeStdioOptions): Promise<number> {
+export async function serveStdio(options: ServeStdioOptions): Promise<number> {
+  const { config, search, log, input, output, stop, prepareBrowser } = options;
   await checkEnvironment(config, search, log);
-  const orchestrator = await createOrchestrator({ config, search, log });
+  const orchestrator = await createOrchestrator({ config, search, log, ...(prepareBrowser && { prepareBrowser }) });
   const transport = new StdioTransport(input, output, { clock: systemClock, bodyLimit: config.bodyLimit });
   const session = orchestrator.connect(transport);
   void stop.then(() => session.actor.send({ type: 'session.drain' }));

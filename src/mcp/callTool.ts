@@ -9,7 +9,7 @@ import type { Client } from '../tools/client.js';
 import type { Answer, BrowserToolContext, ResourceLink, Tool, ToolContext } from '../tools/defineTool.js';
 import { withAllowedDocuments } from '../tools/documentAccess.js';
 import { adaptContent, isObject } from './protocol.js';
-import { DeadlineError, withinDeadline } from '../async.js';
+import { DeadlineError, untilAborted, withinDeadline } from '../async.js';
 import type { ClientProfile } from './clientProfiles.js';
 import type { McpSession } from './methodContext.js';
 import { describeArguments, readArguments, type ToleranceKind } from './tolerantArguments.js';
@@ -56,6 +56,8 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
   const { protocolVersion: revision } = session.facts();
   const notices = (): readonly string[] => [...noticesOf(session), ...reading.remarks];
   try {
+    if (tool.needs !== 'nothing' && session.prepareBrowser !== undefined)
+      await untilAborted(session.prepareBrowser(growing(call)), cancelled);
     const stopped = call.displaced === undefined ? cancelled : AbortSignal.any([cancelled, call.displaced]);
     const answer = await withinDeadline({ clock, ms, cancelled: stopped }, (signal) =>
       run(args, call, session, signal),
@@ -131,13 +133,19 @@ const suffixes: Readonly<Record<Intl.LDMLPluralRule, string>> = {
   other: 'th',
 };
 
-/** Reports the position in the wait queue. Progress must grow: it stays below the tool's first step. */
-function queueProgress({ progress }: Call): OnQueued {
+/** Reports what happens before the tool runs. Progress must grow: it stays below the tool's first step. */
+function growing({ progress }: Call): (message: string) => void {
   let value = 0;
-  return (position) => {
+  return (message) => {
     value += 0.001;
-    progress(value, undefined, `${position}${suffixes[ordinals.select(position)]} in the queue for a browser process`);
+    progress(value, undefined, message);
   };
+}
+
+/** Reports the position in the wait queue. */
+function queueProgress(call: Call): OnQueued {
+  const report = growing(call);
+  return (position) => report(`${position}${suffixes[ordinals.select(position)]} in the queue for a browser process`);
 }
 
 function pageOf(browser: SessionBrowser, pageId: unknown) {

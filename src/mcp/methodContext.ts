@@ -39,6 +39,7 @@ export interface McpSession {
   readonly log: Log;
   /** The session as it is now. */
   facts(): SessionFacts;
+  readonly prepareBrowser?: PrepareBrowser | undefined;
   /** Throws `not_ready` before the session has a lease. */
   requireBrowserLease(): BrowserLease;
   /** Sends to the client. `relatedTo` is the request that the message belongs to. Never throws. */
@@ -58,6 +59,9 @@ export interface InitializingClient {
   /** The unchecked `protocolVersion` of the request. */
   readonly requestedVersion: unknown;
 }
+
+/** Makes sure that there is a browser to start; `report` is called with each step of an installation. */
+export type PrepareBrowser = (report: (step: string) => void) => Promise<void>;
 
 /** The MCP server as a method sees it. */
 export interface MethodContext {

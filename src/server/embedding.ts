@@ -10,7 +10,7 @@ import type { Prompt, Resource } from '../mcp/definitions.js';
 import { instructions, allPrompts } from '../mcp/prompts.js';
 import { compileFeatures, type ServerFeatures } from '../mcp/features.js';
 import type { Secrets } from '../mcp/secrets.js';
-import type { Implementation } from '../mcp/methodContext.js';
+import type { Implementation, PrepareBrowser } from '../mcp/methodContext.js';
 import { packageInfo } from '../packageInfo.js';
 import type { OpenSession } from '../session/embedderView.js';
 import type { Observation } from '../telemetry/observer.js';
@@ -46,6 +46,8 @@ export interface OrchestratorOptions extends Embedding {
   readonly config?: Config;
   /** The source of browsers; the orchestrator closes it. Default: launched or attached, as configured. */
   readonly pool?: BrowserPool;
+  /** Called before a tool uses a browser. Default: a browser is there, or its absence is the tool's failure. */
+  readonly prepareBrowser?: PrepareBrowser;
   /** The values of `CHROME_PATH` and `PATH`, to find a browser, and whether the environment names a proxy. */
   readonly search?: {
     readonly chromePath?: string | undefined;

@@ -26,7 +26,7 @@ export interface SessionPartsDeps {
 /** The dependencies that all sessions of a server share. */
 export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   const { registry, pool, users, embedding, inspect, directory } = deps;
-  const { config, clock, log, secrets, onSession } = deps.setup;
+  const { config, clock, log, secrets, onSession, prepareBrowser } = deps.setup;
   const { features: serverFeatures, serverInfo, profileChoice } = embedding;
   const logic = createSessionLogic({
     find: (id) => registry.get(id),
@@ -52,8 +52,8 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   const lease = pool === noBrowserPool ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
   const hasFreeBrowser = (): boolean => config.isolation !== 'process' || !pool.isFull;
-  const answers = { serverInfo, serverFeatures, profileChoice, secrets };
-  return { logic, ...answers, workspace, lease, hasFreeBrowser, queueLimit, clock, log, inspect };
+  const shared = { serverInfo, serverFeatures, profileChoice, secrets, workspace, lease, queueLimit, clock, log };
+  return { ...shared, logic, prepareBrowser, hasFreeBrowser, inspect };
 }
 
 /** From its claim on, the directory gets the snapshots of the session, if it is resumable, and its end. */

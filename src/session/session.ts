@@ -295,6 +295,10 @@ export class Session implements McpSession {
     return this.#deps.serverFeatures;
   }
 
+  get prepareBrowser(): McpSession['prepareBrowser'] {
+    return this.#deps.prepareBrowser;
+  }
+
   get secrets(): Secrets {
     return this.#deps.secrets;
   }

@@ -18,6 +18,7 @@ export interface SessionDeps {
   readonly logic: SessionLogic;
   readonly serverInfo: McpSession['serverInfo'];
   readonly serverFeatures: McpSession['serverFeatures'];
+  readonly prepareBrowser?: McpSession['prepareBrowser'];
   /** What the operator chose for every client. */
   readonly profileChoice: ProfileChoice;
   readonly workspace: Workspace;
