@@ -11,6 +11,8 @@ import { describeChallenge, type Credentials } from '../browser/policy/credentia
 import { messageOf, ToolError } from '../errors/errors.js';
 import { locationText } from './consoleTools.js';
 import { textPart } from '../text.js';
+import { withCdpScope } from '../browser/cdp/cdpScope.js';
+import { matchingRules } from '../browser/extensions/requestRules.js';
 
 const urlChars = 300;
 
@@ -184,10 +186,12 @@ const getNetworkRequestTool = definePageTool({
     requestBody: bodyPart.optional(),
     responseBody: bodyPart.optional(),
     bodyNote: z.string().optional(),
+    /** Rules of extensions that match a request which one of them blocked. */
+    blockedBy: z.array(z.string()).optional(),
   }),
   annotations: { readOnlyHint: true },
   lock: false,
-  handler: async (args, { browser, page: { network } }) => {
+  handler: async (args, { browser, signal, page: { network } }) => {
     const request = network.get(args.id);
     if (request === undefined) {
       throw new ToolError(
@@ -200,9 +204,15 @@ const getNetworkRequestTool = definePageTool({
       throw new ToolError(`Request ${args.id} is for ${request.url}, which this session may not load.`);
     }
     const response = args.body === 'response' ? await responsePart(network, args) : {};
+    const isBlocked = request.failure?.error === 'net::ERR_BLOCKED_BY_CLIENT' && browser.isolation !== 'context';
+    const blockedBy = isBlocked
+      ? await withCdpScope(browser.browser, signal, (scope) => matchingRules(scope, request))
+      : [];
+    const text = describeRequest(args.id, shown, requestBody, response);
     return {
-      text: describeRequest(args.id, shown, requestBody, response),
+      text: blockedBy.length === 0 ? text : `${text}\nBlocked by ${blockedBy.join('; ')}.`,
       structured: {
+        ...(blockedBy.length > 0 && { blockedBy }),
         ...structuredRequest({ id: args.id, value: shown }),
         ...requestDetails(shown),
         ...(requestBody === undefined ? {} : { requestBody }),

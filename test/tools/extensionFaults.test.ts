@@ -1,3 +1,5 @@
+import { withCdpScope } from '../../src/browser/cdp/cdpScope.js';
+import { matchingRules } from '../../src/browser/extensions/requestRules.js';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
 
 let tools: ExtensionTools;
@@ -222,4 +224,38 @@ describe('content scripts', () => {
     const args = { extensionId, expression: '1', target: 'service_worker' };
     expect(await tools.refusal('evaluate_in_extension', args)).toContain('is disabled. Call set_extension_enabled');
   });
+});
+
+it('names extension, ruleset and rule of what declarativeNetRequest would do to a request', async () => {
+  const rule = {
+    id: 7,
+    action: { type: 'block' },
+    condition: { urlFilter: 'blocked-thing', resourceTypes: ['xmlhttprequest'] },
+  };
+  const extensionId = await tools.install(
+    'Blocker',
+    {
+      permissions: ['declarativeNetRequest'],
+      declarative_net_request: { rule_resources: [{ id: 'list', enabled: true, path: 'rules.json' }] },
+    },
+    { 'rules.json': JSON.stringify([rule]) },
+  );
+  const request = {
+    url: `${tools.pages.url}/blocked-thing`,
+    method: 'GET',
+    type: 'fetch',
+    documentUrl: `${tools.pages.url}/settled.html`,
+  };
+  const rules = (more: object = {}) =>
+    withCdpScope(tools.browser.browser, new AbortController().signal, (scope) =>
+      matchingRules(scope, { ...request, ...more }),
+    );
+  expect(await rules()).toEqual([`rule 7 of ruleset list of extension "Blocker" (${extensionId})`]);
+  expect(await rules({ type: 'image' })).toEqual([]);
+  await tools.openPage('/settled.html');
+  const page = tools.browser.page();
+  await page.page.evaluate((url) => fetch(url).catch(() => 0), request.url);
+  const { entries } = page.network.read();
+  const blocked = entries.find(({ value }) => value.url === request.url);
+  expect(blocked?.value.failure?.error).toBe('net::ERR_BLOCKED_BY_CLIENT');
 });

@@ -53,6 +53,7 @@ export const {
   fireEvent,
   fireAlarm,
   readFirableEvents,
+  testRequestRules,
 } = sources;
 
 /** An expression that calls an injected function, with arguments as JSON. */

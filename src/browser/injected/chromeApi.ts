@@ -32,6 +32,10 @@ export interface ChromeApi {
   };
   readonly notifications?: { getAll(): Promise<object> };
   readonly contextMenus?: object;
+  readonly declarativeNetRequest?: {
+    /** Only in unpacked extensions. */
+    testMatchOutcome?(request: object): Promise<{ matchedRules: { ruleId: number; rulesetId: string }[] }>;
+  };
 }
 
 export interface ChromeAlarm {

@@ -152,6 +152,12 @@ export interface StorageChangeReport {
  */
 export type DeliveryOutcome = 'silent' | 'late' | 'pending' | 'empty' | 'answered' | 'threw' | 'closed';
 
+/** A rule of `declarativeNetRequest`. */
+export interface RuleMatch {
+  readonly ruleId: number;
+  readonly rulesetId: string;
+}
+
 /** `unknown`: the extension has no such event, or alarm. `unheard`: no listener is registered. */
 export interface FireResult {
   readonly state: 'fired' | 'unheard' | 'unknown';
@@ -235,4 +241,5 @@ export interface InjectedFunctions {
   fireEvent(name: string, args: readonly unknown[], tab: TabPosition | null): Promise<FireResult>;
   fireAlarm(name: string, timeoutMs: number): Promise<FireResult>;
   readFirableEvents(): Promise<FirableEvents>;
+  testRequestRules(request: object): Promise<readonly RuleMatch[]>;
 }

@@ -1,5 +1,5 @@
 import type {} from './chromeApi.js';
-import type { ActionState, SendResult, TabPosition } from './contract.js';
+import type { ActionState, RuleMatch, SendResult, TabPosition } from './contract.js';
 import { toJson } from './values.js';
 
 /** In a document of the extension. */
@@ -15,6 +15,12 @@ export async function readActionState(): Promise<ActionState> {
 /** In a document of the extension. */
 export async function readRegisteredScripts(): Promise<readonly object[]> {
   return globalThis.chrome?.scripting?.getRegisteredContentScripts() ?? [];
+}
+
+/** In a document of the extension: its rules that match a request. None without the permission, or for what Chrome refuses. */
+export async function testRequestRules(request: object): Promise<readonly RuleMatch[]> {
+  const outcome = await globalThis.chrome?.declarativeNetRequest?.testMatchOutcome?.(request).catch(() => undefined);
+  return (outcome?.matchedRules ?? []).map(({ ruleId, rulesetId }) => ({ ruleId, rulesetId }));
 }
 
 /** In any context of an extension: sends a message to a tab, or to the extension itself, and waits for the reply. */
