@@ -2,7 +2,7 @@
  * Bundles each function that `src/browser/injected/index.ts` exports, with all that it calls, into the text of one
  * expression whose value is that function, and writes these texts by name to `functions.json`. Reads what tsc made.
  */
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { rollup } from 'rollup';
@@ -43,4 +43,7 @@ function expressionOf(code, name) {
 
 const names = Object.keys(await import(pathToFileURL(index).href));
 const texts = await Promise.all(names.map(async (name) => [name, await bundle(name)]));
-writeFileSync(join(folder, 'functions.json'), JSON.stringify(Object.fromEntries(texts), null, 2));
+const file = join(folder, 'functions.json');
+// A program that starts meanwhile reads the old one or the new one whole.
+writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(texts), null, 2));
+renameSync(`${file}.new`, file);

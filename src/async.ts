@@ -41,9 +41,16 @@ export async function untilAborted<T>(
 /** A mutex: runs work one at a time, in FIFO order. */
 export class Lock {
   #last: Promise<void> = Promise.resolve();
+  /** `onWanted` of the work that runs and of that which waits. */
+  readonly #earlier = new Set<() => void>();
 
-  /** Runs `work` when all earlier work is done. An abort while waiting rejects with the signal's reason. */
-  async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` when all earlier work is done. An abort while waiting rejects with the signal's reason. `onWanted` is called
+   * whenever later work begins to wait for this.
+   */
+  async run<T>(signal: AbortSignal, work: () => Promise<T>, onWanted: () => void = noop): Promise<T> {
+    for (const tell of this.#earlier) tell();
+    this.#earlier.add(onWanted);
     const previous = this.#last;
     let release: () => void = noop;
     const released = new Promise<void>((resolve) => (release = resolve));
@@ -53,6 +60,7 @@ export class Lock {
       await untilAborted(previous, signal);
       return await work();
     } finally {
+      this.#earlier.delete(onWanted);
       release();
     }
   }

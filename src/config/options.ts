@@ -177,6 +177,9 @@ export const optionsSchema = z.strictObject({
     .optional()
     .describe('the Chrome or Chromium to launch; without it `CHROME_PATH`, then an installed one'),
   headless: booleanSchema.default(true).describe('launch without a window'),
+  acceptInsecureCerts: booleanSchema
+    .default(false)
+    .describe('launch browsers that accept every TLS certificate, such as self-signed ones of development servers'),
   lease: z
     .enum(['eager', 'lazy'])
     .default('eager')

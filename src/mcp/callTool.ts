@@ -19,6 +19,10 @@ export interface Call {
   readonly args: unknown;
   /** Aborted when the client cancels the request or the session ends. */
   readonly cancelled: AbortSignal;
+  /** Aborted when nobody waits for the answer, and another call wants the page: the answer is its reason. */
+  readonly displaced?: AbortSignal;
+  /** Called when another call waits for the page that this one holds. */
+  onWanted?(): void;
   progress(progress: number, total?: number, message?: string): void;
   /** The client of the call; its requests end with `signal`. */
   client(signal: AbortSignal): Client;
@@ -44,7 +48,10 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
   const { clock } = session;
   const { protocolVersion: revision } = session.facts();
   try {
-    const answer = await withinDeadline({ clock, ms, cancelled }, (signal) => run(checked.data, call, session, signal));
+    const stopped = call.displaced === undefined ? cancelled : AbortSignal.any([cancelled, call.displaced]);
+    const answer = await withinDeadline({ clock, ms, cancelled: stopped }, (signal) =>
+      run(checked.data, call, session, signal),
+    );
     const structured = tool.output?.parse(answer.structured);
     return success(answer, structured, { notices: noticesOf(session), revision });
   } catch (error) {
@@ -72,24 +79,25 @@ async function run(args: Record<string, unknown>, call: Call, session: McpSessio
   };
   const { tool } = call;
   if (tool.needs === 'nothing') return tool.handler(args, context);
-  const onQueued = queueProgress(call);
+  const waits = { onQueued: queueProgress(call), onWanted: () => call.onWanted?.() };
+  const { onQueued } = waits;
   const browser = await lease.browser(signal, onQueued);
   try {
-    const answer = await runInBrowser(tool, args, { ...context, browser }, onQueued);
+    const answer = await runInBrowser(tool, args, { ...context, browser }, waits);
     // The answer of a dying browser is not used: it may be a closed page or a script without a result.
     if (signal.aborted || browser.isAlive) return answer;
   } catch (error) {
     if (signal.aborted || browser.isAlive) throw error;
   }
   const replacement = await lease.browser(signal, onQueued);
-  return runInBrowser(tool, args, { ...context, browser: replacement }, onQueued);
+  return runInBrowser(tool, args, { ...context, browser: replacement }, waits);
 }
 
 async function runInBrowser(
   tool: Exclude<Tool, { needs: 'nothing' }>,
   args: Record<string, unknown>,
   context: BrowserToolContext,
-  onQueued: OnQueued,
+  { onQueued, onWanted }: { readonly onQueued: OnQueued; readonly onWanted: () => void },
 ): Result {
   const { browser, signal } = context;
   if (tool.needs === 'extension' && browser.isolation === 'context') throw new ToolError(noExtension);
@@ -100,7 +108,9 @@ async function runInBrowser(
   const page = pageOf(browser, pageId);
   if (!tool.annotations.readOnlyHint) page.isTouched = true;
   const runHandler = () => withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page }));
-  return tool.lock === false ? runHandler() : page.runExclusive(signal, runHandler, tool);
+  return tool.lock === false
+    ? runHandler()
+    : page.runExclusive(signal, runHandler, { navigates: tool.navigates, onWanted });
 }
 
 const ordinals = new Intl.PluralRules('en', { type: 'ordinal' });

@@ -1,5 +1,5 @@
 import type { SettledRequest } from '../../machines/events.js';
-import { Refusal } from '../errors/errors.js';
+import { Refusal, ToolError } from '../errors/errors.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { noCapabilities } from './callClient.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
@@ -132,9 +132,19 @@ export class McpServer implements MethodContext {
     for (const list of Object.keys(additions)) this.notify(`notifications/${list}/list_changed`, {});
   }
 
-  /** Stops a request whose response nobody will get, as if the client had cancelled it. */
-  abandon(id: RequestId): void {
-    this.#inFlight?.get(id)?.abort(new Error('The client closed the connection of this request.'));
+  /**
+   * The client closed the connection of a request. If it cannot come back for the response, the request is stopped as if the
+   * client had cancelled it; otherwise it goes on until another one wants what it holds.
+   */
+  connectionLost(id: RequestId, canResume: boolean): void {
+    const inFlight = this.#inFlight?.get(id);
+    if (canResume) inFlight?.setConnected(false);
+    else inFlight?.abort(new Error('The client closed the connection of this request.'));
+  }
+
+  /** The client came back for the response of a request. */
+  connectionResumed(id: RequestId): void {
+    this.#inFlight?.get(id)?.setConnected(true);
   }
 
   /** Notifies the client that a resource changed, if it is subscribed to it. */
@@ -264,10 +274,16 @@ interface MethodOutcome {
   readonly message: JSONRPCMessage | null;
 }
 
+const displacedText =
+  'The connection of this call was closed before it was done, and another call needed the page: it was stopped. Call again.';
+
 /** A request in flight. Its AbortController is created on first use: most methods need no signal. */
 export class InFlight implements RequestInfo {
   readonly id: RequestId;
   #controller: AbortController | undefined;
+  #displaced: AbortController | undefined;
+  #isConnected = true;
+  #isWanted = false;
 
   constructor(id: RequestId) {
     this.id = id;
@@ -283,5 +299,23 @@ export class InFlight implements RequestInfo {
 
   abort(reason: Error): void {
     (this.#controller ??= new AbortController()).abort(reason);
+  }
+
+  get displaced(): AbortSignal {
+    return (this.#displaced ??= new AbortController()).signal;
+  }
+
+  wanted(): void {
+    this.#isWanted = true;
+    this.#displaceIfLost();
+  }
+
+  setConnected(isConnected: boolean): void {
+    this.#isConnected = isConnected;
+    this.#displaceIfLost();
+  }
+
+  #displaceIfLost(): void {
+    if (this.#isWanted && !this.#isConnected) this.#displaced?.abort(new ToolError(displacedText));
   }
 }

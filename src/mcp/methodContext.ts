@@ -75,6 +75,10 @@ export interface RequestInfo {
   readonly id: RequestId;
   /** Aborted when the client cancels or the session ends. */
   readonly signal: AbortSignal;
+  /** Aborted when the client has lost the connection of the request, and another one wants what it holds. */
+  readonly displaced: AbortSignal;
+  /** Called when another request waits for what this one holds. */
+  wanted(): void;
 }
 
 export type Method = (

@@ -37,7 +37,8 @@ export const methods: Readonly<Record<string, Method>> = {
     return { tools: page, ...next };
   },
 
-  'tools/call': async (server, params, { id, signal: cancelled }) => {
+  'tools/call': async (server, params, request) => {
+    const { id, signal: cancelled, displaced } = request;
     const { name } = params;
     const args = params['arguments'] ?? undefined;
     if (typeof name !== 'string') throw invalidParams('"name" is the name of a tool.');
@@ -49,7 +50,8 @@ export const methods: Readonly<Record<string, Method>> = {
     const { changes } = session.resources;
     const client = (signal: AbortSignal) => new CallClient(server, id, signal);
     const { progress, stop } = startProgress(server, params, { id, tool: name });
-    const call = { tool, args, cancelled, progress, client };
+    const onWanted = (): void => request.wanted();
+    const call = { tool, args, cancelled, displaced, onWanted, progress, client };
     const traced = { tool: name, sessionId: session.facts().id, meta: params['_meta'] };
     const result = await traceCall(traced, () => callTool(call, session)).finally(stop);
     if (session.resources.changes !== changes) server.notify('notifications/resources/list_changed', {}, id);

@@ -31,7 +31,7 @@ export interface PageServer {
 
 /**
  * Serves the sample pages on a free loopback port, with `/echo` (answers the request as JSON), `/slow?ms=`,
- * `/status?code=` and `/bytes?base64=`. Owned and closed by the caller.
+ * `/private` (for ada, password engine), `/status?code=` and `/bytes?base64=`. Owned and closed by the caller.
  */
 export async function startPageServer(): Promise<PageServer> {
   const server = createServer((request, response) => {
@@ -50,9 +50,19 @@ export async function startPageServer(): Promise<PageServer> {
   };
 }
 
+function letIn(request: IncomingMessage, response: ServerResponse): void {
+  const isKnown = request.headers.authorization === `Basic ${Buffer.from('ada:engine').toString('base64')}`;
+  response.writeHead(isKnown ? 200 : 401, isKnown ? {} : { 'www-authenticate': 'Basic realm="Selftest"' });
+  response.end(isKnown ? 'private' : 'refused');
+}
+
 async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://localhost');
   if (url.pathname === '/echo') return echo(request, response);
+  if (url.pathname === '/private') {
+    letIn(request, response);
+    return;
+  }
   if (url.pathname === '/slow') {
     await delay(Math.min(Number(url.searchParams.get('ms') ?? 0), 60_000));
     response.writeHead(200, { 'content-type': 'text/plain' }).end('slow');

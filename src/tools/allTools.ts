@@ -39,6 +39,7 @@ import {
   uninstallExtensionTool,
 } from './extensionLifecycle.js';
 import { getExtensionLogsTool, monitorMessagesTool, sendMessageTool, traceApiCallsTool } from './extensionActivity.js';
+import { fireEventTool } from './extensionEventTools.js';
 import { inspectExtensionStorageTool, setExtensionStorageTool, watchStorageTool } from './extensionStorageTools.js';
 
 export const extensionTools: readonly Tool[] = [
@@ -55,6 +56,7 @@ export const extensionTools: readonly Tool[] = [
   stopServiceWorkerTool,
   serviceWorkerStatusTool,
   triggerExtensionActionTool,
+  fireEventTool,
   openExtensionPopupTool,
   closeExtensionPopupTool,
   openExtensionPageTool,

@@ -86,7 +86,7 @@ export async function answerOutcome(
 export function describeOutcome(outcome: ActionOutcome): string[] {
   const { dialog, opened, download, settled, closed, stopped, busyWith } = outcome;
   if (closed) return ['The page closed itself. list_pages shows what is left.'];
-  const lines = documentLines(outcome);
+  const lines = [...documentLines(outcome), ...challengeLines(outcome.challenges)];
   for (const { url, ms } of stopped) {
     lines.push(
       `Loading ${shortUrl(url)} was stopped after ${Math.round(ms / 1000)} s, since its server did not answer. The page ` +
@@ -112,8 +112,6 @@ function documentLines({ navigated, response, unreachable, download, stopped }: 
   }
   const notes = [...(status === undefined ? [] : [status]), ...(unreachable ? [noDocument(response)] : [])];
   const lines = [`Now at ${shortUrl(navigated)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`];
-  const challenge = response === undefined ? undefined : challengeOf(response);
-  if (challenge !== undefined) lines.push(challenge);
   return lines;
 }
 
@@ -131,10 +129,12 @@ function describeStatus({ status, statusText }: DocumentResponse): string {
 }
 
 /** Who asks for credentials, and what to do. */
-function challengeOf({ status, headers, url }: DocumentResponse): string | undefined {
-  const challenge = Object.entries(headers).find(([name]) => name.toLowerCase() === 'www-authenticate')?.[1];
-  if (status !== 401 || challenge === undefined) return undefined;
-  return describeChallenge(challenge, url);
+function challengeLines(responses: readonly DocumentResponse[]): string[] {
+  const lines = responses.flatMap(({ headers, url }) => {
+    const challenge = Object.entries(headers).find(([name]) => name.toLowerCase() === 'www-authenticate')?.[1];
+    return challenge === undefined ? [] : [`${shortUrl(url)} answered 401. ${describeChallenge(challenge, url)}`];
+  });
+  return [...new Set(lines)];
 }
 
 /** An address, cut to 300 characters: data: URLs can be very long. */

@@ -1,7 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
 import { findExtension, findEnabledExtension } from '../browser/extensions/installedExtensions.js';
-import type { ExtensionMessage } from '../browser/extensions/messageLog.js';
+import { answerProblem, type ExtensionMessage } from '../browser/extensions/messageLog.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { defineTool } from './defineTool.js';
 import { listingInput, listingOutput, pageOf, oneLine, timeText } from './pagination.js';
@@ -14,6 +15,7 @@ import type { ExtensionRecorder } from '../browser/extensions/extensionRecorder.
 import type { ApiCall } from '../browser/extensions/callLog.js';
 import { maxLinesPerSecond, type ExtensionLogEntry } from '../browser/extensions/extensionLog.js';
 import { locationText } from './consoleTools.js';
+import type { WorkerState } from '../browser/extensions/serviceWorkers.js';
 
 const messageChars = 500;
 
@@ -27,6 +29,8 @@ const messageRow = z.object({
   reply: z.string().optional(),
   error: z.string().optional(),
   replyMs: z.number().optional(),
+  /** Why it has no answer. */
+  problem: z.string().optional(),
 });
 
 export const monitorMessagesTool = defineTool({
@@ -34,7 +38,8 @@ export const monitorMessagesTool = defineTool({
   title: 'Extension messages',
   group: 'extension',
   needs: 'extension',
-  description: 'Messages and ports of an extension so far, with replies. To send one: send_extension_message',
+  description:
+    'Messages and ports of an extension so far, with replies, or why one got none. To send one: send_extension_message',
   input: z.strictObject({
     extensionId: extensionIdInput,
     text: z.string().optional().describe('Text in API, message or reply'),
@@ -43,7 +48,11 @@ export const monitorMessagesTool = defineTool({
   output: z.object({ messages: z.array(messageRow), ...listingOutput }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id, text: wanted, ...args }, { browser, signal }) {
-    const { name } = await withCdpScope(browser.browser, signal, (scope) => findExtension(scope, id));
+    const { name } = await withCdpScope(browser.browser, signal, async (scope) => {
+      const extension = await findExtension(scope, id);
+      await browser.activity.captureWorker(scope, id);
+      return extension;
+    });
     const listing = pageOf(
       browser.activity.messages.read(args.since),
       (message) =>
@@ -54,7 +63,7 @@ export const monitorMessagesTool = defineTool({
     const lines = listing.entries.map(messageLine);
     if (lines.length === 0) {
       lines.push(
-        `No messages of "${name}" ${args.since === undefined ? 'yet' : 'since then'}. Messages are recorded in pages, content scripts, popups and offscreen documents, but not in service workers.`,
+        `No messages of "${name}" ${args.since === undefined ? 'yet' : 'since then'}. What a service worker alone took part in is lost when it stops.`,
       );
     }
     return {
@@ -67,22 +76,29 @@ export const monitorMessagesTool = defineTool({
 function messageLine({ id, value }: RingBufferEntry<ExtensionMessage>): string {
   const { at, api, from, to, payload, reply, error, replyMs } = value;
   const took = replyMs === undefined ? '' : ` (${replyMs} ms)`;
+  const problem = answerProblem(value);
   return [
     `#${id} ${timeText(at)} ${api} ${from}${to.length === 0 ? '' : ` -> ${to.join(', ')}`}: ${oneLine(payload, messageChars)}`,
     ...(reply === undefined ? [] : [`  reply${took}: ${oneLine(reply, messageChars)}`]),
     ...(error === undefined ? [] : [`  failed${took}: ${error}`]),
+    ...(problem === undefined ? [] : [`  ${problem}`]),
   ].join('\n');
 }
 
 function structuredMessage({ id, value }: RingBufferEntry<ExtensionMessage>): z.input<typeof messageRow> {
   const { at, api, from, to, payload, reply, error, replyMs } = value;
+  const problem = answerProblem(value);
   return {
     ...{ id, at: new Date(at).toISOString(), api, from, to: [...to], payload: oneLine(payload, messageChars) },
     ...(reply === undefined ? {} : { reply: oneLine(reply, messageChars) }),
     ...(error === undefined ? {} : { error }),
     ...(replyMs === undefined ? {} : { replyMs }),
+    ...(problem === undefined ? {} : { problem }),
   };
 }
+
+/** How long an answer that comes too late is waited for, in ms. */
+const lateAnswerMs = 250;
 
 const optionalPageId = z.int().min(1).optional();
 
@@ -100,27 +116,52 @@ export const sendMessageTool = defineTool({
     toPageId: optionalPageId.describe('Send to the content scripts of this page'),
     timeoutMs: z.int().min(1).max(25_000).default(5_000).describe('Longest wait, in ms'),
   }),
-  output: z.object({ reply: z.string(), ms: z.number() }),
+  output: z.object({ reply: z.string(), ms: z.number(), problem: z.string().optional() }),
   annotations: { readOnlyHint: false },
   async handler({ extensionId: id, message, from, pageId: fromId, toPageId, timeoutMs }, { browser, signal }) {
     const page = () => browser.page(fromId);
     const toPage = toPageId === undefined ? undefined : browser.page(toPageId);
+    const { messages } = browser.activity;
+    const { cursor } = messages.read();
     const { name, ...delivery } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findEnabledExtension(scope, id);
       const sent = await sendMessage(scope, { extension, message, from, page, toPage, timeoutMs });
+      if (!('error' in sent) && sent.reply === undefined) await delay(lateAnswerMs, undefined, { signal });
+      await browser.activity.captureWorker(scope, id);
       return { name: extension.name, ...sent };
     });
+    const api = toPage === undefined ? 'runtime.sendMessage' : 'tabs.sendMessage';
+    const problem = problemOf(messages.read(cursor).entries, id, { message, api, ...delivery });
+    const reply = 'error' in delivery ? undefined : delivery.reply;
     if ('error' in delivery) {
       throw new ToolError(
         `The message to ${toPage === undefined ? `"${name}"` : `page ${toPage.id}`} got no reply: ${delivery.error} ` +
-          'get_extension_logs shows what its contexts logged, list_extension_contexts which contexts run.',
+          `${problem === undefined ? '' : `${problem} `}get_extension_logs shows what its contexts logged, list_extension_contexts which contexts run.`,
       );
     }
-    const reply = delivery.reply ?? 'undefined';
-    const text = truncateAnswer(reply, 'evaluate_in_extension can return a part');
-    return { text: `Reply after ${delivery.ms} ms: ${text}`, structured: { reply: text, ms: delivery.ms } };
+    const { ms } = delivery;
+    const text = truncateAnswer(reply ?? 'undefined', 'evaluate_in_extension can return a part');
+    const answer = reply === undefined ? `No answer after ${ms} ms, but undefined.` : `Reply after ${ms} ms: ${text}`;
+    return {
+      text: problem === undefined ? answer : `${answer}\n${problem}`,
+      structured: { reply: text, ms, ...(problem !== undefined && { problem }) },
+    };
   },
 });
+
+/** What is wrong with the answer to a message that was sent by the server, so that only its receivers reported it. */
+function problemOf(
+  entries: readonly RingBufferEntry<ExtensionMessage>[],
+  extensionId: string,
+  { message, api, reply, error }: { message: unknown; api: string; reply?: string | undefined; error?: string },
+): string | undefined {
+  const payload = JSON.stringify(message);
+  const received = entries.findLast(
+    ({ value }) => value.extensionId === extensionId && payload.startsWith(value.payload.replace(/…$/, '')),
+  )?.value;
+  const { to = [], outcomes = {} } = received ?? {};
+  return answerProblem({ api, to, outcomes, error, reply, isOver: reply === undefined });
+}
 
 const apiCallChars = 300;
 
@@ -180,8 +221,9 @@ async function applyTraceAction(
 ): Promise<string[]> {
   const what = `chrome.${filter}${filter === '' ? '*' : '…'} calls of "${name}"`;
   if (action === 'start') {
-    await activity.startTrace(scope, { extensionId: id, filter });
-    return [`Tracing ${what} from now on. Its service worker stays awake until you stop.`];
+    const state = await activity.startTrace(scope, { extensionId: id, filter });
+    const worker = describeTracedWorker(state);
+    return [`Tracing ${what} from now on.${worker}`];
   }
   const tracing = activity.calls.trace(id) !== undefined;
   if (action === 'stop') {
@@ -191,6 +233,13 @@ async function applyTraceAction(
   const kept = activity.calls.read().entries.some(({ value }) => value.extensionId === id);
   if (tracing || kept) return tracing ? [] : [`"${name}" is no longer being traced.`];
   throw new ToolError(`"${name}" is not being traced. Call trace_extension_api_calls with action start first.`);
+}
+
+function describeTracedWorker(state: WorkerState): string {
+  if (state === 'none') return ' It has no service worker.';
+  return state === 'running'
+    ? ' Its service worker stays awake until you stop.'
+    : ` Its service worker is ${state}; once it starts (activate_extension_service_worker) it stays awake until you stop.`;
 }
 
 function apiCallLine({ id, value }: RingBufferEntry<ApiCall>): string {
@@ -245,7 +294,7 @@ export const getExtensionLogsTool = defineTool({
     const state = await withCdpScope(browser.browser, signal, async (scope) => {
       await findExtension(scope, id);
       // Before keepAwake: an attached worker reports its logs without the values.
-      return activity.captureWorkerLogs(scope, id);
+      return activity.captureWorker(scope, id);
     });
     if (args.keepAlive !== undefined) await activity.keepAwake(id, 'logs', args.keepAlive);
     const listing = pageOf(

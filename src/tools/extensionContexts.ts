@@ -186,6 +186,8 @@ export const stopServiceWorkerTool = defineTool({
       const extension = await findExtension(scope, id);
       const watch = await WorkerMonitor.open(scope);
       const was = watch.state(id);
+      // What only the worker knows is lost with it.
+      await browser.activity.captureWorker(scope, id);
       await watch.stop(id);
       return { name: extension.name, before: was, state: watch.state(id) };
     });

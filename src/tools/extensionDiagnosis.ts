@@ -1,12 +1,22 @@
+import { basename } from 'node:path';
 import { z } from 'zod';
-import { ExtensionsPage, findExtension, type ExtensionInfo } from '../browser/extensions/installedExtensions.js';
+import {
+  ExtensionsPage,
+  findExtension,
+  type ExtensionInfo,
+  type ExtensionProblem,
+} from '../browser/extensions/installedExtensions.js';
 import { type ExtensionLogEntry, runtimeErrors, type RuntimeError } from '../browser/extensions/extensionLog.js';
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { truncateAnswer, shortUrl } from './answers.js';
 import { locationText } from './consoleTools.js';
 import { defineTool } from './defineTool.js';
-import { count, extensionIdInput } from './extensionFields.js';
+import { count, extensionFolder, extensionId, extensionIdInput } from './extensionFields.js';
+import { requireInnerLinks, type Workspace } from './workspace.js';
+import { errorsInFolder } from '../browser/extensions/serviceWorkers.js';
+import type { UnansweredMessage } from '../browser/extensions/messageLog.js';
+import { oneLine } from './pagination.js';
 import { readExtensionFiles } from '../browser/extensions/extensionFiles.js';
 import type { Finding } from '../browser/extensions/findings.js';
 import { manifestFindings } from '../browser/extensions/manifestAudit.js';
@@ -25,6 +35,10 @@ const runtimeErrorRow = z.object({
 });
 
 const maxRuntimeErrors = 100;
+const maxUnanswered = 20;
+const payloadChars = 200;
+
+const unansweredRow = z.object({ from: z.string(), payload: z.string(), problem: z.string(), count: z.int() });
 
 export const getRuntimeErrorsTool = defineTool({
   name: 'get_extension_runtime_errors',
@@ -33,20 +47,29 @@ export const getRuntimeErrorsTool = defineTool({
   needs: 'extension',
   description: 'Uncaught errors and manifest problems of an extension, with location, stack and count: look here first',
   input: z.strictObject({ extensionId: extensionIdInput }),
-  output: z.object({ errors: z.array(runtimeErrorRow), total: z.int() }),
+  output: z.object({ errors: z.array(runtimeErrorRow), total: z.int(), unanswered: z.array(unansweredRow) }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
     const { name, info, seen } = await withCdpScope(browser.browser, signal, (scope) => readErrors(scope, id, browser));
     const errors = runtimeErrors(info, seen);
+    const unanswered = browser.activity.messages
+      .unanswered(id)
+      .slice(-maxUnanswered)
+      .map((message) => ({ ...message, payload: oneLine(message.payload, payloadChars) }));
     const shown = errors.slice(-maxRuntimeErrors);
     const lines = errors.length === 0 ? [`"${name}" has no errors.`] : shown.map(describeRuntimeError);
     if (shown.length < errors.length) lines.unshift(`The newest ${maxRuntimeErrors} of ${errors.length}:`);
+    if (unanswered.length > 0) lines.push('Messages without a proper answer:', ...unanswered.map(describeUnanswered));
     return {
       text: truncateAnswer(lines.join('\n'), 'call clear_extension_errors, then reproduce the error'),
-      structured: { errors: shown.map(structuredRuntimeError), total: errors.length },
+      structured: { errors: shown.map(structuredRuntimeError), total: errors.length, unanswered },
     };
   },
 });
+
+function describeUnanswered({ from, payload, problem, count: times }: UnansweredMessage): string {
+  return `${times > 1 ? `${times}x ` : ''}[${from}] ${payload}: ${problem}`;
+}
 
 export const clearErrorsTool = defineTool({
   name: 'clear_extension_errors',
@@ -62,6 +85,7 @@ export const clearErrorsTool = defineTool({
       const { name, page, info, seen } = await readErrors(scope, id, browser);
       await page.clearProblems(id);
       browser.activity.logs.clearErrors(id);
+      browser.activity.messages.clearUnanswered(id);
       return { name, cleared: runtimeErrors({ ...info, manifestErrors: [] }, seen).length };
     });
     return { text: `Cleared ${count(cleared, 'error')} of "${name}".`, structured: { cleared } };
@@ -76,9 +100,13 @@ interface ErrorReading {
 }
 
 async function readErrors(scope: CdpScope, id: string, { activity }: SessionBrowser): Promise<ErrorReading> {
-  const { name } = await findExtension(scope, id);
-  const [page] = await Promise.all([ExtensionsPage.open(scope), activity.captureWorkerLogs(scope, id)]);
-  return { name, page, info: await page.info(id), seen: activity.logs.errors(id) };
+  const { name, path } = await findExtension(scope, id);
+  const [page] = await Promise.all([ExtensionsPage.open(scope), activity.captureWorker(scope, id)]);
+  const info = await page.info(id);
+  const isFailed = info.manifestErrors.some(({ message }) => message.startsWith('Service worker registration failed'));
+  const found = isFailed ? await errorsInFolder(path, scope.signal) : [];
+  const manifestErrors = [...info.manifestErrors, ...found.map((message) => ({ message }))];
+  return { name, page, info: { ...info, manifestErrors }, seen: activity.logs.errors(id) };
 }
 
 function describeRuntimeError({ message, context, url, line, column, stack, count: times }: RuntimeError): string {
@@ -116,27 +144,26 @@ export const inspectManifestTool = defineTool({
   name: 'inspect_extension_manifest',
   title: 'Check manifest',
   group: 'extension',
-  needs: 'extension',
+  needs: 'browser',
   description: 'Check manifest, files and code of an extension against Manifest V3; each finding with its fix',
-  input: z.strictObject({ extensionId: extensionIdInput }),
+  input: z.strictObject({
+    extensionId: extensionId.optional().describe('From list_extensions'),
+    path: z.string().min(1).optional().describe('A folder instead'),
+  }),
   output: z.object({ findings: z.array(finding), manifest: z.string() }),
   annotations: { readOnlyHint: true },
-  async handler({ extensionId: id }, { browser, signal }) {
-    const { extension, warnings } = await withCdpScope(browser.browser, signal, async (scope) => {
-      const found = await findExtension(scope, id);
-      const { manifestErrors } = await (await ExtensionsPage.open(scope)).info(id);
-      return { extension: found, warnings: manifestErrors };
-    });
+  async handler({ extensionId: id, path }, { browser, signal, workspace }) {
+    if ((id === undefined) === (path === undefined)) throw new ToolError('Pass either extensionId or path.');
+    const { extension, warnings } =
+      id === undefined
+        ? { extension: await folderToCheck(path ?? '', workspace), warnings: [] }
+        : await withCdpScope(browser.browser, signal, async (scope) => {
+            const found = await findExtension(scope, id);
+            const { manifestErrors } = await (await ExtensionsPage.open(scope)).info(id);
+            return { extension: found, warnings: manifestErrors };
+          });
     const files = await readExtensionFiles(extension);
-    const chromeWarnings = warnings.map(({ message, manifestKey }): Finding => {
-      return {
-        severity: 'warning',
-        at: manifestKey || 'manifest.json',
-        problem: `Chrome: ${message}`,
-        fix: 'Fix or remove it.',
-      };
-    });
-    const findings = [...chromeWarnings, ...(await manifestFindings(files, signal))];
+    const findings = [...warnings.map(chromeFinding), ...(await manifestFindings(files, signal))];
     const manifest = JSON.stringify(files.manifest ?? null, undefined, 1);
     const heading =
       findings.length === 0
@@ -151,6 +178,21 @@ export const inspectManifestTool = defineTool({
     };
   },
 });
+
+async function folderToCheck(path: string, workspace: Workspace): Promise<{ name: string; path: string }> {
+  const folder = await extensionFolder(path, workspace);
+  await requireInnerLinks(folder, workspace);
+  return { name: basename(folder), path: folder };
+}
+
+function chromeFinding({ message, manifestKey }: ExtensionProblem): Finding {
+  return {
+    severity: 'warning',
+    at: manifestKey || 'manifest.json',
+    problem: `Chrome: ${message}`,
+    fix: 'Fix or remove it.',
+  };
+}
 
 function findingLine({ severity, at, problem, fix }: Finding): string {
   return `${severity} ${at}: ${problem} Fix: ${fix}`;

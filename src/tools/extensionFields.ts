@@ -1,6 +1,10 @@
+import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
+import type { SessionPage } from '../browser/page/sessionPage.js';
+import { ToolError } from '../errors/errors.js';
 import { shortUrl } from './answers.js';
+import { requireInsideWorkspace, type Workspace } from './workspace.js';
 
 /** In an answer. */
 export const extensionId = z.string().regex(/^[a-p]{32}$/, 'an extension id has 32 letters from a to p');
@@ -13,21 +17,34 @@ export const workerState = z.enum(['running', 'starting', 'stopping', 'stopped',
 /** `2 contexts`, `1 context`. */
 export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;
 
+/** The real path of an extension's folder that a tool names. Throws a ToolError if there is none that it may read. */
+export async function extensionFolder(named: string, workspace: Workspace): Promise<string> {
+  const path = await requireInsideWorkspace(named, workspace);
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory() === true) return path;
+  throw new ToolError(
+    found === undefined
+      ? `There is no folder ${path} on the server's disk. Pass the folder with manifest.json.`
+      : `${path} is not a folder. Pass the folder with manifest.json, or a zip or crx as archive.`,
+  );
+}
+
 interface ClosedPage {
   readonly id: number;
   readonly url: string;
 }
 
-/** Runs `work`, and returns the extension pages of the session that it closed. */
+/** Runs `work`, and returns the extension pages of the session that it closed, and the pages that opened meanwhile. */
 export async function closedPagesDuring<T>(
   browser: SessionBrowser,
   work: () => Promise<T>,
-): Promise<{ value: T; closed: readonly ClosedPage[] }> {
+): Promise<{ value: T; closed: readonly ClosedPage[]; opened: readonly SessionPage[] }> {
   const before = browser.pages().map((page) => ({ id: page.id, url: page.url() }));
   const value = await work();
   const open = new Set(browser.pages().map(({ id }) => id));
   const closed = before.filter(({ id, url }) => url.startsWith('chrome-extension://') && !open.has(id));
-  return { value, closed };
+  const known = new Set(before.map(({ id }) => id));
+  return { value, closed, opened: browser.pages().filter(({ id }) => !known.has(id)) };
 }
 
 /** A line for each closed page, and one for the selected page. */

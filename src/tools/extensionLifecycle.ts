@@ -1,4 +1,4 @@
-import { stat, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { unpackExtension, download } from '../browser/extensions/extensionArchive.js';
@@ -11,10 +11,11 @@ import {
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import { ToolError } from '../errors/errors.js';
 import { defineTool, type BrowserToolContext } from './defineTool.js';
-import { requireInsideWorkspace, requireInnerLinks } from './workspace.js';
+import { requireInnerLinks } from './workspace.js';
 import {
   closedPagesDuring,
   describeClosedPages,
+  extensionFolder,
   extensionId,
   extensionIdInput,
   count,
@@ -65,14 +66,23 @@ export const installExtensionTool = defineTool({
     const folder = await folderOf(args, context);
     context.progress(2, 3, 'Loading the extension');
     const { browser, signal } = context;
-    const { value, closed } = await closedPagesDuring(browser, () =>
-      withCdpScope(browser.browser, signal, (scope) => installExtension(scope, folder)),
+    const { value, closed, opened } = await closedPagesDuring(browser, () =>
+      withCdpScope(browser.browser, signal, async (scope) => {
+        const installation = await installExtension(scope, folder);
+        await browser.activity.captureWorker(scope, installation.extension.id);
+        const manifest = await readManifest(installation.extension);
+        return { ...installation, hasKey: manifest === undefined || manifest.key !== undefined };
+      }),
     );
-    const { extension, warnings } = value;
+    const { extension, warnings, isTheme, hasKey } = value;
     const { id, name, version } = extension;
     const lines = [
-      `Installed "${name}" ${version} as ${id}.`,
+      isTheme
+        ? `Installed the theme "${name}" ${version} as ${id}. No other tool is about themes; installing another replaces it.`
+        : `Installed "${name}" ${version} as ${id}.`,
+      ...(hasKey || isTheme ? [] : [idOfFolder]),
       ...warnings.map((warning) => `Warning: ${warning}`),
+      ...opened.map((page) => `It opened page ${page.id}: ${shortUrl(page.url())}`),
       ...describeClosedPages(browser, closed),
     ];
     return {
@@ -82,12 +92,16 @@ export const installExtensionTool = defineTool({
   },
 });
 
+/** Where the id comes from. */
+const idOfFolder =
+  'Its id is made from the path of its folder and differs elsewhere; a "key" in its manifest would fix it.';
+
 async function folderOf({ path, archive, url }: InstallArgs, context: BrowserToolContext): Promise<string> {
   if ([path, archive, url].filter((source) => source !== undefined).length !== 1) {
     throw new ToolError('Pass exactly one of path, archive and url.');
   }
   if (path !== undefined) {
-    const folder = await existingFolder(await requireInsideWorkspace(path, context.workspace));
+    const folder = await extensionFolder(path, context.workspace);
     if (context.browser.mode === 'launch') await requireInnerLinks(folder, context.workspace);
     return folder;
   }
@@ -96,16 +110,6 @@ async function folderOf({ path, archive, url }: InstallArgs, context: BrowserToo
   const bytes = url === undefined ? decodeArchive(archive ?? '') : await download(url, signal);
   context.progress(1, 3, 'Unpacking the archive');
   return unpackExtension(bytes, await browser.folder(), signal);
-}
-
-async function existingFolder(path: string): Promise<string> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isDirectory() === true) return path;
-  throw new ToolError(
-    found === undefined
-      ? `There is no folder ${path} on the server's disk. Pass the folder with manifest.json.`
-      : `${path} is not a folder. Pass the folder with manifest.json, or a zip or crx as archive.`,
-  );
 }
 
 /** Checks the text first: Node's decoder skips invalid characters. */
@@ -341,7 +345,7 @@ export const setExtensionEnabledTool = defineTool({
   async handler({ extensionId: id, enabled: wanted }, { browser, signal }) {
     const { before, after } = await withCdpScope(browser.browser, signal, async (scope) => {
       const extension = await findExtension(scope, id);
-      const same = { extension, warnings: [] };
+      const same = { extension, warnings: [], isTheme: false };
       return {
         before: extension.enabled,
         after: extension.enabled === wanted ? same : await setExtensionEnabled(scope, id, wanted),

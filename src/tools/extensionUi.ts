@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { EffectObserver } from '../browser/extensions/extensionEvents.js';
 import { clickAction, closePopups, type ClickResult } from '../browser/extensions/extensionAction.js';
 import {
   findEnabledExtension,
@@ -9,6 +11,7 @@ import {
 import { withCdpScope } from '../browser/cdp/cdpScope.js';
 import { actionOutput, answerAction, includeSnapshot, shortUrl, type ActionOutput, answerOutcome } from './answers.js';
 import { defineTool, type BrowserToolContext, type ToolAnswer } from './defineTool.js';
+import { effectLines, effectMs } from './extensionEventTools.js';
 import { count, extensionIdInput } from './extensionFields.js';
 import { contextUrl, declaredContexts, type ContextKind } from '../browser/extensions/liveContexts.js';
 import { navigate } from '../browser/page/pageNavigation.js';
@@ -35,8 +38,17 @@ export const triggerExtensionActionTool = defineTool({
   output: extensionActionOutput,
   annotations: { readOnlyHint: false },
   async handler(args, context) {
-    const { extension, clicked } = await clickExtensionAction(args, context, false);
-    return answerClick(extension, clicked, args, context);
+    const { browser, signal } = context;
+    return withCdpScope(browser.browser, signal, async (scope) => {
+      const observer = await EffectObserver.begin(scope, browser, args.extensionId);
+      const { extension, clicked } = await clickExtensionAction(args, context, false);
+      const { text, structured } = await answerClick(extension, clicked, args, context);
+      await delay(effectMs, undefined, { signal });
+      const { popup } = clicked;
+      const { pages, ...effects } = await observer.read();
+      const lines = effectLines({ ...effects, pages: pages.filter((page) => page !== popup) });
+      return { text: [text, ...lines].join('\n'), structured };
+    });
   },
 });
 
@@ -88,14 +100,18 @@ function clickExtensionAction(
 
 async function answerClick(
   { name }: Extension,
-  { page, popup }: ClickResult,
+  { page, popup, opensPanel }: ClickResult,
   args: ActionArgs,
   { signal }: BrowserToolContext,
 ): Promise<ToolAnswer<ActionOutput & { pageId: number; popup: boolean }>> {
   const tab = `page ${page.id} (${shortUrl(page.url())})`;
   const done =
     popup === undefined
-      ? `Clicked the action of "${name}" on ${tab}. It has no popup there: chrome.action.onClicked fires in its service worker.`
+      ? `Clicked the action of "${name}" on ${tab}. ${
+          opensPanel
+            ? 'It opens the side panel (openPanelOnActionClick), so chrome.action.onClicked does not fire. list_extension_contexts shows the panel; open_extension_page with page side_panel opens it as a tab.'
+            : 'It has no popup there: chrome.action.onClicked fires in its service worker.'
+        }`
       : `Opened the popup of "${name}" over ${tab} as page ${popup.id}, selected: ${shortUrl(popup.url())}`;
   const selected = popup ?? page;
   const action = { page: selected, signal, done, includeSnapshot: args.includeSnapshot };

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { click, drag, hover, fill, upload } from '../browser/page/userActions.js';
 import { actionOutput, answerAction, includeSnapshot, uid } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
-import { parseChord, pressChord, typeText } from '../browser/page/deviceInput.js';
+import { browserRemark, parseChord, pressChord, typeText } from '../browser/page/deviceInput.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
 import { foldersOf, requireInsideWorkspace, type Workspace } from './workspace.js';
@@ -48,14 +48,14 @@ const dragTool = definePageTool({
   name: 'drag',
   title: 'Drag',
   group: 'input',
-  description: 'Drag an element onto another one with the mouse',
+  description: 'Drag an element onto another one by mouse, or by touch if the page wants it',
   input: z.strictObject({ from_uid: uid, to_uid: uid.describe('Element to drop it on'), includeSnapshot }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   handler(args, { page, signal }) {
     const done = `Dragged ${args.from_uid} onto ${args.to_uid}.`;
-    return answerAction({ page, signal, done, includeSnapshot: args.includeSnapshot }, () =>
-      drag(page, args.from_uid, args.to_uid),
+    return answerAction({ page, signal, done, includeSnapshot: args.includeSnapshot }, (either) =>
+      drag(page, args.from_uid, args.to_uid, either),
     );
   },
 });
@@ -70,9 +70,10 @@ const pressKeyTool = definePageTool({
   annotations: { readOnlyHint: false },
   handler({ key, includeSnapshot: withSnapshot }, { page, signal }) {
     const chord = parseChord(key);
-    return answerAction({ page, signal, done: `Pressed ${key}.`, includeSnapshot: withSnapshot }, () =>
-      pressChord(page.cdp, chord),
-    );
+    return answerAction({ page, signal, done: `Pressed ${key}.`, includeSnapshot: withSnapshot }, async () => {
+      await pressChord(page.cdp, chord);
+      return browserRemark(chord);
+    });
   },
 });
 

@@ -3,9 +3,10 @@ import { timeLimit } from '../clock.js';
 import { performAction } from '../browser/page/performAction.js';
 import { navigate, reload, traverse } from '../browser/page/pageNavigation.js';
 import { waitForText } from '../browser/page/waitForText.js';
+import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { ToolError } from '../errors/errors.js';
 import { actionOutput, answerOutcome } from './answers.js';
-import { definePageTool, type Tool } from './defineTool.js';
+import { definePageTool, defineTool, type Tool } from './defineTool.js';
 
 const maxLoadMs = 120_000;
 
@@ -14,6 +15,11 @@ export const loadTimeout = z.number().int().min(1).max(maxLoadMs).default(15_000
 
 /** Deadline of a tool with a `loadTimeout`: the longest one, and time to settle and answer. */
 export const navigationTimeoutMs = maxLoadMs + 10_000;
+
+/** The full address to load. Credentials in it are kept for its server. */
+export async function addressOf({ addresses, credentials }: SessionBrowser, text: string): Promise<string> {
+  return credentials.takeFrom(await addresses.resolve(text));
+}
 
 const navigatePageTool = definePageTool({
   name: 'navigate_page',
@@ -37,7 +43,7 @@ const navigatePageTool = definePageTool({
       return answerOutcome(page, ['Reloaded.'], await reload(page, args.ignoreCache ?? false, limits));
     }
     if (args.url === undefined || args.reload === true) throw new ToolError('Pass either url or reload: true.');
-    const url = await browser.addresses.resolve(args.url);
+    const url = await addressOf(browser, args.url);
     return answerOutcome(page, [], await navigate(page, url, limits));
   },
 });
@@ -110,7 +116,34 @@ const handleDialogTool = definePageTool({
   },
 });
 
+const setCredentialsTool = defineTool({
+  name: 'set_credentials',
+  title: 'Set credentials',
+  group: 'pages',
+  needs: 'browser',
+  description:
+    'Give user name and password for a server that asks for them by HTTP (401, Basic). Sent to that origin only, and never shown again',
+  input: z.strictObject({
+    origin: z.string().describe('Such as https://host:8080'),
+    username: z.string().describe('Name; "" with an empty password: forget'),
+    password: z.string().describe('Password'),
+  }),
+  output: z.object({ origins: z.array(z.string()) }),
+  annotations: { readOnlyHint: false, idempotentHint: true },
+  async handler({ origin: text, username, password }, { browser }) {
+    const { origin, protocol } = new URL(await browser.addresses.resolve(text));
+    if (!protocol.startsWith('http')) throw new ToolError('Credentials are for http and https addresses.');
+    const isEmpty = username === '' && password === '';
+    await browser.credentials.set(origin, isEmpty ? undefined : { username, password });
+    const done = isEmpty
+      ? `Forgot the credentials for ${origin}.`
+      : `Credentials for ${origin} are set. Load it again.`;
+    return { text: done, structured: { origins: [...browser.credentials.origins] } };
+  },
+});
+
 export const navigationTools: readonly Tool[] = [
+  setCredentialsTool,
   navigatePageTool,
   navigatePageHistoryTool,
   waitForTool,

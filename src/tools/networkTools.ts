@@ -6,6 +6,8 @@ import type { NetworkRequest, HttpHeaders, NetworkCollector } from '../browser/c
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
 import { findUrls } from '../browser/collectors/urlPattern.js';
 import { bytesText, listingInput, listingOutput, pageOf, oneLine } from './pagination.js';
+import { isBodiless } from '../browser/collectors/requestRecord.js';
+import { describeChallenge, type Credentials } from '../browser/policy/credentials.js';
 import { messageOf, ToolError } from '../errors/errors.js';
 import { locationText } from './consoleTools.js';
 
@@ -89,6 +91,8 @@ function requestLine(id: number, request: NetworkRequest): string {
     ...(redirectedFrom === undefined ? [] : [`redirected from #${redirectedFrom}`]),
     ...(redirectedTo === undefined ? [] : [`redirects to #${redirectedTo}`]),
     ...(mockedBy === undefined ? [] : [`mocked by rule ${mockedBy}`]),
+    ...(request.isUnread && !isBodiless(request) ? ['body empty or not read'] : []),
+    ...challengeNote(request),
     ...(request.source === 'page' ? [] : [request.source]),
   ];
   return [
@@ -100,6 +104,12 @@ function requestLine(id: number, request: NetworkRequest): string {
     oneLine(request.url, urlChars),
     ...notes.map((note) => `[${note}]`),
   ].join(' ');
+}
+
+/** Who asks for credentials. */
+function challengeNote({ status, responseHeaders, url }: NetworkRequest): string[] {
+  const challenge = responseHeaders['www-authenticate'];
+  return status === 401 && challenge !== undefined ? [describeChallenge(challenge, url)] : [];
 }
 
 function failureText({ error, canceled, blockedReason, corsError }: NonNullable<NetworkRequest['failure']>): string {
@@ -183,7 +193,7 @@ const getNetworkRequestTool = definePageTool({
         `There is no request ${args.id} on this page, or it was dropped. list_network_requests shows the kept ones.`,
       );
     }
-    const shown = args.includeSensitive ? request : withoutSecrets(request);
+    const shown = args.includeSensitive ? withoutOwnCredentials(request, browser.credentials) : withoutSecrets(request);
     const requestBody = args.body === 'none' ? undefined : await requestPart(network, args);
     if (!(await browser.addresses.allowsPart(request.url))) {
       throw new ToolError(`Request ${args.id} is for ${request.url}, which this session may not load.`);
@@ -213,7 +223,11 @@ async function requestPart(
   { id, body, offset, limit }: BodyRange,
 ): Promise<BodyPart | undefined> {
   const data = await network.postData(id);
-  return data === undefined ? undefined : textPart(data, body === 'request' ? offset : 0, limit);
+  if (data === undefined) return undefined;
+  const from = body === 'request' ? offset : 0;
+  return data.isText
+    ? textPart(data.content, from, limit)
+    : bytesPart(Buffer.from(data.content, 'base64'), from, limit);
 }
 
 async function responsePart(
@@ -221,10 +235,9 @@ async function responsePart(
   { id, offset, limit }: BodyRange,
 ): Promise<{ responseBody?: BodyPart; bodyNote?: string }> {
   try {
-    const { content, isText } = await network.responseBody(id);
-    if (isText) return { responseBody: textPart(content.toString('utf8'), offset, limit) };
-    const slice = content.subarray(offset, offset + limit).toString('base64');
-    return { responseBody: { content: slice, encoding: 'base64', offset, total: content.length } };
+    const { content, isText, isPartial = false } = await network.responseBody(id);
+    const responseBody = isText ? textPart(content.toString('utf8'), offset, limit) : bytesPart(content, offset, limit);
+    return { responseBody, ...(isPartial && { bodyNote: 'what has arrived so far; ask again for more' }) };
   } catch (error) {
     // A body that cannot be read is a fact about the request, not a failure of the tool.
     return { bodyNote: messageOf(error) };
@@ -233,6 +246,17 @@ async function responsePart(
 
 function textPart(text: string, offset: number, limit: number): BodyPart {
   return { content: text.slice(offset, offset + limit), encoding: 'text', offset, total: text.length };
+}
+
+function bytesPart(bytes: Buffer, offset: number, limit: number): BodyPart {
+  const content = bytes.subarray(offset, offset + limit).toString('base64');
+  return { content, encoding: 'base64', offset, total: bytes.length };
+}
+
+/** Credentials that this session keeps are hidden in any case. */
+function withoutOwnCredentials(request: NetworkRequest, credentials: Credentials): NetworkRequest {
+  if (credentials.headerFor(request.url) === undefined) return request;
+  return { ...request, requestHeaders: { ...request.requestHeaders, authorization: '(hidden)' } };
 }
 
 function withoutSecrets(request: NetworkRequest): NetworkRequest {

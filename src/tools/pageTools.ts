@@ -4,7 +4,7 @@ import type { SessionPage } from '../browser/page/sessionPage.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { actionOutput, answerOutcome, shortUrl } from './answers.js';
 import { definePageTool, defineTool, type Tool } from './defineTool.js';
-import { loadTimeout, navigationTimeoutMs } from './navigationTools.js';
+import { addressOf, loadTimeout, navigationTimeoutMs } from './navigationTools.js';
 
 const pageId = z.number().int().min(1).describe('From list_pages');
 
@@ -66,7 +66,7 @@ const newPageTool = defineTool({
   annotations: { readOnlyHint: false },
   timeoutMs: navigationTimeoutMs,
   async handler(args, { browser, signal }) {
-    const url = await browser.addresses.resolve(args.url);
+    const url = await addressOf(browser, args.url);
     const page = await browser.newPage({ background: args.background ?? false, signal });
     try {
       const outcome = await page.runExclusive(signal, () => navigate(page, url, { signal, timeoutMs: args.timeout }));

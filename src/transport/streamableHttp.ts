@@ -61,8 +61,9 @@ export class StreamableHttpTransport implements SessionTransport {
   onerror?: (error: Error) => void;
   onabsent?: (because: 'client-closed' | 'slow-client') => void;
   onpresent?: () => void;
-  /** The client closed the connection of a request, and has no event id to resume with: nobody gets its response. */
-  onabandoned?: (request: RequestId) => void;
+  /** The client closed the connection of a request. It comes back for the response only if it has an event id. */
+  onrequestlost?: (request: RequestId, canResume: boolean) => void;
+  onrequestresumed?: (request: RequestId) => void;
 
   readonly #options: StreamableHttpOptions;
   #readyResolvers: { readonly resolve: () => void; readonly reject: (refusal: Refusal) => void } | undefined;
@@ -94,10 +95,7 @@ export class StreamableHttpTransport implements SessionTransport {
 
   snapshot(): StoredStreams {
     const postStreams = [...this.#streams.values()].filter((stream) => stream !== this.#standalone);
-    const requestsOf = (stream: ResumableStream) => [
-      ...[...this.#pendingRequests].filter(([, requestStream]) => requestStream === stream).map(([id]) => id),
-      ...stream.unlogged,
-    ];
+    const requestsOf = (stream: ResumableStream) => [...this.#requestsOf(stream), ...stream.unlogged];
     return {
       standalone: { id: this.#standalone?.id ?? '', isWhole: this.#standalone?.isWhole ?? true },
       asked: postStreams.map((stream) => {
@@ -191,6 +189,7 @@ export class StreamableHttpTransport implements SessionTransport {
   async resume(writer: StreamWriter, lastEventId: string, sendPrimingEvent: boolean): Promise<'attached' | 'finished'> {
     const stream = this.#streams.get(parseEventId(lastEventId)?.streamId ?? '');
     if (stream === undefined) throw new Refusal('unknown_event');
+    for (const request of this.#requestsOf(stream)) this.onrequestresumed?.(request);
     return this.#attach(stream, writer, { sendPrimingEvent, lastEventId, isVital: stream === this.#standalone });
   }
 
@@ -234,7 +233,8 @@ export class StreamableHttpTransport implements SessionTransport {
     writer.onerror = this.#reportError;
     const onClosed = (because: StreamEnd): void => {
       this.#writers.delete(writer);
-      if (because === 'client-closed' && !stream.isResumable) this.#abandonRequests(stream);
+      if (because === 'client-closed')
+        for (const request of this.#requestsOf(stream)) this.onrequestlost?.(request, stream.isResumable);
       if (isVital && because !== 'ended') this.#presence = 'leaving';
       if (this.#presence !== 'leaving' || this.#writers.size > 0) return;
       this.#presence = 'absent';
@@ -250,9 +250,8 @@ export class StreamableHttpTransport implements SessionTransport {
     return outcome;
   }
 
-  #abandonRequests(stream: ResumableStream): void {
-    for (const [request, requestStream] of [...this.#pendingRequests])
-      if (requestStream === stream) this.onabandoned?.(request);
+  #requestsOf(stream: ResumableStream): RequestId[] {
+    return [...this.#pendingRequests].filter(([, requestStream]) => requestStream === stream).map(([id]) => id);
   }
 
   #detachWriter(writer: StreamWriter): void {

@@ -113,7 +113,8 @@ async function openStreamableSession(deps: StreamableHttpDeps, posted: PostedBod
 export function bindStreamableTransport(session: Session, channel: StreamableHttpTransport, log: Log): void {
   channel.onabsent = (because) => session.detach(because);
   channel.onpresent = () => session.actor.send({ type: 'transport.attached' });
-  channel.onabandoned = (request) => session.server.abandon(request);
+  channel.onrequestlost = (request, canResume) => session.server.connectionLost(request, canResume);
+  channel.onrequestresumed = (request) => session.server.connectionResumed(request);
   logErrors(channel, log, session);
 }
 

@@ -74,7 +74,7 @@ describe('a request', () => {
       type: 'fetch',
       status: 200,
       mimeType: 'application/json',
-      postData: 'sent along',
+      postData: { content: 'sent along', isText: true },
       source: 'page',
       documentUrl: `${server.url}/network.html`,
       initiator: { type: 'script' },

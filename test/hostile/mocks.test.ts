@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import type { CDPSession, Protocol } from 'puppeteer-core';
+import { Credentials } from '../../src/browser/policy/credentials.js';
 import { NetworkMocks, type MockRule } from '../../src/browser/collectors/requestMocks.js';
 
 /** A protocol session that emits the name of each command that it is sent about a request. */
@@ -20,6 +21,7 @@ async function commandFor(rules: readonly MockRule[], url: string): Promise<stri
   const mocks = new NetworkMocks(
     () => [session],
     () => undefined,
+    new Credentials(),
   );
   for (const rule of rules) await mocks.add(rule);
   const answers = ['Fetch.continueRequest', 'Fetch.fulfillRequest', 'Fetch.failRequest'];

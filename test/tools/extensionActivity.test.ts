@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { messageOf } from '../../src/errors/errors.js';
 import { startExtensionTools, type ExtensionTools } from './support/extensionTools.js';
 import { messagingExtension } from './support/messagingExtension.js';
 
@@ -134,6 +135,109 @@ describe('send_extension_message', () => {
     );
     expect(await tools.refusal('send_extension_message', { extensionId, message: 1, toPageId: 99 })).toContain('99');
   });
+});
+
+describe('messages without a proper answer', () => {
+  const worker = `
+    chrome.runtime.onMessage.addListener((message, sender, reply) => {
+      if (message === 'ok') reply('fine');
+      if (message === 'late') setTimeout(reply, 1, 'too late');
+      if (message === 'throws') throw new Error('listener broke');
+      if (message === 'keeps') return true;
+    });
+    chrome.runtime.onMessage.addListener(() => undefined);`;
+  const content = 'self.ask = (message) => chrome.runtime.sendMessage(message);';
+  let id: string;
+
+  beforeAll(async () => {
+    id = await tools.install(
+      'Silent',
+      {
+        background: { service_worker: 'worker.js' },
+        content_scripts: [{ matches: ['<all_urls>'], js: ['content.js'] }],
+      },
+      { 'worker.js': worker, 'content.js': content },
+    );
+    await open();
+  });
+
+  afterAll(() => tools.run('uninstall_extension', { extensionId: id }));
+
+  const reasons = [
+    ['unknown', 'No listener answered: service_worker heard it'],
+    ['late', 'Answered too late: the listener in service_worker'],
+    ['throws', 'The listener in service_worker threw'],
+  ] as const;
+
+  it.each(reasons)('says of %s why, when sent, monitored and among the errors', async (message, reason) => {
+    await tools.run('clear_extension_errors', { extensionId: id });
+    const sent = await tools
+      .text('send_extension_message', { extensionId: id, message })
+      .catch((error: unknown) => messageOf(error));
+    expect(sent).toContain(reason);
+    expect(await tools.text('get_extension_runtime_errors', { extensionId: id })).not.toContain('[send_extension');
+    await tools.evaluate(id, `ask("${message}").catch(() => 0)`, { target: 'content_script' }).catch(() => 0);
+    const from = `content_script ${tools.pages.url}/settled.html`;
+    const wanted = { from, payload: JSON.stringify(message) };
+    const monitored = await row('monitor_extension_messages', 'messages', wanted, { extensionId: id });
+    expect(monitored).toMatchObject({ to: ['service_worker'], api: 'runtime.sendMessage' });
+    expect(monitored['problem']).toContain(reason);
+    const unanswered = await row('get_extension_runtime_errors', 'unanswered', wanted, { extensionId: id });
+    expect(unanswered['problem']).toContain(reason);
+    await tools.run('clear_extension_errors', { extensionId: id });
+    const cleared = await tools.run('get_extension_runtime_errors', { extensionId: id });
+    expect(cleared.structured['unanswered']).toEqual([]);
+  });
+
+  it('names what is awaited, what nothing hears, and ports that nothing opens', async () => {
+    const waiting = await tools.refusal('send_extension_message', { extensionId: id, message: 'keeps', timeoutMs: 50 });
+    expect(waiting).toContain('The listener in service_worker returned true or a promise, and has not answered.');
+    const toPageId = tools.browser.page().id;
+    expect(await tools.refusal('send_extension_message', { extensionId: id, message: 1, toPageId })).toContain(
+      'no content script of that tab has a runtime.onMessage listener',
+    );
+    await tools.evaluate(id, 'void chrome.runtime.connect({ name: "nobody" }), 0', { target: 'content_script' });
+    const port = await row('get_extension_runtime_errors', 'unanswered', { payload: '"nobody"' }, { extensionId: id });
+    expect(port['problem']).toContain('no context has a runtime.onConnect listener');
+  });
+
+  it('says nothing of what was answered, and has it once, however many listeners heard it', async () => {
+    await tools.evaluate(id, 'ask("ok")', { target: 'content_script' });
+    const { structured } = await tools.run('monitor_extension_messages', { extensionId: id, text: '"ok"' });
+    expect(structured['messages']).toHaveLength(1);
+    expect((structured['messages'] as Rows)[0]).toMatchObject({ reply: '"fine"', to: ['service_worker'] });
+    expect((structured['messages'] as Rows)[0]).not.toHaveProperty('problem');
+  });
+});
+
+it('tells nothing that the tools themselves do as something that the extension did', async () => {
+  const id = await tools.install('Bare', { action: {}, background: { service_worker: 'w.js' } }, { 'w.js': '' });
+  const started = await tools.text('trace_extension_api_calls', { extensionId: id, action: 'start' });
+  expect(started).toContain('stays awake until you stop');
+  await tools.run('inspect_extension_storage', { extensionId: id }).catch(() => 0);
+  await tools.run('watch_extension_storage', { extensionId: id }).catch(() => 0);
+  await tools.run('trigger_extension_action', { extensionId: id });
+  await tools.run('check_content_script_injection', { extensionId: id });
+  const { structured } = await tools.run('trace_extension_api_calls', { extensionId: id, action: 'stop' });
+  expect(structured['calls']).toEqual([]);
+  expect(await tools.text('get_extension_runtime_errors', { extensionId: id })).toBe('"Bare" has no errors.');
+  expect((await tools.run('get_extension_logs', { extensionId: id })).structured['entries']).toEqual([]);
+  await tools.run('uninstall_extension', { extensionId: id });
+});
+
+it('says of a trace what becomes of the service worker, if there is one', async () => {
+  const id = await tools.install('Workerless', { action: {} });
+  expect(await tools.text('trace_extension_api_calls', { extensionId: id, action: 'start' })).toContain(
+    'It has no service worker.',
+  );
+  await tools.run('trace_extension_api_calls', { extensionId: id, action: 'stop' });
+  await stopWorker();
+  expect(await tools.text('trace_extension_api_calls', { extensionId, action: 'start' })).toContain(
+    'Its service worker is stopped; once it starts',
+  );
+  await tools.run('trace_extension_api_calls', { extensionId, action: 'stop' });
+  await tools.run('activate_extension_service_worker', { extensionId });
+  await tools.run('uninstall_extension', { extensionId: id });
 });
 
 describe('watch_extension_storage', () => {

@@ -76,7 +76,7 @@ describe('get_network_request', () => {
     const { id } = await row('127.0.0.1:9/');
     const { text } = await harness.run('get_network_request', { id });
     expect(text).toContain('Failure: net::ERR_');
-    expect(text).toContain('Response body: The browser does not keep this body');
+    expect(text).toContain('Response body: None: the request failed.');
   });
 
   it('says which id is unknown', async () => {

@@ -22,6 +22,8 @@ export const {
   untilQuiet,
   untilText,
   stopWaiting,
+  watchDrag,
+  readDrag,
   untilDrawn,
   untilActionable,
   standIn,
@@ -39,6 +41,7 @@ export const {
   formatValue,
   instrumentContext,
   flushReports,
+  takeReports,
   correctInstallDetails,
   readActionState,
   sendFromExtension,
@@ -46,6 +49,9 @@ export const {
   editStorage,
   listenToStorage,
   readRegisteredScripts,
+  fireEvent,
+  fireAlarm,
+  readFirableEvents,
 } = sources;
 
 /** An expression that calls an injected function, with arguments as JSON. */

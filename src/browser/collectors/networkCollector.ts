@@ -1,17 +1,19 @@
 import { LRUCache } from 'lru-cache';
 import type { CDPSession, Protocol } from 'puppeteer-core';
-import { ToolError, messageOf } from '../../errors/errors.js';
+import { ToolError } from '../../errors/errors.js';
 import { NetworkMocks } from './requestMocks.js';
 import {
   endRequest,
-  requestFailureOf,
+  failRequest,
   normalizeHeaders,
   maxPostDataBytes,
   createWebSocketRequest,
   sizeOfRequest,
   createRequest,
+  describePostData,
   withResponse,
   type NetworkRequest,
+  type PostData,
 } from './requestRecord.js';
 import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
 import {
@@ -21,9 +23,11 @@ import {
   type CdpHandlers,
   type TargetSession,
 } from '../cdp/cdpSessions.js';
+import type { Credentials } from '../policy/credentials.js';
+import { decodeBody, missingBody, readBody, StreamedBody, type ResponseBody } from './responseBody.js';
 import { WebSocketFrameLog } from './webSocketFrameLog.js';
 
-export type { HttpHeaders, NetworkRequest } from './requestRecord.js';
+export type { HttpHeaders, NetworkRequest, PostData } from './requestRecord.js';
 export type { ActiveMock, MockRule } from './requestMocks.js';
 export type { WebSocketFrame } from './webSocketFrameLog.js';
 
@@ -31,12 +35,6 @@ const maxEntries = 2_000;
 const maxBytes = 4 * 1024 ** 2;
 /** Bytes of response bodies that the browser keeps, per page and per response, across navigations. */
 const bodyBuffers = { maxTotalBufferSize: 32 * 1024 ** 2, maxResourceBufferSize: 8 * 1024 ** 2 };
-
-export interface ResponseBody {
-  readonly content: Buffer;
-  /** Whether the browser decoded it as text. */
-  readonly isText: boolean;
-}
 
 type RequestChange = (request: NetworkRequest) => NetworkRequest;
 
@@ -52,6 +50,8 @@ interface RedirectChain {
   /** Changes that arrived before their hop, by its index. */
   readonly pendingChanges: Map<number, RequestChange[]>;
   mockedBy: number | undefined;
+  /** What arrived of an open response since somebody asked for it. */
+  streamed: StreamedBody | undefined;
 }
 
 /**
@@ -74,12 +74,13 @@ export class NetworkCollector {
   });
   readonly #followed: FollowedSessions;
 
-  constructor(cdp: CDPSession) {
+  constructor(cdp: CDPSession, credentials: Credentials) {
     this.#cdp = cdp;
     this.webSocketFrames = new WebSocketFrameLog((cdpId) => this.#requestOf(cdpId));
     this.mocks = new NetworkMocks(
       () => this.#followed.sessions().map(({ session }) => session),
       (cdpId, rule) => this.#markMocked(cdpId, rule),
+      credentials,
     );
     this.#followed = followSessions(cdp, {
       handlers: (source) => ({
@@ -106,34 +107,50 @@ export class NetworkCollector {
     return this.#ring.get(id);
   }
 
-  /** The body of a response (CDP Network.getResponseBody). Throws a ToolError that says why it is not available. */
+  /**
+   * The body of a response, or what has arrived of it. Throws a ToolError that says why it is not available.
+   */
   async responseBody(id: number): Promise<ResponseBody> {
     const cached = this.#bodies.get(id);
     if (cached !== undefined) return cached;
     const request = this.#ring.get(id);
     if (request === undefined) throw new ToolError(`Request ${id} is not kept any more.`);
     if (request.redirectedTo !== undefined) throw new ToolError('A redirect has no body.');
-    if (request.state === 'pending') throw new ToolError('The response has not arrived in full yet. Ask again later.');
-    const requestId = request.cdpId;
-    const session = this.#chains.peek(requestId)?.session ?? this.#cdp;
-    try {
-      const { body, base64Encoded } = await session.send('Network.getResponseBody', { requestId });
-      const content = Buffer.from(body, base64Encoded ? 'base64' : 'utf8');
-      const answer = { content, isText: !base64Encoded };
-      this.#bodies.set(id, answer);
-      return answer;
-    } catch (cause) {
-      throw new ToolError(`The browser does not keep this body (any more): ${messageOf(cause)}`, { cause });
+    const chain = this.#chains.peek(request.cdpId);
+    if (request.state === 'pending') return this.#arrivedBody(request, chain);
+    const body = await readBody(request, chain?.session ?? this.#cdp);
+    const streamed = chain?.streamed;
+    if (body === undefined && streamed !== undefined)
+      return { ...decodeBody(request, streamed.content), isPartial: true };
+    if (body === undefined) throw new ToolError(missingBody(request));
+    this.#bodies.set(id, body);
+    return body;
+  }
+
+  /** What has arrived of a response that goes on (CDP Network.streamResourceContent), from then on kept here. */
+  async #arrivedBody(request: NetworkRequest, chain: RedirectChain | undefined): Promise<ResponseBody> {
+    if (request.status === undefined || chain === undefined) {
+      throw new ToolError('The server has not answered yet. Ask again later.');
     }
+    if (chain.streamed === undefined) {
+      const { cdpId: requestId } = request;
+      const streamed = new StreamedBody();
+      const answer = await unlessGone(chain.session.send('Network.streamResourceContent', { requestId }));
+      if (answer === undefined) throw new ToolError('The response has not arrived in full yet. Ask again later.');
+      streamed.append(answer.bufferedData);
+      chain.streamed = streamed;
+    }
+    return { ...decodeBody(request, chain.streamed.content), isPartial: true };
   }
 
   /** The full post data (CDP Network.getRequestPostData), or undefined if there is none or it is no longer kept. */
-  async postData(id: number): Promise<string | undefined> {
+  async postData(id: number): Promise<PostData | undefined> {
     const request = this.#ring.get(id);
     if (request?.postData !== undefined || request?.hasPostData !== true) return request?.postData;
     const session = this.#chains.peek(request.cdpId)?.session ?? this.#cdp;
     const answer = await unlessGone(session.send('Network.getRequestPostData', { requestId: request.cdpId }));
-    return answer?.postData;
+    if (answer === undefined) return undefined;
+    return describePostData(Buffer.from(answer.postData, answer.base64Encoded ? 'base64' : 'utf8'));
   }
 
   /** Stops recording and mocking. The recorded requests stay readable. Idempotent. */
@@ -153,8 +170,10 @@ export class NetworkCollector {
         if (!hasExtraInfo) skipExtraInfo(chain);
         this.#updateCurrent(requestId, (request) => withResponse({ ...request, type: type.toLowerCase() }, response));
       },
-      'Network.dataReceived': ({ requestId, dataLength }) => {
-        const id = this.#chains.get(requestId)?.current;
+      'Network.dataReceived': ({ requestId, dataLength, data }) => {
+        const chain = this.#chains.get(requestId);
+        if (data !== undefined) chain?.streamed?.append(data);
+        const id = chain?.current;
         if (id !== undefined) {
           this.#ring.amend(id, (request) => ({ ...request, bodyBytes: request.bodyBytes + dataLength }));
         }
@@ -166,9 +185,7 @@ export class NetworkCollector {
         );
       },
       'Network.loadingFailed': (event) =>
-        this.#updateCurrent(event.requestId, (request) =>
-          endRequest(request, event.timestamp, { failure: requestFailureOf(event) }),
-        ),
+        this.#updateCurrent(event.requestId, (request) => failRequest(request, event)),
     };
   }
 
@@ -270,6 +287,7 @@ export class NetworkCollector {
       extraInfoCounts: { request: 0, response: 0 },
       pendingChanges: new Map(),
       mockedBy: undefined,
+      streamed: undefined,
     };
     this.#chains.set(cdpId, chain);
     return chain;

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { unlessGone, type CdpHandlers } from '../cdp/cdpSessions.js';
+import type { Credentials } from '../policy/credentials.js';
 import { inSlices } from '../patterns/slices.js';
 import { urlMatcher, fetchPattern } from './urlPattern.js';
 
@@ -34,19 +35,27 @@ type PausedRequest = Protocol.Fetch.RequestPausedEvent;
 
 /**
  * Rules that answer, delay or abort requests of a page, its frames and workers, by the Fetch domain. Requests are
- * paused only while there are rules, and only those that match a pattern. Of several matching rules the newest applies.
+ * paused only while there are rules or credentials, and only those that match a pattern. Of several matching rules the newest applies.
  * Owned by the network collector, which disposes it; paused requests are continued then.
  */
 export class NetworkMocks {
   readonly #sessions: () => readonly CDPSession[];
   readonly #onMocked: (cdpId: string, rule: number) => void;
+  readonly #credentials: Credentials;
+  readonly #stopWatching: () => void;
   readonly #disposed = new AbortController();
   #entries: readonly MockEntry[] = [];
   #lastId = 0;
 
-  constructor(sessions: () => readonly CDPSession[], mark: (cdpId: string, rule: number) => void) {
+  constructor(
+    sessions: () => readonly CDPSession[],
+    mark: (cdpId: string, rule: number) => void,
+    credentials: Credentials,
+  ) {
     this.#sessions = sessions;
     this.#onMocked = mark;
+    this.#credentials = credentials;
+    this.#stopWatching = credentials.watch(() => this.#updateSessions());
   }
 
   /** Resolves when the rule is in effect. Throws a ToolError for an invalid pattern. */
@@ -77,7 +86,7 @@ export class NetworkMocks {
 
   /** Enables interception on a session that opens while there are rules. */
   enable(session: CDPSession): Promise<unknown> {
-    return this.#entries.length === 0 ? Promise.resolve() : this.#enable(session);
+    return this.#patterns.length === 0 ? Promise.resolve() : this.#enable(session);
   }
 
   handlers(session: CDPSession): CdpHandlers {
@@ -86,6 +95,7 @@ export class NetworkMocks {
 
   dispose(): void {
     this.#disposed.abort();
+    this.#stopWatching();
     this.#entries = [];
     void this.#updateSessions();
   }
@@ -93,13 +103,19 @@ export class NetworkMocks {
   async #updateSessions(): Promise<void> {
     await Promise.all(
       this.#sessions().map((session) =>
-        this.#entries.length === 0 ? unlessGone(session.send('Fetch.disable')) : this.#enable(session),
+        this.#patterns.length === 0 ? unlessGone(session.send('Fetch.disable')) : this.#enable(session),
       ),
     );
   }
 
+  get #patterns(): readonly string[] {
+    if (this.#disposed.signal.aborted) return [];
+    const servers = this.#credentials.origins.map((origin) => `${origin}/*`);
+    return [...this.#entries.map(({ rule }) => fetchPattern(rule.url)), ...servers];
+  }
+
   #enable(session: CDPSession): Promise<unknown> {
-    const patterns = this.#entries.map(({ rule }) => ({ urlPattern: fetchPattern(rule.url) }));
+    const patterns = this.#patterns.map((urlPattern) => ({ urlPattern }));
     // Workers have no Fetch domain; their requests are paused on the page's session.
     return unlessGone(session.send('Fetch.enable', { patterns }));
   }
@@ -109,7 +125,7 @@ export class NetworkMocks {
     try {
       await this.#handlePaused(session, paused, await inSlices(this.#take(paused)));
     } catch {
-      await continueRequest(session, paused);
+      await this.#continue(session, paused);
     }
   }
 
@@ -126,17 +142,41 @@ export class NetworkMocks {
   }
 
   async #handlePaused(session: CDPSession, paused: PausedRequest, entry: MockEntry | undefined): Promise<void> {
-    if (entry === undefined) return continueRequest(session, paused);
+    if (entry === undefined) return this.#continue(session, paused);
     if (isPreflightOf(entry, paused)) {
       return hasResponse(entry.rule)
         ? fulfillRequest(session, paused, preflightResponse)
-        : continueRequest(session, paused);
+        : this.#continue(session, paused);
     }
     if (paused.networkId !== undefined) this.#onMocked(paused.networkId, entry.id);
     const { delayMs = 0 } = entry.rule;
     // A delay that disposal cuts short ends normally.
     if (delayMs > 0) await delay(delayMs, undefined, { signal: this.#disposed.signal }).catch(() => undefined);
-    return applyRule(session, paused, entry.rule);
+    return this.#apply(session, paused, entry.rule);
+  }
+
+  /** Never rejects: the page may have cancelled the request meanwhile. */
+  async #apply(session: CDPSession, paused: PausedRequest, rule: MockRule): Promise<void> {
+    if (rule.abort !== undefined) {
+      const { requestId } = paused;
+      await unlessGone(session.send('Fetch.failRequest', { requestId, errorReason: rule.abort }));
+    } else if (hasResponse(rule)) await fulfillRequest(session, paused, rule);
+    else await this.#continue(session, paused);
+  }
+
+  /** With the credentials for its server, unless the page sends its own. */
+  async #continue(session: CDPSession, paused: PausedRequest): Promise<void> {
+    const { requestId, request } = paused;
+    const authorization = this.#credentials.headerFor(request.url);
+    const isPreflight = headerOf(paused, 'access-control-request-method') !== undefined;
+    const isPlain = authorization === undefined || isPreflight || headerOf(paused, 'authorization') !== undefined;
+    const headers = Object.entries(request.headers).map(([name, value]) => ({ name, value }));
+    await unlessGone(
+      session.send('Fetch.continueRequest', {
+        requestId,
+        ...(isPlain ? {} : { headers: [...headers, { name: 'Authorization', value: authorization }] }),
+      }),
+    );
   }
 }
 
@@ -161,19 +201,6 @@ function appliesTo({ rule, hits }: MockEntry, paused: PausedRequest): boolean {
 
 function hasResponse(rule: MockRule): boolean {
   return rule.status !== undefined || rule.body !== undefined || rule.headers !== undefined;
-}
-
-/** Never rejects: the page may have cancelled the request meanwhile. */
-async function applyRule(session: CDPSession, paused: PausedRequest, rule: MockRule): Promise<void> {
-  if (rule.abort !== undefined) {
-    const { requestId } = paused;
-    await unlessGone(session.send('Fetch.failRequest', { requestId, errorReason: rule.abort }));
-  } else if (hasResponse(rule)) await fulfillRequest(session, paused, rule);
-  else await continueRequest(session, paused);
-}
-
-async function continueRequest(session: CDPSession, { requestId }: PausedRequest): Promise<void> {
-  await unlessGone(session.send('Fetch.continueRequest', { requestId }));
 }
 
 const preflightResponse: Pick<MockRule, 'status' | 'headers' | 'body'> = {

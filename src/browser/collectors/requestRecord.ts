@@ -1,6 +1,7 @@
 import type { Protocol } from 'puppeteer-core';
 import { stackFramesOf, type StackFrame } from './consoleMessage.js';
 import { truncateText } from './remoteObject.js';
+import { withoutCredentials } from '../policy/credentials.js';
 import type { TargetSessionKind } from '../cdp/cdpSessions.js';
 
 export type HttpHeaders = Readonly<Record<string, string>>;
@@ -14,6 +15,12 @@ export interface RequestTiming {
   readonly send?: number;
   readonly wait?: number;
   readonly download?: number;
+}
+
+/** What a request sent: text, or base64 of what is no text. */
+export interface PostData {
+  readonly content: string;
+  readonly isText: boolean;
 }
 
 export interface RequestFailure {
@@ -48,8 +55,10 @@ export interface NetworkRequest {
   readonly remoteAddress: string;
   readonly requestHeaders: HttpHeaders;
   readonly responseHeaders: HttpHeaders;
-  readonly postData: string | undefined;
+  readonly postData: PostData | undefined;
   readonly hasPostData: boolean;
+  /** An answer whose body the page did not read, or that had none: the browser reports its end as cancelled. */
+  readonly isUnread: boolean;
   readonly cache: 'memory' | 'disk' | 'prefetch' | undefined;
   readonly fromServiceWorker: boolean;
   /** Bytes on the wire, and of the decoded body. */
@@ -92,6 +101,7 @@ function pendingRequest(started: RequestStart): NetworkRequest {
     responseHeaders: {},
     postData: undefined,
     hasPostData: false,
+    isUnread: false,
     cache: undefined,
     fromServiceWorker: false,
     transferBytes: 0,
@@ -114,9 +124,9 @@ export function createRequest(
     cdpId: event.requestId,
     source,
     method: request.method,
-    url: truncateText(request.url + (request.urlFragment ?? ''), maxUrlChars),
+    url: truncateText(withoutCredentials(request.url) + (request.urlFragment ?? ''), maxUrlChars),
     type: (event.type ?? 'Other').toLowerCase(),
-    documentUrl: truncateText(event.documentURL, maxUrlChars),
+    documentUrl: truncateText(withoutCredentials(event.documentURL), maxUrlChars),
     startedAt: event.wallTime * 1000,
     startTick: event.timestamp,
     initiator: initiatorOf(event.initiator),
@@ -124,11 +134,30 @@ export function createRequest(
   return {
     ...base,
     requestHeaders: normalizeHeaders(request.headers),
-    // Deprecated in favour of `postDataEntries`, whose entries would have to be joined and decoded here.
-    // eslint-disable-next-line @typescript-eslint/no-deprecated
-    postData: request.postData === undefined ? undefined : truncateText(request.postData, maxPostDataBytes),
+    postData: postDataOf(request),
     hasPostData: request.hasPostData ?? false,
   };
+}
+
+function postDataOf({ postDataEntries = [] }: Protocol.Network.Request): PostData | undefined {
+  // An entry without bytes is a file.
+  if (postDataEntries.length === 0 || postDataEntries.some(({ bytes }) => bytes === undefined)) return undefined;
+  const bytes = Buffer.concat(postDataEntries.map((entry) => Buffer.from(entry.bytes ?? '', 'base64')));
+  return describePostData(bytes.subarray(0, maxPostDataBytes));
+}
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const controlCharacter = /[\0-\x08\x0e-\x1f]/;
+
+/** Bytes as text, if they are one. */
+export function describePostData(bytes: Buffer): PostData {
+  try {
+    const content = strictUtf8.decode(bytes);
+    if (!controlCharacter.test(content)) return { content, isText: true };
+  } catch {
+    // Not UTF-8.
+  }
+  return { content: bytes.toString('base64'), isText: false };
 }
 
 /** The opening request of a WebSocket, which has CDP events of its own. */
@@ -214,7 +243,26 @@ export function endRequest(
   };
 }
 
-export function requestFailureOf(event: Protocol.Network.LoadingFailedEvent): RequestFailure {
+/**
+ * Ends a request that Network.loadingFailed reports. An answer without a body, or with one that the page does not read,
+ * is reported so too.
+ */
+export function failRequest(request: NetworkRequest, event: Protocol.Network.LoadingFailedEvent): NetworkRequest {
+  const { canceled = false, blockedReason, corsErrorStatus, errorText, timestamp } = event;
+  const isRefused = blockedReason !== undefined || corsErrorStatus !== undefined;
+  const hasAnswer = request.status !== undefined && request.bodyBytes === 0 && !isRefused;
+  if (hasAnswer && (canceled || errorText === 'net::ERR_HTTP_RESPONSE_CODE_FAILURE')) {
+    return { ...endRequest(request, timestamp), isUnread: true };
+  }
+  return endRequest(request, timestamp, { failure: requestFailureOf(event) });
+}
+
+/** Whether the answer can have no body. */
+export function isBodiless({ method, status = 0, responseHeaders }: NetworkRequest): boolean {
+  return method === 'HEAD' || [204, 205, 304].includes(status) || responseHeaders['content-length'] === '0';
+}
+
+function requestFailureOf(event: Protocol.Network.LoadingFailedEvent): RequestFailure {
   return {
     error: event.errorText,
     canceled: event.canceled ?? false,
@@ -239,7 +287,7 @@ export function sizeOfRequest(request: NetworkRequest): number {
   const chars =
     request.url.length +
     request.documentUrl.length +
-    (request.postData?.length ?? 0) +
+    (request.postData?.content.length ?? 0) +
     Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length, 0);
   return 2 * chars + 1_000 + request.initiator.stack.length * 200;
 }

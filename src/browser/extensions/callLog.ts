@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js';
 import type { ReportingContext } from './messageLog.js';
 import type { ActivityReport } from '../injected/contract.js';
@@ -82,4 +83,49 @@ export class CallLog {
 
 function sizeOf({ api, context, args, result = '', error = '' }: ApiCall): number {
   return 200 + 2 * (api.length + context.length + args.length + result.length + error.length);
+}
+
+const menuEntrySchema = z.looseObject({
+  id: z.union([z.string(), z.number()]).transform(String),
+  title: z.string().optional(),
+  parentId: z.union([z.string(), z.number()]).transform(String).optional(),
+  contexts: z.array(z.string()).optional(),
+});
+
+/** An entry of a context menu, as far as the extension described it. */
+export type MenuEntry = z.infer<typeof menuEntrySchema>;
+
+const maxMenuEntries = 200;
+
+/** The context menu entries of each extension, by the calls that made them: Chrome does not list them. */
+export class MenuEntries {
+  readonly #entries = new Map<string, Map<string, MenuEntry>>();
+
+  of(extensionId: string): MenuEntry[] {
+    return [...(this.#entries.get(extensionId)?.values() ?? [])];
+  }
+
+  record({ phase, api, value = '' }: ActivityReport, { extensionId }: ReportingContext): void {
+    if (phase !== 'begin') return;
+    const entries = this.#entries.get(extensionId) ?? new Map<string, MenuEntry>();
+    this.#entries.set(extensionId, entries);
+    if (api === 'contextMenus.removeAll') {
+      entries.clear();
+      return;
+    }
+    const described = parseJson(value);
+    if (api === 'contextMenus.remove') return void entries.delete(String(described));
+    const entry = menuEntrySchema.safeParse(described).data;
+    if (entry === undefined || (!entries.has(entry.id) && entries.size >= maxMenuEntries)) return;
+    entries.set(entry.id, { ...entries.get(entry.id), ...entry });
+  }
+}
+
+/** Undefined for what was cut. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

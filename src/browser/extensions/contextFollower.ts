@@ -7,14 +7,16 @@ import {
   type CdpHandlers,
   type TargetSession,
 } from '../cdp/cdpSessions.js';
-import type { CallLog } from './callLog.js';
+import type { CallLog, MenuEntries } from './callLog.js';
 import type { ExtensionLog } from './extensionLog.js';
 import { bindingName, flushExpression, instrumentExpression } from './instrument.js';
+import { ownDocumentPath } from './installedExtensions.js';
 import { type MessageLog, type ReportingContext, parseReport } from './messageLog.js';
 
 export interface ActivityLogs {
   readonly messages: MessageLog;
   readonly calls: CallLog;
+  readonly menus: MenuEntries;
   readonly logs: ExtensionLog;
 }
 
@@ -82,6 +84,7 @@ export class ContextFollower {
   #enable({ session }: TargetSession): Promise<unknown>[] {
     return [
       unlessGone(session.send('Page.enable')),
+      unlessGone(session.send('Page.getFrameTree')).then((tree) => tree && this.#addFrames(tree.frameTree)),
       unlessGone(session.send('Debugger.enable')),
       // `debugger` statements and breakpoints do not pause the page; conditions are still evaluated.
       unlessGone(session.send('Debugger.setSkipAllPauses', { skip: true })),
@@ -89,6 +92,12 @@ export class ContextFollower {
       unlessGone(session.send('Runtime.enable')),
       unlessGone(session.send('Log.enable')),
     ];
+  }
+
+  /** The frames that were there before; their contexts are reported after this answer. */
+  #addFrames({ frame, childFrames = [] }: Protocol.Page.FrameTree): void {
+    this.#frameUrls.set(frame.id, frame.url);
+    for (const child of childFrames) this.#addFrames(child);
   }
 
   async #setBreakpoint(session: CDPSession): Promise<void> {
@@ -123,7 +132,7 @@ export class ContextFollower {
       },
       'Runtime.bindingCalled': ({ name, payload, executionContextId }) => {
         const world = worldOf(executionContextId);
-        if (name === bindingName && world !== undefined) this.#report(payload, world);
+        if (name === bindingName && world !== undefined) recordReport(this.#logs, payload, world);
       },
       'Runtime.consoleAPICalled': (event) => {
         const world = worldOf(event.executionContextId);
@@ -147,10 +156,13 @@ export class ContextFollower {
   #addContext(session: CDPSession, context: Protocol.Runtime.ExecutionContextDescription): void {
     if (!context.origin.startsWith(scheme)) return;
     const extensionId = context.origin.slice(scheme.length, scheme.length + 32);
+    const name = this.#nameOf(context);
+    // What the server's own documents do is nothing that the extension does.
+    if (name === ownDocumentPath) return;
     const key = keyOf(session, context.id);
     const worker = this.target.type === 'service_worker' ? this.target.targetId : undefined;
     const { id: contextId, name: contextName } = context;
-    const world = { extensionId, key, worker, session, contextId, contextName, name: this.#nameOf(context) };
+    const world = { extensionId, key, worker, session, contextId, contextName, name };
     this.#contexts.set(key, world);
     void this.#instrument(world);
   }
@@ -180,13 +192,6 @@ export class ContextFollower {
     ]);
   }
 
-  #report(payload: string, world: FollowedContext): void {
-    const report = parseReport(payload);
-    if (report === undefined) return;
-    if (report.kind === 'call') this.#logs.calls.record(report, world);
-    else this.#logs.messages.record(report, world);
-  }
-
   /** Releases the values of console events; one command at a time, however fast the page logs. */
   #release(session: CDPSession): void {
     if (this.#releasing.has(session)) return;
@@ -196,6 +201,15 @@ export class ContextFollower {
       void unlessGone(session.send('Runtime.releaseObjectGroup', { objectGroup: 'console' }));
     });
   }
+}
+
+/** Sorts what a context reported into the logs. Any code of the context can report, so nonsense is passed over. */
+export function recordReport(logs: ActivityLogs, payload: string, reporter: ReportingContext): void {
+  const report = parseReport(payload);
+  if (report === undefined) return;
+  if (report.kind === 'menu') logs.menus.record(report, reporter);
+  else if (report.kind === 'call') logs.calls.record(report, reporter);
+  else logs.messages.record(report, reporter);
 }
 
 const keyOf = (session: CDPSession, contextId: number | ''): string => `${session.id()} ${contextId}`;

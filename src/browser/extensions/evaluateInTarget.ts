@@ -4,7 +4,7 @@ import type { PrintedValue } from '../injected/contract.js';
 import { runAndPrint, callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
 import { terminateExecution } from '../cdp/cdpSessions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { originOf, type Extension } from './installedExtensions.js';
+import { ownDocumentUrl, type Extension } from './installedExtensions.js';
 
 /** The result of an evaluation. */
 export interface EvaluationResult {
@@ -101,9 +101,6 @@ function exceptionText({ exception, text }: Protocol.Runtime.ExceptionDetails): 
   return exception === undefined ? text : `${text} ${primitiveJson(exception) ?? exception.type}`;
 }
 
-/** The one document that every extension has, and in which none of its code runs. */
-export const manifestUrl = (extensionId: string): string => `${originOf(extensionId)}/manifest.json`;
-
 /** A hidden document in which code has all permissions of an extension, without its worker. Closed with its scope. */
 export class ExtensionDocument {
   readonly #scope: CdpScope;
@@ -117,7 +114,7 @@ export class ExtensionDocument {
   /** Opens a hidden page at the extension's manifest. */
   static async open(scope: CdpScope, { id }: Extension): Promise<ExtensionDocument> {
     const session = await scope.hiddenPage();
-    const { errorText } = await scope.untilAborted(session.send('Page.navigate', { url: manifestUrl(id) }));
+    const { errorText } = await scope.untilAborted(session.send('Page.navigate', { url: ownDocumentUrl(id) }));
     if (errorText !== undefined) throw new Error(`The extension's manifest could not be opened: ${errorText}`);
     return new ExtensionDocument(scope, session);
   }

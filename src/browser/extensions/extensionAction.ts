@@ -9,11 +9,11 @@ import { untilAborted } from '../../async.js';
 import { readActionState } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { ExtensionDocument } from './evaluateInTarget.js';
-import { chromeErrorText, originOf, type Extension } from './installedExtensions.js';
+import { chromeErrorText, originOf, ownDocumentPath, type Extension } from './installedExtensions.js';
 
 /** The state of the action for the active tab. */
 const actionStateSchema = z
-  .object({ popup: z.string(), enabled: z.boolean() })
+  .object({ popup: z.string(), enabled: z.boolean(), opensPanel: z.boolean() })
   /** False without `action` in the manifest. */
   .nullable() satisfies z.ZodType<ActionState>;
 
@@ -32,6 +32,8 @@ export interface ClickResult {
   readonly page: SessionPage;
   /** Selected. Undefined where the click went to `chrome.action.onClicked`. */
   readonly popup: SessionPage | undefined;
+  /** The click opened the side panel, which is not a page of the session. */
+  readonly opensPanel: boolean;
 }
 
 /**
@@ -45,13 +47,14 @@ export async function clickAction(
 ): Promise<ClickResult> {
   await browser.ensureFirstPage(scope.signal);
   const page = pageId === undefined ? await tabBehindPopup(browser) : browser.page(pageId);
-  const popup = await triggerAction(scope, extension, page, { browser: browser.browser, popupOnly });
-  if (popup === undefined) return { page, popup };
+  const clicked = await triggerAction(scope, extension, page, { browser: browser.browser, popupOnly });
+  const { popup, opensPanel } = clicked;
+  if (popup === undefined) return { page, popup, opensPanel };
   const adopted = browser.adoptPopup(popup).catch((error: unknown) => {
     const message = `The popup of ${extension.name} opened and closed again at once, before it could be looked at.`;
     throw new ToolError(message, { cause: error });
   });
-  return { page, popup: await scope.untilAborted(adopted) };
+  return { page, popup: await scope.untilAborted(adopted), opensPanel };
 }
 
 /** Closes the popups that `openPopups` finds, and returns their number. */
@@ -78,7 +81,7 @@ async function triggerAction(
   extension: Extension,
   page: SessionPage,
   { browser, popupOnly }: { browser: Browser; popupOnly: boolean },
-): Promise<Target | undefined> {
+): Promise<{ popup: Target | undefined; opensPanel: boolean }> {
   // Chrome crashes on a click for a target that no tab strip shows, such as another popup.
   const tab = await tabTargetIdOf(scope, page);
   // The click is for the tab in front. This closes a popup that is open.
@@ -89,14 +92,17 @@ async function triggerAction(
   if (!state.enabled) {
     throw new ToolError(`The action of ${extension.name} is disabled on page ${page.id} (chrome.action.disable).`);
   }
-  if (state.popup !== '') return openPopup(scope, extension, browser, () => dispatchClick(scope, extension, tab));
+  if (state.popup !== '') {
+    const popup = await openPopup(scope, extension, browser, () => dispatchClick(scope, extension, tab));
+    return { popup, opensPanel: false };
+  }
   if (popupOnly) {
     throw new ToolError(
       `The action of ${extension.name} has no popup. trigger_extension_action clicks it, which the worker hears as chrome.action.onClicked.`,
     );
   }
   await dispatchClick(scope, extension, tab);
-  return undefined;
+  return { popup: undefined, opensPanel: state.opensPanel };
 }
 
 /** The popups that are open, of the extensions whose addresses begin so: documents of theirs that are in no tab. */
@@ -130,10 +136,9 @@ async function openPopup(
   }
 }
 
-/** Hidden documents of this server show manifests. */
 function isDocument(target: Target): boolean {
   const type: string = target.type();
-  return type === 'page' && !target.url().endsWith('/manifest.json');
+  return type === 'page' && !target.url().endsWith(ownDocumentPath);
 }
 
 async function dispatchClick(scope: CdpScope, { id, name }: Extension, targetId: string): Promise<void> {

@@ -11,7 +11,7 @@ import {
 } from './installedExtensions.js';
 import { loadWithoutFiles } from './fileAccess.js';
 import { type CdpScope, withCdpScope } from '../cdp/cdpScope.js';
-import { WorkerMonitor, type WorkerStarts } from './serviceWorkers.js';
+import { errorsInFolder, WorkerMonitor, type WorkerStarts } from './serviceWorkers.js';
 import { ToolError, messageOf } from '../../errors/errors.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { contentScriptsIn } from './contentScripts.js';
@@ -21,6 +21,8 @@ export interface Installation {
   readonly extension: Extension;
   /** Chrome's warnings about the manifest, and what the service worker threw at its first start. */
   readonly warnings: readonly string[];
+  /** Chrome applies a theme, and does not list it. */
+  readonly isTheme: boolean;
 }
 
 /** Limit on the wait for the first start of a worker; a later one is reported as not started. */
@@ -30,8 +32,14 @@ const firstStartTimeoutMs = 5_000;
  * Loads an unpacked extension and waits for the first start of its service worker, so that the next tool finds it
  * running. Throws a ToolError with Chrome's message when Chrome refuses the folder.
  */
-export function installExtension(scope: CdpScope, path: string): Promise<Installation> {
-  return installAndWait(scope, (page) => loadWithoutFiles(scope, path, page));
+export async function installExtension(scope: CdpScope, path: string): Promise<Installation> {
+  try {
+    return await installAndWait(scope, (page) => loadWithoutFiles(scope, path, page));
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    const findings = await errorsInFolder(path, scope.signal);
+    throw new ToolError([messageOf(error), ...findings].join('\n'), { cause: error });
+  }
 }
 
 /**
@@ -52,11 +60,17 @@ async function installAndWait(
   const [page, watch] = await Promise.all([ExtensionsPage.open(scope), WorkerMonitor.open(scope)]);
   const before = watch.starts();
   const extension = await begin(page);
-  const slow = (await hasWorker(extension)) && !(await waitForFirstStart(scope, watch, extension.id, before));
+  // Chrome tells nothing about a theme.
+  if ((await readManifest(extension))?.theme !== undefined) return { extension, warnings: [], isTheme: true };
+  const named = await hasWorker(extension);
+  const slow = named && !(await waitForFirstStart(scope, watch, extension.id, before));
   const { manifestErrors } = await page.info(extension.id);
   const warnings = [...manifestErrors.map(({ message }) => message), ...watch.errors(extension.id)];
+  // Of a script that is missing Chrome names neither the file nor the import.
+  if (named && watch.state(extension.id) === 'none')
+    warnings.push(...(await errorsInFolder(extension.path, scope.signal)));
   if (slow) warnings.push(`The service worker is not up after ${firstStartTimeoutMs / 1000} s.`);
-  return { extension, warnings: [...new Set(warnings)] };
+  return { extension, warnings: [...new Set(warnings)], isTheme: false };
 }
 
 async function hasWorker(extension: Extension): Promise<boolean> {
@@ -118,7 +132,7 @@ export async function reloadExtension(
   const installation = await installExtension(scope, extension.path).catch((error: unknown) => {
     if (!(error instanceof ToolError)) throw error;
     const consequence = `${extension.name} ${extension.version} stays loaded as it was before.`;
-    throw new ToolError(`${messageOf(error)} ${consequence}`, { cause: error });
+    throw new ToolError(`${messageOf(error)}\n${consequence}`, { cause: error });
   });
   const open = new Set((await openDocuments(scope, extension)).map(({ targetId }) => targetId));
   return {

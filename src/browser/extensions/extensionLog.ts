@@ -10,6 +10,7 @@ import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js'
 import { formatValue } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
+import { withoutInstrument } from './instrument.js';
 import type { ExtensionInfo, ExtensionProblem } from './installedExtensions.js';
 
 /** What a context of an extension logged or threw. */
@@ -96,10 +97,9 @@ export class ExtensionLog {
 
   /**
    * Reads what a running worker has logged since it started: Chrome keeps the entries and reports them again on CDP
-   * Runtime.enable. Attached only for this call, which does not keep the worker alive.
+   * Runtime.enable. The session is closed after the call, so it does not keep the worker alive.
    */
-  async captureFromWorker(scope: CdpScope, extensionId: string, targetId: string): Promise<void> {
-    const session = await scope.attach(targetId);
+  async captureFromWorker(scope: CdpScope, extensionId: string, targetId: string, session: CDPSession): Promise<void> {
     const from = { extensionId, name: 'service_worker', worker: targetId };
     const entries: (() => void)[] = [];
     const calls: ConsoleCall[] = [];
@@ -211,20 +211,24 @@ export interface RuntimeError {
  */
 export function runtimeErrors(info: ExtensionInfo, seen: readonly ExtensionLogEntry[]): RuntimeError[] {
   const noted = [...info.manifestErrors.map(fromManifestProblem), ...info.runtimeErrors.map(fromChromeProblem)];
-  const own = seen.map(fromLogEntry);
-  const errors = new Map(noted.map((error) => [keyOf(error), error]));
-  for (const error of own) {
-    const key = keyOf(error);
-    const known = errors.get(key);
-    if (known === undefined) errors.set(key, error);
-    else if (noted.includes(known)) errors.set(key, { ...error, count: Math.max(known.count, 1) });
-    else errors.set(key, { ...known, count: known.count + 1 });
-  }
+  const errors = new Map<string, RuntimeError>();
+  for (const error of noted) add(errors, error);
+  const own = new Map<string, RuntimeError>();
+  for (const error of seen.map(fromLogEntry)) add(own, error);
+  for (const [key, error] of own)
+    errors.set(key, { ...error, count: Math.max(errors.get(key)?.count ?? 0, error.count) });
   return [...errors.values()];
 }
 
-/** The two sources word the same error slightly differently. */
-const keyOf = ({ message, url, line }: RuntimeError): string => `${withoutPrefix(message)} ${url ?? ''} ${line ?? ''}`;
+function add(errors: Map<string, RuntimeError>, error: RuntimeError): void {
+  const key = keyOf(error);
+  const known = errors.get(key);
+  errors.set(key, known === undefined ? error : { ...known, count: known.count + error.count });
+}
+
+/** The two sources word the same error slightly differently, and a document has many addresses. */
+const keyOf = ({ message, url = '', line }: RuntimeError): string =>
+  `${withoutPrefix(message)} ${url.split(/[?#]/, 1)[0] ?? ''} ${line ?? ''}`;
 
 const withoutPrefix = (message: string): string => message.replace(/^Uncaught (\(in promise\) )?/, '');
 
@@ -233,18 +237,29 @@ function fromManifestProblem({ message, manifestKey }: ExtensionProblem): Runtim
   return { message, context: 'manifest', url: where, line: undefined, column: undefined, stack: [], count: 1 };
 }
 
+function withoutStack(text: string): string {
+  const lines = text.split('\n');
+  const first = lines.findIndex((line) => line.startsWith('    at '));
+  return first === -1 ? text : lines.slice(0, first).join('\n');
+}
+
 function fromChromeProblem(problem: ExtensionProblem): RuntimeError {
-  const stack = (problem.stackTrace ?? []).map(({ url, lineNumber, columnNumber, functionName }) => ({
-    url,
-    line: lineNumber,
-    column: columnNumber,
-    functionName: functionName || '(anonymous)',
-  }));
+  const noted = (problem.stackTrace ?? [])
+    .filter(({ url }) => url !== '')
+    .map(({ url, lineNumber, columnNumber, functionName }) => ({
+      url,
+      line: lineNumber,
+      column: columnNumber,
+      functionName: functionName || '(anonymous)',
+    }));
+  // Of an error in an event's listener Chrome has the stack only as a part of the message.
+  const text = withoutInstrument(problem.message);
+  const stack = noted.length > 0 ? noted : parseStackFrames(text);
   const [top] = stack;
   return {
-    message: problem.message,
+    message: noted.length > 0 ? text : withoutStack(text),
     context: problem.isServiceWorker === true ? 'service_worker' : (problem.contextUrl ?? problem.source ?? ''),
-    url: top?.url ?? problem.source,
+    url: top?.url ?? (problem.source || undefined),
     line: top?.line,
     column: top?.column,
     stack,

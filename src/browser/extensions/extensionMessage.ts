@@ -58,7 +58,7 @@ function evaluateInSender(
 }
 
 /** The query by which `chrome.tabs.query` finds the page's tab without a permission: its window and index. */
-async function tabQueryOf(scope: CdpScope, page: SessionPage): Promise<TabPosition> {
+export async function tabQueryOf(scope: CdpScope, page: SessionPage): Promise<TabPosition> {
   const tabId = await tabTargetIdOf(scope, page);
   const { targetInfos } = await scope.untilAborted(
     scope.browser.send('Target.getTargets', { filter: [{ type: 'tab' }] }),

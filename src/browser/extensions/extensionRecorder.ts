@@ -2,8 +2,9 @@ import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { untilAborted } from '../../async.js';
 import { unlessGone, openBrowserCdpSession } from '../cdp/cdpSessions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
-import { CallLog, type CallTrace } from './callLog.js';
-import { ContextFollower } from './contextFollower.js';
+import { CallLog, MenuEntries, type CallTrace } from './callLog.js';
+import { ContextFollower, recordReport } from './contextFollower.js';
+import { instrumentWorker, removeBinding, takeWorkerReports } from './instrument.js';
 import { originOf } from './installedExtensions.js';
 import { ExtensionLog } from './extensionLog.js';
 import { MessageLog } from './messageLog.js';
@@ -11,18 +12,24 @@ import { WorkerMonitor, type WorkerState, WorkerEndObserver } from './serviceWor
 import { StorageChangeLog } from './storageChangeLog.js';
 
 /** Popups have the type `other` at first, offscreen documents `background_page`. */
-const documentTargets = [{ type: 'page' }, { type: 'other' }, { type: 'background_page' }];
+const autoAttachSettings: Protocol.Target.SetAutoAttachRequest = {
+  autoAttach: true,
+  waitForDebuggerOnStart: true,
+  flatten: true,
+  filter: [{ type: 'page' }, { type: 'other' }, { type: 'background_page' }, { type: 'service_worker' }],
+};
 
 /**
  * Records the activity of a session's extensions, from the first tool about extensions on: messages, logs and, on
  * request, `chrome.*` calls and storage changes. Follows every document of the browser from before its first script.
- * Follows service workers only on request, since that keeps them alive: messages between a worker and a document are
- * observed in the document. Owned by a placement, which closes it.
+ * Follows service workers only on request, since that keeps them alive. Otherwise it instruments a worker when it starts
+ * and detaches; the worker keeps its reports until they are taken. Owned by a placement, which closes it.
  */
 export class ExtensionRecorder {
   readonly messages = new MessageLog();
   readonly calls = new CallLog();
   readonly logs = new ExtensionLog();
+  readonly menus = new MenuEntries();
   readonly storage: StorageChangeLog;
   readonly #browser: Browser;
   readonly #followers = new Map<string, ContextFollower>();
@@ -47,22 +54,30 @@ export class ExtensionRecorder {
     await untilAborted(this.#root, signal);
   }
 
-  /** Reads what the extension's worker has logged, if it runs and is not followed. Resolves with its state. */
-  async captureWorkerLogs(scope: CdpScope, extensionId: string): Promise<WorkerState> {
+  /**
+   * Reads what the extension's worker has logged and which messages it got, if it runs and is not followed. Resolves with
+   * its state.
+   */
+  async captureWorker(scope: CdpScope, extensionId: string): Promise<WorkerState> {
     const watch = await WorkerMonitor.open(scope);
     const targetId = watch.targetId(extensionId);
     if (targetId !== undefined && !this.isKeptAwake(extensionId)) {
-      await this.logs.captureFromWorker(scope, extensionId, targetId);
+      const session = await scope.attach(targetId);
+      const reporter = { extensionId, key: targetId, name: 'service_worker' };
+      const reports = await scope.untilAborted(takeWorkerReports(session));
+      for (const report of reports) recordReport(this, report, reporter);
+      await this.logs.captureFromWorker(scope, extensionId, targetId, session);
     }
     return watch.state(extensionId);
   }
 
-  /** Traces the `chrome.*` calls of an extension, also of its worker, which stays alive meanwhile. */
-  async startTrace(scope: CdpScope, { extensionId, filter }: CallTrace): Promise<void> {
-    await this.captureWorkerLogs(scope, extensionId);
+  /** Traces the `chrome.*` calls of an extension, also of its worker, which stays alive meanwhile. Resolves with its state. */
+  async startTrace(scope: CdpScope, { extensionId, filter }: CallTrace): Promise<WorkerState> {
+    const state = await this.captureWorker(scope, extensionId);
     this.calls.start({ extensionId, filter });
     await this.#updateTracing(extensionId);
     await this.keepAwake(extensionId, 'trace', true);
+    return state;
   }
 
   /** False if nothing was traced. */
@@ -84,11 +99,18 @@ export class ExtensionRecorder {
     else if (reasons.delete(reason) && reasons.size === 0) this.#keptAwake.delete(extensionId);
     if (this.#keptAwake.size > 0) await this.#workerEnds.open();
     else await this.#workerEnds.close();
-    await this.#updateAutoAttach();
+    if (on) await this.#followRunningWorkers();
     const idle = [...this.#followers].filter(
       ([, { target }]) => target.type === 'service_worker' && !this.#isFollowed(target),
     );
-    await Promise.all(idle.map(([sessionId]) => this.#detach(sessionId)));
+    const root = await this.#root;
+    await Promise.all(
+      idle.map(async ([sessionId]) => {
+        const session = root?.connection()?.session(sessionId);
+        if (session) await removeBinding(session);
+        await this.#detach(sessionId);
+      }),
+    );
   }
 
   /** The files of an extension that run in a page, in the extension's world or the page's own. */
@@ -115,20 +137,21 @@ export class ExtensionRecorder {
     }
     root.on('Target.attachedToTarget', ({ sessionId, targetInfo }) => this.#onAttached(root, sessionId, targetInfo));
     root.on('Target.detachedFromTarget', ({ sessionId }) => this.#onDetached(sessionId));
-    await root.send('Target.setAutoAttach', this.#autoAttachSettings());
+    await root.send('Target.setAutoAttach', autoAttachSettings);
     await Promise.all([...this.#followers.values()].map(({ ready }) => ready));
     return root;
   }
 
-  async #updateAutoAttach(): Promise<void> {
+  async #followRunningWorkers(): Promise<void> {
     const root = await this.#root;
-    await root?.send('Target.setAutoAttach', this.#autoAttachSettings());
+    const filter = [{ type: 'service_worker' }];
+    const { targetInfos = [] } = (await root?.send('Target.getTargets', { filter })) ?? {};
+    const known = new Set([...this.#followers.values()].map(({ target }) => target.targetId));
+    const missing = targetInfos.filter((target) => this.#isFollowed(target) && !known.has(target.targetId));
+    // The answer comes after the event that attaches.
+    for (const { targetId } of missing)
+      if (root !== undefined) await unlessGone(root.send('Target.attachToTarget', { targetId, flatten: true }));
     await Promise.all([...this.#followers.values()].map(({ ready }) => ready));
-  }
-
-  #autoAttachSettings(): Protocol.Target.SetAutoAttachRequest {
-    const filter = this.#keptAwake.size > 0 ? [...documentTargets, { type: 'service_worker' }] : documentTargets;
-    return { autoAttach: true, waitForDebuggerOnStart: true, flatten: true, filter };
   }
 
   #isFollowed({ type, url }: Protocol.Target.TargetInfo): boolean {
@@ -138,13 +161,16 @@ export class ExtensionRecorder {
   #onAttached(root: CDPSession, sessionId: string, target: Protocol.Target.TargetInfo): void {
     const session = root.connection()?.session(sessionId);
     if (session === undefined || session === null || this.#followers.has(sessionId)) return;
-    const isFollowed = this.#isFollowed(target);
-    if (isFollowed) this.#followers.set(sessionId, new ContextFollower(target, session, this));
+    if (!this.#isFollowed(target)) {
+      const isOurs = target.url.startsWith('chrome-extension://');
+      const done = isOurs ? instrumentWorker(session) : unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
+      void done.then(() => unlessGone(root.send('Target.detachFromTarget', { sessionId })));
+      return;
+    }
+    this.#followers.set(sessionId, new ContextFollower(target, session, this));
     // A session that outlives its worker would pause the next one at its start.
-    if (isFollowed && target.type === 'service_worker')
-      this.#workerEnds.onEnd(target, () => void this.#detach(sessionId));
+    if (target.type === 'service_worker') this.#workerEnds.onEnd(target, () => void this.#detach(sessionId));
     void unlessGone(session.send('Runtime.runIfWaitingForDebugger'));
-    if (!isFollowed) void unlessGone(root.send('Target.detachFromTarget', { sessionId }));
   }
 
   #onDetached(sessionId: string): void {

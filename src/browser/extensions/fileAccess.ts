@@ -13,6 +13,7 @@ import {
   listExtensions,
   loadExtension,
   originOf,
+  readManifest,
   uninstallExtension,
   type Extension,
 } from './installedExtensions.js';
@@ -37,7 +38,8 @@ export function closeFiles(browser: Browser, folder: string): void {
  */
 export async function loadWithoutFiles(scope: CdpScope, path: string, page?: ExtensionsPage): Promise<Extension> {
   const folder = closed.get(scope.owner);
-  if (folder === undefined) return loadExtension(scope, path);
+  // A theme has no scripts.
+  if (folder === undefined || (await readManifest({ path }))?.theme !== undefined) return loadExtension(scope, path);
   const extensionsPage = page ?? (await ExtensionsPage.open(scope));
   const manifest = await manifestIn(path);
   const key = manifest?.key ?? Buffer.from(path).toString('base64');

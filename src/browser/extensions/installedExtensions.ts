@@ -13,6 +13,12 @@ export type Extension = Protocol.Extensions.ExtensionInfo;
 
 export const originOf = (extensionId: string): string => `chrome-extension://${extensionId}`;
 
+/** The path of the one document that every extension has. None of its code runs there: the server's own does. */
+export const ownDocumentPath = '/manifest.json';
+
+/** The address of the documents of an extension in which the server's own code runs. */
+export const ownDocumentUrl = (extensionId: string): string => `${originOf(extensionId)}${ownDocumentPath}`;
+
 export async function listExtensions(scope: CdpScope): Promise<readonly Extension[]> {
   const { extensions } = await scope.untilAborted(scope.browser.send('Extensions.getExtensions'));
   return extensions;
@@ -46,12 +52,21 @@ export async function findExtension(scope: CdpScope, extensionId: string): Promi
  */
 export async function loadExtension(scope: CdpScope, path: string): Promise<Extension> {
   const id = await loadUnpacked(scope, path);
-  // Started with --disable-extensions, Chrome answers with an id and installs nothing.
+  // Started with --disable-extensions, Chrome answers with an id and installs nothing; a theme it does not list.
   const installed = (await listExtensions(scope)).find((extension) => extension.id === id);
   if (installed) return installed;
+  const theme = await themeIn(path);
+  if (theme !== undefined) return { ...theme, id, path, enabled: true };
   throw new ToolError(
     'Chrome accepted the extension but did not install it: extensions are switched off in this browser. Start it without --disable-extensions.',
   );
+}
+
+/** Name and version of the theme in a folder; undefined if there is none. */
+async function themeIn(path: string): Promise<{ readonly name: string; readonly version: string } | undefined> {
+  const manifest = await readManifest({ path });
+  if (manifest?.theme === undefined) return undefined;
+  return { name: manifest.name ?? 'A theme', version: manifest.version ?? '' };
 }
 
 async function loadUnpacked(scope: CdpScope, path: string): Promise<string> {
@@ -60,7 +75,10 @@ async function loadUnpacked(scope: CdpScope, path: string): Promise<string> {
     return id;
   } catch (error) {
     scope.signal.throwIfAborted();
-    throw new ToolError(`Chrome refused the extension in ${path}: ${chromeErrorText(error)}`, { cause: error });
+    // Chrome leaves out the name of this file alone.
+    const worker = (await readManifest({ path }))?.background?.service_worker ?? '';
+    const reason = chromeErrorText(error).replace("background script ''", `background script '${worker}'`);
+    throw new ToolError(`Chrome refused the extension in ${path}: ${reason}`, { cause: error });
   }
 }
 
@@ -163,9 +181,17 @@ export class ExtensionsPage {
     return kept === undefined ? scope.hiddenPage() : scope.attach(kept.targetId);
   }
 
-  /** With what Chrome noted since the extension was loaded: about its manifest, and uncaught errors of its scripts. */
+  /**
+   * With what Chrome noted since the extension was loaded: about its manifest, and uncaught errors of its scripts. Without
+   * those of the server's own documents.
+   */
   async info(extensionId: string): Promise<ExtensionInfo> {
-    return infoSchema.parse(await this.#call('developerPrivate.getExtensionInfo', extensionId));
+    const info = infoSchema.parse(await this.#call('developerPrivate.getExtensionInfo', extensionId));
+    const own = ownDocumentUrl(extensionId);
+    // Chrome lists what was logged with console.warn, too.
+    const isError = ({ contextUrl, source, severity }: ExtensionProblem): boolean =>
+      contextUrl !== own && source !== own && severity !== 'WARN';
+    return { ...info, runtimeErrors: info.runtimeErrors.filter(isError) };
   }
 
   /** Switches an extension on or off, as its switch on chrome://extensions does (`chrome.management.setEnabled`). */
@@ -231,6 +257,14 @@ async function callChrome(session: CDPSession, method: string, args: readonly un
 }
 
 const manifestSchema = z.object({
+  name: z.string().optional().catch(undefined),
+  version: z.string().optional().catch(undefined),
+  theme: z.looseObject({}).optional().catch(undefined),
+  omnibox: z.object({ keyword: z.string().optional() }).optional().catch(undefined),
+  commands: z.record(z.string(), z.unknown()).optional().catch(undefined),
+  permissions: z.array(z.unknown()).optional().catch(undefined),
+  optional_permissions: z.array(z.unknown()).optional().catch(undefined),
+  key: z.string().optional().catch(undefined),
   background: z.object({ service_worker: z.string().optional() }).optional(),
   action: z.object({ default_popup: z.string().optional() }).optional(),
   options_page: z.string().optional(),
@@ -242,7 +276,7 @@ const manifestSchema = z.object({
 export type Manifest = z.infer<typeof manifestSchema>;
 
 /** Reads the manifest in the extension's folder. Undefined where that is not readable here, as with a browser elsewhere. */
-export async function readManifest({ path }: Extension): Promise<Manifest | undefined> {
+export async function readManifest({ path }: Pick<Extension, 'path'>): Promise<Manifest | undefined> {
   const text = await readManifestText(path).catch(() => undefined);
   if (text === undefined) return undefined;
   try {

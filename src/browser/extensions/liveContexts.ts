@@ -3,7 +3,14 @@ import { ToolError } from '../../errors/errors.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { contentScriptsIn } from './contentScripts.js';
-import { findExtension, type Extension, originOf, readManifest, type Manifest } from './installedExtensions.js';
+import {
+  findExtension,
+  type Extension,
+  originOf,
+  ownDocumentUrl,
+  readManifest,
+  type Manifest,
+} from './installedExtensions.js';
 import { WorkerMonitor, type WorkerState } from './serviceWorkers.js';
 
 /**
@@ -122,17 +129,14 @@ export interface ExtensionContext {
 export async function runningContexts(targets: readonly Target[], extension: Extension): Promise<ExtensionContext[]> {
   const manifest = (await readManifest(extension)) ?? {};
   const prefix = `${originOf(extension.id)}/`;
-  return (
-    targets
-      // The manifest's URL is that of this server's hidden documents.
-      .filter(({ url }) => url.startsWith(prefix) && url !== `${prefix}manifest.json`)
-      .map((target) => ({
-        kind: kindOf(target, prefix, manifest),
-        targetId: target.targetId,
-        url: target.url,
-        title: target.title,
-      }))
-  );
+  return targets
+    .filter(({ url }) => url.startsWith(prefix) && url !== ownDocumentUrl(extension.id))
+    .map((target) => ({
+      kind: kindOf(target, prefix, manifest),
+      targetId: target.targetId,
+      url: target.url,
+      title: target.title,
+    }));
 }
 
 function kindOf({ type, url }: Target, prefix: string, manifest: Manifest): ContextKind {

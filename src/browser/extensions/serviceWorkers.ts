@@ -2,6 +2,8 @@ import type { CDPSession, Protocol, Browser } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import { untilAborted } from '../../async.js';
 import { ExtensionsPage, originOf, readManifest, type Extension } from './installedExtensions.js';
+import { readExtensionFiles } from './extensionFiles.js';
+import { manifestFindings } from './manifestAudit.js';
 import { loadWithoutFiles } from './fileAccess.js';
 import { CdpScope } from '../cdp/cdpScope.js';
 import { openBrowserCdpSession } from '../cdp/cdpSessions.js';
@@ -174,10 +176,25 @@ export async function wakeWorker(scope: CdpScope, extension: Extension): Promise
   const up = await watch.waitForStart(id, starts);
   const errors = watch.errors(id);
   if (up) return { before, errors };
+  const reasons = [...errors, ...(await errorsInFolder(extension.path, scope.signal))];
   throw new ToolError(
-    `The service worker of ${name} does not start. ${errors.join('\n') || 'Chrome gave no reason.'}\n` +
+    `The service worker of ${name} does not start. ${reasons.join('\n') || 'Chrome gave no reason.'}\n` +
       'Fix its script, then call install_extension with its folder again.',
   );
+}
+
+const maxFindings = 10;
+
+/** What the audit of an extension's folder calls errors, a line each. None where the folder cannot be read. */
+export async function errorsInFolder(path: string, signal: AbortSignal): Promise<string[]> {
+  try {
+    const findings = await manifestFindings(await readExtensionFiles({ name: 'the extension', path }), signal);
+    const errors = findings.filter(({ severity }) => severity === 'error');
+    return errors.slice(0, maxFindings).map(({ at, problem, fix }) => `${at}: ${problem} Fix: ${fix}`);
+  } catch {
+    signal.throwIfAborted();
+    return [];
+  }
 }
 
 async function requireWorker(extension: Extension): Promise<void> {

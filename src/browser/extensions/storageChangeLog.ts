@@ -8,7 +8,7 @@ import { untilAborted } from '../../async.js';
 import { callExpression, listenToStorage } from '../cdp/injectedFunctions.js';
 import { CdpScope } from '../cdp/cdpScope.js';
 import { truncateText } from '../collectors/remoteObject.js';
-import { originOf } from './installedExtensions.js';
+import { ownDocumentUrl } from './installedExtensions.js';
 import { openBrowserCdpSession } from '../cdp/cdpSessions.js';
 
 /** A change of one key. */
@@ -42,9 +42,6 @@ const changeSchema = z.object({
 }) satisfies z.ZodType<StorageChangeReport>;
 
 const listenScript = callExpression(listenToStorage, bindingName);
-
-/** The document that is opened hidden: every extension has it, and none of its code runs in it. */
-export const storageDocumentUrl = (extensionId: string): string => `${originOf(extensionId)}/manifest.json`;
 
 /**
  * Records changes of extensions' storage in all areas, from the first read of each extension on: the newest 1,000
@@ -89,7 +86,7 @@ export class StorageChangeLog {
     try {
       const session = await scope.hiddenPage();
       session.on('Runtime.bindingCalled', ({ payload }) => this.#record(extensionId, payload));
-      await scope.untilAborted(session.send('Page.navigate', { url: storageDocumentUrl(extensionId) }));
+      await scope.untilAborted(session.send('Page.navigate', { url: ownDocumentUrl(extensionId) }));
       await scope.untilAborted(session.send('Runtime.addBinding', { name: bindingName }));
       const { exceptionDetails } = await scope.untilAborted(
         session.send('Runtime.evaluate', { expression: listenScript }),

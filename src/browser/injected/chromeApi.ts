@@ -22,6 +22,28 @@ export interface ChromeApi {
     getRegisteredContentScripts(): Promise<object[]>;
   };
   readonly storage?: ChromeStorage;
+  readonly commands?: { getAll(): Promise<{ name?: string; shortcut?: string }[]> };
+  readonly sidePanel?: { getPanelBehavior(): Promise<{ openPanelOnActionClick?: boolean }> };
+  readonly alarms?: {
+    get(name: string): Promise<ChromeAlarm | undefined>;
+    getAll(): Promise<ChromeAlarm[]>;
+    create(name: string, info: { when: number; periodInMinutes?: number }): Promise<void>;
+    readonly onAlarm: { addListener(listener: (alarm: ChromeAlarm) => void): void };
+  };
+  readonly notifications?: { getAll(): Promise<object> };
+  readonly contextMenus?: object;
+}
+
+export interface ChromeAlarm {
+  readonly name: string;
+  readonly scheduledTime: number;
+  readonly periodInMinutes?: number;
+}
+
+/** The members of Chrome's events, some of which its documentation leaves out. */
+export interface ChromeEvent {
+  hasListeners(): boolean;
+  dispatch(...args: readonly unknown[]): void;
 }
 
 export type ChromeStorage = Readonly<Partial<Record<string, ChromeStorageArea>>> & {

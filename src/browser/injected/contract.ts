@@ -60,6 +60,15 @@ export type ActionCheck =
       readonly isKeysOnly?: boolean | undefined;
     };
 
+/** What happened in a document since `watchDrag`. */
+export interface DragReaction {
+  readonly changes: number;
+  /** The page took the pointer, or kept the browser from acting on it. */
+  readonly isHandled: boolean;
+  /** The data of an HTML drag was dropped: the target took it. */
+  readonly isDropped: boolean;
+}
+
 export interface PrintedValue {
   /** Undefined for a value that has no JSON, such as `undefined`. */
   readonly json?: string | undefined;
@@ -68,7 +77,11 @@ export interface PrintedValue {
 }
 
 /** State of `chrome.action` for the active tab; null without `action` in the manifest. */
-export type ActionState = { readonly popup: string; readonly enabled: boolean } | null;
+export type ActionState = {
+  readonly popup: string;
+  readonly enabled: boolean;
+  readonly opensPanel: boolean;
+} | null;
 
 /** A query for `chrome.tabs.query` that matches one tab and needs no permission. */
 export interface TabPosition {
@@ -115,17 +128,44 @@ export interface StorageChangeReport {
   >;
 }
 
+/**
+ * How the listeners of one context took a message. `silent`: they returned without an answer and without `true`.
+ * `late`: one answered after that. `pending`: one returned `true` or a promise. `empty`: its promise had no value.
+ * `closed`: the other end closed a port, and nothing had come through it.
+ */
+export type DeliveryOutcome = 'silent' | 'late' | 'pending' | 'empty' | 'answered' | 'threw' | 'closed';
+
+/** `unknown`: the extension has no such event, or alarm. `unheard`: no listener is registered. */
+export interface FireResult {
+  readonly state: 'fired' | 'unheard' | 'unknown';
+  /** Of `omnibox.onInputChanged`. */
+  readonly suggestions?: unknown;
+}
+
+export interface FirableEvents {
+  readonly commands: readonly { readonly name?: string | undefined; readonly shortcut?: string | undefined }[];
+  readonly alarms: readonly {
+    readonly name: string;
+    readonly scheduledTime: number;
+    readonly periodInMinutes?: number | undefined;
+  }[];
+  /** The ids of those that are shown. */
+  readonly notifications: readonly string[];
+}
+
 /** Payload of the binding that an instrumented context calls, as JSON. */
 export interface ActivityReport {
   /** Shared by `begin` and `end` of one call or message. Unique within a context. */
   readonly id: number;
   readonly phase: 'begin' | 'end';
-  readonly kind: 'send' | 'receive' | 'call';
+  readonly kind: 'send' | 'receive' | 'call' | 'menu';
   /** `runtime.sendMessage`, `port "name"`, `storage.local.get`, … */
   readonly api: string;
   /** JSON, capped: the message or the arguments; at the end the reply or result. */
   readonly value?: string | undefined;
   readonly error?: string | undefined;
+  /** At the end of a received message: how its listeners took it. At the end of an opened port: `closed`. */
+  readonly outcome?: DeliveryOutcome | undefined;
   /** The sender of a received message as Chrome describes it, JSON. */
   readonly sender?: string | undefined;
   /** Milliseconds since 1970. */
@@ -137,6 +177,8 @@ export interface InjectedFunctions {
   untilQuiet(quietMs: number, limitMs: number): Promise<void>;
   untilText(texts: readonly string[], wait: number): Promise<string | undefined>;
   stopWaiting(wait: number): void;
+  watchDrag(): void;
+  readDrag(): Promise<DragReaction>;
   untilDrawn(limitMs: number): Promise<void>;
   untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
   standIn(): RemoteObject;
@@ -159,6 +201,7 @@ export interface InjectedFunctions {
   formatValue(maxCharacters: number): string;
   instrumentContext(bindingName: string, isTracing: boolean): false;
   flushReports(): void;
+  takeReports(): readonly string[];
   correctInstallDetails(placeholderVersion: string): false;
   readActionState(): Promise<ActionState>;
   sendFromExtension(message: unknown, tab: TabPosition | null, timeoutMs: number): Promise<SendResult>;
@@ -171,4 +214,7 @@ export interface InjectedFunctions {
   editStorage(area: string, edit: StorageEdit): Promise<null>;
   listenToStorage(bindingName: string): boolean;
   readRegisteredScripts(): Promise<readonly object[]>;
+  fireEvent(name: string, args: readonly unknown[], tab: TabPosition | null): Promise<FireResult>;
+  fireAlarm(name: string, timeoutMs: number): Promise<FireResult>;
+  readFirableEvents(): Promise<FirableEvents>;
 }

@@ -4,11 +4,12 @@ import { toJson } from './values.js';
 
 /** In a document of the extension. */
 export async function readActionState(): Promise<ActionState> {
-  const { action, tabs } = globalThis.chrome ?? {};
+  const { action, tabs, sidePanel } = globalThis.chrome ?? {};
   if (action === undefined || tabs === undefined) return null;
   const [tab] = await tabs.query({ active: true, lastFocusedWindow: true });
   const popup = await action.getPopup(tab === undefined ? {} : { tabId: tab.id });
-  return { popup, enabled: await action.isEnabled(tab?.id) };
+  const { openPanelOnActionClick: opensPanel = false } = (await sidePanel?.getPanelBehavior()) ?? {};
+  return { popup, enabled: await action.isEnabled(tab?.id), opensPanel };
 }
 
 /** In a document of the extension. */

@@ -4,13 +4,14 @@
  * state outside its call unless it stores it on the global object of the world that it runs in.
  */
 export { isInView, standIn, untilActionable } from './actionable.js';
+export { fireAlarm, fireEvent, readFirableEvents } from './fireEvent.js';
 export { formatValue } from './formatValue.js';
 export { isChecked, isFileField, prepareFill, readValue } from './fill.js';
 export { correctInstallDetails } from './installDetails.js';
-export { flushReports, instrumentContext } from './instrumentContext.js';
+export { flushReports, instrumentContext, takeReports } from './instrumentContext.js';
 export { measureDocument, readOutline } from './outline.js';
 export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';
 export { readActionState, readRegisteredScripts, sendFromExtension } from './extensionCalls.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
-export { stopWaiting, untilDrawn, untilQuiet, untilText } from './waiting.js';
+export { readDrag, stopWaiting, untilDrawn, untilQuiet, untilText, watchDrag } from './waiting.js';

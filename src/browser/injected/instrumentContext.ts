@@ -1,12 +1,13 @@
 import type { ChromeApi } from './chromeApi.js';
 import { Reporter } from './reporter.js';
-import { watchCalls } from './watchCalls.js';
+import { watchCalls, watchMenus } from './watchCalls.js';
 import { watchMessages } from './watchMessages.js';
 
 /** What an instrumented context keeps on its global object. */
 interface Recorder {
   setTracing(isTracing: boolean): void;
   flush(): void;
+  take(): string[];
 }
 
 const recorderKey = Symbol.for('greenroom.activity');
@@ -25,9 +26,14 @@ export function instrumentContext(bindingName: string, isTracing: boolean): fals
     return false;
   }
   const reporter = new Reporter(bindingName);
-  const recorder: Recorder = { setTracing: tracingSwitch(api, reporter), flush: () => reporter.flush() };
+  const recorder: Recorder = {
+    setTracing: tracingSwitch(api, reporter),
+    flush: () => reporter.flush(),
+    take: () => reporter.take(),
+  };
   Object.defineProperty(globalThis, recorderKey, { value: recorder });
   watchMessages(api, reporter);
+  watchMenus(api, reporter);
   recorder.setTracing(isTracing);
   return false;
 }
@@ -35,6 +41,11 @@ export function instrumentContext(bindingName: string, isTracing: boolean): fals
 /** Sends the reports that were made before the binding existed. */
 export function flushReports(): void {
   findRecorder()?.flush();
+}
+
+/** The reports that no binding has taken: those of a worker, to which nobody is attached. */
+export function takeReports(): readonly string[] {
+  return findRecorder()?.take() ?? [];
 }
 
 /** Wraps the functions when tracing is switched on for the first time. */

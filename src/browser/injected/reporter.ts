@@ -5,13 +5,13 @@ import { toJson } from './values.js';
 const maxChars = 4_000;
 const maxPending = 500;
 
-type Details = Pick<ActivityReport, 'value' | 'error' | 'sender'>;
+type Details = Pick<ActivityReport, 'value' | 'error' | 'sender' | 'outcome'>;
 
 /** Reports the end of a call or message. */
 export type ReportEnd = (details: Details) => void;
 
 /**
- * Sends reports through a binding. Reports wait, at most 500, until the binding exists and `flush` is called.
+ * Sends reports through a binding. Without one the newest 500 wait until `flush` finds it, or until they are taken.
  */
 export class Reporter {
   readonly #bindingName: string;
@@ -38,11 +38,16 @@ export class Reporter {
     if (binding !== undefined) for (const text of this.#pending.splice(0)) binding(text);
   }
 
+  /** The reports that wait, which then wait no longer. */
+  take(): string[] {
+    return this.#pending.splice(0);
+  }
+
   #send(report: Omit<ActivityReport, 'at'>): void {
     const text = JSON.stringify({ ...report, at: Date.now() } satisfies ActivityReport);
     const binding = findBinding(this.#bindingName);
     if (binding !== undefined) binding(text);
-    else if (this.#pending.length < maxPending) this.#pending.push(text);
+    else if (this.#pending.push(text) > maxPending) this.#pending.shift();
   }
 }
 

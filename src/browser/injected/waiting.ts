@@ -1,4 +1,5 @@
-import type { AnyElement } from './elements.js';
+import type { DragReaction } from './contract.js';
+import { isElement, type AnyElement } from './elements.js';
 
 const everyChange = { subtree: true, childList: true, attributes: true, characterData: true };
 
@@ -55,6 +56,8 @@ declare global {
   interface Window {
     /** The wait of the latest `untilText` in this world. */
     textWait?: TextWait;
+    /** Of the latest `watchDrag` in this world; the end of it. */
+    dragWatch?: () => DragReaction;
   }
 }
 
@@ -127,4 +130,61 @@ export function untilDrawn(limitMs: number): Promise<void> {
     requestAnimationFrame(() => requestAnimationFrame(() => resolve()));
     setTimeout(resolve, limitMs);
   });
+}
+
+const dragEvents = ['pointermove', 'mousemove', 'touchmove', 'pointerup', 'mouseup', 'gotpointercapture'];
+const dropMs = 60;
+
+/** Watches what a drag does in the document: begins when the pointer is down. */
+export function watchDrag(): void {
+  window.dragWatch?.();
+  let changes = 0;
+  let isHandled = false;
+  let isDropped = false;
+  const observer = new MutationObserver((records) => {
+    // A sorter that gives up takes this one back.
+    changes += records.filter(({ attributeName }) => attributeName !== 'draggable').length;
+  });
+  for (const root of openRoots(document)) observer.observe(root, everyChange);
+  const onMove = (event: Event): void => {
+    if (event.type === 'gotpointercapture' || isCanvas(event)) isHandled = true;
+    // Known after the page's own listeners.
+    setTimeout(() => (isHandled ||= event.defaultPrevented));
+  };
+  const onDrop = (): void => {
+    isDropped = true;
+  };
+  const onInput = (): void => {
+    changes++;
+  };
+  const listeners = new Map<string, (event: Event) => void>([
+    ...dragEvents.map((type) => [type, onMove] as const),
+    ['drop', onDrop],
+    ['input', onInput],
+  ]);
+  for (const [type, listener] of listeners) addEventListener(type, listener, { capture: true, passive: true });
+  window.dragWatch = () => {
+    observer.disconnect();
+    for (const [type, listener] of listeners) removeEventListener(type, listener, { capture: true });
+    delete window.dragWatch;
+    return { changes, isHandled, isDropped };
+  };
+}
+
+/** What is drawn on it is nobody's change. */
+const isCanvas = ({ target }: Event): boolean =>
+  target instanceof Node && isElement(target) && target.localName === 'canvas';
+
+function openRoots(root: Document | ShadowRoot): (Document | ShadowRoot)[] {
+  const inner = [...root.querySelectorAll('*')].flatMap(({ shadowRoot }) => (shadowRoot ? openRoots(shadowRoot) : []));
+  return [root, ...inner];
+}
+
+/** Resolves to what happened since `watchDrag`, a moment after the drop. */
+export async function readDrag(): Promise<DragReaction> {
+  await new Promise((resolve) => setTimeout(resolve, dropMs));
+  const reaction = window.dragWatch?.() ?? { changes: 0, isHandled: false, isDropped: false };
+  // What was selected by the way would itself be dragged the next time.
+  if (reaction.changes === 0 && !reaction.isHandled) document.getSelection()?.removeAllRanges();
+  return reaction;
 }

@@ -1,6 +1,7 @@
 import { followCall } from './followCall.js';
 import { isFunction, replaceMethod } from './values.js';
-import { printAll, type Reporter } from './reporter.js';
+import type { ChromeApi } from './chromeApi.js';
+import { print, printAll, type Reporter } from './reporter.js';
 
 const maxDepth = 3;
 
@@ -31,5 +32,17 @@ function read(owner: object, name: string): unknown {
     return Reflect.get(owner, name);
   } catch {
     return undefined;
+  }
+}
+
+/** Reports the entries of context menus, which Chrome tells nobody. */
+export function watchMenus({ contextMenus }: ChromeApi, reporter: Reporter): void {
+  for (const name of ['create', 'update', 'remove', 'removeAll']) {
+    replaceMethod(contextMenus, name, (original) => (...args) => {
+      const [id, change] = name === 'update' ? args : [undefined, args[0]];
+      const value = name === 'update' ? Object.assign({ id }, change) : change;
+      reporter.note('menu', `contextMenus.${name}`, { value: print(value) });
+      return original.apply(contextMenus, args);
+    });
   }
 }

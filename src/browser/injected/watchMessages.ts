@@ -2,7 +2,7 @@ import type { ChromeApi } from './chromeApi.js';
 import { followCall } from './followCall.js';
 import { replaceListeners } from './listeners.js';
 import { isFunction, replaceMethod, type AnyFunction } from './values.js';
-import { print, type Reporter } from './reporter.js';
+import { print, type ReportEnd, type Reporter } from './reporter.js';
 
 interface Port {
   readonly name: string;
@@ -19,7 +19,7 @@ export function watchMessages({ runtime, tabs }: ChromeApi, reporter: Reporter):
   watchConnecting(reporter, runtime, 'runtime.connect');
   watchConnecting(reporter, tabs, 'tabs.connect');
   for (const name of ['onMessage', 'onMessageExternal'] as const) {
-    replaceListeners(runtime?.[name], (listener) => reportingMessages(reporter, `runtime.${name}`, listener));
+    replaceListeners(runtime?.[name], answerWatch(reporter, `runtime.${name}`));
   }
   for (const name of ['onConnect', 'onConnectExternal'] as const) {
     replaceListeners(runtime?.[name], (listener) => (port) => {
@@ -52,24 +52,26 @@ function watchConnecting(reporter: Reporter, owner: object | undefined, api: str
   replaceMethod(owner, 'connect', (original) => (...args) => {
     const port = original.apply(owner, args);
     if (isPort(port)) {
-      reporter.note('send', api, { value: print(port.name) });
-      watchPort(reporter, port);
+      watchPort(reporter, port, reporter.begin('send', api, { value: print(port.name) }));
     }
     return port;
   });
 }
 
-/** Reports what passes a port in both directions. */
-function watchPort(reporter: Reporter, port: Port): void {
+/** Reports what passes a port in both directions, and, to the one that opened it, whether it closed unused. */
+function watchPort(reporter: Reporter, port: Port, end?: ReportEnd): void {
   const api = `port ${JSON.stringify(port.name)}`;
+  let isUsed = false;
   replaceMethod(port, 'postMessage', (original) => (...args) => {
     reporter.note('send', api, { value: print(args[0]) });
     return original.apply(port, args);
   });
   port.onMessage.addListener((message) => {
+    isUsed = true;
     reporter.note('receive', api, { value: print(message), sender: print(port.sender) });
   });
   port.onDisconnect.addListener(() => {
+    if (!isUsed) end?.({ outcome: 'closed' });
     reporter.note('receive', `${api} disconnected`, { value: '', sender: print(port.sender) });
   });
 }
@@ -77,13 +79,59 @@ function watchPort(reporter: Reporter, port: Port): void {
 const isPort = (value: unknown): value is Port =>
   typeof value === 'object' && value !== null && 'onMessage' in value && 'onDisconnect' in value;
 
-function reportingMessages(reporter: Reporter, api: string, listener: AnyFunction): AnyFunction {
-  return (message, sender, reply) => {
+/** What the listeners of this context did with one message. */
+interface Delivery {
+  readonly end: ReportEnd;
+  isKept: boolean;
+  isAnswered: boolean;
+  hasThrown: boolean;
+}
+
+/** Wraps the listeners of an event so that each message is reported once, however many of them hear it. */
+function answerWatch(reporter: Reporter, api: string): (listener: AnyFunction) => AnyFunction {
+  // Chrome passes the same object to every listener.
+  const deliveries = new WeakMap<object, Delivery>();
+  const deliveryOf = (message: unknown, sender: unknown): Delivery => {
+    const known = isObject(sender) ? deliveries.get(sender) : undefined;
+    if (known !== undefined) return known;
     const end = reporter.begin('receive', api, { value: print(message), sender: print(sender) });
+    const delivery: Delivery = { end, isKept: false, isAnswered: false, hasThrown: false };
+    if (isObject(sender)) deliveries.set(sender, delivery);
+    return delivery;
+  };
+  return (listener) => (message, sender, reply) => {
+    const delivery = deliveryOf(message, sender);
+    let isRunning = true;
     const reportingReply = (value: unknown): unknown => {
-      end({ value: print(value) });
+      const isLate = !isRunning && !delivery.isKept && !delivery.isAnswered;
+      delivery.isAnswered ||= !isLate;
+      delivery.end({ value: print(value), outcome: isLate ? 'late' : 'answered' });
       return isFunction(reply) ? reply(value) : undefined;
     };
-    return listener(message, sender, reportingReply);
+    try {
+      const returned = listener(message, sender, reportingReply);
+      reportReturn(delivery, returned);
+      return returned;
+    } catch (error) {
+      delivery.hasThrown = true;
+      delivery.end({ outcome: 'threw', error: String(error) });
+      throw error;
+    } finally {
+      isRunning = false;
+    }
   };
 }
+
+function reportReturn(delivery: Delivery, returned: unknown): void {
+  if (returned === true || returned instanceof Promise) delivery.isKept = true;
+  if (delivery.isAnswered || delivery.hasThrown) return;
+  delivery.end({ outcome: delivery.isKept ? 'pending' : 'silent' });
+  if (!(returned instanceof Promise)) return;
+  const onValue = (value: unknown): void => {
+    if (delivery.isAnswered) return;
+    delivery.end(value === undefined ? { outcome: 'empty' } : { value: print(value), outcome: 'answered' });
+  };
+  returned.then(onValue, (error: unknown) => delivery.end({ outcome: 'threw', error: String(error) }));
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;

@@ -110,8 +110,9 @@ interface DraftNode {
   readonly clickable: string | undefined;
   /** A pointer can act on it or on a part of it. */
   readonly isActionable: boolean;
-  /** A text that begins a line of its own. */
+  /** A text that begins or ends a line of its own. */
   startsLine?: boolean;
+  endsLine?: boolean;
 }
 
 /** Folds the trees of a page's frames into one of the relevant nodes. Only shown nodes get a uid. */
@@ -185,8 +186,11 @@ function draftNodes(source: AXNode, walk: WalkContext): DraftNode[] {
 
 /** The children of a folded node. */
 function inPlaceOf(facts: PointerFacts | undefined, children: DraftNode[]): DraftNode[] {
-  const [first] = children;
-  if (facts?.block === true && first?.role === 'text') first.startsLine = true;
+  const [first, last] = [children[0], children.at(-1)];
+  if (facts?.block === true && first && last) {
+    first.startsLine = true;
+    last.endsLine = true;
+  }
   return children;
 }
 
@@ -250,7 +254,7 @@ function isFolded(source: AXNode, role: string, name: string, verbose: boolean):
 }
 
 function toSnapshotNode(node: DraftNode, options: TreeOptions): SnapshotNode {
-  const joined = joinText(node.children, node.clickable !== undefined);
+  const joined = joinText(node.children);
   const children = joined.filter((child, index) => !isRedundantText(child, node, joined[index - 1], joined[index + 1]));
   const [only] = children;
   // A paragraph with a single text is one line, not two.
@@ -272,17 +276,16 @@ function clickableDetails({ clickable }: DraftNode, name: string, children: read
   return isBare ? ` clickable ${clickable}` : ' clickable';
 }
 
-/**
- * Joins adjacent texts (a bold word, a line of source code). In a clickable element, each line stays one of its own: a
- * listener may tell them apart.
- */
-function joinText(nodes: readonly DraftNode[], keepsLines: boolean): DraftNode[] {
+/** Joins the texts of one line (a bold word, a line of source code). */
+function joinText(nodes: readonly DraftNode[]): DraftNode[] {
   const joined: DraftNode[] = [];
   for (const node of nodes) {
     const before = joined.at(-1);
-    const isApart = keepsLines && node.startsLine === true;
-    if (node.role === 'text' && before?.role === 'text' && !isApart) before.name = `${before.name} ${node.name}`;
-    else joined.push({ ...node });
+    const isApart = node.startsLine === true || before?.endsLine === true;
+    if (node.role === 'text' && before?.role === 'text' && !isApart) {
+      before.name = `${before.name} ${node.name}`;
+      before.endsLine = node.endsLine === true;
+    } else joined.push({ ...node });
   }
   return joined;
 }

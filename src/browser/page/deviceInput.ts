@@ -76,24 +76,123 @@ interface Chord {
   readonly key: Key | undefined;
 }
 
-function isModifier(name: string): name is Modifier {
-  return Object.hasOwn(modifierBits, name);
+/** Other names that people use, in lower case. */
+const keyAliases: Readonly<Record<string, string>> = {
+  back: 'Backspace',
+  comma: ',',
+  del: 'Delete',
+  down: 'ArrowDown',
+  esc: 'Escape',
+  ins: 'Insert',
+  left: 'ArrowLeft',
+  menu: 'ContextMenu',
+  minus: '-',
+  numpadenter: 'Enter',
+  pagedn: 'PageDown',
+  period: '.',
+  pgdn: 'PageDown',
+  pgup: 'PageUp',
+  plus: '+',
+  return: 'Enter',
+  right: 'ArrowRight',
+  slash: '/',
+  spacebar: 'Space',
+  up: 'ArrowUp',
+  '↵': 'Enter',
+};
+const modifierAliases: Readonly<Record<string, Modifier>> = {
+  '⌃': 'Control',
+  '⌘': 'Meta',
+  '⌥': 'Alt',
+  '⇧': 'Shift',
+  alt: 'Alt',
+  cmd: 'Meta',
+  cmdorctrl: 'Control',
+  command: 'Meta',
+  commandorcontrol: 'Control',
+  control: 'Control',
+  controlormeta: 'Control',
+  ctrl: 'Control',
+  meta: 'Meta',
+  mod: 'Control',
+  opt: 'Alt',
+  option: 'Alt',
+  shift: 'Shift',
+  super: 'Meta',
+  win: 'Meta',
+  windows: 'Meta',
+};
+
+const oneCharacter = /^.$/su;
+
+const modifierOf = (name: string): Modifier | undefined => modifierAliases[name.toLowerCase()];
+
+/** The key of a name in any case, of one character, or of a common other name. */
+function keyOf(name: string): Key | undefined {
+  const lower = name.toLowerCase();
+  const listed = Object.keys(namedKeys).find((key) => key.toLowerCase() === lower);
+  const found = findKey(listed ?? keyAliases[lower] ?? (/^f\d+$/.test(lower) ? lower.toUpperCase() : name));
+  if (found) return found;
+  // A character that a US keyboard has not: é, ß, 你.
+  return oneCharacter.test(name) ? { key: name, code: '', keyCode: 0, text: name } : undefined;
 }
 
-/** Parses `Control+Shift+A`, `Enter`, `+`, `Control++`. Throws a ToolError that lists the keys. */
+/** The names in `Control+A`, `Ctrl-A`, `Ctrl + Shift + a`, `Control++`. */
+function namesIn(chord: string): string[] {
+  if (oneCharacter.test(chord)) return [chord];
+  const trimmed = chord.replace(/[⌃⌘⌥⇧]/g, '$& ').trim();
+  const last = /[+-]$/.exec(trimmed)?.[0];
+  const rest = last === undefined ? trimmed : trimmed.slice(0, -1);
+  const names = rest.replace(/[+-]/g, ' ').split(/\s/).filter(Boolean);
+  return last === undefined ? names : [...names, last];
+}
+
+/** Parses `Control+Shift+A`, `ctrl-a`, `Enter`, `+`, `Control++`. Throws a ToolError that lists the keys. */
 export function parseChord(chord: string): Chord {
-  const parts = chord.endsWith('+') ? [...chord.slice(0, -1).split('+').filter(Boolean), '+'] : chord.split('+');
-  const last = parts.at(-1) ?? '';
-  const before = parts.slice(0, -1);
-  const modifiers = before.filter(isModifier);
-  if (modifiers.length === before.length && isModifier(last))
-    return { modifiers: [...modifiers, last], key: undefined };
-  const key = findKey(last);
-  if (key && modifiers.length === before.length) return { modifiers, key };
+  const names = namesIn(chord);
+  const last = names.at(-1) ?? '';
+  const modifiers = names.slice(0, -1).flatMap((name) => modifierOf(name) ?? []);
+  const areModifiers = modifiers.length === names.length - 1;
+  const only = modifierOf(last);
+  if (areModifiers && only) return { modifiers: [...modifiers, only], key: undefined };
+  const key = keyOf(last);
+  if (key && areModifiers) return { modifiers, key: modifiers.length > 0 ? withoutCase(key) : key };
   throw new ToolError(
     `No key ${JSON.stringify(chord)}. Use one character or ${Object.keys(namedKeys).join(', ')}, F1 to F12, ` +
-      'with Alt, Control, Meta, Shift before it: Control+A.',
+      'with Alt, Control, Meta, Shift before it: Control+A. Several keys: a call for each; text: type_text.',
   );
+}
+
+/** In a chord, the case of a letter comes from Shift alone: pages compare with `k` for Control+K. */
+function withoutCase(key: Key): Key {
+  if (!/^[A-Z]$/.test(key.key)) return key;
+  const lower = key.key.toLowerCase();
+  return { ...key, key: lower, text: lower };
+}
+
+/** What a browser does on its own keys, and the tool for it. */
+const browserKeys: readonly (readonly [keys: RegExp, use: string])[] = [
+  [/^(?:F5|(?:Control|Meta)\+(?:Shift\+)?(?:r|F5))$/, 'To load the page again: navigate_page {"reload":true}.'],
+  [/^Alt\+Arrow(?:Left|Right)$/, 'To go back or forward: navigate_page_history.'],
+  [/^(?:Control|Meta)\+(?:Shift\+)?[nt]$/, 'To open a page: new_page.'],
+  [/^(?:Control|Meta)\+(?:w|F4)$|^Alt\+F4$/, 'To close a page: close_page.'],
+  [/^(?:Control|Meta)\+(?:Shift\+)?(?:Tab|PageUp|PageDown|[1-9])$/, 'To change the page: select_page.'],
+  [/^(?:(?:Control|Meta)\+l|F6|Alt\+d)$/, 'To open an address: navigate_page.'],
+  [/^(?:(?:Control|Meta)\+(?:Shift\+)?[fg]|F3)$/, 'To search the page: find_in_snapshot.'],
+  [/^(?:Control|Meta)\+[=+\-0]$/, 'To change the size: resize_page or emulate.'],
+  [/^(?:F11|F12|(?:Control|Meta)\+(?:Shift\+[cijm]|[dhjopsu]))$/, ''],
+  [
+    /^(?:Control|Alt|Meta)\+Shift\+\w$/,
+    'Nor are shortcuts of extensions started: trigger_extension_action does what they do.',
+  ],
+];
+
+/** What to know about a chord that a browser or an extension, other than the page, would answer. */
+export function browserRemark({ modifiers, key }: Chord): string | undefined {
+  if (!key) return undefined;
+  const name = [...modifiers, key.key.length === 1 ? key.key.toLowerCase() : key.key].join('+');
+  const found = browserKeys.find(([keys]) => keys.test(name));
+  return found && `Only the page got it: the browser itself does nothing on keys. ${found[1]}`.trimEnd();
 }
 
 /** Presses and releases every key of a chord (CDP Input.dispatchKeyEvent). */
@@ -177,35 +276,4 @@ export async function clickAt(cdp: CDPSession, at: Point, button: MouseButton, c
       cdp.send('Input.dispatchMouseEvent', { type: 'mouseReleased', buttons: 0, ...common }),
     ]);
   }
-}
-
-/**
- * Presses at one point and releases at another. HTML drag and drop is intercepted and dispatched (CDP
- * Input.setInterceptDrags), since a headless browser has no desktop that would do it.
- */
-export async function dragBetween(cdp: CDPSession, from: Point, to: Point): Promise<void> {
-  await cdp.send('Input.setInterceptDrags', { enabled: true });
-  try {
-    const held = { button: 'left', buttons: buttonBits.left } as const;
-    let data: Protocol.Input.DragData | undefined;
-    cdp.once('Input.dragIntercepted', (event) => (data = event.data));
-    await movePointer(cdp, from);
-    await cdp.send('Input.dispatchMouseEvent', { type: 'mousePressed', ...from, ...held, clickCount: 1 });
-    // The first step exceeds the threshold below which a browser sees a click.
-    for (const part of [0.1, 0.5, 1]) {
-      const x = from.x + (to.x - from.x) * part;
-      const y = from.y + (to.y - from.y) * part;
-      await cdp.send('Input.dispatchMouseEvent', { type: 'mouseMoved', x, y, ...held });
-    }
-    if (data) await dispatchDrop(cdp, to, data);
-    await cdp.send('Input.dispatchMouseEvent', { type: 'mouseReleased', ...to, button: 'left', clickCount: 1 });
-  } finally {
-    await cdp.send('Input.setInterceptDrags', { enabled: false });
-  }
-}
-
-async function dispatchDrop(cdp: CDPSession, to: Point, data: Protocol.Input.DragData): Promise<void> {
-  await cdp.send('Input.dispatchDragEvent', { type: 'dragEnter', ...to, data });
-  await cdp.send('Input.dispatchDragEvent', { type: 'dragOver', ...to, data });
-  await cdp.send('Input.dispatchDragEvent', { type: 'drop', ...to, data });
 }

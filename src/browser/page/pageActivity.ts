@@ -33,6 +33,8 @@ export class PageActivity {
   readonly opened: string[] = [];
   /** URL of a download that the page started. */
   download: string | undefined;
+  /** Requests, other than the page's own, whose server asks for credentials. */
+  readonly challenges: DocumentResponse[] = [];
   /** The answer to the latest navigation of the page. */
   response: DocumentResponse | undefined;
   #navigated: string | undefined;
@@ -174,6 +176,7 @@ export class PageActivity {
     });
     this.#on(cdp, 'Network.responseReceived', ({ requestId, response }) => {
       if (response.mimeType === 'text/event-stream') this.#endRequest(requestId);
+      if (response.status === 401 && this.challenges.length < maxNamed) this.challenges.push(response);
     });
     this.#on(cdp, 'Network.loadingFinished', ({ requestId }) => this.#endRequest(requestId));
     this.#on(cdp, 'Network.loadingFailed', ({ requestId }) => this.#endRequest(requestId));

@@ -1,7 +1,7 @@
 import type { Protocol } from 'puppeteer-core';
 import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
-import { untilAborted } from '../../async.js';
+import { noop, untilAborted } from '../../async.js';
 import { withoutCredentials } from '../policy/credentials.js';
 import { performAction, type ActionOutcome } from './performAction.js';
 import type { SessionPage } from './sessionPage.js';
@@ -71,7 +71,8 @@ async function loadAndSettle(
     if (failure !== undefined && outcome.response === undefined) throw loadFailure(failure, outcome, timeoutMs);
     return outcome;
   } catch (error) {
-    await navigations.stop();
+    // Also a load that the browser has not reported yet.
+    await page.cdp.send('Page.stopLoading').catch(noop);
     navigations.takeStopped();
     throw error;
   }

@@ -20,6 +20,8 @@ export interface ActionOutcome {
   readonly navigated: string | undefined;
   /** The answer to the latest navigation. */
   readonly response: DocumentResponse | undefined;
+  /** Answers of servers that ask for credentials. */
+  readonly challenges: readonly DocumentResponse[];
   /** The browser shows an error instead of the document. */
   readonly unreachable: boolean;
   /** Navigations that were stopped because no answer came. */
@@ -103,11 +105,11 @@ function outcomeOf(
   activity: PageActivity,
   { settled, dialog }: { readonly settled: boolean; readonly dialog?: OpenDialog },
 ): ActionOutcome {
-  const { navigated, isUnreachable: unreachable, response, opened, download } = activity;
+  const { navigated, isUnreachable: unreachable, response, challenges, opened, download } = activity;
   const closed = page.isClosed;
   const busyWith = settled || closed || dialog ? undefined : activity.describe();
   const stopped = page.navigations.takeStopped();
-  return { navigated, response, unreachable, stopped, dialog, opened, download, settled, busyWith, closed };
+  return { navigated, response, challenges, unreachable, stopped, dialog, opened, download, settled, busyWith, closed };
 }
 
 /** Whether the page settled within the limit. Rejects with the signal's reason only. */

@@ -9,14 +9,23 @@ import { Lock, noop, untilAborted } from '../../async.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
 import { PendingNavigations } from './pendingNavigations.js';
 import { PageTracing } from '../profiling/pageTracing.js';
-import { withoutCredentials } from '../policy/credentials.js';
+import { Credentials, withoutCredentials } from '../policy/credentials.js';
 import { ToolError } from '../../errors/errors.js';
 import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
 import { openCdpSession } from '../cdp/cdpSessions.js';
 
-interface Navigating {
+export interface SessionPageOptions {
+  readonly id: number;
+  readonly page: Page;
+  /** Default: none. */
+  readonly credentials?: Credentials;
+}
+
+interface ExclusiveWork {
   /** Whether the work loads another document. */
-  readonly navigates?: boolean;
+  readonly navigates?: boolean | undefined;
+  /** Called whenever later work begins to wait for this. */
+  readonly onWanted?: (() => void) | undefined;
 }
 
 /**
@@ -47,14 +56,13 @@ export class SessionPage {
   readonly #markClosed = (): void => this.#closed.abort(new Error('The page is closed.'));
   #focusEmulation: Promise<void> | undefined;
 
-  constructor(options: { id: number; page: Page; cdp: CDPSession }) {
-    const { id, page, cdp } = options;
+  constructor({ id, page, cdp, credentials = new Credentials() }: SessionPageOptions & { readonly cdp: CDPSession }) {
     this.id = id;
     this.page = page;
     this.cdp = cdp;
     this.#floodGuard = new ConsoleFloodGuard(page);
     this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage);
-    this.network = new NetworkCollector(cdp);
+    this.network = new NetworkCollector(cdp, credentials);
     this.dialogs = new Dialogs(cdp);
     this.emulation = new Emulation(page, cdp);
     this.tracing = new PageTracing(page);
@@ -102,8 +110,9 @@ export class SessionPage {
    * ToolError that names the dialog when one is open or opens meanwhile: the page does not answer until it is handled.
    * A navigation that waits for its server is waited for, or stopped if the tool `navigates` itself, and at the abort.
    */
-  runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, { navigates = false }: Navigating = {}): Promise<T> {
-    return this.#lock.run(signal, () => {
+  runExclusive<T>(signal: AbortSignal, run: () => Promise<T>, options: ExclusiveWork = {}): Promise<T> {
+    const { navigates = false, onWanted } = options;
+    const work = (): Promise<T> => {
       this.dialogs.throwIfOpen();
       const runFocused = async (): Promise<T> => {
         try {
@@ -118,7 +127,8 @@ export class SessionPage {
       return this.dialogs.runUntilDialog(runFocused, (dialog) => {
         throw new ToolError(describeDialog(dialog));
       });
-    });
+    };
+    return this.#lock.run(signal, work, onWanted);
   }
 
   /**
@@ -173,7 +183,7 @@ export class SessionPage {
 }
 
 /** Opens the collectors of a page. Rejects, leaving nothing behind, when the page closes meanwhile. */
-export async function openSessionPage(options: { id: number; page: Page }): Promise<SessionPage> {
+export async function openSessionPage(options: SessionPageOptions): Promise<SessionPage> {
   const cdp = await openCdpSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {

@@ -12,7 +12,8 @@ import {
   untilOption,
 } from '../cdp/injectedFunctions.js';
 import { findElement, type PageElement } from './element.js';
-import { parseChord, pressChord, clickAt, dragBetween, movePointer, type MouseButton } from './deviceInput.js';
+import { parseChord, pressChord, clickAt, movePointer, type MouseButton } from './deviceInput.js';
+import { dragElement } from './pageDrag.js';
 import type { SessionPage } from './sessionPage.js';
 
 /**
@@ -41,11 +42,8 @@ export async function hover(page: SessionPage, uid: string): Promise<void> {
   await movePointer(page.cdp, await acting.clickablePoint());
 }
 
-export async function drag(page: SessionPage, fromUid: string, toUid: string): Promise<void> {
-  const [from, to] = [await findElement(page, fromUid), await findElement(page, toUid)];
-  await to.waitUntilActionable('keyboard');
-  await from.waitUntilActionable('pointer');
-  await dragBetween(page.cdp, await from.clickablePoint(), await to.clickablePoint());
+export async function drag(page: SessionPage, fromUid: string, toUid: string, signal: AbortSignal): Promise<void> {
+  await dragElement(page, await findElement(page, fromUid), await findElement(page, toUid), signal);
 }
 
 const preparedSchema = z.union([

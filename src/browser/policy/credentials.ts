@@ -13,3 +13,47 @@ export function describeChallenge(challenge: string, url: string): string {
   if (scheme.toLowerCase() !== 'basic') return `${asks} Send them with emulate and extraHttpHeaders.`;
   return `${asks} Give them with set_credentials {"origin": "${new URL(url).origin}", …}, then navigate_page again.`;
 }
+
+/**
+ * User names and passwords of one session, by origin, for HTTP's Basic authentication. Nothing shows them again. Outlives
+ * the session's browser.
+ */
+export class Credentials {
+  /** The header Authorization by origin. */
+  readonly #headers = new Map<string, string>();
+  readonly #watchers = new Set<() => Promise<unknown>>();
+
+  /** The origins that have some. */
+  get origins(): readonly string[] {
+    return [...this.#headers.keys()];
+  }
+
+  /** Resolves when every page uses them. `undefined` forgets those of the origin. */
+  async set(origin: string, login: { readonly username: string; readonly password: string } | undefined) {
+    if (login === undefined) this.#headers.delete(origin);
+    else {
+      const token = Buffer.from(`${login.username}:${login.password}`).toString('base64');
+      this.#headers.set(origin, `Basic ${token}`);
+    }
+    await Promise.all([...this.#watchers].map((update) => update()));
+  }
+
+  /** Takes those in an address and answers the address without them. */
+  async takeFrom(url: string): Promise<string> {
+    const { origin, username, password } = new URL(url);
+    if (username === '' && password === '') return url;
+    await this.set(origin, { username: decodeURIComponent(username), password: decodeURIComponent(password) });
+    return withoutCredentials(url);
+  }
+
+  /** The header Authorization for a request to this address. */
+  headerFor(url: string): string | undefined {
+    return URL.canParse(url) ? this.#headers.get(new URL(url).origin) : undefined;
+  }
+
+  /** `update` is called after each change, until the returned function is called. */
+  watch(update: () => Promise<unknown>): () => void {
+    this.#watchers.add(update);
+    return () => this.#watchers.delete(update);
+  }
+}

@@ -29,7 +29,8 @@ export interface LaunchRules {
 
 /**
  * Writes the preferences of a new profile, with the lists of the enterprise policies URLBlocklist and URLAllowlist,
- * which Chrome checks before every navigation of every frame.
+ * which Chrome checks before every navigation of every frame. Without a window nobody can answer a prompt for a password,
+ * for which a request would wait without an end: pages get the 401 instead, and `set_credentials` sends credentials.
  */
 export async function writePreferences(profile: string, { headless, folders }: LaunchRules): Promise<void> {
   const blocked = headless ? [...blockedEverywhere, 'devtools://*'] : blockedEverywhere;
@@ -37,6 +38,7 @@ export async function writePreferences(profile: string, { headless, folders }: L
   const policy = { url_blocklist: blocked, url_allowlist: [extensionsPage, ...browserUi, ...files.flat()] };
   await mkdir(join(profile, 'Default'), { recursive: true, mode: 0o700 });
   await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify({ policy }));
+  if (headless) await writeFile(join(profile, 'Local State'), JSON.stringify({ auth: { schemes: 'ntlm,negotiate' } }));
 }
 
 /** Chrome compares the requested address: with and without symbolic links resolved. */

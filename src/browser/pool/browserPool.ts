@@ -39,6 +39,7 @@ export interface BrowserPoolOptions extends BrowserSearch {
     | 'executablePath'
     | 'workspace'
     | 'headless'
+    | 'acceptInsecureCerts'
     | 'isolation'
     | 'maxBrowsers'
     | 'browserQueue'
@@ -243,10 +244,11 @@ export class SupervisedBrowserPool implements BrowserPool {
     const { config, chromePath, searchPath } = this.#options;
     const { ledger } = this;
     if (this.#runFolder === undefined) throw new Error('A pool that launches browsers needs a run folder.');
-    const { headless, workspace } = config;
+    const { headless, workspace, acceptInsecureCerts } = config;
     const executablePath = await findExecutable({ executablePath: config.executablePath, chromePath, searchPath });
     const folder = this.#runFolder.nextBrowserFolder();
-    const connection = await launchBrowser({ executablePath, folder, headless, workspace, signal, ledger });
+    const options = { executablePath, folder, headless, workspace, acceptInsecureCerts };
+    const connection = await launchBrowser({ ...options, signal, ledger });
     const { pid } = connection;
     if (pid !== undefined) {
       this.#pids.add(pid);

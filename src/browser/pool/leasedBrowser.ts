@@ -4,6 +4,7 @@ import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { ContextSelection } from '../extensions/liveContexts.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
+import type { Credentials } from '../policy/credentials.js';
 import type { SessionPageState } from './sessionPageState.js';
 import type { OnQueued } from './waitQueue.js';
 import type { BrowserPlacement } from './browserPlacement.js';
@@ -52,6 +53,10 @@ export class LeasedBrowser implements SessionBrowser {
 
   get addresses(): AddressPolicy {
     return this.#pageState.addresses;
+  }
+
+  get credentials(): Credentials {
+    return this.#pageState.credentials;
   }
 
   get isAlive(): boolean {

@@ -218,7 +218,7 @@ export class PageSet {
   }
 
   async #openSessionPage(page: Page, id: number): Promise<SessionPage> {
-    const opening = openSessionPage({ id, page });
+    const opening = openSessionPage({ id, page, credentials: this.#pageState.credentials });
     const sessionPage = await untilAborted(opening, this.#deadline(), (late) => void late.dispose());
     this.#ledger.pages.opened += 1;
     this.#pages.set(id, sessionPage);

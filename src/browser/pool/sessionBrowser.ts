@@ -3,6 +3,7 @@ import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import type { ContextSelection } from '../extensions/liveContexts.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
+import type { Credentials } from '../policy/credentials.js';
 import type { OnQueued } from './waitQueue.js';
 
 /**
@@ -20,6 +21,8 @@ export interface SessionBrowser {
 
   /** Decides which addresses the session's pages may open. */
   readonly addresses: AddressPolicy;
+  /** Sent to the servers that ask for them. */
+  readonly credentials: Credentials;
 
   /** False once the browser is known to have died or hung; what was open in it is gone. */
   readonly isAlive: boolean;

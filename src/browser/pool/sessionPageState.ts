@@ -1,14 +1,16 @@
 import { AddressPolicy } from '../policy/addressPolicy.js';
+import { Credentials } from '../policy/credentials.js';
 
 /**
- * Session state that outlives its browser: the page id counter, the pending notices for the client, and the address
- * policy.
+ * Session state that outlives its browser: the page id counter, the pending notices for the client, the address
+ * policy, and credentials for servers.
  */
 export interface SessionPageState {
   lastPageId: number;
   nextPageId(): number;
   readonly notices: string[];
   readonly addresses: AddressPolicy;
+  readonly credentials: Credentials;
 }
 
 export function createSessionPageState(lastPageId = 0): SessionPageState {
@@ -19,5 +21,6 @@ export function createSessionPageState(lastPageId = 0): SessionPageState {
     },
     notices: [],
     addresses: new AddressPolicy(),
+    credentials: new Credentials(),
   };
 }

@@ -14,6 +14,8 @@ export interface LaunchOptions {
   /** The folder of this browser. Created here and removed when the browser is gone. */
   readonly folder: string;
   readonly headless: boolean;
+  /** Accept every TLS certificate. Default: false. */
+  readonly acceptInsecureCerts?: boolean;
   /** Folders whose files pages may show, besides the browser's temporary folder. Default: none. */
   readonly workspace?: readonly string[];
   readonly signal: AbortSignal;
@@ -28,8 +30,9 @@ const defaultFlags = [
   '--no-first-run',
   '--no-default-browser-check',
   '--window-size=1280,800',
-  // Saves two renderers per window for the address bar's suggestions: a third of the memory, and 80 ms per page.
-  '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup',
+  // The first two save two renderers per window for the address bar's suggestions: a third of the memory, and 80 ms per
+  // page. With the third a PDF's viewer is a frame of its page, which does not answer once another page is loaded.
+  '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,PdfOopif',
 ];
 
 /**
@@ -68,11 +71,12 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
 }
 
 /** Puppeteer is imported with the first browser: it is the largest import, and starting the server does not need it. */
-async function chromeFlags({ folder, headless }: LaunchOptions): Promise<string[]> {
+async function chromeFlags({ folder, headless, acceptInsecureCerts = false }: LaunchOptions): Promise<string[]> {
   const { defaultArgs } = await import('puppeteer-core');
   const flags = [...defaultFlags, '--remote-debugging-pipe'];
   // Chrome cannot start its sandbox as root.
   if (process.getuid?.() === 0) flags.push('--no-sandbox');
+  if (acceptInsecureCerts) flags.push('--ignore-certificate-errors');
   // The startup window takes two thirds of the start time. Not headless, it stays: Chrome exits with its last window.
   if (headless) flags.push('--no-startup-window');
   return defaultArgs({ headless, enableExtensions: true, userDataDir: join(folder, 'profile'), args: flags });

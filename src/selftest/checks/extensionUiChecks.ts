@@ -49,6 +49,31 @@ export const extensionUiChecks: readonly Check[] = [
     },
   },
   {
+    tool: 'fire_extension_event',
+    async run(context) {
+      const word = randomUUID();
+      const made = await writeExtension(context, {
+        permissions: ['alarms'],
+        commands: { note: { suggested_key: { default: 'Ctrl+Shift+Y' }, description: 'Take a note' } },
+        background: { service_worker: 'worker.js' },
+      });
+      const worker = `chrome.commands.onCommand.addListener((name) => console.log('${word}', name));
+        chrome.alarms.onAlarm.addListener(({ name }) => console.log('${word}', name));
+        chrome.alarms.create('hourly', { periodInMinutes: 60 });`;
+      await writeFile(join(made.path, 'worker.js'), worker);
+      const { data } = await context.call('install_extension', { path: made.path });
+      const fire = (args: object) => context.call('fire_extension_event', { extensionId: data['id'], ...args });
+      const listed = await fire({});
+      assertIncludes(listed.text, 'commands.onCommand note (Ctrl+Shift+Y)');
+      assertIncludes(listed.text, 'alarms.onAlarm hourly');
+      assertIncludes((await fire({ event: 'commands.onCommand', subject: 'note' })).text, `${word} note`);
+      const alarm = await fire({ event: 'alarms.onAlarm', subject: 'hourly' });
+      assertIncludes(alarm.text, `${word} hourly`);
+      assert.equal(alarm.data['by'], 'chrome');
+      return 'a command reached the worker, and an alarm through Chrome';
+    },
+  },
+  {
     tool: 'open_extension_popup',
     async run(context) {
       const { text, data } = await openPopup(context);

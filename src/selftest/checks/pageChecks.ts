@@ -104,6 +104,22 @@ export const pageChecks: readonly Check[] = [
     },
   },
   {
+    tool: 'set_credentials',
+    async run(context) {
+      await context.openControls();
+      const read = `fetch('/private').then((answer) => answer.text())`;
+      const { text } = await context.call('set_credentials', {
+        origin: context.pages,
+        username: 'ada',
+        password: 'engine',
+      });
+      assert.ok(!text.includes('engine'));
+      assert.equal(await context.evaluate(read), 'private');
+      await context.call('set_credentials', { origin: context.pages, username: '', password: '' });
+      return 'a server that asks for them let the page in';
+    },
+  },
+  {
     tool: 'resize_page',
     async run(context) {
       await context.openControls();

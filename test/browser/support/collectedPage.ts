@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import puppeteer, { type Browser, type CDPSession, type LaunchOptions, type Page } from 'puppeteer-core';
 import { ConsoleCollector } from '../../../src/browser/collectors/consoleCollector.js';
 import { NetworkCollector } from '../../../src/browser/collectors/networkCollector.js';
+import { Credentials } from '../../../src/browser/policy/credentials.js';
 import { chromium } from '../../support/chromium.js';
 
 const args = [
@@ -30,7 +31,7 @@ export interface CollectedPage {
 export async function openCollectedPage(browser: Browser): Promise<CollectedPage> {
   const page = await browser.newPage();
   const cdp = await page.createCDPSession();
-  const collectors = { console: new ConsoleCollector(cdp), network: new NetworkCollector(cdp) };
+  const collectors = { console: new ConsoleCollector(cdp), network: new NetworkCollector(cdp, new Credentials()) };
   await Promise.all([collectors.console.ready, collectors.network.ready]);
   return {
     page,

@@ -32,6 +32,7 @@ export async function openTestPool(
     config: {
       browser: 'launch',
       headless: true,
+      acceptInsecureCerts: false,
       browserUrl: undefined,
       executablePath: chromium,
       workspace: [],

@@ -1,9 +1,13 @@
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { LeasedBrowser } from '../../../src/browser/pool/leasedBrowser.js';
+import { launchBrowser } from '../../../src/browser/process/launchBrowser.js';
+import type { BrowserConnection } from '../../../src/browser/process/browserConnection.js';
 import { createResourceLedger } from '../../../src/browser/process/resourceLedger.js';
 import { createSessionPageState } from '../../../src/browser/pool/sessionPageState.js';
-import { openPlacement, type BrowserPlacement } from '../../../src/browser/pool/browserPlacement.js';
+import { openPlacement } from '../../../src/browser/pool/browserPlacement.js';
 import type { SessionBrowser } from '../../../src/browser/pool/sessionBrowser.js';
 import { ResourceStore } from '../../../src/mcp/resourceStore.js';
 import { ToolError } from '../../../src/errors/errors.js';
@@ -32,24 +36,15 @@ export interface ToolHarness {
   close(): Promise<void>;
 }
 
-/** One real browser with one blank page, and the given tools on it. Closed by the caller. */
-export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarness> {
-  const chrome = await puppeteer.launch({
-    executablePath: chromium,
-    enableExtensions: true,
-    pipe: true,
-    args: [
-      '--no-sandbox',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--disable-quic',
-      '--no-first-run',
-    ],
-  });
+/**
+ * One real browser with one blank page, and the given tools on it. Closed by the caller. The browser is started as
+ * `open` says, or with few flags.
+ */
+export async function startToolHarness(tools: readonly Tool[], open = launchPlain): Promise<ToolHarness> {
+  const connection = await open();
   const pageState = createSessionPageState();
   const seat = await openPlacement({
-    connection: await connectionTo(chrome),
+    connection,
     isolation: 'process',
     pageState,
     ledger: createResourceLedger(),
@@ -76,14 +71,41 @@ export async function startToolHarness(tools: readonly Tool[]): Promise<ToolHarn
     },
     close: async () => {
       await seat.close();
-      await chrome.close();
+      await connection.close();
       await resources.close();
     },
   };
   return harness;
 }
 
-async function connectionTo(browser: Browser): Promise<BrowserPlacement['connection']> {
+/** As the server starts one. */
+export async function launchAsServer(options: { readonly acceptInsecureCerts?: boolean } = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
+  const signal = new AbortController().signal;
+  const own = { executablePath: chromium, folder: join(folder, 'browser'), headless: true, ...options };
+  const connection = await launchBrowser({ ...own, signal, ledger: createResourceLedger() });
+  const close = () => connection.close().then(() => rm(folder, { recursive: true, force: true }));
+  return { ...connection, close };
+}
+
+async function launchPlain(): Promise<BrowserConnection> {
+  const chrome = await puppeteer.launch({
+    executablePath: chromium,
+    enableExtensions: true,
+    pipe: true,
+    args: [
+      '--no-sandbox',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--disable-quic',
+      '--no-first-run',
+    ],
+  });
+  return connectionTo(chrome);
+}
+
+async function connectionTo(browser: Browser): Promise<BrowserConnection> {
   const disconnected = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
   const product = await browser.version();
   const ping = (): Promise<void> => Promise.resolve();

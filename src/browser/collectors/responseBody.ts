@@ -1,0 +1,63 @@
+import type { CDPSession } from 'puppeteer-core';
+import { unlessGone } from '../cdp/cdpSessions.js';
+import { isBodiless, type NetworkRequest } from './requestRecord.js';
+
+export interface ResponseBody {
+  /** UTF-8 if it is text. */
+  readonly content: Buffer;
+  readonly isText: boolean;
+  /** More of it may come, or was lost. */
+  readonly isPartial?: boolean;
+}
+
+const maxStreamedBytes = 4 * 1024 ** 2;
+
+/** The first 4 MiB of an open response. */
+export class StreamedBody {
+  readonly #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  /** `data`: base64. */
+  append(data: string): void {
+    if (this.#bytes >= maxStreamedBytes) return;
+    const chunk = Buffer.from(data, 'base64').subarray(0, maxStreamedBytes - this.#bytes);
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+  }
+
+  get content(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+}
+
+/** The body of a response that has ended (CDP Network.getResponseBody), or undefined if the browser has none. */
+export async function readBody(request: NetworkRequest, session: CDPSession): Promise<ResponseBody | undefined> {
+  if (isBodiless(request)) return undefined;
+  const answer = await unlessGone(session.send('Network.getResponseBody', { requestId: request.cdpId }));
+  if (answer === undefined) return undefined;
+  if (!answer.base64Encoded) return { content: Buffer.from(answer.body, 'utf8'), isText: true };
+  return decodeBody(request, Buffer.from(answer.body, 'base64'));
+}
+
+const textTypes = /^text\/|[/+](json|xml|javascript|ecmascript|x-ndjson|x-www-form-urlencoded)$/;
+
+/** A body as text if its type says so, in the character set that it names. */
+export function decodeBody({ mimeType, responseHeaders }: NetworkRequest, bytes: Buffer): ResponseBody {
+  const charset = /charset="?([^\s;"]+)/i.exec(responseHeaders['content-type'] ?? '')?.[1];
+  if (charset === undefined && !textTypes.test(mimeType)) return { content: bytes, isText: false };
+  try {
+    return { content: Buffer.from(new TextDecoder(charset ?? 'utf-8').decode(bytes), 'utf8'), isText: true };
+  } catch {
+    // A character set without a decoder.
+    return { content: bytes, isText: false };
+  }
+}
+
+/** Why there is no body, for people. */
+export function missingBody(request: NetworkRequest): string {
+  if (isBodiless(request)) return `None: ${request.method} answered ${request.status} has no body.`;
+  if (request.state === 'failed') return 'None: the request failed.';
+  if (request.isUnread) return 'Empty, or the page did not read it.';
+  if (request.fromServiceWorker) return 'A service worker made this answer; the browser does not keep its body.';
+  return 'The browser does not keep this body (any more): it was too big, of a download, or older than what it keeps.';
+}

@@ -1,0 +1,158 @@
+import { z } from 'zod';
+import { ToolError } from '../../errors/errors.js';
+import type { FirableEvents, FireResult, TabPosition } from '../injected/contract.js';
+import { callExpression, fireAlarm, fireEvent, readFirableEvents } from '../cdp/injectedFunctions.js';
+import type { CdpScope } from '../cdp/cdpScope.js';
+import type { SessionBrowser } from '../pool/sessionBrowser.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import { evaluateInWorker } from './contextEvaluation.js';
+import { ExtensionDocument } from './evaluateInTarget.js';
+import { tabQueryOf } from './extensionMessage.js';
+import { runtimeErrors, type ExtensionLogEntry, type RuntimeError } from './extensionLog.js';
+import { ExtensionsPage, type Extension } from './installedExtensions.js';
+import { wakeWorker } from './serviceWorkers.js';
+
+/** The events whose listeners get the tab as their last argument. */
+const tabEvents = ['commands.onCommand', 'contextMenus.onClicked', 'action.onClicked'];
+
+const alarmTimeoutMs = 5_000;
+
+export interface EventToFire {
+  /** Without `chrome.`: `commands.onCommand`. */
+  readonly name: string;
+  /** What it is about: a command, a menu entry, an alarm, a notification, a text, a state or reason. */
+  readonly subject: string | undefined;
+  /** Instead of the arguments that are made of the subject; of a menu entry, further facts of the click. */
+  readonly args: readonly unknown[] | undefined;
+  readonly page: SessionPage;
+}
+
+export interface FiredEvent {
+  /** `chrome`: Chrome fired it. `listeners`: the listeners in the worker were called. */
+  readonly by: 'chrome' | 'listeners';
+  readonly args: readonly unknown[];
+  readonly suggestions?: unknown;
+}
+
+const resultSchema = z.object({
+  state: z.enum(['fired', 'unheard', 'unknown']),
+  suggestions: z.unknown().optional(),
+}) satisfies z.ZodType<FireResult>;
+
+/**
+ * Fires an event of an extension: an alarm through Chrome, others through the listeners in its worker, which is woken,
+ * since Chrome has no way that works without a user. Throws a ToolError if nothing listens.
+ */
+export async function fireExtensionEvent(
+  scope: CdpScope,
+  extension: Extension,
+  event: EventToFire,
+): Promise<FiredEvent> {
+  const { name, subject } = event;
+  if (name === 'alarms.onAlarm' && event.args === undefined) {
+    if (subject === undefined) throw new ToolError('Pass the name of the alarm as subject.');
+    const document = await ExtensionDocument.open(scope, extension);
+    const { state } = await document.call(fireAlarm, [subject, alarmTimeoutMs], resultSchema);
+    if (state === 'fired') return { by: 'chrome', args: [{ name: subject }] };
+    throw new ToolError(
+      state === 'unheard'
+        ? `Chrome did not fire the alarm ${JSON.stringify(subject)} within ${alarmTimeoutMs / 1000} s.`
+        : `${extension.name} has no alarm ${JSON.stringify(subject)}. Call fire_extension_event without event for those it has.`,
+    );
+  }
+  await wakeWorker(scope, extension);
+  const args = argumentsOf(event);
+  const tab: TabPosition | null = tabEvents.includes(name) ? await tabQueryOf(scope, event.page) : null;
+  const { json } = await evaluateInWorker(scope, extension, callExpression(fireEvent, name, args, tab));
+  const { state, suggestions } = resultSchema.parse(JSON.parse(json ?? 'null'));
+  if (state === 'fired') return { by: 'listeners', args, ...(suggestions !== undefined && { suggestions }) };
+  throw new ToolError(
+    state === 'unheard'
+      ? `The service worker of ${extension.name} has no listener of chrome.${name}. Chrome wakes a worker only for listeners that its script registers at once, outside of functions and before any await.`
+      : `${extension.name} has no event chrome.${name}: it does not exist, or its manifest lacks the permission.`,
+  );
+}
+
+/** The arguments as Chrome makes them, without the tab. */
+function argumentsOf({ name, subject = '', args, page }: EventToFire): readonly unknown[] {
+  if (name === 'contextMenus.onClicked') {
+    const [facts] = args ?? [];
+    return [{ menuItemId: subject, editable: false, pageUrl: page.url(), ...Object(facts) }];
+  }
+  if (args !== undefined) return args;
+  if (name === 'notifications.onButtonClicked') return [subject, 0];
+  if (name === 'notifications.onClosed') return [subject, true];
+  if (name === 'omnibox.onInputEntered') return [subject, 'currentTab'];
+  if (name === 'runtime.onInstalled') {
+    const isVersion = /^\d/.test(subject);
+    return [isVersion ? { reason: 'update', previousVersion: subject } : { reason: subject || 'install' }];
+  }
+  return subject === '' ? [] : [subject];
+}
+
+const firableSchema = z.object({
+  commands: z.array(z.object({ name: z.string().optional(), shortcut: z.string().optional() })),
+  alarms: z.array(z.object({ name: z.string(), scheduledTime: z.number(), periodInMinutes: z.number().optional() })),
+  notifications: z.array(z.string()),
+}) satisfies z.ZodType<FirableEvents>;
+
+/** What the events of an extension can be about now, without waking its worker. */
+export async function firableEvents(scope: CdpScope, extension: Extension): Promise<FirableEvents> {
+  const document = await ExtensionDocument.open(scope, extension);
+  return document.call(readFirableEvents, [], firableSchema);
+}
+
+/** What an extension did meanwhile. */
+export interface Effects {
+  readonly errors: readonly RuntimeError[];
+  readonly logs: readonly ExtensionLogEntry[];
+  readonly pages: readonly SessionPage[];
+}
+
+/** Observes what one extension does while something is done to it. Ends with its scope. */
+export class EffectObserver {
+  readonly #scope: CdpScope;
+  readonly #browser: SessionBrowser;
+  readonly #extensionId: string;
+  readonly #page: ExtensionsPage;
+  readonly #cursor: string;
+  readonly #counts: ReadonlyMap<string, number>;
+  readonly #pages: ReadonlySet<SessionPage>;
+
+  private constructor(
+    { scope, browser, extensionId }: { scope: CdpScope; browser: SessionBrowser; extensionId: string },
+    page: ExtensionsPage,
+    errors: readonly RuntimeError[],
+  ) {
+    this.#scope = scope;
+    this.#browser = browser;
+    this.#extensionId = extensionId;
+    this.#page = page;
+    this.#cursor = browser.activity.logs.read().cursor;
+    this.#counts = new Map(errors.map((error) => [errorKey(error), error.count]));
+    this.#pages = new Set(browser.pages());
+  }
+
+  static async begin(scope: CdpScope, browser: SessionBrowser, extensionId: string): Promise<EffectObserver> {
+    const [page] = await Promise.all([ExtensionsPage.open(scope), browser.activity.captureWorker(scope, extensionId)]);
+    const errors = runtimeErrors(await page.info(extensionId), browser.activity.logs.errors(extensionId));
+    return new EffectObserver({ scope, browser, extensionId }, page, errors);
+  }
+
+  async read(): Promise<Effects> {
+    const { activity } = this.#browser;
+    await activity.captureWorker(this.#scope, this.#extensionId);
+    const info = await this.#page.info(this.#extensionId);
+    const errors = runtimeErrors(info, activity.logs.errors(this.#extensionId));
+    const { entries } = activity.logs.read(this.#cursor);
+    return {
+      errors: errors.filter((error) => error.count > (this.#counts.get(errorKey(error)) ?? 0)),
+      logs: entries
+        .map(({ value }) => value)
+        .filter(({ extensionId, type }) => extensionId === this.#extensionId && type !== 'exception'),
+      pages: this.#browser.pages().filter((page) => !this.#pages.has(page)),
+    };
+  }
+}
+
+const errorKey = ({ message, url = '', line }: RuntimeError): string => JSON.stringify([message, url, line]);

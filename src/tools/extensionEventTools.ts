@@ -1,0 +1,120 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import {
+  EffectObserver,
+  firableEvents,
+  fireExtensionEvent,
+  type Effects,
+  type FiredEvent,
+} from '../browser/extensions/extensionEvents.js';
+import { findEnabledExtension, readManifest, type Extension } from '../browser/extensions/installedExtensions.js';
+import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
+import { shortUrl, truncateAnswer } from './answers.js';
+import { locationText } from './consoleTools.js';
+import { defineTool, type BrowserToolContext } from './defineTool.js';
+import { extensionIdInput } from './extensionFields.js';
+import { oneLine } from './pagination.js';
+
+/** How long the listeners have before their effects are read, in ms. */
+export const effectMs = 250;
+const maxLogLines = 20;
+
+/** What an extension did meanwhile, a line each. */
+export function effectLines({ errors, logs, pages }: Effects): string[] {
+  return [
+    ...errors.map(({ message, context, url, line, column }) => {
+      const place = url === undefined ? '' : ` at ${locationText({ url, line, column })}`;
+      return `It threw in ${context}: ${oneLine(message, 500)}${place}`;
+    }),
+    ...logs
+      .slice(-maxLogLines)
+      .map(({ context, level, text }) => `Logged in ${context} (${level}): ${oneLine(text, 300)}`),
+    ...pages.map((page) => `It opened page ${page.id}: ${shortUrl(page.url())}`),
+  ];
+}
+
+export const fireEventTool = defineTool({
+  name: 'fire_extension_event',
+  title: 'Fire extension event',
+  group: 'extension',
+  needs: 'extension',
+  description:
+    'Fire a chrome.* event of an extension: command, context menu, alarm, notification, omnibox. Without event: list them',
+  input: z.strictObject({
+    extensionId: extensionIdInput,
+    event: z.string().optional().describe('Such as commands.onCommand'),
+    subject: z.string().optional().describe('Command, menu entry, alarm, text, …'),
+    args: z.array(z.unknown()).optional().describe('Arguments instead, without tab'),
+    pageId: z.int().min(1).optional().describe('Tab; default: the selected page'),
+  }),
+  output: z.object({
+    by: z.enum(['chrome', 'listeners']).optional(),
+    suggestions: z.string().optional(),
+    effects: z.array(z.string()),
+  }),
+  annotations: { readOnlyHint: false },
+  async handler({ extensionId: id, event, subject, args, pageId }, context) {
+    const { browser, signal } = context;
+    return withCdpScope(browser.browser, signal, async (scope) => {
+      const extension = await findEnabledExtension(scope, id);
+      if (event === undefined) {
+        const lines = await listEvents(scope, extension, context);
+        return { text: lines.join('\n'), structured: { effects: [] } };
+      }
+      const name = event.replace(/^chrome\./, '');
+      const page = browser.page(pageId);
+      const observer = await EffectObserver.begin(scope, browser, id);
+      const fired = await fireExtensionEvent(scope, extension, { name, subject, args, page });
+      await delay(effectMs, undefined, { signal });
+      const effects = effectLines(await observer.read());
+      const suggestions = fired.suggestions === undefined ? undefined : JSON.stringify(fired.suggestions);
+      return {
+        text: truncateAnswer(
+          [
+            describeFired(name, fired),
+            ...(suggestions === undefined ? [] : [`Suggestions: ${suggestions}`]),
+            ...effects,
+          ].join('\n'),
+          'get_extension_logs has the rest',
+        ),
+        structured: { by: fired.by, effects, ...(suggestions !== undefined && { suggestions }) },
+      };
+    });
+  },
+});
+
+function describeFired(name: string, { by, args }: FiredEvent): string {
+  const call = `chrome.${name}(${args.map((arg) => oneLine(JSON.stringify(arg), 200)).join(', ')})`;
+  return by === 'chrome'
+    ? `Chrome fired ${call}.`
+    : `Called the listeners of ${call} in the service worker. Chrome was not involved: it grants no activeTab for this.`;
+}
+
+async function listEvents(scope: CdpScope, extension: Extension, { browser }: BrowserToolContext): Promise<string[]> {
+  await browser.activity.captureWorker(scope, extension.id);
+  const [{ commands, alarms, notifications }, manifest] = await Promise.all([
+    firableEvents(scope, extension),
+    readManifest(extension),
+  ]);
+  const declared = manifest?.commands ?? {};
+  const lines = [
+    ...commands
+      .filter(({ name = '' }) => name in declared)
+      .map(({ name = '', shortcut }) => `commands.onCommand ${name} (${shortcut || 'no shortcut'})`),
+    ...browser.activity.menus.of(extension.id).map(({ id, title, parentId, contexts = ['page'] }) => {
+      const below = parentId === undefined ? '' : `, below ${parentId}`;
+      return `contextMenus.onClicked ${id} ("${title ?? ''}", on ${contexts.join(', ')}${below})`;
+    }),
+    ...alarms.map(({ name, scheduledTime, periodInMinutes }) => {
+      const period = periodInMinutes === undefined ? '' : `, every ${periodInMinutes} min`;
+      return `alarms.onAlarm ${name} (next ${new Date(scheduledTime).toISOString()}${period})`;
+    }),
+    ...notifications.map((id) => `notifications.onClicked ${id}`),
+    ...(manifest?.omnibox === undefined ? [] : [`omnibox.onInputEntered (keyword ${manifest.omnibox.keyword ?? ''})`]),
+  ];
+  const others =
+    'Also runtime.onInstalled, runtime.onStartup, runtime.onSuspend, idle.onStateChanged and any other event.';
+  return lines.length === 0
+    ? [`"${extension.name}" has no commands, menu entries, alarms or notifications now. ${others}`]
+    : [`Events of "${extension.name}", with their subjects:`, ...lines, others];
+}

@@ -1,0 +1,237 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { consoleTools } from '../../src/tools/consoleTools.js';
+import { lookTools } from '../../src/tools/lookTools.js';
+import { navigationTools } from '../../src/tools/navigationTools.js';
+import { networkTools } from '../../src/tools/networkTools.js';
+import { pageTools } from '../../src/tools/pageTools.js';
+import { waitUntilFound } from '../browser/support/collectedPage.js';
+import { launchAsServer, startToolHarness, type ToolHarness } from './support/toolHarness.js';
+
+/** Self-signed, for localhost. */
+const tls = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgWITmVJTFBw9ylPMy
+/2FxeyHK4yj65KylTM6+uOiLNtihRANCAAQ/cZTUY8xBFEd87Y3AYH1z33oBGgdo
+mqDPd37I4sOXjf1nBLA+HZEwLbnmxam5/Wddx3dr6UMwX/sf12egRDb6
+-----END PRIVATE KEY-----`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUFgpHAMinQZCbywS40nV3lu5Gl7YwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyOTAzNTQyOVoYDzIxMjYxMTA1
+MDM1NDI5WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQ/cZTUY8xBFEd87Y3AYH1z33oBGgdomqDPd37I4sOXjf1nBLA+HZEw
+Lbnmxam5/Wddx3dr6UMwX/sf12egRDb6o28wbTAdBgNVHQ4EFgQUsgX39Xu8vBwJ
+jW0CpuRoEI7Sz0wwHwYDVR0jBBgwFoAUsgX39Xu8vBwJjW0CpuRoEI7Sz0wwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSAAwRQIgbaDcQ32HTNbzqDPWeHSU6SdYjcXO4W9vPbJrCbgPkDwCIQC/
+QP7JETUHjNwMF4PGDIlCPFcmdSVeYqXIaa2H6xMQwg==
+-----END CERTIFICATE-----`,
+};
+
+const pdf = `%PDF-1.4
+1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
+2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
+3 0 obj<</Type/Page/MediaBox[0 0 200 200]/Parent 2 0 R>>endobj
+trailer<</Root 1 0 R>>
+%%EOF`;
+
+type Answer = (response: ServerResponse, request: IncomingMessage) => unknown;
+
+const html = { 'content-type': 'text/html' };
+
+const answers: Readonly<Record<string, Answer>> = {
+  '/start': (response) => response.writeHead(200, html).end('<title>Start</title><h1>Start</h1>'),
+  '/204': (response) => response.writeHead(204).end(),
+  '/205': (response) => response.writeHead(205).end(),
+  '/empty': (response) => response.writeHead(200).end(),
+  '/lost': (response) => response.writeHead(404).end(),
+  '/missing': (response) => response.writeHead(404, html).end('<h1>Nothing here</h1>'),
+  '/broken': (response) => response.writeHead(500, html).end('<h1>Broken</h1>'),
+  '/latin': (response) =>
+    response.writeHead(200, { 'content-type': 'text/plain; charset=iso-8859-1' }).end(Buffer.from('caf\xe9', 'latin1')),
+  '/bytes': (response) =>
+    response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(Buffer.from([0, 1, 2, 255])),
+  '/stream': (response) => response.writeHead(200, { 'content-type': 'application/x-ndjson' }).write('{"first":1}\n'),
+  '/file.pdf': (response) => response.writeHead(200, { 'content-type': 'application/pdf' }).end(pdf),
+  '/area': (response, { headers }) => {
+    const [name, password] = Buffer.from(headers.authorization?.slice(6) ?? '', 'base64')
+      .toString()
+      .split(':');
+    if (name === 'ada' && password === 'engine') return response.writeHead(200, html).end('<h1>Welcome</h1>');
+    return response.writeHead(401, { ...html, 'www-authenticate': 'Basic realm="Team area"' }).end('<h1>Refused</h1>');
+  },
+};
+
+const respond = (request: IncomingMessage, response: ServerResponse): void => {
+  const answer = answers[request.url ?? ''];
+  if (answer === undefined) response.writeHead(200).end();
+  else answer(response, request);
+};
+
+const server = createServer(respond);
+const tlsServer = createTlsServer(tls, respond);
+let url: string;
+let tlsUrl: string;
+let harness: ToolHarness;
+const tools = [...pageTools, ...navigationTools, ...lookTools, ...networkTools, ...consoleTools];
+
+beforeAll(async () => {
+  await Promise.all([
+    once(server.listen(0, '127.0.0.1'), 'listening'),
+    once(tlsServer.listen(0, '127.0.0.1'), 'listening'),
+  ]);
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  tlsUrl = `https://localhost:${(tlsServer.address() as AddressInfo).port}`;
+  harness = await startToolHarness(tools, launchAsServer);
+  await harness.run('new_page', { url: `${url}/start` });
+});
+
+afterAll(async () => {
+  await harness.close();
+  for (const each of [server, tlsServer]) {
+    each.closeAllConnections();
+    each.close();
+  }
+});
+
+const go = (path: string) => harness.run('navigate_page', { url: url + path });
+const run = (source: string) => harness.text('evaluate_script', { function: source });
+
+interface Row {
+  readonly id: number;
+  readonly state: string;
+  readonly status?: number;
+}
+
+/** The newest request for this path, once `isReady`. */
+const row = (path: string, isReady = ({ state }: Row) => state !== 'pending'): Promise<Row> =>
+  waitUntilFound(async () => {
+    const { structured } = await harness.run('list_network_requests', { url: `*${path}` });
+    return (structured['requests'] as Row[]).findLast(isReady);
+  });
+
+describe('an answer without a body has its status', () => {
+  test.each([
+    ['DELETE', '/204', 204],
+    ['GET', '/205', 205],
+    ['HEAD', '/start', 200],
+    ['GET', '/empty', 200],
+  ])('%s %s', async (method, path, status) => {
+    await run(`() => fetch('${path}', { method: '${method}' }).then(({ status }) => status)`);
+    const { id, state, status: told } = await row(path);
+    expect([state, told]).toEqual(['finished', status]);
+    expect(await harness.text('list_network_requests', { status: 'failed' })).not.toContain(path);
+    const { text } = await harness.run('get_network_request', { id });
+    expect(text).toMatch(/Response body(: None|: Empty| \(0 characters\))/);
+    expect(text).not.toContain('Protocol error');
+  });
+});
+
+describe('a document', () => {
+  test.each([
+    ['/missing', '(404 Not Found)', 404],
+    ['/broken', '(500 Internal Server Error)', 500],
+    ['/lost', '(404 Not Found, without a body)', 404],
+  ])('%s is told with its status', async (path, said, status) => {
+    const { text, structured } = await go(path);
+    expect(text).toBe(`Now at ${url}${path} ${said}`);
+    expect(structured).toMatchObject({ status, settled: true });
+  });
+
+  test.each(['/204', '/205'])('%s leaves the page as it was', async (path) => {
+    await go('/start');
+    const { text } = await go(path);
+    expect(text).toMatch(/answered 20[45] \w+ \w+: the page stays as it was/);
+    expect(await run('() => document.title')).toBe('"Start"');
+  });
+
+  test('a PDF is shown, its viewer is no part of the list, and the next page is as good as any', async () => {
+    expect((await go('/file.pdf')).text).toBe(`Now at ${url}/file.pdf`);
+    expect(await harness.text('list_network_requests')).not.toMatch(/chrome:|chrome-extension:/);
+    expect((await go('/start')).text).toBe(`Now at ${url}/start`);
+    expect(await run('() => document.title')).toBe('"Start"');
+  });
+
+  test('with a certificate that nobody signed names it and the switch', async () => {
+    expect(await harness.refusal('navigate_page', { url: tlsUrl })).toMatch(
+      /net::ERR_CERT_AUTHORITY_INVALID.*certificate.*--accept-insecure-certs/,
+    );
+  });
+});
+
+describe('a body', () => {
+  beforeAll(() => go('/start'));
+
+  test('in a character set of its own is text', async () => {
+    await run(`() => fetch('/latin').then((answer) => answer.text())`);
+    const { structured } = await harness.run('get_network_request', { id: (await row('/latin')).id });
+    expect(structured['responseBody']).toMatchObject({ content: 'café', encoding: 'text' });
+  });
+
+  test('that is no text is base64, sent and received', async () => {
+    await run(
+      `() => fetch('/bytes', { method: 'POST', body: new Uint8Array([0, 200, 3]) }).then((answer) => answer.blob())`,
+    );
+    const { structured } = await harness.run('get_network_request', { id: (await row('/bytes')).id });
+    expect(structured['responseBody']).toMatchObject({ content: 'AAEC/w==', encoding: 'base64', total: 4 });
+    expect(structured['requestBody']).toMatchObject({ content: 'AMgD', encoding: 'base64', total: 3 });
+  });
+
+  test('of an open stream is what has arrived', async () => {
+    await run(`() => fetch('/stream').then(async (answer) => {
+      const reader = answer.body.getReader();
+      await reader.read();
+      void reader.read();
+    })`);
+    const { id } = await row('/stream', ({ status }) => status === 200);
+    const text = await waitUntilFound(async () => {
+      const now = await harness.text('get_network_request', { id });
+      return now.includes('{"first":1}') ? now : undefined;
+    });
+    expect(text).toContain('what has arrived so far');
+  });
+});
+
+describe('a server that asks for credentials', () => {
+  test('is told with scheme, realm and what to do, for a script and for a page', async () => {
+    await go('/start');
+    expect(await run(`() => fetch('/area').then(({ status }) => status)`)).toContain('401');
+    expect(await harness.text('list_network_requests', { status: '401' })).toContain('Basic, realm "Team area"');
+    expect((await go('/area')).text).toMatch(
+      /\(401 Unauthorized\)\n.* answered 401\. It asks for credentials: Basic, realm "Team area"\. .*set_credentials/,
+    );
+    expect(await harness.text('take_snapshot')).toContain('Refused');
+  });
+
+  test('gets those that were given, which are not shown again', async () => {
+    const login = { origin: url, username: 'ada', password: 'engine' };
+    const set = await harness.run('set_credentials', login);
+    expect((await go('/area')).text).toBe(`Now at ${url}/area`);
+    const { id } = await row('/area');
+    const shown = await harness.run('get_network_request', { id, includeSensitive: true });
+    const secret = Buffer.from('ada:engine').toString('base64');
+    for (const answer of [set, shown]) expect(JSON.stringify(answer)).not.toMatch(new RegExp(`engine|${secret}`));
+    await harness.run('set_credentials', { origin: url, username: '', password: '' });
+    expect((await go('/area')).text).toContain('401');
+  });
+
+  test('gets those in an address, which are not echoed', async () => {
+    const { text } = await harness.run('navigate_page', { url: `${url.replace('//', '//ada:engine@')}/area` });
+    expect(text).toBe(`Now at ${url}/area`);
+    expect(await harness.text('list_pages')).not.toContain('engine');
+    expect(await harness.text('list_network_requests')).not.toContain('engine');
+  });
+});
+
+test('with the switch every certificate is accepted', async () => {
+  const accepting = await startToolHarness(tools, () => launchAsServer({ acceptInsecureCerts: true }));
+  try {
+    const { text } = await accepting.run('new_page', { url: `${tlsUrl}/start` });
+    expect(text).toContain(`Now at ${tlsUrl}/start`);
+  } finally {
+    await accepting.close();
+  }
+});
