@@ -123,7 +123,14 @@ export default defineConfig(
     rules: {
       'no-restricted-imports': [
         'error',
-        { patterns: [{ regex: '^(?!\\./)', message: 'What runs in a page imports its neighbours only.' }] },
+        {
+          patterns: [
+            {
+              regex: '^(?!\\./|\\.\\./\\.\\./text\\.js$)',
+              message: 'What runs in a page imports its neighbours and text.ts only.',
+            },
+          ],
+        },
       ],
     },
   },

@@ -43,6 +43,9 @@ export interface SettledRequest {
   /** Of a failed one: what its client was told, in one short line. */
   readonly error?: string;
   readonly durationMs: number;
+  /** What was accepted although it was not as the protocol or the tool's schema says, and the profile of the client. */
+  readonly tolerated?: readonly string[];
+  readonly client?: string;
 }
 
 /** The client that a session serves. Issuer and user are null while the session is warm. */

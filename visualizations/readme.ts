@@ -5,6 +5,7 @@ import { defaultOf, flagOf, options, variableOf } from '../src/config/config.js'
 import { catalogue } from '../src/errors/errors.js';
 import { toolGroups } from '../src/tools/defineTool.js';
 import { packageInfo, packageRoot } from '../src/packageInfo.js';
+import { clientProfiles } from '../src/mcp/clientProfiles.js';
 import { allPrompts } from '../src/mcp/prompts.js';
 import { allTools } from '../src/tools/allTools.js';
 import { closeCodes } from '../src/transport/webSocket.js';
@@ -31,6 +32,7 @@ export const sections: Readonly<Record<string, () => string>> = {
   tools: toolTable,
   closes: closeTable,
   prompts: promptTable,
+  clients: clientTable,
   example: embeddingExample,
 };
 
@@ -98,6 +100,20 @@ function toolTable(): string {
     allTools.filter((tool) => tool.group === group).map(({ name, description }) => [group, code(name), description]),
   );
   return table(['group', 'tool', 'what it does'], rows);
+}
+
+function clientTable(): string {
+  const rows = clientProfiles.map((profile) => [
+    code(profile.name),
+    profile.clients.map(code).join(', '),
+    profile.structured ? 'text and data' : 'text',
+    profile.schemas,
+    `${profile.pictureBytes / 1000} kB, ${profile.picturePixels} px`,
+    profile.tools === 0 ? '' : String(profile.tools),
+    profile.tolerant ? 'yes' : 'no',
+    profile.sources.map((source) => (source.startsWith('http') ? `[report](${source})` : code(source))).join(', '),
+  ]);
+  return table(['profile', 'client', 'answers', 'schemas', 'pictures', 'tools', 'tolerant', 'source'], rows);
 }
 
 function promptTable(): string {

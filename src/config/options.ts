@@ -272,6 +272,16 @@ export const optionsSchema = z.strictObject({
   tools: stringListSchema
     .default(['extension', 'core'])
     .describe('tool groups, or `all`; per connection with `/mcp?tools=core`'),
+  structured: booleanSchema
+    .default(false)
+    .describe(
+      'answers also as `structuredContent`, and output schemas, for programs; per connection with `/mcp?structured=1`',
+    ),
+  clientProfile: z.string().default('').meta({
+    shown: 'by the name of the client',
+    description:
+      'what clients are sent and may send: the name of a profile, or fields such as `picturePixels=2000`; per connection with `/mcp?profile=…`',
+  }),
   workspace: stringListSchema.optional().meta({
     shown: 'current and temp folder; with authentication none',
     description:

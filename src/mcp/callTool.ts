@@ -1,22 +1,25 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
-import type { z } from 'zod';
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { OnQueued } from '../browser/pool/waitQueue.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { messageOf, Refusal, ToolError } from '../errors/errors.js';
 import { shortId } from '../log.js';
+import { cleanText, wellFormedData } from '../text.js';
 import type { Client } from '../tools/client.js';
 import type { Answer, BrowserToolContext, ResourceLink, Tool, ToolContext } from '../tools/defineTool.js';
 import { withAllowedDocuments } from '../tools/documentAccess.js';
 import { adaptContent, isObject } from './protocol.js';
 import { DeadlineError, withinDeadline } from '../async.js';
+import type { ClientProfile } from './clientProfiles.js';
 import type { McpSession } from './methodContext.js';
+import { describeArguments, readArguments, type ToleranceKind } from './tolerantArguments.js';
 
 const defaultTimeoutMs = 30_000;
 
 export interface Call {
   readonly tool: Tool;
   readonly args: unknown;
+  readonly profile: ClientProfile;
   /** Aborted when the client cancels the request or the session ends. */
   readonly cancelled: AbortSignal;
   /** Aborted when nobody waits for the answer, and another call wants the page: the answer is its reason. */
@@ -24,6 +27,8 @@ export interface Call {
   /** Called when another call waits for the page that this one holds. */
   onWanted?(): void;
   progress(progress: number, total?: number, message?: string): void;
+  /** Called with what was accepted although it is not as the schema says. */
+  tolerated(kinds: Iterable<ToleranceKind>): void;
   /** The client of the call; its requests end with `signal`. */
   client(signal: AbortSignal): Client;
 }
@@ -40,23 +45,24 @@ const noExtension = 'No extension is installed in this session. Call install_ext
  *                  browser died in the handler: once more from its replacement
  */
 export async function callTool(call: Call, session: McpSession): Promise<CallToolResult> {
-  const { tool, cancelled } = call;
-  const checked = tool.input.safeParse(call.args ?? {});
-  if (!checked.success) return failure(describeArguments(tool, checked.error, call.args ?? {}));
+  const { tool, cancelled, profile } = call;
+  const reading = readArguments(tool, call.args, profile.tolerant);
+  if ('error' in reading) return failureOf(describeArguments(tool, reading.error, reading.args));
+  call.tolerated(reading.tolerated);
 
   const ms = tool.timeoutMs ?? defaultTimeoutMs;
   const { clock } = session;
   const { protocolVersion: revision } = session.facts();
+  const notices = (): readonly string[] => [...noticesOf(session), ...reading.remarks];
   try {
     const stopped = call.displaced === undefined ? cancelled : AbortSignal.any([cancelled, call.displaced]);
     const answer = await withinDeadline({ clock, ms, cancelled: stopped }, (signal) =>
-      run(checked.data, call, session, signal),
+      run(reading.args, call, session, signal),
     );
-    const structured = tool.output?.parse(answer.structured);
-    return success(answer, structured, { notices: noticesOf(session), revision });
+    return resultOf(tool, answer, { notices: notices(), revision, structured: profile.structured });
   } catch (error) {
     cancelled.throwIfAborted();
-    return failure(describeError(tool, error, ms, session), noticesOf(session));
+    return failureOf(describeError(tool, error, ms, session), notices());
   }
 }
 
@@ -76,6 +82,7 @@ async function run(args: Record<string, unknown>, call: Call, session: McpSessio
     resources,
     progress: call.progress,
     client: call.client(signal),
+    pictures: { bytes: call.profile.pictureBytes, pixels: call.profile.picturePixels },
   };
   const { tool } = call;
   if (tool.needs === 'nothing') return tool.handler(args, context);
@@ -142,33 +149,63 @@ function noticesOf(session: McpSession): readonly string[] {
   return [...(current?.takeNotices() ?? []), ...session.resources.takeNotices()];
 }
 
-interface AnswerContext {
+interface ResultOptions {
+  /** What happened beside the call; comes before the answer. */
   readonly notices: readonly string[];
   /** The protocol revision of the client. */
   readonly revision: string | null;
+  /** Also `structuredContent`. */
+  readonly structured: boolean;
 }
 
-function success(
-  answer: Answer,
-  structured: Record<string, unknown> | undefined,
-  context: AnswerContext,
-): CallToolResult {
-  const text = [...context.notices.map((notice) => `Note: ${notice}`), ...(answer.text === '' ? [] : [answer.text])];
+/**
+ * The result of a call: text, pictures and links are the answer. With `structured` the same is in `structuredContent` too,
+ * so that nothing stands in the content alone. Every string is well-formed, and no line of a text can reorder others.
+ */
+function resultOf(tool: Tool, answer: Answer, options: ResultOptions): CallToolResult {
+  const { notices, revision, structured } = options;
+  const text = [...notices.map((notice) => `Note: ${notice}`), ...(answer.text === '' ? [] : [answer.text])];
   const content: CallToolResult['content'] = [
-    ...(text.length === 0 ? [] : [{ type: 'text' as const, text: text.join('\n') }]),
-    ...(answer.content ?? []),
+    ...(text.length === 0 ? [] : [{ type: 'text' as const, text: cleanText(text.join('\n')) }]),
+    ...(answer.content ?? []).map(cleanBlock),
     ...(answer.resources ?? []).map(linkOf),
   ];
-  return { content: adaptContent(context.revision, content), ...(structured && { structuredContent: structured }) };
+  const data = structured ? structuredOf(tool, answer, notices) : undefined;
+  return { content: adaptContent(revision, content), ...(data && { structuredContent: wellFormedData(data) }) };
 }
 
-function linkOf({ uri, name, mimeType, bytes }: ResourceLink): CallToolResult['content'][number] {
-  return { type: 'resource_link', uri, name, mimeType, size: bytes };
-}
-
-function failure(message: string, notices: readonly string[] = []): CallToolResult {
+function failureOf(message: string, notices: readonly string[] = []): CallToolResult {
   const text = [...notices.map((notice) => `Note: ${notice}`), message].join('\n');
-  return { content: [{ type: 'text', text }], isError: true };
+  return { content: [{ type: 'text', text: cleanText(text) }], isError: true };
+}
+
+/** The fields of the tool, then those of every answer (see `structuredFields` of the catalogue). */
+function structuredOf(tool: Tool, answer: Answer, notices: readonly string[]): Record<string, unknown> | undefined {
+  const fields = tool.output?.parse(answer.structured);
+  if (fields === undefined) return undefined;
+  const pictures = (answer.content ?? []).flatMap((block) =>
+    block.type === 'image' || block.type === 'audio'
+      ? [{ mimeType: block.mimeType, bytes: Buffer.byteLength(block.data, 'base64') }]
+      : [],
+  );
+  const resources = (answer.resources ?? []).map(({ uri, name, mimeType, bytes }) => ({ uri, name, mimeType, bytes }));
+  return {
+    ...fields,
+    ...(notices.length > 0 && { notices: [...notices] }),
+    ...(pictures.length > 0 && { pictures }),
+    ...(resources.length > 0 && { resources }),
+  };
+}
+
+type Block = CallToolResult['content'][number];
+
+function cleanBlock(block: NonNullable<Answer['content']>[number]): Block {
+  if (block.type === 'text') return { ...block, text: cleanText(block.text) };
+  return block.type === 'resource' ? wellFormedData(block) : block;
+}
+
+function linkOf({ uri, name, mimeType, bytes }: ResourceLink): Block {
+  return wellFormedData({ type: 'resource_link', uri, name, mimeType, size: bytes });
 }
 
 const pageAdvice =
@@ -191,25 +228,6 @@ function describeError(tool: Tool, error: unknown, ms: number, session: McpSessi
   }
   session.log.warn('tool failed', { tool: tool.name, session: shortId(session.facts().id), error: messageOf(error) });
   return `${tool.name} failed: ${messageOf(error)}`;
-}
-
-/** Names each wrong or missing argument, and the arguments that exist. */
-function describeArguments(tool: Tool, error: z.ZodError, args: unknown): string {
-  const known = Object.keys(tool.input.shape);
-  const problems = error.issues.map((issue) => {
-    if (issue.code === 'unrecognized_keys') return `unknown argument ${issue.keys.map((key) => `"${key}"`).join(', ')}`;
-    const name = issue.path.length === 0 ? 'arguments' : `"${issue.path.join('.')}"`;
-    return valueAt(args, issue.path) === undefined ? `${name} is missing` : `${name}: ${issue.message}`;
-  });
-  const expected = known.length === 0 ? 'It takes no arguments.' : `Its arguments: ${known.join(', ')}.`;
-  return `Wrong arguments for ${tool.name}: ${problems.join('; ')}. ${expected}`;
-}
-
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (part, key) => (typeof part === 'object' && part !== null ? Reflect.get(part, key) : undefined),
-    value,
-  );
 }
 
 export interface TracedCall {

@@ -33,7 +33,7 @@ export interface SessionFeatures {
   readonly serverFeatures: ServerFeatures;
 }
 
-/** Throws if two prompts have one name or two resources one URI, or a URI template is invalid. */
+/** Throws if two prompts have one name or two resources one URI, or a URI is not absolute or its template invalid. */
 export function compileFeatures({ instructions, isExtensible, ...additions }: FeatureOptions): ServerFeatures {
   const empty = { prompts: new Map(), resources: new Map(), templates: new Map() };
   return addFeatures({ ...empty, instructions, isExtensible }, additions);
@@ -53,6 +53,13 @@ export function extendFeatures(
 }
 
 function addFeatures(features: ServerFeatures, { prompts = [], resources = [] }: Additions): ServerFeatures {
+  const relative = resources.find(({ uri }) => !/^[a-z][a-z0-9+.-]*:./i.test(uri));
+  if (relative !== undefined) {
+    throw new Error(
+      `The resource "${relative.name}" has the URI ${JSON.stringify(relative.uri)}, which is not absolute. ` +
+        'It begins with a scheme: docs://guide.',
+    );
+  }
   const templates = resources.filter(({ uri }) => UriTemplate.isTemplate(uri));
   const fixed = resources.filter(({ uri }) => !UriTemplate.isTemplate(uri));
   return {

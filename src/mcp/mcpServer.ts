@@ -3,6 +3,7 @@ import { Refusal, ToolError } from '../errors/errors.js';
 import { logLevels, type ClientCapabilities, type LogLevel } from '../tools/client.js';
 import { noCapabilities } from './callClient.js';
 import { ClientRequests, type ClientRequest } from './clientRequests.js';
+import { profileOf, type ClientProfile } from './clientProfiles.js';
 import { methods } from './methods.js';
 import { extendFeatures, type Additions, type SessionFeatures } from './features.js';
 import {
@@ -14,7 +15,9 @@ import {
   type JSONRPCRequest,
   type RequestId,
 } from './protocol.js';
+import { wellFormedData } from '../text.js';
 import type { InitializingClient, McpSession, MethodContext, RequestInfo } from './methodContext.js';
+import type { ToleranceKind } from './tolerantArguments.js';
 
 /** The client state that a server at another node needs to continue. */
 export interface ServerSnapshot {
@@ -70,6 +73,7 @@ export class McpServer implements MethodContext {
   /** What an embedder added to this session, and the features including it. */
   #sessionFeatures: { readonly additions: Additions; readonly features: SessionFeatures } | undefined;
   #handshake: Handshake = awaited;
+  #profile: ClientProfile | undefined;
   #closed = false;
 
   constructor(session: McpSession) {
@@ -95,6 +99,11 @@ export class McpServer implements MethodContext {
 
   get clientCapabilities(): ClientCapabilities {
     return this.#handshake.clientCapabilities;
+  }
+
+  get profile(): ClientProfile {
+    const { operator, connection } = this.session.profileChoices;
+    return (this.#profile ??= profileOf(this.client?.name ?? '', operator, connection));
   }
 
   /** Null until the client has initialized. */
@@ -167,7 +176,7 @@ export class McpServer implements MethodContext {
   }
 
   notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void {
-    if (!this.#closed) this.session.send({ jsonrpc: '2.0', method, params }, relatedTo);
+    if (!this.#closed) this.session.send({ jsonrpc: '2.0', method, params: wellFormedData(params) }, relatedTo);
   }
 
   /** Stops every call and answers it with `refusal`; rejects the pending requests to the client. Idempotent. */
@@ -184,6 +193,7 @@ export class McpServer implements MethodContext {
   initialize({ requestedVersion, ...client }: InitializingClient): string {
     const protocolVersion = protocolVersions.find((version) => version === requestedVersion) ?? protocolVersions[0];
     this.#handshake = { state: 'done', ...client, protocolVersion };
+    this.#profile = undefined;
     return protocolVersion;
   }
 
@@ -209,6 +219,7 @@ export class McpServer implements MethodContext {
       tool: toolOf(request),
       outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
       durationMs: clock.now() - startedAt,
+      ...(inFlight.tolerances && { client: this.profile.name, tolerated: [...inFlight.tolerances] }),
       ...(answer.outcome === 'failed' && { error: failureTextOf(answer.message) }),
     });
   }
@@ -220,6 +231,7 @@ export class McpServer implements MethodContext {
       if (!method) throw new RpcError(rpcCodes.methodNotFound, `Method not found: ${request.method}`);
       const refusal = this.#refusalOf(request.method);
       if (refusal !== null) return { outcome: 'failed', message: refusal.toJsonRpc(request.id) };
+      if (isNull(request.params)) inFlight.tolerated(['null']);
       const result = await method(this, request.params ?? {}, inFlight);
       const outcome = 'isError' in result && result['isError'] === true ? 'failed' : 'ok';
       return { outcome, message: { jsonrpc: '2.0', id: request.id, result } };
@@ -231,7 +243,7 @@ export class McpServer implements MethodContext {
 
   #errorResponse(request: JSONRPCRequest, error: unknown): JSONRPCMessage {
     if (error instanceof RpcError) {
-      return { jsonrpc: '2.0', id: request.id, error: { code: error.code, message: error.message } };
+      return { jsonrpc: '2.0', id: request.id, error: { code: error.code, message: error.message.toWellFormed() } };
     }
     this.session.log.error('request failed', { method: request.method, error: String(error) });
     return new Refusal('internal').toJsonRpc(request.id);
@@ -246,6 +258,9 @@ export class McpServer implements MethodContext {
     this.#inFlight?.get(id)?.abort(new Error(reason));
   }
 }
+
+/** The type of a request has no null; some clients send it. */
+const isNull = (params: unknown): boolean => params === null;
 
 /** The unchecked tool name of a `tools/call`; null for every other request. */
 function toolOf({ method, params }: JSONRPCRequest): string | null {
@@ -280,6 +295,8 @@ const displacedText =
 /** A request in flight. Its AbortController is created on first use: most methods need no signal. */
 export class InFlight implements RequestInfo {
   readonly id: RequestId;
+  /** Undefined: nothing was tolerated. */
+  tolerances: Set<ToleranceKind> | undefined;
   #controller: AbortController | undefined;
   #displaced: AbortController | undefined;
   #isConnected = true;
@@ -295,6 +312,10 @@ export class InFlight implements RequestInfo {
 
   get isAborted(): boolean {
     return this.#controller?.signal.aborted === true;
+  }
+
+  tolerated(kinds: Iterable<ToleranceKind>): void {
+    for (const kind of kinds) (this.tolerances ??= new Set()).add(kind);
   }
 
   abort(reason: Error): void {

@@ -10,9 +10,11 @@ import type { Workspace } from '../tools/workspace.js';
 import type { ClientRequest } from './clientRequests.js';
 import { DeadlineError, withinDeadline } from '../async.js';
 import type { FeatureContext } from './definitions.js';
+import type { ClientProfile, ProfileChoice } from './clientProfiles.js';
 import type { ServerFeatures, SessionFeatures } from './features.js';
 import { invalidParams, rpcCodes, RpcError, type JSONRPCMessage, type RequestId } from './protocol.js';
 import type { ResourceStore } from './resourceStore.js';
+import type { ToleranceKind } from './tolerantArguments.js';
 
 export interface Implementation {
   readonly name: string;
@@ -27,6 +29,8 @@ export interface McpSession {
   readonly serverInfo: Implementation;
   readonly workspace: Workspace;
   readonly resources: ResourceStore;
+  /** What the operator and the connection chose instead of the known profile of the client. */
+  readonly profileChoices: { readonly operator: ProfileChoice; readonly connection: ProfileChoice };
   readonly clock: Clock;
   readonly log: Log;
   /** The session as it is now. */
@@ -56,6 +60,7 @@ export interface MethodContext {
   readonly session: McpSession;
   readonly features: SessionFeatures;
   readonly clientCapabilities: ClientCapabilities;
+  readonly profile: ClientProfile;
   logLevel: LogLevel;
   toolCalls: number;
   /** URIs of the resources that the client is subscribed to. */
@@ -75,6 +80,8 @@ export interface RequestInfo {
   readonly id: RequestId;
   /** Aborted when the client cancels or the session ends. */
   readonly signal: AbortSignal;
+  /** Notes what was accepted although it is not as the protocol or a schema says. */
+  tolerated(kinds: Iterable<ToleranceKind>): void;
   /** Aborted when the client has lost the connection of the request, and another one wants what it holds. */
   readonly displaced: AbortSignal;
   /** Called when another request waits for what this one holds. */
@@ -112,8 +119,12 @@ export async function runFeature<T>(
 const pageSize = 200;
 
 /** One page of a list, and the cursor of the next one (server/utilities/pagination). */
-export function paginate<T>(items: readonly T[], params: Params): { page: readonly T[]; nextCursor?: string } {
-  const cursor = params['cursor'] ?? undefined;
+export function paginate<T>(
+  items: readonly T[],
+  { cursor: given }: Params,
+): { page: readonly T[]; nextCursor?: string } {
+  // Some clients write null, or nothing, for a cursor that they have not got.
+  const cursor = given === null || given === '' ? undefined : given;
   const start = cursor === undefined ? 0 : Number(cursor);
   const isKnown = cursor === undefined || (typeof cursor === 'string' && start > 0 && start % pageSize === 0);
   if (!isKnown || (start > 0 && start >= items.length)) {

@@ -3,9 +3,12 @@ import { logLevels } from '../tools/client.js';
 import { CallClient, capabilitiesOf } from './callClient.js';
 import { callTool, traceCall } from './callTool.js';
 import { promptMethods } from './promptMethods.js';
-import { invalidParams, isObject, type RequestId } from './protocol.js';
+import { invalidParams, isObject, isShallow, type RequestId } from './protocol.js';
 import { resourceMethods } from './resourceMethods.js';
-import { paginate, type Method, type Params, type MethodContext } from './methodContext.js';
+import { paginate, type Method, type Params, type MethodContext, type RequestInfo } from './methodContext.js';
+import { nearestNames, type ToleranceKind } from './tolerantArguments.js';
+import { cutText, shortenText } from '../text.js';
+import { listingsFor, type ToolSet } from '../tools/catalogue.js';
 
 /** Every method that is served. One table for all sessions of the process. */
 export const methods: Readonly<Record<string, Method>> = {
@@ -33,26 +36,28 @@ export const methods: Readonly<Record<string, Method>> = {
   },
 
   'tools/list': (server, params) => {
-    const { page, ...next } = paginate(server.features.toolSet.listings, params);
+    const { page, ...next } = paginate(listingsFor(server.features.toolSet, server.profile), params);
     return { tools: page, ...next };
   },
 
   'tools/call': async (server, params, request) => {
     const { id, signal: cancelled, displaced } = request;
     const { name } = params;
-    const args = params['arguments'] ?? undefined;
     if (typeof name !== 'string') throw invalidParams('"name" is the name of a tool.');
-    if (args !== undefined && !isObject(args)) throw invalidParams('"arguments" is an object.');
-    const tool = server.features.toolSet.tools.get(name);
-    if (!tool) throw invalidParams(`Unknown tool: ${name.slice(0, 100)}`);
+    const args = argumentsOf(params['arguments'], request);
+    const { toolSet } = server.features;
+    const tool = toolSet.tools.get(name) ?? toolSet.aliases.get(name);
+    if (!tool) throw invalidParams(describeUnknownTool(toolSet, name));
     server.toolCalls += 1;
     const { session } = server;
     const { changes } = session.resources;
     const client = (signal: AbortSignal) => new CallClient(server, id, signal);
-    const { progress, stop } = startProgress(server, params, { id, tool: name });
+    const { profile } = server;
+    const { progress, stop } = startProgress(server, params, { id, tool: tool.name });
     const onWanted = (): void => request.wanted();
-    const call = { tool, args, cancelled, displaced, onWanted, progress, client };
-    const traced = { tool: name, sessionId: session.facts().id, meta: params['_meta'] };
+    const tolerated = (kinds: Iterable<ToleranceKind>): void => request.tolerated(kinds);
+    const call = { tool, args, cancelled, displaced, onWanted, progress, client, profile, tolerated };
+    const traced = { tool: tool.name, sessionId: session.facts().id, meta: params['_meta'] };
     const result = await traceCall(traced, () => callTool(call, session)).finally(stop);
     if (session.resources.changes !== changes) server.notify('notifications/resources/list_changed', {}, id);
     return { ...result };
@@ -61,6 +66,38 @@ export const methods: Readonly<Record<string, Method>> = {
   ...resourceMethods,
   ...promptMethods,
 };
+
+/** Null counts as left out, and so does the text of an object as that object. */
+function argumentsOf(given: unknown, request: RequestInfo): Record<string, unknown> | undefined {
+  if (given === undefined || isObject(given)) return given;
+  const parsed = given === null || given === '' ? {} : typeof given === 'string' ? parseObject(given) : undefined;
+  if (parsed === undefined) throw invalidParams('"arguments" is an object.');
+  request.tolerated([given === null ? 'null' : 'text']);
+  return parsed;
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) && isShallow(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Says which group has the tool, or which names are near. */
+function describeUnknownTool({ all, tools }: ToolSet, name: string): string {
+  const shown = shortenText(name, 100);
+  const elsewhere = all.get(name);
+  if (elsewhere !== undefined) {
+    return (
+      `Unknown tool: ${shown}. It is in the group "${elsewhere.group}", which this session has not selected: connect with ` +
+      `?tools=${elsewhere.group} or ?tools=all, or start the server with --tools all.`
+    );
+  }
+  const near = nearestNames(name, [...tools.keys()]);
+  return `Unknown tool: ${shown}${near.length === 0 ? '' : `. Did you mean ${near.join(' or ')}?`}`;
+}
 
 /** Only what this session has: a client shows no menu for an undeclared capability. */
 function capabilitiesToDeclare({ features: { serverFeatures } }: MethodContext): Record<string, object> {
@@ -115,7 +152,7 @@ function startProgress(server: MethodContext, params: Params, { id, tool }: { id
 function clientOf(value: unknown): { name: string; version: string } | null {
   if (!isObject(value)) return null;
   const { name, version } = value;
-  return { name: textOf(name).slice(0, 100), version: textOf(version).slice(0, 100) };
+  return { name: cutText(textOf(name), 100).toWellFormed(), version: cutText(textOf(version), 100).toWellFormed() };
 }
 
 function textOf(value: unknown): string {

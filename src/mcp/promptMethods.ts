@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { Prompt, PromptMessage, Completer } from './definitions.js';
 import { invalidParams, isObject, adaptContent } from './protocol.js';
 import { runFeature, paginate, type Method, type Params, type MethodContext } from './methodContext.js';
+import { shortenText } from '../text.js';
 
 /** The limit of the protocol (server/utilities/completion). */
 const maxCompletions = 100;
@@ -53,7 +54,7 @@ function isUsable({ features }: MethodContext) {
 function findPrompt(server: MethodContext, name: unknown): Prompt {
   if (typeof name !== 'string') throw invalidParams('"name" is the name of a prompt.');
   const prompt = server.features.serverFeatures.prompts.get(name);
-  if (!prompt || !isUsable(server)(prompt)) throw invalidParams(`Unknown prompt: ${name.slice(0, 100)}`);
+  if (!prompt || !isUsable(server)(prompt)) throw invalidParams(`Unknown prompt: ${shortenText(name, 100)}`);
   return prompt;
 }
 
@@ -75,7 +76,7 @@ function argumentOf(name: string, schema: z.ZodType): object {
 function describeArguments({ name, arguments: { shape } }: Prompt, error: z.ZodError): string {
   const problems = error.issues.map((issue) =>
     issue.code === 'unrecognized_keys'
-      ? `unknown argument ${issue.keys.map((key) => `"${key.slice(0, 100)}"`).join(', ')}`
+      ? `unknown argument ${issue.keys.map((key) => `"${shortenText(key, 100)}"`).join(', ')}`
       : `"${issue.path.join('.')}": ${issue.message}`,
   );
   return `Wrong arguments for ${name}: ${problems.join('; ')}. Its arguments: ${Object.keys(shape).join(', ') || 'none'}.`;
@@ -85,7 +86,7 @@ function describeArguments({ name, arguments: { shape } }: Prompt, error: z.ZodE
 function findCompleter(server: MethodContext, ref: unknown, argument: string): Completer | undefined {
   const { names, complete = {} } = completionTarget(server, isObject(ref) ? ref : {});
   if (!names.includes(argument)) {
-    throw invalidParams(`Unknown argument: ${argument.slice(0, 100)}. There are: ${names.join(', ') || 'none'}.`);
+    throw invalidParams(`Unknown argument: ${shortenText(argument, 100)}. There are: ${names.join(', ') || 'none'}.`);
   }
   return Object.hasOwn(complete, argument) ? complete[argument] : undefined;
 }
@@ -104,7 +105,7 @@ function completionTarget(server: MethodContext, { type, name, uri }: Params): C
     throw invalidParams('"ref" is {"type":"ref/prompt","name"} or {"type":"ref/resource","uri"}.');
   }
   const template = server.features.serverFeatures.templates.get(uri);
-  if (!template) throw invalidParams(`Unknown resource template: ${uri.slice(0, 200)}`);
+  if (!template) throw invalidParams(`Unknown resource template: ${shortenText(uri, 200)}`);
   return { names: template.uri.variableNames, complete: template.resource.complete };
 }
 

@@ -67,7 +67,7 @@ export const diagnoseExtensionPrompt = definePrompt({
   tools: [
     'get_extension_details',
     'get_extension_runtime_errors',
-    'get_extension_service_worker_status',
+    'get_service_worker_status',
     'activate_extension_service_worker',
     'check_content_script_injection',
     'clear_extension_errors',
@@ -84,7 +84,7 @@ export const diagnoseExtensionPrompt = definePrompt({
     const steps = [
       'get_extension_details: is it enabled, which hosts and permissions were granted, which errors does Chrome list?',
       'get_extension_runtime_errors: an uncaught error names file and line. If there is one, read that code first.',
-      'get_extension_service_worker_status; if the worker is stopped, activate_extension_service_worker says what it throws as it starts.',
+      'get_service_worker_status; if the worker is stopped, activate_extension_service_worker says what it throws as it starts.',
       `check_content_script_injection for ${where}: a script that does not match, or runs old code after a reload, does nothing.`,
       `clear_extension_errors, then make it fail: new_page with ${where}, and do what a user would do.`,
       'get_extension_logs and get_extension_runtime_errors again: what is new belongs to this run.',

@@ -81,8 +81,10 @@ function checkCall({ method, params }: Record<string, unknown>): void {
 
 /** Throws `invalid_message` for nesting that could exhaust the stack when it is walked or written. */
 export function requireShallow(value: unknown): void {
-  if (!isWithin(value, maxDepth)) throw invalid(`A message has at most ${maxDepth} levels of objects and arrays.`);
+  if (!isShallow(value)) throw invalid(`A message has at most ${maxDepth} levels of objects and arrays.`);
 }
+
+export const isShallow = (value: unknown): boolean => isWithin(value, maxDepth);
 
 function isWithin(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return true;

@@ -2,6 +2,7 @@ import type { ResourceLink } from '../tools/defineTool.js';
 import type { Resource } from './definitions.js';
 import { invalidParams, rpcCodes, RpcError } from './protocol.js';
 import { runFeature, paginate, type Method, type RequestInfo, type MethodContext } from './methodContext.js';
+import { shortenText } from '../text.js';
 
 /** Escaped or in base64 it grows, and a transport closes a connection with too many buffered bytes. */
 const maxReadBytes = 8 * 1024 ** 2;
@@ -106,7 +107,7 @@ async function readRegistered(
   checkSize(resource.name, Buffer.byteLength(data));
   const { mimeType } = resource;
   return typeof data === 'string'
-    ? { uri, mimeType, text: data }
+    ? { uri, mimeType, text: data.toWellFormed() }
     : { uri, mimeType, blob: Buffer.from(data).toString('base64') };
 }
 
@@ -117,5 +118,5 @@ function checkSize(name: string, bytes: number): void {
 }
 
 function notFound(uri: string): RpcError {
-  return new RpcError(rpcCodes.resourceNotFound, `Resource not found: ${uri.slice(0, 200)}`);
+  return new RpcError(rpcCodes.resourceNotFound, `Resource not found: ${shortenText(uri, 200)}`);
 }

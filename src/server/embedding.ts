@@ -13,6 +13,7 @@ import type { Implementation } from '../mcp/methodContext.js';
 import { packageInfo } from '../packageInfo.js';
 import type { OpenSession } from '../session/embedderView.js';
 import type { Observation } from '../telemetry/observer.js';
+import { parseProfileChoice, UnknownProfileError, type ProfileChoice } from '../mcp/clientProfiles.js';
 import { compileCatalogue, UnknownGroupError, type Catalogue, type ToolSet } from '../tools/catalogue.js';
 import type { Tool } from '../tools/defineTool.js';
 import { allTools } from '../tools/allTools.js';
@@ -74,10 +75,12 @@ export interface CompiledEmbedding {
   readonly needsBrowser: boolean;
   /** The tools of `?tools=`, or the default tools for null. Throws a Refusal on an unknown group. */
   selectTools(groups: string | null): ToolSet;
+  /** What the operator chose for every client. */
+  readonly profileChoice: ProfileChoice;
 }
 
 /** Compiles tools, prompts and resources. Throws on a duplicate name, and a ConfigError on an unknown default group. */
-export function compileEmbedding(embedding: Embedding, groups: readonly string[]): CompiledEmbedding {
+export function compileEmbedding(embedding: Setup, groups: readonly string[]): CompiledEmbedding {
   const usesDefaults = embedding.tools === undefined;
   const tools = embedding.tools ?? allTools;
   return {
@@ -90,7 +93,18 @@ export function compileEmbedding(embedding: Embedding, groups: readonly string[]
     serverInfo: embedding.serverInfo ?? packageInfo,
     needsBrowser: tools.some(({ needs }) => needs !== 'nothing'),
     selectTools: createToolSelector(compileCatalogue(tools), groups),
+    profileChoice: readProfileChoice(embedding.config),
   };
+}
+
+function readProfileChoice({ structured, clientProfile }: Config): ProfileChoice {
+  try {
+    return parseProfileChoice(structured ? `structured=1,${clientProfile}` : clientProfile);
+  } catch (error) {
+    throw error instanceof UnknownProfileError
+      ? new ConfigError(`--client-profile: ${error.message}`, { cause: error })
+      : error;
+  }
 }
 
 function createToolSelector(catalogue: Catalogue, defaults: readonly string[]): CompiledEmbedding['selectTools'] {

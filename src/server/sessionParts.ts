@@ -24,7 +24,7 @@ export interface SessionPartsDeps {
 export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   const { registry, pool, users, embedding, inspect, directory } = deps;
   const { config, clock, log, onSession } = deps.setup;
-  const { features: serverFeatures, serverInfo } = embedding;
+  const { features: serverFeatures, serverInfo, profileChoice } = embedding;
   const logic = createSessionLogic({
     find: (id) => registry.get(id),
     pool,
@@ -48,7 +48,8 @@ export function createSessionParts(deps: SessionPartsDeps): SessionDeps {
   const lease = pool === noBrowserPool ? 'lazy' : config.lease;
   const queueLimit = onEarlyMessage === 'queue' ? config.queueLimit : 0;
   const hasFreeBrowser = (): boolean => config.isolation !== 'process' || !pool.isFull;
-  return { logic, serverInfo, serverFeatures, workspace, lease, hasFreeBrowser, queueLimit, clock, log, inspect };
+  const answers = { serverInfo, serverFeatures, profileChoice };
+  return { logic, ...answers, workspace, lease, hasFreeBrowser, queueLimit, clock, log, inspect };
 }
 
 /** From its claim on, the directory gets the snapshots of the session, if it is resumable, and its end. */

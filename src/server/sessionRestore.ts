@@ -52,12 +52,18 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
   const { registry, parts, directory, eventLog, users, clock, selectTools } = deps;
   const restore = async (sessionId: string, text: string): Promise<void> => {
     const stored = parseSnapshot(text);
-    const { principal, groups, browserUrl } = stored;
+    const { principal, groups, profile, browserUrl } = stored;
     if (!(await users.isTokenValid(principal))) throw new Error('The token of the session was revoked.');
     const channel = new StreamableHttpTransport({ clock, eventLog });
     const unanswered = channel.restore(sessionId, await withoutAnsweredRequests(sessionId, stored.channel, eventLog));
-    const optional = { ...(groups !== undefined && { groups }), ...(browserUrl !== undefined && { browserUrl }) };
-    const request = { principal, toolSet: selectTools(groups ?? null), channel, ...optional };
+    const choices = { ...(groups !== undefined && { groups }), ...(profile !== undefined && { profile }) };
+    const request = {
+      principal,
+      toolSet: selectTools(groups ?? null),
+      channel,
+      ...choices,
+      ...(browserUrl !== undefined && { browserUrl }),
+    };
     const session = registry.restore(parts, sessionId, request, stored);
     bindStreamableTransport(session, channel, parts.log);
     // Starts the resume grace again.

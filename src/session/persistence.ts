@@ -19,6 +19,8 @@ const sessionSnapshot = z.object({
   principal: z.object({ issuer: z.string(), user: z.string(), credentialId: z.string().exactOptional() }),
   /** The value of `?tools=`. */
   groups: z.string().exactOptional(),
+  /** What the connection chose of its profile. */
+  profile: z.string().exactOptional(),
   browserUrl: z.string().exactOptional(),
   /** The placement of its pages; null without a browser. */
   browser: z.custom<ResumeState>().nullable(),
@@ -50,6 +52,7 @@ interface PersistableSession {
   readonly actor: ActorRefFrom<typeof sessionMachine>;
   readonly principal: Principal;
   readonly groups: string | undefined;
+  readonly profile: string | undefined;
   readonly browserUrl: string | undefined;
   readonly createdAt: Date;
   readonly browserLease: BrowserLease | undefined;
@@ -76,9 +79,9 @@ export function persistSnapshots(session: PersistableSession, write: (snapshot: 
 }
 
 function snapshotOf(session: PersistableSession): unknown {
-  const { actor, principal, server, channel, createdAt, browserUrl, groups, browserLease } = session;
+  const { actor, principal, server, channel, createdAt, browserUrl, groups, profile, browserLease } = session;
   return {
-    ...{ actor: actor.getPersistedSnapshot(), principal, groups, browserUrl, createdAt },
+    ...{ actor: actor.getPersistedSnapshot(), principal, groups, profile, browserUrl, createdAt },
     ...{ browser: browserLease?.resumeState ?? null },
     ...{ server: server.snapshot(), channel: channel.snapshot?.() },
   };

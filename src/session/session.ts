@@ -4,6 +4,7 @@ import type { ResumeState, BrowserLease } from '../browser/pool/browserLease.js'
 import type { Clock } from '../clock.js';
 import { Refusal, messageOf } from '../errors/errors.js';
 import { shortId, type Log } from '../log.js';
+import { parseProfileChoice, type ProfileChoice } from '../mcp/clientProfiles.js';
 import { McpServer } from '../mcp/mcpServer.js';
 import type { McpSession } from '../mcp/methodContext.js';
 import { messageKind, type JSONRPCMessage, type RequestId } from '../mcp/protocol.js';
@@ -110,6 +111,14 @@ export class Session implements McpSession {
 
   get groups(): string | undefined {
     return this.#request?.groups;
+  }
+
+  get profile(): string | undefined {
+    return this.#request?.profile;
+  }
+
+  get profileChoices(): McpSession['profileChoices'] {
+    return { operator: this.#deps.profileChoice, connection: parseProfileChoice(this.profile ?? '') };
   }
 
   get toolSet(): ToolSet {
@@ -355,6 +364,8 @@ export interface SessionDeps {
   readonly logic: SessionLogic;
   readonly serverInfo: McpSession['serverInfo'];
   readonly serverFeatures: McpSession['serverFeatures'];
+  /** What the operator chose for every client. */
+  readonly profileChoice: ProfileChoice;
   readonly workspace: Workspace;
   readonly lease: 'eager' | 'lazy';
   /** Whether a session that is opened now gets a browser without queueing. */
@@ -373,6 +384,8 @@ export interface SessionRequest {
   readonly toolSet: ToolSet;
   /** The value of `?tools=`; absent: the server's default. */
   readonly groups?: string;
+  /** What the connection chose; absent: nothing. Text that `parseProfileChoice` reads. */
+  readonly profile?: string;
   /** The address of the user's own browser, if the session uses it. */
   readonly browserUrl?: string;
   readonly channel: Channel;

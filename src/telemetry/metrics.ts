@@ -115,10 +115,17 @@ function recordRequests(registry: Registry, options: MetricsOptions): Observatio
     buckets: callBuckets,
     registers,
   });
+  const tolerances = new Counter({
+    name: 'greenroom_tolerated_requests_total',
+    help: 'Requests that were accepted although they were not as the protocol or a schema says, by client profile and kind.',
+    labelNames: ['client', 'kind'],
+    registers,
+  });
   return (observation) => {
     const request = settledRequest(observation);
     if (request === undefined) return;
-    const { outcome, durationMs } = request;
+    const { outcome, durationMs, client = 'unknown' } = request;
+    for (const kind of request.tolerated ?? []) tolerances.inc({ client, kind });
     requests.inc({ method: methods.has(request.method) ? request.method : 'other', outcome });
     if (request.tool === null) return;
     const tool = tools.has(request.tool) ? request.tool : 'unknown';

@@ -8,6 +8,7 @@ import { releaseElements } from '../browser/page/element.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { takeSnapshot, type PartialRead, type Snapshot } from '../browser/page/snapshot.js';
 import type { ToolAnswer } from './defineTool.js';
+import { cutText } from '../text.js';
 
 /** Bounds for the text of one answer. A snapshot may be longer: it is read completely. */
 const maxTextBytes = 64 * 1024;
@@ -26,6 +27,11 @@ export const actionOutput = z.object({
   busyWith: z.string().optional(),
   dialog: z.object({ type: z.string(), message: z.string() }).optional(),
   openedWindows: z.array(z.string()).optional(),
+  download: z.string().optional(),
+  /** The page is gone. */
+  closed: z.boolean().optional(),
+  /** What else the text says, a line each. */
+  effects: z.array(z.string()).optional(),
   snapshot: z.string().optional(),
 });
 
@@ -63,22 +69,33 @@ export async function answerOutcome(
   outcome: ActionOutcome,
   withSnapshot = false,
 ): Promise<ToolAnswer<ActionOutput>> {
-  const { dialog, opened, navigated, settled, closed } = outcome;
+  const { dialog, closed } = outcome;
   const snapshot = withSnapshot && !dialog && !closed ? await snapshotText(page) : undefined;
-  const url = withoutCredentials(navigated ?? page.url());
-  const lines = [...done, ...describeOutcome(outcome), ...(snapshot === undefined ? [] : [snapshot])];
+  const [first = '', ...remarks] = done.filter((line) => line !== undefined);
+  const effects = [...remarks, ...describeOutcome(outcome)];
+  const lines = [...(first === '' ? [] : [first]), ...effects, ...(snapshot === undefined ? [] : [snapshot])];
   return {
     text: lines.join('\n'),
     structured: {
-      url,
-      navigated: navigated !== undefined,
-      settled,
-      ...(isFailure(outcome.response) && { status: outcome.response.status }),
-      ...(outcome.busyWith !== undefined && { busyWith: outcome.busyWith }),
-      ...(dialog && { dialog: { type: dialog.type, message: dialog.message } }),
-      ...(opened.length > 0 && { openedWindows: [...opened] }),
+      ...structuredOutcome(page, outcome),
+      ...(effects.length > 0 && { effects }),
       ...(snapshot !== undefined && { snapshot }),
     },
+  };
+}
+
+function structuredOutcome(page: SessionPage, outcome: ActionOutcome): ActionOutput {
+  const { dialog, opened, navigated, settled, closed, download, busyWith, response } = outcome;
+  return {
+    url: withoutCredentials(navigated ?? page.url()),
+    navigated: navigated !== undefined,
+    settled,
+    ...(isFailure(response) && { status: response.status }),
+    ...(busyWith !== undefined && { busyWith }),
+    ...(dialog && { dialog: { type: dialog.type, message: dialog.message } }),
+    ...(opened.length > 0 && { openedWindows: [...opened] }),
+    ...(download !== undefined && { download: withoutCredentials(download) }),
+    ...(closed && { closed }),
   };
 }
 
@@ -140,7 +157,7 @@ function challengeLines(responses: readonly DocumentResponse[]): string[] {
 /** An address, cut to 300 characters: data: URLs can be very long. */
 export function shortUrl(address: string): string {
   const url = withoutCredentials(address);
-  return url.length > maxUrlLength ? `${url.slice(0, maxUrlLength)}… (${url.length} characters)` : url;
+  return url.length > maxUrlLength ? `${cutText(url, maxUrlLength)}… (${url.length} characters)` : url;
 }
 
 /** A page's snapshot as one text, cut at a line end, with how to get the rest. */
@@ -178,15 +195,9 @@ export function structuredPart({ next, ...part }: PartialRead): z.infer<typeof p
 export function truncateAnswer(text: string, hint: string, maxBytes = maxTextBytes): string {
   const bytes = Buffer.byteLength(text);
   if (bytes <= maxBytes) return text;
-  const head = firstBytes(Buffer.from(text), maxBytes);
+  const { length } = Buffer.from(text).toString('utf8', 0, maxBytes);
+  const head = cutText(text, length - 1);
   const end = head.lastIndexOf('\n');
   const whole = end > maxBytes / 2 ? head.slice(0, end) : head;
   return `${whole}\n… cut: ${bytes - Buffer.byteLength(whole)} of ${bytes} bytes left out; ${hint}.`;
-}
-
-/** At most `maxBytes` bytes, cut between characters. */
-function firstBytes(bytes: Buffer, maxBytes: number): string {
-  let end = maxBytes;
-  while (end > 0 && ((bytes[end] ?? 0) & 0b1100_0000) === 0b1000_0000) end--;
-  return bytes.toString('utf8', 0, end);
 }

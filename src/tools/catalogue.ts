@@ -13,8 +13,23 @@ interface ToolListing {
 
 /** The tools of one selection of groups. Shared by every session with the same groups. */
 export interface ToolSet {
+  /** By name. */
   readonly tools: ReadonlyMap<string, Tool>;
+  /** By former names. */
+  readonly aliases: ReadonlyMap<string, Tool>;
+  /** What a model is given. */
   readonly listings: readonly ToolListing[];
+  /** Every tool of the process, by name and former names, also those of other groups. */
+  readonly all: ReadonlyMap<string, Tool>;
+}
+
+/** What a client's list of tools has beside names, descriptions and arguments. */
+export interface ListingOptions {
+  /** Output schemas. */
+  readonly structured: boolean;
+  readonly schemas: 'common' | 'full';
+  /** Tools that the client uses; a longer list begins with the most needed ones. 0: no bound. */
+  readonly tools: number;
 }
 
 /** Every tool of the process, compiled once. */
@@ -38,7 +53,7 @@ export class UnknownGroupError extends Error {
 
 /** Compiles `tools`. Throws if two have the same name, or a group has the name of an alias. */
 export function compileCatalogue(tools: readonly Tool[]): Catalogue {
-  const all = extendToolSet({ tools: new Map(), listings: [] }, tools);
+  const all = extendToolSet(emptyToolSet, tools);
   const groups = new Set<string>([...toolGroups, ...tools.map(({ group }) => group)]);
   const aliases = [...Object.keys(groupAliases), allGroups];
   const conflict = aliases.find((alias) => groups.has(alias));
@@ -57,10 +72,13 @@ export function compileCatalogue(tools: readonly Tool[]): Catalogue {
       const key = [...groupsOfSet].sort().join();
       const known = selections.get(key);
       if (known) return known;
-      const selected = new Map(tools.filter(({ group }) => groupsOfSet.has(group)).map((tool) => [tool.name, tool]));
+      const isSelected = ({ group }: Tool): boolean => groupsOfSet.has(group);
+      const selected = new Map([...all.tools].filter(([, tool]) => isSelected(tool)));
       const selection = {
         tools: selected,
+        aliases: new Map([...all.aliases].filter(([, tool]) => isSelected(tool))),
         listings: all.listings.filter(({ name }) => selected.has(name)),
+        all: all.all,
       };
       selections.set(key, selection);
       return selection;
@@ -68,26 +86,103 @@ export function compileCatalogue(tools: readonly Tool[]): Catalogue {
   };
 }
 
-/** The tools of `base` and then `tools`. Throws if two have the same name. */
+export const emptyToolSet: ToolSet = { tools: new Map(), aliases: new Map(), listings: [], all: new Map() };
+
+/** The tools of `base` and then `tools`. Throws if two have the same name, or a tool is none that a client can be given. */
 export function extendToolSet(base: ToolSet, tools: readonly Tool[]): ToolSet {
-  const byName = new Map(base.tools);
+  const [byName, aliases, all] = [new Map(base.tools), new Map(base.aliases), new Map(base.all)];
   for (const tool of tools) {
-    if (byName.has(tool.name)) throw new Error(`Two tools have the same name: ${tool.name}.`);
-    byName.set(tool.name, tool);
+    requireUsable(tool);
+    for (const name of [tool.name, ...(tool.aliases ?? [])]) {
+      if (byName.has(name) || aliases.has(name)) throw new Error(`Two tools have the same name: ${name}.`);
+      (name === tool.name ? byName : aliases).set(name, tool);
+      all.set(name, tool);
+    }
   }
-  return { tools: byName, listings: [...base.listings, ...tools.map(listingOf)] };
+  const listings = tools.map((tool) => listingOf(tool, { structured: false, schemas: 'common' }));
+  return { tools: byName, aliases, listings: [...base.listings, ...listings], all };
 }
 
-function listingOf(tool: Tool): ToolListing {
+/** Clients put a prefix before a name, and providers of models take 64 characters in all. */
+const usableName = /^[a-zA-Z][a-zA-Z0-9_-]{0,63}$/;
+
+/** Throws an Error that names the tool and what is wrong with it. */
+function requireUsable({ name, input, output }: Tool): void {
+  if (!usableName.test(name)) {
+    throw new Error(
+      `The tool name ${JSON.stringify(name)} is not allowed: a letter, then at most 63 letters, digits, _ or -.`,
+    );
+  }
+  for (const [field, schema] of Object.entries({ input, output }) as readonly (readonly [string, unknown])[]) {
+    if (field === 'output' && schema === undefined) continue;
+    if (!isZodObject(schema)) {
+      throw new Error(
+        `${field} of the tool ${name} is not an object schema of zod 4. Write z.object({ … }) with z of "zod" version 4: ` +
+          'neither a plain object nor a schema of zod 3 can be listed.',
+      );
+    }
+  }
+}
+
+/** Made by zod 4: `_zod` is where it keeps what a schema is. */
+function isZodObject(schema: unknown): boolean {
+  if (typeof schema !== 'object' || schema === null || !('_zod' in schema) || !('safeParse' in schema)) return false;
+  return (schema as z.ZodType).def.type === 'object';
+}
+
+const variants = new WeakMap<ToolSet, Map<string, readonly ToolListing[]>>();
+
+/** The listings of a tool set as one kind of client takes them. Made once for each kind. */
+export function listingsFor(toolSet: ToolSet, { structured, schemas, tools }: ListingOptions): readonly ToolListing[] {
+  const isOrdered = tools > 0 && tools < toolSet.tools.size;
+  if (!structured && schemas === 'common' && !isOrdered) return toolSet.listings;
+  const made = variants.get(toolSet) ?? new Map<string, readonly ToolListing[]>();
+  variants.set(toolSet, made);
+  const key = `${structured} ${schemas} ${isOrdered}`;
+  const known = made.get(key);
+  if (known) return known;
+  const all = [...toolSet.tools.values()];
+  const ordered = isOrdered ? all.toSorted((one, other) => rarity(one) - rarity(other)) : all;
+  const listings = ordered.map((tool) => listingOf(tool, { structured, schemas }));
+  made.set(key, listings);
+  return listings;
+}
+
+/** The tools that are needed least, for clients that cut a list: those come last, in this order. */
+const rare = (
+  'get_session_info list_browser_capabilities get_connected_browser drag navigate_page_history list_websocket_frames ' +
+  'close_extension_popup set_extension_enabled clear_extension_errors switch_extension_context uninstall_extension ' +
+  'get_service_worker_status watch_extension_storage set_extension_storage inspect_extension_manifest resize_page hover ' +
+  'get_console_message type_text open_extension_page upload_file mock_network trace_extension_api_calls'
+).split(' ');
+
+const rarity = ({ name }: Tool): number => {
+  const index = rare.indexOf(name);
+  return index === -1 ? 0 : rare.length - index;
+};
+
+function listingOf(tool: Tool, { structured, schemas }: Omit<ListingOptions, 'tools'>): ToolListing {
   const { name, title, description, input, inputSchema, output } = tool;
   return {
     name,
     ...(title !== undefined && { title }),
     description,
-    inputSchema: inputSchema ?? schemaOf(input, 'input'),
-    ...(output && { outputSchema: schemaOf(output, 'output') }),
+    inputSchema: inputSchema ?? (schemas === 'full' ? fullSchemaOf(input) : schemaOf(input, 'input')),
+    ...(structured && output && { outputSchema: schemaOf(output.extend(structuredFields), 'output') }),
     annotations: annotationsOf(tool),
   };
+}
+
+/** What structured answers of every tool may have beside its own fields. */
+const structuredFields = {
+  notices: z.array(z.string()).optional(),
+  pictures: z.array(z.object({ mimeType: z.string(), bytes: z.int() })).optional(),
+  resources: z.array(z.object({ uri: z.string(), name: z.string(), mimeType: z.string(), bytes: z.int() })).optional(),
+};
+
+function fullSchemaOf(schema: z.ZodObject): JsonSchema {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+  return { ...rest, type: 'object' };
 }
 
 /** `readOnlyHint` is false by default, and the other hints apply only then (server/tools): defaults are left out. */

@@ -62,6 +62,14 @@ export interface Resources {
   read(uri: string): Promise<Buffer>;
 }
 
+/** What a client takes of one picture. */
+export interface PictureLimits {
+  /** Before it is written in base64. */
+  readonly bytes: number;
+  /** Real pixels of the longer side. */
+  readonly pixels: number;
+}
+
 /** The context of one call. A handler must not keep any of it. */
 export interface ToolContext {
   readonly session: SessionFacts;
@@ -74,6 +82,7 @@ export interface ToolContext {
   readonly resources: Resources;
   /** The client that called, for requests to it. */
   readonly client: Client;
+  readonly pictures: PictureLimits;
 }
 
 export interface BrowserToolContext extends ToolContext {
@@ -108,6 +117,8 @@ export interface Annotations {
 
 interface ToolBase<Input extends z.ZodObject> {
   readonly name: string;
+  /** Former names: called, not listed. */
+  readonly aliases?: readonly string[];
   /** Name for display. */
   readonly title?: string;
   /** A group of this package, or one of the embedder. */

@@ -202,7 +202,8 @@ export const stopServiceWorkerTool = defineTool({
 const workerProblem = z.object({ message: z.string(), source: z.string().optional(), occurrences: z.int().optional() });
 
 export const serviceWorkerStatusTool = defineTool({
-  name: 'get_extension_service_worker_status',
+  name: 'get_service_worker_status',
+  aliases: ['get_extension_service_worker_status'],
   title: 'Service worker status',
   group: 'extension',
   needs: 'extension',

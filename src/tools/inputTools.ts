@@ -1,12 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
-import { click, drag, hover, fill, upload } from '../browser/page/userActions.js';
+import { click, drag, hover, fill } from '../browser/page/userActions.js';
+import { upload, type ChosenFiles } from '../browser/page/pageUpload.js';
 import { actionOutput, answerAction, includeSnapshot, uid } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
 import { browserRemark, parseChord, pressChord, typeText } from '../browser/page/deviceInput.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
-import { foldersOf, requireInsideWorkspace, type Workspace } from './workspace.js';
+import { foldersOf, requireInnerLinks, requireInsideWorkspace, type Workspace } from './workspace.js';
 
 const clickTool = definePageTool({
   name: 'click',
@@ -166,28 +167,36 @@ const uploadFileTool = definePageTool({
   name: 'upload_file',
   title: 'Upload files',
   group: 'input',
-  description: 'Choose files for a file field, or for the button that opens its chooser',
+  description: 'Choose files for a file field or the button that opens its chooser, or drop them on what takes files',
   input: z.strictObject({
     uid,
-    filePaths: z.array(z.string()).min(1).describe("Files in the workspace, on the server's disk"),
+    filePaths: z.array(z.string()).min(1).describe("Files, or one folder, in the workspace on the server's disk"),
     includeSnapshot,
   }),
   output: actionOutput,
   annotations: { readOnlyHint: false },
   async handler(args, { page, signal, workspace }) {
-    const files = await Promise.all(args.filePaths.map((path) => existingFile(path, workspace)));
-    const done = `Chose ${files.length} file(s) for ${args.uid}.`;
+    const files = await chosenFiles(args.filePaths, workspace);
+    const done = `Chose ${files.isFolder ? 'the folder' : `${files.paths.length} file(s)`} for ${args.uid}.`;
     return answerAction({ page, signal, done, includeSnapshot: args.includeSnapshot }, (either) =>
       upload(page, args.uid, files, either),
     );
   },
 });
 
-async function existingFile(path: string, workspace: Workspace): Promise<string> {
-  const real = await requireInsideWorkspace(path, workspace);
-  const entry = await stat(real).catch(() => undefined);
-  if (entry?.isFile() === true) return real;
-  throw new ToolError(`${path} is not a file. Pass the path of a file in ${foldersOf(workspace).join(' or ')}.`);
+async function chosenFiles(filePaths: readonly string[], workspace: Workspace): Promise<ChosenFiles> {
+  const paths = await Promise.all(filePaths.map((path) => requireInsideWorkspace(path, workspace)));
+  const [first = ''] = paths;
+  if (paths.length === 1 && (await stat(first).catch(() => undefined))?.isDirectory() === true) {
+    await requireInnerLinks(first, workspace);
+    return { paths, isFolder: true };
+  }
+  for (const [index, path] of paths.entries()) {
+    if ((await stat(path).catch(() => undefined))?.isFile() === true) continue;
+    const named = filePaths[index] ?? path;
+    throw new ToolError(`${named} is not a file. Pass the path of a file in ${foldersOf(workspace).join(' or ')}.`);
+  }
+  return { paths, isFolder: false };
 }
 
 export const inputTools: readonly Tool[] = [

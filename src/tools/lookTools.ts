@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { asRead } from '../browser/injected/contract.js';
 import { compileRegex } from '../browser/patterns/regex.js';
 import { inSlices } from '../browser/patterns/slices.js';
 import { performAction } from '../browser/page/performAction.js';
@@ -74,8 +75,8 @@ const findInSnapshotTool = definePageTool({
 });
 
 function indexesOfText(lines: readonly string[], text: string): number[] {
-  const wanted = text.toLowerCase();
-  return lines.flatMap((line, index) => (line.toLowerCase().includes(wanted) ? [index] : []));
+  const wanted = asRead(text).toLowerCase();
+  return lines.flatMap((line, index) => (asRead(line).toLowerCase().includes(wanted) ? [index] : []));
 }
 
 function* indexesOfPattern(lines: readonly string[], pattern: string): Generator<undefined, number[]> {
@@ -122,15 +123,25 @@ const takeScreenshotTool = definePageTool({
     uid: z.string().optional().describe('Only this element, from a snapshot'),
     fullPage: z.boolean().optional().describe('Also what has to be scrolled to'),
   }),
-  output: z.object({ width: z.number(), height: z.number(), mimeType: z.string(), bytes: z.number().int() }),
+  output: z.object({
+    width: z.int(),
+    height: z.int(),
+    /** The area of the page, in CSS pixels. */
+    area: z.object({ width: z.number(), height: z.number() }),
+    scaled: z.boolean(),
+    mimeType: z.string(),
+    bytes: z.int(),
+  }),
   annotations: { readOnlyHint: true },
-  async handler({ fullPage = false, uid, ...rest }, { page }) {
+  async handler({ fullPage = false, uid, ...rest }, { page, pictures: limits }) {
     if (fullPage && uid !== undefined) throw new ToolError('Pass either uid or fullPage.');
-    const { data, mimeType, width, height } = await takeScreenshot(page, { ...rest, uid, fullPage });
-    const bytes = Buffer.byteLength(data, 'base64');
+    const shot = await takeScreenshot(page, { ...rest, uid, fullPage, limits });
+    const { data, mimeType, width, height, bytes, area, isScaled } = shot;
+    const of = `${Math.round(area.width)} × ${Math.round(area.height)}`;
+    const scaled = isScaled ? ` Scaled down from ${of}, to what a client takes; for more detail pass a uid.` : '';
     return {
-      text: `${Math.round(width)} × ${Math.round(height)} pixels, ${mimeType}, ${bytes} bytes.`,
-      structured: { width, height, mimeType, bytes },
+      text: `${width} × ${height} pixels, ${mimeType}, ${bytes} bytes.${scaled}`,
+      structured: { width, height, area, scaled: isScaled, mimeType, bytes },
       content: [{ type: 'image', data, mimeType }],
     };
   },
@@ -146,7 +157,13 @@ const evaluateScriptTool = definePageTool({
     function: z.string().min(1).describe('Such as (el) => el.innerText'),
     args: z.array(z.unknown()).optional().describe('Arguments of the function; {"uid": "e1"} becomes the element'),
   }),
-  output: z.object({ type: z.string(), result: z.string(), dialog: z.string().optional() }),
+  output: z.object({
+    type: z.string(),
+    result: z.string(),
+    dialog: z.string().optional(),
+    /** What the script did to the page, a line each. */
+    effects: z.array(z.string()).optional(),
+  }),
   annotations: { readOnlyHint: false },
   async handler(args, { browser, page, signal }) {
     await checkDocuments(browser, page, args.args ?? []);
@@ -160,7 +177,11 @@ const evaluateScriptTool = definePageTool({
     if (value?.type === 'undefined') moved.push(...hint);
     return {
       text: dialog === undefined ? [result, ...moved].join('\n') : `The script has not ended. ${dialog}`,
-      structured: { type: value?.type ?? 'undefined', result, ...(dialog !== undefined && { dialog }) },
+      structured: {
+        ...{ type: value?.type ?? 'undefined', result },
+        ...(dialog !== undefined && { dialog }),
+        ...(moved.length > 0 && { effects: moved }),
+      },
     };
   },
 });

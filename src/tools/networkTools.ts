@@ -10,6 +10,7 @@ import { isBodiless } from '../browser/collectors/requestRecord.js';
 import { describeChallenge, type Credentials } from '../browser/policy/credentials.js';
 import { messageOf, ToolError } from '../errors/errors.js';
 import { locationText } from './consoleTools.js';
+import { textPart } from '../text.js';
 
 const urlChars = 300;
 
@@ -226,7 +227,7 @@ async function requestPart(
   if (data === undefined) return undefined;
   const from = body === 'request' ? offset : 0;
   return data.isText
-    ? textPart(data.content, from, limit)
+    ? bodyTextPart(data.content, from, limit)
     : bytesPart(Buffer.from(data.content, 'base64'), from, limit);
 }
 
@@ -236,7 +237,9 @@ async function responsePart(
 ): Promise<{ responseBody?: BodyPart; bodyNote?: string }> {
   try {
     const { content, isText, isPartial = false } = await network.responseBody(id);
-    const responseBody = isText ? textPart(content.toString('utf8'), offset, limit) : bytesPart(content, offset, limit);
+    const responseBody = isText
+      ? bodyTextPart(content.toString('utf8'), offset, limit)
+      : bytesPart(content, offset, limit);
     return { responseBody, ...(isPartial && { bodyNote: 'what has arrived so far; ask again for more' }) };
   } catch (error) {
     // A body that cannot be read is a fact about the request, not a failure of the tool.
@@ -244,8 +247,9 @@ async function responsePart(
   }
 }
 
-function textPart(text: string, offset: number, limit: number): BodyPart {
-  return { content: text.slice(offset, offset + limit), encoding: 'text', offset, total: text.length };
+function bodyTextPart(body: string, offset: number, limit: number): BodyPart {
+  const { text, start } = textPart(body, offset, limit);
+  return { content: text, encoding: 'text', offset: start, total: body.length };
 }
 
 function bytesPart(bytes: Buffer, offset: number, limit: number): BodyPart {

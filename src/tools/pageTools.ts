@@ -5,6 +5,7 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { actionOutput, answerOutcome, shortUrl } from './answers.js';
 import { definePageTool, defineTool, type Tool } from './defineTool.js';
 import { addressOf, loadTimeout, navigationTimeoutMs } from './navigationTools.js';
+import { shortenText } from '../text.js';
 
 const pageId = z.number().int().min(1).describe('From list_pages');
 
@@ -131,7 +132,7 @@ async function describePage(page: SessionPage, selected: boolean): Promise<PageR
 }
 
 function pageLine({ id, url, title, selected, dialog }: PageRow): string {
-  const short = title.length > 60 ? `${title.slice(0, 59)}…` : title;
+  const short = shortenText(title, 59);
   return `${id}: ${shortUrl(url)}${short === '' ? '' : ` "${short}"`}${selected ? ' [selected]' : ''}${dialog === undefined ? '' : ` [dialog: ${dialog}]`}`;
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { RingBufferEntry, RingBufferReading } from '../browser/collectors/ringBuffer.js';
+import { shortenText } from '../text.js';
 
 /** Arguments of every tool that lists recorded entries. */
 export const listingInput = {
@@ -53,8 +54,7 @@ export function pageOf<T>(
 
 /** A text as one line of at most `maxChars` characters. */
 export function oneLine(text: string, maxChars: number): string {
-  const line = text.replace(/\s+/g, ' ').trim();
-  return line.length <= maxChars ? line : `${line.slice(0, maxChars)}…`;
+  return shortenText(text.replace(/\s+/g, ' ').trim(), maxChars);
 }
 
 export function bytesText(bytes: number): string {

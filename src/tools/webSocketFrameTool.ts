@@ -3,6 +3,7 @@ import type { WebSocketFrame } from '../browser/collectors/networkCollector.js';
 import { findUrls } from '../browser/collectors/urlPattern.js';
 import { definePageTool } from './defineTool.js';
 import { bytesText, listingInput, listingOutput, pageOf, oneLine, timeText } from './pagination.js';
+import { cutText } from '../text.js';
 
 export const listWebSocketFramesTool = definePageTool({
   name: 'list_websocket_frames',
@@ -77,7 +78,7 @@ function structuredFrame(id: number, frame: WebSocketFrame, chars: number) {
   const { request, url, direction, kind, bytes } = frame;
   return {
     ...{ id, url, kind, bytes },
-    payload: frame.payload.slice(0, chars),
+    payload: cutText(frame.payload, chars),
     at: new Date(frame.at).toISOString(),
     ...(request === undefined ? {} : { requestId: request }),
     ...(direction === undefined ? {} : { direction }),

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
 import type { Channel, CloseNotice, TransportKind } from '../session/channel.js';
+import { parseProfileChoice, UnknownProfileError } from '../mcp/clientProfiles.js';
 import { type JSONRPCMessage, replyIdOf, parseMessage } from '../mcp/protocol.js';
 import type { Session, SessionDeps, SessionRequest } from '../session/session.js';
 import type { SessionRegistry } from '../session/registry.js';
@@ -72,7 +73,23 @@ export async function resolveSessionRequest(
   const groups = query.get('tools');
   const toolSet = selectTools(groups);
   const browserUrl = await chooseBrowser(principal, query.get('browser'));
-  return { principal, toolSet, ...(groups !== null && { groups }), ...(browserUrl !== undefined && { browserUrl }) };
+  const profile = readProfile(query);
+  const choices = { ...(groups !== null && { groups }), ...(profile !== undefined && { profile }) };
+  return { principal, toolSet, ...choices, ...(browserUrl !== undefined && { browserUrl }) };
+}
+
+/** `?structured=1` and `?profile=…` as one text; undefined without them. Throws a Refusal on an unknown profile. */
+function readProfile(query: URLSearchParams): string | undefined {
+  const structured = query.get('structured');
+  const words = [...(structured === null ? [] : [`structured=${structured || '1'}`]), ...query.getAll('profile')];
+  if (words.length === 0) return undefined;
+  const profile = words.join(',');
+  try {
+    parseProfileChoice(profile);
+  } catch (error) {
+    throw error instanceof UnknownProfileError ? new Refusal('invalid_parameter', { detail: error.message }) : error;
+  }
+  return profile;
 }
 
 /** Opens a session and binds it to its transport. Throws what `registry.open` throws: nothing was created. */

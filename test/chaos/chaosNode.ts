@@ -56,7 +56,7 @@ const orchestrator = await createOrchestrator({
   tools: [noteTool(name, writeToLedger)],
   log,
   options: {
-    ...{ port: 0, prewarm: 0, lease: 'lazy', dataDir, nodeId: name, nodeLease: `${leaseMs}ms` },
+    ...{ port: 0, structured: true, prewarm: 0, lease: 'lazy', dataDir, nodeId: name, nodeLease: `${leaseMs}ms` },
     ...{ maxSessions: 1_000, maxSessionsPerUser: 1_000, connectRate: 1e6, requestRate: 1e6 },
     // A client that was never told of its session does not come back.
     ...{ resumeGrace: '10s', idleTimeout: '60s', drainTimeout: '5s' },

@@ -63,7 +63,7 @@ test('[C-STDIO] the official client works a page and an extension; after it noth
   const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => !!entry[1]));
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: [mainProgram, 'stdio', '--log-level', 'debug'],
+    args: [mainProgram, 'stdio', '--structured', '--log-level', 'debug'],
     env: { ...env, TMPDIR: folder },
     stderr: 'ignore',
   });

@@ -5,7 +5,7 @@ import { callTool } from '../../src/mcp/callTool.js';
 import { defineTool } from '../../src/tools/defineTool.js';
 import { noPages } from '../support/fakeBrowserPool.js';
 import { plainClient } from '../tools/support/plainSession.js';
-import { fakeMcpSession } from './fakeMcpSession.js';
+import { asProgram, fakeMcpSession } from './fakeMcpSession.js';
 
 interface FakeBrowser {
   isAlive: boolean;
@@ -45,6 +45,7 @@ async function callWhileDying(end: (browser: FakeBrowser) => void) {
     cancelled: new AbortController().signal,
     progress: () => undefined,
     client: () => plainClient,
+    ...asProgram,
   };
   return { ran, result: await callTool(call, fakeMcpSession(lease)) };
 }

@@ -141,3 +141,41 @@ test.each(['{"toString":1,"valueOf":1}', '['.repeat(90) + ']'.repeat(90), 'null'
     expect(session.actor.getSnapshot().context.inFlight).toBe(0);
   },
 );
+
+test('a tool of another group names its group and how to ask for it; a wrong name, the nearest ones', async () => {
+  const errorOf = async (served: string, id: number, name: string): Promise<string> => {
+    const client = await new RawSse(served, { path: '/sse?tools=session' }).whenInitialized();
+    const answer = await client.call(id, 'tools/call', { name });
+    await client.disconnect();
+    return 'error' in answer ? answer.error.message : '';
+  };
+  expect(await errorOf(served.url, 1, 'large')).toBe(
+    'Unknown tool: large. It is in the group "network", which this session has not selected: connect with ' +
+      '?tools=network or ?tools=all, or start the server with --tools all.',
+  );
+  expect(await errorOf(served.url, 2, 'ecco')).toBe('Unknown tool: ecco. Did you mean echo?');
+});
+
+test('a session without structured answers gets everything once, as text; null counts as left out', async () => {
+  const client = await new RawSse(served.url, { path: '/sse?structured=0' }).whenInitialized();
+  await client.post({ jsonrpc: '2.0', id: 1, method: 'tools/list', params: null });
+  const { result: listed } = (await client.answer(1)) as unknown as { result: { tools: object[] } };
+  expect(listed.tools.length).toBeGreaterThan(3);
+  expect(listed.tools.filter((tool) => 'outputSchema' in tool)).toEqual([]);
+  const echo = { name: 'echo', arguments: { value: 'a\ud800\u202eb', toolCallId: 'x' }, _meta: null };
+  expect(await client.call(2, 'tools/call', echo)).toEqual({
+    jsonrpc: '2.0',
+    id: 2,
+    result: { content: [{ type: 'text', text: 'a\ufffd\\u202eb' }] },
+  });
+  const { text } = await send(`${served.url}/metrics`);
+  expect(text).toContain('greenroom_tolerated_requests_total{client="unknown",kind="null"} 1');
+  expect(text).toContain('greenroom_tolerated_requests_total{client="unknown",kind="extra_key"} 1');
+  await client.disconnect();
+});
+
+test('an unknown profile is refused with what exists', async () => {
+  const refused = await send(`${served.url}/sse?profile=nobody`);
+  expect(refused.status).toBe(400);
+  expect(refused.text).toContain('claude-code');
+});

@@ -7,7 +7,7 @@ import { callTool } from '../../src/mcp/callTool.js';
 import { defineTool } from '../../src/tools/defineTool.js';
 import { noPages } from '../support/fakeBrowserPool.js';
 import { plainClient } from '../tools/support/plainSession.js';
-import { fakeMcpSession } from './fakeMcpSession.js';
+import { asProgram, fakeMcpSession } from './fakeMcpSession.js';
 
 /** Calls a tool that needs a process, which its session gets as `ensureProcess` says. */
 async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) => Promise<void>) {
@@ -35,10 +35,8 @@ async function call(ensureProcess: (signal: AbortSignal, onQueued?: OnQueued) =>
   const reported: [number, string | undefined][] = [];
   const progress = (step: number, _total?: number, message?: string): void => void reported.push([step, message]);
   const cancelled = new AbortController().signal;
-  return {
-    reported,
-    result: await callTool({ tool, args: {}, cancelled, progress, client: () => plainClient }, fakeMcpSession(lease)),
-  };
+  const asked = { tool, args: {}, cancelled, progress, client: () => plainClient, ...asProgram };
+  return { reported, result: await callTool(asked, fakeMcpSession(lease)) };
 }
 
 test('[C-BROWSERS] a call that waits for a process says how long the queue before it is, and its progress grows', async () => {

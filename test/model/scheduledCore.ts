@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { silentLog } from '../../src/log.js';
+import { noProfileChoice } from '../../src/mcp/clientProfiles.js';
 import { compileFeatures } from '../../src/mcp/features.js';
 import { Refusal } from '../../src/errors/errors.js';
 import { createObserver } from '../../src/telemetry/observer.js';
 import { createSessionLogic } from '../../src/session/actor.js';
 import type { Session, SessionDeps } from '../../src/session/session.js';
 import { SessionRegistry } from '../../src/session/registry.js';
+import { emptyToolSet, extendToolSet } from '../../src/tools/catalogue.js';
 import { ManualClock } from '../support/manualClock.js';
 import { RecordingChannel } from '../support/recordingChannel.js';
 import { TestTools } from '../support/testTools.js';
@@ -108,6 +110,7 @@ export class ScheduledCore {
       logic,
       serverInfo,
       serverFeatures,
+      profileChoice: noProfileChoice,
       workspace: { folders: [], closed: [] },
       lease,
       hasFreeBrowser: () => true,
@@ -146,7 +149,7 @@ export class ScheduledCore {
       void Promise.resolve().then(() => this.#post(entry, 'initialize'));
     });
     const principal = { issuer: 'local', user: 'anna' };
-    const toolSet = { tools: new Map(this.tools.all.map((tool) => [tool.name, tool])), listings: [] };
+    const toolSet = extendToolSet(emptyToolSet, this.tools.all);
     this.#opening = requested;
     const session = this.registry.open(this.#deps, { principal, toolSet, channel });
     const entry: Entry = { session, channel, accepted: [], cancelled: new Set(), held: [] };

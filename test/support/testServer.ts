@@ -29,7 +29,15 @@ export async function startTestServer({
   pool = new FakeBrowserPool(),
   ...given
 }: TestServerOptions = {}): Promise<TestServer> {
-  const options = { port: 0, prewarm: 0, maxSessions: 5_000, maxSessionsPerUser: 5_000, ...given.options };
+  // Most tests read answers as programs do.
+  const options = {
+    port: 0,
+    structured: true,
+    prewarm: 0,
+    maxSessions: 5_000,
+    maxSessionsPerUser: 5_000,
+    ...given.options,
+  };
   const orchestrator = await createOrchestrator({ pool, tools: [], ...given, options });
   const { url } = await orchestrator.listen();
   const served: TestServer = {

@@ -31,7 +31,7 @@ test("[C-USERS] a user's own browser is probed, used by that user's sessions, gi
     expect(await orchestrator.health()).toMatchObject({ browsers: { total: 0 } });
 
     const connect = (path: string) => new RawSse(url, { path, headers: bearer(token) });
-    const streams = [connect('/sse'), connect(`/sse?browser=${browser['id']}`)];
+    const streams = [connect('/sse?structured=1'), connect(`/sse?structured=1&browser=${browser['id']}`)];
     for (const stream of streams) {
       await stream.whenAnnounced();
       const opening = { jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-11-25' } };

@@ -117,13 +117,13 @@ describe('the service worker', () => {
   it('is stopped, reported without being woken, and loses its variables', async () => {
     await tools.run('activate_extension_service_worker', { extensionId: id });
     await tools.evaluate(id, 'void (kept = "changed")', { target: 'service_worker' }).catch(() => undefined);
-    const running = await tools.run('get_extension_service_worker_status', { extensionId: id });
+    const running = await tools.run('get_service_worker_status', { extensionId: id });
     expect(running.structured).toMatchObject({ state: 'running', phase: 'activated', version: '1.0', errors: [] });
     const startedAt = new Date(String(running.structured['startedAt'])).getTime();
     expect(Math.abs(Date.now() - startedAt)).toBeLessThan(60_000);
     const { structured } = await tools.run('stop_extension_service_worker', { extensionId: id });
     expect(structured).toEqual({ extensionId: id, before: 'running', state: 'stopped' });
-    const stopped = await tools.run('get_extension_service_worker_status', { extensionId: id });
+    const stopped = await tools.run('get_service_worker_status', { extensionId: id });
     expect(stopped.structured).toMatchObject({ state: 'stopped', script: `chrome-extension://${id}/worker.js` });
     expect(stopped.structured).not.toHaveProperty('startedAt');
     expect(await tools.text('stop_extension_service_worker', { extensionId: id })).toContain('was stopped already');
@@ -133,7 +133,7 @@ describe('the service worker', () => {
 
   it('that none is registered for is told as such', async () => {
     const bare = await tools.install('No worker', {});
-    const { structured } = await tools.run('get_extension_service_worker_status', { extensionId: bare });
+    const { structured } = await tools.run('get_service_worker_status', { extensionId: bare });
     expect(structured['state']).toBe('none');
     expect(await tools.text('stop_extension_service_worker', { extensionId: bare })).toBe(
       '"No worker" has no service worker.',
@@ -146,7 +146,7 @@ describe('the service worker', () => {
       'worker.js': 'setTimeout(() => { throw new RangeError("too far"); });',
     });
     const errors = async (): Promise<unknown[]> => {
-      const { structured } = await tools.run('get_extension_service_worker_status', { extensionId });
+      const { structured } = await tools.run('get_service_worker_status', { extensionId });
       return structured['errors'] as unknown[];
     };
     while ((await errors()).length === 0) await delay(20);

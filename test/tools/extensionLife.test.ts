@@ -239,7 +239,7 @@ describe('the storage tools', () => {
     }
     const managed = await tools.run('inspect_extension_storage', { extensionId, area: 'managed' });
     expect(managed.structured).toMatchObject({ area: 'managed', keys: 0, entries: [] });
-    const { structured } = await tools.run('get_extension_service_worker_status', { extensionId });
+    const { structured } = await tools.run('get_service_worker_status', { extensionId });
     expect(structured['state']).toBe('stopped');
   });
 

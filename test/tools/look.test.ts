@@ -138,8 +138,34 @@ describe('take_screenshot', () => {
     expect(whole.structured['height']).toBeGreaterThanOrEqual(2500);
   });
 
-  test('a page too high to picture is refused with what to do', async () => {
-    await evaluate('() => { document.body.style.height = "40000px" }');
-    expect(await harness.refusal('take_screenshot', { fullPage: true })).toContain('Omit fullPage');
+  test('a picture larger than a client takes is scaled down, and the real size is told', async () => {
+    await evaluate('() => { document.body.style.cssText = "height: 20000px; background: linear-gradient(red, blue)" }');
+    const { content, structured, text } = await harness.run('take_screenshot', { fullPage: true });
+    const [width, height] = sizeOfPng(pictureOf(content).data);
+    expect(height).toBeLessThanOrEqual(8_000);
+    expect(height).toBeGreaterThan(7_900);
+    expect(structured).toMatchObject({ width, height, scaled: true });
+    expect((structured['area'] as { height: number }).height).toBeGreaterThan(20_000);
+    expect(text).toContain(`${width} × ${height} pixels`);
+    expect(text).toContain('Scaled down from');
   });
+
+  test.each(['jpeg', 'webp'])(
+    'the size of a %s is that of the picture, within the bytes of the client',
+    async (format) => {
+      const noise =
+        'Array.from({ length: 4000 }, (_, i) => `<i style="color:hsl(${i * 77},80%,40%)">${i * 7919}</i>`).join(" ")';
+      await evaluate(`() => { document.body.innerHTML = ${noise} }`);
+      const pictures = { bytes: 30_000, pixels: 700 };
+      const { structured } = await harness.run('take_screenshot', { format, quality: 90 }, { pictures });
+      expect(structured['bytes']).toBeLessThanOrEqual(30_000);
+      const { width, height, area } = structured as {
+        width: number;
+        height: number;
+        area: { width: number; height: number };
+      };
+      expect(Math.max(width, height)).toBeLessThanOrEqual(700);
+      expect(width / height).toBeCloseTo(area.width / area.height, 1);
+    },
+  );
 });

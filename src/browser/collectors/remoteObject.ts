@@ -1,10 +1,12 @@
 import type { Protocol } from 'puppeteer-core';
+import { cutText } from '../../text.js';
 
 type RemoteObject = Protocol.Runtime.RemoteObject;
 
 /** Truncates a text and appends the number of missing characters. */
 export function truncateText(text: string, maxChars: number): string {
-  return text.length <= maxChars ? text : `${text.slice(0, maxChars)}… (${text.length - maxChars} more characters)`;
+  const head = cutText(text, maxChars);
+  return head === text ? text : `${head}… (${text.length - head.length} more characters)`;
 }
 
 /** A value as the console prints it, from the event's data alone; sends no command. */

@@ -6,6 +6,14 @@
 /** An object of the page, passed by its CDP object id. */
 export type RemoteObject = object;
 
+/** Soft hyphens, zero-width characters and direction marks: nobody sees them. */
+const unseen = /[\u00AD\u034F\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u2069\uFEFF]/g;
+
+/** A text as a reader sees it: one form of each character, one kind of space. */
+export function asRead(text: string): string {
+  return text.normalize('NFC').replace(unseen, '').replace(/\s+/g, ' ');
+}
+
 /** Size of a document with its open shadow roots. */
 export interface DocumentSize {
   /** Elements and text nodes. */
@@ -65,8 +73,17 @@ export interface DragReaction {
   readonly changes: number;
   /** The page took the pointer, or kept the browser from acting on it. */
   readonly isHandled: boolean;
+  /** What was dragged over last takes the data of an HTML drag. */
+  readonly isAccepted: boolean;
   /** The data of an HTML drag was dropped: the target took it. */
   readonly isDropped: boolean;
+}
+
+/** A field for files. */
+export interface FileField {
+  readonly multiple: boolean;
+  /** It takes a folder. */
+  readonly folder: boolean;
 }
 
 export interface PrintedValue {
@@ -179,6 +196,7 @@ export interface InjectedFunctions {
   stopWaiting(wait: number): void;
   watchDrag(): void;
   readDrag(): Promise<DragReaction>;
+  takeDroppedFiles(): RemoteObject;
   untilDrawn(limitMs: number): Promise<void>;
   untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
   standIn(): RemoteObject;
@@ -189,7 +207,7 @@ export interface InjectedFunctions {
   isOpen(): boolean;
   untilOption(label: string, limitMs: number): Promise<RemoteObject | null>;
   optionLabels(): string[];
-  isFileField(): boolean;
+  fileField(): FileField | null;
   measureDocument(): DocumentSize;
   readOutline(
     from: RemoteObject | null,

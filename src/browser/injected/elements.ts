@@ -1,3 +1,5 @@
+import { asRead } from './contract.js';
+
 type FieldProperties = Pick<
   HTMLInputElement,
   'checked' | 'disabled' | 'labels' | 'readOnly' | 'required' | 'select' | 'type' | 'value'
@@ -26,19 +28,19 @@ export const elementOf = (node: Node): AnyElement | null => (isElement(node) ? n
 export const isShadowRoot = (node: Node): node is ShadowRoot =>
   node.nodeType === Node.DOCUMENT_FRAGMENT_NODE && 'host' in node;
 
-/** Soft hyphens, zero-width characters and direction marks: nobody sees them. */
-const unseen = /[\u00AD\u034F\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u2069\uFEFF]/g;
-
-/** A text as a reader sees it: one form of each character, one kind of space. */
-export function asRead(text: string): string {
-  return text.normalize('NFC').replace(unseen, '').replace(/\s+/g, ' ');
-}
-
 export const sameText = (one: string | null, other: string): boolean =>
   asRead(one ?? '').trim() === asRead(other).trim();
 
-/** The label of an option: what names it, or the text in it. */
+export const isSlot = (node: Node): node is HTMLSlotElement => isElement(node) && node.localName === 'slot';
+
+/** The label of an option: what names it, or the text in it, through its slots. */
 export function shownTextOf(element: AnyElement): string {
-  const text = element.getAttribute('aria-label') ?? (element.innerText || element.textContent);
+  const text = element.getAttribute('aria-label') ?? (element.innerText?.trim() || slottedText(element));
   return asRead(text).trim();
+}
+
+function slottedText(node: Node): string {
+  if (isText(node)) return node.data;
+  const assigned = isSlot(node) ? node.assignedNodes() : [];
+  return [...(assigned.length > 0 ? assigned : node.childNodes)].map(slottedText).join('');
 }

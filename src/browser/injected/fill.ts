@@ -1,5 +1,5 @@
-import type { FillResult } from './contract.js';
-import { asRead, elementOf, sameText, type AnyElement } from './elements.js';
+import { asRead, type FileField, type FillResult } from './contract.js';
+import { elementOf, sameText, type AnyElement } from './elements.js';
 import { offersOptions } from './optionList.js';
 
 const checkedTypes = ['checkbox', 'radio'];
@@ -40,9 +40,10 @@ export function isChecked(this: AnyElement): boolean {
   return isNative ? this.checked === true : this.getAttribute('aria-checked') === 'true';
 }
 
-/** Called on a node. */
-export function isFileField(this: AnyElement): boolean {
-  return this.localName === 'input' && this.type === 'file';
+/** Called on a node. What a file field takes; null for another node. */
+export function fileField(this: AnyElement): FileField | null {
+  if (this.localName !== 'input' || this.type !== 'file') return null;
+  return { multiple: this.hasAttribute('multiple'), folder: this.hasAttribute('webkitdirectory') };
 }
 
 const fail = (problem: string): FillResult => ({ problem });

@@ -25,7 +25,7 @@ function format(value: unknown, output: Output): string {
 
 function formatPrimitive(value: unknown): string {
   if (typeof value === 'string') {
-    return JSON.stringify(value.length > maxStringChars ? `${value.slice(0, maxStringChars)}…` : value);
+    return JSON.stringify(value.length > maxStringChars ? `${value.slice(0, maxStringChars).toWellFormed()}…` : value);
   }
   if (typeof value === 'bigint') return `${value}n`;
   return typeof value === 'function' ? `function ${value.name}` : String(value);

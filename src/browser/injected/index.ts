@@ -6,7 +6,7 @@
 export { isInView, standIn, untilActionable } from './actionable.js';
 export { fireAlarm, fireEvent, readFirableEvents } from './fireEvent.js';
 export { formatValue } from './formatValue.js';
-export { isChecked, isFileField, prepareFill, readValue } from './fill.js';
+export { isChecked, fileField, prepareFill, readValue } from './fill.js';
 export { correctInstallDetails } from './installDetails.js';
 export { flushReports, instrumentContext, takeReports } from './instrumentContext.js';
 export { measureDocument, readOutline } from './outline.js';
@@ -14,4 +14,4 @@ export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';
 export { readActionState, readRegisteredScripts, sendFromExtension } from './extensionCalls.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
-export { readDrag, stopWaiting, untilDrawn, untilQuiet, untilText, watchDrag } from './waiting.js';
+export { readDrag, stopWaiting, takeDroppedFiles, untilDrawn, untilQuiet, untilText, watchDrag } from './waiting.js';

@@ -1,4 +1,4 @@
-import { isElement, sameText, shownTextOf, type AnyElement } from './elements.js';
+import { isElement, isShadowRoot, isSlot, sameText, shownTextOf, type AnyElement } from './elements.js';
 import { isReached } from './hitTest.js';
 
 const optionRoles =
@@ -66,7 +66,7 @@ function optionsOf(owner: AnyElement): AnyElement[] {
   const root = owner.getRootNode();
   const ids = `${owner.getAttribute('aria-controls') ?? ''} ${owner.getAttribute('aria-owns') ?? ''}`;
   for (const id of ids.split(/\s+/).filter(Boolean)) {
-    const options = [...('getElementById' in root ? [deepOptions((root as Document).getElementById(id))] : [])].flat();
+    const options = deepOptions(byId(root, id));
     if (options.length > 0) return options;
   }
   const own = deepOptions(owner);
@@ -74,18 +74,22 @@ function optionsOf(owner: AnyElement): AnyElement[] {
   return deepOptions(owner.ownerDocument).filter((option) => option.checkVisibility({ visibilityProperty: true }));
 }
 
-/** The options in a tree and in what is assigned to the slots of it. */
-function deepOptions(root: ParentNode | null): AnyElement[] {
-  if (!root) return [];
-  const found = [...root.querySelectorAll<AnyElement>(optionRoles)];
-  for (const element of root.querySelectorAll<AnyElement>('*')) {
-    if (element.shadowRoot) found.push(...deepOptions(element.shadowRoot));
-    if (element.localName === 'slot') {
-      for (const assigned of (element as unknown as HTMLSlotElement).assignedNodes()) {
-        if (isElement(assigned))
-          found.push(...(assigned.matches(optionRoles) ? [assigned] : []), ...deepOptions(assigned));
-      }
+const byId = (root: Node, id: string): Element | null =>
+  root instanceof Document || isShadowRoot(root) ? root.getElementById(id) : null;
+
+/** The options in a tree, in the shadow trees of it, and in what is assigned to its slots. */
+function deepOptions(root: Node | null): AnyElement[] {
+  const found = new Set<AnyElement>();
+  const visit = (at: Node): void => {
+    if (isElement(at)) {
+      if (at.matches(optionRoles)) found.add(at);
+      if (at.shadowRoot) visit(at.shadowRoot);
+      if (isSlot(at)) at.assignedNodes().forEach(visit);
     }
-  }
-  return [...new Set(found)];
+    at.childNodes.forEach(visit);
+  };
+  root?.childNodes.forEach(visit);
+  if (root && isElement(root) && root.shadowRoot) visit(root.shadowRoot);
+  if (root && isElement(root) && isSlot(root)) root.assignedNodes().forEach(visit);
+  return [...found];
 }

@@ -1,5 +1,5 @@
 import type { DocumentSize, OutlineItem, OutlineReading } from './contract.js';
-import { isElement, isShadowRoot, isText } from './elements.js';
+import { isElement, isShadowRoot, isSlot, isText } from './elements.js';
 import { describeNode } from './outlineNode.js';
 
 /** Measures the document with its open shadow roots. */
@@ -91,8 +91,6 @@ function childrenOf(node: Node): Iterator<Node, unknown> {
   const shadowRoot = isElement(node) ? node.shadowRoot : null;
   return (shadowRoot ?? node).childNodes.values();
 }
-
-const isSlot = (node: Node): node is HTMLSlotElement => isElement(node) && node.localName === 'slot';
 
 const hiddenTags = new Set(['HEAD', 'NOSCRIPT', 'SCRIPT', 'STYLE', 'TEMPLATE']);
 

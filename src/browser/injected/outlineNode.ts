@@ -1,5 +1,6 @@
 import type { OutlineItem } from './contract.js';
 import { isElement, isText, type AnyElement } from './elements.js';
+import { cutText, shortenText } from '../../text.js';
 
 const rolesByTag = new Map([
   ['ARTICLE', 'article'],
@@ -61,7 +62,7 @@ const defaultHeadingLevel = 2;
 
 /** A node as the accessibility tree would describe it, from its tag and attributes; texts are cut. */
 export function describeNode(node: Node, maxTextCharacters: number): Omit<OutlineItem, 'parent'> {
-  const cut = (text: string): string => cutText(text, maxTextCharacters);
+  const cut = (text: string): string => truncate(text, maxTextCharacters);
   if (node === document) return { role: 'RootWebArea', name: cut(document.title) };
   if (isText(node)) return { role: 'StaticText', name: cut(node.data) };
   if (!isElement(node)) return { role: 'generic', name: '' };
@@ -75,8 +76,9 @@ export function describeNode(node: Node, maxTextCharacters: number): Omit<Outlin
   };
 }
 
-function cutText(text: string, max: number): string {
-  return text.length > max ? `${text.slice(0, max)}… (${text.length - max} more characters)` : text;
+function truncate(text: string, max: number): string {
+  const head = cutText(text, max);
+  return head === text ? text : `${head}… (${text.length - head.length} more characters)`;
 }
 
 function roleOf(element: AnyElement): string {
@@ -111,7 +113,7 @@ function contentOf(element: Element, max: number): string {
   while (text.length <= max && walker.nextNode()) {
     if (isText(walker.currentNode)) text += walker.currentNode.substringData(0, max + 1);
   }
-  return text.length > max ? `${text.slice(0, max)}…` : text;
+  return shortenText(text, max);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { findBinding } from './binding.js';
 import type { ActivityReport } from './contract.js';
 import { toJson } from './values.js';
+import { shortenText } from '../../text.js';
 
 const maxChars = 4_000;
 const maxPending = 500;
@@ -53,8 +54,7 @@ export class Reporter {
 
 /** JSON where possible, capped. */
 export function print(value: unknown): string {
-  const text = toText(value);
-  return text.length > maxChars ? `${text.slice(0, maxChars)}…` : text;
+  return shortenText(toText(value), maxChars);
 }
 
 export const printAll = (values: readonly unknown[]): string => values.map((value) => print(value)).join(', ');

@@ -2,6 +2,7 @@ import { findBinding } from './binding.js';
 import type { ChromeStorage, ChromeStorageArea, ChromeStorageChange } from './chromeApi.js';
 import type { StorageChangeReport, StorageContent, StorageEdit, StorageItem } from './contract.js';
 import { toJson } from './values.js';
+import { cutText } from '../../text.js';
 
 /** In a document of the extension. Reads the keys that it has of `keys` (null: all), until they make `maxTotal` characters. */
 export async function readStorage(
@@ -17,7 +18,7 @@ export async function readStorage(
   let room = maxTotal;
   for (const key of requested) {
     const json = JSON.stringify(items[key]);
-    const value = json.slice(0, maxLength);
+    const value = cutText(json, maxLength);
     room -= key.length + value.length;
     if (room < 0) break;
     entries.push({ key, value, length: json.length });

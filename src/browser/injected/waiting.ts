@@ -1,5 +1,5 @@
-import type { DragReaction } from './contract.js';
-import { isElement, type AnyElement } from './elements.js';
+import { asRead, type DragReaction } from './contract.js';
+import { isElement, isText, type AnyElement } from './elements.js';
 
 const everyChange = { subtree: true, childList: true, attributes: true, characterData: true };
 
@@ -71,13 +71,17 @@ const checkIntervalMs = 500;
 export function untilText(texts: readonly string[], wait: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     window.textWait?.stop();
-    const wanted = texts.map((text) => ({ text, collapsed: collapse(text) }));
+    const wanted = texts.map((text) => ({ text, asRead: asRead(text) }));
     let isDue = false;
 
     const check = (): void => {
       isDue = false;
       const shown = shownText(document);
-      const found = wanted.find(({ collapsed }) => shown.includes(collapsed));
+      const lower = shown.toLowerCase();
+      const found = wanted.find(
+        (text) =>
+          shown.includes(text.asRead) || (lower.includes(text.asRead.toLowerCase()) && isInOtherCase(text.asRead)),
+      );
       if (found !== undefined) stop(found.text);
     };
     const observer = new MutationObserver(() => {
@@ -103,8 +107,6 @@ export function stopWaiting(wait: number): void {
   if (window.textWait?.id === wait) window.textWait.stop();
 }
 
-const collapse = (text: string): string => text.replace(/\s+/g, ' ');
-
 const labelAttributes = ['aria-label', 'placeholder', 'alt', 'title'];
 const labelledElements = '[aria-label],[placeholder],[alt],[title],input,textarea';
 
@@ -114,14 +116,31 @@ type AnyDocument = ParentNode & {
   readonly documentElement: Element | null;
 };
 
-/** The visible text of a document with labels and the values of fields, except passwords. */
-function shownText(root: AnyDocument): string {
-  const parts = [root.body?.innerText ?? root.documentElement?.textContent ?? ''];
-  for (const element of root.querySelectorAll<AnyElement>(labelledElements)) {
-    for (const label of labelAttributes) parts.push(element.getAttribute(label) ?? '');
-    if (element.type !== 'password') parts.push(element.value ?? '');
+/** The visible text of a document and its open shadow trees, with labels and the values of fields, except passwords. */
+function shownText(shown: AnyDocument): string {
+  const parts = [shown.body?.innerText ?? shown.documentElement?.textContent ?? ''];
+  for (const root of openRoots(document)) {
+    if (root !== document) for (const child of root.children as Iterable<AnyElement>) parts.push(child.innerText ?? '');
+    for (const element of root.querySelectorAll<AnyElement>(labelledElements)) {
+      for (const label of labelAttributes) parts.push(element.getAttribute(label) ?? '');
+      if (element.type !== 'password') parts.push(element.value ?? '');
+    }
   }
-  return collapse(parts.join('\n'));
+  return asRead(parts.join('\n'));
+}
+
+/** Whether a text that style sheets show in another case is written like this. */
+function isInOtherCase(text: string): boolean {
+  return openRoots(document).some((root) => {
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const { currentNode: node } = walker;
+      const parent = node.parentElement;
+      if (!parent || !isText(node) || !asRead(node.data).includes(text.trim())) continue;
+      if (getComputedStyle(parent).textTransform !== 'none' && parent.checkVisibility()) return true;
+    }
+    return false;
+  });
 }
 
 /** Resolves when the current content has been drawn (two frames), or after `limitMs` in a tab that draws none. */
@@ -140,6 +159,7 @@ export function watchDrag(): void {
   window.dragWatch?.();
   let changes = 0;
   let isHandled = false;
+  let isAccepted = false;
   let isDropped = false;
   const observer = new MutationObserver((records) => {
     // A sorter that gives up takes this one back.
@@ -154,11 +174,15 @@ export function watchDrag(): void {
   const onDrop = (): void => {
     isDropped = true;
   };
+  const onOver = (event: Event): void => {
+    setTimeout(() => (isAccepted = event.defaultPrevented));
+  };
   const onInput = (): void => {
     changes++;
   };
   const listeners = new Map<string, (event: Event) => void>([
     ...dragEvents.map((type) => [type, onMove] as const),
+    ['dragover', onOver],
     ['drop', onDrop],
     ['input', onInput],
   ]);
@@ -167,7 +191,7 @@ export function watchDrag(): void {
     observer.disconnect();
     for (const [type, listener] of listeners) removeEventListener(type, listener, { capture: true });
     delete window.dragWatch;
-    return { changes, isHandled, isDropped };
+    return { changes, isHandled, isAccepted, isDropped };
   };
 }
 
@@ -183,8 +207,59 @@ function openRoots(root: Document | ShadowRoot): (Document | ShadowRoot)[] {
 /** Resolves to what happened since `watchDrag`, a moment after the drop. */
 export async function readDrag(): Promise<DragReaction> {
   await new Promise((resolve) => setTimeout(resolve, dropMs));
-  const reaction = window.dragWatch?.() ?? { changes: 0, isHandled: false, isDropped: false };
+  const reaction = window.dragWatch?.() ?? { changes: 0, isHandled: false, isAccepted: false, isDropped: false };
   // What was selected by the way would itself be dragged the next time.
   if (reaction.changes === 0 && !reaction.isHandled) document.getSelection()?.removeAllRanges();
   return reaction;
+}
+
+interface DroppedFiles {
+  /** Resolves when the page asks for files. */
+  readonly asked: Promise<void>;
+  readonly stop: () => void;
+}
+
+type DroppedItem = DataTransferItem & { getAsFileSystemHandle?: () => Promise<object | null> };
+
+/**
+ * Called on a node, in the world of its page. Until `stop`, the page's requests for files are answered with handles of what
+ * is dropped next, which the page does not see.
+ */
+export function takeDroppedFiles(this: Node): DroppedFiles {
+  const page: unknown = this.ownerDocument?.defaultView;
+  let tell = (): void => undefined;
+  const asked = new Promise<void>((resolve) => (tell = resolve));
+  let answer = (_: readonly object[]): void => undefined;
+  const handles = new Promise<readonly object[]>((resolve) => (answer = resolve));
+  const onDrag = (event: DragEvent): void => {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.type !== 'drop') return;
+    const items: DroppedItem[] = [...(event.dataTransfer?.items ?? [])];
+    const reading = items.map(async (item) => (await item.getAsFileSystemHandle?.()) ?? []);
+    void Promise.all(reading).then((found) => answer(found.flat()));
+  };
+  const pickers = new Map<string, (found: readonly object[]) => unknown>([
+    ['showOpenFilePicker', (found) => found],
+    ['showDirectoryPicker', ([folder]) => folder],
+  ]);
+  const dragEvents = ['dragenter', 'dragover', 'drop'] as const;
+  const undo: (() => void)[] = [];
+  const stop = (): void => undo.splice(0).forEach((restore) => restore());
+  if (!(page instanceof Window)) return { asked, stop };
+  for (const [name, valueOf] of pickers) {
+    const original = Object.getOwnPropertyDescriptor(page, name);
+    if (original === undefined) continue;
+    const ask = async (): Promise<unknown> => {
+      for (const type of dragEvents) {
+        page.addEventListener(type, onDrag, true);
+        undo.push(() => page.removeEventListener(type, onDrag, true));
+      }
+      tell();
+      return valueOf(await handles);
+    };
+    Object.defineProperty(page, name, { ...original, value: ask });
+    undo.push(() => Object.defineProperty(page, name, original));
+  }
+  return { asked, stop };
 }

@@ -306,15 +306,21 @@ function isRedundantText(
 
 function detailsOf({ source, role }: DraftNode, name: string, verbose: boolean): string {
   const parts: string[] = [];
-  if (name !== '') parts.push(JSON.stringify(name));
+  if (name !== '') parts.push(quoted(name));
   const level = propertyValue(source, 'level');
   if (role === 'heading' && level !== undefined) parts.push(`level=${String(level)}`);
   const value = collapseWhitespace(textValue(source.value));
-  if (value !== '' && value !== name) parts.push(`value=${JSON.stringify(value)}`);
+  if (value !== '' && value !== name) parts.push(`value=${quoted(value)}`);
   parts.push(...shownStates.flatMap((state) => stateOf(source, state)));
   if (role === 'slider' || role === 'spinbutton') parts.push(...rangeOf(source));
   if (verbose) parts.push(...verboseDetails(source));
   return parts.map((part) => ` ${part}`).join('');
+}
+
+/** Characters that change the direction of what follows are written as escapes, so that they cannot reorder a line. */
+function quoted(text: string): string {
+  const escapeOf = (character: string): string => `\\u${character.charCodeAt(0).toString(16)}`;
+  return JSON.stringify(text).replace(/[\u202A-\u202E\u2066-\u2069]/g, escapeOf);
 }
 
 function stateOf(source: AXNode, state: string): string[] {
@@ -336,7 +342,7 @@ function verboseDetails(source: AXNode): string[] {
   const url = propertyValue(source, 'url');
   const description = collapseWhitespace(textValue(source.description));
   return [
-    ...(description === '' ? [] : [`description=${JSON.stringify(description)}`]),
+    ...(description === '' ? [] : [`description=${quoted(description)}`]),
     ...(typeof url === 'string' && url !== '' ? [`url=${JSON.stringify(url)}`] : []),
     ...(propertyValue(source, 'focusable') === true ? ['focusable'] : []),
   ];

@@ -194,3 +194,27 @@ class CapturedElements implements ClickableElements {
     return (index === undefined ? undefined : this.#strings[index]) ?? '';
   }
 }
+
+/**
+ * The text that is drawn in the closed shadow trees of a session's documents, which no script can see (CDP
+ * DOMSnapshot.captureSnapshot).
+ */
+export async function readClosedText(cdp: CDPSession): Promise<string> {
+  const { documents, strings } = await cdp.send('DOMSnapshot.captureSnapshot', { computedStyles: [] });
+  return documents.map((document) => closedText(document, strings)).join('\n');
+}
+
+function closedText({ nodes, layout }: CapturedDocument, strings: readonly string[]): string {
+  const { index: roots = [], value: types = [] } = nodes.shadowRootType ?? {};
+  const inside = new Set(roots.filter((_, at) => strings[types[at] ?? -1] === 'closed'));
+  if (inside.size === 0) return '';
+  const texts = new Map(layout.nodeIndex.map((index, at) => [index, strings[layout.text[at] ?? -1] ?? '']));
+  const parts: string[] = [];
+  for (const [index, parent] of (nodes.parentIndex ?? []).entries()) {
+    if (!inside.has(parent) && !inside.has(index)) continue;
+    inside.add(index);
+    const text = texts.get(index);
+    if (text) parts.push(text);
+  }
+  return parts.join(' ');
+}

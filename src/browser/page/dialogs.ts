@@ -1,5 +1,6 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
+import { shortenText } from '../../text.js';
 
 /** The open dialog of a page. It blocks the page's main thread. */
 export interface OpenDialog {
@@ -11,7 +12,7 @@ export interface OpenDialog {
 
 /** The message about an open dialog, with the tool that handles it. */
 export function describeDialog(dialog: OpenDialog): string {
-  const text = dialog.type === 'beforeunload' ? 'leave the page?' : JSON.stringify(dialog.message.slice(0, 500));
+  const text = dialog.type === 'beforeunload' ? 'leave the page?' : JSON.stringify(shortenText(dialog.message, 500));
   return `A dialog is open (${dialog.type}: ${text}). Answer it with handle_dialog.`;
 }
 

@@ -60,6 +60,14 @@ export class PageElement {
     return new PageElement(this.#page, this.uid, { document, backendNodeId: node.backendNodeId }, objectId);
   }
 
+  /** Another node of its document. */
+  async sameDocument(backendNodeId: number): Promise<PageElement> {
+    const { document } = this.address;
+    const executionContextId = await this.#page.isolatedWorldOf(document.cdp, document.frameId);
+    const { object } = await document.cdp.send('DOM.resolveNode', { backendNodeId, executionContextId, objectGroup });
+    return new PageElement(this.#page, this.uid, { document, backendNodeId }, object.objectId ?? '');
+  }
+
   async #callFunction(
     functionDeclaration: string,
     values: readonly unknown[],

@@ -30,6 +30,7 @@ const held = { button: 'left', buttons: 1 } as const;
 const reactionSchema = z.object({
   changes: z.number(),
   isHandled: z.boolean(),
+  isAccepted: z.boolean(),
   isDropped: z.boolean(),
 }) satisfies z.ZodType<DragReaction>;
 
@@ -164,7 +165,7 @@ class Drag {
 
   /** A document that the drop replaced has reacted. */
   async #reaction(): Promise<DragReaction> {
-    const replaced: DragReaction = { changes: 1, isHandled: true, isDropped: true };
+    const replaced: DragReaction = { changes: 1, isHandled: true, isAccepted: true, isDropped: true };
     const reactions = await Promise.all(
       this.#documents.map(async (document) =>
         reactionSchema.parse(await this.#page.callInIsolatedWorld(readDrag, [], document).catch(() => replaced)),
@@ -173,6 +174,7 @@ class Drag {
     return {
       changes: reactions.reduce((total, { changes }) => total + changes, 0),
       isHandled: reactions.some(({ isHandled }) => isHandled),
+      isAccepted: reactions.some(({ isAccepted }) => isAccepted),
       isDropped: reactions.some(({ isDropped }) => isDropped),
     };
   }

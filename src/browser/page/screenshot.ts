@@ -11,48 +11,71 @@ export interface ScreenshotOptions {
   readonly uid?: string | undefined;
   /** The whole document, not only the viewport. */
   readonly fullPage: boolean;
+  /** A larger picture is scaled down: bytes before base64, and real pixels of the longer side. */
+  readonly limits: { readonly bytes: number; readonly pixels: number };
 }
 
 export interface Screenshot {
   /** Base64. */
   readonly data: string;
   readonly mimeType: string;
-  /** In CSS pixels. */
+  /** Real pixels of the picture. */
   readonly width: number;
   readonly height: number;
+  readonly bytes: number;
+  /** The captured area, in CSS pixels. */
+  readonly area: { readonly width: number; readonly height: number };
+  readonly isScaled: boolean;
 }
 
-/** Limit on the base64 text of an image in one message. */
-const maxImageBytes = 4 * 1024 ** 2;
-/** The largest side that a renderer can paint. */
-const maxSidePixels = 16_384;
+/** Pictures that are taken until one is small enough; each is much smaller than the one before. */
+const maxTries = 6;
 
-/** CDP Page.captureScreenshot, after bringing the page to the front. Throws a ToolError when the image is too large. */
+/**
+ * CDP Page.captureScreenshot, after bringing the page to the front. Scales down what is larger than the limits. Throws a
+ * ToolError if nothing is small enough.
+ */
 export async function takeScreenshot(page: SessionPage, options: ScreenshotOptions): Promise<Screenshot> {
-  const { format, quality } = options;
+  const { limits } = options;
   const clip = await clipOf(page, options);
-  if (clip.height > maxSidePixels || clip.width > maxSidePixels) {
-    throw new ToolError(
-      `${clip.width} × ${clip.height} pixels are too many: an image has at most ${maxSidePixels} per side. ` +
-        'Omit fullPage, or pass the uid of an element.',
-    );
-  }
   // A background tab may never paint the frame that the screenshot waits for.
   await page.cdp.send('Page.bringToFront');
+  let scale = Math.min(1, limits.pixels / Math.max(clip.width, clip.height));
+  for (let tries = 0; tries < maxTries; tries++) {
+    const image = await capture(page, options, { ...clip, scale });
+    const { width, height } = imageSize(image) ?? { width: clip.width * scale, height: clip.height * scale };
+    const excess = Math.max(Math.max(width, height) / limits.pixels, Math.sqrt(image.length / limits.bytes));
+    if (excess <= 1) {
+      return {
+        data: image.toString('base64'),
+        mimeType: `image/${options.format}`,
+        ...{ width, height, bytes: image.length },
+        area: { width: clip.width, height: clip.height },
+        isScaled: scale < 1,
+      };
+    }
+    // A smaller picture compresses worse: a margin saves a further try.
+    scale /= image.length > limits.bytes ? excess * 1.1 : excess;
+  }
+  throw new ToolError(
+    `The picture does not fit ${limits.bytes} bytes, the most that this client takes. ` +
+      'Use format jpeg with quality 60, a uid, or omit fullPage.',
+  );
+}
+
+async function capture(
+  page: SessionPage,
+  { format, quality, fullPage, uid }: ScreenshotOptions,
+  clip: Protocol.Page.Viewport,
+): Promise<Buffer> {
   const { data } = await page.cdp.send('Page.captureScreenshot', {
     format,
     ...(quality !== undefined && format !== 'png' && { quality }),
     clip,
-    captureBeyondViewport: options.fullPage || options.uid !== undefined,
+    captureBeyondViewport: fullPage || uid !== undefined,
     optimizeForSpeed: true,
   });
-  if (data.length > maxImageBytes) {
-    const megabytes = (data.length / 1024 ** 2).toFixed(1);
-    throw new ToolError(
-      `The image has ${megabytes} MB, more than 4 MB. Use format jpeg with quality 60, a uid, or omit fullPage.`,
-    );
-  }
-  return { data, mimeType: `image/${format}`, width: clip.width, height: clip.height };
+  return Buffer.from(data, 'base64');
 }
 
 /** The captured area, in CSS pixels of the document. */
@@ -84,4 +107,39 @@ async function boxOf(page: SessionPage, uid: string): Promise<Omit<Protocol.Page
     width: Math.max(1, Math.max(...xs) - left),
     height: Math.max(1, Math.max(...ys) - top),
   };
+}
+
+interface ImageSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The real pixels of a PNG, JPEG or WebP image, from its header; undefined for any other. */
+function imageSize(image: Buffer): ImageSize | undefined {
+  if (image.length < 30) return undefined;
+  if (image.readUInt32BE(0) === 0x89504e47) return { width: image.readUInt32BE(16), height: image.readUInt32BE(20) };
+  if (image.readUInt16BE(0) === 0xffd8) return jpegSize(image);
+  if (image.toString('latin1', 0, 4) === 'RIFF' && image.toString('latin1', 8, 12) === 'WEBP') return webpSize(image);
+  return undefined;
+}
+
+/** JPEG is a list of segments; the frame header (SOF) has the size. */
+function jpegSize(image: Buffer): ImageSize | undefined {
+  for (let at = 2; at + 9 < image.length;) {
+    const marker = image.readUInt16BE(at);
+    const isFrame = marker >= 0xffc0 && marker <= 0xffcf && ![0xffc4, 0xffc8, 0xffcc].includes(marker);
+    if (isFrame) return { width: image.readUInt16BE(at + 7), height: image.readUInt16BE(at + 5) };
+    at += 2 + image.readUInt16BE(at + 2);
+  }
+  return undefined;
+}
+
+/** Lossy, lossless and extended WebP keep it in different places. */
+function webpSize(image: Buffer): ImageSize | undefined {
+  const kind = image.toString('latin1', 12, 16);
+  if (kind === 'VP8 ') return { width: image.readUInt16LE(26) & 0x3fff, height: image.readUInt16LE(28) & 0x3fff };
+  if (kind === 'VP8X') return { width: image.readUIntLE(24, 3) + 1, height: image.readUIntLE(27, 3) + 1 };
+  if (kind !== 'VP8L') return undefined;
+  const bits = image.readUInt32LE(21);
+  return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1 };
 }

@@ -1,15 +1,15 @@
+import { shortenText } from '../../text.js';
 import { z } from 'zod';
-import { timeLimit } from '../../clock.js';
 import { ToolError } from '../../errors/errors.js';
 import type { FillResult } from '../injected/contract.js';
 import {
   isChecked,
-  isFileField,
   isOpen,
   optionLabels,
   prepareFill,
   readValue,
   untilOption,
+  untilQuiet,
 } from '../cdp/injectedFunctions.js';
 import { findElement, type PageElement } from './element.js';
 import { parseChord, pressChord, clickAt, movePointer, type MouseButton } from './deviceInput.js';
@@ -73,7 +73,7 @@ export async function fill(page: SessionPage, uid: string, value: string): Promi
   if (offers && value !== '' && (await chooseOffered(page, element, value))) return undefined;
   const result = await element.call(readValue);
   const isOther = typeof result === 'string' && result.trimEnd() !== value.trimEnd();
-  return isOther ? `${uid} now holds ${JSON.stringify(result.slice(0, 200))}.` : undefined;
+  return isOther ? `${uid} now holds ${JSON.stringify(shortenText(result, 200))}.` : undefined;
 }
 
 /** Clicks a choice. Resolves with a remark if that did not change it. */
@@ -89,10 +89,10 @@ const offeredTimeoutMs = 500;
 
 /** Opens a list of options and clicks the one with that label. */
 async function choose(page: SessionPage, element: PageElement, label: string): Promise<undefined> {
-  if ((await element.call(isOpen)) !== true) await clickElement(page, element);
+  if ((await element.call(isOpen)) !== true) await clickAndSettle(page, element);
   const option = await element.related(untilOption, label, optionTimeoutMs);
   if (option !== undefined) {
-    await clickElement(page, option);
+    await clickAndSettle(page, option);
     return undefined;
   }
   const labels = z.array(z.string()).parse(await element.call(optionLabels));
@@ -106,52 +106,15 @@ async function choose(page: SessionPage, element: PageElement, label: string): P
 async function chooseOffered(page: SessionPage, element: PageElement, text: string): Promise<boolean> {
   const option = await element.related(untilOption, text, offeredTimeoutMs);
   if (option === undefined) return false;
-  await clickElement(page, option);
+  await clickAndSettle(page, option);
   return true;
 }
-/**
- * Sets the files of a file field (CDP DOM.setFileInputFiles), or clicks an element that opens a file chooser and
- * answers that.
- */
-export async function upload(
-  page: SessionPage,
-  uid: string,
-  files: readonly string[],
-  signal: AbortSignal,
-): Promise<void> {
-  const element = await findElement(page, uid);
-  const { backendNodeId, document } = element.address;
-  const direct = await element.call(isFileField);
-  if (direct === true) {
-    await document.cdp.send('DOM.setFileInputFiles', { files: [...files], backendNodeId });
-    return;
-  }
-  await element.waitUntilActionable('pointer');
-  const chosen = await openFileChooser(page, element, signal);
-  await document.cdp.send('DOM.setFileInputFiles', { files: [...files], backendNodeId: chosen });
-}
 
-const chooserTimeoutMs = 2_000;
+const listQuietMs = 60;
+const listLimitMs = 600;
 
-/** Clicks and resolves with the file field whose chooser opened. The chooser itself is intercepted. */
-async function openFileChooser(page: SessionPage, element: PageElement, signal: AbortSignal): Promise<number> {
-  const { cdp } = element.address.document;
-  await cdp.send('Page.setInterceptFileChooserDialog', { enabled: true });
-  const limit = AbortSignal.any([signal, timeLimit(chooserTimeoutMs)]);
-  let stop = (): void => undefined;
-  try {
-    const opened = new Promise<number | undefined>((resolve) => {
-      stop = () => resolve(undefined);
-      cdp.once('Page.fileChooserOpened', (event) => resolve(event.backendNodeId));
-      limit.addEventListener('abort', stop, { once: true });
-    });
-    await clickAt(page.cdp, await element.clickablePoint(), 'left', 1);
-    const chosen = await opened;
-    signal.throwIfAborted();
-    if (chosen !== undefined) return chosen;
-    throw new ToolError(`uid ${element.uid} opens no file chooser. Use the uid of the file field or of its button.`);
-  } finally {
-    limit.removeEventListener('abort', stop);
-    await cdp.send('Page.setInterceptFileChooserDialog', { enabled: false });
-  }
+/** Lists of options take their place, and go, over several frames. */
+async function clickAndSettle(page: SessionPage, element: PageElement): Promise<void> {
+  await clickElement(page, element);
+  await page.callInIsolatedWorld(untilQuiet, [listQuietMs, listLimitMs], element.address.document);
 }

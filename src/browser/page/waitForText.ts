@@ -1,5 +1,8 @@
 import { untilAborted } from '../../async.js';
+import { setTimeout as delay } from 'node:timers/promises';
 import { stopWaiting, untilText } from '../cdp/injectedFunctions.js';
+import { asRead } from '../injected/contract.js';
+import { readClosedText } from './clickable.js';
 import type { FrameDocument } from './frames.js';
 import type { SessionPage } from './sessionPage.js';
 
@@ -13,17 +16,43 @@ export async function waitForText(page: SessionPage, texts: readonly string[], s
   const wait = ++waitCount;
   let documents: readonly FrameDocument[] = [];
   const changes = new DocumentChangeWatcher(page);
+  const finished = new AbortController();
+  const closed = firstInClosedTrees(page, texts, AbortSignal.any([signal, finished.signal]));
   try {
     for (;;) {
       signal.throwIfAborted();
       const changed = changes.nextChange();
       documents = await page.frames.documents();
-      const found = await untilAborted(Promise.race([changed, firstShown(page, documents, texts, wait)]), signal);
+      const found = await untilAborted(
+        Promise.race([changed, closed, firstShown(page, documents, texts, wait)]),
+        signal,
+      );
       if (found !== undefined) return found;
     }
   } finally {
+    finished.abort();
     changes.dispose();
     void Promise.allSettled(documents.map((document) => page.callInIsolatedWorld(stopWaiting, [wait], document)));
+  }
+}
+
+const closedTreeIntervalMs = 1_000;
+
+/** Looks from time to time, since no observer sees these trees; less often where a look takes long. Never rejects. */
+async function firstInClosedTrees(
+  page: SessionPage,
+  texts: readonly string[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for (;;) {
+    const started = performance.now();
+    const reading = page.frames.sessions().map((cdp) => readClosedText(cdp).catch(() => ''));
+    const shown = asRead((await Promise.all(reading)).join('\n'));
+    const found = shown === '' ? undefined : texts.find((text) => shown.includes(asRead(text)));
+    if (found !== undefined) return found;
+    const tookMs = performance.now() - started;
+    const isOver = await delay(Math.max(closedTreeIntervalMs, tookMs * 10), false, { signal }).catch(() => true);
+    if (isOver) return undefined;
   }
 }
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Browser, CDPSession, Protocol } from 'puppeteer-core';
 import { openBrowserCdpSession, unlessGone } from '../cdp/cdpSessions.js';
+import { shortenText } from '../../text.js';
 
 export interface DownloadsOptions {
   readonly browser: Browser;
@@ -83,7 +84,7 @@ export class Downloads {
 
   #cancel(guid: string, cause: string): void {
     this.#sizes.delete(guid);
-    const name = (this.#names.get(guid) ?? guid).slice(0, 200);
+    const name = shortenText(this.#names.get(guid) ?? guid, 200);
     this.#options.note(`The download of ${JSON.stringify(name)} was cancelled: ${cause}.`);
     void unlessGone(this.#session.send('Browser.cancelDownload', { guid, ...this.#context }));
   }

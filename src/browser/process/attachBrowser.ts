@@ -7,6 +7,7 @@ import { noop, untilAborted } from '../../async.js';
 import type { BrowserConnection } from './browserConnection.js';
 import { createResourceLedger, type ResourceLedger } from './resourceLedger.js';
 import { SocketTransport } from './socketTransport.js';
+import { cutText } from '../../text.js';
 
 /** Chrome's response has a few hundred bytes. */
 const maxVersionBytes = 64 * 1024;
@@ -97,7 +98,7 @@ async function connectTo(url: string, ledger: ResourceLedger, signal: AbortSigna
     await untilAnswered(transport.opened);
     const browser = await untilAnswered(connect({ transport, defaultViewport: null }));
     const disconnected = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
-    const product = (await untilAnswered(browser.version())).slice(0, maxProductLength);
+    const product = cutText(await untilAnswered(browser.version()), maxProductLength);
     ledger.connections.opened += 1;
     return connectionOf({ browser, transport, product, disconnected, ledger });
   } catch (error) {

@@ -63,7 +63,7 @@ function ofEvent(event) {
 const skipped = new Set(['strings', 'title', 'description', 'docs', 'category', 'state', 'insightKey', 'relatedEvents',
   'createOverlays', 'navigation', 'frameId', 'rawSourceEvent', 'warnings', 'metricSavings', 'lcpTs']);
 
-const shorten = (value) => typeof value === 'string' && value.length > 300 ? value.slice(0, 300) + '…' : value;
+const shorten = (value) => typeof value === 'string' && value.length > 300 ? value.slice(0, 300).toWellFormed() + '…' : value;
 
 /** Any value of the engine's models as plain, short data. */
 function plain(value, depth = 0) {

@@ -74,11 +74,11 @@ export const extensionContextChecks: readonly Check[] = [
     },
   },
   {
-    tool: 'get_extension_service_worker_status',
+    tool: 'get_service_worker_status',
     async run(context) {
       await installSample(context);
       await context.call('stop_extension_service_worker', { extensionId });
-      const status = (): Promise<ToolReply> => context.call('get_extension_service_worker_status', { extensionId });
+      const status = (): Promise<ToolReply> => context.call('get_service_worker_status', { extensionId });
       assert.equal((await status()).data['state'], 'stopped');
       assert.equal((await status()).data['state'], 'stopped');
       await context.call('activate_extension_service_worker', { extensionId });

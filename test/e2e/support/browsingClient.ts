@@ -8,7 +8,9 @@ export class BrowsingClient {
 
   static async open(url: string, query = ''): Promise<BrowsingClient> {
     const client = new BrowsingClient();
-    await client.client.connect(new SSEClientTransport(new URL(`/sse${query}`, url)));
+    const address = new URL(`/sse${query}`, url);
+    address.searchParams.set('structured', '1');
+    await client.client.connect(new SSEClientTransport(address));
     return client;
   }
 

@@ -20,7 +20,9 @@ export class Tenant {
   static async connect(url: string, token: string): Promise<Tenant> {
     const tenant = new Tenant();
     const headers = { authorization: `Bearer ${token}` };
-    await tenant.#client.connect(new StreamableHTTPClientTransport(new URL('/mcp', url), { requestInit: { headers } }));
+    await tenant.#client.connect(
+      new StreamableHTTPClientTransport(new URL('/mcp?structured=1', url), { requestInit: { headers } }),
+    );
     return tenant;
   }
 

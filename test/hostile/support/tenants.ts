@@ -53,7 +53,7 @@ export class Tenant {
 
   async see(url: string): Promise<void> {
     await this.client.connect(
-      new SSEClientTransport(new URL('/sse?tools=all', url), { requestInit: { headers: this.#headers } }),
+      new SSEClientTransport(new URL('/sse?tools=all&structured=1', url), { requestInit: { headers: this.#headers } }),
     );
   }
 

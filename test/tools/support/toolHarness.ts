@@ -21,6 +21,7 @@ export interface RunOptions {
   /** Stays for the calls after this one, too. Before: no folder. */
   readonly workspace?: readonly string[];
   readonly progress?: ToolContext['progress'];
+  readonly pictures?: ToolContext['pictures'];
 }
 
 export interface ToolHarness {
@@ -129,7 +130,12 @@ function findTool(tools: readonly Tool[], name: string): Tool {
 async function runTool(
   tool: Tool,
   args: Record<string, unknown>,
-  { signal = new AbortController().signal, workspace = [], progress = () => undefined }: RunOptions,
+  {
+    signal = new AbortController().signal,
+    workspace = [],
+    progress = () => undefined,
+    pictures = { bytes: 3_900_000, pixels: 8_000 },
+  }: RunOptions,
   { browser, resources }: Pick<ToolHarness, 'browser' | 'resources'>,
 ): Promise<ToolAnswer<Record<string, unknown>>> {
   const { pageId, ...checked } = tool.input.parse(args);
@@ -138,6 +144,7 @@ async function runTool(
     ...{ session: sessionFacts, signal, resources, progress },
     workspace: folders,
     client: plainClient,
+    pictures,
   };
   const call = async (): Promise<Answer> => {
     if (tool.needs === 'nothing') return tool.handler(checked, context);

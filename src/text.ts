@@ -1,0 +1,88 @@
+/** Texts that come from pages, extensions and clients: made fit for an answer, and cut where a reader sees no break. */
+
+const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+/** UTF-16 units looked at around a cut: a text of any length costs the same. */
+const cutWindow = 64;
+
+/** At most `max` UTF-16 units of `text`, cut between two characters as a reader sees them (graphemes). */
+export function cutText(text: string, max: number): string {
+  return text.length <= max ? text : text.slice(0, boundaryBefore(text, max));
+}
+
+/** The same, with `…` where something is missing. */
+export function shortenText(text: string, max: number): string {
+  return text.length <= max ? text : `${cutText(text, max)}…`;
+}
+
+/** A part of a text between two graphemes. `end` is where to read on. */
+export interface TextPart {
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** About `max` UTF-16 units of `text` from `offset`: at least one grapheme, so that reading on always ends. */
+export function textPart(text: string, offset: number, max: number): TextPart {
+  const start = boundaryBefore(text, offset);
+  const end = boundaryBefore(text, offset + max);
+  const last = end > start ? end : boundaryAfter(text, start);
+  return { text: text.slice(start, last), start, end: last };
+}
+
+/** The last boundary between graphemes at or before `at`. A grapheme longer than the window is cut between code points. */
+function boundaryBefore(text: string, at: number): number {
+  if (at <= 0) return 0;
+  if (at >= text.length) return text.length;
+  const from = codePointStart(text, Math.max(0, at - cutWindow));
+  const found = graphemes.segment(text.slice(from, at + cutWindow)).containing(at - from);
+  const boundary = from + (found?.index ?? 0);
+  return boundary === from && from > 0 ? codePointStart(text, at) : boundary;
+}
+
+function boundaryAfter(text: string, at: number): number {
+  const found = graphemes.segment(text.slice(at, at + cutWindow)).containing(0);
+  return at + (found?.segment.length ?? 0);
+}
+
+/** `at`, or one less inside a surrogate pair. */
+function codePointStart(text: string, at: number): number {
+  const isInside = isSurrogate(text, at - 1, 0xd800) && isSurrogate(text, at, 0xdc00);
+  return isInside ? at - 1 : at;
+}
+
+function isSurrogate(text: string, at: number, first: number): boolean {
+  const unit = text.charCodeAt(at);
+  return unit >= first && unit < first + 0x400;
+}
+
+/** Control characters but tab and line end, line separators, and marks that change the direction of what follows. */
+const unsafeCharacters = /(?![\n\t]|\r\n)[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+
+/**
+ * A text for an answer: half surrogates, which make providers of models refuse a conversation, become U+FFFD; characters
+ * that could hide or reorder lines are written as JSON escapes.
+ */
+export function cleanText(text: string): string {
+  return text
+    .toWellFormed()
+    .replace(unsafeCharacters, (unsafe) => `\\u${unsafe.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** JSON data with each string, and each key, well-formed. What is well-formed already is returned as it is. */
+export function wellFormedData<T>(value: T): T {
+  return repairData(value) as T;
+}
+
+function repairData(value: unknown): unknown {
+  if (typeof value === 'string') return value.toWellFormed();
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) {
+    const items: readonly unknown[] = value;
+    const repaired = items.map(repairData);
+    return repaired.every((item, index) => item === items[index]) ? value : repaired;
+  }
+  const entries = Object.entries(value);
+  const repaired = entries.map(([key, item]) => [key.toWellFormed(), repairData(item)] as const);
+  const isSame = repaired.every(([key, item], index) => key === entries[index]?.[0] && item === entries[index][1]);
+  return isSame ? value : Object.fromEntries(repaired);
+}
