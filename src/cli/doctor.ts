@@ -16,7 +16,7 @@ import { findPortUse, findRunningServer } from '../server/portHolder.js';
 
 export interface DoctorOptions extends BrowserSearch {
   readonly config: Pick<Config, 'host' | 'port' | 'browserUrl' | 'executablePath' | 'headless'> &
-    Pick<Config, 'dataDir' | 'redisUrl'>;
+    Pick<Config, 'dataDir' | 'redisUrl' | 'sandbox' | 'proxyServer' | 'chromeArg'>;
   readonly temporaryFolder?: string;
   readonly write: (line: string) => void;
 }
@@ -93,7 +93,9 @@ function browserChecks(options: DoctorOptions, temporaryFolder: string): Check[]
   const launch = async (signal: AbortSignal): Promise<BrowserConnection> => {
     const executablePath = await find();
     const folder = await mkdtemp(join(temporaryFolder, 'doctor-'));
-    return launchBrowser({ executablePath, folder, headless: config.headless, signal, ledger: createResourceLedger() });
+    const { headless, sandbox, proxyServer, chromeArg } = config;
+    const how = { headless, sandbox, proxyServer, chromeArg };
+    return launchBrowser({ executablePath, folder, ...how, signal, ledger: createResourceLedger() });
   };
   return [
     { name: 'browser', run: find },

@@ -286,6 +286,8 @@ function withOptions(command: Command): Command {
     const option = new Option(`${flagOf(name)} ${value}`, `${schema?.description ?? ''}${shown} [${variableOf(name)}]`);
     if (repeatable)
       option.argParser((item: string, earlier: string[] | undefined) => [...(earlier ?? []), ...item.split(',')]);
+    if (name === 'chromeArg')
+      option.argParser((item: string, earlier: string[] | undefined) => [...(earlier ?? []), item]);
     command.addOption(option);
   }
   return command.exitOverride();

@@ -1,7 +1,8 @@
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { z } from 'zod';
+import { homeFolder } from '../homeFolder.js';
 import { flagOf, optionNames, optionsSchema, environmentVariableOf, type Options } from './options.js';
 
 export {
@@ -104,7 +105,7 @@ function defaultDataDir(
   environment: ConfigSources['environment'],
   platform: NodeJS.Platform = process.platform,
 ): string {
-  const home = homedir();
+  const home = homeFolder();
   const roots: Partial<Record<NodeJS.Platform, string>> = {
     darwin: join(home, 'Library', 'Application Support'),
     win32: environment['LOCALAPPDATA'] ?? join(home, 'AppData', 'Local'),

@@ -60,6 +60,24 @@ const browserUrlListSchema = z
 const redisUrlFormat =
   'an address such as redis://127.0.0.1:6379, redis+sentinel://10.0.0.5:26379,10.0.0.6:26379/mymaster or redis+cluster://10.0.0.5:6379,10.0.0.6:6379';
 
+const proxyFormat = 'an address such as http://127.0.0.1:8080 or socks5://127.0.0.1:1080';
+
+const chromeArgFormat =
+  'a flag such as --lang=de, and none of --remote-debugging-…, --user-data-dir, --headless, --no-sandbox and --proxy-server, which the server sets';
+
+/** In a variable, flags are separated by blanks: their values may contain commas. */
+const chromeArgsSchema = z
+  .union([z.array(z.string()), z.string()], chromeArgFormat)
+  .transform((value) => (typeof value === 'string' ? value.split(/\s+/).filter((flag) => flag !== '') : value))
+  .pipe(
+    z.array(
+      z
+        .string()
+        .regex(/^--(?!remote-debugging|user-data-dir|headless|no-sandbox|proxy-server)[a-z0-9]/, chromeArgFormat),
+    ),
+  )
+  .readonly();
+
 const webUrlSchema = z.url({ protocol: /^https?$/, error: 'an address such as https://example.com' });
 const hasOnlyPath = ({ search, hash, username }: URL): boolean => search === '' && hash === '' && username === '';
 const gibibyte = 1024 ** 3;
@@ -189,6 +207,22 @@ export const optionsSchema = z.strictObject({
   acceptInsecureCerts: booleanSchema
     .default(false)
     .describe('launch browsers that accept every TLS certificate, such as self-signed ones of development servers'),
+  sandbox: z
+    .enum(['auto', 'on', 'off'])
+    .default('auto')
+    .describe(
+      "Chrome's own sandbox. auto: on, except for root, as whom Chrome cannot start it. off: for machines that do not allow it, and pages that are trusted",
+    ),
+  proxyServer: z
+    .string()
+    .regex(/^[^\s]+$/, proxyFormat)
+    .optional()
+    .describe('proxy of the launched browsers, such as http://127.0.0.1:8080 or socks5://127.0.0.1:1080'),
+  chromeArg: chromeArgsSchema
+    .default([])
+    .describe(
+      'a flag for the browsers that are launched, such as `--chrome-arg=--lang=de`; repeatable. Not those by which the server reaches and isolates them',
+    ),
   lease: z
     .enum(['eager', 'lazy'])
     .default('eager')

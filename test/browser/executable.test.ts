@@ -76,6 +76,42 @@ describe('the browser to launch', () => {
     await expect(rm(profile, { recursive: true })).rejects.toThrow('ENOENT');
   });
 
+  it.each([
+    ['a display', 'The platform failed to initialize.  Exiting.', /--headless=false needs a display.*xvfb-run/],
+    ['its sandbox', 'FATAL: No usable sandbox! Update your kernel', /does not allow its sandbox.*--sandbox off/],
+  ])('that lacks %s is refused in one sentence, with the way out', async (_, words, told) => {
+    const lacking = join(folder, 'lacking');
+    await writeFile(lacking, `#!/bin/sh\necho "[1:1:ERROR:dbus] noise" >&2\necho "${words}" >&2\nexit 1\n`, {
+      mode: 0o755,
+    });
+    const launching = launchBrowser({
+      executablePath: lacking,
+      folder: join(folder, 'lacking-profile'),
+      headless: false,
+      signal: new AbortController().signal,
+      ledger: createResourceLedger(),
+    });
+    const refused: unknown = await launching.catch((error: unknown) => error);
+    expect(refused).toMatchObject({ message: expect.stringMatching(told) });
+    expect(String(refused)).not.toMatch(/noise|\n/);
+  });
+
+  it('gets the flags that the operator names', async () => {
+    const recorder = join(folder, 'recorder');
+    await writeFile(recorder, '#!/bin/sh\necho "$@" >&2\nexit 1\n', { mode: 0o755 });
+    const launching = launchBrowser({
+      executablePath: recorder,
+      folder: join(folder, 'recorder-profile'),
+      headless: true,
+      sandbox: 'off',
+      proxyServer: 'socks5://127.0.0.1:1080',
+      chromeArg: ['--lang=de'],
+      signal: new AbortController().signal,
+      ledger: createResourceLedger(),
+    });
+    await expect(launching).rejects.toThrow(/--no-sandbox.*--proxy-server=socks5:\/\/127\.0\.0\.1:1080.*--lang=de/);
+  });
+
   it('whose start is cancelled is ended, with its folder', async () => {
     const ledger = createResourceLedger();
     const cancel = new AbortController();

@@ -18,7 +18,8 @@ describe('doctor', () => {
       headless: true,
       dataDir: join(temporaryFolder, '../doctor-users-of-this-test'),
     };
-    const defaults = { ...own, browserUrl: undefined, executablePath: undefined, redisUrl: undefined };
+    const how = { sandbox: 'auto', proxyServer: undefined, chromeArg: [] } as const;
+    const defaults = { ...own, ...how, browserUrl: undefined, executablePath: undefined, redisUrl: undefined };
     return doctor({
       config: { ...defaults, ...config },
       temporaryFolder,

@@ -283,3 +283,13 @@ test("[C-CONFIG] a command's own defaults give way to file, environment and flag
     idleTimeout: 168 * 3_600_000,
   });
 });
+
+test('flags for Chrome are taken one by one, and none by which the server reaches it', () => {
+  const chromeArg = ['--lang=de', '--disable-features=A,B'];
+  expect(defineConfig({ chromeArg }).chromeArg).toEqual(chromeArg);
+  expect(defineConfig({ chromeArg: chromeArg.join(' ') }).chromeArg).toEqual(chromeArg);
+  for (const flag of ['lang=de', '--remote-debugging-port=1', '--user-data-dir=/x', '--no-sandbox'])
+    expect(() => defineConfig({ chromeArg: [flag] })).toThrow(
+      /--chrome-arg: .* is not allowed\. Allowed: a flag such as/,
+    );
+});

@@ -41,6 +41,9 @@ export interface BrowserPoolOptions extends BrowserSearch {
     | 'workspace'
     | 'headless'
     | 'acceptInsecureCerts'
+    | 'sandbox'
+    | 'proxyServer'
+    | 'chromeArg'
     | 'isolation'
     | 'maxBrowsers'
     | 'browserQueue'
@@ -249,10 +252,21 @@ export class SupervisedBrowserPool implements BrowserPool {
     const { config, chromePath, searchPath, rules, hasProxy } = this.#options;
     const { ledger } = this;
     if (this.#runFolder === undefined) throw new Error('A pool that launches browsers needs a run folder.');
-    const { headless, workspace, acceptInsecureCerts } = config;
+    const { headless, workspace, acceptInsecureCerts, sandbox, proxyServer, chromeArg } = config;
     const executablePath = await findExecutable({ executablePath: config.executablePath, chromePath, searchPath });
     const folder = this.#runFolder.nextBrowserFolder();
-    const options = { executablePath, folder, headless, workspace, acceptInsecureCerts, rules, hasProxy };
+    const options = {
+      executablePath,
+      folder,
+      headless,
+      workspace,
+      acceptInsecureCerts,
+      sandbox,
+      proxyServer,
+      chromeArg,
+      rules,
+      hasProxy: hasProxy === true || proxyServer !== undefined,
+    };
     const connection = await launchBrowser({ ...options, signal, ledger });
     const { pid } = connection;
     if (pid !== undefined) {

@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { Refusal } from '../../errors/errors.js';
+import { homeFolder } from '../../homeFolder.js';
 
 /** The environment variables that locate browsers. Only `main.ts` reads them. */
 export interface BrowserSearch {
@@ -20,7 +20,7 @@ export interface ExecutableOptions extends BrowserSearch {
 }
 
 /** The default folder of `@puppeteer/browsers`; browsers that other tools installed there are used too. */
-export const browserCache = join(homedir(), '.cache', 'puppeteer');
+export const browserCache = join(homeFolder(), '.cache', 'puppeteer');
 
 const binaryNames = ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser', 'chrome'];
 
@@ -29,10 +29,10 @@ const binaryFolders = ['/usr/bin', '/usr/local/bin', '/snap/bin', '/opt/google/c
 const knownPaths: Partial<Record<NodeJS.Platform, readonly string[]>> = {
   darwin: [
     '/Applications/Chromium.app/Contents/MacOS/Chromium',
-    join(homedir(), 'Applications/Google Chrome.app/Contents/MacOS/Google Chrome'),
-    join(homedir(), 'Applications/Chromium.app/Contents/MacOS/Chromium'),
+    join(homeFolder(), 'Applications/Google Chrome.app/Contents/MacOS/Google Chrome'),
+    join(homeFolder(), 'Applications/Chromium.app/Contents/MacOS/Chromium'),
   ],
-  win32: [join(homedir(), 'AppData\\Local\\Google\\Chrome\\Application\\chrome.exe')],
+  win32: [join(homeFolder(), 'AppData\\Local\\Google\\Chrome\\Application\\chrome.exe')],
 };
 
 /**

@@ -18,6 +18,11 @@ export interface LaunchOptions {
   readonly headless: boolean;
   /** Accept every TLS certificate. Default: false. */
   readonly acceptInsecureCerts?: boolean;
+  /** Default: auto. */
+  readonly sandbox?: 'auto' | 'on' | 'off';
+  readonly proxyServer?: string | undefined;
+  /** More flags. */
+  readonly chromeArg?: readonly string[];
   /** Folders whose files pages may show, besides the browser's temporary folder. Default: none. */
   readonly workspace?: readonly string[];
   /** Addresses that Chrome refuses. Default: none. */
@@ -72,21 +77,24 @@ export async function launchBrowser(options: LaunchOptions): Promise<BrowserConn
   } catch (error) {
     await close();
     signal.throwIfAborted();
-    throw launchRefusal(error, chrome, options.executablePath);
+    throw launchRefusal(error, chrome, options);
   }
 }
 
 /** Puppeteer is imported with the first browser: it is the largest import, and starting the server does not need it. */
 async function chromeFlags(options: LaunchOptions): Promise<string[]> {
   const { folder, headless, rules, hasProxy = false, acceptInsecureCerts = false } = options;
+  const { sandbox = 'auto', proxyServer, chromeArg = [] } = options;
   const { defaultArgs } = await import('puppeteer-core');
   const flags = [...defaultFlags, '--remote-debugging-pipe'];
   if (rules !== undefined) flags.push(...networkFlags(rules, hasProxy));
   // Chrome cannot start its sandbox as root.
-  if (process.getuid?.() === 0) flags.push('--no-sandbox');
+  if (sandbox === 'off' || (sandbox === 'auto' && process.getuid?.() === 0)) flags.push('--no-sandbox');
+  if (proxyServer !== undefined) flags.push(`--proxy-server=${proxyServer}`);
   if (acceptInsecureCerts) flags.push('--ignore-certificate-errors');
   // The startup window takes two thirds of the start time. Not headless, it stays: Chrome exits with its last window.
   if (headless) flags.push('--no-startup-window');
+  flags.push(...chromeArg);
   return defaultArgs({ headless, enableExtensions: true, userDataDir: join(folder, 'profile'), args: flags });
 }
 
@@ -107,7 +115,29 @@ async function stopChrome(chrome: ChromeProcess, folder: string, ledger: Resourc
   ledger.profiles.closed += 1;
 }
 
-function launchRefusal(error: unknown, chrome: ChromeProcess, executablePath: string): Refusal {
+/** What Chrome writes when it cannot start, and what it means, in one sentence with the way out. */
+const knownFailures: readonly (readonly [sign: RegExp, meaning: string])[] = [
+  [
+    /Missing X server|platform failed to initialize|cannot open display|Failed to connect to Wayland|ozone_platform/i,
+    '--headless=false needs a display, and there is none: leave it out, or start the server below xvfb-run.',
+  ],
+  [
+    /No usable sandbox|setuid sandbox|sandbox_host_linux|Operation not permitted.*namespace/i,
+    'this machine does not allow its sandbox (Ubuntu 23.10 and later restrict it to known programs): use the Chrome of the ' +
+      'distribution, allow it with an AppArmor profile, or start the server with --sandbox off.',
+  ],
+  [
+    /Running as root without --no-sandbox/i,
+    'it cannot start its sandbox as root: leave --sandbox on out, or start the server as another user.',
+  ],
+];
+
+function launchRefusal(error: unknown, chrome: ChromeProcess, { executablePath }: LaunchOptions): Refusal {
+  const known = knownFailures.find(([sign]) => sign.test(chrome.stderrTail()));
+  if (known !== undefined) {
+    const detail = `${executablePath} did not start: ${known[1]}`;
+    return new Refusal('browser_failed', { detail }, { cause: error });
+  }
   const reason = chrome.stderrTail() || messageOf(error);
   const detail = `${executablePath} did not start: ${reason}\nRun \`greenroom doctor\` to see what is missing.`;
   return new Refusal('browser_failed', { detail }, { cause: error });
