@@ -27,7 +27,7 @@ import type { Credentials } from '../policy/credentials.js';
 import { missingBody, readArrived, readBody, type ResponseBody } from './responseBody.js';
 import { WebSocketFrameLog } from './webSocketFrameLog.js';
 
-export type { HttpHeaders, NetworkRequest, PostData } from './requestRecord.js';
+export type { HttpHeaders, NetworkRequest } from './requestRecord.js';
 export type { ActiveMock, MockRule } from './requestMocks.js';
 export type { WebSocketFrame } from './webSocketFrameLog.js';
 
