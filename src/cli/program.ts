@@ -281,8 +281,8 @@ function withOptions(command: Command): Command {
     const schema = Object.entries(options.shape).find(([key]) => key === name)?.[1];
     const fallback = defaultOf(name).replaceAll('`', '');
     const shown = fallback === '' ? '' : ` (default: ${fallback})`;
-    const repeatable = name === 'workspace' || name === 'browserUrl' || name.startsWith('allowed');
-    const value = name === 'headless' ? '[yes]' : '<value>';
+    const repeatable = name === 'workspace' || name === 'browserUrl' || /^(allowed|blocked)/.test(name);
+    const value = typeof schema?.safeParse(undefined).data === 'boolean' ? '[yes]' : '<value>';
     const option = new Option(`${flagOf(name)} ${value}`, `${schema?.description ?? ''}${shown} [${variableOf(name)}]`);
     if (repeatable)
       option.argParser((item: string, earlier: string[] | undefined) => [...(earlier ?? []), ...item.split(',')]);

@@ -18,7 +18,7 @@ import {
   type JSONRPCRequest,
   type RequestId,
 } from './protocol.js';
-import { wellFormedData } from '../text.js';
+import { cleanText, cutText, wellFormedData } from '../text.js';
 import type { InitializingClient, McpSession, MethodContext, RequestInfo } from './methodContext.js';
 import type { ToleranceKind } from './tolerantArguments.js';
 
@@ -220,7 +220,7 @@ export class McpServer implements MethodContext {
     else if (answered) this.session.requestCancelled(request.id);
     this.session.requestSettled({
       id: request.id,
-      method: nameOf(request.method),
+      method: cleanText(cutText(request.method, maxName)),
       tool: toolOf(request),
       outcome: inFlight.isAborted ? 'cancelled' : answer.outcome,
       durationMs: clock.now() - startedAt,
@@ -293,6 +293,8 @@ function targetOf({ params }: JSONRPCRequest): { readonly target?: string } {
   return { target: target === '' ? named.split(':', 1).join().slice(0, 20) : target };
 }
 
+/** Longest method in the log. */
+const maxName = 128;
 /** Longest path in `target`. */
 const maxTarget = 256;
 const maxFailureText = 300;

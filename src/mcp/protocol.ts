@@ -108,9 +108,9 @@ export function messageKind(message: JSONRPCMessage): MessageKind {
   return message.method === 'initialize' ? 'initialize' : 'request';
 }
 
-/** Whether an unchecked message asks for the handshake, which opens a session. */
+/** Whether an unchecked message asks for the handshake, which opens a session. A notification asks for nothing. */
 export function asksForSession(value: unknown): boolean {
-  return isObject(value) && value['method'] === 'initialize';
+  return isObject(value) && value['method'] === 'initialize' && 'id' in value;
 }
 
 /** The id for an error response to an unchecked message; null if it has none that can be echoed. */

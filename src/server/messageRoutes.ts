@@ -1,4 +1,5 @@
 import type { RequestListener } from 'node:http';
+import { asksForSession } from '../mcp/protocol.js';
 import { shareWithOrigin, type HostOriginPolicy } from '../transport/hostOriginPolicy.js';
 import { sendRefusal } from '../transport/sendRefusal.js';
 import { assignRequestIds, continueTrace } from '../transport/requestContext.js';
@@ -26,7 +27,7 @@ export function messageRoutes(deps: StreamableHttpDeps & ForwardingDeps): Messag
   const bySessionIdInQuery = (localListener: AsyncRequestListener): AsyncRequestListener =>
     forwardIfRemote(deps, sessionIdFromQuery, localListener);
   const bySessionIdInHeader = (localListener: AsyncRequestListener): AsyncRequestListener =>
-    forwardIfRemote(deps, sessionIdFromHeader, localListener);
+    forwardIfRemote(deps, sessionIdFromHeader, localListener, asksForSession);
   return {
     '/sse': { get: openSseSession(deps) },
     '/message': { post: bySessionIdInQuery(postSseMessage(deps)) },

@@ -5,7 +5,7 @@ import type { RemoteRequest } from '../cluster/remoteRequests.js';
 import type { ClusterNode } from '../cluster/node.js';
 import type { EnqueueResult } from '../cluster/clusterStore.js';
 import { Refusal } from '../errors/errors.js';
-import { asksForSession, replyIdOf, requireShallow } from '../mcp/protocol.js';
+import { replyIdOf, requireShallow } from '../mcp/protocol.js';
 import type { Caller } from '../tenancy/principal.js';
 import type { OpenResponses } from './openResponses.js';
 import { sendRefusal } from './sendRefusal.js';
@@ -36,6 +36,7 @@ export function forwardIfRemote(
   deps: ForwardingDeps,
   sessionIdOf: (request: IncomingMessage) => string,
   localListener: AsyncRequestListener,
+  opensSession: (body: unknown) => boolean = () => false,
 ): AsyncRequestListener {
   const { registry, admit, node, openResponses, clock } = deps;
   if (node === undefined) return localListener;
@@ -60,8 +61,7 @@ export function forwardIfRemote(
     requireShallow(body);
     // The convention of body parsers: the local listener reads the body from here.
     Object.assign(request, { body });
-    // It opens a session here, whatever id it came with.
-    if (asksForSession(body)) return false;
+    if (opensSession(body)) return false;
     // Checked after every await: the session may have been handed off meanwhile.
     if (!isRemote(sessionId)) return false;
     // Tracked here: the owning node does not know the token.

@@ -95,7 +95,7 @@ test('a received message is reported with its sender and the reply', () => {
   expect(answered).toHaveBeenCalledWith({ got: 'ping' });
   expect(reports()).toEqual([
     begin(1, 'receive', 'runtime.onMessage', { value: '"ping"', sender: '{"tab":1}' }),
-    end(1, 'receive', 'runtime.onMessage', { value: '{"got":"ping"}' }),
+    end(1, 'receive', 'runtime.onMessage', { value: '{"got":"ping"}', outcome: 'answered' }),
   ]);
 });
 

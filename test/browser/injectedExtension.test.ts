@@ -121,10 +121,11 @@ test('the action is told for the active tab, and is null without one in the mani
     isEnabled: (tabId?: number) => Promise.resolve(tabId === 7),
   };
   const state = (chrome: object) => openContext({ chrome }).call(readActionState);
-  expect(await state({ tabs, action })).toEqual({ popup: 'popup 7', enabled: true });
+  expect(await state({ tabs, action })).toEqual({ popup: 'popup 7', enabled: true, opensPanel: false });
   expect(await state({ tabs: { query: () => Promise.resolve([]) }, action })).toEqual({
     popup: 'popup none',
     enabled: false,
+    opensPanel: false,
   });
   expect(await state({ tabs })).toBeNull();
 });

@@ -34,7 +34,7 @@ test('[C-STDIO] a browser is installed for the first tool that needs one; until 
     pool,
     tools,
     prepareBrowser,
-    options: { lease: 'lazy', prewarm: 0 },
+    options: { lease: 'lazy', prewarm: 0, structured: true },
   });
   const { input, output, client } = streamPair();
   const session = orchestrator.connect(new StdioTransport(input, output, { clock: systemClock, bodyLimit: 1e6 }));

@@ -18,6 +18,7 @@ afterAll(() => redis.stop());
 test('doctor tells a cluster from one Redis', async () => {
   const [server] = redis.servers;
   if (server === undefined) throw new Error('unreachable');
+  await Promise.all(redis.servers.map((node) => node.sendCommands('CONFIG SET appendonly yes')));
   expect(await probeRedis(redis.url, patience)).toMatchObject({ kind: 'healthy' });
   expect(await probeRedis(server.url, patience)).toMatchObject({
     summary: `127.0.0.1:${server.port} is a cluster node`,

@@ -4,6 +4,7 @@ import type { Arbitrary } from 'fast-check';
 import { systemClock } from '../../src/clock.js';
 import { StdioTransport } from '../../src/transport/stdio.js';
 import { connectSocket, upgradeRequest } from '../support/webSocketHandshake.js';
+import { send } from '../support/http.js';
 import { RawMcp } from '../support/rawMcp.js';
 import { RawSse } from '../support/rawSse.js';
 import { RawWebSocket } from '../support/rawWebSocket.js';
@@ -61,6 +62,11 @@ export const doors: readonly Door<unknown>[] = [
         if (!/^HTTP\/1\.1 (200|202|400|413|429) /.test(answer)) throw new Error(`undefined answer: ${answer}`);
         for (const [, data = ''] of answer.matchAll(/^data: (.+)$/gm)) checkMessage(data);
         if (!/^HTTP\/1\.1 20/.test(answer)) checkMessage(answer.slice(answer.indexOf('\r\n\r\n')));
+        // Each initialize opened a session of its own.
+        const [, opened] = /^mcp-session-id: (\S+)/m.exec(answer) ?? [];
+        if (opened !== undefined && opened !== client.headers['mcp-session-id']) {
+          await send(client.address, { method: 'DELETE', headers: { ...client.headers, 'mcp-session-id': opened } });
+        }
       }
       await client.sendRequest(ping);
       await client.answer(ping.id);

@@ -12,7 +12,7 @@ const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(le
 const call = (id: string, progressToken: string): string =>
   `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"progress","_meta":{"progressToken":${progressToken}}}}`;
 
-const unwritten = { type: 'text', text: 1n } as unknown as Content;
+const unwritten = { type: 'text', text: 'no', _meta: { size: 1n } } as Content;
 const unwritable = defineTool({
   name: 'unwritable',
   group: 'session',

@@ -46,9 +46,12 @@ test("[S6] what a page downloads comes to the session's own folder, whatever it 
   const { attacker, victim } = tenants;
   const downloads = join(await attacker.ownFolder(), 'downloads');
   await downloadFromPage(attacker, 'data:text/plain,mine', '../../../mine.txt');
-  await waitUntil(async () => (await filesIn(downloads)).length === 1);
-  const [name = ''] = await filesIn(downloads);
-  await waitUntil(async () => (await readFile(join(downloads, name), 'utf8')) === 'mine');
+  // Chrome renames the file when it is complete.
+  await waitUntil(async () => {
+    const names = await filesIn(downloads);
+    const texts = names.map((name) => readFile(join(downloads, name), 'utf8').catch(() => ''));
+    return names.length === 1 && (await texts[0]) === 'mine';
+  });
   expect(await filesIn(join(await victim.ownFolder(), 'downloads'))).toEqual([]);
   expect(await filesIn(home)).toEqual([]);
 });

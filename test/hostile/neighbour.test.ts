@@ -1,3 +1,4 @@
+import { waitUntil } from '../e2e/support/serverProcess.js';
 import { openHouse, type House, type Tenant } from './support/house.js';
 
 /** What a page of one user may do to its browser. */
@@ -29,5 +30,23 @@ describe('in a browser that two users share, the end of one costs the other noth
     await attacker.end();
     expect(await victim.evaluate('() => window.kept')).toBe('the state of this page');
     expect(await victim.attempt('list_pages')).not.toMatch(/ended unexpectedly|reloaded|opened again/);
+  });
+
+  test('[S6] nor does it see what the other downloads', async () => {
+    const other = await house.tenant('other');
+    await other.data('new_page', { url: house.web });
+    await other.evaluate(`() => {
+      const frame = document.body.appendChild(document.createElement('iframe'));
+      const link = frame.contentDocument.createElement('a');
+      Object.assign(link, { href: 'data:text/plain,of the other', download: 'other.txt' });
+      frame.contentDocument.body.append(link);
+      link.click();
+    }`);
+    await waitUntil(async () => {
+      const { downloads } = await other.data('list_downloads', { timeout: 5_000 });
+      return JSON.stringify(downloads).includes('"name":"other.txt","state":"completed"');
+    });
+    expect(await victim.data('list_downloads')).toEqual({ downloads: [] });
+    await other.end();
   });
 });

@@ -20,7 +20,11 @@ test('the pages of a session are bounded, popups too, and the client hears of it
   const first = await pages.open();
   await first.page.evaluate(`for (let i = 0; i < 10; i++) open('about:blank')`);
   await waitUntil(() => pageState.notices.length > 0 && context.targets().filter(isTab).length === 3);
-  expect(pageState.notices).toEqual([expect.stringContaining('more than 3 pages')]);
+  expect(pageState.notices).toEqual([
+    expect.stringContaining('more than 3 pages'),
+    'Page 2 was opened by a page: about:blank.',
+    'Page 3 was opened by a page: about:blank.',
+  ]);
   await expect(pages.open()).rejects.toThrow('has 3 pages, the most there may be. Close one with close_page');
   await waitUntil(() => pages.list().length === 3);
   const [, popup] = pages.list();

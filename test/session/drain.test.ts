@@ -17,7 +17,7 @@ async function serveWithCall(given: TestServerOptions = {}) {
   return { tools, served, stream };
 }
 
-test('[C-DRAIN] the server ends in order: the port, what is in flight, the sessions, the browsers last', async () => {
+test('[C-DRAIN] the server ends in order: what is in flight, the sessions, the browsers, and the port', async () => {
   const order: string[] = [];
   class OrderedPool extends FakeBrowserPool {
     override close(): Promise<void> {
@@ -34,14 +34,16 @@ test('[C-DRAIN] the server ends in order: the port, what is in flight, the sessi
     },
   });
   const closed = served.orchestrator.close();
-  await expect(send(`${served.url}/health`)).rejects.toThrow('ECONNREFUSED');
-  order.push('port shut');
+  // The port stays open for answers, and for a load balancer that asks.
+  expect((await send(`${served.url}/ready`)).status).toBe(503);
+  expect((await send(`${served.url}/sse`)).status).toBe(503);
   await nextTurn();
-  expect(order).toEqual(['server draining', 'port shut']);
+  expect(order).toEqual(['server draining']);
   tools.releaseCalls();
   expect(await stream.answer('running')).toMatchObject({ result: { structuredContent: { value: 'held' } } });
   await Promise.all([closed, stream.whenClosed()]);
-  expect(order).toEqual(['server draining', 'port shut', 'session closed', 'browsers closed', 'server stopped']);
+  expect(order).toEqual(['server draining', 'session closed', 'browsers closed', 'server stopped']);
+  await expect(send(`${served.url}/health`)).rejects.toThrow('ECONNREFUSED');
   expect(stream.messages.at(-1)).toMatchObject({ params: { level: 'notice', data: 'The server is shutting down.' } });
   await served.close();
 });
@@ -89,7 +91,9 @@ test('a port that is taken is refused in one line that names it, and nothing is 
   const first = await startTestServer();
   const { port } = new URL(first.url);
   await expect(startTestServer({ options: { port: Number(port) } })).rejects.toThrow(
-    `Port ${port} on 127.0.0.1 is in use: stop the other program, or choose another --port.`,
+    new RegExp(
+      `^Port ${port} on 127\\.0\\.0\\.1 is in use by a Greenroom server .*: use it at ${first.url}, stop it, or choose`,
+    ),
   );
   await first.close();
 });

@@ -78,6 +78,6 @@ export class RedisCluster {
 async function startNode(folder: string, index: number): Promise<RedisClusterNode> {
   const busPort = await freePort();
   const flags = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--dir', folder];
-  flags.push('--cluster-config-file', `nodes-${index}.conf`);
+  flags.push('--cluster-config-file', `nodes-${index}.conf`, '--appenddirname', `appended-${index}`);
   return { server: await RedisServer.start(undefined, flags), flags, busPort };
 }

@@ -29,7 +29,14 @@ export class RedisSentinel {
   static async start(): Promise<RedisSentinel> {
     const folder = await mkdtemp(join(tmpdir(), 'greenroom-sentinel-'));
     const primary = await RedisServer.start(undefined, ['--repl-diskless-sync-delay', '0']);
-    const replica = await RedisServer.start(undefined, ['--replicaof', `127.0.0.1 ${primary.port}`, '--dir', folder]);
+    const replica = await RedisServer.start(undefined, [
+      '--replicaof',
+      `127.0.0.1 ${primary.port}`,
+      '--dir',
+      folder,
+      '--appendonly',
+      'yes',
+    ]);
     await primary.waitForReply('INFO replication', (info) => info.includes('state=online'));
     const port = await freePort();
     const file = join(folder, 'sentinel.conf');

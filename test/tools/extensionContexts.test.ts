@@ -122,7 +122,7 @@ describe('the service worker', () => {
     const startedAt = new Date(String(running.structured['startedAt'])).getTime();
     expect(Math.abs(Date.now() - startedAt)).toBeLessThan(60_000);
     const { structured } = await tools.run('stop_extension_service_worker', { extensionId: id });
-    expect(structured).toEqual({ extensionId: id, before: 'running', state: 'stopped' });
+    expect(structured).toEqual({ extensionId: id, before: 'running', state: 'stopped', lost: [] });
     const stopped = await tools.run('get_service_worker_status', { extensionId: id });
     expect(stopped.structured).toMatchObject({ state: 'stopped', script: `chrome-extension://${id}/worker.js` });
     expect(stopped.structured).not.toHaveProperty('startedAt');

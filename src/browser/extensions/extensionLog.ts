@@ -10,7 +10,7 @@ import { RingBuffer, type RingBufferReading } from '../collectors/ringBuffer.js'
 import { formatValue } from '../cdp/injectedFunctions.js';
 import type { CdpScope } from '../cdp/cdpScope.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
-import { withoutInstrument } from './instrument.js';
+import { isInstrument, withoutInstrument } from './instrument.js';
 import type { ExtensionInfo, ExtensionProblem } from './installedExtensions.js';
 
 /** What a context of an extension logged or threw. */
@@ -86,7 +86,8 @@ export class ExtensionLog {
     this.#record(event.timestamp, from, () => {
       const body = describeException(event);
       const { description } = event.exceptionDetails.exception ?? {};
-      const stack = body.stack.length > 0 ? body.stack : parseStackFrames(description ?? '');
+      const noted = body.stack.filter(({ url }) => !isInstrument(url));
+      const stack = noted.length > 0 ? noted : parseStackFrames(description ?? '');
       return { ...body, stack, location: stack[0] ?? body.location };
     });
   }
@@ -183,7 +184,7 @@ function frameIn(text: string): StackFrame | undefined {
   const named = frame.slice('at '.length, end - `:${line}:${column}`.length);
   const bracket = named.lastIndexOf(' (');
   const url = bracket < 1 ? named : named.slice(bracket + 2);
-  if (url === '' || /\s/.test(url)) return undefined;
+  if (url === '' || isInstrument(url) || /\s/.test(url)) return undefined;
   const functionName = bracket < 1 ? '(anonymous)' : named.slice(0, bracket);
   return { functionName, url, line: Number(line), column: Number(column) };
 }
@@ -245,7 +246,7 @@ function withoutStack(text: string): string {
 
 function fromChromeProblem(problem: ExtensionProblem): RuntimeError {
   const noted = (problem.stackTrace ?? [])
-    .filter(({ url }) => url !== '')
+    .filter(({ url }) => url !== '' && !isInstrument(url))
     .map(({ url, lineNumber, columnNumber, functionName }) => ({
       url,
       line: lineNumber,

@@ -11,6 +11,9 @@ export const bindingName = 'greenroomActivity';
 /** The name of this code in stacks, from which its lines are left out. */
 const sourceName = 'greenroom.js';
 
+/** Whether a frame of a stack is of this code. */
+export const isInstrument = (url: string): boolean => url === sourceName;
+
 /** A stack's text without the lines of this code. */
 export const withoutInstrument = (stack: string): string =>
   stack

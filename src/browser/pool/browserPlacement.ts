@@ -144,11 +144,13 @@ async function installedExtensionIds(browser: Browser): Promise<ReadonlySet<stri
 }
 
 async function openDownloads(
-  { connection, context, folder }: PlacementParts,
+  { connection, context, folder, pages }: PlacementParts,
   { notices }: SessionPageState,
 ): Promise<Downloads> {
   const note = (text: string): void => void notices.push(text);
-  return Downloads.open({ browser: connection.browser, contextId: context.id, folder: await folder.path(), note });
+  const hasFrame = (frameId: string): boolean => pages.hasFrame(frameId);
+  const { browser } = connection;
+  return Downloads.open({ browser, contextId: context.id, folder: await folder.path(), hasFrame, note });
 }
 
 function placementRecordOf(

@@ -11,6 +11,8 @@ export interface DownloadsOptions {
   readonly contextId: string | undefined;
   /** Files are saved in its subfolder `downloads`. */
   readonly folder: string;
+  /** Whether a frame is in a page of the session. */
+  hasFrame(frameId: string): boolean;
   /** Called once for each cancelled download. */
   note(text: string): void;
 }
@@ -43,6 +45,8 @@ export class Downloads {
   /** Bytes of each download, by guid: received, or expected in total. */
   readonly #sizes = new Map<string, number>();
   readonly #downloads = new Map<string, Download>();
+  /** Downloads whose owner is not known yet, by guid, with what was reported of them last. */
+  readonly #unclear = new Map<string, Protocol.Browser.DownloadProgressEvent | undefined>();
   #lastId = 0;
   #waiters: (() => void)[] = [];
 
@@ -55,7 +59,7 @@ export class Downloads {
     const { browser, folder } = options;
     const session = await openBrowserCdpSession(browser);
     const downloads = new Downloads(session, options);
-    session.on('Browser.downloadWillBegin', (event) => downloads.#begin(event));
+    session.on('Browser.downloadWillBegin', (event) => void downloads.#onBegin(event));
     session.on('Browser.downloadProgress', (progress) => downloads.#follow(progress));
     const downloadPath = join(folder, 'downloads');
     try {
@@ -94,6 +98,25 @@ export class Downloads {
     }
   }
 
+  /** Chrome reports the downloads of every context to every client of the browser. */
+  async #onBegin(event: Protocol.Browser.DownloadWillBeginEvent): Promise<void> {
+    const { contextId, hasFrame } = this.#options;
+    if (contextId === undefined || hasFrame(event.frameId)) {
+      this.#begin(event);
+      return;
+    }
+    // A window that has just opened, or a page of another session.
+    const { guid } = event;
+    this.#unclear.set(guid, undefined);
+    const { targetInfos = [] } = (await unlessGone(this.#session.send('Target.getTargets'))) ?? {};
+    const progress = this.#unclear.get(guid);
+    this.#unclear.delete(guid);
+    if (!targetInfos.some((target) => target.targetId === event.frameId && target.browserContextId === contextId))
+      return;
+    this.#begin(event);
+    if (progress !== undefined) this.#follow(progress);
+  }
+
   #begin({ guid, url, suggestedFilename }: Protocol.Browser.DownloadWillBeginEvent): void {
     const name = shortenText(suggestedFilename, maxNameChars);
     const started = { state: 'in progress', bytes: 0, totalBytes: undefined, path: undefined } as const;
@@ -104,6 +127,7 @@ export class Downloads {
 
   #follow(progress: Protocol.Browser.DownloadProgressEvent): void {
     const { guid, totalBytes, receivedBytes, state } = progress;
+    if (this.#unclear.has(guid)) this.#unclear.set(guid, progress);
     this.#record(progress);
     if (state === 'canceled') {
       this.#sizes.delete(guid);

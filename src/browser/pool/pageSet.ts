@@ -104,6 +104,12 @@ export class PageSet {
     return [...this.#pages.values()].sort((a, b) => a.id - b.id);
   }
 
+  /** Whether a frame with this id (CDP Page.FrameId) is in one of the pages. */
+  hasFrame(frameId: string): boolean {
+    // Puppeteer keeps the id of a frame in a property without a type.
+    return this.list().some(({ page }) => page.frames().some((frame) => Reflect.get(frame, '_id') === frameId));
+  }
+
   get(pageId: number): SessionPage | undefined {
     return this.#pages.get(pageId);
   }

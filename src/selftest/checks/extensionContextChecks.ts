@@ -65,7 +65,7 @@ export const extensionContextChecks: readonly Check[] = [
       const worker = { extensionId, target: 'service_worker' };
       await setWord(context, randomUUID(), worker);
       const { data } = await context.call('stop_extension_service_worker', { extensionId });
-      assert.deepEqual(data, { extensionId, before: 'running', state: 'stopped' });
+      assert.deepEqual(data, { extensionId, before: 'running', state: 'stopped', lost: [] });
       const row = rowWith(await context.call('list_extensions'), 'extensions', { id: extensionId });
       assert.equal(row['serviceWorker'], 'stopped');
       await context.call('activate_extension_service_worker', { extensionId });

@@ -110,8 +110,11 @@ export const pageChecks: readonly Check[] = [
       await context.evaluate(
         `Object.assign(document.createElement('a'), { href: 'data:text/plain,${nonce}', download: '${nonce}.txt' }).click()`,
       );
-      const listed = await context.call('list_downloads', { timeout: 10_000 });
-      assert.equal(rowWith(listed, 'downloads', { name: `${nonce}.txt` })['state'], 'completed');
+      // A busy browser reports the download some time after the click.
+      await context.eventually(
+        () => context.call('list_downloads', { timeout: 10_000 }),
+        (listed) => assert.equal(rowWith(listed, 'downloads', { name: `${nonce}.txt` })['state'], 'completed'),
+      );
       return `${nonce}.txt, completed`;
     },
   },
