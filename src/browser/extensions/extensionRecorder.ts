@@ -20,6 +20,17 @@ const autoAttachSettings: Protocol.Target.SetAutoAttachRequest = {
 };
 
 /**
+ * Puppeteer attaches to each service worker for a moment and lets it run: too early for a breakpoint of ours at its first
+ * statement. It has no use for them, so the settings of its connection (CDP Target.setAutoAttach) leave them out.
+ */
+const puppeteerSettings: Protocol.Target.SetAutoAttachRequest = {
+  autoAttach: true,
+  waitForDebuggerOnStart: true,
+  flatten: true,
+  filter: [{ type: 'page', exclude: true }, { type: 'service_worker', exclude: true }, {}],
+};
+
+/**
  * Records the activity of a session's extensions, from the first tool about extensions on: messages, logs and, on
  * request, `chrome.*` calls and storage changes. Follows every document of the browser from before its first script.
  * Follows service workers only on request, since that keeps them alive. Otherwise it instruments a worker when it starts
@@ -137,6 +148,7 @@ export class ExtensionRecorder {
     }
     root.on('Target.attachedToTarget', ({ sessionId, targetInfo }) => this.#onAttached(root, sessionId, targetInfo));
     root.on('Target.detachedFromTarget', ({ sessionId }) => this.#onDetached(sessionId));
+    await root.connection()?.send('Target.setAutoAttach', puppeteerSettings);
     await root.send('Target.setAutoAttach', autoAttachSettings);
     await Promise.all([...this.#followers.values()].map(({ ready }) => ready));
     return root;
