@@ -64,7 +64,7 @@ describe('a port that is taken', () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const { port } = taken.address() as AddressInfo;
-    for (const program of ['bin/start.js', 'dist/src/main.js']) {
+    for (const program of ['.bin/start.js', 'dist/src/main.js']) {
       for (const [args, env] of [
         [['--port', String(port)], {}],
         [[], { GREENROOM_PORT: String(port) }],
@@ -92,7 +92,7 @@ describe('a port that is taken', () => {
 });
 
 test('the command of a clone is executable after a build, and runs', async () => {
-  for (const file of [join(root, 'bin/greenroom.js'), mainProgram]) {
+  for (const file of [join(root, '.bin/greenroom.js'), mainProgram]) {
     expect((await stat(file)).mode & 0o111).toBe(0o111);
     expect((await run(file, ['--version'])).stdout).toBe('0.1.0\n');
   }

@@ -53,7 +53,7 @@ test('[C-PACKAGE] the packed package, installed into an empty folder, serves, br
     const installed = join(folder, 'node_modules/greenroom');
     const command = join(folder, 'node_modules/.bin/greenroom');
     expect((await run(command, ['--version'])).stdout).toBe('0.1.0\n');
-    const server = await startServerProcess(['--workspace', installed], join(installed, 'bin/greenroom.js'));
+    const server = await startServerProcess(['--workspace', installed], join(installed, '.bin/greenroom.js'));
     try {
       const browsing = await BrowsingClient.open(server.url);
       const extension = join(installed, 'src/selftest/extension');
