@@ -7,7 +7,7 @@ import { withCdpScope, type CdpScope } from '../../src/browser/cdp/cdpScope.js';
 import { originOf } from '../../src/browser/extensions/installedExtensions.js';
 import { extensionsPage } from '../../src/browser/policy/launchPreferences.js';
 import { WorkerMonitor } from '../../src/browser/extensions/serviceWorkers.js';
-import { chromium } from './chromium.js';
+import { chromium, chromiumFlags } from './chromium.js';
 
 /** A real Chromium without a window, in which extensions can be installed, and a folder to write them to. */
 export interface ExtensionBrowser {
@@ -24,16 +24,6 @@ export interface ExtensionBrowser {
   close(): Promise<void>;
 }
 
-const flags = [
-  '--no-sandbox',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--disable-quic',
-  '--no-first-run',
-  '--no-startup-window',
-];
-
 export async function startExtensionBrowser(): Promise<ExtensionBrowser> {
   const folder = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
   const browser = await puppeteer.launch({
@@ -41,7 +31,7 @@ export async function startExtensionBrowser(): Promise<ExtensionBrowser> {
     pipe: true,
     enableExtensions: true,
     waitForInitialPage: false,
-    args: flags,
+    args: [...chromiumFlags, '--no-startup-window'],
   });
   const run = <T>(use: (scope: CdpScope) => Promise<T>): Promise<T> =>
     withCdpScope(browser, new AbortController().signal, use);

@@ -3,20 +3,11 @@ import puppeteer, { type Browser, type CDPSession, type LaunchOptions, type Page
 import { ConsoleCollector } from '../../../src/browser/collectors/consoleCollector.js';
 import { NetworkCollector } from '../../../src/browser/collectors/networkCollector.js';
 import { Credentials } from '../../../src/browser/policy/credentials.js';
-import { chromium } from '../../support/chromium.js';
-
-const args = [
-  '--no-sandbox',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--disable-quic',
-  '--no-first-run',
-];
+import { chromium, chromiumFlags } from '../../support/chromium.js';
 
 /** A Chromium of the caller's own, to be closed by the caller. */
 export function launchChromium(options: LaunchOptions = {}): Promise<Browser> {
-  return puppeteer.launch({ executablePath: chromium, args, ...options });
+  return puppeteer.launch({ executablePath: chromium, args: [...chromiumFlags], ...options });
 }
 
 export interface CollectedPage {

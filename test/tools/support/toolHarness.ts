@@ -11,7 +11,7 @@ import { openPlacement } from '../../../src/browser/pool/browserPlacement.js';
 import type { SessionBrowser } from '../../../src/browser/pool/sessionBrowser.js';
 import { ResourceStore } from '../../../src/mcp/resourceStore.js';
 import { ToolError } from '../../../src/errors/errors.js';
-import { chromium } from '../../support/chromium.js';
+import { chromium, chromiumFlags } from '../../support/chromium.js';
 import type { Answer, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
 import { withAllowedDocuments } from '../../../src/tools/documentAccess.js';
 import { plainClient, sessionFacts } from './plainSession.js';
@@ -94,14 +94,7 @@ async function launchPlain(): Promise<BrowserConnection> {
     executablePath: chromium,
     enableExtensions: true,
     pipe: true,
-    args: [
-      '--no-sandbox',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--disable-quic',
-      '--no-first-run',
-    ],
+    args: [...chromiumFlags],
   });
   return connectionTo(chrome);
 }
