@@ -22,7 +22,7 @@ export interface ForwardingDeps extends Pick<TransportDeps, 'registry' | 'admit'
 
 /**
  * Forwards a request for a session of another node to that node and streams the response back. A request for a session of
- * this node, or for none, goes to `localListener`.
+ * this node, or for none, goes to `localListener`, and so does one whose body `opensSession`, whatever id it names.
  *
  * ```
  *  client            this node                                            owner

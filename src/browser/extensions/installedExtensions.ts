@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { untilAborted } from '../../async.js';
 import { messageOf, ToolError } from '../../errors/errors.js';
 import { extensionsPage } from '../policy/launchPreferences.js';
-import type { CdpScope } from '../cdp/cdpScope.js';
-import { openBrowserCdpSession, unlessGone } from '../cdp/cdpSessions.js';
+import { CdpScope } from '../cdp/cdpScope.js';
+import { openBrowserCdpSession } from '../cdp/cdpSessions.js';
 import { readManifest } from './manifest.js';
 
 /** An unpacked extension as Chrome reports it (`Extensions.getExtensions`). `path` is its folder. */
@@ -225,16 +225,14 @@ const noPage = (): undefined => undefined;
 
 /** A hidden page ends with the session that created it (CDP Target.createTarget), which therefore stays open. */
 async function openHidden(browser: Browser): Promise<KeptPage> {
-  const root = await openBrowserCdpSession(browser);
+  const scope = new CdpScope(browser, await openBrowserCdpSession(browser), new AbortController().signal);
   try {
-    const { targetId } = await root.send('Target.createTarget', { url: 'about:blank', hidden: true });
-    const { sessionId } = await root.send('Target.attachToTarget', { targetId, flatten: true });
-    const session = root.connection()?.session(sessionId);
-    if (!session) throw new Error(`The target ${targetId} is closed.`);
+    const { targetId } = await scope.browser.send('Target.createTarget', { url: 'about:blank', hidden: true });
+    const session = await scope.attach(targetId);
     await showExtensions(session);
     return { targetId, session };
   } catch (error) {
-    void unlessGone(root.detach());
+    void scope.close();
     throw error;
   }
 }

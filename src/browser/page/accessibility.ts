@@ -269,7 +269,7 @@ function toSnapshotNode(node: DraftNode, options: TreeOptions): SnapshotNode {
   };
 }
 
-/** A clickable element that shows no text is told by its id or classes. */
+/** Identifies a clickable element without text by its id or classes. */
 function clickableDetails({ clickable }: DraftNode, name: string, children: readonly DraftNode[]): string {
   if (clickable === undefined) return '';
   const isBare = name === '' && children.length === 0 && clickable !== '';

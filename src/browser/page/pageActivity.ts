@@ -21,7 +21,7 @@ export interface DocumentResponse {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The most that is told of what keeps a page busy. */
+/** The number of requests, or of challenges, that an answer names. */
 const maxNamed = 3;
 const maxNameLength = 120;
 

@@ -132,7 +132,7 @@ class OpenedWindows {
     });
   }
 
-  /** Resolves when as many are open, or a moment later: one whose server is silent is told of by a later answer. */
+  /** Resolves when this many windows are open, or at a time limit. A later answer names a window whose server was silent. */
   async opened(count: number, signal: AbortSignal): Promise<void> {
     if (this.pages.length >= count) return;
     const limit = AbortSignal.any([signal, timeLimit(windowTimeoutMs)]);

@@ -26,7 +26,7 @@ const isJudged = (path: string): boolean => judgedNames.has(path.split('.', 1)[0
 const runsOnlyIn = ({ contexts }: LinkedUse, ...wanted: readonly Context[]): boolean =>
   contexts.size > 0 && [...contexts].every((context) => wanted.includes(context));
 
-/** What code uses that is not there where it runs. Each of a file is told once. */
+/** APIs and globals that code uses in a context that lacks them. One finding for each of them and file. */
 export function codeFindings(code: LinkedCode): Finding[] {
   const found = new Map<string, Finding>();
   const add = (use: LinkedUse, what: string, finding: Omit<Finding, 'at'>): void => {

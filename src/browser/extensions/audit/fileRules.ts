@@ -303,7 +303,7 @@ function ruleProblem(rule: Record<string, unknown>, ids: Set<unknown>): string |
   return undefined;
 }
 
-/** A file that is missing in many places is told once. */
+/** One finding for a missing file, however many places name it. */
 function* missingFindings({ missing }: LoadedCode): Findings {
   const groups = new Map<string, MissingFile[]>();
   for (const each of missing) {
