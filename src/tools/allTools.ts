@@ -1,5 +1,6 @@
 import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
+import { browserTools } from './browserTools.js';
 import type { Tool } from './defineTool.js';
 import { emulationTools } from './emulationTools.js';
 import { inputTools } from './inputTools.js';
@@ -83,4 +84,5 @@ export const allTools: readonly Tool[] = [
   ...emulationTools,
   ...storageTools,
   ...extensionTools,
+  ...browserTools,
 ];

@@ -1,4 +1,5 @@
 import type { Check } from '../checkContext.js';
+import { browserChecks } from './browserChecks.js';
 import { consoleChecks } from './consoleChecks.js';
 import { emulationChecks } from './emulationChecks.js';
 import { extensionActivityChecks } from './extensionActivityChecks.js';
@@ -23,6 +24,7 @@ import { storageChecks } from './storageChecks.js';
  */
 export const checks: readonly Check[] = [
   ...sessionChecks,
+  ...browserChecks,
   ...pageChecks,
   ...inputChecks,
   ...lookChecks,
