@@ -257,6 +257,7 @@ describe('pinned', () => {
       'get_network_request',
       'list_websocket_frames',
       'mock_network',
+      'get_element_styles',
       'performance_start_trace',
       'performance_stop_trace',
       'performance_analyze_insight',

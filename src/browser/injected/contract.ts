@@ -195,6 +195,37 @@ export interface ActivityReport {
   readonly at: number;
 }
 
+/** How an element is stacked among others. */
+export interface StackingFacts {
+  readonly zIndex: string;
+  /** It is not positioned, so that its z-index has no effect. */
+  readonly isIgnored: boolean;
+  /** Why it begins a stacking context, if it does. */
+  readonly makes: string | null;
+  /** The element whose stacking context it is in, and why that has one. */
+  readonly within: string | null;
+}
+
+/** The box of an element, and what becomes of it. */
+export interface LayoutFacts {
+  /** Its tag with id and classes. */
+  readonly element: string;
+  readonly url: string;
+  /** The same of its ancestors in the flat tree, the nearest first. */
+  readonly ancestors: readonly string[];
+  /** Left, top, width and height in its frame, in CSS pixels. */
+  readonly box: readonly number[] | null;
+  /** Margin, border and padding that are not 0. */
+  readonly edges: readonly string[];
+  readonly layout: readonly string[];
+  readonly flow: { readonly writingMode: string; readonly direction: string };
+  /** Why it cannot be seen, if it cannot. */
+  readonly hidden: string | null;
+  readonly stacking: StackingFacts;
+  /** What a click at its place hits, if not the element. */
+  readonly click: string | null;
+}
+
 /** Every injected function by its export in `index.ts`. `this` is the object that a function is called on. */
 export interface InjectedFunctions {
   untilQuiet(quietMs: number, limitMs: number): Promise<void>;
@@ -207,6 +238,11 @@ export interface InjectedFunctions {
   untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
   standIn(): RemoteObject;
   isInView(): boolean;
+  readLayout(): LayoutFacts;
+  weighRules(limit: number): number;
+  readLonghands(names: readonly string[]): Readonly<Record<string, readonly string[]>>;
+  readHost(): string | null;
+  findBySelector(selector: string): RemoteObject | null;
   prepareFill(value: string): FillResult;
   readValue(): string | undefined;
   isChecked(): boolean;

@@ -16,6 +16,7 @@ import { pageChecks } from './pageChecks.js';
 import { performanceChecks } from './performanceChecks.js';
 import { sessionChecks } from './sessionChecks.js';
 import { storageChecks } from './storageChecks.js';
+import { styleChecks } from './styleChecks.js';
 
 /**
  * One for each tool, in the order of the catalogue. Extensions come late: they may move the session to a process of its own.
@@ -28,6 +29,7 @@ export const checks: readonly Check[] = [
   ...lookChecks,
   ...consoleChecks,
   ...networkChecks,
+  ...styleChecks,
   ...memoryChecks,
   ...emulationChecks,
   ...storageChecks,
