@@ -258,6 +258,7 @@ describe('pinned', () => {
       'list_websocket_frames',
       'mock_network',
       'get_element_styles',
+      'list_event_listeners',
       'performance_start_trace',
       'performance_stop_trace',
       'performance_analyze_insight',

@@ -11,7 +11,10 @@ import {
   type DeclarationFate,
   type PropertyOrigin,
 } from '../browser/styles/explainStyles.js';
+import { readListeners, type ElementListener } from '../browser/styles/elementListeners.js';
+import { readTargetName } from '../browser/cdp/injectedFunctions.js';
 import { truncateAnswer } from './answers.js';
+import { locationText } from './consoleTools.js';
 import { definePageTool, type Tool } from './defineTool.js';
 import { oneLine } from './pagination.js';
 
@@ -49,7 +52,7 @@ const getElementStylesTool = definePageTool({
   title: 'Element styles',
   group: 'styles',
   description:
-    'Why an element looks as it does, is not seen or not clickable: its rules with file and line, strongest first, and what overrides them; box, stacking, fonts',
+    'Why an element looks as it does, is not seen or not clickable: rules with file and line, strongest first, what overrides them, stacking, fonts',
   input: z.strictObject({
     uid: z.string().optional().describe('Element, from a snapshot'),
     selector: z.string().optional().describe('Or CSS: the first match'),
@@ -99,6 +102,80 @@ const getElementStylesTool = definePageTool({
     }
   },
 });
+
+const listenerRow = z.object({
+  target: z.string(),
+  type: z.string(),
+  capture: z.boolean(),
+  passive: z.boolean(),
+  once: z.boolean(),
+  count: z.int(),
+  place: z.string().optional(),
+  code: z.string(),
+});
+
+const maxListeners = 60;
+
+const listEventListenersTool = definePageTool({
+  name: 'list_event_listeners',
+  title: 'Event listeners',
+  group: 'styles',
+  description: 'Event listeners of an element and its ancestors, with their places',
+  input: z.strictObject({
+    uid: z.string().optional().describe('Element, from a snapshot'),
+    selector: z.string().optional().describe('Or CSS: the first match'),
+    types: z.array(z.string()).optional().describe('Only these events'),
+  }),
+  output: z.object({ element: z.string(), listeners: z.array(listenerRow), total: z.int() }),
+  annotations: { readOnlyHint: true },
+  async handler(args, { page }) {
+    try {
+      const element = await findTarget(page, args);
+      const targets = await readListeners(page, element);
+      const rows = targets.flatMap(({ name, listeners }) =>
+        listeners
+          .filter(({ type }) => args.types?.includes(type) ?? true)
+          .map((listener) => listenerFacts(name, listener)),
+      );
+      const name = String(await element.call(readTargetName));
+      const shown = rows.slice(0, maxListeners);
+      const others = [...new Set(targets.flatMap(({ listeners }) => listeners.map(({ type }) => type)))];
+      const none =
+        others.length === 0
+          ? 'No event at it is listened to by the page.'
+          : `None of these. There are: ${others.join(', ')}`;
+      return {
+        text: [
+          `An event at ${name} reaches:`,
+          ...(rows.length === 0 ? [none] : listenerLines(shown)),
+          ...leftLine(rows.length),
+        ].join('\n'),
+        structured: { element: name, listeners: shown, total: rows.length },
+      };
+    } finally {
+      await releaseElements(page);
+    }
+  },
+});
+
+const leftLine = (count: number): string[] =>
+  count > maxListeners ? [`… ${count - maxListeners} more: pass types`] : [];
+
+function listenerFacts(target: string, listener: ElementListener): z.input<typeof listenerRow> {
+  const { type, capture, passive, once, count, place, code } = listener;
+  return { target, type, capture, passive, once, count, code, ...(place && { place: locationText(place) }) };
+}
+
+function listenerLines(rows: readonly z.input<typeof listenerRow>[]): string[] {
+  let last: string | undefined;
+  return rows.flatMap(({ target, type, capture, passive, once, count, place, code }) => {
+    const head = target === last ? [] : [target];
+    last = target;
+    const notes = [...(capture ? ['capture'] : []), ...(passive ? ['passive'] : []), ...(once ? ['once'] : [])];
+    const how = `${type}${notes.length > 0 ? ` (${notes.join(', ')})` : ''}${count > 1 ? ` × ${count}` : ''}`;
+    return [...head, `  ${[how, ...(place === undefined ? [] : [place]), ...(code === '' ? [] : [code])].join(' · ')}`];
+  });
+}
 
 /** The element of a uid, or the first that a selector finds. */
 async function findTarget(
@@ -290,4 +367,4 @@ function inheritedLines(styles: ElementStyles): string[] {
   ];
 }
 
-export const styleTools: readonly Tool[] = [getElementStylesTool];
+export const styleTools: readonly Tool[] = [getElementStylesTool, listEventListenersTool];

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { styleTools } from '../../src/tools/styleTools.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
-import { oddStyles, plainStyles, sheet } from './stylePages.js';
+import { listenerPage, oddStyles, plainStyles, sheet } from './stylePages.js';
 
 let harness: ToolHarness;
 let server: Server;
@@ -13,6 +13,7 @@ const files: Record<string, [type: string, text: string]> = {
   '/plain.html': ['text/html', plainStyles],
   '/odd.html': ['text/html', oddStyles],
   '/app.css': ['text/css', sheet],
+  '/listeners.html': ['text/html', listenerPage],
 };
 
 beforeAll(async () => {
@@ -286,5 +287,40 @@ describe('on a page with what is rare', () => {
     const rules = Array.from({ length: 5_000 }, (_, at) => `div:not(.x${at}) { top: 1px }`).join('');
     await harness.browser.page().page.addStyleTag({ content: rules });
     expect(await harness.refusal('get_element_styles', { selector: '#hidden' })).toContain('So many rules match');
+  });
+});
+
+describe('listeners', () => {
+  beforeAll(() => harness.run('navigate_page', { url: `${url}/listeners.html` }));
+  const list = async (args: Record<string, unknown>) =>
+    (await harness.text('list_event_listeners', args)).replaceAll(`${url}/listeners.html`, '').split('\n');
+
+  test('of an element and all that its events pass, with options and places', async () => {
+    expect(await list({ selector: '#save' })).toEqual([
+      'An event at <button id="save"> reaches:',
+      '<button id="save">',
+      '  click (capture, once) · :4:62 · function onSave(event) { return 1; }',
+      '  click · :2:45 · function onclick(event) { hi() }',
+      '  click · :4:62 · function onSave(event) { return 1; }',
+      '<div id="root">',
+      '  touchstart (passive) × 5 · :8:68 · () => at',
+      'document',
+      '  keydown · :9:52 · function onKey() {}',
+      'window',
+      '  resize · :10:19 · () => 3',
+    ]);
+  });
+
+  test('within a shadow tree, its root counts too; asked for types, only those', async () => {
+    expect(await list({ selector: '#inner', types: ['mouseup', 'click'] })).toEqual([
+      'An event at <a id="inner"> reaches:',
+      '<a id="inner">',
+      '  mouseup · :14:55 · () => 0',
+      'shadow root of <x-tag>',
+      expect.stringMatching(/^ {2}click · :13:/),
+    ]);
+    expect((await list({ selector: '#inner', types: ['focus'] })).at(-1)).toBe(
+      'None of these. There are: mouseup, click, keydown, resize',
+    );
   });
 });

@@ -61,3 +61,19 @@ export const oddStyles = `<!doctype html><title>Odd</title>
 <iframe srcdoc="<style>b { color: red }</style><b id=framed>in</b>"></iframe>
 <div id=none style="display: none"><i id=hidden>h</i></div>
 <div class=small><u id=clipped style="position: absolute; top: 50px; left: 0">c</u></div>`;
+
+export const listenerPage = `<!doctype html><title>Listeners</title>
+<div id=root><button id=save onclick="hi()"><i>go</i></button></div><x-tag></x-tag>
+<script>
+const save = document.querySelector('#save'); function onSave(event) { return 1; }
+save.addEventListener('click', onSave);
+save.addEventListener('click', onSave, { once: true, capture: true });
+const root = document.querySelector('#root');
+for (let at = 0; at < 5; at++) root.addEventListener('touchstart', () => at, { passive: true });
+document.addEventListener('keydown', function onKey() {});
+window.onresize = () => 3;
+const shadow = document.querySelector('x-tag').attachShadow({ mode: 'open' });
+shadow.innerHTML = '<a id=inner>x</a>';
+shadow.addEventListener('click', { handleEvent() {} });
+shadow.querySelector('a').addEventListener('mouseup', () => 0);
+</script>`;

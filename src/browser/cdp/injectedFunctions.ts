@@ -32,6 +32,8 @@ export const {
   readLayout,
   readLonghands,
   weighRules,
+  lineageOf,
+  readTargetName,
   readHost,
   findBySelector,
   prepareFill,

@@ -240,6 +240,8 @@ export interface InjectedFunctions {
   isInView(): boolean;
   readLayout(): LayoutFacts;
   weighRules(limit: number): number;
+  lineageOf(max: number): readonly RemoteObject[];
+  readTargetName(): string;
   readLonghands(names: readonly string[]): Readonly<Record<string, readonly string[]>>;
   readHost(): string | null;
   findBySelector(selector: string): RemoteObject | null;

@@ -1,5 +1,5 @@
 import type { LayoutFacts, StackingFacts } from './contract.js';
-import { elementOf, isShadowRoot, tagOf, type AnyElement } from './elements.js';
+import { elementOf, isElement, isShadowRoot, isText, tagOf, type AnyElement } from './elements.js';
 import { boxOf, freePoint, parentOf, topAt } from './hitTest.js';
 
 const maxAncestors = 400;
@@ -37,6 +37,24 @@ export function readLonghands(names: readonly string[]): Readonly<Record<string,
       return [name, name === 'all' ? ['all'] : [...probe]];
     }),
   );
+}
+
+/** Called on a node. All that an event at it passes, but the window; the nearest first. */
+export function lineageOf(this: Node, max: number): Node[] {
+  const path: Node[] = [this];
+  for (let at = outerOf(this); at && path.length < max; at = outerOf(at)) path.push(at);
+  return path;
+}
+
+function outerOf(node: Node): Node | null {
+  if (isShadowRoot(node)) return node.host;
+  return ((isElement(node) || isText(node)) && node.assignedSlot) || node.parentNode;
+}
+
+/** Called on what has listeners. How it is told. */
+export function readTargetName(this: Node): string {
+  if (isElement(this)) return tagOf(this);
+  return isShadowRoot(this) ? `shadow root of ${tagOf(this.host)}` : this.nodeName.replace('#', '');
 }
 
 const fewRules = 2_000;

@@ -66,6 +66,17 @@ export class PageElement {
     return new PageElement(this.#page, this.uid, { document, backendNodeId: node.backendNodeId }, objectId);
   }
 
+  /** The objects of a list that an injected function answers, by their CDP object ids. */
+  async objectsOf<Args extends readonly unknown[]>(
+    source: InjectedFunction<(...args: Args) => unknown>,
+    ...values: Args
+  ): Promise<string[]> {
+    const { objectId } = await this.#callFunction(source, values, false);
+    if (objectId === undefined) return [];
+    const { result } = await this.address.document.cdp.send('Runtime.getProperties', { objectId, ownProperties: true });
+    return result.flatMap(({ name, value }) => (/^\d+$/.test(name) && value?.objectId ? [value.objectId] : []));
+  }
+
   /** Another node of its document. */
   async sameDocument(backendNodeId: number): Promise<PageElement> {
     const { document } = this.address;

@@ -23,4 +23,17 @@ export const styleChecks: readonly Check[] = [
       return 'one rule overrides the other';
     },
   },
+  {
+    tool: 'list_event_listeners',
+    async run(context) {
+      await context.openControls();
+      const word = `w${randomUUID().slice(0, 8)}`;
+      await context.evaluate(`document.body.addEventListener('${word}', () => '${word}', { once: true })`);
+      const uid = await context.uidOf('button', 'Save');
+      const answer = await context.call('list_event_listeners', { uid, types: [word] });
+      rowWith(answer, 'listeners', { type: word, target: '<body>', once: true, count: 1 });
+      assertIncludes(answer.text, `${word} (once)`);
+      return 'a listener of the body';
+    },
+  },
 ];
