@@ -2,6 +2,7 @@ import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
 import type { Tool } from './defineTool.js';
 import { emulationTools } from './emulationTools.js';
+import { evidenceTools } from './evidenceTools.js';
 import { inputTools } from './inputTools.js';
 import { lookTools } from './lookTools.js';
 import { memoryTools } from './memoryTools.js';
@@ -11,6 +12,7 @@ import { pageTools } from './pageTools.js';
 import { performanceTools } from './performanceTools.js';
 import { sessionTools } from './sessionTools.js';
 import { storageTools } from './storageTools.js';
+import { webMcpTools } from './webMcpTools.js';
 import {
   closeExtensionPopupTool,
   openExtensionPopupTool,
@@ -74,6 +76,7 @@ export const allTools: readonly Tool[] = [
   ...sessionTools,
   ...pageTools,
   ...navigationTools,
+  ...webMcpTools,
   ...lookTools,
   ...inputTools,
   ...consoleTools,
@@ -82,5 +85,6 @@ export const allTools: readonly Tool[] = [
   ...memoryTools,
   ...emulationTools,
   ...storageTools,
+  ...evidenceTools,
   ...extensionTools,
 ];

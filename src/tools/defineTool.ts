@@ -17,6 +17,7 @@ export const toolGroups = [
   'memory',
   'emulation',
   'storage',
+  'evidence',
   'extension',
 ] as const;
 export type ToolGroup = (typeof toolGroups)[number];
