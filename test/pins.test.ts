@@ -274,6 +274,7 @@ describe('pinned', () => {
       'stop_recording',
       'export_har',
       'save_pdf',
+      'export_script',
       'install_extension',
       'list_extensions',
       'get_extension_details',

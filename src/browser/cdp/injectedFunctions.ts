@@ -24,6 +24,7 @@ export const {
   stopWaiting,
   showsText,
   scrollNearest,
+  locateElement,
   watchDrag,
   readDrag,
   takeDroppedFiles,

@@ -95,6 +95,13 @@ export interface ScrollResult {
   readonly total: number;
 }
 
+/** Selectors by which a script finds an element: one for the document, and one in each shadow root on the way. */
+export interface ElementLocator {
+  readonly selectors: readonly string[];
+  /** How its value is set. */
+  readonly field: 'select' | 'choice' | 'other';
+}
+
 /** A field for files. */
 export interface FileField {
   readonly multiple: boolean;
@@ -218,6 +225,7 @@ export interface InjectedFunctions {
   stopWaiting(wait: number): void;
   showsText(text: string): boolean;
   scrollNearest(move: ScrollMove): ScrollResult | null;
+  locateElement(): ElementLocator | null;
   watchDrag(): void;
   readDrag(): Promise<DragReaction>;
   takeDroppedFiles(): RemoteObject;

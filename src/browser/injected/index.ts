@@ -9,6 +9,7 @@ export { formatValue } from './formatValue.js';
 export { isChecked, fileField, prepareFill, readValue } from './fill.js';
 export { correctInstallDetails } from './installDetails.js';
 export { flushReports, instrumentContext, takeReports } from './instrumentContext.js';
+export { locateElement } from './locator.js';
 export { measureDocument, readOutline } from './outline.js';
 export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';
