@@ -2,6 +2,7 @@ import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
 import type { Tool } from './defineTool.js';
 import { emulationTools } from './emulationTools.js';
+import { evidenceTools } from './evidenceTools.js';
 import { inputTools } from './inputTools.js';
 import { lookTools } from './lookTools.js';
 import { memoryTools } from './memoryTools.js';
@@ -12,6 +13,7 @@ import { performanceTools } from './performanceTools.js';
 import { sessionTools } from './sessionTools.js';
 import { sourceTools } from './sourceTools.js';
 import { storageTools } from './storageTools.js';
+import { webMcpTools } from './webMcpTools.js';
 import {
   closeExtensionPopupTool,
   openExtensionPopupTool,
@@ -75,6 +77,7 @@ export const allTools: readonly Tool[] = [
   ...sessionTools,
   ...pageTools,
   ...navigationTools,
+  ...webMcpTools,
   ...lookTools,
   ...inputTools,
   ...consoleTools,
@@ -84,5 +87,6 @@ export const allTools: readonly Tool[] = [
   ...memoryTools,
   ...emulationTools,
   ...storageTools,
+  ...evidenceTools,
   ...extensionTools,
 ];

@@ -87,7 +87,7 @@ function hasStatus({ state, status = 0 }: NetworkRequest, wanted: string): boole
 }
 
 /** `#5 GET 404 fetch 1.2 kB 35 ms http://…`, with notes in brackets. */
-function requestLine(id: number, request: NetworkRequest): string {
+export function requestLine(id: number, request: NetworkRequest): string {
   const { failure, redirectedFrom, redirectedTo, mockedBy } = request;
   const notes = [
     ...(failure === undefined ? [] : [failureText(failure)]),
@@ -200,7 +200,7 @@ const getNetworkRequestTool = definePageTool({
         `There is no request ${args.id} on this page, or it was dropped. list_network_requests shows the kept ones.`,
       );
     }
-    const shown = args.includeSensitive ? withoutOwnCredentials(request, browser.credentials) : withoutSecrets(request);
+    const shown = visibleRequest(request, args.includeSensitive, browser.credentials);
     const requestBody = args.body === 'none' ? undefined : await requestPart(network, args);
     if (!(await browser.addresses.allowsPart(request.url))) {
       throw new ToolError(`Request ${args.id} is for ${request.url}, which this session may not load.`);
@@ -271,7 +271,11 @@ function bytesPart(bytes: Buffer, offset: number, limit: number): BodyPart {
   return { content, encoding: 'base64', offset, total: bytes.length };
 }
 
-/** Credentials that this session keeps are hidden in any case. */
+/** A request without its cookies and credentials; those that this session keeps are hidden in any case. */
+export function visibleRequest(request: NetworkRequest, sensitive: boolean, credentials: Credentials): NetworkRequest {
+  return sensitive ? withoutOwnCredentials(request, credentials) : withoutSecrets(request);
+}
+
 function withoutOwnCredentials(request: NetworkRequest, credentials: Credentials): NetworkRequest {
   if (credentials.headerFor(request.url) === undefined) return request;
   return { ...request, requestHeaders: { ...request.requestHeaders, authorization: '(hidden)' } };

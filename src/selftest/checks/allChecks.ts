@@ -1,6 +1,7 @@
 import type { Check } from '../checkContext.js';
 import { consoleChecks } from './consoleChecks.js';
 import { emulationChecks } from './emulationChecks.js';
+import { evidenceChecks } from './evidenceChecks.js';
 import { extensionActivityChecks } from './extensionActivityChecks.js';
 import { extensionContextChecks } from './extensionContextChecks.js';
 import { extensionDiagnosisChecks } from './extensionDiagnosisChecks.js';
@@ -32,6 +33,7 @@ export const checks: readonly Check[] = [
   ...sourceChecks,
   ...memoryChecks,
   ...emulationChecks,
+  ...evidenceChecks,
   ...storageChecks,
   ...extensionChecks,
   ...extensionLifeChecks,
