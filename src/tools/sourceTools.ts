@@ -16,7 +16,7 @@ import { bytesText } from './pagination.js';
 
 const ofExtension = extensionId.optional().describe('Its files instead');
 
-const paging = { page: z.int().min(1).optional().describe('Page of the rows') };
+const paging = { page: z.int().min(1).optional().describe('Page') };
 const rowsPerPage = 100;
 
 interface Sources {
@@ -71,10 +71,9 @@ const listSourcesTool = definePageTool({
   name: 'list_sources',
   title: 'List sources',
   group: 'sources',
-  description:
-    'Scripts of a page or extension, with the original files in their source maps',
+  description: 'Scripts of a page or extension, with their original files',
   input: z.object({
-    text: z.string().optional().describe('Text in the name; libraries are listed only with it'),
+    text: z.string().optional().describe('Text in the name, also of libraries'),
     extensionId: ofExtension,
     ...paging,
   }),
@@ -144,12 +143,12 @@ const getSourceTool = definePageTool({
   name: 'get_source',
   title: 'Source text',
   group: 'sources',
-  description: 'Lines of an original file or of a script, as places in answers name them',
+  description: 'Lines of an original file or of a script',
   input: z.object({
     file: z.string().min(1).describe('src/app.ts, app.js or a URL'),
     from: z.int().min(1).optional().describe('First line'),
     to: z.int().min(1).optional().describe('Last line'),
-    column: z.int().min(1).optional().describe('Where to begin in a long line'),
+    column: z.int().min(1).optional().describe('Start in a long line'),
     extensionId: ofExtension,
   }),
   output: z.object({
@@ -279,10 +278,9 @@ const searchSourcesTool = definePageTool({
   group: 'sources',
   description: 'Search all loaded code: original files, and scripts that have none',
   input: z.object({
-    text: z.string().min(1).optional().describe('Text, ignoring case'),
+    text: z.string().min(1).optional().describe('Ignores case'),
     regex: z.string().min(1).optional().describe('Instead of text'),
     file: z.string().optional().describe('Text in file names'),
-    generated: z.boolean().optional().describe('Also minified code'),
     extensionId: ofExtension,
     ...paging,
   }),
@@ -295,15 +293,17 @@ const searchSourcesTool = definePageTool({
   }),
   annotations: { readOnlyHint: true },
   lock: false,
-  async handler({ file, generated, extensionId: id, ...args }, { browser, page, signal }) {
+  async handler({ file, extensionId: id, ...args }, { browser, page, signal }) {
     const query = queryOf(args);
     const sources = await readSources(browser, { page, extensionId: id }, signal);
     const isNamed = ({ name, url }: { name: string; url: string }): boolean =>
       file === undefined || `${name}\n${url}`.toLowerCase().includes(file.toLowerCase());
     const originals = sources.originals.filter((source) => isNamed(source) && source.lines !== undefined);
     const covered = new Set(sources.originals.filter(({ lines }) => lines !== undefined).map(({ script }) => script));
-    const scripts = sources.scripts.filter((script) => isNamed(script) && (generated === true || !covered.has(script)));
     const inOriginals = await searchOriginals(browser, originals, query, signal);
+    // What only the bundler made, such as a short name, is in no original.
+    const isWanted = (script: SourceScript): boolean => inOriginals.length === 0 || !covered.has(script);
+    const scripts = sources.scripts.filter((script) => isNamed(script) && isWanted(script));
     const { matches: inScripts, notSearched } = await searchScripts(browser, scripts, query, signal);
     const matches = [...inOriginals, ...inScripts];
     const listing = rowsOf(matches, args);

@@ -191,8 +191,8 @@ describe('a bundled app in TypeScript', () => {
     );
     const byRegex = await tools.text('search_sources', { regex: 'function (work|send)\\(', file: 'src/' });
     expect(byRegex.match(/^src\/(worker|main)\.ts:\d+:/gm)).toHaveLength(2);
-    expect(await tools.text('search_sources', { text: 'selected:null' })).toContain('Nothing found');
-    expect(await tools.text('search_sources', { text: 'selected:null', generated: true })).toMatch(/^app\.js:1:\d+: /);
+    expect(await tools.text('search_sources', { text: 'selected:null' })).toMatch(/^app\.js:1:\d+: /);
+    expect(await tools.text('search_sources', { text: 'no such text' })).toContain('Nothing found');
   });
 
   test('a name that does not fit is told with those that are similar', async () => {
