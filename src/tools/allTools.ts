@@ -11,6 +11,7 @@ import { networkTools } from './networkTools.js';
 import { pageTools } from './pageTools.js';
 import { performanceTools } from './performanceTools.js';
 import { sessionTools } from './sessionTools.js';
+import { sourceTools } from './sourceTools.js';
 import { storageTools } from './storageTools.js';
 import { webMcpTools } from './webMcpTools.js';
 import {
@@ -81,6 +82,7 @@ export const allTools: readonly Tool[] = [
   ...inputTools,
   ...consoleTools,
   ...networkTools,
+  ...sourceTools,
   ...performanceTools,
   ...memoryTools,
   ...emulationTools,

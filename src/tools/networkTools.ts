@@ -9,7 +9,8 @@ import { bytesText, listingInput, listingOutput, pageOf, oneLine } from './pagin
 import { isBodiless } from '../browser/collectors/requestRecord.js';
 import { describeChallenge, type Credentials } from '../browser/policy/credentials.js';
 import { messageOf, ToolError } from '../errors/errors.js';
-import { locationText } from './consoleTools.js';
+import { frameText, locationText } from './consoleTools.js';
+import { OriginalPlaces } from './originalPlaces.js';
 import { textPart } from '../text.js';
 import { withCdpScope } from '../browser/cdp/cdpScope.js';
 import { matchingRules } from '../browser/extensions/requestRules.js';
@@ -191,7 +192,8 @@ const getNetworkRequestTool = definePageTool({
   }),
   annotations: { readOnlyHint: true },
   lock: false,
-  handler: async (args, { browser, signal, page: { network } }) => {
+  handler: async (args, { browser, signal, page }) => {
+    const { network } = page;
     const request = network.get(args.id);
     if (request === undefined) {
       throw new ToolError(
@@ -208,13 +210,15 @@ const getNetworkRequestTool = definePageTool({
     const blockedBy = isBlocked
       ? await withCdpScope(browser.browser, signal, (scope) => matchingRules(scope, request))
       : [];
-    const text = describeRequest(args.id, shown, requestBody, response);
+    const places = await OriginalPlaces.find({ browser, page }, { locations: request.initiator.stack }, signal);
+    const details = requestDetails(shown, places);
+    const text = describeRequest(args.id, shown, details, { requestBody, ...response });
     return {
       text: blockedBy.length === 0 ? text : `${text}\nBlocked by ${blockedBy.join('; ')}.`,
       structured: {
         ...(blockedBy.length > 0 && { blockedBy }),
         ...structuredRequest({ id: args.id, value: shown }),
-        ...requestDetails(shown),
+        ...details,
         ...(requestBody === undefined ? {} : { requestBody }),
         ...response,
       },
@@ -285,8 +289,10 @@ function withoutSecrets(request: NetworkRequest): NetworkRequest {
   return { ...request, requestHeaders: hide(request.requestHeaders), responseHeaders: hide(request.responseHeaders) };
 }
 
-function requestDetails(request: NetworkRequest) {
+function requestDetails(request: NetworkRequest, places: OriginalPlaces) {
   const { statusText, mimeType, protocol, remoteAddress, documentUrl, initiator } = request;
+  const [sender] = initiator.stack;
+  const place = initiator.url === '' ? '' : locationText({ ...initiator, column: undefined });
   return {
     ...{ statusText, mimeType, protocol, remoteAddress, documentUrl, url: request.url },
     startedAt: new Date(request.startedAt).toISOString(),
@@ -295,8 +301,8 @@ function requestDetails(request: NetworkRequest) {
     timing: { ...request.timing },
     initiator: {
       type: initiator.type,
-      place: initiator.url === '' ? '' : locationText({ url: initiator.url, line: initiator.line, column: undefined }),
-      stack: initiator.stack.slice(0, stackFrames).map((frame) => `${frame.functionName} (${locationText(frame)})`),
+      place: sender === undefined ? place : places.text(sender, place),
+      stack: initiator.stack.slice(0, stackFrames).map((frame) => frameText(frame, places)),
     },
   };
 }
@@ -304,10 +310,10 @@ function requestDetails(request: NetworkRequest) {
 function describeRequest(
   id: number,
   request: NetworkRequest,
-  requestBody: BodyPart | undefined,
-  { responseBody, bodyNote }: { responseBody?: BodyPart; bodyNote?: string },
+  { initiator, timing, requestHeaders, responseHeaders, startedAt }: ReturnType<typeof requestDetails>,
+  bodies: { requestBody: BodyPart | undefined; responseBody?: BodyPart; bodyNote?: string },
 ): string {
-  const { initiator, timing, requestHeaders, responseHeaders, startedAt } = requestDetails(request);
+  const { requestBody, responseBody, bodyNote } = bodies;
   const phases = Object.entries(timing).map(([name, ms]) => `${name} ${ms} ms`);
   return [
     requestLine(id, request),

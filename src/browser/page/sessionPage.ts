@@ -9,6 +9,7 @@ import { Lock, noop, untilAborted } from '../../async.js';
 import { InitScripts } from './initScripts.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
 import { PendingNavigations } from './pendingNavigations.js';
+import { ScriptRegistry } from '../sources/scriptRegistry.js';
 import { PageTracing } from '../profiling/pageTracing.js';
 import { ScreenRecording } from './screenRecording.js';
 import { Credentials, withoutCredentials } from '../policy/credentials.js';
@@ -57,6 +58,7 @@ export class SessionPage {
   readonly cdp: CDPSession;
   readonly console: ConsoleCollector;
   readonly network: NetworkCollector;
+  readonly scripts: ScriptRegistry;
   readonly dialogs: Dialogs;
   readonly elements: ElementUids;
   readonly frames: Frames;
@@ -85,8 +87,11 @@ export class SessionPage {
     this.page = page;
     this.cdp = cdp;
     this.#floodGuard = new ConsoleFloodGuard(page);
-    this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage);
-    this.network = new NetworkCollector(cdp, credentials, () => puppeteerSessionsOf(page));
+    const keyOf = (session: CDPSession, scriptId: string): number | undefined =>
+      this.scripts.find(session, scriptId)?.key;
+    this.scripts = new ScriptRegistry(cdp);
+    this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage, keyOf);
+    this.network = new NetworkCollector(cdp, credentials, { plainSessions: () => puppeteerSessionsOf(page), keyOf });
     this.dialogs = new Dialogs(cdp);
     this.emulation = new Emulation(page, cdp);
     this.initScripts = new InitScripts(page, cdp);
@@ -119,6 +124,11 @@ export class SessionPage {
   /** The URLs of its documents, the main frame's first. */
   shown(): string[] {
     return this.page.frames().map((frame) => frame.url());
+  }
+
+  hasFrame(frameId: string): boolean {
+    // Puppeteer keeps the id of a frame in a property without a type.
+    return this.page.frames().some((frame) => Reflect.get(frame, '_id') === frameId);
   }
 
   /** Navigates to about:blank. Resolves when that is committed. */
@@ -203,6 +213,7 @@ export class SessionPage {
     this.#floodGuard.dispose();
     this.console.dispose();
     this.network.dispose();
+    this.scripts.dispose();
     this.navigations.dispose();
     // Not awaited: a hung page would not answer. Needed since in a profile the tab stays open.
     void this.emulation.reset().catch(noop);
@@ -216,7 +227,13 @@ export async function openSessionPage(options: SessionPageOptions): Promise<Sess
   const cdp = await openCdpSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {
-    await Promise.all([cdp.send('Page.enable'), page.frames.start(), page.console.ready, page.network.ready]);
+    await Promise.all([
+      cdp.send('Page.enable'),
+      page.frames.start(),
+      page.console.ready,
+      page.network.ready,
+      page.scripts.ready,
+    ]);
     return page;
   } catch (error) {
     await page.dispose();

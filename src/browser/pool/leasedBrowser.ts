@@ -4,6 +4,7 @@ import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { ContextSelection } from '../extensions/liveContexts.js';
 import type { ActionLog } from '../page/actionLog.js';
 import type { SessionPage } from '../page/sessionPage.js';
+import type { SourceMaps } from '../sources/sourceMaps.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { Credentials } from '../policy/credentials.js';
 import type { SessionPageState } from './sessionPageState.js';
@@ -129,6 +130,10 @@ export class LeasedBrowser implements SessionBrowser {
 
   get activity(): ExtensionRecorder {
     return this.#placement.activity;
+  }
+
+  get sources(): SourceMaps {
+    return this.#placement.sources;
   }
 
   async ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void> {

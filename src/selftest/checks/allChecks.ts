@@ -16,6 +16,7 @@ import { networkChecks } from './networkChecks.js';
 import { pageChecks } from './pageChecks.js';
 import { performanceChecks } from './performanceChecks.js';
 import { sessionChecks } from './sessionChecks.js';
+import { sourceChecks } from './sourceChecks.js';
 import { storageChecks } from './storageChecks.js';
 
 /**
@@ -29,6 +30,7 @@ export const checks: readonly Check[] = [
   ...lookChecks,
   ...consoleChecks,
   ...networkChecks,
+  ...sourceChecks,
   ...memoryChecks,
   ...emulationChecks,
   ...evidenceChecks,
