@@ -12,10 +12,11 @@ import {
   type PropertyOrigin,
 } from '../browser/styles/explainStyles.js';
 import { readListeners, type ElementListener } from '../browser/styles/elementListeners.js';
+import { locationText } from './consoleTools.js';
 import { readTargetName } from '../browser/cdp/injectedFunctions.js';
 import { truncateAnswer } from './answers.js';
-import { locationText } from './consoleTools.js';
 import { definePageTool, type Tool } from './defineTool.js';
+import { OriginalPlaces } from './originalPlaces.js';
 import { oneLine } from './pagination.js';
 
 const maxValueChars = 160;
@@ -128,14 +129,16 @@ const listEventListenersTool = definePageTool({
   }),
   output: z.object({ element: z.string(), listeners: z.array(listenerRow), total: z.int() }),
   annotations: { readOnlyHint: true },
-  async handler(args, { page }) {
+  async handler(args, { page, browser, signal }) {
     try {
       const element = await findTarget(page, args);
       const targets = await readListeners(page, element);
+      const locations = targets.flatMap(({ listeners }) => listeners.map(({ place }) => place));
+      const places = await OriginalPlaces.find({ browser, page }, { locations, texts: [] }, signal);
       const rows = targets.flatMap(({ name, listeners }) =>
         listeners
           .filter(({ type }) => args.types?.includes(type) ?? true)
-          .map((listener) => listenerFacts(name, listener)),
+          .map((listener) => listenerFacts(name, listener, places)),
       );
       const name = String(await element.call(readTargetName));
       const shown = rows.slice(0, maxListeners);
@@ -161,9 +164,18 @@ const listEventListenersTool = definePageTool({
 const leftLine = (count: number): string[] =>
   count > maxListeners ? [`… ${count - maxListeners} more: pass types`] : [];
 
-function listenerFacts(target: string, listener: ElementListener): z.input<typeof listenerRow> {
+function listenerFacts(target: string, listener: ElementListener, places: OriginalPlaces): z.input<typeof listenerRow> {
   const { type, capture, passive, once, count, place, code } = listener;
-  return { target, type, capture, passive, once, count, code, ...(place && { place: locationText(place) }) };
+  return {
+    target,
+    type,
+    capture,
+    passive,
+    once,
+    count,
+    code,
+    ...(place && { place: places.text(place, locationText(place)) }),
+  };
 }
 
 function listenerLines(rows: readonly z.input<typeof listenerRow>[]): string[] {

@@ -165,3 +165,17 @@ function withoutStack(description: string): string {
   const start = description.search(/\n[ \t]+at /);
   return start === -1 ? description : description.slice(0, start);
 }
+
+/** A line of a stack as text: `    at name (url:line:column)`, or without a name and brackets. */
+export function frameInText(text: string): StackFrame | undefined {
+  const frame = text.trim();
+  const [, line, column] = /:(\d{1,9}):(\d{1,9})\)?$/.exec(frame) ?? [];
+  if (!/^\s+at /.test(text) || line === undefined || column === undefined) return undefined;
+  const end = frame.endsWith(')') ? frame.length - 1 : frame.length;
+  const named = frame.slice('at '.length, end - `:${line}:${column}`.length);
+  const bracket = named.lastIndexOf(' (');
+  const url = bracket < 1 ? named : named.slice(bracket + 2);
+  if (url === '' || /\s/.test(url)) return undefined;
+  const functionName = bracket < 1 ? '(anonymous)' : named.slice(0, bracket);
+  return { functionName, url, line: Number(line), column: Number(column) };
+}

@@ -6,10 +6,12 @@ import { ElementUids } from './elementUids.js';
 import { ConsoleFloodGuard, puppeteerSessionsOf } from './consoleFloodGuard.js';
 import { Frames, type FrameSession } from './frames.js';
 import { Lock, noop, untilAborted } from '../../async.js';
+import { InitScripts } from './initScripts.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
 import { PendingNavigations } from './pendingNavigations.js';
 import { ScriptRegistry } from '../sources/scriptRegistry.js';
 import { PageTracing } from '../profiling/pageTracing.js';
+import { ScreenRecording } from './screenRecording.js';
 import { Credentials, withoutCredentials } from '../policy/credentials.js';
 import { ToolError } from '../../errors/errors.js';
 import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
@@ -27,6 +29,15 @@ export interface SessionPageOptions {
 /** Answers whether it tells of the window. Its opener is known where the browser names it. */
 export type OnWindow = (window: SessionPage, opener: Page | undefined) => boolean;
 export type WatchWindows = (onWindow: OnWindow) => () => void;
+
+/** Where a screenshot was taken: CSS pixels of the document, and real pixels for one of them. */
+export interface ScreenshotArea {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+  readonly scale: number;
+}
 
 interface ExclusiveWork {
   /** Whether the work loads another document. */
@@ -53,11 +64,15 @@ export class SessionPage {
   readonly frames: Frames;
   readonly navigations: PendingNavigations;
   readonly emulation: Emulation;
+  readonly initScripts: InitScripts;
   readonly tracing: PageTracing;
+  readonly recording: ScreenRecording;
   /** Whether a tool that is not read-only has used the page. */
   isTouched = false;
   /** Whether the present document did not come to rest after an action. */
   isRestless = false;
+  /** Of the present document. */
+  lastScreenshot: ScreenshotArea | undefined;
   readonly watchWindows: WatchWindows;
   readonly #lock = new Lock();
   readonly #floodGuard: ConsoleFloodGuard;
@@ -79,12 +94,17 @@ export class SessionPage {
     this.network = new NetworkCollector(cdp, credentials, { plainSessions: () => puppeteerSessionsOf(page), keyOf });
     this.dialogs = new Dialogs(cdp);
     this.emulation = new Emulation(page, cdp);
+    this.initScripts = new InitScripts(page, cdp);
     this.tracing = new PageTracing(page);
+    this.recording = new ScreenRecording(page);
     const elements = new ElementUids();
     this.elements = elements;
     page.browser().on('disconnected', this.#markClosed);
     this.navigations = new PendingNavigations({ root: cdp, isDialogOpen: () => this.dialogs.open !== undefined });
-    this.frames = new Frames(cdp, this.navigations, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
+    this.frames = new Frames(cdp, this.navigations, (frameId, loaderId) => {
+      elements.documentChanged(frameId, loaderId);
+      if (frameId === this.frames.mainId) this.lastScreenshot = undefined;
+    });
   }
 
   /** Aborted when the page is closed or disposed, or its browser disconnects, whichever is reported first. */
@@ -197,7 +217,7 @@ export class SessionPage {
     this.navigations.dispose();
     // Not awaited: a hung page would not answer. Needed since in a profile the tab stays open.
     void this.emulation.reset().catch(noop);
-    await this.tracing.dispose();
+    await Promise.all([this.tracing.dispose(), this.recording.dispose()]);
     if (!this.cdp.detached) await this.cdp.detach().catch(noop);
   }
 }

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { CDPSession } from 'puppeteer-core';
-import { noop, untilAborted } from '../../async.js';
+import { Lock, noop, untilAborted } from '../../async.js';
 import { timeLimit } from '../../clock.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { SourceMapProblem, type MappedFile, type Position } from './mapReader.js';
@@ -41,12 +42,16 @@ export interface OriginalPlace {
 /** The original place, why there is none though a map is named, or neither. */
 export type Placed = OriginalPlace | { readonly problem: string } | undefined;
 
-const maxMapBytes = 48 * 1024 ** 2;
+const maxFileBytes = 64 * 1024 ** 2;
 /** Of the maps that a session has open. */
 const maxOpenBytes = 96 * 1024 ** 2;
-const maxMaps = 200;
+const maxMaps = 1_000;
+/** Files that are loaded at once: a host has few connections, and the page needs them too. */
+const maxLoads = 4;
 /** For one map, from its request to its last byte. */
 const loadMs = 10_000;
+/** With the time that it waits for others. */
+const waitMs = 30_000;
 /** A map that failed is loaded again after this. */
 const failedMs = 15_000;
 
@@ -64,6 +69,8 @@ export class SourceMaps {
   readonly reader: SourceReader;
   readonly #from: LoadedFrom;
   readonly #maps: LRUCache<string, Entry>;
+  readonly #loads = Array.from({ length: maxLoads }, () => new Lock());
+  #nextLoad = 0;
 
   constructor(from: LoadedFrom) {
     this.#from = from;
@@ -136,8 +143,23 @@ export class SourceMaps {
 
   /** The text of a file at an address. Throws a SourceMapProblem. */
   loadText(url: string, frame: LoadingFrame | undefined, signal: AbortSignal): Promise<string> {
-    const limit = AbortSignal.any([signal, timeLimit(loadMs)]);
-    return loadText(this.#from, url, { frame, maxBytes: maxMapBytes, signal: limit });
+    const load = (): Promise<string> => {
+      const limit = AbortSignal.any([signal, timeLimit(loadMs)]);
+      return loadText(this.#from, url, { frame, maxBytes: maxFileBytes, signal: limit });
+    };
+    const lock = this.#loads[(this.#nextLoad += 1) % maxLoads];
+    return url.startsWith('data:') || lock === undefined ? load() : lock.run(signal, load);
+  }
+
+  /** A script of an extension by its file, so that also a service worker that sleeps has one. Throws a SourceMapProblem. */
+  async extensionScript(url: string, signal: AbortSignal): Promise<MappedScript & { readonly text: string }> {
+    const text = await this.loadText(withoutFragment(url), undefined, signal);
+    return {
+      ...{ url, text, frame: undefined, start: { line: 0, column: 0 } },
+      sourceMapUrl: mapUrlIn(text),
+      hash: createHash('sha256').update(text).digest('hex'),
+      end: endOf(text),
+    };
   }
 
   /** Ends the thread. Idempotent. */
@@ -158,7 +180,7 @@ export class SourceMaps {
   }
 
   async #read(key: string, mapUrl: string, script: MappedScript, entry: Entry): Promise<OpenMap> {
-    const json = await this.loadText(mapUrl, script.frame, timeLimit(loadMs));
+    const json = await this.loadText(mapUrl, script.frame, timeLimit(waitMs));
     entry.bytes = json.length;
     this.#makeRoom(entry);
     const base = mapUrl.startsWith('data:') ? script.url : mapUrl;
@@ -213,6 +235,23 @@ async function targetOf(session: CDPSession): Promise<string | undefined> {
     () => undefined,
   );
 }
+
+/** `//# sourceMappingURL=app.js.map`, the last one. */
+function mapUrlIn(text: string): string {
+  const at = Math.max(text.lastIndexOf('//# sourceMappingURL='), text.lastIndexOf('//@ sourceMappingURL='));
+  if (at === -1) return '';
+  const newline = text.indexOf('\n', at);
+  return text.slice(text.indexOf('=', at) + 1, newline === -1 ? undefined : newline).trim();
+}
+
+function endOf(text: string): Position {
+  const last = text.lastIndexOf('\n');
+  let line = 0;
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) line += 1;
+  return { line, column: text.length - last - 1 };
+}
+
+const withoutFragment = (url: string): string => url.split(/[?#]/, 1)[0] ?? url;
 
 function absolute(url: string, base: string): string {
   if (url.startsWith('data:')) return url;

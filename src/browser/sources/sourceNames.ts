@@ -3,8 +3,9 @@
 /** Schemes under which bundlers name files that have no address. */
 const bundlerScheme = /^(?:webpack|webpack-internal|turbopack|rspack|ng|rollup|parcel|vite|metro|capacitor):\/\/\/?/;
 
-/** `(app-client)`, `[project]`, `_N_E`, `my-app`: the name of the build before a relative path. */
-const buildName = /^(?:\([^)/]*\)|\[[^\]/]*\]|[^/?]*)\/(?=\.{0,2}\/|\(|\[)/;
+/** `_N_E` or `my-app` before a relative path, and `[project]` or `(app-client)` before any: the name of the build. */
+const buildName = /^[^/]*\/(?=\.{1,2}\/)/;
+const bracketedBuild = /^(?:\([^)/]*\)|\[[^\]/]*\])\//;
 
 /**
  * A short name: `src/app.ts` of `webpack:///./src/app.ts?a1b2`, of `http://host/src/app.ts?t=17` and of
@@ -26,7 +27,7 @@ function withoutQuery(source: string): string {
 }
 
 function withoutBuild(path: string): string {
-  return path.replace(buildName, '');
+  return path.replace(buildName, '').replace(bracketedBuild, '');
 }
 
 function withoutOrigin(address: string, scriptUrl: string): string {

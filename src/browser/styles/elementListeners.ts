@@ -14,9 +14,6 @@ export interface ElementListener {
   readonly once: boolean;
   /** Undefined for a script that is no longer known. */
   readonly place: CodeLocation | undefined;
-  /** Where it is with the scripts of a page. */
-  readonly scriptId: string;
-  readonly session: CDPSession;
   /** The beginning of its code. */
   readonly code: string;
   readonly count: number;
@@ -82,11 +79,11 @@ function grouped(
   for (const one of listeners.slice(0, maxListenersOfTarget)) {
     const { type, useCapture: capture, passive, once, scriptId, lineNumber, columnNumber } = one;
     const key = [type, capture, passive, once, scriptId, lineNumber, columnNumber].join(' ');
-    const url = page.scripts.find(session, scriptId)?.url;
+    const script = page.scripts.find(session, scriptId);
     const known = byKey.get(key);
     byKey.set(key, {
-      ...{ type, capture, passive, once, scriptId, session },
-      place: url === undefined ? undefined : { url, line: lineNumber + 1, column: columnNumber + 1 },
+      ...{ type, capture, passive, once },
+      place: script && { url: script.url, line: lineNumber + 1, column: columnNumber + 1, script: script.key },
       code: codeOf(one.originalHandler ?? one.handler),
       count: (known?.count ?? 0) + 1,
     });
