@@ -2,6 +2,7 @@ import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
 import type { Tool } from './defineTool.js';
 import { emulationTools } from './emulationTools.js';
+import { evidenceTools } from './evidenceTools.js';
 import { inputTools } from './inputTools.js';
 import { lookTools } from './lookTools.js';
 import { memoryTools } from './memoryTools.js';
@@ -10,7 +11,9 @@ import { networkTools } from './networkTools.js';
 import { pageTools } from './pageTools.js';
 import { performanceTools } from './performanceTools.js';
 import { sessionTools } from './sessionTools.js';
+import { sourceTools } from './sourceTools.js';
 import { storageTools } from './storageTools.js';
+import { webMcpTools } from './webMcpTools.js';
 import {
   closeExtensionPopupTool,
   openExtensionPopupTool,
@@ -74,13 +77,16 @@ export const allTools: readonly Tool[] = [
   ...sessionTools,
   ...pageTools,
   ...navigationTools,
+  ...webMcpTools,
   ...lookTools,
   ...inputTools,
   ...consoleTools,
   ...networkTools,
+  ...sourceTools,
   ...performanceTools,
   ...memoryTools,
   ...emulationTools,
   ...storageTools,
+  ...evidenceTools,
   ...extensionTools,
 ];

@@ -79,6 +79,29 @@ export interface DragReaction {
   readonly isDropped: boolean;
 }
 
+/** A way to scroll: to the end of that direction, or some CSS pixels; by default most of the visible part. */
+export interface ScrollMove {
+  readonly direction: 'up' | 'down' | 'left' | 'right';
+  readonly pixels?: number | undefined;
+  readonly toEnd: boolean;
+}
+
+/** A box after a scroll: CSS pixels on the axis of the move. */
+export interface ScrollResult {
+  readonly box: string;
+  readonly moved: number;
+  readonly position: number;
+  readonly shown: number;
+  readonly total: number;
+}
+
+/** Selectors by which a script finds an element: one for the document, and one in each shadow root on the way. */
+export interface ElementLocator {
+  readonly selectors: readonly string[];
+  /** How its value is set. */
+  readonly field: 'select' | 'choice' | 'other';
+}
+
 /** A field for files. */
 export interface FileField {
   readonly multiple: boolean;
@@ -200,6 +223,9 @@ export interface InjectedFunctions {
   untilQuiet(quietMs: number, limitMs: number): Promise<void>;
   untilText(texts: readonly string[], wait: number): Promise<string | undefined>;
   stopWaiting(wait: number): void;
+  showsText(text: string): boolean;
+  scrollNearest(move: ScrollMove): ScrollResult | null;
+  locateElement(): ElementLocator | null;
   watchDrag(): void;
   readDrag(): Promise<DragReaction>;
   takeDroppedFiles(): RemoteObject;
