@@ -1,4 +1,5 @@
 import type { Check } from '../checkContext.js';
+import { browserChecks } from './browserChecks.js';
 import { consoleChecks } from './consoleChecks.js';
 import { emulationChecks } from './emulationChecks.js';
 import { evidenceChecks } from './evidenceChecks.js';
@@ -26,6 +27,7 @@ import { styleChecks } from './styleChecks.js';
  */
 export const checks: readonly Check[] = [
   ...sessionChecks,
+  ...browserChecks,
   ...pageChecks,
   ...inputChecks,
   ...lookChecks,
