@@ -285,6 +285,7 @@ describe('pinned', () => {
       'emulate_network',
       'inspect_page_storage',
       'set_page_storage',
+      'audit_accessibility',
       'start_recording',
       'stop_recording',
       'export_har',
