@@ -14,10 +14,15 @@ export const toolGroups = [
   'look',
   'console',
   'network',
+  'sources',
+  'debugger',
+  'styles',
   'performance',
   'memory',
   'emulation',
   'storage',
+  'audit',
+  'evidence',
   'extension',
   'browsers',
 ] as const;
@@ -188,7 +193,7 @@ export interface TextTool<Input extends z.ZodObject = z.ZodObject> extends Parti
 
 type Awaitable<T> = T | Promise<T>;
 
-const pageId = z.number().int().min(1).optional().describe('Default: the selected page');
+const pageId = z.number().int().min(1).optional().describe('Default: selected page');
 
 /** A tool as a plain object, without types of the MCP SDK. */
 export function defineTool<Input extends z.ZodRawShape, Output extends z.ZodRawShape>(
