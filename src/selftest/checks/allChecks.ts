@@ -1,4 +1,5 @@
 import type { Check } from '../checkContext.js';
+import { auditChecks } from './auditChecks.js';
 import { consoleChecks } from './consoleChecks.js';
 import { emulationChecks } from './emulationChecks.js';
 import { evidenceChecks } from './evidenceChecks.js';
@@ -37,6 +38,7 @@ export const checks: readonly Check[] = [
   ...emulationChecks,
   ...evidenceChecks,
   ...storageChecks,
+  ...auditChecks,
   ...extensionChecks,
   ...extensionLifeChecks,
   ...extensionContextChecks,
