@@ -1,6 +1,7 @@
 import { accessibilityTools } from './accessibilityTools.js';
 import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
+import { browserTools } from './browserTools.js';
 import type { Tool } from './defineTool.js';
 import { emulationTools } from './emulationTools.js';
 import { evidenceTools } from './evidenceTools.js';
@@ -93,4 +94,5 @@ export const allTools: readonly Tool[] = [
   ...accessibilityTools,
   ...evidenceTools,
   ...extensionTools,
+  ...browserTools,
 ];

@@ -1,5 +1,6 @@
 import type { Check } from '../checkContext.js';
 import { auditChecks } from './auditChecks.js';
+import { browserChecks } from './browserChecks.js';
 import { consoleChecks } from './consoleChecks.js';
 import { emulationChecks } from './emulationChecks.js';
 import { evidenceChecks } from './evidenceChecks.js';
@@ -27,6 +28,7 @@ import { styleChecks } from './styleChecks.js';
  */
 export const checks: readonly Check[] = [
   ...sessionChecks,
+  ...browserChecks,
   ...pageChecks,
   ...inputChecks,
   ...lookChecks,
