@@ -281,6 +281,7 @@ describe('pinned', () => {
       'take_heapsnapshot',
       'get_heapsnapshot_summary',
       'compare_heapsnapshots',
+      'query_heapsnapshot',
       'emulate',
       'emulate_cpu',
       'emulate_network',
