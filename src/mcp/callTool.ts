@@ -112,12 +112,22 @@ async function runInBrowser(
   const { browser, signal } = context;
   if (tool.needs === 'extension' && browser.isolation === 'context') throw new ToolError(noExtension);
   if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal, onQueued);
-  if (tool.needs !== 'page') return withAllowedDocuments(context, undefined, () => tool.handler(args, context));
+  // Code that a breakpoint has stopped may be what a tool waits for; those about pauses are the way out.
+  const unlessStalled: SessionBrowser['debugger']['unlessStalled'] = (until, work) =>
+    tool.group === 'debugger' ? work(until) : browser.debugger.unlessStalled(until, work);
+  if (tool.needs !== 'page') {
+    return unlessStalled(signal, (until) =>
+      withAllowedDocuments(context, undefined, () => tool.handler(args, { ...context, signal: until })),
+    );
+  }
   await browser.ensureFirstPage(signal);
   const { pageId, ...rest } = args;
   const page = pageOf(browser, pageId);
   if (!tool.annotations.readOnlyHint) page.isTouched = true;
-  const runHandler = () => withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page }));
+  const runHandler = () =>
+    unlessStalled(signal, (until) =>
+      withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page, signal: until })),
+    );
   return tool.lock === false
     ? runHandler()
     : page.runExclusive(signal, runHandler, { navigates: tool.navigates, onWanted });

@@ -1,6 +1,7 @@
 import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
 import type { Tool } from './defineTool.js';
+import { debuggerTools } from './debuggerTools.js';
 import { emulationTools } from './emulationTools.js';
 import { inputTools } from './inputTools.js';
 import { lookTools } from './lookTools.js';
@@ -78,6 +79,7 @@ export const allTools: readonly Tool[] = [
   ...inputTools,
   ...consoleTools,
   ...networkTools,
+  ...debuggerTools,
   ...performanceTools,
   ...memoryTools,
   ...emulationTools,

@@ -40,6 +40,7 @@ export const {
   readOutline,
   runAndPrint,
   formatValue,
+  formatScope,
   instrumentContext,
   flushReports,
   takeReports,

@@ -12,6 +12,8 @@ import { Downloads } from './downloads.js';
 import type { UnregisterContext } from './endpointContexts.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import type { PlacementRecord, PageRecovery, PageRecord } from './recovery.js';
+import { SessionDebugger } from '../debugger/sessionDebugger.js';
+import type { SessionPage } from '../page/sessionPage.js';
 import { PageSet } from './pageSet.js';
 import type { SessionPageState } from './sessionPageState.js';
 
@@ -26,6 +28,7 @@ interface PlacementParts {
   readonly pages: PageSet;
   readonly folder: SessionFolder;
   readonly activity: ExtensionRecorder;
+  readonly debugger: SessionDebugger;
   /** Present when the context is registered for other nodes. */
   readonly unregisterContext: UnregisterContext | undefined;
   readonly stopGuarding: () => void;
@@ -76,9 +79,11 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   const stopGuarding = await guardAddresses({ connection, context, isolation, pageState });
   // No limit on tabs in a user's own browser.
   const maxPages = connection.mode === 'attach' && isolation === 'profile' ? Number.POSITIVE_INFINITY : undefined;
-  const pages = new PageSet({ context, pageState, ledger, maxPages });
   const folder = new SessionFolder(connection.temporaryFolder);
   const activity = new ExtensionRecorder(browser);
+  const onPage = (page: SessionPage): Promise<void> => sessionDebugger.onPage(page);
+  const pages = new PageSet({ context, pageState, ledger, maxPages, onPage });
+  const sessionDebugger = new SessionDebugger({ browser, activity, pages: () => pages.list(), ...pageState });
   const placement: PlacementParts = {
     connection,
     context,
@@ -86,6 +91,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
     pages,
     folder,
     activity,
+    debugger: sessionDebugger,
     unregisterContext,
     stopGuarding,
   };
@@ -171,6 +177,8 @@ async function findOrCreateContext({ connection, contextId }: PlacementOptions):
 /** In a profile the tabs stay open, except the blank ones that the session opened and never used. */
 async function closePlacement(placement: PlacementParts, ledger: ResourceLedger, keepOpen: boolean): Promise<void> {
   const { isolation, context, pages, folder } = placement;
+  // First: a page that is paused would not be closed.
+  await placement.debugger.close();
   await placement.activity.close();
   if (isolation === 'profile' && !keepOpen)
     await Promise.all(pages.unused().map(({ page }) => page.close().catch(noop)));

@@ -2,6 +2,7 @@ import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { ContextSelection } from '../extensions/liveContexts.js';
+import type { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { Credentials } from '../policy/credentials.js';
@@ -103,7 +104,9 @@ export class LeasedBrowser implements SessionBrowser {
   }
 
   async closePage(pageId: number): Promise<void> {
-    await this.#placement.pages.close(this.page(pageId));
+    const page = this.page(pageId);
+    await this.debugger.releasePage(page);
+    await this.#placement.pages.close(page);
   }
 
   adoptPopup(popup: Target): Promise<SessionPage> {
@@ -122,6 +125,10 @@ export class LeasedBrowser implements SessionBrowser {
     return this.#placement.folder.existing;
   }
 
+  get debugger(): SessionDebugger {
+    return this.#placement.debugger;
+  }
+
   get activity(): ExtensionRecorder {
     return this.#placement.activity;
   }
@@ -132,7 +139,7 @@ export class LeasedBrowser implements SessionBrowser {
   }
 
   takeNotices(): string[] {
-    return this.#pageState.notices.splice(0);
+    return [...this.#pageState.notices.splice(0), ...this.debugger.takeNotices()];
   }
 
   /** Switches to another placement, whose pages are open already. Called by the lease, which closes the old one. */

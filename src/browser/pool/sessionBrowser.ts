@@ -1,6 +1,7 @@
 import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import type { ContextSelection } from '../extensions/liveContexts.js';
+import type { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { Credentials } from '../policy/credentials.js';
@@ -48,6 +49,8 @@ export interface SessionBrowser {
    */
   adoptPopup(popup: Target): Promise<SessionPage>;
 
+  /** Its breakpoints, and the code that they have paused. */
+  readonly debugger: SessionDebugger;
   /** Records what the extensions do, from the first `ensureProcess` on. */
   readonly activity: ExtensionRecorder;
   /** The selected context of an extension, for tools that name none. */

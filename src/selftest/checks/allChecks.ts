@@ -1,5 +1,6 @@
 import type { Check } from '../checkContext.js';
 import { consoleChecks } from './consoleChecks.js';
+import { debuggerChecks } from './debuggerChecks.js';
 import { emulationChecks } from './emulationChecks.js';
 import { extensionActivityChecks } from './extensionActivityChecks.js';
 import { extensionContextChecks } from './extensionContextChecks.js';
@@ -28,6 +29,7 @@ export const checks: readonly Check[] = [
   ...lookChecks,
   ...consoleChecks,
   ...networkChecks,
+  ...debuggerChecks,
   ...memoryChecks,
   ...emulationChecks,
   ...storageChecks,
