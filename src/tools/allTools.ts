@@ -3,6 +3,7 @@ import { consoleTools } from './consoleTools.js';
 import type { Tool } from './defineTool.js';
 import { debuggerTools } from './debuggerTools.js';
 import { emulationTools } from './emulationTools.js';
+import { evidenceTools } from './evidenceTools.js';
 import { inputTools } from './inputTools.js';
 import { lookTools } from './lookTools.js';
 import { memoryTools } from './memoryTools.js';
@@ -11,7 +12,9 @@ import { networkTools } from './networkTools.js';
 import { pageTools } from './pageTools.js';
 import { performanceTools } from './performanceTools.js';
 import { sessionTools } from './sessionTools.js';
+import { sourceTools } from './sourceTools.js';
 import { storageTools } from './storageTools.js';
+import { webMcpTools } from './webMcpTools.js';
 import {
   closeExtensionPopupTool,
   openExtensionPopupTool,
@@ -75,14 +78,17 @@ export const allTools: readonly Tool[] = [
   ...sessionTools,
   ...pageTools,
   ...navigationTools,
+  ...webMcpTools,
   ...lookTools,
   ...inputTools,
   ...consoleTools,
   ...networkTools,
+  ...sourceTools,
   ...debuggerTools,
   ...performanceTools,
   ...memoryTools,
   ...emulationTools,
   ...storageTools,
+  ...evidenceTools,
   ...extensionTools,
 ];

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { domChanges, describeTrigger, type Breakpoint, type Trigger } from '../browser/debugger/breakpoints.js';
-import { checkCondition } from '../browser/debugger/conditions.js';
-import { evaluateInFrame, readScopes, sourceLine } from '../browser/debugger/frames.js';
-import { mappedText, placeText, type CodePlace, type Pause, type ScopeReading } from '../browser/debugger/pause.js';
+import { checkCondition } from '../browser/debugger/breakpointConditions.js';
+import { evaluateInFrame, readScopes } from '../browser/debugger/pausedFrames.js';
+import { mappedText, codePlaceText, type CodePlace, type Pause, type ScopeReading } from '../browser/debugger/pause.js';
 import type { SessionDebugger } from '../browser/debugger/sessionDebugger.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { ToolError } from '../errors/errors.js';
@@ -62,7 +62,7 @@ const setBreakpointTool = defineTool({
     const trigger = triggerOf(args, browser);
     const options = { trigger, condition, log, pauseMs, pageId };
     const breakpoint = await browser.debugger.set(options, signal);
-    const row = rowOf(breakpoint, browser.debugger);
+    const row = await rowOf(breakpoint, browser.debugger);
     return { text: describeSet(row, breakpoint, browser.debugger), structured: { breakpoint: row } };
   },
 });
@@ -108,7 +108,8 @@ function triggerOf({ file, line, column, on, match, uid, pageId }: TriggerArgume
   }
 }
 
-function rowOf(breakpoint: Breakpoint, sessionDebugger: SessionDebugger): z.infer<typeof breakpointRow> {
+async function rowOf(breakpoint: Breakpoint, sessionDebugger: SessionDebugger): Promise<BreakpointRow> {
+  const places = await sessionDebugger.placesOf(breakpoint);
   const { id, trigger, condition, log, pageId, pauses } = breakpoint;
   return {
     id,
@@ -118,7 +119,7 @@ function rowOf(breakpoint: Breakpoint, sessionDebugger: SessionDebugger): z.infe
     ...(log !== undefined && { log }),
     ...(pageId !== undefined && { pageId }),
     pauses,
-    places: sessionDebugger.placesOf(breakpoint).map(({ target, place: { original, ...generated } }) => ({
+    places: places.map(({ target, place: { original, ...generated } }) => ({
       target,
       place: generated,
       ...(original !== undefined && { original: plainPlace(original) }),
@@ -173,11 +174,11 @@ const listBreakpointsTool = defineTool({
   input: z.strictObject({}),
   output: z.object({ breakpoints: z.array(breakpointRow), paused: z.array(z.string()) }),
   annotations: { readOnlyHint: true, idempotentHint: true },
-  handler(_args, { browser }) {
-    const rows = browser.debugger.breakpoints.map((each) => rowOf(each, browser.debugger));
-    const paused = browser.debugger.pauses.map((pause) => browser.debugger.describe(pause));
+  async handler(_args, { browser }) {
+    const rows = await Promise.all(browser.debugger.breakpoints.map((each) => rowOf(each, browser.debugger)));
+    const paused = browser.debugger.pauses.list.map((pause) => browser.debugger.pauses.describe(pause));
     const lines = rows.length === 0 ? ['No breakpoint is set. set_breakpoint sets one.'] : rows.map(rowText);
-    return Promise.resolve({ text: [...lines, ...paused].join('\n'), structured: { breakpoints: rows, paused } });
+    return { text: [...lines, ...paused].join('\n'), structured: { breakpoints: rows, paused } };
   },
 });
 
@@ -259,10 +260,10 @@ interface PauseAnswer {
 }
 
 async function answerPause(sessionDebugger: SessionDebugger, pause: Pause, frame: number): Promise<PauseAnswer> {
-  const target = sessionDebugger.targetOf(pause);
+  const target = sessionDebugger.pauses.targetOf(pause);
   const [scopes, line, frames] = await Promise.all([
     readScopes(target, pause, frame),
-    sourceLine(target, pause),
+    sessionDebugger.lineOf(pause),
     sessionDebugger.framesOf(pause, maxFrames),
   ]);
   const source = line === undefined ? undefined : shortenText(line.trim(), maxSourceChars);
@@ -284,7 +285,7 @@ async function answerPause(sessionDebugger: SessionDebugger, pause: Pause, frame
       ...content,
       variables: [...content.variables],
     })),
-    secondsLeft: sessionDebugger.secondsLeft(pause),
+    secondsLeft: sessionDebugger.pauses.secondsLeft(pause),
   };
   const left = pause.frames.length - frames.length;
   const lines = [
@@ -304,7 +305,7 @@ function asyncLines({ asyncStack }: Pause): string[] {
   for (let stack = asyncStack; stack !== undefined && lines.length < 5; stack = stack.parent) {
     const [top] = stack.callFrames;
     if (top === undefined) continue;
-    const at = placeText({ url: top.url, line: top.lineNumber + 1, column: top.columnNumber + 1 });
+    const at = codePlaceText({ url: top.url, line: top.lineNumber + 1, column: top.columnNumber + 1 });
     lines.push(`async ${stack.description ?? ''}: ${top.functionName || '(anonymous)'} ${at}`);
   }
   return lines;
@@ -337,7 +338,7 @@ const evaluateInFrameTool = defineTool({
   annotations: { readOnlyHint: false },
   async handler({ expression, frame, pauseId: id }, { browser }) {
     const pause = browser.debugger.pause(id);
-    const target = browser.debugger.targetOf(pause);
+    const target = browser.debugger.pauses.targetOf(pause);
     const { type, text } = await evaluateInFrame(target, pause, { index: frame, expression });
     return { text, structured: { type, value: text } };
   },
@@ -357,7 +358,7 @@ const stepDebuggerTool = defineTool({
   annotations: { readOnlyHint: false },
   async handler({ action, pauseId: id }, { browser, signal }) {
     const pause = browser.debugger.pause(id);
-    const next = await browser.debugger.step(pause, action, signal);
+    const next = await browser.debugger.pauses.step(pause, action, signal);
     if (next === undefined) {
       const ran = action === 'resume' ? 'It runs on.' : 'The call has ended, and the code runs on.';
       return { text: `${ran} Breakpoints stay set.`, structured: { paused: false } };

@@ -8,6 +8,7 @@ import { openPlacement } from '../../src/browser/pool/browserPlacement.js';
 import { createSessionPageState } from '../../src/browser/pool/sessionPageState.js';
 import { createResourceLedger } from '../../src/browser/process/resourceLedger.js';
 import { allTools } from '../../src/tools/allTools.js';
+import { bundleApp, withMap, type AppFiles } from '../support/bundleApp.js';
 import { waitUntilFound } from '../browser/support/collectedPage.js';
 import { startToolHarness, type ToolHarness } from './support/toolHarness.js';
 
@@ -42,9 +43,24 @@ const files: Readonly<Record<string, string>> = {
   '/shop.js': script,
   '/worker.js': worker,
   '/sw.js': serviceWorker,
+  '/typed': '<script src="bundle.js"></script>',
   '/': '<title>Shop</title><button onclick="sell([3, 4])">sell</button><ul><li>pen</li></ul><script src="shop.js"></script>',
 };
 
+const typed: AppFiles = {
+  'src/main.ts': `import { add } from './sum';
+const given: number[] = [3, 4];
+document.title = String(add(given));
+`,
+  'src/sum.ts': `export function add(prices: readonly number[]): number {
+  let result = 0;
+  for (const price of prices) result += price;
+  return result;
+}
+`,
+};
+
+let bundle: string;
 let server: Server;
 let url: string;
 let harness: ToolHarness;
@@ -54,6 +70,10 @@ beforeAll(async () => {
   server = createServer((request, response) => {
     const path = (request.url ?? '/').split('?')[0] ?? '';
     response.setHeader('content-type', path.endsWith('.js') ? 'text/javascript' : 'text/html');
+    if (path === '/bundle.js') {
+      response.end(bundle);
+      return;
+    }
     response.end(
       path === '/framed' ? `<iframe src="${url.replace('127.0.0.1', 'localhost')}/"></iframe>` : files[path],
     );
@@ -61,6 +81,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   folder = await mkdtemp(join(tmpdir(), 'greenroom-test-'));
+  bundle = withMap(await bundleApp(typed, 'src/main.ts'));
   harness = await startToolHarness(allTools);
 });
 
@@ -89,6 +110,15 @@ async function logged(text: string): Promise<string> {
   return waitUntilFound(async () => {
     const answer = await harness.text('list_console_messages', { types: ['logpoint'] });
     return answer.includes(text) ? answer : undefined;
+  });
+}
+
+/** Resolves when the breakpoint of a worker is set there. A service worker starts later. */
+async function untilLoaded(file: string): Promise<void> {
+  if (file !== 'worker.js') return;
+  await waitUntilFound(async () => {
+    const answer = await harness.text('list_breakpoints');
+    return answer.includes('in Worker') ? answer : undefined;
   });
 }
 
@@ -155,9 +185,23 @@ describe('breakpoints stop', () => {
     expect(await harness.refusal('set_breakpoint', { file: 'shop.js', line: 7 })).toContain('is there already');
   });
 
+  test('at lines of original files, also in code that runs while the page loads', async () => {
+    await open('/none');
+    expect(await set({ file: 'src/sum.ts', line: 4 })).toContain('waits for its code');
+    await set({ file: 'src/sum.ts', line: 3, log: '"adds"' });
+    expect(await open('/typed')).toMatch(/paused at src\/sum\.ts:4:\d+ in/);
+    const pause = await harness.text('get_pause');
+    expect(pause).toMatch(
+      /> return result;\n#0 [^\n]*src\/sum\.ts:4:\d+ \(http[^\n]*bundle\.js:1:\d+\)\n#1 [^\n]*src\/main\.ts:3:/,
+    );
+    await resume();
+    expect(await harness.text('list_breakpoints')).toMatch(/set at src\/sum\.ts:4:/);
+    expect(await logged('adds')).toContain('src/sum.ts:3');
+  });
+
   test.each([
     ['an out-of-process frame', '/framed', 'shop.js', 7, `sell([3])`, 'Frame http://localhost', 'sum = 3'],
-    ['a worker', '/', 'worker.js', 3, `w = new Worker('worker.js'), w.postMessage(4)`, 'Worker http', 'twice = 8'],
+    ['a worker', '/', 'worker.js', 3, `w.postMessage(4)`, 'Worker http', 'twice = 8'],
     [
       'a service worker',
       '/',
@@ -171,6 +215,8 @@ describe('breakpoints stop', () => {
     await open(path);
     await set({ file, line });
     const { page } = harness.browser.page();
+    await page.evaluate(`w = new Worker('worker.js')`);
+    await untilLoaded(file);
     const frame = page.frames().at(-1) ?? page.mainFrame();
     void frame.evaluate(`void (${code})`).catch(() => undefined);
     const pause = await harness.text('get_pause');
@@ -243,7 +289,8 @@ describe('breakpoints stop', () => {
     const path = join(folder, 'stops');
     await mkdir(path);
     for (const [name, text] of Object.entries({ ...content, ...code })) await writeFile(join(path, name), text);
-    await harness.run('install_extension', { path }, { workspace: [folder] });
+    const { structured } = await harness.run('install_extension', { path }, { workspace: [folder] });
+    const extensionId = structured['id'];
     await set({ file: 'content.js', line: 2 });
     await set({ file: 'background.js', line: 3 });
     await set({ file: 'popup.js', line: 2 });
@@ -252,15 +299,13 @@ describe('breakpoints stop', () => {
     await resume();
     expect(await pauseOf(Promise.resolve(''))).toMatch(/Service worker chrome-extension:[^]*answer = 2/);
     await resume();
-    const id = /Installed .* as (\w+)/.exec(
-      await harness.text('install_extension', { path }, { workspace: [folder] }),
-    )?.[1];
-    await resume().catch(() => undefined);
-    const popup = harness.run('open_extension_popup', { extensionId: id }).catch(() => undefined);
+    const popup = harness.text('open_extension_popup', { extensionId }).catch(String);
+    const paused = waitUntilFound(() => Promise.resolve(harness.browser.debugger.pauses.list[0]?.reason.text));
+    expect(await Promise.race([popup, paused])).toContain('breakpoint');
     expect(await pauseOf(Promise.resolve(''))).toMatch(/popup\.js:2[^]*here = "popup"/);
     await resume();
     await popup;
-    await harness.run('uninstall_extension', { extensionId: id });
+    await harness.run('uninstall_extension', { extensionId });
   });
 });
 
@@ -272,7 +317,7 @@ describe('nothing stays stopped', () => {
   test('code goes on by itself when no call is about its pause, and the next answer says so', async () => {
     await set({ line: 7, timeout: 1_000 });
     await script$('() => sell([1])');
-    await waitUntilFound(() => Promise.resolve(harness.browser.debugger.pauses.length === 0 ? true : undefined));
+    await waitUntilFound(() => Promise.resolve(harness.browser.debugger.pauses.list.length === 0 ? true : undefined));
     expect(harness.browser.takeNotices().join()).toMatch(/Page 1 was paused at .*shop\.js:7 and went on by itself/);
     expect(await script$('() => 1 + 1')).toBe('2');
   });
@@ -299,16 +344,20 @@ describe('nothing stays stopped', () => {
 
   test('a worker that ends while it is paused ends its pause', async () => {
     await set({ file: 'worker.js', line: 3 });
-    await script$(`() => { w = new Worker('worker.js'); w.postMessage(4); }`);
+    await script$(`() => { w = new Worker('worker.js'); }`);
+    await untilLoaded('worker.js');
+    await script$('() => w.postMessage(4)');
     await harness.text('get_pause');
     await script$('() => w.terminate()');
-    await waitUntilFound(() => Promise.resolve(harness.browser.debugger.pauses.length === 0 ? true : undefined));
+    await waitUntilFound(() => Promise.resolve(harness.browser.debugger.pauses.list.length === 0 ? true : undefined));
     expect(await harness.refusal('step_debugger', { action: 'over' })).toContain('Nothing is paused');
   });
 
   test('a call that waits for paused code is told, and one that is cancelled leaves the pause to its deadline', async () => {
     await set({ file: 'worker.js', line: 3 });
-    await script$(`() => { w = new Worker('worker.js'); w.postMessage(4); }`);
+    await script$(`() => { w = new Worker('worker.js'); }`);
+    await untilLoaded('worker.js');
+    await script$('() => w.postMessage(4)');
     await harness.text('get_pause');
     const { signal } = new AbortController();
     const waiting = harness.browser.debugger.unlessStalled(signal, () => new Promise(() => undefined));
@@ -328,7 +377,7 @@ describe('nothing stays stopped', () => {
     await set({ line: 7 });
     await script$('() => sell([1])');
     await harness.run('close_page', { pageId });
-    expect(harness.browser.debugger.pauses).toEqual([]);
+    expect(harness.browser.debugger.pauses.list).toEqual([]);
     expect(await harness.text('list_pages')).not.toContain('paused');
   });
 });
@@ -356,7 +405,7 @@ test('[S6] breakpoints of a session stop no page of another in the same browser,
   await set({ line: 7 });
   await script$('() => sell([1])');
   expect(await page.evaluate('sell([2])')).toBe(2);
-  expect(other.debugger.pauses).toEqual([]);
+  expect(other.debugger.pauses.list).toEqual([]);
   await resume();
   const signal = AbortSignal.timeout(5_000);
   const trigger = { on: 'line', file: 'shop.js', line: 8, column: undefined } as const;
@@ -368,7 +417,7 @@ test('[S6] breakpoints of a session stop no page of another in the same browser,
   expect(await script$('() => sell([3])')).toBe('3');
   const stopped = page.evaluate('sell([4])').catch(() => 'closed');
   await other.debugger.untilPaused(signal);
-  expect(other.debugger.pauses).toHaveLength(1);
+  expect(other.debugger.pauses.list).toHaveLength(1);
   await placement.close();
   expect([4, 'closed']).toContain(await stopped);
 });

@@ -22,6 +22,8 @@ export const {
   untilQuiet,
   untilText,
   stopWaiting,
+  showsText,
+  scrollNearest,
   watchDrag,
   readDrag,
   takeDroppedFiles,

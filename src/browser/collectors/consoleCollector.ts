@@ -5,9 +5,12 @@ import {
   describeRuntimeCall,
   maxArgumentChars,
   maxArguments,
+  noKey,
   withArgument,
   type ConsoleMessage,
   type ConsoleMessageBody,
+  type KeyOfScript,
+  type ScriptKeyOf,
 } from './consoleMessage.js';
 import { noop } from '../../async.js';
 import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
@@ -48,6 +51,7 @@ export class ConsoleCollector {
   readonly ready: Promise<void>;
   readonly #ring = new RingBuffer<ConsoleMessage>({ maxEntries, maxBytes, sizeOf });
   readonly #onCall: () => void;
+  readonly #keyOf: ScriptKeyOf;
   readonly #followed: FollowedSessions;
   readonly #extensions = new Map<string, string>();
   readonly #exceptions = new Map<string, number>();
@@ -59,8 +63,9 @@ export class ConsoleCollector {
   #navigation = { page: '', navigation: 0 };
 
   /** `onCall` is called for each console call. */
-  constructor(cdp: CDPSession, onCall: () => void = noop) {
+  constructor(cdp: CDPSession, onCall: () => void = noop, keyOf: ScriptKeyOf = noKey) {
     this.#onCall = onCall;
+    this.#keyOf = keyOf;
     this.#followed = followSessions(cdp, {
       handlers: (source) => ({
         ...this.#handlers(source),
@@ -92,6 +97,7 @@ export class ConsoleCollector {
 
   #handlers(source: TargetSession): CdpHandlers {
     const contextKey = (id: number): string => `${source.session.id()} ${id}`;
+    const keyOf: KeyOfScript = (scriptId) => this.#keyOf(source.session, scriptId);
     const extensionOf = (id: number | undefined): string | undefined =>
       id === undefined ? undefined : this.#extensions.get(contextKey(id));
     return {
@@ -107,7 +113,7 @@ export class ConsoleCollector {
       'Runtime.consoleAPICalled': (event) => this.#recordCall(event, source, extensionOf(event.executionContextId)),
       'Runtime.exceptionThrown': (event) => {
         const { exceptionId, executionContextId } = event.exceptionDetails;
-        const id = this.#record(describeException(event), source, extensionOf(executionContextId));
+        const id = this.#record(describeException(event, keyOf), source, extensionOf(executionContextId));
         this.#rememberException(contextKey(exceptionId), id);
         if (event.exceptionDetails.exception?.objectId !== undefined) this.#release(source.session);
       },
@@ -117,7 +123,7 @@ export class ConsoleCollector {
       },
       'Log.entryAdded': ({ entry }) => {
         // A worker's messages come from its own session, in full.
-        if (entry.source !== 'worker') this.#record(describeLogEntry(entry), source, undefined);
+        if (entry.source !== 'worker') this.#record(describeLogEntry(entry, keyOf), source, undefined);
         if (entry.args?.some((arg) => arg.objectId !== undefined)) this.#release(source.session);
       },
     };
@@ -134,7 +140,7 @@ export class ConsoleCollector {
       .slice(0, maxArguments)
       .map((arg, index) => ({ arg, index }))
       .filter(({ arg }) => isAbridged(arg));
-    const message = describeRuntimeCall(event);
+    const message = describeRuntimeCall(event, (scriptId) => this.#keyOf(source.session, scriptId));
     const id = this.#record(message, source, extension);
     for (const { arg, index } of abridged) void this.#readFully(id, index, arg, source.session);
     if (event.args.some((arg) => arg.objectId !== undefined)) this.#release(source.session);

@@ -105,3 +105,16 @@ export function addressPattern(file: string): string {
   const rest = /[?#]/.test(file) ? '' : '(?:[?#].*)?';
   return hasScheme ? `^${escaped}${rest}$` : `^(?:.*/)?${escaped}${rest}$`;
 }
+
+/** Why there is no such pause, and how to come to one. */
+export function describeNoPause(
+  id: number | undefined,
+  paused: readonly number[],
+  breakpoints: readonly Breakpoint[],
+): string {
+  if (paused.length > 0) return `There is no pause ${id} now. Paused: ${paused.join(', ')}.`;
+  const set = breakpoints.filter(({ log }) => log === undefined);
+  if (set.length === 0) return 'Nothing is paused, and no breakpoint is set: call set_breakpoint.';
+  const names = set.map((each) => `${each.id} ${describeTrigger(each.trigger)}`);
+  return `Nothing is paused. Set: ${names.join(', ')}. Act so that this code runs.`;
+}

@@ -1,19 +1,14 @@
 import type { CDPSession, Protocol } from 'puppeteer-core';
-import { noop } from '../../async.js';
+import { noop, untilAborted } from '../../async.js';
+import { timeLimit } from '../../clock.js';
 import { unlessGone } from '../cdp/cdpSessions.js';
 import { addressPattern, type Breakpoint } from './breakpoints.js';
-import { breakpointOfFrame, lineCondition, pausedExpression } from './conditions.js';
-import { causesOf, type CodePlace, type PauseCause } from './pause.js';
+import { breakpointOfFrame, lineCondition, pausedExpression } from './breakpointConditions.js';
+import { causesOf, domTypes, isCausedBy, watchNode, type CodePlace, type PauseCause } from './pause.js';
+import type { StopPlace } from './sourcePlaces.js';
 
 type PausedEvent = Protocol.Debugger.PausedEvent;
-
-/** A place in generated code to stop at. `column` is undefined for the first statement of the line. */
-export interface StopPlace {
-  /** The addresses, as a regular expression. */
-  readonly urlRegex: string;
-  readonly line: number;
-  readonly column: number | undefined;
-}
+type ParsedScript = Protocol.Debugger.ScriptParsedEvent;
 
 /** What a target reports to its session. */
 export interface TargetOwner {
@@ -25,6 +20,8 @@ export interface TargetOwner {
   breakpointsFor(target: DebuggedTarget): readonly Breakpoint[];
   /** The places of a line breakpoint whose file is an original one, as far as they are known. */
   generatedPlaces(breakpoint: Breakpoint, target: DebuggedTarget): readonly StopPlace[];
+  /** A script with a source map is there. Resolves when the breakpoints of its original files are set. */
+  onMapped(target: DebuggedTarget, script: ParsedScript): Promise<void>;
   /** Whether another session of this server debugs the same target, and may have paused it. */
   isShared(target: DebuggedTarget): boolean;
 }
@@ -52,11 +49,15 @@ type RunState =
   /** One step was asked for; it ends at the next statement, or when the call has ended. */
   | { readonly kind: 'stepping' };
 
+const beforeMapped = { instrumentation: 'beforeScriptWithSourceMapExecution' } as const;
+
 /** How long the code of an unknown pause may stay stopped for the other session that may have asked for it. */
 const foreignPauseMs = 60_000;
 const objectGroup = 'greenroom-debugger';
 const asyncDepth = 6;
 const maxScripts = 5_000;
+/** How long a script may wait for its source map before it runs. */
+const mapMs = 3_000;
 
 /** Code of the server and of its driver, which a step or an exception does not stop in. */
 const ownCode = /^(?:|pptr:.*|evaluate_script|greenroom\.js|greenroom:.*)$/;
@@ -77,10 +78,12 @@ export class DebuggedTarget {
   readonly ended: AbortSignal;
   readonly #owner: TargetOwner;
   readonly #end = new AbortController();
-  readonly #scripts = new Map<string, string>();
-  /** The ids that Chrome gave, by breakpoint. */
-  readonly #set = new Map<number, Set<string>>();
-  readonly #places = new Map<number, CodePlace[]>();
+  readonly #scripts = new Map<string, ParsedScript>();
+  /** The ids that Chrome gave, by breakpoint and place. */
+  readonly #set = new Map<number, Map<string, string>>();
+  #mapped: Promise<void> = Promise.resolve();
+  #mapsFirst: Promise<unknown> | undefined;
+  readonly #places = new Map<number, Protocol.Debugger.Location[]>();
   #enabled: Promise<unknown> = Promise.resolve();
   #state: RunState = { kind: 'running' };
 
@@ -107,7 +110,7 @@ export class DebuggedTarget {
    * Sends all commands at once: a target that starts runs only after them. `parsed` has the scripts of a session whose
    * domain is enabled already.
    */
-  start(parsed: readonly Protocol.Debugger.ScriptParsedEvent[]): Promise<unknown>[] {
+  start(parsed: readonly ParsedScript[]): Promise<unknown>[] {
     for (const event of parsed) this.#onScript(event);
     this.#enabled = unlessGone(this.session.send('Debugger.enable'));
     return [this.#enabled, this.update()];
@@ -116,7 +119,10 @@ export class DebuggedTarget {
   /** Makes what is set here what the owner wants: sets new breakpoints and removes the others. Never rejects. */
   async update(): Promise<void> {
     const wanted = this.#owner.breakpointsFor(this);
+    const hasLines = wanted.some(({ trigger }) => trigger.on === 'line');
     const mayPause = wanted.some(({ log, trigger }) => log === undefined || trigger.on !== 'line');
+    if (hasLines && this.#mapsFirst === undefined)
+      this.#mapsFirst = this.#send(() => this.session.send('Debugger.setInstrumentationBreakpoint', beforeMapped));
     const exceptions = wanted.flatMap(({ trigger }) => (trigger.on === 'exception' ? [trigger.which] : []));
     const state = exceptions.includes('all') ? 'all' : (exceptions[0] ?? 'none');
     const ids = new Set(wanted.map(({ id }) => id));
@@ -127,23 +133,34 @@ export class DebuggedTarget {
         : []),
       ...[...this.#set.keys()].filter((id) => !ids.has(id)).map((id) => this.#unset(id)),
       ...wanted.map((breakpoint) => this.#setOne(breakpoint)),
-      this.#send(() => this.session.send('Debugger.setSkipAllPauses', { skip: !mayPause })),
+      this.#send(() => this.session.send('Debugger.setSkipAllPauses', { skip: !mayPause && !hasLines })),
+      this.#mapsFirst,
     ]);
   }
 
   /** Where a breakpoint is in the code that is loaded here. */
-  placesOf(breakpoint: Breakpoint): readonly CodePlace[] {
+  locationsOf(breakpoint: Breakpoint): readonly Protocol.Debugger.Location[] {
     return this.#places.get(breakpoint.id) ?? [];
   }
 
   /** The addresses of the code that is loaded here. */
   scripts(): string[] {
-    return [...new Set(this.#scripts.values())];
+    return [...new Set([...this.#scripts.values()].map(({ url }) => url))];
+  }
+
+  /** The scripts that name a source map. */
+  mappedScripts(): ParsedScript[] {
+    return [...this.#scripts.values()].filter(({ sourceMapURL = '' }) => sourceMapURL !== '');
+  }
+
+  /** The script of a frame. */
+  script({ scriptId }: Protocol.Debugger.Location): ParsedScript | undefined {
+    return this.#scripts.get(scriptId);
   }
 
   /** The place of a frame, in generated code. */
   placeOf({ scriptId, lineNumber, columnNumber = 0 }: Protocol.Debugger.Location): CodePlace {
-    return { url: this.#scripts.get(scriptId) ?? '', line: lineNumber + 1, column: columnNumber + 1 };
+    return { url: this.#scripts.get(scriptId)?.url ?? '', line: lineNumber + 1, column: columnNumber + 1 };
   }
 
   /** Goes on from a pause. Resolves when Chrome has taken the command. */
@@ -204,41 +221,41 @@ export class DebuggedTarget {
     const { trigger, id } = breakpoint;
     if (trigger.on === 'line') return this.#setLine(breakpoint);
     if (this.#set.has(id) || trigger.on === 'exception') return;
-    this.#set.set(id, new Set());
+    this.#set.set(id, new Map());
     if (trigger.on === 'event') {
       await unlessGone(this.session.send('DOMDebugger.setEventListenerBreakpoint', { eventName: trigger.name }));
     } else if (trigger.on === 'request') {
       await unlessGone(this.session.send('DOMDebugger.setXHRBreakpoint', { url: trigger.url }));
     } else if (trigger.targetId === this.targetId) {
-      await unlessGone(this.#watchNode(trigger.backendNodeId, domTypes[trigger.change]));
+      await unlessGone(watchNode(this.session, trigger.backendNodeId, domTypes[trigger.change]));
     }
-  }
-
-  async #watchNode(backendNodeId: number, type: Protocol.DOMDebugger.DOMBreakpointType): Promise<void> {
-    await this.session.send('DOM.enable');
-    await this.session.send('DOM.getDocument', { depth: 0 });
-    const { nodeIds } = await this.session.send('DOM.pushNodesByBackendIdsToFrontend', {
-      backendNodeIds: [backendNodeId],
-    });
-    const [nodeId = 0] = nodeIds;
-    await this.session.send('DOMDebugger.setDOMBreakpoint', { nodeId, type });
   }
 
   async #setLine(breakpoint: Breakpoint): Promise<void> {
     const { trigger, id } = breakpoint;
     if (trigger.on !== 'line') return;
-    const known = this.#set.get(id) ?? new Set<string>();
+    const known = this.#set.get(id) ?? new Map<string, string>();
     this.#set.set(id, known);
+    const originals = this.#owner.generatedPlaces(breakpoint, this);
     const named = { urlRegex: addressPattern(trigger.file), line: trigger.line, column: trigger.column };
-    const places = [named, ...this.#owner.generatedPlaces(breakpoint, this)];
-    await Promise.all(places.map((place) => this.#setAt(breakpoint, place, known)));
+    // A name that an original file has means that file, and not a script of the same name.
+    const wanted = new Map((originals.length > 0 ? originals : [named]).map((place) => [JSON.stringify(place), place]));
+    const obsolete = [...known].filter(([key]) => !wanted.has(key));
+    if (obsolete.length > 0) this.#places.delete(id);
+    await Promise.all([
+      ...obsolete.map(([key, cdpId]) => this.#removeAt(known, key, cdpId)),
+      ...[...wanted]
+        .filter(([key]) => !known.has(key))
+        .map(([key, place]) => this.#setAt(breakpoint, place, { key, known })),
+    ]);
   }
 
-  async #setAt(breakpoint: Breakpoint, place: StopPlace, known: Set<string>): Promise<void> {
-    const { urlRegex, line, column } = place;
-    const key = JSON.stringify([urlRegex, line, column]);
-    if (known.has(key)) return;
-    known.add(key);
+  async #setAt(
+    breakpoint: Breakpoint,
+    { urlRegex, line, column }: StopPlace,
+    { key, known }: { readonly key: string; readonly known: Map<string, string> },
+  ): Promise<void> {
+    known.set(key, '');
     const response = await this.#send(() =>
       this.session.send('Debugger.setBreakpointByUrl', {
         urlRegex,
@@ -248,18 +265,20 @@ export class DebuggedTarget {
       }),
     );
     if (response === undefined) return;
-    known.add(response.breakpointId);
+    known.set(key, response.breakpointId);
     for (const location of response.locations) this.#addPlace(breakpoint.id, location);
   }
 
   async #unset(id: number): Promise<void> {
-    const known = this.#set.get(id) ?? new Set();
+    const known = this.#set.get(id) ?? new Map<string, string>();
     this.#set.delete(id);
     this.#places.delete(id);
-    const ids = [...known].filter((each) => !each.startsWith('['));
-    await Promise.all(
-      ids.map((breakpointId) => unlessGone(this.session.send('Debugger.removeBreakpoint', { breakpointId }))),
-    );
+    await Promise.all([...known].map(([key, cdpId]) => this.#removeAt(known, key, cdpId)));
+  }
+
+  async #removeAt(known: Map<string, string>, key: string, breakpointId: string): Promise<void> {
+    known.delete(key);
+    if (breakpointId !== '') await unlessGone(this.session.send('Debugger.removeBreakpoint', { breakpointId }));
   }
 
   /** Removes what is set by name and not by id. */
@@ -277,21 +296,26 @@ export class DebuggedTarget {
   }
 
   #addPlace(id: number, location: Protocol.Debugger.Location): void {
-    const place = this.placeOf(location);
-    const places = this.#places.get(id) ?? [];
-    if (!places.some((each) => JSON.stringify(each) === JSON.stringify(place))) places.push(place);
-    this.#places.set(id, places.slice(-20));
+    // Scripts of documents that were left are not told.
+    const places = (this.#places.get(id) ?? []).filter(
+      (each) => placeKey(this.placeOf(each)) !== placeKey(this.placeOf(location)),
+    );
+    this.#places.set(id, [...places, location].slice(-20));
   }
 
   #breakpointOf(cdpId: string): number | undefined {
-    return [...this.#set].find(([, ids]) => ids.has(cdpId))?.[0];
+    return [...this.#set].find(([, ids]) => [...ids.values()].includes(cdpId))?.[0];
   }
 
-  readonly #onScript = ({ scriptId, url }: Protocol.Debugger.ScriptParsedEvent): void => {
+  readonly #onScript = (event: ParsedScript): void => {
+    const { scriptId, url, sourceMapURL = '' } = event;
     if (ownCode.test(url) || breakpointOfFrame(url) !== undefined) return;
-    this.#scripts.set(scriptId, url);
+    this.#scripts.set(scriptId, event);
     const [oldest] = this.#scripts.keys();
     if (this.#scripts.size > maxScripts && oldest !== undefined) this.#scripts.delete(oldest);
+    if (sourceMapURL === '') return;
+    const mapped = this.#owner.onMapped(this, event).catch(noop);
+    this.#mapped = Promise.all([this.#mapped, mapped]).then(noop);
   };
 
   readonly #onResolved = ({ breakpointId, location }: Protocol.Debugger.BreakpointResolvedEvent): void => {
@@ -302,6 +326,13 @@ export class DebuggedTarget {
   readonly #onPaused = (event: PausedEvent): void => {
     const wasStepping = this.#state.kind === 'stepping';
     this.#state = { kind: 'deciding' };
+    if (event.reason === 'instrumentation') {
+      // A script with a source map is about to run: first its breakpoints.
+      void untilAborted(this.#mapped, timeLimit(mapMs))
+        .catch(noop)
+        .then(() => this.#runOn());
+      return;
+    }
     void this.#decide(event, wasStepping).catch(() => this.#runOn());
   };
 
@@ -317,7 +348,7 @@ export class DebuggedTarget {
     const hit = await this.#breakpointsAt(event, causes);
     const isStop = hit.length > 0 || (wasStepping && !isOwnCode);
     if (!isStop || (isOwnCode && causes.every(({ reason }) => reason.startsWith('exception')))) {
-      this.#passOver(event);
+      this.#passOver();
       return;
     }
     // It may have gone on, or be gone.
@@ -352,7 +383,7 @@ export class DebuggedTarget {
   }
 
   /** A `debugger` statement, or the pause of another client: only what a session has asked for holds its pages. */
-  #passOver(_event: PausedEvent): void {
+  #passOver(): void {
     if (!this.#owner.isShared(this)) return this.#runOn();
     const timer = setTimeout(() => this.#runOn(), foreignPauseMs);
     this.session.once('Debugger.resumed', () => clearTimeout(timer));
@@ -364,20 +395,4 @@ export class DebuggedTarget {
   }
 }
 
-const domTypes = { subtree: 'subtree-modified', attribute: 'attribute-modified', removal: 'node-removed' } as const;
-
-function isCausedBy({ reason, data }: PauseCause, { trigger }: Breakpoint): boolean {
-  switch (trigger.on) {
-    case 'exception':
-      if (reason !== 'exception' && reason !== 'promiseRejection') return false;
-      return trigger.which === 'all' || data.uncaught !== false;
-    case 'dom':
-      return reason === 'DOM' && data.type === domTypes[trigger.change];
-    case 'event':
-      return reason === 'EventListener' && data.eventName === `listener:${trigger.name}`;
-    case 'request':
-      return reason === 'XHR' && data.breakpointURL === trigger.url;
-    case 'line':
-      return false;
-  }
-}
+const placeKey = ({ url, line, column }: CodePlace): string => `${url} ${line} ${column}`;

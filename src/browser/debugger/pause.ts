@@ -1,8 +1,9 @@
-import type { Protocol } from 'puppeteer-core';
+import type { CDPSession, Protocol } from 'puppeteer-core';
 import { z } from 'zod';
 import { describeObject } from '../collectors/remoteObject.js';
 import { cutText, shortenText } from '../../text.js';
 import type { ScopeText } from '../injected/contract.js';
+import type { Breakpoint } from './breakpoints.js';
 
 /** A place in code. Line and column count from 1. */
 export interface CodePlace {
@@ -13,10 +14,10 @@ export interface CodePlace {
 
 /** A place in generated code, and the one in its original file where a source map has it. */
 export interface MappedPlace extends CodePlace {
-  readonly original: OriginalPlace | undefined;
+  readonly original: SourcePlace | undefined;
 }
 
-export interface OriginalPlace extends CodePlace {
+export interface SourcePlace extends CodePlace {
   /** The name that the map has for what stands there. */
   readonly name: string | undefined;
 }
@@ -50,12 +51,12 @@ export interface Pause {
   readonly asyncStack: Protocol.Runtime.StackTrace | undefined;
 }
 
-export const placeText = ({ url, line, column }: CodePlace): string => `${shortAddress(url)}:${line}:${column}`;
+export const codePlaceText = ({ url, line, column }: CodePlace): string => `${shortAddress(url)}:${line}:${column}`;
 
 /** The original place, with the generated one behind it. */
 export function mappedText(place: MappedPlace): string {
-  const generated = placeText(place);
-  return place.original === undefined ? generated : `${placeText(place.original)} (${generated})`;
+  const generated = codePlaceText(place);
+  return place.original === undefined ? generated : `${codePlaceText(place.original)} (${generated})`;
 }
 
 /** `data:` addresses are long. */
@@ -64,7 +65,7 @@ const shortAddress = (url: string): string => shortenText(url === '' ? '(code wi
 /** Where it is and the way out, in one sentence each. */
 export function describePause(pause: Pause, secondsLeft: number): string {
   const { target, reason, place, functionName } = pause;
-  const where = placeText(place.original ?? place);
+  const where = codePlaceText(place.original ?? place);
   return (
     `${target} is paused at ${where} in ${functionName} (${reason.text}). get_pause shows frames and values, ` +
     `step_debugger steps or resumes; it goes on by itself in ${secondsLeft} s.`
@@ -97,7 +98,7 @@ export function causesOf({ reason, data }: Protocol.Debugger.PausedEvent): Pause
 }
 
 /** A cause as a model reads it. */
-export function describeCause({ reason, data }: PauseCause): string {
+export function causeText({ reason, data }: PauseCause): string {
   switch (reason) {
     case 'exception':
     case 'promiseRejection':
@@ -143,4 +144,41 @@ export function scopeFromProperties(
 export function valueText(value: Protocol.Runtime.RemoteObject): string {
   const text = value.type === 'string' ? JSON.stringify(value.value) : describeObject(value);
   return shortenText(text, 300);
+}
+
+/** As Chrome names them. */
+export const domTypes = {
+  subtree: 'subtree-modified',
+  attribute: 'attribute-modified',
+  removal: 'node-removed',
+} as const;
+
+/** Whether it is what a breakpoint waits for. Lines have no cause: Chrome names their breakpoints. */
+export function isCausedBy({ reason, data }: PauseCause, { trigger }: Breakpoint): boolean {
+  switch (trigger.on) {
+    case 'exception':
+      if (reason !== 'exception' && reason !== 'promiseRejection') return false;
+      return trigger.which === 'all' || data.uncaught !== false;
+    case 'dom':
+      return reason === 'DOM' && data.type === domTypes[trigger.change];
+    case 'event':
+      return reason === 'EventListener' && data.eventName === `listener:${trigger.name}`;
+    case 'request':
+      return reason === 'XHR' && data.breakpointURL === trigger.url;
+    case 'line':
+      return false;
+  }
+}
+
+/** Stops at changes of a node (CDP DOMDebugger), until its document is left. */
+export async function watchNode(
+  session: CDPSession,
+  backendNodeId: number,
+  type: Protocol.DOMDebugger.DOMBreakpointType,
+): Promise<void> {
+  await session.send('DOM.enable');
+  await session.send('DOM.getDocument', { depth: 0 });
+  const { nodeIds } = await session.send('DOM.pushNodesByBackendIdsToFrontend', { backendNodeIds: [backendNodeId] });
+  const [nodeId = 0] = nodeIds;
+  await session.send('DOMDebugger.setDOMBreakpoint', { nodeId, type });
 }

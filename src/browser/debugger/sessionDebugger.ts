@@ -5,34 +5,23 @@ import { ToolError } from '../../errors/errors.js';
 import { childFilters, followSessions, openCdpSession, unlessGone, type TargetSession } from '../cdp/cdpSessions.js';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import type { SessionPage } from '../page/sessionPage.js';
-import { DebuggedTarget, type StepAction, type Stop, type StopPlace } from './debuggedTarget.js';
-import { describeTrigger, type Breakpoint, type BreakpointList, type BreakpointOptions } from './breakpoints.js';
-import {
-  describeCause,
-  describePause,
-  type CodePlace,
-  type MappedPlace,
-  type Pause,
-  type PausedFrame,
-} from './pause.js';
+import type { LoadingFrame } from '../sources/sourceLoader.js';
+import type { MappedScript, SourceMaps } from '../sources/sourceMaps.js';
+import { DebuggedTarget, type Stop } from './debuggedTarget.js';
+import { generatedLine } from './pausedFrames.js';
+import { OpenPauses } from './openPauses.js';
+import { mappedScript, SourcePlaces, type StopPlace } from './sourcePlaces.js';
+import { describeNoPause, type Breakpoint, type BreakpointList, type BreakpointOptions } from './breakpoints.js';
+import { causeText, type MappedPlace, type Pause, type PausedFrame } from './pause.js';
 
 export interface SessionDebuggerOptions {
   readonly browser: Browser;
   readonly pages: () => readonly SessionPage[];
   readonly activity: ExtensionRecorder;
+  readonly sources: SourceMaps;
   readonly breakpoints: BreakpointList;
   readonly notices: string[];
   readonly clock?: Clock;
-}
-
-/** A pause that holds code now. */
-interface OpenPause {
-  readonly pause: Pause;
-  readonly target: DebuggedTarget;
-  readonly ms: number;
-  endsAt: number;
-  timer: unknown;
-  endInterruption: () => void;
 }
 
 /** Where a breakpoint is in one target. */
@@ -43,13 +32,6 @@ export interface BreakpointPlace {
 
 /** How long a target may take to answer while breakpoints are set: code that runs without end does not. */
 const answerMs = 3_000;
-/** After this long of a pause, a call that is not about it is told of it. */
-const stalledMs = 2_000;
-/** The same statement of an asynchronous function may come a moment later. */
-const laterStepMs = 700;
-/** A breakpoint that follows at once is part of the answer. */
-const laterPauseMs = 150;
-const firstPauseMs = 1_000;
 const defaultPauseMs = 30_000;
 
 /** The debuggers of all sessions in a browser: those that share its tabs meet each other's pauses. */
@@ -62,23 +44,22 @@ const debuggersOf = new WeakMap<Browser, Set<SessionDebugger>>();
  */
 export class SessionDebugger {
   readonly #options: SessionDebuggerOptions;
-  readonly #clock: Clock;
+  readonly pauses: OpenPauses;
+  readonly #sources: SourcePlaces;
   /** By page id. */
   readonly #roots = new Map<number, Promise<PageRoot | undefined>>();
   readonly #targets = new Set<DebuggedTarget>();
+  /** The places of breakpoints in original files, by target and breakpoint. */
+  readonly #located = new WeakMap<DebuggedTarget, Map<number, StopPlace[]>>();
   /** Sessions on targets that are debugged by another session already, as a service worker of two pages. */
   readonly #spare = new Map<CDPSession, NewTarget>();
-  readonly #open = new Map<DebuggedTarget, OpenPause>();
-  readonly #watchers = new Set<() => void>();
-  readonly #untold = new Set<Pause>();
-  readonly #stepped = new Set<DebuggedTarget>();
   #stopWatching: Promise<() => Promise<void>> | undefined;
-  #lastPauseId = 0;
   #isClosed = false;
 
   constructor(options: SessionDebuggerOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    this.pauses = new OpenPauses(options.clock ?? systemClock, options.notices);
+    this.#sources = new SourcePlaces(options.sources);
     const others = debuggersOf.get(options.browser) ?? new Set();
     debuggersOf.set(options.browser, others.add(this));
   }
@@ -87,69 +68,51 @@ export class SessionDebugger {
     return this.#options.breakpoints.list();
   }
 
-  /** Newest first. */
-  get pauses(): readonly Pause[] {
-    return [...this.#open.values()].map(({ pause }) => pause).reverse();
-  }
-
   /** The pause with this id, or the newest. Its deadline begins again. Throws a ToolError where nothing is paused. */
   pause(id?: number): Pause {
-    const all = this.pauses;
-    const pause = id === undefined ? all[0] : all.find((each) => each.id === id);
-    if (pause === undefined) throw new ToolError(this.#notPaused(id));
-    this.#extend(pause);
-    this.#untold.delete(pause);
+    const pause = this.pauses.use(id);
+    const others = this.pauses.list.map((each) => each.id);
+    if (pause === undefined) throw new ToolError(describeNoPause(id, others, this.breakpoints));
     return pause;
   }
 
-  /** Resolves when something is paused, or soon: an action's timers and workers pause after its answer. */
+  /** Waits a moment for code that an action has started, if a breakpoint may pause it. */
   async untilPaused(signal: AbortSignal): Promise<void> {
-    if (this.pauses.length > 0 || this.breakpoints.every(({ log }) => log !== undefined)) return;
-    let check: () => void = noop;
-    const paused = new Promise<void>((resolve) => (check = () => this.pauses.length > 0 && resolve()));
-    this.#watchers.add(check);
-    await untilAborted(paused, AbortSignal.any([signal, timeLimit(firstPauseMs)])).catch(noop);
-    this.#watchers.delete(check);
-    signal.throwIfAborted();
+    if (this.breakpoints.some(({ log }) => log === undefined)) await this.pauses.untilPaused(signal);
   }
 
-  /** Pauses that no answer has told of. A page that is paused says so itself. */
-  takeNotices(): string[] {
-    const untold = [...this.#untold];
-    this.#untold.clear();
-    return untold.map((pause) => this.describe(pause));
-  }
-
-  /** Where it is and what to do, in two sentences. */
-  describe(pause: Pause): string {
-    return describePause(pause, this.secondsLeft(pause));
-  }
-
-  secondsLeft(pause: Pause): number {
-    const endsAt = this.#openPause(pause)?.endsAt ?? this.#clock.now();
-    return Math.max(0, Math.ceil((endsAt - this.#clock.now()) / 1_000));
-  }
-
-  /** The target of a pause. Throws a ToolError when the pause has ended. */
-  targetOf(pause: Pause): DebuggedTarget {
-    const open = this.#openPause(pause);
-    if (open === undefined) throw new ToolError(`Pause ${pause.id} has ended: the code goes on.`);
-    return open.target;
+  /** See `OpenPauses`. */
+  async unlessStalled<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const isActive = this.breakpoints.length > 0 || this.pauses.list.length > 0;
+    return isActive ? this.pauses.unlessStalled(signal, work) : work(signal);
   }
 
   /** The frames of a pause, the top one first. */
-  framesOf(pause: Pause, max: number): PausedFrame[] {
-    const target = this.targetOf(pause);
-    return pause.frames.slice(0, max).map(({ functionName, location }) => ({
-      functionName: functionName || '(anonymous)',
-      place: this.#mapped(target.placeOf(location)),
-    }));
+  async framesOf(pause: Pause, max: number): Promise<PausedFrame[]> {
+    const target = this.pauses.targetOf(pause);
+    return Promise.all(
+      pause.frames.slice(0, max).map(async ({ functionName, location }) => ({
+        functionName: functionName || '(anonymous)',
+        place: await this.#mapped(target, location),
+      })),
+    );
+  }
+
+  /** The line of the statement at which it paused. Undefined where it is not to be had. */
+  async lineOf(pause: Pause): Promise<string | undefined> {
+    const target = this.pauses.targetOf(pause);
+    const [top] = pause.frames;
+    const script = top && this.#scriptOf(target, top.location);
+    const { original } = pause.place;
+    const line = script && original && (await this.#sources.line(script, original));
+    return line ?? generatedLine(target, pause);
   }
 
   /** Adds a breakpoint and sets it wherever its code is loaded, and will be. Resolves when targets have answered. */
   async set(options: BreakpointOptions, signal: AbortSignal): Promise<Breakpoint> {
     const breakpoint = this.#options.breakpoints.add(options);
     await this.#settled(this.#start(), signal);
+    await this.#settled(this.#locate(breakpoint), signal);
     await this.#update(signal);
     return breakpoint;
   }
@@ -163,48 +126,19 @@ export class SessionDebugger {
   }
 
   /** Where a breakpoint is now. */
-  placesOf(breakpoint: Breakpoint): BreakpointPlace[] {
-    return [...this.#targets].flatMap((target) =>
-      target.placesOf(breakpoint).map((place) => ({ target: this.#labelOf(target), place: this.#mapped(place) })),
+  async placesOf(breakpoint: Breakpoint): Promise<BreakpointPlace[]> {
+    const places = [...this.#targets].flatMap((target) =>
+      target.locationsOf(breakpoint).map(async (location) => ({
+        target: this.#labelOf(target),
+        place: await this.#mapped(target, location),
+      })),
     );
+    return Promise.all(places);
   }
 
   /** The addresses of loaded code, for a file that is not among them. */
   scripts(): string[] {
     return [...new Set([...this.#targets].flatMap((target) => target.scripts()))];
-  }
-
-  /** Goes on from a pause; resolves with the next one, or undefined where the code runs on. */
-  async step(pause: Pause, action: StepAction, signal: AbortSignal): Promise<Pause | undefined> {
-    const target = this.targetOf(pause);
-    const next = this.#nextPause(target);
-    this.#stepped.add(target);
-    const limit = AbortSignal.any([signal, timeLimit(answerMs), target.ended, next.signal]);
-    try {
-      await untilAborted(target.go(action), limit).catch(noop);
-      // The target answers when its present call has ended; a later statement of it may follow.
-      await untilAborted(unlessGone(target.session.send('Runtime.getIsolateId')), limit).catch(noop);
-      const later = AbortSignal.any([limit, timeLimit(action === 'resume' ? laterPauseMs : laterStepMs)]);
-      await untilAborted(new Promise(noop), later).catch(noop);
-    } finally {
-      next.dispose();
-      this.#stepped.delete(target);
-    }
-    signal.throwIfAborted();
-    target.endStep();
-    return this.#open.get(target)?.pause;
-  }
-
-  /** Its signal aborts when the target pauses again. */
-  #nextPause(target: DebuggedTarget): { readonly signal: AbortSignal; readonly dispose: () => void } {
-    const paused = new AbortController();
-    const before = this.#open.get(target);
-    const check = (): void => {
-      const now = this.#open.get(target);
-      if (now !== undefined && now !== before) paused.abort(new Error('It paused.'));
-    };
-    this.#watchers.add(check);
-    return { signal: paused.signal, dispose: () => void this.#watchers.delete(check) };
   }
 
   /** The page is adopted: its breakpoints are set before a tool loads something. Never rejects. */
@@ -214,35 +148,8 @@ export class SessionDebugger {
 
   /** Lets the code of a page run that is about to be closed. */
   async releasePage(page: SessionPage): Promise<void> {
-    const held = [...this.#open.values()].filter(({ target }) => this.#pageOf(target) === page);
-    await Promise.all(held.map(({ target }) => target.go('resume')));
-  }
-
-  /**
-   * The result of `work`, or a ToolError about a pause that lasts for a moment of it: what `work` waits for may not come
-   * before the code goes on. The signal of `work` is aborted then.
-   */
-  async unlessStalled<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    if (this.breakpoints.length === 0 && this.#open.size === 0) return work(signal);
-    const stalled = new AbortController();
-    let timer: unknown;
-    const check = (): void => {
-      this.#clock.clearTimeout(timer);
-      const [pause] = this.pauses;
-      if (pause === undefined) return;
-      timer = this.#clock.setTimeout(() => {
-        stalled.abort(new ToolError(`This did not end so far. ${this.describe(pause)}`));
-      }, stalledMs);
-    };
-    this.#watchers.add(check);
-    check();
-    try {
-      const both = AbortSignal.any([signal, stalled.signal]);
-      return await untilAborted(work(both), both);
-    } finally {
-      this.#watchers.delete(check);
-      this.#clock.clearTimeout(timer);
-    }
+    const held = this.pauses.targets.filter((target) => this.#pageOf(target) === page);
+    await Promise.all(held.map((target) => target.go('resume')));
   }
 
   /** Lets everything run on and detaches. The breakpoints stay in their list. Idempotent; never rejects. */
@@ -269,7 +176,7 @@ export class SessionDebugger {
     this.#roots.clear();
     const stop = this.#stopWatching;
     this.#stopWatching = undefined;
-    const held = [...this.#open.keys()].map((target) => target.go('resume'));
+    const held = this.pauses.targets.map((target) => target.go('resume'));
     await untilAborted(Promise.all(held), timeLimit(answerMs)).catch(noop);
     await Promise.all([...this.#targets].filter(({ pageId }) => pageId === undefined).map((target) => target.leave()));
     for (const target of this.#targets) target.dispose();
@@ -310,12 +217,13 @@ export class SessionDebugger {
     }
     const target = new DebuggedTarget(source, {
       onPaused: (paused, stop) => void this.#onPaused(paused, stop),
-      onResumed: (resumed) => this.#onResumed(resumed),
+      onResumed: (resumed) => this.pauses.end(resumed),
       breakpointsFor: (at) => {
         const pageId = this.#pageOf(at)?.id ?? at.pageId;
         return this.breakpoints.filter((each) => each.pageId === undefined || each.pageId === pageId);
       },
-      generatedPlaces: (breakpoint, at) => this.#generatedPlaces(breakpoint, at),
+      generatedPlaces: ({ id }, at) => this.#located.get(at)?.get(id) ?? [],
+      onMapped: (at, script) => this.#onMapped(at, script),
       isShared: ({ targetId }) => this.#others().some((other) => other.#has(targetId)),
     });
     this.#targets.add(target);
@@ -345,15 +253,15 @@ export class SessionDebugger {
 
   async #onPaused(target: DebuggedTarget, stop: Stop): Promise<void> {
     const [top] = stop.event.callFrames;
-    const place = top === undefined ? { url: '', line: 0, column: 0 } : target.placeOf(top.location);
-    const mapped = await Promise.resolve(this.#mapped(place));
+    const nowhere = { url: '', line: 0, column: 0, original: undefined };
+    const mapped = top === undefined ? nowhere : await this.#mapped(target, top.location);
     // It may have gone on meanwhile.
     if (target.stop !== stop) return;
-    const causes = stop.causes.map(describeCause).filter((text) => text !== 'other');
+    const causes = stop.causes.map(causeText).filter((text) => text !== 'other');
     const ids = stop.breakpoints.map(({ id }) => id);
     const texts = [...ids.map((id) => `breakpoint ${id}`), ...causes];
     const pause: Pause = {
-      id: (this.#lastPauseId += 1),
+      id: this.pauses.nextId(),
       target: this.#labelOf(target),
       pageId: this.#pageOf(target)?.id ?? target.pageId,
       reason: { text: texts.length === 0 ? 'step' : texts.join(', '), breakpoints: ids },
@@ -366,55 +274,25 @@ export class SessionDebugger {
       ...stop.breakpoints.map(({ pauseMs }) => pauseMs),
       stop.breakpoints.length === 0 ? defaultPauseMs : 0,
     );
-    const open = { pause, target, ms, endsAt: 0, timer: undefined, endInterruption: noop };
-    this.#open.set(target, open);
-    this.#extend(pause);
-    open.endInterruption = this.#interrupt(target, pause);
-    if (!target.blocksPage && !this.#stepped.has(target)) this.#untold.add(pause);
-    this.#tell();
+    this.pauses.add(target, pause, { ms, interrupt: () => this.#interrupt(target, pause) });
   }
 
   /** The page that a pause blocks says so, also to another session that shares it. */
   #interrupt(target: DebuggedTarget, pause: Pause): () => void {
     if (!target.blocksPage) return noop;
-    const own = this.#pageOf(target)?.interruptions.begin({ kind: 'pause', describe: () => this.describe(pause) });
+    const own = this.#pageOf(target)?.interruptions.begin({
+      kind: 'pause',
+      describe: () => this.pauses.describe(pause),
+    });
     const theirs = this.#others().flatMap((other) => {
       const page = other.#pageOf(target);
       const describe = (): string =>
-        `Page ${page?.id} is paused by the debugger of another session that uses this tab. It goes on in ${this.secondsLeft(pause)} s at the latest.`;
+        `Page ${page?.id} is paused by the debugger of another session that uses this tab. It goes on in ${this.pauses.secondsLeft(pause)} s at the latest.`;
       return page === undefined ? [] : [page.interruptions.begin({ kind: 'pause', describe })];
     });
     return () => {
       for (const end of [...(own === undefined ? [] : [own]), ...theirs]) end();
     };
-  }
-
-  #onResumed(target: DebuggedTarget): void {
-    const open = this.#open.get(target);
-    if (open === undefined) return;
-    this.#open.delete(target);
-    this.#untold.delete(open.pause);
-    this.#clock.clearTimeout(open.timer);
-    open.endInterruption();
-    this.#tell();
-  }
-
-  #extend(pause: Pause): void {
-    const open = this.#openPause(pause);
-    if (open === undefined) return;
-    this.#clock.clearTimeout(open.timer);
-    open.endsAt = this.#clock.now() + open.ms;
-    open.timer = this.#clock.setTimeout(() => {
-      const where = `${pause.target} was paused at ${pause.place.url}:${pause.place.line}`;
-      this.#options.notices.push(
-        `${where} and went on by itself: no call was about the pause for ${open.ms / 1_000} s.`,
-      );
-      void open.target.go('resume');
-    }, open.ms);
-  }
-
-  #tell(): void {
-    for (const watcher of [...this.#watchers]) watcher();
   }
 
   async #update(signal: AbortSignal): Promise<void> {
@@ -427,16 +305,55 @@ export class SessionDebugger {
     signal.throwIfAborted();
   }
 
-  #mapped(place: CodePlace): MappedPlace {
-    return { ...place, original: undefined };
+  async #mapped(target: DebuggedTarget, location: Protocol.Debugger.Location): Promise<MappedPlace> {
+    const place = target.placeOf(location);
+    const [original] = await this.#sources.originals(this.#scriptOf(target, location), [place]);
+    return { ...place, original };
   }
 
-  #generatedPlaces(_breakpoint: Breakpoint, _target: DebuggedTarget): readonly StopPlace[] {
-    return [];
+  #scriptOf(target: DebuggedTarget, location: Protocol.Debugger.Location): MappedScript | undefined {
+    const script = target.script(location);
+    return script && mappedScript(script, this.#frameOf(target));
   }
 
-  #openPause(pause: Pause): OpenPause | undefined {
-    return [...this.#open.values()].find((open) => open.pause.id === pause.id);
+  /** Workers load through their page. */
+  #frameOf(target: DebuggedTarget): LoadingFrame | undefined {
+    const page = this.#pageOf(target);
+    if (page === undefined) return undefined;
+    const targetId = target.blocksPage ? target.targetId : page.frames.mainId;
+    return { targetId, frameId: targetId };
+  }
+
+  /** Finds a breakpoint in the original files of the code that is loaded. */
+  async #locate(breakpoint: Breakpoint): Promise<void> {
+    const limit = timeLimit(answerMs);
+    await Promise.all(
+      [...this.#targets].flatMap((target) =>
+        target.mappedScripts().map((script) => this.#locateIn(target, script, { breakpoint, limit })),
+      ),
+    );
+  }
+
+  async #locateIn(
+    target: DebuggedTarget,
+    script: Protocol.Debugger.ScriptParsedEvent,
+    { breakpoint, limit }: { readonly breakpoint: Breakpoint; readonly limit: AbortSignal },
+  ): Promise<boolean> {
+    const found = await this.#sources.generated(mappedScript(script, this.#frameOf(target)), breakpoint, limit);
+    if (found.length === 0) return false;
+    const all = this.#located.get(target) ?? new Map<number, StopPlace[]>();
+    this.#located.set(target, all);
+    const others = (all.get(breakpoint.id) ?? []).filter(({ urlRegex }) => urlRegex !== found[0]?.urlRegex);
+    all.set(breakpoint.id, [...others, ...found]);
+    return true;
+  }
+
+  /** A script with a source map has come: also one that replaces an earlier build. */
+  async #onMapped(target: DebuggedTarget, script: Protocol.Debugger.ScriptParsedEvent): Promise<void> {
+    const lines = this.breakpoints.filter(({ trigger }) => trigger.on === 'line');
+    const limit = timeLimit(answerMs);
+    const found = await Promise.all(lines.map((breakpoint) => this.#locateIn(target, script, { breakpoint, limit })));
+    if (found.includes(true)) await target.update();
   }
 
   #pageOf({ pageId, targetId }: DebuggedTarget): SessionPage | undefined {
@@ -456,15 +373,6 @@ export class SessionDebugger {
 
   #others(): SessionDebugger[] {
     return [...(debuggersOf.get(this.#options.browser) ?? [])].filter((each) => each !== this);
-  }
-
-  #notPaused(id: number | undefined): string {
-    const ids = this.pauses.map((pause) => pause.id);
-    if (ids.length > 0) return `There is no pause ${id} now. Paused: ${ids.join(', ')}.`;
-    const set = this.breakpoints.filter(({ log }) => log === undefined);
-    return set.length === 0
-      ? 'Nothing is paused, and no breakpoint is set: call set_breakpoint.'
-      : `Nothing is paused. Set: ${set.map(({ id: each, trigger }) => `${each} ${describeTrigger(trigger)}`).join(', ')}. Act so that this code runs.`;
   }
 }
 

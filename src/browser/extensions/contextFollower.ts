@@ -133,7 +133,7 @@ export class ContextFollower {
       'Debugger.scriptParsed': (event) => {
         const { url, executionContextId } = event;
         if (!url.startsWith(scheme)) return;
-        if (this.target.type !== 'page') this.parsed = [...this.parsed, event].slice(-maxParsed);
+        this.parsed = [...this.parsed, event].slice(-maxParsed);
         const key = keyOf(session, executionContextId);
         this.#scripts.set(key, (this.#scripts.get(key) ?? new Set()).add(url));
       },

@@ -137,7 +137,9 @@ export class ExtensionRecorder {
   }
 
   #showTarget({ target, session, parsed }: ContextFollower): void {
-    if (target.type === 'page' || this.#watcher === undefined) return;
+    // A popup may have the type of a tab.
+    const isTab = target.type === 'page' && target.url !== '' && !target.url.startsWith('chrome-extension://');
+    if (isTab || this.#watcher === undefined) return;
     this.#watched.set(session, this.#watcher(target, session, parsed));
   }
 

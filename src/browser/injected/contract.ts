@@ -79,6 +79,22 @@ export interface DragReaction {
   readonly isDropped: boolean;
 }
 
+/** A way to scroll: to the end of that direction, or some CSS pixels; by default most of the visible part. */
+export interface ScrollMove {
+  readonly direction: 'up' | 'down' | 'left' | 'right';
+  readonly pixels?: number | undefined;
+  readonly toEnd: boolean;
+}
+
+/** A box after a scroll: CSS pixels on the axis of the move. */
+export interface ScrollResult {
+  readonly box: string;
+  readonly moved: number;
+  readonly position: number;
+  readonly shown: number;
+  readonly total: number;
+}
+
 /** A field for files. */
 export interface FileField {
   readonly multiple: boolean;
@@ -209,6 +225,8 @@ export interface InjectedFunctions {
   untilQuiet(quietMs: number, limitMs: number): Promise<void>;
   untilText(texts: readonly string[], wait: number): Promise<string | undefined>;
   stopWaiting(wait: number): void;
+  showsText(text: string): boolean;
+  scrollNearest(move: ScrollMove): ScrollResult | null;
   watchDrag(): void;
   readDrag(): Promise<DragReaction>;
   takeDroppedFiles(): RemoteObject;

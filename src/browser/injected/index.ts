@@ -12,6 +12,16 @@ export { flushReports, instrumentContext, takeReports } from './instrumentContex
 export { measureDocument, readOutline } from './outline.js';
 export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';
+export { scrollNearest } from './scrolling.js';
 export { readActionState, readRegisteredScripts, sendFromExtension, testRequestRules } from './extensionCalls.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
-export { readDrag, stopWaiting, takeDroppedFiles, untilDrawn, untilQuiet, untilText, watchDrag } from './waiting.js';
+export {
+  readDrag,
+  showsText,
+  stopWaiting,
+  takeDroppedFiles,
+  untilDrawn,
+  untilQuiet,
+  untilText,
+  watchDrag,
+} from './waiting.js';

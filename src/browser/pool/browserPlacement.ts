@@ -12,6 +12,7 @@ import { Downloads } from './downloads.js';
 import type { UnregisterContext } from './endpointContexts.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import type { PlacementRecord, PageRecovery, PageRecord } from './recovery.js';
+import { SourceMaps } from '../sources/sourceMaps.js';
 import { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import { PageSet } from './pageSet.js';
@@ -28,6 +29,7 @@ interface PlacementParts {
   readonly pages: PageSet;
   readonly folder: SessionFolder;
   readonly activity: ExtensionRecorder;
+  readonly sources: SourceMaps;
   readonly debugger: SessionDebugger;
   /** Present when the context is registered for other nodes. */
   readonly unregisterContext: UnregisterContext | undefined;
@@ -81,9 +83,11 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   const maxPages = connection.mode === 'attach' && isolation === 'profile' ? Number.POSITIVE_INFINITY : undefined;
   const folder = new SessionFolder(connection.temporaryFolder);
   const activity = new ExtensionRecorder(browser);
+  const sources = new SourceMaps({ browser, addresses: pageState.addresses });
   const onPage = (page: SessionPage): Promise<void> => sessionDebugger.onPage(page);
   const pages = new PageSet({ context, pageState, ledger, maxPages, onPage });
-  const sessionDebugger = new SessionDebugger({ browser, activity, pages: () => pages.list(), ...pageState });
+  const own = { browser, activity, sources, pages: () => pages.list(), ...pageState };
+  const sessionDebugger = new SessionDebugger(own);
   const placement: PlacementParts = {
     connection,
     context,
@@ -91,6 +95,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
     pages,
     folder,
     activity,
+    sources,
     debugger: sessionDebugger,
     unregisterContext,
     stopGuarding,
@@ -179,6 +184,7 @@ async function closePlacement(placement: PlacementParts, ledger: ResourceLedger,
   const { isolation, context, pages, folder } = placement;
   // First: a page that is paused would not be closed.
   await placement.debugger.close();
+  placement.sources.close();
   await placement.activity.close();
   if (isolation === 'profile' && !keepOpen)
     await Promise.all(pages.unused().map(({ page }) => page.close().catch(noop)));

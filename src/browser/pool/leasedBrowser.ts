@@ -4,6 +4,7 @@ import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { ContextSelection } from '../extensions/liveContexts.js';
 import type { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { SessionPage } from '../page/sessionPage.js';
+import type { SourceMaps } from '../sources/sourceMaps.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { Credentials } from '../policy/credentials.js';
 import type { SessionPageState } from './sessionPageState.js';
@@ -133,13 +134,17 @@ export class LeasedBrowser implements SessionBrowser {
     return this.#placement.activity;
   }
 
+  get sources(): SourceMaps {
+    return this.#placement.sources;
+  }
+
   async ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void> {
     await this.#moveToProcess(signal, onQueued);
     await this.activity.start(signal);
   }
 
   takeNotices(): string[] {
-    return [...this.#pageState.notices.splice(0), ...this.debugger.takeNotices()];
+    return [...this.#pageState.notices.splice(0), ...this.debugger.pauses.takeNotices()];
   }
 
   /** Switches to another placement, whose pages are open already. Called by the lease, which closes the old one. */

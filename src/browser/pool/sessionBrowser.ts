@@ -3,6 +3,7 @@ import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import type { ContextSelection } from '../extensions/liveContexts.js';
 import type { SessionDebugger } from '../debugger/sessionDebugger.js';
 import type { SessionPage } from '../page/sessionPage.js';
+import type { SourceMaps } from '../sources/sourceMaps.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { Credentials } from '../policy/credentials.js';
 import type { Downloads } from './downloads.js';
@@ -53,6 +54,8 @@ export interface SessionBrowser {
   readonly debugger: SessionDebugger;
   /** Records what the extensions do, from the first `ensureProcess` on. */
   readonly activity: ExtensionRecorder;
+  /** The source maps of its scripts. */
+  readonly sources: SourceMaps;
   /** The selected context of an extension, for tools that name none. */
   readonly extensionContext: ContextSelection;
   /** What its pages downloaded. Undefined in an attached browser. */

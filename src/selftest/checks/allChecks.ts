@@ -2,6 +2,7 @@ import type { Check } from '../checkContext.js';
 import { consoleChecks } from './consoleChecks.js';
 import { debuggerChecks } from './debuggerChecks.js';
 import { emulationChecks } from './emulationChecks.js';
+import { evidenceChecks } from './evidenceChecks.js';
 import { extensionActivityChecks } from './extensionActivityChecks.js';
 import { extensionContextChecks } from './extensionContextChecks.js';
 import { extensionDiagnosisChecks } from './extensionDiagnosisChecks.js';
@@ -16,6 +17,7 @@ import { networkChecks } from './networkChecks.js';
 import { pageChecks } from './pageChecks.js';
 import { performanceChecks } from './performanceChecks.js';
 import { sessionChecks } from './sessionChecks.js';
+import { sourceChecks } from './sourceChecks.js';
 import { storageChecks } from './storageChecks.js';
 
 /**
@@ -29,9 +31,11 @@ export const checks: readonly Check[] = [
   ...lookChecks,
   ...consoleChecks,
   ...networkChecks,
+  ...sourceChecks,
   ...debuggerChecks,
   ...memoryChecks,
   ...emulationChecks,
+  ...evidenceChecks,
   ...storageChecks,
   ...extensionChecks,
   ...extensionLifeChecks,

@@ -99,7 +99,7 @@ async function launchPlain(): Promise<BrowserConnection> {
   return connectionTo(chrome);
 }
 
-async function connectionTo(browser: Browser): Promise<BrowserConnection> {
+export async function connectionTo(browser: Browser): Promise<BrowserConnection> {
   const disconnected = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
   const product = await browser.version();
   const ping = (): Promise<void> => Promise.resolve();

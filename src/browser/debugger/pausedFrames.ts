@@ -14,6 +14,8 @@ const maxVariableChars = 200;
 const maxValueChars = 8_000;
 const evaluationMs = 2_000;
 const maxScopes = 6;
+/** Longer scripts are not read for one line. */
+const maxReadChars = 4 * 1024 ** 2;
 
 const scopeSchema = z.object({
   variables: z.array(z.object({ name: z.string(), value: z.string() })),
@@ -112,10 +114,17 @@ async function printed(target: DebuggedTarget, value: Protocol.Runtime.RemoteObj
   return truncateText(isRead ? text : describeObject(value), maxValueChars);
 }
 
-/** The statement's own line, for reading beside its place. Undefined where the script is gone. */
-export async function sourceLine(target: DebuggedTarget, pause: Pause): Promise<string | undefined> {
-  const location = pause.frames[0]?.location;
+/** From the script itself; of a long line the part around the statement. */
+export async function generatedLine(target: DebuggedTarget, { frames }: Pause): Promise<string | undefined> {
+  const location = frames[0]?.location;
   if (location === undefined) return undefined;
-  const source = await unlessGone(target.session.send('Debugger.getScriptSource', { scriptId: location.scriptId }));
-  return source === undefined ? undefined : source.scriptSource.split('\n', location.lineNumber + 1).at(-1);
+  const { scriptId, lineNumber, columnNumber = 0 } = location;
+  const script = target.script(location);
+  if ((script?.length ?? 0) > maxReadChars) return undefined;
+  const source = await unlessGone(target.session.send('Debugger.getScriptSource', { scriptId }));
+  const first = lineNumber - (script?.startLine ?? 0);
+  const line = source?.scriptSource.split('\n', first + 1).at(-1);
+  return line === undefined || line.length < 200
+    ? line
+    : line.slice(Math.max(0, columnNumber - 40), columnNumber + 160);
 }
