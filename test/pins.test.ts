@@ -92,6 +92,11 @@ describe('pinned', () => {
       unsupported_version: [400, -32600, false],
       not_initialized: [400, -32600, false],
       already_initialized: [400, -32600, false],
+      header_mismatch: [400, -32020, false],
+      missing_capability: [400, -32021, false],
+      unsupported_revision: [400, -32022, false],
+      invalid_envelope: [400, -32602, false],
+      unknown_method: [404, -32601, false],
       parse_error: [400, -32700, false],
       invalid_message: [400, -32600, false],
       unauthorized: [401, -32011, false],
@@ -220,6 +225,7 @@ describe('pinned', () => {
       'audit',
       'evidence',
       'extension',
+      'browsers',
     ]);
   });
 
@@ -272,6 +278,8 @@ describe('pinned', () => {
       'get_pause',
       'evaluate_in_frame',
       'step_debugger',
+      'get_element_styles',
+      'list_event_listeners',
       'performance_start_trace',
       'performance_stop_trace',
       'performance_analyze_insight',
@@ -283,10 +291,12 @@ describe('pinned', () => {
       'emulate_network',
       'inspect_page_storage',
       'set_page_storage',
+      'audit_accessibility',
       'start_recording',
       'stop_recording',
       'export_har',
       'save_pdf',
+      'export_script',
       'install_extension',
       'list_extensions',
       'get_extension_details',
@@ -315,6 +325,9 @@ describe('pinned', () => {
       'clear_extension_errors',
       'inspect_extension_manifest',
       'check_content_script_injection',
+      'open_browser',
+      'close_browser',
+      'list_browsers',
     ]);
   });
 });

@@ -83,8 +83,10 @@ export class CallClient implements Client {
   }
 
   async createMessage(request: SamplingRequest, options?: ClientRequestOptions): Promise<SamplingResult> {
-    this.#require('sampling', 'sample from its model (sampling)');
-    if (request.tools !== undefined) this.#require('samplingTools', 'give its model tools (sampling.tools)');
+    this.#require('sampling', 'sample from its model (sampling)', { sampling: {} });
+    if (request.tools !== undefined) {
+      this.#require('samplingTools', 'give its model tools (sampling.tools)', { sampling: { tools: {} } });
+    }
     return this.#request('sampling/createMessage', samplingAnswer, { ...request }, options);
   }
 
@@ -92,7 +94,7 @@ export class CallClient implements Client {
     { message, form }: FormElicitation<Form>,
     options?: ClientRequestOptions,
   ): Promise<FormElicitResult<Form>> {
-    this.#require('forms', 'show a form (elicitation)');
+    this.#require('forms', 'show a form (elicitation)', { elicitation: { form: {} } });
     const { $schema: _, additionalProperties: _closed, ...requestedSchema } = z.toJSONSchema(form, { io: 'input' });
     const params = { message, requestedSchema };
     const { action, content } = await this.#request('elicitation/create', elicitationAnswer, params, options);
@@ -103,7 +105,7 @@ export class CallClient implements Client {
   }
 
   async elicitUrl({ message, url, elicitationId }: UrlElicitation, options?: ClientRequestOptions) {
-    this.#require('urls', 'open an address (elicitation.url)');
+    this.#require('urls', 'open an address (elicitation.url)', { elicitation: { url: {} } });
     const params = { mode: 'url', message, url, elicitationId };
     const { action } = await this.#request('elicitation/create', elicitationAnswer, params, options);
     return { action };
@@ -114,7 +116,7 @@ export class CallClient implements Client {
   }
 
   async listRoots(options?: ClientRequestOptions): Promise<readonly Root[]> {
-    this.#require('roots', 'list its folders (roots)');
+    this.#require('roots', 'list its folders (roots)', { roots: {} });
     return (await this.#request('roots/list', roots, undefined, options)).roots;
   }
 
@@ -126,9 +128,8 @@ export class CallClient implements Client {
     this.#server.session.suspend(this.#call, retryMs);
   }
 
-  #require(capability: keyof ClientCapabilities, action: string): void {
-    if (this.capabilities[capability]) return;
-    throw new ToolError(`The client cannot ${action}: it did not declare that capability. Use a client that does.`);
+  #require(capability: keyof ClientCapabilities, action: string, required: object): void {
+    if (!this.capabilities[capability]) throw this.#server.missingCapability(action, required);
   }
 
   async #request<Schema extends z.ZodType>(

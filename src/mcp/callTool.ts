@@ -5,6 +5,7 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { messageOf, Refusal, ToolError } from '../errors/errors.js';
 import { shortId } from '../log.js';
 import { cleanText, wellFormedData } from '../text.js';
+import { recordAction } from '../tools/actionScript.js';
 import type { Client } from '../tools/client.js';
 import type { Answer, BrowserToolContext, ResourceLink, Tool, ToolContext } from '../tools/defineTool.js';
 import { withAllowedDocuments } from '../tools/documentAccess.js';
@@ -20,6 +21,8 @@ export interface Call {
   readonly tool: Tool;
   readonly args: unknown;
   readonly profile: ClientProfile;
+  /** The protocol revision of the client. */
+  readonly revision: string | null;
   /** Aborted when the client cancels the request or the session ends. */
   readonly cancelled: AbortSignal;
   /** Aborted when nobody waits for the answer, and another call wants the page: the answer is its reason. */
@@ -45,7 +48,7 @@ const noExtension = 'No extension is installed in this session. Call install_ext
  *                  browser died in the handler: once more from its replacement
  */
 export async function callTool(call: Call, session: McpSession): Promise<CallToolResult> {
-  const { tool, cancelled, profile } = call;
+  const { tool, cancelled, profile, revision } = call;
   const reading = readArguments(tool, call.args, profile.tolerant);
   if ('error' in reading) return failureOf(describeArguments(tool, reading.error, reading.args));
   call.tolerated(reading.tolerated);
@@ -53,7 +56,6 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
   const args = session.secrets.resolve(tool.name, reading.args);
   const ms = tool.timeoutMs ?? defaultTimeoutMs;
   const { clock } = session;
-  const { protocolVersion: revision } = session.facts();
   const notices = (): readonly string[] => [...noticesOf(session), ...reading.remarks];
   try {
     if (tool.needs !== 'nothing' && session.prepareBrowser !== undefined)
@@ -65,6 +67,8 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
     return resultOf(tool, answer, { notices: notices(), revision, structured: profile.structured });
   } catch (error) {
     cancelled.throwIfAborted();
+    // A protocol error of the client's revision, and no failure of the tool.
+    if (error instanceof Refusal && error.reason === 'missing_capability') throw error;
     return failureOf(describeError(tool, error, ms, session), notices());
   }
 }
@@ -85,6 +89,7 @@ async function run(args: Record<string, unknown>, call: Call, session: McpSessio
     resources,
     progress: call.progress,
     client: call.client(signal),
+    browsers: session.browsers,
     pictures: { bytes: call.profile.pictureBytes, pixels: call.profile.picturePixels },
   };
   const { tool } = call;
@@ -116,17 +121,21 @@ async function runInBrowser(
   const unlessStalled: SessionBrowser['debugger']['unlessStalled'] = (until, work) =>
     tool.group === 'debugger' ? work(until) : browser.debugger.unlessStalled(until, work);
   if (tool.needs !== 'page') {
-    return unlessStalled(signal, (until) =>
-      withAllowedDocuments(context, undefined, () => tool.handler(args, { ...context, signal: until })),
-    );
+    const run = () =>
+      unlessStalled(signal, (until) =>
+        withAllowedDocuments(context, undefined, () => tool.handler(args, { ...context, signal: until })),
+      );
+    return recordAction(tool, args, { browser, page: undefined }, run);
   }
   await browser.ensureFirstPage(signal);
   const { pageId, ...rest } = args;
   const page = pageOf(browser, pageId);
   if (!tool.annotations.readOnlyHint) page.isTouched = true;
   const runHandler = () =>
-    unlessStalled(signal, (until) =>
-      withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page, signal: until })),
+    recordAction(tool, rest, { browser, page }, () =>
+      unlessStalled(signal, (until) =>
+        withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page, signal: until })),
+      ),
     );
   return tool.lock === false
     ? runHandler()
@@ -193,7 +202,8 @@ function resultOf(tool: Tool, answer: Answer, options: ResultOptions): CallToolR
   return { content: adaptContent(revision, content), ...(data && { structuredContent: wellFormedData(data) }) };
 }
 
-function failureOf(message: string, notices: readonly string[] = []): CallToolResult {
+/** The result of a call that failed. */
+export function failureOf(message: string, notices: readonly string[] = []): CallToolResult {
   const text = [...notices.map((notice) => `Note: ${notice}`), message].join('\n');
   return { content: [{ type: 'text', text: cleanText(text) }], isError: true };
 }

@@ -21,7 +21,7 @@ export const promptMethods: Readonly<Record<string, Method>> = {
     const checked = prompt.arguments.safeParse(params['arguments'] ?? {});
     if (!checked.success) throw invalidParams(describeArguments(prompt, checked.error));
     const answer = await runFeature(server, request, (context) => prompt.messages(checked.data, context));
-    const { protocolVersion } = server.session.facts();
+    const { protocolVersion } = server;
     const messages: readonly PromptMessage[] =
       typeof answer === 'string' ? [{ role: 'user', content: { type: 'text', text: answer } }] : answer;
     return {

@@ -6,7 +6,6 @@ import { defineConfig } from '../config/config.js';
 import { readSecrets } from '../config/secretsFile.js';
 import { hidingLog, silentLog } from '../log.js';
 import { Secrets } from '../mcp/secrets.js';
-import { ResponseMemory } from '../mcp/responseMemory.js';
 import type { SessionRegistry } from '../session/registry.js';
 import type { Session } from '../session/session.js';
 import type { Observation } from '../telemetry/observer.js';
@@ -90,7 +89,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
     return warm.drain();
   };
   const closeBrowsers = async (): Promise<void> => {
-    await Promise.all([pool.close(), users.close(), cluster?.node.leave()]);
+    await Promise.all([pool.close(), users.close(), cluster?.node.leave(), parts.userResources.close()]);
   };
   cluster?.start({
     serveRequest: createForwardedServer(deps),
@@ -127,7 +126,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
 function createAppDeps(setup: Setup, stores: Stores, serverParts: ServerParts, isListening: () => boolean): AppDeps {
   const { config, clock, log } = setup;
   const { embedding, admission, tenancy } = stores;
-  const { registry, cluster, watchers, parts } = serverParts;
+  const { registry, cluster, watchers, parts, browsersOf, responseMemory, userResources } = serverParts;
   const node = cluster?.node;
   const openResponses = new OpenResponses();
   tenancy.users.onRemoved = endRemovedAccess(registry, openResponses);
@@ -142,7 +141,9 @@ function createAppDeps(setup: Setup, stores: Stores, serverParts: ServerParts, i
     openResponses,
     bodyLimit: config.bodyLimit,
     bodyMemory: new BodyMemory(config.bodyLimit),
-    responseMemory: new ResponseMemory(config.sessionMemory),
+    responseMemory,
+    browsersOf,
+    resourcesOf: (user) => userResources.of(user),
     eventLog: setup.eventLog ?? node?.ownership ?? new MemoryEventLog(),
     rateLimits: admission.rateLimits,
     admit: createAdmission({

@@ -1,5 +1,7 @@
+import { accessibilityTools } from './accessibilityTools.js';
 import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
+import { browserTools } from './browserTools.js';
 import type { Tool } from './defineTool.js';
 import { debuggerTools } from './debuggerTools.js';
 import { emulationTools } from './emulationTools.js';
@@ -13,6 +15,7 @@ import { pageTools } from './pageTools.js';
 import { performanceTools } from './performanceTools.js';
 import { sessionTools } from './sessionTools.js';
 import { sourceTools } from './sourceTools.js';
+import { styleTools } from './styleTools.js';
 import { storageTools } from './storageTools.js';
 import { webMcpTools } from './webMcpTools.js';
 import {
@@ -85,10 +88,13 @@ export const allTools: readonly Tool[] = [
   ...networkTools,
   ...sourceTools,
   ...debuggerTools,
+  ...styleTools,
   ...performanceTools,
   ...memoryTools,
   ...emulationTools,
   ...storageTools,
+  ...accessibilityTools,
   ...evidenceTools,
   ...extensionTools,
+  ...browserTools,
 ];

@@ -143,6 +143,7 @@ const getHeapsnapshotSummaryTool = defineTool({
   title: 'Heap snapshot summary',
   group: 'memory',
   needs: 'nothing',
+  ofSession: true,
   description: 'Largest constructors and detached DOM nodes in a heap snapshot that was taken before',
   input: z.strictObject({
     uri: z.string().optional().describe('From take_heapsnapshot; default: the newest'),
@@ -168,6 +169,7 @@ const compareHeapsnapshotsTool = defineTool({
   title: 'Compare heap snapshots',
   group: 'memory',
   needs: 'nothing',
+  ofSession: true,
   description: 'What grew and shrank between two heap snapshots, by constructor',
   input: z.strictObject({
     base: z.string().optional().describe('uri of the earlier; default: the one before current'),

@@ -104,6 +104,9 @@ const call =
   (name: string, args: Record<string, unknown> = {}) =>
   (): Call => ({ name, arguments: args });
 
+/** A worker starts after the click. */
+const later = call('evaluate_script', { function: '() => new Promise((done) => setTimeout(done, 500))' });
+
 const bugs: readonly Bug[] = [
   {
     name: 'null in a reducer',
@@ -138,7 +141,7 @@ const bugs: readonly Bug[] = [
   {
     name: 'worker that throws',
     ...{ file: 'src/worker.ts', line: 'order.lines!', path: '/' },
-    calls: [press('order'), call('list_console_messages', { types: ['error'] })],
+    calls: [press('order'), later, call('list_console_messages', { types: ['error'] })],
   },
   {
     name: 'CSP block',

@@ -318,6 +318,8 @@ export class DebuggedTarget {
     this.#mapped = Promise.all([this.#mapped, mapped]).then(noop);
   };
 
+  // Only newer Chromes have its replacement, a field of `scriptParsed`.
+  // eslint-disable-next-line @typescript-eslint/no-deprecated
   readonly #onResolved = ({ breakpointId, location }: Protocol.Debugger.BreakpointResolvedEvent): void => {
     const id = this.#breakpointOf(breakpointId);
     if (id !== undefined) this.#addPlace(id, location);
@@ -384,7 +386,10 @@ export class DebuggedTarget {
 
   /** A `debugger` statement, or the pause of another client: only what a session has asked for holds its pages. */
   #passOver(): void {
-    if (!this.#owner.isShared(this)) return this.#runOn();
+    if (!this.#owner.isShared(this)) {
+      this.#runOn();
+      return;
+    }
     const timer = setTimeout(() => this.#runOn(), foreignPauseMs);
     this.session.once('Debugger.resumed', () => clearTimeout(timer));
     this.ended.addEventListener('abort', () => clearTimeout(timer), { once: true });

@@ -116,7 +116,7 @@ export function causeText({ reason, data }: PauseCause): string {
 
 /** The message of an error, without its stack. */
 function firstLines(description: string): string {
-  const stack = description.search(/\n\s+at /);
+  const stack = description.indexOf('\n    at ');
   return cutText(stack === -1 ? description : description.slice(0, stack), 300);
 }
 

@@ -165,7 +165,7 @@ export class SessionDebugger {
       // A tab has a session of its own.
       if (this.#options.pages().some(({ frames }) => frames.mainId === targetId)) return noop;
       const blocksPage = type !== 'service_worker';
-      this.#debug({ session, targetId, label, pageId: undefined, blocksPage }, parsed);
+      void Promise.all(this.#debug({ session, targetId, label, pageId: undefined, blocksPage }, parsed));
       return () => this.#forget(session);
     });
     await Promise.all([this.#stopWatching, ...this.#options.pages().map((page) => this.#followPage(page))]);
@@ -248,7 +248,7 @@ export class SessionDebugger {
     const spare = [...this.#spare.values()].find(({ targetId }) => targetId === target.targetId);
     if (spare === undefined || this.#isClosed) return;
     this.#spare.delete(spare.session);
-    this.#debug(spare);
+    void Promise.all(this.#debug(spare));
   }
 
   async #onPaused(target: DebuggedTarget, stop: Stop): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Check } from '../checkContext.js';
+import { browserChecks } from './browserChecks.js';
 import { consoleChecks } from './consoleChecks.js';
 import { debuggerChecks } from './debuggerChecks.js';
 import { emulationChecks } from './emulationChecks.js';
@@ -19,6 +20,7 @@ import { performanceChecks } from './performanceChecks.js';
 import { sessionChecks } from './sessionChecks.js';
 import { sourceChecks } from './sourceChecks.js';
 import { storageChecks } from './storageChecks.js';
+import { styleChecks } from './styleChecks.js';
 
 /**
  * One for each tool, in the order of the catalogue. Extensions come late: they may move the session to a process of its own.
@@ -26,6 +28,7 @@ import { storageChecks } from './storageChecks.js';
  */
 export const checks: readonly Check[] = [
   ...sessionChecks,
+  ...browserChecks,
   ...pageChecks,
   ...inputChecks,
   ...lookChecks,
@@ -33,6 +36,7 @@ export const checks: readonly Check[] = [
   ...networkChecks,
   ...sourceChecks,
   ...debuggerChecks,
+  ...styleChecks,
   ...memoryChecks,
   ...emulationChecks,
   ...evidenceChecks,
