@@ -12,6 +12,7 @@ import { withAllowedDocuments } from '../tools/documentAccess.js';
 import { adaptContent, isObject } from './protocol.js';
 import { DeadlineError, untilAborted, withinDeadline } from '../async.js';
 import type { ClientProfile } from './clientProfiles.js';
+import { InputRequired } from './inputRounds.js';
 import type { McpSession } from './methodContext.js';
 import { describeArguments, readArguments, type ToleranceKind } from './tolerantArguments.js';
 
@@ -67,6 +68,8 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
     return resultOf(tool, answer, { notices: notices(), revision, structured: profile.structured });
   } catch (error) {
     cancelled.throwIfAborted();
+    // What it asked is the result; see `InputRounds`.
+    if (error instanceof InputRequired) return { content: [] };
     // A protocol error of the client's revision, and no failure of the tool.
     if (error instanceof Refusal && error.reason === 'missing_capability') throw error;
     return failureOf(describeError(tool, error, ms, session), notices());

@@ -1,4 +1,5 @@
 import type { Check } from '../checkContext.js';
+import { auditChecks } from './auditChecks.js';
 import { browserChecks } from './browserChecks.js';
 import { consoleChecks } from './consoleChecks.js';
 import { debuggerChecks } from './debuggerChecks.js';
@@ -41,6 +42,7 @@ export const checks: readonly Check[] = [
   ...emulationChecks,
   ...evidenceChecks,
   ...storageChecks,
+  ...auditChecks,
   ...extensionChecks,
   ...extensionLifeChecks,
   ...extensionContextChecks,
