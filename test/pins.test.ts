@@ -277,6 +277,8 @@ describe('pinned', () => {
       'emulate_network',
       'inspect_page_storage',
       'set_page_storage',
+      'start_coverage',
+      'stop_coverage',
       'start_recording',
       'stop_recording',
       'export_har',

@@ -1,6 +1,7 @@
 import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
 import type { Tool } from './defineTool.js';
+import { coverageTools } from './coverageTools.js';
 import { emulationTools } from './emulationTools.js';
 import { evidenceTools } from './evidenceTools.js';
 import { inputTools } from './inputTools.js';
@@ -87,6 +88,7 @@ export const allTools: readonly Tool[] = [
   ...memoryTools,
   ...emulationTools,
   ...storageTools,
+  ...coverageTools,
   ...evidenceTools,
   ...extensionTools,
 ];

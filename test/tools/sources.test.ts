@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { extensionTools } from '../../src/tools/allTools.js';
 import { consoleTools } from '../../src/tools/consoleTools.js';
+import { coverageTools } from '../../src/tools/coverageTools.js';
 import { networkTools } from '../../src/tools/networkTools.js';
 import { sourceTools } from '../../src/tools/sourceTools.js';
 import { bundleApp, lineWith, withMap, type AppFiles } from '../support/bundleApp.js';
@@ -28,6 +29,9 @@ async function send({ url }: Sent): Promise<Response> {
 console.warn('started');
 void send({ url: '/data.json' });
 setTimeout(() => reduce(state, { type: 'rename', title: 'second' }), 0);
+addEventListener('click', () => {
+  console.log('clicked', location.href);
+});
 `,
   'src/store/reducer.ts': `export interface State {
   readonly items: readonly { readonly title: string }[];
@@ -99,6 +103,8 @@ beforeAll(async () => {
   routes.set('/worker.js', text(withMap(worker, '/worker.js.map')));
   routes.set('/worker.js.map', text(`)]}'\n${worker.map}`));
   routes.set('/empty', page());
+  routes.set('/covered', page('<link rel="stylesheet" href="/app.css"><p>one</p><script src="/app.js"></script>'));
+  routes.set('/app.css', text('p { color: red; }\nb { color: blue; }\n', 'text/css'));
   routes.set('/data.json', text('{}', 'application/json'));
   const broken: Readonly<Record<string, Route>> = {
     gone: (_request, response) => void response.writeHead(404).end(),
@@ -119,7 +125,13 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   site = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  tools = await startToolHarness([...consoleTools, ...networkTools, ...sourceTools, ...extensionTools]);
+  tools = await startToolHarness([
+    ...consoleTools,
+    ...networkTools,
+    ...sourceTools,
+    ...coverageTools,
+    ...extensionTools,
+  ]);
 });
 
 afterAll(async () => {
@@ -193,6 +205,20 @@ describe('a bundled app in TypeScript', () => {
     expect(byRegex.match(/^src\/(worker|main)\.ts:\d+:/gm)).toHaveLength(2);
     expect(await tools.text('search_sources', { text: 'selected:null' })).toMatch(/^app\.js:1:\d+: /);
     expect(await tools.text('search_sources', { text: 'no such text' })).toContain('Nothing found');
+  });
+
+  test('coverage names the original lines that ran, and the style rules that were applied', async () => {
+    await tools.run('start_coverage');
+    await consoleOf('/covered', 'JSON');
+    const loaded = await tools.text('stop_coverage');
+    const [, line] = lineWith(files, 'src/main.ts', 'clicked').split(':');
+    expect(loaded).toMatch(new RegExp(`^src/main\\.ts \\(app\\.js\\): .* lines ran; did not run: ${line}$`, 'm'));
+    expect(loaded).toMatch(/^src\/worker\.ts \(worker\.js\): 8 of 8 lines ran$/m);
+    expect(loaded).toMatch(/^app\.css: 1 of 2 lines applied; applied: 1$/m);
+    await tools.run('start_coverage');
+    expect(await tools.text('stop_coverage', { text: 'reducer' })).toMatch(/reducer\.ts .*: 0 of \d lines ran$/);
+    expect(await tools.refusal('stop_coverage')).toContain('start_coverage');
+    await consoleOf('/', 'JSON');
   });
 
   test('a name that does not fit is told with those that are similar', async () => {

@@ -45,9 +45,13 @@ export function attachToChildren(session: CDPSession): Promise<void> {
 /**
  * Follows a page's session and those of its out-of-process frames and workers (CDP Target.setAutoAttach, flat). A new
  * target is paused until every follower of the page has sent its commands, so that no event of its start is missed. One
- * session may have several followers, which attach with the same settings.
+ * session may have several followers, which attach with the same settings. A later one gets those that are `present`.
  */
-export function followSessions(root: CDPSession, follower: SessionFollower): FollowedSessions {
+export function followSessions(
+  root: CDPSession,
+  follower: SessionFollower,
+  present: readonly TargetSession[] = [],
+): FollowedSessions {
   const open = new Map<CDPSession, { source: TargetSession; stop: () => void }>();
 
   function add(source: TargetSession): readonly Promise<unknown>[] {
@@ -74,7 +78,8 @@ export function followSessions(root: CDPSession, follower: SessionFollower): Fol
     }
   }
 
-  const ready = Promise.allSettled(add({ kind: 'page', session: root })).then(() => undefined);
+  const sources = [{ kind: 'page' as const, session: root }, ...present.filter(({ session }) => session !== root)];
+  const ready = Promise.allSettled(sources.flatMap(add)).then(() => undefined);
   return {
     ready,
     sessions: () => [...open.values()].map(({ source }) => source),

@@ -244,7 +244,7 @@ function mapUrlIn(text: string): string {
   return text.slice(text.indexOf('=', at) + 1, newline === -1 ? undefined : newline).trim();
 }
 
-function endOf(text: string): Position {
+export function endOf(text: string): Position {
   const last = text.lastIndexOf('\n');
   let line = 0;
   for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) line += 1;

@@ -16,7 +16,7 @@ import { networkChecks } from './networkChecks.js';
 import { pageChecks } from './pageChecks.js';
 import { performanceChecks } from './performanceChecks.js';
 import { sessionChecks } from './sessionChecks.js';
-import { sourceChecks } from './sourceChecks.js';
+import { coverageChecks, sourceChecks } from './sourceChecks.js';
 import { storageChecks } from './storageChecks.js';
 
 /**
@@ -35,6 +35,7 @@ export const checks: readonly Check[] = [
   ...emulationChecks,
   ...evidenceChecks,
   ...storageChecks,
+  ...coverageChecks,
   ...extensionChecks,
   ...extensionLifeChecks,
   ...extensionContextChecks,
