@@ -1,3 +1,4 @@
+import { accessibilityTools } from './accessibilityTools.js';
 import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
 import type { Tool } from './defineTool.js';
@@ -13,6 +14,7 @@ import { pageTools } from './pageTools.js';
 import { performanceTools } from './performanceTools.js';
 import { sessionTools } from './sessionTools.js';
 import { sourceTools } from './sourceTools.js';
+import { styleTools } from './styleTools.js';
 import { storageTools } from './storageTools.js';
 import { webMcpTools } from './webMcpTools.js';
 import {
@@ -84,10 +86,12 @@ export const allTools: readonly Tool[] = [
   ...consoleTools,
   ...networkTools,
   ...sourceTools,
+  ...styleTools,
   ...performanceTools,
   ...memoryTools,
   ...emulationTools,
   ...storageTools,
+  ...accessibilityTools,
   ...coverageTools,
   ...evidenceTools,
   ...extensionTools,

@@ -7,7 +7,10 @@ import type { WebSocketFrame } from '../browser/collectors/webSocketFrameLog.js'
 import { pdfOf } from '../browser/page/pagePdf.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
-import { definePageTool, type Tool } from './defineTool.js';
+import { ToolError } from '../errors/errors.js';
+import { scriptOf } from './actionScript.js';
+import { truncateAnswer } from './answers.js';
+import { definePageTool, defineTool, type Tool } from './defineTool.js';
 import { visibleRequest } from './networkTools.js';
 import { bytesText } from './pagination.js';
 
@@ -169,4 +172,37 @@ function fileNameOf(page: SessionPage): string {
   return words.join('-').slice(0, 80) || 'page';
 }
 
-export const evidenceTools: readonly Tool[] = [startRecordingTool, stopRecordingTool, exportHarTool, savePdfTool];
+const exportScriptTool = defineTool({
+  name: 'export_script',
+  title: 'Export script',
+  group: 'evidence',
+  needs: 'browser',
+  description:
+    'Write what this session did in its pages as a script that does it again: a file, which is a resource of the session',
+  input: z.strictObject({
+    framework: z.enum(['puppeteer', 'playwright']).default('puppeteer').describe('Library of the script'),
+  }),
+  output: savedOutput.extend({ actions: z.int(), script: z.string() }),
+  annotations: { readOnlyHint: true },
+  async handler({ framework }, { browser, resources }) {
+    const { actions, dropped } = browser.actions.read();
+    if (actions.length === 0) throw new ToolError('Nothing was done in a page yet: navigate_page is the first action.');
+    const script = scriptOf(actions, framework);
+    const name = `session.${framework}.mjs`;
+    const link = await resources.add({ name, mimeType: 'text/javascript', data: script });
+    const left = dropped > 0 ? ` The first ${dropped} are not kept.` : '';
+    return {
+      text: `Wrote ${actions.length} action(s) to ${name}.${left}\n${truncateAnswer(script, 'the resource has all of it', 16 * 1024)}`,
+      structured: { uri: link.uri, name, bytes: link.bytes, actions: actions.length, script },
+      resources: [link],
+    };
+  },
+});
+
+export const evidenceTools: readonly Tool[] = [
+  startRecordingTool,
+  stopRecordingTool,
+  exportHarTool,
+  savePdfTool,
+  exportScriptTool,
+];

@@ -14,6 +14,7 @@ import {
 } from './consoleMessage.js';
 import { noop } from '../../async.js';
 import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
+import { describeIssue } from './issues.js';
 import { isAbridged } from './remoteObject.js';
 import { formatValue } from '../cdp/injectedFunctions.js';
 import {
@@ -55,6 +56,8 @@ export class ConsoleCollector {
   readonly #followed: FollowedSessions;
   readonly #extensions = new Map<string, string>();
   readonly #exceptions = new Map<string, number>();
+  /** Ids of messages, by what they say. */
+  readonly #issues = new Map<string, number>();
   readonly #releasing = new Map<CDPSession, { again: boolean }>();
   /** Sessions whose values are released when no argument is being read. */
   readonly #pendingReleases = new Set<CDPSession>();
@@ -75,6 +78,7 @@ export class ConsoleCollector {
         ...(kind === 'page' ? [this.#trackNavigation(session)] : []),
         unlessGone(session.send('Runtime.enable')),
         unlessGone(session.send('Log.enable')),
+        unlessGone(session.send('Audits.enable')),
         unlessGone(session.send('Log.startViolationsReport', { config: violations })),
       ],
     });
@@ -121,6 +125,7 @@ export class ConsoleCollector {
         const id = this.#exceptions.get(contextKey(exceptionId));
         if (id !== undefined) this.#ring.update(id, (message) => ({ ...message, handledLater: true }));
       },
+      'Audits.issueAdded': ({ issue }) => this.#recordIssue(issue, source),
       'Log.entryAdded': ({ entry }) => {
         // A worker's messages come from its own session, in full.
         if (entry.source !== 'worker') this.#record(describeLogEntry(entry, keyOf), source, undefined);
@@ -144,6 +149,21 @@ export class ConsoleCollector {
     const id = this.#record(message, source, extension);
     for (const { arg, index } of abridged) void this.#readFully(id, index, arg, source.session);
     if (event.args.some((arg) => arg.objectId !== undefined)) this.#release(source.session);
+  }
+
+  /** An issue counts once for a document, however often Chrome finds it. */
+  #recordIssue(issue: Protocol.Audits.InspectorIssue, source: TargetSession): void {
+    const message = describeIssue(issue, Date.now());
+    if (message === undefined) return;
+    const place = `${message.location?.url ?? ''}:${message.location?.line ?? ''}:${message.location?.column ?? ''}`;
+    const key = `${this.#navigation.navigation} ${message.text} ${place}`;
+    const known = this.#issues.get(key);
+    if (known !== undefined) {
+      this.#ring.amend(known, (value) => ({ ...value, count: value.count + 1, lastAt: message.at }));
+      return;
+    }
+    this.#issues.set(key, this.#push(message, source, undefined));
+    forgetOldest(this.#issues);
   }
 
   /** Appends a message, or counts it if it equals the last one. */
@@ -227,8 +247,7 @@ export class ConsoleCollector {
 
   #rememberException(key: string, id: number): void {
     this.#exceptions.set(key, id);
-    const [oldest] = this.#exceptions.keys();
-    if (this.#exceptions.size > 500 && oldest !== undefined) this.#exceptions.delete(oldest);
+    forgetOldest(this.#exceptions);
   }
 
   async #trackNavigation(session: CDPSession): Promise<void> {
@@ -254,6 +273,13 @@ export class ConsoleCollector {
       },
     };
   }
+}
+
+const maxRemembered = 500;
+
+function forgetOldest(ids: Map<string, number>): void {
+  const [oldest] = ids.keys();
+  if (ids.size > maxRemembered && oldest !== undefined) ids.delete(oldest);
 }
 
 function isRepeated(

@@ -1,6 +1,7 @@
 import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import type { ContextSelection } from '../extensions/liveContexts.js';
+import type { ActionLog } from '../page/actionLog.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { SourceMaps } from '../sources/sourceMaps.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
@@ -25,6 +26,8 @@ export interface SessionBrowser {
   readonly addresses: AddressPolicy;
   /** Sent to the servers that ask for them. */
   readonly credentials: Credentials;
+  /** What the session did in its pages, for a script. */
+  readonly actions: ActionLog;
 
   /** False once the browser is known to have died or hung; what was open in it is gone. */
   readonly isAlive: boolean;

@@ -18,6 +18,7 @@ import { performanceChecks } from './performanceChecks.js';
 import { sessionChecks } from './sessionChecks.js';
 import { coverageChecks, sourceChecks } from './sourceChecks.js';
 import { storageChecks } from './storageChecks.js';
+import { styleChecks } from './styleChecks.js';
 
 /**
  * One for each tool, in the order of the catalogue. Extensions come late: they may move the session to a process of its own.
@@ -31,6 +32,7 @@ export const checks: readonly Check[] = [
   ...consoleChecks,
   ...networkChecks,
   ...sourceChecks,
+  ...styleChecks,
   ...memoryChecks,
   ...emulationChecks,
   ...evidenceChecks,

@@ -47,4 +47,16 @@ export const evidenceChecks: readonly Check[] = [
       return `a video of ${video.length} bytes`;
     },
   },
+  {
+    tool: 'export_script',
+    async run(context) {
+      const nonce = await context.openControls();
+      await context.call('click', { uid: await context.uidOf('button', 'Hover') });
+      const answer = await context.call('export_script', { framework: 'playwright' });
+      const script = (await context.readLink(answer, '.mjs')).toString();
+      assertIncludes(script, `nonce=${nonce}`);
+      assertIncludes(script, '.locator("#hover").click();');
+      return `${String(answer.data['actions'])} actions`;
+    },
+  },
 ];
