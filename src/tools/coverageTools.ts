@@ -116,13 +116,14 @@ async function scriptRows(
   const live = page.scripts.list().filter((script) => page.scripts.isLive(script));
   for (const { scriptId, url, used: ranges } of recorded) {
     const script = live.findLast((each) => each.scriptId === scriptId && each.url === url);
-    const key = `${url} ${script?.hash ?? ''}`;
-    used.set(key, [...(used.get(key) ?? []), ...ranges.map(([from, to]): [number, number] => [from, to])]);
+    const of = used.get(script?.hash ?? '') ?? [];
+    for (const [from, to] of ranges) of.push([from, to]);
+    used.set(script?.hash ?? '', of);
   }
   const rows: CoverageRow[] = [];
   // One after the other: each text is held as a whole.
   for (const script of await sourceScripts(browser, { page }, signal)) {
-    const ranges = joinedRanges(used.get(`${script.url} ${script.hash}`) ?? []);
+    const ranges = joinedRanges(used.get(script.hash) ?? []);
     const text = await script.text(signal).catch(() => undefined);
     signal.throwIfAborted();
     if (text === undefined) continue;

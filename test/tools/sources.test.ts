@@ -247,6 +247,28 @@ test('a source map that is missing, broken, of another build or late leaves the 
   );
 });
 
+test.each([
+  [
+    'a script that the page writes',
+    (code: string) =>
+      `{ const made = document.createElement('script'); made.text = ${code}; document.body.append(made); }`,
+    '(inline)',
+  ],
+  [
+    'a module that is evaluated',
+    (code: string) => `(0, eval)(${code} + '\\n//# sourceURL=webpack-internal:///./made.js')`,
+    'made.js',
+  ],
+])('%s is placed by its own map', async (_what, run, script) => {
+  const map = { version: 3, sources: ['webpack:///./src/made.ts'], sourcesContent: ['\n\nmade();'], mappings: 'AAEA' };
+  const { page: tab } = tools.browser.page();
+  await tab.goto(`${site}/empty`);
+  await tab.evaluate(run(JSON.stringify(withMap({ code: `console.log('made');`, map: JSON.stringify(map) }))));
+  const { text: messages } = await tools.run('list_console_messages', { text: 'made' });
+  expect(messages).toContain(`log: made (src/made.ts:3:1, ${script}:1:9)`);
+  expect(await tools.text('get_source', { file: 'src/made.ts', from: 3 })).toContain('3: made();');
+});
+
 test('`debugger` statements pause nothing', async () => {
   const value = await tools.browser.page().page.evaluate('(() => { debugger; return 1; })()');
   expect(value).toBe(1);

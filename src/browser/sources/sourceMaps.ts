@@ -210,7 +210,8 @@ export async function mappedScriptOf(page: SessionPage, script: Script): Promise
   const { startLine, startColumn, endLine, endColumn } = script;
   const line = endLine - startLine;
   return {
-    url: script.url,
+    // A script that a page writes has no address of its own.
+    url: script.url === '' ? page.url() : script.url,
     sourceMapUrl: script.sourceMapUrl,
     hash: script.hash,
     start: { line: startLine, column: startColumn },
