@@ -1,6 +1,7 @@
 import { accessibilityTools } from './accessibilityTools.js';
 import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
+import { browserTools } from './browserTools.js';
 import type { Tool } from './defineTool.js';
 import { coverageTools } from './coverageTools.js';
 import { emulationTools } from './emulationTools.js';
@@ -95,4 +96,5 @@ export const allTools: readonly Tool[] = [
   ...coverageTools,
   ...evidenceTools,
   ...extensionTools,
+  ...browserTools,
 ];

@@ -39,7 +39,7 @@ export const actionOutput = z.object({
 export type ActionOutput = z.infer<typeof actionOutput>;
 
 export const uid = z.string().describe('Element, from a snapshot');
-export const includeSnapshot = z.boolean().optional().describe('Answer with a new snapshot too');
+export const includeSnapshot = z.boolean().optional().describe('Also answer a new snapshot');
 
 const maxLoadMs = 120_000;
 

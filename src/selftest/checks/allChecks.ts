@@ -1,4 +1,6 @@
 import type { Check } from '../checkContext.js';
+import { auditChecks } from './auditChecks.js';
+import { browserChecks } from './browserChecks.js';
 import { consoleChecks } from './consoleChecks.js';
 import { emulationChecks } from './emulationChecks.js';
 import { evidenceChecks } from './evidenceChecks.js';
@@ -26,6 +28,7 @@ import { styleChecks } from './styleChecks.js';
  */
 export const checks: readonly Check[] = [
   ...sessionChecks,
+  ...browserChecks,
   ...pageChecks,
   ...inputChecks,
   ...lookChecks,
@@ -37,6 +40,7 @@ export const checks: readonly Check[] = [
   ...emulationChecks,
   ...evidenceChecks,
   ...storageChecks,
+  ...auditChecks,
   ...coverageChecks,
   ...extensionChecks,
   ...extensionLifeChecks,
