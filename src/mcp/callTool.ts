@@ -120,8 +120,14 @@ async function runInBrowser(
   const { browser, signal } = context;
   if (tool.needs === 'extension' && browser.isolation === 'context') throw new ToolError(noExtension);
   if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal, onQueued);
+  // Code that a breakpoint has stopped may be what a tool waits for; those about pauses are the way out.
+  const unlessStalled: SessionBrowser['debugger']['unlessStalled'] = (until, work) =>
+    tool.group === 'debugger' ? work(until) : browser.debugger.unlessStalled(until, work);
   if (tool.needs !== 'page') {
-    const run = () => withAllowedDocuments(context, undefined, () => tool.handler(args, context));
+    const run = () =>
+      unlessStalled(signal, (until) =>
+        withAllowedDocuments(context, undefined, () => tool.handler(args, { ...context, signal: until })),
+      );
     return recordAction(tool, args, { browser, page: undefined }, run);
   }
   await browser.ensureFirstPage(signal);
@@ -130,7 +136,9 @@ async function runInBrowser(
   if (!tool.annotations.readOnlyHint) page.isTouched = true;
   const runHandler = () =>
     recordAction(tool, rest, { browser, page }, () =>
-      withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page })),
+      unlessStalled(signal, (until) =>
+        withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page, signal: until })),
+      ),
     );
   return tool.lock === false
     ? runHandler()

@@ -4,6 +4,7 @@ import { consoleTools } from './consoleTools.js';
 import { browserTools } from './browserTools.js';
 import type { Tool } from './defineTool.js';
 import { coverageTools } from './coverageTools.js';
+import { debuggerTools } from './debuggerTools.js';
 import { emulationTools } from './emulationTools.js';
 import { evidenceTools } from './evidenceTools.js';
 import { inputTools } from './inputTools.js';
@@ -87,6 +88,7 @@ export const allTools: readonly Tool[] = [
   ...consoleTools,
   ...networkTools,
   ...sourceTools,
+  ...debuggerTools,
   ...styleTools,
   ...performanceTools,
   ...memoryTools,

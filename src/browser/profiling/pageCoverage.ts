@@ -72,6 +72,7 @@ export class PageCoverage {
           unlessGone(session.send('Profiler.startPreciseCoverage', { callCount: false, detailed: true })),
         ],
       },
+      undefined,
       this.#sessions(),
     );
     const styles = followSessions(root, {
