@@ -73,6 +73,13 @@ export const errorCatalogue = {
     message:
       'The _meta of this request is not whole. Send io.modelcontextprotocol/protocolVersion and clientCapabilities.',
   },
+  invalid_input: {
+    status: 400,
+    code: -32602,
+    retryable: false,
+    when: '2026-07-28: `inputResponses` is no object of objects, or `requestState` was changed, belongs to another user or request, has expired or was used before',
+    message: 'These answers cannot be used. Send the request without requestState to be asked again.',
+  },
   unknown_method: {
     status: 404,
     code: -32601,

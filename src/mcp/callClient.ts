@@ -12,7 +12,7 @@ import type {
   SamplingRequest,
   UrlElicitation,
 } from '../tools/client.js';
-import { isObject, type RequestId } from './protocol.js';
+import { isObject, isStatelessVersion, type RequestId } from './protocol.js';
 import type { MethodContext } from './methodContext.js';
 
 const text = z.object({ type: z.literal('text'), text: z.string() });
@@ -106,7 +106,9 @@ export class CallClient implements Client {
 
   async elicitUrl({ message, url, elicitationId }: UrlElicitation, options?: ClientRequestOptions) {
     this.#require('urls', 'open an address (elicitation.url)', { elicitation: { url: {} } });
-    const params = { mode: 'url', message, url, elicitationId };
+    // The newest revision has no notification that names it.
+    const isStateless = isStatelessVersion(this.#server.protocolVersion);
+    const params = { mode: 'url', message, url, ...(!isStateless && { elicitationId }) };
     const { action } = await this.#request('elicitation/create', elicitationAnswer, params, options);
     return { action };
   }
@@ -136,9 +138,9 @@ export class CallClient implements Client {
     method: string,
     schema: Schema,
     params: Record<string, unknown> | undefined,
-    { timeoutMs }: ClientRequestOptions = {},
+    { timeoutMs, key }: ClientRequestOptions = {},
   ): Promise<z.output<Schema>> {
-    const request = { method, ...(params && { params }), relatedTo: this.#call, signal: this.#signal, timeoutMs };
+    const request = { method, ...(params && { params }), relatedTo: this.#call, signal: this.#signal, timeoutMs, key };
     const checked = schema.safeParse(await this.#server.request(request));
     if (checked.success) return checked.data;
     throw new ToolError(`The client's answer to ${method} is invalid: ${z.prettifyError(checked.error)}`);

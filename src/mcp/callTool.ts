@@ -12,6 +12,7 @@ import { withAllowedDocuments } from '../tools/documentAccess.js';
 import { adaptContent, isObject } from './protocol.js';
 import { DeadlineError, untilAborted, withinDeadline } from '../async.js';
 import type { ClientProfile } from './clientProfiles.js';
+import { InputRequired } from './inputRounds.js';
 import type { McpSession } from './methodContext.js';
 import { describeArguments, readArguments, type ToleranceKind } from './tolerantArguments.js';
 
@@ -67,6 +68,8 @@ export async function callTool(call: Call, session: McpSession): Promise<CallToo
     return resultOf(tool, answer, { notices: notices(), revision, structured: profile.structured });
   } catch (error) {
     cancelled.throwIfAborted();
+    // What it asked is the result; see `InputRounds`.
+    if (error instanceof InputRequired) return { content: [] };
     // A protocol error of the client's revision, and no failure of the tool.
     if (error instanceof Refusal && error.reason === 'missing_capability') throw error;
     return failureOf(describeError(tool, error, ms, session), notices());
@@ -117,8 +120,14 @@ async function runInBrowser(
   const { browser, signal } = context;
   if (tool.needs === 'extension' && browser.isolation === 'context') throw new ToolError(noExtension);
   if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal, onQueued);
+  // Code that a breakpoint has stopped may be what a tool waits for; those about pauses are the way out.
+  const unlessStalled: SessionBrowser['debugger']['unlessStalled'] = (until, work) =>
+    tool.group === 'debugger' ? work(until) : browser.debugger.unlessStalled(until, work);
   if (tool.needs !== 'page') {
-    const run = () => withAllowedDocuments(context, undefined, () => tool.handler(args, context));
+    const run = () =>
+      unlessStalled(signal, (until) =>
+        withAllowedDocuments(context, undefined, () => tool.handler(args, { ...context, signal: until })),
+      );
     return recordAction(tool, args, { browser, page: undefined }, run);
   }
   await browser.ensureFirstPage(signal);
@@ -127,7 +136,9 @@ async function runInBrowser(
   if (!tool.annotations.readOnlyHint) page.isTouched = true;
   const runHandler = () =>
     recordAction(tool, rest, { browser, page }, () =>
-      withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page })),
+      unlessStalled(signal, (until) =>
+        withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page, signal: until })),
+      ),
     );
   return tool.lock === false
     ? runHandler()

@@ -6,7 +6,7 @@ import type { HandleRequest, McpSession, MethodContext } from './methodContext.j
 import type { RequestId } from './protocol.js';
 
 /** Messages about one request: they go where it came from. */
-const aboutRequest = ['notifications/progress', 'notifications/message'];
+export const aboutRequest: readonly string[] = ['notifications/progress', 'notifications/message'];
 
 /**
  * The server of a session, for one request that came by the session's handle: it works on what the session holds, for the
@@ -66,10 +66,10 @@ export class HandleContext implements MethodContext {
     return this.#server.protocolVersion ?? '';
   }
 
-  notify(method: string, params: Record<string, unknown>, relatedTo?: RequestId): void {
+  notify(method: string, params: Record<string, unknown>): void {
     const { caller, request } = this.#sender;
     if (aboutRequest.includes(method)) caller.notify(method, params, request.id);
-    else this.#server.notify(method, params, relatedTo);
+    else this.#server.notify(method, params);
   }
 
   log(level: LogLevel, data: unknown): void {

@@ -1,7 +1,6 @@
 import type { SettledRequest } from '../../machines/events.js';
 import type { BrowserLease } from '../browser/pool/browserLease.js';
 import type { Clock } from '../clock.js';
-import { ToolError } from '../errors/errors.js';
 import type { Log } from '../log.js';
 import type { ToolSet } from '../tools/catalogue.js';
 import type { ClientCapabilities, LogLevel } from '../tools/client.js';
@@ -9,11 +8,9 @@ import type { Browsers } from '../tools/browsers.js';
 import type { Resources, SessionFacts } from '../tools/defineTool.js';
 import type { Workspace } from '../tools/workspace.js';
 import type { ClientRequest } from './clientRequests.js';
-import { DeadlineError, withinDeadline } from '../async.js';
-import type { FeatureContext } from './definitions.js';
 import type { ClientProfile, ProfileChoice } from './clientProfiles.js';
 import type { ServerFeatures, SessionFeatures } from './features.js';
-import { invalidParams, rpcCodes, RpcError, type JSONRPCMessage, type RequestId } from './protocol.js';
+import { invalidParams, type JSONRPCMessage, type RequestId } from './protocol.js';
 import type { Secrets } from './secrets.js';
 import type { SessionMemory } from './responseMemory.js';
 import type { ToleranceKind } from './tolerantArguments.js';
@@ -123,6 +120,8 @@ export interface MethodContext {
   /** Sends a request to the client; see `ClientRequests`. */
   request(request: ClientRequest): Promise<Record<string, unknown>>;
   isInFlight(id: RequestId): boolean;
+  /** The result of a request whose handler asked the client something that is not answered yet; null without one. */
+  inputRequired?(): Promise<Record<string, unknown> | null>;
   /** The error of a tool that needs `required` of its client (in the form of `clientCapabilities`), to do what `action` says. */
   missingCapability(action: string, required: object): Error;
 }
@@ -148,28 +147,6 @@ export type Method = (
   params: Params,
   request: RequestInfo,
 ) => Record<string, unknown> | Promise<Record<string, unknown>>;
-
-/** Timeout of an embedder's prompt, resource or completion. */
-const featureTimeoutMs = 30_000;
-
-/** Runs an embedder's prompt, resource or completion, with a deadline. A ToolError reaches the client verbatim. */
-export async function runFeature<T>(
-  { session }: MethodContext,
-  { signal: cancelled }: RequestInfo,
-  work: (context: FeatureContext) => T | Promise<T>,
-): Promise<T> {
-  const facts = session.facts();
-  const lease = session.requireBrowserLease();
-  try {
-    return await withinDeadline({ clock: session.clock, ms: featureTimeoutMs, cancelled }, async (signal) =>
-      work({ session: facts, browser: lease.current, signal }),
-    );
-  } catch (error) {
-    if (error instanceof ToolError) throw new RpcError(rpcCodes.internal, error.message);
-    if (!(error instanceof DeadlineError)) throw error;
-    throw new RpcError(rpcCodes.internal, `The request took longer than ${featureTimeoutMs / 1000} s and was stopped.`);
-  }
-}
 
 const pageSize = 200;
 

@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import type { Prompt, PromptMessage, Completer } from './definitions.js';
 import { invalidParams, isObject, adaptContent } from './protocol.js';
-import { runFeature, paginate, type Method, type Params, type MethodContext } from './methodContext.js';
+import { paginate, type Method, type Params, type MethodContext } from './methodContext.js';
+import { runFeature } from './runFeature.js';
 import { shortenText } from '../text.js';
 
 /** The limit of the protocol (server/utilities/completion). */

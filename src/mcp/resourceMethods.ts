@@ -1,14 +1,8 @@
 import type { ResourceLink } from '../tools/defineTool.js';
 import type { Resource } from './definitions.js';
 import { invalidParams, isStatelessVersion, rpcCodes, RpcError } from './protocol.js';
-import {
-  runFeature,
-  paginate,
-  type Method,
-  type RequestInfo,
-  type MethodContext,
-  type SessionResources,
-} from './methodContext.js';
+import { paginate, type Method, type RequestInfo, type MethodContext, type SessionResources } from './methodContext.js';
+import { runFeature } from './runFeature.js';
 import { shortenText } from '../text.js';
 
 /** Escaped or in base64 it grows, and a transport closes a connection with too many buffered bytes. */

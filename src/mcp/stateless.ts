@@ -8,7 +8,11 @@ import { logLevels, type LogLevel } from '../tools/client.js';
 import type { SessionFacts } from '../tools/defineTool.js';
 import type { Workspace } from '../tools/workspace.js';
 import { profileOf, type ClientProfile, type ProfileChoice } from './clientProfiles.js';
+import type { ClientRequest } from './clientRequests.js';
 import type { Envelope } from './envelope.js';
+import { aboutRequest } from './handleContext.js';
+import { InputRounds } from './inputRounds.js';
+import type { RequestStates } from './requestState.js';
 import type { ServerFeatures, SessionFeatures } from './features.js';
 import type {
   BrowserHandles,
@@ -28,6 +32,8 @@ import type { JSONRPCRequest } from './protocol.js';
 /** What all requests without a session share, and what is known of the user of one. */
 export interface StatelessSessionOptions {
   readonly user: string;
+  /** Issuer and subject as one text. */
+  readonly owner: string;
   readonly toolSet: ToolSet;
   readonly serverFeatures: ServerFeatures;
   readonly serverInfo: Implementation;
@@ -36,10 +42,13 @@ export interface StatelessSessionOptions {
   readonly profileChoices: { readonly operator: ProfileChoice; readonly connection: ProfileChoice };
   readonly resources: SessionResources;
   readonly browsers: BrowserHandles;
+  readonly requestStates: RequestStates;
   readonly memory: SessionMemory;
   readonly clock: Clock;
   readonly log: Log;
   readonly prepareBrowser?: PrepareBrowser | undefined;
+  /** Called with a notification that belongs to no request. */
+  changed(this: void, method: string, params: Record<string, unknown>): void;
   /** Writes a message of the request. Never throws. */
   write(message: JSONRPCMessage): void;
 }
@@ -140,6 +149,8 @@ export class StatelessRequest implements MethodContext {
   toolCalls = 0;
   readonly #envelope: Envelope;
   readonly #inFlight: InFlight;
+  readonly #input: InputRounds;
+  readonly #changed: StatelessSessionOptions['changed'];
   readonly #message: JSONRPCRequest;
   #profile: ClientProfile | undefined;
   #isSettled = false;
@@ -150,6 +161,14 @@ export class StatelessRequest implements MethodContext {
     this.#envelope = envelope;
     this.#message = message;
     this.#inFlight = new InFlight(message.id);
+    this.#changed = options.changed;
+    const { method, params = {} } = message;
+    this.#input = new InputRounds(options.requestStates, { user: options.owner, method, params });
+  }
+
+  /** Takes the answers that the request brings. Throws `invalid_input`; nothing has run then. */
+  async readInput(): Promise<void> {
+    await this.#input.read(this.#message.params ?? {});
   }
 
   /** Runs the request; null if it was cancelled. Nothing is written for it afterwards (S7). Never rejects. */
@@ -189,7 +208,11 @@ export class StatelessRequest implements MethodContext {
 
   /** Only what belongs to the request: changes of lists go to `subscriptions/listen`. */
   notify(method: string, params: Record<string, unknown>): void {
-    if (this.#isSettled || this.#inFlight.isAborted || method.endsWith('/list_changed')) return;
+    if (this.#isSettled || this.#inFlight.isAborted) return;
+    if (!aboutRequest.includes(method)) {
+      this.#changed(method, params);
+      return;
+    }
     this.session.send({ jsonrpc: '2.0', method, params: wellFormedData(params) }, this.#message.id);
   }
 
@@ -198,8 +221,13 @@ export class StatelessRequest implements MethodContext {
     this.notify('notifications/message', { level, logger: this.session.serverInfo.name, data });
   }
 
-  request(): Promise<Record<string, unknown>> {
-    return Promise.reject(new ToolError('This server cannot ask the client in this revision yet.'));
+  /** Asked in the result, not while the request runs. */
+  request(request: ClientRequest): Promise<Record<string, unknown>> {
+    return this.#input.ask(request);
+  }
+
+  inputRequired(): Promise<Record<string, unknown> | null> {
+    return this.#input.result();
   }
 
   isInFlight(id: RequestId): boolean {

@@ -34,16 +34,25 @@ const listTools: Method = (server, params) => {
   return { tools: page, ...next };
 };
 
+/** Lists do not vary with a connection, so that nothing but results of calls changes in them. */
+export function statelessCapabilities(server: MethodContext): Record<string, object> {
+  const { prompts, ...rest } = capabilitiesOfServer(server);
+  return { ...rest, tools: {}, ...(prompts && { prompts: {} }) };
+}
+
 const discover: Method = (server) => {
   const { instructions } = server.features.serverFeatures;
   const hasBrowsers = server.features.toolSet.tools.has('open_browser');
   const text = [...(hasBrowsers ? [openBrowserFirst] : []), ...(instructions === undefined ? [] : [instructions])];
   return {
     supportedVersions: statelessVersions,
-    capabilities: capabilitiesOfServer(server),
+    capabilities: statelessCapabilities(server),
     ...(text.length > 0 && { instructions: text.join('\n') }),
   };
 };
+
+/** Answered by a stream of its own. */
+export const listenMethod = 'subscriptions/listen';
 
 const served: Readonly<Record<string, { readonly run: Method | undefined; readonly cache?: CacheHint }>> = {
   'server/discover': { run: discover, cache: ofServer },
@@ -60,15 +69,32 @@ const served: Readonly<Record<string, { readonly run: Method | undefined; readon
 /** Adds what every result of the revision has: its type, the server that made it, and how long it may be kept. */
 function completed(run: Method, cache: CacheHint | undefined): Method {
   return async (server, params, request) => {
-    const result = await run(server, params, request);
+    const result = await outcomeOf(run, server, params, request);
+    if (result['resultType'] === 'input_required') return withServerInfo(server, result);
     const { isExtensible } = server.features.serverFeatures;
     const hint = cache === ofServer && isExtensible ? changeable : cache;
-    return {
-      resultType: 'complete',
-      ...result,
-      ...hint,
-      _meta: { ...(result['_meta'] as object | undefined), [metaKeys.serverInfo]: server.session.serverInfo },
-    };
+    return withServerInfo(server, { resultType: 'complete', ...result, ...hint });
+  };
+}
+
+/** What the handler asked of the client comes before what it answered or threw. */
+async function outcomeOf(run: Method, ...[server, params, request]: Parameters<Method>): Promise<Result> {
+  try {
+    const result = await run(server, params, request);
+    return (await server.inputRequired?.()) ?? result;
+  } catch (error) {
+    const required = await server.inputRequired?.();
+    if (required) return required;
+    throw error;
+  }
+}
+
+type Result = Record<string, unknown>;
+
+function withServerInfo({ session }: MethodContext, result: Result): Result {
+  return {
+    ...result,
+    _meta: { ...(result['_meta'] as object | undefined), [metaKeys.serverInfo]: session.serverInfo },
   };
 }
 
@@ -88,6 +114,7 @@ export function statelessTable(server: MethodContext): MethodTable {
 
 /** Whether a request has a method of the revision that this server declares. */
 export function isServed(server: MethodContext, method: string): boolean {
+  if (method === listenMethod) return true;
   if (!Object.hasOwn(statelessMethods, method)) return false;
   const capabilities = capabilitiesOfServer(server);
   if (method.startsWith('prompts/')) return 'prompts' in capabilities;

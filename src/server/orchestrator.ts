@@ -78,7 +78,7 @@ function resolveSetup(options: OrchestratorOptions): Setup {
 function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const { config, clock } = setup;
   const { users } = stores.tenancy;
-  const { registry, cluster, watchers, pool, directory, warm } = parts;
+  const { registry, cluster, watchers, pool, directory, warm, stateless } = parts;
   let server: ListeningServer | undefined;
   const isListening = (): boolean => server === undefined || server.state() === 'listening';
   const deps = createAppDeps(setup, stores, parts, isListening);
@@ -86,6 +86,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
   const drainSessions = (): Promise<void> => {
     // With other nodes, sessions that can be restored are handed off to them.
     cluster?.node.ownership.beginHandoff();
+    stateless.subscriptions.close();
     return warm.drain();
   };
   const closeBrowsers = async (): Promise<void> => {
@@ -102,7 +103,10 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
     upgrade,
     registry,
     health: watchers.health,
-    resourceUpdated: (uri) => registry.list().forEach((session) => session.server.resourceUpdated(uri)),
+    resourceUpdated: (uri) => {
+      for (const session of registry.list()) session.server.resourceUpdated(uri);
+      stateless.changes.publish({ method: 'notifications/resources/updated', uri });
+    },
     connect: (channel) =>
       openConnectionSession(deps, { principal: toPrincipal('anyone'), toolSet: deps.selectTools(null), channel }),
     listen: async () => {
@@ -126,7 +130,7 @@ function start(setup: Setup, stores: Stores, parts: ServerParts): Orchestrator {
 function createAppDeps(setup: Setup, stores: Stores, serverParts: ServerParts, isListening: () => boolean): AppDeps {
   const { config, clock, log } = setup;
   const { embedding, admission, tenancy } = stores;
-  const { registry, cluster, watchers, parts, browsersOf, responseMemory, userResources } = serverParts;
+  const { registry, cluster, watchers, parts, stateless, userResources } = serverParts;
   const node = cluster?.node;
   const openResponses = new OpenResponses();
   tenancy.users.onRemoved = endRemovedAccess(registry, openResponses);
@@ -141,8 +145,7 @@ function createAppDeps(setup: Setup, stores: Stores, serverParts: ServerParts, i
     openResponses,
     bodyLimit: config.bodyLimit,
     bodyMemory: new BodyMemory(config.bodyLimit),
-    responseMemory,
-    browsersOf,
+    ...stateless,
     resourcesOf: (user) => userResources.of(user),
     eventLog: setup.eventLog ?? node?.ownership ?? new MemoryEventLog(),
     rateLimits: admission.rateLimits,

@@ -4,11 +4,13 @@ import type { EventLog } from '../cluster/eventLog.js';
 import type { ClusterNodeDeps } from '../cluster/node.js';
 import type { Clock } from '../clock.js';
 import { catalogue, messageOf, Refusal } from '../errors/errors.js';
+import type { Changes } from '../mcp/changes.js';
 import type { ResponseMemory } from '../mcp/responseMemory.js';
 import type { SessionDeps } from '../session/sessionDeps.js';
 import type { SessionRegistry } from '../session/registry.js';
-import { HandleChannel } from '../session/browserHandles.js';
+import { HandleChannel, publishTo } from '../session/browserHandles.js';
 import { parseSnapshot } from '../session/persistence.js';
+import { principalKey } from '../tenancy/principal.js';
 import type { Users } from '../tenancy/users.js';
 import { withBrowserTools, type ToolSet } from '../tools/catalogue.js';
 import { StreamableHttpTransport, type StoredStreams } from '../transport/streamableHttp.js';
@@ -24,6 +26,7 @@ export interface RestoreDeps {
   readonly users: Users;
   readonly clock: Clock;
   readonly responseMemory: ResponseMemory;
+  readonly changes: Changes;
   selectTools(groups: string | null): ToolSet;
 }
 
@@ -61,7 +64,9 @@ export function createSessionRestorer(deps: RestoreDeps): ClusterNodeDeps['resto
     const memory = openMemory(deps, { principal });
     const streams = stored.channel === null ? null : await withoutAnsweredRequests(sessionId, stored.channel, eventLog);
     const channel =
-      streams === null ? new HandleChannel(memory) : new StreamableHttpTransport({ clock, eventLog, memory });
+      streams === null
+        ? new HandleChannel(memory, publishTo(deps.changes, principalKey(principal)))
+        : new StreamableHttpTransport({ clock, eventLog, memory });
     const unanswered = channel instanceof HandleChannel || streams === null ? [] : channel.restore(sessionId, streams);
     const choices = { ...(groups !== undefined && { groups }), ...(profile !== undefined && { profile }) };
     const request = {

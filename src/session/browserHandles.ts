@@ -1,5 +1,6 @@
 import { Refusal, ToolError } from '../errors/errors.js';
 import type { BrowserHandles, ClientInfo, HandleRequest, SessionResources } from '../mcp/methodContext.js';
+import { changeOf, type Changes } from '../mcp/changes.js';
 import type { ClientCapabilities } from '../tools/client.js';
 import type { JSONRPCMessage } from '../mcp/protocol.js';
 import type { SessionMemory } from '../mcp/responseMemory.js';
@@ -23,10 +24,13 @@ export class HandleChannel implements Channel {
   readonly memory: SessionMemory;
   /** Resolves on entry to `connected`; rejects with the Refusal if the set-up fails. */
   readonly announced: Promise<void>;
+  readonly #onNotification: (method: string, params: Record<string, unknown>) => void;
   #resolvers: { readonly resolve: () => void; readonly reject: (refusal: Refusal) => void } | undefined;
 
-  constructor(memory: SessionMemory) {
+  /** `onNotification` is called with what the session notifies: it belongs to no request of a client. */
+  constructor(memory: SessionMemory, onNotification: (method: string, params: Record<string, unknown>) => void) {
     this.memory = memory;
+    this.#onNotification = onNotification;
     this.announced = new Promise((resolve, reject) => (this.#resolvers = { resolve, reject }));
     // Nobody waits for it after a takeover.
     this.announced.catch(() => undefined);
@@ -36,9 +40,8 @@ export class HandleChannel implements Channel {
     this.#resolvers?.resolve();
   }
 
-  /** Messages that belong to no request have no receiver. */
-  deliver(_message: JSONRPCMessage): void {
-    return;
+  deliver(message: JSONRPCMessage): void {
+    if ('method' in message) this.#onNotification(message.method, message.params ?? {});
   }
 
   snapshot(): null {
@@ -55,6 +58,8 @@ export interface BrowserHandlesDeps {
   readonly parts: SessionDeps;
   readonly idleTimeoutMs: number;
   openMemory(user: string): SessionMemory;
+  /** Receives what a browser's session notifies. */
+  readonly changes: Changes;
   selectTools(groups: string): ToolSet;
   /** False: another node may own the sessions of this one (S11). */
   isWritable(): boolean;
@@ -121,15 +126,24 @@ function describe(session: Session, { sessionId }: HandleOwner): UserBrowser {
   return { id, state, transport, createdAt, toolCalls, pages, isOwn: id === sessionId };
 }
 
+/** Passes on what concerns a user. */
+export const publishTo =
+  (changes: Changes, user: string) =>
+  (method: string, params: Record<string, unknown>): void => {
+    const change = changeOf(method, params, user);
+    if (change !== undefined) changes.publish(change);
+  };
+
 /** Resolves when the session is connected: the id leaves with the answer and not before (S1). */
 async function open(
-  { registry, parts, openMemory, selectTools }: BrowserHandlesDeps,
+  { registry, parts, openMemory, selectTools, changes }: BrowserHandlesDeps,
   owner: HandleOwner,
   { isolation, groups }: BrowserOptions,
   signal: AbortSignal,
 ): Promise<Session> {
   const { principal, client, clientCapabilities, protocolVersion } = owner;
-  const channel = new HandleChannel(openMemory(principalKey(principal)));
+  const user = principalKey(principal);
+  const channel = new HandleChannel(openMemory(user), publishTo(changes, user));
   const chosen = [owner.groups, groups].filter((part) => part !== undefined).join();
   try {
     const toolSet = groups === undefined ? owner.toolSet : selectTools(chosen);

@@ -3,6 +3,7 @@ import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
 import { browserTools } from './browserTools.js';
 import type { Tool } from './defineTool.js';
+import { debuggerTools } from './debuggerTools.js';
 import { emulationTools } from './emulationTools.js';
 import { evidenceTools } from './evidenceTools.js';
 import { inputTools } from './inputTools.js';
@@ -86,6 +87,7 @@ export const allTools: readonly Tool[] = [
   ...consoleTools,
   ...networkTools,
   ...sourceTools,
+  ...debuggerTools,
   ...styleTools,
   ...performanceTools,
   ...memoryTools,

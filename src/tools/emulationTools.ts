@@ -70,7 +70,7 @@ const emulateTool = definePageTool({
     colorScheme: z.enum(['dark', 'light', 'auto']).optional().describe('auto: not emulated'),
     contrast: z.enum(['more', 'less', 'auto']).optional().describe('prefers-contrast'),
     reducedMotion: z.boolean().optional().describe('prefers-reduced-motion'),
-    forcedColors: z.boolean().optional().describe('High-contrast palette'),
+    forcedColors: z.boolean().optional().describe('High contrast'),
     viewport: viewport.optional().describe('Its size'),
     extraHttpHeaders: headers.optional().describe('Sent to every site; {}: none'),
   }),

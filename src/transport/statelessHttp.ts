@@ -2,10 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Refusal } from '../errors/errors.js';
 import { readEnvelope, type Envelope } from '../mcp/envelope.js';
 import type { BrowserHandles, SessionResources } from '../mcp/methodContext.js';
+import type { RequestStates } from '../mcp/requestState.js';
 import { parseMessage, type JSONRPCMessage, type JSONRPCRequest } from '../mcp/protocol.js';
 import { StatelessRequest, type StatelessSessionOptions } from '../mcp/stateless.js';
-import { isServed, statelessListings } from '../mcp/statelessMethods.js';
-import type { HandleOwner } from '../session/browserHandles.js';
+import { isServed, listenMethod, statelessCapabilities, statelessListings } from '../mcp/statelessMethods.js';
+import type { Changes } from '../mcp/changes.js';
+import { publishTo, type HandleOwner } from '../session/browserHandles.js';
 import { toPrincipal } from '../tenancy/auth.js';
 import { principalKey, type Caller } from '../tenancy/principal.js';
 import { withBrowserTools } from '../tools/catalogue.js';
@@ -13,6 +15,8 @@ import { parseProfileChoice } from '../mcp/clientProfiles.js';
 import type { OpenResponses } from './openResponses.js';
 import { checkParameterHeaders, checkStandardHeaders, repeatedHeadersOf } from './repeatedHeaders.js';
 import { SseWriter } from './sseWriter.js';
+import type { Subscriptions } from './subscriptions.js';
+import { cutAtExpiry } from './tokenExpiry.js';
 import { openMemory, resolveChoices, type TransportDeps } from './transport.js';
 
 /** Requests of one user that may be in flight at once (S10). */
@@ -26,6 +30,9 @@ export interface StatelessHttpDeps extends TransportDeps {
   browsersOf(owner: HandleOwner): BrowserHandles;
   /** What tools without a browser stored for a user. */
   resourcesOf(user: string): SessionResources;
+  readonly requestStates: RequestStates;
+  readonly changes: Changes;
+  readonly subscriptions: Subscriptions;
 }
 
 interface PostedBody {
@@ -70,6 +77,13 @@ export function createStatelessHttp(deps: StatelessHttpDeps) {
     options.memory.checkRoom();
     const run = new StatelessRequest(message, envelope, options);
     checkCall(run, message, request);
+    if (message.method === listenMethod) {
+      deps.openResponses.track(caller, response);
+      cutAtExpiry(caller, response, deps.clock);
+      deps.subscriptions.listen({ message, response, user, capabilities: statelessCapabilities(run) });
+      return;
+    }
+    await run.readInput();
     deps.openResponses.track(caller, response);
     count(user, 1);
     try {
@@ -111,10 +125,24 @@ async function optionsFor(
   });
   const { serverFeatures, serverInfo, workspace, secrets, profileChoice: operator, log, prepareBrowser } = parts;
   return {
-    ...{ user: principal.user, toolSet, serverFeatures, serverInfo, workspace, secrets, browsers, clock, log, write },
+    ...{
+      user: principal.user,
+      owner: principalKey(principal),
+      requestStates: deps.requestStates,
+      toolSet,
+      serverFeatures,
+      serverInfo,
+      workspace,
+      secrets,
+      browsers,
+      clock,
+      log,
+      write,
+    },
     profileChoices: { operator, connection: parseProfileChoice(choices.profile ?? '') },
     resources: deps.resourcesOf(principalKey(principal)),
     memory: openMemory(deps, { principal }),
+    changed: publishTo(deps.changes, principalKey(principal)),
     ...(prepareBrowser && { prepareBrowser }),
   };
 }

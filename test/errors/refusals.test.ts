@@ -31,6 +31,7 @@ const elsewhere: Partial<Record<Reason, string>> = {
   missing_capability: 'test/transport/statelessHttp.test.ts',
   unsupported_revision: 'test/transport/statelessHttp.test.ts',
   invalid_envelope: 'test/transport/statelessHttp.test.ts',
+  invalid_input: 'test/mcp/inputRounds.test.ts',
   unknown_method: 'test/transport/statelessHttp.test.ts',
   invalid_upgrade: 'test/transport/webSocketHandshake.test.ts',
   upgrade_required: 'test/transport/webSocketHandshake.test.ts',

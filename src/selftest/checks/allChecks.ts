@@ -2,6 +2,7 @@ import type { Check } from '../checkContext.js';
 import { auditChecks } from './auditChecks.js';
 import { browserChecks } from './browserChecks.js';
 import { consoleChecks } from './consoleChecks.js';
+import { debuggerChecks } from './debuggerChecks.js';
 import { emulationChecks } from './emulationChecks.js';
 import { evidenceChecks } from './evidenceChecks.js';
 import { extensionActivityChecks } from './extensionActivityChecks.js';
@@ -35,6 +36,7 @@ export const checks: readonly Check[] = [
   ...consoleChecks,
   ...networkChecks,
   ...sourceChecks,
+  ...debuggerChecks,
   ...styleChecks,
   ...memoryChecks,
   ...emulationChecks,
