@@ -15,8 +15,7 @@ const auditAccessibilityTool = definePageTool({
   name: 'audit_accessibility',
   title: 'Accessibility audit',
   group: 'audit',
-  description:
-    'Check a page and its frames by the rules of axe-core, contrast too: what fails, which elements, how to mend it',
+  description: 'Check a page by the rules of axe-core, contrast too: what fails, which elements, how to mend it',
   input: z.strictObject({
     uid: z.string().optional().describe('Only what is below this element'),
     tags: z

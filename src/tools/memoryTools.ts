@@ -257,7 +257,7 @@ const queryHeapsnapshotTool = defineTool({
   group: 'memory',
   needs: 'nothing',
   description:
-    'Why objects stay alive, from a heap snapshot: what keeps detached nodes or a class, the way from the root to one node, repeated strings, what closures hold',
+    'What keeps objects alive in a heap snapshot: detached nodes, a class, one node; also repeated strings, and what closures hold',
   input: z.strictObject({
     about: z.enum(questions).default('detached').describe('The question'),
     name: z.string().optional().describe('Of the class; part of the function of closures'),

@@ -1,5 +1,9 @@
 import { createServer, type Server } from 'node:http';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { extensionTools } from '../../src/tools/allTools.js';
 import { navigationTools } from '../../src/tools/navigationTools.js';
 import { styleTools } from '../../src/tools/styleTools.js';
 import { startToolHarness, type ToolHarness } from '../tools/support/toolHarness.js';
@@ -23,7 +27,7 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  harness = await startToolHarness([...styleTools, ...navigationTools]);
+  harness = await startToolHarness([...styleTools, ...navigationTools, ...extensionTools]);
 });
 
 afterAll(async () => {
@@ -323,4 +327,23 @@ describe('listeners', () => {
       'None of these. There are: mouseup, click, keydown, resize',
     );
   });
+});
+
+test('a rule that an extension injects is told with its name and file', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'painter-'));
+  const manifest = {
+    ...{ manifest_version: 3, name: 'Painter', version: '1' },
+    content_scripts: [{ matches: ['http://*/*'], css: ['paint.css'] }],
+  };
+  await writeFile(join(folder, 'manifest.json'), JSON.stringify(manifest));
+  await writeFile(join(folder, 'paint.css'), 'i { top: 0 }\n\n#link { color: gold !important }');
+  await harness.run('install_extension', { path: folder }, { workspace: [folder] });
+  await harness.run('navigate_page', { url: `${url}/plain.html` });
+  expect(await origin('#link', 'color')).toEqual([
+    'color: rgb(255, 215, 0)',
+    expect.stringMatching(
+      /^set by #link \{ color: gold !important \} · extension [a-p]{32} \(Painter\), paint\.css:3 · 1,0,0$/,
+    ),
+  ]);
+  await rm(folder, { recursive: true });
 });

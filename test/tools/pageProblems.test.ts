@@ -53,24 +53,24 @@ test.each<[page: string, issues: (string | RegExp)[]]>([
   [
     'policy',
     [
-      /error issue x3: Content security policy: eval or the like was blocked by "script-src"\. Fix: .* \(\/policy\.html:2:38\)/,
-      'error issue: Cookie "tracker" was not set: same site none insecure (/policy.html). Fix: a cookie with SameSite=None needs Secure, over HTTPS.',
+      /error issue x3: Content security policy: eval or the like was blocked by "script-src"\. Fix: .* \(@\/policy\.html:2:38\)/,
+      'error issue: Cookie "tracker" was not set: same site none insecure (@/policy.html). Fix: a cookie with SameSite=None needs Secure, over HTTPS.',
       'error issue: Content security policy: a resource was blocked by "img-src" (http://127.0.0.1:9/x.png). Fix: add its origin to img-src',
     ],
   ],
   [
     'cors',
     [
-      /error issue: CORS: the request was blocked, missing allow origin header \(http:\/\/localhost:\d+\/data\)\. Fix: answer with Access-Control-Allow-Origin: http/,
+      /error issue: CORS: the request was blocked, missing allow origin header \(http:\/\/localhost:\d+\/data\)\. Fix: answer with Access-Control-Allow-Origin: @\./,
     ],
   ],
   [
     'quirks',
-    ['info issue: The document is laid out in quirks mode. Fix: begin it with <!doctype html>. (/quirks.html)'],
+    ['info issue: The document is laid out in quirks mode. Fix: begin it with <!doctype html>. (@/quirks.html)'],
   ],
 ])('the issues of DevTools are among the messages of the console: %s', async (page, issues) => {
   await harness.run('navigate_page', { url: `${url}/${page}.html` });
-  const read = async () => (await harness.text('list_console_messages', { types: ['issue'] })).replaceAll(url, '');
+  const read = async () => (await harness.text('list_console_messages', { types: ['issue'] })).replaceAll(url, '@');
   for (const issue of issues) {
     expect(await read()).toEqual(
       typeof issue === 'string' ? expect.stringContaining(issue) : expect.stringMatching(issue),

@@ -117,7 +117,7 @@ const describeCors: Describe<'corsIssueDetails'> = ({
   return {
     level: isWarning ? 'warning' : 'error',
     problem: `CORS: the request was ${isWarning ? 'warned of' : 'blocked'}, ${words(corsError).toLowerCase()}${parameter}`,
-    fix: corsFix(corsError, initiatorOrigin ?? "the page's origin"),
+    fix: corsFix(corsError, initiatorOrigin?.replace(/\/$/, '') ?? "the page's origin"),
     location: locationOf(location),
     affected: request.url,
   };

@@ -8,6 +8,7 @@ import type { LayoutFacts } from '../injected/contract.js';
 import type { PageElement } from '../page/element.js';
 import type { SessionPage } from '../page/sessionPage.js';
 import type { StyleBlock } from './cascade.js';
+import { placeInjectedRules } from './injectedRules.js';
 import { animatedBlocks, blocksOf, followSheets, type StyleReading } from './matchedStyles.js';
 
 export const pseudoStates = ['hover', 'active', 'focus', 'focus-visible', 'focus-within', 'visited', 'target'] as const;
@@ -83,7 +84,8 @@ export async function readElementStyles(
   return withCdpScope(page.page.browser(), signal, async (scope) => {
     const { targetInfo } = await element.address.document.cdp.send('Target.getTargetInfo');
     const cdp = await scope.attach(targetInfo.targetId);
-    return scope.untilAborted(readThrough(cdp, page, element, request));
+    const styles = await scope.untilAborted(readThrough(cdp, page, element, request));
+    return { ...styles, blocks: await scope.untilAborted(placeInjectedRules(scope, styles.blocks)) };
   });
 }
 

@@ -34,7 +34,7 @@ export function blocksOf(
   for (const [index, { rule, matchingSelectors }] of matchedCSSRules.entries()) {
     blocks.push({
       name: selectorText(rule, matchingSelectors),
-      origin: originOf(rule.origin),
+      origin: originOf(rule),
       isAttached: false,
       specificity: specificityOf(rule, matchingSelectors),
       conditions: conditionsOf(rule),
@@ -88,10 +88,14 @@ function plainBlock(name: string, style: Protocol.CSS.CSSStyle, reading: StyleRe
   };
 }
 
-/** Extensions and the user add styles as `injected`; they count as the page's. */
-function originOf(origin: Protocol.CSS.StyleSheetOrigin): StyleOrigin {
-  return origin === 'user-agent' ? 'user-agent' : 'author';
+/** The browser's own rules name neither ids nor classes: those of the user's level, which extensions inject, mostly do. */
+function originOf({ origin, selectorList, styleSheetId }: Protocol.CSS.CSSRule): StyleOrigin {
+  if (origin !== 'user-agent') return 'author';
+  return styleSheetId === undefined && /[#.][a-z_]/i.test(selectorList.text) ? 'user' : 'user-agent';
 }
+
+/** How the place of a rule begins that an extension has put into the page, by its manifest or by insertCSS. */
+export const injectedPlace = 'injected by an extension';
 
 /** Chrome lists matching rules in the order of the normal cascade; layers and trees are numbered as they appear. */
 class RulePositions {
@@ -200,7 +204,10 @@ function withoutImportant(value: string): string {
 
 /** Where a rule is written: file and line, or what made its style sheet. */
 function placeOf(rule: Protocol.CSS.CSSRule, { sheets, documentUrl, trees }: StyleReading): string {
-  if (rule.origin === 'user-agent') return 'browser';
+  const origin = originOf(rule);
+  if (origin === 'user-agent') return 'browser';
+  if (origin === 'user') return `${injectedPlace} (origin USER)`;
+  if (rule.origin === 'injected') return injectedPlace;
   const sheet = rule.styleSheetId === undefined ? undefined : sheets.get(rule.styleSheetId);
   const tree = trees.get(rule.originTreeScopeNodeId ?? 0);
   const range = rule.selectorList.selectors[0]?.range ?? rule.style.range;
@@ -230,7 +237,6 @@ function sheetPlace(
   const at = lineOf(sheet, range);
   const url = /^chrome-extension:\/\/([a-p]{32})\/(.*)$/.exec(sheet.sourceURL);
   if (url) return `extension ${url[1] ?? ''}, ${url[2] ?? ''}:${at}`;
-  if (sheet.origin === 'injected') return `injected by an extension, line ${at}`;
   if (sheet.isConstructed) return `${sheet.sourceURL || 'constructed style sheet (adoptedStyleSheets)'}, line ${at}`;
   if (sheet.sourceURL === '') return `<style> made by a script, line ${at}`;
   const changed = sheet.isInline && sheet.isMutable ? ' (changed by a script)' : '';

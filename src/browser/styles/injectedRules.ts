@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import type { CdpScope } from '../cdp/cdpScope.js';
+import { readBeginning, readExtensionFiles } from '../extensions/extensionFiles.js';
+import { listExtensions, type Extension } from '../extensions/installedExtensions.js';
+import type { StyleBlock } from './cascade.js';
+import { injectedPlace } from './matchedStyles.js';
+
+const maxExtensions = 20;
+/** Of one extension. */
+const maxFiles = 200;
+const maxBytes = 512 * 1024;
+
+/**
+ * Says which extension has the rules that were injected into a page, by the files in which they are written: Chrome names
+ * neither. A rule that no file has stays as it is. Never rejects.
+ */
+export async function placeInjectedRules(scope: CdpScope, blocks: readonly StyleBlock[]): Promise<StyleBlock[]> {
+  if (!blocks.some(isInjected)) return [...blocks];
+  const extensions = await listExtensions(scope).catch(() => []);
+  const places = new Map<StyleBlock, string>();
+  for (const extension of extensions.slice(0, maxExtensions)) {
+    for await (const { path, text } of styleFiles(extension)) {
+      for (const block of blocks) {
+        const line = isInjected(block) && !places.has(block) ? lineOfRule(text, block) : undefined;
+        if (line !== undefined) places.set(block, `extension ${extension.id} (${extension.name}), ${path}:${line}`);
+      }
+    }
+  }
+  return blocks.map((block) => ({ ...block, place: places.get(block) ?? block.place }));
+}
+
+const isInjected = ({ place }: StyleBlock): boolean => place.startsWith(injectedPlace);
+
+/** Style sheets, then scripts, which inject rules as text. */
+async function* styleFiles(extension: Extension): AsyncGenerator<{ path: string; text: string }> {
+  const files = await readExtensionFiles(extension).catch(() => undefined);
+  if (files === undefined) return;
+  const ofKind = (kind: RegExp): string[] => [...files.paths].filter((path) => kind.test(path));
+  for (const path of [...ofKind(/\.css$/), ...ofKind(/\.m?js$/)].slice(0, maxFiles)) {
+    const bytes = await readBeginning(join(files.folder, path), maxBytes).catch(() => undefined);
+    if (bytes !== undefined) yield { path, text: bytes.toString('utf8') };
+  }
+}
+
+/** The line of a rule with this selector and its first declaration. */
+function lineOfRule(text: string, { name, declarations }: StyleBlock): number | undefined {
+  const [first] = declarations;
+  for (let at = text.indexOf(name); at !== -1; at = text.indexOf(name, at + 1)) {
+    const end = text.indexOf('}', at);
+    const body = text.slice(at + name.length, end === -1 ? undefined : end);
+    const isRule = /^\s*\{/.test(body) && (first === undefined || body.includes(first.name));
+    if (isRule) return text.slice(0, at).split('\n').length;
+  }
+  return undefined;
+}
