@@ -105,7 +105,7 @@ const call =
   (): Call => ({ name, arguments: args });
 
 /** A worker starts after the click. */
-const later = call('evaluate_script', { function: '() => new Promise((done) => setTimeout(done, 500))' });
+const later = call('evaluate_script', { function: '() => new Promise((done) => setTimeout(done, 2_000))' });
 
 const bugs: readonly Bug[] = [
   {

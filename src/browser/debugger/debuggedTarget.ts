@@ -386,11 +386,7 @@ export class DebuggedTarget {
 
   /** A `debugger` statement, or the pause of another client: only what a session has asked for holds its pages. */
   #passOver(): void {
-    if (!this.#owner.isShared(this)) {
-      this.#runOn();
-      return;
-    }
-    const timer = setTimeout(() => this.#runOn(), foreignPauseMs);
+    const timer = setTimeout(() => this.#runOn(), this.#owner.isShared(this) ? foreignPauseMs : 0);
     this.session.once('Debugger.resumed', () => clearTimeout(timer));
     this.ended.addEventListener('abort', () => clearTimeout(timer), { once: true });
   }
