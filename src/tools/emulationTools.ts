@@ -54,7 +54,7 @@ const emulateTool = definePageTool({
   title: 'Emulate',
   group: 'emulation',
   description:
-    'Emulate a device, location, network or preferences on a page; answers all that is emulated. What is not named stays',
+    'Emulate a device, location, network or preferences on a page. What is not named stays as it is',
   input: z.strictObject({
     reset: z.boolean().optional().describe('First end all emulation'),
     networkConditions: networkConditions.optional(),

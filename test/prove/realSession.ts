@@ -83,7 +83,12 @@ const logic = createSessionLogic({
 const shared = {
   ...{ logic, log: silentLog, inspect: () => undefined, serverInfo: { name: 'test', title: 'Test', version: '0' } },
   ...{ profileChoice: noProfileChoice, serverFeatures: compileFeatures({ isExtensible: false }) },
-  ...{ workspace: { folders: [], closed: [] }, secrets: new Secrets(), hasFreeBrowser: () => true, browsersOf: () => noBrowsers },
+  ...{
+    workspace: { folders: [], closed: [] },
+    secrets: new Secrets(),
+    hasFreeBrowser: () => true,
+    browsersOf: () => noBrowsers,
+  },
 };
 
 const newRegistry = () => new SessionRegistry({ maxSessions: 10, maxSessionsPerUser: 10 });
