@@ -269,6 +269,7 @@ describe('pinned', () => {
       'reload_extension',
       'set_extension_enabled',
       'uninstall_extension',
+      'set_extension_permissions',
       'list_extension_contexts',
       'switch_extension_context',
       'evaluate_in_extension',

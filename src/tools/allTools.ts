@@ -36,6 +36,7 @@ import {
 } from './extensionLifecycle.js';
 import { getExtensionLogsTool, monitorMessagesTool, sendMessageTool, traceApiCallsTool } from './extensionActivity.js';
 import { fireEventTool } from './extensionEventTools.js';
+import { setPermissionsTool } from './extensionPermissionTool.js';
 import { inspectExtensionStorageTool, setExtensionStorageTool, watchStorageTool } from './extensionStorageTools.js';
 
 export const extensionTools: readonly Tool[] = [
@@ -45,6 +46,7 @@ export const extensionTools: readonly Tool[] = [
   reloadExtensionTool,
   setExtensionEnabledTool,
   uninstallExtensionTool,
+  setPermissionsTool,
   listExtensionContextsTool,
   switchExtensionContextTool,
   evaluateInExtensionTool,

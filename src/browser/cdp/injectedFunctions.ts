@@ -53,6 +53,8 @@ export const {
   fireEvent,
   fireAlarm,
   readFirableEvents,
+  readPermissions,
+  removePermissions,
   testRequestRules,
 } = sources;
 

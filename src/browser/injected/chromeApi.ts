@@ -32,6 +32,11 @@ export interface ChromeApi {
   };
   readonly notifications?: { getAll(): Promise<object> };
   readonly contextMenus?: object;
+  readonly permissions?: {
+    getAll(): Promise<{ permissions?: string[]; origins?: string[] }>;
+    contains(permissions: unknown): Promise<boolean>;
+    remove(permissions: object): Promise<boolean>;
+  };
   readonly declarativeNetRequest?: {
     /** Only in unpacked extensions. */
     testMatchOutcome?(request: object): Promise<{ matchedRules: { ruleId: number; rulesetId: string }[] }>;

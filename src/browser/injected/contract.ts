@@ -152,6 +152,12 @@ export interface StorageChangeReport {
  */
 export type DeliveryOutcome = 'silent' | 'late' | 'pending' | 'empty' | 'answered' | 'threw' | 'closed';
 
+/** What `chrome.permissions.getAll` answers. */
+export interface GrantedPermissions {
+  readonly apis: readonly string[];
+  readonly hosts: readonly string[];
+}
+
 /** A rule of `declarativeNetRequest`. */
 export interface RuleMatch {
   readonly ruleId: number;
@@ -181,7 +187,7 @@ export interface ActivityReport {
   /** Shared by `begin` and `end` of one call or message. Unique within a context. */
   readonly id: number;
   readonly phase: 'begin' | 'end';
-  readonly kind: 'send' | 'receive' | 'call' | 'menu';
+  readonly kind: 'send' | 'receive' | 'call' | 'menu' | 'prompt';
   /** `runtime.sendMessage`, `port "name"`, `storage.local.get`, … */
   readonly api: string;
   /** JSON, capped: the message or the arguments; at the end the reply or result. */
@@ -223,7 +229,7 @@ export interface InjectedFunctions {
   ): OutlineReading;
   runAndPrint(code: unknown, ...values: readonly unknown[]): Promise<PrintedValue>;
   formatValue(maxCharacters: number): string;
-  instrumentContext(bindingName: string, isTracing: boolean): false;
+  instrumentContext(bindingName: string, isTracing: boolean, refusing?: readonly string[]): false;
   flushReports(): void;
   takeReports(): readonly string[];
   correctInstallDetails(placeholderVersion: string): false;
@@ -241,5 +247,7 @@ export interface InjectedFunctions {
   fireEvent(name: string, args: readonly unknown[], tab: TabPosition | null): Promise<FireResult>;
   fireAlarm(name: string, timeoutMs: number): Promise<FireResult>;
   readFirableEvents(): Promise<FirableEvents>;
+  readPermissions(): Promise<GrantedPermissions>;
+  removePermissions(permissions: object): Promise<boolean>;
   testRequestRules(request: object): Promise<readonly RuleMatch[]>;
 }

@@ -1,5 +1,5 @@
 import type {} from './chromeApi.js';
-import type { ActionState, RuleMatch, SendResult, TabPosition } from './contract.js';
+import type { ActionState, GrantedPermissions, RuleMatch, SendResult, TabPosition } from './contract.js';
 import { toJson } from './values.js';
 
 /** In a document of the extension. */
@@ -15,6 +15,17 @@ export async function readActionState(): Promise<ActionState> {
 /** In a document of the extension. */
 export async function readRegisteredScripts(): Promise<readonly object[]> {
   return globalThis.chrome?.scripting?.getRegisteredContentScripts() ?? [];
+}
+
+/** In a document of the extension. */
+export async function readPermissions(): Promise<GrantedPermissions> {
+  const { permissions = [], origins = [] } = (await globalThis.chrome?.permissions?.getAll()) ?? {};
+  return { apis: permissions, hosts: origins };
+}
+
+/** In a document of the extension. Chrome refuses required ones. */
+export async function removePermissions(permissions: object): Promise<boolean> {
+  return (await globalThis.chrome?.permissions?.remove(permissions)) ?? false;
 }
 
 /** In a document of the extension: its rules that match a request. None without the permission, or for what Chrome refuses. */

@@ -12,6 +12,13 @@ export { flushReports, instrumentContext, takeReports } from './instrumentContex
 export { measureDocument, readOutline } from './outline.js';
 export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';
-export { readActionState, readRegisteredScripts, sendFromExtension, testRequestRules } from './extensionCalls.js';
+export {
+  readActionState,
+  readPermissions,
+  readRegisteredScripts,
+  removePermissions,
+  sendFromExtension,
+  testRequestRules,
+} from './extensionCalls.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
 export { readDrag, stopWaiting, takeDroppedFiles, untilDrawn, untilQuiet, untilText, watchDrag } from './waiting.js';
