@@ -292,6 +292,7 @@ describe('pinned', () => {
       'clear_extension_errors',
       'inspect_extension_manifest',
       'check_content_script_injection',
+      'list_request_rules',
     ]);
   });
 });

@@ -37,6 +37,7 @@ import {
 import { getExtensionLogsTool, monitorMessagesTool, sendMessageTool, traceApiCallsTool } from './extensionActivity.js';
 import { fireEventTool } from './extensionEventTools.js';
 import { setPermissionsTool } from './extensionPermissionTool.js';
+import { listRequestRulesTool } from './requestRuleTool.js';
 import { inspectExtensionStorageTool, setExtensionStorageTool, watchStorageTool } from './extensionStorageTools.js';
 
 export const extensionTools: readonly Tool[] = [
@@ -69,6 +70,7 @@ export const extensionTools: readonly Tool[] = [
   clearErrorsTool,
   inspectManifestTool,
   checkInjectionTool,
+  listRequestRulesTool,
 ];
 
 /** Every tool of this package, in the order in which clients list them. */

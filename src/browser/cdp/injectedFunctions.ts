@@ -55,6 +55,7 @@ export const {
   readFirableEvents,
   readPermissions,
   removePermissions,
+  readRuleState,
   testRequestRules,
 } = sources;
 

@@ -38,6 +38,10 @@ export interface ChromeApi {
     remove(permissions: object): Promise<boolean>;
   };
   readonly declarativeNetRequest?: {
+    getEnabledRulesets(): Promise<string[]>;
+    getDisabledRuleIds(options: { rulesetId: string }): Promise<number[]>;
+    getDynamicRules(): Promise<object[]>;
+    getSessionRules(): Promise<object[]>;
     /** Only in unpacked extensions. */
     testMatchOutcome?(request: object): Promise<{ matchedRules: { ruleId: number; rulesetId: string }[] }>;
   };

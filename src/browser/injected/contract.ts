@@ -164,6 +164,16 @@ export interface RuleMatch {
   readonly rulesetId: string;
 }
 
+/** The rules that `declarativeNetRequest` has beside the files, and which of those in the files it uses. */
+export interface RuleState {
+  /** The ids of the rulesets that are on. */
+  readonly enabled: readonly string[];
+  /** Rules that are off, by the ruleset that is on. */
+  readonly disabled: Readonly<Record<string, readonly number[]>>;
+  readonly dynamic: readonly object[];
+  readonly session: readonly object[];
+}
+
 /** `unknown`: the extension has no such event, or alarm. `unheard`: no listener is registered. */
 export interface FireResult {
   readonly state: 'fired' | 'unheard' | 'unknown';
@@ -249,5 +259,6 @@ export interface InjectedFunctions {
   readFirableEvents(): Promise<FirableEvents>;
   readPermissions(): Promise<GrantedPermissions>;
   removePermissions(permissions: object): Promise<boolean>;
-  testRequestRules(request: object): Promise<readonly RuleMatch[]>;
+  readRuleState(): Promise<RuleState | null>;
+  testRequestRules(requests: readonly object[]): Promise<readonly (readonly RuleMatch[])[]>;
 }

@@ -16,6 +16,7 @@ export {
   readActionState,
   readPermissions,
   readRegisteredScripts,
+  readRuleState,
   removePermissions,
   sendFromExtension,
   testRequestRules,
