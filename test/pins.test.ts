@@ -276,6 +276,7 @@ describe('pinned', () => {
       'activate_extension_service_worker',
       'stop_extension_service_worker',
       'get_service_worker_status',
+      'check_worker_sleep',
       'trigger_extension_action',
       'fire_extension_event',
       'open_extension_popup',

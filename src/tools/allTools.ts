@@ -37,6 +37,7 @@ import {
 import { getExtensionLogsTool, monitorMessagesTool, sendMessageTool, traceApiCallsTool } from './extensionActivity.js';
 import { fireEventTool } from './extensionEventTools.js';
 import { setPermissionsTool } from './extensionPermissionTool.js';
+import { checkWorkerSleepTool } from './workerSleepTool.js';
 import { listRequestRulesTool } from './requestRuleTool.js';
 import { inspectExtensionStorageTool, setExtensionStorageTool, watchStorageTool } from './extensionStorageTools.js';
 
@@ -54,6 +55,7 @@ export const extensionTools: readonly Tool[] = [
   activateServiceWorkerTool,
   stopServiceWorkerTool,
   serviceWorkerStatusTool,
+  checkWorkerSleepTool,
   triggerExtensionActionTool,
   fireEventTool,
   openExtensionPopupTool,

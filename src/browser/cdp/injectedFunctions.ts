@@ -55,6 +55,7 @@ export const {
   readFirableEvents,
   readPermissions,
   removePermissions,
+  readVariables,
   readRuleState,
   testRequestRules,
 } = sources;

@@ -259,6 +259,7 @@ export interface InjectedFunctions {
   readFirableEvents(): Promise<FirableEvents>;
   readPermissions(): Promise<GrantedPermissions>;
   removePermissions(permissions: object): Promise<boolean>;
+  readVariables(declared: Readonly<Record<string, () => unknown>>): Record<string, string>;
   readRuleState(): Promise<RuleState | null>;
   testRequestRules(requests: readonly object[]): Promise<readonly (readonly RuleMatch[])[]>;
 }

@@ -21,5 +21,6 @@ export {
   sendFromExtension,
   testRequestRules,
 } from './extensionCalls.js';
+export { readVariables } from './variables.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
 export { readDrag, stopWaiting, takeDroppedFiles, untilDrawn, untilQuiet, untilText, watchDrag } from './waiting.js';
