@@ -1,11 +1,24 @@
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+
+const read = (path) => JSON.parse(readFileSync(new URL(`../${path}`, import.meta.url)));
+const { dependencies, devDependencies } = read('package.json');
+const packages = Object.keys({ ...dependencies, ...devDependencies }).filter((name) => !/^jest$|^@types\//.test(name));
+const esPackages = packages.filter((name) => read(`node_modules/${name}/package.json`).type === 'module');
+const native = (type) => ['<rootDir>/.config/nativeModules.cjs', { type }];
 
 export default {
   rootDir: '..',
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/.config/nativeEnvironment.cjs',
   roots: ['<rootDir>/dist/test'],
   testMatch: ['**/*.test.js'],
-  transform: {},
+  transform: {
+    '/dist/(src|machines|visualizations)/': native('esModule'),
+    [`/node_modules/(${esPackages.join('|')})/.*\\.m?js$`]: native('esModule'),
+    [`/node_modules/(${packages.join('|')})/(.*/esm/.*\\.js|.*\\.mjs)$`]: native('esModule'),
+    [`/node_modules/(${packages.join('|')})/.*\\.c?js$`]: native('commonJs'),
+  },
+  transformIgnorePatterns: [],
   filter: '<rootDir>/.config/testParts.cjs',
   testSequencer: '<rootDir>/.config/longestFirst.js',
   testTimeout: 120_000,

@@ -284,7 +284,7 @@ export const optionsSchema = z.strictObject({
       'bytes of answers that one session may leave unread, over all its streams; further requests get 429. A user may leave 4 times as many',
     ),
   tools: stringListSchema
-    .default(['extension', 'core'])
+    .default(['extension', 'core', 'sources', 'debugger', 'styles'])
     .describe('tool groups, or `all`; per connection with `/mcp?tools=core`'),
   structured: booleanSchema
     .default(false)

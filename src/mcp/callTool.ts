@@ -5,6 +5,7 @@ import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { messageOf, Refusal, ToolError } from '../errors/errors.js';
 import { shortId } from '../log.js';
 import { cleanText, wellFormedData } from '../text.js';
+import { recordAction } from '../tools/actionScript.js';
 import type { Client } from '../tools/client.js';
 import type { Answer, BrowserToolContext, ResourceLink, Tool, ToolContext } from '../tools/defineTool.js';
 import { withAllowedDocuments } from '../tools/documentAccess.js';
@@ -112,12 +113,18 @@ async function runInBrowser(
   const { browser, signal } = context;
   if (tool.needs === 'extension' && browser.isolation === 'context') throw new ToolError(noExtension);
   if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal, onQueued);
-  if (tool.needs !== 'page') return withAllowedDocuments(context, undefined, () => tool.handler(args, context));
+  if (tool.needs !== 'page') {
+    const run = () => withAllowedDocuments(context, undefined, () => tool.handler(args, context));
+    return recordAction(tool, args, { browser, page: undefined }, run);
+  }
   await browser.ensureFirstPage(signal);
   const { pageId, ...rest } = args;
   const page = pageOf(browser, pageId);
   if (!tool.annotations.readOnlyHint) page.isTouched = true;
-  const runHandler = () => withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page }));
+  const runHandler = () =>
+    recordAction(tool, rest, { browser, page }, () =>
+      withAllowedDocuments(context, page, () => tool.handler(rest, { ...context, page })),
+    );
   return tool.lock === false
     ? runHandler()
     : page.runExclusive(signal, runHandler, { navigates: tool.navigates, onWanted });

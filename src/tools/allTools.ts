@@ -1,7 +1,9 @@
+import { accessibilityTools } from './accessibilityTools.js';
 import { inspectManifestTool } from './extensionAuditTool.js';
 import { consoleTools } from './consoleTools.js';
 import type { Tool } from './defineTool.js';
 import { emulationTools } from './emulationTools.js';
+import { evidenceTools } from './evidenceTools.js';
 import { inputTools } from './inputTools.js';
 import { lookTools } from './lookTools.js';
 import { memoryTools } from './memoryTools.js';
@@ -10,7 +12,10 @@ import { networkTools } from './networkTools.js';
 import { pageTools } from './pageTools.js';
 import { performanceTools } from './performanceTools.js';
 import { sessionTools } from './sessionTools.js';
+import { sourceTools } from './sourceTools.js';
+import { styleTools } from './styleTools.js';
 import { storageTools } from './storageTools.js';
+import { webMcpTools } from './webMcpTools.js';
 import {
   closeExtensionPopupTool,
   openExtensionPopupTool,
@@ -80,13 +85,18 @@ export const allTools: readonly Tool[] = [
   ...sessionTools,
   ...pageTools,
   ...navigationTools,
+  ...webMcpTools,
   ...lookTools,
   ...inputTools,
   ...consoleTools,
   ...networkTools,
+  ...sourceTools,
+  ...styleTools,
   ...performanceTools,
   ...memoryTools,
   ...emulationTools,
   ...storageTools,
+  ...accessibilityTools,
+  ...evidenceTools,
   ...extensionTools,
 ];

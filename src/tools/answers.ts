@@ -41,6 +41,14 @@ export type ActionOutput = z.infer<typeof actionOutput>;
 export const uid = z.string().describe('Element, from a snapshot');
 export const includeSnapshot = z.boolean().optional().describe('Answer with a new snapshot too');
 
+const maxLoadMs = 120_000;
+
+/** The argument `timeout` of tools that load a page, in milliseconds. */
+export const loadTimeout = z.number().int().min(1).max(maxLoadMs).default(15_000).describe('Longest wait, in ms');
+
+/** Deadline of a tool with a `loadTimeout`: the longest one, and time to settle and answer. */
+export const navigationTimeoutMs = maxLoadMs + 10_000;
+
 interface Action extends SettleOptions {
   readonly page: SessionPage;
   readonly signal: AbortSignal;

@@ -8,7 +8,7 @@ interface ToolListing {
   readonly description: string;
   readonly inputSchema: JsonSchema;
   readonly outputSchema?: JsonSchema;
-  readonly annotations: Partial<Annotations>;
+  readonly annotations?: Partial<Annotations>;
 }
 
 /** The tools of one selection of groups. Shared by every session with the same groups. */
@@ -150,6 +150,7 @@ export function listingsFor(toolSet: ToolSet, { structured, schemas, tools }: Li
 
 /** The tools that are needed least, for clients that cut a list: those come last, in this order. */
 const rare = (
+  'call_page_tool list_page_tools drop_on add_init_script pointer set_credentials ' +
   'get_session_info list_browser_capabilities get_connected_browser drag navigate_page_history list_websocket_frames ' +
   'close_extension_popup set_extension_enabled clear_extension_errors switch_extension_context uninstall_extension ' +
   'get_service_worker_status watch_extension_storage set_extension_storage inspect_extension_manifest resize_page hover ' +
@@ -169,7 +170,7 @@ function listingOf(tool: Tool, { structured, schemas }: Omit<ListingOptions, 'to
     description,
     inputSchema: inputSchema ?? (schemas === 'full' ? fullSchemaOf(input) : schemaOf(input, 'input')),
     ...(structured && output && { outputSchema: schemaOf(output.extend(structuredFields), 'output') }),
-    annotations: annotationsOf(tool),
+    ...annotationsOf(tool),
   };
 }
 
@@ -186,8 +187,9 @@ function fullSchemaOf(schema: z.ZodObject): JsonSchema {
 }
 
 /** `readOnlyHint` is false by default, and the other hints apply only then (server/tools): defaults are left out. */
-function annotationsOf({ annotations: { readOnlyHint, ...rest } }: Tool): Partial<Annotations> {
-  return readOnlyHint ? { readOnlyHint } : rest;
+function annotationsOf({ annotations: { readOnlyHint, ...rest } }: Tool): Pick<ToolListing, 'annotations'> {
+  if (readOnlyHint) return { annotations: { readOnlyHint } };
+  return Object.keys(rest).length === 0 ? {} : { annotations: rest };
 }
 
 /**
@@ -227,11 +229,14 @@ function isUntyped({ type }: { readonly type: string }): boolean {
   return type === 'unknown' || type === 'any';
 }
 
-/** Strictness, and bounds that no caller would cross. A property of one of these names has an object as its value. */
+const rarelyCrossed = 10_000;
+
+/** Strictness, the defaults of what is left out anyway, and bounds that callers rarely cross: the error for one that does names it. A property of one of these names has an object as its value. */
 function isImplied(key: string, value: unknown): boolean {
   if (key === 'additionalProperties') return value === false;
   if (key === 'pattern') return typeof value === 'string';
+  if (key === 'default') return value === false || value === '';
   if (key === 'minimum' && value === Number.MIN_SAFE_INTEGER) return true;
   if (key === 'minimum' || key === 'minLength' || key === 'minItems') return value === 0 || value === 1;
-  return key === 'maximum' && value === Number.MAX_SAFE_INTEGER;
+  return key === 'maximum' && typeof value === 'number' && value >= rarelyCrossed;
 }

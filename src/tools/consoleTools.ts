@@ -2,12 +2,19 @@ import { z } from 'zod';
 import type { CodeLocation, ConsoleMessage, StackFrame } from '../browser/collectors/consoleCollector.js';
 import type { RingBufferEntry } from '../browser/collectors/ringBuffer.js';
 import { ToolError } from '../errors/errors.js';
+import { originalOutput, OriginalPlaces } from './originalPlaces.js';
 import { definePageTool, type Tool } from './defineTool.js';
 import { listingInput, listingOutput, pageOf, oneLine, timeText } from './pagination.js';
 
 const rowChars = 300;
 
-const location = z.object({ url: z.string(), line: z.int().optional(), column: z.int().optional() });
+const location = z.object({
+  url: z.string(),
+  line: z.int().optional(),
+  column: z.int().optional(),
+  /** The place in the file that the script was made from. */
+  original: originalOutput.optional(),
+});
 
 const row = {
   id: z.int(),
@@ -27,16 +34,16 @@ const listConsoleMessagesTool = definePageTool({
   title: 'List console messages',
   group: 'console',
   description:
-    'What a page, its frames and workers logged: console, uncaught errors, browser warnings; also before navigating. All of an extension: get_extension_logs',
+    'What a page, its frames and workers logged: console, uncaught errors, browser warnings; at original lines; also before navigating. All of an extension: get_extension_logs',
   input: z.object({
     types: z.array(z.string()).optional().describe('Any of error, warning, info, debug, log, exception, network, …'),
     text: z.string().optional().describe('Text in the message, ignoring case'),
     ...listingInput,
   }),
-  output: z.object({ messages: z.array(z.object(row)), ...listingOutput }),
+  output: z.object({ messages: z.array(z.object(row)), sourceMaps: z.array(z.string()).optional(), ...listingOutput }),
   annotations: { readOnlyHint: true },
   lock: false,
-  handler: async (args, { page }) => {
+  handler: async (args, { page, browser, signal }) => {
     const wanted = args.text?.toLowerCase();
     const listing = pageOf(
       page.console.read(args.since),
@@ -45,11 +52,21 @@ const listConsoleMessagesTool = definePageTool({
         (wanted === undefined || message.text.toLowerCase().includes(wanted)),
       args,
     );
-    const lines = withNavigations(listing.entries);
+    const messages = listing.entries.map(({ value }) => value);
+    const places = await OriginalPlaces.find(
+      { browser, page },
+      { locations: messages.map((message) => message.location), texts: messages.map(({ text }) => text) },
+      signal,
+    );
+    const lines = withNavigations(listing.entries, places);
     if (lines.length === 0) lines.push(args.since === undefined ? 'No console messages.' : 'Nothing new since then.');
     return {
-      text: [...lines, '', listing.footer].join('\n'),
-      structured: { messages: listing.entries.map(structuredRow), ...listing.fields },
+      text: [...lines, '', ...places.problems, listing.footer].join('\n'),
+      structured: {
+        messages: listing.entries.map((entry) => structuredRow(entry, places)),
+        ...(places.problems.length > 0 && { sourceMaps: places.problems }),
+        ...listing.fields,
+      },
     };
   },
 });
@@ -63,27 +80,33 @@ const getConsoleMessageTool = definePageTool({
   output: z.object({
     ...row,
     args: z.array(z.string()),
-    stack: z.array(z.object({ functionName: z.string(), url: z.string(), line: z.int(), column: z.int() })),
+    stack: z.array(location.extend({ functionName: z.string(), line: z.int(), column: z.int() })),
     at: z.string(),
     lastAt: z.string(),
     handledLater: z.boolean(),
   }),
   annotations: { readOnlyHint: true },
   lock: false,
-  handler: async ({ id }, { page }) => {
+  handler: async ({ id }, { page, browser, signal }) => {
     const message = page.console.get(id);
     if (message === undefined) {
       throw new ToolError(
         `There is no console message ${id} on this page, or it was dropped. list_console_messages shows the kept ones.`,
       );
     }
+    const { stack, args } = message;
+    const found = { locations: [message.location, ...stack], texts: [message.text, ...args] };
+    const places = await OriginalPlaces.find({ browser, page }, found, signal);
     return {
-      text: describe(id, message),
+      text: [describe(id, message, places), ...places.problems].join('\n'),
       structured: {
-        ...structuredRow({ id, value: message }),
+        ...structuredRow({ id, value: message }, places),
         text: message.text,
-        args: [...message.args],
-        stack: message.stack.map((frame) => ({ ...frame })),
+        args: [...args],
+        stack: stack.map(({ script: _script, ...frame }) => ({
+          ...frame,
+          ...places.field({ ...frame, script: _script }),
+        })),
         at: new Date(message.at).toISOString(),
         lastAt: new Date(message.lastAt).toISOString(),
         handledLater: message.handledLater,
@@ -99,35 +122,42 @@ function isOneOf(types: readonly string[], { type, level }: ConsoleMessage): boo
 }
 
 /** Rows, with a line at each navigation of the page. */
-function withNavigations(entries: readonly RingBufferEntry<ConsoleMessage>[]): string[] {
+function withNavigations(entries: readonly RingBufferEntry<ConsoleMessage>[], places: OriginalPlaces): string[] {
   const lines: string[] = [];
   let navigation: number | undefined;
   for (const { id, value } of entries) {
     if (value.navigation !== navigation) lines.push(`On ${oneLine(value.page, 200) || 'the first page'}:`);
     navigation = value.navigation;
-    lines.push(rowText(id, value));
+    lines.push(rowText(id, value, places));
   }
   return lines;
 }
 
-function rowText(id: number, message: ConsoleMessage): string {
+function rowText(id: number, message: ConsoleMessage, places: OriginalPlaces): string {
   const { type, level, count, source, extension, handledLater } = message;
   const kind = type === level || (type === 'warn' && level === 'warning') ? level : `${level} ${type}`;
   return [
-    `#${id} ${kind}${count > 1 ? ` x${count}` : ''}: ${oneLine(message.text, rowChars)}`,
-    ...(message.location === undefined ? [] : [`(${locationWithin(message.location, extension)})`]),
+    `#${id} ${kind}${count > 1 ? ` x${count}` : ''}: ${oneLine(places.inText(message.text), rowChars)}`,
+    ...(message.location === undefined
+      ? []
+      : [`(${places.text(message.location, locationWithin(message.location, extension))})`]),
     ...(source === 'page' ? [] : [`[${source}]`]),
     ...(extension === undefined ? [] : [`[extension ${new URL(extension).host}]`]),
     ...(handledLater ? ['[handled later]'] : []),
   ].join(' ');
 }
 
-function structuredRow({ id, value }: RingBufferEntry<ConsoleMessage>): z.input<z.ZodObject<typeof row>> {
+function structuredRow(
+  { id, value }: RingBufferEntry<ConsoleMessage>,
+  places: OriginalPlaces,
+): z.input<z.ZodObject<typeof row>> {
   const { type, level, count, text, source, extension, page, navigation } = value;
   return {
     ...{ id, type, level, count, source, page, navigation },
     text: oneLine(text, rowChars),
-    ...(value.location === undefined ? {} : { location: structuredLocation(value.location) }),
+    ...(value.location === undefined
+      ? {}
+      : { location: { ...structuredLocation(value.location), ...places.field(value.location) } }),
     ...(extension === undefined ? {} : { extension }),
   };
 }
@@ -136,18 +166,23 @@ function structuredLocation({ url, line, column }: CodeLocation): z.input<typeof
   return { url, ...(line === undefined ? {} : { line }), ...(column === undefined ? {} : { column }) };
 }
 
-function describe(id: number, message: ConsoleMessage): string {
+function describe(id: number, message: ConsoleMessage, places: OriginalPlaces): string {
   const repeated = message.count > 1 ? `, ${message.count} times until ${timeText(message.lastAt)}` : '';
   return [
-    rowText(id, { ...message, text: oneLine(message.text, rowChars) }),
+    rowText(id, message, places),
     `At ${timeText(message.at)}${repeated}, on ${message.page}`,
-    ...(message.args.length === 0 ? [message.text] : message.args.map((arg, index) => `Argument ${index + 1}: ${arg}`)),
-    ...(message.stack.length === 0 ? [] : ['Stack:', ...message.stack.map(frameText)]),
+    ...(message.args.length === 0
+      ? [places.inText(message.text)]
+      : message.args.map((arg, index) => `Argument ${index + 1}: ${places.inText(arg)}`)),
+    ...(message.stack.length === 0
+      ? []
+      : ['Stack:', ...message.stack.map((frame) => `  at ${frameText(frame, places)}`)]),
   ].join('\n');
 }
 
-function frameText(frame: StackFrame): string {
-  return `  at ${frame.functionName} (${locationText(frame)})`;
+/** `name (place)`, in the original file where that is known. */
+export function frameText(frame: StackFrame, places: OriginalPlaces): string {
+  return `${frame.functionName} (${places.text(frame, locationText(frame))})`;
 }
 
 /** The path alone, for a file of the extension that the row names. */

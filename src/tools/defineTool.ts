@@ -13,10 +13,15 @@ export const toolGroups = [
   'look',
   'console',
   'network',
+  'sources',
+  'debugger',
+  'styles',
   'performance',
   'memory',
   'emulation',
   'storage',
+  'audit',
+  'evidence',
   'extension',
 ] as const;
 export type ToolGroup = (typeof toolGroups)[number];

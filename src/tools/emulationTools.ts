@@ -54,7 +54,7 @@ const emulateTool = definePageTool({
   title: 'Emulate',
   group: 'emulation',
   description:
-    'Emulate a device, location, network or colour scheme on a page; answers all that is emulated. What is not named stays',
+    'Emulate a device, location, network or preferences on a page; answers all that is emulated. What is not named stays',
   input: z.strictObject({
     reset: z.boolean().optional().describe('First end all emulation'),
     networkConditions: networkConditions.optional(),
@@ -68,7 +68,10 @@ const emulateTool = definePageTool({
       .describe('Location'),
     userAgent: z.string().optional().describe('"": the real one'),
     colorScheme: z.enum(['dark', 'light', 'auto']).optional().describe('auto: not emulated'),
-    viewport: viewport.optional().describe('What the page shows'),
+    contrast: z.enum(['more', 'less', 'auto']).optional().describe('prefers-contrast'),
+    reducedMotion: z.boolean().optional().describe('prefers-reduced-motion'),
+    forcedColors: z.boolean().optional().describe('High-contrast palette'),
+    viewport: viewport.optional().describe('Its size'),
     extraHttpHeaders: headers.optional().describe('Sent to every site; {}: none'),
   }),
   output: emulationOutput,

@@ -15,6 +15,7 @@ import type { ExtensionRecorder } from '../browser/extensions/extensionRecorder.
 import type { ApiCall } from '../browser/extensions/callLog.js';
 import { maxLinesPerSecond, type ExtensionLogEntry } from '../browser/extensions/extensionLog.js';
 import { locationText } from './consoleTools.js';
+import { originalOutput, OriginalPlaces } from './originalPlaces.js';
 import type { WorkerState } from '../browser/extensions/serviceWorkers.js';
 
 const messageChars = 500;
@@ -271,6 +272,7 @@ const logRow = z.object({
   context: z.string(),
   text: z.string(),
   location: z.string().optional(),
+  original: originalOutput.optional(),
 });
 
 export const getExtensionLogsTool = defineTool({
@@ -287,7 +289,11 @@ export const getExtensionLogsTool = defineTool({
     keepAlive: z.boolean().optional().describe('Keep the service worker running, to lose none of its messages'),
     ...listingInput,
   }),
-  output: z.object({ keepAlive: z.boolean(), droppedAtSource: z.int(), entries: z.array(logRow), ...listingOutput }),
+  output: z.object({
+    ...{ keepAlive: z.boolean(), droppedAtSource: z.int(), entries: z.array(logRow) },
+    sourceMaps: z.array(z.string()).optional(),
+    ...listingOutput,
+  }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id, ...args }, { browser, signal }) {
     const { activity } = browser;
@@ -308,18 +314,28 @@ export const getExtensionLogsTool = defineTool({
     const keepAlive = activity.isKeptAwake(id);
     const droppedAtSource = activity.logs.droppedCount(id);
     const entries = listing.entries.toSorted((a, b) => a.value.at - b.value.at);
-    const lines = entries.length === 0 ? ['Nothing was logged.'] : entries.map(logLine);
+    const places = await OriginalPlaces.find(
+      { browser },
+      { locations: entries.map(({ value }) => value.location), texts: entries.map(({ value }) => value.text) },
+      signal,
+    );
+    const lines = entries.length === 0 ? ['Nothing was logged.'] : entries.map((entry) => logLine(entry, places));
     return {
       text: [
         ...lines,
         '',
         describeDroppedLines(droppedAtSource),
         describeWorkerCoverage(state, keepAlive),
+        ...places.problems,
         listing.footer,
       ]
         .filter((part) => part !== undefined)
         .join('\n'),
-      structured: { keepAlive, droppedAtSource, entries: entries.map(structuredLog), ...listing.fields },
+      structured: {
+        ...{ keepAlive, droppedAtSource, entries: entries.map((entry) => structuredLog(entry, places)) },
+        ...(places.problems.length > 0 && { sourceMaps: places.problems }),
+        ...listing.fields,
+      },
     };
   },
 });
@@ -337,17 +353,20 @@ function describeWorkerCoverage(state: string, keepAlive: boolean): string | und
     : `The service worker is ${state}; what it logged since the last reading is lost. keepAlive: true prevents that.`;
 }
 
-function logLine({ id, value }: RingBufferEntry<ExtensionLogEntry>): string {
+function logLine({ id, value }: RingBufferEntry<ExtensionLogEntry>, places: OriginalPlaces): string {
   const { at, level: of, type, context, text, location } = value;
   const kind = type === 'exception' ? 'error exception' : of;
-  const position = location === undefined ? '' : ` (${locationText(location)})`;
-  return `#${id} ${timeText(at)} ${context} ${kind}: ${oneLine(text, logChars)}${position}`;
+  const position = location === undefined ? '' : ` (${places.text(location, locationText(location))})`;
+  return `#${id} ${timeText(at)} ${context} ${kind}: ${oneLine(places.inText(text), logChars)}${position}`;
 }
 
-function structuredLog({ id, value }: RingBufferEntry<ExtensionLogEntry>): z.input<typeof logRow> {
+function structuredLog(
+  { id, value }: RingBufferEntry<ExtensionLogEntry>,
+  places: OriginalPlaces,
+): z.input<typeof logRow> {
   const { at, level: of, type, context, text, location } = value;
   return {
     ...{ id, at: new Date(at).toISOString(), level: of, type, context, text: oneLine(text, logChars) },
-    ...(location === undefined ? {} : { location: locationText(location) }),
+    ...(location === undefined ? {} : { location: locationText(location), ...places.field(location) }),
   };
 }

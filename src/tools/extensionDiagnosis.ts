@@ -4,7 +4,9 @@ import { type ExtensionLogEntry, runtimeErrors, type RuntimeError } from '../bro
 import { withCdpScope, type CdpScope } from '../browser/cdp/cdpScope.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { truncateAnswer, shortUrl } from './answers.js';
-import { locationText } from './consoleTools.js';
+import type { CodeLocation } from '../browser/collectors/consoleMessage.js';
+import { frameText, locationText } from './consoleTools.js';
+import { originalOutput, OriginalPlaces } from './originalPlaces.js';
 import { defineTool } from './defineTool.js';
 import { count, extensionIdInput } from './extensionFields.js';
 import { errorsInFolder } from '../browser/extensions/serviceWorkers.js';
@@ -23,6 +25,7 @@ const runtimeErrorRow = z.object({
   column: z.int().optional(),
   stack: z.array(z.string()),
   count: z.int(),
+  original: originalOutput.optional(),
 });
 
 const maxRuntimeErrors = 100;
@@ -38,7 +41,10 @@ export const getRuntimeErrorsTool = defineTool({
   needs: 'extension',
   description: 'Uncaught errors and manifest problems of an extension, with location, stack and count: look here first',
   input: z.strictObject({ extensionId: extensionIdInput }),
-  output: z.object({ errors: z.array(runtimeErrorRow), total: z.int(), unanswered: z.array(unansweredRow) }),
+  output: z.object({
+    ...{ errors: z.array(runtimeErrorRow), total: z.int(), unanswered: z.array(unansweredRow) },
+    sourceMaps: z.array(z.string()).optional(),
+  }),
   annotations: { readOnlyHint: true },
   async handler({ extensionId: id }, { browser, signal }) {
     const { name, info, seen } = await withCdpScope(browser.browser, signal, (scope) => readErrors(scope, id, browser));
@@ -48,12 +54,20 @@ export const getRuntimeErrorsTool = defineTool({
       .slice(-maxUnanswered)
       .map((message) => ({ ...message, payload: oneLine(message.payload, payloadChars) }));
     const shown = errors.slice(-maxRuntimeErrors);
-    const lines = errors.length === 0 ? [`"${name}" has no errors.`] : shown.map(describeRuntimeError);
+    const locations = shown.flatMap((error) => [placeOf(error), ...error.stack]);
+    const places = await OriginalPlaces.find({ browser }, { locations }, signal);
+    const lines =
+      errors.length === 0 ? [`"${name}" has no errors.`] : shown.map((error) => describeRuntimeError(error, places));
     if (shown.length < errors.length) lines.unshift(`The newest ${maxRuntimeErrors} of ${errors.length}:`);
     if (unanswered.length > 0) lines.push('Messages without a proper answer:', ...unanswered.map(describeUnanswered));
+    lines.push(...places.problems);
     return {
       text: truncateAnswer(lines.join('\n'), 'call clear_extension_errors, then reproduce the error'),
-      structured: { errors: shown.map(structuredRuntimeError), total: errors.length, unanswered },
+      structured: {
+        errors: shown.map((error) => structuredRuntimeError(error, places)),
+        ...{ total: errors.length, unanswered },
+        ...(places.problems.length > 0 && { sourceMaps: places.problems }),
+      },
     };
   },
 });
@@ -100,24 +114,25 @@ async function readErrors(scope: CdpScope, id: string, { activity }: SessionBrow
   return { name, page, info: { ...info, manifestErrors }, seen: activity.logs.errors(id) };
 }
 
-function describeRuntimeError({ message, context, url, line, column, stack, count: times }: RuntimeError): string {
-  const position = url === undefined ? '' : ` at ${locationText({ url, line, column })}`;
-  const frames = stack.map((frame) => `\n    ${frame.functionName} (${locationText(frame)})`);
+/** Of an error of the manifest undefined. */
+function placeOf({ url, line, column }: RuntimeError): CodeLocation | undefined {
+  return url === undefined ? undefined : { url, line, column };
+}
+
+function describeRuntimeError(error: RuntimeError, places: OriginalPlaces): string {
+  const { message, context, stack, count: times } = error;
+  const place = placeOf(error);
+  const position = place === undefined ? '' : ` at ${places.text(place, locationText(place))}`;
+  const frames = stack.map((frame) => `\n    ${frameText(frame, places)}`);
   return `${times > 1 ? `${times}x ` : ''}[${context}] ${message}${position}${frames.join('')}`;
 }
 
-function structuredRuntimeError({
-  message,
-  context,
-  url,
-  line,
-  column,
-  stack,
-  count: times,
-}: RuntimeError): z.input<typeof runtimeErrorRow> {
+function structuredRuntimeError(error: RuntimeError, places: OriginalPlaces): z.input<typeof runtimeErrorRow> {
+  const { message, context, url, line, column, stack, count: times } = error;
   return {
     ...{ message, context, count: times },
-    stack: stack.map((frame) => `${frame.functionName} (${locationText(frame)})`),
+    stack: stack.map((frame) => frameText(frame, places)),
+    ...places.field(placeOf(error)),
     ...(url === undefined ? {} : { url }),
     ...(line === undefined ? {} : { line }),
     ...(column === undefined ? {} : { column }),

@@ -1,13 +1,13 @@
-import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { click, drag, hover, fill } from '../browser/page/userActions.js';
-import { upload, type ChosenFiles } from '../browser/page/pageUpload.js';
+import { upload } from '../browser/page/pageUpload.js';
 import { actionOutput, answerAction, includeSnapshot, uid } from './answers.js';
 import { definePageTool, type Tool } from './defineTool.js';
 import { browserRemark, parseChord, pressChord, typeText } from '../browser/page/deviceInput.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import { ToolError } from '../errors/errors.js';
-import { foldersOf, requireInnerLinks, requireInsideWorkspace, type Workspace } from './workspace.js';
+import { pointerTools } from './pointerTools.js';
+import { chosenFiles } from './workspace.js';
 
 const clickTool = definePageTool({
   name: 'click',
@@ -184,21 +184,6 @@ const uploadFileTool = definePageTool({
   },
 });
 
-async function chosenFiles(filePaths: readonly string[], workspace: Workspace): Promise<ChosenFiles> {
-  const paths = await Promise.all(filePaths.map((path) => requireInsideWorkspace(path, workspace)));
-  const [first = ''] = paths;
-  if (paths.length === 1 && (await stat(first).catch(() => undefined))?.isDirectory() === true) {
-    await requireInnerLinks(first, workspace);
-    return { paths, isFolder: true };
-  }
-  for (const [index, path] of paths.entries()) {
-    if ((await stat(path).catch(() => undefined))?.isFile() === true) continue;
-    const named = filePaths[index] ?? path;
-    throw new ToolError(`${named} is not a file. Pass the path of a file in ${foldersOf(workspace).join(' or ')}.`);
-  }
-  return { paths, isFolder: false };
-}
-
 export const inputTools: readonly Tool[] = [
   clickTool,
   hoverTool,
@@ -208,4 +193,5 @@ export const inputTools: readonly Tool[] = [
   uploadFileTool,
   pressKeyTool,
   typeTextTool,
+  ...pointerTools,
 ];

@@ -1,20 +1,11 @@
 import { z } from 'zod';
-import { timeLimit } from '../clock.js';
 import { performAction } from '../browser/page/performAction.js';
 import { navigate, reload, traverse } from '../browser/page/pageNavigation.js';
-import { waitForText } from '../browser/page/waitForText.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
 import { ToolError } from '../errors/errors.js';
-import { actionOutput, answerOutcome } from './answers.js';
+import { actionOutput, answerOutcome, loadTimeout, navigationTimeoutMs } from './answers.js';
 import { definePageTool, defineTool, type Tool } from './defineTool.js';
-
-const maxLoadMs = 120_000;
-
-/** The argument `timeout` of tools that load a page, in milliseconds. */
-export const loadTimeout = z.number().int().min(1).max(maxLoadMs).default(15_000).describe('Longest wait, in ms');
-
-/** Deadline of a tool with a `loadTimeout`: the longest one, and time to settle and answer. */
-export const navigationTimeoutMs = maxLoadMs + 10_000;
+import { waitForTool } from './waitForTool.js';
 
 /** The full address to load. Credentials in it are kept for its server. */
 export async function addressOf({ addresses, credentials }: SessionBrowser, text: string): Promise<string> {
@@ -65,32 +56,28 @@ const navigatePageHistoryTool = definePageTool({
   },
 });
 
-const waitForTool = definePageTool({
-  name: 'wait_for',
-  title: 'Wait for text',
+const addInitScriptTool = definePageTool({
+  name: 'add_init_script',
+  title: 'Add init script',
   group: 'pages',
   description:
-    'Wait until a page shows one of these texts. Actions wait for their own effects: use this for what comes later',
+    "Run JavaScript before a page's own scripts in every document it loads from now on, to set flags or stub APIs. Now: evaluate_script",
   input: z.strictObject({
-    text: z.array(z.string().min(1)).min(1).describe('One of them is enough'),
-    timeout: loadTimeout,
+    script: z.string().min(1).optional().describe('Statements or a function'),
+    remove: z.string().optional().describe('Instead: id of one to remove, or all'),
   }),
-  output: z.object({ found: z.string() }),
-  annotations: { readOnlyHint: true },
-  timeoutMs: navigationTimeoutMs,
-  async handler({ text, timeout }, { page, signal }) {
-    const limit = timeLimit(timeout);
-    try {
-      const found = await waitForText(page, text, AbortSignal.any([signal, limit]));
-      return { text: `The page shows ${JSON.stringify(found)}.`, structured: { found } };
-    } catch (error) {
-      if (signal.aborted || !limit.aborted) throw error;
-      const wanted = text.map((item) => JSON.stringify(item)).join(', ');
-      throw new ToolError(
-        `The page did not show ${wanted} within ${timeout / 1000} s. take_snapshot shows its text; pass a longer timeout ` +
-          'if it needs more time.',
-      );
-    }
+  output: z.object({ scripts: z.array(z.string()) }),
+  annotations: { readOnlyHint: false },
+  async handler({ script, remove }, { page }) {
+    const { initScripts } = page;
+    if ((script === undefined) === (remove === undefined)) throw new ToolError('Pass either script or remove.');
+    const added = script === undefined ? undefined : await initScripts.add(script);
+    const removed = remove === undefined ? [] : await initScripts.remove(remove);
+    const text =
+      added === undefined
+        ? `Removed ${removed.join(', ') || 'nothing'}. What it did to the present document stays until the next load.`
+        : `Added ${added}: it runs from the next load on. navigate_page {"reload":true} loads the present page again.`;
+    return { text, structured: { scripts: initScripts.ids() } };
   },
 });
 
@@ -147,5 +134,6 @@ export const navigationTools: readonly Tool[] = [
   navigatePageTool,
   navigatePageHistoryTool,
   waitForTool,
+  addInitScriptTool,
   handleDialogTool,
 ];

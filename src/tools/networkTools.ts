@@ -9,7 +9,8 @@ import { bytesText, listingInput, listingOutput, pageOf, oneLine } from './pagin
 import { isBodiless } from '../browser/collectors/requestRecord.js';
 import { describeChallenge, type Credentials } from '../browser/policy/credentials.js';
 import { messageOf, ToolError } from '../errors/errors.js';
-import { locationText } from './consoleTools.js';
+import { frameText, locationText } from './consoleTools.js';
+import { OriginalPlaces } from './originalPlaces.js';
 import { textPart } from '../text.js';
 import { withCdpScope } from '../browser/cdp/cdpScope.js';
 import { matchingRules, ruleText } from '../browser/extensions/requestRules.js';
@@ -86,7 +87,7 @@ function hasStatus({ state, status = 0 }: NetworkRequest, wanted: string): boole
 }
 
 /** `#5 GET 404 fetch 1.2 kB 35 ms http://…`, with notes in brackets. */
-function requestLine(id: number, request: NetworkRequest): string {
+export function requestLine(id: number, request: NetworkRequest): string {
   const { failure, redirectedFrom, redirectedTo, mockedBy } = request;
   const notes = [
     ...(failure === undefined ? [] : [failureText(failure)]),
@@ -193,14 +194,15 @@ const getNetworkRequestTool = definePageTool({
   }),
   annotations: { readOnlyHint: true },
   lock: false,
-  handler: async (args, { browser, signal, page: { network } }) => {
+  handler: async (args, { browser, signal, page }) => {
+    const { network } = page;
     const request = network.get(args.id);
     if (request === undefined) {
       throw new ToolError(
         `There is no request ${args.id} on this page, or it was dropped. list_network_requests shows the kept ones.`,
       );
     }
-    const shown = args.includeSensitive ? withoutOwnCredentials(request, browser.credentials) : withoutSecrets(request);
+    const shown = visibleRequest(request, args.includeSensitive, browser.credentials);
     const requestBody = args.body === 'none' ? undefined : await requestPart(network, args);
     if (!(await browser.addresses.allowsPart(request.url))) {
       throw new ToolError(`Request ${args.id} is for ${request.url}, which this session may not load.`);
@@ -208,13 +210,15 @@ const getNetworkRequestTool = definePageTool({
     const response = args.body === 'response' ? await responsePart(network, args) : {};
     const rules = await rulesFor(request, { browser, signal });
     const isBlocked = request.failure?.error === 'net::ERR_BLOCKED_BY_CLIENT';
-    const text = describeRequest(args.id, shown, requestBody, response);
+    const places = await OriginalPlaces.find({ browser, page }, { locations: request.initiator.stack }, signal);
+    const details = requestDetails(shown, places);
+    const text = describeRequest(args.id, shown, details, { requestBody, ...response });
     return {
       text: rules.length === 0 ? text : `${text}\n${isBlocked ? 'Blocked' : 'Changed'} by ${rules.join('; ')}.`,
       structured: {
         ...(rules.length > 0 && (isBlocked ? { blockedBy: rules } : { changedBy: rules })),
         ...structuredRequest({ id: args.id, value: shown }),
-        ...requestDetails(shown),
+        ...details,
         ...(requestBody === undefined ? {} : { requestBody }),
         ...response,
       },
@@ -283,7 +287,11 @@ function bytesPart(bytes: Buffer, offset: number, limit: number): BodyPart {
   return { content, encoding: 'base64', offset, total: bytes.length };
 }
 
-/** Credentials that this session keeps are hidden in any case. */
+/** A request without its cookies and credentials; those that this session keeps are hidden in any case. */
+export function visibleRequest(request: NetworkRequest, sensitive: boolean, credentials: Credentials): NetworkRequest {
+  return sensitive ? withoutOwnCredentials(request, credentials) : withoutSecrets(request);
+}
+
 function withoutOwnCredentials(request: NetworkRequest, credentials: Credentials): NetworkRequest {
   if (credentials.headerFor(request.url) === undefined) return request;
   return { ...request, requestHeaders: { ...request.requestHeaders, authorization: '(hidden)' } };
@@ -297,8 +305,10 @@ function withoutSecrets(request: NetworkRequest): NetworkRequest {
   return { ...request, requestHeaders: hide(request.requestHeaders), responseHeaders: hide(request.responseHeaders) };
 }
 
-function requestDetails(request: NetworkRequest) {
+function requestDetails(request: NetworkRequest, places: OriginalPlaces) {
   const { statusText, mimeType, protocol, remoteAddress, documentUrl, initiator } = request;
+  const [sender] = initiator.stack;
+  const place = initiator.url === '' ? '' : locationText({ ...initiator, column: undefined });
   return {
     ...{ statusText, mimeType, protocol, remoteAddress, documentUrl, url: request.url },
     startedAt: new Date(request.startedAt).toISOString(),
@@ -307,8 +317,8 @@ function requestDetails(request: NetworkRequest) {
     timing: { ...request.timing },
     initiator: {
       type: initiator.type,
-      place: initiator.url === '' ? '' : locationText({ url: initiator.url, line: initiator.line, column: undefined }),
-      stack: initiator.stack.slice(0, stackFrames).map((frame) => `${frame.functionName} (${locationText(frame)})`),
+      place: sender === undefined ? place : places.text(sender, place),
+      stack: initiator.stack.slice(0, stackFrames).map((frame) => frameText(frame, places)),
     },
   };
 }
@@ -316,10 +326,10 @@ function requestDetails(request: NetworkRequest) {
 function describeRequest(
   id: number,
   request: NetworkRequest,
-  requestBody: BodyPart | undefined,
-  { responseBody, bodyNote }: { responseBody?: BodyPart; bodyNote?: string },
+  { initiator, timing, requestHeaders, responseHeaders, startedAt }: ReturnType<typeof requestDetails>,
+  bodies: { requestBody: BodyPart | undefined; responseBody?: BodyPart; bodyNote?: string },
 ): string {
-  const { initiator, timing, requestHeaders, responseHeaders, startedAt } = requestDetails(request);
+  const { requestBody, responseBody, bodyNote } = bodies;
   const phases = Object.entries(timing).map(([name, ms]) => `${name} ${ms} ms`);
   return [
     requestLine(id, request),

@@ -8,9 +8,9 @@ import { bytesText } from './pagination.js';
 import { navigate } from '../browser/page/pageNavigation.js';
 import type { SessionPage } from '../browser/page/sessionPage.js';
 import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
-import { actionOutput, answerOutcome, shortUrl } from './answers.js';
+import { actionOutput, answerOutcome, loadTimeout, navigationTimeoutMs, shortUrl } from './answers.js';
 import { definePageTool, defineTool, type ResourceLink, type Resources, type Tool } from './defineTool.js';
-import { addressOf, loadTimeout, navigationTimeoutMs } from './navigationTools.js';
+import { addressOf } from './navigationTools.js';
 import { shortenText } from '../text.js';
 
 const maxDownloadWaitMs = 120_000;

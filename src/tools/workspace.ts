@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
-import { lstat, open, opendir, realpath, type FileHandle } from 'node:fs/promises';
+import { lstat, open, opendir, realpath, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import type { ChosenFiles } from '../browser/page/pageUpload.js';
 import type { UrlRules } from '../browser/policy/urlRules.js';
 import { isPrivateFolder } from '../browser/process/privateFolders.js';
 import { ToolError } from '../errors/errors.js';
@@ -102,4 +103,20 @@ async function realPath(path: string): Promise<string> {
     const parent = dirname(path);
     return parent === path ? path : join(await realPath(parent), basename(path));
   }
+}
+
+/** Files, or one folder, of the workspace. Throws a ToolError for what is neither. */
+export async function chosenFiles(filePaths: readonly string[], workspace: Workspace): Promise<ChosenFiles> {
+  const paths = await Promise.all(filePaths.map((path) => requireInsideWorkspace(path, workspace)));
+  const [first = ''] = paths;
+  if (paths.length === 1 && (await stat(first).catch(() => undefined))?.isDirectory() === true) {
+    await requireInnerLinks(first, workspace);
+    return { paths, isFolder: true };
+  }
+  for (const [index, path] of paths.entries()) {
+    if ((await stat(path).catch(() => undefined))?.isFile() === true) continue;
+    const named = filePaths[index] ?? path;
+    throw new ToolError(`${named} is not a file. Pass the path of a file in ${foldersOf(workspace).join(' or ')}.`);
+  }
+  return { paths, isFolder: false };
 }

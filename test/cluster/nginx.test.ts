@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { runInThisContext } from 'node:vm';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -11,8 +12,8 @@ import { Nginx } from '../support/nginx.js';
 import { RedisServer } from '../support/redisServer.js';
 import { whenReady } from './clusterNodes.js';
 
-// The official client takes the platform's WebSocket, which Node 20 has not.
-Object.assign(globalThis, { WebSocket });
+// The official client takes the WebSocket of its global object, which is Node's own. Node 20 has none.
+Object.assign(runInThisContext('globalThis'), { WebSocket });
 
 const sessionsEach = 30;
 

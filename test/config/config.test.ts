@@ -60,7 +60,7 @@ test('[C-CONFIG] the defaults are the ones of the contract', () => {
     initializeTimeout: 30_000,
     idleTimeout: 1_800_000,
     bodyLimit: 4_194_304,
-    tools: ['extension', 'core'],
+    tools: ['extension', 'core', 'sources', 'debugger', 'styles'],
     logLevel: 'info',
   });
 });

@@ -13,4 +13,5 @@ export const chromiumFlags: readonly string[] = [
   '--disable-sync',
   '--disable-quic',
   '--no-first-run',
+  '--disable-features=SpareRendererForSitePerProcess',
 ];

@@ -1,3 +1,4 @@
+import { runInThisContext } from 'node:vm';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { WebSocketClientTransport } from '@modelcontextprotocol/sdk/client/websocket.js';
 import { WebSocket } from 'ws';
@@ -6,8 +7,8 @@ import { RawWebSocket } from '../support/rawWebSocket.js';
 import { startTestServer, whenAllEnded } from '../support/testServer.js';
 import { TestTools } from '../support/testTools.js';
 
-// The official client takes the platform's WebSocket, which Node 20 has not.
-Object.assign(globalThis, { WebSocket });
+// The official client takes the WebSocket of its global object, which is Node's own. Node 20 has none.
+Object.assign(runInThisContext('globalThis'), { WebSocket });
 
 test('[C-WS] the official client initialises, pings, lists tools, calls one, and leaves nothing behind', async () => {
   const served = await startTestServer({ tools: new TestTools().all });

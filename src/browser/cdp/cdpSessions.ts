@@ -102,6 +102,11 @@ export function unlessGone<Response>(response: Promise<Response>): Promise<Respo
   return response.catch(() => undefined);
 }
 
+/** Sends a command that the types of the protocol do not have yet. */
+export function sendUntyped(session: CDPSession, method: string, params: object = {}): Promise<unknown> {
+  return session.send(method as 'Page.enable', params);
+}
+
 /** A target of a browser, or a page. */
 interface Attachable {
   createCDPSession(): Promise<CDPSession>;

@@ -5,12 +5,16 @@ import {
   describeRuntimeCall,
   maxArgumentChars,
   maxArguments,
+  noKey,
   withArgument,
   type ConsoleMessage,
   type ConsoleMessageBody,
+  type KeyOfScript,
+  type ScriptKeyOf,
 } from './consoleMessage.js';
 import { noop } from '../../async.js';
 import { RingBuffer, type RingBufferReading } from './ringBuffer.js';
+import { describeIssue } from './issues.js';
 import { isAbridged } from './remoteObject.js';
 import { formatValue } from '../cdp/injectedFunctions.js';
 import {
@@ -48,9 +52,12 @@ export class ConsoleCollector {
   readonly ready: Promise<void>;
   readonly #ring = new RingBuffer<ConsoleMessage>({ maxEntries, maxBytes, sizeOf });
   readonly #onCall: () => void;
+  readonly #keyOf: ScriptKeyOf;
   readonly #followed: FollowedSessions;
   readonly #extensions = new Map<string, string>();
   readonly #exceptions = new Map<string, number>();
+  /** Ids of messages, by what they say. */
+  readonly #issues = new Map<string, number>();
   readonly #releasing = new Map<CDPSession, { again: boolean }>();
   /** Sessions whose values are released when no argument is being read. */
   readonly #pendingReleases = new Set<CDPSession>();
@@ -59,8 +66,9 @@ export class ConsoleCollector {
   #navigation = { page: '', navigation: 0 };
 
   /** `onCall` is called for each console call. */
-  constructor(cdp: CDPSession, onCall: () => void = noop) {
+  constructor(cdp: CDPSession, onCall: () => void = noop, keyOf: ScriptKeyOf = noKey) {
     this.#onCall = onCall;
+    this.#keyOf = keyOf;
     this.#followed = followSessions(cdp, {
       handlers: (source) => ({
         ...this.#handlers(source),
@@ -70,6 +78,7 @@ export class ConsoleCollector {
         ...(kind === 'page' ? [this.#trackNavigation(session)] : []),
         unlessGone(session.send('Runtime.enable')),
         unlessGone(session.send('Log.enable')),
+        unlessGone(session.send('Audits.enable')),
         unlessGone(session.send('Log.startViolationsReport', { config: violations })),
       ],
     });
@@ -92,6 +101,7 @@ export class ConsoleCollector {
 
   #handlers(source: TargetSession): CdpHandlers {
     const contextKey = (id: number): string => `${source.session.id()} ${id}`;
+    const keyOf: KeyOfScript = (scriptId) => this.#keyOf(source.session, scriptId);
     const extensionOf = (id: number | undefined): string | undefined =>
       id === undefined ? undefined : this.#extensions.get(contextKey(id));
     return {
@@ -107,7 +117,7 @@ export class ConsoleCollector {
       'Runtime.consoleAPICalled': (event) => this.#recordCall(event, source, extensionOf(event.executionContextId)),
       'Runtime.exceptionThrown': (event) => {
         const { exceptionId, executionContextId } = event.exceptionDetails;
-        const id = this.#record(describeException(event), source, extensionOf(executionContextId));
+        const id = this.#record(describeException(event, keyOf), source, extensionOf(executionContextId));
         this.#rememberException(contextKey(exceptionId), id);
         if (event.exceptionDetails.exception?.objectId !== undefined) this.#release(source.session);
       },
@@ -115,9 +125,10 @@ export class ConsoleCollector {
         const id = this.#exceptions.get(contextKey(exceptionId));
         if (id !== undefined) this.#ring.update(id, (message) => ({ ...message, handledLater: true }));
       },
+      'Audits.issueAdded': ({ issue }) => this.#recordIssue(issue, source),
       'Log.entryAdded': ({ entry }) => {
         // A worker's messages come from its own session, in full.
-        if (entry.source !== 'worker') this.#record(describeLogEntry(entry), source, undefined);
+        if (entry.source !== 'worker') this.#record(describeLogEntry(entry, keyOf), source, undefined);
         if (entry.args?.some((arg) => arg.objectId !== undefined)) this.#release(source.session);
       },
     };
@@ -134,10 +145,25 @@ export class ConsoleCollector {
       .slice(0, maxArguments)
       .map((arg, index) => ({ arg, index }))
       .filter(({ arg }) => isAbridged(arg));
-    const message = describeRuntimeCall(event);
+    const message = describeRuntimeCall(event, (scriptId) => this.#keyOf(source.session, scriptId));
     const id = this.#record(message, source, extension);
     for (const { arg, index } of abridged) void this.#readFully(id, index, arg, source.session);
     if (event.args.some((arg) => arg.objectId !== undefined)) this.#release(source.session);
+  }
+
+  /** An issue counts once for a document, however often Chrome finds it. */
+  #recordIssue(issue: Protocol.Audits.InspectorIssue, source: TargetSession): void {
+    const message = describeIssue(issue, Date.now());
+    if (message === undefined) return;
+    const place = `${message.location?.url ?? ''}:${message.location?.line ?? ''}:${message.location?.column ?? ''}`;
+    const key = `${this.#navigation.navigation} ${message.text} ${place}`;
+    const known = this.#issues.get(key);
+    if (known !== undefined) {
+      this.#ring.amend(known, (value) => ({ ...value, count: value.count + 1, lastAt: message.at }));
+      return;
+    }
+    this.#issues.set(key, this.#push(message, source, undefined));
+    forgetOldest(this.#issues);
   }
 
   /** Appends a message, or counts it if it equals the last one. */
@@ -221,8 +247,7 @@ export class ConsoleCollector {
 
   #rememberException(key: string, id: number): void {
     this.#exceptions.set(key, id);
-    const [oldest] = this.#exceptions.keys();
-    if (this.#exceptions.size > 500 && oldest !== undefined) this.#exceptions.delete(oldest);
+    forgetOldest(this.#exceptions);
   }
 
   async #trackNavigation(session: CDPSession): Promise<void> {
@@ -248,6 +273,13 @@ export class ConsoleCollector {
       },
     };
   }
+}
+
+const maxRemembered = 500;
+
+function forgetOldest(ids: Map<string, number>): void {
+  const [oldest] = ids.keys();
+  if (ids.size > maxRemembered && oldest !== undefined) ids.delete(oldest);
 }
 
 function isRepeated(

@@ -1,4 +1,4 @@
-import type { Protocol } from 'puppeteer-core';
+import type { CDPSession, Protocol } from 'puppeteer-core';
 import { truncateText, describeObject, isAbridged, joinArguments } from './remoteObject.js';
 import type { TargetSessionKind } from '../cdp/cdpSessions.js';
 
@@ -9,7 +9,15 @@ export interface CodeLocation {
   readonly url: string;
   readonly line: number | undefined;
   readonly column: number | undefined;
+  /** The script's key, where it is known. */
+  readonly script?: number | undefined;
 }
+
+/** The key of a script (`Script.key`) by its id in one session, or in any. */
+export type KeyOfScript = (scriptId: string) => number | undefined;
+export type ScriptKeyOf = (session: CDPSession, scriptId: string) => number | undefined;
+
+export const noKey = (): undefined => undefined;
 
 export interface StackFrame extends CodeLocation {
   readonly functionName: string;
@@ -65,9 +73,12 @@ const levels: Partial<Record<string, ConsoleLevel>> = {
   verbose: 'debug',
 };
 
-export function describeRuntimeCall(event: Protocol.Runtime.ConsoleAPICalledEvent): ConsoleMessageBody {
+export function describeRuntimeCall(
+  event: Protocol.Runtime.ConsoleAPICalledEvent,
+  keyOf?: KeyOfScript,
+): ConsoleMessageBody {
   const args = event.args.slice(0, maxArguments).map((arg) => truncateText(describeObject(arg), maxArgumentChars));
-  const stack = stackFramesOf(event.stackTrace);
+  const stack = stackFramesOf(event.stackTrace, keyOf);
   const hasFormat = event.args[0]?.type === 'string';
   return {
     type: event.type === 'warning' ? 'warn' : event.type,
@@ -82,12 +93,12 @@ export function describeRuntimeCall(event: Protocol.Runtime.ConsoleAPICalledEven
   };
 }
 
-export function describeException({
-  exceptionDetails,
-  timestamp,
-}: Protocol.Runtime.ExceptionThrownEvent): ConsoleMessageBody {
-  const { text, exception, url, lineNumber, columnNumber, stackTrace } = exceptionDetails;
-  const stack = stackFramesOf(stackTrace);
+export function describeException(
+  { exceptionDetails, timestamp }: Protocol.Runtime.ExceptionThrownEvent,
+  keyOf: KeyOfScript = noKey,
+): ConsoleMessageBody {
+  const { text, exception, url, lineNumber, columnNumber, stackTrace, scriptId = '' } = exceptionDetails;
+  const stack = stackFramesOf(stackTrace, keyOf);
   const cause = exception === undefined ? '' : describeObject(exception);
   return {
     type: 'exception',
@@ -96,14 +107,15 @@ export function describeException({
     args: cause === '' ? [] : [truncateText(cause, maxArgumentChars)],
     hasFormat: false,
     abridged: false,
-    location: stack[0] ?? (url ? { url, line: lineNumber + 1, column: columnNumber + 1 } : undefined),
+    location:
+      stack[0] ?? (url ? { url, line: lineNumber + 1, column: columnNumber + 1, script: keyOf(scriptId) } : undefined),
     stack,
     at: timestamp,
   };
 }
 
-export function describeLogEntry(entry: Protocol.Log.LogEntry): ConsoleMessageBody {
-  const stack = stackFramesOf(entry.stackTrace);
+export function describeLogEntry(entry: Protocol.Log.LogEntry, keyOf?: KeyOfScript): ConsoleMessageBody {
+  const stack = stackFramesOf(entry.stackTrace, keyOf);
   const line = entry.lineNumber === undefined ? undefined : entry.lineNumber + 1;
   return {
     type: entry.source,
@@ -129,15 +141,19 @@ function joinedText(args: readonly string[], hasFormat: boolean): string {
 }
 
 /** Frames of a stack and of the stacks that scheduled it, innermost first. */
-export function stackFramesOf(trace: Protocol.Runtime.StackTrace | undefined): StackFrame[] {
+export function stackFramesOf(
+  trace: Protocol.Runtime.StackTrace | undefined,
+  keyOf: KeyOfScript = noKey,
+): StackFrame[] {
   const frames: StackFrame[] = [];
   for (let next = trace; next !== undefined && frames.length < maxFrames; next = next.parent) {
-    for (const { functionName, url, lineNumber, columnNumber } of next.callFrames) {
+    for (const { functionName, url, scriptId, lineNumber, columnNumber } of next.callFrames) {
       frames.push({
         functionName: functionName || '(anonymous)',
         url: truncateText(url, 500),
         line: lineNumber + 1,
         column: columnNumber + 1,
+        script: keyOf(scriptId),
       });
     }
   }
@@ -148,4 +164,18 @@ export function stackFramesOf(trace: Protocol.Runtime.StackTrace | undefined): S
 function withoutStack(description: string): string {
   const start = description.search(/\n[ \t]+at /);
   return start === -1 ? description : description.slice(0, start);
+}
+
+/** A line of a stack as text: `    at name (url:line:column)`, or without a name and brackets. */
+export function frameInText(text: string): StackFrame | undefined {
+  const frame = text.trim();
+  const [, line, column] = /:(\d{1,9}):(\d{1,9})\)?$/.exec(frame) ?? [];
+  if (!/^\s+at /.test(text) || line === undefined || column === undefined) return undefined;
+  const end = frame.endsWith(')') ? frame.length - 1 : frame.length;
+  const named = frame.slice('at '.length, end - `:${line}:${column}`.length);
+  const bracket = named.lastIndexOf(' (');
+  const url = bracket < 1 ? named : named.slice(bracket + 2);
+  if (url === '' || /\s/.test(url)) return undefined;
+  const functionName = bracket < 1 ? '(anonymous)' : named.slice(0, bracket);
+  return { functionName, url, line: Number(line), column: Number(column) };
 }

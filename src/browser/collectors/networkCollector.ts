@@ -24,6 +24,7 @@ import {
   type TargetSession,
 } from '../cdp/cdpSessions.js';
 import type { Credentials } from '../policy/credentials.js';
+import { noKey, type ScriptKeyOf } from './consoleMessage.js';
 import { missingBody, readArrived, readBody, type ResponseBody } from './responseBody.js';
 import { WebSocketFrameLog } from './webSocketFrameLog.js';
 
@@ -54,6 +55,12 @@ interface RedirectChain {
   arrived: ResponseBody | undefined;
 }
 
+interface NetworkSources {
+  /** Other sessions of the page, which have what arrived of open responses. */
+  readonly plainSessions?: () => Iterable<CDPSession>;
+  readonly keyOf?: ScriptKeyOf;
+}
+
 /**
  * Records the requests of a page, its frames and workers (CDP domain Network) from its construction on and across
  * navigations: the newest 2,000 requests within 4 MiB. Bodies stay in the browser until they are read. Requests are
@@ -66,6 +73,7 @@ export class NetworkCollector {
   readonly mocks: NetworkMocks;
   readonly #cdp: CDPSession;
   readonly #plainSessions: () => Iterable<CDPSession>;
+  readonly #keyOf: ScriptKeyOf;
   readonly #ring = new RingBuffer<NetworkRequest>({ maxEntries, maxBytes, sizeOf: sizeOfRequest });
   readonly #chains = new LRUCache<string, RedirectChain>({ max: maxEntries });
   /** Cache, so that reading a body in parts fetches it once. */
@@ -75,10 +83,14 @@ export class NetworkCollector {
   });
   readonly #followed: FollowedSessions;
 
-  /** `plainSessions`: other sessions of the page, which have what arrived of open responses. */
-  constructor(cdp: CDPSession, credentials: Credentials, plainSessions: () => Iterable<CDPSession> = () => []) {
+  constructor(
+    cdp: CDPSession,
+    credentials: Credentials,
+    { plainSessions = () => [], keyOf = noKey }: NetworkSources = {},
+  ) {
     this.#cdp = cdp;
     this.#plainSessions = plainSessions;
+    this.#keyOf = keyOf;
     this.webSocketFrames = new WebSocketFrameLog((cdpId) => this.#requestOf(cdpId));
     this.mocks = new NetworkMocks(
       () => this.#followed.sessions().map(({ session }) => session),
@@ -200,7 +212,9 @@ export class NetworkCollector {
   #webSocketHandlers(source: TargetSession): CdpHandlers {
     return {
       'Network.webSocketCreated': (event) => {
-        this.#chainOf(event.requestId, source).current = this.#ring.push(createWebSocketRequest(event, source.kind));
+        this.#chainOf(event.requestId, source).current = this.#ring.push(
+          createWebSocketRequest(event, source.kind, this.#keysIn(source)),
+        );
       },
       'Network.webSocketWillSendHandshakeRequest': ({ requestId, request, timestamp, wallTime }) =>
         this.#updateCurrent(requestId, (entry) => ({
@@ -233,7 +247,11 @@ export class NetworkCollector {
     const redirectedFrom = this.#endRedirect(chain, event);
     const { mockedBy } = chain;
     chain.mockedBy = undefined;
-    const id = this.#ring.push({ ...createRequest(event, source.kind), redirectedFrom, mockedBy });
+    const id = this.#ring.push({
+      ...createRequest(event, source.kind, this.#keysIn(source)),
+      redirectedFrom,
+      mockedBy,
+    });
     if (redirectedFrom !== undefined) {
       this.#ring.update(redirectedFrom, (request) => ({ ...request, redirectedTo: id }));
     }
@@ -241,6 +259,10 @@ export class NetworkCollector {
     const index = chain.hops.push(id) - 1;
     for (const change of chain.pendingChanges.get(index) ?? []) this.#ring.amend(id, change);
     chain.pendingChanges.delete(index);
+  }
+
+  #keysIn({ session }: TargetSession): (scriptId: string) => number | undefined {
+    return (scriptId) => this.#keyOf(session, scriptId);
   }
 
   /** Ends the hop that redirected and returns its id. */

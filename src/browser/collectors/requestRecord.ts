@@ -1,5 +1,5 @@
 import type { Protocol } from 'puppeteer-core';
-import { stackFramesOf, type StackFrame } from './consoleMessage.js';
+import { stackFramesOf, type KeyOfScript, type StackFrame } from './consoleMessage.js';
 import { truncateText } from './remoteObject.js';
 import { withoutCredentials } from '../policy/credentials.js';
 import type { TargetSessionKind } from '../cdp/cdpSessions.js';
@@ -118,6 +118,7 @@ function pendingRequest(started: RequestStart): NetworkRequest {
 export function createRequest(
   event: Protocol.Network.RequestWillBeSentEvent,
   source: TargetSessionKind,
+  keyOf?: KeyOfScript,
 ): NetworkRequest {
   const { request } = event;
   const base = pendingRequest({
@@ -129,7 +130,7 @@ export function createRequest(
     documentUrl: truncateText(withoutCredentials(event.documentURL), maxUrlChars),
     startedAt: event.wallTime * 1000,
     startTick: event.timestamp,
-    initiator: initiatorOf(event.initiator),
+    initiator: initiatorOf(event.initiator, keyOf),
   });
   return {
     ...base,
@@ -164,6 +165,7 @@ export function describePostData(bytes: Buffer): PostData {
 export function createWebSocketRequest(
   event: Protocol.Network.WebSocketCreatedEvent,
   source: TargetSessionKind,
+  keyOf?: KeyOfScript,
 ): NetworkRequest {
   return pendingRequest({
     cdpId: event.requestId,
@@ -174,12 +176,12 @@ export function createWebSocketRequest(
     documentUrl: '',
     startedAt: Date.now(),
     startTick: 0,
-    initiator: event.initiator === undefined ? initiatorOf({ type: 'other' }) : initiatorOf(event.initiator),
+    initiator: event.initiator === undefined ? initiatorOf({ type: 'other' }) : initiatorOf(event.initiator, keyOf),
   });
 }
 
-function initiatorOf(initiator: Protocol.Network.Initiator): NetworkRequest['initiator'] {
-  const stack = stackFramesOf(initiator.stack);
+function initiatorOf(initiator: Protocol.Network.Initiator, keyOf?: KeyOfScript): NetworkRequest['initiator'] {
+  const stack = stackFramesOf(initiator.stack, keyOf);
   const line = initiator.lineNumber === undefined ? undefined : initiator.lineNumber + 1;
   return {
     type: initiator.type,

@@ -3,6 +3,7 @@ import {
   describeException,
   describeLogEntry,
   describeRuntimeCall,
+  frameInText,
   type ConsoleMessageBody,
   type StackFrame,
 } from '../collectors/consoleMessage.js';
@@ -172,21 +173,10 @@ async function readValue(session: CDPSession, object: Protocol.Runtime.RemoteObj
 /** An exception thrown before `Runtime.enable` has its stack only as text. */
 function parseStackFrames(description: string): StackFrame[] {
   const lines = description.slice(0, maxStackChars).split('\n', maxStackLines);
-  return lines.flatMap((line) => frameIn(line) ?? []);
-}
-
-/** `    at name (url:line:column)`, or without a name and brackets. */
-function frameIn(text: string): StackFrame | undefined {
-  const frame = text.trim();
-  const [, line, column] = /:(\d{1,9}):(\d{1,9})\)?$/.exec(frame) ?? [];
-  if (!/^\s+at /.test(text) || line === undefined || column === undefined) return undefined;
-  const end = frame.endsWith(')') ? frame.length - 1 : frame.length;
-  const named = frame.slice('at '.length, end - `:${line}:${column}`.length);
-  const bracket = named.lastIndexOf(' (');
-  const url = bracket < 1 ? named : named.slice(bracket + 2);
-  if (url === '' || isInstrument(url) || /\s/.test(url)) return undefined;
-  const functionName = bracket < 1 ? '(anonymous)' : named.slice(0, bracket);
-  return { functionName, url, line: Number(line), column: Number(column) };
+  return lines.flatMap((line) => {
+    const frame = frameInText(line);
+    return frame === undefined || isInstrument(frame.url) ? [] : [frame];
+  });
 }
 
 function sizeOf({ text, args, stack, context }: ExtensionLogEntry): number {

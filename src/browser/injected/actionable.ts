@@ -1,5 +1,5 @@
 import type { ActionCheck } from './contract.js';
-import { elementOf, isShadowRoot, type AnyElement } from './elements.js';
+import { elementOf, isShadowRoot, tagOf, type AnyElement } from './elements.js';
 import { boxOf, freePoint, isReached, isWithin, minArea, parentOf, topAt } from './hitTest.js';
 import { drawnTwin } from './optionList.js';
 
@@ -80,12 +80,6 @@ function coverOf(element: AnyElement, box: DOMRect): string | undefined {
   const hit = topAt(element, box.left + box.width / 2, box.top + box.height / 2);
   if (!hit) return 'is outside the visible part of the page, and cannot be scrolled into it';
   return `is covered by ${tagOf(hit)}. Close or move what covers it, or act on that`;
-}
-
-function tagOf(element: Element): string {
-  const id = element.id ? ` id="${element.id}"` : '';
-  const classes = element.classList.length > 0 ? ` class="${element.classList.value}"` : '';
-  return `<${element.localName}${id}${classes}>`;
 }
 
 /** Also comes in a tab that draws no frames. */

@@ -79,6 +79,29 @@ export interface DragReaction {
   readonly isDropped: boolean;
 }
 
+/** A way to scroll: to the end of that direction, or some CSS pixels; by default most of the visible part. */
+export interface ScrollMove {
+  readonly direction: 'up' | 'down' | 'left' | 'right';
+  readonly pixels?: number | undefined;
+  readonly toEnd: boolean;
+}
+
+/** A box after a scroll: CSS pixels on the axis of the move. */
+export interface ScrollResult {
+  readonly box: string;
+  readonly moved: number;
+  readonly position: number;
+  readonly shown: number;
+  readonly total: number;
+}
+
+/** Selectors by which a script finds an element: one for the document, and one in each shadow root on the way. */
+export interface ElementLocator {
+  readonly selectors: readonly string[];
+  /** How its value is set. */
+  readonly field: 'select' | 'choice' | 'other';
+}
+
 /** A field for files. */
 export interface FileField {
   readonly multiple: boolean;
@@ -211,11 +234,45 @@ export interface ActivityReport {
   readonly at: number;
 }
 
+/** How an element is stacked among others. */
+export interface StackingFacts {
+  readonly zIndex: string;
+  /** It is not positioned, so that its z-index has no effect. */
+  readonly isIgnored: boolean;
+  /** Why it begins a stacking context, if it does. */
+  readonly makes: string | null;
+  /** The element whose stacking context it is in, and why that has one. */
+  readonly within: string | null;
+}
+
+/** The box of an element, and what becomes of it. */
+export interface LayoutFacts {
+  /** Its tag with id and classes. */
+  readonly element: string;
+  readonly url: string;
+  /** The same of its ancestors in the flat tree, the nearest first. */
+  readonly ancestors: readonly string[];
+  /** Left, top, width and height in its frame, in CSS pixels. */
+  readonly box: readonly number[] | null;
+  /** Margin, border and padding that are not 0. */
+  readonly edges: readonly string[];
+  readonly layout: readonly string[];
+  readonly flow: { readonly writingMode: string; readonly direction: string };
+  /** Why it cannot be seen, if it cannot. */
+  readonly hidden: string | null;
+  readonly stacking: StackingFacts;
+  /** What a click at its place hits, if not the element. */
+  readonly click: string | null;
+}
+
 /** Every injected function by its export in `index.ts`. `this` is the object that a function is called on. */
 export interface InjectedFunctions {
   untilQuiet(quietMs: number, limitMs: number): Promise<void>;
   untilText(texts: readonly string[], wait: number): Promise<string | undefined>;
   stopWaiting(wait: number): void;
+  showsText(text: string): boolean;
+  scrollNearest(move: ScrollMove): ScrollResult | null;
+  locateElement(): ElementLocator | null;
   watchDrag(): void;
   readDrag(): Promise<DragReaction>;
   takeDroppedFiles(): RemoteObject;
@@ -223,6 +280,14 @@ export interface InjectedFunctions {
   untilActionable(pointer: boolean, limitMs: number): Promise<ActionCheck>;
   standIn(): RemoteObject;
   isInView(): boolean;
+  runAudit(tags: readonly string[], disabled: readonly string[], maxElements: number): Promise<readonly unknown[]>;
+  readLayout(): LayoutFacts;
+  weighRules(limit: number): number;
+  lineageOf(max: number): readonly RemoteObject[];
+  readTargetName(): string;
+  readLonghands(names: readonly string[]): Readonly<Record<string, readonly string[]>>;
+  readHost(): string | null;
+  findBySelector(selector: string): RemoteObject | null;
   prepareFill(value: string): FillResult;
   readValue(): string | undefined;
   isChecked(): boolean;

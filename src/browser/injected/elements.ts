@@ -31,6 +31,15 @@ export const isShadowRoot = (node: Node): node is ShadowRoot =>
 export const sameText = (one: string | null, other: string): boolean =>
   asRead(one ?? '').trim() === asRead(other).trim();
 
+const maxClassChars = 60;
+
+/** The tag of an element with its id and classes. */
+export function tagOf(element: Element): string {
+  const classes = element.classList.value;
+  const shown = classes.length > maxClassChars ? `${classes.slice(0, maxClassChars)}…` : classes;
+  return `<${element.localName}${element.id ? ` id="${element.id}"` : ''}${shown ? ` class="${shown}"` : ''}>`;
+}
+
 export const isSlot = (node: Node): node is HTMLSlotElement => isElement(node) && node.localName === 'slot';
 
 /** The label of an option: what names it, or the text in it, through its slots. */

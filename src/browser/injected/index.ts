@@ -4,11 +4,22 @@
  * state outside its call unless it stores it on the global object of the world that it runs in.
  */
 export { isInView, standIn, untilActionable } from './actionable.js';
+export { runAudit } from './audit.js';
 export { fireAlarm, fireEvent, readFirableEvents } from './fireEvent.js';
 export { formatValue } from './formatValue.js';
 export { isChecked, fileField, prepareFill, readValue } from './fill.js';
 export { correctInstallDetails } from './installDetails.js';
 export { flushReports, instrumentContext, takeReports } from './instrumentContext.js';
+export { locateElement } from './locator.js';
+export {
+  findBySelector,
+  lineageOf,
+  readHost,
+  readLayout,
+  readLonghands,
+  readTargetName,
+  weighRules,
+} from './layoutFacts.js';
 export { measureDocument, readOutline } from './outline.js';
 export { isOpen, optionLabels, untilOption } from './optionList.js';
 export { runAndPrint } from './runAndPrint.js';
@@ -22,5 +33,15 @@ export {
   testRequestRules,
 } from './extensionCalls.js';
 export { readVariables } from './variables.js';
+export { scrollNearest } from './scrolling.js';
 export { editStorage, listenToStorage, readStorage } from './storageAccess.js';
-export { readDrag, stopWaiting, takeDroppedFiles, untilDrawn, untilQuiet, untilText, watchDrag } from './waiting.js';
+export {
+  readDrag,
+  showsText,
+  stopWaiting,
+  takeDroppedFiles,
+  untilDrawn,
+  untilQuiet,
+  untilText,
+  watchDrag,
+} from './waiting.js';

@@ -71,18 +71,12 @@ const checkIntervalMs = 500;
 export function untilText(texts: readonly string[], wait: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     window.textWait?.stop();
-    const wanted = texts.map((text) => ({ text, asRead: asRead(text) }));
     let isDue = false;
 
     const check = (): void => {
       isDue = false;
-      const shown = shownText(document);
-      const lower = shown.toLowerCase();
-      const found = wanted.find(
-        (text) =>
-          shown.includes(text.asRead) || (lower.includes(text.asRead.toLowerCase()) && isInOtherCase(text.asRead)),
-      );
-      if (found !== undefined) stop(found.text);
+      const found = firstShown(texts);
+      if (found !== undefined) stop(found);
     };
     const observer = new MutationObserver(() => {
       if (isDue) return;
@@ -99,6 +93,20 @@ export function untilText(texts: readonly string[], wait: number): Promise<strin
     window.textWait = { id: wait, stop: () => stop() };
     observer.observe(document, everyChange);
     check();
+  });
+}
+
+/** Whether the document shows a text now. */
+export function showsText(text: string): boolean {
+  return firstShown([text]) !== undefined;
+}
+
+function firstShown(texts: readonly string[]): string | undefined {
+  const shown = shownText(document);
+  const lower = shown.toLowerCase();
+  return texts.find((text) => {
+    const wanted = asRead(text);
+    return shown.includes(wanted) || (lower.includes(wanted.toLowerCase()) && isInOtherCase(wanted));
   });
 }
 

@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import { ToolError } from '../../errors/errors.js';
 import type { ActionCheck, BoxPoint } from '../injected/contract.js';
-import { standIn, untilActionable, type InjectedFunction } from '../cdp/injectedFunctions.js';
+import {
+  callExpression,
+  findBySelector,
+  standIn,
+  untilActionable,
+  type InjectedFunction,
+} from '../cdp/injectedFunctions.js';
 import type { NodeAddress } from './elementUids.js';
 import type { SessionPage } from './sessionPage.js';
 
@@ -58,6 +64,17 @@ export class PageElement {
     const { document } = this.address;
     const { node } = await document.cdp.send('DOM.describeNode', { objectId });
     return new PageElement(this.#page, this.uid, { document, backendNodeId: node.backendNodeId }, objectId);
+  }
+
+  /** The objects of a list that an injected function answers, by their CDP object ids. */
+  async objectsOf<Args extends readonly unknown[]>(
+    source: InjectedFunction<(...args: Args) => unknown>,
+    ...values: Args
+  ): Promise<string[]> {
+    const { objectId } = await this.#callFunction(source, values, false);
+    if (objectId === undefined) return [];
+    const { result } = await this.address.document.cdp.send('Runtime.getProperties', { objectId, ownProperties: true });
+    return result.flatMap(({ name, value }) => (/^\d+$/.test(name) && value?.objectId ? [value.objectId] : []));
   }
 
   /** Another node of its document. */
@@ -160,6 +177,25 @@ export async function findElement(page: SessionPage, uid: string): Promise<PageE
     if (page.isClosed) throw error;
   }
   throw new ToolError(`uid ${uid} is no longer in the page. take_snapshot again for the present uids.`);
+}
+
+/** The first element that a CSS selector finds in a page, its frames and open shadow trees. Throws a ToolError without one. */
+export async function findElementBySelector(page: SessionPage, selector: string): Promise<PageElement> {
+  for (const document of await page.frames.documents()) {
+    const contextId = await page.isolatedWorldOf(document.cdp, document.frameId);
+    const expression = callExpression(findBySelector, selector);
+    const { result, exceptionDetails } = await document.cdp.send('Runtime.evaluate', {
+      expression,
+      contextId,
+      objectGroup,
+    });
+    if (exceptionDetails) throw new ToolError(`${JSON.stringify(selector)} is no CSS selector.`);
+    if (result.objectId === undefined) continue;
+    const { node } = await document.cdp.send('DOM.describeNode', { objectId: result.objectId });
+    const address = { document, backendNodeId: node.backendNodeId };
+    return new PageElement(page, page.elements.uidOf(document, node.backendNodeId), address, result.objectId);
+  }
+  throw new ToolError(`No element matches ${JSON.stringify(selector)}, in no frame and no open shadow tree.`);
 }
 
 /** Releases the nodes of `findElement` for garbage collection. Never rejects. */

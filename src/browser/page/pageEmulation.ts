@@ -23,6 +23,9 @@ export interface EmulationSettings {
   /** Empty: the browser's own. */
   readonly userAgent?: string | undefined;
   readonly colorScheme?: 'dark' | 'light' | 'auto' | undefined;
+  readonly contrast?: 'more' | 'less' | 'auto' | undefined;
+  readonly reducedMotion?: boolean | undefined;
+  readonly forcedColors?: boolean | undefined;
   readonly viewport?: EmulatedViewport | undefined;
   /** Sent with every request; an empty object removes them. */
   readonly extraHttpHeaders?: Readonly<Record<string, string>> | undefined;
@@ -53,12 +56,12 @@ export class Emulation {
    * reloads the page.
    */
   async apply(settings: EmulationSettings): Promise<void> {
-    const { networkConditions, cpuThrottlingRate, geolocation, userAgent, colorScheme } = settings;
+    const { networkConditions, cpuThrottlingRate, geolocation, userAgent } = settings;
     if (networkConditions !== undefined) await this.#setNetwork(networkConditions);
     if (cpuThrottlingRate !== undefined) await this.#setCpu(cpuThrottlingRate);
     if (geolocation !== undefined) await this.#setGeolocation(geolocation);
     if (userAgent !== undefined) await this.#setUserAgent(userAgent);
-    if (colorScheme !== undefined) await this.#setColorScheme(colorScheme);
+    await this.#setMedia(settings);
     if (settings.extraHttpHeaders !== undefined) await this.#setHeaders(settings.extraHttpHeaders);
     if (settings.viewport !== undefined) await this.#setViewport(settings.viewport);
   }
@@ -73,6 +76,9 @@ export class Emulation {
       ...(plain.cpuThrottlingRate !== undefined && { cpuThrottlingRate: 1 }),
       ...(plain.userAgent !== undefined && { userAgent: '' }),
       ...(plain.colorScheme !== undefined && { colorScheme: 'auto' }),
+      ...(plain.contrast !== undefined && { contrast: 'auto' }),
+      ...(plain.reducedMotion !== undefined && { reducedMotion: false }),
+      ...(plain.forcedColors !== undefined && { forcedColors: false }),
       ...(plain.extraHttpHeaders !== undefined && { extraHttpHeaders: {} }),
     });
   }
@@ -99,9 +105,21 @@ export class Emulation {
     this.#setApplied('userAgent', userAgent === '' ? undefined : userAgent);
   }
 
-  async #setColorScheme(scheme: 'dark' | 'light' | 'auto'): Promise<void> {
-    await this.#page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme === 'auto' ? '' : scheme }]);
-    this.#setApplied('colorScheme', scheme === 'auto' ? undefined : scheme);
+  /** CDP Emulation.setEmulatedMedia takes all features at once; those without a value are the browser's own. */
+  async #setMedia({ colorScheme, contrast, reducedMotion, forcedColors }: EmulationSettings): Promise<void> {
+    if ([colorScheme, contrast, reducedMotion, forcedColors].every((setting) => setting === undefined)) return;
+    if (colorScheme !== undefined) this.#setApplied('colorScheme', colorScheme === 'auto' ? undefined : colorScheme);
+    if (contrast !== undefined) this.#setApplied('contrast', contrast === 'auto' ? undefined : contrast);
+    if (reducedMotion !== undefined) this.#setApplied('reducedMotion', reducedMotion || undefined);
+    if (forcedColors !== undefined) this.#setApplied('forcedColors', forcedColors || undefined);
+    const applied = this.#applied;
+    const features = [
+      { name: 'prefers-color-scheme', value: applied.colorScheme ?? '' },
+      { name: 'prefers-contrast', value: applied.contrast ?? '' },
+      { name: 'prefers-reduced-motion', value: applied.reducedMotion === true ? 'reduce' : '' },
+      { name: 'forced-colors', value: applied.forcedColors === true ? 'active' : '' },
+    ];
+    await this.#cdp.send('Emulation.setEmulatedMedia', { features });
   }
 
   async #setHeaders(headers: Readonly<Record<string, string>>): Promise<void> {

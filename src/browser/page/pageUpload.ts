@@ -44,7 +44,7 @@ export async function upload(
   } finally {
     await picker.stop();
   }
-  if (await dropFiles(page, acting, files)) return 'It opens no file chooser: they were dropped on it.';
+  if (await dropOnElement(page, acting, files)) return 'It opens no file chooser: they were dropped on it.';
   throw new ToolError(
     `uid ${uid} opens no file chooser and takes no dropped files. Use the uid of the file field or of its button.`,
   );
@@ -85,7 +85,7 @@ async function offerPicker(page: SessionPage, element: PageElement, files: Chose
   const on = (functionDeclaration: string) =>
     cdp.send('Runtime.callFunctionOn', { objectId, functionDeclaration, awaitPromise: true });
   const asked = on('function () { return this.asked }').then(async () => {
-    await dispatchFiles(page.cdp, files, at, ['dragEnter', 'dragOver', 'drop']);
+    await dispatchDrop(page.cdp, files, at, ['dragEnter', 'dragOver', 'drop']);
     return 'picked' as const;
   });
   return {
@@ -127,19 +127,35 @@ async function openChooser(
   }
 }
 
+/** What is dropped: files by path, and data by MIME type. */
+export interface DroppedData {
+  readonly paths: readonly string[];
+  readonly items?: readonly { readonly mimeType: string; readonly data: string }[];
+}
+
+/** Drops files or data from outside the page on an element (CDP Input.dispatchDragEvent). Throws if nothing takes it. */
+export async function dropOn(page: SessionPage, uid: string, dropped: DroppedData): Promise<void> {
+  const element = await findElement(page, uid);
+  const acting = await element.waitUntilActionable('pointer');
+  if (await dropOnElement(page, acting, dropped)) return;
+  throw new ToolError(
+    `uid ${uid} takes no drop of this. Use the uid of the place that does, often the element around it.`,
+  );
+}
+
 /** Whether the element took the drop. Nothing is dropped where nothing takes it: the browser would open the file. */
-async function dropFiles(page: SessionPage, element: PageElement, files: ChosenFiles): Promise<boolean> {
+async function dropOnElement(page: SessionPage, element: PageElement, dropped: DroppedData): Promise<boolean> {
   const { document } = element.address;
   const read = z.object({ isAccepted: z.boolean(), isDropped: z.boolean() });
   const at = await element.clickablePoint();
   const watched = async (types: readonly DragEventType[]): Promise<z.infer<typeof read>> => {
     await page.callInIsolatedWorld(watchDrag, [], document);
-    await dispatchFiles(page.cdp, files, at, types);
+    await dispatchDrop(page.cdp, dropped, at, types);
     return read.parse(await page.callInIsolatedWorld(readDrag, [], document));
   };
   const { isAccepted } = await watched(['dragEnter', 'dragOver']);
   if (isAccepted) return (await watched(['dragOver', 'drop'])).isDropped;
-  await dispatchFiles(page.cdp, files, at, ['dragCancel']);
+  await dispatchDrop(page.cdp, dropped, at, ['dragCancel']);
   return false;
 }
 
@@ -147,12 +163,12 @@ type DragEventType = Protocol.Input.DispatchDragEventRequest['type'];
 
 const copyOperation = 1;
 
-async function dispatchFiles(
+async function dispatchDrop(
   cdp: CDPSession,
-  { paths }: ChosenFiles,
+  { paths, items = [] }: DroppedData,
   at: { readonly x: number; readonly y: number },
   types: readonly DragEventType[],
 ): Promise<void> {
-  const data = { items: [], files: [...paths], dragOperationsMask: copyOperation };
+  const data = { items: [...items], files: [...paths], dragOperationsMask: copyOperation };
   for (const type of types) await cdp.send('Input.dispatchDragEvent', { type, ...at, data });
 }

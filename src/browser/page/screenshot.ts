@@ -48,6 +48,7 @@ export async function takeScreenshot(page: SessionPage, options: ScreenshotOptio
     const { width, height } = imageSize(image) ?? { width: clip.width * scale, height: clip.height * scale };
     const excess = Math.max(Math.max(width, height) / limits.pixels, Math.sqrt(image.length / limits.bytes));
     if (excess <= 1) {
+      page.lastScreenshot = { ...clip, scale };
       return {
         data: image.toString('base64'),
         mimeType: `image/${options.format}`,

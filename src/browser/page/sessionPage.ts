@@ -6,9 +6,12 @@ import { ElementUids } from './elementUids.js';
 import { ConsoleFloodGuard, puppeteerSessionsOf } from './consoleFloodGuard.js';
 import { Frames, type FrameSession } from './frames.js';
 import { Lock, noop, untilAborted } from '../../async.js';
+import { InitScripts } from './initScripts.js';
 import { NetworkCollector } from '../collectors/networkCollector.js';
 import { PendingNavigations } from './pendingNavigations.js';
+import { ScriptRegistry } from '../sources/scriptRegistry.js';
 import { PageTracing } from '../profiling/pageTracing.js';
+import { ScreenRecording } from './screenRecording.js';
 import { Credentials, withoutCredentials } from '../policy/credentials.js';
 import { ToolError } from '../../errors/errors.js';
 import { callExpression, type InjectedFunction } from '../cdp/injectedFunctions.js';
@@ -26,6 +29,15 @@ export interface SessionPageOptions {
 /** Answers whether it tells of the window. Its opener is known where the browser names it. */
 export type OnWindow = (window: SessionPage, opener: Page | undefined) => boolean;
 export type WatchWindows = (onWindow: OnWindow) => () => void;
+
+/** Where a screenshot was taken: CSS pixels of the document, and real pixels for one of them. */
+export interface ScreenshotArea {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+  readonly scale: number;
+}
 
 interface ExclusiveWork {
   /** Whether the work loads another document. */
@@ -46,16 +58,21 @@ export class SessionPage {
   readonly cdp: CDPSession;
   readonly console: ConsoleCollector;
   readonly network: NetworkCollector;
+  readonly scripts: ScriptRegistry;
   readonly dialogs: Dialogs;
   readonly elements: ElementUids;
   readonly frames: Frames;
   readonly navigations: PendingNavigations;
   readonly emulation: Emulation;
+  readonly initScripts: InitScripts;
   readonly tracing: PageTracing;
+  readonly recording: ScreenRecording;
   /** Whether a tool that is not read-only has used the page. */
   isTouched = false;
   /** Whether the present document did not come to rest after an action. */
   isRestless = false;
+  /** Of the present document. */
+  lastScreenshot: ScreenshotArea | undefined;
   readonly watchWindows: WatchWindows;
   readonly #lock = new Lock();
   readonly #floodGuard: ConsoleFloodGuard;
@@ -70,16 +87,24 @@ export class SessionPage {
     this.page = page;
     this.cdp = cdp;
     this.#floodGuard = new ConsoleFloodGuard(page);
-    this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage);
-    this.network = new NetworkCollector(cdp, credentials, () => puppeteerSessionsOf(page));
+    const keyOf = (session: CDPSession, scriptId: string): number | undefined =>
+      this.scripts.find(session, scriptId)?.key;
+    this.scripts = new ScriptRegistry(cdp);
+    this.console = new ConsoleCollector(cdp, this.#floodGuard.onMessage, keyOf);
+    this.network = new NetworkCollector(cdp, credentials, { plainSessions: () => puppeteerSessionsOf(page), keyOf });
     this.dialogs = new Dialogs(cdp);
     this.emulation = new Emulation(page, cdp);
+    this.initScripts = new InitScripts(page, cdp);
     this.tracing = new PageTracing(page);
+    this.recording = new ScreenRecording(page);
     const elements = new ElementUids();
     this.elements = elements;
     page.browser().on('disconnected', this.#markClosed);
     this.navigations = new PendingNavigations({ root: cdp, isDialogOpen: () => this.dialogs.open !== undefined });
-    this.frames = new Frames(cdp, this.navigations, (frameId, loaderId) => elements.documentChanged(frameId, loaderId));
+    this.frames = new Frames(cdp, this.navigations, (frameId, loaderId) => {
+      elements.documentChanged(frameId, loaderId);
+      if (frameId === this.frames.mainId) this.lastScreenshot = undefined;
+    });
   }
 
   /** Aborted when the page is closed or disposed, or its browser disconnects, whichever is reported first. */
@@ -99,6 +124,11 @@ export class SessionPage {
   /** The URLs of its documents, the main frame's first. */
   shown(): string[] {
     return this.page.frames().map((frame) => frame.url());
+  }
+
+  hasFrame(frameId: string): boolean {
+    // Puppeteer keeps the id of a frame in a property without a type.
+    return this.page.frames().some((frame) => Reflect.get(frame, '_id') === frameId);
   }
 
   /** Navigates to about:blank. Resolves when that is committed. */
@@ -183,10 +213,11 @@ export class SessionPage {
     this.#floodGuard.dispose();
     this.console.dispose();
     this.network.dispose();
+    this.scripts.dispose();
     this.navigations.dispose();
     // Not awaited: a hung page would not answer. Needed since in a profile the tab stays open.
     void this.emulation.reset().catch(noop);
-    await this.tracing.dispose();
+    await Promise.all([this.tracing.dispose(), this.recording.dispose()]);
     if (!this.cdp.detached) await this.cdp.detach().catch(noop);
   }
 }
@@ -196,7 +227,13 @@ export async function openSessionPage(options: SessionPageOptions): Promise<Sess
   const cdp = await openCdpSession(options.page);
   const page = new SessionPage({ ...options, cdp });
   try {
-    await Promise.all([cdp.send('Page.enable'), page.frames.start(), page.console.ready, page.network.ready]);
+    await Promise.all([
+      cdp.send('Page.enable'),
+      page.frames.start(),
+      page.console.ready,
+      page.network.ready,
+      page.scripts.ready,
+    ]);
     return page;
   } catch (error) {
     await page.dispose();

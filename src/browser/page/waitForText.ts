@@ -1,6 +1,6 @@
 import { untilAborted } from '../../async.js';
 import { setTimeout as delay } from 'node:timers/promises';
-import { stopWaiting, untilText } from '../cdp/injectedFunctions.js';
+import { showsText, stopWaiting, untilText } from '../cdp/injectedFunctions.js';
 import { asRead } from '../injected/contract.js';
 import { readClosedText } from './clickable.js';
 import type { FrameDocument } from './frames.js';
@@ -95,4 +95,30 @@ function firstShown(
       );
     }
   });
+}
+
+const pollMs = 100;
+
+/** Resolves when no frame of the page shows the text. Rejects with the signal's reason. */
+export async function waitForTextGone(page: SessionPage, text: string, signal: AbortSignal): Promise<void> {
+  await pollUntil(signal, async () => {
+    const documents = await page.frames.documents();
+    // A document that is replaced meanwhile does not answer: its successor is asked in the next round.
+    const shown = documents.map((document) => page.callInIsolatedWorld(showsText, [text], document).catch(() => true));
+    const closed = page.frames.sessions().map((cdp) => readClosedText(cdp).catch(() => ''));
+    const isShown = (await Promise.all(shown)).some((is) => is === true);
+    return isShown || asRead((await Promise.all(closed)).join('\n')).includes(asRead(text)) ? undefined : true;
+  });
+}
+
+/** Calls `look` from time to time until it finds something. */
+export async function pollUntil<T>(
+  signal: AbortSignal,
+  look: () => Promise<T | undefined> | T | undefined,
+): Promise<T> {
+  for (;;) {
+    const found = await untilAborted(Promise.resolve(look()), signal);
+    if (found !== undefined) return found;
+    await delay(pollMs, undefined, { signal });
+  }
 }

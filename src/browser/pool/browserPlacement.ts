@@ -12,6 +12,7 @@ import { Downloads } from './downloads.js';
 import type { UnregisterContext } from './endpointContexts.js';
 import type { ResourceLedger } from '../process/resourceLedger.js';
 import type { PlacementRecord, PageRecovery, PageRecord } from './recovery.js';
+import { SourceMaps } from '../sources/sourceMaps.js';
 import { PageSet } from './pageSet.js';
 import type { SessionPageState } from './sessionPageState.js';
 
@@ -26,6 +27,7 @@ interface PlacementParts {
   readonly pages: PageSet;
   readonly folder: SessionFolder;
   readonly activity: ExtensionRecorder;
+  readonly sources: SourceMaps;
   /** Present when the context is registered for other nodes. */
   readonly unregisterContext: UnregisterContext | undefined;
   readonly stopGuarding: () => void;
@@ -79,6 +81,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
   const pages = new PageSet({ context, pageState, ledger, maxPages });
   const folder = new SessionFolder(connection.temporaryFolder);
   const activity = new ExtensionRecorder(browser);
+  const sources = new SourceMaps({ browser, addresses: pageState.addresses });
   const placement: PlacementParts = {
     connection,
     context,
@@ -86,6 +89,7 @@ export async function openPlacement(options: PlacementOptions): Promise<BrowserP
     pages,
     folder,
     activity,
+    sources,
     unregisterContext,
     stopGuarding,
   };
@@ -171,6 +175,7 @@ async function findOrCreateContext({ connection, contextId }: PlacementOptions):
 /** In a profile the tabs stay open, except the blank ones that the session opened and never used. */
 async function closePlacement(placement: PlacementParts, ledger: ResourceLedger, keepOpen: boolean): Promise<void> {
   const { isolation, context, pages, folder } = placement;
+  placement.sources.close();
   await placement.activity.close();
   if (isolation === 'profile' && !keepOpen)
     await Promise.all(pages.unused().map(({ page }) => page.close().catch(noop)));

@@ -2,7 +2,9 @@ import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import { ToolError } from '../../errors/errors.js';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import { ContextSelection } from '../extensions/liveContexts.js';
+import type { ActionLog } from '../page/actionLog.js';
 import type { SessionPage } from '../page/sessionPage.js';
+import type { SourceMaps } from '../sources/sourceMaps.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { Credentials } from '../policy/credentials.js';
 import type { SessionPageState } from './sessionPageState.js';
@@ -58,6 +60,10 @@ export class LeasedBrowser implements SessionBrowser {
 
   get credentials(): Credentials {
     return this.#pageState.credentials;
+  }
+
+  get actions(): ActionLog {
+    return this.#pageState.actions;
   }
 
   get isAlive(): boolean {
@@ -124,6 +130,10 @@ export class LeasedBrowser implements SessionBrowser {
 
   get activity(): ExtensionRecorder {
     return this.#placement.activity;
+  }
+
+  get sources(): SourceMaps {
+    return this.#placement.sources;
   }
 
   async ensureProcess(signal: AbortSignal, onQueued?: OnQueued): Promise<void> {

@@ -107,8 +107,7 @@ export class PageSet {
 
   /** Whether a frame with this id (CDP Page.FrameId) is in one of the pages. */
   hasFrame(frameId: string): boolean {
-    // Puppeteer keeps the id of a frame in a property without a type.
-    return this.list().some(({ page }) => page.frames().some((frame) => Reflect.get(frame, '_id') === frameId));
+    return this.list().some((page) => page.hasFrame(frameId));
   }
 
   get(pageId: number): SessionPage | undefined {

@@ -1,7 +1,9 @@
 import type { Browser, BrowserContext, Target } from 'puppeteer-core';
 import type { ExtensionRecorder } from '../extensions/extensionRecorder.js';
 import type { ContextSelection } from '../extensions/liveContexts.js';
+import type { ActionLog } from '../page/actionLog.js';
 import type { SessionPage } from '../page/sessionPage.js';
+import type { SourceMaps } from '../sources/sourceMaps.js';
 import type { AddressPolicy } from '../policy/addressPolicy.js';
 import type { Credentials } from '../policy/credentials.js';
 import type { Downloads } from './downloads.js';
@@ -24,6 +26,8 @@ export interface SessionBrowser {
   readonly addresses: AddressPolicy;
   /** Sent to the servers that ask for them. */
   readonly credentials: Credentials;
+  /** What the session did in its pages, for a script. */
+  readonly actions: ActionLog;
 
   /** False once the browser is known to have died or hung; what was open in it is gone. */
   readonly isAlive: boolean;
@@ -50,6 +54,8 @@ export interface SessionBrowser {
 
   /** Records what the extensions do, from the first `ensureProcess` on. */
   readonly activity: ExtensionRecorder;
+  /** The source maps of its scripts. */
+  readonly sources: SourceMaps;
   /** The selected context of an extension, for tools that name none. */
   readonly extensionContext: ContextSelection;
   /** What its pages downloaded. Undefined in an attached browser. */

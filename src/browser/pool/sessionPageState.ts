@@ -1,9 +1,10 @@
+import { ActionLog } from '../page/actionLog.js';
 import { AddressPolicy } from '../policy/addressPolicy.js';
 import { Credentials } from '../policy/credentials.js';
 
 /**
  * Session state that outlives its browser: the page id counter, the pending notices for the client, the address
- * policy, and credentials for servers.
+ * policy, credentials for servers, and the log of actions.
  */
 export interface SessionPageState {
   lastPageId: number;
@@ -11,6 +12,7 @@ export interface SessionPageState {
   readonly notices: string[];
   readonly addresses: AddressPolicy;
   readonly credentials: Credentials;
+  readonly actions: ActionLog;
 }
 
 export function createSessionPageState(lastPageId = 0): SessionPageState {
@@ -22,5 +24,6 @@ export function createSessionPageState(lastPageId = 0): SessionPageState {
     notices: [],
     addresses: new AddressPolicy(),
     credentials: new Credentials(),
+    actions: new ActionLog(),
   };
 }

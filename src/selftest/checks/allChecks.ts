@@ -1,6 +1,7 @@
 import type { Check } from '../checkContext.js';
 import { consoleChecks } from './consoleChecks.js';
 import { emulationChecks } from './emulationChecks.js';
+import { evidenceChecks } from './evidenceChecks.js';
 import { extensionActivityChecks } from './extensionActivityChecks.js';
 import { extensionContextChecks } from './extensionContextChecks.js';
 import { extensionDiagnosisChecks } from './extensionDiagnosisChecks.js';
@@ -15,7 +16,9 @@ import { networkChecks } from './networkChecks.js';
 import { pageChecks } from './pageChecks.js';
 import { performanceChecks } from './performanceChecks.js';
 import { sessionChecks } from './sessionChecks.js';
+import { sourceChecks } from './sourceChecks.js';
 import { storageChecks } from './storageChecks.js';
+import { styleChecks } from './styleChecks.js';
 
 /**
  * One for each tool, in the order of the catalogue. Extensions come late: they may move the session to a process of its own.
@@ -28,8 +31,11 @@ export const checks: readonly Check[] = [
   ...lookChecks,
   ...consoleChecks,
   ...networkChecks,
+  ...sourceChecks,
+  ...styleChecks,
   ...memoryChecks,
   ...emulationChecks,
+  ...evidenceChecks,
   ...storageChecks,
   ...extensionChecks,
   ...extensionLifeChecks,

@@ -131,4 +131,43 @@ export const inputChecks: readonly Check[] = [
       return 'a word and Enter';
     },
   },
+  {
+    tool: 'scroll',
+    async run(context) {
+      await context.openControls();
+      await context.evaluate('void (document.body.style.height = "4000px")');
+      const { text } = await context.call('scroll', { pixels: 321 });
+      assertIncludes(text, 'by 321');
+      assert.equal(await context.evaluate('scrollY'), 321);
+      assertIncludes((await context.call('scroll', { direction: 'up', toEnd: true })).text, 'by 321');
+      return '321 pixels down, and back';
+    },
+  },
+  {
+    tool: 'pointer',
+    async run(context) {
+      const nonce = await context.openControls();
+      const [x, y] = (await context.evaluate(
+        `(({ x, y }) => [x + 5, y + 5])(document.querySelector('#hover').getBoundingClientRect())`,
+      )) as [number, number];
+      const { text } = await context.call('pointer', { action: 'move', x, y });
+      assertIncludes(text, `${x}, ${y}`);
+      assert.equal(await context.status(), `hovered ${nonce}`);
+      return `the mouse at ${x}, ${y}`;
+    },
+  },
+  {
+    tool: 'drop_on',
+    async run(context) {
+      const nonce = await context.openControls();
+      const word = randomUUID();
+      const uid = await context.uidOf('button', 'Goal');
+      await context.call('drop_on', { uid, data: { 'text/plain': word } });
+      await context.eventually(
+        () => context.call('evaluate_script', { function: '() => document.querySelector("#status").textContent' }),
+        ({ data }) => assert.equal(JSON.parse(String(data['result'])), `dropped ${word} ${nonce}`),
+      );
+      return 'the goal got the text';
+    },
+  },
 ];

@@ -181,4 +181,47 @@ export const pageChecks: readonly Check[] = [
       return 'a prompt answered, and one dismissed';
     },
   },
+  {
+    tool: 'add_init_script',
+    async run(context) {
+      const { data } = await context.call('add_init_script', { script: 'window.early = 41 + 1' });
+      await context.openControls();
+      assert.equal(await context.evaluate('early'), 42);
+      const [id] = data['scripts'] as string[];
+      assertIncludes((await context.call('add_init_script', { remove: id })).text, `Removed ${id}`);
+      await context.openControls();
+      assert.equal(await context.evaluate('typeof early'), 'undefined');
+      return 'ran before the page until it was removed';
+    },
+  },
+  {
+    tool: 'list_page_tools',
+    async run(context) {
+      await context.openControls();
+      if (!(await context.evaluate('"modelContext" in document'))) {
+        assertIncludes((await context.call('list_page_tools')).text, 'WebMCP');
+        return 'this browser has no WebMCP';
+      }
+      await context.evaluate(offerTool);
+      assertIncludes((await context.call('list_page_tools')).text, 'twice: "Doubles"');
+      return 'a tool that the page offers';
+    },
+  },
+  {
+    tool: 'call_page_tool',
+    async run(context) {
+      await context.openControls();
+      if (!(await context.evaluate('"modelContext" in document'))) {
+        assertIncludes(await context.expectError('call_page_tool', { name: 'twice' }), 'WebMCP');
+        return 'this browser has no WebMCP';
+      }
+      await context.evaluate(offerTool);
+      const { data } = await context.call('call_page_tool', { name: 'twice', arguments: { n: 21 } });
+      assert.equal(data['result'], '42');
+      return 'answered 42';
+    },
+  },
 ];
+
+const offerTool = `void document.modelContext.registerTool({
+  name: 'twice', description: 'Doubles', execute: ({ n }) => 2 * n })`;

@@ -13,6 +13,7 @@ import { ResourceStore } from '../../../src/mcp/resourceStore.js';
 import { ToolError } from '../../../src/errors/errors.js';
 import { chromium, chromiumFlags } from '../../support/chromium.js';
 import type { Answer, Tool, ToolAnswer, ToolContext } from '../../../src/tools/defineTool.js';
+import { recordAction } from '../../../src/tools/actionScript.js';
 import { withAllowedDocuments } from '../../../src/tools/documentAccess.js';
 import { plainClient, sessionFacts } from './plainSession.js';
 
@@ -99,7 +100,7 @@ async function launchPlain(): Promise<BrowserConnection> {
   return connectionTo(chrome);
 }
 
-async function connectionTo(browser: Browser): Promise<BrowserConnection> {
+export async function connectionTo(browser: Browser): Promise<BrowserConnection> {
   const disconnected = new Promise<void>((resolve) => browser.once('disconnected', () => resolve()));
   const product = await browser.version();
   const ping = (): Promise<void> => Promise.resolve();
@@ -144,11 +145,14 @@ async function runTool(
     if (tool.needs === 'process' || tool.needs === 'extension') await browser.ensureProcess(signal);
     const sight = { browser, workspace: folders };
     if (tool.needs !== 'page')
-      return withAllowedDocuments(sight, undefined, () =>
-        tool.handler(tool.input.parse(args), { ...context, browser }),
+      return recordAction(tool, args, { browser, page: undefined }, () =>
+        withAllowedDocuments(sight, undefined, () => tool.handler(tool.input.parse(args), { ...context, browser })),
       );
     const page = browser.page(typeof pageId === 'number' ? pageId : undefined);
-    const run = () => withAllowedDocuments(sight, page, () => tool.handler(checked, { ...context, browser, page }));
+    const run = () =>
+      recordAction(tool, checked, { browser, page }, () =>
+        withAllowedDocuments(sight, page, () => tool.handler(checked, { ...context, browser, page })),
+      );
     return tool.lock === false ? run() : page.runExclusive(signal, run, tool);
   };
   const answer = await call();

@@ -1,0 +1,58 @@
+import { tagOf } from './elements.js';
+
+/** What is used of axe-core, which is loaded into the same world before. */
+interface Axe {
+  run(context: Node, options: object): Promise<{ violations: AxeRule[]; incomplete: AxeRule[]; passes: AxeRule[] }>;
+}
+
+interface AxeRule {
+  readonly id: string;
+  readonly impact: string | null;
+  readonly help: string;
+  readonly tags: readonly string[];
+  readonly nodes: readonly { readonly element?: Element; readonly failureSummary?: string }[];
+}
+
+declare const globalThis: { axe?: Axe };
+
+const maxSummaryChars = 600;
+
+/**
+ * Called on a node. Audits it by axe-core and takes that away again. Resolves to the findings as JSON (`AuditFindings`),
+ * then the elements of all findings, in their order.
+ */
+export async function runAudit(
+  this: Node,
+  tags: readonly string[],
+  disabled: readonly string[],
+  maxElements: number,
+): Promise<(string | Element)[]> {
+  const { axe } = globalThis;
+  if (!axe) throw new Error('axe-core is not loaded');
+  try {
+    const { violations, incomplete, passes } = await axe.run(this, {
+      runOnly: { type: 'tag', values: tags },
+      rules: Object.fromEntries(disabled.map((id) => [id, { enabled: false }])),
+      // Frames are audited one by one: nothing is sent between them.
+      iframes: false,
+      elementRef: true,
+      preload: false,
+      restoreScroll: true,
+    });
+    const elements: Element[] = [];
+    const findings = violations.map(({ id, impact, help, tags: of, nodes }) => ({
+      ...{ id, help, tags: of },
+      impact: impact ?? 'minor',
+      count: nodes.length,
+      nodes: nodes.slice(0, maxElements).flatMap(({ element, failureSummary = '' }) => {
+        if (!element) return [];
+        elements.push(element);
+        return [{ element: tagOf(element), summary: failureSummary.slice(0, maxSummaryChars) }];
+      }),
+    }));
+    const review = incomplete.map(({ id, help, nodes }) => ({ id, help, count: nodes.length }));
+    return [JSON.stringify({ findings, review, passed: passes.length }), ...elements];
+  } finally {
+    delete globalThis.axe;
+  }
+}

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import { noop, untilAborted } from '../../async.js';
+import { timeLimit } from '../../clock.js';
+import { withCdpScope } from '../cdp/cdpScope.js';
+import { findExtension } from '../extensions/installedExtensions.js';
+import { readExtensionFiles } from '../extensions/extensionFiles.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import type { SessionBrowser } from '../pool/sessionBrowser.js';
+import { SourceMapProblem, type MappedFile } from './mapReader.js';
+import type { Script } from './scriptRegistry.js';
+import { mappedScriptOf, type MappedScript, type OpenMap } from './sourceMaps.js';
+import { shortSourceName } from './sourceNames.js';
+
+/** A script with its source map. */
+export interface SourceScript extends MappedScript {
+  /** A short name: `app.js`. */
+  readonly name: string;
+  /** Where it runs: `page`, `iframe`, `worker`, `content script`, or `extension` for a file of one. */
+  readonly context: string;
+  /** Characters, where known. */
+  readonly length: number | undefined;
+  /** Undefined where it names none. */
+  readonly map: OpenMap | undefined;
+  /** Throws a SourceMapProblem. */
+  text(signal: AbortSignal): Promise<string>;
+}
+
+/** An original file in the source map of a script. */
+export interface OriginalFile extends MappedFile {
+  readonly script: SourceScript;
+  readonly key: string;
+  readonly index: number;
+  /** Code of others: of a package, or marked so by the map. */
+  readonly isLibrary: boolean;
+}
+
+/** Scripts of one answer. */
+const maxScripts = 1_000;
+/** How long source maps are waited for. */
+const mapsMs = 8_000;
+/** A longer text is loaded in parts: the browser sends it as one message otherwise. */
+const maxMessageChars = 8 * 1024 ** 2;
+
+/**
+ * What runs in a page, its frames and workers, each script once; of an extension the scripts in its folder, also while its
+ * worker sleeps. Waits for the source maps for some seconds; a late one has a problem that says so.
+ */
+export async function sourceScripts(
+  browser: SessionBrowser,
+  { page, extensionId }: { readonly page: SessionPage; readonly extensionId?: string | undefined },
+  signal: AbortSignal,
+): Promise<SourceScript[]> {
+  const found =
+    extensionId === undefined
+      ? await scriptsOfPage(browser, page, signal)
+      : await scriptsOfExtension(browser, extensionId, signal);
+  const limit = timeLimit(mapsMs);
+  const waiting = AbortSignal.any([signal, limit]);
+  return Promise.all(
+    found.map(async (script) => {
+      const map = await browser.sources.open(script, waiting).catch(() => {
+        signal.throwIfAborted();
+        return { problem: 'has not arrived yet' };
+      });
+      return { ...script, map };
+    }),
+  );
+}
+
+/** The original files of scripts, those of others last. */
+export function originalFiles(scripts: readonly SourceScript[]): OriginalFile[] {
+  const files = scripts.flatMap((script) => {
+    const { map } = script;
+    if (map === undefined || 'problem' in map) return [];
+    return map.files.map((file, index) => ({
+      ...file,
+      ...{ script, index, key: map.key },
+      isLibrary: file.isIgnored || /(?:^|\/)(?:node_modules|webpack|vite)\//.test(file.url + file.name),
+    }));
+  });
+  return [...files.filter(({ isLibrary }) => !isLibrary), ...files.filter(({ isLibrary }) => isLibrary)];
+}
+
+async function scriptsOfPage(browser: SessionBrowser, page: SessionPage, signal: AbortSignal): Promise<SourceScript[]> {
+  await untilAborted(page.scripts.refresh(), AbortSignal.any([signal, timeLimit(mapsMs)])).catch(noop);
+  signal.throwIfAborted();
+  const live = page.scripts.list().filter((script) => script.url !== '' && page.scripts.isLive(script));
+  const each = new Map(live.map((script) => [`${script.url} ${script.hash}`, script]));
+  return Promise.all(
+    [...each.values()].slice(-maxScripts).map(async (script) => ({
+      ...(await mappedScriptOf(page, script)),
+      name: shortSourceName(script.url, page.url()),
+      context: contextOf(script),
+      length: script.length,
+      map: undefined,
+      text: (reading: AbortSignal) => textOf(browser, page, script, reading),
+    })),
+  );
+}
+
+const contextOf = ({ kind, isIsolated }: Script): string => (isIsolated ? 'content script' : kind);
+
+/** From the script engine; a very long one, or one whose session is busy with others, from its address. */
+async function textOf(
+  browser: SessionBrowser,
+  page: SessionPage,
+  script: Script,
+  signal: AbortSignal,
+): Promise<string> {
+  const { session, scriptId, url, hash, length } = script;
+  if (length <= maxMessageChars && page.scripts.isLive(script)) {
+    const reading = session.send('Debugger.getScriptSource', { scriptId }).catch(() => undefined);
+    const source = await untilAborted(reading, signal);
+    if (source !== undefined) return source.scriptSource;
+  }
+  const { frame } = await mappedScriptOf(page, script);
+  const text = await browser.sources.loadText(url, frame, signal);
+  if (createHash('sha256').update(text).digest('hex') === hash) return text;
+  throw new SourceMapProblem('is gone: its address has another text now');
+}
+
+async function scriptsOfExtension(browser: SessionBrowser, id: string, signal: AbortSignal): Promise<SourceScript[]> {
+  const extension = await withCdpScope(browser.browser, signal, (scope) => findExtension(scope, id));
+  const { paths } = await readExtensionFiles(extension);
+  const names = [...paths].filter((path) => /\.m?js$/.test(path)).slice(0, maxScripts);
+  const scripts: SourceScript[] = [];
+  // One after the other: each is held as a whole.
+  for (const name of names) {
+    const url = `chrome-extension://${id}/${name.split('/').map(encodeURIComponent).join('/')}`;
+    const script = await browser.sources.extensionScript(url, signal).catch(() => undefined);
+    signal.throwIfAborted();
+    if (script === undefined) continue;
+    const { text, ...mapped } = script;
+    scripts.push({
+      ...{ ...mapped, name, context: 'extension', length: text.length, map: undefined },
+      text: async (reading) => (await browser.sources.extensionScript(url, reading)).text,
+    });
+  }
+  return scripts;
+}

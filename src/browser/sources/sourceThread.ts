@@ -1,0 +1,94 @@
+import { parentPort } from 'node:worker_threads';
+import { messageOf } from '../../errors/errors.js';
+import {
+  MapReader,
+  SourceMapProblem,
+  type MappedFile,
+  type OriginalPosition,
+  type Position,
+  type ScriptEnd,
+} from './mapReader.js';
+import { searchText, type TextMatch, type TextQuery } from './textSearch.js';
+
+/** What the thread does, by name. Each takes one argument that can be cloned. */
+export interface SourceOperations {
+  /** Reads a map, which stays until `drop`. */
+  load(map: { key: string; json: string; mapUrl: string; script: ScriptEnd }): readonly MappedFile[];
+  drop(map: { key: string }): void;
+  /** For each position the original one, undefined where the script has code of its own, or a problem. */
+  originals(places: {
+    key: string;
+    positions: readonly Position[];
+  }): readonly (OriginalPosition | string | undefined)[];
+  generated(place: { key: string; source: number; line: number }): ReturnType<MapReader['generatedOf']>;
+  text(file: { key: string; source: number }): string | undefined;
+  /** In texts of maps, and in others. */
+  search(search: {
+    query: TextQuery;
+    files: readonly { key: string; source: number }[];
+  }): readonly (readonly TextMatch[])[];
+  searchText(search: { query: TextQuery; text: string }): readonly TextMatch[];
+}
+
+export type SourceOperation = keyof SourceOperations;
+
+export interface SourceRequest {
+  readonly id: number;
+  readonly operation: SourceOperation;
+  readonly argument: never;
+}
+
+export type SourceResponse = { readonly id: number } & (
+  | { readonly value: unknown }
+  /** `isProblem`: of the map, and not of this program. */
+  | { readonly error: string; readonly isProblem: boolean }
+);
+
+const maps = new Map<string, MapReader>();
+
+function mapOf(key: string): MapReader {
+  const map = maps.get(key);
+  if (map === undefined) throw new Error(`The map ${key} is not loaded.`);
+  return map;
+}
+
+function originalOrProblem(map: MapReader, position: Position): OriginalPosition | string | undefined {
+  try {
+    return map.originalOf(position);
+  } catch (error) {
+    if (error instanceof SourceMapProblem) return error.message;
+    throw error;
+  }
+}
+
+const operations: SourceOperations = {
+  load({ key, json, mapUrl, script }) {
+    const map = new MapReader(json, mapUrl, script);
+    maps.set(key, map);
+    return map.files;
+  },
+  drop: ({ key }) => void maps.delete(key),
+  originals: ({ key, positions }) => positions.map((position) => originalOrProblem(mapOf(key), position)),
+  generated: ({ key, source, line }) => mapOf(key).generatedOf(source, line),
+  text: ({ key, source }) => mapOf(key).text(source),
+  search: ({ query, files }) => {
+    const until = performance.now() + searchMs;
+    return files.map(({ key, source }) =>
+      performance.now() > until ? [] : searchText(mapOf(key).text(source) ?? '', query),
+    );
+  },
+  searchText: ({ query, text }) => searchText(text, query),
+};
+
+/** For the texts of one search together; those that are left then are not searched. */
+const searchMs = 8_000;
+
+parentPort?.on('message', ({ id, operation, argument }: SourceRequest) => {
+  let response: SourceResponse;
+  try {
+    response = { id, value: operations[operation](argument) };
+  } catch (error) {
+    response = { id, error: messageOf(error), isProblem: error instanceof SourceMapProblem };
+  }
+  parentPort?.postMessage(response);
+});

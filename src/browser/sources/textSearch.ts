@@ -1,0 +1,59 @@
+import { compileRegex } from '../patterns/regex.js';
+
+/** What is searched for: a text, ignoring case, or a regular expression. */
+export type TextQuery = { readonly text: string } | { readonly regex: string; readonly flags: string };
+
+/** Counts from 1. */
+export interface TextMatch {
+  readonly line: number;
+  readonly column: number;
+  /** The line, or what is around the match in a long one. */
+  readonly excerpt: string;
+}
+
+/** Matches of one text; further ones are not looked for. */
+const maxMatches = 200;
+const excerptChars = 160;
+/** Part of a line that an expression is matched against. */
+const windowChars = 2_000;
+
+/** What matches in a text, once in an excerpt. */
+export function searchText(text: string, query: TextQuery): TextMatch[] {
+  const found: TextMatch[] = [];
+  let [line, start, newline] = [1, 0, text.indexOf('\n')];
+  for (const index of 'text' in query ? placesOf(text, query.text) : placesMatching(text, query)) {
+    while (newline !== -1 && newline < index) {
+      line += 1;
+      start = newline + 1;
+      newline = text.indexOf('\n', start);
+    }
+    const end = newline === -1 ? text.length : newline;
+    const from = end - start <= excerptChars ? start : Math.max(start, index - excerptChars / 4);
+    const excerpt = text.slice(from, Math.min(end, from + excerptChars)).trim();
+    const last = found.at(-1);
+    if (last?.line === line && last.excerpt.length > 0 && index < start + last.column + excerptChars / 2) continue;
+    found.push({ line, column: index - start + 1, excerpt });
+    if (found.length >= maxMatches) break;
+  }
+  return found;
+}
+
+function* placesOf(text: string, wanted: string): Generator<number> {
+  const lower = text.toLowerCase();
+  // A letter of two in lower case would move all places after it.
+  const [within, part] = lower.length === text.length ? [lower, wanted.toLowerCase()] : [text, wanted];
+  for (let at = within.indexOf(part); at !== -1; at = within.indexOf(part, at + part.length)) yield at;
+}
+
+/** The beginnings of the lines, or of the parts of long lines, that match. */
+function* placesMatching(text: string, { regex, flags }: { regex: string; flags: string }): Generator<number> {
+  const matches = compileRegex(regex, flags);
+  for (let start = 0; start <= text.length;) {
+    const newline = text.indexOf('\n', start);
+    const end = newline === -1 ? text.length : newline;
+    for (let from = start; from === start || from < end; from += windowChars) {
+      if (matches(text.slice(from, Math.min(end, from + windowChars)))) yield from;
+    }
+    start = end + 1;
+  }
+}

@@ -1,0 +1,294 @@
+import type { CDPSession, Protocol } from 'puppeteer-core';
+import { z } from 'zod';
+import { ToolError } from '../../errors/errors.js';
+import { withCdpScope } from '../cdp/cdpScope.js';
+import { unlessGone } from '../cdp/cdpSessions.js';
+import { readHost, readLayout, readLonghands, weighRules } from '../cdp/injectedFunctions.js';
+import type { LayoutFacts } from '../injected/contract.js';
+import type { PageElement } from '../page/element.js';
+import type { SessionPage } from '../page/sessionPage.js';
+import type { StyleBlock } from './cascade.js';
+import { animatedBlocks, blocksOf, followSheets, type StyleReading } from './matchedStyles.js';
+
+export const pseudoStates = ['hover', 'active', 'focus', 'focus-visible', 'focus-within', 'visited', 'target'] as const;
+export type PseudoState = (typeof pseudoStates)[number];
+
+export interface StyleRequest {
+  /** Held while the styles are read. */
+  readonly states: readonly PseudoState[];
+  /** `before` for `::before`. */
+  readonly pseudo: string | undefined;
+  /** Properties whose longhands are needed. */
+  readonly properties: readonly string[];
+}
+
+/** The styles of an ancestor, as far as they may be inherited. */
+export interface InheritedStyles {
+  readonly ancestor: string;
+  readonly blocks: readonly StyleBlock[];
+}
+
+/** Why an element looks as it does. */
+export interface ElementStyles {
+  readonly layout: LayoutFacts;
+  /** The weakest first. */
+  readonly blocks: readonly StyleBlock[];
+  /** The nearest ancestor first. */
+  readonly inherited: readonly InheritedStyles[];
+  readonly computed: ReadonlyMap<string, string>;
+  readonly fonts: readonly Protocol.CSS.PlatformFontUsage[];
+  /** The longhands of the requested properties; none for what is no property. */
+  readonly longhands: ReadonlyMap<string, readonly string[]>;
+  /** Registered custom properties that elements do not inherit. */
+  readonly notInherited: ReadonlySet<string>;
+  /** The pseudo-elements that have rules. */
+  readonly pseudoElements: readonly string[];
+}
+
+const layoutSchema: z.ZodType<LayoutFacts> = z.object({
+  element: z.string(),
+  url: z.string(),
+  ancestors: z.array(z.string()),
+  box: z.array(z.number()).nullable(),
+  edges: z.array(z.string()),
+  layout: z.array(z.string()),
+  flow: z.object({ writingMode: z.string(), direction: z.string() }),
+  hidden: z.string().nullable(),
+  stacking: z.object({
+    zIndex: z.string(),
+    isIgnored: z.boolean(),
+    makes: z.string().nullable(),
+    within: z.string().nullable(),
+  }),
+  click: z.string().nullable(),
+});
+
+const longhandsSchema = z.record(z.string(), z.array(z.string()));
+
+/** Rules beyond these are the weakest, and left out. */
+const maxRules = 2_000;
+const maxAncestors = 100;
+
+/**
+ * Reads the styles of an element (CDP CSS.getMatchedStylesForNode) through a session of its own: forced states end with it.
+ */
+export async function readElementStyles(
+  page: SessionPage,
+  element: PageElement,
+  request: StyleRequest,
+  signal: AbortSignal,
+): Promise<ElementStyles> {
+  const weight = z.number().parse(await element.call(weighRules, maxWeight));
+  if (weight > maxWeight) throw new ToolError(tooManyRules);
+  return withCdpScope(page.page.browser(), signal, async (scope) => {
+    const { targetInfo } = await element.address.document.cdp.send('Target.getTargetInfo');
+    const cdp = await scope.attach(targetInfo.targetId);
+    return scope.untilAborted(readThrough(cdp, page, element, request));
+  });
+}
+
+/** Some seconds of the page's time. */
+const maxWeight = 2e7;
+
+const tooManyRules =
+  'So many rules match this element, in so big a style sheet, that Chrome would take minutes to say where each is. Values: ' +
+  'evaluate_script with getComputedStyle. To see rules, try a shorter style sheet (mock_network can answer another one).';
+
+async function readThrough(
+  cdp: CDPSession,
+  page: SessionPage,
+  element: PageElement,
+  request: StyleRequest,
+): Promise<ElementStyles> {
+  const sheets = followSheets(cdp);
+  const tree = new NodeTree(cdp);
+  await tree.start();
+  await cdp.send('CSS.enable');
+  const nodeId = await tree.elementAt(element.address.backendNodeId);
+  if (request.states.length > 0) await forceStates(cdp, tree.lineage(nodeId), request.states);
+  const matched = await cdp.send('CSS.getMatchedStylesForNode', { nodeId });
+  const layout = layoutSchema.parse(await element.call(readLayout));
+  const pseudo = request.pseudo === undefined ? undefined : requirePseudo(matched, request.pseudo);
+  const styledId = pseudo === undefined ? nodeId : await pseudoNode(cdp, nodeId, pseudo.pseudoType);
+  const [longhands, trees, shown] = await Promise.all([
+    expandShorthands(page, element, matched, request.properties),
+    describeTrees(element, matched),
+    readShown(cdp, styledId, nodeId),
+  ]);
+  const reading: StyleReading = { sheets, documentUrl: layout.url, flow: layout.flow, longhands, trees };
+  const own = blocksOf(matched, reading);
+  const inherited = (matched.inherited ?? []).slice(0, maxAncestors).map((styles, index) => ({
+    ancestor: layout.ancestors[index] ?? 'an ancestor',
+    blocks: blocksOf(styles, reading),
+  }));
+  const styled = pseudo === undefined ? own : blocksOf({ matchedCSSRules: pseudo.matches }, reading);
+  return {
+    layout,
+    blocks: [...styled, ...animatedBlocks(shown.animated, reading)].slice(-maxRules),
+    inherited: pseudo === undefined ? inherited : [{ ancestor: layout.element, blocks: own }, ...inherited],
+    computed: shown.computed,
+    fonts: shown.fonts,
+    longhands,
+    notInherited: notInheritedOf(matched),
+    pseudoElements: (matched.pseudoElements ?? []).map(({ pseudoType }) => pseudoType),
+  };
+}
+
+/** What an element, or a pseudo-element that is drawn, comes to. */
+async function readShown(cdp: CDPSession, nodeId: number | undefined, fontsOf: number) {
+  const ofNode = <T>(read: (node: { nodeId: number }) => Promise<T>): Promise<T | undefined> =>
+    nodeId === undefined ? Promise.resolve(undefined) : unlessGone(read({ nodeId }));
+  const [computed, animated, fonts] = await Promise.all([
+    ofNode((node) => cdp.send('CSS.getComputedStyleForNode', node)),
+    ofNode((node) => cdp.send('CSS.getAnimatedStylesForNode', node)),
+    unlessGone(cdp.send('CSS.getPlatformFontsForNode', { nodeId: nodeId ?? fontsOf })),
+  ]);
+  return {
+    computed: new Map((computed?.computedStyle ?? []).map(({ name, value }) => [name, value])),
+    animated: animated ?? {},
+    fonts: fonts?.fonts ?? [],
+  };
+}
+
+/** The DOM of a session as far as it was told of it: nodes are known once the way to them was pushed (CDP DOM). */
+class NodeTree {
+  readonly #cdp: CDPSession;
+  readonly #parents = new Map<number, number>();
+  readonly #types = new Map<number, number>();
+
+  constructor(cdp: CDPSession) {
+    this.#cdp = cdp;
+    cdp.on('DOM.setChildNodes', ({ parentId, nodes }) => nodes.forEach((node) => this.#add(node, parentId)));
+  }
+
+  async start(): Promise<void> {
+    await this.#cdp.send('DOM.enable');
+    const { root } = await this.#cdp.send('DOM.getDocument', { depth: 1 });
+    this.#add(root, undefined);
+  }
+
+  /** The node, or the element that holds a text; of a document, its root element. */
+  async elementAt(backendNodeId: number): Promise<number> {
+    const { nodeIds } = await this.#cdp.send('DOM.pushNodesByBackendIdsToFrontend', {
+      backendNodeIds: [backendNodeId],
+    });
+    const nodeId = nodeIds[0] ?? 0;
+    const type = this.#types.get(nodeId);
+    if (type === documentType) return (await this.#cdp.send('DOM.querySelector', { nodeId, selector: ':root' })).nodeId;
+    return type === textType ? (this.#parents.get(nodeId) ?? nodeId) : nodeId;
+  }
+
+  /** An element and the elements around it, the nearest first. */
+  lineage(nodeId: number): number[] {
+    const found: number[] = [];
+    for (
+      let at: number | undefined = nodeId;
+      at !== undefined && found.length < maxAncestors;
+      at = this.#parents.get(at)
+    ) {
+      if ((this.#types.get(at) ?? elementType) === elementType) found.push(at);
+    }
+    return found;
+  }
+
+  #add(node: Protocol.DOM.Node, parentId: number | undefined): void {
+    this.#types.set(node.nodeId, node.nodeType);
+    if (parentId !== undefined) this.#parents.set(node.nodeId, parentId);
+    for (const child of [...(node.children ?? []), ...(node.shadowRoots ?? [])]) this.#add(child, node.nodeId);
+    if (node.contentDocument) this.#add(node.contentDocument, node.nodeId);
+  }
+}
+
+/** Of `Node.nodeType`. */
+const elementType = 1;
+const textType = 3;
+const documentType = 9;
+
+/** As with a real pointer, what is around a hovered element is hovered too. */
+async function forceStates(
+  cdp: CDPSession,
+  [self = 0, ...around]: readonly number[],
+  states: readonly PseudoState[],
+): Promise<void> {
+  const outer = new Set(states.filter((state) => state === 'hover' || state === 'active'));
+  const isFocused = states.includes('focus') || states.includes('focus-visible');
+  const own = isFocused ? [...states, 'focus', 'focus-within'] : states;
+  await cdp.send('CSS.forcePseudoState', { nodeId: self, forcedPseudoClasses: [...new Set(own)] });
+  const forced = [...outer, ...(isFocused || states.includes('focus-within') ? ['focus-within'] : [])];
+  if (forced.length === 0) return;
+  await Promise.all(
+    around.map((nodeId) => unlessGone(cdp.send('CSS.forcePseudoState', { nodeId, forcedPseudoClasses: forced }))),
+  );
+}
+
+type Matched = Protocol.CSS.GetMatchedStylesForNodeResponse;
+
+function requirePseudo({ pseudoElements = [] }: Matched, name: string): Protocol.CSS.PseudoElementMatches {
+  const wanted = name.replace(/^::?/, '');
+  const found = pseudoElements.find(({ pseudoType }) => pseudoType === wanted);
+  if (found) return found;
+  const known = pseudoElements.map(({ pseudoType }) => `::${pseudoType}`).join(', ');
+  throw new ToolError(`No rule styles ::${wanted} of this element. Those with rules: ${known || 'none'}.`);
+}
+
+/** The pseudo-element, if it is drawn. */
+async function pseudoNode(cdp: CDPSession, nodeId: number, type: string): Promise<number | undefined> {
+  const { node } = await cdp.send('DOM.describeNode', { nodeId });
+  const found = node.pseudoElements?.find(({ pseudoType }) => pseudoType === type);
+  if (!found) return undefined;
+  const backendNodeIds = [found.backendNodeId];
+  const { nodeIds } = await cdp.send('DOM.pushNodesByBackendIdsToFrontend', { backendNodeIds });
+  return nodeIds[0];
+}
+
+function* rulesIn(matched: Matched): Generator<Protocol.CSS.CSSRule> {
+  const lists = [
+    matched.matchedCSSRules ?? [],
+    ...(matched.pseudoElements ?? []).map(({ matches }) => matches),
+    ...(matched.inherited ?? []).slice(0, maxAncestors).map(({ matchedCSSRules }) => matchedCSSRules),
+  ];
+  for (const list of lists) for (const { rule } of list) yield rule;
+}
+
+/** The longhands of every property that is declared. */
+async function expandShorthands(
+  page: SessionPage,
+  { address }: PageElement,
+  matched: Matched,
+  requested: readonly string[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const names = new Set(requested);
+  const styles = [
+    matched.inlineStyle,
+    matched.attributesStyle,
+    ...(matched.inherited ?? []).map(({ inlineStyle }) => inlineStyle),
+  ];
+  for (const rule of rulesIn(matched)) styles.push(rule.style);
+  for (const style of styles) for (const { name } of style?.cssProperties ?? []) names.add(name);
+  const expanded = await page.callInIsolatedWorld(readLonghands, [[...names]], address.document);
+  return new Map(Object.entries(longhandsSchema.parse(expanded)));
+}
+
+const maxTrees = 20;
+
+/** The hosts of the shadow trees that have rules for the element, by node id of the tree. */
+async function describeTrees(element: PageElement, matched: Matched): Promise<ReadonlyMap<number, string>> {
+  const ids = new Set<number>();
+  for (const { originTreeScopeNodeId } of rulesIn(matched)) if (originTreeScopeNodeId) ids.add(originTreeScopeNodeId);
+  const hosts = new Map<number, string>();
+  for (const id of [...ids].slice(0, maxTrees)) {
+    const host = await unlessGone(element.sameDocument(id).then((tree) => tree.call(readHost)));
+    if (typeof host === 'string') hosts.set(id, host);
+  }
+  return hosts;
+}
+
+function notInheritedOf({ cssPropertyRegistrations = [], cssPropertyRules = [] }: Matched): ReadonlySet<string> {
+  const registered = cssPropertyRegistrations
+    .filter(({ inherits }) => !inherits)
+    .map(({ propertyName }) => propertyName);
+  const ruled = cssPropertyRules.filter(({ style }) =>
+    style.cssProperties.some(({ name, value }) => name === 'inherits' && value === 'false'),
+  );
+  return new Set([...registered, ...ruled.map(({ propertyName }) => propertyName.text)]);
+}

@@ -1,0 +1,212 @@
+import { z } from 'zod';
+import { locateTargets, type ActionTarget, type RecordedAction } from '../browser/page/actionLog.js';
+import type { SessionBrowser } from '../browser/pool/sessionBrowser.js';
+import type { SessionPage } from '../browser/page/sessionPage.js';
+import { parseChord } from '../browser/page/deviceInput.js';
+import type { Answer, Tool } from './defineTool.js';
+
+export type Framework = 'puppeteer' | 'playwright';
+
+/** The statements of one action. `page` is the variable of its page. */
+type Statements = (action: RecordedAction, page: string, framework: Framework) => readonly string[];
+
+const text = (value: unknown): string => (value === undefined ? 'undefined' : JSON.stringify(value));
+const given = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+/** The locator of an element in a framework. Both look through open shadow roots, but only as they are told. */
+function locatorOf({ targets }: RecordedAction, uid: unknown, page: string, framework: Framework): string {
+  const target = targets[given(uid)];
+  if (target === undefined) return `${page}.locator('body')`;
+  const from = target.frame === undefined ? page : frameOf(target, page, framework);
+  return `${from}.locator(${text(selectorOf(target, framework))})`;
+}
+
+const selectorOf = ({ selectors }: ActionTarget, framework: Framework): string =>
+  selectors.join(framework === 'puppeteer' ? ' >>> ' : ' >> ');
+
+function frameOf({ frame = '' }: ActionTarget, page: string, framework: Framework): string {
+  if (framework === 'playwright') return `${page}.frame({ url: ${text(frame)} })`;
+  return `${page}.frames().find((frame) => frame.url() === ${text(frame)})`;
+}
+
+const clickStatements: Statements = (action, page, framework) => {
+  const { button, dblClick } = action.args;
+  const locator = locatorOf(action, action.args['uid'], page, framework);
+  const count = dblClick === true ? [framework === 'puppeteer' ? 'count: 2' : 'clickCount: 2'] : [];
+  const options = [...(typeof button === 'string' ? [`button: ${text(button)}`] : []), ...count];
+  return [`await ${locator}.click(${options.length === 0 ? '' : `{ ${options.join(', ')} }`});`];
+};
+
+interface FieldValue {
+  readonly uid: unknown;
+  readonly value: unknown;
+}
+
+function fillStatement(action: RecordedAction, { uid, value }: FieldValue, page: string, framework: Framework): string {
+  const locator = locatorOf(action, uid, page, framework);
+  const field = action.targets[given(uid)]?.field;
+  if (framework === 'playwright') {
+    if (field === 'select') return `await ${locator}.selectOption({ label: ${text(value)} });`;
+    return field === 'choice'
+      ? `await ${locator}.setChecked(${String(value === 'true')});`
+      : `await ${locator}.fill(${text(value)});`;
+  }
+  if (field === 'choice') {
+    return `if ((await ${locator}.map((field) => field.checked).wait()) !== ${String(value === 'true')}) await ${locator}.click();`;
+  }
+  if (field !== 'select') return `await ${locator}.fill(${text(value)});`;
+  const pick = `[...field.options].find((option) => [option.label, option.value].includes(label)).value`;
+  return `await ${locator}.fill(await ${locator}.map((field) => { const label = ${text(value)}; return ${pick}; }).wait());`;
+}
+
+const formFields = z.array(z.object({ uid: z.string(), value: z.string() }));
+
+const dragStatements: Statements = (action, page, framework) => {
+  const [from, to] = ['from_uid', 'to_uid'].map((name) => locatorOf(action, action.args[name], page, framework));
+  if (framework === 'playwright') return [`await ${from}.dragTo(${to});`];
+  return [`await (await ${from}.waitHandle()).drag(await ${to}.waitHandle());`];
+};
+
+const pressStatements: Statements = ({ args }, page, framework) => {
+  const { modifiers, key } = parseChord(given(args['key']));
+  const names = [...modifiers, ...(key === undefined ? [] : [key.key])];
+  if (framework === 'playwright') return [`await ${page}.keyboard.press(${text(names.join('+'))});`];
+  const held = names.slice(0, -1);
+  return [
+    ...held.map((name) => `await ${page}.keyboard.down(${text(name)});`),
+    `await ${page}.keyboard.press(${text(names.at(-1))});`,
+    ...held.toReversed().map((name) => `await ${page}.keyboard.up(${text(name)});`),
+  ];
+};
+
+const waitStatements: Statements = ({ args }, page, framework) => {
+  const wait = (condition: string, value?: unknown): string[] => {
+    const argument = value === undefined ? '' : `, ${framework === 'puppeteer' ? '{}, ' : ''}${text(value)}`;
+    return [`await ${page}.waitForFunction(${condition}${argument});`];
+  };
+  if (args['text'] !== undefined)
+    return wait('(texts) => texts.some((text) => document.body.innerText.includes(text))', args['text']);
+  if (args['textGone'] !== undefined)
+    return wait('(text) => !document.body.innerText.includes(text)', args['textGone']);
+  return args['function'] === undefined ? [] : wait(given(args['function']));
+};
+
+const navigateStatements: Statements = ({ args }, page) =>
+  args['url'] === undefined ? [`await ${page}.reload();`] : [`await ${page}.goto(${text(args['url'])});`];
+
+const resizeStatements: Statements = ({ args: { width, height } }, page, framework) => [
+  `await ${page}.${framework === 'puppeteer' ? 'setViewport' : 'setViewportSize'}({ width: ${text(width)}, height: ${text(height)} });`,
+];
+
+const uploadStatements: Statements = (action, page, framework) => {
+  const files = z.array(z.string()).parse(action.args['filePaths']);
+  const locator = locatorOf(action, action.args['uid'], page, framework);
+  if (framework === 'playwright') return [`await ${locator}.setInputFiles(${text(files)});`];
+  return [`await (await ${locator}.waitHandle()).uploadFile(${files.map(text).join(', ')});`];
+};
+
+const typeStatements: Statements = ({ args: { text: typed, submitKey } }, page) => [
+  `await ${page}.keyboard.type(${text(typed)});`,
+  ...(submitKey === undefined ? [] : [`await ${page}.keyboard.press(${text(submitKey)});`]),
+];
+
+const pointerStatements: Statements = ({ args }, page, framework) => {
+  const { action, x, y } = args;
+  const at = `${text(x)}, ${text(y)}`;
+  if (action === 'click') return [`await ${page}.mouse.click(${at});`];
+  const move = `await ${page}.mouse.move(${at});`;
+  if (action !== 'wheel') return [move];
+  const [right, down] = [text(args['deltaX'] ?? 0), text(args['deltaY'] ?? 0)];
+  const delta = framework === 'puppeteer' ? `{ deltaX: ${right}, deltaY: ${down} }` : `${right}, ${down}`;
+  return [move, `await ${page}.mouse.wheel(${delta});`];
+};
+
+const statementsOf: Readonly<Record<string, Statements>> = {
+  navigate_page: navigateStatements,
+  navigate_page_history: ({ args }, page) => [
+    `await ${page}.${args['navigate'] === 'back' ? 'goBack' : 'goForward'}();`,
+  ],
+  new_page: navigateStatements,
+  resize_page: resizeStatements,
+  wait_for: waitStatements,
+  click: clickStatements,
+  hover: (action, page, framework) => [`await ${locatorOf(action, action.args['uid'], page, framework)}.hover();`],
+  drag: dragStatements,
+  fill: (action, page, framework) => [
+    fillStatement(action, { uid: action.args['uid'], value: action.args['value'] }, page, framework),
+  ],
+  fill_form: (action, page, framework) =>
+    formFields.parse(action.args['elements']).map((field) => fillStatement(action, field, page, framework)),
+  upload_file: uploadStatements,
+  press_key: pressStatements,
+  type_text: typeStatements,
+  pointer: pointerStatements,
+  evaluate_script: ({ args }, page) =>
+    z.array(z.unknown()).min(1).safeParse(args['args']).success
+      ? []
+      : [`await ${page}.evaluate(${given(args['function'])});`],
+  handle_dialog: () => [],
+};
+
+/** Runs a tool, and keeps what it did for the script of the session. The elements are located before they change. */
+export async function recordAction(
+  { name }: Tool,
+  args: Readonly<Record<string, unknown>>,
+  { browser, page }: { readonly browser: SessionBrowser; readonly page: SessionPage | undefined },
+  run: () => Promise<Answer>,
+): Promise<Answer> {
+  if (!(name in statementsOf)) return run();
+  const targets = page === undefined ? {} : await locateTargets(page, args);
+  const answer = await run();
+  const { pageId, openedPages = [] } = openedSchema.parse(answer.structured ?? {});
+  const id = page?.id ?? pageId;
+  if (id !== undefined) browser.actions.add({ tool: name, pageId: id, args, targets, opened: openedPages });
+  return answer;
+}
+
+const openedSchema = z.object({ pageId: z.number().optional(), openedPages: z.array(z.number()).optional() });
+
+const heads: Readonly<Record<Framework, readonly string[]>> = {
+  puppeteer: [
+    `import puppeteer from 'puppeteer';`,
+    '',
+    'const browser = await puppeteer.launch();',
+    'const context = await browser.createBrowserContext();',
+  ],
+  playwright: [
+    `import { chromium } from 'playwright';`,
+    '',
+    'const browser = await chromium.launch();',
+    'const context = await browser.newContext();',
+  ],
+};
+
+/** The actions of a session as a module that does them again. */
+export function scriptOf(actions: readonly RecordedAction[], framework: Framework): string {
+  const lines = [...heads[framework]];
+  const known = new Set<number>();
+  for (const [index, action] of actions.entries()) {
+    const page = `page${action.pageId}`;
+    if (!known.has(action.pageId)) {
+      known.add(action.pageId);
+      lines.push('', `const ${page} = await context.newPage();`);
+    }
+    const next = actions.slice(index + 1).find(({ pageId }) => pageId === action.pageId);
+    if (next?.tool === 'handle_dialog') lines.push(dialogStatement(next, page));
+    for (const id of action.opened) {
+      known.add(id);
+      lines.push(`const opened${id} = new Promise((resolve) => ${page}.once('popup', resolve));`);
+    }
+    lines.push(...(statementsOf[action.tool]?.(action, page, framework) ?? []));
+    for (const id of action.opened) lines.push(`const page${id} = await opened${id};`);
+  }
+  return [...lines, '', 'await browser.close();', ''].join('\n');
+}
+
+function dialogStatement({ args }: RecordedAction, page: string): string {
+  const answer =
+    args['action'] === 'accept'
+      ? `accept(${args['promptText'] === undefined ? '' : text(args['promptText'])})`
+      : 'dismiss()';
+  return `${page}.once('dialog', (dialog) => dialog.${answer});`;
+}

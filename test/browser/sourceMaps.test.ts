@@ -1,0 +1,73 @@
+import { MapReader } from '../../src/browser/sources/mapReader.js';
+import { namesSource, shortSourceName } from '../../src/browser/sources/sourceNames.js';
+import { searchText } from '../../src/browser/sources/textSearch.js';
+
+const script = { scriptUrl: 'http://host/assets/app.js', end: undefined };
+const read = (map: object): MapReader => new MapReader(JSON.stringify(map), 'http://host/assets/app.js.map', script);
+
+test.each([
+  ['webpack:///./src/app.ts?a1b2', 'src/app.ts'],
+  ['webpack://shop/./src/app.ts', 'src/app.ts'],
+  ['webpack://_N_E/./pages/index.tsx', 'pages/index.tsx'],
+  ['webpack://(app-client)/./app/page.tsx', 'app/page.tsx'],
+  ['webpack:///node_modules/react/index.js', 'node_modules/react/index.js'],
+  ['turbopack://[project]/src/app.ts', 'src/app.ts'],
+  ['http://host/src/App.vue?vue&type=script', 'src/App.vue'],
+  ['http://host/@fs/home/me/lib/a.ts?t=17', '/home/me/lib/a.ts'],
+  ['http://cdn.example/lib/a.ts', 'cdn.example/lib/a.ts'],
+  ['chrome-extension://abcdefghijklmnopabcdefghijklmnop/src/worker.ts', 'src/worker.ts'],
+  ['file:///home/me/app/src/a%20b.ts', '/home/me/app/src/a b.ts'],
+  ['C:/work/src/app.ts', 'C:/work/src/app.ts'],
+])('%s is called %s', (source, name) => {
+  expect(shortSourceName(source, script.scriptUrl)).toBe(name);
+});
+
+test('a file is found by its short name, its last parts and in full', () => {
+  const [url, name] = ['webpack:///./src/store/app.ts', 'src/store/app.ts'];
+  for (const wanted of [url, name, './src/store/app.ts', 'store/app.ts', 'app.ts', 'store\\app.ts']) {
+    expect(namesSource(wanted, url, name)).toBe(true);
+  }
+  for (const wanted of ['pp.ts', 'app', '']) expect(namesSource(wanted, url, name)).toBe(false);
+});
+
+test('sources are named with their root, and those without an address too', () => {
+  const map = { version: 3, sourceRoot: '/code/', sources: ['src/a.ts', null, 'C:\\src\\b.ts'], mappings: '' };
+  expect(read(map).files.map(({ name }) => name)).toEqual(['code/src/a.ts', '(no name)', 'C:/src/b.ts']);
+});
+
+test('a map in sections is read, and a line of a file is found again in the script', () => {
+  const section = (line: number, source: string) => ({
+    offset: { line, column: 0 },
+    map: {
+      version: 3,
+      sources: [source],
+      sourcesContent: ['first\nsecond\nthird'],
+      names: ['go'],
+      mappings: 'AAAA,IACAA',
+    },
+  });
+  const map = read({ version: 3, sections: [section(0, 'a.ts'), section(5, 'b.ts')] });
+  expect(map.originalOf({ line: 5, column: 7 })).toEqual({ source: 1, line: 1, column: 0, name: 'go' });
+  expect(map.generatedOf(1, 1)).toEqual({ line: 1, places: [{ line: 5, column: 4 }] });
+  expect(map.generatedOf(1, 2)).toBeUndefined();
+  expect(map.text(0)).toBe('first\nsecond\nthird');
+});
+
+test.each([
+  ['{', 'is no JSON'],
+  ['{"version":3}', 'is broken'],
+  ['{"version":3,"sources":7,"mappings":""}', 'is broken: sources'],
+  ['{"version":3,"sources":[],"mappings":"AAAA"}', 'names a file that it does not list'],
+])('the map %s %s', (json, problem) => {
+  const open = () => new MapReader(json, 'http://host/app.js.map', script).originalOf({ line: 0, column: 0 });
+  expect(open).toThrow(problem);
+});
+
+test('a text is searched by lines, and a long line in parts', () => {
+  const text = `one\n  Two two\n${'x'.repeat(5_000)}needle${'y'.repeat(5_000)}`;
+  expect(searchText(text, { text: 'TWO' })).toEqual([{ line: 2, column: 3, excerpt: 'Two two' }]);
+  expect(searchText(text, { regex: '^\\s*two', flags: 'i' })).toEqual([{ line: 2, column: 1, excerpt: 'Two two' }]);
+  const [found] = searchText(text, { text: 'needle' });
+  expect(found).toMatchObject({ line: 3, column: 5_001 });
+  expect(found?.excerpt).toHaveLength(160);
+});
