@@ -309,6 +309,7 @@ describe('pinned', () => {
       'monitor_extension_messages',
       'send_extension_message',
       'trace_extension_api_calls',
+      'get_extension_flow',
       'get_extension_logs',
       'get_extension_runtime_errors',
       'clear_extension_errors',

@@ -42,6 +42,7 @@ import {
 import { getExtensionLogsTool, monitorMessagesTool, sendMessageTool, traceApiCallsTool } from './extensionActivity.js';
 import { fireEventTool } from './extensionEventTools.js';
 import { setPermissionsTool } from './extensionPermissionTool.js';
+import { getExtensionFlowTool } from './extensionFlowTool.js';
 import { checkWorkerSleepTool } from './workerSleepTool.js';
 import { listRequestRulesTool } from './requestRuleTool.js';
 import { inspectExtensionStorageTool, setExtensionStorageTool, watchStorageTool } from './extensionStorageTools.js';
@@ -72,6 +73,7 @@ export const extensionTools: readonly Tool[] = [
   monitorMessagesTool,
   sendMessageTool,
   traceApiCallsTool,
+  getExtensionFlowTool,
   getExtensionLogsTool,
   getRuntimeErrorsTool,
   clearErrorsTool,

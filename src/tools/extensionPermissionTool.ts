@@ -26,7 +26,7 @@ const needRow = z.object({
   state: z.enum(['granted', 'optional', 'missing']),
 });
 
-const permissionList = z.array(z.string()).max(50).optional();
+const permissionList = z.array(z.string()).optional();
 
 export const setPermissionsTool = defineTool({
   name: 'set_extension_permissions',

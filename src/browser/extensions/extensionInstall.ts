@@ -150,3 +150,16 @@ async function openDocuments(scope: CdpScope, extension: Extension): Promise<Ext
   const contexts = await runningContexts(await scope.targets(), extension);
   return contexts.filter(({ kind }) => kind !== 'service_worker');
 }
+
+const pageLoadMs = 10_000;
+
+/** Loads pages again that have an old content script. Resolves with those that loaded in time. */
+export async function loadAgain(pages: readonly SessionPage[], signal: AbortSignal): Promise<SessionPage[]> {
+  const loads = pages.map(async (page) => {
+    await page.page.reload({ waitUntil: 'domcontentloaded', timeout: pageLoadMs, signal });
+    return page;
+  });
+  const results = await Promise.allSettled(loads);
+  signal.throwIfAborted();
+  return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+}

@@ -57,6 +57,9 @@ export const extensionLifeChecks: readonly Check[] = [
       const stale = await context.call('reload_extension', { extensionId: sampleExtensionId });
       const row = rowWith(stale, 'staleContentScripts', { url: `${context.pages}/extension-notes.html` });
       assertIncludes(stale.text, `Page ${String(row['pageId'])}`);
+      const fresh = await context.call('reload_extension', { extensionId: sampleExtensionId, reloadPages: true });
+      assert.deepEqual(fresh.data['staleContentScripts'], []);
+      assertIncludes(fresh.text, `Loaded page ${String(row['pageId'])} again`);
       return `the new code runs; page ${String(row['pageId'])} has the old content script`;
     },
   },
